@@ -11,7 +11,7 @@ import sys
 
 from exporter.cli.parser import add_flag
 from exporter.core.endpoints import vault_host
-from exporter.core.log_queries import filled
+from exporter.core.log_queries import fill_query
 from exporter.core.suggestions import nearest
 from exporter.presentation.documentation import Documentation
 from exporter.sqlservers.script import script_bytes, script_names, summary
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         return _BAD_USAGE
     sys.stdout.flush()
     sys.stdout.buffer.write(
-        filled(scripts[args.name].decode("ascii"), values).encode()
+        fill_query(scripts[args.name].decode("ascii"), values).encode()
     )  # its bytes: a text stream of Windows would change the line ends
     return _OK
 

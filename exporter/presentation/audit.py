@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from exporter.config.consequences.names import names_of
@@ -14,10 +12,10 @@ from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
-from exporter.core.log_queries import filled
 from exporter.core.model import Vantage
 from exporter.core.sql_servers import server_name
 from exporter.core.vault_limits import has_limits, key_operations_limit
+from exporter.presentation.log_scripts import log_query
 from exporter.presentation.payloads import Payload, failure_payload, moment_or_none
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.state.records import TargetRecord, readiness_at
@@ -26,7 +24,6 @@ from exporter.tde.audit.own_requests import own_requests
 from exporter.tde.server_proof import ServerProof
 
 MOST_TARGETS = 100  # of a key on its sheet: more would delay other tasks
-_SCRIPTS = Path(__file__).parents[1] / "sqlservers" / "scripts"  # files alone: pages import no part that reads SQL Servers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,15 +231,6 @@ def _certificates(records: Iterable[TargetRecord]) -> Iterator[Payload]:
 def _log_queries(target: Target, limit: int | None) -> Iterator[AuditQuery]:
     vault = target.vault.partition(":")[0]
     about = "Who used the key: each caller's operations with address, application, first and last time"
-    yield AuditQuery(about, LOGS, _query("key-users.kql", vault=vault, key=target.key_name))
+    yield AuditQuery(about, LOGS, log_query("key-users.kql", vault=vault, key=target.key_name))
     about = "Who calls the vault now: each caller's part of all requests and of the limit"
-    yield AuditQuery(about, LOGS, _query("callers.kql", vault=vault, **({} if limit is None else {"key_limit": limit})))
-
-
-def _query(name: str, **values: str | int) -> str:
-    return filled(_script(name), values).rstrip("\n")
-
-
-@cache
-def _script(name: str) -> str:
-    return (_SCRIPTS / name).read_text(encoding="ascii")
+    yield AuditQuery(about, LOGS, log_query("callers.kql", vault=vault, **({} if limit is None else {"key_limit": limit})))

@@ -14,26 +14,26 @@ from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.codes import both_numbers
 from exporter.core.codes.cause_text import cause
-from exporter.core.codes.shared import REWRITTEN, WITHOUT_WRAP
+from exporter.core.codes.shared import WITHOUT_WRAP
 from exporter.core.codes.words import words_in
-from exporter.core.durations import moment, second
+from exporter.core.durations import second
 from exporter.core.known_secrets import hide
+from exporter.core.log_queries import one_line
 from exporter.core.model import Facts, Step, StepResult, Vantage
-from exporter.core.tickets.checks import SUPPORT_REQUEST, team_checks
-from exporter.core.tickets.several import Part, merged_steps, noun, titles
-from exporter.core.tickets.steps import Place, TeamStep, check_command, team_steps
+from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks
+from exporter.core.tickets.several import Part, merged_steps, noun
+from exporter.core.tickets.steps import AZ, Place, TeamStep, check_command, scope_lines, team_steps
 from exporter.core.tickets.team import TITLES, Team
 from exporter.explain.render import wrap
-from exporter.presentation.probe_text import Line, effect, facts_of
+from exporter.presentation.log_scripts import log_query
+from exporter.presentation.probe_text import effect
+from exporter.presentation.ticket_evidence import MOST_NAMED, evidence
 from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
 from exporter.state.records import RECENT, TargetRecord
 
-MOST_NAMED: Final = 40  # vaults, keys or applications in a sentence, and with evidence of their own
 MOST_SERVERS: Final = 12
 _ADDRESSES: Final = 3
 _SHORTEST_RANGE: Final = 60.0  # seconds between the first and the last beginning: one beginning
-_DBA_FACTS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
-_OF_PART: Final = ("request id", "correlation id", "client address", "object id")
 _REQUESTS: Final = {
     Step.CHALLENGE: "The first HTTPS request to {vault}, without a token,",
     Step.TOKEN: "The sign-in of application {client} at {host}",
@@ -41,11 +41,7 @@ _REQUESTS: Final = {
     Step.WRAP_KEY: "Encryption (wrapKey) with key {key} in {vault}",
     Step.UNWRAP_KEY: "Decryption (unwrapKey) with key {key} in {vault}",
 }
-# Masked ids, which have lines of their own.
-_IDS = re.compile(
-    r"(?:Caller: )?'?(?:\b(?:appid|oid|numgroups)=[^;\s']*;?)+(?:iss=[^;\s']*)?'?\s*|\s*\b(?:Trace|Correlation) ID: <id>"
-)
-_MASKED_ADDRESS: Final = "'<address>'"
+_SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)")
 _INDENT, _LABEL = "  ", 15
 
 
@@ -57,17 +53,18 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str) -> str:
     place = Place(host, subject.target.vantage is Vantage.SQL_HOST)
     several = [subject, *(each for each in extent.others if each.team is team)]
     parts = list(map(_part, several))
-    steps = _steps_of(several, parts, place) or [TeamStep(f"{REWRITTEN} Find it on the route.")]
+    steps = _steps_of(several, parts, team, place)
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
     checks = _checks_of(several, parts, team)
+    scope = list(_scope(team, subject, (*steps, *checks)))
     sections = (
         ("What fails", _what_fails(several, parts, failure, extent, place)),
         ("What depends on it", _dependents(subject, failure, extent)),
         ("Since", (_since(subject, extent),)),
-        ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in _evidence(several, parts, failure, place))),
-        ("What to do", (*_coverage(parts, extent), *_step_lines(steps, numbered=True))),
-        ("Words in capitals", _words((*steps, *checks))),
+        ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, place))),
+        ("What to do", (*_coverage(parts, extent), *scope, *_step_lines(steps, numbered=True))),
+        ("Words in capitals", _words((*steps, *checks), scope)),
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(subject, failure, extent)),
     )
@@ -109,9 +106,13 @@ def _part(subject: TicketSubject) -> Part:
     )
 
 
-def _steps_of(several: Sequence[TicketSubject], parts: Sequence[Part], place: Place) -> list[TeamStep]:
+def _steps_of(several: Sequence[TicketSubject], parts: Sequence[Part], team: Team, place: Place) -> list[TeamStep]:
     return merged_steps(
-        [replace(part, steps=team_steps(each.actions, place, part.vault)) for each, part in zip(several, parts, strict=True)]
+        [
+            replace(part, steps=[*confirmation(team, failure, each.names), *team_steps(team, each.actions, place, part.vault)])
+            for each, part in zip(several, parts, strict=True)
+            if (failure := each.failure) is not None
+        ]
     )
 
 
@@ -164,6 +165,8 @@ def _what_fails(
         vault=target.vault, key=target.key, client=parts[0].application, host=names.host or "Entra ID"
     )
     yield from _wrapped(f"{request} fails: {_cause(several, failure, place)}.")
+    if is_unconfirmed(failure, names):
+        yield from _wrapped("Seen by the host of the monitor alone: it is not confirmed from a SQL Server host.")
     applications = list(dict.fromkeys(part.application for part in parts))
     if failure.step is Step.TOKEN and len(applications) > 1:
         yield from _same_holds("applications", applications, len(applications))
@@ -195,6 +198,8 @@ def _dependents(subject: TicketSubject, failure: StepResult, extent: Extent) -> 
     else:
         yield f"SQL Servers that use the credential {subject.target.credential}"
     only_wrap = WITHOUT_WRAP if failure.step is Step.WRAP_KEY else ""
+    if is_unconfirmed(failure, subject.names) and subject.unsteady is None:
+        yield "If the vault refuses SQL Server too:"
     stopped = "" if subject.unsteady is not None else effect(subject.report) or only_wrap
     yield from _wrapped(stopped or "The vault is usable now, and fails again and again.")
 
@@ -207,70 +212,27 @@ def _since(subject: TicketSubject, extent: Extent) -> str:
     return f"before {second(began)}, first observed then" if extent.is_first_seen else second(began)
 
 
-def _evidence(several: Sequence[TicketSubject], parts: Sequence[Part], failure: StepResult, place: Place) -> Iterator[Line]:
-    subject, facts, names = several[0], failure.facts or Facts(), several[0].names
-    yield "seen from", f"{place.host}, {'a SQL Server host' if place.is_sql_host else 'the host of the monitor'}"
-    if subject.team is Team.NETWORK:
-        yield "connection", _connection(subject, facts, place)
-    yield "time", moment(subject.report.started_at)
-    yield "step", failure.step.value
-    for label, value in facts_of(failure):
-        if label not in _DBA_FACTS and (shown := _detail(value, facts) if label == "detail" else value):
-            yield label, shown
-    named = (
-        ("resolves to", ", ".join(subject.addresses)),
-        ("certificate of", None if facts.certificate is None else facts.certificate.issuer),
-        ("proxy", names.proxy or "none"),
-        ("client id", names.client_id),
-        ("tenant id", subject.report.tenant),
-        ("region", None if subject.record is None else subject.record.region),
-    )
-    yield from ((label, value) for label, value in named if value)
-    if len(parts) > 1:
-        yield from _evidence_of_others(several, parts)
-
-
-def _connection(subject: TicketSubject, facts: Facts, place: Place) -> str:
-    """Return source and destination, as a rule of a firewall has them."""
-    end = facts.proxy or facts.endpoint or f"{subject.target.vault}:443"
-    port = end.rpartition(":")[2]
-    addresses = dict.fromkeys(facts.addresses or (() if facts.proxy else subject.addresses))
-    source = f"{place.host} ({facts.local_address})" if facts.local_address else place.host
-    shown = ", ".join(f"[{each}]:{port}" if ":" in each else f"{each}:{port}" for each in addresses)
-    return f"from {source} to {shown} ({end.rpartition(':')[0]})" if shown else f"from {source} to {end}"
-
-
-def _detail(text: str, facts: Facts) -> str:
-    """Return the detail without masked ids, and with the addresses to which the host connected."""
-    text = _IDS.sub("", text).strip()
-    if text.count(_MASKED_ADDRESS) == len(facts.addresses):
-        for address in facts.addresses:
-            text = text.replace(_MASKED_ADDRESS, f"'{address}'", 1)
-    return text
-
-
-def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[Part]) -> Iterator[Line]:
-    """Yield one line for each further vault, key or application."""
-    for each, part in list(zip(several, parts, strict=True))[1:MOST_NAMED]:
-        failure = each.failure
-        shown = () if failure is None else facts_of(failure)
-        values = ", ".join(f"{label} {value}" for label, value in shown if label in _OF_PART)
-        name = titles([part], parts)[0]
-        yield "also", f"{name}: {second(each.report.started_at)}{', ' if values else ''}{values}"
-    if len(parts) > MOST_NAMED:
-        yield "also", f"{len(parts) - MOST_NAMED:,} more, not listed"
-
-
 def _step_lines(steps: Iterable[TeamStep], *, numbered: bool = False) -> Iterator[str]:
     """Yield sentences, wrapped, and commands, each whole on its line."""
     for number, step in enumerate(steps, start=1):
         first = f"{number}. " if numbered else "- "
         yield from _wrapped(step.text, first, " " * len(first))
-        yield from (f"{' ' * len(first)}{label:<11} {command}" for label, command in step.lines)
+        yield from (f"{' ' * len(first)}{_form(label, command)}" for label, command in step.lines)
 
 
-def _words(steps: Sequence[TeamStep]) -> Iterator[str]:
-    commands = [command for step in steps for _, command in step.lines]
+def _form(label: str, command: str) -> str:
+    """Return a label and its command; a script of the exporter is the query that it prints, which another team can run."""
+    script = _SCRIPT.fullmatch(command)
+    return f"{label:<11} {one_line(log_query(script[1], vault=script[2])) if script else command}"
+
+
+def _scope(team: Team, subject: TicketSubject, steps: Iterable[TeamStep]) -> Iterator[str]:
+    if any(label == AZ for step in steps for label, _ in step.lines):
+        yield from (f"{label:<14} {command}" for label, command in scope_lines(team, subject.target.vault))
+
+
+def _words(steps: Sequence[TeamStep], scope: Iterable[str]) -> Iterator[str]:
+    commands = [*scope, *(command for step in steps for _, command in step.lines)]
     yield from (f"{word:<{_LABEL}} {meaning}" for word, meaning in words_in((), commands))
 
 

@@ -16,7 +16,7 @@ from exporter.core.auxiliary import KEY_REFUSED, AuxiliaryKind, AuxiliaryResult,
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import actions
 from exporter.core.codes.cause_text import open_detail
-from exporter.core.codes.names import filled
+from exporter.core.codes.names import fill_names
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
@@ -197,7 +197,7 @@ def path_lines(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
 
 def recover_command(target: Target) -> str:
     """Return the command that recovers a deleted key, as a `code` span."""
-    return filled(_RECOVER, names_of(target, ()))
+    return fill_names(_RECOVER, names_of(target, ()))
 
 
 def expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from exporter.core.checks.model import Actions, Check, CheckOutcome
 from exporter.core.codes.action_texts import FIND_OBJECT_ID, PROBE, REPEAT
 from exporter.core.codes.actions import general_actions, reason_actions
-from exporter.core.codes.names import HSM_DOMAIN, Names, filled
+from exporter.core.codes.names import HSM_DOMAIN, Names, fill_names
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
 from exporter.core.codes.staged_actions import prove_and_switch
 from exporter.core.model import CredentialKind, Step
@@ -60,5 +60,5 @@ def action_lines(texts: Iterable[str], names: Names, *, ready: bool = False) -> 
 
 def _lines(text: str, names: Names) -> list[str]:
     of_the_check = text.replace(f"from {PROBE}", "below").replace("repeat the probe", "repeat this check")
-    text = filled(of_the_check, names)
+    text = fill_names(of_the_check, names)
     return _COMMAND.sub(lambda found: ":\n  " + found[1].replace("\n", "\n  ") + "\n", text).strip("\n").split("\n")

@@ -104,7 +104,7 @@ KEY: tuple[Check, ...] = (
             "The connector does not need `list`. Under access policies, it can be added.",
             (
                 "Name every permission that the application needs, because this replaces them all: "
-                "`az keyvault set-policy --name VAULT --object-id OBJECT_ID --key-permissions get list wrapKey unwrapKey`."
+                "`az keyvault set-policy --name VAULT --object-id OBJECT_ID --key-permissions get list wrapKey unwrapKey OTHER_PERMISSIONS`."
             ),
             FIND_OBJECT_ID,
         ),

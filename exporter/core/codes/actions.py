@@ -11,7 +11,7 @@ from exporter.core.addresses import is_private
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.action_texts import FIND_OBJECT_ID, PROBE
-from exporter.core.codes.names import HSM_DOMAIN, Names, filled
+from exporter.core.codes.names import HSM_DOMAIN, Names, fill_names
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
 from exporter.core.codes.staged_actions import switch
 from exporter.core.model import Step, Vantage
@@ -29,7 +29,7 @@ def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Name
     `step` is the failed one. A known object id is not to be looked up. Raises KeyError for an unknown code.
     """
     spared = {DO_NOT_RESTART: ready, SET_ONLINE: ready, FIND_OBJECT_ID: names.object_id}
-    return tuple(filled(each, names) for each in _chosen(code, reason, step, names) if not spared.get(each))
+    return tuple(fill_names(each, names) for each in _chosen(code, reason, step, names) if not spared.get(each))
 
 
 def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | None = None) -> str:
@@ -39,7 +39,7 @@ def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | 
     too long, it ends before the word or command that does not fit, and a hint follows. Raises KeyError for an unknown code.
     """
     configured = replace(names, object_id=None, client_address=None, aadsts=None)
-    text = filled(next(iter(_chosen(code, reason, step, names)), ""), configured)
+    text = fill_names(next(iter(_chosen(code, reason, step, names)), ""), configured)
     line = " ".join(text.replace("`", "").split())
     return line if len(line) <= LINE_LIMIT else _cut(text, f"... All of it: ekm-exporter explain {reason or code}")
 

@@ -16,7 +16,8 @@ _HOST_REASONS: Final = (
     Reason.TOKEN_EXPIRED,
     Reason.IDENTITY_KEY_UNREADABLE,
 )  # only its own operators repair it
-_ROUTE_REASONS: Final = (Reason.CLIENT_ERROR, Reason.OUTDATED_TLS)  # another device responds or connects
+# Another device responds, connects or rewrites the response.
+_ROUTE_REASONS: Final = (Reason.CLIENT_ERROR, Reason.OUTDATED_TLS, Reason.ANSWER_INCOMPLETE, Reason.ANSWER_MALFORMED)
 
 
 def observed_cause(result: StepResult) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.readers import for_vault
 from exporter.core.codes.shared import DO_NOT_RESTART, WITHOUT_THE_KEY, out_of_memory_row
 
 NAME_AND_RETRY: tuple[ConnectorError, ...] = (
@@ -26,9 +27,14 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "On the SQL Server host, run `Resolve-DnsName HOST`. Then resolve another name to test DNS itself.",
-            "With a private endpoint, add the vault's record to the private zone that is linked to this network.",
-            "Check whether the vault was deleted: `az keyvault list-deleted`. Recover it: `az keyvault recover --name VAULT`.",
-            "A recovered vault has lost its roles: assign them again. A purged one cannot return: restore the key's backup elsewhere.",
+            "With a private endpoint, the zone `DNS_ZONE` needs the vault's record and a link to this network.",
+            "If the name resolves on no network, was the vault deleted? Forward this to the vault team, which has the next two actions.",
+            for_vault(
+                "List the deleted vaults: `az keyvault list-deleted`. If it is there, recover it: `az keyvault recover --name VAULT`."
+            ),
+            for_vault(
+                "A recovered vault has lost its roles: assign them again. A purged one cannot return: restore the key's backup elsewhere."
+            ),
             DO_NOT_RESTART,
         ),
     ),

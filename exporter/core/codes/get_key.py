@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.readers import for_dba, for_vault
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
+    FIND_DEVICE,
     FIND_INTERCEPTION,
     NOT_A_VAULT,
     REWRITTEN,
@@ -14,7 +16,7 @@ from exporter.core.codes.shared import (
     out_of_memory_row,
 )
 
-_SHOW_KEY = "Show the key as the vault stores it: `az keyvault key show --vault-name VAULT --name KEY`."
+_SHOW_KEY = for_vault("Show the key as the vault stores it: `az keyvault key show --vault-name VAULT --name KEY`.")
 _OUTCOME = "SQL Server cannot use the key, although the key itself may be intact."
 
 
@@ -28,7 +30,13 @@ def _no_answer(code: int, symbol: str, summary: str, cause: str) -> ConnectorErr
         summary=f"{summary} {_OUTCOME}",
         effect=WITHOUT_THE_KEY,
         causes=(cause, REWRITTEN, NOT_A_VAULT, SERVICE_DEFECT),
-        actions=("Show the response: `ekm-exporter probe TARGET`.", FIND_INTERCEPTION, _SHOW_KEY, DO_NOT_RESTART),
+        actions=(
+            for_dba("Show the response: `ekm-exporter probe TARGET`."),
+            FIND_INTERCEPTION,
+            FIND_DEVICE,
+            _SHOW_KEY,
+            DO_NOT_RESTART,
+        ),
     )
 
 
@@ -42,7 +50,7 @@ def _incomplete(code: int, symbol: str, summary: str, *causes: str) -> Connector
         summary=f"{summary} {_OUTCOME}",
         effect=WITHOUT_THE_KEY,
         causes=(*causes, SERVICE_DEFECT, NOT_A_VAULT),
-        actions=(_SHOW_KEY, "Repeat the request: `ekm-exporter probe TARGET`.", DO_NOT_RESTART, SUPPORT),
+        actions=(_SHOW_KEY, for_dba("Repeat the request: `ekm-exporter probe TARGET`."), FIND_DEVICE, DO_NOT_RESTART, SUPPORT),
     )
 
 

@@ -7,6 +7,7 @@ Each row is a WinINet call. Rows have the classic number; the first argument of 
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.readers import for_dba
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
     EVENT_LOG,
@@ -88,7 +89,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
                 "On the affected host, check addresses and routes: `Get-NetIPConfiguration` or `ip route`.",
                 "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`.",
                 DO_NOT_RESTART,
-                "If it only occurs at boot, set the SQL Server service to delayed start.",
+                for_dba("If it only occurs at boot, set the SQL Server service to delayed start."),
             ),
         ),
     ),

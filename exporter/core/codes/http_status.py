@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING, SHOW_TENANT
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.readers import for_dba, for_exporter
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
@@ -53,8 +54,10 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
         actions=(
             "Read `reason` and the failed step: `ekm-exporter probe TARGET`.",
             FIND_INTERCEPTION,
-            "For `authority_untrusted` in a private cloud, verify who operates that host. Then set `authority_host` in the module.",
-            "If SQL Server shows it, read the operation and its `info` number in the connector's event log.",
+            for_exporter(
+                "For `authority_untrusted` in a private cloud, verify who operates that host. Then set `authority_host` in the module."
+            ),
+            for_dba("If SQL Server shows it, read the operation and its `info` number in the connector's event log."),
         ),
     ),
     *both_generations(
@@ -106,10 +109,11 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             ),
             actions=(
                 "Who calls? Query the vault's Logs: `ekm-exporter script callers.kql --vault VAULT.vault.azure.net`. Row one is the caller.",
-                "Stop or slow that caller. If it is SQL Server (Microsoft.SQL.EKM), make planned restarts and restores one by one.",
+                "Stop or slow that caller.",
+                for_dba("If it is SQL Server (Microsoft.SQL.EKM), make planned restarts and restores one by one."),
                 DO_NOT_RESTART,
-                f"The exporters' own share is `ekm_request_budget_ratio`. Above {OWN_SHARE}, increase `interval`.",
-                "As a permanent fix, move SQL Server's keys to a separate vault.",
+                for_exporter(f"The exporters' own share is `ekm_request_budget_ratio`. Above {OWN_SHARE}, increase `interval`."),
+                for_dba("As a permanent fix, move SQL Server's keys to a separate vault."),
             ),
         ),
     ),
@@ -137,7 +141,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
                 "Read status, service code and `reason`: `ekm-exporter probe TARGET`.",
                 "Compare the name letter by letter with `az keyvault key list --vault-name VAULT`.",
                 "For 407, allow the vault and Entra ID on the proxy without a password. The connector sends none.",
-                "Check the credential string: the client id without hyphens, followed by the secret.",
+                for_dba("Check the credential string: the client id without hyphens, followed by the secret."),
             ),
         ),
     ),
@@ -190,7 +194,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
                 DO_NOT_RESTART,
                 "If it was purged: `az keyvault key restore --vault-name VAULT --file BACKUP`. The key keeps its old name.",
                 "If it was never deleted, compare versions: `az keyvault key list-versions --vault-name VAULT --name KEY`.",
-                "Show the thumbprint that the databases use: `SELECT encryptor_thumbprint FROM sys.dm_database_encryption_keys;`.",
+                for_dba(
+                    "Show the thumbprint that the databases use: `SELECT encryptor_thumbprint FROM sys.dm_database_encryption_keys;`."
+                ),
             ),
         ),
     ),
@@ -213,9 +219,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             ),
             actions=(
                 "Show the refused step and `reason`: `ekm-exporter probe TARGET`.",
-                "RBAC: assign the role `Key Vault Crypto Service Encryption User` on the vault to the application.",
+                "RBAC: assign the role `Key Vault Crypto Service Encryption User`, as `ekm-exporter explain forbidden_rbac` shows.",
                 "Policy: allow the application `get`, `wrapKey` and `unwrapKey`, as `ekm-exporter explain forbidden_policy` shows.",
-                "Firewall: permit the caller's public address: `az keyvault network-rule add --name VAULT --ip-address ADDRESS`.",
+                "Firewall: permit the public address of the SQL Server host, as `ekm-exporter explain forbidden_firewall` shows.",
                 "Disabled, expired, perimeter or private endpoint: run `ekm-exporter explain` with the reason, such as `key_disabled`.",
                 DO_NOT_RESTART,
             ),
@@ -243,7 +249,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             "Read the AADSTS number: `ekm-exporter probe TARGET`.",
             "Check that the application exists: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
             SHOW_TENANT,
-            f"Correct the string, on every replica: {ALTER}.",
+            for_dba(f"Correct the string, on every replica: {ALTER}."),
             CRED_AND_STRING,
             DO_NOT_RESTART,
         ),

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from exporter.core.codes.readers import reworded
 from exporter.core.codes.words import END_OF_WORD, START_OF_WORD
 from exporter.core.endpoints import cloud_of
 from exporter.core.model import CredentialKind, Vantage
@@ -46,12 +47,24 @@ class Names:
     again: str | None = None  # the command that repeats the checks of `doctor`; None: the probe
 
 
-def filled(text: str, names: Names) -> str:
-    """Return `text` with the target's names in its `code` spans.
+def fill_names(text: str, names: Names) -> str:
+    """Return `text`, of the same reader, with the target's names in its `code` spans.
 
     Unknown names stay capital words.
     """
-    return _SPAN.sub(lambda span: _command(span[0], names), text)
+    return reworded(text, _SPAN.sub(lambda span: fill_command(span[0], names), text))
+
+
+def fill_command(command: str, names: Names) -> str:
+    """Return a bare command with the target's names."""
+    words = _words(names)
+    return _pattern(tuple(words)).sub(lambda found: words[found[0]] or found[0], command)
+
+
+def private_zone_of(host: str) -> str | None:
+    """Return the private DNS zone of a vault's endpoints; None outside the known clouds."""
+    cloud = cloud_of(host)
+    return None if cloud is None else "privatelink." + cloud.domain.replace("vault.", "vaultcore.", 1)
 
 
 def identity_of(vault: str) -> str:
@@ -62,11 +75,6 @@ def identity_of(vault: str) -> str:
     host, cloud = vault.partition(":")[0], cloud_of(vault)
     plain = cloud is not None and cloud.name == "public" and not cloud.managed_hsm
     return host.partition(".")[0] if plain else host
-
-
-def _command(span: str, names: Names) -> str:
-    words = _words(names)
-    return _pattern(tuple(words)).sub(lambda found: words[found[0]] or found[0], span)
 
 
 @lru_cache(maxsize=2)  # the words of a vault, and those of a Managed HSM
@@ -84,6 +92,7 @@ def _words(names: Names) -> dict[str, str | None]:
         "ekm-exporter probe TARGET": names.again or f"ekm-exporter probe {target}",
         "TARGET": target,
         "VAULT.vault.azure.net": host,
+        "DNS_ZONE": private_zone_of(host),
         "'VAULT'": f"'{identity_of(names.vault)}'",
         **dict.fromkeys(flags, f"--hsm-name {name}"),
         "VAULT": name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.core.codes.model import Category, ConnectorError, Family, Layer, Owner
+from exporter.core.codes.readers import for_dba, for_network
 
 # The effect of a key that SQL Server cannot get. docs/what-needs-the-vault.md has the sources.
 _CLOCKS = (
@@ -20,17 +21,17 @@ WITHOUT_WRAP = "No key can be created or rotated. As far as is known, databases,
 LESS_WITHOUT_WRAP = f" If only wrap is refused, less fails. {WITHOUT_WRAP}"
 _EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.BACKUP: ""}
 WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."
-DO_NOT_RESTART = f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}"
+DO_NOT_RESTART = for_dba(f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}")
 # Microsoft's setup page restarts the service after the right on the registry key, when no database is encrypted yet.
 RESTART_LATER = (
     "Microsoft's setup page then restarts the SQL Server service. Do it in a planned window, a secondary first, if "
     "`ekm-exporter probe TARGET` succeeds."
 )
-SET_ONLINE = (
+SET_ONLINE = for_dba(
     "Then, node by node, where a database is in RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, "
     "restart that node's service."
 )
-EVENT_LOG = (
+EVENT_LOG = for_dba(
     "On the SQL Server host, read the preceding lines in the Application log, source "
     "`SQL Server Connector for Microsoft Azure Key Vault`."
 )
@@ -38,11 +39,12 @@ EVENT_LOG = (
 DLL_VERSION = (
     "Show the file version of the DLL: `(Get-Item 'PATH').VersionInfo.FileVersion`. Its path is in `sys.cryptographic_providers`."
 )
-SUPPORT = "If the failure persists, open a support request with the request id from `ekm-exporter probe TARGET`."
+SUPPORT = for_dba("If the failure persists, open a support request with the request id from `ekm-exporter probe TARGET`.")
 SHOW_THE_SERVER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
-FIND_INTERCEPTION = (
+FIND_INTERCEPTION = for_dba(
     "Check the issuer of the TLS certificate in the output of `ekm-exporter probe TARGET`: it shows TLS inspection."
 )
+FIND_DEVICE = for_network("Find the device on the route that rewrites the response, and exempt the vault and Entra ID there.")
 REWRITTEN = "A proxy, gateway or security appliance responds instead of the service or rewrites its responses."
 NOT_A_VAULT = "The name resolves to a server that is not Key Vault: a wrong private endpoint, a gateway or a test server."
 SERVICE_DEFECT = "The service has a defect, usually brief and in one region."

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from exporter.core.codes.action_texts import ALTER, CRED_AND_STRING, RESET, USE_ITS_TENANT
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.readers import for_dba
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
+    FIND_DEVICE,
     FIND_INTERCEPTION,
     REWRITTEN,
     SERVICE_DEFECT,
@@ -27,8 +29,9 @@ def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> Connector
         effect=WITHOUT_THE_KEY,
         causes=(*causes, SERVICE_DEFECT),
         actions=(
-            "Show the response: `ekm-exporter probe TARGET`.",
+            for_dba("Show the response: `ekm-exporter probe TARGET`."),
             FIND_INTERCEPTION,
+            FIND_DEVICE,
             DO_NOT_RESTART,
             SUPPORT,
         ),
@@ -60,8 +63,8 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         actions=(
             "List the secrets and their expiry: `az ad app credential list --id CLIENT_ID`.",
             f"Create a new secret and keep the old one: {RESET}.",
-            "Test it first: put it into the exporter's secret file, then run `ekm-exporter probe TARGET`.",
-            f"On every replica: {ALTER}.",
+            for_dba("Test it first: put it into the exporter's secret file, then run `ekm-exporter probe TARGET`."),
+            for_dba(f"On every replica: {ALTER}."),
             CRED_AND_STRING,
             DO_NOT_RESTART,
             SET_ONLINE,
@@ -86,7 +89,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             "SQL Server: managed identity needs 2022 CU17 and the connector of November 2024.",
         ),
         actions=(
-            "Run `ekm-exporter probe TARGET` on the host that owns the identity.",
+            for_dba("Run `ekm-exporter probe TARGET` on the host that owns the identity."),
             "Azure VM: check that one is assigned: `az vm identity show --resource-group GROUP --name VM`.",
             "Azure VM: exempt 169.254.169.254 from every proxy and network policy.",
             "Azure Arc: check that the agent is connected: `azcmagent show`. Its endpoint is `localhost:40342`.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.readers import for_dba
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
     EVENT_LOG,
+    FIND_DEVICE,
     FIND_INTERCEPTION,
     NOT_A_VAULT,
     REWRITTEN,
@@ -22,7 +24,7 @@ _STAKES = {
 }
 _EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.UNWRAP_KEY: WITHOUT_THE_KEY}
 _CAREFUL = {
-    Layer.WRAP_KEY: "Postpone rotation and new encrypted databases until a probe succeeds.",
+    Layer.WRAP_KEY: for_dba("Postpone rotation and new encrypted databases until a probe succeeds."),
     Layer.UNWRAP_KEY: DO_NOT_RESTART,
 }
 
@@ -37,7 +39,13 @@ def _unusable(code: int, symbol: str, layer: Layer, owner: Owner, summary: str, 
         summary=f"{summary} {_STAKES[layer]}",
         effect=_EFFECTS[layer],
         causes=(*causes, SERVICE_DEFECT),
-        actions=("Show the response: `ekm-exporter probe TARGET`.", _CAREFUL[layer], FIND_INTERCEPTION, SUPPORT),
+        actions=(
+            for_dba("Show the response: `ekm-exporter probe TARGET`."),
+            _CAREFUL[layer],
+            FIND_INTERCEPTION,
+            FIND_DEVICE,
+            SUPPORT,
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.action_texts import AGAIN, REPEAT
+from exporter.core.codes.readers import for_dba
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION
 from exporter.core.model import KEY_STEPS, Step
 from exporter.core.reasons.row import Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder
@@ -44,9 +45,9 @@ KEY: tuple[ReasonRow, ...] = (
     _dates(
         "key_expired", "the key version has expired", markers=(inner_code("KeyExpired", "expired key"), _state_of_key("expired"))
     ).advising(
-        f"Extend its expiry: `{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z`. An expired key still unwraps but does not wrap.",
+        f"Extend its expiry: `{_ATTRIBUTES} --expires NEW_EXPIRY`. An expired key still unwraps but does not wrap.",
         REPEAT,
-        "Then plan the rotation to a new key version. Rotation fails until the expiry is extended.",
+        for_dba("Then plan the rotation to a new key version. Rotation fails until the expiry is extended."),
         DO_NOT_RESTART,
     ),
     _dates(
@@ -66,11 +67,11 @@ KEY: tuple[ReasonRow, ...] = (
         shown_by=ShownBy("key_ops", KEY_STEPS),
         markers=(inner_code("KeyOperationForbidden", "is not permitted on this key"),),
     ).advising(
+        "Show the permitted operations: `az keyvault key show --vault-name VAULT --name KEY --version VERSION --query key.keyOps`.",
         (
-            "Permit both operations, and include the key's other ones, because this replaces them all: "
-            f"`{_ATTRIBUTES} --ops wrapKey unwrapKey`."
+            "Permit both operations. The command replaces all, so name the key's other ones too: "
+            f"`{_ATTRIBUTES} --ops wrapKey unwrapKey OTHER_OPERATIONS`."
         ),
-        "Show the present ones: `az keyvault key show --vault-name VAULT --name KEY --version VERSION --query key.keyOps`.",
         "Change no role and no access policy: they are not the cause.",
         *AGAIN,
     ),
@@ -113,10 +114,10 @@ KEY: tuple[ReasonRow, ...] = (
         reply=Reply.FAILED,
         shown_by=ShownBy("round_trip", (Step.UNWRAP_KEY,)),
     ).advising(
-        "Encrypt nothing with this key, and rotate no key, until support has examined it.",
+        for_dba("Encrypt nothing with this key, and rotate no key, until support has examined it."),
         REPEAT,
         FIND_INTERCEPTION,
-        "Open a support request with both request ids from the probe (wrap and unwrap).",
+        for_dba("Open a support request with both request ids from the probe (wrap and unwrap)."),
         DO_NOT_RESTART,
     ),
 )

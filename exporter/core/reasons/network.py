@@ -6,7 +6,8 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.action_texts import AGAIN, SHOW_CONNECTION, SHOW_HANDSHAKE
+from exporter.core.codes.action_texts import AGAIN, SHOW_CONNECTION, SHOW_HANDSHAKE, SHOW_ZONE_LINKS
+from exporter.core.codes.readers import for_dba
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.reasons.row import AtSignIn, ReasonRow, Reply, ShownBy
 
@@ -27,13 +28,13 @@ _CONNECT = (
 _HANDSHAKE = (
     SHOW_HANDSHAKE,
     "A firewall or proxy that reads the host name may end the handshake. Allow port 443 to that name.",
-    "On the SQL Server host, check that Windows has TLS 1.2 enabled.",
+    for_dba("On the SQL Server host, check that Windows has TLS 1.2 enabled."),
     DO_NOT_RESTART,
 )
 _CERTIFICATE_DATES = (
     SHOW_HANDSHAKE,
     "Azure renews its certificates weeks before expiry. One with another issuer belongs to a proxy: renew that one.",
-    "Check the clock of this host.",
+    for_dba("Check the clock of this host."),
     DO_NOT_RESTART,
 )
 _CUT_OFF = (
@@ -71,7 +72,7 @@ NETWORK: tuple[ReasonRow, ...] = (
                 DO_NOT_RESTART,
             ),
         ),
-    ).advising(*BY_CODE[3900].actions),
+    ).advising(*BY_CODE[3900].actions[:2], f"Show the links: {SHOW_ZONE_LINKS}.", *BY_CODE[3900].actions[2:]),
     _dns("dns_temporary", "DNS failed temporarily", is_of_host=True),
     _dns("dns_timeout", "DNS did not respond in time", is_of_host=True),
     _connect("network_down", "this host has no route to the network", link=Link.HOST, spreads_to=(), is_of_host=True).advising(),
@@ -82,7 +83,9 @@ NETWORK: tuple[ReasonRow, ...] = (
     _connect("connect_failed", "the connection failed"),
     _tls("tls_untrusted", "the certificate was issued by an authority that is not trusted here", is_open=True).advising(
         "Exempt `HOST` from TLS inspection: a proxy or firewall on the route signs the certificate.",
-        "Or trust its authority on the SQL Server host: `certutil -addstore Root AUTHORITY.cer`. For the exporter, set `tls.ca_file`.",
+        for_dba(
+            "Or trust its authority on the SQL Server host: `certutil -addstore Root AUTHORITY.cer`. For the exporter, set `tls.ca_file`."
+        ),
         "A search domain or the hosts file may answer with another host. Compare `nslookup HOST` and `nslookup HOST.`.",
         DO_NOT_RESTART,
     ),

@@ -6,14 +6,15 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes.action_texts import COMPARE_PROXY
+from exporter.core.codes.readers import for_exporter
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.reasons.row import ReasonRow, Reply, ShownBy
 
 _UNREACHED = (
-    "Check host and port of `proxy` in the module: the exporter cannot reach the proxy.",
+    for_exporter("Check host and port of `proxy` in the module: the exporter cannot reach the proxy."),
     "Show whether the proxy responds: `curl -v -p -x http://PROXY https://HOST`.",
     COMPARE_PROXY,
-    "A private endpoint is reached without a proxy: add the vault to `no_proxy`.",
+    for_exporter("A private endpoint is reached without a proxy: add the vault to `no_proxy`."),
     DO_NOT_RESTART,
 )
 _proxy = partial(ReasonRow, reply=Reply.NONE, link=Link.PROXY, shown_by=ShownBy("proxy_{host}"), actions=_UNREACHED)
@@ -23,14 +24,16 @@ PROXY: tuple[ReasonRow, ...] = (
     _proxy("proxy_unreachable", "the proxy could not be reached"),
     _proxy("proxy_timeout", "the proxy did not respond in time"),
     _proxy("proxy_invalid", "the proxy's response is not HTTP, or its tunnel carries no TLS", is_open=True).advising(
-        "Check host and port of `proxy` in the module. Another service than a proxy responds there, or a login page does.",
+        for_exporter(
+            "Check host and port of `proxy` in the module. Another service than a proxy responds there, or a login page does."
+        ),
         "Show the response: `curl -v -p -x http://PROXY https://HOST`.",
         COMPARE_PROXY,
         DO_NOT_RESTART,
     ),
     _proxy("proxy_auth", "the proxy requires a user and password, or rejected them").advising(
         "Allow the vault and Entra ID on the proxy without a password: the connector sends none.",
-        "For the exporter only, set `username` and `password_file` of `proxy` in the module.",
+        for_exporter("For the exporter only, set `username` and `password_file` of `proxy` in the module."),
         DO_NOT_RESTART,
     ),
     _proxy("proxy_status", "the proxy refused the connection", is_open=True).advising(

@@ -6,7 +6,8 @@ from functools import partial
 
 from exporter.core.causes import Link
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.action_texts import AGAIN, CAUSE_IS_ELSEWHERE, KEEP_CREDENTIAL, SHOW_CONNECTION, STATUS_PAGE
+from exporter.core.codes.action_texts import AGAIN, CAUSE_IS_ELSEWHERE, KEEP_CREDENTIAL, SHOW_CONNECTION, SIGN_IN_LOG, STATUS_PAGE
+from exporter.core.codes.readers import for_exporter
 from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SHOW_THE_SERVER, SUPPORT
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons.key import RECOVER_KEY
@@ -21,7 +22,7 @@ _OTHER_STATUS = (
     DO_NOT_RESTART,
 )
 _READ = "Read the response in the detail of the probe"
-_SLOW_DOWN = "If the exporter is the cause, increase `interval`, or reuse tokens: `token_max_age`."
+_SLOW_DOWN = for_exporter("If the exporter is the cause, increase `interval`, or reuse tokens: `token_max_age`.")
 # Key Vault and Entra ID send no page and no text with these statuses: another device sent it.
 _PAGE = ("body:page",)
 _UNAVAILABLE = ("temporarily_unavailable",)
@@ -42,7 +43,9 @@ CHALLENGE: tuple[ReasonRow, ...] = (
     _challenge("challenge_malformed", "the connector cannot read the sign-in host in the vault's 401"),
     _challenge("authority_untrusted", "the vault names a sign-in host that is not Entra ID", is_open=True).advising(
         f"{SHOW_THE_SERVER} No secret was sent.",
-        "In a private cloud, verify who operates the sign-in host in the response. Then set `authority_host` in the module.",
+        for_exporter(
+            "In a private cloud, verify who operates the sign-in host in the response. Then set `authority_host` in the module."
+        ),
         DO_NOT_RESTART,
     ),
     _challenge("resource_mismatch", "the vault requests a token for another service", is_open=True),
@@ -75,7 +78,7 @@ STATUS: tuple[ReasonRow, ...] = (
             link=Link.ENTRA,
             text="Entra ID, or the identity service of this host, throttles the sign-ins",
             actions=(
-                "Find the application's other clients in Entra ID's sign-in log, and stop the one that loops.",
+                f"Find the application's other clients in the sign-in log, and stop the one that loops: `{SIGN_IN_LOG}`.",
                 _SLOW_DOWN,
                 DO_NOT_RESTART,
             ),

@@ -21,11 +21,12 @@ from exporter.core.codes.action_texts import (
     SHOW_FEDERATION,
     SYNCHRONISE,
 )
+from exporter.core.codes.readers import for_exporter
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.model import CredentialKind, Step
 from exporter.core.reasons.row import Actions, EntraOrder, Markers, ReasonRow, Refused, Reply, ShownBy, implied, numbers
 
-_REPLACE_FILE = "Then replace the exporter's certificate file. The exporter reads it again without a restart."
+_REPLACE_FILE = for_exporter("Then replace the exporter's certificate file. The exporter reads it again without a restart.")
 _NEW_SECRET = BY_CODE[3303].actions
 _READ = "Read the response in the detail of the probe: it may name the cause."
 _NUMBER_ACTIONS = (LOOK_UP_NUMBER, KEEP_CREDENTIAL, *AGAIN)
@@ -58,7 +59,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         markers=(numbers(7000215), implied(EntraOrder.SENTENCE, "InvalidClientSecret", "invalid client secret")),
     ).advising(
         "If the secret worked until now, it was replaced or removed. List all and their dates: `az ad app credential list --id CLIENT_ID`.",
-        "If it never worked, check that the exporter's secret file has the secret's value, not its id.",
+        for_exporter("If it never worked, check that the exporter's secret file has the secret's value, not its id."),
         f"If the value is lost, create a new secret and keep the old one: {RESET}.",
         *_NEW_SECRET[2:],
     ),
@@ -172,7 +173,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         "Azure VM: check that an identity is assigned: `az vm identity show --resource-group GROUP --name VM`.",
         "Azure VM: exempt 169.254.169.254 from every proxy and network policy.",
         "Azure Arc: check that the agent is connected: `azcmagent show`.",
-        "Only the host that owns the identity can use it: run the exporter there.",
+        for_exporter("Only the host that owns the identity can use it: run the exporter there."),
         DO_NOT_RESTART,
     ),
     ReasonRow(

@@ -5,7 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 from exporter.core.causes import Link
-from exporter.core.codes.action_texts import AGAIN, ALTER, CAUSE_IS_ELSEWHERE, CRED_AND_STRING, SHOW_TENANT
+from exporter.core.codes.action_texts import (
+    AGAIN,
+    ALTER,
+    CAUSE_IS_ELSEWHERE,
+    CRED_AND_STRING,
+    MOVED_TENANT,
+    SHOW_TENANT,
+    SIGN_IN_LOG,
+)
+from exporter.core.codes.readers import for_dba, for_exporter, for_identity, for_network
 from exporter.core.model import CredentialKind
 from exporter.core.reasons.row import AtSignIn, EntraOrder, Markers, ReasonRow, Refused, implied, numbers
 
@@ -15,7 +24,7 @@ _DELETED = "https://graph.microsoft.com/v1.0/directory/deletedItems/microsoft.gr
 # No page of Microsoft's names the application of Managed HSM. The id is that of public listings of tenants.
 _HSM_PRINCIPAL = (
     "Show the service principal of Managed HSM, by the id of public listings: `az ad sp show --id 589d5083-6f11-4d30-a62a-a4b316a14abf`.",
-    "If it is missing or disabled, let the Entra ID administrator create or enable it. No page of Microsoft names this id.",
+    "If it is missing or disabled, create or enable it. No page of Microsoft names this id.",
     CAUSE_IS_ELSEWHERE,
     *AGAIN,
 )
@@ -43,7 +52,7 @@ TENANT: tuple[ReasonRow, ...] = (
     ).advising(
         "Check that the application exists: `az ad app show --id CLIENT_ID --query appId`.",
         f"If it was deleted, list the deleted ones: `az rest --method get --url {_DELETED}`. It can be restored for 30 days.",
-        "If the client id is wrong, correct it in the configuration and in the SQL credential.",
+        for_dba("If the client id is wrong, correct it in the configuration and in the SQL credential."),
         *AGAIN,
     ),
     _refused(
@@ -53,7 +62,7 @@ TENANT: tuple[ReasonRow, ...] = (
         by_kind=dict.fromkeys(_SECRETLESS_KINDS, (*_FIND_APPLICATION, *AGAIN)),
     ).advising(
         *_FIND_APPLICATION,
-        f"If the string in SQL Server is wrong, write it again, on every replica: {ALTER}.",
+        for_dba(f"If the string in SQL Server is wrong, write it again, on every replica: {ALTER}."),
         CRED_AND_STRING,
         *AGAIN,
     ),
@@ -76,8 +85,10 @@ TENANT: tuple[ReasonRow, ...] = (
         markers=(numbers(90002, 900021, 900023, 50059, 50128, 90019, 50029, 50194, 9001023, 9002332, 90124, 90130),),
     ).advising(
         SHOW_TENANT,
-        "Compare it with `tenant_id` of the credential, and correct that one if it differs. `common` and `organizations` name no tenant.",
-        "After a subscription move, a vault may still name its old tenant. Update the vault then.",
+        for_dba(
+            "Compare it with `tenant_id` of the credential, and correct that one if it differs. `common` and `organizations` name no tenant."
+        ),
+        *MOVED_TENANT,
         *AGAIN,
     ),
     _refused(
@@ -87,7 +98,7 @@ TENANT: tuple[ReasonRow, ...] = (
         # 5000224: deleted or deactivated; 5000225: blocked for inactivity; 5000229: expired
         markers=(numbers(5000224, 5000225, 5000229),),
     ).advising(
-        "Let an administrator of the tenant or Microsoft's support reactivate it: Entra ID refuses every sign-in there.",
+        "Reactivate the tenant, if need be with Microsoft's support: Entra ID refuses every sign-in there.",
         "Do it today: an inactive tenant can be reactivated for 20 days only.",
         SHOW_TENANT,
         CAUSE_IS_ELSEWHERE,
@@ -101,8 +112,8 @@ TENANT: tuple[ReasonRow, ...] = (
         at_sign_in=AtSignIn(link=Link.ENTRA),
     ).advising(
         "Read the number in the detail of the probe: 500212 and 500213 are cross-tenant settings, the others a header of the proxy.",
-        "Header: let the proxy's operator add the vault's tenant to the permitted tenants, or exempt `HOST`.",
-        "Settings: let the Entra ID administrator permit the tenant in the cross-tenant access settings.",
+        for_network("Header: add the vault's tenant to the tenants that the proxy permits, or exempt `HOST`."),
+        for_identity("Settings: permit the tenant: `Entra admin center > External Identities > Cross-tenant access settings`."),
         CAUSE_IS_ELSEWHERE,
         *AGAIN,
     ),
@@ -112,9 +123,10 @@ TENANT: tuple[ReasonRow, ...] = (
         markers=(numbers(90038, 90043, 900381, 900382, 900432, 900439, 90051, 50049, 1000104),),
     ).advising(
         "Compare the clouds of vault, tenant and sign-in host. Show the cloud of `az` first: `az cloud show --query name`.",
-        "If `authority_host` in the module names a sign-in host of another cloud, correct it.",
+        for_exporter("If `authority_host` in the module names a sign-in host of another cloud, correct it."),
         SHOW_TENANT,
-        "If the application is in another cloud, create one in the vault's tenant. Then use it here and in the SQL credential.",
+        "If the application is in another cloud, create one in the vault's tenant.",
+        for_dba("Then use it here and in the SQL credential."),
         *AGAIN,
     ),
     ReasonRow(
@@ -147,8 +159,9 @@ TENANT: tuple[ReasonRow, ...] = (
             numbers(50131, 50005, order=EntraOrder.AMBIGUOUS_NUMBER),
         ),
     ).advising(
-        "Let the Entra ID administrator find the policy in the sign-in log of service principals.",
-        "The policy must allow the addresses of the SQL Server hosts.",
+        f"Find the policy in the sign-in log, column Conditional Access: `{SIGN_IN_LOG}`.",
+        "Make the public addresses of the SQL Server hosts a named location: `Entra admin center > Conditional Access > Named locations`.",
+        "Then exclude that location from the policy: `Entra admin center > Conditional Access > Policies`.",
         CAUSE_IS_ELSEWHERE,
         *AGAIN,
     ),
@@ -159,7 +172,7 @@ TENANT: tuple[ReasonRow, ...] = (
         at_sign_in=AtSignIn(link=Link.ENTRA),
     ).advising(
         "Exempt `HOST` from TLS inspection: a proxy or device on the route connects to Entra ID with an outdated TLS version.",
-        "On the SQL Server host, check that Windows has TLS 1.2 enabled for programs.",
+        for_dba("On the SQL Server host, check that Windows has TLS 1.2 enabled for programs."),
         CAUSE_IS_ELSEWHERE,
         *AGAIN,
     ),

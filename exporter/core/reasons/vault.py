@@ -5,16 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 from exporter.core.causes import Link
-from exporter.core.codes import BY_CODE
 from exporter.core.codes.action_texts import (
     AGAIN,
     ASSIGNEE,
     FIND_OBJECT_ID,
     PROBE,
+    SHOW_POLICIES,
+    SHOW_ROLES,
+    SHOW_ZONE_LINKS,
     STATUS_PAGE,
     SYNCHRONISE,
     USE_ITS_TENANT,
 )
+from exporter.core.codes.readers import for_dba, for_exporter, for_network
 from exporter.core.codes.shared import DO_NOT_RESTART, SHOW_THE_SERVER
 from exporter.core.model import KEY_STEPS
 from exporter.core.reasons.row import AtSignIn, ByAddress, Markers, ReasonRow, Refused, Reply, ShownBy, VaultOrder, implied
@@ -33,15 +36,23 @@ OTHER_DEVICE = AtSignIn(
 )
 READ_SENTENCE = "Read the vault's sentence in the detail of the probe: it names what is refused."
 _NETWORK_RULE = "`az keyvault network-rule add --{} VAULT --ip-address ADDRESS`"
-_COMPARE_HOSTS = f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one."
+_COMPARE_HOSTS = for_dba(f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one.")
 _FIREWALL = (
     _COMPARE_HOSTS,
     f"If the vault refuses there too, allow the address that the probe shows there: {_NETWORK_RULE.format('name')}.",
 )
+_ONLY_PRIVATE = "The vault only accepts private endpoints, and the request came from outside. Approve a pending endpoint: "
+_RESOLVES_PRIVATELY = (
+    for_network(
+        "On the SQL Server host, the vault's name must resolve to the address of its endpoint: `Resolve-DnsName VAULT.vault.azure.net`."
+    ),
+    for_network(f"If it is public, link the zone `DNS_ZONE` to this network. Show its links: {SHOW_ZONE_LINKS}."),
+    DO_NOT_RESTART,
+)
 # A Managed HSM has roles of its own and no access policies.
 _HSM_ROLE = (
-    "Assign the role to the principal: `az keyvault role assignment create --hsm-name VAULT "
-    f'--role "Managed HSM Crypto Service Encryption User" {ASSIGNEE} --scope /keys`.'
+    "Assign the role to the principal on the key: `az keyvault role assignment create --hsm-name VAULT "
+    f'--role "Managed HSM Crypto Service Encryption User" {ASSIGNEE} --scope /keys/KEY`.'
 )
 _MOVED = "a subscription that moves to another tenant takes its vaults with it"
 _POLICY = "an Azure Policy, a template or a network perimeter closes many vaults"
@@ -65,7 +76,7 @@ VAULT: tuple[ReasonRow, ...] = (
     ),
     _token("token_wrong_audience", "the token is for another service").advising(
         "Check that the vault's host name belongs to this cloud, and that no proxy rewrites the vault's 401.",
-        SHOW_THE_SERVER,
+        for_network(SHOW_THE_SERVER),
         *AGAIN,
     ),
     _token("token_wrong_issuer", "the token was issued by another tenant than the vault's", one_change=_MOVED).advising(
@@ -101,21 +112,22 @@ VAULT: tuple[ReasonRow, ...] = (
         "the vault's network security perimeter blocks this network",
         markers=(inner_code("ForbiddenByNsp", "forbidden by nsp policy"),),
     ).advising(
-        "Add this network to an inbound access rule of the network security perimeter, or use a private endpoint.",
+        "Add the public address of the SQL Server host: `Network security perimeters > PERIMETER > Profiles > PROFILE > Inbound access rules`.",
+        "Or use a private endpoint, which the perimeter does not filter.",
         "Trusted Azure services are blocked too: the perimeter overrides that exception.",
         *AGAIN,
     ),
     _address(
         "forbidden_connection",
         "the vault only accepts private endpoints",
+        on_hsm=(
+            f"{_ONLY_PRIVATE}`Azure Key Vault Managed HSMs > VAULT > Networking > Private endpoint connections`.",
+            *_RESOLVES_PRIVATELY,
+        ),
         markers=(inner_code("ForbiddenByConnection", "public network access is disabled|not an approved private link"),),
     ).advising(
-        (
-            "The vault only accepts private endpoints. On the SQL Server host, check that its name resolves to a private "
-            "address: `Resolve-DnsName VAULT.vault.azure.net`."
-        ),
-        "If it is public, link the private DNS zone of the endpoint to this network.",
-        DO_NOT_RESTART,
+        f"{_ONLY_PRIVATE}`Key vaults > VAULT > Settings > Networking > Private endpoint connections`.",
+        *_RESOLVES_PRIVATELY,
     ),
     _address(
         "forbidden_firewall",
@@ -132,12 +144,14 @@ VAULT: tuple[ReasonRow, ...] = (
             ),
             sql_host=(
                 f"Allow the address of this host: {_NETWORK_RULE.format('name')}.",
-                f"Another node can have another address: run {PROBE} there too.",
+                for_dba(f"Another node can have another address: run {PROBE} there too."),
                 DO_NOT_RESTART,
             ),
             other_host=(
                 *_FIREWALL,
-                "`SEEN_ADDRESS` is the address of this exporter, not of SQL Server: a rule for it repairs the monitoring only.",
+                for_exporter(
+                    "`SEEN_ADDRESS` is the address of this exporter, not of SQL Server: a rule for it repairs the monitoring only."
+                ),
                 DO_NOT_RESTART,
             ),
         ),
@@ -149,9 +163,10 @@ VAULT: tuple[ReasonRow, ...] = (
             _permission_code("ForbiddenByPolicy", r"does not have \w{1,32} [\w ]{0,32}permission|not found on any access policy"),
         ),
     ).advising(
+        f"Show the present permissions: {SHOW_POLICIES}.",
         (
-            "Set the key permissions of the principal, and include its other ones, because this replaces them all: "
-            "`az keyvault set-policy --name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey`."
+            "Set those of the principal. The command replaces its key permissions, so name its other ones too: `az keyvault set-policy "
+            "--name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey OTHER_PERMISSIONS`."
         ),
         FIND_OBJECT_ID,
         *AGAIN,
@@ -162,10 +177,10 @@ VAULT: tuple[ReasonRow, ...] = (
         markers=(_permission_code("ForbiddenByRbac", "not authorized to perform action"),),
     ).advising(
         (
-            "Assign the role to the principal on the vault: "
-            f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {ASSIGNEE} --scope VAULT_ID`.'
+            "Assign the role to the principal on the key: "
+            f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {ASSIGNEE} --scope VAULT_ID/keys/KEY`.'
         ),
-        "VAULT_ID is the output of `az keyvault show --name VAULT --query id --output tsv`. The role takes minutes to become active.",
+        "VAULT_ID is the output of `az keyvault show --name VAULT --query id --output tsv`. Without `/keys/KEY`, the role covers all keys of the vault. It takes minutes to become active.",
         FIND_OBJECT_ID,
         *AGAIN,
     ),
@@ -176,15 +191,24 @@ VAULT: tuple[ReasonRow, ...] = (
         at_sign_in=OTHER_DEVICE,
         on_hsm=(
             READ_SENTENCE,
-            f"If no role allows it: {_HSM_ROLE[0].lower()}{_HSM_ROLE[1:]}",
+            (
+                "If no role allows the key, assign `Managed HSM Crypto Service Encryption User`. Show the roles: "
+                "`az keyvault role assignment list --hsm-name VAULT --assignee-object-id OBJECT_ID`."
+            ),
             FIND_OBJECT_ID,
-            f"If the firewall of the HSM blocks the caller: {_NETWORK_RULE.format('hsm-name')}.",
-            "If the key version is disabled: `az keyvault key set-attributes --hsm-name VAULT --name KEY --version VERSION --enabled true`.",
+            "If the firewall's rules lack the address of the SQL Server host, add it. Show them: `az keyvault network-rule list --hsm-name VAULT`.",
+            "If the key version is disabled, enable it. Show it: `az keyvault key show --hsm-name VAULT --name KEY --query attributes`.",
             *AGAIN,
         ),
     ).advising(
         READ_SENTENCE,
         "Without a sentence, another device may have responded. Compare with another network.",
-        *BY_CODE[3077].actions[1:],
+        "Do roles decide? `true` means yes: `az keyvault show --name VAULT --query properties.enableRbacAuthorization`.",
+        f"If roles decide and none allows the key, assign `Key Vault Crypto Service Encryption User`. Show them: {SHOW_ROLES}.",
+        f"If policies decide and none allows `get`, `wrapKey` and `unwrapKey`, add them. Show them: {SHOW_POLICIES}.",
+        "If the firewall's rules lack the address of the SQL Server host, add it. Show them: `az keyvault network-rule list --name VAULT`.",
+        FIND_OBJECT_ID,
+        for_dba("The commands of a change: run `ekm-exporter explain` with its reason, such as `forbidden_rbac`."),
+        DO_NOT_RESTART,
     ),
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-_BARE = re.compile(r"\$?[\w./:@-]+|\(.*\)\.\w+")  # needs no quotes in PowerShell
+_BARE = re.compile(r"\$?[\w./:@-]+|\(.*\)\.\w+|\"\$\(.*\"")  # needs no quotes in PowerShell
 _PART = re.compile(r'"[^"]*"|\S+')
 _LISTS = ("--key-permissions", "--ops")  # options with several values
 _VAULT_OPTIONS = ("--hsm-name", "--vault-name")
@@ -34,11 +34,12 @@ class Equivalent:
     """One `az` command for those who use Az PowerShell or the portal.
 
     `parameters` have `{}` for the value; an option without one is left out. `properties` are those of a `--query`. `portal`, and
-    `check`, the `az` command that shows the change, have `{name}` for the option `--name`, `{vault}`, and `{in_vault}` for its option.
+    `check`, the `az` command that shows the change, have `{name}` for the option `--name`, `{vault}`, `{in_vault}` for its option, and
+    `{in_scope}` for the pages of a key.
     """
 
     az: str
-    given: str = ""  # an option that the command must have
+    given: str = ""  # an option that the command must have, with a part of its value
     cmdlet: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -46,7 +47,8 @@ class Equivalent:
     check: str = ""
 
     def fits(self, command: AzCommand) -> bool:
-        return self.az == command.words and (not self.given or self.given in command.options)
+        option, _, value = self.given.partition(" ")
+        return self.az == command.words and (not option or (option in command.options and value in command.options[option]))
 
 
 def parse(text: str) -> AzCommand:
@@ -77,7 +79,9 @@ def completed(template: str, command: AzCommand, vault: str) -> str:
     option = next((each for each in _VAULT_OPTIONS if each in options), "--vault-name")
     values = {each.removeprefix("--").replace("-", "_"): value for each, value in options.items()}
     name = options.get(option, vault)
-    return template.format_map({**values, "vault": name, "in_vault": f"{option} {name}"})
+    key = options.get("--scope", "").partition("/keys/")[2]
+    in_scope = f" > Objects > Keys > {key}" if key else ""
+    return template.format_map({"name": name, "in_scope": in_scope, **values, "vault": name, "in_vault": f"{option} {name}"})
 
 
 def portal_path(equivalent: Equivalent, command: AzCommand, vault: str) -> str:

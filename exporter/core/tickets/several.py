@@ -19,7 +19,8 @@ _TOKEN = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s'\"(){},;|]+")
 _COMPARED = re.compile(r'(?P<column>\w+) (?P<operator>==|=~|endswith) "/?(?P<value>[^"]*)"')
 _OF_SEVERAL: Final = {"==": "in", "=~": "in~", "endswith": "has_any"}
 _PLACES: Final = ("_ResourceId", "Resource")  # columns that name the vault
-_SHOWN = "project TimeGenerated, "
+_SHOWN: Final = "project TimeGenerated, "
+_MOST_ROWS: Final = ("| take 100", "| take 1000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +140,7 @@ def _query(queries: Sequence[str]) -> str:
     columns = list[str]()
     query = _COMPARED.sub(lambda compared: _compared(compared, next(values), columns), queries[0])
     place = next((each for each in columns if each in _PLACES), "")
-    return query.replace(_SHOWN, f"{_SHOWN}{place}, ") if place else query
+    return query.replace(_SHOWN, f"{_SHOWN}{place}, ").replace(*_MOST_ROWS) if place else query
 
 
 def _compared(compared: re.Match[str], values: Iterable[str], columns: list[str]) -> str:

@@ -22,11 +22,11 @@ class Team(StrEnum):
     MICROSOFT = "microsoft"
 
 
-_TEAMS: Mapping[Owner, Team] = MappingProxyType(
+TEAMS: Mapping[Owner, Team] = MappingProxyType(
     {Owner.NETWORK: Team.NETWORK, Owner.IDENTITY: Team.IDENTITY, Owner.VAULT: Team.VAULT}
 )
 TITLES: Mapping[Team, str] = MappingProxyType(
-    {team: OWNERS[owner] for owner, team in _TEAMS.items()} | {Team.MICROSOFT: "Microsoft's support"}
+    {team: OWNERS[owner] for owner, team in TEAMS.items()} | {Team.MICROSOFT: "Microsoft's support"}
 )
 # Azure itself fails.
 _AZURE_REASONS = (Reason.SERVER_ERROR, Reason.ENTRA_UNAVAILABLE, Reason.TOKEN_UNVERIFIABLE, Reason.BYTES_DIFFER)
@@ -34,7 +34,7 @@ _AZURE_REASONS = (Reason.SERVER_ERROR, Reason.ENTRA_UNAVAILABLE, Reason.TOKEN_UN
 
 def team_of(failure: StepResult, owner: Owner) -> Team | None:
     """Return the team for a failure, with the owner of its code; None if the DBA or the exporter's operator repairs it."""
-    team = _TEAMS.get(owner_of_failure(failure, owner))
+    team = TEAMS.get(owner_of_failure(failure, owner))
     return Team.MICROSOFT if team is not None and failure.reason in _AZURE_REASONS else team
 
 

@@ -29,6 +29,7 @@ from exporter.web.ui.layout import Urls
 from exporter.web.ui.overview import ListPage, overview
 from exporter.web.ui.query import read
 from exporter.web.ui.target import probe_page, target_page
+from exporter.web.ui.ticket import group_tickets
 from exporter.web.ui.view_models import ExpiryCache, expiries_of, view
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
@@ -145,7 +146,8 @@ class PageHandlers:
                 differences = tuple(each for each in differences if each.subject in whole.scope)
             page = replace(page, differences=differences, endings=endings)
         texts = await cause_log_texts(page.cards, config.targets, self._proofs, now=now)
-        return await stream(request, encoded(overview(self.urls, replace(page, log_texts=texts))), headers=_HTML)
+        page = replace(page, log_texts=texts, tickets=await group_tickets(page.cards, whole.views))
+        return await stream(request, encoded(overview(self.urls, page)), headers=_HTML)
 
 
 def _within(config: Config, whole: Fleet) -> Config:

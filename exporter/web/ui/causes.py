@@ -25,7 +25,6 @@ from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
 from exporter.web.ui.layout import NAMED, Urls, brief_code, copyable, counted, link, named_servers, target_links, who_acts
 from exporter.web.ui.sql_servers import sentence, sql_cause
-from exporter.web.ui.ticket import group_ticket
 from exporter.web.ui.view_models import TargetView, Urgency
 
 SHOWN = 8  # causes on a page
@@ -42,13 +41,14 @@ Views = Mapping[str, TargetView]  # by the name of the target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cards:
-    """The causes of a page. `log_texts` are by the id of a cause, `now` is a Unix time, `more` is the address of all causes."""
+    """The causes of a page. `log_texts` and `tickets` are by the id of a cause, `now` is a Unix time, `more` is the address of all causes."""
 
     groups: Sequence[CauseGroup]
     own: Sequence[SqlCause]
     views: Views
     now: float
     log_texts: Mapping[str, str]
+    tickets: Mapping[str, Child]
     all_causes: bool
     more: str
 
@@ -92,7 +92,7 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
         element("p", size_of(group), ". ", _links(group), _affected(urls, group, cards.views), _some_unsteady(group)),
         element("p", sentence(log_text)) if log_text else None,
         _action(group, cards.views),
-        group_ticket(group, cards.views),
+        cards.tickets.get(group.id),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
         data_key=group.id,
     )

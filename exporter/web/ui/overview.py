@@ -52,6 +52,7 @@ class ListPage:
     keeps_state: bool = True
     endings: Sequence[Ending] = ()
     log_texts: Mapping[str, str] = field(default_factory=dict)  # by the id of a cause
+    tickets: Mapping[str, Child] = field(default_factory=dict)  # by the id of a cause
     differences: Sequence[Difference] = ()
 
     @property
@@ -124,7 +125,7 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     more = urls.status([*page.query.scope, ("causes", "all")])
     cards = Cards(
         groups=page.causes, own=page.own, views=page.fleet.views, now=page.now, log_texts=page.log_texts,
-        all_causes=page.query.all_causes, more=more,
+        tickets=page.tickets, all_causes=page.query.all_causes, more=more,
     )  # fmt: skip
     yield from causes_section(urls, cards)
     if page.query.all_causes and is_status:

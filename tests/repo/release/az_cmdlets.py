@@ -1,4 +1,4 @@
-"""The cmdlets of tickets, with their parameters, from the help of Az.KeyVault, Az.Resources, Az.Accounts and Az.Compute.
+"""The cmdlets of tickets, with their parameters, from the help of the modules of Az.
 
 The modules are too large to install for one test. Add a cmdlet that is missing here from the help of a current release.
 """
@@ -40,6 +40,11 @@ CMDLETS: Final = {
         "AtScope ExpandPrincipalGroups IncludeClassicAdministrators ObjectId ParentResource ResourceGroupName ResourceName "
         "ResourceType RoleDefinitionId RoleDefinitionName Scope ServicePrincipalName SignInName"
     ),
+    "Get-AzMetric": (
+        "AggregationType DetailedOutput Dimension EndTime MetricFilter MetricName MetricNamespace OrderBy ResourceId ResultType StartTime "
+        "TimeGrain Top"
+    ),
+    "Get-AzPrivateDnsVirtualNetworkLink": "Name ResourceGroupName ZoneName",
     "Get-AzVM": "DisplayHint Location Name NextLink ResourceGroupName ResourceId Status UserData",
     "Get-Content": "Path",
     "Invoke-AzRestMethod": (
@@ -63,6 +68,7 @@ CMDLETS: Final = {
         "PermissionsToStorage ResourceGroupName ResourceId ServicePrincipalName SubscriptionId UserPrincipalName VaultName"
     ),
     "Undo-AzKeyVaultKeyRemoval": "HsmName InputObject Name VaultName",
+    "Undo-AzKeyVaultManagedHsmRemoval": "InputObject Location Name PassThru ResourceGroupName SubscriptionId",
     "Undo-AzKeyVaultRemoval": "InputObject Location ResourceGroupName SubscriptionId Tag VaultName",
     "Update-AzADServicePrincipal": "AccountEnabled ApplicationId DisplayName Note ObjectId PassThru ServicePrincipalName",
     "Update-AzKeyVaultKey": (

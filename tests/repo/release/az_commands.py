@@ -113,6 +113,11 @@ AZ: Final = {
             "--schedule-recurrence-start-time --schedule-recurrence-type --schedule-start-datetime --schedule-time-zone "
             "--scopes --tags -g -n"
         ),
+        "monitor metrics list": (
+            "--aggregation --end-time --filter --interval --metadata --metrics --namespace --offset --orderby --resource --resource-group "
+            "--resource-namespace --resource-parent --resource-type --start-time --top -g"
+        ),
+        "network private-dns link vnet list": "--max-items --next-token --resource-group --zone-name -g -z",
         "network private-dns link vnet create": (
             "--name --no-wait --registration-enabled --resolution-policy --resource-group --tags --virtual-network "
             "--zone-name -e -g -n -v -z"

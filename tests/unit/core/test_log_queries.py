@@ -1,11 +1,16 @@
 """The queries of a vault's log with the names of a vault and a key."""
 
-from exporter.core.log_queries import filled
+from exporter.core.log_queries import fill_query, one_line
 
 QUERY = 'let vault = "contoso";   // host\nlet key_limit = 500;\nT\n| where vault == "x"; let vault = 1;\n'
 
 
 def test_only_the_first_statement_of_a_name_is_filled():
-    assert filled(QUERY, {"vault": "a.b", "key_limit": 2000, "absent": "x"}) == QUERY.replace('"contoso"', '"a.b"').replace(
+    assert fill_query(QUERY, {"vault": "a.b", "key_limit": 2000, "absent": "x"}) == QUERY.replace('"contoso"', '"a.b"').replace(
         "500", "2000"
     )
+
+
+def test_one_line_has_no_comments_and_keeps_addresses():
+    script = '// What it shows.\nlet vault = "a.b";   // host name\nT\n    // of the vault\n    | where Uri startswith strcat("https://", vault)\n'
+    assert one_line(script) == 'let vault = "a.b"; T | where Uri startswith strcat("https://", vault)'

@@ -36,7 +36,17 @@ REPORT = ProbeReport(
 
 
 # Texts that no server sends, and the id that its parser has checked already.
-OWN_TEXTS = {"exception", "raised_at", "endpoint", "client_id", "secret_file", "proxy", "key_state", "request_id"}
+OWN_TEXTS = {
+    "exception",
+    "raised_at",
+    "endpoint",
+    "client_id",
+    "secret_file",
+    "proxy",
+    "key_state",
+    "request_id",
+    "local_address",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +65,7 @@ def secret():
         ("service_code", "A" * 40, None),
         ("client_address", SECRET, None),
         ("object_id", SECRET, None),
+        ("correlation_id", SECRET, None),
         ("detail", f"sent {SECRET} now", f"sent {MARK} now"),
     ],
 )

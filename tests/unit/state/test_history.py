@@ -13,7 +13,7 @@ from exporter.state.history import OVERHEAD, History
 from tests.support.factories import a_failure, a_report
 
 _READ = {Phase.WAIT: 0.02, Phase.TRANSFER: 0.001}
-_MEASURED = {"request_id", "server_time", "phases"}
+_MEASURED = {"request_id", "correlation_id", "addresses", "local_address", "server_time", "phases"}
 
 # Few values of each fact, so that reports in a row are often alike.
 times = st.one_of(st.floats(0, 4e9), st.integers(0, 9))
@@ -22,6 +22,9 @@ facts = st.builds(
     fault=st.sampled_from([Fault.NONE, Fault.HTTP_STATUS]),
     status=st.sampled_from([200, 403]),
     request_id=st.none() | st.text(max_size=3),
+    correlation_id=st.none() | st.text(max_size=3),
+    addresses=st.lists(st.text(max_size=3), max_size=2).map(tuple),
+    local_address=st.none() | st.text(max_size=3),
     server_time=st.none() | times,
     retry_after_seconds=st.none() | st.just(1.0),
     phases=st.sampled_from([_READ, {}, dict.fromkeys(Phase, 1.0), dict(reversed(_READ.items()))]),
@@ -56,6 +59,7 @@ def filled(reports, *, limit=100, most_bytes=1e9):
 def measured(number, **more):
     """A report whose measured values follow from the number."""
     known = {"request_id": f"r{number}", "server_time": number + 0.5, "phases": dict.fromkeys(_READ, number / 7)}
+    known |= {"correlation_id": f"c{number}", "addresses": (f"10.0.0.{number}",), "local_address": f"10.1.0.{number}"}
     steps = [StepResult(step=step, outcome=Outcome.OK, duration=number / 3, facts=Facts(**(known | more))) for step in Step]
     return replace(a_report("payroll", *steps, at=float(number)), duration=number / 2)
 
@@ -107,3 +111,8 @@ def test_a_failure_between_good_probes_comes_back_with_them():
     added = [measured(1), a_failure(at=2.0), measured(3), measured(4), a_failure(at=5.0, detail="other")]
 
     assert [entry.report for entry in filled(added)] == added[::-1]
+
+
+def test_failures_are_the_newest_first():
+    history = filled([a_report("payroll", at=1.0), *(a_failure("payroll", at=float(at)) for at in (2, 3))])
+    assert [entry.report.started_at for entry in history.failures()] == [3.0, 2.0]

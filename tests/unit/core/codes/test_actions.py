@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.actions import LINE_LIMIT, action_line, actions, first_action, general_actions
-from exporter.core.codes.names import Names, filled
+from exporter.core.codes.names import Names, fill_names
 from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.model import CredentialKind, Step, Vantage
 from exporter.core.reasons import Reason, refusing
@@ -44,7 +44,7 @@ def test_restart_warning_is_absent_with_verdict_ready():
 
 
 def test_reason_without_advice_gets_the_actions_of_the_code():
-    assert actions(3306, Reason.ANSWER_INCOMPLETE, ready=None, names=VAULT)[0] == filled(general_actions(3306)[0], VAULT)
+    assert actions(3306, Reason.ANSWER_INCOMPLETE, ready=None, names=VAULT)[0] == fill_names(general_actions(3306)[0], VAULT)
     assert actions(3303, None, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
     assert actions(3000, None, ready=None, names=VAULT) == ()
 
@@ -65,7 +65,7 @@ def test_wrong_secret_was_rather_replaced_than_mistyped():
 def test_actions_leave_out_the_probe_just_made():
     for code in (3001, 3008, 3012, 3077, 3128):
         assert BY_CODE[code].actions[0].endswith("`ekm-exporter probe TARGET`.")
-        assert actions(code, None, ready=False, names=VAULT)[0] == filled(BY_CODE[code].actions[1], VAULT)
+        assert actions(code, None, ready=False, names=VAULT)[0] == fill_names(BY_CODE[code].actions[1], VAULT)
         assert first_action(code) == BY_CODE[code].actions[1]
 
 
@@ -87,12 +87,12 @@ def test_actions_leave_out_the_probe_just_made():
     ],
 )  # fmt: skip
 def test_names_are_filled_in_inside_commands_only(text, names, expected):
-    assert filled(text, names) == expected
+    assert fill_names(text, names) == expected
 
 
 def test_target_name_cannot_change_the_command():
     odd = Names(target=r"\1VAULT", vault="a.vault.azure.net", key="k", version=None)
-    assert filled("`ekm-exporter probe TARGET`", odd) == r"`ekm-exporter probe \1VAULT --config.file FILE`"
+    assert fill_names("`ekm-exporter probe TARGET`", odd) == r"`ekm-exporter probe \1VAULT --config.file FILE`"
 
 
 @pytest.mark.parametrize("reason", [Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED])
@@ -116,7 +116,7 @@ def test_deleted_application_is_found_among_the_deleted_objects():
         (Reason.RESOURCE_PRINCIPAL_DISABLED, "az ad sp update"),
         (Reason.RESOURCE_PRINCIPAL_MISSING, "az ad sp create"),
         (Reason.APPLICATION_DISABLED, "accountEnabled=true"),
-        (Reason.CONDITIONAL_ACCESS, "sign-in log of service principals"),
+        (Reason.CONDITIONAL_ACCESS, "Sign-in logs > Service principal sign-ins"),
         (Reason.TENANT_UNKNOWN, "properties.tenantId"),
         (Reason.WRONG_CLOUD, "az cloud show"),
         (Reason.THROTTLED, "the one that loops"),
@@ -174,7 +174,7 @@ def test_a_path_is_one_word_of_a_command_or_stays_a_capital_word():
         ("a`b", "`type SECRET_FILE`"),
         (None, "`type SECRET_FILE`"),
     ):
-        assert shown in filled(action, replace(VAULT, secret_file=path))
+        assert shown in fill_names(action, replace(VAULT, secret_file=path))
 
 
 @pytest.mark.parametrize("names", [VAULT, HSM])
@@ -198,16 +198,13 @@ def test_action_line_leaves_out_what_a_server_reported():
     for reason in Reason:
         line = action_line(3077, reason, reported)
         assert not re.search("0a1b|203.0.113|700030", line)
-    assert "--object-id OBJECT_ID " in action_line(3077, Reason.FORBIDDEN_POLICY, reported)
+    assert "--assignee-object-id OBJECT_ID " in action_line(3077, Reason.FORBIDDEN_RBAC, reported)
     assert "--ip-address ADDRESS" in action_line(3077, Reason.FORBIDDEN_FIREWALL, reported)
 
 
 def test_action_line_never_ends_inside_a_command():
-    line = action_line(3077, Reason.FORBIDDEN_POLICY, replace(VAULT, vault=f"{'v' * 200}.vault.azure.net"))
-    assert line == (
-        "Set the key permissions of the principal, and include its other ones, because this replaces them all"
-        "... All of it: ekm-exporter explain forbidden_policy"
-    )
+    line = action_line(3077, Reason.FORBIDDEN_POLICY, replace(VAULT, vault=f"{'v' * 250}.vault.azure.net"))
+    assert line == "Show the present permissions... All of it: ekm-exporter explain forbidden_policy"
     line = action_line(3077, Reason.FORBIDDEN_FIREWALL, replace(VAULT, target="t" * 180))
     assert line == (
         f"Run ekm-exporter probe {'t' * 180} --config.file FILE on the SQL Server"

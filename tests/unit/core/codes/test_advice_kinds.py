@@ -98,7 +98,11 @@ def test_address_of_a_central_exporter_is_in_no_command():
 
 def test_operation_that_the_key_forbids_changes_no_role():
     page = actions(3077, Reason.KEY_OPERATION_FORBIDDEN, ready=False, names=NAMES, step=Step.UNWRAP_KEY)
-    assert "`az keyvault key set-attributes --vault-name contoso --name K --version v --ops wrapKey unwrapKey`" in page[0]
+    assert "--query key.keyOps" in page[0]
+    assert (
+        "`az keyvault key set-attributes --vault-name contoso --name K --version v --ops wrapKey unwrapKey OTHER_OPERATIONS`"
+        in page[1]
+    )
     assert "role assignment" not in " ".join(page)
 
 

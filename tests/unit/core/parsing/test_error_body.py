@@ -122,6 +122,21 @@ def test_an_error_of_entra_is_read_from_its_codes_or_else_its_text():
     assert read_error(b'{"error": "invalid_client"}').aadsts is None
 
 
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("0A1B2C3D-0000-4000-8000-0123456789AB", "0a1b2c3d-0000-4000-8000-0123456789ab"),
+        ("0a1b2c3d", None),
+        ("<b>", None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_correlation_id_of_entra_is_a_guid(sent, read):
+    body = {"error": "invalid_client", "correlation_id": sent}
+    assert read_error(json.dumps(body).encode()).correlation_id == read
+
+
 def test_a_sentence_is_no_code():
     body = {"error": {"code": "Caller 10.0.0.1 is bad", "innererror": "x"}}
     error = read_error(json.dumps(body).encode())

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.codes.names import Names
-from exporter.core.model import CredentialKind, Facts, Outcome, Step, StepResult
+from exporter.core.model import CredentialKind, Facts, Outcome, Step, StepResult, Vantage
 from exporter.core.reasons import Reason
-from exporter.core.tickets.checks import team_checks
+from exporter.core.tickets.checks import BY_SQL_SERVER, confirmation, request_queries, team_checks
 from exporter.core.tickets.team import Team
 
 NAMES = Names(target="t", vault="contoso.vault.azure.net", key="K", version="1", client_id="6666")
@@ -70,10 +70,40 @@ def test_vault_team_reads_requests_by_address_or_client():
     assert 'Resource =~ "contoso"' in found
 
 
-def test_vault_team_reads_the_callers_of_a_throttled_vault():
+def test_vault_team_counts_throttled_requests_by_metric():
     found = shown(Team.VAULT, reason=Reason.THROTTLED)
-    assert "Throttled = countif(HttpStatusCode == 429) by CallerIpAddress" in found
-    assert "AzureDiagnostics" not in found
+    assert "--metrics ServiceApiResult --filter \"StatusCode eq '429'\"" in found
+    assert "-MetricFilter 'StatusCode eq ''429''" in found
+    assert "AuditLogs" not in found
+
+
+def test_refused_monitor_is_not_proven_for_sql_server():
+    refused = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.FORBIDDEN_FIREWALL)
+    central = replace(NAMES, client_address="203.0.113.7")
+    (first,) = confirmation(Team.VAULT, refused, central)
+    assert "Does the vault refuse SQL Server too?" in first.text
+    assert all('ClientInfo startswith "Microsoft.SQL.EKM"' in line for _, line in first.lines)
+    assert list(confirmation(Team.VAULT, refused, replace(central, vantage=Vantage.SQL_HOST))) == []
+    assert list(confirmation(Team.NETWORK, refused, central)) == []
+    assert list(confirmation(Team.VAULT, replace(refused, reason=None), central)) == []
+    found = shown(Team.VAULT, central, reason=Reason.FORBIDDEN_FIREWALL)
+    assert 'CallerIpAddress == "ADDRESS"' in found
+    assert "203.0.113.7" not in found
+
+
+def test_both_tables_have_the_same_rows():
+    new, old = (line for _, line in request_queries("contoso", BY_SQL_SERVER))
+    for part in (BY_SQL_SERVER, "| take 100", "ago(1h)", '"contoso"'):
+        assert part in old
+    assert all(part in new for part in (BY_SQL_SERVER, "| take 100", "ago(1h)", '"/contoso"'))
+    assert 'column_ifexists("clientInfo_s", "")' in old
+
+
+def test_inspected_certificate_is_told_by_its_issuer():
+    inspected = shown(Team.NETWORK, reason=Reason.TLS_UNTRUSTED)
+    assert '-w "%{http_code} %{certs}"' in inspected
+    assert "Select-String '^[0-9]|^Issuer'" in inspected
+    assert "certs" not in shown(Team.NETWORK, reason=Reason.CONNECT_TIMEOUT)
 
 
 def test_support_lists_its_events():

@@ -6,28 +6,39 @@ import pytest
 
 from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import CODES
+from exporter.core.codes.names import Names, fill_command
 from exporter.core.reasons import Reason
 from exporter.core.tickets.az_command import completed, parse, portal_path, powershell
+from exporter.core.tickets.checks import THROTTLED
 from exporter.core.tickets.equivalents import EQUIVALENTS, find_equivalent
 from tests.repo.powershell import errors, parsed, walked
 from tests.repo.release.az_cmdlets import CMDLETS
 from tests.repo.release.az_commands import AZ
 
+HSM = Names(target="t", vault="contoso.managedhsm.azure.net", key="K", version="v")
 
-def actions_of(row):
+
+def actions_of(row, *, hsm=False):
     """Return all actions of a reason."""
     address = row.by_address
     by_address = () if address is None else (*address.private, *address.sql_host, *address.other_host)
     by_kind = (each for texts in row.by_kind.values() for each in texts)
-    return (*row.actions, *row.on_hsm, *by_kind, *row.at_sign_in.actions, *by_address)
+    general = (row.on_hsm or row.actions) if hsm else row.actions
+    return (*general, *by_kind, *row.at_sign_in.actions, *by_address)
+
+
+def written(*, hsm=False):
+    """Return the `az` commands of codes, reasons and preflight checks."""
+    texts = [text for row in CODES for text in row.actions]
+    texts += [text for reason in Reason for text in actions_of(reason.row, hsm=hsm)]
+    for check in BY_NAME.values():
+        texts += (check.on_hsm or check.actions) if hsm else (*check.actions, *check.of_certificate)
+    return {span for text in texts for span in re.findall(r"`(az [^`]+)`", text)}
 
 
 def commands():
-    """Return the `az` commands of codes, reasons and preflight checks."""
-    texts = [text for row in CODES for text in row.actions]
-    texts += [text for reason in Reason for text in actions_of(reason.row)]
-    texts += [text for check in BY_NAME.values() for text in (*check.actions, *check.of_certificate, *check.on_hsm)]
-    return sorted({span for text in texts for span in re.findall(r"`(az [^`]+)`", text)})
+    """Return the commands of vaults and of Managed HSMs, and that of a check."""
+    return sorted({THROTTLED, *written(), *(fill_command(each, HSM) for each in written(hsm=True))})
 
 
 def checks():

@@ -4,6 +4,7 @@ import pytest
 
 from exporter.core.tickets.several import MOST_LISTED, Part, merged_steps, noun, titles
 from exporter.core.tickets.steps import AZ, KQL, OLD_KQL, PORTAL, POWERSHELL, RUN, Place, TeamStep, team_steps
+from exporter.core.tickets.team import Team
 from tests.repo.powershell import errors, parsed
 
 RULE = "Allow it: `az keyvault network-rule add --name {} --ip-address 203.0.113.7`."
@@ -12,7 +13,7 @@ ENABLE = "Enable it: `az keyvault key set-attributes --vault-name {} --name {} -
 
 
 def part(vault="contoso", *actions, key="K", application="6666"):
-    steps = team_steps(actions, Place("mon1", is_sql_host=False), vault)
+    steps = team_steps(Team.VAULT, actions, Place("mon1", is_sql_host=False), vault)
     return Part(vault=vault, key=key, application=application, steps=steps)
 
 
@@ -54,6 +55,11 @@ def test_role_of_several_vaults_looks_up_each_id():
     assert "for vault in contoso fabrikam; do az role assignment create" in step.lines[0][1]
     assert '--scope "$(az keyvault show --name $vault --query id --output tsv)"; done' in step.lines[0][1]
     assert "-Scope (Get-AzKeyVault -VaultName $vault).ResourceId }" in step.lines[1][1]
+    assert errors(parsed(step.lines[1][1])) == []
+    (step,) = merged_steps(of_each(ROLE.replace("VAULT_ID", "VAULT_ID/keys/K"), "contoso", "fabrikam"))
+    assert step.lines[0][1].startswith("for vault in contoso fabrikam; do ")
+    assert '--scope "$(az keyvault show --name $vault --query id --output tsv)/keys/K"; done' in step.lines[0][1]
+    assert '-Scope "$((Get-AzKeyVault -VaultName ${vault}).ResourceId)/keys/K" }' in step.lines[1][1]
     assert errors(parsed(step.lines[1][1])) == []
 
 
@@ -130,11 +136,11 @@ def test_variable_in_a_word_of_the_shell_has_braces():
 
 
 def test_query_compares_with_all_vaults():
-    query = 'T | where _ResourceId endswith "/{0}" and Caller == "1.2.3.4" | project TimeGenerated, Status'
+    query = 'T | where _ResourceId endswith "/{0}" and Caller == "1.2.3.4" | project TimeGenerated, Status | take 100'
     ((label, shown),) = lines(*(query.format(each) for each in ("v0", "v1")), label=KQL)
     assert label == KQL
     assert shown == (
-        'T | where _ResourceId has_any ("v0", "v1") and Caller == "1.2.3.4" | project TimeGenerated, _ResourceId, Status'
+        'T | where _ResourceId has_any ("v0", "v1") and Caller == "1.2.3.4" | project TimeGenerated, _ResourceId, Status | take 1000'
     )
     ((label, shown),) = lines('T | where Resource =~ "v0"', 'T | where Resource =~ "v1"', label=OLD_KQL)
     assert (label, shown) == (OLD_KQL, 'T | where Resource in~ ("v0", "v1")')

@@ -2,9 +2,10 @@
 
 import pytest
 
-from exporter.core.reasons import Reason
+from exporter.core.codes.readers import for_dba, for_exporter, for_network, for_vault
 from exporter.core.tickets.steps import (
     AZ,
+    KQL,
     MOST_STEPS,
     PORTAL,
     POWERSHELL,
@@ -13,14 +14,17 @@ from exporter.core.tickets.steps import (
     TeamStep,
     check_command,
     command_lines,
+    scope_lines,
     team_steps,
 )
+from exporter.core.tickets.team import Team
+from tests.repo.powershell import errors, parsed
 
 CENTRAL, AT_SQL = Place("mon1", is_sql_host=False), Place("sql1", is_sql_host=True)
 
 
-def steps(*actions, place=CENTRAL):
-    return team_steps(actions, place, "contoso")
+def steps(*actions, team=Team.VAULT, place=CENTRAL):
+    return team_steps(team, actions, place, "contoso")
 
 
 def test_step_has_its_command_in_three_forms():
@@ -55,11 +59,54 @@ def test_command_without_an_equivalent_stays_alone():
     assert list(command_lines("az keyvault purge --name contoso", "contoso")) == [(AZ, "az keyvault purge --name contoso")]
 
 
-@pytest.mark.parametrize("reason", [Reason.SECRET_EXPIRED, Reason.CREDENTIALS_REFUSED, Reason.FORBIDDEN_RBAC])
-def test_actions_of_the_dba_are_left_out(reason):
-    found = steps(*reason.row.actions)
-    assert found
-    assert not [each for each in found if any(word in each.text for word in ("ekm-exporter", "ALTER", "restart", "exporter's"))]
+def test_actions_of_dba_and_operator_are_left_out():
+    found = steps("Recover it.", for_dba("Restart it."), for_exporter("Configure it."), for_vault("Wait."))
+    assert [step.text for step in found] == ["Recover it.", "Wait."]
+    assert steps(for_dba("Restart it.")) == []
+
+
+def test_action_of_another_team_is_forwarded_last():
+    first, last = steps(for_vault("Show it: `az keyvault key list --vault-name contoso`."), "Find it.", team=Team.NETWORK)
+    assert first == TeamStep("Find it.")
+    assert last.text == "For the vault team (Azure Key Vault): Show it."
+    assert [label for label, _ in last.lines] == [AZ, POWERSHELL, PORTAL]
+    assert steps(for_network("Find it."), team=Team.MICROSOFT)[0].text == "For the network team: Find it."
+
+
+def test_page_of_the_portal_and_query_are_lines():
+    (step,) = steps("Approve it: `Key vaults > contoso > Networking`.")
+    assert step == TeamStep("Approve it.", ((PORTAL, "Key vaults > contoso > Networking"),))
+    (step,) = steps("Who calls? `ekm-exporter script callers.kql --vault contoso`. Stop that caller.")
+    assert step.lines == ((KQL, "ekm-exporter script callers.kql --vault contoso"),)
+
+
+@pytest.mark.parametrize(
+    ("vault", "team", "shown"),
+    [
+        (
+            "contoso.vault.azure.net",
+            Team.VAULT,
+            ["az account set --subscription SUBSCRIPTION", "Connect-AzAccount -Subscription SUBSCRIPTION"],
+        ),
+        ("contoso.vault.azure.net", Team.IDENTITY, []),
+        ("contoso.vault.example", Team.IDENTITY, []),
+        (
+            "contoso.vault.azure.cn",
+            Team.IDENTITY,
+            ["az cloud set --name AzureChinaCloud; az login", "Connect-AzAccount -Environment AzureChinaCloud"],
+        ),
+        (
+            "contoso.managedhsm.usgovcloudapi.net",
+            Team.VAULT,
+            [
+                "az cloud set --name AzureUSGovernment; az login; az account set --subscription SUBSCRIPTION",
+                "Connect-AzAccount -Environment AzureUSGovernment -Subscription SUBSCRIPTION",
+            ],
+        ),
+    ],
+)
+def test_commands_select_cloud_and_subscription(vault, team, shown):
+    assert [line for _, line in scope_lines(team, vault)] == shown
 
 
 def test_most_steps_are_bounded():
@@ -77,6 +124,11 @@ def test_most_steps_are_bounded():
         (
             CENTRAL,
             "If the vault refuses there too, allow the address that the probe shows there.",
+            "If it refuses SQL Server too, allow the public address of the SQL Server host.",
+        ),
+        (
+            AT_SQL,
+            "If the vault refuses there too, allow the address that the probe shows there.",
             "Allow the public address of each SQL Server host.",
         ),
     ],
@@ -91,6 +143,16 @@ def test_resource_id_of_the_vault_is_looked_up():
     assert known.lines[0][1].endswith('--scope "$(az keyvault show --name contoso --query id --output tsv)"')
     assert known.lines[1][1].endswith("-Scope (Get-AzKeyVault -VaultName contoso).ResourceId")
     assert steps(role, "VAULT_ID is the output of `az keyvault show --name c`. Wait.")[1] == TeamStep("Wait.")
+
+
+def test_role_on_a_key_looks_up_the_vault():
+    role = "Assign: `az role assignment create --role Reader --assignee-object-id O --scope VAULT_ID/keys/K`."
+    (step,) = steps(role)
+    shell, shown, portal = (line for _, line in step.lines)
+    assert shell.endswith('--scope "$(az keyvault show --name contoso --query id --output tsv)/keys/K"')
+    assert shown.endswith('-Scope "$((Get-AzKeyVault -VaultName contoso).ResourceId)/keys/K"')
+    assert errors(parsed(shown)) == []
+    assert portal == "Key vaults > contoso > Objects > Keys > K > Access control (IAM) > Add > Add role assignment > Reader"
 
 
 def test_check_shows_the_effect_of_the_first_change():

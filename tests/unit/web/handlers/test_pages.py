@@ -226,7 +226,7 @@ async def test_card_of_a_credential_has_the_command_of_each_vault():
 async def test_card_of_a_credential_repeats_a_role_for_each_vault():
     service = Service(config(*vaults_of_a_credential(3)))
     card = await card_of(service, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403)
-    assert "--scope VAULT_ID . Repeat it for each of the 3 vaults." in words(f"<main >{card}</main>")
+    assert "--scope VAULT_ID/keys/ContosoRSAKey0 . Repeat it for each of the 3 vaults." in words(f"<main >{card}</main>")
 
 
 async def test_card_of_a_credential_has_no_identity_of_one_vault():
@@ -263,7 +263,7 @@ async def test_action_has_a_copy_button_and_states_have_a_legend():
     service.add_reports(bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY))
     _, _, html = await answer(service, "/")
     action = html.split("data-copy>")[1].split("</div>")[0]
-    assert "az keyvault set-policy --name contoso-prod" in action
+    assert "az keyvault show --name contoso-prod" in action
     assert '<button type="button" class="copy">Copy</button>' in action
     assert "SQL2 ag AG1 and 6 more" in words(html)
     assert "not ready a step failed that SQL Server needs to open databases, to start log files and to make backups" in words(

@@ -35,7 +35,7 @@ async def test_card_and_target_page_have_the_ticket():
         (text,) = await tickets_at(service, path)
         assert text.startswith("To: the identity team (Entra ID)\nSubject: application 6666: the client secret has expired\n")
         assert "seen from       mon1.contoso.example, the host of the monitor" in text
-        assert "Since\n  2026-01-02T03:04:05.678Z" in text
+        assert "Since\n  before 2026-01-02T03:04:05Z, first observed then" in text
 
 
 async def test_ticket_is_folded_with_a_button_and_a_name():
@@ -53,9 +53,30 @@ async def test_vaults_of_one_cause_share_a_ticket():
     service = a_service(*names)
     service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in names))
     (text,) = await tickets_at(service, "/")
-    assert "Subject: 45 key vaults: the vault's firewall blocks this address" in text
+    assert "Subject: 45 key vaults: the vault's firewall blocks 203.0.113.7 (mon1.contoso.example)" in text
     assert "v-t00, v-t01, " in text.replace("\n  ", " ")
     assert "and 5 more." in text
+    loop = next(line for line in text.split("\n") if "for vault in " in line)
+    assert all(f" v-{name}" in loop for name in names)
+
+
+async def test_more_vaults_than_a_command_has_are_counted(monkeypatch):
+    monkeypatch.setattr(ticket, "MOST_PARTS", 3)
+    names = ("a", "b", "c", "d", "e")
+    service = a_service(*names)
+    service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in names))
+    (text,) = await tickets_at(service, "/")
+    assert "The commands cover 3 of 5." in text
+
+
+async def test_deleted_keys_of_one_vault_share_a_ticket_with_both():
+    keys = [target(name, key_name=name) for name in ("K1", "K2")]
+    service = Service(config(*keys))
+    service.add_reports(
+        *(bad(name, step=Step.GET_KEY, code=3076, reason=Reason.KEY_DISABLED, status=403) for name in ("K1", "K2"))
+    )
+    texts = await tickets_at(service, "/")
+    assert all(any(f"--name {key} " in text or f" {key};" in text for text in texts) for key in ("K1", "K2"))
 
 
 async def test_unsteady_target_has_a_ticket_of_its_failures():
