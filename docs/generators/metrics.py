@@ -112,7 +112,7 @@ _LEVELS = f"""\
 | `full` | every family and bucket | {most_series(Level.FULL)} | {most_series(Level.FULL, native=True)} |"""
 
 _CAUSES = f"""\
-While probes fail, the exporter shows why. These are the causes of the status page, which shows those of one incident as one card. A ready target has
+While probes fail, the exporter shows why. The status page shows the causes of one incident as one card and counts them once. A ready target has
 none of these series, even if it is unsteady; neither has a target before its first probe since the start of the exporter.
 
 | link | name | a cause of failures |

@@ -88,13 +88,14 @@ class Service:
         self._reloader = self._reloader_for(config, options.config_file)
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
-        self._sweeper = Sweeper(
-            self.recorder,
-            self._store.state,
-            ready=lambda: self.ready,
-            on_sweep=lambda now: self._log.first_probes(self.first_probes(), now),
-            on_internal_error=self._on_error,
-        )
+        self._sweeper = self._new_sweeper()
+
+    def _new_sweeper(self) -> Sweeper:
+        def log(now: float) -> None:
+            self._log.first_probes(self.first_probes(), now)
+
+        state, on_error = self._store.state, self._on_error
+        return Sweeper(self.recorder, state, ready=lambda: self.ready, on_sweep=log, on_internal_error=on_error)
 
     def _reloader_for(self, running: Config, path: Path | None) -> Reloader | None:
         return None if path is None else Reloader(path, self.apply, running=running, on_reload=self.recorder.reloaded)

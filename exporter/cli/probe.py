@@ -59,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags `--json` and `--ticket`, of which a command takes one."""
+    """Add the flags `--json` and `--ticket`, which exclude each other."""
     either = parser.add_mutually_exclusive_group()
     add_flag(either, "--json", "print JSON, for scripts", action="store_true")
     add_flag(either, "--ticket", TICKET_HELP, action="store_true")

@@ -95,7 +95,7 @@ SHARED_METRICS: Final = (
         SeriesScope.CAUSE,
         Retention.NOW,
         "ekm_common_cause_info",
-        "A cause of failures, as the status page shows it: the broken link, its name and the reason. Absent while no probe fails.",
+        "A cause of failures: the broken link, its name and the reason. The status page counts those of one incident once. Absent while no probe fails.",
         kind=MetricType.INFO,
     ),
     _shared(SeriesScope.CAUSE, Retention.NOW, "ekm_common_cause_targets", "Number of targets that fail for the cause."),

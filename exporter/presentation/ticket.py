@@ -21,7 +21,7 @@ from exporter.core.known_secrets import hide
 from exporter.core.log_queries import one_line
 from exporter.core.model import Facts, Step, StepResult, Vantage
 from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks
-from exporter.core.tickets.several import Part, merged_steps, noun
+from exporter.core.tickets.several import TicketPart, merged_steps, noun
 from exporter.core.tickets.steps import AZ, Place, TeamStep, check_command, scope_lines, team_steps
 from exporter.core.tickets.team import TITLES, Team
 from exporter.explain.render import wrap
@@ -63,7 +63,7 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str) -> str:
         ("What depends on it", _dependents(subject, failure, extent)),
         ("Since", (_since(subject, extent),)),
         ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, place))),
-        ("What to do", (*_coverage(parts, extent), *scope, *_step_lines(steps, numbered=True))),
+        ("What to do", (*_coverage(parts, team, extent), *scope, *_step_lines(steps, numbered=True))),
         ("Words in capitals", _words((*steps, *checks), scope)),
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(subject, failure, extent)),
@@ -98,15 +98,15 @@ def _with_masked_addresses(facts: Facts, mask_address: Callable[[str], str]) -> 
     return replace(facts, proxy=proxy, local_address=local, addresses=tuple(map(mask_address, facts.addresses)))
 
 
-def _part(subject: TicketSubject) -> Part:
-    return Part(
+def _part(subject: TicketSubject) -> TicketPart:
+    return TicketPart(
         vault=subject.vault_name,
         key=subject.target.key_name,
         application=subject.names.client_id or subject.target.credential,
     )
 
 
-def _steps_of(several: Sequence[TicketSubject], parts: Sequence[Part], team: Team, place: Place) -> list[TeamStep]:
+def _steps_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, place: Place) -> list[TeamStep]:
     return merged_steps(
         [
             replace(part, steps=[*confirmation(team, failure, each.names), *team_steps(team, each.actions, place, part.vault)])
@@ -116,7 +116,7 @@ def _steps_of(several: Sequence[TicketSubject], parts: Sequence[Part], team: Tea
     )
 
 
-def _checks_of(several: Sequence[TicketSubject], parts: Sequence[Part], team: Team) -> list[TeamStep]:
+def _checks_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team) -> list[TeamStep]:
     return merged_steps(
         [
             replace(part, steps=list(team_checks(team, failure, each.names, check_command(each.actions, part.vault))))
@@ -130,7 +130,7 @@ def _wrapped(text: str, first: str = "", rest: str = "") -> Iterator[str]:
     yield from wrap(text, first=first, rest=rest).split("\n")
 
 
-def _several(parts: Sequence[Part], team: Team, extent: Extent) -> str:
+def _several(parts: Sequence[TicketPart], team: Team, extent: Extent) -> str:
     """Return how many vaults, keys or applications fail; empty for one."""
     if team is Team.IDENTITY:
         applications = len({part.application for part in parts})
@@ -140,7 +140,7 @@ def _several(parts: Sequence[Part], team: Team, extent: Extent) -> str:
     return f"{extent.total:,} {noun(parts)}s of {parts[0].vault}" if extent.total > 1 and len(parts) > 1 else ""
 
 
-def _what(several: Sequence[TicketSubject], parts: Sequence[Part], team: Team, extent: Extent) -> str:
+def _what(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, extent: Extent) -> str:
     names = several[0].names
     one = f"application {parts[0].application}" if team is Team.IDENTITY else names.host or several[0].target.vault
     return _several(parts, team, extent) or one.removesuffix(":443")
@@ -158,7 +158,7 @@ def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) 
 
 
 def _what_fails(
-    several: Sequence[TicketSubject], parts: Sequence[Part], failure: StepResult, extent: Extent, place: Place
+    several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, place: Place
 ) -> Iterator[str]:
     subject, names, target = several[0], several[0].names, several[0].target
     request = _REQUESTS[failure.step].format(
@@ -166,7 +166,7 @@ def _what_fails(
     )
     yield from _wrapped(f"{request} fails: {_cause(several, failure, place)}.")
     if is_unconfirmed(failure, names):
-        yield from _wrapped("Seen by the host of the monitor alone: it is not confirmed from a SQL Server host.")
+        yield from _wrapped("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
     applications = list(dict.fromkeys(part.application for part in parts))
     if failure.step is Step.TOKEN and len(applications) > 1:
         yield from _same_holds("applications", applications, len(applications))
@@ -185,8 +185,8 @@ def _same_holds(what: str, names: Sequence[str], total: int) -> Iterator[str]:
     yield from _wrapped(f"The same holds for {total:,} {what}: {', '.join(named)}{more}.")
 
 
-def _coverage(parts: Sequence[Part], extent: Extent) -> Iterator[str]:
-    if extent.total > len(parts):
+def _coverage(parts: Sequence[TicketPart], team: Team, extent: Extent) -> Iterator[str]:
+    if extent.total > len(parts) and _several(parts, team, extent):
         yield from _wrapped(f"The commands cover {len(parts):,} of {extent.total:,}. Repeat them for the others of this kind.")
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.core.durations import moment, second
 from exporter.core.model import Facts, StepResult
-from exporter.core.tickets.several import Part, titles
+from exporter.core.tickets.several import TicketPart, titles
 from exporter.core.tickets.steps import Place
 from exporter.core.tickets.team import Team
 from exporter.presentation.probe_text import Line, facts_of
@@ -16,7 +16,7 @@ from exporter.presentation.ticket_subject import TicketSubject
 
 MOST_NAMED: Final = 40  # vaults, keys or applications in a sentence, and with evidence of their own
 _DBA_FACTS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
-_OF_PART: Final = ("request id", "correlation id", "client address", "object id")
+_PART_FACTS: Final = ("request id", "correlation id", "client address", "object id")
 # Masked ids, which have lines of their own.
 _IDS = re.compile(
     r"(?:Caller: )?'?(?:\b(?:appid|oid|numgroups)=[^;\s']*;?)+(?:iss=[^;\s']*)?'?\s*|\s*\b(?:Trace|Correlation) ID: <id>"
@@ -24,7 +24,7 @@ _IDS = re.compile(
 _MASKED_ADDRESS: Final = "'<address>'"
 
 
-def evidence(several: Sequence[TicketSubject], parts: Sequence[Part], failure: StepResult, place: Place) -> Iterator[Line]:
+def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, place: Place) -> Iterator[Line]:
     """Yield labels and values; `several` are the subjects of the parts, the first one with all its facts."""
     subject, facts, names = several[0], failure.facts or Facts(), several[0].names
     yield "seen from", f"{place.host}, {'a SQL Server host' if place.is_sql_host else 'the host of the monitor'}"
@@ -72,12 +72,12 @@ def _detail(text: str, facts: Facts) -> str:
     return text
 
 
-def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[Part]) -> Iterator[Line]:
+def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[TicketPart]) -> Iterator[Line]:
     """Yield one line for each further vault, key or application."""
     for each, part in list(zip(several, parts, strict=True))[1:MOST_NAMED]:
         failure = each.failure
         shown = () if failure is None else facts_of(failure)
-        values = [f"{label} {value}" for label, value in shown if label in _OF_PART]
+        values = [f"{label} {value}" for label, value in shown if label in _PART_FACTS]
         if each.team is Team.NETWORK and failure is not None and failure.facts is not None and failure.facts.addresses:
             values.append(f"to {_destination(each, failure.facts)}")
         yield "also", ", ".join((f"{titles([part], parts)[0]}: {second(each.report.started_at)}", *values))

@@ -103,7 +103,7 @@ class Extent:
 
 
 def subject_of(target: Target, record: TargetRecord | None, now: float) -> TicketSubject | None:
-    """Return the subject of the last probe; of a target that is unsteady at `now`, its last failed probe. None without a probe."""
+    """Return the subject of the last probe, or of the last failed one if the target is unsteady at `now`; None if no probe finished."""
     if record is None or record.last is None:
         return None
     unsteady = unsteady_at(record, now)

@@ -50,13 +50,11 @@ _dns = partial(
     actions=_DNS_DOWN,
     one_change="a DNS zone, its link to a network or a DNS server serves many names",
 )
-_ON_THE_ROUTE = "a route, a firewall or a proxy leads to many vaults"
-_connect = partial(
-    _no_answer, shown_by=ShownBy("tcp_{host}"), spreads_to=_HOST_OR_REGION, actions=_CONNECT, one_change=_ON_THE_ROUTE
-)
+_ROUTE = "a route, a firewall or a proxy leads to many vaults"
+_connect = partial(_no_answer, shown_by=ShownBy("tcp_{host}"), spreads_to=_HOST_OR_REGION, actions=_CONNECT, one_change=_ROUTE)
 # A certificate is no region's fault.
-_tls = partial(_no_answer, shown_by=ShownBy("tls_{host}"), actions=_HANDSHAKE, one_change=_ON_THE_ROUTE)
-_cut_off = partial(_no_answer, spreads_to=_HOST_OR_REGION, actions=_CUT_OFF, one_change=_ON_THE_ROUTE)
+_tls = partial(_no_answer, shown_by=ShownBy("tls_{host}"), actions=_HANDSHAKE, one_change=_ROUTE)
+_cut_off = partial(_no_answer, spreads_to=_HOST_OR_REGION, actions=_CUT_OFF, one_change=_ROUTE)
 _incomplete = partial(_cut_off, reply=Reply.FAILED, spreads_to=(Link.REGION,))
 
 NETWORK: tuple[ReasonRow, ...] = (
@@ -75,7 +73,9 @@ NETWORK: tuple[ReasonRow, ...] = (
     ).advising(*BY_CODE[3900].actions[:2], f"Show the links: {SHOW_ZONE_LINKS}.", *BY_CODE[3900].actions[2:]),
     _dns("dns_temporary", "DNS failed temporarily", is_of_host=True),
     _dns("dns_timeout", "DNS did not respond in time", is_of_host=True),
-    _connect("network_down", "this host has no route to the network", link=Link.HOST, spreads_to=(), is_of_host=True).advising(),
+    _connect(
+        "network_down", "this host has no route to the network", link=Link.HOST, spreads_to=(), is_of_host=True, one_change=""
+    ).advising(),
     _connect("connect_refused", "the connection was refused"),
     _connect("connect_reset", "the connection was reset while connecting"),
     _connect("connect_timeout", "the connection attempt timed out"),

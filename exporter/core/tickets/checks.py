@@ -124,6 +124,6 @@ def confirmation(team: Team, failure: StepResult, names: Names) -> Iterator[Team
     if team is Team.VAULT and is_unconfirmed(failure, names):
         yield TeamStep(
             "Does the vault refuse SQL Server too? Its log has a request of SQL Server with 403 then. "
-            "Without a log, ask the DBA for a probe on the SQL Server host. If it does not, change nothing for SQL Server.",
+            "Without a log, the DBA runs a probe on the SQL Server host. If it does not, change nothing for SQL Server.",
             request_queries(names.vault.partition(".")[0], BY_SQL_SERVER),
         )

@@ -17,14 +17,14 @@ _VARIABLES: Final = ("vault", "key", "application")  # a loop has one of them
 _QUERIES: Final = (KQL, OLD_KQL)
 _TOKEN = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s'\"(){},;|]+")
 _COMPARED = re.compile(r'(?P<column>\w+) (?P<operator>==|=~|endswith) "/?(?P<value>[^"]*)"')
-_OF_SEVERAL: Final = {"==": "in", "=~": "in~", "endswith": "has_any"}
+_SEVERAL: Final = {"==": "in", "=~": "in~", "endswith": "has_any"}
 _PLACES: Final = ("_ResourceId", "Resource")  # columns that name the vault
 _SHOWN: Final = "project TimeGenerated, "
 _MOST_ROWS: Final = ("| take 100", "| take 1000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class TicketPart:
     """One vault, key or application of a ticket, with its own steps."""
 
     vault: str
@@ -33,9 +33,9 @@ class Part:
     steps: Sequence[TeamStep] = ()
 
 
-def merged_steps(parts: Sequence[Part]) -> list[TeamStep]:
+def merged_steps(parts: Sequence[TicketPart]) -> list[TeamStep]:
     """Return the steps of all parts, equal ones once: first those of the first part, then those that only others have."""
-    known, alike = dict[str, str](), defaultdict[tuple[str, ...], list[tuple[Part, TeamStep]]](list)
+    known, alike = dict[str, str](), defaultdict[tuple[str, ...], list[tuple[TicketPart, TeamStep]]](list)
     for part in parts:
         for step in part.steps:
             text = known.setdefault(step.text, _marked_all(step.text, part))
@@ -43,18 +43,18 @@ def merged_steps(parts: Sequence[Part]) -> list[TeamStep]:
     return [_merged(each, parts) for each in alike.values()]
 
 
-def titles(parts: Sequence[Part], among: Sequence[Part] = ()) -> list[str]:
+def titles(parts: Sequence[TicketPart], among: Sequence[TicketPart] = ()) -> list[str]:
     """Return the names in which parts differ from each other, such as `vault1/key1`; `among` are more of them."""
     differing = [each for each in _VARIABLES if len({getattr(part, each) for part in (*parts, *among)}) > 1]
     return list(dict.fromkeys("/".join(getattr(part, each) for each in differing or _VARIABLES[:1]) for part in parts))
 
 
-def noun(parts: Sequence[Part]) -> str:
+def noun(parts: Sequence[TicketPart]) -> str:
     """Return what the parts are: vaults, else keys of one vault, else applications."""
     return next((each for each in _VARIABLES if len({getattr(part, each) for part in parts}) > 1), _VARIABLES[0])
 
 
-def _merged(each: Sequence[tuple[Part, TeamStep]], parts: Sequence[Part]) -> TeamStep:
+def _merged(each: Sequence[tuple[TicketPart, TeamStep]], parts: Sequence[TicketPart]) -> TeamStep:
     _, first = each[0]
     having = list({id(part): part for part, _ in each}.values())
     only = f" Only for {', '.join(titles(having, parts))}." if len(having) < len(parts) else ""
@@ -62,15 +62,15 @@ def _merged(each: Sequence[tuple[Part, TeamStep]], parts: Sequence[Part]) -> Tea
     return replace(first, text=first.text + only, lines=tuple(lines))
 
 
-def _different(number: int, each: Iterable[tuple[Part, TeamStep]]) -> dict[str, Part]:
+def _different(number: int, each: Iterable[tuple[TicketPart, TeamStep]]) -> dict[str, TicketPart]:
     """Return the different lines with this number, each with its first part."""
-    lines = dict[str, Part]()
+    lines = dict[str, TicketPart]()
     for part, step in each:
         lines.setdefault(step.lines[number][1], part)
     return lines
 
 
-def _lines(label: str, lines: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
+def _lines(label: str, lines: Mapping[str, TicketPart]) -> Iterator[tuple[str, str]]:
     """Yield different commands of one kind, each with its part, as few lines."""
     first, *more = lines
     if not more:
@@ -81,7 +81,7 @@ def _lines(label: str, lines: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
         yield from _grouped(label, lines)
 
 
-def _grouped(label: str, lines: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
+def _grouped(label: str, lines: Mapping[str, TicketPart]) -> Iterator[tuple[str, str]]:
     """Yield the fewest loops or queries for all lines; those above the limit are named."""
     is_query = label in _QUERIES
     groups, variable = min(
@@ -99,14 +99,14 @@ def _grouped(label: str, lines: Mapping[str, Part]) -> Iterator[tuple[str, str]]
         yield "more", f"the same for {', '.join(titles(rest, list(lines.values())))}"
 
 
-def _by_template(lines: Mapping[str, Part], variable: str, *, is_query: bool) -> Mapping[str, list[str]]:
+def _by_template(lines: Mapping[str, TicketPart], variable: str, *, is_query: bool) -> Mapping[str, list[str]]:
     groups = defaultdict[str, list[str]](list)
     for line, part in lines.items():
         groups[_COMPARED.sub(r"\g<column>", line) if is_query else _marked(line, getattr(part, variable))].append(line)
     return groups
 
 
-def _marked_all(text: str, part: Part) -> str:
+def _marked_all(text: str, part: TicketPart) -> str:
     for each in _VARIABLES:
         text = _marked(text, getattr(part, each))
     return text
@@ -121,12 +121,12 @@ def _loop(label: str, template: str, variable: str, names: Sequence[str]) -> tup
     if label == AZ:
         command = re.sub(f"{_MARK}(?=\\w)", f"${{{variable}}}", template).replace(_MARK, f"${variable}")
         return label, f"for {variable} in {' '.join(names)}; do {command}; done"
-    command = _TOKEN.sub(lambda token: _in_powershell(token[0], variable), template)
+    command = _TOKEN.sub(lambda token: _powershell_word(token[0], variable), template)
     quoted = ", ".join(f"'{name}'" for name in names)
     return POWERSHELL, f"foreach (${variable} in {quoted}) {{ {command} }}"
 
 
-def _in_powershell(token: str, variable: str) -> str:
+def _powershell_word(token: str, variable: str) -> str:
     """Return a word of a command; the variable as a part of it needs quotation marks."""
     if token == _MARK:
         return f"${variable}"
@@ -149,4 +149,4 @@ def _compared(compared: re.Match[str], values: Iterable[str], columns: list[str]
     if len(quoted) == 1:
         return compared[0]
     columns.append(compared["column"])
-    return f"{compared['column']} {_OF_SEVERAL[compared['operator']]} ({', '.join(quoted)})"
+    return f"{compared['column']} {_SEVERAL[compared['operator']]} ({', '.join(quoted)})"

@@ -114,15 +114,11 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
     causes = await incident_groups(groups)
     own = await _add_own_causes(within, proofs, all_servers=not query.scope)
     every.update(within)
-    chosen = [each for each in own if each.id == query.cause]
-    chosen_causes = chosen_groups(groups, causes, query.cause)
-    is_chosen = bool(chosen or chosen_causes)
-    behind: Iterable[str] = within
-    if is_chosen:
-        causes = chosen_causes
-        behind = [*chain.from_iterable(each.targets for each in causes), *chain.from_iterable(each.targets for each in chosen)]
+    chosen = chosen_groups(groups, causes, query.cause)
+    itself = [each for each in own if each.id == query.cause]
+    is_chosen = bool(chosen or itself)
     is_listed, order = verdict_matcher(query), key_of(query)
-    found = (within[name] for name in behind)
+    found = (within[name] for name in (_targets_of(chosen, itself) if is_chosen else within))
     listed = [(order(each), each) async for each in yield_with_pauses(found, TARGETS_PER_SLICE) if is_listed(each)]
     return Fleet(
         shown=[each for _, each in sorted(listed, key=itemgetter(0))],
@@ -130,7 +126,7 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
         codes=counts.codes,
         labels=sorted(counts.labels)[:MOST_LABELS],
         label_names=sorted(counts.names)[:MOST_LABELS],
-        causes=causes,
+        causes=chosen if is_chosen else causes,
         ended=await _ended(every, within),
         has_ended=bool(query.cause) and not is_chosen,
         own=own,
@@ -163,6 +159,11 @@ async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, al
     async for name, server in yield_with_pauses((each for cause in causes for each in cause.targets.items()), TARGETS_PER_SLICE):
         views[name] = replace(views[name], own=(*views[name].own, server))
     return causes
+
+
+def _targets_of(causes: Iterable[CauseGroup], own: Iterable[SqlCause]) -> Iterable[str]:
+    """Return the names of the targets behind the causes."""
+    return chain(*(each.targets for each in causes), *(each.targets for each in own))
 
 
 def _headline_counts(states: Counter[HeadlineState]) -> HeadlineCounts:

@@ -169,10 +169,18 @@ async def test_probe_prints_the_ticket_alone(simulator, capsys):
     assert await asyncio.to_thread(cli.main, [*arguments, "--ticket"]) == 1
     out, err = capsys.readouterr()
     assert out.startswith("To: the identity team (Entra ID)\nSubject: application ")
-    assert "observed at " in out
+    assert ", first observed then\n" in out
     assert err == ""
     assert await asyncio.to_thread(cli.main, arguments) == 1
     assert "ticket          --ticket prints the text for the identity team (Entra ID)\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["probe", "doctor"])
+def test_ticket_and_json_exclude_each_other(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "fine", "--config.file", "ekm.yml", "--ticket", "--json"])
+    assert ended.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 async def test_probe_names_an_unknown_target_or_credential(simulator, capsys):

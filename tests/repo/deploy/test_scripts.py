@@ -10,7 +10,9 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, CALLERS, EXPORTER_REQUESTS, OLD_REQUESTS, REQUESTS, SIGN_INS
+from exporter.core.log_queries import one_line
+from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, BY_SQL_SERVER, EXPORTER_REQUESTS, SIGN_INS, request_queries
+from exporter.presentation.log_scripts import log_query
 from exporter.tde.audit.access import GRAPH, access_queries
 from tests.repo.deploy.pretend import (
     OLD_THUMBPRINT,
@@ -326,11 +328,11 @@ def test_the_parser_finds_only_the_broken_queries():
 
 @pytest.mark.tools
 def test_the_parser_accepts_the_queries_of_tickets():
-    address = BY_REQUEST.format(BY_ADDRESS.format("203.0.113.7"), "0a1b")
+    callers = (BY_ADDRESS.format("203.0.113.7") + BY_REQUEST.format("0a1b"), EXPORTER_REQUESTS, BY_SQL_SERVER)
     queries = [
         *(SIGN_INS.format(table=f"AAD{each}SignInLogs", client_id="0") for each in ("ServicePrincipal", "ManagedIdentity")),
-        *(REQUESTS.format(vault="contoso", caller=each) for each in (address, EXPORTER_REQUESTS)),
-        *(each.format(vault="contoso") for each in (OLD_REQUESTS, CALLERS)),
+        *(query for caller in callers for _, query in request_queries("contoso", caller)),
+        one_line(log_query("callers.kql", vault="contoso.vault.azure.net")),
     ]
     assert diagnoses(*queries) == [[]] * len(queries)
 

@@ -3,11 +3,16 @@
 `test_fleets` has the fourth one: three causes without relation.
 """
 
+import re
 import time
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
+from exporter.core.codes import BY_CODE
+from exporter.core.codes.model import Owner
+from exporter.core.codes.owners import OWNERS
+from exporter.core.reasons import Reason
 from tests.support.web_fleets import firewall_change, nothing_known, throttled_vault
 from tests.support.web_server import serving
 from tests.system.browser.harness import FIRST_SCREEN, LAPTOP, PHONE, Tab
@@ -17,6 +22,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 HEIGHT = 768
 PARTS = ["h1", ".notice", ".overall", ".causes > li"]
 SERVERS = {11: "26", 300: "604", 5000: "10,004"}
+
+
+def shown_action(code, reason=None):
+    """Return the beginning of the first action, up to the first name that a page fills in, as a browser shows it."""
+    action = ((reason and reason.row.actions) or BY_CODE[code].actions)[0]
+    return re.split(r"\b[A-Z]{2,}", action)[0].replace("`", "")
+
+
 # The question, and what answers it.
 FIREWALL = {
     "what is broken": "{vaults} vaults: the vault's firewall blocks this address",
@@ -24,8 +37,8 @@ FIREWALL = {
     "how many SQL Servers": "{at_risk} of {servers} SQL Servers: vault side not ready, 4 unsteady",
     "since when": "began 31 min ago, last {last} min ago",
     "one cause or several": "1 cause\n",
-    "who acts": "Who acts: the vault team",
-    "what first": "First: Run ekm-exporter probe ",
+    "who acts": f"Who acts: {OWNERS[Owner.VAULT]}",
+    "what first": f"First: {shown_action(3077, Reason.FORBIDDEN_FIREWALL)}",
     "which code": "3077 (3113)",
 }
 THROTTLED = {
@@ -33,8 +46,8 @@ THROTTLED = {
     "how many SQL Servers": "{servers} of {servers} SQL Servers: vault side ready, 10 unsteady",
     "since when": "3011 in 14 of the last 40 probes, within 40m, of billing-0001",
     "one cause or several": "1 cause\n",
-    "who acts": "Who acts: the vault team",
-    "what first": "First: Find the caller: read the vault's metric ServiceApiHit",
+    "who acts": f"Who acts: {OWNERS[Owner.VAULT]}",
+    "what first": f"First: {shown_action(3011)}",
 }
 START = {
     "what is broken": "Nothing known yet of {servers} SQL Servers",

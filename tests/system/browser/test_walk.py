@@ -64,7 +64,8 @@ async def test_status_page_names_cause_servers_age_action_and_next_expiry(open_t
     tab = await open_tab("/", script=False)
     cause = tab.page.get_by_role("listitem").filter(has_text="the client secret has expired")
     text = await cause.inner_text()
-    assert re.search(r"not ready\s+Credential .+\s+began \d+ (s|min) ago\s+3303\s+\d+ (SQL Server|target)", text)
+    shown = r"not ready\s+Credential .+\s+(began|first seen) \d+ (s|min) ago\s+3303\s+Who acts: the .+\s+\d+ (SQL Server|target)"
+    assert re.search(shown, text)
     assert "First: Create a new secret" in text
     assert await tab.page.get_by_role("button", name="Copy").count() == 0  # it needs the script
     await cause.get_by_role("link", name="payroll-runs").click()

@@ -50,6 +50,7 @@ def refusal(status, aadsts, error="invalid_client", **headers):
         "error_description": f"AADSTS{aadsts}: refused. Trace ID: {TENANT}",
         "error_codes": [aadsts],
         "trace_id": "77777777-1111-2222-3333-444444444444",
+        "correlation_id": "88888888-1111-2222-3333-444444444444",
     }
     return response(status, body, Content_Type="application/json; charset=utf-8", **headers)
 
@@ -116,6 +117,7 @@ async def test_refusal_keeps_its_status_and_error_codes(serve, get_token, status
     assert (facts.fault, facts.status, facts.aadsts, facts.service_code) == (Fault.HTTP_STATUS, status, aadsts, error)
     assert facts.retry_after_seconds == 3
     assert facts.request_id == "77777777-1111-2222-3333-444444444444"
+    assert facts.correlation_id == "88888888-1111-2222-3333-444444444444"
     assert str(aadsts) in facts.detail
     assert TENANT not in facts.detail
     assert len(wire.requests) == 1

@@ -197,7 +197,7 @@ def test_refused_wrap_names_what_it_stops():
 
 
 def unsteady_record(*, client="203.0.113.7", history=True):
-    """A record of eight probes, of which every second one failed. The last one succeeded."""
+    """A record of eight probes. Every second one failed, and the last one succeeded."""
     state = TargetRecords(history_limit=20)
     facts = {"status": 403, "aadsts": None, "client_address": client}
     for number in range(8):

@@ -98,6 +98,7 @@ async def test_closed_port_is_connect_refused(key_facts, free_port):
     assert facts.fault is Fault.CONNECT_REFUSED
     assert facts.phase_reached is Phase.CONNECT
     assert facts.exception == "ConnectionRefusedError"
+    assert (facts.addresses, facts.local_address) == (("127.0.0.1",), "127.0.0.1")
 
 
 async def test_dropped_syn_is_a_connect_timeout(key_facts):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.causes import Link
+from exporter.core.causes import SEVERAL, Link
 from exporter.core.checks import BY_NAME
 from exporter.core.checks.check_owner import owner_of
 from exporter.core.model import Step
@@ -111,6 +111,13 @@ def test_checks_and_markers_of_a_row_are_known(reason):
         assert all(word == word.lower() for word in markers.words)
         assert bool(markers.inner_code) is bool(markers.sentence)
         re.compile(markers.sentence)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_what_spreads_to_an_earlier_link_names_the_change(reason):
+    is_several = reason.row.link in SEVERAL or reason.row.at_sign_in.link in SEVERAL
+    assert reason.row.one_change or not reason.row.spreads_to
+    assert is_several or not reason.row.one_change
 
 
 @pytest.mark.parametrize("reason", list(Reason))

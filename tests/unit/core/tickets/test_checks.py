@@ -99,7 +99,7 @@ def test_both_tables_have_the_same_rows():
     assert 'column_ifexists("clientInfo_s", "")' in old
 
 
-def test_inspected_certificate_is_told_by_its_issuer():
+def test_inspected_certificate_shows_its_issuer():
     inspected = shown(Team.NETWORK, reason=Reason.TLS_UNTRUSTED)
     assert '-w "%{http_code} %{certs}"' in inspected
     assert "Select-String '^[0-9]|^Issuer'" in inspected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.tickets.several import MOST_LISTED, Part, merged_steps, noun, titles
+from exporter.core.tickets.several import MOST_LISTED, TicketPart, merged_steps, noun, titles
 from exporter.core.tickets.steps import AZ, KQL, OLD_KQL, PORTAL, POWERSHELL, RUN, Place, TeamStep, team_steps
 from exporter.core.tickets.team import Team
 from tests.repo.powershell import errors, parsed
@@ -14,7 +14,7 @@ ENABLE = "Enable it: `az keyvault key set-attributes --vault-name {} --name {} -
 
 def part(vault="contoso", *actions, key="K", application="6666"):
     steps = team_steps(Team.VAULT, actions, Place("mon1", is_sql_host=False), vault)
-    return Part(vault=vault, key=key, application=application, steps=steps)
+    return TicketPart(vault=vault, key=key, application=application, steps=steps)
 
 
 def of_each(text, *vaults):
@@ -23,7 +23,7 @@ def of_each(text, *vaults):
 
 def lines(*commands, label=RUN):
     """The lines of one step that vaults have with different commands."""
-    parts = [Part(vault=f"v{number}", steps=[TeamStep("Do.", ((label, each),))]) for number, each in enumerate(commands)]
+    parts = [TicketPart(vault=f"v{number}", steps=[TeamStep("Do.", ((label, each),))]) for number, each in enumerate(commands)]
     (step,) = merged_steps(parts)
     return step.lines
 
@@ -156,7 +156,7 @@ def test_queries_of_other_forms_stay_apart():
 
 
 def test_titles_have_what_differs():
-    one, other = Part(vault="v", key="k1", application="a"), Part(vault="v", key="k2", application="a")
+    one, other = TicketPart(vault="v", key="k1", application="a"), TicketPart(vault="v", key="k2", application="a")
     assert titles([one, other]) == ["k1", "k2"]
     assert titles([one], [other]) == ["k1"]
     assert titles([one]) == ["v"]
