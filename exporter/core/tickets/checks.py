@@ -21,7 +21,8 @@ REQUESTS = (
 )
 OLD_REQUESTS = (
     'AzureDiagnostics | where ResourceProvider == "MICROSOFT.KEYVAULT" and TimeGenerated > ago(1h) and Resource =~ "{vault}"'
-    ' | extend ClientInfo = column_ifexists("clientInfo_s", ""), CallerIpAddress = CallerIPAddress | where {caller}'
+    ' | extend ClientInfo = column_ifexists("clientInfo_s", ""), CallerIpAddress = CallerIPAddress,'
+    ' CorrelationId = column_ifexists("CorrelationId", "") | where {caller}'
     ' | project TimeGenerated, OperationName, HttpStatusCode = column_ifexists("httpStatusCode_d", real(null)), ResultDescription,'
     " CallerIpAddress, ClientInfo, CorrelationId | take 100"
 )
