@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from exporter.core.codes.action_texts import SHOW_CHANGES
 from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WATCH_THE_LOG, WITHOUT_THE_KEY
 from exporter.core.readiness import NOT_TESTED
 
@@ -64,6 +65,22 @@ def _seen(targets: str) -> str:
     found = _query(f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))")
     each = "{{ if $place }}, {{ end }}{{ .Value }} {{ .Labels.reason }} at {{ .Labels.step }}"
     return f'Targets by failure: {{{{ range $place, $one := {found} | sortByLabel "reason" }}}}{each}{{{{ end }}}}.'
+
+
+def _egress_action() -> str:
+    """Return the first action of one target if all failures of an exporter have one reason, else what shows the part of the network."""
+    labels = "{job=%q,instance=%q}"
+    reasons = _query(f"count by (reason) (target:ekm_failure:latest{labels})")
+    targets = _query(f"target:ekm_failure:latest{labels}")
+    one = (
+        f'{{{{ range slice ({targets} | sortByLabel "target") 0 1 }}}}, for {{{{ .Labels.target }}}}, reason {{{{ .Labels.reason }}}}: '
+        "{{ .Labels.action }}{{ end }}"
+    )
+    several = (
+        ": on that host, resolve a vault's name and connect to its port 443; then do the same on a SQL Server host. Likely causes: DNS, proxy,"
+        " firewall or routing of this host; or the region, if all vaults are in one."
+    )
+    return f"{{{{ if eq (len ({reasons})) 1 }}}}{one}{{{{ else }}}}{several}{{{{ end }}}}"
 
 
 def _action_or(otherwise: str) -> str:
@@ -131,6 +148,8 @@ TEXTS: Final[Mapping[str, str]] = {
         + _query(f"max by (source) (ekm_credential_expiry_timestamp_seconds{_CREDENTIAL}) > time()")
         + ' }} The date of source {{ .Labels.source }}, {{ (.Value | toTime).Format "2006-01-02" }}, is wrong.{{ end }}'
     ),
+    "EGRESS_ACTION": _egress_action(),
+    "SHOW_CHANGES": SHOW_CHANGES.strip("`"),
     "SEEN_BY_EXPORTER": _seen("{job=%q,instance=%q}"),
     "SEEN_IN_REGION": _seen(f" and {_JOIN} target:ekm_target_info:labels{_REGION}"),
     "SEEN_WITH_CREDENTIAL": _seen(_CREDENTIAL),
@@ -152,7 +171,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "SQL_CLOSED_CAUSE": _cause_of_closed_database(),
     "SQL_CODES": (
         "{{ with "
-        + _query(f"group by (code) (mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041'}})")
+        + _query(f"group by (code) (mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041|33027|33111'}})")
         + " }} with provider error code "
         + _listed(".", "code", "{{ $one.Labels.code }}")
         + "{{ else }}: the login of a key has no credential, so add it{{ end }}"

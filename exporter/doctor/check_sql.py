@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from exporter.core.checks.finding import Finding, blocked, failed, passed, skipped, unknown, warned
 from exporter.core.checks.sql import SqlRight, missing_right
+from exporter.core.codes import BY_CODE, Category
 from exporter.core.sql_servers import server_name
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.evidence import Evidence
@@ -15,6 +17,7 @@ from exporter.tde.differences import find_differences, is_comparable
 from exporter.tde.model import instance_of, labels_of
 from exporter.tde.server_proof import ServerProof, clock_text, codes_text, proof_text, server_proofs
 from exporter.tde.sql_reading import SqlServerReading
+from exporter.tde.urgency import closed_names, closed_states
 
 _NONE: Final = "none of the target's instances is under sql_servers"
 _AGAIN: Final = "accepted, but refused when the connection was opened again"
@@ -100,11 +103,39 @@ def proof(evidence: Evidence) -> Finding:
         return _without_reading(evidence)
     bad = [each for each in proofs if each.state.is_bad]
     if bad:
-        return failed(_joined(map(_proof_sentence, bad), "; "), codeless=True)
+        return replace(
+            failed(_joined(map(_proof_sentence, bad), "; "), codeless=True), actions=tuple(_proof_actions(evidence, bad))
+        )
     due = [each for each in proofs if each.state.is_open]
     if due:
         return warned(_joined(map(_proof_sentence, due), "; "))
     return passed(_joined(map(_proof_sentence, proofs), "; ")) if proofs else skipped("no key in use")
+
+
+def closed(evidence: Evidence) -> Finding:
+    """Report the databases that did not open."""
+    if not any(_read(evidence)):
+        return _without_reading(evidence)
+    proofs = [each for reading in _read(evidence) for each in server_proofs(reading)]
+    found = {each.reading.address: each for each in proofs if each.proof.closed}
+    if not found:
+        return passed("none is closed")
+    named = _joined(f"{closed_names(each)} of {each.server} ({closed_states(each)})" for each in found.values())
+    return failed(f"{len(found)} SQL Server{' has' if len(found) == 1 else 's have'} closed databases: {named}", codeless=True)
+
+
+def _proof_actions(evidence: Evidence, servers: Iterable[ServerProof]) -> Iterator[str]:
+    """Yield the actions for SQL Servers that cannot get a key; none if the probe fails with the same code."""
+    codes = dict.fromkeys(code.code for each in servers for code in (*each.codes, *each.messages))
+    known = [BY_CODE[int(code)] for code in codes if int(code) in BY_CODE]
+    failure = evidence.report.first_failure
+    if failure is not None and any(failure.code in (code.code, code.counterpart) for code in known):
+        yield "It follows from the failure above."
+        return
+    yield from (f"`ekm-exporter explain {code}` has causes and actions." for code in codes)
+    if any(code.category is Category.IDENTITY for code in known):
+        yield "A new secret: `ekm-exporter script alter-credential.sql`."
+    yield "A proof without a restart: `ekm-exporter script prove.sql`."
 
 
 def _proof_sentence(server: ServerProof) -> str:
@@ -162,7 +193,7 @@ def connector_version(evidence: Evidence) -> Finding:
 _OTHER_FAULT: Final = ("The message names the cause: `ekm-exporter explain NUMBER` has more about it.",)
 SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels, "sql_keys": keys}
-    | {"sql_proof": proof}
+    | {"sql_closed": closed, "sql_proof": proof}
 )
 
 

@@ -106,9 +106,13 @@ def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
     if not failures:
         yield wrap("Nothing visible from this host would stop SQL Server.")
         return
+    own = {result.check: result.detail for result in failures if result.check in ("sql_closed", "sql_proof")}
     shown = next((result for result in failures if result.code is not None), None)
+    if "sql_closed" in own:
+        yield wrap(f"{own['sql_closed']}.")
     if shown is None or shown.code is None:
-        yield "SQL Server would show no code for this."
+        if not own:  # SQL Server shows what it fails at
+            yield "SQL Server would show no code for this."
     else:
         yield wrap(f"SQL Server would show {both_numbers(shown.code)} {_moment(shown)}.")
         yield f"More about it: ekm-exporter explain {shown.code}"

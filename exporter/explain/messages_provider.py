@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.core.checks.host import SHOW_RUNTIME
 from exporter.core.codes.shared import DLL_VERSION, EVENT_LOG, IF_IN_USE
 from exporter.explain.known_text import KnownText
 
@@ -47,7 +48,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         ),
         actions=(
             _LIST,
-            "Show the runtimes: `Get-ItemProperty HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\*`.",
+            f"Show the runtimes: `{SHOW_RUNTIME}`.",
             (
                 "Download Visual C++ 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or 2013 with id=40784 there. "
                 "Install it, then repeat the statement. Start the service again only if its encrypted databases are closed."

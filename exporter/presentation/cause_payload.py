@@ -18,8 +18,8 @@ def causes_payload(groups: Iterable[CauseGroup], own: Sequence[SqlCause]) -> lis
 
     Those of SQL Servers that only lack a proof are last.
     """
-    bad = [each for each in own if each.state.is_bad]
-    rest = [each for each in own if not each.state.is_bad]
+    bad = [each for each in own if each.is_bad]
+    rest = [each for each in own if not each.is_bad]
     return [*map(_sql_cause_payload, bad), *map(_cause_payload, groups), *map(_sql_cause_payload, rest)]
 
 

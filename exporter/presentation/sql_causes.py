@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from exporter.config.settings import Target
+from exporter.presentation.ended_faults import ended_at
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.presentation.sql_texts import urgency_text
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import CauseGroup
+from exporter.state.records import TargetRecord
 from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
 
 _TARGETS_PER_SLICE = 25
 _PROOFS_PER_SLICE = 100
-Verdicts = Iterable[tuple[Target, bool | None]]  # each target, with whether its vault side is ready
+Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each target, with whether its vault side is ready
 
 
 @dataclass(slots=True)
 class SqlCause:
     """A state of SQL Server's own proofs, with the latest code of the provider, and who is in it.
 
-    `servers` has one proof of each SQL Server by its address, `targets` one of each target by its name. `is_ready` if the vault side of all targets is ready.
+    `servers` has one proof of each SQL Server by its address, `targets` one of each target by its name. `is_ready` if the vault side of all targets is ready. `ended_at` is when
+    the fault of the vault ended that is behind the code; None without one.
     """
 
     state: ProofState
@@ -30,6 +34,7 @@ class SqlCause:
     servers: dict[str, ServerProof] = field(default_factory=dict)
     targets: dict[str, ServerProof] = field(default_factory=dict)
     is_ready: bool = True
+    ended_at: float | None = None
 
     def add(self, server: ServerProof, targets: Mapping[str, bool | None]) -> None:
         """Add a proof, with the verdict of each target of its key."""
@@ -42,12 +47,22 @@ class SqlCause:
     @property
     def id(self) -> str:
         """Text of the query parameter `cause`."""
-        return f"sql_server:{self.state}:{self.code}"
+        return f"sql_server:{self.state}:{self.code}" + (":ended" if self.ended_at is not None else "")
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether SQL Servers do not work: closed databases, or a key that cannot be had now."""
+        return self.state is ProofState.CLOSED or (self.state.is_bad and self.ended_at is None)
+
+    @property
+    def weight(self) -> float:
+        """Sort key among all causes: closed databases first, then by the number of SQL Servers."""
+        return -inf if self.state is ProofState.CLOSED else -len(self.servers) if self.is_bad else 1
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Sort by most SQL Servers, then the oldest; what only lacks a proof comes last."""
-        return not self.state.is_bad, -len(self.servers), self.since or 0.0
+        """Sort closed databases first, then by most SQL Servers, then the oldest; what only lacks a proof comes last."""
+        return self.weight, -len(self.servers), self.since or 0.0
 
 
 async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool = True) -> list[SqlCause]:
@@ -60,19 +75,23 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
     readings = yield_with_pauses(proofs.readings(), 1)
     opened = [each async for reading in readings for each in server_proofs(reading) if each.state.is_open]
     behind: dict[tuple[str, str], dict[str, bool | None]] = {_key(each): {} for each in opened}
-    async for target, ready in yield_with_pauses(verdicts if opened else (), _TARGETS_PER_SLICE):
+    ended = dict[tuple[str, str], float]()
+    async for target, ready, record in yield_with_pauses(verdicts if opened else (), _TARGETS_PER_SLICE):
         for proof in proofs.target_proofs(target):
             if _key(proof) in behind:
                 behind[_key(proof)][target.name] = ready
-    causes = dict[tuple[ProofState, str], SqlCause]()
+                if ready is not False and (at := ended_at(record, proof)) is not None:
+                    ended[_key(proof)] = at
+    causes = dict[tuple[ProofState, str, float | None], SqlCause]()
     async for proof in yield_with_pauses(opened, _PROOFS_PER_SLICE):
         targets = behind[_key(proof)]
-        if targets and all(ready is False for ready in targets.values()) and not proof.state.is_seen_inside:
+        if targets and all(ready is False for ready in targets.values()) and not proof.cause.is_seen_inside:
             continue
         if not (targets or all_servers):
             continue
-        code = proof.codes[0].code if proof.codes and proof.state is ProofState.FAILING else ""
-        causes.setdefault((proof.state, code), SqlCause(proof.state, code)).add(proof, targets)
+        code = proof.codes[0].code if proof.codes and proof.cause is ProofState.FAILING else ""
+        key = (proof.state, code, ended.get(_key(proof)))
+        causes.setdefault(key, SqlCause(proof.state, code, ended_at=key[2])).add(proof, targets)
     return sorted(causes.values(), key=lambda cause: cause.order)
 
 
@@ -80,9 +99,14 @@ def _key(server: ServerProof) -> tuple[str, str]:
     return server.reading.address, server.proof.thumbprint
 
 
-def cannot_get_keys(causes: Iterable[SqlCause]) -> int:
-    """Return how many SQL Servers cannot get a key themselves."""
-    return len({address for cause in causes if cause.state.is_bad for address in cause.servers})
+def sql_headline(causes: Iterable[SqlCause]) -> str:
+    """Return how many SQL Servers have closed databases, and how many cannot get a key themselves; empty without any."""
+    bad = [cause for cause in causes if cause.is_bad]
+    closed = {address for cause in bad if cause.state is ProofState.CLOSED for address in cause.servers}
+    others = {address for cause in bad for address in cause.servers} - closed
+    its = "its key itself" if len(others) == 1 else "their keys themselves"
+    texts = [(closed, f"{'has' if len(closed) == 1 else 'have'} closed databases"), (others, f"cannot get {its}")]
+    return ". ".join(f"{len(found):,} SQL Server{'' if len(found) == 1 else 's'} {text}" for found, text in texts if found)
 
 
 async def cause_log_texts(

@@ -169,7 +169,7 @@ def _server_payload(server: ServerProof) -> Payload:
         "logs_read_at": moment_or_none(reading.read_at.get("logs")),
         "log_full_in_seconds": None if log is None else _whole(log.full_in),
         "log_full_database": None if log is None else log.database,
-        "next_log_file_in_seconds": _whole(server.next_file_in),
+        "next_log_file_in_seconds": _whole(None if server.next_file is None else server.next_file.next_file_in),
     }
 
 

@@ -54,6 +54,8 @@ SQL_FAULTS: tuple[SimulatedFault, ...] = (
           sql=lambda server, _, __: replace(server, product_version=_OLD_VERSION)),
     SimulatedFault(name="sql_provider_disabled", broken="the EKM provider is disabled", scopes=_SQL,
           sql=lambda server, _, __: replace(server, provider_enabled=False)),
+    SimulatedFault(name="sql_library_missing", broken="SQL Server cannot load the DLL of the provider (message 33027)", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, library_loads=False)),
     SimulatedFault(name="sql_credential_altered", broken="the credentials were altered `seconds` ago, and have the secret that Entra accepts", scopes=_SQL,
           sql=lambda server, options, _: replace(server, altered=options.since - options.seconds, secret_accepted=True)),
     SimulatedFault(name="sql_secret_changed", broken="the credentials were altered `seconds` ago, and have a secret that Entra refuses", scopes=_SQL,

@@ -101,6 +101,7 @@ class SimulatedSqlServer:
     rights: frozenset[str] = RIGHTS
     missing: frozenset[str] = frozenset()  # system views that this version lacks
     provider_enabled: bool = True
+    library_loads: bool = True  # the DLL of the provider
     ekm_configured: bool = True  # the option of all providers, as it is after the next start
     ekm_in_use: bool = True
     registry_readable: bool = True

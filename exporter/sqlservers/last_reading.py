@@ -12,6 +12,7 @@ from exporter.config.settings import SqlServer
 from exporter.core.known_secrets import hide
 from exporter.tde.document import Document
 from exporter.tde.document_merge import is_good, merged, with_known_backups
+from exporter.tde.log_space import stalled_logs
 from exporter.tde.model import labels_of, names_of
 from exporter.tde.reading_document import LOGS
 from exporter.tde.sql_reading import SqlServerReading
@@ -42,15 +43,15 @@ def updated(before: SqlServerReading, server: SqlServer, later: Document, at: fl
     reading = replace(before, attempted_at=at, failure=hide(later.failure or ""), refused=refused)
     earlier = before.document
     if earlier is not None and _is_other_server(later, earlier):
-        earlier, reading = None, replace(reading, read_at={}, earlier_logs=None)
+        earlier, reading = None, replace(reading, read_at={}, earlier_logs=None, stalled={})
     if earlier is None and later.failure is not None:
         return reading
     document = later if earlier is None else with_known_backups(merged(later, earlier), earlier)
-    earlier_logs = reading.earlier_logs
     if earlier is not None and is_good(later, LOGS) and is_good(earlier, LOGS):
-        earlier_logs = before.read_at.get(LOGS, before.attempted_at), earlier.sections[LOGS]
+        rows = before.read_at.get(LOGS, before.attempted_at), earlier.sections[LOGS]
+        reading = replace(reading, earlier_logs=rows, stalled=stalled_logs(before, later.sections[LOGS]))
     read_at = dict(_times(document, later, at, reading.read_at))
-    return labelled(replace(reading, document=document, read_at=read_at, earlier_logs=earlier_logs), server)
+    return labelled(replace(reading, document=document, read_at=read_at), server)
 
 
 def _times(document: Document, later: Document, at: float, before: Mapping[str, float]) -> Iterator[tuple[str, float]]:

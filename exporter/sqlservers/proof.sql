@@ -166,8 +166,8 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- OPTIONAL. The lines of the current error log with a provider's error code, by code, and those of failed backups (18204, 3041), in the last 24
--- hours, at most 1000 in all. Any text between the words and the next character that is no digit is read as a code; the reader knows which exist.
+-- OPTIONAL. The lines of the current error log with a provider's error code, by code, and those of failed backups (18204, 3041), and of databases
+-- that do not open and have no such code (33027, 33111), in the last 24 hours, at most 1000 in all. Any text between the words and the next character that is no digit is read as a code; the reader knows which exist.
 -- A log in another language than English has other words before the provider's code. Each search reads the whole current log.
 -- Right: EXECUTE on sys.xp_readerrorlog, and VIEW ANY ERROR LOG since 2022. Source: sys.xp_readerrorlog, which Microsoft does not document.
 DECLARE @since datetime = DATEADD(hour, -24, GETDATE()), @until datetime = DATEADD(hour, 24, GETDATE());
@@ -178,6 +178,10 @@ INSERT INTO @log (logged, process, line)
 EXEC master.sys.xp_readerrorlog 0, 1, N': 18204,', NULL, @since, @until, N'desc';
 INSERT INTO @log (logged, process, line)
 EXEC master.sys.xp_readerrorlog 0, 1, N': 3041,', NULL, @since, @until, N'desc';
+INSERT INTO @log (logged, process, line)
+EXEC master.sys.xp_readerrorlog 0, 1, N': 33027,', NULL, @since, @until, N'desc';
+INSERT INTO @log (logged, process, line)
+EXEC master.sys.xp_readerrorlog 0, 1, N': 33111,', NULL, @since, @until, N'desc';
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"errors","rows":', ISNULL((
     SELECT
         c.code AS code,
@@ -194,6 +198,8 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"errors","rows":', ISNULL((
                 CASE
                     WHEN l.line LIKE '%: 18204,%' THEN '18204x'
                     WHEN l.line LIKE '%: 3041,%' THEN '3041x'
+                    WHEN l.line LIKE '%: 33027,%' THEN '33027x'
+                    WHEN l.line LIKE '%: 33111,%' THEN '33111x'
                     ELSE LTRIM(REPLACE(SUBSTRING(SUBSTRING(l.line, CHARINDEX('Provider error code', l.line), 40), 20, 20), ':', ' ')) + 'x'
                 END AS rest
             FROM @log AS l

@@ -9,7 +9,8 @@ from exporter.tde.fields import Row
 
 OTHER = "other"
 BACKUP_MESSAGES = ("18204", "3041")  # a backup device failed; a backup failed
-_KNOWN = frozenset({*map(str, BY_CODE), *BACKUP_MESSAGES})
+OPEN_MESSAGES = ("33027", "33111")  # the DLL was not loaded; a key is missing: neither has a code of the provider
+_KNOWN = frozenset({*map(str, BY_CODE), *BACKUP_MESSAGES, *OPEN_MESSAGES})
 
 
 def known_codes(rows: Iterable[Row]) -> tuple[Row, ...]:

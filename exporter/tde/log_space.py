@@ -19,7 +19,8 @@ class LogSpace:
 
     `free_bytes` are left until the limit of its files or the end of their disk, `rate` is in bytes per second. `full_in` and
     `next_file_in` are seconds at that rate: until the log is full if only log backups truncate it, and at most until the next
-    virtual log file, if that needs the vault.
+    virtual log file, if that needs the vault. If the log stopped growing at `stalled_at`, a Unix time, and no log backup followed, `rate` is
+    that from before.
     """
 
     database: str
@@ -28,6 +29,7 @@ class LogSpace:
     rate: float | None
     full_in: float | None
     next_file_in: float | None
+    stalled_at: float | None = None
 
 
 @once
@@ -40,9 +42,37 @@ def log_spaces(reading: SqlServerReading) -> tuple[LogSpace, ...]:
     seconds = reading.read_at.get("logs", 0.0) - at
     before = {row.get("database"): row for row in earlier} if seconds > 0 else {}
     sized = [row for row in rows(reading, "logs") if _number(row, "used_kb") is not None]
-    logs = [(row, _rate(row, before.get(row.get("database"), {}), seconds)) for row in sized]
+    stalled = {name: rate for name, (_, rate) in reading.stalled.items()}
+    logs = [
+        (row, stalled.get(str(row.get("database"))) or _rate(row, before.get(row.get("database"), {}), seconds)) for row in sized
+    ]
     volumes, files_need_vault = _volume_rates(logs), flag_is_on(reading, TRACE_FLAG) is False
-    return tuple(_log_space(row, rate, volumes.get(row.get("volume")), files_need_vault=files_need_vault) for row, rate in logs)
+    return tuple(
+        _log_space(
+            row,
+            rate,
+            volumes.get(row.get("volume")),
+            reading.stalled.get(str(row.get("database"))),
+            files_need_vault=files_need_vault,
+        )
+        for row, rate in logs
+    )
+
+
+def stalled_logs(before: SqlServerReading, later: Iterable[Row]) -> dict[str, tuple[float, float]]:
+    """Return each database whose log no longer grows: since when, and its last rate in bytes per second.
+
+    `later` are the rows of the logs after `before`. A log backup ends it, and so does a log that grows again.
+    """
+    rows_before = {str(row.get("database")): row for row in rows(before, "logs")}
+    rates = {space.database: space.rate for space in log_spaces(before)}
+    found = {}
+    for row in later:
+        name = str(row.get("database"))
+        earlier, rate = rows_before.get(name, {}), rates.get(printable(name))
+        if rate and all(row.get(column) == earlier.get(column) for column in ("used_kb", "log_backup_utc")):
+            found[name] = before.stalled.get(name, (before.read_at.get("logs", before.attempted_at), rate))
+    return found
 
 
 def _rate(row: Row, earlier: Row, seconds: float) -> float | None:
@@ -61,7 +91,9 @@ def _volume_rates(logs: Iterable[tuple[Row, float | None]]) -> dict[str | int | 
     return found
 
 
-def _log_space(row: Row, rate: float | None, volume_rate: float | None, *, files_need_vault: bool) -> LogSpace:
+def _log_space(
+    row: Row, rate: float | None, volume_rate: float | None, stalled: tuple[float, float] | None, *, files_need_vault: bool
+) -> LogSpace:
     file, free = _number(row, "vlf_mb"), _first_end(row)
     full_in = _first_end(row, rate, volume_rate or rate) if rate else None
     if free is not None and free <= _FULL * (_number(row, "used_kb") or 0.0) * _KIB:
@@ -72,7 +104,8 @@ def _log_space(row: Row, rate: float | None, volume_rate: float | None, *, files
         free_bytes=free,
         rate=rate,
         full_in=full_in if _waits_for_backup(row) else None,
-        next_file_in=file * _MIB / rate if rate and file is not None and files_need_vault else None,
+        next_file_in=file * _MIB / rate if rate and file is not None and files_need_vault and not stalled else None,
+        stalled_at=None if stalled is None else stalled[0],
     )
 
 

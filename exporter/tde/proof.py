@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 
 from exporter.core.codes import BY_CODE
 from exporter.core.durations import known_time
-from exporter.tde.error_codes import BACKUP_MESSAGES, OTHER
+from exporter.tde.error_codes import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER
 from exporter.tde.findings import Kind
-from exporter.tde.model import AsymmetricKey, Instance, SqlCredential, printable
+from exporter.tde.model import CLOSED, AsymmetricKey, Database, Instance, SqlCredential, printable
 from exporter.tde.pairing import credentials_of, login_of, pair
 from exporter.tde.registry import KeyVersion, key_version, thumbprint_of
 from exporter.tde.sql_reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows
@@ -25,7 +25,7 @@ from exporter.tde.usage import used_keys
 TWO_HOURS: Final = 7200.0
 # Local times become UTC by today's offset, which daylight saving may have changed since; `opened_utc` is exact.
 _DAYLIGHT_SAVING: Final = 3600.0
-_NO_CODE: Final = frozenset({OTHER, *BACKUP_MESSAGES})
+_NO_CODE: Final = frozenset({OTHER, *BACKUP_MESSAGES, *OPEN_MESSAGES})
 
 
 class ProofSource(StrEnum):
@@ -48,7 +48,8 @@ class KeyProof:
     has none with which it can sign in for the key; `candidate` is then the only one
     of its provider. With `provider_disabled`, SQL Server uses no provider for it. `altered_at` is the latest
     time of several credentials if SQL Server does not show which one belongs to the key. `proven_from` is the latest time at which what
-    proves the key began: it needs the vault then, and may end hours later.
+    proves the key began: it needs the vault then, and may end hours later. `closed` has the databases that did not open, with their state: a
+    closed one whose key SQL Server does not show may be under any key.
     """
 
     thumbprint: str
@@ -64,6 +65,7 @@ class KeyProof:
     proven_at: float | None
     source: ProofSource | None
     database: str
+    closed: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_due(self) -> bool | None:
@@ -132,6 +134,11 @@ def failed_backups(reading: SqlServerReading, since: float) -> tuple[ReportedCod
     return tuple(each for each in _reported(reading, since) if each.code in BACKUP_MESSAGES)
 
 
+def open_messages(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
+    """Return the messages about databases that did not open in the error log, newest first."""
+    return tuple(each for each in _reported(reading, 0.0) if each.code in OPEN_MESSAGES)
+
+
 def _reported(reading: SqlServerReading, since: float) -> list[ReportedCode]:
     found = (
         ReportedCode(str(row.get("code")), first, last)
@@ -164,7 +171,12 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         proven_at=None if last is None else last.at,
         source=None if last is None else last.source,
         database="" if last is None else last.database,
+        closed=tuple((one.name, one.state) for one in instance.databases if _is_closed(one, key)),
     )
+
+
+def _is_closed(database: Database, key: AsymmetricKey) -> bool:
+    return database.state in CLOSED and database.thumbprint in ("", key.thumbprint)
 
 
 def _is_disabled(instance: Instance, key: AsymmetricKey) -> bool:

@@ -37,6 +37,7 @@ def reading_values(reading: SqlServerReading) -> dict[str, Any]:
         "refused": reading.refused,
         "read_at": {section: moment(at) for section, at in reading.read_at.items()},
         "earlier_logs": None if earlier is None else [moment(earlier[0]), earlier[1]],
+        "stalled": {name: [moment(at), rate] for name, (at, rate) in reading.stalled.items()},
         "document": None if reading.document is None else as_json(reading.document),
     }
 
@@ -58,12 +59,14 @@ def reading_from(values: Any) -> SqlServerReading:
             failure=_text(values, "failure", MESSAGE),
             refused=refused,
         )
-        times, logs = values["read_at"].items(), values["earlier_logs"]
+        times, logs, stops = values["read_at"].items(), values["earlier_logs"], values["stalled"].items()
         if values["document"] is None:
             return reading
         document = _document(values["document"])
         read_at = {section: unix_time(at) for section, at in times if is_good(document, section)}
-        return replace(reading, document=document, read_at=read_at, earlier_logs=None if logs is None else _earlier_logs(logs))
+        stalled = {str(name): (unix_time(at), float(rate)) for name, (at, rate) in stops}
+        earlier_logs = None if logs is None else _earlier_logs(logs)
+        return replace(reading, document=document, read_at=read_at, earlier_logs=earlier_logs, stalled=stalled)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"is damaged ({type(error).__name__})") from None
 

@@ -1,12 +1,12 @@
 """What one SQL Server proved of one key, as sentences.
 
-The texts include how long its logs have room. Times are Unix times. Names were bounded and made printable when they were read.
+Times are Unix times. Names were bounded and made printable when they were read.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,15 +16,14 @@ from typing import Final
 from exporter.core.codes import both_numbers
 from exporter.core.sql_servers import server_name
 from exporter.tde.log_space import LogSpace, log_spaces
-from exporter.tde.proof import KeyProof, ProofSource, ReportedCode, failed_backups, key_proofs, reported_codes
-from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, known_instance, once
+from exporter.tde.proof import KeyProof, ProofSource, ReportedCode, failed_backups, key_proofs, open_messages, reported_codes
+from exporter.tde.sql_reading import SqlServerReading, once
 
 _DAY: Final = 86400.0
 # From this age on, the last proof is too old. Full backups may be weekly. A node without backups proves its keys at a start alone.
 _OLDEST: Final = {ProofSource.LOG_BACKUP: _DAY, ProofSource.DIFFERENTIAL_BACKUP: 8 * _DAY, ProofSource.FULL_BACKUP: 8 * _DAY}
-_HOUR: Final = 3600.0  # the age from which a rate is not the present one, and from which a text has the time of its reading
+_HOUR: Final = 3600.0  # the age from which a text has the time of its reading
 _TWO_DAYS: Final = 48  # hours
-_NAMED: Final = 3  # closed databases in a text
 _DONE: Final[Mapping[ProofSource, str]] = {
     ProofSource.START: "start that opened {}",
     ProofSource.FULL_BACKUP: "full backup of {}",
@@ -36,6 +35,7 @@ _DONE: Final[Mapping[ProofSource, str]] = {
 class ProofState(StrEnum):
     """How a SQL Server stands with a key, the most urgent first."""
 
+    CLOSED = "closed"
     PROVIDER_DISABLED = "provider_disabled"
     NO_CREDENTIAL = "no_credential"
     FAILING = "failing"
@@ -47,7 +47,7 @@ class ProofState(StrEnum):
     @property
     def is_bad(self) -> bool:
         """Whether SQL Server cannot get the key itself, whatever a probe shows."""
-        return self.is_seen_inside or self is ProofState.FAILING
+        return self.is_seen_inside or self in (ProofState.CLOSED, ProofState.FAILING)
 
     @property
     def is_seen_inside(self) -> bool:
@@ -88,8 +88,16 @@ class ServerProof:
 
     @cached_property
     def codes(self) -> tuple[ReportedCode, ...]:
-        """The provider's codes since the last proof began, the latest first."""
-        return reported_codes(self.reading, self._free_of_codes_at)
+        """The provider's codes since the last proof began, the latest first.
+
+        A backup of another database hides no code of one that did not open.
+        """
+        return reported_codes(self.reading, 0.0 if self.proof.closed else self._free_of_codes_at)
+
+    @cached_property
+    def messages(self) -> tuple[ReportedCode, ...]:
+        """The messages without a code about databases that did not open, the latest first; none while all are open."""
+        return open_messages(self.reading) if self.proof.closed else ()
 
     @cached_property
     def failed(self) -> tuple[ReportedCode, ...]:
@@ -102,14 +110,21 @@ class ServerProof:
     def since(self) -> float | None:
         """The first code or failed backup since the last proof began.
 
-        Without one, it is `known_since`.
+        Without one, it is `known_since`. Of a closed database, it is the first line of the error log about the cause.
         """
-        began = [code.first_at for code in (*self.codes, *self.failed)]
+        began = [code.first_at for code in (*self.codes, *self.messages, *self.failed)]
+        if self.proof.closed:
+            return min(began, default=self.known_since)
         return max(min(began), self._free_of_codes_at) if began else self.known_since
 
     @cached_property
     def state(self) -> ProofState:
         """What its last reading shows."""
+        return ProofState.CLOSED if self.proof.closed else self.cause
+
+    @cached_property
+    def cause(self) -> ProofState:
+        """Its state, but of a closed database what closes it, if that is known."""
         proof = self.proof
         if proof.provider_disabled:
             return ProofState.PROVIDER_DISABLED
@@ -117,6 +132,8 @@ class ServerProof:
             return ProofState.NO_CREDENTIAL
         if self.codes:
             return ProofState.FAILING
+        if proof.closed:
+            return ProofState.CLOSED
         if proof.source is None or proof.proven_at is None:
             return ProofState.DUE if proof.is_due else ProofState.UNKNOWN
         is_old = self.reading.read_at.get("backups", 0.0) - proof.proven_at > self.oldest
@@ -145,9 +162,10 @@ class ServerProof:
         return min(known, key=lambda log: (log.full_in or 0.0, log.database), default=None)
 
     @cached_property
-    def next_file_in(self) -> float | None:
-        """The seconds from the reading of the logs until the next log file is due, None if unknown."""
-        return min((log.next_file_in for log in self.logs if log.next_file_in is not None), default=None)
+    def next_file(self) -> LogSpace | None:
+        """The log whose next log file is due first, None if that is unknown."""
+        known = (log for log in self.logs if log.next_file_in is not None)
+        return min(known, key=lambda log: (log.next_file_in or 0.0, log.database), default=None)
 
 
 @once
@@ -203,66 +221,14 @@ def codes_text(server: ServerProof, now: float) -> str:
 
     That is codes of the provider, and failed backups.
     """
-    if server.since is None or not (server.codes or server.failed):
+    if server.since is None or not (server.codes or server.messages or server.failed):
         return ""
     since = clock_text(server.since, now)
-    named = " and ".join(both_numbers(int(code.code)) if code.is_known else code.code for code in server.codes)
+    codes = [both_numbers(int(code.code)) if code.is_known else code.code for code in server.codes]
+    named = " and ".join([*codes, *(f"message {message.code}" for message in server.messages)])
     if not named:
         return f"backups fail since {since}"
     return f"its error log shows {named} since {since}{', and backups fail' if server.failed else ''}"
-
-
-def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
-    """Return when the first log is full, and when the next log file is due.
-
-    The text is empty if both are unknown.
-    """
-    present = with_present_rates(servers, now)
-    full = min(full_times(present, now), default=None)
-    next_file = min((each.next_file_in for each in present if each.next_file_in is not None), default=None)
-    parts = []
-    if full is not None:
-        where = f" of {full[2]}" if named else ""
-        parts.append(f"the log of [{full[1]}]{where} is {full_text(full[0])}")
-    if next_file is not None:
-        parts.append(f"the next log file is due in about {span_text(next_file)} (trace flag {TRACE_FLAG} is off)")
-    # A token of the old secret may still serve.
-    still = "once log backups fail, " if all(each.state is ProofState.PROVEN for each in present) else ""
-    return f"{still}at the present rate {'; '.join(parts)}" if parts else ""
-
-
-def with_present_rates(servers: Iterable[ServerProof], now: float) -> list[ServerProof]:
-    """Return those whose logs were read in the last hour."""
-    return [each for each in servers if now - each.reading.read_at.get("logs", 0.0) <= _HOUR]
-
-
-def full_text(seconds: float) -> str:
-    """Return when a log is full."""
-    return f"full in {span_text(seconds)}" if seconds > 0 else "full already"
-
-
-def full_times(servers: Iterable[ServerProof], now: float) -> Iterator[tuple[float, str, str]]:
-    """Yield the seconds until the first log of each SQL Server is full, with its database and SQL Server."""
-    for each in servers:
-        if each.first_full is not None and each.first_full.full_in is not None:
-            left = each.first_full.full_in - (now - each.reading.read_at["logs"])
-            yield max(0.0, left), each.first_full.database, each.server
-
-
-def closed_text(server: ServerProof) -> str:
-    """Return which databases of the SQL Server did not open, perhaps for want of the key; empty if none."""
-    instance = known_instance(server.reading)
-    names = [one.name for one in instance.databases if one.needs_unknown_key] if instance is not None else []
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    listed = ", ".join(f"[{name}]" for name in names[:_NAMED])
-    return f"{listed}{more} of {server.server} {'is' if len(names) == 1 else 'are'} closed" if names else ""
-
-
-def most_urgent(servers: Sequence[ServerProof], now: float) -> ServerProof:
-    """Return the SQL Server whose log is full first, else the first one."""
-    present = with_present_rates(servers, now)
-    times = {left: each for each in reversed(present) for left, _, _ in full_times([each], now)}
-    return times[min(times)] if times else servers[0]
 
 
 def clock_text(at: float, now: float) -> str:

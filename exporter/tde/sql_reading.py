@@ -23,7 +23,8 @@ class SqlServerReading:
 
     `sql_instance` and `host` are the labels of its series: from the configuration, else as read; empty until the first reading.
     `document` is None until the first reading. A section that was not read again keeps its rows and its time.
-    `earlier_logs` are the rows of the section `logs` of the reading before, for rates.
+    `earlier_logs` are the rows of the section `logs` of the reading before, for rates. `stalled` has each database whose log no longer grows and
+    that no log backup followed: since when, and its last rate in bytes per second.
     """
 
     address: str
@@ -35,6 +36,7 @@ class SqlServerReading:
     failure: str = ""  # of the last attempt as a whole; empty if it read the server
     refused: bool = False  # the login was refused: no attempt until its secret changes, or an hour has passed
     earlier_logs: tuple[float, tuple[Mapping[str, str | int], ...]] | None = None  # Unix time, rows
+    stalled: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     derived: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # by `once`
 
 

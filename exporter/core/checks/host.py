@@ -9,7 +9,7 @@ _SHOW_DLL = """\
 SELECT p.name, p.version, p.dll_path, p.is_enabled, m.file_version FROM sys.cryptographic_providers AS p
   LEFT JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path;"""
 _SHOW_FILE = "Get-Item 'PATH' | Format-List 'LastWriteTime', 'VersionInfo'"
-_SHOW_RUNTIME = (
+SHOW_RUNTIME = (
     r"Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* |"
     " Where-Object DisplayName -like '*Visual C++*' | Select-Object 'DisplayName', 'DisplayVersion'"
 )
@@ -62,7 +62,7 @@ HOST: tuple[Check, ...] = (
         actions=(
             (
                 "In PowerShell. Expected for connector 1.0.5.0: 2015 (or 2015-2022) for SQL Server 2016 to 2025, 2013 for older ones: "
-                f"`{_SHOW_RUNTIME}`."
+                f"`{SHOW_RUNTIME}`."
             ),
         ),
     ),

@@ -48,13 +48,23 @@ SQL: tuple[Check, ...] = (
         question="Does each SQL Server of the target use the key version that the target pins, and does a target probe its other keys?",
     ),
     Check(
+        name="sql_closed",
+        title="Open databases",
+        question="Did every database of the SQL Servers open, so that none is RECOVERY PENDING or SUSPECT?",
+        effect="Applications cannot use the closed databases. Restart nothing: open databases would close too.",
+        actions=(
+            "The page `recovery-pending` of the documentation is the way: `ekm-exporter docs recovery-pending`.",
+            "When the cause is repaired, open each one: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, restart that node's service instead.",
+        ),
+    ),
+    Check(
         name="sql_proof",
         title="SQL Server itself",
         question="Which start or backup last proved each key, and does the error log show failures since?",
         effect="Whatever a probe shows, backups fail, and databases stay closed at the next restart.",
         actions=(
             "The line above names the SQL Server, and what it lacks. For a code: `ekm-exporter explain CODE`.",
-            "A new secret: `ekm-exporter script alter-credential.sql`. A proof without a restart: `ekm-exporter script prove.sql`.",
+            "A proof without a restart: `ekm-exporter script prove.sql`.",
         ),
     ),
 )

@@ -137,6 +137,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "On every node, create the key and give that account Full Control of it: the first commands below, as an administrator.",
             "On a failover cluster, add a registry checkpoint for the key: the last command below, with your resource's name.",
             "Repeat the statement.",
+            SET_ONLINE,
             RESTART_LATER,
         ),
         commands=(*GRANT_RIGHT, *ADD_CHECKPOINT),

@@ -17,12 +17,15 @@ _NEEDED = frozenset({"get", "unwrapKey"})
 _HARMLESS = frozenset({"delayed", "informational", "keep_alive_lost"})
 _REFUSED_SECRET = "3303"  # noqa: S105 - a code
 _UNKNOWN = "3001"
+_NOT_LOADED = "33027"  # a message of SQL Server itself, without a code
 
 
 def vault_side(state: SimulatorState, server: SimulatedSqlServer, key: SqlKey) -> VaultSide:
     """Return what a request with the key meets. The secret is the one that this SQL Server has."""
     if not (server.provider_enabled and server.ekm_in_use and server.login_has_credential):
         return VaultSide(key="")
+    if not server.library_loads:
+        return VaultSide(key=_NOT_LOADED)
     vault = state.vault(key.vault)
     if vault is None:
         return VaultSide(key=_UNKNOWN)

@@ -13,19 +13,9 @@ from exporter.tde.gate.model import DAY, Dependency, KnownInstance, Question
 from exporter.tde.gate.sql_server import unknown
 from exporter.tde.model import printable
 from exporter.tde.proof import TWO_HOURS, ProofSource, ReportedCode
-from exporter.tde.server_proof import (
-    ProofState,
-    ServerProof,
-    clock_text,
-    full_text,
-    full_times,
-    log_text,
-    proof_text,
-    server_proofs,
-    span_text,
-    with_present_rates,
-)
+from exporter.tde.server_proof import ProofState, ServerProof, clock_text, proof_text, server_proofs, span_text
 from exporter.tde.sql_reading import rows
+from exporter.tde.urgency import full_text, full_times, log_text, with_present_rates
 from exporter.tde.usage import Usage
 
 FULL_SOON = 4 * 3600.0  # as EkmSqlLogFillsUp
@@ -114,7 +104,7 @@ def _proof_reasons(one: Dependency, server: ServerProof, question: Question, now
             although=", although the vault side is ready" if ready else "",
             logs=meanwhile([server], now),
         )
-    elif server.state.is_seen_inside:
+    elif server.cause.is_seen_inside:
         pass  # a reason of its own
     elif proof.proven_at is None:
         yield _not_proven(one.usage, f"key [{proof.key_name}] is {proof_text(server, now)}", _SEEN)

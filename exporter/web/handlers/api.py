@@ -95,7 +95,9 @@ class ApiHandlers:
         modules, every = config.modules, config.targets.values()
         causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
         records = ((each, service.record_of(each.name)) for each in every)
-        verdicts = ((each, readiness_at(each, None if record is None else record.last, now).ready) for each, record in records)
+        verdicts = (
+            (each, readiness_at(each, None if record is None else record.last, now).ready, record) for each, record in records
+        )
         own = await sql_causes(verdicts, self._proofs)
         about = {
             "at": moment(now),

@@ -12,13 +12,15 @@ from exporter.core import durations
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.causes import TITLES, Cause, Link, cause_of
 from exporter.core.codes import BY_CODE
+from exporter.core.codes.action_texts import UNDO_CHANGE
 from exporter.core.codes.cause_text import cause as reason_text
 from exporter.core.codes.model import Owner
 from exporter.core.codes.owners import OWNERS
 from exporter.core.model import Outcome, Step, StepResult
+from exporter.core.reasons.row import Refused
 from exporter.core.steadiness import FAILURES_OF_UNSTEADY
 from exporter.core.tickets.team import who_repairs
-from exporter.presentation.probe_text import VAULTS, vault_actions
+from exporter.presentation.probe_text import VAULTS, vault_actions, with_vault_id
 from exporter.presentation.sql_causes import SqlCause
 from exporter.state.cause_groups import CauseGroup, linked
 from exporter.web.ui.html import Child, Html, element
@@ -67,8 +69,8 @@ def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
     """Yield the causes with their size, age and first action, each card alone: all of them are many."""
     groups = shown_groups(cards.groups, cards.own, all_causes=cards.all_causes)
     own = shown_own(cards.own, all_causes=cards.all_causes)
-    made = [(-len(each.at_risk), partial(_cause, urls, each, cards)) for each in groups]
-    made += [(-len(each.servers) if each.state.is_bad else 1, partial(sql_cause, urls, each, cards.now)) for each in own]
+    made: list[tuple[float, partial[Html]]] = [(-len(each.at_risk), partial(_cause, urls, each, cards)) for each in groups]
+    made += [(each.weight, partial(sql_cause, urls, each, cards.now)) for each in own]
     if made:
         yield Html('<ol class="causes" aria-label="Causes">')
         yield from (card() for _, card in sorted(made, key=itemgetter(0)))
@@ -149,12 +151,21 @@ def _action(group: CauseGroup, views: Views) -> Child:
     named = (
         replace(view, target=replace(view.target, name=group.first)) for view in map(views.__getitem__, islice(parts, VAULTS))
     )
-    actions = list(dict.fromkeys(view.actions[0] for view in named if view.actions))
+    found = ((view.actions[0], view.target.vault) for view in named if view.actions)
+    actions = list(dict.fromkeys(with_vault_id(text, vault) for text, vault in found))
     if not actions:
         return None
     alike = [each for each in actions if each.startswith(actions[0].partition("`")[0])]
     words, commands = vault_actions(alike, vaults=len(parts))
-    return copyable(words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}", commands)
+    undo = _undo(group, views[group.first].target.vault) if len(parts) > 1 else ""
+    return copyable(undo + (words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}"), commands)
+
+
+def _undo(group: CauseGroup, vault: str) -> str:
+    """Return what precedes the action of several vaults that refuse: one change above them is the likely cause."""
+    reason = group.cause.reason
+    refuses = None if reason is None else reason.row.refuses
+    return f"{with_vault_id(UNDO_CHANGE, vault)} " if refuses in (Refused.ADDRESS, Refused.PERMISSION) else ""
 
 
 def group_title(group: CauseGroup) -> str:

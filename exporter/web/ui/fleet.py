@@ -154,7 +154,7 @@ def over_since(group: CauseGroup, views: Mapping[str, TargetView]) -> float:
 
 async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, all_servers: bool) -> list[SqlCause]:
     """Return the causes of SQL Servers themselves, and show each one in the views of its targets."""
-    verdicts = ((each.target, each.readiness.ready) for each in views.values())
+    verdicts = ((each.target, each.readiness.ready, each.record) for each in views.values())
     causes = await sql_causes(verdicts, proofs, all_servers=all_servers)
     async for name, server in yield_with_pauses((each for cause in causes for each in cause.targets.items()), TARGETS_PER_SLICE):
         views[name] = replace(views[name], own=(*views[name].own, server))

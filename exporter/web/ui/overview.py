@@ -14,7 +14,7 @@ from exporter.core.model import Vantage
 from exporter.core.probe_starts import SPACING
 from exporter.core.readiness import NOT_TESTED, STATES, vantage_text
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
-from exporter.presentation.sql_causes import SqlCause, cannot_get_keys
+from exporter.presentation.sql_causes import SqlCause, sql_headline
 from exporter.state.cause_groups import CauseGroup
 from exporter.tde.differences import Difference
 from exporter.web.ui.causes import Cards, causes_section, shown_groups, shown_own
@@ -28,6 +28,7 @@ from exporter.web.ui.layout import Urls, counted, foot, head, link, table_foot, 
 from exporter.web.ui.query import UNSTEADY, TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
 from exporter.web.ui.sql_differences import differences_line
+from exporter.web.ui.sql_servers import sql_legend
 from exporter.web.ui.view_models import TargetView, Urgency
 
 PER_PAGE = 50
@@ -105,7 +106,7 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
 
 
 def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
-    themselves, is_status = cannot_get_keys(page.fleet.own), page.path == "/"
+    themselves, is_status = sql_headline(page.fleet.own), page.path == "/"
     is_bad = bool(page.fleet.counts.get(Urgency.NOT_READY) or themselves)
     if is_status:
         yield element("h1", _headline(page.fleet, themselves), class_="bad-ink" if is_bad else None)
@@ -146,13 +147,10 @@ def _badges(urls: Urls, page: ListPage) -> Html:
     return element("ul", entries, class_="summary", aria_label="Targets by state")
 
 
-def _headline(fleet: Fleet, themselves: int) -> str:
-    """Return the state of the fleet in one line; `themselves` SQL Servers cannot get a key, whatever the vault side is."""
+def _headline(fleet: Fleet, themselves: str) -> str:
+    """Return the state of the fleet in one line; `themselves` is that of SQL Servers, whatever the vault side is."""
     counts = fleet.servers if fleet.servers.total else fleet.targets
-    itself = (
-        f". {counted(themselves, 'SQL Server')} cannot get {'its key itself' if themselves == 1 else 'their keys themselves'}"
-    )
-    return f"{_vault_side(fleet, counts)}{itself if themselves else ''}"
+    return ". ".join(filter(None, (_vault_side(fleet, counts), themselves)))
 
 
 def _first_round(fleet: Fleet) -> str:
@@ -200,7 +198,7 @@ def _next_expiry(page: ListPage) -> Child:
 
 def _legend() -> Html:
     meanings = [(element("dt", badge(Urgency[state.name])), element("dd", meaning)) for state, meaning in STATES.items()]
-    return element("details", element("summary", "What the states mean"), element("dl", meanings), id="states")
+    return element("details", element("summary", "What the states mean"), element("dl", [*meanings, *sql_legend()]), id="states")
 
 
 def _pages(urls: Urls, page: ListPage) -> Html:

@@ -14,7 +14,7 @@ from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, expires_in, when
 from exporter.web.ui.layout import Urls, brief_code, cell, copyable, link
 from exporter.web.ui.query import TargetQuery
-from exporter.web.ui.sql_servers import own_causes, proof_badge
+from exporter.web.ui.sql_servers import own_badges, own_causes
 from exporter.web.ui.view_models import TargetView
 
 COLUMNS = ("SQL Server", "State", "Since", "Cause", "Last 40 probes", "Next expiry", "Target")
@@ -27,7 +27,7 @@ def target_row(urls: Urls, view: TargetView, query: TargetQuery, *, action: bool
     return element(
         "tr",
         element("th", _servers(urls, view), scope="row"),
-        cell("State", badge(view.urgency), [element("div", proof_badge(each.state)) for each in view.own], marks(view)),
+        cell("State", badge(view.urgency), [element("div", each) for each in own_badges(view)], marks(view)),
         cell("Since", when(view.since, view.now, absent="unknown"), class_="number"),
         cell("Cause", _cause(urls, view, action=action)),
         cell("Last 40 probes", _last_probes(view), class_="number"),

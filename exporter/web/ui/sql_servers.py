@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.core.codes.model import Owner
 from exporter.core.codes.owners import OWNERS
 from exporter.core.codes.shared import WITHOUT_THE_KEY
+from exporter.presentation.ended_faults import ended_at
 from exporter.presentation.sql_causes import SqlCause
-from exporter.presentation.sql_texts import first_action, urgency_text
-from exporter.tde.server_proof import (
-    ProofState,
-    ServerProof,
-    closed_text,
-    codes_text,
-    log_text,
-    most_urgent,
-    proof_text,
-    read_text,
-)
+from exporter.presentation.sql_texts import first_action, first_actions, urgency_text
+from exporter.tde.server_proof import ProofState, ServerProof, clock_text, codes_text, proof_text, read_text
+from exporter.tde.urgency import closed_names, closed_states, closed_text, log_text, most_urgent
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import when
-from exporter.web.ui.layout import Urls, brief_code, copyable, named_servers, target_links, who_acts
+from exporter.web.ui.layout import Urls, brief_code, copyable, link, named_servers, target_links, who_acts
 from exporter.web.ui.view_models import TargetView
 
 _SHOWN = 20  # SQL Servers of a target that its page lists
 _BADGES: Mapping[ProofState, tuple[str, str]] = {
+    ProofState.CLOSED: ("closed", "bad"),
     ProofState.PROVIDER_DISABLED: ("provider disabled", "bad"),
     ProofState.NO_CREDENTIAL: ("no credential", "bad"),
-    ProofState.FAILING: ("failing", "bad"),
+    ProofState.FAILING: ("SQL Server fails", "bad"),
     ProofState.STOPPED: ("no proof", "unsure"),
     ProofState.DUE: ("proof due", "unsure"),
     ProofState.PROVEN: ("proven", "good"),
     ProofState.UNKNOWN: ("unknown", "unsure"),
 }
+_ENDED = "backup due", "unsure"  # the vault works again, and no backup has finished since
+_MEANINGS: Mapping[ProofState, str] = {
+    ProofState.CLOSED: "databases of a SQL Server did not open, so applications cannot use them",
+    ProofState.FAILING: "SQL Server itself does not get its key, also while a probe succeeds",
+}
 # The title of a cause, and what its age counts from.
 _TITLES: Mapping[ProofState, tuple[str, str]] = {
+    ProofState.CLOSED: ("SQL Server itself: databases did not open", "began "),
     ProofState.PROVIDER_DISABLED: ("SQL Server itself: its EKM provider is disabled", "last proof "),
     ProofState.NO_CREDENTIAL: ("SQL Server itself: the login of its key has no credential", "last proof "),
     ProofState.FAILING: ("SQL Server itself does not get its key", "began "),
@@ -44,40 +44,52 @@ _TITLES: Mapping[ProofState, tuple[str, str]] = {
 }
 
 
-def proof_badge(state: ProofState) -> Html:
-    """Return the state of SQL Server's own proof."""
-    words, colour = _BADGES[state]
+def proof_badge(state: ProofState, ended: float | None = None) -> Html:
+    """Return the state of SQL Server's own proof; `ended` is when the fault of the vault ended that is behind it."""
+    words, colour = _ENDED if state is ProofState.FAILING and ended is not None else _BADGES[state]
     return element("span", words, class_=f"state {colour}")
 
 
-def proof_lines(view: TargetView) -> Child:
+def proof_lines(urls: Urls, view: TargetView) -> Child:
     """Return one line for each SQL Server of a target; None without any.
 
     The line has the times of the log if the vault side is not ready, or if the proofs stopped; without times, what fails when.
     """
     if not view.own:
         return None
-    entries = [element("li", _server(view, each)) for each in view.own[:_SHOWN]]
+    entries = [element("li", _server(urls, view, each)) for each in view.own[:_SHOWN]]
     rest = len(view.own) - _SHOWN
     more = element("p", f"{rest:,} more SQL Servers are less urgent. The API lists them.", class_="quiet") if rest > 0 else None
     return [element("ul", entries, class_="proofs", aria_label="Proven by SQL Server itself"), more]
 
 
-def _server(view: TargetView, server: ServerProof) -> Child:
+def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
     not_ready = view.readiness.ready is False
     log = log_text([server], view.now) if not_ready or server.has_stopped else ""
-    urgent = sentence("; ".join(filter(None, (closed_text(server), codes_text(server, view.now), log))))
-    effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log) else ""
-    is_own = server.state.is_open and (not not_ready or server.state.is_seen_inside)
+    over = ended_at(view.record, server) if view.readiness.ready is not False else None
+    urgent = sentence("; ".join(filter(None, (closed_text([server]), codes_text(server, view.now), log))))
+    effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log or over or server.proof.closed) else ""
+    is_own = server.state.is_open and (not not_ready or server.cause.is_seen_inside)
     return [
-        proof_badge(server.state if server.state is not ProofState.PROVEN or server.is_read(view.now) else ProofState.UNKNOWN),
+        _badge(view, server, over),
         element("strong", f" SQL Server itself, {server.server}: "),
         proof_text(server, view.now),
         ". ",
         urgent,
         effect,
-        copyable(first_action(server)) if is_own else None,
+        _left_over(over, view.now),
+        start_here(urls) if server.proof.closed else None,
+        copyable(first_actions([server], server, over, view.now)) if is_own else None,
     ]
+
+
+def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
+    """Return the state of the proof. While the vault side is not ready, a proof only shows when the key last worked."""
+    if server.state is not ProofState.PROVEN:
+        return proof_badge(server.state, over)
+    if view.readiness.ready is False:
+        return element("span", "last worked", class_="state unsure")
+    return proof_badge(ProofState.PROVEN if server.is_read(view.now) else ProofState.UNKNOWN, over)
 
 
 def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
@@ -86,18 +98,27 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     first, text = most_urgent(servers, now), urgency_text(servers, now)
     _, age = _TITLES[cause.state]
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
-    began = "began " if cause.state.is_seen_inside and first.failed else age
+    if cause.state is ProofState.CLOSED and not (first.codes or first.messages):
+        age = "last proof "
+    began = "began " if first.cause.is_seen_inside and first.failed else age
     return element(
         "li",
-        proof_badge(cause.state),
-        element("h2", _title(cause.state, is_ready=cause.is_ready)),
+        proof_badge(cause.state, cause.ended_at),
+        element(
+            "h2",
+            _closed_title(servers)
+            if cause.state is ProofState.CLOSED
+            else _title(cause.state, cause.ended_at, is_ready=cause.is_ready),
+        ),
         element("span", began, when(cause.since, now), class_="age"),
         element("span", brief_code(urls, int(cause.code)), class_="code") if cause.code else None,
         who_acts(OWNERS[Owner.DBA]),
         element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
         element("p", sentence(text)) if text and cause.state is not ProofState.DUE else None,
-        copyable(first_action(first) + (" Then repeat it on the others." if len(servers) > 1 else "")),
-        class_="bad-edge" if cause.state.is_bad else None,
+        _left_over(cause.ended_at, now),
+        start_here(urls) if cause.state is ProofState.CLOSED else None,
+        copyable(first_actions(servers, first, cause.ended_at, now)),
+        class_="bad-edge" if cause.is_bad else None,
         data_key=cause.id,
     )
 
@@ -105,15 +126,48 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
 def own_causes(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     """Yield what fails in the SQL Servers of a target themselves, with the first action if `action`."""
     for server in view.own:
-        yield element("div", _title(server.state, is_ready=view.readiness.ready is True))
-        named = [" with ", brief_code(urls, int(server.codes[0].code))] if server.state is ProofState.FAILING else None
+        over = ended_at(view.record, server) if view.readiness.ready is not False else None
+        yield element("div", _title(server.state, over, is_ready=view.readiness.ready is True))
+        named = [" with ", brief_code(urls, int(server.codes[0].code))] if server.cause is ProofState.FAILING else None
         yield element("div", server.server, named, class_="quiet")
-        yield copyable(first_action(server)) if action else None
+        yield copyable(first_action(server, over)) if action else None
 
 
-def _title(state: ProofState, *, is_ready: bool) -> str:
+def sql_legend() -> list[tuple[Html, Html]]:
+    """Return the states of SQL Servers themselves with their meaning."""
+    entries = [(proof_badge(state), meaning) for state, meaning in _MEANINGS.items()]
+    entries.append((proof_badge(ProofState.FAILING, 0.0), "the vault works again, and no backup has finished since"))
+    return [(element("dt", shown), element("dd", meaning)) for shown, meaning in entries]
+
+
+def own_badges(view: TargetView) -> list[Html]:
+    """Return the state of each of the SQL Servers of a target that fails itself."""
+    return [
+        proof_badge(each.state, ended_at(view.record, each) if view.readiness.ready is not False else None) for each in view.own
+    ]
+
+
+def start_here(urls: Urls) -> Html:
+    """Return the link to the page about databases that do not open."""
+    return element("p", link(urls.to("/docs/recovery-pending"), "Databases do not open: start here"))
+
+
+def _left_over(ended: float | None, now: float) -> Html | None:
+    return None if ended is None else element("p", f"Left over from the vault fault that ended at {clock_text(ended, now)}.")
+
+
+def _closed_title(servers: Sequence[ServerProof]) -> str:
+    """Return which databases did not open, or on how many SQL Servers."""
+    if len(servers) > 1:
+        return f"Databases of {len(servers):,} SQL Servers did not open"
+    return f"{closed_names(servers[0])} of {servers[0].server} did not open ({closed_states(servers[0])})"
+
+
+def _title(state: ProofState, ended: float | None, *, is_ready: bool) -> str:
     """Return the cause as text; that the vault side is ready is a part of the diagnosis."""
     title, _ = _TITLES[state]
+    if state is ProofState.FAILING and ended is not None:
+        return "SQL Server itself: no backup has finished since the vault fault ended"
     return f"{title}, although the vault side is ready" if state is ProofState.FAILING and is_ready else title
 
 

@@ -52,7 +52,7 @@ def target_page(
     """
     yield head(urls, view.target.name, at="/targets", now=view.now)
     not_read = element("p", unread, class_="quiet") if unread else None
-    sql_servers = [proof_lines(view), not_read, target_differences_list(differences)]
+    sql_servers = [proof_lines(urls, view), not_read, target_differences_list(differences)]
     yield live("standing", _verdict_section(urls, view, vantage, sql_servers, untested))
     yield element(
         "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)

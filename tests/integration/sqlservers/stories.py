@@ -122,11 +122,43 @@ STORIES = (
     Story(
         "closed",  # SQL Server starts while the vault refuses the key
         read=every(10, 0, 70),
-        shown=(30,),
+        shown=(30, 60),
         events={
             10: both(lambda simulator: simulator.apply("unwrap_forbidden", vault="contoso-closed"), restart("N1\\CLOSED")),
             45: both(recovered("contoso-closed.vault.azure.net"), restart("N1\\CLOSED")),
         },
+    ),
+    Story(
+        "reopened",  # SQL Server starts while the vault refuses the key; then the vault is repaired, and nothing in SQL Server
+        read=every(10, 0, 70),
+        shown=(20, 60),
+        events={
+            12: both(lambda simulator: simulator.apply("unwrap_forbidden", vault="contoso-reopened"), restart("N1\\REOPENED")),
+            45: recovered("contoso-reopened.vault.azure.net"),
+        },
+    ),
+    Story(
+        "leftover",  # backups fail by a fault of the vault that is repaired
+        read=(*every(10, 0, 40), 48, *every(10, 60, 80)),
+        shown=(40, 48, 80),
+        events={
+            12: lambda simulator: simulator.apply("unwrap_forbidden", vault="contoso-leftover"),
+            47: recovered("contoso-leftover.vault.azure.net"),
+        },
+        day=DaySettings(every=1800.0),
+    ),
+    Story(
+        "unloaded",  # a node whose DLL is not loaded: no number of the provider
+        read=every(10, 0, 40),
+        shown=(30,),
+        events={12: both(fault("sql_library_missing", "N1\\UNLOADED"), restart("N1\\UNLOADED"))},
+    ),
+    Story(
+        "stalled",  # the log no longer grows when its next log file needs the key
+        read=every(10, 0, 240),
+        shown=(150, 230),
+        events={30: fault("sql_secret_old", "N1\\STALLED"), 200: recovered("N1\\STALLED")},
+        day=DaySettings(vlf_kb=200_000, limit_kb=700_000),
     ),
     Story(
         "disabled",  # the EKM provider is disabled

@@ -219,3 +219,52 @@ async def test_other_findings_fire_until_they_are_fixed(observed, name, alert, m
 async def test_disabled_provider_stands_on_the_page(observed):
     assert "its EKM provider is disabled, so SQL Server cannot use the key" in observed["disabled"].pages[30]
     assert "its EKM provider is disabled" in observed["disabled"].overviews[30]
+
+
+async def test_closed_database_is_the_first_cause_with_its_first_action(observed):
+    story = observed["unloaded"]
+    title = "closed [unloaded] of UNLOADED on n1 did not open (RECOVERY PENDING)"
+    assert "1 SQL Server has closed databases" in story.overviews[30]
+    assert title in story.overviews[30]
+    assert "Applications cannot use [unloaded] of UNLOADED on n1 (RECOVERY PENDING)." in story.overviews[30]
+    action = "First: Repair what ekm-exporter explain 33027 shows for UNLOADED on n1. On that host, ekm-exporter doctor TARGET tests it."
+    for page in (story.overviews[30], story.pages[30]):
+        assert f"Databases do not open: start here {action}" in page
+    assert "First: Nothing" not in story.overviews[30]
+    assert "error log shows message 33027 since" in story.pages[30]
+    assert proof(story, 30)["state"] == "closed"
+
+
+async def test_database_closed_by_an_ended_fault_is_to_be_opened(observed):
+    story = observed["reopened"]
+    both = "Applications cannot use [closed] of CLOSED on n1 (RECOVERY PENDING), [reopened] of REOPENED on n1 (RECOVERY PENDING)"
+    assert both in story.overviews[20]
+    for page in (story.overviews[60], story.pages[60]):
+        assert "Left over from the vault fault that ended at 06:45 UTC." in page
+        assert "First: Open it on REOPENED on n1: ALTER DATABASE [reopened] SET ONLINE;" in page
+        assert "another identity" not in page
+
+
+async def test_code_of_an_ended_fault_accuses_nothing(observed):
+    story = observed["leftover"]
+    page = story.pages[48]
+    assert "backup due SQL Server itself, LEFTOVER on n1:" in page
+    assert (
+        "Left over from the vault fault that ended at 06:47 UTC. First: Repeat the failed log backups of LEFTOVER on n1" in page
+    )
+    assert "another identity" not in page
+    assert "SQL Server itself: no backup has finished since the vault fault ended LEFTOVER on n1" in story.overviews[48]
+    assert "Left over" not in story.pages[80]
+
+
+async def test_log_that_stops_growing_keeps_its_alert(observed):
+    story = observed["stalled"]
+    begin, end = story.fires(FULL)
+    assert (begin < 150, end) == (True, 200)
+    stalled = (
+        "the log of [stalled] has not grown since 08:{} UTC, when its next log file was due: the database may no longer write."
+    )
+    assert re.search(stalled.replace("[", r"\[").format(r"\d\d"), story.pages[150])
+    assert proof(story, 150)["log_full_in_seconds"] is not None
+    assert "The log of database stalled on STALLED (n1)" in story.text(150, FULL)
+    assert "has not grown" not in story.pages[230]

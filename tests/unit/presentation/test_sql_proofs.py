@@ -61,7 +61,7 @@ def test_urgency_of_several_servers_names_the_only_one_or_the_number():
         ("3303", "Write the present secret into the credential on SQLPRD01 on n1:"),
         ("3008", "Test the way from SQLPRD01 on n1 to the vault"),
         ("3077", "SQLPRD01 on n1 signs in with another identity than the probe"),
-        ("2058", "Check the registry rights of SQL Server's service account and the DLL on SQLPRD01 on n1"),
+        ("2058", "On the host of SQLPRD01 on n1, run `ekm-exporter doctor TARGET`: it tests the registry rights"),
         ("3011", "Read the lines of SQLPRD01 on n1: `EXEC sys.sp_readerrorlog"),
     ],
 )

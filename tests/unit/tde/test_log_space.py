@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.tde.log_space import LogSpace, log_spaces
+from exporter.tde.log_space import LogSpace, log_spaces, stalled_logs
 from exporter.tde.sql_reading import flag_is_on, rows
-from tests.support.sql_readings import a_reading, an_unread_server, proof_rows, with_growing_logs
+from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, with_growing_logs
 
 KIB, MIB = 1024.0, 1048576.0
 RATE = MIB / 300
@@ -164,3 +164,28 @@ def test_server_that_was_never_read_has_no_log():
     assert log_spaces(an_unread_server()) == ()
     assert rows(an_unread_server(), "logs") == ()
     assert flag_is_on(an_unread_server(), 15025) is None
+
+
+def two_readings(**changes):
+    """Return a reading whose log grew, and the rows of the next one."""
+    before = with_growing_logs(a_reading())
+    return before, [{**before.document.sections["logs"][0], **changes}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "stalls"), [({}, True), ({"used_kb": 102_401}, False), ({"log_backup_utc": "2026-11-26T20:04:00"}, False)]
+)
+def test_log_stalls_until_it_grows_or_is_backed_up(changes, stalls):
+    before, later = two_readings(**changes)
+    assert stalled_logs(before, later) == ({"sales": (READ_AT, RATE)} if stalls else {})
+
+
+def test_stalled_log_keeps_rate_and_time_of_its_stop():
+    _, later = two_readings()
+    known = a_reading()
+    known = replace(known, stalled={"sales": (READ_AT - 300, 2 * RATE)})
+    (space,) = log_spaces(known)
+    assert (space.rate, space.stalled_at, space.next_file_in) == (2 * RATE, READ_AT - 300, None)
+    assert space.full_in == space.free_bytes / (2 * RATE)
+    assert stalled_logs(known, later) == known.stalled
+    assert stalled_logs(a_reading(), later) == {}  # it never grew

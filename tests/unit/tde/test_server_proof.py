@@ -115,10 +115,10 @@ def test_logs_are_those_of_databases_under_the_key():
     )
     sections = {"logs": [row | size for row, size in zip(logs, sizes, strict=True)]}
     (server,) = server_proofs(with_growing_logs(a_reading("sales", "hr", sections=sections)))
-    assert (server.first_full.full_in, server.first_full.database, server.next_file_in) == (600, "hr", 300)
+    assert (server.first_full.full_in, server.first_full.database, server.next_file.next_file_in) == (600, "hr", 300)
     assert server.server == "SQLPRD01 on n1"
 
 
 def test_log_without_rate_has_no_times():
     server = the_proof()
-    assert (server.first_full, server.next_file_in) == (None, None)
+    assert (server.first_full, server.next_file) == (None, None)

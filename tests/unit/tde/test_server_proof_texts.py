@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from exporter.tde.server_proof import closed_text, codes_text, log_text, most_urgent, proof_text, server_proofs
+from exporter.tde.server_proof import codes_text, proof_text, server_proofs
+from exporter.tde.urgency import closed_text, log_text, most_urgent
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, unix, with_growing_logs
 
 NOW = READ_AT + 60
@@ -131,7 +132,7 @@ def test_log_text_has_the_shortest_times_of_all_databases():
     logs = proof_rows("hr", "sales")["logs"]
     sections = {"logs": [logs[0] | {"limit_kb": 102_400 + 1024}, logs[1] | {"vlf_mb": 12}]}
     server = a_server(with_growing_logs(a_reading("hr", "sales", sections=sections)))
-    expected = "the log of [hr] is full in 4 min; the next log file is due in about 1 h (trace flag 15025 is off)"
+    expected = "the log of [hr] is full in 4 min; the next log file of [sales] is due in about 1 h (trace flag 15025 is off)"
     assert log_text([server], NOW) == f"once log backups fail, at the present rate {expected}"
 
 
@@ -146,7 +147,7 @@ def test_log_text_without_end_has_the_next_file_only():
     server = a_server(with_growing_logs(a_reading(sections={"logs": [row | {"vlf_mb": 1}]})))
     assert (
         log_text([server], NOW)
-        == "once log backups fail, at the present rate the next log file is due in about 5 min (trace flag 15025 is off)"
+        == "once log backups fail, at the present rate the next log file of [sales] is due in about 5 min (trace flag 15025 is off)"
     )
 
 
@@ -169,8 +170,8 @@ CLOSED = {"state": "RECOVERY_PENDING", "state_desc": "RECOVERY_PENDING"}
     ("names", "expected"),
     [
         ((), ""),
-        (("pay",), "[pay] of SQLPRD01 on n1 is closed"),
-        (("a", "b", "c", "d"), "[a], [b], [c] and 1 more of SQLPRD01 on n1 are closed"),
+        (("pay",), "applications cannot use [pay] of SQLPRD01 on n1 (RECOVERY PENDING)"),
+        (("a", "b", "c", "d"), "applications cannot use [a], [b], [c] and 1 more of SQLPRD01 on n1 (RECOVERY PENDING)"),
     ],
 )
 def test_closed_databases_are_named(names, expected):
@@ -178,7 +179,7 @@ def test_closed_databases_are_named(names, expected):
     sections = {**reading.document.sections}
     sections["databases"] = (*sections["databases"], *(sections["databases"][0] | CLOSED | {"name": name} for name in names))
     reading = replace(reading, document=replace(reading.document, sections=sections))
-    assert closed_text(a_server(reading)) == expected
+    assert closed_text([a_server(reading)]) == expected
 
 
 def test_server_whose_log_is_full_first_is_the_most_urgent():

@@ -226,7 +226,7 @@ async def test_failing_sql_server_is_a_cause_although_probes_succeed():
         "SQL Server itself does not get its key, although the vault side is ready began",
         "1 SQL Server : SQLPRD01 on n1. Target contoso-key0",
         f"Backups of SQLPRD01 on n1 fail since 19:10 UTC; at the present rate {named}.",
-        "First: Write the present secret into the credential on SQLPRD01 on n1",
+        "Then: Write the present secret into the credential on SQLPRD01 on n1",
         "SQLPRD01 on n1 with 3303",
         "Now: restores and DBCC CHECKDB fail",
     ):
@@ -322,7 +322,7 @@ async def test_page_marks_sql_server_as_the_broken_link():
     shown = (await answer(service_of("n1", readings=[failing()]), "/targets/contoso-key0"))[2]
     assert "From the exporter to SQL Server: broken at SQL Server itself." in shown
     assert "Its error log shows 3303 since 19:10 UTC, and backups fail; at the present rate" in words(shown)
-    assert "First: Write the present secret" in words(shown)
+    assert "Then: Write the present secret" in words(shown)
     quiet = words((await answer(service_of("n1", readings=[without_credential()]), "/targets/contoso-key0"))[2])
     assert "cannot sign in to the vault. At the present rate" in quiet
 
@@ -331,4 +331,36 @@ async def test_page_without_numbers_has_what_fails_when():
     reading = replace(failing(), earlier_logs=None)
     assert "3303 since 19:10 UTC, and backups fail. Now: restores and DBCC CHECKDB fail" in await page_of(
         service_of("n1", readings=[reading])
+    )
+
+
+def closed(reading, *names, state="RECOVERY_PENDING"):
+    """Return the reading with further databases that did not open."""
+    known = reading.document.sections
+    rows = (*known["databases"], *(known["databases"][0] | {"name": name, "state": state} for name in names))
+    return replace(reading, document=replace(reading.document, sections={**known, "databases": rows}))
+
+
+async def test_closed_databases_come_first_with_the_page_about_them():
+    service = service_of("n1", "n2", readings=[closed(a_reading(), "claims", "hr"), failing("n2"), failing("n3"), failing("n4")])
+    _, _, html = await answer(service, "/")
+    shown = words(html)
+    title = "closed [claims], [hr] of SQLPRD01 on n1 did not open (RECOVERY PENDING)"
+    assert "1 SQL Server has closed databases. 3 SQL Servers cannot get their keys themselves" in shown
+    assert shown.index(title) < shown.index("SQL Server itself does not get its key")
+    assert "Applications cannot use [claims], [hr] of SQLPRD01 on n1 (RECOVERY PENDING)." in shown
+    action = "First: Change nothing on SQLPRD01 on n1 before the cause is known. On that host, run ekm-exporter doctor TARGET ."
+    assert f"Databases do not open: start here {action} Then open the databases." in shown
+    assert 'href="/docs/recovery-pending"' in html
+    of_many = await status_of(
+        service_of("n1", readings=[closed(a_reading(address=host, host=host), "hr") for host in ("n1", "n2")])
+    )
+    assert "Databases of 2 SQL Servers did not open" in of_many
+    assert "open databases still read and write" not in await page_of(service_of("n1", readings=[closed(a_reading(), "hr")]))
+
+
+async def test_log_that_is_full_soon_is_in_the_first_action():
+    shown = await status_of(service_of("n1", readings=[failing()]))
+    assert (
+        "First: Free disk for the log of [sales] of SQLPRD01 on n1, or raise its limit. Then: Write the present secret" in shown
     )
