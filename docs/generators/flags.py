@@ -21,7 +21,7 @@ def _actions(command: str) -> Iterator[argparse.Action]:
 
 
 def _is_shown(flag: argparse.Action) -> bool:
-    return flag.dest != "help" and flag.help != argparse.SUPPRESS
+    return bool(flag.option_strings) and flag.dest != "help" and flag.help != argparse.SUPPRESS
 
 
 def _row(action: argparse.Action) -> str:

@@ -45,7 +45,7 @@ _REQUESTS: Final = {
     Step.WRAP_KEY: "Encryption (wrapKey) with key {key} in {vault}",
     Step.UNWRAP_KEY: "Decryption (unwrapKey) with key {key} in {vault}",
 }
-_SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)")
+_SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)(?: --key (\S+))?")
 _INDENT, _LABEL = "  ", 15
 
 
@@ -226,7 +226,10 @@ def _step_lines(steps: Iterable[TeamStep], *, numbered: bool = False) -> Iterato
 def _form(label: str, command: str) -> str:
     """Return a label and its command; a script of the exporter is the query that it prints, which another team can run."""
     script = _SCRIPT.fullmatch(command)
-    return f"{label:<11} {one_line(log_query(script[1], vault=script[2])) if script else command}"
+    if script is None:
+        return f"{label:<11} {command}"
+    names = {"vault": script[2], "key": script[3]}
+    return f"{label:<11} {one_line(log_query(script[1], **{name: value for name, value in names.items() if value}))}"
 
 
 def _scope(team: Team, subject: TicketSubject, steps: Iterable[TeamStep]) -> Iterator[str]:

@@ -64,7 +64,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             "List the secrets and their expiry: `az ad app credential list --id CLIENT_ID`.",
             f"Create a new secret and keep the old one: {RESET}.",
             for_dba(
-                "Test it first: set it as `client_secret_file` or `client_secret_env` has it, then run `ekm-exporter probe TARGET`."
+                "Test it first: give it to the exporter, in `client_secret_file` or `client_secret_env`, then run `ekm-exporter probe TARGET`."
             ),
             for_dba(f"On every replica: {ALTER}."),
             CRED_AND_STRING,

@@ -172,7 +172,10 @@ async def test_vaults_that_need_another_action_are_mentioned():
         *(bad(name, client_address=at, **FIREWALL) for name, at in zip(service.config.targets, seen, strict=True))
     )
     shown = await cards(service)
-    assert "Allow the address of this host. One line for each vault. Some targets need another action: their pages" in shown
+    assert (
+        "Allow the address of this host, and that of each other node, which can be another one. One line for each vault. Some targets need another action: their pages"
+        in shown
+    )
     assert shown.count("network-rule add") == 2
 
 
