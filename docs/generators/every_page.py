@@ -20,6 +20,7 @@ from docs.generators import (
     placement,
     proven,
     securing,
+    service_report,
     simulator,
     sizing,
     sql_host,
@@ -27,6 +28,7 @@ from docs.generators import (
     web_paths,
     windows,
 )
+from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
 
 DOCS: Final = Path(__file__).parents[1]
@@ -35,6 +37,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "alerts": (alerts.LIST,),
     "configuration": configuration.PARTS,
     "doctor": doctor.PARTS,
+    "events": (GeneratedPart("flags", lambda: flags("events")),),
     "inventory": inventory.PARTS,
     "key-rotation": (key_states.PART,),
     "maintainers/performance": performance.PARTS,
@@ -42,9 +45,10 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "metrics": metrics.PARTS,
     "pages": (web_paths.PART,),
     "patch-night": gate.PARTS,
-    "placement": (placement.PART,),
+    "placement": placement.PARTS,
     "private-endpoints": (network.PART,),
     "securing": (securing.PART,),
+    "service-report": service_report.PARTS,
     "simulator": simulator.PARTS,
     "simulator-scenarios": (simulator.SCENARIOS_PART,),
     "sizing": sizing.PARTS,

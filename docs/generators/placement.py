@@ -1,4 +1,4 @@
-"""The table of requests in docs/placement.md, from the requests that `check --cost` counts."""
+"""The tables of docs/placement.md: settings of a module, and the requests that `check --cost` counts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from docs.generators.configuration import table
 from docs.generators.pages import GeneratedPart
 from exporter.config.consequences.traffic import streams
 from exporter.config.loader import load_config
+from exporter.config.settings import schema
 from exporter.core.model import Step
 
 _TODAY: Final = date(2026, 6, 1)  # no date is in the configurations
@@ -73,4 +75,10 @@ def requests() -> str:
     return "\n".join([head, f"| {'--- | ' * (len(Step) + 2)}".rstrip(), *(row.line() for row in ROWS)])
 
 
-PART: Final = GeneratedPart("table of requests", requests)
+def settings() -> str:
+    """Return the settings of a module that decide what the exporter does in a vault."""
+    names = ("mode", "round_trip_interval", "auxiliary_interval")
+    return table([field for field in schema.MODULE if field.name in names])
+
+
+PARTS: Final = (GeneratedPart("settings", settings), GeneratedPart("table of requests", requests))

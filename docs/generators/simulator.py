@@ -1,4 +1,4 @@
-"""The scenario table as the documentation shows it, and which code each row is for; flags and settings of the simulator."""
+"""The scenario table as the documentation shows it, and which code each row is for; flags, settings and requests of the simulator."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from itertools import groupby
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
 from exporter.core.codes import CODES, ConnectorError, Family
+from exporter.simulator.control_api import ControlApi
+from exporter.simulator.demo_story import STORY
 from exporter.simulator.scenarios import SCENARIOS, Scenario
 from exporter.simulator.scenarios.assumptions import ASSUMPTIONS
 from exporter.simulator.sql_fault_table import SQL_FAULTS
@@ -95,6 +97,18 @@ def _ranges(codes: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
+def demo() -> str:
+    """Return the state of each vault of the demo that has one."""
+    rows = (f"| {one.vault} | {one.state} |" for one in STORY if one.state)
+    return "\n".join(("| vault | state |", "| --- | --- |", *rows))
+
+
+def requests() -> str:
+    """Return a row for each request that the management port serves."""
+    rows = (f"| `{one.method} {one.path}` | {one.effect} |" for one in ControlApi.ROUTES)
+    return "\n".join(("| request | effect |", "| --- | --- |", *rows))
+
+
 def day() -> str:
     """Return the settings of a day as a table."""
     rows = (f"| `{one.name}` | {_plain(one.default)} | {one.metadata['meaning']} |" for one in fields(DaySettings))
@@ -106,4 +120,9 @@ def _plain(value: object) -> str:
 
 
 SCENARIOS_PART = GeneratedPart("scenarios", written)
-PARTS = (GeneratedPart("flags", lambda: flags("simulate")), GeneratedPart("settings", day))
+PARTS = (
+    GeneratedPart("vaults of the demo", demo),
+    GeneratedPart("flags", lambda: flags("simulate")),
+    GeneratedPart("settings", day),
+    GeneratedPart("requests", requests),
+)

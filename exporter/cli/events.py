@@ -45,8 +45,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", metavar="FILE", nargs="+", help="saved event log (.evtx), or a pattern")
-    add_flag(parser, "--all", "print each event with its masked text too, the last 10000", action="store_true")
-    add_flag(parser, "--since TIME", "leave out earlier events: 2026-11-24T10:00, in UTC", type=_moment)
+    add_flag(
+        parser,
+        "--all",
+        "print each event too, with the first 4000 characters of its masked text; the last 10000 events",
+        action="store_true",
+    )
+    add_flag(parser, "--since TIME", "leave out earlier events: 2026-11-24T10:00, in UTC unless it has an offset", type=_moment)
     add_flag(parser, "--until TIME", "leave out later events", type=_moment)
     add_flag(parser, "--json", "print JSON, for scripts", action="store_true")
     parser.set_defaults(handler=run)

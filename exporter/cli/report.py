@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "ekm-exporter report --audit contoso-key0 --format html > audit.html"
         ),
     )
-    add_flag(parser, "--month YYYY-MM", "the month to report")
+    add_flag(parser, "--month YYYY-MM", "the month to report; it must be over")
     add_flag(parser, "--from TIME", "instead of a month: 2026-11-01T00:00:00Z (RFC 3339)", dest="start")
     add_flag(parser, "--to TIME", "end of the period, which is not part of it", dest="end")
     add_flag(parser, "--timezone NAME", "of months and times, as in Europe/Zurich (default UTC)", default="UTC")
@@ -68,10 +68,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_prometheus(parser: argparse.ArgumentParser) -> None:
-    add_flag(parser, "--prometheus URL", "the Prometheus that scrapes the exporters", type=_url)
+    scraper = "the Prometheus that scrapes the exporters, with the prefix of its --web.external-url"
+    add_flag(parser, "--prometheus URL", scraper, type=_url)
     add_http_flags(parser, "prometheus", user="basic authentication", server="Prometheus")
     add_flag(parser, "--prometheus.token.file FILE", "file with a bearer token, instead of a user", dest="token_file")
-    add_flag(parser, "--timeout DURATION", "for each response (default 2m)", type=time_limit, default=120.0)
+    add_flag(
+        parser,
+        "--timeout DURATION",
+        "for each response (default 2m); the whole report has 60 times as long",
+        type=time_limit,
+        default=120.0,
+    )
 
 
 def report(args: argparse.Namespace) -> int:

@@ -35,13 +35,13 @@ CLASS_TEXTS: Mapping[MinuteClass, str] = {
     MinuteClass.ANSWERED: "every step of the last probe succeeded",
     MinuteClass.THROTTLED: "the service throttled the request (HTTP status 429)",
     MinuteClass.REFUSED: "the service refused the credential, the caller, the key or the request",
-    MinuteClass.FAILED: "the service responded with an error of its own, or with an unusable response",
+    MinuteClass.FAILED: "the service responded with an error of its own (5xx), or with an unusable response",
     MinuteClass.UNREACHABLE: "no response: DNS, connection, TLS, proxy or timeout",
     MinuteClass.NOT_TESTED: "the exporter itself failed, or the reason is not known; not measured",
-    MinuteClass.MAINTENANCE: "a declared maintenance window (ekm_maintenance is 1); left out",
+    MinuteClass.MAINTENANCE: "a declared maintenance window (ekm_maintenance is 1), whatever the probe got; left out",
     MinuteClass.NO_PROBE: "gap: Prometheus scraped the exporter, but the target had no recent probe",
     MinuteClass.NO_DATA: "gap: Prometheus has no data of an exporter of this target",
-    MinuteClass.NOT_CONFIGURED: "the exporter ran without this target; left out",
+    MinuteClass.NOT_CONFIGURED: "the exporter ran without this target, before it was added or after it was removed; left out",
 }
 MEASURED = (
     MinuteClass.ANSWERED,
@@ -64,10 +64,10 @@ class Party(StrEnum):
 
 
 PARTY_TEXTS: Mapping[Party, str] = {
-    Party.HOST: "the exporter's host: its clock, its network interface or its identity endpoint",
-    Party.NETWORK: "DNS, connection, TLS or proxy between host and service; one exporter cannot show on whose side",
+    Party.HOST: "the exporter's host: no network, a wrong clock, its identity endpoint",
+    Party.NETWORK: "DNS, connection, TLS or proxy; one exporter cannot show on whose side: compare another host, and other vaults",
     Party.ENTRA: "Entra ID throttled, failed or did not complete a response",
-    Party.VAULT: "the vault throttled, failed or did not complete a response",
+    Party.VAULT: "the vault throttled, failed or did not complete a response; it throttles all its clients together",
     Party.SETTINGS: "a setting of the customer: credential, permission, firewall or key",
 }
 

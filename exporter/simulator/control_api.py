@@ -1,12 +1,4 @@
-"""The management port: set and clear faults and count requests over HTTP.
-
-    GET /sim/state      the served objects and the active faults    GET /sim/scenarios, /sim/faults   the two tables
-    POST /sim/fault     {"vault": "NAME", "fault": "throttled", "retry_after": 5}, or {"vault": "NAME", "scenario": …}
-    DELETE /sim/fault   clears everything, or ?number=N, ?fault=NAME, ?vault=NAME
-    POST /sim/restart   {"sql": "NAME"} restarts a SQL Server: its databases open if their vault side works
-    GET, POST /sim/day  {"sql": "NAME", "every": 10} changes how a SQL Server's day goes; without a name, that of all
-    POST /sim/reload    reads the secret and certificate files again; accepted credentials stay accepted
-    GET /sim/requests   counts of requests by host, operation and status
+"""The management port: set and clear faults and count requests over HTTP, by the table `ControlApi.ROUTES`.
 
 The identity services of the exporter's host use this port too (see `managed_identity`).
 """
@@ -14,9 +6,10 @@ The identity services of the exporter's host use this port too (see `managed_ide
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from aiohttp import hdrs, web
 
@@ -60,6 +53,15 @@ _RANGES: Mapping[str, tuple[int, int]] = {
 _NAMES = ("fault", "scenario", *FaultScope)
 
 
+class ControlRoute(NamedTuple):
+    """A request of the management port, and what it does, as docs/simulator.md shows it."""
+
+    method: str
+    path: str
+    handler: Callable[..., Awaitable[web.Response]]
+    effect: str
+
+
 class ControlApi:
     """The HTTP server of the management port."""
 
@@ -77,17 +79,9 @@ class ControlApi:
     async def start(self) -> None:
         """Listen on the port. Raises OSError if the port is in use."""
         app = web.Application(middlewares=[_refuse])
-        app.router.add_get("/sim/state", self._state)
-        app.router.add_get("/sim/scenarios", self._scenarios)
-        app.router.add_get("/sim/faults", self._faults)
-        app.router.add_get("/sim/requests", self._requests)
         self._identities.add_to(app)
-        app.router.add_post("/sim/fault", self._set)
-        app.router.add_post("/sim/reload", self._reload)
-        app.router.add_post("/sim/restart", self._restart)
-        app.router.add_get("/sim/day", self._day)
-        app.router.add_post("/sim/day", self._change_day)
-        app.router.add_delete("/sim/fault", self._clear)
+        for route in self.ROUTES:
+            app.router.add_route(route.method, route.path, MethodType(route.handler, self))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
@@ -171,6 +165,19 @@ class ControlApi:
         wanted = _wanted(request.query)
         places = [self._simulator.state.find(scope, request.query[scope]) for scope in FaultScope if scope in request.query]
         return _json({"cleared": self._simulator.clear(**wanted, name=places[0] if places else None)})
+
+    ROUTES: ClassVar = (
+        ControlRoute("GET", "/sim/state", _state, "shows the served objects and the active faults; no secrets"),
+        ControlRoute("GET", "/sim/scenarios", _scenarios, "lists the scenarios"),
+        ControlRoute("GET", "/sim/faults", _faults, "lists the faults, their subjects and options"),
+        ControlRoute("POST", "/sim/fault", _set, f"sets a `fault`, or causes a `scenario`, on one of {', '.join(f'`{one}`' for one in FaultScope)}"),
+        ControlRoute("DELETE", "/sim/fault", _clear, "clears everything, or what matches `?number=`, `?fault=` or a subject: `?vault=`; restores the state before"),
+        ControlRoute("GET", "/sim/day", _day, "shows the days of all SQL Servers, or of `?sql=`"),
+        ControlRoute("POST", "/sim/day", _change_day, "changes the day of the SQL Server `sql`, or of all, from now on"),
+        ControlRoute("POST", "/sim/restart", _restart, "restarts the SQL Server `sql`; the response has the states of its databases"),
+        ControlRoute("POST", "/sim/reload", _reload, "reads the secret and certificate files again; accepted credentials stay accepted"),
+        ControlRoute("GET", "/sim/requests", _requests, "counts requests by host, kind and status; status 0: no response was sent"),
+    )  # fmt: skip
 
 
 @web.middleware

@@ -17,7 +17,7 @@ from exporter.simulator.simulator import Simulator
 from exporter.simulator.state import ActiveFault
 
 CONFIG = """\
-global: {interval: 5s, vantage: central, connector_generation: classic}
+global: {interval: 7s, vantage: central, connector_generation: classic}
 
 credentials:
   sql-prod: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64, client_secret_file: secrets/sql-prod, expires_on: IN_200_DAYS}
@@ -95,19 +95,40 @@ class StoryEvent:
     at: float = 0.0
     lasts: float | None = None
     every: float | None = None
+    state: str = ""  # what the vault shows with it, for docs/simulator.md; empty: the next event has it
 
 
 STORY: tuple[StoryEvent, ...] = (
     StoryEvent(vault="contoso-hr", fault="key_size", options=Options(bits=3072)),
-    StoryEvent(vault="contoso-hr", fault="key_rotated"),
-    StoryEvent(vault="contoso-payroll", scenario="secret_expired"),
-    StoryEvent(vault="contoso-archive", scenario="vault_deleted"),
-    StoryEvent(vault="contoso-reporting", fault="slow", options=Options(seconds=0.4)),
-    StoryEvent(vault="contoso-crm", scenario="key_disabled"),
-    StoryEvent(vault="contoso-webshop", scenario="firewall"),
-    StoryEvent(vault="contoso-claims", scenario="key_expired"),
-    StoryEvent(vault="contoso-warehouse", scenario="throttled_retry_after", at=8, lasts=20, every=45),
-    StoryEvent(vault="contoso-billing", scenario="unwrap_forbidden", at=20),
+    StoryEvent(
+        vault="contoso-hr", fault="key_rotated", state="healthy: a key of 3072 bits, with a newer version than the pinned one"
+    ),
+    StoryEvent(vault="contoso-payroll", scenario="secret_expired", state="3303: the secret has expired"),
+    StoryEvent(vault="contoso-archive", scenario="vault_deleted", state="3900: the vault's name is gone"),
+    StoryEvent(vault="contoso-reporting", fault="slow", options=Options(seconds=0.4), state="healthy, but slow"),
+    StoryEvent(vault="contoso-crm", scenario="key_disabled", state="3077: the key version is disabled"),
+    StoryEvent(
+        vault="contoso-webshop", scenario="firewall", state="3113: the firewall; its connector is of the current generation"
+    ),
+    StoryEvent(
+        vault="contoso-claims",
+        scenario="key_expired",
+        state="3077 only at the wrap: the key has expired, databases would still open",
+    ),
+    StoryEvent(
+        vault="contoso-warehouse",
+        scenario="throttled_retry_after",
+        at=8,
+        lasts=20,
+        every=45,
+        state="3011 for 20 of every 45 seconds: throttled in waves",
+    ),
+    StoryEvent(
+        vault="contoso-billing",
+        scenario="unwrap_forbidden",
+        at=20,
+        state="healthy for 20 seconds, then 3077: no longer allowed to unwrap",
+    ),
 )
 
 

@@ -63,7 +63,7 @@ class Module:
     name: str
     mode: Mode = setting(
         types.choice(Mode),
-        "`full` makes the whole round trip; `read_only` stops after reading the key; "
+        "`full` makes the whole round trip, as SQL Server does; `read_only` stops after reading the key; "
         "`canary` makes the whole round trip with its own identity and key and gives no verdict about SQL Server.",
         Mode.FULL,
     )
@@ -78,13 +78,15 @@ class Module:
     )
     round_trip_interval: float = setting(
         types.duration(0, _WEEK),
-        "Least time between two round trips (wrap and unwrap) of a target. With `0s` every probe makes one.",
+        "Least time between two round trips (wrap and unwrap) of a target. With `0s` every probe makes one. With `5m`, most probes "
+        "only read, and a removed permission is detected up to five minutes later: until then the verdict uses the last unwrap.",
         0.0,
     )
     auxiliary_interval: float = setting(
         types.duration(0, _WEEK),
         "Least time between two auxiliary probes of the same kind: staged credential, retained versions, recovery vault, "
-        "newest version. An auxiliary probe that failed or has no result yet runs with every probe.",
+        "newest version. They never change the verdict. An auxiliary probe that failed or has no result yet runs with every probe; "
+        "with `0s`, each does. A longer interval detects a disabled retained version later.",
         300.0,
     )
     proxy: Proxy | None = setting(

@@ -4,8 +4,6 @@ import dataclasses
 import re
 from pathlib import Path
 
-import yaml
-
 from exporter.config.loader import load_config
 from exporter.config.settings import Credential, Module, Settings, SqlServer, Target
 from exporter.config.settings.schema import CREDENTIAL, TARGET
@@ -23,19 +21,19 @@ def rows(page, heading):
     return {cells[0]: cells[1:] for cells in found}
 
 
-def test_page_of_modes_shows_the_real_defaults():
-    default = Module(name="default")
-    assert (default.mode, default.round_trip_interval, default.auxiliary_interval) == (Mode.FULL, 0.0, 300.0)
-    assert [(mode in PLACEMENT) for mode in ("`full`, the default", "`0s`, the default", "`5m`, the default")] == [True] * 3
+def test_pages_name_every_mode():
     assert all(f"`{mode}`" in PLACEMENT and f"`{mode}`" in PERMISSIONS for mode in Mode)
 
 
-def test_modules_on_the_page_load(tmp_path):
-    [example] = re.findall(r"```yaml\n(modules:.*?)```", PLACEMENT, re.DOTALL)
-    modules = yaml.safe_load(example)["modules"]
-    targets = [f"{{name: {name}, vault: contoso, key: k/1, credential: c, module: {name}}}" for name in modules]
-    (tmp_path / "ekm.yml").write_text(f"credentials: {{c: {{type: default}}}}\n{example}targets: [{', '.join(targets)}]\n")
-    assert load_config(tmp_path / "ekm.yml").problems == ()
+def test_canary_on_the_page_loads(tmp_path):
+    [example] = re.findall(r"```yaml\n(global:.*?)```", PLACEMENT, re.DOTALL)
+    (tmp_path / "ekm.yml").write_text(example)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "probe-only").write_text("the secret of the canary\n")
+    loaded = load_config(tmp_path / "ekm.yml")
+    assert loaded.problems == ()
+    assert loaded.config is not None
+    assert [loaded.config.modules[one.module].mode for one in loaded.config.targets.values()] == [Mode.CANARY]
 
 
 def test_page_of_permissions_covers_every_identity_and_vault():

@@ -1,0 +1,21 @@
+"""The flags, classes and parties of docs/service-report.md, from the command and the tables of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from docs.generators.flags import flags
+from docs.generators.pages import GeneratedPart
+from exporter.report.classes import CLASS_TEXTS, PARTY_TEXTS
+
+
+def _table(head: str, texts: Iterable[tuple[str, str]]) -> str:
+    rows = (f"| `{name}` | {text} |" for name, text in texts)
+    return "\n".join((f"| {head} | meaning |", "| --- | --- |", *rows))
+
+
+PARTS = (
+    GeneratedPart("flags", lambda: flags("report")),
+    GeneratedPart("classes", lambda: _table("class", CLASS_TEXTS.items())),
+    GeneratedPart("parties", lambda: _table("party", PARTY_TEXTS.items())),
+)
