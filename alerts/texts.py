@@ -69,18 +69,17 @@ def _seen(targets: str) -> str:
 
 def _egress_action() -> str:
     """Return the first action of one target if all failures of an exporter have one reason, else what shows the part of the network."""
-    labels = "{job=%q,instance=%q}"
-    reasons = _query(f"count by (reason) (target:ekm_failure:latest{labels})")
-    targets = _query(f"target:ekm_failure:latest{labels}")
-    one = (
-        f'{{{{ range slice ({targets} | sortByLabel "target") 0 1 }}}}, for {{{{ .Labels.target }}}}, reason {{{{ .Labels.reason }}}}: '
-        "{{ .Labels.action }}{{ end }}"
-    )
+    found = _query("target:ekm_failure:latest{job=%q,instance=%q}")
     several = (
         ": on that host, resolve a vault's name and connect to its port 443; then do the same on a SQL Server host. Likely causes: DNS, proxy,"
         " firewall or routing of this host; or the region, if all vaults are in one."
     )
-    return f"{{{{ if eq (len ({reasons})) 1 }}}}{one}{{{{ else }}}}{several}{{{{ end }}}}"
+    one = ", for {{ .Labels.target }}, reason {{ .Labels.reason }}: {{ .Labels.action }}"
+    return (
+        f'{{{{ $all := {found} | sortByLabel "reason" }}}}{{{{ $last := "" }}}}{{{{ range $all }}}}{{{{ $last = .Labels.reason }}}}{{{{ end }}}}'
+        f"{{{{ range $place, $one := $all }}}}{{{{ if not $place }}}}{{{{ with $one }}}}{{{{ if eq .Labels.reason $last }}}}{one}{{{{ else }}}}{several}"
+        "{{ end }}{{ end }}{{ end }}{{ else }}: read the status page.{{ end }}"
+    )
 
 
 def _action_or(otherwise: str) -> str:

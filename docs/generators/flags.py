@@ -17,11 +17,11 @@ def flags(command: str) -> str:
 def _actions(command: str) -> Iterator[argparse.Action]:
     for action in build_parser()._actions:  # noqa: SLF001 - argparse shows them nowhere else
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            yield from filter(_is_shown, action.choices[command]._actions)  # noqa: SLF001
+            yield from (flag for flag in action.choices[command]._actions if _is_shown(flag))  # noqa: SLF001
 
 
 def _is_shown(flag: argparse.Action) -> bool:
-    return bool(flag.option_strings) and flag.dest != "help" and flag.help != argparse.SUPPRESS
+    return flag.option_strings != [] and flag.dest != "help" and flag.help != argparse.SUPPRESS
 
 
 def _row(action: argparse.Action) -> str:
