@@ -31,7 +31,7 @@ _BADGES: Mapping[ProofState, tuple[str, str]] = {
 _ENDED = "backup due", "unsure"  # the vault works again, and no backup has finished since
 _MEANINGS: Mapping[ProofState, str] = {
     ProofState.CLOSED: "databases of a SQL Server did not open, so applications cannot use them",
-    ProofState.FAILING: "SQL Server itself does not get its key, also while a probe succeeds",
+    ProofState.FAILING: "a SQL Server does not get its key, also while a probe succeeds",
 }
 # The title of a cause, and what its age counts from.
 _TITLES: Mapping[ProofState, tuple[str, str]] = {

@@ -102,7 +102,8 @@ async def test_secret_changed_in_sql_server_pages_though_the_probe_is_green(obse
     text = story.text(150, BACKUPS)
     assert "backups of encrypted databases on CHANGED (n1) fail with provider error code 3303." in text
     assert "No backup finished since of: [changed]" in text
-    assert "First: compare the secret in SQL Server with the exporter's." in text
+    assert "First: write the present secret with `alter-credential.sql`." in text
+    assert "If `modify_date` in sys.credentials is older than the last roll-over, SQL Server has the old secret." in text
     assert "Vault side, reported by ekm-exporter: changed ready." in text
     assert all("vault side ready" in page for page in story.pages.values())
     altered = "CHANGED on n1: not proven since the credential was altered at"
@@ -262,7 +263,7 @@ async def test_log_that_stops_growing_keeps_its_alert(observed):
     begin, end = story.fires(FULL)
     assert (begin < 150, end) == (True, 200)
     stalled = (
-        "the log of [stalled] has not grown since 08:{} UTC, when its next log file was due: the database may no longer write."
+        "the log of [stalled] has not grown since 07:{} UTC, when its next log file was due: the database may no longer write."
     )
     assert re.search(stalled.replace("[", r"\[").format(r"\d\d"), story.pages[150])
     assert proof(story, 150)["log_full_in_seconds"] is not None

@@ -208,7 +208,7 @@ def test_backups_fail_names_code_database_and_verdict(tmp_path):
     text = text_of(tmp_path, [*FAILING.series(), *ready("1x400", team="payments")], 150, "EkmSqlBackupsFail")
 
     assert "Since about 1970-01-01 02:00:00 +0000 UTC backups of encrypted databases on SQLPRD01 (n1) fail with" in text
-    assert "provider error code 3303. No backup finished since of: [pay]. First: compare the secret" in text
+    assert "provider error code 3303. No backup finished since of: [pay]. First: write the present secret" in text
     assert "Vault side, reported by ekm-exporter: contoso-key0 ready. If it is ready" in text
     assert 'env="test"' in text
     assert 'team="payments"' in text

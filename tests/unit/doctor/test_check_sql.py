@@ -264,3 +264,30 @@ def with_two_providers(reading, build="2.0"):
 def test_reading_shows_the_builds_of_the_connector(readings, outcome, detail):
     found = results(*readings)["connector_version"]
     assert (found.outcome, found.detail) == (outcome, detail)
+
+
+def with_closed(*codes):
+    databases = [
+        *sql_readings.sections_of()["databases"],
+        sql_readings.sections_of()["databases"][0] | {"name": "claims", "state": "RECOVERY_PENDING"},
+    ]
+    errors = [{**CODE, "code": code} for code in codes]
+    return with_proofs(databases=databases, errors=errors)
+
+
+def test_closed_databases_fail_and_are_counted():
+    found = results(with_closed("33111"))
+    assert (found["sql_closed"].outcome, found["sql_closed"].detail) == (
+        FAIL,
+        "1 SQL Server has closed databases: [claims] of SQLPRD01 on n1 (RECOVERY PENDING)",
+    )
+    assert "its error log shows message 33111 since 19:10 UTC" in found["sql_proof"].detail
+    assert any("explain 33111" in line for line in found["sql_proof"].fix)
+    assert results(with_proofs())["sql_closed"].outcome is PASS
+    assert results(a_failure())["sql_closed"].outcome is SKIPPED
+
+
+@pytest.mark.parametrize(("code", "expected"), [("3303", True), ("3900", False)])
+def test_new_secret_is_an_action_for_sign_in_codes_only(code, expected):
+    fix = results(with_proofs(errors=[{**CODE, "code": code}]))["sql_proof"].fix
+    assert any("alter-credential.sql" in line for line in fix) is expected

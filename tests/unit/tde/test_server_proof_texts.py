@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.tde.server_proof import codes_text, proof_text, server_proofs
-from exporter.tde.urgency import closed_text, log_text, most_urgent
+from exporter.tde.urgency import closed_text, log_text, most_urgent, room_text
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, unix, with_growing_logs
 
 NOW = READ_AT + 60
@@ -186,3 +186,31 @@ def test_server_whose_log_is_full_first_is_the_most_urgent():
     late, soon = a_server(growing()), a_server(growing(limit_kb=0))
     assert most_urgent([late, soon], NOW) is soon
     assert most_urgent([late, soon], READ_AT + 2 * 86400) is late  # no rate is of the present
+
+
+def test_stalled_log_has_its_time_instead_of_an_estimate():
+    stopped = replace(growing(), stalled={"sales": (READ_AT - 600, 3495.0)})
+    expected = (
+        "the log of [sales] has not grown since 19:50 UTC, when its next log file was due: the database may no longer write"
+    )
+    assert log_text([a_server(stopped)], NOW) == expected
+    assert log_text([a_server(stopped)], NOW, named=True) == expected.replace("[sales]", "[sales] of SQLPRD01 on n1")
+
+
+def test_closed_databases_of_many_servers_are_bounded():
+    sections = {
+        "databases": [
+            *a_reading().document.sections["databases"],
+            a_reading().document.sections["databases"][0] | CLOSED | {"name": "pay"},
+        ]
+    }
+    servers = [a_server(a_reading(address=f"n{number}", sections=sections)) for number in range(5)]
+    assert closed_text(servers).endswith(" and databases of 2 more SQL Servers")
+
+
+def test_room_text_names_the_most_urgent_log():
+    assert room_text([a_server()], NOW) == ""
+    assert room_text([a_server(growing(limit_kb=104_000))], NOW).startswith("Free disk for the log of [sales] of SQLPRD01 on n1")
+    assert room_text([a_server(growing(vlf_mb=1))], NOW) == "Before the next log file of [sales] of SQLPRD01 on n1: "
+    stopped = replace(growing(), stalled={"sales": (READ_AT - 600, 3495.0)})
+    assert room_text([a_server(stopped)], NOW) == "For the log of [sales] of SQLPRD01 on n1: "
