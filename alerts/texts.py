@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from exporter.core.codes.action_texts import SHOW_CHANGES
 from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WATCH_THE_LOG, WITHOUT_THE_KEY
 from exporter.core.readiness import NOT_TESTED
 
@@ -64,6 +65,21 @@ def _seen(targets: str) -> str:
     found = _query(f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))")
     each = "{{ if $place }}, {{ end }}{{ .Value }} {{ .Labels.reason }} at {{ .Labels.step }}"
     return f'Targets by failure: {{{{ range $place, $one := {found} | sortByLabel "reason" }}}}{each}{{{{ end }}}}.'
+
+
+def _egress_action() -> str:
+    """Return the first action of one target if all failures of an exporter have one reason, else what shows the part of the network."""
+    found = _query("target:ekm_failure:latest{job=%q,instance=%q}")
+    several = (
+        ": on that host, resolve a vault's name and connect to its port 443; then do the same on a SQL Server host. Likely causes: DNS, proxy,"
+        " firewall or routing of this host; or the region, if all vaults are in one."
+    )
+    one = ", for {{ .Labels.target }}, reason {{ .Labels.reason }}: {{ .Labels.action }}"
+    return (
+        f'{{{{ $all := {found} | sortByLabel "reason" }}}}{{{{ $last := "" }}}}{{{{ range $all }}}}{{{{ $last = .Labels.reason }}}}{{{{ end }}}}'
+        f"{{{{ range $place, $one := $all }}}}{{{{ if not $place }}}}{{{{ with $one }}}}{{{{ if eq .Labels.reason $last }}}}{one}{{{{ else }}}}{several}"
+        "{{ end }}{{ end }}{{ end }}{{ else }}: read the status page.{{ end }}"
+    )
 
 
 def _action_or(otherwise: str) -> str:
@@ -131,6 +147,8 @@ TEXTS: Final[Mapping[str, str]] = {
         + _query(f"max by (source) (ekm_credential_expiry_timestamp_seconds{_CREDENTIAL}) > time()")
         + ' }} The date of source {{ .Labels.source }}, {{ (.Value | toTime).Format "2006-01-02" }}, is wrong.{{ end }}'
     ),
+    "EGRESS_ACTION": _egress_action(),
+    "SHOW_CHANGES": SHOW_CHANGES.strip("`"),
     "SEEN_BY_EXPORTER": _seen("{job=%q,instance=%q}"),
     "SEEN_IN_REGION": _seen(f" and {_JOIN} target:ekm_target_info:labels{_REGION}"),
     "SEEN_WITH_CREDENTIAL": _seen(_CREDENTIAL),

@@ -1,4 +1,4 @@
-"""Unsteady: a target that is ready now, although several of its last probes failed."""
+"""Unsteady: a target that is ready now, although it failed several times, with a success in between."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from exporter.core.reasons import Reason
 # Failed probes among the last ones, at least. One lost packet fails one probe, and a restart of a proxy or a moved address
 # fails the two that it meets. The third failure shows that the cause comes back or lasted.
 FAILURES_OF_UNSTEADY: Final = 3
+# Runs of failures, at least: after a single one, the failure has ended.
+RUNS_OF_UNSTEADY: Final = 2
 
 
 class FailedProbe(NamedTuple):
@@ -44,9 +46,12 @@ class Unsteady:
         return f"unsteady: {self.failed} {last} failed, {self.alike} with {self.most.code}"
 
 
-def assess_steadiness(failed: Sequence[FailedProbe], probes: int) -> Unsteady | None:
-    """Return how unsteady a ready target is; None if it is steady. `failed` are the failures of its last `probes` probes."""
-    if len(failed) < FAILURES_OF_UNSTEADY:
+def assess_steadiness(failed: Sequence[FailedProbe], probes: int, runs: int) -> Unsteady | None:
+    """Return how unsteady a ready target is; None if it is steady.
+
+    `failed` are the failures of its last `probes` probes, in `runs` runs.
+    """
+    if len(failed) < FAILURES_OF_UNSTEADY or runs < RUNS_OF_UNSTEADY:
         return None
     most, alike = Counter(reversed(failed)).most_common(1)[0]  # of equally frequent ones, the latest
     return Unsteady(failed=len(failed), probes=probes, most=most, alike=alike)

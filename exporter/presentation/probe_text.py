@@ -13,12 +13,13 @@ from exporter.config.settings import Target
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.action_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.actions import actions
-from exporter.core.codes.cause_text import observed_cause, owner_of_failure
+from exporter.core.codes.cause_text import cause, observed_cause, owner_of_failure, sentence
 from exporter.core.codes.model import Owner
-from exporter.core.codes.shared import LESS_WITHOUT_WRAP, REWRITTEN
+from exporter.core.codes.shared import LESS_WITHOUT_WRAP, NOT_FOR_TONIGHT, REWRITTEN, WITHOUT_WRAP
 from exporter.core.durations import moment
-from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
+from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
+from exporter.core.reasons.row import Reply
 from exporter.core.steadiness import Unsteady
 from exporter.core.tickets.team import who_repairs
 from exporter.explain.render import wrap
@@ -28,6 +29,7 @@ Line = tuple[str, str]
 _LABEL_WIDTH = 15
 VAULTS = 10  # that one action names, at most
 _SPAN = re.compile(r"`([^`]+)`")
+_VAULT_ID = re.compile(r"(--(?:scope|resource-id) )VAULT_ID([^\s`]*)")
 
 
 def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record: TargetRecord | None = None) -> str:
@@ -112,14 +114,19 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
     return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
 
 
+def with_vault_id(text: str, vault: str) -> str:
+    """Return an action of a card, where the resource id of the vault is looked up instead of the word VAULT_ID."""
+    show = f"$(az keyvault show --name {vault.partition('.')[0]} --query id --output tsv)"
+    return _VAULT_ID.sub(rf'\1"{show}\2"', text)
+
+
 def vault_actions(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[str, ...]]:
     """Return the action of several vaults as a sentence and its commands.
 
     `actions` are those of the first `VAULTS` of all `vaults`, each once. A single action has its command in the sentence.
     """
     if len(actions) == 1:
-        repeated = f" Repeat it for each of the {vaults:,} vaults." if vaults > 1 and "VAULT_ID" in actions[0] else ""
-        return actions[0] + repeated, ()
+        return actions[0], ()
     what = actions[0].partition("`")[0].rstrip(": ")
     if ALTER.split(" ")[0] in actions[0]:
         return f"{what}. {EACH_IDENTITY}", ()
@@ -137,9 +144,10 @@ def unsteady_actions(target: Target, report: ProbeReport, unsteady: Unsteady) ->
 def effect(report: ProbeReport) -> str:
     """Return what fails in SQL Server, and when, by the deciding failure; empty if nothing does."""
     failure = deciding_failure(report)
-    if report.readiness.ready or failure is None or failure.code is None:
+    if failure is None or failure.code is None:
         return ""
-    # If only wrap is refused, the target is ready.
+    if report.readiness.ready:
+        return f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if failure.step is Step.WRAP_KEY else ""
     return BY_CODE[failure.code].effect.removesuffix(LESS_WITHOUT_WRAP)
 
 
@@ -157,6 +165,9 @@ def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | Non
     if what := effect(report):
         yield "effect", what
     owner, observed = owner_of_failure(failure, entry.owner), observed_cause(failure)
+    reason = failure.reason
+    if not observed and reason is not None and reason.row.reply_at(failure.step) is Reply.NONE:
+        observed = sentence(cause(reason, failure.step))  # the connection itself shows it, and no other cause is likely
     if observed:
         yield "cause", observed
     yield from (("do", action) for action in recommended_actions(target, report, record))

@@ -14,12 +14,12 @@ from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.codes import both_numbers
 from exporter.core.codes.cause_text import cause
-from exporter.core.codes.shared import WITHOUT_WRAP
 from exporter.core.codes.words import words_in
 from exporter.core.durations import second
 from exporter.core.known_secrets import hide
 from exporter.core.log_queries import log_query, one_line
 from exporter.core.model import Facts, Step, StepResult, Vantage
+from exporter.core.reasons import Reason
 from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks
 from exporter.core.tickets.several import TicketPart, merged_steps, noun
 from exporter.core.tickets.steps import AZ, Place, TeamStep, check_command, scope_lines, team_steps
@@ -33,6 +33,10 @@ from exporter.state.records import RECENT, TargetRecord
 MOST_SERVERS: Final = 12
 _ADDRESSES: Final = 3
 _SHORTEST_RANGE: Final = 60.0  # seconds between the first and the last beginning: one beginning
+_GREEN: Final = "A green probe shows the repair; the alert ends 15 to 25 minutes later."
+_GREEN_THROTTLED: Final = (
+    "Three green ones in a row, and no 429 for ten minutes, show the repair; the alert ends 15 to 25 minutes later."
+)
 _REQUESTS: Final = {
     Step.CHALLENGE: "The first HTTPS request to {vault}, without a token,",
     Step.TOKEN: "The sign-in of application {client} at {host}",
@@ -40,7 +44,7 @@ _REQUESTS: Final = {
     Step.WRAP_KEY: "Encryption (wrapKey) with key {key} in {vault}",
     Step.UNWRAP_KEY: "Decryption (unwrapKey) with key {key} in {vault}",
 }
-_SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)")
+_SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)(?: --key (\S+))?")
 _INDENT, _LABEL = "  ", 15
 
 
@@ -196,10 +200,9 @@ def _dependents(subject: TicketSubject, failure: StepResult, extent: Extent) -> 
         yield from _wrapped(f"SQL Servers ({len(servers):,}): {', '.join(sorted(servers)[:MOST_SERVERS])}{more}")
     else:
         yield f"SQL Servers that use the credential {subject.target.credential}"
-    only_wrap = WITHOUT_WRAP if failure.step is Step.WRAP_KEY else ""
     if is_unconfirmed(failure, subject.names) and subject.unsteady is None:
         yield "If the vault refuses SQL Server too:"
-    stopped = "" if subject.unsteady is not None else effect(subject.report) or only_wrap
+    stopped = "" if subject.unsteady is not None else effect(subject.report)
     yield from _wrapped(stopped or "The vault is usable now, and fails again and again.")
 
 
@@ -222,7 +225,10 @@ def _step_lines(steps: Iterable[TeamStep], *, numbered: bool = False) -> Iterato
 def _form(label: str, command: str) -> str:
     """Return a label and its command; a script of the exporter is the query that it prints, which another team can run."""
     script = _SCRIPT.fullmatch(command)
-    return f"{label:<11} {one_line(log_query(script[1], vault=script[2])) if script else command}"
+    if script is None:
+        return f"{label:<11} {command}"
+    names = {"vault": script[2], "key": script[3]}
+    return f"{label:<11} {one_line(log_query(script[1], **{name: value for name, value in names.items() if value}))}"
 
 
 def _scope(team: Team, subject: TicketSubject, steps: Iterable[TeamStep]) -> Iterator[str]:
@@ -241,7 +247,7 @@ def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> 
         yield from _wrapped(
             "Send a new secret or certificate to the DBA in a safe way, never in a ticket: SQL Server needs it too."
         )
-    shown = f"The probe of {target.name} runs every {every}. Its first success shows the repair, and the alert ends."
+    shown = f"The probe of {target.name} runs every {every}. {_GREEN_THROTTLED if reason is Reason.THROTTLED else _GREEN}"
     if subject.unsteady is not None:
         within = durations.write(RECENT * target.interval)
         shown = f"The probe of {target.name} runs every {every}. The repair shows after {within}: no failure among the next {RECENT} probes."

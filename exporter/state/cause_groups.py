@@ -17,7 +17,7 @@ from exporter.core.model import ProbeReport, Step
 from exporter.core.readiness import deciding_failure
 from exporter.core.sql_servers import server_names
 from exporter.runtime.slices import yield_with_pauses
-from exporter.state.beginnings import beginning_of
+from exporter.state.beginnings import Ended, beginning_of
 from exporter.state.records import TargetRecord, readiness_at, unsteady_at
 
 MOST_CAUSES = 100  # that metrics and JSON have
@@ -38,7 +38,8 @@ class CauseGroup:
     """A cause, its targets, and the SQL Servers and availability groups that depend on them.
 
     `parts` holds the first target of each vault behind each broken link. `beginnings` are Unix times, those of its failures. `began` is
-    the first of them, and whether it was only seen then. `of_incident` is the id of an incident of several causes.
+    the first of them, and whether it was only seen then. `unsteady` are the targets of the same incident that are ready now, if others
+    are not. `of_incident` is the id of an incident of several causes.
     """
 
     cause: Cause
@@ -52,7 +53,7 @@ class CauseGroup:
     beginnings: list[float] = field(default_factory=list)
     last: float = 0.0
     interval: float = 0.0  # the longest one of its targets, in seconds
-    unsteady: int = 0  # targets
+    unsteady: list[str] = field(default_factory=list)
     of_incident: str = ""
 
     def add(self, target: Target, failed: Failed) -> None:
@@ -66,20 +67,20 @@ class CauseGroup:
         self.began, self.last = min(self.began, (failed.since, failed.is_first_seen)), max(self.last, failed.since)
         self.beginnings.append(failed.since)
         self.interval = max(self.interval, target.interval)
-        self.unsteady += failed.unsteady
         self.urgent = min(self.urgent or order, order)
 
     def absorb(self, other: CauseGroup) -> None:
-        """Add another cause of the same incident; an unsteady one does not change when it began."""
+        """Add another cause of the same incident. Of an unsteady one, a cause that is broken now has the names of the targets only."""
+        if other.cause.unsteady and not self.cause.unsteady:
+            self.unsteady += other.targets
+            return
         self.targets += other.targets
         for part, target in other.parts.items():
             self.parts.setdefault(part, target)
         self.servers.update(other.servers)
         self.at_risk |= other.at_risk
         self.availability_groups |= other.availability_groups
-        if not other.cause.unsteady or self.cause.unsteady:
-            self.began, self.last = min(self.began, other.began), max(self.last, other.last)
-        self.unsteady += other.unsteady
+        self.began, self.last = min(self.began, other.began), max(self.last, other.last)
         self.urgent = min(self.urgent, other.urgent)
 
     @property
@@ -162,7 +163,7 @@ async def _incident(groups: Sequence[CauseGroup]) -> CauseGroup:
     if len(groups) == 1:
         return groups[0]
     cause = groups[0].cause
-    names = {group.cause.name for group in groups}
+    names = {group.cause.name for group in groups if group.cause.unsteady is cause.unsteady}
     whole = CauseGroup(replace(cause, name=cause.name if len(names) == 1 else ""), groups[0].began, last=groups[0].last)
     whole.urgent = groups[0].urgent
     async for group in yield_with_pauses(groups, CAUSES_PER_SLICE):
@@ -199,6 +200,13 @@ def linked(target: Target, module: Module, record: TargetRecord | None, now: flo
     failed = Failed(
         step=step, reason=reason, names=names, since=since, is_first_seen=is_first_seen, not_ready=not_ready, unsteady=is_unsteady
     )
+    return Linked(target, names, failed)
+
+
+def ended_link(target: Target, module: Module, record: TargetRecord | None, ended: Ended | None) -> Linked:
+    """Return a target with its links and the failure that has ended, if any."""
+    names = links_of(target, module, record, None if record is None else record.last)
+    failed = None if ended is None else Failed(step=ended.step, reason=ended.reason, names=names, since=ended.began)
     return Linked(target, names, failed)
 
 

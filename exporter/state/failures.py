@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from exporter.core.model import ProbeReport
 from exporter.core.readiness import State, deciding_failure
@@ -43,6 +44,17 @@ def failure_summary(report: ProbeReport) -> FailureSummary:
 def failed_among(recent: str) -> int:
     """Return how many of the probes failed, whose states are `recent`."""
     return sum(map(recent.count, _FAILED))
+
+
+def runs_among(recent: str) -> int:
+    """Return how many runs of failures the probes have whose states are `recent`."""
+    return sum(now in _FAILED and before not in _FAILED for before, now in pairwise(" " + recent))
+
+
+def last_run(recent: str) -> int:
+    """Return how many probes failed in a row just before the ready ones at the end of `recent`."""
+    before = recent.rstrip(LETTERS[State.READY])
+    return len(before) - len(before.rstrip(_FAILED))
 
 
 def first_failed(recent: str) -> int:

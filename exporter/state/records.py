@@ -13,7 +13,7 @@ from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport,
 from exporter.core.readiness import State, deciding_failure, state_of
 from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady, assess_steadiness
 from exporter.state.changes import MAX_CHANGES, ObservedChange, ObservedState, differences
-from exporter.state.failures import LETTERS, FailureSummary, failed_among, failure_summary, failures_after
+from exporter.state.failures import LETTERS, FailureSummary, failed_among, failure_summary, failures_after, runs_among
 from exporter.state.history import History, ProbeContext
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
@@ -257,7 +257,7 @@ def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
     if record is None or record.last is None or record.state is not State.READY:
         return None
     ready = readiness_at(record.target, record.last, now).ready
-    return assess_steadiness(record.recent_failures, len(record.recent)) if ready else None
+    return assess_steadiness(record.recent_failures, len(record.recent), runs_among(record.recent)) if ready else None
 
 
 def is_stale(target: Target, report: ProbeReport, now: float) -> bool:

@@ -6,6 +6,7 @@ from exporter.core.codes.readers import for_dba, for_vault
 from exporter.core.codes.shared import DO_NOT_RESTART
 
 PROBE = "`ekm-exporter probe TARGET`"
+COMPARE_HOSTS = for_dba(f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one.")
 REPEAT = for_dba(f"Then repeat the probe: {PROBE}.")
 AGAIN = (REPEAT, DO_NOT_RESTART)
 CAUSE_IS_ELSEWHERE = "Do not renew the credential: it is not the cause."
@@ -27,6 +28,8 @@ USE_ITS_TENANT = (
     DO_NOT_RESTART,
 )
 SHOW_CONNECTION = "Show the connection and its response, here and from another network: `curl -v https://HOST`."
+SHOW_CHANGES = "`az monitor activity-log list --resource-id VAULT_ID --offset 6h`"
+UNDO_CHANGE = f"Undo the change, which this shows: {SHOW_CHANGES}. If it was intended:"
 SHOW_ZONE_LINKS = "`az network private-dns link vnet list --resource-group DNS_GROUP --zone-name DNS_ZONE`"
 SHOW_HANDSHAKE = (
     "Show the certificate, its dates and its issuer, here and from another network: "

@@ -10,7 +10,7 @@ from dataclasses import replace
 from exporter.core.addresses import is_private
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.action_texts import FIND_OBJECT_ID, PROBE
+from exporter.core.codes.action_texts import COMPARE_HOSTS, FIND_OBJECT_ID, PROBE
 from exporter.core.codes.names import HSM_DOMAIN, Names, fill_names
 from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
 from exporter.core.codes.staged_actions import switch
@@ -26,9 +26,10 @@ def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Name
     """Return the actions in order, as texts with `code` spans.
 
     The result is empty only for a code without actions. With the verdict ready, what concerns closed databases is left out.
-    `step` is the failed one. A known object id is not to be looked up. Raises KeyError for an unknown code.
+    `step` is the failed one. A known object id is not to be looked up, and a SQL Server host needs no probe of another one. Raises KeyError for an unknown code.
     """
-    spared = {DO_NOT_RESTART: ready, SET_ONLINE: ready, FIND_OBJECT_ID: names.object_id}
+    on_sql_host = names.vantage is Vantage.SQL_HOST
+    spared = {DO_NOT_RESTART: ready, SET_ONLINE: ready, FIND_OBJECT_ID: names.object_id, COMPARE_HOSTS: on_sql_host}
     return tuple(fill_names(each, names) for each in _chosen(code, reason, step, names) if not spared.get(each))
 
 
@@ -77,8 +78,8 @@ def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str
     if names.staged_usable and step is Step.TOKEN and reason in CREDENTIAL_REFUSED:
         return switch(names)
     row = reason.row
-    if row.by_address is not None and names.client_address:
-        return _address_actions(row.by_address, names.client_address, names.vantage)
+    if row.by_address is not None and (names.client_address or names.vantage is Vantage.SQL_HOST):
+        return _address_actions(row.by_address, names.client_address or "", names.vantage)
     of_kind = row.by_kind.get(names.kind) if names.kind is not None and step in (Step.TOKEN, None) else None
     at_sign_in = row.at_sign_in.actions if step is Step.TOKEN else ()
     on_hsm = row.on_hsm if HSM_DOMAIN in names.vault else ()

@@ -24,7 +24,11 @@ def observed_cause(result: StepResult) -> str:
     """Return the cause that the probe observed, as a sentence; empty if its reason leaves the cause open."""
     if result.reason is None or result.reason.row.is_open:
         return ""
-    text = cause(result.reason, result.step)
+    return sentence(cause(result.reason, result.step))
+
+
+def sentence(text: str) -> str:
+    """Return a text as a sentence: with a capital and a full stop."""
     return f"{text[0].upper()}{text[1:]}."
 
 

@@ -18,6 +18,7 @@ FROM_THEN_ON = _CLOCKS.format("From then on")
 WHILE_IT_LASTS = f"What needs the key meanwhile may fail. {WITHOUT_THE_KEY}"
 # A database, a log file and a backup decrypt the database's key and encrypt none: an assumption, which no page of Microsoft's states.
 WITHOUT_WRAP = "No key can be created or rotated. As far as is known, databases, log files and backups need unwrap alone."
+NOT_FOR_TONIGHT = "This can wait for working hours."
 LESS_WITHOUT_WRAP = f" If only wrap is refused, less fails. {WITHOUT_WRAP}"
 _EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.BACKUP: ""}
 WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."

@@ -63,7 +63,9 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         actions=(
             "List the secrets and their expiry: `az ad app credential list --id CLIENT_ID`.",
             f"Create a new secret and keep the old one: {RESET}.",
-            for_dba("Test it first: put it into the exporter's secret file, then run `ekm-exporter probe TARGET`."),
+            for_dba(
+                "Test it first: give it to the exporter, in `client_secret_file` or `client_secret_env`, then run `ekm-exporter probe TARGET`."
+            ),
             for_dba(f"On every replica: {ALTER}."),
             CRED_AND_STRING,
             DO_NOT_RESTART,

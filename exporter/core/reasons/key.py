@@ -30,6 +30,8 @@ def _state_of_key(state: str) -> Markers:
     return Markers(VaultOrder.KEY_STATE, (f"key:{state}",), (403,))
 
 
+_USERS = "in the vault's Logs: `ekm-exporter script key-users.kql --vault VAULT.vault.azure.net --key KEY`."
+
 KEY: tuple[ReasonRow, ...] = (
     _state(
         "key_disabled",
@@ -39,7 +41,7 @@ KEY: tuple[ReasonRow, ...] = (
     ).advising(
         f"Enable the key version: `{_ATTRIBUTES} --enabled true`.",
         REPEAT,
-        "Find out who disabled it: the vault's audit log names the caller.",
+        f"Find out who disabled it, {_USERS} The operation is KeyUpdate.",
         DO_NOT_RESTART,
     ),
     _dates(
@@ -84,7 +86,7 @@ KEY: tuple[ReasonRow, ...] = (
     ).advising(
         f"Recover the key with all versions: {RECOVER_KEY}.",
         REPEAT,
-        "Find out who deleted it: the vault's audit log names the caller.",
+        f"Find out who deleted it, {_USERS} The operation is KeyDelete.",
         DO_NOT_RESTART,
     ),
     _key(

@@ -86,7 +86,7 @@ NETWORK: tuple[ReasonRow, ...] = (
         for_dba(
             "Or trust its authority on the SQL Server host: `certutil -addstore Root AUTHORITY.cer`. For the exporter, set `tls.ca_file`."
         ),
-        "A search domain or the hosts file may answer with another host. Compare `nslookup HOST` and `nslookup HOST.`.",
+        "A search domain or the hosts file may answer with another host. Compare `nslookup HOST` with `nslookup HOST.` and its dot at the end.",
         DO_NOT_RESTART,
     ),
     _tls("tls_expired", "the server's certificate has expired").advising(*_CERTIFICATE_DATES),

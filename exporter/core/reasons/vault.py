@@ -8,6 +8,7 @@ from exporter.core.causes import Link
 from exporter.core.codes.action_texts import (
     AGAIN,
     ASSIGNEE,
+    COMPARE_HOSTS,
     FIND_OBJECT_ID,
     PROBE,
     SHOW_POLICIES,
@@ -36,9 +37,8 @@ OTHER_DEVICE = AtSignIn(
 )
 READ_SENTENCE = "Read the vault's sentence in the detail of the probe: it names what is refused."
 _NETWORK_RULE = "`az keyvault network-rule add --{} VAULT --ip-address ADDRESS`"
-_COMPARE_HOSTS = for_dba(f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one.")
 _FIREWALL = (
-    _COMPARE_HOSTS,
+    COMPARE_HOSTS,
     f"If the vault refuses there too, allow the address that the probe shows there: {_NETWORK_RULE.format('name')}.",
 )
 _ONLY_PRIVATE = "The vault only accepts private endpoints, and the request came from outside. Approve a pending endpoint: "
@@ -136,15 +136,15 @@ VAULT: tuple[ReasonRow, ...] = (
         by_address=ByAddress(
             # An IP rule cannot name a private address: the request came through a service endpoint or an own network.
             private=(
-                _COMPARE_HOSTS,
+                COMPARE_HOSTS,
                 "The vault saw the private address `SEEN_ADDRESS`. IP rules take public addresses only, so permit the network instead.",
                 "For a virtual network with the service endpoint Microsoft.KeyVault: `az keyvault network-rule add --name VAULT --subnet SUBNET_ID`.",
                 "Or use a private endpoint, which the vault's firewall does not filter.",
                 DO_NOT_RESTART,
             ),
             sql_host=(
-                f"Allow the address of this host: {_NETWORK_RULE.format('name')}.",
-                for_dba(f"Another node can have another address: run {PROBE} there too."),
+                f"Allow the address of this host, and that of each other node, which can be another one: {_NETWORK_RULE.format('name')}.",
+                for_dba(f"Run {PROBE} on each other node: it shows the address there."),
                 DO_NOT_RESTART,
             ),
             other_host=(

@@ -25,7 +25,7 @@ _VAULT_ID = "VAULT_ID"
 _VAULT_ID_IS = re.compile(r"^VAULT_ID is the output of `[^`]+`\. ")
 _ALLOW_EACH = "Allow the public address of each SQL Server host"
 _ALLOW_IF_REFUSED = "If it refuses SQL Server too, allow the public address of the SQL Server host"
-_FRAGMENT = re.compile(r"^((?:If|For) [^,:.]*)(?=\.|$)")
+_FRAGMENT = re.compile(r"^((?:If|For) (?:[^,:.]|\.(?!\s|$))*)(?=\.(?:\s|$)|$)")
 
 
 @dataclass(frozen=True, slots=True)

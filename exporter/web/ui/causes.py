@@ -12,13 +12,15 @@ from exporter.core import durations
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.causes import TITLES, Cause, Link, cause_of
 from exporter.core.codes import BY_CODE
+from exporter.core.codes.action_texts import UNDO_CHANGE
 from exporter.core.codes.cause_text import cause as reason_text
 from exporter.core.codes.model import Owner
 from exporter.core.codes.owners import OWNERS
 from exporter.core.model import Outcome, Step, StepResult
+from exporter.core.reasons.row import Refused
 from exporter.core.steadiness import FAILURES_OF_UNSTEADY
 from exporter.core.tickets.team import who_repairs
-from exporter.presentation.probe_text import VAULTS, vault_actions
+from exporter.presentation.probe_text import VAULTS, vault_actions, with_vault_id
 from exporter.presentation.sql_causes import SqlCause
 from exporter.state.cause_groups import CauseGroup, linked
 from exporter.web.ui.html import Child, Html, element
@@ -89,7 +91,7 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
         element("span", _age(group, first, cards.now), class_="age"),
         None if code is None else element("span", brief_code(urls, code), class_="code"),
         None if code is None else who_acts(_who(first, code)),
-        element("p", size_of(group), ". ", _links(group), _some_unsteady(group), _affected(urls, group, cards.views)),
+        element("p", size_of(group), ". ", _links(group), _affected(urls, group, cards.views), _some_unsteady(group)),
         element("p", sentence(log_text)) if log_text else None,
         _action(group, cards.views),
         cards.tickets.get(group.id),
@@ -125,10 +127,10 @@ def _links(group: CauseGroup) -> str | None:
 
 
 def _some_unsteady(group: CauseGroup) -> str | None:
-    """Return how many targets fail only at times, if others fail now."""
-    if not 0 < group.unsteady < len(group.targets):
+    """Return how many further targets failed in the same way several times, and are ready now."""
+    if not group.unsteady:
         return None
-    return f"{group.unsteady:,} of {counted(len(group.targets), 'target')} {'is' if group.unsteady == 1 else 'are'} unsteady. "
+    return f" {counted(len(group.unsteady), 'further target')} {'is' if len(group.unsteady) == 1 else 'are'} unsteady, and ready now."
 
 
 def _who(view: TargetView, code: int) -> str:
@@ -149,12 +151,21 @@ def _action(group: CauseGroup, views: Views) -> Child:
     named = (
         replace(view, target=replace(view.target, name=group.first)) for view in map(views.__getitem__, islice(parts, VAULTS))
     )
-    actions = list(dict.fromkeys(view.actions[0] for view in named if view.actions))
+    found = ((view.actions[0], view.target.vault) for view in named if view.actions)
+    actions = list(dict.fromkeys(with_vault_id(text, vault) for text, vault in found))
     if not actions:
         return None
     alike = [each for each in actions if each.startswith(actions[0].partition("`")[0])]
     words, commands = vault_actions(alike, vaults=len(parts))
-    return copyable(words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}", commands)
+    undo = _undo(group, views[group.first].target.vault) if len(parts) > 1 else ""
+    return copyable(undo + (words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}"), commands)
+
+
+def _undo(group: CauseGroup, vault: str) -> str:
+    """Return what precedes the action of several vaults that refuse: one change above them is the likely cause."""
+    reason = group.cause.reason
+    refuses = None if reason is None else reason.row.refuses
+    return f"{with_vault_id(UNDO_CHANGE, vault)} " if refuses in (Refused.ADDRESS, Refused.PERMISSION) else ""
 
 
 def group_title(group: CauseGroup) -> str:

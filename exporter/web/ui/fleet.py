@@ -17,6 +17,7 @@ from exporter.state.cause_groups import (
     CauseGroup,
     cause_groups,
     chosen_groups,
+    ended_link,
     incident_groups,
     linked,
 )
@@ -58,6 +59,7 @@ class Fleet:
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
     label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
     causes: list[CauseGroup]  # incidents, or the chosen one
+    ended: list[CauseGroup]  # incidents of the last hour that are over
     has_ended: bool  # the chosen cause: everything is as without the choice
     own: list[SqlCause]  # of SQL Servers themselves
     views: Mapping[str, TargetView]  # of all targets, by name
@@ -125,6 +127,7 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
         labels=sorted(counts.labels)[:MOST_LABELS],
         label_names=sorted(counts.names)[:MOST_LABELS],
         causes=chosen if is_chosen else causes,
+        ended=await _ended(every, within),
         has_ended=bool(query.cause) and not is_chosen,
         own=own,
         views=every,
@@ -133,6 +136,20 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
         targets=_headline_counts(counts.targets),
         servers=_headline_counts(Counter(counts.servers.values())),
     )
+
+
+async def _ended(every: Mapping[str, TargetView], within: Collection[str]) -> list[CauseGroup]:
+    """Return the incidents that ended within the last hour, the latest first."""
+    if all(view.ended is None for view in every.values()):
+        return []
+    links = (ended_link(each.target, each.module, each.record, each.ended) for each in every.values())
+    found = await incident_groups(await cause_groups(links, within.__contains__))
+    return sorted(found, key=lambda group: over_since(group, every), reverse=True)
+
+
+def over_since(group: CauseGroup, views: Mapping[str, TargetView]) -> float:
+    """Return the Unix time at which the last failure of an ended incident was over."""
+    return max(view.ended.at for name in group.targets if (view := views[name]).ended is not None)
 
 
 async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, all_servers: bool) -> list[SqlCause]:

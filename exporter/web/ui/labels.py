@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from exporter.core.codes import both_numbers
+from exporter.core.credential_expiry import Source
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, readiness_text
@@ -78,7 +79,8 @@ def expires_in(ending: Ending, now: float) -> Html:
         made = ending.at - BACKUP_AGE
         return _time(made, f"{span(max(0.0, now - made))} old")
     left, shown = ending.at > now, span(abs(ending.at - now))
-    return _time(ending.at, f"in {shown}" if left else f"expired {shown} ago")
+    past = f"refused for {shown}" if ending.source == Source.ENTRA else f"expired {shown} ago"
+    return _time(ending.at, f"in {shown}" if left else past)
 
 
 def exact_time(at: float) -> Html:

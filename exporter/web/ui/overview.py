@@ -18,6 +18,7 @@ from exporter.presentation.sql_causes import SqlCause, sql_headline
 from exporter.state.cause_groups import CauseGroup
 from exporter.tde.differences import Difference
 from exporter.web.ui.causes import Cards, causes_section, shown_groups, shown_own
+from exporter.web.ui.ended import ended_section
 from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, match_count, scope_line
 from exporter.web.ui.fleet import Fleet, HeadlineCounts
@@ -96,7 +97,7 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     yield Html('<div id="list" data-live>' + text(match_count(urls, page.query, page.fleet)))
     caption = f"State of the vault side, {vantage_text(page.vantage)}. {not_tested(NOT_TESTED)}"
     yield table_head(COLUMNS, caption=caption, name="targets")
-    advised = {name for group in page.cards for name in group.targets}
+    advised = {name for group in page.cards for name in (*group.targets, *group.unsteady)}
     advised.update(name for cause in shown_own(page.own, all_causes=page.query.all_causes) for name in cause.targets)
     for start in range(0, len(page.shown), _ROWS_AT_ONCE):
         rows = page.shown[start : start + _ROWS_AT_ONCE]
@@ -130,6 +131,8 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     yield from causes_section(urls, cards)
     if page.query.all_causes and is_status:
         yield element("p", link(urls.status(page.query.scope), "Show the first causes only"))
+    if is_status:
+        yield from ended_section(urls, page.fleet.ended, page.fleet.views)
     yield differences_line(urls, page.differences)
     yield from expiring_section(urls, page.endings, page.now)
 

@@ -16,6 +16,7 @@ from exporter.core.sql_servers import server_names
 from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady
 from exporter.presentation.expiries import Ending, next_ending
 from exporter.presentation.probe_text import recommended_actions, unsteady_actions
+from exporter.state.beginnings import Ended, ended_at
 from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at, unsteady_at
 from exporter.tde.server_proof import ServerProof
 from exporter.web.interfaces import ExporterService
@@ -48,6 +49,7 @@ class TargetView:
     ending: Ending | None = None  # the next expiry of its credential or key
     unsteady: Unsteady | None = None
     wrong: str = ""  # which dates of its credential Entra ID contradicts
+    ended: Ended | None = None  # its last failure, if that is over
     own: tuple[ServerProof, ...] = ()  # of its SQL Servers: all on its page, one of each cause in a list
 
     @property
@@ -110,8 +112,8 @@ def view(
     age = None if report is None else max(0.0, now - report.started_at)
     urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
     ending, unsteady, wrong = next_ending(target, record, expiries), unsteady_at(record, now), wrong_dates(expiries)
-    module = config.modules[target.module]
-    return TargetView(target, module, now, record, report, readiness, urgency, age, ending, unsteady, wrong)
+    module, ended = config.modules[target.module], ended_at(record, now)
+    return TargetView(target, module, now, record, report, readiness, urgency, age, ending, unsteady, wrong, ended)
 
 
 class ExpiryCache:

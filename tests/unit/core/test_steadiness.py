@@ -11,7 +11,11 @@ SLOW = FailedProbe(Step.CHALLENGE, 3008, Reason.CONNECT_TIMEOUT)
 
 
 def test_fewer_failures_than_the_limit_are_steady():
-    assert assess_steadiness([THROTTLED] * (FAILURES_OF_UNSTEADY - 1), 40) is None
+    assert assess_steadiness([THROTTLED] * (FAILURES_OF_UNSTEADY - 1), 40, 2) is None
+
+
+def test_a_single_run_of_failures_is_no_unsteady_target():
+    assert assess_steadiness([THROTTLED] * 39, 40, 1) is None
 
 
 @pytest.mark.parametrize(
@@ -24,5 +28,5 @@ def test_fewer_failures_than_the_limit_are_steady():
     ],
 )
 def test_unsteady_target_has_its_most_frequent_failure(failed, words, most):
-    found = assess_steadiness(failed, 40)
+    found = assess_steadiness(failed, 40, 2)
     assert (str(found), found.most) == (words, most)

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.core.model import Step
 from exporter.core.reasons import Reason
-from exporter.state.beginnings import beginning_of
+from exporter.state.beginnings import ENDED_SECONDS, beginning_of, ended_at
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from exporter.state.snapshots import restore, snapshot
@@ -61,3 +61,39 @@ def test_another_key_version_is_first_seen():
 )
 def test_an_unsteady_failure_began_with_the_first_recent_one(letters, began):
     assert beginning(probed(letters), unsteady=True) == began
+
+
+@pytest.mark.parametrize(
+    ("letters", "ended"),
+    [
+        ("rrnnnr", (2.0, 5.0)),
+        ("rrnrrr", (2.0, 3.0)),
+        ("nnrr", (0.0, 2.0)),
+        ("rr" + "n" * 12 + "rr", (2.0, 14.0)),
+        ("n" * 12 + "rr", (0.0, 12.0)),
+    ],
+    ids=["a run", "one failure", "from the first probe", "more failures than are kept", "both"],
+)
+def test_a_single_run_of_failures_has_ended(letters, ended):
+    found = ended_at(probed(letters), START + len(letters) * MINUTE)
+    assert tuple((at - START) / MINUTE for at in (found.began, found.at)) == ended
+    assert (found.step, found.reason) == (Step.GET_KEY, Reason.FORBIDDEN_RBAC)
+
+
+@pytest.mark.parametrize("letters", ["rr", "rn", "nrnnr", "rnu"], ids=["ready", "not ready", "unsteady", "unknown"])
+def test_a_failure_that_goes_on_or_returns_has_not_ended(letters):
+    assert ended_at(probed(letters), START + len(letters) * MINUTE) is None
+
+
+def test_an_end_is_forgotten_after_an_hour():
+    record = probed("rnr" + "r" * 30)
+    assert ended_at(record, START + 2 * MINUTE + ENDED_SECONDS) is not None
+    assert ended_at(record, START + 2 * MINUTE + ENDED_SECONDS + 1) is None
+    assert ended_at(None, START) is None
+
+
+def test_a_failure_without_a_step_has_no_end():
+    record = TargetRecord(a_target(), History(0))
+    for number, ready in enumerate((False, True)):
+        record.add_report(a_report(ready=ready, started_at=START + number * MINUTE))
+    assert ended_at(record, START + 2 * MINUTE) is None

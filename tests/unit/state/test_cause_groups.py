@@ -115,7 +115,8 @@ def test_a_failure_began_with_its_state_and_not_with_its_last_probe():
 
 
 def test_an_unsteady_target_is_the_last_cause():
-    shaky = a_record(a_target(), *(a_report(steps=[silent()], started_at=START + n) for n in range(3)), a_report(ready=True))
+    waves = (each for n in range(3) for each in (a_report(steps=[silent()], started_at=START + n), a_report(ready=True)))
+    shaky = a_record(a_target(), *waves)
     shaky.add_report(a_report(ready=True, started_at=NOW))
     found = groups_of(shaky, failing("z", WRAP, ready=True))
     assert [group.cause.unsteady for group in found] == [False, True]

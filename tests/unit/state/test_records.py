@@ -291,10 +291,11 @@ def test_only_the_last_forty_states_are_kept(state):
 
 
 def test_failures_older_than_forty_probes_make_no_target_unsteady(state):
-    record = recorded(state, *[a_failure(code=3011, reason=Reason.THROTTLED)] * FAILURES_OF_UNSTEADY)
+    throttled = a_failure(code=3011, reason=Reason.THROTTLED)
+    record = recorded(state, throttled, a_report(), *[throttled] * (FAILURES_OF_UNSTEADY - 1))
     assert unsteady_at(record, 0.0) is None  # not ready now
     state.record(a_target(), a_report())
-    assert str(unsteady_at(record, 0.0)) == "unsteady: 3011 in 3 of the last 4 probes"
+    assert str(unsteady_at(record, 0.0)) == "unsteady: 3011 in 3 of the last 5 probes"
     assert unsteady_at(record, 1e6) is None  # the verdict is stale
     assert record.verdict.ready
     recorded(state, *[a_report()] * (RECENT - FAILURES_OF_UNSTEADY))

@@ -33,6 +33,8 @@ CONFIGURATION_WORDS = {
     "authority_host",
     "certificate_file",
     "client_id",
+    "client_secret_env",
+    "client_secret_file",
     "password_file",
     "secret_file",
     "tenant_id",

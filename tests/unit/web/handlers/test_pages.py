@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from html import unescape
 
 import pytest
 
@@ -109,7 +110,7 @@ async def test_refusal_by_entra_wins_over_a_later_date():
     day = moment(NOW + 80 * 86400)[:10]
     wrong = f"the declared date {day} is wrong"
     assert words(page).count(f"1 min ago credential expired, refused by Entra ID {wrong}") == 2
-    assert f"sql-prod expired 1 min ago credential, refused by Entra ID as expired: {wrong}" in words(page)
+    assert f"sql-prod refused for 1 min credential, refused by Entra ID as expired: {wrong}" in words(page)
     assert "in 80 d" not in page
     assert f"declared {day}" in words(detail)
     assert "wrong: Entra ID refuses the credential as expired" in words(detail)
@@ -149,8 +150,8 @@ async def test_age_of_a_backup_is_no_expiry():
         (True, (good,), "2 of 2 SQL Servers: vault side ready"),
         (True, (bad,), "2 of 2 SQL Servers: vault side not ready"),
         (True, (), "Nothing known yet of 2 SQL Servers"),
-        (True, (bad, bad, bad, good), "2 of 2 SQL Servers: vault side ready, 2 unsteady"),
-        (False, (bad, bad, bad, good), "1 of 1 targets ready, 1 unsteady"),
+        (True, (bad, good, bad, bad, good), "2 of 2 SQL Servers: vault side ready, 2 unsteady"),
+        (False, (bad, good, bad, bad, good), "1 of 1 targets ready, 1 unsteady"),
         (False, (), "Nothing known yet of 1 target"),
         (False, (good,), "1 of 1 targets ready"),
         (False, (bad,), "1 of 1 targets not ready"),
@@ -226,7 +227,11 @@ async def test_card_of_a_credential_has_the_command_of_each_vault():
 async def test_card_of_a_credential_repeats_a_role_for_each_vault():
     service = Service(config(*vaults_of_a_credential(3)))
     card = await card_of(service, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403)
-    assert "--scope VAULT_ID/keys/ContosoRSAKey0 . Repeat it for each of the 3 vaults." in words(f"<main >{card}</main>")
+    shown = unescape(words(f"<main >{card}</main>"))
+    look_up = "$(az keyvault show --name contoso-{} --query id --output tsv)"
+    undo = f'activity-log list --resource-id "{look_up.format(0)}" --offset 6h . If it was intended: Assign the role'
+    assert f"First: Undo the change, which this shows: az monitor {undo}" in shown
+    assert all(f'--scope "{look_up.format(number)}/keys/ContosoRSAKey0"' in shown for number in range(3))
 
 
 async def test_card_of_a_credential_has_no_identity_of_one_vault():

@@ -48,9 +48,9 @@ async def test_unknown_name_is_400_without_a_probe(query, line):
 async def test_transcript_names_an_unsteady_target():
     service, now = Service(), time.time()
     throttled = {"step": Step.GET_KEY, "code": 3011, "reason": Reason.THROTTLED, "status": 429}
-    service.add_reports(*[bad(started_at=now, **throttled)] * 3, good(started_at=now))
+    service.add_reports(*[bad(started_at=now, **throttled), good(started_at=now)] * 3)
     _, _, text = await answer(service, "/probe?target=contoso-key0&debug=true")
-    assert text.startswith("The target is unsteady: 3011 in 3 of the last 4 probes.\n\ntarget ")
+    assert text.startswith("The target is unsteady: 3011 in 3 of the last 6 probes.\n\ntarget ")
 
 
 async def test_failed_probe_is_status_200():
