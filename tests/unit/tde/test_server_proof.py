@@ -122,3 +122,24 @@ def test_logs_are_those_of_databases_under_the_key():
 def test_log_without_rate_has_no_times():
     server = the_proof()
     assert (server.first_full, server.next_file) == (None, None)
+
+
+CLOSED = [*sections_of()["databases"], sections_of()["databases"][0] | {"name": "claims", "state": "RECOVERY_PENDING"}]
+
+
+@pytest.mark.parametrize(
+    ("sections", "cause", "since"),
+    [
+        ({}, ProofState.CLOSED, PROVEN_AT),
+        ({"errors": [error("33111", "18:10:00", "18:10:00")]}, ProofState.CLOSED, unix(DAY + "18:10:00")),
+        ({"errors": [error("3077", "18:10:00", "18:10:00")]}, ProofState.FAILING, unix(DAY + "18:10:00")),
+        ({"keys": WITHOUT_CREDENTIAL}, ProofState.NO_CREDENTIAL, PROVEN_AT),
+        ({"providers": DISABLED}, ProofState.PROVIDER_DISABLED, PROVEN_AT),
+    ],
+)
+def test_closed_database_is_the_most_urgent_state(sections, cause, since):
+    server = the_proof(databases=CLOSED, **sections)
+    assert (server.state, server.cause, server.since) == (ProofState.CLOSED, cause, since)
+    assert server.proof.closed == (("claims", "RECOVERY_PENDING"),)
+    assert server.state.is_bad
+    assert the_proof(errors=[error("33111", "19:50:00", "19:50:00")]).state is ProofState.PROVEN  # as a restore elsewhere
