@@ -20,7 +20,7 @@ from exporter.core.model import Outcome, Step, StepResult
 from exporter.core.reasons.row import Refused
 from exporter.core.steadiness import FAILURES_OF_UNSTEADY
 from exporter.core.tickets.team import who_repairs
-from exporter.presentation.probe_text import VAULTS, vault_actions, with_vault_id
+from exporter.presentation.probe_text import VAULTS, effect, vault_actions, with_vault_id
 from exporter.presentation.sql_causes import SqlCause
 from exporter.state.cause_groups import CauseGroup, linked
 from exporter.web.ui.html import Child, Html, element
@@ -93,6 +93,7 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
         None if code is None else who_acts(_who(first, code)),
         element("p", size_of(group), ". ", _links(group), _affected(urls, group, cards.views), _some_unsteady(group)),
         element("p", sentence(log_text)) if log_text else None,
+        _without_wrap(first),
         _action(group, cards.views),
         cards.tickets.get(group.id),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
@@ -124,6 +125,12 @@ def _links(group: CauseGroup) -> str | None:
         return None
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return f"{TITLES[group.cause.link]}s: {', '.join(names[:NAMED])}{more}. "
+
+
+def _without_wrap(first: TargetView) -> Child:
+    """Return what fails if only wrap does; the headline has what fails if a vault is not ready."""
+    what = "" if first.report is None or not first.readiness.ready else effect(first.report)
+    return element("p", what) if what else None
 
 
 def _some_unsteady(group: CauseGroup) -> str | None:

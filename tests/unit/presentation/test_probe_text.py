@@ -82,6 +82,18 @@ def test_open_reason_lists_the_likely_causes_of_its_code():
     assert "\ncause " not in text
 
 
+def test_a_connection_that_shows_its_cause_has_no_guesses():
+    text = text_of(step=Step.CHALLENGE, code=3014, reason=Reason.TLS_UNTRUSTED, status=None)
+    assert "\ncause           The certificate was issued by an authority" in text
+    assert "likely cause" not in text
+
+
+def test_refused_wrap_states_what_fails_and_that_it_can_wait():
+    text = " ".join(text_of(step=Step.WRAP_KEY, code=3077, reason=Reason.KEY_EXPIRED, status=403, ready=True).split())
+    assert "effect No key can be created or rotated. As far as is known, databases," in text
+    assert "This can wait for working hours." in text
+
+
 def test_page_of_a_proxy_is_not_owned_by_the_administrator_of_the_credential():
     text = text_of(
         step=Step.TOKEN, code=3303, reason=Reason.ANSWER_NOT_JSON, status=401, has_page=True, detail="<html>blocked</html>"

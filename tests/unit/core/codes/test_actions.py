@@ -214,3 +214,17 @@ def test_action_line_never_ends_inside_a_command():
 
 def test_action_line_of_a_code_without_actions_is_empty():
     assert action_line(3000, None, VAULT) == ""
+
+
+@pytest.mark.parametrize("address", ["20.1.2.3", "10.0.0.4", None])
+def test_a_sql_server_host_needs_no_probe_of_another_one(address):
+    here = replace(VAULT, vantage=Vantage.SQL_HOST, client_address=address)
+    elsewhere = replace(here, vantage=Vantage.CENTRAL)
+    compared = [
+        any(
+            "the firewall may allow that host" in each
+            for each in actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names)
+        )
+        for names in (here, elsewhere)
+    ]
+    assert compared == [False, True]

@@ -1,8 +1,12 @@
 """The actions of a failure as steps for another team."""
 
+import re
+
 import pytest
 
+from exporter.core.codes import CODES
 from exporter.core.codes.readers import for_dba, for_exporter, for_network, for_vault
+from exporter.core.reasons import Reason
 from exporter.core.tickets.steps import (
     AZ,
     KQL,
@@ -48,6 +52,20 @@ def test_step_keeps_a_command_within_its_sentence():
 def test_condition_refers_to_its_command():
     (step,) = steps("If it was purged: `az keyvault key restore --vault-name contoso --file BACKUP`. The key keeps its name.")
     assert step.text == "If it was purged, see below. The key keeps its name."
+
+
+def test_a_dot_within_a_name_ends_no_condition():
+    (step,) = steps("For a network with the service endpoint Microsoft.KeyVault: `az keyvault network-rule list --name contoso`.")
+    assert step.text == "For a network with the service endpoint Microsoft.KeyVault, see below."
+
+
+def test_no_action_is_cut_within_a_word():
+    rows = [each.row for each in Reason]
+    addresses = [each for row in rows if (by := row.by_address) for each in (by.private, by.sql_host, by.other_host)]
+    every = [*(row.actions for row in rows), *(row.on_hsm for row in rows), *addresses, *(code.actions for code in CODES)]
+    texts = [step.text for actions in every for action in actions for step in steps(action)]
+    assert len(texts) > 100
+    assert not [text for text in texts if re.search(r"see below(?!\.( |$)|, |$)", text)]
 
 
 def test_command_of_no_azure_module_is_to_run():

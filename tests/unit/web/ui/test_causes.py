@@ -238,3 +238,11 @@ async def test_a_start_shows_that_nothing_is_known_and_why(count, minutes):
     assert shown.startswith(" Nothing known yet of ")
     assert f"No action is needed: wait for the first round, about {minutes} min on an idle host." in shown
     assert "cause" not in shown.split("Search")[0]
+
+
+async def test_a_card_of_a_refused_wrap_shows_what_fails_and_that_it_can_wait():
+    service = a_service(1)
+    service.add_reports(bad("t00", step=Step.WRAP_KEY, code=3077, reason=Reason.KEY_EXPIRED, status=403, ready=True))
+    card = (await cards(service)).split("Who acts")[1].split("First:")[0]
+    assert "No key can be created or rotated." in card
+    assert "This can wait for working hours." in card

@@ -364,3 +364,10 @@ async def test_log_that_is_full_soon_is_in_the_first_action():
     assert (
         "First: Free disk for the log of [sales] of SQLPRD01 on n1, or raise its limit. Then: Write the present secret" in shown
     )
+
+
+@pytest.mark.parametrize(("report", "badge"), [(good, "proven"), (bad, "last worked")])
+async def test_a_proof_of_a_vault_that_fails_now_is_no_green_one(report, badge):
+    service = service_of("n1", readings=[a_reading("sales", address="n1", host="n1")], report=report)
+    proofs = (await answer(service, "/targets/contoso-key0"))[2].split('class="proofs"')[1].split("</ul>")[0]
+    assert f">{badge}</span>" in proofs
