@@ -2,7 +2,7 @@
 -- the old secret. The script changes nothing. Its output holds the variable $(EKM_SECRET) instead of a secret, so the output can be read,
 -- kept and reviewed. sqlcmd replaces the variable from its environment. In PowerShell, node by node:
 --
---   sqlcmd -S n2 -E -h -1 -W -w 65535 -i alter-credential.sql -o alter-n2.sql
+--   sqlcmd -S n2 -E -h -1 -W -w 65535 -i alter-credential.sql -o alter-n2.sql   (sqlcmd 18: -C trusts a self-signed certificate)
 --   Get-Content alter-n2.sql                        # check: only the credentials to change?
 --   $env:EKM_SECRET = Get-Content .\secrets\ekm-credential-2027 -TotalCount 1
 --   sqlcmd -S n2 -E -b -i alter-n2.sql

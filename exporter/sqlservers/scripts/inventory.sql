@@ -1,6 +1,6 @@
 -- Prints what this instance uses of Azure Key Vault, as one JSON document, for `ekm-exporter inventory`. It only reads metadata: no secret, no data
 -- of any database. login.sql has the least rights; SQL Server 2016 and later.
---   sqlcmd -S n1 -E -u -i inventory.sql -o n1.txt
+--   sqlcmd -S n1 -E -u -i inventory.sql -o n1.txt   (sqlcmd 18: -C trusts a self-signed certificate)
 --   ekm-exporter inventory --from n1.txt --out targets.d
 -- inventory.ps1 runs it on many instances, and adds the registry's KeyUri.
 --

@@ -1,6 +1,6 @@
 -- Makes the login of `ekm-exporter run` and of the inventory, with the least rights. It reads metadata, and no data of any database. Write your name
 -- into the first line below, and run it as a member of sysadmin on every node: logins do not move with an availability group. It may run again.
---   sqlcmd -S n1 -E -b -W -i login.sql
+--   sqlcmd -S n1 -E -b -W -i login.sql   (sqlcmd 18: -C trusts a self-signed certificate)
 -- grant-login.ps1 runs it on many servers. The inventory needs parts 1 and 2; `run` needs part 3 too. Parts 4 and 5 are optional.
 DECLARE @login sysname = N'CONTOSO\ekmexporter$';
 DECLARE @from nvarchar(600) = N'FROM WINDOWS'; -- for a SQL login: N'WITH PASSWORD = N''...'''

@@ -1,6 +1,6 @@
 -- Proves on request that this node gets its keys from the vault. For each key in use it prints two statements, and runs nothing unless @run is 1.
 --   ekm-exporter script prove.sql > prove.sql
---   sqlcmd -S n2 -E -W -w 65535 -i prove.sql
+--   sqlcmd -S n2 -E -W -w 65535 -i prove.sql   (sqlcmd 18: -C trusts a self-signed certificate)
 -- Run it as a sysadmin on every node: a proof counts for its node alone. A key is in use if an open database is under it. Column `may_run` is 0 if
 -- you lack a right or credential, or if `names` below lacks the key.
 --

@@ -1,5 +1,5 @@
 -- Lists what still needs an old key version. Run as a sysadmin on every node, with the thumbprint of the old version below. It changes nothing.
---   sqlcmd -S n1 -E -W -i retire-version.sql
+--   sqlcmd -S n1 -E -W -i retire-version.sql   (sqlcmd 18: -C trusts a self-signed certificate)
 -- ekm-exporter docs key-rotation#may-this-old-version-go explains the parts. Every part except 4 must be empty before the version is disabled.
 SET NOCOUNT ON;
 EXEC sys.sp_set_session_context @key = N'old', @value = 0x0123456789ABCDEF0123456789ABCDEF01234567;

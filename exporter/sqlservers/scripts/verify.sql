@@ -1,6 +1,6 @@
 -- Shows whether this node started with the new secret. Run it on each node after a restart; prove.sql proves without one. It only reads;
 -- login.sql has the rights.
---   sqlcmd -S n2 -E -W -i verify.sql
+--   sqlcmd -S n2 -E -W -i verify.sql   (sqlcmd 18: -C trusts a self-signed certificate)
 SET NOCOUNT ON;
 
 -- 1. The computer and its start. For a failover cluster instance this proves the active node only.
