@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult
 from exporter.core.reasons import refusing
 from exporter.core.reasons.row import Refused
@@ -71,14 +72,29 @@ def first_failure(kind: AuxiliaryKind, steps: Sequence[StepResult]) -> StepResul
     return next((result for result in failed if _counts(kind, result)), None)
 
 
-def assess(kind: AuxiliaryKind, steps: Sequence[StepResult]) -> bool | None:
-    """Return whether the tested credential, version or vault is usable, or None."""
+def assess(kind: AuxiliaryKind, steps: Sequence[StepResult], key: KeyFacts | None = None, *, at: float = 0.0) -> bool | None:
+    """Return whether the tested credential, version or vault is usable, or None. `key` was read at `at`, a Unix time."""
     failure = first_failure(kind, steps)
     if failure is not None:
         refused = CREDENTIAL_REFUSED | CALLER_REFUSED | (frozenset() if kind is AuxiliaryKind.NEXT else KEY_REFUSED)
         return False if failure.reason in refused else None
+    if kind is AuxiliaryKind.NEWEST and version_fault(key, at):
+        return False
     last = Step.GET_KEY if kind is AuxiliaryKind.NEWEST else Step.UNWRAP_KEY
     return True if any(result.step is last and result.outcome is Outcome.OK for result in steps) else None
+
+
+def version_fault(key: KeyFacts | None, at: float) -> str:
+    """Return why a key version that was read cannot be used at a Unix time; empty if it can, or if none was read."""
+    if key is None:
+        return ""
+    if key.enabled is False:
+        return "the version is disabled"
+    if key.expires is not None and key.expires <= at:
+        return f"the version expired at {moment(key.expires)}"
+    if key.not_before is not None and key.not_before > at:
+        return f"the version is not valid before {moment(key.not_before)}"
+    return ""
 
 
 def _counts(kind: AuxiliaryKind, result: StepResult) -> bool:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from math import inf
 
 from exporter.config.settings import Target
-from exporter.presentation.ended_faults import ended_at
+from exporter.presentation.ended_faults import ended_at, is_of_the_wave
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.presentation.sql_texts import urgency_text
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import CauseGroup
 from exporter.state.records import TargetRecord
 from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
+from exporter.tde.urgency import stalled
 
 _TARGETS_PER_SLICE = 25
 _PROOFS_PER_SLICE = 100
@@ -24,7 +25,7 @@ Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each tar
 class SqlCause:
     """A state of SQL Server's own proofs, with the latest code of the provider, and who is in it.
 
-    `servers` has one proof of each SQL Server by its address, `targets` one of each target by its name. `is_ready` if the vault side of all targets is ready. `ended_at` is when
+    `servers` has one proof of each SQL Server by its address, `targets` one of each target by its name. `is_ready` if the vault side of all targets is ready, `is_probed` if that of one is. `ended_at` is when
     the fault of the vault ended that is behind the code; None without one.
     """
 
@@ -35,6 +36,7 @@ class SqlCause:
     targets: dict[str, ServerProof] = field(default_factory=dict)
     is_ready: bool = True
     ended_at: float | None = None
+    is_probed: bool = False
 
     def add(self, server: ServerProof, targets: Mapping[str, bool | None]) -> None:
         """Add a proof, with the verdict of each target of its key."""
@@ -42,7 +44,12 @@ class SqlCause:
             self.since = server.since if self.since is None else min(self.since, server.since)
         self.servers.setdefault(server.reading.address, server)
         self.targets = dict.fromkeys(targets, server) | self.targets
+        self.is_probed = self.is_probed or any(targets.values())
         self.is_ready = self.is_ready and bool(targets) and all(targets.values())
+
+    def target_of(self, server: ServerProof) -> str:
+        """Return the first target of a SQL Server, as a command has it."""
+        return min((name for name, each in self.targets.items() if each is server), default="TARGET")
 
     @property
     def id(self) -> str:
@@ -56,8 +63,13 @@ class SqlCause:
 
     @property
     def weight(self) -> float:
-        """Sort key among all causes: closed databases first, then by the number of SQL Servers."""
-        return -inf if self.state is ProofState.CLOSED else -len(self.servers) if self.is_bad else 1
+        """Sort key among all causes: closed databases first, then by the number of SQL Servers.
+
+        What may no longer write comes before what only lacks a backup.
+        """
+        if self.state is ProofState.CLOSED:
+            return -inf
+        return -len(self.servers) if self.is_bad else 0 if stalled(self.servers.values()) else 1
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -68,24 +80,28 @@ class SqlCause:
 async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool = True) -> list[SqlCause]:
     """Return the causes in the order of their urgency, and let other tasks run in between.
 
-    `all_servers` includes those without one of the targets. A SQL Server whose targets are all not ready fails for their cause, unless SQL Server itself shows another one.
+    `all_servers` includes those without one of the targets. A SQL Server fails for the cause of its targets if all of them are not ready, not probed yet, or
+    fail with its code in waves, unless SQL Server itself shows another cause.
     """
     proofs.refresh()
     # One reading a slice: a SQL Server may have thousands of databases.
     readings = yield_with_pauses(proofs.readings(), 1)
     opened = [each async for reading in readings for each in server_proofs(reading) if each.state.is_open]
     behind: dict[tuple[str, str], dict[str, bool | None]] = {_key(each): {} for each in opened}
+    of_itself = set[tuple[str, str]]()
     ended = dict[tuple[str, str], float]()
     async for target, ready, record in yield_with_pauses(verdicts if opened else (), _TARGETS_PER_SLICE):
         for proof in proofs.target_proofs(target):
             if _key(proof) in behind:
                 behind[_key(proof)][target.name] = ready
+                if not _is_of_the_target(ready, record, proof):
+                    of_itself.add(_key(proof))
                 if ready is not False and (at := ended_at(record, proof)) is not None:
                     ended[_key(proof)] = at
     causes = dict[tuple[ProofState, str, float | None], SqlCause]()
     async for proof in yield_with_pauses(opened, _PROOFS_PER_SLICE):
         targets = behind[_key(proof)]
-        if targets and all(ready is False for ready in targets.values()) and not proof.cause.is_seen_inside:
+        if targets and _key(proof) not in of_itself and not proof.cause.is_seen_inside:
             continue
         if not (targets or all_servers):
             continue
@@ -95,14 +111,40 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
     return sorted(causes.values(), key=lambda cause: cause.order)
 
 
+def _is_of_the_target(ready: bool | None, record: TargetRecord | None, server: ServerProof) -> bool:
+    """Return whether the probes of a target have the cause, or may have it: before a probe finishes, SQL Server itself is not accused."""
+    is_pending = record is None or record.last is None
+    if ready is False or (is_pending and server.state is not ProofState.CLOSED):
+        return True
+    return server.state is ProofState.FAILING and is_of_the_wave(record, server)
+
+
+async def closed_behind(verdicts: Verdicts, proofs: SqlProofs) -> dict[str, tuple[ServerProof, ...]]:
+    """Return the SQL Servers with closed databases of each target that is not ready, by its name; other tasks run in between.
+
+    The proofs are those of the last refresh.
+    """
+    if not any(each.proof.closed for reading in proofs.readings() for each in server_proofs(reading)):
+        return {}
+    found = dict[str, tuple[ServerProof, ...]]()
+    async for target, ready, _ in yield_with_pauses(verdicts, _TARGETS_PER_SLICE):
+        if ready is False and (closed := tuple(each for each in proofs.target_proofs(target) if each.proof.closed)):
+            found[target.name] = closed
+    return found
+
+
 def _key(server: ServerProof) -> tuple[str, str]:
     return server.reading.address, server.proof.thumbprint
 
 
-def sql_headline(causes: Iterable[SqlCause]) -> str:
-    """Return how many SQL Servers have closed databases, and how many cannot get a key themselves; empty without any."""
+def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof] = ()) -> str:
+    """Return how many SQL Servers have closed databases, and how many cannot get a key themselves; empty without any.
+
+    `behind` are those with closed databases behind a vault side that is not ready.
+    """
     bad = [cause for cause in causes if cause.is_bad]
-    closed = {address for cause in bad if cause.state is ProofState.CLOSED for address in cause.servers}
+    closed = {each.reading.address for each in behind}
+    closed |= {address for cause in bad if cause.state is ProofState.CLOSED for address in cause.servers}
     others = {address for cause in bad for address in cause.servers} - closed
     its = "its key itself" if len(others) == 1 else "their keys themselves"
     texts = [(closed, f"{'has' if len(closed) == 1 else 'have'} closed databases"), (others, f"cannot get {its}")]
@@ -114,15 +156,16 @@ async def cause_log_texts(
 ) -> dict[str, str]:
     """Return since when backups fail behind each cause, and the shortest times of the logs, by the id of the cause.
 
-    Only causes that put SQL Servers at risk have one. Other tasks run in between.
+    Only causes that put SQL Servers at risk have one, and those in waves of which backups fail. Other tasks run in between.
     """
     if not proofs.refresh():
         return {}
     texts = dict[str, str]()
     for group in groups:
         servers = list[ServerProof]()
-        async for name in yield_with_pauses(group.targets if group.at_risk else (), _TARGETS_PER_SLICE):
-            servers += proofs.target_proofs(targets[name])
+        in_waves = group.cause.unsteady
+        async for name in yield_with_pauses(group.targets if group.at_risk or in_waves else (), _TARGETS_PER_SLICE):
+            servers += (each for each in proofs.target_proofs(targets[name]) if each.failed or not in_waves)
         if text := urgency_text(servers, now):
             texts[group.id] = text
     return texts

@@ -10,32 +10,43 @@ from collections.abc import Mapping, Sequence
 
 from exporter.core.codes import BY_CODE, Category
 from exporter.tde.server_proof import ProofState, ServerProof, clock_text, login_text
-from exporter.tde.urgency import closed_text, log_text, room_text
+from exporter.tde.urgency import closed_text, room_text, stalled_text, times_text
 
 _PLAIN = re.compile(r"[\w.\\$ @-]{1,128}")  # a name that a command may contain
-_READ_THE_LOG = "Read the lines of {}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
+_READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
 _OTHER_IDENTITY = (
-    "{} signs in with another identity than the probe, or uses another key. Compare both: `ekm-exporter script verify.sql` has the "
+    "{server} signs in with another identity than the probe, or uses another key. Compare both: `ekm-exporter script verify.sql` has the "
     "queries."
 )
 # The first action for a code of the provider, while a probe succeeds.
 _ACTIONS_BY_CATEGORY: Mapping[Category, str] = {
-    Category.IDENTITY: "Write the present secret into the credential on {}: `ekm-exporter script alter-credential.sql` has the "
+    Category.IDENTITY: "Write the present secret into the credential on {server}: `ekm-exporter script alter-credential.sql` has the "
     "statement. Then repeat a log backup.",
-    Category.NETWORK: "Test the way from {} to the vault, with the proxy of SQL Server's service account. The exporter's way works.",
+    Category.NETWORK: "Test the way from {server} to the vault, with the proxy of SQL Server's service account. The exporter's way works.",
     Category.PERMISSION: _OTHER_IDENTITY,
     Category.MISSING: _OTHER_IDENTITY,
-    Category.HOST: "On the host of {}, run `ekm-exporter doctor TARGET`: it tests the registry rights of SQL Server's service account and the DLL.",
+    Category.HOST: "{meaning} On the host of {server}, run `ekm-exporter doctor {target}`: it tests the registry rights of SQL Server's service "
+    "account and the DLL.",
+    Category.THROTTLED: "Repeat the log backups of {server} when ten minutes pass without 429.",
+}
+_OF_A_PROBE = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
+_NO_PROBE = (
+    "No probe shows whether the vault side of {server} is ready. `ekm-exporter explain {code}` has the causes and their actions."
+)
+# Messages of SQL Server itself about databases that did not open.
+_MESSAGES: Mapping[str, str] = {
+    "33027": "{server} could not load the connector's DLL (33027), usually a missing Visual C++ runtime.",
+    "33111": "{server} did not get the key of its databases (33111).",
 }
 _OPEN = (
     "Open it on {server}: `ALTER DATABASE [{database}] SET ONLINE;`{others} In an availability group, restart that node's service instead. "
     "Then repeat the log backups."
 )
 _REPEAT = "Repeat the failed log backups of {server}: they need no other change."
-_CLOSED_WITH_MESSAGE = "Repair what {messages} shows for {server}. On that host, `ekm-exporter doctor TARGET` tests it."
+_CLOSED_WITH_MESSAGE = "{meaning} {explain} has the repair. On that host, `ekm-exporter doctor {target}` tests it."
 _PROVE = "`ekm-exporter script prove.sql` prints a backup that breaks no chain."
 _ACTIONS: Mapping[ProofState, str] = {
-    ProofState.CLOSED: "Change nothing on {server} before the cause is known. On that host, run `ekm-exporter doctor TARGET`.",
+    ProofState.CLOSED: "Change nothing on {server} before the cause is known. On that host, run `ekm-exporter doctor {target}`.",
     ProofState.PROVIDER_DISABLED: "Enable the provider on {server}: `ekm-exporter script verify.sql`, part 3, shows what is off.",
     ProofState.NO_CREDENTIAL: "Add a credential to {login} on {server}: {statement}",
     ProofState.STOPPED: f"Check that the backups of {{server}} run, unless another node of its group makes them. {_PROVE}",
@@ -49,40 +60,67 @@ def urgency_text(servers: Sequence[ServerProof], now: float) -> str:
     since = min((each.since for each in failing.values() if each.since is not None), default=None)
     of = next(iter(failing.values())).server if len(failing) == 1 else f"{len(failing):,} SQL Servers"
     fail = "" if since is None else f"backups of {of} fail since {clock_text(since, now)}"
-    return "; ".join(filter(None, (closed_text(servers), fail, log_text(servers, now, named=True))))
+    closed, stalled, times = closed_text(servers), stalled_text(servers, now, named=True), times_text(servers, now, named=True)
+    # That a database may no longer write is a sentence of its own, before all that still works.
+    first = [closed, stalled] if stalled else []
+    rest = "; ".join(filter(None, (*(() if stalled else (closed,)), fail, times)))
+    return ". ".join(
+        text if place == 0 else f"{text[0].upper()}{text[1:]}" for place, text in enumerate(filter(None, (*first, rest)))
+    )
 
 
-def first_actions(servers: Sequence[ServerProof], first: ServerProof, ended_at: float | None, now: float) -> str:
+def first_actions(
+    servers: Sequence[ServerProof],
+    first: ServerProof,
+    ended_at: float | None,
+    now: float,
+    *,
+    target: str = "TARGET",
+    is_ready: bool = True,
+) -> str:
     """Return what to do first for SQL Servers with one cause, with room for the most urgent log if it is soon needed."""
-    others = " Then repeat it on the others." if len(servers) > 1 else ""
+    others = " Then do the same on the other SQL Servers." if len(servers) > 1 else ""
     room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else room_text(servers, now)
-    return room + first_action(first, ended_at) + others
+    return room + first_action(first, ended_at, target=target, is_ready=is_ready) + others
 
 
-def first_action(server: ServerProof, ended_at: float | None = None) -> str:
+def first_action(server: ServerProof, ended_at: float | None = None, *, target: str = "TARGET", is_ready: bool = True) -> str:
     """Return what to do first about a missing proof; empty if nothing is to do.
 
-    With `ended_at`, the fault of the vault that SQL Server shows has ended.
+    With `ended_at`, the fault of the vault that SQL Server shows has ended. `target` is one with the key; `is_ready` if its vault side is ready.
     """
     proof, where = server.proof, server.server.replace("`", "'")
     if ended_at is not None:
         return _open_text(server) if proof.closed else _REPEAT.format(server=where)
-    cause = server.cause
-    if cause is ProofState.FAILING:
-        latest = server.codes[0]
-        category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
-        action = _ACTIONS_BY_CATEGORY.get(category, _READ_THE_LOG).format(where)
-    else:
+    found = _action_text(server, is_ready=is_ready)
+    names = {
+        "server": where,
+        "target": target,
+        "login": login_text(proof).replace("`", "'"),
         # A command has no name that could end its quotation.
-        names = {
-            "server": where,
-            "login": login_text(proof).replace("`", "'"),
-            "statement": _add_credential(proof.login, proof.candidate),
-            "messages": " and ".join(f"`ekm-exporter explain {each.code}`" for each in server.messages),
-        }
-        found = _CLOSED_WITH_MESSAGE if cause is ProofState.CLOSED and server.messages else _ACTIONS.get(cause, "")
-        action = found.format(**names)
+        "statement": _add_credential(proof.login, proof.candidate),
+        "code": server.codes[0].code if server.codes else "",
+        "meaning": _meaning(server).format(server=where),
+        "explain": " and ".join(f"`ekm-exporter explain {each.code}`" for each in server.messages),
+    }
+    action = found.format(**names)
     return f"{action} Then open the databases." if proof.closed else action
+
+
+def _action_text(server: ServerProof, *, is_ready: bool) -> str:
+    """Return the text of the first action, with names to fill in."""
+    if server.cause is not ProofState.FAILING:
+        return _CLOSED_WITH_MESSAGE if server.cause is ProofState.CLOSED and server.messages else _ACTIONS.get(server.cause, "")
+    latest = server.codes[0]
+    category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
+    return _NO_PROBE if category in _OF_A_PROBE and not is_ready else _ACTIONS_BY_CATEGORY.get(category, _READ_THE_LOG)
+
+
+def _meaning(server: ServerProof) -> str:
+    """Return in plain words what the latest code means, else the messages about databases that did not open."""
+    if server.codes and server.codes[0].is_known:
+        return f"{BY_CODE[int(server.codes[0].code)].summary.partition('. ')[0].removesuffix('.')} ({server.codes[0].code})."
+    return " ".join(_MESSAGES[each.code] for each in server.messages)
 
 
 def _open_text(server: ServerProof) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
+from typing import Final
 
 from exporter.config.consequences.names import names_of
 from exporter.config.settings import Target
@@ -23,6 +24,8 @@ from exporter.core.steadiness import FailedProbe, Unsteady
 from exporter.core.tickets.team import Team, team_of
 from exporter.state.beginnings import beginning_of
 from exporter.state.records import RECENT, TargetRecord, unsteady_at
+
+NO_FAILURE: Final = "No step failed in this probe. If it fails in waves, the status page of the running exporter has the ticket."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,7 @@ class TicketSubject:
         """Why no other team repairs it, as a sentence."""
         failure = self.failure
         if failure is None or failure.code is None:
-            return "No step failed."
+            return NO_FAILURE
         if self._has_successor:
             return f"The staged credential {self.target.next_credential} is usable: {OWNERS[Owner.DBA]} can use it."
         return f"No other team repairs this, but {OWNERS[owner_of_failure(failure, BY_CODE[failure.code].owner)]}."

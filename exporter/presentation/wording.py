@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from exporter.config.consequences.names import names_of, names_of_auxiliary
 from exporter.config.consequences.usage import configured_auxiliary
 from exporter.config.settings import ExpectPath, Target
-from exporter.core.auxiliary import KEY_REFUSED, AuxiliaryKind, AuxiliaryResult, Identity
+from exporter.core.auxiliary import KEY_REFUSED, AuxiliaryKind, AuxiliaryResult, Identity, version_fault
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import actions
 from exporter.core.codes.cause_text import open_detail
@@ -91,6 +91,8 @@ def reason_text(record: TargetRecord, identity: Identity, result: AuxiliaryResul
         return failed(result.failure)
     if result.usable:
         return ""
+    if result.usable is False:  # no step failed: the version itself cannot be used
+        return version_fault(result.key, result.at)
     unwrapped = any(step.step is Step.UNWRAP_KEY and step.outcome is Outcome.OK for step in result.steps)
     return WHY["identity_of_another_host"] if unwrapped else "unwrap was not tested"
 

@@ -64,7 +64,7 @@ def auxiliary_result(probe: AuxiliaryProbe, report: ProbeReport) -> AuxiliaryRes
         vault=target.vault,
         credential=target.credential,
         at=report.started_at,
-        usable=None if probe.is_of_another_host else assess(probe.kind, report.steps),
+        usable=None if probe.is_of_another_host else assess(probe.kind, report.steps, report.key, at=report.started_at),
         steps=report.steps,
         key=report.key,
     )

@@ -139,6 +139,12 @@ def open_messages(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
     return tuple(each for each in _reported(reading, 0.0) if each.code in OPEN_MESSAGES)
 
 
+def last_backup(reading: SqlServerReading, databases: Iterable[str], since: float) -> tuple[float, float] | None:
+    """Return start and end of the latest backup of the databases that began after a Unix time, None without one."""
+    found = _backups(reading, frozenset(databases), since - TWO_HOURS)
+    return max(((each.began_at, each.at) for each in found), default=None)
+
+
 def _reported(reading: SqlServerReading, since: float) -> list[ReportedCode]:
     found = (
         ReportedCode(str(row.get("code")), first, last)

@@ -16,7 +16,17 @@ from typing import Final
 from exporter.core.codes import both_numbers
 from exporter.core.sql_servers import server_name
 from exporter.tde.log_space import LogSpace, log_spaces
-from exporter.tde.proof import KeyProof, ProofSource, ReportedCode, failed_backups, key_proofs, open_messages, reported_codes
+from exporter.tde.proof import (
+    TWO_HOURS,
+    KeyProof,
+    ProofSource,
+    ReportedCode,
+    failed_backups,
+    key_proofs,
+    last_backup,
+    open_messages,
+    reported_codes,
+)
 from exporter.tde.sql_reading import SqlServerReading, once
 
 _DAY: Final = 86400.0
@@ -82,9 +92,21 @@ class ServerProof:
 
     @property
     def _free_of_codes_at(self) -> float:
-        """The start of the last proof: a long backup hides no code that follows it."""
+        """The start of the last proof, or of a later backup: a long backup hides no code that follows it."""
         proof = self.proof
+        if self.worked is not None:
+            return self.worked[0]
         return (proof.altered_at if proof.proven_from is None else proof.proven_from) or 0.0
+
+    @cached_property
+    def worked(self) -> tuple[float, float] | None:
+        """The start and end of the latest backup since the credential was altered, if it proves nothing yet; None without one."""
+        altered = self.proof.altered_at
+        return (
+            None
+            if altered is None or self.proof.proven_at is not None
+            else last_backup(self.reading, self.proof.databases, altered)
+        )
 
     @cached_property
     def codes(self) -> tuple[ReportedCode, ...]:
@@ -184,7 +206,17 @@ def logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
 
 def proof_text(server: ServerProof, now: float) -> str:
     """Return when and by what SQL Server proved the key, or that it did not."""
-    return _proof(server.proof, now) + read_text(server, now)
+    return "; ".join(filter(None, (_proof(server.proof, now), worked_text(server, now)))) + read_text(server, now)
+
+
+def worked_text(server: ServerProof, now: float) -> str:
+    """Return that a backup finished since the change, and when one proves the key; empty without such a backup, or with another fault."""
+    if server.worked is None or server.state is not ProofState.DUE or server.proof.altered_at is None:
+        return ""
+    proves = clock_text(server.proof.altered_at + TWO_HOURS, now)
+    return (
+        f"a backup finished at {clock_text(server.worked[1], now)} since, and one that begins at {proves} or later proves the key"
+    )
 
 
 def read_text(server: ServerProof, now: float) -> str:

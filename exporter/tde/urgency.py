@@ -38,12 +38,15 @@ def closed_states(server: ServerProof) -> str:
 
 
 def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
-    """Return when the first log is full, and when the next log file is due.
+    """Return which log no longer grows, when the first log is full, and when the next log file is due; empty if all is unknown."""
+    servers = tuple(servers)
+    return "; ".join(filter(None, (stalled_text(servers, now, named=named), times_text(servers, now, named=named))))
 
-    The text is empty if both are unknown.
-    """
+
+def times_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
+    """Return when the first log is full, and when the next log file is due; empty if both are unknown."""
     present = with_present_rates(servers, now)
-    full = min((each for each in full_times(present, now) if each[1:] not in _stalled(present)), default=None)
+    full = min((each for each in full_times(present, now) if each[1:] not in stalled(present)), default=None)
     next_file = min(next_files(present), default=None)
     parts = []
     if full is not None:
@@ -55,13 +58,12 @@ def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False)
         parts.append(f"the next log file{where} is due in about {span_text(left)} (trace flag {TRACE_FLAG} is off)")
     # A token of the old secret may still serve.
     still = "once log backups fail, " if all(each.state is ProofState.PROVEN for each in present) else ""
-    times = f"{still}at the present rate {'; '.join(parts)}" if parts else ""
-    return "; ".join(filter(None, (_stalled_text(present, now, named=named), times)))
+    return f"{still}at the present rate {'; '.join(parts)}" if parts else ""
 
 
-def _stalled_text(servers: Iterable[ServerProof], now: float, *, named: bool) -> str:
+def stalled_text(servers: Iterable[ServerProof], now: float, *, named: bool) -> str:
     """Return which log no longer grows, the first one of all; empty if none is known, or if nothing fails."""
-    found = _stalled(servers)
+    found = stalled(with_present_rates(servers, now))
     if not found:
         return ""
     (database, name), (at, due) = min(found.items(), key=lambda each: each[1])
@@ -70,7 +72,7 @@ def _stalled_text(servers: Iterable[ServerProof], now: float, *, named: bool) ->
     return f"the log of [{database}]{where} has not grown since {when}: the database may no longer write"
 
 
-def _stalled(servers: Iterable[ServerProof]) -> dict[tuple[str, str], tuple[float, bool]]:
+def stalled(servers: Iterable[ServerProof]) -> dict[tuple[str, str], tuple[float, bool]]:
     """Return the logs that no longer grow although they are not full, by database and SQL Server: since when, and whether a log file needs the vault."""
     return {
         (log.database, each.server): (log.stalled_at, flag_is_on(each.reading, TRACE_FLAG) is False)
@@ -86,8 +88,8 @@ def room_text(servers: Iterable[ServerProof], now: float) -> str:
     present = with_present_rates(servers, now)
     if full := min((each for each in full_times(present, now) if each[0] < _SOON), default=None):
         return f"Free disk for the log of [{full[1]}] of {full[2]}, or raise its limit. Then: ".replace("`", "'")
-    if stalled := min(_stalled(present), default=None):
-        return f"For the log of [{stalled[0]}] of {stalled[1]}: ".replace("`", "'")
+    if stopped := min(stalled(present), default=None):
+        return f"For the log of [{stopped[0]}] of {stopped[1]}: ".replace("`", "'")
     if file := min((each for each in next_files(present) if each[0] < _FILE_SOON), default=None):
         return f"Before the next log file of [{file[1]}] of {file[2]}: ".replace("`", "'")
     return ""

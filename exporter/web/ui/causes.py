@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from math import inf
 from operator import itemgetter
 
 from exporter.core import durations
@@ -23,10 +24,11 @@ from exporter.core.tickets.team import who_repairs
 from exporter.presentation.probe_text import VAULTS, effect, vault_actions, with_vault_id
 from exporter.presentation.sql_causes import SqlCause
 from exporter.state.cause_groups import CauseGroup, linked
+from exporter.tde.server_proof import ProofState
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import badge, brief_name, unsteady_badge, when
 from exporter.web.ui.layout import NAMED, Urls, brief_code, copyable, counted, link, named_servers, target_links, who_acts
-from exporter.web.ui.sql_servers import sentence, sql_cause
+from exporter.web.ui.sql_servers import proof_badge, sentence, sql_cause, start_here
 from exporter.web.ui.view_models import TargetView, Urgency
 
 SHOWN = 8  # causes on a page
@@ -69,7 +71,9 @@ def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
     """Yield the causes with their size, age and first action, each card alone: all of them are many."""
     groups = shown_groups(cards.groups, cards.own, all_causes=cards.all_causes)
     own = shown_own(cards.own, all_causes=cards.all_causes)
-    made: list[tuple[float, partial[Html]]] = [(-len(each.at_risk), partial(_cause, urls, each, cards)) for each in groups]
+    made: list[tuple[float, partial[Html]]] = [
+        (-inf if _is_closed(each, cards.views) else -len(each.at_risk), partial(_cause, urls, each, cards)) for each in groups
+    ]
     made += [(each.weight, partial(sql_cause, urls, each, cards.now)) for each in own]
     if made:
         yield Html('<ol class="causes" aria-label="Causes">')
@@ -83,9 +87,10 @@ def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
 
 def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
     first, log_text = cards.views[group.first], cards.log_texts.get(group.id, "")
-    code = first.failed.code
+    code, is_closed = first.failed.code, _is_closed(group, cards.views)
     return element(
         "li",
+        proof_badge(ProofState.CLOSED) if is_closed else None,
         badge(first.urgency) if first.unsteady is None else unsteady_badge(),
         element("h2", group_title(group), title=group.cause.name or None),
         element("span", _age(group, first, cards.now), class_="age"),
@@ -93,12 +98,18 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
         None if code is None else who_acts(_who(first, code)),
         element("p", size_of(group), ". ", _links(group), _affected(urls, group, cards.views), _some_unsteady(group)),
         element("p", sentence(log_text)) if log_text else None,
+        start_here(urls) if is_closed else None,
         _without_wrap(first),
         _action(group, cards.views),
         cards.tickets.get(group.id),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
         data_key=group.id,
     )
+
+
+def _is_closed(group: CauseGroup, views: Views) -> bool:
+    """Return whether a SQL Server of the group has closed databases while its vault side is not ready."""
+    return any(views[name].closed for name in group.targets)
 
 
 def _age(group: CauseGroup, first: TargetView, now: float) -> Child:

@@ -9,7 +9,7 @@ from enum import IntEnum
 from itertools import chain
 from operator import itemgetter
 
-from exporter.presentation.sql_causes import SqlCause, sql_causes
+from exporter.presentation.sql_causes import SqlCause, closed_behind, sql_causes
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import (
@@ -114,6 +114,7 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
     causes = await incident_groups(groups)
     own = await _add_own_causes(within, proofs, all_servers=not query.scope)
     every.update(within)
+    causes.sort(key=lambda group: not any(every[name].closed for name in group.targets))  # those with closed databases first
     chosen = chosen_groups(groups, causes, query.cause)
     itself = [each for each in own if each.id == query.cause]
     is_chosen = bool(chosen or itself)
@@ -158,6 +159,9 @@ async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, al
     causes = await sql_causes(verdicts, proofs, all_servers=all_servers)
     async for name, server in yield_with_pauses((each for cause in causes for each in cause.targets.items()), TARGETS_PER_SLICE):
         views[name] = replace(views[name], own=(*views[name].own, server))
+    views_now = ((each.target, each.readiness.ready, each.record) for each in tuple(views.values()))
+    for name, closed in (await closed_behind(views_now, proofs)).items():
+        views[name] = replace(views[name], closed=closed)
     return causes
 
 

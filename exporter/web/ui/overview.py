@@ -106,7 +106,9 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
 
 
 def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
-    themselves, is_status = sql_headline(page.fleet.own), page.path == "/"
+    fleet, is_status = page.fleet, page.path == "/"
+    behind = (server for name in fleet.scope for server in fleet.views[name].closed)
+    themselves = sql_headline(fleet.own, behind)
     is_bad = bool(page.fleet.counts.get(Urgency.NOT_READY) or themselves)
     if is_status:
         yield element("h1", _headline(page.fleet, themselves), class_="bad-ink" if is_bad else None)

@@ -10,7 +10,7 @@ from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.presentation.ended_faults import ended_at
 from exporter.presentation.sql_causes import SqlCause
 from exporter.presentation.sql_texts import first_action, first_actions, urgency_text
-from exporter.tde.server_proof import ProofState, ServerProof, clock_text, codes_text, proof_text, read_text
+from exporter.tde.server_proof import ProofState, ServerProof, clock_text, codes_text, proof_text, read_text, worked_text
 from exporter.tde.urgency import closed_names, closed_states, closed_text, log_text, most_urgent
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import when
@@ -69,7 +69,7 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
     over = ended_at(view.record, server) if view.readiness.ready is not False else None
     urgent = sentence("; ".join(filter(None, (closed_text([server]), codes_text(server, view.now), log))))
     effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log or over or server.proof.closed) else ""
-    is_own = server.state.is_open and (not not_ready or server.cause.is_seen_inside)
+    is_own = server.state.is_open and (not (not_ready or view.report is None) or server.cause.is_seen_inside)
     return [
         _badge(view, server, over),
         element("strong", f" SQL Server itself, {server.server}: "),
@@ -79,8 +79,12 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
         effect,
         _left_over(over, view.now),
         start_here(urls) if server.proof.closed else None,
-        copyable(first_actions([server], server, over, view.now)) if is_own else None,
+        copyable(_first_actions(view, server, over)) if is_own else None,
     ]
+
+
+def _first_actions(view: TargetView, server: ServerProof, over: float | None) -> str:
+    return first_actions([server], server, over, view.now, target=view.target.name, is_ready=view.readiness.ready is True)
 
 
 def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
@@ -95,7 +99,8 @@ def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
 def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     """Return the card of a cause of SQL Server itself: who, since when, how long the logs have room, and what to do first."""
     servers = list(cause.servers.values())
-    first, text = most_urgent(servers, now), urgency_text(servers, now)
+    first = most_urgent(servers, now)
+    text = worked_text(first, now) if cause.state is ProofState.DUE else urgency_text(servers, now)
     _, age = _TITLES[cause.state]
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
     if cause.state is ProofState.CLOSED and not (first.codes or first.messages):
@@ -114,10 +119,10 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
         element("span", brief_code(urls, int(cause.code)), class_="code") if cause.code else None,
         who_acts(OWNERS[Owner.DBA]),
         element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
-        element("p", sentence(text)) if text and cause.state is not ProofState.DUE else None,
+        element("p", sentence(text)) if text else None,
         _left_over(cause.ended_at, now),
         start_here(urls) if cause.state is ProofState.CLOSED else None,
-        copyable(first_actions(servers, first, cause.ended_at, now)),
+        copyable(first_actions(servers, first, cause.ended_at, now, target=cause.target_of(first), is_ready=cause.is_probed)),
         class_="bad-edge" if cause.is_bad else None,
         data_key=cause.id,
     )
@@ -130,7 +135,8 @@ def own_causes(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]
         yield element("div", _title(server.state, over, is_ready=view.readiness.ready is True))
         named = [" with ", brief_code(urls, int(server.codes[0].code))] if server.cause is ProofState.FAILING else None
         yield element("div", server.server, named, class_="quiet")
-        yield copyable(first_action(server, over)) if action else None
+        is_ready = view.readiness.ready is True
+        yield copyable(first_action(server, over, target=view.target.name, is_ready=is_ready)) if action else None
 
 
 def sql_legend() -> list[tuple[Html, Html]]:

@@ -51,6 +51,7 @@ class TargetView:
     wrong: str = ""  # which dates of its credential Entra ID contradicts
     ended: Ended | None = None  # its last failure, if that is over
     own: tuple[ServerProof, ...] = ()  # of its SQL Servers: all on its page, one of each cause in a list
+    closed: tuple[ServerProof, ...] = ()  # its SQL Servers with closed databases, in a list, while it is not ready
 
     @property
     def failure(self) -> StepResult | None:
@@ -67,7 +68,8 @@ class TargetView:
     @property
     def fails_itself(self) -> bool:
         """Whether a SQL Server of the target cannot get the key itself."""
-        return any(server.state.is_bad for server in self.own)
+        own = (each for each in self.own if self.report is not None or each.cause.is_seen_inside)
+        return any(server.state.is_bad for server in own)
 
     @property
     def blocking(self) -> StepResult | None:

@@ -9,6 +9,7 @@ import pytest
 
 from exporter.cli.main import main
 from exporter.core.checks import CHECKS
+from exporter.presentation.ticket_subject import NO_FAILURE
 from tests.support.doctor_simulated import CLIENT, KEY, OLD, PINNED, SECRET, TENANT, VAULT
 from tests.support.patience import PATIENCE, without_slow_steps
 
@@ -100,7 +101,7 @@ async def test_ticket_is_printed_alone(config, capsys):
     assert await asyncio.to_thread(main, arguments) == 1
     assert "ticket          --ticket prints the text for the identity team (Entra ID)\n" in capsys.readouterr().out
     assert await asyncio.to_thread(main, [*arguments[:-2], "--ticket"]) == 0
-    assert tuple(capsys.readouterr()) == ("", "ekm-exporter: no ticket: No step failed.\n")
+    assert tuple(capsys.readouterr()) == ("", f"ekm-exporter: no ticket: {NO_FAILURE}\n")
 
 
 @pytest.mark.parametrize(("version", "outcome"), [(PINNED, "warn"), (OLD, "unknown")])

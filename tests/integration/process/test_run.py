@@ -14,6 +14,7 @@ import pytest
 
 from exporter.__main__ import main
 from exporter.cli import main as cli
+from exporter.presentation.ticket_subject import NO_FAILURE
 from tests.support.patience import PATIENCE, without_slow_steps
 
 STOPPED = 30.0  # seconds; the exporter takes two, or five with a dead mount, on a machine that is not busy
@@ -164,7 +165,7 @@ async def test_probe_prints_a_report_and_has_an_exit_code(command, simulator, ca
 async def test_probe_prints_the_ticket_alone(simulator, capsys):
     arguments = ["probe", "fine", "--config.file", str(simulator.config)]
     assert await asyncio.to_thread(cli.main, [*arguments, "--ticket"]) == 0
-    assert tuple(capsys.readouterr()) == ("", "ekm-exporter: no ticket: No step failed.\n")
+    assert tuple(capsys.readouterr()) == ("", f"ekm-exporter: no ticket: {NO_FAILURE}\n")
     await simulator.break_(application="sql-prod", fault="secret_expired")
     assert await asyncio.to_thread(cli.main, [*arguments, "--ticket"]) == 1
     out, err = capsys.readouterr()

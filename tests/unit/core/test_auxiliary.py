@@ -1,5 +1,7 @@
 """The result of an auxiliary probe from its steps: usable, refused or unknown."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.core.auxiliary import (
@@ -10,9 +12,11 @@ from exporter.core.auxiliary import (
     AuxiliaryResult,
     assess,
     first_failure,
+    version_fault,
 )
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.core.reasons import Reason
+from tests.support.web_factories import key
 
 WHOLE = tuple(Step)
 WITHOUT_WRAP = tuple(step for step in Step if step is not Step.WRAP_KEY)
@@ -41,6 +45,23 @@ def steps(made=WHOLE, **failures):
 )
 def test_an_auxiliary_probe_without_failures_is_usable(what, made):
     assert assess(what, steps(made)) is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"enabled": False}, "the version is disabled"),
+        ({"expires": 100.0}, "the version expired at 1970-01-01T00:01:40"),
+        ({"not_before": 101.0}, "the version is not valid before 1970-01-01T00:01:41"),
+        ({"enabled": True, "expires": 101.0, "not_before": 100.0}, ""),
+    ],
+)
+def test_newest_version_is_usable_if_enabled_within_its_dates(changes, fault):
+    read = replace(key(), **({"enabled": None, "expires": None, "not_before": None} | changes))
+    assert version_fault(read, 100.0).startswith(fault)
+    assert bool(version_fault(read, 100.0)) == bool(fault)
+    assert assess(AuxiliaryKind.NEWEST, steps(READING), read, at=100.0) is not bool(fault)
+    assert assess(AuxiliaryKind.RETAINED, steps(WITHOUT_WRAP), read, at=100.0) is True
 
 
 @pytest.mark.parametrize("what", [AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY])

@@ -7,14 +7,14 @@ import pytest
 from exporter.core.model import Step
 from exporter.core.readiness import State
 from exporter.core.steadiness import NO_FAILURE, FailedProbe
-from exporter.presentation.ended_faults import EndedFault, ended_at, ended_faults
+from exporter.presentation.ended_faults import EndedFault, ended_at, ended_faults, is_of_the_wave
 from exporter.presentation.sql_texts import first_action
 from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from exporter.tde.server_proof import server_proofs
 from tests.support.sql_readings import a_reading, unix
-from tests.support.web_factories import target
+from tests.support.web_factories import bad, good, target
 
 DAY = "2026-11-26T"
 BEGAN, ENDED = unix(DAY + "19:10:30"), unix(DAY + "19:40:00")
@@ -71,6 +71,19 @@ def test_fault_has_all_codes_between_two_ready_probes():
 )  # fmt: skip
 def test_code_belongs_to_the_fault_of_its_time(server, record, expected):
     assert ended_at(record, server) == expected
+
+
+def test_target_in_waves_has_no_ended_fault():
+    record = a_record(*CHANGES)
+    for number in range(9):
+        at = ENDED + 60.0 * number
+        record.add_report(
+            bad(step=Step.UNWRAP_KEY, code=3077, reason=None, started_at=at) if number % 3 == 1 else good(started_at=at)
+        )
+    assert record.state is State.READY
+    assert ended_at(record, a_server()) is None
+    assert [is_of_the_wave(record, a_server(code)) for code in ("3077", "3113", "3303", "99999")] == [True, True, False, False]
+    assert not is_of_the_wave(None, a_server())
 
 
 def test_action_after_an_ended_fault_accuses_no_identity():

@@ -61,12 +61,33 @@ def test_urgency_of_several_servers_names_the_only_one_or_the_number():
         ("3303", "Write the present secret into the credential on SQLPRD01 on n1:"),
         ("3008", "Test the way from SQLPRD01 on n1 to the vault"),
         ("3077", "SQLPRD01 on n1 signs in with another identity than the probe"),
-        ("2058", "On the host of SQLPRD01 on n1, run `ekm-exporter doctor TARGET`: it tests the registry rights"),
-        ("3011", "Read the lines of SQLPRD01 on n1: `EXEC sys.sp_readerrorlog"),
+        (
+            "2058",
+            "The connector could not read or write its Windows registry key (2058). On the host of SQLPRD01 on n1, run `ekm-exporter doctor TARGET`:",
+        ),
+        ("3011", "Repeat the log backups of SQLPRD01 on n1 when ten minutes pass without 429."),
+        ("99999", "Read the lines of SQLPRD01 on n1: `EXEC sys.sp_readerrorlog"),
     ],
 )
 def test_first_action_follows_from_the_code(code, expected):
     assert first_action(a_server(errors=[error(code, "19:10:00", "19:50:00")])).startswith(expected)
+
+
+@pytest.mark.parametrize(("code", "is_other"), [("3008", True), ("3077", True), ("3303", False), ("2058", False)])
+def test_action_without_a_ready_probe_compares_with_none(code, is_other):
+    server = a_server(errors=[error(code, "19:10:00", "19:50:00")])
+    found = first_action(server, is_ready=False)
+    unknown = f"No probe shows whether the vault side of SQLPRD01 on n1 is ready. `ekm-exporter explain {code}` has the causes and their actions."
+    assert found == (unknown if is_other else first_action(server))
+
+
+def test_stalled_log_is_a_first_sentence_of_its_own():
+    failing = {"errors": [error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")]}
+    server = a_server(replace(a_reading(sections=failing), stalled={"sales": (READ_AT - 600, 3495.0)}))
+    assert urgency_text([server], NOW) == (
+        "the log of [sales] of SQLPRD01 on n1 has not grown since 19:50 UTC, when its next log file was due: the database may no longer "
+        "write. Backups of SQLPRD01 on n1 fail since 19:10 UTC"
+    )
 
 
 @pytest.mark.parametrize(("login", "named"), [("tde_login", "tde_login"), ("x];`DROP", "LOGIN"), ("", "LOGIN")])

@@ -347,7 +347,10 @@ def test_success_has_no_ticket():
     given = a_subject(good())
     assert text_of(given) == ""
     assert given.actions == ()
-    assert given.why_no_team == "No step failed."
+    assert (
+        given.why_no_team
+        == "No step failed in this probe. If it fails in waves, the status page of the running exporter has the ticket."
+    )
 
 
 def test_last_ticket_is_that_of_the_last_probe():

@@ -244,3 +244,8 @@ def test_a_failure_without_a_code_has_its_reason():
     (failure,) = [each for each in bad(code=None, reason=Reason.SECRET_UNREADABLE).steps if each.reason is not None]
 
     assert wording.failed(failure) == "step token failed, reason secret_unreadable"
+
+
+def test_unusable_newest_version_has_its_reason():
+    newest = replace(auxiliary_result(AuxiliaryKind.NEWEST), usable=False, key=replace(key(), enabled=False))
+    assert ("newest version of ContosoRSAKey0", "no", "the version is disabled") in lines_of(a_record(newest))

@@ -71,6 +71,16 @@ def test_long_backup_hides_no_code_that_follows_its_start():
 
 
 @pytest.mark.parametrize(
+    ("started", "expected"), [("19:25:00", ProofState.DUE), ("19:24:00", ProofState.FAILING), ("19:20:00", ProofState.FAILING)]
+)
+def test_backup_after_the_last_failed_one_ends_failing(started, expected):
+    errors = [error("3303", "18:00:00", "19:24:30"), error("3041", "18:00:00", "19:24:30")]
+    late = backup("L")[0] | {"started_utc": DAY + started, "finished_utc": DAY + "19:26:00"}
+    server = the_proof(backups=[late], errors=errors, credentials=altered(DAY + "19:24:00"))
+    assert (server.state, bool(server.failed)) == (expected, expected is ProofState.FAILING)
+
+
+@pytest.mark.parametrize(
     ("sections", "expected"),
     [
         ({"errors": [error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")]}, True),

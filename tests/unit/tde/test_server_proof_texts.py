@@ -60,7 +60,13 @@ def test_start_is_a_proof_with_a_database():
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        ({"credentials": credential(DAY + "18:02:00")}, "not proven since the credential was altered at 18:02 UTC"),
+        (
+            {"credentials": credential(DAY + "18:02:00")},
+            (
+                "not proven since the credential was altered at 18:02 UTC; a backup finished at 19:07 UTC since, and one that begins at 20:02 UTC or "
+                "later proves the key"
+            ),
+        ),
         ({"credentials": credential("2026-11-25T23:59:00")}, "54 min ago, log backup of [sales]"),
         (
             {"providers": [sections_of()["providers"][0] | {"is_enabled": 0}]},

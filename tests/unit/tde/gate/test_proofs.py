@@ -67,7 +67,8 @@ def test_proof_that_is_due_is_not_known():
     (found,) = of(credentials=credential(f"{TODAY}17:30:00")).reasons
     assert (found.condition, found.known) == (Condition.CREDENTIAL_NOT_PROVEN, False)
     assert found.text == (
-        "N1\\SQLPRD01: key [key_2C56] is not proven since the credential was altered at 17:30 UTC. "
+        "N1\\SQLPRD01: key [key_2C56] is not proven since the credential was altered at 17:30 UTC; a backup finished at 19:05 UTC since, "
+        "and one that begins at 19:30 UTC or later proves the key. "
         "SQL Server may not have signed in with it yet"
     )
     assert found.fix.startswith(

@@ -55,7 +55,7 @@ async def page_of(service):
 async def test_page_shows_proof_of_each_sql_server():
     late = growing("n2", credentials=altered("18:02:00"))
     shown = await page_of(service_of("n1", "n2", "n3", readings=[growing(), late]))
-    due = "SQL Server itself, SQLPRD01 on n2: not proven since the credential was altered at 18:02 UTC."
+    due = "SQL Server itself, SQLPRD01 on n2: not proven since the credential was altered at 18:02 UTC; a backup finished at 19:05 UTC since, and"
     assert shown.index("vault side ready") < shown.index(due) < shown.index("SQL Server itself, SQLPRD01 on n1:")
     assert "SQL Server itself, SQLPRD01 on n1: 56 min ago, log backup of [sales]." in shown
     assert "SQL Server itself, SQLPRD01 on n3:" not in shown
@@ -300,7 +300,7 @@ async def test_sql_server_without_target_is_a_cause_too():
     assert "SQL Server itself does not get its key began" in shown
     assert "2 SQL Servers : SQLPRD01 on n8, SQLPRD01 on n9. No target has its key." in shown
     assert "Who acts: the DBA" in shown
-    assert "Then repeat it on the others." in shown
+    assert "Then do the same on the other SQL Servers." in shown
     of_a_label = await status_of(service, "/?label=team")
     assert "cannot get" not in of_a_label
     assert "No target has its key" not in of_a_label
@@ -349,7 +349,9 @@ async def test_closed_databases_come_first_with_the_page_about_them():
     assert "1 SQL Server has closed databases. 3 SQL Servers cannot get their keys themselves" in shown
     assert shown.index(title) < shown.index("SQL Server itself does not get its key")
     assert "Applications cannot use [claims], [hr] of SQLPRD01 on n1 (RECOVERY PENDING)." in shown
-    action = "First: Change nothing on SQLPRD01 on n1 before the cause is known. On that host, run ekm-exporter doctor TARGET ."
+    action = (
+        "First: Change nothing on SQLPRD01 on n1 before the cause is known. On that host, run ekm-exporter doctor contoso-key0 ."
+    )
     assert f"Databases do not open: start here {action} Then open the databases." in shown
     assert 'href="/docs/recovery-pending"' in html
     of_many = await status_of(
@@ -357,6 +359,64 @@ async def test_closed_databases_come_first_with_the_page_about_them():
     )
     assert "Databases of 2 SQL Servers did not open" in of_many
     assert "open databases still read and write" not in await page_of(service_of("n1", readings=[closed(a_reading(), "hr")]))
+
+
+async def test_closed_databases_behind_a_vault_are_first_on_its_card():
+    first, second = (
+        target(name, instances=(on(host),), thumbprint="0x2C56") for name, host in (("fin", "n1"), ("payroll", "n2"))
+    )
+    service = Service(config(first, second))
+    service.add_reports(good("fin", started_at=NOW - 4), bad("payroll", started_at=NOW - 4))
+    service.readings = [failing(), closed(a_reading(address="n2", host="n2"), "payroll")]
+    shown = await status_of(service)
+    assert "1 SQL Server has closed databases. 1 SQL Server cannot get its key itself" in shown
+    card, _, rest = shown.partition("SQL Server itself does not get its key")
+    assert rest
+    assert card.index("closed not ready") < card.index("Applications cannot use [payroll] of SQLPRD01 on n2 (RECOVERY PENDING).")
+    assert card.index("RECOVERY PENDING") < card.index("Databases do not open: start here First:")
+
+
+async def test_sql_server_is_not_accused_before_a_probe_finishes():
+    errors = [{"code": "3077", "lines": 2, "first_utc": DAY + "19:10:00", "last_utc": DAY + "19:50:00"}]
+    service = Service(config(target(instances=(on("n1"),), thumbprint="0x2C56")))
+    service.readings = [growing(errors=errors)]
+    shown = await status_of(service) + (page := await page_of(service))
+    for wrong in ("SQL Server itself does not", "cannot get its key itself", "another identity", "Who acts: the DBA"):
+        assert wrong not in shown
+    assert "Its error log shows 3077" in page
+    assert "broken at SQL Server itself" not in (await answer(service, "/targets/contoso-key0"))[2]
+    service.readings = [closed(growing(errors=errors), "claims")]
+    shown = await status_of(service)
+    assert "1 SQL Server has closed databases" in shown
+    assert "First: No probe shows whether the vault side of SQLPRD01 on n1 is ready." in shown
+
+
+@pytest.mark.parametrize(("code", "own"), [("3011", False), ("3109", False), ("3303", True)])
+async def test_vault_that_fails_in_waves_has_one_card(code, own):
+    service = service_of("n1", report=lambda started_at: good(started_at=started_at - 600))
+    throttled = {"step": Step.UNWRAP_KEY, "code": 3011, "reason": Reason.THROTTLED}
+    for ago in range(540, 0, -60):
+        report = bad(started_at=NOW - ago - 4, **throttled) if ago // 60 % 3 == 0 else good(started_at=NOW - ago - 4)
+        service.add_reports(report)
+    errors = [{"code": each, "lines": 2, "first_utc": DAY + "19:52:00", "last_utc": DAY + "19:58:00"} for each in (code, "3041")]
+    service.readings = [growing(errors=errors)]
+    shown = (await status_of(service)).partition("What the states mean")[0]
+    assert "unsteady" in shown
+    assert "need no other change" not in shown
+    assert ("SQL Server itself does not get its key" in shown) is own
+    assert "Backups of SQLPRD01 on n1 fail since 19:52 UTC" in shown
+
+
+async def test_due_proof_shows_the_backup_since_the_change():
+    errors = [
+        {"code": code, "lines": 2, "first_utc": DAY + "19:00:00", "last_utc": DAY + "19:30:04"} for code in ("3303", "3041")
+    ]
+    late = {"database": "sales", "type": "L", "started_utc": DAY + "19:31:00", "finished_utc": DAY + "19:31:20"}
+    backups = [*proof_rows("sales")["backups"], late]
+    shown = await status_of(service_of("n1", readings=[growing(credentials=altered("19:30:00"), errors=errors, backups=backups)]))
+    assert "nothing has proved its key since the credential was altered" in shown
+    assert "A backup finished at 19:31 UTC since, and one that begins at 21:30 UTC or later proves the key." in shown
+    assert "Write the present secret" not in shown
 
 
 async def test_log_that_is_full_soon_is_in_the_first_action():
