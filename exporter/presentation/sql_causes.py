@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from exporter.config.settings import Target
+from exporter.core.reasons import Reason
 from exporter.presentation.ended_faults import ended_at, is_of_the_wave
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.presentation.sql_texts import urgency_text
@@ -18,6 +19,7 @@ from exporter.tde.urgency import stalled
 
 _TARGETS_PER_SLICE = 25
 _PROOFS_PER_SLICE = 100
+_REPEAT_BACKUPS = "Repeat the log backups when ten minutes pass without 429"
 Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each target, with whether its vault side is ready
 
 
@@ -156,7 +158,7 @@ async def cause_log_texts(
 ) -> dict[str, str]:
     """Return since when backups fail behind each cause, and the shortest times of the logs, by the id of the cause.
 
-    Only causes that put SQL Servers at risk have one, and those in waves of which backups fail. Other tasks run in between.
+    Only causes that put SQL Servers at risk have one, and causes in waves while backups fail. Other tasks run in between.
     """
     if not proofs.refresh():
         return {}
@@ -167,5 +169,5 @@ async def cause_log_texts(
         async for name in yield_with_pauses(group.targets if group.at_risk or in_waves else (), _TARGETS_PER_SLICE):
             servers += (each for each in proofs.target_proofs(targets[name]) if each.failed or not in_waves)
         if text := urgency_text(servers, now):
-            texts[group.id] = text
+            texts[group.id] = f"{text}. {_REPEAT_BACKUPS}" if in_waves and group.cause.reason is Reason.THROTTLED else text
     return texts

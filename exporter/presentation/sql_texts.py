@@ -29,7 +29,7 @@ _ACTIONS_BY_CATEGORY: Mapping[Category, str] = {
     "account and the DLL.",
     Category.THROTTLED: "Repeat the log backups of {server} when ten minutes pass without 429.",
 }
-_OF_A_PROBE = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
+_COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
 _NO_PROBE = (
     "No probe shows whether the vault side of {server} is ready. `ekm-exporter explain {code}` has the causes and their actions."
 )
@@ -113,7 +113,7 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
         return _CLOSED_WITH_MESSAGE if server.cause is ProofState.CLOSED and server.messages else _ACTIONS.get(server.cause, "")
     latest = server.codes[0]
     category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
-    return _NO_PROBE if category in _OF_A_PROBE and not is_ready else _ACTIONS_BY_CATEGORY.get(category, _READ_THE_LOG)
+    return _NO_PROBE if category in _COMPARED and not is_ready else _ACTIONS_BY_CATEGORY.get(category, _READ_THE_LOG)
 
 
 def _meaning(server: ServerProof) -> str:
