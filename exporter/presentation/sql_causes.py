@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from exporter.config.settings import Target
+from exporter.core.codes import BY_CODE, Category
 from exporter.core.reasons import Reason
 from exporter.presentation.ended_faults import ended_at, is_of_the_wave
 from exporter.presentation.sql_proofs import SqlProofs
@@ -153,6 +154,12 @@ def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof] = ())
     return ". ".join(f"{len(found):,} SQL Server{'' if len(found) == 1 else 's'} {text}" for found, text in texts if found)
 
 
+def _fails_alike(server: ServerProof, reason: Reason | None) -> bool:
+    """Return whether backups fail that a vault in waves may have refused: of a throttled one, with the code of that."""
+    codes = [BY_CODE[int(each.code)].category for each in server.codes[:1] if each.is_known]
+    return bool(server.failed) and (reason is not Reason.THROTTLED or Category.THROTTLED in codes)
+
+
 async def cause_log_texts(
     groups: Iterable[CauseGroup], targets: Mapping[str, Target], proofs: SqlProofs, *, now: float
 ) -> dict[str, str]:
@@ -167,7 +174,9 @@ async def cause_log_texts(
         servers = list[ServerProof]()
         in_waves = group.cause.unsteady
         async for name in yield_with_pauses(group.targets if group.at_risk or in_waves else (), _TARGETS_PER_SLICE):
-            servers += (each for each in proofs.target_proofs(targets[name]) if each.failed or not in_waves)
+            servers += (
+                each for each in proofs.target_proofs(targets[name]) if not in_waves or _fails_alike(each, group.cause.reason)
+            )
         if text := urgency_text(servers, now):
             texts[group.id] = f"{text}. {_REPEAT_BACKUPS}" if in_waves and group.cause.reason is Reason.THROTTLED else text
     return texts
