@@ -20,7 +20,7 @@ from exporter.core.known_secrets import hide
 from exporter.core.log_queries import log_query, one_line
 from exporter.core.model import Facts, Step, StepResult, Vantage
 from exporter.core.reasons import Reason
-from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks
+from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks, undo
 from exporter.core.tickets.several import TicketPart, merged_steps, noun
 from exporter.core.tickets.steps import AZ, Place, TeamStep, check_command, scope_lines, team_steps
 from exporter.core.tickets.team import TITLES, Team
@@ -112,11 +112,18 @@ def _part(subject: TicketSubject) -> TicketPart:
 def _steps_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, place: Place) -> list[TeamStep]:
     return merged_steps(
         [
-            replace(part, steps=[*confirmation(team, failure, each.names), *team_steps(team, each.actions, place, part.vault)])
+            replace(part, steps=list(_steps_of_part(each, failure, team, place)))
             for each, part in zip(several, parts, strict=True)
             if (failure := each.failure) is not None
         ]
     )
+
+
+def _steps_of_part(subject: TicketSubject, failure: StepResult, team: Team, place: Place) -> Iterator[TeamStep]:
+    if subject.unsteady is None:
+        yield from undo(failure, subject.names)
+    yield from confirmation(team, failure, subject.names)
+    yield from team_steps(team, subject.actions, place, subject.vault_name)
 
 
 def _checks_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team) -> list[TeamStep]:

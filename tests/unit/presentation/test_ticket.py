@@ -144,9 +144,28 @@ def test_refusal_of_the_monitor_is_not_confirmed():
     text = text_of(a_subject(blocked))
     assert "not confirmed from a SQL Server" in section(text, "What fails")
     assert "If the vault refuses SQL Server too:" in section(text, "What depends on it")
-    assert "1. Does the vault refuse SQL Server too?" in section(text, "What to do")
+    assert "2. Does the vault refuse SQL Server too?" in section(text, "What to do")
     assert "--ip-address ADDRESS" in section(text, "What to do")
     assert "not confirmed" not in text_of(a_subject(blocked, vantage=Vantage.SQL_HOST))
+
+
+@pytest.mark.parametrize("reason", [Reason.FORBIDDEN_FIREWALL, Reason.FORBIDDEN_CONNECTION, Reason.FORBIDDEN_RBAC])
+def test_refusals_by_one_change_undo_it_first(reason):
+    refused = bad(step=Step.GET_KEY, code=3077, reason=reason, status=403)
+    todo = section(of_several(*(a_subject(refused, vault=f"{name}.vault.azure.net") for name in ("v1", "v2"))), "What to do")
+    assert "\n  1. Undo the change that broke it: the activity log shows it." in todo
+    shell = '"$(az keyvault show --name $vault --query id --output tsv)"'
+    assert f"for vault in v1 v2; do az monitor activity-log list --resource-id {shell} --offset 6h; done" in todo
+    cmdlet = "Get-AzActivityLog -ResourceId (Get-AzKeyVault -VaultName $vault).ResourceId -StartTime (Get-Date).AddHours(-6)"
+    assert f"foreach ($vault in 'v1', 'v2') {{ {cmdlet} }}" in todo
+    assert "portal      Key vaults > v1 > Activity log, and so for each vault" in todo
+    on_hsm = a_subject(refused, vault="h1.managedhsm.azure.net")
+    assert "Undo the change" not in text_of(on_hsm)
+
+
+def test_other_failures_have_no_change_to_undo():
+    assert "Undo the change" not in text_of()
+    assert "Undo the change" not in last_ticket(target(), unsteady_record(), "mon1", now=STARTED + 420)
 
 
 def test_throttled_vault_has_the_query_of_its_callers():
@@ -298,8 +317,9 @@ def test_many_vaults_and_servers_are_bounded():
     assert "Subject: 60 key vaults: the vault's firewall blocks 203.0.113.7 (mon1)\n" in text
     assert "and 20 more." in section(text, "What fails")
     assert f"and {100 - MOST_SERVERS} more" in section(text, "What depends on it")
-    (loop,) = [line for line in section(text, "What to do").split("\n") if "for vault in v0 v1 " in line]
-    assert all(f" v{number}" in loop for number in range(60))
+    loops = [line for line in section(text, "What to do").split("\n") if "for vault in v0 v1 " in line]
+    assert len(loops) == 2  # the change to undo, and the rule to add
+    assert all(f" v{number}" in loop for number in range(60) for loop in loops)
     assert '"v58", "v59")' in section(text, "How you see that it works")
     assert section(text, "Evidence").count("\n  also ") == MOST_NAMED
     assert "The commands cover" not in text
