@@ -6,6 +6,7 @@ Other teams than the DBAs own network, Entra ID and vaults. The text has masked 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -27,7 +28,7 @@ from exporter.core.tickets.team import TITLES, Team
 from exporter.explain.render import wrap
 from exporter.presentation.probe_text import effect
 from exporter.presentation.ticket_evidence import MOST_NAMED, evidence
-from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
+from exporter.presentation.ticket_subject import Extent, LoggedFailure, TicketSubject, extent_of, subject_of
 from exporter.state.records import RECENT, TargetRecord
 
 MOST_SERVERS: Final = 12
@@ -56,14 +57,14 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str) -> str:
     place = Place(host, subject.target.vantage is Vantage.SQL_HOST)
     several = [subject, *(each for each in extent.others if each.team is team)]
     parts = list(map(_part, several))
-    steps = _steps_of(several, parts, team, place)
+    steps = _steps_of(several, parts, team, extent, place)
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
     checks = _checks_of(several, parts, team)
     scope = list(_scope(team, subject, (*steps, *checks)))
     sections = (
         ("What fails", _what_fails(several, parts, failure, extent, place)),
-        ("What depends on it", _dependents(subject, failure, extent)),
+        ("What depends on it", _dependents(several, failure, extent)),
         ("Since", (_since(subject, extent),)),
         ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, place))),
         ("What to do", (*_coverage(parts, team, extent), *scope, *_step_lines(steps, numbered=True))),
@@ -71,7 +72,7 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str) -> str:
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(subject, failure, extent)),
     )
-    lines = [f"To: {TITLES[team]}", f"Subject: {_what(several, parts, team, extent)}: {_cause(several, failure, place)}"]
+    lines = [f"To: {TITLES[team]}", f"Subject: {_what(several, parts, team, extent)}: {_subject_cause(several, failure, place)}"]
     for title, body in sections:
         if shown := list(body):
             lines += ["", title, *(f"{_INDENT}{line}" for line in shown)]
@@ -109,20 +110,31 @@ def _part(subject: TicketSubject) -> TicketPart:
     )
 
 
-def _steps_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, place: Place) -> list[TeamStep]:
+def _steps_of(
+    several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, extent: Extent, place: Place
+) -> list[TeamStep]:
     return merged_steps(
         [
-            replace(part, steps=list(_steps_of_part(each, failure, team, place)))
+            replace(part, steps=list(_steps_of_part(each, failure, team, _place_of(each, extent, place))))
             for each, part in zip(several, parts, strict=True)
             if (failure := each.failure) is not None
         ]
     )
 
 
+def _place_of(subject: TicketSubject, extent: Extent, place: Place) -> Place:
+    return replace(place, is_logged=_logged(subject, extent) is not None)
+
+
+def _logged(subject: TicketSubject, extent: Extent) -> LoggedFailure | None:
+    return subject.logged(subject.report.started_at if extent.began is None else extent.began)
+
+
 def _steps_of_part(subject: TicketSubject, failure: StepResult, team: Team, place: Place) -> Iterator[TeamStep]:
     if subject.unsteady is None:
         yield from undo(failure, subject.names)
-    yield from confirmation(team, failure, subject.names)
+    if not place.is_logged:
+        yield from confirmation(team, failure, subject.names)
     yield from team_steps(team, subject.actions, place, subject.vault_name)
 
 
@@ -167,6 +179,12 @@ def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) 
     return place.named_in(text)
 
 
+def _subject_cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:
+    others = len(_causes(several, place)) - 1
+    more = f", and {others:,} other cause{'' if others == 1 else 's'}" if others else ""
+    return f"{_cause(several, failure, place)}{more}"
+
+
 def _what_fails(
     several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, place: Place
 ) -> Iterator[str]:
@@ -175,11 +193,13 @@ def _what_fails(
         vault=target.vault, key=target.key, client=parts[0].application, host=names.host or "Entra ID"
     )
     yield from _wrapped(f"{request} fails: {_cause(several, failure, place)}.")
-    if is_unconfirmed(failure, names):
-        yield from _wrapped("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
+    yield from _confirmed(several, failure, extent)
     applications = list(dict.fromkeys(part.application for part in parts))
     if failure.step is Step.TOKEN and len(applications) > 1:
         yield from _same_holds("applications", applications, len(applications))
+    if len(causes := _causes(several, place)) > 1:
+        named = "; ".join(f"{count:,}: {text}" for text, count in causes.most_common())
+        yield from _wrapped(f"The causes differ: {named}.")
     if extent.vaults > 1:
         yield from _same_holds("key vaults", list(dict.fromkeys(part.vault for part in parts)), extent.vaults)
     elif extent.total > 1 and noun(parts) == "key":
@@ -187,6 +207,23 @@ def _what_fails(
     if subject.unsteady is not None:
         text = str(subject.unsteady)
         yield from _wrapped(f"{text[0].upper()}{text[1:]}.")
+
+
+def _causes(several: Sequence[TicketSubject], place: Place) -> Counter[str]:
+    """Return the different causes, and how many vaults, keys or applications have each."""
+    return Counter(_cause(several, failure, place) for each in several if (failure := each.failure) is not None)
+
+
+def _confirmed(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> Iterator[str]:
+    """Yield which SQL Server logged the failure itself, or that none is known to be refused."""
+    logged = [found for each in several if (found := _logged(each, extent)) is not None]
+    is_open = is_unconfirmed(failure, several[0].names)
+    if logged:
+        first, others = min(logged), len(several) - len(logged)
+        rest = f" Not confirmed for the other {others:,}." if is_open and others else ""
+        yield from _wrapped(f"SQL Server {first.server} logged {first.code} itself since {second(first.first_at)}.{rest}")
+    elif is_open:
+        yield from _wrapped("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
 
 
 def _same_holds(what: str, names: Sequence[str], total: int) -> Iterator[str]:
@@ -200,14 +237,17 @@ def _coverage(parts: Sequence[TicketPart], team: Team, extent: Extent) -> Iterat
         yield from _wrapped(f"The commands cover {len(parts):,} of {extent.total:,}. Repeat them for the others of this kind.")
 
 
-def _dependents(subject: TicketSubject, failure: StepResult, extent: Extent) -> Iterator[str]:
-    servers = extent.servers
+def _dependents(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> Iterator[str]:
+    subject, servers = several[0], extent.servers
     more = f" and {len(servers) - MOST_SERVERS:,} more" if len(servers) > MOST_SERVERS else ""
     if servers:
         yield from _wrapped(f"SQL Servers ({len(servers):,}): {', '.join(sorted(servers)[:MOST_SERVERS])}{more}")
     else:
         yield f"SQL Servers that use the credential {subject.target.credential}"
-    if is_unconfirmed(failure, subject.names) and subject.unsteady is None:
+    if extent.urgency:
+        yield from _wrapped(f"{extent.urgency[0].upper()}{extent.urgency[1:]}.")
+    is_logged = any(_logged(each, extent) is not None for each in several)
+    if is_unconfirmed(failure, subject.names) and subject.unsteady is None and not is_logged:
         yield "If the vault refuses SQL Server too:"
     stopped = "" if subject.unsteady is not None else effect(subject.report)
     yield from _wrapped(stopped or "The vault is usable now, and fails again and again.")

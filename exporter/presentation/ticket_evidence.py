@@ -8,6 +8,7 @@ from typing import Final
 
 from exporter.core.durations import moment, second
 from exporter.core.model import Facts, StepResult
+from exporter.core.reasons import Reason
 from exporter.core.tickets.several import TicketPart, titles
 from exporter.core.tickets.steps import Place
 from exporter.core.tickets.team import Team
@@ -21,6 +22,8 @@ _PART_FACTS: Final = ("request id", "correlation id", "client address", "object 
 _IDS = re.compile(
     r"(?:Caller: )?'?(?:\b(?:appid|oid|numgroups)=[^;\s']*;?)+(?:iss=[^;\s']*)?'?\s*|\s*\b(?:Trace|Correlation) ID: <id>"
 )
+# The certificate itself is refused, so that the probe has none.
+_REFUSED_CERTIFICATES: Final = (Reason.TLS_UNTRUSTED, Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID, Reason.TLS_WRONG_NAME)
 _MASKED_ADDRESS: Final = "'<address>'"
 
 
@@ -37,7 +40,7 @@ def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], fail
             yield label, shown
     named = (
         ("resolves to", ", ".join(subject.addresses)),
-        ("certificate of", None if facts.certificate is None else facts.certificate.issuer),
+        ("certificate of", _issuer(subject, failure, place)),
         ("proxy", names.proxy or "none"),
         ("client id", names.client_id),
         ("tenant id", subject.report.tenant),
@@ -46,6 +49,14 @@ def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], fail
     yield from ((label, value) for label, value in named if value)
     if len(parts) > 1:
         yield from _evidence_of_others(several, parts)
+
+
+def _issuer(subject: TicketSubject, failure: StepResult, place: Place) -> str | None:
+    """Return the issuer of the certificate; of a refused one, which a probe does not read, the command that shows it."""
+    if failure.facts is not None and failure.facts.certificate is not None:
+        return failure.facts.certificate.issuer
+    is_refused = failure.reason in _REFUSED_CERTIFICATES
+    return f"ekm-exporter doctor {subject.target.name}, run on {place.host}, shows the issuer" if is_refused else None
 
 
 def _connection(subject: TicketSubject, facts: Facts, place: Place) -> str:

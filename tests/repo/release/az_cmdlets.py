@@ -52,6 +52,7 @@ CMDLETS: Final = {
         "ApiVersion FinalResultFrom Method Name Path Payload PollFrom ResourceGroupName ResourceId ResourceProviderName ResourceType "
         "SubscriptionId Uri WaitForCompletion"
     ),
+    "Get-Date": "",  # a part of another command
     "New-AzADAppCredential": (
         "ApplicationId ApplicationObject CertValue CustomKeyIdentifier DisplayName EndDate KeyCredentials ObjectId "
         "PasswordCredentials StartDate"
