@@ -84,6 +84,7 @@ def facts_of(result: StepResult) -> Iterator[Line]:
         ("client address", facts.client_address),
         ("object id", facts.object_id),
         ("endpoint", facts.endpoint),
+        ("issuer", facts.refused_issuer),
         ("resent", "yes, on a new connection: the far side had closed the kept one" if facts.resent else None),
         ("phase reached", facts.phase_reached.value if facts.phase_reached and result.outcome is Outcome.FAILED else None),
         ("exception", facts.exception),

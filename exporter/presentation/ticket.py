@@ -176,7 +176,8 @@ def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) 
     text = (
         cause(failure.reason, failure.step).replace("this address", address).replace("trusted here", f"trusted on {place.host}")
     )
-    return place.named_in(text)
+    issuer = failure.facts.refused_issuer if failure.facts is not None else None
+    return place.named_in(text) + (f" (issuer {issuer})" if issuer else "")
 
 
 def _subject_cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:

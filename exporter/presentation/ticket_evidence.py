@@ -22,7 +22,7 @@ _PART_FACTS: Final = ("request id", "correlation id", "client address", "object 
 _IDS = re.compile(
     r"(?:Caller: )?'?(?:\b(?:appid|oid|numgroups)=[^;\s']*;?)+(?:iss=[^;\s']*)?'?\s*|\s*\b(?:Trace|Correlation) ID: <id>"
 )
-# The certificate itself is refused, so that the probe has none.
+# The certificate itself is refused: only from Python 3.13 on does the probe know who issued it.
 _REFUSED_CERTIFICATES: Final = (Reason.TLS_UNTRUSTED, Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID, Reason.TLS_WRONG_NAME)
 _MASKED_ADDRESS: Final = "'<address>'"
 
@@ -40,7 +40,8 @@ def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], fail
             yield label, shown
     named = (
         ("resolves to", ", ".join(subject.addresses)),
-        ("certificate of", _issuer(subject, failure, place)),
+        ("certificate of", None if facts.certificate is None else facts.certificate.issuer),
+        ("issuer", _how_to_see_issuer(subject, failure, place)),
         ("proxy", names.proxy or "none"),
         ("client id", names.client_id),
         ("tenant id", subject.report.tenant),
@@ -51,12 +52,12 @@ def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], fail
         yield from _evidence_of_others(several, parts)
 
 
-def _issuer(subject: TicketSubject, failure: StepResult, place: Place) -> str | None:
-    """Return the issuer of the certificate; of a refused one, which a probe does not read, the command that shows it."""
-    if failure.facts is not None and failure.facts.certificate is not None:
-        return failure.facts.certificate.issuer
-    is_refused = failure.reason in _REFUSED_CERTIFICATES
-    return f"ekm-exporter doctor {subject.target.name}, run on {place.host}, shows the issuer" if is_refused else None
+def _how_to_see_issuer(subject: TicketSubject, failure: StepResult, place: Place) -> str | None:
+    """Return the command that shows the issuer of a refused certificate; None if the probe knows it."""
+    is_known = failure.facts is not None and (failure.facts.refused_issuer or failure.facts.certificate)
+    if is_known or failure.reason not in _REFUSED_CERTIFICATES:
+        return None
+    return f"ekm-exporter doctor {subject.target.name}, run on {place.host}, shows it"
 
 
 def _connection(subject: TicketSubject, facts: Facts, place: Place) -> str:
