@@ -115,7 +115,7 @@ class Extent:
     """How far a failure goes: the other vaults, keys or applications, and since when.
 
     `others` has a subject of each, or the first of them; `total` is the number of all with the first. `began` and `last` are Unix
-    times of the first and of the last beginning, None if unknown. With `is_first_seen`, the first may be older. `urgency` says since when
+    times of the first and of the last beginning, None if unknown. With `is_first_seen`, the first may be older. `urgency` shows since when
     backups fail, and how long the logs have room.
     """
 

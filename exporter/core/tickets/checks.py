@@ -132,7 +132,7 @@ def undo(failure: StepResult, names: Names) -> Iterator[TeamStep]:
     cloud = cloud_of(names.vault)
     if is_one_change(failure.reason) and not (cloud is not None and cloud.managed_hsm):
         yield TeamStep(
-            "Undo the change that broke it: the activity log shows it. If it was intended, or if there is none:",
+            "Undo the change that the activity log shows. If it was intended, or if there is none, continue with the next step.",
             tuple(command_lines(SHOW_CHANGES.strip("`"), names.vault.partition(".")[0])),
         )
 

@@ -94,7 +94,7 @@ def test_refused_monitor_is_not_proven_for_sql_server():
 def test_change_of_a_vault_is_undone_first():
     refused = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.FORBIDDEN_RBAC)
     (step,) = undo(refused, NAMES)
-    assert step.text.startswith("Undo the change that broke it")
+    assert step.text.startswith("Undo the change that the activity log shows.")
     assert ("portal", "Key vaults > contoso > Activity log") in step.lines
     assert list(undo(refused, replace(NAMES, vault="vault.contoso.example"))) == [
         replace(step, lines=tuple((label, line.replace("contoso", "vault")) for label, line in step.lines))
