@@ -133,6 +133,7 @@ class Facts:
     has_page: bool = False  # the body of an error is not the service's: a page, text or other JSON, as of a proxy
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
+    refused_issuer: str | None = None  # of a certificate that this host refused; None before Python 3.13
     object_id: str | None = None  # of the principal that the vault refused; shown, never a label value
 
 

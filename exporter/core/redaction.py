@@ -31,6 +31,7 @@ def redacted_facts(facts: Facts) -> Facts:
         aadsts=None if facts.aadsts is None or reveals(str(facts.aadsts)) else facts.aadsts,
         client_address=_without_secret(facts.client_address),
         object_id=_without_secret(facts.object_id),
+        refused_issuer=_without_secret(facts.refused_issuer),
         correlation_id=_without_secret(facts.correlation_id),
         detail=hide(facts.detail),
     )

@@ -20,7 +20,6 @@ from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
 from exporter.core.reasons.row import Reply
-from exporter.core.steadiness import Unsteady
 from exporter.core.tickets.team import who_repairs
 from exporter.explain.render import wrap
 from exporter.state.records import TargetRecord
@@ -85,6 +84,7 @@ def facts_of(result: StepResult) -> Iterator[Line]:
         ("client address", facts.client_address),
         ("object id", facts.object_id),
         ("endpoint", facts.endpoint),
+        ("issuer", facts.refused_issuer),
         ("resent", "yes, on a new connection: the far side had closed the kept one" if facts.resent else None),
         ("phase reached", facts.phase_reached.value if facts.phase_reached and result.outcome is Outcome.FAILED else None),
         ("exception", facts.exception),
@@ -133,12 +133,6 @@ def vault_actions(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[st
     commands = tuple(dict.fromkeys(span for each in actions for span in _SPAN.findall(each)))
     others = f" The pages of the targets have those of {vaults - VAULTS:,} more vaults." if vaults > VAULTS else ""
     return f"{what}. One line for each vault.{others}", commands
-
-
-def unsteady_actions(target: Target, report: ProbeReport, unsteady: Unsteady) -> tuple[str, ...]:
-    """Return the actions for the most frequent failure of an unsteady target; empty if it has no code."""
-    step, code, reason = unsteady.most
-    return () if code is None else actions(code, reason, ready=True, names=names_of(target, report.steps), step=step)
 
 
 def effect(report: ProbeReport) -> str:

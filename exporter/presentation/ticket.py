@@ -13,37 +13,28 @@ from typing import Final
 from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.codes import both_numbers
-from exporter.core.codes.cause_text import cause
 from exporter.core.codes.words import words_in
 from exporter.core.durations import second
 from exporter.core.known_secrets import hide
 from exporter.core.log_queries import log_query, one_line
-from exporter.core.model import Facts, Step, StepResult, Vantage
+from exporter.core.model import Facts, StepResult, Vantage
 from exporter.core.reasons import Reason
-from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks
+from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks, undo
 from exporter.core.tickets.several import TicketPart, merged_steps, noun
 from exporter.core.tickets.steps import AZ, Place, TeamStep, check_command, scope_lines, team_steps
 from exporter.core.tickets.team import TITLES, Team
-from exporter.explain.render import wrap
 from exporter.presentation.probe_text import effect
-from exporter.presentation.ticket_evidence import MOST_NAMED, evidence
+from exporter.presentation.ticket_evidence import evidence
+from exporter.presentation.ticket_failure import cause_in_subject, logged_failure, what_fails, wrapped_lines
 from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
 from exporter.state.records import RECENT, TargetRecord
 
 MOST_SERVERS: Final = 12
-_ADDRESSES: Final = 3
 _SHORTEST_RANGE: Final = 60.0  # seconds between the first and the last beginning: one beginning
 _GREEN: Final = "A green probe shows the repair; the alert ends 15 to 25 minutes later."
 _GREEN_THROTTLED: Final = (
     "Three green ones in a row, and no 429 for ten minutes, show the repair; the alert ends 15 to 25 minutes later."
 )
-_REQUESTS: Final = {
-    Step.CHALLENGE: "The first HTTPS request to {vault}, without a token,",
-    Step.TOKEN: "The sign-in of application {client} at {host}",
-    Step.GET_KEY: "The request for key {key} in {vault}",
-    Step.WRAP_KEY: "Encryption (wrapKey) with key {key} in {vault}",
-    Step.UNWRAP_KEY: "Decryption (unwrapKey) with key {key} in {vault}",
-}
 _SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)(?: --key (\S+))?")
 _INDENT, _LABEL = "  ", 15
 
@@ -56,14 +47,14 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str) -> str:
     place = Place(host, subject.target.vantage is Vantage.SQL_HOST)
     several = [subject, *(each for each in extent.others if each.team is team)]
     parts = list(map(_part, several))
-    steps = _steps_of(several, parts, team, place)
+    steps = _steps_of(several, parts, team, extent, place)
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
     checks = _checks_of(several, parts, team)
     scope = list(_scope(team, subject, (*steps, *checks)))
     sections = (
-        ("What fails", _what_fails(several, parts, failure, extent, place)),
-        ("What depends on it", _dependents(subject, failure, extent)),
+        ("What fails", what_fails(several, parts, failure, extent, place)),
+        ("What depends on it", _dependents(several, failure, extent)),
         ("Since", (_since(subject, extent),)),
         ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, place))),
         ("What to do", (*_coverage(parts, team, extent), *scope, *_step_lines(steps, numbered=True))),
@@ -71,7 +62,10 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str) -> str:
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(subject, failure, extent)),
     )
-    lines = [f"To: {TITLES[team]}", f"Subject: {_what(several, parts, team, extent)}: {_cause(several, failure, place)}"]
+    lines = [
+        f"To: {TITLES[team]}",
+        f"Subject: {_what(several, parts, team, extent)}: {cause_in_subject(several, failure, place)}",
+    ]
     for title, body in sections:
         if shown := list(body):
             lines += ["", title, *(f"{_INDENT}{line}" for line in shown)]
@@ -109,14 +103,28 @@ def _part(subject: TicketSubject) -> TicketPart:
     )
 
 
-def _steps_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, place: Place) -> list[TeamStep]:
+def _steps_of(
+    several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, extent: Extent, place: Place
+) -> list[TeamStep]:
     return merged_steps(
         [
-            replace(part, steps=[*confirmation(team, failure, each.names), *team_steps(team, each.actions, place, part.vault)])
+            replace(part, steps=list(_steps_of_part(each, failure, team, _place_of(each, extent, place))))
             for each, part in zip(several, parts, strict=True)
             if (failure := each.failure) is not None
         ]
     )
+
+
+def _place_of(subject: TicketSubject, extent: Extent, place: Place) -> Place:
+    return replace(place, is_logged=logged_failure(subject, extent) is not None)
+
+
+def _steps_of_part(subject: TicketSubject, failure: StepResult, team: Team, place: Place) -> Iterator[TeamStep]:
+    if subject.unsteady is None:
+        yield from undo(failure, subject.names)
+    if not place.is_logged:
+        yield from confirmation(team, failure, subject.names)
+    yield from team_steps(team, subject.actions, place, subject.vault_name)
 
 
 def _checks_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team) -> list[TeamStep]:
@@ -127,10 +135,6 @@ def _checks_of(several: Sequence[TicketSubject], parts: Sequence[TicketPart], te
             if (failure := each.failure) is not None
         ]
     )
-
-
-def _wrapped(text: str, first: str = "", rest: str = "") -> Iterator[str]:
-    yield from wrap(text, first=first, rest=rest).split("\n")
 
 
 def _several(parts: Sequence[TicketPart], team: Team, extent: Extent) -> str:
@@ -149,61 +153,27 @@ def _what(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: T
     return _several(parts, team, extent) or one.removesuffix(":443")
 
 
-def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:
-    """Return the cause for readers elsewhere: this address and this host have their names."""
-    found = list(dict.fromkeys(each.names.client_address for each in several if each.names.client_address))
-    more = f" and {len(found) - _ADDRESSES:,} more" if len(found) > _ADDRESSES else ""
-    address = f"{', '.join(found[:_ADDRESSES])}{more} ({place.host})" if found else f"the address of {place.host}"
-    text = (
-        cause(failure.reason, failure.step).replace("this address", address).replace("trusted here", f"trusted on {place.host}")
-    )
-    return place.named_in(text)
-
-
-def _what_fails(
-    several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, place: Place
-) -> Iterator[str]:
-    subject, names, target = several[0], several[0].names, several[0].target
-    request = _REQUESTS[failure.step].format(
-        vault=target.vault, key=target.key, client=parts[0].application, host=names.host or "Entra ID"
-    )
-    yield from _wrapped(f"{request} fails: {_cause(several, failure, place)}.")
-    if is_unconfirmed(failure, names):
-        yield from _wrapped("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
-    applications = list(dict.fromkeys(part.application for part in parts))
-    if failure.step is Step.TOKEN and len(applications) > 1:
-        yield from _same_holds("applications", applications, len(applications))
-    if extent.vaults > 1:
-        yield from _same_holds("key vaults", list(dict.fromkeys(part.vault for part in parts)), extent.vaults)
-    elif extent.total > 1 and noun(parts) == "key":
-        yield from _same_holds("keys", list(dict.fromkeys(part.key for part in parts)), extent.total)
-    if subject.unsteady is not None:
-        text = str(subject.unsteady)
-        yield from _wrapped(f"{text[0].upper()}{text[1:]}.")
-
-
-def _same_holds(what: str, names: Sequence[str], total: int) -> Iterator[str]:
-    named = names[:MOST_NAMED]
-    more = f" and {total - len(named):,} more" if total > len(named) else ""
-    yield from _wrapped(f"The same holds for {total:,} {what}: {', '.join(named)}{more}.")
-
-
 def _coverage(parts: Sequence[TicketPart], team: Team, extent: Extent) -> Iterator[str]:
     if extent.total > len(parts) and _several(parts, team, extent):
-        yield from _wrapped(f"The commands cover {len(parts):,} of {extent.total:,}. Repeat them for the others of this kind.")
+        yield from wrapped_lines(
+            f"The commands cover {len(parts):,} of {extent.total:,}. Repeat them for the others of this kind."
+        )
 
 
-def _dependents(subject: TicketSubject, failure: StepResult, extent: Extent) -> Iterator[str]:
-    servers = extent.servers
+def _dependents(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> Iterator[str]:
+    subject, servers = several[0], extent.servers
     more = f" and {len(servers) - MOST_SERVERS:,} more" if len(servers) > MOST_SERVERS else ""
     if servers:
-        yield from _wrapped(f"SQL Servers ({len(servers):,}): {', '.join(sorted(servers)[:MOST_SERVERS])}{more}")
+        yield from wrapped_lines(f"SQL Servers ({len(servers):,}): {', '.join(sorted(servers)[:MOST_SERVERS])}{more}")
     else:
         yield f"SQL Servers that use the credential {subject.target.credential}"
-    if is_unconfirmed(failure, subject.names) and subject.unsteady is None:
+    if extent.urgency:
+        yield from wrapped_lines(f"{extent.urgency[0].upper()}{extent.urgency[1:]}.")
+    is_logged = any(logged_failure(each, extent) is not None for each in several)
+    if is_unconfirmed(failure, subject.names) and subject.unsteady is None and not is_logged:
         yield "If the vault refuses SQL Server too:"
     stopped = "" if subject.unsteady is not None else effect(subject.report)
-    yield from _wrapped(stopped or "The vault is usable now, and fails again and again.")
+    yield from wrapped_lines(stopped or "The vault is usable now, and fails again and again.")
 
 
 def _since(subject: TicketSubject, extent: Extent) -> str:
@@ -218,7 +188,7 @@ def _step_lines(steps: Iterable[TeamStep], *, numbered: bool = False) -> Iterato
     """Yield sentences, wrapped, and commands, each whole on its line."""
     for number, step in enumerate(steps, start=1):
         first = f"{number}. " if numbered else "- "
-        yield from _wrapped(step.text, first, " " * len(first))
+        yield from wrapped_lines(step.text, first, " " * len(first))
         yield from (f"{' ' * len(first)}{_form(label, command)}" for label, command in step.lines)
 
 
@@ -244,7 +214,7 @@ def _words(steps: Sequence[TeamStep], scope: Iterable[str]) -> Iterator[str]:
 def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> Iterator[str]:
     target, reason, every = subject.target, failure.reason, durations.write(subject.target.interval)
     if check_command(subject.actions, subject.vault_name).startswith("az ad app credential"):
-        yield from _wrapped(
+        yield from wrapped_lines(
             "Send a new secret or certificate to the DBA in a safe way, never in a ticket: SQL Server needs it too."
         )
     shown = f"The probe of {target.name} runs every {every}. {_GREEN_THROTTLED if reason is Reason.THROTTLED else _GREEN}"
@@ -252,6 +222,6 @@ def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> 
         within = durations.write(RECENT * target.interval)
         shown = f"The probe of {target.name} runs every {every}. The repair shows after {within}: no failure among the next {RECENT} probes."
     also = f" So does each other one of the {extent.total:,}." if extent.total > 1 else ""
-    yield from _wrapped(f"{shown}{also} Please answer this ticket then.")
+    yield from wrapped_lines(f"{shown}{also} Please answer this ticket then.")
     code = "" if failure.code is None else f", code {both_numbers(failure.code)}"
-    yield from _wrapped(f"For the DBA's records: target {target.name}{code}{f', reason {reason.value}' if reason else ''}.")
+    yield from wrapped_lines(f"For the DBA's records: target {target.name}{code}{f', reason {reason.value}' if reason else ''}.")

@@ -8,6 +8,7 @@ from typing import Final
 
 from exporter.core.durations import moment, second
 from exporter.core.model import Facts, StepResult
+from exporter.core.reasons import Reason
 from exporter.core.tickets.several import TicketPart, titles
 from exporter.core.tickets.steps import Place
 from exporter.core.tickets.team import Team
@@ -21,6 +22,8 @@ _PART_FACTS: Final = ("request id", "correlation id", "client address", "object 
 _IDS = re.compile(
     r"(?:Caller: )?'?(?:\b(?:appid|oid|numgroups)=[^;\s']*;?)+(?:iss=[^;\s']*)?'?\s*|\s*\b(?:Trace|Correlation) ID: <id>"
 )
+# The certificate itself is refused: only from Python 3.13 on does the probe know who issued it.
+_REFUSED_CERTIFICATES: Final = (Reason.TLS_UNTRUSTED, Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID, Reason.TLS_WRONG_NAME)
 _MASKED_ADDRESS: Final = "'<address>'"
 
 
@@ -38,6 +41,7 @@ def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], fail
     named = (
         ("resolves to", ", ".join(subject.addresses)),
         ("certificate of", None if facts.certificate is None else facts.certificate.issuer),
+        ("issuer", _how_to_see_issuer(subject, failure, place)),
         ("proxy", names.proxy or "none"),
         ("client id", names.client_id),
         ("tenant id", subject.report.tenant),
@@ -46,6 +50,14 @@ def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], fail
     yield from ((label, value) for label, value in named if value)
     if len(parts) > 1:
         yield from _evidence_of_others(several, parts)
+
+
+def _how_to_see_issuer(subject: TicketSubject, failure: StepResult, place: Place) -> str | None:
+    """Return the command that shows the issuer of a refused certificate; None if the probe knows it."""
+    is_known = failure.facts is not None and (failure.facts.refused_issuer or failure.facts.certificate)
+    if is_known or failure.reason not in _REFUSED_CERTIFICATES:
+        return None
+    return f"ekm-exporter doctor {subject.target.name}, run on {place.host}, shows it"
 
 
 def _connection(subject: TicketSubject, facts: Facts, place: Place) -> str:

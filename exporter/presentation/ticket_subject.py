@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.config.consequences.names import names_of
 from exporter.config.settings import Target
@@ -24,8 +24,17 @@ from exporter.core.steadiness import FailedProbe, Unsteady
 from exporter.core.tickets.team import Team, team_of
 from exporter.state.beginnings import beginning_of
 from exporter.state.records import RECENT, TargetRecord, unsteady_at
+from exporter.tde.server_proof import ServerProof
 
 NO_FAILURE: Final = "No step failed in this probe. If it fails in waves, the status page of the running exporter has the ticket."
+
+
+class LoggedFailure(NamedTuple):
+    """The code of a failure in the error log of a SQL Server, since `first_at`, a Unix time."""
+
+    first_at: float
+    server: str
+    code: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +42,7 @@ class TicketSubject:
     """A failed target with the failed probe. `addresses` are those of the failed host, if they were looked up.
 
     `unsteady` if the target is ready now. `other` is then its failure if the probe itself is no longer stored.
+    `proofs` are those of its SQL Servers that are read.
     """
 
     target: Target
@@ -41,6 +51,7 @@ class TicketSubject:
     unsteady: Unsteady | None = None
     other: StepResult | None = None
     addresses: Sequence[str] = ()
+    proofs: Sequence[ServerProof] = ()
 
     @cached_property
     def failure(self) -> StepResult | None:
@@ -79,6 +90,19 @@ class TicketSubject:
             return f"The staged credential {self.target.next_credential} is usable: {OWNERS[Owner.DBA]} can use it."
         return f"No other team repairs this, but {OWNERS[owner_of_failure(failure, BY_CODE[failure.code].owner)]}."
 
+    def logged(self, began: float) -> LoggedFailure | None:
+        """Return the first SQL Server that logged the code, or its counterpart, since the failure began; None if none did."""
+        if self.failure is None or self.failure.code is None:
+            return None
+        row, since = BY_CODE[self.failure.code], began - self.target.interval  # a probe sees the failure later
+        found = (
+            LoggedFailure(each.first_at, proof.server, each.code)
+            for proof in self.proofs
+            for each in proof.codes
+            if each.code in (str(row.code), str(row.counterpart)) and each.last_at >= since
+        )
+        return min(found, default=None)
+
     @property
     def _has_successor(self) -> bool:
         return self.failure is not None and self.failure.reason in CREDENTIAL_REFUSED and self.names.staged_usable
@@ -93,7 +117,8 @@ class Extent:
     """How far a failure goes: the other vaults, keys or applications, and since when.
 
     `others` has a subject of each, or the first of them; `total` is the number of all with the first. `began` and `last` are Unix
-    times of the first and of the last beginning, None if unknown. With `is_first_seen`, the first may be older.
+    times of the first and of the last beginning, None if unknown. With `is_first_seen`, the first may be older. `urgency` shows since when
+    backups fail, and how long the logs have room.
     """
 
     began: float | None = None
@@ -103,6 +128,7 @@ class Extent:
     others: Sequence[TicketSubject] = ()
     vaults: int = 1
     total: int = 1
+    urgency: str = ""
 
 
 def subject_of(target: Target, record: TargetRecord | None, now: float) -> TicketSubject | None:

@@ -49,7 +49,7 @@ class CauseGroup:
     servers: dict[str, str] = field(default_factory=dict)
     at_risk: set[str] = field(default_factory=set)  # SQL Servers of targets that are not ready; a target that names none is one
     availability_groups: set[str] = field(default_factory=set)
-    urgent: tuple[bool, bool, str] | tuple[()] = ()
+    urgent: tuple[bool, bool, bool, str] | tuple[()] = ()
     beginnings: list[float] = field(default_factory=list)
     last: float = 0.0
     interval: float = 0.0  # the longest one of its targets, in seconds
@@ -58,7 +58,8 @@ class CauseGroup:
 
     def add(self, target: Target, failed: Failed) -> None:
         """Add one target: a fleet adds thousands, in slices."""
-        servers, order = server_names(target.instances), (not failed.not_ready, failed.unsteady, target.name)
+        servers, is_other = server_names(target.instances), failed.reason is not self.cause.reason
+        order = (not failed.not_ready, is_other, failed.unsteady, target.name)
         self.targets.append(target.name)
         self.parts.setdefault((failed.names.get(self.cause.link, ""), target.vault), target.name)
         self.servers.update(servers)
@@ -105,7 +106,7 @@ class CauseGroup:
 
     @property
     def first(self) -> str:
-        """The most urgent target."""
+        """The most urgent target, if possible with the reason of the cause."""
         return self.urgent[-1] if self.urgent else ""
 
     @property

@@ -111,6 +111,7 @@ class ExchangeTimer:
         "endpoint",
         "hop_is_address",
         "received",
+        "refused_issuer",
         "sent",
         "tls_end",
         "tls_start",
@@ -126,6 +127,7 @@ class ExchangeTimer:
         self.hop_is_address = False  # aiohttp does not call the resolver for an address
         self._queued = False  # waits for a handshake slot
         self.certificate: PeerCertificate | None = None
+        self.refused_issuer: str | None = None
         self.dns_queue_start: float | None = None
         self.dns_start: float | None = None
         self.dns_end: float | None = None
@@ -168,6 +170,10 @@ class ExchangeTimer:
 
     def tls_ends(self, certificate: PeerCertificate | None) -> None:
         self.tls_end, self.certificate = self._loop.time(), certificate
+        self.release_slot()
+
+    def tls_fails(self, refused_issuer: str | None) -> None:
+        self.refused_issuer = refused_issuer
         self.release_slot()
 
     def release_slot(self) -> None:

@@ -66,6 +66,7 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
         local_address=next(map(local_address, exchange.timer.addresses), None),
         resent=exchange.resent,
         certificate=_certificate_shown(exchange),
+        refused_issuer=None if exchange.timer.refused_issuer is None else mask(exchange.timer.refused_issuer),
     )
 
 

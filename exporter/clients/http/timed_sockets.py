@@ -50,9 +50,9 @@ class TimedSSLObject(ssl.SSLObject):
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             if self._timer is not None:
-                self._timer.release_slot()
+                self._timer.tls_fails(_refused_issuer(self) if isinstance(error, ssl.SSLCertVerificationError) else None)
             raise
         timer, self._timer = self._timer, None
         if timer is not None:
@@ -97,6 +97,14 @@ def _shown(connection: ssl.SSLObject) -> PeerCertificate | None:
     leaf = connection.getpeercert(binary_form=True)
     chain = tuple(verified()) if verified is not None else ()
     return _read(leaf, chain) if leaf is not None else None
+
+
+def _refused_issuer(connection: ssl.SSLObject) -> str | None:
+    """Return the issuer of a certificate that was refused; None if this version of Python cannot show it."""
+    shown = getattr(connection, "get_unverified_chain", None)  # from Python 3.13 on
+    chain = tuple(shown()) if shown is not None else ()
+    certificate = _read(chain[0], ()) if chain else None
+    return None if certificate is None else certificate.issuer
 
 
 @lru_cache(maxsize=1024)

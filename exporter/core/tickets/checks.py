@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.core.codes.action_texts import SHOW_CHANGES
 from exporter.core.codes.names import Names, fill_command
+from exporter.core.endpoints import cloud_of
 from exporter.core.model import CredentialKind, Facts, Step, StepResult, Vantage
 from exporter.core.reasons import Reason
 from exporter.core.reasons.row import Refused
@@ -118,6 +120,21 @@ def is_unconfirmed(failure: StepResult, names: Names) -> bool:
     """Whether a vault refuses an address that no SQL Server may have: that of a central exporter."""
     refuses = None if failure.reason is None else failure.reason.row.refuses
     return refuses is Refused.ADDRESS and names.vantage is not Vantage.SQL_HOST
+
+
+def is_one_change(reason: Reason | None) -> bool:
+    """Whether a vault refuses for a reason that one change can bring to several vaults."""
+    return reason is not None and reason.row.refuses in (Refused.ADDRESS, Refused.PERMISSION) and bool(reason.row.one_change)
+
+
+def undo(failure: StepResult, names: Names) -> Iterator[TeamStep]:
+    """Yield the first step of a refusal that one change explains. The local roles of a Managed HSM are in no activity log."""
+    cloud = cloud_of(names.vault)
+    if is_one_change(failure.reason) and not (cloud is not None and cloud.managed_hsm):
+        yield TeamStep(
+            "Undo the change that the activity log shows. If it was intended, or if there is none, continue with the next step.",
+            tuple(command_lines(SHOW_CHANGES.strip("`"), names.vault.partition(".")[0])),
+        )
 
 
 def confirmation(team: Team, failure: StepResult, names: Names) -> Iterator[TeamStep]:

@@ -38,14 +38,15 @@ class TeamStep:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a failure was observed: the host's name, and whether SQL Server runs there."""
+    """Where a failure was observed: the host's name, and whether SQL Server runs there, or logged the failure itself."""
 
     host: str
     is_sql_host: bool
+    is_logged: bool = False
 
     def named_in(self, text: str) -> str:
         """Return an action in which this place has its name, for readers elsewhere."""
-        allow = _ALLOW_EACH if self.is_sql_host else _ALLOW_IF_REFUSED
+        allow = _ALLOW_EACH if self.is_sql_host or self.is_logged else _ALLOW_IF_REFUSED
         there = "" if self.is_sql_host else f"on {self.host} and "
         for words, shown in (
             ("here and on the SQL Server host", f"{there}on the SQL Server host"),

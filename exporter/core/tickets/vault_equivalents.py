@@ -121,6 +121,12 @@ VAULTS: tuple[Equivalent, ...] = (
         portal="Key vaults > {name} > Settings > Properties",
     ),
     Equivalent(
+        az="monitor activity-log list",
+        cmdlet="Get-AzActivityLog",
+        parameters={"--resource-id": "-ResourceId {}", "--offset": "-StartTime (Get-Date).AddHours(-6)"},
+        portal=f"{VAULT_PAGE} > Activity log",
+    ),
+    Equivalent(
         az="monitor metrics list",
         cmdlet="Get-AzMetric",
         parameters={

@@ -18,8 +18,8 @@ from exporter.core.codes.cause_text import cause as reason_text
 from exporter.core.codes.model import Owner
 from exporter.core.codes.owners import OWNERS
 from exporter.core.model import Outcome, Step, StepResult
-from exporter.core.reasons.row import Refused
 from exporter.core.steadiness import FAILURES_OF_UNSTEADY
+from exporter.core.tickets.checks import is_one_change
 from exporter.core.tickets.team import who_repairs
 from exporter.presentation.probe_text import VAULTS, effect, vault_actions, with_vault_id
 from exporter.presentation.sql_causes import SqlCause
@@ -181,9 +181,7 @@ def _action(group: CauseGroup, views: Views) -> Child:
 
 def _undo(group: CauseGroup, vault: str) -> str:
     """Return what precedes the action of several vaults that refuse: one change above them is the likely cause."""
-    reason = group.cause.reason
-    refuses = None if reason is None else reason.row.refuses
-    return f"{with_vault_id(UNDO_CHANGE, vault)} " if refuses in (Refused.ADDRESS, Refused.PERMISSION) else ""
+    return f"{with_vault_id(UNDO_CHANGE, vault)} " if is_one_change(group.cause.reason) else ""
 
 
 def group_title(group: CauseGroup) -> str:

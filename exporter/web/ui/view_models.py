@@ -15,7 +15,8 @@ from exporter.core.readiness import NEEDED, deciding_failure, state_of
 from exporter.core.sql_servers import server_names
 from exporter.core.steadiness import NO_FAILURE, FailedProbe, Unsteady
 from exporter.presentation.expiries import Ending, next_ending
-from exporter.presentation.probe_text import recommended_actions, unsteady_actions
+from exporter.presentation.probe_text import recommended_actions
+from exporter.presentation.ticket_subject import subject_of
 from exporter.state.beginnings import Ended, ended_at
 from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at, unsteady_at
 from exporter.tde.server_proof import ServerProof
@@ -98,7 +99,8 @@ class TargetView:
         if self.report is None:
             return ()
         if self.unsteady is not None:
-            return unsteady_actions(self.target, self.report, self.unsteady)
+            failed = subject_of(self.target, self.record, self.now)  # its last failure has more names than the last report
+            return () if failed is None else failed.actions
         return recommended_actions(self.target, self.report, self.record)
 
 

@@ -27,6 +27,7 @@ CMDLETS: Final = {
         "AppendSelected ApplicationId ApplicationObject ConsistencyLevel Count CountVariable DisplayName DisplayNameBeginsWith Filter "
         "First ObjectId Orderby Search Select ServicePrincipalName Skip"
     ),
+    "Get-AzActivityLog": "Caller EndTime ResourceGroupName ResourceId ResourceProvider StartTime Status SubscriptionId",
     "Get-AzContext": "ListAvailable Name RefreshContextFromTokenCache",
     "Get-AzKeyVault": "InRemovedState Location ResourceGroupName SubscriptionId Tag VaultName",
     "Get-AzKeyVaultKey": (
@@ -51,6 +52,7 @@ CMDLETS: Final = {
         "ApiVersion FinalResultFrom Method Name Path Payload PollFrom ResourceGroupName ResourceId ResourceProviderName ResourceType "
         "SubscriptionId Uri WaitForCompletion"
     ),
+    "Get-Date": "",  # a part of another command
     "New-AzADAppCredential": (
         "ApplicationId ApplicationObject CertValue CustomKeyIdentifier DisplayName EndDate KeyCredentials ObjectId "
         "PasswordCredentials StartDate"

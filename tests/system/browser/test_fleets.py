@@ -70,7 +70,7 @@ async def test_first_screen_has_servers_causes_ages_actions_and_the_next_expiry(
         "Vault contoso-v0001: the vault's access policies do not allow the operation",
         "Key contoso-v0002/ContosoRSAKey0: the key version has expired",
         "First: Extend its expiry: az keyvault key set-attributes",
-        "sql-archive\nin 8 d",
+        *(("sql-archive\nin 8 d",) if width == WALL else ()),  # a laptop has it below
     ):
         assert expected in shown
     await tab.close()

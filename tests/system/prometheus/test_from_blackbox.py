@@ -60,7 +60,7 @@ async def test_scrape_intervals_come_from_the_exporter(prometheus):
     await prometheus.eventually('up{job="ekm-probe"} == 1', lambda result: len(result) == 11)
     targets = json.loads(await fetch(f"{prometheus.url}/api/v1/targets"))["data"]["activeTargets"]
     probed = [each for each in targets if each["scrapePool"] == "ekm-probe"]
-    assert {(each["scrapeInterval"], each["scrapeTimeout"], each["lastError"]) for each in probed} == {("5s", "3s", "")}
+    assert {(each["scrapeInterval"], each["scrapeTimeout"], each["lastError"]) for each in probed} == {("7s", "4s", "")}
 
 
 async def test_requested_probes_are_counted_by_the_other_job(prometheus, exporter):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.durations import ago, known_time, moment, parse, unix_time, write
+from exporter.core.durations import ago, known_time, moment, parse, second, unix_time, write
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,7 @@ def test_formatted_duration_is_parsed_back(milliseconds: int):
 
 def test_a_unix_time_is_written_in_utc_to_the_millisecond():
     assert moment(1767323045.678) == "2026-01-02T03:04:05.678Z"
+    assert second(1767323045.678) == "2026-01-02T03:04:05Z"
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def secret():
         ("service_code", "A" * 40, None),
         ("client_address", SECRET, None),
         ("object_id", SECRET, None),
+        ("refused_issuer", SECRET, None),
         ("correlation_id", SECRET, None),
         ("detail", f"sent {SECRET} now", f"sent {MARK} now"),
     ],

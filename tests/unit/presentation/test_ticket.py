@@ -14,7 +14,9 @@ from exporter.presentation.ticket_evidence import MOST_NAMED
 from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
+from exporter.tde.server_proof import server_proofs
 from tests.support import factories
+from tests.support.sql_readings import a_reading, unix
 from tests.support.web_factories import STAGED, STARTED, auxiliary_result, bad, good, target
 from tests.unit.core import promised
 
@@ -144,9 +146,110 @@ def test_refusal_of_the_monitor_is_not_confirmed():
     text = text_of(a_subject(blocked))
     assert "not confirmed from a SQL Server" in section(text, "What fails")
     assert "If the vault refuses SQL Server too:" in section(text, "What depends on it")
-    assert "1. Does the vault refuse SQL Server too?" in section(text, "What to do")
+    assert "2. Does the vault refuse SQL Server too?" in section(text, "What to do")
     assert "--ip-address ADDRESS" in section(text, "What to do")
     assert "not confirmed" not in text_of(a_subject(blocked, vantage=Vantage.SQL_HOST))
+
+
+@pytest.mark.parametrize("reason", [Reason.FORBIDDEN_FIREWALL, Reason.FORBIDDEN_CONNECTION, Reason.FORBIDDEN_RBAC])
+def test_refusals_by_one_change_undo_it_first(reason):
+    refused = bad(step=Step.GET_KEY, code=3077, reason=reason, status=403)
+    todo = section(of_several(*(a_subject(refused, vault=f"{name}.vault.azure.net") for name in ("v1", "v2"))), "What to do")
+    assert "\n  1. Undo the change that the activity log shows." in todo
+    shell = '"$(az keyvault show --name $vault --query id --output tsv)"'
+    assert f"for vault in v1 v2; do az monitor activity-log list --resource-id {shell} --offset 6h; done" in todo
+    cmdlet = "Get-AzActivityLog -ResourceId (Get-AzKeyVault -VaultName $vault).ResourceId -StartTime (Get-Date).AddHours(-6)"
+    assert f"foreach ($vault in 'v1', 'v2') {{ {cmdlet} }}" in todo
+    assert "portal      Key vaults > v1 > Activity log, and so for each vault" in todo
+    on_hsm = a_subject(refused, vault="h1.managedhsm.azure.net")
+    assert "Undo the change" not in text_of(on_hsm)
+
+
+def test_other_failures_have_no_change_to_undo():
+    assert "Undo the change" not in text_of()
+    assert "Undo the change" not in last_ticket(target(), unsteady_record(), "mon1", now=STARTED + 420)
+
+
+def a_proof(code, first="19:10:00", last="19:50:00"):
+    errors = [{"code": code, "lines": 2, "first_utc": f"2026-11-26T{first}", "last_utc": f"2026-11-26T{last}"}]
+    return server_proofs(a_reading(sections={"errors": errors}))
+
+
+REFUSED = {
+    "step": Step.GET_KEY,
+    "code": 3077,
+    "reason": Reason.FORBIDDEN_FIREWALL,
+    "status": 403,
+    "client_address": "203.0.113.7",
+}
+BEGAN = unix("2026-11-26T19:30:00")
+
+
+@pytest.mark.parametrize("code", ["3077", "3113"], ids=["the same", "its counterpart"])
+def test_refusal_that_sql_server_logged_is_confirmed(code):
+    text = text_of(replace(a_subject(bad(**REFUSED)), proofs=a_proof(code)), Extent(began=BEGAN))
+    shown = f"SQL Server SQLPRD01 on n1 logged {code} itself since 2026-11-26T19:10:00Z."
+    assert shown in section(text, "What fails").replace("\n  ", " ")
+    assert "not confirmed" not in text
+    assert "too:" not in section(text, "What depends on it")
+    assert "refuse SQL Server too" not in text
+    assert "Allow the public address of each SQL Server host" in text
+
+
+@pytest.mark.parametrize(
+    ("proofs", "began"),
+    [(a_proof("3303"), BEGAN), (a_proof("3077"), BEGAN + 3600), ((), BEGAN)],
+    ids=["another code", "an earlier failure", "nothing read"],
+)
+def test_other_lines_of_the_log_confirm_no_refusal(proofs, began):
+    text = text_of(replace(a_subject(bad(**REFUSED)), proofs=proofs), Extent(began=began))
+    assert "not confirmed from a SQL Server host" in section(text, "What fails")
+    assert "2. Does the vault refuse SQL Server too?" in text
+    assert "logged" not in text
+
+
+def test_vaults_without_a_logged_code_stay_unconfirmed():
+    first, second = (a_subject(bad(**REFUSED), vault=f"{name}.vault.azure.net") for name in ("v1", "v2"))
+    text = of_several(first, replace(second, proofs=a_proof("3077")), began=BEGAN)
+    assert "Not confirmed for 1 more." in section(text, "What fails").replace("\n  ", " ")
+    assert "Without a log, the DBA runs a probe on the SQL Server host." in section(text, "What to do").replace("\n     ", " ")
+    assert "Only for v1." in section(text, "What to do")
+
+
+def test_success_has_no_logged_failure():
+    assert a_subject(good()).logged(BEGAN) is None
+
+
+def test_urgency_of_the_sql_servers_is_shown():
+    text = text_of(extent=Extent(urgency="backups of SQLPRD01 fail since 19:10 UTC"))
+    assert "\n  Backups of SQLPRD01 fail since 19:10 UTC.\n" in section(text, "What depends on it")
+
+
+def test_different_causes_are_counted():
+    reasons = [Reason.FORBIDDEN_FIREWALL] * 3 + [Reason.FORBIDDEN_CONNECTION, Reason.FORBIDDEN_RBAC]
+    several = [a_subject(bad(**REFUSED | {"reason": each}), vault=f"v{n}.vault.azure.net") for n, each in enumerate(reasons)]
+    text = of_several(*several)
+    assert "Subject: 5 key vaults: the vault's firewall blocks 203.0.113.7 (mon1), and 2 other causes\n" in text
+    counted = (
+        "It also fails for others, in all 5 key vaults: v0, v1, v2, v3, v4. The causes differ. 3: the vault's firewall blocks 203.0.113.7 (mon1); 1: the vault only accepts private endpoints; "
+        "1: no role of the application allows the operation."
+    )
+    assert counted in section(text, "What fails").replace("\n  ", " ")
+    assert "The causes differ" not in of_several(*several[:3])
+    assert ", and 1 other cause\n" in of_several(*several[:4])
+
+
+def test_refused_certificate_names_its_issuer():
+    refused = bad(
+        step=Step.CHALLENGE, code=3008, reason=Reason.TLS_UNTRUSTED, status=None, refused_issuer="CN=Contoso Inspection"
+    )
+    text = text_of(a_subject(refused))
+    assert "an authority that is not trusted on mon1 (issuer CN=Contoso Inspection)\n" in text
+    assert "issuer          CN=Contoso Inspection\n" in section(text, "Evidence")
+    unknown = text_of(a_subject(bad(step=Step.CHALLENGE, code=3008, reason=Reason.TLS_UNTRUSTED, status=None)))
+    assert "issuer          ekm-exporter doctor contoso-key0, run on mon1, shows it" in section(unknown, "Evidence")
+    reset = text_of(a_subject(bad(step=Step.CHALLENGE, code=3008, reason=Reason.TLS_RESET, status=None)))
+    assert "issuer " not in section(reset, "Evidence")
 
 
 def test_throttled_vault_has_the_query_of_its_callers():
@@ -298,8 +401,9 @@ def test_many_vaults_and_servers_are_bounded():
     assert "Subject: 60 key vaults: the vault's firewall blocks 203.0.113.7 (mon1)\n" in text
     assert "and 20 more." in section(text, "What fails")
     assert f"and {100 - MOST_SERVERS} more" in section(text, "What depends on it")
-    (loop,) = [line for line in section(text, "What to do").split("\n") if "for vault in v0 v1 " in line]
-    assert all(f" v{number}" in loop for number in range(60))
+    loops = [line for line in section(text, "What to do").split("\n") if "for vault in v0 v1 " in line]
+    assert len(loops) == 2  # the change to undo, and the rule to add
+    assert all(f" v{number}" in loop for number in range(60) for loop in loops)
     assert '"v58", "v59")' in section(text, "How you see that it works")
     assert section(text, "Evidence").count("\n  also ") == MOST_NAMED
     assert "The commands cover" not in text

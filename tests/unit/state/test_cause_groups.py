@@ -67,6 +67,13 @@ def test_targets_without_sql_servers_count_as_one_at_risk_each():
     assert firsts(failing("one", servers=["A"]), *blocked) == ["t1", "one"]
 
 
+def test_first_target_has_the_reason_of_the_cause():
+    other = failing("a", failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_CONNECTION), credential="sql")
+    blocked = [failing(name, failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_FIREWALL), credential="sql") for name in ("b", "c")]
+    (group,) = groups_of(other, *blocked)
+    assert (group.cause.reason, group.first) == (Reason.FORBIDDEN_FIREWALL, "b")
+
+
 def test_a_group_counts_each_sql_server_once():
     shared = {"sql_instance": "PROD", "host": "n1", "ag": "AG7"}
     others = ({"sql_instance": "prod", "host": "N1"}, {"sql_instance": "PROD", "host": "n2"}, {"host": "n3"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,8 @@ async def test_certificate_of_an_unknown_authority_is_untrusted(serve, key_facts
     wire = await serve(context=stranger.server(VAULT))
     facts = await key_facts(wire)
     assert facts.fault is Fault.TLS_UNTRUSTED
+    assert facts.refused_issuer == ("CN=Unknown CA" if hasattr(ssl.SSLObject, "get_unverified_chain") else None)
+    assert facts.certificate is None  # only a verified one has a metric
     assert not wire.requests
 
 

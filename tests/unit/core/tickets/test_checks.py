@@ -7,7 +7,7 @@ import pytest
 from exporter.core.codes.names import Names
 from exporter.core.model import CredentialKind, Facts, Outcome, Step, StepResult, Vantage
 from exporter.core.reasons import Reason
-from exporter.core.tickets.checks import BY_SQL_SERVER, confirmation, request_queries, team_checks
+from exporter.core.tickets.checks import BY_SQL_SERVER, confirmation, request_queries, team_checks, undo
 from exporter.core.tickets.team import Team
 
 NAMES = Names(target="t", vault="contoso.vault.azure.net", key="K", version="1", client_id="6666")
@@ -89,6 +89,19 @@ def test_refused_monitor_is_not_proven_for_sql_server():
     found = shown(Team.VAULT, central, reason=Reason.FORBIDDEN_FIREWALL)
     assert 'CallerIpAddress == "ADDRESS"' in found
     assert "203.0.113.7" not in found
+
+
+def test_change_of_a_vault_is_undone_first():
+    refused = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.FORBIDDEN_RBAC)
+    (step,) = undo(refused, NAMES)
+    assert step.text.startswith("Undo the change that the activity log shows.")
+    assert ("portal", "Key vaults > contoso > Activity log") in step.lines
+    assert list(undo(refused, replace(NAMES, vault="vault.contoso.example"))) == [
+        replace(step, lines=tuple((label, line.replace("contoso", "vault")) for label, line in step.lines))
+    ]
+    assert list(undo(refused, replace(NAMES, vault="contoso.managedhsm.azure.net"))) == []
+    for reason in (None, Reason.THROTTLED, Reason.TOKEN_WRONG_ISSUER):
+        assert list(undo(replace(refused, reason=reason), NAMES)) == []
 
 
 def test_both_tables_have_the_same_rows():

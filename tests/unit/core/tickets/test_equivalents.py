@@ -6,6 +6,7 @@ import pytest
 
 from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import CODES
+from exporter.core.codes.action_texts import SHOW_CHANGES
 from exporter.core.codes.names import Names, fill_command
 from exporter.core.reasons import Reason
 from exporter.core.tickets.az_command import completed, parse, portal_path, powershell
@@ -37,8 +38,8 @@ def written(*, hsm=False):
 
 
 def commands():
-    """Return the commands of vaults and of Managed HSMs, and that of a check."""
-    return sorted({THROTTLED, *written(), *(fill_command(each, HSM) for each in written(hsm=True))})
+    """Return the commands of vaults and of Managed HSMs, that of a check and that of a change."""
+    return sorted({THROTTLED, SHOW_CHANGES.strip("`"), *written(), *(fill_command(each, HSM) for each in written(hsm=True))})
 
 
 def checks():

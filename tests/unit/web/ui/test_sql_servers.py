@@ -13,7 +13,7 @@ from exporter.tde import server_proof
 from exporter.web.handlers import api, pages
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, with_growing_logs
 from tests.support.web_factories import bad, config, good, target
-from tests.support.web_server import Service, answer, get, serving, unzipped, words
+from tests.support.web_server import Service, answer, get, serving, tickets, unzipped, words
 
 NOW = READ_AT + 60
 DAY = "2026-11-26T"
@@ -85,6 +85,19 @@ async def test_page_shows_failing_backups_although_probe_succeeds():
     shown = await page_of(service_of("n1", readings=[growing(errors=errors)]))
     assert "vault side ready" in shown
     assert f"[sales]. Its error log shows 3303 since 19:10 UTC; at the present rate {LOG_TIMES}." in shown
+
+
+@pytest.mark.parametrize("path", ["/", "/targets/contoso-key0"])
+async def test_ticket_has_what_sql_server_logged(path):
+    errors = [{"code": "3077", "lines": 2, "first_utc": DAY + "19:58:00", "last_utc": DAY + "20:00:30"}]
+    service = service_of("n1", readings=[growing(errors=errors)], report=good)
+    refused = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, status=403, started_at=NOW)
+    service.add_reports(refused)
+    (ticket,) = tickets((await answer(service, path))[2])
+    text = ticket.replace("\n  ", " ")
+    assert "SQL Server SQLPRD01 on n1 logged 3077 itself since 2026-11-26T19:58:00Z." in text
+    assert "is full in 3 h 39 min" in text.split("Since")[0]
+    assert "not confirmed" not in text
 
 
 async def test_page_without_numbers_has_the_words_of_the_code():

@@ -79,6 +79,17 @@ async def test_deleted_keys_of_one_vault_share_a_ticket_with_both():
     assert all(any(f"--name {key} " in text or f" {key};" in text for text in texts) for key in ("K1", "K2"))
 
 
+async def test_unsteady_card_names_the_principal_of_its_failure():
+    service = a_service("sales")
+    role = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC, "status": 403, "object_id": "0b1ec7"}
+    for number in range(8):
+        at = STARTED - (7 - number) * 60
+        service.add_reports(good("sales", started_at=at) if number % 2 else bad("sales", started_at=at, **role))
+    card = (await answer(service, "/"))[2].split('class="causes"')[1].split("<details")[0]
+    assert "--assignee-object-id 0b1ec7" in card
+    assert "OBJECT_ID" not in card.partition("OBJECT_ID is the principal")[0]
+
+
 async def test_unsteady_target_has_a_ticket_of_its_failures():
     service = a_service("sales")
     for number in range(8):
