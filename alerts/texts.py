@@ -101,9 +101,9 @@ def _by_reason(found: str, one: str, several: str, otherwise: str) -> str:
 def _forbidden_action() -> str:
     """Return what to undo, and the first action of one target if all failures of a credential have one reason."""
     found = _query(f"target:ekm_failure:latest{_CREDENTIAL}")
-    shown = f"{SHOW_CHANGES.strip('`')}. If it was intended"
-    one = f", reason {{{{ .Labels.reason }}}}. First: undo the change: {shown}, for {{{{ .Labels.target }}}}: {{{{ .Labels.action }}}}"
-    several = f". First: undo the change of role assignments, access policies or vault firewalls: {shown}, allow the application or its address."
+    shown = f"{SHOW_CHANGES.strip('`')}. If it was intended, allow the application or its address"
+    one = f", reason {{{{ .Labels.reason }}}}. First: undo the change: {shown}; for {{{{ .Labels.target }}}}: {{{{ .Labels.action }}}}"
+    several = f". First: undo the change of role assignments, access policies or vault firewalls: {shown}."
     return _by_reason(found, one, several, several)
 
 
