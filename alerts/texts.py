@@ -28,14 +28,7 @@ _SQL_SERVER: Final = (
 )
 _WHAT: Final = ": {{ .Labels.code }} at {{ .Labels.step }}, reason {{ .Labels.reason }}."
 # A proxy sends any status: the meaning of the code is not what it did.
-_MEANING: Final = (
-    "".join(
-        f'{{{{ if eq .Labels.reason "{reason}" }}}}The proxy {did}; no request passed it.{{{{ else }}}}'
-        for reason, did in BY_PROXY.items()
-    )
-    + "{{ .Labels.summary }}"
-    + "{{ end }}" * len(BY_PROXY)
-)
+_MEANING: Final = f'{{{{ if match "^({"|".join(BY_PROXY)})$" .Labels.reason }}}}No request passed the proxy.{{{{ else }}}}{{{{ .Labels.summary }}}}{{{{ end }}}}'
 _MORE: Final = (
     f'{{{{ .Labels.action }}}} {{{{ .Labels.symbol }}}}, last at {{{{ (.Value | toTime).Format "15:04" }}}} UTC. {_MEANING}'
 )

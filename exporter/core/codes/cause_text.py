@@ -16,7 +16,7 @@ _HOST_REASONS: Final = (
     Reason.TOKEN_EXPIRED,
     Reason.IDENTITY_KEY_UNREADABLE,
 )  # only its own operators repair it
-BY_PROXY: Final = {Reason.PROXY_AUTH: "asked for a login", Reason.PROXY_STATUS: "refused the connection"}  # what it did
+BY_PROXY: Final = {Reason.PROXY_AUTH: "requires a login", Reason.PROXY_STATUS: "refused the connection"}  # what it did
 # Another device responds, connects or rewrites the response.
 _ROUTE_REASONS: Final = (Reason.CLIENT_ERROR, Reason.OUTDATED_TLS, Reason.ANSWER_INCOMPLETE, Reason.ANSWER_MALFORMED)
 

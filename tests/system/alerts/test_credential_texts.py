@@ -41,9 +41,9 @@ def test_forbidden_credential_has_the_reason_that_all_vaults_share(tmp_path):
     assert re.search(r"If it was intended, allow the application or its address; for t-\d: .*az keyvault", text)
 
 
-def test_proxy_that_asks_for_a_login_has_no_meaning_of_the_code(tmp_path):
+def test_refusal_of_a_proxy_has_no_meaning_of_the_code(tmp_path):
     text = description(tmp_path, "EkmVaultSideNotReady", Failed("challenge", 3012, "proxy_auth"), "contoso.vault.azure.net")
-    assert text["description"].endswith("The proxy asked for a login; no request passed it.")
+    assert text["description"].endswith("No request passed the proxy.")
 
 
 def test_text_shows_whether_sql_server_uses_the_credential(tmp_path):

@@ -44,7 +44,7 @@ def test_cause_is_observed_only_with_a_specific_reason():
             Reason.PROXY_AUTH,
             Step.CHALLENGE,
             Facts(status=407),
-            "The proxy asked for a login (407); no request reached the vault.",
+            "The proxy requires a login (407); no request reached the vault.",
         ),
         (Reason.PROXY_STATUS, Step.TOKEN, Facts(), "The proxy refused the connection; no request reached Entra ID."),
         (Reason.PROXY_STATUS, Step.GET_KEY, None, "The proxy refused the connection; no request reached the vault."),
