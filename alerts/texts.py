@@ -85,7 +85,7 @@ def _egress_action() -> str:
 def _by_reason(found: str, one: str, several: str, otherwise: str) -> str:
     """Return `one` of the first failure if all have one reason; `otherwise` without a failure."""
     return (
-        f'{{{{ $all := {found} | sortByLabel "reason" }}}}{{{{ $last := "" }}}}{{{{ range $all }}}}{{{{ $last = .Labels.reason }}}}{{{{ end }}}}'
+        f'{{{{ $all := {found} | sortByLabel "target" | sortByLabel "reason" }}}}{{{{ $last := "" }}}}{{{{ range $all }}}}{{{{ $last = .Labels.reason }}}}{{{{ end }}}}'
         f"{{{{ range $place, $one := $all }}}}{{{{ if not $place }}}}{{{{ with $one }}}}{{{{ if eq .Labels.reason $last }}}}{one}{{{{ else }}}}{several}"
         f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{{{{ else }}}}{otherwise}{{{{ end }}}}"
     )
