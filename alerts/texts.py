@@ -9,8 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from exporter.core.codes import BY_CODE, Category
 from exporter.core.codes.action_texts import SHOW_CHANGES
-from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WATCH_THE_LOG, WITHOUT_THE_KEY
+from exporter.core.codes.cause_text import BY_PROXY
+from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WATCH_THE_LOG, WHILE_IT_LASTS, WITHOUT_THE_KEY
 from exporter.core.readiness import NOT_TESTED
 
 _TARGET: Final = "{job=%q,instance=%q,target=%q}"
@@ -25,8 +27,10 @@ _SQL_SERVER: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
 )
 _WHAT: Final = ": {{ .Labels.code }} at {{ .Labels.step }}, reason {{ .Labels.reason }}."
+# A proxy sends any status: the meaning of the code is not what it did.
+_MEANING: Final = f'{{{{ if match "^({"|".join(BY_PROXY)})$" .Labels.reason }}}}No request passed the proxy.{{{{ else }}}}{{{{ .Labels.summary }}}}{{{{ end }}}}'
 _MORE: Final = (
-    '{{ .Labels.action }} {{ .Labels.symbol }}, last at {{ (.Value | toTime).Format "15:04" }} UTC. {{ .Labels.summary }}'
+    f'{{{{ .Labels.action }}}} {{{{ .Labels.symbol }}}}, last at {{{{ (.Value | toTime).Format "15:04" }}}} UTC. {_MEANING}'
 )
 
 
@@ -75,11 +79,25 @@ def _egress_action() -> str:
         " firewall or routing of this host; or the region, if all vaults are in one."
     )
     one = ", for {{ .Labels.target }}, reason {{ .Labels.reason }}: {{ .Labels.action }}"
+    return _by_reason(found, one, several, ": read the status page.")
+
+
+def _by_reason(found: str, one: str, several: str, otherwise: str) -> str:
+    """Return `one` of the first failure if all have one reason; `otherwise` without a failure."""
     return (
-        f'{{{{ $all := {found} | sortByLabel "reason" }}}}{{{{ $last := "" }}}}{{{{ range $all }}}}{{{{ $last = .Labels.reason }}}}{{{{ end }}}}'
+        f'{{{{ $all := {found} | sortByLabel "target" | sortByLabel "reason" }}}}{{{{ $last := "" }}}}{{{{ range $all }}}}{{{{ $last = .Labels.reason }}}}{{{{ end }}}}'
         f"{{{{ range $place, $one := $all }}}}{{{{ if not $place }}}}{{{{ with $one }}}}{{{{ if eq .Labels.reason $last }}}}{one}{{{{ else }}}}{several}"
-        "{{ end }}{{ end }}{{ end }}{{ else }}: read the status page.{{ end }}"
+        f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{{{{ else }}}}{otherwise}{{{{ end }}}}"
     )
+
+
+def _forbidden_action() -> str:
+    """Return what to undo, and the first action of one target if all failures of a credential have one reason."""
+    found = _query(f"target:ekm_failure:latest{_CREDENTIAL}")
+    shown = f"{SHOW_CHANGES.strip('`')}. If it was intended, allow the application or its address"
+    one = f", reason {{{{ .Labels.reason }}}}. First: undo the change: {shown}; for {{{{ .Labels.target }}}}: {{{{ .Labels.action }}}}"
+    several = f". First: undo the change of role assignments, access policies or vault firewalls: {shown}."
+    return _by_reason(found, one, several, several)
 
 
 def _action_or(otherwise: str) -> str:
@@ -110,12 +128,40 @@ def _cause_of_closed_database() -> str:
         f" max(database:mssql_ekm_closed:timestamp_seconds{{{_SQL},database=%q}}) and on (thumbprint) label_replace("
         f"last_over_time(mssql_ekm_database_encryption_state{{{_SQL},database=%q}}[7d]),'thumbprint','$1','encryptor_thumbprint','(.+)')"
     )
+    logged = (
+        f"max by (code) (mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041'}}) > on () group_left ()"
+        f" (max(database:mssql_ekm_closed:timestamp_seconds{{{_SQL},database=%q}}) - @{{AN_HOUR}})"
+    )
     proven = 'SQL Server proved its key {{ .Labels.key_name }} at {{ (.Value | toTime).Format "15:04" }} UTC, by [{{ .Labels.database }}]'
     return (
         f"{{{{ with {key} }}}}look for missing files and damage, because the vault is not the cause: {{{{ with . | first }}}}{proven}"
-        "{{ end }}.{{ else }}read messages 33027, 33028, 33049 and 33111 in the error log of SQL Server. If a key in"
-        " Azure Key Vault protects it, the vault, the credential or the provider is the cause. Other causes: missing files, damage."
+        "{{ end }}.{{ else }}"
+        f"{{{{ with {_query(logged)} }}}}read what SQL Server logged: {_listed('.', 'code', 'ekm-exporter explain {{ $one.Labels.code }}')}"
+        "{{ else }}read messages 33027, 33028, 33049 and 33111 in the error log of SQL Server{{ end }}. If a key in Azure Key Vault protects it, the vault, the credential or the provider is the cause. Other causes: missing files, damage."
         "{{ end }}"
+    )
+
+
+_PROVIDER: Final = f"mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041|33027|33111'}}"
+# The first action for the last code of the provider, by its category; else what explains the code.
+_BY_CATEGORY: Final[Mapping[Category, str]] = {
+    Category.IDENTITY: "write the present secret with `alter-credential.sql`.",
+    Category.NETWORK: "test the way from this SQL Server to the vault, with the proxy of its service account.",
+    Category.PERMISSION: "compare identity and key with those of the probe: `verify.sql` has the queries.",
+    Category.HOST: "run ekm-exporter doctor on the host of this SQL Server.",
+}
+
+
+def _sql_action() -> str:
+    """Return the first action for the last provider's code that SQL Server logged."""
+    cases = "".join(
+        f'{{{{ if match "^({"|".join(str(code) for code, row in BY_CODE.items() if row.category is category)})$" . }}}}{text}{{{{ else }}}}'
+        for category, text in _BY_CATEGORY.items()
+    )
+    found = _query(f"topk(1, max by (code) ({_PROVIDER}))")
+    return (
+        f'{{{{ with {found} }}}}{{{{ with . | first | label "code" }}}}{cases}ekm-exporter explain {{{{ . }}}}.{"{{ end }}" * len(_BY_CATEGORY)}'
+        "{{ end }}{{ else }}add the credential to the login: `verify.sql`, part 2, has the names.{{ end }}"
     )
 
 
@@ -127,6 +173,7 @@ TEXTS: Final[Mapping[str, str]] = {
         "{{ else }}. First: ekm-exporter probe {{ $labels.target }} --config.file FILE.{{ end }}"
     ),
     "CAREFUL": f"{WITHOUT_THE_KEY} {DO_NOT_RESTART}",
+    "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {DO_NOT_RESTART}",
     "CAREFUL_IF": (
         f"{{{{ if $value }}}}{WITHOUT_THE_KEY} {DO_NOT_RESTART} Not tested: {NOT_TESTED}.{{{{ else }}}}No target of this page has a verdict"
         " about SQL Server's databases: a canary, no pinned version, or another host's managed identity.{{ end }}"
@@ -148,6 +195,7 @@ TEXTS: Final[Mapping[str, str]] = {
         + ' }} The date of source {{ .Labels.source }}, {{ (.Value | toTime).Format "2006-01-02" }}, is wrong.{{ end }}'
     ),
     "EGRESS_ACTION": _egress_action(),
+    "FORBIDDEN_ACTION": _forbidden_action(),
     "SHOW_CHANGES": SHOW_CHANGES.strip("`"),
     "SEEN_BY_EXPORTER": _seen("{job=%q,instance=%q}"),
     "SEEN_IN_REGION": _seen(f" and {_JOIN} target:ekm_target_info:labels{_REGION}"),
@@ -170,11 +218,12 @@ TEXTS: Final[Mapping[str, str]] = {
     "SQL_CLOSED_CAUSE": _cause_of_closed_database(),
     "SQL_CODES": (
         "{{ with "
-        + _query(f"group by (code) (mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041|33027|33111'}})")
+        + _query(f"group by (code) ({_PROVIDER})")
         + " }} with provider error code "
         + _listed(".", "code", "{{ $one.Labels.code }}")
         + "{{ else }}: the login of a key has no credential, so add it{{ end }}"
     ),
+    "SQL_ACTION": _sql_action(),
     "SQL_WITHOUT_BACKUP": (
         "{{ with "
         + _query(

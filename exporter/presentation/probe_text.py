@@ -13,7 +13,7 @@ from exporter.config.settings import Target
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.action_texts import ALTER, EACH_IDENTITY
 from exporter.core.codes.actions import actions
-from exporter.core.codes.cause_text import cause, observed_cause, owner_of_failure, sentence
+from exporter.core.codes.cause_text import cause, meaning, observed_cause, owner_of_failure, sentence
 from exporter.core.codes.model import Owner
 from exporter.core.codes.shared import LESS_WITHOUT_WRAP, NOT_FOR_TONIGHT, REWRITTEN, WITHOUT_WRAP
 from exporter.core.durations import moment
@@ -155,7 +155,7 @@ def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | Non
         return
     entry = BY_CODE[failure.code]
     yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
-    yield "meaning", entry.summary
+    yield "meaning", meaning(failure, entry.summary)
     if what := effect(report):
         yield "effect", what
     owner, observed = owner_of_failure(failure, entry.owner), observed_cause(failure)

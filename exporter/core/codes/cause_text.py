@@ -16,6 +16,7 @@ _HOST_REASONS: Final = (
     Reason.TOKEN_EXPIRED,
     Reason.IDENTITY_KEY_UNREADABLE,
 )  # only its own operators repair it
+BY_PROXY: Final = {Reason.PROXY_AUTH: "requires a login", Reason.PROXY_STATUS: "refused the connection"}  # what it did
 # Another device responds, connects or rewrites the response.
 _ROUTE_REASONS: Final = (Reason.CLIENT_ERROR, Reason.OUTDATED_TLS, Reason.ANSWER_INCOMPLETE, Reason.ANSWER_MALFORMED)
 
@@ -25,6 +26,15 @@ def observed_cause(result: StepResult) -> str:
     if result.reason is None or result.reason.row.is_open:
         return ""
     return sentence(cause(result.reason, result.step))
+
+
+def meaning(result: StepResult, of_code: str) -> str:
+    """Return what a failure means: `of_code`, the meaning of its code, unless a proxy responded."""
+    reason, facts = result.reason, result.facts
+    if reason not in BY_PROXY:
+        return of_code
+    status = f" ({facts.status})" if facts is not None and facts.status is not None else ""
+    return f"The proxy {BY_PROXY[reason]}{status}; no request reached {'Entra ID' if result.step is Step.TOKEN else 'the vault'}."
 
 
 def sentence(text: str) -> str:

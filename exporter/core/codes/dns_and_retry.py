@@ -26,15 +26,15 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
             "`dns_temporary`, `dns_timeout`: the DNS server is down, overloaded or unreachable. Other names fail too.",
         ),
         actions=(
-            "On the SQL Server host, run `Resolve-DnsName HOST`. Then resolve another name to test DNS itself.",
-            "With a private endpoint, the zone `DNS_ZONE` needs the vault's record and a link to this network.",
-            "If the name resolves on no network, was the vault deleted? Forward this to the vault team, which has the next two actions.",
+            "On the SQL Server host, run `Resolve-DnsName HOST`. If other vaults resolve there, DNS works: this record is missing, or the vault was deleted.",
             for_vault(
                 "List the deleted vaults: `az keyvault list-deleted`. If it is there, recover it: `az keyvault recover --name VAULT`."
             ),
             for_vault(
                 "A recovered vault has lost its roles: assign them again. A purged one cannot return: restore the key's backup elsewhere."
             ),
+            "If the vault was deleted, forward this to the vault team. If it was not, the network team acts.",
+            "With a private endpoint, the zone `DNS_ZONE` needs the vault's record and a link to this network.",
             DO_NOT_RESTART,
         ),
     ),

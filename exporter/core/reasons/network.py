@@ -65,12 +65,12 @@ NETWORK: tuple[ReasonRow, ...] = (
         at_sign_in=AtSignIn(
             link=Link.ENTRA,
             actions=(
-                BY_CODE[3900].actions[0],
+                "On the SQL Server host, run `Resolve-DnsName HOST`. If other names resolve there, only this one is missing.",
                 "The name is public. Correct the DNS server of the host that does not resolve it, or its forwarder.",
                 DO_NOT_RESTART,
             ),
         ),
-    ).advising(*BY_CODE[3900].actions[:2], f"Show the links: {SHOW_ZONE_LINKS}.", *BY_CODE[3900].actions[2:]),
+    ).advising(*BY_CODE[3900].actions[:-1], f"Show the links: {SHOW_ZONE_LINKS}.", DO_NOT_RESTART),
     _dns("dns_temporary", "DNS failed temporarily", is_of_host=True),
     _dns("dns_timeout", "DNS did not respond in time", is_of_host=True),
     _connect(

@@ -34,6 +34,7 @@ PROXY: tuple[ReasonRow, ...] = (
     _proxy("proxy_auth", "the proxy requires a user and password, or rejected them").advising(
         "Allow the vault and Entra ID on the proxy without a password: the connector sends none.",
         for_exporter("For the exporter only, set `username` and `password_file` of `proxy` in the module."),
+        COMPARE_PROXY,
         DO_NOT_RESTART,
     ),
     _proxy("proxy_status", "the proxy refused the connection", is_open=True).advising(

@@ -8,7 +8,7 @@ from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.cause_text import cause, open_detail
+from exporter.core.codes.cause_text import cause, meaning, open_detail
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.readiness import deciding_failure
@@ -145,7 +145,7 @@ def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecor
         element("h2", code_link(urls, failure.code)),
         element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason, failure.step)}."),
         element("p", element("strong", "Detail: "), detail) if detail else None,
-        element("p", prose(entry.summary)),
+        element("p", prose(meaning(failure, entry.summary))),
         element("p", prose(probe_text.effect(report))) if probe_text.effect(report) else None,
         element("p", "Who can repair it: ", who_repairs(failure, entry.owner), "."),
         element("p", "What to do, in this order:") if actions else None,

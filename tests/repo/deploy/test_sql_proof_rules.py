@@ -200,6 +200,23 @@ HEALTHY = {
 }
 
 
+@pytest.mark.parametrize(
+    ("code", "first"),
+    [
+        ("3303", "write the present secret"),
+        ("3008", "test the way from this SQL Server"),
+        ("3077", "compare identity and key"),
+        ("2058", "run ekm-exporter doctor on the host"),
+        ("3011", "ekm-exporter explain 3011."),
+    ],
+)
+def test_backups_fail_has_the_first_action_of_its_code(tmp_path, code, first):
+    given = [dict(each, series=each["series"].replace('"3303"', f'"{code}"')) for each in FAILING.series()]
+    text = text_of(tmp_path, [*given, *READY], 150, "EkmSqlBackupsFail")
+
+    assert f"provider error code {code}. No backup finished since of: [pay]. First: {first}" in text
+
+
 def test_healthy_servers_fire_no_alert(tmp_path):
     assert problems(tmp_path, quiet(ALL, *EVERY), HEALTHY) == ""
 
@@ -251,7 +268,10 @@ def test_closed_database_whose_key_works_is_not_the_vault(tmp_path):
     )
     assert "SQL Server proved its key SalesKey at 02:30 UTC, by [pay]." in text
     text = text_of(tmp_path, [*closed_with_its_key(3, 125), *READY], 130, "EkmSqlDatabaseNotOpened")
-    assert "is RECOVERY PENDING. First: read messages 33027" in text
+    assert "is RECOVERY PENDING. First: read what SQL Server logged: ekm-exporter explain 3303. If a key in" in text
+    silent = [each for each in closed_with_its_key(3, 125) if "error_log" not in each["series"]]
+    text = text_of(tmp_path, [*silent, *READY], 130, "EkmSqlDatabaseNotOpened")
+    assert "is RECOVERY PENDING. First: read messages 33027, 33028, 33049 and 33111 in the error log" in text
 
 
 def test_daily_backup_that_failed_once_pages_after_two_hours(tmp_path):

@@ -33,6 +33,19 @@ def test_action_names_the_target_whose_names_it_has(tmp_path):
     assert re.search(r"Targets: t-0, t-1, (?:t-\d+, ){7}t-7 and 2 more\.", text)
 
 
+def test_forbidden_credential_has_the_reason_that_all_vaults_share(tmp_path):
+    refused = Failed("get_key", 3077, "forbidden_policy")
+    vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(3)]
+    text = description(tmp_path, "EkmCredentialForbidden", refused, *vaults)["description"]
+    assert "(3113 on connector 1.0.5.0), reason forbidden_policy. First: undo the change: az monitor activity-log list" in text
+    assert re.search(r"If it was intended, allow the application or its address; for t-\d: .*az keyvault", text)
+
+
+def test_refusal_of_a_proxy_has_no_meaning_of_the_code(tmp_path):
+    text = description(tmp_path, "EkmVaultSideNotReady", Failed("challenge", 3012, "proxy_auth"), "contoso.vault.azure.net")
+    assert text["description"].endswith("No request passed the proxy.")
+
+
 def test_text_shows_whether_sql_server_uses_the_credential(tmp_path):
     wrong = Failed("token", 3303, "secret_wrong")
     for mode, closed in (("full", True), ("canary", False)):

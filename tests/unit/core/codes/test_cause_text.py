@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.codes.cause_text import cause, observed_cause, open_detail, owner_of_failure
+from exporter.core.codes.cause_text import cause, meaning, observed_cause, open_detail, owner_of_failure
 from exporter.core.codes.model import Owner
 from exporter.core.model import Facts, Outcome, Step, StepResult
 from exporter.core.reasons import Reason
@@ -35,6 +35,26 @@ def test_cause_is_observed_only_with_a_specific_reason():
     assert observed_cause(failed) == "The client secret has expired."
     assert observed_cause(replace(failed, reason=Reason.CREDENTIALS_REFUSED)) == ""
     assert observed_cause(replace(failed, reason=None)) == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "step", "facts", "text"),
+    [
+        (
+            Reason.PROXY_AUTH,
+            Step.CHALLENGE,
+            Facts(status=407),
+            "The proxy requires a login (407); no request reached the vault.",
+        ),
+        (Reason.PROXY_STATUS, Step.TOKEN, Facts(), "The proxy refused the connection; no request reached Entra ID."),
+        (Reason.PROXY_STATUS, Step.GET_KEY, None, "The proxy refused the connection; no request reached the vault."),
+        (Reason.BAD_REQUEST, Step.GET_KEY, Facts(status=400), "of the code"),
+        (None, Step.GET_KEY, None, "of the code"),
+    ],
+)
+def test_meaning_is_of_the_proxy_if_it_responded(reason, step, facts, text):
+    failed = StepResult(step=step, outcome=Outcome.FAILED, code=3012, reason=reason, facts=facts)
+    assert meaning(failed, "of the code") == text
 
 
 def test_page_of_a_proxy_is_repaired_by_the_network_team():
