@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from exporter.config.consequences.usage import credentials_in_use
+from exporter.config.consequences.usage import probing_credentials, with_lookup_credentials
 from exporter.config.settings import Config, Target
 from exporter.core.credential_expiry import CredentialExpiry, Source, start_of
 from exporter.core.entra_answer import wrong_dates
@@ -122,7 +122,7 @@ async def all_endings(
 
     Other tasks run in between.
     """
-    credentials = dict(_credentials(config, expiries_of))
+    credentials = {name: ending async for name, ending in _credentials(config, expiries_of)}
     found = {(ending.kind, ending.name): ending for ending in credentials.values()}
     users: dict[tuple[EndingKind, str], list[str]] = {}
     async for target in yield_with_pauses(config.targets.values(), _ROWS_PER_SLICE):
@@ -145,9 +145,14 @@ def _target_endings(target: Target, record: TargetRecord | None, credentials: Ma
         yield Ending(kind=EndingKind.TLS, name=endpoint, at=shown.not_after, source="endpoint")
 
 
-def _credentials(config: Config, expiries_of: Callable[[str], Iterable[CredentialExpiry]]) -> Iterator[tuple[str, Ending]]:
-    own = {target.credential for target in config.targets.values() if config.modules[target.module].mode is not Mode.CANARY}
-    for name in credentials_in_use(config):
+async def _credentials(
+    config: Config, expiries_of: Callable[[str], Iterable[CredentialExpiry]]
+) -> AsyncIterator[tuple[str, Ending]]:
+    used, own = set[str](), set[str]()
+    async for target in yield_with_pauses(config.targets.values(), _ROWS_PER_SLICE):
+        used.update(probing_credentials(target))
+        own.update((target.credential,) if config.modules[target.module].mode is not Mode.CANARY else ())
+    for name in with_lookup_credentials(config, used):
         kind = EndingKind.CREDENTIAL if name in own else EndingKind.OTHER_CREDENTIAL
         ending = credential_ending(expiries_of(name), kind=kind)
         if ending is not None:

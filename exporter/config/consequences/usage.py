@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 from exporter.config.settings import Config, Target
@@ -11,8 +11,12 @@ from exporter.core.auxiliary import AuxiliaryKind, Identity
 
 def credentials_in_use(config: Config) -> set[str]:
     """Names of the credentials that targets use, lookup credentials included."""
-    pending = {name for target in config.targets.values() for name in probing_credentials(target)}
-    used: set[str] = set()
+    return with_lookup_credentials(config, {name for target in config.targets.values() for name in probing_credentials(target)})
+
+
+def with_lookup_credentials(config: Config, names: Iterable[str]) -> set[str]:
+    """Return these names of credentials, and those of the credentials that look up when they expire."""
+    pending, used = set(names), set[str]()
     while pending:
         name = pending.pop()
         used.add(name)

@@ -141,7 +141,7 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
 
 async def _ended(every: Mapping[str, TargetView], within: Collection[str]) -> list[CauseGroup]:
     """Return the incidents that ended within the last hour, the latest first."""
-    if all(view.ended is None for view in every.values()):
+    if not [view async for view in yield_with_pauses(every.values(), TARGETS_PER_SLICE) if view.ended is not None]:
         return []
     links = (ended_link(each.target, each.module, each.record, each.ended) for each in every.values())
     found = await incident_groups(await cause_groups(links, within.__contains__))

@@ -176,7 +176,7 @@ CAUSES = (
     Cause("audience", "it is of another tenant", fault("token_of_other_tenant", application=CLIENT), 3305, "another tenant"),
     Cause("audience", "the vault does not take it", fault("token_ended", application=CLIENT), 3010),
     Cause("firewall", "the address is not on the list", fault("firewall"), 3077, "az keyvault network-rule add --name contoso-prod"),
-    Cause("firewall", "private endpoints alone", fault("private_only"), 3077, "private address"),
+    Cause("firewall", "private endpoints alone", fault("private_only"), 3077, "The vault only accepts private endpoints"),
     Cause("vault_answers", "too many requests", fault("throttled"), 3011),
     Cause("vault_answers", "a failing service", fault("html_unavailable", at="get"), 3013),
     Cause("vault_answers", "a wrap without a value", fault("value_missing", at="wrapKey"), 3608, effect=_STILL_OPEN),

@@ -171,7 +171,7 @@ def test_first_action_is_near_the_begin_of_a_text(rule):
 
 
 def test_rule_file_can_be_read():
-    assert len(TEXT.encode()) <= 90 * 1024
+    assert len(TEXT.encode()) <= 96 * 1024
     assert len(SQL_TEXT.encode()) <= 45 * 1024
     assert len(RECORDED) <= 45
     queries = Counter({name: str(rule["annotations"]).count("query (") for name, rule in ALERTS.items()})
