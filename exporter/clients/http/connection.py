@@ -31,7 +31,6 @@ class HostConnection:
         *,
         endpoint: str,
         connector: aiohttp.TCPConnector,
-        trace: aiohttp.TraceConfig,
         proxy: str | None,
         proxy_headers: Callable[[], Awaitable[Mapping[str, str]]] | None,
         limiter: HandshakeLimiter | None,
@@ -47,7 +46,6 @@ class HostConnection:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
-            trace_configs=[trace],
             middlewares=(send_once,),
         )
         self.transport = RecordingTransport(self._session, proxy)

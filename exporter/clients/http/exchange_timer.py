@@ -1,8 +1,7 @@
 """The timer of one exchange: times of DNS, connect, TLS, wait and transfer.
 
-`Resolver` marks `dns` (aiohttp reports none for a proxy's name), and `TimedSSLObject` marks `connect`, `tls` and
-`transfer`, `TimedSocket` the start of `wait`. Without their marks, those of aiohttp's tracing and of a middleware are used. A
-context variable holds the timer of the exchange under way. A connection lives longer than an exchange: its `ConnectionState`
+`Resolver` marks `dns`, `TimedSSLObject` marks `connect`, `tls` and `transfer`, and `TimedSocket` the start of `wait`. Without their
+marks, those of `TimedConnector` and of a middleware are used. A context variable holds the timer of the exchange under way. A connection lives longer than an exchange: its `ConnectionState`
 holds the timer instead.
 """
 
@@ -12,10 +11,7 @@ import asyncio
 import contextlib
 import socket
 from contextvars import ContextVar
-from types import SimpleNamespace
 from typing import Protocol
-
-import aiohttp
 
 from exporter.core.model import PeerCertificate, Phase
 
@@ -60,6 +56,10 @@ class ConnectionState:
 
     def exchange_begins(self, timer: ExchangeTimer) -> None:
         self.timer, self._received = timer, 0
+
+    @property
+    def has_open_socket(self) -> bool:
+        return any(each.fileno() >= 0 for each in self.sockets)
 
     def bytes_sent(self) -> None:
         if self.timer is not None:
@@ -163,7 +163,7 @@ class ExchangeTimer:
             await self._limiter.acquire()
             self._queued = False
             self._timer = self._loop.call_later(HANDSHAKE_HOLD_SECONDS, self.release_slot)
-        self.connect_start = self._loop.time()
+        self.connect_start, self.connected = self._loop.time(), None
 
     def tls_begins(self) -> None:
         self.tls_start, self.tls_end = self._loop.time(), None
@@ -183,11 +183,11 @@ class ExchangeTimer:
             self._timer = None
             self._limiter.release()
 
-    def connection_made(self) -> None:
-        self.connected = self._loop.time()
-
     def request_sent(self) -> None:
+        """Mark that a connection is open for the request, which is sent now."""
         self.sent, self._first_byte = self._loop.time(), None
+        if self.connected is None:
+            self.connected = self.sent
 
     def bytes_sent(self) -> None:
         if self._first_byte is None:
@@ -271,29 +271,3 @@ CURRENT: ContextVar[ExchangeTimer | None] = ContextVar("ekm_exchange", default=N
 def current() -> ExchangeTimer:
     """Return the timer of this task's exchange; an unused one outside of an exchange."""
     return CURRENT.get() or ExchangeTimer()
-
-
-async def _on_connection_create_start(_session: object, _context: SimpleNamespace, _params: object) -> None:
-    timer = current()
-    if timer.hop_is_address:
-        await timer.connect_begins()
-
-
-async def _on_connection_create_end(_session: object, _context: SimpleNamespace, _params: object) -> None:
-    current().connection_made()
-
-
-async def _on_request_headers_sent(_session: object, _context: SimpleNamespace, _params: object) -> None:
-    current().request_sent()
-
-
-def _trace_config() -> aiohttp.TraceConfig:
-    config = aiohttp.TraceConfig()
-    config.on_connection_create_start.append(_on_connection_create_start)
-    config.on_connection_create_end.append(_on_connection_create_end)
-    config.on_request_headers_sent.append(_on_request_headers_sent)
-    config.freeze()
-    return config
-
-
-TRACE = _trace_config()

@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from ssl import SSLContext
 
-import aiohttp
-
 from exporter.clients.http.connection import HostConnection
-from exporter.clients.http.exchange_timer import TRACE, HandshakeLimiter
+from exporter.clients.http.exchange_timer import HandshakeLimiter
 from exporter.clients.http.resolver import Resolver, split_host_port
-from exporter.clients.http.timed_sockets import make_context, make_socket
+from exporter.clients.http.timed_sockets import TimedConnector, make_context, make_socket
 from exporter.config.consequences.public_names import public_names
 from exporter.config.settings import Config, Module, Proxy, read_secret
 from exporter.core.known_secrets import remember, spare
@@ -45,7 +43,7 @@ class Network:
     def connection(self, host: str, port: int) -> HostConnection:
         """Return new connections to one host for one probe; the caller closes them."""
         proxy = self.proxy_for(host, port)
-        connector = aiohttp.TCPConnector(
+        connector = TimedConnector(
             ssl=self._context,
             resolver=self._resolver,
             use_dns_cache=False,
@@ -56,7 +54,6 @@ class Network:
         return HostConnection(
             endpoint=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             connector=connector,
-            trace=TRACE,
             proxy=None if proxy is None else proxy.url,
             proxy_headers=self.proxy_headers if proxy is not None and proxy.username is not None else None,
             limiter=self._limiter,

@@ -1,4 +1,4 @@
-"""SSL context, SSL object and socket that report to the timer of an exchange.
+"""SSL context, SSL object, socket and connector that report to the timer of an exchange.
 
 `SSLContext.sslobject_class` and aiohttp's `socket_factory` are documented extension points: asyncio runs the handshake through
 an object of this module. An event loop that bypasses the socket's methods, as on Windows, reports no sent bytes. The later
@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiohttp import AddrInfoType
+import aiohttp
 from cryptography import x509
 
 from exporter.clients.http.exchange_timer import ConnectionState, ExchangeTimer, current
@@ -140,7 +140,7 @@ class TimedSocket(socket.socket):
         return sent
 
 
-def make_socket(address: AddrInfoType) -> socket.socket:
+def make_socket(address: aiohttp.AddrInfoType) -> socket.socket:
     """Return a socket for the exchange of this task. Raises OSError if there is none."""
     family, kind, protocol, _, _ = address
     made = TimedSocket(family, kind, protocol)
@@ -148,3 +148,21 @@ def make_socket(address: AddrInfoType) -> socket.socket:
     if made.connection is not None:
         made.connection.sockets.append(made)
     return made
+
+
+class TimedConnector(aiohttp.TCPConnector):
+    """A connector that marks when a connection is open for the next request.
+
+    aiohttp does not call the resolver for an IP address: the wait for a handshake slot is then here.
+    """
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        """Connect as `TCPConnector` does."""
+        timer = current()
+        if timer.hop_is_address and (timer.connection is None or not timer.connection.has_open_socket):
+            await timer.connect_begins()
+        connection = await super().connect(req, traces, timeout)
+        timer.request_sent()
+        return connection
