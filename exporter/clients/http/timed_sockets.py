@@ -94,26 +94,24 @@ def make_context(ca_file: Path | None) -> ssl.SSLContext:
 
 def _shown(connection: ssl.SSLObject) -> PeerCertificate | None:
     verified = getattr(connection, "get_verified_chain", None)  # from Python 3.13 on
-    leaf = connection.getpeercert(binary_form=True)
-    chain = tuple(verified()) if verified is not None else ()
-    return _read(leaf, chain) if leaf is not None else None
+    chain = verified() if verified is not None else [connection.getpeercert(binary_form=True)]
+    return _read(tuple(filter(None, chain)))
 
 
 def _refused_issuer(connection: ssl.SSLObject) -> str | None:
     """Return the issuer of a certificate that was refused; None if this version of Python cannot show it."""
     shown = getattr(connection, "get_unverified_chain", None)  # from Python 3.13 on
-    chain = tuple(shown()) if shown is not None else ()
-    certificate = _read(chain[0], ()) if chain else None
+    certificate = _read(tuple(shown()[:1]) if shown is not None else ())
     return None if certificate is None else certificate.issuer
 
 
 @lru_cache(maxsize=1024)
-def _read(leaf: bytes, chain: tuple[bytes, ...]) -> PeerCertificate | None:
-    """Parse a certificate chain, once per distinct certificate."""
+def _read(chain: tuple[bytes, ...]) -> PeerCertificate | None:
+    """Parse a certificate chain that begins with that of the server, once per distinct chain."""
     try:
-        certificate = x509.load_der_x509_certificate(leaf)
-        ends = [x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp() for der in (leaf, *chain)]
-        return PeerCertificate(not_after=min(ends), issuer=certificate.issuer.rfc4514_string()[:ISSUER_LIMIT])
+        certificates = [x509.load_der_x509_certificate(der) for der in chain]
+        ends = min(each.not_valid_after_utc.timestamp() for each in certificates)
+        return PeerCertificate(not_after=ends, issuer=certificates[0].issuer.rfc4514_string()[:ISSUER_LIMIT])
     except ValueError:  # OpenSSL accepts it and cryptography does not: no facts are better than wrong facts
         return None
 

@@ -23,6 +23,7 @@ from azure.core.exceptions import (
 )
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.core.settings import settings
 
 from exporter.clients.http.exchange import MAX_BODY_BYTES, USER_AGENT, BodyTooLargeError, ConnectionLostError, HttpExchange
 from exporter.clients.http.exchange_timer import current
@@ -30,10 +31,11 @@ from exporter.clients.http.resolver import is_address
 from exporter.clients.http.response import RecordedResponse, SdkResponse
 from exporter.core.known_secrets import remember
 
-HEADERS: Mapping[str, str] = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}  # of every session
+HEADERS: Mapping[str, str] = {"Accept-Encoding": "identity"}  # of every session
 PORTS = {"https": 443, "http": 80}
 
 _PROOFS_ON_THIS_HOST = ("X-IDENTITY-HEADER", "secret", "Authorization")  # App Service, Service Fabric, Azure Arc
+settings.tracing_enabled = False  # without a value, the SDK looks for a tracing library at each request
 _NO_TIMEOUT = aiohttp.ClientTimeout()  # the exchange sets the deadline
 
 # The first class that matches decides, as in azure-core's transport: azure-identity distinguishes these errors.
