@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar, cast
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -63,8 +63,21 @@ class NoCredential:
 NO_CREDENTIAL = NoCredential()
 
 
-class _VaultRequest(HttpRequest):
-    """A request for one call, which the SDK need not copy before it completes the URL."""
+@dataclass(slots=True)
+class _VaultRequest:
+    """A request for one call: what the SDK and the transport use of `HttpRequest`.
+
+    Its own class serves other kinds of body and older names with each access. This one is not copied either.
+    """
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    content: bytes | None
+    multipart_mixed_info: None = None
+
+    def prepare_multipart_body(self) -> int:
+        return 0
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self
@@ -76,7 +89,8 @@ def _client_for(api_version: str) -> KeyClient:
 
     It has no state. Each request has an absolute URL and names its transport, so the client's own URL is never used.
     """
-    return KeyClient("https://unused.invalid", NO_CREDENTIAL, transport=RoutedTransport(), api_version=api_version, policies=[])
+    version = quote(api_version, safe="")
+    return KeyClient("https://unused.invalid", NO_CREDENTIAL, transport=RoutedTransport(), api_version=version, policies=[])
 
 
 class VaultSession:
@@ -90,10 +104,9 @@ class VaultSession:
     def __init__(self, network: Network, vault: str, api_version: str) -> None:
         self._network = network
         self._host = vault
-        self._api_version = quote(api_version, safe="")
         self._connection = network.connection(*split_url(vault))
         self.sent = 0  # requests that left this host
-        self._client = _client_for(self._api_version)
+        self._client = _client_for(api_version)
 
     async def __aenter__(self) -> Self:
         return self
@@ -161,8 +174,8 @@ class VaultSession:
     async def _operate(
         self, operation: str, token: str, key: KeyFacts, body: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
-        path = f"/keys/{quote(key.name, safe='')}/{quote(key.version, safe='')}/{operation}"
-        exchange = await self._send("POST", path, token, body, deadline=deadline)
+        # The name and version of a `kid` need no quoting.
+        exchange = await self._send("POST", f"/keys/{key.name}/{key.version}/{operation}", token, body, deadline=deadline)
         return _with_value(exchange, read_value)
 
     async def _send(
@@ -173,8 +186,8 @@ class VaultSession:
             headers["Authorization"] = f"Bearer {token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        url = f"https://{self._host}{path}?api-version={self._api_version}"
-        request = _VaultRequest(method, url, headers=headers, content=body)
+        url = f"https://{self._host}{path}?api-version={self._client.api_version}"
+        request = cast("HttpRequest", _VaultRequest(method, url, headers, body))
         exchange = await self._connection.exchange(
             lambda: self._client.send_request(request, stream=True, over=self._connection.transport), deadline=deadline
         )

@@ -35,7 +35,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
     A date is compared with the server's clock.
     """
-    text = (headers.get("Retry-After") or "").strip()
+    text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
         return min(float(text), LONGEST_RETRY_AFTER)
     date = _http_date(text)
