@@ -7,6 +7,7 @@ mark is used then.
 
 from __future__ import annotations
 
+import asyncio.sslproto
 import contextlib
 import socket
 import ssl
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 ISSUER_LIMIT = 200
 
+# Two TLS records. asyncio would clear 256 KB for each connection, and a connection that hangs would hold them.
+asyncio.sslproto.SSLProtocol.max_size = 32 * 1024
 
 _size = len  # a parameter of `read` has that name
 
@@ -155,7 +158,10 @@ class TimedConnector(aiohttp.TCPConnector):
     """
 
     async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - of aiohttp
     ) -> aiohttp.connector.Connection:
         """Connect as `TCPConnector` does."""
         timer = current()
