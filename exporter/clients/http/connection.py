@@ -86,6 +86,8 @@ class HostConnection:
             CURRENT.reset(named)
             timer.finish()
             self._state.timer = self.transport.exchange = None
+        if exchange.error is None:
+            return exchange
         lacking = Shortage.RESOLVER if exchange.timed_out and timer.is_pool_exhaustion else shortage_of(exchange.error)
         if lacking is Shortage.RESOLVER:
             raise PoolExhausted("time ran out before a thread or a handshake slot was free")
