@@ -7,7 +7,6 @@ mark is used then.
 
 from __future__ import annotations
 
-import asyncio.sslproto
 import contextlib
 import socket
 import ssl
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 
 ISSUER_LIMIT = 200
-
-# Two TLS records. asyncio would clear 256 KB for each connection, and a connection that hangs would hold them.
-asyncio.sslproto.SSLProtocol.max_size = 32 * 1024
 
 _size = len  # a parameter of `read` has that name
 
