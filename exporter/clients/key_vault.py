@@ -64,10 +64,10 @@ NO_CREDENTIAL = NoCredential()
 
 
 @dataclass(slots=True)
-class _VaultRequest:
-    """A request for one call: what the SDK and the transport use of `HttpRequest`.
+class VaultRequest:
+    """A request to a vault: the part of `HttpRequest` that the SDK and the transport use.
 
-    Its own class serves other kinds of body and older names with each access. This one is not copied either.
+    The class of the SDK checks every access for older names of its attributes: a twentieth of a probe.
     """
 
     method: str
@@ -77,9 +77,11 @@ class _VaultRequest:
     multipart_mixed_info: None = None
 
     def prepare_multipart_body(self) -> int:
+        """Return the number of parts: none."""
         return 0
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return the request itself: it serves one call, so the SDK may complete its URL."""
         return self
 
 
@@ -187,7 +189,7 @@ class VaultSession:
         if body is not None:
             headers["Content-Type"] = "application/json"
         url = f"https://{self._host}{path}?api-version={self._client.api_version}"
-        request = cast("HttpRequest", _VaultRequest(method, url, headers, body))
+        request = cast("HttpRequest", VaultRequest(method, url, headers, body))
         exchange = await self._connection.exchange(
             lambda: self._client.send_request(request, stream=True, over=self._connection.transport), deadline=deadline
         )

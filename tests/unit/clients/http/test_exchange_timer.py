@@ -61,6 +61,13 @@ async def test_wait_without_tls_ends_at_the_headers(exchange):
     assert answered(exchange)[Phase.WAIT] == 1.0  # headers at 2
 
 
+async def test_connect_without_tls_ends_at_the_first_request(exchange):
+    await exchange.connect_begins()  # 1
+    exchange.request_sent()  # 2
+    exchange.request_sent()  # 3: a second request over the same connection
+    assert answered(exchange) == {Phase.CONNECT: 1.0, Phase.WAIT: 1.0, Phase.TRANSFER: 1.0}
+
+
 async def test_connection_without_an_exchange_records_nothing():
     connection = ConnectionState()
     connection.bytes_sent()

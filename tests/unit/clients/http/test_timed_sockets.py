@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 from azure.core.pipeline.transport import AsyncHttpTransport
-from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
 from exporter.clients.http.network import NetworkError, Networks
 from exporter.clients.http.timed_sockets import TimedSSLObject, make_context
-from exporter.clients.key_vault import VaultSession
+from exporter.clients.key_vault import VaultRequest, VaultSession
 from exporter.config.settings import Config, Module, Settings
 from exporter.core.faults import Fault
+from exporter.core.model import Phase
 from tests.support.tls_server import TOKEN, VAULT, is_silent, until
 
 
@@ -30,7 +30,7 @@ class CountingCredential:
 
 
 async def test_sdk_passes_url_and_options_to_the_transport():
-    """One `KeyClient` serves all vaults: it keeps an absolute URL, and copies the request with `__deepcopy__`."""
+    """One `KeyClient` serves all vaults: it keeps an absolute URL, and needs no more of a request than `VaultRequest` has."""
     seen = []
 
     class Transport(AsyncHttpTransport):
@@ -43,16 +43,13 @@ async def test_sdk_passes_url_and_options_to_the_transport():
 
         open = close = __aenter__ = __aexit__ = opened
 
-    class Request(HttpRequest):
-        def __deepcopy__(self, memo=None):
-            return self
-
     credential = CountingCredential()
     client = KeyClient("https://unused.invalid", credential, transport=Transport(), api_version="7.4", policies=[])
     for host in (VAULT, f"other.{VAULT}:8443"):
-        request = Request("POST", f"https://{host}/keys/Key0?api-version=7.4", headers={"Authorization": "t"}, content=b"{}")
+        request = VaultRequest("POST", f"https://{host}/keys/Key0?api-version=7.4", {"Authorization": "t"}, b"{}")
         await client.send_request(request, stream=True, over="that")
         assert seen[-1] == (request, {"stream": True, "over": "that"})
+        assert seen[-1][0] is request
         assert request.url == f"https://{host}/keys/Key0?api-version=7.4"
     assert credential.requests == 0
 
@@ -110,17 +107,19 @@ class CountingLimiter:
         self._semaphore.release()
 
 
-async def test_handshakes_are_limited_and_release_their_slot_once(serve, network_to, fake_vault):
+@pytest.mark.parametrize("host", [VAULT, "127.0.0.1"])
+async def test_handshakes_are_limited_and_release_their_slot_once(serve, network_to, fake_vault, host):
+    """For an IP address, aiohttp calls no resolver, so the connector waits for the slot."""
     wire, limiter = await serve(fake_vault), CountingLimiter(2)
     network = network_to(wire, limiter=limiter)
 
     async def one():
-        async with VaultSession(network, VAULT, "7.4") as session:
-            first, _ = await session.challenge(deadline=until())
+        async with VaultSession(network, VAULT if host == VAULT else f"{host}:{wire.port}", "7.4") as session:
+            first, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
             second, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
-            return first.fault, second.fault
+            return first.fault, Phase.CONNECT in first.phases, second.fault, Phase.CONNECT in second.phases
 
-    assert set(await asyncio.gather(*(one() for _ in range(12)))) == {(Fault.NONE, Fault.NONE)}
+    assert set(await asyncio.gather(*(one() for _ in range(12)))) == {(Fault.NONE, True, Fault.NONE, False)}
     assert (limiter.most, limiter.taken, limiter.held) == (2, 12, 0)
 
 
