@@ -1,8 +1,8 @@
 """The timer of one exchange: times of DNS, connect, TLS, wait and transfer.
 
-`Resolver` marks `dns`, `TimedSSLObject` marks `connect`, `tls` and `transfer`, and `TimedSocket` the start of `wait`. Without their
-marks, those of `TimedConnector` and of a middleware are used. A context variable holds the timer of the exchange under way. A connection lives longer than an exchange: its `ConnectionState`
-holds the timer instead.
+`Resolver` marks `dns`, `TimedSSLObject` marks `connect`, `tls` and `transfer`, and `TimedSocket` the start of `wait`. Without
+their marks, those of `TimedConnector` and of a middleware are used. A context variable holds the timer of the exchange under
+way. A connection lives longer than an exchange: its `ConnectionState` holds the timer instead.
 """
 
 from __future__ import annotations
