@@ -37,7 +37,7 @@ PORTS = {"https": 443, "http": 80}
 _PROOFS_ON_THIS_HOST = ("X-IDENTITY-HEADER", "secret", "Authorization")  # App Service, Service Fabric, Azure Arc
 _NO_TIMEOUT = aiohttp.ClientTimeout()  # the exchange sets the deadline
 
-settings.tracing_enabled = False  # without a value, the SDK looks for a tracing library at each request
+settings.tracing_enabled = False  # without a value, each request of the SDK searches for a tracing library
 
 # The first class that matches decides, as in azure-core's transport: azure-identity distinguishes these errors.
 _ERRORS: tuple[tuple[type[Exception], type[AzureError]], ...] = (
