@@ -35,7 +35,7 @@ PARTS: dict[str, Part] = {
     "pages": Part(exposition.measure_page),
     "failing": Part(failing.measure, quiet=False),
     "rules": Part(rules.measure, quiet=False),
-    "storm": Part(storm.measure, quiet=False),
+    "storm": Part(storm.measure),
     "day": Part(day.measure, quiet=False),
 }
 

@@ -7,7 +7,7 @@ a little longer than an interval, so no vault answers 429 three times in a row. 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from bench.figures import Figure
@@ -47,13 +47,21 @@ def observe(bench: Bench, running: Running, fleet: Fleet, how: str, intervals: f
 
 def _until_well(running: Running, fleet: Fleet) -> float:
     """Seconds until the last probe of every target succeeded. Raises RuntimeError after eight intervals and four minutes."""
-    since = time.monotonic()
-    while time.monotonic() < since + 8 * fleet.interval + _TIMEOUTS_END:
+    since, unwell = time.time(), set[str]()
+    while time.time() < since + 8 * fleet.interval + _TIMEOUTS_END:
         time.sleep(fleet.interval / 20)
-        successes = values(metrics(running.url), "ekm_probe_success").values()
-        if len(successes) == fleet.targets and all(successes):
-            return time.monotonic() - since
+        text = metrics(running.url)
+        successes = values(text, "ekm_probe_success")
+        if len(successes) == fleet.targets and all(successes.values()):
+            return probed(text, unwell) - since
+        unwell = {labels for labels, good in successes.items() if not good}
     raise RuntimeError("not every target is well again")
+
+
+def probed(text: str, targets: Collection[str]) -> float:
+    """The Unix time at which the last probe of these targets ended, given by their label text. Now, without targets."""
+    started, took = values(text, "ekm_last_probe_timestamp_seconds"), values(text, "ekm_probe_duration_seconds")
+    return max((started[labels] + took[labels] for labels in targets), default=time.time())
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:

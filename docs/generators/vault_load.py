@@ -87,24 +87,24 @@ def of_sql_server() -> list[tuple[str, ...]]:
     """Return the rows of a SQL Server. Each operation only uses the key, or also sends a challenge and reads the key."""
     each = f"of {DATABASES} databases"
     rows = (
-        (f"log backups {each}, every 15 min", 4.0 * DATABASES),
-        (f"a new log file (VLF) in each {each}, every 10 min", 6.0 * DATABASES),
-        (f"full backups {each}, once a day", DATABASES / 24),
-        (f"a start of the service {each}, once", float(DATABASES)),
-        (f"a new key version {each}, once", float(DATABASES)),
+        (f"log backups {each}, every 15 min", 4.0 * DATABASES, HOUR),
+        (f"a new log file (VLF) in each {each}, every 10 min", 6.0 * DATABASES, HOUR),
+        (f"full backups {each}, once a day", DATABASES / 24, HOUR),
+        (f"a start of the service {each}, at once", float(DATABASES), WINDOW_SECONDS),
+        (f"a new key version {each}, at once", float(DATABASES), WINDOW_SECONDS),
     )
     weights = {operation.step: 1 / operation_limit(operation, _VAULT) for operation in OPERATIONS}
     least, most = weights[Step.UNWRAP_KEY], sum(weights[step] for step in _OPENED)
     found: list[tuple[str, ...]] = []
-    for what, operations in rows:
+    for what, operations, seconds in rows:
         requests = f"{operations:.2g} to {len(_OPENED) * operations:.3g}"
-        shares = [f"{100 * operations * weight * WINDOW_SECONDS / HOUR:.2f}" for weight in (least, most)]
+        shares = [f"{100 * operations * weight * WINDOW_SECONDS / seconds:.2f}" for weight in (least, most)]
         found.append((what, requests, f"0 to {operations:.2g}", f"{' to '.join(dict.fromkeys(shares))} %"))
     return found
 
 
 def table() -> str:
-    head = ("an hour, or once", "requests to the vault", "sign-ins", "of the limit of a vault")
+    head = ("an hour, or at once", "requests to the vault", "sign-ins", "of the limit of a vault")
     blank = ("",) * 3
     rows = [("**the exporter, calculated**", *blank), *of_exporter(), ("**SQL Server, estimated**", *blank), *of_sql_server()]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *rows))
