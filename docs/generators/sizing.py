@@ -16,7 +16,7 @@ FLEET, EVERY = 5000, 60.0  # targets of the measured fleet, seconds between two 
 MOST_CORES, MOST_MEMORY = 0.5, 0.75  # of an exporter's core in normal operation; of a machine's memory while everything fails
 MACHINES = ((1, 0.5), (1, 1), (2, 1), (2, 4), (4, 8))  # cores, GB
 INTERVALS = {"30 s": 30.0, "60 s": 60.0, "5 min": 300.0}
-TIMEOUT = 10.0  # seconds, the default of a probe
+TIMEOUT, AUXILIARY = 10.0, 300.0  # seconds, the defaults of a probe's timeout and of the time between two auxiliary probes
 TARGETS = (100, 1000, 5000, 10_000, 20_000, 100_000)
 HISTORY_MB = 64.0  # the bound of `--history.limit` in its default
 WAITING_MB = 0.3  # a probe that waits for a silent vault, see the figures of the parts storm and failing
@@ -32,6 +32,10 @@ class Costs:
     target_kb: float
     series_kb: float
     sample_us: float
+
+    def processor_ms(self, every: float) -> float:
+        """Return the cost of a probe at this interval, if an auxiliary probe costs as much."""
+        return self.probe_ms * (1 + min(1.0, every / AUXILIARY)) / (1 + EVERY / AUXILIARY)
 
     def memory_mb(self, targets: float, exporters: int) -> float:
         """Return the memory of exporters that share these targets."""
@@ -90,7 +94,7 @@ def machines() -> str:
 
 def _most(cost: Costs, cores: int, memory_mb: float, every: float) -> str:
     """Return the most vaults with two digits, and what runs out first. In memory, each probe waits until its timeout."""
-    by_processor = MOST_CORES * cores * every * 1000 / cost.probe_ms
+    by_processor = MOST_CORES * cores * every * 1000 / cost.processor_ms(every)
     waiting = WAITING_MB * TIMEOUT / every
     by_memory = _largest(lambda targets: cost.memory_mb(targets, cores) + targets * waiting <= MOST_MEMORY * memory_mb)
     most, what = min((by_processor, "processor"), (by_memory, "memory"))

@@ -89,10 +89,10 @@ def test_profile_has_a_row_for_each_group(file):
     ("path", "name"),
     [
         ("/usr/lib/python3.13/ssl.py", "OpenSSL with `ssl`"),
-        ("/work/.venv/lib/python3.13/site-packages/azure/core/rest/_helpers.py", "Azure's SDK"),
-        ("/work/exporter/clients/http/transport.py", "`exporter.clients`"),
-        ("/work/exporter/app/service.py", "other packages of the exporter"),
-        ("/work/bench/profile.py", "garbage collection"),
+        ("/opt/.venv/lib/python3.13/site-packages/azure/core/rest/_helpers.py", "Azure's SDK"),
+        ("/opt/exporter/clients/http/transport.py", "`exporter.clients`"),
+        ("/opt/exporter/app/service.py", "other packages of the exporter"),
+        ("/opt/bench/profile.py", "garbage collection"),
         ("/usr/lib/python3.13/json/decoder.py", None),
         ("<string>", None),
     ],
@@ -106,7 +106,7 @@ def test_helper_of_python_counts_for_its_caller():
     names = {"named": named, "sys": sys}
     for path, text in (
         ("/usr/lib/python3.13/json/decoder.py", "def helper(): return named(sys._getframe())"),
-        ("/work/exporter/core/model.py", "found = helper()"),
+        ("/opt/exporter/core/model.py", "found = helper()"),
     ):
         exec(compile(text, path, "exec"), names)  # noqa: S102 - the texts above
     assert names["found"] == "`exporter.core`"
