@@ -33,7 +33,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     """Measure with a server that waits before each response."""
     runs = min(_RUNS, sizes.runs)
     exporter_runs, theirs = list[float](), list[float]()
-    fleet = Fleet(targets=sizes.step_targets, credentials=max(1, sizes.step_targets // 20), interval=sizes.step_interval)
+    fleet = Fleet(targets=sizes.step_targets, interval=sizes.step_interval)
     with exporter(bench, fleet) as running:
         time.sleep(1.3 * sizes.step_interval)
         for _ in range(runs):

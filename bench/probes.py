@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from bench.figures import Figure, ratios
-from bench.programs import Bench, Fleet, Running, bare, blackbox, exporter, query_blackbox
+from bench.programs import PER_CREDENTIAL, Bench, Fleet, Running, bare, blackbox, exporter, query_blackbox
 from bench.querying import Watch, counts, metrics, total
 from bench.sizes import Sizes
 
 _AT_ONCE = 4
-PER_CREDENTIAL = 20
 NAMES = {
     "twenty": f"{PER_CREDENTIAL} targets per credential",
     "own": "each target its own credential",
@@ -56,7 +55,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             watch = Watch(bench, script.process.pid)
             script.make(targets, over=interval)
             costs.keep("bare", watch, targets)
-            for name, credentials in (("twenty", max(1, targets // PER_CREDENTIAL)), ("own", targets), ("one", 1)):
+            for name, credentials in (("twenty", 0), ("own", targets), ("one", 1)):
                 of_exporter(bench, name, Fleet(targets=targets, credentials=credentials, interval=interval), sizes, costs)
     yield from figures(costs, sizes)
 

@@ -19,7 +19,7 @@ from functools import cache
 from types import FrameType
 
 from bench.figures import Figure
-from bench.probes import NAMES, PER_CREDENTIAL
+from bench.probes import NAMES
 from bench.programs import Bench, Fleet, exporter
 from bench.querying import until
 from bench.sizes import Sizes
@@ -55,8 +55,8 @@ def named(frame: FrameType | None) -> str:
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    targets, few = sizes.probe_targets, max(1, sizes.probe_targets // PER_CREDENTIAL)
-    for kind, credentials in (("twenty", few), ("own", targets)) if bench.tree is None else ():
+    targets = sizes.probe_targets
+    for kind, credentials in (("twenty", 0), ("own", targets)) if bench.tree is None else ():
         with exporter(bench, Fleet(targets=targets, credentials=credentials, interval=1), program="bench.profile") as running:
             time.sleep(2)  # the first probes
             os.kill(running.pid, signal.SIGUSR1)

@@ -19,7 +19,7 @@ def write(path: Path, rows: Iterable[Sequence[str]]) -> None:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a file. None if there is no file."""
+    """The rows of a file. There are none without a file."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:

@@ -23,7 +23,6 @@ from bench.querying import Watch, counts, drained, metrics, total, values
 from bench.sizes import Sizes
 
 EVERY = 1.5  # seconds between two scrapes
-_PER_CREDENTIAL = 20
 
 
 @dataclass(slots=True)
@@ -68,11 +67,6 @@ class Scraper(threading.Thread):
         return self._took
 
 
-def fleet_of(targets: int, interval: float) -> Fleet:
-    credentials = max(1, targets // _PER_CREDENTIAL)
-    return Fleet(targets=targets, credentials=credentials, interval=interval, auxiliary=True)
-
-
 def slowest(text: str, since: float) -> float:
     """The p99 in seconds of the last probes of all targets with a probe since `since`, a Unix time.
 
@@ -100,7 +94,7 @@ def _lags(text: str) -> dict[float, float]:
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     quiet, scraped, took, theirs = Slices(), Slices(), list[float](), Costs()
     yardstick(bench, sizes, theirs)
-    with exporter(bench, fleet_of(sizes.fleet, sizes.fleet_interval)) as running:
+    with exporter(bench, Fleet(targets=sizes.fleet, interval=sizes.fleet_interval, auxiliary=True)) as running:
         time.sleep(sizes.warm_up)
         before = metrics(running.url)  # a scrape comes before each memory reading
         settled = resident(running.pid)
@@ -160,7 +154,7 @@ def against_blackbox(quiet: Slices, costs: Costs, sizes: Sizes) -> Iterator[Figu
 def growth(bench: Bench, sizes: Sizes, many: Slices, settled: float) -> Iterator[Figure]:
     """Measure the small fleet, and compare its costs with those of the large one. `settled` is the large one's memory in MB."""
     few, (_, nothing) = Slices(), starts.once(bench)
-    with exporter(bench, fleet_of(sizes.small_fleet, sizes.small_interval)) as running:
+    with exporter(bench, Fleet(targets=sizes.small_fleet, interval=sizes.small_interval, auxiliary=True)) as running:
         time.sleep(sizes.warm_up * sizes.small_interval / sizes.fleet_interval)
         metrics(running.url)
         small = resident(running.pid)

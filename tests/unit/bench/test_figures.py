@@ -122,6 +122,11 @@ def test_growth_is_the_second_half_against_the_first():
     assert stopped.met
 
 
+@pytest.mark.parametrize(("targets", "credentials"), [(1, 1), (59, 2), (5000, 250)])
+def test_twenty_targets_of_a_fleet_share_a_credential(targets, credentials):
+    assert Fleet(targets=targets, interval=60).credentials == credentials
+
+
 def test_vaults_of_a_named_fleet_are_resolved():
     text = configuration(Fleet(targets=2, credentials=1, interval=60, named=True), 4443, Path("ca.pem"))
     assert "bench-0001.vault.azure.net:443" not in text
