@@ -55,7 +55,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     for targets in sizes.failing_fleets:
         for way in WAYS:
             named = way.program != "exporter"
-            fleet = Fleet(targets=targets, credentials=max(1, targets // 20), interval=sizes.fleet_interval, named=named)
+            fleet = Fleet(targets=targets, interval=sizes.fleet_interval, named=named)
             fail(bench, way.server, first=targets)
             with exporter(bench, fleet, program=way.program) as running:
                 seen = observe(running, sizes.failing)

@@ -1,16 +1,14 @@
-"""Figures with median, spread and bounds, and the file of all figures of a run."""
+"""Figures with median, spread and bounds."""
 
 from __future__ import annotations
 
-import csv
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 LIMIT = 0.85  # the share of one core above which the server is the limit
-COLUMNS = ("part", "what", "unit", "median", "lowest", "highest", "runs", "commit", "aim", "server busy", "how")
+COLUMNS = ("part", "what", "unit", "median", "lowest", "highest", "runs", "commit", "aim", "server busy", "how", "before")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +49,15 @@ class Figure:
             return ""
         return f"{100 * self.busy:.0f} %" + (", the limit" if self.busy >= LIMIT else "")
 
-    def row(self, part: str) -> tuple[str, ...]:
-        """The cells of `COLUMNS`."""
+    def row(self, part: str, before: Figure | None = None) -> tuple[str, ...]:
+        """The cells of `COLUMNS`. `before` is the same figure of another commit."""
         values = (short(self.median), short(min(self.runs)), short(max(self.runs)), str(len(self.runs)))
-        return part, self.what, self.unit, *values, self._bound(self.commit), self._bound(self.aim), self._server(), self.how
+        bounds, earlier = (self._bound(self.commit), self._bound(self.aim)), short(before.median) if before else ""
+        return part, self.what, self.unit, *values, *bounds, self._server(), self.how, earlier
 
     def line(self) -> str:
         """A line for a person."""
-        _, what, unit, median, low, high, _, commit, aim, busy, how = self.row("")
+        _, what, unit, median, low, high, _, commit, aim, busy, how, _ = self.row("")
         bounds = "; ".join(text for text in (f"{low} to {high}", commit, aim, busy and f"server {busy}", how) if text)
         return f"{what}: {f'{median} {unit}'.strip()} ({bounds})"
 
@@ -79,9 +78,3 @@ def ratios(some: Sequence[float], others: Sequence[float]) -> list[float]:
 def percentile(found: Sequence[float], share: float) -> float:
     """The smallest value that is not exceeded by this share of the values."""
     return sorted(found)[max(0, math.ceil(share * len(found)) - 1)]
-
-
-def write(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    """Write rows of `COLUMNS` with their head."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows((COLUMNS, *rows))

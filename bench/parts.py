@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import accuracy, day, exposition, failing, probes, readings, rules, starts, steady, storm
+from bench import accuracy, day, exposition, failing, probes, profile, readings, rules, starts, steady, storm
 from bench.figures import Figure
 from bench.programs import Bench, serving
 from bench.rules import RULES
@@ -27,6 +27,7 @@ class Part:
 PARTS: dict[str, Part] = {
     "start": Part(starts.measure),
     "probes": Part(probes.measure),
+    "profile": Part(profile.measure),
     "steps": Part(accuracy.measure, wait=accuracy.WAIT),
     "fleet": Part(steady.measure),
     "scrapes": Part(exposition.measure),
@@ -34,7 +35,7 @@ PARTS: dict[str, Part] = {
     "pages": Part(exposition.measure_page),
     "failing": Part(failing.measure, quiet=False),
     "rules": Part(rules.measure, quiet=False),
-    "storm": Part(storm.measure, quiet=False),
+    "storm": Part(storm.measure),
     "day": Part(day.measure, quiet=False),
 }
 
@@ -57,15 +58,6 @@ class Run:
     tree: Path | None = None
     rules: Sequence[Path] = (RULES,)
 
-    def outcomes(self, names: Sequence[str]) -> dict[str, Outcome]:
-        """Run the parts: first those that need no quiet machine, as many at once as there are cores; then one after another."""
-        quiet = [name for name in names if PARTS[name].quiet]
-        together = [name for name in names if name not in quiet]
-        with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as cores:
-            found = dict(zip(together, cores.map(self.outcome, together), strict=True))
-        found |= {name: self.outcome(name) for name in quiet}
-        return {name: found[name] for name in names}
-
     def outcome(self, name: str) -> Outcome:
         """Run one part. What it raises is its reason, so that the others can run."""
         part, found, folder = PARTS[name], Outcome(), self.folder / name
@@ -78,3 +70,16 @@ class Run:
         except Exception as error:  # noqa: BLE001 - the other parts must run
             found.reason = f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"
         return found
+
+
+def outcomes(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Outcome]]:
+    """Measure each part in all trees before the next part: the machine may change during a run.
+
+    First those that need no quiet machine, as many at once as there are cores; then one after another.
+    """
+    each = [(number, name) for name in names for number in range(len(runs))]
+    together = [one for one in each if not PARTS[one[1]].quiet]
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as cores:
+        found = dict(zip(together, cores.map(lambda one: runs[one[0]].outcome(one[1]), together), strict=True))
+    found |= {(number, name): runs[number].outcome(name) for number, name in each if (number, name) not in found}
+    return [{name: found[number, name] for name in names} for number in range(len(runs))]

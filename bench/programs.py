@@ -17,6 +17,7 @@ from exporter.core import durations
 
 BLACKBOX = "prometheus-blackbox-exporter"
 _AT_ONCE = 4  # requests to blackbox_exporter
+PER_CREDENTIAL = 20
 _VAULT, _BEARER = "{vault}.vault.azure.net", f"headers: {{Authorization: Bearer {'t' * 1200}, Content-Type: application/json}}"
 _POST, _CRYPT = "method: POST, body: '{}'", '{{"alg":"RSA-OAEP","value":"{}"}}'
 # The requests of a probe: name, host, path, and settings of blackbox_exporter.
@@ -80,17 +81,21 @@ def serving(folder: Path, *, wait: float = 0.0, tree: Path | None = None, rules:
 class Fleet:
     """Targets numbered from `first` on, credentials distributed among them, and the interval in seconds.
 
+    Without `credentials`, 20 targets share one.
     With `auxiliary`, every fifth target has an auxiliary probe after each probe. Otherwise a target has only its first one.
     With `named`, hosts are resolved by name. With `servers`, two SQL Servers depend on each target.
     """
 
     targets: int
-    credentials: int
     interval: float
+    credentials: int = 0
     auxiliary: bool = False
     first: int = 0
     named: bool = False
     servers: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "credentials", self.credentials or max(1, self.targets // PER_CREDENTIAL))
 
     @property
     def numbers(self) -> range:

@@ -103,7 +103,7 @@ def addresses(folder: Path) -> list[str]:
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    fleet = Fleet(targets=sizes.sql_fleet, credentials=max(1, sizes.sql_fleet // 20), interval=sizes.sql_slice / 1.1)
+    fleet = Fleet(targets=sizes.sql_fleet, interval=sizes.sql_slice / 1.1)
     without, reading = Slices(), Slices()
     with sql_servers(bench, sizes.sql_fleet) as folder, exporter(bench, fleet) as running:
         config = bench.newest("ekm.yml")

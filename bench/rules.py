@@ -101,7 +101,7 @@ def costs(server: Running, path: Path, rules: str, seconds: float) -> Costs:
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     seconds, path = sizes.fleet_interval, bench.fresh("rules.yml")
-    fleet = Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=seconds, servers=True)
+    fleet = Fleet(targets=sizes.fleet, interval=seconds, servers=True)
     path.write_text(_NONE, encoding="utf-8")
     fail(bench, "forbidden", first=fleet.targets)
     with exporter(bench, fleet) as running:

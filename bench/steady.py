@@ -2,12 +2,13 @@
 
 Slices without scrapes alternate with slices with a scrape every 1.5 s, in the same process. A slice shows the rate, not the growth over a
 day. Its p99 covers the last probe of each target, tainted ones included. One target in five has an auxiliary probe with every probe: as many
-as every five minutes.
+as every five minutes. blackbox_exporter runs before and after the fleet, as the measure of the machine.
 """
 
 from __future__ import annotations
 
 import re
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -15,13 +16,13 @@ from dataclasses import dataclass, field
 
 from bench import scrapes, starts
 from bench.figures import Figure, percentile, ratios
+from bench.probes import Costs, ready_blackbox
 from bench.processes import resident
 from bench.programs import Bench, Fleet, Running, exporter
 from bench.querying import Watch, counts, drained, metrics, total, values
 from bench.sizes import Sizes
 
 EVERY = 1.5  # seconds between two scrapes
-_PER_CREDENTIAL = 20
 
 
 @dataclass(slots=True)
@@ -66,11 +67,6 @@ class Scraper(threading.Thread):
         return self._took
 
 
-def fleet_of(targets: int, interval: float) -> Fleet:
-    credentials = max(1, targets // _PER_CREDENTIAL)
-    return Fleet(targets=targets, credentials=credentials, interval=interval, auxiliary=True)
-
-
 def slowest(text: str, since: float) -> float:
     """The p99 in seconds of the last probes of all targets with a probe since `since`, a Unix time.
 
@@ -96,8 +92,9 @@ def _lags(text: str) -> dict[float, float]:
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    quiet, scraped, took = Slices(), Slices(), list[float]()
-    with exporter(bench, fleet_of(sizes.fleet, sizes.fleet_interval)) as running:
+    quiet, scraped, took, theirs = Slices(), Slices(), list[float](), Costs()
+    yardstick(bench, sizes, theirs)
+    with exporter(bench, Fleet(targets=sizes.fleet, interval=sizes.fleet_interval, auxiliary=True)) as running:
         time.sleep(sizes.warm_up)
         before = metrics(running.url)  # a scrape comes before each memory reading
         settled = resident(running.pid)
@@ -108,7 +105,9 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             scraped.take(bench, running, sizes.slice)
             took += scraper.stop()
         text = metrics(running.url)
+    yardstick(bench, sizes, theirs)
     yield from figures(quiet, scraped, sizes)
+    yield from against_blackbox(quiet, theirs, sizes)
     name = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s"
     failed = total(text, "ekm_probe_failures_total") - total(before, "ekm_probe_failures_total")
     how = f"bound of the histogram that 99 % of all starts after the warm-up stayed under; {failed:.0f} probes failed"
@@ -127,17 +126,35 @@ def figures(quiet: Slices, scraped: Slices, sizes: Sizes) -> Iterator[Figure]:
     what = f"{name}: processor time while scraped"
     yield Figure(what=what, runs=scraped.cpu, unit="% of a core", busy=scraped.busy, how=often)
     everything = quiet.memory + scraped.memory
-    yield Figure(what=f"{name}: resident memory", runs=everything, unit="MB", commit=600, aim=400, how="after each run")
+    yield Figure(what=f"{name}: resident memory", runs=everything, unit="MB", commit=600, aim=250, how="after each run")
     yield Figure(what=f"{name}: a probe, p99", runs=quiet.slow, unit="ms", busy=quiet.busy, how=how)
     slow, how = ratios(scraped.slow, quiet.slow), f"{often}; in turn with slices without"
     what = f"{name}: p99 of a probe while scraped, against without"
     yield Figure(what=what, runs=slow, unit="times", commit=1.15, aim=1.05, busy=scraped.busy, how=how)
 
 
+def yardstick(bench: Bench, sizes: Sizes, costs: Costs) -> None:
+    with ready_blackbox(bench) as running:
+        for _ in range(sizes.runs):
+            costs.of_blackbox(bench, running, sizes)
+
+
+def against_blackbox(quiet: Slices, costs: Costs, sizes: Sizes) -> Iterator[Figure]:
+    """The processor time of the fleet in units of the machine's speed: per cent of a core for each millisecond of the other program."""
+    theirs, busy = costs.runs["blackbox"], costs.busy["blackbox"]
+    how = f"{sizes.probe_targets} targets every {sizes.probe_interval:g} s, in runs before and after the fleet"
+    yield Figure(what="a probe: blackbox_exporter, before and after the fleet", runs=theirs, unit="ms", how=how, busy=busy)
+    what = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s: processor time, against a probe of blackbox_exporter"
+    runs = [cpu / statistics.median(theirs) for cpu in quiet.cpu]
+    yield Figure(
+        what=what, runs=runs, unit="times", aim=3.2, how="from the figure above: per cent of a core for each millisecond"
+    )
+
+
 def growth(bench: Bench, sizes: Sizes, many: Slices, settled: float) -> Iterator[Figure]:
     """Measure the small fleet, and compare its costs with those of the large one. `settled` is the large one's memory in MB."""
     few, (_, nothing) = Slices(), starts.once(bench)
-    with exporter(bench, fleet_of(sizes.small_fleet, sizes.small_interval)) as running:
+    with exporter(bench, Fleet(targets=sizes.small_fleet, interval=sizes.small_interval, auxiliary=True)) as running:
         time.sleep(sizes.warm_up * sizes.small_interval / sizes.fleet_interval)
         metrics(running.url)
         small = resident(running.pid)

@@ -28,3 +28,9 @@ def unpacked(revision: str, folder: Path, root: Path = ROOT) -> Path:
     if locks[0] != locks[1]:
         print(f"bench: {LOCK} of {revision} differs: it runs with the packages of this tree", file=sys.stderr, flush=True)
     return folder
+
+
+def described(revision: str) -> str:
+    """The hash and the date of a commit that `unpacked` has found."""
+    command = ("git", "-C", ROOT, "log", "-1", "--format=%h of %cs", revision)
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - see above

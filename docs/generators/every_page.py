@@ -25,6 +25,7 @@ from docs.generators import (
     sizing,
     sql_host,
     sql_servers,
+    vault_load,
     web_paths,
     windows,
 )
@@ -51,7 +52,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "service-report": service_report.PARTS,
     "simulator": simulator.PARTS,
     "simulator-scenarios": (simulator.SCENARIOS_PART,),
-    "sizing": sizing.PARTS,
+    "sizing": (*sizing.PARTS, *vault_load.PARTS),
     "sql-host": sql_host.PARTS,
     "sql-servers": sql_servers.PARTS,
     "windows": (windows.PART,),

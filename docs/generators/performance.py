@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.parts import PARTS as BENCH_PARTS
+from bench.probes import NAMES
+from bench.profile import GROUPS
+from bench.results import MACHINE, read
 from docs.generators.pages import GeneratedPart
 
 FIGURES = Path(__file__).parents[1] / "maintainers" / "performance.csv"
@@ -60,12 +62,32 @@ QUESTIONS = (
     ),
     ("start of the process to its first probe", ("process start to first probe",), "{}"),
 )
+# The figures with a goal for both commits. Those of other programs show how the machine changed meanwhile.
+GOALS = (
+    "a probe, one token for all, against bare aiohttp",
+    "a probe, 20 targets per credential, against blackbox_exporter",
+    "a probe, each target its own credential, against blackbox_exporter",
+    "5,000 targets every 60 s: processor time, against a probe of blackbox_exporter",
+    "process start to first probe, beyond the import of aiohttp, azure.identity and azure.keyvault.keys",
+    "explain 3303, against `python -c pass`",
+    "--version, against `python -c pass`",
+    "check, against `python -c pass`",
+    "error of a step, against blackbox_exporter",
+    "status page of 5,000 targets in three causes: longest pause",
+    "1,250 fail by refusal: well again after",
+    "5,000 targets every 60 s: resident memory",
+)
+OTHERS = (
+    "a probe: blackbox_exporter, five URLs per target",
+    "a probe: bare aiohttp, shared token, same handshakes",
+    "a probe: blackbox_exporter, before and after the fleet",
+    "the same, `processing` of blackbox_exporter",
+)
 
 
 def figures() -> dict[str, dict[str, str]]:
     """Return the rows of the file by the names of their figures."""
-    with FIGURES.open(encoding="utf-8", newline="") as file:
-        return {row["what"]: row for row in csv.DictReader(file)}
+    return {row["what"]: row for row in read(FIGURES)}
 
 
 def amount(found: Mapping[str, Mapping[str, str]], name: str) -> str:
@@ -82,6 +104,40 @@ def answers() -> str:
     return "\n".join(lines)
 
 
+def goals() -> str:
+    """Return the table of the goals for another commit and for this tree, and of the drift of the machine between both."""
+    found, lines = figures(), ["| what | before | now | goal | met |", "| --- | --- | --- | --- | --- |"]
+    for name in GOALS:
+        row = found.get(name, {"before": "", "aim": "", "commit": ""})
+        goal, _, met = (row["aim"] or row["commit"]).partition(": ")
+        now = amount(found, name) if name in found else "not measured"
+        lines.append(f"| {name} | {_before(row)} | {now} | {goal} | {met.replace('not met', '**no**').replace('met', 'yes')} |")
+    lines += ["", "| other program | before | now | now against before |", "| --- | --- | --- | --- |"]
+    for name in (name for name in OTHERS if name in found):
+        row = found[name]
+        drift = f"{_number(row['median']) / _number(row['before']):.2f} times" if row["before"] else ""
+        lines.append(f"| {name} | {_before(row)} | {amount(found, name)} | {drift} |")
+    return "\n".join(lines)
+
+
+def _before(row: Mapping[str, str]) -> str:
+    return f"{row['before']} {row['unit']}" if row["before"] else "not measured"
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def profile() -> str:
+    """Return the table of the shares of a probe."""
+    found, kinds = figures(), (NAMES["twenty"], NAMES["own"])
+    lines = [f"| share of a probe, in per cent | {' | '.join(kinds)} |", "| --- | --- | --- |"]
+    for group in GROUPS:
+        shares = [found.get(f"share of a probe, {kind}: {group}", {"median": "not measured"})["median"] for kind in kinds]
+        lines.append(f"| {group} | {' | '.join(shares)} |")
+    return "\n".join(lines)
+
+
 def bounds() -> str:
     """Return the table of the figures with a bound, without those of docs/sizing.md."""
     lines = ["| what | median | lowest to highest | commit | aim |", "| --- | --- | --- | --- | --- |"]
@@ -93,7 +149,15 @@ def bounds() -> str:
 
 
 def machine() -> str:
-    return "\n".join(f"- {row['what']}" for row in figures().values() if row["part"] == "machine")
+    """Return the texts about the machine. If a text is not about all parts, it names the parts or those that are left out."""
+    rows = figures().values()
+    measured, lines = dict.fromkeys(row["part"] for row in rows if row["part"] != MACHINE), []
+    for row in (row for row in rows if row["part"] == MACHINE):
+        about = [f"`{name}`" for name in measured if name in row["how"].split()]
+        others = [f"`{name}`" for name in measured if name not in row["how"].split()]
+        names = "" if not others else f"{', '.join(about)}: " if len(about) <= len(others) else f"all but {', '.join(others)}: "
+        lines.append(f"- {names}{row['what']}")
+    return "\n".join(lines)
 
 
 def parts() -> str:
@@ -109,6 +173,8 @@ def parts() -> str:
 
 PARTS = (
     GeneratedPart("answers", answers),
+    GeneratedPart("goals", goals),
+    GeneratedPart("profile", profile),
     GeneratedPart("machine", machine),
     GeneratedPart("bounds", bounds),
     GeneratedPart("parts of the benchmark", parts),

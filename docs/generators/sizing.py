@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from docs.generators.cardinality import most_series, of_a_sql_server, of_each_database
@@ -11,11 +13,14 @@ from docs.generators.performance import FIGURES, figures
 from exporter.metrics.spec import Level
 
 FLEET, EVERY = 5000, 60.0  # targets of the measured fleet, seconds between two probes
-MOST_CORES = 0.5  # of an exporter in normal operation
+MOST_CORES, MOST_MEMORY = 0.5, 0.75  # of an exporter's core in normal operation; of a machine's memory while everything fails
+MACHINES = ((1, 0.5), (1, 1), (2, 1), (2, 4), (4, 8))  # cores, GB
+INTERVALS = {"30 s": 30.0, "60 s": 60.0, "5 min": 300.0}
+TIMEOUT, AUXILIARY = 10.0, 300.0  # seconds, the defaults of a probe's timeout and of the time between two auxiliary probes
 TARGETS = (100, 1000, 5000, 10_000, 20_000, 100_000)
 HISTORY_MB = 64.0  # the bound of `--history.limit` in its default
 WAITING_MB = 0.3  # a probe that waits for a silent vault, see the figures of the parts storm and failing
-_MB, _KB = 1 / 1024, 1 / 1024**2  # in GB
+_KB = 1 / 1024**2  # in GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,15 @@ class Costs:
     target_kb: float
     series_kb: float
     sample_us: float
+
+    def processor_ms(self, every: float) -> float:
+        """Return the cost of a probe at this interval, if an auxiliary probe costs as much."""
+        return self.probe_ms * (1 + min(1.0, every / AUXILIARY)) / (1 + EVERY / AUXILIARY)
+
+    def memory_mb(self, targets: float, exporters: int) -> float:
+        """Return the memory of exporters that share these targets."""
+        history = HISTORY_MB * min(exporters, targets / FLEET)
+        return exporters * self.base_mb + targets * self.target_kb / 1024 + history
 
 
 def _number(what: str) -> float:
@@ -68,6 +82,31 @@ def unit_costs() -> str:
     return _table(("what", "costs", "of"), rows)
 
 
+def machines() -> str:
+    """Return the table of how many vaults each machine has room for, and what limits their number."""
+    cost, rows = costs(), []
+    for cores, size in MACHINES:
+        name = f"{cores} core{'s' * (cores > 1)}, {f'{size} GB' if size >= 1 else f'{1024 * size:.0f} MB'}"
+        rows.append((name, f"{cores}", *(_most(cost, cores, 1024 * size, every) for every in INTERVALS.values())))
+    head = ("machine", "exporters", *(f"vaults every {interval}" for interval in INTERVALS))
+    return _table(head, rows)
+
+
+def _most(cost: Costs, cores: int, memory_mb: float, every: float) -> str:
+    """Return the most vaults with two digits, and what runs out first. In memory, each probe waits until its timeout."""
+    by_processor = MOST_CORES * cores * every * 1000 / cost.processor_ms(every)
+    waiting = WAITING_MB * TIMEOUT / every
+    by_memory = _largest(lambda targets: cost.memory_mb(targets, cores) + targets * waiting <= MOST_MEMORY * memory_mb)
+    most, what = min((by_processor, "processor"), (by_memory, "memory"))
+    step = 10 ** max(0, math.floor(math.log10(most)) - 1)
+    return f"{step * math.floor(most / step):,} ({what})"
+
+
+def _largest(fits: Callable[[int], bool]) -> int:
+    """Return the largest number of targets that fit."""
+    return bisect.bisect_left(range(10**7), True, key=lambda targets: not fits(targets)) - 1
+
+
 def totals() -> str:
     """Return the table of totals, which is arithmetic with the unit costs."""
     cost, of_one = costs(), most_series(Level.FULL)
@@ -76,8 +115,7 @@ def totals() -> str:
         probes, all_series = targets / EVERY, targets * of_one
         cores = probes * cost.probe_ms / 1000
         exporters = math.ceil(cores / MOST_CORES)
-        history = exporters * HISTORY_MB * min(1.0, targets / FLEET / exporters)
-        memory = exporters * cost.base_mb * _MB + targets * cost.target_kb * _KB + history * _MB
+        memory = cost.memory_mb(targets, exporters) / 1024
         prometheus = all_series * cost.series_kb * _KB
         rate = f"{probes:,.0f}" if probes >= 100 else f"{probes:.1f}"
         rows.append(
@@ -130,6 +168,7 @@ def _table(head: tuple[str, ...], rows: object) -> str:
 
 
 PARTS = (
+    GeneratedPart("machines", machines),
     GeneratedPart("unit costs", unit_costs),
     GeneratedPart("memory of failing fleets", failing),
     GeneratedPart("totals", totals),

@@ -53,6 +53,38 @@ def test_sizing_row_follows_from_the_costs(row):
     assert prometheus == pytest.approx(series * cost("a series") * KB, rel=0.05, abs=0.01)
 
 
+def machines():
+    """Return each cell of the first table: cores, MB, seconds, vaults and what limits them."""
+    for cores, size, unit, *cells in re.findall(
+        r"^\| (\d) cores?, (\d+) (GB|MB) \| \d \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE
+    ):
+        for every, cell in zip((30, 60, 300), cells, strict=True):
+            vaults, what = re.fullmatch(r"([\d,]+) \((processor|memory)\)", cell).groups()
+            yield int(cores), int(size) * (1024 if unit == "GB" else 1), every, number(vaults), what
+
+
+def used(cores, memory, every, vaults):
+    """Return the shares of the room: half of each core, three quarters of the memory while each probe waits for 10 s."""
+    probe = cost("a probe, with") / 1000 * (1 + every / 300) / (1 + EVERY / 300)
+    needed = cores * cost("an exporter without targets") + vaults * cost("a target") / 1024
+    needed += cost("the history of all targets") * min(cores, vaults / FLEET)
+    needed += vaults * 10 / every * cost("a probe that waits")
+    return {"processor": vaults / every * probe / cores / 0.5, "memory": needed / memory / 0.75}
+
+
+def test_sizing_page_has_five_machines_with_three_intervals():
+    assert len(list(machines())) == 15
+
+
+@pytest.mark.parametrize("cell", list(machines()), ids=str)
+def test_vaults_of_a_machine_fit_and_few_more_do_not(cell):
+    *machine, vaults, what = cell
+    shares = used(*machine, vaults)
+    assert max(shares.values()) <= 1
+    assert max(shares, key=shares.get) == what or shares[what] == pytest.approx(max(shares.values()), rel=0.1)
+    assert used(*machine, vaults * 1.1)[what] > 1
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [

@@ -1,6 +1,5 @@
-"""The figures of a run: bounds, rows, ratios, and what is read from the texts of a scrape."""
+"""The figures of a run: bounds, ratios, and what is read from the texts of a scrape."""
 
-import csv
 import math
 import subprocess
 import sys
@@ -9,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.__main__ import compared, parsed, verdict
+from bench.__main__ import parsed, verdict
 from bench.failing import LIMIT as MEMORY
 from bench.failing import WAYS, Observed, figures
-from bench.figures import COLUMNS, LIMIT, Figure, percentile, ratios, short, write
+from bench.figures import COLUMNS, LIMIT, Figure, percentile, ratios, short
 from bench.parts import Outcome
 from bench.processes import ended
 from bench.programs import Fleet, configuration
@@ -20,6 +19,7 @@ from bench.querying import total, values
 from bench.rules import RULES, adapted
 from bench.sizes import TINY
 from bench.steady import lag_p99, slowest
+from bench.storm import probed
 from bench.trees import LOCK, TreeError, unpacked
 from docs.generators import performance
 
@@ -45,6 +45,10 @@ def test_row_of_a_figure_has_a_cell_for_each_column():
     row = dict(zip(COLUMNS, figure(3.0, 1.0, 2.0, commit=2.5, aim=1.5, busy=0.5).row("probes"), strict=True))
     assert (row["median"], row["lowest"], row["highest"], row["runs"]) == ("2.00", "1.00", "3.00", "3")
     assert (row["commit"], row["aim"], row["server busy"]) == ("≤ 2.5: met", "≤ 1.5: not met", "50 %")
+
+
+def test_row_has_the_median_of_the_other_commit():
+    assert (figure(3.0).row("")[-1], figure(3.0).row("", figure(1.0, 2.0))[-1]) == ("", "1.50")
 
 
 def test_lower_limit_and_saturated_server_are_named():
@@ -86,6 +90,11 @@ def test_probe_before_the_time_slice_does_not_count():
     assert slowest(TEXT, since=0.0) == 9.0
 
 
+def test_recovery_ends_with_the_last_probe_of_the_last_targets():
+    assert probed(TEXT, {'target="new"'}) == 150.25
+    assert probed(TEXT, {'target="new"', 'target="old"'}) == 150.25
+
+
 def test_start_lag_is_a_bucket_bound_of_most_starts():
     assert lag_p99(TEXT) == 0.5
 
@@ -113,6 +122,11 @@ def test_growth_is_the_second_half_against_the_first():
     assert stopped.met
 
 
+@pytest.mark.parametrize(("targets", "credentials"), [(1, 1), (59, 2), (5000, 250)])
+def test_twenty_targets_of_a_fleet_share_a_credential(targets, credentials):
+    assert Fleet(targets=targets, interval=60).credentials == credentials
+
+
 def test_vaults_of_a_named_fleet_are_resolved():
     text = configuration(Fleet(targets=2, credentials=1, interval=60, named=True), 4443, Path("ca.pem"))
     assert "bench-0001.vault.azure.net:443" not in text
@@ -133,6 +147,7 @@ def test_only_a_clean_stop_has_a_time(code, good):
         (["--quick"], "quick", False),
         (["storm"], "full", False),
         (["--compare", "HEAD"], "full", False),
+        (["--compare", "HEAD", "--out", str(performance.FIGURES)], "full", True),
         (["--size", "tiny", "day"], "tiny", False),
     ],
 )
@@ -156,13 +171,6 @@ def test_verdict_names_failed_parts_and_broken_bounds(capsys):
     assert verdict({"good": good}) == 0
 
 
-def test_comparison_has_the_ratio_of_each_common_figure():
-    after = {"probes": Outcome([figure(2.0, 5.0), Figure(what="new", runs=[1], unit="", how="")])}
-    _, row, failure = compared({"probes": Outcome([figure(4.0, 5.0)], "no server")}, after, "abc1234")
-    assert row == "| a probe | 4.50 ms | 3.50 ms | 0.778 | 0.500 to 1.00 |"
-    assert failure == "bench: abc1234: FAILED: probes (no server)"
-
-
 def test_commit_is_unpacked_without_uncommitted_files(tmp_path, capsys):
     root = tmp_path / "repository"
     root.mkdir()
@@ -175,21 +183,3 @@ def test_commit_is_unpacked_without_uncommitted_files(tmp_path, capsys):
     assert "requirements.lock of HEAD differs" in capsys.readouterr().err
     with pytest.raises(TreeError, match="--compare nothing: no such commit here"):
         unpacked("nothing", tmp_path / "other", root)
-
-
-def test_page_is_made_from_the_file(monkeypatch, tmp_path):
-    file = tmp_path / "performance.csv"
-    start = Figure(what="process start to first probe", runs=[0.9], unit="s", how="", commit=1.5, aim=0.7)
-    write(file, [start.row("start"), figure(1.0).row("probes")])
-    monkeypatch.setattr(performance, "FIGURES", file)
-    assert "| start of the process to its first probe | 0.900 s |" in performance.answers()
-    assert "| a day | not measured |" in performance.answers()
-    assert performance.bounds().splitlines()[2:] == [
-        "| process start to first probe | 0.900 s | 0.900 to 0.900 | ≤ 1.5: met | ≤ 0.7: **not met** |"
-    ]
-
-
-def test_published_figures_are_of_a_whole_run():
-    with performance.FIGURES.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert "size full" in rows[0]["what"]

@@ -9,10 +9,13 @@ import pytest
 
 from bench import parts
 from bench.figures import COLUMNS, Figure
-from bench.parts import PARTS, Outcome, Part, Run
+from bench.parts import PARTS, Outcome, Part, Run, outcomes
 from bench.sizes import TINY
+from docs.generators.performance import GOALS, OTHERS
 
 ROOT = Path(__file__).parents[3]
+BEYOND_IMPORTS = next(name for name in GOALS if "beyond" in name)  # a figure that is not measured yet
+SIZES = {"5,000 targets every 60 s": "10 targets every 1 s", "of 5,000 targets": "of 10 targets", "1,250 fail": "8 fail"}
 FIGURE = Figure(what="one", runs=[1.0], unit="", how="")
 
 
@@ -35,6 +38,8 @@ def test_one_command_measures_everything_and_writes_one_file(tmp_path):
         "growth",
         "error of a step",
         "first probe",
+        "share of a probe, 20 targets per credential: aiohttp",
+        "every 1 s: processor time, against a probe of blackbox_exporter",
         "explain 3303, against",
         "longest pause",
         "targets in three causes: size",
@@ -50,6 +55,22 @@ def test_one_command_measures_everything_and_writes_one_file(tmp_path):
         "ekm.rules.yml: processor time of its texts",
     ):
         assert what in named
+    of_this_size = {row["what"] for row in rows}
+    for name in (*GOALS, *OTHERS):
+        for full, tiny in SIZES.items():
+            name = name.replace(full, tiny)  # noqa: PLW2901 - the name at the smallest size
+        assert name in of_this_size or name == BEYOND_IMPORTS
+
+
+def test_each_part_is_measured_in_both_trees_before_the_next(monkeypatch, tmp_path):
+    monkeypatch.setattr(parts, "PARTS", {name: Part(lambda *_: iter([FIGURE])) for name in ("first", "second")})
+    seen = []
+    runs = [
+        Run(sizes=TINY, folder=tmp_path / tree, on_figure=lambda name, _, tree=tree: seen.append((name, tree)))
+        for tree in ("before", "after")
+    ]
+    assert [list(found) for found in outcomes(runs, ["first", "second"])] == [["first", "second"]] * 2
+    assert seen == [("first", "before"), ("first", "after"), ("second", "before"), ("second", "after")]
 
 
 @pytest.mark.parametrize("quiet", [True, False])
@@ -61,5 +82,6 @@ def test_failed_part_keeps_its_figures_and_those_of_the_others(quiet, monkeypatc
     monkeypatch.setattr(parts, "PARTS", {"crash": Part(crash, quiet=quiet), "good": Part(lambda *_: iter([FIGURE]))})
     seen = []
     run = Run(sizes=TINY, folder=tmp_path, on_figure=lambda name, figure: seen.append((name, figure)))
-    assert run.outcomes(["crash", "good"]) == {"crash": Outcome([FIGURE], "RuntimeError: no server"), "good": Outcome([FIGURE])}
+    (found,) = outcomes([run], ["crash", "good"])
+    assert found == {"crash": Outcome([FIGURE], "RuntimeError: no server"), "good": Outcome([FIGURE])}
     assert seen == [("crash", FIGURE), ("good", FIGURE)]
