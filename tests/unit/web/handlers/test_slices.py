@@ -2,6 +2,7 @@
 
 import pytest
 
+from exporter.config.settings import Module
 from exporter.web.handlers import audit, pages
 from tests.support.sql_readings import a_reading
 from tests.support.turns import MOST_CALLS, counted_calls
@@ -40,6 +41,15 @@ async def test_no_part_of_an_audit_holds_the_event_loop(monkeypatch, large_key, 
     assert status == 200
     assert "10,000 SQL Servers" in text or '"sql_servers": 10000' in text
     assert len(text) < 200_000
+    assert max(found) < MOST_CALLS
+
+
+async def test_no_part_of_the_configuration_holds_the_event_loop():
+    hosts = {f"contoso-v{number:04}.vault.azure.net:443": "10.0.0.4:8443" for number in range(5 * TARGETS)}
+    large = config(target(), modules={"default": Module(name="default", connect_to=hosts)})
+    async with serving(Service(large)) as session, counted_calls() as found:
+        status, _, text = await get(session, "/config")
+    assert (status, text.count("10.0.0.4:8443")) == (200, len(hosts))
     assert max(found) < MOST_CALLS
 
 
