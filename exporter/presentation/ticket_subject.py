@@ -130,6 +130,10 @@ class Extent:
     total: int = 1
     urgency: str = ""
 
+    def subjects(self, first: TicketSubject) -> list[TicketSubject]:
+        """Return the first subject and the others that its team repairs too."""
+        return [first, *(each for each in self.others if each.team is first.team)]
+
 
 def subject_of(target: Target, record: TargetRecord | None, now: float) -> TicketSubject | None:
     """Return the subject of the last probe, or of the last failed one if the target is unsteady at `now`; None if no probe finished."""

@@ -7,14 +7,14 @@ from exporter.web.handlers import audit, pages
 from tests.support.sql_readings import a_reading
 from tests.support.turns import MOST_CALLS, counted_calls
 from tests.support.web_factories import config, good, target
-from tests.support.web_fleets import all_silent, firewall_change, three_causes
+from tests.support.web_fleets import all_silent, firewall_change, refusing_vaults, three_causes
 from tests.support.web_server import Service, get, serving
 
 NOW = 1767323050.0
 TARGETS = 2000
 
 
-@pytest.fixture(scope="module", params=[three_causes, all_silent, firewall_change])
+@pytest.fixture(scope="module", params=[three_causes, all_silent, firewall_change, refusing_vaults])
 def service(request):
     return request.param(TARGETS, NOW)
 
