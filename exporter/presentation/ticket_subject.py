@@ -72,7 +72,7 @@ class TicketSubject:
             return ()
         return actions(failure.code, failure.reason, ready=True, names=self.names, step=failure.step)
 
-    @property
+    @cached_property
     def team(self) -> Team | None:
         """The team that repairs it; None if no other team does, or if a DBA can use the staged credential."""
         failure = self.failure

@@ -23,7 +23,7 @@ from exporter.web.ui.view_models import TargetView, Urgency
 MOST_PARTS = 300  # vaults, keys and credentials of the ticket of a chosen cause
 SHARED_PARTS = 100  # of all tickets of a page with several causes, the most urgent first
 FEW_PARTS = 10  # of a ticket, whatever the tickets before it have
-_PARTS_PER_SLICE = 8  # a quarter of a millisecond each
+_PARTS_PER_SLICE = 4  # a quarter of a millisecond each
 
 
 async def group_tickets(
