@@ -205,9 +205,9 @@ HEALTHY = {
     [
         ("3303", "write the present secret"),
         ("3008", "test the way from this SQL Server"),
-        ("3077", "compare identity and key"),
-        ("2058", "run ekm-exporter doctor on the host"),
-        ("3011", "ekm-exporter explain 3011."),
+        ("3077", "compare the identity and the key of this SQL Server"),
+        ("2058", "on the host of this SQL Server, run `ekm-exporter doctor TARGET`"),
+        ("3011", "repeat the log backups of this SQL Server when"),
     ],
 )
 def test_backups_fail_has_the_first_action_of_its_code(tmp_path, code, first):
