@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.core.codes import BY_CODE
+from exporter.core.codes import BY_CODE, Category
 from exporter.core.codes.action_texts import SHOW_CHANGES
 from exporter.core.codes.cause_text import BY_PROXY
 from exporter.core.codes.server_actions import SERVER_ACTIONS
@@ -146,17 +146,21 @@ def _cause_of_closed_database() -> str:
 _PROVIDER: Final = f"mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041|33027|33111'}}"
 
 
+# Categories with an action in the alert, whose text has little room.
+_CATEGORIES: Final = (Category.IDENTITY, Category.NETWORK, Category.PERMISSION, Category.HOST)
+
+
 def _sql_action() -> str:
     """Return the first action for the last provider's code that SQL Server logged, by its category; else what explains the code."""
-    actions = {text: [each for each, own in SERVER_ACTIONS.items() if own == text] for text in SERVER_ACTIONS.values()}
     cases = "".join(
-        f'{{{{ if match "^({"|".join(str(code) for code, row in BY_CODE.items() if row.category in categories)})$" . }}}}'
-        f"{text[0].lower()}{text[1:].format(server='this SQL Server', target='TARGET')}{{{{ else }}}}"
-        for text, categories in actions.items()
+        f'{{{{ if match "^({"|".join(str(code) for code, row in BY_CODE.items() if row.category is category)})$" . }}}}'
+        f"{what[0].lower()}{what[1:].format(server='this SQL Server', target='TARGET')}.{{{{ else }}}}"
+        for category in _CATEGORIES
+        if (what := SERVER_ACTIONS[category].what)
     )
     found = _query(f"topk(1, max by (code) ({_PROVIDER}))")
     return (
-        f'{{{{ with {found} }}}}{{{{ with . | first | label "code" }}}}{cases}ekm-exporter explain {{{{ . }}}}.{"{{ end }}" * len(actions)}'
+        f'{{{{ with {found} }}}}{{{{ with . | first | label "code" }}}}{cases}ekm-exporter explain {{{{ . }}}}.{"{{ end }}" * len(_CATEGORIES)}'
         "{{ end }}{{ else }}add the credential to the login: `verify.sql`, part 2, has the names.{{ end }}"
     )
 

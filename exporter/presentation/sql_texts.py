@@ -101,7 +101,7 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
     category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
     if category in _COMPARED and not is_ready:
         return _NO_PROBE
-    return ("{meaning} " if category is Category.HOST else "") + SERVER_ACTIONS.get(category, _READ_THE_LOG)
+    return ("{meaning} " if category is Category.HOST else "") + str(SERVER_ACTIONS.get(category, _READ_THE_LOG))
 
 
 def _meaning(server: ServerProof) -> str:

@@ -206,8 +206,8 @@ HEALTHY = {
         ("3303", "write the present secret"),
         ("3008", "test the way from this SQL Server"),
         ("3077", "compare the identity and the key of this SQL Server"),
-        ("2058", "on the host of this SQL Server, run `ekm-exporter doctor TARGET`"),
-        ("3011", "repeat the log backups of this SQL Server when"),
+        ("2058", "run `ekm-exporter doctor TARGET` on the host of this SQL Server."),
+        ("3011", "ekm-exporter explain 3011."),
     ],
 )
 def test_backups_fail_has_the_first_action_of_its_code(tmp_path, code, first):

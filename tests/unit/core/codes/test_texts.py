@@ -25,7 +25,7 @@ OF_REASONS = [EACH_IDENTITY, *(text for each in Reason for text in chain(each.ro
         (OF_MESSAGES, ".?!;:"),
         (OF_CHECKS, ".?!"),
         (OF_REASONS, ".?!;:"),
-        (SERVER_ACTIONS.values(), ".?!"),
+        (map(str, SERVER_ACTIONS.values()), ".?!"),
     ],
     ids=["codes", "messages", "checks", "reasons", "servers"],
 )
