@@ -12,6 +12,7 @@ from typing import Final
 from exporter.core.codes import BY_CODE, Category
 from exporter.core.codes.action_texts import SHOW_CHANGES
 from exporter.core.codes.cause_text import BY_PROXY
+from exporter.core.codes.server_actions import SERVER_ACTIONS
 from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WATCH_THE_LOG, WHILE_IT_LASTS, WITHOUT_THE_KEY
 from exporter.core.readiness import NOT_TESTED
 
@@ -143,24 +144,23 @@ def _cause_of_closed_database() -> str:
 
 
 _PROVIDER: Final = f"mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041|33027|33111'}}"
-# The first action for the last code of the provider, by its category; else what explains the code.
-_BY_CATEGORY: Final[Mapping[Category, str]] = {
-    Category.IDENTITY: "write the present secret with `alter-credential.sql`.",
-    Category.NETWORK: "test the way from this SQL Server to the vault, with the proxy of its service account.",
-    Category.PERMISSION: "compare identity and key with those of the probe: `verify.sql` has the queries.",
-    Category.HOST: "run ekm-exporter doctor on the host of this SQL Server.",
-}
+
+
+# Categories with an action in the alert, whose text has little room.
+_CATEGORIES: Final = (Category.IDENTITY, Category.NETWORK, Category.PERMISSION, Category.HOST)
 
 
 def _sql_action() -> str:
-    """Return the first action for the last provider's code that SQL Server logged."""
+    """Return the first action for the last provider's code that SQL Server logged, by its category; else what explains the code."""
     cases = "".join(
-        f'{{{{ if match "^({"|".join(str(code) for code, row in BY_CODE.items() if row.category is category)})$" . }}}}{text}{{{{ else }}}}'
-        for category, text in _BY_CATEGORY.items()
+        f'{{{{ if match "^({"|".join(str(code) for code, row in BY_CODE.items() if row.category is category)})$" . }}}}'
+        f"{what[0].lower()}{what[1:].format(server='this SQL Server', target='TARGET')}.{{{{ else }}}}"
+        for category in _CATEGORIES
+        if (what := SERVER_ACTIONS[category].what)
     )
     found = _query(f"topk(1, max by (code) ({_PROVIDER}))")
     return (
-        f'{{{{ with {found} }}}}{{{{ with . | first | label "code" }}}}{cases}ekm-exporter explain {{{{ . }}}}.{"{{ end }}" * len(_BY_CATEGORY)}'
+        f'{{{{ with {found} }}}}{{{{ with . | first | label "code" }}}}{cases}ekm-exporter explain {{{{ . }}}}.{"{{ end }}" * len(_CATEGORIES)}'
         "{{ end }}{{ else }}add the credential to the login: `verify.sql`, part 2, has the names.{{ end }}"
     )
 

@@ -19,7 +19,7 @@ from exporter.core.model import Vantage
 from exporter.core.sql_servers import server_name
 from exporter.core.vault_limits import has_limits, key_operations_limit
 from exporter.presentation.payloads import Payload, failure_payload, moment_or_none
-from exporter.presentation.sql_proofs import SqlProofs, urgency
+from exporter.presentation.sql_proofs import SqlProofs, proof_fields, urgency
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.tde.audit.access import LOGS, AuditQuery, access_queries, key_roles
@@ -143,18 +143,11 @@ async def _sql_servers(targets: Sequence[Target], proofs: SqlProofs) -> Payload:
 
 
 def _read_server(server: ServerProof) -> Payload:
-    proof, own = server.proof, own_requests(server)
+    own = own_requests(server)
     return {
         "server": server.server,
-        "read_at": moment_or_none(max(server.reading.read_at.values(), default=None)),
-        "databases": list(proof.databases),
-        "login": proof.login or None,
-        "credential": proof.credential or None,
-        "credential_altered_at": moment_or_none(proof.altered_at),
-        "state": server.state.value,
-        "proven_at": moment_or_none(proof.proven_at),
-        "proven_by": proof.source,
-        "database": proof.database or None,
+        "databases": list(server.proof.databases),
+        **proof_fields(server),
         "restart_unwraps": own.restart_unwraps,
         "log_files_a_day": None if own.log_files_a_day is None else round(own.log_files_a_day, 1),
         "trace_flag_15025": own.trace_flag,

@@ -159,18 +159,11 @@ def _server_payload(server: ServerProof) -> Payload:
     return {
         "sql_instance": reading.sql_instance,
         "host": reading.host,
-        "read_at": moment_or_none(max(reading.read_at.values(), default=None)),
         "key_name": proof.key_name,
         "thumbprint": proof.thumbprint,
-        "login": proof.login or None,
-        "credential": proof.credential or None,
-        "credential_altered_at": moment_or_none(proof.altered_at),
-        "state": server.state.value,
+        **proof_fields(server),
         "since": moment_or_none(server.since),
         "proof_due": proof.is_due,
-        "proven_at": moment_or_none(proof.proven_at),
-        "proven_by": proof.source,
-        "database": proof.database or None,
         "codes_since": [code.code for code in server.codes],
         "backups_fail": bool(server.failed),
         "trace_flag_15025": flag_is_on(reading, TRACE_FLAG),
@@ -178,6 +171,21 @@ def _server_payload(server: ServerProof) -> Payload:
         "log_full_in_seconds": None if log is None else _whole(log.full_in),
         "log_full_database": None if log is None else log.database,
         "next_log_file_in_seconds": _whole(None if server.next_file is None else server.next_file.next_file_in),
+    }
+
+
+def proof_fields(server: ServerProof) -> Payload:
+    """Return the fields of a proof that the API and the audit sheet share."""
+    proof = server.proof
+    return {
+        "read_at": moment_or_none(max(server.reading.read_at.values(), default=None)),
+        "login": proof.login or None,
+        "credential": proof.credential or None,
+        "credential_altered_at": moment_or_none(proof.altered_at),
+        "state": server.state.value,
+        "proven_at": moment_or_none(proof.proven_at),
+        "proven_by": proof.source,
+        "database": proof.database or None,
     }
 
 

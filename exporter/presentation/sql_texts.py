@@ -9,26 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from exporter.core.codes import BY_CODE, Category
+from exporter.core.codes.server_actions import SERVER_ACTIONS
 from exporter.tde.server_proof import ProofState, ServerProof, clock_text, login_text
 from exporter.tde.urgency import closed_text, room_text, stalled_text, times_text
 
 _PLAIN = re.compile(r"[\w.\\$ @-]{1,128}")  # a name that a command may contain
 _READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
-_OTHER_IDENTITY = (
-    "{server} signs in with another identity than the probe, or uses another key. Compare both: `ekm-exporter script verify.sql` has the "
-    "queries."
-)
-# The first action for a code of the provider, while a probe succeeds.
-_ACTIONS_BY_CATEGORY: Mapping[Category, str] = {
-    Category.IDENTITY: "Write the present secret into the credential on {server}: `ekm-exporter script alter-credential.sql` has the "
-    "statement. Then repeat a log backup.",
-    Category.NETWORK: "Test the way from {server} to the vault, with the proxy of SQL Server's service account. The exporter's way works.",
-    Category.PERMISSION: _OTHER_IDENTITY,
-    Category.MISSING: _OTHER_IDENTITY,
-    Category.HOST: "{meaning} On the host of {server}, run `ekm-exporter doctor {target}`: it tests the registry rights of SQL Server's service "
-    "account and the DLL.",
-    Category.THROTTLED: "Repeat the log backups of {server} when ten minutes pass without 429.",
-}
 _COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
 _NO_PROBE = (
     "No probe shows whether the vault side of {server} is ready. `ekm-exporter explain {code}` has the causes and their actions."
@@ -113,7 +99,9 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
         return _CLOSED_WITH_MESSAGE if server.cause is ProofState.CLOSED and server.messages else _ACTIONS.get(server.cause, "")
     latest = server.codes[0]
     category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
-    return _NO_PROBE if category in _COMPARED and not is_ready else _ACTIONS_BY_CATEGORY.get(category, _READ_THE_LOG)
+    if category in _COMPARED and not is_ready:
+        return _NO_PROBE
+    return ("{meaning} " if category is Category.HOST else "") + str(SERVER_ACTIONS.get(category, _READ_THE_LOG))
 
 
 def _meaning(server: ServerProof) -> str:

@@ -72,7 +72,7 @@ class TicketSubject:
             return ()
         return actions(failure.code, failure.reason, ready=True, names=self.names, step=failure.step)
 
-    @property
+    @cached_property
     def team(self) -> Team | None:
         """The team that repairs it; None if no other team does, or if a DBA can use the staged credential."""
         failure = self.failure
@@ -129,6 +129,10 @@ class Extent:
     vaults: int = 1
     total: int = 1
     urgency: str = ""
+
+    def subjects(self, first: TicketSubject) -> list[TicketSubject]:
+        """Return the first subject and the others that its team repairs too."""
+        return [first, *(each for each in self.others if each.team is first.team)]
 
 
 def subject_of(target: Target, record: TargetRecord | None, now: float) -> TicketSubject | None:

@@ -21,7 +21,7 @@ from exporter.state.beginnings import Ended, beginning_of
 from exporter.state.records import TargetRecord, readiness_at, unsteady_at
 
 MOST_CAUSES = 100  # that metrics and JSON have
-TARGETS_PER_SLICE = 100  # targets between two turns of other tasks: about a millisecond
+TARGETS_PER_SLICE = 50  # targets between two turns of other tasks: about a millisecond
 CAUSES_PER_SLICE = 50
 
 

@@ -66,6 +66,20 @@ def all_silent(count: int, now: float) -> Service:
     return service
 
 
+def refusing_vaults(count: int, now: float) -> Service:
+    """Return the service of `count` targets; half of the vaults refuse the credential, one at another step, and one has no key."""
+    targets = [replace(_target(number, 0), vault=f"contoso-production-{number:05}.vault.azure.net") for number in range(count)]
+    service = Service(_config(targets))
+    for number, each in enumerate(targets):
+        step = Step.UNWRAP_KEY if number == 3 else Step.GET_KEY
+        missing = bad(each.name, step=step, code=3006, reason=Reason.KEY_NOT_FOUND, started_at=now - 2, status=404)
+        refused = _failed(each.name, "policy", now - 2 - number % 50, step=step)
+        service.add_reports(
+            missing if number == 1 else refused if number == 3 or number % 2 == 0 else good(each.name, started_at=now - 2)
+        )
+    return service
+
+
 def changed_vaults(count: int) -> int:
     """Return how many vaults of a fleet a change of the firewall reaches."""
     return 6 if count < 40 else 40
@@ -203,7 +217,7 @@ def _throttled(name: str, at: float):
     return bad(name, step=Step.GET_KEY, code=3011, reason=Reason.THROTTLED, started_at=at, status=429, aadsts=None)
 
 
-def _failed(name: str, cause: str, at: float):
+def _failed(name: str, cause: str, at: float, *, step: Step = Step.UNWRAP_KEY):
     if cause == "policy":
         refused = {
             "service_code": "Forbidden",
@@ -211,7 +225,7 @@ def _failed(name: str, cause: str, at: float):
             "aadsts": None,
             "client_id": "66666666-7777-8888-9999-000000000000",
         }
-        return bad(name, step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, started_at=at, **refused)
+        return bad(name, step=step, code=3077, reason=Reason.FORBIDDEN_POLICY, started_at=at, **refused)
     if cause == "key":
         return bad(name, step=Step.WRAP_KEY, code=3077, reason=Reason.KEY_EXPIRED, ready=True, started_at=at, status=403)
     return bad(name, started_at=at)

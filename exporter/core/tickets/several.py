@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
@@ -45,13 +45,18 @@ def merged_steps(parts: Sequence[TicketPart]) -> list[TeamStep]:
 
 def titles(parts: Sequence[TicketPart], among: Sequence[TicketPart] = ()) -> list[str]:
     """Return the names in which parts differ from each other, such as `vault1/key1`; `among` are more of them."""
-    differing = [each for each in _VARIABLES if len({getattr(part, each) for part in (*parts, *among)}) > 1]
-    return list(dict.fromkeys("/".join(getattr(part, each) for each in differing or _VARIABLES[:1]) for part in parts))
+    differing = _differing((*parts, *among))
+    return list(dict.fromkeys("/".join(getattr(part, each) for each in differing) for part in parts))
 
 
 def noun(parts: Sequence[TicketPart]) -> str:
     """Return what the parts are: vaults, else keys of one vault, else applications."""
-    return next((each for each in _VARIABLES if len({getattr(part, each) for part in parts}) > 1), _VARIABLES[0])
+    return _differing(parts)[0]
+
+
+def _differing(parts: Collection[TicketPart]) -> Sequence[str]:
+    """Return what differs between the parts; without a difference, the vault."""
+    return [each for each in _VARIABLES if len({getattr(part, each) for part in parts}) > 1] or _VARIABLES[:1]
 
 
 def _merged(each: Sequence[tuple[TicketPart, TeamStep]], parts: Sequence[TicketPart]) -> TeamStep:
@@ -84,9 +89,9 @@ def _lines(label: str, lines: Mapping[str, TicketPart]) -> Iterator[tuple[str, s
 def _grouped(label: str, lines: Mapping[str, TicketPart]) -> Iterator[tuple[str, str]]:
     """Yield the fewest loops or queries for all lines; those above the limit are named."""
     is_query = label in _QUERIES
+    variables = _VARIABLES[:1] if is_query else _differing(lines.values())
     groups, variable = min(
-        ((_by_template(lines, each, is_query=is_query), each) for each in (_VARIABLES[:1] if is_query else _VARIABLES)),
-        key=lambda each: len(each[0]),
+        ((_by_template(lines, each, is_query=is_query), each) for each in variables), key=lambda each: len(each[0])
     )
     for template, each in islice(groups.items(), MOST_LISTED):
         if len(each) == 1:

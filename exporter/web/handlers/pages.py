@@ -155,7 +155,9 @@ class PageHandlers:
                 differences = tuple(each for each in differences if each.subject in whole.scope)
             page = replace(page, differences=differences, endings=endings)
         texts = await cause_log_texts(page.cards, config.targets, self._proofs, now=now)
-        page = replace(page, log_texts=texts, tickets=await group_tickets(page.cards, whole.views, self._proofs, texts))
+        is_chosen = bool(page.query.cause)
+        tickets = await group_tickets(self.urls, page.cards, whole.views, self._proofs, texts, is_chosen=is_chosen)
+        page = replace(page, log_texts=texts, tickets=tickets)
         return await stream(request, encoded(overview(self.urls, page)), headers=_HTML)
 
 

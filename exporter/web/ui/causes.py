@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import nsmallest
 from itertools import islice
 from math import inf
 from operator import itemgetter
@@ -71,9 +72,10 @@ def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
     """Yield the causes with their size, age and first action, each card alone: all of them are many."""
     groups = shown_groups(cards.groups, cards.own, all_causes=cards.all_causes)
     own = shown_own(cards.own, all_causes=cards.all_causes)
-    made: list[tuple[float, partial[Html]]] = [
-        (-inf if _is_closed(each, cards.views) else -len(each.at_risk), partial(_cause, urls, each, cards)) for each in groups
-    ]
+    made: list[tuple[float, partial[Html]]] = []
+    for each in groups:
+        is_closed = any(cards.views[name].closed for name in each.targets)  # databases of a SQL Server behind it
+        made.append((-inf if is_closed else -len(each.at_risk), partial(_cause, urls, each, cards, is_closed=is_closed)))
     made += [(each.weight, partial(sql_cause, urls, each, cards.now)) for each in own]
     if made:
         yield Html('<ol class="causes" aria-label="Causes">')
@@ -85,9 +87,9 @@ def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
         yield element("p", shown)
 
 
-def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
+def _cause(urls: Urls, group: CauseGroup, cards: Cards, *, is_closed: bool) -> Html:
     first, log_text = cards.views[group.first], cards.log_texts.get(group.id, "")
-    code, is_closed = first.failed.code, _is_closed(group, cards.views)
+    code = first.failed.code
     return element(
         "li",
         proof_badge(ProofState.CLOSED) if is_closed else None,
@@ -105,11 +107,6 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards) -> Html:
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
         data_key=group.id,
     )
-
-
-def _is_closed(group: CauseGroup, views: Views) -> bool:
-    """Return whether a SQL Server of the group has closed databases while its vault side is not ready."""
-    return any(views[name].closed for name in group.targets)
 
 
 def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
@@ -131,11 +128,11 @@ def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
 
 def _links(group: CauseGroup) -> str | None:
     """Return the first names of several vaults, keys or credentials."""
-    names = sorted(map(brief_name, group.links))
-    if not group.cause.is_several or len(names) == 1:
+    links = group.links if group.cause.is_several else ()
+    if len(links) < 2:
         return None
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return f"{TITLES[group.cause.link]}s: {', '.join(names[:NAMED])}{more}. "
+    more = f" and {len(links) - NAMED:,} more" if len(links) > NAMED else ""
+    return f"{TITLES[group.cause.link]}s: {', '.join(nsmallest(NAMED, map(brief_name, links)))}{more}. "
 
 
 def _without_wrap(first: TargetView) -> Child:

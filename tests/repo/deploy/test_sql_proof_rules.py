@@ -205,8 +205,8 @@ HEALTHY = {
     [
         ("3303", "write the present secret"),
         ("3008", "test the way from this SQL Server"),
-        ("3077", "compare identity and key"),
-        ("2058", "run ekm-exporter doctor on the host"),
+        ("3077", "compare the identity and the key of this SQL Server"),
+        ("2058", "run `ekm-exporter doctor TARGET` on the host of this SQL Server."),
         ("3011", "ekm-exporter explain 3011."),
     ],
 )

@@ -60,10 +60,10 @@ def test_urgency_of_several_servers_names_the_only_one_or_the_number():
     [
         ("3303", "Write the present secret into the credential on SQLPRD01 on n1:"),
         ("3008", "Test the way from SQLPRD01 on n1 to the vault"),
-        ("3077", "SQLPRD01 on n1 signs in with another identity than the probe"),
+        ("3077", "Compare the identity and the key of SQLPRD01 on n1 with those of the probe"),
         (
             "2058",
-            "The connector could not read or write its Windows registry key (2058). On the host of SQLPRD01 on n1, run `ekm-exporter doctor TARGET`:",
+            "The connector could not read or write its Windows registry key (2058). Run `ekm-exporter doctor TARGET` on the host of SQLPRD01 on n1:",
         ),
         ("3011", "Repeat the log backups of SQLPRD01 on n1 when ten minutes pass without 429."),
         ("99999", "Read the lines of SQLPRD01 on n1: `EXEC sys.sp_readerrorlog"),

@@ -8,6 +8,7 @@ import pytest
 from exporter.core.checks import CHECKS
 from exporter.core.codes import CODES
 from exporter.core.codes.action_texts import EACH_IDENTITY
+from exporter.core.codes.server_actions import SERVER_ACTIONS
 from exporter.core.reasons import Reason
 from exporter.explain.messages import KNOWN_TEXTS
 
@@ -19,8 +20,14 @@ OF_REASONS = [EACH_IDENTITY, *(text for each in Reason for text in chain(each.ro
 
 @pytest.mark.parametrize(
     ("texts", "ends"),
-    [(OF_CODES, ".?!;"), (OF_MESSAGES, ".?!;:"), (OF_CHECKS, ".?!"), (OF_REASONS, ".?!;:")],
-    ids=["codes", "messages", "checks", "reasons"],
+    [
+        (OF_CODES, ".?!;"),
+        (OF_MESSAGES, ".?!;:"),
+        (OF_CHECKS, ".?!"),
+        (OF_REASONS, ".?!;:"),
+        (map(str, SERVER_ACTIONS.values()), ".?!"),
+    ],
+    ids=["codes", "messages", "checks", "reasons", "servers"],
 )
 def test_text_is_short_ascii_sentences_that_stand_alone(texts, ends):
     for text in filter(None, texts):

@@ -20,7 +20,7 @@ from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.state.failures import FailureSummary
 from exporter.web.handlers import pages
 from tests.support.web_factories import auxiliary_result, bad, config, good, target
-from tests.support.web_fleets import three_causes
+from tests.support.web_fleets import refusing_vaults, three_causes
 from tests.support.web_server import Service, answer, get, serving, words
 
 NOW = 1767323050.0
@@ -484,6 +484,16 @@ async def test_links_use_the_external_url_and_routes_the_prefix():
         there, _, _ = await get(session, "/inside/metrics")
     assert (status, gone, there) == (200, 404, 200)
     assert all(link.startswith("/outside/") for link in re.findall(r'(?:href|src|action)="([^"#]+)"', html))
+
+
+async def test_thousands_of_refusing_vaults_are_a_small_page():
+    service = refusing_vaults(5000, NOW)
+    async with serving(service) as session:
+        html = (await get(session, "/"))[2]
+        every = (await get(session, "/?causes=all"))[2]
+    assert "<strong>3 causes</strong>" in html
+    assert "The commands cover 100 of 1,668." in html
+    assert max(len(html.encode()), len(every.encode())) < 150_000
 
 
 async def test_five_thousand_targets_in_three_causes_are_a_small_page():

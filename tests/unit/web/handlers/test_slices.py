@@ -2,18 +2,19 @@
 
 import pytest
 
+from exporter.config.settings import Module
 from exporter.web.handlers import audit, pages
 from tests.support.sql_readings import a_reading
 from tests.support.turns import MOST_CALLS, counted_calls
 from tests.support.web_factories import config, good, target
-from tests.support.web_fleets import all_silent, firewall_change, three_causes
+from tests.support.web_fleets import all_silent, firewall_change, refusing_vaults, three_causes
 from tests.support.web_server import Service, get, serving
 
 NOW = 1767323050.0
 TARGETS = 2000
 
 
-@pytest.fixture(scope="module", params=[three_causes, all_silent, firewall_change])
+@pytest.fixture(scope="module", params=[three_causes, all_silent, firewall_change, refusing_vaults])
 def service(request):
     return request.param(TARGETS, NOW)
 
@@ -40,6 +41,15 @@ async def test_no_part_of_an_audit_holds_the_event_loop(monkeypatch, large_key, 
     assert status == 200
     assert "10,000 SQL Servers" in text or '"sql_servers": 10000' in text
     assert len(text) < 200_000
+    assert max(found) < MOST_CALLS
+
+
+async def test_no_part_of_the_configuration_holds_the_event_loop():
+    hosts = {f"contoso-v{number:04}.vault.azure.net:443": "10.0.0.4:8443" for number in range(5 * TARGETS)}
+    large = config(target(), modules={"default": Module(name="default", connect_to=hosts)})
+    async with serving(Service(large)) as session, counted_calls() as found:
+        status, _, text = await get(session, "/config")
+    assert (status, text.count("10.0.0.4:8443")) == (200, len(hosts))
     assert max(found) < MOST_CALLS
 
 

@@ -394,7 +394,7 @@ async def test_sql_server_is_not_accused_before_a_probe_finishes():
     service = Service(config(target(instances=(on("n1"),), thumbprint="0x2C56")))
     service.readings = [growing(errors=errors)]
     shown = await status_of(service) + (page := await page_of(service))
-    for wrong in ("SQL Server itself does not", "cannot get its key itself", "another identity", "Who acts: the DBA"):
+    for wrong in ("SQL Server itself does not", "cannot get its key itself", "Compare the identity", "Who acts: the DBA"):
         assert wrong not in shown
     assert "Its error log shows 3077" in page
     assert "broken at SQL Server itself" not in (await answer(service, "/targets/contoso-key0"))[2]

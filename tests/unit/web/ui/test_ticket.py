@@ -1,6 +1,8 @@
 """The ticket on the status page, on the page of a target and in the API."""
 
 import json
+import re
+from html import unescape
 
 import pytest
 
@@ -22,6 +24,13 @@ def named(monkeypatch):
 
 def a_service(*names, **changes):
     return Service(config(*(target(name, vault=f"v-{name}.vault.azure.net", **changes) for name in names)))
+
+
+def refused(*names):
+    """A service whose vaults all refuse the address of the exporter."""
+    service = a_service(*names)
+    service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in names))
+    return service
 
 
 async def tickets_at(service, path):
@@ -62,11 +71,36 @@ async def test_vaults_of_one_cause_share_a_ticket():
 
 async def test_more_vaults_than_a_command_has_are_counted(monkeypatch):
     monkeypatch.setattr(ticket, "MOST_PARTS", 3)
-    names = ("a", "b", "c", "d", "e")
-    service = a_service(*names)
-    service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in names))
-    (text,) = await tickets_at(service, "/")
+    monkeypatch.setattr(ticket, "FEW_PARTS", 3)
+    service = refused("a", "b", "c", "d", "e")
+    cause = re.search(r'href="(/targets\?cause=[^"]+)"', (await answer(service, "/"))[2])[1]
+    (text,) = await tickets_at(service, unescape(cause))
     assert "The commands cover 3 of 5." in text
+
+
+async def test_status_page_leads_to_the_longer_ticket_of_a_cause(monkeypatch):
+    monkeypatch.setattr(ticket, "SHARED_PARTS", 2)
+    monkeypatch.setattr(ticket, "FEW_PARTS", 2)
+    service = refused("a", "b", "c", "d", "e")
+    html = (await answer(service, "/"))[2]
+    assert "The commands cover 2 of 5." in html
+    (path,) = re.findall(r'<a href="([^"]+)">Show the text for more of them</a>', html)
+    (text,) = await tickets_at(service, unescape(path))
+    assert "The commands cover" not in text
+    assert all(f"v-{name}" in text for name in "abcde")
+
+
+async def test_less_urgent_causes_share_what_is_left_for_tickets(monkeypatch):
+    monkeypatch.setattr(ticket, "SHARED_PARTS", 5)
+    monkeypatch.setattr(ticket, "FEW_PARTS", 2)
+    names = ("p", "q", "r")
+    service = a_service("a", "b", "c", "d", *names)
+    service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in "abcd"))
+    gone = {"step": Step.GET_KEY, "code": 3076, "reason": Reason.KEY_DISABLED, "status": 403}
+    service.add_reports(*(bad(name, **gone) for name in names))
+    first, second = await tickets_at(service, "/")
+    assert "The commands cover" not in first
+    assert "The commands cover 2 of 3." in second
 
 
 async def test_deleted_keys_of_one_vault_share_a_ticket_with_both():
