@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError
-from azure.core.pipeline.policies import UserAgentPolicy
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import (
     CertificateCredential,
@@ -26,10 +25,11 @@ from azure.identity.aio import (
 )
 
 from exporter.clients.certificate_file import load_certificate
-from exporter.clients.http.exchange import USER_AGENT, HttpExchange, SecretTimeoutError
+from exporter.clients.http.exchange import HttpExchange, SecretTimeoutError
 from exporter.clients.http.exchange_timer import CURRENT
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, split_url
+from exporter.clients.token_pipeline import NO_TOKEN_CACHE, TokenPolicy
 from exporter.config.settings import Credential
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.endpoints import is_trusted_authority
@@ -41,10 +41,6 @@ from exporter.core.parsing.error_body import unexpected_text
 from exporter.core.parsing.key_vault import check_token, read_token, unix_time
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.thread_pool import PoolExhausted
-
-# Entra ID needs no other policy, and the SDK's default list takes as long as the request. A release that ignores this list
-# still works. The identity services of a host need the default list.
-_USER_AGENT = UserAgentPolicy(user_agent=USER_AGENT, user_agent_overwrite=True, user_agent_use_env=False)
 
 
 class _UnusableError(Exception):
@@ -127,7 +123,8 @@ async def fetch_token(
             "transport": connection.transport,
             "authority": authority,
             "retry_total": 0,
-            **({} if kind.ambient else {"policies": [_USER_AGENT]}),
+            # The identity services of a host need the SDK's policies.
+            **({} if kind.ambient else {"policies": [TokenPolicy()], "cache": NO_TOKEN_CACHE}),
         },
     )
 
@@ -145,7 +142,7 @@ async def fetch_token(
         else _assess(exchange, kind, entra=f"{host}:{port}")
     )
     facts = replace(response.facts, client_id=_client_id(credential, secret), credential_kind=credential.kind)
-    return replace(response, facts=facts)
+    return TokenResponse(facts, response.token, response.expires_at)
 
 
 def _client_id(credential: Credential, secret: str | None) -> str | None:
@@ -179,9 +176,13 @@ def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> Tok
     if facts.fault is not Fault.NONE or exchange.response is None:
         return TokenResponse(facts)
     fault, token = read_token(exchange.response.body)
-    remember_token(token or "")
-    detail = mask(unexpected_text(fault, exchange.response.body)) if token is None else ""
-    return TokenResponse(replace(facts, fault=fault, detail=detail), token, expires_at)
+    if token is None:
+        return TokenResponse(
+            replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.body))), None, expires_at
+        )
+    if granted is None:
+        remember_token(token)
+    return TokenResponse(facts, token, expires_at)
 
 
 def _identity_detail(exchange: HttpExchange, facts: Facts) -> str:
