@@ -129,7 +129,7 @@ class TokenCache:
         """Read the secret on a thread. Return None after the deadline; raise PoolExhausted without a free thread."""
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._secrets.current(credential)
+                return await self._secrets.read(credential)
         except TimeoutError as error:
             lacking = shortage_of(error)
             if lacking is not None:

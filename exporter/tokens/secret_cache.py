@@ -75,17 +75,18 @@ class SecretCache:
         return entry.keep(secret, self._clock())
 
     async def current(self, credential: Credential) -> CredentialSecret:
-        """Return the secret, at most a second old; a failed read is a value in `failure`.
+        """Return the secret, at most a second old, as `find` or `read` do."""
+        return self.find(credential) or await self.read(credential)
 
-        While this process lacks threads or descriptors, the last secret of a file is returned; without one, PoolExhausted is raised.
+    async def read(self, credential: Credential) -> CredentialSecret:
+        """Read the secret on a thread; a failed read is a value in `failure`.
+
+        While this process lacks threads or descriptors, the last secret is returned; without one, PoolExhausted is raised.
 
         If a call is cancelled before a thread took the read, PoolExhausted is the cause of the CancelledError, as in
         `DaemonThreadPool.run`. A read continues when its callers give up, and later callers join it: a hanging file holds one
         thread for all probes.
         """
-        known = self.find(credential)
-        if known is not None:
-            return known
         entry = self._entries.setdefault(credential, _CachedSecret())
         if not self._reads.running(entry):
             entry.started = False
