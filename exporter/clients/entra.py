@@ -136,13 +136,10 @@ async def fetch_token(
         exchange = await connection.exchange(get_token, deadline=deadline)
     finally:
         await connection.close()
-    response = (
-        TokenResponse(exchange.error.facts)
-        if isinstance(exchange.error, _UnusableError)
-        else _assess(exchange, kind, entra=f"{host}:{port}")
-    )
-    facts = replace(response.facts, client_id=_client_id(credential, secret), credential_kind=credential.kind)
-    return TokenResponse(facts, response.token, response.expires_at)
+    known: dict[str, Any] = {"client_id": _client_id(credential, secret), "credential_kind": credential.kind}
+    if isinstance(exchange.error, _UnusableError):
+        return TokenResponse(replace(exchange.error.facts, **known))
+    return _assess(exchange, kind, entra=f"{host}:{port}", **known)
 
 
 def _client_id(credential: Credential, secret: str | None) -> str | None:
@@ -161,12 +158,12 @@ def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential
         raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
-def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
+def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str, **known: Any) -> TokenResponse:
     granted = exchange.result if isinstance(exchange.result, AccessToken) else None
     if granted is not None and isinstance(granted.token, str):  # the SDK accepts a token of any type
         remember_token(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
-    facts = facts_from(exchange)
+    facts = facts_from(exchange, **known)
     if kind.ambient and granted is not None:  # the last response may be that of an identity that had no token
         fault, token = check_token(granted.token)
         return TokenResponse(replace(facts, fault=fault), token, expires_at)
