@@ -17,7 +17,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import (
-    CertificateCredential,
+    ClientAssertionCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
     ManagedIdentityCredential,
@@ -25,6 +25,7 @@ from azure.identity.aio import (
 )
 
 from exporter.clients.certificate_file import load_certificate
+from exporter.clients.client_assertion import make_assertion
 from exporter.clients.http.exchange import HttpExchange, SecretTimeoutError
 from exporter.clients.http.exchange_timer import CURRENT
 from exporter.clients.http.facts import facts_from
@@ -65,7 +66,7 @@ class _TokenRequest:
     tenant: str
     client_id: str
     secret: str = field(repr=False)
-    certificate: bytes | None = field(default=None, repr=False)
+    assertion: str = field(default="", repr=False)
     options: Mapping[str, Any] = field(repr=False)
 
 
@@ -84,7 +85,7 @@ _KINDS: Mapping[CredentialKind, _CredentialSpec] = {
     CredentialKind.CLIENT_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
     CredentialKind.CONNECTOR_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
     CredentialKind.CLIENT_CERTIFICATE: _CredentialSpec(
-        lambda one: CertificateCredential(one.tenant, one.client_id, certificate_data=one.certificate, **one.options)
+        lambda one: ClientAssertionCredential(one.tenant, one.client_id, lambda: one.assertion, **one.options)
     ),
     CredentialKind.MANAGED_IDENTITY: _CredentialSpec(
         lambda one: ManagedIdentityCredential(client_id=one.client_id or None, **one.options), ambient=True
@@ -225,7 +226,7 @@ async def _prepare(network: Network, credential: Credential, request: _TokenRequ
     if credential.kind is CredentialKind.CONNECTOR_SECRET:
         return _split_as_connector(request)
     if credential.kind is CredentialKind.CLIENT_CERTIFICATE:
-        return replace(request, certificate=await network.pool.run(_load, credential, request.secret))
+        return replace(request, assertion=await network.pool.run(_sign, credential, request))
     return request
 
 
@@ -243,8 +244,8 @@ def _split_as_connector(request: _TokenRequest) -> _TokenRequest:
     return replace(request, client_id=parts.client_id, secret=parts.secret)
 
 
-def _load(credential: Credential, password: str) -> bytes:
-    """Return certificate and key as PEM. Blocks."""
+def _sign(credential: Credential, request: _TokenRequest) -> str:
+    """Return the client assertion of a certificate file. Blocks."""
     if credential.certificate_file is None:
         raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail="no certificate file"))
     try:
@@ -252,10 +253,11 @@ def _load(credential: Credential, password: str) -> bytes:
     except FileUnreadableError as error:
         file = str(credential.certificate_file)
         raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(str(error)), secret_file=file)) from None
-    loaded = load_certificate(data, password)
+    loaded = load_certificate(data, request.secret)
     if loaded.pem is None:
         raise _UnusableError(Facts(fault=loaded.fault, detail=mask(loaded.detail)))
-    return loaded.pem
+    audience = f"{request.options['authority'].rstrip('/')}/{request.tenant}/oauth2/v2.0/token"
+    return make_assertion(loaded.pem, client_id=request.client_id, audience=audience)
 
 
 def quiet_sdk_loggers() -> None:
