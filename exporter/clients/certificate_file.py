@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -51,8 +52,8 @@ _PFX = _FaultsOfFormat(
 _PEM = _FaultsOfFormat(
     Fault.PEM_NO_CERTIFICATE, Fault.PEM_NO_PRIVATE_KEY, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE, Fault.PEM_REQUEST
 )
-_SHA256 = hashes.SHA256()
-_PS256 = padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size)  # the signature that Entra ID requires
+SHA256 = hashes.SHA256()
+PS256 = padding.PSS(padding.MGF1(SHA256), hashes.SHA256.digest_size)  # the signature that Entra ID requires
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class PublicPart:
     thumbprint: str
 
 
+@lru_cache(maxsize=256)  # OpenSSL checks the numbers of a key, which takes as long as many probes
 def load_certificate(data: bytes, password: str | None) -> ClientCertificate:
     """Return the certificate of a file. Never raises for its content."""
     secret = password.encode() if password else None
@@ -150,7 +152,7 @@ def _assess(certificates: Sequence[x509.Certificate], key: object, faults: _Faul
     if not same_key(certificate, key):
         return ClientCertificate(faults.key_unusable, detail=owner_of_key(key, certificates))
     try:
-        key.sign(b"", _PS256, _SHA256)
+        key.sign(b"", PS256, SHA256)
     except ValueError:  # the key is too short for the signature
         return ClientCertificate(faults.cannot_sign, detail=key_type(key))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

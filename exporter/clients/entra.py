@@ -15,10 +15,9 @@ from typing import Any, Protocol
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError
-from azure.core.pipeline.policies import UserAgentPolicy
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import (
-    CertificateCredential,
+    ClientAssertionCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
     ManagedIdentityCredential,
@@ -26,10 +25,12 @@ from azure.identity.aio import (
 )
 
 from exporter.clients.certificate_file import load_certificate
-from exporter.clients.http.exchange import USER_AGENT, HttpExchange, SecretTimeoutError
+from exporter.clients.client_assertion import make_assertion
+from exporter.clients.http.exchange import HttpExchange, SecretTimeoutError
 from exporter.clients.http.exchange_timer import CURRENT
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, split_url
+from exporter.clients.token_pipeline import NO_TOKEN_CACHE, TokenPolicy
 from exporter.config.settings import Credential
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.endpoints import is_trusted_authority
@@ -41,10 +42,6 @@ from exporter.core.parsing.error_body import unexpected_text
 from exporter.core.parsing.key_vault import check_token, read_token, unix_time
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.thread_pool import PoolExhausted
-
-# Entra ID needs no other policy, and the SDK's default list takes as long as the request. A release that ignores this list
-# still works. The identity services of a host need the default list.
-_USER_AGENT = UserAgentPolicy(user_agent=USER_AGENT, user_agent_overwrite=True, user_agent_use_env=False)
 
 
 class _UnusableError(Exception):
@@ -69,7 +66,7 @@ class _TokenRequest:
     tenant: str
     client_id: str
     secret: str = field(repr=False)
-    certificate: bytes | None = field(default=None, repr=False)
+    assertion: str = field(default="", repr=False)
     options: Mapping[str, Any] = field(repr=False)
 
 
@@ -88,7 +85,7 @@ _KINDS: Mapping[CredentialKind, _CredentialSpec] = {
     CredentialKind.CLIENT_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
     CredentialKind.CONNECTOR_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
     CredentialKind.CLIENT_CERTIFICATE: _CredentialSpec(
-        lambda one: CertificateCredential(one.tenant, one.client_id, certificate_data=one.certificate, **one.options)
+        lambda one: ClientAssertionCredential(one.tenant, one.client_id, lambda: one.assertion, **one.options)
     ),
     CredentialKind.MANAGED_IDENTITY: _CredentialSpec(
         lambda one: ManagedIdentityCredential(client_id=one.client_id or None, **one.options), ambient=True
@@ -127,7 +124,8 @@ async def fetch_token(
             "transport": connection.transport,
             "authority": authority,
             "retry_total": 0,
-            **({} if kind.ambient else {"policies": [_USER_AGENT]}),
+            # The identity services of a host need the SDK's policies.
+            **({} if kind.ambient else {"policies": [TokenPolicy()], "cache": NO_TOKEN_CACHE}),
         },
     )
 
@@ -139,13 +137,10 @@ async def fetch_token(
         exchange = await connection.exchange(get_token, deadline=deadline)
     finally:
         await connection.close()
-    response = (
-        TokenResponse(exchange.error.facts)
-        if isinstance(exchange.error, _UnusableError)
-        else _assess(exchange, kind, entra=f"{host}:{port}")
-    )
-    facts = replace(response.facts, client_id=_client_id(credential, secret), credential_kind=credential.kind)
-    return replace(response, facts=facts)
+    known: dict[str, Any] = {"client_id": _client_id(credential, secret), "credential_kind": credential.kind}
+    if isinstance(exchange.error, _UnusableError):
+        return TokenResponse(replace(exchange.error.facts, **known))
+    return _assess(exchange, kind, entra=f"{host}:{port}", **known)
 
 
 def _client_id(credential: Credential, secret: str | None) -> str | None:
@@ -164,12 +159,12 @@ def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential
         raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
-def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
+def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str, **known: Any) -> TokenResponse:
     granted = exchange.result if isinstance(exchange.result, AccessToken) else None
     if granted is not None and isinstance(granted.token, str):  # the SDK accepts a token of any type
         remember_token(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
-    facts = facts_from(exchange)
+    facts = facts_from(exchange, **known)
     if kind.ambient and granted is not None:  # the last response may be that of an identity that had no token
         fault, token = check_token(granted.token)
         return TokenResponse(replace(facts, fault=fault), token, expires_at)
@@ -179,9 +174,13 @@ def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> Tok
     if facts.fault is not Fault.NONE or exchange.response is None:
         return TokenResponse(facts)
     fault, token = read_token(exchange.response.body)
-    remember_token(token or "")
-    detail = mask(unexpected_text(fault, exchange.response.body)) if token is None else ""
-    return TokenResponse(replace(facts, fault=fault, detail=detail), token, expires_at)
+    if token is None:
+        return TokenResponse(
+            replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.body))), None, expires_at
+        )
+    if granted is None:
+        remember_token(token)
+    return TokenResponse(facts, token, expires_at)
 
 
 def _identity_detail(exchange: HttpExchange, facts: Facts) -> str:
@@ -227,7 +226,7 @@ async def _prepare(network: Network, credential: Credential, request: _TokenRequ
     if credential.kind is CredentialKind.CONNECTOR_SECRET:
         return _split_as_connector(request)
     if credential.kind is CredentialKind.CLIENT_CERTIFICATE:
-        return replace(request, certificate=await network.pool.run(_load, credential, request.secret))
+        return replace(request, assertion=await network.pool.run(_sign, credential, request))
     return request
 
 
@@ -245,8 +244,8 @@ def _split_as_connector(request: _TokenRequest) -> _TokenRequest:
     return replace(request, client_id=parts.client_id, secret=parts.secret)
 
 
-def _load(credential: Credential, password: str) -> bytes:
-    """Return certificate and key as PEM. Blocks."""
+def _sign(credential: Credential, request: _TokenRequest) -> str:
+    """Return the client assertion of a certificate file. Blocks."""
     if credential.certificate_file is None:
         raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail="no certificate file"))
     try:
@@ -254,10 +253,11 @@ def _load(credential: Credential, password: str) -> bytes:
     except FileUnreadableError as error:
         file = str(credential.certificate_file)
         raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(str(error)), secret_file=file)) from None
-    loaded = load_certificate(data, password)
+    loaded = load_certificate(data, request.secret)
     if loaded.pem is None:
         raise _UnusableError(Facts(fault=loaded.fault, detail=mask(loaded.detail)))
-    return loaded.pem
+    audience = f"{request.options['authority'].rstrip('/')}/{request.tenant}/oauth2/v2.0/token"
+    return make_assertion(loaded.pem, client_id=request.client_id, audience=audience)
 
 
 def quiet_sdk_loggers() -> None:

@@ -86,7 +86,7 @@ class TokenCache:
         a resource; the network was not tested.
         """
         module, before = network.module, loop_time()
-        secret = await self._secret(credential, deadline)
+        secret = self._secrets.find(credential) or await self._secret(credential, deadline)
         if self._closed:
             return _without_request(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
         if secret is None:
@@ -126,10 +126,10 @@ class TokenCache:
         await self._fetches.aclose()
 
     async def _secret(self, credential: Credential, deadline: float) -> CredentialSecret | None:
-        """Return None after the deadline; raise PoolExhausted without a free thread."""
+        """Read the secret on a thread. Return None after the deadline; raise PoolExhausted without a free thread."""
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._secrets.current(credential)
+                return await self._secrets.read(credential)
         except TimeoutError as error:
             lacking = shortage_of(error)
             if lacking is not None:

@@ -43,6 +43,10 @@ class _CachedSecret:
     read_at: float = 0.0
     started: bool = False  # a thread has started the current read
 
+    def keep(self, secret: CredentialSecret, now: float) -> CredentialSecret:
+        self.secret, self.read_at = secret, now
+        return secret
+
 
 class SecretCache:
     """Reads secrets on threads, at most once per second and credential.
@@ -57,8 +61,25 @@ class SecretCache:
         self._entries: dict[Credential, _CachedSecret] = {}
         self._reads: SingleFlight[_CachedSecret, CredentialSecret] = SingleFlight()
 
+    def find(self, credential: Credential) -> CredentialSecret | None:
+        """Return the secret if it was read within a second or is in no file; None if a thread must read it."""
+        entry = self._entries.setdefault(credential, _CachedSecret())
+        if entry.secret is not None and self._clock() - entry.read_at < READ_AGAIN_SECONDS:
+            return entry.secret
+        if credential.reads_file:
+            return None
+        try:
+            secret = self._readable(*read_material(credential))
+        except SecretUnreadableError as error:
+            secret = self._unreadable(str(error))
+        return entry.keep(secret, self._clock())
+
     async def current(self, credential: Credential) -> CredentialSecret:
-        """Return the secret, at most a second old; a failed read is a value in `failure`.
+        """Return the secret, at most a second old, as `find` or `read` do."""
+        return self.find(credential) or await self.read(credential)
+
+    async def read(self, credential: Credential) -> CredentialSecret:
+        """Read the secret on a thread; a failed read is a value in `failure`.
 
         While this process lacks threads or descriptors, the last secret is returned; without one, PoolExhausted is raised.
 
@@ -67,8 +88,6 @@ class SecretCache:
         thread for all probes.
         """
         entry = self._entries.setdefault(credential, _CachedSecret())
-        if entry.secret is not None and self._clock() - entry.read_at < READ_AGAIN_SECONDS:
-            return entry.secret
         if not self._reads.running(entry):
             entry.started = False
         try:
@@ -88,9 +107,7 @@ class SecretCache:
         self._entries = {credential: entry for credential, entry in self._entries.items() if credential in wanted}
 
     async def _read(self, credential: Credential, entry: _CachedSecret) -> CredentialSecret:
-        entry.secret = await self._secret(credential, entry)
-        entry.read_at = self._clock()
-        return entry.secret
+        return entry.keep(await self._secret(credential, entry), self._clock())
 
     async def _secret(self, credential: Credential, entry: _CachedSecret) -> CredentialSecret:
         def read() -> tuple[str | None, bytes]:
@@ -105,6 +122,9 @@ class SecretCache:
             return entry.secret
         except (SecretUnreadableError, FileUnreadableError) as error:
             return self._unreadable(str(error))
+        return self._readable(text, certificate)
+
+    def _readable(self, text: str | None, certificate: bytes) -> CredentialSecret:
         return CredentialSecret(text=text, fingerprint=self._fingerprint(b"secret", (text or "").encode(), certificate))
 
     def _unreadable(self, failure: str) -> CredentialSecret:

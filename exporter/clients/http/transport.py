@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from azure.core.exceptions import (
@@ -139,7 +139,7 @@ class RecordingTransport(BaseTransport):
             request.method,
             request.url,
             headers=request.headers,
-            data=request.content,
+            data=_encoded(request.content),
             timeout=limits,
             allow_redirects=False,
             proxy=proxy,
@@ -186,6 +186,11 @@ def _remember_proof(request: HttpRequest) -> None:
     if isinstance(form := request.content, dict):
         for name in ("client_secret", "client_assertion"):
             remember(str(form.get(name, "")))
+
+
+def _encoded(content: Any) -> Any:
+    """Return a form as bytes: aiohttp would prepare parts of a file for each of its fields."""
+    return urlencode(content, doseq=True).encode("ascii") if isinstance(content, dict) else content
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

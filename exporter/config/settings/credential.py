@@ -86,6 +86,12 @@ class Credential:
         return None if path is None else str(path)
 
     @property
+    def reads_file(self) -> bool:
+        """Whether a file holds the secret or the certificate."""
+        source = self.secret or self.password
+        return self.certificate_file is not None or (source is not None and source.file is not None)
+
+    @property
     def key_vault_lookup_credential(self) -> str:
         """Name of the credential that reads the attributes of `key_vault_secret`."""
         return self.key_vault_credential or self.graph_credential or self.name

@@ -73,6 +73,7 @@ async def test_token_takes_one_request_with_the_secret_in_its_body(serve, get_to
     }
     assert request.headers["user-agent"] == USER_AGENT == f"ekm-exporter/{__version__}"
     assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
 async def test_each_call_requests_a_new_token(serve, get_token):

@@ -21,7 +21,7 @@ CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="htt
 
 
 class Secrets:
-    async def current(self, _credential):
+    def find(self, _credential):
         return CredentialSecret(text="s3cret", fingerprint="1")
 
 

@@ -196,6 +196,21 @@ def test_token_is_masked(token):
     assert known.hide(f"sent {token[:12]}") == f"sent {MARK}"  # cut
 
 
+@pytest.mark.parametrize("gaps", [10, 200, 2000])
+def test_token_with_gaps_is_masked_without_them(gaps):
+    known = KnownSecrets()
+    known.remember_token("\u200b" * gaps + TOKEN)
+    assert known.hide(f"sent {TOKEN} now") == f"sent {MARK} now"
+
+
+@pytest.mark.parametrize("size", [100, 128, 129, 256, 257, 600])
+def test_secret_of_any_length_is_known_by_its_halves(size):
+    secret = secrets.token_hex(size // 2 + 1)[:size]
+    known = knowing(secret)
+    assert known.reveals(f"sent {secret[: size // 2]}")
+    assert known.reveals(f"sent {secret[size // 2 :]}") == (size <= 128)
+
+
 def test_tokens_of_a_server_displace_the_oldest_secrets_only():
     known = KnownSecrets(most=8)
     for number in range(50):

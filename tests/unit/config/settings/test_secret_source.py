@@ -133,7 +133,9 @@ async def test_replaced_secret_is_used_within_a_second(cache, clock, file):
     file.write_text("new\n")
     clock.now += 0.9
     assert await cache.current(credential(file)) is before
+    assert cache.find(credential(file)) is before
     clock.now += 0.1
+    assert cache.find(credential(file)) is None
     after = await cache.current(credential(file))
     assert (before.text, after.text) == ("old", "new")
     assert before.fingerprint != after.fingerprint
