@@ -31,7 +31,7 @@ def redacted_facts(facts: Facts) -> Facts:
     if not any(sent):  # as in each good response
         return facts
     cleaned = ((name, value, clean(value)) for (name, clean), value in zip(_CLEANERS.items(), sent, strict=True) if value)
-    changes = {name: after for name, before, after in cleaned if after != before}
+    changes: dict[str, Any] = {name: after for name, before, after in cleaned if after != before}
     return replace(facts, **changes) if changes else facts
 
 
