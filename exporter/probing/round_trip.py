@@ -16,6 +16,7 @@ from exporter.core.codes import generation_code
 from exporter.core.deadline import TIMEOUT_FAULTS, slow_in, slowest
 from exporter.core.faults import Fault, FaultOrigin
 from exporter.core.key_reference import different_key
+from exporter.core.key_state import key_state
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
 from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 ROUND_TRIP_BYTES = 32  # the size of a database encryption key of AES-256
 _NOT_FOUND = 404
+_STEPS = tuple(Step)
 
 
 class VaultRequests(Protocol):
@@ -117,7 +119,7 @@ class _ProbeRun:
         except PoolExhausted:
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            step = next((step for step in Step if step not in self._results), Step.UNWRAP_KEY)
+            step = next((step for step in _STEPS if step not in self._results), Step.UNWRAP_KEY)
             self._keep(step, self._internal_error(error), 0.0)
 
     async def _run_steps(self) -> None:
@@ -265,7 +267,7 @@ class _ProbeRun:
 
     def report(self, *, started_at: float, duration: float) -> ProbeReport:
         request = self._request
-        steps = tuple(self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step)
+        steps = tuple([self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in _STEPS])
         return ProbeReport(
             target=request.target.name,
             started_at=started_at,
@@ -289,14 +291,3 @@ class _ProbeRun:
 
 def _with_state(facts: Facts, state: str | None) -> Facts:
     return facts if state is None else replace(facts, key_state=state)
-
-
-def key_state(key: KeyFacts, now: float) -> str | None:
-    """Return `disabled`, `expired`, `not_yet_valid`, or None for a usable key."""
-    if key.enabled is False:
-        return "disabled"
-    if key.expires is not None and key.expires <= now:
-        return "expired"
-    if key.not_before is not None and key.not_before > now:
-        return "not_yet_valid"
-    return None
