@@ -6,12 +6,13 @@ All are frozen. A failure is a value, never an exception.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from exporter.core.faults import Fault, FaultOrigin
+from exporter.core.frozen import dataclass
 
 if TYPE_CHECKING:
     from exporter.core.reasons import Reason

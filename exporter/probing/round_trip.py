@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from exporter.config.settings import Credential, Module, Target
@@ -15,6 +15,7 @@ from exporter.core.classify import classify
 from exporter.core.codes import generation_code
 from exporter.core.deadline import TIMEOUT_FAULTS, slow_in, slowest
 from exporter.core.faults import Fault, FaultOrigin
+from exporter.core.frozen import dataclass
 from exporter.core.key_reference import different_key
 from exporter.core.key_state import key_state
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
