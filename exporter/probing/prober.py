@@ -104,7 +104,8 @@ class Prober:
     async def _scheduled(self, target: Target) -> ProbeReport | None:
         request = probe_request(self._config, target)
         interval = request.module.round_trip_interval
-        if not interval:  # each probe makes a round trip
+        if not interval:  # each probe makes a round trip; one that is remembered is out of date
+            self.forget(target.name)
             return await self._make(request)
         last = self._last_round_trip(request)
         if last is not None and last.passed and self._clock.monotonic() - last.at < interval:
@@ -155,7 +156,7 @@ class Prober:
         return auxiliary_result(plan, report)
 
     def forget(self, name: str) -> None:
-        """Forget the last round trip of a removed target."""
+        """Forget the last round trip of a target."""
         self._round_trips.pop(name, None)
 
     async def _guarded(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
