@@ -68,8 +68,7 @@ def first_failure(kind: AuxiliaryKind, steps: Sequence[StepResult]) -> StepResul
 
     A refused wrap only counts for a staged credential, and only if the caller is refused: an expired key does not wrap either.
     """
-    failed = [result for result in steps if result.outcome is Outcome.FAILED]
-    return next((result for result in failed if _counts(kind, result)), None)
+    return next((result for result in steps if result.outcome is Outcome.FAILED and _counts(kind, result)), None)
 
 
 def assess(kind: AuxiliaryKind, steps: Sequence[StepResult], key: KeyFacts | None = None, *, at: float = 0.0) -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 
@@ -29,6 +30,8 @@ CLOUDS: tuple[Cloud, ...] = (
     Cloud("china", "vault.azure.cn"),
     Cloud("china", "managedhsm.azure.cn", managed_hsm=True),
 )
+
+_BY_DOMAIN: Mapping[str, Cloud] = {cloud.domain: cloud for cloud in CLOUDS}
 
 # Azure Resource Manager of each cloud; https:// and the host are also the audience of its tokens.
 MANAGEMENT_HOSTS: Mapping[str, str] = MappingProxyType(
@@ -87,8 +90,10 @@ def host_name(vault: str) -> str:
 
 def cloud_of(vault: str) -> Cloud | None:
     """Return the cloud of the vault's host name, None if unknown."""
-    host = host_name(vault)
-    return next((cloud for cloud in CLOUDS if host.endswith("." + cloud.domain)), None)
+    domain = host_name(vault).partition(".")[2]
+    while domain and domain not in _BY_DOMAIN:
+        domain = domain.partition(".")[2]
+    return _BY_DOMAIN.get(domain)
 
 
 def is_parent_domain(resource: str, vault: str) -> bool:
@@ -96,10 +101,15 @@ def is_parent_domain(resource: str, vault: str) -> bool:
 
     The resource's host must be a parent domain of the vault's host.
     """
+    domain = _domain_of(resource)
+    return domain is not None and host_name(vault).lower().endswith(domain)
+
+
+@lru_cache(maxsize=256)
+def _domain_of(resource: str) -> str | None:
+    """Return `.` and the domain that a resource names, None for a name without a dot or anything else."""
     named = _RESOURCE.fullmatch(resource)
-    if named is None or "." not in named[1]:
-        return False
-    return vault.partition(":")[0].lower().endswith("." + named[1].lower())
+    return f".{named[1].lower()}" if named is not None and "." in named[1] else None
 
 
 def is_trusted_authority(authority: str, authority_host: str | None) -> bool:

@@ -6,12 +6,13 @@ All are frozen. A failure is a value, never an exception.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from exporter.core.faults import Fault, FaultOrigin
+from exporter.core.frozen import dataclass
 
 if TYPE_CHECKING:
     from exporter.core.reasons import Reason
@@ -262,9 +263,8 @@ class ProbeReport:
 
     @property
     def success(self) -> bool:
-        return all(result.outcome is not Outcome.FAILED for result in self.steps) and any(
-            result.outcome is Outcome.OK for result in self.steps
-        )
+        outcomes = [result.outcome for result in self.steps]
+        return Outcome.OK in outcomes and Outcome.FAILED not in outcomes
 
     @property
     def inconclusive(self) -> bool:

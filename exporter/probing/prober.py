@@ -102,17 +102,19 @@ class Prober:
         return await self._guarded(target, self._scheduled(target))
 
     async def _scheduled(self, target: Target) -> ProbeReport | None:
-        module = self._config.modules[target.module]
         request = probe_request(self._config, target)
+        interval = request.module.round_trip_interval
+        if not interval:  # each probe makes a round trip; one that is remembered is out of date
+            self.forget(target.name)
+            return await self._make(request)
         last = self._last_round_trip(request)
-        due = last is None or not last.passed or self._clock.monotonic() - last.at >= module.round_trip_interval
-        request = replace(request, round_trip=due, last_unwrapped=last.unwrapped if last else None)
-        report = await self._make(request)
-        changed = not due and last is not None and report is not None and _differs(report, last)
-        if changed and self._is_active(module):
+        if last is not None and last.passed and self._clock.monotonic() - last.at < interval:
+            report = await self._make(replace(request, round_trip=False, last_unwrapped=last.unwrapped))
+            if report is None or not _differs(report, last) or not self._is_active(request.module):
+                return report
             # The state of the key has changed since the last unwrap, so that result may no longer hold.
-            due, report = True, await self._make(replace(request, round_trip=True))
-        if due and report is not None:
+        report = await self._make(request)
+        if report is not None:
             self._remember_round_trip(request, report)
         return report
 
@@ -154,7 +156,7 @@ class Prober:
         return auxiliary_result(plan, report)
 
     def forget(self, name: str) -> None:
-        """Forget the last round trip of a removed target."""
+        """Forget the last round trip of a target."""
         self._round_trips.pop(name, None)
 
     async def _guarded(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
@@ -196,20 +198,24 @@ class Prober:
         except PoolExhausted as busy:
             self._callbacks.on_shortage(busy.shortage)
             return None
-        for result in report.steps:
-            if result.facts is not None and result.facts.raised_at is not None:
-                self._callbacks.on_unexplained(result.facts)
-            if result.facts is not None and result.facts.resent and not result.shared:
-                self._callbacks.resent(result.step)
-        if any(
-            result.facts is not None and result.facts.status == _UNAUTHORIZED
-            for result in report.steps
-            if result.step in KEY_STEPS
-        ):
-            self._tokens.invalidate(request.credential)
+        self._inform(request, report)
         if self._lag.lagged_between(started, self._clock.monotonic()):
             return replace(report, tainted=True)
         return report
+
+    def _inform(self, request: ProbeRequest, report: ProbeReport) -> None:
+        """Call the callbacks about exchanges of a probe; drop the credential's old tokens if the vault refused one."""
+        refused = False
+        for result in report.steps:
+            if (facts := result.facts) is None:
+                continue
+            if facts.raised_at is not None:
+                self._callbacks.on_unexplained(facts)
+            if facts.resent and not result.shared:
+                self._callbacks.resent(result.step)
+            refused = refused or (facts.status == _UNAUTHORIZED and result.step in KEY_STEPS)
+        if refused:
+            self._tokens.invalidate(request.credential)
 
     def _is_active(self, module: Module) -> bool:
         return self._config.modules.get(module.name) == module

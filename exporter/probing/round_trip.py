@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from exporter.config.settings import Credential, Module, Target
@@ -15,7 +15,9 @@ from exporter.core.classify import classify
 from exporter.core.codes import generation_code
 from exporter.core.deadline import TIMEOUT_FAULTS, slow_in, slowest
 from exporter.core.faults import Fault, FaultOrigin
+from exporter.core.frozen import dataclass
 from exporter.core.key_reference import different_key
+from exporter.core.key_state import key_state
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
 from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
@@ -26,6 +28,7 @@ T = TypeVar("T")
 
 ROUND_TRIP_BYTES = 32  # the size of a database encryption key of AES-256
 _NOT_FOUND = 404
+_STEPS = tuple(Step)
 
 
 class VaultRequests(Protocol):
@@ -117,7 +120,7 @@ class _ProbeRun:
         except PoolExhausted:
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            step = next((step for step in Step if step not in self._results), Step.UNWRAP_KEY)
+            step = next((step for step in _STEPS if step not in self._results), Step.UNWRAP_KEY)
             self._keep(step, self._internal_error(error), 0.0)
 
     async def _run_steps(self) -> None:
@@ -213,23 +216,27 @@ class _ProbeRun:
         """
         before = self._clock.monotonic()
         left = self._deadline - before if allotted is None else allotted
-        culprit = slowest(self._spent, left=left, timeout=self._request.timeout)
         try:
             facts, value = await exchange()
         except PoolExhausted:
-            if culprit is None:
+            if self._culprit(left) is None:
                 raise
             facts, value = Facts(fault=Fault.READ_TIMEOUT), None
         except Exception as error:  # noqa: BLE001 - an internal error ends here, as a value
             facts, value = self._internal_error(error), None
         if facts.fault is Fault.NONE and value is None:  # the probe would end here and count as a success
             facts = self._internal_error(RuntimeError(f"{step} has no fault and no result"))
-        if culprit is not None and facts.fault in TIMEOUT_FAULTS:
+        culprit = self._culprit(left) if facts.fault in TIMEOUT_FAULTS else None
+        if culprit is not None:
             self._charge(culprit, step)
         else:
             self._spent[step] = self._clock.monotonic() - before
             self._keep(step, facts, self._spent[step])
         return value if facts.fault is Fault.NONE else None
+
+    def _culprit(self, left: float) -> Step | None:
+        """Return the earlier step that used up the time, if a step began with `left` seconds."""
+        return slowest(self._spent, left=left, timeout=self._request.timeout)
 
     def _charge(self, culprit: Step, step: Step) -> None:
         known = self._results[culprit]
@@ -261,7 +268,7 @@ class _ProbeRun:
 
     def report(self, *, started_at: float, duration: float) -> ProbeReport:
         request = self._request
-        steps = tuple(self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step)
+        steps = tuple([self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in _STEPS])
         return ProbeReport(
             target=request.target.name,
             started_at=started_at,
@@ -285,14 +292,3 @@ class _ProbeRun:
 
 def _with_state(facts: Facts, state: str | None) -> Facts:
     return facts if state is None else replace(facts, key_state=state)
-
-
-def key_state(key: KeyFacts, now: float) -> str | None:
-    """Return `disabled`, `expired`, `not_yet_valid`, or None for a usable key."""
-    if key.enabled is False:
-        return "disabled"
-    if key.expires is not None and key.expires <= now:
-        return "expired"
-    if key.not_before is not None and key.not_before > now:
-        return "not_yet_valid"
-    return None

@@ -21,13 +21,8 @@ from exporter.runtime.clock import loop_time
 class LoopClock:
     """Unix time, and the time of the running event loop, the unit of deadlines."""
 
-    now: Callable[[], float] = time.time
-
-    def time(self) -> float:
-        return self.now()
-
-    def monotonic(self) -> float:
-        return loop_time()
+    time: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = loop_time
 
 
 async def probe_vault(

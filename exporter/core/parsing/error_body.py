@@ -6,11 +6,11 @@ No function raises, whatever the bytes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 from exporter.core.faults import Fault
+from exporter.core.frozen import dataclass
 from exporter.core.parsing.key_vault import read_object, text_of, word_of
 from exporter.core.parsing.principal import guid_of
 from exporter.core.reasons.markers import IMPLIED_BY_ENTRA, IMPLIED_BY_VAULT, Implied, rank

@@ -87,6 +87,22 @@ async def test_changed_subject_needs_a_new_round_trip(simulator, tmp_path, chang
     assert (before.readiness.ready, report.readiness.ready) == (True, False)
 
 
+async def test_interval_set_again_needs_a_new_round_trip(simulator, tmp_path):
+    target = plain()
+    config, without = (
+        auxiliary_simulated.configuration(simulator, tmp_path, target=target, round_trip_interval=interval)
+        for interval in (3600.0, 0.0)
+    )
+    async with a_prober(config) as prober:
+        assert (await prober.probe_scheduled(target)).readiness.ready
+        simulator.apply("unwrap_forbidden", vault=auxiliary_simulated.PRIMARY)
+        ready = []
+        for changed in (without, config):
+            prober.reconfigure(changed)
+            ready.append((await prober.probe_scheduled(target)).readiness.ready)
+    assert ready == [False, False]
+
+
 async def test_failed_round_trip_is_repeated_by_the_next_probe(simulator, tmp_path):
     simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
     reports, requests = await scheduled(simulator, tmp_path, probes=2, round_trip_interval=3600.0)

@@ -105,9 +105,6 @@ def test_report_loses_secrets_of_steps_key_and_tenant():
 
 def test_report_without_a_secret_stays_as_it_is():
     report = replace(REPORT, tenant="contoso.onmicrosoft.com", key=KEY)
-    kept = redacted(report)
-    assert kept == report
-    assert kept.key is KEY
-    assert [one is other for one, other in zip(kept.steps, report.steps, strict=True)] == [True, True]
-    assert redacted(REPORT) == REPORT
-    assert redacted_facts(Facts()) == Facts()
+    assert redacted(report) is report
+    assert redacted(REPORT) is REPORT
+    assert redacted_facts(FACTS) is FACTS

@@ -11,7 +11,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Facts, Generation, KeyFacts, Mode, Outcome, Step, TokenResult, Vantage
 from exporter.core.parsing import principal
 from exporter.core.reasons import Reason
-from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, key_state, run_probe
+from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
 from exporter.runtime.thread_pool import PoolExhausted
 from tests.support.factories import a_target
 
@@ -283,13 +283,6 @@ async def test_other_module_gives_no_verdict():
     report, _ = await probed(replace(REQUEST, module=Module(name="lab")))
     assert report.success
     assert (report.readiness.ready, report.readiness.why) == (None, "other_module")
-
-
-def test_key_state_follows_the_facts():
-    assert key_state(KEY, 10.0) is None
-    assert key_state(replace(KEY, enabled=False, expires=1.0), 10.0) == "disabled"
-    assert key_state(replace(KEY, expires=10.0), 10.0) == "expired"
-    assert key_state(replace(KEY, not_before=10.5), 10.0) == "not_yet_valid"
 
 
 def test_token_result_repr_has_no_token():
