@@ -262,9 +262,8 @@ class ProbeReport:
 
     @property
     def success(self) -> bool:
-        return all(result.outcome is not Outcome.FAILED for result in self.steps) and any(
-            result.outcome is Outcome.OK for result in self.steps
-        )
+        outcomes = [result.outcome for result in self.steps]
+        return Outcome.FAILED not in outcomes and Outcome.OK in outcomes
 
     @property
     def inconclusive(self) -> bool:

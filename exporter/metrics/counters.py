@@ -53,7 +53,7 @@ class TargetCounters:
     """
 
     def __init__(self, bounds: tuple[float, ...] = STEP_BUCKETS) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
         self.both_verdicts = True  # whether a probe can be ready as well as not ready: in mode read_only it cannot
         self.probes = 0
         self.failures = 0
@@ -69,7 +69,7 @@ class TargetCounters:
         self.both_verdicts = module.mode is not Mode.READ_ONLY
         for step in steps_of(module):
             self.throttled.setdefault(step, 0)
-            self.durations.setdefault(step, Durations(self._bounds))
+            self.durations.setdefault(step, Durations(self.bounds))
             for code, steps in COUNTED:
                 if step in steps:
                     self.errors.setdefault((step, generation_code(code, target.generation)), 0)
@@ -95,7 +95,9 @@ class TargetCounters:
             pair = (result.step, result.code)
             self.errors[pair] = self.errors.get(pair, 0) + 1
         if not result.shared:
-            self.durations.setdefault(result.step, Durations(self._bounds)).observe(result.duration)
+            if result.step not in self.durations:
+                self.durations[result.step] = Durations(self.bounds)
+            self.durations[result.step].observe(result.duration)
 
     def path_after(self, record: TargetRecord) -> None:
         """Count the parts of the network path that changed since the last report."""
