@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
-from exporter.metrics.text_format import Labels, LabelSet, encode, line_start, number
+from exporter.metrics.text_format import Labels, LabelSet, encode, line_frame, number
 
 # Counts per bucket, not cumulative, the last above all bounds; and the sum.
 Counted = tuple[Sequence[int], float]
@@ -43,12 +43,12 @@ def histograms(name: str, base: LabelSet, buckets: tuple[float, ...], counted: M
 
 @lru_cache(maxsize=64)
 def _starts(name: str, own: tuple[Labels, ...], buckets: tuple[float, ...], first: str) -> tuple[bytes, ...]:
-    starts = []
+    found = []
     for each in own:
-        bounds = [(("le", number(bound)), *each) for bound in (*buckets, float("inf"))]
-        starts += [line_start(f"{name}_bucket", labels, first) for labels in bounds]
-        starts += [line_start(f"{name}_count", each, first), line_start(f"{name}_sum", each, first)]
-    return tuple([encode(start) for start in starts if start is not None])
+        bounds = [(f"{name}_bucket", (("le", number(bound)), *each)) for bound in (*buckets, float("inf"))]
+        frames = [line_frame(*line, first, first) for line in (*bounds, (f"{name}_count", each), (f"{name}_sum", each))]
+        found += [encode(frame[0]) for frame in frames if frame is not None]
+    return tuple(found)
 
 
 def _end_of(value: float) -> bytes:

@@ -38,14 +38,16 @@ class LabelSet:
     labels: Labels
     text: str
     encoded_text: bytes
-    first: str  # the name of the first label; empty without labels
+    first: str  # name of the first label; empty without labels
+    last: str
     _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def from_labels(cls, *labels: tuple[str, str]) -> LabelSet:
         ordered = tuple(sorted(labels))
         text = _pairs(ordered)
-        return cls(ordered, text, encode(text), ordered[0][0] if ordered else "")
+        first, last = (ordered[0][0], ordered[-1][0]) if ordered else ("", "")
+        return cls(ordered, text, encode(text), first, last)
 
     @property
     def encoded(self) -> bytes:
@@ -60,26 +62,29 @@ class LabelSet:
 REPEATED: Final = 2
 
 
-def line_start(name: str, own: Labels, first: str) -> str | None:
-    """Return name and own labels as text; None unless all base labels sort after them."""
-    if any(label >= first for label, _ in own):
-        return None
-    return f"{name}{{{_pairs(sorted(own))},"
+def line_frame(name: str, own: Labels, first: str, last: str) -> tuple[str, str] | None:
+    """Return the text before and after the base labels, whose names are from `first` to `last`; None if they are not together."""
+    pairs = _pairs(sorted(own))
+    if not first:
+        return f"{name}{{{pairs}}}" if own else name, ""
+    if all(label < first for label, _ in own):
+        return f"{name}{{{pairs}{',' if own else ''}", "}"
+    return (f"{name}{{", f",{pairs}}}") if all(label > last for label, _ in own) else None
 
 
-_cached_start = lru_cache(maxsize=512)(line_start)
+_cached_frame = lru_cache(maxsize=1024)(line_frame)
 
 
 def lines(name: str, samples: Iterable[Sample], base: LabelSet) -> str:
     """Return the sample lines of one family, with labels sorted by name."""
-    return "".join([f"{_labelled(name, own, base)} {number(value)}\n" for own, value in samples])
-
-
-def _labelled(name: str, own: Labels, base: LabelSet) -> str:
-    if not own:
-        return f"{name}{{{base.text}}}" if base.text else name
-    start = (_cached_start if len(own) <= REPEATED else line_start)(name, own, base.first)
-    return f"{name}{{{_pairs(sorted(own + base.labels))}}}" if start is None else f"{start}{base.text}}}"
+    found = []
+    for own, value in samples:
+        frame = (_cached_frame if len(own) <= REPEATED else line_frame)(name, own, base.first, base.last)
+        if frame is None:
+            found.append(f"{name}{{{_pairs(sorted(own + base.labels))}}} {number(value)}\n")
+        else:
+            found.append(f"{frame[0]}{base.text}{frame[1]} {number(value)}\n")
+    return "".join(found)
 
 
 def encode(text: str) -> bytes:

@@ -233,14 +233,14 @@ def test_any_histogram_equals_that_of_prometheus_client(counts, total):
 def test_labels_of_a_forgotten_target_stay_in_no_cache():
     recorder = a_recorder(a_target())
     probed(recorder, a_report(key=a_key(), ready=True))
-    size = text_format._cached_start.cache_info().currsize
+    size = text_format._cached_frame.cache_info().currsize
     for number in range(20):
         target = a_target(f"t{number}", vault=f"vault-{number}.vault.azure.net", labels={"team": f"team-{number}"})
         add(recorder, target)
         probed(recorder, a_report(target.name, key=a_key(version=f"{number:032}"), ready=True))
         recorder.forget(target.name)
 
-    assert text_format._cached_start.cache_info().currsize == size
+    assert text_format._cached_frame.cache_info().currsize == size
 
 
 def test_half_a_surrogate_pair_in_a_label_is_replaced():
