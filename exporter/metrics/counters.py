@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,12 +34,12 @@ class Durations:
     """
 
     bounds: tuple[float, ...] = STEP_BUCKETS
-    counts: list[int] = field(default_factory=list)
+    counts: array[int] = field(init=False)
     total: float = 0.0
     native: NativeHistogram = field(default_factory=NativeHistogram)
 
     def __post_init__(self) -> None:
-        self.counts = [0] * (len(self.bounds) + 1)
+        self.counts = array("I", [0] * (len(self.bounds) + 1))
 
     def observe(self, seconds: float) -> None:
         self.counts[bisect_left(self.bounds, seconds)] += 1

@@ -230,6 +230,14 @@ def test_any_histogram_equals_that_of_prometheus_client(counts, total):
     assert actual.whole() == generate_latest(registry).split(b"\n", 2)[2]
 
 
+def test_histograms_of_two_targets_share_all_but_labels_and_values():
+    counted = {(("step", "s"),): ([1, 2, 3], 0.5)}
+    one, other = (histograms("a_name", LabelSet.from_labels(("target", name)), (0.5, 1.0), counted) for name in "tu")
+
+    assert one.starts is other.starts
+    assert all(mine is its for mine, its in zip(one.ends[:-1], other.ends[:-1], strict=True))  # the counts
+
+
 def test_labels_of_a_forgotten_target_stay_in_no_cache():
     recorder = a_recorder(a_target())
     probed(recorder, a_report(key=a_key(), ready=True))
