@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import cast
 
 from exporter.metrics.encoded_text import gauges_of
 from exporter.metrics.histogram_text import HistogramText
@@ -126,10 +127,15 @@ def _text_of(block: bytes | HistogramText) -> bytes:
     return block.whole() if isinstance(block, HistogramText) else block
 
 
+def _texts_of(blocks: Sequence[bytes | HistogramText]) -> Iterable[bytes]:
+    """Return the lines of some owners in one family, whose blocks have one type."""
+    return map(_text_of, blocks) if isinstance(blocks[0], HistogramText) else cast("Sequence[bytes]", blocks)
+
+
 def _portioned(blocks: Sequence[bytes | HistogramText], header: bytes) -> Iterator[bytes]:
     step = max(1, CHUNK_BYTES // len(_text_of(blocks[0]))) if blocks else 1
     for at in range(0, len(blocks), step):
-        texts = [block if isinstance(block, bytes) else block.whole() for block in blocks[at : at + step]]
+        texts = _texts_of(blocks[at : at + step])
         yield b"".join(texts if at else [header, *texts])
 
 
