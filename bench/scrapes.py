@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import groupby
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -16,6 +17,8 @@ from bench.figures import Figure, ratios
 from bench.sizes import Sizes
 from exporter.metrics.definitions import SHARED_METRICS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.histogram_text import HistogramText
+from exporter.metrics.spec import MetricType
 
 _FAMILIES = {spec.name: spec for spec in (*TARGET_METRICS, *SHARED_METRICS)}
 _RUNS = 2  # of some seconds each
@@ -45,8 +48,22 @@ def filled(families: dict[str, str]) -> Exposition:
     for name, part in families.items():
         lines = [line for line in part.splitlines(keepends=True) if not line.startswith("#")]
         for owner, of_owner in groupby(lines, key=_owner):
-            exposition.put([(name, owner, "".join(of_owner).encode(), b"")])
+            mine, kind = list(of_owner), _FAMILIES[name].kind
+            stored = _histogram(mine) if kind is MetricType.HISTOGRAM else "".join(mine).encode()
+            exposition.put([(name, owner, stored, b"")])
     return exposition
+
+
+def _histogram(lines: list[str]) -> HistogramText:
+    """The histograms of a target as the exporter stores them: in parts, the equal ones once."""
+    base = lines[0][lines[0].index('target="') : lines[0].rindex("}")]
+    starts, _, ends = zip(*(line.partition(base) for line in lines), strict=True)
+    return HistogramText(tuple(map(_part, starts)), base.encode(), tuple(map(_part, ends)))
+
+
+@cache
+def _part(text: str) -> bytes:
+    return text.encode()
 
 
 def _owner(line: str) -> str:

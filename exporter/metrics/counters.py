@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,12 +34,12 @@ class Durations:
     """
 
     bounds: tuple[float, ...] = STEP_BUCKETS
-    counts: list[int] = field(default_factory=list)
+    counts: array[int] = field(init=False)
     total: float = 0.0
     native: NativeHistogram = field(default_factory=NativeHistogram)
 
     def __post_init__(self) -> None:
-        self.counts = [0] * (len(self.bounds) + 1)
+        self.counts = array("I", [0] * (len(self.bounds) + 1))
 
     def observe(self, seconds: float) -> None:
         self.counts[bisect_left(self.bounds, seconds)] += 1
@@ -53,7 +54,7 @@ class TargetCounters:
     """
 
     def __init__(self, bounds: tuple[float, ...] = STEP_BUCKETS) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
         self.both_verdicts = True  # whether a probe can be ready as well as not ready: in mode read_only it cannot
         self.probes = 0
         self.failures = 0
@@ -69,7 +70,7 @@ class TargetCounters:
         self.both_verdicts = module.mode is not Mode.READ_ONLY
         for step in steps_of(module):
             self.throttled.setdefault(step, 0)
-            self.durations.setdefault(step, Durations(self._bounds))
+            self.durations.setdefault(step, Durations(self.bounds))
             for code, steps in COUNTED:
                 if step in steps:
                     self.errors.setdefault((step, generation_code(code, target.generation)), 0)
@@ -95,7 +96,9 @@ class TargetCounters:
             pair = (result.step, result.code)
             self.errors[pair] = self.errors.get(pair, 0) + 1
         if not result.shared:
-            self.durations.setdefault(result.step, Durations(self._bounds)).observe(result.duration)
+            if result.step not in self.durations:
+                self.durations[result.step] = Durations(self.bounds)
+            self.durations[result.step].observe(result.duration)
 
     def path_after(self, record: TargetRecord) -> None:
         """Count the parts of the network path that changed since the last report."""

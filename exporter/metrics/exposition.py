@@ -8,9 +8,11 @@ rendered from the first scrape in protobuf on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import cast
 
 from exporter.metrics.encoded_text import gauges_of
+from exporter.metrics.histogram_text import HistogramText
 from exporter.metrics.protobuf import family_start
 from exporter.metrics.rendering import Rendered
 from exporter.metrics.spec import MetricSpec, MetricType, SeriesScope
@@ -29,7 +31,7 @@ class _Family:
     def __init__(self, spec: MetricSpec) -> None:
         self.spec = spec
         self.scope = spec.scope
-        self.blocks: dict[str, bytes] = {}
+        self.blocks: dict[str, bytes | HistogramText] = {}
         self.encoded: dict[str, bytes] = {}
         self.message_start = family_start(spec.name, spec.help_text, spec.kind)
         plain_help = spec.help_text.replace("\\", r"\\").replace("\n", r"\n")
@@ -76,7 +78,7 @@ class Exposition:
 
     def render(self, *, openmetrics: bool) -> bytes:
         """Return everything at once, without the end mark; for few owners."""
-        return b"".join(piece for _, pieces in self._portions(openmetrics=openmetrics) for piece in pieces)
+        return b"".join(self._portions(openmetrics=openmetrics))
 
     async def stream(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """Yield chunks of about `CHUNK_BYTES`, without the end mark.
@@ -96,7 +98,7 @@ class Exposition:
                 missing = [owner for owner in family.blocks if owner not in family.encoded]
                 for number, owner in enumerate(missing):
                     if owner in family.blocks and owner not in family.encoded:
-                        family.encoded[owner] = gauges_of(family.blocks[owner])
+                        family.encoded[owner] = gauges_of(_text_of(family.blocks[owner]))
                     if number % _BLOCKS_PER_SLICE == 0:
                         await asyncio.sleep(0)
 
@@ -105,15 +107,15 @@ class Exposition:
         for chunk in _chunks(self._messages()):
             yield chunk
 
-    def _portions(self, *, openmetrics: bool) -> Iterator[tuple[int, list[bytes]]]:
-        """Yield headers and lines of some owners, and their size in bytes.
+    def _portions(self, *, openmetrics: bool) -> Iterator[bytes]:
+        """Yield headers and lines of some owners.
 
         Each family is read once, so it is consistent. A portion has about `CHUNK_BYTES`, because blocks have similar sizes.
         """
         for family in self._families.values():
             yield from _portioned(list(family.blocks.values()), family.headers[openmetrics])
 
-    def _messages(self) -> Iterator[tuple[int, list[bytes]]]:
+    def _messages(self) -> Iterator[bytes]:
         """Yield portions like `_portions`. A message starts with its length, so the family is measured first."""
         for family in self._families.values():
             blocks = list(family.encoded.values())
@@ -121,22 +123,30 @@ class Exposition:
             yield from _portioned(blocks, varint(length) + family.message_start)
 
 
-def _portioned(blocks: list[bytes], header: bytes) -> Iterator[tuple[int, list[bytes]]]:
-    step = max(1, CHUNK_BYTES // len(blocks[0])) if blocks else 1
+def _text_of(block: bytes | HistogramText) -> bytes:
+    return block.whole() if isinstance(block, HistogramText) else block
+
+
+def _texts_of(blocks: Sequence[bytes | HistogramText]) -> Iterable[bytes]:
+    """Return the lines of some owners in one family, whose blocks have one type."""
+    return map(_text_of, blocks) if isinstance(blocks[0], HistogramText) else cast("Sequence[bytes]", blocks)
+
+
+def _portioned(blocks: Sequence[bytes | HistogramText], header: bytes) -> Iterator[bytes]:
+    step = max(1, CHUNK_BYTES // len(_text_of(blocks[0]))) if blocks else 1
     for at in range(0, len(blocks), step):
-        portion = blocks[at : at + step]
-        pieces = portion if at else [header, *portion]
-        yield sum(map(len, pieces)), pieces
+        texts = _texts_of(blocks[at : at + step])
+        yield b"".join(texts if at else [header, *texts])
 
 
-def _chunks(portions: Iterable[tuple[int, list[bytes]]]) -> Iterator[bytes]:
+def _chunks(portions: Iterable[bytes]) -> Iterator[bytes]:
     chunk: list[bytes] = []
     size = 0
-    for portion, pieces in portions:
-        if chunk and size + portion > CHUNK_BYTES:
+    for portion in portions:
+        if chunk and size + len(portion) > CHUNK_BYTES:
             yield b"".join(chunk)
             chunk, size = [], 0
-        chunk += pieces
-        size += portion
+        chunk.append(portion)
+        size += len(portion)
     if chunk:
         yield b"".join(chunk)

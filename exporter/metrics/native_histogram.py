@@ -1,10 +1,12 @@
 """Native histograms: exponential buckets that need no bounds in advance.
 
-Buckets grow by a factor of 2^(1/8), about 9 %. Only buckets with observations are stored.
+Buckets grow by a factor of 2^(1/8), about 9 %. The counts from the lowest to the highest used bucket are one array: a dictionary
+of a target takes three times as much.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,14 +41,34 @@ class NativeHistogram:
     """Counts by bucket index, and the count of values up to `ZERO_THRESHOLD`."""
 
     zeros: int = 0
-    buckets: dict[int, int] = field(default_factory=dict)
+    _lowest: int = 0  # the index of the first count
+    _counts: array[int] = field(default_factory=lambda: array("I"))
 
     def observe(self, value: float) -> None:
         if value <= ZERO_THRESHOLD:
             self.zeros += 1
             return
         index = bucket_of(value)
-        self.buckets[index] = self.buckets.get(index, 0) + 1
+        if not self._counts:
+            self._lowest = index
+        place = index - self._lowest
+        if not 0 <= place < len(self._counts):
+            place = self._widen(place)
+        self._counts[place] += 1
+
+    def _widen(self, place: int) -> int:
+        """Add empty buckets up to `place`; return its new place."""
+        if place >= 0:
+            self._counts.extend([0] * (place + 1 - len(self._counts)))
+            return place
+        self._counts = array("I", [0] * -place) + self._counts
+        self._lowest += place
+        return 0
+
+    @property
+    def buckets(self) -> dict[int, int]:
+        """The counts that are not 0, by bucket index."""
+        return {self._lowest + place: count for place, count in enumerate(self._counts) if count}
 
 
 def spans_and_deltas(buckets: Mapping[int, int]) -> tuple[list[tuple[int, int]], list[int]]:

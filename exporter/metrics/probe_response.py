@@ -11,7 +11,7 @@ from exporter.config.settings import Config, Module, Target
 from exporter.core.model import Phase, ProbeReport
 from exporter.metrics import declared_samples as declared
 from exporter.metrics import samples as gauges
-from exporter.metrics.auxiliary_samples import auxiliary_samples
+from exporter.metrics.auxiliary_samples import auxiliary_facts, auxiliary_samples
 from exporter.metrics.definitions import BY_NAME, PROBE_METRICS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.rendering import OwnerValues, render_gauges
@@ -42,7 +42,7 @@ def probe_values(
         **gauges.report_samples(report, phases),
         **gauges.key_samples(report.key or record.key),
         **gauges.vault_samples(headers_after(record.vault, report), module.expect_path),
-        **auxiliary_samples(target, record, report),
+        **auxiliary_samples(auxiliary_facts(target, record, report)),
         **gauges.on_demand_samples(report, record),
         **(gauges.run_samples(gauges.facts_of(record)) if counted else {}),
     }

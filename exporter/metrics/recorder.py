@@ -19,7 +19,7 @@ from exporter.core.model import ProbeReport
 from exporter.metrics import declared_samples as declared
 from exporter.metrics import probe_response
 from exporter.metrics import samples as gauges
-from exporter.metrics.auxiliary_samples import auxiliary_samples
+from exporter.metrics.auxiliary_samples import auxiliary_facts, auxiliary_samples
 from exporter.metrics.cause_series import FailureSeries, probe_failure_samples
 from exporter.metrics.counters import TargetCounters, path_of
 from exporter.metrics.definitions import BY_NAME, SHARED_METRICS, SQL_SERVER_METRICS, TARGET_METRICS, phases_at
@@ -132,7 +132,7 @@ class Recorder(Instruments):
         block = self._blocks.get(name)
         if block is not None:
             block.record = record
-            self._show(block.owner_values(auxiliary_samples(block.target, record) | self._failures.update(block)))
+            self._show(block.owner_values(_auxiliary_values(block) | self._failures.update(block)))
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """Render the results of the preflight checks of a target; None removes them."""
@@ -213,13 +213,14 @@ class Recorder(Instruments):
             self._exposition.put(render_counters(counters, names, encodes=encodes))
 
     def _count(self, block: TargetBlock, report: ProbeReport) -> Values:
-        """Count a report; return whether it began in a maintenance window."""
+        """Count a report; return whether it began in a maintenance window, if that changed."""
         windows = (*self._config.settings.maintenance, *block.target.maintenance)
         maintenance = any(window.contains(report.started_at) for window in windows)
         block.counters.add(report, maintenance=maintenance)
         if report.tainted:
             self._count_tainted()
-        return {"ekm_maintenance": one(maintenance if windows else None)}
+        shown, block.maintenance = block.maintenance, maintenance if windows else None
+        return {} if shown == block.maintenance else {"ekm_maintenance": one(block.maintenance)}
 
     def _report_values(self, block: TargetBlock, report: ProbeReport) -> Values:
         """Return what differs from the last report."""
@@ -233,7 +234,7 @@ class Recorder(Instruments):
         block.outcome, block.facts = outcome, facts
         if record.tenant != block.tenant_shown:
             values |= self._config_values(block)
-        return values | auxiliary_samples(block.target, record, report) | self._failures.update(block)
+        return values | _auxiliary_values(block, report) | self._failures.update(block)
 
     def _record_values(self, block: TargetBlock, now: float) -> Values:
         """Return everything that a record holds, as after a restart or a reload."""
@@ -243,7 +244,7 @@ class Recorder(Instruments):
             last = replace(record.last, readiness=readiness_at(target, record.last, now))
             values |= gauges.report_samples(last, self._phases)
         values |= gauges.record_samples(record, block.module.expect_path)
-        return values | auxiliary_samples(target, record) | self._failures.update(block)
+        return values | _auxiliary_values(block) | self._failures.update(block)
 
     def _show_codes(self) -> None:
         """Show the meaning of each code that can occur with the active configuration."""
@@ -284,6 +285,12 @@ class Recorder(Instruments):
                 self._budgets.forget(owner)
             if scope is SeriesScope.CREDENTIAL:
                 self._lookups.pop(owner, None)
+
+
+def _auxiliary_values(block: TargetBlock, report: ProbeReport | None = None) -> Values:
+    """Return the samples of auxiliary probes if they changed."""
+    shown, block.auxiliary = block.auxiliary, auxiliary_facts(block.target, block.record, report)
+    return {} if shown == block.auxiliary else auxiliary_samples(block.auxiliary)
 
 
 def _budgets_shown(ratios: Mapping[str, float]) -> Iterator[OwnerValues]:

@@ -9,9 +9,11 @@ from typing import Final, NamedTuple
 from exporter.config.settings import Module, Target
 from exporter.core.causes import Cause, Failed
 from exporter.metrics import protobuf
+from exporter.metrics.auxiliary_samples import AuxiliaryFacts
 from exporter.metrics.counters import SAMPLES, TargetCounters
+from exporter.metrics.histogram_text import Counted, HistogramText, histograms
 from exporter.metrics.samples import ProbeOutcome, RecordFacts, Values
-from exporter.metrics.text_format import LabelSet, encode, histogram, lines
+from exporter.metrics.text_format import Labels, LabelSet, encode, lines
 from exporter.state.records import TargetRecord
 
 STEP_DURATIONS = "ekm_step_duration_seconds"
@@ -27,7 +29,7 @@ class OwnerValues(NamedTuple):
 
 
 # A family, an owner, its lines (none removes its series), and the same as protobuf (empty unless it is scraped).
-Rendered = tuple[str, str, bytes, bytes]
+Rendered = tuple[str, str, bytes | HistogramText, bytes]
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class TargetBlock:
     sums: tuple[int, ...] = ()  # of the counters, as rendered; empty: none is
     outcome: ProbeOutcome | None = None  # what `outcome_samples` were rendered from
     facts: RecordFacts | None = None  # what `fact_samples` were rendered from
+    auxiliary: AuxiliaryFacts | None = None  # what `auxiliary_samples` were rendered from
+    maintenance: bool | None = None  # as rendered
     failed: Failed | None = None  # the present failure
     region: str | None = None
     action: str = ""  # as rendered
@@ -51,7 +55,7 @@ class TargetBlock:
 
     def render_all(self) -> None:
         """Let the next report render every family, also those that did not change."""
-        self.sums, self.outcome, self.facts = (), None, None
+        self.sums, self.outcome, self.facts, self.auxiliary = (), None, None, None
 
     def owner_values(self, values: Values) -> OwnerValues:
         """Return samples of this target as those of an owner."""
@@ -90,11 +94,10 @@ def _counter(block: TargetBlock, name: str, *, encodes: bool) -> Rendered:
 
 
 def _durations(block: TargetBlock, *, encodes: bool) -> Rendered:
-    texts = [
-        histogram(STEP_DURATIONS, (("step", step),), block.base, seen.bounds, counts=seen.counts, total=seen.total)
-        for step, seen in block.counters.durations.items()
-    ]
-    return STEP_DURATIONS, block.target.name, encode("".join(texts)), _encoded_durations(block) if encodes else b""
+    durations = block.counters.durations.items()
+    counted: dict[Labels, Counted] = {(("step", step),): (seen.counts, seen.total) for step, seen in durations}
+    text = histograms(STEP_DURATIONS, block.base, block.counters.bounds, counted)
+    return STEP_DURATIONS, block.target.name, text, _encoded_durations(block) if encodes else b""
 
 
 def _encoded_durations(block: TargetBlock) -> bytes:

@@ -5,16 +5,15 @@ The requests of other clients are unknown. The limits are in `core.request_limit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
-from exporter.core.model import KeyFacts, StepResult
+from exporter.core.model import KeyFacts, Step, StepResult
 from exporter.core.request_limits import WINDOW_SECONDS
-from exporter.core.vault_limits import OPERATIONS, Operation, has_limits, operation_limit
+from exporter.core.vault_limits import OPERATIONS, has_limits, operation_limit
 from exporter.metrics.counters import is_throttled
 
 SLOTS = 6
-
-_OPERATIONS = {operation.step: operation for operation in OPERATIONS}
 
 
 def share_of(vault: str, steps: Iterable[StepResult], key: KeyFacts | None) -> float:
@@ -22,17 +21,25 @@ def share_of(vault: str, steps: Iterable[StepResult], key: KeyFacts | None) -> f
 
     Responses with 429 do not count against the limit. A key that was never read has the lowest limit, as in `check`.
     """
+    domain = vault.partition(".")[2]  # the same in all vaults of a cloud
+    shares = _shares(domain, None, 0) if key is None else _shares(domain, key.kty, key.size_bits)
     return sum(
-        (2 if result.facts is not None and result.facts.resent else 1) / _limit(vault, _OPERATIONS[result.step], key)
-        for result in steps
-        if result.step in _OPERATIONS and result.sent and not is_throttled(result)
+        [
+            shares[result.step] * (2 if result.facts is not None and result.facts.resent else 1)
+            for result in steps
+            if result.step in shares and result.sent and not is_throttled(result)
+        ]
     )
 
 
-def _limit(vault: str, operation: Operation, key: KeyFacts | None) -> float:
-    if key is None:
-        return operation_limit(operation, vault)
-    return operation_limit(operation, vault, hardware=key.kty.endswith("-HSM"), size_bits=key.size_bits)
+@lru_cache(maxsize=64)
+def _shares(domain: str, kty: str | None, size_bits: int) -> Mapping[Step, float]:
+    """Return the share of one request by step. `domain` is the vault's host name without its first label."""
+    vault = f"any.{domain}"
+    if kty is None:
+        return {operation.step: 1 / operation_limit(operation, vault) for operation in OPERATIONS}
+    hardware = kty.endswith("-HSM")
+    return {each.step: 1 / operation_limit(each, vault, hardware=hardware, size_bits=size_bits) for each in OPERATIONS}
 
 
 class Budget:
@@ -74,10 +81,11 @@ class Budgets:
 
     def add(self, vault: str, at: float, steps: Iterable[StepResult], key: KeyFacts | None, *, now: float) -> dict[str, float]:
         """Count requests between `at` and `now` (Unix times)."""
-        if not has_limits(vault):
-            return {}
-        budget = self._budgets.setdefault(vault, Budget(vault))
-        budget.add_steps(at, steps, key)
+        if vault not in self._budgets:
+            if not has_limits(vault):
+                return {}
+            self._budgets[vault] = Budget(vault)
+        self._budgets[vault].add_steps(at, steps, key)
         return self._changed([vault], now)
 
     def sweep(self, now: float) -> dict[str, float]:

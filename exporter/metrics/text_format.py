@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate
 from typing import Final
 
 from prometheus_client.utils import floatToGoString
@@ -17,7 +16,6 @@ Sample = tuple[Labels, float]
 
 _PLAIN: Final = 1_000_000  # from here on, prometheus_client writes an exponent
 _any_number: Callable[[float], str] = floatToGoString
-_BASE: Final = "\0"  # stands for the text of the base labels in a template
 
 
 def number(value: float) -> str:
@@ -30,7 +28,7 @@ def escape(value: str) -> str:
 
 
 def _pairs(labels: Iterable[tuple[str, str]]) -> str:
-    return ",".join(f'{name}="{escape(value)}"' for name, value in labels)
+    return ",".join([f'{name}="{escape(value)}"' for name, value in labels])
 
 
 @dataclass(slots=True)
@@ -39,16 +37,17 @@ class LabelSet:
 
     labels: Labels
     text: str
+    encoded_text: bytes
+    first: str  # name of the first label; empty without labels
+    last: str
     _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def from_labels(cls, *labels: tuple[str, str]) -> LabelSet:
         ordered = tuple(sorted(labels))
-        return cls(ordered, _pairs(ordered))
-
-    @property
-    def first(self) -> str:
-        return self.labels[0][0] if self.labels else ""
+        text = _pairs(ordered)
+        first, last = (ordered[0][0], ordered[-1][0]) if ordered else ("", "")
+        return cls(ordered, text, encode(text), first, last)
 
     @property
     def encoded(self) -> bytes:
@@ -63,64 +62,29 @@ class LabelSet:
 REPEATED: Final = 2
 
 
-def _head_of(name: str, own: Labels, first: str) -> str | None:
-    """Return name and own labels as text; None unless all base labels sort after them."""
-    if any(label >= first for label, _ in own):
-        return None
-    return f"{name}{{{_pairs(sorted(own))},"
+def line_frame(name: str, own: Labels, first: str, last: str) -> tuple[str, str] | None:
+    """Return the text before and after the base labels, whose names are from `first` to `last`; None if they are not together."""
+    pairs = _pairs(sorted(own))
+    if not first:
+        return f"{name}{{{pairs}}}" if own else name, ""
+    if all(label < first for label, _ in own):
+        return f"{name}{{{pairs}{',' if own else ''}", "}"
+    return (f"{name}{{", f",{pairs}}}") if all(label > last for label, _ in own) else None
 
 
-_cached_head = lru_cache(maxsize=512)(_head_of)
-
-
-def _head(name: str, own: Labels, first: str) -> str | None:
-    return _cached_head(name, own, first) if len(own) <= REPEATED else _head_of(name, own, first)
-
-
-def line(name: str, own: Labels, base: LabelSet, value: float) -> str:
-    """Return one sample line with labels sorted by name."""
-    if not own:
-        labels = f"{{{base.text}}}" if base.text else ""
-        return f"{name}{labels} {number(value)}\n"
-    head = _head(name, own, base.first)
-    if head is None:
-        return f"{name}{{{_pairs(sorted(own + base.labels))}}} {number(value)}\n"
-    return f"{head}{base.text}}} {number(value)}\n"
+_cached_frame = lru_cache(maxsize=1024)(line_frame)
 
 
 def lines(name: str, samples: Iterable[Sample], base: LabelSet) -> str:
-    """Return the sample lines of one family."""
-    return "".join([line(name, own, base, value) for own, value in samples])
-
-
-@lru_cache(maxsize=64)
-def _histogram_heads(name: str, own: Labels, buckets: tuple[float, ...], first: str) -> tuple[str, ...]:
-    named = [(f"{name}_bucket", (("le", number(bound)), *own)) for bound in (*buckets, float("inf"))]
-    heads = [_head(*each, first) for each in (*named, (f"{name}_count", own), (f"{name}_sum", own))]
-    return tuple(head for head in heads if head is not None)
-
-
-@lru_cache(maxsize=64)
-def _histogram_template(name: str, own: Labels, buckets: tuple[float, ...], first: str) -> str:
-    """Return the lines of a histogram with a place for each value: whole numbers, and the sum last."""
-    *counted, total = (head.replace("%", "%%") for head in _histogram_heads(name, own, buckets, first))
-    return "".join(f"{head}{_BASE}}} %d.0\n" for head in counted) + f"{total}{_BASE}}} %s\n"
-
-
-def histogram(name: str, own: Labels, base: LabelSet, buckets: tuple[float, ...], *, counts: Sequence[int], total: float) -> str:
-    """Return the lines of one histogram.
-
-    `counts` per bucket, not cumulative, the last above all bounds; `total` is the sum.
-
-    All own labels, including `le`, must sort before the base labels and have no control characters.
-    """
-    cumulative = list(accumulate(counts))
-    if cumulative[-1] < _PLAIN:
-        template = _histogram_template(name, own, buckets, base.first)
-        return (template % (*cumulative, cumulative[-1], number(total))).replace(_BASE, base.text)
-    values = [*map(number, cumulative), number(cumulative[-1]), number(total)]
-    heads = _histogram_heads(name, own, buckets, base.first)
-    return "".join([f"{head}{base.text}}} {value}\n" for head, value in zip(heads, values, strict=True)])
+    """Return the sample lines of one family, with labels sorted by name."""
+    found = []
+    for own, value in samples:
+        frame = (_cached_frame if len(own) <= REPEATED else line_frame)(name, own, base.first, base.last)
+        if frame is None:
+            found.append(f"{name}{{{_pairs(sorted(own + base.labels))}}} {number(value)}\n")
+        else:
+            found.append(f"{frame[0]}{base.text}{frame[1]} {number(value)}\n")
+    return "".join(found)
 
 
 def encode(text: str) -> bytes:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from exporter.config.settings import MaintenanceWindow
-from tests.support.metric_factories import START, a_config, a_recorder, a_report, a_target, probed, scrape, series
+from tests.support.metric_factories import START, a_config, a_recorder, a_report, a_target, add, probed, scrape, series
 
 
 def window(start, end):
@@ -34,3 +34,16 @@ def test_verdict_in_a_maintenance_window_is_not_counted(ready):
 
 def test_maintenance_without_a_window_has_no_series():
     assert after(())[0] == {}
+
+
+def test_maintenance_follows_each_probe_and_a_removed_window():
+    recorder = a_recorder(config=a_config(a_target(maintenance=(window(START, START + 10),))))
+    found = []
+    for at in (0, 5, 20, 30):
+        probed(recorder, a_report(started_at=START + at))
+        found += series(scrape(recorder), "ekm_maintenance").values()
+    add(recorder, a_target())
+    probed(recorder, a_report(started_at=START + 40))
+
+    assert found == [1, 1, 0, 0]
+    assert series(scrape(recorder), "ekm_maintenance") == {}

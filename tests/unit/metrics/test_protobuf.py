@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from itertools import chain
 
 import pytest
@@ -176,6 +177,14 @@ def test_an_observation_up_to_the_threshold_is_a_zero():
     for value in (0.0, ZERO_THRESHOLD, math.nextafter(ZERO_THRESHOLD, 1.0)):
         histogram.observe(value)
     assert (histogram.zeros, histogram.buckets) == (2, {-79: 1})
+
+
+@given(st.lists(st.floats(ZERO_THRESHOLD, 100, exclude_min=True)))
+def test_a_native_histogram_counts_each_bucket_in_any_order(values):
+    histogram = NativeHistogram()
+    for value in values:
+        histogram.observe(value)
+    assert histogram.buckets == Counter(map(bucket_of, values))
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1))

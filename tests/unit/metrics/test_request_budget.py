@@ -54,6 +54,13 @@ def test_sent_and_unthrottled_requests_count(result, share):
     assert share_of(VAULT, [result], a_key(kty="RSA-HSM", size_bits=3072)) == pytest.approx(share)
 
 
+def test_a_share_depends_on_the_key_and_on_the_cloud_of_the_vault():
+    step, small, large = [ok(Step.UNWRAP_KEY)], a_key(kty="RSA", size_bits=2048), a_key(kty="RSA", size_bits=3072)
+    shares = [share_of(vault, step, key) for vault in (VAULT, "contoso.managedhsm.azure.net") for key in (small, large, None)]
+
+    assert shares == [pytest.approx(1 / limit) for limit in (4000, 1000, 500, 11_000, 3_600, 3_600)]
+
+
 @pytest.mark.parametrize(("after", "kept"), [(0, True), (9, True), (49, True), (60, False), (3600, False), (-60, False)])
 def test_after_an_idle_minute_the_ratio_is_zero(after, kept):
     budget = Budget(VAULT)

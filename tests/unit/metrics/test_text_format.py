@@ -36,7 +36,8 @@ from exporter.core.reasons import Reason
 from exporter.metrics import text_format
 from exporter.metrics.cause_series import failure_action
 from exporter.metrics.definitions import BY_NAME
-from exporter.metrics.text_format import LabelSet, histogram, line
+from exporter.metrics.histogram_text import histograms
+from exporter.metrics.text_format import LabelSet, lines
 from exporter.state.cause_groups import cause_groups, linked
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape
 from tests.unit.metrics.reference import Reference
@@ -209,7 +210,7 @@ def test_any_line_equals_the_line_of_prometheus_client(own, base, value):
     registry = CollectorRegistry()
     registry.register(type("One", (), {"collect": lambda _: [family]})())
 
-    actual = line("a_name", tuple(own.items()), LabelSet.from_labels(*base.items()), value)
+    actual = lines("a_name", [(tuple(own.items()), value)], LabelSet.from_labels(*base.items()))
 
     assert actual.encode() == generate_latest(registry).split(b"\n", 2)[2]
 
@@ -224,22 +225,30 @@ def test_any_histogram_equals_that_of_prometheus_client(counts, total):
     registry.register(type("One", (), {"collect": lambda _: [family]})())
 
     base = LabelSet.from_labels(("target", "t"))
-    actual = histogram("a_name", (("step", "s"),), base, (0.5, 1.0, 1e6), counts=counts, total=total)
+    actual = histograms("a_name", base, (0.5, 1.0, 1e6), {(("step", "s"),): (counts, total)})
 
-    assert actual.encode() == generate_latest(registry).split(b"\n", 2)[2]
+    assert actual.whole() == generate_latest(registry).split(b"\n", 2)[2]
+
+
+def test_histograms_of_two_targets_share_all_but_labels_and_values():
+    counted = {(("step", "s"),): ([1, 2, 3], 0.5)}
+    one, other = (histograms("a_name", LabelSet.from_labels(("target", name)), (0.5, 1.0), counted) for name in "tu")
+
+    assert one.starts is other.starts
+    assert all(mine is its for mine, its in zip(one.ends[:-1], other.ends[:-1], strict=True))  # the counts
 
 
 def test_labels_of_a_forgotten_target_stay_in_no_cache():
     recorder = a_recorder(a_target())
     probed(recorder, a_report(key=a_key(), ready=True))
-    size = text_format._cached_head.cache_info().currsize
+    size = text_format._cached_frame.cache_info().currsize
     for number in range(20):
         target = a_target(f"t{number}", vault=f"vault-{number}.vault.azure.net", labels={"team": f"team-{number}"})
         add(recorder, target)
         probed(recorder, a_report(target.name, key=a_key(version=f"{number:032}"), ready=True))
         recorder.forget(target.name)
 
-    assert text_format._cached_head.cache_info().currsize == size
+    assert text_format._cached_frame.cache_info().currsize == size
 
 
 def test_half_a_surrogate_pair_in_a_label_is_replaced():

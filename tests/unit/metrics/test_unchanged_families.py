@@ -217,9 +217,8 @@ def test_a_good_probe_after_a_good_one_renders_times_and_counts_alone(monkeypatc
 
     found = puts_of(recorder, replace(GOOD, started_at=START + 60, key=KeyFacts(**asdict(GOOD.key))), monkeypatch)
 
-    assert {name for name in found if name.startswith(("ekm_key_", "ekm_step_success", "ekm_target", "ekm_errors"))} == {
-        "ekm_key_rotation_pending"
-    }
+    still = ("ekm_key_", "ekm_step_success", "ekm_target", "ekm_errors", "ekm_credential", "ekm_retained", "ekm_recovery")
+    assert not [name for name in found if name.startswith((*still, "ekm_maintenance"))]
     assert {"ekm_probes_total", "ekm_probe_verdicts_total", "ekm_step_duration_seconds", "ekm_probe_duration_seconds"} <= found
 
 
