@@ -15,6 +15,7 @@ from exporter.app.reports import Reports
 from exporter.app.sharding import select_shard
 from exporter.app.sql_servers import SqlServerReadings
 from exporter.app.sweeper import Sweeper
+from exporter.app.web_endpoint import WebEndpoint
 from exporter.config.consequences.diff import changed_targets, changed_verdicts
 from exporter.config.settings import Config, Target
 from exporter.core.checks import CheckResult
@@ -39,8 +40,6 @@ from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.store import StateStore
 from exporter.tde.differences import Difference
 from exporter.tde.sql_reading import SqlServerReading
-from exporter.web.app import create_app
-from exporter.web.server.listener import WebServer
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +86,8 @@ class Service:
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = self._reloader_for(config, options.config_file)
         reload = None if self._reloader is None else self._reloader.reload
-        self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
+        self._web = WebEndpoint(self, options, reload)
+        self._first_report = asyncio.Event()
         self._sweeper = self._new_sweeper()
 
     def _new_sweeper(self) -> Sweeper:
@@ -127,7 +127,7 @@ class Service:
     async def start(self) -> None:
         """Listen, then start all parts. Raises ListenError and StateDirError before any probe."""
         await self._store.open(self.config.targets, self.config.credentials, self.sql_servers.unread(self.config))
-        await self._web.start()
+        await self._web.bind()
         self._started = loop_time()
         self._lag.start()
         self.recorder.watch_event_loop(self._lag.worst)
@@ -150,6 +150,9 @@ class Service:
             if self._options.auto_reload:
                 self._reloader.watch()
         process.collect_rarely()
+        if not (self._options.scheduler and self.config.targets):
+            self._first_report.set()
+        await self._web.serve(self._first_report)
         for url in self._web.urls:
             _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
         if self._options.on_listening is not None:
@@ -265,6 +268,7 @@ class Service:
         return report
 
     def _add_report(self, target: Target, report: ProbeReport) -> None:
+        self._first_report.set()
         if self.config.targets.get(target.name) != target:
             return  # a reload has removed or replaced the target during the probe
         next_probe_at = self._scheduler.next_probe_at(target.name)

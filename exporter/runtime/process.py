@@ -11,6 +11,7 @@ import gc
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -128,6 +129,17 @@ def switch_threads_often() -> None:
     A probe has many turns, and each would wait for the 5 ms of Python's default.
     """
     sys.setswitchinterval(0.001)
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Collect no garbage during imports, which leave none, and freeze what they made."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def collect_rarely() -> None:

@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -122,12 +122,11 @@ class WebServer:
     def _context(self) -> ssl.SSLContext | None:
         return None if self._tls is None else self._tls.context
 
-    async def start(self) -> None:
-        """Listen on every address, or raise ListenError and listen on none."""
+    async def start(self, bound: list[socket.socket] | None = None) -> None:
+        """Listen on every address, or raise ListenError and listen on none. `bound` has the sockets if they listen already."""
         hide_versions()
+        self._sockets = await bind(self._addresses) if bound is None else bound
         try:
-            for address in self._addresses:
-                self._sockets.append(await _bind(address))
             await self._runner.setup()
         except BaseException:
             await self._runner.cleanup()
@@ -250,10 +249,18 @@ def _most_clients() -> int:
     return MOST_CONNECTIONS if files is None else max(1, min(MOST_CONNECTIONS, files // _SHARE_OF_FILES))
 
 
-async def _bind(address: ListenAddress) -> socket.socket:
-    listening = await _bound(address)
-    listening.setblocking(False)
-    return listening
+async def bind(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
+    """Return a listening socket for every address, or raise ListenError and listen on none."""
+    sockets: list[socket.socket] = []
+    try:
+        for address in addresses:
+            sockets.append(await _bound(address))
+            sockets[-1].setblocking(False)
+    except BaseException:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets
 
 
 async def _bound(address: ListenAddress) -> socket.socket:
