@@ -7,6 +7,7 @@ import logging
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.app.options import DEMO, RunOptions
@@ -18,12 +19,8 @@ from exporter.app.sweeper import Sweeper
 from exporter.app.web_endpoint import WebEndpoint
 from exporter.config.consequences.diff import changed_targets, changed_verdicts
 from exporter.config.settings import Config, Target
-from exporter.core.checks import CheckResult
-from exporter.core.checks.model import CheckRun
-from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.entra_answer import mark_wrong_dates
 from exporter.core.model import Facts, ProbeReport
-from exporter.core.probe_starts import FirstProbes
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.metrics.recorder import Recorder
@@ -38,8 +35,14 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.state.files import DocumentKind
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.store import StateStore
-from exporter.tde.differences import Difference
-from exporter.tde.sql_reading import SqlServerReading
+
+if TYPE_CHECKING:
+    from exporter.core.checks import CheckResult
+    from exporter.core.checks.model import CheckRun
+    from exporter.core.credential_expiry import CredentialExpiry
+    from exporter.core.probe_starts import FirstProbes
+    from exporter.tde.differences import Difference
+    from exporter.tde.sql_reading import SqlServerReading
 
 _log = logging.getLogger(__name__)
 
@@ -81,13 +84,14 @@ class Service:
         self.sql_servers = self._sql_server_readings(config)
         self.sql_servers.require_driver(config)
         self._preflights = PreflightMonitor(
-            self._run_preflight, on_results=self._record_preflight, on_internal_error=self._on_error
+            self._run_preflight,
+            on_results=lambda target, results: self.recorder.checked(target.name, results),
+            on_internal_error=self._on_error,
         )
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = self._reloader_for(config, options.config_file)
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebEndpoint(self, options, reload)
-        self._first_report = asyncio.Event()
         self._sweeper = self._new_sweeper()
 
     def _new_sweeper(self) -> Sweeper:
@@ -150,9 +154,7 @@ class Service:
             if self._options.auto_reload:
                 self._reloader.watch()
         process.collect_rarely()
-        if not (self._options.scheduler and self.config.targets):
-            self._first_report.set()
-        await self._web.serve(self._first_report)
+        await self._web.serve()
         for url in self._web.urls:
             _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
         if self._options.on_listening is not None:
@@ -268,7 +270,7 @@ class Service:
         return report
 
     def _add_report(self, target: Target, report: ProbeReport) -> None:
-        self._first_report.set()
+        self._web.first_probe.set()
         if self.config.targets.get(target.name) != target:
             return  # a reload has removed or replaced the target during the probe
         next_probe_at = self._scheduler.next_probe_at(target.name)
@@ -279,9 +281,6 @@ class Service:
 
     async def _known_expiry(self, credential: str, _target: str) -> tuple[CredentialExpiry, ...]:
         return self.credential_expiries(credential)
-
-    def _record_preflight(self, target: Target, results: tuple[CheckResult, ...] | None) -> None:
-        self.recorder.checked(target.name, results)
 
     def _on_error(self, error: BaseException) -> None:
         self.recorder.internal_error()

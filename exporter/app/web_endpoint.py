@@ -30,6 +30,8 @@ class WebEndpoint:
         self._service, self._options, self._reload = service, options, reload
         self._bound: list[socket.socket] = []
         self._server: WebServer | None = None
+        self.first_probe = asyncio.Event()
+        """Set it once a probe has ended."""
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -40,11 +42,12 @@ class WebEndpoint:
         """Listen on every address, or raise ListenError and listen on none."""
         self._bound = await bind(self._options.listen)
 
-    async def serve(self, first_probe: asyncio.Event) -> None:
+    async def serve(self) -> None:
         """Import the handlers after the first probe, in a thread so that other probes continue, and answer clients."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-                await first_probe.wait()
+        if self._options.scheduler and self._service.config.targets:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+                    await self.first_probe.wait()
         create_app = await asyncio.to_thread(_import_handlers)
         app = create_app(self._service, self._options.web, reload=self._reload)
         self._server = WebServer(app, list(self._options.listen))
