@@ -81,7 +81,9 @@ class Service:
             concurrency=max(_FEWEST_AUXILIARY, concurrency // 4),
         )
         self._expiry = self._expiry_monitor()
-        self.sql_servers = self._sql_server_readings(config)
+        self.sql_servers = SqlServerReadings(
+            config, self._store, self.recorder, enabled=options.scheduler, on_internal_error=self._on_error
+        )
         self.sql_servers.require_driver(config)
         self._preflights = PreflightMonitor(
             self._run_preflight,
@@ -90,8 +92,7 @@ class Service:
         )
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = self._reloader_for(config, options.config_file)
-        reload = None if self._reloader is None else self._reloader.reload
-        self._web = WebEndpoint(self, options, reload)
+        self._web = WebEndpoint(self, options, None if self._reloader is None else self._reloader.reload)
         self._sweeper = self._new_sweeper()
 
     def _new_sweeper(self) -> Sweeper:
@@ -123,10 +124,6 @@ class Service:
             on_forgotten=self.recorder.credential_forgotten,
         )
         return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
-
-    def _sql_server_readings(self, whole: Config) -> SqlServerReadings:
-        enabled = self._options.scheduler
-        return SqlServerReadings(whole, self._store, self.recorder, enabled=enabled, on_internal_error=self._on_error)
 
     async def start(self) -> None:
         """Listen, then start all parts. Raises ListenError and StateDirError before any probe."""
@@ -234,7 +231,7 @@ class Service:
         await self.sql_servers.apply(config, whole)
         await self._expiry.reconfigure(config, lookup)
         del before  # so that the next line can collect it
-        process.collect_rarely()
+        process.collect_rarely(unfreeze=True)
         _log.info("configuration applied", extra=fields(targets=len(config.targets)))
 
     async def _replace_target(self, target: Target) -> None:

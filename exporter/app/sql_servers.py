@@ -180,8 +180,7 @@ class SqlServerReadings:
     def _compare(self, reading: SqlServerReading) -> _ComparedServer:
         from exporter.tde.differences import find_differences  # noqa: PLC0415 - see above
 
-        declared = self._declared
-        assert declared is not None  # noqa: S101 - `apply` made it
+        declared = self._declared = self._declared or self._declared_targets(self._whole)
         differences = find_differences(reading, declared)
         return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
 

@@ -133,7 +133,7 @@ def switch_threads_often() -> None:
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """Collect no garbage during imports, which leave none, and freeze what they made."""
+    """Collect no garbage during imports, which leave little, and freeze what they made."""
     gc.disable()
     try:
         yield
@@ -142,13 +142,14 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-def collect_rarely() -> None:
+def collect_rarely(*, unfreeze: bool = False) -> None:
     """Collect garbage now, freeze the rest, and make full collections rare.
 
-    Frozen objects, such as the configuration and the codes, live until the next reload. Younger generations are collected as usual.
-    Blocks for up to half a second with 5,000 targets.
+    Frozen objects, such as the configuration and the codes, live until a reload calls with `unfreeze`. Younger generations are
+    collected as usual. Blocks for up to half a second with 5,000 targets.
     """
-    gc.unfreeze()
+    if unfreeze:
+        gc.unfreeze()
     gc.collect()
     gc.freeze()
     youngest, younger, _ = gc.get_threshold()
