@@ -230,8 +230,9 @@ class Service:
             self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
         await self.sql_servers.apply(config, whole)
         await self._expiry.reconfigure(config, lookup)
-        del before  # so that the next line can collect it
-        process.collect_rarely(unfreeze=True)
+        del before  # so that the next lines can collect it
+        process.unfreeze()
+        process.collect_rarely()
         _log.info("configuration applied", extra=fields(targets=len(config.targets)))
 
     async def _replace_target(self, target: Target) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from exporter.app.options import RunOptions
-from exporter.runtime import process
 from exporter.web.server.listener import WebServer, bind
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class WebEndpoint:
 
 
 def _import_handlers() -> Callable[..., web.Application]:
-    with process.importing():
-        import exporter.doctor.run  # noqa: F401, PLC0415 - a periodic run would import it on the event loop
-        from exporter.web.app import create_app  # noqa: PLC0415 - see above
+    import exporter.doctor.run  # noqa: F401, PLC0415 - a periodic run would import it on the event loop
+    from exporter.web.app import create_app  # noqa: PLC0415 - see above
+
     return create_app

@@ -142,14 +142,17 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-def collect_rarely(*, unfreeze: bool = False) -> None:
+def unfreeze() -> None:
+    """Let the next collection find frozen objects too, such as the configuration before a reload."""
+    gc.unfreeze()
+
+
+def collect_rarely() -> None:
     """Collect garbage now, freeze the rest, and make full collections rare.
 
-    Frozen objects, such as the configuration and the codes, live until a reload calls with `unfreeze`. Younger generations are
-    collected as usual. Blocks for up to half a second with 5,000 targets.
+    Frozen objects, such as the configuration and the codes, live until `unfreeze`. Younger generations are collected as usual.
+    Blocks for up to half a second with 5,000 targets.
     """
-    if unfreeze:
-        gc.unfreeze()
     gc.collect()
     gc.freeze()
     youngest, younger, _ = gc.get_threshold()
