@@ -151,11 +151,11 @@ class Service:
             if self._options.auto_reload:
                 self._reloader.watch()
         process.collect_rarely()
-        await self._web.serve()
         for url in self._web.urls:
             _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
         if self._options.on_listening is not None:
             self._options.on_listening(self._web.urls)
+        await self._web.serve()
 
     async def stop(self) -> None:
         """Stop all parts; takes at most two seconds."""

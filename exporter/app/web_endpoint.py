@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from exporter.app.options import RunOptions
-from exporter.web.server.listener import WebServer, bind
+from exporter.web.server.listener import WebServer, bind, real_addresses, urls_of
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -34,8 +34,10 @@ class WebEndpoint:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """URLs of the listeners; none before `serve`."""
-        return () if self._server is None else self._server.urls
+        """URLs of the listeners; none before `bind`."""
+        access = self._options.web.access_control
+        addresses = real_addresses(self._options.listen, self._bound) if self._bound else ()
+        return urls_of(addresses, None if access is None else access.context)
 
     async def bind(self) -> None:
         """Listen on every address, or raise ListenError and listen on none."""
@@ -50,7 +52,7 @@ class WebEndpoint:
         create_app = await asyncio.to_thread(_import_handlers)
         app = create_app(self._service, self._options.web, reload=self._reload)
         self._server = WebServer(app, list(self._options.listen))
-        await self._server.start(self._bound)
+        await self._server.start([*self._bound])
 
     async def stop(self) -> None:
         """Stop the server and close the sockets."""
@@ -58,6 +60,7 @@ class WebEndpoint:
             await self._server.stop()
         for each in self._bound:
             each.close()
+        self._bound = []
 
 
 def _import_handlers() -> Callable[..., web.Application]:

@@ -29,9 +29,8 @@ async def test_early_client_is_answered_after_the_first_probe(endpoint, monkeypa
     await server.bind()
     serving = asyncio.create_task(server.serve())
     async with ClientSession() as session:
-        request = asyncio.create_task(session.get(f"http://127.0.0.1:{server._bound[0].getsockname()[1]}/-/healthy"))
+        request = asyncio.create_task(session.get(f"{server.urls[0]}/-/healthy"))
         assert not (await asyncio.wait({serving, request}, timeout=0.1))[0]
-        assert server.urls == ()
         server.first_probe.set()
         await serving
         async with await request as response:
@@ -44,8 +43,10 @@ async def test_endpoint_does_not_wait_long_for_a_probe(endpoint, monkeypatch):
     server = endpoint()
     await server.bind()
     await server.serve()
-    assert server.urls
+    async with ClientSession() as session, session.get(f"{server.urls[0]}/-/healthy") as response:
+        assert response.status == 200
     await server.stop()
+    assert server.urls == ()
 
 
 async def test_endpoint_without_scheduler_waits_for_no_probe(endpoint, monkeypatch):
@@ -53,8 +54,10 @@ async def test_endpoint_without_scheduler_waits_for_no_probe(endpoint, monkeypat
     server = endpoint(scheduler=False)
     await server.bind()
     await server.serve()
-    assert server.urls
+    async with ClientSession() as session, session.get(f"{server.urls[0]}/-/healthy") as response:
+        assert response.status == 200
     await server.stop()
+    assert server.urls == ()
 
 
 async def test_stop_before_the_first_probe_closes_the_sockets(endpoint):
