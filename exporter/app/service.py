@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from exporter import __version__
 from exporter.app.options import DEMO, RunOptions
 from exporter.app.reload import Reloader
-from exporter.app.reports import Reports
+from exporter.app.reports import Reports, recorder_for
 from exporter.app.sharding import select_shard
 from exporter.app.sql_servers import SqlServerReadings
 from exporter.app.sweeper import Sweeper
@@ -23,7 +24,6 @@ from exporter.core.entra_answer import mark_wrong_dates
 from exporter.core.model import Facts, ProbeReport
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
-from exporter.metrics.recorder import Recorder
 from exporter.presentation.probe_log import ProbeLog
 from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from exporter.probing.prober import Prober, ProberCallbacks
@@ -63,7 +63,7 @@ class Service:
         self._lag = LoopLag()
         self._log = ProbeLog()
         self._store = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
-        self.recorder = _recorder_for(self.config, options)
+        self.recorder = recorder_for(self.config, options)
         self._reports = Reports(self._store, self.recorder, self._log, on_internal_error=self._on_error)
         self._prober = Prober(self.config, lag=self._lag, callbacks=self._prober_callbacks())
         self._scheduler = Scheduler(
@@ -81,19 +81,23 @@ class Service:
             concurrency=max(_FEWEST_AUXILIARY, concurrency // 4),
         )
         self._expiry = self._expiry_monitor()
-        self.sql_servers = SqlServerReadings(
-            config, self._store, self.recorder, enabled=options.scheduler, on_internal_error=self._on_error
-        )
+        self.sql_servers = self._sql_server_readings(config)
         self.sql_servers.require_driver(config)
-        self._preflights = PreflightMonitor(
-            self._run_preflight,
-            on_results=lambda target, results: self.recorder.checked(target.name, results),
-            on_internal_error=self._on_error,
-        )
+        self._preflights = self._preflight_monitor()
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = self._reloader_for(config, options.config_file)
         self._web = WebEndpoint(self, options, None if self._reloader is None else self._reloader.reload)
         self._sweeper = self._new_sweeper()
+
+    def _preflight_monitor(self) -> PreflightMonitor:
+        def record(target: Target, results: Iterable[CheckResult] | None) -> None:
+            self.recorder.checked(target.name, results)
+
+        return PreflightMonitor(self._run_preflight, on_results=record, on_internal_error=self._on_error)
+
+    def _sql_server_readings(self, whole: Config) -> SqlServerReadings:
+        enabled, on_error = self._options.scheduler, self._on_error
+        return SqlServerReadings(whole, self._store, self.recorder, enabled=enabled, on_internal_error=on_error)
 
     def _new_sweeper(self) -> Sweeper:
         def log(now: float) -> None:
@@ -289,12 +293,3 @@ class Service:
         self.recorder.internal_error()
         extra = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
         _log.error("internal error", extra=extra)
-
-
-def _recorder_for(config: Config, options: RunOptions) -> Recorder:
-    recorder = Recorder(
-        config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler, level=options.metrics_level
-    )
-    if options.shard is not None:
-        recorder.shard(options.shard.index, options.shard.count)
-    return recorder
