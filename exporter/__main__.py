@@ -24,10 +24,11 @@ def main() -> int:
         from exporter.runtime import process  # noqa: PLC0415 - see above
 
         process.forbid_core_dumps()
-        from exporter.cli.main import load  # noqa: PLC0415
-        from exporter.cli.main import main as command  # noqa: PLC0415
+        with process.importing():
+            from exporter.cli.main import load  # noqa: PLC0415
+            from exporter.cli.main import main as command  # noqa: PLC0415
 
-        load(sys.argv[1:])
+            load(sys.argv[1:])
         if serving:
             signals.hold_signals(sys.exit, reloads=reloads)
         process.leave(command())

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
+from exporter import __version__
+from exporter.app.options import RunOptions
 from exporter.config.consequences.usage import configured_auxiliary
 from exporter.config.settings import Config, Target
 from exporter.core.auxiliary import AuxiliaryResult
@@ -68,3 +70,13 @@ def _run_auxiliary(runner: AuxiliaryRunner, config: Config, target: Target, repo
     interval = config.modules[target.module].auxiliary_interval
     if runner.has_due(target.name, configured_auxiliary(target, today), interval=interval):
         runner.start_due(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)
+
+
+def recorder_for(config: Config, options: RunOptions) -> Recorder:
+    """Return the recorder of an exporter that starts."""
+    recorder = Recorder(
+        config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler, level=options.metrics_level
+    )
+    if options.shard is not None:
+        recorder.shard(options.shard.index, options.shard.count)
+    return recorder

@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.app.options import DEMO, RunOptions
 from exporter.app.reload import Reloader
-from exporter.app.reports import Reports
+from exporter.app.reports import Reports, recorder_for
 from exporter.app.sharding import select_shard
 from exporter.app.sql_servers import SqlServerReadings
 from exporter.app.sweeper import Sweeper
+from exporter.app.web_endpoint import WebEndpoint
 from exporter.config.consequences.diff import changed_targets, changed_verdicts
 from exporter.config.settings import Config, Target
-from exporter.core.checks import CheckResult
-from exporter.core.checks.model import CheckRun
-from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.entra_answer import mark_wrong_dates
 from exporter.core.model import Facts, ProbeReport
-from exporter.core.probe_starts import FirstProbes
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
-from exporter.metrics.recorder import Recorder
 from exporter.presentation.probe_log import ProbeLog
 from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from exporter.probing.prober import Prober, ProberCallbacks
@@ -37,10 +35,14 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.state.files import DocumentKind
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.store import StateStore
-from exporter.tde.differences import Difference
-from exporter.tde.sql_reading import SqlServerReading
-from exporter.web.app import create_app
-from exporter.web.server.listener import WebServer
+
+if TYPE_CHECKING:
+    from exporter.core.checks import CheckResult
+    from exporter.core.checks.model import CheckRun
+    from exporter.core.credential_expiry import CredentialExpiry
+    from exporter.core.probe_starts import FirstProbes
+    from exporter.tde.differences import Difference
+    from exporter.tde.sql_reading import SqlServerReading
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class Service:
         self._lag = LoopLag()
         self._log = ProbeLog()
         self._store = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
-        self.recorder = _recorder_for(self.config, options)
+        self.recorder = recorder_for(self.config, options)
         self._reports = Reports(self._store, self.recorder, self._log, on_internal_error=self._on_error)
         self._prober = Prober(self.config, lag=self._lag, callbacks=self._prober_callbacks())
         self._scheduler = Scheduler(
@@ -81,14 +83,21 @@ class Service:
         self._expiry = self._expiry_monitor()
         self.sql_servers = self._sql_server_readings(config)
         self.sql_servers.require_driver(config)
-        self._preflights = PreflightMonitor(
-            self._run_preflight, on_results=self._record_preflight, on_internal_error=self._on_error
-        )
+        self._preflights = self._preflight_monitor()
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = self._reloader_for(config, options.config_file)
-        reload = None if self._reloader is None else self._reloader.reload
-        self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
+        self._web = WebEndpoint(self, options, None if self._reloader is None else self._reloader.reload)
         self._sweeper = self._new_sweeper()
+
+    def _preflight_monitor(self) -> PreflightMonitor:
+        def record(target: Target, results: Iterable[CheckResult] | None) -> None:
+            self.recorder.checked(target.name, results)
+
+        return PreflightMonitor(self._run_preflight, on_results=record, on_internal_error=self._on_error)
+
+    def _sql_server_readings(self, whole: Config) -> SqlServerReadings:
+        enabled, on_error = self._options.scheduler, self._on_error
+        return SqlServerReadings(whole, self._store, self.recorder, enabled=enabled, on_internal_error=on_error)
 
     def _new_sweeper(self) -> Sweeper:
         def log(now: float) -> None:
@@ -120,14 +129,10 @@ class Service:
         )
         return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
 
-    def _sql_server_readings(self, whole: Config) -> SqlServerReadings:
-        enabled = self._options.scheduler
-        return SqlServerReadings(whole, self._store, self.recorder, enabled=enabled, on_internal_error=self._on_error)
-
     async def start(self) -> None:
         """Listen, then start all parts. Raises ListenError and StateDirError before any probe."""
         await self._store.open(self.config.targets, self.config.credentials, self.sql_servers.unread(self.config))
-        await self._web.start()
+        await self._web.bind()
         self._started = loop_time()
         self._lag.start()
         self.recorder.watch_event_loop(self._lag.worst)
@@ -154,6 +159,7 @@ class Service:
             _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
         if self._options.on_listening is not None:
             self._options.on_listening(self._web.urls)
+        await self._web.serve()
 
     async def stop(self) -> None:
         """Stop all parts; takes at most two seconds."""
@@ -228,7 +234,8 @@ class Service:
             self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
         await self.sql_servers.apply(config, whole)
         await self._expiry.reconfigure(config, lookup)
-        del before  # so that the next line can collect it
+        del before  # so that the next lines can collect it
+        process.unfreeze()
         process.collect_rarely()
         _log.info("configuration applied", extra=fields(targets=len(config.targets)))
 
@@ -265,6 +272,7 @@ class Service:
         return report
 
     def _add_report(self, target: Target, report: ProbeReport) -> None:
+        self._web.first_probe.set()
         if self.config.targets.get(target.name) != target:
             return  # a reload has removed or replaced the target during the probe
         next_probe_at = self._scheduler.next_probe_at(target.name)
@@ -276,9 +284,6 @@ class Service:
     async def _known_expiry(self, credential: str, _target: str) -> tuple[CredentialExpiry, ...]:
         return self.credential_expiries(credential)
 
-    def _record_preflight(self, target: Target, results: tuple[CheckResult, ...] | None) -> None:
-        self.recorder.checked(target.name, results)
-
     def _on_error(self, error: BaseException) -> None:
         self.recorder.internal_error()
         _log.error("internal error", extra=fields(**place_of(error)))
@@ -288,12 +293,3 @@ class Service:
         self.recorder.internal_error()
         extra = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
         _log.error("internal error", extra=extra)
-
-
-def _recorder_for(config: Config, options: RunOptions) -> Recorder:
-    recorder = Recorder(
-        config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler, level=options.metrics_level
-    )
-    if options.shard is not None:
-        recorder.shard(options.shard.index, options.shard.count)
-    return recorder

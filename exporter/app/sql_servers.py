@@ -1,6 +1,7 @@
 """The SQL Servers of the configuration, which the running exporter reads.
 
-This module alone knows `sqlservers`. It imports that package if the configuration names a SQL Server.
+This module alone knows `sqlservers`. It imports that package, and the rules of `tde`, if the configuration names a SQL Server:
+they are an eighth of the exporter's own imports.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from exporter.runtime.extras import ExtraMissingError, is_installed
 from exporter.runtime.logging import fields
 from exporter.state.files import DocumentKind
 from exporter.state.store import StateStore
-from exporter.tde.declared_targets import DeclaredTargets
-from exporter.tde.differences import Difference, find_differences
-from exporter.tde.sql_reading import SqlServerReading, server_key
 from exporter.tokens.database import DatabaseTokens
 
 if TYPE_CHECKING:
     from exporter.sqlservers.monitor import SqlServerMonitor
+    from exporter.tde.declared_targets import DeclaredTargets
+    from exporter.tde.differences import Difference
+    from exporter.tde.sql_reading import SqlServerReading
 
 _log = logging.getLogger(__name__)
 _NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
@@ -62,7 +63,8 @@ class SqlServerReadings:
         self._applying = asyncio.Lock()
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
-        self._declared = self._declared_targets(whole)
+        self._whole = whole
+        self._declared: DeclaredTargets | None = None
         self._compared: dict[str, _ComparedServer] = {}  # by address
         self._logged = set[frozenset[str]]()  # pairs of addresses with the same labels
 
@@ -82,14 +84,14 @@ class SqlServerReadings:
         Compare them with the targets of all shards, which `whole` has unless they are those of before.
         """
         async with self._applying:
-            if whole is not None:
-                self._declared = self._declared_targets(whole)
-            await self._apply(config)
+            await self._apply(config, whole)
 
-    async def _apply(self, config: Config) -> None:
+    async def _apply(self, config: Config, whole: Config | None) -> None:
         before, self._config = self._config, config
         if not self._enabled or (self._monitor is None and not config.sql_servers):
             return
+        if whole is not None or self._declared is None:
+            self._declared = self._declared_targets(whole or self._whole)
         tokens = self._tokens
         if tokens is None or before is None or (before.credentials, before.modules) != (config.credentials, config.modules):
             self._tokens = DatabaseTokens(config, on_request=lambda: self._recorder.requested("entra"))
@@ -121,6 +123,8 @@ class SqlServerReadings:
 
         Of two with the same names, the first one counts.
         """
+        from exporter.tde.sql_reading import server_key  # noqa: PLC0415 - see above
+
         first = {server_key(each): each.address for each in reversed(self.readings())}
         known = (self._compared[address] for address in reversed(first.values()) if address in self._compared)
         return tuple(found for server in known for found in server.differences)
@@ -137,6 +141,8 @@ class SqlServerReadings:
 
         Another shard may probe the key of a SQL Server that this one reads.
         """
+        from exporter.tde.declared_targets import DeclaredTargets  # noqa: PLC0415 - see above
+
         return DeclaredTargets(compared_targets(whole), instance_names(whole), self._key_of)
 
     def _key_of(self, target: str) -> KeyFacts | None:
@@ -172,7 +178,9 @@ class SqlServerReadings:
         return partial(self._show, self._compare(reading))
 
     def _compare(self, reading: SqlServerReading) -> _ComparedServer:
-        declared = self._declared
+        from exporter.tde.differences import find_differences  # noqa: PLC0415 - see above
+
+        declared = self._declared = self._declared or self._declared_targets(self._whole)
         differences = find_differences(reading, declared)
         return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
 

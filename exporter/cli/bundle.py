@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 from exporter import __version__
+from exporter.cli.exit_codes import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
 from exporter.cli.parser import add_flag
-from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, NO_PROBE, configured, refuse
+from exporter.cli.probe import NO_PROBE, configured
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config

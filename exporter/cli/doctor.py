@@ -14,19 +14,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from exporter.cli.exit_codes import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
 from exporter.cli.parser import add_flag
-from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, add_output_flags, configured, print_ticket, refuse, ticket_hint
+from exporter.cli.probe import add_output_flags, configured, print_ticket, ticket_hint
 from exporter.cli.sql_readings import sql_server_reader
 from exporter.clients.entra import quiet_sdk_loggers
 from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config, SecretSource, SecretUnreadableError, Target, read_secret
 from exporter.core.checks import CheckResult
 from exporter.core.model import Step
-from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config, key_in
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.host_lookup import look_up_host
 from exporter.doctor.report import as_data, as_text, is_ok
+from exporter.doctor.run import run_checks
 from exporter.presentation.ticket_subject import TicketSubject
 from exporter.runtime import logging
 from exporter.runtime.process import is_windows

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from exporter.cli import check
+from exporter.cli.exit_codes import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
 from exporter.cli.parser import add_flag
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients.http.network import NetworkError
@@ -29,7 +30,6 @@ from exporter.runtime.computer import computer_name
 T = TypeVar("T")
 
 _SHOWN_NAMES = 10  # if none is similar to the requested name
-FINE, FAILED, BAD_USAGE, INTERNAL = 0, 1, 2, 3
 TICKET_HELP = "print the text of a ticket for the team that repairs the failure, and nothing else"
 NO_PROBE = "ekm-exporter: no probe was made, because no thread was free to resolve a host name: try again"
 
@@ -133,12 +133,6 @@ def configured(args: argparse.Namespace, credential: str | None = None) -> tuple
     if target is None or (credential is not None and _find_named(loaded.config.credentials, credential, "credential") is None):
         return None
     return loaded.config, target
-
-
-def refuse(message: object) -> int:
-    """Print why nothing was done, and return the exit code."""
-    print(f"ekm-exporter: {message}", file=sys.stderr)
-    return BAD_USAGE
 
 
 def _find_named(entries: Mapping[str, T], name: str, what: str) -> T | None:

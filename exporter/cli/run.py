@@ -16,8 +16,8 @@ from exporter.app.lifecycle import serve
 from exporter.app.options import DEFAULT_HISTORY, OnListening, RunOptions
 from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
+from exporter.cli.exit_codes import BAD_USAGE, FINE, refuse
 from exporter.cli.parser import add_flag, number
-from exporter.cli.probe import BAD_USAGE, FINE, refuse
 from exporter.clients.http.network import NetworkError
 from exporter.config.loader import load_config
 from exporter.metrics.spec import Level
@@ -27,7 +27,6 @@ from exporter.state.files import StateDirError
 from exporter.web.options import WebOptions, web_options
 from exporter.web.server.connection_limits import MAX_UNFINISHED
 from exporter.web.server.listener import ListenAddress, ListenError, parse_address
-from exporter.web.webconfig.access_control import AccessControl
 
 DEFAULT_ADDRESS = ":10377"
 
@@ -147,14 +146,17 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str, o
     """Run the exporter until a signal stops it; return the exit code."""
     web_file: Path | None = args.web_config_file
     access = None if web_file is None else check.web_config(web_file)
+    access_control = None
+    if web_file is not None and access is not None and access.config is not None:
+        from exporter.web.webconfig.access_control import AccessControl  # noqa: PLC0415 - most exporters have no such file
+
+        access_control = AccessControl(web_file, access)
     try:
         web = web_options(
             external_url=args.external_url,
             route_prefix=args.route_prefix,
             enable_pages=args.enable_pages,
-            access_control=None
-            if web_file is None or access is None or access.config is None
-            else AccessControl(web_file, access),
+            access_control=access_control,
             timeout_offset=args.timeout_offset,
             max_requests=args.max_requests,
             shard_offsets=_shard_offsets(args.shard, args.listen or [], default_address),

@@ -2,7 +2,3 @@
 
 For: the command `doctor` and the periodic runs. Not for: names and texts of the checks (see `exporter.core.checks`).
 """
-
-from exporter.doctor.run import run_checks
-
-__all__ = ["run_checks"]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.rendering import OwnerValues, Rendered, render_gauges
 from exporter.metrics.spec import SeriesScope
-from exporter.metrics.sql_server_samples import labels_of, sql_server_samples
 from exporter.metrics.text_format import Labels
-from exporter.tde.differences import Difference
-from exporter.tde.sql_reading import SqlServerReading
+
+if TYPE_CHECKING:
+    from exporter.tde.differences import Difference
+    from exporter.tde.sql_reading import SqlServerReading
 
 
 class SqlServerLines(NamedTuple):
@@ -38,6 +39,8 @@ class SqlServerSeries:
 
         They include those of its differences from the configuration. Any thread may call: a large one takes 50 ms.
         """
+        from exporter.metrics.sql_server_samples import labels_of, sql_server_samples  # noqa: PLC0415 - with all rules of `tde`
+
         base = labels_of(reading)
         owner = OwnerValues(reading.address, base, sql_server_samples(reading, differences))
         rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)

@@ -11,6 +11,7 @@ import gc
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -130,13 +131,28 @@ def switch_threads_often() -> None:
     sys.setswitchinterval(0.001)
 
 
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Collect no garbage during imports, which leave little, and freeze what they made."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def unfreeze() -> None:
+    """Let the next collection find frozen objects too, such as the configuration before a reload."""
+    gc.unfreeze()
+
+
 def collect_rarely() -> None:
     """Collect garbage now, freeze the rest, and make full collections rare.
 
-    Frozen objects, such as the configuration and the codes, live until the next reload. Younger generations are collected as usual.
+    Frozen objects, such as the configuration and the codes, live until `unfreeze`. Younger generations are collected as usual.
     Blocks for up to half a second with 5,000 targets.
     """
-    gc.unfreeze()
     gc.collect()
     gc.freeze()
     youngest, younger, _ = gc.get_threshold()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from exporter.web.server.connection_limits import MAX_UNFINISHED
-from exporter.web.webconfig.access_control import AccessControl
+
+if TYPE_CHECKING:
+    from exporter.web.webconfig.access_control import AccessControl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

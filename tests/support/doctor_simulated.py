@@ -8,7 +8,7 @@ from datetime import date
 from exporter.config.settings import Config, Module, Retained
 from exporter.core.checks import CheckOutcome
 from exporter.core.model import CredentialKind
-from exporter.doctor import run_checks
+from exporter.doctor.run import run_checks
 from exporter.simulator import Environment, Simulator
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
 from tests.support.factories import a_config, a_credential, a_target

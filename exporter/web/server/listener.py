@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -111,23 +111,18 @@ class WebServer:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """URLs of the listeners, with their real ports.
-
-        Every interface appears as localhost.
-        """
-        scheme = "http" if self._context is None else "https"
-        return tuple(f"{scheme}://{ListenAddress(a.host or 'localhost', a.port)}" for a in self.listening)
+        """URLs of the listeners, with their real ports."""
+        return urls_of(self.listening, self._context)
 
     @property
     def _context(self) -> ssl.SSLContext | None:
         return None if self._tls is None else self._tls.context
 
-    async def start(self) -> None:
-        """Listen on every address, or raise ListenError and listen on none."""
+    async def start(self, bound: list[socket.socket] | None = None) -> None:
+        """Listen on every address, or raise ListenError and listen on none. `bound` has the sockets if they listen already."""
         hide_versions()
+        self._sockets = await bind(self._addresses) if bound is None else bound
         try:
-            for address in self._addresses:
-                self._sockets.append(await _bind(address))
             await self._runner.setup()
         except BaseException:
             await self._runner.cleanup()
@@ -136,10 +131,7 @@ class WebServer:
         # Read here, because the start of the process raises the limit on open files.
         self._limiter = ConnectionLimiter(most=_most_clients()) if self._given_limiter is None else self._given_limiter
         self._accepting = [asyncio.create_task(self._accept(bound), name="accept") for bound in self._sockets]
-        self.listening = tuple(
-            ListenAddress(address.host, bound.getsockname()[1])
-            for address, bound in zip(self._addresses, self._sockets, strict=True)
-        )
+        self.listening = real_addresses(self._addresses, self._sockets)
 
     async def stop(self) -> None:
         for task in (*self._accepting, *self._arriving):
@@ -250,10 +242,29 @@ def _most_clients() -> int:
     return MOST_CONNECTIONS if files is None else max(1, min(MOST_CONNECTIONS, files // _SHARE_OF_FILES))
 
 
-async def _bind(address: ListenAddress) -> socket.socket:
-    listening = await _bound(address)
-    listening.setblocking(False)
-    return listening
+def real_addresses(addresses: Iterable[ListenAddress], bound: Iterable[socket.socket]) -> tuple[ListenAddress, ...]:
+    """Return the addresses with the ports of their sockets."""
+    return tuple(ListenAddress(each.host, one.getsockname()[1]) for each, one in zip(addresses, bound, strict=True))
+
+
+def urls_of(addresses: Iterable[ListenAddress], tls: ssl.SSLContext | None) -> tuple[str, ...]:
+    """Return the URLs of these addresses. Every interface appears as localhost."""
+    scheme = "http" if tls is None else "https"
+    return tuple(f"{scheme}://{ListenAddress(each.host or 'localhost', each.port)}" for each in addresses)
+
+
+async def bind(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
+    """Return a listening socket for every address, or raise ListenError and listen on none."""
+    sockets: list[socket.socket] = []
+    try:
+        for address in addresses:
+            sockets.append(await _bound(address))
+            sockets[-1].setblocking(False)
+    except BaseException:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets
 
 
 async def _bound(address: ListenAddress) -> socket.socket:

@@ -11,8 +11,8 @@ from exporter.config.settings import ExpectPath, Proxy
 from exporter.core.checks import CheckOutcome
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import CredentialKind, Mode
-from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config
+from exporter.doctor.run import run_checks
 from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
 from tests.support.inspecting_proxy import CRL, inspecting, write_certificates

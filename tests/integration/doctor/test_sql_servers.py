@@ -10,7 +10,7 @@ from exporter.cli import sql_readings
 from exporter.cli.main import main
 from exporter.config.settings import SecretSource, SqlServer, dump_yaml
 from exporter.core.checks import SQL, CheckOutcome
-from exporter.doctor import run_checks
+from exporter.doctor.run import run_checks
 from exporter.runtime import extras
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config

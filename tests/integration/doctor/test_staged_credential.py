@@ -6,7 +6,7 @@ import pytest
 
 from exporter.config.settings import SecretSource
 from exporter.core.checks import CheckOutcome
-from exporter.doctor import run_checks
+from exporter.doctor.run import run_checks
 from exporter.simulator.model import ClientSecret
 from tests.support.doctor_simulated import CLIENT, SECRET
 

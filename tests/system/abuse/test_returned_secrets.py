@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from exporter.doctor import run_checks
+from exporter.doctor.run import run_checks
 from exporter.doctor.report import as_data, as_text
 from exporter.runtime.logging import LogFormat, configure
 from tests.support.running import answering

@@ -68,7 +68,32 @@ PACKAGES = {
     },  # web has the archive of the documents, and no code here
     "docs": {"cli", "core", "presentation", "runtime", "web"},
     "check --config.file ekm.yml": {"cli", "config", "core", "runtime"},
+    "run --help": {
+        "app",
+        "cli",
+        "clients",
+        "config",
+        "core",
+        "doctor",
+        "expiry",
+        "metrics",
+        "presentation",
+        "probing",
+        "runtime",
+        "state",
+        "tokens",
+        "web",
+    },
 }
+# What `run` imports after its first probe, or if a flag or a section of the configuration needs it.
+LATER = (
+    "exporter.web.app",
+    "exporter.web.handlers",
+    "exporter.web.ui",
+    "exporter.web.webconfig",
+    "exporter.doctor.run",
+    "exporter.core.tickets",
+)
 # Modules of the standard library, and of the exporter, that take long.
 SLOW = {"asyncio", "logging", "ssl", "exporter.core.model", "exporter.core.reasons", "exporter.core.known_secrets"}
 
@@ -97,6 +122,10 @@ def test_command_imports_only_its_libraries(command, imported):
 def test_command_imports_only_its_packages(command, imported):
     packages = {name.split(".")[1] for name in imported(command) if name.startswith("exporter.")}
     assert packages - {"__main__"} == PACKAGES[command]
+
+
+def test_run_imports_no_page_before_its_first_probe(imported):
+    assert [name for name in imported("run --help") if name.startswith(LATER)] == []
 
 
 @pytest.mark.parametrize("command", ["--version", "--help", "explain 3303", "codes", "script"])

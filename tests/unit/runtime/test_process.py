@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.runtime import process
-from exporter.runtime.process import YOUNGER_COLLECTIONS, collect_rarely
+from exporter.runtime.process import YOUNGER_COLLECTIONS, collect_rarely, importing
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,13 @@ def test_collect_rarely_freezes_current_objects():
     collect_rarely()
     assert gc.get_freeze_count() > 0
     assert not any(one is there for one in gc.get_objects())
+
+
+def test_imports_are_frozen_and_not_collected():
+    with importing():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
 
 
 ENDING = """

@@ -1,0 +1,13 @@
+"""Exit codes of the commands that probe, and the line of a command that does nothing."""
+
+from __future__ import annotations
+
+import sys
+
+FINE, FAILED, BAD_USAGE, INTERNAL = 0, 1, 2, 3
+
+
+def refuse(message: object) -> int:
+    """Print why nothing was done, and return the exit code."""
+    print(f"ekm-exporter: {message}", file=sys.stderr)
+    return BAD_USAGE

@@ -1,0 +1,68 @@
+"""The web endpoint listens at once, and answers after the first probe."""
+
+import asyncio
+import socket
+
+import pytest
+from aiohttp import ClientSession
+
+from exporter.app import web_endpoint
+from exporter.app.options import RunOptions
+from exporter.app.web_endpoint import WebEndpoint
+from exporter.web.options import web_options
+from exporter.web.server.listener import parse_address
+from tests.support.web_server import Service
+
+
+@pytest.fixture
+def endpoint():
+    def make(**options):
+        listen = (parse_address("127.0.0.1:0"),)
+        return WebEndpoint(Service(), RunOptions(listen=listen, web=web_options(), **options), None)
+
+    return make
+
+
+async def test_early_client_is_answered_after_the_first_probe(endpoint, monkeypatch):
+    monkeypatch.setattr(web_endpoint, "LONGEST_WAIT_SECONDS", 3600.0)
+    server = endpoint()
+    await server.bind()
+    serving = asyncio.create_task(server.serve())
+    async with ClientSession() as session:
+        request = asyncio.create_task(session.get(f"{server.urls[0]}/-/healthy"))
+        assert not (await asyncio.wait({serving, request}, timeout=0.1))[0]
+        server.first_probe.set()
+        await serving
+        async with await request as response:
+            assert response.status == 200
+    await server.stop()
+
+
+async def test_endpoint_does_not_wait_long_for_a_probe(endpoint, monkeypatch):
+    monkeypatch.setattr(web_endpoint, "LONGEST_WAIT_SECONDS", 0.0)
+    server = endpoint()
+    await server.bind()
+    await server.serve()
+    async with ClientSession() as session, session.get(f"{server.urls[0]}/-/healthy") as response:
+        assert response.status == 200
+    await server.stop()
+    assert server.urls == ()
+
+
+async def test_endpoint_without_scheduler_waits_for_no_probe(endpoint, monkeypatch):
+    monkeypatch.setattr(web_endpoint, "LONGEST_WAIT_SECONDS", 3600.0)
+    server = endpoint(scheduler=False)
+    await server.bind()
+    await server.serve()
+    async with ClientSession() as session, session.get(f"{server.urls[0]}/-/healthy") as response:
+        assert response.status == 200
+    await server.stop()
+    assert server.urls == ()
+
+
+async def test_stop_before_the_first_probe_closes_the_sockets(endpoint):
+    server = endpoint()
+    await server.bind()
+    address = server._bound[0].getsockname()
+    await server.stop()
+    socket.create_server(address).close()
