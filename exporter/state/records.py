@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -60,9 +59,9 @@ class TargetRecord:
     purge_at: float | None = None  # time of the permanent deletion of a deleted key
     auxiliary: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
     certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
-    last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
-
-    changes: deque[ObservedChange] = field(default_factory=lambda: deque(maxlen=MAX_CHANGES))  # the newest last
+    # Tuples: an empty one takes no memory, an empty deque takes 760 bytes in each record of a fleet.
+    last_failures: tuple[FailureSummary, ...] = ()  # the newest last
+    changes: tuple[ObservedChange, ...] = ()  # the newest last
 
     def add_report(self, report: ProbeReport) -> None:
         """Add a report. An inconclusive report changes nothing here: only the history has it."""
@@ -79,11 +78,11 @@ class TargetRecord:
         else:
             self.failures += 1
             self.consecutive_failures += 1
-            self.last_failures.append(failure_summary(report))
+            self.last_failures = (*self.last_failures, failure_summary(report))[-SUMMARIES:]
         self.consecutive_blocking = self.consecutive_blocking + 1 if _blocks(report) else 0
         self.consecutive_unready = self._unready_after(report)
         self._learn(report)
-        self.changes.extend(differences(before, self._observed(), report.started_at))
+        self._add_changes(before, report.started_at)
 
     def add_auxiliary(self, result: AuxiliaryResult) -> None:
         """Add the result of one auxiliary probe."""
@@ -93,7 +92,7 @@ class TargetRecord:
             self.newest_version = result.key.version
         if result.kind is AuxiliaryKind.RECOVERY and result.usable:
             self.proof_at = result.at
-        self.changes.extend(differences(before, self._observed(), result.at))
+        self._add_changes(before, result.at)
 
     @property
     def staged_usable(self) -> bool | None:
@@ -142,6 +141,11 @@ class TargetRecord:
             issuers={endpoint: shown.issuer for endpoint, shown in self.certificates.items()},
         )
 
+    def _add_changes(self, before: ObservedState, at: float) -> None:
+        after = self._observed()
+        if after != before:
+            self.changes = (*self.changes, *differences(before, after, at))[-MAX_CHANGES:]
+
     def _add_state(self, state: State, report: ProbeReport, before: float | None) -> None:
         """Add the state of a probe; `before` is when the probe before it began."""
         if state is not self.state:
@@ -169,8 +173,7 @@ class TargetRecord:
         return 0 if report.readiness.ready or report.success else self.consecutive_unready
 
     def _learn(self, report: ProbeReport) -> None:
-        if report.key is not None and report.key != self.key:  # equal keys are one object: metrics and history hold it too
-            self.key = report.key
+        self.key = report.key or self.key
         self.purge_at = report.purge_after(self.purge_at)
         self.tenant = report.tenant or self.tenant
         self.vault = headers_after(self.vault, report)
@@ -196,6 +199,7 @@ class TargetRecords:
     ) -> TargetRecord:
         """Add one finished probe of a target as it was configured when the probe started."""
         record = self.expect(target)
+        report = _with_known_key(report, record.key)
         record.add_report(report)
         record.next_probe_at = next_probe_at
         self._add_answer(target.credential, report.steps, report.started_at)
@@ -274,6 +278,11 @@ def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Read
     if report is None:
         return Readiness(ready=None, why="no_probe_yet")
     return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
+
+
+def _with_known_key(report: ProbeReport, key: KeyFacts | None) -> ProbeReport:
+    """Return the report with the known object of an equal key: a fleet keeps one key for each target, not two."""
+    return replace(report, key=key) if report.key is not key and report.key == key else report
 
 
 def _blocks(report: ProbeReport) -> bool:
