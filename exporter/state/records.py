@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from exporter.config.settings import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
@@ -19,6 +20,8 @@ STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
 SUMMARIES = 10  # failures kept over a restart
 RECENT = 40  # states of the last probes
+
+_Result = TypeVar("_Result", ProbeReport, AuxiliaryResult)
 
 
 @dataclass(slots=True)
@@ -87,7 +90,7 @@ class TargetRecord:
     def add_auxiliary(self, result: AuxiliaryResult) -> None:
         """Add the result of one auxiliary probe."""
         before = self._observed()
-        self.auxiliary[result.identity] = result
+        self.auxiliary[result.identity] = _with_known_key(result, self.key)
         if result.kind is AuxiliaryKind.NEWEST and result.key is not None:
             self.newest_version = result.key.version
         if result.kind is AuxiliaryKind.RECOVERY and result.usable:
@@ -101,10 +104,7 @@ class TargetRecord:
         return None if result is None else result.usable
 
     def update_target(self, target: Target) -> None:
-        """Apply a changed target with the same vault.
-
-        Drop facts about a previous key or recovery vault.
-        """
+        """Apply a changed target; drop facts about another key or recovery vault."""
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
             self.state, self.state_since, self.recent, self.recent_failures = None, None, "", ()
@@ -122,10 +122,7 @@ class TargetRecord:
 
     @property
     def rotation_pending(self) -> bool | None:
-        """Whether a newer key version than the pinned one exists.
-
-        The result is None if no version is pinned or the newest is unknown.
-        """
+        """Whether a newer key version than the pinned one exists; None if unknown."""
         if self.target.key_version is None or self.newest_version is None:
             return None
         return self.newest_version != self.target.key_version
@@ -223,8 +220,7 @@ class TargetRecords:
         """Add the result of one auxiliary probe."""
         record = self.expect(target)
         record.add_auxiliary(result)
-        if result.at is not None:
-            self._add_answer(result.credential, result.steps, result.at)
+        self._add_answer(result.credential, result.steps, result.at)
         return record
 
     def entra_answer(self, credential: str) -> EntraAnswer | None:
@@ -280,9 +276,9 @@ def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Read
     return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
 
 
-def _with_known_key(report: ProbeReport, key: KeyFacts | None) -> ProbeReport:
-    """Return the report with the known object of an equal key: a fleet keeps one key for each target, not two."""
-    return replace(report, key=key) if report.key is not key and report.key == key else report
+def _with_known_key(result: _Result, key: KeyFacts | None) -> _Result:
+    """Return the result with the known object of an equal key: a fleet keeps one key for each target, not three."""
+    return replace(result, key=key) if result.key is not key and result.key == key else result
 
 
 def _blocks(report: ProbeReport) -> bool:

@@ -249,11 +249,15 @@ def test_an_unchanged_key_is_stored_once():
     assert len({id(entry.key) for entry in state.get("payroll").history if entry.key is not None}) == 1
 
 
-def test_last_report_shares_an_unchanged_key(state):
+def test_reports_and_auxiliary_results_share_an_unchanged_key(state):
     record = recorded(state, a_report(key=a_key()), a_report(key=a_key()))
-    assert record.last.key is record.key
-    assert record.key == a_key()
-    assert record.key is not a_key()
+    newest = AuxiliaryResult(
+        kind=AuxiliaryKind.NEWEST, name="k", vault="v", credential="c", at=1.0, usable=True, steps=(), key=a_key()
+    )
+    state.add_auxiliary(a_target(), newest)
+    assert record.last.key is record.auxiliary[newest.identity].key is record.key
+    assert record.key == newest.key
+    assert record.key is not newest.key
 
 
 def test_records_without_failures_and_changes_share_the_empty_ones(state):
