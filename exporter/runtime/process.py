@@ -117,12 +117,12 @@ def lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-# Python's defaults suit neither the objects of probes in flight, nor a process with many objects that stay.
 # - Objects that are tracked before the youngest are collected: 2,000 by default, 700 before Python 3.13. Most objects of probes in
-#   flight are freed without a collection, if it comes late enough: 60 microseconds of a probe become 7.
-# - Collections of the youngest before the middle generation: as many objects as by default, so a collection takes as long as before.
-# - Collections of the middle one before a full one. With 5,000 targets, a full one blocks for a quarter of a second, and frees less
-#   than a megabyte.
+#   flight are freed before so many exist: collections take a third of the time, at 4 ms the longest. With 20,000, one takes longer
+#   than a pause may.
+# - Collections of the youngest before the middle generation is collected: 20,000 objects at most, as by default.
+# - Collections of the middle generation before a full one. With 5,000 targets, a full one blocks the process for a quarter of a
+#   second, and frees less than a megabyte.
 THRESHOLDS = (5000, 4, 200)
 
 
