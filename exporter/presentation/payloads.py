@@ -119,7 +119,7 @@ def earlier(record: TargetRecord | None, history: Sequence[HistoryEntry]) -> lis
     if record is None:
         return []
     oldest = history[-1].report.started_at if history else float("inf")
-    return [each for each in reversed(list(record.last_failures)) if each.at < oldest]
+    return [each for each in reversed(record.last_failures) if each.at < oldest]
 
 
 def earlier_payload(summary: FailureSummary) -> Payload:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from exporter.config.settings import Config, Credential, Module, Target
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
+from exporter.core.auxiliary import AuxiliaryKind, Identity
 from exporter.core.model import KeyFacts, Vantage
 from exporter.probing.round_trip import ProbeRequest
 
@@ -49,12 +49,12 @@ def auxiliary_probes(config: Config, target: Target, key: KeyFacts | None, today
     return (*_next(config, target), *_retained(config, target, today), *_newest_and_recovery(config, target, key))
 
 
-def is_due(last: AuxiliaryResult | None, interval: float, now: float) -> bool:
-    """Return True without a result, after a failure, or after `interval` seconds.
+def is_due(succeeded_at: float | None, interval: float, now: float) -> bool:
+    """Return True `interval` seconds after the last success, and without one: after a failure, or without a result.
 
-    `now` is a Unix time.
+    Times are Unix times.
     """
-    return last is None or last.failure is not None or not 0 <= now - last.at < interval
+    return succeeded_at is None or not 0 <= now - succeeded_at < interval
 
 
 def _next(config: Config, target: Target) -> Iterator[AuxiliaryProbe]:

@@ -18,7 +18,7 @@ from exporter.runtime.internal_errors import reported
 from exporter.runtime.single_flight import SingleFlight
 
 MakeAuxiliary = Callable[[AuxiliaryProbe], Awaitable[AuxiliaryResult | None]]
-_Results = dict[Identity, AuxiliaryResult]  # the last ones of one target
+_Successes = dict[Identity, float]  # of one target: Unix times of the last results, if these were no failures
 
 
 class AuxiliaryRunner:
@@ -39,12 +39,12 @@ class AuxiliaryRunner:
         self._make, self._on_result, self._on_internal_error, self._clock = make, on_result, on_internal_error, clock
         self._slots = asyncio.Semaphore(concurrency)
         self._rounds: SingleFlight[str, None] = SingleFlight()
-        self._last: dict[str, _Results] = {}
+        self._successes: dict[str, _Successes] = {}
 
     def has_due(self, name: str, identities: Iterable[Identity], *, interval: float) -> bool:
         """Whether one of these auxiliary probes is due: without one, there is nothing to plan."""
-        last, now = self._last.get(name, {}), self._clock()
-        return any(is_due(last.get(identity), interval, now) for identity in identities)
+        successes, now = self._successes.get(name, {}), self._clock()
+        return any(is_due(successes.get(identity), interval, now) for identity in identities)
 
     def start_due(self, target: Target, report: ProbeReport, probes: Iterable[AuxiliaryProbe], *, interval: float) -> None:
         """Start the due `probes`, unless the vault throttles or a round is running.
@@ -53,15 +53,15 @@ class AuxiliaryRunner:
         """
         if report.inconclusive or report.throttled_facts or self._rounds.running(target.name):
             return
-        last, now = self._last.setdefault(target.name, {}), self._clock()
-        wanted = [probe for probe in probes if is_due(last.get(probe.identity), interval, now)]
+        successes, now = self._successes.setdefault(target.name, {}), self._clock()
+        wanted = [probe for probe in probes if is_due(successes.get(probe.identity), interval, now)]
         if wanted:
-            self._rounds.start(target.name, self._run(target, last, wanted), name=f"auxiliary probes of {target.name}")
+            self._rounds.start(target.name, self._run(target, successes, wanted), name=f"auxiliary probes of {target.name}")
 
     def forget(self, name: str) -> None:
         """Cancel the round of a removed or replaced target, and forget its results."""
         self._rounds.cancel(name)
-        self._last.pop(name, None)
+        self._successes.pop(name, None)
 
     async def aclose(self) -> None:
         await self._rounds.aclose()
@@ -70,11 +70,13 @@ class AuxiliaryRunner:
         """Wait until no auxiliary probe is running."""
         await self._rounds.wait()
 
-    async def _run(self, target: Target, last: _Results, probes: list[AuxiliaryProbe]) -> None:
+    async def _run(self, target: Target, successes: _Successes, probes: list[AuxiliaryProbe]) -> None:
         for probe in probes:
             with reported(self._on_internal_error):  # an internal error of one must not stop the others
                 async with self._slots:
                     result = await self._make(probe)
                 if result is not None:
-                    last[probe.identity] = result
+                    successes.pop(probe.identity, None)
+                    if result.failure is None:
+                        successes[probe.identity] = result.at
                     self._on_result(target, result)

@@ -5,7 +5,6 @@ Reports are packed (see `packing`).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -56,13 +55,12 @@ class History:
     Iteration yields each entry once, newest first.
     """
 
-    __slots__ = ("_context", "_failures", "_key", "_last", "_limit", "_packed", "_recent")
+    __slots__ = ("_context", "_failures", "_last", "_limit", "_packed", "_recent")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._recent = _Ring()
         self._failures = _Ring()
-        self._key: KeyFacts | None = None
         self._context: ProbeContext | None = None
         self._last: ProbeReport | None = None  # the newest, which the record of the target holds anyway
         self._packed = b""  # its report, or one that differs as measured
@@ -72,13 +70,10 @@ class History:
 
         `number` counts the probes of this process, from 1.
         """
-        if report.key is not None and report.key != self._key:
-            self._key = report.key
-        key = None if report.key is None else self._key
         if context != self._context:
             self._context = context  # reuse the object of older entries: a reload creates equal copies
         measured = self._pack(report)
-        entry = HistoryEntry(f"{int(report.started_at)}-{number}", self._packed, measured, key, self._context)
+        entry = HistoryEntry(f"{int(report.started_at)}-{number}", self._packed, measured, report.key, self._context)
         self._recent.add(entry)
         if not report.success:
             self._failures.add(entry)
@@ -120,7 +115,7 @@ class _Ring:
     __slots__ = ("entries", "size")
 
     def __init__(self) -> None:
-        self.entries: deque[HistoryEntry] = deque()
+        self.entries: list[HistoryEntry] = []  # an empty deque takes 760 bytes
         self.size = 0
 
     def add(self, entry: HistoryEntry) -> None:
@@ -129,5 +124,5 @@ class _Ring:
 
     def trim(self, most: int, most_bytes: float) -> None:
         while len(self.entries) > 1 and (len(self.entries) > most or self.size > most_bytes):
-            oldest = self.entries.popleft()
+            oldest = self.entries.pop(0)
             self.size -= oldest.size_next_to(self.entries[0])

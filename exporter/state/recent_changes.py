@@ -33,7 +33,7 @@ async def recent_changes(records: Iterable[TargetRecord | None], *, most: int) -
     async for record in yield_with_pauses(records, _PER_SLICE):
         if record is not None and record.changes:
             known[record.target.name] = record
-            changes = list(record.changes)  # a probe that ends meanwhile adds one
+            changes = list(record.changes)  # the newest are taken off below
             heap.append((-changes[-1].at, record.target.name, changes))
     heapify(heap)
     async for name, change in yield_with_pauses(islice(_newest_first(heap), MOST_CHANGES), _PER_SLICE):

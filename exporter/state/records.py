@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from exporter.config.settings import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
@@ -20,6 +20,8 @@ STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
 SUMMARIES = 10  # failures kept over a restart
 RECENT = 40  # states of the last probes
+
+_Result = TypeVar("_Result", ProbeReport, AuxiliaryResult)
 
 
 @dataclass(slots=True)
@@ -60,9 +62,9 @@ class TargetRecord:
     purge_at: float | None = None  # time of the permanent deletion of a deleted key
     auxiliary: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
     certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
-    last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
-
-    changes: deque[ObservedChange] = field(default_factory=lambda: deque(maxlen=MAX_CHANGES))  # the newest last
+    # Tuples: an empty one takes no memory, an empty deque takes 760 bytes in each record of a fleet.
+    last_failures: tuple[FailureSummary, ...] = ()  # the newest last
+    changes: tuple[ObservedChange, ...] = ()  # the newest last
 
     def add_report(self, report: ProbeReport) -> None:
         """Add a report. An inconclusive report changes nothing here: only the history has it."""
@@ -79,21 +81,21 @@ class TargetRecord:
         else:
             self.failures += 1
             self.consecutive_failures += 1
-            self.last_failures.append(failure_summary(report))
+            self.last_failures = (*self.last_failures, failure_summary(report))[-SUMMARIES:]
         self.consecutive_blocking = self.consecutive_blocking + 1 if _blocks(report) else 0
         self.consecutive_unready = self._unready_after(report)
         self._learn(report)
-        self.changes.extend(differences(before, self._observed(), report.started_at))
+        self._add_changes(before, report.started_at)
 
     def add_auxiliary(self, result: AuxiliaryResult) -> None:
         """Add the result of one auxiliary probe."""
         before = self._observed()
-        self.auxiliary[result.identity] = result
+        self.auxiliary[result.identity] = _with_known_key(result, self.key)
         if result.kind is AuxiliaryKind.NEWEST and result.key is not None:
             self.newest_version = result.key.version
         if result.kind is AuxiliaryKind.RECOVERY and result.usable:
             self.proof_at = result.at
-        self.changes.extend(differences(before, self._observed(), result.at))
+        self._add_changes(before, result.at)
 
     @property
     def staged_usable(self) -> bool | None:
@@ -102,10 +104,7 @@ class TargetRecord:
         return None if result is None else result.usable
 
     def update_target(self, target: Target) -> None:
-        """Apply a changed target with the same vault.
-
-        Drop facts about a previous key or recovery vault.
-        """
+        """Apply a changed target; drop facts about another key or recovery vault."""
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
             self.state, self.state_since, self.recent, self.recent_failures = None, None, "", ()
@@ -123,10 +122,7 @@ class TargetRecord:
 
     @property
     def rotation_pending(self) -> bool | None:
-        """Whether a newer key version than the pinned one exists.
-
-        The result is None if no version is pinned or the newest is unknown.
-        """
+        """Whether a newer key version than the pinned one exists; None if unknown."""
         if self.target.key_version is None or self.newest_version is None:
             return None
         return self.newest_version != self.target.key_version
@@ -141,6 +137,11 @@ class TargetRecord:
             newest_version=self.newest_version or "",
             issuers={endpoint: shown.issuer for endpoint, shown in self.certificates.items()},
         )
+
+    def _add_changes(self, before: ObservedState, at: float) -> None:
+        after = self._observed()
+        if after != before:
+            self.changes = (*self.changes, *differences(before, after, at))[-MAX_CHANGES:]
 
     def _add_state(self, state: State, report: ProbeReport, before: float | None) -> None:
         """Add the state of a probe; `before` is when the probe before it began."""
@@ -169,8 +170,7 @@ class TargetRecord:
         return 0 if report.readiness.ready or report.success else self.consecutive_unready
 
     def _learn(self, report: ProbeReport) -> None:
-        if report.key is not None and report.key != self.key:  # equal keys are one object: metrics and history hold it too
-            self.key = report.key
+        self.key = report.key or self.key
         self.purge_at = report.purge_after(self.purge_at)
         self.tenant = report.tenant or self.tenant
         self.vault = headers_after(self.vault, report)
@@ -196,6 +196,7 @@ class TargetRecords:
     ) -> TargetRecord:
         """Add one finished probe of a target as it was configured when the probe started."""
         record = self.expect(target)
+        report = _with_known_key(report, record.key)
         record.add_report(report)
         record.next_probe_at = next_probe_at
         self._add_answer(target.credential, report.steps, report.started_at)
@@ -219,8 +220,7 @@ class TargetRecords:
         """Add the result of one auxiliary probe."""
         record = self.expect(target)
         record.add_auxiliary(result)
-        if result.at is not None:
-            self._add_answer(result.credential, result.steps, result.at)
+        self._add_answer(result.credential, result.steps, result.at)
         return record
 
     def entra_answer(self, credential: str) -> EntraAnswer | None:
@@ -274,6 +274,11 @@ def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Read
     if report is None:
         return Readiness(ready=None, why="no_probe_yet")
     return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
+
+
+def _with_known_key(result: _Result, key: KeyFacts | None) -> _Result:
+    """Return the result with the known object of an equal key: a fleet keeps one key for each target, not three."""
+    return replace(result, key=key) if result.key is not key and result.key == key else result
 
 
 def _blocks(report: ProbeReport) -> bool:

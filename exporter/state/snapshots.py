@@ -15,9 +15,9 @@ from exporter.core.model import KeyFacts, PeerCertificate, Readiness, Step, Vaul
 from exporter.core.readiness import WHY, State
 from exporter.core.reasons import Reason
 from exporter.core.steadiness import NO_FAILURE, FailedProbe
-from exporter.state.changes import ChangeKind, ObservedChange
+from exporter.state.changes import MAX_CHANGES, ChangeKind, ObservedChange
 from exporter.state.failures import LETTERS, FailureSummary, failed_among
-from exporter.state.records import RECENT, TargetRecord
+from exporter.state.records import RECENT, SUMMARIES, TargetRecord
 
 
 class DamagedError(ValueError):
@@ -57,8 +57,8 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         is_first_seen = _truth((document["state"] or {}).get("first_seen", False))
         key = None if document["key_facts"] is None else _key(document["key_facts"])
         headers = VaultHeaders(**{name: _text_or_none(document["headers"][name]) for name in _HEADERS})
-        failures = [_failure(each) for each in document["failures"]]
-        changes = [_change(each) for each in document["changes"]]
+        failures = tuple(_failure(each) for each in document["failures"])
+        changes = tuple(_change(each) for each in document["changes"])
         newest_version = _text_or_none(document["newest_version"])
         proof_at, purge_at = _time_or_none(document["proof_at"]), _time_or_none(document["purge_at"])
         last_success_at, tenant = _time_or_none(document["last_success_at"]), _text_or_none(document["tenant"])
@@ -71,8 +71,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
     if same_vault:
         record.last_success_at, record.vault, record.tenant = last_success_at, headers, tenant
         record.region = headers.region
-        record.last_failures.extend(failures)
-        record.changes.extend(changes)
+        record.last_failures, record.changes = failures[-SUMMARIES:], changes[-MAX_CHANGES:]
         record.certificates.update(certificates)
     if same_key:
         record.key = key

@@ -65,6 +65,12 @@ def vault_headers(headers: Mapping[str, str]) -> VaultHeaders | None:
     connection = _connection(headers.get("x-ms-keyvault-network-info") or "")
     if region is None and version is None and connection is None:
         return None
+    return _headers(region, version, connection)
+
+
+@lru_cache(maxsize=256)
+def _headers(region: str | None, version: str | None, connection: str | None) -> VaultHeaders:
+    """Return one object for equal headers: a fleet keeps several of each target, and most are equal."""
     return VaultHeaders(region=region, service_version=version, connection=connection)
 
 

@@ -35,9 +35,7 @@ def a_server(code="3077", last="19:20:00"):
 
 
 def a_record(*changes, **known):
-    record = TargetRecord(target(interval=60.0), History(1), state=known.get("state", State.READY))
-    record.changes.extend(changes)
-    return record
+    return TargetRecord(target(interval=60.0), History(1), state=known.get("state", State.READY), changes=changes)
 
 
 def test_fault_has_all_codes_between_two_ready_probes():

@@ -339,7 +339,7 @@ def test_unsteady_target_after_a_restart_has_what_is_left():
 
 def test_unsteady_target_without_any_evidence_has_a_ticket():
     record = unsteady_record(history=False)
-    record.last_failures.clear()
+    record.last_failures = ()
     subject = subject_of(record.target, record, STARTED + 420)
     assert "the vault's firewall blocks the address of mon1" in text_of(subject, Extent(began=STARTED))
 

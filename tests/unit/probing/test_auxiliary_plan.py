@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.settings import Module
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import CredentialKind, Mode, Outcome, Step, StepResult, Vantage
-from exporter.core.reasons import Reason
+from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.model import CredentialKind, Mode, Vantage
 from exporter.probing.auxiliary_plan import auxiliary_probes, is_due
 from tests.support.auxiliary_factories import KEY, OLD, OLDER, PINNED, TARGET, TODAY, a_config, plain
 
@@ -85,24 +84,10 @@ def test_read_only_mode_applies_to_auxiliary_probes():
     assert {request.module.mode for request in requests} == {Mode.READ_ONLY}
 
 
-def a_result(at=1000.0, **failure):
-    result = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED if failure else Outcome.OK, **failure)
-    return AuxiliaryResult(
-        kind=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=at, usable=not failure, steps=(result,)
-    )
-
-
 @pytest.mark.parametrize(
-    ("last", "now", "expected"),
-    [
-        (None, 1000.0, True),
-        (a_result(), 1299.0, False),
-        (a_result(), 1300.0, True),
-        (a_result(reason=Reason.SECRET_WRONG), 1001.0, True),
-        (a_result(reason=Reason.CONNECT_TIMEOUT), 1001.0, True),
-        (a_result(), 900.0, True),
-    ],
-    ids=["no result", "fresh success", "old success", "refused", "no answer", "clock set back"],
+    ("succeeded_at", "now", "expected"),
+    [(None, 1000.0, True), (1000.0, 1299.0, False), (1000.0, 1300.0, True), (1000.0, 900.0, True)],
+    ids=["no success", "fresh success", "old success", "clock set back"],
 )
-def test_auxiliary_probe_is_due_after_interval_or_failure(last, now, expected):
-    assert is_due(last, 300.0, now) is expected
+def test_auxiliary_probe_is_due_after_interval_or_failure(succeeded_at, now, expected):
+    assert is_due(succeeded_at, 300.0, now) is expected

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.runtime import process
-from exporter.runtime.process import YOUNGER_COLLECTIONS, collect_rarely, importing
+from exporter.runtime.process import THRESHOLDS, collect_rarely, importing
 
 
 @pytest.fixture(autouse=True)
@@ -21,11 +21,25 @@ def pace_of_the_collector():
     gc.unfreeze()
 
 
-def test_collect_rarely_changes_full_collections_only():
+def test_collect_rarely_collects_all_generations_less_often():
     before = gc.get_threshold()
     collect_rarely()
-    assert gc.get_threshold() == (*before[:2], YOUNGER_COLLECTIONS)
+    assert gc.get_threshold() == THRESHOLDS
+    youngest, middle, full = THRESHOLDS
+    assert youngest > before[0]
+    assert youngest * middle <= 20_000  # the objects of one collection of the middle generation, as by default
+    assert middle * full * youngest >= 2_000_000
     assert gc.isenabled()
+
+
+@pytest.mark.usefixtures("pace_of_the_collector")
+def test_collector_ignores_objects_that_are_freed_in_time():
+    collect_rarely()
+    before = [each["collections"] for each in gc.get_stats()]
+    for _ in range(20):
+        held = [[] for _ in range(THRESHOLDS[0] // 2)]
+        del held
+    assert [each["collections"] for each in gc.get_stats()] == before
 
 
 def test_collect_rarely_freezes_current_objects():

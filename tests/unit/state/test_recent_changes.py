@@ -14,7 +14,7 @@ def records(**changes):
     for name, each in changes.items():
         instances = ({"sql_instance": f"SQL{name}"}, {"sql_instance": "SHARED"})
         record = state.expect(a_target(name, vault=f"{name}.vault.azure.net", instances=instances))
-        record.changes.extend(ObservedChange(NOW - ago, ChangeKind.REGION, "westeurope", after) for ago, after in each)
+        record.changes = tuple(ObservedChange(NOW - ago, ChangeKind.REGION, "westeurope", after) for ago, after in each)
     return [state.get(name) for name in changes]
 
 

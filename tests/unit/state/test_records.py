@@ -249,6 +249,23 @@ def test_an_unchanged_key_is_stored_once():
     assert len({id(entry.key) for entry in state.get("payroll").history if entry.key is not None}) == 1
 
 
+def test_reports_and_auxiliary_results_share_an_unchanged_key(state):
+    record = recorded(state, a_report(key=a_key()), a_report(key=a_key()))
+    newest = AuxiliaryResult(
+        kind=AuxiliaryKind.NEWEST, name="k", vault="v", credential="c", at=1.0, usable=True, steps=(), key=a_key()
+    )
+    state.add_auxiliary(a_target(), newest)
+    assert record.last.key is record.auxiliary[newest.identity].key is record.key
+    assert record.key == newest.key
+    assert record.key is not newest.key
+
+
+def test_records_without_failures_and_changes_share_the_empty_ones(state):
+    one, other = (state.expect(a_target(name)) for name in ("payroll", "billing"))
+    assert one.last_failures is other.last_failures
+    assert one.changes is other.changes
+
+
 def test_all_histories_together_stay_within_their_limit():
     state = TargetRecords(history_limit=100, history_bytes=200_000)
     for number in range(100):

@@ -117,7 +117,7 @@ def test_a_value_of_the_wrong_type_is_damage_or_harmless(path):
     document, refused = snapshot(a_used_record()), 0
     for value in WRONG:
         record = TargetRecord(a_target(), History(5))
-        untouched = replace(record, last_failures=record.last_failures.copy())
+        untouched = replace(record)
         try:
             restore(record, changed(document, path, value))
         except DamagedError:

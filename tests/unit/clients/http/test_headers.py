@@ -93,3 +93,9 @@ def test_diagnostic_headers_must_be_words():
         assert vault_headers({"x-ms-keyvault-region": other}) is None
     assert vault_headers({"x-ms-keyvault-region": "West US 2"}).region == "West US 2"
     assert vault_headers({}) is None
+
+
+def test_equal_vault_headers_are_one_object():
+    sent = {"x-ms-keyvault-region": "westus2", "x-ms-keyvault-service-version": "1.9.2200.1"}
+    assert vault_headers(sent) is vault_headers(dict(sent))
+    assert vault_headers(sent) != vault_headers(sent | {"x-ms-keyvault-region": "eastus"})

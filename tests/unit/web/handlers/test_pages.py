@@ -363,7 +363,8 @@ async def test_stored_failures_before_a_restart_are_shown():
     kept = FailureSummary(
         at=NOW - 86400, step="unwrap_key", code=3077, reason="forbidden_rbac", http_status=403, request_id="r-0"
     )
-    service.record_of("contoso-key0").last_failures.appendleft(kept)
+    record = service.record_of("contoso-key0")
+    record.last_failures = (kept, *record.last_failures)
     async with serving(service) as session:
         _, _, html = await get(session, "/targets/contoso-key0")
         payload = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])["earlier_failures"]
@@ -606,7 +607,7 @@ async def test_new_versions_of_several_keys_are_one_row():
     for name, version in (("a", "1" * 32), ("b", "2" * 32)):
         changed = ObservedChange(NOW - 5, ChangeKind.NEWEST_VERSION, "0" * 32, version)
         service.add_reports(good(name))
-        service.record_of(name).changes.append(changed)
+        service.record_of(name).changes += (changed,)
     shown = words((await answer(service, "/changes"))[2])
     assert (
         f"2 targets, 1 vault, 2 SQL Servers a SQLPRD01, SQLPRD02 b SQLPRD01, SQLPRD02 newest key version {'0' * 32} one for each"
@@ -617,7 +618,7 @@ async def test_new_versions_of_several_keys_are_one_row():
 async def test_script_in_a_certificate_issuer_stays_text():
     service = Service()
     service.add_reports(good())
-    service.record_of("contoso-key0").changes.append(ObservedChange(NOW, ChangeKind.ISSUER, HOSTILE, HOSTILE, HOSTILE))
+    service.record_of("contoso-key0").changes += (ObservedChange(NOW, ChangeKind.ISSUER, HOSTILE, HOSTILE, HOSTILE),)
     _, _, html = await answer(service, "/changes")
     assert html.count("&lt;script&gt;") == 5
     assert "<script>" not in html
