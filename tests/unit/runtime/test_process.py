@@ -22,11 +22,10 @@ def pace_of_the_collector():
 
 
 def test_collect_rarely_collects_all_generations_less_often():
-    before = gc.get_threshold()
     collect_rarely()
     assert gc.get_threshold() == THRESHOLDS
     youngest, middle, full = THRESHOLDS
-    assert youngest > before[0]
+    assert youngest > 2000  # Python 3.13's own
     assert youngest * middle <= 20_000  # the objects of one collection of the middle generation, as by default
     assert middle * full * youngest >= 2_000_000
     assert gc.isenabled()
