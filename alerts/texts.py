@@ -144,9 +144,7 @@ def _cause_of_closed_database() -> str:
 
 
 _PROVIDER: Final = f"mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041|33027|33111'}}"
-
-
-# Categories with an action in the alert, whose text has little room.
+# Categories whose first action the alert names; for the others it names the command that explains the code.
 _CATEGORIES: Final = (Category.IDENTITY, Category.NETWORK, Category.PERMISSION, Category.HOST)
 
 

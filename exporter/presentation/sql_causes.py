@@ -20,7 +20,7 @@ from exporter.tde.urgency import stalled
 
 _TARGETS_PER_SLICE = 25
 _PROOFS_PER_SLICE = 100
-_REPEAT_BACKUPS = "Repeat the log backups when ten minutes pass without 429"
+_REPEAT_BACKUPS = "Repeat the log backups after ten minutes without 429"
 Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each target, with whether its vault side is ready
 
 

@@ -16,6 +16,14 @@ from exporter.tde.urgency import closed_text, room_text, stalled_text, times_tex
 _PLAIN = re.compile(r"[\w.\\$ @-]{1,128}")  # a name that a command may contain
 _READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
 _COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
+_OTHER_IDENTITY = "{server} signs in with another identity than the probe, or uses another key. "
+# What a page shows before the first action for a code of the provider: what a probe that succeeds, or the code, means.
+_DIAGNOSES: Mapping[Category, str] = {
+    Category.NETWORK: "The exporter's network path works. ",
+    Category.PERMISSION: _OTHER_IDENTITY,
+    Category.MISSING: _OTHER_IDENTITY,
+    Category.HOST: "{meaning} ",
+}
 _NO_PROBE = (
     "No probe shows whether the vault side of {server} is ready. `ekm-exporter explain {code}` has the causes and their actions."
 )
@@ -101,7 +109,7 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
     category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
     if category in _COMPARED and not is_ready:
         return _NO_PROBE
-    return ("{meaning} " if category is Category.HOST else "") + str(SERVER_ACTIONS.get(category, _READ_THE_LOG))
+    return _DIAGNOSES.get(category, "") + str(SERVER_ACTIONS.get(category, _READ_THE_LOG))
 
 
 def _meaning(server: ServerProof) -> str:

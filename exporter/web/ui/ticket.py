@@ -44,7 +44,7 @@ async def group_tickets(
         most = max(left, FEW_PARTS)
         text = await _group_ticket(group, views, proofs, log_texts.get(group.id, ""), most)
         is_short = most < min(len(group.parts), MOST_PARTS)
-        more = [" ", link(urls.targets([("cause", group.id)]), "Show the text for more of them")] if is_short else None
+        more = [" ", link(urls.targets([("cause", group.id)]), f"Show the text for up to {MOST_PARTS}")] if is_short else None
         found[group.id] = text and _details(*text, more)
         left -= len(group.parts)
     return found

@@ -102,7 +102,7 @@ async def test_secret_changed_in_sql_server_pages_though_the_probe_is_green(obse
     text = story.text(150, BACKUPS)
     assert "backups of encrypted databases on CHANGED (n1) fail with provider error code 3303." in text
     assert "No backup finished since of: [changed]" in text
-    assert "First: write the present secret into the credential on this SQL Server" in text
+    assert "First: write the present secret with `alter-credential.sql`." in text
     assert "If `modify_date` in sys.credentials is older than the last roll-over, SQL Server has the old secret." in text
     assert "Vault side, reported by ekm-exporter: changed ready." in text
     assert all("vault side ready" in page for page in story.pages.values())
@@ -246,7 +246,7 @@ async def test_database_closed_by_an_ended_fault_is_to_be_opened(observed):
     for page in (story.overviews[60], story.pages[60]):
         assert "Left over from the vault fault that ended at 06:45 UTC." in page
         assert "First: Open it on REOPENED on n1: ALTER DATABASE [reopened] SET ONLINE;" in page
-        assert "Compare the identity" not in page
+        assert "Compare identity" not in page
 
 
 async def test_code_of_an_ended_fault_accuses_nothing(observed):
@@ -256,7 +256,7 @@ async def test_code_of_an_ended_fault_accuses_nothing(observed):
     assert (
         "Left over from the vault fault that ended at 06:47 UTC. First: Repeat the failed log backups of LEFTOVER on n1" in page
     )
-    assert "Compare the identity" not in page
+    assert "Compare identity" not in page
     assert "SQL Server itself: no backup has finished since the vault fault ended LEFTOVER on n1" in story.overviews[48]
     assert "Left over" not in story.pages[80]
 

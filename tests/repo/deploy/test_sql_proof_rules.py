@@ -203,9 +203,9 @@ HEALTHY = {
 @pytest.mark.parametrize(
     ("code", "first"),
     [
-        ("3303", "write the present secret"),
-        ("3008", "test the way from this SQL Server"),
-        ("3077", "compare the identity and the key of this SQL Server"),
+        ("3303", "write the present secret with `alter-credential.sql`."),
+        ("3008", "test the network path from this SQL Server to the vault, with the proxy of its service account."),
+        ("3077", "compare identity and key with those of the probe (`verify.sql`)."),
         ("2058", "run `ekm-exporter doctor TARGET` on the host of this SQL Server."),
         ("3011", "ekm-exporter explain 3011."),
     ],

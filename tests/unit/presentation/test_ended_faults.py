@@ -85,5 +85,5 @@ def test_target_in_waves_has_no_ended_fault():
 
 
 def test_action_after_an_ended_fault_accuses_no_identity():
-    assert "Compare the identity" in first_action(a_server())
+    assert "Compare identity" in first_action(a_server())
     assert first_action(a_server(), ENDED) == "Repeat the failed log backups of SQLPRD01 on n1: they need no other change."

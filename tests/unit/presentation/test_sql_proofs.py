@@ -55,17 +55,27 @@ def test_urgency_of_several_servers_names_the_only_one_or_the_number():
     assert urgency_text([a_server()], NOW) == ""
 
 
+OTHER_IDENTITY = (
+    "SQLPRD01 on n1 signs in with another identity than the probe, or uses another key. Compare identity and key with those of the probe "
+    "(`verify.sql`): `ekm-exporter script verify.sql` has the queries."
+)
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("3303", "Write the present secret into the credential on SQLPRD01 on n1:"),
-        ("3008", "Test the way from SQLPRD01 on n1 to the vault"),
-        ("3077", "Compare the identity and the key of SQLPRD01 on n1 with those of the probe"),
+        (
+            "3303",
+            "Write the present secret with `alter-credential.sql`: `ekm-exporter script alter-credential.sql` prints it. On SQLPRD01 on n1, run it and",
+        ),
+        ("3008", "The exporter's network path works. Test the network path from SQLPRD01 on n1 to the vault"),
+        ("3077", OTHER_IDENTITY),
+        ("3076", OTHER_IDENTITY),
         (
             "2058",
             "The connector could not read or write its Windows registry key (2058). Run `ekm-exporter doctor TARGET` on the host of SQLPRD01 on n1:",
         ),
-        ("3011", "Repeat the log backups of SQLPRD01 on n1 when ten minutes pass without 429."),
+        ("3011", "Repeat the log backups of SQLPRD01 on n1 after ten minutes without 429."),
         ("99999", "Read the lines of SQLPRD01 on n1: `EXEC sys.sp_readerrorlog"),
     ],
 )

@@ -239,7 +239,7 @@ async def test_failing_sql_server_is_a_cause_although_probes_succeed():
         "SQL Server itself does not get its key, although the vault side is ready began",
         "1 SQL Server : SQLPRD01 on n1. Target contoso-key0",
         f"Backups of SQLPRD01 on n1 fail since 19:10 UTC; at the present rate {named}.",
-        "Then: Write the present secret into the credential on SQLPRD01 on n1",
+        "Then: Write the present secret with alter-credential.sql : ekm-exporter script alter-credential.sql prints it. On SQLPRD01 on n1, run it",
         "SQLPRD01 on n1 with 3303",
         "Now: restores and DBCC CHECKDB fail",
     ):
@@ -394,7 +394,7 @@ async def test_sql_server_is_not_accused_before_a_probe_finishes():
     service = Service(config(target(instances=(on("n1"),), thumbprint="0x2C56")))
     service.readings = [growing(errors=errors)]
     shown = await status_of(service) + (page := await page_of(service))
-    for wrong in ("SQL Server itself does not", "cannot get its key itself", "Compare the identity", "Who acts: the DBA"):
+    for wrong in ("SQL Server itself does not", "cannot get its key itself", "Compare identity", "Who acts: the DBA"):
         assert wrong not in shown
     assert "Its error log shows 3077" in page
     assert "broken at SQL Server itself" not in (await answer(service, "/targets/contoso-key0"))[2]
@@ -418,7 +418,7 @@ async def test_vault_that_fails_in_waves_has_one_card(code, own):
     assert "need no other change" not in shown
     assert ("SQL Server itself does not get its key" in shown) is own
     assert "Backups of SQLPRD01 on n1 fail since 19:52 UTC" in shown
-    assert ("Repeat the log backups when ten minutes pass without 429." in shown) is not own
+    assert ("Repeat the log backups after ten minutes without 429." in shown) is not own
 
 
 async def test_due_proof_shows_the_backup_since_the_change():

@@ -84,7 +84,7 @@ async def test_status_page_leads_to_the_longer_ticket_of_a_cause(monkeypatch):
     service = refused("a", "b", "c", "d", "e")
     html = (await answer(service, "/"))[2]
     assert "The commands cover 2 of 5." in html
-    (path,) = re.findall(r'<a href="([^"]+)">Show the text for more of them</a>', html)
+    (path,) = re.findall(r'<a href="([^"]+)">Show the text for up to 300</a>', html)
     (text,) = await tickets_at(service, unescape(path))
     assert "The commands cover" not in text
     assert all(f"v-{name}" in text for name in "abcde")
