@@ -74,7 +74,7 @@ def used(cores, memory, every, vaults):
 
 def test_sizing_page_has_five_machines_with_three_intervals():
     assert len(list(machines())) == 15
-    assert min(vaults for *_, vaults, _ in machines()) >= 1000  # as the sentence before the table says
+    assert min(vaults for *_, vaults, _ in machines()) >= 1000  # the number before the table
 
 
 @pytest.mark.parametrize("cell", list(machines()), ids=str)

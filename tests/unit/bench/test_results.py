@@ -78,7 +78,7 @@ def test_goals_have_both_commits_and_the_drift(file):
     assert len(lines) == 2 + len(GOALS) + 3 + 1
 
 
-def test_commit_of_the_earlier_figures_is_named_beside_them(file):
+def test_commit_of_the_earlier_figures_is_named(file):
     update(file, {"probes": outcome(1.0)}, {}, ["Monday", f"{BEFORE}abc1234 of 2026-11-01"])
     assert performance.goals().splitlines()[0] == "*Before* is commit abc1234 of 2026-11-01."
     assert performance.machine() == "- Monday"
