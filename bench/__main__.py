@@ -26,7 +26,7 @@ from typing import NoReturn
 from bench.figures import Figure
 from bench.parts import PARTS, Outcome, Run, outcomes
 from bench.programs import BLACKBOX
-from bench.results import compared, update
+from bench.results import BEFORE, compared, update
 from bench.rules import RULES
 from bench.sizes import SIZES
 from bench.trees import TreeError, described, unpacked
@@ -47,7 +47,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
         "--rules", metavar="FILE", type=Path, nargs="+", default=[RULES], help="rule files that part `rules` measures in turn"
     )
     parser.add_argument(
-        "--out", type=Path, help="file to replace rows of these parts in (default for all parts in full: performance.csv)"
+        "--out", type=Path, help="file whose rows of these parts are replaced (default for all parts in full: performance.csv)"
     )
     parser.set_defaults(size="full")
     args = parser.parse_args(arguments)
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     if before:
         print("\n".join(compared(*before, after, args.compare)))
     if args.out:
-        texts = machine(args.size, time.monotonic() - begun) + [f"before: {described(args.compare)}" for _ in before]
+        texts = machine(args.size, time.monotonic() - begun) + [f"{BEFORE}{described(args.compare)}" for _ in before]
         update(args.out, after, before[0] if before else {}, texts)
         if args.out.resolve() == performance.FIGURES.resolve():
             every_page.write("maintainers/performance", "sizing")

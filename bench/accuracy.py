@@ -49,6 +49,6 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             theirs.append(error(found, counts(bench)["waited"]))
     pace = f"{sizes.step_targets} targets, one after the other over {sizes.step_interval:g} s; against the server's own clock"
     yield Figure(what="median error of a step, server waits 20 ms", runs=exporter_runs, unit="ms", aim=0.3, how=pace)
-    yield Figure(what="the same, `processing` of blackbox_exporter", runs=theirs, unit="ms", how=pace)
+    yield Figure(what="error of a step by blackbox_exporter (`processing`)", runs=theirs, unit="ms", how=pace)
     what = "error of a step, against blackbox_exporter"
     yield Figure(what=what, runs=ratios(exporter_runs, theirs), unit="times", commit=1.0, aim=0.8, how="from the figures above")

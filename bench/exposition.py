@@ -1,7 +1,7 @@
 """Scrapes, pages and JSON of a large fleet: duration, size, and the longest pause for a probe in flight.
 
 The longest pause is the slowest response of `/-/healthy` on another connection: a probe waits at most this long for a piece of a scrape or
-page. `scrapes` compares with prometheus_client; `steady` scrapes during probes.
+page. `fleet` compares with prometheus_client, and scrapes during probes.
 """
 
 from __future__ import annotations

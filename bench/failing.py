@@ -52,6 +52,8 @@ class Observed:
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """Yield the figures of each fleet and way. Raises RuntimeError at the end if one left out most of its probes."""
+    useless: list[str] = []
     for targets in sizes.failing_fleets:
         for way in WAYS:
             named = way.program != "exporter"
@@ -60,6 +62,10 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             with exporter(bench, fleet, program=way.program) as running:
                 seen = observe(running, sizes.failing)
             yield from figures(targets, way, seen, sizes)
+            if seen.others > seen.failed:
+                useless.append(f"{targets:,} targets, {way.words}")
+    if useless:
+        raise RuntimeError(f"most probes were tainted or left out: {'; '.join(useless)}")
 
 
 def observe(running: Running, seconds: float) -> Observed:

@@ -1,7 +1,7 @@
 """Where the processor time of a probe goes, by library: a sample every few milliseconds of it.
 
-A sample counts for the library that runs. A module that belongs to no row, such as `json`, counts for its caller. So does C: a handshake
-for `ssl`, the kernel for the module that calls it. Only shares count, of this tree alone.
+A sample counts for the library that runs. Python modules of no row, such as `json`, and C code count for the caller. With `--compare`, only
+this tree is measured.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.figures import COLUMNS, Figure, ratios, short
 from bench.parts import PARTS, Outcome
 
+BEFORE = "before: "  # begins the text that names the commit of the column before
 MACHINE = "machine"  # the part of the rows with a text in place of a figure; their `how` lists the parts that the text is about
 
 

@@ -98,7 +98,9 @@ def figures(text: str, scrapes: list[float], sizes: Sizes) -> Iterator[Figure]:
     how = f"{sizes.fleet:,} targets, {same.count(chr(10)):,} lines, {len(same) / 2**20:.1f} MB; in memory, piece by piece as a scrape takes it"
     yield Figure(what="the exposition of a scrape", runs=[1000 * one for one in fast], unit="ms", how=how)
     how = "the same series and values, in memory"
-    yield Figure(what="the same by `prometheus_client.generate_latest`", runs=[1000 * one for one in slow], unit="ms", how=how)
+    yield Figure(
+        what="the exposition by `prometheus_client.generate_latest`", runs=[1000 * one for one in slow], unit="ms", how=how
+    )
     what = "the exposition of a scrape: times faster than `generate_latest`"
     how = "from the two figures above; what had to be rendered was rendered when the probes ended, which is in a probe's cost"
     yield Figure(what=what, runs=ratios(slow, fast), unit="times", commit=50, aim=100, at_least=True, how=how)

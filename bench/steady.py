@@ -147,7 +147,11 @@ def against_blackbox(quiet: Slices, costs: Costs, sizes: Sizes) -> Iterator[Figu
     what = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s: processor time, against a probe of blackbox_exporter"
     runs = [cpu / statistics.median(theirs) for cpu in quiet.cpu]
     yield Figure(
-        what=what, runs=runs, unit="times", aim=3.2, how="from the figure above: per cent of a core for each millisecond"
+        what=what,
+        runs=runs,
+        unit="% of a core per ms",
+        aim=3.2,
+        how="from the figures above: processor time for each ms of that probe",
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.parts import PARTS as BENCH_PARTS
 from bench.probes import NAMES
 from bench.profile import GROUPS
-from bench.results import MACHINE, read
+from bench.results import BEFORE, MACHINE, read
 from docs.generators.pages import GeneratedPart
 
 FIGURES = Path(__file__).parents[1] / "maintainers" / "performance.csv"
@@ -81,7 +81,7 @@ OTHERS = (
     "a probe: blackbox_exporter, five URLs per target",
     "a probe: bare aiohttp, shared token, same handshakes",
     "a probe: blackbox_exporter, before and after the fleet",
-    "the same, `processing` of blackbox_exporter",
+    "error of a step by blackbox_exporter (`processing`)",
 )
 
 
@@ -106,7 +106,9 @@ def answers() -> str:
 
 def goals() -> str:
     """Return the table of the goals for another commit and for this tree, and of the drift of the machine between both."""
-    found, lines = figures(), ["| what | before | now | goal | met |", "| --- | --- | --- | --- | --- |"]
+    found = figures()
+    lines = [f"*Before* is commit {what.removeprefix(BEFORE)}.\n" for what in found if what.startswith(BEFORE)]
+    lines += ["| what | before | now | goal | met |", "| --- | --- | --- | --- | --- |"]
     for name in GOALS:
         row = found.get(name, {"before": "", "aim": "", "commit": ""})
         goal, _, met = (row["aim"] or row["commit"]).partition(": ")
@@ -139,12 +141,13 @@ def profile() -> str:
 
 
 def bounds() -> str:
-    """Return the table of the figures with a bound, without those of docs/sizing.md."""
-    lines = ["| what | median | lowest to highest | commit | aim |", "| --- | --- | --- | --- | --- |"]
+    """Return the table of the figures with a bound, without the goals and those of docs/sizing.md."""
+    lines = ["| what | before | median | lowest to highest | commit | aim |", "| --- | --- | --- | --- | --- | --- |"]
     for name, row in figures().items():
-        if (row["commit"] or row["aim"]) and row["part"] != "failing":
+        if (row["commit"] or row["aim"]) and row["part"] != "failing" and name not in GOALS:
             limits = " | ".join(row[bound].replace("not met", "**not met**") for bound in ("commit", "aim"))
-            lines.append(f"| {name} | {amount({name: row}, name)} | {row['lowest']} to {row['highest']} | {limits} |")
+            spread = f"{row['lowest']} to {row['highest']}"
+            lines.append(f"| {name} | {_before(row)} | {amount({name: row}, name)} | {spread} | {limits} |")
     return "\n".join(lines)
 
 
@@ -152,7 +155,7 @@ def machine() -> str:
     """Return the texts about the machine. If a text is not about all parts, it names the parts or those that are left out."""
     rows = figures().values()
     measured, lines = dict.fromkeys(row["part"] for row in rows if row["part"] != MACHINE), []
-    for row in (row for row in rows if row["part"] == MACHINE):
+    for row in (row for row in rows if row["part"] == MACHINE and not row["what"].startswith(BEFORE)):
         about = [f"`{name}`" for name in measured if name in row["how"].split()]
         others = [f"`{name}`" for name in measured if name not in row["how"].split()]
         names = "" if not others else f"{', '.join(about)}: " if len(about) <= len(others) else f"all but {', '.join(others)}: "

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import bisect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.failing import LIMIT, WAYS
 from docs.generators.cardinality import most_series, of_a_sql_server, of_each_database
 from docs.generators.pages import GeneratedPart
 from docs.generators.performance import FIGURES, figures
@@ -19,7 +21,7 @@ INTERVALS = {"30 s": 30.0, "60 s": 60.0, "5 min": 300.0}
 TIMEOUT, AUXILIARY = 10.0, 300.0  # seconds, the defaults of a probe's timeout and of the time between two auxiliary probes
 TARGETS = (100, 1000, 5000, 10_000, 20_000, 100_000)
 HISTORY_MB = 64.0  # the bound of `--history.limit` in its default
-WAITING_MB = 0.3  # a probe that waits for a silent vault, see the figures of the parts storm and failing
+WAITING_MB = 0.3  # a probe that waits for a silent vault: an estimate, since no figure shows it alone
 _KB = 1 / 1024**2  # in GB
 
 
@@ -34,7 +36,7 @@ class Costs:
     sample_us: float
 
     def processor_ms(self, every: float) -> float:
-        """Return the cost of a probe at this interval, if an auxiliary probe costs as much."""
+        """Return the cost of a probe at this interval. An auxiliary probe is assumed to cost as much."""
         return self.probe_ms * (1 + min(1.0, every / AUXILIARY)) / (1 + EVERY / AUXILIARY)
 
     def memory_mb(self, targets: float, exporters: int) -> float:
@@ -73,7 +75,7 @@ def unit_costs() -> str:
         ("an exporter without targets", f"{cost.base_mb:g} MB", "memory"),
         ("a target", f"{cost.target_kb:g} KB", "memory"),
         ("the history of all targets together", f"{HISTORY_MB:g} MB at most", "memory"),
-        ("a probe that waits for a silent vault", f"{WAITING_MB:g} MB", "memory, until its timeout"),
+        ("a probe that waits for a silent vault", f"{WAITING_MB:g} MB, estimated", "memory, until its timeout"),
         ("a target", f"{most_series(Level.FULL)} series at most", "Prometheus"),
         ("a SQL Server that the exporter reads, without groups", sql_server, "Prometheus"),
         ("a series", f"{cost.series_kb:g} KB", "memory of Prometheus"),
@@ -87,18 +89,19 @@ def machines() -> str:
     cost, rows = costs(), []
     for cores, size in MACHINES:
         name = f"{cores} core{'s' * (cores > 1)}, {f'{size} GB' if size >= 1 else f'{1024 * size:.0f} MB'}"
+        name += " (the chart's limit)" * (1024 * size == LIMIT)
         rows.append((name, f"{cores}", *(_most(cost, cores, 1024 * size, every) for every in INTERVALS.values())))
     head = ("machine", "exporters", *(f"vaults every {interval}" for interval in INTERVALS))
     return _table(head, rows)
 
 
 def _most(cost: Costs, cores: int, memory_mb: float, every: float) -> str:
-    """Return the most vaults with two digits, and what runs out first. In memory, each probe waits until its timeout."""
+    """Return the most vaults, rounded down, and what runs out first. In memory, each probe waits until its timeout."""
     by_processor = MOST_CORES * cores * every * 1000 / cost.processor_ms(every)
     waiting = WAITING_MB * TIMEOUT / every
     by_memory = _largest(lambda targets: cost.memory_mb(targets, cores) + targets * waiting <= MOST_MEMORY * memory_mb)
     most, what = min((by_processor, "processor"), (by_memory, "memory"))
-    step = 10 ** max(0, math.floor(math.log10(most)) - 1)
+    step = min(500, 10 ** max(0, math.floor(math.log10(most)) - 1))
     return f"{step * math.floor(most / step):,} ({what})"
 
 
@@ -153,13 +156,21 @@ def levels() -> str:
 
 
 def failing() -> str:
-    """Return the memory of failing fleets."""
-    sizes, ways = ("1,000", "2,500"), ("silent name servers", "silence after TLS", "refusal")
-    memory = {way: [f"{_number(f'{size} targets, {way}: resident memory'):.0f} MB" for size in sizes] for way in ways}
-    return _table(
-        ("memory", *(f"{size} targets" for size in sizes)),
-        [(f"every probe fails by {way}", *cells) for way, cells in memory.items()],
-    )
+    """Return the memory of failing fleets: of the ways in which at least half of the probes failed, with every size."""
+    names = {way.words: [f"{size} targets, {way.words}: resident memory" for size in ("1,000", "2,500")] for way in WAYS}
+    rows = [
+        (f"every probe fails by {way}", *(f"{_number(name):.0f} MB" for name in both))
+        for way, both in names.items()
+        if all(mostly_failed(figures().get(name, {}).get("how", "")) for name in both)
+    ]
+    return _table(("peak memory", "1,000 targets", "2,500 targets"), rows)
+
+
+def mostly_failed(how: str) -> bool:
+    """Return whether at least half of the probes of a figure failed. The others were tainted or left out."""
+    found = re.search(r"([\d,]+) probes failed, ([\d,]+) were tainted or left out", how)
+    failed, others = (int(number.replace(",", "")) for number in found.groups()) if found else (0, 1)
+    return failed >= others
 
 
 def _table(head: tuple[str, ...], rows: object) -> str:

@@ -23,7 +23,12 @@ from exporter.core.model import Generation, Vantage
 class Settings:
     """The section `global`. Durations are in seconds."""
 
-    interval: float = setting(types.INTERVAL, "Time between two probes of a target.", 60.0, shown="60s")
+    interval: float = setting(
+        types.INTERVAL,
+        "Time between two probes of a target. It varies by a tenth. After a failed probe it is never longer, unless the vault throttles.",
+        60.0,
+        shown="60s",
+    )
     timeout: float = setting(
         types.TIMEOUT,
         "Time for one whole probe. Must not exceed half of the target's interval.",

@@ -10,7 +10,7 @@ from bench.failing import LIMIT, WAYS
 from bench.sizes import FULL
 from docs.generators import performance
 from docs.generators.performance import figures
-from docs.generators.sizing import MOST_CORES, TARGETS, costs
+from docs.generators.sizing import MOST_CORES, TARGETS, costs, mostly_failed
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "sizing.md").read_text()
@@ -56,7 +56,7 @@ def test_sizing_row_follows_from_the_costs(row):
 def machines():
     """Return each cell of the first table: cores, MB, seconds, vaults and what limits them."""
     for cores, size, unit, *cells in re.findall(
-        r"^\| (\d) cores?, (\d+) (GB|MB) \| \d \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE
+        r"^\| (\d) cores?, (\d+) (GB|MB)[^|]* \| \d \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE
     ):
         for every, cell in zip((30, 60, 300), cells, strict=True):
             vaults, what = re.fullmatch(r"([\d,]+) \((processor|memory)\)", cell).groups()
@@ -74,6 +74,7 @@ def used(cores, memory, every, vaults):
 
 def test_sizing_page_has_five_machines_with_three_intervals():
     assert len(list(machines())) == 15
+    assert min(vaults for *_, vaults, _ in machines()) >= 1000  # the number before the table
 
 
 @pytest.mark.parametrize("cell", list(machines()), ids=str)
@@ -105,8 +106,20 @@ def test_missing_figure_is_named(monkeypatch, tmp_path):
         costs()
 
 
-def test_sizing_page_has_memory_for_each_failure():
-    assert [way for way, *_ in FAILING] == [way.words for way in WAYS]
+def test_sizing_page_has_memory_of_fleets_that_mostly_failed():
+    most = {
+        way.words: [
+            mostly_failed(figures()[f"{size:,} targets, {way.words}: resident memory"]["how"]) for size in FULL.failing_fleets
+        ]
+        for way in WAYS
+    }
+    assert [way for way, *_ in FAILING] == [way for way, both in most.items() if all(both)]
+
+
+@pytest.mark.parametrize(("how", "shown"), [("5", True), ("5,000", False)])
+def test_fleet_that_mostly_left_out_its_probes_is_not_shown(how, shown):
+    assert mostly_failed(f"at its peak; 1,000 probes failed, {how} were tainted or left out") == shown
+    assert not mostly_failed("")
 
 
 def test_failing_fleet_fits_the_chart_limit():

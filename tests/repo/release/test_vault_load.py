@@ -1,8 +1,12 @@
 """The requests in docs/sizing.md: the exporter's follow from defaults, SQL Server's from one operation of each database."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from docs.generators.vault_load import DATABASES, load, of_exporter, of_sql_server
+from exporter.core.probe_starts import JITTER
 from exporter.core.request_limits import KEY_OPERATIONS, OTHER_OPERATIONS, WINDOW_SECONDS
 
 READ, USE = 1 / OTHER_OPERATIONS, 1 / KEY_OPERATIONS[True, 3072]
@@ -23,14 +27,30 @@ def test_setting_and_auxiliary_probe_change_the_requests(row, requests, sign_ins
     assert [float(cell) for cell in cells] == [requests, sign_ins]
 
 
-def test_database_of_a_sql_server_needs_one_to_three_requests():
+def test_database_of_a_sql_server_needs_one_to_four_requests():
     for what, requests, sign_ins, _ in of_sql_server():
         least, most = map(float, requests.split(" to "))
-        assert most == pytest.approx(3 * least, rel=0.02), what
+        assert most == pytest.approx((4 if "new key version" in what else 3) * least, rel=0.02), what
         assert float(sign_ins.removeprefix("0 to ")) == least
 
 
-def test_start_of_a_service_counts_in_one_window():
-    (share,) = [row[3] for row in of_sql_server() if "start" in row[0]]
+@pytest.mark.parametrize(("what", "most_uses"), [("a start", 2), ("a new key version", 3)])
+def test_operation_at_once_counts_in_one_window(what, most_uses):
+    (share,) = [row[3] for row in of_sql_server() if row[0].startswith(what)]
     least, most = (float(each) / 100 for each in share.removesuffix(" %").split(" to "))
-    assert (least, most) == pytest.approx((DATABASES * USE, DATABASES * (2 * USE + READ)), abs=1e-4)
+    assert (least, most) == pytest.approx((DATABASES * USE, DATABASES * (most_uses * USE + READ)), abs=1e-4)
+
+
+def test_page_has_the_requests_of_a_pinned_target_and_of_a_probe():
+    page = Path(__file__).parents[3].joinpath("docs", "sizing.md").read_text(encoding="utf-8")
+    share, requests = re.search(
+        r"one probe uses ([\d.]+) % of its 10 seconds\. A pinned target makes (\d+) requests", page
+    ).groups()
+    assert float(share) / 100 == pytest.approx(READ + 3 * USE, abs=6e-5)
+    assert float(requests) == pytest.approx(load().requests)
+
+
+def test_page_has_the_most_sign_ins_of_a_large_fleet():
+    page = Path(__file__).parents[3].joinpath("docs", "sizing.md").read_text(encoding="utf-8")
+    (stated,) = re.findall(r"up to (\d+) a second with 20 targets per credential", page)
+    assert int(stated) == round(100_000 / 20 / (60 * (1 - JITTER)))

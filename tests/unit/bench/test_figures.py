@@ -1,13 +1,16 @@
 """The figures of a run: bounds, ratios, and what is read from the texts of a scrape."""
 
+import contextlib
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from bench import failing
 from bench.__main__ import parsed, verdict
 from bench.failing import LIMIT as MEMORY
 from bench.failing import WAYS, Observed, figures
@@ -114,6 +117,19 @@ def test_rules_are_measured_with_one_interval_and_without_texts(texts):
 def test_killed_process_breaks_both_limits():
     found = list(figures(1000, WAYS[0], Observed(memory=[MEMORY + 1.0], most=MEMORY + 1.0), TINY))
     assert [one.met for one in found] == [False, True, False]
+
+
+@pytest.mark.parametrize(("others", "reason"), [(9, ""), (10, "10 targets, silence after TLS")])
+def test_fleet_that_mostly_left_out_its_probes_fails_the_part(others, reason, monkeypatch):
+    seen = Observed(memory=[90.0], most=90.0, failed=9, stopped=0.2)
+    monkeypatch.setattr(failing, "WAYS", WAYS[1:2])
+    monkeypatch.setattr(failing, "fail", lambda *_, **__: None)
+    monkeypatch.setattr(failing, "exporter", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(failing, "observe", lambda *_: replace(seen, others=others))
+    found = []
+    with pytest.raises(RuntimeError, match=reason) if reason else contextlib.nullcontext():
+        found.extend(failing.measure(None, TINY))
+    assert len(found) == 3
 
 
 def test_growth_is_the_second_half_against_the_first():

@@ -8,7 +8,7 @@ import pytest
 from bench.figures import Figure
 from bench.parts import PARTS, Outcome
 from bench.profile import GROUPS, group, named
-from bench.results import MACHINE, compared, read, update, write
+from bench.results import BEFORE, MACHINE, compared, read, update, write
 from docs.generators import performance
 from docs.generators.performance import GOALS, OTHERS
 
@@ -78,6 +78,12 @@ def test_goals_have_both_commits_and_the_drift(file):
     assert len(lines) == 2 + len(GOALS) + 3 + 1
 
 
+def test_commit_of_the_earlier_figures_is_named(file):
+    update(file, {"probes": outcome(1.0)}, {}, ["Monday", f"{BEFORE}abc1234 of 2026-11-01"])
+    assert performance.goals().splitlines()[0] == "*Before* is commit abc1234 of 2026-11-01."
+    assert performance.machine() == "- Monday"
+
+
 def test_profile_has_a_row_for_each_group(file):
     write(file, [figure(20.0, what="share of a probe, 20 targets per credential: aiohttp").row("profile")])
     lines = performance.profile().splitlines()
@@ -120,7 +126,7 @@ def test_page_is_made_from_the_file(monkeypatch, tmp_path):
     assert "| start of the process to its first probe | 0.900 s |" in performance.answers()
     assert "| a day | not measured |" in performance.answers()
     assert performance.bounds().splitlines()[2:] == [
-        "| process start to first probe | 0.900 s | 0.900 to 0.900 | ≤ 1.5: met | ≤ 0.7: **not met** |"
+        "| process start to first probe | not measured | 0.900 s | 0.900 to 0.900 | ≤ 1.5: met | ≤ 0.7: **not met** |"
     ]
 
 
