@@ -79,6 +79,6 @@ def figures(what: str, seen: Observed, fleet: Fleet) -> Iterator[Figure]:
     how = f"{failed:,.0f} probes failed; {skipped:,.0f} starts were left out"
     yield Figure(what=f"{what}: start lag, p99", runs=[lag_p99(seen.after, seen.before)], unit="s", commit=1, how=how)
     yield Figure(what=f"{what}: resident memory", runs=[seen.memory], unit="MB", how="at its peak")
-    how = f"until the last probe of every target was a good one; the interval is {fleet.interval:g} s, after a failed probe up to a tenth less"
+    how = f"until the last probe of every target was a good one; the interval is {fleet.interval:g} s, give or take a tenth"
     soon, late = 1.1 * fleet.interval + 0.5, 1.25 * fleet.interval
     yield Figure(what=f"{what}: well again after", runs=[seen.back], unit="s", commit=late, aim=soon, how=how)

@@ -25,7 +25,7 @@ class Settings:
 
     interval: float = setting(
         types.INTERVAL,
-        "Time between two probes of a target. It varies by a tenth. After a failed probe it is never longer, unless the vault throttles.",
+        "Time between two probes of a target. It varies by a tenth.",
         60.0,
         shown="60s",
     )
