@@ -45,14 +45,14 @@ async def test_assertion_is_that_of_azure_identity(serve, network_to, principal,
 
     async def get_token():
         options = {"transport": connection.transport, "authority": AUTHORITY}
-        theirs = CertificateCredential(tenant, CLIENT, certificate_data=principal.pem(), **options)
-        await theirs.get_token("https://vault.azure.net/.default")
+        credential = CertificateCredential(tenant, CLIENT, certificate_data=principal.pem(), **options)
+        await credential.get_token("https://vault.azure.net/.default")
 
     await connection.exchange(get_token, deadline=until(10.0))
     await connection.close()
-    ours, theirs = (parts_of(parse_qs(request.body.decode())["client_assertion"][0]) for request in wire.requests[-2:])
-    assert ours[0] == theirs[0]
-    assert unlike_each_time(ours[1]) == unlike_each_time(theirs[1])
+    own, theirs = (parts_of(parse_qs(request.body.decode())["client_assertion"][0]) for request in wire.requests[-2:])
+    assert own[0] == theirs[0]
+    assert unlike_each_time(own[1]) == unlike_each_time(theirs[1])
     assert wire.requests[0].target == wire.requests[-1].target == f"/{tenant}/oauth2/v2.0/token"
 
 
