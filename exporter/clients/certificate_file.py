@@ -1,27 +1,21 @@
 """Read a certificate file, PEM or PFX: a certificate to sign in with, or a fault.
 
 azure-identity raises the same ValueError for every defect of the file, so this module finds the defect itself. Call it on a
-thread: deriving the key of a PFX is slow.
+thread: OpenSSL checks the numbers of a key, which takes as long as many probes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-    pkcs12,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 
 from exporter.clients.certificate_details import (
     key_type,
@@ -56,15 +50,19 @@ SHA256 = hashes.SHA256()
 PS256 = padding.PSS(padding.MGF1(SHA256), hashes.SHA256.digest_size)  # the signature that Entra ID requires
 
 
+class Signer(NamedTuple):
+    """A private key and its certificate."""
+
+    key: RSAPrivateKey
+    certificate: x509.Certificate
+
+
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """A certificate with its private key, or a fault.
-
-    `pem` holds both without a password, in memory only. It is None if there is a fault.
-    """
+    """A certificate with its private key, or a fault."""
 
     fault: Fault = Fault.NONE
-    pem: bytes | None = field(default=None, repr=False)
+    signer: Signer | None = field(default=None, repr=False)
     detail: str = ""  # what the file contains instead; not masked
 
 
@@ -76,7 +74,6 @@ class PublicPart:
     thumbprint: str
 
 
-@lru_cache(maxsize=256)  # OpenSSL checks the numbers of a key, which takes as long as many probes
 def load_certificate(data: bytes, password: str | None) -> ClientCertificate:
     """Return the certificate of a file. Never raises for its content."""
     secret = password.encode() if password else None
@@ -155,5 +152,4 @@ def _assess(certificates: Sequence[x509.Certificate], key: object, faults: _Faul
         key.sign(b"", PS256, SHA256)
     except ValueError:  # the key is too short for the signature
         return ClientCertificate(faults.cannot_sign, detail=key_type(key))
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return ClientCertificate(pem=private + certificate.public_bytes(Encoding.PEM))
+    return ClientCertificate(signer=Signer(key, certificate))

@@ -24,7 +24,7 @@ from azure.identity.aio import (
     WorkloadIdentityCredential,
 )
 
-from exporter.clients.certificate_file import load_certificate
+from exporter.clients.certificate_file import ClientCertificate
 from exporter.clients.client_assertion import make_assertion
 from exporter.clients.http.exchange import HttpExchange, SecretTimeoutError
 from exporter.clients.http.exchange_timer import CURRENT
@@ -40,8 +40,9 @@ from exporter.core.masking import mask
 from exporter.core.model import Challenge, CredentialKind, Facts, TokenResponse
 from exporter.core.parsing.error_body import unexpected_text
 from exporter.core.parsing.key_vault import check_token, read_token, unix_time
-from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.thread_pool import PoolExhausted
+
+_NO_CERTIFICATE = ClientCertificate(Fault.SECRET_UNREADABLE, detail="no certificate")
 
 
 class _UnusableError(Exception):
@@ -66,12 +67,23 @@ class _TokenRequest:
     tenant: str
     client_id: str
     secret: str = field(repr=False)
-    assertion: str = field(default="", repr=False)
+    certificate: ClientCertificate = field(repr=False)
     options: Mapping[str, Any] = field(repr=False)
 
 
 def _client_secret(request: _TokenRequest) -> _Identity:
     return ClientSecretCredential(request.tenant, request.client_id, request.secret, **request.options)
+
+
+def _client_certificate(request: _TokenRequest) -> _Identity:
+    tenant, client_id, signer = request.tenant, request.client_id, request.certificate.signer
+    if signer is None:
+        raise _UnusableError(Facts(fault=request.certificate.fault, detail=mask(request.certificate.detail)))
+
+    def assertion() -> str:
+        return make_assertion(signer, authority=request.options["authority"], tenant=tenant, client_id=client_id)
+
+    return ClientAssertionCredential(tenant, client_id, assertion, **request.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +95,8 @@ class _CredentialSpec:
 
 _KINDS: Mapping[CredentialKind, _CredentialSpec] = {
     CredentialKind.CLIENT_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
-    CredentialKind.CONNECTOR_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
-    CredentialKind.CLIENT_CERTIFICATE: _CredentialSpec(
-        lambda one: ClientAssertionCredential(one.tenant, one.client_id, lambda: one.assertion, **one.options)
-    ),
+    CredentialKind.CONNECTOR_SECRET: _CredentialSpec(lambda one: _client_secret(_split_as_connector(one)), needs_secret=True),
+    CredentialKind.CLIENT_CERTIFICATE: _CredentialSpec(_client_certificate, needs_secret=True),
     CredentialKind.MANAGED_IDENTITY: _CredentialSpec(
         lambda one: ManagedIdentityCredential(client_id=one.client_id or None, **one.options), ambient=True
     ),
@@ -100,26 +110,27 @@ _KINDS: Mapping[CredentialKind, _CredentialSpec] = {
 
 
 async def fetch_token(
-    network: Network, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
+    network: Network, credential: Credential, proof: str | ClientCertificate | None, challenge: Challenge, *, deadline: float
 ) -> TokenResponse:
     """Request one token.
 
-    `secret` is the client secret, the connector's string or the certificate's password, read for this request. `deadline` is in
-    loop time. Raises CancelledError, and PoolExhausted if the deadline passed while the request waited for a thread or a
-    handshake slot.
+    `proof` is the client secret, the connector's string or the certificate with its key. `deadline` is in loop time. Raises
+    CancelledError, and PoolExhausted if the deadline passed while the request waited for a thread or a handshake slot.
     """
     authority = network.module.authority_host or challenge.authority
     if not is_trusted_authority(authority, network.module.authority_host):
         return TokenResponse(Facts(fault=Fault.AUTHORITY_UNTRUSTED))
     kind = _KINDS[credential.kind]
-    if kind.needs_secret and not secret:
+    if kind.needs_secret and not proof:
         return TokenResponse(Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
+    secret = proof if isinstance(proof, str) else ""
     host, port = split_url(authority)
     connection = network.connection(host, port)
     request = _TokenRequest(
         tenant=credential.tenant_id or challenge.tenant,
         client_id=credential.client_id or "",
-        secret=secret or "",
+        secret=secret,
+        certificate=proof if isinstance(proof, ClientCertificate) else _NO_CERTIFICATE,
         options={
             "transport": connection.transport,
             "authority": authority,
@@ -130,23 +141,24 @@ async def fetch_token(
     )
 
     async def get_token() -> AccessToken:
-        identity = _build(kind, await _prepare(network, credential, request), credential)
-        return await identity.get_token(f"{challenge.resource.rstrip('/')}/.default")
+        return await _build(kind, request, credential).get_token(f"{challenge.resource.rstrip('/')}/.default")
 
     try:
         exchange = await connection.exchange(get_token, deadline=deadline)
     finally:
         await connection.close()
-    known: dict[str, Any] = {"client_id": _client_id(credential, secret), "credential_kind": credential.kind}
-    if isinstance(exchange.error, _UnusableError):
-        return TokenResponse(replace(exchange.error.facts, **known))
-    return _assess(exchange, kind, entra=f"{host}:{port}", **known)
+    response = (
+        TokenResponse(exchange.error.facts)
+        if isinstance(exchange.error, _UnusableError)
+        else _assess(exchange, kind, entra=f"{host}:{port}")
+    )
+    facts = replace(response.facts, client_id=_client_id(credential, secret), credential_kind=credential.kind)
+    return replace(response, facts=facts)
 
 
-def _client_id(credential: Credential, secret: str | None) -> str | None:
+def _client_id(credential: Credential, secret: str) -> str | None:
     """Return the client id of the configuration or of a valid connector string."""
-    typed = credential.kind is CredentialKind.CONNECTOR_SECRET and secret is not None
-    parts = split_connector_secret(secret) if typed and secret is not None else None
+    parts = split_connector_secret(secret) if credential.kind is CredentialKind.CONNECTOR_SECRET else None
     return credential.client_id if parts is None else parts.client_id
 
 
@@ -159,12 +171,12 @@ def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential
         raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
-def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str, **known: Any) -> TokenResponse:
+def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
     granted = exchange.result if isinstance(exchange.result, AccessToken) else None
     if granted is not None and isinstance(granted.token, str):  # the SDK accepts a token of any type
         remember_token(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
-    facts = facts_from(exchange, **known)
+    facts = facts_from(exchange)
     if kind.ambient and granted is not None:  # the last response may be that of an identity that had no token
         fault, token = check_token(granted.token)
         return TokenResponse(replace(facts, fault=fault), token, expires_at)
@@ -221,15 +233,6 @@ def _lacks_response_of(entra: str, facts: Facts) -> bool:
     return facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
 
 
-async def _prepare(network: Network, credential: Credential, request: _TokenRequest) -> _TokenRequest:
-    """Return the request with the parts that depend on the kind of credential."""
-    if credential.kind is CredentialKind.CONNECTOR_SECRET:
-        return _split_as_connector(request)
-    if credential.kind is CredentialKind.CLIENT_CERTIFICATE:
-        return replace(request, assertion=await network.pool.run(_sign, credential, request))
-    return request
-
-
 def _split_as_connector(request: _TokenRequest) -> _TokenRequest:
     """Split the string of CREATE CREDENTIAL into client id and secret.
 
@@ -242,22 +245,6 @@ def _split_as_connector(request: _TokenRequest) -> _TokenRequest:
     if parts is None:
         return replace(request, client_id=text[:CLIENT_ID_DIGITS], secret=text[CLIENT_ID_DIGITS:])
     return replace(request, client_id=parts.client_id, secret=parts.secret)
-
-
-def _sign(credential: Credential, request: _TokenRequest) -> str:
-    """Return the client assertion of a certificate file. Blocks."""
-    if credential.certificate_file is None:
-        raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail="no certificate file"))
-    try:
-        data = read_whole(credential.certificate_file, limit=CERTIFICATE_LIMIT)
-    except FileUnreadableError as error:
-        file = str(credential.certificate_file)
-        raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(str(error)), secret_file=file)) from None
-    loaded = load_certificate(data, request.secret)
-    if loaded.pem is None:
-        raise _UnusableError(Facts(fault=loaded.fault, detail=mask(loaded.detail)))
-    audience = f"{request.options['authority'].rstrip('/')}/{request.tenant}/oauth2/v2.0/token"
-    return make_assertion(loaded.pem, client_id=request.client_id, audience=audience)
 
 
 def quiet_sdk_loggers() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, ClassVar, NoReturn, Self, TypeVar, cast
@@ -63,7 +63,7 @@ class NoCredential:
 NO_CREDENTIAL = NoCredential()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class VaultRequest:
     """A request to a vault: the part of `HttpRequest` that the SDK and the transport use.
 
@@ -72,8 +72,8 @@ class VaultRequest:
 
     method: str
     url: str
-    headers: dict[str, str]
-    content: bytes | None
+    headers: dict[str, str] = field(repr=False)
+    content: bytes | None = field(repr=False)
     multipart_mixed_info: ClassVar[None] = None
 
     def prepare_multipart_body(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 
 
@@ -30,8 +29,6 @@ CLOUDS: tuple[Cloud, ...] = (
     Cloud("china", "vault.azure.cn"),
     Cloud("china", "managedhsm.azure.cn", managed_hsm=True),
 )
-
-_BY_DOMAIN: Mapping[str, Cloud] = {cloud.domain: cloud for cloud in CLOUDS}
 
 # Azure Resource Manager of each cloud; https:// and the host are also the audience of its tokens.
 MANAGEMENT_HOSTS: Mapping[str, str] = MappingProxyType(
@@ -90,10 +87,8 @@ def host_name(vault: str) -> str:
 
 def cloud_of(vault: str) -> Cloud | None:
     """Return the cloud of the vault's host name, None if unknown."""
-    domain = host_name(vault).partition(".")[2]
-    while domain and domain not in _BY_DOMAIN:
-        domain = domain.partition(".")[2]
-    return _BY_DOMAIN.get(domain)
+    host = host_name(vault)
+    return next((cloud for cloud in CLOUDS if host.endswith("." + cloud.domain)), None)
 
 
 def is_parent_domain(resource: str, vault: str) -> bool:
@@ -101,15 +96,10 @@ def is_parent_domain(resource: str, vault: str) -> bool:
 
     The resource's host must be a parent domain of the vault's host.
     """
-    domain = _domain_of(resource)
-    return domain is not None and host_name(vault).lower().endswith(domain)
-
-
-@lru_cache(maxsize=256)
-def _domain_of(resource: str) -> str | None:
-    """Return `.` and the domain that a resource names, None for a name without a dot or anything else."""
     named = _RESOURCE.fullmatch(resource)
-    return f".{named[1].lower()}" if named is not None and "." in named[1] else None
+    if named is None or "." not in named[1]:
+        return False
+    return vault.partition(":")[0].lower().endswith("." + named[1].lower())
 
 
 def is_trusted_authority(authority: str, authority_host: str | None) -> bool:

@@ -17,7 +17,6 @@ SHORTEST = 8  # characters: a shorter secret would mask common words
 MARK = "<secret>"
 _SHORTEST_TOKEN = 40  # characters: a server can choose its token, and tokens of Entra ID have hundreds
 _LONGEST = 64  # characters that are compared: enough to identify a secret; a token has thousands
-_FOLDED = 4 * _LONGEST  # characters of a token that are folded: the rest is compared only if most of these are gaps
 _MOST = 16384  # halves of secrets; the least recently used are removed first
 _SCANNED = 4096  # characters of a text; the rest is dropped
 _CACHED = 128  # characters of a text that is cached
@@ -53,7 +52,7 @@ class KnownSecrets:
 
         A secret with fewer than `SHORTEST` characters is ignored.
         """
-        for needle in _needles(secret):
+        for needle in _needles(_folded(secret)):
             self._add(needle, issued=False)
         self._forget_surplus()
 
@@ -64,7 +63,7 @@ class KnownSecrets:
 
     def remember_token(self, token: str) -> None:
         """Mask this token of a server from now on, if it has the form of one: long, of digits and letters."""
-        for needle in _needles(token) if len(token) >= _SHORTEST_TOKEN else ():
+        for needle in _needles(_folded(token)) if len(token) >= _SHORTEST_TOKEN else ():
             if _DIGIT.search(needle) and _LETTER.search(needle):
                 self._add(needle, issued=True)
         self._forget_surplus()
@@ -152,11 +151,8 @@ class KnownSecrets:
             self._by_start.pop(needle[:SHORTEST], None)
 
 
-def _needles(secret: str) -> Iterator[str]:
+def _needles(folded: str) -> Iterator[str]:
     """Yield the search strings: the halves of a secret, or the start of a token."""
-    folded = _folded(secret[:_FOLDED])
-    if len(folded) <= 2 * _LONGEST < len(secret):  # short, or full of gaps
-        folded = _folded(secret)
     size = len(folded)
     half = size // 2 if 2 * SHORTEST <= size <= 2 * _LONGEST else size
     for part in (folded[:half][:_LONGEST], folded[half:]):

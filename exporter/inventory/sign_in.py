@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from exporter.clients.entra import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.network import NetworkError, Networks
-from exporter.config.settings import Credential, Module, SecretUnreadableError, read_secret
+from exporter.config.settings import Credential, Module
 from exporter.core.model import Challenge, CredentialKind
 from exporter.inventory.declarations import Declared
 from exporter.inventory.sources import SourceError
@@ -16,6 +16,7 @@ from exporter.runtime.clock import loop_time
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.tokens.database import database_challenge
 from exporter.tokens.failure import reason
+from exporter.tokens.secret_cache import SecretCache
 
 _THREADS = 32
 AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
@@ -58,10 +59,13 @@ async def request_token(
     networks: Networks, module: Module, credential: Credential, challenge: Challenge, seconds: float
 ) -> tuple[str | None, str]:
     """Return a token, or None and why there is none."""
+    network = networks.network_of(module)
     try:
-        secret = read_secret(credential.secret) if credential.secret is not None else None
-        response = await fetch_token(networks.network_of(module), credential, secret, challenge, deadline=loop_time() + seconds)
-    except (SecretUnreadableError, PoolExhausted) as error:
+        secret = await SecretCache(network.pool).current(credential)
+        if secret.failure:
+            return None, secret.failure
+        response = await fetch_token(network, credential, secret.proof, challenge, deadline=loop_time() + seconds)
+    except PoolExhausted as error:
         return None, str(error)
     if response.token is not None:
         return response.token, ""

@@ -5,15 +5,16 @@ The requests of other clients are unknown. The limits are in `core.request_limit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Iterable
 
-from exporter.core.model import KeyFacts, Step, StepResult
+from exporter.core.model import KeyFacts, StepResult
 from exporter.core.request_limits import WINDOW_SECONDS
-from exporter.core.vault_limits import OPERATIONS, has_limits, operation_limit
+from exporter.core.vault_limits import OPERATIONS, Operation, has_limits, operation_limit
 from exporter.metrics.counters import is_throttled
 
 SLOTS = 6
+
+_OPERATIONS = {operation.step: operation for operation in OPERATIONS}
 
 
 def share_of(vault: str, steps: Iterable[StepResult], key: KeyFacts | None) -> float:
@@ -21,25 +22,17 @@ def share_of(vault: str, steps: Iterable[StepResult], key: KeyFacts | None) -> f
 
     Responses with 429 do not count against the limit. A key that was never read has the lowest limit, as in `check`.
     """
-    domain = vault.partition(".")[2]  # the same in all vaults of a cloud
-    shares = _shares(domain, None, 0) if key is None else _shares(domain, key.kty, key.size_bits)
     return sum(
-        [
-            shares[result.step] * (2 if result.facts is not None and result.facts.resent else 1)
-            for result in steps
-            if result.step in shares and result.sent and not is_throttled(result)
-        ]
+        (2 if result.facts is not None and result.facts.resent else 1) / _limit(vault, _OPERATIONS[result.step], key)
+        for result in steps
+        if result.step in _OPERATIONS and result.sent and not is_throttled(result)
     )
 
 
-@lru_cache(maxsize=64)
-def _shares(domain: str, kty: str | None, size_bits: int) -> Mapping[Step, float]:
-    """Return the share of one request by step. `domain` is the vault's host name without its first label."""
-    vault = f"any.{domain}"
-    if kty is None:
-        return {operation.step: 1 / operation_limit(operation, vault) for operation in OPERATIONS}
-    hardware = kty.endswith("-HSM")
-    return {each.step: 1 / operation_limit(each, vault, hardware=hardware, size_bits=size_bits) for each in OPERATIONS}
+def _limit(vault: str, operation: Operation, key: KeyFacts | None) -> float:
+    if key is None:
+        return operation_limit(operation, vault)
+    return operation_limit(operation, vault, hardware=key.kty.endswith("-HSM"), size_bits=key.size_bits)
 
 
 class Budget:

@@ -20,12 +20,12 @@ def first_delay(interval: float, starting: int, draw: float) -> float:
     return draw * min(interval, SPACING * starting)
 
 
-def gap(interval: float, draw: float, *, failed: bool = False) -> float:
+def gap(interval: float, draw: float) -> float:
     """Return the seconds from one planned start to the next.
 
-    After a failed probe they are at most `interval`, so that a recovery is seen within one. `draw` is uniform in [0, 1].
+    `draw` is uniform in [0, 1].
     """
-    return interval * (1 - JITTER + (1 if failed else 2) * JITTER * draw)
+    return interval * (1 - JITTER + 2 * JITTER * draw)
 
 
 def missed_starts(planned: float, now: float, interval: float) -> int:
@@ -47,16 +47,13 @@ class Backoff:
         """
         throttled_facts = report.throttled_facts
         if not throttled_facts:
-            return NO_BACKOFF
+            return Backoff()
         throttled = self.throttled + 1
         if throttled < TOLERATED:
             return Backoff(throttled)
         step = SKIPS[min(throttled - TOLERATED, len(SKIPS) - 1)]
         retry_after = max(facts.retry_after_seconds or 0.0 for facts in throttled_facts)
         return Backoff(throttled, max(step, min(SKIPS[-1], _intervals_after_next(retry_after, interval))))
-
-
-NO_BACKOFF = Backoff()
 
 
 def _intervals_after_next(seconds: float, interval: float) -> int:

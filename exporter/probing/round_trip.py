@@ -216,27 +216,23 @@ class _ProbeRun:
         """
         before = self._clock.monotonic()
         left = self._deadline - before if allotted is None else allotted
+        culprit = slowest(self._spent, left=left, timeout=self._request.timeout)
         try:
             facts, value = await exchange()
         except PoolExhausted:
-            if self._culprit(left) is None:
+            if culprit is None:
                 raise
             facts, value = Facts(fault=Fault.READ_TIMEOUT), None
         except Exception as error:  # noqa: BLE001 - an internal error ends here, as a value
             facts, value = self._internal_error(error), None
         if facts.fault is Fault.NONE and value is None:  # the probe would end here and count as a success
             facts = self._internal_error(RuntimeError(f"{step} has no fault and no result"))
-        culprit = self._culprit(left) if facts.fault in TIMEOUT_FAULTS else None
-        if culprit is not None:
+        if culprit is not None and facts.fault in TIMEOUT_FAULTS:
             self._charge(culprit, step)
         else:
             self._spent[step] = self._clock.monotonic() - before
             self._keep(step, facts, self._spent[step])
         return value if facts.fault is Fault.NONE else None
-
-    def _culprit(self, left: float) -> Step | None:
-        """Return the earlier step that used up the time, if a step began with `left` seconds."""
-        return slowest(self._spent, left=left, timeout=self._request.timeout)
 
     def _charge(self, culprit: Step, step: Step) -> None:
         known = self._results[culprit]

@@ -11,13 +11,13 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exporter.config.settings import Target
 from exporter.core.model import ProbeReport
 from exporter.core.probe_starts import FirstProbes, is_retried, retry_after
-from exporter.probing.backoff import NO_BACKOFF, Backoff, first_delay, gap, missed_starts
+from exporter.probing.backoff import Backoff, first_delay, gap, missed_starts
 from exporter.probing.slots import ProbeSlots
 from exporter.runtime.clock import loop_time
 from exporter.runtime.periodic import PeriodicRunner
@@ -52,7 +52,7 @@ class _TargetJob:
 
     target: Target
     due: float
-    backoff: Backoff = NO_BACKOFF
+    backoff: Backoff = field(default_factory=Backoff)
     failed: int = 0
 
 
@@ -164,7 +164,7 @@ class Scheduler:
             due = min(old.due, now + target.interval)
         else:
             due = now + first_delay(target.interval, restarting, self._rng.random())
-        backoff = old.backoff if old.target.vault == target.vault else NO_BACKOFF
+        backoff = old.backoff if old.target.vault == target.vault else Backoff()
         self._runner.start(target.name, _TargetJob(target, due, backoff))
 
     async def _run(self, job: _TargetJob) -> None:
@@ -203,17 +203,16 @@ class Scheduler:
         return False if job.failed and job.target.name in self._without_result else None
 
     def _plan_next(self, job: _TargetJob, report: ProbeReport | None) -> None:
-        target, failed = job.target, False
+        target, backoff = job.target, job.backoff
         uncertain, has_result = report is not None, target.name not in self._without_result
         if is_retried(job.failed, uncertain=uncertain, has_result=has_result):
             job.due = loop_time() + retry_after(target.interval, job.failed, self._rng.random(), uncertain=uncertain)
             return
         if report is not None:
-            job.backoff = job.backoff.advance(report, target.interval)
-            failed = not report.success and not job.backoff.throttled  # a vault that throttles is not probed sooner
-        job.due += gap(target.interval, self._rng.random(), failed=failed)
+            backoff = job.backoff = backoff.advance(report, target.interval)
+        job.due += gap(target.interval, self._rng.random())
         self._skip(job, Skip.OVERLAP, missed_starts(job.due, loop_time(), target.interval))
-        self._skip(job, Skip.BACKOFF, job.backoff.skips)
+        self._skip(job, Skip.BACKOFF, backoff.skips)
 
     def _skip(self, job: _TargetJob, reason: Skip, starts: int) -> None:
         if starts:

@@ -35,13 +35,6 @@ class ProbeSlots:
 
     async def take(self) -> float:
         """Wait for a slot and return the loop time at which it was free."""
-        if self._waiting or self._running >= self.limit:
-            await self._turn()
-        else:
-            self._running += 1
-        return loop_time()
-
-    async def _turn(self) -> None:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         self._wake()
@@ -51,6 +44,7 @@ class ProbeSlots:
             if not turn.cancelled():  # it got the slot at the same moment
                 self._free()
             raise
+        return loop_time()
 
     def release(self, taken_at: float, *, made: bool | None) -> None:
         """Free a slot. `made` is False if this host could not make the probe, and None if that is uncertain.

@@ -13,7 +13,6 @@ from secrets import token_urlsafe
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.clients.certificate_file import load_certificate
@@ -253,7 +252,7 @@ def read_certificates(credential: Credential) -> tuple[bytes, ...]:
         return ()
     password = read_secret(credential.password) if credential.password is not None else None
     loaded = load_certificate(credential.certificate_file.read_bytes(), password)
-    return () if loaded.pem is None else (x509.load_pem_x509_certificate(loaded.pem).public_bytes(Encoding.DER),)
+    return () if loaded.signer is None else (loaded.signer.certificate.public_bytes(Encoding.DER),)
 
 
 def read_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Protocol
 
+from exporter.clients.certificate_file import ClientCertificate
 from exporter.clients.entra import fetch_token, pending_facts
 from exporter.clients.http.network import Network
 from exporter.config.settings import Credential, Module
@@ -36,7 +37,13 @@ class Fetch(Protocol):
     """One token request until `deadline` (loop time); raises PoolExhausted."""
 
     async def __call__(
-        self, network: Network, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
+        self,
+        network: Network,
+        credential: Credential,
+        proof: str | ClientCertificate | None,
+        challenge: Challenge,
+        *,
+        deadline: float,
     ) -> TokenResponse: ...
 
 
@@ -166,7 +173,7 @@ class TokenCache:
             async with asyncio.timeout_at(deadline + OVERTIME_SECONDS):
                 self._on_request()
                 response = await self._fetch(
-                    flight.network, entry.credential, entry.secret.text, flight.challenge, deadline=deadline
+                    flight.network, entry.credential, entry.secret.proof, flight.challenge, deadline=deadline
                 )
         except PoolExhausted as busy:
             return PoolExhausted(str(busy), busy.shortage)

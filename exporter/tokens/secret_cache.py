@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from exporter.clients.certificate_file import ClientCertificate, load_certificate
 from exporter.config.settings import Credential, SecretUnreadableError, read_secret
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.single_flight import SingleFlight
@@ -33,8 +34,14 @@ class CredentialSecret:
     """
 
     text: str | None = field(default=None, repr=False)
+    certificate: ClientCertificate | None = field(default=None, repr=False, compare=False)  # `text` is its password
     failure: str = ""
     fingerprint: str = ""
+
+    @property
+    def proof(self) -> str | ClientCertificate | None:
+        """What a sign-in sends or signs with."""
+        return self.certificate or self.text
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +76,7 @@ class SecretCache:
         if credential.reads_file:
             return None
         try:
-            secret = self._readable(*read_material(credential))
+            secret = self._load(credential, entry.secret)
         except SecretUnreadableError as error:
             secret = self._unreadable(str(error))
         return entry.keep(secret, self._clock())
@@ -110,22 +117,27 @@ class SecretCache:
         return entry.keep(await self._secret(credential, entry), self._clock())
 
     async def _secret(self, credential: Credential, entry: _CachedSecret) -> CredentialSecret:
-        def read() -> tuple[str | None, bytes]:
+        def read() -> CredentialSecret:
             entry.started = True
-            return read_material(credential)
+            return self._load(credential, entry.secret)
 
         try:
-            text, certificate = await self._pool.run(read)
+            return await self._pool.run(read)
         except PoolExhausted:  # a shortage of this process is no failure of the file
             if entry.secret is None:
                 raise
             return entry.secret
         except (SecretUnreadableError, FileUnreadableError) as error:
             return self._unreadable(str(error))
-        return self._readable(text, certificate)
 
-    def _readable(self, text: str | None, certificate: bytes) -> CredentialSecret:
-        return CredentialSecret(text=text, fingerprint=self._fingerprint(b"secret", (text or "").encode(), certificate))
+    def _load(self, credential: Credential, before: CredentialSecret | None) -> CredentialSecret:
+        """Read the secret, and the private key only if its file or password changed: that takes as long as many probes."""
+        text, file = read_material(credential)
+        fingerprint = self._fingerprint(b"secret", (text or "").encode(), file)
+        if before is not None and before.fingerprint == fingerprint:
+            return before
+        certificate = None if credential.certificate_file is None else load_certificate(file, text)
+        return CredentialSecret(text=text, certificate=certificate, fingerprint=fingerprint)
 
     def _unreadable(self, failure: str) -> CredentialSecret:
         return CredentialSecret(failure=failure, fingerprint=self._fingerprint(b"failure", failure.encode(errors="replace")))

@@ -57,10 +57,6 @@ class ConnectionState:
     def exchange_begins(self, timer: ExchangeTimer) -> None:
         self.timer, self._received = timer, 0
 
-    @property
-    def has_open_socket(self) -> bool:
-        return any(each.fileno() >= 0 for each in self.sockets)
-
     def bytes_sent(self) -> None:
         if self.timer is not None:
             self.timer.bytes_sent()

@@ -6,7 +6,6 @@ What is only shown holds no secret of this process. Codes are as the server sent
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import aiohttp
 
@@ -31,17 +30,17 @@ def facts_of_success(exchange: HttpExchange, response: RecordedResponse) -> Fact
     return _facts_of_status(exchange, response, Fault.NONE, ErrorBody())
 
 
-def facts_from(exchange: HttpExchange, **known: Any) -> Facts:
-    """Return the facts of an exchange; `known` are facts that it does not show."""
+def facts_from(exchange: HttpExchange) -> Facts:
+    """Return the facts of an exchange."""
     response = exchange.response
     if response is None:
-        return _facts_of_failure(exchange, **known)
+        return _facts_of_failure(exchange)
     fault = _fault_of_response(exchange, response)
     error = read_error(response.body) if fault is Fault.HTTP_STATUS else ErrorBody()
-    return _facts_of_status(exchange, response, fault, error, **known)
+    return _facts_of_status(exchange, response, fault, error)
 
 
-def _facts_of_failure(exchange: HttpExchange, **known: Any) -> Facts:
+def _facts_of_failure(exchange: HttpExchange) -> Facts:
     reached = exchange.timer.reached
     status = name = unexplained = None
     if exchange.timed_out:
@@ -69,11 +68,10 @@ def _facts_of_failure(exchange: HttpExchange, **known: Any) -> Facts:
         resent=exchange.resent,
         certificate=_certificate_shown(exchange),
         refused_issuer=None if exchange.timer.refused_issuer is None else mask(exchange.timer.refused_issuer),
-        **known,
     )
 
 
-def _facts_of_status(exchange: HttpExchange, response: RecordedResponse, fault: Fault, body: ErrorBody, **known: Any) -> Facts:
+def _facts_of_status(exchange: HttpExchange, response: RecordedResponse, fault: Fault, body: ErrorBody) -> Facts:
     return Facts(
         fault=fault,
         status=response.status,
@@ -97,7 +95,6 @@ def _facts_of_status(exchange: HttpExchange, response: RecordedResponse, fault: 
         vault=headers.vault_headers(response.headers),
         certificate=_certificate_shown(exchange),
         object_id=object_id_in(body.message),
-        **known,
     )
 
 

@@ -21,6 +21,7 @@ from exporter.core.known_secrets import remember, spare
 from exporter.runtime.thread_pool import DaemonThreadPool
 
 HANDSHAKES = 32  # in flight at once, over all modules
+_KEEP_ALIVE_SECONDS = 60.0  # longer than a probe
 
 
 class NetworkError(ValueError):
@@ -47,7 +48,7 @@ class Network:
             resolver=self._resolver,
             use_dns_cache=False,
             limit=0,
-            keepalive_timeout=None,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
             socket_factory=make_socket,
         )
         return HostConnection(

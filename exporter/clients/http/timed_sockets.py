@@ -7,12 +7,13 @@ mark is used then.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from cryptography import x509
@@ -153,6 +154,10 @@ class TimedConnector(aiohttp.TCPConnector):
     aiohttp does not call the resolver for an IP address: the wait for a handshake slot is then here.
     """
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._latest: dict[str | None, asyncio.BaseTransport | None] = {}  # of the last request, by endpoint
+
     async def connect(
         self,
         req: aiohttp.ClientRequest,
@@ -161,8 +166,10 @@ class TimedConnector(aiohttp.TCPConnector):
     ) -> aiohttp.connector.Connection:
         """Connect as `TCPConnector` does."""
         timer = current()
-        if timer.hop_is_address and (timer.connection is None or not timer.connection.has_open_socket):
+        latest = self._latest.pop(timer.endpoint, None)
+        if timer.hop_is_address and (latest is None or latest.is_closing()):
             await timer.connect_begins()
         connection = await super().connect(req, traces, timeout)
+        self._latest[timer.endpoint] = connection.transport
         timer.request_sent()
         return connection

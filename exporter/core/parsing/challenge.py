@@ -7,7 +7,6 @@ order) is unreadable for SQL Server, so this parser rejects it too. `endpoints` 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge
@@ -18,7 +17,6 @@ _AUTHORITY = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")  # not "..", which would change the path of the sign-in
 
 
-@lru_cache(maxsize=256)  # all vaults of a tenant send the same one
 def read_challenge(header: str | None) -> tuple[Fault, Challenge | None]:
     """Return authority, tenant and resource of the header, or the fault."""
     if not header:

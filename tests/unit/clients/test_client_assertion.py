@@ -1,20 +1,24 @@
-"""The assertion of a certificate: what azure-identity would send, from a key that is read once."""
+"""The assertion of a certificate: what azure-identity would send, also for AD FS."""
 
 import base64
 import json
-import urllib.parse
+from urllib.parse import parse_qs
 
+import pytest
 from azure.identity.aio import CertificateCredential
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
-from exporter.clients import client_assertion
-from exporter.clients.certificate_file import PS256, SHA256
+from exporter.clients.certificate_file import PS256, SHA256, Signer, load_certificate
 from exporter.clients.client_assertion import make_assertion
+from exporter.clients.entra import fetch_token
 from exporter.clients.http.network import split_url
+from exporter.config.settings import Credential
+from exporter.core.model import Challenge, CredentialKind
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, response, until
 
 CLIENT = "66666666-7777-8888-9999-aaaaaaaaaaaa"
-AUDIENCE = f"https://{ENTRA}/{TENANT}/oauth2/v2.0/token"
+AUTHORITY = f"https://{ENTRA}"
+CREDENTIAL = Credential(name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT)
 
 
 def decoded(part):
@@ -26,42 +30,41 @@ def parts_of(assertion):
     return json.loads(header), json.loads(claims)
 
 
-async def test_assertion_is_that_of_azure_identity(serve, network_to, principal):
+def unlike_each_time(claims):
+    return {**claims, "jti": "", "nbf": 0, "exp": claims["exp"] - claims["nbf"]}
+
+
+@pytest.mark.parametrize("tenant", [TENANT, "adfs"])
+async def test_assertion_is_that_of_azure_identity(serve, network_to, principal, tenant):
     wire = await serve(lambda _request: response(200, {"access_token": TOKEN, "expires_in": 1}, Content_Type="application/json"))
+    challenge = Challenge(authority=AUTHORITY, tenant=tenant, resource="https://vault.azure.net")
+    await fetch_token(
+        network_to(entra=wire), CREDENTIAL, load_certificate(principal.pem(), None), challenge, deadline=until(10.0)
+    )
     connection = network_to(entra=wire).connection(*split_url(ENTRA))
-    pem = principal.pem()
 
     async def get_token():
-        options = {"transport": connection.transport, "authority": f"https://{ENTRA}"}
-        await CertificateCredential(TENANT, CLIENT, certificate_data=pem, **options).get_token("https://vault.azure.net/.default")
+        options = {"transport": connection.transport, "authority": AUTHORITY}
+        credential = CertificateCredential(tenant, CLIENT, certificate_data=principal.pem(), **options)
+        await credential.get_token("https://vault.azure.net/.default")
 
     await connection.exchange(get_token, deadline=until(10.0))
     await connection.close()
-    sent = urllib.parse.parse_qs(wire.requests[0].body.decode())["client_assertion"][0]
-    (header, claims), (own_header, own_claims) = (
-        parts_of(sent),
-        parts_of(make_assertion(pem, client_id=CLIENT, audience=AUDIENCE)),
-    )
-    assert own_header == header
-    assert {**own_claims, "jti": "", "nbf": 0, "exp": 1800} == {
-        **claims,
-        "jti": "",
-        "nbf": 0,
-        "exp": claims["exp"] - claims["nbf"],
-    }
-    assert own_claims["exp"] - own_claims["nbf"] == 1800
+    own, theirs = (parts_of(parse_qs(request.body.decode())["client_assertion"][0]) for request in wire.requests[-2:])
+    assert own[0] == theirs[0]
+    assert unlike_each_time(own[1]) == unlike_each_time(theirs[1])
+    assert wire.requests[0].target == wire.requests[-1].target == f"/{tenant}/oauth2/v2.0/token"
 
 
-def test_assertion_is_signed_by_the_key(principal):
-    signed, _, signature = make_assertion(principal.pem(), client_id=CLIENT, audience=AUDIENCE).rpartition(".")
-    public = load_pem_private_key(principal.key_pem(), None).public_key()
-    public.verify(decoded(signature), signed.encode(), PS256, SHA256)
+@pytest.mark.parametrize(("tenant", "scheme"), [(TENANT, PS256), ("adfs", PKCS1v15()), ("ADFS", PKCS1v15())])
+def test_assertion_is_signed_by_the_key(principal, tenant, scheme):
+    signer = Signer(principal.key, principal.certificate)
+    assertion = make_assertion(signer, authority=AUTHORITY, tenant=tenant, client_id=CLIENT)
+    signed, _, signature = assertion.rpartition(".")
+    principal.key.public_key().verify(decoded(signature), signed.encode(), scheme, SHA256)
 
 
-def test_key_is_read_once_for_several_assertions(principal, monkeypatch):
-    reads = []
-    monkeypatch.setattr(client_assertion, "load_pem_private_key", lambda *given: reads.append(1) or load_pem_private_key(*given))
-    client_assertion._read.cache_clear()
-    first, second = (make_assertion(principal.pem(), client_id=CLIENT, audience=AUDIENCE) for _ in range(2))
+def test_two_assertions_differ(principal):
+    signer = Signer(principal.key, principal.certificate)
+    first, second = (make_assertion(signer, authority=AUTHORITY, tenant=TENANT, client_id=CLIENT) for _ in range(2))
     assert first != second
-    assert len(reads) == 1

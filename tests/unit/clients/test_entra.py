@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
+from exporter.clients.certificate_file import load_certificate
 from exporter.clients.entra import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.exchange import USER_AGENT
 from exporter.config.settings import Credential
@@ -38,7 +39,7 @@ def get_token(network_to):
     async def fetch(entra, credential=BY_SECRET, secret=SECRET, challenge=CHALLENGE, seconds=5.0, **module):
         network = network_to(entra=entra, **module)
         answer = await fetch_token(network, credential, secret, challenge, deadline=until(seconds))
-        assert len(secret or "") < 8 or secret not in repr(answer)
+        assert not isinstance(secret, str) or len(secret) < 8 or secret not in repr(answer)
         return answer
 
     return fetch
@@ -245,6 +246,7 @@ async def test_facts_name_the_client_id_of_a_valid_string_only(serve, get_token,
         ({"credential": replace(BY_SECRET, tenant_id="a/../b")}, Fault.IDENTITY_UNAVAILABLE),
         ({"challenge": replace(CHALLENGE, tenant="a?b")}, Fault.CHALLENGE_NO_TENANT),
         ({"credential": BY_CERTIFICATE, "secret": None}, Fault.SECRET_UNREADABLE),
+        ({"credential": BY_CERTIFICATE, "secret": load_certificate(b"", None)}, Fault.PFX_UNREADABLE),
     ],
 )
 async def test_unusable_secret_or_tenant_sends_no_request(serve, get_token, changes, fault):
@@ -253,12 +255,10 @@ async def test_unusable_secret_or_tenant_sends_no_request(serve, get_token, chan
     assert wire.connections == 0
 
 
-async def test_certificate_signs_the_client_assertion(serve, get_token, tmp_path, principal):
+async def test_certificate_signs_the_client_assertion(serve, get_token, principal):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
     for name, content, password in principal.good():
-        file = tmp_path / name
-        file.write_bytes(content)
-        answer = await get_token(wire, replace(BY_CERTIFICATE, certificate_file=file), password)
+        answer = await get_token(wire, BY_CERTIFICATE, load_certificate(content, password))
         assert answer.token == TOKEN, (name, answer.facts)
         form = urllib.parse.parse_qs(wire.requests[-1].body.decode())
         header = json.loads(base64.urlsafe_b64decode(form["client_assertion"][0].split(".")[0] + "=="))

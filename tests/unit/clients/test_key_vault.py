@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from exporter.clients.key_vault import VaultRequest
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Phase
 from exporter.core.parsing.key_vault import encode, read_key
@@ -204,3 +205,9 @@ async def test_vault_401_names_its_cause(serve, key_facts, header, message, expe
     wire = await serve(lambda _request: response(401, body, Content_Type="application/json", WWW_Authenticate=header))
     facts = await key_facts(wire)
     assert (facts.fault, facts.status, (facts.inner_code, facts.akv)) == (Fault.HTTP_STATUS, 401, expected)
+
+
+def test_request_shows_no_token_and_no_body():
+    shown = repr(VaultRequest("POST", "https://vault/keys", {"Authorization": f"Bearer {TOKEN}"}, b"MARKED"))
+    assert TOKEN not in shown
+    assert "MARKED" not in shown

@@ -65,7 +65,7 @@ async def main():
         "connecting": await lacking(challenge(networks.network_of(HERE))),
         "looking up a name": await lacking(challenge(networks.network_of(NAMED))),
         "reading a secret": await lacking(SecretCache(pool).current(SECRET)),
-        "reading a certificate": await lacking(fetch_token(networks.network_of(NAMED), PEM, None, CHALLENGE, deadline=deadline)),
+        "reading a certificate": await lacking(SecretCache(pool).current(PEM)),
         "requesting a token": await lacking(fetch_token(networks.network_of(NAMED), SECRET, "x", CHALLENGE, deadline=deadline)),
         "checking an endpoint": await lacking(check_endpoint(networks.network_of(HERE), VAULT, "/", deadline=deadline)),
     }))

@@ -24,8 +24,8 @@ GRANT = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
 async def get_token(serve, network_to):
     """Fetch a token from a server with one response."""
 
-    async def get(body):
-        wire = await serve(lambda _request: response(200, body, Content_Type="application/json"))
+    async def get(body, media_type="application/json"):
+        wire = await serve(lambda _request: response(200, body, Content_Type=media_type))
         return await fetch_token(network_to(entra=wire), CREDENTIAL, "s3cret", CHALLENGE, deadline=until(5.0))
 
     return get
@@ -58,3 +58,12 @@ async def test_sdk_that_ignores_pipeline_and_cache_gets_a_token(get_token, monke
 @pytest.mark.parametrize("body", [b"", b"[1]", b"<html>", json.dumps("text").encode()])
 async def test_response_without_an_object_is_no_token(get_token, body):
     assert (await get_token(body)).facts.fault is Fault.ANSWER_NOT_JSON
+
+
+async def test_token_in_a_page_is_a_token(get_token):
+    assert is_granted(await get_token(json.dumps(GRANT).encode(), "text/html"))
+
+
+@pytest.mark.parametrize("info", ["zz", 5, {"a": 1}])
+async def test_expiry_is_that_of_the_body_whatever_the_client_info(get_token, info):
+    assert is_granted(await get_token({**GRANT, "client_info": info}))

@@ -36,10 +36,6 @@ def test_gaps_use_the_whole_tenth():
     assert [backoff.gap(INTERVAL, draw) for draw in (0.0, 0.5, 1.0)] == pytest.approx([54.0, 60.0, 66.0])
 
 
-def test_gap_after_a_failure_is_at_most_the_interval():
-    assert [backoff.gap(INTERVAL, draw, failed=True) for draw in (0.0, 0.5, 1.0)] == pytest.approx([54.0, 57.0, 60.0])
-
-
 @pytest.mark.parametrize(("late", "missed"), [(-5.0, 0), (0.0, 0), (0.1, 1), (60.0, 1), (60.1, 2), (3600.0, 60)])
 def test_past_starts_are_missed(late, missed):
     assert backoff.missed_starts(1000.0, 1000.0 + late, INTERVAL) == missed
