@@ -42,11 +42,13 @@ async def group_tickets(
     found, left = dict[str, Child](), MOST_PARTS if is_chosen else SHARED_PARTS
     for group in groups:
         most = max(left, FEW_PARTS)
-        text = await _group_ticket(group, views, proofs, log_texts.get(group.id, ""), most)
+        team_and_words = await _group_ticket(group, views, proofs, log_texts.get(group.id, ""), most)
+        if team_and_words is None:
+            continue
         is_short = most < min(len(group.parts), MOST_PARTS)
         more = [" ", link(urls.targets([("cause", group.id)]), "Show the text for more of them")] if is_short else None
-        found[group.id] = text and _details(*text, more)
-        left -= len(group.parts)
+        found[group.id] = _details(*team_and_words, more)
+        left -= min(most, len(group.parts))
     return found
 
 
