@@ -48,7 +48,7 @@ async def group_tickets(
         is_short = most < min(len(group.parts), MOST_PARTS)
         more = [" ", link(urls.targets([("cause", group.id)]), "Show the text for more of them")] if is_short else None
         found[group.id] = _details(*team_and_words, more)
-        left -= min(most, len(group.parts))
+        left -= len(group.parts)
     return found
 
 

@@ -113,18 +113,6 @@ async def test_cause_without_a_ticket_leaves_its_room_to_the_others(monkeypatch)
     assert "The commands cover" not in text
 
 
-async def test_long_cause_uses_only_the_room_of_its_ticket(monkeypatch):
-    monkeypatch.setattr(ticket, "SHARED_PARTS", 3)
-    monkeypatch.setattr(ticket, "FEW_PARTS", 3)
-    service = a_service(*"abcdefgh")
-    service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in "abcde"))
-    gone = {"step": Step.GET_KEY, "code": 3076, "reason": Reason.KEY_DISABLED, "status": 403}
-    service.add_reports(*(bad(name, **gone) for name in "fgh"))
-    first, second = await tickets_at(service, "/")
-    assert "The commands cover 3 of 5." in first
-    assert "The commands cover" not in second
-
-
 async def test_deleted_keys_of_one_vault_share_a_ticket_with_both():
     keys = [target(name, key_name=name) for name in ("K1", "K2")]
     service = Service(config(*keys))
