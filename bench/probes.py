@@ -55,7 +55,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             watch = Watch(bench, script.process.pid)
             script.make(targets, over=interval)
             costs.keep("bare", watch, targets)
-            for name, credentials in (("twenty", 0), ("own", targets), ("one", 1)):
+            for name, credentials in (("twenty", None), ("own", targets), ("one", 1)):
                 of_exporter(bench, name, Fleet(targets=targets, credentials=credentials, interval=interval), sizes, costs)
     yield from figures(costs, sizes)
 

@@ -81,21 +81,22 @@ def serving(folder: Path, *, wait: float = 0.0, tree: Path | None = None, rules:
 class Fleet:
     """Targets numbered from `first` on, credentials distributed among them, and the interval in seconds.
 
-    Without `credentials`, 20 targets share one.
+    `credentials` is their number; without it, 20 targets share one.
     With `auxiliary`, every fifth target has an auxiliary probe after each probe. Otherwise a target has only its first one.
     With `named`, hosts are resolved by name. With `servers`, two SQL Servers depend on each target.
     """
 
     targets: int
     interval: float
-    credentials: int = 0
+    credentials: int | None = None
     auxiliary: bool = False
     first: int = 0
     named: bool = False
     servers: bool = False
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "credentials", self.credentials or max(1, self.targets // PER_CREDENTIAL))
+    @property
+    def credential_count(self) -> int:
+        return max(1, self.targets // PER_CREDENTIAL) if self.credentials is None else self.credentials
 
     @property
     def numbers(self) -> range:
@@ -118,11 +119,11 @@ def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
     lines += [
         f"  app-{n}: {{type: client_secret, tenant_id: {TENANT}, client_id: 2b8e4d70-6c1f-4a95-8d23-{n:012x},"
         f" client_secret_env: EKM_BENCH, expires_on: 2099-01-01}}"
-        for n in range(fleet.credentials)
+        for n in range(fleet.credential_count)
     ]
     lines.append("targets:")
     lines += [
-        f"  - {{name: t{n}, vault: bench-{n:04}, key: Key/{n:032x}, credential: app-{n % fleet.credentials},"
+        f"  - {{name: t{n}, vault: bench-{n:04}, key: Key/{n:032x}, credential: app-{n % fleet.credential_count},"
         f" module: {fleet.module(n)}{_instances(n) if fleet.servers else ''}}}"
         for n in fleet.numbers
     ]

@@ -28,4 +28,4 @@ class RunOptions:
     config_file: Path | None = None  # to reload from; None: no reload
     auto_reload: bool = False
     mode: str = "run"
-    on_listening: OnListening | None = None  # once the exporter runs
+    on_listening: OnListening | None = None  # once clients are answered

@@ -28,7 +28,7 @@ from exporter.presentation.probe_log import ProbeLog
 from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.probing.scheduler import Scheduler
-from exporter.runtime import process, signals
+from exporter.runtime import garbage, signals
 from exporter.runtime.clock import loop_time
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop_lag import LoopLag
@@ -56,6 +56,7 @@ class Service:
     def __init__(self, config: Config, options: RunOptions) -> None:
         """Raises NetworkError if a module's authorities cannot be loaded, and ExtraMissingError."""
         self._options = options
+        self._whole = config  # of all shards, until the start has used it
         self.config = select_shard(config, options.shard)
         self.version = __version__
         self._started = float("inf")  # not yet
@@ -81,7 +82,7 @@ class Service:
             concurrency=max(_FEWEST_AUXILIARY, concurrency // 4),
         )
         self._expiry = self._expiry_monitor()
-        self.sql_servers = self._sql_server_readings(config)
+        self.sql_servers = self._sql_server_readings()
         self.sql_servers.require_driver(config)
         self._preflights = self._preflight_monitor()
         self._requests = asyncio.Semaphore(concurrency)
@@ -95,9 +96,9 @@ class Service:
 
         return PreflightMonitor(self._run_preflight, on_results=record, on_internal_error=self._on_error)
 
-    def _sql_server_readings(self, whole: Config) -> SqlServerReadings:
+    def _sql_server_readings(self) -> SqlServerReadings:
         enabled, on_error = self._options.scheduler, self._on_error
-        return SqlServerReadings(whole, self._store, self.recorder, enabled=enabled, on_internal_error=on_error)
+        return SqlServerReadings(self._store, self.recorder, enabled=enabled, on_internal_error=on_error)
 
     def _new_sweeper(self) -> Sweeper:
         def log(now: float) -> None:
@@ -130,7 +131,7 @@ class Service:
         return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
 
     async def start(self) -> None:
-        """Listen, then start all parts. Raises ListenError and StateDirError before any probe."""
+        """Listen, start all parts, and answer clients. Raises ListenError and StateDirError before any probe."""
         await self._store.open(self.config.targets, self.config.credentials, self.sql_servers.unread(self.config))
         await self._web.bind()
         self._started = loop_time()
@@ -147,19 +148,20 @@ class Service:
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
             self._preflights.reconcile(self.config)
-        await self.sql_servers.apply(self.config)
+        await self.sql_servers.apply(self.config, self._whole)
+        del self._whole  # so that a reload can collect it
         self._sweeper.start()
+        garbage.collect_rarely()
+        await self._web.serve()
         if self._reloader is not None:
             if self._options.mode != DEMO:
                 signals.on_reload(self._reloader.reload_soon)
             if self._options.auto_reload:
                 self._reloader.watch()
-        process.collect_rarely()
         for url in self._web.urls:
             _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
         if self._options.on_listening is not None:
             self._options.on_listening(self._web.urls)
-        await self._web.serve()
 
     async def stop(self) -> None:
         """Stop all parts; takes at most two seconds."""
@@ -235,8 +237,8 @@ class Service:
         await self.sql_servers.apply(config, whole)
         await self._expiry.reconfigure(config, lookup)
         del before  # so that the next lines can collect it
-        process.unfreeze()
-        process.collect_rarely()
+        garbage.unfreeze()
+        garbage.collect_rarely()
         _log.info("configuration applied", extra=fields(targets=len(config.targets)))
 
     async def _replace_target(self, target: Target) -> None:
@@ -272,7 +274,7 @@ class Service:
         return report
 
     def _add_report(self, target: Target, report: ProbeReport) -> None:
-        self._web.first_probe.set()
+        self._web.probe_ended()
         if self.config.targets.get(target.name) != target:
             return  # a reload has removed or replaced the target during the probe
         next_probe_at = self._scheduler.next_probe_at(target.name)

@@ -49,21 +49,13 @@ class SqlServerReadings:
     """
 
     def __init__(
-        self,
-        whole: Config,
-        store: StateStore,
-        recorder: Recorder,
-        *,
-        enabled: bool,
-        on_internal_error: Callable[[Exception], None],
+        self, store: StateStore, recorder: Recorder, *, enabled: bool, on_internal_error: Callable[[Exception], None]
     ) -> None:
-        """`whole` has the targets of all shards."""
         self._store, self._recorder, self._enabled, self._on_internal_error = store, recorder, enabled, on_internal_error
         self._config: Config | None = None
         self._applying = asyncio.Lock()
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
-        self._whole = whole
         self._declared: DeclaredTargets | None = None
         self._compared: dict[str, _ComparedServer] = {}  # by address
         self._logged = set[frozenset[str]]()  # pairs of addresses with the same labels
@@ -78,20 +70,19 @@ class SqlServerReadings:
         before = () if self._config is None else self._config.sql_servers
         return config.sql_servers.keys() - before if self._enabled else ()
 
-    async def apply(self, config: Config, whole: Config | None = None) -> None:
+    async def apply(self, config: Config, whole: Config) -> None:
         """Read the SQL Servers of this configuration from now on.
 
-        Compare them with the targets of all shards, which `whole` has unless they are those of before.
+        Compare them with the targets of all shards, which `whole` has.
         """
         async with self._applying:
             await self._apply(config, whole)
 
-    async def _apply(self, config: Config, whole: Config | None) -> None:
+    async def _apply(self, config: Config, whole: Config) -> None:
         before, self._config = self._config, config
         if not self._enabled or (self._monitor is None and not config.sql_servers):
             return
-        if whole is not None or self._declared is None:
-            self._declared = self._declared_targets(whole or self._whole)
+        self._declared = self._declared_targets(whole)
         tokens = self._tokens
         if tokens is None or before is None or (before.credentials, before.modules) != (config.credentials, config.modules):
             self._tokens = DatabaseTokens(config, on_request=lambda: self._recorder.requested("entra"))
@@ -180,7 +171,8 @@ class SqlServerReadings:
     def _compare(self, reading: SqlServerReading) -> _ComparedServer:
         from exporter.tde.differences import find_differences  # noqa: PLC0415 - see above
 
-        declared = self._declared = self._declared or self._declared_targets(self._whole)
+        declared = self._declared
+        assert declared is not None  # noqa: S101 - `apply` set it
         differences = find_differences(reading, declared)
         return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from exporter import __version__
-from exporter.cli.exit_codes import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
+from exporter.cli.endings import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
 from exporter.cli.parser import add_flag
 from exporter.cli.probe import NO_PROBE, configured
 from exporter.cli.probe_once import ProbeOnceResult, probe_once

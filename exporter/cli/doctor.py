@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from exporter.cli.exit_codes import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
+from exporter.cli.endings import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
 from exporter.cli.parser import add_flag
 from exporter.cli.probe import add_output_flags, configured, print_ticket, ticket_hint
 from exporter.cli.sql_readings import sql_server_reader

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from exporter.cli import check
-from exporter.cli.exit_codes import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
+from exporter.cli.endings import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
 from exporter.cli.parser import add_flag
 from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients.http.network import NetworkError

@@ -16,7 +16,7 @@ from exporter.app.lifecycle import serve
 from exporter.app.options import DEFAULT_HISTORY, OnListening, RunOptions
 from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
-from exporter.cli.exit_codes import BAD_USAGE, FINE, refuse
+from exporter.cli.endings import BAD_USAGE, FINE, refuse
 from exporter.cli.parser import add_flag, number
 from exporter.clients.http.network import NetworkError
 from exporter.config.loader import load_config

@@ -21,6 +21,9 @@ class HistogramText:
     base: bytes  # the shared labels
     ends: tuple[bytes, ...]  # values
 
+    def __bool__(self) -> bool:
+        return bool(self.ends)
+
     def whole(self) -> bytes:
         """Return the lines."""
         pieces = [self.base] * (3 * len(self.ends))
@@ -32,7 +35,7 @@ class HistogramText:
 def histograms(name: str, base: LabelSet, buckets: tuple[float, ...], counted: Mapping[Labels, Counted]) -> HistogramText:
     """Return the lines of the histograms of one owner, by own labels.
 
-    All own labels, including `le`, must sort before the base labels.
+    Raises ValueError unless all own labels, including `le`, sort before the base labels.
     """
     ends: list[bytes] = []
     for counts, total in counted.values():
@@ -47,6 +50,8 @@ def _starts(name: str, own: tuple[Labels, ...], buckets: tuple[float, ...], firs
     for each in own:
         bounds = [(f"{name}_bucket", (("le", number(bound)), *each)) for bound in (*buckets, float("inf"))]
         frames = [line_frame(*line, first, first) for line in (*bounds, (f"{name}_count", each), (f"{name}_sum", each))]
+        if any(frame is None or frame[1] != "}" for frame in frames):
+            raise ValueError(f"{name}: labels do not sort before {first!r}")
         found += [encode(frame[0]) for frame in frames if frame is not None]
     return tuple(found)
 

@@ -62,9 +62,9 @@ def _upper_bounds(bounds: tuple[float, ...]) -> tuple[bytes, ...]:
 
 def _labels(own: Labels, base: LabelSet) -> bytes:
     if not own:
-        return base.encoded
+        return base.protobuf
     found = _own_labels(own, base.first)
-    return labels(own + base.labels) if found is None else found + base.encoded
+    return labels(own + base.labels) if found is None else found + base.protobuf
 
 
 def gauge(own: Labels, base: LabelSet, value: float) -> bytes:

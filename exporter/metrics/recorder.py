@@ -114,7 +114,8 @@ class Recorder(Instruments):
         if block is None:
             return
         block.record = record
-        values, endpoints = self._count(block, report), {}
+        values, endpoints = self._maintenance_values(block, report.started_at), {}
+        self._count(block, report)
         if report.inconclusive:
             values |= gauges.time_samples(record)
         else:
@@ -212,14 +213,15 @@ class Recorder(Instruments):
         if counters is not None:
             self._exposition.put(render_counters(counters, names, encodes=encodes))
 
-    def _count(self, block: TargetBlock, report: ProbeReport) -> Values:
-        """Count a report; return whether it began in a maintenance window, if that changed."""
-        windows = (*self._config.settings.maintenance, *block.target.maintenance)
-        maintenance = any(window.contains(report.started_at) for window in windows)
-        block.counters.add(report, maintenance=maintenance)
+    def _count(self, block: TargetBlock, report: ProbeReport) -> None:
+        block.counters.add(report, maintenance=bool(block.maintenance))
         if report.tainted:
             self._count_tainted()
-        shown, block.maintenance = block.maintenance, maintenance if windows else None
+
+    def _maintenance_values(self, block: TargetBlock, at: float) -> Values:
+        """Return whether a probe that began then is in a maintenance window, if that changed."""
+        windows = (*self._config.settings.maintenance, *block.target.maintenance)
+        shown, block.maintenance = block.maintenance, any(window.contains(at) for window in windows) if windows else None
         return {} if shown == block.maintenance else {"ekm_maintenance": one(block.maintenance)}
 
     def _report_values(self, block: TargetBlock, report: ProbeReport) -> Values:

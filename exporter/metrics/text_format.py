@@ -40,7 +40,7 @@ class LabelSet:
     encoded_text: bytes
     first: str  # name of the first label; empty without labels
     last: str
-    _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    _protobuf: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def from_labels(cls, *labels: tuple[str, str]) -> LabelSet:
@@ -50,11 +50,11 @@ class LabelSet:
         return cls(ordered, text, encode(text), first, last)
 
     @property
-    def encoded(self) -> bytes:
-        """The protobuf of the labels, encoded when the first scrape needs it."""
-        if self._encoded is None:
-            self._encoded = wire.labels(self.labels)
-        return self._encoded
+    def protobuf(self) -> bytes:
+        """The labels as protobuf, encoded when the first scrape needs it."""
+        if self._protobuf is None:
+            self._protobuf = wire.labels(self.labels)
+        return self._protobuf
 
 
 # Labels of steps, phases, codes and credentials repeat with every probe, so their text is cached. Infos have more labels, of one

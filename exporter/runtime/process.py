@@ -1,4 +1,4 @@
-"""The process: its end, limits, locks and garbage collection.
+"""The process: its end, its limits, the rights and locks of its files.
 
 Only this module, `signals` and `os_errors` depend on the operating system: other modules do not read the platform.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import os
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -118,44 +116,9 @@ def lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-# - Objects that are tracked before the youngest are collected: 2,000 by default, 700 before Python 3.13. Most objects of probes in
-#   flight are freed before so many exist: collections take a third of the time, at 4 ms the longest. With 20,000, one takes longer
-#   than a pause may.
-# - Collections of the youngest before the middle generation is collected: 20,000 objects at most, as by default.
-# - Collections of the middle generation before a full one. With 5,000 targets, a full one blocks the process for a quarter of a
-#   second, and frees less than a megabyte.
-THRESHOLDS = (5000, 4, 200)
-
-
 def switch_threads_often() -> None:
     """Let the event loop continue soon while another thread computes.
 
     A probe has many turns, and each would wait for the 5 ms of Python's default.
     """
     sys.setswitchinterval(0.001)
-
-
-@contextlib.contextmanager
-def importing() -> Iterator[None]:
-    """Collect no garbage during imports, which leave little, and freeze what they made."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def unfreeze() -> None:
-    """Let the next collection find frozen objects too, such as the configuration before a reload."""
-    gc.unfreeze()
-
-
-def collect_rarely() -> None:
-    """Collect garbage now, freeze the rest, and make collections rare.
-
-    Frozen objects, such as the configuration and the codes, live until `unfreeze`. Blocks for up to half a second with 5,000 targets.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*THRESHOLDS)

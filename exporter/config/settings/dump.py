@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from textwrap import indent
 from typing import Any
 
 import yaml
@@ -44,32 +45,32 @@ def effective_module(module: Module) -> str:
 def _entries(section: str, entries: Mapping[str, Any], *, is_list: bool = False) -> Iterator[str]:
     yield f"{section}:\n"
     for name, entry in entries.items():
-        for number, (part, written) in enumerate(_parts(dump(entry))):
-            lines = 1 + written + (number > 0 and not is_list)  # that an earlier piece has: section, name of the entry, field
-            text = _yaml({section: [part] if is_list else {name: part}}).split("\n", lines)[lines]
-            yield text if number == 0 or text.startswith(" ") else f"  {text.removeprefix('- ')}"
+        parts = _parts(dump(entry), "  " if is_list else "    ")
+        yield f"-{next(parts)[1:]}" if is_list else _yaml({name: None}, "  ").replace(": null\n", ":\n")
+        yield from parts
 
 
-def _parts(fields: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], int]]:
-    """Yield a few fields or values at once, each with the number of lines that an earlier part has: the name of the field."""
+def _parts(fields: Mapping[str, Any], start: str) -> Iterator[str]:
+    """Yield a few fields or values at once; each line begins with `start`."""
     few = dict[str, Any]()
     for name, value in fields.items():
         if not isinstance(value, dict | list) or len(value) <= _MOST_VALUES:
             few[name] = value
             continue
         if few:
-            yield few, 0
+            yield _yaml(few, start)
             few = {}
+        yield f"{start}{name}:\n"
         values = iter(value.items() if isinstance(value, dict) else value)
-        for number in range(0, len(value), _MOST_VALUES):
-            yield {name: type(value)(islice(values, _MOST_VALUES))}, int(number > 0)
+        for _ in range(0, len(value), _MOST_VALUES):
+            yield _yaml(type(value)(islice(values, _MOST_VALUES)), f"{start}  " if isinstance(value, dict) else start)
     if few:
-        yield few, 0
+        yield _yaml(few, start)
 
 
-def _yaml(data: Any) -> str:
-    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=130)
-    return text
+def _yaml(data: Any, start: str = "") -> str:
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=130 - len(start))
+    return indent(text, start)
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc] # libyaml if installed

@@ -130,7 +130,7 @@ class WebServer:
             raise
         # Read here, because the start of the process raises the limit on open files.
         self._limiter = ConnectionLimiter(most=_most_clients()) if self._given_limiter is None else self._given_limiter
-        self._accepting = [asyncio.create_task(self._accept(bound), name="accept") for bound in self._sockets]
+        self._accepting = [asyncio.create_task(self._accept(each), name="accept") for each in self._sockets]
         self.listening = real_addresses(self._addresses, self._sockets)
 
     async def stop(self) -> None:

@@ -42,10 +42,12 @@ async def group_tickets(
     found, left = dict[str, Child](), MOST_PARTS if is_chosen else SHARED_PARTS
     for group in groups:
         most = max(left, FEW_PARTS)
-        text = await _group_ticket(group, views, proofs, log_texts.get(group.id, ""), most)
+        team_and_words = await _group_ticket(group, views, proofs, log_texts.get(group.id, ""), most)
+        if team_and_words is None:
+            continue
         is_short = most < min(len(group.parts), MOST_PARTS)
         more = [" ", link(urls.targets([("cause", group.id)]), f"Show the text for up to {MOST_PARTS}")] if is_short else None
-        found[group.id] = text and _details(*text, more)
+        found[group.id] = _details(*team_and_words, more)
         left -= len(group.parts)
     return found
 

@@ -1,18 +1,25 @@
-"""A stop signal ends the exporter in time, also one that waits for a dead mount."""
+"""A start of the exporter, and the signal that ends it in time, also while it waits for a dead mount."""
 
 import asyncio
+import logging
 import signal
 import threading
+from dataclasses import replace
 
 import pytest
 
+from exporter.app import web_endpoint
 from exporter.app.lifecycle import serve
 from exporter.app.options import RunOptions
+from exporter.cli import run
+from exporter.cli.main import main
+from exporter.config.loader import Loaded
 from exporter.config.settings import Config, Credential, Settings
 from exporter.core.model import CredentialKind
 from exporter.state.files import StateDirError
 from exporter.web.options import web_options
 from exporter.web.server.listener import parse_address
+from tests.support.patience import PATIENCE
 
 WITHIN = 4.0  # seconds; a start alone may wait 15 for a mount
 CREDENTIALS = {"a": Credential(name="a", kind=CredentialKind.CLIENT_SECRET)}
@@ -63,3 +70,35 @@ async def test_failed_start_raises_its_error(options):
     options.state_dir.chmod(0o777)
     with pytest.raises(StateDirError, match="every user may write"):
         await serve(CONFIG, options)
+
+
+@pytest.mark.usefixtures("handlers")
+async def test_exporter_listens_in_its_log_once_it_answers(options, caplog, monkeypatch):
+    """`on_listening` too: a service of Windows is running from then on."""
+    caplog.set_level(logging.INFO)
+    answers, importing = threading.Event(), web_endpoint._import_handlers
+    monkeypatch.setattr(web_endpoint, "_import_handlers", lambda: answers.wait(PATIENCE) and importing())
+    seen = []
+    serving = asyncio.create_task(serve(CONFIG, replace(options, on_listening=seen.append)))
+    assert not (await asyncio.wait({serving}, timeout=0.1))[0]
+    assert (seen, "listening" in caplog.messages) == ([], False)
+    answers.set()
+    async with asyncio.timeout(PATIENCE):
+        while not seen:  # noqa: ASYNC110 - a call of the exporter
+            await asyncio.sleep(0.01)
+    assert "listening" in caplog.messages
+    signal.raise_signal(signal.SIGTERM)
+    await serving
+
+
+@pytest.mark.usefixtures("handlers")
+def test_exporter_that_cannot_import_its_pages_ends_with_code_3(tmp_path, monkeypatch, capsys):
+    def broken():
+        raise ImportError("no such module")
+
+    monkeypatch.setattr(web_endpoint, "_import_handlers", broken)
+    monkeypatch.setattr(run, "load_config", lambda _: Loaded(config=CONFIG, problems=(), warnings=(), files=()))
+    assert main(["run", "--config.file", str(tmp_path / "ekm.yml"), "--web.listen-address", "127.0.0.1:0"]) == 3
+    error = capsys.readouterr().err
+    assert "internal error: ImportError" in error
+    assert "listening" not in error

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.app.sharding import Shard
 from exporter.config.settings import Module, Settings
 from exporter.presentation.payloads import entry_payload
-from exporter.runtime import process
+from exporter.runtime import garbage
 from exporter.state.history import ProbeContext
 from tests.support.factories import a_config, a_credential, a_report, a_target
 from tests.support.running import a_service
@@ -61,7 +62,7 @@ async def under_way(service):
 
 async def test_start_and_reload_collect_garbage_once_each(tmp_path, monkeypatch):
     collected = []
-    monkeypatch.setattr(process, "collect_rarely", lambda: collected.append(len(made.config.targets)))
+    monkeypatch.setattr(garbage, "collect_rarely", lambda: collected.append(len(made.config.targets)))
     made = a_service(CONFIG, scheduler=False, state_dir=tmp_path)
     await made.start()
     await made.apply(WITHOUT)
@@ -144,7 +145,7 @@ async def test_equal_reloads_share_one_probe_context(service):
 
 
 async def test_old_configuration_is_released_by_the_next_reload(service, monkeypatch):
-    monkeypatch.setattr(process, "collect_rarely", gc.collect)
+    monkeypatch.setattr(garbage, "collect_rarely", gc.collect)
 
     def another():
         return replace(CONFIG, modules={"default": replace(CONFIG.modules["default"])})
@@ -156,6 +157,21 @@ async def test_old_configuration_is_released_by_the_next_reload(service, monkeyp
     assert gone() is not None
     await service.apply(another())
     assert gone() is None
+
+
+async def test_configuration_of_the_start_is_released_by_the_first_reload(tmp_path, monkeypatch):
+    monkeypatch.setattr(garbage, "collect_rarely", gc.collect)
+    first = replace(CONFIG, modules={**CONFIG.modules, "unused": Module(name="unused")})
+    gone = weakref.ref(first.modules["unused"])
+    made = a_service(first, scheduler=False, state_dir=tmp_path, shard=Shard(0, 2))
+    del first
+    await made.start()
+    try:
+        assert gone() is not None
+        await made.apply(CONFIG)
+        assert gone() is None
+    finally:
+        await made.stop()
 
 
 async def test_unknown_credential_has_no_expiry(service):

@@ -142,7 +142,8 @@ async def test_login_without_a_state_directory_is_warned_of(caplog, tmp_path, se
 @pytest.mark.usefixtures("reads_none")
 async def test_reload_during_the_start_waits_for_it():
     readings = a_service(CONFIG).sql_servers
-    await asyncio.gather(readings.apply(WITH_SERVERS), readings.apply(with_sql_servers(CONFIG, *servers_of(3))))
+    later = with_sql_servers(CONFIG, *servers_of(3))
+    await asyncio.gather(readings.apply(WITH_SERVERS, WITH_SERVERS), readings.apply(later, later))
     assert {reading.address for reading in readings.readings()} == {"n0", "n1", "n2"}
     await readings.aclose()
 
@@ -187,36 +188,47 @@ async def test_token_request_that_a_reload_ends_is_repeated(monkeypatch):
     monkeypatch.setattr(sql_servers, "DatabaseTokens", EndedTokens)
     monkeypatch.setattr(EndedTokens, "made", [])
     readings = a_service(CONFIG).sql_servers
-    await readings.apply(WITH_SERVERS)
+    await readings.apply(WITH_SERVERS, WITH_SERVERS)
     task = asyncio.create_task(readings._token_of("sql"))
     await asyncio.sleep(0)
-    await readings.apply(replace(WITH_SERVERS, credentials={}))
+    await readings.apply(replace(WITH_SERVERS, credentials={}), WITH_SERVERS)
     assert (await task).token == "token of sql"
     await readings.aclose()
 
 
-async def test_addresses_with_the_same_names_are_logged_once(caplog):
-    service = a_service(with_sql_servers(CONFIG, *servers_of(2)))
+@pytest.fixture
+async def readings():
+    """Applied, and without a reading of their own."""
+    found = a_service(CONFIG).sql_servers
+    config = with_sql_servers(CONFIG, *servers_of(2))
+    await found.apply(config, config)
+    yield found
+    await found.aclose()
+
+
+@pytest.mark.usefixtures("reads_none")
+async def test_addresses_with_the_same_names_are_logged_once(readings, caplog):
+    caplog.clear()
     for address in ("n0", "n1", "n0", "n1"):
-        service.sql_servers._prepare(a_reading(address=address))()
+        readings._prepare(a_reading(address=address))()
     assert [record.getMessage() for record in caplog.records] == ["SQL Servers have the same names"]
     logged = caplog.records[0].fields
     assert logged["server"] == "n1"
     assert logged["problem"].startswith("n0 has the same names too")
     assert "another host: for one" in logged["problem"]
 
-    service.sql_servers._forget("n1")
-    service.sql_servers._prepare(a_reading(address="n1"))()
+    readings._forget("n1")
+    readings._prepare(a_reading(address="n1"))()
     assert len(caplog.records) == 2
 
 
-async def test_section_that_is_lost_is_logged_until_it_is_read_again(caplog):
-    service = a_service(WITH_SERVERS)
+@pytest.mark.usefixtures("reads_none")
+async def test_section_that_is_lost_is_logged_until_it_is_read_again(readings, caplog):
     lost = a_reading()
     lost = replace(lost, document=replace(lost.document, errors={"backups": "message 229: denied"}))
     with caplog.at_level("INFO"):
         for reading in (a_reading(), lost, lost, a_reading()):
-            service.sql_servers._prepare(reading)()
+            readings._prepare(reading)()
     logged = [(record.getMessage(), record.fields["sections"]) for record in caplog.records if "sections" in record.getMessage()]
     assert logged == [("SQL Server sections not read", "backups"), ("SQL Server sections read again", "backups")]
 

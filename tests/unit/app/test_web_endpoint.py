@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientSession
@@ -31,7 +32,7 @@ async def test_early_client_is_answered_after_the_first_probe(endpoint, monkeypa
     async with ClientSession() as session:
         request = asyncio.create_task(session.get(f"{server.urls[0]}/-/healthy"))
         assert not (await asyncio.wait({serving, request}, timeout=0.1))[0]
-        server.first_probe.set()
+        server.probe_ended()
         await serving
         async with await request as response:
             assert response.status == 200
@@ -63,6 +64,6 @@ async def test_endpoint_without_scheduler_waits_for_no_probe(endpoint, monkeypat
 async def test_stop_before_the_first_probe_closes_the_sockets(endpoint):
     server = endpoint()
     await server.bind()
-    address = server._bound[0].getsockname()
+    url = urlsplit(server.urls[0])
     await server.stop()
-    socket.create_server(address).close()
+    socket.create_server((url.hostname, url.port)).close()

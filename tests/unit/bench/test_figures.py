@@ -140,7 +140,7 @@ def test_growth_is_the_second_half_against_the_first():
 
 @pytest.mark.parametrize(("targets", "credentials"), [(1, 1), (59, 2), (5000, 250)])
 def test_twenty_targets_of_a_fleet_share_a_credential(targets, credentials):
-    assert Fleet(targets=targets, interval=60).credentials == credentials
+    assert Fleet(targets=targets, interval=60).credential_count == credentials
 
 
 def test_vaults_of_a_named_fleet_are_resolved():

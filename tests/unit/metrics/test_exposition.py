@@ -8,8 +8,11 @@ import pytest
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
 from exporter.core.model import Step
-from exporter.metrics.definitions import SQL_SERVER_METRICS
+from exporter.metrics.definitions import BY_NAME, SQL_SERVER_METRICS
 from exporter.metrics.exposition import CHUNK_BYTES, Exposition
+from exporter.metrics.histogram_text import histograms
+from exporter.metrics.rendering import STEP_DURATIONS
+from exporter.metrics.text_format import LabelSet
 from tests.support import client_model
 from tests.support.metric_factories import a_key, a_recorder, a_report, a_target, add, probed, throttled
 
@@ -51,3 +54,11 @@ async def test_text_without_its_protobuf_removes_the_older_one():
     assert not exposition.is_encoded(spec.name, "n1")
     await exposition.encode_gauges()
     assert exposition.is_encoded(spec.name, "n1")
+
+
+def test_histogram_without_steps_removes_the_older_one():
+    exposition = Exposition([BY_NAME[STEP_DURATIONS]])
+    base = LabelSet.from_labels(("target", "t"))
+    for counted in ({(("step", "s"),): ([1, 2], 0.5)}, {}):
+        exposition.put([(STEP_DURATIONS, "t", histograms(STEP_DURATIONS, base, (0.5,), counted), b"")])
+    assert exposition.render(openmetrics=False) == b""

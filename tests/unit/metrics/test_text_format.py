@@ -6,6 +6,7 @@ import asyncio
 import io
 import math
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
@@ -236,6 +237,18 @@ def test_histograms_of_two_targets_share_all_but_labels_and_values():
 
     assert one.starts is other.starts
     assert all(mine is its for mine, its in zip(one.ends[:-1], other.ends[:-1], strict=True))  # the counts
+
+
+@pytest.mark.parametrize("label", ["env", "le", "step"])
+def test_histogram_with_a_base_label_before_its_own_is_refused(label):
+    base = LabelSet.from_labels((label, "prod"), ("target", "t"))
+    with pytest.raises(ValueError, match=f"a_name: labels do not sort before '{label}'"):
+        histograms("a_name", base, (0.5,), {(("step", "s"),): ([1, 2], 0.5)})
+
+
+def test_histogram_without_base_labels_is_refused():
+    with pytest.raises(ValueError, match="a_name"):
+        histograms("a_name", LabelSet.from_labels(), (0.5,), {(("step", "s"),): ([1, 2], 0.5)})
 
 
 def test_labels_of_a_forgotten_target_stay_in_no_cache():

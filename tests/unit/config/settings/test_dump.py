@@ -1,5 +1,6 @@
 """The effective configuration in pieces: the same text as in one, and no piece of thousands of values."""
 
+import pytest
 import yaml
 
 from exporter.config.settings import Module, dump_yaml, effective_pieces
@@ -30,3 +31,10 @@ def test_pieces_are_the_text_of_the_whole_configuration():
     assert list(found["targets"][0]["labels"].items()) == list(LABELS.items())
     assert [each["name"] for each in found["targets"]] == ["first", "second"]
     assert text == yaml.dump(found, Dumper=yaml.SafeDumper, sort_keys=False, allow_unicode=True, width=130)
+
+
+@pytest.mark.parametrize("name", ["null", "1.5", "a" * 128, "a" * 129])  # YAML writes a key of more than 128 characters otherwise
+def test_module_keeps_its_name_in_the_text(name):
+    module = Module(name=name, connect_to=HOSTS)
+    text = dump_yaml(factories.a_config(factories.a_target(), modules=(module,)))
+    assert yaml.safe_load(text)["modules"][name]["connect_to"] == HOSTS

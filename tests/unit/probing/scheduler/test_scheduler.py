@@ -81,8 +81,11 @@ def prober():
 
 @pytest.fixture
 async def scheduler(prober, rng):
+    async def probe(target):
+        return await prober.probe(target)  # a test may replace it
+
     scheduler = Scheduler(
-        probe=prober.probe,
+        probe=probe,
         on_report=prober.on_report,
         on_skip=prober.on_skip,
         on_lag=prober.on_lag,
@@ -162,7 +165,7 @@ async def test_dead_targets_do_not_delay_healthy_ones(scheduler, prober):
         await asyncio.sleep(0.1 if target.name == "healthy" else 10.0)
         return GOOD
 
-    scheduler._probe = probe
+    prober.probe = probe
     scheduler.reconcile([*dead, *healthy], concurrency=slots_for([(60.0, 10.0)] * 386))
     await asyncio.sleep(HOUR)
     assert max(prober.lags) < 0.01
@@ -184,6 +187,31 @@ async def test_good_probe_ends_the_backoff(scheduler, prober):
     scheduler.reconcile([a_target(interval=60.0)])
     await asyncio.sleep(30 * 60.0)
     assert [round(gap / 60.0) for gap in prober.gaps("payroll")][:6] == [1, 1, 2, 3, 1, 1]
+
+
+@pytest.mark.parametrize("processor_seconds", [0.002, 0.01], ids=["fast host", "slow host"])
+async def test_fleet_is_well_again_after_its_longest_interval(scheduler, prober, processor_seconds):
+    """1,250 vaults fail for a little longer than an interval. The slow host computes for five sixths of the time."""
+    answer = a_failure()
+
+    async def probe(_target):
+        asyncio.get_running_loop().stall(processor_seconds / 2)
+        await asyncio.sleep(0.02)
+        asyncio.get_running_loop().stall(processor_seconds / 2)
+        return answer
+
+    prober.probe = probe
+    scheduler.reconcile(a_fleet(1250, interval=15.0), concurrency=64)
+    await asyncio.sleep(31.5)
+    answer, recovered = GOOD, now()
+    await asyncio.sleep(20.0)
+    first_good = {}
+    for at, target, report in prober.reports:
+        if report is GOOD:
+            first_good.setdefault(target.name, at - recovered)
+    assert len(first_good) == 1250
+    assert max(first_good.values()) <= 1.1 * 15.0 + 0.5  # and the lag of the slow host
+    assert not prober.skips
 
 
 async def test_crash_is_reported_and_affects_no_other_probe(scheduler, prober):
@@ -290,7 +318,7 @@ async def test_probe_that_outlives_its_removal_is_not_reported(scheduler, prober
         prober.running.discard(target.name)
         return GOOD
 
-    scheduler._probe = stubborn
+    prober.probe = stubborn
     scheduler.reconcile([a_target()])
     await asyncio.sleep(1.0)
     removed_at = now()
@@ -396,7 +424,7 @@ async def test_busy_host_gets_all_first_results_with_fewer_at_once(scheduler, pr
         prober.running.discard(target.name)
         return None if busy else GOOD
 
-    scheduler._probe = probe
+    prober.probe = probe
     scheduler.reconcile(a_fleet(5000, interval=900.0), concurrency=833)
     await asyncio.sleep(60.0)
     assert scheduler.first_probes().text().endswith("The exporter tries them again until each has a result.")

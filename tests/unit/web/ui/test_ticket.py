@@ -103,6 +103,16 @@ async def test_less_urgent_causes_share_what_is_left_for_tickets(monkeypatch):
     assert "The commands cover 2 of 3." in second
 
 
+async def test_cause_without_a_ticket_leaves_its_room_to_the_others(monkeypatch):
+    monkeypatch.setattr(ticket, "SHARED_PARTS", 4)
+    monkeypatch.setattr(ticket, "FEW_PARTS", 2)
+    service = a_service(*"abcdefgh")
+    service.add_reports(*(bad(name, reason=Reason.CLOCK_SKEW) for name in "abcde"))  # no other team repairs it
+    service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in "fgh"))
+    (text,) = await tickets_at(service, "/")
+    assert "The commands cover" not in text
+
+
 async def test_deleted_keys_of_one_vault_share_a_ticket_with_both():
     keys = [target(name, key_name=name) for name in ("K1", "K2")]
     service = Service(config(*keys))

@@ -1,4 +1,4 @@
-"""Exit codes of the commands that probe, and the line of a command that does nothing."""
+"""How the commands that probe end: their exit codes, and the line of one that did nothing."""
 
 from __future__ import annotations
 
