@@ -56,7 +56,7 @@ def named(frame: FrameType | None) -> str:
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     targets = sizes.probe_targets
-    for kind, credentials in (("twenty", 0), ("own", targets)) if bench.tree is None else ():
+    for kind, credentials in (("twenty", None), ("own", targets)) if bench.tree is None else ():
         with exporter(bench, Fleet(targets=targets, credentials=credentials, interval=1), program="bench.profile") as running:
             time.sleep(2)  # the first probes
             os.kill(running.pid, signal.SIGUSR1)
