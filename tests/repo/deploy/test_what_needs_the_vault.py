@@ -1,12 +1,13 @@
 """docs/what-needs-the-vault.md: each operation has its source, and README begins with the same three clocks."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from exporter.core.codes.shared import WITHOUT_THE_KEY
-from tests.repo.vocabulary import ROOT
 
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "what-needs-the-vault.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLE = PAGE.partition("## Operation by operation")[2].partition("\n## ")[0]
