@@ -12,24 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards import expiry, fleet, internals, slo, vault
 from dashboards.frame import finished
-from dashboards.resource import plain, resource_of
 
 PLACE: Final = Path(__file__).parent
 DASHBOARDS: Final = (fleet.dashboard, vault.dashboard, expiry.dashboard, slo.dashboard, internals.dashboard)
 
 
 def rendered() -> Iterator[tuple[Path, str]]:
-    """Each file with what belongs in it: the classic dashboard, and the V2 resource in YAML, which no folder of classic files reads."""
+    """Each file with what belongs in it."""
     for make in DASHBOARDS:
         board = finished(make())
         yield PLACE / f"{board.uid}.json", json.dumps(board, cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
-        text = yaml.safe_dump(plain(resource_of(board)), sort_keys=False, allow_unicode=True, width=1_000_000)
-        yield PLACE / f"{board.uid}.v2.yaml", text
 
 
 def main(arguments: list[str]) -> int:

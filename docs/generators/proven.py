@@ -118,7 +118,6 @@ VALIDATED: Final = (
     Program("cyclonedx-bom", _L, "cyclonedx-bom", "writes and validates the bill of materials", (f"{RELEASE}/test_build.py",)),
     Program("amlint", _T, "amlint", "the routes of `alertmanager.yml`", (f"{ALERTS}/alertmanager/test_routes.py",)),
     Program("promql-parser", _T, "promql-parser", "every expression of rules, dashboards and pages", ("tests/system/dashboards/test_expressions.py", f"{ALERTS}/test_runbooks.py")),
-    Program("Grafana's builders", _T, "grafana-foundation-sdk", "the types of both formats of the dashboards", ("tests/system/dashboards/test_resource.py",)),
 )  # fmt: skip
 
 
