@@ -1,4 +1,4 @@
-"""The commands `ekm-exporter explain` and `ekm-exporter codes`."""
+"""The command `ekm-exporter explain`: one code or text, or without an argument all codes."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ _MOST_READ = 4 * LONGEST  # bytes of standard input
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the two commands and their flags."""
-    one = subparsers.add_parser(
+    """Add the command and its flags."""
+    parser = subparsers.add_parser(
         "explain",
         description=(
             "Explains a code of the SQL Server Connector, a message of SQL Server, a database state, an AADSTS number, an error of "
             "Windows, PowerShell or curl, a reason or a log line: what it means for SQL Server, and what to do. "
-            "With - as TEXT, it reads lines from standard input."
+            "With - as TEXT, it reads lines from standard input. Without TEXT, it lists all codes."
         ),
         epilog="example: ekm-exporter explain 3303; for a saved Windows event log: ekm-exporter events FILE.evtx",
     )
-    one.add_argument(
+    parser.add_argument(
         "code",
         metavar="TEXT",
-        nargs="+",
+        nargs="*",
         help="a code such as 3077, a symbol, a reason, an AADSTS number, a message, a state, an error, a quoted log line, or -",
     )
-    add_flag(one, "--json", "print JSON, for scripts", action="store_true")
-    one.set_defaults(handler=explain)
-    every = subparsers.add_parser(
-        "codes",
-        description="Lists all codes of the SQL Server Connector.",
-        epilog="example: ekm-exporter codes --format json",
-    )
-    add_flag(every, "--format", "output format (default: table)", choices=("table", "json", "md"), default="table")
-    every.set_defaults(handler=codes)
+    output = parser.add_mutually_exclusive_group()
+    add_flag(output, "--json", "print JSON, for scripts", action="store_true")
+    add_flag(output, "--format", "format of all codes, without TEXT (default: table)", choices=("table", "json", "md"))
+    parser.set_defaults(handler=explain)
 
 
 def explain(args: argparse.Namespace) -> int:
-    """Print an explanation; return 0, or 2 for an unknown text."""
+    """Print an explanation, or all codes; return 0, or 2 for an unknown text."""
+    if not args.code:
+        return _print_all("json" if args.json else args.format)
+    if args.format:
+        print("ekm-exporter explain: --format is for all codes, without TEXT: write --json", file=sys.stderr)
+        return _BAD_USAGE
     text = decoded(sys.stdin.buffer.read(_MOST_READ))[:LONGEST] if args.code == ["-"] else " ".join(args.code)
     found = explain_exactly(text)
     if found is None:
@@ -59,9 +59,9 @@ def explain(args: argparse.Namespace) -> int:
     return _OK
 
 
-def codes(args: argparse.Namespace) -> int:
+def _print_all(form: str | None) -> int:
     """Print all codes as a table, as JSON or as the documentation page, and return 0."""
-    match args.format:
+    match form:
         case "json":
             print(json.dumps([as_data(row) for row in CODES], indent=2))
         case "md":

@@ -32,7 +32,6 @@ examples:
   ekm-exporter bundle contoso-key0 --config.file ekm.yml --out case.zip
   ekm-exporter docs doctor
   ekm-exporter explain 3303        (a number from SQL Server's error log)
-  ekm-exporter codes
   ekm-exporter events Application.evtx
   ekm-exporter inventory --from inventory/*.json --out targets.d
   ekm-exporter gate --instance SQLPRD01
@@ -45,7 +44,7 @@ examples:
 """
 
 
-# Each command and its line in the help, in that order.
+# Each command, which is also the name of its module in this package, and its line in the help, in that order.
 _HELP = {
     "run": "run the exporter",
     "check": "validate a configuration",
@@ -53,8 +52,7 @@ _HELP = {
     "doctor": "run the preflight checks of one target and print the fixes",
     "bundle": "probe one target now and write a zip file for a support case",
     "docs": "print a page of the documentation, or list the pages",
-    "explain": "explain a code, message or log line, with the first action",
-    "codes": "list all codes",
+    "explain": "explain a code, message or log line, with the first action, or list all codes",
     "events": "list the connector's events of a saved Windows event log by code",
     "inventory": "write targets from what SQL Servers use",
     "gate": "before a restart of SQL Servers: would they find their keys?",
@@ -64,18 +62,16 @@ _HELP = {
     "simulate": "run the simulator alone, for game days",
     "demo": "run the exporter against simulated vaults that fail; no Azure needed",
 }
-# Each command and the module in this package that adds it.
-_MODULES = {name: name for name in _HELP} | {"codes": "explain"}
 
 
 def load(arguments: Sequence[str]) -> list[ModuleType]:
     """Import and return the module of the command, or none if the first argument is no command."""
     first = next((argument for argument in arguments if argument != "--"), "")
-    return _import([_MODULES[first]] if first in _MODULES else ())
+    return _import([first] if first in _HELP else ())
 
 
 def _import(names: Iterable[str]) -> list[ModuleType]:
-    return [import_module(f"exporter.cli.{name}") for name in dict.fromkeys(names)]
+    return [import_module(f"exporter.cli.{name}") for name in names]
 
 
 def build_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentParser:
@@ -91,7 +87,7 @@ def build_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPar
     )
     parser.add_argument("--version", action="version", version=f"ekm-exporter {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    modules = _import(_MODULES.values()) if arguments is None else load(arguments)
+    modules = _import(_HELP) if arguments is None else load(arguments)
     for module in modules:
         module.add_parser(commands)
     if not modules:
@@ -112,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = args.handler(args)
         print(end="", flush=True)  # the reader may have closed standard output
     except Exception as error:  # noqa: BLE001 - the last line of defence
-        if is_closed_pipe(error):  # `ekm-exporter codes | head`
+        if is_closed_pipe(error):  # `ekm-exporter explain | head`
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0

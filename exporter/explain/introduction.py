@@ -8,12 +8,12 @@ from exporter.core.codes.shared import EVENT_LOG
 INTRODUCTION = """\
 # Codes of the SQL Server Connector
 
-<!-- Generated: ekm-exporter codes --format md > docs/codes.md -->
+<!-- Generated: ekm-exporter explain --format md > docs/codes.md -->
 
 When SQL Server cannot use a key in Azure Key Vault, it prints "Provider error code: N". This page lists every N with its
 meaning, causes and actions. The exporter makes the same requests and reports the same numbers.
-The 25 codes that a DBA meets come first; the other 121 follow, by step. `ekm-exporter explain N` prints one code.
-`ekm-exporter codes` lists all 146.
+The 25 codes that a DBA meets come first; the other 121 follow, by step. `ekm-exporter explain N` prints one code,
+`ekm-exporter explain` lists all 146.
 
 **Owner** is the team that can fix the failure: DBA, identity (Entra ID), network, vault, or the operator of this exporter.
 Capital words in commands (`VAULT`, `KEY`, `TARGET`) stand for your own names; `probe` also needs `--config.file`. Status pages

@@ -88,12 +88,12 @@ def test_script_has_the_bytes_of_its_file_and_codes_are_json(both, host):
     with host.start("cmd", "/c", "app\\ekm-exporter.cmd", "script", "prove.sql") as program:
         assert program.finished().code == 0
         assert program.out.read_bytes() == script_bytes("prove.sql")
-    assert len(json.loads(both.there("codes", "--format", "json").out)) == len(CODES)
+    assert len(json.loads(both.there("explain", "--format", "json").out)) == len(CODES)
 
 
 def test_reader_that_ends_early_is_no_error(host, tmp_path):
     with (tmp_path / "err").open("wb") as errors:
-        command = ["/usr/bin/wine", host.python, "-m", "exporter", "codes"]
+        command = ["/usr/bin/wine", host.python, "-m", "exporter", "explain"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=host.environment)  # noqa: S603 - no outside input commands
     assert process.stdout is not None
     process.stdout.close()

@@ -67,7 +67,7 @@ def test_help_has_a_line_for_each_command():
 
 
 def test_command_after_two_dashes_has_its_flags(capsys):
-    assert main(["--", "codes", "--format", "json"]) == 0
+    assert main(["--", "explain", "--format", "json"]) == 0
     assert capsys.readouterr().out.startswith("[")
 
 

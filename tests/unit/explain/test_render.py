@@ -1,4 +1,4 @@
-"""`explain`, `codes` and the documentation page."""
+"""`explain` and the documentation page."""
 
 import argparse
 import io
@@ -113,12 +113,28 @@ def test_nonsense_is_a_plain_line_and_the_general_way_on_stderr(run, given):
 
 
 def test_explain_gives_the_same_json_as_the_list(run):
-    listed = {entry["code"]: entry for entry in json.loads(run("codes", "--format", "json")[1])}
+    listed = {entry["code"]: entry for entry in json.loads(run("explain", "--format", "json")[1])}
     assert json.loads(run("explain", "3900", "--json")[1]) == listed[3900]
 
 
+@pytest.mark.parametrize("before", [("--json",), ()])
+def test_flag_of_json_may_stand_on_either_side(run, before):
+    after = () if before else ("--json",)
+    assert json.loads(run("explain", *before, "3900", *after)[1])["code"] == 3900
+
+
+def test_json_without_a_text_is_the_list(run):
+    assert run("explain", "--json") == run("explain", "--format", "json")
+
+
+def test_format_of_one_explanation_is_refused(run):
+    status, out, err = run("explain", "3303", "--format", "md")
+    assert (status, out) == (2, "")
+    assert err == "ekm-exporter explain: --format is for all codes, without TEXT: write --json\n"
+
+
 def test_the_json_list_has_every_code_with_the_promised_fields(run):
-    status, out, _ = run("codes", "--format", "json")
+    status, out, _ = run("explain", "--format", "json")
     entries = json.loads(out)
     assert status == 0
     assert [entry["code"] for entry in entries] == [row.code for row in CODES]
@@ -132,7 +148,7 @@ def test_the_json_list_has_every_code_with_the_promised_fields(run):
 
 
 def test_the_table_has_a_line_a_code_within_eighty_columns(run):
-    status, out, _ = run("codes")
+    status, out, _ = run("explain")
     lines = out.splitlines()
     assert status == 0
     assert [line.split()[0] for line in lines] == ["CODE", *(str(row.code) for row in CODES)]
@@ -141,9 +157,9 @@ def test_the_table_has_a_line_a_code_within_eighty_columns(run):
 
 
 def test_the_committed_page_is_what_the_command_prints(run):
-    status, out, _ = run("codes", "--format", "md")
+    status, out, _ = run("explain", "--format", "md")
     assert status == 0
-    assert PAGE.read_text("utf-8") == out, "run: ekm-exporter codes --format md > docs/codes.md"
+    assert PAGE.read_text("utf-8") == out, "run: ekm-exporter explain --format md > docs/codes.md"
 
 
 def test_the_page_has_one_anchor_a_code_and_no_dead_link():

@@ -28,7 +28,7 @@ COUNTERPARTS = {
     3077: 3113,
 }
 SUCCESSES = {0, 3000}
-COMMANDS = {"run", "check", "probe", "doctor", "explain", "codes", "inventory", "script", "simulate", "demo"}
+COMMANDS = {"run", "check", "probe", "doctor", "explain", "inventory", "script", "simulate", "demo"}
 CONFIGURATION_WORDS = {
     "authority_host",
     "certificate_file",
