@@ -8,23 +8,21 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 
 from exporter.cli.check import print_findings
-from exporter.cli.parser import PORT, add_flag, number
+from exporter.cli.parser import PORT, add_flag
 from exporter.cli.shell_commands import quoted, request, with_variables
 from exporter.cli.simulate_sql import NoSqlServersError, add_sql_flags, sql_banner, sql_password, sql_port
 from exporter.config.loader import load_config
 from exporter.config.settings import Config, SecretUnreadableError
 from exporter.runtime import signals
 from exporter.runtime.files import plainly
-from exporter.simulator import Simulator, chaos, demo_story
+from exporter.simulator import Simulator, demo_story
 from exporter.simulator.configuration import build_environment, exporter_variables, write_config
 from exporter.simulator.reload import reload_credentials
 
@@ -47,7 +45,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(alone, "--out DIR", "directory for ca.pem and the changed ekm.yml", required=True)
     _add_addresses(alone)
     add_sql_flags(alone)
-    _add_chaos(alone)
     add_flag(alone, "--for-demo", argparse.SUPPRESS, action="store_true")
     alone.set_defaults(handler=simulate)
 
@@ -74,22 +71,6 @@ def _add_addresses(alone: argparse.ArgumentParser) -> None:
         "--sim.arc-token-folder DIR",
         "also act as the agent of Azure Arc, with its key files in DIR (azure-identity requires /var/opt/azcmagent/tokens)",
         dest="arc_token_folder",
-    )
-
-
-def _add_chaos(alone: argparse.ArgumentParser) -> None:
-    add_flag(
-        alone,
-        "--chaos SECONDS",
-        "start a random fault on a random vault every SECONDS seconds",
-        type=number(float, 0.05, 86400.0, "a number of seconds from 0.05 to 86400"),
-    )
-    add_flag(
-        alone,
-        "--chaos.seed NUMBER",
-        "seed of the random faults; the same seed repeats them (default: a random one)",
-        dest="seed",
-        type=int,
     )
 
 
@@ -141,7 +122,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
             simulator.on_routes_changed = lambda: _rewrite(simulator, config, args.out)
             simulator.on_reload = lambda: _reload(simulator, config, args.out)
         print(READY + simulator.management_url if args.for_demo else _banner(simulator, config, args.out), flush=True)
-        task = _background_task(simulator, args)
+        task = asyncio.create_task(demo_story.play(simulator)) if args.for_demo else None
         await stop.wait()
         if task is not None:
             task.cancel()
@@ -149,21 +130,6 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
         await simulator.stop()
         if args.for_demo:
             shutil.rmtree(args.config_file.parent, ignore_errors=True)  # a killed parent cannot remove it
-
-
-def _background_task(simulator: Simulator, args: argparse.Namespace) -> asyncio.Task[None] | None:
-    """Start the demo's story or the random faults; None without either."""
-    if args.for_demo:
-        return asyncio.create_task(demo_story.play(simulator))
-    if args.chaos is None:
-        return None
-    seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
-    _print_chaos(f"every {args.chaos:g}s, seed {seed} (--chaos.seed {seed} repeats it)")
-    return asyncio.create_task(chaos.run_chaos(simulator, args.chaos, seed, _print_chaos))
-
-
-def _print_chaos(event: str) -> None:
-    print(f"{datetime.now():%H:%M:%S} chaos: {event}", flush=True)  # noqa: DTZ005 - local time, for the operator
 
 
 def _rewrite(simulator: Simulator, config: Config, out: Path) -> None:

@@ -35,7 +35,6 @@ ROWS = (
     Row("tests/system/prometheus/", PACED),
     Row("tests/repo/release/test_two_exporters.py", PACED),
     Row("tests/repo/schema/", PACED),
-    Row("tests/integration/simulator/test_chaos.py", PACED, each=True),
     Row("tests/integration/simulator/test_demo_command.py", PACED, each=True),
     Row("tests/integration/simulator/test_simulate_command.py", PACED, each=True),
     Row("tests/system/abuse/test_unread_responses.py", PACED, each=True),

@@ -1,6 +1,6 @@
 """The scenarios and the codes that SQL Server would show, in a probe's order.
 
-For: the demo, the chaos, the tests and the documentation, which read this one table. Each row has the broken part, the
+For: the demo, the tests and the documentation, which read this one table. Each row has the broken part, the
 step, and the code of a probe in both generations. Every code that a probe can report is in it.
 Not for: causing faults (see `fault_table`), or classification, whose rules must agree without using this table.
 """

@@ -22,7 +22,7 @@ _VIEW = re.compile(r"\b(?:sys|dbo)\.(\w+)")
 _JSON = re.compile(r"\bFOR JSON\b", re.IGNORECASE)
 _ALIAS = re.compile(r"\bAS (?:\[(\w+)\]|(\w+))(?= ?(?:,|$))", re.IGNORECASE)
 _SELECT_LIST = re.compile(r"\bSELECT (.*?) ?(?:\bFROM\b|\bFOR JSON\b|$)", re.IGNORECASE)
-_RESULTLESS = re.compile(r"(?:SET|USE|BEGIN TRAN|COMMIT|ROLLBACK|IF @@TRANCOUNT)\b(?!.*\bSELECT\b)", re.IGNORECASE)
+_RESULTLESS = re.compile(r"(?:SET|USE|BEGIN TRAN)\b(?!.*\bSELECT\b)", re.IGNORECASE)  # FreeTDS begins with a transaction
 _CONSTANT = re.compile(
     r"SELECT (\d{1,9}|@@VERSION|@@SERVERNAME|@@SPID|DB_NAME\(\)|SUSER_S?NAME\(\))(?: AS (\w+))?", re.IGNORECASE
 )

@@ -13,9 +13,7 @@ _LONGEST = 4000  # characters of nvarchar(n); a longer text is nvarchar(max)
 _ENV_LANGUAGE, _ENV_DATABASE, _ENV_PACKET_SIZE, _ENV_COLLATION = 2, 1, 4, 7
 _NULLABLE = 1
 
-DONE, DONE_PROCEDURE, DONE_IN_PROCEDURE = 0xFD, 0xFE, 0xFF
 MORE, FAILED, COUNTED, ATTENTION = 0x01, 0x02, 0x10, 0x20
-ENV_BEGIN, ENV_COMMIT, ENV_ROLLBACK = 8, 9, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +63,9 @@ def database_changed(database: str) -> bytes:
     return _environment(_ENV_DATABASE, _text(database) + _text("master"))
 
 
-def transaction_changed(kind: int, number: int) -> bytes:
-    """Return the token after the beginning or the end of a transaction."""
-    descriptor = b"\x08" + struct.pack("<Q", number)
-    return _environment(kind, descriptor + b"\0" if kind == ENV_BEGIN else b"\0" + descriptor)
-
-
-def done(flags: int = 0, count: int = 0, kind: int = DONE) -> bytes:
+def done(flags: int = 0, count: int = 0) -> bytes:
     """Return the end of a statement."""
-    return struct.pack("<BHHQ", kind, flags, 0xC1 if flags & COUNTED else 0, count)
-
-
-def return_status(status: int = 0) -> bytes:
-    """Return the status of a procedure."""
-    return struct.pack("<Bi", 0x79, status)
-
-
-def return_value(ordinal: int, value: int) -> bytes:
-    """Return an output parameter of type int."""
-    return (
-        b"\xac" + struct.pack("<H", ordinal) + _text("") + struct.pack("<BIHBB", 1, 0, 0, 0x26, 4) + struct.pack("<Bi", 4, value)
-    )
+    return struct.pack("<BHHQ", 0xFD, flags, 0xC1 if flags & COUNTED else 0, count)
 
 
 def rows(result: ResultSet) -> bytes:

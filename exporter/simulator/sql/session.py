@@ -5,25 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from exporter.simulator.sql import response, statement
+from exporter.simulator.sql import response
 from exporter.simulator.sql.login import Encryption, Login, read_login, read_prelogin, write_prelogin
 from exporter.simulator.sql.response import ResultSet, SimulatedMessage
-from exporter.simulator.sql.statement import Call
 from exporter.simulator.sql.transport import PacketType, ProtocolError, TdsMessage, Transport
 
 _LOGIN_SECONDS = 30.0
 _LOGIN_BYTES = 131_072  # an access token has a few thousand characters
 _REQUEST_BYTES = 1_048_576
 _OLDEST, _NEWEST = 0x72000000, 0x74000004
-_PREPARED = 1000  # statements of one connection
-_TRANSACTIONS = {5: response.ENV_BEGIN, 7: response.ENV_COMMIT, 8: response.ENV_ROLLBACK}
 _OLD_CLIENT = SimulatedMessage(17836, "The simulator needs a client of TDS 7.2 or later.", level=20)
-_UNKNOWN_HANDLE = SimulatedMessage(8179, "Could not find prepared statement with handle.", level=16)
 _FOLLOWING = {300: SimulatedMessage(297, "The user does not have permission to perform this action.")}
-_NO_TRANSACTION = SimulatedMessage(8526, "The simulator knows BEGIN, COMMIT and ROLLBACK only.")
 _USE = re.compile(r"\s*USE\s+\[?([^\]\s;]+)\]?\s*;?\s*", re.IGNORECASE)
 
 
@@ -45,9 +41,6 @@ class SqlSession:
 
     def __init__(self, transport: Transport, backend: SqlBackend, context: Callable[[], ssl.SSLContext]) -> None:
         self._transport, self._backend, self._context = transport, backend, context
-        self._prepared: dict[int, str] = {}
-        self._handles = 0
-        self._transaction = 0
 
     async def serve(self) -> None:
         """Serve until the client leaves. Raises ProtocolError, OSError or TimeoutError."""
@@ -105,11 +98,7 @@ class SqlSession:
     async def _answer(self, request: TdsMessage) -> bytes:
         match request.type:
             case PacketType.SQL_BATCH:
-                return await self._batch(statement.read_batch(request.body))
-            case PacketType.RPC:
-                return await self._call(statement.read_call(request.body))
-            case PacketType.TRANSACTION:
-                return self._changed(statement.read_transaction(request.body))
+                return await self._batch(read_batch(request.body))
             case PacketType.ATTENTION:
                 return response.done(response.ATTENTION)
         raise ProtocolError(f"the message type {request.type} is not supported")
@@ -125,50 +114,17 @@ class SqlSession:
             parts += [response.rows(result), response.done(response.COUNTED | more, len(result.rows))]
         return b"".join(parts) if answer else b"".join(parts) + response.done()
 
-    async def _call(self, call: Call) -> bytes:
-        text, output = call.statement, b""
-        if call.procedure in {statement.PREPARE, statement.PREPARE_AND_EXECUTE} and text is not None:
-            output = response.return_value(0, self._prepare(text))
-        elif call.procedure == statement.EXECUTE:
-            text = self._prepared.get(call.handle or 0)
-        elif call.procedure == statement.UNPREPARE:
-            self._prepared.pop(call.handle or 0, None)
-            return _end_of_call(0)
-        if text is None:
-            return self._failed_call(_UNKNOWN_HANDLE)
-        if call.procedure == statement.PREPARE:
-            return output + _end_of_call(0)
-        answer = await self._backend.run(text)
-        if isinstance(answer, SimulatedMessage):
-            return self._failed_call(answer)
-        ended = response.COUNTED | response.MORE
-        parts = [response.rows(one) + response.done(ended, len(one.rows), response.DONE_IN_PROCEDURE) for one in answer]
-        return b"".join(parts) + output + _end_of_call(0)
-
-    def _prepare(self, text: str) -> int:
-        if len(self._prepared) >= _PREPARED:
-            raise ProtocolError("too many prepared statements")
-        self._handles += 1
-        self._prepared[self._handles] = text
-        return self._handles
-
-    def _failed_call(self, message: SimulatedMessage) -> bytes:
-        return self._messages(message) + _end_of_call(message.number if message.level > 10 else 0)
-
     def _messages(self, message: SimulatedMessage) -> bytes:
         following = _FOLLOWING.get(message.number)
         name = self._backend.server_name
         return response.message(message, name) + (response.message(following, name) if following is not None else b"")
 
-    def _changed(self, kind: int) -> bytes:
-        """Begin or end a transaction, which has no effect here."""
-        change = _TRANSACTIONS.get(kind)
-        if change is None:
-            return response.message(_NO_TRANSACTION, self._backend.server_name) + response.done(response.FAILED)
-        self._transaction += change == response.ENV_BEGIN
-        return response.transaction_changed(change, self._transaction) + response.done()
 
-
-def _end_of_call(status: int) -> bytes:
-    flags = response.FAILED if status else 0
-    return response.return_status(status) + response.done(flags, kind=response.DONE_PROCEDURE)
+def read_batch(body: bytes) -> str:
+    """Return the text of a batch, after its headers (MS-TDS 2.2.6.7). Raises ProtocolError."""
+    if len(body) < 4:
+        raise ProtocolError("the batch is cut short")
+    (length,) = struct.unpack_from("<I", body)
+    if not 4 <= length <= len(body):
+        raise ProtocolError("the headers are cut short")
+    return body[length:].decode("utf-16-le", "replace")

@@ -23,10 +23,8 @@ class PacketType(IntEnum):
     """The packet types that clients and the server use."""
 
     SQL_BATCH = 1
-    RPC = 3
     RESPONSE = 4
     ATTENTION = 6
-    TRANSACTION = 14
     LOGIN7 = 16
     PRELOGIN = 18
 

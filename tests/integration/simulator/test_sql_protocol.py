@@ -9,7 +9,7 @@ import pytest
 from exporter.simulator.faults import FaultScope
 from exporter.simulator.sql import session, transport
 from exporter.simulator.sql.login import read_login, read_prelogin
-from exporter.simulator.sql.statement import read_batch, read_call
+from exporter.simulator.sql.session import read_batch
 from exporter.simulator.sql.transport import PacketType, ProtocolError
 from tests.support.simulated_sql import FIRST, batches, client
 
@@ -185,72 +185,19 @@ async def test_long_answers_come_in_packets(servers, raw, monkeypatch):
     assert "sha256:".encode("utf-16-le") in answer
 
 
-def integer(value):
-    return b"\0\0" + struct.pack("<BBBi", 0x26, 4, 4, value)
-
-
-def text(value):
-    data = value.encode("utf-16-le")
-    return b"\0\0" + struct.pack("<BH5xH", 0xE7, 8000, len(data)) + data
-
-
-def long_text(value):
-    data = value.encode("utf-16-le")
-    return b"\0\0" + struct.pack("<BH5xQI", 0xE7, 0xFFFF, len(data), len(data)) + data + b"\0\0\0\0"
-
-
-def call(procedure, *parameters):
-    return packet(PacketType.RPC, struct.pack("<IHHH", 4, 0xFFFF, procedure, 0) + b"".join(parameters))
-
-
-def named_call(name, *parameters):
-    head = struct.pack("<IH", 4, len(name)) + name.encode("utf-16-le") + struct.pack("<H", 0)
-    return packet(PacketType.RPC, head + b"".join(parameters))
-
-
-@pytest.mark.parametrize(
-    "request_of",
-    [
-        call(10, text("SELECT 7")),
-        call(10, long_text("SELECT 7"), text(""), integer(3)),
-        call(13, integer(0), text(""), text("SELECT 7")),
-        named_call("sp_executesql", text("SELECT 7")),
-    ],
-)
-async def test_statements_arrive_as_calls(servers, raw, request_of):
+@pytest.mark.parametrize("kind", [3, 14], ids=["remote procedure call", "transaction manager"])
+async def test_request_that_is_no_batch_ends_the_connection(servers, raw, kind):
     reader, writer = await logged_in(raw, servers)
-    writer.write(request_of)
-    answer = await response(reader)
-    assert struct.pack("<Bi", 4, 7) in answer
-    assert answer[-13] == 0xFE
+    writer.write(packet(kind, struct.pack("<IHHH", 4, 0xFFFF, 10, 0)))
+    assert await reader.read() == b""
 
 
-async def test_prepared_statement_runs_until_it_is_dropped(servers, raw):
-    reader, writer = await logged_in(raw, servers)
-    writer.write(call(11, integer(0), text(""), text("SELECT 7")))
-    assert b"\xac" in await response(reader)
-    writer.write(call(12, integer(1)))
-    assert struct.pack("<Bi", 4, 7) in await response(reader)
-    writer.write(call(15, integer(1)))
-    await response(reader)
-    writer.write(call(12, integer(1)))
-    assert "Could not find prepared statement".encode("utf-16-le") in await response(reader)
-
-
-async def test_registry_call_arrives_as_a_procedure(servers, raw):
-    reader, writer = await logged_in(raw, servers)
-    root = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault"
-    writer.write(named_call("master.dbo.xp_regenumkeys", text("HKEY_LOCAL_MACHINE"), text(root)))
-    assert "https://contoso-sales.vault.azure.net".encode("utf-16-le") in await response(reader)
-
-
-@pytest.mark.parametrize("parser", [read_prelogin, read_login, read_batch, read_call])
+@pytest.mark.parametrize("parser", [read_prelogin, read_login, read_batch])
 async def test_every_cut_of_a_message_is_a_protocol_error_or_a_message(parser):
     whole = {
         read_prelogin: prelogin(),
         read_login: login(password="x"),
         read_batch: batch("SELECT 1"),
-        read_call: call(10, text("x")),
     }
     body = whole[parser][8:]
     for length in range(len(body)):

@@ -62,7 +62,3 @@ async def test_unknown_statement_is_an_error_and_the_connection_goes_on(servers)
         return cursor.execute_scalar("SELECT 1")
 
     assert await run(servers, work) == 1
-
-
-async def test_transactions_of_a_client_are_accepted(servers):
-    assert await run(servers, lambda cursor: cursor.execute_scalar("SELECT @@SERVERNAME"), autocommit=False) == FIRST
