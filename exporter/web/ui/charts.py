@@ -1,4 +1,4 @@
-"""SVG charts: phases of a probe, durations and states of the last probes.
+"""SVG charts: phases of a probe, and states of the last probes.
 
 Sizes are attributes, because the pages forbid inline styles. The page repeats every chart as text.
 """
@@ -6,35 +6,19 @@ Sizes are attributes, because the pages forbid inline styles. The page repeats e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Mapping
 
 from exporter.core.model import Phase, ProbeReport, Step, StepResult
 from exporter.core.readiness import State
-from exporter.presentation.probe_text import seconds
 from exporter.state.failures import LETTERS
 from exporter.state.records import RECENT
 from exporter.web.ui.html import Child, Html, element
 
-_HEIGHT = 40.0
-_LEAST = 2.0  # a bar is always visible
-_BAR = 4.0
-_STRIP = 5.0
 # By letter of a state: its name, and the height of its bar.
 _STATE_BARS = {
     LETTERS[state]: (state.value.replace("_", " "), height)
     for state, height in {State.NOT_READY: 10, State.FAILING: 7, State.UNKNOWN: 2, State.READY: 4}.items()
 }
-_FEWEST = 60  # the least width, in bars
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One probe of a sparkline: its seconds, and whether it failed."""
-
-    duration: float
-    failed: bool
 
 
 def waterfall(report: ProbeReport) -> Mapping[Step, Html]:
@@ -54,30 +38,6 @@ def waterfall(report: ProbeReport) -> Mapping[Step, Html]:
 def legend() -> Html:
     """Return the legend of the phase colours."""
     return element("ul", [element("li", _swatch(phase), phase.value) for phase in Phase], class_="legend", aria_label="Phases")
-
-
-def sparkline(points: Sequence[Point]) -> Child:
-    """Draw the durations, oldest first, with failures marked.
-
-    The result is None for fewer than two probes.
-    """
-    if len(points) < 2:
-        return None
-    slowest = max(point.duration for point in points) or 1.0
-    width = max(len(points), _FEWEST) * (_BAR + 1)
-    return element(
-        "figure",
-        element(
-            "svg",
-            _columns(points, slowest),
-            viewBox=f"0 0 {width:.0f} {_HEIGHT + _STRIP + 2:.0f}",
-            preserveAspectRatio="none",
-            class_="spark",
-            aria_hidden="true",
-            focusable="false",
-        ),
-        element("figcaption", _description(points, slowest), class_="quiet"),
-    )
 
 
 def state_bar(recent: str) -> Child:
@@ -101,25 +61,6 @@ def _runs(recent: str, letter: str, height: int) -> Html:
     return element("path", d=runs, stroke_width=height, class_=f"probe-{letter}")
 
 
-def _description(points: Sequence[Point], slowest: float) -> str:
-    failed = sum(point.failed for point in points)
-    durations = [point.duration for point in points]
-    return (
-        f"The last {len(points)} probes, oldest first: {failed or 'none'} failed (marked below the line). "
-        f"They took {seconds(min(durations))} to {seconds(slowest)}, median {seconds(median(durations))}."
-    )
-
-
-def _columns(points: Sequence[Point], slowest: float) -> Iterator[Html]:
-    for number, point in enumerate(points):
-        x, high = number * (_BAR + 1), max(_LEAST, _HEIGHT * point.duration / slowest)
-        yield element(
-            "rect", x=_n(x), y=_n(_HEIGHT - high), width=_n(_BAR), height=_n(high), class_="failed" if point.failed else "went"
-        )
-        if point.failed:
-            yield element("rect", x=_n(x), y=_n(_HEIGHT + 2), width=_n(_BAR), height=_n(_STRIP), class_="failed")
-
-
 def _bar(result: StepResult, begun: float, total: float) -> Html:
     phases = {} if result.facts is None else result.facts.phases
     pieces = [_piece("other", begun, result.duration / total)]
@@ -139,7 +80,3 @@ def _piece(name: str, at: float, share: float) -> Html:
 def _swatch(phase: Phase) -> Html:
     box = element("rect", width="10", height="10", class_=f"phase-{phase.value}")
     return element("svg", box, width="10", height="10", aria_hidden="true", focusable="false")
-
-
-def _n(value: float) -> str:
-    return f"{value:.1f}"

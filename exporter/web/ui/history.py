@@ -1,4 +1,4 @@
-"""The history of one target: sparkline, stored probes and failures.
+"""The history of one target: stored probes and failures.
 
 The section is sent in pieces, because a history can be long.
 """
@@ -14,7 +14,6 @@ from exporter.presentation import probe_text as transcript
 from exporter.presentation.payloads import earlier
 from exporter.state.failures import FailureSummary
 from exporter.state.history import HistoryEntry
-from exporter.web.ui.charts import Point, sparkline
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.labels import exact_time
 from exporter.web.ui.layout import Urls, cell, code_link, link, table, table_foot, table_head
@@ -22,13 +21,11 @@ from exporter.web.ui.view_models import TargetView
 
 _HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
 _EARLIER_COLUMNS = ("Started", "Code", "Step and reason", "HTTP status", "Request id")
-_MAX_POINTS = 120  # probes in the sparkline
 
 
 def history_section(urls: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[Html]:
     """`history` newest first."""
-    points = [Point(report.duration, not report.success) for report in (entry.report for entry in history[:_MAX_POINTS])]
-    yield text([element("h2", "History"), sparkline(points[::-1])])
+    yield element("h2", "History")
     yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failed probes stay longer than successful ones.", name="history")
     for entry in history:
         yield _remembered(urls, view.target, entry)

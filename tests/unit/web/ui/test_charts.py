@@ -1,10 +1,10 @@
-"""The two charts of a target page match the report."""
+"""The chart of a target page matches the report."""
 
 import re
 from dataclasses import replace
 
 from exporter.core.model import Step
-from exporter.web.ui.charts import Point, sparkline, waterfall
+from exporter.web.ui.charts import waterfall
 from tests.support.web_factories import bad, good
 
 
@@ -36,19 +36,3 @@ def test_nothing_is_drawn_beyond_the_axis():
     report = good()
     long = replace(report, duration=0.0, steps=tuple(replace(each, duration=0.001) for each in report.steps))
     assert all(x + width <= 100.01 for bar in waterfall(long).values() for _, x, width in pieces(bar))
-
-
-def test_failures_have_a_mark_other_than_colour_and_a_count():
-    drawn = str(sparkline([Point(0.1, failed=False), Point(0.4, failed=True), Point(0.2, failed=False)]))
-    assert drawn.count('class="went"') == 2
-    assert drawn.count('class="failed"') == 2  # its bar, and the strip below
-    assert "The last 3 probes, oldest first: 1 failed" in drawn
-    assert "100.0 ms to 400.0 ms, median 200.0 ms" in drawn
-
-
-def test_one_probe_has_no_line():
-    assert sparkline([Point(0.1, failed=False)]) is None
-
-
-def test_probes_without_duration_are_drawn():
-    assert str(sparkline([Point(0.0, failed=False)] * 2)).count("<rect") == 2
