@@ -1,6 +1,7 @@
 """The client of the gate against servers that are no exporter, and against one with TLS and users."""
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -56,12 +57,12 @@ async def raw(data, *, wait=False):
     """A server that sends bytes after the request, and then closes or waits."""
 
     async def serve(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(data)
-        await writer.drain()
-        if wait:
-            await reader.read()
-        writer.close()
+        with contextlib.closing(writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(data)
+            await writer.drain()
+            if wait:
+                await reader.read()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
