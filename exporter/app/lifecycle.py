@@ -21,7 +21,6 @@ async def serve(config: Config, options: RunOptions) -> None:
     """
     stop = asyncio.Event()
     signals.on_stop(stop.set, hangup=options.mode == DEMO)
-    process.raise_file_limit()
     process.switch_threads_often()
     buffers.bound_tls_buffers()
     quiet_sdk_loggers()

@@ -28,4 +28,5 @@ class RunOptions:
     config_file: Path | None = None  # to reload from; None: no reload
     auto_reload: bool = False
     mode: str = "run"
+    files: int | None = None  # that probes and readings may open; None: no limit
     on_listening: OnListening | None = None  # once clients are answered

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import __version__
+from exporter.app.capacity import probes_at_once
 from exporter.app.options import DEMO, RunOptions
 from exporter.app.reload import Reloader
 from exporter.app.reports import Reports, recorder_for
@@ -22,6 +23,7 @@ from exporter.config.consequences.diff import changed_targets, changed_verdicts
 from exporter.config.settings import Config, Target
 from exporter.core.entra_answer import mark_wrong_dates
 from exporter.core.model import Facts, ProbeReport
+from exporter.core.probe_starts import auxiliary_slots
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.presentation.probe_log import ProbeLog
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 READY_AFTER_SECONDS = 120.0  # ready after this time, even if a first probe has not finished
-_FEWEST_AUXILIARY = 8  # the least number of concurrent auxiliary probes
 
 
 class Service:
@@ -60,7 +61,7 @@ class Service:
         self.config = select_shard(config, options.shard)
         self.version = __version__
         self._started = float("inf")  # not yet
-        concurrency = self.config.settings.concurrency
+        concurrency = probes_at_once(self.config, options.files)
         self._lag = LoopLag()
         self._log = ProbeLog()
         self._store = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
@@ -79,7 +80,7 @@ class Service:
             self._prober.auxiliary,
             on_result=self._reports.add_auxiliary,
             on_internal_error=self._on_error,
-            concurrency=max(_FEWEST_AUXILIARY, concurrency // 4),
+            concurrency=auxiliary_slots(concurrency),
         )
         self._expiry = self._expiry_monitor()
         self.sql_servers = self._sql_server_readings()
@@ -231,9 +232,10 @@ class Service:
             self._preflights.reconcile(config, changed)
         for name in sorted(changed):
             await self._replace_target(config.targets[name])
-        self._requests = asyncio.Semaphore(config.settings.concurrency)
+        concurrency = probes_at_once(config, self._options.files)
+        self._requests = asyncio.Semaphore(concurrency)
         if self._options.scheduler:
-            self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
+            self._scheduler.reconcile(config.targets.values(), concurrency=concurrency)
         await self.sql_servers.apply(config, whole)
         await self._expiry.reconfigure(config, lookup)
         del before  # so that the next lines can collect it

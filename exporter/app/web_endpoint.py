@@ -52,7 +52,10 @@ class WebEndpoint:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_WAIT_SECONDS):
                     await self._first_probe.wait()
-        create_app = await asyncio.to_thread(_import_handlers)
+        try:
+            create_app = await asyncio.to_thread(_import_handlers)
+        except RuntimeError:  # name resolution has every thread that the system grants
+            create_app = _import_handlers()
         app = create_app(self._service, self._options.web, reload=self._reload)
         self._server = WebServer(app, list(self._options.listen))
         await self._server.start([*self._bound])

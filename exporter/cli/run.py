@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from exporter.app.capacity import CapacityError, files_left, require_threads
 from exporter.app.lifecycle import serve
 from exporter.app.options import DEFAULT_HISTORY, OnListening, RunOptions
 from exporter.app.sharding import Shard, parse_shard
@@ -171,8 +172,10 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str, o
     logging.configure(args.log_level, logging.LogFormat(args.log_format), probes=args.log_prober)
     options = replace(_options(args, web, default_address=default_address, mode=mode), on_listening=on_listening)
     try:
+        require_threads()
+        options = replace(options, files=files_left(loaded.config, listeners=len(options.listen)))
         asyncio.run(serve(loaded.config, options))
-    except (ExtraMissingError, ListenError, NetworkError, StateDirError) as error:
+    except (CapacityError, ExtraMissingError, ListenError, NetworkError, StateDirError) as error:
         return refuse(error)
     return FINE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ DATABASE_TOKEN_SECONDS = 300.0  # for which SQL Servers with one credential shar
 ALERTED_SECONDS = 300.0  # the longest interval that the shipped alerts support (see docs/alert-timing.md)
 FEWEST_SLOTS = 64
 MARGIN = 1.25  # starts are random, so the number in flight exceeds the mean at times
+MOST_SLOTS = 100_000
+FEWEST_AUXILIARY = 8  # concurrent auxiliary probes
+FILES_OF_A_PROBE = 2  # connections to a vault and to Entra ID
 FEWEST_AT_ONCE = 8  # probes in flight on a host that is too busy for more
 MORE_AT_ONCE = 0.05  # slots that each probe adds which this host could make
 RETRY_SECONDS = 5.0  # until a probe that this host could not make is tried again; doubles each time
@@ -31,6 +35,21 @@ def slots_for(paces: Collection[tuple[float, float]]) -> int:
     longest = max((timeout for _, timeout in paces), default=0.0)
     starting = min(float(len(paces)), longest / SPACING)
     return max(FEWEST_SLOTS, math.ceil(steady), math.ceil(starting))
+
+
+def auxiliary_slots(slots: int) -> int:
+    """Return how many auxiliary probes may run at once beside so many scheduled ones."""
+    return min(slots, max(FEWEST_AUXILIARY, slots // 4))
+
+
+def files_of(slots: int) -> int:
+    """Return how many files so many scheduled probes open, with as many on demand and the auxiliary ones."""
+    return FILES_OF_A_PROBE * (2 * slots + auxiliary_slots(slots))
+
+
+def slots_within(files: int) -> int:
+    """Return the most slots whose probes open no more files; 0 if there is none."""
+    return bisect_right(range(1, MOST_SLOTS + 1), files, key=files_of)
 
 
 def fewer_at_once(limit: float, running: int) -> float:

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import sys
+import threading
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +19,9 @@ if sys.platform == "win32":
 else:
     import fcntl
     import resource
+
+
+_MOST_OPEN_AT_START = 1024
 
 
 def leave(code: int) -> NoReturn:
@@ -57,6 +61,34 @@ def file_limit() -> int | None:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def open_files(limit: int) -> int:
+    """Return how many files this process has open below that limit, inherited ones too."""
+
+    def is_open(descriptor: int) -> bool:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            return False
+        return True
+
+    return sum(map(is_open, range(min(limit, _MOST_OPEN_AT_START))))
+
+
+def threads_granted(wanted: int) -> int:
+    """Start so many threads at once, end them, and return how many the system granted."""
+    ended = threading.Event()
+    started: list[threading.Thread] = []
+    with contextlib.suppress(RuntimeError):
+        for _ in range(wanted):
+            thread = threading.Thread(target=ended.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    ended.set()
+    for thread in started:
+        thread.join()
+    return len(started)
 
 
 # A FIFO opened for reading would wait for a writer; Windows has no such flags and needs none.

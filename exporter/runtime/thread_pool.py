@@ -20,6 +20,7 @@ _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 
 IDLE_SECONDS = 30.0  # a thread that was idle for this long ends
+LEFT_FREE = 4  # threads that a pool leaves to other parts once the system grants it no more
 
 
 class PoolExhausted(Exception):  # noqa: N818 - a state of the exporter, not an error of a service
@@ -71,7 +72,7 @@ class DaemonThreadPool:
     def __init__(self, size: int, *, name: str = "ekm") -> None:
         if size < 1:
             raise ValueError("a pool needs at least one thread")
-        self._size = size
+        self._size = self._most = size  # fewer than the most while the system grants no more
         self._name = name
         self._changed = threading.Condition()
         self._waiting: OrderedDict[_Call, None] = OrderedDict()
@@ -89,7 +90,8 @@ class DaemonThreadPool:
     def allow(self, size: int) -> None:
         """Raise the limit to at least `size` threads; the limit never falls."""
         with self._changed:
-            self._size = max(self._size, size)
+            if size > self._most:
+                self._size = self._most = size
 
     async def run(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
         """Run `function(*args)` on a thread and return its result or raise its exception.
@@ -142,7 +144,7 @@ class DaemonThreadPool:
             if not self._threads:
                 del self._waiting[call]
                 raise PoolExhausted("the system grants no threads", Shortage.THREADS) from error
-            self._refused = True
+            self._refused, self._size = True, max(1, self._threads - LEFT_FREE)
         else:
             self._threads += 1
             self._refused = False
@@ -164,8 +166,8 @@ class DaemonThreadPool:
 
     def _next(self) -> _Call | None:
         with self._changed:
-            while not self._waiting:
-                if self._closed or not self._rest():
+            while not self._waiting or self._threads > self._size:
+                if self._closed or self._threads > self._size or not self._rest():
                     self._threads -= 1
                     return None
             return self._waiting.popitem(last=False)[0]
@@ -174,6 +176,9 @@ class DaemonThreadPool:
         """Wait for work. Return False if the thread should end instead."""
         self._idle += 1
         try:
-            return self._changed.wait(IDLE_SECONDS) or bool(self._waiting)
+            if self._changed.wait(IDLE_SECONDS) or self._waiting:
+                return True
+            self._size = self._most  # after a quiet time the system is asked again
+            return False
         finally:
             self._idle -= 1

@@ -54,7 +54,7 @@ class Settings:
     )
     concurrency: int = setting(
         types.whole(1, 100_000),
-        "Probes that may run at the same time.",
+        "Probes that may run at the same time; fewer if the system grants few open files.",
         64,
         shown="enough if all targets time out at once, at least 64",
     )

@@ -129,7 +129,9 @@ class WebServer:
             self._close()
             raise
         # Read here, because the start of the process raises the limit on open files.
-        self._limiter = ConnectionLimiter(most=_most_clients()) if self._given_limiter is None else self._given_limiter
+        self._limiter = (
+            ConnectionLimiter(most=most_clients(process.file_limit())) if self._given_limiter is None else self._given_limiter
+        )
         self._accepting = [asyncio.create_task(self._accept(each), name="accept") for each in self._sockets]
         self.listening = real_addresses(self._addresses, self._sockets)
 
@@ -237,8 +239,8 @@ class WebServer:
         await self.stop()
 
 
-def _most_clients() -> int:
-    files = process.file_limit()
+def most_clients(files: int | None) -> int:
+    """Return how many clients may be connected to a process that may open so many files; None: it has no limit."""
     return MOST_CONNECTIONS if files is None else max(1, min(MOST_CONNECTIONS, files // _SHARE_OF_FILES))
 
 

@@ -5,9 +5,11 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -100,13 +102,16 @@ async def commands(*python: str):
     """Start `ekm-exporter ARGUMENTS`, with these options of Python. Kill running processes at the end."""
     started: list[Running] = []
 
-    async def start(*arguments: object, **environment: str) -> Running:
+    async def start(*arguments: object, files: int | None = None, **environment: str) -> Running:
+        """`files`: how many the process may open."""
+        limit = None if files is None else partial(resource.setrlimit, resource.RLIMIT_NOFILE, (files, files))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *python, "-m", "exporter", *map(str, arguments)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **environment},
+            preexec_fn=limit,
         )
         running = Running(process)
         assert process.stdout is not None

@@ -6,11 +6,14 @@ from exporter.core.probe_starts import (
     FEWEST_AT_ONCE,
     MORE_AT_ONCE,
     FirstProbes,
+    auxiliary_slots,
     fewer_at_once,
+    files_of,
     is_retried,
     more_at_once,
     retry_after,
     slots_for,
+    slots_within,
 )
 
 
@@ -26,6 +29,18 @@ from exporter.core.probe_starts import (
 )
 def test_every_target_can_time_out_without_waiting_for_a_slot(paces, slots):
     assert slots_for(paces) == slots
+
+
+@pytest.mark.parametrize(("slots", "auxiliary"), [(1, 1), (8, 8), (32, 8), (64, 16)])
+def test_auxiliary_probes_have_few_slots_and_at_most_as_many_as_others(slots, auxiliary):
+    assert auxiliary_slots(slots) == auxiliary
+
+
+@pytest.mark.parametrize(("files", "slots"), [(-9, 0), (5, 0), (6, 1), (23, 3), (64, 12), (288, 64), (10**9, 100_000)])
+def test_probes_at_once_open_no_more_files_than_are_left(files, slots):
+    """Each scheduled probe, one on demand and an auxiliary one open a connection to the vault and one to Entra ID."""
+    assert slots_within(files) == slots
+    assert slots == 0 or files_of(slots) <= files
 
 
 def test_probes_at_once_are_halved_but_not_below_the_fewest():

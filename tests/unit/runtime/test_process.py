@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -43,3 +44,16 @@ def test_file_that_windows_has_locked_differs_from_other_errors(monkeypatch, num
     with pytest.raises(raised) as caught:
         process.lock(1)
     assert isinstance(caught.value, BlockingIOError) == (raised is BlockingIOError)
+
+
+def test_open_files_are_counted_below_the_limit(tmp_path):
+    before = process.open_files(10**9)
+    with (tmp_path / "a").open("w"), (tmp_path / "b").open("w"):
+        assert process.open_files(10**9) == before + 2
+    assert process.open_files(0) == 0
+
+
+def test_threads_that_were_tried_have_ended():
+    before = threading.active_count()
+    assert process.threads_granted(5) == 5
+    assert threading.active_count() == before

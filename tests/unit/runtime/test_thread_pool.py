@@ -129,6 +129,34 @@ async def test_refused_thread_raises_pool_exhausted(monkeypatch):
     pool.close()
 
 
+async def test_pool_without_more_threads_leaves_some_to_others_until_it_was_idle(monkeypatch):
+    """Else a resolver that hangs would hold every thread that the system grants, and no page could be compressed."""
+    monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.01)
+    start, granted = threading.Thread.start, 7
+
+    def few(thread):
+        if pool.threads >= granted:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", few)
+    pool, ended = DaemonThreadPool(20), threading.Semaphore(0)
+    calls = [asyncio.create_task(pool.run(ended.acquire)) for _ in range(20)]
+    await settle(lambda: pool.threads == 7)
+    ended.release(4)
+    await settle(lambda: pool.threads == 3)
+    assert sum(call.done() for call in calls) <= 4
+    ended.release(16)
+    await asyncio.gather(*calls)
+    await settle(lambda: pool.threads == 0)
+    granted = 20
+    calls = [asyncio.create_task(pool.run(ended.acquire)) for _ in range(20)]
+    await settle(lambda: pool.threads == 20)
+    ended.release(20)
+    await asyncio.gather(*calls)
+    pool.close()
+
+
 async def test_idle_thread_keeps_no_result_alive(pool):
     class Big:
         pass

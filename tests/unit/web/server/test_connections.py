@@ -10,7 +10,7 @@ from aiohttp import web
 from exporter.web.server import connections
 from exporter.web.server.connection_limits import ConnectionLimiter
 from exporter.web.server.connections import MOST_BYTES, Connection, connection_of
-from exporter.web.server.listener import ListenAddress, WebServer, _most_clients
+from exporter.web.server.listener import ListenAddress, WebServer, most_clients
 from tests.support.web_server import until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -289,9 +289,8 @@ async def test_known_address_above_its_share_yields_to_another():
 
 
 @pytest.mark.parametrize(("files", "clients"), [(None, 2048), (1_000_000, 2048), (1024, 256), (64, 16), (1, 1)])
-def test_most_open_files_are_reserved_for_probes(monkeypatch, files, clients):
-    monkeypatch.setattr("exporter.runtime.process.file_limit", lambda: files)
-    assert _most_clients() == clients
+def test_most_open_files_are_reserved_for_probes(files, clients):
+    assert most_clients(files) == clients
 
 
 async def test_clients_of_a_flood_are_accepted_several_at_a_time(served):
