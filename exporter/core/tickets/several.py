@@ -1,21 +1,20 @@
-"""The steps of several vaults, keys or applications as one list: loops of commands, and queries with all names."""
+"""The steps of several vaults, keys or applications as one list: each command once, with the names of the others, and queries with all names."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
-from exporter.core.tickets.steps import AZ, KQL, OLD_KQL, PORTAL, POWERSHELL, TeamStep
+from exporter.core.tickets.steps import KQL, OLD_KQL, PORTAL, TeamStep
 
-MOST_LISTED: Final = 6  # loops, commands or queries of one step
-_MARK: Final = "\0"  # the place of a name in a command
-_VARIABLES: Final = ("vault", "key", "application")  # a loop has one of them
+MOST_LISTED: Final = 6  # forms of the commands of one step
+_MARK: Final = "\0"  # the place of a name in a text or a command
+_VARIABLES: Final = ("vault", "key", "application")
 _QUERIES: Final = (KQL, OLD_KQL)
-_TOKEN = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s'\"(){},;|]+")
 _COMPARED = re.compile(r'(?P<column>\w+) (?P<operator>==|=~|endswith) "/?(?P<value>[^"]*)"')
 _SEVERAL: Final = {"==": "in", "=~": "in~", "endswith": "has_any"}
 _PLACES: Final = ("_ResourceId", "Resource")  # columns that name the vault
@@ -54,7 +53,7 @@ def noun(parts: Sequence[TicketPart]) -> str:
     return _differing(parts)[0]
 
 
-def _differing(parts: Collection[TicketPart]) -> Sequence[str]:
+def _differing(parts: Sequence[TicketPart]) -> Sequence[str]:
     """Return what differs between the parts; without a difference, the vault."""
     return [each for each in _VARIABLES if len({getattr(part, each) for part in parts}) > 1] or _VARIABLES[:1]
 
@@ -63,79 +62,48 @@ def _merged(each: Sequence[tuple[TicketPart, TeamStep]], parts: Sequence[TicketP
     _, first = each[0]
     having = list({id(part): part for part, _ in each}.values())
     only = f" Only for {', '.join(titles(having, parts))}." if len(having) < len(parts) else ""
-    lines = (line for number, (label, _) in enumerate(first.lines) for line in _lines(label, _different(number, each)))
-    return replace(first, text=first.text + only, lines=tuple(lines))
+    return replace(first, text=first.text + only, lines=tuple(_lines(each)))
 
 
-def _different(number: int, each: Iterable[tuple[TicketPart, TeamStep]]) -> dict[str, TicketPart]:
-    """Return the different lines with this number, each with its first part."""
-    lines = dict[str, TicketPart]()
+def _lines(each: Sequence[tuple[TicketPart, TeamStep]]) -> Iterator[tuple[str, str]]:
+    """Yield each form of the commands once, with the names of the others, and the queries; forms above the limit are named."""
+    forms = defaultdict[tuple[str, ...], dict[tuple[tuple[str, str], ...], TicketPart]](dict)
     for part, step in each:
-        lines.setdefault(step.lines[number][1], part)
-    return lines
+        form = tuple(_marked_all(line, part) for label, line in step.lines if label not in (*_QUERIES, PORTAL))
+        forms[form].setdefault(step.lines, part)
+    for form_number, alike in enumerate(islice(forms.values(), MOST_LISTED)):
+        first = next(iter(alike))
+        for number, (label, line) in enumerate(first):
+            if label not in _QUERIES:
+                yield label, line
+            elif form_number == 0:
+                yield from ((label, query) for query in _queries(dict.fromkeys(step.lines[number][1] for _, step in each)))
+        if others := _others(first, list(alike.values())):
+            yield "also for", ", ".join(others)
+    if rest := [part for alike in islice(forms.values(), MOST_LISTED, None) for part in alike.values()]:
+        yield "more", f"the same for {', '.join(titles(rest, [part for part, _ in each]))}"
 
 
-def _lines(label: str, lines: Mapping[str, TicketPart]) -> Iterator[tuple[str, str]]:
-    """Yield different commands of one kind, each with its part, as few lines."""
-    first, *more = lines
-    if not more:
-        yield label, first
-    elif label == PORTAL:
-        yield label, f"{first}, and so for each {noun(list(lines.values()))}"
-    else:
-        yield from _grouped(label, lines)
-
-
-def _grouped(label: str, lines: Mapping[str, TicketPart]) -> Iterator[tuple[str, str]]:
-    """Yield the fewest loops or queries for all lines; those above the limit are named."""
-    is_query = label in _QUERIES
-    variables = _VARIABLES[:1] if is_query else _differing(lines.values())
-    groups, variable = min(
-        ((_by_template(lines, each, is_query=is_query), each) for each in variables), key=lambda each: len(each[0])
-    )
-    for template, each in islice(groups.items(), MOST_LISTED):
-        if len(each) == 1:
-            yield label, each[0]
-        elif is_query:
-            yield label, _query(each)
-        else:
-            yield _loop(label, template, variable, list(dict.fromkeys(getattr(lines[line], variable) for line in each)))
-    if rest := [lines[line] for each in islice(groups.values(), MOST_LISTED, None) for line in each]:
-        yield "more", f"the same for {', '.join(titles(rest, list(lines.values())))}"
-
-
-def _by_template(lines: Mapping[str, TicketPart], variable: str, *, is_query: bool) -> Mapping[str, list[str]]:
-    groups = defaultdict[str, list[str]](list)
-    for line, part in lines.items():
-        groups[_COMPARED.sub(r"\g<column>", line) if is_query else _marked(line, getattr(part, variable))].append(line)
-    return groups
+def _others(lines: Iterable[tuple[str, str]], parts: Sequence[TicketPart]) -> list[str]:
+    """Return what stands in the commands of the other parts in place of the names of the first."""
+    text = "\n".join(line for label, line in lines if label not in _QUERIES)
+    named = [each for each in _differing(parts) if getattr(parts[0], each) in text]
+    return list(dict.fromkeys("/".join(getattr(part, each) for each in named) for part in parts))[1:]
 
 
 def _marked_all(text: str, part: TicketPart) -> str:
     for each in _VARIABLES:
-        text = _marked(text, getattr(part, each))
+        if name := getattr(part, each):
+            text = text.replace(name, _MARK)
     return text
 
 
-def _marked(text: str, name: str) -> str:
-    return text.replace(name, _MARK) if name else text
-
-
-def _loop(label: str, template: str, variable: str, names: Sequence[str]) -> tuple[str, str]:
-    """Return a loop over the names: of a shell for `az`, else of PowerShell."""
-    if label == AZ:
-        command = re.sub(f"{_MARK}(?=\\w)", f"${{{variable}}}", template).replace(_MARK, f"${variable}")
-        return label, f"for {variable} in {' '.join(names)}; do {command}; done"
-    command = _TOKEN.sub(lambda token: _powershell_word(token[0], variable), template)
-    quoted = ", ".join(f"'{name}'" for name in names)
-    return POWERSHELL, f"foreach (${variable} in {quoted}) {{ {command} }}"
-
-
-def _powershell_word(token: str, variable: str) -> str:
-    """Return a word of a command; the variable as a part of it needs quotation marks."""
-    if token == _MARK:
-        return f"${variable}"
-    return f'"{token.strip(chr(34) + chr(39))}"'.replace(_MARK, f"${{{variable}}}") if _MARK in token else token
+def _queries(queries: Iterable[str]) -> Iterator[str]:
+    """Yield one query for all that compare the same columns."""
+    forms = defaultdict[str, list[str]](list)
+    for query in queries:
+        forms[_COMPARED.sub(r"\g<column>", query)].append(query)
+    yield from (alike[0] if len(alike) == 1 else _query(alike) for alike in forms.values())
 
 
 def _query(queries: Sequence[str]) -> str:

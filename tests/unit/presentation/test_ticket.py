@@ -156,11 +156,11 @@ def test_refusals_by_one_change_undo_it_first(reason):
     refused = bad(step=Step.GET_KEY, code=3077, reason=reason, status=403)
     todo = section(of_several(*(a_subject(refused, vault=f"{name}.vault.azure.net") for name in ("v1", "v2"))), "What to do")
     assert "\n  1. Undo the change that the activity log shows." in todo
-    shell = '"$(az keyvault show --name $vault --query id --output tsv)"'
-    assert f"for vault in v1 v2; do az monitor activity-log list --resource-id {shell} --offset 6h; done" in todo
-    cmdlet = "Get-AzActivityLog -ResourceId (Get-AzKeyVault -VaultName $vault).ResourceId -StartTime (Get-Date).AddHours(-6)"
-    assert f"foreach ($vault in 'v1', 'v2') {{ {cmdlet} }}" in todo
-    assert "portal      Key vaults > v1 > Activity log, and so for each vault" in todo
+    shell = '"$(az keyvault show --name v1 --query id --output tsv)"'
+    assert f" az monitor activity-log list --resource-id {shell} --offset 6h\n" in todo
+    cmdlet = "Get-AzActivityLog -ResourceId (Get-AzKeyVault -VaultName v1).ResourceId -StartTime (Get-Date).AddHours(-6)"
+    assert f" {cmdlet}\n" in todo
+    assert "portal      Key vaults > v1 > Activity log\n     also for    v2\n" in todo
     on_hsm = a_subject(refused, vault="h1.managedhsm.azure.net")
     assert "Undo the change" not in text_of(on_hsm)
 
@@ -401,9 +401,9 @@ def test_many_vaults_and_servers_are_bounded():
     assert "Subject: 60 key vaults: the vault's firewall blocks 203.0.113.7 (mon1)\n" in text
     assert "and 20 more." in section(text, "What fails")
     assert f"and {100 - MOST_SERVERS} more" in section(text, "What depends on it")
-    loops = [line for line in section(text, "What to do").split("\n") if "for vault in v0 v1 " in line]
-    assert len(loops) == 2  # the change to undo, and the rule to add
-    assert all(f" v{number}" in loop for number in range(60) for loop in loops)
+    named = [line for line in section(text, "What to do").split("\n") if "also for    " in line]
+    assert len(named) == 2  # the change to undo, and the rule to add
+    assert all(line.endswith("also for    " + ", ".join(f"v{number}" for number in range(1, 60))) for line in named)
     assert '"v58", "v59")' in section(text, "How you see that it works")
     assert section(text, "Evidence").count("\n  also ") == MOST_NAMED
     assert "The commands cover" not in text
@@ -419,7 +419,8 @@ def test_two_applications_are_named_with_commands_for_each():
     text = of_several(a_subject(bad(client_id="6666")), a_subject(bad(client_id="7777", request_id="r-2")))
     assert "Subject: 2 applications: the client secret has expired\n" in text
     assert "The same holds for 2 applications: 6666, 7777." in section(text, "What fails")
-    assert "for application in 6666 7777; do az ad app credential reset --id $application" in section(text, "What to do")
+    assert " az ad app credential reset --id 6666 --append\n" in section(text, "What to do")
+    assert "     also for    7777" in section(text, "What to do")
     assert "also            7777: 2026-01-02T03:04:05Z, request id r-2" in section(text, "Evidence")
     assert 'AppId in ("6666", "7777")' in section(text, "How you see that it works")
 
@@ -429,7 +430,8 @@ def test_two_keys_of_a_vault_are_named():
     text = of_several(*(a_subject(deleted, key_name=key) for key in ("K1", "K2")))
     assert "Subject: 2 keys of contoso-prod: the key" in text
     assert "The same holds for 2 keys: K1, K2." in section(text, "What fails")
-    assert "for key in K1 K2; do az keyvault key recover --vault-name contoso-prod --name $key; done" in text
+    assert " az keyvault key recover --vault-name contoso-prod --name K1\n" in text
+    assert "     also for    K2\n" in text
     assert "So does each other one of the 2." in section(text, "How the DBA sees it").replace("\n  ", " ")
 
 
