@@ -126,14 +126,14 @@ def _schedule() -> list[panels.Panel]:
         ).no_value("No probe was skipped."),
         panels.lines(
             "Event loop lag",
-            "Longest delay of the event loop in the last minute. Beyond a few hundredths of a second, probes are tainted.",
+            "Longest delay of the event loop in the last minute. Results of probes are discarded if it was late for most of their time.",
             over_time(lag, "{{instance}}"),
         ),
         panels.bars(
-            "Tainted probes",
-            "Probes during which the event loop lagged; counters and histograms leave them out.",
+            "Discarded results",
+            "Probes that failed without an answer while this host was too slow: nothing is known of their targets.",
             over_time(f"{tainted} > 0", "{{instance}}"),
-        ).no_value("No probe was tainted."),
+        ).no_value("No result was discarded."),
     ]
 
 

@@ -46,7 +46,7 @@ class Reports:
         record = self._pass(self._store.record, context, report, next_probe_at=next_probe_at)
         record = record or self._store.state.expect(target)
         self._pass(self._recorder.record, report, record)
-        if not report.inconclusive:
+        if not report.discarded:
             self._pass(self._log.record, target, report)
         self._pass(_run_auxiliary, runner, config, target, report, record)
 

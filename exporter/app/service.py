@@ -106,7 +106,14 @@ class Service:
             self._log.first_probes(self.first_probes(), now)
 
         state, on_error = self._store.state, self._on_error
-        return Sweeper(self.recorder, state, ready=lambda: self.ready, on_sweep=log, on_internal_error=on_error)
+        return Sweeper(
+            self.recorder,
+            state,
+            ready=lambda: self.ready,
+            on_sweep=log,
+            on_unmeasured=lambda found: self._log.unmeasured(found, len(self.config.targets)),
+            on_internal_error=on_error,
+        )
 
     def _reloader_for(self, running: Config, path: Path | None) -> Reloader | None:
         return None if path is None else Reloader(path, self.apply, running=running, on_reload=self.recorder.reloaded)

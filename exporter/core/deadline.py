@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.core.faults import Fault, FaultOrigin
+from exporter.core.faults import Fault
 from exporter.core.model import Phase, Step
 
-TIMEOUT_FAULTS = {*(fault for fault in Fault if fault.origin is FaultOrigin.TIMEOUT), Fault.SECRET_TIMEOUT}
 # A step with less than this share of the probe's timeout had too little time: its timeout is not the server's fault.
 FAIR_SHARE = 0.1
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from exporter.core.faults import Fault, FaultOrigin
+from exporter.core.faults import Fault
 from exporter.core.frozen import dataclass
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ class StepResult:
     reason: Reason | None = None
     facts: Facts | None = None
     shared: bool = False  # another probe fetched the token: not a measurement of this one
+    disturbed: bool = False  # this host was slow meanwhile: the duration is not a measurement of the other side
 
     @property
     def sent(self) -> bool:
@@ -244,6 +245,7 @@ class Readiness:
 
     ready: bool | None
     why: str  # a key of `readiness.WHY`
+    stolen: float | None = None  # share of a step's time that this host lost: the result of the probe is discarded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +261,6 @@ class ProbeReport:
     tenant: str | None = None
     purge_at: float | None = None  # Unix time at which a soft-deleted key is purged
     purged: bool = False  # the key is not among the deleted ones either
-    tainted: bool = False  # the event loop lagged: the timings are the exporter's, not the vault's
 
     @property
     def success(self) -> bool:
@@ -267,12 +268,9 @@ class ProbeReport:
         return Outcome.OK in outcomes and Outcome.FAILED not in outcomes
 
     @property
-    def inconclusive(self) -> bool:
-        """Whether a step failed without a response while the exporter was slow."""
-        return self.tainted and any(
-            result.outcome is Outcome.FAILED and (result.facts is None or result.facts.fault.origin is not FaultOrigin.RESPONSE)
-            for result in self.steps
-        )
+    def discarded(self) -> bool:
+        """Whether the probe says nothing, because this host was too slow."""
+        return self.readiness.stolen is not None
 
     @property
     def cut_by_scrape(self) -> bool:

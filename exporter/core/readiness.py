@@ -25,6 +25,7 @@ WHY: Mapping[str, str] = {
     "other_module": "the probe used another module than the target's own, so SQL Server's network path was not tested",
     "scrape_timeout": "the scrape timeout ended the probe, so the vault was not tested",
     "exporter_fault": "the exporter itself failed or cannot read its secret file, so the vault was not tested",
+    "not_measured": "not measured: this host is too slow",
     "stale": "the last probe is older than three intervals",
     "no_probe_yet": "no probe has finished yet with the current configuration",
 }
@@ -96,7 +97,9 @@ def assess(
 
 
 def deciding_failure(report: ProbeReport) -> StepResult | None:
-    """Return the failed step that decides the verdict, else the first failed step."""
+    """Return the failed step that decides the verdict, else the first failed step; none of a discarded result."""
+    if report.discarded:
+        return None
     failed = [result for result in report.steps if result.outcome is Outcome.FAILED]
     needed = [result for result in failed if result.step in NEEDED] if report.readiness.ready is False else []
     return next(iter(needed or failed), None)
@@ -107,6 +110,12 @@ def vantage_text(vantage: Vantage) -> str:
     return "seen from the SQL host" if vantage is Vantage.SQL_HOST else "seen from a central host"
 
 
+def why_text(readiness: Readiness) -> str:
+    """Return the cause of a verdict as text."""
+    share = "" if readiness.stolen is None else f" ({100 * readiness.stolen:.0f} % of the time lost)"
+    return WHY[readiness.why] + share
+
+
 def readiness_text(readiness: Readiness, vantage: Vantage) -> str:
     """Return the verdict as text: `vault side ready, seen from the SQL host`.
 
@@ -114,5 +123,5 @@ def readiness_text(readiness: Readiness, vantage: Vantage) -> str:
     """
     seen = vantage_text(vantage)
     if readiness.ready is None:
-        return f"vault side unknown, {seen}: {WHY[readiness.why]}"
+        return f"vault side unknown, {seen}: {why_text(readiness)}"
     return f"vault side {'ready' if readiness.ready else 'not ready'}, {seen}"

@@ -76,11 +76,11 @@ class TargetCounters:
                     self.errors.setdefault((step, generation_code(code, target.generation)), 0)
 
     def add(self, report: ProbeReport, *, maintenance: bool = False) -> None:
-        """Count one report; a tainted one counts only its 429 responses."""
+        """Count one report; a discarded one counts only its 429 responses."""
         for result in report.steps:
             if is_throttled(result):
                 self.throttled[result.step] = self.throttled.get(result.step, 0) + 1
-        if report.tainted:
+        if report.discarded:
             return
         self.probes += 1
         self.failures += not report.success
@@ -95,7 +95,7 @@ class TargetCounters:
         if result.code is not None:
             pair = (result.step, result.code)
             self.errors[pair] = self.errors.get(pair, 0) + 1
-        if not result.shared:
+        if not result.shared and not result.disturbed:
             if result.step not in self.durations:
                 self.durations[result.step] = Durations(self.bounds)
             self.durations[result.step].observe(result.duration)

@@ -160,7 +160,7 @@ EXPORTER_METRICS: Final = (
     _exporter(
         MetricType.COUNTER,
         "ekm_exporter_probes_tainted_total",
-        "Tainted probes: the event loop lagged meanwhile, so counters and histograms do not include them.",
+        "Probes whose results were discarded: this host was so slow that a healthy vault would have failed, too.",
     ),
     _exporter(MetricType.COUNTER, "ekm_exporter_requests_total", "Requests sent, by endpoint.", "endpoint"),
     _exporter(
@@ -182,10 +182,15 @@ PROBE_METRICS: Final = (
         "step",
         level=Level.DEFAULT,
     ),
+    target_metric(
+        Retention.PROBE,
+        "ekm_probe_tainted",
+        "1 if the result of this probe is discarded because this host is too slow, else 0. Then ekm_probe_success is absent.",
+    ),
     _exporter(
         MetricType.GAUGE,
         "probe_success",
-        "Value of ekm_probe_success, under the name that blackbox_exporter uses.",
+        "Value of ekm_probe_success, under the name that blackbox_exporter uses; 0 if the result is discarded.",
         retention=Retention.PROBE,
     ),
     _exporter(

@@ -116,7 +116,7 @@ class Recorder(Instruments):
         block.record = record
         values, endpoints = self._maintenance_values(block, report.started_at), {}
         self._count(block, report)
-        if report.inconclusive:
+        if report.discarded:
             values |= gauges.time_samples(record)
         else:
             block.counters.path_after(record)
@@ -149,6 +149,13 @@ class Recorder(Instruments):
     def sweep(self, now: float) -> None:
         """Update values that change with time; call this every few seconds. `now` is a Unix time."""
         self._show(*_budgets_shown(self._budgets.sweep(now)))
+
+    def drop_result(self, name: str) -> None:
+        """Remove the result of a target that is not measured: its record has none."""
+        if (block := self._blocks.get(name)) is not None:
+            block.render_all()
+            values = gauges.outcome_samples(gauges.UNKNOWN) | self._failures.update(block) | _auxiliary_values(block)
+            self._show(block.owner_values(values))
 
     def drop_verdict(self, name: str) -> None:
         """Remove the verdict of a target, because its last probe is too old."""
@@ -215,7 +222,7 @@ class Recorder(Instruments):
 
     def _count(self, block: TargetBlock, report: ProbeReport) -> None:
         block.counters.add(report, maintenance=bool(block.maintenance))
-        if report.tainted:
+        if report.discarded:
             self._count_tainted()
 
     def _maintenance_values(self, block: TargetBlock, at: float) -> Values:
@@ -243,7 +250,7 @@ class Recorder(Instruments):
         target, record = block.target, block.record
         values: Values = {}
         if record.last is not None:
-            last = replace(record.last, readiness=readiness_at(target, record.last, now))
+            last = replace(record.last, readiness=readiness_at(target, record, now))
             values |= gauges.report_samples(last, self._phases)
         values |= gauges.record_samples(record, block.module.expect_path)
         return values | _auxiliary_values(block) | self._failures.update(block)

@@ -27,10 +27,13 @@ _RUN_FAMILIES = ("ekm_consecutive_failures", "ekm_consecutive_blocking_failures"
 class ProbeOutcome(NamedTuple):
     """Everything in a report that `outcome_samples` shows."""
 
-    success: bool
+    success: bool | None
     ready: bool | None
     steps: tuple[tuple[Step, bool, float | None], ...]  # each step that was made: whether it succeeded, and its Retry-After
     failure: tuple[Step, int | None, Reason | None] | None  # the step that decides, its code and reason
+
+
+UNKNOWN = ProbeOutcome(None, None, (), None)
 
 
 class RecordFacts(NamedTuple):
@@ -75,7 +78,9 @@ def outcome_samples(outcome: ProbeOutcome) -> Values:
 
 
 def outcome_of(report: ProbeReport) -> ProbeOutcome:
-    """Return what a report shows; equal results are one object."""
+    """Return what a report shows: nothing if it is discarded. Equal results are one object."""
+    if report.discarded:
+        return UNKNOWN
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
     steps = tuple((result.step, result.outcome is Outcome.OK, _retry_after(result)) for result in made)
     failure = deciding_failure(report)
@@ -172,7 +177,7 @@ def endpoint_samples(report: ProbeReport) -> dict[str, Values]:
         values = shown.setdefault(facts.endpoint, {})
         if facts.certificate is not None:
             values.update(certificate_samples(facts.certificate))
-        if facts.server_time is not None and not report.tainted:
+        if facts.server_time is not None and not result.disturbed:
             # The Date header has whole seconds: add the average of the missing fraction.
             values["ekm_clock_skew_seconds"] = one(facts.server_time + 0.5 - now)
     return shown
@@ -190,6 +195,7 @@ def on_demand_samples(report: ProbeReport, record: TargetRecord) -> Values:
         "ekm_last_success_timestamp_seconds": one(report.started_at if report.success else record.last_success_at),
         "ekm_key_scheduled_purge_timestamp_seconds": one(report.purge_after(record.purge_at)),
         "ekm_probe_step_duration_seconds": [(_step(result), result.duration) for result in made],
+        "ekm_probe_tainted": one(report.discarded),
         "probe_success": one(report.success),
         "probe_duration_seconds": one(report.duration),
     }

@@ -76,7 +76,9 @@ def _info(retention: Retention, name: str, text: str, own: str = "") -> MetricSp
 TARGET_METRICS: Final = (
     # the probe
     target_metric(
-        Retention.PROBE, "ekm_probe_success", "1 if every step succeeded and unwrap returned the original bytes, else 0."
+        Retention.PROBE,
+        "ekm_probe_success",
+        "1 if every step succeeded and unwrap returned the original bytes, else 0. Absent while the target is not measured.",
     ),
     target_metric(
         Retention.PROBE, "ekm_probe_duration_seconds", "Duration of the last probe, all steps together.", level=Level.DEFAULT
@@ -93,11 +95,11 @@ TARGET_METRICS: Final = (
     ),
     _counter(
         "ekm_probes_total",
-        "Finished probes with the current credential and key version; tainted probes (delayed by the exporter itself) are not counted.",
+        "Finished probes with the current credential and key version; discarded results are not counted.",
     ),
     _counter(
         "ekm_probe_failures_total",
-        "Probes in which at least one step failed; tainted probes (delayed by the exporter itself) are not counted.",
+        "Probes in which at least one step failed; discarded results are not counted.",
     ),
     _counter(
         "ekm_probe_verdicts_total",
@@ -127,7 +129,7 @@ TARGET_METRICS: Final = (
         kind=MetricType.HISTOGRAM,
         scope=SeriesScope.TARGET,
         retention=Retention.COUNTED,
-        help="Duration of the step, including failed ones. Tokens fetched by another probe and tainted probes (delayed by the exporter itself) are not counted.",
+        help="Duration of the step, including failed ones. Not counted: tokens fetched by another probe, discarded results, and steps that this host delayed by a tenth or more.",
         own=("step",),
         buckets=STEP_BUCKETS,
         bucket_levels=tuple(level for _, level in _STEP_BOUNDS),

@@ -188,7 +188,7 @@ def _expiry(expiry: CredentialExpiry) -> Payload:
 
 def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -> Payload:
     last = None if record is None else record.last
-    ready = readiness_at(target, last, sources.now).ready
+    ready = readiness_at(target, record, sources.now).ready
     on_sql_host = sources.config.settings.vantage is Vantage.SQL_HOST
     return {
         "target": target.name,

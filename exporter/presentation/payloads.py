@@ -36,12 +36,12 @@ def probe_payload(target: Target, report: ProbeReport) -> Payload:
         "key_version": target.key_version if report.key is None else report.key.version,
         "started_at": moment(report.started_at),
         "duration_seconds": _seconds(report.duration),
-        "success": report.success,
+        "success": None if report.discarded else report.success,
         "vault_side_ready": report.readiness.ready,
         "why": report.readiness.why,
         **failure_payload(report.first_failure),
         "deciding_step": _deciding_step(report),
-        "tainted": report.tainted,
+        "tainted": report.discarded,
         "steps": [step_payload(result) for result in report.steps],
     }
 
@@ -49,7 +49,7 @@ def probe_payload(target: Target, report: ProbeReport) -> Payload:
 def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Payload:
     """Return one target of the list, with its verdict at `now` (Unix time)."""
     report = None if record is None else record.last
-    readiness = readiness_at(target, report, now)
+    readiness = readiness_at(target, record, now)
     return {
         "target": target.name,
         "vault": target.vault,
@@ -65,7 +65,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         **failure_payload(None if report is None else report.first_failure),
         "deciding_step": None if report is None else _deciding_step(report),
         "rotation_pending": None if record is None else record.rotation_pending,
-        "last_probe": None if report is None else moment(report.started_at),
+        "last_probe": moment_or_none(None if record is None else record.last_probe_at),
         "last_success": moment_or_none(None if record is None else record.last_success_at),
         "key_type": None if record is None or record.key is None else record.key.kty,
         "key_size_bits": None if record is None or record.key is None else record.key.size_bits,

@@ -7,6 +7,7 @@ auxiliary probe is one line. With the level debug, every probe is a line.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exporter.config.settings import Target
@@ -48,6 +49,7 @@ class ProbeLog:
         self._failing: dict[str, _Failing] = {}
         self._unusable: dict[str, set[Identity]] = {}
         self._delayed_at: float | None = None
+        self._has_unmeasured = False
 
     def forget(self, target_name: str) -> None:
         self._failing.pop(target_name, None)
@@ -63,6 +65,16 @@ class ProbeLog:
         elif self._delayed_at is not None and not found.missing:
             self._delayed_at = None
             self._logger.info("all targets have a result", extra=fields(targets=found.targets))
+
+    def unmeasured(self, found: Mapping[str, float], targets: int) -> None:
+        """Log once that targets are not measured, and once that all are again. `found` has the share of the time that was lost."""
+        if found and not self._has_unmeasured:
+            lost = round(max(found.values()), 3)
+            extra = fields(not_measured=len(found), targets=targets, time_lost=lost)
+            self._logger.warning("not measured: this host is too slow, results are discarded", extra=extra)
+        elif self._has_unmeasured and not found:
+            self._logger.info("all targets are measured again", extra=fields(targets=targets))
+        self._has_unmeasured = bool(found)
 
     def auxiliary_recorded(self, target: Target, result: AuxiliaryResult) -> None:
         """Log a failed or recovered auxiliary probe; an unknown result changes nothing."""

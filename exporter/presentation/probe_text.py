@@ -39,7 +39,9 @@ def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record:
     lines = [line(*each) for each in probe_lines(target, report, vantage=vantage)]
     for result in report.steps:
         lines += ["", _headline(result), *(line(*each, indent="  ") for each in facts_of(result))]
-    lines += ["", *(wrapped(*each) for each in advice_lines(target, report, record))] if report.first_failure is not None else []
+    lines += (
+        ["", *(wrapped(*each) for each in advice_lines(target, report, record))] if deciding_failure(report) is not None else []
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -53,10 +55,11 @@ def probe_lines(target: Target, report: ProbeReport, *, vantage: Vantage) -> Ite
     yield "credential", target.credential
     yield "started", moment(report.started_at)
     yield "took", seconds(report.duration)
-    yield "result", "every step succeeded and the bytes came back equal" if report.success else "failed"
+    result = "every step succeeded and the bytes came back equal" if report.success else "failed"
+    yield "result", "discarded" if report.discarded else result
     yield "verdict", readiness_text(report.readiness, vantage)
     yield "not tested", NOT_TESTED
-    if report.tainted:
+    if any(step.disturbed for step in report.steps):
         yield "note", "the exporter was slow during this probe: the times include its own delay"
 
 

@@ -99,7 +99,7 @@ def collect_bundle(
     shown = _without_labels(target)
     details = {
         **target_payload(shown, record, now=now),
-        **verdict_payload(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
+        **verdict_payload(readiness_at(target, record, now), config.settings.vantage),
         **target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
         **_masked_texts(sql_servers_payload(servers)),
         **differences_payload(differences),

@@ -51,7 +51,7 @@ class AuxiliaryRunner:
 
         `interval`: seconds until a successful one is repeated.
         """
-        if report.inconclusive or report.throttled_facts or self._rounds.running(target.name):
+        if report.discarded or report.throttled_facts or self._rounds.running(target.name):
             return
         successes, now = self._successes.setdefault(target.name, {}), self._clock()
         wanted = [probe for probe in probes if is_due(successes.get(probe.identity), interval, now)]

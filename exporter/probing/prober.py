@@ -62,7 +62,7 @@ class Prober:
     """
 
     def __init__(self, config: Config, *, lag: LoopLag, callbacks: ProberCallbacks) -> None:
-        self._config, self._lag, self._callbacks = config, lag, callbacks
+        self._config, self._callbacks = config, callbacks
         # A thread for each running probe, as many on demand as by the schedule: only the system ends the resolution of a dead
         # name.
         self._pool = DaemonThreadPool(2 * config.settings.concurrency, name="ekm-blocking")
@@ -70,7 +70,7 @@ class Prober:
         self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._secrets = SecretCache(self._pool)
         self._tokens = TokenCache(self._secrets, reuse_policy=TokenReusePolicy(config), on_request=callbacks.on_token_request)
-        self._clock = LoopClock()
+        self._clock = LoopClock(late_between=lag.late_between)
         self._round_trips: dict[str, _RoundTrip] = {}
 
     def reconfigure(self, config: Config) -> None:
@@ -145,13 +145,13 @@ class Prober:
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
         """Make one auxiliary probe.
 
-        The result is None if the probe could not be made, or if a timeout may be the exporter's fault.
+        The result is None if the probe could not be made, or is discarded.
         """
         request = plan.request
         if not self._is_active(request.module):
             return None
         report = await self._guarded(request.target, self._make(request, fresh=fresh))
-        if report is None or report.inconclusive:
+        if report is None or report.discarded:
             return None
         return auxiliary_result(plan, report)
 
@@ -175,13 +175,8 @@ class Prober:
             escaped = error
         with contextlib.suppress(Exception):
             self._callbacks.on_internal_error(escaped)
-        ended = self._clock.monotonic()
-        tainted = self._lag.lagged_between(started, ended)
-        exception = type(escaped).__name__
-        report = broken_report(
-            target.name, target.generation, started_at=started_at, duration=ended - started, exception=exception
-        )
-        return replace(report, tainted=tainted)
+        duration, exception = self._clock.monotonic() - started, type(escaped).__name__
+        return broken_report(target.name, target.generation, started_at=started_at, duration=duration, exception=exception)
 
     async def _make(self, request: ProbeRequest, *, fresh: bool = False) -> ProbeReport | None:
         # The token request goes over this network, too, also after a reload: a secret must not go to a new route.
@@ -199,8 +194,6 @@ class Prober:
             self._callbacks.on_shortage(busy.shortage)
             return None
         self._inform(request, report)
-        if self._lag.lagged_between(started, self._clock.monotonic()):
-            return replace(report, tainted=True)
         return report
 
     def _inform(self, request: ProbeRequest, report: ProbeReport) -> None:

@@ -13,12 +13,24 @@ from typing import Protocol, TypeVar
 from exporter.config.settings import Credential, Module, Target
 from exporter.core.classify import classify
 from exporter.core.codes import generation_code
-from exporter.core.deadline import TIMEOUT_FAULTS, slow_in, slowest
-from exporter.core.faults import Fault, FaultOrigin
+from exporter.core.deadline import slow_in, slowest
+from exporter.core.faults import Fault, Silence, is_discarded, is_disturbed
 from exporter.core.frozen import dataclass
 from exporter.core.key_reference import different_key
 from exporter.core.key_state import key_state
-from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
+from exporter.core.model import (
+    Challenge,
+    Facts,
+    KeyFacts,
+    Mode,
+    Outcome,
+    ProbeReport,
+    Readiness,
+    Step,
+    StepResult,
+    TokenResult,
+    Vantage,
+)
 from exporter.core.parsing.principal import with_object_ids
 from exporter.core.readiness import assess
 from exporter.core.reasons import Reason
@@ -59,6 +71,10 @@ class Clock(Protocol):
     def time(self) -> float: ...
 
     def monotonic(self) -> float: ...
+
+    def late_between(self, start: float, end: float) -> float:
+        """Return for how many seconds of a span of `monotonic` the event loop was late."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +123,9 @@ class _ProbeRun:
         self._vault, self._clock = dependencies.vault, dependencies.clock
         self._results: dict[Step, StepResult] = {}
         self._spent: dict[Step, float] = {}  # seconds of this probe; the fetch of a shared token may have taken longer
+        self._ended = deadline - request.timeout  # when the last step ended
+        self._began: dict[Step, float] = {}  # without a gap: a pause between two steps belongs to the later one
+        self._discarded: dict[Step, float] = {}  # failed steps that say nothing, and the share of their time that this host lost
         self._key: KeyFacts | None = None
         self._tenant: str | None = None
         self._unwrapped: bool | None = None
@@ -142,6 +161,8 @@ class _ProbeRun:
         async def fetch() -> tuple[Facts, str | None]:
             nonlocal result
             result = await self._dependencies.tokens(challenge, deadline=self._deadline)
+            if result.token is None:  # a pause before this probe waited for the fetch may be the cause
+                self._began[Step.TOKEN] = min(self._began[Step.TOKEN], self._clock.monotonic() - result.duration)
             return result.facts, result.token
 
         token = await self._step(Step.TOKEN, fetch)
@@ -214,7 +235,7 @@ class _ProbeRun:
 
         Return the value unless there was a fault. `allotted`: seconds, or None for all remaining time. If an earlier step used up the time, that step fails instead of this one.
         """
-        before = self._clock.monotonic()
+        before, self._began[step] = self._clock.monotonic(), self._ended
         left = self._deadline - before if allotted is None else allotted
         culprit = slowest(self._spent, left=left, timeout=self._request.timeout)
         try:
@@ -227,10 +248,11 @@ class _ProbeRun:
             facts, value = self._internal_error(error), None
         if facts.fault is Fault.NONE and value is None:  # the probe would end here and count as a success
             facts = self._internal_error(RuntimeError(f"{step} has no fault and no result"))
-        if culprit is not None and facts.fault in TIMEOUT_FAULTS:
+        self._ended = self._clock.monotonic()
+        if culprit is not None and facts.fault.silence is Silence.TIMEOUT:
             self._charge(culprit, step)
         else:
-            self._spent[step] = self._clock.monotonic() - before
+            self._spent[step] = self._ended - before
             self._keep(step, facts, self._spent[step])
         return value if facts.fault is Fault.NONE else None
 
@@ -241,11 +263,18 @@ class _ProbeRun:
             self._keep(culprit, late, known.duration, shared=known.shared)
 
     def _keep(self, step: Step, facts: Facts, duration: float, *, shared: bool = False) -> None:
+        began = self._began.get(step, self._ended)
+        late, took = self._clock.late_between(began, self._ended), self._ended - began
+        disturbed = is_disturbed(late=late, took=took)
         if facts.fault is Fault.NONE:
-            self._results[step] = StepResult(step=step, outcome=Outcome.OK, duration=duration, facts=facts, shared=shared)
+            self._results[step] = StepResult(
+                step=step, outcome=Outcome.OK, duration=duration, facts=facts, shared=shared, disturbed=disturbed
+            )
             return
+        if is_discarded(facts.fault, late=late, took=took):
+            self._discarded[step] = late / took
         is_late = facts.fault is not Fault.HTTP_STATUS and self._clock.monotonic() >= self._deadline
-        if self._request.cut_by_scrape and (facts.fault.origin is FaultOrigin.TIMEOUT or is_late):
+        if self._request.cut_by_scrape and (facts.fault.silence is Silence.TIMEOUT or is_late):
             facts = replace(facts, cut_by_scrape=True)
         classification = classify(step, facts)
         self._results[step] = StepResult(
@@ -256,6 +285,7 @@ class _ProbeRun:
             reason=classification.reason,
             facts=facts,
             shared=shared,
+            disturbed=disturbed,
         )
 
     def _internal_error(self, error: Exception) -> Facts:
@@ -264,13 +294,20 @@ class _ProbeRun:
 
     def report(self, *, started_at: float, duration: float) -> ProbeReport:
         request = self._request
+        if any(result.outcome is Outcome.FAILED and step not in self._discarded for step, result in self._results.items()):
+            # The failure of another step counts. A step that says nothing is as good as not made.
+            self._results = {step: result for step, result in self._results.items() if step not in self._discarded}
+            self._unwrapped = None if Step.UNWRAP_KEY in self._discarded else self._unwrapped
+            self._discarded.clear()
         steps = tuple([self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in _STEPS])
         return ProbeReport(
             target=request.target.name,
             started_at=started_at,
             duration=duration,
             steps=steps,
-            readiness=assess(
+            readiness=Readiness(ready=None, why="not_measured", stolen=max(self._discarded.values()))
+            if self._discarded
+            else assess(
                 steps,
                 pinned=request.target.key_version is not None,
                 mode=request.module.mode,

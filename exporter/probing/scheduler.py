@@ -198,7 +198,7 @@ class Scheduler:
 
     def _is_made(self, job: _TargetJob, report: ProbeReport | None) -> bool | None:
         """Return whether this host could make the probe, None if that is uncertain: not at the start, twice in a row."""
-        if report is None or not report.inconclusive:
+        if report is None or not report.discarded:
             return report is not None
         return False if job.failed and job.target.name in self._without_result else None
 

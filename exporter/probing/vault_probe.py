@@ -19,10 +19,11 @@ from exporter.runtime.clock import loop_time
 
 @dataclass(frozen=True, slots=True)
 class LoopClock:
-    """Unix time, and the time of the running event loop, the unit of deadlines."""
+    """Unix time, the time of the running event loop (the unit of deadlines), and how long the loop was late in a span of that."""
 
     time: Callable[[], float] = time.time
     monotonic: Callable[[], float] = loop_time
+    late_between: Callable[[float, float], float] = lambda _start, _end: 0.0
 
 
 async def probe_vault(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-TICK = 0.05
+TICK = 0.02
+# A later tick is late. The clock of Windows has steps of 15.6 ms, so a tick on time may seem that late.
+TOLERATED = 0.03
 WINDOW = 60.0
-# A healthy step takes some tens of milliseconds; the buckets around it are 25 ms, 100 ms and 250 ms. A pause this long
-# moves a step into another bucket and counts against the vault. Shorter pauses are the noise of one busy core.
-THRESHOLD = 0.1
-MOST_STALLS = 4096  # a minute of continuous stalls has fewer than 600
+KEPT = 43_200.0  # the longest timeout
+MOST_KEPT = 20_000  # two megabytes, and a quarter of an hour in which no tick is on time
 
 
 class LoopLag:
@@ -27,7 +27,7 @@ class LoopLag:
         self._timer: asyncio.TimerHandle | None = None
         self._expected = 0.0
         self._worst: deque[tuple[float, float]] = deque()  # (when, lag), falling lags: a sliding maximum
-        self._stalls: deque[tuple[float, float]] = deque(maxlen=MOST_STALLS)  # (from, until)
+        self._late: deque[tuple[float, float]] = deque(maxlen=MOST_KEPT)  # (from, until)
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -44,17 +44,24 @@ class LoopLag:
         if self._loop is None:
             return self._worst[0][1] if self._worst else 0.0
         now = self._loop.time()
-        self._forget_before(now - WINDOW)
+        self._forget_before(now)
         return max(self._worst[0][1] if self._worst else 0.0, now - self._expected, 0.0)
 
-    def lagged_between(self, start: float, end: float) -> bool:
-        """Return whether a stall of at least `THRESHOLD` touched this span.
+    def late_between(self, start: float, end: float) -> float:
+        """Return for how many seconds of this span the loop was late.
 
-        Records cover the last minute, which is longer than any probe.
+        A tick that is late counts from its time until it ran, and until now if it has not run yet.
         """
-        if self._loop is not None and self._loop.time() - self._expected >= THRESHOLD and self._expected - TICK < end:
-            return True
-        return any(begun < end and start < over for begun, over in reversed(self._stalls))
+        now = end if self._loop is None else self._loop.time()
+        late = _overlap(start, end, self._expected, now) if self._loop is not None and self._is_late(now) else 0.0
+        for begun, over in reversed(self._late):
+            if over <= start:
+                break
+            late += _overlap(start, end, begun, over)
+        return late
+
+    def _is_late(self, now: float) -> bool:
+        return now - self._expected > TOLERATED
 
     def _expect(self, loop: asyncio.AbstractEventLoop) -> None:
         self._expected = loop.time() + TICK
@@ -66,14 +73,17 @@ class LoopLag:
         while self._worst and self._worst[-1][1] <= lag:
             self._worst.pop()
         self._worst.append((now, lag))
-        if lag >= THRESHOLD:
-            # The stall may have begun right after the previous wake-up.
-            self._stalls.append((self._expected - TICK, now))
-        self._forget_before(now - WINDOW)
+        if self._is_late(now):
+            self._late.append((self._expected, now))
+        self._forget_before(now)
         self._expect(loop)
 
-    def _forget_before(self, moment: float) -> None:
-        while self._worst and self._worst[0][0] < moment:
+    def _forget_before(self, now: float) -> None:
+        while self._worst and self._worst[0][0] < now - WINDOW:
             self._worst.popleft()
-        while self._stalls and self._stalls[0][1] < moment:
-            self._stalls.popleft()
+        while self._late and self._late[0][1] < now - KEPT:
+            self._late.popleft()
+
+
+def _overlap(start: float, end: float, begun: float, over: float) -> float:
+    return max(0.0, min(end, over) - max(start, begun))

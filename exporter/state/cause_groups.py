@@ -196,7 +196,7 @@ def linked(target: Target, module: Module, record: TargetRecord | None, now: flo
         step, reason = (None, None) if failure is None else (failure.step, failure.reason)
     if step is None:
         return Linked(target, names, None)
-    is_unsteady, not_ready = unsteady is not None, readiness_at(target, report, now).ready is False
+    is_unsteady, not_ready = unsteady is not None, readiness_at(target, record, now).ready is False
     since, is_first_seen = beginning_of(record, report.started_at, unsteady=is_unsteady)
     failed = Failed(
         step=step, reason=reason, names=names, since=since, is_first_seen=is_first_seen, not_ready=not_ready, unsteady=is_unsteady

@@ -75,7 +75,7 @@ class History:
         measured = self._pack(report)
         entry = HistoryEntry(f"{int(report.started_at)}-{number}", self._packed, measured, report.key, self._context)
         self._recent.add(entry)
-        if not report.success:
+        if not report.success and not report.discarded:
             self._failures.add(entry)
         for ring in (self._recent, self._failures):
             ring.trim(self._limit, most_bytes / 2)

@@ -17,6 +17,7 @@ from exporter.state.failures import LETTERS, FailureSummary, failed_among, failu
 from exporter.state.history import History, ProbeContext
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
+UNMEASURED_INTERVALS = 2  # if this host discards results, a result older than this many intervals is none
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
 SUMMARIES = 10  # failures kept over a restart
 RECENT = 40  # states of the last probes
@@ -51,6 +52,8 @@ class TargetRecord:
     ready_since: float | None = None  # when the first of the ready probes began, without a gap, a restart or another verdict
     not_ready_at: float | None = None  # when the last probe that was not ready began, since the start of the exporter
     unwrapped_at: float | None = None  # when the last probe began whose unwrap succeeded, not with another configuration
+    discarded: Readiness | None = None  # of the last probe, if its result was discarded
+    discarded_since: float | None = None  # when the first probe began whose result was discarded, of those in a row
     recent: str = ""  # the states of the last probes, oldest first, as `LETTERS`
     recent_failures: tuple[FailedProbe, ...] = ()  # those of `recent` that failed, oldest first
     key: KeyFacts | None = None
@@ -67,9 +70,11 @@ class TargetRecord:
     changes: tuple[ObservedChange, ...] = ()  # the newest last
 
     def add_report(self, report: ProbeReport) -> None:
-        """Add a report. An inconclusive report changes nothing here: only the history has it."""
-        if report.inconclusive:
+        """Add a report. Of a discarded one nothing else is kept here: only the history has it."""
+        if report.discarded:
+            self.discarded, self.discarded_since = report.readiness, self.discarded_since or report.started_at
             return
+        self.discarded = self.discarded_since = None
         before = self._observed()
         self._add_verdict(report)
         self._add_state(state_of(report.readiness, success=report.success), report, self.last_probe_at or self.verdict_at)
@@ -119,6 +124,11 @@ class TargetRecord:
         self.verdict = self.verdict_at = self.ready_since = self.unwrapped_at = None
         if self.last is not None:
             self.last = replace(self.last, readiness=Readiness(ready=None, why="no_probe_yet"))
+
+    def unmeasured_at(self, now: float) -> bool:
+        """Whether this host has been too slow for a result, at `now`, a Unix time."""
+        since = self.last_probe_at or self.discarded_since
+        return self.discarded is not None and since is not None and now - since > UNMEASURED_INTERVALS * self.target.interval
 
     @property
     def rotation_pending(self) -> bool | None:
@@ -243,6 +253,15 @@ class TargetRecords:
     def forget(self, name: str) -> None:
         self._records.pop(name, None)
 
+    def unmeasured(self, now: float) -> dict[str, float]:
+        """Return the targets that are not measured at `now`, and the share of the time that this host lost. Drop their last results."""
+        found = {}
+        for name, record in self._records.items():
+            if record.discarded is not None and record.unmeasured_at(now):
+                record.last = None
+                found[name] = record.discarded.stolen or 0.0
+        return found
+
     def stale(self, now: float) -> set[str]:
         """Return the names of targets whose verdict is too old at `now`."""
         return {
@@ -256,7 +275,7 @@ def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
     """Return how unsteady a target is that is ready at `now`, a Unix time; None for any other target."""
     if record is None or record.last is None or record.state is not State.READY:
         return None
-    ready = readiness_at(record.target, record.last, now).ready
+    ready = readiness_at(record.target, record, now).ready
     return assess_steadiness(record.recent_failures, len(record.recent), runs_among(record.recent)) if ready else None
 
 
@@ -269,11 +288,13 @@ def is_stale_at(target: Target, at: float, now: float) -> bool:
     return now - at > STALE_INTERVALS * target.interval
 
 
-def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Readiness:
-    """Return the verdict at `now`, a Unix time: unknown without a probe, or if the last probe is too old."""
-    if report is None:
+def readiness_at(target: Target, record: TargetRecord | None, now: float) -> Readiness:
+    """Return the verdict at `now`, a Unix time: unknown without a result, or if the last result is too old."""
+    if record is not None and record.discarded is not None and record.unmeasured_at(now):
+        return record.discarded
+    if record is None or record.last is None:
         return Readiness(ready=None, why="no_probe_yet")
-    return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
+    return Readiness(ready=None, why="stale") if is_stale(target, record.last, now) else record.last.readiness
 
 
 def _with_known_key(result: _Result, key: KeyFacts | None) -> _Result:

@@ -57,6 +57,9 @@ def a_fleet(count, **more):
     return [a_target(f"target-{number}", **more) for number in range(count)]
 
 
+DISCARDED = Readiness(ready=None, why="not_measured", stolen=0.9)
+
+
 def a_report(target="payroll", *steps, at=0.0, ready=True, **more):
     steps = steps or tuple(StepResult(step=step, outcome=Outcome.OK, duration=0.02, facts=Facts(status=200)) for step in Step)
     why = {True: "ready", False: "not_ready", None: "version_not_pinned"}[ready]

@@ -126,7 +126,9 @@ def silent(step=Step.GET_KEY):
     return failed(step, 3008, Reason.READ_TIMEOUT, fault=Fault.READ_TIMEOUT)
 
 
-def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, started_at=START, duration=0.2, **changes):
+def a_report(
+    target="t", *, steps: Sequence[StepResult] = (), ready=None, started_at=START, duration=0.2, discarded=False, **changes
+):
     """A probe with these results. Other steps succeed, or are skipped after a failure other than that of wrap."""
     given = {result.step: result for result in steps}
     made: list[StepResult] = []
@@ -142,7 +144,7 @@ def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, starte
         started_at=started_at,
         duration=duration,
         steps=tuple(made),
-        readiness=Readiness(ready=ready, why="ready" if ready else "not_tested"),
+        readiness=factories.DISCARDED if discarded else Readiness(ready=ready, why="ready" if ready else "not_tested"),
         **changes,
     )
 

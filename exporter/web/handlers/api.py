@@ -96,9 +96,7 @@ class ApiHandlers:
         modules, every = config.modules, config.targets.values()
         causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
         records = ((each, service.record_of(each.name)) for each in every)
-        verdicts = (
-            (each, readiness_at(each, None if record is None else record.last, now).ready, record) for each, record in records
-        )
+        verdicts = ((each, readiness_at(each, record, now).ready, record) for each, record in records)
         own = await sql_causes(verdicts, self._proofs)
         about = {
             "at": moment(now),
@@ -171,7 +169,7 @@ class ApiHandlers:
 
     def _known_of(self, target: Target, record: TargetRecord | None) -> payloads.Payload:
         config, now = self._service.config, time.time()
-        readiness = readiness_at(target, None if record is None else record.last, now)
+        readiness = readiness_at(target, record, now)
         expiries = [expiry for each in expiries_of(self._service, target).values() for expiry in each]
         return {
             **payloads.target_payload(target, record, now=now),

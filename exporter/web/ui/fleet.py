@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from itertools import chain
@@ -65,6 +65,7 @@ class Fleet:
     views: Mapping[str, TargetView]  # of all targets, by name
     scope: Collection[str]  # names of targets
     waiting: int  # targets without a finished probe
+    lost: Sequence[float]  # of each target that is not measured, the share of the time that this host lost
     targets: HeadlineCounts
     servers: HeadlineCounts  # that the configuration names, each with the most urgent state of its targets
 
@@ -84,6 +85,7 @@ class _Counts:
     targets: Counter[HeadlineState] = field(default_factory=Counter)
     servers: dict[str, HeadlineState] = field(default_factory=dict)
     waiting: int = 0
+    lost: list[float] = field(default_factory=list)
 
     def suggest(self, view: TargetView) -> None:
         self.codes.update([view.failure.code] if view.failure is not None and view.failure.code is not None else ())
@@ -92,7 +94,9 @@ class _Counts:
 
     def add(self, view: TargetView) -> None:
         self.urgencies[view.urgency] += 1
-        self.waiting += view.report is None
+        self.waiting += view.report is None and view.readiness.stolen is None
+        if view.readiness.stolen is not None:
+            self.lost.append(view.readiness.stolen)
         state = HeadlineState.UNSTEADY if view.unsteady is not None else _STATES.get(view.urgency, HeadlineState.OTHER)
         self.targets[state] += 1
         self.servers.update((server, min(self.servers.get(server, state), state)) for server in view.servers)
@@ -134,6 +138,7 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
         views=every,
         scope=within.keys(),
         waiting=counts.waiting,
+        lost=counts.lost,
         targets=_headline_counts(counts.targets),
         servers=_headline_counts(Counter(counts.servers.values())),
     )

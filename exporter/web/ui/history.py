@@ -35,7 +35,8 @@ def history_section(urls: Urls, view: TargetView, history: Sequence[HistoryEntry
 def _remembered(urls: Urls, target: Target, entry: HistoryEntry) -> Html:
     report = entry.report
     failure = deciding_failure(report)
-    result = element("span", "success" if report.success else "failed", class_="good-ink" if report.success else "bad-ink")
+    shown = ("discarded", "quiet") if report.discarded else ("success", "good-ink") if report.success else ("failed", "bad-ink")
+    result = element("span", shown[0], class_=shown[1])
     return element(
         "tr",
         element("th", link(urls.probe(target.name, entry.id), exact_time(report.started_at)), scope="row", class_="number"),

@@ -117,6 +117,11 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
         ended = "has ended, or is outside the filter" if page.query.scope else "has ended"
         yield element("p", f"The cause of this link {ended}. This page shows what is there now.", class_="notice")
     yield element("div", _badges(urls, page), _causes_count(page), _next_expiry(page), class_="overall")
+    if fleet.lost:
+        lost = f"{len(fleet.lost):,} of {fleet.targets.total:,} targets are not measured: this host is too slow"
+        yield element(
+            "p", f"{lost} (up to {100 * max(fleet.lost):.0f} % of the time lost). Nothing is known about them.", class_="notice"
+        )
     if page.delayed:
         yield element("p", page.delayed, class_="notice")
     elif not page.ready or page.fleet.waiting == page.fleet.targets.total > 0:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from exporter.core.codes.cause_text import cause, open_detail
 from exporter.core.credential_expiry import Source
-from exporter.core.readiness import WHY, deciding_failure
+from exporter.core.readiness import deciding_failure, why_text
 from exporter.presentation.expiries import NOUNS
 from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.charts import state_bar
@@ -66,7 +66,7 @@ def _labels(urls: Urls, view: TargetView, query: TargetQuery) -> Child:
 def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     failure = None if view.report is None else deciding_failure(view.report)
     if view.readiness.ready is None:
-        yield element("div", WHY[view.readiness.why])
+        yield element("div", why_text(view.readiness))
     elif failure is None and view.unsteady is None and not view.own:
         yield element("span", "nothing failed", class_="quiet")
     yield own_causes(urls, view, action=action)
@@ -82,7 +82,7 @@ def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
 
 def _last_probes(view: TargetView) -> Iterator[Child]:
     yield None if view.record is None else state_bar(view.record.recent)
-    last = None if view.report is None else view.report.started_at
+    last = None if view.record is None else view.record.last_probe_at
     yield element("div", "last ", when(last, view.now), class_="quiet")
 
 

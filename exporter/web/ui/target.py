@@ -8,10 +8,10 @@ from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.cause_text import cause, meaning, open_detail
+from exporter.core.codes.cause_text import cause, meaning, open_detail, sentence
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
-from exporter.core.readiness import deciding_failure
+from exporter.core.readiness import deciding_failure, why_text
 from exporter.core.tickets.team import who_repairs
 from exporter.presentation import probe_text
 from exporter.presentation.wire_log import as_lines, exchanges
@@ -76,7 +76,8 @@ def _verdict_section(
     yield None if view.report is None else _advice(urls, view.target, view.report, view.record)
     yield target_ticket(view)
     yield element("h2", "Last probe")
-    yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
+    missing = "No probe has finished yet." if view.readiness.stolen is None else sentence(why_text(view.readiness))
+    yield element("p", missing) if view.report is None else _steps(view.report)
 
 
 def _since(view: TargetView) -> Child:
@@ -199,7 +200,7 @@ def _target_facts(urls: Urls, view: TargetView, history: Sequence[HistoryEntry])
     yield "connector generation", target.generation.value
     yield "probed every", f"{durations.write(target.interval)}, for at most {durations.write(target.timeout)}"
     if record is not None:
-        yield "last probe", when(None if view.report is None else view.report.started_at, view.now)
+        yield "last probe", when(record.last_probe_at, view.now)
         yield "last success", when(record.last_success_at, view.now)
         yield "last failure", _last_failure(urls, view, history)
         yield "failures in a row", record.consecutive_failures

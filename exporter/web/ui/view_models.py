@@ -81,6 +81,8 @@ class TargetView:
     @property
     def since(self) -> float | None:
         """Unix time at which the current state began; None if unknown."""
+        if self.record is not None and self.readiness.stolen is not None:
+            return self.record.discarded_since
         if self.record is None or self.report is None:
             return None
         if self.readiness.why == "stale":
@@ -112,7 +114,7 @@ def view(
     `expiries` are the expiries of its credential.
     """
     report = None if record is None else record.last
-    readiness = readiness_at(target, report, now)
+    readiness = readiness_at(target, record, now)
     age = None if report is None else max(0.0, now - report.started_at)
     urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
     ending, unsteady, wrong = next_ending(target, record, expiries), unsteady_at(record, now), wrong_dates(expiries)

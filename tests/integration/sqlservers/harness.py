@@ -257,7 +257,7 @@ class StoryRunner:
         target = self.config.targets[story.name]
         if fresh or story.name not in self._reports:
             async with a_prober(self.config) as prober, asyncio.timeout(PATIENCE):
-                while (report := await prober.probe_on_demand(target)) is None or report.inconclusive:
+                while (report := await prober.probe_on_demand(target)) is None or report.discarded:
                     pass
             self._reports[story.name] = report
         report = replace(self._reports[story.name], started_at=self.clock())

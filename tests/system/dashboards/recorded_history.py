@@ -227,7 +227,7 @@ class Exporter:
             started_at=at,
             duration=sum(step.duration for step in steps),
             key=key if read else None,
-            tainted=not self.healthy and minute == 30,
+            discarded=not self.healthy and minute == 30,
         )
         deleted = failure is not None and steps[-1].reason is Reason.KEY_SOFT_DELETED
         rotated = history.name == "orders-core" and not self.healthy

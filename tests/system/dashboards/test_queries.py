@@ -21,7 +21,7 @@ EMPTY_WHEN_HEALTHY: frozenset[str] = frozenset(
         "ekm-expiry: Credentials without an expiry date: A",
         "ekm-expiry: Keys with a newer version: A",
         "ekm-exporter: Skipped probes: A",
-        "ekm-exporter: Tainted probes: A",
+        "ekm-exporter: Discarded results: A",
         "ekm-fleet: Every target, worst first: B",  # the column of codes
         "ekm-fleet: Failures by code: A",
         "ekm-fleet: Firing alerts: A",

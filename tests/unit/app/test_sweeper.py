@@ -11,7 +11,7 @@ class Recorder:
     """Fails at the first sweep, and at each try to drop the verdict of `broken`."""
 
     def __init__(self):
-        self.sweeps, self.dropped = 0, []
+        self.sweeps, self.dropped, self.unmeasured = 0, [], []
 
     def ready(self, *, ready):
         assert ready
@@ -21,6 +21,9 @@ class Recorder:
         if self.sweeps == 1:
             raise MemoryError
 
+    def drop_result(self, name):
+        self.drop_verdict(f"{name}, not measured")
+
     def drop_verdict(self, name):
         if name == "broken":
             raise KeyError(name)
@@ -28,6 +31,9 @@ class Recorder:
 
 
 class Records:
+    def unmeasured(self, _now):
+        return {"late": 0.7}
+
     def stale(self, _now):
         return {"a", "broken", "z"}
 
@@ -38,7 +44,14 @@ def run(monkeypatch):
     recorder, bugs, started = Recorder(), [], []
 
     def start(on_sweep=lambda _now: None):
-        made = Sweeper(recorder, Records(), ready=lambda: True, on_sweep=on_sweep, on_internal_error=bugs.append)
+        made = Sweeper(
+            recorder,
+            Records(),
+            ready=lambda: True,
+            on_sweep=on_sweep,
+            on_unmeasured=recorder.unmeasured.append,
+            on_internal_error=bugs.append,
+        )
         made.start()
         started.append(made)
 
@@ -50,7 +63,8 @@ async def test_error_does_not_end_the_sweep_or_delay_other_targets(run):
     start, recorder, bugs = run
     start()
     await until(lambda: recorder.sweeps >= 3)
-    assert sorted(recorder.dropped) == ["a", "z"]
+    assert sorted(recorder.dropped) == ["a", "late, not measured", "z"]
+    assert recorder.unmeasured[:2] == [{"late": 0.7}] * 2
     assert {type(bug) for bug in bugs} == {MemoryError, KeyError}
 
 

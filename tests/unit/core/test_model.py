@@ -8,29 +8,16 @@ from exporter.core.faults import Fault
 from exporter.core.model import CredentialKind, Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
 
 
-def report(fault: Fault, *, tainted: bool) -> ProbeReport:
+def report(fault: Fault, *, stolen: float | None = None) -> ProbeReport:
     outcome = Outcome.OK if fault is Fault.NONE else Outcome.FAILED
     step = StepResult(step=Step.GET_KEY, outcome=outcome, facts=Facts(fault=fault))
-    readiness = Readiness(ready=None, why="not_tested")
-    return ProbeReport(target="a", started_at=0.0, duration=1.0, steps=(step,), readiness=readiness, tainted=tainted)
+    readiness = Readiness(ready=None, why="not_tested", stolen=stolen)
+    return ProbeReport(target="a", started_at=0.0, duration=1.0, steps=(step,), readiness=readiness)
 
 
-@pytest.mark.parametrize(
-    ("fault", "tainted", "inconclusive"),
-    [
-        (Fault.READ_TIMEOUT, True, True),
-        (Fault.READ_TIMEOUT, False, False),
-        (Fault.INTERNAL, True, True),
-        (Fault.SECRET_UNREADABLE, True, True),
-        (Fault.CONNECTION_CLOSED, True, True),
-        (Fault.INTERNAL, False, False),
-        (Fault.CHALLENGE_ABSENT, True, False),
-        (Fault.HTTP_STATUS, True, False),
-        (Fault.NONE, True, False),
-    ],
-)
-def test_a_tainted_failure_without_response_is_inconclusive(fault: Fault, *, tainted: bool, inconclusive: bool):
-    assert report(fault, tainted=tainted).inconclusive is inconclusive
+def test_a_result_is_discarded_if_the_host_lost_the_time():
+    assert not report(Fault.READ_TIMEOUT).discarded
+    assert report(Fault.READ_TIMEOUT, stolen=0.6).discarded
 
 
 @pytest.mark.parametrize(
@@ -42,7 +29,7 @@ def test_a_request_is_sent_once_the_wait_phase_is_reached(reached: Phase | None,
 
 
 def test_a_probe_is_cut_if_the_scrape_cut_one_of_its_steps():
-    whole = report(Fault.READ_TIMEOUT, tainted=False)
+    whole = report(Fault.READ_TIMEOUT)
     cut = StepResult(step=Step.WRAP_KEY, outcome=Outcome.FAILED, facts=Facts(fault=Fault.READ_TIMEOUT, cut_by_scrape=True))
     assert not whole.cut_by_scrape
     assert replace(whole, steps=(*whole.steps, cut)).cut_by_scrape
@@ -59,11 +46,11 @@ def test_throttled_facts_are_those_of_failed_steps_with_429():
             (Step.UNWRAP_KEY, Outcome.FAILED, None),
         )
     )
-    assert replace(report(Fault.NONE, tainted=False), steps=steps).throttled_facts == [throttled]
+    assert replace(report(Fault.NONE), steps=steps).throttled_facts == [throttled]
 
 
 def test_the_time_of_a_purge_is_known_until_the_key_is_back_or_purged():
-    gone = report(Fault.HTTP_STATUS, tainted=False)
+    gone = report(Fault.HTTP_STATUS)
     assert gone.purge_after(None) is None
     assert gone.purge_after(2.0) == 2.0
     assert replace(gone, purge_at=3.0).purge_after(2.0) == 3.0

@@ -91,7 +91,7 @@ def test_state_follows_verdict_and_success(*, ready: bool | None, success: bool 
 def test_the_deciding_failure_is_a_needed_step_if_the_vault_side_is_not_ready(*, ready: bool, step: Step):
     failed = tuple(steps(wrap_key=Outcome.FAILED, unwrap_key=Outcome.FAILED))
     readiness = Readiness(ready=ready, why="ready")
-    report = ProbeReport(target="a", started_at=0.0, duration=1.0, steps=failed, readiness=readiness, tainted=False)
+    report = ProbeReport(target="a", started_at=0.0, duration=1.0, steps=failed, readiness=readiness)
     deciding = deciding_failure(report)
     assert deciding.step is step
     assert deciding_failure(replace(report, steps=tuple(steps()))) is None

@@ -119,7 +119,7 @@ class Reference(Collector):
             self._of(target, "ekm_key_backup_timestamp_seconds", {}, midnight)
 
     def take(self, report, standing, action):
-        """For reports that are not tainted. `action` is the text that the pages show first."""
+        """For reports that are not discarded. `action` is the text that the pages show first."""
         target = self.config.targets[report.target]
         counted = self.counted[target.name]
         counted["ekm_probes_total"][()] += 1

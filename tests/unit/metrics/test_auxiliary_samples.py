@@ -229,12 +229,11 @@ def test_the_path_outlives_failed_probes():
         (a_report(ready=True), (1, 0)),
         (a_report(steps=[refused()], ready=False), (0, 1)),
         (a_report(steps=[silent()], ready=None), (0, 0)),
-        (a_report(ready=True, tainted=True), (0, 0)),
-        (a_report(steps=[refused()], ready=False, tainted=True), (0, 0)),
+        (a_report(steps=[silent()], discarded=True), (0, 0)),
         (a_report(steps=[failed(Step.WRAP_KEY, 3077, Reason.KEY_EXPIRED, status=403)], ready=True), (1, 0)),
     ],
 )
-def test_only_untainted_probes_with_a_verdict_are_counted(report, counted):
+def test_only_results_with_a_verdict_are_counted(report, counted):
     recorder = a_scene()
     probed(recorder, report)
     probed(recorder, report)

@@ -47,7 +47,7 @@ def a_used_recorder():
     seen = {"vault": headers(), "endpoint": "e:443", "server_time": START, "certificate": certificate()}
     probed(recorder, a_report("a", steps=[ok(Step.CHALLENGE, **seen)], ready=True, key=a_key(expires=START)))
     probed(recorder, a_report("b", steps=[refused()], ready=False), consecutive_failures=1, next_probe_at=START)
-    probed(recorder, a_report("c", steps=[throttled(retry_after_seconds=3.0)], tainted=True), last_success_at=START)
+    probed(recorder, a_report("c", steps=[throttled(retry_after_seconds=3.0)], discarded=True), last_success_at=START)
     recorder.credential_expiry_found("sql-prod", Source.CERTIFICATE, START, START)
     show_reading(recorder, with_growing_logs(a_reading(ODD)))
     return recorder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -74,22 +75,55 @@ def test_an_invalidated_verdict_is_dropped_alone():
     assert shown(recorder, "ekm_probe_success") == {(): 1}
 
 
-# tainted probes
+# discarded results and disturbed steps
 
 
-def test_a_tainted_probe_counts_as_tainted_only():
-    recorder = after(a_report(steps=[refused()], tainted=True))
+def test_a_discarded_result_counts_as_discarded_only():
+    recorder = after(a_report(steps=[silent()], discarded=True))
 
     text = scrape(recorder)
     assert {key[0] for key, value in series(text).items() if key[0] in COUNTERS and value} == set()
     assert series(text)["ekm_exporter_probes_tainted_total",] == 1
 
 
-def test_a_tainted_probe_updates_the_gauges():
-    recorder = after(a_report(), a_report(steps=[refused()], tainted=True))
+def test_a_disturbed_step_counts_without_its_duration():
+    recorder = after(a_report(steps=[replace(refused(), disturbed=True)]))
 
     assert shown(recorder, "ekm_last_error_code") == {(): 3303}
     assert shown(recorder, "ekm_probe_success") == {(): 0}
+    assert shown(recorder, "ekm_probes_total") == shown(recorder, "ekm_probe_failures_total") == {(): 1}
+    counted = (step.counts for step in recorder._blocks["t"].counters.durations.values())
+    assert [sum(counts) for counts in counted] == [1, 0, 0, 0, 0]
+
+
+def test_a_target_without_a_result_shows_nothing_good_and_nothing_bad():
+    """Until its next result, which shows all again."""
+    recorder = after(a_report(ready=True))
+    record = recorder.records.get("t")
+    families = ("ekm_probe_success", "ekm_vault_side_ready", "ekm_step_success", "ekm_last_error_code", "ekm_credential_usable")
+    assert all(shown(recorder, family) for family in families)
+    probed(recorder, a_report(steps=[silent()], discarded=True, started_at=START + 60))
+    assert recorder.records.unmeasured(START + 120) == {}
+    assert recorder.records.unmeasured(START + 120.1) == {"t": 0.9}
+    for name in ("t", "never seen"):
+        recorder.drop_result(name)
+
+    assert not any(shown(recorder, family) for family in (*families, "ekm_last_failure_info"))
+    assert shown(recorder, "ekm_last_probe_timestamp_seconds") == {(): START}
+    assert record.unmeasured_at(START + 121)
+    probed(recorder, a_report(ready=True, started_at=START + 180))
+    assert all(shown(recorder, family) for family in families)
+    assert not record.unmeasured_at(START + 181)
+
+
+def test_a_target_that_failed_is_not_red_while_it_is_not_measured():
+    recorder = after(a_report(steps=[refused()], ready=False), a_report(steps=[silent()], discarded=True, started_at=START + 60))
+    assert shown(recorder, "ekm_failure_action_info")
+    assert recorder.records.unmeasured(START + 121)
+    recorder.drop_result("t")
+
+    for family in ("ekm_vault_side_ready", "ekm_last_failure_info", "ekm_failure_action_info", "ekm_failure_cause_info"):
+        assert shown(recorder, family) == {}
 
 
 def test_a_failed_run_without_blocking_failures_is_zero():
@@ -98,11 +132,11 @@ def test_a_failed_run_without_blocking_failures_is_zero():
     assert shown(recorder, "ekm_consecutive_blocking_failures") == {(): 0}
 
 
-def test_a_tainted_timeout_keeps_the_earlier_gauges():
+def test_a_discarded_result_keeps_the_earlier_gauges():
     recorder = after(a_report(ready=True))
     probed(
         recorder,
-        a_report(steps=[silent()], ready=False, tainted=True, started_at=START + 60),
+        a_report(steps=[silent()], discarded=True, started_at=START + 60),
         consecutive_failures=1,
         next_probe_at=START + 120,
     )
@@ -115,8 +149,8 @@ def test_a_tainted_timeout_keeps_the_earlier_gauges():
     assert series(scrape(recorder))["ekm_exporter_probes_tainted_total",] == 1
 
 
-def test_a_429_counts_even_in_a_tainted_probe():
-    recorder = after(a_report(steps=[throttled()], tainted=True))
+def test_a_429_counts_even_in_a_discarded_result():
+    recorder = after(a_report(steps=[throttled()], discarded=True))
 
     assert shown(recorder, "ekm_throttled_total")[("get_key",)] == 1
     assert shown(recorder, "ekm_errors_total")["3011", "get_key"] == 0
@@ -134,11 +168,11 @@ def test_a_certificate_of_entra_is_no_part_of_the_path():
 # certificates, clocks, credentials, budget
 
 
-@pytest.mark.parametrize("changes", [{"tainted": True}, {}])
-def test_tainted_probes_and_shared_tokens_give_no_clock_skew(changes):
-    token = ok(Step.TOKEN, server_time=START + 30, endpoint="e:443", shared=not changes)
+@pytest.mark.parametrize("change", ["disturbed", "shared"])
+def test_disturbed_steps_and_shared_tokens_give_no_clock_skew(change):
+    token = replace(ok(Step.TOKEN, server_time=START + 30, endpoint="e:443"), **{change: True})
 
-    assert shown(after(a_report(steps=[token], **changes)), "ekm_clock_skew_seconds") == {}
+    assert shown(after(a_report(steps=[token])), "ekm_clock_skew_seconds") == {}
 
 
 def test_each_source_of_an_expiry_has_a_series():

@@ -107,8 +107,7 @@ def test_a_scrape_after_an_idle_minute_has_ratio_zero():
 def test_requests_of_a_discarded_probe_count():
     recorder = a_recorder(a_target())
     late = failed(Step.UNWRAP_KEY, 3008, Reason.READ_TIMEOUT, fault=Fault.READ_TIMEOUT)
-    report = a_report(steps=[late], key=a_key(), tainted=True)
-    assert report.inconclusive
+    report = a_report(steps=[late], key=a_key(), discarded=True)
     probed(recorder, report)
 
     assert ratio_of(recorder) == pytest.approx(4 * READ)

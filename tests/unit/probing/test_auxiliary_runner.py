@@ -11,18 +11,18 @@ from exporter.core.reasons import Reason
 from exporter.probing.auxiliary_plan import auxiliary_probes
 from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from tests.support.auxiliary_factories import KEY, TARGET, TODAY, a_config
+from tests.support.factories import DISCARDED
 
 ALL = auxiliary_probes(a_config(), TARGET, KEY, TODAY)
 NAMES = [plan.name for plan in ALL]
 STAGED = ALL[:1]
+NOT_TESTED = Readiness(ready=None, why="not_tested")
 
 
-def a_report(*, tainted=False, **failure):
+def a_report(*, readiness=NOT_TESTED, **failure):
     outcome = Outcome.FAILED if failure else Outcome.OK
     steps = (StepResult(step=Step.CHALLENGE, outcome=outcome, **failure),)
-    return ProbeReport(
-        target="t", started_at=0.0, duration=0.1, steps=steps, readiness=Readiness(ready=None, why="not_tested"), tainted=tainted
-    )
+    return ProbeReport(target="t", started_at=0.0, duration=0.1, steps=steps, readiness=readiness)
 
 
 class FakeProbes:
@@ -147,9 +147,9 @@ async def test_throttled_probe_starts_no_auxiliary_probe(fakes):
     assert fakes.made == []
 
 
-async def test_inconclusive_probe_starts_no_auxiliary_probe(fakes):
+async def test_discarded_result_starts_no_auxiliary_probe(fakes):
     facts = Facts(fault=Fault.READ_TIMEOUT)
-    await follow(fakes.runner(), a_report(tainted=True, reason=Reason.READ_TIMEOUT, facts=facts))
+    await follow(fakes.runner(), a_report(readiness=DISCARDED, reason=Reason.READ_TIMEOUT, facts=facts))
     assert fakes.made == []
 
 

@@ -10,6 +10,7 @@ from exporter.config.settings import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, CredentialKind, Facts, Generation, KeyFacts, Mode, Outcome, Step, TokenResult, Vantage
 from exporter.core.parsing import principal
+from exporter.core.readiness import deciding_failure
 from exporter.core.reasons import Reason
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
 from exporter.runtime.thread_pool import PoolExhausted
@@ -35,6 +36,10 @@ OF_TOKEN, OF_CALLER = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "
 @dataclass
 class Clock:
     now: float = 1000.0
+    stalls: list[tuple[float, float]] = field(default_factory=list)  # from, until
+
+    def late_between(self, start, end):
+        return sum(max(0.0, min(end, until) - max(start, begun)) for begun, until in self.stalls)
 
     def time(self):
         return 1_800_000_000.0 + self.now
@@ -55,6 +60,7 @@ class FakeVault:
     key: KeyFacts = KEY
     seconds: float = 0.1
     lasting: dict[Step, float] = field(default_factory=dict)
+    late: dict[Step, float] = field(default_factory=dict)  # the last seconds of steps, in which this host was too slow
     spoil: Callable[[bytes], bytes] = bytes
     requests: list[tuple[Step, float]] = field(default_factory=list)
     deleted: tuple[Facts, float | None] | Exception = (Facts(fault=Fault.HTTP_STATUS, status=404), None)
@@ -70,6 +76,7 @@ class FakeVault:
     def _answer(self, step, deadline):
         self.requests.append((step, deadline))
         self.clock.now += self.lasting.get(step, self.seconds)
+        self.clock.stalls.append((self.clock.now - self.late.get(step, 0.0), self.clock.now))
         fault = self.faults.get(step, Facts(status=200))
         if isinstance(fault, Exception):
             raise fault
@@ -347,3 +354,92 @@ async def test_request_without_wrap_can_use_another_key():
 
     await probed(replace(REQUEST, wrap=False, public_key=other), parts={"encrypt": encrypt})
     assert under == [other]
+
+
+SILENT = Facts(fault=Fault.READ_TIMEOUT)
+
+
+@pytest.mark.parametrize("step", [Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY, Step.WRAP_KEY])
+@pytest.mark.parametrize(("late", "discarded"), [(3.0, False), (3.01, True)])
+async def test_a_silent_step_counts_unless_this_host_lost_most_of_its_time(step, *, late, discarded):
+    """Two steps are silent if wrap is: the verdict comes from unwrap."""
+    report, _ = await probed(faults={step: SILENT}, lasting={step: 6.0}, late={step: late})
+    assert (report.discarded, report.success) == (discarded, False)
+    assert report.step(step).outcome is Outcome.FAILED
+    if discarded:
+        assert (report.readiness.ready, report.readiness.why) == (None, "not_measured")
+        assert report.readiness.stolen == pytest.approx(late / 6.0)
+        assert deciding_failure(report) is None
+    else:
+        assert report.readiness.ready is (step is Step.WRAP_KEY)
+    assert report.step(step).disturbed
+
+
+@pytest.mark.parametrize("facts", [REFUSED, Facts(fault=Fault.CONNECT_REFUSED), Facts(fault=Fault.DNS_NOT_FOUND), RuntimeError()])
+async def test_an_answer_a_refusal_and_an_error_of_the_exporter_count_however_slow_this_host_is(facts):
+    report, _ = await probed(faults={Step.GET_KEY: facts}, lasting={Step.GET_KEY: 60.0}, late={Step.GET_KEY: 60.0})
+    assert (report.discarded, report.step(Step.GET_KEY).outcome) == (False, Outcome.FAILED)
+
+
+async def test_a_good_step_that_this_host_delayed_counts_without_its_duration():
+    report, _ = await probed(lasting={Step.WRAP_KEY: 2.0}, late={Step.WRAP_KEY: 1.9})
+    assert (report.success, report.discarded) == (True, False)
+    assert [result.step for result in report.steps if result.disturbed] == [Step.WRAP_KEY]
+
+
+async def test_a_failure_counts_beside_a_step_that_says_nothing():
+    """Unwrap was never tested, so there is no verdict."""
+    faults = {Step.WRAP_KEY: REFUSED, Step.UNWRAP_KEY: SILENT}
+    report, _ = await probed(faults=faults, lasting={Step.UNWRAP_KEY: 6.0}, late={Step.UNWRAP_KEY: 6.0})
+    assert (outcomes(report), report.discarded, report.readiness.ready) == ("ooofs", False, None)
+    assert deciding_failure(report).reason is Reason.FORBIDDEN_POLICY
+
+    faults = {Step.WRAP_KEY: SILENT, Step.UNWRAP_KEY: REFUSED}
+    report, _ = await probed(faults=faults, lasting={Step.WRAP_KEY: 6.0}, late={Step.WRAP_KEY: 6.0})
+    assert (outcomes(report), report.discarded, report.readiness.ready) == ("ooosf", False, False)
+
+
+class Between(Clock):
+    """Stands still for a minute at one look at the clock."""
+
+    def __init__(self, look):
+        super().__init__()
+        self.look = look
+
+    def monotonic(self):
+        self.look -= 1
+        if not self.look:
+            self.stalls.append((self.now, self.now + 60.0))
+            self.now += 60.0
+        return self.now
+
+
+@pytest.mark.parametrize("look", range(2, 7))
+async def test_a_pause_between_two_steps_discards_the_timeout_of_the_later_one(look):
+    """The looks are: at the start and end of the challenge, and of the token."""
+    vault = FakeVault(Between(look), faults={Step.TOKEN: SILENT})
+    report, _ = await probed(kind=lambda _clock, **_changes: vault)
+    assert report.discarded
+
+
+async def test_a_pause_after_a_slow_step_discards_its_timeout():
+    """Get key used most of the time, then this host stood still: the timeout of wrap is charged to get key."""
+    faults, lasting = {Step.WRAP_KEY: SILENT}, {Step.GET_KEY: 9.5, Step.WRAP_KEY: 60.0}
+    report, _ = await probed(faults=faults, lasting=lasting, late={Step.WRAP_KEY: 60.0})
+    assert (report.discarded, report.step(Step.GET_KEY).outcome) == (True, Outcome.FAILED)
+    report, _ = await probed(faults=faults, lasting=lasting | {Step.WRAP_KEY: 0.3}, late={Step.WRAP_KEY: 0.3})
+    assert (report.discarded, report.step(Step.GET_KEY).outcome) == (False, Outcome.FAILED)
+
+
+async def test_a_pause_during_a_shared_fetch_counts_for_each_probe_that_waited():
+    """This probe waited for the last tenth of a second of the fetch."""
+
+    async def shared(_challenge, *, deadline):
+        vault.clock.now += 0.1
+        vault.clock.stalls.append((vault.clock.now - 60.0, vault.clock.now))
+        assert deadline == 1010.0
+        return TokenResult(facts=SILENT, token=None, duration=61.0, shared=True)
+
+    vault = FakeVault(Clock())
+    report, _ = await probed(kind=lambda _clock, **_changes: vault, parts={"tokens": shared})
+    assert report.discarded

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exporter.core.faults import Fault
 from exporter.core.model import Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult, VaultHeaders
 from exporter.state.history import OVERHEAD, History
-from tests.support.factories import a_failure, a_report
+from tests.support.factories import DISCARDED, a_failure, a_report
 
 _READ = {Phase.WAIT: 0.02, Phase.TRANSFER: 0.001}
 _MEASURED = {"request_id", "correlation_id", "addresses", "local_address", "server_time", "phases"}
@@ -37,6 +37,7 @@ steps = st.builds(
     duration=times,
     facts=st.none() | facts,
     shared=st.booleans(),
+    disturbed=st.booleans(),
 )
 reports = st.builds(
     ProbeReport,
@@ -44,8 +45,7 @@ reports = st.builds(
     started_at=times,
     duration=times,
     steps=st.lists(steps, max_size=2).map(tuple),
-    readiness=st.sampled_from([Readiness(ready=True, why="ready"), Readiness(ready=None, why="read_only")]),
-    tainted=st.booleans(),
+    readiness=st.sampled_from([Readiness(ready=True, why="ready"), Readiness(ready=None, why="read_only"), DISCARDED]),
 )
 
 

@@ -12,7 +12,7 @@ from exporter.core.readiness import State
 from exporter.core.reasons import Reason
 from exporter.core.steadiness import FAILURES_OF_UNSTEADY
 from exporter.state.records import RECENT, TargetRecords, readiness_at, unsteady_at
-from tests.support.factories import a_failure, a_fleet, a_key, a_report, a_target
+from tests.support.factories import DISCARDED, a_failure, a_fleet, a_key, a_report, a_target
 
 KEY = a_key(modulus=b"\1" * 256, exponent=b"\1\0\1")
 
@@ -161,13 +161,13 @@ def test_an_invalidated_verdict_keeps_the_last_probe(state):
     state.invalidate_verdict("unknown")
     record = state.expect(a_target())
     assert (record.verdict, record.verdict_at, record.last.success) == (None, None, True)
-    assert readiness_at(record.target, record.last, 1001.0) == Readiness(ready=None, why="no_probe_yet")
+    assert readiness_at(record.target, record, 1001.0) == Readiness(ready=None, why="no_probe_yet")
 
 
 def test_a_verdict_outlives_unrelated_changes(state):
     state.record(a_target(), a_report(at=1000.0))
     record = state.expect(a_target(labels={"team": "dba"}, interval=30.0))
-    assert readiness_at(record.target, record.last, 1001.0).ready is True
+    assert readiness_at(record.target, record, 1001.0).ready is True
 
 
 def test_a_forgotten_target_is_unknown(state):
@@ -183,9 +183,40 @@ def test_a_verdict_older_than_three_intervals_is_stale(state):
     state.expect(a_target("never probed"))
     assert state.stale(1180.0) == set()
     assert state.stale(1180.1) == {"payroll"}
-    assert readiness_at(target, a_report(at=1000.0), 1180.0) == Readiness(ready=True, why="ready")
-    assert readiness_at(target, a_report(at=1000.0), 1180.1) == Readiness(ready=None, why="stale")
+    record = state.get("payroll")
+    assert readiness_at(target, record, 1180.0) == Readiness(ready=True, why="ready")
+    assert readiness_at(target, record, 1180.1) == Readiness(ready=None, why="stale")
+    assert readiness_at(target, state.get("never probed"), 1180.1) == Readiness(ready=None, why="no_probe_yet")
     assert readiness_at(target, None, 1180.1) == Readiness(ready=None, why="no_probe_yet")
+
+
+def discarded(at):
+    return replace(a_report(at=at), readiness=DISCARDED)
+
+
+def test_a_target_without_a_result_for_two_intervals_is_not_measured(state):
+    target = a_target(interval=60.0)
+    record = state.record(target, a_report(at=1000.0))
+    assert not record.unmeasured_at(2000.0)  # it was not probed: stale
+    state.record(target, discarded(1060.0))
+    state.record(target, replace(discarded(1115.0), readiness=replace(DISCARDED, stolen=0.7)))
+    assert (record.last.started_at, record.probes, record.consecutive_failures) == (1000.0, 1, 0)
+    assert readiness_at(target, record, 1120.0).ready is True
+    assert state.unmeasured(1120.0) == {}
+    assert readiness_at(target, record, 1120.1) == replace(DISCARDED, stolen=0.7)
+    assert state.unmeasured(1120.1) == {"payroll": 0.7}
+    assert (record.last, record.discarded_since, record.last_probe_at) == (None, 1060.0, 1000.0)
+    assert state.stale(1200.0) == set()
+    state.record(target, a_report(at=1180.0))
+    assert (readiness_at(target, record, 1300.0).ready, record.unmeasured_at(1360.0)) == (True, False)
+    assert (record.ready_since, record.discarded_since) == (1180.0, None)
+
+
+def test_a_target_that_never_had_a_result_is_not_measured_two_intervals_after_its_first_probe(state):
+    target = a_target(interval=60.0)
+    record = state.record(target, discarded(1000.0))
+    assert readiness_at(target, record, 1120.0) == Readiness(ready=None, why="no_probe_yet")
+    assert readiness_at(target, record, 1120.1) == DISCARDED
 
 
 def test_the_history_has_the_last_probes_newest_first(state):

@@ -10,11 +10,11 @@ import pytest
 from exporter.core.faults import Fault
 from exporter.core.probe_starts import slots_for
 from exporter.probing.scheduler import Scheduler, Skip
-from tests.support.factories import a_failure, a_fleet, a_report, a_target, a_throttled_report
+from tests.support.factories import DISCARDED, a_failure, a_fleet, a_report, a_target, a_throttled_report
 
 HOUR = 3600.0
 GOOD = a_report()
-UNSURE = replace(a_failure(fault=Fault.CONNECT_TIMEOUT, status=None), tainted=True)
+UNSURE = replace(a_failure(fault=Fault.CONNECT_TIMEOUT, status=None), readiness=DISCARDED)
 BUG = RuntimeError("a bug")
 
 

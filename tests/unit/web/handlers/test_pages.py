@@ -19,6 +19,7 @@ from exporter.core.reasons import Reason
 from exporter.state.changes import ChangeKind, ObservedChange
 from exporter.state.failures import FailureSummary
 from exporter.web.handlers import pages
+from tests.support.factories import DISCARDED
 from tests.support.web_factories import auxiliary_result, bad, config, good, target
 from tests.support.web_fleets import refusing_vaults, three_causes
 from tests.support.web_server import Service, answer, get, serving, words
@@ -330,6 +331,31 @@ async def test_page_names_what_is_missing(state, path, text):
         setattr(service, name, value)
     status, _, html = await answer(service, path)
     assert (status, text in words(html), text in whole[2]) == (200, True, not state)
+
+
+def discarded(name, at):
+    return replace(bad(name, started_at=at), readiness=DISCARDED)
+
+
+async def test_a_target_that_is_not_measured_is_neither_good_nor_bad():
+    service = Service(config(*(target(name) for name in ("healthy", "refused"))))
+    service.add_reports(good("healthy", started_at=NOW - 130), bad("refused", started_at=NOW - 130))
+    service.add_reports(*(discarded(name, NOW - 70) for name in ("healthy", "refused")))
+    service.state.unmeasured(NOW)
+    _, _, html = await answer(service, "/")
+    shown = words(html)
+    assert "0 not ready 0 failing 2 unknown 0 ready" in shown
+    assert "2 of 2 targets are not measured: this host is too slow (up to 90 % of the time lost)." in shown
+    assert shown.count("not measured: this host is too slow (90 % of the time lost)") == 2
+    assert "The first round" not in shown
+    for name in ("healthy", "refused"):
+        _, _, html = await answer(service, f"/targets/{name}")
+        assert "vault side unknown, seen from a central host: not measured: this host is too slow (90 % of the time lost)" in html
+        assert "Not measured: this host is too slow (90 % of the time lost)." in words(html)
+        assert "discarded" in words(html)
+        body = json.loads((await answer(service, f"/api/v1/targets/{name}"))[2])
+        assert (body["vault_side_ready"], body["success"], body["why"]) == (None, None, "not_measured")
+        assert body["history"][0] | {"success": None, "vault_side_ready": None, "tainted": True} == body["history"][0]
 
 
 async def test_a_target_shows_steps_key_labels_and_history():

@@ -1,7 +1,9 @@
 """`/probe` as Prometheus and operators use it."""
 
 import asyncio
+import re
 import time
+from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession
@@ -13,6 +15,7 @@ from exporter.core.reasons import Reason
 from exporter.web.app import create_app
 from exporter.web.options import web_options
 from exporter.web.server.listener import ListenAddress, WebServer
+from tests.support.factories import DISCARDED
 from tests.support.web_factories import bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving, until
 
@@ -51,6 +54,22 @@ async def test_transcript_names_an_unsteady_target():
     service.add_reports(*[bad(started_at=now, **throttled), good(started_at=now)] * 3)
     _, _, text = await answer(service, "/probe?target=contoso-key0&debug=true")
     assert text.startswith("The target is unsteady: 3011 in 3 of the last 6 probes.\n\ntarget ")
+
+
+async def test_a_discarded_result_answers_0_and_is_not_red():
+    service = Service()
+    service.answer = lambda *args, **changes: replace(bad(*args, **changes), readiness=DISCARDED)
+    _, _, text = await answer(service, "/probe?target=contoso-key0")
+    shown = {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+    assert (shown["probe_success"], shown["ekm_probe_tainted"]) == (0, 1)
+    assert not shown.keys() & {"ekm_probe_success", "ekm_vault_side_ready", "ekm_last_failure_info", "ekm_failure_action_info"}
+    _, _, text = await answer(service, "/probe?target=contoso-key0&debug=true")
+    assert re.search(r"^result +discarded$", text, re.MULTILINE)
+    assert "not measured: this host is too slow (90 % of the time lost)" in text
+    service.answer = good
+    _, _, text = await answer(service, "/probe?target=contoso-key0")
+    shown = {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+    assert (shown["probe_success"], shown["ekm_probe_success"], shown["ekm_probe_tainted"]) == (1, 1, 0)
 
 
 async def test_failed_probe_is_status_200():
