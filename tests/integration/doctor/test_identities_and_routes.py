@@ -150,3 +150,5 @@ async def test_silent_vault_fails_within_the_timeout(harness):
     results = await harness.results()
     assert time.monotonic() - began < 10
     assert (results["challenge"].outcome, results["challenge"].code) == (CheckOutcome.FAIL, 3008)
+    to_vault = sum(count for (host, _, _), count in harness.simulator.requests.items() if host == VAULT)
+    assert to_vault == 2  # the challenge and the path: its retained version is not asked for

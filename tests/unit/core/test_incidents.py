@@ -3,10 +3,10 @@
 import pytest
 
 from exporter.core.causes import Cause, Link
-from exporter.core.incidents import WITHIN_SECONDS, Began, incident_id, incidents, nearest_incident
+from exporter.core.incidents import Began, incident_id, incidents, nearest_incident
 from exporter.core.reasons import Reason
 
-HOUR = WITHIN_SECONDS
+HOUR = 3600.0
 FIREWALL, EXPIRED = Reason.FORBIDDEN_FIREWALL, Reason.SECRET_EXPIRED
 
 

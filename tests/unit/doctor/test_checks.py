@@ -22,6 +22,7 @@ from exporter.doctor.report import as_text
 from exporter.doctor.run import assess_all
 from exporter.runtime.thread_pool import DaemonThreadPool
 from tests.support.doctor_simulated import KEY, OLD, VAULT
+from tests.support.factories import a_key
 from tests.unit.doctor.test_check_owner import FINE, observed
 
 RESOURCE = "https://vault.azure.net"
@@ -189,6 +190,21 @@ def test_expiry_prefers_lookups_and_tokens(known, granted, outcome, code, text):
     result = check("credential_expiry", expiry=known, granted=granted)
     assert (result.outcome, result.code) == (outcome, code)
     assert text in result.detail
+
+
+@pytest.mark.parametrize(
+    ("seconds", "secret", "key"),
+    [
+        (0.0, CheckOutcome.FAIL, CheckOutcome.SKIPPED),
+        (1.0, CheckOutcome.WARN, CheckOutcome.WARN),
+        (30 * DAY - 1.0, CheckOutcome.WARN, CheckOutcome.WARN),
+        (30 * DAY, CheckOutcome.PASS, CheckOutcome.PASS),
+    ],
+)
+def test_expiry_is_reached_at_its_second_and_near_for_thirty_days(seconds, secret, key):
+    assert check("credential_expiry", expiry=expiries(graph=seconds / DAY), granted=False).outcome is secret
+    report = replace(evidence().report, key=a_key(expires=NOW + seconds))
+    assert check("key_expiry", report=report).outcome is key
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,36 @@ def squeezed(text):
     return re.sub(r"[\s`]", "", html.unescape(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("1002016 AKV10046", "AADSTS1002016: outdated_tls"),
+        ("AKV10032: Invalid issuer.", "AKV10032: token_wrong_issuer"),  # and the vault's sentence
+        ("Caller was not found on any access policy. Provider error code: 3303", "forbidden_policy"),
+        ("Provider error code: 3303. Msg 33027", 3303),
+        ("Msg 15151 ErrorHttpSendRequest", "Message 15151 of SQL Server: Cannot find the object, or no permission"),
+        ("ErrorHttpSendRequest ForbiddenByFirewall", 3008),
+        ("KeyNotFound 429 wrap_key", "key_not_found"),
+        ("429 wrap_key StatusCode: 503", 3011),
+        ("StatusCode: 503 0x80040CE7", "HTTP status 503 of a vault"),
+        ("0x80040CE7 curl: (6)", 3303),
+        ("0x80072EE7 curl error (60)", "Windows error 12007 (0x80072EE7): the host name did not resolve"),
+        ("curl: (6) E3303", "dns_not_found"),
+        ("E3303 throttled", 3303),
+        ("The operation has timed out. 12029", "connect_timeout"),
+        ("12029 conflict", "Windows error 12029: the connection failed"),
+        ("conflict 3303", "conflict"),
+        ("3303 RECOVERY_PENDING", 3303),
+        ("RECOVERY_PENDING 0x80071234", "Database state RECOVERY_PENDING"),
+        ("0x80071234 curl: (92)", "Windows error 4660 (0x80071234): its text is not in this table"),
+    ],
+)
+def test_text_with_two_meanings_has_the_one_nearer_to_the_cause(text, meaning):
+    """Each line has two meanings that follow each other in the order of look-ups."""
+    found = explain(text)
+    assert (found.rows[0].code if isinstance(meaning, int) else found.title) == meaning
+
+
 @pytest.mark.parametrize("number", [33027, 33028, 33032, 33049, 33067, 33085, 33095, 33111, 37563, 37576])
 @pytest.mark.parametrize("form", ["{}", "Msg {}", "Error: {}, Severity: 16, State: 2."])
 def test_server_message_has_causes_and_actions(number, form):

@@ -214,6 +214,13 @@ def test_closed_database_has_no_events_until_it_opens():
     assert day.pass_by(15 * MINUTE).age(LOG) <= 15 * MINUTE
 
 
+def test_full_log_asks_the_vault_once_a_minute():
+    day = Day(server(every=0.0, full_every=0.0)).pass_by(DAY, REFUSED)
+    moments = [moment for moment, _ in day.day.lines]
+    assert len(moments) > 2
+    assert {later - earlier for earlier, later in zip(moments, moments[1:], strict=False)} == {MINUTE}
+
+
 def test_restart_lets_a_waiting_log_go_on_at_once():
     day = Day(server(every=0.0, full_every=0.0)).pass_by(DAY, REFUSED)
     used = day.pay.used_kb
