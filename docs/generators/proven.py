@@ -77,7 +77,6 @@ RUN: Final = (
     Program("VictoriaMetrics", _D, "victoria-metrics", "scrapes an exporter; answers every query of every dashboard as Prometheus does, or with a named difference",
             ("tests/system/dashboards/test_victoria_metrics.py", f"{PROMETHEUS}/test_victoria_metrics.py"), "1.112"),
     Program("vmalert", _D, "victoria-metrics", "loads the rules and fires the same alerts", (f"{ALERTS}/test_other_engines.py",), "1.112"),
-    Program("blackbox_exporter", _D, "prometheus-blackbox-exporter", "the benchmark compares cost and accuracy with it, at its smallest size in the tests", ("tests/unit/bench/test_run.py",), "0.26"),
     Program("FreeTDS tsql", _D, "freetds-bin", "logs in to the simulated SQL Server and reads the scripts' rows", (f"{SQL}/test_sql_clients.py",), "1.3"),
     Program("pymssql", _T, "pymssql", "the same as a driver, with and without encryption", (f"{SQL}/test_sql_clients.py",)),
     Program("dnsmasq, tinyproxy, nftables", _D, "dnsmasq-base", "answer, refuse, drop and cut in network namespaces; the codes of the probes follow",

@@ -25,7 +25,6 @@ class Row:
 # The longest tests come first, so that they do not start last. The tests of any other file stay together.
 ROWS = (
     Row("tests/system/windows/", whole=True),  # Wine computes: a start of the exporter takes two seconds of a processor
-    Row("tests/unit/bench/test_run.py"),  # its measurements are not checked
     Row("tests/system/alerts/drill/", PACED),
     Row("tests/system/endurance/", PACED, each=True),
     Row("tests/integration/lifecycle/", PACED, each=True),

@@ -21,7 +21,7 @@ DEBIAN = [
 ]
 # Packages of the parts that bring another row's program, or start it.
 PARTS_OF_OTHERS = {
-    "@azure/identity", "dnsmasq-base", "tinyproxy-bin", "nftables", "iproute2", "util-linux", "npm", "nodejs", "podman", "runc", "mmdebstrap", "uidmap",
+    "@azure/identity", "dnsmasq-base", "tinyproxy-bin", "nftables", "iproute2", "util-linux", "npm", "nodejs", "prometheus-blackbox-exporter", "podman", "runc", "mmdebstrap", "uidmap",
     "debian-archive-keyring", "fonts-dejavu-core", "fonts-inter", "pngquant", "wixl", "msitools", "osslsigncode",
 }  # fmt: skip
 

@@ -1,64 +1,13 @@
-"""The whole benchmark runs at its smallest size against the real blackbox_exporter."""
-
-import csv
-import subprocess
-import sys
-from pathlib import Path
+"""The parts of the benchmark: their order in two trees, and a part that fails."""
 
 import pytest
 
 from bench import parts
-from bench.figures import COLUMNS, Figure
-from bench.parts import PARTS, Outcome, Part, Run, outcomes
+from bench.figures import Figure
+from bench.parts import Outcome, Part, Run, outcomes
 from bench.sizes import TINY
-from docs.generators.performance import GOALS, OTHERS
 
-ROOT = Path(__file__).parents[3]
-SIZES = {"5,000 targets every 60 s": "10 targets every 1 s", "of 5,000 targets": "of 10 targets", "1,250 fail": "8 fail"}
 FIGURE = Figure(what="one", runs=[1.0], unit="", how="")
-
-
-@pytest.mark.real
-def test_one_command_measures_everything_and_writes_one_file(tmp_path):
-    path = tmp_path / "performance.csv"
-    command = [sys.executable, "-m", "bench", "--size", "tiny", "--out", str(path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)  # noqa: S603 - fixed commands
-    assert done.returncode == 0, done.stderr[-3000:]
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
-    assert list(dict.fromkeys(row["part"] for row in rows)) == ["machine", *PARTS]
-    named = " ".join(row["what"] for row in rows)
-    for what in (
-        "blackbox_exporter, version",
-        "bare aiohttp",
-        "generate_latest",
-        "start lag",
-        "growth",
-        "error of a step",
-        "first probe",
-        "share of a probe, 20 targets per credential: aiohttp",
-        "every 1 s: processor time, against a probe of blackbox_exporter",
-        "explain 3303, against",
-        "longest pause",
-        "targets in three causes: size",
-        "by time-out",
-        "by refusal",
-        "by 429",
-        "silent name servers",
-        "protobuf",
-        "in one Prometheus",
-        "hours of",
-        "SQL Servers read every 60 s: median error of a step, against without",
-        "a reading: statements",
-        "ekm.rules.yml: processor time of its texts",
-    ):
-        assert what in named
-    of_this_size = {row["what"] for row in rows}
-    for name in (*GOALS, *OTHERS):
-        for full, tiny in SIZES.items():
-            name = name.replace(full, tiny)  # noqa: PLW2901 - the name at the smallest size
-        assert name in of_this_size
 
 
 def test_each_part_is_measured_in_both_trees_before_the_next(monkeypatch, tmp_path):

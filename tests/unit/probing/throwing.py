@@ -78,18 +78,20 @@ def _waiting(coroutine):
     yield type(coroutine).__name__
 
 
-def _factory(loop, coroutine, **options):
-    plan = _PLAN.get()
-    if plan is not None and isinstance(coroutine, types.CoroutineType):
-        coroutine = _drive(coroutine, plan)
-    return asyncio.Task(coroutine, loop=loop, **options)
-
-
 async def thrown_into(probe, plan):
     """Run the coroutine `probe`; return its result and its pending tasks."""
-    loop = asyncio.get_running_loop()
-    before = asyncio.all_tasks()
-    loop.set_task_factory(_factory)
+    loop, started = asyncio.get_running_loop(), []
+
+    def factory(loop, coroutine, **options):
+        plan = _PLAN.get()
+        if plan is not None and isinstance(coroutine, types.CoroutineType):
+            coroutine = _drive(coroutine, plan)
+        task = asyncio.Task(coroutine, loop=loop, **options)
+        if plan is not None:
+            started.append(task)
+        return task
+
+    loop.set_task_factory(factory)
     token = _PLAN.set(plan)
     try:
         task = loop.create_task(probe)
@@ -99,4 +101,4 @@ async def thrown_into(probe, plan):
         result = await task
     finally:
         loop.set_task_factory(None)
-    return result, [each for each in asyncio.all_tasks() - before if _PLAN in each.get_context()]
+    return result, [each for each in started if not each.done()]

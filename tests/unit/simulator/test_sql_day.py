@@ -1,5 +1,6 @@
 """The day of a simulated SQL Server, as a function of time alone: backups, tokens, logs and the lines of failures."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -218,7 +219,7 @@ def test_full_log_asks_the_vault_once_a_minute():
     day = Day(server(every=0.0, full_every=0.0)).pass_by(DAY, REFUSED)
     moments = [moment for moment, _ in day.day.lines]
     assert len(moments) > 2
-    assert {later - earlier for earlier, later in zip(moments, moments[1:], strict=False)} == {MINUTE}
+    assert {later - earlier for earlier, later in itertools.pairwise(moments)} == {MINUTE}
 
 
 def test_restart_lets_a_waiting_log_go_on_at_once():
