@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from functools import partial
 from exporter.cli.endings import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
 from exporter.cli.parser import add_flag
 from exporter.cli.probe import add_output_flags, configured, print_ticket, ticket_hint
+from exporter.cli.shell_commands import quoted
 from exporter.cli.sql_readings import sql_server_reader
 from exporter.clients.entra import quiet_sdk_loggers
 from exporter.clients.http.network import NetworkError
@@ -172,5 +172,5 @@ def _repeat_command(args: argparse.Namespace) -> str:
         ("--connector-secret-file", args.connector_secret_file),
         ("--tenant", args.tenant),
     )
-    given = [word for flag, value in flags if value is not None for word in (flag, str(value))]
-    return shlex.join(["ekm-exporter", "doctor", *([args.target] if args.target else []), *given])
+    given = (f"{flag} {quoted(value)}" for flag, value in flags if value is not None)
+    return " ".join(["ekm-exporter doctor", *([quoted(args.target)] if args.target else []), *given])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 
+from exporter.core.quoting import powershell, sh
 from exporter.runtime.process import is_windows
 
 
 def quoted(text: object) -> str:
     """Return a text as one word of a command."""
-    if not is_windows():
-        return shlex.quote(str(text))
-    return "'" + str(text).replace("'", "''") + "'"
+    return powershell(str(text)) if is_windows() else sh(str(text))
 
 
 def with_variables(values: Mapping[str, str], command: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from exporter.core.quoting import plain
+
 LOG_SCRIPTS: Final[Mapping[str, str]] = {  # by file name; part of the program, and read as its modules are: once, when it starts
     path.name: path.read_bytes().decode("ascii") for path in Path(__file__).with_name("scripts").iterdir()
 }
@@ -17,7 +19,7 @@ _COMMENT = re.compile(r"(?:^|(?<=;))[^\S\n]*//.*$", re.MULTILINE)  # at the begi
 def fill_query(script: str, values: Mapping[str, str | int]) -> str:
     """Return a query of Kusto with these values of its first `let` statements. Texts are names without quotation marks."""
     for name, value in values.items():
-        written = f'"{value}"' if isinstance(value, str) else str(value)
+        written = f'"{plain(value, name.upper())}"' if isinstance(value, str) else str(value)
         script = re.sub(rf"^let {name} = [^;]+;", f"let {name} = {written};", script, count=1, flags=re.MULTILINE)
     return script
 

@@ -20,7 +20,7 @@ from exporter.core.checks.model import Actions, Check, CheckOutcome, CheckResult
 from exporter.core.checks.sql import SQL
 from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import generation_code
-from exporter.core.codes.names import Names
+from exporter.core.codes.names import Names, command_about
 from exporter.core.known_secrets import hide
 from exporter.core.model import Step
 from exporter.doctor import check_host, check_key, check_network, check_sign_in, check_sql, check_thumbprint
@@ -108,7 +108,7 @@ async def run_checks(
     finally:
         await collector.aclose()
     on_evidence(evidence)
-    return assess_all(evidence, again=again or f"ekm-exporter doctor {target.name} --config.file {target.config_file or 'FILE'}")
+    return assess_all(evidence, again=again or command_about(names_of(target, ()), "doctor"))
 
 
 def assess_all(evidence: Evidence, *, again: str) -> tuple[CheckResult, ...]:

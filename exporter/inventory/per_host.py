@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from exporter.config.yaml import SIZE_LIMIT
+from exporter.core.quoting import word
 from exporter.inventory.acceptance import accepted
 from exporter.inventory.folder import FileChange, FolderError, changes, read_folder
 from exporter.inventory.hand_written import includes_folder, read_hand_written
@@ -158,7 +159,7 @@ def _without_credentials(text: str, names: Collection[str], path: Path) -> str:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:
-        raise FolderError(f"{path}: not YAML: check it with ekm-exporter check --config.file {path}") from None
+        raise FolderError(f"{path}: not YAML: check it with ekm-exporter check --config.file {word(str(path), 'FILE')}") from None
     removed = False
     for key, section in root.value if isinstance(root, yaml.MappingNode) else ():
         if key.value == "credentials" and isinstance(section, yaml.MappingNode):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from exporter.core.quoting import yaml
 from exporter.core.thumbprint import PATTERN
 from exporter.tde.findings import listed
 from exporter.tde.plan import Labels, Plan, PlannedCredential, PlannedTarget, RetainedKey, short_vault
@@ -15,8 +15,6 @@ from exporter.tde.plan import Labels, Plan, PlannedCredential, PlannedTarget, Re
 MARK = "# Written by ekm-exporter inventory, which replaces this file unless it was edited: sha256 "
 _NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
 _THUMBPRINT = re.compile(PATTERN)
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
-_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})  # for YAML 1.1
 
 
 def files_of(plan: Plan, hand_written: Collection[str], secrets: str) -> dict[str, str]:
@@ -91,25 +89,25 @@ def _credential(credential: PlannedCredential, secrets: str) -> list[str]:
     if credential.managed:
         return [
             f"  # The managed identity of {servers}: run the exporter on that host, and add client_id if it has several identities.",
-            f"  {scalar(credential.name)}: {{type: managed_identity}}",
+            f"  {yaml(credential.name)}: {{type: managed_identity}}",
         ]
     return [
         f"  # Needs the SECRET of CREDENTIAL [{credential.sql_name}] on {servers}, in the file below. SQL Server never",
         "  # shows it. If the client secret is at hand, or its expiry is known, declare the credential in another file.",
-        f"  {scalar(credential.name)}:",
+        f"  {yaml(credential.name)}:",
         "    type: connector_secret",
-        f"    secret_file: {scalar(f'{secrets}/{credential.name}')}",
+        f"    secret_file: {yaml(f'{secrets}/{credential.name}')}",
     ]
 
 
 def _target(target: PlannedTarget) -> list[str]:
-    thumbprint = [f"    thumbprint: {scalar(target.thumbprint)}"] if _THUMBPRINT.fullmatch(target.thumbprint) else []
+    thumbprint = [f"    thumbprint: {yaml(target.thumbprint)}"] if _THUMBPRINT.fullmatch(target.thumbprint) else []
     return [
         *(f"  # {server}: {listed(names) if names else 'no database known'}" for server, names in target.databases.items()),
-        f"  - name: {scalar(target.name)}",
-        f"    key: {target.version.uri}",
+        f"  - name: {yaml(target.name)}",
+        f"    key: {yaml(target.version.uri)}",
         *thumbprint,
-        f"    credential: {scalar(target.credential.name)}",
+        f"    credential: {yaml(target.credential.name)}",
         f"    connector_generation: {target.generation}",
         *_retained(target.retained),
         "    instances:",
@@ -122,20 +120,14 @@ def _retained(versions: Sequence[RetainedKey]) -> list[str]:
     for one in versions:
         for server, names in one.keys.items():
             lines.append(f"      # {server}: {listed(names)} protects no database now, but old backups may need it")
-        lines.append(f"      - key: {one.version.uri}")
+        lines.append(f"      - key: {yaml(one.version.uri)}")
         if one.credential is not None:
-            lines.append(f"        credential: {scalar(one.credential.name)}")
+            lines.append(f"        credential: {yaml(one.credential.name)}")
     return lines
 
 
 def _flow(entry: Labels) -> str:
-    return "{" + ", ".join(f"{name}: {scalar(value)}" for name, value in entry.items()) + "}"
-
-
-def scalar(text: str) -> str:
-    """Return the text as a YAML scalar that is read as the same text."""
-    plain = _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return "{" + ", ".join(f"{name}: {yaml(value)}" for name, value in entry.items()) + "}"
 
 
 def report(plan: Plan, supplied: Collection[str], secrets: str) -> str:

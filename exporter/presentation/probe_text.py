@@ -18,6 +18,7 @@ from exporter.core.codes.model import Owner
 from exporter.core.codes.shared import LESS_WITHOUT_WRAP, NOT_FOR_TONIGHT, REWRITTEN, WITHOUT_WRAP
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
+from exporter.core.quoting import plain
 from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
 from exporter.core.reasons.row import Reply
 from exporter.core.tickets.team import who_repairs
@@ -119,7 +120,7 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
 
 def with_vault_id(text: str, vault: str) -> str:
     """Return an action of a card, where the resource id of the vault is looked up instead of the word VAULT_ID."""
-    show = f"$(az keyvault show --name {vault.partition('.')[0]} --query id --output tsv)"
+    show = f"$(az keyvault show --name {plain(vault.partition('.')[0], 'VAULT')} --query id --output tsv)"
     return _VAULT_ID.sub(rf'\1"{show}\2"', text)
 
 

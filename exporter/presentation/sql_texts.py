@@ -5,15 +5,14 @@ Names were bounded and made printable when they were read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from exporter.core.codes import BY_CODE, Category
 from exporter.core.codes.server_actions import SERVER_ACTIONS
+from exporter.core.quoting import plain, prose, sql_name
 from exporter.tde.server_proof import ProofState, ServerProof, clock_text, login_text
 from exporter.tde.urgency import closed_text, room_text, stalled_text, times_text
 
-_PLAIN = re.compile(r"[\w.\\$ @-]{1,128}")  # a name that a command may contain
 _READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
 _COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
 _OTHER_IDENTITY = "{server} signs in with another identity than the probe, or uses another key. "
@@ -33,7 +32,7 @@ _MESSAGES: Mapping[str, str] = {
     "33111": "{server} did not get the key of its databases (33111).",
 }
 _OPEN = (
-    "Open it on {server}: `ALTER DATABASE [{database}] SET ONLINE;`{others} In an availability group, restart that node's service instead. "
+    "Open it on {server}: `ALTER DATABASE {database} SET ONLINE;`{others} In an availability group, restart that node's service instead. "
     "Then repeat the log backups."
 )
 _REPEAT = "Repeat the failed log backups of {server}: they need no other change."
@@ -83,17 +82,16 @@ def first_action(server: ServerProof, ended_at: float | None = None, *, target: 
 
     With `ended_at`, the fault of the vault that SQL Server shows has ended. `target` is one with the key; `is_ready` if its vault side is ready.
     """
-    proof, where = server.proof, server.server.replace("`", "'")
+    proof, where = server.proof, prose(server.server)
     if ended_at is not None:
         return _open_text(server) if proof.closed else _REPEAT.format(server=where)
     found = _action_text(server, is_ready=is_ready)
     names = {
         "server": where,
         "target": target,
-        "login": login_text(proof).replace("`", "'"),
-        # A command has no name that could end its quotation.
+        "login": prose(login_text(proof)),
         "statement": _add_credential(proof.login, proof.candidate),
-        "code": server.codes[0].code if server.codes else "",
+        "code": plain(server.codes[0].code, "CODE") if server.codes else "",
         "meaning": _meaning(server).format(server=where),
         "explain": " and ".join(f"`ekm-exporter explain {each.code}`" for each in server.messages),
     }
@@ -121,14 +119,15 @@ def _meaning(server: ServerProof) -> str:
 
 def _open_text(server: ServerProof) -> str:
     """Return how to open the closed databases of a SQL Server, with a statement that can be copied."""
-    first, where = server.proof.closed[0][0], server.server.replace("`", "'")
+    first, where = server.proof.closed[0][0], prose(server.server)
     more = len(server.proof.closed) - 1
     others = f" Do so for the other {more:,} too." if more else ""
-    return _OPEN.format(server=where, database=first if _PLAIN.fullmatch(first) else "DATABASE", others=others)
+    return _OPEN.format(server=where, database=sql_name(first, "DATABASE"), others=others)
 
 
 def _add_credential(login: str, candidate: str) -> str:
     """Return the statement, which can be copied if both names are known."""
-    known = [name if _PLAIN.fullmatch(name) else "" for name in (login, candidate)]
-    statement = f"ALTER LOGIN [{known[0] or 'LOGIN'}] ADD CREDENTIAL [{known[1] or 'CREDENTIAL'}];"
-    return f"`{statement}`" if all(known) else f"{statement} `ekm-exporter script verify.sql`, part 2, has the names."
+    names = sql_name(login, "LOGIN"), sql_name(candidate, "CREDENTIAL")
+    statement = f"ALTER LOGIN {names[0]} ADD CREDENTIAL {names[1]};"
+    is_complete = names[0] != "[LOGIN]" and names[1] != "[CREDENTIAL]"
+    return f"`{statement}`" if is_complete else f"{statement} `ekm-exporter script verify.sql`, part 2, has the names."

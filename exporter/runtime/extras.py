@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
+from exporter.core.quoting import powershell, sh
+
 MODULES = {"sql": "pytds"}  # of the extras that a configuration may need
 
 
@@ -15,9 +17,7 @@ def is_installed(extra: str) -> bool:
 
 def install_command(extra: str) -> str:
     """Return the command that adds an extra to the environment of the running exporter: for sh, and on Windows for PowerShell."""
-    python = sys.executable
-    if " " in python:
-        python = f'& "{python}"' if sys.platform == "win32" else f'"{python}"'
+    python = f"& {powershell(sys.executable)}" if sys.platform == "win32" else sh(sys.executable)
     return f'{python} -m pip install "ekm-exporter[{extra}]"'
 
 

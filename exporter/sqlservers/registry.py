@@ -10,14 +10,15 @@ import re
 from collections.abc import Callable, Iterator
 
 from exporter.core.connector_registry import ENTRIES
+from exporter.core.quoting import sql_text
 from exporter.sqlservers.driver import Result
 from exporter.sqlservers.failure import SqlStatementError
 from exporter.sqlservers.sql_errors import MISSING_ENTRY, SqlMessage
 from exporter.tde.registry import RegistryUri
 
 ROOT = ENTRIES
-SUBKEYS = "EXEC master.dbo.xp_regenumkeys N'HKEY_LOCAL_MACHINE', N'{path}';"  # a row for each subkey: its name
-KEY_URI = "EXEC master.dbo.xp_regread N'HKEY_LOCAL_MACHINE', N'{path}', N'KeyUri';"  # a row: name and data of the value
+SUBKEYS = "EXEC master.dbo.xp_regenumkeys N'HKEY_LOCAL_MACHINE', {path};"  # a row for each subkey: its name
+KEY_URI = "EXEC master.dbo.xp_regread N'HKEY_LOCAL_MACHINE', {path}, N'KeyUri';"  # a row: name and data of the value
 _NOT_FOUND = "2"  # of Windows, the first number of the message in any language
 _DEPTH = 3  # levels below ROOT: vault, thumbprint, and one to spare
 _MOST = 5000  # queries of one registry; two for each key
@@ -57,7 +58,7 @@ class _Walk:
         if self._left < 0:
             raise SqlStatementError((_TOO_MANY,))
         try:
-            result = self._query(statement.format(path=path.replace("'", "''")))
+            result = self._query(statement.format(path=sql_text(path)))
         except SqlStatementError as error:
             if all(_is_missing(message) for message in error.messages):
                 return []

@@ -5,12 +5,12 @@ What is not known is no difference: a section that was never read, a key without
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from exporter.core import quoting
 from exporter.core.sql_servers import server_name
 from exporter.tde.declared_targets import DeclaredTarget, DeclaredTargets, is_same_key, names_key, pinned_version
 from exporter.tde.findings import Findings, counted
@@ -106,17 +106,18 @@ class Difference:
 
     def _words(self) -> Mapping[str, str]:
         labels = {"sql_instance": self.sql_instance, "host": self.host}
-        entry = ", ".join(f"{name}: {json.dumps(value)}" for name, value in labels.items())
+        entry = ", ".join(f"{name}: {quoting.yaml(value)}" for name, value in labels.items())
+        thumbprint = quoting.plain(self.thumbprint, "THUMBPRINT")
         return {
-            "server": server_name(labels),
+            "server": quoting.prose(server_name(labels)),
             "entry": f"{{{entry}}}",
             "target": self.target,
             "other": self.other,
-            "thumbprint": self.thumbprint,
-            "uri": self.key_uri or _NO_URI,
-            "used": self.key_uri or f"the key of thumbprint {self.thumbprint}",
+            "thumbprint": thumbprint,
+            "uri": quoting.yaml(self.key_uri) if self.key_uri else _NO_URI,
+            "used": quoting.prose(self.key_uri) or f"the key of thumbprint {thumbprint}",
             "databases": counted(len(self.databases), "database"),
-            "pinned": self.pinned,
+            "pinned": quoting.yaml(self.pinned),
         }
 
 

@@ -59,11 +59,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def quoted(name: str) -> str:
-    """Return a name as a T-SQL statement has it."""
-    return f"[{name.replace(']', ']]')}]"
-
-
 def utc_text(time: str) -> str:
     """Return a time of inventory.sql, which is in UTC without its Z, for readers."""
     return f"{time}Z" if len(time) == len("2026-11-26T20:00:00") and known_time(time) is not None else time

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.core.endpoints import vault_host
-from exporter.tde.findings import Kind, quoted
+from exporter.core.quoting import sql_name
+from exporter.tde.findings import Kind
 from exporter.tde.model import AsymmetricKey, Instance, SqlCredential
 
 MANAGED_IDENTITY = "managed identity"
@@ -142,14 +143,14 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(quoted(name) for name in names)
+    return ", ".join(sql_name(name, "NAME") for name in names)
 
 
 def _missing(likely: Sequence[SqlCredential], cause: str, login: str | None, key: str = "") -> Pairing:
     """SQL Server cannot sign in, whatever other logins have."""
-    new = "" if login is not None else f"CREATE LOGIN [LOGIN] FROM ASYMMETRIC KEY {quoted(key)}; "
-    which = likely[0].name if len(likely) == 1 else "CREDENTIAL"
-    fix = f"{new}ALTER LOGIN {quoted(login or 'LOGIN')} ADD CREDENTIAL {quoted(which)}"
+    new = "" if login is not None else f"CREATE LOGIN [LOGIN] FROM ASYMMETRIC KEY {sql_name(key, 'KEY')}; "
+    which = likely[0].name if len(likely) == 1 else ""
+    fix = f"{new}ALTER LOGIN {sql_name(login or '', 'LOGIN')} ADD CREDENTIAL {sql_name(which, 'CREDENTIAL')}"
     several = f" (CREDENTIAL is one of {_named([one.name for one in likely])})" if len(likely) > 1 else ""
     problem = f"{cause}, so SQL Server cannot sign in to open databases: {fix}{several}"
     return Pairing(likely[0], problem, Kind.CREDENTIAL_MISSING, login=login or "")
@@ -157,9 +158,9 @@ def _missing(likely: Sequence[SqlCredential], cause: str, login: str | None, key
 
 def new_credential(key: AsymmetricKey) -> str:
     """Return the statements for a key whose provider has no credential."""
-    provider = quoted(key.provider or "PROVIDER")
+    provider = sql_name(key.provider, "PROVIDER")
     create = f"CREATE CREDENTIAL [CREDENTIAL] WITH IDENTITY = 'VAULT', SECRET = 'SECRET' FOR CRYPTOGRAPHIC PROVIDER {provider}"
-    return f"{create}; ALTER LOGIN {quoted(key.login or 'LOGIN')} ADD CREDENTIAL [CREDENTIAL]"
+    return f"{create}; ALTER LOGIN {sql_name(key.login, 'LOGIN')} ADD CREDENTIAL [CREDENTIAL]"
 
 
 def _guessed(likely: Sequence[SqlCredential], cause: str) -> Pairing:

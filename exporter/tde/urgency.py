@@ -87,11 +87,11 @@ def room_text(servers: Iterable[ServerProof], now: float) -> str:
     """Return the beginning of a first action, for the most urgent log; empty if there is time."""
     present = with_present_rates(servers, now)
     if full := min((each for each in full_times(present, now) if each[0] < _SOON), default=None):
-        return f"Free disk for the log of [{full[1]}] of {full[2]}, or raise its limit. Then: ".replace("`", "'")
+        return f"Free disk for the log of [{full[1]}] of {full[2]}, or raise its limit. Then: "
     if stopped := min(stalled(present), default=None):
-        return f"For the log of [{stopped[0]}] of {stopped[1]}: ".replace("`", "'")
+        return f"For the log of [{stopped[0]}] of {stopped[1]}: "
     if file := min((each for each in next_files(present) if each[0] < _FILE_SOON), default=None):
-        return f"Before the next log file of [{file[1]}] of {file[2]}: ".replace("`", "'")
+        return f"Before the next log file of [{file[1]}] of {file[2]}: "
     return ""
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.masking import mask
-from exporter.tde.findings import Findings, Kind, quoted
+from exporter.core.quoting import sql_name
+from exporter.tde.findings import Findings, Kind
 from exporter.tde.group_keys import keys_of_groups, missing_keys
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.managed_identity import report_managed_identity
@@ -102,7 +103,7 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
     for provider in instance.providers:
         if not provider.enabled:
             text = f"provider [{provider.name}] is disabled, so databases under its keys do not open"
-            findings.note(f"{text}: ALTER CRYPTOGRAPHIC PROVIDER {quoted(provider.name)} ENABLE", server)
+            findings.note(f"{text}: ALTER CRYPTOGRAPHIC PROVIDER {sql_name(provider.name, 'PROVIDER')} ENABLE", server)
 
 
 def _report_kept(instance: Instance, findings: Findings) -> None:
@@ -135,7 +136,7 @@ def _report_databases(instance: Instance, findings: Findings) -> None:
     for database in instance.databases:
         if database.needs_unknown_key:
             text = f"database [{database.name}] is in {database.state}, so its key is unknown"
-            fix = f"the error log shows the cause. Repair that first, then ALTER DATABASE [{database.name}] SET ONLINE"
+            fix = f"the error log shows the cause. Repair that first, then ALTER DATABASE {sql_name(database.name, 'DATABASE')} SET ONLINE"
             findings.gap(f"{text}: {fix}", instance.server_name)
         elif database.hidden and known:
             state = "encrypted but not open, as with AUTO_CLOSE" if database.state in OPEN else f"in {database.state}"
@@ -158,7 +159,7 @@ def _resolved(
             findings.gap(f"{text}: {new_credential(key)}", server, kind=Kind.CREDENTIAL_MISSING)
         return None
     if "providers" not in instance.errors and not any(one.name == key.provider for one in instance.providers):
-        findings.gap(f"{about}: this server has no provider {quoted(key.provider)}, so SQL Server cannot use the key", server)
+        findings.gap(f"{about}: this server has no provider [{key.provider}], so SQL Server cannot use the key", server)
     version = uris.version_of(instance, key)
     uris.report(instance, key, about, findings)
     pairing = pair(instance, key, version.vault if version is not None else None)

@@ -66,7 +66,7 @@ def names_of_auxiliary(target: Target, result: AuxiliaryResult) -> Names:
     key, _, version = result.name.rpartition("/") if retained else (target.key_name, "", target.key_version)
     return replace(
         names_of(target, result.steps, result.failure),
-        target=f"{target.name} --credential {result.credential}" if staged else target.name,
+        other_credential=result.credential if staged else None,
         vault=result.vault,
         key=key,
         version=None if result.kind is AuxiliaryKind.NEWEST else version,

@@ -13,6 +13,7 @@ from exporter.core.codes.readers import reworded
 from exporter.core.codes.words import END_OF_WORD, START_OF_WORD
 from exporter.core.endpoints import cloud_of
 from exporter.core.model import CredentialKind, Vantage
+from exporter.core.quoting import plain, word
 
 HSM_DOMAIN = ".managedhsm."
 MODULUS_BYTES = 32  # of the public key, that a query compares
@@ -27,6 +28,7 @@ class Names:
     """
 
     target: str
+    other_credential: str | None = None  # of the probe, instead of the target's
     vault: str
     key: str
     version: str | None
@@ -61,6 +63,16 @@ def fill_command(command: str, names: Names) -> str:
     return _pattern(tuple(words)).sub(lambda found: words[found[0]] or found[0], command)
 
 
+def command_about(names: Names, verb: str = "probe") -> str:
+    """Return the command that repeats the probe of a target, or that runs another verb about it."""
+    return f"ekm-exporter {verb} {_target(names)}"
+
+
+def _target(names: Names) -> str:
+    credential = "" if names.other_credential is None else f" --credential {plain(names.other_credential, 'CREDENTIAL')}"
+    return f"{plain(names.target, 'TARGET')}{credential} --config.file {word(names.config_file or '', 'FILE')}"
+
+
 def private_zone_of(host: str) -> str | None:
     """Return the private DNS zone of a vault's endpoints; None outside the known clouds."""
     cloud = cloud_of(host)
@@ -73,8 +85,8 @@ def identity_of(vault: str) -> str:
     It is the vault's name in the public cloud, else the vault's host name.
     """
     host, cloud = vault.partition(":")[0], cloud_of(vault)
-    plain = cloud is not None and cloud.name == "public" and not cloud.managed_hsm
-    return host.partition(".")[0] if plain else host
+    is_short = cloud is not None and cloud.name == "public" and not cloud.managed_hsm
+    return host.partition(".")[0] if is_short else host
 
 
 @lru_cache(maxsize=2)  # the words of a vault, and those of a Managed HSM
@@ -84,18 +96,10 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 
 def _words(names: Names) -> dict[str, str | None]:
     """Return the value of each word. A longer one that begins with another one comes first."""
-    host, modulus = names.vault.partition(":")[0], names.modulus[-MODULUS_BYTES:]
+    host, modulus = plain(names.vault.partition(":")[0], "VAULT.vault.azure.net"), names.modulus[-MODULUS_BYTES:]
     name = host.partition(".")[0]
-    target = f"{names.target} --config.file {_path(names.config_file) or 'FILE'}"
     flags = ("--vault-name VAULT", "--name VAULT") if HSM_DOMAIN in host else ()
-    return {
-        "ekm-exporter probe TARGET": names.again or f"ekm-exporter probe {target}",
-        "TARGET": target,
-        "VAULT.vault.azure.net": host,
-        "DNS_ZONE": private_zone_of(host),
-        "'VAULT'": f"'{identity_of(names.vault)}'",
-        **dict.fromkeys(flags, f"--hsm-name {name}"),
-        "VAULT": name,
+    of_azure = {
         "KEY": names.key,
         "VERSION": names.version,
         "NEWEST": names.newest,
@@ -104,17 +108,20 @@ def _words(names: Names) -> dict[str, str | None]:
         "PROXY": names.proxy,
         "CLIENT_ID": names.client_id,
         "OBJECT_ID": names.object_id,
-        "SECRET_FILE": _path(names.secret_file),
-        "NUMBER": None if names.aadsts is None else str(names.aadsts),
         "ADDRESS": names.client_address if names.vantage is Vantage.SQL_HOST else None,
         "SEEN_ADDRESS": names.client_address,
+    }
+    return {
+        "ekm-exporter probe TARGET": names.again or command_about(names),
+        "TARGET": _target(names),
+        "VAULT.vault.azure.net": host,
+        "DNS_ZONE": private_zone_of(host),
+        "'VAULT'": f"'{identity_of(host)}'",
+        **dict.fromkeys(flags, f"--hsm-name {name}"),
+        "VAULT": name,
+        "SECRET_FILE": word(names.secret_file or "", "SECRET_FILE"),
+        "NUMBER": None if names.aadsts is None else str(names.aadsts),
         "MODULUS_END": modulus.hex().upper(),
         "MODULUS_REVERSED": modulus[::-1].hex().upper(),
+        **{one: value and plain(value, one) for one, value in of_azure.items()},
     }
-
-
-def _path(path: str | None) -> str | None:
-    """Return a path as one word of a command; None if a `code` span cannot hold it."""
-    if path is None or "`" in path or not path.isprintable():
-        return None
-    return f'"{path}"' if " " in path else path

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from exporter.core import quoting
+
 _BARE = re.compile(r"\$?[\w./:@-]+|\(.*\)\.\w+|\"\$\(.*\"")  # needs no quotes in PowerShell
 _PART = re.compile(r'"[^"]*"|\S+')
 _LISTS = ("--key-permissions", "--ops")  # options with several values
@@ -99,4 +101,4 @@ def _quoted(option: str, value: str) -> str:
 def _quoted_in_powershell(option: str, value: str) -> str:
     if option in _LISTS:
         return "'" + value.replace(" ", "', '") + "'"
-    return value if _BARE.fullmatch(value) else "'" + value.replace("'", "''") + "'"
+    return value if _BARE.fullmatch(value) else quoting.powershell(value)

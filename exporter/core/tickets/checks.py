@@ -8,6 +8,7 @@ from exporter.core.codes.action_texts import SHOW_CHANGES
 from exporter.core.codes.names import Names, fill_command
 from exporter.core.endpoints import cloud_of
 from exporter.core.model import CredentialKind, Facts, Step, StepResult, Vantage
+from exporter.core.quoting import plain
 from exporter.core.reasons import Reason
 from exporter.core.reasons.row import Refused
 from exporter.core.tickets.steps import KQL, OLD_KQL, POWERSHELL, RUN, TeamStep, command_lines
@@ -49,7 +50,7 @@ SUPPORT_REQUEST = TeamStep(
 def team_checks(team: Team, failure: StepResult, names: Names, check: str) -> Iterator[TeamStep]:
     """Yield what the team can run; `check` is the `az` command that shows its change, if there is one."""
     facts = Facts() if failure.facts is None else failure.facts
-    vault = names.vault.partition(".")[0]
+    vault = plain(names.vault.partition(".")[0], "VAULT")
     if team is Team.NETWORK:
         yield from _network(failure, names)
     if team in (Team.IDENTITY, Team.VAULT) and check:
@@ -71,7 +72,7 @@ def _network(failure: StepResult, names: Names) -> Iterator[TeamStep]:
             yield TeamStep(f"On each SQL Server host. {result}", ((POWERSHELL, fill_command(command, names)),))
     at_entra, with_issuer = failure.step is Step.TOKEN, shown.startswith("tls_")
     path = "/common/v2.0/.well-known/openid-configuration" if at_entra else "/keys?api-version=7.4"
-    through = f" -x http://{names.proxy}" if names.proxy else ""
+    through = f" -x http://{plain(names.proxy, 'PROXY')}" if names.proxy else ""
     status = "200" if at_entra else "401, or 403 if only the vault's firewall refuses"
     issuer = ", and an issuer of the certificate that is not the network's" if with_issuer else ""
     command = fill_command((_ISSUER if with_issuer else _STATUS).format(through, path), names)
@@ -89,7 +90,7 @@ def _sign_ins(names: Names, facts: Facts) -> Iterator[TeamStep]:
     yield TeamStep(
         "The sign-ins of the last hour. ResultType 0 is a success. The log is a few minutes late.",
         (
-            (KQL, SIGN_INS.format(table=table, client_id=names.client_id)),
+            (KQL, SIGN_INS.format(table=table, client_id=plain(names.client_id or "", "CLIENT_ID"))),
             ("portal", f"Entra admin center > Monitoring & health > Sign-in logs > {page}{by_id}"),
         ),
     )
@@ -104,6 +105,7 @@ def _requests(vault: str, failure: StepResult, names: Names, facts: Facts) -> It
 
 def request_queries(vault: str, caller: str) -> tuple[tuple[str, str], ...]:
     """Return the queries of a vault's requests, by the table of its diagnostic setting."""
+    vault = plain(vault, "VAULT")
     return ((KQL, REQUESTS.format(vault=vault, caller=caller)), (OLD_KQL, OLD_REQUESTS.format(vault=vault, caller=caller)))
 
 
@@ -111,9 +113,9 @@ def _caller(failure: StepResult, names: Names, facts: Facts) -> str:
     """Return the condition of the requests that show the repair."""
     if is_unconfirmed(failure, names):
         return BY_ADDRESS.format("ADDRESS")
-    caller = BY_ADDRESS.format(names.client_address) if names.client_address else EXPORTER_REQUESTS
+    caller = BY_ADDRESS.format(plain(names.client_address, "ADDRESS")) if names.client_address else EXPORTER_REQUESTS
     # Key Vault logs the request id as the correlation id, unless the client sent another one.
-    return caller + (BY_REQUEST.format(facts.request_id) if facts.request_id else "")
+    return caller + (BY_REQUEST.format(plain(facts.request_id, "REQUEST_ID")) if facts.request_id else "")
 
 
 def is_unconfirmed(failure: StepResult, names: Names) -> bool:

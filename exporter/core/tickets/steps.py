@@ -10,6 +10,7 @@ from typing import Final
 
 from exporter.core.codes.readers import reader_of
 from exporter.core.endpoints import cloud_of
+from exporter.core.quoting import plain
 from exporter.core.tickets.az_command import AzCommand, completed, parse, portal_path, powershell
 from exporter.core.tickets.equivalents import find_equivalent
 from exporter.core.tickets.team import TEAMS, TITLES, Team
@@ -108,6 +109,7 @@ def command_lines(command: str, vault: str) -> Iterator[tuple[str, str]]:
 
 def _with_id(command: AzCommand, vault: str, *, in_shell: bool) -> AzCommand:
     """Return the command with the resource id of the vault looked up instead of the word VAULT_ID."""
+    vault = plain(vault, "VAULT")
     with_az, with_module = (
         f"$(az keyvault show --name {vault} --query id --output tsv)",
         f"(Get-AzKeyVault -VaultName {vault}).ResourceId",

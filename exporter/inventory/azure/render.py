@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exporter.core.quoting import yaml
 from exporter.inventory.azure.plan import AzurePlan, Proposal
 from exporter.inventory.azure.vaults import Azure, AzureKey, AzureVault
-from exporter.inventory.render import is_own, scalar, signed
+from exporter.inventory.render import is_own, signed
 from exporter.tde.findings import counted, listed
 
 EMPTY = (
@@ -38,9 +39,9 @@ def proposals_text(plan: AzurePlan, secrets: str) -> str:
     for name, vault in missing.items():
         lines += [
             f"  # Needs the SECRET of the SQL credential for {vault.host}, in the file below.",
-            f"  {scalar(name)}:",
+            f"  {yaml(name)}:",
             "    type: connector_secret",
-            f"    secret_file: {scalar(f'{secrets}/{name}')}",
+            f"    secret_file: {yaml(f'{secrets}/{name}')}",
         ]
     lines.append("targets:")
     for proposal in plan.proposals:
@@ -85,7 +86,7 @@ def _target(proposal: Proposal) -> list[str]:
     vault = proposal.vault
     return [
         f"  # subscription {vault.subscription}, {vault.location}",
-        f"  - name: {scalar(proposal.name)}",
+        f"  - name: {yaml(proposal.name)}",
         f"    key: {proposal.version.uri}",
-        f"    credential: {scalar(proposal.credential)}",
+        f"    credential: {yaml(proposal.credential)}",
     ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.core.endpoints import cloud_of, host_name
+from exporter.core.quoting import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +163,9 @@ def key_roles(vault: str) -> tuple[tuple[str, str], ...]:
 
 def access_queries(vault: str, key: str) -> tuple[AuditQuery, ...]:
     """Return the queries that list who may unwrap with a key. `vault` is a host name."""
-    name = host_name(vault).partition(".")[0]
+    values = {"VAULT": plain(host_name(vault).partition(".")[0], "VAULT"), "KEY": plain(key, "KEY")}
     rows = _HSM_QUERIES if is_hsm(vault) else _VAULT_QUERIES
     return tuple(
-        AuditQuery(about, language, re.sub(r"\b(VAULT|KEY)\b", lambda found: name if found[0] == "VAULT" else key, text))
+        AuditQuery(about, language, re.sub(r"\b(VAULT|KEY)\b", lambda found: values[found[0]], text))
         for about, language, text in rows
     )

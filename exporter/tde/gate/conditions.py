@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter.core.known_secrets import hide
+from exporter.core.quoting import word
 from exporter.tde.exporter_state import GateReason
 from exporter.tde.model import EKM_OPTION, printable
 
+_WORDS = frozenset(["code", "folder", "target", "url"])  # values that are a word of a command in a fix
 LONGEST_VALUE = 1000  # characters of a name or a finding in a text: a statement with three names fits
 
 
@@ -265,7 +267,8 @@ def reason(condition: Condition, **values: str) -> GateReason:
     """Return the reason with these values, which others may have written."""
     visible = {name: shown(value) for name, value in values.items()}
     row = CONDITIONS[condition]
-    return GateReason(condition, row.text.format(**visible), row.fix.format(**visible), known=row.known)
+    commands = {name: word(visible[name], name.upper()) for name in _WORDS & values.keys()}
+    return GateReason(condition, row.text.format(**visible), row.fix.format(**visible | commands), known=row.known)
 
 
 def shown(value: str) -> str:

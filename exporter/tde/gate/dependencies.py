@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from exporter.core.quoting import sql_name
 from exporter.tde.exporter_state import GateReason, TargetState
-from exporter.tde.findings import Findings, Kind, counted, listed, quoted
+from exporter.tde.findings import Findings, Kind, counted, listed
 from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.model import Dependency, KnownInstance, Question
 from exporter.tde.gate.sql_server import option_reasons
@@ -122,7 +123,7 @@ def disabled(usages: Iterable[Usage]) -> Iterable[GateReason]:
         if disabled:
             yield reason(
                 Condition.PROVIDER_DISABLED,
-                provider=quoted(disabled[0]),
+                provider=sql_name(disabled[0], "PROVIDER"),
                 server=usage.instance.server_name,
                 databases=counted(len(usage.databases), "database"),
             )

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from exporter.core.codes import BY_CODE
 from exporter.core.durations import ago, known_time, moment, write
+from exporter.core.quoting import sql_name
 from exporter.tde.exporter_state import GateReason
-from exporter.tde.findings import listed, quoted
+from exporter.tde.findings import listed
 from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.model import DAY, Dependency, KnownInstance, Question
 from exporter.tde.gate.sql_server import unknown
@@ -137,7 +138,7 @@ def _start_reasons(usage: Usage, folder: str) -> Iterator[GateReason]:
 
 
 def _not_proven(usage: Usage, cause: str, after: str) -> GateReason:
-    database = quoted(next((one.name for one in usage.databases if not one.hidden), "DATABASE"))
+    database = sql_name(next((one.name for one in usage.databases if not one.hidden), ""), "DATABASE")
     server = usage.instance.server_name
     return reason(Condition.CREDENTIAL_NOT_PROVEN, server=server, cause=cause, database=database, after=after)
 

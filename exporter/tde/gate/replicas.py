@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from exporter.core.quoting import plain, sql_name
 from exporter.tde.exporter_state import GateReason
-from exporter.tde.findings import listed, quoted
+from exporter.tde.findings import listed
 from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.dependencies import disabled, not_read
 from exporter.tde.gate.model import KnownInstance, Question
@@ -147,16 +148,16 @@ def _version(instance: Instance, key: AsymmetricKey, need: _Need, uris: KeyUris)
 def _missing(instance: Instance, need: _Need, uris: KeyUris) -> GateReason:
     key = next((each for each in need.holder.keys if each.thumbprint == need.thumbprint), None)
     version = None if key is None else uris.version_of(need.holder, key)
-    provider = next(iter(each.name for each in instance.providers), "PROVIDER" if key is None else key.provider)
-    name = quoted("KEY" if key is None else key.name)
+    provider = next(iter(each.name for each in instance.providers), "" if key is None else key.provider)
+    name = sql_name("" if key is None else key.name, "KEY")
     return reason(
         Condition.KEY_NOT_ON_REPLICA,
         server=instance.server_name,
         thumbprint=need.thumbprint,
         databases=_named(need),
         holder=need.holder.server_name,
-        statement=f"CREATE ASYMMETRIC KEY {name} FROM PROVIDER {quoted(provider)} WITH PROVIDER_KEY_NAME = "
-        f"'{'NAME/VERSION' if version is None else f'{version.name}/{version.version}'}', CREATION_DISPOSITION = OPEN_EXISTING; "
+        statement=f"CREATE ASYMMETRIC KEY {name} FROM PROVIDER {sql_name(provider, 'PROVIDER')} WITH PROVIDER_KEY_NAME = "
+        f"'{'NAME/VERSION' if version is None else plain(f'{version.name}/{version.version}', 'NAME/VERSION')}', CREATION_DISPOSITION = OPEN_EXISTING; "
         f"CREATE LOGIN [LOGIN] FROM ASYMMETRIC KEY {name}; ALTER LOGIN [LOGIN] ADD CREDENTIAL [CREDENTIAL]",
     )
 

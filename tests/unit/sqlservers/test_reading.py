@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from exporter.core.quoting import sql_text
 from exporter.core.sql_addresses import parse_sql_address
 from exporter.sqlservers import driver, reading, script
 from exporter.sqlservers.driver import Result, SqlLogin
@@ -145,10 +146,10 @@ def registry(entries, *, messages=()):
 
     def query(statement):
         for path in [ROOT, *(f"{ROOT}\\{one}" for one in entries)]:
-            if statement == SUBKEYS.format(path=path.replace("'", "''")):
+            if statement == SUBKEYS.format(path=sql_text(path)):
                 below = [one for one in (f"{ROOT}\\{name}" for name in entries) if one.rpartition("\\")[0] == path]
                 return Result(tuple((one.rpartition("\\")[2],) for one in below), messages)
-            if statement == KEY_URI.format(path=path.replace("'", "''")):
+            if statement == KEY_URI.format(path=sql_text(path)):
                 uri = entries.get(path.removeprefix(f"{ROOT}\\"))
                 return Result((("KeyUri", uri),), ()) if uri else Result((), (NOT_FOUND,))
         return Result((), (NOT_FOUND,))

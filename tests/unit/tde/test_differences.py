@@ -118,7 +118,7 @@ def test_server_whose_key_another_target_probes_moves_there():
     (found,) = compared(BY_URI, *targets)
     assert (found.kind, found.target, found.other, found.subject) == (OTHER_VERSION, "sales", "claims", "sales")
     assert found.action == (
-        'move `{sql_instance: "SQLPRD01", host: "n1"}` from the `instances` of target sales to those of target claims, which probes the '
+        "move `{sql_instance: SQLPRD01, host: n1}` from the `instances` of target sales to those of target claims, which probes the "
         "key in use"
     )
 
@@ -126,7 +126,7 @@ def test_server_whose_key_another_target_probes_moves_there():
 def test_key_that_only_a_target_of_another_server_probes_is_not_listed():
     (found,) = compared(BY_URI, pinned("claims", instances=[N1 | {"host": "n2"}]))
     assert (found.kind, found.target, found.other, found.subject) == (NOT_LISTED, "", "claims", "claims")
-    assert found.action == 'add `- {sql_instance: "SQLPRD01", host: "n1"}` to the `instances` of target claims'
+    assert found.action == "add `- {sql_instance: SQLPRD01, host: n1}` to the `instances` of target claims"
     assert kinds(IN_USE, pinned("claims", thumbprint=NEW_MARK, instances=[{"sql_instance": "WEB"}])) == [
         (NOT_LISTED, "", "claims")
     ]
@@ -152,7 +152,7 @@ def test_not_probed_key_has_a_whole_target_to_write():
     assert found.sentence == f"SQLPRD01 on n1 uses {a_uri(NEW)} for 1 database, and no target probes that key"
     assert found.action == (
         f'add a target: `{{name: NAME, key: {a_uri(NEW)}, thumbprint: "{NEW_MARK}", credential: CREDENTIAL, instances: '
-        '[{sql_instance: "SQLPRD01", host: "n1"}]}`'
+        "[{sql_instance: SQLPRD01, host: n1}]}`"
     )
 
 
@@ -241,7 +241,7 @@ def test_dropped_version_that_a_target_still_pins_is_not_used():
         f"SQLPRD01 on n1 has no key any more that target sales pins ({a_uri(OLD)}): it uses {a_uri(NEW)}"
     )
     assert found.action == (
-        'remove `{sql_instance: "SQLPRD01", host: "n1"}` from the `instances` of target sales, and while backups need the old version, '
+        "remove `{sql_instance: SQLPRD01, host: n1}` from the `instances` of target sales, and while backups need the old version, "
         f"list `{{key: {a_uri(OLD)}}}` under `retained_versions` of target current"
     )
 

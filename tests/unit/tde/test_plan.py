@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from exporter.core.model import Generation
-from exporter.inventory.render import files_of, is_own, report, scalar, signed
+from exporter.inventory.render import files_of, is_own, report, signed
 from exporter.tde.document import Document
 from exporter.tde.findings import listed
 from exporter.tde.model import Provider, instance_of
@@ -258,13 +258,6 @@ def test_declared_credential_is_left_out_of_the_file():
 )
 def test_generation_follows_the_version(version, file_version, expected):
     assert Provider(name="p", version=version, file_version=file_version, enabled=True).generation is expected
-
-
-@pytest.mark.parametrize(
-    "text", ["yes", "n", "1e5", "0x2C56", "a b", "a: b", "#x", "ü", "", "null", "a\\b", '"', "2026-01-01", "-", "~"]
-)
-def test_scalar_is_read_as_the_same_text(text):
-    assert yaml.safe_load(f"[{{k: {scalar(text)}}}]") == [{"k": text}]
 
 
 def test_only_unchanged_text_is_own():

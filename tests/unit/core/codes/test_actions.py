@@ -91,8 +91,9 @@ def test_names_are_filled_in_inside_commands_only(text, names, expected):
 
 
 def test_target_name_cannot_change_the_command():
-    odd = Names(target=r"\1VAULT", vault="a.vault.azure.net", key="k", version=None)
-    assert fill_names("`ekm-exporter probe TARGET`", odd) == r"`ekm-exporter probe \1VAULT --config.file FILE`"
+    odd = Names(target=r"\1; x", vault="a.vault.azure.net", key="KEY", version=None, client_id='" or 1 == 1')
+    assert fill_names("`ekm-exporter probe TARGET --key KEY`", odd) == r"`ekm-exporter probe TARGET --config.file FILE --key KEY`"
+    assert fill_names("`az ad sp show --id CLIENT_ID`", odd) == "`az ad sp show --id CLIENT_ID`"
 
 
 @pytest.mark.parametrize("reason", [Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED])
