@@ -8,23 +8,49 @@
 --   sqlcmd -S n2 -E -b -i alter-n2.sql
 --   Remove-Item Env:EKM_SECRET
 --
--- Never add -e, which prints each statement, or -v, which puts the secret on the command line. SQL Server keeps the text of ALTER
--- CREDENTIAL out of its traces. So each statement is a batch of its own, and no T-SQL variable holds the secret.
+-- Never add -e, which prints each statement, or -v, which puts the secret on the command line. -X and -X1 do not go with it either: they keep
+-- the environment, and so the secret, from sqlcmd. SQL Server keeps the text of ALTER CREDENTIAL out of its traces. So each statement is a batch
+-- of its own, and no T-SQL variable holds the secret.
+-- sqlcmd obeys lines that begin with :, !! or GO, within a name too, and replaces its variables there. So a name or identity with a control
+-- character, a line break or the beginning of a variable gets no statement. In its place, and before all others, stands one that fails, and -b
+-- ends there.
 -- Double a single quote within the secret. The identity is repeated because ALTER CREDENTIAL empties a part that is left out.
 -- Then prove the new secret: prove.sql two hours later, without a restart; or a restart, and verify.sql.
 SET NOCOUNT ON;
 
+WITH signs AS (
+    SELECT
+        N'%[' + NCHAR(1) + N'-' + NCHAR(31) + NCHAR(127) + N'-' + NCHAR(159) + NCHAR(8232) + NCHAR(8233) + N']%' AS control_characters,
+        N'$' + N'(' AS variable -- in two parts, so that sqlcmd does not replace it here
+),
+found AS (
+    SELECT
+        c.name,
+        c.credential_identity,
+        CASE
+            WHEN PATINDEX(s.control_characters COLLATE Latin1_General_BIN2, c.name) > 0 THEN 1
+            WHEN PATINDEX(s.control_characters COLLATE Latin1_General_BIN2, c.credential_identity) > 0 THEN 1
+            WHEN CHARINDEX(s.variable, c.name) > 0 OR CHARINDEX(s.variable, c.credential_identity) > 0 THEN 1
+            ELSE 0
+        END AS is_refused,
+        s.variable
+    FROM sys.credentials AS c
+    INNER JOIN sys.cryptographic_providers AS p ON p.provider_id = c.target_id
+    CROSS JOIN signs AS s
+    WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
+        AND c.credential_identity <> N'Managed Identity'
+        -- With several providers, or vaults of other applications, filter here:
+        -- AND p.name = N'AzureKeyVault_EKM_Prov' AND c.credential_identity = N'contoso-prod'
+)
 SELECT CAST(
-    N'ALTER CREDENTIAL ' + QUOTENAME(c.name)
-    + N' WITH IDENTITY = N''' + REPLACE(c.credential_identity, N'''', N'''''') + N''''
-    -- in two parts, so that sqlcmd does not replace it here
-    + N', SECRET = N''$' + N'(EKM_SECRET)'';'
+    CASE
+        WHEN f.is_refused = 1
+            THEN N'RAISERROR(N''A credential has a control character or a variable of sqlcmd in its name or identity: alter it by hand.'', 16, 1);'
+        ELSE N'ALTER CREDENTIAL ' + QUOTENAME(f.name)
+            + N' WITH IDENTITY = N''' + REPLACE(f.credential_identity, N'''', N'''''') + N''''
+            + N', SECRET = N''' + f.variable + N'EKM_SECRET)'';'
+    END
     + NCHAR(13) + NCHAR(10) + N'GO' AS nvarchar(4000)) AS statement_to_run
-FROM sys.credentials AS c
-INNER JOIN sys.cryptographic_providers AS p ON p.provider_id = c.target_id
-WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
-    AND c.credential_identity <> N'Managed Identity'
-    -- With several providers, or vaults of other applications, filter here:
-    -- AND p.name = N'AzureKeyVault_EKM_Prov' AND c.credential_identity = N'contoso-prod'
-ORDER BY c.name;
+FROM found AS f
+ORDER BY f.is_refused DESC, f.name;
 GO

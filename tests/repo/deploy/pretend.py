@@ -118,7 +118,7 @@ def translated(node: exp.Expression) -> exp.Expression:
             return exp.Literal.string(node.name)
         case exp.Add():  # the scripts add nothing but texts
             return exp.DPipe(this=node.this, expression=node.expression, safe=True)
-        case exp.TimeStrToTime():
+        case exp.Collate() | exp.TimeStrToTime():
             return node.this
         case exp.CurrentTimestamp():
             return exp.Anonymous(this="getdate")
@@ -169,9 +169,10 @@ def _dateadd(unit: str, count: int, start: str | None) -> str | None:
 
 
 def _patindex(pattern: str, text: str) -> int:
-    """Return the place of the first character that is no digit, the only pattern of the scripts."""
-    assert pattern == "%[^0-9]%"
-    return next((place for place, sign in enumerate(text, 1) if not sign.isdigit()), 0)
+    """Return the place of the first character of a class, the only kind of pattern of the scripts."""
+    assert re.fullmatch(r"%\[.+\]%", pattern, re.DOTALL)
+    found = re.search(pattern[1:-1], text)
+    return 0 if found is None else found.start() + 1
 
 
 FUNCTIONS = {
@@ -188,5 +189,6 @@ FUNCTIONS = {
     "ceil": lambda value: value if value is None else math.ceil(value),
     "quotename": lambda name: "[" + name.replace("]", "]]") + "]",
     "nchar": chr,
+    "charindex": lambda part, text: text.find(part) + 1,
     "session_context": lambda _: OLD_THUMBPRINT,
 }

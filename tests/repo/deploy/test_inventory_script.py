@@ -5,6 +5,7 @@ import re
 import pytest
 from sqlglot import exp
 
+from exporter.core.quoting import sql_text
 from exporter.sqlservers.registry import KEY_URI, ROOT, SUBKEYS
 from exporter.tde.document import read_documents
 from exporter.tde.model import EkmOption, instance_of
@@ -17,7 +18,7 @@ WRAPPER = SCRIPTS / "inventory.ps1"
 
 @pytest.mark.parametrize("statement", [SUBKEYS, KEY_URI])
 def test_registry_statement_calls_a_procedure_that_reads(statement):
-    (call,) = parsed(statement.format(path=ROOT))
+    (call,) = parsed(statement.format(path=sql_text(ROOT)))
     assert isinstance(call, exp.Execute)
     assert call.this.sql(dialect="tsql") in {"master.dbo.xp_regenumkeys", "master.dbo.xp_regread"}
     assert [literal.name for literal in call.find_all(exp.National)][:2] == ["HKEY_LOCAL_MACHINE", ROOT]

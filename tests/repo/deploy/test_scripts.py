@@ -162,6 +162,23 @@ def test_hostile_names_stay_quoted():
     assert text.startswith("ALTER CREDENTIAL [a]]; DROP LOGIN x --] WITH IDENTITY = N'o''brien', ")
 
 
+@pytest.mark.parametrize(
+    "text", ["x\r\n:!! calc\r\nGO", "x\n!! calc", "x\u2028:r evil.sql", "x\x85GO", "x\x01", "$(EKM_SECRET)", "x$(PATH)"]
+)
+@pytest.mark.parametrize("column", ["name", "credential_identity"])
+def test_name_that_sqlcmd_would_obey_ends_the_output_before_anything_is_changed(column, text):
+    first, second, *rest = written({"name": "a"}, {"name": "b", column: text}).splitlines()
+
+    assert (first[:12], second) == ("RAISERROR(N'", "GO")
+    assert len(sqlglot.parse(first, dialect="tsql")) == 1
+    assert [line[:20] for line in rest] == ["ALTER CREDENTIAL [a]", "GO"]
+    assert "calc" not in first + "".join(rest)
+
+
+def test_letters_of_any_language_are_in_a_statement():
+    assert written({"name": "Schlüssel \u05d0 \u4e2d~"}).startswith("ALTER CREDENTIAL [Schlüssel \u05d0 \u4e2d~] WITH")
+
+
 def test_managed_identity_and_other_credentials_are_skipped():
     assert (
         written({"name": "mi", "credential_identity": "Managed Identity"}, {"name": "share", "target_type": None, "target_id": 0})
