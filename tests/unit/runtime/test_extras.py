@@ -14,8 +14,8 @@ SPACED = r"C:\Program Files\ekm-exporter\venv\Scripts\python.exe"
     ("platform", "python", "command"),
     [
         ("linux", "/opt/ekm-exporter/bin/python", '/opt/ekm-exporter/bin/python -m pip install "ekm-exporter[sql]"'),
-        ("linux", "/opt/my tools/python", '"/opt/my tools/python" -m pip install "ekm-exporter[sql]"'),
-        ("win32", SPACED, f'& "{SPACED}" -m pip install "ekm-exporter[sql]"'),
+        ("linux", "/opt/my tools/python", "'/opt/my tools/python' -m pip install \"ekm-exporter[sql]\""),
+        ("win32", SPACED, f"& '{SPACED}' -m pip install \"ekm-exporter[sql]\""),
     ],
 )
 def test_install_command_names_the_environment(monkeypatch, platform, python, command):
