@@ -17,13 +17,16 @@ import pytest
 import sqlglot
 import yaml
 
+from alerts.texts import TEXTS
 from exporter.cli import doctor, shell_commands
+from exporter.config.yaml.types import NAME
 from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import CODES
 from exporter.core.codes.action_texts import SHOW_CHANGES
 from exporter.core.codes.names import Names, fill_names
 from exporter.core.log_queries import LOG_SCRIPTS, log_query
 from exporter.core.model import CredentialKind, Facts, Outcome, Step, StepResult, Vantage
+from exporter.core.quoting import plain
 from exporter.core.reasons import Reason
 from exporter.core.tickets.checks import THROTTLED, confirmation, request_queries, team_checks, undo
 from exporter.core.tickets.steps import Place, command_lines, team_steps
@@ -289,12 +292,12 @@ def test_no_command_of_azure_has_a_hostile_name(vault):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_path_is_one_word_of_each_command(path):
-    names, plain = (hostile_names("contoso.vault.azure.net", each) for each in (path, "/etc/PLAIN/ekm.yml"))
+    names, harmless = (hostile_names("contoso.vault.azure.net", each) for each in (path, "/etc/PLAIN/ekm.yml"))
     pairs = [
         (shown, expected)
         for text in actions()
         for shown, expected in zip(
-            fill_names(text, names).split("`")[1::2], fill_names(text, plain).split("`")[1::2], strict=True
+            fill_names(text, names).split("`")[1::2], fill_names(text, harmless).split("`")[1::2], strict=True
         )
         if "PLAIN" in expected
     ]
@@ -346,3 +349,15 @@ def test_commands_of_the_gate_have_no_second_command(condition, value):
     fix = reason(condition, **dict.fromkeys(fields, value), statement="", gap="", provider="[x]").fix
     for command in re.findall(r"(?:ekm-exporter (?:probe|explain|inventory)|curl) (?:\"[^\"]*\"|[^ ]+| --?\S+)*", fix):
         assert "EVIL" not in re.sub(r'"[^"]*"', "", command)
+
+
+# Of labels, a name of the configuration, which is letters, digits, dots, underscores and hyphens, and a code of the closed list.
+SAFE_LABELS = {"$labels.target", "$one.Labels.code", ".", '. | sortByLabel "target" | first | label "target"'}
+
+
+def test_alerts_fill_only_names_without_quotation_into_commands():
+    found = [expression for text in TEXTS.values() for expression in re.findall(r"ekm-exporter [a-z]+ \{\{ (.*?) \}\}", text)]
+    assert len(found) >= 5
+    assert set(found) == SAFE_LABELS
+    pattern = re.compile(NAME.json["pattern"])
+    assert [sign for sign in map(chr, range(0x2100)) if pattern.fullmatch(f"a{sign}") and plain(f"a{sign}", "") == ""] == []

@@ -346,12 +346,17 @@ def test_the_parser_finds_only_the_broken_queries():
 @pytest.mark.tools
 def test_the_parser_accepts_the_queries_of_tickets():
     callers = (BY_ADDRESS.format("203.0.113.7") + BY_REQUEST.format("0a1b"), EXPORTER_REQUESTS, BY_SQL_SERVER)
+    hostile = '") or 1 == 1 //'
     queries = [
+        *(query for _, query in request_queries(hostile, BY_SQL_SERVER)),
+        *(each.text for each in access_queries(hostile, hostile) if each.language == GRAPH),
+        *(log_query(name, vault=hostile, key=hostile) for name in LOG_SCRIPTS),
         *(SIGN_INS.format(table=f"AAD{each}SignInLogs", client_id="0") for each in ("ServicePrincipal", "ManagedIdentity")),
         *(query for caller in callers for _, query in request_queries("contoso", caller)),
         one_line(log_query("callers.kql", vault="contoso.vault.azure.net")),
     ]
     assert diagnoses(*queries) == [[]] * len(queries)
+    assert not any("1 == 1" in query for query in queries)
 
 
 def test_page_of_sql_servers_lists_the_rights_of_the_login():
