@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from exporter.clients.http.exchange_timer import MOST_RECEIVED_BYTES
+from exporter.clients.http.exchange_timer import MOST_RECEIVED_BYTES, ConnectionState, TooMuchReceivedError
 from exporter.config.settings import Proxy
 from exporter.core.faults import Fault
 from tests.support.tls_server import CHALLENGE, TOKEN, response, until
@@ -63,3 +63,18 @@ async def test_limit_counts_each_exchange_by_itself(serve, session_to):
             facts, challenge = await session.challenge(deadline=until(60))
             assert (facts.fault, challenge is not None) == (Fault.NONE, True)
     assert wire.connections == 1
+
+
+@pytest.mark.parametrize(("size", "is_too_large"), [(1_048_576, False), (1_048_577, True)])
+async def test_body_of_more_than_a_mebibyte_is_not_read(serve, session_to, size, is_too_large):
+    wire = await serve(lambda _request: response(200, b"x" * size))
+    async with session_to(wire) as session:
+        facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(60))
+    assert (facts.fault is Fault.BODY_TOO_LARGE) is is_too_large
+
+
+def test_response_has_a_quarter_more_bytes_at_most():
+    connection = ConnectionState()
+    connection.count(1_310_720)
+    with pytest.raises(TooMuchReceivedError):
+        connection.count(1)
