@@ -56,13 +56,30 @@ def _servers(targets: str) -> str:
     return _listed(found, "sql_instance", _SQL_SERVER, most=3)
 
 
-def _failures_of_credential() -> str:
-    """Return the failure of one target of a credential, and the names of all that have its page."""
-    paged = 'last_over_time(target:ekm_incident:page{page=~"refused|turned_away"}[@{HOLD}])'
+def _failures_of_credential(pages: str, more: str = "") -> str:
+    """Return the failure of one target of a credential, `more` about it, and the names of all that have one of these pages."""
+    paged = f'last_over_time(target:ekm_incident:page{{page=~"{pages}"}}[@{{HOLD}}])'
     found = _query(f"target:ekm_failure:latest{_CREDENTIAL} and {_JOIN} {paged}")
-    one = f"{{{{ range slice $all 0 1 }}}}{_WHAT} First, for {{{{ .Labels.target }}}}: {_MORE}{{{{ end }}}}"
+    one = f"{{{{ range slice $all 0 1 }}}}{_WHAT} First, for {{{{ .Labels.target }}}}: {_MORE}{more}{{{{ end }}}}"
     names = _listed("$all", "target", "{{ $one.Labels.target }}")
     return f'{{{{ $all := {found} | sortByLabel "target" }}}}{{{{ if $all }}}}{one} Targets: {names}.{{{{ else }}}}.{{{{ end }}}}'
+
+
+def _about_expiry() -> str:
+    """Return what follows the first action of a refusal, with each date that is wrong or explains it.
+
+    Entra ID calls a credential expired: a later date is wrong. It only refuses one: its date has passed.
+    """
+    date = f"max by (source) (ekm_credential_expiry_timestamp_seconds{_CREDENTIAL})"
+    dates = _query(
+        f"label_replace({date} > time(), 'so', 'is wrong', '', '') or label_replace({date} <= time(), 'so', 'has passed', '', '')"
+    )
+    return (
+        '{{ if match "^(@{REFUSED})$" .Labels.reason }} Then set a new secret with ALTER CREDENTIAL on every replica. If SQL Server has a newer'
+        f' one already, give it to the exporter.{{{{ $ended := match "^(@{{ENDED}})$" .Labels.reason }}}}{{{{ range {dates} }}}}'
+        '{{ if eq $ended (eq .Labels.so "is wrong") }} The date of source {{ .Labels.source }}, {{ (.Value | toTime).Format "2006-01-02" }},'
+        " {{ .Labels.so }}.{{ end }}{{ end }}{{ end }}"
+    )
 
 
 def _seen(targets: str) -> str:
@@ -177,7 +194,8 @@ TEXTS: Final[Mapping[str, str]] = {
         " about SQL Server's databases: a canary, no pinned version, or another host's managed identity.{{ end }}"
     ),
     "FROM_THEN_ON": FROM_THEN_ON,
-    "CREDENTIAL_FAILURE": _failures_of_credential(),
+    "CREDENTIAL_FAILURE": _failures_of_credential("refused|turned_away"),
+    "EXPIRED_FAILURE": _failures_of_credential("expired", _about_expiry()),
     # Only the certificate of a credential has a date of its file. The first source by name is the certificate.
     "NEXT_SECRET": (
         "{{ range $place, $one := "
@@ -185,12 +203,6 @@ TEXTS: Final[Mapping[str, str]] = {
         + ' | sortByLabel "source" }}{{ if not $place }}{{ if eq $one.Labels.source "certificate" }}create a new certificate, register it with'
         " the application, and replace the exporter's certificate file{{ else }}create a second secret, and set it with ALTER CREDENTIAL on every"
         " replica{{ end }}{{ end }}{{ end }}"
-    ),
-    # Entra ID refuses the credential as expired: a later date is wrong.
-    "WRONG_DATES": (
-        "{{ range "
-        + _query(f"max by (source) (ekm_credential_expiry_timestamp_seconds{_CREDENTIAL}) > time()")
-        + ' }} The date of source {{ .Labels.source }}, {{ (.Value | toTime).Format "2006-01-02" }}, is wrong.{{ end }}'
     ),
     "EGRESS_ACTION": _egress_action(),
     "FORBIDDEN_ACTION": _forbidden_action(),
@@ -242,6 +254,13 @@ TEXTS: Final[Mapping[str, str]] = {
     "SQL_ERROR_LOG": "{{ with " + _query(f"mssql_ekm_error_log_lines{{{_SQL},code='other'}}") + " }}",
     # Of tickets.
     "TICKET_ACTION": _action_or("ekm-exporter probe {{ $labels.target }} --config.file FILE, on that host."),
+    # An id names a vault and a Managed HSM alike.
+    "ENABLE_KEY": (
+        "{{ with "
+        + _query(f"max by (vault, key) (ekm_target_info{_TARGET})")
+        + " }}{{ with . | first }}: az keyvault key set-attributes --id https://{{ .Labels.vault }}/keys/{{ .Labels.key }} --enabled"
+        " true{{ end }}{{ end }}"
+    ),
     "KEY_ACTION": _action_or("move its date, or enable it, in the vault, as the runbook shows."),
     "CHECKS": _listed(_query(f"max by (check) (ekm_preflight_failed{_TARGET})"), "check", "{{ $one.Labels.check }}"),
     "CREDENTIAL_TARGETS": _listed(

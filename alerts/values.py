@@ -123,6 +123,7 @@ PATTERNS: Final[Mapping[str, str]] = {
     "KEY_STATE": _any(refusing(Refused.KEY_STATE)),
     "FIREWALL": _any(refusing(Refused.ADDRESS)),
     "PERMISSION": _any(spreading_to(Link.CREDENTIAL)),
+    "SILENT": _any(spreading_to(Link.REGION)),
     "REFUSED": _any(CREDENTIAL_REFUSED),
     "ENDED": _any(refusing(Refused.EXPIRED_CREDENTIAL)),
 }

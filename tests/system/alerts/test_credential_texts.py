@@ -7,21 +7,21 @@ import pytest
 
 from tests.system.alerts.case import RuleCase
 from tests.system.alerts.texts import rendered
-from tests.system.alerts.timeline import OK, Exporter, Failed, Target
+from tests.system.alerts.timeline import CLIENT, OK, Exporter, Failed, Target
 
 pytestmark = pytest.mark.real
 MINUTE = 60
 BOTH_GROUPS = tuple({"sql_instance": "PROD", "host": host, "ag": group} for host in ("n1", "n2") for group in ("AG1", "AG2"))
 
 
-def description(tmp_path, alert, failure, *vaults, more=None, **changes):
-    """Return the annotations of a credential's alert after three failed probes."""
-    probes = [*[OK] * 5, *[failure] * 6]
+def description(tmp_path, alert, failure, *vaults, then=None, more=None, **changes):
+    """Return the annotations of a credential's alert after three failed probes, and after others if the failure is another one `then`."""
+    probes = [*[OK] * 5, *[failure] * 4, *[then or failure] * 2]
     targets = [
         Target(name=f"t-{number}", vault=vault, credential="sql", probes=probes, **changes) for number, vault in enumerate(vaults)
     ]
     exporter = replace(Exporter(targets=targets), more=more or {})
-    case = RuleCase(name="texts", exporters=[exporter], length=10 * MINUTE, checks=[(9 * MINUTE, alert, [True])], scrape=60)
+    case = RuleCase(name="texts", exporters=[exporter], length=10 * MINUTE, checks=[(10 * MINUTE, alert, [True])], scrape=60)
     return rendered([case], tmp_path)[alert]
 
 
@@ -63,13 +63,32 @@ def test_later_date_of_an_expired_credential_is_wrong(tmp_path):
     assert "graph" not in text
 
 
+def test_expired_credential_has_its_command(tmp_path):
+    text = description(tmp_path, "EkmCredentialExpired", Failed("token", 3303, "secret_expired"), "contoso-a.vault.azure.net")[
+        "description"
+    ]
+    assert f"First, for t-0: Create a new secret and keep the old one: az ad app credential reset --id {CLIENT} --append." in text
+    assert "Then set a new secret with ALTER CREDENTIAL on every replica." in text
+
+
+def test_renewed_credential_has_the_present_failure(tmp_path):
+    """A date after the expiry is right once the secret is new, and nobody needs another one."""
+    ended, broken = Failed("token", 3303, "secret_expired"), Failed("get_key", 3013, "server_error")
+    dates = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': "9000000x20"}
+    text = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", then=broken, more=dates)[
+        "description"
+    ]
+    assert text.startswith("sql, as configured on mon1:10377: 3013 at get_key, reason server_error. First, for t-0: ")
+    assert not re.search("secret|wrong", text)
+
+
 @pytest.mark.parametrize(
     ("days", "vaults", "first"),
     [
         (
             20,
             ["contoso-a.vault.azure.net"],
-            "sql expires in 19d 23h 51m 0s, seen from mon1:10377. First: create a second secret, ",
+            "sql expires in 19d 23h 50m 0s, seen from mon1:10377. First: create a second secret, ",
         ),
         (
             -1,

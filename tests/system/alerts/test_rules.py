@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
@@ -175,7 +176,7 @@ def test_rule_file_can_be_read():
     assert len(SQL_TEXT.encode()) <= 45 * 1024
     assert len(RECORDED) <= 45
     queries = Counter({name: str(rule["annotations"]).count("query (") for name, rule in ALERTS.items()})
-    assert queries.total() <= 39
+    assert queries.total() <= 41
     assert sum(queries[name] for name, rule in ALERTS.items() if rule["labels"]["severity"] == "warning") <= 10
     assert max(len(rule["annotations"]["description"]) for rule in (ALERTS | SQL_ALERTS).values()) <= 2200
     assert "reReplaceAll" not in TEXT + SQL_TEXT
@@ -264,3 +265,22 @@ def test_misspelt_metric_label_or_reason_is_found():
 
 def test_queries_inside_annotations_are_read_too():
     assert len(QUERIES) > len(RULES) + 30
+
+
+ALERTS_PAGE = Path("docs/alerts.md").read_text()
+
+
+def test_old_names_lead_to_alerts_and_series_that_exist():
+    rows = re.findall(r"^\| (.+) \| (.+) \|$", ALERTS_PAGE.partition("\n## Old names\n")[2].partition("\n## ")[0], re.MULTILINE)[
+        2:
+    ]
+    old, new = ({name for row in rows for name in re.findall(r"`(Ekm\w+|ekm_\w+)`", row[column])} for column in (0, 1))
+    assert len(old) == 25
+    assert not old & {*ALERTS, *SQL_ALERTS}
+    assert new - {*ALERTS, *BY_NAME} == set()
+    assert all(re.search(r"`(?:Ekm|ekm_)\w+`", now) for _, now in rows)
+
+
+def test_page_begins_with_every_condition_of_the_scrape_job():
+    first = ALERTS_PAGE.partition("\n## ")[0]
+    assert [word for word in ("2.42", f"job: {values.JOB}", "once a minute", "honor_labels: true") if word not in first] == []

@@ -21,6 +21,7 @@ from exporter.metrics.declared_samples import error_samples
 from exporter.metrics.definitions import COUNTED
 
 SIGN_IN = "login.microsoftonline.com"
+CLIENT = "8d1c7a52-0f2e-4f5b-9c53-2f1f0f3b6a11"
 STEPS = ("challenge", "token", "get_key", "wrap_key", "unwrap_key")
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 Samples = Iterator[tuple[Sample, float]]
@@ -78,20 +79,13 @@ class Target:
             "tenant": "contoso", "generation": "classic", "pin": "config", "vantage": "central", **self.info, **self.labels,
         }  # fmt: skip
 
-    @property
-    def links(self) -> dict[Link, str]:
-        names = {
-            Link.HOST: "", Link.ENTRA: SIGN_IN, Link.REGION: self.region, Link.CREDENTIAL: self.credential, Link.VAULT: self.vault,
-            Link.KEY: f"{self.vault}/{self.all_info['key']}",
-        }  # fmt: skip
-        return {link: name for link, name in names.items() if name is not None}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
     """An exporter. `restarts` and `gaps` are spans of seconds without a successful scrape; `labels` are those of the scrape target.
 
-    Counters begin at 0 after a restart. An exporter that is not `listed` is no scrape target in those spans.
+    Counters begin at 0 after a restart. An exporter that is not `listed` is no scrape target in those spans. A restart of one
+    without `state` forgets the regions until a vault responds.
     """
 
     targets: Sequence[Target] = ()
@@ -102,13 +96,15 @@ class Exporter:
     gaps: Sequence[tuple[int, int]] = ()
     more: Mapping[str, str] = field(default_factory=dict)
     listed: bool = True
+    state: bool = True
 
 
 class Record:
     """What an exporter exposes of one target, probe by probe since its start at `started`."""
 
-    def __init__(self, target: Target, started: int) -> None:
+    def __init__(self, target: Target, started: int, region: str | None) -> None:
         self.target = target
+        self.region = region
         self.info = target.all_info
         self.next = -(-started // target.interval)  # the number of the next probe
         self.last: Failed | str | None = NOT_PROBED
@@ -121,6 +117,15 @@ class Record:
             **{_error(step.value, _in(self.info, code)): 0 for code, steps in COUNTED for step in steps if step in self.steps},
         }
         self.gauges: dict[Sample, float] = {}
+
+    @property
+    def links(self) -> dict[Link, str]:
+        target = self.target
+        names = {
+            Link.HOST: "", Link.ENTRA: SIGN_IN, Link.REGION: self.region, Link.CREDENTIAL: target.credential, Link.VAULT: target.vault,
+            Link.KEY: f"{target.vault}/{self.info['key']}",
+        }  # fmt: skip
+        return {link: name for link, name in names.items() if name is not None}
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -138,6 +143,7 @@ class Record:
     def _add(self, probe: Outcome, now: int) -> None:
         verdict = self._verdict(probe)
         failed = probe if isinstance(probe, Failed) else None
+        self.region = self.region if failed else self.target.region
         self._count(failed, None if self._is_maintained(now) else verdict)
         bad = (failed is not None, failed is not None and failed.blocks, verdict is False)
         self.runs = {name: self.runs[name] + 1 if one else 0 for name, one in zip(self.runs, bad, strict=True)}
@@ -205,15 +211,15 @@ class Record:
         if not isinstance(self.last, Failed):
             return None
         step, reason = Step(self.last.step), Reason(self.last.reason)
-        return causes.Failed(step=step, reason=reason, names=self.target.links, since=self.since)
+        return causes.Failed(step=step, reason=reason, names=self.links, since=self.since)
 
     def samples(self) -> Samples:
         yield ("ekm_target_info", tuple(self.info.items())), 1
         yield ("ekm_probe_interval_seconds", ()), self.target.interval
         for instance in self.target.instances:
             yield ("ekm_instance_info", tuple(instance.items())), 1
-        if self.target.region is not None:
-            yield ("ekm_vault_info", (("region", self.target.region), ("service_version", "1"), ("connection", "private"))), 1
+        if self.region is not None:
+            yield ("ekm_vault_info", (("region", self.region), ("service_version", "1"), ("connection", "private"))), 1
         yield from self.counters.items()
         yield from ((sample, value) for sample, value in self.gauges.items() if sample[0] not in self.target.more)
 
@@ -231,7 +237,8 @@ class Scraped:
 
     def _start(self, now: int) -> None:
         self.started = now
-        self.records = [Record(target, now) for target in self.exporter.targets]
+        known = self.exporter.state or now == 0
+        self.records = [Record(target, now, target.region if known else None) for target in self.exporter.targets]
 
     def scrape(self, now: int) -> dict[Sample, float]:
         """Return everything at `now`; nothing if the scrape fails."""
@@ -266,7 +273,7 @@ def _causes(records: Iterable[Record]) -> dict[str, Sample]:
     """Return the cause of each failed target, as the exporter finds it."""
     every = CommonCauses()
     for record in records:
-        every.add(record.target.name, record.target.links, record.failed)
+        every.add(record.target.name, record.links, record.failed)
     return {
         target: ("ekm_failure_cause_info", (("link", cause.link), ("name", cause.name), ("reason", cause.reason or "")))
         for target, cause in every.find().items()
@@ -276,7 +283,7 @@ def _causes(records: Iterable[Record]) -> dict[str, Sample]:
 @cache
 def _action(failed: Failed, target: str, vault: str, key: str) -> str:
     name, _, version = key.partition("/")
-    names = Names(target=target, vault=vault, key=name, version=version or None)
+    names = Names(target=target, vault=vault, key=name, version=version or None, client_id=CLIENT)
     return action_line(failed.code, Reason(failed.reason), names, step=Step(failed.step))
 
 

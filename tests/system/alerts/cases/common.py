@@ -158,6 +158,33 @@ def _restart() -> RuleCase:
     return RuleCase(name="a restart without outbound network", exporters=[here], length=25 * MINUTE, checks=checks, scrape=15)
 
 
+def _region_and_a_restart() -> RuleCase:
+    """An exporter restarts during the fault of a region, with and without a state directory: one page, and none of a vault.
+
+    The other exporter has no page of the region before its restart, and three failed vaults of nine: a page for each.
+    """
+    bad = fleet([BROKEN, BROKEN, TIMEOUT, BROKEN, TIMEOUT], bad=40)
+    well = [
+        Target(name=f"n{number}", vault=f"n{number}.vault.azure.net", region="northeurope", probes=[OK] * 80)
+        for number in range(5)
+    ]
+    restarts = ((15 * MINUTE + 5, 20 * MINUTE + 5), (25 * MINUTE + 5, 26 * MINUTE + 5))
+    exporters = [
+        Exporter(targets=[*bad, *well], instance=f"mon{number}:10377", restarts=restarts, state=state)
+        for number, state in enumerate((True, False), 1)
+    ]
+    few = Exporter(
+        targets=fleet([BROKEN, BROKEN, BROKEN, *[OK] * 6], bad=40), instance="mon3:10377", restarts=restarts, state=False
+    )
+    on = [Fired({"region": "westeurope", "job": one.job, "instance": one.instance}) for one in exporters]
+    alone = [target_metric(few, target) for target in few.targets[:3]]
+    checks = [(5 * MINUTE, "EkmRegionDown", [])]
+    checks += [(minute * MINUTE, "EkmRegionDown", on) for minute in range(7, 59)]
+    checks += [(minute * MINUTE, "EkmVaultSideNotReady", alone) for minute in range(10, 59)]
+    checks += [(61 * MINUTE, "EkmRegionDown", [])]
+    return RuleCase(name="a region and a restart", exporters=[*exporters, few], length=61 * MINUTE, checks=checks, scrape=15)
+
+
 def _certificate_of_a_proxy() -> RuleCase:
     """A TLS-inspecting proxy with an expired certificate is in front of five of six vaults: their own pages, and no region."""
     exporter = Exporter(targets=fleet([Failed("challenge", 3008, "tls_expired")] * 5 + [OK], bad=10))
@@ -176,4 +203,5 @@ CASES = [
     _once(),
     _one_vault(),
     _restart(),
+    _region_and_a_restart(),
 ]

@@ -214,12 +214,18 @@ _REST = ("key", "module", "cloud", "tenant", "generation", "vantage")
 def _removed_target() -> RuleCase:
     """A reload drops a target: one ticket, which ends a day later. A target that another exporter has now is not gone.
 
-    Without a scheduler only counters show which targets there are: gauges end with a failed scrape of /probe.
+    Nor is one that has a new name. Another key of the same vault is gone, and so is another credential. Without a scheduler only counters show which targets there are: gauges end with a failed scrape of /probe.
     """
     kept = {"interval": HOUR, "probes": [OK] * 30}
-    gone = Target(name="gone", **kept, removed=HOUR)
-    moved = Target(name="moved", **kept)
-    first = Exporter(targets=[Target(**kept), gone, replace(moved, removed=HOUR)])
+    gone = Target(name="gone", vault="gone.vault.azure.net", **kept, removed=HOUR)
+    moved = Target(name="moved", vault="moved.vault.azure.net", **kept)
+    new = Target(**kept)
+    old = replace(new, name="old-name", removed=HOUR)
+    others = [
+        replace(old, name="other-key", info={"key": "audit/4"}),
+        replace(old, name="other-credential", credential="sql-test"),
+    ]
+    first = Exporter(targets=[new, old, gone, *others, replace(moved, removed=HOUR)])
     second = Exporter(instance="mon2:10377", targets=[moved])
     emptied = Exporter(instance="mon3:10377", targets=[replace(gone, name="last")], more={"ekm_exporter_targets": "1x5 0x170"})
     stopped = Exporter(instance="mon4:10377", targets=[Target(name="stopped", **kept)], gaps=((HOUR, 30 * HOUR),), listed=False)
@@ -229,8 +235,12 @@ def _removed_target() -> RuleCase:
     counters = {counter % "dropped": "5x5 stale", counter % "unread": "5x170", f"ekm_target_info{{{shown}}}": "1x5 stale"}
     requested = Exporter(instance="mon5:10377", more=counters)
     labels = {"job": "ekm", "instance": first.instance, "target": "gone", "vault": gone.vault, "credential": gone.credential}
-    dropped = {"job": "ekm", "instance": requested.instance, "target": "dropped", "vault": gone.vault}
-    alert, on = "EkmTargetGone", [Fired({**labels, **gone.labels}), Fired(dropped)]
+    dropped = {"job": "ekm", "instance": requested.instance, "target": "dropped", "vault": new.vault}
+    on = [Fired({**labels, **gone.labels}), Fired(dropped)]
+    on += [
+        Fired({**labels, **one.labels, "target": one.name, "vault": one.vault, "credential": one.credential}) for one in others
+    ]
+    alert = "EkmTargetGone"
     checks = [(HOUR + 10 * MINUTE, alert, []), (HOUR + 30 * MINUTE, alert, on), (24 * HOUR, alert, on)]
     checks += [(27 * HOUR, alert, [])]
     exporters = [first, second, emptied, stopped, requested]
