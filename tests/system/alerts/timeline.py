@@ -85,7 +85,7 @@ class Exporter:
     """An exporter. `restarts` and `gaps` are spans of seconds without a successful scrape; `labels` are those of the scrape target.
 
     Counters begin at 0 after a restart. An exporter that is not `listed` is no scrape target in those spans. A restart of one
-    without `state` forgets the regions until a vault responds.
+    without `state` forgets each region until a probe of it succeeds.
     """
 
     targets: Sequence[Target] = ()
@@ -218,8 +218,8 @@ class Record:
         yield ("ekm_probe_interval_seconds", ()), self.target.interval
         for instance in self.target.instances:
             yield ("ekm_instance_info", tuple(instance.items())), 1
-        if self.region is not None:
-            yield ("ekm_vault_info", (("region", self.region), ("service_version", "1"), ("connection", "private"))), 1
+        if self.target.region is not None:
+            yield ("ekm_vault_info", (("region", self.region or ""), ("service_version", "1"), ("connection", "private"))), 1
         yield from self.counters.items()
         yield from ((sample, value) for sample, value in self.gauges.items() if sample[0] not in self.target.more)
 
