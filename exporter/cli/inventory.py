@@ -14,10 +14,11 @@ from pathlib import Path
 
 from exporter.cli.inventory_azure_flags import add_azure_flags
 from exporter.cli.inventory_exporters import add_reading_flags, read_exporters
-from exporter.cli.inventory_servers import add_server_flags, read_named_servers
+from exporter.cli.inventory_servers import add_server_flags, listed_names, read_named_servers
 from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
 from exporter.cli.parser import add_flag
 from exporter.inventory.acceptance import accepted
+from exporter.inventory.declarations import read_declared
 from exporter.inventory.folder import (
     FACTS,
     FileChange,
@@ -36,6 +37,7 @@ from exporter.inventory.render import credentials_to_supply, files_of, report
 from exporter.inventory.sources import SourceError, Sources
 from exporter.tde.claims import Taken, take_in
 from exporter.tde.findings import Findings, counted, listed, utc_text
+from exporter.tde.host_plan import WrittenHosts
 from exporter.tde.identity import instances_of
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import Instance
@@ -71,6 +73,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="../secrets",
     )
     add_flag(parser, "--per-host FOLDER", "write a folder for each SQL Server's host there, for install-hosts.ps1")
+    add_flag(
+        parser,
+        "--hosts FILE",
+        "a file with one host a line: --per-host also takes these if a SQL Server names them, such as the nodes of a cluster",
+    )
     add_flag(parser, "--prune", "forget the instances that are not read this time", action="store_true")
     add_flag(parser, "--dry-run", "print the differences and the report, and write nothing", action="store_true")
     add_reading_flags(parser)
@@ -160,7 +167,9 @@ def _plan_hosts(
         return HostFiles()
     every = make_plan(instances, facts.loose, HandWritten(), earlier, facts.compared, established=facts.established)
     every.findings, facts.names = plan.findings, every.names | plan.names
-    return plan_host_files(args.per_host, every, instances, uris)
+    of_any = () if args.hosts is None else [name.lower().rstrip(".") for name in listed_names("--hosts", args.hosts)]
+    written = WrittenHosts(read_declared(args.config_file).hosts, of_any)
+    return plan_host_files(args.per_host, every, instances, uris, written)
 
 
 def _read(args: argparse.Namespace) -> Sources:

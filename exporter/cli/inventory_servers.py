@@ -85,7 +85,7 @@ def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
 def _names(args: argparse.Namespace) -> list[SqlAddress]:
     texts = dict.fromkeys(args.servers)
     if args.server_file is not None:
-        texts |= dict.fromkeys(_listed(args.server_file))
+        texts |= dict.fromkeys(listed_names("--servers", args.server_file))
     found = []
     for text in texts:
         try:
@@ -95,15 +95,16 @@ def _names(args: argparse.Namespace) -> list[SqlAddress]:
     return found
 
 
-def _listed(file: Path) -> list[str]:
+def listed_names(flag: str, file: Path) -> list[str]:
+    """Return the names of a file with one a line. Raises SourceError."""
     try:
         names, problems = parse_address_list(decoded(read_whole(file, limit=_LIST_LIMIT)))
     except FileUnreadableError as error:
-        raise SourceError(f"--servers: {file}: {error}") from None
+        raise SourceError(f"{flag}: {file}: {error}") from None
     if problems:
-        raise SourceError(f"--servers: {file}: {problems[0]}")
+        raise SourceError(f"{flag}: {file}: {problems[0]}")
     if not names:
-        raise SourceError(f"--servers: {file}: no name in it: write one a line")
+        raise SourceError(f"{flag}: {file}: no name in it: write one a line")
     return names
 
 

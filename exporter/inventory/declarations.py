@@ -1,4 +1,4 @@
-"""Credentials and modules of a configuration that need not be complete.
+"""Credentials, modules and hosts of a configuration that need not be complete.
 
 `check` refuses a configuration whose secrets are missing. The inventory runs before they are supplied.
 """
@@ -21,6 +21,7 @@ class Declared:
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     modules: Mapping[str, Module] = field(default_factory=lambda: {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)})
     uses: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # vault: credential and module
+    hosts: Mapping[str, str] = field(default_factory=dict)  # of sql_servers, by address; both in lower case
 
     @property
     def config(self) -> Config:
@@ -35,6 +36,7 @@ def read_declared(path: Path | None) -> Declared:
     credentials: dict[str, Credential] = {}
     modules = {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)}
     uses: dict[str, dict[tuple[str, str], None]] = {}
+    hosts: dict[str, str] = {}
     for part in read_with_includes(path, ProblemList()).parts:
         for name, section in (part.get("credentials") or {}).items():
             credential = build_credential(name, section) if section is not None else None
@@ -45,4 +47,7 @@ def read_declared(path: Path | None) -> Declared:
             raw = RawTarget(section, part.get("target_defaults"))
             if raw.vault is not None and raw.get("credential") is not None:
                 uses.setdefault(raw.vault, {})[raw.get("credential"), raw.get("module") or DEFAULT_MODULE] = None
-    return Declared(credentials, modules, {vault: tuple(those) for vault, those in uses.items()})
+        for server in part.get("sql_servers") or ():
+            if server.get("address") is not None and server.get("host") is not None:
+                hosts[server.get("address").lower()] = server.get("host").lower().rstrip(".")
+    return Declared(credentials, modules, {vault: tuple(those) for vault, those in uses.items()}, hosts)

@@ -23,7 +23,7 @@ from exporter.inventory.hand_written import includes_folder, read_hand_written
 from exporter.inventory.render import credentials_to_supply, files_of, is_own, signed
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.tde.findings import Findings, counted, listed
-from exporter.tde.host_plan import instances_by_host, targets_of_host
+from exporter.tde.host_plan import WrittenHosts, instances_by_host, targets_of_host
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.model import Instance
 from exporter.tde.plan import HandWritten, Plan
@@ -55,10 +55,12 @@ class HostFiles:
     secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uris: KeyUris) -> HostFiles:
+def plan_host_files(
+    folder: Path, plan: Plan, instances: Iterable[Instance], uris: KeyUris, written: WrittenHosts
+) -> HostFiles:
     """Return the changes that lead to a folder for each host.
 
-    What is unknown goes to the findings of the plan. Raises FolderError.
+    `written` are the hosts that the operator wrote. What is unknown goes to the findings of the plan. Raises FolderError.
     """
     found = HostFiles()
     common = _text(folder / CONFIG)
@@ -69,7 +71,7 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
         plan.findings.gap(f"{folder / CONFIG} does not include {TARGETS}/*.yml: add it to include")
     writer = _HostWriter(folder, common, plan, uris, found)
     there = {place.name.lower(): place.name for place in folder.iterdir() if place.is_dir()} if folder.is_dir() else {}
-    hosts = {there.get(host, host): own for host, own in instances_by_host(instances, plan.findings).items()}
+    hosts = {there.get(host, host): own for host, own in instances_by_host(instances, plan.findings, written).items()}
     for host, own in sorted(hosts.items()):
         writer.add(host, own)
     for host in sorted(there.values()):

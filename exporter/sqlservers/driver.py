@@ -73,8 +73,7 @@ class SqlConnection:
                 sock=encrypted_socket,
                 appname=words["application"],
                 autocommit=True,  # a transaction would stay open on the server
-                # No second try, and none at a server that the first one names: it would get the login without encryption.
-                disable_connect_retry=True,
+                disable_connect_retry=True,  # the socket refuses a server that the first one names
                 login_timeout=0,
             )
         except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
@@ -140,8 +139,6 @@ def _login_error(error: Exception, words: Words) -> SqlConnectionError:
     cause = error.__cause__ if isinstance(error, TimeoutError) and isinstance(error.__cause__, Exception) else error
     if isinstance(cause, SqlConnectionError):
         return cause
-    if isinstance(cause, BlockingIOError):
-        return SqlConnectionError("the server sends its clients to another server: name that one")
     if getattr(cause, "number", 0):
         message = _message(cause)
         return SqlConnectionError(refusal(message, words), refused_login(message))

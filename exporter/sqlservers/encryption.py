@@ -95,6 +95,7 @@ class EncryptedSocket:
         self._encrypted = False
         self._sizes = PacketSizes()
         self.start()
+        self._logging_in = True
         try:
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
             self._socket = socket.create_connection((host, port), self._left())
@@ -102,7 +103,8 @@ class EncryptedSocket:
             raise self._failed(error) from None
 
     def start(self) -> None:
-        """Begin a request: its time and its bytes count from now on."""
+        """Begin a request: its time and its bytes count from now on. One after the first ends the login."""
+        self._logging_in = False
         self._end = time.monotonic() + self._seconds
         self._left_bytes, self._left_of_rows = _MOST_WITHOUT_ROWS, _MOST - _MOST_WITHOUT_ROWS
 
@@ -163,8 +165,14 @@ class EncryptedSocket:
         """Do nothing: `close` ends the session."""
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection.
+
+        The driver closes it before it looks up a server that the answer to the login names: then this raises SqlConnectionError, once.
+        """
         self._socket.close()
+        if self._logging_in and self._sizes.routes:
+            self._logging_in = False
+            raise SqlConnectionError("the server sends its clients to another server: name that one")
 
     def _open(self, prelogin: bytes) -> None:
         """Exchange PRELOGIN packets and shake hands; the driver sees a server without encryption."""

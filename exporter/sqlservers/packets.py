@@ -1,6 +1,7 @@
-"""The packet sizes that a SQL Server's answers name: the driver allocates whatever it reads there.
+"""What ENVCHANGE tokens of a SQL Server may not do to the driver.
 
-TDS allows 512 to 32767 bytes. An ENVCHANGE token of type 4 names the size, as text.
+A token of type 4 names the size of packets, as text: the driver allocates whatever it reads there, and TDS allows 512 to 32767 bytes. One of
+type 20 names another server, which the driver looks up.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import re
 LARGEST_PACKET = 32767  # bytes
 _HEADER = 8
 _TOKEN = re.compile(rb"(?=\xe3..\x04(.))", re.DOTALL)  # token, its length, its type; then the number of characters
+_ROUTE = re.compile(rb"\xe3..\x14", re.DOTALL)
 _FIXED, _LONGEST = 5, 5 + 2 * 255  # bytes before the text, and of a whole token
 
 
 class PacketSizes:
-    """Watches one server's stream of packets.
+    """Watches one server's stream of packets; `routes` is whether it may have named another server.
 
     Each position counts as a token, because the server chooses the bytes by which the driver finds its tokens.
     """
 
     def __init__(self) -> None:
+        self.routes = False
         self._header = b""
         self._left = 0  # bytes of the packet that begun
         self._tail = b""  # content in which a token may have begun
@@ -31,6 +34,7 @@ class PacketSizes:
             return False
         text = self._tail + content
         self._tail = text[-_LONGEST + 1 :]
+        self.routes = self.routes or _ROUTE.search(text) is not None
         return any(_size_at(text, found) > LARGEST_PACKET for found in _TOKEN.finditer(text))
 
     def _content(self, data: bytes) -> bytes:

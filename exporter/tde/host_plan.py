@@ -6,12 +6,13 @@ They are those of its own instances alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from exporter.core.windows_names import is_device
 from exporter.tde.findings import Findings
-from exporter.tde.model import Instance
+from exporter.tde.identity import asked_host, is_numeric
+from exporter.tde.model import Instance, printable
 from exporter.tde.plan import PlannedTarget
 from exporter.tde.usage import NODES
 
@@ -19,11 +20,23 @@ from exporter.tde.usage import NODES
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
 
 
-def instances_by_host(instances: Iterable[Instance], findings: Findings) -> dict[str, list[Instance]]:
+@dataclass(frozen=True, slots=True)
+class WrittenHosts:
+    """The hosts in the operator's own files, in lower case: of one SQL Server, by its address in lower case, and of any."""
+
+    by_address: Mapping[str, str] = field(default_factory=dict)
+    of_any: Collection[str] = ()
+
+
+def instances_by_host(
+    instances: Iterable[Instance], findings: Findings, written: WrittenHosts | None = None
+) -> dict[str, list[Instance]]:
     """Return the instances that run on each host, or can.
 
-    Those whose hosts are unknown are in the findings.
+    A SQL Server answers with its hosts, so one counts if it was asked under that name, or if the operator wrote it. Those whose hosts are
+    unknown are in the findings.
     """
+    written = written or WrittenHosts()
     found: dict[str, list[Instance]] = {}
     for instance in instances:
         server = instance.server_name
@@ -35,12 +48,30 @@ def instances_by_host(instances: Iterable[Instance], findings: Findings) -> dict
             cause = instance.errors.get(NODES, "the section nodes is empty")
             text = "runs in a failover cluster whose nodes are unknown, so it is on no host of --per-host"
             findings.gap(f"{text} (needs VIEW SERVER PERFORMANCE STATE, before 2022 VIEW SERVER STATE): {cause}", server)
-        for host in instance.nodes if instance.platform != "linux" else ():
-            if _HOST.fullmatch(host) and not is_device(host):
-                found.setdefault(host, []).append(instance)
-            else:
-                findings.gap("the name of its computer is not fit for a folder, so it is on no host of --per-host", server)
+        hosts = dict.fromkeys(_hosts(instance, written, findings)) if instance.platform != "linux" else {}
+        for host in hosts:
+            found.setdefault(host, []).append(instance)
     return found
+
+
+def _hosts(instance: Instance, written: WrittenHosts, findings: Findings) -> Iterator[str]:
+    for node in instance.nodes:
+        if not _HOST.fullmatch(node) or is_device(node):
+            findings.gap("the name of its computer is not fit for a folder, so it is on no host of --per-host", instance.server_name)
+        elif host := _vouched(node, instance.address, written):
+            yield host
+        else:
+            text = f"read as {printable(instance.address)}, it names the host {node}, which you did not, so it is not on that host of --per-host"
+            findings.gap(f"{text}: if that is right, write {node} in the file of --hosts", instance.server_name)
+
+
+def _vouched(node: str, address: str, written: WrittenHosts) -> str:
+    """Return the host that a name of the operator means, empty if none does: the domain is never the server's own."""
+    label = "" if is_numeric(node) else node.partition(".")[0]
+    for name in (asked_host(address, label), written.by_address.get(address.lower(), ""), *written.of_any):
+        if name == node or (name and name.partition(".")[0] == label):
+            return node if node == label else name
+    return ""
 
 
 def targets_of_host(targets: Iterable[PlannedTarget], instances: Sequence[Instance]) -> list[PlannedTarget]:

@@ -34,14 +34,22 @@ class Identity:
 def identity_of(document: Document) -> Identity:
     """Return the identity of a document with an instance."""
     name = names_of(document)[0].upper()
-    machine = name.partition("\\")[0]
-    address = (document.address or "").upper()
-    if address.startswith(FILE.upper()):
-        stem = address.removeprefix(FILE.upper())
-        return Identity(name, "", re.match(rf"{re.escape(machine)}(?![^._\\ ])", stem) is not None)
-    host = host_of(address)
-    label, _, domain = ("", "", "") if _NUMERIC.fullmatch(host) else host.partition(".")
-    return Identity(name, domain if label == machine else "", label == machine)
+    asked = asked_host(document.address or "", name.partition("\\")[0]).upper()
+    return Identity(name, asked.partition(".")[2], proven=bool(asked))
+
+
+def asked_host(address: str, label: str) -> str:
+    """Return the host of an address in lower case if this is its first label, empty if not. A file's name may begin with the label."""
+    address, label = address.lower(), label.lower()
+    if address.startswith(FILE):
+        return label if re.match(rf"{re.escape(label)}(?![^._\\ ])", address.removeprefix(FILE)) else ""
+    host = host_of(address).rstrip(".")
+    return host if host.partition(".")[0] == label and not is_numeric(host) else ""
+
+
+def is_numeric(host: str) -> bool:
+    """Whether a host is an IP address, which has no labels."""
+    return _NUMERIC.fullmatch(host) is not None
 
 
 def has_two_names(document: Document) -> bool:

@@ -116,6 +116,7 @@ class Instance:
     `foreign` counts the keys of each provider that is not of Azure Key Vault; they are nowhere else.
     """
 
+    address: str  # that was asked, or the file that was read
     server_name: str
     sql_instance: str
     host: str
@@ -176,6 +177,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
     foreign = _foreign_providers(document)
     strange = {thumbprint_of(_cell(row, "thumbprint")) for row in rows.get("keys", ()) if _cell(row, "provider") in foreign}
     return Instance(
+        address=document.address or "",
         server_name=server,
         sql_instance=sql_instance,
         host=host,

@@ -1,9 +1,12 @@
 """`inventory --per-host`: a folder for each host that install-hosts.ps1 takes, and later runs that change only their own files."""
 
+import json
+
 import pytest
 import yaml
 
 from exporter.config.loader import load_config
+from exporter.tde.document import Document, as_json
 from tests.support.inventory_command import MARKED, SECRET, InventoryCommand
 from tests.support.sql_inventory import altering, reg_query, rows_of, sqlcmd
 from tests.support.written import write_private
@@ -17,7 +20,8 @@ class Hosts(InventoryCommand):
     def __init__(self, path, capsys):
         super().__init__(path, capsys)
         self.folder = path / "hosts"
-        self.defaults = {"--from": path / "in", "--per-host": self.folder}
+        self.defaults = {"--from": path / "in", "--per-host": self.folder, "--hosts": path / "hosts.txt"}
+        (path / "hosts.txt").write_text("N1\nn2.\n")  # the nodes of the cluster
         (path / "in").mkdir()
         (path / "in" / "keys.txt").write_text(reg_query({"2C56": V1, "2C57": V2}))
         self.read("N1\\A", databases={"sales": "0x2C56", "pay": "0x2C57"})
@@ -69,6 +73,20 @@ def test_each_host_gets_a_configuration_that_check_accepts(hosts):
         assert found == instances
     assert MARKED not in "".join(text for path, text in hosts.texts().items() if path.parent.name != "secrets")
     assert "Secrets for the hosts" not in hosts.run()
+
+
+@pytest.mark.parametrize("node", ["evil.attacker.example", "WS-EVIL", "10.9.9.9", "N1"])
+def test_host_that_only_a_server_names_gets_no_secret(hosts, node):
+    rows = rows_of("N2")
+    rows["instance"][0].update(machine=node, node=node, server_name=node)
+    (hosts.path / "in").joinpath("evil.json").write_text(json.dumps(as_json(Document(address="n2.contoso.com", sections=rows))))
+    output = hosts.run("--hosts", hosts.write("nobody.txt", "n3\n"), code=1)
+    assert hosts.listed() == ["host,secrets", "n1,contoso-prod-tde_cred"]
+    assert f"read as n2.contoso.com, it names the host {node.lower()}, which you did not" in output
+    declared = {"sql_servers": [{"address": "N2.contoso.com", "host": node}]}
+    hosts.config.write_text(yaml.safe_dump({"include": ["targets.d/*.yml"], **declared}))
+    hosts.run("--hosts", hosts.write("nobody.txt", "n3\n"), "--config.file", hosts.config, code=1)
+    assert {row.partition(",")[0] for row in hosts.listed()[1:]} == {"n1", node.lower()}
 
 
 def test_second_run_changes_nothing_and_a_dry_run_writes_nothing(hosts):

@@ -104,25 +104,28 @@ async def test_unknown_instance_and_missing_browser_have_a_reason(browser):
 
 
 async def test_login_does_not_follow_to_a_server_that_the_first_one_names(tmp_path, monkeypatch):
-    acknowledged = response.login_acknowledged
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        name = "127.0.0.1"
-        place = b"\0" + other.getsockname()[1].to_bytes(2, "little") + len(name).to_bytes(2, "little") + name.encode("utf-16-le")
-        body = b"\x14" + len(place).to_bytes(2, "little") + place + bytes(2)
-        route = b"\xe3" + len(body).to_bytes(2, "little") + body  # ENVCHANGE 20
+    acknowledged, look_up, looked_up = response.login_acknowledged, socket.getaddrinfo, []
+    name = "evil.example"
+    place = b"\0" + (1433).to_bytes(2, "little") + len(name).to_bytes(2, "little") + name.encode("utf-16-le")
+    body = b"\x14" + len(place).to_bytes(2, "little") + place + bytes(2)
+    route = b"\xe3" + len(body).to_bytes(2, "little") + body  # ENVCHANGE 20
 
-        def routed(*values, **options):
-            whole = acknowledged(*values, **options)
-            return whole[:-13] + route + whole[-13:]  # the last token is DONE
+    def routed(*values, **options):
+        whole = acknowledged(*values, **options)
+        return whole[:-13] + route + whole[-13:]  # the last token is DONE
 
-        monkeypatch.setattr(response, "login_acknowledged", routed)
-        async with sql_servers(tmp_path) as servers:
-            (tmp_path / "ca.pem").write_bytes(servers.ca_pem)
-            access = SqlServerAccess(
-                SqlLogin("ekm", servers.password), make_context(str(tmp_path / "ca.pem"), verify=True), GUARD
-            )
-            server = parse_sql_address(f"localhost,{servers.ports[DEFAULT]}")
-            document = await asyncio.to_thread(read_server, server, access)
+    def noted(host, *values, **options):
+        looked_up.append(host)
+        return look_up(host, *values, **options)
+
+    monkeypatch.setattr(response, "login_acknowledged", routed)
+    async with sql_servers(tmp_path) as servers:
+        (tmp_path / "ca.pem").write_bytes(servers.ca_pem)
+        access = SqlServerAccess(SqlLogin("ekm", servers.password), make_context(str(tmp_path / "ca.pem"), verify=True), GUARD)
+        server = parse_sql_address(f"localhost,{servers.ports[DEFAULT]}")
+        monkeypatch.setattr(socket, "getaddrinfo", noted)
+        document = await asyncio.to_thread(read_server, server, access)
+    assert looked_up == ["localhost"]
     assert document.failure == "the server sends its clients to another server: name that one"
 
 

@@ -4,16 +4,19 @@ import pytest
 
 from exporter.tde.document import Document
 from exporter.tde.findings import Findings
-from exporter.tde.host_plan import instances_by_host, targets_of_host
+from exporter.tde.host_plan import WrittenHosts, instances_by_host, targets_of_host
 from exporter.tde.identity import instances_of
 from exporter.tde.plan import HandWritten, make_plan
 from tests.support.gate_factories import URIS, instance
 from tests.support.sql_inventory import altering, replacing, rows_of
 
 
-def hosts_of(*instances):
+NODES = WrittenHosts(of_any=("n1", "n2"))
+
+
+def hosts_of(*instances, written=NODES):
     findings = Findings()
-    found = instances_by_host(instances, findings)
+    found = instances_by_host(instances, findings, written)
     return {host: [one.server_name for one in those] for host, those in found.items()}, findings
 
 
@@ -36,6 +39,49 @@ def test_cluster_with_unknown_nodes_is_a_gap():
         (["SQLFCI"], "message 300: denied"),
         (["OTHER"], "the section nodes is empty"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "node", "host"),
+    [
+        ("n2.contoso.com", "N2", "n2"),
+        ("N2.CONTOSO.COM.", "N2", "n2"),
+        ("tcp:n2,1433", "N2", "n2"),
+        ("n2\\A", "N2", "n2"),
+        ("file n2_A.txt", "N2", "n2"),
+        ("n2", "N2.evil.example", "n2"),  # never in a domain that only the server names
+        ("n2.contoso.com", "N2.evil.example", "n2.contoso.com"),
+        ("n2.contoso.com", "N20", None),
+        ("n2.contoso.com", "contoso", None),
+        ("n2.contoso.com", "10.9.9.9", None),
+        ("10.9.9.9", "10.9.9.9", None),
+        ("10.9.9.9", "10", None),
+        ("10.0.0.5", "N2", None),
+        ("listener.contoso.com", "N2", None),
+        ("file other.txt", "N2", None),
+        (None, "N2", None),
+    ],
+)
+def test_host_counts_if_it_is_the_one_that_was_asked(address, node, host):
+    document = Document(address=address, sections=rows_of("N2") | {"nodes": [{"name": node}]})
+    found, findings = hosts_of(*instances_of([document]), written=None)
+    assert (list(found), len(findings.gaps)) == (([host], 0) if host else ([], 1))
+    assert all(f"read as {address or ''}, it names the host {node.lower()}" in text for text in findings.gaps)
+
+
+@pytest.mark.parametrize(
+    ("node", "written", "host"),
+    [
+        ("N2", WrittenHosts({"10.0.0.5": "n2"}), "n2"),
+        ("N2", WrittenHosts({"10.0.0.6": "n2"}), None),
+        ("10.9.9.9", WrittenHosts({"10.0.0.5": "10.9.9.9"}), "10.9.9.9"),
+        ("N2", WrittenHosts(of_any=["n2.contoso.com"]), "n2"),
+        ("N2.evil.example", WrittenHosts(of_any=["n1", "n2.contoso.com"]), "n2.contoso.com"),
+    ],
+)
+def test_host_counts_if_the_operator_wrote_it(node, written, host):
+    document = Document(address="10.0.0.5", sections=rows_of("N2") | {"nodes": [{"name": node}]})
+    assert list(hosts_of(*instances_of([document]), written=written)[0]) == ([host] if host else [])
 
 
 @pytest.mark.parametrize("name", ["../N1", "a/b", ".", "n1.", "N1 x", "ü", "CON", "nul.contoso.com"])
