@@ -58,7 +58,6 @@ class SqlServerReadings:
         self._tokens: DatabaseTokens | None = None
         self._declared: DeclaredTargets | None = None
         self._compared: dict[str, _ComparedServer] = {}  # by address
-        self._logged = set[frozenset[str]]()  # pairs of addresses with the same labels
 
     def require_driver(self, config: Config) -> None:
         """Raise ExtraMissingError if the driver is needed and not installed."""
@@ -110,14 +109,8 @@ class SqlServerReadings:
         return () if self._monitor is None else self._monitor.readings()
 
     def differences(self) -> tuple[Difference, ...]:
-        """Return where the configuration differs from the SQL Servers.
-
-        Of two with the same names, the first one counts.
-        """
-        from exporter.tde.sql_reading import server_key  # noqa: PLC0415 - see above
-
-        first = {server_key(each): each.address for each in reversed(self.readings())}
-        known = (self._compared[address] for address in reversed(first.values()) if address in self._compared)
+        """Return where the configuration differs from the SQL Servers."""
+        known = (self._compared[each.address] for each in self.readings() if each.address in self._compared)
         return tuple(found for server in known for found in server.differences)
 
     async def _compare_all(self) -> None:
@@ -186,20 +179,10 @@ class SqlServerReadings:
         address = server.reading.address
         _log_sections(self._compared.get(address), server.reading)
         self._compared[address] = server
-        other = self._recorder.sql_servers.show(server.lines)
-        pair = frozenset((address, other or address))
-        if other is None or pair in self._logged:
-            return False
-        self._logged.add(pair)
-        problem = (
-            f"{other} has the same names too: only the first of them in the configuration has series and proofs. Set another host: "
-            "for one of them, or remove one if both are the same server"
-        )
-        _log.warning("SQL Servers have the same names", extra=fields(server=address, problem=problem))
+        self._recorder.sql_servers.show(server.lines)
         return False
 
     def _forget(self, address: str) -> None:
-        self._logged = {pair for pair in self._logged if address not in pair}
         self._compared.pop(address, None)
         self._recorder.sql_servers.forget(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)

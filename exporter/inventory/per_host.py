@@ -55,9 +55,7 @@ class HostFiles:
     secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def plan_host_files(
-    folder: Path, plan: Plan, instances: Iterable[Instance], uris: KeyUris, written: WrittenHosts
-) -> HostFiles:
+def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uris: KeyUris, written: WrittenHosts) -> HostFiles:
     """Return the changes that lead to a folder for each host.
 
     `written` are the hosts that the operator wrote. What is unknown goes to the findings of the plan. Raises FolderError.

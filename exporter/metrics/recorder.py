@@ -64,7 +64,7 @@ class Recorder(Instruments):
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, TargetBlock] = {}
         self._failures = FailureSeries(self._exposition, self._blocks)
-        self.sql_servers = SqlServerSeries(self._exposition, lambda: self._config.sql_servers)
+        self.sql_servers = SqlServerSeries(self._exposition)
         self._owners = SeriesOwners()
         self._budgets = Budgets()
         self._lookups: dict[str, dict[Source, tuple[float | None, float]]] = {}

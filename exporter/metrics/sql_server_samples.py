@@ -35,9 +35,10 @@ _Known = tuple[Labels, float | None]  # None: unknown
 
 
 def labels_of(reading: SqlServerReading) -> LabelSet:
-    """Return the labels of a SQL Server. Until the first reading, its address stands for what is unknown."""
-    sql_instance = reading.sql_instance or reading.address
-    host = reading.host or parse_sql_address(reading.address).host.lower()
+    """Return the labels of a SQL Server. Its address stands for names that are unknown until the first reading, or another server's."""
+    known = not reading.contested
+    sql_instance = (known and reading.sql_instance) or reading.address
+    host = (known and reading.host) or parse_sql_address(reading.address).host.lower()
     return LabelSet.from_labels(("sql_instance", text(sql_instance)), ("host", text(host)))
 
 

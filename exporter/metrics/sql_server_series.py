@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.metrics.exposition import Exposition
@@ -24,15 +24,11 @@ class SqlServerLines(NamedTuple):
 
 
 class SqlServerSeries:
-    """Each SQL Server has its series once: of two addresses with the same labels, the first one.
+    """The labels of a SQL Server are its own: of servers that answer with one name, `SqlServerReading.contested` has those without it."""
 
-    `addresses` returns them in the order of the configuration.
-    """
-
-    def __init__(self, exposition: Exposition, addresses: Callable[[], Iterable[str]]) -> None:
-        self._exposition, self._configured = exposition, addresses
-        self._addresses: dict[Labels, str] = {}
-        self._labels: dict[str, Labels] = {}
+    def __init__(self, exposition: Exposition) -> None:
+        self._exposition = exposition
+        self._labels: dict[str, Labels] = {}  # by address
 
     def render(self, reading: SqlServerReading, differences: Iterable[Difference] = ()) -> SqlServerLines:
         """Return the series of a SQL Server.
@@ -46,26 +42,14 @@ class SqlServerSeries:
         rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)
         return SqlServerLines(reading.address, base.labels, rendered)
 
-    def show(self, server: SqlServerLines) -> str | None:
-        """Replace the series of a SQL Server.
-
-        Return the address that has the same labels, None if there is none. Only the first of the two has series.
-        """
-        address, base = server.address, server.base
-        if self._labels.get(address, base) != base:
-            self.forget(address)
-        other = self._addresses.get(base, address)
-        if other != address:
-            if next((each for each in self._configured() if each in (address, other)), other) == other:
-                return other
-            self.forget(other)
-        self._addresses[base], self._labels[address] = address, base
+    def show(self, server: SqlServerLines) -> None:
+        """Replace the series of a SQL Server."""
+        if self._labels.get(server.address, server.base) != server.base:
+            self.forget(server.address)
+        self._labels[server.address] = server.base
         self._exposition.put(server.rendered)
-        return None if other == address else other
 
     def forget(self, address: str) -> None:
         """Remove the series of a SQL Server."""
-        labels = self._labels.pop(address, None)
-        if labels is not None:
-            del self._addresses[labels]
+        if self._labels.pop(address, None) is not None:
             self._exposition.drop(SeriesScope.SQL_SERVER, address)

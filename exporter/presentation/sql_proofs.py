@@ -13,7 +13,7 @@ from exporter.tde.declared_targets import instance_labels, pinned_version
 from exporter.tde.identity import is_same_host
 from exporter.tde.proof import version_of
 from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
-from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on, server_key
+from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
 
 _NAMED = 3  # SQL Servers in a sentence
 _ORDER = {state: place for place, state in enumerate(ProofState)}
@@ -28,16 +28,13 @@ class SqlProofs:
         self._read: tuple[SqlServerReading, ...] = ()
 
     def refresh(self) -> bool:
-        """Take the readings of now; return whether there are any.
-
-        Of two with the same names, the first one counts, as in the metrics.
-        """
-        first = {server_key(each): each for each in reversed(tuple(self._readings()))}
+        """Take the readings of now; return whether there are any. All of those with one name count."""
+        known = tuple(self._readings())
         self._by_entry = {}
-        for each in reversed(first.values()):
+        for each in known:
             for label, host in product(instance_labels(each.sql_instance, each.host), {"", _short(each.host)}):
                 self._by_entry.setdefault((label, host), []).append(each)
-        self._read = tuple(each for each in reversed(first.values()) if each.document is not None)
+        self._read = tuple(each for each in known if each.document is not None)
         return bool(self._read)
 
     def readings(self) -> tuple[SqlServerReading, ...]:
@@ -58,7 +55,7 @@ class SqlProofs:
 
     def not_read(self, target: Target) -> str:
         """Return which SQL Servers of the target are not read, and why; empty if none."""
-        found = [(server_name(_labels(each)), _not_read(each)) for each in self._servers_of(target) if _not_read(each)]
+        found = [(shown_name(each), _not_read(each)) for each in self._servers_of(target) if _not_read(each)]
         if not found:
             return ""
         number = f"{len(found):,} SQL Servers of this target are" if len(found) > 1 else "One SQL Server of this target is"
@@ -96,7 +93,7 @@ class SqlProofs:
         host = entry.get("host", "").casefold()
         found = self._by_entry.get((entry["sql_instance"].casefold(), _short(host)), [])
         if not host:
-            return found if len(found) == 1 else []
+            return found if len({each.host.casefold() for each in found}) == 1 else []
         return [each for each in found if is_same_host(host, each.host.casefold())]
 
 
@@ -109,10 +106,6 @@ def _entries(target: Target) -> tuple[Mapping[str, str], ...]:
     """Return each declared SQL Server once."""
     found = {server_name(each).casefold(): each for each in reversed(target.instances) if each.get("sql_instance")}
     return tuple(reversed(found.values()))
-
-
-def _labels(reading: SqlServerReading) -> Mapping[str, str]:
-    return {"sql_instance": reading.sql_instance, "host": reading.host}
 
 
 def _short(host: str) -> str:
@@ -159,6 +152,7 @@ def _server_payload(server: ServerProof) -> Payload:
     return {
         "sql_instance": reading.sql_instance,
         "host": reading.host,
+        "contested": reading.contested,
         "key_name": proof.key_name,
         "thumbprint": proof.thumbprint,
         **proof_fields(server),

@@ -32,7 +32,8 @@ def labelled(reading: SqlServerReading, server: SqlServer) -> SqlServerReading:
     found = "", ""
     if reading.document is not None and is_good(reading.document, "instance"):
         found = labels_of(reading.document)
-    return replace(reading, sql_instance=server.sql_instance or found[0], host=server.host or found[1])
+    sql_instance, host = server.sql_instance or found[0], server.host or found[1]
+    return replace(reading, sql_instance=sql_instance, host=host, configured=server.host is not None)
 
 
 def updated(before: SqlServerReading, server: SqlServer, later: Document, at: float, *, refused: bool) -> SqlServerReading:

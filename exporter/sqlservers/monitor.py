@@ -24,7 +24,7 @@ from exporter.sqlservers.attempt import Attempt, ServerState
 from exporter.sqlservers.last_reading import labelled, unread
 from exporter.sqlservers.lockout import Lockout
 from exporter.sqlservers.persistence import restored
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.tde.sql_reading import SqlServerReading, contested_addresses, shown_name
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ _CONCURRENT_RETRIES: Final = 4  # of them for servers whose last reading failed:
 LOCKED_SECONDS: Final = 60.0  # between two checks whether the secret of a refused login has changed
 BUSY_SECONDS: Final = 10.0  # until the next try if an abandoned thread still works on the server
 _SPACING: Final = 1.0  # seconds between two first readings
+_CONTESTED = "{}, and so does another address: its series have the address. Remove one if both are the same server, else set another host: for one"
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -103,6 +104,7 @@ class SqlServerMonitor:
         """Use what an earlier process knew. Call it before `start`."""
         for entry in self._entries.values():
             await self._restore_entry(entry)
+        await self._mark_contested()
 
     def start(self) -> None:
         """Start the periodic readings, spread over the interval."""
@@ -135,6 +137,7 @@ class SqlServerMonitor:
                 if entry.state.reading.document is not None:
                     await self._show(entry)
             self._start_reading(address)
+        await self._mark_contested()
 
     async def aclose(self) -> None:
         """End all readings without waiting for their threads."""
@@ -171,12 +174,29 @@ class SqlServerMonitor:
             _log_change(reading)
         if attempt.stored is not None:
             self._callbacks.store(reading.address, attempt.stored)
+        await self._mark_contested()
         await self._show(entry)
+
+    async def _mark_contested(self) -> None:
+        """Mark the servers that answer with the names of another one, and show those that changed: before the one that has the names."""
+        found = contested_addresses(entry.state.reading for entry in self._entries.values())
+        changed = [entry for address, entry in self._entries.items() if entry.state.reading.contested != (address in found)]
+        for entry in changed:
+            reading = replace(entry.state.reading, contested=not entry.state.reading.contested)
+            entry.state = replace(entry.state, reading=reading)
+        for entry in sorted(changed, key=lambda entry: not entry.state.reading.contested):
+            if entry.state.reading.contested:
+                problem = _CONTESTED.format(shown_name(entry.state.reading))
+                _log.warning("SQL Servers have the same names", extra=fields(server=entry.state.reading.address, problem=problem))
+            await self._show(entry)
 
     async def _show(self, entry: _ServerEntry) -> None:
         with reported(self._callbacks.on_internal_error):
-            while (await self._reader.compute(self._callbacks.prepare, entry.state.reading))():
-                pass
+            while True:
+                reading = entry.state.reading
+                show = await self._reader.compute(self._callbacks.prepare, reading)
+                if reading is entry.state.reading and not show():
+                    return
 
     async def _restore_entry(self, entry: _ServerEntry) -> None:
         server = entry.state.server

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from exporter.core.known_secrets import hide
 from exporter.core.sql_addresses import SqlAddress, browser_port, browser_request
 from exporter.sqlservers.driver import Result, SqlConnection, SqlLogin
 from exporter.sqlservers.encryption import EncryptedSocket
@@ -59,8 +60,15 @@ def read_server(server: SqlAddress, access: SqlServerAccess, wanted: Batches | N
         reading.give_up(str(error))
     finally:
         reading.session.close()
-    found = Document(address=server.text, sections=reading.sections, errors=reading.errors, key_uris=reading.uris)
+    sections = {name: tuple(map(_masked, rows)) for name, rows in reading.sections.items()}
+    uris = tuple(RegistryUri(hide(uri.thumbprint), hide(uri.uri)) for uri in reading.uris)
+    found = Document(address=server.text, sections=sections, errors=reading.errors, key_uris=uris)
     return completed(replace(found, refused_login=refused_login))
+
+
+def _masked(row: Row) -> Row:
+    """Return the row without secrets of this process: a server may call a database as the password that it got."""
+    return {column: hide(cell) if isinstance(cell, str) else cell for column, cell in row.items()}
 
 
 class _Reading:

@@ -57,7 +57,9 @@ def instances_by_host(
 def _hosts(instance: Instance, written: WrittenHosts, findings: Findings) -> Iterator[str]:
     for node in instance.nodes:
         if not _HOST.fullmatch(node) or is_device(node):
-            findings.gap("the name of its computer is not fit for a folder, so it is on no host of --per-host", instance.server_name)
+            findings.gap(
+                "the name of its computer is not fit for a folder, so it is on no host of --per-host", instance.server_name
+            )
         elif host := _vouched(node, instance.address, written):
             yield host
         else:

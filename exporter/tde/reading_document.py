@@ -32,6 +32,7 @@ def reading_values(reading: SqlServerReading) -> dict[str, Any]:
         "address": reading.address,
         "sql_instance": reading.sql_instance,
         "host": reading.host,
+        "contested": reading.contested,
         "attempted_at": moment(reading.attempted_at) if reading.attempted_at else None,
         "failure": reading.failure,
         "refused": reading.refused,
@@ -48,8 +49,8 @@ def reading_from(values: Any) -> SqlServerReading:
     A damaged section is an error of that section, and has no time.
     """
     try:
-        address, refused = _text(values, "address"), values["refused"]
-        if not address or not isinstance(refused, bool):
+        address, refused, contested = _text(values, "address"), values["refused"], values["contested"]
+        if not address or not isinstance(refused, bool) or not isinstance(contested, bool):
             raise ValueError("no reading")  # noqa: TRY301 - as any other damage
         reading = SqlServerReading(
             address=address,
@@ -58,6 +59,7 @@ def reading_from(values: Any) -> SqlServerReading:
             attempted_at=0.0 if values["attempted_at"] is None else unix_time(values["attempted_at"]),
             failure=_text(values, "failure", MESSAGE),
             refused=refused,
+            contested=contested,
         )
         times, logs, stops = values["read_at"].items(), values["earlier_logs"], values["stalled"].items()
         if values["document"] is None:

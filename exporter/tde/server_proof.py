@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Final
 
 from exporter.core.codes import both_numbers
-from exporter.core.sql_servers import server_name
 from exporter.tde.log_space import LogSpace, log_spaces
 from exporter.tde.proof import (
     TWO_HOURS,
@@ -27,7 +26,7 @@ from exporter.tde.proof import (
     open_messages,
     reported_codes,
 )
-from exporter.tde.sql_reading import SqlServerReading, once
+from exporter.tde.sql_reading import SqlServerReading, once, shown_name
 
 _DAY: Final = 86400.0
 # From this age on, the last proof is too old. Full backups may be weekly. A node without backups proves its keys at a start alone.
@@ -193,7 +192,7 @@ class ServerProof:
 @once
 def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
     """Return the proof of each key in use, under the names of its series."""
-    name = server_name({"sql_instance": reading.sql_instance, "host": reading.host})
+    name = shown_name(reading)
     logs = log_spaces(reading)
     return tuple(ServerProof(name, reading, proof, logs_of(proof, logs)) for proof in key_proofs(reading))
 

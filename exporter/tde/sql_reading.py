@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from exporter.core.sql_servers import server_name
 from exporter.tde.document import Document
 from exporter.tde.fields import Row
+from exporter.tde.identity import asked_host
 from exporter.tde.model import Instance, instance_of
 
 TRACE_FLAG: Final = 15025  # with it, a new log file needs no request to the vault
@@ -25,6 +26,7 @@ class SqlServerReading:
     `document` is None until the first reading. A section that was not read again keeps its rows and its time.
     `earlier_logs` are the rows of the section `logs` of the reading before, for rates. `stalled` has each database whose log no longer grows and
     that no log backup followed: since when, and its last rate in bytes per second.
+    `configured` is whether the configuration has its host, `contested` whether another server answers with its names, too.
     """
 
     address: str
@@ -37,6 +39,8 @@ class SqlServerReading:
     refused: bool = False  # the login was refused: no attempt until its secret changes, or an hour has passed
     earlier_logs: tuple[float, tuple[Mapping[str, str | int], ...]] | None = None  # Unix time, rows
     stalled: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    configured: bool = False
+    contested: bool = False
     derived: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # by `once`
 
 
@@ -55,12 +59,38 @@ def once(rule: Callable[[SqlServerReading], _T]) -> Callable[[SqlServerReading],
     return applied
 
 
-def server_key(reading: SqlServerReading) -> str:
-    """Return the name of the SQL Server, which ignores case.
+def shown_name(reading: SqlServerReading) -> str:
+    """Return the name of the SQL Server, with its address if another one answers with this name, too."""
+    name = server_name({"sql_instance": reading.sql_instance, "host": reading.host})
+    return f"{reading.address} (answers as {name})" if reading.contested else name
 
-    Two addresses with one name are one SQL Server.
+
+def contested_addresses(readings: Iterable[SqlServerReading]) -> frozenset[str]:
+    """Return the addresses of SQL Servers that answer with the names of another one.
+
+    One of them keeps the names: that of the configuration, else the one that was asked under its host. None hides another.
     """
-    return server_name({"sql_instance": reading.sql_instance, "host": reading.host}).casefold()
+    all_readings = tuple(readings)
+    addresses = {each.address.casefold() for each in all_readings}
+    by_name = dict[str, list[SqlServerReading]]()
+    found = set[str]()
+    for each in all_readings:
+        if each.sql_instance:
+            name = {"sql_instance": each.sql_instance, "host": each.host}
+            by_name.setdefault(server_name(name).casefold(), []).append(each)
+            if each.sql_instance.casefold() in addresses - {each.address.casefold()}:  # an address stands for unknown names
+                found.add(each.address)
+    for same in by_name.values():
+        best = max(map(_claim, same))
+        owners = [each for each in same if _claim(each) == best]
+        if len(same) > 1:
+            found |= {each.address for each in same if len(owners) > 1 or each is not owners[0]}
+    return frozenset(found)
+
+
+def _claim(reading: SqlServerReading) -> int:
+    """Return how well its names are known to be its own."""
+    return 2 if reading.configured else int(bool(asked_host(reading.address, reading.host)))
 
 
 def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:

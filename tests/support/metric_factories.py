@@ -56,8 +56,8 @@ def a_recorder(*targets, config=None, **options):
 
 
 def show_reading(recorder, reading, *differences):
-    """Show the series of a SQL Server; return another address with the same labels."""
-    return recorder.sql_servers.show(recorder.sql_servers.render(reading, differences))
+    """Show the series of a SQL Server."""
+    recorder.sql_servers.show(recorder.sql_servers.render(reading, differences))
 
 
 def add(recorder, target, module=MODULE, *, now=START, **known):

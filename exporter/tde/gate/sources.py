@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.core.durations import known_time
@@ -39,7 +39,10 @@ def known_instances(
             if known_instance(reading) is not None:
                 document, at = inventory_document(reading), reading.read_at.get("instance")
                 _add(found, _Source(identity_of(document).key, document, at, state.url, reading))
-    instances = instances_of((each.document for each in found), now)
+    instances = [
+        replace(instance, server_name=f"{instance.server_name} ({instance.address})") if contested else instance
+        for instance, contested in zip(instances_of((each.document for each in found), now), _contested(found), strict=True)
+    ]
     return tuple(
         KnownInstance(instance=instance, at=each.at, url=each.url)
         if each.reading is None
@@ -62,12 +65,30 @@ def _old(kept: Mapping[str, str], earliest: float) -> dict[str, float | None]:
 
 
 def _add(found: list[_Source], new: _Source) -> None:
-    """Add a source, or join it with the only one that may be of the same server."""
-    places = [place for place, each in enumerate(found) if is_same_server(each.key, new.key)]
+    """Add a source, or join it with the only one that may be of the same server. Of two that claim one name, each counts."""
+    places = [place for place, each in enumerate(found) if is_same_server(each.key, new.key) and not _contradict(each, new)]
     if len(places) == 1:
         found[places[0]] = _joined([found[places[0]], new])
     else:
         found.append(new)
+
+
+def _contested(found: Sequence[_Source]) -> Iterator[bool]:
+    """Yield of each source whether another one may be of the server whose name it answers."""
+    by_name = dict[str, list[_Source]]()
+    for each in found:
+        by_name.setdefault(identity_of(each.document).name, []).append(each)
+    for each in found:
+        same = by_name[identity_of(each.document).name]
+        yield any(_contradict(each, other) and is_same_server(each.key, other.key) for other in same)
+
+
+def _contradict(one: _Source, other: _Source) -> bool:
+    """Whether two readings may be of two servers: they have two addresses, and one of these does not prove the name."""
+    readings = [each.reading for each in (one, other) if each.reading is not None]
+    if len({each.address.casefold() for each in readings}) < 2:
+        return False
+    return not all(identity_of(inventory_document(each)).proven for each in readings)
 
 
 def _joined(sources: Sequence[_Source]) -> _Source:

@@ -207,22 +207,6 @@ async def readings():
 
 
 @pytest.mark.usefixtures("reads_none")
-async def test_addresses_with_the_same_names_are_logged_once(readings, caplog):
-    caplog.clear()
-    for address in ("n0", "n1", "n0", "n1"):
-        readings._prepare(a_reading(address=address))()
-    assert [record.getMessage() for record in caplog.records] == ["SQL Servers have the same names"]
-    logged = caplog.records[0].fields
-    assert logged["server"] == "n1"
-    assert logged["problem"].startswith("n0 has the same names too")
-    assert "another host: for one" in logged["problem"]
-
-    readings._forget("n1")
-    readings._prepare(a_reading(address="n1"))()
-    assert len(caplog.records) == 2
-
-
-@pytest.mark.usefixtures("reads_none")
 async def test_section_that_is_lost_is_logged_until_it_is_read_again(readings, caplog):
     lost = a_reading()
     lost = replace(lost, document=replace(lost.document, errors={"backups": "message 229: denied"}))
@@ -305,12 +289,12 @@ async def test_comparison_before_a_reload_is_not_shown():
 
 
 @pytest.mark.usefixtures("reads_sales")
-async def test_one_server_with_two_addresses_differs_once():
+async def test_each_address_of_one_server_has_its_differences():
     service = a_service(with_sql_servers(a_config(a_pin("0x2C57")), *servers_of(2)))
     await service.start()
     try:
         await until_read(service)
-        assert [each.kind for each in service.sql_differences()] == ["other_version"]
+        assert [each.kind for each in service.sql_differences()] == ["other_version"] * 2
     finally:
         await service.stop()
 

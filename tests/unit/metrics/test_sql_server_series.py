@@ -6,10 +6,8 @@ import asyncio
 
 import pytest
 
-from exporter.config.settings import SqlServer
 from exporter.metrics.spec import Level
 from tests.support import client_model
-from tests.support.factories import a_config, a_target, with_sql_servers
 from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_reading
 from tests.support.sql_readings import a_reading, an_unread_server
 
@@ -61,39 +59,13 @@ def test_first_reading_replaces_the_address_by_the_names():
     assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"SQLPRD01"}
 
 
-def test_second_address_of_a_server_shows_no_series_twice():
+def test_server_whose_names_another_one_answers_has_its_address():
     recorder = a_recorder()
-    show_reading(recorder, a_reading("sales"))
-    show_reading(recorder, a_reading("sales", "hr", address="listener"))
-    assert states(recorder) == {("n1", "sales"): 0}
-
-    recorder.sql_servers.forget("listener")
-    assert states(recorder) == {("n1", "sales"): 0}
-
-    recorder.sql_servers.forget("n1\\SQLPRD01")
-    show_reading(recorder, a_reading("sales", "hr", address="listener"))
-    assert states(recorder) == {("n1", "sales"): 0, ("n1", "hr"): 0}
-
-
-def test_first_configured_of_two_addresses_has_the_series():
-    config = with_sql_servers(a_config(a_target()), SqlServer(address="n2"), SqlServer(address="n1"))
-    recorder = a_recorder(config=config)
-    assert show_reading(recorder, a_reading("sales", address="n1")) is None
-    assert show_reading(recorder, a_reading("hr", address="n2")) == "n1"
-    assert show_reading(recorder, a_reading("sales", address="n1")) == "n2"
-    assert states(recorder) == {("n1", "hr"): 0}
-
-    recorder.sql_servers.forget("n1")
-    assert states(recorder) == {("n1", "hr"): 0}
-    assert show_reading(recorder, a_reading("hr", address="n2")) is None
-
-
-def test_address_that_takes_the_name_of_another_loses_its_own():
-    recorder = a_recorder()
-    show_reading(recorder, a_reading())
-    show_reading(recorder, a_reading(address="n2", host="n2"))
-    show_reading(recorder, a_reading(address="n2"))
-    assert {dict(labels)["host"] for _, *labels in of_sql_servers(recorder)} == {"n1"}
+    show_reading(recorder, a_reading("sales", address="10.0.0.5,1433"))
+    show_reading(recorder, a_reading("sales", address="10.0.0.5,1433", contested=True))
+    show_reading(recorder, a_reading(sections={"databases": [{"name": "sales", "state": "RECOVERY_PENDING"}]}))
+    assert states(recorder) == {("10.0.0.5", "sales"): 0, ("n1", "sales"): 3}
+    assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"SQLPRD01", "10.0.0.5,1433"}
 
 
 async def _protobuf(recorder):

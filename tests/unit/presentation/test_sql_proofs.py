@@ -161,12 +161,15 @@ def test_servers_ignore_case_and_those_due_come_first():
     assert [server.server for server in found] == ["SQLPRD01 on N2", "SQLPRD01 on n1"]
 
 
-def test_first_of_two_addresses_with_the_same_names_counts():
-    first, late = a_reading(), a_reading(address="n1.example", attempted_at=READ_AT + 1, sections={"backups": []})
-    (server,) = proofs_of(first, late).target_proofs(a_target())
-    assert server.reading is first
-    unread = replace(first, document=None)
-    assert proofs_of(unread, late).target_proofs(a_target()) == ()
+def test_worse_of_two_addresses_with_the_same_names_comes_first():
+    liar = a_reading(address="10.0.0.5")
+    closed = [{"name": "sales", "state": "RECOVERY_PENDING", "is_encrypted": 1}]
+    honest = a_reading(address="10.0.0.6", contested=True, sections={"databases": closed})
+    found = proofs_of(liar, honest).target_proofs(a_target())
+    assert [(each.reading.address, each.state) for each in found] == [("10.0.0.6", "closed"), ("10.0.0.5", "proven")]
+    assert found[0].server == "10.0.0.6 (answers as SQLPRD01 on n1)"
+    assert len(proofs_of(liar, honest).target_proofs(a_target(instances=({"sql_instance": "SQLPRD01"},)))) == 2
+    assert proofs_of(liar, replace(honest, document=None)).target_proofs(a_target()) == (found[1],)
 
 
 @pytest.mark.parametrize("instances", [({"sql_instance": "sqlprd01"},), (ON_N1, {"sql_instance": "sqlprd01"})])
@@ -221,6 +224,7 @@ def test_payload_has_proof_and_log():
     assert shown == {
         "sql_instance": "SQLPRD01",
         "host": "n1",
+        "contested": False,
         "read_at": "2026-11-26T20:00:00.000Z",
         "key_name": "key_2C56",
         "thumbprint": "0x2C56",

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from exporter.core.known_secrets import KnownSecrets
 from exporter.core.quoting import sql_text
 from exporter.core.sql_addresses import parse_sql_address
 from exporter.sqlservers import driver, reading, script
@@ -72,6 +73,18 @@ def test_batch_that_breaks_its_connection_costs_its_section(read):
 def test_second_broken_connection_ends_the_reading(read):
     document = read(Server(broken={1: "modules", 2: "keys"}))
     assert (document.failure, document.sections) == ("no answer within 15 s", {})
+
+
+def test_names_and_key_uris_that_hold_the_password_are_masked(read, monkeypatch):
+    known = KnownSecrets()
+    known.remember("correct-horse-battery")
+    monkeypatch.setattr(reading, "hide", known.hide)
+    uri = RegistryUri("2C56", "https://contoso-prod.vault.azure.net/keys/correct-horse-battery/v1")
+    monkeypatch.setattr(reading, "read_key_uris", lambda _: (uri,))
+    databases = [{"name": "correct-horse-battery", "state": "ONLINE"}, {"name": "sales", "state": "ONLINE"}]
+    document = read(Server(ROWS | {"databases": databases}))
+    assert [row["name"] for row in document.sections["databases"]] == ["<secret>", "sales"]
+    assert document.key_uris == (RegistryUri("2C56", "<secret>"),)
 
 
 def test_damaged_section_is_an_error_of_that_section(read):

@@ -10,7 +10,6 @@ from exporter.tde.plan import HandWritten, make_plan
 from tests.support.gate_factories import URIS, instance
 from tests.support.sql_inventory import altering, replacing, rows_of
 
-
 NODES = WrittenHosts(of_any=("n1", "n2"))
 
 

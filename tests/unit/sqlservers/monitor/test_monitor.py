@@ -41,6 +41,23 @@ async def test_server_is_read_soon_and_at_every_interval(start, reader, recorded
     assert recorded.readings[-1].attempted_at == WALL + times[-1]
 
 
+async def test_names_of_two_servers_hide_neither(start, reader, recorded, caplog):
+    answers = {"10.0.0.5": a_document(address="10.0.0.5"), "n1": a_document(address="n1"), "n2": a_document("N2", address="n2")}
+    reader.answers = {address: [answer] for address, answer in answers.items()}
+    monitor = await start(*map(a_server, answers))
+    await asyncio.sleep(2 * INTERVAL)
+    assert [(each.address, each.contested) for each in monitor.readings()] == [("10.0.0.5", True), ("n1", False), ("n2", False)]
+    shown = {each.address: each.contested for each in recorded.readings}
+    assert shown == {"10.0.0.5": True, "n1": False, "n2": False}
+    logged = [record for record in caplog.records if record.getMessage() == "SQL Servers have the same names"]
+    assert [record.fields["server"] for record in logged] == ["10.0.0.5"]
+    assert logged[0].fields["problem"].startswith("10.0.0.5 (answers as SQLPRD01 on n1), and so does another address")
+
+    await monitor.reconfigure(a_config(a_server("10.0.0.5"), a_server("n2")))
+    assert [each.contested for each in monitor.readings()] == [False, False]
+    assert not recorded.readings[-1].contested
+
+
 async def test_first_readings_are_spread_over_the_interval(start, reader):
     rng = random.Random(7)  # noqa: S311 - a spread
     reader.takes = 0.0

@@ -160,6 +160,16 @@ def test_reading_by_an_address_is_of_the_only_server_of_its_name():
     assert two.instances == ("N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01")
 
 
+def test_reading_that_takes_a_name_hides_no_other_one():
+    codes = [{"code": "3303", "lines": 1, "first_utc": "2026-11-26T19:10:00", "last_utc": "2026-11-26T19:50:00"}]
+    liar, honest = minutes_old(address="10.0.0.5"), minutes_old(address="10.0.0.6", sections={"errors": codes})
+    for readings in ([liar, honest], [honest, liar]):
+        found = answer(row(), inventory=[], readings=readings)
+        assert found.verdict == "not_ready"
+        assert sorted(found.instances) == ["N1\\SQLPRD01 (10.0.0.5)", "N1\\SQLPRD01 (10.0.0.6)"]
+        assert answer(row(), inventory=[], readings=readings, instances=("n1\\sqlprd01",)).verdict == "not_ready"
+
+
 def test_registry_of_the_file_counts_if_the_exporter_may_not_read_it():
     file = replace(yesterday(), key_uris=(RegistryUri("2C56", f"https://{VAULT}/keys/K/{V2}"),))
     reading = minutes_old()
