@@ -192,14 +192,22 @@ def test_service_is_stopped_before_files_change_and_installed_after(steps):
 def test_service_and_log_stay_while_a_version_replaces_another(steps, msi):
     assert steps["DeleteServices"][0] == "NOT UPGRADINGPRODUCTCODE"
     assert steps["ServiceRemove"][0] == steps["LogRemove"][0] == 'REMOVE = "ALL" AND NOT UPGRADINGPRODUCTCODE'
-    stop_at_install, stop_and_delete_at_removal = 0x2, 0x20 | 0x80
+    start_and_stop_at_install, stop_and_delete_at_removal = 0x1 | 0x2, 0x20 | 0x80
     (row,) = table(msi, "ServiceControl")
-    assert (row[1], int(row[2])) == ("ekm-exporter", stop_at_install | stop_and_delete_at_removal)
+    assert (row[1], int(row[2])) == ("ekm-exporter", start_and_stop_at_install | stop_and_delete_at_removal)
+
+
+def test_repair_runs_no_program_since_any_user_may_start_it(steps, actions):
+    """Windows Installer itself starts the service: a program of SYSTEM would show its window to that user."""
+    programs = {name for name, row in actions.items() if int(row[0]) != SET_PROPERTY}
+    no_repair = ("NOT Installed", 'REMOVE = "ALL"', "NOT (REINSTALL OR")
+    assert [name for name in sorted(programs) if not steps[name][0].startswith(no_repair)] == []
+    assert steps["StartServices"][0] == "REINSTALL"
 
 
 def test_failed_installation_stops_the_service_and_starts_an_earlier_one_after_its_files_came_back(steps, actions):
-    assert steps["ServiceStop"][0] == 'NOT REMOVE = "ALL"'
-    assert steps["ServiceStart"][0] == "NOT (WIX_UPGRADE_DETECTED OR WIX_SAME_VERSION_UPGRADE_DETECTED)"
+    assert steps["ServiceStop"][0] == "NOT Installed"
+    assert steps["ServiceStart"][0] == "NOT (REINSTALL OR WIX_UPGRADE_DETECTED OR WIX_SAME_VERSION_UPGRADE_DETECTED)"
     assert [name for name, row in actions.items() if int(row[0]) & ROLLBACK and " remove" in row[2]] == []
 
 

@@ -191,11 +191,17 @@ def test_shards_are_scraped_as_one_instance_per_pod(manifests):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_network_policy_allows_443_80_and_dns_only(manifests, case):
+def test_network_policy_allows_443_80_dns_and_what_the_values_add(manifests, case):
     egress = of_kind(manifests[case], "NetworkPolicy")[0]["spec"]["egress"]
     ports = [{port["port"] for port in rule["ports"]} for rule in egress]
     assert ports[:2] == [{443, 80}, {53}]
-    assert ports[2:] == ([{3128}] if case == "shards" else [])
+    assert ports[2:] == ([{1433, 50123}, {3128}] if case == "shards" else [])
+
+
+def test_network_policy_allows_sql_servers_on_their_own_port_by_a_value():
+    peers = [{"ipBlock": {"cidr": "10.4.0.0/16"}}]
+    (policy,) = of_kind(objects_of({**values("minimal"), "networkPolicy": {"sqlServers": peers}}), "NetworkPolicy")
+    assert policy["spec"]["egress"][2:] == [{"ports": [{"port": 1433, "protocol": "TCP"}], "to": peers}]
 
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor", "ScrapeConfig"])
