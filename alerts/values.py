@@ -88,6 +88,7 @@ RATIOS: Final[Mapping[str, float]] = {
     "SKIPPED_RATIO": 0.01,  # of the planned probes of an hour, more than
     "TAINTED_RATIO": 0.05,  # of the probes, more than
     "SKEW": 120,  # seconds of clock skew: beyond 300 Entra ID refuses what is signed here
+    "MOST_RATIO": 0.5,  # of an exporter's targets, more than
     "STALE_INTERVALS": 6,  # backoff from a vault that throttles leaves up to 5.5 intervals between two probes
     "RUN": 4,  # failed probes in a row: three happen by chance once in two weeks in a fleet of 50 with 1 % random failures
     "RUN_SLOW": 3,  # failed probes in a row, if the interval is long or the exporter backs off

@@ -45,6 +45,7 @@ class Failed:
 
 OK = None
 NOT_PROBED = "not probed"
+DISCARDED = "discarded"  # the host is too slow
 READ = "read only"  # a good probe without wrap and unwrap
 Outcome = Failed | str | None
 
@@ -135,7 +136,9 @@ class Record:
         """Add the probes that ended by `now`, and return whether there are any."""
         begin, target = self.next, self.target
         while self.next < len(target.probes) and self.next * target.interval <= now:
-            if (probe := target.probes[self.next]) != NOT_PROBED:
+            if (probe := target.probes[self.next]) == DISCARDED:
+                self._discard(self.next * target.interval)
+            elif probe != NOT_PROBED:
                 self._add(probe, self.next * target.interval)
             self.next += 1
         return self.next > begin
@@ -150,6 +153,13 @@ class Record:
         self.since = now if self.runs["failures"] == 1 else self.since
         self.last = probe
         self.gauges = dict(self._gauges(probe, verdict, now))
+
+    def _discard(self, now: int) -> None:
+        """Two intervals without a result end what the last one showed."""
+        if now - self.gauges.get(("ekm_last_probe_timestamp_seconds", ()), 0) > 2 * self.target.interval:
+            kept = ("ekm_last_probe_timestamp_seconds", "ekm_maintenance", *(f"ekm_consecutive_{name}" for name in self.runs))
+            self.last = NOT_PROBED
+            self.gauges = {sample: value for sample, value in self.gauges.items() if sample[0] in kept}
 
     def _is_maintained(self, now: int) -> bool:
         return bool(self.target.maintenance) and self.target.maintenance[0] <= now < self.target.maintenance[1]

@@ -200,7 +200,8 @@ def _stale() -> RuleCase:
     alert = "EkmEveryProbeStale"
     checks = [
         (4 * MINUTE, alert, []),
-        (7 * MINUTE, alert, [none]),
+        (9 * MINUTE, alert, []),
+        (11 * MINUTE, alert, [none]),
         (15 * MINUTE, alert, [none]),
         (16 * MINUTE, alert, [on, none]),
         (24 * MINUTE, alert, [on, none]),

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from alerts.values import DURATIONS
-from tests.system.alerts.case import Fired, RuleCase, target_metric
+from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
 from tests.system.alerts.cases.pages import NOT_FOUND
 from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
-from tests.system.alerts.timeline import NOT_PROBED, OK, READ, Exporter, Failed, Target
+from tests.system.alerts.timeline import DISCARDED, NOT_PROBED, OK, READ, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 HELD = DURATIONS["HOLD_TICKET"] // MINUTE
@@ -259,6 +259,24 @@ def _never_probed() -> RuleCase:
     return RuleCase(name="a target is no longer probed", exporters=[exporter, idle], length=110 * MINUTE, checks=checks)
 
 
+def _not_measured() -> RuleCase:
+    """A host is too slow for 40 minutes: a page if most targets have no result, a ticket otherwise, and never a failure.
+
+    One of its targets failed before: its page ends, because nothing is known any more.
+    """
+    lost = [*[OK] * 20, *[DISCARDED] * 40, *[OK] * 40]
+    some = [Target(name=f"lost-{number}", vault=f"v{number}.vault.azure.net", probes=lost) for number in range(4)]
+    failed = Target(name="failed", vault="failed.vault.azure.net", probes=[*[OK] * 10, *[FORBIDDEN] * 10, *lost[20:]])
+    well = [Target(name=f"well-{number}", probes=[OK] * 100) for number in range(4)]
+    most, half = Exporter(targets=[*some, failed, *well]), Exporter(targets=[*some, *well], instance="mon2:10377")
+    alert = "EkmEveryProbeStale"
+    checks = [(29 * MINUTE, alert, []), (32 * MINUTE, alert, [of_exporter(most)]), (58 * MINUTE, alert, [of_exporter(most)])]
+    checks += lasting("EkmTargetNotProbed", 42, 60, [target_metric(half, each) for each in some])
+    checks += [(minute * MINUTE, "EkmVaultSideNotReady", []) for minute in range(50, 100, 10)]
+    absent = ["EkmErrorBudgetBurns", "EkmRegionDown", "EkmEgressDown", "EkmCredentialForbidden"]
+    return RuleCase(name="not measured", exporters=[most, half], length=100 * MINUTE, checks=checks, absent=absent)
+
+
 def _wrap() -> RuleCase:
     """Wrap fails with a server error for 20 probes while unwrap succeeds; on another target for two probes."""
     wrap = Failed("wrap_key", 3013, "server_error", ready=True, unwraps=True)
@@ -304,6 +322,7 @@ def _budget() -> RuleCase:
 
 CASES = [
     _never_probed(),
+    _not_measured(),
     _wrap(),
     _backup(),
     _removed(),
