@@ -264,17 +264,17 @@ def _not_measured() -> RuleCase:
 
     One of its targets failed before: its page ends, because nothing is known any more.
     """
-    lost = [*[OK] * 20, *[DISCARDED] * 40, *[OK] * 40]
+    lost = [*[OK] * 20, *[DISCARDED] * 40, *[OK] * 80]
     some = [Target(name=f"lost-{number}", vault=f"v{number}.vault.azure.net", probes=lost) for number in range(4)]
     failed = Target(name="failed", vault="failed.vault.azure.net", probes=[*[OK] * 10, *[FORBIDDEN] * 10, *lost[20:]])
-    well = [Target(name=f"well-{number}", probes=[OK] * 100) for number in range(4)]
+    well = [Target(name=f"well-{number}", probes=[OK] * 140) for number in range(4)]
     most, half = Exporter(targets=[*some, failed, *well]), Exporter(targets=[*some, *well], instance="mon2:10377")
     alert = "EkmEveryProbeStale"
     checks = [(29 * MINUTE, alert, []), (32 * MINUTE, alert, [of_exporter(most)]), (58 * MINUTE, alert, [of_exporter(most)])]
-    checks += lasting("EkmTargetNotProbed", 42, 60, [target_metric(half, each) for each in some])
+    checks += lasting("EkmTargetNotProbed", 41, 60, [target_metric(half, each) for each in some])
     checks += [(minute * MINUTE, "EkmVaultSideNotReady", []) for minute in range(50, 100, 10)]
     absent = ["EkmErrorBudgetBurns", "EkmRegionDown", "EkmEgressDown", "EkmCredentialForbidden"]
-    return RuleCase(name="not measured", exporters=[most, half], length=100 * MINUTE, checks=checks, absent=absent)
+    return RuleCase(name="not measured", exporters=[most, half], length=130 * MINUTE, checks=checks, absent=absent)
 
 
 def _wrap() -> RuleCase:
