@@ -254,10 +254,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "SQL_ERROR_LOG": "{{ with " + _query(f"mssql_ekm_error_log_lines{{{_SQL},code='other'}}") + " }}",
     # Of tickets.
     "TICKET_ACTION": _action_or("ekm-exporter probe {{ $labels.target }} --config.file FILE, on that host."),
-    # An id names a vault and a Managed HSM alike.
+    # An id names a vault and a Managed HSM alike. A name with other signs is no key's, and would be no word of a command.
     "ENABLE_KEY": (
         "{{ with "
-        + _query(f"max by (vault, key) (ekm_target_info{_TARGET})")
+        + _query(f"max by (vault, key) (ekm_target_info{_TARGET.removesuffix('}')},key=~'[0-9A-Za-z/-]+'}})")
         + " }}{{ with . | first }}: az keyvault key set-attributes --id https://{{ .Labels.vault }}/keys/{{ .Labels.key }} --enabled"
         " true{{ end }}{{ end }}"
     ),

@@ -14,7 +14,7 @@ from tests.support.patience import PROGRAM_SECONDS
 from tests.system.alerts.case import Fired, RuleCase, differences, named, prefixed, spans_by_case
 from tests.system.alerts.cases import common, ends, gaps, keys, over, pages, spikes, tickets
 from tests.system.alerts.texts import rendered, reviewed
-from tests.system.alerts.timeline import OK, Exporter, Failed, Target
+from tests.system.alerts.timeline import OK, READ, Exporter, Failed, Target
 
 CASES = {case.name: case for table in (spikes, pages, common, tickets, keys, ends, over, gaps) for case in table.CASES}
 PREFIXED = named(CASES.values())
@@ -129,6 +129,15 @@ def test_actions_of_a_managed_hsm_have_its_option(tmp_path, step, reason, comman
     )
     text = rendered([case], tmp_path)["EkmForbiddenSpike"]["description"]
     assert command in text
+
+
+@pytest.mark.real
+def test_key_with_other_signs_is_in_no_command(tmp_path):
+    off = {"ekm_key_enabled": "0x20"}
+    target = Target(probes=[READ] * 15, info={"mode": "read_only", "key": "x; reboot/0123"}, more=off)
+    check = (600, "EkmKeyDisabledUntested", [Fired({})])
+    text = rendered([RuleCase(name="key", exporters=[Exporter(targets=[target])], length=900, checks=[check])], tmp_path)
+    assert "First: enable the version. If it" in text["EkmKeyDisabledUntested"]["description"]
 
 
 def test_texts_have_no_unfilled_name_of_a_target():

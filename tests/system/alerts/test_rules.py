@@ -51,6 +51,7 @@ VALUES = {
     "job": {values.JOB},
     "region": {""},
     "name": {""},  # one cause of several vaults
+    "key": {"tde/0123"},
     "le": {r"1(\.0)?", r"5(\.0)?"},
     "link": set(Link),
     "page": set(re.findall(r'"page", "(\w+)"', TEXT)),
