@@ -161,6 +161,9 @@ def _cause_of_closed_database() -> str:
 
 
 _PROVIDER: Final = f"mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041|33027|33111'}}"
+_MESSAGES: Final = (
+    f"mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code=~'33027|33111'}}"  # of SQL Server itself, which have no code
+)
 # Categories whose first action the alert names; for the others it names the command that explains the code.
 _CATEGORIES: Final = (Category.IDENTITY, Category.NETWORK, Category.PERMISSION, Category.HOST)
 
@@ -176,7 +179,9 @@ def _sql_action() -> str:
     found = _query(f"topk(1, max by (code) ({_PROVIDER}))")
     return (
         f'{{{{ with {found} }}}}{{{{ with . | first | label "code" }}}}{cases}ekm-exporter explain {{{{ . }}}}.{"{{ end }}" * len(_CATEGORIES)}'
-        "{{ end }}{{ else }}add the credential to the login: `verify.sql`, part 2, has the names.{{ end }}"
+        f"{{{{ end }}}}{{{{ else }}}}{{{{ with {_query(f'topk(1, max by (code) ({_MESSAGES}))')} }}}}"
+        '{{ with . | first | label "code" }}ekm-exporter explain {{ . }}.{{ end }}'
+        "{{ else }}add the credential to the login: `verify.sql`, part 2, has the names.{{ end }}{{ end }}"
     )
 
 
@@ -231,7 +236,11 @@ TEXTS: Final[Mapping[str, str]] = {
         + _query(f"group by (code) ({_PROVIDER})")
         + " }} with provider error code "
         + _listed(".", "code", "{{ $one.Labels.code }}")
-        + "{{ else }}: the login of a key has no credential, so add it{{ end }}"
+        + "{{ else }}{{ with "
+        + _query(f"group by (code) ({_MESSAGES})")
+        + " }} with message "
+        + _listed(".", "code", "{{ $one.Labels.code }}")
+        + "{{ else }}: the login of a key has no credential, so add it{{ end }}{{ end }}"
     ),
     "SQL_ACTION": _sql_action(),
     "SQL_WITHOUT_BACKUP": (

@@ -10,7 +10,7 @@ from exporter.config.settings import Target
 from exporter.core.codes import BY_CODE, Category
 from exporter.core.reasons import Reason
 from exporter.presentation.ended_faults import ended_at, is_of_the_wave
-from exporter.presentation.sql_proofs import SqlProofs
+from exporter.presentation.sql_proofs import SqlProofs, proof_key
 from exporter.presentation.sql_texts import urgency_text
 from exporter.runtime.slices import yield_with_pauses
 from exporter.state.cause_groups import CauseGroup
@@ -89,27 +89,27 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
     proofs.refresh()
     # One reading a slice: a SQL Server may have thousands of databases.
     readings = yield_with_pauses(proofs.readings(), 1)
-    opened = [each async for reading in readings for each in server_proofs(reading) if each.state.is_open]
-    behind: dict[tuple[str, str], dict[str, bool | None]] = {_key(each): {} for each in opened}
+    opened = [each async for reading in readings for each in proofs.proofs_of(reading) if each.state.is_open]
+    behind: dict[tuple[str, str], dict[str, bool | None]] = {proof_key(each): {} for each in opened}
     of_itself = set[tuple[str, str]]()
     ended = dict[tuple[str, str], float]()
     async for target, ready, record in yield_with_pauses(verdicts if opened else (), _TARGETS_PER_SLICE):
         for proof in proofs.target_proofs(target):
-            if _key(proof) in behind:
-                behind[_key(proof)][target.name] = ready
+            if proof_key(proof) in behind:
+                behind[proof_key(proof)][target.name] = ready
                 if not _is_of_the_target(ready, record, proof):
-                    of_itself.add(_key(proof))
+                    of_itself.add(proof_key(proof))
                 if ready is not False and (at := ended_at(record, proof)) is not None:
-                    ended[_key(proof)] = at
+                    ended[proof_key(proof)] = at
     causes = dict[tuple[ProofState, str, float | None], SqlCause]()
     async for proof in yield_with_pauses(opened, _PROOFS_PER_SLICE):
-        targets = behind[_key(proof)]
-        if targets and _key(proof) not in of_itself and not proof.cause.is_seen_inside:
+        targets = behind[proof_key(proof)]
+        if targets and proof_key(proof) not in of_itself and not proof.cause.is_seen_inside:
             continue
         if not (targets or all_servers):
             continue
-        code = proof.codes[0].code if proof.codes and proof.cause is ProofState.FAILING else ""
-        key = (proof.state, code, ended.get(_key(proof)))
+        code = proof.signs[0].code if proof.cause is ProofState.FAILING else ""
+        key = (proof.state, code, ended.get(proof_key(proof)))
         causes.setdefault(key, SqlCause(proof.state, code, ended_at=key[2])).add(proof, targets)
     return sorted(causes.values(), key=lambda cause: cause.order)
 
@@ -134,10 +134,6 @@ async def closed_behind(verdicts: Verdicts, proofs: SqlProofs) -> dict[str, tupl
         if ready is False and (closed := tuple(each for each in proofs.target_proofs(target) if each.proof.closed)):
             found[target.name] = closed
     return found
-
-
-def _key(server: ServerProof) -> tuple[str, str]:
-    return server.reading.address, server.proof.thumbprint
 
 
 def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof] = ()) -> str:

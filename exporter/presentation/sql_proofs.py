@@ -12,7 +12,7 @@ from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.tde.declared_targets import instance_labels, pinned_version
 from exporter.tde.identity import is_same_host
 from exporter.tde.proof import version_of
-from exporter.tde.server_proof import ProofState, ServerProof, server_proofs
+from exporter.tde.server_proof import ProofState, ServerProof, server_proofs, with_refusals
 from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
 
 _NAMED = 3  # SQL Servers in a sentence
@@ -22,8 +22,11 @@ _ORDER = {state: place for place, state in enumerate(ProofState)}
 class SqlProofs:
     """The proofs of the SQL Servers that the exporter reads, as of the last `refresh`."""
 
-    def __init__(self, readings: Callable[[], Iterable[SqlServerReading]]) -> None:
-        self._readings = readings
+    def __init__(
+        self, readings: Callable[[], Iterable[SqlServerReading]], targets: Callable[[], Iterable[Target]] = tuple
+    ) -> None:
+        self._readings, self._targets = readings, targets
+        self._left_behind: Mapping[tuple[str, str], ServerProof] = {}
         self._by_entry: dict[tuple[str, str], list[SqlServerReading]] = {}  # by label and short name of the host, or none
         self._read: tuple[SqlServerReading, ...] = ()
 
@@ -35,7 +38,25 @@ class SqlProofs:
             for label, host in product(instance_labels(each.sql_instance, each.host), {"", _short(each.host)}):
                 self._by_entry.setdefault((label, host), []).append(each)
         self._read = tuple(each for each in known if each.document is not None)
+        self._left_behind = {}
+        self._left_behind = {proof_key(each): each for each in self._find_left_behind()}
         return bool(self._read)
+
+    def _find_left_behind(self) -> Iterator[ServerProof]:
+        """Yield the proofs of SQL Servers that share a credential with one whose secret Entra ID refused, and have not shown another secret."""
+        if not any(each.refused is not None for reading in self._read for each in server_proofs(reading)):
+            return
+        sharing: dict[str, dict[tuple[str, str], ServerProof]] = {}
+        for target in self._targets():
+            found = {proof_key(each): each for each in chain.from_iterable(self.proofs_by_server(target))}
+            sharing.setdefault(target.credential, {}).update(found)
+        for members in sharing.values():
+            yield from (each for each in with_refusals(members.values()) if each.refusal is not None)
+
+    def proofs_of(self, reading: SqlServerReading) -> tuple[ServerProof, ...]:
+        """Return the proof of each key that a SQL Server uses."""
+        proofs = server_proofs(reading)
+        return tuple(self._left_behind.get(proof_key(each), each) for each in proofs) if self._left_behind else proofs
 
     def readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each SQL Server that was read, whether a target names it or not."""
@@ -51,7 +72,7 @@ class SqlProofs:
     def proofs_by_server(self, target: Target) -> Iterator[tuple[ServerProof, ...]]:
         """Yield the proofs of the target's key, for each of its SQL Servers that is read."""
         for reading in self._servers_of(target) if self._read else ():
-            yield tuple(each for each in server_proofs(reading) if _is_of_target(each, target))
+            yield tuple(each for each in self.proofs_of(reading) if _is_of_target(each, target))
 
     def not_read(self, target: Target) -> str:
         """Return which SQL Servers of the target are not read, and why; empty if none."""
@@ -95,6 +116,11 @@ class SqlProofs:
         if not host:
             return found if len({each.host.casefold() for each in found}) == 1 else []
         return [each for each in found if is_same_host(host, each.host.casefold())]
+
+
+def proof_key(server: ServerProof) -> tuple[str, str]:
+    """Return what names a proof: the address of the SQL Server and the thumbprint of the key."""
+    return server.reading.address, server.proof.thumbprint
 
 
 def urgency(server: ServerProof) -> tuple[int, float, str]:
@@ -158,7 +184,7 @@ def _server_payload(server: ServerProof) -> Payload:
         **proof_fields(server),
         "since": moment_or_none(server.since),
         "proof_due": proof.is_due,
-        "codes_since": [code.code for code in server.codes],
+        "codes_since": [code.code for code in server.signs],
         "backups_fail": bool(server.failed),
         "trace_flag_15025": flag_is_on(reading, TRACE_FLAG),
         "logs_read_at": moment_or_none(reading.read_at.get("logs")),

@@ -26,7 +26,7 @@ _DIAGNOSES: Mapping[Category, str] = {
 _NO_PROBE = (
     "No probe shows whether the vault side of {server} is ready. `ekm-exporter explain {code}` has the causes and their actions."
 )
-# Messages of SQL Server itself about databases that did not open.
+# Messages of SQL Server itself that have no code.
 _MESSAGES: Mapping[str, str] = {
     "33027": "{server} could not load the connector's DLL (33027), usually a missing Visual C++ runtime.",
     "33111": "{server} did not get the key of its databases (33111).",
@@ -36,12 +36,14 @@ _OPEN = (
     "Then repeat the log backups."
 )
 _REPEAT = "Repeat the failed log backups of {server}: they need no other change."
-_CLOSED_WITH_MESSAGE = "{meaning} {explain} has the repair. On that host, `ekm-exporter doctor {target}` tests it."
+_WITH_MESSAGE = "{meaning} {explain} has the repair. On that host, `ekm-exporter doctor {target}` tests it."
+_READ_WHY = "Read why backups of {server} fail: `EXEC sys.sp_readerrorlog 0, 1, N'BACKUP';`. Then repeat them."
 _PROVE = "`ekm-exporter script prove.sql` prints a backup that breaks no chain."
 _ACTIONS: Mapping[ProofState, str] = {
     ProofState.CLOSED: "Change nothing on {server} before the cause is known. On that host, run `ekm-exporter doctor {target}`.",
     ProofState.PROVIDER_DISABLED: "Enable the provider on {server}: `ekm-exporter script verify.sql`, part 3, shows what is off.",
     ProofState.NO_CREDENTIAL: "Add a credential to {login} on {server}: {statement}",
+    ProofState.LEFT_BEHIND: f"Write the present secret into the credential of {{server}} with `ekm-exporter script alter-credential.sql`. {_PROVE}",
     ProofState.STOPPED: f"Check that the backups of {{server}} run, unless another node of its group makes them. {_PROVE}",
     ProofState.DUE: f"Nothing, if a backup of {{server}} starts two hours after the change. {_PROVE}",
 }
@@ -101,8 +103,12 @@ def first_action(server: ServerProof, ended_at: float | None = None, *, target: 
 
 def _action_text(server: ServerProof, *, is_ready: bool) -> str:
     """Return the text of the first action, with names to fill in."""
+    if server.messages and not server.codes and server.cause in (ProofState.CLOSED, ProofState.FAILING):
+        return _WITH_MESSAGE
+    if server.cause is ProofState.STOPPED and server.failed:
+        return _READ_WHY
     if server.cause is not ProofState.FAILING:
-        return _CLOSED_WITH_MESSAGE if server.cause is ProofState.CLOSED and server.messages else _ACTIONS.get(server.cause, "")
+        return _ACTIONS.get(server.cause, "")
     latest = server.codes[0]
     category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
     if category in _COMPARED and not is_ready:

@@ -108,6 +108,8 @@ class SimulatedSqlServer:
     logged: tuple[tuple[float, str], ...] = ()  # further lines of the error log: time, provider error code
     secret_accepted: bool = True  # whether Entra accepts the secret that the credentials have
     login_has_credential: bool = True
+    backups_fail: bool = False  # for a cause of their own
+    without_rows: frozenset[str] = frozenset()  # sections that are sent without their rows
     day: DaySettings = DaySettings()
     refuses_login: bool = False
     silent: bool = False

@@ -11,7 +11,7 @@ from dataclasses import replace
 from exporter.config.settings import SqlServer
 from exporter.core.known_secrets import hide
 from exporter.tde.document import Document
-from exporter.tde.document_merge import is_good, merged, with_known_backups
+from exporter.tde.document_merge import is_good, merged, with_known_backups, with_known_changes
 from exporter.tde.log_space import stalled_logs
 from exporter.tde.model import labels_of, names_of
 from exporter.tde.reading_document import LOGS
@@ -47,7 +47,7 @@ def updated(before: SqlServerReading, server: SqlServer, later: Document, at: fl
         earlier, reading = None, replace(reading, read_at={}, earlier_logs=None, stalled={})
     if earlier is None and later.failure is not None:
         return reading
-    document = later if earlier is None else with_known_backups(merged(later, earlier), earlier)
+    document = later if earlier is None else with_known_changes(with_known_backups(merged(later, earlier), earlier), earlier)
     if earlier is not None and is_good(later, LOGS) and is_good(earlier, LOGS):
         rows = before.read_at.get(LOGS, before.attempted_at), earlier.sections[LOGS]
         reading = replace(reading, earlier_logs=rows, stalled=stalled_logs(before, later.sections[LOGS]))

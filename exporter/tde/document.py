@@ -13,7 +13,7 @@ from typing import Any
 
 from exporter.core import bounded_json
 from exporter.tde.error_codes import known_codes
-from exporter.tde.fields import MESSAGE, Row, section_problem, uris_problem
+from exporter.tde.fields import MESSAGE, NO_ROWS, Row, section_problem, uris_problem
 from exporter.tde.registry import RegistryLines, RegistryUri
 from exporter.tde.rights import unseen
 
@@ -91,10 +91,15 @@ def document_from(content: Any) -> Document:
     if not isinstance(content, dict) or content.get("inventory") != FORMAT:
         return Document(failure=f'not an inventory of format {FORMAT}: it lacks "inventory": {FORMAT}')
     errors = {str(row.get("section")): _text(row.get("message")) or "unknown error" for row in _rows(content.get("errors"))}
-    sections = {}
-    for entry in content.get("sections") or () if isinstance(content.get("sections"), list) else ():
-        if isinstance(entry, dict) and entry.get("section") in _KNOWN_SECTIONS:
-            sections[entry["section"]] = _rows(entry.get("rows"))
+    listed = content.get("sections")
+    entries = [
+        entry
+        for entry in (listed if isinstance(listed, list) else ())
+        if isinstance(entry, dict) and str(entry.get("section")) in _KNOWN_SECTIONS
+    ]
+    found = {str(entry["section"]): _whole_rows(entry) for entry in entries}
+    errors |= {name: NO_ROWS for name, rows in found.items() if rows is None}
+    sections = {name: rows for name, rows in found.items() if rows is not None}
     uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
     kept = {str(row.get("section")): str(row.get("read_at")) for row in _rows(content.get("kept"))}
     address, failure = _text(content.get("address")), _text(content.get("failure"))
@@ -164,12 +169,20 @@ def _rows(value: Any) -> tuple[Row, ...]:
     )
 
 
+def _whole_rows(entry: Any) -> tuple[Row, ...] | None:
+    """The rows of a section, None unless each of them is whole: no rows are not fewer rows."""
+    rows = entry.get("rows") if isinstance(entry, dict) else None
+    is_whole = isinstance(rows, list | tuple) and all(
+        isinstance(row, dict) and all(cell is None or isinstance(cell, str | int) for cell in row.values()) for row in rows
+    )
+    return _rows(rows) if is_whole else None
+
+
 def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
     """The rows of a section's text; None if it is not the text that was printed."""
     if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum.lower():
         return None
-    content = _json(text, _MOST_OF_SECTION)
-    return _rows(content.get("rows")) if isinstance(content, dict) else None
+    return _whole_rows(_json(text, _MOST_OF_SECTION))
 
 
 def _json(text: str, most: int) -> Any:

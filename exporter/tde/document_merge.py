@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.tde.document import Document
+from exporter.tde.fields import Row
 from exporter.tde.usage import REGISTRY
 
 _NOT_READ = "not read"
-_BACKUPS = "backups"
+_BACKUPS, _CREDENTIALS = "backups", "credentials"
+_MODIFIED = "modified_utc"
 
 
 def merged(later: Document, earlier: Document) -> Document:
@@ -48,6 +50,21 @@ def with_known_backups(later: Document, earlier: Document) -> Document:
     listed = {(row.get("database"), row.get("type")) for row in found}
     kept = (row for row in known if row.get("database") in encrypted and (row.get("database"), row.get("type")) not in listed)
     return replace(later, sections={**later.sections, _BACKUPS: (*found, *kept)})
+
+
+def with_known_changes(later: Document, earlier: Document) -> Document:
+    """Add to each credential when it was altered before its last change, if an earlier reading knows that: SQL Server shows the last one alone."""
+    known, found = {row.get("name"): row for row in earlier.sections.get(_CREDENTIALS, ())}, later.sections.get(_CREDENTIALS)
+    if found is None:
+        return later
+    rows = tuple(_with_change(row, known.get(row.get("name"), {})) for row in found)
+    return replace(later, sections={**later.sections, _CREDENTIALS: rows})
+
+
+def _with_change(row: Row, before: Row) -> Row:
+    changed = before.get(_MODIFIED) not in (None, row.get(_MODIFIED))
+    at = before[_MODIFIED] if changed else before.get("earlier_utc")
+    return row if at is None else {**row, "earlier_utc": at}
 
 
 def is_good(document: Document, section: str) -> bool:

@@ -32,7 +32,9 @@ _NUMBERS = frozenset(
 )
 _LARGEST = 2**63 - 1  # bigint
 _TIME = len("2026-11-24T12:00:00")  # UTC
-_TIMES = frozenset({"opened_utc", "set_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc"})
+_TIMES = frozenset(
+    {"opened_utc", "set_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc", "earlier_utc"}
+)
 _COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
 # A database may have any name of 128 characters, blanks included: it becomes part of comments only.
 _DATABASES = frozenset(
@@ -40,6 +42,7 @@ _DATABASES = frozenset(
 )
 _LONGEST_OF_URIS = {"thumbprint": 128, "uri": 2048}
 _ACTION = "find out who or what changed this reading"
+NO_ROWS = f"the section has no list of whole rows: {_ACTION}"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 

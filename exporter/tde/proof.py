@@ -49,7 +49,7 @@ class KeyProof:
     of its provider. With `provider_disabled`, SQL Server uses no provider for it. `altered_at` is the latest
     time of several credentials if SQL Server does not show which one belongs to the key. `proven_from` is the latest time at which what
     proves the key began: it needs the vault then, and may end hours later. `closed` has the databases that did not open, with their state: a
-    closed one whose key SQL Server does not show may be under any key.
+    closed one whose key SQL Server does not show may be under any key. `altered_before` is when the credential was altered before `altered_at`.
     """
 
     thumbprint: str
@@ -66,6 +66,7 @@ class KeyProof:
     source: ProofSource | None
     database: str
     closed: tuple[tuple[str, str], ...] = ()
+    altered_before: float | None = None
 
     @property
     def is_due(self) -> bool | None:
@@ -102,6 +103,7 @@ class _SignIn(NamedTuple):
     altered_at: float | None = None
     is_missing: bool = False
     candidate: str = ""
+    altered_before: float | None = None
 
 
 class _Event(NamedTuple):
@@ -134,9 +136,9 @@ def failed_backups(reading: SqlServerReading, since: float) -> tuple[ReportedCod
     return tuple(each for each in _reported(reading, since) if each.code in BACKUP_MESSAGES)
 
 
-def open_messages(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
-    """Return the messages about databases that did not open in the error log, newest first."""
-    return tuple(each for each in _reported(reading, 0.0) if each.code in OPEN_MESSAGES)
+def open_messages(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
+    """Return the messages about the DLL or a key in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code in OPEN_MESSAGES)
 
 
 def last_backup(reading: SqlServerReading, databases: Iterable[str], since: float) -> tuple[float, float] | None:
@@ -177,6 +179,7 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         proven_at=None if last is None else last.at,
         source=None if last is None else last.source,
         database="" if last is None else last.database,
+        altered_before=sign_in.altered_before,
         closed=tuple((one.name, one.state) for one in instance.databases if _is_closed(one, key)),
     )
 
@@ -204,7 +207,8 @@ def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) 
         return _SignIn(pairing.login, "", is_missing=True, candidate=candidates[0].name if len(candidates) == 1 else "")
     certain = pairing.kind is not Kind.CREDENTIAL_GUESSED
     altered_at = _altered([pairing.credential] if certain else candidates)
-    return _SignIn(key.login or pairing.login, pairing.credential.name, altered_at)
+    before = known_time(pairing.credential.earlier_utc) if certain else None
+    return _SignIn(key.login or pairing.login, pairing.credential.name, altered_at, altered_before=before)
 
 
 def _altered(credentials: Iterable[SqlCredential]) -> float | None:

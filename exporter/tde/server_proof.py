@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
-from exporter.core.codes import both_numbers
+from exporter.core.codes import BY_CODE, Category, both_numbers
 from exporter.tde.log_space import LogSpace, log_spaces
 from exporter.tde.proof import (
     TWO_HOURS,
@@ -26,13 +26,16 @@ from exporter.tde.proof import (
     open_messages,
     reported_codes,
 )
-from exporter.tde.sql_reading import SqlServerReading, once, shown_name
+from exporter.tde.sql_reading import SqlServerReading, once, section_age, shown_name
 
 _DAY: Final = 86400.0
 # From this age on, the last proof is too old. Full backups may be weekly. A node without backups proves its keys at a start alone.
 _OLDEST: Final = {ProofSource.LOG_BACKUP: _DAY, ProofSource.DIFFERENTIAL_BACKUP: 8 * _DAY, ProofSource.FULL_BACKUP: 8 * _DAY}
 _HOUR: Final = 3600.0  # the age from which a text has the time of its reading
+# What a proof follows from: backups alone do not show that databases have another key since, or the key another credential.
+_SECTIONS: Final = ("backups", "errors", "keys", "credentials", "encryption")
 _TWO_DAYS: Final = 48  # hours
+_ROLL_OVER: Final = 14 * _DAY  # as EkmSqlCredentialLeftBehind: within this time, nodes get one secret
 _DONE: Final[Mapping[ProofSource, str]] = {
     ProofSource.START: "start that opened {}",
     ProofSource.FULL_BACKUP: "full backup of {}",
@@ -48,6 +51,7 @@ class ProofState(StrEnum):
     PROVIDER_DISABLED = "provider_disabled"
     NO_CREDENTIAL = "no_credential"
     FAILING = "failing"
+    LEFT_BEHIND = "left_behind"
     STOPPED = "stopped"
     DUE = "due"
     PROVEN = "proven"
@@ -72,17 +76,31 @@ class ProofState(StrEnum):
         return self not in (ProofState.PROVEN, ProofState.UNKNOWN)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A SQL Server that has another secret since Entra ID refused its former one. Times are Unix times.
+
+    Credentials that were altered before `written_before` may have the refused secret.
+    """
+
+    server: str
+    since: float
+    written_before: float
+
+
 @dataclass(frozen=True)  # without slots: what follows from the reading is found once
 class ServerProof:
     """The proof of a target's key by one SQL Server.
 
-    `logs` are those of the key's databases.
+    `logs` are those of the key's databases. `refusal` is that of another SQL Server of the same client id, after which this one has not shown that
+    it has another secret.
     """
 
     server: str
     reading: SqlServerReading
     proof: KeyProof
     logs: tuple[LogSpace, ...]
+    refusal: Refusal | None = None
 
     @property
     def known_since(self) -> float | None:
@@ -117,15 +135,41 @@ class ServerProof:
 
     @cached_property
     def messages(self) -> tuple[ReportedCode, ...]:
-        """The messages without a code about databases that did not open, the latest first; none while all are open."""
-        return open_messages(self.reading) if self.proof.closed else ()
+        """The messages without a code about the DLL or a key, the latest first: of databases that did not open, or while backups fail.
+
+        Without a failed backup, they may be of a restore of another server's backup.
+        """
+        if self.proof.closed:
+            return open_messages(self.reading, 0.0)
+        return open_messages(self.reading, self._free_of_codes_at) if self._failed_backups else ()
+
+    @property
+    def signs(self) -> tuple[ReportedCode, ...]:
+        """The codes, else the messages that have none."""
+        return self.codes or self.messages
+
+    @cached_property
+    def _failed_backups(self) -> tuple[ReportedCode, ...]:
+        """The messages about failed backups since then, of any cause."""
+        return failed_backups(self.reading, self._free_of_codes_at)
+
+    @cached_property
+    def fails_for_long(self) -> bool:
+        """Whether backups failed for an hour, and none of its databases finished since.
+
+        The log does not name the databases of failed backups: without a code or a message, the cause may be another one, or another database's.
+        """
+        first = min((each.first_at for each in self._failed_backups), default=math.inf)
+        last = max((each.last_at for each in self._failed_backups), default=0.0)
+        return last - max(first, self._free_of_codes_at) >= _HOUR
 
     @cached_property
     def failed(self) -> tuple[ReportedCode, ...]:
-        """The messages about failed backups since then, if the provider is their cause."""
+        """The messages about failed backups since then, if the provider is their cause, or may be."""
         # Without a provider or a credential SQL Server fails before the provider has a code.
         is_its_fault = self.codes or self.proof.credential_missing or self.proof.provider_disabled
-        return failed_backups(self.reading, self._free_of_codes_at) if is_its_fault else ()
+        is_open = not self.proof.closed and (self.messages or self.fails_for_long)
+        return self._failed_backups if is_its_fault or is_open else ()
 
     @property
     def since(self) -> float | None:
@@ -136,6 +180,8 @@ class ServerProof:
         began = [code.first_at for code in (*self.codes, *self.messages, *self.failed)]
         if self.proof.closed:
             return min(began, default=self.known_since)
+        if not began and self.refusal is not None and self.state is ProofState.LEFT_BEHIND:
+            return self.refusal.since
         return max(min(began), self._free_of_codes_at) if began else self.known_since
 
     @cached_property
@@ -151,18 +197,48 @@ class ServerProof:
             return ProofState.PROVIDER_DISABLED
         if proof.credential_missing:
             return ProofState.NO_CREDENTIAL
-        if self.codes:
+        if self.codes or (self.messages and not proof.closed):
             return ProofState.FAILING
         if proof.closed:
             return ProofState.CLOSED
+        if self.refusal is not None:
+            return ProofState.LEFT_BEHIND
         if proof.source is None or proof.proven_at is None:
             return ProofState.DUE if proof.is_due else ProofState.UNKNOWN
-        is_old = self.reading.read_at.get("backups", 0.0) - proof.proven_at > self.oldest
-        return ProofState.STOPPED if is_old else ProofState.PROVEN
+        return ProofState.STOPPED if self.is_old or self.fails_for_long else ProofState.PROVEN
+
+    @property
+    def is_old(self) -> bool:
+        """Whether a further backup is missing since the last proof."""
+        return self.reading.read_at.get("backups", 0.0) - (self.proof.proven_at or math.inf) > self.oldest
+
+    @cached_property
+    def refused(self) -> Refusal | None:
+        """The secret that Entra ID refused in the last 24 hours, if the credential was altered since and nothing fails now.
+
+        A credential that was refused within a day of its change had a wrong secret from the start, which no other SQL Server has.
+        """
+        lines = (each for each in reported_codes(self.reading, 0.0) if each.is_known)
+        refused = (each.first_at for each in lines if BY_CODE[int(each.code)].category is Category.IDENTITY)
+        since, before = min(refused, default=math.inf), self.proof.altered_before
+        if since >= (self.proof.altered_at or 0.0) or self.codes or (before is not None and since - _DAY < before <= since):
+            return None
+        return Refusal(self.server, since, since if before is None else min(since, before + _ROLL_OVER))
+
+    def may_meet(self, refusal: Refusal) -> bool:
+        """Whether its credential is as old as the refused one, and no start and no later backup used it with a new token since."""
+        if (self.proof.altered_at or 0.0) >= refusal.written_before:
+            return False
+        needs = 0.0 if self.proof.source is ProofSource.START else TWO_HOURS
+        return (self.proof.proven_from or 0.0) <= refusal.since + needs
 
     def is_read(self, now: float) -> bool:
-        """Whether its backups were read within a day."""
-        return now - self.reading.read_at.get("backups", 0.0) <= _DAY
+        """Whether its backups, and all else that it follows from, were read within a day."""
+        return "backups" in self.reading.read_at and self.age(now) <= _DAY
+
+    def age(self, now: float) -> float:
+        """Return the age of what it follows from, in seconds; what was never read proves nothing."""
+        return max((section_age(self.reading, name, now) for name in _SECTIONS if name in self.reading.read_at), default=0.0)
 
     @property
     def oldest(self) -> float:
@@ -197,6 +273,18 @@ def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
     return tuple(ServerProof(name, reading, proof, logs_of(proof, logs)) for proof in key_proofs(reading))
 
 
+def with_refusals(servers: Iterable[ServerProof]) -> tuple[ServerProof, ...]:
+    """Return the proofs of SQL Servers with one client id, each with the refusal elsewhere that it may meet too: repairs may be half done."""
+    servers = tuple(servers)
+    known = [each.refused for each in servers if each.refused is not None]
+    return tuple(replace(each, refusal=_refusal_of(each, known)) if known else each for each in servers)
+
+
+def _refusal_of(server: ServerProof, known: Iterable[Refusal]) -> Refusal | None:
+    met = (each for each in known if each.server != server.server and server.may_meet(each))
+    return max(met, key=lambda each: each.since, default=None)
+
+
 def logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
     """Return the logs of the key's databases."""
     names = frozenset(proof.databases)  # a SQL Server may have thousands
@@ -205,7 +293,17 @@ def logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
 
 def proof_text(server: ServerProof, now: float) -> str:
     """Return when and by what SQL Server proved the key, or that it did not."""
-    return "; ".join(filter(None, (_proof(server.proof, now), worked_text(server, now)))) + read_text(server, now)
+    parts = _proof(server.proof, now), worked_text(server, now), refusal_text(server, now)
+    return "; ".join(filter(None, parts)) + read_text(server, now)
+
+
+def refusal_text(server: ServerProof, now: float) -> str:
+    """Return that its credential may have a secret that was refused elsewhere; empty if it cannot."""
+    if server.refusal is None or server.cause is not ProofState.LEFT_BEHIND:
+        return ""
+    since, altered = clock_text(server.refusal.since, now), server.proof.altered_at
+    when = "at an unknown time" if altered is None else f"at {clock_text(altered, now)}"
+    return f"its credential was altered {when}, before Entra ID refused the secret of {server.refusal.server} since {since}, so it may have that secret too"
 
 
 def worked_text(server: ServerProof, now: float) -> str:
@@ -220,7 +318,7 @@ def worked_text(server: ServerProof, now: float) -> str:
 
 def read_text(server: ServerProof, now: float) -> str:
     """Return the age of the reading in brackets; empty if it is of the last hour."""
-    age = now - server.reading.read_at.get("backups", now)
+    age = server.age(now)
     return f" (read {span_text(age)} ago)" if age > _HOUR else ""
 
 

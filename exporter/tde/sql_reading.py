@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -96,6 +97,11 @@ def _claim(reading: SqlServerReading) -> int:
 def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:
     """Return the rows of a section; none if it was never read."""
     return () if reading.document is None else reading.document.sections.get(section, ())
+
+
+def section_age(reading: SqlServerReading, section: str, now: float) -> float:
+    """Return the seconds since a section was last read as a whole; infinite if it never was."""
+    return now - reading.read_at.get(section, -math.inf)
 
 
 def known_instance(reading: SqlServerReading) -> Instance | None:

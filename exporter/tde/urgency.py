@@ -77,7 +77,7 @@ def stalled(servers: Iterable[ServerProof]) -> dict[tuple[str, str], tuple[float
     return {
         (log.database, each.server): (log.stalled_at, flag_is_on(each.reading, TRACE_FLAG) is False)
         for each in servers
-        if each.state not in (ProofState.DUE, ProofState.STOPPED)
+        if each.failed or each.state not in (ProofState.DUE, ProofState.STOPPED)
         for log in each.logs
         if log.stalled_at is not None and log.full_in
     }

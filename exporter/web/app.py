@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from exporter.config.settings import Target
 from exporter.presentation.sql_proofs import SqlProofs
 from exporter.web.access import LARGEST_BODY, access_middleware, header_writer
 from exporter.web.handlers.api import ApiHandlers
@@ -24,7 +25,11 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
 
     `/-/reload` exists only if `reload` is given.
     """
-    proofs = SqlProofs(service.sql_readings)
+
+    def targets() -> Iterable[Target]:
+        return service.config.targets.values()  # a reload replaces them
+
+    proofs = SqlProofs(service.sql_readings, targets)
     pages, api = PageHandlers(service, options, proofs), ApiHandlers(service, options, reload, proofs)
     documents, probing = DocumentHandler(pages.urls, options), ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)

@@ -104,12 +104,14 @@ def _section(name: str, plain: str, view: SqlView) -> Answer:
     columns, since = _columns(plain), view.text(view.now - _DAY * int(days[1])) if (days := _DAYS.search(plain)) else ""
     shown = (row for row in rows(view) if name != "backups" or str(row["finished_utc"]) >= since)
     chosen = [{one: row[one] for one in columns if row.get(one) is not None} for row in shown]
-    return (ResultSet((name,), tuple((line,) for line in section_lines(name, chosen))),)
+    lines = section_lines(name, None if name in view.server.without_rows else chosen)
+    return (ResultSet((name,), tuple((line,) for line in lines)),)
 
 
-def section_lines(name: str, rows: Sequence[Mapping[str, object]]) -> list[str]:
-    """Return the lines of one section."""
-    text = json.dumps({"section": name, "rows": rows}, ensure_ascii=False, separators=(",", ":"))
+def section_lines(name: str, rows: Sequence[Mapping[str, object]] | None) -> list[str]:
+    """Return the lines of one section; None is one that is damaged."""
+    content = {"section": name} if rows is None else {"section": name, "rows": rows}
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     checksum = hashlib.sha256(text.encode("utf-16-le")).hexdigest().upper()
     whole = text + " " * (_WIDTH - len(text) % _WIDTH) + f"sha256:{checksum}"
     return [f"|{whole[start : start + _WIDTH]}|" for start in range(0, len(whole), _WIDTH)]

@@ -96,6 +96,8 @@ class SqlDay:
             moment, kind, name = event
             spared = kind == _NEW_FILE and server.day.trace_flag
             refusal = None if spared else self._request(server, sides, found[name].thumbprint, moment)
+            if refusal is None and server.backups_fail and kind != _NEW_FILE:
+                refusal = ""  # without a line of its own
             self.databases[name].write(server.day, moment)
             self._happen(server.day, self.databases[name], kind, refusal, moment)
         for name in found:

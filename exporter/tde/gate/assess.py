@@ -12,25 +12,36 @@ from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.dependencies import choose, find_dependencies, match, needed_sections
 from exporter.tde.gate.exporters import Requested, TargetsByKey, answering, compared, failures, targets_by_key
 from exporter.tde.gate.forecast import forecast_of, throttled
-from exporter.tde.gate.model import Answer, Dependency, ExporterAnswer, InstanceReading, Inventory, KnownInstance, Question
-from exporter.tde.gate.proofs import chosen_proofs, log_reasons, proof_reasons
+from exporter.tde.gate.model import (
+    Answer,
+    Dependency,
+    ExporterAnswer,
+    InstanceReading,
+    Inventory,
+    KnownInstance,
+    Question,
+    is_within,
+)
+from exporter.tde.gate.proofs import chosen_proofs, is_refused, log_reasons, proof_reasons, refused_proofs, replica_reasons
 from exporter.tde.gate.replicas import ReplicaKeys, find_replica_keys
 from exporter.tde.gate.sources import known_instances
 from exporter.tde.gate.sql_server import notes_of
-from exporter.tde.gate.targets import history_reasons, is_within, needed_targets, other_target_reasons, verdict_reasons
+from exporter.tde.gate.targets import history_reasons, needed_targets, other_target_reasons, verdict_reasons
 from exporter.tde.key_uris import KeyUris
 from exporter.tde.server_proof import ServerProof
-from exporter.tde.usage import Usage
+from exporter.tde.usage import Usage, find_usages
 
 
 @dataclass(slots=True)
 class _Servers:
-    """The chosen instances with the keys that they need, and the replicas that need keys too."""
+    """The chosen instances with the keys that they need, the replicas that need keys too, and other instances whose secret was refused."""
 
     chosen: list[KnownInstance] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
     replicas: ReplicaKeys = field(default_factory=ReplicaKeys)
     reasons: list[GateReason] = field(default_factory=list)
+    refused: list[KnownInstance] = field(default_factory=list)
+    refused_usages: list[Usage] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +57,10 @@ class _Facts:
     readings: tuple[InstanceReading, ...]
     by_server: Mapping[str, tuple[ExporterState, ...]]  # the exporters that answer for a chosen server
     dependencies: tuple[Dependency, ...]
+    moved: tuple[Dependency, ...]  # keys that replicas need, which do not restart
     unmatched: tuple[GateReason, ...]  # why keys have no target
     proofs: tuple[ServerProof, ...]
+    moved_proofs: tuple[ServerProof, ...]
 
 
 def assess(question: Question, inventory: Inventory | GateReason, requested: Requested, *, now: float) -> Answer:
@@ -85,6 +98,10 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
     states = [one for one in requested.values() if isinstance(one, ExporterState)]
     servers, targets = _servers(question, inventory, states, now), targets_by_key(states)
     matches = [_match(usage, states, targets, question) for usage in servers.usages]
+    dependencies = tuple(dependency for dependency, _ in matches)
+    moved = tuple(_match(usage, states, targets, question)[0] for usage in servers.replicas.usages)
+    others = [_match(usage, states, targets, question)[0] for usage in servers.refused_usages]
+    proofs = refused_proofs(_paired((*dependencies, *moved, *others), servers))
     return _Facts(
         question=question,
         states=states,
@@ -94,9 +111,16 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
         servers=servers,
         readings=tuple(_reading(one, now) for one in servers.chosen),
         by_server={one.server: answering(one.instance, states) for one in servers.chosen},
-        dependencies=tuple(dependency for dependency, _ in matches),
+        dependencies=dependencies,
+        moved=moved,
         unmatched=tuple(each for _, found in matches for each in found) if states else (),
-        proofs=tuple(chosen_proofs(servers.chosen, servers.usages)),
+        proofs=tuple(
+            proofs.get((each.server, each.proof.thumbprint), each) for each in chosen_proofs(servers.chosen, servers.usages)
+        ),
+        moved_proofs=tuple(
+            proofs.get((each.server, each.proof.thumbprint), each)
+            for each in chosen_proofs(servers.replicas.replicas, servers.replicas.usages)
+        ),
     )
 
 
@@ -109,8 +133,8 @@ def _reasons(facts: _Facts) -> Iterator[GateReason]:
     yield from proof_reasons(facts.dependencies, facts.proofs, question, now=now)
     yield from log_reasons(facts.dependencies, facts.proofs, now=now)
     # Databases may move to a replica that does not restart.
-    moved = [_match(usage, facts.states, facts.targets, question)[0] for usage in facts.servers.replicas.usages]
-    for needed in needed_targets(moved, ()):
+    yield from replica_reasons(facts.moved, facts.moved_proofs, question, now=now)
+    for needed in needed_targets(facts.moved, ()):
         names = tuple(f"{name} (a replica that does not restart)" for name in needed.names)
         yield from verdict_reasons(replace(needed, names=names), now=now, several=several)
     chosen = [(one.instance, each) for one, each in zip(facts.servers.chosen, facts.readings, strict=True)]
@@ -123,7 +147,7 @@ def _servers(question: Question, inventory: Inventory | GateReason, states: Iter
     """Return the chosen instances. A missing file matters if a server is in no reading."""
     held = inventory if isinstance(inventory, Inventory) else Inventory()
     reasons = [] if isinstance(inventory, Inventory) else [inventory]
-    known = known_instances(held, states, now=now, limit=question.inventory_age)
+    known = known_instances(held, states, question, now=now)
     if reasons and not known:
         return _Servers(reasons=reasons)
     chosen, missing = choose(question, known)
@@ -134,7 +158,20 @@ def _servers(question: Question, inventory: Inventory | GateReason, states: Iter
     if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not unread:
         reasons = []
     old = _old(question, [*chosen, *replicas.replicas], now)
-    return _Servers(chosen, usages, replicas, [*reasons, *missing, *old, *gaps, *replicas.reasons])
+    near = {one.server for one in (*chosen, *replicas.replicas)}
+    refused = [one for one in known if one.server not in near and is_refused(one)]
+    refused_usages = find_usages([one.instance for one in refused], uris, Findings())
+    return _Servers(chosen, usages, replicas, [*reasons, *missing, *old, *gaps, *replicas.reasons], refused, refused_usages)
+
+
+def _paired(dependencies: Iterable[Dependency], servers: _Servers) -> Iterator[tuple[Dependency, ServerProof]]:
+    """Yield each key of a SQL Server that an exporter reads, with its proof."""
+    known = (*servers.chosen, *servers.replicas.replicas, *servers.refused)
+    usages = (*servers.usages, *servers.replicas.usages, *servers.refused_usages)
+    proofs = {(each.server, each.proof.thumbprint): each for each in chosen_proofs(known, usages)}
+    for one in dependencies:
+        if (proof := proofs.get((one.server, one.usage.key.thumbprint))) is not None:
+            yield one, proof
 
 
 def _exporter_answers(
@@ -159,16 +196,16 @@ def _reading(one: KnownInstance, now: float) -> InstanceReading:
 
 def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iterator[GateReason]:
     """Yield a reason for the instances whose reading, or a section of it, is too old. A time of the future is not known."""
-    old: dict[str, list[str]] = {}
+    old: dict[tuple[str, float], list[str]] = {}
     for one in known:
         reading, needed = _reading(one, now), needed_sections(one.instance, question)
-        if reading.age is None or not is_within(reading.age, question.inventory_age):
-            old.setdefault(reading.text, []).append(one.server)
+        limit = question.reading_age if one.url else question.inventory_age
+        if reading.age is None or not is_within(reading.age, limit):
+            old.setdefault((reading.text, limit), []).append(one.server)
             continue
-        for section, at in one.old.items():
+        for section, (at, limit) in one.old.items():
             if section in needed:
                 text = "at an unknown time" if at is None else ago(now - at)
-                old.setdefault(text, []).append(f"{one.server} (section {section})")
-    for age, servers in old.items():
-        limit = write(question.inventory_age)
-        yield reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=limit, folder=question.folder)
+                old.setdefault((text, limit), []).append(f"{one.server} (section {section})")
+    for (age, limit), servers in old.items():
+        yield reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=write(limit), folder=question.folder)

@@ -37,6 +37,8 @@ class Condition(StrEnum):
     KEY_SIZE_UNKNOWN = "key_size_unknown"
     UNWRAP_OLD = "unwrap_old"
     CREDENTIAL_NOT_PROVEN = "credential_not_proven"
+    CREDENTIAL_LEFT_BEHIND = "credential_left_behind"
+    BACKUPS_FAIL_UNEXPLAINED = "backups_fail_unexplained"
     PROOF_OLD = "proof_old"
     READING_OLD = "reading_old"
     EXPORTERS_DISAGREE = "exporters_disagree"
@@ -87,10 +89,11 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     ),
     Condition.BACKUPS_FAIL: ConditionText(
         True,
-        "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart. {logs}",
-        "Do not restart {server}. Compare its secret with that of the exporter (ekm-exporter docs rollover), and run: ekm-exporter explain {code}. "
+        "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart or failover. {logs}",
+        "Do not restart {server} or fail over to it. Compare its secret with that of the exporter (ekm-exporter docs rollover), and run: ekm-exporter explain {code}. "
         "A backup of its databases that proves the key ends this",
-        "SQL Server's error log shows a provider's code since the key's last proof. It does not name the key. **With a ready target, only "
+        "SQL Server's error log shows a provider's code since the key's last proof, or message 33027 or 33111 while backups fail: of an instance that "
+        "restarts, or of a replica to which its databases may move. It does not name the key. **With a ready target, only "
         "SQL Server has the fault: this is the restart that must not happen**",
     ),
     Condition.LOG_FILLS: ConditionText(
@@ -180,6 +183,20 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "That no older token lives for two hours is an assumption. {after}",
         "SQL Server itself has not used the key since its credential was altered",
     ),
+    Condition.CREDENTIAL_LEFT_BEHIND: ConditionText(
+        False,
+        "{server}: {cause}",
+        "Write the present secret into its credential: ekm-exporter script alter-credential.sql. If it has that secret already, run there, with @run set to 1: "
+        "ekm-exporter script prove.sql, for {database}. A backup that begins two hours after the refusal, or a start since, ends this",
+        "a credential is older than a refusal by Entra ID on another SQL Server, whose targets have the same credential in the configuration, and "
+        "has not been used with a new token since: a repair may be half done",
+    ),
+    Condition.BACKUPS_FAIL_UNEXPLAINED: ConditionText(
+        False,
+        "{server}: backups fail since {since} without a number that names a cause, and none proved the key since, so whether SQL Server gets it now is not known. {logs}",
+        "Read why on {server}: EXEC sys.sp_readerrorlog 0, 1, N'BACKUP'. A backup of its databases ends this",
+        "backups have failed for an hour, with messages 3041 or 18204 alone, and none of the key's databases finished since",
+    ),
     Condition.PROOF_OLD: ConditionText(
         False,
         "{server}: SQL Server itself proved key [{key}] last {proof}, longer ago than {limit}",
@@ -190,7 +207,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         False,
         "{server}: {sections} were read {age}, longer ago than {limit}, so whether backups fail now is not known{cause}",
         "Remove the cause, and wait for the exporter's next reading (ekm-exporter docs sql-servers). With a longer sql_interval: --reading-age",
-        "backups or the error log were read before `--reading-age`, so whether backups fail now is not known",
+        "backups or the error log were read before `--reading-age`, or arrived damaged, so whether backups fail now is not known",
     ),
     Condition.EXPORTERS_DISAGREE: ConditionText(
         False,
@@ -225,7 +242,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.INSTANCE_NOT_READ: ConditionText(False, "the inventory does not have {name}", READ_AGAIN),
     Condition.INVENTORY_OLD: ConditionText(
         False, "the inventory of {servers} was read {age}, longer ago than {limit}, so databases may have moved", READ_AGAIN,
-        "a reading is older than `--inventory-age`, or a section that the exporter could not read again",
+        "a reading of an exporter, or a section of it, is older than `--reading-age`; what the inventory's file has is older than `--inventory-age`",
     ),
     Condition.INVENTORY_GAP: ConditionText(
         False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN, "an instance or a replica is not known well enough"

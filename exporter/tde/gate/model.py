@@ -20,6 +20,11 @@ DAY = 86400.0
 CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
 
 
+def is_within(age: float, limit: float) -> bool:
+    """Return whether an age is within its limit, and no more negative than clocks differ."""
+    return -CLOCK_TOLERANCE <= age <= limit
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """Which instances restart, and the limits of the answer in seconds.
@@ -56,14 +61,15 @@ class Inventory:
 class KnownInstance:
     """An instance by its newest reading, with the last one that an exporter made.
 
-    `url` is of the exporter that made the newest one, empty for the inventory's file. `old` are sections of an older reading than allowed.
+    `url` is of the exporter that made the newest one, empty for the inventory's file. `old` are sections of an older reading than allowed, each with
+    its Unix time, None if unknown, and the limit.
     """
 
     instance: Instance
     at: float | None  # Unix time of the newest reading
     url: str = ""
     reading: SqlServerReading | None = None
-    old: Mapping[str, float | None] = field(default_factory=dict)  # Unix times
+    old: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
 
     @property
     def server(self) -> str:

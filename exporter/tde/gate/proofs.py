@@ -8,6 +8,7 @@ from dataclasses import replace
 from exporter.core.codes import BY_CODE
 from exporter.core.durations import ago, known_time, moment, write
 from exporter.core.quoting import sql_name
+from exporter.tde.error_codes import OPEN_MESSAGES
 from exporter.tde.exporter_state import GateReason
 from exporter.tde.findings import listed
 from exporter.tde.gate.conditions import Condition, reason
@@ -15,8 +16,8 @@ from exporter.tde.gate.model import DAY, Dependency, KnownInstance, Question
 from exporter.tde.gate.sql_server import unknown
 from exporter.tde.model import printable
 from exporter.tde.proof import TWO_HOURS, ProofSource, ReportedCode
-from exporter.tde.server_proof import ProofState, ServerProof, clock_text, proof_text, server_proofs, span_text
-from exporter.tde.sql_reading import rows
+from exporter.tde.server_proof import ServerProof, clock_text, proof_text, refusal_text, server_proofs, span_text, with_refusals
+from exporter.tde.sql_reading import rows, section_age
 from exporter.tde.urgency import full_text, full_times, log_text, with_present_rates
 from exporter.tde.usage import Usage
 
@@ -26,6 +27,7 @@ _TRUNCATED = 1800.0
 _PROVING = ("backups", "opened")  # without these sections a reading proves nothing
 # If the sizes of the logs are not known.
 LOGS_GROW = "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
+_REFUSED = "message "  # the beginning of what SQL Server answers instead of rows
 _SEEN = "The next reading of the exporter shows it"
 _NOT_SEEN = "Without a reading of an exporter (ekm-exporter docs sql-servers) this answer stays until the next restart, so decide by that backup"
 
@@ -39,6 +41,11 @@ def chosen_proofs(chosen: Iterable[KnownInstance], usages: Iterable[Usage]) -> I
                 # Without a database that it may know of, the reading proves nothing.
                 if (one.server, each.proof.thumbprint) in used and each.proof.databases:
                     yield replace(each, server=one.server)
+
+
+def is_refused(one: KnownInstance) -> bool:
+    """Whether Entra ID refused a secret of the instance in the last 24 hours."""
+    return one.reading is not None and any(each.refused is not None for each in server_proofs(one.reading))
 
 
 def meanwhile(proofs: Iterable[ServerProof], now: float) -> str:
@@ -61,6 +68,29 @@ def proof_reasons(
             yield from _proof_reasons(one, proof, question, now)
 
 
+def replica_reasons(
+    dependencies: Iterable[Dependency], proofs: Iterable[ServerProof], question: Question, *, now: float
+) -> Iterator[GateReason]:
+    """Yield what fails on replicas that do not restart: databases may move there."""
+    by_key = {(each.server, each.proof.thumbprint): each for each in proofs}
+    for one in dependencies:
+        if (proof := by_key.get((one.server, one.usage.key.thumbprint))) is not None:
+            named = replace(proof, server=f"{one.server} (a replica that does not restart)")
+            yield from _age_reasons(named, question, now)
+            yield from _failure_reasons(one, named, now)
+
+
+def refused_proofs(pairs: Iterable[tuple[Dependency, ServerProof]]) -> dict[tuple[str, str], ServerProof]:
+    """Return the proofs, by server and thumbprint, each with what Entra ID refused of another server with the same credential of targets."""
+    sharing: dict[str, list[ServerProof]] = {}
+    for one, proof in pairs:
+        for credential in dict.fromkeys(target.credential for target in one.targets):
+            sharing.setdefault(credential, []).append(proof)
+    found = {(each.server, each.proof.thumbprint): each for members in sharing.values() for each in members}
+    marked = (each for members in sharing.values() for each in with_refusals(members) if each.refusal is not None)
+    return found | {(each.server, each.proof.thumbprint): each for each in marked}
+
+
 def _is_altered_since(usage: Usage, proof: ServerProof) -> bool:
     """Whether the inventory read a later change of the credential."""
     altered = known_time(usage.credential.modified_utc)
@@ -68,24 +98,28 @@ def _is_altered_since(usage: Usage, proof: ServerProof) -> bool:
 
 
 def old_sections(server: ServerProof, question: Question, now: float) -> list[str]:
-    """Return the sections of a proof that were read too long ago.
+    """Return the sections of a proof that were read too long ago, or not as a whole. What SQL Server refuses to the login does not count."""
+    errors = {} if server.reading.document is None else server.reading.document.errors
+    needed = ("backups", "opened", "errors") if "backups" not in server.reading.read_at else ("backups", "errors")
+    return [name for name in needed if _is_old(server, name, errors.get(name, _REFUSED), question.reading_age, now)]
 
-    The error log counts if it was ever read.
-    """
-    read_at = server.reading.read_at
-    needed = ("backups" if "backups" in read_at else "opened", "errors")
-    return [name for name in needed if now - read_at.get(name, now) > question.reading_age]
+
+def _is_old(server: ServerProof, name: str, message: str, limit: float, now: float) -> bool:
+    if name not in server.reading.read_at:
+        return not message.startswith(_REFUSED)
+    return section_age(server.reading, name, now) > limit
 
 
 def _age_reasons(server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
     """Yield a reason if backups or errors were read long ago: no code means nothing then."""
     if old := old_sections(server, question, now):
+        unread = any(name not in server.reading.read_at for name in old)
         failure = server.reading.failure
         yield reason(
             Condition.READING_OLD,
             server=server.server,
             sections=listed(old),
-            age=ago(now - min(server.reading.read_at[name] for name in old)),
+            age="at an unknown time" if unread else ago(max(section_age(server.reading, name, now) for name in old)),
             limit=write(question.reading_age),
             cause=f". The last attempt failed: {failure}" if failure else "",
         )
@@ -93,34 +127,55 @@ def _age_reasons(server: ServerProof, question: Question, now: float) -> Iterato
 
 def _proof_reasons(one: Dependency, server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
     proof = server.proof
-    if server.codes:
-        ready = one.targets and all(target.ready for target in one.targets)
-        code = server.codes[0].code
-        yield reason(
-            Condition.BACKUPS_FAIL,
-            server=one.server,
-            codes=" and ".join(_code_text(each) for each in server.codes),
-            since=clock_text(server.since or now, now),
-            failed=", and backups fail" if server.failed else "",
-            code=code,
-            although=", although the vault side is ready" if ready else "",
-            logs=meanwhile([server], now),
-        )
-    elif server.cause.is_seen_inside:
-        pass  # a reason of its own
-    elif proof.proven_at is None:
+    yield from _failure_reasons(one, server, now)
+    if server.signs or server.cause.is_seen_inside:
+        return  # a reason of its own
+    if proof.proven_at is None:
         yield _not_proven(one.usage, f"key [{proof.key_name}] is {proof_text(server, now)}", _SEEN)
-    elif server.state is ProofState.STOPPED or now - proof.proven_at > question.proof_age:
+    elif server.is_old or now - proof.proven_at > question.proof_age:
         yield reason(
             Condition.PROOF_OLD,
-            server=one.server,
+            server=server.server,
             key=proof.key_name,
             proof=proof_text(server, now),
             limit=write(min(server.oldest, question.proof_age)),
         )
 
 
+def _failure_reasons(one: Dependency, server: ServerProof, now: float) -> Iterator[GateReason]:
+    """Yield a reason if SQL Server fails to get the key, or may do so."""
+    if server.signs:
+        ready = one.targets and all(target.ready for target in one.targets)
+        code = server.signs[0].code
+        yield reason(
+            Condition.BACKUPS_FAIL,
+            server=server.server,
+            codes=" and ".join(_code_text(each) for each in server.signs),
+            since=clock_text(server.since or now, now),
+            failed=", and backups fail" if server.failed else "",
+            code=code,
+            although=", although the vault side is ready" if ready else "",
+            logs=meanwhile([server], now),
+        )
+        return
+    if server.cause.is_seen_inside:
+        return
+    if server.fails_for_long:
+        since = clock_text(server.since or now, now)
+        yield reason(Condition.BACKUPS_FAIL_UNEXPLAINED, server=server.server, since=since, logs=meanwhile([server], now))
+    if text := refusal_text(server, now):
+        yield reason(
+            Condition.CREDENTIAL_LEFT_BEHIND,
+            server=server.server,
+            key=server.proof.key_name,
+            cause=text,
+            database=_database(one.usage),
+        )
+
+
 def _code_text(code: ReportedCode) -> str:
+    if code.code in OPEN_MESSAGES:
+        return f"message {code.code}"
     return f"{code.code} {BY_CODE[int(code.code)].symbol}" if code.is_known else code.code
 
 
@@ -138,9 +193,12 @@ def _start_reasons(usage: Usage, folder: str) -> Iterator[GateReason]:
 
 
 def _not_proven(usage: Usage, cause: str, after: str) -> GateReason:
-    database = sql_name(next((one.name for one in usage.databases if not one.hidden), ""), "DATABASE")
     server = usage.instance.server_name
-    return reason(Condition.CREDENTIAL_NOT_PROVEN, server=server, cause=cause, database=database, after=after)
+    return reason(Condition.CREDENTIAL_NOT_PROVEN, server=server, cause=cause, database=_database(usage), after=after)
+
+
+def _database(usage: Usage) -> str:
+    return sql_name(next((one.name for one in usage.databases if not one.hidden), ""), "DATABASE")
 
 
 def has_staged_secret(one: Dependency, proofs: Iterable[ServerProof], working_until: float | None) -> bool:
@@ -168,11 +226,11 @@ def log_reasons(dependencies: Iterable[Dependency], proofs: Sequence[ServerProof
         (one.server, one.usage.key.thumbprint) for one in dependencies if any(target.ready is False for target in one.targets)
     }
     for each in proofs:
-        if each.codes or (each.server, each.proof.thumbprint) in failing:
+        if each.failed or each.codes or (each.server, each.proof.thumbprint) in failing:
             backups = _log_backups(each)
             # A log backup since the provider's last failure truncates the log, or one so recent that none is missing.
             recent = each.reading.read_at.get("backups", 0.0) - _TRUNCATED
-            earliest = max((code.last_at for code in each.codes), default=recent)
+            earliest = max((code.last_at for code in (*each.codes, *each.failed)), default=recent)
             truncated = {database for database, at in backups.items() if at > earliest}
             growing = replace(each, logs=tuple(log for log in each.logs if log.database not in truncated))
             full = min(full_times(with_present_rates([growing], now), now), default=None)

@@ -142,7 +142,7 @@ def _proof(one: ServerProof) -> dict[str, Any]:
         "proven_at": _moment(proof.proven_at),
         "proven_by": None if proof.source is None else proof.source.value,
         "database": proof.database or None,
-        "codes_since": [each.code for each in one.codes],
+        "codes_since": [each.code for each in one.signs],
     }
 
 

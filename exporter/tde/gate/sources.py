@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.core.durations import known_time
 from exporter.tde.document import Document
-from exporter.tde.document_merge import merged, read_at
+from exporter.tde.document_merge import merged, read_at, time_of
 from exporter.tde.exporter_state import ExporterState
-from exporter.tde.gate.model import Inventory, KnownInstance
+from exporter.tde.gate.model import Inventory, KnownInstance, Question, is_within
 from exporter.tde.identity import identity_of, instances_of, is_same_server
 from exporter.tde.reading_document import LOGS, inventory_document
 from exporter.tde.sql_reading import SqlServerReading, known_instance
@@ -17,23 +17,27 @@ from exporter.tde.sql_reading import SqlServerReading, known_instance
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A document of one server; `url` is of the exporter that made its newest reading, empty for the file."""
+    """A document of one server; `url` is of the exporter that made its newest reading, empty for the file.
+
+    `file` is what the inventory's file has of the server, None if it has nothing.
+    """
 
     key: str
     document: Document
     at: float | None
     url: str = ""
     reading: SqlServerReading | None = None
+    file: Document | None = None
 
 
 def known_instances(
-    inventory: Inventory, states: Iterable[ExporterState], *, now: float, limit: float
+    inventory: Inventory, states: Iterable[ExporterState], question: Question, *, now: float
 ) -> tuple[KnownInstance, ...]:
     """Return what is known of each instance at `now`, a Unix time.
 
-    A section that an exporter could not read again counts as long as it is not older than `limit` seconds.
+    A section of an exporter's reading counts for a shorter time than one of the inventory's file.
     """
-    found = [_Source(identity_of(each).key, each, known_time(read_at(each))) for each in inventory.documents]
+    found = [_Source(identity_of(each).key, each, known_time(read_at(each)), file=each) for each in inventory.documents]
     for state in states:
         for reading in state.readings:
             if known_instance(reading) is not None:
@@ -52,16 +56,23 @@ def known_instances(
             at=each.at,
             url=each.url,
             reading=each.reading,
-            old=_old(each.document.kept, now - limit),
+            old=dict(_old(each, each.reading, question, now)),
         )
         for each, instance in zip(found, instances, strict=True)
     )
 
 
-def _old(kept: Mapping[str, str], earliest: float) -> dict[str, float | None]:
-    """Return the sections that were read before a Unix time, or at an unknown one."""
-    times = {name: known_time(time) for name, time in kept.items()}
-    return {name: at for name, at in times.items() if at is None or at < earliest}
+def _old(
+    source: _Source, reading: SqlServerReading, question: Question, now: float
+) -> Iterator[tuple[str, tuple[float | None, float]]]:
+    """Yield the sections that were read too long ago, or at an unknown time, with that time and their limit."""
+    for name in source.document.sections:
+        time, file = time_of(source.document, name), source.file
+        is_of_file = file is not None and name in file.sections and time == time_of(file, name)
+        limit = question.inventory_age if is_of_file else question.reading_age
+        at = known_time(time) if is_of_file or name in source.document.kept else reading.read_at.get(name)
+        if at is None or not is_within(now - at, limit):
+            yield name, (at, limit)
 
 
 def _add(found: list[_Source], new: _Source) -> None:
@@ -96,7 +107,8 @@ def _joined(sources: Sequence[_Source]) -> _Source:
     earlier, later = sorted(sources, key=lambda each: each.at or 0.0)
     named = max(later, earlier, key=lambda each: len(each.key))  # with its domain, if one of them has it
     document = replace(merged(later.document, earlier.document), address=named.document.address)
-    return replace(later, key=named.key, document=document, reading=_joined_readings(later.reading, earlier.reading))
+    reading = _joined_readings(later.reading, earlier.reading)
+    return replace(later, key=named.key, document=document, reading=reading, file=earlier.file or later.file)
 
 
 def _joined_readings(later: SqlServerReading | None, earlier: SqlServerReading | None) -> SqlServerReading | None:

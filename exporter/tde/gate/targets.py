@@ -12,7 +12,7 @@ from exporter.tde.findings import listed
 from exporter.tde.gate.conditions import Condition, reason
 from exporter.tde.gate.dependencies import lists
 from exporter.tde.gate.exporters import place_of
-from exporter.tde.gate.model import CLOCK_TOLERANCE, Dependency, InstanceReading, Question
+from exporter.tde.gate.model import Dependency, InstanceReading, Question, is_within
 from exporter.tde.gate.proofs import has_staged_secret, meanwhile
 from exporter.tde.model import Instance
 from exporter.tde.server_proof import ServerProof
@@ -124,8 +124,3 @@ def _values(needed: NeededTarget, *, several: bool) -> dict[str, str]:
 
 def _where(target: TargetState, *, several: bool) -> str:
     return f" at {place_of(target)}," if several else ""
-
-
-def is_within(age: float, limit: float) -> bool:
-    """Return whether an age is within its limit, and no more negative than clocks differ."""
-    return -CLOCK_TOLERANCE <= age <= limit

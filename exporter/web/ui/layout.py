@@ -186,8 +186,10 @@ def prose(words: str) -> Html:
 
 
 def brief_code(urls: Urls, code: int) -> Html:
-    """Return both numbers, linked to the page of the code; the tooltip has the symbol."""
-    entry = BY_CODE[code]
+    """Return both numbers, linked to the page of the code; the tooltip has the symbol. A message of SQL Server itself has neither."""
+    entry = BY_CODE.get(code)
+    if entry is None:
+        return link(urls.to("/explain", code=f"Msg {code}"), f"message {code}")
     other = "" if entry.counterpart is None else f" ({entry.counterpart})"
     return element("a", f"{code}{other}", href=urls.code(code), title=f"{both_numbers(code)} {entry.symbol}")
 

@@ -10,7 +10,16 @@ from exporter.core.codes.shared import WITHOUT_THE_KEY
 from exporter.presentation.ended_faults import ended_at
 from exporter.presentation.sql_causes import SqlCause
 from exporter.presentation.sql_texts import first_action, first_actions, urgency_text
-from exporter.tde.server_proof import ProofState, ServerProof, clock_text, codes_text, proof_text, read_text, worked_text
+from exporter.tde.server_proof import (
+    ProofState,
+    ServerProof,
+    clock_text,
+    codes_text,
+    proof_text,
+    read_text,
+    refusal_text,
+    worked_text,
+)
 from exporter.tde.urgency import closed_names, closed_states, closed_text, log_text, most_urgent
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import when
@@ -23,6 +32,7 @@ _BADGES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.PROVIDER_DISABLED: ("provider disabled", "bad"),
     ProofState.NO_CREDENTIAL: ("no credential", "bad"),
     ProofState.FAILING: ("SQL Server fails", "bad"),
+    ProofState.LEFT_BEHIND: ("old secret?", "unsure"),
     ProofState.STOPPED: ("no proof", "unsure"),
     ProofState.DUE: ("proof due", "unsure"),
     ProofState.PROVEN: ("proven", "good"),
@@ -39,6 +49,7 @@ _TITLES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.PROVIDER_DISABLED: ("SQL Server itself: its EKM provider is disabled", "last proof "),
     ProofState.NO_CREDENTIAL: ("SQL Server itself: the login of its key has no credential", "last proof "),
     ProofState.FAILING: ("SQL Server itself does not get its key", "began "),
+    ProofState.LEFT_BEHIND: ("SQL Server itself may have a secret that Entra ID refused on another SQL Server", "refused there "),
     ProofState.STOPPED: ("SQL Server itself: its backups prove the key no more", "last proof "),
     ProofState.DUE: ("SQL Server itself: nothing has proved its key since the credential was altered", "altered "),
 }
@@ -100,12 +111,12 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     """Return the card of a cause of SQL Server itself: who, since when, how long the logs have room, and what to do first."""
     servers = list(cause.servers.values())
     first = most_urgent(servers, now)
-    text = worked_text(first, now) if cause.state is ProofState.DUE else urgency_text(servers, now)
+    text = worked_text(first, now) if cause.state is ProofState.DUE else refusal_text(first, now) or urgency_text(servers, now)
     _, age = _TITLES[cause.state]
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
     if cause.state is ProofState.CLOSED and not (first.codes or first.messages):
         age = "last proof "
-    began = "began " if first.cause.is_seen_inside and first.failed else age
+    began = "began " if first.failed else age
     return element(
         "li",
         proof_badge(cause.state, cause.ended_at),
@@ -133,7 +144,7 @@ def own_causes(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]
     for server in view.own:
         over = ended_at(view.record, server) if view.readiness.ready is not False else None
         yield element("div", _title(server.state, over, is_ready=view.readiness.ready is True))
-        named = [" with ", brief_code(urls, int(server.codes[0].code))] if server.cause is ProofState.FAILING else None
+        named = [" with ", brief_code(urls, int(server.signs[0].code))] if server.cause is ProofState.FAILING else None
         yield element("div", server.server, named, class_="quiet")
         is_ready = view.readiness.ready is True
         yield copyable(first_action(server, over, target=view.target.name, is_ready=is_ready)) if action else None

@@ -171,6 +171,7 @@ async def test_fault_that_came_and_went_unread_left_its_lines(world):
     [
         ("sql_login_without_credential", FaultScope.SQL, DEFAULT, set()),
         ("sql_provider_disabled", FaultScope.SQL, DEFAULT, set()),
+        ("sql_backups_fail", FaultScope.SQL, DEFAULT, set()),
         ("sql_library_missing", FaultScope.SQL, DEFAULT, {"33027"}),
         ("sql_secret_old", FaultScope.SQL, DEFAULT, {"3303"}),
         ("secret_expired", FaultScope.APPLICATION, "tde", {"3303"}),

@@ -9,8 +9,10 @@ import pytest
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import FaultScope, Options, UnknownNameError
 from exporter.simulator.sql import SqlServers
+from exporter.simulator.sql.answers import section_lines
 from exporter.simulator.sql.registry import ROOT
 from exporter.simulator.sql_model import DEFINITIONS, SECURITY
+from exporter.sqlservers import script
 from exporter.sqlservers.script import proof_batches
 from exporter.tde.document import read_documents
 from exporter.tde.model import instance_of
@@ -79,6 +81,13 @@ async def test_line_of_the_error_log_has_its_code_and_time(servers):
     batch = dict(proof_batches())["errors"]
     lines = await run(servers, batch)
     assert '"rows":[{"code":"3303","lines":1,"first_utc":' in "".join(line.strip("|") for (line,) in lines)
+
+
+async def test_section_without_its_rows_is_damaged(servers):
+    set_fault(servers, "sql_section_damaged", view="keys")
+    assert await run(servers, dict(script.batches())["keys"]) == [(line,) for line in section_lines("keys", None)]
+    found = await read(servers)
+    assert (found.keys, list(found.errors)) == ((), ["keys"])
 
 
 async def test_missing_view_is_message_208(servers):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +21,9 @@ import pytest
 import yaml
 
 from exporter.app.sql_servers import SqlServerReadings
+from exporter.cli.main import main
 from exporter.config.settings import Settings
+from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import ProbeReport, TokenResult
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment, redirect_config, simulated_sql_servers
@@ -41,7 +45,7 @@ from tests.support.written import write_private
 BEGIN = 1_772_431_200.0  # Monday, 2026-03-02 06:00 UTC
 MINUTE, DAY = 60.0, 86400.0
 EXPORTER = 'job="ekm",instance="c:10377"'
-CREDENTIALS = {"tde": "1", "tde-own": "2"}
+CREDENTIALS = {"tde": "1", "tde-own": "2", "tde-half": "3"}
 _HEALTHY = DaySettings()
 _SERIES = re.compile(r"(mssql_ekm_\w+|ekm_target_info|ekm_instance_info|ekm_vault_side_ready)\{(.*)\} (\S+)")
 
@@ -61,6 +65,7 @@ class Story:
     events: Mapping[int, Callable[[Simulator], object]] = field(default_factory=dict)
     day: DaySettings = _HEALTHY
     credential: str = "tde"
+    asked: tuple[str, ...] = ()  # NODE, or AG: what the gate is asked at each shown minute
 
     @property
     def target(self) -> dict[str, Any]:
@@ -80,6 +85,16 @@ class Story:
         return f"{node}\\{self.name}".upper()
 
 
+@dataclass(frozen=True)
+class GateAnswer:
+    """What the command `gate` exits with and prints."""
+
+    code: int
+    verdict: str
+    conditions: list[str]
+    text: str
+
+
 @dataclass
 class Observed:
     """What operators see of a story, by minute: pages, JSON, series, and alerts with their labels and texts."""
@@ -87,6 +102,7 @@ class Observed:
     pages: dict[int, str] = field(default_factory=dict)
     overviews: dict[int, str] = field(default_factory=dict)
     documents: dict[int, dict[str, Any]] = field(default_factory=dict)
+    answers: dict[tuple[int, str], GateAnswer] = field(default_factory=dict)
     samples: dict[int, dict[str, float]] = field(default_factory=dict)
     firing: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
     texts: dict[tuple[int, str], str] = field(default_factory=dict)
@@ -177,6 +193,9 @@ class StoryRunner:
         patch.setattr(monitor, "BUSY_SECONDS", 0.02)
         for module in ("pages", "api"):
             patch.setattr(f"exporter.web.handlers.{module}.time", SimpleNamespace(time=self.clock))
+        patch.setattr("exporter.cli.gate.time", SimpleNamespace(time=self.clock))
+        for name in CREDENTIALS:
+            self.service.ends[name] = (CredentialExpiry(credential=name, source=Source.DECLARED, expires_at=BEGIN + 900 * DAY),)
         self._session = await self._stack.enter_async_context(serving(self.service))
         return self
 
@@ -251,6 +270,21 @@ class StoryRunner:
         observed.overviews[minute] = words((await get(self._session, "/"))[2])
         async with self._session.get(f"/api/v1/targets/{story.name}") as response:
             observed.documents[minute] = await response.json()
+            url = str(response.url.origin())
+        for asked in story.asked:
+            which = ["--ag", f"AG-{story.name}"] if asked == "AG" else ["--instance", story.server(asked)]
+            observed.answers[minute, asked] = await asyncio.to_thread(self._gate, [*which, "--url", url])
+
+    def _gate(self, flags: Iterable[str]) -> GateAnswer:
+        """Run the command."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            code = main(["gate", *flags, "--for", "0s", "--json", "--inventory", str(self._folder / "none")])
+        answer = json.loads(printed.getvalue())
+        reasons = answer["reasons"]
+        return GateAnswer(
+            code, answer["answer"], [each["condition"] for each in reasons], " ".join(each["text"] for each in reasons)
+        )
 
     async def probe(self, story: Story, *, fresh: bool) -> ProbeReport:
         """Probe the target if something happened; otherwise its last report holds."""

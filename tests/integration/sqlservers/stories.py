@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
-from exporter.simulator.sql_model import DaySettings
+from exporter.simulator.sql_model import DEFINITIONS, SECURITY, DaySettings
 from tests.integration.sqlservers.harness import Story
 
 Event = Callable[[Simulator], object]
@@ -40,7 +40,7 @@ def both(*events: Event) -> Event:
 
 
 STORIES = (
-    Story("healthy", read=(*every(10, 0, 120), *every(60, 180, 1440)), shown=(60, 1440)),
+    Story("healthy", read=(*every(10, 0, 120), *every(60, 180, 1440)), shown=(60, 1440), asked=("n1",)),
     Story(
         "entra",  # the secret is changed in Entra ID only
         read=every(10, 0, 420),
@@ -152,6 +152,60 @@ STORIES = (
         read=every(10, 0, 40),
         shown=(30,),
         events={12: both(fault("sql_library_missing", "N1\\UNLOADED"), restart("N1\\UNLOADED"))},
+    ),
+    Story(
+        "messages",  # a node whose DLL is no longer loaded, while its databases are open
+        read=every(10, 0, 220),
+        shown=(80, 140, 200),
+        events={85: fault("sql_library_missing", "N1\\MESSAGES"), 150: recovered("N1\\MESSAGES")},
+        asked=("n1",),
+    ),
+    Story(
+        "unexplained",  # backups fail without a number that names a cause
+        read=every(10, 0, 260),
+        shown=(80, 220, 260),
+        events={85: fault("sql_backups_fail", "N1\\UNEXPLAINED"), 230: recovered("N1\\UNEXPLAINED")},
+        asked=("n1",),
+    ),
+    Story(
+        "rowless",  # sections that never had their rows
+        read=every(10, 0, 140),
+        shown=(70, 140),
+        events={
+            0: both(*(fault("sql_section_damaged", "N1\\ROWLESS", view=name) for name in ("keys", "encryption", "databases"))),
+            80: recovered("N1\\ROWLESS"),
+        },
+        asked=("n1",),
+    ),
+    Story(
+        "aged",  # three sections were last read three days ago
+        read=(*every(10, 0, 80), *every(720, 800, 4400)),
+        shown=(80, 4400),
+        events={
+            85: both(*(fault("sql_right_missing", "N1\\AGED", right=right) for right in (DEFINITIONS, SECURITY))),
+        },
+        asked=("n1",),
+    ),
+    Story(
+        "halved",  # both nodes have a secret that expired; the one that makes the backups is repaired
+        nodes=("n1", "n2"),
+        read=(*every(10, 0, 260), 300),
+        shown=(80, 190, 240, 300),
+        events={
+            85: fault("sql_secret_old", "N1\\HALVED", "N2\\HALVED"),
+            200: fault("sql_credential_altered", "N1\\HALVED", seconds=0),
+            290: fault("sql_credential_altered", "N2\\HALVED", seconds=0),
+        },
+        asked=("n1", "n2", "AG"),
+        credential="tde-half",
+    ),
+    Story(
+        "failover",  # the log of the node that does not restart shows a refused secret for an hour
+        nodes=("n1", "n2"),
+        read=every(10, 0, 200),
+        shown=(80, 200),
+        events={85: both(fault("sql_secret_old", "N2\\FAILOVER"), day("N2\\FAILOVER", backups=True))},
+        asked=("n1", "AG"),
     ),
     Story(
         "stalled",  # the log no longer grows when its next log file needs the key

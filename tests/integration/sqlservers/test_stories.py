@@ -65,6 +65,12 @@ def proof(observed, minute, node="n1"):
     return next(each for each in observed.documents[minute]["sql_servers"] if each["host"] == node)
 
 
+def gate(observed, minute, asked="n1"):
+    """Return the exit code, the verdict and the conditions of the gate."""
+    answer = observed.answers[minute, asked]
+    return answer.code, answer.verdict, answer.conditions
+
+
 async def test_healthy_day_is_proven_by_minutes_and_fires_nothing(observed):
     story = observed["healthy"]
     assert story.alerts() == set()
@@ -72,6 +78,7 @@ async def test_healthy_day_is_proven_by_minutes_and_fires_nothing(observed):
         assert re.search(r"SQL Server itself, HEALTHY on n1: \d+ min ago, log backup of \[healthy\]\. ", story.pages[minute])
         assert "vault side ready" in story.pages[minute]
         assert (proof(story, minute)["proof_due"], proof(story, minute)["codes_since"]) == (False, [])
+        assert gate(story, minute) == (0, "ready", [])
 
 
 async def test_secret_changed_in_entra_pages_when_the_log_fills(observed):
@@ -259,6 +266,84 @@ async def test_code_of_an_ended_fault_accuses_nothing(observed):
     assert "Compare identity" not in page
     assert "SQL Server itself: no backup has finished since the vault fault ended LEFTOVER on n1" in story.overviews[48]
     assert "Left over" not in story.pages[80]
+
+
+READY = (0, "ready", [])
+UNKNOWN = 1, "not_known"
+
+
+async def test_message_without_a_code_is_not_ready_while_backups_fail(observed):
+    """Databases are open, and the error log has no number of the provider."""
+    story = observed["messages"]
+    assert story.alerts() == {BACKUPS}
+    assert story.fires(BACKUPS) == (120, 150)
+    text = story.text(140, BACKUPS)
+    assert "fail with message 33027. No backup finished since of: [messages]. First: ekm-exporter explain 33027." in text
+    assert [gate(story, minute) for minute in (80, 140, 200)] == [READY, (1, "not_ready", ["backups_fail"]), READY]
+    assert "error log shows message 33027 since 07:32 UTC, and backups fail, although the" in story.answers[140, "n1"].text
+    assert (proof(story, 140)["state"], proof(story, 140)["codes_since"]) == ("failing", ["33027"])
+    assert "SQL Server fails SQL Server itself, MESSAGES on n1:" in story.pages[140]
+    assert "could not load the connector&#x27;s DLL (33027)" in story.pages[140]
+
+
+async def test_backups_that_fail_without_a_number_for_hours_are_not_known(observed):
+    story = observed["unexplained"]
+    expected = [READY, (*UNKNOWN, ["backups_fail_unexplained"]), READY]
+    assert [gate(story, minute) for minute in (80, 220, 260)] == expected
+    assert proof(story, 220)["state"] == "stopped"
+    assert "no proof SQL Server itself, UNEXPLAINED on n1: 2 h 22 min ago" in story.pages[220]
+    assert (
+        "First: Read why backups of UNEXPLAINED on n1 fail: EXEC sys.sp_readerrorlog 0, 1, N&#x27;BACKUP&#x27;;"
+        in story.pages[220]
+    )
+
+
+async def test_sections_without_rows_are_not_known(observed):
+    """They are no "0 keys, 0 databases"."""
+    story = observed["rowless"]
+    assert [gate(story, minute) for minute in (70, 140)] == [(*UNKNOWN, ["inventory_gap"] * 3), READY]
+    assert "the keys are unknown" in story.answers[70, "n1"].text
+    assert "SQL Server itself" not in story.pages[70]
+    assert "proven SQL Server itself, ROWLESS on n1:" in story.pages[140]
+
+
+async def test_sections_of_three_days_ago_are_not_known(observed):
+    story = observed["aged"]
+    assert [gate(story, minute) for minute in (80, 4400)] == [READY, (*UNKNOWN, ["inventory_old"])]
+    for section in ("encryption", "keys", "credentials"):
+        assert f"N1\\AGED (section {section})" in story.answers[4400, "n1"].text
+    assert re.search(
+        r"unknown SQL Server itself, AGED on n1: \d+ min ago, log backup of \[aged\] \(read 3 d ago\)\.", story.pages[4400]
+    )
+    assert "tested what no probe can" not in story.pages[4400]
+
+
+async def test_half_a_repair_is_not_known(observed):
+    """One node was repaired and works; the other one has made no request with its own secret since."""
+    story = observed["halved"]
+    failing = 1, "not_ready", ["backups_fail"]
+    assert [gate(story, 80, asked) for asked in ("n1", "n2", "AG")] == [READY] * 3
+    assert [gate(story, 190, asked) for asked in ("n1", "n2", "AG")] == [failing] * 3
+    left = "credential_left_behind"
+    both = [*UNKNOWN, ["credential_not_proven", left]]
+    assert [[*gate(story, 240, asked)] for asked in ("n1", "n2", "AG")] == [both, [*UNKNOWN, [left]], both]
+    behind = "its credential was altered at 2026-01-21 06:00 UTC, before Entra ID refused the secret of N1\\HALVED since 08:41 UTC, so it may have that secret too"
+    assert f"N2\\HALVED (a replica that does not restart): {behind}" in story.answers[240, "n1"].text
+    assert f"N2\\HALVED: {behind}" in story.answers[240, "n2"].text
+    assert [left in gate(story, 300, asked)[2] for asked in ("n1", "n2", "AG")] == [False] * 3
+    assert [proof(story, 240, node)["state"] for node in ("n1", "n2")] == ["due", "left_behind"]
+    assert "old secret? SQL Server itself, HALVED on n2:" in story.pages[240]
+    assert "First: Write the present secret into the credential of HALVED on n2 with" in story.pages[240]
+    assert "old secret?" not in story.pages[190] + story.pages[300]
+
+
+async def test_failover_to_a_node_that_fails_is_not_ready(observed):
+    story = observed["failover"]
+    assert [gate(story, 80, asked) for asked in ("n1", "AG")] == [READY] * 2
+    assert [gate(story, 200, asked) for asked in ("n1", "AG")] == [(1, "not_ready", ["backups_fail"])] * 2
+    assert "N2\\FAILOVER (a replica that does not restart): SQL Server's error log shows 3303" in story.answers[200, "n1"].text
+    assert "SQL Server fails SQL Server itself, FAILOVER on n2:" in story.pages[200]
+    assert "proven SQL Server itself, FAILOVER on n1:" in story.pages[200]
 
 
 async def test_log_that_stops_growing_keeps_its_alert(observed):

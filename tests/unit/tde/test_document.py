@@ -157,10 +157,23 @@ def test_json_section_of_another_name_is_ignored():
 
 
 def test_json_with_wrong_types_does_not_raise():
-    document = document_from(
-        {"inventory": 1, "sections": [{"section": "instance", "rows": [{"server_name": ["x"]}, 7]}], "errors": 3}
-    )
-    assert document.sections["instance"] == ({},)
+    sections = [{"section": "instance", "rows": [{"server_name": "A", "node": None}]}, {"section": []}]
+    document = document_from({"inventory": 1, "sections": sections, "errors": 3})
+    assert document.sections == {"instance": ({"server_name": "A"},)}
+
+
+@pytest.mark.parametrize(
+    "damaged", [{}, {"rows": None}, {"rows": {}}, {"rows": [7]}, {"rows": [{"name": 1.5}]}, {"rows": [{"name": ["x"]}]}]
+)
+def test_section_without_whole_rows_is_an_error_not_a_shorter_list(damaged):
+    kept = [{"section": "keys", "read_at": "2026-11-26T20:00:00"}]
+    sections = [{"section": "instance", "rows": [{"server_name": "A"}]}, {"section": "keys", **damaged}]
+    document = document_from({"inventory": 1, "sections": sections, "kept": kept})
+    assert "keys" not in document.sections
+    assert document.kept == {}
+    assert document.errors["keys"].startswith("the section has no list of whole rows: ")
+    text = json.dumps({"section": "keys", **damaged})
+    assert read_section([f"|{text}sha256:{hashlib.sha256(text.encode('utf-16-le')).hexdigest()}|"]) is None
 
 
 @pytest.mark.parametrize(

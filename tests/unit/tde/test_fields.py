@@ -117,8 +117,8 @@ def test_rows_of_a_section_have_a_limit(section, most):
 
 
 def test_section_of_millions_of_values_is_damaged():
-    assert read_section(lines_of("keys", [[]] * 10)) == ()
-    text = '{"section":"keys","rows":[' + "[]," * 1_000_000 + "[]]}"
+    assert read_section(lines_of("keys", [{}] * 10)) == ({},) * 10
+    text = '{"section":"keys","rows":[' + "{}," * 2_000_000 + "{}]}"
     assert read_section([f"|{text} sha256:{hashlib.sha256((text).encode('utf-16-le')).hexdigest()}|"]) is None
 
 

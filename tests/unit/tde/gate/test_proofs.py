@@ -139,8 +139,8 @@ def test_old_reading_of_proofs_is_not_known(sections, without, named):
 def test_refused_login_is_named_with_the_old_reading():
     old = aged(*a_reading().read_at, by=30 * DAY, failure="login was refused", refused=True)
     found = answer(inventory=[], readings=[replace(old, document=replace(old.document, key_uris=URIS))])
-    assert conditions(found) == ["reading_old"]
-    assert found.reasons[0].text.endswith(
+    assert conditions(found) == ["inventory_old", "reading_old"]
+    assert found.reasons[1].text.endswith(
         "backups, errors were read 30d ago, longer ago than 1h, so whether backups fail now is "
         "not known. The last attempt failed: login was refused"
     )
@@ -158,7 +158,7 @@ def test_failing_backups_are_not_ready_although_the_vault_is():
     assert (conditions(found), found.verdict) == (["backups_fail"], "not_ready")
     assert found.reasons[0].text == (
         "N1\\SQLPRD01: SQL Server's error log shows 3303 ErrorGetTokenBadCredentials since 19:10 UTC, and backups fail, although the "
-        "vault side is ready, so its databases stay closed at a restart. While SQL Server cannot use the key, log backups fail, and each log grows until its limit or "
+        "vault side is ready, so its databases stay closed at a restart or failover. While SQL Server cannot use the key, log backups fail, and each log grows until its limit or "
         "the end of its disk"
     )
     assert "explain 3303. A backup of its databases that proves the key ends this" in found.reasons[0].fix

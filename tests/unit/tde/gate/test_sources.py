@@ -15,7 +15,7 @@ from tests.support.sql_readings import a_reading, an_unread_server, with_growing
 
 MISSING = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
 OTHER = "http://n2:10377"
-TIMES = dict.fromkeys(("instance", "backups", "opened", "logs"), NOW - 300)
+TIMES = dict.fromkeys(a_reading().read_at, NOW - 300)
 
 
 def with_uri(reading, uri=URIS[0]):
@@ -76,7 +76,7 @@ def test_newer_of_file_and_reading_counts():
     found = answer(inventory=[document()], readings=[reading])
     assert (conditions(found), found.readings[0].source) == ([], "inventory file")
     # The newest of two exporters in high availability.
-    later = minutes_old(read_at=dict.fromkeys(("instance", "backups", "opened"), NOW - 60))
+    later = minutes_old(read_at=dict.fromkeys(TIMES, NOW - 60))
     both = answer_of(state(URL, readings=[later]), state(OTHER, readings=[reading]), inventory=[])
     assert (conditions(both), both.readings[0].url) == ([], URL)
 
@@ -110,9 +110,10 @@ def test_section_that_the_exporter_may_not_read_is_of_the_file():
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        ({"keys": "2026-11-26T10:00:00"}, []),
-        ({"keys": "2026-10-22T20:00:00"}, []),
-        ({"keys": "2026-10-22T19:59:59"}, ["N1\\SQLPRD01 (section keys) was read 5w ago"]),
+        ({"keys": "2026-11-26T19:00:00"}, []),
+        ({"keys": "2026-11-26T18:59:59"}, ["N1\\SQLPRD01 (section keys) was read 1h ago"]),
+        ({"encryption": "2026-11-23T20:00:00"}, ["N1\\SQLPRD01 (section encryption) was read 3d ago"]),
+        ({"credentials": "2026-11-23T20:00:00"}, ["N1\\SQLPRD01 (section credentials) was read 3d ago"]),
         ({"keys": "yesterday"}, ["N1\\SQLPRD01 (section keys) was read at an unknown time"]),
         ({"modules": "2026-01-01T00:00:00", "replicas": "2026-01-01T00:00:00"}, []),
     ],
@@ -120,7 +121,7 @@ def test_section_that_the_exporter_may_not_read_is_of_the_file():
 def test_section_counts_by_its_own_time(sections, expected):
     found = answer(inventory=[], readings=[kept(minutes_old(), **sections)])
     assert [one.text for one in found.reasons] == [
-        f"the inventory of {text}, longer ago than 5w, so databases may have moved" for text in expected
+        f"the inventory of {text}, longer ago than 1h, so databases may have moved" for text in expected
     ]
 
 
@@ -131,7 +132,7 @@ def test_old_section_of_groups_matters_in_a_group():
 
 
 def test_reading_of_a_server_that_is_down_grows_old():
-    old = minutes_old(read_at=dict.fromkeys(("instance", "backups", "opened"), NOW - 36 * DAY))
+    old = minutes_old(read_at=dict.fromkeys(TIMES, NOW - 36 * DAY))
     assert "inventory_old" in conditions(answer(inventory=[], readings=[old]))
 
 
