@@ -32,9 +32,9 @@ READY, NOT_READY, BAD_USAGE = 0, 1, 2
 _LIMITS = (
     ("--for", "ready_for", "1h", "how long each target must have been ready"),
     ("--window", "window", "24h", "no credential may expire within this time"),
-    ("--inventory-age", "inventory_age", "35d", "an older reading of an instance counts as not known"),
+    ("--inventory-age", "inventory_age", "35d", "an older reading in the inventory's file counts as not known"),
     ("--unwrap-age", "unwrap_age", "15m", "an older last unwrap of a target counts as not known"),
-    ("--reading-age", "reading_age", "1h", "an older reading of backups and error log counts as not known"),
+    ("--reading-age", "reading_age", "1h", "an older section of an exporter's reading counts as not known"),
     ("--proof-age", "proof_age", "35d", "an older last proof by SQL Server itself counts as not known"),
 )
 

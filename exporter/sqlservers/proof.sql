@@ -166,8 +166,8 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- OPTIONAL. The lines of the current error log with a provider's error code, by code, and those of failed backups (18204, 3041), and of databases
--- that do not open and have no such code (33027, 33111), in the last 24 hours, at most 1000 in all. Any text between the words and the next character that is no digit is read as a code; the reader knows which exist.
+-- OPTIONAL. The lines of the current error log with a provider's error code, by code, and those of failed backups (18204, 3041), and of a DLL
+-- or a key that is missing, which have no such code (33027, 33111), in the last 24 hours, at most 1000 in all. Any text between the words and the next character that is no digit is read as a code; the reader knows which exist.
 -- A log in another language than English has other words before the provider's code. Each search reads the whole current log.
 -- Right: EXECUTE on sys.xp_readerrorlog, and VIEW ANY ERROR LOG since 2022. Source: sys.xp_readerrorlog, which Microsoft does not document.
 DECLARE @since datetime = DATEADD(hour, -24, GETDATE()), @until datetime = DATEADD(hour, 24, GETDATE());

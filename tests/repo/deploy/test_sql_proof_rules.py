@@ -170,8 +170,15 @@ def text_of(tmp_path, given: Sequence[object], at: int, alert: str, checks: Sequ
 
 
 EVERY = range(5, 250, 5)
+
+
+def lines(values: str, code: str = "3303") -> dict[str, str]:
+    return series(ERRORS, f'{N1},code="{code}"', values)
+
+
 HEALTHY = {
     "a healthy day": [*Server().series(), *READY],
+    "a restore of another server's backup": [*Server(code="", failure_code="").series(), *READY, lines("_x60 7200x240", "33111")],
     "no error log": [*Server(error_log=False).series(), *READY],
     "a server without a target": Server().series(),
     "one failed backup": [*Server(fails=(120, 121)).series(), *READY],
@@ -215,6 +222,15 @@ def test_backups_fail_has_the_first_action_of_its_code(tmp_path, code, first):
     text = text_of(tmp_path, [*given, *READY], 150, "EkmSqlBackupsFail")
 
     assert f"provider error code {code}. No backup finished since of: [pay]. First: {first}" in text
+
+
+@pytest.mark.parametrize("code", ["33027", "33111"])
+def test_message_without_a_code_pages_while_backups_fail(code, tmp_path):
+    given = [*Server(fails=(120, 180), code=code).series(), *READY]
+    text = text_of(tmp_path, given, 150, "EkmSqlBackupsFail")
+    assert f"fail with message {code}. No backup finished since of: [pay]. First: ekm-exporter explain {code}." in text
+    checks = [*quiet(ALL, 60, 130), *(count(at, "EkmSqlBackupsFail", 1) for at in range(140, 180, 5)), *quiet(ALL, 185, 295)]
+    assert problems(tmp_path, checks, given) == ""
 
 
 def test_healthy_servers_fire_no_alert(tmp_path):
@@ -289,10 +305,6 @@ def test_database_without_log_backups_pages_among_others_that_succeed(tmp_path):
     mine = [each for each in failing.series() if 'database="hr"' in each["series"] or ERRORS in each["series"]]
 
     assert problems(tmp_path, checks, [*Server(code="", failure_code="").series(), *mine, *READY]) == ""
-
-
-def lines(values: str) -> dict[str, str]:
-    return series(ERRORS, f'{N1},code="3303"', values)
 
 
 # A secondary replica makes no backups: its lines come from its log files.

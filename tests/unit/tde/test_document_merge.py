@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from exporter.core.durations import unix_time
 from exporter.tde.document import Document, as_json, completed, document_from
-from exporter.tde.document_merge import is_good, merged, with_known_backups
+from exporter.tde.document_merge import is_good, merged, with_known_backups, with_known_changes
 from exporter.tde.findings import Kind
 from exporter.tde.model import instance_of
 from exporter.tde.plan import HandWritten, make_plan
@@ -55,6 +55,23 @@ def test_backups_that_were_never_read_stay_unknown():
     later = Document(sections={"databases": ()})
     assert with_known_backups(later, document_of(a_backup("D"))) is later
     assert with_known_backups(document_of(a_backup("D")), later).sections["backups"] == (a_backup("D"),)
+
+
+def credentials_of(*rows):
+    return Document(sections={"credentials": rows})
+
+
+def a_credential(modified, **changes):
+    return {"name": "tde", "modified_utc": modified, **changes}
+
+
+def test_credential_keeps_when_it_was_altered_before():
+    changed = with_known_changes(credentials_of(a_credential(TUESDAY), {"name": "new"}), credentials_of(a_credential(MONDAY)))
+    assert changed.sections["credentials"] == (a_credential(TUESDAY, earlier_utc=MONDAY), {"name": "new"})
+    assert with_known_changes(credentials_of(a_credential(TUESDAY)), changed).sections["credentials"][0]["earlier_utc"] == MONDAY
+    again = with_known_changes(credentials_of(a_credential(FRIDAY)), changed)
+    assert again.sections["credentials"] == (a_credential(FRIDAY, earlier_utc=TUESDAY),)
+    assert with_known_changes(Document(), changed) == Document()
 
 
 def test_empty_registry_is_good_without_provider_and_keys():

@@ -176,6 +176,103 @@ def test_lines_without_a_known_number_are_shown_or_ignored(code):
     assert conditions(found) == (["backups_fail"] if code == "x" else [])
 
 
+@pytest.mark.parametrize("message", ["33027", "33111"])
+def test_message_without_a_code_is_not_ready_while_backups_fail(message):
+    lines = [error(message, "19:10:00", "19:50:00"), error("3041", "19:10:00", "19:50:00")]
+    found = of(errors=lines)
+    assert (conditions(found), found.verdict) == (["backups_fail"], "not_ready")
+    assert f"error log shows message {message} since 19:10 UTC, and backups fail, although" in found.reasons[0].text
+    assert f"explain {message}." in found.reasons[0].fix
+    assert as_json(found)["proofs"][0]["codes_since"] == [message]
+    assert conditions(of(errors=lines[:1])) == []  # as a restore of another server's backup
+
+
+def test_backups_that_fail_for_an_hour_without_a_code_are_not_known():
+    stopped = [{"database": "sales", "type": "L", "started_utc": f"{TODAY}17:30:00", "finished_utc": f"{TODAY}17:35:00"}]
+    found = of(errors=[error("3041", "17:45:00", "19:45:00")], backups=stopped)
+    assert (conditions(found), found.verdict) == (["backups_fail_unexplained"], "not_known")
+    assert "backups fail since 17:45 UTC without a number that names a cause" in found.reasons[0].text
+    assert conditions(of(errors=[error("3041", "17:45:00", "18:44:00")], backups=stopped)) == []
+    due = of(errors=[error("3041", "17:45:00", "19:45:00")], credentials=credential(f"{TODAY}17:40:00"), backups=[])
+    assert conditions(due) == ["backups_fail_unexplained", "credential_not_proven"]
+
+
+@pytest.mark.parametrize("section", ["backups", "errors"])
+def test_section_that_arrived_damaged_is_not_known(section):
+    read = a_reading(sections={section: None})
+    damaged = replace(read, document=replace(read.document, errors={section: "lines were lost"}))
+    found = of(reading=damaged)
+    assert (conditions(found), found.verdict) == (["reading_old"], "not_known")
+    assert f"N1\\SQLPRD01: {section} were read at an unknown time" in found.reasons[0].text
+    refused = replace(read, document=replace(read.document, errors={section: "message 229: denied"}))
+    assert conditions(of(reading=refused)) == []
+
+
+def node(name, *, sections=None):
+    """A replica of AG7 that an exporter reads."""
+    host = name.lower()
+    group = [{"ag": "AG7", "server_name": f"{one}\\SQLPRD01"} for one in ("N1", "N2")]
+    own = [sections_of()["instance"][0] | {"server_name": f"{name}\\SQLPRD01", "machine": name, "node": name}]
+    member = [sections_of()["databases"][0] | {"in_group": 1, "ag": "AG7"}]
+    both = {"instance": own, "replicas": group, "databases": member, **(sections or {})}
+    read = a_reading(address=f"{host}\\SQLPRD01", host=host, sections=both)
+    return replace(read, document=replace(read.document, key_uris=URIS))
+
+
+IN_GROUP = row(instances=[{"sql_instance": "SQLPRD01", "host": host} for host in ("n1", "n2")])
+NO_BACKUPS = {"backups": []}
+
+
+def of_group(*nodes, rows=(IN_GROUP,), **question):
+    return answer(*rows, inventory=[], readings=nodes, **question)
+
+
+@pytest.mark.parametrize(("code", "condition"), [("3303", "backups_fail"), ("3041", "backups_fail_unexplained")])
+def test_failing_replica_matters_although_it_does_not_restart(code, condition):
+    lines = [error(code, "18:30:00", "19:55:00"), error("18204", "18:30:00", "19:55:00")]
+    other = node("N2", sections={"errors": lines, **NO_BACKUPS})
+    found = of_group(node("N1"), other, instances=("N1\\SQLPRD01",))
+    assert conditions(found) == [condition]
+    assert found.reasons[0].text.startswith("N2\\SQLPRD01 (a replica that does not restart): ")
+    assert conditions(of_group(node("N1"), other, group="AG7")) == [condition]
+    assert conditions(of_group(node("N1"), node("N2", sections=NO_BACKUPS), instances=("N1\\SQLPRD01",))) == []
+
+
+def test_old_error_log_of_a_replica_is_not_known():
+    other = node("N2", sections=NO_BACKUPS)
+    old = replace(other, read_at={**other.read_at, "errors": NOW - 2 * HOUR})
+    found = of_group(node("N1"), old, instances=("N1\\SQLPRD01",))
+    assert conditions(found) == ["reading_old"]
+    assert found.reasons[0].text.startswith("N2\\SQLPRD01 (a replica that does not restart): errors were read 2h ago")
+
+
+REPAIRED = {"errors": [error("3303", "12:00:00", "13:50:00")], "credentials": credential(f"{TODAY}14:00:00")}
+
+
+def test_node_that_half_a_repair_left_behind_is_not_known():
+    repaired, left = node("N1", sections=REPAIRED), node("N2", sections=NO_BACKUPS)
+    for question in ({"group": "AG7"}, {"instances": ("N1\\SQLPRD01",)}, {"instances": ("N2\\SQLPRD01",)}):
+        found = of_group(repaired, left, **question)
+        assert (conditions(found), found.verdict) == (["credential_left_behind"], "not_known")
+        assert found.reasons[0].text.endswith(
+            "its credential was altered at 2026-01-02 03:04 UTC, before Entra ID refused the secret of N1\\SQLPRD01 since 12:00 UTC, "
+            "so it may have that secret too"
+        )
+    assert conditions(of_group(repaired, node("N2"), group="AG7")) == []  # its own backups used another token
+
+
+@pytest.mark.parametrize(("credential_name", "expected"), [("tde", ["credential_left_behind"]), ("other", [])])
+def test_instance_elsewhere_with_the_same_credential_is_left_behind(credential_name, expected):
+    """No group: another target, of another key, has the same credential in the configuration."""
+    own = [sections_of()["instance"][0] | {"server_name": "M1\\SQLPRD01", "machine": "M1", "node": "M1"}]
+    elsewhere = a_reading(address="m1", host="m1", sections={"instance": own, **REPAIRED})
+    elsewhere = replace(elsewhere, document=replace(elsewhere.document, key_uris=URIS))
+    rows = row(), row(target="of-m1", credential=credential_name, instances=[{"sql_instance": "SQLPRD01", "host": "m1"}])
+    left = a_reading(sections=NO_BACKUPS)
+    left = replace(left, document=replace(left.document, key_uris=URIS))
+    assert conditions(answer(*rows, inventory=[], readings=[left, elsewhere], instances=("N1\\SQLPRD01",))) == expected
+
+
 def test_codes_before_the_last_proof_do_not_matter():
     assert conditions(of(errors=[error("3303", "18:10:00", "18:59:00")])) == []
 

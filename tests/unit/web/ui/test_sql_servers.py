@@ -248,6 +248,34 @@ async def test_failing_sql_server_is_a_cause_although_probes_succeed():
     assert html.count("bad-edge") == 1
 
 
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        (
+            {"errors": [{"code": "33027", "lines": 2, "first_utc": f"{DAY}19:10:00", "last_utc": f"{DAY}19:50:00"}]},
+            "although the vault side is ready began 51 min ago message 33027 Who acts: the DBA",
+        ),
+        ({}, "SQL Server itself: its backups prove the key no more began 1 h ago Who acts: the DBA"),
+    ],
+)
+async def test_failing_backups_without_a_code_are_a_cause(sections, expected):
+    failed = {"code": "3041", "lines": 9, "first_utc": f"{DAY}18:40:00", "last_utc": f"{DAY}19:58:00"}
+    stopped = [{"database": "sales", "type": "L", "started_utc": f"{DAY}18:00:00", "finished_utc": f"{DAY}18:05:00"}]
+    if sections:
+        failed["first_utc"] = f"{DAY}19:10:00"
+    reading = a_reading(address="n1", host="n1", sections={"errors": [*sections.get("errors", ()), failed], "backups": stopped})
+    assert expected in words((await answer(service_of("n1", readings=[reading]), "/"))[2])
+
+
+async def test_cause_of_a_credential_that_was_left_behind():
+    refused = [{"code": "3303", "lines": 2, "first_utc": f"{DAY}12:00:00", "last_utc": f"{DAY}13:50:00"}]
+    repaired = a_reading(address="n1", host="n1", sections={"errors": refused, "credentials": altered("14:00:00")})
+    left = a_reading(address="n2", host="n2", sections={"backups": []})
+    shown = words((await answer(service_of("n1", "n2", readings=[repaired, left]), "/"))[2])
+    assert "old secret? SQL Server itself may have a secret that Entra ID refused on another SQL Server refused there" in shown
+    assert "Its credential was altered at 2026-01-02 03:04 UTC, before Entra ID refused the secret of SQLPRD01 on n1" in shown
+
+
 async def test_cause_of_sql_servers_filters_targets_and_stands_in_json():
     targets = [target(name, instances=(on(host),), thumbprint="0x2C56") for name, host in (("alpha", "n1"), ("beta", "n2"))]
     service = Service(config(*targets))
