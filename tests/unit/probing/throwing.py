@@ -33,8 +33,13 @@ class Plan:
 
     @property
     def harmless(self):
-        """Whether all responses have arrived. A cancellation also ends the task that closes the connection."""
-        return "HostConnection.close" in self.thrown_in and not isinstance(self.error, asyncio.CancelledError)
+        """Whether all responses have arrived. A cancellation also ends the task that closes the connection.
+
+        Before Python 3.12 aiohttp closes in a task of its own.
+        """
+        return not {"HostConnection.close", "_wait_for_close"}.isdisjoint(self.thrown_in) and not isinstance(
+            self.error, asyncio.CancelledError
+        )
 
     @property
     def may_be_harmless(self):
