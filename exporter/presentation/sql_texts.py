@@ -75,7 +75,7 @@ def first_actions(
 ) -> str:
     """Return what to do first for SQL Servers with one cause, with room for the most urgent log if it is soon needed."""
     others = " Then do the same on the other SQL Servers." if len(servers) > 1 else ""
-    room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else room_text(servers, now)
+    room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else prose(room_text(servers, now))
     return room + first_action(first, ended_at, target=target, is_ready=is_ready) + others
 
 

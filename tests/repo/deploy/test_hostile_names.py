@@ -34,7 +34,7 @@ from exporter.core.tickets.team import Team
 from exporter.inventory.render import report
 from exporter.presentation.probe_text import with_vault_id
 from exporter.presentation.sql_differences import difference_text
-from exporter.presentation.sql_texts import first_action, first_actions, urgency_text
+from exporter.presentation.sql_texts import first_action, first_actions
 from exporter.tde.audit.access import access_queries
 from exporter.tde.differences import DifferenceKind
 from exporter.tde.gate.conditions import CONDITIONS, reason
@@ -44,7 +44,7 @@ from exporter.tde.server_proof import ServerProof, server_proofs
 from tests.repo.powershell import errors, parsed, walked
 from tests.support.gate_factories import URIS, answer, document, instance
 from tests.support.sql_differences import a_difference
-from tests.support.sql_readings import READ_AT, a_reading, sections_of
+from tests.support.sql_readings import READ_AT, a_reading, sections_of, with_growing_logs
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -57,7 +57,7 @@ QUOTED = (
     'x"; */ EVIL /* & calc | %EVIL% \u2019; EVIL',
     "x]\r\n:!! EVIL\r\nGO\r\n",
 )
-REFUSED = ("x$(EVIL)", "x` `ALTER SERVER ROLE sysadmin ADD MEMBER [EVIL];` `", "EVIL]" * 25)
+REFUSED = ("x$(EVIL)", "x `ALTER SERVER ROLE sysadmin ADD MEMBER [EVIL];`", "EVIL]" * 25)
 STATEMENT = re.compile(r"\b(?:ALTER|CREATE|DROP|BACKUP|RESTORE|USE|GRANT) (?:[A-Z_]+\b|\[[^\]]*\]|'[^']*'|[ ,=])+")
 RAW_STATEMENT = re.compile(r"(?:ALTER|CREATE|DROP|BACKUP|RESTORE|USE|GRANT) [A-Z ]*\[[^\]]*EVIL")
 NAMED = frozenset({"name", "provider", "credential", "login", "database", "ag"})
@@ -130,9 +130,10 @@ def servers(name: str) -> Iterator[ServerProof]:
         for errors_of_log in ([], [error], [{**error, "code": "33111"}]):
             rows = sections_of(**({"errors": errors_of_log} if errors_of_log else {}))
             changed(name, change)(rows)
-            yield from server_proofs(a_reading(sections=rows))
-            rows["databases"][0]["state"] = "RECOVERY_PENDING"
-            yield from server_proofs(a_reading(sections=rows))
+            rows["logs"][0]["limit_kb"] = 104_000
+            for state in ("ONLINE", "RECOVERY_PENDING"):
+                rows["databases"][0]["state"] = state
+                yield from server_proofs(with_growing_logs(a_reading(sections=rows, sql_instance=printable(f"S{name}"))))
 
 
 def page_texts(name: str) -> Iterator[str]:
@@ -142,7 +143,6 @@ def page_texts(name: str) -> Iterator[str]:
             for is_ready in (True, False):
                 yield first_action(server, ended_at, is_ready=is_ready)
             yield first_actions([server], server, ended_at, READ_AT)
-        yield urgency_text([server], READ_AT)
 
 
 SOURCES = {"findings": findings, "pages": page_texts}
