@@ -12,7 +12,7 @@ from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.tde.declared_targets import instance_labels, pinned_version
 from exporter.tde.identity import is_same_host
 from exporter.tde.proof import version_of
-from exporter.tde.server_proof import ProofState, ServerProof, server_proofs, with_refusals
+from exporter.tde.server_proof import ProofState, ServerProof, server_proofs, shows_refusal, with_refusals
 from exporter.tde.sql_reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
 
 _NAMED = 3  # SQL Servers in a sentence
@@ -44,7 +44,8 @@ class SqlProofs:
 
     def _find_left_behind(self) -> Iterator[ServerProof]:
         """Yield the proofs of SQL Servers that share a credential with one whose secret Entra ID refused, and have not shown another secret."""
-        if not any(each.refused is not None for reading in self._read for each in server_proofs(reading)):
+        suspects = (reading for reading in self._read if shows_refusal(reading))
+        if not any(each.refused is not None for reading in suspects for each in server_proofs(reading)):
             return
         sharing: dict[str, dict[tuple[str, str], ServerProof]] = {}
         for target in self._targets():

@@ -26,7 +26,7 @@ from exporter.tde.proof import (
     open_messages,
     reported_codes,
 )
-from exporter.tde.sql_reading import SqlServerReading, once, section_age, shown_name
+from exporter.tde.sql_reading import SqlServerReading, once, rows, section_age, shown_name
 
 _DAY: Final = 86400.0
 # From this age on, the last proof is too old. Full backups may be weekly. A node without backups proves its keys at a start alone.
@@ -34,6 +34,7 @@ _OLDEST: Final = {ProofSource.LOG_BACKUP: _DAY, ProofSource.DIFFERENTIAL_BACKUP:
 _HOUR: Final = 3600.0  # the age from which a text has the time of its reading
 # What a proof follows from: backups alone do not show that databases have another key since, or the key another credential.
 _SECTIONS: Final = ("backups", "errors", "keys", "credentials", "encryption")
+_REFUSALS: Final = frozenset(str(code) for code, row in BY_CODE.items() if row.category is Category.IDENTITY)
 _TWO_DAYS: Final = 48  # hours
 _ROLL_OVER: Final = 14 * _DAY  # as EkmSqlCredentialLeftBehind: within this time, nodes get one secret
 _DONE: Final[Mapping[ProofSource, str]] = {
@@ -271,6 +272,11 @@ def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
     name = shown_name(reading)
     logs = log_spaces(reading)
     return tuple(ServerProof(name, reading, proof, logs_of(proof, logs)) for proof in key_proofs(reading))
+
+
+def shows_refusal(reading: SqlServerReading) -> bool:
+    """Whether the error log has a code of a refused secret: few readings do, so the proofs of the others need not be found for it."""
+    return any(str(row.get("code")) in _REFUSALS for row in rows(reading, "errors"))
 
 
 def with_refusals(servers: Iterable[ServerProof]) -> tuple[ServerProof, ...]:
