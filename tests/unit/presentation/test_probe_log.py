@@ -75,6 +75,15 @@ def test_first_probes_in_time_are_not_logged(log):
     assert log.lines() == []
 
 
+def test_a_slow_host_is_one_line_and_its_end_is_one_line(log):
+    for found in ({}, {"a": 0.8125, "b": 0.7}, {"a": 0.9}, {}, {}):
+        log.unmeasured(found, 3)
+    assert log.lines() == [
+        'level=warn msg="not measured: this host is too slow, results are discarded" not_measured=2 targets=3 time_lost=0.812',
+        'level=info msg="all targets are measured again" targets=3',
+    ]
+
+
 def test_a_failed_probe_is_one_line_with_its_facts(log):
     log.record(target(), bad(inner_code="ForbiddenByPolicy", retry_after_seconds=7.0, detail="expired keys for app <id>"))
     assert log.lines()[0] == (
