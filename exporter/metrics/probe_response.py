@@ -40,6 +40,7 @@ def probe_values(
     return {
         **declared.config_samples(config, target, module, report.tenant or record.tenant),
         **gauges.report_samples(report, phases),
+        **({"ekm_last_probe_timestamp_seconds": gauges.one(record.last_probe_at)} if report.discarded else {}),
         **gauges.key_samples(report.key or record.key),
         **gauges.vault_samples(headers_after(record.vault, report), module.expect_path),
         **auxiliary_samples(auxiliary_facts(target, record, report)),

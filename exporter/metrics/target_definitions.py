@@ -86,7 +86,9 @@ TARGET_METRICS: Final = (
     target_metric(Retention.DECLARED, "ekm_probe_interval_seconds", "Time from one probe to the next."),
     target_metric(Retention.PROBE, "ekm_maintenance", "1 if the last probe started in a declared maintenance window, else 0."),
     target_metric(Retention.NOW, "ekm_next_probe_timestamp_seconds", "Start time of the next scheduled probe.", level=Level.FULL),
-    target_metric(Retention.PROBE, "ekm_last_probe_timestamp_seconds", "Start time of the last probe."),
+    target_metric(
+        Retention.PROBE, "ekm_last_probe_timestamp_seconds", "Start time of the last probe whose result was not discarded."
+    ),
     target_metric(
         Retention.LAST_KNOWN,
         "ekm_last_success_timestamp_seconds",

@@ -62,6 +62,7 @@ async def test_a_discarded_result_answers_0_and_is_not_red():
     _, _, text = await answer(service, "/probe?target=contoso-key0")
     shown = {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
     assert (shown["probe_success"], shown["ekm_probe_tainted"]) == (0, 1)
+    assert not shown.keys() & {"ekm_last_probe_timestamp_seconds"}  # that of the last result: there is none
     assert not shown.keys() & {"ekm_probe_success", "ekm_vault_side_ready", "ekm_last_failure_info", "ekm_failure_action_info"}
     _, _, text = await answer(service, "/probe?target=contoso-key0&debug=true")
     assert re.search(r"^result +discarded$", text, re.MULTILINE)
