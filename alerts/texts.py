@@ -160,9 +160,10 @@ def _cause_of_closed_database() -> str:
     )
 
 
-_PROVIDER: Final = f"mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code!~'other|18204|3041|33027|33111'}}"
-_MESSAGES: Final = (
-    f"mssql_ekm_error_log_last_timestamp_seconds{{{_SQL},code=~'33027|33111'}}"  # of SQL Server itself, which have no code
+_LINES: Final = f"mssql_ekm_error_log_last_timestamp_seconds{{{_SQL}"
+# The provider's codes in the error log; without one, messages of SQL Server itself, which have none.
+_LOGGED: Final = (
+    f"max by (code) ({_LINES},code!~'other|18204|3041|33027|33111'}}) or on () max by (code) ({_LINES},code=~'33027|33111'}})"
 )
 # Categories whose first action the alert names; for the others it names the command that explains the code.
 _CATEGORIES: Final = (Category.IDENTITY, Category.NETWORK, Category.PERMISSION, Category.HOST)
@@ -176,12 +177,10 @@ def _sql_action() -> str:
         for category in _CATEGORIES
         if (what := SERVER_ACTIONS[category].what)
     )
-    found = _query(f"topk(1, max by (code) ({_PROVIDER}))")
+    found = _query(f"topk(1, {_LOGGED})")
     return (
         f'{{{{ with {found} }}}}{{{{ with . | first | label "code" }}}}{cases}ekm-exporter explain {{{{ . }}}}.{"{{ end }}" * len(_CATEGORIES)}'
-        f"{{{{ end }}}}{{{{ else }}}}{{{{ with {_query(f'topk(1, max by (code) ({_MESSAGES}))')} }}}}"
-        '{{ with . | first | label "code" }}ekm-exporter explain {{ . }}.{{ end }}'
-        "{{ else }}add the credential to the login: `verify.sql`, part 2, has the names.{{ end }}{{ end }}"
+        "{{ end }}{{ else }}add the credential to the login: `verify.sql`, part 2, has the names.{{ end }}"
     )
 
 
@@ -233,14 +232,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "SQL_CLOSED_CAUSE": _cause_of_closed_database(),
     "SQL_CODES": (
         "{{ with "
-        + _query(f"group by (code) ({_PROVIDER})")
-        + " }} with provider error code "
+        + _query(_LOGGED)
+        + " }} with code "
         + _listed(".", "code", "{{ $one.Labels.code }}")
-        + "{{ else }}{{ with "
-        + _query(f"group by (code) ({_MESSAGES})")
-        + " }} with message "
-        + _listed(".", "code", "{{ $one.Labels.code }}")
-        + "{{ else }}: the login of a key has no credential, so add it{{ end }}{{ end }}"
+        + "{{ else }}: the login of a key has no credential, so add it{{ end }}"
     ),
     "SQL_ACTION": _sql_action(),
     "SQL_WITHOUT_BACKUP": (

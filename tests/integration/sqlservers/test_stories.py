@@ -107,7 +107,7 @@ async def test_secret_changed_in_sql_server_pages_though_the_probe_is_green(obse
     assert story.alerts() == {BACKUPS}
     assert story.fires(BACKUPS) == (100, 180)  # fixed at 180
     text = story.text(150, BACKUPS)
-    assert "backups of encrypted databases on CHANGED (n1) fail with provider error code 3303." in text
+    assert "backups of encrypted databases on CHANGED (n1) fail with code 3303." in text
     assert "No backup finished since of: [changed]" in text
     assert "First: write the present secret with `alter-credential.sql`." in text
     assert "If `modify_date` in sys.credentials is older than the last roll-over, SQL Server has the old secret." in text
@@ -162,7 +162,7 @@ async def test_node_with_the_old_secret_is_the_one_that_is_named(observed):
         1620, "EkmSqlCredentialLeftBehind"
     )
     assert story.fires(BACKUPS) == (1600, 1660)  # n2 is altered at 1650, and makes a backup
-    assert "on GROUP (n2) fail with provider error code 3303." in story.text(1620, BACKUPS)
+    assert "on GROUP (n2) fail with code 3303." in story.text(1620, BACKUPS)
     due = [[proof(story, minute, node)["proof_due"] for node in ("n1", "n2", "n3")] for minute in (120, 300, 360, 1620, 1680)]
     assert due == [[True, False, True], [False, False, True], [False] * 3, [False] * 3, [False, True, False]]
     assert re.search(r"GROUP on n1: \d+ min ago, log backup of \[group\]\.", story.pages[1500])
@@ -278,7 +278,7 @@ async def test_message_without_a_code_is_not_ready_while_backups_fail(observed):
     assert story.alerts() == {BACKUPS}
     assert story.fires(BACKUPS) == (120, 150)
     text = story.text(140, BACKUPS)
-    assert "fail with message 33027. No backup finished since of: [messages]. First: ekm-exporter explain 33027." in text
+    assert "fail with code 33027. No backup finished since of: [messages]. First: ekm-exporter explain 33027." in text
     assert [gate(story, minute) for minute in (80, 140, 200)] == [READY, (1, "not_ready", ["backups_fail"]), READY]
     assert "error log shows message 33027 since 07:32 UTC, and backups fail, although the" in story.answers[140, "n1"].text
     assert (proof(story, 140)["state"], proof(story, 140)["codes_since"]) == ("failing", ["33027"])

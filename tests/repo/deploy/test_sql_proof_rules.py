@@ -221,14 +221,14 @@ def test_backups_fail_has_the_first_action_of_its_code(tmp_path, code, first):
     given = [dict(each, series=each["series"].replace('"3303"', f'"{code}"')) for each in FAILING.series()]
     text = text_of(tmp_path, [*given, *READY], 150, "EkmSqlBackupsFail")
 
-    assert f"provider error code {code}. No backup finished since of: [pay]. First: {first}" in text
+    assert f"code {code}. No backup finished since of: [pay]. First: {first}" in text
 
 
 @pytest.mark.parametrize("code", ["33027", "33111"])
 def test_message_without_a_code_pages_while_backups_fail(code, tmp_path):
     given = [*Server(fails=(120, 180), code=code).series(), *READY]
     text = text_of(tmp_path, given, 150, "EkmSqlBackupsFail")
-    assert f"fail with message {code}. No backup finished since of: [pay]. First: ekm-exporter explain {code}." in text
+    assert f"fail with code {code}. No backup finished since of: [pay]. First: ekm-exporter explain {code}." in text
     checks = [*quiet(ALL, 60, 130), *(count(at, "EkmSqlBackupsFail", 1) for at in range(140, 180, 5)), *quiet(ALL, 185, 295)]
     assert problems(tmp_path, checks, given) == ""
 
@@ -241,7 +241,7 @@ def test_backups_fail_names_code_database_and_verdict(tmp_path):
     text = text_of(tmp_path, [*FAILING.series(), *ready("1x400", team="payments")], 150, "EkmSqlBackupsFail")
 
     assert "Since about 1970-01-01 02:00:00 +0000 UTC backups of encrypted databases on SQLPRD01 (n1) fail with" in text
-    assert "provider error code 3303. No backup finished since of: [pay]. First: write the present secret" in text
+    assert "code 3303. No backup finished since of: [pay]. First: write the present secret" in text
     assert "Vault side, reported by ekm-exporter: contoso-key0 ready. If it is ready" in text
     assert 'env="test"' in text
     assert 'team="payments"' in text

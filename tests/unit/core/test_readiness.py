@@ -95,3 +95,11 @@ def test_the_deciding_failure_is_a_needed_step_if_the_vault_side_is_not_ready(*,
     deciding = deciding_failure(report)
     assert deciding.step is step
     assert deciding_failure(replace(report, steps=tuple(steps()))) is None
+
+
+def test_a_discarded_result_has_no_deciding_failure():
+    readiness = Readiness(ready=None, why="discarded", stolen=0.9)
+    report = ProbeReport(
+        target="a", started_at=0.0, duration=1.0, steps=tuple(steps(unwrap_key=Outcome.FAILED)), readiness=readiness
+    )
+    assert deciding_failure(report) is None

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from exporter.tde.server_proof import ProofState, ServerProof, codes_text, proof_text, refusal_text, server_proofs, with_refusals
+from exporter.tde.server_proof import (
+    ProofState,
+    ServerProof,
+    codes_text,
+    proof_text,
+    refusal_text,
+    server_proofs,
+    shows_refusal,
+    with_refusals,
+)
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, unix, with_growing_logs
 
 DAY = "2026-11-26T"
@@ -106,6 +115,11 @@ def left_behind(other: ServerProof, **sections: Any) -> ServerProof:
     found = {each.server: each for each in with_refusals([other, of_node(the_proof(**sections), "n1")])}
     assert found["n2"].refusal is None
     return found["n1"]
+
+
+def test_only_a_code_of_a_refused_secret_shows_a_refusal():
+    assert shows_refusal(a_reading(sections={"errors": [error("3303", "12:00:00", "13:50:00")]}))
+    assert not shows_refusal(a_reading(sections={"errors": [error("3041", "12:00:00", "13:50:00"), {"lines": 1}]}))
 
 
 NOT_SINCE: dict[str, Any] = {"backups": []}  # its proof is its start of long ago
