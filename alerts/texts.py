@@ -9,12 +9,18 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.core.codes import BY_CODE, Category
-from exporter.core.codes.action_texts import SHOW_CHANGES
-from exporter.core.codes.cause_text import BY_PROXY
-from exporter.core.codes.server_actions import SERVER_ACTIONS
-from exporter.core.codes.shared import DO_NOT_RESTART, FROM_THEN_ON, WATCH_THE_LOG, WHILE_IT_LASTS, WITHOUT_THE_KEY
-from exporter.core.readiness import NOT_TESTED
+from exporter.knowledge.advice import BY_PROXY, SERVER_ACTIONS
+from exporter.knowledge.code_row import (
+    DO_NOT_RESTART,
+    FROM_THEN_ON,
+    SHOW_CHANGES,
+    WATCH_THE_LOG,
+    WHILE_IT_LASTS,
+    WITHOUT_THE_KEY,
+    Category,
+)
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.verdict import NOT_TESTED
 
 _TARGET: Final = "{job=%q,instance=%q,target=%q}"
 _CREDENTIAL: Final = "{job=%q,instance=%q,credential=%q}"

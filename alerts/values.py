@@ -13,13 +13,12 @@ from typing import Final
 from alerts import counts, slo
 from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
-from exporter.core.auxiliary import CREDENTIAL_REFUSED
-from exporter.core.causes import Link
-from exporter.core.codes import both_numbers
-from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO
-from exporter.core.reasons import Reason, refusing, spreading_to
-from exporter.core.reasons.row import Refused
-from exporter.tde.gate.proofs import FULL_SOON
+from exporter.knowledge.causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO
+from exporter.knowledge.codes import both_numbers
+from exporter.knowledge.reason_row import Link, Refused
+from exporter.knowledge.reasons import Reason, refusing, spreading_to
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED
+from exporter.sqlserver.gate.rules import FULL_SOON
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"

@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bench.server import TENANT
-from exporter.core.parsing.key_vault import encode
+from exporter.clients.answers import encode
 
 _VERSION = "api-version=7.4"
 _AT_ONCE = 4  # the maximum; at a slow rate probes do not overlap

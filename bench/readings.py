@@ -26,11 +26,10 @@ from bench.querying import Watch, counts, metrics, received, total, values
 from bench.sizes import Sizes
 from bench.steady import lag_p99
 from exporter.core import durations
-from exporter.core.sql_addresses import parse_sql_address
-from exporter.sqlservers.driver import Result, SqlConnection, SqlLogin
-from exporter.sqlservers.encryption import make_context
-from exporter.sqlservers.reading import SqlServerAccess, read_server
-from exporter.sqlservers.script import batches, proof_batches
+from exporter.core.names import parse_sql_address
+from exporter.sqlserver.read import SqlServerAccess, read_server
+from exporter.sqlserver.script import batches, proof_batches
+from exporter.sqlserver.tds import Result, SqlConnection, SqlLogin, make_context
 
 WAIT = 0.02  # seconds before each response of a vault
 _LAG = "ekm_exporter_schedule_lag_seconds"

@@ -15,10 +15,10 @@ from prometheus_client.registry import Collector
 
 from bench.figures import Figure, ratios
 from bench.sizes import Sizes
-from exporter.metrics.definitions import SHARED_METRICS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.histogram_text import HistogramText
-from exporter.metrics.spec import MetricType
+from exporter.metrics.families import SHARED_METRICS
+from exporter.metrics.target_families import TARGET_METRICS, MetricType
+from exporter.metrics.text import HistogramText
 
 _FAMILIES = {spec.name: spec for spec in (*TARGET_METRICS, *SHARED_METRICS)}
 _RUNS = 2  # of some seconds each

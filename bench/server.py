@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qsl
 
-from exporter.core.parsing.key_vault import decode, encode
-from exporter.simulator.certificates import Certificates
+from exporter.clients.answers import encode
+from exporter.core.json import decode
+from exporter.simulator.tls import Certificates
 
 TENANT = "5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40"
 _LENGTH = 256  # bytes of a wrapped value of an RSA key with 2,048 bits

@@ -9,9 +9,9 @@ import re
 from typing import Final
 
 from alerts.values import PATTERNS
-from exporter.core.model import Vantage
-from exporter.metrics.definitions import BY_NAME
-from exporter.metrics.spec import SeriesScope
+from exporter.core.values import Vantage
+from exporter.metrics.families import BY_NAME
+from exporter.metrics.target_families import SeriesScope
 
 # Series that other programs expose too: query them through `of_exporters`.
 FOREIGN: Final = frozenset(

@@ -19,7 +19,7 @@ from dashboards.panels import Number, over_time, rows
 from dashboards.promql import increase, observations, quantile, series
 from dashboards.sheets import column
 from dashboards.words import BAD, EXPIRED_SECONDS, GOOD, NEUTRAL, STATES, WARNING
-from exporter.core.request_limits import OWN_SHARE
+from exporter.core.limits import OWN_SHARE
 
 TITLE: Final = "EKM / Vault"
 DESCRIPTION: Final = (

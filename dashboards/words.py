@@ -9,9 +9,10 @@ from typing import Final
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.promql import NOT_READY, READY, UNKNOWN
-from exporter.core.codes import CODES as ALL_CODES
-from exporter.core.codes import Category, ConnectorError, both_numbers
-from exporter.tde.differences import DifferenceKind
+from exporter.knowledge.code_row import Category, ConnectorError
+from exporter.knowledge.codes import CODES as ALL_CODES
+from exporter.knowledge.codes import both_numbers
+from exporter.sqlserver.differences import DifferenceKind
 
 # From Okabe and Ito's palette; every colour has a text.
 BAD: Final = "#D55E00"

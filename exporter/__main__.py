@@ -21,10 +21,10 @@ def main() -> int:
     if serving:
         signals.hold_signals(os._exit, reloads=reloads)  # nothing is open yet, and imports swallow exceptions
     try:
-        from exporter.runtime import garbage, process  # noqa: PLC0415 - see above
+        from exporter.runtime import process  # noqa: PLC0415 - see above
 
         process.forbid_core_dumps()
-        with garbage.importing():
+        with process.importing():
             from exporter.cli.main import load  # noqa: PLC0415
             from exporter.cli.main import main as command  # noqa: PLC0415
 

@@ -8,8 +8,8 @@ import re
 import pytest
 from hypothesis import HealthCheck, settings
 
-from exporter.core.known_secrets import KNOWN_SECRETS
-from exporter.runtime import garbage
+from exporter.core.secrets import KNOWN_SECRETS
+from exporter.runtime import process
 from tests.support import sharing
 from tests.system.container.summary import pytest_terminal_summary  # noqa: F401 - a hook
 
@@ -46,7 +46,7 @@ def known_secrets():
 def pace_of_the_collector():
     """An exporter that is run in this process must not search the objects of a whole run, and leaves Python's pace."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(garbage, "collect_rarely", lambda: None)
+        patch.setattr(process, "collect_rarely", lambda: None)
         yield
 
 

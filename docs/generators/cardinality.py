@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.core.model import Phase, Step
-from exporter.metrics.definitions import BY_NAME, COUNTED, PATH_PARTS, TARGET_METRICS, phases_at
-from exporter.metrics.spec import Level, MetricSpec, MetricType
-from exporter.tde.document import PROOF_SECTIONS, SECTIONS
-from exporter.tde.sql_reading import BACKUP_TYPES
+from exporter.core.values import Phase, Step
+from exporter.metrics.families import BY_NAME
+from exporter.metrics.target_families import COUNTED, PATH_PARTS, TARGET_METRICS, Level, MetricSpec, MetricType, phases_at
+from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
+from exporter.sqlserver.reading import BACKUP_TYPES
 
 _STEPS = len(Step)
 _PER_HISTOGRAM = 3  # the +Inf bucket, _count and _sum; each bound adds one more

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
-from exporter.config.settings import schema
-from exporter.config.yaml import Field
+from exporter.config import schema
+from exporter.config.fields import Field
 
 SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
     ("The file", schema.TOP),

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
-from exporter.core.checks.model import Check
-from exporter.core.checks.sql import SQL
-from exporter.core.checks.table import CHECKS
-from exporter.core.codes import both_numbers
+from exporter.knowledge.checks import CHECKS
+from exporter.knowledge.checks_host import SQL
+from exporter.knowledge.checks_vault import Check
+from exporter.knowledge.codes import both_numbers
 
 
 def checks() -> str:

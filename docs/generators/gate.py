@@ -12,9 +12,9 @@ from typing import Final
 
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
-from exporter.tde.gate.conditions import CONDITIONS, Condition, ConditionText
-from exporter.tde.gate.model import Answer
-from exporter.tde.gate.render import as_json, as_text
+from exporter.sqlserver.gate.conditions import CONDITIONS, Condition, ConditionText
+from exporter.sqlserver.gate.inputs import Answer
+from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import answer
 from tests.support.sql_readings import a_reading, proof_rows, with_growing_logs
 

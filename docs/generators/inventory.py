@@ -8,8 +8,8 @@ from __future__ import annotations
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
 from docs.generators.powershell import parameters
+from exporter.inventory.plan import HandWritten, make_plan
 from exporter.inventory.render import files_of
-from exporter.tde.plan import HandWritten, make_plan
 from tests.support.gate_factories import URIS, instance
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from docs.generators.pages import GeneratedPart
-from exporter.core.reasons import Reason
+from exporter.knowledge.reasons import Reason
 
 _STATES: Final = (Reason.KEY_EXPIRED, Reason.KEY_NOT_YET_VALID, Reason.KEY_DISABLED, Reason.KEY_SOFT_DELETED)
 

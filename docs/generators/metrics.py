@@ -19,21 +19,21 @@ from docs.generators.cardinality import (
     of_each_database,
 )
 from docs.generators.pages import GeneratedPart
-from exporter.core.checks import CHECKS
-from exporter.core.common_causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO, TOGETHER_SECONDS
-from exporter.core.credential_expiry import Source
-from exporter.core.model import Phase, Step
-from exporter.core.reasons import Reason
-from exporter.core.request_limits import OWN_SHARE
-from exporter.metrics.definitions import METRICS, PATH_PARTS, PROBE_METRICS, ROLES
-from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
-from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
-from exporter.metrics.sql_server_definitions import FEW, MOST
-from exporter.state.cause_groups import MOST_CAUSES
-from exporter.tde.differences import DifferenceKind
-from exporter.tde.document import PROOF_SECTIONS, SECTIONS
-from exporter.tde.proof import ProofSource
-from exporter.tde.sql_reading import BACKUP_TYPES
+from exporter.core.limits import OWN_SHARE
+from exporter.core.values import Phase, Step
+from exporter.knowledge.causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO, TOGETHER_SECONDS
+from exporter.knowledge.checks import CHECKS
+from exporter.knowledge.expiry import Source
+from exporter.knowledge.reasons import Reason
+from exporter.metrics.families import METRICS, PROBE_METRICS
+from exporter.metrics.own import REQUESTED, SKIP_REASONS
+from exporter.metrics.sql_server_families import FEW, MOST
+from exporter.metrics.target_families import PATH_PARTS, ROLES, Level, MetricSpec, MetricType, SeriesScope
+from exporter.sqlserver.differences import DifferenceKind
+from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
+from exporter.sqlserver.proof import ProofSource
+from exporter.sqlserver.reading import BACKUP_TYPES
+from exporter.state.causes import MOST_CAUSES
 
 # An example query for each metric that has one.
 EXAMPLES: Final[Mapping[str, str]] = {

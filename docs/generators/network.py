@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from docs.generators.pages import GeneratedPart
-from exporter.core.codes import both_numbers
-from exporter.core.codes.shared import DO_NOT_RESTART
-from exporter.core.reasons import Reason
+from exporter.knowledge.code_row import DO_NOT_RESTART
+from exporter.knowledge.codes import both_numbers
+from exporter.knowledge.reasons import Reason
 from exporter.simulator.scenarios import SCENARIOS
 
 _FAULTS: Final = (

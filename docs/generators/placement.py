@@ -10,10 +10,10 @@ from typing import Final
 
 from docs.generators.configuration import table
 from docs.generators.pages import GeneratedPart
-from exporter.config.consequences.traffic import streams
-from exporter.config.loader import load_config
-from exporter.config.settings import schema
-from exporter.core.model import Step
+from exporter.config import schema
+from exporter.config.cost import streams
+from exporter.config.load import load_config
+from exporter.core.values import Step
 
 _TODAY: Final = date(2026, 6, 1)  # no date is in the configurations
 _CONFIG: Final = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from exporter.sqlservers.script import script_bytes
+from exporter.sqlserver.script import script_bytes
 
 _PARAMETER: Final = re.compile(
     r"^ {4}# (?P<comment>.+)\n {4}(?:\[Parameter.*?\] )?(?:\[Validate.*?\] )?\[(?P<type>\w+).*?\] \$(?P<name>\w+)", re.MULTILINE

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from docs.generators.configuration import table
 from docs.generators.pages import GeneratedPart
-from exporter.web.webconfig import schema
+from exporter.web import config_file
 
 _SECTIONS = (
-    ("The file", schema.TOP),
-    ("`tls_server_config`", schema.TLS),
-    ("`http_server_config`", schema.HTTP),
-    ("`http_server_config.headers`", schema.HEADERS),
-    ("`rate_limit`", schema.RATE_LIMIT),
+    ("The file", config_file.TOP),
+    ("`tls_server_config`", config_file.TLS),
+    ("`http_server_config`", config_file.HTTP),
+    ("`http_server_config.headers`", config_file.HEADERS),
+    ("`rate_limit`", config_file.RATE_LIMIT),
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
-from exporter.report.classes import CLASS_TEXTS, PARTY_TEXTS
+from exporter.report.minutes import CLASS_TEXTS, PARTY_TEXTS
 
 
 def _table(head: str, texts: Iterable[tuple[str, str]]) -> str:

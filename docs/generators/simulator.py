@@ -9,13 +9,13 @@ from itertools import groupby
 
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
-from exporter.core.codes import CODES, ConnectorError, Family
-from exporter.simulator.control_api import ControlApi
-from exporter.simulator.demo_story import STORY
-from exporter.simulator.scenarios import SCENARIOS, Scenario
-from exporter.simulator.scenarios.assumptions import ASSUMPTIONS
-from exporter.simulator.sql_fault_table import SQL_FAULTS
-from exporter.simulator.sql_model import DaySettings
+from exporter.knowledge.code_row import ConnectorError, Family
+from exporter.knowledge.codes import CODES
+from exporter.simulator.environment import DaySettings
+from exporter.simulator.faults import SQL_FAULTS
+from exporter.simulator.scenarios import ASSUMPTIONS, SCENARIOS, Scenario
+from exporter.simulator.simulator import ControlApi
+from exporter.simulator.story import STORY
 
 _SCENARIOS = """\
 | scenario | what is broken | where | step | classic | current | reason | story |

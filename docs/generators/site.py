@@ -44,7 +44,7 @@ SOURCES = (
         "deploy/windows/*.yml",
         "deploy/windows/*.json",
     ),
-    *("exporter/core/scripts/*", "exporter/sqlservers/scripts/*"),
+    *("exporter/core/scripts/*", "exporter/sqlserver/scripts/*"),
 )
 INDEX, RUNBOOKS = "index", "runbooks"
 _BORN = (2020, 2, 2, 0, 0, 0)  # the time that hatchling gives the files of the wheel
@@ -58,7 +58,7 @@ def name_of(source: str) -> str:
     return (
         source.removeprefix("docs/")
         .removeprefix("alerts/")
-        .removeprefix("exporter/sqlservers/")
+        .removeprefix("exporter/sqlserver/")
         .removeprefix("exporter/core/")
         .removesuffix(".md")
     )

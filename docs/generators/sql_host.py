@@ -10,12 +10,13 @@ from typing import Final
 from docs.generators.doctor import shown
 from docs.generators.pages import GeneratedPart
 from docs.generators.site import anchor
-from exporter.core.checks.host import HOST
-from exporter.core.checks.model import Check
-from exporter.core.checks.table import BY_NAME
-from exporter.core.codes import BY_CODE, ConnectorError
-from exporter.explain.known_text import KnownText
+from exporter.explain.known_texts import KnownText
 from exporter.explain.messages import MESSAGES
+from exporter.knowledge.checks import BY_NAME
+from exporter.knowledge.checks_host import HOST
+from exporter.knowledge.checks_vault import Check
+from exporter.knowledge.code_row import ConnectorError
+from exporter.knowledge.codes import BY_CODE
 
 _COMMAND: Final = re.compile(r"(?P<text>.*): `(?P<command>[^`]+)`\.", re.DOTALL)
 _THUMBPRINTS: Final = "[33111: compare thumbprints](#33111-compare-thumbprints)"

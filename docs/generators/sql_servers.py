@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from docs.generators.pages import GeneratedPart
 from docs.generators.powershell import parameters
-from exporter.core.checks.sql import SQL_RIGHTS, SqlRight
-from exporter.core.log_queries import LOG_SCRIPTS
-from exporter.sqlservers.script import batches, proof_batches, script_bytes, script_names, summary
-from exporter.tde.differences import TEXTS
+from exporter.core.connector import LOG_SCRIPTS
+from exporter.knowledge.checks_host import SQL_RIGHTS, SqlRight
+from exporter.sqlserver.differences import TEXTS
+from exporter.sqlserver.script import batches, proof_batches, script_bytes, script_names, summary
 
 _NAMES = ("server", "databases", "target", "other", "uri", "thumbprint", "entry")
-_FOLDER, _LOG_FOLDER = "../exporter/sqlservers/scripts", "../exporter/core/scripts"
+_FOLDER, _LOG_FOLDER = "../exporter/sqlserver/scripts", "../exporter/core/scripts"
 _SCRIPT, _LINK = "`login.sql`", f"[login.sql]({_FOLDER}/login.sql)"
 
 

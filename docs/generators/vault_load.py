@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from docs.generators.pages import GeneratedPart
-from exporter.config.consequences.cost import MONTH_SECONDS, monthly, vault_shares
-from exporter.config.consequences.traffic import streams
-from exporter.config.loader import load_config
-from exporter.core.model import Step
-from exporter.core.request_limits import WINDOW_SECONDS
-from exporter.core.vault_limits import OPERATIONS, operation_limit
+from exporter.config.cost import MONTH_SECONDS, monthly, streams, vault_shares
+from exporter.config.load import load_config
+from exporter.core.limits import WINDOW_SECONDS
+from exporter.core.values import OPERATIONS, Step, operation_limit
 
 HOUR: Final = 3600.0
 DATABASES: Final = 10  # of the SQL Server in the table

@@ -1,7 +1,6 @@
-"""Reloads the configuration on request and after a change of its files.
+"""Choose the exporter of a target or SQL Server by its name (`--shard I/N`).
 
-Files are read on a thread, one reload at a time. A change is detected by content: a Kubernetes volume swaps a symbolic link, and
-an editor may write twice within a tick of the clock.
+Rendezvous hashing: one more exporter takes about 1/N of the targets from the others, evenly, and moves nothing between them.
 """
 
 from __future__ import annotations
@@ -10,18 +9,77 @@ import asyncio
 import glob
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from exporter.config.loader import Loaded, load_config
+from exporter.config.load import Loaded, load_config
 from exporter.config.settings import Config
-from exporter.runtime.extras import ExtraMissingError
 from exporter.runtime.files import FileUnreadableError, read_whole
 from exporter.runtime.logging import fields, place_of
-from exporter.runtime.single_flight import SingleFlight
-from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.runtime.process import ExtraMissingError
+from exporter.runtime.tasks import DaemonThreadPool, SingleFlight
+
+MOST_SHARDS = 1000  # every name is hashed once per shard
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Shard `index` of `count`, counted from 0."""
+
+    index: int
+    count: int
+
+    def holds(self, name: str) -> bool:
+        """Return whether this shard has the target, or the SQL Server of this address. Exactly one of `count` shards has it."""
+        return _owner(name, self.count) == self.index
+
+    @property
+    def offsets(self) -> range:
+        """The ports of all shards of one host, relative to the port of this shard."""
+        return range(-self.index, self.count - self.index)
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def parse_shard(text: str) -> Shard:
+    """Parse `I/N` with 0 <= I < N. Raises ValueError with a text for the user."""
+    match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not of the form I/N, for example 0/3")
+    index, count = int(match[1]), int(match[2])
+    if not 0 < count <= MOST_SHARDS:
+        raise ValueError(f"the number of shards in {text!r} must be between 1 and {MOST_SHARDS}")
+    if index >= count:
+        raise ValueError(f"shards are counted from 0: {text!r} needs an index from 0 to {count - 1}")
+    return Shard(index, count)
+
+
+def select_shard(config: Config, shard: Shard | None) -> Config:
+    """Return the configuration with the targets and SQL Servers of this shard."""
+    if shard is None:
+        return config
+    return replace(
+        config,
+        targets={name: target for name, target in config.targets.items() if shard.holds(name)},
+        sql_servers={address: server for address, server in config.sql_servers.items() if shard.holds(address)},
+    )
+
+
+def _owner(name: str, count: int) -> int:
+    prefix = sha256(name.encode()).digest()
+    return max(range(count), key=lambda index: sha256(prefix + index.to_bytes(2)).digest())
+
+
+# Reloads the configuration on request and after a change of its files.
+#
+# Files are read on a thread, one reload at a time. A change is detected by content: a Kubernetes volume swaps a symbolic link, and
+# an editor may write twice within a tick of the clock.
 
 CHECK_SECONDS = 5.0
 TRY_AGAIN_SECONDS = 30.0  # the cause of a refusal may be in another file, such as a secret that is created later
@@ -33,10 +91,7 @@ _log = logging.getLogger(__name__)
 
 class Apply(Protocol):
     async def __call__(self, config: Config) -> None:
-        """Apply a configuration.
-
-        Raises ValueError or ExtraMissingError with a text for the operator if the old one stays.
-        """
+        """Apply a configuration. Raises ValueError or ExtraMissingError with a text for the operator if the old one stays."""
         ...
 
 
@@ -133,10 +188,7 @@ class Reloader:
         return []
 
     def _load(self) -> tuple[Loaded, str]:
-        """Load the files. Blocks.
-
-        The digest is taken first, so a change during the read is detected later.
-        """
+        """Load the files. Blocks. The digest is taken first, so a change during the read is detected later."""
         for _ in range(_READINGS):
             before = self._content()
             loaded = load_config(self._path)

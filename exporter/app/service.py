@@ -3,50 +3,240 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from exporter import __version__
-from exporter.app.capacity import probes_at_once
-from exporter.app.options import DEMO, RunOptions
-from exporter.app.reload import Reloader
-from exporter.app.reports import Reports, recorder_for
-from exporter.app.sharding import select_shard
+from exporter.app.reload import Reloader, select_shard
 from exporter.app.sql_servers import SqlServerReadings
-from exporter.app.sweeper import Sweeper
-from exporter.app.web_endpoint import WebEndpoint
-from exporter.config.consequences.diff import changed_targets, changed_verdicts
+from exporter.app.web_endpoint import DEMO, RunOptions, WebEndpoint
+from exporter.clients.entra import quiet_sdk_loggers
 from exporter.config.settings import Config, Target
-from exporter.core.entra_answer import mark_wrong_dates
-from exporter.core.model import Facts, ProbeReport
-from exporter.core.probe_starts import auxiliary_slots
+from exporter.config.usage import changed_targets, changed_verdicts, configured_auxiliary
+from exporter.core.limits import auxiliary_slots, files_of, slots_within
+from exporter.core.values import Facts
 from exporter.doctor.monitor import PreflightMonitor, run_preflight
-from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
-from exporter.presentation.probe_log import ProbeLog
-from exporter.probing.auxiliary_runner import AuxiliaryRunner
+from exporter.knowledge.expiry import mark_wrong_dates
+from exporter.knowledge.report import ProbeReport
+from exporter.knowledge.verdict import AuxiliaryResult
+from exporter.metrics.recorder import Recorder
+from exporter.presentation.log import ProbeLog
+from exporter.probing.auxiliary import AuxiliaryRunner, auxiliary_probes
+from exporter.probing.expiry import ExpiryLookup
+from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
 from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.probing.scheduler import Scheduler
-from exporter.runtime import garbage, signals
-from exporter.runtime.clock import loop_time
+from exporter.probing.schedule import Scheduler
+from exporter.runtime import loop, process, signals
 from exporter.runtime.logging import fields, place_of
-from exporter.runtime.loop_lag import LoopLag
-from exporter.state.files import DocumentKind
-from exporter.state.records import TargetRecord, TargetRecords
-from exporter.state.store import StateStore
+from exporter.runtime.loop import LoopLag, loop_time
+from exporter.runtime.tasks import reported
+from exporter.state.history import ProbeContext
+from exporter.state.record import TargetRecord, TargetRecords
+from exporter.state.store import DocumentKind, StateStore
+from exporter.web.listener import most_clients
 
 if TYPE_CHECKING:
-    from exporter.core.checks import CheckResult
-    from exporter.core.checks.model import CheckRun
-    from exporter.core.credential_expiry import CredentialExpiry
-    from exporter.core.probe_starts import FirstProbes
-    from exporter.tde.differences import Difference
-    from exporter.tde.sql_reading import SqlServerReading
+    from exporter.core.limits import FirstProbes
+    from exporter.knowledge.checks_vault import CheckResult, CheckRun
+    from exporter.knowledge.expiry import CredentialExpiry
+    from exporter.sqlserver.differences import Difference
+    from exporter.sqlserver.reading import SqlServerReading
+
+# What the system must grant before the first probe: open files and threads.
+#
+# A shortage during a probe skips that probe. One during an import would end the process, so what is needed is counted before.
 
 _log = logging.getLogger(__name__)
+
+FEWEST_THREADS = 16  # one for each part that blocks, and some for names
+SQL_FILES = 12  # readings of SQL Servers at once, and requests for their tokens
+_LOOP_FILES = 3
+_OTHER_FILES = 16  # of the state directory, imports, expiry lookups and preflight checks
+
+
+class CapacityError(Exception):
+    """The system grants too little. The message is one line, names the limit and how much is needed."""
+
+
+def require_threads() -> None:
+    """Raise CapacityError if the system grants too few threads."""
+    granted = process.threads_granted(FEWEST_THREADS)
+    if granted < FEWEST_THREADS:
+        raise CapacityError(
+            f"the system grants this process {granted} more threads, and it needs at least {FEWEST_THREADS}: raise the limit "
+            "(ulimit -u, TasksMax= of systemd, the process limit of a container)"
+        )
+
+
+def files_left(config: Config, *, listeners: int) -> int | None:
+    """Raise the limit of open files, and return how many are left for probes and SQL Servers; None without a limit.
+
+    Raises CapacityError if they are too few for one probe.
+    """
+    process.raise_file_limit()
+    limit = process.file_limit()
+    if limit is None:
+        return None
+    taken = process.open_files(limit) + _LOOP_FILES + listeners + _OTHER_FILES
+    left = limit - most_clients(limit) - taken
+    fewest = files_of(1) + _sql_files(config)
+    if left < fewest:
+        needed = next(each for each in itertools.count(limit + 1) if each - most_clients(each) - taken >= fewest)
+        raise CapacityError(
+            f"the process may open {limit} files, and needs at least {needed}: raise the limit (ulimit -n, LimitNOFILE= of systemd)"
+        )
+    return left
+
+
+def probes_at_once(config: Config, files: int | None) -> int:
+    """Return how many probes may run at once with so many files; logs if these are fewer than configured."""
+    wanted = config.settings.concurrency
+    if files is None:
+        return wanted
+    granted = max(1, min(wanted, slots_within(files - _sql_files(config))))
+    if granted < wanted:
+        extra = fields(concurrency=granted, wanted=wanted, limit=process.file_limit())
+        _log.warning("fewer probes at once: the limit of open files is low", extra=extra)
+    return granted
+
+
+def _sql_files(config: Config) -> int:
+    return SQL_FILES if config.sql_servers else 0
+
+
+# Updates what changes with time alone: results and verdicts that are too old, budgets, readiness. Logs delayed first probes.
+#
+# An error is counted; it ends no sweep and delays no other target.
+
+SWEEP_SECONDS = 2.0  # how long a verdict may stay that is too old
+
+
+class Sweeper:
+    """Sweeps periodically, and calls `on_sweep` with the Unix time. Use it from one event loop.
+
+    `on_unmeasured` receives the targets that are not measured, and the share of the time that this host lost.
+    `on_internal_error` receives internal errors.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        records: TargetRecords,
+        *,
+        ready: Callable[[], bool],
+        on_sweep: Callable[[float], None],
+        on_unmeasured: Callable[[Mapping[str, float]], None],
+        on_internal_error: Callable[[Exception], None],
+    ) -> None:
+        self._recorder, self._records, self._ready, self._on_internal_error = recorder, records, ready, on_internal_error
+        self._on_sweep, self._on_unmeasured = on_sweep, on_unmeasured
+        self._dropped: set[str] = set()
+        self._unmeasured: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="sweep")
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            self._sweep(time.time())
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    def _sweep(self, now: float) -> None:
+        with reported(self._on_internal_error):
+            self._recorder.ready(ready=self._ready())
+        for update in (self._recorder.sweep, self._on_sweep):
+            with reported(self._on_internal_error):
+                update(now)
+        with reported(self._on_internal_error):
+            unmeasured = self._records.unmeasured(now)
+            self._on_unmeasured(unmeasured)
+            self._unmeasured &= unmeasured.keys()
+            for name in unmeasured.keys() - self._unmeasured:
+                with reported(self._on_internal_error):
+                    self._recorder.drop_result(name)
+                    self._unmeasured.add(name)
+        with reported(self._on_internal_error):
+            stale = self._records.stale(now)
+            self._dropped &= stale
+            for name in stale - self._dropped:
+                with reported(self._on_internal_error):
+                    self._recorder.drop_verdict(name)
+                    self._dropped.add(name)
+
+
+# Passes each report to the state, the metrics, the log and the auxiliary probes.
+#
+# If one receiver fails, the others still get the report.
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Reports:
+    """Pass results to the store, the metrics and the log.
+
+    Use it from one event loop. `on_internal_error` receives the exceptions of these receivers.
+    """
+
+    def __init__(
+        self, store: StateStore, recorder: Recorder, log: ProbeLog, *, on_internal_error: Callable[[Exception], None]
+    ) -> None:
+        self._store, self._recorder, self._log, self._on_internal_error = store, recorder, log, on_internal_error
+
+    def add(
+        self, config: Config, target: Target, report: ProbeReport, *, runner: AuxiliaryRunner, next_probe_at: float | None
+    ) -> None:
+        """Pass on the report of one probe."""
+        context = ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
+        record = self._pass(self._store.record, context, report, next_probe_at=next_probe_at)
+        record = record or self._store.state.expect(target)
+        self._pass(self._recorder.record, report, record)
+        if not report.discarded:
+            self._pass(self._log.record, target, report)
+        self._pass(_run_auxiliary, runner, config, target, report, record)
+
+    def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> None:
+        """Pass on the result of one auxiliary probe."""
+        self._pass(self._recorder.spend, target.name, result)
+        record = self._pass(self._store.add_auxiliary, target, result)
+        self._pass(self._recorder.auxiliary_recorded, target.name, record or self._store.state.expect(target))
+        self._pass(self._log.auxiliary_recorded, target, result)
+
+    def _pass(self, receiver: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            return receiver(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - an error of one receiver must not stop the others
+            self._on_internal_error(error)
+            return None
+
+
+def _run_auxiliary(runner: AuxiliaryRunner, config: Config, target: Target, report: ProbeReport, record: TargetRecord) -> None:
+    today = datetime.fromtimestamp(report.started_at, UTC).date()
+    interval = config.modules[target.module].auxiliary_interval
+    if runner.has_due(target.name, configured_auxiliary(target, today), interval=interval):
+        runner.start_due(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)
+
+
+def recorder_for(config: Config, options: RunOptions) -> Recorder:
+    """Return the recorder of an exporter that starts."""
+    recorder = Recorder(
+        config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler, level=options.metrics_level
+    )
+    if options.shard is not None:
+        recorder.shard(options.shard.index, options.shard.count)
+    return recorder
+
 
 READY_AFTER_SECONDS = 120.0  # ready after this time, even if a first probe has not finished
 
@@ -159,7 +349,7 @@ class Service:
         await self.sql_servers.apply(self.config, self._whole)
         del self._whole  # so that a reload can collect it
         self._sweeper.start()
-        garbage.collect_rarely()
+        process.collect_rarely()
         await self._web.serve()
         if self._reloader is not None:
             if self._options.mode != DEMO:
@@ -246,8 +436,8 @@ class Service:
         await self.sql_servers.apply(config, whole)
         await self._expiry.reconfigure(config, lookup)
         del before  # so that the next lines can collect it
-        garbage.unfreeze()
-        garbage.collect_rarely()
+        process.unfreeze()
+        process.collect_rarely()
         _log.info("configuration applied", extra=fields(targets=len(config.targets)))
 
     async def _replace_target(self, target: Target) -> None:
@@ -304,3 +494,38 @@ class Service:
         self.recorder.internal_error()
         extra = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
         _log.error("internal error", extra=extra)
+
+
+# The exporter from its start to the signal that ends it.
+
+
+async def serve(config: Config, options: RunOptions) -> None:
+    """Run the exporter until a stop signal.
+
+    Raises ExtraMissingError, ListenError, NetworkError and StateDirError before the first probe.
+    """
+    stop = asyncio.Event()
+    signals.on_stop(stop.set, hangup=options.mode == DEMO)
+    process.switch_threads_often()
+    loop.bound_tls_buffers()
+    quiet_sdk_loggers()
+    service = Service(config, options)
+    try:
+        await _start(service, stop)
+        await stop.wait()
+        _log.info("stopping")
+    finally:
+        await service.stop()
+
+
+async def _start(service: Service, stop: asyncio.Event) -> None:
+    """Start the service; a stop signal cancels a start that waits for a dead mount."""
+    starting = asyncio.create_task(service.start(), name="start")
+    stopping = asyncio.create_task(stop.wait(), name="stop signal")
+    stopping.add_done_callback(lambda _: starting.cancel())
+    try:
+        await asyncio.wait({starting})
+    finally:
+        stopping.cancel()
+    if not starting.cancelled():
+        starting.result()

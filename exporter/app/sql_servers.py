@@ -1,6 +1,6 @@
 """The SQL Servers of the configuration, which the running exporter reads.
 
-This module alone knows `sqlservers`. It imports that package, and the rules of `tde`, if the configuration names a SQL Server:
+This module alone reads SQL Servers. It imports what connects to them, and the rules, if the configuration names a SQL Server:
 they are an eighth of the exporter's own imports.
 """
 
@@ -12,22 +12,19 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.config.consequences.sql_labels import compared_targets, instance_names
 from exporter.config.settings import Config
-from exporter.core.model import KeyFacts, TokenResult
-from exporter.metrics.recorder import Recorder
-from exporter.metrics.sql_server_series import SqlServerLines
-from exporter.runtime.extras import ExtraMissingError, is_installed
+from exporter.config.usage import compared_targets, instance_names
+from exporter.core.values import KeyFacts, TokenResult
+from exporter.metrics.recorder import Recorder, SqlServerLines
+from exporter.probing.tokens import DatabaseTokens
 from exporter.runtime.logging import fields
-from exporter.state.files import DocumentKind
-from exporter.state.store import StateStore
-from exporter.tokens.database import DatabaseTokens
+from exporter.runtime.process import ExtraMissingError, is_installed
+from exporter.state.store import DocumentKind, StateStore
 
 if TYPE_CHECKING:
-    from exporter.sqlservers.monitor import SqlServerMonitor
-    from exporter.tde.declared_targets import DeclaredTargets
-    from exporter.tde.differences import Difference
-    from exporter.tde.sql_reading import SqlServerReading
+    from exporter.sqlserver.differences import DeclaredTargets, Difference
+    from exporter.sqlserver.monitor import SqlServerMonitor
+    from exporter.sqlserver.reading import SqlServerReading
 
 _log = logging.getLogger(__name__)
 _NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
@@ -43,10 +40,7 @@ class _ComparedServer(NamedTuple):
 
 
 class SqlServerReadings:
-    """What is known of the SQL Servers: nothing unless `enabled`.
-
-    Use it from one event loop.
-    """
+    """What is known of the SQL Servers: nothing unless `enabled`. Use it from one event loop."""
 
     def __init__(
         self, store: StateStore, recorder: Recorder, *, enabled: bool, on_internal_error: Callable[[Exception], None]
@@ -121,11 +115,8 @@ class SqlServerReadings:
                 self._show(server)
 
     def _declared_targets(self, whole: Config) -> DeclaredTargets:
-        """Return the targets of all shards.
-
-        Another shard may probe the key of a SQL Server that this one reads.
-        """
-        from exporter.tde.declared_targets import DeclaredTargets  # noqa: PLC0415 - see above
+        """Return the targets of all shards. Another shard may probe the key of a SQL Server that this one reads."""
+        from exporter.sqlserver.differences import DeclaredTargets  # noqa: PLC0415 - see above
 
         return DeclaredTargets(compared_targets(whole), instance_names(whole), self._key_of)
 
@@ -134,8 +125,7 @@ class SqlServerReadings:
         return None if record is None else record.key
 
     def _make_monitor(self, config: Config) -> SqlServerMonitor:
-        from exporter.sqlservers.attempt import ServerReader  # noqa: PLC0415 - see above
-        from exporter.sqlservers.monitor import SqlServerCallbacks, SqlServerMonitor  # noqa: PLC0415
+        from exporter.sqlserver.monitor import ServerReader, SqlServerCallbacks, SqlServerMonitor  # noqa: PLC0415 - see above
 
         callbacks = SqlServerCallbacks(
             prepare=self._prepare,
@@ -155,14 +145,11 @@ class SqlServerReadings:
                 return result  # else a reload has ended the request
 
     def _prepare(self, reading: SqlServerReading) -> Callable[[], bool]:
-        """Compare with the targets and render the series, on a thread.
-
-        Return how the event loop shows both.
-        """
+        """Compare with the targets and render the series, on a thread. Return how the event loop shows both."""
         return partial(self._show, self._compare(reading))
 
     def _compare(self, reading: SqlServerReading) -> _ComparedServer:
-        from exporter.tde.differences import find_differences  # noqa: PLC0415 - see above
+        from exporter.sqlserver.differences import find_differences  # noqa: PLC0415 - see above
 
         declared = self._declared
         assert declared is not None  # noqa: S101 - `apply` set it
@@ -170,10 +157,7 @@ class SqlServerReadings:
         return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
 
     def _show(self, server: _ComparedServer) -> bool:
-        """Show a SQL Server and return False.
-
-        If a reload has changed the targets since, return True and show nothing.
-        """
+        """Show a SQL Server and return False. If a reload has changed the targets since, return True and show nothing."""
         if server.declared is not self._declared:
             return True
         address = server.reading.address

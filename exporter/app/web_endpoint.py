@@ -8,16 +8,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.app.options import RunOptions
-from exporter.web.server.listener import WebServer, bind, real_addresses, urls_of
+from exporter.app.reload import Shard
+from exporter.metrics.target_families import Level
+from exporter.web.listener import ListenAddress, WebServer, bind, real_addresses, urls_of
+from exporter.web.options import WebOptions
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from exporter.web.interfaces import ExporterService, Reload
+
+# How an exporter runs: what the command line decides, and no configuration.
+
+DEMO = "demo"  # the mode of a command that ends with its terminal
+DEFAULT_HISTORY = 100
+OnListening = Callable[[Sequence[str]], None]  # receives the URLs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    listen: tuple[ListenAddress, ...]
+    web: WebOptions
+    history_limit: int = DEFAULT_HISTORY
+    metrics_level: Level = Level.FULL
+    state_dir: Path | None = None
+    shard: Shard | None = None
+    scheduler: bool = True
+    config_file: Path | None = None  # to reload from; None: no reload
+    auto_reload: bool = False
+    mode: str = "run"
+    files: int | None = None  # that probes and readings may open; None: no limit
+    on_listening: OnListening | None = None  # once clients are answered
+
 
 LONGEST_WAIT_SECONDS = 0.5  # for the first probe
 

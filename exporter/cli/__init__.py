@@ -1,5 +1,5 @@
-"""The commands, one module each; here the parts of the exporter are put together.
+"""The command line: one module a command, with its arguments, its exit codes and what it prints.
 
-For: arguments, exit codes and output.
-Not for: anything that another program could import.
+Holds nothing that another package imports. `main` first: the parser, and the table of commands, which imports a command when it runs;
+`flags` has what several commands share.
 """

@@ -12,14 +12,12 @@ import time
 from pathlib import Path
 
 from exporter import __version__
-from exporter.cli.endings import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
-from exporter.cli.parser import add_flag
-from exporter.cli.probe import NO_PROBE, configured
-from exporter.cli.probe_once import ProbeOnceResult, probe_once
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, INTERNAL, add_flag, refuse
+from exporter.cli.probe import NO_PROBE, ProbeOnceResult, configured, probe_once
 from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config
-from exporter.core.windows_names import is_device
-from exporter.presentation.support_bundle import archive, collect_bundle
+from exporter.core.names import is_device
+from exporter.presentation.bundle import archive, collect_bundle
 from exporter.runtime import logging
 from exporter.runtime.files import plainly
 from exporter.runtime.process import is_windows

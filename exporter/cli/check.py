@@ -6,21 +6,54 @@ It also prints the effective configuration, its cost or its schema. It starts no
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.parser import add_flag
-from exporter.cli.problem_lines import finding_lines
-from exporter.config.consequences.cost import monthly_cost
-from exporter.config.loader import Loaded, load_config
-from exporter.config.settings import dump_yaml, schema_text
-from exporter.config.yaml import Problem
-from exporter.runtime.extras import ExtraMissingError, is_installed
+from exporter.cli.main import add_flag
+from exporter.config.cost import monthly_cost
+from exporter.config.load import Loaded, load_config
+from exporter.config.schema import dump_yaml, schema_text
+from exporter.config.tree import Problem
+from exporter.runtime.process import ExtraMissingError, is_installed
 
 if TYPE_CHECKING:
-    from exporter.web.webconfig.load import WebLoaded
+    from exporter.web.config_file import WebLoaded
+
+# Problems and warnings of a configuration as lines; many equal findings share one.
+
+_FIRST = 3  # lines of equal findings before the line with the number of the others
+
+
+def finding_lines(problems: Sequence[Problem], mark: str = "", *, every: bool = False) -> list[str]:
+    """Return a line for each finding, with `mark` before its text. Without `every`, equal findings share a line after the first three.
+
+    Findings are equal if they have the same text about the same setting, whatever credential or target has it.
+    """
+    numbers = Counter(map(_kind, problems))
+    seen: Counter[str] = Counter()
+    lines = []
+    for problem in problems:
+        kind = _kind(problem)
+        seen[kind] += 1
+        others = numbers[kind] - _FIRST
+        if every or others < 2 or seen[kind] <= _FIRST:
+            lines.append(f"{problem.where}: {mark}{problem.what}")
+        elif seen[kind] == _FIRST + 1:
+            lines.append(f"and {others} more: {mark}{kind} (ekm-exporter check --verbose prints each)")
+    return lines
+
+
+def _kind(problem: Problem) -> str:
+    """`credentials.*.secret_file: no such file`."""
+    path = re.sub(r"\[\d+\]", "[*]", problem.path)
+    path = re.sub(r"^(\w+)\..+\.(\w+)$", r"\1.*.\2", path)
+    return f"{path}: {problem.message}" if path else problem.message
+
 
 FINE, BAD_CONFIGURATION = 0, 2
 
@@ -91,7 +124,7 @@ def _with_driver(loaded: Loaded, path: Path) -> Loaded:
 
 def web_config(path: Path) -> WebLoaded:
     """Read a web configuration, and print its findings and their number."""
-    from exporter.web.webconfig.load import load  # noqa: PLC0415 - its library for certificates takes a third of the time
+    from exporter.web.config_file import load  # noqa: PLC0415 - its library for certificates takes a third of the time
 
     loaded = load(path)
     print_findings(loaded)

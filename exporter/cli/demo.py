@@ -14,11 +14,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.app.options import DEMO
+from exporter.app.web_endpoint import DEMO
 from exporter.cli import run
-from exporter.cli.shell_commands import quoted, request
-from exporter.cli.simulate import READY
-from exporter.simulator import demo_story
+from exporter.cli.simulate import READY, quoted, request
+from exporter.simulator import story
 
 _INTERNAL = 3
 _ADDRESS = "127.0.0.1:10377"
@@ -56,11 +55,8 @@ def demo(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _child_simulator(folder: Path) -> Iterator[str | None]:
-    """Run a simulator with the demo's story as a child process.
-
-    Yields its management URL, None if it did not start.
-    """
-    config = demo_story.write_demo(folder)
+    """Run a simulator with the demo's story as a child process. Yields its management URL, None if it did not start."""
+    config = story.write_demo(folder)
     flags = ["--config.file", str(config), "--out", str(folder / "out"), "--sim.port", "0", "--sim.management-port", "0"]
     command = [sys.executable, "-m", "exporter", "simulate", "--for-demo", *flags]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - this program

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from exporter.core.suggestions import nearest
+from exporter.core.names import nearest
 from exporter.presentation.documentation import NOT_BUILT, Documentation, DocumentPage
 
 _OK, _BAD_USAGE = 0, 2

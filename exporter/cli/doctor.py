@@ -7,31 +7,58 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from exporter.cli.endings import BAD_USAGE, FAILED, FINE, INTERNAL, refuse
-from exporter.cli.parser import add_flag
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, INTERNAL, add_flag, refuse
 from exporter.cli.probe import add_output_flags, configured, print_ticket, ticket_hint
-from exporter.cli.shell_commands import quoted
-from exporter.cli.sql_readings import sql_server_reader
+from exporter.cli.simulate import quoted
 from exporter.clients.entra import quiet_sdk_loggers
 from exporter.clients.http.network import NetworkError
-from exporter.config.settings import Config, SecretSource, SecretUnreadableError, Target, read_secret
-from exporter.core.checks import CheckResult
-from exporter.core.model import Step
-from exporter.doctor.adhoc import bare_config, key_in
+from exporter.config.settings import Config, SecretSource, SecretUnreadableError, SqlServer, Target, read_secret
+from exporter.core.values import Step
+from exporter.doctor.collect import ReadSqlServer
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.host_lookup import look_up_host
-from exporter.doctor.report import as_data, as_text, is_ok
-from exporter.doctor.run import run_checks
-from exporter.presentation.ticket_subject import TicketSubject
+from exporter.doctor.host_facts import look_up_host
+from exporter.doctor.run import as_data, as_text, bare_config, is_ok, key_in, run_checks
+from exporter.knowledge.checks_vault import CheckResult
+from exporter.presentation.ticket import TicketSubject
+from exporter.probing.tokens import DatabaseTokens
 from exporter.runtime import logging
-from exporter.runtime.process import is_windows
-from exporter.runtime.thread_pool import PoolExhausted
+from exporter.runtime.process import is_installed, is_windows
+from exporter.runtime.tasks import PoolExhausted
+from exporter.sqlserver.last_reading import unread
+from exporter.sqlserver.monitor import ServerReader, ServerState
+from exporter.sqlserver.reading import SqlServerReading
+from exporter.sqlserver.tds import NEEDED
+
+# Readings of SQL Servers of the configuration, for a command.
+
+
+@contextlib.asynccontextmanager
+async def sql_server_reader(config: Config) -> AsyncIterator[ReadSqlServer]:
+    """Yield a function that reads a SQL Server once, as `run` does. Without the driver, each reading is a failure."""
+    tokens = DatabaseTokens(config, on_request=lambda: None)
+    reader = ServerReader(tokens.token_of)
+
+    async def read(server: SqlServer) -> SqlServerReading:
+        before, credential = unread(server), config.credentials.get(server.entra_credential or "")
+        if not is_installed("sql"):
+            return replace(before, failure=NEEDED)
+        attempt = await reader.read(ServerState(server=server, credential=credential, reading=before), time.time())
+        return before if attempt is None else attempt.reading
+
+    try:
+        yield read
+    finally:
+        reader.close()
+        await tokens.aclose()
+
 
 DESCRIPTION = """\
 Runs the preflight checks of one target: names, ports, certificates, sign-in,

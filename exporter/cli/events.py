@@ -8,14 +8,12 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from exporter.cli.parser import add_flag
-from exporter.events.event_log import FileReport, read_event_file
-from exporter.events.render import as_data, as_text
-from exporter.events.summary import EventSummary
-from exporter.explain.logged_event import moment_of
-from exporter.inventory.sources import expand
-from exporter.runtime.extras import ExtraMissingError, install_command
-from exporter.tde.model import printable
+from exporter.cli.main import add_flag
+from exporter.explain.event import EventSummary, as_data, as_text, moment_of
+from exporter.explain.saved_log import FileReport, read_event_file
+from exporter.runtime.files import expand
+from exporter.runtime.process import ExtraMissingError, install_command
+from exporter.sqlserver.instance import printable
 
 FINE, DAMAGED, BAD_USAGE = 0, 1, 2
 DESCRIPTION = f"""\

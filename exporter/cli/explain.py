@@ -6,11 +6,19 @@ import argparse
 import json
 import sys
 
-from exporter.cli.parser import add_flag
-from exporter.core.codes import CODES
-from exporter.explain.explanation import LONGEST, explain_exactly
-from exporter.explain.render import as_data, as_markdown, as_table, explanation_data, explanation_text, otherwise_text
-from exporter.runtime.encodings import decoded
+from exporter.cli.main import add_flag
+from exporter.explain.explanation import (
+    LONGEST,
+    as_data,
+    as_markdown,
+    as_table,
+    explain_exactly,
+    explanation_data,
+    explanation_text,
+    otherwise_text,
+)
+from exporter.knowledge.codes import CODES
+from exporter.runtime.files import decoded
 
 _OK, _BAD_USAGE = 0, 2
 _MOST_READ = 4 * LONGEST  # bytes of standard input
@@ -49,11 +57,11 @@ def explain(args: argparse.Namespace) -> int:
     text = decoded(sys.stdin.buffer.read(_MOST_READ))[:LONGEST] if args.code == ["-"] else " ".join(args.code)
     found = explain_exactly(text)
     if found is None:
-        from exporter.explain import search, unknown_text  # noqa: PLC0415 - a code alone needs none of their tables
+        from exporter.explain import search  # noqa: PLC0415 - a code alone needs none of their tables
 
         found = search.explain(text)
         if found is None:
-            print(f"ekm-exporter explain: {unknown_text.unknown(text)}\n\n{otherwise_text()}", file=sys.stderr)
+            print(f"ekm-exporter explain: {search.unknown(text)}\n\n{otherwise_text()}", file=sys.stderr)
             return _BAD_USAGE
     print(json.dumps(explanation_data(found), indent=2) if args.json else explanation_text(found))
     return _OK

@@ -10,22 +10,81 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from exporter.cli.exporter_flags import DEFAULT_URL, add_exporter_flags, exporters_of
-from exporter.cli.http_flags import time_limit
-from exporter.cli.parser import add_flag
-from exporter.clients.exporter_api import AccessError, ApiAccess
+from exporter.cli.flags import DEFAULT_URL, add_exporter_flags, exporters_of, time_limit
+from exporter.cli.main import add_flag
+from exporter.clients.peers import SQL_SERVERS, TARGETS, AccessError, ApiAccess, FetchFailure, FetchProblem, fetch_list
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import durations
-from exporter.inventory.exporter_state import fetch_exporter
-from exporter.inventory.folder import FACTS
-from exporter.inventory.known_instances import read_inventory
-from exporter.tde.exporter_state import ExporterState, GateReason
-from exporter.tde.gate.assess import assess
-from exporter.tde.gate.model import Answer, Question
-from exporter.tde.gate.render import as_json, as_text
+from exporter.inventory.folder import FACTS, Folder, FolderError, read_facts
+from exporter.runtime.files import plainly
+from exporter.sqlserver.gate.assess import assess
+from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, reason
+from exporter.sqlserver.gate.exporters import read_readings, read_state
+from exporter.sqlserver.gate.inputs import Answer, Inventory, Question
+from exporter.sqlserver.gate.render import as_json, as_text
+from exporter.sqlserver.reading import SqlServerReading
+
+# The targets of a running exporter, and what it read of SQL Servers.
+#
+# `gate` and `inventory` use both.
+
+_CONDITIONS: Mapping[FetchProblem, Condition] = {
+    FetchProblem.UNREACHABLE: Condition.EXPORTER_UNREACHABLE,
+    FetchProblem.REFUSED: Condition.EXPORTER_REFUSES,
+    FetchProblem.MISSING: Condition.EXPORTER_FOREIGN,
+    FetchProblem.FOREIGN: Condition.EXPORTER_FOREIGN,
+}
+
+
+async def fetch_exporter(access: ApiAccess) -> ExporterState | GateReason:
+    """Return targets and readings of the exporter, or why targets are not known. Raises AccessError."""
+    state, readings = await asyncio.gather(fetch_state(access), fetch_readings(access))
+    if isinstance(state, GateReason):
+        return state
+    return replace(state, unread=readings) if isinstance(readings, GateReason) else replace(state, readings=readings)
+
+
+async def fetch_state(access: ApiAccess) -> ExporterState | GateReason:
+    """Return the targets of the exporter, or why they are not known. Raises AccessError."""
+    fetched, url = await fetch_list(access, TARGETS), access.url.rstrip("/")
+    return _failed(fetched, url) if isinstance(fetched, FetchFailure) else read_state(fetched, url)
+
+
+async def fetch_readings(access: ApiAccess) -> tuple[SqlServerReading, ...] | GateReason:
+    """Return what the exporter read of its SQL Servers, or why that is not known. Raises AccessError."""
+    fetched, url = await fetch_list(access, SQL_SERVERS), access.url.rstrip("/")
+    if isinstance(fetched, FetchFailure):
+        if fetched.problem is FetchProblem.MISSING:
+            return reason(Condition.EXPORTER_OLD, url=url, field=f"/{SQL_SERVERS}")
+        return _failed(fetched, url)
+    return read_readings(fetched, url)
+
+
+def _failed(failure: FetchFailure, url: str) -> GateReason:
+    return reason(_CONDITIONS[failure.problem], url=url, cause=failure.cause)
+
+
+# The instances of the inventory's file, for the gate.
+
+
+def read_inventory(path: Path) -> Inventory | GateReason:
+    """Read `inventory.json`, or the one of a folder; a missing or damaged file is a reason."""
+    folder = path if path.name != FACTS else path.parent
+    file = folder / FACTS
+    try:
+        if not file.exists():
+            return reason(Condition.INVENTORY_MISSING, path=str(file), folder=str(folder))
+        facts = read_facts(Folder(folder, {}, (), ()))
+        return Inventory(tuple(facts.documents.values()), tuple(facts.loose), facts.compared, facts.established)
+    except FolderError as error:
+        return reason(Condition.INVENTORY_UNUSABLE, cause=str(error), folder=str(folder))
+    except OSError as error:
+        return reason(Condition.INVENTORY_UNUSABLE, cause=f"{file}: {plainly(error)}", folder=str(folder))
+
 
 READY, NOT_READY, BAD_USAGE = 0, 1, 2
 # Flag, field of the question, default, help.

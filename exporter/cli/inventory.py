@@ -6,44 +6,316 @@ Reads SQL Servers, what running exporters read of them, or what inventory.sql an
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
+import ssl
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from exporter.cli.inventory_azure_flags import add_azure_flags
-from exporter.cli.inventory_exporters import add_reading_flags, read_exporters
-from exporter.cli.inventory_servers import add_server_flags, listed_names, read_named_servers
-from exporter.cli.inventory_vaults import add_vault_flags, compare_with_vaults
-from exporter.cli.parser import add_flag
-from exporter.inventory.acceptance import accepted
-from exporter.inventory.declarations import read_declared
+from exporter.cli.flags import add_exporter_flags, exporters_of
+from exporter.cli.gate import fetch_readings
+from exporter.cli.main import add_flag, number
+from exporter.clients.peers import AccessError, ApiAccess
+from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
+from exporter.core.names import MANAGEMENT_HOSTS, SqlAddress, parse_address_list, parse_sql_address
+from exporter.inventory.claims import Taken, take_in
 from exporter.inventory.folder import (
     FACTS,
     FileChange,
     Folder,
     FolderError,
     FolderFacts,
+    SourceError,
+    Sources,
+    accepted,
     changes,
+    includes_folder,
+    read_declared,
     read_facts,
     read_folder,
+    read_hand_written,
     save_facts,
     write,
 )
-from exporter.inventory.hand_written import includes_folder, read_hand_written
 from exporter.inventory.per_host import HostFiles, host_report, plan_host_files
+from exporter.inventory.plan import (
+    HandWritten,
+    Plan,
+    PlannedTarget,
+    Search,
+    SearchResult,
+    WrittenHosts,
+    make_plan,
+    plan_searches,
+    report_search,
+    with_retained,
+)
 from exporter.inventory.render import credentials_to_supply, files_of, report
-from exporter.inventory.sources import SourceError, Sources
-from exporter.tde.claims import Taken, take_in
-from exporter.tde.findings import Findings, counted, listed, utc_text
-from exporter.tde.host_plan import WrittenHosts
-from exporter.tde.identity import instances_of
-from exporter.tde.key_uris import KeyUris
-from exporter.tde.model import Instance
-from exporter.tde.plan import HandWritten, Plan, PlannedTarget, make_plan
-from exporter.tde.public_keys import report_search
-from exporter.tde.retained import with_retained
+from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, decoded, read_whole
+from exporter.runtime.process import install_command, is_installed, is_windows
+from exporter.sqlserver.document import utc_text
+from exporter.sqlserver.gate.conditions import GateReason
+from exporter.sqlserver.instance import Findings, Instance, counted, instances_of, listed
+from exporter.sqlserver.keys import KeyUris
+from exporter.sqlserver.read import SqlServerAccess, read_servers
+from exporter.sqlserver.reading import SqlServerReading, inventory_document
+from exporter.sqlserver.tds import NEEDED, SqlLogin, make_context
+
+# The flags of `inventory` that connect to SQL Servers.
+
+_LIST_LIMIT = 1024 * 1024  # bytes
+_VERIFY, _TRUST = "verify", "trust"
+_NO_LOGIN = "no login: give --sql.user with --sql.password.file, or --sql.entra (a Windows account signs in on Windows only)"
+
+
+def add_server_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the direct way."""
+    servers = parser.add_argument_group("SQL Servers", f"read directly over TDS; needs {install_command('sql')}")
+    add_flag(
+        servers, "--server NAME", r"HOST, HOST\INSTANCE or HOST,PORT; repeatable", dest="servers", action="append", default=[]
+    )
+    add_flag(servers, "--servers FILE", "a file with one name a line", dest="server_file")
+    add_flag(servers, "--sql.user NAME", "a SQL login; without it, on Windows, the account of this process")
+    add_flag(servers, "--sql.password.file FILE", "the login's password", dest="sql_password")
+    add_flag(
+        servers,
+        "--sql.entra CREDENTIAL",
+        "sign in with Entra ID: a credential of --config.file, or without a name azure-identity's default chain",
+        nargs="?",
+        const="",
+    )
+    add_flag(servers, "--sql.ca.file FILE", "authorities of the servers' certificates (default: the system's)", dest="sql_ca")
+    add_flag(
+        servers,
+        "--sql.encrypt",
+        "every session is encrypted; trust accepts any certificate (default: verify)",
+        choices=(_VERIFY, _TRUST),
+        default=_VERIFY,
+    )
+    add_flag(
+        servers,
+        "--sql.timeout SECONDS",
+        "for a connection and for each query (default: 15); a server may take 20 times as long",
+        type=number(float, 1e-9, 600.0, "a number of seconds: write more than 0 and at most 600"),
+        default=15.0,
+    )
+    add_flag(
+        servers,
+        "--sql.parallel N",
+        "servers at the same time (default: 16)",
+        type=number(int, 1, 256, "a number of servers: write 1 to 256"),
+        default=16,
+    )
+
+
+def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
+    """Read the servers of the flags. Raises SourceError if the flags cannot be used."""
+    names = _names(args)
+    if not names:
+        return
+    if not is_installed("sql"):
+        raise SourceError(NEEDED)
+    access = SqlServerAccess(_login(args), _context(args), args.sql_timeout)
+    progress = _Progress(len(names))
+    documents = read_servers(names, access, parallel=args.sql_parallel, progress=progress.show)
+    progress.end()
+    for name, document in zip(names, documents, strict=True):
+        sources.add(document, name.text, direct=True)
+
+
+def _names(args: argparse.Namespace) -> list[SqlAddress]:
+    texts = dict.fromkeys(args.servers)
+    if args.server_file is not None:
+        texts |= dict.fromkeys(listed_names("--servers", args.server_file))
+    found = []
+    for text in texts:
+        try:
+            found.append(parse_sql_address(text))
+        except ValueError as error:
+            raise SourceError(f"--server: {text}: {error}") from None
+    return found
+
+
+def listed_names(flag: str, file: Path) -> list[str]:
+    """Return the names of a file with one a line. Raises SourceError."""
+    try:
+        names, problems = parse_address_list(decoded(read_whole(file, limit=_LIST_LIMIT)))
+    except FileUnreadableError as error:
+        raise SourceError(f"{flag}: {file}: {error}") from None
+    if problems:
+        raise SourceError(f"{flag}: {file}: {problems[0]}")
+    if not names:
+        raise SourceError(f"{flag}: {file}: no name in it: write one a line")
+    return names
+
+
+def _login(args: argparse.Namespace) -> SqlLogin:
+    if (args.sql_user is None) != (args.sql_password is None):
+        raise SourceError("--sql.user and --sql.password.file belong together: give both")
+    if args.sql_entra is not None:
+        return SqlLogin(token=_token(args))
+    if args.sql_user is None:
+        if not is_windows():
+            raise SourceError(_NO_LOGIN)
+        return SqlLogin()
+    try:
+        return SqlLogin(user=args.sql_user, password=read_secret(SecretSource(file=args.sql_password)))
+    except SecretUnreadableError as error:
+        raise SourceError(f"--sql.password.file: {error}") from None
+
+
+def _token(args: argparse.Namespace) -> str:
+    if args.sql_user is not None:
+        raise SourceError("--sql.entra and --sql.user exclude each other: keep one")
+    if args.sql_encrypt == _TRUST:
+        raise SourceError("--sql.entra sends a token, so the certificates must be verified: remove --sql.encrypt trust")
+    from exporter.inventory.vault_search import database_token  # noqa: PLC0415 - it imports the Azure SDK
+
+    return database_token(read_declared(args.config_file), args.sql_entra, args.sql_timeout)
+
+
+def _context(args: argparse.Namespace) -> ssl.SSLContext:
+    try:
+        if args.sql_ca is not None:
+            read_whole(args.sql_ca, limit=CERTIFICATE_LIMIT)
+        return make_context(args.sql_ca, verify=args.sql_encrypt == _VERIFY)
+    except FileUnreadableError as error:
+        raise SourceError(f"--sql.ca.file: {args.sql_ca}: {error}") from None
+    except OSError:
+        raise SourceError(f"--sql.ca.file: {args.sql_ca}: no certificate in PEM") from None
+
+
+class _Progress:
+    """One line on standard error: it counts on a terminal, and appears now and then elsewhere."""
+
+    _EVERY = 5.0  # seconds between lines that stay
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._live = sys.stderr.isatty()
+        self._line = ""
+        self._shown = time.monotonic()
+
+    def show(self, done: int, failed: int) -> None:
+        self._line = f"{done} of {self._total} read, {failed} failed"
+        if self._live:
+            print(f"\r{self._line}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._shown >= self._EVERY and done < self._total:
+            self._shown = time.monotonic()
+            print(self._line, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        print("" if self._live else self._line, file=sys.stderr, flush=True)
+
+
+# The flags of `inventory` that read running exporters.
+
+_SECONDS = 60.0  # for a response; the exporter cuts a client that is slower
+_NO_SERVERS = "the exporter reads no SQL Server: add sql_servers to its configuration (ekm-exporter docs sql-servers)"
+
+
+def add_reading_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of exporters that read SQL Servers."""
+    exporters = parser.add_argument_group("exporters", "running exporters with sql_servers: their last readings")
+    add_exporter_flags(exporters, text="an exporter, such as http://localhost:10377; repeatable")
+
+
+def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
+    """Add the readings of each exporter. Raises SourceError if the flags cannot be used."""
+    try:
+        accesses = exporters_of(args, timeout=_SECONDS)
+        answers = asyncio.run(_answers(accesses)) if accesses else []
+    except (AccessError, SecretUnreadableError) as error:
+        raise SourceError(str(error)) from None
+    _add({access.url: answer for access, answer in zip(accesses, answers, strict=True)}, sources)
+
+
+async def _answers(accesses: Iterable[ApiAccess]) -> list[tuple[SqlServerReading, ...] | GateReason]:
+    """Request all exporters at the same time. Raises AccessError."""
+    return await asyncio.gather(*(fetch_readings(access) for access in accesses))
+
+
+def _add(answers: dict[str, tuple[SqlServerReading, ...] | GateReason], sources: Sources) -> None:
+    """Add each reading. A server that only one of several exporters has read is no failure."""
+    found: list[tuple[str, Sequence[SqlServerReading]]] = []
+    for url, answer in answers.items():
+        where = url.rstrip("/")
+        if isinstance(answer, GateReason):
+            sources.failures.append(f"{answer.text}. {answer.fix}")
+        elif not answer:
+            sources.failures.append(f"{where}: {_NO_SERVERS}")
+        else:
+            found.append((where, answer))
+    read = {one.address.lower() for _, readings in found for one in readings if one.document is not None}
+    for where, readings in found:
+        for reading in readings:
+            if reading.document is not None or reading.address.lower() not in read:
+                sources.add(inventory_document(reading), where, of_exporter=True)
+
+
+# The flags of `inventory` that read Azure.
+
+
+def add_azure_flags(parser: argparse.ArgumentParser) -> None:
+    azure = parser.add_argument_group(
+        "Azure", f"reports the vaults and keys that no target covers; needs {install_command('azure')}"
+    )
+    add_flag(azure, "--azure", "list vaults and Managed HSMs with Azure Resource Graph, and their keys", action="store_true")
+    add_flag(
+        azure,
+        "--azure.subscription ID",
+        "only these subscriptions (default: all that the identity may read)",
+        dest="azure_subscriptions",
+        nargs="+",
+        default=[],
+    )
+    add_flag(azure, "--azure.tenant TENANT", "the tenant of a credential without tenant_id")
+    add_flag(
+        azure,
+        "--azure.credential NAME",
+        "a credential of --config.file (default: azure-identity's default chain, such as az login)",
+    )
+    add_flag(
+        azure, "--azure.cloud", "default: the cloud of the configuration's vaults, else public", choices=tuple(MANAGEMENT_HOSTS)
+    )
+    add_flag(azure, "--azure.out FILE", "write the proposed targets there instead of printing them")
+
+
+# The flag of `inventory` that compares public keys with those of vaults.
+
+_VAULT_SECONDS = 30.0  # for each request
+
+
+def add_vault_flags(parser: argparse.ArgumentParser) -> None:
+    add_flag(
+        parser,
+        "--vault.credential CREDENTIAL",
+        "find key versions without KeyUri by their public keys: a credential of --config.file, or without a name the one of a "
+        "target for the vault; needs the permissions get and list",
+        nargs="?",
+        const="",
+    )
+
+
+def compare_with_vaults(
+    args: argparse.Namespace, instances: Sequence[Instance], facts: FolderFacts, hand_written: HandWritten
+) -> dict[str, tuple[Search, SearchResult]]:
+    """Search the vaults with unknown key versions and keep in the facts what was found. Raises SourceError."""
+    if args.vault_credential is None:
+        return {}
+    if args.config_file is None:
+        raise SourceError("--vault.credential needs --config.file, which declares the credential")
+    from exporter.inventory.vault_search import search_vaults  # noqa: PLC0415 - it imports the Azure SDK
+
+    uris = KeyUris(instances, facts.loose, Findings(), facts.compared, facts.established)
+    searches = plan_searches(instances, uris, hand_written.targets)
+    results = search_vaults(searches, read_declared(args.config_file), args.vault_credential, _VAULT_SECONDS)
+    for result in results.values():
+        facts.compared |= result.found
+    return {vault: (searches[vault], result) for vault, result in results.items()}
+
 
 FINE, GAPS, BAD_USAGE = 0, 1, 2
 
@@ -190,10 +462,7 @@ def _other_files(args: argparse.Namespace, folder: Folder) -> list[Path]:
 
 
 def _supplied(args: argparse.Namespace, plan: Plan) -> set[str]:
-    """The credentials whose files exist; `check` reports an unusable one.
-
-    Without --out, no written file names one.
-    """
+    """The credentials whose files exist; `check` reports an unusable one. Without --out, no written file names one."""
     if args.out is None:
         return {one.name for one in credentials_to_supply(plan, ())}
     return {one.name for one in credentials_to_supply(plan, ()) if os.access(args.out / args.secrets / one.name, os.F_OK)}

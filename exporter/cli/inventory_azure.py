@@ -11,20 +11,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from exporter.config.settings import DEFAULT_MODULE, Credential
-from exporter.config.yaml import SIZE_LIMIT
-from exporter.core.model import HOST_IDENTITIES
-from exporter.inventory.azure.covered_keys import read_coverage
-from exporter.inventory.azure.plan import AzurePlan, Coverage, plan_azure
-from exporter.inventory.azure.reader import AzureRequest, read_azure
-from exporter.inventory.azure.render import EMPTY, azure_report, is_own_proposal, proposals_file, proposals_text
-from exporter.inventory.azure.vaults import Azure, cloud_from, is_subscription
-from exporter.inventory.declarations import Declared, read_declared
-from exporter.inventory.folder import FileChange, write
-from exporter.inventory.sign_in import AMBIENT
-from exporter.inventory.sources import SourceError
-from exporter.runtime.extras import ExtraMissingError
+from exporter.config.tree import SIZE_LIMIT
+from exporter.core.values import HOST_IDENTITIES
+from exporter.inventory.azure import AzureRequest, read_azure, read_coverage
+from exporter.inventory.azure_plan import (
+    EMPTY,
+    Azure,
+    AzurePlan,
+    Coverage,
+    azure_report,
+    cloud_from,
+    is_own_proposal,
+    is_subscription,
+    plan_azure,
+    proposals_file,
+    proposals_text,
+)
+from exporter.inventory.folder import Declared, FileChange, SourceError, read_declared, write
+from exporter.inventory.plan import PlannedTarget
+from exporter.inventory.vault_search import AMBIENT
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
-from exporter.tde.plan import PlannedTarget
+from exporter.runtime.process import ExtraMissingError
 
 FINE, GAPS = 0, 1
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")

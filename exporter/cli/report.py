@@ -15,17 +15,14 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from exporter.cli.exporter_flags import DEFAULT_URL, add_exporter_flags
-from exporter.cli.http_flags import add_http_flags, read_password, sign_in_flags, time_limit
-from exporter.cli.parser import FlagGroup, FlagOwner, add_flag
+from exporter.cli.flags import DEFAULT_URL, add_exporter_flags, add_http_flags, read_password, sign_in_flags, time_limit
+from exporter.cli.main import FlagGroup, FlagOwner, add_flag
 from exporter.cli.report_audit import report_audit
-from exporter.clients.exporter_api import AccessError, on_loopback, parse_url
-from exporter.clients.prometheus_api import HistoryError, PrometheusAccess, UnreadableHistoryError
+from exporter.clients.peers import AccessError, HistoryError, PrometheusAccess, UnreadableHistoryError, on_loopback, parse_url
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
-from exporter.report.document import as_csv, as_json, document
 from exporter.report.history import read_minutes
-from exporter.report.html import as_html
-from exporter.report.period import Period, parse_month, parse_period
+from exporter.report.minutes import Period, parse_month, parse_period
+from exporter.report.render import as_csv, as_html, as_json, document
 from exporter.runtime.files import plainly
 
 COMPLETE, FINDING, BAD_USAGE = 0, 1, 2

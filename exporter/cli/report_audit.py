@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from exporter.cli.exporter_flags import DEFAULT_URL, exporters_of
-from exporter.clients.exporter_api import AccessError, ApiAccess, FetchFailure, FetchProblem, fetch_list
+from exporter.cli.flags import DEFAULT_URL, exporters_of
+from exporter.cli.gate import fetch_state
+from exporter.clients.peers import AccessError, ApiAccess, FetchFailure, FetchProblem, fetch_list
 from exporter.config.settings import SecretUnreadableError
-from exporter.core import bounded_json
-from exporter.inventory.exporter_state import fetch_state
+from exporter.core import json as core_json
 from exporter.runtime.files import plainly
-from exporter.tde.audit.choice import ChoiceError, UnknownKeyError, choose_target
-from exporter.tde.audit.sheet import as_text, sheet
-from exporter.tde.exporter_state import GateReason, TargetState
-from exporter.web.ui.audit import audit_document
+from exporter.sqlserver.audit import ChoiceError, UnknownKeyError, as_text, choose_target, sheet
+from exporter.sqlserver.gate.conditions import GateReason, TargetState
+from exporter.web.pages.html import audit_document
 
 DONE, DAMAGED, BAD_USAGE, UNANSWERED = 0, 1, 2, 3
 
@@ -89,7 +88,7 @@ async def _facts(accesses: list[ApiAccess], key: str) -> Mapping[str, Any]:
             raise UnansweredError(f"{access.url} does not answer any more, {fetched.cause}: try again")
         raise DamagedSheetError(f"{access.url} has no audit sheet, {fetched.cause}: is it of this version?")
     try:
-        facts = bounded_json.parse(fetched.decode("utf-8"), bounded_json.MOST_OF_RESPONSE)
+        facts = core_json.parse(fetched.decode("utf-8"), core_json.MOST_OF_RESPONSE)
         sheet(facts)
     except ValueError as error:
         raise DamagedSheetError(f"{access.url} returned no audit sheet: {error}") from None

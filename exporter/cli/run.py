@@ -1,6 +1,6 @@
 """The command `ekm-exporter run`: read the flags and start the exporter.
 
-A bad flag, a bad configuration and a port in use are reported here; `app.lifecycle` does the rest.
+A bad flag, a bad configuration and a port in use are reported here; `app.service` does the rest.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from exporter.app.capacity import CapacityError, files_left, require_threads
-from exporter.app.lifecycle import serve
-from exporter.app.options import DEFAULT_HISTORY, OnListening, RunOptions
-from exporter.app.sharding import Shard, parse_shard
+from exporter.app.reload import Shard, parse_shard
+from exporter.app.service import CapacityError, files_left, require_threads, serve
+from exporter.app.web_endpoint import DEFAULT_HISTORY, OnListening, RunOptions
 from exporter.cli import check
-from exporter.cli.endings import BAD_USAGE, FINE, refuse
-from exporter.cli.parser import add_flag, number
+from exporter.cli.main import BAD_USAGE, FINE, add_flag, number, refuse
 from exporter.clients.http.network import NetworkError
-from exporter.config.loader import load_config
-from exporter.metrics.spec import Level
+from exporter.config.load import load_config
+from exporter.metrics.target_families import Level
 from exporter.runtime import logging
-from exporter.runtime.extras import ExtraMissingError
-from exporter.state.files import StateDirError
+from exporter.runtime.process import ExtraMissingError
+from exporter.state.store import StateDirError
+from exporter.web.connections import MAX_UNFINISHED
+from exporter.web.listener import ListenAddress, ListenError, parse_address
 from exporter.web.options import WebOptions, web_options
-from exporter.web.server.connection_limits import MAX_UNFINISHED
-from exporter.web.server.listener import ListenAddress, ListenError, parse_address
 
 DEFAULT_ADDRESS = ":10377"
 
@@ -149,7 +147,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str, o
     access = None if web_file is None else check.web_config(web_file)
     access_control = None
     if web_file is not None and access is not None and access.config is not None:
-        from exporter.web.webconfig.access_control import AccessControl  # noqa: PLC0415 - most exporters have no such file
+        from exporter.web.access_control import AccessControl  # noqa: PLC0415 - most exporters have no such file
 
         access_control = AccessControl(web_file, access)
     try:
@@ -197,7 +195,6 @@ def _options(args: argparse.Namespace, web: WebOptions, *, default_address: str,
 
 
 def listen_addresses(args: argparse.Namespace, *, default_address: str = DEFAULT_ADDRESS) -> tuple[ListenAddress, ...]:
-    """Return the addresses to listen on."""
     return tuple(args.listen or [_default_listen(default_address, args.shard)])
 
 

@@ -9,12 +9,11 @@ import argparse
 import re
 import sys
 
-from exporter.cli.parser import add_flag
-from exporter.core.endpoints import host_name, vault_host
-from exporter.core.log_queries import fill_query
-from exporter.core.suggestions import nearest
+from exporter.cli.main import add_flag
+from exporter.core.connector import fill_query
+from exporter.core.names import host_name, nearest, vault_host
 from exporter.presentation.documentation import Documentation
-from exporter.sqlservers.script import script_bytes, script_names, summary
+from exporter.sqlserver.script import script_bytes, script_names, summary
 
 _OK, _BAD_USAGE = 0, 2
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from exporter.cli.parser import add_flag
+from exporter.cli.main import add_flag
 from exporter.runtime.process import is_windows
 
 BAD_USAGE = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import getpass
 import io
 import socket
 import sys
@@ -11,33 +12,148 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from exporter import __version__
+from exporter.cli.check import finding_lines
 from exporter.cli.main import build_parser
-from exporter.cli.problem_lines import finding_lines
 from exporter.cli.service import DEFAULT_NAME
-from exporter.cli.service_data import base_folder, fail, refuse, this_program
 from exporter.cli.service_run import run_words
-from exporter.installation import data, files, place
-from exporter.installation import install as installer
-from exporter.installation.data import RefusedError
-from exporter.installation.install import BadConfigurationError, Installation, NotRunningError
-from exporter.installation.plan import Existing, Wanted, make_plan
-from exporter.installation.service_states import StillThereError
-from exporter.installation.services import HostServices, WindowsHost
-from exporter.installation.settings import (
+from exporter.runtime.files import decoded, plainly
+from exporter.windows import install as windows_install
+from exporter.windows.api import ACCESS_DENIED
+from exporter.windows.install import (
+    BadConfigurationError,
+    HostServices,
+    Installation,
+    NotRunningError,
+    RefusedError,
+    StillThereError,
+    WindowsHost,
+    check_service,
+)
+from exporter.windows.rules import (
+    Existing,
+    ServiceDefinition,
     ServiceSettings,
+    Wanted,
     account,
+    check_name,
+    check_secret_name,
     check_settings,
+    folder_of_program,
     has_same_flags,
+    make_plan,
     merge,
     run_flags,
     service_command,
 )
-from exporter.runtime.windows.firewall import FirewallError
-from exporter.runtime.windows.service_control import STOPPED
-from exporter.runtime.windows.service_definition import ServiceDefinition
-from exporter.runtime.windows.service_manager import CHANGE, READ, ServiceManager
+from exporter.windows.service import CHANGE, LOGON_FAILED, READ, STOPPED, FirewallError, ServiceManager
+
+# The commands `ekm-exporter service remove` and `secret`, and what they share with `install`.
 
 FINE = 0
+FAILED = 1
+BAD_USAGE = 2
+_LARGEST = 64 * 1024  # bytes that are read of a pipe
+HINTS = {  # by the error number of Windows
+    ACCESS_DENIED: "run this as an administrator",
+    LOGON_FAILED: 'give the account the right "Log on as a service" in secpol.msc, Local Policies, User Rights Assignment',
+}
+
+
+def remove(args: argparse.Namespace) -> int:
+    """Remove the service; return the exit code."""
+    if problem := check_name(args.name):
+        return refuse(problem)
+    try:
+        return _remove(args, base_folder(args.base, this_program()))
+    except RefusedError as error:
+        return refuse(error)
+    except (OSError, FirewallError, StillThereError) as error:
+        return fail(error)
+
+
+def _remove(args: argparse.Namespace, base: Path) -> int:
+    try:
+        earlier = windows_install.read_settings(base)
+    except RefusedError:
+        if args.remove_data:
+            raise
+        earlier = None  # the service itself shows whether it is of this folder
+    has_settings = earlier is not None and earlier.name.casefold() == args.name.casefold()
+    name = earlier.name if earlier is not None and has_settings else args.name  # the firewall's rule has its case
+    if args.remove_data and not has_settings:
+        return refuse(f"{base} has no data of the service {args.name}: it lacks {windows_install.SETTINGS} of that service")
+    with ServiceManager(READ if args.dry_run else CHANGE) as services:
+        registered = services.find(args.name)
+        check_service(base, args.name, registered)
+        if registered is None and not has_settings:
+            print(f"service {args.name}: not installed in {base}: nothing is removed")
+            return FINE
+        if not args.dry_run:
+            windows_install.remove(base, name, services, WindowsHost(), data=args.remove_data)
+    more = ", configuration, secrets, state and logs" if args.remove_data else ""
+    print(
+        f"service {args.name}: {'would be removed' if args.dry_run else 'removed'}: service, firewall rule and event source{more}"
+    )
+    if not args.remove_data:
+        print(f"kept: {base}")
+    return FINE
+
+
+def secret(args: argparse.Namespace) -> int:
+    """Read a secret and write its file; return the exit code."""
+    if problem := check_secret_name(args.secret_name):
+        return refuse(problem)
+    try:
+        typed = read_secret(args.secret_name)
+        if not typed.strip():
+            return refuse("no secret was typed; nothing is changed")
+        if typed != typed.strip():
+            print("warning: the secret begins or ends with a blank, which is written too", file=sys.stderr)
+        path = windows_install.write_secret(base_folder(args.base, this_program()), args.secret_name, typed, WindowsHost())
+    except RefusedError as error:
+        return refuse(error)
+    except OSError as error:
+        return fail(error)
+    print(f"written: {path}")
+    return FINE
+
+
+def read_secret(name: str) -> str:
+    """Return what the user types, without showing it; from a pipe its first line."""
+    if sys.stdin.isatty():
+        return getpass.getpass(f"Secret for the file {name}: ")
+    first, *_ = decoded(sys.stdin.buffer.read(_LARGEST)).splitlines() or [""]
+    return first
+
+
+def this_program() -> str:
+    """Return the Python that runs, by its full name: not by a short name, a link or a drive of `subst`."""
+    return str(Path(sys.executable).resolve())
+
+
+def base_folder(given: Path | None, python: str) -> Path:
+    """Return the folder of the installation, by its full name. Raises RefusedError if it has to be given."""
+    found = folder_of_program(PureWindowsPath(python)) if given is None else given
+    if found is None:
+        raise RefusedError("this Python is not that of the zip or of the MSI: give the folder of the installation with --base")
+    return Path(found).resolve()
+
+
+def refuse(problem: object) -> int:
+    """Print why nothing was done, and return the exit code."""
+    print(f"ekm-exporter service: {problem}", file=sys.stderr)
+    return BAD_USAGE
+
+
+def fail(error: Exception) -> int:
+    """Print what Windows refused or what did not start, and return the exit code."""
+    number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "winerror", 0)
+    hint = f": {HINTS[number]}" if number in HINTS else ""
+    cause = f"{error.filename}: {plainly(error)}" if isinstance(error, OSError) and error.filename else error
+    print(f"ekm-exporter service: {cause}{hint}", file=sys.stderr)
+    return FAILED
+
+
 _FLAGS_OF_PAGES = ("--web.config.file", "--web.external-url", "--web.route-prefix")
 
 
@@ -77,7 +193,7 @@ def _install(args: argparse.Namespace, base: Path, services: HostServices) -> in
     if args.dry_run:
         print(f"{head} would change: {changes}" if changes else f"{head} unchanged")
         return FINE
-    for warning in installer.install(this, services, WindowsHost()):
+    for warning in windows_install.install(this, services, WindowsHost()):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{head} changed: {changes}" if changes else f"{head} unchanged")
     print(_state(this, services))
@@ -86,7 +202,7 @@ def _install(args: argparse.Namespace, base: Path, services: HostServices) -> in
 
 def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> Installation:
     """Check what is given and found, and plan. Raises RefusedError and OSError."""
-    earlier = data.read_settings(base)
+    earlier = windows_install.read_settings(base)
     settings = _settings(args, earlier)
     if problem := check_settings(settings):
         raise RefusedError(problem)
@@ -94,15 +210,15 @@ def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> In
     if source is not None and not source.is_file():
         raise RefusedError(f"{source}: {'a directory, not a file' if source.is_dir() else 'no such file'}")
     registered, state = services.find(args.name), services.state(args.name)
-    place.check_place(base, args.name, earlier, registered)
-    place.check_program(this_program(), base, services)
+    windows_install.check_place(base, args.name, earlier, registered)
+    windows_install.check_program(this_program(), base, services)
     if not (settings.address and has_same_flags(settings, earlier)):
         settings = replace(settings, address=_check_flags(base, settings))
     command = service_command(this_program(), settings, PureWindowsPath(base))
     service = ServiceDefinition(name=settings.name, command=command, account=account(settings))
-    changes = files.changed_files(base, source)
+    changes = windows_install.changed_files(base, source)
     found = Existing(service=registered, settings=earlier, is_running=state is not None and state.state != STOPPED)
-    configured = files.CONFIGURATION in changes or (base / files.CONFIGURATION).exists()
+    configured = windows_install.CONFIGURATION in changes or (base / windows_install.CONFIGURATION).exists()
     wanted = Wanted(service=service, settings=settings, changed_files=changes, has_configuration=configured, start=args.start)
     plan = make_plan(found, wanted)
     return Installation(base=base, settings=settings, service=service, found=found, changes=changes, plan=plan)
@@ -134,7 +250,7 @@ def _check_flags(base: Path, settings: ServiceSettings) -> str:
 
 
 def _state(this: Installation, services: HostServices) -> str:
-    configuration = this.base / files.CONFIGURATION
+    configuration = this.base / windows_install.CONFIGURATION
     if not configuration.exists():
         name = this.settings.name
         place = "" if name == DEFAULT_NAME else f' --name {name} --base "{this.base}"'

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.runtime import signals
-from exporter.runtime.log_file import LogStream
-from exporter.runtime.logging import fields, place_of
-from exporter.runtime.windows.api import WindowsCallError
-from exporter.runtime.windows.event_log import EventKind, EventLog, EventLogHandler
-from exporter.runtime.windows.service_control import NOT_STARTED_BY_MANAGER, ServiceControl
+from exporter.runtime.logging import LogStream, fields, place_of
+from exporter.windows.api import WindowsCallError
+from exporter.windows.event_log import EventKind, EventLog, EventLogHandler
+from exporter.windows.service import NOT_STARTED_BY_MANAGER, ServiceControl
 
 if TYPE_CHECKING:
-    from exporter.app.options import OnListening
+    from exporter.app.web_endpoint import OnListening
 
 FINE, BAD_USAGE, INTERNAL = 0, 2, 3
 _log = logging.getLogger(__name__)

@@ -15,16 +15,110 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from exporter.cli.check import print_findings
-from exporter.cli.parser import PORT, add_flag
-from exporter.cli.shell_commands import quoted, request, with_variables
-from exporter.cli.simulate_sql import NoSqlServersError, add_sql_flags, sql_banner, sql_password, sql_port
-from exporter.config.loader import load_config
-from exporter.config.settings import Config, SecretUnreadableError
+from exporter.cli.main import PORT, add_flag
+from exporter.config.load import load_config
+from exporter.config.settings import Config, SecretSource, SecretUnreadableError, read_secret
+from exporter.core.quoting import powershell, sh
 from exporter.runtime import signals
 from exporter.runtime.files import plainly
-from exporter.simulator import Simulator, demo_story
-from exporter.simulator.configuration import build_environment, exporter_variables, write_config
-from exporter.simulator.reload import reload_credentials
+from exporter.runtime.process import is_windows
+from exporter.simulator import story
+from exporter.simulator.build import (
+    SQL_PASSWORD,
+    SQL_SERVERS,
+    build_environment,
+    exporter_variables,
+    reload_credentials,
+    write_config,
+)
+from exporter.simulator.environment import Environment
+from exporter.simulator.simulator import Simulator
+from exporter.simulator.sql_servers import USER
+
+# Commands that a text shows for copying: for sh, and on Windows for PowerShell.
+
+
+def quoted(text: object) -> str:
+    """Return a text as one word of a command."""
+    return powershell(str(text)) if is_windows() else sh(str(text))
+
+
+def with_variables(values: Mapping[str, str], command: str) -> str:
+    """Return a command with the environment variables that it needs."""
+    if is_windows():
+        return "".join(f"$env:{name} = {quoted(value)}; " for name, value in values.items()) + command
+    return "".join(f"{name}={quoted(value)} " for name, value in values.items()) + command
+
+
+def request(url: str, method: str = "GET", body: str = "") -> str:
+    """Return a command that sends a request. PowerShell 5.1 has another program under the name of curl, and drops quotes in its words."""
+    if is_windows():
+        words = ["irm", *(["-Method", method] if method != "GET" else []), *(["-Body", quoted(body)] if body else []), url]
+    else:
+        words = ["curl", *(["-d", quoted(body)] if body else ["-X", method] if method != "GET" else []), url]
+    return " ".join(words)
+
+
+# The part of `ekm-exporter simulate` about SQL Servers: flags, password and the text at the start.
+
+_SHOWN = 10  # SQL Servers in the text at the start
+_INDENT = " " * 21
+
+
+class NoSqlServersError(Exception):
+    """The configuration has no SQL Server to serve."""
+
+
+def add_sql_flags(parser: argparse.ArgumentParser) -> None:
+    add_flag(parser, "--sql", "also serve the SQL Servers of `instances`, over TDS", action="store_true")
+    add_flag(
+        parser,
+        "--sql.port PORT",
+        "port of the first SQL Server; the others follow; 0: any free ports (default 0)",
+        type=PORT,
+        default=0,
+    )
+    add_flag(
+        parser,
+        "--sql.password.file FILE",
+        f"the password of the SQL login {USER} (default: an invented one, in the folder of --out)",
+    )
+
+
+def sql_port(args: argparse.Namespace, environment: Environment) -> int | None:
+    """Return the first port, None without --sql. Raises NoSqlServersError."""
+    if not args.sql:
+        return None
+    if not environment.sql_servers:
+        raise NoSqlServersError("--sql: no target has `instances`: list the SQL Servers of a target there")
+    return int(args.sql_port)
+
+
+def sql_password(args: argparse.Namespace) -> str | None:
+    """Return the password of the login, None to invent one. Raises SecretUnreadableError."""
+    file = args.sql_password_file if args.sql else None
+    return None if file is None else read_secret(SecretSource(file=file))
+
+
+def sql_banner(simulator: Simulator, out: Path) -> str:
+    """Return the lines about SQL Servers; empty if none is served."""
+    if simulator.sql is None:
+        return ""
+    addresses = simulator.sql.addresses
+    shown = [f"{_INDENT}{name}: {address}" for name, address in list(addresses.items())[:_SHOWN]]
+    more = [f"{_INDENT}and {len(addresses) - _SHOWN} more, in {out / SQL_SERVERS}"] if len(addresses) > _SHOWN else []
+    files = {"--servers": SQL_SERVERS, "--sql.password.file": SQL_PASSWORD, "--sql.ca.file": "ca.pem"}
+    flags = " ".join(f"{flag} {quoted(out / file)}" for flag, file in files.items())
+    restart = request(f"{simulator.management_url}/sim/restart", "POST", json.dumps({"sql": next(iter(addresses))}))
+    lines = [
+        f"SQL Servers:         {len(addresses)}, login {USER}, password in {out / SQL_PASSWORD}",
+        *shown,
+        *more,
+        f"read them:           ekm-exporter inventory {flags} --sql.user {USER} --out targets.d --config.file FILE",
+        f"restart one:         {restart}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
 
 _FINE, _BAD_USAGE = 0, 2
 _PORT, _MANAGEMENT_PORT = 10443, 10378
@@ -115,14 +209,14 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
     await simulator.start()
     try:
         if args.for_demo:
-            demo_story.begin(simulator)
+            story.begin(simulator)
             _call_at_end_of_input(stop.set)
         write_config(simulator, config, args.out)
         if not args.for_demo:
             simulator.on_routes_changed = lambda: _rewrite(simulator, config, args.out)
             simulator.on_reload = lambda: _reload(simulator, config, args.out)
         print(READY + simulator.management_url if args.for_demo else _banner(simulator, config, args.out), flush=True)
-        task = asyncio.create_task(demo_story.play(simulator)) if args.for_demo else None
+        task = asyncio.create_task(story.play(simulator)) if args.for_demo else None
         await stop.wait()
         if task is not None:
             task.cancel()

@@ -1,6 +1,5 @@
-"""Clients of Key Vault, Entra ID and Microsoft Graph.
+"""Requests to Key Vault, Entra ID, Microsoft Graph, Prometheus and other exporters, and what their answers say.
 
-For: exchanges as facts and values. Only this package imports aiohttp's client and the Azure SDK, except its client of Resource Graph
-(`inventory.azure`). Their exceptions end here.
-Not for: codes, scheduling, caching.
+Holds no assessment, sharing or schedule. No exception of the Azure SDK, aiohttp or OpenSSL leaves it. `http/` first, then `key_vault` and
+`entra`; `answers` parses bodies and is pure; `certificates` reads the files to sign in with.
 """

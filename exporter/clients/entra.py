@@ -8,13 +8,18 @@ is at fault; otherwise the identity is unavailable.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import AsyncHTTPPolicy, ContentDecodePolicy
+from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import (
     ClientAssertionCredential,
@@ -24,23 +29,54 @@ from azure.identity.aio import (
     WorkloadIdentityCredential,
 )
 
-from exporter.clients.certificate_file import ClientCertificate
-from exporter.clients.client_assertion import make_assertion
+from exporter.clients.answers import check_token, read_application, read_token, unix_time
+from exporter.clients.certificates import ClientCertificate, make_assertion
 from exporter.clients.http.exchange import HttpExchange, SecretTimeoutError
-from exporter.clients.http.exchange_timer import CURRENT
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, split_url
-from exporter.clients.token_pipeline import NO_TOKEN_CACHE, TokenPolicy
+from exporter.clients.http.timing import CURRENT
+from exporter.clients.key_vault import ApiSession
 from exporter.config.settings import Credential
-from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
-from exporter.core.endpoints import is_trusted_authority
-from exporter.core.faults import Fault
-from exporter.core.known_secrets import remember_token
-from exporter.core.masking import mask
-from exporter.core.model import Challenge, CredentialKind, Facts, TokenResponse
-from exporter.core.parsing.error_body import unexpected_text
-from exporter.core.parsing.key_vault import check_token, read_token, unix_time
-from exporter.runtime.thread_pool import PoolExhausted
+from exporter.core.connector import CLIENT_ID_DIGITS, split_connector_secret
+from exporter.core.json import read_object
+from exporter.core.names import is_trusted_authority
+from exporter.core.secrets import mask, remember_token
+from exporter.core.values import Challenge, CredentialKind, Facts, Fault, TokenResponse
+from exporter.knowledge.answers import unexpected_text
+from exporter.knowledge.expiry import AppCredentials
+from exporter.runtime.tasks import PoolExhausted
+
+# What replaces azure-identity's pipeline and token cache for one request to Entra ID.
+#
+# The default policies take as long as the request, and a cache serves no second request: each request has its own credential object.
+# A release of azure-identity that ignores both still works.
+
+
+class TokenPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """The only policy of a token request: it gives the SDK the JSON object of the response.
+
+    The SDK decodes any other response by itself.
+    """
+
+    async def send(self, request: PipelineRequest[HttpRequest]) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
+        """Send the request, without a repeat or redirect."""
+        response = await self.next.send(request)
+        response.context[ContentDecodePolicy.CONTEXT_NAME] = read_object(response.http_response.content)
+        return response
+
+
+class NoTokenCache:
+    """A token cache for azure-identity that keeps nothing."""
+
+    def search(self, *_: object, **__: object) -> Iterator[dict[str, Any]]:
+        """Find no token: the credential object is new."""
+        return iter(())
+
+    def add(self, *_: object, **__: object) -> None:
+        """Keep no token: `probing.tokens` does."""
+
+
+NO_TOKEN_CACHE = NoTokenCache()
 
 _NO_CERTIFICATE = ClientCertificate(Fault.SECRET_UNREADABLE, detail="no certificate")
 
@@ -59,10 +95,7 @@ class _Identity(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TokenRequest:
-    """The parameters of a credential.
-
-    `options` are azure-identity's: transport, authority, no retries.
-    """
+    """The parameters of a credential. `options` are azure-identity's: transport, authority, no retries."""
 
     tenant: str
     client_id: str
@@ -275,3 +308,33 @@ def pending_facts(context: Context, network: Network, authority: str) -> Facts:
     exchange = HttpExchange(endpoint=endpoint, timer=timer, via_proxy=via_proxy, timed_out=True)
     facts = replace(facts_from(exchange), certificate=None)
     return facts if endpoint == entra else _identity_unavailable(facts)
+
+
+# List the secrets and certificates of an application in Microsoft Graph.
+#
+# It sends only two kinds of GET requests. No request or response contains a secret: Graph lists dates, hints and thumbprints.
+
+_SELECT = "id,appId,passwordCredentials,keyCredentials"
+
+
+class Holder(StrEnum):
+    """The holder of secrets and certificates: an application or its service principal."""
+
+    APPLICATION = "applications"
+    SERVICE_PRINCIPAL = "servicePrincipals"
+
+
+class GraphSession(ApiSession):
+    """A session with Microsoft Graph, as an async context manager."""
+
+    request_id_header = "client-request-id"
+
+    async def list_credentials(
+        self, token: str, holder: Holder, client_id: str, *, deadline: float
+    ) -> tuple[Facts, AppCredentials | None]:
+        """Return the secrets and certificates of the application with that client id.
+
+        The facts have status 404 if the tenant has no such application.
+        """
+        path = f"/v1.0/{holder}(appId='{quote(client_id, safe='')}')?$select={_SELECT}"
+        return await self.get(path, token, read_application, deadline=deadline)

@@ -7,30 +7,42 @@ challenge handling and no decoding. They do not use `CryptographyClient`, which 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, ClassVar, NoReturn, Self, TypeVar, cast
-from urllib.parse import quote
+from typing import Any, ClassVar, Final, NoReturn, Self, TypeVar, cast
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
+from azure.core import AsyncPipelineClient
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from exporter.clients.http.exchange import HttpExchange
+from exporter.clients.answers import (
+    ListedKey,
+    encode,
+    read_challenge,
+    read_deleted_key,
+    read_key,
+    read_key_list,
+    read_secret_versions,
+    read_value,
+)
+from exporter.clients.http.exchange import USER_AGENT, HttpExchange, RoutedTransport
 from exporter.clients.http.facts import facts_from, facts_of_success, fault_of_body
 from exporter.clients.http.network import Network, split_url
-from exporter.clients.http.transport import RoutedTransport
-from exporter.core.endpoints import is_parent_domain, is_trusted_authority
-from exporter.core.faults import Fault
-from exporter.core.masking import mask
-from exporter.core.model import Challenge, Facts, KeyFacts, Phase
-from exporter.core.parsing.challenge import read_challenge
-from exporter.core.parsing.error_body import unexpected_text
-from exporter.core.parsing.key_vault import encode, read_deleted_key, read_key, read_value
+from exporter.core.names import is_parent_domain, is_trusted_authority
+from exporter.core.secrets import mask
+from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase
+from exporter.knowledge.answers import unexpected_text
+from exporter.knowledge.expiry import SecretVersion
 
 T = TypeVar("T")
 
@@ -218,3 +230,195 @@ def _with_value(exchange: HttpExchange, read: Callable[[bytes], tuple[Fault, T |
     if fault is Fault.NONE:
         return facts, value
     return replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.body))), None
+
+
+# Encrypt locally with a public key, to test unwrap after a failed wrap.
+#
+# The wrap step stays failed.
+
+_HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
+    "RSA-OAEP": hashes.SHA1,  # the connector's algorithm; SHA-1 is no weakness in OAEP
+    "RSA-OAEP-256": hashes.SHA256,
+}
+
+
+def encrypt_locally(key: KeyFacts, algorithm: str, data: bytes) -> bytes | None:
+    """Encrypt `data` with the public key; None if key or algorithm is unsupported."""
+    digest = _HASHES.get(algorithm)
+    if digest is None or not key.supported:
+        return None
+    try:
+        numbers = rsa.RSAPublicNumbers(int.from_bytes(key.exponent, "big"), int.from_bytes(key.modulus, "big"))
+        oaep = padding.OAEP(mgf=padding.MGF1(digest()), algorithm=digest(), label=None)
+        return numbers.public_key().encrypt(data, oaep)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+# Authenticated GET requests to one host, one exchange each, for expiry lookups.
+#
+# There is no retry, no redirect and no decoding by the SDK. A token for this host is sent to no other host.
+
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+
+
+class ApiSession:
+    """A session with one host on its own connection, as an async context manager."""
+
+    request_id_header = "x-ms-client-request-id"
+
+    def __init__(self, network: Network, host: str) -> None:
+        """Open a session. `host` includes the port unless it is 443."""
+        self.host = host
+        self.sent = 0  # requests that left this host
+        self._connection = network.connection(*split_url(host))
+        self._client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
+            f"https://{host}", transport=self._connection.transport, policies=[BearerPolicy()]
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._connection.close()
+
+    async def get(
+        self, path: str, token: str, read: Callable[[bytes], tuple[Fault, T | None]], *, deadline: float
+    ) -> tuple[Facts, T | None]:
+        """Send one GET request and return its facts and the value that `read` returns.
+
+        `path` is quoted and includes the query. `deadline` is in loop time. Raises CancelledError, and PoolExhausted if the
+        deadline passed while the request waited for a thread or a handshake slot.
+        """
+        headers = {**_HEADERS, self.request_id_header: str(uuid4())}
+        request = HttpRequest("GET", f"https://{self.host}{path}", headers=headers)
+        exchange = await self._connection.exchange(
+            lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline
+        )
+        self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))
+        facts = facts_from(exchange)
+        if facts.fault is not Fault.NONE or exchange.response is None:
+            return facts, None
+        fault, value = read(exchange.response.body)
+        return (facts, value) if fault is Fault.NONE else (replace(facts, fault=fault), None)
+
+
+# Lists of a vault, page by page: a link to the next page stays on the same host and path.
+
+MOST_PAGES: Final = 10
+_PAGE: Final = 25  # entries, the most that a vault sends
+_QUERY = re.compile("[!-~]+")  # printable ASCII without a blank
+
+# Reads the entries of one page, and the unchecked link to the next page.
+ReadPage = Callable[[bytes], tuple[Fault, tuple[T, ...], str | None]]
+
+
+class PagedSession(ApiSession):
+    """A session that reads lists of one vault, as an async context manager."""
+
+    def __init__(self, network: Network, vault: str, api_version: str) -> None:
+        super().__init__(network, vault)
+        self.query = f"api-version={quote(api_version, safe='')}"
+
+    async def entries(
+        self, path: str, token: str, read: ReadPage[T], *, deadline: float, most_pages: int = MOST_PAGES
+    ) -> tuple[Facts, tuple[T, ...] | None]:
+        """Return the entries of all pages.
+
+        They are None if a page cannot be read or there are more entries than `most_pages` pages have.
+        """
+        query = self.query
+        found: tuple[T, ...] = ()
+        for _ in range(most_pages):
+            facts, page = await self.get(f"{path}?{query}", token, _whole(read), deadline=deadline)
+            if page is None:
+                return facts, None
+            entries, link = page
+            found = (*found, *entries)
+            if len(found) > _PAGE * most_pages:
+                break
+            if link is None:
+                return facts, found
+            following = self._query_of(link, path)
+            if following is None:
+                return replace(facts, fault=Fault.REDIRECT, detail="the next page of the list has another host or path"), None
+            query = following
+        return replace(facts, fault=Fault.BODY_TOO_LARGE, detail=f"more than {most_pages} pages of {_PAGE}"), None
+
+    def _query_of(self, link: str, path: str) -> str | None:
+        """Return the query of the link to the next page; None if it leaves this list."""
+        try:
+            parts = urlsplit(link)
+            here = parts.scheme == "https" and split_url(parts.netloc) == split_url(self.host)
+        except ValueError:
+            return None
+        same_list = here and parts.path.lower() == path.lower() and _QUERY.fullmatch(parts.query) is not None
+        return parts.query if same_list else None
+
+
+def _whole(read: ReadPage[T]) -> Callable[[bytes], tuple[Fault, tuple[tuple[T, ...], str | None] | None]]:
+    def page(body: bytes) -> tuple[Fault, tuple[tuple[T, ...], str | None] | None]:
+        fault, entries, link = read(body)
+        return (fault, (entries, link)) if fault is Fault.NONE else (fault, None)
+
+    return page
+
+
+# List the keys of a vault and their versions, and read public keys.
+#
+# Listing needs the permission `list`, reading one version needs `get`. Only GET requests are sent.
+
+_MOST_PAGES: Final = 400  # of 25 entries
+
+
+class KeyListSession(PagedSession):
+    """A session that lists keys of one vault, as an async context manager. `deadline` is in loop time."""
+
+    async def list_keys(self, token: str, *, deadline: float) -> tuple[Facts, tuple[ListedKey, ...] | None]:
+        """Return the names of all keys; None if a page cannot be read."""
+        return await self.entries("/keys", token, read_key_list, deadline=deadline, most_pages=_MOST_PAGES)
+
+    async def list_versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[ListedKey, ...] | None]:
+        """Return all versions of a key, without key material; None if a page cannot be read."""
+        path = f"/keys/{quote(name, safe='')}/versions"
+        return await self.entries(path, token, read_key_list, deadline=deadline, most_pages=_MOST_PAGES)
+
+    async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
+        """Return a key version with its public key; the newest if `version` is None."""
+        path = "/".join(quote(part, safe="") for part in (name, version) if part)
+        return await self.get(f"/keys/{path}?{self.query}", token, read_key, deadline=deadline)
+
+
+# Read the dates of a Key Vault secret from the list of its versions.
+#
+# `/secrets/NAME/versions` returns attributes without values, page by page. No request goes to `/secrets/NAME` or to one version:
+# those return the secret itself, and the exporter does not need the permission for it.
+
+
+@dataclass(frozen=True, slots=True)
+class SecretName:
+    """A configured secret. `vault` is the host, with a port unless it is 443."""
+
+    vault: str
+    name: str
+    version: str | None
+
+
+def split_secret_url(url: str) -> SecretName:
+    """Split a valid https://VAULT/secrets/NAME[/VERSION] into its parts."""
+    parts = urlsplit(url)
+    _, _, name, *version = parts.path.split("/")
+    return SecretName(parts.netloc.lower().removesuffix(":443"), name, version[0] if version else None)
+
+
+class SecretVersionsSession(PagedSession):
+    """A session that lists secret versions of one vault, as an async context manager."""
+
+    async def list_versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[SecretVersion, ...] | None]:
+        """Return every version of the secret.
+
+        The versions are None if a page cannot be read or there are more than `MOST_PAGES` pages.
+        """
+        return await self.entries(f"/secrets/{quote(name, safe='')}/versions", token, read_secret_versions, deadline=deadline)

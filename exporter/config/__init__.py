@@ -1,9 +1,5 @@
-"""The configuration: files to a checked `Config`, or to every problem in them.
+"""The configuration: from bytes of YAML to a checked `Config`, and what follows from it.
 
-`load_config` reads each file into sections (`yaml/`), joins the sections of all files and checks them (`loader/`). Every setting is
-an attribute with metadata in `settings/`; the tables of keys, the effective configuration, the reference and the JSON Schema derive
-from it. `consequences/` has what follows from a `Config`. A folder imports those after it in this order: `loader`, `consequences`,
-`settings`, `yaml`.
-For: reading and checking the configuration, and what follows from it: cost, differences, names.
-Not for: network requests.
+Holds no request and no long-lived cache. In this order: `tree` (bytes to nodes), `fields` (types and messages), `settings` (one attribute is
+type, default and documentation), `files`, `build`, `load` (problems and warnings); then `usage`, `cost` and `schema`.
 """

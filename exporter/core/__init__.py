@@ -1,5 +1,5 @@
-"""The pure core: the table of codes, the classification, the parsers of responses.
+"""Values that every package uses, and the small rules on them.
 
-For: pure functions and literal tables over the standard library's data types.
-Not for: I/O, clocks, logging, or types of other libraries; the import contracts in `pyproject.toml` enforce it.
+Imports only the standard library: no I/O, no clock, no log, and no table of codes or reasons (they are in `knowledge`). `values` first: step,
+facts, fault; then `names` and `secrets`.
 """

@@ -21,10 +21,7 @@ _YEAR_10000 = 253402300800
 
 
 def parse(text: str) -> float:
-    """Return the seconds of a duration such as `1m30s`; `0` needs no unit.
-
-    Raises ValueError for any other text.
-    """
+    """Return the seconds of a duration such as `1m30s`; `0` needs no unit. Raises ValueError for any other text."""
     if text == "0":
         return 0.0
     match = _PATTERN.fullmatch(text)
@@ -51,10 +48,7 @@ def write(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """Return an age in whole seconds, minutes or hours.
-
-    Minutes are from a minute on, hours from two days on.
-    """
+    """Return an age in whole seconds, minutes or hours. Minutes are from a minute on, hours from two days on."""
     unit = 1.0 if seconds < 60 else 60.0 if seconds < 2 * 86400 else 3600.0
     return f"{write(max(seconds, 0.0) // unit * unit)} ago"
 
@@ -70,10 +64,7 @@ def second(unix: float) -> str:
 
 
 def unix_time(text: str) -> float:
-    """Return the Unix time of an RFC 3339 text; without a zone it is UTC.
-
-    Raises ValueError, also for a time before 1970.
-    """
+    """Return the Unix time of an RFC 3339 text; without a zone it is UTC. Raises ValueError, also for a time before 1970."""
     time = datetime.fromisoformat(text)
     unix = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
     if not 0 <= unix < _YEAR_10000:

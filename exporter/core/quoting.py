@@ -1,4 +1,4 @@
-r"""Names of others in the commands that the product prints: one function for each language.
+"""Names of others in the commands that the product prints: one function for each language.
 
 A name comes from a configuration, a SQL Server, a vault or another exporter, and whoever copies the command trusts it. What cannot be
 quoted safely becomes a word in capitals, which the reader fills in.

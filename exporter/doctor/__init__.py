@@ -1,4 +1,5 @@
-"""The preflight checks of one target, with a fix for each failure.
+"""Preflight checks of one target: evidence is collected, then assessed, by the command and again and again by the exporter.
 
-For: the command `doctor` and the periodic runs. Not for: names and texts of the checks (see `exporter.core.checks`).
+Holds no table of checks (they are in `knowledge`). In this order: `evidence`, `collect`, `checks_vault`, `checks_host`, `run`, `monitor`.
+`host_facts` reads a Windows host with SQL Server, and `host_rules` assesses it and is pure.
 """

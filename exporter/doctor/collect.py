@@ -7,40 +7,203 @@ and expiry dates. A failure is a value in `Evidence`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
-from exporter.clients.api_session import ApiSession
-from exporter.clients.endpoint_check import check_endpoint
-from exporter.clients.http.network import Networks, split_url
-from exporter.clients.http.resolver import Resolver
-from exporter.config.consequences.sql_labels import compared_targets, instance_names, may_be_named, servers_of
-from exporter.config.settings import Config, SqlServer, Target
-from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
-from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
-from exporter.core.credential_expiry import CredentialExpiry, graph_of
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Facts, KeyFacts, Outcome, ProbeReport, Step, TokenResult
-from exporter.core.parsing.key_vault import read_object
-from exporter.core.parsing.token_claims import read_claims
-from exporter.core.thumbprint import Pin
-from exporter.doctor.absolute_name import absolute_addresses, addresses_of
-from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvidence
-from exporter.doctor.host_certificate import read_certificate
-from exporter.doctor.host_lookup import LookUpHost, facts_of_host
-from exporter.doctor.revocation import host_of, problem_with
-from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
-from exporter.probing.auxiliary_plan import auxiliary_probes, probe_request
+from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+
+from exporter.clients.http.network import Network, Networks, Resolver, check_endpoint, split_url
+from exporter.clients.http.timing import is_address, make_context
+from exporter.clients.key_vault import ApiSession
+from exporter.config.settings import Config, Proxy, SecretUnreadableError, SqlServer, Target
+from exporter.config.usage import compared_targets, instance_names, may_be_named, servers_of
+from exporter.core.connector import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
+from exporter.core.json import read_object
+from exporter.core.names import Pin
+from exporter.core.secrets import mask
+from exporter.core.values import Challenge, CredentialKind, Facts, Fault, KeyFacts, Outcome, Step, TokenResult
+from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate, Revocation, SecretEvidence
+from exporter.doctor.host_facts import LookUpHost, facts_of_host
+from exporter.knowledge.answers import read_claims
+from exporter.knowledge.expiry import CredentialExpiry, graph_of
+from exporter.knowledge.report import ProbeReport
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
+from exporter.probing.auxiliary import auxiliary_probes, probe_request
+from exporter.probing.expiry import ExpiryLookup
+from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
+from exporter.probing.prober import LoopClock, auxiliary_result, probe_vault
 from exporter.probing.round_trip import ProbeRequest
-from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault
-from exporter.runtime.thread_pool import DaemonThreadPool
-from exporter.tde.declared_targets import DeclaredTargets
-from exporter.tde.sql_reading import SqlServerReading
-from exporter.tokens.cache import TokenCache
-from exporter.tokens.reuse import TokenReusePolicy
-from exporter.tokens.secret_cache import SecretCache
+from exporter.probing.secrets import SecretCache
+from exporter.probing.tokens import TokenCache, TokenReusePolicy
+from exporter.runtime.errors import drop_tracebacks, number_of, text_of
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
+from exporter.sqlserver.differences import DeclaredTargets
+from exporter.sqlserver.reading import SqlServerReading
+
+# Reads a server certificate: subject, issuer, validity, revocation URLs.
+#
+# The DER may come from an untrusted host; its content raises no exception.
+
+MOST_URLS = 6
+_URL = re.compile(r"http://[A-Za-z0-9.-]{1,253}(?::[1-5]?[0-9]{1,4})?(?:/[!-~]{0,500})?")
+
+
+def read_certificate(der: bytes) -> HostCertificate | None:
+    """Parse a certificate; None if that is not possible."""
+    try:
+        found = x509.load_der_x509_certificate(der)
+        return HostCertificate(
+            subject=_name(found.subject),
+            issuer=_name(found.issuer),
+            organization=_part(found.issuer, NameOID.ORGANIZATION_NAME),
+            not_before=found.not_valid_before_utc.timestamp(),
+            not_after=found.not_valid_after_utc.timestamp(),
+            revocation=tuple(dict.fromkeys(_urls(found)))[:MOST_URLS],
+        )
+    except ValueError:
+        return None
+
+
+def _name(name: x509.Name) -> str:
+    return _part(name, NameOID.COMMON_NAME) or mask(name.rfc4514_string()) or "no name"
+
+
+def _part(name: x509.Name, oid: x509.ObjectIdentifier) -> str:
+    attributes = name.get_attributes_for_oid(oid)
+    return mask(str(attributes[0].value), limit=100) if attributes else ""
+
+
+def _urls(certificate: x509.Certificate) -> Iterator[str]:
+    for general in _general_names(certificate):
+        if isinstance(general, x509.UniformResourceIdentifier) and _URL.fullmatch(general.value):
+            yield general.value
+
+
+def _general_names(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
+    for extension in certificate.extensions:
+        value = extension.value
+        if isinstance(value, x509.CRLDistributionPoints):
+            for point in value:
+                yield from point.full_name or ()
+        elif isinstance(value, x509.AuthorityInformationAccess):
+            yield from (one.access_location for one in value if one.access_method == AuthorityInformationAccessOID.OCSP)
+
+
+# Test whether the revocation host of a certificate answers on port 80.
+#
+# It sends one HEAD request over plain HTTP, as Windows does. Any response is a success; revocation lists are not read.
+
+_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
+_PROXY_REFUSES = frozenset({401, 403, 407})
+
+
+async def problem_with(network: Network, url: str, *, deadline: float) -> str:
+    """Return the host's problem, or an empty text if it answered in time.
+
+    Raises PoolExhausted if this process lacks a descriptor, a thread or memory.
+    """
+    host, port = _host_port(url)
+    proxy = network.proxy_for(host, port)
+    try:
+        async with asyncio.timeout_at(deadline):
+            status = await (_direct(network, host, port, url) if proxy is None else _through(network, proxy, url))
+    except TimeoutError:
+        return "no response in time"
+    except socket.gaierror:
+        return "the name does not resolve"
+    except SecretUnreadableError:
+        return "the proxy's password cannot be read"
+    except OSError as error:
+        drop_tracebacks(error)
+        lacking = shortage_of(error)
+        if lacking is not None:
+            raise PoolExhausted(f"the system grants no {lacking}", lacking) from None
+        number = number_of(error)
+        return text_of(number) if number else type(error).__name__.lower()
+    if status is None:
+        return "the response is not HTTP"
+    refused = proxy is not None and (status in _PROXY_REFUSES or status >= 500)
+    return f"the proxy answers HTTP {status}" if refused else ""
+
+
+def host_of(url: str) -> str:
+    return _host_port(url)[0]
+
+
+def _host_port(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 80
+
+
+async def _direct(network: Network, host: str, port: int, url: str) -> int | None:
+    failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
+    for found in await Resolver(network.pool, network.module.connect_to).resolve(host, port):
+        try:
+            streams = await asyncio.open_connection(found["host"], found["port"])
+        except OSError as error:
+            failure = error
+        else:
+            return await _head(*streams, urlsplit(url).path or "/", host, {})
+    raise failure
+
+
+async def _through(network: Network, proxy: Proxy, url: str) -> int | None:
+    parts = urlsplit(proxy.url)
+    secure = parts.scheme == "https"
+    context = await network.pool.run(make_context, network.module.ca_file) if secure else None
+    headers = await network.proxy_headers()
+    streams = await asyncio.open_connection(parts.hostname, parts.port or (443 if secure else 80), ssl=context)
+    return await _head(*streams, url, host_of(url), headers)
+
+
+async def _head(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, what: str, host: str, headers: Mapping[str, str]
+) -> int | None:
+    lines = [
+        f"HEAD {what} HTTP/1.1",
+        f"Host: {host}",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    try:
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        await writer.drain()
+        found = _STATUS.match(await reader.readline())
+    except ValueError:  # a line that never ends
+        return None
+    finally:
+        writer.transport.abort()
+    return None if found is None else int(found[1])
+
+
+# The addresses of a name, and those without search domains, to detect one that answers with another host.
+
+_NO_SUCH_NAME = frozenset(number for name in ("EAI_NONAME", "EAI_NODATA") if (number := getattr(socket, name, None)) is not None)
+
+
+async def addresses_of(resolver: Resolver, name: str, port: int, *, deadline: float) -> tuple[str, ...] | None:
+    """Return the addresses of a name; empty if there is no such name, None if the lookup failed. `deadline` is in loop time."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return tuple(dict.fromkeys(found["host"] for found in await resolver.resolve(name, port)))
+    except socket.gaierror as error:
+        return () if error.errno in _NO_SUCH_NAME else None
+    except (OSError, TimeoutError):
+        return None
+
+
+async def absolute_addresses(resolver: Resolver, host: str, port: int, *, deadline: float) -> tuple[str, ...] | None:
+    """Return the addresses of `host` with a final dot; None for an address, an empty host or a failed lookup."""
+    if not host or is_address(host):
+        return None
+    return await addresses_of(resolver, f"{host}.", port, deadline=deadline)
+
 
 T = TypeVar("T")
 
@@ -57,10 +220,7 @@ ReadSqlServer = Callable[[SqlServer], Awaitable[SqlServerReading]]
 
 @dataclass(slots=True)
 class _SignInTrace:
-    """The challenge and token of a probe.
-
-    The token is used for one more request, then dropped.
-    """
+    """The challenge and token of a probe. The token is used for one more request, then dropped."""
 
     challenge: Challenge | None = None
     token: str | None = None
@@ -220,10 +380,7 @@ class EvidenceCollector:
         return tuple([auxiliary_result(plan, await self._probe(plan.request)) for plan in wanted])
 
     async def _sql_servers(self) -> tuple[SqlServerReading, ...] | None:
-        """Read each SQL Server that may be one of the target's.
-
-        The result lacks those that turn out to be others.
-        """
+        """Read each SQL Server that may be one of the target's. The result lacks those that turn out to be others."""
         read, slots = self._read_sql_server, asyncio.Semaphore(_MOST_READINGS)
         if read is None or not self._config.sql_servers:
             return None
@@ -249,10 +406,7 @@ class EvidenceCollector:
             await monitor.aclose()
 
     async def _revocation(self, *endpoints: Endpoint | None) -> tuple[Revocation, ...]:
-        """Check the revocation hosts of trusted certificates.
-
-        An untrusted one must not choose a host to connect to.
-        """
+        """Check the revocation hosts of trusted certificates. An untrusted one must not choose a host to connect to."""
         if not self._module.crl_check:
             return ()
         shown = [

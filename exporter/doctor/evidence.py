@@ -8,23 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from exporter.config.settings import Credential, Module, Target
-from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.connector_secret import FormatProblem
-from exporter.core.credential_expiry import CredentialExpiry
-from exporter.core.model import Challenge, Facts, ProbeReport
-from exporter.core.parsing.token_claims import Claims
-from exporter.core.thumbprint import Pin
-from exporter.core.windows_host.facts import HostFacts
-from exporter.tde.declared_targets import DeclaredTargets
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.core.connector import FormatProblem
+from exporter.core.names import Pin
+from exporter.core.values import Challenge, Facts
+from exporter.doctor.host_rules import HostFacts
+from exporter.knowledge.answers import Claims
+from exporter.knowledge.expiry import CredentialExpiry
+from exporter.knowledge.report import ProbeReport
+from exporter.knowledge.verdict import AuxiliaryResult
+from exporter.sqlserver.differences import DeclaredTargets
+from exporter.sqlserver.reading import SqlServerReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostCertificate:
-    """A host's certificate. Dates are Unix times; texts are masked.
-
-    `revocation` are http URLs.
-    """
+    """A host's certificate. Dates are Unix times; texts are masked. `revocation` are http URLs."""
 
     subject: str
     issuer: str
@@ -36,10 +34,7 @@ class HostCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One host and the route to it.
-
-    `skew`: seconds that this host's clock is ahead of the endpoint's.
-    """
+    """One host and the route to it. `skew`: seconds that this host's clock is ahead of the endpoint's."""
 
     host: str  # with its port unless that is 443
     facts: Facts
@@ -61,10 +56,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretEvidence:
-    """The state of the secret file.
-
-    `findings` are of the connector's string; None if there is no such string.
-    """
+    """The state of the secret file. `findings` are of the connector's string; None if there is no such string."""
 
     failure: str = ""
     findings: tuple[FormatProblem, ...] | None = None
@@ -73,10 +65,7 @@ class SecretEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All evidence. `now` is a Unix time.
-
-    `entra` is None for an identity that does not sign in at Entra.
-    """
+    """All evidence. `now` is a Unix time. `entra` is None for an identity that does not sign in at Entra."""
 
     target: Target
     credential: Credential

@@ -5,37 +5,46 @@ They raise OSError and ValueError; a missing key or value is no error where Wind
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar, TypeVarTuple
 
-from exporter.core.connector_registry import REGISTRY_KEY
-from exporter.core.windows_host.access_list import ADMINISTRATORS, holders, known_sid, read_access_list, token_sids
-from exporter.core.windows_host.connector import DLL, FOLDER
-from exporter.core.windows_host.facts import (
+from exporter.clients.http.network import split_url
+from exporter.core.connector import REGISTRY_KEY
+from exporter.doctor.evidence import Endpoint
+from exporter.doctor.host_rules import (
+    DLL,
+    FOLDER,
     AccountProxy,
     ConnectorFile,
     ConnectorKey,
+    HostFacts,
     HostInstance,
+    ProxySettings,
     RegistryEntry,
     RuntimeLibrary,
     TimeService,
     TlsSettings,
+    Unreadable,
     Version,
-    WindowsResponse,
+    read_connection,
+    read_values,
+    with_values,
 )
-from exporter.core.windows_host.proxy_settings import ProxySettings, read_connection, read_values, with_values
-from exporter.runtime.windows.access import account_sid
-from exporter.runtime.windows.accounts import members, name_of, own_account
-from exporter.runtime.windows.event_query import newest_events
-from exporter.runtime.windows.file_version import file_version
-from exporter.runtime.windows.registry import USERS, RegistryReader
-from exporter.runtime.windows.service_definition import ServiceState
-from exporter.runtime.windows.service_manager import READ, ServiceManager
-from exporter.runtime.windows.wininet import request_by_windows
+from exporter.runtime.process import computer_name
+from exporter.runtime.tasks import DaemonThreadPool
+from exporter.sqlserver.instance import version_number
+from exporter.sqlserver.reading import SqlServerReading, known_instance, rows
+from exporter.windows.accounts import account_sid, members, name_of, own_account
+from exporter.windows.api import ACCESS_DENIED, USERS, RegistryReader, file_version, request_by_windows
+from exporter.windows.event_log import newest_events
+from exporter.windows.rules import ADMINISTRATORS, ServiceState, WindowsResponse, holders, known_sid, read_access_list, token_sids
+from exporter.windows.service import READ, ServiceManager
 
 _SQL_SERVER: Final = r"SOFTWARE\Microsoft\Microsoft SQL Server"
 _SERVICES: Final = r"SYSTEM\CurrentControlSet\Services"
@@ -247,3 +256,131 @@ def time_service(windows: Windows) -> TimeService:
 def connector_events(windows: Windows) -> tuple[str, ...]:
     """Return the connector's last events as XML, the newest first."""
     return windows.newest_events("Application", _EVENTS, _MOST_EVENTS)
+
+
+# Looks up the facts of a SQL Server host on Windows, each in a thread until its deadline.
+#
+# A look-up that fails is `Unreadable`; the others go on. Nothing on the host is changed.
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+_THREADS: Final = 10
+_SECONDS: Final = 10.0  # of each look-up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRequest:
+    """What is to be looked up for a target.
+
+    `vault` is a host name with its port unless that is 443; empty for no request. `loaded` has each path of a DLL that a SQL Server
+    of this host names, with the version that it has loaded.
+    """
+
+    vault: str = ""
+    loaded: Mapping[str, Version] = field(default_factory=dict)
+
+
+def _host_request(vault: Endpoint, readings: Iterable[SqlServerReading]) -> HostRequest:
+    """Return the request for a vault, with the paths that the SQL Servers of this host name. A redirected vault gets no request."""
+    own, loaded = computer_name().partition(".")[0], dict[str, Version]()
+    for reading in readings:
+        instance = known_instance(reading)
+        if instance is not None and own in {node.partition(".")[0] for node in instance.nodes}:
+            versions = {provider.name: version_number(provider.file_version) for provider in instance.providers}
+            for row in rows(reading, "providers"):
+                name, path = str(row.get("name", "")), str(row.get("dll_path", ""))
+                if path and name in versions:
+                    loaded[path] = versions[name]
+    return HostRequest(vault="" if vault.redirected else vault.host, loaded=loaded)
+
+
+LookUpHost = Callable[[HostRequest], Awaitable[HostFacts]]
+
+
+async def facts_of_host(
+    look_up: LookUpHost | None, vault: Endpoint, readings: Iterable[SqlServerReading] | None
+) -> HostFacts | None:
+    """Return the facts of this host for a vault; None without such a function."""
+    return None if look_up is None else await look_up(_host_request(vault, readings or ()))
+
+
+class _Reader:
+    """Makes look-ups, each in a thread until its deadline."""
+
+    def __init__(self, pool: DaemonThreadPool, windows: Windows) -> None:
+        self._pool, self._windows = pool, windows
+
+    async def read(self, function: Callable[[Windows, *_Args], _T], *arguments: *_Args) -> _T | Unreadable:
+        """Return the result, or why there is none."""
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await self._pool.run(function, self._windows, *arguments)
+        except TimeoutError:
+            return Unreadable(f"no result within {_SECONDS:.0f} s")
+        except OSError as error:
+            return _unreadable(error)
+        except ValueError as error:
+            return Unreadable(str(error))
+        except Exception as error:  # noqa: BLE001 - one failing look-up never stops the others
+            _log.exception("look-up failed")
+            return Unreadable(f"internal error {type(error).__name__}")
+
+    def start(self, function: Callable[[Windows, *_Args], _T], *arguments: *_Args) -> asyncio.Task[_T | Unreadable]:
+        return asyncio.ensure_future(self.read(function, *arguments))
+
+
+def _unreadable(error: OSError) -> Unreadable:
+    number = getattr(error, "winerror", None)
+    if isinstance(error, PermissionError) or number == ACCESS_DENIED:
+        return Unreadable(denied=True)
+    return Unreadable(f"Windows error {error.errno if number is None else number}")
+
+
+async def look_up_host(request: HostRequest, *, windows: Windows | None = None) -> HostFacts:
+    """Make all look-ups within twice ten seconds."""
+    pool = DaemonThreadPool(_THREADS, name="ekm-host")
+    try:
+        return await _facts(_Reader(pool, windows or Windows()), request)
+    finally:
+        pool.close()
+
+
+async def _facts(reader: _Reader, request: HostRequest) -> HostFacts:
+    """Read the instances, then everything else at the same time."""
+    listed = await reader.read(instances)
+    found = () if isinstance(listed, Unreadable) else listed
+    account = reader.start(lambda windows: windows.own_account())
+    files = reader.start(connector_files, request.loaded)
+    runtimes = reader.start(runtime_libraries)
+    key = reader.start(connector_key)
+    cluster_node = reader.start(is_cluster_node)
+    tls = reader.start(tls_settings, found)
+    response = reader.start(_response, request.vault)
+    proxies = reader.start(account_proxies, found)
+    winhttp = reader.start(winhttp_proxy)
+    clock = reader.start(time_service)
+    events = reader.start(connector_events)
+    return HostFacts(
+        account=await account,
+        instances=listed,
+        files=await files,
+        runtimes=await runtimes,
+        key=await key,
+        cluster_node=await cluster_node,
+        tls=await tls,
+        response=await response,
+        proxies=await proxies,
+        winhttp=await winhttp,
+        time_service=await clock,
+        events=await events,
+    )
+
+
+def _response(windows: Windows, vault: str) -> WindowsResponse | None:
+    """Request the vault's health page, as `doctor` does itself; None without a vault."""
+    if not vault:
+        return None
+    host, port = split_url(vault)
+    return windows.request(host, port, "/healthstatus", _SECONDS - 1)

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config, Target
-from exporter.core.checks import CheckResult
-from exporter.core.checks.model import CheckRun
-from exporter.runtime.clock import loop_time
+from exporter.knowledge.checks_vault import CheckResult, CheckRun
 from exporter.runtime.logging import fields
-from exporter.runtime.periodic import PeriodicRunner
-from exporter.runtime.thread_pool import PoolExhausted
+from exporter.runtime.loop import loop_time
+from exporter.runtime.tasks import PeriodicRunner, PoolExhausted
 
 if TYPE_CHECKING:
     from exporter.doctor.collect import Lookup
@@ -38,10 +36,7 @@ _SETTLING_SECONDS: Final = 120.0  # until the first run, for the first probes
 async def run_preflight(
     config: Config, target: Target, *, look_up: Lookup, on_internal_error: Callable[[Exception], None]
 ) -> Results:
-    """Run the preflight checks of one target.
-
-    Raises NetworkError and PoolExhausted as `run_checks` does.
-    """
+    """Run the preflight checks of one target. Raises NetworkError and PoolExhausted as `run_checks` does."""
     from exporter.doctor.run import run_checks  # noqa: PLC0415 - a tenth of all imports, and no probe needs them
 
     module = config.modules[target.module]

@@ -5,62 +5,66 @@ A failure skips the checks that depend on it.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
-from exporter.config.consequences.names import names_of, names_of_auxiliary
-from exporter.config.settings import Config, Target
-from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.checks.finding import Finding
-from exporter.core.checks.fix import action_lines, check_actions
-from exporter.core.checks.model import Actions, Check, CheckOutcome, CheckResult
-from exporter.core.checks.sql import SQL
-from exporter.core.checks.table import BY_NAME, CHECKS
-from exporter.core.codes import generation_code
-from exporter.core.codes.names import Names, command_about
-from exporter.core.known_secrets import hide
-from exporter.core.model import Step
-from exporter.doctor import check_host, check_key, check_network, check_sign_in, check_sql, check_thumbprint
-from exporter.doctor.check_network import CheckFunction
+from exporter.config.settings import Config, Credential, Module, SecretSource, Settings, Target
+from exporter.config.usage import names_of, names_of_auxiliary
+from exporter.core.names import vault_host
+from exporter.core.secrets import hide
+from exporter.core.values import CredentialKind, Generation, KeyReference, Step, parse_key
+from exporter.doctor import checks_host, checks_vault
+from exporter.doctor.checks_vault import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, Lookup, ReadSqlServer
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.host_lookup import LookUpHost
+from exporter.doctor.host_facts import LookUpHost
+from exporter.explain.explanation import wrap
+from exporter.knowledge.checks import BY_NAME, CHECKS, Finding, action_lines, check_actions
+from exporter.knowledge.checks_host import SQL
+from exporter.knowledge.checks_vault import Actions, Check, CheckOutcome, CheckResult, FailureMoment
+from exporter.knowledge.code_row import WATCH_THE_LOG
+from exporter.knowledge.codes import both_numbers, generation_code
+from exporter.knowledge.names import Names, command_about
+from exporter.knowledge.verdict import AuxiliaryResult
 
 CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
     {
-        **check_network.ENDPOINT_CHECKS,
-        "revocation": check_network.revocation,
-        "path": check_network.path,
-        "clock": check_host.clock,
-        "challenge": check_sign_in.challenge,
-        "tenant": check_sign_in.tenant,
-        "secret": check_sign_in.secret,
-        "credential_string": check_sign_in.credential_string,
-        "token": check_sign_in.token,
-        "audience": check_sign_in.audience,
-        "firewall": check_sign_in.firewall,
-        "vault_answers": check_sign_in.vault_answers,
-        "credential_expiry": check_sign_in.credential_expiry,
-        "key_name": check_key.key_name,
-        "permission_get": check_key.permission_get,
-        "key_version": check_key.key_version,
-        "key_type": check_key.key_type,
-        "key_enabled": check_key.key_enabled,
-        "key_dates": check_key.key_dates,
-        "key_ops": check_key.key_ops,
-        "permission_wrap": check_key.permission(Step.WRAP_KEY, "permission_wrap"),
-        "permission_unwrap": check_key.permission(Step.UNWRAP_KEY, "permission_unwrap"),
-        "permission_list": check_key.permission_list,
-        "round_trip": check_key.round_trip,
-        "retained_versions": check_key.retained_versions,
-        "newest_version": check_key.newest_version,
-        "key_expiry": check_key.key_expiry,
-        "thumbprint": check_thumbprint.thumbprint,
-        **check_sql.SQL_CHECKS,
-        **check_host.HOST_CHECKS,
+        **checks_vault.ENDPOINT_CHECKS,
+        "revocation": checks_vault.revocation,
+        "path": checks_vault.path,
+        "clock": checks_host.clock,
+        "challenge": checks_vault.challenge,
+        "tenant": checks_vault.tenant,
+        "secret": checks_vault.secret,
+        "credential_string": checks_vault.credential_string,
+        "token": checks_vault.token,
+        "audience": checks_vault.audience,
+        "firewall": checks_vault.firewall,
+        "vault_answers": checks_vault.vault_answers,
+        "credential_expiry": checks_vault.credential_expiry,
+        "key_name": checks_vault.key_name,
+        "permission_get": checks_vault.permission_get,
+        "key_version": checks_vault.key_version,
+        "key_type": checks_vault.key_type,
+        "key_enabled": checks_vault.key_enabled,
+        "key_dates": checks_vault.key_dates,
+        "key_ops": checks_vault.key_ops,
+        "permission_wrap": checks_vault.permission(Step.WRAP_KEY, "permission_wrap"),
+        "permission_unwrap": checks_vault.permission(Step.UNWRAP_KEY, "permission_unwrap"),
+        "permission_list": checks_vault.permission_list,
+        "round_trip": checks_vault.round_trip,
+        "retained_versions": checks_vault.retained_versions,
+        "newest_version": checks_vault.newest_version,
+        "key_expiry": checks_vault.key_expiry,
+        "thumbprint": checks_vault.thumbprint,
+        **checks_host.SQL_CHECKS,
+        **checks_host.HOST_CHECKS,
     }
 )
 
@@ -112,7 +116,6 @@ async def run_checks(
 
 
 def assess_all(evidence: Evidence, *, again: str) -> tuple[CheckResult, ...]:
-    """Return the results of all checks."""
     roots: dict[str, str] = {}  # the failed check that is the cause, by skipped check
     results = []
     for check in CHECKS if evidence.sql_servers is None else (*CHECKS, *SQL):
@@ -188,3 +191,185 @@ def _request_ids(evidence: Evidence) -> Iterator[str]:
     if named:
         yield "The request ids of this run:"
         yield from named
+
+
+# The results as text of 80 columns for a terminal, and as JSON data.
+#
+# Commands are never wrapped.
+
+_OUTCOME, _TITLE, _LABEL = 8, 28, 12
+_BELOW = " " * _OUTCOME
+_COUNTED = (
+    (CheckOutcome.FAIL, "failed"),
+    (CheckOutcome.WARN, "warned"),
+    (CheckOutcome.PASS, "passed"),
+    (CheckOutcome.SKIPPED, "skipped"),
+    (CheckOutcome.UNKNOWN, "not visible from this host"),
+)
+_ADVICE = (
+    "Until this is fixed, do not restart or fail over SQL Server: its encrypted databases might not open. Backups may fail, log backups "
+    f"too. {WATCH_THE_LOG}"
+)
+_STOPS_OPENING = (
+    FailureMoment.SESSION,
+    FailureMoment.KEY,
+    FailureMoment.UNWRAP,
+)  # with a code: a failure without one does not stop SQL Server
+# The effect of other failures with a code. Without one, the check has it.
+_MOMENT_TEXTS: Mapping[FailureMoment, str] = MappingProxyType(
+    {
+        FailureMoment.WRAP: (
+            "Encrypted databases still open. Until this is fixed, no other database can be encrypted, and no encryption key can be changed."
+        ),
+        FailureMoment.RESTORE: "Until this is fixed, backups that need that key version cannot be restored. A database in use needs it only for old parts of its log.",
+        FailureMoment.SETUP: "This fails only when a credential or a key is created: SQL Server rejects such a key, so no database depends on it.",
+    }
+)
+
+
+def is_ok(results: Sequence[CheckResult]) -> bool:
+    """Return whether no check failed."""
+    return all(result.outcome is not CheckOutcome.FAIL for result in results)
+
+
+def as_data(target: Target, results: Sequence[CheckResult]) -> dict[str, Any]:
+    """Return the document of `doctor --json`. Fields may be added; none may be removed."""
+    return {
+        "target": target.name,
+        "vault": target.vault,
+        "key": target.key,
+        "credential": target.credential,
+        "ok": is_ok(results),
+        "checks": [
+            {
+                "check": result.check,
+                "outcome": result.outcome.value,
+                "code": result.code,
+                "detail": result.detail,
+                "fix": "\n".join(result.fix) or None,
+                "title": BY_NAME[result.check].title,
+            }
+            for result in results
+        ],
+    }
+
+
+def as_text(target: Target, results: Sequence[CheckResult]) -> str:
+    """Return the whole list, with a final line break."""
+    head = (("target", target.name), ("vault", target.vault), ("key", target.key), ("credential", target.credential))
+    lines = [f"{label:<{_LABEL}}{value}" for label, value in head]
+    for result in results:
+        lines += _lines(result)
+    return "\n".join([*lines[:4], "", *lines[4:], "", *_summary(results)]) + "\n"
+
+
+def _lines(result: CheckResult) -> Iterator[str]:
+    check = BY_NAME[result.check]
+    yield wrap(
+        result.detail,
+        first=f"{result.outcome.value:<{_OUTCOME}}{check.title:<{_TITLE}}",
+        rest=" " * (_OUTCOME + _TITLE),
+    )
+    if result.code is not None and result.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN):
+        when = "From that day on, " if (result.check, result.outcome) == ("credential_expiry", CheckOutcome.WARN) else ""
+        yield wrap(f"{when}SQL Server would show {both_numbers(result.code)} {_moment(result)}.", first=_BELOW, rest=_BELOW)
+    for line in result.fix:
+        yield f"{_BELOW}{line}" if line.startswith("  ") else wrap(line, first=_BELOW, rest=_BELOW)
+
+
+def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
+    numbers = [(sum(result.outcome is verdict for result in results), word) for verdict, word in _COUNTED]
+    yield ", ".join(f"{number} {word}" for number, word in numbers if number) + "."
+    failures = [result for result in results if result.outcome is CheckOutcome.FAIL]
+    if not failures:
+        yield wrap("Nothing visible from this host would stop SQL Server.")
+        return
+    own = {result.check: result.detail for result in failures if result.check in ("sql_closed", "sql_proof")}
+    shown = next((result for result in failures if result.code is not None), None)
+    if "sql_closed" in own:
+        yield wrap(f"{own['sql_closed']}.")
+    if shown is None or shown.code is None:
+        if not own:  # SQL Server shows what it fails at
+            yield "SQL Server would show no code for this."
+    else:
+        yield wrap(f"SQL Server would show {both_numbers(shown.code)} {_moment(shown)}.")
+        yield f"More about it: ekm-exporter explain {shown.code}"
+    for advice in _advice(failures):
+        yield wrap(advice)
+
+
+def _advice(failures: Sequence[CheckResult]) -> Iterable[str]:
+    """Return the warning against a restart, or else the effect of each failure."""
+    if any(one.code is not None and _moment(one) in _STOPS_OPENING for one in failures):
+        return (_ADVICE,)
+    effects = (_MOMENT_TEXTS.get(_moment(one)) if one.code is not None else BY_NAME[one.check].effect for one in failures)
+    return dict.fromkeys(each for each in effects if each)
+
+
+def _moment(result: CheckResult) -> FailureMoment:
+    return result.moment or BY_NAME[result.check].moment
+
+
+# A target without a configuration file: vault, key and credential string.
+#
+# A DBA has these three, and a code from the error log. A proxy or a private certificate authority needs a configuration file.
+
+NAME = "connector-secret-file"
+_TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
+
+
+def key_in(vault: str | None, text: str, *, source: str) -> KeyReference:
+    """Parse a key whose KeyUri must name the same vault; a preflight check tests the name.
+
+    `source` is what names `vault`. Raises ValueError with a text for the user.
+    """
+    try:
+        reference = parse_key(text)
+    except ValueError as error:
+        raise ValueError(f"--key: {error}") from None
+    if reference.contradicts(vault):
+        raise ValueError(f"--key names the vault {reference.vault}, but {source} is {vault}: correct one")
+    return reference
+
+
+def _vault(text: str) -> str:
+    try:
+        return vault_host(text)
+    except ValueError as error:
+        raise ValueError(f"--vault: {error}") from None
+
+
+def bare_config(vault: str | None, key: str, secret_file: Path, tenant: str | None) -> Config:
+    """Return a configuration of one target.
+
+    `vault` may be None if `key` is a KeyUri. Raises ValueError with a text for the user.
+    """
+    host = None if vault is None else _vault(vault)
+    name, version, named = key_in(host, key, source="--vault")
+    host = host or named
+    if host is None:
+        raise ValueError("--key names no vault: add --vault, or give the KeyUri")
+    if tenant is not None and not _TENANT.fullmatch(tenant):
+        raise ValueError("--tenant: expected its GUID or one of its domain names")
+    settings, module = Settings(), Module(name="default")
+    credential = Credential(
+        name=NAME, kind=CredentialKind.CONNECTOR_SECRET, tenant_id=tenant, secret=SecretSource(file=secret_file)
+    )
+    target = Target(
+        name=host,
+        vault=host,
+        key_name=name,
+        key_version=version,
+        credential=NAME,
+        module=module.name,
+        interval=settings.interval,
+        timeout=settings.timeout,
+        generation=Generation.CLASSIC,
+        generation_declared=False,
+    )
+    return Config(
+        settings=settings,
+        credentials={NAME: credential},
+        modules={module.name: module},
+        targets={target.name: target},
+    )

@@ -1,5 +1,5 @@
-"""What a pasted text or an event means: codes, messages of SQL Server, errors of Windows, sentences of programs.
+"""What a pasted text, a code or an event of Windows means.
 
-For: `search` explains a text, `render` prints codes and explanations. The command `explain`, the page `/explain` and `events` use them.
-Not for: choosing the code of a failure, which `core.classify` does.
+Chooses the code of no failure (`knowledge.classify` does). In this order: `known_texts` and `messages` (tables), `numbers`,
+`explanation`, `search`; for events `event` and `saved_log`. All but `saved_log`, which reads files, are pure.
 """

@@ -5,11 +5,709 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.explain.connector_texts import CONNECTOR_TEXTS
-from exporter.explain.known_text import KnownText
-from exporter.explain.messages_database import DATABASE_MESSAGES, STATES
-from exporter.explain.messages_keys import KEY_MESSAGES
-from exporter.explain.messages_provider import PROVIDER_MESSAGES
+from exporter.explain.known_texts import CONNECTOR_TEXTS, KnownText
+from exporter.knowledge.checks_host import SHOW_RUNTIME
+from exporter.knowledge.code_row import DLL_VERSION, DO_NOT_RESTART, EVENT_LOG, IF_IN_USE
+
+# Messages and states of a database that cannot open or write, which follow from another failure.
+
+_WHY = (
+    "Find the first failure before it in the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`. Explain its provider code."
+)
+_ALSO_33111 = "Without such a line, search for message 33111: `EXEC sys.sp_readerrorlog 0, 1, N'thumbprint';`."
+_PROBE = "Test the vault side: `ekm-exporter probe TARGET`."
+_BRING_BACK = (
+    "When the probe succeeds, open the database: `ALTER DATABASE [DB] SET ONLINE;`. A database of an availability group refuses "
+    "that: restart only that node's service."
+)
+_KEEP = "Do not detach or drop the database, do not rebuild its log, and do not run a repair: the data is intact if only the key is missing."
+_NO_KEY = "The database is encrypted, and SQL Server got no key: secret, permission, network, registry or DLL."
+_FILES = "A file, the disk or a drive is missing or full. The error log names it."
+_RECOVER = (_WHY, _ALSO_33111, _PROBE, _KEEP, _BRING_BACK)
+_BACKUP_CAUSES = (
+    "Each backup of an encrypted database needs the key. If the vault side fails, log backups fail too, and the log grows.",
+    "A restore needs the key version that encrypted the backup (message 33111).",
+    "The disk or share of the backup is full or cannot be reached.",
+)
+_BACKUP_ACTIONS = (
+    "Explain the message before this one: `ekm-exporter explain`, with its whole text.",
+    _PROBE,
+    "Watch the space of the log until log backups succeed again.",
+)
+
+DATABASE_MESSAGES: tuple[KnownText, ...] = (
+    KnownText(
+        number=3414,
+        title="Recovery failed, so the database did not start",
+        pattern="an error occurred during recovery, preventing the database",
+        summary="SQL Server could not recover the database, so it is not available. An earlier line in the error log names the cause.",
+        causes=(_NO_KEY, _FILES),
+        actions=_RECOVER,
+    ),
+    KnownText(
+        number=9001,
+        title="The log for the database is not available",
+        pattern="the log for database [^\n]{0,140} is not available",
+        summary=(
+            "SQL Server closed the database's log, so nothing can be written. SQL Server needs the key for every new virtual log file, "
+            "so a vault that cannot be reached has this effect on a busy database."
+        ),
+        causes=(
+            "SQL Server got no key when it created a virtual log file. Startup trace flag 15025 spares only this request.",
+            _FILES,
+        ),
+        actions=(*_RECOVER, DO_NOT_RESTART),
+    ),
+    KnownText(
+        number=9002,
+        title="The transaction log is full",
+        pattern="the transaction log for database [^\n]{0,140} is full",
+        summary="The log cannot grow, so the database stops writing. If log backups fail for lack of the key, the log is not truncated.",
+        causes=(
+            "Log backups of the encrypted database fail: each backup needs the key.",
+            "No log backup runs, a transaction is open, or a replica does not receive the log.",
+        ),
+        actions=(
+            "Show the reason: `SELECT name, log_reuse_wait_desc FROM sys.databases;`.",
+            _PROBE,
+            "For LOG_BACKUP: repair the vault side, then back up the log. Until then, let the log grow or add a log file.",
+            "Do not shrink the log. Do not switch the recovery model: that breaks the chain of log backups.",
+        ),
+    ),
+    *(
+        KnownText(
+            number=number,
+            title=f"{what} of a log record failed",
+            pattern=f"during {what.lower()} of a logged operation|during {what.lower()}ing of a logged operation|during {what.lower()}ing a logged operation",
+            summary="SQL Server could not apply a log record, so it takes the database offline. An earlier line names the cause.",
+            causes=(_NO_KEY, _FILES),
+            actions=_RECOVER,
+        )
+        for number, what in ((3313, "Redo"), (3314, "Undo"))
+    ),
+    KnownText(
+        number=945,
+        title="The database cannot be opened: inaccessible files, memory or disk space",
+        pattern="cannot be opened due to inaccessible files",
+        summary="The database did not open at its start. The message follows from another failure, often a key that SQL Server did not get.",
+        causes=(_NO_KEY, _FILES),
+        actions=_RECOVER,
+    ),
+    KnownText(
+        number=926,
+        title="The database is marked SUSPECT",
+        pattern="has been marked suspect by recovery",
+        summary="Recovery of the database started and failed, so it is not available. An earlier line in the error log names the cause.",
+        causes=(_NO_KEY, _FILES),
+        actions=_RECOVER,
+    ),
+    *(
+        KnownText(
+            number=number,
+            title="A page of the database is damaged",
+            pattern=pattern,
+            summary="The disk returned wrong data. The vault is not the cause, and a key does not help.",
+            causes=("The storage or its driver failed.",),
+            actions=(
+                "Check the storage, and list the damaged pages: `SELECT * FROM msdb.dbo.suspect_pages;`.",
+                "Restore the pages from a good backup. It needs the key version that encrypted the backup.",
+            ),
+        )
+        for number, pattern in (
+            (823, "the operating system returned error [^\n]{0,80} to sql server during a (?:read|write)"),
+            (824, "logical consistency-based i/o error"),
+        )
+    ),
+    KnownText(
+        number=3041,
+        title="A backup failed",
+        pattern="backup failed to complete the command",
+        summary="A backup ended without success. The message before it in the error log names the cause.",
+        causes=_BACKUP_CAUSES,
+        actions=_BACKUP_ACTIONS,
+    ),
+    KnownText(
+        number=18204,
+        title="A backup device failed",
+        pattern=r"backup device '[^'\n]{0,300}' failed to",
+        summary="SQL Server could not open or write the file of a backup. Lines with a provider's code at the same time name the vault as the cause.",
+        causes=_BACKUP_CAUSES,
+        actions=_BACKUP_ACTIONS,
+    ),
+    KnownText(
+        number=18456,
+        title="SQL Server refused a login",
+        pattern="login failed for user",
+        summary="SQL Server refused the sign-in of a client. It is no code of the connector. If it is the login of the exporter, the exporter tries again after an hour.",
+        causes=(
+            "The password in the file of the configuration is not that of the login.",
+            "The login is missing on this node, disabled or locked, or the server accepts Windows accounts alone.",
+        ),
+        actions=(
+            "Read the reason in SQL Server's error log, which is after `Reason:` in the same message.",
+            "Correct the secret's file, and run `ekm-exporter doctor TARGET --config.file ekm.yml`. The exporter tries again when the file changes.",
+        ),
+    ),
+    KnownText(
+        number=3013,
+        title="The backup or restore ended abnormally",
+        pattern=r"(?:backup|restore) \w+ is terminating abnormally",
+        summary="This line only ends a failed backup or restore. It is not provider code 3013: the message before it names the cause.",
+        causes=_BACKUP_CAUSES,
+        actions=_BACKUP_ACTIONS,
+    ),
+)
+_STATE = "(?:database|state|state_desc|status)"
+
+
+def _state(name: str, title: str, summary: str, causes: tuple[str, ...], *actions: str) -> KnownText:
+    """Build a state, which is found alone, or next to a word for a database or a state."""
+    pattern = rf"^\W*{name}\W*$|\b{_STATE}\b[^\n]{{0,160}}\b{name}\b|\({name}\b|\bmarked {name}\b"
+    return KnownText(title=f"Database state {title}", pattern=pattern, summary=summary, causes=causes, actions=actions)
+
+
+STATES: tuple[KnownText, ...] = (
+    KnownText(
+        title="Database state RECOVERY_PENDING",
+        pattern=r"\brecovery[ _]?pending\b",
+        summary="SQL Server could not start the recovery of the database: a resource is missing, usually its key or a file. That alone damages no data.",
+        causes=(_NO_KEY, _FILES),
+        actions=_RECOVER,
+    ),
+    _state(
+        "suspect",
+        "SUSPECT",
+        "Recovery of the database started and failed. It is not available.",
+        (_NO_KEY, _FILES, "The log or a data page is damaged: messages 823, 824 or 3414 without a provider code before them."),
+        *_RECOVER,
+    ),
+    _state(
+        "recovering",
+        "RECOVERING",
+        "SQL Server recovers the database now and opens it afterwards. With a key in the vault, it requests the key first.",
+        ("The service started or failed over. A large log takes long.", "The vault or Entra ID responds slowly."),
+        "Wait, and follow the progress: `EXEC sys.sp_readerrorlog 0, 1, N'Recovery of database';`.",
+        _PROBE,
+    ),
+    _state(
+        "restoring",
+        "RESTORING",
+        "A restore with NORECOVERY is not finished, or the database is a mirror or secondary. The vault is not the cause.",
+        ("A restore waits for the next backup, or it failed.",),
+        "If no backup follows, finish it: `RESTORE DATABASE [DB] WITH RECOVERY;`. It needs the key version of the backups.",
+    ),
+    _state(
+        "emergency",
+        "EMERGENCY",
+        "An administrator set this state: the database is read-only for sysadmin. SQL Server still needs the key to read it.",
+        ("`ALTER DATABASE ... SET EMERGENCY` ran.",),
+        _WHY,
+        _PROBE,
+        "Do not run a repair for a missing key: it deletes data and does not help. First make the probe succeed.",
+        "Then return the database to normal: `ALTER DATABASE [DB] SET ONLINE;`.",
+    ),
+    _state(
+        "offline",
+        "OFFLINE",
+        "An administrator took the database offline. SQL Server needs the key to bring it online again.",
+        ("`ALTER DATABASE ... SET OFFLINE` ran.",),
+        _PROBE,
+        "When the probe succeeds: `ALTER DATABASE [DB] SET ONLINE;`.",
+    ),
+    KnownText(
+        title="Replica state NOT SYNCHRONIZING",
+        pattern=r"\bnot[ _]?synchronizing\b|data movement [^\n]{0,60}suspended",
+        summary="The replica does not receive or apply the log of the database. An encrypted database also needs its key on this node.",
+        causes=(
+            _NO_KEY,
+            "The key was never created on this node (message 33111).",
+            "Data movement is suspended, or the network fails.",
+        ),
+        actions=(
+            _WHY,
+            _ALSO_33111,
+            "Test the vault side on this node: `ekm-exporter probe TARGET`.",
+            "When the cause is repaired, resume: `ALTER DATABASE [DB] SET HADR RESUME;`.",
+        ),
+    ),
+)
+
+# Messages of SQL Server about the key provider: its DLL, its session and its credential.
+
+READ_CODE = "Read the number after `Provider error code:` in the message, and run `ekm-exporter explain` with it."
+REGISTER = "Register the DLL: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`. That disables the provider."
+ENABLE = "Enable the provider: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] ENABLE;`."
+_OPTION = "EXEC sp_configure 'EKM provider enabled', 1; RECONFIGURE;"
+_TEST_SIGN_IN = "Test the sign-in: `ekm-exporter probe TARGET`."
+_LIST = "Show the providers: `SELECT name, is_enabled, dll_path FROM sys.cryptographic_providers;`."
+_SHOW_LOGINS = "Show which login has which credential: `SELECT * FROM sys.server_principal_credentials;`."
+_REWRITE = (
+    "Write the credential again: `ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`. "
+    "STRING is the client id without hyphens, then the secret's value."
+)
+_HALF_UPGRADE = "A connector upgrade is incomplete."
+_UNKNOWN_CODE = "The provider code in the message names the cause."
+
+
+def _coded_message(number: int, title: str, pattern: str, summary: str) -> KnownText:
+    """Build a message whose provider code names the cause."""
+    return KnownText(
+        number=number,
+        title=title,
+        pattern=pattern,
+        summary=f"{summary} The provider code names the cause.",
+        causes=(_UNKNOWN_CODE,),
+        actions=(READ_CODE, "Test the vault side: `ekm-exporter probe TARGET`.", EVENT_LOG),
+        has_code=True,
+    )
+
+
+PROVIDER_MESSAGES: tuple[KnownText, ...] = (
+    KnownText(
+        number=33027,
+        title="Cannot load library",
+        pattern="cannot load library",
+        summary="SQL Server could not load the connector's DLL. No request was sent to Entra ID or the vault.",
+        effect=IF_IN_USE,
+        causes=(
+            "The Visual C++ runtime is missing: 2015 for connector 1.0.5.0 on SQL Server 2016 and later, 2013 for older ones.",
+            "After an upgrade of the connector, `sys.cryptographic_providers` still has the old path.",
+            "The DLL is not at the path in `sys.cryptographic_providers`, or the service account cannot read it.",
+        ),
+        actions=(
+            _LIST,
+            f"Show the runtimes: `{SHOW_RUNTIME}`.",
+            (
+                "Download Visual C++ 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or 2013 with id=40784 there. "
+                "Install it, then repeat the statement. Start the service again only if its encrypted databases are closed."
+            ),
+            f"If the path is wrong: {REGISTER[0].lower()}{REGISTER[1:]}",
+            ENABLE,
+            "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'library';`.",
+        ),
+    ),
+    KnownText(
+        number=33028,
+        title="Cannot open session for cryptographic provider",
+        pattern="cannot open session for",
+        summary="SQL Server could not open a session with the provider: sign-in and token. The provider code names the cause.",
+        causes=("The provider code in the message names the cause. 3303, a refused secret, is the usual one.",),
+        actions=(READ_CODE, _TEST_SIGN_IN),
+        has_code=True,
+    ),
+    _coded_message(
+        33022,
+        "Cannot obtain the provider's properties",
+        "cannot obtain cryptographic provider properties",
+        "SQL Server loaded the provider and could not read its properties.",
+    ),
+    _coded_message(
+        33029,
+        "Cannot initialize cryptographic provider",
+        "cannot initialize cryptographic provider",
+        "SQL Server loaded the provider's DLL, and its start failed.",
+    ),
+    KnownText(
+        number=33030,
+        title="Cryptographic provider is not available",
+        pattern="cryptographic provider is not available",
+        summary="SQL Server does not have the provider at hand: it is not registered, not loaded or disabled.",
+        effect=IF_IN_USE,
+        causes=("The provider is disabled, or its DLL was not loaded since the start of the service.", _HALF_UPGRADE),
+        actions=(_LIST, ENABLE, "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`."),
+    ),
+    KnownText(
+        number=33031,
+        title="Cryptographic provider is disabled",
+        pattern="cryptographic provider [^\n]{0,140} is in disabled",
+        summary="The provider is registered and disabled, so SQL Server cannot use the keys in the vault.",
+        effect=IF_IN_USE,
+        causes=("`ALTER CRYPTOGRAPHIC PROVIDER` with `FROM FILE` or DISABLE ran, and ENABLE did not.",),
+        actions=(ENABLE, _LIST),
+    ),
+    KnownText(
+        number=33057,
+        title="Cryptographic provider is now disabled",
+        pattern="cryptographic provider is now disabled",
+        summary="The provider was disabled. Open sessions still use it; every later request for a key fails.",
+        effect=IF_IN_USE,
+        causes=("`ALTER CRYPTOGRAPHIC PROVIDER` with `FROM FILE` or DISABLE ran.",),
+        actions=(ENABLE, _LIST),
+    ),
+    KnownText(
+        number=33032,
+        title="SQL Crypto API version not supported by the provider",
+        pattern="sql crypto api version",
+        summary="The connector's DLL implements another version of SQL Server's crypto interface. SQL Server does not use it.",
+        causes=("The connector build does not fit this version of SQL Server.", _HALF_UPGRADE),
+        actions=(DLL_VERSION, "Install the connector build for this SQL Server.", REGISTER, ENABLE),
+    ),
+    KnownText(
+        number=33081,
+        title="The signature of the DLL could not be verified",
+        pattern="authenticode signature",
+        summary="SQL Server could not verify the signature of the connector's DLL, or did not find the DLL, so it does not load it.",
+        effect=IF_IN_USE,
+        causes=(
+            "The file is damaged, or it is not Microsoft's connector.",
+            "The path in `sys.cryptographic_providers` is wrong.",
+            "Windows on this host lacks the authority that signed the DLL, or cannot check its revocation.",
+        ),
+        actions=(
+            "Show the signature: `Get-AuthenticodeSignature 'PATH' | Format-List`.",
+            _LIST,
+            "Reinstall the connector (https://www.microsoft.com/download/details.aspx?id=45344).",
+        ),
+    ),
+    KnownText(
+        number=33082,
+        title="Cannot find cryptographic provider library with that guid",
+        pattern="cryptographic provider library with guid",
+        summary="The statement or a key names a provider by its guid, and this instance has no such provider loaded.",
+        causes=(
+            "The provider was never created on this instance: a new server, another node, or a restore elsewhere.",
+            "The provider was dropped, or another vendor's DLL is registered.",
+            "The option `EKM provider enabled` is 0, or the DLL could not be loaded.",
+        ),
+        actions=(
+            "Show the guids of this instance: `SELECT name, guid, is_enabled, dll_path FROM sys.cryptographic_providers;`.",
+            f"Turn the option on: `{_OPTION}`.",
+            "If the provider is missing: `CREATE CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`.",
+            "Then create credential, asymmetric key and login as on the other nodes.",
+        ),
+    ),
+    KnownText(
+        number=33085,
+        title="Methods not found in the provider library",
+        pattern="methods cannot be found in cryptographic provider library",
+        summary="The DLL lacks methods that SQL Server requires, so SQL Server does not use it as a provider.",
+        causes=("The file is not the connector, or it is damaged.", _HALF_UPGRADE),
+        actions=(DLL_VERSION, "Reinstall the connector.", REGISTER, ENABLE),
+    ),
+    KnownText(
+        number=33053,
+        title="EKM is disabled or not supported",
+        pattern="extensible key management is disabled or not supported",
+        summary="SQL Server does not use any key provider, so it cannot use the keys in the vault.",
+        causes=("The option `EKM provider enabled` is 0.", "The edition of SQL Server has no EKM."),
+        actions=(
+            "Show the option: `SELECT value, value_in_use FROM sys.configurations WHERE name = 'EKM provider enabled';`.",
+            f"Turn it on: `EXEC sp_configure 'show advanced options', 1; RECONFIGURE; {_OPTION}`.",
+            "Show the edition: `SELECT SERVERPROPERTY('Edition');`.",
+        ),
+    ),
+    KnownText(
+        number=33054,
+        title="Extensible key management is not supported in this edition",
+        pattern="extensible key management is not supported in this edition",
+        summary="This edition of SQL Server has no EKM, so databases with a key in the vault cannot open here.",
+        causes=("A database or its backup came from an edition with EKM, or the edition was changed.",),
+        actions=("Show the edition: `SELECT SERVERPROPERTY('Edition');`.", "Restore the database on an edition with EKM."),
+    ),
+    KnownText(
+        number=33055,
+        title="Exception in the cryptographic provider",
+        pattern="exception happened when calling cryptographic provider",
+        summary="The connector's DLL failed inside SQL Server, and the process that called it ended. The vault is not the direct cause.",
+        causes=("The Visual C++ runtime has the wrong version.", _HALF_UPGRADE, "A defect in the connector build."),
+        actions=(EVENT_LOG, DLL_VERSION, "Reinstall the connector with its Visual C++ runtime."),
+        codes=(7,),
+    ),
+    KnownText(
+        number=33046,
+        title="The login has no credential for the provider",
+        pattern="has no credential associated with",
+        summary="SQL Server signs in with the credential of the key's login, and this login has none.",
+        causes=("`ALTER LOGIN ... ADD CREDENTIAL` did not run for this login.", "The credential is assigned to another login."),
+        actions=(_SHOW_LOGINS, "Assign it: `ALTER LOGIN [EKM_LOGIN] ADD CREDENTIAL [CRED];`."),
+    ),
+    KnownText(
+        number=33047,
+        title="Fail to obtain or decrypt the secret of a credential",
+        pattern="obtain or decrypt secret for",
+        summary=(
+            "SQL Server could not decrypt the secret that it stores with the credential. It sent no request to Entra ID or the vault."
+        ),
+        causes=(
+            "The service master key changed: master was restored elsewhere, or the key was regenerated with FORCE.",
+            "The service account was changed without SQL Server Configuration Manager.",
+            "The credential has IDENTITY = 'Managed Identity', and this SQL Server does not support that for EKM.",
+        ),
+        actions=(
+            "With IDENTITY = 'Managed Identity', change no secret. Compare the builds: 2022 CU17 and the connector of November 2024.",
+            "Test the string of a secret first, in the exporter's secret file: `ekm-exporter probe TARGET`.",
+            _REWRITE,
+            "Do the same for every other credential and linked server: their secrets are lost too.",
+        ),
+    ),
+    KnownText(
+        number=33095,
+        title="Service Master Key could not be decrypted using one of its encryptions",
+        pattern="service master key could not be decrypted",
+        summary=(
+            "SQL Server stores its service master key twice: for the service account and for the computer. One of the two could not be "
+            "decrypted at the start. The other one usually serves. If both fail, SQL Server cannot read the secret of any credential."
+        ),
+        causes=(
+            "The service account was changed without SQL Server Configuration Manager.",
+            "The instance runs on another node or computer, or master was restored from another one.",
+            "On Linux, the account `mssql` cannot read `/var/opt/mssql/secrets`.",
+        ),
+        actions=(
+            "Search for message 33047: `EXEC sys.sp_readerrorlog 0, 1, N'decrypt secret';`. Without it, no secret is lost.",
+            "With it, restore the backup of the service master key: `RESTORE SERVICE MASTER KEY`.",
+            f"Without a backup: {_REWRITE[0].lower()}{_REWRITE[1:]}",
+        ),
+    ),
+    KnownText(
+        number=33067,
+        title="Secret must not contain more than 120 characters",
+        pattern="can not contain more than 120 characters",
+        summary="SECRET of CREATE or ALTER CREDENTIAL is longer than 120 characters. SQL Server rejected the statement.",
+        causes=("The string has extra characters, or the client id contains hyphens.",),
+        actions=("Join the client id (32 hex digits, no hyphens) and the client secret without blanks or line breaks.",),
+    ),
+    KnownText(
+        number=37563,
+        title="No primary managed identity",
+        pattern="primary managed identity is not se",
+        summary="SQL Server has no primary managed identity, so it cannot sign in with IDENTITY = 'Managed Identity'.",
+        causes=("No identity is assigned to the machine, or none is set as the primary one of SQL Server.",),
+        actions=(
+            "Check that one is assigned: `az vm identity show --resource-group GROUP --name VM`.",
+            "Give the identity User.Read.All, GroupMember.Read.All and Application.Read.All of Microsoft Graph first.",
+            "On an Azure VM, run the commands below. On Arc, select the primary identity in the portal, at the SQL Server's settings.",
+            "Then restart the SQL Server service, if the databases that are open do not depend on this vault.",
+        ),
+        commands=(
+            "az vm identity assign --resource-group GROUP --name VM",
+            "az sql vm validate-azure-ad-auth --resource-group GROUP --name VM",
+            "az sql vm enable-azure-ad-auth --resource-group GROUP --name VM",
+        ),
+    ),
+    KnownText(
+        number=37576,
+        title="The connector does not support managed identities",
+        pattern="connector version [^\n]{0,60} does not support the managed identity",
+        summary="The installed connector is too old for managed identities. SQL Server cannot open a session.",
+        causes=("The DLL is older than the build of November 2024, file version 15.0.2000.440.",),
+        actions=(
+            DLL_VERSION,
+            "Do not compare `version` in the catalog: it is 1.0.5.0 for every build since 2018.",
+            "Upgrade the connector (https://www.microsoft.com/download/details.aspx?id=45344), then repeat the statement.",
+            EVENT_LOG,
+        ),
+    ),
+)
+
+# Messages of SQL Server about keys in the provider and about database encryption.
+
+_TEST_KEY = "Test the key: `ekm-exporter probe TARGET`."
+_KEYS = "Show the keys: `SELECT name, thumbprint FROM master.sys.asymmetric_keys;`."
+_NOT_THE_VAULT = "The vault is not the cause."
+_STATES = "Show the states: `SELECT DB_NAME(database_id), encryption_state FROM sys.dm_database_encryption_keys;`."
+
+
+def _coded_key_message(number: int, title: str, pattern: str, summary: str) -> KnownText:
+    """Build a message whose provider code names the cause."""
+    return KnownText(
+        number=number,
+        title=title,
+        pattern=pattern,
+        summary=f"{summary} The provider code names the cause.",
+        causes=("The provider code in the message names the cause.",),
+        actions=(READ_CODE, _TEST_KEY, EVENT_LOG),
+        has_code=True,
+    )
+
+
+def _encryption_message(number: int, title: str, pattern: str, summary: str, cause: str, *actions: str) -> KnownText:
+    return KnownText(
+        number=number, title=title, pattern=pattern, summary=f"{summary} {_NOT_THE_VAULT}", causes=(cause,), actions=actions
+    )
+
+
+KEY_MESSAGES: tuple[KnownText, ...] = (
+    KnownText(
+        number=33049,
+        title="Key does not exist in the provider or access is denied",
+        pattern="does not exist in the provider or access is denied",
+        summary="SQL Server opened the session, but the provider did not return the key. The provider code names the cause.",
+        causes=(
+            "The provider code in the message names the cause.",
+            "2058: the registry key of the connector is missing or not writable. The vault is not the cause.",
+        ),
+        actions=(READ_CODE, _TEST_KEY),
+        has_code=True,
+    ),
+    _coded_key_message(
+        33035,
+        "Cannot create key in the provider",
+        r"cannot create key .{0,140} in the provider\. provider error",
+        "SQL Server could not create or open the key in the provider.",
+    ),
+    _coded_key_message(
+        33037,
+        "Cannot export the key from the provider",
+        "from the provider. provider error",
+        "SQL Server could not read the key.",
+    ),
+    _coded_key_message(33039, "Invalid algorithm", "invalid algorithm '", "The provider does not know the algorithm of the key."),
+    _coded_key_message(
+        33051, "Invalid algorithm id", "invalid algorithm id", "The provider does not know the algorithm of the key."
+    ),
+    _coded_key_message(
+        33089, "Key validation failed", "key validation failed since", "SQL Server could not read the algorithm of the key."
+    ),
+    KnownText(
+        number=33087,
+        title="A property of the key differs from the expected value",
+        pattern="property of the key returned by ekm provider",
+        summary="The provider returned a key that differs from the one in SQL Server, so SQL Server does not use it.",
+        causes=(
+            "The key was created again under the same name, or restored from another key.",
+            "The nodes have different connector builds.",
+        ),
+        actions=(
+            _KEYS,
+            "Compare the key and its version with the vault: `az keyvault key list-versions --vault-name VAULT --name KEY`.",
+        ),
+    ),
+    KnownText(
+        number=33111,
+        title="Cannot find server asymmetric key with thumbprint",
+        pattern="cannot find server [^\n]{0,40} with thumbprint",
+        summary=(
+            "This instance has no asymmetric key with that thumbprint. The database or backup that needs it does not open here; others "
+            "are not affected. The message carries no provider code."
+        ),
+        causes=(
+            "The key was never created on this replica or node.",
+            "A backup is restored on a server without the key that encrypted it.",
+            "The key was created with connector 1.0.4.0, which computes thumbprints differently from 1.0.5.0.",
+        ),
+        actions=(
+            "Run the query below on all nodes. The node with a row shows which key it is, and its registry shows the version (`KeyUri`).",
+            "If only this node has no row, create the key, its login and its credential there with the same version.",
+            "For a backup made with 1.0.4.0, see Microsoft's KB4470999: register the older DLL for the restore, then the new one again.",
+        ),
+        commands=(
+            "SELECT name FROM master.sys.asymmetric_keys WHERE thumbprint = THUMBPRINT;",
+            "CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER]",
+            "  WITH PROVIDER_KEY_NAME = 'KEY/VERSION', CREATION_DISPOSITION = OPEN_EXISTING;",
+            "CREATE LOGIN [EKM_LOGIN] FROM ASYMMETRIC KEY [EKM_KEY];",
+            "ALTER LOGIN [EKM_LOGIN] ADD CREDENTIAL [CRED];",
+        ),
+    ),
+    KnownText(
+        number=33120,
+        title="The key is not in an EKM provider",
+        pattern="that resides on an extensible key management provider",
+        summary="A database encryption key needs an asymmetric key from the provider. The named key is one of SQL Server's own.",
+        causes=("CREATE ASYMMETRIC KEY ran without `FROM PROVIDER`.", "The statement names another key."),
+        actions=(_KEYS, "Name the key from the provider in `ENCRYPTION BY SERVER ASYMMETRIC KEY`."),
+    ),
+    KnownText(
+        number=33121,
+        title="The key has no login",
+        pattern="does not have a login associated with it",
+        summary="SQL Server opens the key with a login that was made from it, and this key has none.",
+        causes=("`CREATE LOGIN ... FROM ASYMMETRIC KEY` did not run for this key.",),
+        actions=(
+            "Create it: `CREATE LOGIN [EKM_LOGIN] FROM ASYMMETRIC KEY [EKM_KEY];`.",
+            "Give it the credential: `ALTER LOGIN [EKM_LOGIN] ADD CREDENTIAL [CRED];`.",
+        ),
+    ),
+    KnownText(
+        number=15151,
+        title="Cannot find the object, or no permission",
+        pattern="cannot (?:find|alter|drop) the [^\n]{0,200}because it does not exist or you do not have permission",
+        summary=(
+            "The object that the message names does not exist here, or the login may not see it. "
+            "SQL Server sent no request to the vault."
+        ),
+        causes=(
+            "The statement ran in another database. Asymmetric keys of TDE are in master.",
+            "The key, credential, login or provider was never created on this replica or node.",
+            "The login lacks the permission, for example `VIEW ANY DEFINITION` or CONTROL on the key.",
+        ),
+        actions=(
+            _KEYS,
+            "Show the credentials: `SELECT name, credential_identity FROM sys.credentials;`.",
+            "Show the providers: `SELECT name, is_enabled FROM sys.cryptographic_providers;`.",
+            "Repeat the statement in master, or create the missing object as on the other nodes.",
+        ),
+    ),
+    KnownText(
+        number=15581,
+        title="Please create a master key in the database or open the master key",
+        pattern="create a master key in the database or open the master key",
+        summary=(
+            "The statement or database needs a database master key: it uses a certificate, or a credential of a database. "
+            "A key in the vault needs none, so the vault is not the cause."
+        ),
+        causes=(
+            "The database is encrypted by a certificate, and the master key of master does not open with the service master key.",
+            "A database credential or certificate is created where no master key exists.",
+        ),
+        actions=(
+            "Show what protects each database: `SELECT DB_NAME(database_id), encryptor_type FROM sys.dm_database_encryption_keys;`.",
+            "For a certificate, in master: `OPEN MASTER KEY DECRYPTION BY PASSWORD = 'PASSWORD';`.",
+            "Then, in the same session: `ALTER MASTER KEY ADD ENCRYPTION BY SERVICE MASTER KEY;`.",
+            "If there is none and a certificate is intended: `CREATE MASTER KEY ENCRYPTION BY PASSWORD = 'PASSWORD';`.",
+        ),
+    ),
+    KnownText(
+        number=33106,
+        title="Cannot change database encryption state because no database encryption key is set",
+        pattern="no database encryption key is set",
+        summary="The database has no encryption key of its own, so SET ENCRYPTION cannot start. The vault is not the cause.",
+        causes=(
+            "CREATE DATABASE ENCRYPTION KEY ran in another database, often in master: the statement works on the current one.",
+            "The statement failed, and the script went on.",
+        ),
+        actions=("Run the commands below in the user database.", _STATES),
+        commands=(
+            "USE [DB];",
+            "CREATE DATABASE ENCRYPTION KEY WITH ALGORITHM = AES_256",
+            "  ENCRYPTION BY SERVER ASYMMETRIC KEY [EKM_KEY];",
+            "ALTER DATABASE [DB] SET ENCRYPTION ON;",
+        ),
+    ),
+    _encryption_message(
+        33104,
+        "A database encryption key does not exist for this database",
+        "database encryption key does not exist for this database",
+        "The current database is not encrypted.",
+        "The statement ran in another database than intended.",
+        "Change to the right database: `USE [DB];`. Then repeat the statement.",
+        _STATES,
+    ),
+    _encryption_message(
+        33109,
+        "An encryption scan is in progress",
+        "database encryption while an encryption, decryption, or key change scan is in progress",
+        "A scan of the database runs, so its encryption cannot change yet.",
+        "Encryption, decryption or a key change started earlier.",
+        "Wait until `percent_complete` is 0: `SELECT percent_complete FROM sys.dm_database_encryption_keys;`.",
+    ),
+    _encryption_message(
+        33122,
+        "A log backup is pending",
+        "pending log backup",
+        "Changes of earlier encryption scans wait for a log backup.",
+        "The key was changed twice without a log backup in between.",
+        "Take a log backup, then repeat the statement: `BACKUP LOG [DB] TO DISK = 'FILE';`.",
+    ),
+    _encryption_message(
+        33123,
+        "The key is in use on a mirror or secondary replica",
+        "in use on a mirror or secondary availability replica",
+        "A secondary replica still needs the earlier encryption key.",
+        "The scan has not reached every replica, or a replica is disconnected.",
+        "Wait until every replica is synchronized: `SELECT * FROM sys.dm_hadr_database_replica_states;`.",
+    ),
+)
 
 # The order decides if a paste has several: a message about the provider comes before a state that follows from it.
 TEXTS: tuple[KnownText, ...] = (*CONNECTOR_TEXTS, *PROVIDER_MESSAGES, *KEY_MESSAGES, *DATABASE_MESSAGES)

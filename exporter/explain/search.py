@@ -5,35 +5,46 @@ Pure: the command `explain` and the page `/explain` show the same result.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable
 
-from exporter.core.classify import classify
-from exporter.core.codes import BY_CODE, ConnectorError, find
-from exporter.core.faults import Fault
-from exporter.core.model import Facts, Step
-from exporter.core.reasons import Reason
-from exporter.core.reasons.markers import VAULT_REASONS
-from exporter.explain.connector_texts import CONNECTOR_TEXTS
+from exporter.core.secrets import mask
+from exporter.core.values import Facts, Fault, Step
 from exporter.explain.explanation import Explanation, explain_codes, explain_exactly, join_lines, trim
-from exporter.explain.known_text import KnownText
-from exporter.explain.messages import MESSAGES, TEXTS
-from exporter.explain.messages_database import STATES
-from exporter.explain.pasted_numbers import (
+from exporter.explain.known_texts import (
+    CONNECTOR_TEXTS,
+    WINDOWS_ERRORS,
+    WINDOWS_PHRASES,
+    KnownText,
+    curl_number,
+    is_known,
+    reason_of_curl,
+    reason_of_phrase,
+)
+from exporter.explain.messages import KNOWN_TEXTS, MESSAGES, STATES, TEXTS
+from exporter.explain.numbers import (
     SMALLEST,
     any_code,
+    entra_reason,
+    explain_known_text,
+    explain_reason,
+    explain_small_number,
+    explain_windows_error,
     labelled_codes,
     message_numbers,
+    named_provider_code,
     provider_code,
     translated_code,
+    vault_reason,
     windows_number,
     without_names,
     wrapped_code,
 )
-from exporter.explain.phrases import curl_number, reason_of_curl, reason_of_phrase
-from exporter.explain.row_explanations import explain_known_text, explain_reason, explain_small_number, explain_windows_error
-from exporter.explain.service_texts import entra_reason, vault_reason
-from exporter.explain.windows_errors import WINDOWS_ERRORS, WINDOWS_PHRASES, is_known
+from exporter.knowledge.classify import classify
+from exporter.knowledge.code_row import ConnectorError
+from exporter.knowledge.codes import BY_CODE, CODES, find
+from exporter.knowledge.reasons import VAULT_REASONS, Reason
 
 Lookup = Callable[[str], Explanation | None]
 
@@ -240,3 +251,59 @@ _LOG_TEXT_KINDS = (
     _wininet,
     _reason_by(reason_of_phrase),
 )
+
+# The answer to a text without an explanation: the nearest known texts, and what is accepted.
+
+KINDS = (
+    "a connector code or symbol, a message of SQL Server, a database state, a log line, an AADSTS or AKV number, "
+    "a Windows error or HRESULT, an error of PowerShell or curl, a reason, an inner code, or an HTTP status (403 unwrapKey)"
+)
+_SHOWN = 60
+_SUGGESTIONS = 3
+_NEIGHBOURS = 2  # how far apart two numbers are at most for a suggestion
+_LONG_NUMBER = re.compile(r"(?:(?:msg|message|error)[\s:]*)?\d{5}\D*", re.IGNORECASE | re.ASCII)
+_WORDS = re.compile(r"[a-z]{4,}")
+_LEAST_SHARED = 0.5  # of the words of a title
+_SCANNED = 4000
+
+
+def unknown(text: str) -> str:
+    """Describe in one line why `text` has no explanation, and what is near."""
+    shown = named_provider_code(text) or mask(text, limit=_SHOWN)
+    if _LONG_NUMBER.fullmatch(shown) or (message_numbers(text) and not shown.isdecimal()):
+        return (
+            f"no such code: {shown!r}. This number is a message of SQL Server or a number of Entra ID. "
+            "The text of the message may name a provider code. Write AADSTS before a number of Entra ID."
+        )
+    near = _near_numbers(shown) if shown.isdecimal() else _near_symbols(shown) or _near_texts(text)
+    return f"no such code: {shown!r}. " + (f"Did you mean {', '.join(near)}?" if near else f"Accepted inputs: {KINDS}.")
+
+
+def _near_numbers(shown: str) -> list[str]:
+    """Return codes with similar digits. Codes with two swapped digits come first, then the nearest."""
+    alike = difflib.get_close_matches(shown, [str(code) for code in BY_CODE], n=len(BY_CODE), cutoff=0.7)
+    near = [code for code in BY_CODE if abs(code - int(shown)) <= _NEIGHBOURS or str(code) in alike]
+    near.sort(key=lambda code: (sorted(str(code)) != sorted(shown), abs(code - int(shown))))
+    return [str(code) for code in near[:_SUGGESTIONS]]
+
+
+def _near_symbols(shown: str) -> list[str]:
+    """Symbols that contain the word, or else those with a similar spelling."""
+    symbols = {row.symbol.casefold(): row.symbol for row in CODES}
+    wanted = shown.casefold()
+    near = [folded for folded in symbols if len(wanted) > 2 and wanted in folded]
+    near = near or difflib.get_close_matches(wanted, symbols, n=_SUGGESTIONS, cutoff=0.7)
+    return [symbols[folded] for folded in near[:_SUGGESTIONS]]
+
+
+def _near_texts(text: str) -> list[str]:
+    """Return the titles that share the most words with the text."""
+    words = set(_WORDS.findall(text[:_SCANNED].lower()))
+    shares = {each.headline: _share(each, words) for each in KNOWN_TEXTS}
+    near = sorted((headline for headline, share in shares.items() if share >= _LEAST_SHARED), key=lambda each: -shares[each])
+    return [f"'{headline}'" for headline in near[:_SUGGESTIONS]]
+
+
+def _share(known: KnownText, words: set[str]) -> float:
+    wanted = set(_WORDS.findall(known.title.lower()))
+    return len(wanted & words) / len(wanted) if len(wanted & words) > 1 else 0.0

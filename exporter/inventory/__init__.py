@@ -1,5 +1,5 @@
-"""Write `targets.d` from what SQL Servers use, and compare it with Azure.
+"""Targets from what SQL Servers and Azure have, as files next to those written by hand.
 
-For: the command `inventory`: hand-written and generated files, `azure/`, and the comparison of keys with those of vaults.
-Not for: reading a SQL Server, which is the work of `sqlservers`; the rules are in `tde`.
+Nothing here is imported by `run`. In this order: `claims` (who is which server), `plan`, `render`, `folder`; then `per_host`, `vault_search`
+and, for vaults that no target covers, `azure_plan` and `azure`.
 """

@@ -9,18 +9,28 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from exporter.config.yaml import SIZE_LIMIT
-from exporter.core.windows_names import is_device
+from exporter.config.build import RawTarget, build_credential, build_module, retained_vault
+from exporter.config.fields import Section
+from exporter.config.files import read_with_includes
+from exporter.config.load import load_config
+from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module, Settings
+from exporter.config.tree import SIZE_LIMIT, ProblemList
+from exporter.core.names import is_device
+from exporter.core.values import KeyReference
+from exporter.inventory.claims import DocumentReading
+from exporter.inventory.plan import HandWritten
 from exporter.inventory.render import MARK, is_own
-from exporter.runtime.files import FileMissingError, FileUnreadableError, plainly, read_whole
-from exporter.tde.document import Document, as_json, document_from
-from exporter.tde.registry import KeyVersion, RegistryUri, key_version
+from exporter.runtime.files import FileMissingError, FileUnreadableError, decoded, expand, plainly, read_whole, real_path
+from exporter.sqlserver.document import Document, KeyVersion, RegistryUri, as_json, document_from, key_version, read_documents
+from exporter.sqlserver.instance import FILE, Findings, printable
+from exporter.sqlserver.keys import HandWrittenTarget
 
 FACTS = "inventory.json"
 FACTS_LIMIT = 256 * 1024 * 1024  # bytes
@@ -191,3 +201,196 @@ def write(path: Path, text: str) -> None:
 
 def _lines(text: str | None) -> list[str]:
     return [] if text is None else text.replace("\r\n", "\n").splitlines(keepends=True)[1:]
+
+
+# Write no file that `check` refuses: the loader of `check` reads each new file before it replaces the old one.
+
+_MAIN = "main.yaml"
+_INCLUDED = re.compile(r"include\[([0-9]+)\]")
+_SECRET = ".secret_file"  # noqa: S105 - the end of a setting's path: the secret itself may still be missing
+
+
+def accepted(todo: Iterable[FileChange], declared: Collection[str], findings: Findings) -> list[FileChange]:
+    """Return the changes that `check` accepts; each other one is a gap, and its old file stays.
+
+    `declared` are the credentials of other files, which the new ones may name.
+    """
+    changes = list(todo)
+    refused: dict[str, str] = {}
+    texts = {change.path.name: change.after for change in changes if change.after is not None}
+    while found := _problems({file: text for file, text in texts.items() if file not in refused}, declared):
+        refused |= found  # a file that cannot be parsed hides the problems of others
+    for change in changes:
+        if change.path.name in refused:
+            findings.gap(
+                f"{change.path} was not written, because check refuses its new content ({refused[change.path.name]}): "
+                "correct the name or value in SQL Server; targets of an earlier run stay"
+            )
+    return [change for change in changes if change.path.name not in refused]
+
+
+def _problems(texts: dict[str, str], declared: Collection[str]) -> dict[str, str]:
+    """Return the first problem of each file that has one."""
+    with tempfile.TemporaryDirectory(prefix="ekm-inventory-") as name:
+        folder = Path(name)
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="utf-8", errors="replace", newline="\n")
+        files = sorted(texts)
+        main = {"credentials": {one: {"type": "managed_identity"} for one in declared}, "include": files}
+        (folder / _MAIN).write_text(json.dumps(main), encoding="utf-8")
+        found: dict[str, str] = {}
+        for problem in load_config(folder / _MAIN).problems:
+            included = _INCLUDED.fullmatch(problem.path)  # a file that cannot be read is a problem of its include
+            file = files[int(included[1])] if included is not None else Path(problem.file).name
+            if file in texts and not problem.path.endswith(_SECRET):
+                found.setdefault(file, problem.message if included is not None else problem.what)
+        return found
+
+
+# Targets and credentials that other files than the inventory's declare.
+
+
+def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritten:
+    """Read these files and their includes, without the files in `own`.
+
+    What is unusable in them is left out: `check` reports it.
+    """
+    mine = {real_path(path) for path in own}
+    targets: dict[str, HandWrittenTarget] = {}
+    credentials: set[str] = set()
+    for path in files:
+        for part in read_with_includes(path, ProblemList()).parts:
+            if real_path(part.location.file) not in mine:
+                credentials |= set(part.get("credentials") or {})
+                targets |= {target.where: target for target in _targets(part)}
+    return HandWritten(tuple(targets.values()), frozenset(credentials))
+
+
+def includes_folder(config: Path, folder: Path) -> bool:
+    """Whether the configuration includes `*.yml` of the folder."""
+    pattern = real_path(folder / "x.yml")
+    return any(Path(pattern).match(real_path(one)) for one in read_with_includes(config, ProblemList()).patterns)
+
+
+def _targets(part: Section) -> Iterator[HandWrittenTarget]:
+    for section in part.get("targets") or ():
+        raw = RawTarget(section, part.get("target_defaults"))
+        name, vault = raw.get("name"), raw.vault
+        key: KeyReference | None = raw.get("key")
+        if name is not None and vault is not None and key is not None:
+            yield HandWrittenTarget(
+                name=name,
+                vault=vault,
+                key_name=key.name,
+                key_version=key.version,
+                thumbprint=raw.get("thumbprint"),
+                instances=tuple(raw.get("instances") or ()),
+                where=section.location.where,
+                retained=tuple(_retained(raw)),
+            )
+
+
+def _retained(raw: RawTarget) -> Iterator[KeyVersion]:
+    for section in raw.get("retained_versions") or ():
+        key: KeyReference | None = section.get("key")
+        vault = retained_vault(section, raw)
+        if key is not None and vault is not None and key.version is not None:
+            yield KeyVersion(vault, key.name, key.version)
+
+
+# What SQL Servers answered.
+#
+# It is from files, running exporters and the servers themselves.
+
+FILE_LIMIT = 64 * 1024 * 1024  # bytes
+
+
+class SourceError(Exception):
+    """Why the flags of a source cannot be used, and what to do."""
+
+
+@dataclass(slots=True)
+class Sources:
+    """Readings of instances, loose key URIs, and one line for each failure."""
+
+    readings: list[DocumentReading] = field(default_factory=list)
+    loose: dict[RegistryUri, None] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, document: Document, where: str, *, direct: bool = False, of_exporter: bool = False) -> None:
+        """Add a document; `where` is the file, server or exporter that it is from. The rest is as in DocumentReading."""
+        if document.failure is not None:
+            address = f"{printable(document.address)}: " if document.address not in (None, where) else ""
+            self.failures.append(f"{where}: {address}not read: {printable(document.failure)}")
+        if document.failure is not None or document.sections:
+            address = document.address or f"{FILE}{Path(where).name}"
+            self.readings.append(DocumentReading(replace(document, address=address), where, direct, of_exporter))
+        else:
+            self.loose |= dict.fromkeys(document.key_uris)
+
+    def read_files(self, patterns: Iterable[str]) -> None:
+        """Read files, patterns and folders."""
+        for pattern in patterns:
+            files = list(_files(pattern))
+            if not files:
+                self.failures.append(f"{pattern}: no file: copy the output of inventory.ps1 or inventory.sql there")
+            for file in files:
+                self._read_file(file)
+
+    def _read_file(self, file: Path) -> None:
+        try:
+            data = read_whole(file, limit=FILE_LIMIT)
+        except FileUnreadableError as error:
+            self.failures.append(f"{file}: {error}")
+            return
+        for document in read_documents(decoded(data)):
+            self.add(document, str(file))
+
+
+def _files(pattern: str) -> Iterator[Path]:
+    for path in expand(pattern):
+        yield from sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+
+
+# Credentials, modules and hosts of a configuration that need not be complete.
+#
+# `check` refuses a configuration whose secrets are missing. The inventory runs before they are supplied.
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the files declare: credentials and modules by name, and the uses of each vault by targets."""
+
+    credentials: Mapping[str, Credential] = field(default_factory=dict)
+    modules: Mapping[str, Module] = field(default_factory=lambda: {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)})
+    uses: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # vault: credential and module
+    hosts: Mapping[str, str] = field(default_factory=dict)  # of sql_servers, by address; both in lower case
+
+    @property
+    def config(self) -> Config:
+        """Return a configuration without targets, for the networks of the modules."""
+        return Config(settings=Settings(), credentials=dict(self.credentials), modules=dict(self.modules), targets={})
+
+
+def read_declared(path: Path | None) -> Declared:
+    """Read the file and its includes; what is unusable in them is left out. Blocks."""
+    if path is None:
+        return Declared()
+    credentials: dict[str, Credential] = {}
+    modules = {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)}
+    uses: dict[str, dict[tuple[str, str], None]] = {}
+    hosts: dict[str, str] = {}
+    for part in read_with_includes(path, ProblemList()).parts:
+        for name, section in (part.get("credentials") or {}).items():
+            credential = build_credential(name, section) if section is not None else None
+            if credential is not None:
+                credentials[name] = credential
+        modules |= {name: build_module(name, one) for name, one in (part.get("modules") or {}).items() if one is not None}
+        for section in part.get("targets") or ():
+            raw = RawTarget(section, part.get("target_defaults"))
+            if raw.vault is not None and raw.get("credential") is not None:
+                uses.setdefault(raw.vault, {})[raw.get("credential"), raw.get("module") or DEFAULT_MODULE] = None
+        for server in part.get("sql_servers") or ():
+            if server.get("address") is not None and server.get("host") is not None:
+                hosts[server.get("address").lower()] = server.get("host").lower().rstrip(".")
+    return Declared(credentials, modules, {vault: tuple(those) for vault, those in uses.items()}, hosts)

@@ -15,20 +15,15 @@ from pathlib import Path
 
 import yaml
 
-from exporter.config.yaml import SIZE_LIMIT
+from exporter.config.tree import SIZE_LIMIT
 from exporter.core.quoting import word
-from exporter.inventory.acceptance import accepted
-from exporter.inventory.folder import FileChange, FolderError, changes, read_folder
-from exporter.inventory.hand_written import includes_folder, read_hand_written
+from exporter.inventory.folder import FileChange, FolderError, accepted, changes, includes_folder, read_folder, read_hand_written
+from exporter.inventory.plan import HandWritten, Plan, WrittenHosts, instances_by_host, targets_of_host, with_retained
 from exporter.inventory.render import credentials_to_supply, files_of, is_own, signed
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
-from exporter.tde.findings import Findings, counted, listed
-from exporter.tde.host_plan import WrittenHosts, instances_by_host, targets_of_host
-from exporter.tde.key_uris import KeyUris
-from exporter.tde.model import Instance
-from exporter.tde.plan import HandWritten, Plan
-from exporter.tde.registry import KeyVersion
-from exporter.tde.retained import with_retained
+from exporter.sqlserver.document import KeyVersion
+from exporter.sqlserver.instance import Findings, Instance, counted, listed
+from exporter.sqlserver.keys import KeyUris
 
 CONFIG, TARGETS, SECRETS, LIST = "ekm.yml", "targets.d", "secrets", "hosts.csv"
 HEADER = "host,secrets"  # of the list; a host's secrets have blanks between them
@@ -46,10 +41,7 @@ _SECRET = re.compile(r"secrets[/\\]+([\w.-]+)")
 
 @dataclass(slots=True)
 class HostFiles:
-    """What changes in the folder, and the secret files that each host needs.
-
-    The files are given by name.
-    """
+    """What changes in the folder, and the secret files that each host needs. The files are given by name."""
 
     changes: list[FileChange] = field(default_factory=list)
     secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -85,10 +77,7 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
 
 
 def host_report(folder: Path, files: HostFiles, plan: Plan) -> str:
-    """Return the number of hosts, and each secret file that is in no folder.
-
-    Each file has the hosts that need it.
-    """
+    """Return the number of hosts, and each secret file that is in no folder. Each file has the hosts that need it."""
     names = {one.name: f"the SECRET of CREDENTIAL [{one.sql_name}], " for one in credentials_to_supply(plan, ())}
     wanted: dict[str, list[str]] = {}
     for host, secrets in sorted(files.secrets.items()):
@@ -142,10 +131,7 @@ class _HostWriter:
 
 
 def _own_change(path: Path, text: str | None, findings: Findings | None = None) -> Iterator[FileChange]:
-    """Yield the change of a file, unless it is the same or was edited.
-
-    None removes it.
-    """
+    """Yield the change of a file, unless it is the same or was edited. None removes it."""
     before = _text(path)
     if before is not None and not is_own(before):
         if findings is not None:

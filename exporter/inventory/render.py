@@ -7,10 +7,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from exporter.core.names import PATTERN
 from exporter.core.quoting import yaml
-from exporter.core.thumbprint import PATTERN
-from exporter.tde.findings import listed
-from exporter.tde.plan import Labels, Plan, PlannedCredential, PlannedTarget, RetainedKey, short_vault
+from exporter.inventory.plan import Plan, PlannedCredential, PlannedTarget, RetainedKey, short_vault
+from exporter.sqlserver.instance import listed
+from exporter.sqlserver.keys import Labels
 
 MARK = "# Written by ekm-exporter inventory, which replaces this file unless it was edited: sha256 "
 _NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
@@ -52,10 +53,7 @@ def credentials_to_supply(plan: Plan, hand_written: Collection[str]) -> list[Pla
 
 
 def _credentials_of(target: PlannedTarget) -> Iterator[tuple[str, PlannedCredential]]:
-    """Yield the vault and the credential of the target.
-
-    Those of each old version that has its own follow.
-    """
+    """Yield the vault and the credential of the target. Those of each old version that has its own follow."""
     yield target.version.vault, target.credential
     for retained in target.retained:
         if retained.credential is not None:

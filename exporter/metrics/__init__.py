@@ -1,4 +1,5 @@
-"""Metric definitions, samples and exposition.
+"""Metrics: their families, their values and their exposition as text and protobuf.
 
-Must not probe, send requests or know HTTP.
+Probes nothing and knows no path. Families first (`target_families`, `sql_server_families`, `families`), then values (`target_values`,
+`sql_server`, `counters`, `own`); `recorder` keeps rendered bytes, which `exposition`, `text` and `protobuf` write.
 """

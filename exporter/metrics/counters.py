@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
 from exporter.config.settings import Module, Target
-from exporter.core.codes import generation_code
-from exporter.core.faults import Fault
-from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult
-from exporter.metrics.definitions import COUNTED, PATH_PARTS, STEP_BUCKETS
-from exporter.metrics.native_histogram import NativeHistogram
-from exporter.metrics.text_format import Sample
-from exporter.state.records import TargetRecord
+from exporter.core.limits import WINDOW_SECONDS
+from exporter.core.values import OPERATIONS, Fault, KeyFacts, Mode, Operation, Outcome, Step, has_limits, operation_limit
+from exporter.knowledge.codes import generation_code
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.metrics.protobuf import NativeHistogram
+from exporter.metrics.target_families import COUNTED, PATH_PARTS, STEP_BUCKETS, SeriesScope
+from exporter.metrics.text import Sample
+from exporter.state.record import TargetRecord
 
 _THROTTLED: Final = int(HTTPStatus.TOO_MANY_REQUESTS)
 
@@ -132,9 +134,119 @@ def path_of(record: TargetRecord) -> dict[str, str | None]:
 
 
 def is_throttled(result: StepResult) -> bool:
-    """Return whether the endpoint responded to this probe with 429.
-
-    A proxy or a shared token does not count.
-    """
+    """Return whether the endpoint responded to this probe with 429. A proxy or a shared token does not count."""
     facts = result.facts
     return facts is not None and facts.status == _THROTTLED and facts.fault is not Fault.PROXY_STATUS and not result.shared
+
+
+# Share of each vault's published request limit that this exporter uses.
+#
+# The requests of other clients are unknown. The limits are in `core.limits`.
+
+SLOTS = 6
+
+_OPERATIONS = {operation.step: operation for operation in OPERATIONS}
+
+
+def share_of(vault: str, steps: Iterable[StepResult], key: KeyFacts | None) -> float:
+    """Return the share of a vault's ten-second limit that these steps used.
+
+    Responses with 429 do not count against the limit. A key that was never read has the lowest limit, as in `check`.
+    """
+    return sum(
+        (2 if result.facts is not None and result.facts.resent else 1) / _limit(vault, _OPERATIONS[result.step], key)
+        for result in steps
+        if result.step in _OPERATIONS and result.sent and not is_throttled(result)
+    )
+
+
+def _limit(vault: str, operation: Operation, key: KeyFacts | None) -> float:
+    if key is None:
+        return operation_limit(operation, vault)
+    return operation_limit(operation, vault, hardware=key.kty.endswith("-HSM"), size_bits=key.size_bits)
+
+
+class Budget:
+    """Usage of one vault in the last minute, in slots of ten seconds. All times are Unix times."""
+
+    def __init__(self, vault: str) -> None:
+        self._vault = vault
+        self._slots: dict[int, float] = {}
+
+    def add_steps(self, at: float, steps: Iterable[StepResult], key: KeyFacts | None) -> None:
+        """Count requests in the slot of `at`, the time of the first request."""
+        slot = _slot(at)
+        self._slots[slot] = self._slots.get(slot, 0.0) + share_of(self._vault, steps, key)
+
+    def ratio(self, now: float) -> float:
+        """Return the largest share of a slot in the minute before `now`. The share is 0 without requests."""
+        current = _slot(now)
+        # Compare in both directions: after a clock was set back, old slots lie in the future.
+        self._slots = {slot: share for slot, share in self._slots.items() if abs(slot - current) < SLOTS}
+        return max(self._slots.values(), default=0.0)
+
+
+class Budgets:
+    """Budgets of all vaults with published limits. Each method returns the changed ratios by vault."""
+
+    def __init__(self) -> None:
+        self._budgets: dict[str, Budget] = {}
+        self._shown: dict[str, float] = {}
+        self._swept: int | None = None
+
+    def add(self, vault: str, at: float, steps: Iterable[StepResult], key: KeyFacts | None, *, now: float) -> dict[str, float]:
+        """Count requests between `at` and `now` (Unix times)."""
+        if vault not in self._budgets:
+            if not has_limits(vault):
+                return {}
+            self._budgets[vault] = Budget(vault)
+        self._budgets[vault].add_steps(at, steps, key)
+        return self._changed([vault], now)
+
+    def sweep(self, now: float) -> dict[str, float]:
+        """Update the ratios for `now`. They change once per slot, so most calls return at once."""
+        if self._swept == _slot(now):
+            return {}
+        self._swept = _slot(now)
+        return self._changed(self._budgets, now)
+
+    def forget(self, vault: str) -> None:
+        self._budgets.pop(vault, None)
+        self._shown.pop(vault, None)
+
+    def _changed(self, vaults: Iterable[str], now: float) -> dict[str, float]:
+        ratios = {vault: self._budgets[vault].ratio(now) for vault in vaults}
+        changed = {vault: ratio for vault, ratio in ratios.items() if self._shown.get(vault) != ratio}
+        self._shown.update(changed)
+        return changed
+
+
+def _slot(at: float) -> int:
+    return int(at // WINDOW_SECONDS)
+
+
+# Track which targets use a credential, vault or endpoint.
+
+
+class SeriesOwners:
+    def __init__(self) -> None:
+        self._owners: dict[tuple[str, SeriesScope], tuple[str, ...]] = {}
+        self._targets = Counter[tuple[SeriesScope, str]]()
+
+    def add(self, target: str, scope: SeriesScope, owner: str) -> None:
+        owners = self._owners.get((target, scope), ())
+        if owner not in owners:
+            self._owners[target, scope] = (*owners, owner)
+            self._targets[scope, owner] += 1
+
+    def replace(self, target: str, scope: SeriesScope, owners: Iterable[str]) -> list[str]:
+        """Replace the owners of a target in one scope; return the owners without a target."""
+        old = self._owners.pop((target, scope), ())
+        for owner in owners:
+            self.add(target, scope, owner)
+        for owner in old:
+            self._targets[scope, owner] -= 1
+        unused = sorted(owner for owner in old if not self._targets[scope, owner])
+        for owner in unused:
+            del self._targets[scope, owner]
+        return unused

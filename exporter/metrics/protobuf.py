@@ -6,15 +6,102 @@ https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from math import frexp
 from typing import Final
 
-from exporter.metrics.native_histogram import SCHEMA, ZERO_THRESHOLD, NativeHistogram, spans_and_deltas
-from exporter.metrics.spec import MetricType
-from exporter.metrics.text_format import REPEATED, Labels, LabelSet, Sample
-from exporter.metrics.wire import double, labels, nested, text, timestamp, varint, zigzag
+from prometheus_client import Metric
+
+from exporter.metrics.target_families import MetricType
+from exporter.metrics.text import REPEATED, Labels, LabelSet, Sample, double, labels, nested, text, timestamp, varint, zigzag
+
+# Native histograms: exponential buckets that need no bounds in advance.
+#
+# Buckets grow by a factor of 2^(1/8), about 9 %. The counts from the lowest to the highest used bucket are one array: a dictionary
+# of a target takes three times as much.
+
+SCHEMA: Final = 3
+# About 1 ms: shorter durations need no resolution. A bound of the schema, as a merge of histograms requires.
+ZERO_THRESHOLD: Final = 2.0**-10
+# Upper bounds within [0.5, 1), that is 0.5 * 2^(n / 8), as client_golang rounds them.
+_FRACTIONS: Final = (
+    0.5,
+    0.5452538663326288,
+    0.5946035575013605,
+    0.6484197773255048,
+    0.7071067811865475,
+    0.7711054127039704,
+    0.8408964152537144,
+    0.9170040432046711,
+)
+_LONGEST_GAP = 2  # empty buckets between two others: a new span costs more than two zeros
+
+
+def bucket_of(value: float) -> int:
+    """Return the index of a value above 0: bucket `i` holds values up to 2^(i / 8), inclusive."""
+    fraction, exponent = frexp(value)
+    return bisect_left(_FRACTIONS, fraction) + (exponent - 1) * len(_FRACTIONS)
+
+
+@dataclass(slots=True)
+class NativeHistogram:
+    """Counts by bucket index, and the count of values up to `ZERO_THRESHOLD`."""
+
+    zeros: int = 0
+    _lowest: int = 0  # the index of the first count
+    _counts: array[int] = field(default_factory=lambda: array("I"))
+
+    def observe(self, value: float) -> None:
+        if value <= ZERO_THRESHOLD:
+            self.zeros += 1
+            return
+        index = bucket_of(value)
+        if not self._counts:
+            self._lowest = index
+        place = index - self._lowest
+        if not 0 <= place < len(self._counts):
+            place = self._widen(place)
+        self._counts[place] += 1
+
+    def _widen(self, place: int) -> int:
+        """Add empty buckets up to `place`; return its new place."""
+        if place >= 0:
+            self._counts.extend([0] * (place + 1 - len(self._counts)))
+            return place
+        self._counts = array("I", [0] * -place) + self._counts
+        self._lowest += place
+        return 0
+
+    @property
+    def buckets(self) -> dict[int, int]:
+        """The counts that are not 0, by bucket index."""
+        return {self._lowest + place: count for place, count in enumerate(self._counts) if count}
+
+
+def spans_and_deltas(buckets: Mapping[int, int]) -> tuple[list[tuple[int, int]], list[int]]:
+    """Return spans (offset to the previous one, length) and the difference of each count to the one before."""
+    spans: list[tuple[int, int]] = []
+    deltas: list[int] = []
+    following, last = 0, 0
+    for index in sorted(buckets):
+        gap = index - following
+        if not spans or gap > _LONGEST_GAP:
+            spans.append((gap, 0))
+            gap = 0
+        counts = [0] * gap + [buckets[index]]
+        spans[-1] = spans[-1][0], spans[-1][1] + len(counts)
+        for count in counts:
+            deltas.append(count - last)
+            last = count
+        following = index + 1
+    return spans, deltas
+
 
 # MetricFamily
 _NAME, _HELP, _TYPE, _METRIC = 0x0A, 0x12, 0x18, 0x22
@@ -111,3 +198,66 @@ def histogram(
         started,
     ]
     return nested(_METRIC, _labels(own, base) + nested(_HISTOGRAM, b"".join(content)))
+
+
+# Protobuf of gauges that are rendered as text only: for the first scrape in protobuf.
+
+_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED: Final = re.compile(r"\\(.)")
+_NO_LABELS: Final = LabelSet.from_labels()
+
+
+def gauges_of(block: bytes) -> bytes:
+    """Return the sample lines of a block as metrics."""
+    return b"".join([_gauge(line) for line in block.decode().split("\n") if line])
+
+
+def _gauge(line: str) -> bytes:
+    labels, _, value = line.rpartition(" ")
+    found = tuple((name, _unescaped(text)) for name, text in _LABEL.findall(labels))
+    return gauge(found, _NO_LABELS, float(value))
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], text) if "\\" in text else text
+
+
+# The metrics of a registry of prometheus_client as protobuf.
+
+# The client library counts these in Python or in the kernel, before the exporter's own counters started.
+_FOREIGN: Final = ("process_", "python_")
+
+
+def messages(metrics: Iterable[Metric], *, native: Mapping[str, NativeHistogram], started: float) -> bytes:
+    """Return a message for each metric.
+
+    `native` holds the native buckets of each histogram, by name; `started` is the Unix time at which the counters started.
+    """
+    return b"".join(_message(metric, native, started_at(started)) for metric in metrics)
+
+
+def _message(metric: Metric, native: Mapping[str, NativeHistogram], started: tuple[bytes, bytes]) -> bytes:
+    if metric.type == MetricType.HISTOGRAM:
+        start = family_start(metric.name, metric.documentation, MetricType.HISTOGRAM)
+        content = start + _histogram(metric, native[metric.name], started[1])
+    elif metric.type == MetricType.COUNTER:
+        start = family_start(f"{metric.name}_total", metric.documentation, MetricType.COUNTER)
+        created = b"" if metric.name.startswith(_FOREIGN) else started[0]
+        content = start + b"".join(
+            counter(tuple(sample.labels.items()), _NO_LABELS, sample.value, created) for sample in metric.samples
+        )
+    else:
+        start = family_start(metric.name, metric.documentation, MetricType.GAUGE)
+        content = start + b"".join(gauge(tuple(sample.labels.items()), _NO_LABELS, sample.value) for sample in metric.samples)
+    return varint(len(content)) + content
+
+
+def _histogram(metric: Metric, native: NativeHistogram, started: bytes) -> bytes:
+    """Return a histogram without labels; its samples are cumulative."""
+    found = {sample.labels.get("le", sample.name.removeprefix(metric.name)): sample.value for sample in metric.samples}
+    total = found.pop("_sum")
+    found.pop("_count")
+    cumulative = [0, *(int(value) for value in found.values())]
+    bounds = [float(bound) for bound in found if bound != "+Inf"]
+    counts = [after - before for before, after in pairwise(cumulative)]
+    return histogram((), _NO_LABELS, bounds, counts=counts, total=total, native=native, started=started)

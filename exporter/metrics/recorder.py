@@ -6,36 +6,249 @@ Samples are pure functions of configuration, target and record (see `samples`); 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.config.consequences.usage import credentials_in_use, probed_vaults
 from exporter.config.settings import Config, Module, Target
-from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.checks import CheckResult
-from exporter.core.codes import CODES
-from exporter.core.credential_expiry import Source
-from exporter.core.model import ProbeReport
-from exporter.metrics import declared_samples as declared
-from exporter.metrics import probe_response
-from exporter.metrics import samples as gauges
-from exporter.metrics.auxiliary_samples import auxiliary_facts, auxiliary_samples
-from exporter.metrics.cause_series import FailureSeries, probe_failure_samples
-from exporter.metrics.counters import TargetCounters, path_of
-from exporter.metrics.definitions import BY_NAME, SHARED_METRICS, SQL_SERVER_METRICS, TARGET_METRICS, phases_at
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.possible_codes import possible_codes
+from exporter.config.usage import credentials_in_use, names_of, probed_vaults
+from exporter.core.values import Phase
+from exporter.knowledge.advice import action_line
+from exporter.knowledge.causes import Cause, Failed, cause_of
+from exporter.knowledge.checks_vault import CheckResult
+from exporter.knowledge.codes import CODES
+from exporter.knowledge.expiry import Source
+from exporter.knowledge.report import ProbeReport
+from exporter.knowledge.verdict import AuxiliaryResult, deciding_failure
+from exporter.metrics import target_values
+from exporter.metrics.counters import Budgets, SeriesOwners, TargetCounters, path_of
+from exporter.metrics.exposition import (
+    STEP_DURATIONS,
+    Exposition,
+    OwnerValues,
+    Rendered,
+    TargetBlock,
+    base_of,
+    render_counters,
+    render_gauges,
+)
+from exporter.metrics.families import BY_NAME, PROBE_METRICS, SHARED_METRICS, possible_codes
+from exporter.metrics.own import Instruments
 from exporter.metrics.protobuf import started_at
-from exporter.metrics.rendering import STEP_DURATIONS, OwnerValues, TargetBlock, base_of, render_counters, render_gauges
-from exporter.metrics.request_budget import Budgets
-from exporter.metrics.samples import Values, one
-from exporter.metrics.self_metrics import Instruments
-from exporter.metrics.series_owners import SeriesOwners
-from exporter.metrics.spec import Level, SeriesScope
-from exporter.metrics.sql_server_series import SqlServerSeries
-from exporter.metrics.text_format import LabelSet
+from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
+from exporter.metrics.target_families import TARGET_METRICS, Level, SeriesScope, phases_at
+from exporter.metrics.target_values import (
+    Values,
+    action_samples,
+    auxiliary_facts,
+    auxiliary_samples,
+    cause_labels,
+    cause_samples,
+    one,
+)
+from exporter.metrics.text import Labels, LabelSet
+from exporter.runtime.loop import yield_with_pauses
+from exporter.state.causes import MOST_CAUSES, TARGETS_PER_SLICE, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.history import History
-from exporter.state.records import TargetRecord, readiness_at
+from exporter.state.record import TargetRecord, headers_after, readiness_at
+
+if TYPE_CHECKING:
+    from exporter.sqlserver.differences import Difference
+    from exporter.sqlserver.reading import SqlServerReading
+
+# Series of failures: the first action and the cause of each failing target, and the common causes.
+#
+# Causes depend on all targets, so a scrape renders them, in slices, and only after a failure changed.
+
+
+class FailureSeries:
+    """The series of failures of all targets. `blocks` are those of the recorder, by target."""
+
+    def __init__(self, exposition: Exposition, blocks: Mapping[str, TargetBlock]) -> None:
+        self._exposition, self._blocks = exposition, blocks
+        self._failing: set[str] = set()
+        self._shown: set[str] = set()  # ids of causes
+        self._changes = self._rendered = 0
+        self._rendering = asyncio.Lock()
+
+    def update(self, block: TargetBlock) -> Values:
+        """Note whether the failure of a target changed with its record; return the first action if that did."""
+        name, record, report = block.target.name, block.record, block.record.last
+        failed, action = None, ""
+        if report is not None and not report.success:
+            failed = linked(block.target, block.module, record, report.started_at).failed
+            action = failure_action(block.target, report, record)
+        if failed != block.failed or (self._failing and record.region != block.region):
+            self._changes += 1
+        block.failed, block.region = failed, record.region
+        if failed is None:
+            self._failing.discard(name)
+        else:
+            self._failing.add(name)
+        changed, block.action = action != block.action, action
+        return action_samples(action) if changed else {}
+
+    def forget(self, name: str) -> None:
+        """Leave a target out of the causes."""
+        self._changes += name in self._failing
+        self._failing.discard(name)
+
+    async def refresh(self) -> None:
+        """Render the causes if a failure changed, and let other tasks run in between."""
+        async with self._rendering:
+            changes = self._changes
+            if changes == self._rendered:
+                return
+            groups = await cause_groups(map(_linked, list(self._blocks.values()) if self._failing else ()))
+            causes = {target: group.cause for group in groups for target in group.targets}
+            async for block in yield_with_pauses(list(self._blocks.values()), TARGETS_PER_SLICE):
+                self._show_cause(block, causes.get(block.target.name))
+            self._show_groups(groups[:MOST_CAUSES])
+            self._rendered = changes
+
+    def _show_cause(self, block: TargetBlock, cause: Cause | None) -> None:
+        name, cause = block.target.name, None if block.failed is None else cause
+        if cause != block.cause and self._blocks.get(name) is block:
+            block.cause = cause
+            self._show(OwnerValues(name, block.base, cause_samples(cause)))
+
+    def _show_groups(self, groups: list[CauseGroup]) -> None:
+        ids = {group.cause.id for group in groups}
+        for gone in self._shown - ids:
+            self._exposition.drop(SeriesScope.CAUSE, gone)
+        self._shown = ids
+        self._show(
+            *(OwnerValues(group.cause.id, LabelSet.from_labels(*cause_labels(group.cause)), _sizes(group)) for group in groups)
+        )
+
+    def _show(self, *owners: OwnerValues) -> None:
+        self._exposition.put(render_gauges(owners, self._exposition.names, encodes=self._exposition.encodes))
+
+
+def failure_action(target: Target, report: ProbeReport, record: TargetRecord) -> str:
+    """Return the first of the actions that the pages recommend, as the value of a label; empty if there is none."""
+    failure = deciding_failure(report)
+    if failure is None or failure.code is None:
+        return ""
+    names = names_of(target, report.steps, failure, auxiliary=record.auxiliary.values())
+    return action_line(failure.code, failure.reason, names, step=failure.step)
+
+
+def _linked(block: TargetBlock) -> Linked:
+    failed = block.failed
+    names = links_of(block.target, block.module, block.record, None) if failed is None else failed.names
+    return Linked(block.target, names, failed)
+
+
+def _sizes(group: CauseGroup) -> Values:
+    return {
+        "ekm_common_cause_info": one(1),
+        "ekm_common_cause_targets": one(len(group.targets)),
+        "ekm_common_cause_sql_servers": one(len(group.servers)),
+    }
+
+
+def probe_failure_samples(
+    target: Target, module: Module, report: ProbeReport, record: TargetRecord, known: tuple[Failed | None, Cause | None]
+) -> Values:
+    """Return the samples of a failure in the response of /probe.
+
+    `known` is the failure of the record and its common cause. Another failure has the cause of its target alone.
+    """
+    failure = deciding_failure(report)
+    if failure is None:
+        return action_samples("") | cause_samples(None)
+    failed, cause = known
+    if cause is None or failed is None or (failed.step, failed.reason) != (failure.step, failure.reason):
+        cause = cause_of(Failed(step=failure.step, reason=failure.reason, names=links_of(target, module, record, report)))
+    return action_samples(failure_action(target, report, record)) | cause_samples(cause)
+
+
+# The body of /probe: gauges and infos of one probe, and last known values.
+#
+# Counters and histograms are on /metrics only.
+
+_NO_LABELS = LabelSet.from_labels()
+
+
+def probe_values(
+    config: Config,
+    target: Target,
+    module: Module,
+    report: ProbeReport,
+    *,
+    record: TargetRecord,
+    counted: bool,
+    phases: Collection[Phase],
+) -> Values:
+    """Return the values by family, with the durations of `phases`.
+
+    If requested probes are counted, the record includes this one and its runs of failures.
+    """
+    return {
+        **target_values.config_samples(config, target, module, report.tenant or record.tenant),
+        **target_values.report_samples(report, phases),
+        **({"ekm_last_probe_timestamp_seconds": target_values.one(record.last_probe_at)} if report.discarded else {}),
+        **target_values.key_samples(report.key or record.key),
+        **target_values.vault_samples(headers_after(record.vault, report), module.expect_path),
+        **auxiliary_samples(auxiliary_facts(target, record, report)),
+        **target_values.on_demand_samples(report, record),
+        **(target_values.run_samples(target_values.facts_of(record)) if counted else {}),
+    }
+
+
+def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, openmetrics: bool) -> bytes:
+    """Return the whole body; OpenMetrics includes the end mark."""
+    page = Exposition(spec for spec in (*TARGET_METRICS, *PROBE_METRICS) if level.includes(spec.level) and not spec.is_counted)
+    of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not SeriesScope.EXPORTER}
+    of_exporter = {name: samples for name, samples in values.items() if name not in of_target}
+    owners = OwnerValues(target.name, base, of_target), OwnerValues(target.name, _NO_LABELS, of_exporter)
+    page.put(render_gauges(owners, page.names, encodes=False))
+    return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")
+
+
+# The series of all SQL Servers: those of one are replaced as a whole by each reading.
+
+
+class SqlServerLines(NamedTuple):
+    """The rendered series of a SQL Server, and the labels that they share."""
+
+    address: str
+    base: Labels
+    rendered: list[Rendered]
+
+
+class SqlServerSeries:
+    """The labels of a SQL Server are its own: of servers that answer with one name, `SqlServerReading.contested` has those without it."""
+
+    def __init__(self, exposition: Exposition) -> None:
+        self._exposition = exposition
+        self._labels: dict[str, Labels] = {}  # by address
+
+    def render(self, reading: SqlServerReading, differences: Iterable[Difference] = ()) -> SqlServerLines:
+        """Return the series of a SQL Server.
+
+        They include those of its differences from the configuration. Any thread may call: a large one takes 50 ms.
+        """
+        from exporter.metrics.sql_server import labels_of, sql_server_samples  # noqa: PLC0415 - with all rules of `tde`
+
+        base = labels_of(reading)
+        owner = OwnerValues(reading.address, base, sql_server_samples(reading, differences))
+        rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)
+        return SqlServerLines(reading.address, base.labels, rendered)
+
+    def show(self, server: SqlServerLines) -> None:
+        """Replace the series of a SQL Server."""
+        if self._labels.get(server.address, server.base) != server.base:
+            self.forget(server.address)
+        self._labels[server.address] = server.base
+        self._exposition.put(server.rendered)
+
+    def forget(self, address: str) -> None:
+        """Remove the series of a SQL Server."""
+        if self._labels.pop(address, None) is not None:
+            self._exposition.drop(SeriesScope.SQL_SERVER, address)
+
 
 _GAUGES = (SeriesScope.TARGET, SeriesScope.SQL_SERVER)  # not exposed if only probes on request return gauges
 _TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
@@ -93,7 +306,7 @@ class Recorder(Instruments):
         block.counters.path = path_of(record)
         block.render_all()
         values = self._config_values(block) | self._record_values(block, now)
-        endpoints = {name: gauges.certificate_samples(shown) for name, shown in record.certificates.items()}
+        endpoints = {name: target_values.certificate_samples(shown) for name, shown in record.certificates.items()}
         self._show(block.owner_values(values), *self._endpoints(target.name, endpoints), counters=block)
         self._tie(target)
         self._count_targets(len(self._blocks))
@@ -117,11 +330,11 @@ class Recorder(Instruments):
         values, endpoints = self._maintenance_values(block, report.started_at), {}
         self._count(block, report)
         if report.discarded:
-            values |= gauges.time_samples(record)
+            values |= target_values.time_samples(record)
         else:
             block.counters.path_after(record)
             values |= self._report_values(block, report)
-            endpoints = gauges.endpoint_samples(report)
+            endpoints = target_values.endpoint_samples(report)
         ended = report.started_at + report.duration
         ratios = self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended)
         self._show(
@@ -138,7 +351,7 @@ class Recorder(Instruments):
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """Render the results of the preflight checks of a target; None removes them."""
         if name in self._blocks:
-            self._show(self._blocks[name].owner_values(declared.check_samples(results)))
+            self._show(self._blocks[name].owner_values(target_values.check_samples(results)))
 
     def spend(self, name: str, result: AuxiliaryResult) -> None:
         """Add the requests of an auxiliary probe to the request budget of their vault."""
@@ -154,7 +367,9 @@ class Recorder(Instruments):
         """Remove the result of a target that is not measured: its record has none."""
         if (block := self._blocks.get(name)) is not None:
             block.render_all()
-            values = gauges.outcome_samples(gauges.UNKNOWN) | self._failures.update(block) | _auxiliary_values(block)
+            values = (
+                target_values.outcome_samples(target_values.UNKNOWN) | self._failures.update(block) | _auxiliary_values(block)
+            )
             self._show(block.owner_values(values))
 
     def drop_verdict(self, name: str) -> None:
@@ -206,12 +421,10 @@ class Recorder(Instruments):
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
         counted = not self._per_target_gauges
-        values = probe_response.probe_values(
-            self._config, target, module, report, record=record, counted=counted, phases=self._phases
-        )
+        values = probe_values(self._config, target, module, report, record=record, counted=counted, phases=self._phases)
         known = (None, None) if block is None else (block.failed, block.cause)
         values |= probe_failure_samples(target, module, report, record, known)
-        return probe_response.rendered(target, base_of(target), values, level=self._level, openmetrics=openmetrics)
+        return rendered(target, base_of(target), values, level=self._level, openmetrics=openmetrics)
 
     def _show(self, *owners: OwnerValues, counters: TargetBlock | None = None) -> None:
         """Render samples, and the counters of a target that grew; put the lines into the exposition."""
@@ -234,12 +447,12 @@ class Recorder(Instruments):
     def _report_values(self, block: TargetBlock, report: ProbeReport) -> Values:
         """Return what differs from the last report."""
         record = block.record
-        values = gauges.timing_samples(report, self._phases) | gauges.time_samples(record)
-        outcome, facts = gauges.outcome_of(report), gauges.facts_of(record)
+        values = target_values.timing_samples(report, self._phases) | target_values.time_samples(record)
+        outcome, facts = target_values.outcome_of(report), target_values.facts_of(record)
         if outcome != block.outcome:
-            values |= gauges.outcome_samples(outcome)
+            values |= target_values.outcome_samples(outcome)
         if facts != block.facts:
-            values |= gauges.fact_samples(facts, block.module.expect_path)
+            values |= target_values.fact_samples(facts, block.module.expect_path)
         block.outcome, block.facts = outcome, facts
         if record.tenant != block.tenant_shown:
             values |= self._config_values(block)
@@ -251,8 +464,8 @@ class Recorder(Instruments):
         values: Values = {}
         if record.last is not None:
             last = replace(record.last, readiness=readiness_at(target, record, now))
-            values |= gauges.report_samples(last, self._phases)
-        values |= gauges.record_samples(record, block.module.expect_path)
+            values |= target_values.report_samples(last, self._phases)
+        values |= target_values.record_samples(record, block.module.expect_path)
         return values | _auxiliary_values(block) | self._failures.update(block)
 
     def _show_codes(self) -> None:
@@ -261,13 +474,13 @@ class Recorder(Instruments):
         for error in CODES:
             if error in possible:
                 owner, labels = str(error.code), LabelSet.from_labels(("code", str(error.code)))
-                self._show(OwnerValues(owner, labels, declared.error_samples(error)))
+                self._show(OwnerValues(owner, labels, target_values.error_samples(error)))
             else:
                 self._exposition.drop(SeriesScope.CODE, str(error.code))
 
     def _config_values(self, block: TargetBlock) -> Values:
         block.tenant_shown = block.record.tenant
-        return declared.config_samples(self._config, block.target, block.module, block.record.tenant)
+        return target_values.config_samples(self._config, block.target, block.module, block.record.tenant)
 
     def _endpoints(self, target: str, values: Mapping[str, Values]) -> Iterator[OwnerValues]:
         """Yield the samples of endpoints that this target uses."""
@@ -276,7 +489,7 @@ class Recorder(Instruments):
             yield OwnerValues(endpoint, LabelSet.from_labels(("endpoint", endpoint)), shown)
 
     def _show_credential(self, name: str) -> None:
-        values = declared.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
+        values = target_values.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
         self._show(OwnerValues(name, LabelSet.from_labels(("credential", name)), values))
 
     def _tie(self, target: Target) -> None:

@@ -1,5 +1,4 @@
-"""Text, JSON and wording that command line and web share.
+"""What the command line and the pages share: text, JSON, tickets, sentences about SQL Server, log lines, the support bundle.
 
-For: sentences, transcripts, payloads and the support bundle.
-Not for: HTML, HTTP or decisions.
+Holds no HTML, no HTTP and no decision. `payloads` and `text` first, then `ticket`, `sql` and `expiries`.
 """

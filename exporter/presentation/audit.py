@@ -7,24 +7,20 @@ from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from typing import Any
 
-from exporter.config.consequences.names import names_of
-from exporter.config.consequences.usage import credential_uses
 from exporter.config.settings import Config, Target
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.credential_expiry import CredentialExpiry
+from exporter.config.usage import credential_uses, names_of
+from exporter.core.connector import log_query
 from exporter.core.durations import moment
-from exporter.core.endpoints import host_name
-from exporter.core.log_queries import log_query
-from exporter.core.model import Vantage
-from exporter.core.sql_servers import server_name
-from exporter.core.vault_limits import has_limits, key_operations_limit
+from exporter.core.names import host_name, server_name
+from exporter.core.values import Vantage, has_limits, key_operations_limit
+from exporter.knowledge.expiry import CredentialExpiry
+from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.presentation.payloads import Payload, failure_payload, moment_or_none
-from exporter.presentation.sql_proofs import SqlProofs, proof_fields, urgency
-from exporter.runtime.slices import yield_with_pauses
-from exporter.state.records import TargetRecord, readiness_at
-from exporter.tde.audit.access import LOGS, AuditQuery, access_queries, key_roles
-from exporter.tde.audit.own_requests import own_requests
-from exporter.tde.server_proof import ServerProof
+from exporter.presentation.sql import SqlProofs, proof_fields, urgency
+from exporter.runtime.loop import yield_with_pauses
+from exporter.sqlserver.audit import LOGS, AuditQuery, access_queries, key_roles, own_requests
+from exporter.sqlserver.proof import ServerProof
+from exporter.state.record import TargetRecord, readiness_at
 
 MOST_TARGETS = MOST_SERVERS = 100  # of a key on its sheet: a person reads no more
 _ROWS_PER_SLICE = 10

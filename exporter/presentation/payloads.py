@@ -9,20 +9,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from exporter.config.settings import Credential, ExpectPath, Target
-from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.checks import BY_NAME
-from exporter.core.checks.model import CheckRun
-from exporter.core.codes import BY_CODE
-from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
-from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
-from exporter.core.readiness import NOT_TESTED, deciding_failure, readiness_text
-from exporter.core.steadiness import Unsteady
+from exporter.core.values import Facts, KeyFacts, Outcome, Readiness, Vantage, VaultHeaders
+from exporter.knowledge.checks import BY_NAME
+from exporter.knowledge.checks_vault import CheckRun
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.expiry import CredentialExpiry
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import NOT_TESTED, AuxiliaryResult, Unsteady, deciding_failure, readiness_text
 from exporter.presentation.expiries import DAY, Ending
-from exporter.presentation.wording import auxiliary_results
-from exporter.state.failures import FailureSummary
+from exporter.presentation.text import auxiliary_results
 from exporter.state.history import HistoryEntry
-from exporter.state.records import TargetRecord, readiness_at, unsteady_at
+from exporter.state.record import FailureSummary, TargetRecord, readiness_at, unsteady_at
 
 Payload = dict[str, Any]
 
@@ -112,10 +110,7 @@ def target_payload(target: Target, record: TargetRecord | None, *, now: float) -
 
 
 def earlier(record: TargetRecord | None, history: Sequence[HistoryEntry]) -> list[FailureSummary]:
-    """Return the summaries of failures before a restart, newest first.
-
-    `history` is newest first too.
-    """
+    """Return the summaries of failures before a restart, newest first. `history` is newest first too."""
     if record is None:
         return []
     oldest = history[-1].report.started_at if history else float("inf")
@@ -213,10 +208,7 @@ def verdict_payload(readiness: Readiness, vantage: Vantage, not_tested: str = NO
 def target_details_payload(
     target: Target, record: TargetRecord | None, expiries: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
 ) -> Payload:
-    """Return auxiliary probes, key facts, network path and expiries of a target.
-
-    `now` is a Unix time.
-    """
+    """Return auxiliary probes, key facts, network path and expiries of a target. `now` is a Unix time."""
     auxiliary = () if record is None else auxiliary_results(target, record, now=now)
     vault = VaultHeaders() if record is None else record.vault
     return {
@@ -232,10 +224,7 @@ def target_details_payload(
 
 
 def checks_payload(run: CheckRun | None) -> Payload | None:
-    """Return time and failures of the last preflight run.
-
-    `fix` is a multi-line text, as in `doctor --json`.
-    """
+    """Return time and failures of the last preflight run. `fix` is a multi-line text, as in `doctor --json`."""
     if run is None:
         return None
     failed = [

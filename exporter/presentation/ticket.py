@@ -6,28 +6,379 @@ Other teams than the DBAs own network, Entra ID and vaults. The text has masked 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
 from typing import Final, NamedTuple
 
 from exporter.config.settings import Target
+from exporter.config.usage import names_of
 from exporter.core import durations
-from exporter.core.codes import both_numbers
-from exporter.core.codes.words import words_in
-from exporter.core.durations import second
-from exporter.core.known_secrets import hide
-from exporter.core.log_queries import log_query, one_line
-from exporter.core.model import Facts, StepResult, Vantage
-from exporter.core.reasons import Reason
-from exporter.core.tickets.checks import SUPPORT_REQUEST, confirmation, is_unconfirmed, team_checks, undo
-from exporter.core.tickets.several import TicketPart, merged_steps, noun
-from exporter.core.tickets.steps import AZ, Place, TeamStep, check_command, scope_lines, team_steps
-from exporter.core.tickets.team import TITLES, Team
-from exporter.presentation.probe_text import effect
-from exporter.presentation.ticket_evidence import evidence
-from exporter.presentation.ticket_failure import cause_in_subject, logged_failure, what_fails, wrapped_lines
-from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
-from exporter.state.records import RECENT, TargetRecord
+from exporter.core.connector import log_query, one_line
+from exporter.core.durations import moment, second
+from exporter.core.names import server_names
+from exporter.core.secrets import hide
+from exporter.core.values import Facts, Outcome, Step, Vantage
+from exporter.explain.explanation import wrap
+from exporter.knowledge.advice import actions, cause, owner_of_failure
+from exporter.knowledge.code_row import OWNERS, Owner, words_in
+from exporter.knowledge.codes import BY_CODE, both_numbers
+from exporter.knowledge.names import Names
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.tickets import (
+    AZ,
+    SUPPORT_REQUEST,
+    TEAM_TITLES,
+    Place,
+    Team,
+    TeamStep,
+    TicketPart,
+    check_command,
+    confirmation,
+    is_unconfirmed,
+    merged_steps,
+    noun,
+    scope_lines,
+    team_checks,
+    team_of,
+    team_steps,
+    titles,
+    undo,
+)
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FailedProbe, Unsteady, deciding_failure
+from exporter.presentation.text import Line, effect, facts_of
+from exporter.sqlserver.proof import ServerProof
+from exporter.state.record import RECENT, TargetRecord, beginning_of, unsteady_at
+
+# The subject of a ticket: a failed target with the team that repairs it, and how far the failure goes.
+
+NO_FAILURE: Final = "No step failed in this probe. If it fails in waves, the status page of the running exporter has the ticket."
+
+
+class LoggedFailure(NamedTuple):
+    """The code of a failure in the error log of a SQL Server, since `first_at`, a Unix time."""
+
+    first_at: float
+    server: str
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TicketSubject:
+    """A failed target with the failed probe. `addresses` are those of the failed host, if they were looked up.
+
+    `unsteady` if the target is ready now. `other` is then its failure if the probe itself is no longer stored.
+    `proofs` are those of its SQL Servers that are read.
+    """
+
+    target: Target
+    report: ProbeReport
+    record: TargetRecord | None = None
+    unsteady: Unsteady | None = None
+    other: StepResult | None = None
+    addresses: Sequence[str] = ()
+    proofs: Sequence[ServerProof] = ()
+
+    @cached_property
+    def failure(self) -> StepResult | None:
+        """The failure with a code; None if there is none."""
+        failure = self.other or deciding_failure(self.report)
+        return None if failure is None or failure.code is None else failure
+
+    @cached_property
+    def names(self) -> Names:
+        auxiliary = () if self.record is None else self.record.auxiliary.values()
+        return names_of(self.target, self.report.steps, self.failure, auxiliary=auxiliary)
+
+    @cached_property
+    def actions(self) -> tuple[str, ...]:
+        """The actions of the failure, without those about closed databases."""
+        failure = self.failure
+        if failure is None or failure.code is None:
+            return ()
+        return actions(failure.code, failure.reason, ready=True, names=self.names, step=failure.step)
+
+    @cached_property
+    def team(self) -> Team | None:
+        """The team that repairs it; None if no other team does, or if a DBA can use the staged credential."""
+        failure = self.failure
+        if failure is None or failure.code is None or self._has_successor:
+            return None
+        return team_of(failure, BY_CODE[failure.code].owner)
+
+    @property
+    def why_no_team(self) -> str:
+        """Why no other team repairs it, as a sentence."""
+        failure = self.failure
+        if failure is None or failure.code is None:
+            return NO_FAILURE
+        if self._has_successor:
+            return f"The staged credential {self.target.next_credential} is usable: {OWNERS[Owner.DBA]} can use it."
+        return f"No other team repairs this, but {OWNERS[owner_of_failure(failure, BY_CODE[failure.code].owner)]}."
+
+    def logged(self, began: float) -> LoggedFailure | None:
+        """Return the first SQL Server that logged the code, or its counterpart, since the failure began; None if none did."""
+        if self.failure is None or self.failure.code is None:
+            return None
+        row, since = BY_CODE[self.failure.code], began - self.target.interval  # a probe sees the failure later
+        found = (
+            LoggedFailure(each.first_at, proof.server, each.code)
+            for proof in self.proofs
+            for each in proof.codes
+            if each.code in (str(row.code), str(row.counterpart)) and each.last_at >= since
+        )
+        return min(found, default=None)
+
+    @property
+    def _has_successor(self) -> bool:
+        return self.failure is not None and self.failure.reason in CREDENTIAL_REFUSED and self.names.staged_usable
+
+    @property
+    def vault_name(self) -> str:
+        return self.target.vault.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How far a failure goes: the other vaults, keys or applications, and since when.
+
+    `others` has a subject of each, or the first of them; `total` is the number of all with the first. `began` and `last` are Unix
+    times of the first and of the last beginning, None if unknown. With `is_first_seen`, the first may be older. `urgency` shows since when
+    backups fail, and how long the logs have room.
+    """
+
+    began: float | None = None
+    last: float | None = None
+    is_first_seen: bool = False
+    servers: Sequence[str] = ()
+    others: Sequence[TicketSubject] = ()
+    vaults: int = 1
+    total: int = 1
+    urgency: str = ""
+
+    def subjects(self, first: TicketSubject) -> list[TicketSubject]:
+        """Return the first subject and the others that its team repairs too."""
+        return [first, *(each for each in self.others if each.team is first.team)]
+
+
+def subject_of(target: Target, record: TargetRecord | None, now: float) -> TicketSubject | None:
+    """Return the subject of the last probe, or of the last failed one if the target is unsteady at `now`; None if no probe finished."""
+    if record is None or record.last is None:
+        return None
+    unsteady = unsteady_at(record, now)
+    if unsteady is None:
+        return TicketSubject(target=target, report=record.last, record=record)
+    return _unsteady_subject(target, record, record.last, unsteady)
+
+
+def _unsteady_subject(target: Target, record: TargetRecord, last: ProbeReport, unsteady: Unsteady) -> TicketSubject:
+    """Return the last probe with the most frequent failure, or what is left of it after a restart."""
+    subject = TicketSubject(target=target, report=last, record=record, unsteady=unsteady)
+    for entry in islice(record.history.failures(), RECENT):
+        report = entry.report
+        failure = deciding_failure(report)
+        if failure is not None and FailedProbe(failure.step, failure.code, failure.reason) == unsteady.most:
+            return replace(subject, report=report)
+    step, code, reason = unsteady.most
+    if step is None:
+        return subject
+    wanted = (step.value, code, None if reason is None else reason.value)
+    summary = next((each for each in reversed(record.last_failures) if (each.step, each.code, each.reason) == wanted), None)
+    facts = None if summary is None else Facts(status=summary.http_status, request_id=summary.request_id)
+    failed = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason, facts=facts)
+    return replace(subject, report=last if summary is None else replace(last, started_at=summary.at), other=failed)
+
+
+def extent_of(subject: TicketSubject) -> Extent:
+    """Return the extent of one target's failure."""
+    servers = list(server_names(subject.target.instances).values())
+    if subject.record is None or subject.record.last is None:
+        return Extent(began=subject.report.started_at, is_first_seen=True, servers=servers)
+    began, is_first_seen = beginning_of(subject.record, subject.record.last.started_at, unsteady=subject.unsteady is not None)
+    return Extent(began=began, is_first_seen=is_first_seen, servers=servers)
+
+
+# The evidence of a ticket: what the failed probe showed, from where to where, and of each further vault, key or application.
+
+MOST_NAMED: Final = 40  # vaults, keys or applications in a sentence, and with evidence of their own
+_DBA_FACTS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
+_PART_FACTS: Final = ("request id", "correlation id", "client address", "object id")
+# Masked ids, which have lines of their own.
+_IDS = re.compile(
+    r"(?:Caller: )?'?(?:\b(?:appid|oid|numgroups)=[^;\s']*;?)+(?:iss=[^;\s']*)?'?\s*|\s*\b(?:Trace|Correlation) ID: <id>"
+)
+# The certificate itself is refused: only from Python 3.13 on does the probe know who issued it.
+_REFUSED_CERTIFICATES: Final = (Reason.TLS_UNTRUSTED, Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID, Reason.TLS_WRONG_NAME)
+_MASKED_ADDRESS: Final = "'<address>'"
+
+
+def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, place: Place) -> Iterator[Line]:
+    """Yield labels and values; `several` are the subjects of the parts, the first one with all its facts."""
+    subject, facts, names = several[0], failure.facts or Facts(), several[0].names
+    yield "seen from", f"{place.host}, {'a SQL Server host' if place.is_sql_host else 'the host of the monitor'}"
+    if subject.team is Team.NETWORK:
+        yield "connection", _connection(subject, facts, place)
+    yield "time", moment(subject.report.started_at)
+    yield "step", failure.step.value
+    for label, value in facts_of(failure):
+        if label not in _DBA_FACTS and (shown := _detail(value, facts) if label == "detail" else value):
+            yield label, shown
+    named = (
+        ("resolves to", ", ".join(subject.addresses)),
+        ("certificate of", None if facts.certificate is None else facts.certificate.issuer),
+        ("issuer", _how_to_see_issuer(subject, failure, place)),
+        ("proxy", names.proxy or "none"),
+        ("client id", names.client_id),
+        ("tenant id", subject.report.tenant),
+        ("region", None if subject.record is None else subject.record.region),
+    )
+    yield from ((label, value) for label, value in named if value)
+    if len(parts) > 1:
+        yield from _evidence_of_others(several, parts)
+
+
+def _how_to_see_issuer(subject: TicketSubject, failure: StepResult, place: Place) -> str | None:
+    """Return the command that shows the issuer of a refused certificate; None if the probe knows it."""
+    is_known = failure.facts is not None and (failure.facts.refused_issuer or failure.facts.certificate)
+    if is_known or failure.reason not in _REFUSED_CERTIFICATES:
+        return None
+    return f"ekm-exporter doctor {subject.target.name}, run on {place.host}, shows it"
+
+
+def _connection(subject: TicketSubject, facts: Facts, place: Place) -> str:
+    """Return source and destination, as a rule of a firewall has them."""
+    local = f" ({facts.local_address})" if facts.local_address else ""
+    return f"from {place.host}{local} to {_destination(subject, facts)}"
+
+
+def _destination(subject: TicketSubject, facts: Facts) -> str:
+    """Return the addresses and the name of the host or of its proxy; the name alone if the addresses are unknown."""
+    end = facts.proxy or facts.endpoint or f"{subject.target.vault}:443"
+    name, _, port = end.rpartition(":")
+    addresses = dict.fromkeys(facts.addresses or (() if facts.proxy else subject.addresses))
+    shown = ", ".join(f"[{each}]:{port}" if ":" in each else f"{each}:{port}" for each in addresses)
+    return f"{shown} ({name})" if shown else end
+
+
+def _detail(text: str, facts: Facts) -> str:
+    """Return the detail without masked ids, and with the addresses to which the host connected."""
+    text = _IDS.sub("", text).strip()
+    if text.count(_MASKED_ADDRESS) == len(facts.addresses):
+        for address in facts.addresses:
+            text = text.replace(_MASKED_ADDRESS, f"'{address}'", 1)
+    return text
+
+
+def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[TicketPart]) -> Iterator[Line]:
+    """Yield one line for each further vault, key or application."""
+    for each, part in list(zip(several, parts, strict=True))[1:MOST_NAMED]:
+        failure = each.failure
+        shown = () if failure is None else facts_of(failure)
+        values = [f"{label} {value}" for label, value in shown if label in _PART_FACTS]
+        if each.team is Team.NETWORK and failure is not None and failure.facts is not None and failure.facts.addresses:
+            values.append(f"to {_destination(each, failure.facts)}")
+        yield "also", ", ".join((f"{titles([part], parts)[0]}: {second(each.report.started_at)}", *values))
+    if len(parts) > MOST_NAMED:
+        yield "also", f"{len(parts) - MOST_NAMED:,} more, not listed"
+
+
+# What fails, for a ticket: the request and its cause, of how many vaults, and whether a SQL Server logged it itself.
+
+_ADDRESSES: Final = 3
+_REQUESTS: Final = {
+    Step.CHALLENGE: "The first HTTPS request to {vault}, without a token,",
+    Step.TOKEN: "The sign-in of application {client} at {host}",
+    Step.GET_KEY: "The request for key {key} in {vault}",
+    Step.WRAP_KEY: "Encryption (wrapKey) with key {key} in {vault}",
+    Step.UNWRAP_KEY: "Decryption (unwrapKey) with key {key} in {vault}",
+}
+
+
+def what_fails(
+    several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, place: Place
+) -> Iterator[str]:
+    """Yield the request, its cause, and whose requests fail too."""
+    subject, names, target = several[0], several[0].names, several[0].target
+    request = _REQUESTS[failure.step].format(
+        vault=target.vault, key=target.key, client=parts[0].application, host=names.host or "Entra ID"
+    )
+    yield from wrapped_lines(f"{request} fails: {_cause(several, failure, place)}.")
+    yield from _confirmed(several, failure, extent)
+    applications = list(dict.fromkeys(part.application for part in parts))
+    if failure.step is Step.TOKEN and len(applications) > 1:
+        yield from _same_holds("applications", applications, len(applications))
+    causes = _causes(several, place)
+    same = "The same holds for" if len(causes) == 1 else "It also fails for others, in all"
+    if extent.vaults > 1:
+        yield from _same_holds("key vaults", list(dict.fromkeys(part.vault for part in parts)), extent.vaults, same)
+    elif extent.total > 1 and noun(parts) == "key":
+        yield from _same_holds("keys", list(dict.fromkeys(part.key for part in parts)), extent.total, same)
+    if len(causes) > 1:
+        named = "; ".join(f"{count:,}: {text}" for text, count in causes.most_common())
+        yield from wrapped_lines(f"The causes differ. {named}.")
+    if subject.unsteady is not None:
+        text = str(subject.unsteady)
+        yield from wrapped_lines(f"{text[0].upper()}{text[1:]}.")
+
+
+def cause_in_subject(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:
+    """Return the cause of the first one, and how many other causes there are."""
+    others = len(_causes(several, place)) - 1
+    more = f", and {others:,} other cause{'' if others == 1 else 's'}" if others else ""
+    return f"{_cause(several, failure, place)}{more}"
+
+
+def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:
+    """Return the cause for readers elsewhere: this address and this host have their names."""
+    found = list(dict.fromkeys(each.names.client_address for each in several if each.names.client_address))
+    more = f" and {len(found) - _ADDRESSES:,} more" if len(found) > _ADDRESSES else ""
+    address = f"{', '.join(found[:_ADDRESSES])}{more} ({place.host})" if found else f"the address of {place.host}"
+    text = (
+        cause(failure.reason, failure.step).replace("this address", address).replace("trusted here", f"trusted on {place.host}")
+    )
+    issuer = failure.facts.refused_issuer if failure.facts is not None else None
+    return place.named_in(text) + (f" (issuer {issuer})" if issuer else "")
+
+
+def _causes(several: Sequence[TicketSubject], place: Place) -> Counter[str]:
+    """Return the different causes, and how many vaults, keys or applications have each."""
+    kinds = Counter((failure.reason, failure.step) for each in several if (failure := each.failure) is not None)
+    firsts = {(failure.reason, failure.step): failure for each in reversed(several) if (failure := each.failure) is not None}
+    found = Counter[str]()
+    for kind, count in kinds.items():
+        found[_cause(several, firsts[kind], place)] += count
+    return found
+
+
+def _confirmed(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> Iterator[str]:
+    """Yield which SQL Server logged the failure itself, or that none is known to be refused."""
+    logged = [found for each in several if (found := logged_failure(each, extent)) is not None]
+    is_open = is_unconfirmed(failure, several[0].names)
+    if logged:
+        first, others = min(logged), len(several) - len(logged)
+        rest = f" Not confirmed for {others:,} more." if is_open and others else ""
+        yield from wrapped_lines(f"SQL Server {first.server} logged {first.code} itself since {second(first.first_at)}.{rest}")
+    elif is_open:
+        yield from wrapped_lines("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
+
+
+def logged_failure(subject: TicketSubject, extent: Extent) -> LoggedFailure | None:
+    """Return what a SQL Server of the subject logged since the failure began, None if nothing is known."""
+    return subject.logged(subject.report.started_at if extent.began is None else extent.began)
+
+
+def _same_holds(what: str, names: Sequence[str], total: int, same: str = "The same holds for") -> Iterator[str]:
+    named = names[:MOST_NAMED]
+    more = f" and {total - len(named):,} more" if total > len(named) else ""
+    yield from wrapped_lines(f"{same} {total:,} {what}: {', '.join(named)}{more}.")
+
+
+def wrapped_lines(text: str, first: str = "", rest: str = "") -> Iterator[str]:
+    yield from wrap(text, first=first, rest=rest).split("\n")
+
 
 MOST_SERVERS: Final = 12
 _SHORTEST_RANGE: Final = 60.0  # seconds between the first and the last beginning: one beginning
@@ -80,7 +431,7 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str, plans: Sequen
         ("How the DBA sees it", _how_we_see(subject, failure, extent)),
     )
     lines = [
-        f"To: {TITLES[team]}",
+        f"To: {TEAM_TITLES[team]}",
         f"Subject: {_what(several, parts, team, extent)}: {cause_in_subject(several, failure, place)}",
     ]
     for title, body in sections:

@@ -1,4 +1,5 @@
-"""The round trip, the prober, the schedule and auxiliary probes.
+"""A probe, its schedule, its tokens, and the look-ups of when a credential expires.
 
-For: what is probed, when and how. Not for: storing, rendering or serving results.
+Stores nothing and serves nothing. In this order: `round_trip` (the five steps), `prober`, `schedule`, `tokens`, `secrets`, `auxiliary`; then
+`expiry` and `expiry_monitor`.
 """

@@ -7,24 +7,74 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
-from exporter.clients.http.network import HANDSHAKES, Networks
+from exporter.clients.http.network import HANDSHAKES, Network, Networks
+from exporter.clients.key_vault import VaultSession, encrypt_locally
 from exporter.config.settings import Config, Credential, Module, Target
-from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.broken_report import broken_report
-from exporter.core.model import KEY_STEPS, Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
-from exporter.probing.auxiliary_plan import AuxiliaryProbe, probe_request
-from exporter.probing.round_trip import ProbeRequest
-from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault
-from exporter.runtime.internal_errors import is_cancelled
-from exporter.runtime.loop_lag import LoopLag
-from exporter.runtime.shortage import Shortage
-from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
-from exporter.tokens.cache import TokenCache
-from exporter.tokens.reuse import TokenReusePolicy
-from exporter.tokens.secret_cache import SecretCache
+from exporter.core.values import KEY_STEPS, Challenge, Facts, Outcome, Step, TokenResult
+from exporter.knowledge.report import ProbeReport
+from exporter.knowledge.verdict import AuxiliaryResult, assess_auxiliary, broken_report, redacted
+from exporter.probing.auxiliary import AuxiliaryProbe, probe_request
+from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, Tokens, run_probe
+from exporter.probing.secrets import SecretCache
+from exporter.probing.tokens import TokenCache, TokenReusePolicy
+from exporter.runtime.loop import LoopLag, loop_time
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, Shortage, is_cancelled
+
+# One probe of one vault, for the prober and the preflight checks.
+
+
+@dataclass(frozen=True, slots=True)
+class LoopClock:
+    """Unix time, the time of the running event loop (the unit of deadlines), and how long the loop was late in a span of that."""
+
+    time: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = loop_time
+    late_between: Callable[[float, float], float] = lambda _start, _end: 0.0
+
+
+async def probe_vault(
+    request: ProbeRequest,
+    network: Network,
+    tokens: Tokens,
+    clock: LoopClock,
+    on_internal_error: Callable[[Exception], None],
+    *,
+    on_requests: Callable[[int], None] = lambda _count: None,
+) -> ProbeReport:
+    """Make one probe in a session of its own. The report holds no known secret: steps are classified before.
+
+    `on_requests` receives the number of requests to the vault.
+
+    Raises as `run_probe` does.
+    """
+    async with VaultSession(network, request.target.vault, request.module.api_version) as vault:
+        dependencies = ProbeDependencies(
+            vault=vault, tokens=tokens, clock=clock, encrypt=encrypt_locally, on_internal_error=on_internal_error
+        )
+        try:
+            return redacted(await run_probe(request, dependencies))
+        finally:
+            on_requests(vault.sent)
+
+
+def auxiliary_result(probe: AuxiliaryProbe, report: ProbeReport) -> AuxiliaryResult:
+    """Return what the report of an auxiliary probe shows."""
+    target = probe.request.target
+    return AuxiliaryResult(
+        kind=probe.kind,
+        name=probe.name,
+        vault=target.vault,
+        credential=target.credential,
+        at=report.started_at,
+        usable=None if probe.is_of_another_host else assess_auxiliary(probe.kind, report.steps, report.key, at=report.started_at),
+        steps=report.steps,
+        key=report.key,
+    )
+
 
 _UNAUTHORIZED = 401
 
@@ -56,10 +106,7 @@ class ProberCallbacks:
 
 
 class Prober:
-    """Makes probes. Use it from one event loop.
-
-    Raises NetworkError at once if a module's authorities cannot be loaded.
-    """
+    """Makes probes. Use it from one event loop. Raises NetworkError at once if a module's authorities cannot be loaded."""
 
     def __init__(self, config: Config, *, lag: LoopLag, callbacks: ProberCallbacks) -> None:
         self._config, self._callbacks = config, callbacks
@@ -143,10 +190,7 @@ class Prober:
         return await self._make(request, fresh=fresh)
 
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
-        """Make one auxiliary probe.
-
-        The result is None if the probe could not be made, or is discarded.
-        """
+        """Make one auxiliary probe. The result is None if the probe could not be made, or is discarded."""
         request = plan.request
         if not self._is_active(request.module):
             return None

@@ -11,30 +11,33 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from exporter.config.settings import Credential, Module, Target
-from exporter.core.classify import classify
-from exporter.core.codes import generation_code
-from exporter.core.deadline import slow_in, slowest
-from exporter.core.faults import Fault, Silence, is_discarded, is_disturbed
 from exporter.core.frozen import dataclass
-from exporter.core.key_reference import different_key
-from exporter.core.key_state import key_state
-from exporter.core.model import (
+from exporter.core.values import (
     Challenge,
     Facts,
+    Fault,
     KeyFacts,
     Mode,
     Outcome,
-    ProbeReport,
     Readiness,
+    Silence,
     Step,
-    StepResult,
     TokenResult,
     Vantage,
+    different_key,
+    is_discarded,
+    is_disturbed,
+    key_state,
+    slow_in,
+    slowest,
 )
-from exporter.core.parsing.principal import with_object_ids
-from exporter.core.readiness import assess
-from exporter.core.reasons import Reason
-from exporter.runtime.thread_pool import PoolExhausted
+from exporter.knowledge.answers import with_object_ids
+from exporter.knowledge.classify import classify
+from exporter.knowledge.codes import generation_code
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import assess
+from exporter.runtime.tasks import PoolExhausted
 
 T = TypeVar("T")
 

@@ -1,5 +1,4 @@
-"""Evidence per vault: the minutes of a month, from the history in Prometheus.
+"""The minutes of a month, from the history in Prometheus.
 
-For: `history` reads it; classes of minutes, their arithmetic, and the rendering as CSV, JSON and HTML are pure.
-Not for: a state of its own. The exporter keeps no history.
+Nothing here is imported by `run`. `history` reads, `minutes` classifies and `render` writes; the last two are pure.
 """

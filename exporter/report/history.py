@@ -10,11 +10,23 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.clients.prometheus_api import HistoryError, PrometheusAccess, PrometheusApi, UnreadableHistoryError
+from exporter.clients.peers import HistoryError, PrometheusAccess, PrometheusApi, UnreadableHistoryError
 from exporter.core import durations
-from exporter.report.minutes import MINUTE, WITHOUT_PROBE, Exporter, Minutes, Points, ReportedTarget, Slice
-from exporter.report.period import Period
-from exporter.report.query_results import Labels, exporter_of, key_of, read_range, read_series
+from exporter.report.minutes import (
+    MINUTE,
+    WITHOUT_PROBE,
+    Exporter,
+    Labels,
+    Minutes,
+    Period,
+    Points,
+    ReportedTarget,
+    Slice,
+    exporter_of,
+    key_of,
+    read_range,
+    read_series,
+)
 
 SLICE = 180  # minutes; Prometheus allows 11,000 points per series
 MOST_POINTS = 500_000  # of one response, about 10 MB: many series have shorter slices

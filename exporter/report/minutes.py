@@ -5,23 +5,124 @@ A slice is a range of whole minutes. Each query has one point at the start of ea
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from datetime import datetime, tzinfo
+from enum import StrEnum
+from functools import cache
+from typing import Any, NamedTuple
 
-from exporter.report.classes import (
-    ANSWERED,
-    GAPS,
-    MAINTENANCE,
-    NO_DATA,
-    NO_PROBE,
-    NOT_CONFIGURED,
-    UNEXPLAINED,
-    MinuteClass,
-    MinuteState,
-    failed_minute,
+from exporter.core.values import Step
+from exporter.knowledge.reason_row import Link, ReasonRow
+from exporter.knowledge.reasons import Reason
+from exporter.sqlserver.instance import printable
+
+# The class of a minute, and whose fault a failed minute is.
+#
+# The row of the reason states what the service did, and which link broke.
+
+
+class MinuteClass(StrEnum):
+    """What a minute counts as. Of several results, the first one in this order counts."""
+
+    ANSWERED = "answered"
+    THROTTLED = "throttled"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    NOT_TESTED = "not_tested"
+    MAINTENANCE = "maintenance"
+    NO_PROBE = "no_probe"
+    NO_DATA = "no_data"
+    NOT_CONFIGURED = "not_configured"
+
+
+CLASS_TEXTS: Mapping[MinuteClass, str] = {
+    MinuteClass.ANSWERED: "every step of the last probe succeeded",
+    MinuteClass.THROTTLED: "the service throttled the request (HTTP status 429)",
+    MinuteClass.REFUSED: "the service refused the credential, the caller, the key or the request",
+    MinuteClass.FAILED: "the service responded with an error of its own (5xx), or with an unusable response",
+    MinuteClass.UNREACHABLE: "no response: DNS, connection, TLS, proxy or timeout",
+    MinuteClass.NOT_TESTED: "the exporter itself failed, or the reason is not known; not measured",
+    MinuteClass.MAINTENANCE: "a declared maintenance window (ekm_maintenance is 1), whatever the probe got; left out",
+    MinuteClass.NO_PROBE: "gap: Prometheus scraped the exporter, but the target had no recent probe",
+    MinuteClass.NO_DATA: "gap: Prometheus has no data of an exporter of this target",
+    MinuteClass.NOT_CONFIGURED: "the exporter ran without this target, before it was added or after it was removed; left out",
+}
+MEASURED = (
+    MinuteClass.ANSWERED,
+    MinuteClass.THROTTLED,
+    MinuteClass.REFUSED,
+    MinuteClass.FAILED,
+    MinuteClass.UNREACHABLE,
 )
+GAPS = (MinuteClass.NO_PROBE, MinuteClass.NO_DATA)
+
+
+class Party(StrEnum):
+    """Whose fault a measured minute without an answer is."""
+
+    HOST = "host"
+    NETWORK = "network"
+    ENTRA = "entra"
+    VAULT = "vault"
+    SETTINGS = "settings"
+
+
+PARTY_TEXTS: Mapping[Party, str] = {
+    Party.HOST: "the exporter's host: no network, a wrong clock, its identity endpoint",
+    Party.NETWORK: "DNS, connection, TLS or proxy; one exporter cannot show on whose side: compare another host, and other vaults",
+    Party.ENTRA: "Entra ID throttled, failed or did not complete a response",
+    Party.VAULT: "the vault throttled, failed or did not complete a response; it throttles all its clients together",
+    Party.SETTINGS: "a setting of the customer: credential, permission, firewall or key",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteState:
+    """The class of a minute; of a failed one the party, the step and the reason too."""
+
+    kind: MinuteClass
+    party: Party | None = None
+    step: str = ""
+    reason: str = ""
+
+
+_BLAMED_PARTIES = {MinuteClass.UNREACHABLE: Party.NETWORK, MinuteClass.REFUSED: Party.SETTINGS}
+
+
+@cache
+def failed_minute(step: str, reason: str) -> MinuteState:
+    """Return the state of a failed minute from the labels of `ekm_last_failure_info`.
+
+    Labels of a newer exporter, which this table does not know, are not measured.
+    """
+    try:
+        at, why = Step(step), Reason(reason)
+    except ValueError:
+        return MinuteState(MinuteClass.NOT_TESTED, None, step, reason)
+    kind = MinuteClass(why.row.reply_at(at))
+    return MinuteState(kind, None if kind is MinuteClass.NOT_TESTED else _party(why.row, at, kind), step, reason)
+
+
+def _party(row: ReasonRow, step: Step, kind: MinuteClass) -> Party:
+    """Return whose fault it is: that of a setting or of the network, unless the host or the service itself broke."""
+    if row.link_at(step) is Link.HOST:
+        return Party.HOST
+    of_service = row.is_of_service and row.reply_at(step) is row.reply  # not of another device
+    if kind in _BLAMED_PARTIES and not of_service:
+        return _BLAMED_PARTIES[kind]
+    return Party.ENTRA if step is Step.TOKEN else Party.VAULT
+
+
+ANSWERED = MinuteState(MinuteClass.ANSWERED)
+UNEXPLAINED = MinuteState(MinuteClass.NOT_TESTED)
+MAINTENANCE = MinuteState(MinuteClass.MAINTENANCE)
+NO_PROBE = MinuteState(MinuteClass.NO_PROBE)
+NO_DATA = MinuteState(MinuteClass.NO_DATA)
+NOT_CONFIGURED = MinuteState(MinuteClass.NOT_CONFIGURED)
 
 MINUTE = 60  # seconds
 # Values of `Slice.results`.
@@ -167,3 +268,122 @@ def _minutes_of(part: Slice, exporter: Exporter, target: ReportedTarget) -> Sequ
 def _failure(failures: Sequence[tuple[str, str, Points]], number: int) -> MinuteState:
     found = [failed_minute(step, reason) for step, reason, points in failures if number in points]
     return min(found, key=_rank, default=UNEXPLAINED)
+
+
+# The period of a report: a month of a time zone, or two moments.
+#
+# Times are Unix timestamps of whole minutes.
+
+LONGEST = 366 * 86400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A period from `start` until before `end`. `name` is part of file names."""
+
+    start: int
+    end: int
+    zone: tzinfo
+    zone_name: str
+    name: str
+
+    @property
+    def minutes(self) -> int:
+        """Number of minutes."""
+        return (self.end - self.start) // MINUTE
+
+    def moment(self, minute: int) -> str:
+        """Return the start of a minute as text, in the period's time zone."""
+        at = datetime.fromtimestamp(self.start + minute * MINUTE, self.zone)
+        return at.isoformat(timespec="minutes").replace("+00:00", "Z")
+
+
+def parse_month(text: str, zone: tzinfo, zone_name: str) -> Period:
+    """Return the month YYYY-MM. Raises ValueError with a text for the user."""
+    found = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])", text)
+    if not found or not 1970 < int(found[1]) < 9999:
+        raise ValueError(f"--month {text!r}: write YYYY-MM, as in 2026-11")
+    year, number = int(found[1]), int(found[2])
+    following = (year + 1, 1) if number == 12 else (year, number + 1)
+    start, end = (int(datetime(*first, 1, tzinfo=zone).timestamp()) for first in ((year, number), following))
+    return Period(start=start, end=end, zone=zone, zone_name=zone_name, name=text)
+
+
+def parse_period(start: str, end: str, zone: tzinfo, zone_name: str) -> Period:
+    """Return the period between two times. Raises ValueError with a text for the user."""
+    first, last = _minute("--from", start), _minute("--to", end)
+    if first >= last:
+        raise ValueError("--from is not before --to: swap them")
+    if last - first > LONGEST:
+        raise ValueError("the period is longer than 366 days: report its months one by one")
+    name = "_".join(datetime.fromtimestamp(at, zone).strftime("%Y%m%dT%H%M") for at in (first, last))
+    return Period(start=first, end=last, zone=zone, zone_name=zone_name, name=name)
+
+
+def _minute(flag: str, text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None or not 1970 < at.year < 9999:
+        raise ValueError(f"{flag} {text!r}: write a time of RFC 3339, as in 2026-11-01T00:00:00Z")
+    if at.second or at.microsecond:
+        raise ValueError(f"{flag} {text!r}: write a whole minute")
+    return int(at.timestamp())
+
+
+# The results of queries to Prometheus, checked: whatever is not one is None, never an exception.
+
+LABELS = ("job", "instance", "target", "vault", "step", "reason")
+_LONGEST = 1024  # characters of a label
+
+Labels = Mapping[str, str]  # of LABELS; one that is absent is empty, as for Prometheus
+
+
+def read_series(data: Any) -> list[Labels] | None:
+    """Return the labels of each series in `data` of `/api/v1/series`."""
+    if not isinstance(data, list):
+        return None
+    found = [_labels(one) for one in data]
+    return None if None in found else [labels for labels in found if labels is not None]
+
+
+def read_range(data: Any, start: int, minutes: int) -> list[tuple[Labels, Points]] | None:
+    """Return labels and points of each series in `data` of `/api/v1/query_range`, for `minutes` from `start` on."""
+    result = data.get("result") if isinstance(data, dict) else None
+    if not isinstance(result, list):
+        return None
+    found: list[tuple[Labels, Points]] = []
+    for series in result:
+        labels = _labels(series.get("metric")) if isinstance(series, dict) else None
+        points = _points(series.get("values"), start, minutes) if labels is not None else None
+        if labels is None or points is None:
+            return None
+        found.append((labels, points))
+    return found
+
+
+def exporter_of(labels: Labels) -> Exporter:
+    """Return the exporter of a series."""
+    return Exporter(labels["job"], labels["instance"])
+
+
+def key_of(labels: Labels) -> tuple[Exporter, ReportedTarget]:
+    """Return exporter and target of a series."""
+    return exporter_of(labels), ReportedTarget(labels["vault"], labels["target"])
+
+
+def _labels(value: Any) -> Labels | None:
+    if not isinstance(value, dict):
+        return None
+    texts = {name: value.get(name, "") for name in LABELS}
+    fit = all(isinstance(text, str) and len(text) <= _LONGEST for text in texts.values())
+    return {name: printable(text) for name, text in texts.items()} if fit else None
+
+
+def _points(value: Any, start: int, minutes: int) -> Points | None:
+    try:
+        points = {round((at - start) / MINUTE): float(text) for at, text in value}
+    except (TypeError, ValueError, OverflowError):  # the last one: a time of infinity
+        return None
+    return points if all(0 <= number < minutes for number in points) else None

@@ -1,4 +1,4 @@
-"""The process itself: thread pool, periodic runs, loop lag, limits, small files, log formats.
+"""The process: threads and tasks, the lag of its loop, files, log lines, signals, errors of the operating system.
 
-For: what any asyncio service needs. Not for: anything about vaults.
+Knows nothing of vaults. Each module stands alone; `process` and `signals` import little, since every command imports them. Only `process`, `signals`, `errors` and `files` depend on the operating system.
 """

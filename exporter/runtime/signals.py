@@ -80,10 +80,7 @@ def _wake(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _handle(number: int, callback: Callable[[], None]) -> None:
-    """Install a handler that outlives the loop.
-
-    A late signal must not kill the process.
-    """
+    """Install a handler that outlives the loop. A late signal must not kill the process."""
     call = _on_loop(callback)
     signal.signal(number, lambda _number, _frame: call())
     if number in _early:

@@ -1,11 +1,5 @@
-"""Serve Key Vault, Entra ID and SQL Server on loopback, with faults from one table.
+"""Entra ID, Key Vault, Microsoft Graph and SQL Server on loopback, with faults that can be set.
 
-For: `simulate`, `demo` and the tests. It implements the wire protocol of the real services, with a new certificate
-authority in each run. Only the command line imports it.
-Not for: production, other machines, or keeping data. It listens on loopback only and stores nothing.
+Only the command line and tests import it; it stores nothing. In this order: `environment` (what exists), `http`, `errors`, `vault`, `entra`,
+`graph`, `faults`, `scenarios`, `state`, `services`, `simulator`; for SQL Server `tds`, `sql_answers`, `sql_day`, `sql_servers`; `story` is the demo's.
 """
-
-from exporter.simulator.model import Environment
-from exporter.simulator.simulator import Simulator
-
-__all__ = ["Environment", "Simulator"]

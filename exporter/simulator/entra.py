@@ -6,20 +6,398 @@ The faults on top of a response are in `state`.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import hmac
+import json
 import re
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-from exporter.simulator import client_assertion
-from exporter.simulator.error_responses import entra_error
-from exporter.simulator.managed_identity import IdentityRequest, identity_not_found, token_document
-from exporter.simulator.model import TOKEN_LIFETIME, Application, Tenant
-from exporter.simulator.request import Exchange
-from exporter.simulator.response import SimulatedResponse
-from exporter.simulator.service_accounts import ServiceAccounts, is_federated
-from exporter.simulator.tokens import TokenClaims, TokenMint
+from aiohttp import web
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from exporter.clients.answers import encode
+from exporter.core.json import decode, read_object
+from exporter.simulator.environment import TOKEN_LIFETIME, Application, Tenant
+from exporter.simulator.errors import entra_error
+from exporter.simulator.http import APP_SERVICE, ARC, IMDS, PATHS, Exchange, SimulatedResponse, deliver
+
+# Check the client assertion that an application signs in with.
+#
+# The checks are the signature by a registered certificate (RS256 or PS256), audience, issuer and times.
+
+BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_SKEW = 300.0  # seconds by which clocks may differ
+_SHA256 = hashes.SHA256()
+_PADDINGS: dict[str, padding.AsymmetricPadding] = {
+    "RS256": padding.PKCS1v15(),
+    "PS256": padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of a signed assertion."""
+
+    header: dict[str, Any]
+    payload: dict[str, Any]
+    signed: bytes
+    signature: bytes
+
+
+def refusal(application: Application, assertion: str, audience: str, now: float) -> str | None:
+    """Return the name of Entra's refusal, None if the assertion is good.
+
+    `audience` is the address that received the assertion. `now` is a Unix time.
+    """
+    parts = _read(assertion)
+    certificate = _certificate(application, parts.header) if parts is not None else None
+    if parts is None or certificate is None or not _signed_by(certificate, parts):
+        return "certificate_unknown"
+    if {parts.payload.get("iss"), parts.payload.get("sub")} != {application.client_id}:
+        return "assertion_application"
+    if parts.payload.get("aud") != audience:
+        return "assertion_audience"
+    starts, ends = parts.payload.get("nbf", now), parts.payload.get("exp")
+    if not isinstance(starts, int | float) or not isinstance(ends, int | float) or not starts - _SKEW <= now < ends + _SKEW:
+        return "assertion_outside_validity"
+    valid = certificate.not_valid_before_utc.timestamp() <= now < certificate.not_valid_after_utc.timestamp()
+    return None if valid else "certificate_expired"
+
+
+def _read(assertion: str) -> _Parts | None:
+    """Parse the assertion, None if it is malformed."""
+    signed, _, signature = assertion.rpartition(".")
+    header, payload = (read_object(decode(part) or b"") for part in [*signed.split(".", 1), ""][:2])
+    sealed = decode(signature)
+    return _Parts(header, payload, signed.encode(), sealed) if header and payload and sealed else None
+
+
+def _certificate(application: Application, header: dict[str, Any]) -> x509.Certificate | None:
+    """Return the registered certificate that the header names by either thumbprint."""
+    for der in application.certificates:
+        # SHA-1 only identifies the certificate, as older clients name it (RFC 7515, 4.1.7)
+        sha256, sha1 = hashlib.sha256(der).digest(), hashlib.sha1(der, usedforsecurity=False).digest()
+        if _names(header, "x5t#S256", sha256) or _names(header, "x5t", sha1):
+            return x509.load_der_x509_certificate(der)
+    return None
+
+
+def _names(header: dict[str, Any], member: str, digest: bytes) -> bool:
+    """Return whether a member of the header is this digest."""
+    return str(header.get(member, "")).rstrip("=") == encode(digest)
+
+
+def _signed_by(certificate: x509.Certificate, parts: _Parts) -> bool:
+    """Return whether the certificate's key made the signature."""
+    key, scheme = certificate.public_key(), _PADDINGS.get(str(parts.header.get("alg")))
+    if scheme is None or not isinstance(key, RSAPublicKey):
+        return False
+    try:
+        key.verify(parts.signature, parts.signed, scheme, _SHA256)
+    except InvalidSignature:
+        return False
+    return True
+
+
+# Signed tokens of one run.
+#
+# The signing key exists in memory only, so that the tokens end with the run. `vault` checks whether a token is valid for
+# it.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenClaims:
+    """The claims of an access token; `expires` is a Unix time."""
+
+    tenant_id: str
+    client_id: str
+    object_id: str
+    audience: str
+    expires: int
+
+    @property
+    def payload(self) -> dict[str, object]:
+        """Return the claims under Entra's names."""
+        payload = {"aud": self.audience, "iss": f"https://sts.windows.net/{self.tenant_id}/", "tid": self.tenant_id}
+        return {**payload, "appid": self.client_id, "oid": self.object_id, "exp": self.expires}
+
+
+class TokenSigner:
+    """Signs tokens of the form header.payload.signature and verifies them."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._header = encode(b'{"alg":"HS256","typ":"JWT"}')
+
+    def sign(self, payload: Mapping[str, object]) -> str:
+        """Return a signed token with this payload."""
+        signed = f"{self._header}.{encode(json.dumps(payload).encode())}"
+        return f"{signed}.{self._sign(signed)}"
+
+    def read(self, token: str) -> dict[str, Any] | None:
+        """Return the payload of a token of this signer, None for any other text."""
+        signed, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
+            return None
+        return payload_of(token)
+
+    def _sign(self, signed: str) -> str:
+        return encode(hmac.digest(self._key, signed.encode(), hashlib.sha256))
+
+
+def payload_of(token: str) -> dict[str, Any] | None:
+    """Return a token's payload without a check of its signature. The result is None for a text that is no token."""
+    return read_object(decode(token.partition(".")[2].partition(".")[0]) or b"")
+
+
+class TokenMint:
+    """Issues and reads access tokens."""
+
+    def __init__(self) -> None:
+        self._signer = TokenSigner()
+
+    def issue(self, claims: TokenClaims) -> str:
+        """Return an access token with these claims."""
+        return self._signer.sign(claims.payload)
+
+    def read(self, token: str) -> TokenClaims | None:
+        """Return the claims of a token of this run, None for any other text."""
+        payload = self._signer.read(token)
+        if payload is None:
+            return None
+        return TokenClaims(
+            tenant_id=payload["tid"],
+            client_id=payload["appid"],
+            object_id=payload["oid"],
+            audience=payload["aud"],
+            expires=payload["exp"],
+        )
+
+
+# Tokens of Kubernetes service accounts, and Entra's checks of them.
+#
+# A key of this run signs the tokens. Entra would fetch a cluster's keys; the simulator accepts only its own signature.
+# Assertions that an application signs itself are in `client_assertion`.
+
+AUDIENCE = "api://AzureADTokenExchange"
+LIFETIME = 86400  # seconds: the longest that AKS gives
+
+
+class ServiceAccounts:
+    """Issues and checks tokens of service accounts."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._signer = TokenSigner()
+        self._clock = clock
+
+    def issue(self, issuer: str, subject: str, *, audience: str = AUDIENCE, lifetime: float = LIFETIME) -> str:
+        """Return a token as a cluster writes it to a pod's token file.
+
+        `lifetime` is in seconds; a negative one gives a token that expired that long ago.
+        """
+        now = int(self._clock())
+        starts = min(now, now + int(lifetime))
+        payload = {"iss": issuer, "sub": subject, "aud": [audience], "iat": starts, "nbf": starts, "exp": now + int(lifetime)}
+        return self._signer.sign(payload)
+
+    def refusal(self, application: Application, token: str) -> str | None:
+        """Return the name of Entra's refusal, None if the token signs the application in."""
+        payload = self._signer.read(token)
+        if payload is None:
+            return "assertion_signature"
+        issuer, subject, audience = payload.get("iss"), payload.get("sub"), payload.get("aud")
+        if issuer not in {one for one, _ in application.federated}:
+            return "federation_issuer"
+        if (issuer, subject) not in application.federated:
+            return "federation_subject"
+        if AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
+            return "federation_audience"
+        in_time = payload["nbf"] - _SKEW <= self._clock() < payload["exp"] + _SKEW
+        return None if in_time else "assertion_outside_validity"
+
+
+def is_federated(assertion: str) -> bool:
+    """Return whether an assertion has an issuer other than the application itself.
+
+    The issuer of an application's own assertion is its client id.
+    """
+    return str((payload_of(assertion) or {}).get("iss", "")).startswith("https://")
+
+
+# The host's identity services: App Service, Azure VM and Azure Arc.
+#
+#     App Service   IDENTITY_ENDPOINT and IDENTITY_HEADER are set
+#     Azure VM      AZURE_POD_IDENTITY_AUTHORITY_HOST replaces the fixed address of a real machine
+#     Azure Arc     IDENTITY_ENDPOINT and IMDS_ENDPOINT are set; a second request proves that its sender can read a file
+#
+# `entra` makes the tokens, and `server` finds the identity.
+
+# The fields of a token response except the token. Numbers are texts in all of them.
+_TOKEN_FIELDS: Mapping[str, frozenset[str]] = {
+    APP_SERVICE: frozenset({"expires_on", "resource", "token_type", "client_id"}),
+    IMDS: frozenset({"expires_in", "ext_expires_in", "expires_on", "not_before", "resource", "token_type", "client_id"}),
+    ARC: frozenset({"expires_in", "ext_expires_in", "expires_on", "not_before", "resource", "token_type", "client_id"}),
+}
+_CHALLENGES = 16  # key files that may remain unused
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRequest:
+    """One request to an identity service. `client_id` is empty for the identity of the host itself."""
+
+    service: str
+    headers: Mapping[str, str]  # a case-insensitive mapping
+    query: Mapping[str, str]
+
+    @property
+    def client_id(self) -> str:
+        """Return the requested client id, or an empty string."""
+        return self.query.get("client_id", "")
+
+    @property
+    def audience(self) -> str:
+        """Return the requested audience without its final slash."""
+        return self.query.get("resource", "").rstrip("/")
+
+
+class IdentityServices:
+    """The three services and their rules for a valid request.
+
+    `issue` turns a valid request into v1's response, with status 400 for an unknown identity.
+    """
+
+    def __init__(
+        self,
+        issue: Callable[[IdentityRequest], SimulatedResponse],
+        count: Callable[[str, SimulatedResponse], None],
+        arc_folder: Path | None,
+    ) -> None:
+        self._issue = issue
+        self._count = count
+        self._arc = None if arc_folder is None else _KeyFiles(arc_folder)
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the three paths. Raises NotADirectoryError if Azure Arc's folder is missing."""
+        if self._arc is not None and not self._arc.folder.is_dir():
+            raise NotADirectoryError(f"no folder for the keys of Azure Arc: {self._arc.folder}")
+        for service, path in PATHS.items():
+            app.router.add_get(path, self._handler(service))
+
+    def close(self) -> None:
+        """Remove the unused key files."""
+        if self._arc is not None:
+            self._arc.clear()
+
+    def _handler(self, service: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(received: web.Request) -> web.StreamResponse:
+            response = self.respond(IdentityRequest(service, received.headers, received.query))
+            self._count(service, response)
+            return await deliver(received, response)
+
+        return handle
+
+    def respond(self, request: IdentityRequest) -> SimulatedResponse:
+        """Return the service's response; this can create or use up a key file."""
+        refusal = self._arc_refusal(request) if request.service == ARC else _refusal(request)
+        return refusal if refusal is not None else self._issue(request)
+
+    def _arc_refusal(self, request: IdentityRequest) -> SimulatedResponse | None:
+        if self._arc is None:
+            return _oauth_error(
+                404, "not_found", "The simulator has no folder for the keys of Azure Arc: set --sim.arc-token-folder."
+            )
+        refusal = _refusal(request)
+        if refusal is not None or self._arc.use(request.headers.get("Authorization", "")):
+            return refusal
+        response = _oauth_error(401, "unauthorized_client", "Send the content of the file that WWW-Authenticate names.")
+        return response.with_header("WWW-Authenticate", f"Basic realm={self._arc.make()}")
+
+
+def token_document(service: str, document: Mapping[str, object], client_id: str) -> dict[str, object]:
+    """Convert a token response of Entra v1 to the form of that service."""
+    fields = {**document, "client_id": client_id}
+    return {name: value for name, value in fields.items() if name == "access_token" or name in _TOKEN_FIELDS[service]}
+
+
+def identity_not_found(service: str) -> SimulatedResponse:
+    """Return the error for an identity that the host does not have."""
+    if service == APP_SERVICE:
+        return _app_service_error(
+            "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
+        )
+    return _oauth_error(400, "invalid_request", "Identity not found")
+
+
+def _refusal(request: IdentityRequest) -> SimulatedResponse | None:
+    """Return the error for an invalid request, None for a valid one."""
+    if request.service == APP_SERVICE:
+        complete = "X-IDENTITY-HEADER" in request.headers and request.audience
+        return None if complete else _app_service_error("Send X-IDENTITY-HEADER and a resource.")
+    if request.headers.get("Metadata", "").lower() != "true":
+        return _oauth_error(400, "invalid_request", "Required metadata header not specified")
+    for name in ("api-version", "resource"):
+        if not request.query.get(name):
+            return _oauth_error(400, "invalid_request", f"Required query variable '{name}' is missing")
+    return None
+
+
+def _oauth_error(status: int, error: str, description: str) -> SimulatedResponse:
+    return SimulatedResponse().with_document({"error": error, "error_description": description}, status=status)
+
+
+def _app_service_error(message: str) -> SimulatedResponse:
+    return SimulatedResponse().with_document({"statusCode": 400, "message": message, "correlationId": str(uuid4())}, status=400)
+
+
+class _KeyFiles:
+    """The key files of Azure Arc's agent, each valid for one request.
+
+    The agent serves only clients that can read its files: programs of its own host.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._keys: dict[Path, str] = {}
+
+    def make(self) -> Path:
+        """Write a key that only its owner can read, and return its path. Raises OSError."""
+        path, key = self.folder / f"{uuid4()}.key", secrets.token_urlsafe(48)
+        path.touch(mode=0o600)
+        path.write_text(key)
+        self._keys[path] = key
+        while len(self._keys) > _CHALLENGES:
+            self._remove(next(iter(self._keys)))
+        return path
+
+    def use(self, authorization: str) -> bool:
+        """Return whether the header contains one of the keys, and remove that key."""
+        scheme, _, offered = authorization.partition(" ")
+        found = [path for path, key in self._keys.items() if hmac.compare_digest(key.encode(), offered.encode())]
+        for path in found:
+            self._remove(path)
+        return scheme.lower() == "basic" and bool(found)
+
+    def clear(self) -> None:
+        """Remove all key files."""
+        for path in tuple(self._keys):
+            self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        del self._keys[path]
+        with contextlib.suppress(OSError):  # the client removed it
+            path.unlink()
+
 
 _TENANT = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 V1, V2 = ("oauth2", "token"), ("oauth2", "v2.0", "token")
@@ -69,11 +447,11 @@ class EntraService:
 
     def _refusal(self, application: Application, exchange: Exchange) -> str | None:
         """Return the name of the refusal of the application's credential, if there is one."""
-        if exchange.form.get("client_assertion_type") == client_assertion.BEARER:
+        if exchange.form.get("client_assertion_type") == BEARER:
             text, audience = exchange.form.get("client_assertion", ""), f"https://{exchange.host}{exchange.path}"
             if is_federated(text):
                 return self._service_accounts.refusal(application, text)
-            return client_assertion.refusal(application, text, audience, self._clock())
+            return refusal(application, text, audience, self._clock())
         return self._secret_refusal(application, exchange.form.get("client_secret", ""))
 
     def _secret_refusal(self, application: Application, offered: str) -> str | None:

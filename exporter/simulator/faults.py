@@ -6,15 +6,31 @@ expired) or the route (the name does not resolve).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import gzip
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
-from exporter.core.model import KEY_STEPS, Step
-from exporter.simulator.model import Application, Vault
-from exporter.simulator.request import AUXILIARY_OPERATIONS, step_of
-from exporter.simulator.response import SimulatedResponse
-from exporter.simulator.sql_model import PERFORMANCE, SimulatedSqlServer
+from exporter.core.values import KEY_STEPS, Step
+from exporter.simulator.environment import (
+    PERFORMANCE,
+    Application,
+    ClientSecret,
+    Key,
+    NetworkAccess,
+    SimulatedKeyVersion,
+    SimulatedSqlServer,
+    SqlDatabase,
+    SqlKey,
+    Vault,
+    invented_thumbprint,
+)
+from exporter.simulator.errors import ENTRA_ERRORS, GRAPH_ERRORS, VAULT_ERRORS, entra_error, graph_error, vault_error
+from exporter.simulator.graph import MANAGEMENT_ERRORS, management_error
+from exporter.simulator.http import AUXILIARY_OPERATIONS, Delivery, SimulatedResponse, step_of
 
 VaultOf = Callable[[str], Vault | None]
 
@@ -61,7 +77,7 @@ class Options:
     """
 
     step: Step | None = None  # only at this step
-    at: str | None = None  # only at this operation, one of `request.OPERATIONS`
+    at: str | None = None  # only at this operation, one of `http.OPERATIONS`
     key: str | None = None
     version: str | None = None
     since: float = 0.0  # Unix time
@@ -79,10 +95,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedFault:
-    """One row of the fault table.
-
-    `steps` are the affected steps unless the options name others.
-    """
+    """One row of the fault table. `steps` are the affected steps unless the options name others."""
 
     name: str
     broken: str
@@ -114,3 +127,408 @@ class SimulatedFault:
 
 class UnknownNameError(ValueError):
     """A fault, scope or object does not exist; the text is an error message for users."""
+
+
+# The effects of faults on responses, vaults and applications.
+#
+# The rows of `fault_table` name these functions.
+
+_DAY = 86400.0  # seconds
+
+Edit = Callable[[SimulatedResponse, Options], SimulatedResponse]
+
+
+def set_member(name: str, value: object) -> Edit:
+    """Set a member of the response's document. The prefix `key.` names a member of the key."""
+
+    def edit(response: SimulatedResponse, _options: Options) -> SimulatedResponse:
+        document = response.document()
+        _holder(document, name)[name.removeprefix("key.")] = value
+        return response.with_document(document)
+
+    return edit
+
+
+def remove_member(name: str) -> Edit:
+    """Remove a member of the response's document."""
+
+    def edit(response: SimulatedResponse, _options: Options) -> SimulatedResponse:
+        document = response.document()
+        _holder(document, name).pop(name.removeprefix("key."), None)
+        return response.with_document(document)
+
+    return edit
+
+
+def _holder(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the object that has the member: the key, or the document."""
+    holder: dict[str, Any] = document.get("key", {}) if name.startswith("key.") else document
+    return holder
+
+
+def append_members(members: bytes) -> Edit:
+    """Append raw members to the document. They may be invalid JSON, or repeat a member that is already there."""
+    return lambda response, _: response.with_body(response.body.removesuffix(b"}") + b"," + members + b"}")
+
+
+def set_body(text: str, *, status: int | None = None, content_type: str = "application/json; charset=utf-8") -> Edit:
+    """Replace the body, and the status if one is given."""
+    return lambda response, _: response.with_body(text.encode(), status=status, content_type=content_type)
+
+
+def rewrite_challenge(change: Callable[[str], str | None]) -> Edit:
+    """Change the challenge, or remove it."""
+    return lambda response, _: response.with_header("WWW-Authenticate", change(response.challenge))
+
+
+def refuse(make: Callable[[str], SimulatedResponse], name: str) -> Edit:
+    """Replace the response by an error, and keep the service's own headers."""
+
+    def edit(response: SimulatedResponse, options: Options) -> SimulatedResponse:
+        refusal = make(name)
+        changed = replace(response, status=refusal.status, body=refusal.body, headers={**response.headers, **refusal.headers})
+        return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
+
+    return edit
+
+
+def set_delivery(delivery: Delivery) -> Edit:
+    """Change how the response is sent."""
+    return lambda response, _: replace(response, delivery=delivery)
+
+
+def set_status(response: SimulatedResponse, options: Options) -> SimulatedResponse:
+    """Replace status and body by those of the options."""
+    changed = response.with_body(options.body.encode(), status=options.status)
+    return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
+
+
+Change = Callable[[Vault, Options], Vault]
+
+
+def change_vault(**changes: Any) -> Change:
+    """Set fields of the vault."""
+    return lambda vault, _: replace(vault, **changes)
+
+
+def change_keys(change: Callable[[Key], Key]) -> Change:
+    """Change each key that the options select."""
+    return lambda vault, options: vault.with_keys(change, options.key, options.version)
+
+
+def change_versions(**changes: object) -> Change:
+    """Set fields of each key version that the options select."""
+    return lambda vault, options: vault.with_versions(options.key, options.version, **changes)
+
+
+def delete_keys(vault: Vault, options: Options) -> Vault:
+    """Delete the selected keys; they can be recovered."""
+    return vault.with_keys(lambda key: replace(key, deleted=options.since), options.key, options.version)
+
+
+def purge_keys(vault: Vault, options: Options) -> Vault:
+    """Delete the selected keys for good."""
+    remaining = change_keys(lambda key: replace(key, versions=()))(vault, options).keys
+    return replace(vault, keys={name: key for name, key in remaining.items() if key.versions})
+
+
+def rotate_key(key: Key) -> Key:
+    """Add a newer version with new key material."""
+    last = key.versions[-1]
+    version = "f" * 31 + str(len(key.versions) % 10)
+    newest = replace(last, version=version, material=last.material + 1, created=last.created + _DAY)
+    return replace(key, versions=(*key.versions, newest))
+
+
+def remove_operation(vault: Vault, options: Options) -> Vault:
+    """Remove the options' operation from `key_ops`."""
+    remaining = tuple(name for name in SimulatedKeyVersion(version="").key_ops if name != options.operation)
+    return vault.with_versions(options.key, options.version, key_ops=remaining)
+
+
+def change_application(**changes: Any) -> Callable[[Application, Options], Application]:
+    """Set fields of the application."""
+    return lambda application, _: replace(application, **changes)
+
+
+def change_secrets(change: Callable[[ClientSecret], ClientSecret]) -> Callable[[Application, Options], Application]:
+    return lambda application, _: replace(application, secrets=tuple(change(secret) for secret in application.secrets))
+
+
+# The faults of simulated SQL Servers, as one literal table.
+
+_SQL = frozenset({FaultScope.SQL})
+_OLD_VERSION = "12.0.6024.0"
+
+
+def _other_version(key: SqlKey, vault_of: VaultOf) -> SqlKey:
+    """Return the newest version of the key, or an invented one if the key is the newest."""
+    vault = vault_of(key.vault)
+    known = vault.keys.get(key.key_name.lower()) if vault is not None else None
+    known = known or Key(name=key.key_name, versions=(SimulatedKeyVersion(version=key.key_version),))
+    newest = known.versions[-1] if known.versions[-1].version != key.key_version else rotate_key(known).versions[-1]
+    thumbprint = invented_thumbprint(key.key_name, newest.version)
+    return replace(key, key_version=newest.version, thumbprint=thumbprint)
+
+
+def _move_databases(server: SimulatedSqlServer, options: Options, vault_of: VaultOf) -> SimulatedSqlServer:
+    """Protect the databases with another version of their key; the old key stays on the server."""
+    chosen = [one for one in server.databases if options.database in (None, one.name)]
+    used = {one.thumbprint for one in chosen}
+    moved = {key.thumbprint: _other_version(key, vault_of) for key in server.keys if key.thumbprint in used}
+    databases = [replace(one, thumbprint=moved[one.thumbprint].thumbprint) if one in chosen else one for one in server.databases]
+    return replace(server, keys=(*server.keys, *moved.values()), databases=tuple(databases))
+
+
+def _add_database(server: SimulatedSqlServer, options: Options, _vault_of: VaultOf) -> SimulatedSqlServer:
+    """Add a database under a key that no target has."""
+    first, version = server.keys[0], "e" * 32
+    thumbprint = invented_thumbprint("NotInConfiguration", version)
+    key = replace(first, key_name="NotInConfiguration", key_version=version, thumbprint=thumbprint)
+    database = SqlDatabase(name=options.database or "not-in-configuration", thumbprint=thumbprint)
+    return replace(server, keys=(*server.keys, key), databases=(*server.databases, database))
+
+
+SQL_FAULTS: tuple[SimulatedFault, ...] = (
+    SimulatedFault(name="sql_silent", broken="SQL Server accepts connections and sends no answer", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, silent=True)),
+    SimulatedFault(name="sql_login_refused", broken="SQL Server refuses every login (message 18456)", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, refuses_login=True)),
+    SimulatedFault(name="sql_right_missing", broken="the login lacks the `right` (message 300, or lists that stay empty)", scopes=_SQL,
+          sql=lambda server, options, _: replace(server, rights=server.rights - {options.right.upper()})),
+    SimulatedFault(name="sql_view_missing", broken="SQL Server lacks the system view `view` (message 208)", scopes=_SQL,
+          sql=lambda server, options, _: replace(server, missing=server.missing | {options.view})),
+    SimulatedFault(name="sql_2014", broken="SQL Server is version 2014, which has no FOR JSON (messages 102 and 207)", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, product_version=_OLD_VERSION)),
+    SimulatedFault(name="sql_provider_disabled", broken="the EKM provider is disabled", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, provider_enabled=False)),
+    SimulatedFault(name="sql_library_missing", broken="SQL Server cannot load the DLL of the provider (message 33027)", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, library_loads=False)),
+    SimulatedFault(name="sql_credential_altered", broken="the credentials were altered `seconds` ago, and have the secret that Entra accepts", scopes=_SQL,
+          sql=lambda server, options, _: replace(server, altered=options.since - options.seconds, secret_accepted=True)),
+    SimulatedFault(name="sql_secret_changed", broken="the credentials were altered `seconds` ago, and have a secret that Entra refuses", scopes=_SQL,
+          sql=lambda server, options, _: replace(server, altered=options.since - options.seconds, secret_accepted=False)),
+    SimulatedFault(name="sql_secret_old", broken="the credentials still have an old secret, which Entra refuses", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, secret_accepted=False)),
+    SimulatedFault(name="sql_login_without_credential", broken="the logins of the keys have no credential (message 33046)", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, login_has_credential=False)),
+    SimulatedFault(name="sql_registry_refused", broken="the login may not read the registry (message 229)", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, registry_readable=False)),
+    SimulatedFault(name="sql_backups_fail", broken="backups fail for a cause of their own, such as a full disk (messages 18204 and 3041 alone)", scopes=_SQL,
+          sql=lambda server, _, __: replace(server, backups_fail=True)),
+    SimulatedFault(name="sql_section_damaged", broken="the section of the scripts whose name is `view` arrives without its rows", scopes=_SQL,
+          sql=lambda server, options, _: replace(server, without_rows=server.without_rows | {options.view})),
+    SimulatedFault(name="sql_errors_logged", broken="the error log has a new line with provider error code 3303, as if the secret inside SQL Server were wrong",
+          scopes=_SQL, sql=lambda server, options, _: replace(server, logged=(*server.logged, (options.since, "3303")))),
+    SimulatedFault(name="sql_databases_moved", broken="the databases, or only `database`, use another version of their key", scopes=_SQL,
+          sql=_move_databases),
+    SimulatedFault(name="sql_database_added", broken="a further database uses a key that no target has", scopes=_SQL, sql=_add_database),
+)  # fmt: skip
+
+# Every fault that can be set, as one literal table.
+#
+# The effects are in `fault_effects`, `faults`, `wire_response` and `tls_frontend`. The codes that they lead to are in
+# `scenarios`.
+
+_VAULT = frozenset({FaultScope.VAULT})
+_GRAPH = frozenset({FaultScope.GRAPH})
+_APPLICATION = frozenset({FaultScope.APPLICATION})
+_TOKEN_SIDE = frozenset({FaultScope.TENANT, FaultScope.APPLICATION, FaultScope.AUTHORITY})
+_MANAGEMENT = frozenset({FaultScope.MANAGEMENT})
+_HOSTS = frozenset({FaultScope.VAULT, FaultScope.AUTHORITY, FaultScope.GRAPH, FaultScope.MANAGEMENT})
+_ANYWHERE = frozenset(FaultScope) - {FaultScope.SQL}
+
+_EVERY = frozenset(Step)
+_WRAPPINGS = frozenset({Step.WRAP_KEY, Step.UNWRAP_KEY})
+_CHALLENGE = frozenset({Step.CHALLENGE})
+_TOKEN = frozenset({Step.TOKEN})
+_GET = frozenset({Step.GET_KEY})
+
+
+def _members(  # noqa: PLR0917 - a row of the table
+    prefix: str, name: str, what: str, scopes: frozenset[FaultScope], steps: frozenset[Step], unusable: str = "*not Base64*"
+) -> Iterator[SimulatedFault]:
+    """Yield a fault for each defect of a member: `prefix`_missing and so on."""
+    kinds: tuple[tuple[str, str, Edit], ...] = (
+        ("missing", "is missing", remove_member(name)),
+        ("null", "is null", set_member(name, None)),
+        ("number", "is a number", set_member(name, 20)),
+        ("list", "is a list", set_member(name, ["a"])),
+        ("blank", "is empty", set_member(name, "")),
+        ("nul", "begins with a NUL", set_member(name, "\0AAAA")),
+        ("unusable", "is malformed", set_member(name, unusable)),
+        ("twice", "appears twice, the second time as a number", append_members(f'"{name}":20'.encode())),
+    )
+    for kind, words, edit in kinds:
+        yield SimulatedFault(name=f"{prefix}_{kind}", broken=f"{what} {words}", scopes=scopes, steps=steps, response=edit)
+
+
+_HTML = "<html><head><title>Sign in to the guest network</title></head><body>Accept the terms to go on.</body></html>"
+_MEGABYTES = " " * 10_000_000
+_OTHER_SERVICE = "https://graph.microsoft.com"
+_OTHER_TENANT = "0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c"
+_EXPIRED, _NEVER = time.time() - 3 * 86400, float(2**31)  # Unix times; the first is three days before this process
+
+# Faults of the challenge: the new one by the old one, None without a header.
+_CHALLENGES: tuple[tuple[str, str, Callable[[str], str | None]], ...] = (
+    ("challenge_absent", "the 401 has no challenge", lambda _: None),
+    ("challenge_empty", "the challenge is empty", lambda _: ""),
+    ("challenge_basic", "the challenge requires a password", lambda _: 'Basic realm="vault"'),
+    ("challenge_swapped", "the challenge names the resource first", lambda old: "Bearer " + ", ".join(reversed(old.removeprefix("Bearer ").split(", ")))),
+    ("challenge_no_host", "the challenge names no host", lambda old: re.sub("https://[^/]*", "https://", old, count=1)),
+    ("challenge_other_parameter", "the challenge has authorization_uri", lambda old: old.replace("authorization=", "authorization_uri=")),
+    ("challenge_http", "the challenge's authority is an http address", lambda old: old.replace("https://", "http://")),
+    ("challenge_open_authorization", "the challenge's first quote is never closed", lambda old: old.partition('",')[0]),
+    ("challenge_no_tenant", "the challenge names no tenant", lambda _: 'Bearer authorization="https://login.microsoftonline.com", resource="https://vault.azure.net"'),
+    ("challenge_no_resource", "the challenge names no resource", lambda old: old.replace("resource=", "audience=")),
+    ("challenge_open_resource", "the challenge's last quote is missing", lambda old: old.removesuffix('"')),
+    ("foreign_authority", "the challenge names an authority that is not Entra", lambda old: old.replace("login.", "login-")),
+    ("foreign_resource", "the challenge names a resource that is not the vault's", lambda old: old.partition('resource="')[0] + 'resource="https://graph.microsoft.com"'),
+)  # fmt: skip
+_TABLE: tuple[SimulatedFault, ...] = (
+    # the route
+    SimulatedFault(name="unresolvable", broken="the host name does not resolve", scopes=_HOSTS, route=Route.UNRESOLVABLE),
+    SimulatedFault(name="refused", broken="the port refuses connections", scopes=_HOSTS, route=Route.REFUSED),
+    # the connection
+    SimulatedFault(name="tls_expired", broken="the certificate is expired", scopes=_HOSTS, connection=ConnectionFault.EXPIRED),
+    SimulatedFault(name="tls_not_yet_valid", broken="the certificate is not yet valid", scopes=_HOSTS, connection=ConnectionFault.NOT_YET_VALID),
+    SimulatedFault(name="tls_wrong_name", broken="the certificate is another host's", scopes=_HOSTS, connection=ConnectionFault.WRONG_NAME),
+    SimulatedFault(name="tls_untrusted", broken="the certificate's issuer is not trusted", scopes=_HOSTS, connection=ConnectionFault.UNTRUSTED),
+    SimulatedFault(name="tls_alert", broken="the handshake is refused", scopes=_HOSTS, connection=ConnectionFault.REFUSED_HANDSHAKE),
+    SimulatedFault(name="tls_reset", broken="the connection is reset in the handshake", scopes=_HOSTS, connection=ConnectionFault.RESET),
+    SimulatedFault(name="tls_closed", broken="the connection is closed in the handshake", scopes=_HOSTS, connection=ConnectionFault.CLOSED),
+    SimulatedFault(name="tls_silent", broken="the connection is accepted, then no data arrives", scopes=_HOSTS, connection=ConnectionFault.SILENT),
+    SimulatedFault(name="plain_http", broken="the TLS port serves plain HTTP", scopes=_HOSTS, connection=ConnectionFault.PLAIN_HTTP),
+    # the exchange
+    SimulatedFault(name="reset", broken="the connection is reset after the request", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.RESET)),
+    SimulatedFault(name="closed", broken="the connection is closed without a response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.CLOSED)),
+    SimulatedFault(name="keep_alive_lost", broken="each connection serves one request and is closed by the next one", scopes=_ANYWHERE, steps=_EVERY,
+          response=set_delivery(Delivery.LOST)),
+    SimulatedFault(name="silent", broken="no response arrives", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.SILENT)),
+    SimulatedFault(name="endless_header", broken="the header never ends", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.ENDLESS_HEADER)),
+    SimulatedFault(name="garbage", broken="the response is not HTTP", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.GARBAGE)),
+    SimulatedFault(name="truncated", broken="the body is cut short", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRUNCATED)),
+    SimulatedFault(name="trickling", broken="the body arrives one byte at a time", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRICKLING)),
+    SimulatedFault(name="informational", broken="a 103 response precedes the response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.INFORMATIONAL)),
+    SimulatedFault(name="delayed", broken="the response is delayed by `seconds`", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, o: replace(a, delay=o.seconds)),
+    SimulatedFault(name="redirected", broken="the response is a redirect", scopes=_ANYWHERE, steps=_EVERY,
+          response=lambda a, _: a.with_body(b"", status=302).with_header("Location", "https://elsewhere.invalid/")),
+    SimulatedFault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY, response=set_status),
+    SimulatedFault(name="html", broken="an HTML page with 200 instead of JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=200, content_type="text/html")),
+    SimulatedFault(name="html_unavailable", broken="an HTML page with 503", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=503, content_type="text/html")),
+    SimulatedFault(name="html_forbidden", broken="an HTML page with 403", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=403, content_type="text/html")),
+    SimulatedFault(name="html_unauthorized", broken="an HTML page with 401", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=401, content_type="text/html")),
+    SimulatedFault(name="text_forbidden", broken="a plain text with 403", scopes=_ANYWHERE, steps=_EVERY,
+          response=set_body("Access denied by the security policy of the network.", status=403, content_type="text/plain")),
+    SimulatedFault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, response=set_body("")),
+    SimulatedFault(name="not_json", broken="the body is truncated JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body('{"key":{"kid":')),
+    SimulatedFault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[1,2,3]")),
+    SimulatedFault(name="whitespace", broken="the body is blank", scopes=_ANYWHERE, steps=_EVERY, response=set_body(" \r\n")),
+    SimulatedFault(name="json_text", broken="the body is a JSON string", scopes=_ANYWHERE, steps=_EVERY, response=set_body('"value"')),
+    SimulatedFault(name="json_number", broken="the body is a JSON number", scopes=_ANYWHERE, steps=_EVERY, response=set_body("429")),
+    SimulatedFault(name="json_null", broken="the body is the JSON value null", scopes=_ANYWHERE, steps=_EVERY, response=set_body("null")),
+    SimulatedFault(name="json_pair", broken="the body is the JSON object twice", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, _: a.with_body(a.body * 2)),
+    SimulatedFault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[" * 100_000)),
+    SimulatedFault(name="json_huge_number", broken="a number in the body has 100,000 digits", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":' + b"9" * 100_000)),
+    SimulatedFault(name="nul_bytes", broken="a string in the body has NUL bytes", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\x00\x00"')),
+    SimulatedFault(name="not_utf8", broken="a string in the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\xff\xfe"')),
+    SimulatedFault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_MEGABYTES)),
+    SimulatedFault(name="broken_gzip", broken="the body is truncated gzip", scopes=_ANYWHERE, steps=_EVERY,
+          response=lambda a, _: replace(a, body=gzip.compress(a.body)[:-12]).with_header("Content-Encoding", "gzip")),
+    # the challenge
+    SimulatedFault(name="no_challenge", broken="200 without a token", scopes=_VAULT, steps=_CHALLENGE,
+          response=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),
+    *(
+        SimulatedFault(name=name, broken=broken, scopes=_VAULT, steps=_CHALLENGE, response=rewrite_challenge(change))
+        for name, broken, change in _CHALLENGES
+    ),
+    # Entra: refusals, and responses without a usable token
+    *(
+        SimulatedFault(name=name, broken=f"Entra returns AADSTS{error.aadsts}: {error.sentence}", scopes=_TOKEN_SIDE, steps=_TOKEN,
+              response=refuse(entra_error, name))
+        for name, error in ENTRA_ERRORS.items() if name not in ("secret_wrong", "secret_expired")
+    ),
+    SimulatedFault(name="secret_wrong", broken="the application has another secret", scopes=_APPLICATION,
+          application=change_secrets(lambda secret: replace(secret, value=secret.value + "-replaced"))),
+    SimulatedFault(name="secret_expired", broken="the application's secret has expired", scopes=_APPLICATION,
+          application=change_secrets(lambda secret: replace(secret, expires=_EXPIRED))),
+    SimulatedFault(name="token_for_other_service", broken="Entra issues tokens for another audience", scopes=_APPLICATION, application=change_application(token_audience=_OTHER_SERVICE)),
+    SimulatedFault(name="token_of_other_tenant", broken="Entra issues tokens of another tenant", scopes=_APPLICATION, application=change_application(token_tenant=_OTHER_TENANT)),
+    SimulatedFault(name="token_ended", broken="Entra issues expired tokens", scopes=_APPLICATION, application=change_application(token_lifetime=0)),
+    SimulatedFault(name="certificates_removed", broken="the application's certificates are removed", scopes=_APPLICATION, application=change_application(certificates=())),
+    *_members("token", "access_token", "the access_token", _TOKEN_SIDE, _TOKEN, unusable="not a\ntoken"),
+    # the vault: refusals without a condition
+    *(
+        SimulatedFault(name=f"vault_{name}", broken=f"the vault returns {error.status} {error.inner or error.code}", scopes=_VAULT, steps=frozenset(KEY_STEPS),
+              response=refuse(vault_error, name))
+        for name, error in VAULT_ERRORS.items()
+    ),
+    SimulatedFault(name="throttled", broken="every request with a token is throttled", scopes=_VAULT, steps=frozenset(KEY_STEPS), response=refuse(vault_error, "throttled")),
+    # Microsoft Graph
+    *(
+        SimulatedFault(name=f"graph_{name}", broken=f"Microsoft Graph returns {error.status} {error.code}: {error.message}", scopes=_GRAPH,
+              response=refuse(graph_error, name))
+        for name, error in GRAPH_ERRORS.items()
+    ),
+    SimulatedFault(name="graph_permission_removed", broken="the application has no permission in Microsoft Graph", scopes=_APPLICATION, application=change_application(graph_reader=False)),
+    # Azure Resource Graph
+    *(
+        SimulatedFault(name=f"resource_graph_{name}", broken=f"Azure Resource Graph returns {error.status} {error.code}: {error.message}", scopes=_MANAGEMENT,
+              response=refuse(management_error, name))
+        for name, error in MANAGEMENT_ERRORS.items()
+    ),
+    SimulatedFault(name="resource_graph_empty", broken="Azure Resource Graph lists nothing", scopes=_MANAGEMENT,
+          response=lambda a, _: a.with_document({"totalRecords": 0, "count": 0, "data": [], "facets": [], "resultTruncated": "false"})),
+    SimulatedFault(name="azure_role_removed", broken="the application has no role on the subscription", scopes=_APPLICATION, application=change_application(azure_reader=False)),
+    # the vault: its state
+    SimulatedFault(name="permission_removed", broken="a permission is removed (`operation`: get, wrapKey, unwrapKey, list)", scopes=_VAULT,
+          vault=lambda vault, options: vault.without(options.operation)),
+    SimulatedFault(name="role_removed", broken="a role assignment is removed (`operation` as above)", scopes=_VAULT,
+          vault=lambda vault, options: replace(vault.without(options.operation), rbac=True)),
+    SimulatedFault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.FIREWALL)),
+    SimulatedFault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.PRIVATE_ONLY)),
+    SimulatedFault(name="limited", broken="the vault accepts at most `limit` requests per ten seconds", scopes=_VAULT,
+          vault=lambda vault, options: replace(vault, limit=options.limit)),
+    SimulatedFault(name="slow", broken="every response takes `seconds`", scopes=_VAULT, vault=lambda vault, options: replace(vault, latency=options.seconds)),
+    SimulatedFault(name="vault_in_other_tenant", broken="the vault belongs to another tenant", scopes=_VAULT, vault=change_vault(tenant_id=_OTHER_TENANT)),
+    SimulatedFault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=change_vault(region="northeurope")),
+    # keys
+    SimulatedFault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=change_versions(enabled=False)),
+    SimulatedFault(name="key_expired", broken="the key has expired", scopes=_VAULT, vault=change_versions(exp=_EXPIRED)),
+    SimulatedFault(name="key_not_yet_valid", broken="the key is not yet valid", scopes=_VAULT, vault=change_versions(nbf=_NEVER)),
+    # the same without a reason in the response
+    SimulatedFault(name="key_disabled_without_reason", broken="the key is disabled, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
+          vault=change_versions(enabled=False), response=refuse(vault_error, "forbidden_policy")),
+    SimulatedFault(name="key_expired_without_reason", broken="the key has expired, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
+          vault=change_versions(exp=_EXPIRED), response=refuse(vault_error, "forbidden_policy")),
+    SimulatedFault(name="key_not_yet_valid_without_reason", broken="the key is not yet valid, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
+          vault=change_versions(nbf=_NEVER), response=refuse(vault_error, "forbidden_policy")),
+    SimulatedFault(name="key_soft_deleted", broken="the keys are deleted and can be recovered", scopes=_VAULT, vault=delete_keys),
+    SimulatedFault(name="key_soft_deleted_unreadable", broken="the keys are deleted, and deleted keys cannot be read", scopes=_VAULT,
+          vault=lambda vault, options: replace(delete_keys(vault, options), closed=frozenset({"get_deleted"}))),
+    SimulatedFault(name="key_purged", broken="the keys are purged", scopes=_VAULT, vault=purge_keys),
+    SimulatedFault(name="versions_replaced", broken="each key has only a newer version", scopes=_VAULT,
+          vault=change_keys(lambda key: replace(key, versions=rotate_key(key).versions[-1:]))),
+    SimulatedFault(name="key_rotated", broken="each key has a newer version", scopes=_VAULT, vault=change_keys(rotate_key)),
+    SimulatedFault(name="cannot_unwrap", broken="the unwrap of wrapped bytes fails", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
+          response=refuse(vault_error, "bad_parameter")),
+    SimulatedFault(name="key_size", broken="the keys have `bits` bits", scopes=_VAULT, vault=lambda vault, options: vault.with_versions(options.key, options.version, size=options.bits)),
+    SimulatedFault(name="key_type_ec", broken="the keys are EC keys", scopes=_VAULT, vault=change_versions(kty="EC")),
+    SimulatedFault(name="key_type_oct_hsm", broken="the keys are symmetric HSM keys", scopes=_VAULT, vault=change_versions(kty="oct-HSM")),
+    SimulatedFault(name="key_operation_removed", broken="key_ops lacks the `operation`", scopes=_VAULT, vault=remove_operation),
+    # unusable responses about keys
+    *_members("key", "key", "the key", _VAULT, _GET),
+    *_members("kid", "key.kid", "the key's kid", _VAULT, _GET, unusable="keys/only"),
+    *_members("kty", "key.kty", "the key's kty", _VAULT, _GET, unusable="R S A"),
+    *_members("n", "key.n", "the key's modulus", _VAULT, _GET),
+    *_members("e", "key.e", "the key's exponent", _VAULT, _GET),
+    *_members("value", "value", "the value", _VAULT, _WRAPPINGS),
+    SimulatedFault(name="wrapped_elsewhere", broken="the wrapped bytes belong to another version", scopes=_VAULT, steps=frozenset({Step.WRAP_KEY}),
+          response=set_member("value", "A" * 340 + "AQ")),
+    SimulatedFault(name="other_bytes", broken="the unwrapped bytes differ from the original", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
+          response=set_member("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+    # SQL Servers
+    *SQL_FAULTS,
+)  # fmt: skip
+
+FAULTS: Mapping[str, SimulatedFault] = {fault.name: fault for fault in _TABLE}

@@ -10,17 +10,18 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from cryptography import x509
 
-from exporter.simulator.error_responses import graph_error
-from exporter.simulator.model import FAR_FUTURE, Application, ClientSecret, Tenant
-from exporter.simulator.request import Exchange
-from exporter.simulator.response import SimulatedResponse
-from exporter.simulator.tokens import TokenClaims, TokenMint
+from exporter.core.json import read_object
+from exporter.simulator.entra import TokenClaims, TokenMint
+from exporter.simulator.environment import FAR_FUTURE, Application, ClientSecret, Tenant, Vault, management_host
+from exporter.simulator.errors import ServiceError, graph_error, skip_token, start_of
+from exporter.simulator.http import Exchange, SimulatedResponse
 
 _PATH = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)", re.IGNORECASE)
 _HINT = 3  # characters of a secret that Graph shows
@@ -83,10 +84,7 @@ def _selected(document: Mapping[str, object], exchange: Exchange, collection: st
 
 
 def _document(application: Application, of_principal: bool) -> dict[str, object]:
-    """Return an application, or its service principal, as Graph shows it.
-
-    A service principal has an id of its own.
-    """
+    """Return an application, or its service principal, as Graph shows it. A service principal has an id of its own."""
     secrets = [_secret(secret) for secret in application.secrets if secret.of_principal == of_principal]
     certificates = [] if of_principal else [_certificate(der) for der in application.certificates]
     own_id = application.object_id if of_principal else str(uuid5(NAMESPACE_URL, application.client_id))
@@ -113,10 +111,7 @@ def _secret(secret: ClientSecret) -> dict[str, object]:
 
 
 def _certificate(der: bytes) -> dict[str, object]:
-    """Return a certificate as Graph shows it.
-
-    The identifier is the SHA-1 thumbprint, which the portal shows too.
-    """
+    """Return a certificate as Graph shows it. The identifier is the SHA-1 thumbprint, which the portal shows too."""
     certificate = x509.load_der_x509_certificate(der)
     return {
         "customKeyIdentifier": base64.b64encode(hashlib.sha1(der, usedforsecurity=False).digest()).decode(),
@@ -133,3 +128,125 @@ def _certificate(der: bytes) -> dict[str, object]:
 def _date(moment: float) -> str:
     """Format a Unix time as Graph does."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+# Azure Resource Graph: the vaults and Managed HSMs of a caller's tenant, page by page.
+#
+# It answers the one query that the exporter sends. Every application has the role Reader until a fault removes it.
+
+_RESOURCES_PATH = "/providers/microsoft.resourcegraph/resources"
+_TYPES = {False: "microsoft.keyvault/vaults", True: "microsoft.keyvault/managedhsms"}
+_LARGEST_PAGE = 1000
+
+
+# The codes of the inner errors come from public reports, the sentences are the simulator's.
+MANAGEMENT_ERRORS: Mapping[str, ServiceError] = {
+    "token_missing": ServiceError(401, "AuthenticationFailed", "The Authorization header is missing."),
+    "token_refused": ServiceError(401, "InvalidAuthenticationTokenAudience", "The access token is for another audience."),
+    "denied": ServiceError(403, "AccessDenied", "The caller may not read these subscriptions."),
+    "no_subscription": ServiceError(
+        400, "BadRequest", "See the details.", "NoValidSubscriptionsInQueryRequest: no subscription is eligible."
+    ),
+    "bad_query": ServiceError(400, "BadRequest", "See the details.", "InvalidQuery: the query is not the exporter's."),
+    "not_found": ServiceError(404, "InvalidResourceType", "The path names no resource."),
+    "throttled": ServiceError(429, "RateLimiting", "The caller's quota is used up."),
+    "unavailable": ServiceError(503, "ServiceUnavailable", "The service is temporarily unavailable."),
+}
+
+
+def management_error(name: str) -> SimulatedResponse:
+    """Return that error. A throttled response has a Retry-After header."""
+    error = MANAGEMENT_ERRORS[name]
+    body: dict[str, Any] = {"code": error.code, "message": f"{error.message} timestamp = {datetime.now(UTC).isoformat()}"}
+    if error.inner is not None:
+        code, _, message = error.inner.partition(": ")
+        body["details"] = [{"code": code, "message": message}]
+    response = SimulatedResponse().with_document({"error": body}, status=error.status)
+    if error.status != 429:
+        return response
+    return response.with_header("Retry-After", "5").with_header("x-ms-user-quota-resets-after", "00:00:05")
+
+
+class ResourceGraphService:
+    """Turns one request to Azure Resource Graph into one response.
+
+    `tenant_of` returns a tenant by its id, with the active faults applied; `vaults_of` all vaults.
+    """
+
+    def __init__(
+        self,
+        mint: TokenMint,
+        tenant_of: Callable[[str], Tenant | None],
+        vaults_of: Callable[[], Iterable[Vault]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._mint = mint
+        self._tenant_of = tenant_of
+        self._vaults_of = vaults_of
+        self._clock = clock
+
+    def respond(self, exchange: Exchange) -> SimulatedResponse:
+        """Return the response with its diagnostic headers."""
+        response = self._respond(exchange).with_header("x-ms-request-id", str(uuid4()))
+        return response.with_header("x-ms-user-quota-remaining", "14").with_header("x-ms-correlation-request-id", str(uuid4()))
+
+    def _respond(self, exchange: Exchange) -> SimulatedResponse:
+        if exchange.bearer is None:
+            return management_error("token_missing")
+        caller = self._mint.read(exchange.bearer)
+        if caller is None or caller.expires <= self._clock() or caller.audience != f"https://{exchange.host}":
+            return management_error("token_refused")
+        if exchange.method != "POST" or exchange.path.lower() != _RESOURCES_PATH:
+            return management_error("not_found")
+        request = read_object(exchange.body) or {}
+        if not _is_known(request, exchange):
+            return management_error("bad_query")
+        tenant = self._tenant_of(caller.tenant_id)
+        reader = None if tenant is None else tenant.applications.get(caller.client_id)
+        if reader is None or not reader.azure_reader:
+            return management_error("no_subscription")
+        vaults = [one for one in self._vaults_of() if one.tenant_id == caller.tenant_id and management_host(one) == exchange.host]
+        wanted = request.get("subscriptions")
+        if wanted and not {one.subscription_id for one in vaults} & set(wanted):
+            return management_error("no_subscription")
+        return _page([one for one in vaults if not wanted or one.subscription_id in wanted], request.get("options") or {})
+
+
+def _is_known(request: dict[str, Any], exchange: Exchange) -> bool:
+    query = request.get("query")
+    options = request.get("options") or {}
+    size = options.get("$top", 100)
+    return (
+        isinstance(query, str)
+        and query.lower().lstrip().startswith("resources")
+        and all(kind in query.lower() for kind in _TYPES.values())
+        and "api-version" in exchange.query
+        and isinstance(size, int)
+        and 1 <= size <= _LARGEST_PAGE
+        and options.get("resultFormat", "objectArray") == "objectArray"
+    )
+
+
+def _page(vaults: list[Vault], options: dict[str, Any]) -> SimulatedResponse:
+    size, start = options.get("$top", 100), start_of(options.get("$skipToken"))
+    if start is None:
+        return management_error("bad_query")
+    rows = [_row(vault) for vault in sorted(vaults, key=lambda one: one.host)]
+    page, more = rows[start : start + size], start + size < len(rows)
+    body = {"totalRecords": len(rows), "count": len(page), "data": page, "facets": [], "resultTruncated": str(more).lower()}
+    if more:
+        body["$skipToken"] = skip_token(start + size)
+    return SimulatedResponse().with_document(body)
+
+
+def _row(vault: Vault) -> dict[str, object]:
+    kind = _TYPES[vault.managed_hsm]
+    return {
+        "id": f"/subscriptions/{vault.subscription_id}/resourceGroups/ekm/providers/{kind}/{vault.name}",
+        "name": vault.name,
+        "type": kind,
+        "tenantId": vault.tenant_id,
+        "subscriptionId": vault.subscription_id,
+        "location": vault.region,
+        "uri": f"https://{vault.host}/",
+    }

@@ -6,30 +6,40 @@ The command line and the tests use this object.
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Self
+from types import MethodType
+from typing import Any, ClassVar, NamedTuple, Self
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from exporter.core.suggestions import nearest
-from exporter.runtime.server_header import hide_versions
-from exporter.simulator.certificates import Certificates
-from exporter.simulator.control_api import ControlApi
-from exporter.simulator.faults import FaultScope, Options, Route, UnknownNameError
-from exporter.simulator.key_pairs import KeyPairs
-from exporter.simulator.managed_identity import APP_SERVICE, ARC, PATHS, IdentityServices
-from exporter.simulator.model import GRAPH_HOSTS, Environment, with_port
-from exporter.simulator.scenarios import BY_NAME, Outside
-from exporter.simulator.server import RequestCount, Services
-from exporter.simulator.service_accounts import ServiceAccounts
-from exporter.simulator.sql import SqlServers
-from exporter.simulator.sql_model import SimulatedSqlServer
+from exporter.core.names import FORM_TYPES, is_cross_site, is_loopback, nearest
+from exporter.core.values import Step
+from exporter.runtime.loop import hide_versions
+from exporter.simulator.entra import IdentityServices, ServiceAccounts
+from exporter.simulator.environment import (
+    GRAPH_HOSTS,
+    PERFORMANCE,
+    RIGHTS,
+    STATES,
+    DaySettings,
+    Environment,
+    KeyPairs,
+    SimulatedSqlServer,
+    with_port,
+)
+from exporter.simulator.faults import FAULTS, FaultScope, Options, Route, UnknownNameError
+from exporter.simulator.http import APP_SERVICE, ARC, OPERATIONS, PATHS
+from exporter.simulator.scenarios import BY_NAME, SIMULATED, Outside
+from exporter.simulator.services import RequestCount, Services
+from exporter.simulator.sql_servers import SqlServers
 from exporter.simulator.state import ActiveFault, SimulatorState
-from exporter.simulator.tls_frontend import TlsFrontend
+from exporter.simulator.tls import Certificates, TlsFrontend
 
 _GRACE = 0.1  # seconds for unfinished requests when the simulator stops
 
@@ -132,18 +142,12 @@ class Simulator:
 
     @property
     def identity_url(self) -> str:
-        """App Service: return the value of IDENTITY_ENDPOINT.
-
-        IDENTITY_HEADER may be any text.
-        """
+        """App Service: return the value of IDENTITY_ENDPOINT. IDENTITY_HEADER may be any text."""
         return self._control_api.url + PATHS[APP_SERVICE]
 
     @property
     def arc_identity_url(self) -> str:
-        """Azure Arc: return the value of IDENTITY_ENDPOINT.
-
-        IDENTITY_HEADER must not be set.
-        """
+        """Azure Arc: return the value of IDENTITY_ENDPOINT. IDENTITY_HEADER must not be set."""
         return self._control_api.url + PATHS[ARC]
 
     @property
@@ -163,10 +167,7 @@ class Simulator:
 
     @property
     def requests(self) -> RequestCount:
-        """Return the number of requests by host, operation and status.
-
-        The status is 0 if no response was sent.
-        """
+        """Return the number of requests by host, operation and status. The status is 0 if no response was sent."""
         return self._services.requests
 
     @property
@@ -205,10 +206,7 @@ class Simulator:
         return self._changed((self.state.set(fault, *_single_object(on), options),))[0]
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
-        """Clear the faults that match all arguments; return their number.
-
-        Without arguments, all faults are cleared.
-        """
+        """Clear the faults that match all arguments; return their number. Without arguments, all faults are cleared."""
         before = self.connect_to
         cleared = self.state.clear(number=number, fault=fault, name=name)
         if self.on_routes_changed is not None and before != self.connect_to:
@@ -263,3 +261,364 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.IPv4Address(host).is_loopback
     except ValueError:
         return False
+
+
+# The management port: set and clear faults and count requests over HTTP, by the table `ControlApi.ROUTES`.
+#
+# The identity services of the exporter's host use this port too (see `managed_identity`).
+
+_OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "step": str,
+    "at": str,
+    "key": str,
+    "version": str,
+    "status": int,
+    "body": str,
+    "retry_after": int,
+    "seconds": (int, float),
+    "operation": str,
+    "bits": int,
+    "limit": int,
+    "right": str,
+    "view": str,
+    "database": str,
+}
+_RANGES: Mapping[str, tuple[int, int]] = {
+    "status": (200, 599),
+    "retry_after": (0, 86_400),
+    "seconds": (0, 86_400),
+    "bits": (1024, 16_384),
+    "limit": (0, 1_000_000),
+}
+_NAMES = ("fault", "scenario", *FaultScope)
+
+
+class ControlRoute(NamedTuple):
+    """A request of the management port, and what it does, as docs/simulator.md shows it."""
+
+    method: str
+    path: str
+    handler: Callable[..., Awaitable[web.Response]]
+    effect: str
+
+
+class ControlApi:
+    """The HTTP server of the management port."""
+
+    def __init__(self, simulator: Simulator, host: str, port: int, identities: IdentityServices) -> None:
+        self._simulator = simulator
+        self._identities = identities
+        self._host, self._port = host, port
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the address of the port, without a path."""
+        return f"http://{self._host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen on the port. Raises OSError if the port is in use."""
+        app = web.Application(middlewares=[_refuse])
+        self._identities.add_to(app)
+        for route in self.ROUTES:
+            app.router.add_route(route.method, route.path, MethodType(route.handler, self))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close the port and remove the key files of Azure Arc."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._identities.close()
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        state = self._simulator.state
+        environment = state.environment
+        vaults = [vault for host in environment.vaults if (vault := state.vault(host)) is not None]
+        return _json(
+            {
+                "simulator": True,
+                "address": self._simulator.address,
+                "authorities": sorted(environment.authorities),
+                "vaults": [
+                    {"vault": vault.host, "tenant": vault.tenant_id, "region": vault.region, "keys": sorted(vault.keys)}
+                    for vault in vaults
+                ],
+                "tenants": [
+                    {
+                        "tenant": tenant.tenant_id,
+                        "applications": {key: list(one.names) for key, one in tenant.applications.items()},
+                    }
+                    for tenant in environment.tenants.values()
+                ],
+                "sql_servers": sql_documents(self._simulator.sql),
+                "faults": [_fault_document(active) for active in state.active],
+            }
+        )
+
+    async def _scenarios(self, _request: web.Request) -> web.Response:
+        rows = [
+            {"scenario": one.name, "fault": one.cause, "broken": one.broken, "set_on": one.scope, "step": one.step,
+             "classic": one.classic, "current": one.current, "reason": one.reason, "story": one.story}
+            for one in SIMULATED
+        ]  # fmt: skip
+        return _json({"scenarios": rows})
+
+    async def _faults(self, _request: web.Request) -> web.Response:
+        rows = [{"fault": one.name, "broken": one.broken, "set_on": sorted(one.scopes)} for one in FAULTS.values()]
+        return _json({"faults": rows, "options": list(_OPTION_TYPES)})
+
+    async def _requests(self, _request: web.Request) -> web.Response:
+        counts = sorted(self._simulator.requests.items())
+        return _json(
+            {"requests": [{"host": host, "operation": what, "status": status, "count": n} for (host, what, status), n in counts]}
+        )
+
+    async def _set(self, request: web.Request) -> web.Response:
+        document = _read_object(await request.read())
+        on = {scope: document[scope] for scope in FaultScope if scope in document}
+        options = _options(document)
+        if "scenario" in document:
+            active = self._simulator.apply(document["scenario"], key=options.key, version=options.version, **on)
+        else:
+            active = (self._simulator.set_fault(document["fault"], options, **on),)
+        response: dict[str, Any] = {"set": [_fault_document(one) for one in active]}
+        if any(one.fault.route is not None for one in active):
+            response["note"] = "the configuration was written again: reload the exporter"
+        return _json(response)
+
+    async def _reload(self, _request: web.Request) -> web.Response:
+        return _json({"credentials": dict(await self._simulator.reload())})
+
+    async def _restart(self, request: web.Request) -> web.Response:
+        return _json(restart_document(self._simulator.restart_sql_server(restart_name(await request.read()))))
+
+    async def _day(self, request: web.Request) -> web.Response:
+        return _json({"days": day_documents(self._simulator.sql, request.query.get("sql"))})
+
+    async def _change_day(self, request: web.Request) -> web.Response:
+        return _json({"days": change_day(self._simulator.sql, await request.read())})
+
+    async def _clear(self, request: web.Request) -> web.Response:
+        wanted = _wanted(request.query)
+        places = [self._simulator.state.find(scope, request.query[scope]) for scope in FaultScope if scope in request.query]
+        return _json({"cleared": self._simulator.clear(**wanted, name=places[0] if places else None)})
+
+    ROUTES: ClassVar = (
+        ControlRoute("GET", "/sim/state", _state, "shows the served objects and the active faults; no secrets"),
+        ControlRoute("GET", "/sim/scenarios", _scenarios, "lists the scenarios"),
+        ControlRoute("GET", "/sim/faults", _faults, "lists the faults, their subjects and options"),
+        ControlRoute("POST", "/sim/fault", _set, f"sets a `fault`, or causes a `scenario`, on one of {', '.join(f'`{one}`' for one in FaultScope)}"),
+        ControlRoute("DELETE", "/sim/fault", _clear, "clears everything, or what matches `?number=`, `?fault=` or a subject: `?vault=`; restores the state before"),
+        ControlRoute("GET", "/sim/day", _day, "shows the days of all SQL Servers, or of `?sql=`"),
+        ControlRoute("POST", "/sim/day", _change_day, "changes the day of the SQL Server `sql`, or of all, from now on"),
+        ControlRoute("POST", "/sim/restart", _restart, "restarts the SQL Server `sql`; the response has the states of its databases"),
+        ControlRoute("POST", "/sim/reload", _reload, "reads the secret and certificate files again; accepted credentials stay accepted"),
+        ControlRoute("GET", "/sim/requests", _requests, "counts requests by host, kind and status; status 0: no response was sent"),
+    )  # fmt: skip
+
+
+@web.middleware
+async def _refuse(request: web.Request, handler: Any) -> web.StreamResponse:
+    """Refuse requests of other sites, under foreign host names, or with unknown names.
+
+    Programs on this host are served. A page that another site brought into a browser is not.
+    """
+    refusal = _refusal(request)
+    if refusal is not None:
+        return refusal
+    try:
+        response: web.StreamResponse = await handler(request)
+    except UnknownNameError as error:
+        return _json({"error": str(error)}, status=400)
+    return response
+
+
+def _refusal(request: web.Request) -> web.Response | None:
+    """Return the response to a request of another site, None for an allowed request."""
+    host = request.headers.get(hdrs.HOST, "")
+    if not is_loopback(host):
+        return _json({"error": "use a loopback address"}, status=403)
+    if is_cross_site(request.headers, (host,)):
+        return _json({"error": "another site sent this request; send it with curl"}, status=403)
+    if request.content_type in FORM_TYPES and hdrs.CONTENT_TYPE in request.headers:
+        return _json({"error": "a form sent this request; send application/json"}, status=415)
+    return None
+
+
+def _read_object(body: bytes) -> dict[str, Any]:
+    """Parse and check the body of POST /sim/fault. Raises UnknownNameError."""
+    document = json_object(body)
+    if document is None:
+        raise UnknownNameError('send a JSON object such as {"vault": "NAME", "fault": "throttled"}')
+    strange = [name for name in document if name not in _NAMES and name not in _OPTION_TYPES]
+    if strange:
+        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: {', '.join((*_NAMES, *_OPTION_TYPES))}")
+    wrong = [name for name in _NAMES if name in document and not isinstance(document[name], str)]
+    if wrong:
+        raise UnknownNameError(f"not a string: {', '.join(wrong)}")
+    if ("fault" in document) == ("scenario" in document):
+        raise UnknownNameError("name either a fault or a scenario (GET /sim/faults, GET /sim/scenarios)")
+    idle = (
+        [name for name in document if name in _OPTION_TYPES and name not in ("key", "version")] if "scenario" in document else []
+    )
+    if idle:
+        raise UnknownNameError(f"a scenario takes no {', '.join(idle)}: set its fault instead")
+    return document
+
+
+def _options(document: dict[str, Any]) -> Options:
+    """Return the options of a fault from a request. Raises UnknownNameError."""
+    given = {name: value for name, value in document.items() if name in _OPTION_TYPES}
+    for name, value in given.items():
+        if not isinstance(value, _OPTION_TYPES[name]) or isinstance(value, bool):
+            raise UnknownNameError(f"{name} has the wrong type")
+    if given.get("right", PERFORMANCE).upper() not in RIGHTS:
+        raise UnknownNameError(f"there is no right {given['right']!r}; there are: {', '.join(sorted(RIGHTS))}")
+    if "step" in given:
+        if given["step"] not in tuple(Step):
+            raise UnknownNameError(f"there is no step {given['step']!r}; there are: {', '.join(Step)}")
+        given["step"] = Step(given["step"])
+    if "at" in given and given["at"] not in OPERATIONS:
+        raise UnknownNameError(f"there is no operation {given['at']!r}; there are: {', '.join(OPERATIONS)}")
+    for name, (least, most) in _RANGES.items():
+        if not least <= given.get(name, least) <= most:
+            raise UnknownNameError(f"{name} is not from {least} to {most}")
+    return Options(**given)
+
+
+def _wanted(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the number and fault of DELETE /sim/fault. Raises UnknownNameError."""
+    strange = [name for name in query if name not in ("number", "fault", *FaultScope)]
+    if strange:
+        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: number, fault, {', '.join(FaultScope)}")
+    number = query.get("number")
+    if number is not None and not (number.isdecimal() and len(number) < 10):
+        raise UnknownNameError("number is not a number of at most nine digits")
+    return {"number": int(number) if number is not None else None, "fault": query.get("fault")}
+
+
+def _fault_document(active: ActiveFault) -> dict[str, Any]:
+    """Return an active fault with the options that differ from their defaults."""
+    default = Options()
+    changed = {
+        one.name: getattr(active.options, one.name)
+        for one in fields(Options)
+        if getattr(active.options, one.name) != getattr(default, one.name)
+    }
+    return {"number": active.number, "fault": active.fault.name, active.scope: active.name, **changed}
+
+
+def _json(document: object, status: int = 200) -> web.Response:
+    return web.json_response(document, status=status, dumps=lambda value: json.dumps(value, indent=1) + "\n")
+
+
+# The documents of the management port about SQL Servers.
+
+_SETTINGS = tuple(one.name for one in fields(DaySettings))
+_LEAST: Mapping[str, float] = {"speed": 0.001, "vlf_kb": 64}  # of all others: 0
+_MOST = 1e12
+_EVENTS = 20.0  # of one database in a second, at the most
+
+
+def sql_documents(servers: SqlServers | None) -> list[dict[str, Any]]:
+    """Return each SQL Server with its address; empty if none is served."""
+    if servers is None:
+        return []
+    return [
+        {"sql": name, "address": address, "databases": _states(servers.server(name))}
+        for name, address in servers.addresses.items()
+    ]
+
+
+def day_documents(servers: SqlServers | None, name: str | None) -> list[dict[str, Any]]:
+    """Return the days of all servers, or of this one. Raises UnknownNameError."""
+    served = _served(servers)
+    return [_day_document(served, served.server(one)) for one in _names(served, name)]
+
+
+def change_day(servers: SqlServers | None, body: bytes) -> list[dict[str, Any]]:
+    """Change the days of all servers, or of `sql`, and return them. Raises UnknownNameError."""
+    served = _served(servers)
+    document = json_object(body)
+    if document is None:
+        raise UnknownNameError('send a JSON object such as {"sql": "HOST\\\\INSTANCE", "every": 10}')
+    name = document.pop("sql", None)
+    if strange := [one for one in document if one not in _SETTINGS]:
+        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: sql, {', '.join(_SETTINGS)}")
+    if wrong := [one for one, value in document.items() if not _is_allowed(one, value)]:
+        raise UnknownNameError(f"not a value that it can have: {', '.join(wrong)}")
+    names = _names(served, name)
+    for one in names:
+        _check_pace(replace(served.server(one).day, **document))
+    served.change_day(names, document)
+    return [_day_document(served, served.server(one)) for one in names]
+
+
+def _served(servers: SqlServers | None) -> SqlServers:
+    if servers is None:
+        raise UnknownNameError("this simulator serves no SQL Servers: start it with --sql")
+    return servers
+
+
+def _names(servers: SqlServers, name: object) -> list[str]:
+    return list(servers.addresses) if name is None else [servers.state.find(FaultScope.SQL, str(name))]
+
+
+def _is_allowed(name: str, value: object) -> bool:
+    if name in {"trace_flag", "backups"}:
+        return isinstance(value, bool) or (value is None and name == "backups")
+    whole = isinstance(getattr(DaySettings(), name), int)
+    right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    return right and isinstance(value, int | float) and _LEAST.get(name, 0) <= value <= _MOST
+
+
+def _check_pace(day: DaySettings) -> None:
+    """Raise UnknownNameError if more would happen than the simulator can play."""
+    often = [day.speed / every for every in (day.every, day.differential_every, day.full_every) if every]
+    if max(*often, day.speed * day.kb_per_second / day.vlf_kb, 0.0) > _EVENTS:
+        raise UnknownNameError(f"more than {_EVENTS:g} backups or VLFs a second")
+
+
+def _day_document(servers: SqlServers, server: SimulatedSqlServer) -> dict[str, Any]:
+    day = servers.day(server)
+    databases = {
+        one.name: {
+            "used_kb": int(one.used_kb),
+            "free_kb": int(one.free_kb(server.day)),
+            "writes": one.writes(server.day),
+            "finished": {kind: ended for kind, (_, ended) in one.finished.items()},
+        }
+        for one in day.shown(server)
+    }
+    lines = Counter(code for _, code in day.log_lines(server, 0.0))
+    return {"sql": server.name, **asdict(server.day), "databases": databases, "error_log": dict(lines)}
+
+
+def restart_name(body: bytes) -> str:
+    """Return the server of POST /sim/restart. Raises UnknownNameError."""
+    document = json_object(body) or {}
+    name = document.get("sql")
+    if set(document) != {"sql"} or not isinstance(name, str):
+        raise UnknownNameError('send a JSON object such as {"sql": "HOST\\\\INSTANCE"}')
+    return name
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """Return the object of a request, None if it has none."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def restart_document(server: SimulatedSqlServer) -> dict[str, Any]:
+    """Return the response to POST /sim/restart."""
+    return {"sql": server.name, "databases": _states(server)}
+
+
+def _states(server: SimulatedSqlServer) -> dict[str, str]:
+    return {one.name: STATES[one.state] for one in server.databases}

@@ -10,13 +10,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from exporter.core.endpoints import vault_host
-from exporter.core.suggestions import nearest
-from exporter.simulator.fault_table import FAULTS
-from exporter.simulator.faults import ConnectionFault, FaultScope, Options, Route, SimulatedFault, UnknownNameError
-from exporter.simulator.model import Application, Environment, Tenant, Vault
-from exporter.simulator.response import SimulatedResponse
-from exporter.simulator.sql_model import SimulatedSqlServer
+from exporter.core.names import nearest, vault_host
+from exporter.simulator.environment import Application, Environment, SimulatedSqlServer, Tenant, Vault
+from exporter.simulator.faults import FAULTS, ConnectionFault, FaultScope, Options, Route, SimulatedFault, UnknownNameError
+from exporter.simulator.http import SimulatedResponse
 
 Subject = tuple[str, str | None]
 _NOTHING: Subject = ("", None)
@@ -24,10 +21,7 @@ _NOTHING: Subject = ("", None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveFault:
-    """A fault that is set on an object.
-
-    `name` is the object: a host, a tenant id or a client id.
-    """
+    """A fault that is set on an object. `name` is the object: a host, a tenant id or a client id."""
 
     number: int
     fault: SimulatedFault
@@ -96,10 +90,7 @@ class SimulatorState:
             raise UnknownNameError(f"there is no version {options.version!r}{nearest(options.version, versions)}")
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
-        """Clear the faults that match all arguments; return their number.
-
-        `name` is the object that the fault is set on.
-        """
+        """Clear the faults that match all arguments; return their number. `name` is the object that the fault is set on."""
         self.before_change()
         kept = [
             active
@@ -160,10 +151,7 @@ class SimulatorState:
         self._clear_views()
 
     def change_vault(self, name: str, edit: Callable[[Vault], Vault]) -> None:
-        """Replace a vault by what `edit` returns; its faults stay active.
-
-        Raises UnknownNameError.
-        """
+        """Replace a vault by what `edit` returns; its faults stay active. Raises UnknownNameError."""
         host = self.find(FaultScope.VAULT, name)
         self.before_change()
         self.environment = replace(
@@ -208,10 +196,7 @@ class SimulatorState:
         return server
 
     def change_sql_servers(self, names: Iterable[str], edit: Callable[[SimulatedSqlServer], SimulatedSqlServer]) -> None:
-        """Replace SQL Servers by what `edit` returns; their faults stay active.
-
-        Raises UnknownNameError.
-        """
+        """Replace SQL Servers by what `edit` returns; their faults stay active. Raises UnknownNameError."""
         found = [self.find(FaultScope.SQL, name).lower() for name in names]
         self.before_change()
         servers = self.environment.sql_servers

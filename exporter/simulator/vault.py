@@ -14,15 +14,71 @@ from uuid import uuid4
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from exporter.core.parsing.key_vault import decode, encode, read_object
-from exporter.simulator.error_responses import vault_error
-from exporter.simulator.key_pairs import KeyPairs, public_numbers
-from exporter.simulator.model import SECRETS_GET, SECRETS_LIST, Key, NetworkAccess, SimulatedKeyVersion, Vault
-from exporter.simulator.paging import list_page
-from exporter.simulator.request import Exchange
-from exporter.simulator.response import SimulatedResponse
-from exporter.simulator.tokens import TokenClaims, TokenMint
-from exporter.simulator.vault_secrets import attributes_of, secret_response
+from exporter.clients.answers import encode
+from exporter.core.json import decode, read_object
+from exporter.simulator.entra import TokenClaims, TokenMint
+from exporter.simulator.environment import (
+    SECRETS_GET,
+    SECRETS_LIST,
+    Key,
+    KeyPairs,
+    NetworkAccess,
+    Secret,
+    SimulatedKeyVersion,
+    SimulatedSecretVersion,
+    Vault,
+    public_numbers,
+)
+from exporter.simulator.errors import list_page, vault_error
+from exporter.simulator.http import Exchange, SimulatedResponse
+
+# The secrets of a vault: versions by page without values, and single values.
+#
+# The paths are `/secrets/{name}/versions` and `/secrets/{name}[/{version}]`. The latter shows a test that a client
+# requested more than dates. `vault` checks the caller.
+
+
+def secret_response(vault: Vault, exchange: Exchange, operation: str) -> SimulatedResponse:
+    """Return the vault's response to a permitted caller."""
+    secret = vault.secrets.get(exchange.parts[1].lower())
+    if operation == "secret_versions":
+        return _secret_versions(vault, exchange, () if secret is None else secret.versions)
+    return _value(vault, exchange, secret)
+
+
+def _value(vault: Vault, exchange: Exchange, secret: Secret | None) -> SimulatedResponse:
+    """Return one version with its value."""
+    wanted = exchange.parts[2] if len(exchange.parts) > 2 else None
+    version = None if secret is None else secret.version(wanted)
+    if secret is None or version is None:
+        return vault_error("secret_not_found", key=exchange.parts[1])
+    if not version.enabled:
+        return vault_error("secret_disabled", operation="get")
+    return SimulatedResponse().with_document({"value": version.value, **_item(vault, secret.name, version)})
+
+
+def _secret_versions(vault: Vault, exchange: Exchange, versions: tuple[SimulatedSecretVersion, ...]) -> SimulatedResponse:
+    """Return one page of versions in the order of their names. A missing secret has no versions."""
+    ordered = sorted(versions, key=lambda one: one.version)
+    return list_page(vault.host, exchange, ordered, lambda one: _item(vault, exchange.parts[1], one))
+
+
+def _item(vault: Vault, name: str, version: SimulatedSecretVersion) -> dict[str, object]:
+    """Return id and attributes of a version."""
+    address = f"https://{vault.host}/secrets/{name}/{version.version}"
+    return {"id": address, "attributes": attributes_of(vault, version), "tags": {}}
+
+
+def attributes_of(vault: Vault, version: SimulatedKeyVersion | SimulatedSecretVersion) -> dict[str, object]:
+    """Return the attributes of a version of a key or a secret."""
+    dates = {"nbf": version.nbf, "exp": version.exp, "created": version.created, "updated": version.created}
+    return {
+        "enabled": version.enabled,
+        **{name: int(date) for name, date in dates.items() if date is not None},
+        "recoveryLevel": "Recoverable+Purgeable",
+        "recoverableDays": int(vault.retention / 86400),
+    }
+
 
 _NETWORK_ERRORS = {NetworkAccess.FIREWALL: "forbidden_firewall", NetworkAccess.PRIVATE_ONLY: "forbidden_connection"}
 # Permissions whose name differs from the operation.
@@ -76,7 +132,7 @@ class VaultService:
         if operation == "list":
             return _list(vault, exchange)
         if operation == "key_versions":
-            return _versions(vault, exchange)
+            return _key_versions(vault, exchange)
         if operation in ("secret_versions", "secret_get"):
             return secret_response(vault, exchange, operation)
         if operation == "get_deleted":
@@ -194,7 +250,7 @@ def _list(vault: Vault, exchange: Exchange) -> SimulatedResponse:
     return list_page(vault.host, exchange, keys, item)
 
 
-def _versions(vault: Vault, exchange: Exchange) -> SimulatedResponse:
+def _key_versions(vault: Vault, exchange: Exchange) -> SimulatedResponse:
     """Return one page of a key's versions, without key material. A missing key has no versions."""
     key = vault.keys.get(exchange.parts[1].lower())
     versions = () if key is None or key.deleted is not None else key.versions

@@ -3,20 +3,306 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import json
 import logging
+import os
+import stat
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from exporter.config.settings import Target
-from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.model import ProbeReport
+from exporter.knowledge.report import ProbeReport
+from exporter.knowledge.verdict import AuxiliaryResult
+from exporter.runtime import process
+from exporter.runtime.files import FileMissingError, FileUnreadableError, plainly, read_whole
 from exporter.runtime.logging import fields
-from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
-from exporter.state.files import Document, DocumentKind, StateFiles
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 from exporter.state.history import ProbeContext
-from exporter.state.records import TargetRecord, TargetRecords
-from exporter.state.snapshots import DamagedError, restore, snapshot
+from exporter.state.record import TargetRecord, TargetRecords
+from exporter.state.snapshot import DamagedError, restore, snapshot
+
+# A directory of small files for one process, safe from links and other users.
+#
+# A descriptor holds the directory, so a renamed or replaced parent has no effect. Links, pipes, sockets and devices are refused:
+# reads and writes do not follow or wait for them. Every method blocks; any thread may call.
+
+_FLAGS = process.NO_LINKS | process.OPEN_FLAGS
+_LOCK, _TRIAL = "lock", "probe"
+
+
+class UnsafeError(Exception):
+    """Other users can change files in the directory. The text is a message for the operator."""
+
+
+class PrivateDirectory:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._folder: int | None = None
+        self._lock: int | None = None
+        self.is_trusted = False  # no other user can write to it
+
+    def open(self) -> None:
+        """Create the directory if missing, and lock it; a directory that this object has opened stays as it is.
+
+        Raise UnsafeError, OSError, or BlockingIOError if locked. After an OSError files can be read if there are any, and each
+        write tries to lock the directory again.
+        """
+        if self._lock is not None:
+            return
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._folder is None:
+            self._folder = process.open_directory(self.path)
+        self._refuse_other_writers()
+        self.is_trusted = True
+        descriptor = self._opened(_LOCK, os.O_RDWR | os.O_CREAT)
+        try:
+            self._take(descriptor)
+            self._lock = descriptor
+        finally:
+            if self._lock is None:
+                os.close(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnsafeError(f"{self.path / _LOCK}: is not a regular file; remove it")
+        process.lock(descriptor)
+        self._replace(_TRIAL, b"")
+        self.remove(_TRIAL)
+
+    def close(self) -> None:
+        """Release the lock and the directory."""
+        for descriptor in (self._lock, self._folder):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._lock = self._folder = None
+        self.is_trusted = False
+
+    def read(self, name: str, *, limit: int) -> bytes:
+        """Raises FileUnreadableError, nothing else."""
+        return read_whole(self._place(name), limit=limit, follow=False, folder=self._folder)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file completely or not at all. Raise OSError or UnsafeError.
+
+        A killed process loses no file: the kernel has it. Only a power failure can, and waiting for the disk would cost a busy
+        host a flush for each probe.
+        """
+        self.open()
+        self._replace(name, content)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        temporary = Path(name).with_suffix(".tmp").name
+        self.remove(temporary)  # of a process that was killed
+        descriptor = self._opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(self._place(temporary), self._place(name), src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def remove(self, name: str) -> None:
+        """Remove a file if there is one. Raises OSError."""
+        try:
+            os.unlink(self._place(name), dir_fd=self._folder)
+        except FileNotFoundError:
+            return
+
+    def _opened(self, name: str, flags: int) -> int:
+        return os.open(self._place(name), flags | _FLAGS, 0o600, dir_fd=self._folder)
+
+    def _place(self, name: str) -> Path:
+        return self.path / name if self._folder is None else Path(name)
+
+    def _refuse_other_writers(self) -> None:
+        held = self.path.stat() if self._folder is None else os.fstat(self._folder)
+        reason = process.other_writers(held) or process.other_writers(self.path.lstat())
+        if reason:
+            raise UnsafeError(
+                f"{self.path}: {reason}, so its content cannot be trusted; give it to the exporter's user alone (chown, chmod 0700)"
+                " or name a new directory inside it"
+            )
+
+
+# The directory of `--state.dir`: a small JSON file per target, credential or SQL Server.
+#
+# State is disposable: a file that cannot be read or written loses its content only, and the problem is logged once. A worker
+# thread writes the files. One process uses a directory. Files never contain secrets.
+
+VERSION = 1
+LARGEST = 1024 * 1024  # bytes; the exporter writes no larger file
+# A disk error, a full disk or a missing right can end; after any other error the name is wrong.
+_UNWRITABLE = frozenset(getattr(errno, name, 0) for name in ("EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT", "EIO", "ESTALE"))
+CLOSING_SECONDS = 2.0  # time for pending writes when the exporter stops
+
+Document = Mapping[str, Any]
+
+
+class StateDirError(Exception):
+    """The state directory cannot be used; the text is a message for the operator."""
+
+
+class DocumentKind(StrEnum):
+    TARGET = "target"
+    CREDENTIAL = "credential"
+    SQL_SERVER = "sql_server"
+
+
+class StateFiles:
+    """Documents by kind and name.
+
+    `open` and `load` block; use the other methods from one event loop.
+
+    `on_problem` receives a sentence for each damaged file, and one when writes start to fail.
+    """
+
+    def __init__(self, folder: Path, *, pool: DaemonThreadPool, on_problem: Callable[[str], None]) -> None:
+        self._directory = PrivateDirectory(folder)
+        self._pool = pool
+        self._on_problem = on_problem
+        self._pending: dict[str, bytes | None] = {}  # None removes the file
+        self._failed: dict[str, bytes | None] = {}  # of the last batch; written again with the next one
+        self._written: dict[str, bytes] = {}  # digests, to skip unchanged documents
+        self._writer: asyncio.Task[None] | None = None
+        self._failing = False
+
+    def open(self) -> None:
+        """Create the directory if missing, and lock it.
+
+        A directory that cannot be written is a problem, reported once; the exporter reads it, and writes when that is possible.
+        Raise StateDirError for one that is unsafe, no directory, or used by another process.
+        """
+        folder = self._directory.path
+        try:
+            self._directory.open()
+        except BlockingIOError:
+            problem = f"{folder}: another exporter uses this state directory: give each exporter its own"
+        except UnsafeError as error:
+            problem = str(error)
+        except OSError as error:
+            if error.errno in _UNWRITABLE:
+                self._failing = True
+                self._on_problem(
+                    f"{folder}: cannot be written: {plainly(error)}: the exporter uses what it can read there and keeps nothing new"
+                    " until it can write: correct the mount, the rights or the space"
+                )
+                return
+            problem = (
+                f"{folder}: the state directory cannot be used: {plainly(error)}: name one that the exporter may create and write"
+            )
+        else:
+            return
+        self._directory.close()
+        raise StateDirError(problem)
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the last write succeeded."""
+        return not self._failing
+
+    def load(self, kind: DocumentKind, name: str) -> Document | None:
+        """Return the document with this name; None if it is missing or damaged."""
+        if not self._directory.is_trusted:
+            return None
+        file = _file(kind, name)
+        try:
+            return _read(self._directory.read(file, limit=LARGEST), kind, name)
+        except FileMissingError:
+            return None
+        except FileUnreadableError as error:
+            self._on_problem(f"{self._directory.path / file}: cannot be read and is ignored: {error}")
+        except ValueError as error:
+            self._on_problem(f"{self._directory.path / file}: {error}; the file is ignored")
+        return None
+
+    def put(self, kind: DocumentKind, name: str, document: Document) -> None:
+        """Schedule a write of plain JSON; the last document of a name wins."""
+        file = _file(kind, name)
+        text = json.dumps({**document, "version": VERSION, "kind": kind, "name": name}, allow_nan=False).encode()
+        digest = sha256(text).digest()
+        if self._written.get(file) != digest:
+            self._written[file] = digest
+            self._schedule(file, text)
+
+    def remove(self, kind: DocumentKind, name: str) -> None:
+        """Schedule the removal of the file with this name."""
+        file = _file(kind, name)
+        self._written.pop(file, None)
+        self._schedule(file, None)
+
+    async def aclose(self) -> None:
+        """Finish pending writes and release the directory, within CLOSING_SECONDS.
+
+        A dead mount can hang a close too; the end of the process then releases the directory.
+        """
+        with contextlib.suppress(TimeoutError, PoolExhausted):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                if self._writer is not None:
+                    await asyncio.gather(self._writer, return_exceptions=True)
+                await self._pool.run(self._directory.close)
+
+    def _schedule(self, file: str, text: bytes | None) -> None:
+        self._pending[file] = text
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_pending(), name="state files")
+
+    async def _write_pending(self) -> None:
+        """Write in batches: documents that arrive during a write form the next batch, with those that could not be written."""
+        while self._pending:
+            batch, self._pending = self._failed | self._pending, {}
+            try:
+                failures = await self._pool.run(_write_all, self._directory, batch)
+            except Exception as error:  # noqa: BLE001 - state is disposable: no thread, no file
+                failures = dict.fromkeys(batch, str(error))
+            self._failed = {file: batch[file] for file in failures}
+            for file in failures:
+                self._written.pop(file, None)
+            self._report(failures)
+
+    def _report(self, failures: dict[str, str]) -> None:
+        if failures and not self._failing:
+            file, why = next(iter(failures.items()))
+            self._on_problem(f"{self._directory.path / file}: cannot be written and will be missing after a restart: {why}")
+        self._failing = bool(failures)
+
+
+def _file(kind: DocumentKind, name: str) -> str:
+    return f"{kind}-{sha256(name.encode()).hexdigest()}.json"
+
+
+def _read(content: bytes, kind: DocumentKind, name: str) -> Document:
+    """Return the document. Raise ValueError with the problem."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ValueError("is damaged") from None
+    if not isinstance(document, dict):
+        raise ValueError("is damaged")  # noqa: TRY004 - what a file holds is a value, not a type error
+    if document.get("version") != VERSION:
+        raise ValueError("was written by another version of the exporter")
+    if (document.get("kind"), document.get("name")) != (kind, name):
+        raise ValueError("belongs to something else")
+    return document
+
+
+def _write_all(directory: PrivateDirectory, batch: Mapping[str, bytes | None]) -> dict[str, str]:
+    """Write all files and return the errors by file. Blocks."""
+    failures = {}
+    for file, text in batch.items():
+        try:
+            if text is None:
+                directory.remove(file)
+            else:
+                directory.write(file, text)
+        except OSError as error:
+            failures[file] = plainly(error)
+        except UnsafeError as error:  # of a directory that someone created after the start
+            failures[file] = str(error)
+    return failures
+
 
 OPENING_SECONDS = 5.0  # a slower directory is not used
 LOADING_SECONDS = 10.0  # slower documents are not used
@@ -49,10 +335,7 @@ class StateStore:
         return self._files is not None and self._files.is_writable
 
     async def open(self, targets: Iterable[str], credentials: Iterable[str], sql_servers: Iterable[str] = ()) -> None:
-        """Open the directory and preload from it, within a time limit.
-
-        Raise StateDirError.
-        """
+        """Open the directory and preload from it, within a time limit. Raise StateDirError."""
         if self._files is None or self._pool is None:
             return
         files, self._files = self._files, None  # a thread may hold it even after a time-out or a stop

@@ -1,5 +1,5 @@
-"""The web endpoint: exposition, probes on demand, HTML pages, JSON and health.
+"""The web endpoint: sockets, access, paths and HTML pages.
 
-For: everything that serves an HTTP request.
-Not for: probing, storing state, the meaning of a metric.
+Probes and stores nothing. In this order: `app` (paths to handlers), `access` (one order of refusals), `api`, `probe`, `pages/`; below them
+`listener` and `connections`; `config_file`, `access_control` and `tls` are the file of --web.config.file.
 """

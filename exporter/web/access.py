@@ -14,13 +14,47 @@ from ipaddress import IPv6Address, ip_address
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from exporter.core.names import is_address, is_cross_site, parse_authority
 from exporter.runtime.logging import fields, place_of
+from exporter.runtime.process import computer_name
+from exporter.web.access_control import AccessControl, Refusal
+from exporter.web.connections import UnfinishedResponses, connection_of
+from exporter.web.listener import SECURITY_HEADERS
 from exporter.web.options import WebOptions
-from exporter.web.origin import is_cross_site_change, is_own_name
-from exporter.web.server.connection_limits import UnfinishedResponses
-from exporter.web.server.connections import connection_of
-from exporter.web.server.protocol import SECURITY_HEADERS
-from exporter.web.webconfig.access_control import AccessControl, Refusal
+
+# Checks against other sites: cross-site changes and foreign host names.
+#
+# A page of another site must not change anything here. A foreign name that points at 127.0.0.1 must not show a response on loopback
+# to its owner (DNS rebinding).
+
+
+def is_own_name(host: str, external_host: str) -> bool:
+    """Whether the host is one that no attacker can point at this exporter.
+
+    Such hosts are IP addresses, localhost, this machine's name and the external URL's. An empty host counts too: no browser sends one.
+    """
+    if not host:
+        return True
+    authority = parse_authority(host)
+    if authority is None:
+        return False
+    name, external = authority.name, parse_authority(external_host)
+    if name == "localhost" or name.endswith(".localhost") or is_address(name):
+        return True
+    return name == computer_name() or (external is not None and name == external.name)
+
+
+def is_cross_site_change(headers: Mapping[str, str], external_host: str, *, known_by_name: bool) -> bool:
+    """Whether a page of another site sent this request.
+
+    Programs send no such header and pass. `known_by_name`: every client is authenticated, so a foreign name gains nothing.
+    """
+    host = headers.get(hdrs.HOST, "")
+    if is_cross_site(headers, (host, external_host)):
+        return True
+    from_a_browser = any(name in headers for name in (hdrs.ORIGIN, hdrs.REFERER, "Sec-Fetch-Site"))
+    return from_a_browser and not known_by_name and not is_own_name(host, external_host)
+
 
 _log = logging.getLogger(__name__)
 
@@ -61,10 +95,7 @@ def on_loopback(sockname: object) -> bool:
 
 
 def wants_transcript(query: Mapping[str, str]) -> bool:
-    """Whether a request of /probe wants the transcript.
-
-    A transcript shows the proxy's user, paths and addresses, as pages do.
-    """
+    """Whether a request of /probe wants the transcript. A transcript shows the proxy's user, paths and addresses, as pages do."""
     return query.get("debug") == "true"
 
 
@@ -141,10 +172,7 @@ async def _refusal(request: web.Request, options: WebOptions, unfinished: Unfini
 
 
 def access_middleware(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
-    """Return the middleware that applies every rule of this module.
-
-    `on_fault` counts an internal error.
-    """
+    """Return the middleware that applies every rule of this module. `on_fault` counts an internal error."""
     unfinished = UnfinishedResponses(options.max_requests)
 
     async def respond(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -187,10 +215,7 @@ def _refused(refusal: Refusal) -> web.Response:
 
 
 def header_writer(access_control: AccessControl | None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return a handler of `on_response_prepare`.
-
-    Headers of the web configuration take precedence.
-    """
+    """Return a handler of `on_response_prepare`. Headers of the web configuration take precedence."""
 
     async def add(_request: web.Request, response: web.StreamResponse) -> None:
         for name, value in SECURITY_HEADERS.items():

@@ -2,29 +2,224 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
+from importlib.resources import files
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from exporter.config.settings import Target
-from exporter.presentation.sql_proofs import SqlProofs
-from exporter.web.access import LARGEST_BODY, access_middleware, header_writer
-from exporter.web.handlers.api import ApiHandlers
-from exporter.web.handlers.documents import DocumentHandler
-from exporter.web.handlers.pages import PageHandlers
-from exporter.web.handlers.probe import ProbeHandler
+from exporter.config.schema import effective_pieces
+from exporter.config.settings import Config, Target
+from exporter.explain.explanation import LONGEST
+from exporter.explain.search import explain
+from exporter.presentation.documentation import NOT_BUILT, Documentation
+from exporter.presentation.expiries import all_endings
+from exporter.presentation.sql import SqlProofs, cause_log_texts, target_differences
+from exporter.state.causes import recent_changes
+from exporter.state.history import ProbeContext
+from exporter.web.access import LARGEST_BODY, OPEN_PATHS, access_middleware, header_writer, serves_pages
+from exporter.web.access_control import AccessControl
+from exporter.web.api import ApiHandlers, audit_facts
 from exporter.web.interfaces import ExporterService, Reload
+from exporter.web.listener import LISTENER_TLS, accepts_gzip, encoded, header, stream
 from exporter.web.options import WebOptions
-from exporter.web.server.listener import LISTENER_TLS
-from exporter.web.webconfig.access_control import AccessControl
+from exporter.web.pages.causes import group_tickets
+from exporter.web.pages.codes import SHOWN, changes_page, codes_page, explain_page, explanation_page
+from exporter.web.pages.fleet import Fleet, fleet, read
+from exporter.web.pages.html import Html, Urls, audit_page, foot, head
+from exporter.web.pages.status import ListPage, overview
+from exporter.web.pages.target import probe_page, target_page
+from exporter.web.pages.views import ExpiryCache, expiries_of, view
+from exporter.web.probe import ProbeHandler
+
+# Handlers of the HTML pages: status, targets, probes, codes and configuration.
+
+_HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
+_TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_ASSETS = {name: files("exporter.web").joinpath("static", name).read_text("utf-8") for name in _TYPES}
+_TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
+_DAY_SECONDS = 86400
+
+
+class PageHandlers:
+    def __init__(self, service: ExporterService, options: WebOptions, proofs: SqlProofs) -> None:
+        self._service = service
+        self._proofs = proofs
+        self.urls = Urls(options.link_prefix, service.version, assets=_TAG)
+
+    async def status(self, request: web.Request) -> web.StreamResponse:
+        return await self._list(request, "Status", "/")
+
+    async def targets(self, request: web.Request) -> web.StreamResponse:
+        return await self._list(request, "Targets", "/targets")
+
+    async def changes(self, request: web.Request) -> web.StreamResponse:
+        service, targets = self._service, self._service.config.targets  # a reload may replace them meanwhile
+        found = await recent_changes((service.record_of(name) for name in targets), most=SHOWN)
+        return await stream(request, encoded(changes_page(self.urls, found, targets, time.time())), headers=_HTML)
+
+    async def target(self, request: web.Request) -> web.StreamResponse:
+        service, now = self._service, time.time()
+        target = service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return _not_found("No target has this name. /targets lists all targets.")
+        record = service.record_of(target.name)
+        history = [] if record is None else list(record.history)
+        shown, expiries = view(service.config, target, record, now=now), expiries_of(service, target)
+        checks, vantage = service.last_checks(target.name), service.config.settings.vantage
+        self._proofs.refresh()
+        servers = self._proofs.target_proofs(target)
+        pieces = target_page(
+            self.urls,
+            replace(shown, own=servers),
+            history,
+            expiries=expiries,
+            checks=checks,
+            vantage=vantage,
+            untested=self._proofs.not_tested(target, now),
+            unread=self._proofs.not_read(target),
+            differences=target_differences(target, service.sql_differences()),
+        )
+        return await stream(request, encoded(pieces), headers=_HTML)
+
+    async def audit(self, request: web.Request) -> web.StreamResponse:
+        target = self._service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return _not_found("No target has this name. /targets lists all targets.")
+        found = await audit_facts(self._service, self._proofs, target)
+        return await stream(request, encoded(audit_page(self.urls, target.name, found)), headers=_HTML)
+
+    async def probe(self, request: web.Request) -> web.Response:
+        service = self._service
+        target = service.config.targets.get(request.match_info["name"])
+        record = None if target is None else service.record_of(target.name)
+        wanted = request.match_info["id"]
+        entry = next((entry for entry in (record.history if record else ()) if entry.id == wanted), None)
+        if target is None or entry is None:
+            return _not_found(
+                "This probe is no longer stored. The exporter keeps the last probes of a target, and failures longer."
+            )
+        config = service.config
+        context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
+        return _page(probe_page(self.urls, context, entry.report, vantage=config.settings.vantage))
+
+    async def explain(self, request: web.Request) -> web.Response:
+        found = explain(request.match_info["code"])
+        if found is None:
+            return _not_found("This text is no known code, message or reason. /explain lists all codes.")
+        return _page(explain_page(self.urls, found.rows) if found.is_code else explanation_page(self.urls, found))
+
+    async def config(self, request: web.Request) -> web.StreamResponse:
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
+        return await stream(request, encoded(effective_pieces(self._service.config)), headers=headers)
+
+    async def codes(self, request: web.Request) -> web.Response:
+        text = request.query.get("code", "").strip()[:LONGEST]
+        found = explain(text)
+        if found is not None and found.is_code:
+            raise web.HTTPFound(self.urls.code(found.rows[0].code))
+        return _page(codes_page(self.urls, text) if found is None else explanation_page(self.urls, found))
+
+    async def asset(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in _ASSETS:
+            return _not_found("There is no such file.")
+        headers = {"Cache-Control": f"public, max-age={_DAY_SECONDS}"}
+        return web.Response(text=_ASSETS[name], content_type=_TYPES[name], charset="utf-8", headers=headers)
+
+    async def _list(self, request: web.Request, title: str, path: str) -> web.StreamResponse:
+        service, now = self._service, time.time()
+        config = service.config  # a reload may replace it while other tasks run
+        query = read(request.query.items(), config.targets.values())
+        expiries = ExpiryCache(service)
+        views = (
+            view(config, target, service.record_of(target.name), expiries.target_expiries(target), now=now)
+            for target in config.targets.values()
+        )
+        whole = await fleet(views, query, self._proofs)
+        page = ListPage(
+            title=title,
+            path=path,
+            fleet=whole,
+            query=replace(query, cause="") if whole.has_ended else query,
+            vantage=config.settings.vantage,
+            ready=service.ready,
+            delayed=service.first_probes().text(),
+            keeps_state=service.keeps_state,
+            now=now,
+        )
+        if path == "/":
+            endings = await all_endings(_within(config, whole), service.record_of, expiries.credential_expiries, soon_at=now)
+            differences = service.sql_differences()
+            if query.scope:
+                differences = tuple(each for each in differences if each.subject in whole.scope)
+            page = replace(page, differences=differences, endings=endings)
+        texts = await cause_log_texts(page.cards, config.targets, self._proofs, now=now)
+        is_chosen = bool(page.query.cause)
+        tickets = await group_tickets(self.urls, page.cards, whole.views, self._proofs, texts, is_chosen=is_chosen)
+        page = replace(page, log_texts=texts, tickets=tickets)
+        return await stream(request, encoded(overview(self.urls, page)), headers=_HTML)
+
+
+def _within(config: Config, whole: Fleet) -> Config:
+    """Return the configuration with the targets within the scope of a query."""
+    if len(whole.scope) == len(config.targets):
+        return config
+    return replace(config, targets={name: config.targets[name] for name in whole.scope})
+
+
+def _page(markup: Html) -> web.Response:
+    return web.Response(text=markup, headers=_HTML)
+
+
+def _not_found(why: str) -> web.Response:
+    return web.Response(status=404, text=f"{why}\n")
+
+
+# `/docs/`: the documentation of the running version, served by every listener.
+
+_HEADERS = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+_UNKNOWN = "No page of the documentation has this name. /docs/ lists all pages.\n"
+
+
+class DocumentHandler:
+    def __init__(self, urls: Urls, options: WebOptions) -> None:
+        self._urls = urls
+        self._options = options
+        self._documentation = Documentation.load()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Return a page, or a redirect. The tag of a page is that of its content, so that an update shows at once."""
+        if self._documentation is None:
+            return web.Response(status=404, text=NOT_BUILT)
+        name = request.match_info["name"]
+        page = self._documentation.find(name)
+        if page is None:
+            return self._elsewhere(self._documentation.moved_to(name))
+        served = None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"}
+        urls = replace(self._urls, served=served)
+        start = head(urls, page.title, at="/docs/", heading=False, script=False)
+        document = f'{start}<article class="document">{self._documentation.html(page)}</article>{foot(urls)}'
+        tag = hashlib.sha256(document.encode()).hexdigest()[:32]
+        headers = {**_HEADERS, hdrs.ETAG: f'W/"{tag}"'}  # weak: the same for plain and gzip
+        if any(each.value in (tag, "*") for each in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        gzip = accepts_gzip(header(request, hdrs.ACCEPT_ENCODING))
+        return await stream(request, encoded([document]), headers=headers, gzip=gzip)
+
+    def _elsewhere(self, moved_to: str | None) -> web.Response:
+        """Return a redirect to the new page of an old name. 301, since Windows PowerShell 5.1 does not follow 308."""
+        if moved_to is None:
+            return web.Response(status=404, text=_UNKNOWN)
+        headers = {hdrs.LOCATION: self._urls.to(f"/docs/{moved_to}"), hdrs.CACHE_CONTROL: _HEADERS["Cache-Control"]}
+        return web.Response(status=301, headers=headers, text=f"The page is now /docs/{moved_to}.\n")
 
 
 def create_app(service: ExporterService, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
-    """Build the web endpoint of a service.
-
-    `/-/reload` exists only if `reload` is given.
-    """
+    """Build the web endpoint of a service. `/-/reload` exists only if `reload` is given."""
 
     def targets() -> Iterable[Target]:
         return service.config.targets.values()  # a reload replaces them

@@ -6,21 +6,18 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from exporter.config.settings import Config
-from exporter.core.checks.model import CheckRun
-from exporter.core.credential_expiry import CredentialExpiry
-from exporter.core.model import ProbeReport
-from exporter.core.probe_starts import FirstProbes
+from exporter.core.limits import FirstProbes
+from exporter.knowledge.checks_vault import CheckRun
+from exporter.knowledge.expiry import CredentialExpiry
+from exporter.knowledge.report import ProbeReport
 from exporter.metrics.recorder import Recorder
-from exporter.state.records import TargetRecord
-from exporter.tde.differences import Difference
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.sqlserver.differences import Difference
+from exporter.sqlserver.reading import SqlServerReading
+from exporter.state.record import TargetRecord
 
 
 class ExporterService(Protocol):
-    """The running exporter.
-
-    `config` is the active configuration, which a reload replaces.
-    """
+    """The running exporter. `config` is the active configuration, which a reload replaces."""
 
     @property
     def config(self) -> Config: ...
@@ -61,10 +58,7 @@ class ExporterService(Protocol):
         ...
 
     def sql_differences(self) -> tuple[Difference, ...]:
-        """Return where the configuration differs from these SQL Servers.
-
-        The most urgent difference of each is first.
-        """
+        """Return where the configuration differs from these SQL Servers. The most urgent difference of each is first."""
         ...
 
     async def probe(

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from exporter.web.server.connection_limits import MAX_UNFINISHED
+from exporter.web.connections import MAX_UNFINISHED
 
 if TYPE_CHECKING:
-    from exporter.web.webconfig.access_control import AccessControl
+    from exporter.web.access_control import AccessControl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from itertools import count, islice
 
 from exporter.metrics import protobuf
 from exporter.metrics.counters import Durations
-from exporter.metrics.spec import MetricType
-from exporter.metrics.text_format import Labels, LabelSet
+from exporter.metrics.target_families import MetricType
+from exporter.metrics.text import Labels, LabelSet
 from tests.support.client_model import MetricFamily, native_buckets
 
 NAME = "ekm_fuzzed"

@@ -13,13 +13,12 @@ import aiohttp
 from multidict import CIMultiDict
 
 from exporter.clients.entra import fetch_token, quiet_sdk_loggers
-from exporter.clients.http.exchange import HttpExchange
-from exporter.clients.http.exchange_timer import ExchangeTimer
-from exporter.clients.http.response import RecordedResponse, SdkResponse
+from exporter.clients.http.exchange import HttpExchange, RecordedResponse, SdkResponse
+from exporter.clients.http.timing import ExchangeTimer
 from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Credential, Module
-from exporter.core.known_secrets import remember
-from exporter.core.model import Challenge, CredentialKind, Facts, KeyFacts, Step
+from exporter.core.secrets import remember
+from exporter.core.values import Challenge, CredentialKind, Facts, KeyFacts, Step
 
 VAULT = "contoso.vault.azure.net"
 # The exporter sends these, so no text about a response may contain them.

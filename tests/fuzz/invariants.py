@@ -6,21 +6,20 @@ Each function raises AssertionError, or passes on an exception of the exporter.
 import math
 import re
 
-from exporter.clients.http import headers
-from exporter.clients.local_encrypt import encrypt_locally
+from exporter.clients.answers import encode, read_challenge
+from exporter.clients.http import facts as facts_module
+from exporter.clients.key_vault import encrypt_locally
 from exporter.core import durations
-from exporter.core.classify import classify
-from exporter.core.codes import BY_CODE, generation_code
-from exporter.core.connector_secret import connector_secret_findings, key_name_findings, split_connector_secret
-from exporter.core.endpoints import cloud_of, is_parent_domain, is_trusted_authority, vault_host
-from exporter.core.faults import Fault
-from exporter.core.masking import LIMIT, mask
-from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Step, VaultHeaders
-from exporter.core.parsing.challenge import read_challenge
-from exporter.core.parsing.error_body import read_error
-from exporter.core.parsing.key_vault import decode, encode
-from exporter.core.reasons import Reason
-from exporter.core.redaction import redacted_facts, redacted_key
+from exporter.core.connector import connector_secret_findings, key_name_findings, split_connector_secret
+from exporter.core.json import decode
+from exporter.core.names import cloud_of, is_parent_domain, is_trusted_authority, vault_host
+from exporter.core.secrets import LIMIT, mask
+from exporter.core.values import Challenge, Facts, Fault, Generation, KeyFacts, Step, VaultHeaders
+from exporter.knowledge.answers import read_error
+from exporter.knowledge.classify import classify
+from exporter.knowledge.codes import BY_CODE, generation_code
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import redacted_facts, redacted_key
 from tests.fuzz.exchanges import SECRET, TOKEN, Outcome, Reported, outcome
 
 _CODE_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -67,7 +66,7 @@ def check_facts(facts: Facts, *, sent: str | None) -> None:
         assert word is None or _CODE_WORD.fullmatch(word)
     assert facts.aadsts is None or 0 < facts.aadsts < 10**8
     assert facts.akv is None or 0 <= facts.akv < 10**5
-    assert facts.retry_after_seconds is None or 0 <= facts.retry_after_seconds <= headers.LONGEST_RETRY_AFTER
+    assert facts.retry_after_seconds is None or 0 <= facts.retry_after_seconds <= facts_module.LONGEST_RETRY_AFTER
     assert facts.request_id is None or _REQUEST_ID.fullmatch(facts.request_id)
     assert facts.server_time is None or 0 <= facts.server_time < _DATE_LIMIT
     check_detail(facts.detail)
@@ -168,12 +167,12 @@ def _check_names(text: str) -> None:
 
 def _check_headers(text: str) -> None:
     output = dict.fromkeys(("Date", "Retry-After", "x-ms-request-id", "x-ms-keyvault-region", "x-ms-keyvault-network-info"), text)
-    waiting = headers.retry_after(output)
-    assert waiting is None or 0 <= waiting <= headers.LONGEST_RETRY_AFTER
-    moment = headers.server_time(output)
+    waiting = facts_module.retry_after(output)
+    assert waiting is None or 0 <= waiting <= facts_module.LONGEST_RETRY_AFTER
+    moment = facts_module.server_time(output)
     assert moment is None or 0 <= moment < _DATE_LIMIT
-    request = headers.request_id(output)
+    request = facts_module.request_id(output)
     assert request is None or _REQUEST_ID.fullmatch(request)
-    vault = headers.vault_headers(output)
+    vault = facts_module.vault_headers(output)
     if vault is not None:
         _check_vault_headers(vault)

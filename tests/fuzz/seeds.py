@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.core.model import Step
-from exporter.simulator.error_responses import ENTRA_ERRORS, VAULT_ERRORS, entra_error, vault_error
+from exporter.core.values import Step
+from exporter.simulator.errors import ENTRA_ERRORS, VAULT_ERRORS, entra_error, vault_error
 from tests.fuzz.exchanges import VAULT, Reported
 
 GOOD_CONFIGURATIONS = Path(__file__).parents[1] / "unit" / "config" / "good"

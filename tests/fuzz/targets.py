@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config.loader import load_config
-from exporter.config.settings import dump_yaml
-from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
-from exporter.core.model import Step
+from exporter.config.load import load_config
+from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP, dump_yaml
+from exporter.core.values import Step
 from tests.fuzz import encodings, seeds
 from tests.fuzz.exchanges import Reported
 from tests.fuzz.invariants import check_answer, check_text

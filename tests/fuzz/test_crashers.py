@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.model import Step
+from exporter.core.values import Step
 from tests.fuzz import fuzz, seeds
 from tests.fuzz.exchanges import Reported
 from tests.fuzz.targets import TARGETS, read, written

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.clients.http.exchange import MAX_BODY_BYTES
-from exporter.core.model import Step
+from exporter.core.values import Step
 from tests.fuzz import seeds
 from tests.fuzz.exchanges import SECRET, TOKEN, Reported
 from tests.fuzz.invariants import check_answer, check_text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.simulator.key_pairs import PAIRS_PER_SIZE, KeyPairs
+from exporter.simulator.environment import PAIRS_PER_SIZE, KeyPairs
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,16 +4,14 @@ from collections import Counter
 
 import pytest
 
-from exporter.core.classify import classify
-from exporter.core.codes import generation_code
-from exporter.core.endpoints import cloud_of, is_parent_domain, is_trusted_authority
-from exporter.core.faults import Fault
-from exporter.core.masking import mask
-from exporter.core.model import Facts, Generation, Step
-from exporter.core.parsing.challenge import read_challenge
-from exporter.core.parsing.error_body import read_error
-from exporter.core.parsing.key_vault import read_key, read_value
-from exporter.core.reasons import Reason
+from exporter.clients.answers import read_challenge, read_key, read_value
+from exporter.core.names import cloud_of, is_parent_domain, is_trusted_authority
+from exporter.core.secrets import mask
+from exporter.core.values import Facts, Fault, Generation, Step
+from exporter.knowledge.answers import read_error
+from exporter.knowledge.classify import classify
+from exporter.knowledge.codes import generation_code
+from exporter.knowledge.reasons import Reason
 
 WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 CARRIES_A_KEY = ("create", "get", "update", "recover")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 
 from exporter.config.settings import Module, Retained
-from exporter.core.model import Generation
+from exporter.core.values import Generation
 from tests.support import factories
 from tests.support.factories import a_credential, a_key, a_target
 

@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 from exporter.config.settings import Config, Module, Settings, Target
-from exporter.core.model import Vantage
-from exporter.simulator import Environment
-from exporter.simulator.model import Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
+from exporter.core.values import Vantage
+from exporter.simulator.environment import Application, ClientSecret, Environment, Key, SimulatedKeyVersion, Tenant, Vault
 from tests.support.auxiliary_factories import NAMES, OLD, OLDER, PINNED, TARGET
 from tests.support.factories import a_config, a_credential
 

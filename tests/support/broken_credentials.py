@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from exporter.config.settings import Credential, SecretSource
-from exporter.core.model import CredentialKind
+from exporter.core.values import CredentialKind
 from exporter.simulator.faults import Options
 from tests.support.tls_server import Authority, Principal
 

@@ -6,11 +6,20 @@ from dataclasses import replace
 from datetime import date
 
 from exporter.config.settings import Config, Module, Retained
-from exporter.core.checks import CheckOutcome
-from exporter.core.model import CredentialKind
+from exporter.core.values import CredentialKind
 from exporter.doctor.run import run_checks
-from exporter.simulator import Environment, Simulator
-from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.simulator.environment import (
+    ALL_OPERATIONS,
+    Application,
+    ClientSecret,
+    Environment,
+    Key,
+    SimulatedKeyVersion,
+    Tenant,
+    Vault,
+)
+from exporter.simulator.simulator import Simulator
 from tests.support.factories import a_config, a_credential, a_target
 
 VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"

@@ -3,7 +3,7 @@
 import jsonschema_rs
 import yaml
 
-from exporter.config.settings import schema_text
+from exporter.config.schema import schema_text
 
 VALIDATOR = jsonschema_rs.validator_for(yaml.safe_load(schema_text()))
 

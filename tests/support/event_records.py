@@ -2,7 +2,7 @@
 
 import json
 
-from exporter.events.record import read_event
+from exporter.explain.event import read_event
 
 CONNECTOR = "SQL Server Connector for Microsoft Azure Key Vault"
 

@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from exporter.core.credential_expiry import LookupResult, Source
-from exporter.core.model import CredentialKind
-from exporter.expiry import ExpiryCallbacks, ExpiryMonitor
+from exporter.core.values import CredentialKind
+from exporter.knowledge.expiry import LookupResult, Source
+from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
 from tests.support import factories
 from tests.support.factories import a_target
 

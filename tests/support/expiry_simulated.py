@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from exporter.config.loader import load_config
-from exporter.expiry import ExpiryLookup, ExpiryMonitor
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, redirect_config
+from exporter.config.load import load_config
+from exporter.probing.expiry import ExpiryLookup
+from exporter.probing.expiry_monitor import ExpiryMonitor
+from exporter.simulator.build import build_environment, redirect_config
+from exporter.simulator.simulator import Simulator
 from tests.support.expiry_fakes import Recorded
 from tests.support.written import write_private
 

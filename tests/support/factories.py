@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.config.consequences.usage import probing_credentials
 from exporter.config.settings import Config, Credential, Module, SecretSource, Settings, Target
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Facts, Generation, KeyFacts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.core.reasons import Reason
+from exporter.config.usage import probing_credentials
+from exporter.core.values import CredentialKind, Facts, Fault, Generation, KeyFacts, Outcome, Readiness, Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
 
 DEFAULT = Module(name="default")
 

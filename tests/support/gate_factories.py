@@ -8,15 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.core.readiness import NOT_TESTED
-from exporter.tde.document import Document, read_documents
-from exporter.tde.exporter_state import ExporterState, GateReason
-from exporter.tde.gate.assess import assess
-from exporter.tde.gate.model import Answer, Inventory, Question
-from exporter.tde.gate.response import read_state
-from exporter.tde.model import Instance, instance_of
-from exporter.tde.registry import RegistryUri
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.knowledge.verdict import NOT_TESTED
+from exporter.sqlserver.document import Document, RegistryUri, read_documents
+from exporter.sqlserver.gate.assess import assess
+from exporter.sqlserver.gate.conditions import ExporterState, GateReason
+from exporter.sqlserver.gate.exporters import read_state
+from exporter.sqlserver.gate.inputs import Answer, Inventory, Question
+from exporter.sqlserver.instance import Instance, instance_of
+from exporter.sqlserver.reading import SqlServerReading
 from tests.support.sql_inventory import rows_of, sqlcmd
 
 NOW = datetime(2026, 11, 26, 20, 0, 0, tzinfo=UTC).timestamp()

@@ -5,8 +5,8 @@ import asyncio
 import yaml
 
 from exporter.cli.main import main
-from exporter.config.settings import dump_yaml
-from exporter.simulator.configuration import redirect_config
+from exporter.config.schema import dump_yaml
+from exporter.simulator.build import redirect_config
 from tests.support.command_lines import with_defaults
 from tests.support.simulated_sql import CONFIG, configuration
 from tests.support.written import write_private

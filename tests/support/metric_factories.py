@@ -8,22 +8,12 @@ from collections.abc import Iterable, Sequence
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.settings import Module
-from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.faults import Fault
-from exporter.core.model import (
-    Facts,
-    Outcome,
-    PeerCertificate,
-    Phase,
-    ProbeReport,
-    Readiness,
-    Step,
-    StepResult,
-    VaultHeaders,
-)
-from exporter.core.reasons import Reason
+from exporter.core.values import Facts, Fault, Outcome, PeerCertificate, Phase, Readiness, Step, VaultHeaders
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import AuxiliaryResult
 from exporter.metrics.recorder import Recorder
-from exporter.state.records import TargetRecords
+from exporter.state.record import TargetRecords
 from tests.support import factories
 
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"

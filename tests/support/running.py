@@ -4,12 +4,12 @@ import contextlib
 
 from aiohttp import ClientSession
 
-from exporter.app.options import RunOptions
 from exporter.app.service import Service
+from exporter.app.web_endpoint import RunOptions
 from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.loop import LoopLag
+from exporter.web.listener import parse_address
 from exporter.web.options import web_options
-from exporter.web.server.listener import parse_address
 
 
 def _raise(error):

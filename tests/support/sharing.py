@@ -49,18 +49,18 @@ ROWS = (
     Row("tests/system/browser/"),
     Row("tests/system/container/"),
     Row("tests/system/dashboards/", whole=True),
-    Row("tests/unit/core/test_mutation.py"),  # tracing would multiply its time
+    Row("tests/unit/knowledge/test_mutation.py"),  # tracing would multiply its time
     Row("tests/fuzz/test_fuzzer.py"),
     Row("tests/system/helm/"),
+    Row("tests/unit/clients/answers/", PURE),
     Row("tests/unit/core/", PURE),
-    Row("tests/unit/events/", PURE),
+    Row("tests/unit/doctor/host_rules/", PURE),
     Row("tests/unit/explain/", PURE),
-    Row("tests/unit/installation/", PURE),
     Row("tests/unit/inventory/", PURE),
+    Row("tests/unit/knowledge/", PURE),
     Row("tests/unit/report/", PURE),
-    Row("tests/unit/runtime/test_throttle.py", PURE),
-    Row("tests/unit/sqlservers/", PURE),
-    Row("tests/unit/tde/", PURE),
+    Row("tests/unit/sqlserver/", PURE),
+    Row("tests/unit/windows/", PURE),
 )
 _ANY = Row("")
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.settings import Proxy
-from exporter.core.model import Outcome, Step
-from exporter.core.reasons import Reason
-from exporter.simulator import Simulator
+from exporter.core.values import Outcome, Step
+from exporter.knowledge.reasons import Reason
 from exporter.simulator.scenarios import Outside
+from exporter.simulator.simulator import Simulator
 from tests.support import broken_credentials
 from tests.support.running import a_prober
 from tests.support.simulated_vaults import PROBED, PUBLIC, SECRET, VAULTS, by_secret, configuration, environment, target_name

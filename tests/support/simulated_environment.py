@@ -2,9 +2,18 @@
 
 from dataclasses import replace
 
-from exporter.simulator import Environment
-from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
-from exporter.simulator.sql_model import SimulatedSqlServer, SqlKey
+from exporter.simulator.environment import (
+    ALL_OPERATIONS,
+    Application,
+    ClientSecret,
+    Environment,
+    Key,
+    SimulatedKeyVersion,
+    SimulatedSqlServer,
+    SqlKey,
+    Tenant,
+    Vault,
+)
 from tests.support.simulator_client import (
     CLIENT,
     HSM,

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytds
 
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 from exporter.config.settings import Config
-from exporter.simulator.configuration import build_environment
-from exporter.simulator.sql import SqlServers
-from exporter.sqlservers import script
-from exporter.tde.document import SECTIONS
+from exporter.simulator.build import build_environment
+from exporter.simulator.sql_servers import SqlServers
+from exporter.sqlserver import script
+from exporter.sqlserver.document import SECTIONS
 
 OLD, NEW = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
 CONFIG = f"""

@@ -3,9 +3,17 @@
 from dataclasses import dataclass, replace
 
 from exporter.config.settings import Module
-from exporter.core.model import Generation
-from exporter.simulator import Environment
-from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, SimulatedKeyVersion, Tenant, Vault
+from exporter.core.values import Generation
+from exporter.simulator.environment import (
+    ALL_OPERATIONS,
+    Application,
+    ClientSecret,
+    Environment,
+    Key,
+    SimulatedKeyVersion,
+    Tenant,
+    Vault,
+)
 from tests.support.factories import a_config, a_credential, a_target
 from tests.support.simulator_client import KEY, VERSION
 

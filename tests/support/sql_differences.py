@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.tde.differences import Difference, DifferenceKind
+from exporter.sqlserver.differences import Difference, DifferenceKind
 
 _KEY = "https://contoso-prod.vault.azure.net/keys/TdeKey/"
 URI, PINNED = _KEY + "a" * 32, _KEY + "b" * 32

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 
-from exporter.tde.document import SECTIONS
+from exporter.sqlserver.document import SECTIONS
 
 Rows = Mapping[str, Iterable[Mapping[str, object]]]
 WIDTH = 72

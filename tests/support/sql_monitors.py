@@ -5,12 +5,10 @@ from functools import partial
 from pathlib import Path
 
 from exporter.config.settings import SecretSource, Settings, SqlServer
-from exporter.sqlservers.attempt import Attempt
-from exporter.sqlservers.last_reading import updated
-from exporter.sqlservers.lockout import lockout_after
-from exporter.sqlservers.monitor import SqlServerCallbacks, SqlServerMonitor
-from exporter.sqlservers.persistence import document_of
-from exporter.tde.document import Document, completed
+from exporter.sqlserver.document import Document, completed
+from exporter.sqlserver.errors import lockout_after
+from exporter.sqlserver.last_reading import document_of, updated
+from exporter.sqlserver.monitor import Attempt, SqlServerCallbacks, SqlServerMonitor
 from tests.support import factories
 from tests.support.sql_inventory import rows_of
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.tde.document import Document
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.sqlserver.document import Document
+from exporter.sqlserver.reading import SqlServerReading
 from tests.support.sql_inventory import rows_of
 
 READ_AT = datetime(2026, 11, 26, 20, 0, 0, tzinfo=UTC).timestamp()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.runtime.thread_pool import DaemonThreadPool
-from exporter.state.files import StateFiles
+from exporter.runtime.tasks import DaemonThreadPool
+from exporter.state.store import StateFiles
 
 
 @pytest.fixture

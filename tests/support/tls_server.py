@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-from exporter.core.faults import Fault
-from exporter.core.parsing.key_vault import decode, encode
+from exporter.clients.answers import encode
+from exporter.core.json import decode
+from exporter.core.values import Fault
 
 VAULT = "contoso.vault.azure.net"
 ENTRA = "login.microsoftonline.com"

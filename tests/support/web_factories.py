@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from exporter.config.settings import Module, Retained, SecretSource
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.faults import Fault
-from exporter.core.model import Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
-from exporter.core.reasons import Reason
+from exporter.core.values import Facts, Fault, Outcome, Phase, Readiness, Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
 from tests.support import factories
 
 STARTED = 1767323045.678  # 2026-01-02T03:04:05.678Z

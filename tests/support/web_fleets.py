@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from exporter.config.settings import Config, Credential, SecretSource
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Step
-from exporter.core.reasons import Reason
-from exporter.state.records import RECENT
-from exporter.tde.registry import RegistryUri
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.core.values import CredentialKind, Fault, Step
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.sqlserver.document import RegistryUri
+from exporter.sqlserver.reading import SqlServerReading
+from exporter.state.record import RECENT
 from tests.support.sql_readings import a_reading, with_growing_logs
 from tests.support.web_factories import auxiliary_result, bad, good, key, target
 from tests.support.web_factories import config as config_of

@@ -9,14 +9,14 @@ from html import unescape
 
 from aiohttp import ClientSession
 
-from exporter.core.entra_answer import mark_wrong_dates
-from exporter.core.probe_starts import FirstProbes
+from exporter.core.limits import FirstProbes
+from exporter.knowledge.expiry import mark_wrong_dates
 from exporter.metrics.recorder import Recorder
 from exporter.state.history import History
-from exporter.state.records import TargetRecord, TargetRecords
+from exporter.state.record import TargetRecord, TargetRecords
 from exporter.web.app import create_app
+from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.web_factories import config, good
 
 

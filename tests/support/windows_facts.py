@@ -2,20 +2,19 @@
 
 import struct
 
-from exporter.core.windows_host.access_list import FULL_CONTROL, AccessEntry, service_sid, token_sids
-from exporter.core.windows_host.facts import (
+from exporter.doctor.host_rules import (
     AccountProxy,
     ConnectorFile,
     ConnectorKey,
     HostFacts,
     HostInstance,
+    ProxySettings,
     RegistryEntry,
     RuntimeLibrary,
     TimeService,
     TlsSettings,
-    WindowsResponse,
 )
-from exporter.core.windows_host.proxy_settings import ProxySettings
+from exporter.windows.rules import FULL_CONTROL, AccessEntry, WindowsResponse, service_sid, token_sids
 
 ACCOUNT, SID = r"NT Service\MSSQLSERVER", service_sid("MSSQLSERVER")
 DLL = r"C:\Connector\ekm.dll"

@@ -2,7 +2,7 @@
 
 import yaml
 
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 
 
 def write_private(path, content):

@@ -1,5 +1,4 @@
-"""One HTTP exchange: timing, TLS, proxy and faults.
+"""One exchange over HTTP: its connection, its phases, its limits, and the fault of one that failed.
 
-For: exchanges as facts. Exceptions of the SDK, aiohttp and OpenSSL end here.
-Not for: the APIs of Key Vault, Entra ID and Graph.
+Holds nothing of a service. In this order: `timing`, `exchange`, `facts`, `network`.
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from exporter.config.settings import ExpectPath, Proxy
-from exporter.core.checks import CheckOutcome
+from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.simulator.faults import Options
 from tests.support.broken_credentials import closed_port
 from tests.support.doctor_simulated import CLIENT, ENTRA, KEY, OLD, PINNED, SECRET, VAULT

@@ -10,12 +10,10 @@ import pytest
 from exporter.cli.main import main
 from exporter.clients.http.network import Networks
 from exporter.config.settings import Config, Module, Proxy, SecretSource, Settings
-from exporter.core.checks import CheckOutcome
 from exporter.doctor import collect
-from exporter.doctor.host_certificate import read_certificate
-from exporter.doctor.revocation import problem_with
-from exporter.runtime.shortage import Shortage
-from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.doctor.collect import problem_with, read_certificate
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, Shortage
 from tests.integration.doctor.check_causes import inspected
 from tests.support.broken_credentials import closed_port
 from tests.support.doctor_simulated import ENTRA, SECRET, VAULT

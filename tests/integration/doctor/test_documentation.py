@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from exporter.doctor.report import as_text
+from exporter.doctor.run import as_text
 from tests.support.doctor_simulated import ENTRA, VAULT
 
 PAGE = Path(__file__).parents[3] / "docs" / "doctor.md"

@@ -4,9 +4,9 @@ import contextlib
 
 import pytest
 
-from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
-from exporter.doctor.report import as_text
-from exporter.doctor.run import CHECK_FUNCTIONS
+from exporter.doctor.run import CHECK_FUNCTIONS, as_text
+from exporter.knowledge.checks import BY_NAME, CHECKS
+from exporter.knowledge.checks_vault import CheckOutcome
 from tests.integration.doctor.check_causes import CAUSES, inspected
 from tests.support.doctor_simulated import ALWAYS, ENTRA, SECRET, VAULT
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.settings import ExpectPath, Proxy
-from exporter.core.checks import CheckOutcome
-from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.model import CredentialKind, Mode
-from exporter.doctor.adhoc import bare_config
-from exporter.doctor.run import run_checks
+from exporter.core.values import CredentialKind, Mode
+from exporter.doctor.run import bare_config, run_checks
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
 from tests.support.inspecting_proxy import CRL, inspecting, write_certificates

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.app.options import RunOptions
 from exporter.app.service import Service
+from exporter.app.web_endpoint import RunOptions
 from exporter.clients.http.network import NetworkError
 from exporter.config.settings import Config, Credential, Module, Settings
-from exporter.core.checks import CheckOutcome, CheckResult
-from exporter.core.model import CredentialKind
+from exporter.core.values import CredentialKind
 from exporter.doctor.monitor import CONCURRENT_RUNS, PreflightMonitor
+from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
+from exporter.web.listener import parse_address
 from exporter.web.options import web_options
-from exporter.web.server.listener import parse_address
 from tests.support.doctor_simulated import TARGET
 from tests.support.patience import PATIENCE
 

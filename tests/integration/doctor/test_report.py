@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from exporter.core.checks import CHECKS, CheckOutcome, CheckResult
-from exporter.doctor.report import as_data, as_text
+from exporter.doctor.run import as_data, as_text
+from exporter.knowledge.checks import CHECKS
+from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
 from tests.support.doctor_simulated import SECRET, TARGET, VAULT
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from exporter.core.checks import CheckOutcome
-from exporter.core.reasons import Reason
 from exporter.explain.search import explain
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.knowledge.reasons import Reason
 from tests.support.doctor_simulated import VAULT
 
 REFUSALS = {

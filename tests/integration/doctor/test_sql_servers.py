@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.cli import sql_readings
+from exporter.cli import doctor
 from exporter.cli.main import main
-from exporter.config.settings import SecretSource, SqlServer, dump_yaml
-from exporter.core.checks import SQL, CheckOutcome
+from exporter.config.schema import dump_yaml
+from exporter.config.settings import SecretSource, SqlServer
 from exporter.doctor.run import run_checks
-from exporter.runtime import extras
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, redirect_config
+from exporter.knowledge.checks_host import SQL
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.runtime import process
+from exporter.simulator.build import build_environment, redirect_config
 from exporter.simulator.faults import Options
+from exporter.simulator.simulator import Simulator
 from tests.support.factories import with_sql_servers
 from tests.support.simulated_sql import CONFIG, FIRST, SECOND, configuration
 from tests.support.written import write_private
@@ -38,7 +40,7 @@ class SqlHarness:
     async def results(self, *servers):
         """The results of the checks by name."""
         config = with_sql_servers(self.config, *servers)
-        async with sql_readings.sql_server_reader(config) as read:
+        async with doctor.sql_server_reader(config) as read:
             found = await run_checks(config, config.targets["sales"], read_sql_server=read)
         return {result.check: result for result in found if result.check in {check.name for check in SQL}}
 
@@ -110,7 +112,7 @@ async def test_public_key_shows_moved_databases_without_registry_and_thumbprint(
 
 
 async def test_server_without_the_driver_is_a_failure(sql, monkeypatch):
-    monkeypatch.setitem(extras.MODULES, "sql", "no_such_module")
+    monkeypatch.setitem(process.MODULES, "sql", "no_such_module")
     found = (await sql.results(sql.server()))["sql_connection"]
     assert found.outcome is FAIL
     assert "ekm-exporter[sql]" in found.detail

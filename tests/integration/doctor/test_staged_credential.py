@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.settings import SecretSource
-from exporter.core.checks import CheckOutcome
 from exporter.doctor.run import run_checks
-from exporter.simulator.model import ClientSecret
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.simulator.environment import ClientSecret
 from tests.support.doctor_simulated import CLIENT, SECRET
 
 NEXT_SECRET = "MARKED~staged.secret"

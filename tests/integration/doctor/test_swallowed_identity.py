@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.checks import CheckOutcome
-from exporter.core.model import CredentialKind, Step
-from exporter.core.reasons import Reason
+from exporter.core.values import CredentialKind, Step
 from exporter.doctor.collect import EvidenceCollector
-from exporter.presentation.probe_text import recommended_actions
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.knowledge.reasons import Reason
+from exporter.presentation.text import recommended_actions
 from tests.support.doctor_simulated import ENTRA
 from tests.support.swallowing import VARIABLES, swallowing
 

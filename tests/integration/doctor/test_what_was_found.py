@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.checks import CheckOutcome
-from exporter.core.model import CredentialKind, Step
+from exporter.core.values import CredentialKind, Step
+from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, VAULT
 from tests.support.tls_server import Authority, Principal

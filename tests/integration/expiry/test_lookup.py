@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.credential_expiry import Source
-from exporter.core.model import CredentialKind
-from exporter.simulator.model import ClientSecret, Secret, SimulatedSecretVersion
+from exporter.core.values import CredentialKind
+from exporter.knowledge.expiry import Source
+from exporter.simulator.environment import ClientSecret, Secret, SimulatedSecretVersion
 from tests.support.expiry_simulated import (
     CERTIFIED_CLIENT,
     CLIENT,
@@ -82,7 +82,7 @@ async def test_only_the_lookup_credential_signs_in(harness):
 async def test_swallowed_identity_request_names_its_endpoint(harness, monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("exporter.expiry.lookup.LOOKUP_SECONDS", 1.0)
+    monkeypatch.setattr("exporter.probing.expiry.LOOKUP_SECONDS", 1.0)
     monitor = harness.config.credentials["monitor"]
     identity = replace(monitor, kind=CredentialKind.MANAGED_IDENTITY, client_id=None, secret=None)
     config = replace(harness.config, credentials={**harness.config.credentials, "monitor": identity})

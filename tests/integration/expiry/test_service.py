@@ -8,7 +8,7 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.simulator.model import ClientSecret
+from exporter.simulator.environment import ClientSecret
 from tests.support.expiry_simulated import CLIENT, GRAPH, MONITOR_SECRET, PASSWORD, SECRET, TYPED_CLIENT, TYPED_SECRET, by_source
 from tests.support.running import a_service
 from tests.support.web_server import until
@@ -38,7 +38,7 @@ async def run(tmp_path):
 @pytest.fixture
 def no_periodic_lookup(monkeypatch):
     """On a slow machine one would be counted, and its answer has another time than the stored one."""
-    monkeypatch.setattr("exporter.expiry.monitor.first_delay", lambda *_: 3600.0)
+    monkeypatch.setattr("exporter.probing.expiry_monitor.first_delay", lambda *_: 3600.0)
 
 
 async def text_of(service):

@@ -8,14 +8,13 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from exporter.config.loader import load_config
-from exporter.core.faults import Fault
-from exporter.core.model import Facts
-from exporter.inventory.azure import reader as azure
-from exporter.inventory.azure.resource_graph import ResourceGraphPage
-from exporter.simulator import Simulator
+from exporter.config.load import load_config
+from exporter.core.values import Facts, Fault
+from exporter.inventory import azure
+from exporter.inventory.azure import ResourceGraphPage
+from exporter.simulator.environment import ALL_OPERATIONS, Key, SimulatedKeyVersion, Vault
 from exporter.simulator.faults import Options
-from exporter.simulator.model import ALL_OPERATIONS, Key, SimulatedKeyVersion, Vault
+from exporter.simulator.simulator import Simulator
 from tests.support.inventory_command import InventoryCommand
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, KEY, MANAGEMENT, OTHER, SECRET, TENANT, VAULT, VERSION, Client

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from exporter.config.loader import load_config
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, write_config
+from exporter.config.load import load_config
+from exporter.simulator.build import build_environment, write_config
 from exporter.simulator.faults import FaultScope, Options
+from exporter.simulator.simulator import Simulator
 from tests.support.inventory_command import SECRET, InventoryCommand
 
 pytestmark = pytest.mark.asyncio

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.config.loader import load_config
-from exporter.tde.plan import make_plan
+from exporter.config.load import load_config
+from exporter.inventory.plan import make_plan
 from tests.support.inventory_command import MARKED, InventoryCommand
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
 

@@ -10,8 +10,8 @@ import pytest
 
 from exporter.cli.main import main
 from exporter.config.settings import Settings
-from exporter.core.model import Vantage
-from exporter.simulator import Simulator
+from exporter.core.values import Vantage
+from exporter.simulator.simulator import Simulator
 from tests.integration.lifecycle.credential_kinds import NOW, Secret
 from tests.integration.lifecycle.harness import VAULT, VERSION, environment, simulated_module
 from tests.support.command_lines import with_defaults

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from exporter.inventory.known_instances import read_inventory
+from exporter.cli.gate import read_inventory
 from tests.support.gate_factories import answer, conditions
 from tests.support.inventory_command import InventoryCommand
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd

@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from exporter.config.loader import load_config
-from exporter.tde.document import Document, as_json
+from exporter.config.load import load_config
+from exporter.sqlserver.document import Document, as_json
 from tests.support.inventory_command import MARKED, SECRET, InventoryCommand
 from tests.support.sql_inventory import altering, reg_query, rows_of, sqlcmd
 from tests.support.written import write_private

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.cli.main import main
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 from tests.support.inventory_command import InventoryCommand
 from tests.support.simulated_sql import DEFAULT, FIRST, OLD, SECOND, sql_servers
 from tests.support.sql_inventory import rows_of, sqlcmd
@@ -111,7 +111,7 @@ async def test_silent_server_has_a_reason(workspace):
 
 
 async def test_answer_without_end_has_a_reason(workspace, monkeypatch):
-    monkeypatch.setattr("exporter.sqlservers.encryption._MOST_WITHOUT_ROWS", 100)
+    monkeypatch.setattr("exporter.sqlserver.tds._MOST_WITHOUT_ROWS", 100)
     await workspace.read(code=1)
     assert "not read: an answer is larger than" in workspace.lines[1]
 

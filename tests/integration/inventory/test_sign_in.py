@@ -7,18 +7,15 @@ import time
 
 import pytest
 
-from exporter.core.sql_addresses import parse_sql_address
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment
-from exporter.simulator.sql import response
-from exporter.simulator.sql.response import ResultSet
-from exporter.sqlservers.driver import SqlConnection, SqlLogin
-from exporter.sqlservers.encryption import EncryptedSocket, make_context
-from exporter.sqlservers.failure import SqlConnectionError
-from exporter.sqlservers.fleet import read_servers
-from exporter.sqlservers.reading import SqlServerAccess, find_port, read_server
-from exporter.sqlservers.wording import INVENTORY
-from exporter.tde.document import Document
+from exporter.core.names import parse_sql_address
+from exporter.simulator import sql_answers
+from exporter.simulator.build import build_environment
+from exporter.simulator.simulator import Simulator
+from exporter.simulator.sql_answers import ResultSet
+from exporter.sqlserver.document import Document
+from exporter.sqlserver.errors import INVENTORY
+from exporter.sqlserver.read import SqlServerAccess, find_port, read_server, read_servers
+from exporter.sqlserver.tds import EncryptedSocket, SqlConnection, SqlConnectionError, SqlLogin, make_context
 from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import CONFIG, DEFAULT, configuration, sql_servers
 
@@ -104,7 +101,7 @@ async def test_unknown_instance_and_missing_browser_have_a_reason(browser):
 
 
 async def test_login_does_not_follow_to_a_server_that_the_first_one_names(tmp_path, monkeypatch):
-    acknowledged, look_up, looked_up = response.login_acknowledged, socket.getaddrinfo, []
+    acknowledged, look_up, looked_up = sql_answers.login_acknowledged, socket.getaddrinfo, []
     name = "evil.example"
     place = b"\0" + (1433).to_bytes(2, "little") + len(name).to_bytes(2, "little") + name.encode("utf-16-le")
     body = b"\x14" + len(place).to_bytes(2, "little") + place + bytes(2)
@@ -118,7 +115,7 @@ async def test_login_does_not_follow_to_a_server_that_the_first_one_names(tmp_pa
         looked_up.append(host)
         return look_up(host, *values, **options)
 
-    monkeypatch.setattr(response, "login_acknowledged", routed)
+    monkeypatch.setattr(sql_answers, "login_acknowledged", routed)
     async with sql_servers(tmp_path) as servers:
         (tmp_path / "ca.pem").write_bytes(servers.ca_pem)
         access = SqlServerAccess(SqlLogin("ekm", servers.password), make_context(str(tmp_path / "ca.pem"), verify=True), GUARD)
@@ -140,7 +137,7 @@ async def test_interrupt_abandons_servers_that_are_being_read(monkeypatch):
     def interrupt(_done, _failed):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("exporter.sqlservers.fleet.read_server", read)
+    monkeypatch.setattr("exporter.sqlserver.read.read_server", read)
     servers = [parse_sql_address("slow"), parse_sql_address("fast")]
     access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), GUARD)
     try:
@@ -154,7 +151,7 @@ async def test_internal_error_of_a_reading_is_raised(monkeypatch):
     def read(_server, _access):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("exporter.sqlservers.fleet.read_server", read)
+    monkeypatch.setattr("exporter.sqlserver.read.read_server", read)
     access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), GUARD)
     with pytest.raises(ZeroDivisionError):
         read_servers([parse_sql_address("n1")], access, parallel=9, progress=lambda *_: None)
@@ -192,9 +189,9 @@ async def test_batch_without_an_answer_is_a_lost_connection(tmp_path, monkeypatc
     async with sql_servers(tmp_path) as servers:
         (tmp_path / "ca.pem").write_bytes(servers.ca_pem)
         port = servers.ports[DEFAULT]
-        monkeypatch.setattr("exporter.simulator.sql.servers._Backend.run", run)
+        monkeypatch.setattr("exporter.simulator.sql_servers._Backend.run", run)
         if end == "nonsense":
-            monkeypatch.setattr(response, "rows", rows)
+            monkeypatch.setattr(sql_answers, "rows", rows)
         text = await asyncio.to_thread(work)
     expected = {
         "silence": f"no answer from port {port} within 0.2 s",

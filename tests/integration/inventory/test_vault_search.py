@@ -6,10 +6,10 @@ from uuid import NAMESPACE_URL, uuid5
 import pytest
 
 from exporter.inventory import vault_search
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment
-from exporter.simulator.model import ALL_OPERATIONS, SimulatedKeyVersion
-from exporter.simulator.sql import SqlServers
+from exporter.simulator.build import build_environment
+from exporter.simulator.environment import ALL_OPERATIONS, SimulatedKeyVersion
+from exporter.simulator.simulator import Simulator
+from exporter.simulator.sql_servers import SqlServers
 from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import DEFAULT, NEW, OLD, configuration
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 from tests.support.inventory_command import InventoryCommand
 from tests.support.sql_inventory import rows_of
 
@@ -96,7 +96,7 @@ def test_impossible_name_is_a_finding_with_server_and_field(workspace, section, 
 def test_refused_file_keeps_the_old_one_and_is_a_finding(workspace, monkeypatch):
     workspace.read(document(rows_of("N1")), code=(0, 1))
     before = (workspace.out / "contoso-prod.yml").read_text()
-    monkeypatch.setattr("exporter.config.loader.includes.SIZE_LIMIT", len(before) + 10)
+    monkeypatch.setattr("exporter.config.files.SIZE_LIMIT", len(before) + 10)
     output = workspace.read(document(rows_of("N1")), document(rows_of("N2")), code=1)
     assert "contoso-prod.yml was not written, because check refuses its new content (larger than 0 KiB)" in output
     assert (workspace.out / "contoso-prod.yml").read_text() == before

@@ -8,9 +8,9 @@ from dataclasses import replace
 from cryptography.hazmat.primitives import serialization
 
 from exporter.config.settings import Credential, SecretSource
-from exporter.core.model import CredentialKind
+from exporter.core.values import CredentialKind
+from exporter.simulator.environment import Application, ClientSecret
 from exporter.simulator.faults import Options
-from exporter.simulator.model import Application, ClientSecret
 from tests.support.factories import a_credential
 from tests.support.tls_server import Authority, Principal
 

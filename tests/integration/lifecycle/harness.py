@@ -8,12 +8,13 @@ from datetime import date
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.settings import Module, Settings, dump_yaml
-from exporter.core.model import Vantage
-from exporter.metrics.definitions import METRICS
-from exporter.metrics.spec import Retention
-from exporter.simulator import Environment, Simulator
-from exporter.simulator.model import Key, SimulatedKeyVersion, Tenant, Vault
+from exporter.config.schema import dump_yaml
+from exporter.config.settings import Module, Settings
+from exporter.core.values import Vantage
+from exporter.metrics.families import METRICS
+from exporter.metrics.target_families import Retention
+from exporter.simulator.environment import Environment, Key, SimulatedKeyVersion, Tenant, Vault
+from exporter.simulator.simulator import Simulator
 from tests.integration.lifecycle.credential_kinds import NOW, STAGED, TENANT
 from tests.integration.process.conftest import fetch
 from tests.support.factories import a_config, a_target

@@ -2,11 +2,11 @@
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import Mode, Outcome, Step
-from exporter.core.reasons import Reason
-from exporter.probing.auxiliary_plan import AuxiliaryProbe, auxiliary_probes
-from exporter.simulator import Simulator
+from exporter.core.values import Mode, Outcome, Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.probing.auxiliary import AuxiliaryProbe, auxiliary_probes
+from exporter.simulator.simulator import Simulator
 from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import NAMES, OLDER, PINNED, TARGET, TODAY, plain
 from tests.support.auxiliary_simulated import ARCHIVE, PRIMARY, RECOVERY

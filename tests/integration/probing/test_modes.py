@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.model import Mode
-from exporter.simulator import Simulator
+from exporter.core.values import Mode
+from exporter.simulator.simulator import Simulator
 from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import OLD, plain
 from tests.support.running import a_prober

@@ -16,9 +16,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.loader import load_config
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, write_config
+from exporter.config.load import load_config
+from exporter.simulator.build import build_environment, write_config
+from exporter.simulator.simulator import Simulator
 from tests.support.patience import PATIENCE
 
 # Marked secrets of two kinds of credentials. No process may emit them.

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from exporter.cli.main import main
-from exporter.config.loader import load_config
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, write_config
+from exporter.config.load import load_config
+from exporter.simulator.build import build_environment, write_config
+from exporter.simulator.simulator import Simulator
 from tests.support.patience import PATIENCE
 
 KEY = "TdeKey/4f1c8e2a9b7d4036a5e1c7f20b9d8346"

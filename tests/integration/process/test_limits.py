@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 
-from exporter.config.settings import Module, Settings, dump_yaml
+from exporter.config.schema import dump_yaml
+from exporter.config.settings import Module, Settings
 from tests.integration.process.conftest import fetch
 from tests.support.factories import a_config, a_credential, a_target
 from tests.support.patience import PATIENCE

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from exporter.tde.audit.sheet import sheet
+from exporter.sqlserver.audit import sheet
 from tests.support.patience import PATIENCE
 
 SILENT = "http://127.0.0.1:1"

@@ -13,8 +13,8 @@ from functools import partial
 import pytest
 
 from exporter.__main__ import main
-from exporter.cli import main as cli
-from exporter.presentation.ticket_subject import NO_FAILURE
+from exporter.cli import main as main_module
+from exporter.presentation.ticket import NO_FAILURE
 from tests.support.patience import PATIENCE, without_slow_steps
 
 STOPPED = 30.0  # seconds; the exporter takes two, or five with a dead mount, on a machine that is not busy
@@ -93,7 +93,7 @@ def test_bad_configuration_is_reported_line_by_line(tmp_path, capsys):
     bad = tmp_path / "bad.yml"
     bad.write_text("global: {interval: 5x}\ntargets:\n  - {name: a, vault: http://x, key: k, credential: missing}\n")
     for verb in (["run"], ["run", "--config.check"], ["check"], ["probe", "a"], ["simulate", "--out", str(tmp_path / "s")]):
-        assert cli.main([*verb, "--config.file", str(bad)]) == 2
+        assert main_module.main([*verb, "--config.file", str(bad)]) == 2
         _, err = capsys.readouterr()
         assert re.search(r"bad\.yml:1:20: global\.interval: ", err), err
         assert re.search(r"bad\.yml:3:\d+: targets\[0\]\.vault: ", err)
@@ -102,7 +102,7 @@ def test_bad_configuration_is_reported_line_by_line(tmp_path, capsys):
 @pytest.mark.parametrize("arguments", [[], ["run"], ["run", "--shard", "3/3"], ["nonsense"]])
 def test_bad_usage_exits_2(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
-        cli.main(arguments)
+        main_module.main(arguments)
     assert ended.value.code == 2
     assert "usage: " in capsys.readouterr().err
 
@@ -131,9 +131,9 @@ async def test_no_output_has_a_secret_or_token(exporter, simulator, get, capsys)
         pages += [f"/targets/broken/probes/{newest[0]}"] if newest else []
         emitted += [(await get(url + page))[1] for page in pages] + [listed]
         for flags in ([], ["--json"], ["--ticket"]):
-            await asyncio.to_thread(cli.main, ["probe", "broken", "--config.file", str(simulator.config), *flags])
+            await asyncio.to_thread(main_module.main, ["probe", "broken", "--config.file", str(simulator.config), *flags])
         await simulator.repair()
-    cli.main(["check", "--config.file", str(simulator.config), "--print-effective", "--cost"])
+    main_module.main(["check", "--config.file", str(simulator.config), "--print-effective", "--cost"])
     await running.stop()
     everything = "\n".join([*emitted, *capsys.readouterr(), running.text])
     assert len(everything) > 50_000
@@ -147,11 +147,11 @@ async def test_probe_prints_a_report_and_has_an_exit_code(command, simulator, ca
     assert "vault side ready, seen from the SQL host" in good.text
     await simulator.break_(application="sql-prod", fault="secret_expired")
     arguments = ["probe", "fine", "--config.file", str(simulator.config)]
-    assert await asyncio.to_thread(cli.main, arguments) == 1
+    assert await asyncio.to_thread(main_module.main, arguments) == 1
     bad = capsys.readouterr().out
     for words in ("3303", "ErrorGetTokenBadCredentials", "secret_expired", "AADSTS7000222", "wrap_key", "skipped"):
         assert words in bad
-    assert await asyncio.to_thread(cli.main, [*arguments, "--json"]) == 1
+    assert await asyncio.to_thread(main_module.main, [*arguments, "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert (report["step"], report["code"], report["reason"], report["vault_side_ready"]) == (
         "token",
@@ -164,22 +164,22 @@ async def test_probe_prints_a_report_and_has_an_exit_code(command, simulator, ca
 
 async def test_probe_prints_the_ticket_alone(simulator, capsys):
     arguments = ["probe", "fine", "--config.file", str(simulator.config)]
-    assert await asyncio.to_thread(cli.main, [*arguments, "--ticket"]) == 0
+    assert await asyncio.to_thread(main_module.main, [*arguments, "--ticket"]) == 0
     assert tuple(capsys.readouterr()) == ("", f"ekm-exporter: no ticket: {NO_FAILURE}\n")
     await simulator.break_(application="sql-prod", fault="secret_expired")
-    assert await asyncio.to_thread(cli.main, [*arguments, "--ticket"]) == 1
+    assert await asyncio.to_thread(main_module.main, [*arguments, "--ticket"]) == 1
     out, err = capsys.readouterr()
     assert out.startswith("To: the identity team (Entra ID)\nSubject: application ")
     assert ", first observed then\n" in out
     assert err == ""
-    assert await asyncio.to_thread(cli.main, arguments) == 1
+    assert await asyncio.to_thread(main_module.main, arguments) == 1
     assert "ticket          --ticket prints the text for the identity team (Entra ID)\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["probe", "doctor"])
 def test_ticket_and_json_exclude_each_other(command, capsys):
     with pytest.raises(SystemExit) as ended:
-        cli.main([command, "fine", "--config.file", "ekm.yml", "--ticket", "--json"])
+        main_module.main([command, "fine", "--config.file", "ekm.yml", "--ticket", "--json"])
     assert ended.value.code == 2
     assert "not allowed with argument" in capsys.readouterr().err
 
@@ -190,7 +190,7 @@ async def test_probe_names_an_unknown_target_or_credential(simulator, capsys):
         (["zzz"], "no target 'zzz'; use one of: fine"),
         (["fine", "--credential", "sql-prd"], "no credential 'sql-prd' (did you mean 'sql-prod'?)"),
     ):
-        assert await asyncio.to_thread(cli.main, ["probe", *arguments, "--config.file", str(simulator.config)]) == 2
+        assert await asyncio.to_thread(main_module.main, ["probe", *arguments, "--config.file", str(simulator.config)]) == 2
         _, err = capsys.readouterr()
         assert words in err
         assert err.count("\n") == 1

@@ -16,7 +16,7 @@ import aiohttp
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import ManagedIdentityCredential
 
-from exporter.simulator import Simulator
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated_vaults import environment
 
 FOLDER = Path("/var/opt/azcmagent/tokens")

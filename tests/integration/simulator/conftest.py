@@ -1,7 +1,7 @@
 import pytest
 import pytest_asyncio
 
-from exporter.simulator import Simulator
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_environment import small_environment
 from tests.support.simulated_sql import sql_servers

@@ -7,11 +7,11 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from exporter.core.model import Step
-from exporter.core.parsing.key_vault import encode
-from exporter.core.reasons import Reason
-from exporter.presentation.probe_text import recommended_actions
-from exporter.simulator.client_assertion import BEARER
+from exporter.clients.answers import encode
+from exporter.core.values import Step
+from exporter.knowledge.reasons import Reason
+from exporter.presentation.text import recommended_actions
+from exporter.simulator.entra import BEARER
 from tests.support import broken_credentials
 from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_vaults import PROBED, PUBLIC

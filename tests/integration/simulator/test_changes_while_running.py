@@ -8,11 +8,10 @@ import aiohttp
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment
+from exporter.simulator.build import build_environment, reload_credentials
+from exporter.simulator.environment import ClientSecret, SimulatedKeyVersion
 from exporter.simulator.faults import Options, UnknownNameError
-from exporter.simulator.model import ClientSecret, SimulatedKeyVersion
-from exporter.simulator.reload import reload_credentials
+from exporter.simulator.simulator import Simulator
 from tests.integration.simulator.test_simulate_command import banner, end, post, simulate
 from tests.support.simulated_environment import LATER
 from tests.support.simulator_client import CLIENT, KEY, SECRET, TENANT, VAULT, Client

@@ -1,8 +1,8 @@
 import aiohttp
 import pytest
 
-from exporter.simulator import Simulator
-from exporter.simulator.fault_table import FAULTS
+from exporter.simulator.faults import FAULTS
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, MANAGEMENT, OTHER, SECRET, SQL, TENANT, VAULT, Client
 

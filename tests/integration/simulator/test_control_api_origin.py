@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from exporter.simulator import Simulator
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
 
 FAULT = b'{"vault": "contoso-one", "fault": "throttled"}'

@@ -3,8 +3,8 @@
 import pytest
 
 from exporter.config.settings import Credential
-from exporter.core.model import CredentialKind, Generation, Step
-from exporter.core.reasons import Reason
+from exporter.core.values import CredentialKind, Generation, Step
+from exporter.knowledge.reasons import Reason
 from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_vaults import PUBLIC, SECRET
 

@@ -10,9 +10,9 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import ManagedIdentityCredential
 
-from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
-from exporter.simulator.managed_identity import PATHS
+from exporter.simulator.http import PATHS
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated_vaults import CHINA, PUBLIC, environment
 from tests.support.simulator_client import Client
 from tests.system.network.namespaces import Machine

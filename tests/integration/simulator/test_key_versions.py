@@ -2,9 +2,9 @@
 
 import pytest
 
-from exporter.simulator import Simulator
+from exporter.simulator.environment import Key, SimulatedKeyVersion
 from exporter.simulator.faults import Options
-from exporter.simulator.model import Key, SimulatedKeyVersion
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import VAULT
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.simulator import Environment, Simulator
-from exporter.simulator.configuration import build_environment
+from exporter.simulator.build import build_environment
+from exporter.simulator.environment import GRAPH_HOSTS, Application, ClientSecret, Environment
 from exporter.simulator.faults import Options
-from exporter.simulator.model import GRAPH_HOSTS, Application, ClientSecret
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, MONITOR, MONITOR_SECRET, SECRET, TENANT, VAULT, Client
 from tests.support.tls_server import Authority, Principal

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.inventory.azure.vaults import QUERY
-from exporter.simulator import Simulator
-from exporter.simulator.resource_graph import MANAGEMENT_ERRORS
+from exporter.inventory.azure_plan import QUERY
+from exporter.simulator.graph import MANAGEMENT_ERRORS
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, MANAGEMENT, OTHER, TENANT, VAULT, Client
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from docs.generators.simulator import caused
-from exporter.config.loader import load_config
-from exporter.core.classify import FAULT_RULES, STATUS_RULES, Classification, classify
-from exporter.core.codes import BY_CODE, CODES, Family, generation_code
-from exporter.core.faults import Fault
-from exporter.core.model import Generation, Step
-from exporter.core.reasons import Reason
-from exporter.simulator.fault_table import _TABLE, FAULTS
+from exporter.config.load import load_config
+from exporter.core.values import Fault, Generation, Step
+from exporter.knowledge.classify import FAULT_RULES, STATUS_RULES, Classification, classify
+from exporter.knowledge.code_row import Family
+from exporter.knowledge.codes import BY_CODE, CODES, generation_code
+from exporter.knowledge.reasons import Reason
+from exporter.simulator.faults import _TABLE, FAULTS
 from exporter.simulator.scenarios import BY_NAME, SCENARIOS, SIMULATED, Outside, Scenario
-from tests.unit.core.test_classify import facts_with
+from tests.unit.knowledge.test_classify import facts_with
 
 TESTS = Path(__file__).parents[2]
 MET = {(one.step, one.classic, one.reason) for one in SCENARIOS}

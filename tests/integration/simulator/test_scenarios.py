@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from exporter.core import classify
-from exporter.core.faults import Fault
-from exporter.core.model import Generation, Outcome, Step
-from exporter.core.reasons import Reason
-from exporter.core.reasons.markers import markers_of
+from exporter.core.values import Fault, Generation, Outcome, Step
+from exporter.knowledge import classify
+from exporter.knowledge import reasons as reasons_module
+from exporter.knowledge.reasons import Reason, markers_of
 from exporter.simulator.faults import FaultScope
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside
 from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, VAULTS
@@ -93,7 +92,7 @@ async def test_every_classification_rule_matches_a_real_response(harness):
             for result in report.steps:
                 if result.outcome is Outcome.FAILED:
                     met |= set(rules_of(result.step, result.facts))
-    every = {*classify.STATUS_RULES, *classify.ENTRA_REASONS, *classify.VAULT_REASONS, *classify.FAULT_RULES}
+    every = {*classify.STATUS_RULES, *reasons_module.ENTRA_REASONS, *reasons_module.VAULT_REASONS, *classify.FAULT_RULES}
     unmet = {rule for rule in every - met if getattr(rule, "fault", None) not in ELSEWHERE}
     assert {rule.reason for rule in unmet} == {Reason.ENTRA_UNAVAILABLE}  # by word: Entra sends a number; test_sweeps has it
 
@@ -108,7 +107,7 @@ def rules_of(step, facts):
         rule for rule in classify.STATUS_RULES if rule.first <= facts.status <= rule.last and step in (rule.steps or Step)
     ]
     yield from [rule for rule in by_status if not rule.markers or markers & set(rule.markers)][:1]  # no rule: a proxy's redirect
-    reasons = classify.ENTRA_REASONS if step is Step.TOKEN else classify.VAULT_REASONS
+    reasons = reasons_module.ENTRA_REASONS if step is Step.TOKEN else reasons_module.VAULT_REASONS
     yield from [rule for rule in reasons if markers & set(rule.markers) and facts.status in (rule.statuses or [facts.status])][:1]
 
 

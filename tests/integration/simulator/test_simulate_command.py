@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from exporter.cli.main import main
-from exporter.simulator import demo_story
+from exporter.simulator import story
 from tests.integration.simulator.test_simulated_configuration import folder
 from tests.support.command_lines import with_defaults
 from tests.support.patience import PATIENCE
@@ -159,7 +159,7 @@ def test_unusable_password_file_is_one_line(sql_folder, capsys, content):
 async def test_demo_simulator_ends_with_its_parent_and_its_folder(tmp_path):
     folder = tmp_path / "demo"
     folder.mkdir()
-    config = demo_story.write_demo(folder)
+    config = story.write_demo(folder)
     ports = ("--sim.port", "0", "--sim.management-port", "0")
     process = await command("simulate", "--for-demo", "--config.file", config, "--out", folder / "out", *ports)
     async with asyncio.timeout(PATIENCE):

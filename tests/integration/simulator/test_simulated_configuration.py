@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.config.loader import load_config
-from exporter.simulator import Simulator, demo_story
-from exporter.simulator.configuration import build_environment, write_config
+from exporter.config.load import load_config
+from exporter.simulator import story
+from exporter.simulator.build import build_environment, write_config
 from exporter.simulator.scenarios import BY_NAME
+from exporter.simulator.simulator import Simulator
 from tests.support.simulator_client import Client
 from tests.support.tls_server import Authority, Principal
 
@@ -164,7 +165,7 @@ async def test_deleted_vault_has_a_name_that_never_resolves(running, written, tm
 
 
 def test_demo_configuration_warns_of_the_expired_secret_only(tmp_path):
-    loaded = load_config(demo_story.write_demo(tmp_path), today=datetime.now(UTC).date())
+    loaded = load_config(story.write_demo(tmp_path), today=datetime.now(UTC).date())
     assert loaded.problems == ()
     assert ["sql-payroll" in str(warning) for warning in loaded.warnings] == [True]
     assert loaded.config.settings.interval == 7
@@ -176,7 +177,7 @@ def test_demo_secrets_are_random_and_private(tmp_path):
     texts = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        demo_story.write_demo(tmp_path / name)
+        story.write_demo(tmp_path / name)
         secret = tmp_path / name / "secrets" / "sql-prod"
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         texts.append(secret.read_text())
@@ -184,18 +185,18 @@ def test_demo_secrets_are_random_and_private(tmp_path):
 
 
 async def test_demo_story_sets_its_faults(tmp_path):
-    config = load_config(demo_story.write_demo(tmp_path)).config
+    config = load_config(story.write_demo(tmp_path)).config
     simulator = Simulator(build_environment(config))
-    demo_story.begin(simulator)
+    story.begin(simulator)
     now = {(active.name, active.fault.name) for active in simulator.state.active}
     assert ("contoso-archive.vault.azure.net", "unresolvable") in now
     assert ("9d3c6a15-7e2b-4f80-b41a-0c8f6e5d2a97", "secret_expired") in now
     assert "2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64" not in {name for name, _ in now}
-    await demo_story.play(
+    await story.play(
         simulator,
         [
-            demo_story.StoryEvent(vault="contoso-billing", scenario="unwrap_forbidden", at=0.01),
-            demo_story.StoryEvent(vault="contoso-warehouse", scenario="throttled", at=0.01, lasts=0.01),
+            story.StoryEvent(vault="contoso-billing", scenario="unwrap_forbidden", at=0.01),
+            story.StoryEvent(vault="contoso-warehouse", scenario="throttled", at=0.01, lasts=0.01),
         ],
     )
     then = {(active.name, active.fault.name) for active in simulator.state.active} - now
@@ -203,6 +204,6 @@ async def test_demo_story_sets_its_faults(tmp_path):
 
 
 def test_demo_story_contains_its_codes():
-    codes = {BY_NAME[beat.scenario].classic for beat in demo_story.STORY if beat.scenario is not None}
+    codes = {BY_NAME[beat.scenario].classic for beat in story.STORY if beat.scenario is not None}
     assert {3011, 3077, 3303, 3900} <= codes
-    assert max(beat.at for beat in demo_story.STORY) <= 30
+    assert max(beat.at for beat in story.STORY) <= 30

@@ -6,8 +6,8 @@ import time
 import aiohttp
 import pytest
 
-from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import LATER, small_environment
 from tests.support.simulator_client import CLIENT, ENTRA, HSM, KEY, OTHER, SECRET, TENANT, VAULT, VERSION, Client
 

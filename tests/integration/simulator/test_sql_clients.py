@@ -6,8 +6,8 @@ import subprocess
 import pymssql
 import pytest
 
-from exporter.sqlservers.script import proof_batches
-from exporter.tde.document import PROOF_SECTIONS, SECTIONS, read_documents
+from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS, read_documents
+from exporter.sqlserver.script import proof_batches
 from tests.support.simulated_sql import FIRST, batches
 
 pytestmark = pytest.mark.asyncio

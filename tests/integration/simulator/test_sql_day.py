@@ -5,16 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.core.sql_addresses import parse_sql_address
-from exporter.simulator.configuration import build_environment
+from exporter.core.names import parse_sql_address
+from exporter.simulator.build import build_environment
+from exporter.simulator.environment import BACKUPS, DEFINITIONS, ERROR_LOG, PERFORMANCE, SECURITY
 from exporter.simulator.faults import FaultScope, Options
-from exporter.simulator.sql import SqlServers
-from exporter.simulator.sql_model import BACKUPS, DEFINITIONS, ERROR_LOG, PERFORMANCE, SECURITY
-from exporter.sqlservers.driver import SqlLogin
-from exporter.sqlservers.encryption import make_context
-from exporter.sqlservers.reading import SqlServerAccess, read_server
-from exporter.sqlservers.script import SEARCHED_DAYS, batches, proof_batches
-from exporter.tde.document import PROOF_SECTIONS, SECTIONS
+from exporter.simulator.sql_servers import SqlServers
+from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
+from exporter.sqlserver.read import SqlServerAccess, read_server
+from exporter.sqlserver.script import SEARCHED_DAYS, batches, proof_batches
+from exporter.sqlserver.tds import SqlLogin, make_context
 from tests.support.patience import PATIENCE
 from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, configuration
 

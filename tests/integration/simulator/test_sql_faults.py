@@ -6,16 +6,15 @@ from dataclasses import replace
 import pytds
 import pytest
 
-from exporter.simulator.configuration import build_environment
+from exporter.simulator.build import build_environment
+from exporter.simulator.environment import DEFINITIONS, SECURITY
 from exporter.simulator.faults import FaultScope, Options, UnknownNameError
-from exporter.simulator.sql import SqlServers
-from exporter.simulator.sql.answers import section_lines
-from exporter.simulator.sql.registry import ROOT
-from exporter.simulator.sql_model import DEFINITIONS, SECURITY
-from exporter.sqlservers import script
-from exporter.sqlservers.script import proof_batches
-from exporter.tde.document import read_documents
-from exporter.tde.model import instance_of
+from exporter.simulator.sql_answers import ROOT, section_lines
+from exporter.simulator.sql_servers import SqlServers
+from exporter.sqlserver import script
+from exporter.sqlserver.document import read_documents
+from exporter.sqlserver.instance import instance_of
+from exporter.sqlserver.script import proof_batches
 from tests.support.simulated_sql import FIRST, NEW, OLD, batches, client, configuration, script_output
 
 pytestmark = pytest.mark.asyncio

@@ -9,13 +9,12 @@ import urllib.request
 import pytds
 import pytest
 
-from exporter.core.model import Generation
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, simulated_sql_servers, write_config
-from exporter.simulator.sql import SqlServers
-from exporter.simulator.sql.derive import server_name
-from exporter.tde.document import read_documents
-from exporter.tde.model import instance_of
+from exporter.core.values import Generation
+from exporter.simulator.build import build_environment, server_name, simulated_sql_servers, write_config
+from exporter.simulator.simulator import Simulator
+from exporter.simulator.sql_servers import SqlServers
+from exporter.sqlserver.document import read_documents
+from exporter.sqlserver.instance import instance_of
 from tests.support.simulated_sql import DEFAULT, FIRST, OLD, SECOND, client, configuration, script_output
 from tests.support.simulator_client import Client
 

@@ -6,11 +6,9 @@ import struct
 
 import pytest
 
+from exporter.simulator import tds
 from exporter.simulator.faults import FaultScope
-from exporter.simulator.sql import session, transport
-from exporter.simulator.sql.login import read_login, read_prelogin
-from exporter.simulator.sql.session import read_batch
-from exporter.simulator.sql.transport import PacketType, ProtocolError
+from exporter.simulator.tds import PacketType, ProtocolError, read_batch, read_login, read_prelogin
 from tests.support.simulated_sql import FIRST, batches, client
 
 pytestmark = pytest.mark.asyncio
@@ -110,7 +108,7 @@ async def test_broken_client_loses_its_connection_only(servers, raw, name):
 
 
 async def test_endless_message_ends_at_its_limit(servers, raw, monkeypatch):
-    monkeypatch.setattr(session, "_REQUEST_BYTES", 50_000)
+    monkeypatch.setattr(tds, "_REQUEST_BYTES", 50_000)
     reader, writer = await logged_in(raw, servers)
     for _ in range(10):
         writer.write(packet(PacketType.SQL_BATCH, b"\0" * 30_000, last=False))
@@ -118,13 +116,13 @@ async def test_endless_message_ends_at_its_limit(servers, raw, monkeypatch):
 
 
 async def test_slow_login_ends(raw, monkeypatch):
-    monkeypatch.setattr(session, "_LOGIN_SECONDS", 0.05)
+    monkeypatch.setattr(tds, "_LOGIN_SECONDS", 0.05)
     reader, _ = await raw()
     assert await ended(reader)
 
 
 async def test_more_connections_than_the_limit_are_closed(servers, raw, monkeypatch):
-    monkeypatch.setattr("exporter.simulator.sql.servers._CONNECTIONS", 2)
+    monkeypatch.setattr("exporter.simulator.sql_servers._CONNECTIONS", 2)
     for _ in range(2):
         await logged_in(raw, servers)
     reader, _ = await raw()
@@ -165,7 +163,7 @@ async def test_attention_ends_a_statement_without_an_answer(servers, raw):
 @pytest.mark.parametrize("part", ["/*", "/**/", "AS a", "sys.", "EXEC xp_regread @a"])
 async def test_long_statement_is_answered_at_once(servers, raw, part):
     reader, writer = await logged_in(raw, servers)
-    length = session._REQUEST_BYTES // 3
+    length = tds._REQUEST_BYTES // 3
     writer.write(b"".join(packets(PacketType.SQL_BATCH, batch(part * (length // len(part)))[8:])))
     await response(reader)
 
@@ -176,12 +174,12 @@ def packets(kind, body):
 
 
 async def test_long_answers_come_in_packets(servers, raw, monkeypatch):
-    monkeypatch.setattr(transport, "PACKET_BYTES", 512)
+    monkeypatch.setattr(tds, "PACKET_BYTES", 512)
     reader, writer = await logged_in(raw, servers)
     (keys,) = [one for one in batches() if '"section":"keys"' in one]
     writer.write(batch(keys))
     answer = await response(reader)
-    assert len(answer) > transport.PACKET_BYTES
+    assert len(answer) > tds.PACKET_BYTES
     assert "sha256:".encode("utf-16-le") in answer
 
 

@@ -5,8 +5,8 @@ import asyncio
 import pytds
 import pytest
 
-from exporter.tde.document import SECTIONS, read_documents
-from exporter.tde.model import instance_of
+from exporter.sqlserver.document import SECTIONS, read_documents
+from exporter.sqlserver.instance import instance_of
 from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, client, script_output
 
 pytestmark = pytest.mark.asyncio

@@ -9,13 +9,11 @@ import pytest_asyncio
 from exporter.clients.entra import fetch_token
 from exporter.clients.http.network import Networks
 from exporter.clients.key_vault import VaultSession
-from exporter.core.classify import classify
-from exporter.core.codes import generation_code
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, Generation, Step
-from exporter.core.reasons import Reason
-from exporter.core.reasons.markers import ENTRA_REASONS, VAULT_REASONS
-from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.core.values import Challenge, Fault, Generation, Step
+from exporter.knowledge.classify import classify
+from exporter.knowledge.codes import generation_code
+from exporter.knowledge.reasons import ENTRA_REASONS, VAULT_REASONS, Reason
+from exporter.runtime.tasks import DaemonThreadPool
 from exporter.simulator.faults import Options
 from tests.support.simulated_vaults import PUBLIC, SECRET
 from tests.support.simulator_client import KEY, VERSION

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment
+from exporter.simulator.build import build_environment
+from exporter.simulator.environment import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SimulatedSecretVersion
 from exporter.simulator.faults import Options
-from exporter.simulator.model import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SimulatedSecretVersion
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, MONITOR, MONITOR_SECRET, SECRET, VAULT, Client
 from tests.support.written import written

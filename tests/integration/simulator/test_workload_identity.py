@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 from exporter.config.settings import Credential
-from exporter.core.model import CredentialKind
-from exporter.simulator import Simulator
-from exporter.simulator.client_assertion import BEARER
-from exporter.simulator.configuration import build_environment, exporter_variables, write_config
+from exporter.core.values import CredentialKind
+from exporter.simulator.build import build_environment, exporter_variables, write_config
+from exporter.simulator.entra import BEARER
+from exporter.simulator.simulator import Simulator
 from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_environment import small_environment
 from tests.support.simulated_vaults import PROBED, VAULTS

@@ -23,17 +23,16 @@ import yaml
 from exporter.app.sql_servers import SqlServerReadings
 from exporter.cli.main import main
 from exporter.config.settings import Settings
-from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.model import ProbeReport, TokenResult
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, redirect_config, simulated_sql_servers
-from exporter.simulator.model import Environment
-from exporter.simulator.sql_model import DaySettings
-from exporter.sqlservers import attempt, monitor
-from exporter.sqlservers.attempt import Attempt, ServerReader, ServerState
-from exporter.sqlservers.monitor import Reader, SqlServerMonitor
+from exporter.core.values import TokenResult
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.report import ProbeReport
+from exporter.simulator.build import build_environment, redirect_config, simulated_sql_servers
+from exporter.simulator.environment import DaySettings, Environment
+from exporter.simulator.simulator import Simulator
+from exporter.sqlserver import monitor
+from exporter.sqlserver.monitor import Attempt, Reader, ServerReader, ServerState, SqlServerMonitor
+from exporter.sqlserver.reading import SqlServerReading
 from exporter.state.store import StateStore
-from exporter.tde.sql_reading import SqlServerReading
 from tests.support import web_server
 from tests.support.factories import with_sql_servers
 from tests.support.patience import PATIENCE
@@ -215,7 +214,7 @@ class StoryRunner:
         """Read the SQL Servers as `run` does, with this reader and clock."""
         config = replace(self.config, settings=Settings(sql_interval=interval))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(attempt, "ServerReader", lambda _token_of: reader)
+            patch.setattr(monitor, "ServerReader", lambda _token_of: reader)
             patch.setattr(monitor, "SqlServerMonitor", partial(SqlServerMonitor, clock=self.clock, draw=lambda: 0.0))
             store = StateStore(self.service.state, None)
             errors: list[Exception] = []

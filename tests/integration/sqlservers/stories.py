@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exporter.simulator import Simulator
+from exporter.simulator.environment import DEFINITIONS, SECURITY, DaySettings
 from exporter.simulator.faults import Options
-from exporter.simulator.sql_model import DEFINITIONS, SECURITY, DaySettings
+from exporter.simulator.simulator import Simulator
 from tests.integration.sqlservers.harness import Story
 
 Event = Callable[[Simulator], object]

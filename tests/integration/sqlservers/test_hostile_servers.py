@@ -10,14 +10,15 @@ import tracemalloc
 
 import pytest
 
-from exporter.core.sql_addresses import parse_sql_address
-from exporter.simulator.sql import response, servers, session
-from exporter.simulator.sql.response import ResultSet
-from exporter.sqlservers import failure, fleet, reading
-from exporter.sqlservers.driver import SqlLogin
-from exporter.sqlservers.encryption import make_context
-from exporter.sqlservers.reading import SqlServerAccess, read_server
-from exporter.tde.document import Document
+from exporter.core.names import parse_sql_address
+from exporter.simulator import sql_answers, tds
+from exporter.simulator import sql_servers as sql_servers_module
+from exporter.simulator.sql_answers import ResultSet
+from exporter.sqlserver import read
+from exporter.sqlserver import tds as tds_module
+from exporter.sqlserver.document import Document
+from exporter.sqlserver.read import SqlServerAccess, read_server
+from exporter.sqlserver.tds import SqlLogin, make_context
 from tests.support.patience import PATIENCE
 from tests.support.simulated_sql import FIRST, sql_servers
 
@@ -27,7 +28,7 @@ MIB = 1024 * 1024
 LARGE = "300000000"
 NOT_TDS = "the server names packets above 32767 bytes, which TDS forbids: is it a SQL Server?"
 TOO_LARGE = "an answer is larger than 16 MiB, or than 1 MiB without its rows: is it a SQL Server?"
-DONE = response.done()
+DONE = sql_answers.done()
 
 
 def text(value):
@@ -53,7 +54,7 @@ def columns(number):
 
 
 def value(characters):
-    return response.rows(ResultSet(("line",), (("x" * characters,),)))
+    return sql_answers.rows(ResultSet(("line",), (("x" * characters,),)))
 
 
 # Each answer to the first batch, and the reason.
@@ -61,12 +62,12 @@ ANSWERS = {
     "packet_size": (packet_size(LARGE) + DONE, NOT_TDS),
     "packet_size_across_packets": (b"\xa9\xff\x0f" + b"\0" * 4095 + packet_size("0_3" + LARGE[1:]) + DONE, NOT_TDS),
     "messages": (message(1) * (8 * MIB // 17) + DONE, TOO_LARGE),
-    "messages_that_the_driver_removes": (message(3621) * 20_000 + response.done(response.FAILED), "(IndexError)"),
+    "messages_that_the_driver_removes": (message(3621) * 20_000 + sql_answers.done(sql_answers.FAILED), "(IndexError)"),
     "one_value": (value(10_000_000) + DONE, TOO_LARGE),
     "columns": (columns(32_000) + (b"\xd2" + b"\xff" * 4000) * 200 + DONE, "a result has 32000 columns, more than 8"),
     "rows_without_columns": (columns(0) + b"\xd1" * (8 * MIB) + DONE, TOO_LARGE),
     "empty_rows": (columns(1) + b"\xd2\x01" * (2 * MIB) + DONE, "a result has more than 100000 rows: is it a SQL Server?"),
-    "rows": (response.rows(ResultSet(("line",), (("x" * 4000,),) * 5000)) + DONE, TOO_LARGE),
+    "rows": (sql_answers.rows(ResultSet(("line",), (("x" * 4000,),) * 5000)) + DONE, TOO_LARGE),
 }
 
 
@@ -96,9 +97,9 @@ async def hostile(tmp_path):
 
 @pytest.mark.parametrize("size", [LARGE, " 9999999999 ", "٣٠٠٠٠٠٠٠٠"])
 async def test_packet_size_of_a_login_allocates_nothing(hostile, monkeypatch, size):
-    acknowledged = response.login_acknowledged
+    acknowledged = sql_answers.login_acknowledged
     monkeypatch.setattr(
-        response, "login_acknowledged", lambda *args, **options: packet_size(size) + acknowledged(*args, **options)
+        sql_answers, "login_acknowledged", lambda *args, **options: packet_size(size) + acknowledged(*args, **options)
     )
     document, peak = await hostile.read()
     assert document.failure == NOT_TDS
@@ -106,9 +107,9 @@ async def test_packet_size_of_a_login_allocates_nothing(hostile, monkeypatch, si
 
 
 async def test_protocol_with_codecs_of_the_server_is_refused(hostile, monkeypatch):
-    acknowledged = response.login_acknowledged
+    acknowledged = sql_answers.login_acknowledged
     monkeypatch.setattr(
-        response, "login_acknowledged", lambda _version, *args, **options: acknowledged(0x71000001, *args, **options)
+        sql_answers, "login_acknowledged", lambda _version, *args, **options: acknowledged(0x71000001, *args, **options)
     )
     document, _ = await hostile.read()
     assert document.failure == "the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed"
@@ -121,8 +122,8 @@ async def test_hostile_answer_has_a_reason_and_little_memory(hostile, monkeypatc
     async def respond(_self, _request):
         return answer
 
-    monkeypatch.setattr(session.SqlSession, "_answer", respond)
-    monkeypatch.setattr(reading, "_MOST_CONNECTIONS", 1)  # the second connection reads the same answer
+    monkeypatch.setattr(tds.SqlSession, "_answer", respond)
+    monkeypatch.setattr(read, "_MOST_CONNECTIONS", 1)  # the second connection reads the same answer
     started = time.monotonic()
     document, peak = await hostile.read(seconds=60.0)
     assert cause in document.failure
@@ -140,9 +141,9 @@ def fragment(source):
         value(source.randrange(5000)),
         packet_size(source.choice(["4096", "x", "-1", LARGE])),
         bytes([source.choice([0x81, 0xD1, 0xD2, 0xE3, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xED, 0xEE, 0xA9, 0x79])]) + noise,
-        response.return_value(source.randrange(65536), 7),
-        response.rows(ResultSet(("a", "b"), ((None, "x"), (source.randrange(2**31), "\ud7ff")))),
-        response.done(source.choice([0, 1, 2, 16, 32])),
+        sql_answers.return_value(source.randrange(65536), 7),
+        sql_answers.rows(ResultSet(("a", "b"), ((None, "x"), (source.randrange(2**31), "\ud7ff")))),
+        sql_answers.done(source.choice([0, 1, 2, 16, 32])),
     )
     return source.choice(kinds)
 
@@ -153,7 +154,7 @@ async def test_random_answers_are_no_internal_error(hostile, monkeypatch):
     async def respond(_self, _request):
         return b"".join(fragment(source) for _ in range(source.randrange(12))) + DONE
 
-    monkeypatch.setattr(session.SqlSession, "_answer", respond)
+    monkeypatch.setattr(tds.SqlSession, "_answer", respond)
     for _ in range(60):
         document, peak = await hostile.read(seconds=3.0)
         assert document.failure or document.errors
@@ -199,7 +200,7 @@ async def test_given_up_reading_waits_for_no_answer():
 
 
 async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):
-    usual = servers._Backend.run
+    usual = sql_servers_module._Backend.run
 
     async def slow(self, text):
         if "xp_reg" not in text:
@@ -207,8 +208,8 @@ async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):
         await asyncio.sleep(0.02)
         return (ResultSet(("SubKey",), tuple((f"key-{number}",) for number in range(5000))),) if "enumkeys" in text else ()
 
-    monkeypatch.setattr(servers._Backend, "run", slow)
-    for module in (reading, failure):
+    monkeypatch.setattr(sql_servers_module._Backend, "run", slow)
+    for module in (read, tds_module):
         monkeypatch.setattr(module, "WHOLE", 0.4)
     started = time.monotonic()
     document, _ = await hostile.read()
@@ -219,12 +220,12 @@ async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):
 
 
 async def test_registry_with_an_endless_name_is_a_reason(hostile, monkeypatch):
-    usual = servers._Backend.run
+    usual = sql_servers_module._Backend.run
 
     async def long(self, text):
         return (ResultSet(("SubKey",), (("x" * 300,),)),) if "xp_reg" in text else await usual(self, text)
 
-    monkeypatch.setattr(servers._Backend, "run", long)
+    monkeypatch.setattr(sql_servers_module._Backend, "run", long)
     document, _ = await hostile.read()
     assert "the registry has a name or a KeyUri that is too long" in document.errors["registry"]
 
@@ -232,13 +233,13 @@ async def test_registry_with_an_endless_name_is_a_reason(hostile, monkeypatch):
 async def test_thread_that_never_ends_is_abandoned(monkeypatch):
     released = threading.Event()
     monkeypatch.setattr(
-        fleet, "read_server", lambda name, _: released.wait() if name.host == "n1" else Document(address=name.text)
+        read, "read_server", lambda name, _: released.wait() if name.host == "n1" else Document(address=name.text)
     )
     names = [parse_sql_address(name) for name in ("n1", "n2", "n3")]
     access = SqlServerAccess(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), 0.05)
     counts = []
     found = await asyncio.to_thread(
-        fleet.read_servers, names, access, parallel=1, progress=lambda done, failed: counts.append((done, failed))
+        read.read_servers, names, access, parallel=1, progress=lambda done, failed: counts.append((done, failed))
     )
     released.set()
     assert [one.failure for one in found] == ["not read to its end within 1 s, 20 times --sql.timeout: raise it", None, None]

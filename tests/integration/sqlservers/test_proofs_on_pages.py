@@ -9,8 +9,8 @@ import pytest
 from aiohttp import ClientSession
 
 from exporter.config.settings import SecretSource, Settings, SqlServer
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, redirect_config
+from exporter.simulator.build import build_environment, redirect_config
+from exporter.simulator.simulator import Simulator
 from tests.support.factories import with_sql_servers
 from tests.support.patience import PATIENCE
 from tests.support.running import a_service

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from exporter.core.sql_addresses import parse_sql_address
-from exporter.simulator.certificates import CertificateAuthority
-from exporter.simulator.sql import servers, session
-from exporter.sqlservers.driver import SqlLogin
-from exporter.sqlservers.encryption import make_context, make_pinned_context
-from exporter.sqlservers.reading import SqlServerAccess, read_server
-from exporter.sqlservers.wording import INVENTORY, RUN
+from exporter.core.names import parse_sql_address
+from exporter.simulator import sql_answers, tds
+from exporter.simulator import sql_servers as sql_servers_module
+from exporter.simulator.tls import CertificateAuthority
+from exporter.sqlserver.errors import INVENTORY, RUN
+from exporter.sqlserver.read import SqlServerAccess, read_server
+from exporter.sqlserver.tds import SqlLogin, make_context, make_pinned_context
 from tests.support.patience import PATIENCE
 from tests.support.simulated_sql import FIRST, sql_servers
 
@@ -32,7 +32,7 @@ class Server:
         self.certificate = authority.context(["elsewhere"], starts=-2 * DAY, ends=-DAY)  # foreign, expired, wrong name
         self.certificate.maximum_version = ssl.TLSVersion.TLSv1_2
         simulated._context = self.certificate
-        read_login, run = session.read_login, servers._Backend.run
+        read_login, run = tds.read_login, sql_servers_module._Backend.run
 
         def received(body):
             self.logins.append(read_login(body))
@@ -42,8 +42,8 @@ class Server:
             self.batches.append(text)
             return await run(backend, text)
 
-        monkeypatch.setattr(session, "read_login", received)
-        monkeypatch.setattr(servers._Backend, "run", record)
+        monkeypatch.setattr(tds, "read_login", received)
+        monkeypatch.setattr(sql_servers_module._Backend, "run", record)
 
     async def read(self, context, words=RUN):
         login = SqlLogin("ekm", self.simulated.password)
@@ -124,9 +124,9 @@ async def test_refused_login_is_tried_once_and_has_its_number(server):
 
 async def test_refused_session_options_are_a_failure(server, monkeypatch):
     async def refuse(_backend, _text):
-        return servers.SimulatedMessage(229, "denied")
+        return sql_answers.SimulatedMessage(229, "denied")
 
-    monkeypatch.setattr(servers._Backend, "run", refuse)
+    monkeypatch.setattr(sql_servers_module._Backend, "run", refuse)
     document = await server.read(make_pinned_context(sha256(server.certificate)))
     assert document.failure == "message 229: denied"
     assert len(server.logins) == 1

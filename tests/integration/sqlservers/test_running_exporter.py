@@ -9,18 +9,18 @@ from functools import partial
 
 import pytest
 
-from exporter.app.sharding import Shard
+from exporter.app.reload import Shard
 from exporter.cli.main import main
-from exporter.clients.exporter_api import SQL_SERVERS, ApiAccess, fetch_list
+from exporter.clients.peers import SQL_SERVERS, ApiAccess, fetch_list
 from exporter.config.settings import SecretSource, Settings, SqlServer
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, redirect_config
+from exporter.simulator.build import build_environment, redirect_config
 from exporter.simulator.faults import Options
-from exporter.sqlservers import attempt
-from exporter.tde.registry import key_version
+from exporter.simulator.simulator import Simulator
+from exporter.sqlserver import monitor
+from exporter.sqlserver.document import key_version
 from exporter.web.app import create_app
+from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.factories import with_sql_servers
 from tests.support.inventory_command import InventoryCommand
 from tests.support.patience import PATIENCE
@@ -239,7 +239,7 @@ async def test_refused_login_is_tried_once_over_reload_and_restart(fleet, caplog
 
 
 async def test_changed_password_file_ends_the_lockout(fleet, monkeypatch):
-    monkeypatch.setattr("exporter.sqlservers.monitor.LOCKED_SECONDS", EVERY)
+    monkeypatch.setattr("exporter.sqlserver.monitor.LOCKED_SECONDS", EVERY)
     write_private(fleet.password, "wrong-password")
     async with fleet.running() as service:
         await known(service, fleet.address(), lambda reading: reading.refused)
@@ -312,7 +312,7 @@ async def test_server_that_hangs_does_not_stop_another(fleet):
 
 
 async def test_stop_does_not_wait_for_a_server_that_hangs(fleet, monkeypatch):
-    monkeypatch.setattr(attempt, "ServerReader", partial(attempt.ServerReader, seconds=PATIENCE))
+    monkeypatch.setattr(monitor, "ServerReader", partial(monitor.ServerReader, seconds=PATIENCE))
     fleet.simulator.set_fault("sql_silent", sql=FIRST)
     async with asyncio.timeout(PATIENCE / 2), fleet.running():
         await until(lambda: fleet.simulator.sql._sessions)

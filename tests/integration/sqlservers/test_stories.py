@@ -8,7 +8,7 @@ import re
 import pytest
 import pytest_asyncio
 
-from exporter.sqlservers.attempt import ServerReader
+from exporter.sqlserver.monitor import ServerReader
 from tests.integration.sqlservers.harness import StoryRunner, no_token, samples_of
 from tests.integration.sqlservers.shipped_alerts import add_alerts
 from tests.integration.sqlservers.stories import FLEET, HANGING, STORIES

@@ -14,7 +14,7 @@ from pathlib import Path
 import sqlglot
 from sqlglot import exp
 
-from exporter.sqlservers import script
+from exporter.sqlserver import script
 from tests.repo.deploy.system_views import MSDB, VIEWS
 
 SQL = Path(__file__).parents[3] / "deploy" / "sql"

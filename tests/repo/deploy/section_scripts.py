@@ -6,7 +6,7 @@ from contextlib import closing
 import sqlglot
 from sqlglot import exp
 
-from exporter.tde.document import PROOF_SECTIONS, SECTIONS
+from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
 from tests.repo.deploy.pretend import PACKAGE, PretendServer, batches, without_apply, without_database
 
 # The first batch of a script is SET NOCOUNT ON.

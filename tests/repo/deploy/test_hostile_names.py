@@ -18,29 +18,37 @@ import sqlglot
 import yaml
 
 from alerts.texts import TEXTS
-from exporter.cli import doctor, shell_commands
-from exporter.config.yaml.types import NAME
-from exporter.core.checks.table import BY_NAME
-from exporter.core.codes import CODES
-from exporter.core.codes.action_texts import SHOW_CHANGES
-from exporter.core.codes.names import Names, fill_names
-from exporter.core.log_queries import LOG_SCRIPTS, log_query
-from exporter.core.model import CredentialKind, Facts, Outcome, Step, StepResult, Vantage
+from exporter.cli import doctor, simulate
+from exporter.config.fields import NAME
+from exporter.core.connector import LOG_SCRIPTS, log_query
 from exporter.core.quoting import plain
-from exporter.core.reasons import Reason
-from exporter.core.tickets.checks import THROTTLED, confirmation, request_queries, team_checks, undo
-from exporter.core.tickets.steps import Place, command_lines, team_steps
-from exporter.core.tickets.team import Team
+from exporter.core.values import CredentialKind, Facts, Outcome, Step, Vantage
+from exporter.inventory.plan import HandWritten, make_plan
 from exporter.inventory.render import report
-from exporter.presentation.probe_text import with_vault_id
-from exporter.presentation.sql_differences import difference_text
-from exporter.presentation.sql_texts import first_action, first_actions
-from exporter.tde.audit.access import access_queries
-from exporter.tde.differences import DifferenceKind
-from exporter.tde.gate.conditions import CONDITIONS, reason
-from exporter.tde.model import printable
-from exporter.tde.plan import HandWritten, make_plan
-from exporter.tde.server_proof import ServerProof, server_proofs
+from exporter.knowledge.checks import BY_NAME
+from exporter.knowledge.code_row import SHOW_CHANGES
+from exporter.knowledge.codes import CODES
+from exporter.knowledge.names import Names, fill_names
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.tickets import (
+    THROTTLED,
+    Place,
+    Team,
+    command_lines,
+    confirmation,
+    request_queries,
+    team_checks,
+    team_steps,
+    undo,
+)
+from exporter.presentation.sql import difference_text, first_action, first_actions
+from exporter.presentation.text import with_vault_id
+from exporter.sqlserver.audit import access_queries
+from exporter.sqlserver.differences import DifferenceKind
+from exporter.sqlserver.gate.conditions import CONDITIONS, reason
+from exporter.sqlserver.instance import printable
+from exporter.sqlserver.proof import ServerProof, server_proofs
 from tests.repo.powershell import errors, parsed, walked
 from tests.support.gate_factories import URIS, answer, document, instance
 from tests.support.sql_differences import a_difference
@@ -321,12 +329,12 @@ def powershell_commands(code: str) -> int:
 @pytest.mark.parametrize("windows", [False, True], ids=["sh", "PowerShell"])
 @pytest.mark.parametrize("text", [*PATHS, "a'b\u2018; EVIL\u2019 c\u201a\u201b"])
 def test_words_of_the_shell_of_this_host(windows, text, monkeypatch):
-    monkeypatch.setattr(shell_commands, "is_windows", lambda: windows)
+    monkeypatch.setattr(simulate, "is_windows", lambda: windows)
     given = {"credential": text, "vault": None, "key": None, "connector_secret_file": None, "tenant": None}
     shown = [
         doctor._repeat_command(Namespace(target=text, config_file=Path(text), **given)),
-        shell_commands.with_variables({"A": text}, f"ekm-exporter run --config.file {shell_commands.quoted(text)}"),
-        shell_commands.request("http://127.0.0.1:1/sim/fault", "POST", text),
+        simulate.with_variables({"A": text}, f"ekm-exporter run --config.file {simulate.quoted(text)}"),
+        simulate.request("http://127.0.0.1:1/sim/fault", "POST", text),
     ]
     for command in shown:
         if windows:

@@ -6,9 +6,9 @@ import pytest
 from sqlglot import exp
 
 from exporter.core.quoting import sql_text
-from exporter.sqlservers.registry import KEY_URI, ROOT, SUBKEYS
-from exporter.tde.document import read_documents
-from exporter.tde.model import EkmOption, instance_of
+from exporter.sqlserver.document import read_documents
+from exporter.sqlserver.instance import EkmOption, instance_of
+from exporter.sqlserver.read import KEY_URI, ROOT, SUBKEYS
 from tests.repo.deploy.pretend import EKM_KEY, PROVIDER, PROVIDER_CREDENTIAL, SCRIPTS, credential
 from tests.repo.deploy.section_scripts import INVENTORY, parsed, section_rows
 from tests.support.sql_inventory import lines_of, sqlcmd

@@ -6,8 +6,8 @@ import shlex
 import pytest
 
 from exporter.cli.main import build_parser
-from exporter.tde.gate.conditions import Condition
-from exporter.tde.gate.render import as_json
+from exporter.sqlserver.gate.conditions import Condition
+from exporter.sqlserver.gate.render import as_json
 from tests.repo.deploy.test_guides import text
 from tests.support.gate_factories import answer, row
 from tests.support.sql_readings import a_reading

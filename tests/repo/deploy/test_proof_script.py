@@ -5,10 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlglot import exp
 
-from exporter.core.codes import BY_CODE
-from exporter.tde.document import PROOF_SECTIONS, completed, document_from
-from exporter.tde.error_codes import known_codes
-from exporter.tde.fields import section_problem
+from exporter.knowledge.codes import BY_CODE
+from exporter.sqlserver.document import PROOF_SECTIONS, completed, document_from, known_codes, section_problem
 from tests.repo.deploy.pretend import OFFSET, PROVIDER, UTC_NOW
 from tests.repo.deploy.section_scripts import PROOF, query_of, section_of, section_rows
 

@@ -10,9 +10,9 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from exporter.core.log_queries import LOG_SCRIPTS, log_query, one_line
-from exporter.core.tickets.checks import BY_ADDRESS, BY_REQUEST, BY_SQL_SERVER, EXPORTER_REQUESTS, SIGN_INS, request_queries
-from exporter.tde.audit.access import GRAPH, access_queries
+from exporter.core.connector import LOG_SCRIPTS, log_query, one_line
+from exporter.knowledge.tickets import BY_ADDRESS, BY_REQUEST, BY_SQL_SERVER, EXPORTER_REQUESTS, SIGN_INS, request_queries
+from exporter.sqlserver.audit import GRAPH, access_queries
 from tests.repo.deploy.pretend import (
     OLD_THUMBPRINT,
     PROVIDER_CREDENTIAL,

@@ -7,7 +7,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from exporter.sqlservers import script
+from exporter.sqlserver import script
 from tests.repo.deploy.pretend import batches, schema
 from tests.repo.deploy.section_scripts import INVENTORY, NAMES, PROOF, filled, parsed, query_of, section_of
 from tests.repo.deploy.system_views import ANYBODY, BACKUPS, ERROR_LOG, MSDB, VIEWS

@@ -6,8 +6,8 @@ from pathlib import Path
 import promql_parser
 import pytest
 
-from exporter.core.readiness import NOT_TESTED
-from exporter.metrics.definitions import BY_NAME
+from exporter.knowledge.verdict import NOT_TESTED
+from exporter.metrics.families import BY_NAME
 from tests.repo.deploy.rule_cases import (
     FILE,
     FULL,

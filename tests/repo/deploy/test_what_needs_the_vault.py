@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.codes.shared import WITHOUT_THE_KEY
+from exporter.knowledge.code_row import WITHOUT_THE_KEY
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "what-needs-the-vault.md").read_text(encoding="utf-8")

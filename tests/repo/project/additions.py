@@ -31,17 +31,17 @@ REASON = Addition(
     name="key_blocked",
     edits=(
         Edit(
-            path="exporter/core/reasons/key.py",
+            path="exporter/knowledge/reasons_vault.py",
             before='    _state(\n        "key_disabled"',
             text='    _key("key_blocked", "the vault blocks the key", markers=(inner_code("KeyBlocked", "key is blocked"),)).advising(*AGAIN),\n',
         ),
         Edit(
-            path="exporter/simulator/error_responses.py",
+            path="exporter/simulator/errors.py",
             before='    "key_disabled": ServiceError(',
             text='    "key_blocked": ServiceError(403, "Forbidden", "Operation {operation} is refused.", "KeyBlocked"),\n',
         ),
         Edit(
-            path="exporter/simulator/scenarios/refusals.py",
+            path="exporter/simulator/scenarios.py",
             before='    Scenario("key_disabled", ',
             text='    Scenario("key_blocked", "vault_key_blocked", _V, _GET, 3077, 3113, _R.KEY_BLOCKED, "The vault blocks the key."),\n',
             noticed="tests/integration/simulator/test_scenario_table.py::test_every_reason_has_a_scenario",
@@ -53,10 +53,10 @@ REASON = Addition(
             noticed="tests/system/alerts/test_runbooks.py::test_diagnosis_covers_every_possible_reason[EkmForbiddenSpike]",
         ),
         Edit(
-            path="tests/unit/core/promised.py",
+            path="tests/unit/knowledge/promised.py",
             before='    "KeyDisabled": ',
             text='    "KeyBlocked": Reason("key_blocked"),\n',
-            noticed="tests/unit/core/test_classify.py::test_each_reason_has_a_promise",
+            noticed="tests/unit/knowledge/test_classify.py::test_each_reason_has_a_promise",
         ),
     ),
 )
@@ -66,12 +66,12 @@ METRIC = Addition(
     name="ekm_key_in_hsm",
     edits=(
         Edit(
-            path="exporter/metrics/target_definitions.py",
+            path="exporter/metrics/target_families.py",
             before='    target_metric(Retention.LAST_KNOWN, "ekm_key_enabled"',
             text='    target_metric(Retention.LAST_KNOWN, "ekm_key_in_hsm", "1 if an HSM keeps the key version, else 0."),\n',
         ),
         Edit(
-            path="exporter/metrics/samples.py",
+            path="exporter/metrics/target_values.py",
             before='    "ekm_key_enabled": ',
             text='    "ekm_key_in_hsm": lambda key: one(key.kty.endswith("-HSM")),\n',
             noticed="tests/unit/metrics/test_series_per_target.py::test_series_of_a_healthy_target_match_the_documentation[full]",
@@ -89,13 +89,13 @@ SETTING = Addition(
     name="review_on",
     edits=(
         Edit(
-            path="exporter/config/settings/target.py",
+            path="exporter/config/settings.py",
             before="    backup_on: ",
             text='    review_on: date | None = setting(types.DATE, "Day on which the owner of the key reviews it.")\n',
         ),
         Edit(
-            path="exporter/config/loader/warnings.py",
-            before="    for retained in target.retained_versions:",
+            path="exporter/config/load.py",
+            before="    for retained in target.retained_versions:\n        if",
             text='    if target.review_on is not None and target.review_on < today:\n        yield "review_on", "is past: review the key"\n',
             noticed="tests/unit/config/test_documentation.py::test_every_setting_is_read",
         ),

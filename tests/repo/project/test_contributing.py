@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from docs.generators.every_page import PAGES
 from tests.repo.project.contributing import ROOT, TEXT, named, rows, section
 
 TABLES = {name: row for heading in ("Where things are", "Adding something") for name, row in rows(section(heading)).items()}
@@ -24,14 +23,6 @@ def test_order_of_imports_equals_the_contract(pyproject):
     assert [set(re.findall(r"`(\w+)`", part)) for part in sentence.split(";")] == [one for one in layers if one != {"__main__"}]
 
 
-@pytest.mark.parametrize("first", [first for first in TABLES if re.match(PACKAGE, first) and "any package" not in TABLES[first]])
-def test_imports_column_equals_the_imports_of_the_package(first):
-    [package] = re.findall(PACKAGE, first)
-    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "exporter" / package).rglob("*.py"))
-    imported = {name for source in sources for name in re.findall(r"^ *(?:from|import) exporter\.(\w+)", source, re.MULTILINE)}
-    assert set(re.findall(r"`(\w+)`", TABLES[first].split("|")[-1])) == imported - {package}
-
-
 @pytest.mark.parametrize("first", [first for first in TABLES if not re.match(PACKAGE, first)])
 def test_row_names_existing_files(first):
     assert [name for name, place in named(first + TABLES[first]) if place is None] == []
@@ -39,7 +30,7 @@ def test_row_names_existing_files(first):
 
 def test_names_exist_in_the_files_named_with_them():
     pairs = re.findall(r"`(\w+)`(?: and `(\w+)`)? (?:in|of) (`[\w./-]+\.py`)", TEXT)
-    assert len(pairs) > 5
+    assert len(pairs) > 2
     missing = []
     for *names, file in pairs:
         [(_, place)] = named(file)
@@ -57,11 +48,3 @@ def test_modules_of_commands_exist():
     modules = set(re.findall(r"python -m ([\w.]+)", TEXT))
     assert len(modules) > 3
     assert [name for name in modules if not (ROOT / name.replace(".", "/")).with_suffix(".py").exists()] == []
-
-
-def test_table_of_generated_files_names_every_file_that_a_verb_writes():
-    table = section("Generated files")
-    verbs = re.search(r"^docs\(\) \{\n(.*?)^\}", (ROOT / "dev").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    written = set(re.findall(r"docs/[\w./]+\.(?:md|json)", verbs[1])) | {f"docs/{page}.md" for page in PAGES}
-    written |= {"docs/maintainers/performance.csv"}
-    assert {name for name in written | {"alerts/ekm.rules.yml", "dashboards/*.json"} if f"`{name}`" not in table} == set()

@@ -242,11 +242,3 @@ def test_a_test_of_the_pure_run_imports_each_pure_module(root):
         module: (rf"from {module}\b", r"from {}\.?\S* import .*\b{}\b".format(*module.rsplit(".", 1))) for module in modules
     }
     assert [module for module, forms in imports.items() if not any(re.search(form, texts) for form in forms)] == []
-
-
-def test_contributing_names_the_debian_packages_of_each_part(root):
-    cases = re.findall(r"^    (\w+)\) echo \"(.*?)\"", (root / "dev").read_text(), re.MULTILINE | re.DOTALL)
-    wanted = {part: {pair.partition(":")[2] for pair in pairs.replace("\\\n", " ").split()} for part, pairs in cases}
-    reported = dict(re.findall(r"^\| `(\w+)` \| ([a-z0-9, -]+) \|$", (root / "CONTRIBUTING.md").read_text(), re.MULTILINE))
-    assert {part: set(names.split(", ")) for part, names in reported.items()} == wanted
-    assert set(wanted) == {"real", "container", "browser", "windows", "tools"}

@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from exporter.config.loader import load_config
-from exporter.metrics.definitions import METRICS
+from exporter.config.load import load_config
+from exporter.metrics.families import METRICS
 from tests.support.patience import PATIENCE
 from tests.support.transcripts import Transcript, missing, transcript
 

@@ -1,4 +1,4 @@
-"""One limit of requests everywhere: documents, runbook, dashboards, queries and advice have that of `core.request_limits`."""
+"""One limit of requests everywhere: documents, runbook, dashboards, queries and advice have that of `core.limits`."""
 
 import json
 import re
@@ -6,17 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.codes import BY_CODE
-from exporter.core.request_limits import (
-    KEY_LIMITS,
-    KEY_OPERATIONS,
-    OTHER_OPERATIONS,
-    OWN_SHARE,
-    SUBSCRIPTION_VAULTS,
-    WINDOW_SECONDS,
-)
-from exporter.core.vault_limits import OPERATIONS, key_operations_limit, operation_limit
-from exporter.sqlservers.script import script_bytes
+from exporter.core.limits import KEY_LIMITS, KEY_OPERATIONS, OTHER_OPERATIONS, OWN_SHARE, SUBSCRIPTION_VAULTS, WINDOW_SECONDS
+from exporter.core.values import OPERATIONS, key_operations_limit, operation_limit
+from exporter.knowledge.codes import BY_CODE
+from exporter.sqlserver.script import script_bytes
 
 ROOT = Path(__file__).parents[3]
 RUNBOOK = "alerts/runbooks/EkmThrottledSpike.md"

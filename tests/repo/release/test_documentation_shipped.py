@@ -10,7 +10,7 @@ import yaml
 
 from docs.generators import site
 from docs.generators.moved import MOVED
-from exporter.explain.introduction import INTRODUCTION
+from exporter.explain.explanation import INTRODUCTION
 from exporter.presentation.documentation import Documentation
 
 ROOT = site.ROOT
@@ -49,8 +49,8 @@ def annotations() -> Iterator[str]:
 def shipped_texts() -> Iterator[str]:
     """Yield the files that reach a host next to the program, with their comments."""
     places = (
-        "exporter/sqlservers/**/*.sql",
-        "exporter/sqlservers/scripts/*",
+        "exporter/sqlserver/**/*.sql",
+        "exporter/sqlserver/scripts/*",
         "exporter/core/scripts/*",
         "exporter/web/static/*.js*",
         "deploy/windows/*.cmd",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.checks import BY_NAME
-from exporter.core.codes import BY_CODE
-from exporter.core.connector_registry import ADD_CHECKPOINT, ENTRIES, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
+from exporter.core.connector import ADD_CHECKPOINT, ENTRIES, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
+from exporter.knowledge.checks import BY_NAME
+from exporter.knowledge.codes import BY_CODE
 
 ROOT = Path(__file__).parents[3]
 # page: its required sentences, with any line breaks.

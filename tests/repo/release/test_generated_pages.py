@@ -10,7 +10,7 @@ from docs.generators import every_page, sql_servers
 from docs.generators.every_page import DOCS, PAGES, refreshed, write
 from docs.generators.flags import flags
 from docs.generators.powershell import parameters
-from exporter.sqlservers.script import batches, proof_batches, script_bytes
+from exporter.sqlserver.script import batches, proof_batches, script_bytes
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from exporter.cli.main import build_parser
-from exporter.config.loader import load_config
-from exporter.core.reasons import Reason
-from exporter.metrics.definitions import BY_NAME
+from exporter.config.load import load_config
+from exporter.knowledge.reasons import Reason
+from exporter.metrics.families import BY_NAME
 from tests.support.transcripts import transcript
 
 ROOT = Path(__file__).parents[3]

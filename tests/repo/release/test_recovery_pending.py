@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.codes import BY_CODE
-from exporter.explain.messages import MESSAGES
-from exporter.explain.messages_database import STATES
+from exporter.explain.messages import MESSAGES, STATES
 from exporter.explain.search import explain
+from exporter.knowledge.codes import BY_CODE
 from tests.support.transcripts import section
 
 PAGE = (Path(__file__).parents[3] / "docs" / "recovery-pending.md").read_text(encoding="utf-8")

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from docs.generators.vault_load import DATABASES, load, of_exporter, of_sql_server
-from exporter.core.probe_starts import JITTER
-from exporter.core.request_limits import KEY_OPERATIONS, OTHER_OPERATIONS, WINDOW_SECONDS
+from exporter.core.limits import JITTER, KEY_OPERATIONS, OTHER_OPERATIONS, WINDOW_SECONDS
 
 READ, USE = 1 / OTHER_OPERATIONS, 1 / KEY_OPERATIONS[True, 3072]
 

@@ -57,7 +57,7 @@ def wheel(built, tmp_path_factory) -> Path:
 def test_wheel_holds_the_package_only(wheel, tracked):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == {name for name in tracked if name.startswith("exporter/")} | {DOCUMENTS}
-    scripts = {"exporter/sqlservers/scripts/prove.sql", "exporter/sqlservers/scripts/inventory.ps1"}
+    scripts = {"exporter/sqlserver/scripts/prove.sql", "exporter/sqlserver/scripts/inventory.ps1"}
     assert {"exporter/py.typed", "exporter/web/static/style.css", *scripts} <= names
 
 
@@ -105,7 +105,7 @@ def test_wheel_command_prints_the_one_version(installed, tmp_path):
     [
         (("docs", "docs/runbooks/EkmEgressDown.md"), "alerts/runbooks/EkmEgressDown.md"),
         (("docs", "alerts/ekm.rules.yml"), "alerts/ekm.rules.yml"),
-        (("script", "prove.sql"), "exporter/sqlservers/scripts/prove.sql"),
+        (("script", "prove.sql"), "exporter/sqlserver/scripts/prove.sql"),
         (("script", "install-hosts.ps1"), "deploy/windows/install-hosts.ps1"),
     ],
 )

@@ -1,6 +1,6 @@
 """Encodings of a secret in responses, and the response fields that can contain one.
 
-Independent of the code that finds secrets in the exporter (`exporter.core.known_secrets`).
+Independent of the code that finds secrets in the exporter (`exporter.core.secrets`).
 """
 
 import base64

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.cli import explain
 from exporter.cli.main import main
-from exporter.core.known_secrets import remember
+from exporter.core.secrets import remember
 from tests.system.abuse.echoes import ENCODINGS, leaks
 
 SECRET = "Marked~secret+of/a=crash"

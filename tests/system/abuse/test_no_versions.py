@@ -8,10 +8,10 @@ from contextlib import suppress
 import aiohttp
 import bcrypt
 
-from exporter.simulator import Simulator
+from exporter.simulator.simulator import Simulator
 from exporter.web.app import create_app
+from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.simulated_environment import small_environment
 from tests.support.web_server import Service
 from tests.system.abuse.harness import tls

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.config.settings import Module, Proxy
-from exporter.core.model import Step
-from exporter.simulator import Simulator
+from exporter.core.values import Step
 from exporter.simulator.faults import Options
+from exporter.simulator.simulator import Simulator
 from tests.support.auxiliary_factories import plain
 from tests.support.auxiliary_simulated import PRIMARY, SECRET, configuration, environment
 from tests.support.patience import PATIENCE

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from exporter.doctor.report import as_data, as_text
-from exporter.doctor.run import run_checks
+from exporter.doctor.run import as_data, as_text, run_checks
 from exporter.runtime.logging import LogFormat, configure
 from tests.support.running import answering
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, Authority, FakeVault, Wire, response

@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
 from exporter.config.settings import Credential, Module, Proxy, Retained, SecretSource
-from exporter.core.model import CredentialKind
+from exporter.core.values import CredentialKind
 from exporter.web.app import create_app
+from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.web_factories import bad, config, good, key, target
 from tests.support.web_server import Service, get, serving
 

@@ -11,10 +11,8 @@ from hashlib import sha256
 import pytest
 
 from exporter.runtime import process
-from exporter.state.files import DocumentKind, StateDirError, StateFiles
-from exporter.state.private_directory import PrivateDirectory
-from exporter.state.records import TargetRecords
-from exporter.state.store import StateStore
+from exporter.state.record import TargetRecords
+from exporter.state.store import DocumentKind, PrivateDirectory, StateDirError, StateFiles, StateStore
 from tests.integration.process.conftest import fetch, write_configuration
 from tests.integration.process.conftest import plain_command as command  # noqa: F401 - a fixture
 from tests.support.patience import PATIENCE

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from alerts.build import RULES
-from exporter.metrics.definitions import BY_NAME
+from exporter.metrics.families import BY_NAME
 from tests.support.patience import PROGRAM_SECONDS
 from tests.system.alerts.case import Fired, RuleCase, differences, named, prefixed, spans_by_case
 from tests.system.alerts.cases import common, ends, gaps, keys, over, pages, spikes, tickets

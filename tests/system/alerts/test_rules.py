@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from alerts import build, document, values
-from exporter.core.causes import Link
-from exporter.core.codes import BY_CODE, CODES
-from exporter.core.credential_expiry import Source
-from exporter.core.model import Mode, Step, Vantage
-from exporter.core.reasons import Reason
-from exporter.metrics.definitions import BY_NAME, PROBE_METRICS
-from exporter.metrics.self_metrics import SKIP_REASONS
-from exporter.metrics.spec import MetricType
+from exporter.core.values import Mode, Step, Vantage
+from exporter.knowledge.codes import BY_CODE, CODES
+from exporter.knowledge.expiry import Source
+from exporter.knowledge.reason_row import Link
+from exporter.knowledge.reasons import Reason
+from exporter.metrics.families import BY_NAME, PROBE_METRICS
+from exporter.metrics.own import SKIP_REASONS
+from exporter.metrics.target_families import MetricType
 from tests.support.patience import PROGRAM_SECONDS
 from tests.system.alerts.queries import grouped, matchers, referred, rule_queries, selectors
 

@@ -13,15 +13,16 @@ import sqlglot
 import yaml
 
 from exporter.cli.main import build_parser
-from exporter.core.auxiliary import CREDENTIAL_REFUSED
-from exporter.core.checks import CHECKS, SQL
-from exporter.core.codes import BY_CODE, both_numbers
-from exporter.core.model import Mode, Outcome, Phase, Step
-from exporter.core.reasons import Reason
-from exporter.core.reasons.markers import VAULT_REASONS
-from exporter.metrics.definitions import BY_NAME, PATH_PARTS
-from exporter.metrics.self_metrics import SKIP_REASONS
-from exporter.tde.differences import DifferenceKind
+from exporter.core.values import Mode, Outcome, Phase, Step
+from exporter.knowledge.checks import CHECKS
+from exporter.knowledge.checks_host import SQL
+from exporter.knowledge.codes import BY_CODE, both_numbers
+from exporter.knowledge.reasons import VAULT_REASONS, Reason
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED
+from exporter.metrics.families import BY_NAME
+from exporter.metrics.own import SKIP_REASONS
+from exporter.metrics.target_families import PATH_PARTS
+from exporter.sqlserver.differences import DifferenceKind
 
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "alerts"

@@ -10,7 +10,7 @@ import pytest
 from alerts import slo
 from alerts.slo import BURNS, FALSE_PER_YEAR, INTERVALS, RANDOM, TARGETS, YEAR
 from alerts.values import DURATIONS, RATIOS, placeholders
-from exporter.core import probe_starts
+from exporter.core import limits
 
 # A rule with an hour's window, as the intermittent arms have it.
 HOUR = slo.Burn(14.4, slo.HOUR, 5 * slo.MINUTE)
@@ -135,4 +135,4 @@ def test_rules_use_the_computed_numbers():
 
 
 def test_check_warns_above_the_longest_computed_interval():
-    assert max(slo.INTERVALS) == probe_starts.ALERTED_SECONDS
+    assert max(slo.INTERVALS) == limits.ALERTED_SECONDS

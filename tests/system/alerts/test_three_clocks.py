@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.core.codes.shared import FROM_THEN_ON, WATCH_THE_LOG, WITHOUT_THE_KEY
+from exporter.knowledge.code_row import FROM_THEN_ON, WATCH_THE_LOG, WITHOUT_THE_KEY
 from tests.system.alerts.test_runbooks import RULES, RUNBOOKS, section
 
 ROOT = Path(__file__).parents[3]

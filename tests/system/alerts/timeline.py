@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from exporter.core import causes
-from exporter.core.auxiliary import CREDENTIAL_REFUSED
-from exporter.core.causes import Link
-from exporter.core.codes import BY_CODE
-from exporter.core.codes.actions import action_line
-from exporter.core.codes.names import Names
-from exporter.core.common_causes import CommonCauses
-from exporter.core.model import Step
-from exporter.core.reasons import Reason
-from exporter.metrics.declared_samples import error_samples
-from exporter.metrics.definitions import COUNTED
+from exporter.core.values import Step
+from exporter.knowledge import causes
+from exporter.knowledge.advice import action_line
+from exporter.knowledge.causes import CommonCauses
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.names import Names
+from exporter.knowledge.reason_row import Link
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED
+from exporter.metrics.target_families import COUNTED
+from exporter.metrics.target_values import error_samples
 
 SIGN_IN = "login.microsoftonline.com"
 CLIENT = "8d1c7a52-0f2e-4f5b-9c53-2f1f0f3b6a11"

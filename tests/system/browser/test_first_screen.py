@@ -9,10 +9,8 @@ import time
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from exporter.core.codes import BY_CODE
-from exporter.core.codes.action_texts import UNDO_CHANGE
-from exporter.core.codes.model import Owner
-from exporter.core.codes.owners import OWNERS
+from exporter.knowledge.code_row import OWNERS, UNDO_CHANGE, Owner
+from exporter.knowledge.codes import BY_CODE
 from tests.support.web_fleets import firewall_change, nothing_known, throttled_vault
 from tests.support.web_server import serving
 from tests.system.browser.harness import FIRST_SCREEN, LAPTOP, PHONE, Tab

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 
-from exporter.web.handlers import pages
+from exporter.web import app
 from tests.support.web_fleets import MINUTE, failing_server, probe_again, three_causes
 from tests.support.web_server import serving
 from tests.system.browser.harness import FIRST_SCREEN, LAPTOP, PHONE, REFRESH_NOW, WALL, Tab
@@ -41,7 +41,7 @@ async def fleet(request):
     clock = [time.time()]
     service = three_causes(request.param, clock[0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "time", SimpleNamespace(time=lambda: clock[0]))
+        patch.setattr(app, "time", SimpleNamespace(time=lambda: clock[0]))
         async with serving(service) as session:
             yield SimpleNamespace(home=str(session._base_url).rstrip("/"), service=service, clock=clock, targets=request.param)
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 
-from exporter.web.handlers import pages
+from exporter.web import app
 from tests.support.web_factories import bad, good
 from tests.support.web_server import Service, serving
 from tests.system.browser.harness import PHONE, REFRESH_NOW, Tab
@@ -23,7 +23,7 @@ async def exporter():
     clock, service = [LATE + 30], Service()
     service.add_reports(good(started_at=LATE - 60), bad(started_at=LATE))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "time", SimpleNamespace(time=lambda: clock[0], monotonic=time.monotonic))
+        patch.setattr(app, "time", SimpleNamespace(time=lambda: clock[0], monotonic=time.monotonic))
         async with serving(service) as session:
             yield SimpleNamespace(home=str(session._base_url).rstrip("/"), clock=clock, service=service)
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from exporter.config.settings import Retained, Settings
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.credential_expiry import Source
-from exporter.core.faults import Fault
-from exporter.core.model import Generation, Phase, Step, StepResult, Vantage
-from exporter.core.reasons import Reason
+from exporter.core.values import Fault, Generation, Phase, Step, Vantage
+from exporter.knowledge.expiry import Source
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import AuxiliaryKind
 from tests.support.metric_factories import (
     a_config,
     a_credential,

@@ -11,9 +11,9 @@ import pytest
 from alerts.values import DASHBOARDS, SITE
 from dashboards import build, frame, words
 from dashboards.promql import RUNBOOK_OF
-from exporter.core.codes import BY_CODE, CODES, both_numbers
-from exporter.core.model import Step
-from exporter.core.reasons import Reason
+from exporter.core.values import Step
+from exporter.knowledge.codes import BY_CODE, CODES, both_numbers
+from exporter.knowledge.reasons import Reason
 from tests.system.dashboards.boards import ALL, BOARDS, BUILT_IN, PLACE, constants, panels
 
 EVERY = [pytest.param(uid, panel, id=f"{uid}: {panel['title']}") for uid, board in BOARDS.items() for panel in panels(board)]

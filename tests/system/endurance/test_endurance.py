@@ -15,8 +15,8 @@ from collections import Counter
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.loader import load_config
-from exporter.runtime import thread_pool
+from exporter.config.load import load_config
+from exporter.runtime import tasks as tasks_module
 from exporter.simulator.scenarios import SIMULATED
 from tests.support.patience import PATIENCE
 from tests.support.running import a_service
@@ -113,7 +113,7 @@ def _pooled():
 @pytest.fixture
 def own_process(monkeypatch):
     """The resources of this process. Idle threads end early and the SDK logs nothing during the test."""
-    monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(tasks_module, "IDLE_SECONDS", 0.2)
     monkeypatch.setattr(logging.getLogger("azure"), "level", logging.CRITICAL + 1)
     gc.collect()
     return held("self"), threading.active_count() - len(_pooled())

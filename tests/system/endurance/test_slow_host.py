@@ -18,9 +18,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.loader import load_config
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, write_config
+from exporter.config.load import load_config
+from exporter.simulator.build import build_environment, write_config
+from exporter.simulator.simulator import Simulator
 from tests.support.patience import PATIENCE
 from tests.support.slow_host import silent_vaults, stolen, written
 from tests.system.endurance.fleet import output

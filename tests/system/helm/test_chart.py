@@ -16,7 +16,7 @@ import yaml
 
 from exporter import __version__
 from exporter.cli.main import build_parser
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 from tests.support.patience import PROGRAM_SECONDS
 from tests.system.helm.charts import CASES, CHART, GOLDEN, ROOT, TOOLS, helm, rendered, values
 

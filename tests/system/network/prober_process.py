@@ -14,7 +14,7 @@ from pathlib import Path
 
 from exporter.cli.main import main as command
 from exporter.clients.entra import quiet_sdk_loggers
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 from exporter.presentation.payloads import probe_payload
 from tests.support.running import a_prober
 

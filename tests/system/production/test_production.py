@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from exporter.config.loader import load_config
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, write_config
+from exporter.config.load import load_config
+from exporter.simulator.build import build_environment, write_config
+from exporter.simulator.simulator import Simulator
 from tests.support.written import write_private
 from tests.system.alerts.alertmanager.server import words
 from tests.system.alerts.starter.installed import started

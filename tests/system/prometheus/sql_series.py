@@ -10,13 +10,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from exporter.core.sql_addresses import parse_sql_address
+from exporter.core.names import parse_sql_address
 from exporter.metrics.recorder import Recorder
-from exporter.sqlservers.driver import SqlLogin
-from exporter.sqlservers.encryption import make_context
-from exporter.sqlservers.reading import SqlServerAccess, read_server
-from exporter.sqlservers.script import batches, proof_batches
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.sqlserver.read import SqlServerAccess, read_server
+from exporter.sqlserver.reading import SqlServerReading
+from exporter.sqlserver.script import batches, proof_batches
+from exporter.sqlserver.tds import SqlLogin, make_context
 from tests.support.metric_factories import a_config, show_reading
 
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 import yaml
 
 from alerts import build
-from exporter.metrics.definitions import METRICS
+from exporter.metrics.families import METRICS
 from tests.system.dashboards.boards import queries
 from tests.system.prometheus.servers import Prometheus, demo, fetch, prometheus_of
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from exporter.core.endpoints import cloud_of
+from exporter.core.names import cloud_of
 from tests.system.prometheus.servers import answered, fetch
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]

@@ -10,8 +10,8 @@ import zipfile
 
 import pytest
 
-from exporter.core.codes import CODES
-from exporter.sqlservers.script import script_bytes
+from exporter.knowledge.codes import CODES
+from exporter.sqlserver.script import script_bytes
 from tests.integration.report.test_hostile_prometheus import PERIOD, RESULTS, matrix, prometheus, serving
 from tests.support.evtx_writer import CONNECTOR, event, log
 from tests.support.factories import a_config, a_target

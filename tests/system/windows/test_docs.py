@@ -19,7 +19,7 @@ def test_docs_lists_pages_runbooks_and_scripts(host):
     ("command", "file"),
     [
         (("docs", "docs\\doctor.md"), "docs/doctor.md"),
-        (("script", "prove.sql"), "exporter/sqlservers/scripts/prove.sql"),
+        (("script", "prove.sql"), "exporter/sqlserver/scripts/prove.sql"),
         (("script", "install-hosts.ps1"), "deploy/windows/install-hosts.ps1"),
     ],
 )

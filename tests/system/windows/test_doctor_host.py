@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.core.connector_registry import REGISTRY_KEY
-from exporter.core.windows_host.access_list import ADMINISTRATORS, FULL_CONTROL
-from exporter.core.windows_host.connector import DLL, FOLDER
+from exporter.core.connector import REGISTRY_KEY
+from exporter.doctor.host_rules import DLL, FOLDER
+from exporter.windows.rules import ADMINISTRATORS, FULL_CONTROL
 from tests.support.tls_server import Authority
 from tests.support.windows_facts import SID, descriptor
 

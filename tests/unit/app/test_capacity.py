@@ -4,11 +4,11 @@ import logging
 
 import pytest
 
-from exporter.app import capacity
-from exporter.app.capacity import CapacityError, files_left, probes_at_once, require_threads
+from exporter.app import service
+from exporter.app.service import CapacityError, files_left, probes_at_once, require_threads
+from exporter.probing import tokens
 from exporter.runtime import process
-from exporter.sqlservers.monitor import CONCURRENT_READINGS
-from exporter.tokens import database
+from exporter.sqlserver.monitor import CONCURRENT_READINGS
 from tests.support.factories import a_config, with_sql_servers
 from tests.support.sql_monitors import a_server
 
@@ -62,7 +62,7 @@ def test_fewer_probes_are_logged(limited, caplog):
 
 
 def test_readings_of_sql_servers_have_their_files():
-    assert capacity.SQL_FILES >= CONCURRENT_READINGS + database._THREADS
+    assert service.SQL_FILES >= CONCURRENT_READINGS + tokens._THREADS
 
 
 @pytest.mark.parametrize(("granted", "enough"), [(15, False), (16, True)])

@@ -9,16 +9,16 @@ from dataclasses import replace
 import pytest
 
 from exporter.app import web_endpoint
-from exporter.app.lifecycle import serve
-from exporter.app.options import RunOptions
+from exporter.app.service import serve
+from exporter.app.web_endpoint import RunOptions
 from exporter.cli import run
 from exporter.cli.main import main
-from exporter.config.loader import Loaded
+from exporter.config.load import Loaded
 from exporter.config.settings import Config, Credential, Settings
-from exporter.core.model import CredentialKind
-from exporter.state.files import StateDirError
+from exporter.core.values import CredentialKind
+from exporter.state.store import StateDirError
+from exporter.web.listener import parse_address
 from exporter.web.options import web_options
-from exporter.web.server.listener import parse_address
 from tests.support.patience import PATIENCE
 
 WITHIN = 4.0  # seconds; a start alone may wait 15 for a mount
@@ -57,7 +57,7 @@ async def hang():
 @pytest.mark.parametrize("call", ["open", "read"])
 @pytest.mark.usefixtures("handlers")
 async def test_sigterm_ends_a_start_on_a_dead_mount(call, hang, options, monkeypatch):
-    monkeypatch.setattr(f"exporter.state.private_directory.PrivateDirectory.{call}", hang)
+    monkeypatch.setattr(f"exporter.state.store.PrivateDirectory.{call}", hang)
     serving = asyncio.create_task(serve(CONFIG, options))
     async with asyncio.timeout(WITHIN):
         await hang.begun.wait()

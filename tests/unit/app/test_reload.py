@@ -8,7 +8,8 @@ import yaml
 
 from exporter.app import reload
 from exporter.app.reload import Reloader
-from exporter.config.loader import load_config
+from exporter.config import load as load_module
+from exporter.config.load import load_config
 from tests.support.web_server import until
 
 PATIENCE = 30.0
@@ -57,7 +58,7 @@ async def scene(tmp_path, monkeypatch):
 @pytest.fixture
 def free(monkeypatch):
     """Each load waits until this event is set."""
-    event, load = threading.Event(), reload.load_config
+    event, load = threading.Event(), load_module.load_config
 
     def slow(path):
         assert event.wait(PATIENCE)
@@ -130,7 +131,7 @@ async def test_missing_secret_is_retried_until_it_exists(scene, caplog):
 
 @pytest.mark.parametrize("at_first", [True, False])
 async def test_internal_error_does_not_end_the_watch(scene, monkeypatch, caplog, at_first):
-    load = reload.load_config
+    load = load_module.load_config
     if not at_first:
         scene.reloader.watch()
         await until(lambda: scene.reloader._last_content is not None)

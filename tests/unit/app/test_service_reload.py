@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.app.sharding import Shard
+from exporter.app.reload import Shard
 from exporter.config.settings import Module, Settings
 from exporter.presentation.payloads import entry_payload
-from exporter.runtime import garbage
+from exporter.runtime import process
 from exporter.state.history import ProbeContext
 from tests.support.factories import a_config, a_credential, a_report, a_target
 from tests.support.running import a_service
@@ -62,7 +62,7 @@ async def under_way(service):
 
 async def test_start_and_reload_collect_garbage_once_each(tmp_path, monkeypatch):
     collected = []
-    monkeypatch.setattr(garbage, "collect_rarely", lambda: collected.append(len(made.config.targets)))
+    monkeypatch.setattr(process, "collect_rarely", lambda: collected.append(len(made.config.targets)))
     made = a_service(CONFIG, scheduler=False, state_dir=tmp_path)
     await made.start()
     await made.apply(WITHOUT)
@@ -145,7 +145,7 @@ async def test_equal_reloads_share_one_probe_context(service):
 
 
 async def test_old_configuration_is_released_by_the_next_reload(service, monkeypatch):
-    monkeypatch.setattr(garbage, "collect_rarely", gc.collect)
+    monkeypatch.setattr(process, "collect_rarely", gc.collect)
 
     def another():
         return replace(CONFIG, modules={"default": replace(CONFIG.modules["default"])})
@@ -160,7 +160,7 @@ async def test_old_configuration_is_released_by_the_next_reload(service, monkeyp
 
 
 async def test_configuration_of_the_start_is_released_by_the_first_reload(tmp_path, monkeypatch):
-    monkeypatch.setattr(garbage, "collect_rarely", gc.collect)
+    monkeypatch.setattr(process, "collect_rarely", gc.collect)
     first = replace(CONFIG, modules={**CONFIG.modules, "unused": Module(name="unused")})
     gone = weakref.ref(first.modules["unused"])
     made = a_service(first, scheduler=False, state_dir=tmp_path, shard=Shard(0, 2))

@@ -3,7 +3,7 @@ from functools import cache
 
 import pytest
 
-from exporter.app.sharding import Shard, parse_shard
+from exporter.app.reload import Shard, parse_shard
 
 NAMES = [f"vault-{number}" for number in range(3000)]
 

@@ -10,17 +10,16 @@ from typing import ClassVar
 import pytest
 
 from exporter.app import sql_servers
-from exporter.app.reload import Reloader
-from exporter.app.sharding import Shard, select_shard
+from exporter.app.reload import Reloader, Shard, select_shard
 from exporter.cli import check, run
 from exporter.cli.main import main
-from exporter.config.loader import Loaded
-from exporter.core.model import Facts, TokenResult
-from exporter.runtime import extras
-from exporter.runtime.extras import ExtraMissingError
-from exporter.sqlservers import monitor
-from exporter.sqlservers.attempt import Attempt, ServerReader
-from exporter.state.files import DocumentKind, StateFiles
+from exporter.config.load import Loaded
+from exporter.core.values import Facts, TokenResult
+from exporter.runtime import process
+from exporter.runtime.process import ExtraMissingError
+from exporter.sqlserver import monitor
+from exporter.sqlserver.monitor import Attempt, ServerReader
+from exporter.state.store import DocumentKind, StateFiles
 from tests.support.factories import a_config, a_target, with_sql_servers
 from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 from tests.support.running import a_service
@@ -43,13 +42,13 @@ async def run():
     await service.stop()
 
 asyncio.run(run())
-print([name for name in sys.modules if name.startswith(("exporter.sqlservers", "pytds"))])
+print([name for name in sys.modules if name.startswith(("exporter.sqlserver.monitor", "exporter.sqlserver.tds", "pytds"))])
 """
 
 
 @pytest.fixture
 def without_driver(monkeypatch):
-    monkeypatch.setitem(extras.MODULES, "sql", "no_such_module")
+    monkeypatch.setitem(process.MODULES, "sql", "no_such_module")
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.app import sweeper
-from exporter.app.sweeper import Sweeper
+from exporter.app import service
+from exporter.app.service import Sweeper
 from tests.support.web_server import until
 
 
@@ -40,7 +40,7 @@ class Records:
 
 @pytest.fixture
 def run(monkeypatch):
-    monkeypatch.setattr(sweeper, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(service, "SWEEP_SECONDS", 0.0)
     recorder, bugs, started = Recorder(), [], []
 
     def start(on_sweep=lambda _now: None):

@@ -8,10 +8,9 @@ import pytest
 from aiohttp import ClientSession
 
 from exporter.app import web_endpoint
-from exporter.app.options import RunOptions
-from exporter.app.web_endpoint import WebEndpoint
+from exporter.app.web_endpoint import RunOptions, WebEndpoint
+from exporter.web.listener import parse_address
 from exporter.web.options import web_options
-from exporter.web.server.listener import parse_address
 from tests.support.web_server import Service
 
 

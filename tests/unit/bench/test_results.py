@@ -96,7 +96,7 @@ def test_profile_has_a_row_for_each_group(file):
     [
         ("/usr/lib/python3.13/ssl.py", "OpenSSL with `ssl`"),
         ("/opt/.venv/lib/python3.13/site-packages/azure/core/rest/_helpers.py", "Azure's SDK"),
-        ("/opt/exporter/clients/http/transport.py", "`exporter.clients`"),
+        ("/opt/exporter/clients/http/exchange.py", "`exporter.clients`"),
         ("/opt/exporter/app/service.py", "other packages of the exporter"),
         ("/opt/bench/profile.py", "garbage collection"),
         ("/usr/lib/python3.13/json/decoder.py", None),
@@ -112,7 +112,7 @@ def test_helper_of_python_counts_for_its_caller():
     names = {"named": named, "sys": sys}
     for path, text in (
         ("/usr/lib/python3.13/json/decoder.py", "def helper(): return named(sys._getframe())"),
-        ("/opt/exporter/core/model.py", "found = helper()"),
+        ("/opt/exporter/core/values.py", "found = helper()"),
     ):
         exec(compile(text, path, "exec"), names)  # noqa: S102 - the texts above
     assert names["found"] == "`exporter.core`"

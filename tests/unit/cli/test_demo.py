@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from exporter.cli import demo, shell_commands
+from exporter.cli import demo, simulate
 
 READY = "management port: http://127.0.0.1:1"
 SLOW = "import time; time.sleep(600)"
@@ -43,7 +43,7 @@ def test_slow_computer_has_minutes_to_start_the_simulator():
 
 
 def test_banner_on_windows_has_commands_of_powershell(monkeypatch):
-    monkeypatch.setattr(shell_commands, "is_windows", lambda: True)
+    monkeypatch.setattr(simulate, "is_windows", lambda: True)
     banner = demo._banner("127.0.0.1:1", "http://127.0.0.1:2")
     assert "curl" not in banner
     assert "  repair:      irm -Method DELETE http://127.0.0.1:2/sim/fault\n" in banner

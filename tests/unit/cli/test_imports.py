@@ -55,19 +55,19 @@ LIBRARIES = {
 }
 # A command, and which packages of exporter/ it imports.
 PACKAGES = {
-    "--version": {"cli", "runtime"},
-    "--help": {"cli", "runtime"},
-    "explain 3303": {"cli", "core", "explain", "runtime"},
+    "--version": {"cli", "core", "runtime"},
+    "--help": {"cli", "core", "runtime"},
+    "explain 3303": {"cli", "core", "explain", "knowledge", "runtime"},
     "script": {
         "cli",
         "core",
         "presentation",
         "runtime",
-        "sqlservers",
+        "sqlserver",
         "web",
     },  # web has the archive of the documents, and no code here
     "docs": {"cli", "core", "presentation", "runtime", "web"},
-    "check --config.file ekm.yml": {"cli", "config", "core", "runtime"},
+    "check --config.file ekm.yml": {"cli", "config", "core", "knowledge", "runtime"},
     "run --help": {
         "app",
         "cli",
@@ -75,27 +75,28 @@ PACKAGES = {
         "config",
         "core",
         "doctor",
-        "expiry",
+        "knowledge",
         "metrics",
         "presentation",
         "probing",
         "runtime",
         "state",
-        "tokens",
         "web",
+        "windows",  # memory of the process
     },
 }
 # What `run` imports after its first probe, or if a flag or a section of the configuration needs it.
 LATER = (
     "exporter.web.app",
-    "exporter.web.handlers",
-    "exporter.web.ui",
-    "exporter.web.webconfig",
+    "exporter.web.api",
+    "exporter.web.pages",
+    "exporter.web.config_file",
+    "exporter.web.access_control",
     "exporter.doctor.run",
-    "exporter.core.tickets",
+    "exporter.knowledge.tickets",
 )
 # Modules of the standard library, and of the exporter, that take long.
-SLOW = {"asyncio", "logging", "ssl", "exporter.core.model", "exporter.core.reasons", "exporter.core.known_secrets"}
+SLOW = {"asyncio", "logging", "ssl", "exporter.core.values", "exporter.knowledge.reasons", "exporter.core.secrets"}
 
 
 @pytest.fixture

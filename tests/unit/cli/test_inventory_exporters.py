@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.cli.inventory_exporters import add_reading_flags, read_exporters
-from exporter.inventory.sources import SourceError, Sources
-from exporter.tde.document import completed
-from exporter.tde.reading_document import reading_values
+from exporter.cli.inventory import add_reading_flags, read_exporters
+from exporter.inventory.folder import SourceError, Sources
+from exporter.sqlserver.document import completed
+from exporter.sqlserver.reading import reading_values
 from tests.support.sql_readings import a_reading, an_unread_server
 from tests.unit.clients.test_exporter_api import answering, giving
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli.main import build_parser, main
-from exporter.cli.parser import PORT, CommandParser, add_flag
+from exporter.cli.main import PORT, CommandParser, add_flag, build_parser, main
 
 PARSER = build_parser()
 (COMMANDS,) = (one.choices for one in PARSER._actions if isinstance(one, argparse._SubParsersAction))

@@ -9,17 +9,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exporter.cli import probe
-from exporter.cli.probe_once import probe_once
+from exporter.cli.probe import probe_once
 from exporter.config.settings import ExpectPath
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.model import CredentialKind, Step, VaultHeaders
-from exporter.core.readiness import NOT_TESTED
-from exporter.core.reasons import Reason
-from exporter.presentation.target_text import target_text
-from exporter.simulator import Simulator
+from exporter.core.values import CredentialKind, Step, VaultHeaders
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import NOT_TESTED, AuxiliaryKind
+from exporter.presentation.text import target_text
+from exporter.simulator.simulator import Simulator
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
+from exporter.state.record import TargetRecord
 from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import OLD, PINNED, TARGET
 from tests.support.web_factories import (

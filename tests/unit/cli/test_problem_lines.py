@@ -2,9 +2,9 @@
 
 import pytest
 
+from exporter.cli.check import finding_lines
 from exporter.cli.main import main
-from exporter.cli.problem_lines import finding_lines
-from exporter.config.yaml import Problem
+from exporter.config.tree import Problem
 
 
 def missing(number, path="credentials.sql-{:02}.secret_file", message="no such file"):

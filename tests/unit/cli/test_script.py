@@ -7,7 +7,7 @@ import pytest
 from docs.generators import site
 from exporter.cli.main import main
 from exporter.presentation.documentation import Documentation
-from exporter.sqlservers.script import FOLDER, script_names, summary
+from exporter.sqlserver.script import FOLDER, script_names, summary
 
 FOLDERS = (FOLDER, site.ROOT / "exporter" / "core" / "scripts")
 PATHS = {

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 from exporter import __version__
-from exporter.cli import service_data, service_install
+from exporter.cli import service_install
 from exporter.cli.main import build_parser, main
-from exporter.installation.data import RefusedError
-from exporter.installation.settings import ServiceSettings, dump_settings, service_command
-from exporter.runtime.windows.api import WindowsCallError
-from exporter.runtime.windows.service_control import RUNNING
-from exporter.runtime.windows.service_definition import ServiceDefinition, ServiceState
+from exporter.windows import install as install_module
+from exporter.windows.api import WindowsCallError
+from exporter.windows.install import RefusedError
+from exporter.windows.rules import ServiceDefinition, ServiceSettings, ServiceState, dump_settings, service_command
+from exporter.windows.service import RUNNING
 
 
 @pytest.mark.parametrize("words", [["install"], ["remove"], ["secret", "s"], ["run"]])
@@ -30,8 +30,8 @@ def parsed(*words):
 
 def test_folder_has_to_be_given_to_another_python(tmp_path):
     with pytest.raises(RefusedError, match="--base"):
-        service_data.base_folder(None, sys.executable)
-    assert service_data.base_folder(tmp_path, sys.executable) == tmp_path
+        service_install.base_folder(None, sys.executable)
+    assert service_install.base_folder(tmp_path, sys.executable) == tmp_path
 
 
 def test_folder_and_program_have_their_full_names(tmp_path, monkeypatch):
@@ -42,7 +42,7 @@ def test_folder_and_program_have_their_full_names(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
     linked = tmp_path / "link" / "app" / "python" / "python.exe"
     monkeypatch.setattr(sys, "executable", str(linked))
-    base = service_data.base_folder(tmp_path / "link", service_data.this_program())
+    base = service_install.base_folder(tmp_path / "link", service_install.this_program())
     assert base == tmp_path / "real"
     (base / "app" / "lib" / "exporter").mkdir(parents=True)
     services = SimpleNamespace(find=lambda _name: None, state=lambda _name: None)
@@ -120,20 +120,20 @@ def piped(data):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_secret_of_a_pipe_is_its_first_line(monkeypatch, encoding):
     monkeypatch.setattr(sys, "stdin", piped("gehëim \r\nx".encode(encoding)))
-    assert service_data.read_secret("s") == "gehëim "
+    assert service_install.read_secret("s") == "gehëim "
 
 
 @pytest.mark.parametrize(("name", "typed"), [("../s", b"x"), ("s", b""), ("s", b"  \n")])
 def test_secret_without_a_plain_name_or_text_is_refused(tmp_path, monkeypatch, name, typed):
     monkeypatch.setattr(sys, "stdin", piped(typed))
-    assert service_data.secret(parsed("secret", name, "--base", str(tmp_path))) == 2
+    assert service_install.secret(parsed("secret", name, "--base", str(tmp_path))) == 2
     assert list(tmp_path.iterdir()) == []
 
 
 def test_blank_at_an_end_of_a_secret_is_written_with_a_warning(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(service_data.WindowsHost, "protect_secrets", lambda *_: None)
+    monkeypatch.setattr(install_module.WindowsHost, "protect_secrets", lambda *_: None)
     monkeypatch.setattr(sys, "stdin", piped(b"x \n"))
-    assert service_data.secret(parsed("secret", "s", "--base", str(tmp_path / "a" / ".."))) == 0
+    assert service_install.secret(parsed("secret", "s", "--base", str(tmp_path / "a" / ".."))) == 0
     assert (tmp_path / "secrets" / "s").read_bytes() == b"x "
     assert "ends with a blank" in capsys.readouterr().err
 
@@ -141,15 +141,15 @@ def test_blank_at_an_end_of_a_secret_is_written_with_a_warning(tmp_path, monkeyp
 def test_damaged_settings_prevent_only_the_removal_of_data(tmp_path, monkeypatch):
     services = Services(monkeypatch, service_command("p", ServiceSettings(name="ekm"), PureWindowsPath(tmp_path)))
     (tmp_path / "service.json").write_text('{"name": "ekm", "prometheus": "10.1.2.3"}')
-    assert service_data.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path), "--remove-data")) == 2
+    assert service_install.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path), "--remove-data")) == 2
     assert services.removed == []
-    assert service_data.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path))) == 0
+    assert service_install.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path))) == 0
     assert services.removed == ["ekm"]
 
 
 def test_data_of_something_else_is_not_removed(tmp_path):
     (tmp_path / "state").mkdir()
-    assert service_data.remove(parsed("remove", "--remove-data", "--base", str(tmp_path))) == 2
+    assert service_install.remove(parsed("remove", "--remove-data", "--base", str(tmp_path))) == 2
     assert (tmp_path / "state").exists()
 
 
@@ -158,8 +158,8 @@ class Services(contextlib.AbstractContextManager):
 
     def __init__(self, monkeypatch, command=None):
         self.command, self.removed = command, []
-        monkeypatch.setattr(service_data, "ServiceManager", lambda _access: self)
-        monkeypatch.setattr(service_data.data, "remove", lambda _base, name, *_, **__: self.removed.append(name))
+        monkeypatch.setattr(service_install, "ServiceManager", lambda _access: self)
+        monkeypatch.setattr(service_install.windows_install, "remove", lambda _base, name, *_, **__: self.removed.append(name))
 
     def __exit__(self, *_):
         pass
@@ -171,7 +171,7 @@ class Services(contextlib.AbstractContextManager):
 def test_service_of_something_else_is_not_removed(tmp_path, monkeypatch, capsys):
     services = Services(monkeypatch, r'"C:\SQL\Binn\sqlservr.exe" -sMSSQLSERVER')
     for flags in ((), ("--dry-run",)):
-        assert service_data.remove(parsed("remove", "--name", "MSSQLSERVER", "--base", str(tmp_path), *flags)) == 2
+        assert service_install.remove(parsed("remove", "--name", "MSSQLSERVER", "--base", str(tmp_path), *flags)) == 2
         assert "is not that of" in capsys.readouterr().err
     assert services.removed == []
 
@@ -179,13 +179,13 @@ def test_service_of_something_else_is_not_removed(tmp_path, monkeypatch, capsys)
 @pytest.mark.parametrize("name", ["all", "ALL", "a b"])
 def test_name_that_is_no_service_is_not_removed(monkeypatch, name):
     services = Services(monkeypatch)
-    assert service_data.remove(parsed("remove", "--name", name)) == 2
+    assert service_install.remove(parsed("remove", "--name", name)) == 2
     assert services.removed == []
 
 
 def test_name_that_was_never_installed_keeps_its_rule_and_event_source(tmp_path, monkeypatch, capsys):
     services = Services(monkeypatch)
-    assert service_data.remove(parsed("remove", "--name", "OpenSSH-Server-In-TCP", "--base", str(tmp_path))) == 0
+    assert service_install.remove(parsed("remove", "--name", "OpenSSH-Server-In-TCP", "--base", str(tmp_path))) == 0
     assert "nothing is removed" in capsys.readouterr().out
     assert services.removed == []
 
@@ -195,7 +195,7 @@ def test_service_that_is_deleted_already_still_loses_its_rule_and_event_source(t
     services = Services(monkeypatch)
     (tmp_path / "service.json").write_text(dump_settings(ServiceSettings(name="ekm")))
     for name in ("ekm", "EKM"):  # Windows ignores the case
-        assert service_data.remove(parsed("remove", "--name", name, "--base", str(tmp_path))) == 0
+        assert service_install.remove(parsed("remove", "--name", name, "--base", str(tmp_path))) == 0
     assert services.removed == ["ekm", "ekm"]
 
 
@@ -214,7 +214,7 @@ def test_running_service_names_its_page_on_this_host(tmp_path, listen, arguments
 
 
 def test_missing_rights_name_what_to_do(capsys):
-    assert service_data.fail(WindowsCallError("open the service manager", 5)) == 1
+    assert service_install.fail(WindowsCallError("open the service manager", 5)) == 1
     assert capsys.readouterr().err.endswith("(Windows error 5): run this as an administrator\n")
 
 
@@ -222,7 +222,7 @@ def test_file_in_the_place_of_a_folder_is_named_plainly(tmp_path, capsys):
     (tmp_path / "secrets").touch()
     with pytest.raises(FileExistsError) as caught:
         (tmp_path / "secrets").mkdir()
-    assert service_data.fail(caught.value) == 1
+    assert service_install.fail(caught.value) == 1
     assert capsys.readouterr().err == f"ekm-exporter service: {tmp_path / 'secrets'}: file exists\n"
 
 
@@ -233,7 +233,7 @@ def test_folder_is_no_configuration(tmp_path):
 
 
 def test_account_without_the_right_to_log_on_names_what_to_do(capsys):
-    assert service_data.fail(WindowsCallError("start the service", 1069)) == 1
+    assert service_install.fail(WindowsCallError("start the service", 1069)) == 1
     assert "Log on as a service" in capsys.readouterr().err
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.cli import service_run
 from exporter.cli.main import build_parser
-from exporter.runtime.windows.event_log import EventKind
+from exporter.windows.event_log import EventKind
 
 
 class Written(list):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.cli import shell_commands
-from exporter.cli.shell_commands import quoted, request, with_variables
+from exporter.cli import simulate
+from exporter.cli.simulate import quoted, request, with_variables
 
 URL = "http://127.0.0.1:1/sim/fault"
 BODY = '{"sql": "N1"}'
@@ -11,7 +11,7 @@ BODY = '{"sql": "N1"}'
 
 @pytest.fixture
 def windows(monkeypatch):
-    monkeypatch.setattr(shell_commands, "is_windows", lambda: True)
+    monkeypatch.setattr(simulate, "is_windows", lambda: True)
 
 
 def test_sh_gets_curl():

@@ -5,7 +5,7 @@ import pytest
 from exporter.clients.http.network import Networks
 from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Config, Module, Settings
-from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.runtime.tasks import DaemonThreadPool
 from tests.support.tls_server import ENTRA, VAULT, Authority, Wire, get_key, until
 from tests.system.prometheus import servers
 

@@ -8,8 +8,7 @@ import pytest
 
 from exporter.clients.entra import fetch_token
 from exporter.config.settings import Credential
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind
+from exporter.core.values import Challenge, CredentialKind, Fault
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, response, until
 
 CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="https://vault.azure.net")

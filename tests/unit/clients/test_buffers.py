@@ -4,8 +4,8 @@ import asyncio
 import tracemalloc
 from asyncio import sslproto
 
-from exporter.core.faults import Fault
-from exporter.runtime.buffers import TLS_BUFFER_BYTES, bound_tls_buffers
+from exporter.core.values import Fault
+from exporter.runtime.loop import TLS_BUFFER_BYTES, bound_tls_buffers
 from tests.support.tls_server import TOKEN, FakeVault, response, until
 
 WAITING = 10

@@ -3,8 +3,8 @@
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.clients.certificate_file import load_certificate
-from exporter.core.faults import Fault
+from exporter.clients.certificates import load_certificate
+from exporter.core.values import Fault
 
 
 def test_good_files_load_with_and_without_a_password(principal):

@@ -8,12 +8,11 @@ import pytest
 from azure.identity.aio import CertificateCredential
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
-from exporter.clients.certificate_file import PS256, SHA256, Signer, load_certificate
-from exporter.clients.client_assertion import make_assertion
+from exporter.clients.certificates import PS256, SHA256, Signer, load_certificate, make_assertion
 from exporter.clients.entra import fetch_token
 from exporter.clients.http.network import split_url
 from exporter.config.settings import Credential
-from exporter.core.model import Challenge, CredentialKind
+from exporter.core.values import Challenge, CredentialKind
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, response, until
 
 CLIENT = "66666666-7777-8888-9999-aaaaaaaaaaaa"

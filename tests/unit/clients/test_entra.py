@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.clients.certificate_file import load_certificate
+from exporter.clients.certificates import load_certificate
 from exporter.clients.entra import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.exchange import USER_AGENT
 from exporter.config.settings import Credential
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Phase
+from exporter.core.values import Challenge, CredentialKind, Fault, Phase
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, closes, is_silent, response, until
 from tests.support.web_server import until as eventually
 

@@ -8,12 +8,10 @@ import pytest
 
 from exporter.clients.entra import fetch_token, pending_facts
 from exporter.config.settings import Credential
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Phase
-from exporter.runtime.thread_pool import PoolExhausted
-from exporter.tokens.cache import TokenCache
-from exporter.tokens.reuse import ReuseWindow
-from exporter.tokens.secret_cache import CredentialSecret
+from exporter.core.values import Challenge, CredentialKind, Fault, Phase
+from exporter.probing.secrets import CredentialSecret
+from exporter.probing.tokens import ReuseWindow, TokenCache
+from exporter.runtime.tasks import PoolExhausted
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, is_silent, response
 
 CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=TENANT)

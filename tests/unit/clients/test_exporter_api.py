@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from exporter.clients import exporter_api
-from exporter.clients.exporter_api import (
+from exporter.clients import peers
+from exporter.clients.peers import (
     SQL_SERVERS,
     TARGETS,
     AccessError,
@@ -152,7 +152,7 @@ async def test_compressed_response_is_not_expanded():
 
 
 async def test_large_response_is_not_read_to_its_end(monkeypatch):
-    monkeypatch.setattr(exporter_api, "LARGEST_RESPONSE", 1024)
+    monkeypatch.setattr(peers, "LARGEST_RESPONSE", 1024)
     async with answering(giving(body=body() + b" " * 1024)) as url:
         problem, cause = await found(url)
     assert problem is FetchProblem.FOREIGN
@@ -161,7 +161,7 @@ async def test_large_response_is_not_read_to_its_end(monkeypatch):
 
 def test_documented_limit_is_that_of_the_client():
     page = (Path(__file__).parents[3] / "docs" / "sql-servers.md").read_text(encoding="utf-8")
-    assert f"A response may have {exporter_api.LARGEST_RESPONSE // 1024**2} MiB" in page
+    assert f"A response may have {peers.LARGEST_RESPONSE // 1024**2} MiB" in page
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from exporter.clients.http.exchange_timer import MOST_RECEIVED_BYTES, ConnectionState, TooMuchReceivedError
+from exporter.clients.http.timing import MOST_RECEIVED_BYTES, ConnectionState, TooMuchReceivedError
 from exporter.config.settings import Proxy
-from exporter.core.faults import Fault
+from exporter.core.values import Fault
 from tests.support.tls_server import CHALLENGE, TOKEN, response, until
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -6,11 +6,11 @@ import weakref
 
 import pytest
 
-from exporter.clients.certificate_file import load_certificate
+from exporter.clients.certificates import load_certificate
 from exporter.config.settings import Credential, SecretSource
-from exporter.core.model import CredentialKind
-from exporter.tokens import secret_cache
-from exporter.tokens.secret_cache import SecretCache
+from exporter.core.values import CredentialKind
+from exporter.probing import secrets
+from exporter.probing.secrets import SecretCache
 
 
 class StandIn:
@@ -46,7 +46,7 @@ def kept(pool, principal, tmp_path, monkeypatch):
 async def test_key_is_read_once_on_a_thread(kept, principal, monkeypatch):
     threads = []
     monkeypatch.setattr(
-        secret_cache, "load_certificate", lambda *given: threads.append(threading.current_thread()) or load_certificate(*given)
+        secrets, "load_certificate", lambda *given: threads.append(threading.current_thread()) or load_certificate(*given)
     )
     first = await kept.read_later()
     assert await kept.read_later() is first
@@ -57,7 +57,7 @@ async def test_key_is_read_once_on_a_thread(kept, principal, monkeypatch):
 
 @pytest.mark.parametrize("change", ["file", "password", "removed", "reload"])
 async def test_changed_or_removed_key_is_not_kept(kept, monkeypatch, change):
-    monkeypatch.setattr(secret_cache, "load_certificate", lambda *_: StandIn())
+    monkeypatch.setattr(secrets, "load_certificate", lambda *_: StandIn())
     key = weakref.ref((await kept.read_later()).certificate)
     assert key() is not None
     match change:

@@ -8,10 +8,9 @@ import time
 
 import pytest
 
+from exporter.clients.answers import encode, read_key
 from exporter.clients.key_vault import VaultRequest
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, Phase
-from exporter.core.parsing.key_vault import encode, read_key
+from exporter.core.values import Challenge, Fault, Phase
 from tests.support.tls_server import CHALLENGE, TENANT, TOKEN, response, until
 
 PAUSE = 0.3  # seconds without a byte from the server

@@ -2,8 +2,7 @@
 
 import pytest
 
-from exporter.core.faults import Fault
-from exporter.core.model import Phase
+from exporter.core.values import Fault, Phase
 from tests.support.tls_server import CHALLENGE, ENTRA, TENANT, response, until
 
 

@@ -10,16 +10,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.clients.endpoint_check import check_endpoint
-from exporter.clients.http.exchange_timer import ConnectionState
-from exporter.clients.http.timed_sockets import TimedSocket
+from exporter.clients.http.network import check_endpoint
+from exporter.clients.http.timing import ConnectionState, TimedSocket
 from exporter.config.settings import Credential, Module, SecretSource, Settings
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Step
+from exporter.core.values import CredentialKind, Fault, Step
 from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.runtime.exception_tree import drop_tracebacks
-from exporter.runtime.loop_lag import LoopLag
-from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.runtime.errors import drop_tracebacks
+from exporter.runtime.loop import LoopLag
+from exporter.runtime.tasks import DaemonThreadPool
 from tests.support.factories import a_config, a_target
 from tests.support.tls_server import ENTRA, VAULT, FakeVault, until
 

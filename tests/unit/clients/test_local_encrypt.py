@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from exporter.clients.local_encrypt import encrypt_locally
-from exporter.core.model import KeyFacts
+from exporter.clients.key_vault import encrypt_locally
+from exporter.core.values import KeyFacts
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 """A list of a vault that never ends."""
 
-from exporter.clients.paged_session import PagedSession
-from exporter.core.faults import Fault
-from exporter.core.model import Facts
+from exporter.clients.key_vault import PagedSession
+from exporter.core.values import Facts, Fault
 
 
 class Endless(PagedSession):

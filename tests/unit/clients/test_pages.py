@@ -4,10 +4,9 @@ import pytest
 
 from exporter.clients.entra import fetch_token
 from exporter.config.settings import Credential
-from exporter.core.classify import classify
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Step
-from exporter.core.reasons import Reason
+from exporter.core.values import Challenge, CredentialKind, Fault, Step
+from exporter.knowledge.classify import classify
+from exporter.knowledge.reasons import Reason
 from tests.support.tls_server import ENTRA, TENANT, VAULT, response, until
 
 PAGE = b"<html><title>Blocked by proxy.example</title></html>"

@@ -14,9 +14,8 @@ from azure.core.exceptions import ServiceRequestError
 
 from exporter.config.settings import Settings
 from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.runtime.loop_lag import LoopLag
-from exporter.runtime.shortage import Shortage, shortage_of
-from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.runtime.loop import LoopLag
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, Shortage, shortage_of
 from tests.support.factories import a_config
 from tests.support.tls_server import VAULT, until
 from tests.unit.probing.test_round_trip import TARGET
@@ -24,15 +23,15 @@ from tests.unit.probing.test_round_trip import TARGET
 WITHOUT_DESCRIPTORS = """
 import asyncio, json, resource, sys
 from pathlib import Path
-from exporter.tokens.secret_cache import SecretCache
+from exporter.probing.secrets import SecretCache
 from exporter.config.settings import Config, Credential, Module, SecretSource, Settings
-from exporter.core.model import CredentialKind
-from exporter.core.model import Challenge
+from exporter.core.values import CredentialKind
+from exporter.core.values import Challenge
 from exporter.clients.entra import fetch_token
 from exporter.clients.http.network import Networks
 from exporter.clients.key_vault import VaultSession
-from exporter.clients.endpoint_check import check_endpoint
-from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.clients.http.network import check_endpoint
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 
 VAULT, ENTRA = "contoso.vault.azure.net", "https://login.microsoftonline.com"
 HERE = Module(name="here", connect_to={f"{VAULT}:443": "127.0.0.1:9"})

@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from exporter.core.faults import Fault
+from exporter.core.values import Fault
 from tests.support.tls_server import CHALLENGE, TOKEN, FakeVault, until
 from tests.support.web_server import until as eventually
 

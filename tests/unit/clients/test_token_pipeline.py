@@ -11,8 +11,7 @@ from msal import TokenCache
 from exporter.clients import entra
 from exporter.clients.entra import fetch_token
 from exporter.config.settings import Credential
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind
+from exporter.core.values import Challenge, CredentialKind, Fault
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, response, until
 
 CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=TENANT)

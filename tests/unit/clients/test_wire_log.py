@@ -4,10 +4,10 @@ import asyncio
 from urllib.parse import parse_qs
 
 from exporter.config.settings import Credential, Module, SecretSource
-from exporter.core.model import CredentialKind, Step
-from exporter.presentation.wire_log import BEARER, exchanges
+from exporter.core.values import CredentialKind, Step
+from exporter.presentation.text import BEARER, exchanges
 from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.loop import LoopLag
 from exporter.state.history import ProbeContext
 from tests.support.factories import a_config, a_target
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from exporter.cli import check
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 GOOD = "global: {connector_generation: classic}\ncredentials: {c: {type: workload_identity}}\n"

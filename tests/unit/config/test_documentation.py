@@ -4,10 +4,10 @@ import dataclasses
 import re
 from pathlib import Path
 
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
+from exporter.config.schema import CREDENTIAL, TARGET
 from exporter.config.settings import Credential, Module, Settings, SqlServer, Target
-from exporter.config.settings.schema import CREDENTIAL, TARGET
-from exporter.core.model import Mode, Step
+from exporter.core.values import Mode, Step
 
 ROOT = Path(__file__).parents[3]
 PLACEMENT = (ROOT / "docs" / "placement.md").read_text(encoding="utf-8")

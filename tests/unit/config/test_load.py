@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config.loader import build_sql_servers, load_config
-from exporter.config.settings import ExpectPath, Module, SecretSource, Settings, dump_yaml
-from exporter.config.settings.metadata import mask_user
-from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, SQL_SERVER, TARGET
+from exporter.config import build
+from exporter.config.load import load_config
+from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, SQL_SERVER, TARGET, dump_yaml
+from exporter.config.settings import ExpectPath, Module, SecretSource, Settings, mask_user
 from exporter.core import durations
-from exporter.core.model import CredentialKind, Generation, Mode
+from exporter.core.values import CredentialKind, Generation, Mode
 from tests.unit.web.webconfig.authority import authority
 
 IN_VARIABLE = SecretSource(env="EKM_TEST_PLAIN")
@@ -130,7 +130,7 @@ def test_own_way_to_sign_in_and_to_trust_replaces_the_default(tmp_path):
 
 
 def test_windows_account_signs_in_without_user_and_credential(tmp_path, monkeypatch):
-    monkeypatch.setattr(build_sql_servers, "is_windows", lambda: True)
+    monkeypatch.setattr(build, "is_windows", lambda: True)
     config = written(
         tmp_path,
         "credentials: {c: {type: managed_identity}}\ntargets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"

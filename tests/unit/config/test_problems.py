@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 
 BAD = Path(__file__).parent / "bad"
 FILES = sorted(path.name for path in BAD.glob("*.yml"))

@@ -8,9 +8,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.config.loader import load_config
-from exporter.config.settings import dump_yaml
-from exporter.config.settings.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, SQL_SERVER, TARGET, TLS, TOP
+from exporter.config.load import load_config
+from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, SQL_SERVER, TARGET, TLS, TOP, dump_yaml
 from tests.support.editor import VALIDATOR, read
 
 BOUNDED = settings(deadline=timedelta(seconds=10), max_examples=150)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.loader import load_config
-from exporter.config.loader.verdict_warnings import NO_VERDICT
-from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
-from exporter.core.readiness import WHY, assess
+from exporter.config.load import NO_VERDICT, load_config
+from exporter.core.values import Mode, Outcome, Step, Vantage
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import WHY, assess
 from tests.unit.web.webconfig.authority import authority
 
 GOOD = Path(__file__).parent / "good"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.addresses import is_private
+from exporter.core.names import is_private
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.bounded_json import TooManyValuesError, parse
+from exporter.core.json import TooManyValuesError, parse
 
 
 def test_text_within_the_limit_is_parsed():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.connector_secret import ConnectorSecret, connector_secret_findings, key_name_findings, split_connector_secret
+from exporter.core.connector import ConnectorSecret, connector_secret_findings, key_name_findings, split_connector_secret
 
 ID = "0123456789ABCDEF0123456789abcdef"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.cross_site import is_cross_site, is_loopback, parse_authority
+from exporter.core.names import is_cross_site, is_loopback, parse_authority
 
 
 @pytest.mark.parametrize(

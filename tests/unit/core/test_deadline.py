@@ -2,9 +2,7 @@
 
 import pytest
 
-from exporter.core.deadline import slow_in, slowest
-from exporter.core.faults import Fault
-from exporter.core.model import Phase, Step
+from exporter.core.values import Fault, Phase, Step, slow_in, slowest
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.endpoints import ENTRA_HOSTS, cloud_of, is_parent_domain, is_trusted_authority, vault_host
+from exporter.core.names import ENTRA_HOSTS, cloud_of, is_parent_domain, is_trusted_authority, vault_host
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.faults import Fault, is_discarded, is_disturbed
+from exporter.core.values import Fault, is_discarded, is_disturbed
 
 WITHOUT_ANSWER = {
     *("dns_timeout", "connect_timeout", "tls_timeout", "proxy_timeout", "read_timeout", "body_timeout", "secret_timeout"),

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from exporter.core.key_reference import PATTERN, KeyReference, different_key, parse_key
-from exporter.core.model import KeyFacts
+from exporter.core.values import PATTERN, KeyFacts, KeyReference, different_key, parse_key
 
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
 PROD = "contoso.vault.azure.net"

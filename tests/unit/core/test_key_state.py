@@ -2,8 +2,7 @@
 
 import pytest
 
-from exporter.core.key_state import key_state
-from exporter.core.model import KeyFacts
+from exporter.core.values import KeyFacts, key_state
 
 NOW = 10.0
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.core.known_secrets import MARK, SHORTEST, KnownSecrets, remember, stands_in_bytes
-from exporter.core.masking import mask
+from exporter.core.secrets import MARK, SHORTEST, KnownSecrets, mask, remember, stands_in_bytes
 from tests.system.abuse.echoes import ENCODINGS, leaks
 
 SECRET = "Zx9~q&<\"8Q%w'+/\\=0?12#zyxKLm"

@@ -1,6 +1,6 @@
 """The queries of a vault's log with the names of a vault and a key."""
 
-from exporter.core.log_queries import LOG_SCRIPTS, fill_query, log_query, one_line
+from exporter.core.connector import LOG_SCRIPTS, fill_query, log_query, one_line
 
 QUERY = 'let vault = "contoso";   // host\nlet key_limit = 500;\nT\n| where vault == "x"; let vault = 1;\n'
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.masking import LIMIT, mask
+from exporter.core.secrets import LIMIT, mask
 
 GUID = "11111111-2222-3333-4444-555555555555"
 

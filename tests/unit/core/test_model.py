@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
+from exporter.core.values import CredentialKind, Facts, Fault, Outcome, Phase, Readiness, Step
+from exporter.knowledge.report import ProbeReport, StepResult
 
 
 def report(fault: Fault, *, stolen: float | None = None) -> ProbeReport:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from exporter.core.model import Outcome, ProbeReport, Readiness, Step, StepResult
+from exporter.core.values import Outcome, Readiness, Step
+from exporter.knowledge.report import ProbeReport, StepResult
 
 
 def report(*outcomes):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.probe_starts import (
+from exporter.core.limits import (
     FEWEST_AT_ONCE,
     MORE_AT_ONCE,
     FirstProbes,

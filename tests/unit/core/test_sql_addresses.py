@@ -2,13 +2,7 @@
 
 import pytest
 
-from exporter.core.sql_addresses import (
-    SqlAddress,
-    browser_port,
-    browser_request,
-    parse_address_list,
-    parse_sql_address,
-)
+from exporter.core.names import SqlAddress, browser_port, browser_request, parse_address_list, parse_sql_address
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A SQL Server is an instance and its host."""
 
-from exporter.core.sql_servers import server_name, server_names
+from exporter.core.names import server_name, server_names
 
 
 def test_instances_of_one_name_on_two_hosts_are_two():

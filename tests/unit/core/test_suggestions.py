@@ -1,6 +1,6 @@
 """Suggestions for misspelt names."""
 
-from exporter.core.suggestions import nearest
+from exporter.core.names import nearest
 
 
 def test_a_misspelt_name_suggests_the_nearest():

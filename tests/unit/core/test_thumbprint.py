@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from exporter.core.thumbprint import PATTERN, Pin, contradiction, is_hash, length_of, normalize_thumbprint
+from exporter.core.names import PATTERN, Pin, contradiction, is_hash, length_of, normalize_thumbprint
 
 HASH, OTHER = "0x" + "00FF" * 10, "0x" + "00FE" * 10
 NAMED = "0x2C5677D76F76D77F80"  # of connector 1.0.4.0

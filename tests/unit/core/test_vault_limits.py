@@ -2,8 +2,7 @@
 
 import pytest
 
-from exporter.core.model import Mode, Step
-from exporter.core.vault_limits import OPERATIONS, has_limits, key_operations_limit, operation_limit, operations_of
+from exporter.core.values import OPERATIONS, Mode, Step, has_limits, key_operations_limit, operation_limit, operations_of
 
 
 @pytest.mark.parametrize(

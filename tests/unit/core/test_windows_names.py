@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.windows_names import is_device
+from exporter.core.names import is_device
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.core.checks import CHECKS, CheckOutcome
-from exporter.core.windows_host.access_list import SYSTEM
-from exporter.core.windows_host.facts import ConnectorFile, TlsSettings, Unreadable, WindowsResponse
-from exporter.doctor.report import as_data, as_text
-from exporter.doctor.run import assess_all
+from exporter.doctor.host_rules import ConnectorFile, TlsSettings, Unreadable
+from exporter.doctor.run import as_data, as_text, assess_all
+from exporter.knowledge.checks import CHECKS
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.windows.rules import SYSTEM, WindowsResponse
 from tests.support.doctor_simulated import VAULT
 from tests.support.windows_facts import ACCOUNT, DLL, a_key, event_xml, full, host_facts
 from tests.unit.doctor.test_check_sql import a_reading

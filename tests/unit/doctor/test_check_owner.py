@@ -7,26 +7,16 @@ from pathlib import Path
 import pytest
 
 from exporter.config.settings import Credential, Module
-from exporter.core.checks import BY_NAME, CHECKS, SQL, CheckOutcome
-from exporter.core.checks.check_owner import owner_of
-from exporter.core.codes.shared import DO_NOT_RESTART
-from exporter.core.faults import Fault
-from exporter.core.model import (
-    Challenge,
-    CredentialKind,
-    Facts,
-    Generation,
-    Outcome,
-    ProbeReport,
-    Readiness,
-    Step,
-    StepResult,
-    VaultHeaders,
-)
-from exporter.core.reasons import Reason
+from exporter.core.values import Challenge, CredentialKind, Facts, Fault, Generation, Outcome, Readiness, Step, VaultHeaders
 from exporter.doctor.evidence import Endpoint, Evidence, SecretEvidence
 from exporter.doctor.run import assess_all
-from exporter.presentation.probe_text import recommended_actions
+from exporter.knowledge.checks import BY_NAME, CHECKS, owner_of
+from exporter.knowledge.checks_host import SQL
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.knowledge.code_row import DO_NOT_RESTART
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.presentation.text import recommended_actions
 from tests.support.doctor_simulated import CLIENT, ENTRA, TARGET, VAULT
 
 PROBE = "ekm-exporter probe contoso-key0 --config.file /etc/ekm.yml"

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.checks import CheckOutcome
-from exporter.doctor.report import as_text
-from exporter.doctor.run import assess_all
-from exporter.tde.declared_targets import DeclaredTargets
-from exporter.tde.document import Document, completed
-from exporter.tde.sql_reading import SqlServerReading
+from exporter.doctor.run import as_text, assess_all
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.sqlserver.differences import DeclaredTargets
+from exporter.sqlserver.document import Document, completed
+from exporter.sqlserver.reading import SqlServerReading
 from tests.support import sql_readings
 from tests.support.sql_inventory import rows_of
 from tests.unit.doctor.test_checks import evidence

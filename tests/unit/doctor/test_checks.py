@@ -6,21 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.clients.http.resolver import Resolver
+from exporter.clients.http.network import Resolver
 from exporter.config.settings import ExpectPath
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.checks import CheckOutcome
-from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Facts, Generation, KeyFacts, Outcome, PeerCertificate, Step, StepResult
-from exporter.core.parsing.token_claims import Claims
-from exporter.core.reasons import Reason
-from exporter.core.thumbprint import Pin
-from exporter.doctor.absolute_name import absolute_addresses
+from exporter.core.names import Pin
+from exporter.core.values import Challenge, CredentialKind, Facts, Fault, Generation, KeyFacts, Outcome, PeerCertificate, Step
+from exporter.doctor.collect import absolute_addresses
 from exporter.doctor.evidence import Endpoint, HostCertificate
-from exporter.doctor.report import as_text
-from exporter.doctor.run import assess_all
-from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.doctor.run import as_text, assess_all
+from exporter.knowledge.answers import Claims
+from exporter.knowledge.checks_vault import CheckOutcome
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
+from exporter.runtime.tasks import DaemonThreadPool
 from tests.support.doctor_simulated import KEY, OLD, VAULT
 from tests.support.factories import a_key
 from tests.unit.doctor.test_check_owner import FINE, observed

@@ -8,8 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from exporter.doctor.host_certificate import read_certificate
-from exporter.doctor.revocation import host_of
+from exporter.doctor.collect import host_of, read_certificate
 
 
 def certificate_with(url):

@@ -8,26 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.connector_registry import REGISTRY_KEY
-from exporter.core.windows_host.access_list import ADMINISTRATORS, SYSTEM
-from exporter.core.windows_host.facts import (
+from exporter.core.connector import REGISTRY_KEY
+from exporter.doctor import host_facts
+from exporter.doctor.evidence import Endpoint
+from exporter.doctor.host_facts import HostRequest, Windows, facts_of_host, look_up_host
+from exporter.doctor.host_rules import (
     AccountProxy,
     ConnectorFile,
     ConnectorKey,
+    ProxySettings,
     RuntimeLibrary,
     TimeService,
     TlsSettings,
     Unreadable,
-    WindowsResponse,
 )
-from exporter.core.windows_host.proxy_settings import ProxySettings
-from exporter.doctor import host_facts, host_lookup
-from exporter.doctor.evidence import Endpoint
-from exporter.doctor.host_facts import Windows
-from exporter.doctor.host_lookup import HostRequest, facts_of_host, look_up_host
-from exporter.runtime.windows.api import WindowsCallError
-from exporter.runtime.windows.registry import MACHINE, USERS
-from exporter.runtime.windows.service_definition import ServiceState
+from exporter.windows.api import MACHINE, USERS, WindowsCallError
+from exporter.windows.rules import ADMINISTRATORS, SYSTEM, ServiceState, WindowsResponse
 from tests.support.patience import PATIENCE
 from tests.support.windows_facts import ACCOUNT, SID, URI, an_instance, descriptor, full
 from tests.support.windows_facts import host_facts as facts
@@ -271,7 +267,7 @@ async def test_failing_look_up_stops_no_other(error, expected):
 
 
 async def test_look_up_that_hangs_ends_at_its_deadline(monkeypatch):
-    monkeypatch.setattr(host_lookup, "_SECONDS", 0.1)
+    monkeypatch.setattr(host_facts, "_SECONDS", 0.1)
     release = threading.Event()
     async with asyncio.timeout(PATIENCE):
         found = await look_up_host(HostRequest(), windows=windows(own_account=release.wait))
@@ -299,11 +295,11 @@ async def requested(*readings, **vault):
 
 async def test_paths_of_this_host_are_looked_up(monkeypatch):
     reading = a_reading()
-    monkeypatch.setattr(host_lookup, "computer_name", lambda: "n1.contoso.example")
+    monkeypatch.setattr(host_facts, "computer_name", lambda: "n1.contoso.example")
     found = await requested(reading)
     assert found.vault == vault_at().host
     assert list(found.loaded.values()) == [(15, 0, 2000, 440)]
-    monkeypatch.setattr(host_lookup, "computer_name", lambda: "n2")
+    monkeypatch.setattr(host_facts, "computer_name", lambda: "n2")
     assert (await requested(reading)).loaded == {}
     assert (await requested(redirected="127.0.0.1:1")).vault == ""
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from exporter.events.record import read_event
-from exporter.explain.event_search import explain_event
+from exporter.explain.event import explain_event, read_event
 from tests.support.event_records import CONNECTOR, logged, record
 
 

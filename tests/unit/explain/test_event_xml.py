@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.explain.event_xml import read_event_xml
-from exporter.explain.logged_event import Origin
+from exporter.explain.event import Origin, read_event_xml
 from tests.support.windows_facts import event_xml
 
 

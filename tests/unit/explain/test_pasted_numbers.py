@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.codes.words import WORDS
-from exporter.core.reasons import Reason
-from exporter.explain.explanation import LONGEST
-from exporter.explain.introduction import OTHERWISE
+from exporter.explain.explanation import LONGEST, OTHERWISE, explanation_data, explanation_text
+from exporter.explain.known_texts import WINDOWS_ERRORS
 from exporter.explain.messages import KNOWN_TEXTS, MESSAGES
-from exporter.explain.render import explanation_data, explanation_text
-from exporter.explain.search import explain
-from exporter.explain.unknown_text import unknown
-from exporter.explain.windows_errors import WINDOWS_ERRORS
+from exporter.explain.numbers import labelled_codes
+from exporter.explain.search import explain, unknown
+from exporter.knowledge.code_row import WORDS
+from exporter.knowledge.reasons import Reason
 
 THUMBPRINT = "0x2C5677D76F76D77F802C5677D76F76D77F802C56"
 LOG = """2026-11-25 14:00:00.00 spid51      Error: 33111, Severity: 16, State: 4.
@@ -412,3 +410,7 @@ def test_explanation_has_its_words_in_order(texts, words, never):
         places = [shown.index(each) for each in words]
         assert places == sorted(places)
         assert not any(each in shown for each in never)
+
+
+def test_only_a_labelled_number_is_a_code():
+    assert [row.code for row in labelled_codes("error code 3303, then 3077 rows")] == [3303]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import explain
-from exporter.core.codes import BY_CODE, CODES
-from exporter.core.codes.frequent import FREQUENT
-from exporter.explain.render import as_markdown, as_text, otherwise_text
+from exporter.explain.explanation import as_markdown, as_text, otherwise_text
+from exporter.knowledge.code_row import FREQUENT
+from exporter.knowledge.codes import BY_CODE, CODES
 
 PAGE = Path(__file__).parents[3] / "docs" / "codes.md"
 CONTRACT_FIELDS = {

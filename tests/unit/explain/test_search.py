@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cli.main import main
-from exporter.core.reasons import Reason
-from exporter.explain.introduction import OTHERWISE
-from exporter.explain.render import explanation_data
-from exporter.explain.search import explain
-from exporter.explain.unknown_text import KINDS, unknown
+from exporter.explain.explanation import OTHERWISE, explanation_data
+from exporter.explain.search import KINDS, explain, unknown
+from exporter.knowledge.reasons import Reason
 from tests.support.web_server import Service, get, serving, words
 
 LOADING = "Msg 33027, Level 16, State 1. Cannot load library 'C:\\akv.dll'. See errorlog for more information."

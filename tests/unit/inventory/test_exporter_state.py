@@ -5,14 +5,14 @@ import json
 import pytest
 from aiohttp import web
 
-from exporter.clients.exporter_api import ApiAccess
+from exporter.cli.gate import fetch_exporter, fetch_readings, fetch_state
+from exporter.clients.peers import ApiAccess
 from exporter.config.settings import SecretSource, read_secret
-from exporter.inventory.exporter_state import fetch_exporter, fetch_readings, fetch_state
-from exporter.tde.exporter_state import ExporterState
-from exporter.tde.gate.assess import assess
-from exporter.tde.gate.model import Inventory, Question
-from exporter.tde.gate.render import as_json, as_text
-from exporter.tde.reading_document import reading_values
+from exporter.sqlserver.gate.assess import assess
+from exporter.sqlserver.gate.conditions import ExporterState
+from exporter.sqlserver.gate.inputs import Inventory, Question
+from exporter.sqlserver.gate.render import as_json, as_text
+from exporter.sqlserver.reading import reading_values
 from tests.support.gate_factories import NOW, URIS, body, document
 from tests.support.patience import PATIENCE
 from tests.support.sql_readings import an_unread_server

@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from exporter.core.codes import BY_CODE, CODES
-from exporter.core.model import Outcome
-from exporter.metrics.definitions import SHARED_METRICS, TARGET_METRICS
-from exporter.metrics.possible_codes import possible_codes
+from exporter.core.values import Outcome
+from exporter.knowledge.codes import BY_CODE, CODES
+from exporter.metrics.families import SHARED_METRICS, possible_codes
+from exporter.metrics.target_families import TARGET_METRICS
 
 NO = {"classic": {3011: 3011, 3077: 3077}, "current": {3011: 3109, 3077: 3113}}
 REFUSED = {

@@ -8,9 +8,9 @@ from datetime import date
 import pytest
 
 from exporter.config.settings import ExpectPath, Module, Retained
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import Step
-from exporter.core.reasons import Reason
+from exporter.core.values import Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
 from tests.support.metric_factories import (
     START,
     VERSION,

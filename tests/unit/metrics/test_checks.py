@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from docs.generators.cardinality import OF_CHECKS
-from exporter.core.checks import CheckOutcome, CheckResult
+from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
 from tests.support.metric_factories import a_recorder, a_report, a_target, names_in, probed, scrape, series
 
 RESULTS = (

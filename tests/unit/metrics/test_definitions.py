@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from docs.generators.metrics import EXAMPLES
-from exporter.core.codes import BY_CODE
-from exporter.metrics.definitions import BY_NAME, COUNTED, METRICS, PROBE_METRICS
-from exporter.metrics.spec import BASE_LABELS, MetricType, SeriesScope
+from exporter.knowledge.codes import BY_CODE
+from exporter.metrics.families import BY_NAME, METRICS, PROBE_METRICS
+from exporter.metrics.target_families import BASE_LABELS, COUNTED, MetricType, SeriesScope
 from tests.support.metric_factories import a_recorder, a_target, scrape
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"

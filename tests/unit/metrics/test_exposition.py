@@ -7,12 +7,11 @@ import io
 import pytest
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
-from exporter.core.model import Step
-from exporter.metrics.definitions import BY_NAME, SQL_SERVER_METRICS
-from exporter.metrics.exposition import CHUNK_BYTES, Exposition
-from exporter.metrics.histogram_text import histograms
-from exporter.metrics.rendering import STEP_DURATIONS
-from exporter.metrics.text_format import LabelSet
+from exporter.core.values import Step
+from exporter.metrics.exposition import CHUNK_BYTES, STEP_DURATIONS, Exposition
+from exporter.metrics.families import BY_NAME
+from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
+from exporter.metrics.text import LabelSet, histograms
 from tests.support import client_model
 from tests.support.metric_factories import a_key, a_recorder, a_report, a_target, add, probed, throttled
 

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.codes.actions import LINE_LIMIT
-from exporter.core.model import Step, VaultHeaders
-from exporter.core.reasons import Reason
-from exporter.metrics import cause_series
-from exporter.metrics.cause_series import failure_action
-from exporter.presentation.probe_text import recommended_actions
-from exporter.state.cause_groups import MOST_CAUSES, cause_groups
+from exporter.core.values import Step, VaultHeaders
+from exporter.knowledge.advice import LINE_LIMIT
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.metrics import recorder
+from exporter.metrics.recorder import failure_action
+from exporter.presentation.text import recommended_actions
+from exporter.state.causes import MOST_CAUSES, cause_groups
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
+from exporter.state.record import TargetRecord
 from tests.support.metric_factories import (
     MODULE,
     START,
@@ -250,7 +250,7 @@ def computations(monkeypatch):
         counted.append(1)
         return await cause_groups(targets)
 
-    monkeypatch.setattr(cause_series, "cause_groups", counting)
+    monkeypatch.setattr(recorder, "cause_groups", counting)
     return counted
 
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from docs.generators.cardinality import most_series
-from exporter.core.model import Step
-from exporter.metrics.definitions import BY_NAME, METRICS
-from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
+from exporter.core.values import Step
+from exporter.metrics.families import BY_NAME, METRICS
+from exporter.metrics.target_families import Level, MetricSpec, MetricType, SeriesScope
 from tests.support.metric_factories import MODULE, a_key, a_recorder, a_report, a_target, names_in, ok, probed, scrape, series
 from tests.system.alerts.queries import rule_queries, selectors
 from tests.system.dashboards.boards import filled, queries

@@ -8,10 +8,10 @@ from dataclasses import replace
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
 from exporter.config.settings import Module
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import Mode, Step
-from exporter.core.reasons import Reason
-from exporter.metrics.definitions import BY_NAME
+from exporter.core.values import Mode, Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.metrics.families import BY_NAME
 from tests.support.metric_factories import (
     START,
     a_config,

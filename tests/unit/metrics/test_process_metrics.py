@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.metrics import process_metrics, self_metrics
-from exporter.runtime.windows.resources import Resources
+from exporter.metrics import own
+from exporter.windows.api import Resources
 from tests.support.metric_factories import a_recorder, names_in, scrape, series
 
 USED = Resources(cpu_seconds=1.5, started=1000.0, resident_bytes=4096, private_bytes=8192, handles=7)
@@ -11,8 +11,8 @@ USED = Resources(cpu_seconds=1.5, started=1000.0, resident_bytes=4096, private_b
 
 @pytest.fixture
 def windows(monkeypatch):
-    monkeypatch.setattr(self_metrics, "is_windows", lambda: True)
-    monkeypatch.setattr(process_metrics, "resources", lambda: USED)
+    monkeypatch.setattr(own, "is_windows", lambda: True)
+    monkeypatch.setattr(own, "resources", lambda: USED)
 
 
 @pytest.mark.usefixtures("windows")
@@ -31,8 +31,8 @@ def test_values_are_those_of_windows():
 def test_names_and_types_are_those_of_linux(monkeypatch):
     """What PromQL reads on one system, it reads on the other."""
     linux = scrape(a_recorder())
-    monkeypatch.setattr(self_metrics, "is_windows", lambda: True)
-    monkeypatch.setattr(process_metrics, "resources", lambda: USED)
+    monkeypatch.setattr(own, "is_windows", lambda: True)
+    monkeypatch.setattr(own, "resources", lambda: USED)
     windows = scrape(a_recorder())
     assert types(windows) == types(linux)
     assert {name for name in names_in(windows) if name.startswith("process_")} == {
@@ -48,8 +48,8 @@ def test_scrape_has_no_process_series_if_windows_refuses(monkeypatch):
     def refused():
         raise OSError(5, "denied")
 
-    monkeypatch.setattr(self_metrics, "is_windows", lambda: True)
-    monkeypatch.setattr(process_metrics, "resources", refused)
+    monkeypatch.setattr(own, "is_windows", lambda: True)
+    monkeypatch.setattr(own, "resources", refused)
     names = names_in(scrape(a_recorder()))
     assert not {name for name in names if name.startswith("process_")}
     assert "python_info" in names

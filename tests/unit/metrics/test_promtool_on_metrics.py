@@ -9,8 +9,8 @@ import yaml
 
 from docs.generators.metrics import EXAMPLES
 from exporter.config.settings import Module
-from exporter.core.credential_expiry import Source
-from exporter.core.model import Step
+from exporter.core.values import Step
+from exporter.knowledge.expiry import Source
 from tests.support.metric_factories import (
     START,
     a_key,

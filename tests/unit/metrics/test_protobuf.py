@@ -13,11 +13,11 @@ from hypothesis import Phase as Stage
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.core.model import Step
-from exporter.metrics import wire
-from exporter.metrics.definitions import EXPORTER_METRICS, STEP_BUCKETS, TARGET_METRICS
-from exporter.metrics.native_histogram import ZERO_THRESHOLD, NativeHistogram, bucket_of, spans_and_deltas
-from exporter.metrics.spec import Level, MetricType
+from exporter.core.values import Step
+from exporter.metrics import text
+from exporter.metrics.families import EXPORTER_METRICS
+from exporter.metrics.protobuf import ZERO_THRESHOLD, NativeHistogram, bucket_of, spans_and_deltas
+from exporter.metrics.target_families import STEP_BUCKETS, TARGET_METRICS, Level, MetricType
 from tests.support import client_model
 from tests.support.metric_factories import START, a_config, a_key, a_recorder, a_report, a_target, add, ok, probed, scrape, series
 from tests.unit.metrics.test_text_format import configs, reports
@@ -190,7 +190,7 @@ def test_a_native_histogram_counts_each_bucket_in_any_order(values):
 @given(st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1))
 def test_integers_are_read_by_the_library(unsigned, signed):
     histogram = client_model.MetricFamily.FromString(
-        wire.nested(0x22, wire.nested(0x3A, b"\x08" + wire.varint(unsigned) + b"\x68" + wire.zigzag(signed)))
+        text.nested(0x22, text.nested(0x3A, b"\x08" + text.varint(unsigned) + b"\x68" + text.zigzag(signed)))
     ).metric[0].histogram  # fmt: skip
     assert (histogram.sample_count, *histogram.positive_delta) == (unsigned, signed)
 

@@ -7,11 +7,10 @@ from datetime import date
 
 import pytest
 
-from exporter.core.checks import CheckOutcome, CheckResult
-from exporter.core.credential_expiry import Source
-from exporter.core.model import CredentialKind, Generation, Step
-from exporter.metrics.definitions import TARGET_METRICS
-from exporter.metrics.spec import MetricType
+from exporter.core.values import CredentialKind, Generation, Step
+from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
+from exporter.knowledge.expiry import Source
+from exporter.metrics.target_families import TARGET_METRICS, MetricType
 from tests.support.metric_factories import (
     START,
     a_config,

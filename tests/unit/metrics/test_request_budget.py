@@ -2,11 +2,11 @@
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.faults import Fault
-from exporter.core.model import Outcome, Phase, Step, StepResult
-from exporter.core.reasons import Reason
-from exporter.metrics.request_budget import Budget, Budgets, share_of
+from exporter.core.values import Fault, Outcome, Phase, Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.metrics.counters import Budget, Budgets, share_of
 from tests.support.metric_factories import (
     START,
     a_key,

@@ -7,8 +7,8 @@ import platform
 import pytest
 from prometheus_client import enable_created_metrics
 
-from exporter.metrics.self_metrics import SKIP_REASONS
-from exporter.probing import scheduler
+from exporter.metrics.own import SKIP_REASONS
+from exporter.probing import schedule
 from tests.support.metric_factories import START, a_recorder, a_target, names_in, scrape, series
 
 
@@ -36,10 +36,10 @@ def test_all_counters_exist_at_zero():
 
 def test_each_skip_reason_of_the_scheduler_has_a_series():
     recorder = a_recorder()
-    for reason in scheduler.Skip:
+    for reason in schedule.Skip:
         recorder.skipped(reason, 2)
 
-    assert {own(recorder)["ekm_exporter_probes_skipped_total", ("reason", str(reason))] for reason in scheduler.Skip} == {2}
+    assert {own(recorder)["ekm_exporter_probes_skipped_total", ("reason", str(reason))] for reason in schedule.Skip} == {2}
 
 
 def test_shards_are_counted_only_if_there_are_several_exporters():

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, OF_SQL_SERVERS, of_a_sql_server, of_each_database
-from exporter.metrics.definitions import SQL_SERVER_METRICS
-from exporter.metrics.spec import Level
+from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
+from exporter.metrics.target_families import Level
 from tests.support.metric_factories import a_recorder, scrape, series, show_reading
 from tests.support.sql_differences import a_difference
 from tests.support.sql_inventory import altering

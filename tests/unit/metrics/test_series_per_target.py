@@ -9,11 +9,10 @@ import pytest
 
 from docs.generators.cardinality import OF_CHECKS, OF_DECLARATIONS, OF_FAILURES, of_a_healthy_target
 from exporter.config.settings import ExpectPath, Module, Retained
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import Step
-from exporter.core.reasons import Reason
-from exporter.metrics.definitions import TARGET_METRICS
-from exporter.metrics.spec import Level
+from exporter.core.values import Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.metrics.target_families import TARGET_METRICS, Level
 from tests.support.metric_factories import (
     CONNECTED,
     START,

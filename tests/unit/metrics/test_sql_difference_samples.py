@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.metrics.sql_difference_samples import difference_samples
-from exporter.metrics.sql_server_definitions import FEW
+from exporter.metrics.sql_server import difference_samples
+from exporter.metrics.sql_server_families import FEW
 from tests.support.metric_factories import a_recorder, scrape, series, show_reading
 from tests.support.sql_differences import URI, a_difference
 from tests.support.sql_readings import a_reading

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.metrics.sql_proof_samples import log_samples, proof_samples
-from exporter.metrics.sql_server_definitions import MOST
-from exporter.tde.log_space import LogSpace
-from exporter.tde.proof import KeyProof, ProofSource
+from exporter.metrics.sql_server import log_samples, proof_samples
+from exporter.metrics.sql_server_families import MOST
+from exporter.sqlserver.logs import LogSpace
+from exporter.sqlserver.proof import KeyProof, ProofSource
 
 ALTERED, PROVEN = 1_800_000_000.0, 1_800_086_400.0
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.metrics.definitions import SQL_SERVER_METRICS
-from exporter.metrics.sql_server_definitions import FEW, MOST
-from exporter.metrics.sql_server_samples import labels_of, sql_server_samples
-from exporter.tde.fields import MOST_ROWS
+from exporter.metrics.sql_server import labels_of, sql_server_samples
+from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
+from exporter.sqlserver.document import MOST_ROWS
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, unix, with_growing_logs
 
 PREFIX = "mssql_ekm_"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from exporter.metrics.spec import Level
+from exporter.metrics.target_families import Level
 from tests.support import client_model
 from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_reading
 from tests.support.sql_readings import a_reading, an_unread_server

@@ -17,29 +17,27 @@ from prometheus_client.openmetrics.parser import text_fd_to_metric_families as r
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.settings import Module, Settings
-from exporter.core.codes import CODES
-from exporter.core.faults import Fault
-from exporter.core.model import (
+from exporter.core.values import (
     Facts,
+    Fault,
     Generation,
     Mode,
     Outcome,
     PeerCertificate,
     Phase,
-    ProbeReport,
     Readiness,
     Step,
-    StepResult,
     Vantage,
     VaultHeaders,
 )
-from exporter.core.reasons import Reason
-from exporter.metrics import text_format
-from exporter.metrics.cause_series import failure_action
-from exporter.metrics.definitions import BY_NAME
-from exporter.metrics.histogram_text import histograms
-from exporter.metrics.text_format import LabelSet, lines
-from exporter.state.cause_groups import cause_groups, linked
+from exporter.knowledge.codes import CODES
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.metrics import text as text_module
+from exporter.metrics.families import BY_NAME
+from exporter.metrics.recorder import failure_action
+from exporter.metrics.text import LabelSet, histograms, lines
+from exporter.state.causes import cause_groups, linked
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape
 from tests.unit.metrics.reference import Reference
 
@@ -254,14 +252,14 @@ def test_histogram_without_base_labels_is_refused():
 def test_labels_of_a_forgotten_target_stay_in_no_cache():
     recorder = a_recorder(a_target())
     probed(recorder, a_report(key=a_key(), ready=True))
-    size = text_format._cached_frame.cache_info().currsize
+    size = text_module._cached_frame.cache_info().currsize
     for number in range(20):
         target = a_target(f"t{number}", vault=f"vault-{number}.vault.azure.net", labels={"team": f"team-{number}"})
         add(recorder, target)
         probed(recorder, a_report(target.name, key=a_key(version=f"{number:032}"), ready=True))
         recorder.forget(target.name)
 
-    assert text_format._cached_frame.cache_info().currsize == size
+    assert text_module._cached_frame.cache_info().currsize == size
 
 
 def test_half_a_surrogate_pair_in_a_label_is_replaced():

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.codes import BY_CODE
-from exporter.core.model import Generation, KeyFacts, ProbeReport, Step, StepResult
-from exporter.core.reasons import Reason
-from exporter.metrics.definitions import EXPORTER_METRICS
+from exporter.core.values import Generation, KeyFacts, Step
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.families import EXPORTER_METRICS
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
+from exporter.state.record import TargetRecord
 from tests.support import client_model
 from tests.support.metric_factories import (
     START,

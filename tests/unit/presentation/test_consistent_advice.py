@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.codes.shared import DO_NOT_RESTART, SET_ONLINE
-from exporter.core.model import CredentialKind, Readiness, Step, Vantage
-from exporter.core.readiness import deciding_failure
-from exporter.core.reasons import Reason
-from exporter.presentation import wording
-from exporter.presentation.probe_text import recommended_actions, transcript
+from exporter.core.values import CredentialKind, Readiness, Step, Vantage
+from exporter.knowledge.code_row import DO_NOT_RESTART, SET_ONLINE
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind, deciding_failure
+from exporter.presentation import text
+from exporter.presentation.text import recommended_actions, transcript
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
+from exporter.state.record import TargetRecord
 from tests.support.web_factories import (
     STAGED,
     STARTED,
@@ -41,8 +40,8 @@ def record_of(report, *results, target=TARGET):
 
 
 def advice_of(record, target=TARGET):
-    results = wording.auxiliary_results(target, record, now=STARTED)
-    return {identity[0]: advice for identity, _, advice in wording.auxiliary_actions(target, record, results)}
+    results = text.auxiliary_results(target, record, now=STARTED)
+    return {identity[0]: advice for identity, _, advice in text.auxiliary_actions(target, record, results)}
 
 
 @pytest.mark.parametrize("reason", [Reason.SECRET_EXPIRED, Reason.SECRET_WRONG, Reason.CREDENTIALS_REFUSED])

@@ -28,7 +28,7 @@ def documentation():
         ("http://sqlhost1:10377/docs/runbooks/EkmEgressDown.md", "runbooks/EkmEgressDown"),
         ("https://docs.example.com/ekm-exporter/runbooks/EkmEgressDown.md", "runbooks/EkmEgressDown"),
         ("prove.sql", "scripts/prove.sql"),
-        ("exporter/sqlservers/scripts/prove.sql", "scripts/prove.sql"),
+        ("exporter/sqlserver/scripts/prove.sql", "scripts/prove.sql"),
         ("README", "README"),
         ("README.md", "README"),
         ("deploy/prometheus/ekm-metrics.yml", "deploy/prometheus/ekm-metrics.yml"),
@@ -84,5 +84,5 @@ def test_part_of_a_code_is_its_entry_alone(documentation):
 
 def test_page_of_another_file_shows_its_escaped_text(documentation):
     html = documentation.html(documentation.find("scripts/prove.sql"))
-    assert html.startswith('<h1>exporter/sqlservers/scripts/prove.sql</h1>\n<pre tabindex="0"><code>-- Proves on request')
+    assert html.startswith('<h1>exporter/sqlserver/scripts/prove.sql</h1>\n<pre tabindex="0"><code>-- Proves on request')
     assert "N&#x27;" in html

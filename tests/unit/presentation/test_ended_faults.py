@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.core.model import Step
-from exporter.core.readiness import State
-from exporter.core.steadiness import NO_FAILURE, FailedProbe
-from exporter.presentation.ended_faults import EndedFault, ended_at, ended_faults, is_of_the_wave
-from exporter.presentation.sql_texts import first_action
-from exporter.state.changes import ChangeKind, ObservedChange
+from exporter.core.values import Step
+from exporter.knowledge.verdict import NO_FAILURE, FailedProbe, State
+from exporter.presentation.sql import EndedFault, ended_at, ended_faults, first_action, is_of_the_wave
+from exporter.sqlserver.proof import server_proofs
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
-from exporter.tde.server_proof import server_proofs
+from exporter.state.record import ChangeKind, ObservedChange, TargetRecord
 from tests.support.sql_readings import a_reading, unix
 from tests.support.web_factories import bad, good, target
 

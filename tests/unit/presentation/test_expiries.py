@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.model import PeerCertificate
-from exporter.presentation.calendar import calendar, uid
-from exporter.presentation.expiries import ALERTS, DAY, Ending, EndingKind, all_endings, credential_ending
+from exporter.core.values import PeerCertificate
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.presentation.expiries import ALERTS, DAY, Ending, EndingKind, all_endings, calendar, credential_ending, uid
 from tests.support.web_factories import STAGED, STARTED, fully_declared_config, good
 from tests.support.web_server import Service
 

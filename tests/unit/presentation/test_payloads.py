@@ -5,13 +5,13 @@ import json
 import pytest
 
 from exporter.config.settings import Credential
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.faults import Fault
-from exporter.core.model import CredentialKind, Facts, KeyFacts, Outcome, Phase, Step, StepResult
-from exporter.core.reasons import Reason
+from exporter.core.values import CredentialKind, Facts, Fault, KeyFacts, Outcome, Phase, Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
 from exporter.presentation.expiries import Ending, EndingKind
 from exporter.presentation.payloads import credential_payload, entry_payload, probe_payload, target_payload, target_row
-from exporter.state.records import TargetRecords
+from exporter.state.record import TargetRecords
 from tests.support.factories import a_failure, a_report, a_target
 
 AT = 1_790_000_000.25

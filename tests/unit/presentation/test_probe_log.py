@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import Step
-from exporter.core.probe_starts import FirstProbes
-from exporter.core.reasons import Reason
-from exporter.metrics.samples import report_samples
+from exporter.core.limits import FirstProbes
+from exporter.core.values import Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.metrics.target_values import report_samples
+from exporter.presentation.log import ProbeLog
 from exporter.presentation.payloads import probe_payload
-from exporter.presentation.probe_log import ProbeLog
 from exporter.runtime.logging import LogfmtFormatter
 from tests.support.web_factories import (
     STARTED,

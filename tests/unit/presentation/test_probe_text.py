@@ -1,8 +1,8 @@
 """The exact plain-text transcript."""
 
-from exporter.core.model import Step, Vantage
-from exporter.core.reasons import Reason
-from exporter.presentation.probe_text import transcript
+from exporter.core.values import Step, Vantage
+from exporter.knowledge.reasons import Reason
+from exporter.presentation.text import transcript
 from tests.support.web_factories import bad, good, target
 
 FAILED = """\

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.readiness import NOT_TESTED
-from exporter.presentation.sql_proofs import SqlProofs, sql_servers_payload
-from exporter.presentation.sql_texts import first_action, urgency_text
-from exporter.tde.registry import RegistryUri
+from exporter.knowledge.verdict import NOT_TESTED
+from exporter.presentation.sql import SqlProofs, first_action, sql_servers_payload, urgency_text
+from exporter.sqlserver.document import RegistryUri
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, with_growing_logs
 from tests.support.web_factories import VERSION, target
 

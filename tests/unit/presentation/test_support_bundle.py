@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from exporter.config.settings import Module, Proxy, SecretSource
-from exporter.core.model import Phase, Step
-from exporter.core.reasons import Reason
-from exporter.presentation.wire_log import as_lines, exchanges
+from exporter.core.values import Phase, Step
+from exporter.knowledge.reasons import Reason
+from exporter.presentation.text import as_lines, exchanges
 from exporter.state.history import ProbeContext
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, get, serving, unzipped

@@ -4,17 +4,25 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.known_secrets import KNOWN_SECRETS
-from exporter.core.model import CredentialKind, Outcome, PeerCertificate, Step, StepResult, Vantage
-from exporter.core.reasons import Reason
-from exporter.core.tickets.team import TITLES
-from exporter.presentation.ticket import MOST_SERVERS, last_ticket, ticket_text
-from exporter.presentation.ticket_evidence import MOST_NAMED
-from exporter.presentation.ticket_subject import Extent, TicketSubject, extent_of, subject_of
+from exporter.core.secrets import KNOWN_SECRETS
+from exporter.core.values import CredentialKind, Outcome, PeerCertificate, Step, Vantage
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.tickets import TEAM_TITLES
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.presentation.ticket import (
+    MOST_NAMED,
+    MOST_SERVERS,
+    Extent,
+    TicketSubject,
+    extent_of,
+    last_ticket,
+    subject_of,
+    ticket_text,
+)
+from exporter.sqlserver.proof import server_proofs
 from exporter.state.history import History
-from exporter.state.records import TargetRecord, TargetRecords
-from exporter.tde.server_proof import server_proofs
+from exporter.state.record import TargetRecord, TargetRecords
 from tests.support import factories
 from tests.support.sql_readings import a_reading, unix
 from tests.support.web_factories import STAGED, STARTED, auxiliary_result, bad, good, target
@@ -81,7 +89,7 @@ def test_every_reason_has_a_whole_ticket_or_none(reason, step, code, facts, chan
         assert text == ""
         assert given.why_no_team.startswith("No other team repairs this, but the ")
         return
-    assert text.startswith(f"To: {TITLES[given.team]}\nSubject: ")
+    assert text.startswith(f"To: {TEAM_TITLES[given.team]}\nSubject: ")
     titles = (
         "What fails",
         "What depends on it",

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.settings import ExpectPath
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.model import Step, VaultHeaders
-from exporter.core.reasons import Reason
-from exporter.presentation import wording
+from exporter.core.values import Step, VaultHeaders
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.presentation import text as text_module
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
+from exporter.state.record import TargetRecord
 from tests.support.web_factories import (
     DR,
     OLD,
@@ -44,8 +44,8 @@ def lines_of(record, *, of=None):
     """Return title, answer and reason of each configured auxiliary probe."""
     wanted = of or fully_declared()
     return [
-        (wording.title(wanted, identity), wording.answer(each), wording.reason_text(record, identity, each))
-        for identity, each in wording.auxiliary_results(wanted, record, now=NOW)
+        (text_module.title(wanted, identity), text_module.answer(each), text_module.reason_text(record, identity, each))
+        for identity, each in text_module.auxiliary_results(wanted, record, now=NOW)
     ]
 
 
@@ -115,7 +115,7 @@ def test_a_version_in_another_vault_names_it():
     ],
 )
 def test_actions_begin_with_the_consequence(what, meaning):
-    actions = wording.recommended_actions(
+    actions = text_module.actions_of_failure(
         fully_declared(), refused_auxiliary(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND)
     )
 
@@ -126,9 +126,9 @@ def test_actions_begin_with_the_consequence(what, meaning):
 
 def test_commands_name_vault_key_version_and_credential():
     disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
-    kept = " ".join(wording.recommended_actions(fully_declared(), refused_auxiliary(AuxiliaryKind.RETAINED, **disabled)))
-    restored = " ".join(wording.recommended_actions(fully_declared(), refused_auxiliary(AuxiliaryKind.RECOVERY, **disabled)))
-    staged = " ".join(wording.recommended_actions(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT, **disabled)))
+    kept = " ".join(text_module.actions_of_failure(fully_declared(), refused_auxiliary(AuxiliaryKind.RETAINED, **disabled)))
+    restored = " ".join(text_module.actions_of_failure(fully_declared(), refused_auxiliary(AuxiliaryKind.RECOVERY, **disabled)))
+    staged = " ".join(text_module.actions_of_failure(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT, **disabled)))
 
     assert f"--vault-name contoso-prod --name ContosoRSAKey0 --version {OLD}" in kept
     assert f"--vault-name contoso-dr --name ContosoRSAKey0 --version {target().key_version}" in restored
@@ -136,13 +136,13 @@ def test_commands_name_vault_key_version_and_credential():
 
 
 def test_a_usable_result_has_no_actions():
-    assert wording.recommended_actions(fully_declared(), auxiliary_result(AuxiliaryKind.NEXT)) == ()
+    assert text_module.actions_of_failure(fully_declared(), auxiliary_result(AuxiliaryKind.NEXT)) == ()
 
 
 def test_versions_have_rotation_deletion_and_last_recovery():
     record = a_record(pending_auxiliary(), auxiliary_result(AuxiliaryKind.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
 
-    assert dict(wording.version_lines(fully_declared(), record)) == {
+    assert dict(text_module.version_lines(fully_declared(), record)) == {
         "newest version": "f" * 32 + " (not the pinned one: a rotation is pending)",
         "deleted": "purged at 2026-04-02T03:04:05.678Z; recover it before then: "
         "`az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`",
@@ -151,7 +151,7 @@ def test_versions_have_rotation_deletion_and_last_recovery():
 
 
 def test_recover_command_of_a_managed_hsm_names_the_hsm():
-    command = wording.recover_command(target(vault="contoso.managedhsm.azure.net"))
+    command = text_module.recover_command(target(vault="contoso.managedhsm.azure.net"))
 
     assert command == "`az keyvault key recover --hsm-name contoso --name ContosoRSAKey0`"
 
@@ -166,7 +166,7 @@ def test_recover_command_of_a_managed_hsm_names_the_hsm():
     ],
 )
 def test_the_path_is_compared_with_expect_path(expected, connection, text):
-    assert dict(wording.path_lines(VaultHeaders(connection=connection), expected)).get("as expected") == text
+    assert dict(text_module.path_lines(VaultHeaders(connection=connection), expected)).get("as expected") == text
 
 
 @pytest.mark.parametrize(
@@ -186,12 +186,12 @@ def test_expiry_has_its_time_and_remaining_days(expires_at, looked_up_at, failur
         credential="sql-prod", source=Source.GRAPH, expires_at=expires_at, looked_up_at=looked_up_at, failure=failure
     )
 
-    (row,) = wording.expiry_lines({"sql-prod": (end,)}, now=NOW)
+    (row,) = text_module.expiry_lines({"sql-prod": (end,)}, now=NOW)
     assert (row.credential, row.source, row.when, row.note) == ("sql-prod", "graph", text, failure)
 
 
 def test_a_credential_without_an_expiry_source_is_listed():
-    (row,) = wording.expiry_lines({"by-vm": ()}, now=NOW)
+    (row,) = text_module.expiry_lines({"by-vm": ()}, now=NOW)
 
     assert (row.credential, row.source, row.when, row.note) == (
         "by-vm",
@@ -211,7 +211,7 @@ def test_warnings_are_a_few_words_each():
         vault=VaultHeaders(connection="public"),
     )
 
-    assert wording.target_warnings(fully_declared(), record, ExpectPath.PRIVATE, now=NOW) == (
+    assert text_module.target_warnings(fully_declared(), record, ExpectPath.PRIVATE, now=NOW) == (
         "staged credential refused",
         "retained version unusable",
         "recovery vault unusable",
@@ -226,8 +226,8 @@ def test_unknown_results_have_no_warnings():
         auxiliary_result(what, usable=None) for what in (AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY)
     ]
 
-    assert wording.target_warnings(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
-    assert wording.target_warnings(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
+    assert text_module.target_warnings(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
+    assert text_module.target_warnings(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
 
 
 def test_results_no_longer_configured_have_no_warnings():
@@ -237,13 +237,13 @@ def test_results_no_longer_configured_have_no_warnings():
         refused_auxiliary(AuxiliaryKind.RECOVERY),
     )
 
-    assert wording.target_warnings(target(), record, ExpectPath.ANY, now=NOW) == ()
+    assert text_module.target_warnings(target(), record, ExpectPath.ANY, now=NOW) == ()
 
 
 def test_a_failure_without_a_code_has_its_reason():
     (failure,) = [each for each in bad(code=None, reason=Reason.SECRET_UNREADABLE).steps if each.reason is not None]
 
-    assert wording.failed(failure) == "step token failed, reason secret_unreadable"
+    assert text_module.failed(failure) == "step token failed, reason secret_unreadable"
 
 
 def test_unusable_newest_version_has_its_reason():

@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import replace
 
 from exporter.config.settings import Credential, Module, SecretSource
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import CredentialKind, Vantage
-from exporter.probing.auxiliary_plan import AuxiliaryProbe
+from exporter.core.values import CredentialKind, Vantage
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.probing.auxiliary import AuxiliaryProbe
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.probing.round_trip import ProbeRequest
-from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.loop import LoopLag
 from tests.support.factories import a_config, a_target
 from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, VAULT, Wire, response
 

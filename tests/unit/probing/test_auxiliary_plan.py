@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.settings import Module
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import CredentialKind, Mode, Vantage
-from exporter.probing.auxiliary_plan import auxiliary_probes, is_due
+from exporter.core.values import CredentialKind, Mode, Vantage
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.probing.auxiliary import auxiliary_probes, is_due
 from tests.support.auxiliary_factories import KEY, OLD, OLDER, PINNED, TARGET, TODAY, a_config, plain
 
 

@@ -4,12 +4,11 @@ import asyncio
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryResult
-from exporter.core.faults import Fault
-from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.core.reasons import Reason
-from exporter.probing.auxiliary_plan import auxiliary_probes
-from exporter.probing.auxiliary_runner import AuxiliaryRunner
+from exporter.core.values import Facts, Fault, Outcome, Readiness, Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import AuxiliaryResult
+from exporter.probing.auxiliary import AuxiliaryRunner, auxiliary_probes
 from tests.support.auxiliary_factories import KEY, TARGET, TODAY, a_config
 from tests.support.factories import DISCARDED
 

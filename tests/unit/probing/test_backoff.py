@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.probe_starts import slots_for
-from exporter.probing import backoff
+from exporter.core.limits import slots_for
+from exporter.probing import schedule
 from tests.support.factories import a_failure, a_report, a_throttled_report
 
 INTERVAL = 60.0
 
 
 def skips_after(*reports):
-    state, skips = backoff.Backoff(), []
+    state, skips = schedule.Backoff(), []
     for report in reports:
         state = state.advance(report, INTERVAL)
         skips.append(state.skips)
@@ -23,27 +23,27 @@ def skips_after(*reports):
 
 @pytest.mark.parametrize(("targets", "last"), [(1, 0.012), (100, 1.2), (5000, 60.0), (100_000, 60.0)])
 def test_first_probes_spread_over_at_most_the_interval(targets, last):
-    assert backoff.first_delay(INTERVAL, targets, 0.0) == 0.0
-    assert backoff.first_delay(INTERVAL, targets, 1.0) == pytest.approx(last)
+    assert schedule.first_delay(INTERVAL, targets, 0.0) == 0.0
+    assert schedule.first_delay(INTERVAL, targets, 1.0) == pytest.approx(last)
 
 
 @given(st.floats(0, 1))
 def test_gap_differs_from_the_interval_by_at_most_a_tenth(draw):
-    assert 54.0 - 1e-9 <= backoff.gap(INTERVAL, draw) <= 66.0 + 1e-9
+    assert 54.0 - 1e-9 <= schedule.gap(INTERVAL, draw) <= 66.0 + 1e-9
 
 
 def test_gaps_use_the_whole_tenth():
-    assert [backoff.gap(INTERVAL, draw) for draw in (0.0, 0.5, 1.0)] == pytest.approx([54.0, 60.0, 66.0])
+    assert [schedule.gap(INTERVAL, draw) for draw in (0.0, 0.5, 1.0)] == pytest.approx([54.0, 60.0, 66.0])
 
 
 @pytest.mark.parametrize(("late", "missed"), [(-5.0, 0), (0.0, 0), (0.1, 1), (60.0, 1), (60.1, 2), (3600.0, 60)])
 def test_past_starts_are_missed(late, missed):
-    assert backoff.missed_starts(1000.0, 1000.0 + late, INTERVAL) == missed
+    assert schedule.missed_starts(1000.0, 1000.0 + late, INTERVAL) == missed
 
 
 @given(st.floats(0, 1e6), st.floats(0.1, 1e4))
 def test_start_after_missed_ones_is_within_an_interval(late, interval):
-    following = 1000.0 + backoff.missed_starts(1000.0, 1000.0 + late, interval) * interval
+    following = 1000.0 + schedule.missed_starts(1000.0, 1000.0 + late, interval) * interval
     assert 1000.0 + late - 1e-6 <= following <= 1000.0 + late + interval + 1e-6
 
 

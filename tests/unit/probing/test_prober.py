@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from exporter.app.options import RunOptions
 from exporter.app.service import Service
+from exporter.app.web_endpoint import RunOptions
 from exporter.config.settings import Settings
-from exporter.core.reasons import Reason
+from exporter.knowledge.reasons import Reason
 from exporter.probing.prober import Prober, ProberCallbacks
-from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.loop import LoopLag
 from exporter.web.options import web_options
 from tests.support.factories import a_config, a_target
 

@@ -4,13 +4,13 @@ import logging
 
 import pytest
 
-from exporter.app.options import RunOptions
 from exporter.app.service import Service
-from exporter.core.faults import Fault
-from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.core.reasons import Reason
+from exporter.app.web_endpoint import RunOptions
+from exporter.core.values import Facts, Fault, Outcome, Readiness, Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
+from exporter.state.record import TargetRecord
 from exporter.web.options import web_options
 from tests.unit.probing.test_prober import CONFIG, TARGET
 

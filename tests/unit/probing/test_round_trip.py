@@ -7,13 +7,24 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from exporter.config.settings import Credential, Module
-from exporter.core.faults import Fault
-from exporter.core.model import Challenge, CredentialKind, Facts, Generation, KeyFacts, Mode, Outcome, Step, TokenResult, Vantage
-from exporter.core.parsing import principal
-from exporter.core.readiness import deciding_failure
-from exporter.core.reasons import Reason
+from exporter.core.values import (
+    Challenge,
+    CredentialKind,
+    Facts,
+    Fault,
+    Generation,
+    KeyFacts,
+    Mode,
+    Outcome,
+    Step,
+    TokenResult,
+    Vantage,
+)
+from exporter.knowledge import answers
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import deciding_failure
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
-from exporter.runtime.thread_pool import PoolExhausted
+from exporter.runtime.tasks import PoolExhausted
 from tests.support.factories import a_target
 
 CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t", resource="https://vault.azure.net")
@@ -214,7 +225,7 @@ async def no_token(_challenge, *, deadline):
     ],
 )
 async def test_refused_step_has_the_object_id_of_its_principal(monkeypatch, facts, found):
-    monkeypatch.setattr(principal, "object_id_of_token", {"t0ken": OF_TOKEN}.get)
+    monkeypatch.setattr(answers, "object_id_of_token", {"t0ken": OF_TOKEN}.get)
     report, _ = await probed(faults={Step.GET_KEY: facts})
     assert report.step(Step.GET_KEY).facts.object_id == found
 

@@ -6,8 +6,8 @@ import gc
 import aiohttp
 import pytest
 
-from exporter.core.model import Outcome
-from exporter.core.reasons import Reason
+from exporter.core.values import Outcome
+from exporter.knowledge.reasons import Reason
 from tests.unit.probing.harness import SECRET
 from tests.unit.probing.throwing import Plan, thrown_into
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.model import Outcome, Step
-from exporter.core.reasons import Reason
-from exporter.tokens import secret_cache
+from exporter.core.values import Outcome, Step
+from exporter.knowledge.reasons import Reason
+from exporter.probing import secrets
 from tests.support.tls_server import CHALLENGE, ENTRA, is_silent
 from tests.unit.probing.harness import stalls_after_headers
 
@@ -53,7 +53,7 @@ def hanging_secret(monkeypatch):
         over.wait(10)
         return "text"
 
-    monkeypatch.setattr(secret_cache, "read_secret", read)
+    monkeypatch.setattr(secrets, "read_secret", read)
     yield reads
     over.set()
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from exporter.core.model import Step
-from exporter.core.reasons import Reason
-from exporter.report.classes import CLASS_TEXTS, PARTY_TEXTS, MinuteClass, Party, failed_minute
+from exporter.core.values import Step
+from exporter.knowledge.reasons import Reason
+from exporter.report.minutes import CLASS_TEXTS, PARTY_TEXTS, MinuteClass, Party, failed_minute
 
 # Step, reason, class, party.
 PROMISED = (

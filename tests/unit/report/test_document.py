@@ -8,10 +8,8 @@ from datetime import UTC
 
 import pytest
 
-from exporter.report.document import as_csv, as_json, document, percentage
-from exporter.report.html import MOST_NAMES, as_html
-from exporter.report.minutes import Exporter, Minutes, ReportedTarget, Slice
-from exporter.report.period import parse_period
+from exporter.report.minutes import Exporter, Minutes, ReportedTarget, Slice, parse_period
+from exporter.report.render import MOST_NAMES, as_csv, as_html, as_json, document, percentage
 
 A = Exporter("ekm", "a")
 PERIOD = parse_period("2026-11-01T00:00:00Z", "2026-11-01T00:06:00Z", UTC, "UTC")

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from exporter.clients import prometheus_api
-from exporter.clients.prometheus_api import HistoryError, PrometheusAccess
-from exporter.report.classes import MinuteClass
+from exporter.clients import peers
+from exporter.clients.peers import HistoryError, PrometheusAccess
 from exporter.report.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, STALE, UNPROBED, read_minutes
-from exporter.report.minutes import Minutes, ReportedTarget
-from exporter.report.period import Period, parse_month, parse_period
+from exporter.report.minutes import MinuteClass, Minutes, Period, ReportedTarget, parse_month, parse_period
 from tests.unit.clients.test_exporter_api import answering, giving, raw
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -167,7 +165,7 @@ async def test_unknown_retention_is_no_error(retention: str | None) -> None:
 
 
 async def test_too_large_response_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prometheus_api, "LARGEST_RESPONSE", 1024 * 1024)
+    monkeypatch.setattr(peers, "LARGEST_PROMETHEUS_RESPONSE", 1024 * 1024)
     assert "sent more than 1 MiB" in await problem(giving(body=b" " * (1024 * 1024 + 1)))
 
 

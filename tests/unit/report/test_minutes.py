@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from exporter.report.classes import MinuteClass
-from exporter.report.minutes import Exporter, Minutes, Points, ReportedTarget, Row, Slice
+from exporter.report.minutes import Exporter, MinuteClass, Minutes, Points, ReportedTarget, Row, Slice
 
 A, B = Exporter("ekm", "a"), Exporter("ekm", "b")
 ONE, TWO = ReportedTarget("v", "one"), ReportedTarget("v", "two")

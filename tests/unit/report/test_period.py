@@ -5,7 +5,7 @@ from datetime import UTC, timedelta, timezone
 
 import pytest
 
-from exporter.report.period import parse_month, parse_period
+from exporter.report.minutes import parse_month, parse_period
 
 PLUS_ONE = timezone(timedelta(hours=1))
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.report.minutes import Exporter, ReportedTarget
-from exporter.report.query_results import exporter_of, key_of, read_range, read_series
+from exporter.report.minutes import Exporter, ReportedTarget, exporter_of, key_of, read_range, read_series
 
 METRIC = {"__name__": "x", "job": "ekm", "instance": "a:1", "target": "one", "vault": "v"}
 START = 1_000_000_020

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from exporter.runtime.extras import install_command
+from exporter.runtime.process import install_command
 
 SPACED = r"C:\Program Files\ekm-exporter\venv\Scripts\python.exe"
 

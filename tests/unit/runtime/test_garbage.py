@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from exporter.runtime.garbage import THRESHOLDS, collect_rarely, importing
+from exporter.runtime.process import THRESHOLDS, collect_rarely, importing
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from exporter.runtime.internal_errors import reported
+from exporter.runtime.tasks import reported
 
 
 @pytest.mark.parametrize(

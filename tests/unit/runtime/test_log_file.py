@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.runtime.log_file import KEPT, LARGEST, LogStream
-from exporter.runtime.logging import LogFormat, configure
+from exporter.runtime.logging import KEPT, LARGEST, LogFormat, LogStream, configure
 
 
 @pytest.fixture

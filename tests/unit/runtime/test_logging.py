@@ -100,16 +100,16 @@ def test_levels_filter_by_their_names(level, expected):
 @pytest.mark.parametrize(
     ("level", "probes", "expected"),
     [
-        ("info", None, ["exporter.app.service", "exporter.presentation.probe_log"]),
+        ("info", None, ["exporter.app.service", "exporter.presentation.log"]),
         ("info", "error", ["exporter.app.service"]),
-        ("error", "info", ["exporter.presentation.probe_log"]),
+        ("error", "info", ["exporter.presentation.log"]),
         ("error", None, []),
     ],
 )
 def test_probe_lines_have_a_separate_level(level, probes, expected):
     stream = io.StringIO()
     configure(level, LogFormat.LOGFMT, probes=probes, stream=stream)
-    for name in ("exporter.app.service", "exporter.presentation.probe_log"):
+    for name in ("exporter.app.service", "exporter.presentation.log"):
         logging.getLogger(name).info(name)
     assert re.findall("msg=(\\S+)", stream.getvalue()) == expected
     with pytest.raises(ValueError, match="unknown log level 'loud'"):

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from exporter.clients.http.faults import FailureContext, Stage, _os_error
-from exporter.core.faults import Fault
-from exporter.runtime import os_errors
-from exporter.runtime.shortage import Shortage, shortage_of
+from exporter.clients.http.facts import FailureContext, Stage, _os_error
+from exporter.core.values import Fault
+from exporter.runtime import errors
+from exporter.runtime.tasks import Shortage, shortage_of
 
 
 class WindowsError(OSError):
@@ -30,15 +30,15 @@ class WindowsError(OSError):
     ],
 )
 def test_number_of_windows_becomes_an_errno(winerror, number):
-    assert os_errors.number_of(WindowsError(winerror)) == number
-    assert os_errors.numbers_of(OSError(f"Multiple exceptions: [WinError {winerror}] x, [Errno 5] y")) == {number, 5}
+    assert errors.number_of(WindowsError(winerror)) == number
+    assert errors.numbers_of(OSError(f"Multiple exceptions: [WinError {winerror}] x, [Errno 5] y")) == {number, 5}
 
 
 def test_errno_that_python_gives_stays():
-    assert os_errors.number_of(WindowsError(5, errno.EACCES)) == errno.EACCES
-    assert os_errors.number_of(OSError(errno.EPIPE, "x")) == errno.EPIPE
-    assert os_errors.number_of(OSError("text")) is None
-    assert os_errors.numbers_of(OSError("text")) == set()
+    assert errors.number_of(WindowsError(5, errno.EACCES)) == errno.EACCES
+    assert errors.number_of(OSError(errno.EPIPE, "x")) == errno.EPIPE
+    assert errors.number_of(OSError("text")) is None
+    assert errors.numbers_of(OSError("text")) == set()
 
 
 @pytest.mark.parametrize(
@@ -62,21 +62,21 @@ def test_shortage_on_windows_is_found(winerror, lacking):
 
 def test_reader_that_ended_is_an_invalid_argument_on_windows(monkeypatch):
     closed, path = OSError(errno.EINVAL, "x"), OSError(errno.EINVAL, "x", "a?b")
-    assert not os_errors.is_closed_pipe(closed)
-    monkeypatch.setattr(os_errors, "is_windows", lambda: True)
-    assert os_errors.is_closed_pipe(closed)
-    assert not os_errors.is_closed_pipe(path)
-    assert not os_errors.is_closed_pipe(ValueError())
+    assert not errors.is_closed_pipe(closed)
+    monkeypatch.setattr(errors, "is_windows", lambda: True)
+    assert errors.is_closed_pipe(closed)
+    assert not errors.is_closed_pipe(path)
+    assert not errors.is_closed_pipe(ValueError())
 
 
 def test_reader_that_ended_breaks_the_pipe_elsewhere():
-    assert os_errors.is_closed_pipe(BrokenPipeError(errno.EPIPE, "x"))
+    assert errors.is_closed_pipe(BrokenPipeError(errno.EPIPE, "x"))
 
 
-@pytest.mark.parametrize("number", sorted(os_errors._TEXTS))
+@pytest.mark.parametrize("number", sorted(errors._TEXTS))
 def test_text_is_that_of_linux(number):
-    assert os_errors.text_of(number) == os.strerror(number).lower()
+    assert errors.text_of(number) == os.strerror(number).lower()
 
 
 def test_text_of_another_number_is_that_of_the_system():
-    assert os_errors.text_of(errno.EPIPE) == os.strerror(errno.EPIPE).lower()
+    assert errors.text_of(errno.EPIPE) == os.strerror(errno.EPIPE).lower()

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from exporter.runtime.windows import service_control
-from exporter.runtime.windows.service_control import RUNNING, START_PENDING, STOP_PENDING, STOPPED, ServiceControl
+from exporter.windows import service
+from exporter.windows.service import RUNNING, START_PENDING, STOP_PENDING, STOPPED, ServiceControl
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def reported(monkeypatch):
         found.append((status.state, status.accepted, status.exit_code, status.specific_exit_code, status.checkpoint))
         return 1
 
-    monkeypatch.setattr(service_control, "function", lambda *_: report)
+    monkeypatch.setattr(service, "function", lambda *_: report)
     return found
 
 
@@ -90,6 +90,6 @@ def test_handler_that_windows_refuses_ends_the_connection_with_its_error(monkeyp
         "StartServiceCtrlDispatcherW": lambda _table: made._serve(0, None) or 1,
         "RegisterServiceCtrlHandlerExW": lambda *_: None,
     }
-    monkeypatch.setattr(service_control, "function", lambda _library, name, *_: calls[name])
-    monkeypatch.setattr(service_control, "last_error", lambda: 87)
+    monkeypatch.setattr(service, "function", lambda _library, name, *_: calls[name])
+    monkeypatch.setattr(service, "last_error", lambda: 87)
     assert made.connect() == 87

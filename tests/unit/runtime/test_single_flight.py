@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from exporter.runtime.single_flight import SingleFlight
+from exporter.runtime.tasks import SingleFlight
 
 BUG = ZeroDivisionError("a bug")
 

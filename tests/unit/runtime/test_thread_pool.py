@@ -8,9 +8,8 @@ import weakref
 
 import pytest
 
-from exporter.runtime import thread_pool
-from exporter.runtime.shortage import shortage_of
-from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.runtime import tasks
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ async def test_closed_pool_rejects_calls_and_cancels_waiting_ones(blocker):
 
 
 async def test_idle_thread_ends(monkeypatch):
-    monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(tasks, "IDLE_SECONDS", 0.01)
     pool = DaemonThreadPool(3)
     await asyncio.gather(*(pool.run(time.sleep, 0.005) for _ in range(3)))
     await settle(lambda: pool.threads == 0)
@@ -131,7 +130,7 @@ async def test_refused_thread_raises_pool_exhausted(monkeypatch):
 
 async def test_pool_without_more_threads_leaves_some_to_others_until_it_was_idle(monkeypatch):
     """Else a resolver that hangs would hold every thread that the system grants, and no page could be compressed."""
-    monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(tasks, "IDLE_SECONDS", 0.01)
     start, granted = threading.Thread.start, 7
 
     def few(thread):

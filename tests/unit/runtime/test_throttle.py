@@ -1,6 +1,6 @@
 """A limit on messages in a period."""
 
-from exporter.runtime.throttle import Throttle
+from exporter.runtime.logging import Throttle
 
 
 def test_throttle_omits_what_exceeds_the_period_and_counts_it():

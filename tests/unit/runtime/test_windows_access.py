@@ -5,14 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.runtime.windows import access
+from exporter.windows import accounts
 
 
 @pytest.fixture
 def changed(monkeypatch):
     """Paths whose rights are changed."""
     found = []
-    monkeypatch.setattr(access, "_apply", lambda path, *_: found.append(path))
+    monkeypatch.setattr(accounts, "_apply", lambda path, *_: found.append(path))
     return found
 
 
@@ -26,12 +26,12 @@ def folder(tmp_path):
 
 
 def test_all_in_a_folder_gets_its_rights_from_the_outside_in(folder, changed):
-    access.set_folder_access(folder, "D:")
+    accounts.set_folder_access(folder, "D:")
     assert changed == [folder, folder / "state", folder / "state" / "inner", folder / "state" / "inner" / "file"]
 
 
 def test_folder_with_rights_of_its_own_is_left_alone(folder, changed):
-    access.set_folder_access(folder, "D:", keep=(folder / "state",))
+    accounts.set_folder_access(folder, "D:", keep=(folder / "state",))
     assert changed == [folder]
 
 
@@ -46,7 +46,7 @@ def test_link_is_refused_before_anything_is_changed(folder, changed, place, make
     else:
         make(folder.parent / "elsewhere", link, target_is_directory=True)
     with pytest.raises(OSError, match=f"{link} is a link"):
-        access.set_folder_access(folder, "D:")
+        accounts.set_folder_access(folder, "D:")
     assert changed == []
 
 
@@ -61,7 +61,7 @@ def test_junction_is_a_link_and_a_compressed_file_is_none(folder, changed, monke
     monkeypatch.setattr(type(folder), "lstat", found)
     if is_refused:
         with pytest.raises(OSError, match="state is a link"):
-            access.set_folder_access(folder, "D:")
+            accounts.set_folder_access(folder, "D:")
     else:
-        access.set_folder_access(folder, "D:")
+        accounts.set_folder_access(folder, "D:")
     assert bool(changed) is not is_refused

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.runtime.windows import firewall
-from exporter.runtime.windows.firewall import FirewallError
+from exporter.windows import service
+from exporter.windows.service import FirewallError
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def netsh(monkeypatch):
 
 @pytest.mark.parametrize("name", ["ekm", "all"])
 def test_rule_of_a_service_is_replaced_and_no_other(netsh, name):
-    firewall.set_rule(name, 10377, ("10.1.2.3", "10.1.2.0/24"))
+    service.set_rule(name, 10377, ("10.1.2.3", "10.1.2.0/24"))
     removed, added = netsh.calls
     assert removed == ["delete", "rule", f"name=ekm-exporter: {name}"]
     assert added[:3] == ["add", "rule", f"name=ekm-exporter: {name}"]
@@ -33,6 +33,6 @@ def test_rule_of_a_service_is_replaced_and_no_other(netsh, name):
 
 def test_missing_rule_is_no_error_and_a_refused_one_is(netsh):
     netsh.code = 1
-    firewall.set_rule("ekm", 0, ())
+    service.set_rule("ekm", 0, ())
     with pytest.raises(FirewallError, match="refused"):
-        firewall.set_rule("ekm", 1, ("10.1.2.3",))
+        service.set_rule("ekm", 1, ("10.1.2.3",))

@@ -6,11 +6,10 @@ import logging
 
 import pytest
 
-from exporter.core.windows_host.facts import WindowsResponse
-from exporter.runtime.windows import api, event_log, event_query, service_manager, wininet
-from exporter.runtime.windows.event_log import EventKind, EventLogHandler
-from exporter.runtime.windows.service_definition import ServiceDefinition
-from exporter.runtime.windows.service_manager import DESCRIPTION, RESTART_SECONDS, ServiceManager
+from exporter.windows import api, event_log, service
+from exporter.windows.event_log import EventKind, EventLogHandler
+from exporter.windows.rules import ServiceDefinition, WindowsResponse
+from exporter.windows.service import DESCRIPTION, RESTART_SECONDS, ServiceManager
 
 
 class Written(list):
@@ -26,7 +25,7 @@ def record(level, message, **fields):
 
 def test_service_restarts_after_each_failure():
     """Windows repeats the last action, and Wine keeps none of them."""
-    structure, actions = service_manager._recovery(RESTART_SECONDS)
+    structure, actions = service._recovery(RESTART_SECONDS)
     assert (structure.reset, structure.count) == (3600, len(RESTART_SECONDS))
     assert structure.actions == ctypes.addressof(actions)
     assert [(action.type, action.milliseconds) for action in actions][: structure.count] == [
@@ -38,7 +37,7 @@ def test_service_restarts_after_each_failure():
 
 def test_restarts_are_deleted_by_a_pointer_without_actions():
     """Without the pointer, Windows keeps what it has."""
-    structure, _actions = service_manager._recovery(())
+    structure, _actions = service._recovery(())
     assert structure.count == 0
     assert structure.actions
 
@@ -50,11 +49,9 @@ def test_each_detail_is_set_and_refused_ones_are_reported(monkeypatch):
         values[level] = pointer._obj
         return level < 4
 
-    monkeypatch.setattr(
-        service_manager, "function", lambda _, name, *__: change if name == "ChangeServiceConfig2W" else lambda *___: 7
-    )
-    monkeypatch.setattr(service_manager, "last_error", lambda: 124)
-    with ServiceManager(service_manager.READ) as services:
+    monkeypatch.setattr(service, "function", lambda _, name, *__: change if name == "ChangeServiceConfig2W" else lambda *___: 7)
+    monkeypatch.setattr(service, "last_error", lambda: 124)
+    with ServiceManager(service.READ) as services:
         warnings = services.save(ServiceDefinition(name="x", command="y", account="z"))
         assert set(values) == {1, 3, 5}  # a failed first start is not followed by another one
         assert [text.partition(":")[0] for text in warnings] == ["set the identity of the service"]
@@ -75,7 +72,7 @@ def calls(monkeypatch):
     def function(_library, name, *_types):
         return lambda *arguments: made.append((name, arguments)) or 7
 
-    for module in (event_query, service_manager, wininet):
+    for module in (event_log, service, api):
         monkeypatch.setattr(module, "function", function)
     return made
 
@@ -85,8 +82,8 @@ def calls(monkeypatch):
     [
         (lambda services: services.state("x"), 0x4),
         (lambda services: services.start("x"), 0x10),
-        (lambda services: services.control("x", service_manager.STOP), 0x20),
-        (lambda services: services.control("x", service_manager.RELOAD), 0x40),
+        (lambda services: services.control("x", service.STOP), 0x20),
+        (lambda services: services.control("x", service.RELOAD), 0x40),
         (lambda services: services.delete("x"), 0x10000),
         (lambda services: services.find("x"), 0x1),
         (lambda services: services.save(ServiceDefinition(name="x", command="y", account="z")), 0x12),
@@ -94,7 +91,7 @@ def calls(monkeypatch):
     ],
 )
 def test_each_request_has_only_the_rights_that_it_needs(calls, request_, access):
-    with ServiceManager(service_manager.READ) as services:
+    with ServiceManager(service.READ) as services:
         request_(services)
     opened = {name: arguments for name, arguments in calls if name.startswith("Open")}
     assert opened == {"OpenSCManagerW": (None, None, 0x1), "OpenServiceW": (7, "x", access)}
@@ -103,28 +100,28 @@ def test_each_request_has_only_the_rights_that_it_needs(calls, request_, access)
 
 def test_response_without_a_status_is_an_error(calls, monkeypatch):
     """A proxy or a filter can end the response before its status."""
-    plain = wininet.function
+    plain = api.function
 
     def function(library, name, *types):
         return (lambda *_: 0) if name == "HttpQueryInfoW" else plain(library, name, *types)
 
-    monkeypatch.setattr(wininet, "function", function)
+    monkeypatch.setattr(api, "function", function)
     monkeypatch.setattr(api, "last_error", lambda: 12150)
-    assert wininet.request_by_windows("127.0.0.1", 9, "/", 1.0) == WindowsResponse(None, 12150)
+    assert api.request_by_windows("127.0.0.1", 9, "/", 1.0) == WindowsResponse(None, 12150)
     assert [name for name, _ in calls].count("InternetCloseHandle") == 3
 
 
 @pytest.mark.parametrize(("number", "expected"), [(259, contextlib.nullcontext()), (5, pytest.raises(api.WindowsCallError))])
 def test_only_the_end_of_the_events_is_no_error(calls, monkeypatch, number, expected):
-    plain = event_query.function
+    plain = api.function
 
     def function(library, name, *types):
         return (lambda *_: 0) if name == "EvtNext" else plain(library, name, *types)
 
-    monkeypatch.setattr(event_query, "function", function)
+    monkeypatch.setattr(event_log, "function", function)
     monkeypatch.setattr(api, "last_error", lambda: number)
     with expected:
-        assert event_query.newest_events("Application", "*", 20) == ()
+        assert event_log.newest_events("Application", "*", 20) == ()
     assert calls[-1] == ("EvtClose", (7,))
 
 

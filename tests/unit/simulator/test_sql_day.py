@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.simulator.sql.day import DIFFERENTIAL, FULL, LOG, begin_day
-from exporter.simulator.sql_model import RECOVERY_PENDING, DaySettings, SimulatedSqlServer, SqlDatabase, SqlKey, VaultSide
+from exporter.simulator.environment import RECOVERY_PENDING, DaySettings, SimulatedSqlServer, SqlDatabase, SqlKey, VaultSide
+from exporter.simulator.sql_day import DIFFERENTIAL, FULL, LOG, begin_day
 
 BEGIN = 1_700_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0

@@ -2,12 +2,11 @@
 
 import pytest
 
-from exporter.core.model import Step
-from exporter.core.reasons import Reason
-from exporter.state.beginnings import ENDED_SECONDS, beginning_of, ended_at
+from exporter.core.values import Step
+from exporter.knowledge.reasons import Reason
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
-from exporter.state.snapshots import restore, snapshot
+from exporter.state.record import ENDED_SECONDS, TargetRecord, beginning_of, ended_at
+from exporter.state.snapshot import restore, snapshot
 from tests.support.metric_factories import START, a_report, a_target, failed
 
 MINUTE = 60.0

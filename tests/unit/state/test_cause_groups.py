@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.settings import Module, Proxy
-from exporter.core.causes import Cause, Link
-from exporter.core.common_causes import CommonCauses
-from exporter.core.model import Step, VaultHeaders
-from exporter.core.reasons import Reason
-from exporter.state.cause_groups import cause_groups, linked, links_of
+from exporter.core.values import Step, VaultHeaders
+from exporter.knowledge.causes import Cause, CommonCauses
+from exporter.knowledge.reason_row import Link
+from exporter.knowledge.reasons import Reason
+from exporter.state.causes import cause_groups, linked, links_of
 from exporter.state.history import History
-from exporter.state.records import TargetRecord
-from exporter.state.snapshots import restore, snapshot
+from exporter.state.record import TargetRecord
+from exporter.state.snapshot import restore, snapshot
 from tests.support.metric_factories import MODULE, START, a_report, a_target, failed, ok, refused, silent
 
 NOW = START + 100

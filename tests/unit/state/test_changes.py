@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.model import Facts, Outcome, PeerCertificate, Step, StepResult, VaultHeaders
-from exporter.core.reasons import Reason
-from exporter.state.changes import MAX_CHANGES
-from exporter.state.records import TargetRecords
+from exporter.core.values import Facts, Outcome, PeerCertificate, Step, VaultHeaders
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.state.record import MAX_CHANGES, TargetRecords
 from tests.support.factories import a_failure, a_report, a_target
 from tests.support.web_factories import auxiliary_result, key
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.state.files import DocumentKind, StateDirError, StateFiles
+from exporter.state.store import DocumentKind, StateDirError, StateFiles
 
 
 async def restarted(files, open_files, folder):
@@ -152,8 +152,8 @@ async def test_a_directory_in_use_is_refused_until_it_is_free(open_files, tmp_pa
 async def test_a_killed_process_leaves_its_documents_and_no_lock(open_files, tmp_path):
     program = (
         "import asyncio, sys, pathlib\n"
-        "from exporter.state.files import DocumentKind, StateFiles\n"
-        "from exporter.runtime.thread_pool import DaemonThreadPool\n"
+        "from exporter.state.store import DocumentKind, StateFiles\n"
+        "from exporter.runtime.tasks import DaemonThreadPool\n"
         "async def main():\n"
         "    files = StateFiles(pathlib.Path(sys.argv[1]), pool=DaemonThreadPool(1), on_problem=print)\n"
         "    files.open()\n"
@@ -184,12 +184,12 @@ async def test_an_unusable_directory_is_one_clear_error(open_files, tmp_path, th
 
 @pytest.mark.parametrize("hanging", ["disk", "mount"])
 async def test_closing_does_not_wait_for_a_hanging_call(tmp_path, pool, problems, monkeypatch, hanging):
-    monkeypatch.setattr("exporter.state.files.CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr("exporter.state.store.CLOSING_SECONDS", 0.1)
     files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
     files.open()
     over, close = threading.Event(), files._directory.close
     if hanging == "disk":
-        monkeypatch.setattr("exporter.state.files._write_all", lambda *_: over.wait(60))
+        monkeypatch.setattr("exporter.state.store._write_all", lambda *_: over.wait(60))
     else:
         monkeypatch.setattr(files._directory, "close", lambda: over.wait(60) and close())
     files.put(DocumentKind.TARGET, "payroll", {})

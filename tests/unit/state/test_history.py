@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.faults import Fault
-from exporter.core.model import Facts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult, VaultHeaders
+from exporter.core.values import Facts, Fault, Outcome, Phase, Readiness, Step, VaultHeaders
+from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.state.history import OVERHEAD, History
 from tests.support.factories import DISCARDED, a_failure, a_report
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from exporter.runtime.thread_pool import DaemonThreadPool
-from exporter.state.files import DocumentKind, StateFiles
+from exporter.runtime.tasks import DaemonThreadPool
+from exporter.state.store import DocumentKind, StateFiles
 
 ROOT = Path(__file__).parents[3]
 # Writes a second document over the first, and ends without any clean-up after the given number of calls to the system.
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from exporter.state.private_directory import PrivateDirectory
+from exporter.state.store import PrivateDirectory
 directory, calls = PrivateDirectory(Path(sys.argv[1])), int(sys.argv[2])
 directory.open()
 def counted(call):

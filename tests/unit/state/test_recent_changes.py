@@ -1,8 +1,7 @@
 """The last changes over all targets, merged by time and grouped."""
 
-from exporter.state import recent_changes
-from exporter.state.changes import ChangeKind, ObservedChange
-from exporter.state.records import TargetRecords
+from exporter.state import causes
+from exporter.state.record import ChangeKind, ObservedChange, TargetRecords
 from tests.support.factories import a_target
 
 NOW = 1767323050.0
@@ -19,7 +18,7 @@ def records(**changes):
 
 
 async def found(every, most=10):
-    recent = await recent_changes.recent_changes([None, *every], most=most)
+    recent = await causes.recent_changes([None, *every], most=most)
     return [(each.group.newest.after, list(each.group.targets), each.vaults, each.servers) for each in recent]
 
 
@@ -39,7 +38,7 @@ async def test_list_ends_after_the_wanted_groups():
 
 
 async def test_only_the_newest_changes_are_read(monkeypatch):
-    monkeypatch.setattr(recent_changes, "MOST_CHANGES", 2)
+    monkeypatch.setattr(causes, "MOST_CHANGES", 2)
     assert await found(records(a=[(50, "x"), (30, "y"), (10, "z")])) == [("z", ["a"], 1, 2), ("y", ["a"], 1, 2)]
 
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import Facts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
-from exporter.core.readiness import State
-from exporter.core.reasons import Reason
-from exporter.core.steadiness import FAILURES_OF_UNSTEADY
-from exporter.state.records import RECENT, TargetRecords, readiness_at, unsteady_at
+from exporter.core.values import Facts, Outcome, Phase, Readiness, Step, VaultHeaders
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import FAILURES_OF_UNSTEADY, AuxiliaryKind, AuxiliaryResult, State
+from exporter.state.record import RECENT, TargetRecords, readiness_at, unsteady_at
 from tests.support.factories import DISCARDED, a_failure, a_fleet, a_key, a_report, a_target
 
 KEY = a_key(modulus=b"\1" * 256, exponent=b"\1\0\1")

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import Facts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
-from exporter.core.readiness import State
-from exporter.core.reasons import Reason
-from exporter.core.steadiness import NO_FAILURE
+from exporter.core.values import Facts, Outcome, PeerCertificate, Readiness, Step, VaultHeaders
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import NO_FAILURE, AuxiliaryKind, AuxiliaryResult, State
 from exporter.state.history import History
-from exporter.state.records import TargetRecord, TargetRecords
-from exporter.state.snapshots import DamagedError, restore, snapshot
+from exporter.state.record import TargetRecord, TargetRecords
+from exporter.state.snapshot import DamagedError, restore, snapshot
 from tests.support.factories import a_failure, a_key, a_report, a_target
 
 KEY = a_key(kty="RSA-HSM", modulus=bytes(range(256)), exponent=b"\1\0\1", expires=1.9e9, key_ops=("wrapKey", "unwrapKey"))

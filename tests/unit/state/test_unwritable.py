@@ -7,7 +7,7 @@ import os
 import pytest
 
 from exporter.runtime import process
-from exporter.state.files import DocumentKind, StateDirError
+from exporter.state.store import DocumentKind, StateDirError
 
 NAMES = ("payroll", "billing")
 CAUSES = ("EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT", "EIO", "ESTALE")

@@ -11,8 +11,8 @@ import pytest
 from docs.generators import site
 from exporter.presentation.documentation import Documentation
 from exporter.web.app import create_app
+from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.web_factories import bad, good
 from tests.support.web_server import Service, answer, get, serving
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from exporter.config.settings import Module, Proxy, SecretSource
-from exporter.presentation.probe_log import ProbeLog
+from exporter.presentation.log import ProbeLog
 from exporter.runtime.logging import LogFormat, configure
 from tests.support.web_factories import bad, config, target
 from tests.support.web_server import Service, get, serving

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.web.origin import is_cross_site_change, is_own_name
+from exporter.web.access import is_cross_site_change, is_own_name
 from tests.support.web_server import Service, answer, get, serving
 
 FOREIGN = {"Host": "evil.example:10377"}

@@ -13,9 +13,9 @@ import aiohttp
 import yaml
 
 from alerts import build
-from exporter.config.loader import load_config
-from exporter.simulator import Simulator
-from exporter.simulator.configuration import build_environment, write_config
+from exporter.config.load import load_config
+from exporter.simulator.build import build_environment, write_config
+from exporter.simulator.simulator import Simulator
 from tests.integration.process.conftest import Running
 from tests.support.patience import PATIENCE
 from tests.system.alerts.alertmanager import rendering

@@ -6,8 +6,7 @@ import pytest
 
 from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Proxy
-from exporter.core.faults import Fault
-from exporter.core.model import Phase
+from exporter.core.values import Fault, Phase
 from tests.support.tls_server import CHALLENGE, TOKEN, VAULT, closes, get_key, is_silent, resets, response, until
 from tests.unit.clients.http.test_network import tunnel
 from tests.unit.clients.http.test_timed_sockets import CountingLimiter

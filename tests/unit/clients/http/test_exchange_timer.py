@@ -7,9 +7,8 @@ import ssl
 
 import pytest
 
-from exporter.clients.http.exchange_timer import CURRENT, ConnectionState, ExchangeTimer
-from exporter.clients.http.timed_sockets import TimedSocket, make_context, make_socket
-from exporter.core.model import Phase
+from exporter.clients.http.timing import CURRENT, ConnectionState, ExchangeTimer, TimedSocket, make_context, make_socket
+from exporter.core.values import Phase
 from tests.support.tls_server import VAULT
 
 

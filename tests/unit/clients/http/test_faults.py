@@ -11,15 +11,12 @@ from azure.identity import CredentialUnavailableError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, HttpExchange
-from exporter.clients.http.exchange_timer import ExchangeTimer
-from exporter.clients.http.facts import facts_from
-from exporter.clients.http.faults import RULES, FailureContext, Stage, fault_of
-from exporter.clients.http.response import RecordedResponse
+from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, HttpExchange, RecordedResponse
+from exporter.clients.http.facts import RULES, FailureContext, Stage, facts_from, fault_of
+from exporter.clients.http.timing import ExchangeTimer
 from exporter.config.settings import SecretSource, SecretUnreadableError
-from exporter.core.faults import Fault
-from exporter.core.known_secrets import remember
-from exporter.core.masking import LIMIT
+from exporter.core.secrets import LIMIT, remember
+from exporter.core.values import Fault
 
 FOUR = tuple(Stage)
 

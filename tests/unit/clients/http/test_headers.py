@@ -5,9 +5,9 @@ from email.utils import formatdate
 
 import pytest
 
-from exporter.clients.http import headers
-from exporter.clients.http.headers import request_id, retry_after, server_time, vault_headers
-from exporter.core.model import VaultHeaders
+from exporter.clients.http import facts
+from exporter.clients.http.facts import request_id, retry_after, server_time, vault_headers
+from exporter.core.values import VaultHeaders
 
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
 
@@ -54,7 +54,7 @@ def test_date_without_a_zone_is_gmt_on_any_host(date, monkeypatch):
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        headers._http_date.cache_clear()
+        facts._http_date.cache_clear()
         assert server_time({"Date": date}) == 1445412480.0
     finally:
         monkeypatch.undo()

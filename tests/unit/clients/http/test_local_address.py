@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from exporter.clients.http import local_address as module
-from exporter.clients.http.local_address import local_address
+from exporter.clients.http import facts
+from exporter.clients.http.facts import local_address
 
 
 @pytest.mark.parametrize("destination", ["127.0.0.1", "::1"])
@@ -24,10 +24,10 @@ def test_destination_without_a_route_has_no_address(monkeypatch):
     def refuse(*_given):
         raise OSError("no route")
 
-    monkeypatch.setattr(module.socket.socket, "connect", refuse, raising=False)
+    monkeypatch.setattr(facts.socket.socket, "connect", refuse, raising=False)
     assert local_address("203.0.113.7") is None
 
 
 def test_unspecified_address_is_none(monkeypatch):
-    monkeypatch.setattr(module.socket.socket, "connect", lambda *_given: None, raising=False)
+    monkeypatch.setattr(facts.socket.socket, "connect", lambda *_given: None, raising=False)
     assert local_address("203.0.113.7") is None

@@ -9,10 +9,9 @@ import pytest
 from exporter.clients.http.exchange import USER_AGENT
 from exporter.clients.http.network import split_url
 from exporter.config.settings import Proxy, SecretSource
-from exporter.core.classify import Classification, classify
-from exporter.core.faults import Fault
-from exporter.core.model import Phase, Step
-from exporter.core.reasons import Reason
+from exporter.core.values import Fault, Phase, Step
+from exporter.knowledge.classify import Classification, classify
+from exporter.knowledge.reasons import Reason
 from tests.support.tls_server import VAULT, closes, get_key, is_silent, response, until
 from tests.system.abuse.echoes import ENCODINGS, leaks
 

@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.clients.local_encrypt import encrypt_locally
-from exporter.core.faults import Fault
-from exporter.core.model import Facts, Outcome, Step, StepResult, TokenResult
+from exporter.clients.key_vault import encrypt_locally
+from exporter.core.values import Facts, Fault, Outcome, Step, TokenResult
+from exporter.knowledge.report import StepResult
 from exporter.metrics.recorder import Recorder
 from exporter.presentation.payloads import step_payload
-from exporter.presentation.probe_text import facts_of
-from exporter.probing.prober import Prober, ProberCallbacks
+from exporter.presentation.text import facts_of
+from exporter.probing.prober import LoopClock, Prober, ProberCallbacks
 from exporter.probing.round_trip import ProbeDependencies, run_probe
-from exporter.probing.vault_probe import LoopClock
-from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.loop import LoopLag
 from tests.support.factories import a_report
 from tests.support.tls_server import TOKEN, FakeVault, closes, resets, until
 from tests.unit.probing.test_prober import CONFIG

@@ -6,10 +6,9 @@ import threading
 
 import pytest
 
-from exporter.clients.http.resolver import split_host_port
-from exporter.core.faults import Fault
-from exporter.core.model import Phase
-from exporter.runtime.thread_pool import PoolExhausted
+from exporter.clients.http.network import split_host_port
+from exporter.core.values import Fault, Phase
+from exporter.runtime.tasks import PoolExhausted
 from tests.support.tls_server import VAULT, get_key
 
 

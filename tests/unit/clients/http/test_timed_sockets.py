@@ -10,11 +10,10 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.keyvault.keys.aio import KeyClient
 
 from exporter.clients.http.network import NetworkError, Networks
-from exporter.clients.http.timed_sockets import TimedSSLObject, make_context
+from exporter.clients.http.timing import TimedSSLObject, make_context
 from exporter.clients.key_vault import VaultRequest, VaultSession
 from exporter.config.settings import Config, Module, Settings
-from exporter.core.faults import Fault
-from exporter.core.model import Phase
+from exporter.core.values import Fault, Phase
 from tests.support.tls_server import TOKEN, VAULT, is_silent, until
 
 

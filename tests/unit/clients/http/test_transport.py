@@ -8,9 +8,8 @@ import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import HttpRequest
 
-from exporter.clients.http.exchange import HttpExchange
-from exporter.clients.http.exchange_timer import ExchangeTimer
-from exporter.clients.http.transport import RecordingTransport
+from exporter.clients.http.exchange import HttpExchange, RecordingTransport
+from exporter.clients.http.timing import ExchangeTimer
 
 URL = "https://vault.example/keys"
 KEY = SimpleNamespace(ssl=True, host="vault.example", port=443, is_ssl=True)

@@ -5,12 +5,11 @@ Audits can therefore separate the exporter's requests from those of SQL Server.
 
 import pytest
 
-from exporter.clients.entra import fetch_token
-from exporter.clients.graph import GraphSession, Holder
+from exporter.clients.entra import GraphSession, Holder, fetch_token
 from exporter.clients.http.exchange import USER_AGENT
-from exporter.clients.key_vault_secrets import SecretVersionsSession
+from exporter.clients.key_vault import SecretVersionsSession
 from exporter.config.settings import Credential
-from exporter.core.model import Challenge, CredentialKind
+from exporter.core.values import Challenge, CredentialKind
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response, until
 
 GRANT = {"access_token": TOKEN, "expires_on": "4102444800", "expires_in": "3599", "token_type": "Bearer", "resource": "x"}

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.faults import Fault
-from exporter.core.model import Phase
+from exporter.core.values import Fault, Phase
 from tests.support.tls_server import DAY, ENTRA, NOW, TOKEN, VAULT, FakeVault, closes, get_key, is_silent, resets, response, until
 from tests.support.web_server import until as eventually
 

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.consequences.cost import STATEMENTS
-from exporter.config.consequences.cost import monthly as monthly_at
-from exporter.config.consequences.cost import monthly_cost as table
-from exporter.config.consequences.cost import vault_shares as vault_shares_at
-from exporter.config.consequences.traffic import streams
-from exporter.config.loader import load_config
-from exporter.core.credential_expiry import Source
-from exporter.core.model import KeyFacts, Mode, Step
-from exporter.core.probe_starts import LOOKUP_SECONDS
-from exporter.core.vault_limits import operations_of
-from exporter.expiry.sources import INTERVALS
-from exporter.probing.auxiliary_plan import auxiliary_probes
-from exporter.sqlservers.script import batches, proof_batches
+from exporter.config.cost import STATEMENTS, streams
+from exporter.config.cost import monthly as monthly_at
+from exporter.config.cost import monthly_cost as table
+from exporter.config.cost import vault_shares as vault_shares_at
+from exporter.config.load import load_config
+from exporter.core.limits import LOOKUP_SECONDS
+from exporter.core.values import KeyFacts, Mode, Step, operations_of
+from exporter.knowledge.expiry import Source
+from exporter.probing.auxiliary import auxiliary_probes
+from exporter.probing.expiry import INTERVALS
+from exporter.sqlserver.script import batches, proof_batches
 
 GOOD = Path(__file__).parents[1] / "good"
 TODAY = date(2026, 6, 1)

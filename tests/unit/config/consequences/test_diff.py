@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.consequences.diff import changed_targets, changed_verdicts
 from exporter.config.settings import Module, Settings
-from exporter.core.model import Vantage
+from exporter.config.usage import changed_targets, changed_verdicts
+from exporter.core.values import Vantage
 from tests.support.expiry_fakes import a_config, a_credential, by_graph
 
 EVERY = {"of-sql", "of-other"}

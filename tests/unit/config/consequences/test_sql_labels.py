@@ -1,8 +1,8 @@
 """What a configuration declares of SQL Servers: the targets that are compared, and the names of instances."""
 
-from exporter.config.consequences.sql_labels import compared_targets, instance_names
 from exporter.config.settings import Module
-from exporter.core.model import Mode
+from exporter.config.usage import compared_targets, instance_names
+from exporter.core.values import Mode
 from tests.support.factories import a_config, a_target, with_sql_servers
 from tests.support.sql_monitors import a_server
 

@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from exporter.config.consequences.usage import configured_auxiliary
-from exporter.probing.auxiliary_plan import auxiliary_probes
+from exporter.config.usage import configured_auxiliary
+from exporter.probing.auxiliary import auxiliary_probes
 from tests.support.auxiliary_factories import KEY, TARGET, TODAY, a_config, plain
 
 BARE = replace(TARGET.retained_versions[0], key_version=None)

@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from exporter.config.settings import Module, dump_yaml, effective_pieces
+from exporter.config.schema import dump_yaml, effective_pieces
+from exporter.config.settings import Module
 from tests.support import factories
 
 MANY = 2000

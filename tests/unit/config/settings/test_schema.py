@@ -8,9 +8,9 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from exporter.config.loader import load_config
-from exporter.config.settings import schema_text
-from exporter.simulator import demo_story
+from exporter.config.load import load_config
+from exporter.config.schema import schema_text
+from exporter.simulator import story
 from tests.support.editor import VALIDATOR, read
 
 ROOT = Path(__file__).parents[4]
@@ -40,7 +40,7 @@ def test_example_on_the_page_is_valid():
 
 
 def test_demo_configuration_is_valid(tmp_path):
-    VALIDATOR.validate(read(demo_story.write_demo(tmp_path).read_text(encoding="utf-8")))
+    VALIDATOR.validate(read(story.write_demo(tmp_path).read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.cli import check
-from exporter.config.loader import load_config
+from exporter.config.load import load_config
 from exporter.config.settings import Credential, SecretSource, SecretUnreadableError, read_secret
-from exporter.core.connector_secret import ConnectorSecret
-from exporter.core.model import CredentialKind
-from exporter.runtime.shortage import shortage_of
-from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
-from exporter.tokens.secret_cache import CredentialSecret, SecretCache
+from exporter.core.connector import ConnectorSecret
+from exporter.core.values import CredentialKind
+from exporter.probing.secrets import CredentialSecret, SecretCache
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
 
 MARK = "S3CRET-MARK"
 CLIENT_ID = "66666666777788889999000000000000"

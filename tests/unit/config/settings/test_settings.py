@@ -1,7 +1,6 @@
 """Every setting is read by the code that it is for, not only by the code that loads and prints it."""
 
 import ast
-import importlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
@@ -10,12 +9,11 @@ from pathlib import Path
 import pytest
 
 import exporter
-from exporter.config.settings import Target
-from exporter.config.settings.metadata import setting
-from exporter.config.yaml import types
+from exporter.config import fields as fields_module
+from exporter.config import settings
+from exporter.config.settings import Target, setting
 
 PACKAGE = Path(exporter.__file__).parent
-SETTINGS = PACKAGE / "config" / "settings"
 # Variables carry the word of their class. Another word for a class:
 WORDS = {"Retained": "old", "Invented": "target", "SqlServer": "server"}
 # The loader moves these values to another attribute.
@@ -24,7 +22,7 @@ MOVED = {"Settings.generation": "Target.generation", "ModuleTls.ca_file": "Modul
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invented(Target):
-    unread: bool = setting(types.BOOL, "A setting that no code reads.", default=False)
+    unread: bool = setting(fields_module.BOOL, "A setting that no code reads.", default=False)
 
 
 def attributes(tree: ast.AST) -> Iterator[tuple[str, str]]:
@@ -47,9 +45,7 @@ def own_reads(model: type) -> dict[str, set[str]]:
 
 def models() -> Iterator[type]:
     """Every dataclass with settings."""
-    for file in SETTINGS.glob("[!_]*.py"):
-        module = importlib.import_module(f"exporter.config.settings.{file.stem}")
-        yield from (each for each in vars(module).values() if is_dataclass(each) and each.__module__ == module.__name__)
+    yield from (each for each in vars(settings).values() if is_dataclass(each) and each.__module__ == settings.__name__)
 
 
 def unread(model: type, reads: frozenset[tuple[str, str]]) -> set[str]:

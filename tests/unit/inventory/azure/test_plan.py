@@ -3,10 +3,22 @@
 import pytest
 import yaml
 
-from exporter.core.endpoints import MANAGEMENT_HOSTS
-from exporter.inventory.azure.plan import Coverage, plan_azure
-from exporter.inventory.azure.render import azure_report, is_own_proposal, proposals_file, proposals_text
-from exporter.inventory.azure.vaults import Azure, AzureKey, AzureVault, authority_of, cloud_from, is_subscription, read_rows
+from exporter.core.names import MANAGEMENT_HOSTS
+from exporter.inventory.azure_plan import (
+    Azure,
+    AzureKey,
+    AzureVault,
+    Coverage,
+    authority_of,
+    azure_report,
+    cloud_from,
+    is_own_proposal,
+    is_subscription,
+    plan_azure,
+    proposals_file,
+    proposals_text,
+    read_rows,
+)
 from exporter.inventory.render import is_own
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"

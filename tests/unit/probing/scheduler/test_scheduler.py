@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.core.faults import Fault
-from exporter.core.probe_starts import slots_for
-from exporter.probing.scheduler import Scheduler, Skip
+from exporter.core.limits import slots_for
+from exporter.core.values import Fault
+from exporter.probing.schedule import Scheduler, Skip
 from tests.support.factories import DISCARDED, a_failure, a_fleet, a_report, a_target, a_throttled_report
 
 HOUR = 3600.0

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from exporter.core.probe_starts import FEWEST_AT_ONCE
-from exporter.probing.slots import ProbeSlots
+from exporter.core.limits import FEWEST_AT_ONCE
+from exporter.probing.schedule import ProbeSlots
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from exporter.core.faults import Fault, is_discarded
-from exporter.runtime.loop_lag import KEPT, MOST_KEPT, TICK, TOLERATED, LoopLag
+from exporter.core.values import Fault, is_discarded
+from exporter.runtime.loop import KEPT, MOST_KEPT, TICK, TOLERATED, LoopLag
 
 
 def now():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from exporter.runtime.periodic import PeriodicRunner
+from exporter.runtime.tasks import PeriodicRunner
 
 BUG = ZeroDivisionError("a bug")
 

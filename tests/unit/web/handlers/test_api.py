@@ -12,14 +12,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.settings import Module, Settings
-from exporter.core.credential_expiry import CredentialExpiry, Source
-from exporter.core.model import Generation, Mode, Vantage
+from exporter.core.values import Generation, Mode, Vantage
+from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.web.access import OPEN_PATHS
+from exporter.web.api import _listed
 from exporter.web.app import create_app
-from exporter.web.handlers.api import _listed
+from exporter.web.listener import SECURITY_HEADERS, ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server.listener import ListenAddress, WebServer
-from exporter.web.server.protocol import SECURITY_HEADERS
 from tests.support import client_model, factories
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving

@@ -7,13 +7,13 @@ from datetime import date
 import pytest
 
 from exporter.config.settings import Retained
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
-from exporter.core.model import CredentialKind, PeerCertificate
+from exporter.core.values import CredentialKind, PeerCertificate
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.presentation.audit import MOST_SERVERS, MOST_TARGETS
-from exporter.tde.audit.sheet import sheet
-from exporter.web.handlers import audit
+from exporter.sqlserver.audit import sheet
+from exporter.web import api
 from tests.support import factories
 from tests.support.sql_readings import READ_AT, a_reading
 from tests.support.web_factories import OLD, VERSION, auxiliary_result, bad, config, good, target
@@ -27,8 +27,8 @@ ENDS = (CredentialExpiry(credential="sql-prod", source=Source.GRAPH, expires_at=
 
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch):
-    monkeypatch.setattr(audit.time, "time", lambda: NOW)
-    monkeypatch.setattr(audit, "computer_name", lambda: "mon1")
+    monkeypatch.setattr(api.time, "time", lambda: NOW)
+    monkeypatch.setattr(api, "computer_name", lambda: "mon1")
 
 
 def service(*more, **changes):

@@ -1,8 +1,8 @@
 """Pages name what a failure stops in SQL Server, unless the vault still unwraps."""
 
-from exporter.core.codes.shared import WITHOUT_THE_KEY
-from exporter.core.model import Step
-from exporter.core.reasons import Reason
+from exporter.core.values import Step
+from exporter.knowledge.code_row import WITHOUT_THE_KEY
+from exporter.knowledge.reasons import Reason
 from tests.support.web_factories import bad, config, target
 from tests.support.web_server import Service, answer, get, serving, words
 

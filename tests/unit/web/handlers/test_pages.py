@@ -10,15 +10,14 @@ from html import unescape
 
 import pytest
 
-from exporter.core.auxiliary import AuxiliaryKind
-from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
-from exporter.core.model import Outcome, Readiness, Step
-from exporter.core.probe_starts import FirstProbes
-from exporter.core.reasons import Reason
-from exporter.state.changes import ChangeKind, ObservedChange
-from exporter.state.failures import FailureSummary
-from exporter.web.handlers import pages
+from exporter.core.limits import FirstProbes
+from exporter.core.values import Outcome, Readiness, Step
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.state.record import ChangeKind, FailureSummary, ObservedChange
+from exporter.web import app
 from tests.support.factories import DISCARDED
 from tests.support.web_factories import auxiliary_result, bad, config, good, target
 from tests.support.web_fleets import refusing_vaults, three_causes
@@ -30,7 +29,7 @@ HOSTILE = '"><script>alert(1)</script>'
 
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch):
-    monkeypatch.setattr(pages.time, "time", lambda: NOW)
+    monkeypatch.setattr(app.time, "time", lambda: NOW)
 
 
 DELAYED = FirstProbes(targets=5, missing=4, delayed=1, pace=0.5)

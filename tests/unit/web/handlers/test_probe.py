@@ -10,11 +10,11 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.settings import Module, Proxy, SecretSource, Settings
-from exporter.core.model import Step
-from exporter.core.reasons import Reason
+from exporter.core.values import Step
+from exporter.knowledge.reasons import Reason
 from exporter.web.app import create_app
+from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.factories import DISCARDED
 from tests.support.web_factories import bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving, until

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from exporter.core.faults import Fault
-from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.core.reasons import Reason
-from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
+from exporter.core.values import Facts, Fault, Outcome, Readiness, Step
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.web.probe import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
 
 NO_LIMIT = Limit(seconds=None, remaining=None)
 CUT = Limit(seconds=1.0, remaining=30.0)

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.tde.gate.response import read_readings
-from exporter.tde.reading_document import reading_values
-from exporter.web.handlers.readings import readings_json
+from exporter.sqlserver.gate.exporters import read_readings
+from exporter.sqlserver.reading import reading_values
+from exporter.web.api import readings_json
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, with_growing_logs
 from tests.support.turns import MOST_CALLS, counted_calls
 from tests.support.web_server import Service, answer, get, serving

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.config.settings import Module
-from exporter.web.handlers import audit, pages
+from exporter.web import api, app
 from tests.support.sql_readings import a_reading
 from tests.support.turns import MOST_CALLS, counted_calls
 from tests.support.web_factories import config, good, target
@@ -35,7 +35,7 @@ def large_key():
 
 @pytest.mark.parametrize("path", ["/targets/t0/audit", "/api/v1/targets/t0/audit"])
 async def test_no_part_of_an_audit_holds_the_event_loop(monkeypatch, large_key, path):
-    monkeypatch.setattr(audit.time, "time", lambda: NOW)
+    monkeypatch.setattr(api.time, "time", lambda: NOW)
     async with serving(large_key) as session, counted_calls() as found:
         status, _, text = await get(session, path)
     assert status == 200
@@ -57,7 +57,7 @@ async def test_no_part_of_the_configuration_holds_the_event_loop():
     "path", ["/", "/?causes=all&label=env", "/targets", "/changes", "/explain", "/api/v1/targets", "/calendar.ics"]
 )
 async def test_no_part_of_a_page_holds_the_event_loop(monkeypatch, service, path):
-    monkeypatch.setattr(pages.time, "time", lambda: NOW)
+    monkeypatch.setattr(app.time, "time", lambda: NOW)
     async with serving(service) as session:
         await get(session, "/explain")  # made once
         async with counted_calls() as found:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.web.server.client_source import source_of
+from exporter.web.connections import source_of
 
 
 @pytest.mark.parametrize(

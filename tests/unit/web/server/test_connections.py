@@ -7,10 +7,9 @@ import socket
 import pytest
 from aiohttp import web
 
-from exporter.web.server import connections
-from exporter.web.server.connection_limits import ConnectionLimiter
-from exporter.web.server.connections import MOST_BYTES, Connection, connection_of
-from exporter.web.server.listener import ListenAddress, WebServer, most_clients
+from exporter.web import connections
+from exporter.web.connections import MOST_BYTES, Connection, ConnectionLimiter, connection_of
+from exporter.web.listener import ListenAddress, WebServer, most_clients
 from tests.support.web_server import until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

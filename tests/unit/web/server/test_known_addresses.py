@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.web.server import known_addresses
-from exporter.web.server.known_addresses import KNOWN_SECONDS, MOST_KNOWN, KnownAddresses
+from exporter.web import connections
+from exporter.web.connections import KNOWN_SECONDS, MOST_KNOWN, KnownAddresses
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def clock(monkeypatch):
     class Clock:
         now = 0.0
 
-    monkeypatch.setattr(known_addresses, "loop_time", lambda: Clock.now)
+    monkeypatch.setattr(connections, "loop_time", lambda: Clock.now)
     return Clock
 
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 from aiohttp import ClientSession, web
 
-from exporter.web.server.listener import ListenAddress, ListenError, WebServer, parse_address
+from exporter.web.listener import ListenAddress, ListenError, WebServer, parse_address
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.web.server.negotiation import accepts_gzip, accepts_openmetrics, accepts_protobuf
+from exporter.web.listener import accepts_gzip, accepts_openmetrics, accepts_protobuf
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"

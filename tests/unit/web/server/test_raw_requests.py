@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import bcrypt
 import pytest
 
+from exporter.web.access_control import AccessControl
 from exporter.web.app import create_app
+from exporter.web.config_file import load
+from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server.listener import ListenAddress, WebServer
-from exporter.web.webconfig.access_control import AccessControl
-from exporter.web.webconfig.load import load
 from tests.support.web_server import Service
 
 LOCAL = "Host: localhost\r\n"

@@ -7,8 +7,8 @@ import socket
 import pytest
 from aiohttp import ClientPayloadError, ClientSession, web
 
-from exporter.web.server import streaming
-from exporter.web.server.listener import ListenAddress, WebServer
+from exporter.web import listener
+from exporter.web.listener import ListenAddress, WebServer
 
 PIECES = [b"# HELP a b\n", b"", b"x" * 300_000, b"a 1\n" * 50_000, b"end\n"]
 WHOLE = b"".join(PIECES)
@@ -21,7 +21,7 @@ async def pieces():
 
 def serving(source, *, zipped=False):
     async def handler(request):
-        return await streaming.stream(request, source(), headers={"Content-Type": "text/plain"}, gzip=zipped)
+        return await listener.stream(request, source(), headers={"Content-Type": "text/plain"}, gzip=zipped)
 
     app = web.Application()
     app.router.add_get("/", handler)
@@ -44,7 +44,7 @@ async def test_other_tasks_run_between_two_slices():
     async def rendered():
         other = asyncio.create_task(another_task())
         for _ in range(slices):
-            yield b"x" * streaming.SLICE_BYTES
+            yield b"x" * listener.SLICE_BYTES
         other.cancel()
         ended.set()
 
@@ -81,7 +81,7 @@ async def test_error_in_the_middle_leaves_an_incomplete_response():
 
 
 async def test_client_that_stops_reading_is_disconnected(monkeypatch):
-    monkeypatch.setattr(streaming, "SECONDS_TO_TAKE_IT", 0.2)
+    monkeypatch.setattr(listener, "SECONDS_TO_TAKE_IT", 0.2)
     ended = asyncio.Event()
 
     async def endless():
@@ -100,6 +100,6 @@ async def test_client_that_stops_reading_is_disconnected(monkeypatch):
 
 async def test_short_pieces_are_sent_together_and_long_ones_alone():
     short, long = "é" * 500, "x" * 5000
-    found = [piece async for piece in streaming.encoded([long, *[short] * 5, long])]
+    found = [piece async for piece in listener.encoded([long, *[short] * 5, long])]
     assert [len(piece.decode()) for piece in found] == [5000, 2500, 5000, 0]
     assert b"".join(found).decode() == long + 5 * short + long

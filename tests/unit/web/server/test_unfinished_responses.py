@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
+from exporter.web import listener
 from exporter.web.app import create_app
+from exporter.web.connections import STALLED_SECONDS, ConnectionLimiter, UnfinishedResponses
+from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server import streaming
-from exporter.web.server.connection_limits import STALLED_SECONDS, ConnectionLimiter, UnfinishedResponses
-from exporter.web.server.listener import ListenAddress, WebServer
 from tests.support.web_server import Service, get, until
 
 GET = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -99,8 +99,8 @@ class Endless(Service):
 
     async def _scrape(self):
         while True:
-            self.sent += streaming.SLICE_BYTES
-            yield b"x" * streaming.SLICE_BYTES
+            self.sent += listener.SLICE_BYTES
+            yield b"x" * listener.SLICE_BYTES
 
 
 @asynccontextmanager

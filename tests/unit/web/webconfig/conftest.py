@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.web.webconfig.load import load
+from exporter.web.config_file import load
 from tests.unit.web.webconfig.authority import authority
 
 

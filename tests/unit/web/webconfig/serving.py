@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 from aiohttp import ClientSession, TCPConnector
 
+from exporter.web.access_control import AccessControl
 from exporter.web.app import create_app
+from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from exporter.web.server.listener import ListenAddress, WebServer
-from exporter.web.webconfig.access_control import AccessControl
 from tests.support.web_server import Service
 from tests.unit.web.webconfig.authority import authority
 

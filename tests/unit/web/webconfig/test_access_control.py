@@ -4,11 +4,10 @@ import bcrypt
 import pytest
 
 from exporter.web.access import is_refused
+from exporter.web.access_control import AccessControl, TokenBucket
+from exporter.web.connections import ConnectionLimiter
 from exporter.web.options import web_options
-from exporter.web.server.connection_limits import ConnectionLimiter
-from exporter.web.webconfig.access_control import AccessControl
-from exporter.web.webconfig.model import RateLimit
-from exporter.web.webconfig.rate_limit import TokenBucket
+from exporter.web.tls import RateLimit
 from tests.support.web_server import until
 from tests.unit.web.webconfig.serving import protected, request
 
@@ -93,7 +92,7 @@ def test_token_bucket_refills_up_to_its_capacity():
 
 
 async def test_changed_file_is_reloaded(folder, monkeypatch):
-    monkeypatch.setattr("exporter.web.webconfig.access_control.READ_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("exporter.web.access_control.READ_AGAIN_SECONDS", 0.01)
     async with protected(folder, "{}") as (_, access):
         folder.write(f"basic_auth_users: {{alice: {HASH}}}")
         await until(lambda: access.authenticates_every_client)

@@ -4,8 +4,8 @@ import ssl
 
 import pytest
 
-from exporter.web.webconfig.model import RateLimit
-from exporter.web.webconfig.types import SUITES
+from exporter.web.config_file import SUITES
+from exporter.web.tls import RateLimit
 from tests.unit.web.webconfig.authority import authority
 
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"

@@ -6,8 +6,8 @@ import logging
 import bcrypt
 import pytest
 
-from exporter.web.webconfig import passwords
-from exporter.web.webconfig.passwords import PasswordResult, Passwords, credentials_of
+from exporter.web import access_control
+from exporter.web.access_control import PasswordResult, Passwords, credentials_of
 from tests.unit.web.webconfig.serving import basic, protected, request
 
 PASSWORD = "corr:ect hörse"
@@ -42,8 +42,8 @@ def test_authorization_header_is_parsed_or_none(header, found):
 async def counted(monkeypatch):
     """Yield a password check and the number of computed hashes."""
     calls = []
-    real = passwords._matches
-    monkeypatch.setattr(passwords, "_matches", lambda password, hashed: calls.append(hashed) or real(password, hashed))
+    real = access_control._matches
+    monkeypatch.setattr(access_control, "_matches", lambda password, hashed: calls.append(hashed) or real(password, hashed))
     cache = Passwords()
     yield cache, calls
     await cache.aclose()
@@ -104,8 +104,8 @@ async def test_queued_guesses_of_one_address_do_not_block_another(counted):
     await asyncio.sleep(0)
     assert await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
     answers = await asyncio.gather(*tasks)
-    assert answers.count(PasswordResult.WRONG) == len(calls) - 1 == passwords.MOST_WAITING_OF_ONE_ADDRESS
-    assert answers.count(PasswordResult.BUSY) == 100 - passwords.MOST_WAITING_OF_ONE_ADDRESS
+    assert answers.count(PasswordResult.WRONG) == len(calls) - 1 == access_control.MOST_WAITING_OF_ONE_ADDRESS
+    assert answers.count(PasswordResult.BUSY) == 100 - access_control.MOST_WAITING_OF_ONE_ADDRESS
 
 
 async def test_known_password_is_accepted_during_many_guesses(counted):
@@ -115,9 +115,9 @@ async def test_known_password_is_accepted_during_many_guesses(counted):
     await asyncio.sleep(0)
     assert await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
     answers = await asyncio.gather(*tasks)
-    assert answers.count(PasswordResult.WRONG) == passwords.MOST_WAITING
-    assert answers.count(PasswordResult.BUSY) == 400 - passwords.MOST_WAITING
-    assert len(calls) == 1 + passwords.MOST_WAITING
+    assert answers.count(PasswordResult.WRONG) == access_control.MOST_WAITING
+    assert answers.count(PasswordResult.BUSY) == 400 - access_control.MOST_WAITING
+    assert len(calls) == 1 + access_control.MOST_WAITING
 
 
 async def test_first_login_precedes_further_guesses_of_other_addresses(counted):
@@ -138,7 +138,7 @@ async def test_first_login_precedes_further_guesses_of_other_addresses(counted):
 
 
 async def test_full_queue_drops_a_guess_of_the_worst_address(counted, monkeypatch):
-    monkeypatch.setattr(passwords, "MOST_WAITING", 2)
+    monkeypatch.setattr(access_control, "MOST_WAITING", 2)
     cache, _ = counted
     await cache.check(USERS, "alice", b"guess", address="worst")
     waiting = [
@@ -162,7 +162,7 @@ async def test_right_password_ends_the_count_of_its_address(counted):
 
 
 async def test_counted_addresses_are_bounded(counted, monkeypatch):
-    monkeypatch.setattr(passwords, "_MOST_COUNTED", 2)
+    monkeypatch.setattr(access_control, "_MOST_COUNTED", 2)
     cache, _ = counted
     for number in range(4):
         await cache.check(USERS, "alice", b"%d" % number, address=str(number))

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web import access
-from exporter.web.server import connection_limits, connections, protocol, streaming
-from exporter.web.webconfig import access_control, passwords
+from exporter.web import access, access_control, connections, listener
 
 PAGE = Path(__file__).parents[4] / "docs" / "securing.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -31,15 +29,15 @@ def test_every_open_path_is_named(path):
     [
         ("handshake, and the header", (connections.HEADER_SECONDS,)),
         ("between two requests", (connections.IDLE_SECONDS,)),
-        ("a response that the client does not read", (connections.WRITE_SECONDS, streaming.SECONDS_TO_TAKE_IT)),
-        ("request line", (protocol.LONGEST_LINE // 1000,)),
+        ("a response that the client does not read", (connections.WRITE_SECONDS, listener.SECONDS_TO_TAKE_IT)),
+        ("request line", (listener.LONGEST_LINE // 1000,)),
         ("a whole request", (connections.MOST_BYTES / 1024, access.LARGEST_BODY / 1024)),
-        ("connections that wait", (connection_limits.MOST_WAITING, connection_limits.MOST_WAITING_OF_ONE_ADDRESS)),
-        ("connections with a request in work", (connection_limits.MOST_BUSY_OF_ONE_ADDRESS,)),
-        ("unfinished responses", (connection_limits.MAX_UNFINISHED,)),
-        ("bytes of a response", (streaming.SLICE_BYTES / 1024,)),
-        ("all connections", (connection_limits.MOST_CONNECTIONS,)),
-        ("passwords being checked", (passwords.MOST_WAITING_OF_ONE_ADDRESS, passwords.MOST_WAITING)),
+        ("connections that wait", (connections.MOST_WAITING, connections.MOST_WAITING_OF_ONE_ADDRESS)),
+        ("connections with a request in work", (connections.MOST_BUSY_OF_ONE_ADDRESS,)),
+        ("unfinished responses", (connections.MAX_UNFINISHED,)),
+        ("bytes of a response", (listener.SLICE_BYTES / 1024,)),
+        ("all connections", (connections.MOST_CONNECTIONS,)),
+        ("passwords being checked", (access_control.MOST_WAITING_OF_ONE_ADDRESS, access_control.MOST_WAITING)),
         ("a refusal", (access_control.REFUSED_AFTER_SECONDS * 1000,)),
     ],
 )

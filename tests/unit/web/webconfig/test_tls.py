@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from cryptography import x509
 
-from exporter.web.webconfig.tls import names_of
+from exporter.web.tls import names_of
 from tests.unit.web.webconfig.authority import Authority, authority
 from tests.unit.web.webconfig.serving import protected, request, trusting
 

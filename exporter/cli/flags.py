@@ -1,0 +1,90 @@
+"""The flags that name running exporters: their URLs, one by one or in a file, and how to sign in."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from exporter.cli.main import FlagOwner, add_flag
+from exporter.clients.peers import AccessError, ApiAccess, check_password, parse_url
+from exporter.config.settings import SecretSource, read_secret
+from exporter.core import durations
+from exporter.runtime.files import FileUnreadableError, read_whole
+
+# Flags of commands that request one HTTP server: user, password file and CA.
+
+
+def sign_in_flags(prefix: str) -> str:
+    """Return the flags of a sign-in, for texts."""
+    return f"--{prefix}.user and --{prefix}.password.file"
+
+
+def add_http_flags(parser: FlagOwner, prefix: str, *, user: str, server: str, dest: str = "") -> None:
+    """Add the flags; `user` and `server` are for the help. `dest` begins the attributes of a second server of one command."""
+    add_flag(parser, f"--{prefix}.user NAME", f"user of {user}", dest=f"{dest}user")
+    add_flag(parser, f"--{prefix}.password.file FILE", f"file with the password of --{prefix}.user", dest=f"{dest}password_file")
+    ca = f"CA of the certificate of {server}, in PEM (default: the system's)"
+    add_flag(parser, f"--{prefix}.ca.file FILE", ca, dest=f"{dest}ca_file")
+
+
+def read_password(args: argparse.Namespace, prefix: str, *, dest: str = "") -> str | None:
+    """Return the password of the file, None without one. Raises AccessError and SecretUnreadableError."""
+    user, path = getattr(args, f"{dest}user"), getattr(args, f"{dest}password_file")
+    if (user is None) != (path is None):
+        raise AccessError(f"{sign_in_flags(prefix)} belong together: give both or none")
+    if ":" in (user or ""):
+        raise AccessError(f"--{prefix}.user: a user of basic authentication has no colon")
+    return None if path is None else read_secret(SecretSource(file=path))
+
+
+def time_limit(text: str) -> float:
+    """Return the seconds of a limit: none at all would be no limit for aiohttp. Raises ValueError."""
+    if not (seconds := durations.parse(text)):
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+URLS_LIMIT = 1024 * 1024  # bytes
+DEFAULT_URL = "http://localhost:10377"
+
+
+def add_exporter_flags(owner: FlagOwner, *, text: str) -> None:
+    """Add the flags; `text` is the help of `--url`."""
+    add_flag(owner, "--url URL", text, dest="urls_given", action="append", type=parse_url)
+    add_flag(owner, "--urls FILE", "file with the URL of an exporter on each line; a line with # is a comment", dest="urls_file")
+    add_http_flags(owner, "web", user="the exporter's --web.config.file", server="the exporter")
+
+
+def exporters_of(args: argparse.Namespace, *, timeout: float, default: str | None = None) -> list[ApiAccess]:
+    """Return each exporter of the flags once, else the default one. Raises AccessError and SecretUnreadableError."""
+    urls = [*(args.urls_given or []), *([] if args.urls_file is None else _urls_in(args.urls_file))]
+    if not urls and default is None:
+        return []
+    urls = urls or [parse_url(str(default))]
+    password = read_password(args, "web")
+    accesses = [
+        ApiAccess(url=url, timeout=timeout, user=args.user, password=password, ca_file=args.ca_file)
+        for url in dict.fromkeys(urls)
+    ]
+    for access in accesses:
+        check_password(access)
+    return accesses
+
+
+def _urls_in(path: Path) -> list[str]:
+    try:
+        lines = read_whole(path, limit=URLS_LIMIT).decode("utf-8-sig").splitlines()
+    except FileUnreadableError as error:
+        raise AccessError(f"--urls: {path}: {error}") from None
+    except UnicodeDecodeError:
+        raise AccessError(f"--urls: {path}: not in UTF-8: save it as UTF-8") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        url = line.partition("#")[0].strip()
+        try:
+            found += [parse_url(url)] if url else []
+        except ValueError as error:
+            raise AccessError(f"--urls: {path}, line {number}: {error}") from None
+    if not found:
+        raise AccessError(f"--urls: {path}: no URL: write one on each line, such as {DEFAULT_URL}")
+    return found

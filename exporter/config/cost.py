@@ -1,0 +1,285 @@
+"""The monthly cost of a configuration, and its share of the vaults' limits.
+
+It is computed from the rates of `traffic`, as if nothing failed. Prices are left out: they differ by contract and region.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from exporter.config.settings import Config, Module, Target
+from exporter.config.usage import credentials_in_use, list_auxiliary_probes
+from exporter.core import durations
+from exporter.core.limits import DATABASE_TOKEN_SECONDS, JITTER, KEY_LIMITS, LOOKUP_SECONDS, WINDOW_SECONDS
+from exporter.core.names import cloud_of
+from exporter.core.values import OPERATIONS, Operation, Step, has_limits, operation_limit, operations_of
+from exporter.knowledge.verdict import AuxiliaryKind
+
+# The requests of a configuration and their rates, when nothing fails.
+#
+# Covers the probes and auxiliary probes of every target and the expiry lookups. `cost` turns them into numbers per month.
+
+# The dates of a Key Vault secret: a challenge and the list of versions, which is billed like reading a key.
+_SECRET_DATES = tuple(operation for operation in OPERATIONS if not operation.with_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One repeated exchange with a vault, of a probe or an auxiliary probe.
+
+    `every` and `key_every` are the seconds between two exchanges, and between two operations with the key.
+    """
+
+    target: Target
+    module: Module
+    credential: str
+    vault: str
+    operations: tuple[Operation, ...]
+    every: float
+    key_every: float
+    auxiliary: bool = True
+
+    def rates(self) -> Iterator[tuple[Operation, float]]:
+        """Yield each operation with its requests per second."""
+        for operation in self.operations:
+            yield operation, 1 / (self.key_every if operation.with_key else self.every)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupStream:
+    """An hourly expiry lookup, at Microsoft Graph or in a vault."""
+
+    credential: str  # of the lookup, not the one that expires
+    operations: tuple[Operation, ...]  # empty for Graph: one request, no vault
+
+
+def streams(config: Config, today: date) -> Iterator[Stream]:
+    """Yield the exchanges of all probes and auxiliary probes."""
+    for target in config.targets.values():
+        module = config.modules[target.module]
+        yield _probe(target, module)
+        yield from _auxiliary_probes(target, module, today)
+
+
+def expiry_lookups(config: Config) -> Iterator[LookupStream]:
+    """Yield the expiry lookups of all credentials in use."""
+    for name in sorted(credentials_in_use(config)):
+        credential = config.credentials[name]
+        if credential.graph_credential is not None:
+            yield LookupStream(credential=credential.graph_credential, operations=())
+        if credential.key_vault_secret is not None:
+            yield LookupStream(credential=credential.key_vault_lookup_credential, operations=_SECRET_DATES)
+
+
+def _probe(target: Target, module: Module) -> Stream:
+    return Stream(
+        target=target,
+        module=module,
+        credential=target.credential,
+        vault=target.vault,
+        operations=operations_of(module.mode),
+        every=target.interval,
+        key_every=max(target.interval, module.round_trip_interval),
+        auxiliary=False,
+    )
+
+
+def _auxiliary_probes(target: Target, module: Module, today: date) -> Iterator[Stream]:
+    """Yield the auxiliary probes of a target. They follow its probes, so they are never more frequent.
+
+    Only the staged credential wraps; the others unwrap bytes that the exporter encrypts itself.
+    """
+    whole = operations_of(module.mode)
+    unwraps = tuple(operation for operation in whole if operation.step is not Step.WRAP_KEY)
+    reads = tuple(operation for operation in whole if not operation.with_key)
+    operations = {AuxiliaryKind.NEXT: whole, AuxiliaryKind.NEWEST: reads}
+    every = max(target.interval, module.auxiliary_interval)
+    for (kind, _, vault), credential in list_auxiliary_probes(target, today):
+        yield Stream(
+            target=target,
+            module=module,
+            credential=credential,
+            vault=vault,
+            operations=operations.get(kind, unwraps),
+            every=every,
+            key_every=every,
+        )
+
+
+MONTH_SECONDS = 30 * 86400.0
+
+_COLUMNS = ("credential", "targets", "requests", "billable operations", "vault log rows", "sign-ins")
+_EXPLAINED = """\
+The numbers cover probes, auxiliary probes and the hourly expiry lookups. Requests go to vaults and to Microsoft Graph. Each request
+to a vault, even the first one without a token, adds a row to the vault's audit log. Each sign-in adds a row to Entra's sign-in log.
+A managed HSM is paid by the hour, so its operations are not billable. The host of a managed identity caches tokens, so the real
+number of its sign-ins is lower.
+"""
+_LIMITS = f"""\
+Share of a vault's limit that the exporter uses. A vault allows in {WINDOW_SECONDS:g} seconds, for requests about a key:
+{KEY_LIMITS}. The lowest is assumed here.
+"""
+_MOST_VAULTS = 5
+STATEMENTS = 19  # of one reading: the options of the session, and a statement for each section
+_READINGS = """\
+{servers}, each read every {every}: {each} readings of each, {readings} in all, with {statements} statements. A reading is one
+connection with one login and {of_one} statements. On Windows, one or two follow for each entry of the connector in the registry.
+"""
+
+
+@dataclass(slots=True)
+class Monthly:
+    """Numbers per month of 30 days, of one credential or of all."""
+
+    targets: set[str] = field(default_factory=set)
+    requests: float = 0.0
+    billable: float = 0.0
+    log_rows: float = 0.0
+    sign_ins: float = 0.0
+
+    def add(self, other: Monthly) -> None:
+        """Add the numbers of another one."""
+        self.targets |= other.targets
+        self.requests += other.requests
+        self.billable += other.billable
+        self.log_rows += other.log_rows
+        self.sign_ins += other.sign_ins
+
+
+@dataclass(slots=True)
+class Share:
+    """Share of a vault's limit for the slowest kind of key, and its targets."""
+
+    ratio: float
+    targets: list[str]
+
+
+@dataclass(slots=True)
+class _Users:
+    """Intervals in seconds, by target, of the probes that share one token."""
+
+    token_max_age: float
+    probes: dict[str, float] = field(default_factory=dict)
+    auxiliary: dict[str, float] = field(default_factory=dict)
+    shortest: float = float("inf")
+
+    def add(self, stream: Stream) -> None:
+        (self.auxiliary if stream.auxiliary else self.probes)[stream.target.name] = stream.every
+        self.shortest = min(self.shortest, stream.target.interval)
+
+    def sign_ins(self) -> float:
+        """Return the largest number per second.
+
+        The auxiliary probes of a target share a token, also with its probe if the credential is the same.
+        """
+        interval = min(self.probes.values(), default=float("inf")) * (1 - JITTER if len(self.probes) > 1 else 1)
+        unshared = sum(1 / every for target, every in self.auxiliary.items() if target not in self.probes)
+        # With several targets a probe starts as soon as jitter allows a new token.
+        return min(1 / max(interval, self.token_max_age) + unshared, 1 / max(self.shortest * (1 - JITTER), self.token_max_age))
+
+
+def monthly(config: Config, today: date) -> dict[str, Monthly]:
+    """Return the numbers by credential, without unused credentials."""
+    found = {name: Monthly() for name in config.credentials}
+    sharing: dict[tuple[object, ...], _Users] = {}
+    for stream in streams(config, today):
+        found[stream.credential].add(_stream_numbers(stream))
+        sharing.setdefault(_token_key(stream), _Users(stream.module.token_max_age)).add(stream)
+    for (credential, *_), users in sharing.items():
+        found[str(credential)].sign_ins += users.sign_ins() * MONTH_SECONDS
+    for lookup in expiry_lookups(config):
+        found[lookup.credential].add(_lookup_numbers(lookup))
+    every = config.settings.sql_interval
+    for name, servers in Counter(server.entra_credential for server in config.sql_servers.values()).items():
+        if name is not None:
+            found[name].sign_ins += min(servers / every, 1 / DATABASE_TOKEN_SECONDS) * MONTH_SECONDS
+    return {name: sums for name, sums in found.items() if sums.requests or sums.sign_ins}
+
+
+def vault_shares(config: Config, today: date) -> dict[str, Share]:
+    """Return the share by vault, with the vault's own weights of operations."""
+    shares: dict[str, Share] = defaultdict(lambda: Share(0.0, []))
+    for stream in streams(config, today):
+        share = shares[stream.vault]
+        if stream.target.name not in share.targets[-1:]:
+            share.targets.append(stream.target.name)
+        for operation, rate in stream.rates():
+            share.ratio += WINDOW_SECONDS * rate / operation_limit(operation, stream.vault)
+    return dict(shares)
+
+
+def monthly_cost(config: Config, today: date | None = None) -> str:
+    """Return the numbers of all credentials as a text table with an explanation."""
+    today = today or datetime.now(UTC).date()
+    rows = monthly(config, today)
+    total = Monthly()
+    for sums in rows.values():
+        total.add(sums)
+    lines: list[tuple[str, ...]] = [_COLUMNS]
+    lines += [(name, *_numbers(sums)) for name, sums in rows.items()]
+    lines.append(("total", *_numbers(total)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
+    shares = _most_used(vault_shares(config, today))
+    return "\n".join(["Per month of 30 days, if nothing fails:", "", *table, "", _EXPLAINED, *shares, *_readings(config)])
+
+
+def _most_used(shares: Mapping[str, Share]) -> Iterator[str]:
+    """Yield the vaults with a published limit that the exporter uses most."""
+    limited = {vault: share for vault, share in shares.items() if has_limits(vault)}
+    if limited:
+        yield _LIMITS
+    for vault in sorted(limited, key=lambda each: (-limited[each].ratio, each))[:_MOST_VAULTS]:
+        yield f"{limited[vault].ratio:8.2%}  {vault}"
+    if limited:
+        yield ""
+
+
+def _readings(config: Config) -> Iterator[str]:
+    """Yield what SQL Servers answer per month."""
+    if config.sql_servers:
+        servers, every = len(config.sql_servers), config.settings.sql_interval
+        each = MONTH_SECONDS / every
+        yield _READINGS.format(
+            servers=f"{servers} SQL Server{'s' * (servers > 1)}",
+            every=durations.write(every),
+            each=f"{round(each):,}",
+            readings=f"{round(servers * each):,}",
+            statements=f"{round(servers * each * STATEMENTS):,}",
+            of_one=STATEMENTS,
+        )
+
+
+def _stream_numbers(stream: Stream) -> Monthly:
+    requests = sum(rate for _, rate in stream.rates()) * MONTH_SECONDS
+    billable = sum(rate for operation, rate in stream.rates() if operation.billable) * MONTH_SECONDS
+    cloud = cloud_of(stream.vault)
+    by_the_hour = cloud is not None and cloud.managed_hsm
+    return Monthly({stream.target.name}, requests, 0.0 if by_the_hour else billable, requests)
+
+
+def _lookup_numbers(lookup: LookupStream) -> Monthly:
+    """Each lookup needs its own token: hourly lookups rarely coincide."""
+    rows, billable = len(lookup.operations), sum(operation.billable for operation in lookup.operations)
+    requests = rows or 1
+    times = MONTH_SECONDS / LOOKUP_SECONDS
+    return Monthly(set(), requests * times, billable * times, rows * times, times)
+
+
+def _token_key(stream: Stream) -> tuple[object, ...]:
+    """Return what streams need in common to share tokens.
+
+    It is the credential, the audience of the token, and the route to Entra ID.
+
+    """
+    cloud = cloud_of(stream.vault)
+    resource = cloud.resource if cloud is not None else stream.vault
+    return stream.credential, stream.module.token_max_age, resource, stream.module.entra_route
+
+
+def _numbers(sums: Monthly) -> tuple[str, ...]:
+    counted = (sums.requests, sums.billable, sums.log_rows, sums.sign_ins)
+    return str(len(sums.targets)), *(f"{round(number):,}" for number in counted)

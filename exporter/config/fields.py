@@ -1,0 +1,554 @@
+"""Read one mapping by its table of fields.
+
+Unknown keys, repeated keys and secrets in plain text are reported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Sequence
+from collections.abc import Mapping as Mapping_
+from collections.abc import Sequence as Items
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import yaml
+
+from exporter.config.tree import Location, MappingNode, Node, Scalar, SequenceNode, Type
+from exporter.core import durations
+from exporter.core.connector import key_name_findings
+from exporter.core.names import EXPECTED as THUMBPRINT_EXPECTED
+from exporter.core.names import PATTERN as THUMBPRINT_PATTERN
+from exporter.core.names import nearest, normalize_thumbprint, vault_host
+from exporter.core.values import PATTERN as KEY_PATTERN
+from exporter.core.values import KeyReference, parse_key
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """The type of a value. `read` returns None after it has reported why the value is unusable."""
+
+    type_name: str  # in the reference table
+    read: Callable[[Node, Location], Any]
+    json: Mapping_[str, Any] = field(default_factory=dict)  # JSON Schema of the value
+    refers_to: str = ""  # the section in which the value is a name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One key: a row of the reference in docs/configuration.md. `default` is the text in that row, as YAML."""
+
+    name: str
+    kind: FieldType
+    doc: str
+    required: bool = False
+    default: str = ""
+    types: tuple[str, ...] = ()  # only in credentials of these types; empty: in all
+    dumped: Callable[[Any], Any] | None = None  # the key's value in the effective configuration, from its object
+
+    @property
+    def meaning(self) -> str:
+        """The documentation, with the credential types that have the key."""
+        return self.doc if not self.types else f"{self.doc} Only with {', '.join(f'`{kind}`' for kind in self.types)}."
+
+    @property
+    def has_literal_default(self) -> bool:
+        """Whether `default` is a value; otherwise it is a sentence or absent."""
+        return bool(self.default) and " " not in self.default and "`" not in self.default
+
+    def belongs_to(self, kind: str | None) -> bool:
+        """Whether a credential of this type may have the key."""
+        return kind is None or not self.types or kind in self.types
+
+
+@dataclass(slots=True)
+class Section:
+    """A mapping that has been read: its usable values, and the location of every key."""
+
+    location: Location
+    values: dict[str, Any] = field(default_factory=dict)
+    locations: dict[str, Location] = field(default_factory=dict)
+    holds_secret: bool = False  # a secret was refused here: do not also require its place
+
+    def get(self, name: str) -> Any:
+        return self.values.get(name)
+
+    def is_set(self, name: str) -> bool:
+        return name in self.locations
+
+    def location_of(self, name: str) -> Location:
+        """The location of the value; of the section if the key is absent."""
+        return self.locations.get(name) or self.location.child(name)
+
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,128}|<<")
+_SECRET_KEY = re.compile(r"(?i)(?:secret|password|passwd|passphrase|pwd|token|api_?key|assertion)(?:_?(?:value|text))?")
+_SOURCE = re.compile(r"(?P<what>.*)_(?:file|env)")
+
+
+def describe(node: Node) -> str:
+    """Describe a node without its content."""
+    if isinstance(node, Scalar):
+        return node.type.value
+    return "a mapping" if isinstance(node, MappingNode) else "a list"
+
+
+def report_wrong_type(node: Node, location: Location, expected: str) -> None:
+    """Report that a node has no value or another type than expected."""
+    if isinstance(node, Scalar) and node.type is Type.NOTHING:
+        location.error(f"has no value, expected {expected}")
+    else:
+        location.error(f"expected {expected}, found {describe(node)}")
+
+
+def unique_keys(node: MappingNode, location: Location) -> list[tuple[Scalar, Node, Location]]:
+    """The entries with the locations of their values. Repeated keys are reported and left out."""
+    first: dict[str, int] = {}
+    entries = []
+    for key, value in node.entries:
+        at_key = location.child(_printable(key.text)).with_position(key.line, key.column)
+        if key.text in first:
+            at_key.error(f"written twice, first in line {first[key.text]}: remove one")
+            continue
+        first[key.text] = key.line
+        empty = isinstance(value, Scalar) and value.type is Type.NOTHING
+        entries.append((key, value, at_key if empty else at_key.with_position(value.line, value.column)))
+    return entries
+
+
+def read_section(node: Node, location: Location, fields: Sequence[Field], *, kind: str | None = None) -> Section | None:
+    """Read a section without its unusable values; None if the node is no mapping."""
+    if not isinstance(node, MappingNode):
+        report_wrong_type(node, location, f"a mapping with keys such as {fields[0].name}")
+        return None
+    section = Section(location)
+    known = {field_.name: field_ for field_ in fields}
+    for key, value, at in unique_keys(node, location):
+        field_ = known.get(key.text)
+        if field_ is None or not field_.belongs_to(kind):
+            at.with_position(key.line, key.column).error(_why_not(key.text, fields, kind))
+            section.holds_secret |= _is_secret(key.text)
+            continue
+        section.locations[key.text] = at
+        if (usable := field_.kind.read(value, at)) is not None:
+            section.values[key.text] = usable
+    return section
+
+
+def require(section: Section, fields: Sequence[Field], *, kind: str | None = None) -> None:
+    """Report each required key that is absent."""
+    for field_ in fields:
+        if field_.required and field_.belongs_to(kind) and not section.is_set(field_.name):
+            section.location.child(field_.name).error("is required")
+
+
+def _printable(key: str) -> str:
+    # `client_secret:abc` without a space after the colon is one word, and half of it is a secret.
+    return key if _PLAIN_KEY.fullmatch(key) else "(key)"
+
+
+def _why_not(key: str, fields: Sequence[Field], kind: str | None) -> str:
+    usable = [field_.name for field_ in fields if field_.belongs_to(kind)]
+    if key == "<<":
+        return "merge keys are not supported: write target_defaults, or an alias for the whole value"
+    if any(field_.name == key for field_ in fields):
+        return f"does not belong to a credential of type {kind}: remove it{nearest(key, usable)}"
+    if _is_secret(key):
+        return f"the configuration must not contain secrets: use {_sources(key, usable)}"
+    if not _PLAIN_KEY.fullmatch(key):
+        return "unknown key: is a space missing after a colon?"
+    return f"unknown key{nearest(key, usable)}"
+
+
+def _is_secret(key: str) -> bool:
+    word = key.partition(":")[0].strip()
+    found = _SECRET_KEY.search(word)
+    return found is not None and found.end() == len(word)
+
+
+def _sources(key: str, usable: Sequence[str]) -> str:
+    """Return the keys for the place of a password or, without one, of the secret."""
+    sources = [name for name in usable if (match := _SOURCE.fullmatch(name)) and _is_secret(match["what"])]
+    fitting = [name for name in sources if name.startswith(key)] or sources
+    return " or ".join(fitting) or "a file or an environment variable"
+
+
+# Types of values: text, duration, date, choice, path, list and others.
+#
+# Each type reads a node and reports at its location why the value is unusable.
+
+Json = dict[str, Any]
+
+DAY = 86400.0
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,8})")
+_CREDENTIALS_PREFIX = "${CREDENTIALS_DIRECTORY}/"  # differs for each unit, so that units can share a configuration
+_ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def scalar(
+    type_name: str,
+    expected: str,
+    types: tuple[Type, ...],
+    convert: Callable[[str], Any],
+    json: Json | None = None,
+) -> FieldType:
+    """The type of a single value. `convert` raises ValueError with a message that must not contain the value."""
+
+    def read(node: Node, location: Location) -> Any:
+        if not isinstance(node, Scalar) or node.type not in types:
+            report_wrong_type(node, location, expected)
+            return None
+        try:
+            return convert(node.text)
+        except ValueError as error:
+            location.error(str(error))
+            return None
+
+    return FieldType(type_name, read, json or {})
+
+
+def text(type_name: str, convert: Callable[[str], Any] = str, **json: Any) -> FieldType:
+    """A text. Numbers and dates need quotes, so that 7.10 stays 7.10. `json`: keywords of JSON Schema."""
+
+    def checked(value: str) -> Any:
+        if not value.strip():
+            raise ValueError("is empty")
+        if _UNPRINTABLE.search(value):
+            raise ValueError("contains a line break or a control character: remove it")
+        return convert(value)
+
+    quoted = scalar(type_name, "a text", (Type.TEXT,), checked)
+
+    def read(node: Node, location: Location) -> Any:
+        if isinstance(node, Scalar) and node.type not in (Type.TEXT, Type.NOTHING):
+            location.error(f"expected a text, found {node.type.value}: put it in quotes")
+            return None
+        return quoted.read(node, location)
+
+    return FieldType(type_name, read, {"type": "string", "minLength": 1, **json})
+
+
+def matching(type_name: str, pattern: re.Pattern[str], message: str) -> FieldType:
+    """A text that matches the whole pattern, else the message."""
+
+    def convert(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise ValueError(message)
+        return value
+
+    return text(type_name, convert, pattern=anchored(pattern))
+
+
+def anchored(pattern: re.Pattern[str]) -> str:
+    """The pattern for JSON Schema, which matches a whole value."""
+    return f"^(?:{pattern.pattern})$"
+
+
+def whole(minimum: int, maximum: int) -> FieldType:
+    """A whole number in a range."""
+
+    def convert(value: str) -> int:
+        if not _WHOLE.fullmatch(value) or not minimum <= int(value) <= maximum:
+            raise ValueError(f"expected a whole number from {minimum} to {maximum}")
+        return int(value)
+
+    json = {"type": "integer", "minimum": minimum, "maximum": maximum}
+    return scalar(f"whole number, {minimum} to {maximum}", "a whole number", (Type.NUMBER,), convert, json)
+
+
+def duration(minimum: float, maximum: float) -> FieldType:
+    """Seconds, in the notation of Prometheus."""
+
+    def convert(value: str) -> float:
+        if value != "0" and _WHOLE.fullmatch(value):
+            raise ValueError(f"a duration needs a unit: {value}s?")
+        seconds = durations.parse(value)
+        if not minimum <= seconds <= maximum:
+            raise ValueError(f"expected a duration from {durations.write(minimum)} to {durations.write(maximum)}")
+        return seconds
+
+    json = {"type": "string", "pattern": f"^(?!$){durations.PATTERN}$"}
+    return scalar(
+        "duration",
+        "a duration such as 30s",
+        (Type.TEXT, Type.NUMBER),
+        convert,
+        json if minimum else {"anyOf": [{"const": 0}, json]},
+    )
+
+
+def choice(values: type[StrEnum] | Items[str]) -> FieldType:
+    """One of a few words."""
+    names = tuple(str(value) for value in values)
+
+    def convert(value: str) -> Any:
+        if value not in names:
+            raise ValueError(f"expected one of {', '.join(names)}{nearest(value, names)}")
+        return values(value) if isinstance(values, type) else value
+
+    return text(" \\| ".join(f"`{name}`" for name in names), convert, enum=list(names))
+
+
+def _date(value: str) -> date:
+    message = "expected a date such as 2027-03-01"
+    if not _DATE.fullmatch(value):
+        raise ValueError(message)
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(message) from None
+
+
+TEXT = text("text")
+NAME = matching("name", _NAME, "expected a name: a letter or digit, then at most 127 letters, digits, dots, underscores, hyphens")
+CREDENTIAL_NAME = replace(NAME, refers_to="credentials")
+MODULE_NAME = replace(NAME, refers_to="modules")
+GUID = matching("GUID", _GUID, "expected a GUID such as 66666666-7777-8888-9999-000000000000")
+ENVIRONMENT = matching("name of an environment variable", _ENVIRONMENT, "expected the name of an environment variable")
+BOOL = scalar(
+    "`true` \\| `false`",
+    "true or false",
+    (Type.BOOL,),
+    lambda word: word.lower() in ("true", "yes", "on", "y"),
+    {"type": "boolean"},
+)
+INTERVAL = duration(0.1, DAY)
+TIMEOUT = duration(0.01, DAY / 2)
+_DAY = {"type": "string", "format": "date", "pattern": anchored(_DATE)}
+DATE = scalar("date", "a date such as 2027-03-01", (Type.DATE, Type.TEXT), _date, _DAY)
+
+
+def _path(node: Node, location: Location) -> Path | None:
+    written = TEXT.read(node, location)
+    if written is None or not written.startswith(_CREDENTIALS_PREFIX):
+        return None if written is None else location.base / written
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if not folder:
+        location.error(
+            "CREDENTIALS_DIRECTORY is not set: systemd sets it in a service; elsewhere set it to /run/credentials/UNIT"
+        )
+        return None
+    return Path(folder, written.removeprefix(_CREDENTIALS_PREFIX))
+
+
+PATH = FieldType("path", _path, TEXT.json)
+
+
+def section(fields: Items[Field], required: Items[str] | None = None) -> FieldType:
+    """A mapping with these keys. `required` replaces the keys that JSON Schema requires, if a key may come from elsewhere."""
+    return FieldType("section", lambda node, location: read_section(node, location, fields), object_json(fields, required))
+
+
+def object_json(fields: Items[Field], required: Items[str] | None = None) -> Json:
+    """The JSON Schema of a mapping with these keys."""
+    needed = [each.name for each in fields if each.required] if required is None else list(required)
+    properties = {each.name: {**each.kind.json, "description": each.meaning} for each in fields}
+    for each in fields:
+        if each.has_literal_default:
+            properties[each.name]["default"] = yaml.safe_load(each.default)
+    return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
+
+
+def list_of(kind: FieldType) -> FieldType:
+    """A list without its unusable items."""
+
+    def read(node: Node, location: Location) -> list[Any] | None:
+        if not isinstance(node, SequenceNode):
+            report_wrong_type(node, location, "a list")
+            return None
+        places = [(item, location.item(index).with_position(item.line, item.column)) for index, item in enumerate(node.items)]
+        usable = (kind.read(item, at) for item, at in places)
+        return [item for item in usable if item is not None]
+
+    return FieldType(f"list of: {kind.type_name}", read, {"type": "array", "items": kind.json}, kind.refers_to)
+
+
+def map_of(kind: FieldType, type_name: str) -> FieldType:
+    """Names to values, None for an unusable value."""
+
+    def read(node: Node, location: Location) -> dict[str, Any] | None:
+        if not isinstance(node, MappingNode):
+            report_wrong_type(node, location, "a mapping")
+            return None
+        found: dict[str, Any] = {}
+        for key, value, at in unique_keys(node, location):
+            if not _NAME.fullmatch(key.text):
+                at.with_position(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
+            else:
+                found[key.text] = kind.read(value, at)
+        return found
+
+    json = {"type": "object", "propertyNames": {"pattern": anchored(_NAME)}, "additionalProperties": kind.json}
+    return FieldType(type_name, read, json)
+
+
+# Types of values with a rule of Azure, the connector, curl or Prometheus.
+
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HOST_PORT = re.compile(r"(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,252})|[A-Za-z0-9]|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?")
+_TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
+_API_VERSION = re.compile(r"[0-9]\.[0-9]{1,2}|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview(?:\.[0-9]+)?)?")
+_SECRET_PATH = re.compile(r"/secrets/[A-Za-z0-9-]{1,127}(?:/[A-Za-z0-9]{1,64})?")
+_NO_PROXY = re.compile(r"\*|\.?[A-Za-z0-9\[\]:*._-]+")
+
+# Labels of the per-target series or of Prometheus itself, and the other labels of ekm_target_info.
+RESERVED_LABELS = frozenset({"target", "vault", "key", "credential", "module", "job", "instance", "le"})
+INFO_LABELS = frozenset({"mode", "cloud", "tenant", "generation", "pin", "vantage", "thumbprint"})
+
+
+def _key(value: str) -> KeyReference:
+    reference = parse_key(value)
+    if findings := key_name_findings(reference.name):
+        raise ValueError("; ".join(finding.text for finding in findings))
+    return reference
+
+
+def _host_port(value: str) -> str:
+    match = _HOST_PORT.fullmatch(value)
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise ValueError("expected HOST:PORT, with an IPv6 address in brackets")
+    return value.lower()
+
+
+def _split(value: str, schemes: Collection[str], expected: str) -> SplitResult:
+    """Split a URL. No message contains the URL: it may contain a password."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:  # its text may contain the password
+        raise ValueError(expected) from None
+    if "@" in parts.netloc:
+        raise ValueError(f"{expected} without user and password: the configuration must not contain secrets")
+    if parts.scheme not in schemes or not parts.hostname or port == 0 or parts.query or parts.fragment or "\\" in value:
+        raise ValueError(expected)
+    if ":" not in parts.hostname and not _HOST.fullmatch(parts.hostname):
+        raise ValueError(expected)
+    return parts
+
+
+def _authority(value: str) -> str:
+    expected = "expected https://HOST[:PORT]"
+    if _split(value, ("https",), expected).path not in ("", "/"):
+        raise ValueError(f"{expected} without a path: the challenge names the tenant")
+    return value.rstrip("/").lower()
+
+
+def _proxy(value: str) -> str:
+    expected = "expected http://HOST:PORT or https://HOST:PORT"
+    if _split(value, ("http", "https"), expected).path not in ("", "/"):
+        raise ValueError(expected)
+    return value.rstrip("/")
+
+
+def _secret_url(value: str) -> str:
+    expected = "expected https://VAULT/secrets/NAME"
+    if not _SECRET_PATH.fullmatch(_split(value, ("https",), expected).path):
+        raise ValueError(expected)
+    return value
+
+
+VAULT = text("vault name, host name or https URL", vault_host)
+KEY = text("`NAME/VERSION`, KeyUri or `NAME`", _key, pattern=f"^{KEY_PATTERN}$")
+# YAML reads an unquoted thumbprint as a number; its digits are kept.
+THUMBPRINT = scalar(
+    "`0x` and hex digits",
+    THUMBPRINT_EXPECTED.removeprefix("expected "),
+    (Type.TEXT, Type.NUMBER),
+    normalize_thumbprint,
+    {"anyOf": [{"type": "string", "pattern": f"^{THUMBPRINT_PATTERN}$"}, {"type": "number"}]},
+)
+TENANT = matching("GUID or domain", _TENANT, "expected a tenant: its GUID or one of its domain names")
+API_VERSION = matching("API version", _API_VERSION, 'expected an API version such as "7.4" or "2025-07-01"')
+AUTHORITY = text("`https://HOST[:PORT]`", _authority, pattern="^https://[^/@]+/?$")
+PROXY_URL = text("`http[s]://HOST:PORT`", _proxy, pattern="^https?://[^/@]+/?$")
+SECRET_URL = text("URL of a Key Vault secret", _secret_url, pattern=f"^https://[^/@]+{_SECRET_PATH.pattern}$")
+NO_PROXY = matching("host or .domain", _NO_PROXY, "expected a host name, a domain that starts with a dot, or *")
+
+
+def labels(reserved: Collection[str]) -> FieldType:
+    """Mapping of label names to texts, without the reserved names."""
+
+    def read(node: Node, location: Location) -> dict[str, str] | None:
+        if not isinstance(node, MappingNode):
+            report_wrong_type(node, location, "a mapping of label names to texts")
+            return None
+        found = {}
+        for key, value, at in unique_keys(node, location):
+            if complaint := _label_name(key.text, reserved):
+                at.with_position(key.line, key.column).error(complaint)
+            elif (usable := TEXT.read(value, at)) is not None:
+                found[key.text] = usable
+        return found
+
+    names = {"pattern": anchored(_LABEL_NAME), "not": {"enum": sorted(reserved)}}
+    return FieldType("labels", read, {"type": "object", "propertyNames": names, "additionalProperties": TEXT.json})
+
+
+_INSTANCE = labels(RESERVED_LABELS)
+
+
+def _instances(node: Node, location: Location) -> tuple[dict[str, str], ...] | None:
+    if not isinstance(node, SequenceNode):
+        report_wrong_type(node, location, "a list")
+        return None
+    found: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
+    for index, item in enumerate(node.items):
+        at = location.item(index).with_position(item.line, item.column)
+        instance = _INSTANCE.read(item, at)
+        if instance is None or not isinstance(item, MappingNode):
+            continue
+        if all(key.text != "sql_instance" for key, _ in item.entries):
+            at.child("sql_instance").error("is required")
+        if found.setdefault(frozenset(instance.items()), instance) is not instance:
+            at.error("the same SQL Server twice: remove one")
+    return tuple(found.values())
+
+
+INSTANCES = FieldType(
+    "list of: labels with `sql_instance`",
+    _instances,
+    {"type": "array", "items": {**_INSTANCE.json, "required": ["sql_instance"]}, "uniqueItems": True},
+)
+
+
+def _label_name(name: str, reserved: Collection[str]) -> str:
+    if not _LABEL_NAME.fullmatch(name):
+        return "not a label name: use letters, digits and underscores, no digit first"
+    if name.startswith("__"):
+        return "reserved: Prometheus uses label names that start with __; choose another name"
+    if name in reserved:
+        return "reserved: the exporter or Prometheus sets this label; choose another name"
+    return ""
+
+
+def _connect_to(node: Node, location: Location) -> dict[str, str] | None:
+    if not isinstance(node, MappingNode):
+        report_wrong_type(node, location, 'a mapping of "HOST:PORT" to "HOST:PORT"')
+        return None
+    found: dict[str, str] = {}
+    for key, value, at in unique_keys(node, location):
+        source, target = _HOST_PORT_KIND.read(key, at.with_position(key.line, key.column)), _HOST_PORT_KIND.read(value, at)
+        if source in found:
+            at.with_position(key.line, key.column).error("the same host and port twice: remove one")
+        elif source is not None and target is not None:
+            found[source] = target
+    return found
+
+
+_HOST_PORT_KIND: Any = text("HOST:PORT", _host_port, pattern=anchored(_HOST_PORT))
+CONNECT_TO = FieldType(
+    '`"HOST:PORT": "HOST:PORT"`',
+    _connect_to,
+    {"type": "object", "propertyNames": {"pattern": anchored(_HOST_PORT)}, "additionalProperties": _HOST_PORT_KIND.json},
+)

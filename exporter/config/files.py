@@ -1,0 +1,133 @@
+"""Read the main file and its includes."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exporter.config.fields import Section, read_section
+from exporter.config.schema import TOP
+from exporter.config.tree import SIZE_LIMIT, DocumentError, Location, Node, ProblemList, read_document
+from exporter.runtime.files import FileUnreadableError, read_whole, real_path
+
+FILE_LIMIT = 10_000
+NESTING_LIMIT = 16
+
+
+@dataclass(slots=True)
+class LoadedFiles:
+    """The top sections, the main file's first, and the paths of all files."""
+
+    parts: list[Section] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    patterns: list[str] = field(default_factory=list)  # include patterns, as absolute paths
+    complete: bool = True  # every file was read, so an undeclared name does not exist
+
+
+def read_with_includes(path: Path, problems: ProblemList) -> LoadedFiles:
+    """Read `path` and its includes. Problems are reported, never raised."""
+    return _IncludeReader(problems).run(path)
+
+
+class _IncludeReader:
+    def __init__(self, problems: ProblemList) -> None:
+        self._problems = problems
+        self._loaded = LoadedFiles()
+        self._seen: set[str] = set()
+        self._shown: set[str] = set()
+
+    def run(self, path: Path) -> LoadedFiles:
+        location = Location(problems=self._problems, file=str(path), base=Path.cwd() / path.parent)
+        self._file(Path.cwd() / path, location, location, above=())
+        return self._loaded
+
+    def _file(self, path: Path, named: Location, location: Location, *, above: tuple[str, ...]) -> None:
+        """Read one file, which the files `above` include."""
+        identity = real_path(path)
+        if identity in above:
+            named.error(f"{location.file} includes itself: remove one of the includes")
+            return
+        if len(above) > NESTING_LIMIT:
+            self._loaded.complete = False
+            named.error(f"more than {NESTING_LIMIT} nested includes: include the file from the main file")
+            return
+        if identity in self._seen:
+            return
+        self._seen.add(identity)
+        self._loaded.files.append(path)
+        if location.file not in self._shown:
+            self._shown.add(location.file)
+            self._problems.files.append(location.file)
+        root = self._root(path, named, location)
+        section = None if root is None else read_section(root, location.with_position(root.line, root.column), TOP)
+        if section is None:
+            self._loaded.complete = False
+            return
+        if above and section.is_set("global"):
+            section.location_of("global").error("is only allowed in the main file: move it there")
+        self._loaded.parts.append(section)
+        for pattern, place in section.get("include") or ():
+            self._include(pattern, place, above=(*above, identity))
+
+    def _root(self, path: Path, named: Location, location: Location) -> Node | None:
+        if len(self._loaded.files) > FILE_LIMIT:
+            named.error(f"more than {FILE_LIMIT} files: merge some of them")
+            return None
+        try:
+            return read_document(read_whole(path, limit=SIZE_LIMIT))
+        except FileUnreadableError as error:
+            named.error(str(error))
+        except DocumentError as error:
+            location.with_position(error.line, error.column).error(error.message)
+        return None
+
+    def _include(self, pattern: str, named: Location, *, above: tuple[str, ...]) -> None:
+        if not glob.has_magic(pattern):
+            self._included(pattern, named, above=above)
+            return
+        self._loaded.patterns.append(str(named.base / pattern))
+        matches = sorted(glob.glob(pattern, root_dir=named.base))  # noqa: PTH207 - Path.glob refuses whole paths
+        if not matches:
+            named.warn("no file matches this pattern")
+        for match in matches:
+            self._included(match, named, above=above)
+
+    def _included(self, name: str, named: Location, *, above: tuple[str, ...]) -> None:
+        path = named.base / name
+        shown = str(Path(named.file).parent / name)
+        location = Location(problems=self._problems, file=shown, base=path.parent)
+        self._file(path, named, location, above=above)
+
+
+# A section of a list, with the defaults of its file.
+
+
+@dataclass(frozen=True, slots=True)
+class SectionWithDefaults:
+    """A target or a SQL Server, and the defaults of its file.
+
+    A key of its own replaces the default. `replaced_by` has, for a key of the defaults, the other own keys that replace it too.
+    """
+
+    own: Section
+    defaults: Section | None
+    replaced_by: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def get(self, name: str) -> Any:
+        return self.holder_of(name).get(name)
+
+    def is_set(self, name: str) -> bool:
+        return self.holder_of(name).is_set(name)
+
+    def location_of(self, name: str) -> Location:
+        return self.holder_of(name).location_of(name)
+
+    def holder_of(self, name: str) -> Section:
+        """Return the section that the value of a key comes from."""
+        if self.defaults is None or not self.defaults.is_set(name):
+            return self.own
+        own = (name, *self.replaced_by.get(name, ()))
+        return self.own if any(self.own.is_set(each) for each in own) else self.defaults

@@ -1,0 +1,337 @@
+"""Read a YAML file into a tree whose nodes have a line and a column.
+
+Built from libyaml's events, because the limits must hold while the tree grows: nested aliases are refused before they expand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SIZE_LIMIT = 16 * 1024 * 1024
+DEPTH_LIMIT = 32
+NODE_LIMIT = 1_000_000  # of one file; an alias counts as its content
+
+
+class Type(Enum):
+    """The type of a scalar; the value completes "expected …, found"."""
+
+    TEXT = "a text"
+    NUMBER = "a number"
+    BOOL = "true or false"
+    DATE = "a date"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value."""
+
+    line: int
+    column: int
+    text: str = field(repr=False)
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNode:
+    """A list."""
+
+    line: int
+    column: int
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MappingNode:
+    """Pairs of key and value, in the order of the file; keys may repeat."""
+
+    line: int
+    column: int
+    entries: tuple[tuple[Scalar, Node], ...]
+
+
+Node = Scalar | SequenceNode | MappingNode
+
+
+class DocumentError(Exception):
+    """Why the text is no document, and where (from 1). The message contains nothing of the text."""
+
+    def __init__(self, line: int, column: int, message: str) -> None:
+        super().__init__(message)
+        self.line, self.column, self.message = line, column, message
+
+
+def read_document(data: bytes) -> Node:
+    """Read the only document in `data`. Raises DocumentError."""
+    text = _decode(data)
+    root = _build(text)
+    if root is None or (isinstance(root, Scalar) and root.type is Type.NOTHING):
+        raise DocumentError(1, 1, "the file is empty")
+    return root
+
+
+_CORE = "tag:yaml.org,2002:"
+_SCALAR_TAGS = {
+    "str": Type.TEXT,
+    "int": Type.NUMBER,
+    "float": Type.NUMBER,
+    "bool": Type.BOOL,
+    "null": Type.NOTHING,
+    "timestamp": Type.DATE,
+    "merge": Type.TEXT,
+    "value": Type.TEXT,
+}
+# Not allowed in YAML, and lone surrogates.
+_REFUSED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def _decode(data: bytes) -> str:
+    if data.startswith(_UTF16):
+        raise DocumentError(1, 1, "UTF-16: save the file as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        raise DocumentError(
+            before.count(b"\n") + 1, column, f"not UTF-8: byte 0x{data[error.start]:02x}: save the file as UTF-8"
+        ) from None
+    refused = _REFUSED.search(text)
+    if refused is not None:
+        good = text[: refused.start()]
+        message = f"not a text file: character U+{ord(refused[0]):04X}"
+        raise DocumentError(good.count("\n") + 1, len(good) - good.rfind("\n"), message)
+    return text
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection that is not complete yet."""
+
+    line: int
+    column: int
+    anchor: str | None
+    nodes: list[Node]
+    mapping: bool
+    size: int = 1
+    height: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    node: Node
+    size: int
+    height: int
+
+
+def _build(text: str) -> Node | None:
+    builder = _TreeBuilder()
+    try:
+        for event in _events(text):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error, text) from None
+    except yaml.YAMLError:
+        raise DocumentError(1, 1, "not YAML") from None
+    return builder.root
+
+
+def _events(text: str) -> Iterator[Any]:
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times as fast
+    return yaml.parse(text, Loader=loader)
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> DocumentError:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark is not None else (0, 0)
+    lines = text.split("\n")
+    indentation = re.match(r"[ \t]*", lines[line])[0] if line < len(lines) else ""  # type: ignore[index]
+    if "\t" in indentation:
+        return DocumentError(line + 1, indentation.index("\t") + 1, "a tab: indent with spaces")
+    # The parser quotes at most one character.
+    reason = " ".join(part for part in (error.problem, error.context) if part)
+    return DocumentError(line + 1, column + 1, f"not YAML: {reason}: check quotes, brackets and indentation up to here")
+
+
+class _TreeBuilder:
+    """Builds the tree from events, without recursion."""
+
+    def __init__(self) -> None:
+        self.root: Node | None = None
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Anchored] = {}
+        self._nodes = 0
+        self._resolver: Any = yaml.resolver.Resolver()
+
+    def take(self, event: Any) -> None:
+        match event:
+            case yaml.ScalarEvent():
+                self._add(self._scalar(event), anchor=event.anchor)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._start(event)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._end()
+            case yaml.AliasEvent():
+                self._alias(event)
+            case yaml.DocumentStartEvent() if self.root is not None:
+                raise _refused(event, "a second document: remove the line ---, or move the rest to another file")
+
+    def _scalar(self, event: Any) -> Scalar:
+        tag = event.tag
+        if tag is None or tag == "!":
+            plain = (event.implicit[0], event.implicit[1]) if tag is None else (False, True)
+            tag = self._resolver.resolve(yaml.ScalarNode, event.value, plain)
+        type_ = _SCALAR_TAGS.get(tag.removeprefix(_CORE)) if tag.startswith(_CORE) else None
+        if type_ is None:
+            raise _refused(event, "an unknown tag: remove it, or put a text that starts with ! in quotes")
+        return Scalar(event.start_mark.line + 1, event.start_mark.column + 1, event.value, type_)
+
+    def _start(self, event: Any) -> None:
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
+            raise _refused(event, "an unknown tag: remove it, or put a text that starts with ! in quotes")
+        if len(self._open) >= DEPTH_LIMIT:
+            raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
+        mark = event.start_mark
+        self._open.append(_Open(mark.line + 1, mark.column + 1, event.anchor, [], mapping))
+
+    def _end(self) -> None:
+        done = self._open.pop()
+        node: Node
+        if done.mapping:
+            node = MappingNode(done.line, done.column, tuple(_pairs(done.nodes)))
+        else:
+            node = SequenceNode(done.line, done.column, tuple(done.nodes))
+        self._add(node, anchor=done.anchor, size=done.size, height=done.height)
+
+    def _alias(self, event: Any) -> None:
+        anchored = self._anchors.get(event.anchor)
+        if anchored is None:  # open ones are missing, so no node contains itself
+            raise _refused(event, "an alias without an anchor before it: put a text that starts with * in quotes")
+        if len(self._open) + anchored.height > DEPTH_LIMIT:
+            raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
+        self._count(anchored.size, event.start_mark)
+        self._add(anchored.node, size=anchored.size, height=anchored.height)
+
+    def _add(self, node: Node, *, anchor: str | None = None, size: int = 1, height: int = 0) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = _Anchored(node, size, height)
+        if not self._open:
+            self.root = node
+            return
+        parent = self._open[-1]
+        parent.nodes.append(node)
+        parent.size += size
+        parent.height = max(parent.height, height + 1)
+        self._count(1, None, node)
+
+    def _count(self, amount: int, mark: Any, node: Node | None = None) -> None:
+        self._nodes += amount
+        if self._nodes > NODE_LIMIT:
+            line, column = (mark.line + 1, mark.column + 1) if node is None else (node.line, node.column)
+            raise DocumentError(line, column, f"more than {NODE_LIMIT} values, counting the content of aliases")
+
+
+def _pairs(nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
+    for key, value in zip(nodes[::2], nodes[1::2], strict=True):
+        if not isinstance(key, Scalar):
+            raise DocumentError(key.line, key.column, "expected a plain word as the key")
+        yield key, value
+
+
+def _refused(event: Any, message: str) -> DocumentError:
+    return DocumentError(event.start_mark.line + 1, event.start_mark.column + 1, message)
+
+
+# Problems and warnings of a configuration, and their locations.
+#
+# No message contains a value that could be a secret: the location is enough.
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem or warning. `line` and `column` count from 1; `path` is like `targets[0].key`, empty for a whole file."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    @property
+    def what(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(slots=True)
+class ProblemList:
+    """Problems and warnings without duplicates, in the order of `files` and lines."""
+
+    files: list[str] = field(default_factory=list)
+    _errors: dict[Problem, None] = field(default_factory=dict)
+    _warnings: dict[Problem, None] = field(default_factory=dict)
+
+    def add(self, problem: Problem, *, warning: bool = False) -> None:
+        (self._warnings if warning else self._errors)[problem] = None
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return self._sorted(self._errors)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        return self._sorted(self._warnings)
+
+    def _sorted(self, problems: dict[Problem, None]) -> tuple[Problem, ...]:
+        order = {file: position for position, file in enumerate(self.files)}
+        return tuple(sorted(problems, key=lambda problem: (order[problem.file], problem.line, problem.column)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A place in a file, at which problems are reported. `base` is the folder for relative paths."""
+
+    problems: ProblemList
+    file: str
+    base: Path
+    line: int = 1
+    column: int = 1
+    path: str = ""
+
+    def with_position(self, line: int, column: int) -> Location:
+        return self._moved(line, column, self.path)
+
+    def child(self, name: str) -> Location:
+        return self._moved(self.line, self.column, f"{self.path}.{name}" if self.path else name)
+
+    def item(self, index: int) -> Location:
+        return self._moved(self.line, self.column, f"{self.path}[{index}]")
+
+    def _moved(self, line: int, column: int, path: str) -> Location:
+        # dataclasses.replace takes three times as long, and a large file has a hundred thousand of these
+        return Location(problems=self.problems, file=self.file, base=self.base, line=line, column=column, path=path)
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def error(self, message: str) -> None:
+        self.problems.add(Problem(self.file, self.line, self.column, self.path, message))
+
+    def warn(self, message: str) -> None:
+        self.problems.add(Problem(self.file, self.line, self.column, self.path, message), warning=True)

@@ -1,0 +1,387 @@
+"""Clouds, vault domains, audiences, and Entra hosts that may get a secret."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import ip_address
+from types import MappingProxyType
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """One kind of vault in one cloud; `domain` is also the audience of its tokens."""
+
+    name: str
+    domain: str
+    managed_hsm: bool = False
+
+    @property
+    def resource(self) -> str:
+        return f"https://{self.domain}"
+
+
+CLOUDS: tuple[Cloud, ...] = (
+    Cloud("public", "vault.azure.net"),
+    Cloud("public", "managedhsm.azure.net", managed_hsm=True),
+    Cloud("us_government", "vault.usgovcloudapi.net"),
+    Cloud("us_government", "managedhsm.usgovcloudapi.net", managed_hsm=True),
+    Cloud("china", "vault.azure.cn"),
+    Cloud("china", "managedhsm.azure.cn", managed_hsm=True),
+)
+
+# Azure Resource Manager of each cloud; https:// and the host are also the audience of its tokens.
+MANAGEMENT_HOSTS: Mapping[str, str] = MappingProxyType(
+    {
+        "public": "management.azure.com",
+        "us_government": "management.usgovcloudapi.net",
+        "china": "management.chinacloudapi.cn",
+    }
+)
+
+# The hosts that may receive a secret if a challenge names them, as well as the configured authority_host.
+ENTRA_HOSTS: frozenset[str] = frozenset(
+    {
+        "login.microsoftonline.com",
+        "login.windows.net",
+        "login.microsoftonline.us",
+        "login.chinacloudapi.cn",
+        "login.partner.microsoftonline.cn",
+    }
+)
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# Nothing after the host: the resource becomes a scope, and a blank would start a second one.
+_RESOURCE = re.compile(rf"https://({_LABEL}(?:\.{_LABEL})*)(?::[0-9]{{1,5}})?/?", re.ASCII | re.IGNORECASE)
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_VAULT_NAME = re.compile(r"[a-z][a-z0-9-]{1,22}[a-z0-9]")
+
+
+def vault_host(identity: str) -> str:
+    """Return the host name, in lower case, for IDENTITY of the SQL credential.
+
+    A bare vault name gets the public cloud's domain, as in the connector. A full host name or https URL is kept, with its port
+    unless it is 443. Raises ValueError with a message for the user.
+    """
+    text = identity.strip().lower()
+    if text.startswith("http://"):
+        raise ValueError("a vault accepts https only: write https:// or the name alone")
+    text = text.removeprefix("https://").removesuffix("/")
+    host, colon, port = text.partition(":")
+    if colon and (not _PORT.fullmatch(port) or int(port) > 65535):
+        raise ValueError("the port is not a number from 1 to 65535")
+    if "." not in host:
+        if not _VAULT_NAME.fullmatch(host):
+            raise ValueError("a vault name has 3 to 24 letters, digits and hyphens and starts with a letter")
+        host = f"{host}.{CLOUDS[0].domain}"
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        raise ValueError("expected a vault name, a host name, or an https URL without a path")
+    return host if port in ("", "443") else f"{host}:{port}"
+
+
+def host_name(vault: str) -> str:
+    """Return the host name of a vault, without a port."""
+    return vault.partition(":")[0]
+
+
+def cloud_of(vault: str) -> Cloud | None:
+    """Return the cloud of the vault's host name, None if unknown."""
+    host = host_name(vault)
+    return next((cloud for cloud in CLOUDS if host.endswith("." + cloud.domain)), None)
+
+
+def is_parent_domain(resource: str, vault: str) -> bool:
+    """Whether a token for `resource` may be sent to `vault`. The resource's host must be a parent domain of the vault's host."""
+    named = _RESOURCE.fullmatch(resource)
+    if named is None or "." not in named[1]:
+        return False
+    return vault.partition(":")[0].lower().endswith("." + named[1].lower())
+
+
+def is_trusted_authority(authority: str, authority_host: str | None) -> bool:
+    """Whether a secret may be sent to `authority` (https://host[:port]).
+
+    It must be a known Entra ID host, or the configured one.
+    """
+    host = _without_default_port(authority)
+    if authority_host is not None and host == _without_default_port(authority_host):
+        return True
+    return host.removeprefix("https://") in ENTRA_HOSTS
+
+
+def _without_default_port(authority: str) -> str:
+    return authority.lower().rstrip("/").removesuffix(":443")
+
+
+# Addresses of private networks.
+
+# RFC 1918, shared address space of providers (RFC 6598), link-local and unique local addresses.
+_PRIVATE = tuple(
+    ipaddress.ip_network(net)
+    for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+)
+
+
+def is_private(address: str) -> bool | None:
+    """Whether an IP address belongs to a private network; None if it is no address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(mapped.version == net.version and mapped in net for net in _PRIVATE)
+
+
+# Names of SQL Servers as `sqlcmd -S` takes them, and the answer of SQL Server Browser.
+
+DEFAULT_PORT = 1433
+_NAME = re.compile(r"(?:tcp:)?([^\s\\,]+)(?:\\([^\s\\,;]{1,16}))?(?:\s*,\s*([0-9]{1,5}))?", re.IGNORECASE)
+_OTHER_FORM = re.compile(r"[;=/]|^[^:\[\]]+:[0-9]*$")  # a connection string, or HOST:PORT; an IPv6 address has more colons
+_HERE = frozenset({".", "(local)"})
+_EXPECTED = "expected HOST, HOST\\INSTANCE or HOST,PORT"
+# MC-SQLR: the request for one instance, and the first byte of the answer, before a length of two bytes.
+_REQUEST, _ANSWER = b"\x04", 5
+_SQL_PORT = re.compile("[0-9]{1,5}")
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAddress:
+    """A SQL Server; `text` is the name as it was written. Without a port, SQL Server Browser knows it."""
+
+    text: str
+    host: str
+    instance: str | None
+    port: int | None
+
+
+def parse_sql_address(text: str) -> SqlAddress:
+    """Parse a name. Raises ValueError with a message for the user."""
+    matched = _NAME.fullmatch(text.strip())
+    if matched is None or not matched[1].isascii():
+        raise ValueError(_EXPECTED)
+    host, instance, digits = matched[1].strip("[]"), matched[2], matched[3]
+    if _OTHER_FORM.search(matched[1]):
+        raise ValueError(f"{_EXPECTED}; the port follows a comma")
+    port = int(digits) if digits is not None else None
+    if port is not None and not 0 < port < 65536:
+        raise ValueError(f"port {port}: expected 1 to 65535")
+    if port is None and instance is None:
+        port = DEFAULT_PORT
+    return SqlAddress(text.strip(), "localhost" if host.lower() in _HERE else host, instance, port)
+
+
+def parse_address_list(text: str) -> tuple[list[str], list[str]]:
+    """Return the names of a file with one name a line, and a problem for each bad line. `#` begins a comment."""
+    names: dict[str, None] = {}
+    problems = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        name = line.partition("#")[0].strip()
+        if not name:
+            continue
+        try:
+            names[parse_sql_address(name).text] = None
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    return list(names), problems
+
+
+def browser_request(instance: str) -> bytes:
+    """Return the datagram that requests the port of one instance."""
+    return _REQUEST + instance.encode("ascii", "replace") + b"\0"
+
+
+def browser_port(answer: bytes, instance: str) -> int | None:
+    """Return the TCP port of the instance; None if the answer has none."""
+    if len(answer) < 3 or answer[0] != _ANSWER:
+        return None
+    for entry in answer[3:].decode("ascii", "replace").split(";;"):
+        words = entry.split(";")
+        fields = dict(zip(words[::2], words[1::2], strict=False))
+        port = fields.get("tcp", "")
+        if fields.get("InstanceName", "").upper() == instance.upper() and _SQL_PORT.fullmatch(port) and 0 < int(port) < 65536:
+            return int(port)
+    return None
+
+
+# A SQL Server is an instance and its host: `PROD on n1`. Instances of one name on several hosts are several SQL Servers.
+
+
+def server_name(labels: Mapping[str, str]) -> str:
+    """Return the name of a declared SQL Server; the instance alone if no host is declared."""
+    instance, host = labels.get("sql_instance", ""), labels.get("host", "")
+    return f"{instance} on {host}" if host else instance
+
+
+def server_names(instances: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return each declared SQL Server once, by a key that ignores case, as Windows does."""
+    names = dict[str, str]()
+    for each in instances:
+        if each.get("sql_instance"):
+            names.setdefault(server_name(each).casefold(), server_name(each))
+    return names
+
+
+# Names of files that Windows does not keep as they are written.
+
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file; before Windows 11, con.yml is the console too.
+_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE | re.DOTALL)
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows opens a device by this name of a file, in every folder."""
+    return _DEVICE.fullmatch(name) is not None
+
+
+# Suggestions for misspelt names.
+
+_LONGEST = 80  # the comparison takes quadratic time
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return the most similar of `words` as ` (did you mean '…'?)`, or an empty text. Upper case in `word` is ignored."""
+    known = list(words)
+    close = get_close_matches(word[:_LONGEST], known, n=1) or get_close_matches(word[:_LONGEST].lower(), known, n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+# SQL Server's thumbprint of an asymmetric key, and contradictions between pins.
+#
+# Connector 1.0.4.0 makes it from the key's name. Connector 1.0.5.0 makes a hash of 20 bytes, equal on all nodes for one key version.
+# How the hash is computed is not documented, so no function here computes one.
+
+HASH_BYTES = 20
+EXPECTED = "expected a thumbprint as SQL Server writes it: 0x and an even number of hex digits, at most 64"
+PATTERN = r"0[xX](?:[0-9A-Fa-f]{2}){1,32}"
+
+_THUMBPRINT = re.compile(PATTERN)
+
+
+class Pin(NamedTuple):
+    """A thumbprint and the key version that it is declared for."""
+
+    thumbprint: str
+    key_name: str
+    key_version: str | None
+
+
+def normalize_thumbprint(text: str) -> str:
+    """Return the thumbprint as `CONVERT(varchar(100), thumbprint, 1)` writes it.
+
+    Raises ValueError with a message for the user.
+    """
+    if not _THUMBPRINT.fullmatch(text):
+        raise ValueError(EXPECTED)
+    return f"0x{text[2:].upper()}"
+
+
+def length_of(thumbprint: str) -> int:
+    """Return the number of bytes of a normalized thumbprint."""
+    return (len(thumbprint) - 2) // 2
+
+
+def is_hash(thumbprint: str) -> bool:
+    """Whether the thumbprint has the length that connector 1.0.5.0 writes."""
+    return length_of(thumbprint) == HASH_BYTES
+
+
+def contradiction(one: Pin, other: Pin) -> str:
+    """Return why two pins cannot both be right; empty if they can.
+
+    The same key version can be in two vaults. Versions of one key can share a thumbprint that is not as long as the hash.
+    """
+    same_name = one.key_name.lower() == other.key_name.lower()
+    same_version = same_name and (one.key_version or "").lower() == (other.key_version or "").lower()
+    if one.thumbprint == other.thumbprint:
+        if not same_name:
+            return "the same thumbprint, but another key name"
+        return "the same thumbprint, but another version" if is_hash(one.thumbprint) and not same_version else ""
+    both = is_hash(one.thumbprint) and is_hash(other.thumbprint)
+    return "the same key version, but another thumbprint" if both and same_version and one.key_version else ""
+
+
+# Detect requests that a browser sends on behalf of another site.
+#
+# The listener defines its own hosts. `exporter.web.access` controls the access of users.
+
+# A browser sends these to any host without a preflight request; none is JSON or curl's default.
+FORM_TYPES: Final = frozenset({"text/plain", "multipart/form-data"})
+
+# RFC 3986, without user information: an address in brackets, or a name; then a port.
+_AUTHORITY: Final = re.compile(
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9._~-]{1,64})?)\]|(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*)\.?)"
+    r"(?::(?P<port>[0-9]{0,5}))?"
+)
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_HIGHEST_PORT: Final = 65535
+
+
+class Authority(NamedTuple):
+    """Host and port of a URL or a `Host` header; the name is in lower case, without brackets and a final dot."""
+
+    name: str
+    port: int | None
+
+
+def parse_authority(text: str) -> Authority | None:
+    """Return host and port; None for anything else, such as user information."""
+    found = _AUTHORITY.fullmatch(text.strip(" \t"))
+    if found is None or int(found["port"] or 0) > _HIGHEST_PORT:
+        return None
+    port = int(found["port"]) if found["port"] else None
+    if found["address"] is None:
+        return Authority(found["name"].lower(), port)
+    address = _address(found["address"])
+    return None if address is None or ":" not in address else Authority(address, port)
+
+
+def is_address(name: str) -> bool:
+    """Return whether a name is an IP address in its usual form; `0x7f.1` and `2130706433` are names."""
+    return _address(name) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a `Host` header names localhost or a loopback address."""
+    authority = parse_authority(host)
+    if authority is None:
+        return False
+    return authority.name == "localhost" or (is_address(authority.name) and ip_address(authority.name).is_loopback)
+
+
+def is_cross_site(headers: Mapping[str, str], hosts: Iterable[str]) -> bool:
+    """Return True if a browser reports another site as the origin.
+
+    Programs send none of these headers. `headers` is case-insensitive. `hosts` are the listener's own, each with its port if
+    the browser shows one.
+    """
+    own = [authority for host in hosts if host and (authority := parse_authority(host)) is not None]
+    if headers.get("Sec-Fetch-Site") not in (None, "none", "same-origin"):
+        return True
+    # An old browser sends only the page's address.
+    origin = headers.get("Origin", headers.get("Referer"))
+    return origin is not None and not any(_is_of(origin, authority) for authority in own)
+
+
+def _is_of(origin: str, host: Authority) -> bool:
+    """Return whether an origin names this host; a port that one of them omits is the default of the scheme."""
+    try:
+        url = urlsplit(origin)
+    except ValueError:
+        return False
+    default, authority = _DEFAULT_PORTS.get(url.scheme), parse_authority(url.netloc)
+    if default is None or authority is None:
+        return False
+    return (authority.name, authority.port or default) == (host.name, host.port or default)
+
+
+def _address(text: str) -> str | None:
+    """Return an IP address in its shortest form, or None."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None

@@ -1,4 +1,0 @@
-"""Bodies and headers of responses as values: pure parsers.
-
-Not for: which code or reason follows (`classify`).
-"""

@@ -1,0 +1,581 @@
+"""Checks of the key, its permissions and the round trip.
+
+One function per check turns evidence into a finding.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from exporter.config.settings import ExpectPath
+from exporter.core.connector import KEY_NAME_LIMIT, KEY_NAME_UNUSABLE, key_name_findings
+from exporter.core.names import contradiction, is_hash, length_of
+from exporter.core.values import CredentialKind, Fault, Generation, Outcome, Step
+from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate
+from exporter.knowledge.advice import open_detail
+from exporter.knowledge.checks import Finding, blocked, failed, owner_of, passed, skipped, unknown, warned
+from exporter.knowledge.checks_vault import CheckOutcome, FailureMoment
+from exporter.knowledge.classify import classify
+from exporter.knowledge.expiry import Source, entra_answer, mark_wrong_dates, wrong_dates
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
+
+# The rule that turns a step of the probe into the finding of a check, and its texts.
+
+_NOT_IN_MODE = "the module's mode leaves it out"
+
+
+def failed_at(result: StepResult) -> Finding:
+    return Finding(
+        outcome=CheckOutcome.FAIL, detail=failure_text(result), code=result.code, reason=result.reason, step=result.step
+    )
+
+
+def step_finding(evidence: Evidence, step: Step, check: str) -> Finding | None:
+    """Return a check's finding by a step of the probe; None if the step succeeded."""
+    result = evidence.report.step(step)
+    if result is not None and result.outcome is Outcome.OK:
+        return None
+    if result is not None and result.outcome is Outcome.FAILED:
+        owner = owner_of(step, result.reason)
+        return failed_at(result) if owner == check else blocked(owner)
+    first = evidence.report.first_failure
+    return skipped(_NOT_IN_MODE) if first is None else blocked(owner_of(first.step, first.reason))
+
+
+def owned(evidence: Evidence, check: str) -> Finding | None:
+    """Return the failure of a check by the first failed step that belongs to it."""
+    for result in evidence.report.steps:
+        if result.outcome is Outcome.FAILED and owner_of(result.step, result.reason) == check:
+            return replace(failed_at(result), moment=FailureMoment.WRAP if _affects_wrap_only(evidence, result) else None)
+    return None
+
+
+def _affects_wrap_only(evidence: Evidence, failure: StepResult) -> bool:
+    """Return whether wrap failed and unwrap succeeded: databases still open."""
+    unwrapped = evidence.report.step(Step.UNWRAP_KEY)
+    return failure.step is Step.WRAP_KEY and unwrapped is not None and unwrapped.outcome is Outcome.OK
+
+
+def day(moment: float) -> str:
+    """Return the day of a Unix time, in UTC."""
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
+
+
+def failure_text(result: StepResult) -> str:
+    """Return a failure as text: `secret expired (HTTP 401, AADSTS7000222)`."""
+    facts = result.facts
+    words = (result.reason or Reason.INTERNAL).value.replace("_", " ")
+    if facts is None:
+        return words
+    parts = (
+        None if facts.status is None else f"HTTP {facts.status}",
+        None if facts.aadsts is None else f"AADSTS{facts.aadsts}",
+        None if facts.akv is None else f"AKV{facts.akv}",
+        facts.inner_code,
+    )
+    codes = ", ".join(one for one in parts if one is not None)
+    detail = open_detail(result)
+    return (f"{words} ({codes})" if codes else words) + (f": {detail}" if detail else "")
+
+
+# Checks of the sign-in and of the vault's response: its firewall, and whether it answers.
+#
+# One function per check turns evidence into a finding. No text contains a part of a secret or token.
+
+EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an expiry
+_GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_SECRETLESS_KINDS: Final = frozenset(
+    {CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT, CredentialKind.CLIENT_CERTIFICATE}
+)
+
+
+def challenge(evidence: Evidence) -> Finding:
+    found = step_finding(evidence, Step.CHALLENGE, "challenge")
+    return found or passed("read as the connector reads it")
+
+
+def tenant(evidence: Evidence) -> Finding:
+    if evidence.challenge is None:
+        return step_finding(evidence, Step.CHALLENGE, "tenant") or unknown("no challenge was read")
+    named, own = evidence.challenge.tenant.lower(), (evidence.credential.tenant_id or "").lower()
+    if not own:
+        return passed("the credential has none: that of the vault is used")
+    if named == own:
+        return passed("the vault and the credential name the same")
+    if _GUID.fullmatch(named) and _GUID.fullmatch(own):
+        text = f"the vault is in {named}, the credential in {own}{_probed_with(evidence)}"
+        return failed(text, reason=Reason.TOKEN_WRONG_ISSUER)
+    return unknown("one is an id, the other a domain: they cannot be compared")
+
+
+def _probed_with(evidence: Evidence) -> str:
+    """Return why the probe has another code than SQL Server, which signs in at the tenant of the vault."""
+    refused = owned(evidence, "audience")
+    return "" if refused is None else f"; the probe signs in at the latter, so it shows {refused.code}"
+
+
+def secret(evidence: Evidence) -> Finding:
+    if evidence.secret.failure:
+        return failed(evidence.secret.failure, reason=Reason.SECRET_UNREADABLE, codeless=True)
+    unreadable = owned(evidence, "secret")
+    if unreadable is not None:
+        return replace(unreadable, code=None, codeless=True)
+    if evidence.credential.kind in _SECRETLESS_KINDS and evidence.credential.password is None:
+        return skipped(f"a {evidence.credential.kind.value.replace('_', ' ')} has none")
+    return passed("can be read")
+
+
+def credential_string(evidence: Evidence) -> Finding:
+    findings = evidence.secret.findings
+    if findings is None:
+        return skipped("the credential is not a client id and secret")
+    if not findings:
+        return owned(evidence, "credential_string") or passed("follows the rules")
+    text = "; ".join(finding.text for finding in findings)
+    # 3128 for a client id with hyphens: the connector sends it to Entra ID, which responds 400.
+    code = next((finding.code for finding in findings if finding.code is not None), 3128 if "3128" in text else None)
+    found = failed(text, code=code, reason=Reason.SECRET_TOO_SHORT, codeless=code is None)
+    return replace(found, step=Step.TOKEN)
+
+
+def token(evidence: Evidence) -> Finding:
+    return step_finding(evidence, Step.TOKEN, "token") or passed("issued by Entra")
+
+
+def audience(evidence: Evidence) -> Finding:
+    refused, wrong = owned(evidence, "audience"), _wrong_claim(evidence)
+    if refused is not None:
+        return replace(refused, detail=f"{refused.detail}: {wrong.detail}") if wrong else refused
+    if wrong is not None:
+        return wrong
+    if evidence.claims is None:
+        return unknown("the token cannot be read here" if evidence.granted else "there is no token")
+    return passed(f"{evidence.claims.audience}")
+
+
+def _wrong_claim(evidence: Evidence) -> Finding | None:
+    claims, challenge = evidence.claims, evidence.challenge
+    if claims is None or challenge is None:
+        return None
+    named = (claims.audience or "").rstrip("/").lower()
+    # An audience may also be the service's application id: then only the vault's response shows whether it is right.
+    if named != challenge.resource.rstrip("/").lower() and not _GUID.fullmatch(named):
+        text = f"the token is for {claims.audience}, the vault requires {challenge.resource}"
+        return failed(text, reason=Reason.TOKEN_WRONG_AUDIENCE)
+    issuing = (claims.tenant or "").lower()
+    if issuing and _GUID.fullmatch(challenge.tenant.lower()) and issuing != challenge.tenant.lower():
+        return failed("the token is from another tenant than the vault's", reason=Reason.TOKEN_WRONG_ISSUER)
+    own = (evidence.secret.client_id or "").lower()
+    if claims.application is not None and own and claims.application.lower() != own:
+        return failed("the token is for another application")
+    return None
+
+
+def firewall(evidence: Evidence) -> Finding:
+    return _vault_finding(evidence, "firewall", "allows this network")
+
+
+def vault_answers(evidence: Evidence) -> Finding:
+    return _vault_finding(evidence, "vault_answers", "complete and readable")
+
+
+def _vault_finding(evidence: Evidence, check: str, success: str) -> Finding:
+    get = evidence.report.step(Step.GET_KEY)
+    requested = get is not None and get.outcome is not Outcome.SKIPPED
+    if not requested:
+        return owned(evidence, check) or step_finding(evidence, Step.GET_KEY, check) or unknown("no request was sent")
+    return owned(evidence, check) or passed(success)
+
+
+def _contradicted(expiry: float, source: Source) -> Finding:
+    """Warn that Entra accepts a credential that is expired by this source."""
+    if source is Source.DECLARED:
+        return warned(f"declared as expired on {day(expiry)}, yet Entra issues tokens: correct expires_on")
+    return warned(f"expired on {day(expiry)} ({source}), yet Entra issues tokens: correct that source")
+
+
+def credential_expiry(evidence: Evidence) -> Finding:
+    """Compare the dates with each other, with the day and with what Entra ID does.
+
+    A reason selects the advice: for a date that is reached or near, not for a wrong one.
+    """
+    dates = [one for one in evidence.expiry if one.source is not Source.ENTRA]  # of an earlier probe
+    answer = entra_answer(evidence.report.steps, evidence.now)
+    wrong = wrong_dates(mark_wrong_dates(evidence.credential.name, dates, answer))
+    if wrong and answer is not None and answer.expired_since is not None:
+        return warned(f"Entra ID refuses it as expired: {wrong}")
+    known = [(one.expires_at, one.source) for one in dates if one.expires_at is not None]
+    if not known and not evidence.credential.may_expire:
+        return skipped(f"a {evidence.credential.kind.value.replace('_', ' ')} has none")
+    if not known:
+        reasons = "; ".join(f"{one.source}: {one.failure}" for one in dates if one.failure)
+        return unknown(reasons or "no source has it: set expires_on or graph_credential")
+    # As in the alert rules, a date that was looked up takes precedence over a declared one.
+    expiry, source = min([one for one in known if one[1] is not Source.DECLARED] or known)
+    when = f"{day(expiry)} ({source})"
+    signed = evidence.credential.kind is CredentialKind.CLIENT_CERTIFICATE
+    reason = Reason.CERTIFICATE_EXPIRED if signed else Reason.SECRET_EXPIRED
+    if expiry <= evidence.now:
+        expired = replace(failed(f"expired on {when}", reason=reason), step=Step.TOKEN)
+        return _contradicted(expiry, source) if evidence.granted else expired
+    near = expiry - evidence.now < EXPIRY_WARN
+    return warned(f"expires on {when}", code=3303, reason=reason) if near else passed(f"expires on {when}")
+
+
+_FORBIDDEN = 403
+_NO_KEY = "the key was not read"
+_SUPPORTED = "the connector supports RSA and RSA-HSM of 2048 and 3072 bits"
+_OPERATIONS = {Step.WRAP_KEY: "wrapKey", Step.UNWRAP_KEY: "unwrapKey"}
+
+
+def key_name(evidence: Evidence) -> Finding:
+    findings = key_name_findings(evidence.target.key_name)
+    if findings:
+        text = "; ".join(finding.text for finding in findings)
+        return failed(text, code=KEY_NAME_UNUSABLE, reason=Reason.KEY_NAME_TOO_LONG)
+    return owned(evidence, "key_name") or passed(evidence.target.key_name)
+
+
+def permission_get(evidence: Evidence) -> Finding:
+    found = step_finding(evidence, Step.GET_KEY, "permission_get")
+    key_was_read = found is not None and found.blocked_by in ("key_version", "key_type", "key_name")
+    return passed("allowed") if found is None or key_was_read else found
+
+
+def key_version(evidence: Evidence) -> Finding:
+    found = step_finding(evidence, Step.GET_KEY, "key_version")
+    if found is not None and found.blocked_by != "key_type":
+        return found
+    version = "there" if evidence.report.key is None else evidence.report.key.version
+    return passed(version if evidence.target.key_version else f"newest is {version}; none is pinned")
+
+
+def key_type(evidence: Evidence) -> Finding:
+    key = evidence.report.key
+    if key is None:
+        return step_finding(evidence, Step.GET_KEY, "key_type") or unknown(_NO_KEY)
+    text = f"{key.kty} {key.size_bits}" if key.size_bits else key.kty
+    return passed(text) if key.supported else failed(f"{text}: {_SUPPORTED}", reason=Reason.KEY_UNSUPPORTED)
+
+
+def key_enabled(evidence: Evidence) -> Finding:
+    key = evidence.report.key
+    refused = owned(evidence, "key_enabled")
+    if key is None:
+        return refused or unknown(_NO_KEY)
+    if key.enabled is False:
+        return failed("the version is disabled", code=None if refused is None else refused.code, reason=Reason.KEY_DISABLED)
+    return refused or passed("enabled")
+
+
+def key_dates(evidence: Evidence) -> Finding:
+    """Warn outside of the key's dates, where it still unwraps. Fail if the vault refused more than wrap."""
+    key, refused = evidence.report.key, owned(evidence, "key_dates")
+    wrap = evidence.report.step(Step.WRAP_KEY)
+    if refused is not None and (wrap is None or wrap.outcome is not Outcome.FAILED):
+        return replace(refused, moment=FailureMoment.UNWRAP)
+    if key is not None and key.expires is not None and key.expires <= evidence.now:
+        return warned(
+            f"expired on {day(key.expires)}: databases still open, wrapping fails", code=3077, reason=Reason.KEY_EXPIRED
+        )
+    if key is not None and key.not_before is not None and key.not_before > evidence.now:
+        text = f"not valid before {day(key.not_before)}: databases still open, wrapping fails"
+        return warned(text, code=3077, reason=Reason.KEY_NOT_YET_VALID)
+    if refused is not None:
+        return replace(refused, outcome=CheckOutcome.WARN, moment=None)
+    return unknown(_NO_KEY) if key is None else passed("the key is valid today")
+
+
+def key_ops(evidence: Evidence) -> Finding:
+    key, refused = evidence.report.key, owned(evidence, "key_ops")
+    if key is None or not key.key_ops:
+        return refused or unknown(_NO_KEY if key is None else "the vault lists none")
+    missing = [name for name in _OPERATIONS.values() if name not in key.key_ops]
+    if not missing:
+        return refused or passed("wrapKey and unwrapKey")
+    found = failed(f"{' and '.join(missing)} missing", reason=Reason.KEY_OPERATION_FORBIDDEN)
+    # With unwrap alone databases still open.
+    return found if _OPERATIONS[Step.UNWRAP_KEY] in missing else replace(found, moment=FailureMoment.WRAP)
+
+
+def permission(step: Step, check: str) -> Callable[[Evidence], Finding]:
+    """Return the check of the permission for one operation with the key."""
+
+    def run(evidence: Evidence) -> Finding:
+        key, operation = evidence.report.key, _OPERATIONS[step]
+        if key is not None and key.key_ops and operation not in key.key_ops:
+            return blocked("key_ops")
+        found = step_finding(evidence, step, check)
+        # Different bytes after a round trip are no permission failure.
+        return passed("allowed") if found is None or found.blocked_by == "round_trip" else found
+
+    return run
+
+
+def permission_list(evidence: Evidence) -> Finding:
+    facts = evidence.listing
+    if facts is None:
+        return step_finding(evidence, Step.TOKEN, "permission_list") or unknown("no request was sent")
+    if facts.fault is Fault.NONE:
+        return passed("allowed")
+    if owned(evidence, "firewall") is not None:
+        return blocked("firewall")
+    if facts.status == _FORBIDDEN:
+        return warned("not allowed; the connector does not need it")
+    return unknown(facts.fault.replace("_", " "))
+
+
+def round_trip(evidence: Evidence) -> Finding:
+    found = step_finding(evidence, Step.UNWRAP_KEY, "round_trip")
+    if found is not None:
+        return found
+    wrapped = evidence.report.step(Step.WRAP_KEY)
+    here = wrapped is not None and wrapped.outcome is not Outcome.OK
+    return passed(
+        "unwrap returned equal bytes; wrap failed, so they were encrypted locally" if here else "the bytes came back equal"
+    )
+
+
+def retained_versions(evidence: Evidence) -> Finding:
+    results = [one for one in evidence.auxiliary if one.kind is AuxiliaryKind.RETAINED]
+    if not results:
+        return skipped("none were probed" if evidence.target.retained_versions else "none are declared")
+    owner = next((name for one in results if (name := _owner_of_same(evidence, one)) is not None), None)
+    unusable = [(one, one.failure) for one in results if one.usable is False and _owner_of_same(evidence, one) is None]
+    for bad, failure in unusable:
+        if failure is not None:
+            found = failed_at(failure)
+            return replace(found, detail=f"{bad.name}: {failure.step} {found.detail}", subject=bad)
+    if owner is not None:
+        return blocked(owner)
+    unsure = [one.name for one in results if one.usable is None]
+    return unknown(f"not known for {', '.join(unsure)}") if unsure else passed(f"{len(results)} can be used")
+
+
+def _owner_of_same(evidence: Evidence, result: AuxiliaryResult) -> str | None:
+    """Return the check that reports the same failure of the same credential or vault."""
+    first, failure = evidence.report.first_failure, result.failure
+    if first is None or failure is None or (first.step, first.reason) != (failure.step, failure.reason):
+        return None
+    same = result.credential == evidence.target.credential if first.step is Step.TOKEN else result.vault == evidence.target.vault
+    return owner_of(first.step, first.reason) if same else None
+
+
+def newest_version(evidence: Evidence) -> Finding:
+    pinned = evidence.target.key_version
+    if pinned is None:
+        return skipped("no version is pinned")
+    newest = next((one.key for one in evidence.auxiliary if one.kind is AuxiliaryKind.NEWEST and one.key is not None), None)
+    if newest is None:
+        return unknown("the newest version was not read")
+    return passed("the pinned one") if newest.version == pinned else warned(f"{newest.version} is newer than the pinned one")
+
+
+def key_expiry(evidence: Evidence) -> Finding:
+    key = evidence.report.key
+    if key is None:
+        return unknown(_NO_KEY)
+    if key.expires is None:
+        return passed("the key does not expire")
+    if key.expires <= evidence.now:
+        return blocked("key_dates")
+    text = f"expires on {day(key.expires)}"
+    return warned(text) if key.expires - evidence.now < EXPIRY_WARN else passed(text)
+
+
+# Checks of the network, from the proxy to certificates and clocks.
+#
+# One function per check turns evidence into a finding.
+
+SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
+CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its expiry
+# Organisations that issue the certificates of Azure's hosts.
+AZURE_ISSUERS: Final = ("Microsoft Corporation", "DigiCert Inc", "DigiCert, Inc.")
+_SIGNED: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.WORKLOAD_IDENTITY})
+
+CheckFunction = Callable[[Evidence], Finding]
+
+
+_AtHost = Callable[[Evidence, Endpoint, Finding | None], Finding]
+
+
+def _failure(evidence: Evidence, endpoint: Endpoint, check: str) -> Finding | None:
+    """Return the failure of the endpoint check or step that belongs to a check."""
+    step = Step.CHALLENGE if endpoint is evidence.vault else Step.TOKEN
+    if endpoint.facts.fault not in (Fault.NONE, Fault.HTTP_STATUS):
+        cause = classify(step, endpoint.facts)
+        if owner_of(step, cause.reason) == check:
+            return failed_at(
+                StepResult(step=step, outcome=Outcome.FAILED, code=cause.code, reason=cause.reason, facts=endpoint.facts)
+            )
+    return owned(evidence, check)
+
+
+def _host_check(check: str, assess: _AtHost) -> CheckFunction:
+    """Return the check of the host that its name ends with; `assess` receives the failure that belongs to it."""
+
+    def run(evidence: Evidence) -> Finding:
+        endpoint = evidence.vault if check.endswith("_vault") else evidence.entra
+        if endpoint is None:
+            return skipped("the host's identity service issues the tokens")
+        return assess(evidence, endpoint, _failure(evidence, endpoint, check))
+
+    return run
+
+
+def _proxy(_evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Finding:
+    route = f"through {endpoint.proxy}" if endpoint.proxy else "direct"
+    return passed(route) if failure is None else replace(failure, detail=f"{route}: {failure.detail}")
+
+
+def _dns(_evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Finding:
+    if endpoint.proxy is not None:
+        return skipped("the proxy resolves the name, not this host")
+    if failure is not None:
+        return replace(failure, detail=f"{endpoint.redirected or endpoint.host}: {failure.detail}")
+    found = ", ".join(endpoint.addresses[:4]) or "found"
+    if endpoint.absolute is not None and endpoint.addresses and set(endpoint.absolute).isdisjoint(endpoint.addresses):
+        other = ", ".join(endpoint.absolute[:4]) or "no address"
+        return warned(f"{found}, but {other} in DNS for the name as written: a search domain or the hosts file answers")
+    return passed(f"{found} (by connect_to)" if endpoint.redirected else found)
+
+
+def _tcp(_evidence: Evidence, _endpoint: Endpoint, failure: Finding | None) -> Finding:
+    return failure or passed("open")
+
+
+def _issuer(evidence: Evidence, endpoint: Endpoint, _failure: Finding | None) -> Finding:
+    if endpoint.certificate is None:
+        return skipped("no certificate was seen")
+    trusts = None if evidence.module.ca_file is None else evidence.module.ca_file.name
+    return _assess_issuer(endpoint, endpoint.certificate, trusts=trusts)
+
+
+def _assess_issuer(endpoint: Endpoint, certificate: HostCertificate, *, trusts: str | None) -> Finding:
+    who = f"{certificate.issuer!r}" + (f" of {certificate.organization!r}" if certificate.organization else "")
+    if certificate.organization in AZURE_ISSUERS:
+        return passed(certificate.issuer)
+    if endpoint.facts.fault is Fault.TLS_UNTRUSTED:
+        return failed(
+            f"issued by {who}, which is not trusted here: TLS is inspected on the route, or a search domain answers with another host",
+            reason=Reason.TLS_UNTRUSTED,
+        )
+    through = f"{trusts} of the module" if trusts else "this host's store"
+    return warned(f"issued by {who}, not an authority of Azure, trusted through {through}")
+
+
+def _tls(evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Finding:
+    if failure is not None:
+        return replace(failure, detail=failure.detail + _certificate_text(endpoint.certificate, failure.reason))
+    certificate = endpoint.facts.certificate
+    if certificate is None:
+        return unknown("the handshake succeeded, but the certificate could not be read")
+    end = f"valid until {day(certificate.not_after)}"
+    return warned(end) if certificate.not_after - evidence.now < CERTIFICATE_WARN else passed(end)
+
+
+def _certificate_text(certificate: HostCertificate | None, reason: Reason | None) -> str:
+    if certificate is None:
+        return ""
+    texts = {
+        Reason.TLS_EXPIRED: f": it expired on {day(certificate.not_after)}",
+        Reason.TLS_NOT_YET_VALID: f": it is valid from {day(certificate.not_before)}",
+        Reason.TLS_WRONG_NAME: f": it is for {certificate.subject!r}",
+    }
+    return texts.get(reason, f": issued by {certificate.issuer!r}") if reason is not None else ""
+
+
+def revocation(evidence: Evidence) -> Finding:
+    if not evidence.module.crl_check:
+        return skipped("crl_check is off in the module")
+    if not evidence.revocation:
+        shown = [one for one in (evidence.vault, evidence.entra) if one is not None and one.certificate is not None]
+        return skipped("the certificates have no revocation host" if shown else "no certificate was seen")
+    closed = [f"{one.host}: {one.problem}" for one in evidence.revocation if one.problem]
+    return warned("; ".join(closed)) if closed else passed(", ".join(one.host for one in evidence.revocation))
+
+
+def path(evidence: Evidence) -> Finding:
+    taken, source = _path_taken(evidence)
+    expected = evidence.module.expect_path
+    if taken is None:
+        return passed("not known; any is allowed") if expected is ExpectPath.ANY else unknown(f"{source}; {expected} is expected")
+    if expected is ExpectPath.ANY:
+        return passed(f"{taken}, {source}")
+    if taken == expected:
+        return passed(f"{taken}, as expected, {source}")
+    return failed(f"{taken}, {source}; {expected} is expected", codeless=True)
+
+
+def _path_taken(evidence: Evidence) -> tuple[str | None, str]:
+    """Return the network path by the response header, else by the addresses."""
+    for facts in (evidence.vault.facts, *(result.facts for result in evidence.report.steps if result.step is not Step.TOKEN)):
+        if facts is not None and facts.vault is not None and facts.vault.connection is not None:
+            return facts.vault.connection, "by the vault's header"
+    kinds = {_kind(address) for address in evidence.vault.addresses}
+    if len(kinds) == 1:
+        return kinds.pop(), "by its address"
+    return None, "the vault has private and public addresses" if kinds else "the vault sends no such header"
+
+
+def _kind(address: str) -> str:
+    return "private" if ipaddress.ip_address(address.partition("%")[0]).is_private else "public"
+
+
+def clock(evidence: Evidence) -> Finding:
+    """Use the smallest difference: a wrong clock here differs from all services."""
+    refused = owned(evidence, "clock")
+    known = [one.skew for one in (evidence.vault, evidence.entra) if one is not None and one.skew is not None]
+    if not known:
+        return refused or unknown("no response had a date")
+    skew = min(known, key=abs)
+    how = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the services"
+    if refused is not None:
+        return replace(refused, detail=f"{how}; {refused.detail}")
+    if abs(skew) > SKEW_FAIL:
+        return failed(how, codeless=evidence.credential.kind not in _SIGNED)
+    return warned(how) if abs(skew) > SKEW_WARN else passed(how)
+
+
+ENDPOINT_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
+    {
+        f"{name}_{host}": _host_check(f"{name}_{host}", assess)
+        for name, assess in (("proxy", _proxy), ("dns", _dns), ("tcp", _tcp), ("issuer", _issuer), ("tls", _tls))
+        for host in ("vault", "entra")
+    }
+)
+
+# The check whether pin, thumbprint and public key belong together.
+#
+# Only SQL Server stores the thumbprint together with the public key. This host can find a contradiction, never a proof.
+
+
+def thumbprint(evidence: Evidence) -> Finding:
+    """Warn if another declaration contradicts the thumbprint; else it is unknown here."""
+    target, pin = evidence.target, evidence.target.pin
+    if evidence.report.key is None:
+        return skipped("the key was not read")
+    if pin is None:
+        return unknown("none is declared; the query finds it by the public key")
+    if target.key_version is None:
+        return warned(f"{pin.thumbprint} is declared, but the key has no version: it proves nothing")
+    for name, other in evidence.pins:
+        if why := contradiction(pin, other):
+            return warned(f"target {name} has {why}")
+    if not is_hash(pin.thumbprint):
+        return unknown(
+            f"{pin.thumbprint} has {length_of(pin.thumbprint)} bytes, not the 20 of connector 1.0.5.0: versions can share it"
+        )
+    # The encoding of the longest names by connector 1.0.4.0 may have as many bytes as the hash.
+    classic = target.generation_declared and target.generation is Generation.CLASSIC and len(target.key_name) < KEY_NAME_LIMIT
+    if classic:
+        return warned(f"{pin.thumbprint} has the 20 bytes of connector 1.0.5.0, but connector_generation is classic")
+    return unknown(f"{pin.thumbprint} is declared for this version; only SQL Server can compare the public key")

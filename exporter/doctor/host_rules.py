@@ -1,0 +1,452 @@
+"""Facts of a Windows host with SQL Server, each as read. A fact that was not read is `Unreadable`."""
+
+from __future__ import annotations
+
+import fnmatch
+import struct
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from exporter.core.connector import REGISTRY_KEY
+from exporter.core.values import KeyReference, parse_key
+from exporter.knowledge.checks import Finding, combined, failed, passed, unknown, warned
+from exporter.knowledge.checks_vault import FailureMoment
+from exporter.windows.rules import ADMINISTRATORS, SYSTEM, AccessEntry, WindowsResponse, has_full_control, holders
+
+# Proxy settings of WinINet and WinHTTP, from the registry, and the route to one host.
+
+_BY_PROXY, _BY_SCRIPT, _DETECTED = 2, 4, 8  # flags of a connection
+_LONGEST: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """How requests leave: direct if all are empty. `script` is the URL of a proxy script."""
+
+    proxy: str = ""
+    bypass: str = ""
+    script: str = ""
+    detects: bool = False  # searches for a script in the network (WPAD)
+
+    def __str__(self) -> str:
+        parts = (
+            self.proxy and f"through {self.proxy}" + (f" except {self.bypass}" if self.bypass else ""),
+            self.script and f"by the script {self.script}",
+            self.detects and "automatic detection",
+        )
+        return ", ".join(part for part in parts if part) or "direct"
+
+    def route(self, host: str) -> str | None:
+        """Return host and port of the proxy for https, empty if the host is reached directly; None if a script decides."""
+        if self.script or self.detects:
+            return None
+        proxy = _https_proxy(self.proxy)
+        return "" if not proxy or _is_bypassed(host, self.bypass) else proxy
+
+
+def read_connection(data: bytes) -> ProxySettings:
+    """Read `DefaultConnectionSettings` of WinINet or `WinHttpSettings`. Raises ValueError if the bytes are neither.
+
+    The layout is published nowhere: a size, a counter, flags, then texts after their lengths. WinHTTP has two texts, WinINet three.
+    """
+    try:
+        _, _, flags = struct.unpack_from("<III", data)
+        proxy, bypass, script = _texts(data)
+    except (struct.error, UnicodeDecodeError):
+        raise ValueError("no settings of a connection") from None
+    return ProxySettings(
+        proxy=proxy if flags & _BY_PROXY else "",
+        bypass=bypass if flags & _BY_PROXY else "",
+        script=script if flags & _BY_SCRIPT else "",
+        detects=bool(flags & _DETECTED),
+    )
+
+
+def _texts(data: bytes) -> Iterator[str]:
+    place = 12
+    for number in range(3):
+        if number == 2 and len(data) < place + 4:
+            yield ""
+            return
+        (length,) = struct.unpack_from("<I", data, place)
+        if length > min(_LONGEST, len(data) - place - 4):
+            raise struct.error
+        yield data[place + 4 : place + 4 + length].decode("ascii")
+        place += 4 + length
+
+
+def read_values(values: Mapping[str, object]) -> ProxySettings | None:
+    """Read the values of the key `Internet Settings`; None if they have no setting."""
+    if not any(name in values for name in ("ProxyEnable", "AutoConfigURL")):
+        return None
+    on = values.get("ProxyEnable") == 1
+    return ProxySettings(
+        proxy=str(values.get("ProxyServer", "")) if on else "",
+        bypass=str(values.get("ProxyOverride", "")) if on else "",
+        script=str(values.get("AutoConfigURL", "")),
+    )
+
+
+def with_values(connection: ProxySettings, values: Mapping[str, object]) -> ProxySettings:
+    """Return the settings of an account: a proxy or script in its values, which scripts write alone, else its connection.
+
+    Only the connection shows whether WinINet searches for a script.
+    """
+    found = read_values(values)
+    return replace(found, detects=connection.detects) if found and (found.proxy or found.script) else connection
+
+
+def _https_proxy(servers: str) -> str:
+    """Return the proxy for https of a list such as `http=a:80;https=b:443`, or of one for all."""
+    for server in servers.replace(" ", ";").split(";"):
+        scheme, named, address = server.rpartition("=")
+        if server and (not named or scheme.casefold() == "https"):
+            return address.partition("://")[2] or address
+    return ""
+
+
+def _is_bypassed(host: str, bypass: str) -> bool:
+    name = host.partition(":")[0].casefold()
+    for pattern in bypass.casefold().replace(" ", ";").split(";"):
+        plain = pattern.partition("://")[2] or pattern
+        if plain == "<local>" and "." not in name:
+            return True
+        if plain and (fnmatch.fnmatchcase(name, plain) or fnmatch.fnmatchcase(host.casefold(), plain)):
+            return True
+    return False
+
+
+Version = tuple[int, ...]
+SQL_SERVER_2016: Final = 13  # the major version
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A look-up without a result. `denied`: Windows refuses it to this account."""
+
+    problem: str = ""
+    denied: bool = False
+
+    def __str__(self) -> str:
+        return "cannot be read: run elevated" if self.denied else f"cannot be read: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostInstance:
+    """A SQL Server instance of this host. `sids` are all that the token of its service surely has."""
+
+    name: str
+    account: str  # of the service; empty if unknown
+    state: str  # of the service
+    major: int | None = None  # version of SQL Server
+    clustered: bool = False
+    sid: str = ""  # of the account; empty if this host cannot resolve it
+    sids: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.account or 'unknown account'} ({self.name}, {self.state})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorFile:
+    """A DLL of the connector; `version` is None if the file does not exist, empty if it has none."""
+
+    path: str
+    version: Version | None
+    of_sql_server: bool = False  # SQL Server names this path
+    loaded: Version = ()  # what SQL Server has loaded from it; empty if unknown
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeLibrary:
+    """A Visual C++ runtime for x64. `registered` is False for a DLL that no installation lists."""
+
+    name: str
+    version: Version
+    registered: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryEntry:
+    """The connector's registry key or a key below it. `rights` None: there is no list, so everyone has all rights."""
+
+    path: str  # below the connector's key; empty for itself
+    rights: tuple[AccessEntry, ...] | None
+    key_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorKey:
+    """The connector's registry key and those below, itself first; without entries it does not exist.
+
+    `groups` are the names of those in the access lists that may be groups, by SID; `members` are the SIDs in local groups.
+    """
+
+    entries: tuple[RegistryEntry, ...]
+    groups: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountProxy:
+    """Settings of one service account; None if its registry is not loaded."""
+
+    account: str
+    settings: ProxySettings | Unreadable | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """Settings of TLS; None for a value that does not exist."""
+
+    enabled: int | None = None  # of TLS 1.2 for clients
+    disabled_by_default: int | None = None
+    suites: str | None = None  # the policy about cipher suites, separated by commas
+    fips: bool = False
+    protocols: Mapping[str, int | None] | None = None  # SecureProtocols of WinINet, by account
+
+
+@dataclass(frozen=True, slots=True)
+class TimeService:
+    """The service Windows Time: its state, how it finds its source, and the servers."""
+
+    state: str
+    kind: str
+    servers: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """Everything that was looked up. `account` is that of this process."""
+
+    account: str | Unreadable
+    instances: tuple[HostInstance, ...] | Unreadable
+    files: tuple[ConnectorFile, ...] | Unreadable
+    runtimes: tuple[RuntimeLibrary, ...] | Unreadable
+    key: ConnectorKey | Unreadable
+    cluster_node: bool | Unreadable
+    tls: TlsSettings | Unreadable
+    response: WindowsResponse | Unreadable | None  # None: no request was made
+    proxies: tuple[AccountProxy, ...] | Unreadable
+    winhttp: ProxySettings | Unreadable
+    time_service: TimeService | Unreadable
+    events: tuple[str, ...] | Unreadable  # the XML of the connector's last events, the newest first
+
+
+# Rules of the connector on its host: its DLL, its runtime, its registry key and the rights to it.
+
+FOLDER: Final = "SQL Server Connector for Microsoft Azure Key Vault"  # below the folder of programs
+DLL: Final = "Microsoft.AzureKeyVaultService.EKM.dll"
+NEWEST: Final = (15, 0, 2000, 440)
+_LAST_UNSUPPORTED: Final = (1, 0, 0, 440)
+_CURRENT: Final = (15,)  # the first version of connector 1.0.5.0
+_VISUAL_STUDIO: Final = {14: "2015", 12: "2013"}  # by the version of the runtime
+_SERVICES: Final = "S-1-5-80-"  # the beginning of the identities of services
+_CREATOR_OWNER: Final = "S-1-3-0"
+_NO_GROUPS: Final = (SYSTEM, ADMINISTRATORS, _CREATOR_OWNER)  # their members are known
+
+
+def version_text(version: Version) -> str:
+    return ".".join(map(str, version)) if version else "without a version"
+
+
+def connector_version(files: tuple[ConnectorFile, ...] | Unreadable) -> Finding:
+    """Assess the DLLs at the paths of SQL Server; if these are unknown, those in the connector's folder."""
+    if isinstance(files, Unreadable):
+        return unknown(str(files))
+    used = [file for file in files if file.of_sql_server] or [file for file in files if file.version is not None]
+    return combined(*map(_file, used)) if used else warned(f"no {DLL} in the folder {FOLDER!r}")
+
+
+def _file(file: ConnectorFile) -> Finding:
+    if file.version is None:
+        return failed(f"SQL Server lists {file.path}, but the file does not exist", codeless=True)
+    shown = f"{version_text(file.version)} at {file.path}"
+    if file.loaded and file.loaded != file.version:
+        return warned(f"{version_text(file.loaded)} is loaded, and the next start loads {shown}")
+    if file.version < NEWEST:
+        age = "no longer supported" if file.version <= _LAST_UNSUPPORTED else f"older than {version_text(NEWEST)}"
+        return warned(f"{shown}: {age}")
+    return passed(shown)
+
+
+def vc_runtime(
+    runtimes: tuple[RuntimeLibrary, ...] | Unreadable,
+    files: tuple[ConnectorFile, ...] | Unreadable,
+    instances: Iterable[HostInstance],
+) -> Finding:
+    """Assess whether the runtime of this connector is installed for each SQL Server. Without a DLL, connector 1.0.5.0 is assumed."""
+    if isinstance(runtimes, Unreadable):
+        return unknown(str(runtimes))
+    older = is_current(files) is False
+    needed = {12 if older or (instance.major or SQL_SERVER_2016) < SQL_SERVER_2016 else 14 for instance in instances}
+    return combined(*(_runtime(number, runtimes) for number in sorted(needed)))
+
+
+def _runtime(number: int, runtimes: Iterable[RuntimeLibrary]) -> Finding:
+    found = [library for library in runtimes if library.version[:1] == (number,)]
+    best = max(found, key=lambda library: (library.registered, library.version), default=None)
+    if best is None:
+        return failed(f"Visual C++ {_VISUAL_STUDIO[number]} for x64 is not installed", codeless=True)
+    if not best.registered:
+        return warned(
+            f"no installation of Visual C++ {_VISUAL_STUDIO[number]} for x64 is registered, although {best.name} exists"
+        )
+    return passed(f"{best.name}, {version_text(best.version)}")
+
+
+def is_current(files: tuple[ConnectorFile, ...] | Unreadable) -> bool | None:
+    """Return whether the newest DLL is of connector 1.0.5.0; None if there is none."""
+    versions = [] if isinstance(files, Unreadable) else [file.version for file in files if file.version]
+    return max(versions) >= _CURRENT if versions else None
+
+
+def registry_rights(
+    key: ConnectorKey | Unreadable, instances: Iterable[HostInstance], wanted: KeyReference, *, current: bool | None
+) -> Finding:
+    """Assess the right of each service account to the connector's key and to those below, and the entry of the wanted key.
+
+    `current`: connector 1.0.5.0; None if unknown.
+    """
+    if isinstance(key, Unreadable):
+        return unknown(str(key))
+    if not key.entries:
+        missing = rf"HKLM\{REGISTRY_KEY} does not exist"
+        return failed(missing) if current else warned(f"{missing}; connector 1.0.5.0 needs it")
+    return combined(*(_rights(instance, key) for instance in instances), _entries(key, wanted, current=current))
+
+
+def _rights(instance: HostInstance, key: ConnectorKey) -> Finding:
+    if not instance.sid:
+        return unknown(f"{instance}: this host cannot resolve the account")
+    sids = instance.sids | {group for group, members in key.members.items() if instance.sids.intersection(members)}
+    lacking = [entry for entry in key.entries if not has_full_control(entry.rights, sids)]
+    if lacking:
+        return _lacking(instance, lacking[0], key)
+    if not has_full_control(key.entries[0].rights, sids, below=True):
+        return warned(f"{instance} has Full Control, but keys below do not inherit it")
+    return passed(f"{instance} has Full Control")
+
+
+def _lacking(instance: HostInstance, entry: RegistryEntry, key: ConnectorKey) -> Finding:
+    """Return a failure; a warning if a group has the right that the account may be in."""
+    holding = (sid for sid in holders(entry.rights or ()) if sid not in _NO_GROUPS and not sid.startswith(_SERVICES))
+    others = [key.groups[sid] for sid in holding if sid in key.groups]
+    where = f" of {entry.path}" if entry.path else ""
+    text = f"{instance} lacks Full Control{where}"
+    if others:
+        return warned(f"{text}, unless it is a member of {', '.join(others)}")
+    return replace(failed(text), moment=FailureMoment.KEY if any(each.key_uri for each in key.entries) else None)
+
+
+def _entries(key: ConnectorKey, wanted: KeyReference, *, current: bool | None) -> Finding:
+    """Assess whether an entry names this key version; connector 1.0.5.0 writes one for each key that it creates."""
+    uris = [entry.key_uri for entry in key.entries if entry.key_uri]
+    count = f"{len(uris)} {'entry' if len(uris) == 1 else 'entries'}"
+    if any(_names(uri, wanted) for uri in uris):
+        return passed(f"{count}, of this key version too")
+    none = f"{count}, none of this key version"
+    return warned(f"{none}: SQL Server created the key on another host, or uses another version") if current else passed(none)
+
+
+def _names(uri: str, wanted: KeyReference) -> bool:
+    try:
+        name, version, vault = parse_key(uri)
+    except ValueError:
+        return False
+    same = (vault, name.casefold()) == (wanted.vault, wanted.name.casefold())
+    return same and (wanted.version is None or (version or "").casefold() == wanted.version.casefold())
+
+
+def cluster_checkpoint(cluster_node: bool | Unreadable, instances: Collection[HostInstance]) -> Finding:
+    """Assess whether a checkpoint is needed; whether one exists, only a command of the cluster shows."""
+    if isinstance(cluster_node, Unreadable):
+        return unknown(str(cluster_node))
+    clustered = [instance.name for instance in instances if instance.clustered]
+    if cluster_node and clustered:
+        return unknown(f"needed for {', '.join(clustered)}, which the cluster fails over")
+    return passed("not needed: no SQL Server of this host fails over by a cluster")
+
+
+# Rules of Windows' network settings: proxies of the service accounts, TLS, and the time service.
+
+_TLS_1_2, _TLS_1_3 = 0x800, 0x2000  # bits of SecureProtocols
+# The vault's certificates are RSA, and Azure accepts no key exchange without forward secrecy.
+_NEEDED_SUITES: Final = ("TLS_ECDHE_RSA_WITH_AES_", "TLS_AES_")
+# How Windows Time finds its source, by the value Type.
+_TIME_SOURCES: Final = {
+    "NT5DS": "the domain is its source",
+    "NTP": "its source is {servers}",
+    "ALLSYNC": "its source is the domain or {servers}",
+    "NOSYNC": "it has no source",
+}
+# Errors of WinINet that are about TLS or the certificate, so that no other account of this host gets further.
+ERRORS_OF_TLS: Final = frozenset({12037, 12038, 12045, 12157, 12169, 12170, 12175})
+
+
+def service_proxy(
+    proxies: tuple[AccountProxy, ...] | Unreadable, winhttp: ProxySettings | Unreadable, *, host: str, expected: str | None
+) -> Finding:
+    """Compare the route of each account to the vault with that of the exporter: host and port, empty if direct.
+
+    `expected` None: the exporter's route cannot be compared. WinHTTP loads lists of revoked certificates; the connector uses WinINet.
+    """
+    if isinstance(proxies, Unreadable):
+        return unknown(str(proxies))
+    found = combined(*(_proxy(each, host, expected) for each in proxies))
+    return combined(found, Finding(outcome=found.outcome, detail=f"WinHTTP of this host: {winhttp}"))
+
+
+def _proxy(account: AccountProxy, host: str, expected: str | None) -> Finding:
+    settings = account.settings
+    if settings is None:
+        return unknown(f"{account.account}: its registry is not loaded: start the service")
+    shown = f"{account.account}: {settings}"
+    if isinstance(settings, Unreadable):
+        return unknown(shown)
+    route = settings.route(host)
+    if route is None:
+        return unknown(f"{shown} decides")
+    if expected is not None and _address(route) != _address(expected):
+        return warned(f"{shown}, but the exporter reaches the vault {f'through {expected}' if expected else 'directly'}")
+    return passed(shown)
+
+
+def _address(proxy: str) -> str:
+    return proxy.casefold() if ":" in proxy or not proxy else f"{proxy.casefold()}:80"
+
+
+def tls_settings(settings: TlsSettings | Unreadable) -> Finding:
+    """Assess whether programs may use TLS 1.2 with a cipher suite of Azure."""
+    if isinstance(settings, Unreadable):
+        return unknown(f"settings of TLS {settings}")
+    findings = tuple(_tls_findings(settings))
+    fips = ("FIPS mode is on",) if settings.fips else ()
+    return combined(*findings, *map(passed, fips)) if findings else passed(", ".join(("TLS 1.2 is enabled", *fips)))
+
+
+def _tls_findings(settings: TlsSettings) -> Iterator[Finding]:
+    if settings.enabled == 0:
+        yield failed("TLS 1.2 is disabled for clients")
+    elif settings.disabled_by_default == 1:
+        yield warned("TLS 1.2 is off by default for clients")
+    suites = None if settings.suites is None else [suite.strip() for suite in settings.suites.upper().split(",")]
+    if suites is not None and not any(suite.startswith(_NEEDED_SUITES) for suite in suites):
+        yield warned("the policy about cipher suites has no suite that Azure accepts: TLS_ECDHE_RSA_WITH_AES_...")
+    for account, protocols in (settings.protocols or {}).items():
+        if protocols is not None and not protocols & (_TLS_1_2 | _TLS_1_3):
+            yield warned(f"the Internet settings of {account} leave out TLS 1.2")
+
+
+def time_text(service: TimeService | Unreadable) -> str:
+    """Return how Windows sets this host's clock."""
+    if isinstance(service, Unreadable):
+        return f"Windows Time {service}"
+    source = _TIME_SOURCES.get(service.kind.upper(), "its source is unknown").format(servers=_servers(service.servers.split()))
+    return f"Windows Time is {service.state}: {source}"
+
+
+def _servers(servers: Iterable[str]) -> str:
+    """Return the names without their flags, as in `time.windows.com,0x8`."""
+    return ", ".join(server.partition(",")[0] for server in servers) or "no server"

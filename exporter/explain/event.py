@@ -1,0 +1,467 @@
+"""An event of a Windows event log, and whether it is about a key provider."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError, fromstring
+
+from exporter.core.secrets import mask
+from exporter.explain.explanation import Explanation, wrap
+from exporter.explain.messages import EKM_MESSAGES, MESSAGES
+from exporter.explain.numbers import NUMBER, SMALLEST, provider_code, row_of, translated_code, without_names
+from exporter.explain.search import explain_log_text, explain_message
+from exporter.knowledge.code_row import ConnectorError
+from exporter.knowledge.codes import BY_CODE, both_numbers
+
+OBJECT_NOT_FOUND = 15151  # the object may be a key, which the provider did not return
+LONGEST = 4000  # characters of an event that are read
+_CONNECTOR = re.compile(r"sql server connector|key ?vault|\bekm\b", re.IGNORECASE)
+_SQL_SERVER = re.compile(r"MSSQLSERVER|MSSQL\$\S+", re.IGNORECASE)
+_KEY_WORDS = re.compile(r"key|credential|provider|certificate", re.IGNORECASE)
+_PROVIDER_CODE = re.compile(r"provider error", re.IGNORECASE)
+_FRACTION = re.compile(r"(\.\d{6})\d+")
+
+
+class Origin(StrEnum):
+    """The program that wrote an event; the values are in JSON."""
+
+    CONNECTOR = "connector"
+    SQL_SERVER = "sql_server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEvent:
+    """An event. `texts` are its strings, unmasked; `at` is in UTC, None if unreadable."""
+
+    origin: Origin
+    at: datetime | None
+    provider: str
+    number: int | None
+    computer: str
+    texts: tuple[str, ...]
+
+
+def moment_of(text: str) -> datetime | None:
+    """Return an ISO 8601 time in UTC, which is also the default; None for any other text."""
+    try:
+        moment = datetime.fromisoformat(_FRACTION.sub(r"\1", text.strip()))
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def origin_of(provider: str, number: int | None, texts: tuple[str, ...]) -> Origin | None:
+    """Return the program that wrote the event; None if the event is about no key provider."""
+    if _CONNECTOR.search(provider):
+        return Origin.CONNECTOR
+    if not _SQL_SERVER.fullmatch(provider):
+        return None
+    whole = " ".join(texts)
+    wraps = number in EKM_MESSAGES or _PROVIDER_CODE.search(whole) or (number == OBJECT_NOT_FOUND and _KEY_WORDS.search(whole))
+    return Origin.SQL_SERVER if wraps else None
+
+
+# Find the connector code in an event, whatever the layout and the language of its text.
+#
+# The layout is published nowhere. A number counts if the table of codes has it, and it stands alone or next to a known word. The
+# name of a key is no code, whatever its digits are.
+
+_ALONE = re.compile(rf"\W*{NUMBER}\W*", re.IGNORECASE)
+_ANYWHERE = re.compile(rf"(?<![\w./\\])(?<!\d[:-]){NUMBER}(?![\w/\\]|[.:-]\d)", re.IGNORECASE)
+_KNOWN_WORD = re.compile(
+    r"\b(?:err|error|code|ekm|akv|scp|provider|connector|fail|failed|failure|hresult|result|returned|returns|exception|status)\b"
+    r"|scp_err",
+    re.IGNORECASE,
+)
+_CHARACTERS_BEFORE, _CHARACTERS_AFTER = 40, 24  # in which a known word is near a number
+
+
+def explain_event(event: LoggedEvent) -> Explanation | None:
+    """Explain an event by its code, by another known text, or by its message of SQL Server."""
+    row = next(_codes(event), None)
+    if row is not None:
+        return Explanation(rows=(row,))
+    whole = " ".join(event.texts)
+    found = explain_log_text(whole)
+    if found is not None or event.origin is Origin.CONNECTOR or event.number is None:
+        return found
+    return explain_message(event.number, whole)
+
+
+def _codes(event: LoggedEvent) -> Iterator[ConnectorError]:
+    """Yield the codes in the event, the surest first."""
+    for text in event.texts:
+        if (row := provider_code(text)) is not None:
+            yield row
+    if event.origin is Origin.CONNECTOR:
+        yield from _connector_text_codes(event)
+    elif (message := MESSAGES.get(event.number or 0)) is not None and message.has_code:
+        yield from _message_codes(event.texts)
+
+
+def _message_codes(texts: tuple[str, ...]) -> Iterator[ConnectorError]:
+    """Yield the code of a message that has one: its last string that is a number, since names come before it."""
+    for text in reversed(texts):
+        if (match := _ALONE.fullmatch(text)) is not None and (row := row_of(match)) is not None:
+            yield row
+    for text in texts:
+        if (row := translated_code(text)) is not None:
+            yield row
+
+
+def _connector_text_codes(event: LoggedEvent) -> Iterator[ConnectorError]:
+    for text in map(without_names, event.texts):
+        yield from (
+            row
+            for match in _ANYWHERE.finditer(text)
+            if _is_near_word(text, match) and (row := row_of(match, least=SMALLEST)) is not None
+        )
+    for text in reversed(event.texts):
+        if (match := _ALONE.fullmatch(text)) is not None and (row := row_of(match, least=SMALLEST)) is not None:
+            yield row
+    if event.number is not None and event.number >= SMALLEST and event.number in BY_CODE:
+        yield BY_CODE[event.number]
+
+
+def _is_near_word(text: str, match: re.Match[str]) -> bool:
+    start, end = match.span()
+    return any(
+        _KNOWN_WORD.search(part)
+        for part in (text[max(0, start - _CHARACTERS_BEFORE) : start], text[end : end + _CHARACTERS_AFTER])
+    )
+
+
+# An event of a Windows event log, from the XML that Windows renders.
+
+_SYSTEM = "{*}System/{*}"
+_STRINGS = ("EventData", "UserData")
+
+
+def read_event_xml(text: str) -> LoggedEvent | None:
+    """Return the event; None if the text is no event, or if the event is about no key provider."""
+    try:
+        event = fromstring(text)  # noqa: S314 - Windows renders the text: it escapes strings and defines no entities
+    except ParseError:
+        return None
+    provider = _attribute(event, "Provider", "Name")
+    number = _number(event.findtext(f"{_SYSTEM}EventID", ""))
+    texts = tuple(_texts(event))
+    origin = origin_of(provider, number, texts)
+    if origin is None:
+        return None
+    return LoggedEvent(
+        origin=origin,
+        at=moment_of(_attribute(event, "TimeCreated", "SystemTime")),
+        provider=provider,
+        number=number,
+        computer=event.findtext(f"{_SYSTEM}Computer", ""),
+        texts=texts,
+    )
+
+
+def _attribute(event: Element, element: str, name: str) -> str:
+    found = event.find(_SYSTEM + element)
+    return "" if found is None else found.get(name, "")
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else None
+
+
+def _texts(event: Element) -> Iterator[str]:
+    left = LONGEST
+    for part in _STRINGS:
+        for element in event.iterfind(f"{{*}}{part}//*"):
+            text = (element.text or "").strip()[:left]
+            if text and not element.tag.endswith("}Binary"):
+                left -= len(text)
+                yield text
+
+
+# One record of a saved Windows event log, from the JSON of the parser.
+
+_HIGHEST_ID = 0xFFFF
+_DEEPEST = 16  # elements within elements
+
+
+def read_event(text: str) -> LoggedEvent | None:
+    """Return the event of a record's JSON; None if it is about no key provider."""
+    try:
+        event = json.loads(text)["Event"]
+        system = event["System"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(event, dict) or not isinstance(system, dict):
+        return None
+    provider, number, texts = (
+        _record_attribute(system.get("Provider"), "Name"),
+        _event_id(system.get("EventID")),
+        _record_texts(event),
+    )
+    origin = origin_of(provider, number, texts)
+    if origin is None:
+        return None
+    return LoggedEvent(
+        origin=origin,
+        at=moment_of(_record_attribute(system.get("TimeCreated"), "SystemTime")),
+        provider=provider,
+        number=number,
+        computer=_word(system.get("Computer")),
+        texts=texts,
+    )
+
+
+def _record_texts(event: dict[str, Any]) -> tuple[str, ...]:
+    """Return the strings of an event; a forwarded event has its whole message too."""
+    rendered = event.get("RenderingInfo")
+    message = rendered.get("Message") if isinstance(rendered, dict) else None
+    found: list[str] = []
+    left = LONGEST
+    for text in _strings([event.get("EventData"), event.get("UserData"), message]):
+        if left <= 0:
+            break
+        found.append(text[:left])
+        left -= len(text)
+    return tuple(found)
+
+
+def _strings(value: object, depth: int = 0) -> Iterator[str]:
+    """Yield the strings and numbers of a value, without attributes and binary data."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if name not in ("#attributes", "Binary"):
+                yield from _strings(each, depth + 1)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each, depth + 1)
+    elif isinstance(value, str | int) and not isinstance(value, bool) and (text := str(value).strip()):
+        yield text
+
+
+def _record_attribute(value: object, name: str) -> str:
+    attributes = value.get("#attributes") if isinstance(value, dict) else None
+    return _word(attributes.get(name)) if isinstance(attributes, dict) else ""
+
+
+def _word(value: object) -> str:
+    return value[:256] if isinstance(value, str) else ""
+
+
+def _event_id(value: object) -> int | None:
+    """Return an event id; with qualifiers it is an object."""
+    plain = value.get("#text") if isinstance(value, dict) else value
+    text = str(plain)
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else None
+    return number if number is not None and number <= _HIGHEST_ID else None
+
+
+# Count events by code, with bounded memory.
+
+MOST_DETAILS = 10_000
+NO_CODE = "no code"
+_SENTENCE = re.compile(r"(?<=[.!?])\s")
+_WORD = 80  # characters of a provider or a computer
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One event with its masked text; `label` is that of its group."""
+
+    at: datetime | None
+    computer: str
+    provider: str
+    number: int | None
+    label: str
+    text: str
+
+
+@dataclass(slots=True, kw_only=True)
+class EventGroup:
+    """The events with one code, or of one kind without a code."""
+
+    label: str
+    code: int | None = None
+    name: str = ""
+    summary: str = ""
+    action: str = ""
+    count: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    origins: set[Origin] = field(default_factory=set)
+    numbers: set[int] = field(default_factory=set)
+
+    def add(self, event: LoggedEvent) -> None:
+        self.count += 1
+        self.origins.add(event.origin)
+        if event.number is not None:
+            self.numbers.add(event.number)
+        if event.at is not None:
+            self.first = event.at if self.first is None else min(self.first, event.at)
+            self.last = event.at if self.last is None else max(self.last, event.at)
+
+
+class EventSummary:
+    """Groups of events, and the newest details if they are wanted.
+
+    Events outside of `since` and `until` (both included) do not count; one without a time counts if neither is set.
+    """
+
+    def __init__(self, *, since: datetime | None = None, until: datetime | None = None, details: bool = False) -> None:
+        self._since, self._until = since, until
+        self._groups: dict[str, EventGroup] = {}
+        self.details: deque[Detail] = deque(maxlen=MOST_DETAILS if details else 0)
+
+    @property
+    def groups(self) -> list[EventGroup]:
+        """The groups, the most frequent first; those without a code last."""
+        return sorted(self._groups.values(), key=lambda group: (group.label.startswith(NO_CODE), -group.count, group.label))
+
+    @property
+    def count(self) -> int:
+        return sum(group.count for group in self._groups.values())
+
+    def add(self, event: LoggedEvent) -> None:
+        """Count an event."""
+        if not self._is_wanted(event.at):
+            return
+        explanation = explain_event(event)
+        label = _label(event, explanation)
+        if label not in self._groups:
+            self._groups[label] = _group(label, event, explanation)
+        self._groups[label].add(event)
+        if self.details.maxlen:
+            self.details.append(_detail(event, label))
+
+    def _is_wanted(self, at: datetime | None) -> bool:
+        if at is None:
+            return self._since is None and self._until is None
+        return (self._since is None or at >= self._since) and (self._until is None or at <= self._until)
+
+
+def _label(event: LoggedEvent, explanation: Explanation | None) -> str:
+    """The number of the code, the title of another text, or the kind of the event."""
+    if explanation is None:
+        return f"{NO_CODE} ({event.origin.replace('_', ' ')}, event {'-' if event.number is None else event.number})"
+    return str(explanation.rows[0].code) if explanation.is_code else explanation.title
+
+
+def _group(label: str, event: LoggedEvent, explanation: Explanation | None) -> EventGroup:
+    if explanation is None:
+        name = mask(event.provider, limit=_WORD)
+        return EventGroup(
+            label=label,
+            name=name,
+            summary="The text contains no code that the exporter knows.",
+            action="Read the text: add --all.",
+        )
+    if not explanation.is_code:
+        code = explanation.rows[0].code if len(explanation.rows) == 1 else None
+        return EventGroup(label=label, code=code, summary=_first(explanation.summary), action=_first_of(explanation.actions))
+    row = explanation.rows[0]
+    return EventGroup(
+        label=label,
+        code=row.code,
+        name=f"{both_numbers(row.code)} {row.symbol}",
+        summary=_first(row.summary),
+        action=_first_of(row.actions),
+    )
+
+
+def _detail(event: LoggedEvent, label: str) -> Detail:
+    computer, provider = (mask(text, limit=_WORD) for text in (event.computer, event.provider))
+    return Detail(event.at, computer, provider, event.number, label, mask(" | ".join(event.texts), limit=LONGEST))
+
+
+def _first(text: str) -> str:
+    return _SENTENCE.split(text, maxsplit=1)[0]
+
+
+def _first_of(texts: Iterable[str]) -> str:
+    return next(iter(texts), "")
+
+
+# Print counted events as text or as JSON data.
+
+_INDENT = " " * 8
+_NO_TIME = "-"
+_NONE = "No event of the connector, and no message of SQL Server about a key provider.\n"
+_NONE_READ = "No such event in the records that were read. Not every record was read.\n"
+
+
+def as_text(summary: EventSummary, *, complete: bool = True) -> str:
+    """Return the groups, then the details. It is not `complete` if a part of a file was not read."""
+    if not summary.count:
+        return _NONE if complete else _NONE_READ
+    head = f"{'COUNT':>6}  {'FIRST (UTC)':<19}  {'LAST (UTC)':<19}  CODE"
+    lines = [head, *(line for group in summary.groups for line in _group_lines(group))]
+    if summary.details.maxlen:
+        lines += ["", *_detail_lines(summary)]
+    return "\n".join(lines) + "\n"
+
+
+def as_data(summary: EventSummary) -> dict[str, object]:
+    """Return the groups and the details as JSON data. The names are public; fields may be added."""
+    data: dict[str, object] = {"events": summary.count, "groups": [_group_data(group) for group in summary.groups]}
+    if summary.details.maxlen:
+        data["details"] = [_detail_data(detail) for detail in summary.details]
+    return data
+
+
+def _group_lines(group: EventGroup) -> Iterator[str]:
+    title = group.name if group.label.isdecimal() else group.label
+    yield f"{group.count:>6}  {_shown(group.first):<19}  {_shown(group.last):<19}  {title}"
+    for text in (group.summary, f"First: {group.action}" if group.action else ""):
+        if text:
+            yield wrap(text, first=_INDENT, rest=_INDENT)
+
+
+def _detail_lines(summary: EventSummary) -> Iterator[str]:
+    if summary.count > MOST_DETAILS:
+        yield f"The last {MOST_DETAILS} of {summary.count} events:"
+    for detail in summary.details:
+        number = "-" if detail.number is None else detail.number
+        yield f"{_shown(detail.at)}  {detail.label}  {detail.computer}  {detail.provider}  event {number}"
+        yield f"{_INDENT}{detail.text}"
+
+
+def _group_data(group: EventGroup) -> dict[str, object]:
+    return {
+        "label": group.label,
+        "code": group.code,
+        "count": group.count,
+        "first": _written(group.first),
+        "last": _written(group.last),
+        "origins": sorted(group.origins),
+        "event_ids": sorted(group.numbers),
+        "name": group.name,
+        "summary": group.summary,
+        "first_action": group.action,
+    }
+
+
+def _detail_data(detail: Detail) -> dict[str, object]:
+    return {
+        "time": _written(detail.at),
+        "label": detail.label,
+        "computer": detail.computer,
+        "provider": detail.provider,
+        "event_id": detail.number,
+        "text": detail.text,
+    }
+
+
+def _shown(moment: datetime | None) -> str:
+    return _NO_TIME if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"

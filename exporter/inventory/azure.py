@@ -1,0 +1,316 @@
+"""Read the vaults of Azure and their RSA keys; whatever cannot be read is one line and stops nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from exporter.clients.http.facts import facts_from
+from exporter.clients.http.network import Network, Networks
+from exporter.clients.key_vault import NO_CREDENTIAL, BearerPolicy, KeyListSession, VaultSession
+from exporter.config.build import RawTarget, retained_vault
+from exporter.config.files import read_with_includes
+from exporter.config.settings import DEFAULT_MODULE, Credential, Module
+from exporter.config.tree import ProblemList
+from exporter.core.names import MANAGEMENT_HOSTS
+from exporter.core.values import Challenge, Facts, Fault, KeyFacts, KeyReference
+from exporter.inventory.azure_plan import PAGE, QUERY, Azure, AzureKey, AzureVault, Coverage, authority_of, read_rows
+from exporter.inventory.folder import Declared, SourceError
+from exporter.inventory.vault_search import TimeLimit, TimeLimitError, open_networks, request_token
+from exporter.probing.tokens import reason
+from exporter.runtime.files import real_path
+from exporter.runtime.process import ExtraMissingError
+from exporter.runtime.tasks import PoolExhausted
+
+# Query Azure Resource Graph with Microsoft's client, one exchange for each page.
+#
+# The policies are the exporter's: no retry, no redirect, no second request for a token. The SDK's exceptions end here as facts.
+
+_LIMIT_HIT = "x-ms-tenant-subscription-limit-hit"
+_NO_SUBSCRIPTION = "NoValidSubscriptionsInQueryRequest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceGraphPage:
+    """One page: `rows` as JSON, all rows of the query in `total`.
+
+    `is_cut` is True if rows are missing and no token leads to them, `limit_hit` if not every subscription was searched.
+    """
+
+    rows: object = None
+    total: int = 0
+    skip_token: str | None = None
+    is_cut: bool = False
+    limit_hit: bool = False
+
+
+class ResourceGraphSession:
+    """A session with one management host, as an async context manager. Raises ExtraMissingError."""
+
+    def __init__(self, network: Network, host: str) -> None:
+        try:
+            from azure.mgmt.resourcegraph.aio import ResourceGraphClient  # noqa: PLC0415 - an extra
+            from azure.mgmt.resourcegraph.models import QueryRequest, QueryRequestOptions  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise ExtraMissingError("azure") from None
+        self._request, self._options = QueryRequest, QueryRequestOptions
+        self._connection = network.connection(host, 443)
+        self._client = ResourceGraphClient(
+            NO_CREDENTIAL,
+            f"https://{host}",
+            credential_scopes=[f"https://{host}/.default"],
+            transport=self._connection.transport,
+            policies=[BearerPolicy()],
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close()
+
+    async def vaults(
+        self, token: str, subscriptions: Sequence[str], skip_token: str | None, *, deadline: float
+    ) -> tuple[Facts, ResourceGraphPage | None]:
+        """Return one page of vaults; None if it cannot be read. An identity without a subscription gets an empty page.
+
+        `deadline` is in loop time. Raises CancelledError and PoolExhausted as every exchange does.
+        """
+        options = self._options(top=PAGE, skip_token=skip_token, result_format="objectArray")
+        request = self._request(query=QUERY, subscriptions=list(subscriptions) or None, options=options)
+        exchange = await self._connection.exchange(lambda: self._client.resources(request, bearer=token), deadline=deadline)
+        facts = replace(facts_from(exchange), inner_code=None)  # the implied codes are those of a vault
+        if exchange.response is not None and facts.status == 400 and _NO_SUBSCRIPTION in _details(exchange.response.body):
+            return facts, ResourceGraphPage()
+        if facts.fault is not Fault.NONE or exchange.response is None:
+            return facts, None
+        page = _page(exchange.result, limit_hit=exchange.response.headers.get(_LIMIT_HIT, "").lower() == "true")
+        return (facts, page) if page is not None else (replace(facts, fault=Fault.ANSWER_NOT_JSON), None)
+
+
+def _page(answer: Any, *, limit_hit: bool) -> ResourceGraphPage | None:
+    """Read Microsoft's QueryResponse; None for a body that is none."""
+    rows, total, token = (getattr(answer, name, None) for name in ("data", "total_records", "skip_token"))
+    if not isinstance(rows, list) or not isinstance(total, int):
+        return None
+    truncated = str(getattr(answer, "result_truncated", "")).lower() == "true"
+    text = token if isinstance(token, str) and token else None
+    return ResourceGraphPage(rows=rows, total=total, skip_token=text, is_cut=truncated and text is None, limit_hit=limit_hit)
+
+
+def _details(body: bytes) -> set[str]:
+    """Return the codes in the details of an error."""
+    try:
+        details = json.loads(body)["error"]["details"]
+        return {one["code"] for one in details}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return set()
+
+
+SECONDS = 30.0  # for one request
+_LIST_SECONDS, _VAULT_SECONDS, _WHOLE_SECONDS = 600.0, 300.0, 3600.0  # for the list of vaults, for each vault, for everything
+_CONCURRENT_VAULTS = 16  # vaults
+_MOST_PAGES, _MOST_VAULTS = 200, 20_000
+_NAME_SOME = "name some subscriptions with --azure.subscription"
+_RSA = ("RSA", "RSA-HSM")
+# Advice by HTTP status.
+_MANAGEMENT = {
+    401: "the token was not accepted",
+    403: "give the identity the role Reader on the subscriptions or their management group",
+    429: "wait a minute and run the command again",
+}
+_VAULT = {
+    401: "the vault did not accept the token: is it in another tenant?",
+    403: "give the identity Key Vault Reader (Managed HSM: Managed HSM Crypto Auditor), or let the vault's firewall admit this host",
+    429: "the vault throttles: run the command again later",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureRequest:
+    """Where to look, and the identity. `tenant` is for a credential that names none."""
+
+    cloud: str
+    credential: Credential
+    tenant: str | None
+    subscriptions: Sequence[str]
+
+
+class _VaultFailureError(Exception):
+    """Why the keys of a vault are unknown, in one line."""
+
+
+async def read_azure(declared: Declared, request: AzureRequest) -> Azure:
+    """Return the vaults, keys and failures. Raises SourceError and ExtraMissingError."""
+    azure = Azure(MANAGEMENT_HOSTS[request.cloud])
+    async with open_networks(declared) as networks:
+        reader = _AzureReader(networks, declared, request)
+        await reader.list_vaults(azure)
+        limit = asyncio.Semaphore(_CONCURRENT_VAULTS)
+        await asyncio.gather(*(_read_vault(reader, vault, azure, limit) for vault in azure.vaults))
+    azure.failures.sort()
+    return azure
+
+
+async def _read_vault(reader: _AzureReader, vault: AzureVault, azure: Azure, limit: asyncio.Semaphore) -> None:
+    async with limit:
+        try:
+            azure.keys[vault.host] = await reader.keys_of(vault.host)
+        except (_VaultFailureError, TimeLimitError, PoolExhausted) as failure:
+            azure.failures.append(f"{vault.host}: not read: {failure}")
+
+
+class _AzureReader:
+    """Reads with one credential; the vaults of a tenant share a token."""
+
+    def __init__(self, networks: Networks, declared: Declared, request: AzureRequest) -> None:
+        self._networks, self._declared, self._request = networks, declared, request
+        self._tokens: dict[tuple[Challenge, str], asyncio.Task[tuple[str | None, str]]] = {}
+        self._time = TimeLimit(SECONDS, _WHOLE_SECONDS)
+
+    async def list_vaults(self, azure: Azure) -> None:
+        """Read every page of Resource Graph. The token goes to the management host only."""
+        network = self._networks.network_of(self._declared.modules[DEFAULT_MODULE])
+        async with ResourceGraphSession(network, azure.host) as session:
+            tenant = self._request.credential.tenant_id or self._request.tenant or ""
+            challenge = Challenge(authority=authority_of(self._request.cloud), tenant=tenant, resource=f"https://{azure.host}")
+            try:
+                token, why = await self._token(challenge, network.module)
+                if token is None:
+                    azure.failures.append(f"{azure.host}: no token for {self._request.credential.name}: {why}")
+                    return
+                await self._pages(session, token, azure)
+            except (TimeLimitError, PoolExhausted) as failure:
+                azure.failures.append(f"{azure.host}: not read: {failure}")
+
+    async def _pages(self, session: ResourceGraphSession, token: str, azure: Azure) -> None:
+        skip_token: str | None = None
+        seen: set[str | None] = {None}
+        time = TimeLimit(SECONDS, _LIST_SECONDS)
+        rows = others = 0
+        vaults: dict[str, AzureVault] = {}
+        for number in range(1, _MOST_PAGES + 1):
+            facts, page = await session.vaults(token, self._request.subscriptions, skip_token, deadline=time.deadline())
+            if page is None:
+                azure.failures.append(f"{azure.host}: page {number} not read: {_advised(facts, _MANAGEMENT)}")
+                break
+            found, unknown = read_rows(page.rows, self._request.cloud)
+            vaults |= {vault.host: vault for vault in found}
+            azure.vaults = [vaults[host] for host in sorted(vaults)[:_MOST_VAULTS]]
+            rows, others = rows + len(found) + unknown, others + unknown
+            if page.limit_hit:
+                azure.failures.append(f"{azure.host}: more than 10,000 subscriptions: {_NAME_SOME}")
+            if len(vaults) > _MOST_VAULTS:
+                azure.failures.append(f"{azure.host}: more than {_MOST_VAULTS} vaults: {_NAME_SOME}")
+                break
+            if page.skip_token in seen:
+                if page.is_cut or page.skip_token is not None or rows < page.total:
+                    azure.failures.append(
+                        f"{azure.host}: Resource Graph listed {rows} of {page.total} vaults: run the command again"
+                    )
+                break
+            skip_token = page.skip_token
+            seen.add(skip_token)
+        else:
+            azure.failures.append(f"{azure.host}: more than {_MOST_PAGES} pages: {_NAME_SOME}")
+        if others:
+            azure.failures.append(f"{azure.host}: entries that name no vault of the cloud {self._request.cloud}: {others}")
+
+    async def keys_of(self, host: str) -> tuple[AzureKey, ...]:
+        """Return the newest versions of a vault's RSA keys. Raises _VaultFailureError, TimeLimitError and PoolExhausted."""
+        self._time.deadline()
+        time = TimeLimit(SECONDS, _VAULT_SECONDS)
+        uses = self._declared.uses.get(host)
+        module = self._declared.modules.get(uses[0][1] if uses else DEFAULT_MODULE) or self._declared.modules[DEFAULT_MODULE]
+        network = self._networks.network_of(module)
+        token = await self._vault_token(host, network, time)
+        async with KeyListSession(network, host, module.api_version) as session:
+            facts, listed = await session.list_keys(token, deadline=time.deadline())
+            if listed is None:
+                raise _VaultFailureError(_advised(facts, _VAULT))
+            found = [await _newest(session, token, key.name, time) for key in listed if not key.managed]
+        return tuple(
+            AzureKey(name=key.name, version=key.version, bits=key.size_bits, enabled=key.enabled is not False)
+            for key in found
+            if key is not None and key.kty in _RSA
+        )
+
+    async def _vault_token(self, host: str, network: Network, time: TimeLimit) -> str:
+        """Return a token for the vault, which must be below the domain of the token's resource."""
+        async with VaultSession(network, host, network.module.api_version) as session:
+            facts, challenge = await session.challenge(deadline=time.deadline())
+        if challenge is None:
+            raise _VaultFailureError(_advised(facts, _VAULT))
+        token, why = await self._token(challenge, network.module)
+        if token is None:
+            raise _VaultFailureError(f"no token for {self._request.credential.name}: {why}")
+        return token
+
+    async def _token(self, challenge: Challenge, module: Module) -> tuple[str | None, str]:
+        """Return a token, or None and why; equal requests are sent once."""
+        key = challenge, module.name
+        if key not in self._tokens:
+            sent = request_token(self._networks, module, self._request.credential, challenge, SECONDS)
+            self._tokens[key] = asyncio.create_task(sent)
+        return await self._tokens[key]
+
+
+async def _newest(session: KeyListSession, token: str, name: str, time: TimeLimit) -> KeyFacts | None:
+    """Return the newest version; None for a key that was deleted meanwhile. Raises _VaultFailureError."""
+    facts, key = await session.get_key(token, name, None, deadline=time.deadline())
+    if key is None and facts.status != 404:
+        raise _VaultFailureError(f"key {name}: {_advised(facts, _VAULT)}")
+    return key
+
+
+def _advised(facts: Facts, advice: dict[int, str]) -> str:
+    """Return the failure in one line, with what to do if it is known."""
+    todo = advice.get(facts.status or 0) if facts.fault is Fault.HTTP_STATUS else None
+    return f"{reason(facts).rstrip('.')}: {todo}" if todo else reason(facts)
+
+
+# The keys that the targets of a configuration cover, retained versions and recovery vaults included.
+
+
+def read_coverage(files: Iterable[Path], own: Collection[Path]) -> Coverage:
+    """Read these files and their includes, without the files in `own`.
+
+    Raises SourceError if a file cannot be read: its targets would seem to be missing.
+    """
+    mine = {real_path(path) for path in own}
+    keys: set[tuple[str, str]] = set()
+    names: set[str] = set()
+    credentials: dict[str, str] = {}
+    declared: set[str] = set()
+    for path in files:
+        problems = ProblemList()
+        loaded = read_with_includes(path, problems)
+        if not loaded.complete:
+            raise SourceError(f"{problems.errors[0]}: correct it, because its targets are unknown")
+        for part in loaded.parts:
+            if real_path(part.location.file) in mine:
+                continue
+            declared |= set(part.get("credentials") or {})
+            for section in part.get("targets") or ():
+                raw = RawTarget(section, part.get("target_defaults"))
+                keys |= set(_keys(raw))
+                names |= {raw.get("name")} - {None}
+                if raw.vault is not None and raw.get("credential") is not None:
+                    credentials.setdefault(raw.vault, raw.get("credential"))
+    return Coverage(frozenset(keys), frozenset(names), credentials, frozenset(declared))
+
+
+def _keys(raw: RawTarget) -> Iterator[tuple[str, str]]:
+    """Yield vault and key name of each key that the probes of a target use."""
+    key: KeyReference | None = raw.get("key")
+    if key is not None:
+        yield from ((vault, key.name.lower()) for vault in (raw.vault, raw.get("recovery_vault")) if vault is not None)
+    for section in raw.get("retained_versions") or ():
+        old: KeyReference | None = section.get("key")
+        vault = retained_vault(section, raw)
+        if old is not None and vault is not None:
+            yield vault, old.name.lower()

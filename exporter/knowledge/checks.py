@@ -1,0 +1,155 @@
+"""The table of preflight checks, in the order of the report.
+
+Those of `sql` follow if SQL Servers were read.
+
+Names are public: renaming one breaks users.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from exporter.core.values import CredentialKind, Step
+from exporter.knowledge.advice import general_actions, prove_and_switch, reason_actions
+from exporter.knowledge.checks_host import HOST, SQL
+from exporter.knowledge.checks_vault import KEY, NETWORK, SIGN_IN, Actions, Check, CheckOutcome, FailureMoment
+from exporter.knowledge.code_row import DO_NOT_RESTART, FIND_OBJECT_ID, PROBE, REPEAT, SET_ONLINE
+from exporter.knowledge.names import HSM_DOMAIN, Names, fill_names
+from exporter.knowledge.reason_row import Refused
+from exporter.knowledge.reasons import Reason, refusing
+from exporter.knowledge.verdict import AuxiliaryResult
+
+CHECKS: tuple[Check, ...] = (*NETWORK, *SIGN_IN, *KEY, *HOST)
+BY_NAME: Mapping[str, Check] = MappingProxyType({check.name: check for check in (*CHECKS, *SQL)})
+
+# The finding of a check: an outcome with a text, or the failed check that blocks it.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """An outcome with its text. `code` may be of any generation; without one, a failure has the code of the table.
+
+    `blocked_by` is the failed check.
+    """
+
+    outcome: CheckOutcome
+    detail: str
+    code: int | None = None
+    reason: Reason | None = None
+    blocked_by: str | None = None
+    moment: FailureMoment | None = None  # None: that of the table
+    step: Step | None = None  # the failed one
+    subject: AuxiliaryResult | None = None  # whose names the fix has, instead of the target's
+    codeless: bool = False  # SQL Server shows no code for this, also if the table lists one
+    actions: Actions = ()  # instead of those of the reason, the table or the code
+
+
+def passed(detail: str) -> Finding:
+    return Finding(outcome=CheckOutcome.PASS, detail=detail)
+
+
+def warned(detail: str, *, code: int | None = None, reason: Reason | None = None, actions: Actions = ()) -> Finding:
+    return Finding(outcome=CheckOutcome.WARN, detail=detail, code=code, reason=reason, actions=actions)
+
+
+def failed(detail: str, *, code: int | None = None, reason: Reason | None = None, codeless: bool = False) -> Finding:
+    return Finding(outcome=CheckOutcome.FAIL, detail=detail, code=code, reason=reason, codeless=codeless)
+
+
+def skipped(detail: str) -> Finding:
+    return Finding(outcome=CheckOutcome.SKIPPED, detail=detail)
+
+
+def unknown(detail: str) -> Finding:
+    return Finding(outcome=CheckOutcome.UNKNOWN, detail=detail)
+
+
+def blocked(check: str) -> Finding:
+    """Return the finding of a check whose cause another check reports."""
+    return Finding(outcome=CheckOutcome.SKIPPED, detail="", blocked_by=check)
+
+
+_WORST_FIRST = (CheckOutcome.FAIL, CheckOutcome.WARN, CheckOutcome.UNKNOWN, CheckOutcome.PASS, CheckOutcome.SKIPPED)
+
+
+def combined(*findings: Finding) -> Finding:
+    """Return the worst of several findings with the details of all, the worst first."""
+    ordered = sorted(findings, key=lambda finding: _WORST_FIRST.index(finding.outcome))
+    return replace(ordered[0], detail="; ".join(finding.detail for finding in ordered))
+
+
+# The fix of a check that did not pass: actions of the reason, of the check's row or of the code, as lines.
+#
+# These are the texts of the pages and of `probe`. A line that starts with two blanks is a command.
+
+_COMMAND = re.compile(r": `([^`]+)`\.(?: (?=[A-Z])|$)")
+_EXPIRED = refusing(Refused.EXPIRED_CREDENTIAL)
+
+
+def check_actions(
+    check: Check,
+    outcome: CheckOutcome,
+    names: Names,
+    *,
+    code: int | None = None,
+    reason: Reason | None = None,
+    step: Step | None = None,
+) -> Actions:
+    """Return the actions, before names are filled in; empty if there are none.
+
+    `code`, `reason` and `step` are those of the failure. A reason is an expiry also if the day is only near.
+    """
+    if outcome is CheckOutcome.UNKNOWN:
+        return _row_actions(check, names) if check.on_host or check.if_unknown else ()
+    if outcome is CheckOutcome.WARN and reason in _EXPIRED and names.staged is not None:
+        return prove_and_switch(names)
+    of_reason = () if reason is None else reason_actions(reason, step, names)
+    return of_reason or _row_actions(check, names) or (() if code is None else general_actions(code))
+
+
+def _row_actions(check: Check, names: Names) -> Actions:
+    of_certificate = check.of_certificate if names.kind is CredentialKind.CLIENT_CERTIFICATE else ()
+    return of_certificate or (check.on_hsm if HSM_DOMAIN in names.vault else ()) or check.actions
+
+
+def action_lines(texts: Iterable[str], names: Names, *, ready: bool = False) -> tuple[str, ...]:
+    """Return actions as lines with names filled in, each command on lines of its own.
+
+    `again` of the names replaces the probe. The report warns of a restart, so the actions do not. If SQL Server is `ready`, no
+    database is to be set online.
+    """
+    spared = {DO_NOT_RESTART: True, REPEAT: True, SET_ONLINE: ready, FIND_OBJECT_ID: names.object_id}
+    return tuple(line for text in texts if not spared.get(text) for line in _lines(text, names))
+
+
+def _lines(text: str, names: Names) -> list[str]:
+    of_the_check = text.replace(f"from {PROBE}", "below").replace("repeat the probe", "repeat this check")
+    text = fill_names(of_the_check, names)
+    return _COMMAND.sub(lambda found: ":\n  " + found[1].replace("\n", "\n  ") + "\n", text).strip("\n").split("\n")
+
+
+# The check that reports a failed step of the round trip.
+#
+# Exactly one check reports it, so each cause appears once.
+
+# The check of a step: it reports a reason that no check of its own shows at this step.
+STEP_CHECKS: Mapping[Step, str] = MappingProxyType(
+    {
+        Step.CHALLENGE: "challenge",
+        Step.TOKEN: "token",
+        Step.GET_KEY: "vault_answers",
+        Step.WRAP_KEY: "vault_answers",
+        Step.UNWRAP_KEY: "vault_answers",
+    }
+)
+
+
+def owner_of(step: Step, reason: Reason | None) -> str:
+    """Return the name of the check that reports this failure."""
+    shown = None if reason is None else reason.row.shown_by
+    if shown is None or step not in shown.steps:
+        return STEP_CHECKS[step]
+    return shown.check.format(host="entra" if step is Step.TOKEN else "vault", operation=step.value.removesuffix("_key"))

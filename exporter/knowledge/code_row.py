@@ -1,0 +1,360 @@
+"""`ConnectorError`, a row of the table of codes, and its closed lists.
+
+The values of these lists are public: JSON and metric labels contain them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from types import MappingProxyType
+from typing import Self
+
+
+class Family(StrEnum):
+    """The `connector_generation` of a number; `both` for all but the 20 pairs."""
+
+    CLASSIC = "classic"
+    CURRENT = "current"
+    BOTH = "both"
+
+
+class Layer(StrEnum):
+    """The part of the connector in which the failure occurs."""
+
+    ENGINE = "engine"
+    EVENT_LINE = "event_line"
+    INPUT = "input"
+    HTTP = "http"
+    CHALLENGE = "challenge"
+    TOKEN = "token"  # noqa: S105 - the name of a layer
+    GET_KEY = "get_key"
+    BACKUP = "backup"
+    WRAP_KEY = "wrap_key"
+    UNWRAP_KEY = "unwrap_key"
+    CREDENTIAL = "credential"
+    NAME = "name"
+    RETRY = "retry"
+
+
+class Category(StrEnum):
+    """The kind of failure. Values may be added; renaming one breaks users."""
+
+    SUCCESS = "success"
+    NETWORK = "network"
+    IDENTITY = "identity"
+    PERMISSION = "permission"
+    MISSING = "missing"
+    THROTTLED = "throttled"
+    SERVER = "server"
+    PROTOCOL = "protocol"
+    INPUT = "input"
+    HOST = "host"  # Windows on the SQL Server host: registry, local calls
+    RESOURCE = "resource"  # memory
+    UNKNOWN = "unknown"
+
+
+class Owner(StrEnum):
+    """The team that can fix the failure."""
+
+    DBA = "dba"
+    IDENTITY = "identity"
+    NETWORK = "network"
+    VAULT = "vault"
+    EXPORTER = "exporter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorError:
+    """One code. `causes` start with the most likely, `actions` with the first to take.
+
+    Texts are ASCII with `code` spans. `counterpart` is the number in the other generation. `fallback` is the classic number of
+    the HTTP layer that connectors without this code report. `effect` is what fails in SQL Server and when, empty if nothing does.
+    """
+
+    code: int
+    symbol: str
+    generation: Family = Family.BOTH
+    counterpart: int | None = None
+    layer: Layer
+    category: Category
+    owner: Owner
+    summary: str
+    effect: str = ""
+    causes: tuple[str, ...]
+    actions: tuple[str, ...]
+    unobservable_because: str = ""
+    fallback: int | None = None
+    commands: tuple[str, ...] = ()  # lines to copy, for an action that needs several
+
+    @property
+    def observable(self) -> bool:
+        """Whether a probe or a check of the configuration can report this code."""
+        return not self.unobservable_because
+
+
+# The teams that repair failures, in words: tickets, pages and the command `explain` use the same ones.
+
+OWNERS: Mapping[Owner, str] = MappingProxyType(
+    {
+        Owner.DBA: "the DBA",
+        Owner.IDENTITY: "the identity team (Entra ID)",
+        Owner.NETWORK: "the network team",
+        Owner.VAULT: "the vault team (Azure Key Vault)",
+        Owner.EXPORTER: "the exporter's operator",
+    }
+)
+
+# The reader of an action: who takes it, if that is not the team of the failure.
+#
+# An action is a text. One of another reader knows him, also after its names are filled in.
+
+
+class AddressedAction(str):
+    """An action of a certain reader."""
+
+    __slots__ = ("reader",)
+    reader: Owner
+
+    def __new__(cls, text: str, reader: Owner) -> Self:
+        action = super().__new__(cls, text)
+        action.reader = reader
+        return action
+
+    def __getnewargs__(self) -> tuple[str, Owner]:  # type: ignore[override]  # a copy has the reader too
+        return str(self), self.reader
+
+
+for_dba = partial(AddressedAction, reader=Owner.DBA)
+for_exporter = partial(AddressedAction, reader=Owner.EXPORTER)
+for_identity = partial(AddressedAction, reader=Owner.IDENTITY)
+for_network = partial(AddressedAction, reader=Owner.NETWORK)
+for_vault = partial(AddressedAction, reader=Owner.VAULT)
+
+
+def reader_of(action: str) -> Owner | None:
+    """Return the reader; None: the team of the failure."""
+    return action.reader if isinstance(action, AddressedAction) else None
+
+
+def reworded(action: str, text: str) -> str:
+    """Return another text of an action, with its reader."""
+    return AddressedAction(text, action.reader) if isinstance(action, AddressedAction) else text
+
+
+# Shared builders and texts: pairs of counterparts, memory rows, common advice.
+
+# The effect of a key that SQL Server cannot get. docs/what-needs-the-vault.md has the sources.
+_CLOCKS = (
+    "{}: restores and DBCC CHECKDB fail; open databases still read and write. At the next log file or backup: backups fail, log "
+    "backups too, the log grows, and a busy database may lose access. At a restart: databases stay in RECOVERY PENDING."
+)
+WITHOUT_THE_KEY = _CLOCKS.format("Now")
+IF_IN_USE = f"This follows if databases here use a key in the vault. {WITHOUT_THE_KEY}"
+FROM_THEN_ON = _CLOCKS.format("From then on")
+WHILE_IT_LASTS = f"What needs the key meanwhile may fail. {WITHOUT_THE_KEY}"
+# A database, a log file and a backup decrypt the database's key and encrypt none: an assumption, which no page of Microsoft's states.
+WITHOUT_WRAP = "No key can be created or rotated. As far as is known, databases, log files and backups need unwrap alone."
+NOT_FOR_TONIGHT = "This can wait for working hours."
+LESS_WITHOUT_WRAP = f" If only wrap is refused, less fails. {WITHOUT_WRAP}"
+_EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.BACKUP: ""}
+WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."
+DO_NOT_RESTART = for_dba(f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}")
+# Microsoft's setup page restarts the service after the right on the registry key, when no database is encrypted yet.
+RESTART_LATER = (
+    "Microsoft's setup page then restarts the SQL Server service. Do it in a planned window, a secondary first, if "
+    "`ekm-exporter probe TARGET` succeeds."
+)
+SET_ONLINE = for_dba(
+    "Then, node by node, where a database is in RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, "
+    "restart that node's service."
+)
+EVENT_LOG = for_dba(
+    "On the SQL Server host, read the preceding lines in the Application log, source "
+    "`SQL Server Connector for Microsoft Azure Key Vault`."
+)
+# `sys.cryptographic_providers.version` is 1.0.5.0 for every build since 2018.
+DLL_VERSION = (
+    "Show the file version of the DLL: `(Get-Item 'PATH').VersionInfo.FileVersion`. Its path is in `sys.cryptographic_providers`."
+)
+SUPPORT = for_dba("If the failure persists, open a support request with the request id from `ekm-exporter probe TARGET`.")
+SHOW_THE_SERVER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
+FIND_INTERCEPTION = for_dba(
+    "Check the issuer of the TLS certificate in the output of `ekm-exporter probe TARGET`: it shows TLS inspection."
+)
+FIND_DEVICE = for_network("Find the device on the route that rewrites the response, and exempt the vault and Entra ID there.")
+REWRITTEN = "A proxy, gateway or security appliance responds instead of the service or rewrites its responses."
+NOT_A_VAULT = "The name resolves to a server that is not Key Vault: a wrong private endpoint, a gateway or a test server."
+SERVICE_DEFECT = "The service has a defect, usually brief and in one region."
+
+
+def both_generations(current: int, row: ConnectorError) -> tuple[ConnectorError, ConnectorError]:
+    """Return the classic row and the same row under its `current` number."""
+    return (
+        replace(row, generation=Family.CLASSIC, counterpart=current),
+        replace(row, code=current, generation=Family.CURRENT, counterpart=row.code),
+    )
+
+
+def out_of_memory_row(code: int, symbol: str, layer: Layer, doing: str) -> ConnectorError:
+    """Build a row about a lack of memory; `doing` completes "while the connector was ..."."""
+    return ConnectorError(
+        code=code,
+        symbol=symbol,
+        layer=layer,
+        category=Category.RESOURCE,
+        owner=Owner.DBA,
+        summary=f"The SQL Server process ran out of memory while the connector was {doing}. The vault is not the cause.",
+        effect=_EFFECTS.get(layer, WHILE_IT_LASTS),
+        causes=(
+            "`max server memory (MB)` leaves too little memory outside the buffer pool, which the connector uses.",
+            "Other programs on the host use up the memory.",
+            "A memory leak in the process grew over a long uptime.",
+        ),
+        actions=(
+            "Show the memory of the process: `SELECT * FROM sys.dm_os_process_memory;`.",
+            "Lower `max server memory (MB)` or free memory on the host, then repeat the statement.",
+            "If a restart is needed, first make sure that `ekm-exporter probe TARGET` succeeds.",
+        ),
+        unobservable_because="It concerns the memory of the SQL Server process, which no request from outside can read.",
+    )
+
+
+# The 25 codes that a DBA meets, with the event behind each.
+#
+# They are the codes of the faults that occur in vaults, sign-ins and networks, and those of the setup of SQL Server. Most of the other
+# 121 need a damaged response, a lack of memory, or a fault inside Windows.
+
+# The classic number of a pair; a DBA meets the current one, too. The most frequent ones come first.
+FREQUENT: Mapping[int, str] = MappingProxyType(
+    {
+        3303: "the client secret expired, or a copy of it is wrong",
+        3077: "a role or access policy is missing, the vault's firewall refuses the host, or the key is disabled",
+        3008: "a firewall, a proxy or the inspection of TLS stops the connection",
+        3900: "DNS does not resolve the vault's name, often after a change of private endpoints",
+        3011: "more requests reach the vault than it allows",
+        3076: "the key or its version was deleted, or the name leads to another vault",
+        3128: "the application was deleted or disabled, or its id or tenant is wrong",
+        3305: "vault and application are in different tenants",
+        3013: "Key Vault, Entra ID or a proxy fails",
+        3010: "older connectors show it for 3303 and 3305",
+        3012: "older connectors show it for 3128; a newer one, for a request that the vault cannot accept",
+        401: "the event log of Windows shows a refused sign-in",
+        404: "the event log of Windows shows a missing key",
+        2058: "CREATE ASYMMETRIC KEY fails, and the service account lacks a right on the registry",
+        2050: "the SECRET of CREATE CREDENTIAL is incomplete",
+        3: "the key has a type or a size that the connector does not support",
+        4: "a statement names a key that the provider does not have",
+        5: "SQL Server cannot open a session with the provider",
+    }
+)
+
+# Sentences and commands that several rows of the advice tables share.
+
+PROBE = "`ekm-exporter probe TARGET`"
+COMPARE_HOSTS = for_dba(f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one.")
+REPEAT = for_dba(f"Then repeat the probe: {PROBE}.")
+AGAIN = (REPEAT, DO_NOT_RESTART)
+CAUSE_IS_ELSEWHERE = "Do not renew the credential: it is not the cause."
+SYNCHRONISE = for_dba("Synchronise the clock of this host: `w32tm /resync` on Windows, `chronyc makestep` on Linux.")
+SIGN_IN_LOG = "Entra admin center > Monitoring & health > Sign-in logs > Service principal sign-ins"
+STATUS_PAGE = "Check Azure's status page: https://azure.status.microsoft."
+SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
+MOVED_TENANT = (
+    for_vault(
+        "After a subscription move, change the vault's tenant: https://learn.microsoft.com/azure/key-vault/general/move-subscription."
+    ),
+    for_vault("That change invalidates every access policy of the vault, for all users."),
+)
+USE_ITS_TENANT = (
+    SHOW_TENANT,
+    for_dba("Compare it with `tenant_id` of the credential, and correct that one if it differs."),
+    "Use an application in the vault's tenant. Show whether this one is there: `az ad sp show --id CLIENT_ID --query appId`.",
+    *MOVED_TENANT,
+    DO_NOT_RESTART,
+)
+SHOW_CONNECTION = "Show the connection and its response, here and from another network: `curl -v https://HOST`."
+SHOW_CHANGES = "`az monitor activity-log list --resource-id VAULT_ID --offset 6h`"
+UNDO_CHANGE = f"Undo the change, which this shows: {SHOW_CHANGES}. If it was intended:"
+SHOW_ZONE_LINKS = "`az network private-dns link vnet list --resource-group DNS_GROUP --zone-name DNS_ZONE`"
+SHOW_HANDSHAKE = (
+    "Show the certificate, its dates and its issuer, here and from another network: "
+    "`openssl s_client -connect HOST:443 -servername HOST`."
+)
+COMPARE_PROXY = for_dba("Compare with the proxy of SQL Server's service account, which may be another one.")
+# Of the principal, which a managed identity has too. The object id of the application is another one.
+FIND_OBJECT_ID = (
+    "OBJECT_ID is the principal's: `az ad sp show --id CLIENT_ID --query id --output tsv`. "
+    "That of a managed identity is in the portal under Identity of the VM or Arc machine."
+)
+SHOW_POLICIES = "`az keyvault show --name VAULT --query properties.accessPolicies`"
+SHOW_ROLES = "`az role assignment list --assignee OBJECT_ID --scope VAULT_ID/keys/KEY --include-inherited --include-groups`"
+ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
+LOOK_UP_NUMBER = "Read Entra ID's sentence in the detail of the probe, and look up its number: `https://login.microsoftonline.com/error?code=NUMBER`."
+KEEP_CREDENTIAL = "Change no credential in Entra ID and none in SQL Server until the sentence names it as the cause."
+SHOW_FEDERATION = (
+    "Compare issuer, subject and audience with the pod's service account: `az ad app federated-credential list --id CLIENT_ID`."
+)
+REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem`"
+RESET = "`az ad app credential reset --id CLIENT_ID --append`"
+ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"
+# For a credential of several vaults: each SQL Server's own IDENTITY is in its credentials.
+EACH_IDENTITY = for_dba(
+    "IDENTITY differs by vault: on each SQL Server, `sqlcmd -E -h -1 -W -w 65535 -i alter-credential.sql` writes each statement "
+    "with the IDENTITY of its credential. `ekm-exporter script alter-credential.sql` prints the script."
+)
+# The words of ALTER that only the reader knows.
+CRED_AND_STRING = for_dba(
+    "CRED is its name in `sys.credentials`. STRING is the client id without hyphens, then the secret's value: at most 120 characters."
+)
+
+# The capital words in commands that only the reader knows, each with the place that has its value.
+
+WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "TARGET": "name of a target, then --config.file FILE",
+        "CLIENT_ID": "client_id of the credential, or the first 32 digits of SECRET",
+        "OBJECT_ID": "object id of the principal, not its client id: az ad sp show --id CLIENT_ID --query id",
+        "CRED": "name in sys.credentials",
+        "SECRET_FILE": "path in the configuration",
+        "VAULT": "name of the vault: credential_identity in sys.credentials",
+        "VAULT_ID": "output of az keyvault show --name VAULT --query id",
+        "OTHER_PERMISSIONS": "the principal's other key permissions; leave it out if there are none",
+        "OTHER_OPERATIONS": "the key's other permitted operations; leave it out if there are none",
+        "NEW_EXPIRY": "the new date, such as 2027-06-30T00:00:00Z",
+        "SUBSCRIPTION": "name or id of the vault's subscription",
+        "DNS_GROUP": "resource group of the private DNS zone",
+        "PERIMETER": "name of the network security perimeter that the vault is associated with",
+        "PROFILE": "name of its profile that the vault is associated with",
+        "SUBNET_ID": "resource id of the subnet: az network vnet subnet show --query id",
+        "KEY": "name of the key, before the version in KeyUri",
+        "DNS_ZONE": "private DNS zone of the vaults: privatelink.vaultcore.azure.net in the public cloud",
+        "VERSION": "end of KeyUri in the registry",
+        "HOST": "host name of the vault, or the sign-in host at step token",
+        "PROXY": "host:port of the proxy",
+        "ADDRESS": "public address of the SQL Server host",
+        "DB": "name of the database",
+        "PROVIDER": "name in sys.cryptographic_providers",
+        "GROUP": "resource group of the VM",
+        "VM": "name of the VM in Azure",
+        "PATH": "full path of the connector's DLL",
+        "EKM_KEY": "name of the asymmetric key in SQL Server",
+        "EKM_LOGIN": "name of the login that is made from that key",
+        "THUMBPRINT": "number after thumbprint in the message: 0x...",
+        "PASSWORD": "password of the database master key",
+    }
+)
+_SPAN = re.compile(r"`([^`]*)`")
+# A word in capitals right after another one is of SQL: ASYMMETRIC KEY, BY PASSWORD.
+START_OF_WORD, END_OF_WORD = r"(?<![\w-])(?<![A-Z] )", r"(?![\w-])"
+_ANY_WORD = re.compile(START_OF_WORD + "(?:" + "|".join(WORDS) + ")" + END_OF_WORD)
+
+
+def words_in(texts: Iterable[str], commands: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+    """Return the words of the commands in `texts` and of whole `commands`, each with its meaning."""
+    spans = " ".join((*(span for text in texts for span in _SPAN.findall(text)), *commands))
+    found = set(_ANY_WORD.findall(spans))
+    return tuple((word, meaning) for word, meaning in WORDS.items() if word in found)

@@ -1,0 +1,507 @@
+"""The HTTP layer after a response: the meaning of its status.
+
+It includes 3000 and 3001, for every operation. Rows have the classic number; the first argument of `both_generations` is the
+counterpart. `http_connection` has the rows of missing or truncated responses; the modules of the operations have the
+unreadable ones.
+"""
+
+from __future__ import annotations
+
+from exporter.core.limits import KEY_LIMITS, OWN_SHARE
+from exporter.knowledge.code_row import (
+    ALTER,
+    CRED_AND_STRING,
+    DO_NOT_RESTART,
+    EVENT_LOG,
+    FIND_INTERCEPTION,
+    LESS_WITHOUT_WRAP,
+    NOT_A_VAULT,
+    SHOW_TENANT,
+    SHOW_THE_SERVER,
+    SUPPORT,
+    WHILE_IT_LASTS,
+    WITHOUT_THE_KEY,
+    Category,
+    ConnectorError,
+    Layer,
+    Owner,
+    both_generations,
+    for_dba,
+    for_exporter,
+    for_vault,
+    out_of_memory_row,
+)
+
+HTTP_STATUS: tuple[ConnectorError, ...] = (
+    ConnectorError(
+        code=3000,
+        symbol="ErrorSuccess",
+        layer=Layer.HTTP,
+        category=Category.SUCCESS,
+        owner=Owner.VAULT,
+        summary="The exchange with Key Vault succeeded. No action is needed.",
+        causes=(),
+        actions=(),
+        unobservable_because="It is a success. A successful step shows `ekm_step_success 1`, and no code is counted.",
+    ),
+    ConnectorError(
+        code=3001,
+        symbol="ErrorUnknown",
+        layer=Layer.HTTP,
+        category=Category.UNKNOWN,
+        owner=Owner.NETWORK,
+        summary=(
+            "A failure that no other code covers. From a probe, `reason` names it. Usually another server responded instead of the "
+            "vault or Entra ID, and SQL Server cannot use that response either."
+        ),
+        effect=WHILE_IT_LASTS,
+        causes=(
+            "`redirect` or `no_challenge`: a portal, proxy or gateway responds instead of the vault.",
+            "`authority_untrusted`: the vault names a sign-in host that is not a known Entra ID host. No secret was sent.",
+            "`resource_mismatch`: the response requests a token for another service than this vault. None was requested.",
+            "`unexpected_status`: the status of the response is not valid here.",
+            "`secret_unreadable`, `secret_timeout`, `internal`: the exporter's own host or code failed. Its log shows details.",
+        ),
+        actions=(
+            "Read `reason` and the failed step: `ekm-exporter probe TARGET`.",
+            FIND_INTERCEPTION,
+            for_exporter(
+                "For `authority_untrusted` in a private cloud, verify who operates that host. Then set `authority_host` in the module."
+            ),
+            for_dba("If SQL Server shows it, read the operation and its `info` number in the connector's event log."),
+        ),
+    ),
+    *both_generations(
+        3108,
+        ConnectorError(
+            code=3010,
+            symbol="ErrorHttpResponseCodeUnauthorized",
+            layer=Layer.HTTP,
+            category=Category.IDENTITY,
+            owner=Owner.IDENTITY,
+            summary=(
+                "Status 401. From a probe: the vault rejected a token that Entra ID issued. In the connector's event log: usually a "
+                "refused sign-in, for which SQL Server shows 3303."
+            ),
+            effect=WITHOUT_THE_KEY,
+            causes=(
+                "In the event log, next to 3303: the client secret has expired or is wrong.",
+                "`token_unverifiable`: the vault cannot verify tokens at the moment (AKV10046), a temporary fault in Azure.",
+                "`token_expired`: the vault received the token after it expired, usually because a clock is wrong.",
+                "`token_revoked`: continuous access evaluation revoked the token, for example for a disabled application.",
+                "A proxy removes or changes the `Authorization` header.",
+            ),
+            actions=(
+                "Show which step gets the 401: `ekm-exporter probe TARGET`. At the token step, follow `ekm-exporter explain 3303`.",
+                "At any other step, retry in ten minutes and check Azure's status page.",
+                DO_NOT_RESTART,
+                SUPPORT,
+            ),
+        ),
+    ),
+    *both_generations(
+        3109,
+        ConnectorError(
+            code=3011,
+            symbol="ErrorHttpResponseCodeThrottled",
+            layer=Layer.HTTP,
+            category=Category.THROTTLED,
+            owner=Owner.VAULT,
+            summary=(
+                "Status 429: the service receives more requests than it allows. Meanwhile any key operation of SQL Server may be rejected."
+            ),
+            effect=WHILE_IT_LASTS,
+            causes=(
+                "Another application uses the same vault heavily, usually by reading secrets in a loop.",
+                "Many SQL Servers open databases at once: patch night, failover or mass restore.",
+                "Other vaults exhaust the limit of the subscription, which is five times that of one vault.",
+                f"The limit in 10 seconds depends on the key: {KEY_LIMITS}.",
+                "At the token step: the tenant is throttled because of too many sign-ins.",
+            ),
+            actions=(
+                "Who calls? Query the vault's Logs: `ekm-exporter script callers.kql --vault VAULT.vault.azure.net`. Row one is the caller.",
+                "Stop or slow that caller.",
+                for_dba("If it is SQL Server (Microsoft.SQL.EKM), make planned restarts and restores one by one."),
+                DO_NOT_RESTART,
+                for_exporter(f"The exporters' own share is `ekm_request_budget_ratio`. Above {OWN_SHARE}, increase `interval`."),
+                for_dba("As a permanent fix, move SQL Server's keys to a separate vault."),
+            ),
+        ),
+    ),
+    *both_generations(
+        3110,
+        ConnectorError(
+            code=3012,
+            symbol="ErrorHttpResponseCodeClientError",
+            layer=Layer.HTTP,
+            category=Category.INPUT,
+            owner=Owner.DBA,
+            summary=(
+                "The request was rejected with a status from 400 to 499 that has no specific code. The same request fails again until "
+                "it is corrected."
+            ),
+            effect=WITHOUT_THE_KEY,
+            causes=(
+                "The key name or version is malformed: only letters, digits and hyphens are allowed.",
+                "Builds of 2018 to 2020: Entra ID returned 400, usually for hyphens in the client id (newer builds: 3128).",
+                "The key does not allow the operation or the algorithm (`key_ops`, key type).",
+                "The proxy requires a user name and password (407).",
+                "Another change to the same key is in progress (409). This is temporary.",
+            ),
+            actions=(
+                "Read status, service code and `reason`: `ekm-exporter probe TARGET`.",
+                "Compare the name letter by letter with `az keyvault key list --vault-name VAULT`.",
+                "For 407, allow the vault and Entra ID on the proxy without a password. The connector sends none.",
+                for_dba("Check the credential string: the client id without hyphens, followed by the secret."),
+            ),
+        ),
+    ),
+    *both_generations(
+        3111,
+        ConnectorError(
+            code=3013,
+            symbol="ErrorHttpResponseCodeServerError",
+            layer=Layer.HTTP,
+            category=Category.SERVER,
+            owner=Owner.VAULT,
+            summary=(
+                "The service, or a proxy in front of it, failed with a status of 500 or above. The key and the credential are not the "
+                "cause."
+            ),
+            effect=WHILE_IT_LASTS,
+            causes=(
+                "Key Vault has an incident. At the token step, Entra ID has one.",
+                "A proxy or gateway cannot reach the service (502, 503, 504).",
+                "The vault's region fails over: no responses for some minutes, then only reads, wrap and unwrap work.",
+            ),
+            actions=(
+                "Check Azure's status page, https://azure.status.microsoft, for Key Vault and Entra ID in this region.",
+                "Show the failed step and its reason: `ekm-exporter probe TARGET`. `proxy_status` means the proxy failed.",
+                DO_NOT_RESTART,
+                SUPPORT,
+            ),
+        ),
+    ),
+    *both_generations(
+        3112,
+        ConnectorError(
+            code=3076,
+            symbol="ErrorHttpResourceNotFound",
+            layer=Layer.HTTP,
+            category=Category.MISSING,
+            owner=Owner.VAULT,
+            summary=(
+                "Status 404: this vault has no key or key version with that name. Recover the key first; investigate afterwards."
+            ),
+            effect=WITHOUT_THE_KEY,
+            causes=(
+                "The key was deleted. A soft-deleted key can be recovered. A purged key needs a restore from backup.",
+                "The key name or version is misspelt in SQL Server or in the exporter's configuration.",
+                "IDENTITY of the SQL credential names a vault that does not hold the key.",
+            ),
+            actions=(
+                "List the deleted keys: `az keyvault key list-deleted --vault-name VAULT`.",
+                "Recover the key with all versions: `az keyvault key recover --vault-name VAULT --name KEY`.",
+                DO_NOT_RESTART,
+                "If it was purged: `az keyvault key restore --vault-name VAULT --file BACKUP`. The key keeps its old name.",
+                "If it was never deleted, compare versions: `az keyvault key list-versions --vault-name VAULT --name KEY`.",
+                for_dba(
+                    "Show the thumbprint that the databases use: `SELECT encryptor_thumbprint FROM sys.dm_database_encryption_keys;`."
+                ),
+            ),
+        ),
+    ),
+    *both_generations(
+        3113,
+        ConnectorError(
+            code=3077,
+            symbol="ErrorHttpOperationForbidden",
+            layer=Layer.HTTP,
+            category=Category.PERMISSION,
+            owner=Owner.VAULT,
+            summary="Status 403: the caller is known, and the operation is refused. SQL Server gets no key, unless only wrap is refused.",
+            effect=f"{WITHOUT_THE_KEY}{LESS_WITHOUT_WRAP}",
+            causes=(
+                "`forbidden_rbac`, `forbidden_policy`: the role or access policy on this vault is missing or was removed.",
+                "`forbidden_firewall`, `forbidden_connection`, `forbidden_nsp`: the vault blocks this network or address.",
+                "`key_disabled`: the key version was disabled.",
+                "`key_expired`, `key_not_yet_valid`: a key outside its dates still unwraps but does not wrap.",
+                "The role was assigned only minutes ago and is not active yet.",
+            ),
+            actions=(
+                "Show the refused step and `reason`: `ekm-exporter probe TARGET`.",
+                "RBAC: assign the role `Key Vault Crypto Service Encryption User`, as `ekm-exporter explain forbidden_rbac` shows.",
+                "Policy: allow the application `get`, `wrapKey` and `unwrapKey`, as `ekm-exporter explain forbidden_policy` shows.",
+                "Firewall: permit the public address of the SQL Server host, as `ekm-exporter explain forbidden_firewall` shows.",
+                "Disabled, expired, perimeter or private endpoint: run `ekm-exporter explain` with the reason, such as `key_disabled`.",
+                DO_NOT_RESTART,
+            ),
+        ),
+    ),
+    ConnectorError(
+        code=3128,
+        symbol="ErrorHttpBadRequest",
+        layer=Layer.HTTP,
+        category=Category.IDENTITY,
+        owner=Owner.IDENTITY,
+        fallback=3012,
+        summary=(
+            "Entra ID rejected the sign-in with 400 before it checked the secret. Usually the application or tenant is unknown, or "
+            "the client id is malformed. SQL Server gets no token and opens no session."
+        ),
+        effect=WITHOUT_THE_KEY,
+        causes=(
+            "The vault's tenant has no application with this client id (AADSTS700016): wrong id or tenant, or deleted.",
+            "The credential string is malformed: hyphens in the client id, or the secret comes first.",
+            "The tenant does not exist or is in another cloud (AADSTS90002, 900023, 90038).",
+            "The application is disabled (AADSTS7000112), or Conditional Access blocks the sign-in (AADSTS53003).",
+        ),
+        actions=(
+            "Read the AADSTS number: `ekm-exporter probe TARGET`.",
+            "Check that the application exists: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
+            SHOW_TENANT,
+            for_dba(f"Correct the string, on every replica: {ALTER}."),
+            CRED_AND_STRING,
+            DO_NOT_RESTART,
+        ),
+    ),
+)
+
+# The HTTP layer up to a complete response: start, connect, send and read.
+#
+# Each row is a WinINet call. Rows have the classic number; the first argument of `both_generations` is the counterpart.
+# `http_status` has the statuses.
+
+
+def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_causes: str) -> tuple[ConnectorError, ...]:
+    """Build the rows of a local Windows call that sends and receives nothing."""
+    return both_generations(
+        current,
+        ConnectorError(
+            code=code,
+            symbol=symbol,
+            layer=Layer.HTTP,
+            category=Category.HOST,
+            owner=Owner.DBA,
+            summary=summary,
+            effect=WHILE_IT_LASTS,
+            causes=(
+                *more_causes,
+                "The SQL Server process has too few handles or too little memory.",
+                "WinINet fails in the profile of the service account, or other software intercepts it.",
+            ),
+            actions=(
+                EVENT_LOG,
+                f"Look up the `info` number of the event line: it is the Windows error of `{call}`.",
+                "Retry the statement. If a restart is needed, first make sure that `ekm-exporter probe TARGET` succeeds.",
+            ),
+            unobservable_because=f"`{call}` runs inside Windows on the SQL Server host. No request from outside can observe it.",
+        ),
+    )
+
+
+HTTP_CONNECTION: tuple[ConnectorError, ...] = (
+    *both_generations(
+        3100,
+        out_of_memory_row(3002, "ErrorHttpCreateHttpClientOutOfMemory", Layer.HTTP, "setting up its HTTP client"),
+    ),
+    *_local(
+        3003,
+        3101,
+        "ErrorHttpOpenSession",
+        "InternetOpen",
+        "Windows could not start an Internet session for the connector. Nothing was sent; the vault and the network are not the cause.",
+    ),
+    *_local(
+        3004,
+        3102,
+        "ErrorHttpConnectSession",
+        "InternetConnect",
+        "Windows could not prepare a session for the vault's host name. Nothing was sent; this step is local.",
+        "IDENTITY of the SQL credential is not a plain vault or host name: it has `https://`, a path or a blank.",
+    ),
+    *both_generations(
+        3103,
+        ConnectorError(
+            code=3005,
+            symbol="ErrorHttpAttemptConnect",
+            layer=Layer.HTTP,
+            category=Category.NETWORK,
+            owner=Owner.NETWORK,
+            summary=(
+                "The host has no usable network: its interface is down or it has no route. SQL Server cannot reach Entra ID or the "
+                "vault."
+            ),
+            effect=WITHOUT_THE_KEY,
+            causes=(
+                "The network interface is down, or lost its address or default route.",
+                "After boot: the service started before the network was available.",
+                "If only the exporter reports it: its own host or container has no route. SQL Server may be unaffected.",
+            ),
+            actions=(
+                "On the affected host, check addresses and routes: `Get-NetIPConfiguration` or `ip route`.",
+                "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`.",
+                DO_NOT_RESTART,
+                for_dba("If it only occurs at boot, set the SQL Server service to delayed start."),
+            ),
+        ),
+    ),
+    *_local(
+        3006,
+        3104,
+        "ErrorHttpOpenRequest",
+        "HttpOpenRequest",
+        "Windows could not prepare the request. Nothing was sent, so the vault received no request.",
+    ),
+    *_local(
+        3007,
+        3105,
+        "ErrorHttpAddRequestHeader",
+        "HttpAddRequestHeaders",
+        "Windows could not add a header to the request, usually the one with the token. Nothing was sent.",
+    ),
+    *both_generations(
+        3106,
+        ConnectorError(
+            code=3008,
+            symbol="ErrorHttpSendRequest",
+            layer=Layer.HTTP,
+            category=Category.NETWORK,
+            owner=Owner.NETWORK,
+            summary=(
+                "No response from the vault or Entra ID: the connection failed (TCP, TLS, proxy) or timed out. SQL Server gets no key."
+            ),
+            effect=WITHOUT_THE_KEY,
+            causes=(
+                "A firewall, security group or proxy blocks port 443 to the vault or to `login.microsoftonline.com`.",
+                "The proxy is wrong or has changed. SQL Server reads it from its service account and keeps it until a restart.",
+                "TLS fails: a proxy that inspects TLS with an untrusted CA, an expired certificate, or TLS 1.2 disabled.",
+                "A private endpoint was removed or replaced, and DNS still returns the old address.",
+                "The service or network is slow: the connection succeeded, but no response arrived in time.",
+            ),
+            actions=(
+                "Find out which part fails (connect, TLS, proxy, timeout): `ekm-exporter probe TARGET`.",
+                "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`. Repeat for Entra ID's host.",
+                DO_NOT_RESTART,
+                "Read `info` in the event line: 12029 is connect, 12002 timeout, 12045 or 12175 TLS.",
+            ),
+        ),
+    ),
+    *_local(
+        3009,
+        3107,
+        "ErrorHttpGetResponseCode",
+        "HttpQueryInfo",
+        "A response arrived, but Windows could not pass its status to the connector. The result is unknown.",
+    ),
+    *_local(
+        3014,
+        3114,
+        "ErrorHttpQueryHeader",
+        "HttpQueryInfo",
+        "A response arrived, but Windows could not pass one of its headers to the connector.",
+    ),
+    *both_generations(
+        3115,
+        out_of_memory_row(3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a response header"),
+    ),
+    *both_generations(
+        3116,
+        out_of_memory_row(3016, "ErrorHttpQueryHeaderOutOfMemoryReallocBuffer", Layer.HTTP, "allocating space for a long header"),
+    ),
+    *both_generations(
+        3117,
+        ConnectorError(
+            code=3017,
+            symbol="ErrorHttpQueryHeaderNotFound",
+            layer=Layer.HTTP,
+            category=Category.PROTOCOL,
+            owner=Owner.NETWORK,
+            summary=(
+                "The vault's 401 lacks the `WWW-Authenticate` header, which names the sign-in host. The connector cannot request a "
+                "token, so SQL Server gets no key."
+            ),
+            effect=WITHOUT_THE_KEY,
+            causes=(
+                "A proxy or gateway removes the header or sends its own 401.",
+                NOT_A_VAULT,
+            ),
+            actions=(
+                SHOW_THE_SERVER,
+                "Compare with a working vault from the same host. A different response points to the network path.",
+                DO_NOT_RESTART,
+            ),
+        ),
+    ),
+    *_local(
+        3018,
+        3118,
+        "ErrorHttpQueryHeaderUpdateBufferLength",
+        "HttpQueryInfo",
+        "A response arrived, but Windows and the connector disagree on the length of one of its headers.",
+    ),
+    *both_generations(
+        3119,
+        ConnectorError(
+            code=3019,
+            symbol="ErrorHttpReadData",
+            layer=Layer.HTTP,
+            category=Category.NETWORK,
+            owner=Owner.NETWORK,
+            summary=(
+                "A response started but did not finish: truncated, too slow, or far too large. SQL Server treats it as no response."
+            ),
+            effect=WHILE_IT_LASTS,
+            causes=(
+                "A firewall, proxy or scanner drops the connection during the response.",
+                "The network is slow or loses packets, so the rest did not arrive in time.",
+                "Another server responds with a web page instead of a few hundred bytes.",
+            ),
+            actions=(
+                "Repeat `ekm-exporter probe TARGET` a few times, and note how long each one takes to fail.",
+                "Exempt the vault's host from inspection on firewall and proxy. Check the network path for loss and MTU.",
+                DO_NOT_RESTART,
+            ),
+        ),
+    ),
+    out_of_memory_row(3120, "ErrorHttpGetResponseOutOfMemoryCreateTempBuffer", Layer.HTTP, "reserving a buffer for a response"),
+    out_of_memory_row(3121, "ErrorHttpGetResponseOutOfMemoryGetResultString", Layer.HTTP, "converting a response to text"),
+    out_of_memory_row(3122, "ErrorHttpGetResponseOutOfMemoryAppendResponse", Layer.HTTP, "joining the parts of a response"),
+)
+
+# Codes 3900, an unresolved host name, and 4000, the retry logic.
+
+NAME_AND_RETRY: tuple[ConnectorError, ...] = (
+    ConnectorError(
+        code=3900,
+        symbol="ErrorAKVDoesNotExist",
+        layer=Layer.NAME,
+        category=Category.NETWORK,
+        owner=Owner.NETWORK,
+        fallback=3008,
+        summary=(
+            "The host name of the vault (or of Entra ID, at the token step) does not resolve. The symbol suggests a missing vault, "
+            "but most causes are DNS. SQL Server reaches no key until the name resolves."
+        ),
+        effect=WITHOUT_THE_KEY,
+        causes=(
+            "`dns_not_found`: a linked private zone `privatelink.vaultcore.azure.net` lacks the vault's record.",
+            "`dns_not_found`: IDENTITY of the SQL credential, or `vault` in the configuration, is misspelt.",
+            "`dns_not_found`: the vault was purged. A soft-deleted vault keeps its DNS record until it is purged.",
+            "`dns_temporary`, `dns_timeout`: the DNS server is down, overloaded or unreachable. Other names fail too.",
+        ),
+        actions=(
+            "On the SQL Server host, run `Resolve-DnsName HOST`. If other vaults resolve there, DNS works: this record is missing, or the vault was deleted.",
+            for_vault(
+                "List the deleted vaults: `az keyvault list-deleted`. If it is there, recover it: `az keyvault recover --name VAULT`."
+            ),
+            for_vault(
+                "A recovered vault has lost its roles: assign them again. A purged one cannot return: restore the key's backup elsewhere."
+            ),
+            "If the vault was deleted, forward this to the vault team. If it was not, the network team acts.",
+            "With a private endpoint, the zone `DNS_ZONE` needs the vault's record and a link to this network.",
+            DO_NOT_RESTART,
+        ),
+    ),
+    out_of_memory_row(4000, "ErrorCreateKeyVaultRetryManagerOutOfMemory", Layer.RETRY, "setting up its retry logic"),
+)

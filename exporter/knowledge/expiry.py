@@ -1,0 +1,243 @@
+"""Credential expiry: sources, results, and the choice among listed secrets.
+
+The choices are pure functions over the lists of Microsoft Graph and Key Vault. A secret is compared here and never stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Final
+
+from exporter.core.durations import moment
+from exporter.core.names import cloud_of
+from exporter.core.values import Outcome, Step
+from exporter.knowledge.reason_row import Refused
+from exporter.knowledge.reasons import refusing
+from exporter.knowledge.report import StepResult
+
+HINT_LENGTH: Final = 3  # Graph's `hint` is so many of a secret's first characters
+
+
+class Source(StrEnum):
+    """The sources of a credential's expiry; those of a date are the values of the label `source`."""
+
+    DECLARED = "declared"  # the configuration
+    CERTIFICATE = "certificate"  # notAfter of the certificate file
+    GRAPH = "graph"  # the list of Microsoft Graph for the application
+    KEY_VAULT = "key_vault"  # attributes of the Key Vault secret that holds the credential
+    ENTRA = "entra"  # Entra ID refused the credential as expired; pages and JSON only, as it has no date before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialExpiry:
+    """The last result of one source for one credential. Times are Unix times.
+
+    `expires_at` is None if the source has no expiry or no result yet. `looked_up_at` is the time of the last successful lookup,
+    None without one (a declared expiry needs none). `failure` is why the newest lookup failed or does not list the credential:
+    masked, empty if it succeeded. After a failure, the last known `expires_at` is kept. `wrong` is why Entra ID contradicts it.
+    """
+
+    credential: str
+    source: Source
+    expires_at: float | None = None
+    looked_up_at: float | None = None
+    failure: str = ""
+    wrong: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupResult:
+    """The result of one lookup: an expiry, or only a reason in `note`.
+
+    `expires_at` is None without an expiry. `answered` is False if there is only a reason. `note` of a result is why it does
+    not list this credential. It is masked.
+    """
+
+    answered: bool
+    expires_at: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedCredential:
+    """One listed secret or certificate.
+
+    `mark` is its hint or its thumbprint in lower-case hex, None if absent. `expires` is a Unix time, None without an expiry.
+    """
+
+    mark: str | None
+    expires: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppCredentials:
+    """Secrets and certificates that Graph lists for an application."""
+
+    secrets: tuple[ListedCredential, ...] = ()
+    certificates: tuple[ListedCredential, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretVersion:
+    """One version of a Key Vault secret, without its value. Times are Unix times."""
+
+    version: str
+    enabled: bool
+    created: float | None = None
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEndpoint:
+    """The sign-in host and the Graph host of one cloud."""
+
+    authority: str
+    graph: str
+
+
+# Microsoft's pages contradict each other about Graph outside the public cloud: some give graph.chinacloudapi.cn for
+# China and graph.microsoft.com for US Government. These are the hosts of Graph's own page on national clouds.
+_GRAPH: Final[dict[str, GraphEndpoint]] = {
+    "public": GraphEndpoint("https://login.microsoftonline.com", "graph.microsoft.com"),
+    "us_government": GraphEndpoint("https://login.microsoftonline.us", "graph.microsoft.us"),
+    "china": GraphEndpoint("https://login.partner.microsoftonline.cn", "microsoftgraph.chinacloudapi.cn"),
+}
+_CLOUD_OF_ENTRA: Final[dict[str, str]] = {
+    "https://login.microsoftonline.com": "public",
+    "https://login.windows.net": "public",
+    "https://login.microsoftonline.us": "us_government",
+    "https://login.chinacloudapi.cn": "china",
+    "https://login.partner.microsoftonline.cn": "china",
+}
+
+
+def graph_of(vault: str, authority_host: str | None) -> GraphEndpoint:
+    """Return the hosts for a credential of this vault. The configured authority takes precedence."""
+    named = _CLOUD_OF_ENTRA.get((authority_host or "").lower().rstrip("/"))
+    cloud = cloud_of(vault)
+    return _GRAPH[named or (cloud.name if cloud is not None else "public")]
+
+
+def start_of(day: date) -> float:
+    """Return midnight UTC at the start of a declared day, as a Unix time."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+
+
+def choose_secret(listed: Sequence[ListedCredential], secret: str, now: float) -> LookupResult:
+    """Return the expiry of the configured secret among an application's secrets.
+
+    Without hints, a single listed secret is taken as the configured one.
+    """
+    matching = [one for one in listed if one.mark is not None and one.mark == secret[:HINT_LENGTH]]
+    if not matching and len(listed) == 1 and listed[0].mark is None:
+        matching = list(listed)
+    return _soonest(matching, now, "the application lists no secret that begins like the configured one")
+
+
+def choose_certificate(listed: Sequence[ListedCredential], thumbprint: str, now: float) -> LookupResult:
+    """Return the expiry of the configured certificate. `thumbprint` is its SHA-1 in lower-case hex."""
+    matching = [one for one in listed if one.mark == thumbprint]
+    return _soonest(matching, now, "the application does not list the configured certificate")
+
+
+def _soonest(matching: Iterable[ListedCredential], now: float, nothing: str) -> LookupResult:
+    """Return the earliest future expiry, else the latest past one, else no expiry."""
+    expiries = sorted(math.inf if one.expires is None else one.expires for one in matching)
+    if not expiries:
+        return LookupResult(answered=True, note=nothing)
+    end = next((one for one in expiries if one > now), expiries[-1])
+    return LookupResult(answered=True, expires_at=None if end == math.inf else end)
+
+
+def choose_version(versions: Sequence[SecretVersion], wanted: str | None) -> LookupResult:
+    """Return the expiry of the wanted version, or of the newest enabled one."""
+    if wanted is not None:
+        named = next((one for one in versions if one.version == wanted.lower()), None)
+        if named is None:
+            return LookupResult(answered=True, note="the vault lists no such version of the secret")
+        return LookupResult(answered=True, expires_at=named.expires)
+    usable = [one for one in versions if one.enabled]
+    if not usable:
+        return LookupResult(answered=True, note="the vault lists no version of the secret that is enabled")
+    newest = max(usable, key=lambda one: -math.inf if one.created is None else one.created)
+    return LookupResult(answered=True, expires_at=newest.expires)
+
+
+# The answer of Entra ID about the expiry of a credential, held against the dates of all sources.
+#
+# Entra ID decides: a date that contradicts its answer is wrong, whichever source it comes from.
+
+_EXPIRED: Final = refusing(Refused.EXPIRED_CREDENTIAL)
+# Seconds for which a date may have passed although Entra ID accepts the credential: a declared date means the start of its day,
+# and a token may be older than the probe that uses it.
+_DATE_TOLERANCE: Final = 86400.0
+REFUSED: Final = "wrong: Entra ID refuses the credential as expired"
+ACCEPTED: Final = "wrong: Entra ID accepted the credential after that date"
+
+
+_ADJECTIVES: Final[Mapping[Source, str]] = {
+    Source.DECLARED: "declared",
+    Source.CERTIFICATE: "certificate's",
+    Source.GRAPH: "Graph",
+    Source.KEY_VAULT: "Key Vault",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntraAnswer:
+    """The newest answer of Entra ID to a credential, as Unix times.
+
+    `expired_since` is the first of the refusals in a row that call it expired; None if a token was issued.
+    """
+
+    at: float
+    expired_since: float | None = None
+
+
+def entra_answer(steps: Sequence[StepResult], at: float, before: EntraAnswer | None = None) -> EntraAnswer | None:
+    """Return the answer after a probe with these steps at `at`; `before` if the probe has none about the expiry."""
+    token = next((each for each in steps if each.step is Step.TOKEN), None)
+    if token is not None and token.outcome is Outcome.OK:
+        return EntraAnswer(at=at)
+    if token is None or token.reason not in _EXPIRED:
+        return before
+    since = None if before is None else before.expired_since
+    return EntraAnswer(at=at, expired_since=at if since is None else since)
+
+
+def mark_wrong_dates(
+    credential: str, expiries: Iterable[CredentialExpiry], answer: EntraAnswer | None
+) -> tuple[CredentialExpiry, ...]:
+    """Return the dates of a credential with the wrong ones marked, and the date of Entra ID itself if it calls the credential expired."""
+    if answer is None:
+        return tuple(expiries)
+    since = answer.expired_since
+    if since is None:
+        latest = answer.at - _DATE_TOLERANCE
+        return tuple(
+            replace(expiry, wrong=ACCEPTED) if expiry.expires_at is not None and expiry.expires_at < latest else expiry
+            for expiry in expiries
+        )
+    own = CredentialExpiry(credential=credential, source=Source.ENTRA, expires_at=since, looked_up_at=answer.at)
+    return (*(replace(expiry, wrong=REFUSED) if _is_later(expiry, answer.at) else expiry for expiry in expiries), own)
+
+
+def wrong_dates(expiries: Iterable[CredentialExpiry]) -> str:
+    """Return which dates Entra ID contradicts, such as `the declared date 2027-03-01 is wrong`; empty without any."""
+    dates = (
+        ("(none)" if expiry.expires_at is None else moment(expiry.expires_at)[:10], expiry.source)
+        for expiry in expiries
+        if expiry.wrong
+    )
+    return ", ".join(f"the {_ADJECTIVES.get(source, source)} date {day} is wrong" for day, source in dates)
+
+
+def _is_later(expiry: CredentialExpiry, at: float) -> bool:
+    """Whether a source reports a later date, or that there is none."""
+    if expiry.expires_at is None:
+        return expiry.looked_up_at is not None and not expiry.failure
+    return expiry.expires_at > at

@@ -1,0 +1,173 @@
+"""The metric families of a SQL Server, and how many of them one SQL Server may have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exporter.metrics.target_families import Level, MetricSpec, MetricType, Retention, SeriesScope
+
+# A SQL Server may have 32,767 databases. What one has beyond these numbers has no series, and is counted.
+MOST: Final = 500  # databases, and keys
+FEW: Final = 50  # providers, credentials and availability groups
+
+
+def _sql_server(
+    name: str, text: str, own: str = "", *, level: Level = Level.MINIMAL, retention: Retention = Retention.READ
+) -> MetricSpec:
+    kind = MetricType.INFO if name.endswith("_info") else MetricType.GAUGE
+    scope = SeriesScope.SQL_SERVER
+    return MetricSpec(name=name, kind=kind, scope=scope, retention=retention, help=text, own=tuple(own.split()), level=level)
+
+
+SQL_SERVER_METRICS: Final = (
+    _sql_server(
+        "mssql_ekm_read_success",
+        "1 if the last attempt to read the SQL Server succeeded, else 0.",
+        retention=Retention.NOW,
+    ),
+    _sql_server(
+        "mssql_ekm_read_refused",
+        "1 if SQL Server refused the login, so that the exporter does not try again for an hour or until the secret changes. Else 0.",
+        retention=Retention.NOW,
+    ),
+    _sql_server(
+        "mssql_ekm_section_timestamp_seconds",
+        "Time of the last good reading of the section. Absent before the first one.",
+        "section",
+    ),
+    _sql_server(
+        "mssql_ekm_objects_left_out",
+        f"Number of databases and keys above {MOST}, and of providers, credentials and groups above {FEW}, which have no series.",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_start_timestamp_seconds",
+        "Start time of the SQL Server service. The label node is its computer: the active node of a failover cluster.",
+        "server_name node product_version",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_provider_enabled",
+        "1 if the EKM provider and the server option EKM provider enabled are both on, else 0.",
+        "provider",
+    ),
+    _sql_server(
+        "mssql_ekm_provider_info",
+        "An EKM provider as registered in SQL Server. Several builds of the connector call themselves 1.0.5.0.",
+        "ag provider provider_version dll_path",
+    ),
+    _sql_server(
+        "mssql_ekm_provider_dll_info",
+        "The loaded DLL of an EKM provider, with the version of the file. Absent if no DLL is loaded.",
+        "ag provider file_version dll_path",
+    ),
+    _sql_server(
+        "mssql_ekm_provider_loaded_info",
+        "An EKM provider as described by its loaded DLL.",
+        "ag provider provider_version friendly_name",
+    ),
+    _sql_server(
+        "mssql_ekm_credential_modified_after_start",
+        "1 if the credential was created or altered after the last start of the service, so that no start proved its secret. Else 0.",
+        "provider credential credential_identity",
+    ),
+    _sql_server(
+        "mssql_ekm_credential_modified_timestamp_seconds",
+        "Time at which the credential was created or last altered on this node.",
+        "ag provider credential credential_identity",
+    ),
+    _sql_server(
+        "mssql_ekm_credential_altered_timestamp_seconds",
+        "Time at which the credential was last altered on this node. Absent if it was only created.",
+        "ag provider credential credential_identity",
+    ),
+    _sql_server(
+        "mssql_ekm_asymmetric_key_info",
+        "An asymmetric key of a provider on this node. A database does not open on a node without its key.",
+        "key_name thumbprint provider",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_key_without_credential",
+        "1 for a key that protects a database, if its login has no credential: SQL Server cannot sign in for the key. Otherwise absent.",
+        "key_name thumbprint login",
+    ),
+    _sql_server(
+        "mssql_ekm_proven_timestamp_seconds",
+        "Time at which SQL Server itself last proved the key, by source and database. Absent if nothing did since its credential was altered.",
+        "key_name thumbprint source database",
+    ),
+    _sql_server(
+        "mssql_ekm_proof_due",
+        "1 if SQL Server has not proved the key since its credential was altered, or has no credential for it, else 0. Absent if the credential is unknown.",
+        "key_name thumbprint",
+    ),
+    _sql_server(
+        "mssql_ekm_difference_databases",
+        f"Databases under a key by which the configuration differs from SQL Server, by kind of difference. At most {FEW} of a SQL Server. "
+        "The label target is empty if no target probes the key, and key_uri if it is unknown.",
+        "kind target thumbprint key_uri",
+    ),
+    _sql_server(
+        "mssql_ekm_database_encryption_state",
+        "1 unencrypted, 2 encrypting, 3 encrypted, 4 key change, 5 decrypting, 6 change of the protecting key.",
+        "database encryptor_type encryptor_thumbprint",
+    ),
+    _sql_server(
+        "mssql_ekm_database_encryption_percent_complete",
+        "Progress of the change of the encryption state in percent, 0 if there is none.",
+        "database",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_database_key_opened_timestamp_seconds",
+        "Time at which this node last opened the encryption key of the database. That needs the vault.",
+        "database",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_database_state",
+        "0 online, 1 restoring, 2 recovering, 3 recovery pending, 4 suspect, 5 emergency, 6 offline. The label replicas lists the servers of its group.",
+        "database ag replicas",
+    ),
+    _sql_server(
+        "mssql_ekm_backup_finished_timestamp_seconds",
+        "End of the last finished backup of the database on this node, by type: full, differential or log.",
+        "database type",
+    ),
+    _sql_server(
+        "mssql_ekm_backup_started_timestamp_seconds",
+        "Start of the last finished backup of the database on this node, by type: full, differential or log.",
+        "database type",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_log_vlf_sequence_number",
+        "Sequence number of the current virtual log file. SQL Server requests the key for each new one, unless trace flag 15025 is on.",
+        "database",
+        level=Level.DEFAULT,
+    ),
+    _sql_server("mssql_ekm_log_used_bytes", "Used space in the log of the database.", "database", level=Level.DEFAULT),
+    _sql_server(
+        "mssql_ekm_log_free_bytes",
+        "Space that the log of the database has until its limit or until the disk is full.",
+        "database",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_log_full_seconds",
+        "Time from the last reading of the section logs until the log of the database is full, at its present rate. Absent without a rate.",
+        "database",
+    ),
+    _sql_server("mssql_ekm_trace_flag_enabled", "1 if the trace flag is on for the whole SQL Server, else 0.", "flag"),
+    _sql_server(
+        "mssql_ekm_error_log_lines",
+        "Lines of the error log with the code in the last 24 hours, at most 1000 in all. Without code other, the log was not read.",
+        "code",
+    ),
+    _sql_server(
+        "mssql_ekm_error_log_last_timestamp_seconds",
+        "Time of the last line of the error log with the code, in the last 24 hours.",
+        "code",
+    ),
+)

@@ -1,0 +1,398 @@
+"""Gauge and info samples as pure functions of record and report.
+
+An unknown value is an empty list, which is no series; it is never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from exporter.config.settings import Config, Credential, ExpectPath, Module, Target
+from exporter.config.usage import configured_auxiliary
+from exporter.core.names import cloud_of
+from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Phase, Step, VaultHeaders
+from exporter.knowledge.advice import first_action
+from exporter.knowledge.causes import Cause
+from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
+from exporter.knowledge.code_row import ConnectorError
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.expiry import Source, start_of
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, deciding_failure
+from exporter.metrics.text import Labels, Sample
+from exporter.state.record import TargetRecord
+
+# By family name.
+Values = dict[str, list[Sample]]
+
+_RUN_FAMILIES = ("ekm_consecutive_failures", "ekm_consecutive_blocking_failures", "ekm_consecutive_unready_probes")
+
+
+class ProbeOutcome(NamedTuple):
+    """Everything in a report that `outcome_samples` shows."""
+
+    success: bool | None
+    ready: bool | None
+    steps: tuple[tuple[Step, bool, float | None], ...]  # each step that was made: whether it succeeded, and its Retry-After
+    failure: tuple[Step, int | None, Reason | None] | None  # the step that decides, its code and reason
+
+
+UNKNOWN = ProbeOutcome(None, None, (), None)
+
+
+class RecordFacts(NamedTuple):
+    """Everything in a record that `fact_samples` shows."""
+
+    runs: tuple[int, int, int] | None  # failures, blocking failures and unready probes in a row; None before the first probe
+    key: KeyFacts | None
+    vault: VaultHeaders
+    purge_at: float | None
+
+
+def report_samples(report: ProbeReport, phases: Collection[Phase] = tuple(Phase)) -> Values:
+    """Return the results of one probe, with the durations of `phases`."""
+    return timing_samples(report, phases) | outcome_samples(outcome_of(report))
+
+
+def timing_samples(report: ProbeReport, phases: Collection[Phase]) -> Values:
+    """Return the results that differ in each probe."""
+    return {
+        "ekm_probe_duration_seconds": one(report.duration),
+        "ekm_last_probe_timestamp_seconds": one(report.started_at),
+        "ekm_step_phase_duration_seconds": [
+            sample
+            for result in report.steps
+            if result.outcome is not Outcome.SKIPPED and not result.shared
+            for sample in _phases(result, phases)
+        ],
+    }
+
+
+def outcome_samples(outcome: ProbeOutcome) -> Values:
+    """Return the results that are the same in most probes."""
+    code = 0 if outcome.success else None if outcome.failure is None else outcome.failure[1]
+    return {
+        "ekm_probe_success": one(outcome.success),
+        "ekm_step_success": [((("step", step),), float(ok)) for step, ok, _ in outcome.steps],
+        "ekm_last_error_code": one(code),
+        "ekm_last_failure_info": [] if outcome.failure is None else _failure(*outcome.failure),
+        "ekm_retry_after_seconds": [((("step", step),), retry) for step, _, retry in outcome.steps if retry is not None],
+        "ekm_vault_side_ready": one(outcome.ready),
+    }
+
+
+def outcome_of(report: ProbeReport) -> ProbeOutcome:
+    """Return what a report shows: nothing if it is discarded. Equal results are one object."""
+    if report.discarded:
+        return UNKNOWN
+    made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
+    steps = tuple((result.step, result.outcome is Outcome.OK, _retry_after(result)) for result in made)
+    failure = deciding_failure(report)
+    decides = None if failure is None else (failure.step, failure.code, failure.reason)
+    return _one_outcome(ProbeOutcome(report.success, report.readiness.ready, steps, decides))
+
+
+@lru_cache(maxsize=256)
+def _one_outcome(outcome: ProbeOutcome) -> ProbeOutcome:
+    """Return the first of equal values: those of most targets are equal, and each target holds one."""
+    return outcome
+
+
+def action_samples(action: str) -> Values:
+    """Return the first action for a failure; no series if empty."""
+    return {"ekm_failure_action_info": [((("action", action),), 1.0)] if action else []}
+
+
+def cause_samples(cause: Cause | None) -> Values:
+    """Return the cause of a failure."""
+    return {"ekm_failure_cause_info": [] if cause is None else [(cause_labels(cause), 1.0)]}
+
+
+def cause_labels(cause: Cause) -> Labels:
+    return ("link", cause.link), ("name", cause.name), ("reason", cause.reason or "")
+
+
+def record_samples(record: TargetRecord, expected: ExpectPath) -> Values:
+    """Return the last known values of a target apart from its last report."""
+    return time_samples(record) | fact_samples(facts_of(record), expected)
+
+
+def time_samples(record: TargetRecord) -> Values:
+    """Return the last known times that change with each probe."""
+    return {
+        "ekm_last_success_timestamp_seconds": one(record.last_success_at),
+        "ekm_next_probe_timestamp_seconds": one(record.next_probe_at),
+    }
+
+
+def fact_samples(facts: RecordFacts, expected: ExpectPath) -> Values:
+    """Return the last known values that most probes do not change."""
+    return {
+        **run_samples(facts),
+        **key_samples(facts.key),
+        **vault_samples(facts.vault, expected),
+        "ekm_key_scheduled_purge_timestamp_seconds": one(facts.purge_at),
+    }
+
+
+def facts_of(record: TargetRecord) -> RecordFacts:
+    """Return what a record shows."""
+    runs = (record.consecutive_failures, record.consecutive_blocking, record.consecutive_unready)
+    return RecordFacts(None if record.last is None else runs, record.key, record.vault, record.purge_at)
+
+
+def run_samples(facts: RecordFacts) -> Values:
+    """Return the numbers of failed probes in a row."""
+    return {} if facts.runs is None else {name: one(run) for name, run in zip(_RUN_FAMILIES, facts.runs, strict=True)}
+
+
+def key_samples(key: KeyFacts | None) -> Values:
+    """Return the facts about the key version; no series if it was never read."""
+    return {family: [] if key is None else samples(key) for family, samples in _KEY_SAMPLES.items()}
+
+
+def _key_info(key: KeyFacts) -> list[Sample]:
+    return [((("key", key.name), ("version", key.version), ("kty", key.kty), ("size_bits", str(key.size_bits))), 1.0)]
+
+
+def vault_samples(vault: VaultHeaders, expected: ExpectPath) -> Values:
+    """Return the last known vault headers; an unknown header has an empty label."""
+    if not (vault.region or vault.service_version or vault.connection):
+        return {}
+    info = (
+        ("region", vault.region or ""),
+        ("service_version", vault.service_version or ""),
+        ("connection", vault.connection or ""),
+    )
+    return {"ekm_vault_info": [(info, 1.0)], "ekm_path_as_expected": one(expected.met_by(vault.connection))}
+
+
+def endpoint_samples(report: ProbeReport) -> dict[str, Values]:
+    """Return certificate expiry and clock skew by endpoint (host:port)."""
+    shown: dict[str, Values] = {}
+    now = report.started_at
+    for result in report.steps:
+        facts = result.facts
+        if facts is None or result.shared:
+            continue
+        now = min(now + result.duration, report.started_at + report.duration)
+        if facts.endpoint is None:
+            continue
+        values = shown.setdefault(facts.endpoint, {})
+        if facts.certificate is not None:
+            values.update(certificate_samples(facts.certificate))
+        if facts.server_time is not None and not result.disturbed:
+            # The Date header has whole seconds: add the average of the missing fraction.
+            values["ekm_clock_skew_seconds"] = one(facts.server_time + 0.5 - now)
+    return shown
+
+
+def certificate_samples(shown: PeerCertificate) -> Values:
+    """Return the expiry of the certificate of an endpoint."""
+    return {"ekm_tls_certificate_expiry_timestamp_seconds": one(shown.not_after)}
+
+
+def on_demand_samples(report: ProbeReport, record: TargetRecord) -> Values:
+    """Return the values of /probe that no scrape has."""
+    made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
+    return {
+        "ekm_last_success_timestamp_seconds": one(report.started_at if report.success else record.last_success_at),
+        "ekm_key_scheduled_purge_timestamp_seconds": one(report.purge_after(record.purge_at)),
+        "ekm_probe_step_duration_seconds": [(_step(result), result.duration) for result in made],
+        "ekm_probe_tainted": one(report.discarded),
+        "probe_success": one(report.success),
+        "probe_duration_seconds": one(report.duration),
+    }
+
+
+def one(value: float | None) -> list[Sample]:
+    """Return one sample without own labels; none for an unknown value."""
+    return [] if value is None else [((), value)]
+
+
+_KEY_SAMPLES: Mapping[str, Callable[[KeyFacts], list[Sample]]] = {
+    "ekm_key_info": _key_info,
+    "ekm_key_enabled": lambda key: one(key.enabled),
+    "ekm_key_supported": lambda key: one(key.supported),
+    "ekm_key_expiry_timestamp_seconds": lambda key: one(key.expires),
+    "ekm_key_not_before_timestamp_seconds": lambda key: one(key.not_before),
+}
+
+
+def _step(result: StepResult) -> tuple[tuple[str, str], ...]:
+    return (("step", result.step),)
+
+
+def _retry_after(result: StepResult) -> float | None:
+    return None if result.facts is None else result.facts.retry_after_seconds
+
+
+def _phases(result: StepResult, shown: Collection[Phase]) -> list[Sample]:
+    if result.facts is None:
+        return []
+    return [
+        ((("phase", phase), ("step", result.step)), seconds) for phase, seconds in result.facts.phases.items() if phase in shown
+    ]
+
+
+def _failure(step: Step, code: int | None, reason: Reason | None) -> list[Sample]:
+    if code is None:
+        return []
+    entry = BY_CODE.get(code)
+    info = ("code", str(code)), ("reason", reason or ""), ("step", step), ("symbol", entry.symbol if entry else "")
+    return [(info, 1.0)]
+
+
+# Samples of what is declared, of error codes, of expiry lookups and of preflight checks.
+#
+# Pure functions, like those of `samples`.
+
+
+def config_samples(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
+    """Return what the configuration declares. `tenant` from a challenge replaces the configured one."""
+    credential = config.credentials[target.credential]
+    cloud = cloud_of(target.vault)
+    info = {
+        **target.labels,
+        "key": target.key,
+        "credential": credential.name,
+        "module": module.name,
+        "mode": module.mode,
+        "cloud": cloud.name if cloud else "",
+        "tenant": tenant or credential.tenant_id or "",
+        "generation": target.generation,
+        "pin": "none" if target.key_version is None else "config",
+        "vantage": config.settings.vantage,
+        "thumbprint": target.thumbprint or "",
+    }
+    return {
+        "ekm_probe_interval_seconds": one(target.interval),
+        "ekm_key_backup_timestamp_seconds": one(None if target.backup_on is None else start_of(target.backup_on)),
+        "ekm_target_info": [(tuple(info.items()), 1.0)],
+        "ekm_instance_info": [(instance, 1.0) for instance in dict.fromkeys(tuple(each.items()) for each in target.instances)],
+    }
+
+
+def credential_samples(credential: Credential, lookups: Mapping[Source, tuple[float | None, float]]) -> Values:
+    """Return the expiry of a credential by source. `lookups` holds the date, if any, and the time of each lookup."""
+    declared = {} if credential.expires_on is None else {Source.DECLARED: start_of(credential.expires_on)}
+    found = {source: end for source, (end, _) in lookups.items() if end is not None}
+    ends: list[Sample] = [((("source", source),), end) for source, end in {**declared, **found}.items()]
+    return {
+        "ekm_credential_expiry_timestamp_seconds": ends,
+        "ekm_credential_expiry_known": one(bool(ends) if ends or credential.may_expire else None),
+        "ekm_credential_expiry_lookup_last_success_timestamp_seconds": [
+            ((("source", source),), at) for source, (_, at) in lookups.items()
+        ],
+    }
+
+
+def check_samples(results: Iterable[CheckResult] | None) -> Values:
+    """Return the failed preflight checks; None before the first run. Only the outcome `fail` counts."""
+    failed = None if results is None else [result.check for result in results if result.outcome is CheckOutcome.FAIL]
+    return {
+        "ekm_preflight_failed_checks": one(None if failed is None else len(failed)),
+        "ekm_preflight_failed": [((("check", name),), 1.0) for name in failed or ()],
+    }
+
+
+def error_samples(error: ConnectorError) -> Values:
+    """Return the meaning of an error code."""
+    info = (
+        ("symbol", error.symbol),
+        ("category", error.category),
+        ("owner", error.owner),
+        ("summary", error.summary),
+        ("action", first_action(error.code)),
+    )
+    return {"ekm_error_info": [(info, 1.0)]}
+
+
+# Samples of auxiliary probes: staged credential, old versions, recovery, rotation.
+
+
+class AuxiliaryUse(NamedTuple):
+    """A configured result that is usable or not usable."""
+
+    kind: AuxiliaryKind
+    name: str
+    credential: str
+    usable: bool
+
+
+class AuxiliaryFacts(NamedTuple):
+    """Everything that `auxiliary_samples` shows."""
+
+    credential: str
+    accepted: bool | None  # whether Entra ID accepted the credential that SQL Server uses
+    results: tuple[AuxiliaryUse, ...]
+    rotation_pending: bool | None
+    proof_at: float | None
+
+
+def auxiliary_facts(target: Target, record: TargetRecord, report: ProbeReport | None = None) -> AuxiliaryFacts:
+    """Return the facts that the configuration names; equal ones are one object. `report` replaces the last one of the record."""
+    last = report or record.last
+    is_current = report is not None or record.credential == target.credential
+    accepted = None if last is None or not is_current else _accepted(last)
+    proof_at = record.proof_at if target.recovery_vault is not None else None
+    results = tuple(_conclusive(target, record, last)) if record.auxiliary else ()
+    return _one_facts(AuxiliaryFacts(target.credential, accepted, results, record.rotation_pending, proof_at))
+
+
+@lru_cache(maxsize=256)
+def _one_facts(facts: AuxiliaryFacts) -> AuxiliaryFacts:
+    """Return the first of equal values: those of the targets of a credential are often equal, and each target holds one."""
+    return facts
+
+
+def auxiliary_samples(facts: AuxiliaryFacts) -> Values:
+    """Return the samples of all auxiliary probes of a target, and whether its own credential was accepted."""
+    own = (("credential", facts.credential), ("role", "current"))
+    current: list[Sample] = [] if facts.accepted is None else [(own, float(facts.accepted))]
+    return {
+        "ekm_credential_usable": [*current, *_staged(facts.results)],
+        "ekm_key_rotation_pending": one(facts.rotation_pending),
+        "ekm_retained_version_usable": _retained(facts.results),
+        "ekm_recovery_usable": [((), float(each.usable)) for each in facts.results if each.kind is AuxiliaryKind.RECOVERY],
+        "ekm_recovery_last_success_timestamp_seconds": one(facts.proof_at),
+    }
+
+
+def _accepted(report: ProbeReport) -> bool | None:
+    """Return whether the credential was accepted; None if that is unknown."""
+    token = report.step(Step.TOKEN)
+    if token is None or token.outcome is Outcome.SKIPPED:
+        return None
+    if token.outcome is Outcome.FAILED and token.reason not in CREDENTIAL_REFUSED:
+        return None
+    return token.outcome is Outcome.OK
+
+
+def _conclusive(target: Target, record: TargetRecord, report: ProbeReport | None) -> Iterator[AuxiliaryUse]:
+    for result in record.auxiliary.values():
+        now = result.at if report is None else max(result.at, report.started_at)
+        if result.usable is not None and result.identity in configured_auxiliary(target, datetime.fromtimestamp(now, UTC).date()):
+            yield AuxiliaryUse(result.kind, result.name, result.credential, result.usable)
+
+
+def _staged(results: Iterable[AuxiliaryUse]) -> list[Sample]:
+    return [
+        ((("credential", each.credential), ("role", "next")), float(each.usable))
+        for each in results
+        if each.kind is AuxiliaryKind.NEXT
+    ]
+
+
+def _retained(results: Iterable[AuxiliaryUse]) -> list[Sample]:
+    """Return one sample for each key version. A version in two vaults must be usable in both."""
+    found: dict[str, bool] = {}
+    for each in results:
+        if each.kind is AuxiliaryKind.RETAINED:
+            found[each.name] = found.get(each.name, True) and each.usable
+    parts = {name: name.rpartition("/") for name in found}
+    return [((("key", parts[name][0]), ("version", parts[name][2])), float(usable)) for name, usable in found.items()]

@@ -1,0 +1,648 @@
+"""What keeps SQL Servers from their keys although no probe shows it, with the SQL Servers and targets behind each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice, product
+from math import inf
+
+from exporter.config.settings import Target
+from exporter.core.durations import moment
+from exporter.core.names import server_name
+from exporter.core.quoting import plain, prose, sql_name
+from exporter.knowledge.advice import SERVER_ACTIONS
+from exporter.knowledge.code_row import Category
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import NOT_TESTED, State
+from exporter.presentation.payloads import Payload, moment_or_none
+from exporter.runtime.loop import yield_with_pauses
+from exporter.sqlserver.differences import Difference, instance_labels, pinned_version
+from exporter.sqlserver.instance import is_same_host
+from exporter.sqlserver.proof import (
+    ProofState,
+    ServerProof,
+    clock_text,
+    login_text,
+    server_proofs,
+    shows_refusal,
+    version_of,
+    with_refusals,
+)
+from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
+from exporter.sqlserver.urgency import closed_text, room_text, stalled, stalled_text, times_text
+from exporter.state.causes import CauseGroup
+from exporter.state.record import ChangeKind, ObservedChange, TargetRecord, unsteady_at
+
+# When the fault of a vault ended that a SQL Server still has in its error log, or whose effects it still shows.
+
+
+@dataclass(frozen=True, slots=True)
+class EndedFault:
+    """A period in which a target was not ready, with the codes of its probes. Times are Unix times; `began` is -inf if unknown."""
+
+    began: float
+    ended: float
+    codes: frozenset[int]
+
+
+def ended_at(record: TargetRecord | None, server: ServerProof) -> float | None:
+    """Return when the fault ended to which the latest code of a SQL Server belongs; None if it belongs to none.
+
+    The target is ready again, and steady: of one that fails in waves, nothing has ended. SQL Server may show another code of the pair than the probe.
+    """
+    if record is None or record.state is not State.READY or not server.codes or not server.codes[0].is_known:
+        return None
+    if is_in_waves(record):
+        return None
+    code, at = BY_CODE[int(server.codes[0].code)], server.codes[0].last_at
+    faults = ended_faults(record.changes, slack=record.target.interval)
+    return next(
+        (each.ended for each in faults if each.began <= at <= each.ended and each.codes & {code.code, code.counterpart}), None
+    )
+
+
+def is_in_waves(record: TargetRecord) -> bool:
+    """Return whether the target was unsteady at its last probe: ready, after several failures among the last probes."""
+    return record.last is not None and unsteady_at(record, record.last.started_at) is not None
+
+
+def is_of_the_wave(record: TargetRecord | None, server: ServerProof) -> bool:
+    """Return whether the latest code of a SQL Server is the failure that comes and goes in the probes of the target."""
+    if record is None or record.last is None or not server.codes or not server.codes[0].is_known:
+        return False
+    unsteady, code = unsteady_at(record, record.last.started_at), BY_CODE[int(server.codes[0].code)]
+    return unsteady is not None and unsteady.most.code in (code.code, code.counterpart)
+
+
+def ended_faults(changes: Iterable[ObservedChange], *, slack: float) -> Iterator[EndedFault]:
+    """Yield the ended faults, the oldest first. A fault began up to `slack` seconds before a probe found it, and ends with a ready one."""
+    began, codes = float("-inf"), set[int]()
+    for change in changes:
+        if change.what is ChangeKind.STATE and change.before == State.READY:
+            began, codes = change.at - slack, set()
+        codes |= set() if change.failure.code is None else {change.failure.code}
+        if change.what is ChangeKind.STATE and change.after == State.READY:
+            yield EndedFault(began, change.at, frozenset(codes))
+
+
+# What fails in SQL Servers themselves, how long their logs have room, and what to do first, as sentences.
+#
+# Names were bounded and made printable when they were read.
+
+_READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
+_COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
+_OTHER_IDENTITY = "{server} signs in with another identity than the probe, or uses another key. "
+# What a page shows before the first action for a code of the provider: what a probe that succeeds, or the code, means.
+_DIAGNOSES: Mapping[Category, str] = {
+    Category.NETWORK: "The exporter's network path works. ",
+    Category.PERMISSION: _OTHER_IDENTITY,
+    Category.MISSING: _OTHER_IDENTITY,
+    Category.HOST: "{meaning} ",
+}
+_NO_PROBE = (
+    "No probe shows whether the vault side of {server} is ready. `ekm-exporter explain {code}` has the causes and their actions."
+)
+# Messages of SQL Server itself that have no code.
+_MESSAGES: Mapping[str, str] = {
+    "33027": "{server} could not load the connector's DLL (33027), usually a missing Visual C++ runtime.",
+    "33111": "{server} did not get the key of its databases (33111).",
+}
+_OPEN = (
+    "Open it on {server}: `ALTER DATABASE {database} SET ONLINE;`{others} In an availability group, restart that node's service instead. "
+    "Then repeat the log backups."
+)
+_REPEAT = "Repeat the failed log backups of {server}: they need no other change."
+_WITH_MESSAGE = "{meaning} {explain} has the repair. On that host, `ekm-exporter doctor {target}` tests it."
+_READ_WHY = "Read why backups of {server} fail: `EXEC sys.sp_readerrorlog 0, 1, N'BACKUP';`. Then repeat them."
+_PROVE = "`ekm-exporter script prove.sql` prints a backup that breaks no chain."
+_ACTIONS: Mapping[ProofState, str] = {
+    ProofState.CLOSED: "Change nothing on {server} before the cause is known. On that host, run `ekm-exporter doctor {target}`.",
+    ProofState.PROVIDER_DISABLED: "Enable the provider on {server}: `ekm-exporter script verify.sql`, part 3, shows what is off.",
+    ProofState.NO_CREDENTIAL: "Add a credential to {login} on {server}: {statement}",
+    ProofState.LEFT_BEHIND: f"Write the present secret into the credential of {{server}} with `ekm-exporter script alter-credential.sql`. {_PROVE}",
+    ProofState.STOPPED: f"Check that the backups of {{server}} run, unless another node of its group makes them. {_PROVE}",
+    ProofState.DUE: f"Nothing, if a backup of {{server}} starts two hours after the change. {_PROVE}",
+}
+
+
+def urgency_text(servers: Sequence[ServerProof], now: float) -> str:
+    """Return what is closed, since when backups fail, and how long the logs have room, for several SQL Servers together."""
+    failing = {each.reading.address: each for each in servers if each.failed and each.since is not None}
+    since = min((each.since for each in failing.values() if each.since is not None), default=None)
+    of = next(iter(failing.values())).server if len(failing) == 1 else f"{len(failing):,} SQL Servers"
+    fail = "" if since is None else f"backups of {of} fail since {clock_text(since, now)}"
+    closed, stalled, times = closed_text(servers), stalled_text(servers, now, named=True), times_text(servers, now, named=True)
+    # That a database may no longer write is a sentence of its own, before all that still works.
+    first = [closed, stalled] if stalled else []
+    rest = "; ".join(filter(None, (*(() if stalled else (closed,)), fail, times)))
+    return ". ".join(
+        text if place == 0 else f"{text[0].upper()}{text[1:]}" for place, text in enumerate(filter(None, (*first, rest)))
+    )
+
+
+def first_actions(
+    servers: Sequence[ServerProof],
+    first: ServerProof,
+    ended_at: float | None,
+    now: float,
+    *,
+    target: str = "TARGET",
+    is_ready: bool = True,
+) -> str:
+    """Return what to do first for SQL Servers with one cause, with room for the most urgent log if it is soon needed."""
+    others = " Then do the same on the other SQL Servers." if len(servers) > 1 else ""
+    room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else prose(room_text(servers, now))
+    return room + first_action(first, ended_at, target=target, is_ready=is_ready) + others
+
+
+def first_action(server: ServerProof, ended_at: float | None = None, *, target: str = "TARGET", is_ready: bool = True) -> str:
+    """Return what to do first about a missing proof; empty if nothing is to do.
+
+    With `ended_at`, the fault of the vault that SQL Server shows has ended. `target` is one with the key; `is_ready` if its vault side is ready.
+    """
+    proof, where = server.proof, prose(server.server)
+    if ended_at is not None:
+        return _open_text(server) if proof.closed else _REPEAT.format(server=where)
+    found = _action_text(server, is_ready=is_ready)
+    names = {
+        "server": where,
+        "target": target,
+        "login": prose(login_text(proof)),
+        "statement": _add_credential(proof.login, proof.candidate),
+        "code": plain(server.codes[0].code, "CODE") if server.codes else "",
+        "meaning": _meaning(server).format(server=where),
+        "explain": " and ".join(f"`ekm-exporter explain {each.code}`" for each in server.messages),
+    }
+    action = found.format(**names)
+    return f"{action} Then open the databases." if proof.closed else action
+
+
+def _action_text(server: ServerProof, *, is_ready: bool) -> str:
+    """Return the text of the first action, with names to fill in."""
+    if server.messages and not server.codes and server.cause in (ProofState.CLOSED, ProofState.FAILING):
+        return _WITH_MESSAGE
+    if server.cause is ProofState.STOPPED and server.failed:
+        return _READ_WHY
+    if server.cause is not ProofState.FAILING:
+        return _ACTIONS.get(server.cause, "")
+    latest = server.codes[0]
+    category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
+    if category in _COMPARED and not is_ready:
+        return _NO_PROBE
+    return _DIAGNOSES.get(category, "") + str(SERVER_ACTIONS.get(category, _READ_THE_LOG))
+
+
+def _meaning(server: ServerProof) -> str:
+    """Return in plain words what the latest code means, else the messages about databases that did not open."""
+    if server.codes and server.codes[0].is_known:
+        return f"{BY_CODE[int(server.codes[0].code)].summary.partition('. ')[0].removesuffix('.')} ({server.codes[0].code})."
+    return " ".join(_MESSAGES[each.code] for each in server.messages)
+
+
+def _open_text(server: ServerProof) -> str:
+    """Return how to open the closed databases of a SQL Server, with a statement that can be copied."""
+    first, where = server.proof.closed[0][0], prose(server.server)
+    more = len(server.proof.closed) - 1
+    others = f" Do so for the other {more:,} too." if more else ""
+    return _OPEN.format(server=where, database=sql_name(first, "DATABASE"), others=others)
+
+
+def _add_credential(login: str, candidate: str) -> str:
+    """Return the statement, which can be copied if both names are known."""
+    names = sql_name(login, "LOGIN"), sql_name(candidate, "CREDENTIAL")
+    statement = f"ALTER LOGIN {names[0]} ADD CREDENTIAL {names[1]};"
+    is_complete = names[0] != "[LOGIN]" and names[1] != "[CREDENTIAL]"
+    return f"`{statement}`" if is_complete else f"{statement} `ekm-exporter script verify.sql`, part 2, has the names."
+
+
+# The proofs of the SQL Servers that the exporter reads, by target, and their JSON.
+
+_NAMED = 3  # SQL Servers in a sentence
+_ORDER = {state: place for place, state in enumerate(ProofState)}
+
+
+class SqlProofs:
+    """The proofs of the SQL Servers that the exporter reads, as of the last `refresh`."""
+
+    def __init__(
+        self, readings: Callable[[], Iterable[SqlServerReading]], targets: Callable[[], Iterable[Target]] = tuple
+    ) -> None:
+        self._readings, self._targets = readings, targets
+        self._left_behind: Mapping[tuple[str, str], ServerProof] = {}
+        self._by_entry: dict[tuple[str, str], list[SqlServerReading]] = {}  # by label and short name of the host, or none
+        self._read: tuple[SqlServerReading, ...] = ()
+
+    def refresh(self) -> bool:
+        """Take the readings of now; return whether there are any. All of those with one name count."""
+        known = tuple(self._readings())
+        self._by_entry = {}
+        for each in known:
+            for label, host in product(instance_labels(each.sql_instance, each.host), {"", _short(each.host)}):
+                self._by_entry.setdefault((label, host), []).append(each)
+        self._read = tuple(each for each in known if each.document is not None)
+        self._left_behind = {}
+        self._left_behind = {proof_key(each): each for each in self._find_left_behind()}
+        return bool(self._read)
+
+    def _find_left_behind(self) -> Iterator[ServerProof]:
+        """Yield the proofs of SQL Servers that share a credential with one whose secret Entra ID refused, and have not shown another secret."""
+        suspects = (reading for reading in self._read if shows_refusal(reading))
+        if not any(each.refused is not None for reading in suspects for each in server_proofs(reading)):
+            return
+        sharing: dict[str, dict[tuple[str, str], ServerProof]] = {}
+        for target in self._targets():
+            found = {proof_key(each): each for each in chain.from_iterable(self.proofs_by_server(target))}
+            sharing.setdefault(target.credential, {}).update(found)
+        for members in sharing.values():
+            yield from (each for each in with_refusals(members.values()) if each.refusal is not None)
+
+    def proofs_of(self, reading: SqlServerReading) -> tuple[ServerProof, ...]:
+        """Return the proof of each key that a SQL Server uses."""
+        proofs = server_proofs(reading)
+        return tuple(self._left_behind.get(proof_key(each), each) for each in proofs) if self._left_behind else proofs
+
+    def readings(self) -> tuple[SqlServerReading, ...]:
+        """Return what is known of each SQL Server that was read, whether a target names it or not."""
+        return self._read
+
+    def target_proofs(self, target: Target) -> tuple[ServerProof, ...]:
+        """Return the proof of each SQL Server of the target, the most urgent first, then the oldest.
+
+        A SQL Server that was not read, or that lacks the target's key, has none.
+        """
+        return tuple(sorted(chain.from_iterable(self.proofs_by_server(target)), key=urgency))
+
+    def proofs_by_server(self, target: Target) -> Iterator[tuple[ServerProof, ...]]:
+        """Yield the proofs of the target's key, for each of its SQL Servers that is read."""
+        for reading in self._servers_of(target) if self._read else ():
+            yield tuple(each for each in self.proofs_of(reading) if _is_of_target(each, target))
+
+    def not_read(self, target: Target) -> str:
+        """Return which SQL Servers of the target are not read, and why; empty if none."""
+        found = [(shown_name(each), _not_read(each)) for each in self._servers_of(target) if _not_read(each)]
+        if not found:
+            return ""
+        number = f"{len(found):,} SQL Servers of this target are" if len(found) > 1 else "One SQL Server of this target is"
+        return f"{number} not read: {_named([f'{name} ({reason})' for name, reason in found])}."
+
+    def not_tested(self, target: Target, now: float) -> str:
+        """Return what is still untested; empty if the SQL Servers of the target tested what no probe can.
+
+        A proof since the credential was altered tests all of it, for its SQL Server alone, while its backups are read.
+        """
+        proven = {
+            each.reading.address
+            for each in self.target_proofs(target)
+            if each.state is ProofState.PROVEN and each.proof.altered_at is not None and each.is_read(now)
+        }
+        entries = _entries(target)
+        untested = [
+            server_name(entry)
+            for entry in entries
+            if not (servers := self._listed(entry)) or any(each.address not in proven for each in servers)
+        ]  # fmt: skip
+        if not entries or len(untested) == len(entries):
+            return NOT_TESTED
+        return f"{NOT_TESTED}, for {_named(untested)}" if untested else ""
+
+    def _servers_of(self, target: Target) -> tuple[SqlServerReading, ...]:
+        listed = (each for entry in _entries(target) for each in self._listed(entry))
+        return tuple({each.address: each for each in listed}.values())
+
+    def _listed(self, entry: Mapping[str, str]) -> list[SqlServerReading]:
+        """Return the SQL Servers that an entry of `instances` names. Without a host, it is the only one of that instance."""
+        host = entry.get("host", "").casefold()
+        found = self._by_entry.get((entry["sql_instance"].casefold(), _short(host)), [])
+        if not host:
+            return found if len({each.host.casefold() for each in found}) == 1 else []
+        return [each for each in found if is_same_host(host, each.host.casefold())]
+
+
+def proof_key(server: ServerProof) -> tuple[str, str]:
+    """Return what names a proof: the address of the SQL Server and the thumbprint of the key."""
+    return server.reading.address, server.proof.thumbprint
+
+
+def urgency(server: ServerProof) -> tuple[int, float, str]:
+    """Return a proof's place in an order: the most urgent first, then the oldest."""
+    return _ORDER[server.state], server.proof.proven_at or 0.0, server.server
+
+
+def _entries(target: Target) -> tuple[Mapping[str, str], ...]:
+    """Return each declared SQL Server once."""
+    found = {server_name(each).casefold(): each for each in reversed(target.instances) if each.get("sql_instance")}
+    return tuple(reversed(found.values()))
+
+
+def _short(host: str) -> str:
+    return host.casefold().partition(".")[0]
+
+
+def _not_read(reading: SqlServerReading) -> str:
+    """Return the kind of the reason, without a text of the server. The text is empty if the last attempt read it."""
+    if reading.refused:
+        return "login refused"
+    if reading.document is None:
+        return "never read"
+    return "last attempt failed" if reading.failure else ""
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _is_of_target(server: ServerProof, target: Target) -> bool:
+    """Whether it is the target's key: by the server's own registry, else by thumbprint.
+
+    A classic connector has one thumbprint for all versions of a key.
+    """
+    known, pinned = version_of(server.reading, server.proof.thumbprint), pinned_version(target)
+    return server.proof.thumbprint == target.thumbprint if known is None or pinned is None else known == pinned
+
+
+def sql_servers_payload(servers: Sequence[ServerProof]) -> Payload:
+    """Return the field `sql_servers`, absent if none of them was read."""
+    return {"sql_servers": [_server_payload(each) for each in servers]} if servers else {}
+
+
+def _server_payload(server: ServerProof) -> Payload:
+    """Return one SQL Server. The times of the logs count from their reading, as in the metrics."""
+    proof, reading, log = server.proof, server.reading, server.first_full
+    return {
+        "sql_instance": reading.sql_instance,
+        "host": reading.host,
+        "contested": reading.contested,
+        "key_name": proof.key_name,
+        "thumbprint": proof.thumbprint,
+        **proof_fields(server),
+        "since": moment_or_none(server.since),
+        "proof_due": proof.is_due,
+        "codes_since": [code.code for code in server.signs],
+        "backups_fail": bool(server.failed),
+        "trace_flag_15025": flag_is_on(reading, TRACE_FLAG),
+        "logs_read_at": moment_or_none(reading.read_at.get("logs")),
+        "log_full_in_seconds": None if log is None else _whole(log.full_in),
+        "log_full_database": None if log is None else log.database,
+        "next_log_file_in_seconds": _whole(None if server.next_file is None else server.next_file.next_file_in),
+    }
+
+
+def proof_fields(server: ServerProof) -> Payload:
+    """Return the fields of a proof that the API and the audit sheet share."""
+    proof = server.proof
+    return {
+        "read_at": moment_or_none(max(server.reading.read_at.values(), default=None)),
+        "login": proof.login or None,
+        "credential": proof.credential or None,
+        "credential_altered_at": moment_or_none(proof.altered_at),
+        "state": server.state.value,
+        "proven_at": moment_or_none(proof.proven_at),
+        "proven_by": proof.source,
+        "database": proof.database or None,
+    }
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
+
+
+_TARGETS_PER_SLICE = 25
+_PROOFS_PER_SLICE = 100
+_REPEAT_BACKUPS = "Repeat the log backups after ten minutes without 429"
+Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each target, with whether its vault side is ready
+
+
+@dataclass(slots=True)
+class SqlCause:
+    """A state of SQL Server's own proofs, with the latest code of the provider, and who is in it.
+
+    `servers` has one proof of each SQL Server by its address, `targets` one of each target by its name. `is_ready` if the vault side of all targets is ready, `is_probed` if that of one is. `ended_at` is when
+    the fault of the vault ended that is behind the code; None without one.
+    """
+
+    state: ProofState
+    code: str  # empty without one
+    since: float | None = None
+    servers: dict[str, ServerProof] = field(default_factory=dict)
+    targets: dict[str, ServerProof] = field(default_factory=dict)
+    is_ready: bool = True
+    ended_at: float | None = None
+    is_probed: bool = False
+
+    def add(self, server: ServerProof, targets: Mapping[str, bool | None]) -> None:
+        """Add a proof, with the verdict of each target of its key."""
+        if server.since is not None:
+            self.since = server.since if self.since is None else min(self.since, server.since)
+        self.servers.setdefault(server.reading.address, server)
+        self.targets = dict.fromkeys(targets, server) | self.targets
+        self.is_probed = self.is_probed or any(targets.values())
+        self.is_ready = self.is_ready and bool(targets) and all(targets.values())
+
+    def target_of(self, server: ServerProof) -> str:
+        """Return the first target of a SQL Server, as a command has it."""
+        return min((name for name, each in self.targets.items() if each is server), default="TARGET")
+
+    @property
+    def id(self) -> str:
+        """Text of the query parameter `cause`."""
+        return f"sql_server:{self.state}:{self.code}" + (":ended" if self.ended_at is not None else "")
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether SQL Servers do not work: closed databases, or a key that cannot be had now."""
+        return self.state is ProofState.CLOSED or (self.state.is_bad and self.ended_at is None)
+
+    @property
+    def weight(self) -> float:
+        """Sort key among all causes: closed databases first, then by the number of SQL Servers.
+
+        What may no longer write comes before what only lacks a backup.
+        """
+        if self.state is ProofState.CLOSED:
+            return -inf
+        return -len(self.servers) if self.is_bad else 0 if stalled(self.servers.values()) else 1
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Sort closed databases first, then by most SQL Servers, then the oldest; what only lacks a proof comes last."""
+        return self.weight, -len(self.servers), self.since or 0.0
+
+
+async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool = True) -> list[SqlCause]:
+    """Return the causes in the order of their urgency, and let other tasks run in between.
+
+    `all_servers` includes those without one of the targets. A SQL Server fails for the cause of its targets if all of them are not ready, not probed yet, or
+    fail with its code in waves, unless SQL Server itself shows another cause.
+    """
+    proofs.refresh()
+    # One reading a slice: a SQL Server may have thousands of databases.
+    readings = yield_with_pauses(proofs.readings(), 1)
+    opened = [each async for reading in readings for each in proofs.proofs_of(reading) if each.state.is_open]
+    behind: dict[tuple[str, str], dict[str, bool | None]] = {proof_key(each): {} for each in opened}
+    of_itself = set[tuple[str, str]]()
+    ended = dict[tuple[str, str], float]()
+    async for target, ready, record in yield_with_pauses(verdicts if opened else (), _TARGETS_PER_SLICE):
+        for proof in proofs.target_proofs(target):
+            if proof_key(proof) in behind:
+                behind[proof_key(proof)][target.name] = ready
+                if not _is_of_the_target(ready, record, proof):
+                    of_itself.add(proof_key(proof))
+                if ready is not False and (at := ended_at(record, proof)) is not None:
+                    ended[proof_key(proof)] = at
+    causes = dict[tuple[ProofState, str, float | None], SqlCause]()
+    async for proof in yield_with_pauses(opened, _PROOFS_PER_SLICE):
+        targets = behind[proof_key(proof)]
+        if targets and proof_key(proof) not in of_itself and not proof.cause.is_seen_inside:
+            continue
+        if not (targets or all_servers):
+            continue
+        code = proof.signs[0].code if proof.cause is ProofState.FAILING else ""
+        key = (proof.state, code, ended.get(proof_key(proof)))
+        causes.setdefault(key, SqlCause(proof.state, code, ended_at=key[2])).add(proof, targets)
+    return sorted(causes.values(), key=lambda cause: cause.order)
+
+
+def _is_of_the_target(ready: bool | None, record: TargetRecord | None, server: ServerProof) -> bool:
+    """Return whether the probes of a target have the cause, or may have it: before a probe finishes, SQL Server itself is not accused."""
+    is_pending = record is None or record.last is None
+    if ready is False or (is_pending and server.state is not ProofState.CLOSED):
+        return True
+    return server.state is ProofState.FAILING and is_of_the_wave(record, server)
+
+
+async def closed_behind(verdicts: Verdicts, proofs: SqlProofs) -> dict[str, tuple[ServerProof, ...]]:
+    """Return the SQL Servers with closed databases of each target that is not ready, by its name; other tasks run in between.
+
+    The proofs are those of the last refresh.
+    """
+    if not any(each.proof.closed for reading in proofs.readings() for each in server_proofs(reading)):
+        return {}
+    found = dict[str, tuple[ServerProof, ...]]()
+    async for target, ready, _ in yield_with_pauses(verdicts, _TARGETS_PER_SLICE):
+        if ready is False and (closed := tuple(each for each in proofs.target_proofs(target) if each.proof.closed)):
+            found[target.name] = closed
+    return found
+
+
+def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof] = ()) -> str:
+    """Return how many SQL Servers have closed databases, and how many cannot get a key themselves; empty without any.
+
+    `behind` are those with closed databases behind a vault side that is not ready.
+    """
+    bad = [cause for cause in causes if cause.is_bad]
+    closed = {each.reading.address for each in behind}
+    closed |= {address for cause in bad if cause.state is ProofState.CLOSED for address in cause.servers}
+    others = {address for cause in bad for address in cause.servers} - closed
+    its = "its key itself" if len(others) == 1 else "their keys themselves"
+    texts = [(closed, f"{'has' if len(closed) == 1 else 'have'} closed databases"), (others, f"cannot get {its}")]
+    return ". ".join(f"{len(found):,} SQL Server{'' if len(found) == 1 else 's'} {text}" for found, text in texts if found)
+
+
+def _fails_alike(server: ServerProof, reason: Reason | None) -> bool:
+    """Return whether backups fail that a vault in waves may have refused: of a throttled one, with the code of that."""
+    codes = [BY_CODE[int(each.code)].category for each in server.codes[:1] if each.is_known]
+    return bool(server.failed) and (reason is not Reason.THROTTLED or Category.THROTTLED in codes)
+
+
+async def cause_log_texts(
+    groups: Iterable[CauseGroup], targets: Mapping[str, Target], proofs: SqlProofs, *, now: float
+) -> dict[str, str]:
+    """Return since when backups fail behind each cause, and the shortest times of the logs, by the id of the cause.
+
+    Only causes that put SQL Servers at risk have one, and causes in waves while backups fail. Other tasks run in between.
+    """
+    if not proofs.refresh():
+        return {}
+    texts = dict[str, str]()
+    for group in groups:
+        servers = list[ServerProof]()
+        in_waves = group.cause.unsteady
+        async for name in yield_with_pauses(group.targets if group.at_risk or in_waves else (), _TARGETS_PER_SLICE):
+            servers += (
+                each for each in proofs.target_proofs(targets[name]) if not in_waves or _fails_alike(each, group.cause.reason)
+            )
+        if text := urgency_text(servers, now):
+            texts[group.id] = f"{text}. {_REPEAT_BACKUPS}" if in_waves and group.cause.reason is Reason.THROTTLED else text
+    return texts
+
+
+# Where the configuration differs from SQL Servers, as sentences and JSON.
+
+MOST_DIFFERENCES_LISTED = 100  # in one response
+
+
+def target_differences(target: Target, differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    return tuple(each for each in differences if each.subject == target.name)
+
+
+def difference_text(difference: Difference) -> str:
+    """Return what differs and the first action, in two sentences."""
+    return f"{_sentence(difference.sentence)} {_sentence(difference.action)}"
+
+
+def differences_payload(differences: Sequence[Difference]) -> Payload:
+    """Return the field `sql_differences`, absent without any."""
+    listed = [_difference_payload(each) for each in islice(differences, MOST_DIFFERENCES_LISTED)]
+    return {"sql_differences": listed} if listed else {}
+
+
+def _difference_payload(difference: Difference) -> Payload:
+    return {
+        "kind": difference.kind,
+        "sql_instance": difference.sql_instance,
+        "host": difference.host,
+        "target": difference.subject or None,
+        "thumbprint": difference.thumbprint,
+        "key_uri": difference.key_uri or None,
+        "pinned": difference.pinned or None,
+        "databases": len(difference.databases),
+        "text": _sentence(difference.sentence),
+        "action": _sentence(difference.action),
+    }
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+# The JSON of a cause of failed probes or of SQL Servers.
+#
+# Such SQL Servers cannot get their keys although probes succeed.
+
+
+def causes_payload(groups: Iterable[CauseGroup], own: Sequence[SqlCause]) -> list[Payload]:
+    """Return the causes, the most urgent first. Those of SQL Servers that only lack a proof are last."""
+    bad = [each for each in own if each.is_bad]
+    rest = [each for each in own if not each.is_bad]
+    return [*map(_sql_cause_payload, bad), *map(_cause_payload, groups), *map(_sql_cause_payload, rest)]
+
+
+def _cause_payload(group: CauseGroup) -> Payload:
+    """Return a cause, which the status page may show with others as one; `cause` is the parameter of `/targets` that lists its targets."""
+    return {
+        "cause": group.cause.id,
+        "link": group.cause.link.value,
+        "name": group.cause.name,
+        "reason": group.cause.reason,
+        "unsteady": group.cause.unsteady,
+        "since": moment(group.since),
+        "targets": len(group.targets),
+        "sql_servers": len(group.servers),
+    }
+
+
+def _sql_cause_payload(cause: SqlCause) -> Payload:
+    """Return a cause of SQL Server itself in the same form. The reason is the state of its proofs."""
+    return {
+        "cause": cause.id,
+        "link": "sql_server",
+        "name": "",
+        "reason": cause.state.value,
+        "unsteady": False,
+        "since": moment_or_none(cause.since),
+        "targets": len(cause.targets),
+        "sql_servers": len(cause.servers),
+    }

@@ -1,0 +1,556 @@
+"""One probe as plain text, for a terminal or `debug=true`.
+
+The report holds masked values only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from exporter.config.settings import Credential, ExpectPath, Target
+from exporter.config.usage import configured_auxiliary, names_of, names_of_auxiliary
+from exporter.core.durations import moment
+from exporter.core.quoting import plain
+from exporter.core.values import CredentialKind, KeyFacts, Outcome, Step, Vantage, VaultHeaders
+from exporter.explain.explanation import wrap
+from exporter.knowledge.advice import actions, cause, meaning, observed_cause, open_detail, owner_of_failure, sentence
+from exporter.knowledge.code_row import ALTER, EACH_IDENTITY, LESS_WITHOUT_WRAP, NOT_FOR_TONIGHT, REWRITTEN, WITHOUT_WRAP, Owner
+from exporter.knowledge.codes import BY_CODE, both_numbers
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.names import fill_names
+from exporter.knowledge.reason_row import Reply
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.tickets import who_repairs
+from exporter.knowledge.verdict import (
+    KEY_REFUSED,
+    NOT_TESTED,
+    WHY,
+    AuxiliaryKind,
+    AuxiliaryResult,
+    Identity,
+    deciding_failure,
+    readiness_text,
+    version_fault,
+)
+from exporter.state.history import ProbeContext
+from exporter.state.record import TargetRecord, unsteady_at
+
+Line = tuple[str, str]
+_LABEL_WIDTH = 15
+VAULTS = 10  # that one action names, at most
+_SPAN = re.compile(r"`([^`]+)`")
+_VAULT_ID = re.compile(r"(--(?:scope|resource-id) )VAULT_ID([^\s`]*)")
+
+
+def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record: TargetRecord | None = None) -> str:
+    """Return the whole probe as text, ending with a line break.
+
+    The text shows target, verdict, each step, and the advice for the deciding failure. `record` holds the auxiliary results.
+    """
+    lines = [line(*each) for each in probe_lines(target, report, vantage=vantage)]
+    for result in report.steps:
+        lines += ["", _headline(result), *(line(*each, indent="  ") for each in facts_of(result))]
+    lines += (
+        ["", *(wrapped(*each) for each in advice_lines(target, report, record))] if deciding_failure(report) is not None else []
+    )
+    return "\n".join(lines) + "\n"
+
+
+def probe_lines(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[Line]:
+    """Yield target, time, result and verdict of a probe."""
+    yield "target", target.name
+    if servers := what_depends(target):
+        yield "SQL Servers", servers
+    yield "vault", target.vault
+    yield "key", target.key
+    yield "credential", target.credential
+    yield "started", moment(report.started_at)
+    yield "took", seconds(report.duration)
+    result = "every step succeeded and the bytes came back equal" if report.success else "failed"
+    yield "result", "discarded" if report.discarded else result
+    yield "verdict", readiness_text(report.readiness, vantage)
+    yield "not tested", NOT_TESTED
+    if any(step.disturbed for step in report.steps):
+        yield "note", "the exporter was slow during this probe: the times include its own delay"
+
+
+def facts_of(result: StepResult) -> Iterator[Line]:
+    """Yield the known facts of a step, code and reason first."""
+    if result.outcome is Outcome.FAILED and result.code is not None:
+        entry = BY_CODE.get(result.code)
+        yield "code", both_numbers(result.code) + (f" {entry.symbol}" if entry else "")
+    if result.reason is not None:
+        yield "reason", result.reason.value
+    if result.shared:
+        yield "shared", "the token comes from a request that several targets share; its time is not this probe's"
+    facts = result.facts
+    if facts is None:
+        return
+    named = (
+        ("HTTP status", facts.status),
+        ("service code", facts.service_code),
+        ("inner code", facts.inner_code),
+        ("Entra error", None if facts.aadsts is None else f"AADSTS{facts.aadsts}"),
+        ("vault message", None if facts.akv is None else f"AKV{facts.akv}"),
+        ("retry after", None if facts.retry_after_seconds is None else seconds(facts.retry_after_seconds)),
+        ("request id", facts.request_id),
+        ("correlation id", facts.correlation_id),
+        ("client address", facts.client_address),
+        ("object id", facts.object_id),
+        ("endpoint", facts.endpoint),
+        ("issuer", facts.refused_issuer),
+        ("resent", "yes, on a new connection: the far side had closed the kept one" if facts.resent else None),
+        ("phase reached", facts.phase_reached.value if facts.phase_reached and result.outcome is Outcome.FAILED else None),
+        ("exception", facts.exception),
+        ("detail", facts.detail or None),
+        ("phases", "  ".join(f"{phase.value} {seconds(took)}" for phase, took in facts.phases.items()) or None),
+    )
+    yield from ((label, str(value)) for label, value in named if value is not None)
+
+
+def what_depends(target: Target) -> str:
+    """Return the declared SQL Servers that depend on the target; empty without any.
+
+    An example is `SQLPRD01 (host n1, ag AG7), SQLPRD02`.
+    """
+    return ", ".join(_instance(each) for each in target.instances)
+
+
+def recommended_actions(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> tuple[str, ...]:
+    """Return the actions for the deciding failure, with the target's own names.
+
+    The result is empty if no step has a code. `record` holds the auxiliary results, which may prove a staged credential.
+    """
+    failure = deciding_failure(report)
+    if failure is None or failure.code is None:
+        return ()
+    names = names_of(target, report.steps, failure, auxiliary=() if record is None else record.auxiliary.values())
+    return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
+
+
+def with_vault_id(text: str, vault: str) -> str:
+    """Return an action of a card, where the resource id of the vault is looked up instead of the word VAULT_ID."""
+    show = f"$(az keyvault show --name {plain(vault.partition('.')[0], 'VAULT')} --query id --output tsv)"
+    return _VAULT_ID.sub(rf'\1"{show}\2"', text)
+
+
+def vault_actions(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[str, ...]]:
+    """Return the action of several vaults as a sentence and its commands.
+
+    `actions` are those of the first `VAULTS` of all `vaults`, each once. A single action has its command in the sentence.
+    """
+    if len(actions) == 1:
+        return actions[0], ()
+    what = actions[0].partition("`")[0].rstrip(": ")
+    if ALTER.split(" ")[0] in actions[0]:
+        return f"{what}. {EACH_IDENTITY}", ()
+    commands = tuple(dict.fromkeys(span for each in actions for span in _SPAN.findall(each)))
+    others = f" The pages of the targets have those of {vaults - VAULTS:,} more vaults." if vaults > VAULTS else ""
+    return f"{what}. One line for each vault.{others}", commands
+
+
+def effect(report: ProbeReport) -> str:
+    """Return what fails in SQL Server, and when, by the deciding failure; empty if nothing does."""
+    failure = deciding_failure(report)
+    if failure is None or failure.code is None:
+        return ""
+    if report.readiness.ready:
+        return f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if failure.step is Step.WRAP_KEY else ""
+    return BY_CODE[failure.code].effect.removesuffix(LESS_WITHOUT_WRAP)
+
+
+def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
+    """Yield meaning, cause, actions and owner of the deciding failure with a code.
+
+    The likely causes of the code follow only if the probe did not observe the cause.
+    """
+    failure = deciding_failure(report)
+    if failure is None or failure.code is None:
+        return
+    entry = BY_CODE[failure.code]
+    yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
+    yield "meaning", meaning(failure, entry.summary)
+    if what := effect(report):
+        yield "effect", what
+    owner, observed = owner_of_failure(failure, entry.owner), observed_cause(failure)
+    reason = failure.reason
+    if not observed and reason is not None and reason.row.reply_at(failure.step) is Reply.NONE:
+        observed = sentence(cause(reason, failure.step))  # the connection itself shows it, and no other cause is likely
+    if observed:
+        yield "cause", observed
+    yield from (("do", action) for action in recommended_actions(target, report, record))
+    is_rewritten = owner is Owner.NETWORK and entry.owner is not owner
+    likely = () if observed else (REWRITTEN,) if is_rewritten else entry.causes
+    yield from (("likely cause", each) for each in likely)
+    yield "owner", f"{owner}: {who_repairs(failure, entry.owner)}"
+
+
+def seconds(duration: float) -> str:
+    """Return a duration as text: in milliseconds below one second."""
+    return f"{duration:.3f} s" if duration >= 1 else f"{duration * 1000:.1f} ms"
+
+
+def _headline(result: StepResult) -> str:
+    took = "" if result.outcome is Outcome.SKIPPED else seconds(result.duration)
+    return f"{result.step.value:<{_LABEL_WIDTH}} {result.outcome.value:<8} {took}".rstrip()
+
+
+def line(label: str, value: str, *, indent: str = "") -> str:
+    """Return a label and its value in columns, on one line."""
+    return f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} {value}"
+
+
+def wrapped(label: str, value: str, *, indent: str = "") -> str:
+    """Return a label and its value in columns, wrapped at terminal width. A longer `code` span stays whole."""
+    return wrap(value, first=f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} ", rest=" " * (_LABEL_WIDTH + 1))
+
+
+def _instance(labels: Mapping[str, str]) -> str:
+    others = ", ".join(f"{name} {value}" for name, value in labels.items() if name != "sql_instance")
+    return labels.get("sql_instance", "") + (f" ({others})" if others else "")
+
+
+# Masked requests and responses of a probe, for its page and the support bundle.
+#
+# Requests are rebuilt from the configuration of the probe, responses from the facts of the report.
+
+BEARER = "Authorization: Bearer <token>"
+_VALUE = "<32 random bytes>"
+# These kinds send a request to Entra ID; the others use their platform.
+_SIGN_IN: Mapping[CredentialKind, str] = {
+    CredentialKind.CLIENT_SECRET: "client_secret=<secret>",
+    CredentialKind.CONNECTOR_SECRET: "client_secret=<secret>",
+    CredentialKind.CLIENT_CERTIFICATE: "client_assertion=<signed with the certificate>",
+    CredentialKind.WORKLOAD_IDENTITY: "client_assertion=<token of the service account>",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedExchange:
+    """The lines of one request and of its response. The request is empty if it was not sent."""
+
+    step: Step
+    request: tuple[str, ...]
+    response: tuple[str, ...]
+
+
+def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[LoggedExchange]:
+    """Yield the exchange of each step that was not skipped, in order."""
+    for result in report.steps:
+        if result.outcome is not Outcome.SKIPPED:
+            request = _request(context, report, result) if result.sent else ()
+            yield LoggedExchange(step=result.step, request=request, response=tuple(_response(result)))
+
+
+def as_lines(exchange: LoggedExchange) -> Iterator[str]:
+    """Yield the lines of an exchange: sent ones after `> `, received ones after `< `."""
+    yield from (f"> {line}" for line in exchange.request or ("(no request left this host)",))
+    yield from (f"< {line}" for line in exchange.response or ("(nothing)",))
+
+
+def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
+    target, module = context.target, context.module
+    if result.step is Step.TOKEN:
+        return _sign_in(context.credential, report, result)
+    method, path = ("GET", "/keys") if result.step is Step.CHALLENGE else _key_request(target, report, result.step)
+    lines = [f"{method} https://{target.vault}{path}?api-version={quote(module.api_version, safe='')}"]
+    if result.step is not Step.CHALLENGE:
+        lines.append(BEARER)
+    if method == "POST":
+        lines.append(f'{{"alg": "{module.algorithm}", "value": "{_VALUE}"}}')
+    return tuple(lines)
+
+
+def _key_request(target: Target, report: ProbeReport, step: Step) -> tuple[str, str]:
+    version = target.key_version if report.key is None else report.key.version
+    if step is Step.GET_KEY:
+        version = target.key_version  # as requested: empty without a pinned version
+    path = "/keys/" + "/".join(quote(part, safe="") for part in (target.key_name, version) if part)
+    return ("GET", path) if step is Step.GET_KEY else ("POST", f"{path}/{step.value.replace('_', '')}")
+
+
+def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
+    proof = _SIGN_IN.get(credential.kind)
+    host = None if result.facts is None else result.facts.endpoint
+    if proof is None or host is None:
+        return (f"a token, by {credential.kind.value}",)
+    tenant = report.tenant or credential.tenant_id or "<tenant>"
+    client = credential.client_id or "<client id>"
+    return (
+        f"POST https://{host.removesuffix(':443')}/{tenant}/oauth2/v2.0/token",
+        f"grant_type=client_credentials&client_id={client}&{proof}&scope=<resource of the challenge>/.default",
+    )
+
+
+def _response(result: StepResult) -> Iterator[str]:
+    """Yield the received facts; the transcript has the conclusions of the exporter."""
+    internal = ("code", "reason", "shared", "phases", "endpoint")
+    yield from (f"{name}: {value}" for name, value in facts_of(result) if name not in internal)
+
+
+# Sentences that the target page and the command `probe` share.
+#
+# They cover auxiliary probes, key, network path and expiry. All values were masked when they were read.
+
+ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
+_DAY = 86400.0
+_RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
+_SWITCH_TEXTS = ("ALTER CREDENTIAL", "STRING is")  # no advice for a refused staged credential
+_SAME_CAUSE = "The cause and its actions are stated above."
+# The consequence of an unusable result.
+_CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
+    AuxiliaryKind.NEXT: "Do not give it to SQL Server yet.",
+    AuxiliaryKind.RETAINED: "Backups that need this key version could not be restored.",
+    AuxiliaryKind.RECOVERY: "It could not replace a lost vault.",
+    AuxiliaryKind.NEWEST: "",
+}
+_MARKS: Mapping[AuxiliaryKind, str] = {
+    AuxiliaryKind.NEXT: "staged credential refused",
+    AuxiliaryKind.RETAINED: "retained version unusable",
+    AuxiliaryKind.RECOVERY: "recovery vault unusable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryLine:
+    """Expiry of a credential from one source. `when` is a text, `looked_up_at` a Unix time."""
+
+    credential: str
+    source: str
+    when: str
+    looked_up_at: float | None
+    note: str
+
+
+def auxiliary_results(target: Target, record: TargetRecord, *, now: float) -> tuple[tuple[Identity, AuxiliaryResult | None], ...]:
+    """Return the configured auxiliary probes, each with its last result."""
+    today = datetime.fromtimestamp(now, UTC).date()
+    return tuple((identity, record.auxiliary.get(identity)) for identity in configured_auxiliary(target, today))
+
+
+def title(target: Target, identity: Identity) -> str:
+    """Return the subject of an auxiliary probe. An example is `retained version Key0/0123 in old.vault.azure.net`."""
+    kind, name, vault = identity
+    if kind is AuxiliaryKind.RECOVERY:
+        return f"recovery vault {name}"
+    if kind is AuxiliaryKind.NEWEST:
+        return f"newest version of {name}"
+    noun = "staged credential" if kind is AuxiliaryKind.NEXT else "retained version"
+    return f"{noun} {name}" + ("" if vault == target.vault else f" in {vault}")
+
+
+def answer(result: AuxiliaryResult | None) -> str:
+    """Return whether the probed thing can be used: `yes`, `no` or `unknown`."""
+    return ANSWERS[None if result is None else result.usable]
+
+
+def reason_text(record: TargetRecord, identity: Identity, result: AuxiliaryResult | None) -> str:
+    """Return why the result is `no` or `unknown`; empty after `yes`."""
+    if result is None:
+        waits = identity[0] is AuxiliaryKind.RECOVERY and record.key is None
+        return "the key that the recovery vault must hold is not read yet" if waits else "not probed yet"
+    if result.failure is not None:
+        return failed(result.failure)
+    if result.usable:
+        return ""
+    if result.usable is False:  # no step failed: the version itself cannot be used
+        return version_fault(result.key, result.at)
+    unwrapped = any(step.step is Step.UNWRAP_KEY and step.outcome is Outcome.OK for step in result.steps)
+    return WHY["identity_of_another_host"] if unwrapped else "unwrap was not tested"
+
+
+def failed(failure: StepResult) -> str:
+    """Return a failed step as one line.
+
+    An example is `step token failed with 3303 ErrorGetTokenBadCredentials, reason secret_expired`.
+    """
+    entry = None if failure.code is None else BY_CODE.get(failure.code)
+    code = "" if failure.code is None else f" with {both_numbers(failure.code)}"
+    symbol = "" if entry is None else f" {entry.symbol}"
+    reason = "" if failure.reason is None else f", reason {failure.reason.value}"
+    detail = open_detail(failure)
+    return f"step {failure.step.value} failed{code}{symbol}{reason}" + (f": {detail}" if detail else "")
+
+
+def actions_of_failure(target: Target, result: AuxiliaryResult) -> tuple[str, ...]:
+    """Return the actions in their order, with real names in commands.
+
+    The result is empty without a failure. An auxiliary probe never keeps a database closed.
+    """
+    failure = result.failure
+    if failure is None:
+        return ()
+    first = [_CONSEQUENCES[result.kind]] if result.usable is False and _CONSEQUENCES[result.kind] else []
+    if failure.code is None:
+        return tuple(first)
+    advice = actions(failure.code, failure.reason, ready=True, names=names_of_auxiliary(target, result), step=failure.step)
+    if result.kind is AuxiliaryKind.NEXT:
+        advice = tuple(each for each in advice if not any(words in each for words in _SWITCH_TEXTS))
+    return (*first, *advice)
+
+
+def auxiliary_actions(
+    target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]
+) -> Iterator[tuple[Identity, AuxiliaryResult | None, tuple[str, ...]]]:
+    """Yield each auxiliary probe with its actions. If the same cause was stated before, a reference replaces the actions."""
+    failure = None if record.last is None else deciding_failure(record.last)
+    stated = set() if failure is None else {_cause(failure, target.vault, target.credential, target.key)}
+    for identity, result in results:
+        if result is None or result.failure is None:
+            yield identity, result, ()
+            continue
+        cause = _cause(result.failure, result.vault, result.credential, result.name)
+        advice = actions_of_failure(target, result)
+        if cause in stated:
+            advice = (*(each for each in advice if each == _CONSEQUENCES[result.kind]), _SAME_CAUSE)
+        stated.add(cause)
+        yield identity, result, advice
+
+
+def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[str | None, ...]:
+    """Return a key that equal causes share.
+
+    The key contains the reason, the vault or credential, and the key's name if the reason is about one.
+    """
+    of_the_credential = failure.step is Step.TOKEN
+    of_the_caller = failure.step not in (Step.CHALLENGE, Step.TOKEN)
+    of_the_key = of_the_caller and failure.reason in KEY_REFUSED
+    return (
+        failure.reason,
+        None if of_the_credential else vault,
+        credential if of_the_credential or of_the_caller else None,
+        key if of_the_key else None,
+    )
+
+
+def key_lines(key: KeyFacts) -> Iterator[Line]:
+    """Yield the last known facts about the key version."""
+    yield "key", key.name
+    yield "version", key.version
+    yield "type", f"{key.kty}, {key.size_bits} bits" + ("" if key.supported else ", not supported by the connector")
+    if key.enabled is not None:
+        yield "enabled", ANSWERS[key.enabled]
+    if key.key_ops:
+        yield "operations", ", ".join(key.key_ops)
+    for label, date in (("not before", key.not_before), ("expires", key.expires)):
+        if date is not None:
+            yield label, moment(date)
+
+
+def version_lines(target: Target, record: TargetRecord) -> Iterator[Line]:
+    """Yield the newest version, the scheduled purge and the last recovery, if known."""
+    if record.newest_version is not None:
+        pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
+        yield "newest version", record.newest_version + pending
+    if record.purge_at is not None:
+        yield "deleted", f"purged at {moment(record.purge_at)}; recover it before then: {recover_command(target)}"
+    if record.proof_at is not None and target.recovery_vault is not None:
+        yield "recovery test", f"{moment(record.proof_at)}, successful unwrap in {target.recovery_vault}"
+
+
+def path_lines(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
+    """Yield region, service version and network path of the vault, if known."""
+    named = (("region", vault.region), ("service version", vault.service_version), ("path", vault.connection))
+    yield from ((label, value) for label, value in named if value)
+    if expected is not ExpectPath.ANY:
+        yield "as expected", f"{ANSWERS[expected.met_by(vault.connection)]}: expect_path is {expected.value}"
+
+
+def recover_command(target: Target) -> str:
+    """Return the command that recovers a deleted key, as a `code` span."""
+    return fill_names(_RECOVER, names_of(target, ()))
+
+
+def expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:
+    """Yield expiries by credential and source, and credentials without a source. `now` is a Unix time."""
+    for name, each in expiries.items():
+        for expiry in each:
+            note = ". ".join(filter(None, (expiry.wrong, expiry.failure)))
+            yield ExpiryLine(name, expiry.source.value, _when(expiry, now), expiry.looked_up_at, note)
+        if not each:
+            yield ExpiryLine(name, "none", "unknown", None, "no source of its expiry is configured")
+
+
+def _when(expiry: CredentialExpiry, now: float) -> str:
+    if expiry.expires_at is None:
+        return "no expiry" if expiry.looked_up_at is not None and not expiry.failure else "unknown"
+    if expiry.source is Source.ENTRA:
+        return f"has expired: Entra ID refuses it since {moment(expiry.expires_at)}"
+    days = int(abs(expiry.expires_at - now) // _DAY)
+    span = f"{days} day{'' if days == 1 else 's'}"
+    return f"{moment(expiry.expires_at)}, " + (f"in {span}" if expiry.expires_at > now else f"expired {span} ago")
+
+
+def target_warnings(target: Target, record: TargetRecord | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:
+    """Return the marks of a target in a list, as short texts. They do not depend on the target's verdict."""
+    if record is None:
+        return ()
+    refused = dict.fromkeys(
+        _MARKS[kind]
+        for (kind, _, _), result in auxiliary_results(target, record, now=now)
+        if kind in _MARKS and result is not None and result.usable is False
+    )
+    others = {
+        "rotation pending": record.rotation_pending,
+        "key deleted": record.purge_at is not None,
+        "unexpected path": expected.met_by(record.vault.connection) is False,
+    }
+    unsteady = unsteady_at(record, now)
+    return (*((str(unsteady),) if unsteady else ()), *refused, *(mark for mark, wrong in others.items() if wrong))
+
+
+# Auxiliary probes, key, network path and expiries of a target as plain text.
+
+_INDENT = "  "
+
+
+def target_text(
+    target: Target,
+    record: TargetRecord,
+    expiries: Mapping[str, Sequence[CredentialExpiry]],
+    expected: ExpectPath,
+    *,
+    now: float,
+    auxiliary: bool,
+) -> str:
+    """Return titled sections, ending with a line break; `now` is a Unix time. `auxiliary` includes auxiliary probes."""
+    results = auxiliary_results(target, record, now=now) if auxiliary else ()
+    key = () if record.key is None else key_lines(record.key)
+    sections: list[tuple[str, Iterable[str]]] = [
+        ("Auxiliary probes", _auxiliary(target, record, results)),
+        ("Key", _lines((*key, *version_lines(target, record)))),
+        ("Path", _lines(path_lines(record.vault, expected))),
+        ("Credential expiry", _expiry_lines(expiries, now)),
+    ]
+    warnings = [line("warning", mark) for mark in target_warnings(target, record, expected, now=now)]
+    texts = [
+        f"\n{title}\n" + "\n".join(lines) + "\n" for title, lines in ((each, list(made)) for each, made in sections) if lines
+    ]
+    return "".join([*texts, *(f"\n{each}\n" if not number else f"{each}\n" for number, each in enumerate(warnings))])
+
+
+def _lines(about: Iterable[Line]) -> Iterator[str]:
+    return (line(*each, indent=_INDENT) for each in about)
+
+
+def _auxiliary(target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
+    for identity, result, advice in auxiliary_actions(target, record, results):
+        yield _INDENT + title(target, identity)
+        yield line("usable", answer(result), indent=_INDENT * 2)
+        if why := reason_text(record, identity, result):
+            yield wrapped("because", why, indent=_INDENT * 2)
+        for action in advice:
+            yield wrapped("do", action, indent=_INDENT * 2)
+
+
+def _expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], now: float) -> Iterator[str]:
+    for expiry in expiry_lines(expiries, now=now):
+        source = "" if expiry.source == "none" else f" (source {expiry.source})"
+        yield line(expiry.credential, f" {expiry.when}{source}", indent=_INDENT)
+        if expiry.note:
+            looked_up = "" if expiry.looked_up_at is None else f"; last success at {moment(expiry.looked_up_at)}"
+            yield wrapped("note", expiry.note + looked_up, indent=_INDENT * 2)

@@ -1,0 +1,201 @@
+"""The auxiliary probes of a target, and which of them are due.
+
+Each is a probe with another credential, key version or vault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from typing import Any
+
+from exporter.config.settings import Config, Credential, Module, Target
+from exporter.core.values import KeyFacts, Vantage
+from exporter.knowledge.report import ProbeReport
+from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult, Identity
+from exporter.probing.round_trip import ProbeRequest
+from exporter.runtime.tasks import SingleFlight, reported
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuxiliaryProbe:
+    """One auxiliary probe to make. `name` is that of its result, `vault` the host that receives its requests."""
+
+    kind: AuxiliaryKind
+    name: str
+    vault: str
+    build: Callable[[], ProbeRequest]  # called if it is due: the list is made after every probe
+
+    @property
+    def request(self) -> ProbeRequest:
+        return self.build()
+
+    @property
+    def identity(self) -> Identity:
+        return self.kind, self.name, self.vault
+
+    @property
+    def is_of_another_host(self) -> bool:
+        """Whether the staged credential is an identity that only the SQL host has."""
+        managed = self.request.credential.kind.is_managed
+        return self.kind is AuxiliaryKind.NEXT and managed and self.request.vantage is Vantage.CENTRAL
+
+
+def auxiliary_probes(config: Config, target: Target, key: KeyFacts | None, today: date) -> tuple[AuxiliaryProbe, ...]:
+    """Return all auxiliary probes of a target.
+
+    `key` are the last facts of the primary's key; without them there is no probe of the recovery vault.
+    """
+    return (*_next(config, target), *_retained(config, target, today), *_newest_and_recovery(config, target, key))
+
+
+def is_due(succeeded_at: float | None, interval: float, now: float) -> bool:
+    """Return True `interval` seconds after the last success, and without one: after a failure, or without a result.
+
+    Times are Unix times.
+    """
+    return succeeded_at is None or not 0 <= now - succeeded_at < interval
+
+
+def _next(config: Config, target: Target) -> Iterator[AuxiliaryProbe]:
+    """Make the whole round trip, including wrap: SQL Server will need it too."""
+    name = target.next_credential
+    if name is not None:
+        yield AuxiliaryProbe(
+            kind=AuxiliaryKind.NEXT, name=name, vault=target.vault, build=partial(_request, config, target, {"credential": name})
+        )
+
+
+def _retained(config: Config, target: Target, today: date) -> Iterator[AuxiliaryProbe]:
+    for old in target.retained_versions:
+        if not old.is_needed(today):
+            continue
+        kept = {"vault": old.vault, "key_name": old.key_name, "key_version": old.key_version, "credential": old.credential}
+        yield AuxiliaryProbe(
+            kind=AuxiliaryKind.RETAINED,
+            name=f"{old.key_name}/{old.key_version}",
+            vault=old.vault,
+            build=partial(_request, config, target, kept, wrap=False),
+        )
+
+
+def _newest_and_recovery(config: Config, target: Target, key: KeyFacts | None) -> Iterator[AuxiliaryProbe]:
+    if target.key_version is not None:
+        yield AuxiliaryProbe(
+            kind=AuxiliaryKind.NEWEST,
+            name=target.key_name,
+            vault=target.vault,
+            build=partial(_request, config, target, {"key_version": None}, round_trip=False),
+        )
+    if target.recovery_vault is not None and key is not None:
+        restored = {
+            "vault": target.recovery_vault,
+            "key_version": target.key_version or key.version,
+            "credential": target.recovery_credential or target.credential,
+        }
+        yield AuxiliaryProbe(
+            kind=AuxiliaryKind.RECOVERY,
+            name=target.recovery_vault,
+            vault=target.recovery_vault,
+            build=partial(_request, config, target, restored, wrap=False, public_key=key),
+        )
+
+
+def _request(
+    config: Config,
+    target: Target,
+    changes: Mapping[str, Any],
+    *,
+    wrap: bool = True,
+    round_trip: bool = True,
+    public_key: KeyFacts | None = None,
+) -> ProbeRequest:
+    request = probe_request(config, replace(target, **changes))
+    return replace(request, wrap=wrap, round_trip=round_trip, public_key=public_key)
+
+
+def probe_request(
+    config: Config, target: Target, module: Module | None = None, credential: Credential | None = None
+) -> ProbeRequest:
+    """Return the request for one whole probe. Module and credential are those of the target by default."""
+    return ProbeRequest(
+        target=target,
+        module=module or config.modules[target.module],
+        credential=credential or config.credentials[target.credential],
+        vantage=config.settings.vantage,
+        timeout=target.timeout,
+    )
+
+
+# Makes the auxiliary probes that are due after each probe of a target.
+#
+# The auxiliary probes of one target run one after the other, on their own task: a slow recovery vault delays no probe, and no
+# target has two rounds at once.
+
+MakeAuxiliary = Callable[[AuxiliaryProbe], Awaitable[AuxiliaryResult | None]]
+_Successes = dict[Identity, float]  # of one target: Unix times of the last results, if these were no failures
+
+
+class AuxiliaryRunner:
+    """Runs auxiliary probes, at most `concurrency` at once.
+
+    Use it from one event loop. `on_result` receives each result, `on_internal_error` each internal error.
+    """
+
+    def __init__(
+        self,
+        make: MakeAuxiliary,
+        *,
+        on_result: Callable[[Target, AuxiliaryResult], None],
+        on_internal_error: Callable[[Exception], None],
+        concurrency: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._make, self._on_result, self._on_internal_error, self._clock = make, on_result, on_internal_error, clock
+        self._slots = asyncio.Semaphore(concurrency)
+        self._rounds: SingleFlight[str, None] = SingleFlight()
+        self._successes: dict[str, _Successes] = {}
+
+    def has_due(self, name: str, identities: Iterable[Identity], *, interval: float) -> bool:
+        """Whether one of these auxiliary probes is due: without one, there is nothing to plan."""
+        successes, now = self._successes.get(name, {}), self._clock()
+        return any(is_due(successes.get(identity), interval, now) for identity in identities)
+
+    def start_due(self, target: Target, report: ProbeReport, probes: Iterable[AuxiliaryProbe], *, interval: float) -> None:
+        """Start the due `probes`, unless the vault throttles or a round is running.
+
+        `interval`: seconds until a successful one is repeated.
+        """
+        if report.discarded or report.throttled_facts or self._rounds.running(target.name):
+            return
+        successes, now = self._successes.setdefault(target.name, {}), self._clock()
+        wanted = [probe for probe in probes if is_due(successes.get(probe.identity), interval, now)]
+        if wanted:
+            self._rounds.start(target.name, self._run(target, successes, wanted), name=f"auxiliary probes of {target.name}")
+
+    def forget(self, name: str) -> None:
+        """Cancel the round of a removed or replaced target, and forget its results."""
+        self._rounds.cancel(name)
+        self._successes.pop(name, None)
+
+    async def aclose(self) -> None:
+        await self._rounds.aclose()
+
+    async def wait_idle(self) -> None:
+        """Wait until no auxiliary probe is running."""
+        await self._rounds.wait()
+
+    async def _run(self, target: Target, successes: _Successes, probes: list[AuxiliaryProbe]) -> None:
+        for probe in probes:
+            with reported(self._on_internal_error):  # an internal error of one must not stop the others
+                async with self._slots:
+                    result = await self._make(probe)
+                if result is not None:
+                    successes.pop(probe.identity, None)
+                    if result.failure is None:
+                        successes[probe.identity] = result.at
+                    self._on_result(target, result)

@@ -1,0 +1,343 @@
+"""Probes every target at its interval.
+
+Starts are spread evenly, and a target never has two scheduled probes at once. A probe that this host could not make is tried again
+soon, and fewer probes then run at once. Callbacks report lag, skipped starts and crashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from exporter.config.settings import Target
+from exporter.core.limits import JITTER, SPACING, FirstProbes, fewer_at_once, is_retried, more_at_once, retry_after
+from exporter.knowledge.report import ProbeReport
+from exporter.runtime.loop import loop_time
+from exporter.runtime.tasks import PeriodicRunner
+
+# The arithmetic of the schedule: first delay, jitter, missed starts, backoff.
+
+TOLERATED = 3  # throttled probes in a row until the first interval is skipped: the alert must fire before that
+SKIPS = (1, 2, 4)  # intervals to skip after the third, the fourth, and each later throttled probe
+
+
+def first_delay(interval: float, starting: int, draw: float) -> float:
+    """Return the seconds until the first probe of one of `starting` targets. `draw` is uniform in [0, 1]."""
+    return draw * min(interval, SPACING * starting)
+
+
+def gap(interval: float, draw: float) -> float:
+    """Return the seconds from one planned start to the next. `draw` is uniform in [0, 1]."""
+    return interval * (1 - JITTER + 2 * JITTER * draw)
+
+
+def missed_starts(planned: float, now: float, interval: float) -> int:
+    """Return how many starts, from `planned` on, lie in the past."""
+    return max(0, math.ceil((now - planned) / interval))
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How often in a row a target was throttled, and the intervals to skip. The value is immutable."""
+
+    throttled: int = 0
+    skips: int = 0  # intervals to skip before the next probe
+
+    def advance(self, report: ProbeReport, interval: float) -> Backoff:
+        """Return the state after one more probe; a probe that was not throttled resets it.
+
+        Once backoff has begun, Retry-After may lengthen the pause, up to the longest of `SKIPS`.
+        """
+        throttled_facts = report.throttled_facts
+        if not throttled_facts:
+            return Backoff()
+        throttled = self.throttled + 1
+        if throttled < TOLERATED:
+            return Backoff(throttled)
+        step = SKIPS[min(throttled - TOLERATED, len(SKIPS) - 1)]
+        retry_after = max(facts.retry_after_seconds or 0.0 for facts in throttled_facts)
+        return Backoff(throttled, max(step, min(SKIPS[-1], _intervals_after_next(retry_after, interval))))
+
+
+def _intervals_after_next(seconds: float, interval: float) -> int:
+    # Bounded before rounding: Retry-After may be infinite.
+    return math.ceil(min(seconds / interval, SKIPS[-1] + 1.0)) - 1
+
+
+# The slots of probes: as many as configured, and fewer while this host is too busy for them.
+#
+# Probes that start faster than a busy host can finish them all wait for threads and handshakes, and all of them time out.
+# So half as many run at once after a probe that could not be made, and a few more after each probe that could.
+
+
+class ProbeSlots:
+    """Slots that are taken in turn. Use it from one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._limit, self._running = most, float(most), 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._fewer_since = -math.inf  # loop time
+
+    @property
+    def limit(self) -> int:
+        """How many probes may run at once now."""
+        return int(self._limit)
+
+    def resize(self, most: int) -> None:
+        """Change the configured number of slots, also for probes that wait."""
+        self._limit = float(most) if self._limit >= self._most else min(self._limit, most)
+        self._most = most
+        self._wake()
+
+    async def take(self) -> float:
+        """Wait for a slot and return the loop time at which it was free."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._wake()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it got the slot at the same moment
+                self._free()
+            raise
+        return loop_time()
+
+    def release(self, taken_at: float, *, made: bool | None) -> None:
+        """Free a slot. `made` is False if this host could not make the probe, and None if that is uncertain.
+
+        Probes that took their slot before the last reduction reduce nothing.
+        """
+        if made:
+            self._limit = more_at_once(self._limit, self._most)
+        elif made is False and taken_at > self._fewer_since:
+            self._limit, self._fewer_since = fewer_at_once(self._limit, self._running), loop_time()
+        self._free()
+
+    def _free(self) -> None:
+        self._running -= 1
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting and self._running < self.limit:
+            turn = self._waiting.popleft()
+            if not turn.done():  # else its probe was cancelled
+                turn.set_result(None)
+                self._running += 1
+
+
+_PACE_OF = 100  # the last first results, from which the pace is known
+_LATE_SECONDS = 10.0  # a first probe that ends later than its timeout and this waits for a slot
+
+
+class Skip(StrEnum):
+    """Why a planned start was skipped."""
+
+    OVERLAP = "overlap"  # the previous probe was still running
+    BACKOFF = "backoff"  # the vault throttles requests
+    STALL = "stall"  # the process was stalled
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The changes of a reconciliation, by target name."""
+
+    started: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _TargetJob:
+    """The probes of one target.
+
+    `due` is the loop time of its next or current start, `failed` how often in a row this host could not make the probe.
+    """
+
+    target: Target
+    due: float
+    backoff: Backoff = field(default_factory=Backoff)
+    failed: int = 0
+
+
+class Scheduler:
+    """Runs `probe(target)` for every target, at most `concurrency` at once, and fewer on a host that is too busy.
+
+    `probe` may return None for a probe that this host could not make. `on_report(target, report)` is called once per finished probe, unless
+    the target was removed. `on_skip(target, reason, count)` counts skipped starts. `on_lag(seconds)` is how late a probe got its slot.
+    `on_crash(target, error)` is called for an exception in a probe or callback; the schedule then continues.
+    All callbacks are plain functions called on the event loop. `clock` gives Unix time.
+    """
+
+    def __init__(
+        self,
+        *,
+        probe: Callable[[Target], Awaitable[ProbeReport | None]],
+        on_report: Callable[[Target, ProbeReport], None],
+        on_skip: Callable[[Target, Skip, int], None],
+        on_lag: Callable[[float], None],
+        on_crash: Callable[[Target, BaseException], None],
+        concurrency: int,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._probe = probe
+        self._on_report = on_report
+        self._on_skip = on_skip
+        self._on_lag = on_lag
+        self._on_crash = on_crash
+        self._slots = ProbeSlots(concurrency)
+        self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._clock = clock
+        self._runner = PeriodicRunner(
+            self._run,
+            pause=lambda job: job.target.interval,
+            on_error=lambda job, error: on_crash(job.target, error),
+            name="target",
+        )
+        self._without_result: set[str] = set()
+        self._first_results: deque[float] = deque(maxlen=_PACE_OF)  # loop times
+        self._closed = False
+        self.first_round_done = asyncio.Event()
+        """Set once every target has a result; a later reconciliation does not clear it."""
+
+    def reconcile(self, targets: Iterable[Target], *, concurrency: int | None = None) -> Changes:
+        """Make the schedule match `targets`, without waiting.
+
+        Call it from the event loop.
+
+        An equal target is not touched. A changed one keeps its next start, or gets a new first delay if its probe is running.
+        A new `concurrency` applies at once, but ends no probe.
+        """
+        if self._closed:
+            raise RuntimeError("the scheduler has been closed")
+        if concurrency is not None:
+            self._slots.resize(concurrency)
+        wanted = {target.name: target for target in targets}
+        jobs = self._runner.jobs
+        removed = tuple(name for name in jobs if name not in wanted)
+        started = tuple(name for name in wanted if name not in jobs)
+        changed = tuple(name for name, job in jobs.items() if name in wanted and wanted[name] != job.target)
+        for name in removed:
+            self._runner.stop(name)
+            self._without_result.discard(name)
+        for name in changed:
+            self._replace(wanted[name], restarting=len(started) + len(changed))
+        for name in started:
+            self._begin(wanted[name], starting=len(started) + len(changed))
+        self._note_first_round()
+        return Changes(started, changed, removed)
+
+    def next_probe_at(self, name: str) -> float | None:
+        """Return the Unix time of the next planned start. The result is None if the target is not scheduled."""
+        job = self._runner.jobs.get(name)
+        return None if job is None else self._clock() + job.due - loop_time()
+
+    def first_probes(self) -> FirstProbes:
+        """Return how many targets have no result yet, and how fast results arrive.
+
+        A target whose first retry has not failed is not delayed: one lost probe is no busy host.
+        """
+        jobs, times, now = self._runner.jobs, self._first_results, loop_time()
+        missing = [jobs[name] for name in self._without_result if name in jobs]
+        delayed = sum(job.failed > 1 or now - job.due > job.target.timeout + _LATE_SECONDS for job in missing)
+        span = now - times[0] if times else 0.0
+        pace = len(times) / span if span > 0 else 0.0
+        return FirstProbes(targets=len(jobs), missing=len(missing), delayed=delayed, pace=pace)
+
+    async def aclose(self) -> None:
+        """Cancel all probes and wait until they have ended. No callback follows."""
+        self._closed = True
+        await self._runner.aclose()
+
+    def _begin(self, target: Target, *, starting: int) -> None:
+        self._without_result.add(target.name)
+        due = loop_time() + first_delay(target.interval, starting, self._rng.random())
+        self._runner.start(target.name, _TargetJob(target, due))
+
+    def _replace(self, target: Target, *, restarting: int) -> None:
+        old = self._runner.jobs[target.name]
+        now = loop_time()
+        if old.due > now:
+            due = min(old.due, now + target.interval)
+        else:
+            due = now + first_delay(target.interval, restarting, self._rng.random())
+        backoff = old.backoff if old.target.vault == target.vault else Backoff()
+        self._runner.start(target.name, _TargetJob(target, due, backoff))
+
+    async def _run(self, job: _TargetJob) -> None:
+        if missed := missed_starts(job.due, loop_time() - job.target.interval, job.target.interval):
+            # All targets wake at once after a stall: spread them as at the start.
+            self._on_skip(job.target, Skip.STALL, missed)
+            job.due = loop_time() + first_delay(job.target.interval, len(self._runner.jobs), self._rng.random())
+            return
+        report = await self._probe_in_slot(job)
+        if self._runner.jobs.get(job.target.name) is not job:
+            return
+        self._plan_next(job, report)
+        self._report(job, report)
+
+    async def _probe_in_slot(self, job: _TargetJob) -> ProbeReport | None:
+        """Return None if this host could not make the probe, or after an internal error."""
+        taken_at = await self._slots.take()
+        report: ProbeReport | None = None
+        made: bool | None = True
+        try:
+            self._on_lag(max(0.0, taken_at - job.due))
+            report = await self._probe(job.target)
+            made = self._is_made(job, report)
+            job.failed = 0 if made else job.failed + 1
+        except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
+            job.failed = 0
+            self._on_crash(job.target, error)
+        finally:
+            self._slots.release(taken_at, made=made)
+        return report
+
+    def _is_made(self, job: _TargetJob, report: ProbeReport | None) -> bool | None:
+        """Return whether this host could make the probe, None if that is uncertain: not at the start, twice in a row."""
+        if report is None or not report.discarded:
+            return report is not None
+        return False if job.failed and job.target.name in self._without_result else None
+
+    def _plan_next(self, job: _TargetJob, report: ProbeReport | None) -> None:
+        target, backoff = job.target, job.backoff
+        uncertain, has_result = report is not None, target.name not in self._without_result
+        if is_retried(job.failed, uncertain=uncertain, has_result=has_result):
+            job.due = loop_time() + retry_after(target.interval, job.failed, self._rng.random(), uncertain=uncertain)
+            return
+        if report is not None:
+            backoff = job.backoff = backoff.advance(report, target.interval)
+        job.due += gap(target.interval, self._rng.random())
+        self._skip(job, Skip.OVERLAP, missed_starts(job.due, loop_time(), target.interval))
+        self._skip(job, Skip.BACKOFF, backoff.skips)
+
+    def _skip(self, job: _TargetJob, reason: Skip, starts: int) -> None:
+        if starts:
+            job.due += starts * job.target.interval
+            self._on_skip(job.target, reason, starts)
+
+    def _report(self, job: _TargetJob, report: ProbeReport | None) -> None:
+        try:
+            if report is not None:
+                self._on_report(job.target, report)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._on_crash(job.target, error)
+        if not job.failed:
+            self._add_result(job.target.name)
+
+    def _add_result(self, name: str) -> None:
+        if name in self._without_result:
+            self._without_result.remove(name)
+            self._first_results.append(loop_time())
+            self._note_first_round()
+
+    def _note_first_round(self) -> None:
+        if not self._without_result:
+            self._first_results.clear()
+            self.first_round_done.set()

@@ -1,0 +1,403 @@
+"""Runs jobs by name, each when it is due.
+
+A job that waits is a timer and no task, so that thousands cost little memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator
+from contextvars import Context
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple
+
+from exporter.runtime.errors import every_exception, numbers_of
+from exporter.runtime.loop import loop_time
+
+# One running task per key, which all its callers share.
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Result = TypeVar("_Result")
+
+
+class SingleFlight(Generic[_Key, _Result]):
+    """Runs at most one task per key. Use it from one event loop."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[_Key, asyncio.Task[_Result]] = {}
+
+    def running(self, key: _Key) -> bool:
+        task = self._tasks.get(key)
+        return task is not None and not task.done()
+
+    def start(
+        self, key: _Key, work: Coroutine[Any, Any, _Result], *, name: str, context: Context | None = None
+    ) -> asyncio.Task[_Result]:
+        """Start the task of a key that has no running one."""
+        task = self._tasks[key] = asyncio.create_task(work, name=name, context=context)
+        task.add_done_callback(lambda task: self._tasks.pop(key) if self._tasks.get(key) is task else None)
+        return task
+
+    async def join(self, key: _Key, work: Callable[[], Coroutine[Any, Any, _Result]], *, name: str) -> _Result:
+        """Return the result of the running task, or of a new one; raise as the task does.
+
+        A caller that gives up cancels the task for no other.
+        """
+        if not self.running(key):
+            self.start(key, work(), name=name).add_done_callback(_retrieve_exception)
+        task = self._tasks[key]
+        await asyncio.wait([task])
+        return task.result()
+
+    def cancel(self, key: _Key) -> None:
+        """Cancel a running task once; it stays the task of its key until it has ended."""
+        task = self._tasks.get(key)
+        if task is not None and not task.cancelling():
+            task.cancel()
+
+    async def wait(self) -> None:
+        """Wait until all tasks of now have ended."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+    async def aclose(self) -> None:
+        """Cancel all tasks and wait until they have ended."""
+        for key in self._tasks:
+            self.cancel(key)
+        await self.wait()
+
+
+def _retrieve_exception(task: asyncio.Task[Any]) -> None:
+    """Mark an exception as handled: perhaps no caller waits any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+# Internal errors that must not end a task, a CancelledError of another task's making included.
+
+
+def is_cancelled() -> bool:
+    """Whether the running task was cancelled from outside; otherwise a CancelledError in it is an internal error."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+@contextlib.contextmanager
+def reported(on_error: Callable[[Exception], None]) -> Iterator[None]:
+    """Pass an exception of the block to `on_error`; only the cancellation of this task ends it."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        on_error(RuntimeError("cancelled from inside").with_traceback(error.__traceback__))
+    except Exception as error:  # noqa: BLE001 - that is the purpose
+        on_error(error)
+
+
+class Job(Protocol):
+    due: float  # loop time of its next or current run
+
+
+_J = TypeVar("_J", bound=Job)
+
+
+class PeriodicRunner(Generic[_J]):
+    """Runs each job again and again. Use it from one event loop.
+
+    Two runs of one name never overlap. `run(job)` sets the next `job.due`. After an internal error (see `reported`) the job is
+    due again in `pause(job)` seconds, and `on_error(job, error)` is called. `name` is for the tasks.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[_J], Awaitable[None]],
+        *,
+        pause: Callable[[_J], float],
+        on_error: Callable[[_J, Exception], None],
+        name: str,
+    ) -> None:
+        self._run, self._pause, self._on_error, self._name = run, pause, on_error, name
+        self.jobs: dict[str, _J] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}  # of the jobs that wait
+        self._runs: SingleFlight[str, None] = SingleFlight()
+
+    def start(self, name: str, job: _J) -> None:
+        """Run a job from its `due` on, in place of the previous one of this name.
+
+        The first run waits until a cancelled run of the previous one has ended.
+        """
+        self.stop(name)
+        self.jobs[name] = job
+        self._plan(name)
+
+    def advance(self, name: str, due: float) -> None:
+        """Make a waiting job due at that time if it would be due later."""
+        job = self.jobs[name]
+        if due < job.due:
+            job.due = due
+            self._plan(name)
+
+    def stop(self, name: str) -> _J | None:
+        """Remove a job, cancel its run and return it."""
+        self._clear_timer(name)
+        self._runs.cancel(name)
+        return self.jobs.pop(name, None)
+
+    async def aclose(self) -> None:
+        """Remove all jobs and wait until their runs have ended."""
+        for name in list(self.jobs):
+            self.stop(name)
+        await self._runs.wait()
+
+    def _plan(self, name: str) -> None:
+        self._clear_timer(name)
+        if not self._runs.running(name):  # else its end plans the next run
+            self._timers[name] = asyncio.get_running_loop().call_at(self.jobs[name].due, self._begin, name)
+
+    def _clear_timer(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _begin(self, name: str) -> None:
+        del self._timers[name]
+        job = self.jobs[name]
+        task = self._runs.start(name, self._run_once(job), name=f"{self._name} {name}")
+        task.add_done_callback(lambda task: self._ended(name, job, task))
+
+    async def _run_once(self, job: _J) -> None:
+        with reported(lambda error: self._failed(job, error)):
+            await self._run(job)
+
+    def _ended(self, name: str, job: _J, task: asyncio.Task[None]) -> None:
+        try:
+            if task.cancelled() and self.jobs.get(name) is job:
+                self._failed(job, RuntimeError("cancelled and not stopped"))
+        finally:
+            if name in self.jobs:
+                self._plan(name)
+
+    def _failed(self, job: _J, error: Exception) -> None:
+        job.due = loop_time() + self._pause(job)
+        self._on_error(job, error)
+
+
+# Resources that this process can lack: descriptors, threads, memory.
+#
+# A shortage is never a vault's fault. It is found in an exception, however deep a library wrapped it.
+
+
+class Shortage(StrEnum):
+    """The missing resource. The values are those of the label `reason` of `ekm_exporter_probes_skipped_total`."""
+
+    RESOLVER = "resolver"  # every thread, or every handshake slot, was in use
+    DESCRIPTORS = "descriptors"
+    THREADS = "threads"
+    MEMORY = "memory"
+
+
+_ERRNOS = {
+    errno.EMFILE: Shortage.DESCRIPTORS,
+    errno.ENFILE: Shortage.DESCRIPTORS,
+    errno.ENOMEM: Shortage.MEMORY,
+    errno.ENOBUFS: Shortage.MEMORY,
+}
+
+
+def shortage_of(error: BaseException | None) -> Shortage | None:
+    """Return the lacking resource that caused the exception, else None."""
+    return next((lacking for one in every_exception(error) if (lacking := _shortage_in(one)) is not None), None)
+
+
+def _shortage_in(error: BaseException) -> Shortage | None:
+    shortage = getattr(error, "shortage", None)
+    if isinstance(shortage, Shortage):
+        return shortage
+    if isinstance(error, MemoryError):
+        return Shortage.MEMORY
+    if isinstance(error, socket.gaierror):  # its error numbers have another meaning
+        return Shortage.MEMORY if error.errno == socket.EAI_MEMORY else None
+    numbers = numbers_of(error) if isinstance(error, OSError) else ()
+    return next((_ERRNOS[number] for number in numbers if number in _ERRNOS), None)
+
+
+def require_descriptor() -> None:
+    """Raise OSError if the system grants this process no descriptor.
+
+    The C library's resolver reports that shortage as a name that cannot be resolved.
+    """
+    socket.socket().close()
+
+
+# A few daemon threads for calls that block, above all for name resolution.
+#
+# The executor of asyncio has few threads, so a few dead names would block healthy ones. It joins its threads at exit, so a
+# hanging resolver would delay the end of the process. Here each running probe may hold a thread, and threads end with the
+# process. A call that got no thread raises `PoolExhausted`: that wait is not the network's fault.
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+
+IDLE_SECONDS = 30.0  # a thread that was idle for this long ends
+LEFT_FREE = 4  # threads that a pool leaves to other parts once the system grants it no more
+
+
+class PoolExhausted(Exception):  # noqa: N818 - a state of the exporter, not an error of a service
+    """Raised if this process lacked a resource, such as a thread. Nothing else was tested."""
+
+    def __init__(self, text: str, shortage: Shortage = Shortage.RESOLVER) -> None:
+        super().__init__(text)
+        self.shortage = shortage
+
+
+class _Call:
+    """One call on its way to a thread and its result on the way back."""
+
+    __slots__ = ("_function", "_loop", "result")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._loop = asyncio.get_running_loop()
+        self.result: asyncio.Future[Any] = self._loop.create_future()
+
+    def execute(self) -> None:
+        try:
+            value = self._function()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
+            self._deliver(self.result.set_exception, error)
+        else:
+            self._deliver(self.result.set_result, value)
+        finally:
+            del self  # the exception keeps this frame, and the call the exception: a cycle
+
+    def _deliver(self, setter: Callable[[Any], None], outcome: Any) -> None:
+        def settle() -> None:
+            if not self.result.done():  # else the caller has given up
+                setter(outcome)
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
+            self._loop.call_soon_threadsafe(settle)
+
+
+class DaemonThreadPool:
+    """At most `size` daemon threads, started on demand, ended when idle. Use it from one event loop."""
+
+    def __init__(self, size: int, *, name: str = "ekm") -> None:
+        if size < 1:
+            raise ValueError("a pool needs at least one thread")
+        self._size = self._most = size  # fewer than the most while the system grants no more
+        self._name = name
+        self._changed = threading.Condition()
+        self._waiting: OrderedDict[_Call, None] = OrderedDict()
+        self._threads = 0
+        self._idle = 0
+        self._started = 0
+        self._refused = False  # the system did not grant the last thread
+        self._closed = False
+
+    @property
+    def threads(self) -> int:
+        """The number of threads that exist now."""
+        return self._threads
+
+    def allow(self, size: int) -> None:
+        """Raise the limit to at least `size` threads; the limit never falls."""
+        with self._changed:
+            if size > self._most:
+                self._size = self._most = size
+
+    async def run(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
+        """Run `function(*args)` on a thread and return its result or raise its exception.
+
+        If cancelled before a thread took the call, the call is withdrawn, and `PoolExhausted` is the cause of the `CancelledError`. The
+        `TimeoutError` of `asyncio.timeout` has that cause too (see `shortage_of`). If cancelled later, the thread still finishes.
+        Raises `PoolExhausted` if the pool is closed, the system grants no thread, or the call lacked a descriptor or memory.
+        """
+        call = _Call(lambda: function(*args))
+        self._submit(call)
+        try:
+            return await call.result  # type: ignore[no-any-return]
+        except asyncio.CancelledError as cancelled:
+            if self._withdraw(call):
+                raise cancelled from self._busy(f"no thread of {self._size} was free")
+            raise
+        except Exception as error:
+            lacking = shortage_of(error)
+            if lacking is None:
+                raise
+            raise PoolExhausted(f"the system grants no {lacking}", lacking) from error
+        finally:
+            del call  # for the same reason as in `execute`
+
+    def close(self) -> None:
+        """Reject new calls, cancel waiting ones, and leave busy threads alone."""
+        with self._changed:
+            self._closed = True
+            waiting, self._waiting = list(self._waiting), OrderedDict()
+            self._changed.notify_all()
+        for call in waiting:
+            call.result.cancel()
+
+    def _submit(self, call: _Call) -> None:
+        with self._changed:
+            if self._closed:
+                raise PoolExhausted("the pool is closed")
+            self._waiting[call] = None
+            if self._idle >= len(self._waiting):
+                self._changed.notify()
+            elif self._threads < self._size:
+                self._spawn(call)
+
+    def _spawn(self, call: _Call) -> None:
+        self._started += 1
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if not self._threads:
+                del self._waiting[call]
+                raise PoolExhausted("the system grants no threads", Shortage.THREADS) from error
+            self._refused, self._size = True, max(1, self._threads - LEFT_FREE)
+        else:
+            self._threads += 1
+            self._refused = False
+
+    def _busy(self, text: str) -> PoolExhausted:
+        return PoolExhausted(text, Shortage.THREADS if self._refused else Shortage.RESOLVER)
+
+    def _withdraw(self, call: _Call) -> bool:
+        with self._changed:
+            if call not in self._waiting:
+                return False
+            del self._waiting[call]
+            return True
+
+    def _work(self) -> None:
+        while (call := self._next()) is not None:
+            call.execute()
+            del call  # otherwise an idle thread keeps the last result alive
+
+    def _next(self) -> _Call | None:
+        with self._changed:
+            while not self._waiting or self._threads > self._size:
+                if self._closed or self._threads > self._size or not self._rest():
+                    self._threads -= 1
+                    return None
+            return self._waiting.popitem(last=False)[0]
+
+    def _rest(self) -> bool:
+        """Wait for work. Return False if the thread should end instead."""
+        self._idle += 1
+        try:
+            if self._changed.wait(IDLE_SECONDS) or self._waiting:
+                return True
+            self._size = self._most  # after a quiet time the system is asked again
+            return False
+        finally:
+            self._idle -= 1

@@ -1,0 +1,520 @@
+"""Build a healthy environment from the exporter's configuration.
+
+The environment has every vault, key version, tenant and identity that the configuration names. Values that a
+configuration does not contain are invented.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from secrets import token_urlsafe
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.clients.certificates import load_certificate
+from exporter.config.schema import dump_yaml
+from exporter.config.settings import Config, Credential, SecretSource, SecretUnreadableError, SqlServer, Target, read_secret
+from exporter.core.connector import split_connector_secret
+from exporter.core.names import cloud_of, vault_host
+from exporter.core.values import CredentialKind, Generation
+from exporter.runtime.files import FileUnreadableError
+from exporter.simulator.environment import (
+    ALL_OPERATIONS,
+    ENTRA,
+    MANAGED_IDENTITY,
+    SECRETS_LIST,
+    Application,
+    ClientSecret,
+    Environment,
+    Key,
+    Secret,
+    SimulatedKeyVersion,
+    SimulatedSecretVersion,
+    SimulatedSqlServer,
+    SqlDatabase,
+    SqlKey,
+    Tenant,
+    Vault,
+    invented_thumbprint,
+)
+from exporter.simulator.faults import UnknownNameError
+from exporter.simulator.simulator import Simulator
+from exporter.simulator.sql_servers import USER
+
+# Derive the simulated SQL Servers from the targets and their `instances`. Each target protects one database of its name.
+#
+# The same configuration makes the same servers, databases and thumbprints in each run.
+
+_DAY = 86400.0
+_DEFAULT_INSTANCE = "MSSQLSERVER"
+_FILE_VERSIONS = {Generation.CLASSIC: "1.0.4.0", Generation.CURRENT: "15.0.2000.440"}
+_MANAGED = (CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT)
+_Uses = list[tuple[Target, Mapping[str, str]]]  # targets, each with its entry of `instances`
+
+
+def sql_servers(config: Config, newest: str, applications: Mapping[str, str]) -> dict[str, SimulatedSqlServer]:
+    """Return the servers by name in lower case.
+
+    `newest` is the version of a key that no target pins. `applications` has the client id of each credential.
+    """
+    found: dict[str, _Uses] = {}
+    for target in config.targets.values():
+        for instance in target.instances:
+            found.setdefault(server_name(instance), []).append((target, instance))
+    derivation = _Derivation(config, newest, applications, found)
+    return {name.lower(): derivation.server(name, uses) for name, uses in found.items()}
+
+
+def server_name(instance: Mapping[str, str]) -> str:
+    """Return @@SERVERNAME of an entry of `instances`."""
+    name, host = instance["sql_instance"].upper(), instance.get("host", "").partition(".")[0].upper()
+    if not host or name in {host, _DEFAULT_INSTANCE}:
+        return host or name
+    return f"{host}\\{name}"
+
+
+class _Derivation:
+    """Makes the servers of one configuration."""
+
+    def __init__(self, config: Config, newest: str, applications: Mapping[str, str], found: Mapping[str, _Uses]) -> None:
+        self._config, self._newest, self._applications = config, newest, applications
+        self._groups: dict[str, dict[str, None]] = {}  # the servers of each availability group
+        for name, uses in found.items():
+            for ag in _groups(uses):
+                self._groups.setdefault(ag, {})[name] = None
+
+    def server(self, name: str, uses: _Uses) -> SimulatedSqlServer:
+        """Return the server of this name."""
+        first, now = uses[0][1], time.time()
+        keys: dict[str, SqlKey] = {}
+        databases = []
+        for target, instance in uses:
+            key = self._key(target, {key.credential: key.identity for key in keys.values()})
+            keys.setdefault(key.thumbprint, key)
+            databases.append(SqlDatabase(name=target.name, thumbprint=key.thumbprint, ag=instance.get("ag")))
+        return SimulatedSqlServer(
+            name=name,
+            sql_instance=first["sql_instance"],
+            host=first.get("host", ""),
+            keys=tuple(keys.values()),
+            databases=tuple({one.name: one for one in databases}.values()),
+            groups=tuple((ag, tuple(self._groups[ag])) for ag in _groups(uses)),
+            started=now - 10 * _DAY,
+            altered=now - 40 * _DAY,
+            file_version=_FILE_VERSIONS[uses[0][0].generation],
+        )
+
+    def _key(self, target: Target, known: Mapping[str, str]) -> SqlKey:
+        version = target.key_version or self._newest
+        credential, identity = self._credential(target, known)
+        return SqlKey(
+            vault=target.vault,
+            key_name=target.key_name,
+            key_version=version,
+            thumbprint=target.thumbprint or invented_thumbprint(target.key_name, version),
+            credential=credential,
+            identity=identity,
+            application=self._applications.get(target.credential),
+        )
+
+    def _credential(self, target: Target, known: Mapping[str, str]) -> tuple[str, str]:
+        """Return name and identity in SQL Server. A credential there belongs to one vault, and one in the configuration to many."""
+        if self._config.credentials[target.credential].kind in _MANAGED:
+            return target.vault, MANAGED_IDENTITY
+        identity = target.vault.removesuffix(".vault.azure.net")
+        name = target.credential
+        return name if known.get(name, identity) == identity else f"{name}-{identity}", identity
+
+
+def _groups(uses: _Uses) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(instance["ag"] for _, instance in uses if "ag" in instance))
+
+
+_MONTH = 30 * 86400.0  # seconds
+_NEWEST = "0123456789abcdef0123456789abcdef"  # the version of a key that no configuration pins
+_AUTHORITIES = {"us_government": "login.microsoftonline.us", "china": "login.partner.microsoftonline.cn"}
+SERVICE_ACCOUNT = ("https://cluster.invalid/simulator/", "system:serviceaccount:monitoring:ekm-exporter")
+"""Issuer and subject of the exporter's service account, which every workload identity trusts."""
+_HOST_OR_POD_KINDS = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT, CredentialKind.WORKLOAD_IDENTITY)
+
+
+def build_environment(config: Config) -> Environment:
+    """Return a healthy environment for the configuration.
+
+    It has every vault, key version, tenant and credential that the configuration names. Blocks: reads the
+    secrets. Raises SecretUnreadableError if a secret cannot be read.
+    """
+    builder = _EnvironmentBuilder(config)
+    for target in config.targets.values():
+        for use in _key_uses(target):
+            builder.add_key(use)
+    for credential in config.credentials.values():
+        builder.add_secret(credential)
+    return builder.build()
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyUse:
+    """One key version of one vault, and the credential that uses it.
+
+    `newest`: the version is the newest one of its key, as a pinned version is.
+    """
+
+    vault: str
+    credential: str
+    key_name: str
+    key_version: str | None
+    newest: bool = True
+
+
+def _key_uses(target: Target) -> Iterator[_KeyUse]:
+    """Yield each key version that a target uses, the retained versions first."""
+    for old in target.retained_versions:
+        yield _KeyUse(old.vault, old.credential, old.key_name, old.key_version, newest=False)
+    yield _KeyUse(target.vault, target.credential, target.key_name, target.key_version)
+    if target.next_credential is not None:
+        yield _KeyUse(target.vault, target.next_credential, target.key_name, target.key_version)
+    if target.recovery_vault is not None:  # the key was restored there with all its versions
+        caller = target.recovery_credential or target.credential
+        yield _KeyUse(target.recovery_vault, caller, target.key_name, target.key_version)
+
+
+@dataclass(slots=True)
+class _VaultContents:
+    """The callers, key versions and secrets gathered for one vault.
+
+    `keys` has the old and the newest versions of each key. `readers` are the credentials that list secrets.
+    """
+
+    callers: list[str] = field(default_factory=list)
+    keys: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # by the first spelling of the name
+    readers: list[str] = field(default_factory=list)
+    secrets: dict[str, list[str]] = field(default_factory=dict)
+
+
+class _EnvironmentBuilder:
+    """Gathers the uses of each vault, then builds the environment."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._tenant = _default_tenant(config)
+        self._host_identity: str | None = None  # invented if a credential is the host's own identity
+        self._workload_identity: str | None = None  # invented if a credential is the pod's identity
+        self._contents: dict[str, _VaultContents] = {}
+        self._materials: dict[tuple[str, str], int] = {}  # by key name and version: a restored key has the same material
+
+    def add_key(self, use: _KeyUse) -> None:
+        """Add a key version and its caller to the vault."""
+        contents = self._contents.setdefault(use.vault, _VaultContents())
+        if use.credential not in contents.callers:
+            contents.callers.append(use.credential)
+        old, newest = contents.keys.setdefault(use.key_name, ([], []))
+        version = use.key_version or _NEWEST
+        if version not in (*old, *newest):
+            (newest if use.newest else old).append(version)
+
+    def add_secret(self, credential: Credential) -> None:
+        """Add the vault secret that holds the credential's expiry, and its reader.
+
+        Does nothing if the credential has no such secret.
+        """
+        if credential.key_vault_secret is None:
+            return
+        address = urlsplit(credential.key_vault_secret)
+        _, _, name, *version = address.path.split("/")
+        contents = self._contents.setdefault(vault_host(address.netloc), _VaultContents())
+        versions = contents.secrets.setdefault(name, [])
+        versions.extend({(version[0] if version else "") or _NEWEST} - set(versions))
+        contents.readers.append(credential.key_vault_credential or credential.graph_credential or credential.name)
+
+    def build(self) -> Environment:
+        """Return the environment of everything that was added."""
+        vaults = {host: self._vault(host, contents) for host, contents in self._contents.items()}
+        modules = self._config.modules.values()
+        named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}
+        authorities = frozenset(vault.authority for vault in vaults.values()) | named
+        tenants = self._tenants()
+        clients = {
+            name: one.client_id for tenant in tenants.values() for one in tenant.applications.values() for name in one.names
+        }
+        return Environment(
+            tenants=tenants,
+            vaults=vaults,
+            authorities=authorities,
+            host_identity=self._host_identity,
+            sql_servers=sql_servers(self._config, _NEWEST, clients),
+        )
+
+    def _vault(self, host: str, contents: _VaultContents) -> Vault:
+        cloud = cloud_of(host)
+        callers, readers = ([self._config.credentials[name] for name in names] for names in (contents.callers, contents.readers))
+        allowed = dict.fromkeys(self._ids(callers), ALL_OPERATIONS)
+        allowed |= {one: allowed.get(one, frozenset()) | {SECRETS_LIST} for one in self._ids(readers)}
+        vault = Vault(
+            host=host,
+            tenant_id=self._tenant_of((callers or readers)[0]),
+            authority=_AUTHORITIES.get(cloud.name, ENTRA) if cloud is not None else ENTRA,
+            permissions=allowed,
+            secrets={name.lower(): _secret(name, versions) for name, versions in contents.secrets.items()},
+        )
+        keys = {name.lower(): self._key(name, [*old, *newest], vault) for name, (old, newest) in contents.keys.items()}
+        return replace(vault, keys=keys)
+
+    def _ids(self, credentials: Iterable[Credential]) -> Iterator[str]:
+        return (found[0] for one in credentials if (found := self._identity(one)) is not None)
+
+    def _key(self, name: str, versions: Iterable[str], vault: Vault) -> Key:
+        kty = "RSA-HSM" if vault.managed_hsm else "RSA"
+        materials = [self._materials.setdefault((name.lower(), one), len(self._materials)) for one in versions]
+        made = [SimulatedKeyVersion(version=one, kty=kty, material=which) for one, which in zip(versions, materials, strict=True)]
+        dated = [replace(one, created=one.created - age * _MONTH) for age, one in enumerate(reversed(made))]
+        return Key(name=name, versions=tuple(reversed(dated)))
+
+    def _tenant_of(self, credential: Credential) -> str:
+        return (self._resolve(credential).tenant_id or self._tenant).lower()
+
+    def _resolve(self, credential: Credential) -> Credential:
+        """Return the credential that signs in: for a default chain, the pod's if present.
+
+        The default chain tries the pod's identity before the host's.
+        """
+        if credential.kind is not CredentialKind.DEFAULT or credential.client_id is not None:
+            return credential
+        return find_credential(self._config, CredentialKind.WORKLOAD_IDENTITY) or credential
+
+    def _tenants(self) -> dict[str, Tenant]:
+        applications: dict[str, dict[str, Application]] = {}
+        readers = {credential.graph_credential for credential in self._config.credentials.values()}
+        for credential in self._config.credentials.values():
+            members = applications.setdefault(self._tenant_of(credential), {})
+            found = self._identity(credential)
+            if found is not None:
+                client_id, secrets = found
+                application = members.get(client_id) or Application(client_id=client_id, object_id=str(uuid4()))
+                members[client_id] = replace(
+                    application,
+                    names=(*application.names, credential.name),
+                    secrets=(*application.secrets, *secrets),
+                    graph_reader=application.graph_reader or credential.name in readers,
+                    certificates=(*application.certificates, *read_certificates(credential)),
+                    federated=(SERVICE_ACCOUNT,)
+                    if credential.kind is CredentialKind.WORKLOAD_IDENTITY
+                    else application.federated,
+                )
+        return {tenant: Tenant(tenant_id=tenant, applications=members) for tenant, members in applications.items()}
+
+    def _identity(self, credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
+        """Return client id and secrets; invent a missing client id.
+
+        All credentials of the host's identity share one invented client id. Those of the pod's identity share another one.
+        """
+        credential = self._resolve(credential)
+        if credential.client_id is not None or credential.kind not in _HOST_OR_POD_KINDS:
+            return read_identity(credential)
+        if credential.kind is CredentialKind.WORKLOAD_IDENTITY:
+            self._workload_identity = self._workload_identity or str(uuid4())
+            return self._workload_identity, ()
+        self._host_identity = self._host_identity or str(uuid4())
+        return self._host_identity, ()
+
+
+def _secret(name: str, versions: Iterable[str]) -> Secret:
+    """Return a secret that is a month old and expires in eleven months."""
+    now = time.time()
+    made = [
+        SimulatedSecretVersion(version=one, value=token_urlsafe(24), created=now - _MONTH, exp=now + 11 * _MONTH)
+        for one in versions
+    ]
+    return Secret(name=name, versions=tuple(made))
+
+
+def find_credential(config: Config, *kinds: CredentialKind) -> Credential | None:
+    """Return the first credential of these kinds, None if there is none.
+
+    A credential without a client id comes before others: the environment variables select its identity.
+    """
+    found = [credential for credential in config.credentials.values() if credential.kind in kinds]
+    return min(found, key=lambda credential: credential.client_id is not None, default=None)
+
+
+def read_certificates(credential: Credential) -> tuple[bytes, ...]:
+    """Read the certificate that the credential signs with, as DER.
+
+    The result is empty if the credential has no certificate file or the file is unusable. Raises OSError.
+    """
+    if credential.certificate_file is None:
+        return ()
+    password = read_secret(credential.password) if credential.password is not None else None
+    loaded = load_certificate(credential.certificate_file.read_bytes(), password)
+    return () if loaded.signer is None else (loaded.signer.certificate.public_bytes(Encoding.DER),)
+
+
+def read_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
+    """Read the client id, in lower case, and the secret, if there is one.
+
+    The result is None if the configuration does not name the application. Raises SecretUnreadableError.
+    """
+    text = read_secret(credential.secret) if credential.secret is not None else None
+    if credential.kind is CredentialKind.CONNECTOR_SECRET:
+        parts = split_connector_secret(text or "")
+        return None if parts is None else (parts.client_id, (ClientSecret(value=parts.secret),))
+    if credential.client_id is None:
+        return None
+    return credential.client_id.lower(), () if text is None else (ClientSecret(value=text),)
+
+
+def _default_tenant(config: Config) -> str:
+    """Return the tenant for credentials that name none.
+
+    It is the tenant of all others if they name only one, else an invented one.
+    """
+    named = {credential.tenant_id.lower() for credential in config.credentials.values() if credential.tenant_id}
+    return named.pop() if len(named) == 1 else str(uuid4())
+
+
+# Write the files with which the exporter uses the simulator.
+#
+# The files are a configuration with the simulator's addresses and the CA file. For the host's or pod's identity there are
+# also its variables and token.
+
+_TOKEN_FILE = "service-account-token"  # noqa: S105 - a file's name
+SQL_SERVERS, SQL_PASSWORD = "sql-servers.txt", "sql-password"
+_HOST_KINDS = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT)
+
+
+def redirect_config(simulator: Simulator, config: Config, ca_file: Path) -> Config:
+    """Return the configuration with `connect_to` and `tls.ca_file` in every module."""
+    connect_to = simulator.connect_to
+    modules = {
+        name: replace(module, ca_file=ca_file, connect_to={**module.connect_to, **connect_to})
+        for name, module in config.modules.items()
+    }
+    return replace(config, modules=modules)
+
+
+def simulated_sql_servers(simulator: Simulator, out: Path) -> dict[str, SqlServer]:
+    """Return the section `sql_servers`: one entry for each that is served. The real ones are left alone."""
+    if simulator.sql is None:
+        return {}
+    password = SecretSource(file=out / SQL_PASSWORD)
+    entries = []
+    for name, port in simulator.sql.ports.items():
+        server = simulator.sql.server(name)
+        entry = SqlServer(address=f"127.0.0.1,{port}", user=USER, password=password, ca_file=out / "ca.pem")
+        entries.append(replace(entry, sql_instance=server.sql_instance, host=server.host or None))
+    return {entry.address: entry for entry in entries}
+
+
+def write_config(simulator: Simulator, config: Config, out: Path) -> Path:
+    """Write `out`/ca.pem and `out`/ekm.yml, and return the path of the latter.
+
+    If a credential is the host's or the pod's identity, also write `out`/environment with one NAME=value a line. For the
+    pod's identity, also write `out`/service-account-token, which is valid for a day. If SQL Servers are served, also write
+    `out`/sql-servers.txt, an address for each, and `out`/sql-password. Raises OSError.
+    """
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "ca.pem", simulator.ca_pem)
+    head = "# Written by the simulator. Every address leads to loopback. Valid for one run of the simulator.\n"
+    redirected = replace(redirect_config(simulator, config, out / "ca.pem"), sql_servers=simulated_sql_servers(simulator, out))
+    _write(out / "ekm.yml", (head + dump_yaml(redirected)).encode())
+    if find_credential(config, CredentialKind.WORKLOAD_IDENTITY) is not None:
+        _write(out / _TOKEN_FILE, simulator.service_accounts.issue(*SERVICE_ACCOUNT).encode(), mode=0o600)
+    variables = exporter_variables(simulator, config, out)
+    if variables:
+        _write(out / "environment", "".join(f"{name}={value}\n" for name, value in variables.items()).encode())
+    if simulator.sql is not None:
+        _write(out / SQL_PASSWORD, simulator.sql.password.encode(), mode=0o600)
+        lines = (f"127.0.0.1,{port}  # {name}\n" for name, port in simulator.sql.ports.items())
+        _write(out / SQL_SERVERS, "".join(lines).encode())
+    return out / "ekm.yml"
+
+
+def exporter_variables(simulator: Simulator, config: Config, out: Path) -> dict[str, str]:
+    """Return the environment variables for an exporter that uses the simulator.
+
+    The result is empty if no credential is the host's or the pod's identity.
+    """
+    found: dict[str, str] = {}
+    if find_credential(config, *_HOST_KINDS) is not None:
+        found |= {"IDENTITY_ENDPOINT": simulator.identity_url, "IDENTITY_HEADER": "any"}
+    pod = find_credential(config, CredentialKind.WORKLOAD_IDENTITY)
+    if pod is not None:
+        tenant, client_id = simulator.state.locate_application(pod.name)
+        found |= {"AZURE_TENANT_ID": tenant, "AZURE_CLIENT_ID": client_id}
+        found["AZURE_FEDERATED_TOKEN_FILE"] = str(out.resolve() / _TOKEN_FILE)
+    return found
+
+
+def _write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replace the file in one step: the exporter may read it at any time."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.touch(mode=mode)
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+# Accept changed secrets and certificates while the simulator runs.
+#
+# Accepted credentials stay accepted until they are removed, as in Entra ID. The files are read from the configured
+# places; no secret is sent. A changed configuration needs a restart.
+
+_FILE_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, CredentialKind.CLIENT_CERTIFICATE)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileContents:
+    """The contents of one credential's files, or the problem with them."""
+
+    client_id: str = ""
+    secrets: tuple[ClientSecret, ...] = ()
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    problem: str | None = None
+
+
+async def reload_credentials(simulator: Simulator, config: Config) -> Mapping[str, str]:
+    """Accept the current contents of the credential files.
+
+    Returns the result for each credential with files, by its name; never a secret.
+    """
+    credentials = [one for one in config.credentials.values() if one.kind in _FILE_KINDS]
+    contents = await asyncio.to_thread(lambda: {one.name: _read(one) for one in credentials})
+    return {name: one.problem or _accept(simulator, one) for name, one in contents.items()}
+
+
+def _read(credential: Credential) -> _FileContents:
+    """Read the files of one credential. Blocks."""
+    try:
+        identity, certificates = read_identity(credential), read_certificates(credential)
+    except (SecretUnreadableError, FileUnreadableError, OSError) as error:
+        return _FileContents(problem=f"cannot be read: {error}")
+    if identity is None:
+        return _FileContents(problem="cannot be used: it names no application")
+    if not identity[1] and not certificates:
+        return _FileContents(problem="cannot be used: it holds no certificate with its key")
+    return _FileContents(*identity, certificates)
+
+
+def _accept(simulator: Simulator, contents: _FileContents) -> str:
+    """Add the new secrets and certificates to the application, and return the result."""
+    new = 0
+
+    def add(known: Application) -> Application:
+        nonlocal new
+        values = {secret.value for secret in known.secrets}
+        secrets = tuple(one for one in contents.secrets if one.value not in values)
+        certificates = tuple(one for one in contents.certificates if one not in known.certificates)
+        new = len(secrets) + len(certificates)
+        return replace(known, secrets=(*known.secrets, *secrets), certificates=(*known.certificates, *certificates))
+
+    try:
+        simulator.state.change_application(contents.client_id, add)
+    except UnknownNameError:
+        return "is another application's now: restart the simulator"
+    return "new" if new else "as before"

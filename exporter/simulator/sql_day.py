@@ -1,0 +1,334 @@
+"""The day of one SQL Server: its backups, its logs, and the requests to the vault that both need.
+
+Nothing happens between two questions: `advance` plays what the time since the last one brought. It knows no clock and no vault: the caller has both.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from exporter.simulator.environment import (
+    MANAGED_IDENTITY,
+    ONLINE,
+    Application,
+    DaySettings,
+    NetworkAccess,
+    SimulatedSqlServer,
+    SqlDatabase,
+    SqlKey,
+    Vault,
+    VaultSide,
+)
+from exporter.simulator.faults import FaultScope, Options
+from exporter.simulator.scenarios import SIMULATED, Scenario
+from exporter.simulator.state import ActiveFault, SimulatorState
+
+FULL, DIFFERENTIAL, LOG = "D", "I", "L"
+_NEW_FILE = "VLF"
+_SECONDS = {FULL: 600.0, DIFFERENTIAL: 120.0, LOG: 5.0}  # of one backup, at the most half of its interval
+_BACKUP_MESSAGES = ("18204", "3041")  # lines of the error log for each failed backup
+_FIRST_FILES = 16  # VLFs of a log that never grew
+_RETRY = 60.0  # seconds from one attempt at a new VLF to the next
+_LINES = 3000  # of the error log that are kept
+
+
+@dataclass(slots=True, kw_only=True)
+class DatabaseDay:
+    """Backups and log of one database. Times are Unix times; amounts of log are KB since its first day."""
+
+    name: str
+    at: float
+    due: dict[str, float]  # when the next backup of each type ends
+    finished: dict[str, tuple[float, float]]  # start and end of the last good one of each type
+    sequence: int  # number of the current VLF
+    file_ends: float  # KB
+    written: float  # KB
+    truncated: float  # KB at the last log backup
+    largest: float = 0.0  # KB of log in use at once
+    retry_at: float | None = None  # when it tries again to make a VLF; None: it writes
+    log_backup_failed: bool = False
+
+    @property
+    def used_kb(self) -> float:
+        """Return the log since the last log backup."""
+        return self.written - self.truncated
+
+    def total_kb(self, settings: DaySettings) -> float:
+        """Return the size of the log's files."""
+        files = max(_FIRST_FILES, math.ceil(self.largest / settings.vlf_kb))
+        return min(files * settings.vlf_kb, capacity_kb(settings))
+
+    def disk_free_kb(self, settings: DaySettings) -> float:
+        """Return what is left on the disk of the log."""
+        return max(0.0, _FIRST_FILES * settings.vlf_kb + settings.disk_kb - self.total_kb(settings))
+
+    def free_kb(self, settings: DaySettings) -> float:
+        """Return how much log fits in until a log backup."""
+        return max(0.0, capacity_kb(settings) - self.used_kb)
+
+    def writes(self, settings: DaySettings) -> bool:
+        """Return whether the database can write."""
+        return self.retry_at is None and self.free_kb(settings) >= 1
+
+    def write(self, settings: DaySettings, until: float) -> None:
+        """Write log until then, or until it is full."""
+        if self.retry_at is None:
+            grown = self.written + settings.kb_per_second * settings.speed * (until - self.at)
+            self.written = max(self.written, min(grown, self.file_ends, self.truncated + capacity_kb(settings)))
+            self.largest = max(self.largest, self.used_kb)
+        self.at = until
+
+
+def capacity_kb(settings: DaySettings) -> float:
+    """Return how much log a database can have in use."""
+    disk = _FIRST_FILES * settings.vlf_kb + settings.disk_kb
+    return min(settings.limit_kb, disk) if settings.limit_kb else disk
+
+
+@dataclass(slots=True)
+class SqlDay:
+    """The day of one server so far. `lines` are those of the error log: time and code, the oldest first."""
+
+    at: float
+    begins: bool = True  # nothing was played yet
+    databases: dict[str, DatabaseDay] = field(default_factory=dict)
+    tokens: dict[str, float] = field(default_factory=dict)  # time of the sign-in by credential
+    lines: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_LINES))
+
+    def advance(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], until: float) -> None:
+        """Play what happens until then, if all stays as it is. `sides` has each key by its thumbprint."""
+        found = {one.name: one for one in server.databases if one.state == ONLINE and server.makes_backups(one)}
+        for name, database in found.items():
+            if name not in self.databases:
+                self.databases[name] = _first_day(server, database, self.at, made_before=self.begins)
+            _adopt(self.databases[name], server.day, self.at)
+        while (event := min(self._events(found, server.day, until), default=None)) is not None:
+            moment, kind, name = event
+            spared = kind == _NEW_FILE and server.day.trace_flag
+            refusal = None if spared else self._request(server, sides, found[name].thumbprint, moment)
+            if refusal is None and server.backups_fail and kind != _NEW_FILE:
+                refusal = ""  # without a line of its own
+            self.databases[name].write(server.day, moment)
+            self._happen(server.day, self.databases[name], kind, refusal, moment)
+        for name in found:
+            self.databases[name].write(server.day, until)
+        self.at, self.begins = until, False
+
+    def restart(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], now: float) -> frozenset[str]:
+        """Begin a new error log without tokens. Return the names of the databases that open."""
+        self.tokens.clear()
+        self.lines.clear()
+        refusals = {one.name: self._request(server, sides, one.thumbprint, now) for one in server.databases}
+        self.lines.extend((now, code) for code in refusals.values() if code)
+        for day in self.databases.values():
+            day.retry_at = None
+        return frozenset(name for name, refusal in refusals.items() if refusal is None)
+
+    def shown(self, server: SimulatedSqlServer) -> list[DatabaseDay]:
+        """Return the days of the databases that are open and that this server backs up, by name."""
+        names = sorted(one.name for one in server.databases if one.state == ONLINE and server.makes_backups(one))
+        return [self.databases[name] for name in names]
+
+    def log_lines(self, server: SimulatedSqlServer, since: float) -> list[tuple[float, str]]:
+        """Return the lines of the error log from then on, with those that a fault wrote."""
+        return sorted(line for line in (*self.lines, *server.logged) if line[0] >= since)
+
+    def _events(self, found: Mapping[str, SqlDatabase], settings: DaySettings, until: float) -> Iterator[tuple[float, str, str]]:
+        for name in found:
+            day = self.databases[name]
+            times = {**day.due, _NEW_FILE: _next_file_at(day, settings)}
+            yield from ((moment, kind, name) for kind, moment in times.items() if moment <= until)
+
+    def _request(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], thumbprint: str, moment: float) -> str | None:
+        """Return the refusal of a request to the vault, which may need a new token."""
+        side, credential = sides[thumbprint], next(one.credential for one in server.keys if one.thumbprint == thumbprint)
+        signed_in = self.tokens.get(credential, -math.inf)
+        if moment >= signed_in + server.day.token_seconds / server.day.speed:
+            if side.sign_in is not None:
+                return side.sign_in
+            self.tokens[credential] = moment
+        return side.key
+
+    def _happen(self, settings: DaySettings, day: DatabaseDay, kind: str, refusal: str | None, moment: float) -> None:
+        if kind == _NEW_FILE:
+            self._make_file(settings, day, refusal, moment)
+            return
+        interval = _intervals(settings)[kind]
+        day.due[kind] = moment + interval
+        if refusal is not None:
+            self.lines.extend((moment, code) for code in (refusal, *_BACKUP_MESSAGES) if code)
+        else:
+            day.finished[kind] = (moment - min(_SECONDS[kind] / settings.speed, interval / 2), moment)
+        if kind == LOG:
+            day.log_backup_failed = refusal is not None
+            day.truncated = day.truncated if refusal is not None else day.written
+
+    def _make_file(self, settings: DaySettings, day: DatabaseDay, refusal: str | None, moment: float) -> None:
+        if refusal is None:
+            day.sequence, day.file_ends, day.retry_at = day.sequence + 1, day.written + settings.vlf_kb, None
+            return
+        day.retry_at = moment + _RETRY / settings.speed
+        self.lines.extend((moment, code) for code in (refusal,) if code)
+
+
+def begin_day(server: SimulatedSqlServer, now: float) -> SqlDay:
+    """Return the day of a healthy server, which has just signed in to its vaults."""
+    return SqlDay(now, tokens=dict.fromkeys(server.credentials, now))
+
+
+def _intervals(settings: DaySettings) -> dict[str, float]:
+    """Return the seconds between two backups of each type that is made."""
+    every = {FULL: settings.full_every, DIFFERENTIAL: settings.differential_every, LOG: settings.every}
+    return {kind: seconds / settings.speed for kind, seconds in every.items() if seconds}
+
+
+def _next_file_at(day: DatabaseDay, settings: DaySettings) -> float:
+    """Return when the current VLF is full; infinite if the log is full before."""
+    if day.retry_at is not None:
+        return day.retry_at
+    rate = settings.kb_per_second * settings.speed
+    if not rate or day.file_ends > day.truncated + capacity_kb(settings):
+        return math.inf
+    return day.at + (day.file_ends - day.written) / rate
+
+
+def _first_day(server: SimulatedSqlServer, database: SqlDatabase, now: float, *, made_before: bool) -> DatabaseDay:
+    """Return a database in the middle of a healthy day; where, follows from its name.
+
+    A server that begins to back it up later, as after a failover, has made no backup of it before.
+    """
+    share = (zlib.crc32(f"{server.name}/{database.name}".encode()) % 997 + 1) / 997
+    intervals = _intervals(server.day)
+    due = {kind: now + share * interval for kind, interval in intervals.items()}
+    finished = {kind: (due[kind] - interval - min(_SECONDS[kind], interval / 2), due[kind] - interval)
+                for kind, interval in intervals.items() if made_before}  # fmt: skip
+    written = (1 - share) * intervals.get(LOG, 0.0) * server.day.kb_per_second * server.day.speed
+    written = min(written, capacity_kb(server.day))
+    return DatabaseDay(
+        name=database.name,
+        at=now,
+        due=due,
+        finished=finished,
+        sequence=1000 + int(997 * share),
+        file_ends=written + share * server.day.vlf_kb,
+        written=written,
+        truncated=0.0,
+    )
+
+
+def _adopt(day: DatabaseDay, settings: DaySettings, now: float) -> None:
+    """Apply changed settings; a database that was closed begins where its day goes on."""
+    intervals = _intervals(settings)
+    day.due = {kind: _next_due(day.due.get(kind, now + interval), interval, now) for kind, interval in intervals.items()}
+    day.file_ends = min(day.file_ends, day.written + settings.vlf_kb)
+    day.at = max(day.at, now)
+
+
+def _next_due(due: float, interval: float, now: float) -> float:
+    """Return the time of the next backup, at most an interval from now."""
+    return min(due, now + interval) if due > now else now + interval
+
+
+# What a SQL Server meets at the vault now: the state of vault, key and sign-in, with the active faults.
+#
+# No request is sent. A fault that only changes a response counts as broken, unless it only delays the response.
+
+_NEEDED = frozenset({"get", "unwrapKey"})
+_HARMLESS = frozenset({"delayed", "informational", "keep_alive_lost"})
+_REFUSED_SECRET = "3303"  # noqa: S105 - a code
+_UNKNOWN = "3001"
+_NOT_LOADED = "33027"  # a message of SQL Server itself, without a code
+
+
+def vault_side(state: SimulatorState, server: SimulatedSqlServer, key: SqlKey) -> VaultSide:
+    """Return what a request with the key meets. The secret is the one that this SQL Server has."""
+    if not (server.provider_enabled and server.ekm_in_use and server.login_has_credential):
+        return VaultSide(key="")
+    if not server.library_loads:
+        return VaultSide(key=_NOT_LOADED)
+    vault = state.vault(key.vault)
+    if vault is None:
+        return VaultSide(key=_UNKNOWN)
+    refusals = _Refusals(state, server, key, vault)
+    return VaultSide(refusals.sign_in_side(), refusals.key_side())
+
+
+class _Refusals:
+    """Finds what refuses the requests of one server with one key."""
+
+    def __init__(self, state: SimulatorState, server: SimulatedSqlServer, key: SqlKey, vault: Vault) -> None:
+        self._state, self._server, self._key, self._vault = state, server, key, vault
+        places = {(FaultScope.AUTHORITY, vault.authority), (FaultScope.TENANT, vault.tenant_id)}
+        places.add((FaultScope.APPLICATION, key.application or ""))
+        self._at_entra = [one for one in state.active if (one.scope, one.name) in places]
+        self._at_vault = [one for one in state.active if (one.scope, one.name) == (FaultScope.VAULT, vault.host)]
+
+    def sign_in_side(self) -> str | None:
+        """Return the code of a refused sign-in, None if there is a token."""
+        if not self._server.secret_accepted and self._key.identity != MANAGED_IDENTITY:
+            return _REFUSED_SECRET
+        works = self._key.application is None or self._signs_in(self._key.application)
+        if not works or self._cut_off(self._vault.authority):
+            return self._code_of_change(self._at_entra, _REFUSED_SECRET)
+        return self._broken_response(self._at_vault, "challenge") or self._broken_response(self._at_entra, "token")
+
+    def key_side(self) -> str | None:
+        """Return the code of a request that is refused in spite of a token, None if it works."""
+        allowed = self._key.application is None or self._vault.permissions.get(self._key.application, frozenset()) >= _NEEDED
+        if not allowed or not self._has_key() or self._cut_off(self._vault.host):
+            return self._code_of_change(self._at_vault, _UNKNOWN)
+        return self._broken_response(self._at_vault, "get", "unwrapKey")
+
+    def _code_of_change(self, faults: list[ActiveFault], unknown: str) -> str:
+        """Return the code of the newest fault that changes an object or a connection."""
+        changes = [one for one in reversed(faults) if one.fault.response is None or one.fault.vault is not None]
+        return next((code for one in changes if (code := self._code_of(one)) is not None), unknown)
+
+    def _broken_response(self, faults: list[ActiveFault], *operations: str) -> str | None:
+        """Return the code of the first fault that breaks a response, None if there is none."""
+        broken = [one for one in faults if self._breaks_response(one, operations)]
+        return next((self._code_of(one) or _UNKNOWN for one in broken), None)
+
+    def _breaks_response(self, active: ActiveFault, operations: tuple[str, ...]) -> bool:
+        if active.fault.response is None or active.fault.name in _HARMLESS:
+            return False
+        subject = (self._key.key_name.lower(), self._key.key_version)
+        return any(active.applies_to(operation, subject) for operation in operations)
+
+    def _code_of(self, active: ActiveFault) -> str | None:
+        rows = [row for row in SIMULATED if row.cause == active.fault.name]
+        if not rows:
+            return None
+        row = min(rows, key=lambda row: _difference(row, active.options))
+        return str(row.classic if self._server.file_version.startswith("1.") else row.current)
+
+    def _cut_off(self, host: str) -> bool:
+        return bool(self._state.route(host) or self._state.connection(host.partition(":")[0]))
+
+    def _has_key(self) -> bool:
+        found = self._vault.keys.get(self._key.key_name.lower())
+        version = found.version(self._key.key_version) if found is not None and found.deleted is None else None
+        usable = version is not None and version.enabled and "unwrapKey" in version.key_ops and version.kty.startswith("RSA")
+        return usable and self._vault.network_access is NetworkAccess.OPEN
+
+    def _signs_in(self, client_id: str) -> bool:
+        """Whether the application is as it was configured."""
+        configured = self._state.environment.tenants.get(self._vault.tenant_id)
+        now = self._state.tenant(self._vault.tenant_id)
+        if configured is None or now is None or client_id not in now.applications:
+            return False
+        return _plain(now.applications[client_id]) == _plain(configured.applications[client_id])
+
+
+def _plain(application: Application) -> Application:
+    """Return the application without what no sign-in to a vault needs."""
+    return replace(application, graph_reader=False, azure_reader=False)
+
+
+def _difference(row: Scenario, options: Options) -> int:
+    """Return how many options of a fault differ from those of a scenario with the same fault."""
+    return sum(getattr(row.options, one.name) != getattr(options, one.name) for one in fields(Options))

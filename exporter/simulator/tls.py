@@ -1,0 +1,297 @@
+"""The listening port: choose certificate or fault by the name in the ClientHello.
+
+The hello is peeked at and stays in the socket for the handshake. Needs an event loop with `add_reader`, which every
+loop has except Windows' proactor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+import tempfile
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from exporter.simulator.faults import ConnectionFault
+from exporter.simulator.http import reset_on_close
+
+# Mint the certificate authority of one run and its server certificates.
+#
+# All keys are EC keys, because an RSA key takes long to make. `tls_frontend` chooses the certificate for a host.
+
+_DAY = timedelta(days=1)
+_LONG = 30 * _DAY  # leaked keys soon expire; pages and alerts warn 14 days before
+_VALID = (-_DAY, _LONG)
+# The validity of a certificate with each defect, from now.
+_DEFECTS: Mapping[ConnectionFault | None, tuple[timedelta, timedelta]] = {
+    ConnectionFault.EXPIRED: (-2 * _DAY, -_DAY),
+    ConnectionFault.NOT_YET_VALID: (_DAY, 2 * _DAY),
+    ConnectionFault.WRONG_NAME: _VALID,
+    ConnectionFault.UNTRUSTED: _VALID,
+}
+
+
+class CertificateAuthority:
+    """A self-signed certificate authority that exists in memory only."""
+
+    def __init__(self, name: str) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = datetime.now(UTC)
+        usage = x509.KeyUsage(
+            digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+            key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+        )  # fmt: skip
+        self._certificate = (
+            _builder(self._name, self._name, self._key.public_key(), now - _DAY, now + _LONG)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    @property
+    def pem(self) -> bytes:
+        """Return the authority's certificate as PEM."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    def context(
+        self, names: Iterable[str], *, starts: timedelta = -_DAY, ends: timedelta = _LONG, subject: str = "ekm-exporter simulator"
+    ) -> ssl.SSLContext:
+        """Return a TLS server context with a new certificate for these names or IP addresses.
+
+        The certificate is valid from now + `starts` to now + `ends`. `subject` is its common name.
+        """
+        key, now, sans = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC), list(dict.fromkeys(names))
+        common_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            _builder(common_name, self._name, key.public_key(), now + starts, now + ends)
+            .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in sans]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(identifier, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return _server_context(certificate, key)
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, starts: datetime, ends: datetime
+) -> x509.CertificateBuilder:
+    """Return a certificate builder with the fields that every certificate has."""
+    serial = x509.random_serial_number()
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key).serial_number(serial)
+    return builder.not_valid_before(starts).not_valid_after(ends)
+
+
+def _server_context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
+    """Return a TLS server context that shows this certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with tempfile.TemporaryDirectory(prefix="ekm-simulator-") as folder:  # load_cert_chain reads files only
+        path = Path(folder, "server.pem")
+        path.touch(mode=0o600)
+        path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+        context.load_cert_chain(path)
+    return context
+
+
+class Certificates:
+    """The authority of the run, and the TLS contexts that the server can show, each made at first use."""
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        self._names = list(dict.fromkeys(_certificate_name(host.partition(":")[0]) for host in hosts))
+        self.authority = CertificateAuthority("ekm-exporter simulator, this run only")
+        self._contexts: dict[ConnectionFault | None, ssl.SSLContext] = {}
+
+    def context(self, fault: ConnectionFault | None) -> ssl.SSLContext | None:
+        """Return the context of a certificate with this defect, or of a valid one; None for a fault that needs no certificate."""
+        if fault is not None and fault not in _DEFECTS:
+            return None
+        if fault not in self._contexts:
+            self._contexts[fault] = self._make(fault)
+        return self._contexts[fault]
+
+    def _make(self, fault: ConnectionFault | None) -> ssl.SSLContext:
+        untrusted = fault is ConnectionFault.UNTRUSTED
+        authority = CertificateAuthority("ekm-exporter simulator, untrusted authority") if untrusted else self.authority
+        names = ["another-host.invalid"] if fault is ConnectionFault.WRONG_NAME else self._names
+        starts, ends = _DEFECTS.get(fault, _VALID)
+        return authority.context(names, starts=starts, ends=ends)
+
+
+def _certificate_name(host: str) -> str:
+    """Return a wildcard for the host's domain, or the host if it has too few labels.
+
+    Clients accept a wildcard with at least two labels after it. Wildcards keep the list of names short for a fleet.
+    """
+    parent = host.partition(".")[2]
+    return f"*.{parent}" if parent.count(".") >= 2 else host
+
+
+_HELLO_BYTES = 65536  # the maximum length of a hello
+_ACCEPT_RETRY = 0.05  # seconds until the next accept
+_HELLO_TIMEOUT = 30.0  # seconds for a client to send its hello
+_LAST_BYTES = {
+    ConnectionFault.PLAIN_HTTP: b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n",
+    # asyncio ends a failed handshake without the alert. Record type alert, TLS 1.2, 2 bytes: fatal, handshake_failure
+    ConnectionFault.REFUSED_HANDSHAKE: b"\x15\x03\x03\x00\x02\x02\x28",
+}
+
+
+class TlsFrontend:
+    """Accepts connections and hands them to the HTTP server.
+
+    `connection_of` returns the fault of a host, None if there is none.
+    """
+
+    def __init__(
+        self,
+        certificates: Certificates,
+        connection_of: Callable[[str], ConnectionFault | None],
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+    ) -> None:
+        self._certificates = certificates
+        self._connection_of = connection_of
+        self._protocol_factory = protocol_factory
+        self._names = _ServerNameReader()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: socket.socket | None = None
+
+    def open(self, host: str, port: int) -> int:
+        """Listen, and return the port. Raises OSError if the port is in use."""
+        self._listener = socket.create_server((host, port), backlog=4096)
+        self._listener.setblocking(False)
+        self._start(self._accept(self._listener))
+        return int(self._listener.getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and end every connection without a request."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError:  # no free file descriptor, or the client has disconnected
+                await asyncio.sleep(_ACCEPT_RETRY)
+                continue
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._start(self._serve_client(connection))
+
+    async def _serve_client(self, connection: socket.socket) -> None:
+        handed_over = False
+        try:
+            name = await self._requested_name(connection)
+            fault = self._connection_of(name)
+            context = self._certificates.context(fault)
+            if context is not None:
+                handed_over = True
+                await self._handshake(connection, context)
+            elif fault is not None:
+                await _end_connection(connection, fault)
+        except (OSError, TimeoutError):
+            return  # the client has disconnected
+        finally:
+            if not handed_over:
+                connection.close()
+
+    async def _handshake(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError, ssl.SSLError):  # the client refused the certificate
+            await loop.connect_accepted_socket(self._protocol_factory, connection, ssl=context)
+
+    async def _requested_name(self, connection: socket.socket) -> str:
+        """Return the host in the client's hello, or an empty string."""
+        async with asyncio.timeout(_HELLO_TIMEOUT):
+            while True:
+                await _readable(connection)
+                hello = connection.recv(_HELLO_BYTES, socket.MSG_PEEK)
+                name = self._names.read(hello) if hello else ""
+                if name is not None:
+                    return name
+                await asyncio.sleep(0.01)  # wait for the rest of the hello; the socket stays readable
+
+
+async def _end_connection(connection: socket.socket, fault: ConnectionFault) -> None:
+    """End the connection as the fault defines."""
+    loop = asyncio.get_running_loop()
+    if fault is ConnectionFault.RESET:
+        reset_on_close(connection)
+        return
+    await loop.sock_recv(connection, _HELLO_BYTES)  # unread data would turn an orderly close into a reset
+    last = _LAST_BYTES.get(fault)
+    if last is not None:
+        await loop.sock_sendall(connection, last)
+    if fault is ConnectionFault.SILENT:
+        await loop.sock_recv(connection, 1)  # until the client disconnects
+
+
+async def _readable(connection: socket.socket) -> None:
+    """Wait until the socket has something to read."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(connection, _done, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(connection)
+
+
+def _done(ready: asyncio.Future[None]) -> None:
+    if not ready.done():  # the loop calls a reader until the data is read
+        ready.set_result(None)
+
+
+class _ServerNameReader:
+    """Reads the server name of a ClientHello with OpenSSL. The handshake stops as soon as the name is available."""
+
+    def __init__(self) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.sni_callback = self._receive_name
+        self._name = ""
+
+    def read(self, hello: bytes) -> str | None:
+        """Return the name in lower case, None if the hello is not complete. The result is empty if the hello has no name."""
+        incoming, self._name = ssl.MemoryBIO(), ""
+        incoming.write(hello)
+        handshake = self._context.wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
+        try:
+            handshake.do_handshake()
+        except ssl.SSLWantReadError:
+            return None
+        except ssl.SSLError:
+            pass
+        return self._name
+
+    def _receive_name(self, _handshake: object, name: str | None, _context: ssl.SSLContext) -> int:
+        self._name = (name or "").lower()
+        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME

@@ -1,0 +1,5 @@
+"""All that is known of SQL Servers: reading them, their keys, what proved these, their logs, their differences from the configuration.
+
+Chooses no code and renders no page. The pure part in this order: `document`, `instance`, `keys`, `reading`, `proof`, `logs`, `urgency`,
+`differences`, `audit`, `gate/`. The part that connects: `tds` (alone imports the driver), `read`, `last_reading`, `monitor`.
+"""

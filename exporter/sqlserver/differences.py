@@ -1,0 +1,378 @@
+"""Where targets of a configuration differ from the keys that a SQL Server uses.
+
+What is not known is no difference: a section that was never read, a key without KeyUri under a target without a thumbprint.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from exporter.core import quoting
+from exporter.core.names import server_name
+from exporter.core.values import KeyFacts
+from exporter.sqlserver.document import KeyVersion
+from exporter.sqlserver.instance import (
+    DEFAULT_INSTANCE,
+    AsymmetricKey,
+    Findings,
+    Instance,
+    counted,
+    is_same_host,
+    is_same_instance,
+)
+from exporter.sqlserver.keys import KeyUris, has_modulus, used_keys
+from exporter.sqlserver.reading import SqlServerReading, known_instance, once
+
+# What a configuration declares: the pin of each target, and its SQL Servers.
+
+
+class DeclaredKey(Protocol):
+    """A key of a vault; `key_version` is None without a pin."""
+
+    @property
+    def vault(self) -> str: ...
+
+    @property
+    def key_name(self) -> str: ...
+
+    @property
+    def key_version(self) -> str | None: ...
+
+
+class DeclaredTarget(DeclaredKey, Protocol):
+    """What a configuration declares of a target."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def thumbprint(self) -> str | None: ...
+
+    @property
+    def instances(self) -> Sequence[Mapping[str, str]]: ...
+
+    @property
+    def retained_versions(self) -> Sequence[DeclaredKey]: ...
+
+
+class DeclaredTargets:
+    """The targets of a whole configuration.
+
+    `instance_names` has the name of the instance of each SQL Server of the configuration, None if it is unknown. `key_of` returns
+    the last known key of a target by its name, as the vault returned it.
+    """
+
+    def __init__(
+        self,
+        targets: Iterable[DeclaredTarget],
+        instance_names: Iterable[str | None],
+        key_of: Callable[[str], KeyFacts | None] = lambda _target: None,
+    ) -> None:
+        self._key_of = key_of
+        self._names = Counter(None if name is None else name.casefold() for name in instance_names)
+        self._by_instance: dict[str, list[tuple[DeclaredTarget, str]]] = {}  # with the host, empty if none is declared
+        self._by_thumbprint: dict[str, list[DeclaredTarget]] = {}
+        self._by_version: dict[KeyVersion, list[DeclaredTarget]] = {}
+        for target in targets:
+            for entry in target.instances:
+                name, host = entry.get("sql_instance", "").casefold(), entry.get("host", "").casefold()
+                self._by_instance.setdefault(name, []).append((target, host))
+            if (version := pinned_version(target)) is not None:
+                self._by_version.setdefault(version, []).append(target)
+                if target.thumbprint is not None:
+                    self._by_thumbprint.setdefault(target.thumbprint, []).append(target)
+
+    def listing(self, sql_instance: str, host: str) -> dict[str, tuple[DeclaredTarget, bool]]:
+        """Return by name the targets that may list a SQL Server, and whether they certainly do.
+
+        Without a host, an entry is certain if the configuration has one SQL Server of that instance.
+        """
+        own, computer = sql_instance.casefold(), host.casefold()
+        is_alone = self._names[own] + self._names[None] <= 1
+        found: dict[str, tuple[DeclaredTarget, bool]] = {}
+        for name in instance_labels(own, computer):
+            for target, declared in self._by_instance.get(name, ()):
+                if not declared or is_same_host(declared, computer):
+                    is_certain = bool(declared) or is_alone or found.get(target.name, (target, False))[1]
+                    found[target.name] = target, is_certain
+        return found
+
+    def modulus(self, target: DeclaredTarget) -> bytes:
+        """Return the modulus of the key that a target pins; empty if unknown."""
+        key = self._key_of(target.name)
+        is_pinned = key is not None and KeyVersion(target.vault, key.name, key.version) == pinned_version(target)
+        return key.modulus if key is not None and is_pinned else b""
+
+    def pinning(self, version: KeyVersion | None, thumbprint: str) -> Sequence[DeclaredTarget]:
+        """Return the targets that pin a key, whatever they list. Its thumbprint counts if the version is unknown."""
+        return self._by_thumbprint.get(thumbprint, ()) if version is None else self._by_version.get(version, ())
+
+
+def instance_labels(sql_instance: str, host: str) -> frozenset[str]:
+    """Return what a target may have as `sql_instance` of a SQL Server, in lower case."""
+    own = sql_instance.casefold()
+    return frozenset({own, DEFAULT_INSTANCE} if is_same_instance(DEFAULT_INSTANCE, own, host.casefold()) else {own})
+
+
+def pinned_version(key: DeclaredKey) -> KeyVersion | None:
+    """Return the pinned version, None without a pin."""
+    return None if key.key_version is None else KeyVersion(key.vault, key.key_name, key.key_version)
+
+
+def names_key(target: DeclaredKey, version: KeyVersion | None) -> bool:
+    """Whether the target has the key of this version, in whatever version."""
+    return version is not None and KeyVersion(target.vault, target.key_name, version.version) == version
+
+
+def is_same_key(target: DeclaredKey, other: DeclaredKey) -> bool:
+    """Whether both have one key, in whatever versions; the other one has a pin."""
+    return names_key(target, pinned_version(other))
+
+
+MOST_DIFFERENCES: Final = 50  # of one SQL Server
+_MOST_COMPARED: Final = 200  # keys of one SQL Server, by their public keys
+_NEEDED: Final = frozenset({"instance", "keys", "encryption", "databases"})  # sections
+
+
+class DifferenceKind(StrEnum):
+    """How the configuration differs, the most urgent first."""
+
+    KEY_NOT_PROBED = "key_not_probed"
+    OTHER_VERSION = "other_version"
+    SERVER_NOT_LISTED = "server_not_listed"
+    OTHER_THUMBPRINT = "other_thumbprint"
+    KEY_NOT_USED = "key_not_used"
+
+
+_ORDER: Final = {kind: place for place, kind in enumerate(DifferenceKind)}
+_THE_KEY: Final = "{used} for {databases}"
+_PIN: Final = '`key: {uri}` and `thumbprint: "{thumbprint}"`'
+_RETAIN: Final = "while backups need the old version, list `{{key: {pinned}}}` under `retained_versions`"
+# Of each kind: what differs, and the first action.
+TEXTS: Final[Mapping[DifferenceKind, tuple[str, str]]] = {
+    DifferenceKind.KEY_NOT_PROBED: (
+        f"{{server}} uses {_THE_KEY}, and no target probes that key",
+        'add a target: `{{name: NAME, key: {uri}, thumbprint: "{thumbprint}", credential: CREDENTIAL, instances: [{entry}]}}`',
+    ),
+    DifferenceKind.OTHER_VERSION: (
+        f"target {{target}} pins {{pinned}}, but {{server}} uses {_THE_KEY}, so the verdict is not about the key in use",
+        f"if the databases moved on purpose, write {_PIN} to target {{target}}, and {_RETAIN} of that target",
+    ),
+    DifferenceKind.SERVER_NOT_LISTED: (
+        f"{{server}} uses {_THE_KEY}; target {{other}} probes that key, but does not list the SQL Server",
+        "add `- {entry}` to the `instances` of target {other}",
+    ),
+    DifferenceKind.OTHER_THUMBPRINT: (
+        "target {target} declares another thumbprint for {pinned} than {server} has: {thumbprint}",
+        'write `thumbprint: "{thumbprint}"` to target {target}',
+    ),
+    DifferenceKind.KEY_NOT_USED: (
+        f"{{server}} has no key any more that target {{target}} pins ({{pinned}}): it uses {_THE_KEY}, which target {{other}} probes",
+        f"remove `{{entry}}` from the `instances` of target {{target}}, and {_RETAIN} of target {{other}}",
+    ),
+}
+_MOVE: Final = "move `{entry}` from the `instances` of target {target} to those of target {other}, which probes the key in use"
+_NO_URI: Final = "KEYURI"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One difference between the targets and a SQL Server.
+
+    `target` is the one that it is about, empty for `key_not_probed`. `other` is a target that probes the key in use, empty without one.
+    `thumbprint` and `key_uri` are those of the key in use, which protects `databases`; `key_uri` is empty if unknown. `pinned` is the
+    KeyUri that `target` pins.
+    """
+
+    kind: DifferenceKind
+    sql_instance: str
+    host: str
+    target: str
+    other: str
+    thumbprint: str
+    key_uri: str
+    databases: tuple[str, ...]
+    pinned: str
+
+    @property
+    def subject(self) -> str:
+        """The target whose configuration differs; empty for `key_not_probed`."""
+        return self.target or self.other
+
+    @property
+    def sentence(self) -> str:
+        """What differs, without a full stop."""
+        return TEXTS[self.kind][0].format_map(self._words())
+
+    @property
+    def action(self) -> str:
+        """What to write into the configuration, without a full stop."""
+        moves = self.kind is DifferenceKind.OTHER_VERSION and self.other
+        action = (_MOVE if moves else TEXTS[self.kind][1]).format_map(self._words())
+        where = f". KEYURI is in the registry of the SQL Server's host, under {self.thumbprint}"
+        return action + (where if _NO_URI in action else "")
+
+    def _words(self) -> Mapping[str, str]:
+        labels = {"sql_instance": self.sql_instance, "host": self.host}
+        entry = ", ".join(f"{name}: {quoting.yaml(value)}" for name, value in labels.items())
+        thumbprint = quoting.plain(self.thumbprint, "THUMBPRINT")
+        return {
+            "server": quoting.prose(server_name(labels)),
+            "entry": f"{{{entry}}}",
+            "target": self.target,
+            "other": self.other,
+            "thumbprint": thumbprint,
+            "uri": quoting.yaml(self.key_uri) if self.key_uri else _NO_URI,
+            "used": quoting.prose(self.key_uri) or f"the key of thumbprint {thumbprint}",
+            "databases": counted(len(self.databases), "database"),
+            "pinned": quoting.yaml(self.pinned),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """An asymmetric key of a SQL Server; `version` is None if unknown. `databases` are those that are certainly under it."""
+
+    thumbprint: str
+    version: KeyVersion | None
+    public_key: str = ""  # empty if unknown
+    databases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The keys of a SQL Server. They are those that it has, those that may protect a database, and those that do."""
+
+    every: tuple[_Key, ...]
+    possible: tuple[_Key, ...]
+    certain: tuple[_Key, ...]
+
+
+def is_comparable(reading: SqlServerReading) -> bool:
+    """Whether the keys in use are known. They are if each section that shows them was read at some time."""
+    return reading.read_at.keys() >= _NEEDED
+
+
+def find_differences(reading: SqlServerReading, declared: DeclaredTargets) -> tuple[Difference, ...]:
+    """Return the differences of a SQL Server, the most urgent first. There are at most `MOST_DIFFERENCES`."""
+    keys = _keys_of(reading)
+    if keys is None:
+        return ()
+    comparison = _Comparison(keys, declared, declared.listing(reading.sql_instance, reading.host))
+    found = [
+        Difference(
+            kind=kind,
+            sql_instance=reading.sql_instance,
+            host=reading.host,
+            target="" if target is None else target.name,
+            other="" if other is None else other.name,
+            thumbprint=key.thumbprint,
+            key_uri="" if key.version is None else key.version.uri,
+            databases=key.databases,
+            pinned="" if target is None or (pinned := pinned_version(target)) is None else pinned.uri,
+        )
+        for kind, key, target, other in comparison.found()
+    ]
+    return tuple(sorted(found, key=lambda each: (_ORDER[each.kind], each.target, each.thumbprint))[:MOST_DIFFERENCES])
+
+
+_Found = tuple[DifferenceKind, _Key, DeclaredTarget | None, DeclaredTarget | None]  # kind, key in use, target, other target
+
+
+class _Comparison:
+    """One SQL Server and the targets that list it."""
+
+    def __init__(self, keys: _Keys, declared: DeclaredTargets, listing: Mapping[str, tuple[DeclaredTarget, bool]]) -> None:
+        self._keys, self._declared = keys, declared
+        self._listing = [target for target, _ in listing.values()]
+        self._certain = [target for target, certain in listing.values() if certain]
+        # The thumbprints of each target: those of its public key, else the declared one.
+        self._thumbprints = {target.name: self._thumbprints_of(target) for target in self._listing}
+        # Targets that pin a key under which no database of the SQL Server can be.
+        self._stale = [target for target in self._certain if self._has_none(target, keys.possible)]
+
+    def found(self) -> Iterator[_Found]:
+        for key in self._keys.certain:
+            pins = [(target, self._pins(target, key)) for target in self._listing]
+            if any(pinned is None for _, pinned in pins):
+                continue
+            probing = [target for target, pinned in pins if pinned]
+            yield from self._probed_differences(key, probing) if probing else self._unprobed_differences(key)
+
+    def _probed_differences(self, key: _Key, probing: Sequence[DeclaredTarget]) -> Iterator[_Found]:
+        for target in probing:
+            if target in self._certain and target.thumbprint not in (None, key.thumbprint):
+                yield DifferenceKind.OTHER_THUMBPRINT, key, target, None
+        for target in self._stale:
+            other = next((each for each in probing if is_same_key(each, target)), None)
+            if other is not None and self._has_none(target, self._keys.every) and not self._is_retained(pinned_version(target)):
+                yield DifferenceKind.KEY_NOT_USED, key, target, other
+
+    def _unprobed_differences(self, key: _Key) -> Iterator[_Found]:
+        if self._is_retained(key.version):
+            return
+        pinning = self._declared.pinning(key.version, key.thumbprint)
+        elsewhere = [target for target in pinning if target.name not in self._thumbprints]
+        other = next(iter(elsewhere), None)
+        older = [target for target in self._stale if names_key(target, key.version)] or self._stale
+        for target in older:
+            yield DifferenceKind.OTHER_VERSION, key, target, other
+        if older or not all(target.instances for target in elsewhere):
+            return  # a target without instances may be for any SQL Server
+        kind = DifferenceKind.KEY_NOT_PROBED if other is None else DifferenceKind.SERVER_NOT_LISTED
+        yield kind, key, None, other
+
+    def _thumbprints_of(self, target: DeclaredTarget) -> frozenset[str]:
+        modulus = self._declared.modulus(target)
+        keys = self._keys.every[:_MOST_COMPARED] if modulus else ()
+        found = frozenset(key.thumbprint for key in keys if has_modulus(key.public_key, modulus))
+        return found or frozenset(filter(None, [target.thumbprint]))
+
+    def _pins(self, target: DeclaredTarget, key: _Key) -> bool | None:
+        """Whether a target pins a key, None if that is unknown.
+
+        KeyUri counts first: a probe uses it, and never the thumbprint.
+        """
+        if key.version is not None:
+            is_followed = target.key_version is None and names_key(target, key.version)  # the newest version may be this one
+            return None if is_followed else pinned_version(target) == key.version
+        known = self._thumbprints[target.name]
+        return key.thumbprint in known if known and target.key_version is not None else None
+
+    def _has_none(self, target: DeclaredTarget, keys: Iterable[_Key]) -> bool:
+        """Whether a target with a pin certainly pins none of the keys."""
+        return target.key_version is not None and all(self._pins(target, key) is False for key in keys)
+
+    def _is_retained(self, version: KeyVersion | None) -> bool:
+        """Whether a target that pins a key in use has the version for old backups."""
+        current = (target for target in self._listing if target not in self._stale)
+        return version is not None and any(pinned_version(each) == version for one in current for each in one.retained_versions)
+
+
+@once
+def _keys_of(reading: SqlServerReading) -> _Keys | None:
+    """Return the keys, None if they are unknown."""
+    instance = known_instance(reading) if is_comparable(reading) else None
+    return None if instance is None else _instance_keys(instance)
+
+
+def _instance_keys(instance: Instance) -> _Keys:
+    uris = KeyUris([instance], (), Findings())
+    databases: dict[str, list[str]] = {}
+    for database in instance.databases:
+        if database.thumbprint and database.encrypted:
+            databases.setdefault(database.thumbprint, []).append(database.name)
+
+    def known(key: AsymmetricKey) -> _Key:
+        names = tuple(databases.get(key.thumbprint, ()))
+        return _Key(key.thumbprint, uris.version_of(instance, key), key.public_key, names)
+
+    every = {key.thumbprint: known(key) for key in instance.keys}
+    # A database may be under a key that the server does not show.
+    certain = tuple(every.get(each) or _Key(each, None, databases=tuple(names)) for each, names in databases.items())
+    used = tuple(every[key.thumbprint] for key in used_keys(instance))
+    return _Keys(tuple(every.values()), (*used, *certain), certain)

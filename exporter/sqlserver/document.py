@@ -1,0 +1,510 @@
+"""Read what inventory.sql, proof.sql and inventory.ps1 print: the sections of one instance.
+
+A section that was damaged on its way is an error of that section, never a shorter list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from exporter.core import json
+from exporter.core.durations import ago, known_time
+from exporter.core.values import parse_key
+from exporter.knowledge.codes import BY_CODE
+
+# KeyUri of each thumbprint, from the registry of a SQL Server's host.
+
+# `reg query ROOT /s /v KeyUri` and `reg export`.
+_PATH = re.compile(r"\[?HKEY_LOCAL_MACHINE\\(?:[^\\]+\\)+([^\\\]]+)\]?\s*", re.IGNORECASE)
+_VALUE = re.compile(r'\s*"?KeyUri"?\s*(?:REG_SZ\s+|=\s*")([^\s"]+)"?\s*', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryUri:
+    """The URI that the connector stored for a thumbprint."""
+
+    thumbprint: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeyVersion:
+    """A key version in a vault; `vault` is the full host name in lower case. Key Vault ignores the case of the others."""
+
+    vault: str
+    name: str
+    version: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KeyVersion) and self._folded == other._folded
+
+    def __hash__(self) -> int:
+        return hash(self._folded)
+
+    @property
+    def _folded(self) -> tuple[str, str, str]:
+        return self.vault, self.name.lower(), self.version.lower()
+
+    @property
+    def uri(self) -> str:
+        return f"https://{self.vault}/keys/{self.name}/{self.version}"
+
+
+def key_version(uri: str) -> KeyVersion | None:
+    """Return the key version of a KeyUri, None if it is not `https://VAULT/keys/NAME/VERSION`."""
+    try:
+        key = parse_key(uri.strip().removesuffix("/"))
+    except ValueError:
+        return None
+    if key.vault is None or key.version is None:
+        return None
+    return KeyVersion(key.vault, key.name, key.version)
+
+
+def thumbprint_of(text: str) -> str:
+    """Return a thumbprint as SQL Server writes it: `0x` and capital hex digits."""
+    return "0x" + text.strip().upper().removeprefix("0X")
+
+
+class RegistryLines:
+    """Collects the entries from the output of `reg query` or a file of `reg export`."""
+
+    def __init__(self) -> None:
+        self._name: str | None = None
+        self._found: dict[RegistryUri, None] = {}
+
+    def take(self, line: str) -> None:
+        if path := _PATH.fullmatch(line):
+            self._name = path[1]
+        elif self._name is not None and (value := _VALUE.fullmatch(line)):
+            self._found[RegistryUri(self._name, value[1])] = None
+
+    def found(self) -> tuple[RegistryUri, ...]:
+        return tuple(self._found)
+
+
+# What SQL Server allows in the fields of a section.
+#
+# A section with another value is damaged as a whole: it is an error of that section, never a shorter list.
+
+Row = Mapping[str, str | int]
+
+MOST_ROWS = 5_000  # of a section without databases
+_MOST_ROWS = dict.fromkeys(
+    ("databases", "encryption", "opened", "backups", "logs"), 40_000
+)  # an instance has at most 32,767 databases
+LONGEST = 8000  # characters of any value: as hex digits, varbinary(4000)
+MESSAGE = 2048  # characters of a message of SQL Server
+# Characters of a name: sysname has 128. The replicas of an availability group have 256.
+_NAMES: Mapping[str, int] = dict.fromkeys(
+    ("name", "machine", "instance_name", "node", "provider", "credential", "login", "database", "ag"), 128
+) | {"server_name": 256}
+# Characters of other texts: most become values of labels.
+_LONGEST = {"code": 20, "type": 1, "reuse_wait": 60, "provider_version": 256, "friendly_name": 2048, "volume": 512}
+# Fields of proof.sql whose values are numbers and times: rates and ages follow from them.
+_NUMBERS = frozenset(
+    {"percent_complete", "vlf_sequence_number", "vlf_count", "vlf_mb", "total_kb", "used_kb", "since_backup_kb"}
+    | {"limit_kb", "disk_free_kb", "flag", "is_on", "lines"}
+)
+_LARGEST = 2**63 - 1  # bigint
+_TIME = len("2026-11-24T12:00:00")  # UTC
+_TIMES = frozenset(
+    {"opened_utc", "set_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc", "earlier_utc"}
+)
+_COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
+# A database may have any name of 128 characters, blanks included: it becomes part of comments only.
+_DATABASES = frozenset(
+    {("databases", "name"), *((section, "database") for section in ("encryption", "opened", "backups", "logs"))}
+)
+_LONGEST_OF_URIS = {"thumbprint": 128, "uri": 2048}
+_ACTION = "find out who or what changed this reading"
+NO_ROWS = f"the section has no list of whole rows: {_ACTION}"
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+def section_problem(section: str, rows: Sequence[Row]) -> str | None:
+    """Return why no SQL Server has these rows, None if one may have them."""
+    if len(rows) > (most := _MOST_ROWS.get(section, MOST_ROWS)):
+        return f"the section has {len(rows)} rows, more than {most}: {_ACTION}"
+    found = (_problem(section, str(field), value) for row in rows for field, value in row.items())
+    return next((problem for problem in found if problem is not None), None)
+
+
+def uris_problem(uris: Iterable[RegistryUri]) -> str | None:
+    """Return why no registry has these entries, None if one may have them."""
+    for uri in uris:
+        for column, longest in _LONGEST_OF_URIS.items():
+            if len(text := str(getattr(uri, column))) > longest:
+                return _too_long(column, len(text), longest)
+    return None
+
+
+def _problem(section: str, field: str, value: str | int) -> str | None:
+    text = str(value)
+    longest = _NAMES.get(field) or _LONGEST.get(field, LONGEST)
+    if not field.isidentifier() or len(field) > _NAMES["name"]:
+        return f"a field has a name that no section has: {_ACTION}"
+    if len(text) > longest:
+        return _too_long(field, len(text), longest)
+    if field in _NUMBERS and not (isinstance(value, int) and 0 <= value <= _LARGEST):
+        return f"the field {field} is no number that SQL Server has: {_ACTION}"
+    if field in _TIMES and not (isinstance(value, str) and len(value) == _TIME and known_time(value) is not None):
+        return f"the field {field} is no time: {_ACTION}"
+    if field not in _NAMES or (section, field) in _DATABASES:
+        return None
+    if not text.strip():
+        return f"the field {field} is blank, which no name in SQL Server is: {_ACTION}"
+    if field in _COMPUTERS and _CONTROL.search(text):
+        return f"the field {field} has a control character or a line break, which no name of a computer has: {_ACTION}"
+    return None
+
+
+def _too_long(field: str, length: int, longest: int) -> str:
+    return f"the field {field} has {length} characters, more than the {longest} that SQL Server allows: {_ACTION}"
+
+
+# Sections that a missing right leaves empty without an error: they count as unread, never as gone.
+
+Sections = Mapping[str, Sequence[Row]]
+
+_SECURITY = ("credentials", "keys", "logins")  # VIEW ANY SECURITY DEFINITION is enough (SQL Server 2022)
+_SEEN_DATABASES = ("encryption", "databases")
+_PROOF_DATABASES = ("opened", "backups", "logs")
+_NO_DEFINITIONS = "the login may not see it: grant VIEW ANY DEFINITION (login.sql)"
+_NO_DATABASES = "the login may not see every database: grant VIEW ANY DATABASE (login.sql)"
+
+
+def unseen(sections: Sections) -> dict[str, str]:
+    """Return a message for each section that may have fewer rows than the server."""
+    own = next(iter(sections.get("instance", ())), {})
+    of_databases = (*_SEEN_DATABASES, *(name for name in _PROOF_DATABASES if name in sections))
+    hidden = dict.fromkeys(of_databases, _NO_DATABASES) if own.get("may_view_databases") == 0 else {}
+    return hidden | dict.fromkeys(_definitions(own, sections), _NO_DEFINITIONS)
+
+
+def _definitions(own: Row, sections: Sections) -> Iterator[str]:
+    if own.get("may_view_definitions") != 0:
+        return
+    if own.get("may_view_security_definitions") != 1:
+        yield from _SECURITY
+    # Without a database in a group, no group matters. Older readings do not have the column.
+    if any(row.get("in_group", 1) == 1 and not row.get("ag") for row in sections.get("databases", ())):
+        yield "replicas"
+
+
+# The codes of the section `errors`: what the error log shows, by code.
+
+OTHER = "other"
+BACKUP_MESSAGES = ("18204", "3041")  # a backup device failed; a backup failed
+OPEN_MESSAGES = ("33027", "33111")  # the DLL was not loaded; a key is missing: neither has a code of the provider
+_KNOWN = frozenset({*map(str, BY_CODE), *BACKUP_MESSAGES, *OPEN_MESSAGES})
+
+
+def known_codes(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Return the rows with known codes; all others are one row, `other`. That row exists whenever the log was read."""
+    groups: dict[str, list[Row]] = {OTHER: []}
+    for row in rows:
+        code = str(row.get("code"))
+        groups.setdefault(code if code in _KNOWN else OTHER, []).append(row)
+    return tuple(dict(_joined(code, group)) for code, group in groups.items())
+
+
+def _joined(code: str, rows: list[Row]) -> Iterator[tuple[str, str | int]]:
+    yield "code", code
+    yield "lines", sum(int(row.get("lines", 0)) for row in rows)
+    for column, choose in (("first_utc", min), ("last_utc", max)):
+        if times := [str(row[column]) for row in rows if column in row]:
+            yield column, choose(times)
+
+
+# In the order in which the script prints them.
+SECTIONS = (
+    "instance",
+    "providers",
+    "modules",
+    "credentials",
+    "keys",
+    "logins",
+    "encryption",
+    "databases",
+    "replicas",
+    "configurations",
+    "start",
+    "nodes",
+)
+# What `run` reads too, by proof.sql. An inventory lacks them.
+PROOF_SECTIONS = ("opened", "backups", "logs", "flags", "errors", "loaded")
+FORMAT = 1
+_KNOWN_SECTIONS = frozenset(SECTIONS + PROOF_SECTIONS)
+
+_JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket
+_CHECKSUM = re.compile(r"sha256:([0-9A-Fa-f]{64}) *")
+_SECTION_NAME = re.compile(r'"section":"(\w+)"')
+# `Msg 300, Level 14, State 1, Server N1, Line 2`, in the language of the client.
+_MESSAGE = re.compile(r"\w+ (\d+), \w+ \d+, \w+ \d+, .*")
+_SECOND_MESSAGE = "297"  # follows message 300, which names the missing right
+_MOST_OF_SECTION, _MOST_OF_FILE = 2_000_000, 8_000_000  # values
+_LONGEST_LINE = 8192  # characters of a line of a section, with the blanks of sqlcmd
+_SQLCMD = re.compile(r"Sqlcmd: .*")
+LOST = "lines or characters were lost on the way"
+DAMAGED = f"{LOST}: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
+_NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """The sections of one instance; without an instance only key URIs, or a failure.
+
+    `errors` has a message for each section that could not be read. `kept` has the time of the earlier reading for each section that
+    was not read again; `errors` has the message why. `refused_login` is the number of a refusal that another try may turn into a lock;
+    JSON lacks it.
+    """
+
+    address: str | None = None
+    failure: str | None = None
+    sections: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+    key_uris: tuple[RegistryUri, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    refused_login: int = 0
+
+
+def read_documents(text: str) -> tuple[Document, ...]:
+    """Read the content of one file: JSON of inventory.ps1, or the output of sqlcmd or reg.
+
+    An unusable text is one document with a failure.
+    """
+    if _JSON.match(text):
+        content = _json(text, _MOST_OF_FILE)
+        if content is None:
+            return (Document(failure="not JSON, or too much of it: the file is incomplete or was edited"),)
+        entries = content if isinstance(content, list) else [content]
+        return tuple(document_from(entry) for entry in entries) or (Document(failure=_NO_OUTPUT),)
+    lines = _Lines()
+    for line in text.split("\n"):
+        lines.take(line.rstrip("\r"))
+    return tuple(lines.documents())
+
+
+def document_from(content: Any) -> Document:
+    """Return the document of parsed JSON."""
+    if not isinstance(content, dict) or content.get("inventory") != FORMAT:
+        return Document(failure=f'not an inventory of format {FORMAT}: it lacks "inventory": {FORMAT}')
+    errors = {str(row.get("section")): _text(row.get("message")) or "unknown error" for row in _rows(content.get("errors"))}
+    listed = content.get("sections")
+    entries = [
+        entry
+        for entry in (listed if isinstance(listed, list) else ())
+        if isinstance(entry, dict) and str(entry.get("section")) in _KNOWN_SECTIONS
+    ]
+    found = {str(entry["section"]): _whole_rows(entry) for entry in entries}
+    errors |= {name: NO_ROWS for name, rows in found.items() if rows is None}
+    sections = {name: rows for name, rows in found.items() if rows is not None}
+    uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
+    kept = {str(row.get("section")): str(row.get("read_at")) for row in _rows(content.get("kept"))}
+    address, failure = _text(content.get("address")), _text(content.get("failure"))
+    return completed(Document(address=address, failure=failure, sections=sections, errors=errors, key_uris=uris, kept=kept))
+
+
+def read_section(lines: Iterable[str]) -> tuple[Row, ...] | None:
+    """Return the rows of one section from the lines of its result; None if it is damaged."""
+    text, _, checksum = "".join(line[1:-1] for line in lines).rpartition("sha256:")
+    return _checked_rows(text.rstrip(" "), checksum.strip())
+
+
+def as_json(document: Document) -> dict[str, Any]:
+    """Return the document as JSON values, which `document_from` reads. A tuple has flat rows: there may be thousands."""
+    return {
+        "inventory": FORMAT,
+        "address": document.address,
+        "failure": document.failure,
+        "sections": [{"section": name, "rows": rows} for name, rows in document.sections.items()],
+        "errors": [{"section": name, "message": message} for name, message in document.errors.items()],
+        "key_uris": tuple({"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in document.key_uris),
+        "kept": [{"section": name, "read_at": time} for name, time in document.kept.items()],
+    }
+
+
+def completed(document: Document) -> Document:
+    """Add an error for each section that is missing, impossible or unseen by the login, and a failure without an instance."""
+    document = _checked(document)
+    if document.failure is not None or (not document.sections and not document.errors and document.key_uris):
+        return document
+    missing = {name: "missing in the output" for name in SECTIONS if name not in document.sections}
+    errors = missing | unseen(document.sections) | dict(document.errors)
+    failure = None
+    if not document.sections.get("instance"):
+        failure = errors.get("instance", "the section instance is empty") if document.sections or document.errors else _NO_OUTPUT
+    return replace(document, failure=failure, errors=errors)
+
+
+def _checked(document: Document) -> Document:
+    """Turn each section that no SQL Server can have sent into an error of that section."""
+    unfit = uris_problem(document.key_uris)
+    problems = {name: section_problem(name, rows) for name, rows in document.sections.items()} | {"registry": unfit}
+    damaged = {name: problem for name, problem in problems.items() if problem is not None}
+    errors = {name: message[:MESSAGE] for name, message in document.errors.items()} | damaged
+    return replace(
+        document,
+        failure=document.failure or (None if document.sections else unfit),
+        sections={
+            name: known_codes(rows) if name == "errors" else rows
+            for name, rows in document.sections.items()
+            if name not in damaged
+        },
+        kept={name: time for name, time in document.kept.items() if name not in damaged and name in problems},
+        errors=errors,
+        key_uris=() if unfit is not None else document.key_uris,
+    )
+
+
+def _rows(value: Any) -> tuple[Row, ...]:
+    """The usable rows of a list; a value that is no text and no whole number is left out."""
+    rows = value if isinstance(value, list | tuple) else ()
+    return tuple(
+        {str(name): cell for name, cell in row.items() if isinstance(cell, str | int)} for row in rows if isinstance(row, dict)
+    )
+
+
+def _whole_rows(entry: Any) -> tuple[Row, ...] | None:
+    """The rows of a section, None unless each of them is whole: no rows are not fewer rows."""
+    rows = entry.get("rows") if isinstance(entry, dict) else None
+    is_whole = isinstance(rows, list | tuple) and all(
+        isinstance(row, dict) and all(cell is None or isinstance(cell, str | int) for cell in row.values()) for row in rows
+    )
+    return _rows(rows) if is_whole else None
+
+
+def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
+    """The rows of a section's text; None if it is not the text that was printed."""
+    if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum.lower():
+        return None
+    return _whole_rows(_json(text, _MOST_OF_SECTION))
+
+
+def _json(text: str, most: int) -> Any:
+    """Return the value, None if the text is not JSON, is nested too deeply or has more than `most` values."""
+    try:
+        return json.parse(text, most)
+    except ValueError:
+        return None
+
+
+def _text(value: Any) -> str | None:
+    return value[:MESSAGE] if isinstance(value, str) and value else None
+
+
+class _Lines:
+    """Collects sections, messages and registry entries from lines of text."""
+
+    def __init__(self) -> None:
+        self._done: list[Document] = []
+        self._registry = RegistryLines()
+        self._start()
+
+    def _start(self) -> None:
+        self._sections: dict[str, tuple[Row, ...]] = {}
+        self._errors: dict[str, str] = {}
+        self._failure: str | None = None
+        self._chunks: list[str] = []
+        self._open: str | None = None  # the beginning of a wrapped line
+        self._number: str | None = None  # of a message whose text is the next line
+
+    def take(self, line: str) -> None:
+        if self._open is not None or line.startswith("|"):
+            whole = (self._open or "") + line
+            closed = whole.rstrip(" ")
+            self._open = None if len(closed) > 1 and closed.endswith("|") else whole
+            if self._open is None:
+                self._chunk(closed[1:-1])
+            elif len(whole) > _LONGEST_LINE:
+                self._open = None
+                self._error(DAMAGED)
+        elif self._number is not None and line.strip():
+            if self._number != _SECOND_MESSAGE or not self._errors:
+                self._error(f"message {self._number}: {line.strip()}")
+            self._number = None
+        elif matched := _MESSAGE.fullmatch(line.strip()):
+            self._number = matched[1]
+            self._chunks = []  # of a section that failed halfway
+        elif _SQLCMD.fullmatch(line.strip()):
+            self._failure = self._failure or line.strip()
+        else:
+            self._registry.take(line)
+
+    def documents(self) -> Iterator[Document]:
+        if self._chunks or self._open is not None:
+            self._error(DAMAGED)
+        self._flush()
+        uris = self._registry.found()
+        if len(self._done) == 1:
+            (only,) = self._done
+            yield completed(replace(only, key_uris=uris))
+            return
+        yield from self._done
+        if uris:
+            yield completed(Document(key_uris=uris))
+        elif not self._done:
+            yield Document(failure=_NO_OUTPUT)
+
+    def _chunk(self, chunk: str) -> None:
+        checksum = _CHECKSUM.fullmatch(chunk)
+        if checksum is None:
+            self._chunks.append(chunk)
+            return
+        text = "".join(self._chunks).rstrip(" ")
+        self._chunks = []
+        named = _SECTION_NAME.search(text)
+        name = named[1] if named is not None and named[1] in _KNOWN_SECTIONS else self._next()
+        if name == "instance" and (self._sections or self._errors):
+            self._flush()
+        rows = _checked_rows(text, checksum[1])
+        if rows is None:
+            self._errors[name] = DAMAGED
+            return
+        self._errors.pop(name, None)
+        self._sections[name] = rows
+
+    def _next(self) -> str:
+        """The section that the script prints next."""
+        seen = [number for number, name in enumerate(SECTIONS) if name in self._sections or name in self._errors]
+        return SECTIONS[min(max(seen, default=-1) + 1, len(SECTIONS) - 1)]
+
+    def _error(self, message: str) -> None:
+        self._errors.setdefault(self._next(), message)
+
+    def _flush(self) -> None:
+        if self._sections or self._errors or self._failure is not None:
+            self._done.append(completed(Document(failure=self._failure, sections=self._sections, errors=self._errors)))
+        self._start()
+
+
+def utc_text(time: str) -> str:
+    """Return a time of inventory.sql, which is in UTC without its Z, for readers."""
+    return f"{time}Z" if len(time) == len("2026-11-26T20:00:00") and known_time(time) is not None else time
+
+
+# What a section still has of an earlier reading.
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRows:
+    """When the rows of a section were read, why they were not read again, and their age; empty if unknown."""
+
+    read_at: str
+    message: str
+    age: str = ""
+
+    @property
+    def when(self) -> str:
+        return f"{utc_text(self.read_at)} ({self.age})" if self.age else utc_text(self.read_at)
+
+
+def earlier_rows(time: str, message: str, now: float | None) -> EarlierRows:
+    """Return the time and message of a section, with its age at `now`, a Unix time."""
+    at = known_time(time)
+    return EarlierRows(time, message, "" if now is None or at is None else ago(now - at))

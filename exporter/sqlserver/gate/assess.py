@@ -1,0 +1,226 @@
+"""The answer of the gate: every condition, in order, for the chosen instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from exporter.core.durations import ago, write
+from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, reason
+from exporter.sqlserver.gate.dependencies import (
+    ReplicaKeys,
+    choose,
+    find_dependencies,
+    find_replica_keys,
+    match,
+    needed_sections,
+    notes_of,
+)
+from exporter.sqlserver.gate.exporters import Requested, TargetsByKey, answering, compared, failures, targets_by_key
+from exporter.sqlserver.gate.inputs import (
+    Answer,
+    Dependency,
+    ExporterAnswer,
+    InstanceReading,
+    Inventory,
+    KnownInstance,
+    Question,
+    is_within,
+    known_instances,
+)
+from exporter.sqlserver.gate.rules import (
+    chosen_proofs,
+    forecast_of,
+    history_reasons,
+    is_refused,
+    log_reasons,
+    needed_targets,
+    other_target_reasons,
+    proof_reasons,
+    refused_proofs,
+    replica_reasons,
+    throttled,
+    verdict_reasons,
+)
+from exporter.sqlserver.instance import Findings, listed
+from exporter.sqlserver.keys import KeyUris, Usage, find_usages
+from exporter.sqlserver.proof import ServerProof
+
+
+@dataclass(slots=True)
+class _Servers:
+    """The chosen instances with the keys that they need, the replicas that need keys too, and other instances whose secret was refused."""
+
+    chosen: list[KnownInstance] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
+    replicas: ReplicaKeys = field(default_factory=ReplicaKeys)
+    reasons: list[GateReason] = field(default_factory=list)
+    refused: list[KnownInstance] = field(default_factory=list)
+    refused_usages: list[Usage] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What an answer is made of: the states of the exporters, and who needs which target. `now` is a Unix time."""
+
+    question: Question
+    states: Sequence[ExporterState]
+    targets: TargetsByKey
+    several: bool
+    now: float
+    servers: _Servers
+    readings: tuple[InstanceReading, ...]
+    by_server: Mapping[str, tuple[ExporterState, ...]]  # the exporters that answer for a chosen server
+    dependencies: tuple[Dependency, ...]
+    moved: tuple[Dependency, ...]  # keys that replicas need, which do not restart
+    unmatched: tuple[GateReason, ...]  # why keys have no target
+    proofs: tuple[ServerProof, ...]
+    moved_proofs: tuple[ServerProof, ...]
+
+
+def assess(question: Question, inventory: Inventory | GateReason, requested: Requested, *, now: float) -> Answer:
+    """Return the answer at `now`, a Unix time.
+
+    The inventory, or the state of an exporter, may be the reason why it is not known.
+    """
+    facts = _facts(question, inventory, requested, now)
+    servers, states = facts.servers, facts.states
+    failed = list(failures(requested, [one.instance for one in servers.chosen], now))
+    against, despite = compared(facts.dependencies, facts.targets)
+    forecast, unknown = forecast_of(facts.dependencies)
+    first = (*servers.reasons, *(each for _, each, matters in failed if matters), *facts.unmatched)
+    reasons = (*first, *_reasons(facts), *against, *unknown, *throttled(forecast))
+    return Answer(
+        question=question,
+        at=min((one.at for one in states), default=now),
+        exporters=tuple(_exporter_answers(requested, facts.by_server, {url: each.text for url, each, _ in reversed(failed)})),
+        instances=tuple(one.server for one in servers.chosen),
+        readings=facts.readings,
+        proofs=facts.proofs,
+        now=now,
+        dependencies=facts.dependencies if states else (),
+        forecast=tuple(forecast),
+        reasons=tuple(dict.fromkeys(reasons)),
+        notes=(
+            *(note for one in servers.chosen for note in notes_of(one.instance)),
+            *(each.text for _, each, matters in failed if not matters),
+            *despite,
+        ),
+    )
+
+
+def _facts(question: Question, inventory: Inventory | GateReason, requested: Requested, now: float) -> _Facts:
+    states = [one for one in requested.values() if isinstance(one, ExporterState)]
+    servers, targets = _servers(question, inventory, states, now), targets_by_key(states)
+    matches = [_match(usage, states, targets, question) for usage in servers.usages]
+    dependencies = tuple(dependency for dependency, _ in matches)
+    moved = tuple(_match(usage, states, targets, question)[0] for usage in servers.replicas.usages)
+    others = [_match(usage, states, targets, question)[0] for usage in servers.refused_usages]
+    proofs = refused_proofs(_paired((*dependencies, *moved, *others), servers))
+    return _Facts(
+        question=question,
+        states=states,
+        targets=targets,
+        several=len(requested) > 1,
+        now=now,
+        servers=servers,
+        readings=tuple(_reading(one, now) for one in servers.chosen),
+        by_server={one.server: answering(one.instance, states) for one in servers.chosen},
+        dependencies=dependencies,
+        moved=moved,
+        unmatched=tuple(each for _, found in matches for each in found) if states else (),
+        proofs=tuple(
+            proofs.get((each.server, each.proof.thumbprint), each) for each in chosen_proofs(servers.chosen, servers.usages)
+        ),
+        moved_proofs=tuple(
+            proofs.get((each.server, each.proof.thumbprint), each)
+            for each in chosen_proofs(servers.replicas.replicas, servers.replicas.usages)
+        ),
+    )
+
+
+def _reasons(facts: _Facts) -> Iterator[GateReason]:
+    """Yield what is against a restart, by the targets and by SQL Servers themselves."""
+    question, now, several = facts.question, facts.now, facts.several
+    for needed in needed_targets(facts.dependencies, facts.proofs):
+        yield from verdict_reasons(needed, now=now, several=several)
+        yield from history_reasons(needed, question, several=several)
+    yield from proof_reasons(facts.dependencies, facts.proofs, question, now=now)
+    yield from log_reasons(facts.dependencies, facts.proofs, now=now)
+    # Databases may move to a replica that does not restart.
+    yield from replica_reasons(facts.moved, facts.moved_proofs, question, now=now)
+    for needed in needed_targets(facts.moved, ()):
+        names = tuple(f"{name} (a replica that does not restart)" for name in needed.names)
+        yield from verdict_reasons(replace(needed, names=names), now=now, several=several)
+    chosen = [(one.instance, each) for one, each in zip(facts.servers.chosen, facts.readings, strict=True)]
+    for state in facts.states:
+        own = [pair for pair in chosen if any(state is each for each in facts.by_server[pair[1].server])]
+        yield from other_target_reasons(state, own, facts.dependencies, question.folder, several=several)
+
+
+def _servers(question: Question, inventory: Inventory | GateReason, states: Iterable[ExporterState], now: float) -> _Servers:
+    """Return the chosen instances. A missing file matters if a server is in no reading."""
+    held = inventory if isinstance(inventory, Inventory) else Inventory()
+    reasons = [] if isinstance(inventory, Inventory) else [inventory]
+    known = known_instances(held, states, question, now=now)
+    if reasons and not known:
+        return _Servers(reasons=reasons)
+    chosen, missing = choose(question, known)
+    uris = KeyUris((one.instance for one in known), held.loose, Findings(), held.compared, held.established)
+    usages, gaps = find_dependencies(question, [one.instance for one in chosen], [one.instance for one in known], uris)
+    replicas = find_replica_keys(chosen, known, uris, question)
+    unread = [*missing, *(each for each in replicas.reasons if each.condition is Condition.INSTANCE_NOT_READ)]
+    if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not unread:
+        reasons = []
+    old = _old(question, [*chosen, *replicas.replicas], now)
+    near = {one.server for one in (*chosen, *replicas.replicas)}
+    refused = [one for one in known if one.server not in near and is_refused(one)]
+    refused_usages = find_usages([one.instance for one in refused], uris, Findings())
+    return _Servers(chosen, usages, replicas, [*reasons, *missing, *old, *gaps, *replicas.reasons], refused, refused_usages)
+
+
+def _paired(dependencies: Iterable[Dependency], servers: _Servers) -> Iterator[tuple[Dependency, ServerProof]]:
+    """Yield each key of a SQL Server that an exporter reads, with its proof."""
+    known = (*servers.chosen, *servers.replicas.replicas, *servers.refused)
+    usages = (*servers.usages, *servers.replicas.usages, *servers.refused_usages)
+    proofs = {(each.server, each.proof.thumbprint): each for each in chosen_proofs(known, usages)}
+    for one in dependencies:
+        if (proof := proofs.get((one.server, one.usage.key.thumbprint))) is not None:
+            yield one, proof
+
+
+def _exporter_answers(
+    requested: Requested, by_server: Mapping[str, tuple[ExporterState, ...]], causes: Mapping[str, str]
+) -> Iterator[ExporterAnswer]:
+    """Yield what each exporter answered; `causes` are the first failures by URL."""
+    for url, found in requested.items():
+        servers = tuple(server for server, those in by_server.items() if any(found is each for each in those))
+        yield ExporterAnswer(url, found if isinstance(found, ExporterState) else None, causes.get(url, ""), servers)
+
+
+def _match(
+    usage: Usage, states: Sequence[ExporterState], targets: TargetsByKey, question: Question
+) -> tuple[Dependency, list[GateReason]]:
+    urls = {state.url for state in answering(usage.instance, states)}
+    return match(usage, [target for target in targets.get(usage.version, ()) if target.url in urls], question)
+
+
+def _reading(one: KnownInstance, now: float) -> InstanceReading:
+    return InstanceReading(one.server, one.at, None if one.at is None else now - one.at, one.url)
+
+
+def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iterator[GateReason]:
+    """Yield a reason for the instances whose reading, or a section of it, is too old. A time of the future is not known."""
+    old: dict[tuple[str, float], list[str]] = {}
+    for one in known:
+        reading, needed = _reading(one, now), needed_sections(one.instance, question)
+        limit = question.reading_age if one.url else question.inventory_age
+        if reading.age is None or not is_within(reading.age, limit):
+            old.setdefault((reading.text, limit), []).append(one.server)
+            continue
+        for section, (at, limit) in one.old.items():
+            if section in needed:
+                text = "at an unknown time" if at is None else ago(now - at)
+                old.setdefault((text, limit), []).append(f"{one.server} (section {section})")
+    for (age, limit), servers in old.items():
+        yield reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=write(limit), folder=question.folder)

@@ -1,0 +1,357 @@
+"""The chosen instances and the keys that they need, from the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from exporter.core.quoting import plain, sql_name
+from exporter.sqlserver.document import KeyVersion
+from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetState, reason, shown
+from exporter.sqlserver.gate.inputs import Dependency, KnownInstance, Question
+from exporter.sqlserver.instance import (
+    CLOSED,
+    DEFAULT_INSTANCE,
+    EKM_OPTION,
+    AsymmetricKey,
+    Database,
+    EkmOption,
+    Findings,
+    Instance,
+    Kind,
+    counted,
+    is_same_host,
+    is_same_instance,
+    is_same_server,
+    listed,
+)
+from exporter.sqlserver.keys import (
+    GroupKeys,
+    KeyUris,
+    Usage,
+    credentials_of,
+    find_usages,
+    keys_of_groups,
+    new_credential,
+    pair,
+    used_keys,
+)
+
+# What is known of a SQL Server itself: its EKM option, and what the answer does not cover.
+
+# How the option is off. Each of the two values may wait for the other.
+_OPTION_STATES: Mapping[EkmOption, str] = {
+    EkmOption(configured=False, in_use=False): "off",
+    EkmOption(configured=False, in_use=True): "on now, but off after a RECONFIGURE or a restart",
+    EkmOption(configured=True, in_use=False): "off now, and on only after a RECONFIGURE or a restart",
+}
+
+
+def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
+    """Yield a reason if no EKM provider may be used, or if that is not known."""
+    if not (instance.uses_provider or instance.foreign):
+        return
+    if instance.ekm is None:
+        yield from unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, folder)
+    elif instance.ekm in _OPTION_STATES:
+        databases = counted(sum(len(one.databases) for one in usages), "database")
+        yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=_OPTION_STATES[instance.ekm], databases=databases)
+
+
+def notes_of(instance: Instance) -> Iterator[str]:
+    """Yield what the answer does not cover: keys of other stores, and databases whose key SQL Server does not show."""
+    for provider, count in instance.foreign.items():
+        yield shown(
+            f"{instance.server_name}: provider [{provider}] is not of Azure Key Vault: {counted(count, 'key')} not covered"
+        )
+    hidden = [f"{one.name} ({one.state})" for one in instance.databases if one.hidden and one.state not in CLOSED]
+    if hidden and instance.uses_provider:
+        yield shown(f"{instance.server_name}: SQL Server does not show the keys of databases that are not open: {listed(hidden)}")
+
+
+def unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[GateReason]:
+    """Yield a gap, unless the section's own error is one already."""
+    if section not in instance.errors:
+        yield reason(Condition.INVENTORY_GAP, servers=instance.server_name, gap=gap, folder=folder)
+
+
+# Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
+NEEDED = frozenset({"providers", "credentials", "keys", "logins", "encryption", "databases", "configurations", "start"})
+
+
+def choose(question: Question, known: Sequence[KnownInstance]) -> tuple[list[KnownInstance], list[GateReason]]:
+    """Return the instances that restart, and a reason for each name that is not known."""
+    if question.every:
+        return list(known), [] if known else [not_read("any instance", question)]
+    if question.group is not None:
+        return _choose_group(question.group, question, known)
+    chosen, reasons = [], []
+    for name in question.instances:
+        found = [one for one in known if any(is_same_server(name, own) for own in _names(one.instance))]
+        reasons += [] if found else [not_read(f"instance {name}", question)]
+        chosen += [one for one in found if one not in chosen]
+    return chosen, reasons
+
+
+def find_dependencies(
+    question: Question, chosen: Iterable[Instance], known: Sequence[Instance], uris: KeyUris
+) -> tuple[list[Usage], list[GateReason]]:
+    """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it."""
+    findings = Findings()
+    instances = [_without_others(one, needed_sections(one, question) | {"instance"}) for one in chosen]
+    usages = find_usages(instances, uris, findings, known)
+    reasons = [
+        reason(
+            Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),
+            servers=listed(servers),
+            gap=text,
+            folder=question.folder,
+        )
+        for text, servers in findings.gaps.items()
+        if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which replicas.py finds on every replica
+    ]
+    for instance in instances:
+        reasons += option_reasons(instance, [one for one in usages if one.instance is instance], question.folder)
+    return usages, reasons + list(disabled(usages))
+
+
+def needed_sections(instance: Instance, question: Question) -> frozenset[str]:
+    """Return the sections that the answer needs."""
+    in_group = question.group is not None or any(each.ag for each in instance.databases)
+    return NEEDED | {"replicas"} if in_group else NEEDED
+
+
+def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
+    """Return the instance without what happened to sections that do not matter here."""
+    errors = {name: text for name, text in instance.errors.items() if name in needed}
+    return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
+
+
+def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> tuple[Dependency, list[GateReason]]:
+    """Return the targets that probe the key for this instance, from those of its key version, or why there is none."""
+    named = tuple(one for one in same_key if lists(one, usage.instance))
+    found = tuple(one for one in named if not one.answers_nothing) or named
+    about = {"key": usage.version.uri, "servers": usage.instance.server_name, "folder": question.folder}
+    if found:
+        return Dependency(usage, found), []
+    if same_key:
+        names = listed(f"target {one.name}" for one in same_key)
+        return Dependency(usage, ()), [reason(Condition.SERVER_NOT_LISTED, target=names, **about)]
+    return Dependency(usage, ()), [
+        reason(Condition.KEY_WITHOUT_TARGET, databases=counted(len(usage.databases), "database"), **about)
+    ]
+
+
+def not_read(name: str, question: Question) -> GateReason:
+    return reason(Condition.INSTANCE_NOT_READ, name=name, folder=question.folder)
+
+
+def _names(instance: Instance) -> set[str]:
+    """Return the names that a client may use: with the server, with the host, and the instance alone."""
+    default = {DEFAULT_INSTANCE} if "\\" not in instance.server_name else set()
+    names = {instance.sql_instance, *default}
+    return {instance.server_name, *names, *(f"{instance.host}\\{name}" for name in names)}
+
+
+def _choose_group(group: str, question: Question, known: Sequence[KnownInstance]) -> tuple[list[KnownInstance], list[GateReason]]:
+    instances = [one.instance for one in known]
+    servers = sorted({server for one in instances for name, server in one.replicas if name.lower() == group.lower()})
+    members = [_members(server, group, instances) for server in servers]
+    with_database = [one for one in instances if any(each.ag.lower() == group.lower() for each in one.databases)]
+    wanted = {one.server_name for found in (*members, with_database) for one in found}
+    chosen = [one for one in known if one.server in wanted]
+    missing = [
+        not_read(f"{server}, a replica of {group}", question) for server, found in zip(servers, members, strict=True) if not found
+    ]
+    return chosen, missing if chosen or missing else [not_read(f"availability group {group}", question)]
+
+
+def _members(server: str, group: str, instances: Iterable[Instance]) -> list[Instance]:
+    """Return the instances that a replica's name may mean: of two domains, those that know the group or may know it."""
+    same = [one for one in instances if is_same_server(one.server_name, server)]
+    return [one for one in same if "replicas" in one.errors or group.lower() in _groups(one)] or same
+
+
+def _groups(instance: Instance) -> set[str]:
+    return {name.lower() for name, _ in instance.replicas} | {one.ag.lower() for one in instance.databases if one.ag}
+
+
+def disabled(usages: Iterable[Usage]) -> Iterable[GateReason]:
+    for usage in usages:
+        disabled = [one.name for one in usage.instance.providers if one.name == usage.key.provider and not one.enabled]
+        if disabled:
+            yield reason(
+                Condition.PROVIDER_DISABLED,
+                provider=sql_name(disabled[0], "PROVIDER"),
+                server=usage.instance.server_name,
+                databases=counted(len(usage.databases), "database"),
+            )
+
+
+def lists(target: TargetState, instance: Instance, *, doubt: bool = False) -> bool:
+    """Whether the target names this SQL Server. A label that the target lacks does not matter.
+
+    The host of an instance has its domain if another domain has the same name: then a label without a domain may mean the other
+    one. With `doubt`, such a label counts, and so does an availability group alone.
+    """
+    groups = {database.ag.lower() for database in instance.databases if database.ag} if doubt else set()
+    return any(_names_instance(one, instance, groups, doubt=doubt) for one in target.instances)
+
+
+def _names_instance(entry: Mapping[str, str], instance: Instance, groups: Collection[str], *, doubt: bool) -> bool:
+    host = entry.get("host", "").lower()
+    if not {"sql_instance", "host"} & entry.keys():
+        return entry.get("ag", "").lower() in groups
+    if "." in instance.host and "." not in host and not doubt:
+        return False
+    is_same = is_same_instance(entry.get("sql_instance", instance.sql_instance), instance.sql_instance, instance.host)
+    return is_same and ("host" not in entry or is_same_host(host, instance.host))
+
+
+# The keys of availability groups: each replica needs them before databases move there.
+
+
+@dataclass(slots=True)
+class ReplicaKeys:
+    """The replicas that do not restart, the keys that they need, and what stands in the way on any replica."""
+
+    replicas: list[KnownInstance] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
+    reasons: list[GateReason] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """A key that each replica of a group needs, as the replica `holder` has it."""
+
+    group: str
+    thumbprint: str
+    holder: Instance
+    databases: tuple[Database, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The versions of all keys, the question, and what was found so far."""
+
+    uris: KeyUris
+    question: Question
+    found: ReplicaKeys = field(default_factory=ReplicaKeys)
+
+    def add(self, instance: Instance, gap: str, condition: Condition = Condition.INVENTORY_GAP) -> None:
+        self.found.reasons.append(reason(condition, servers=instance.server_name, gap=gap, folder=self.question.folder))
+
+
+def find_replica_keys(
+    chosen: Sequence[KnownInstance], known: Sequence[KnownInstance], uris: KeyUris, question: Question
+) -> ReplicaKeys:
+    """Return what the groups of the chosen instances need on each of their replicas."""
+    search, taken = _Search(uris, question), {one.server for one in chosen}
+    groups, others = keys_of_groups(one.instance for one in known), dict[str, KnownInstance]()
+    for one in chosen:
+        for group in sorted({each.ag for each in one.instance.databases if each.ag}):
+            members, missing = _other_replicas(one.instance, group, known)
+            search.found.reasons += [not_read(f"{name}, a replica of {group}", question) for name in missing]
+            others |= {each.server: each for each in members if each.server not in taken}
+            needs = list(_needs(group, [each.instance for each in (one, *members)], groups))
+            for each in (one, *members):
+                _check(each.instance, needs, search, is_chosen=each.server in taken)
+    search.found.replicas += others.values()
+    return search.found
+
+
+def _other_replicas(instance: Instance, group: str, known: Iterable[KnownInstance]) -> tuple[list[KnownInstance], list[str]]:
+    """Return the other replicas that were read, and the names of those that were not. Another cluster may have a group of this name."""
+    found, missing = [], []
+    for name in (server for each, server in instance.replicas if each.lower() == group.lower()):
+        if is_same_server(name, instance.server_name):
+            continue
+        same = [(one, _lists(one.instance, instance, group)) for one in known if is_same_server(name, one.server)]
+        # Of two domains with the name, the one that lists this server is the replica.
+        members = [one for one, is_listed in same if is_listed] or [one for one, is_listed in same if is_listed is None]
+        found += members
+        missing += [] if members else [name]
+    return found, missing
+
+
+def _lists(other: Instance, instance: Instance, group: str) -> bool | None:
+    """Whether a server lists this one as a replica of the group, None if it shows no such group."""
+    servers = [server for name, server in other.replicas if name.lower() == group.lower()]
+    return any(is_same_server(server, instance.server_name) for server in servers) if servers else None
+
+
+def _needs(group: str, members: Sequence[Instance], groups: GroupKeys) -> Iterator[_Need]:
+    """Yield each key that protects a database of the group on a replica."""
+    by_name = {one.server_name: one for one in members}
+    found: dict[str, tuple[Instance, dict[str, Database]]] = {}
+    for (name, database), thumbprints in groups.items():
+        for server, thumbprint in thumbprints.items() if name == group.lower() else ():
+            if server in by_name:
+                _, databases = found.setdefault(thumbprint, (by_name[server], {}))
+                databases.setdefault(database, Database(name=database, state="", ag=group, thumbprint=thumbprint))
+    for thumbprint, (holder, databases) in found.items():
+        yield _Need(group, thumbprint, holder, tuple(databases.values()))
+
+
+def _check(instance: Instance, needs: Iterable[_Need], search: _Search, *, is_chosen: bool) -> None:
+    """Add what a replica lacks. The keys that a chosen instance uses are checked with it."""
+    own = {key.thumbprint: key for key in instance.keys}
+    checked = {key.thumbprint for key in used_keys(instance)} if is_chosen else set()
+    usages = []
+    for need in needs:
+        key = own.get(need.thumbprint)
+        if "keys" in instance.errors:
+            if not is_chosen:
+                search.add(instance, f"whether it has the key of {_named(need)} is unknown: {instance.errors['keys']}")
+        elif key is None:
+            search.found.reasons.append(_missing(instance, need, search.uris))
+        elif need.thumbprint not in checked:
+            usages += _usage(instance, key, need, search)
+    if usages:
+        search.found.reasons += [*option_reasons(instance, usages, search.question.folder), *disabled(usages)]
+        search.found.usages += [] if is_chosen else usages
+
+
+def _usage(instance: Instance, key: AsymmetricKey, need: _Need, search: _Search) -> list[Usage]:
+    """Return the replica's key in use, none if its version or credential is unknown; add what is wrong with its credential."""
+    about = f"key [{key.name}] ({key.thumbprint}) of {_named(need)}"
+    if not credentials_of(instance, key):
+        text = f"{about}: no credential of its provider belongs to its login"
+        if "credentials" in instance.errors:
+            search.add(instance, f"{text}, as far as is known: {instance.errors['credentials']}")
+        else:
+            search.add(instance, f"{text}: {new_credential(key)}", Condition.CREDENTIAL_MISSING)
+        return []
+    version = _version(instance, key, need, search.uris)
+    pairing = pair(instance, key, None if version is None else version.vault)
+    if pairing.kind is not None:
+        search.add(instance, f"{about}: {pairing.problem}", Condition(pairing.kind))
+    return [] if version is None else [Usage(instance, key, version, pairing.credential, need.databases)]
+
+
+def _version(instance: Instance, key: AsymmetricKey, need: _Need, uris: KeyUris) -> KeyVersion | None:
+    """Return the key's version, from the holder if the replica's own registry is unknown."""
+    holders = (each for each in need.holder.keys if each.thumbprint == need.thumbprint)
+    return uris.version_of(instance, key) or next((uris.version_of(need.holder, each) for each in holders), None)
+
+
+def _missing(instance: Instance, need: _Need, uris: KeyUris) -> GateReason:
+    key = next((each for each in need.holder.keys if each.thumbprint == need.thumbprint), None)
+    version = None if key is None else uris.version_of(need.holder, key)
+    provider = next(iter(each.name for each in instance.providers), "" if key is None else key.provider)
+    name = sql_name("" if key is None else key.name, "KEY")
+    return reason(
+        Condition.KEY_NOT_ON_REPLICA,
+        server=instance.server_name,
+        thumbprint=need.thumbprint,
+        databases=_named(need),
+        holder=need.holder.server_name,
+        statement=f"CREATE ASYMMETRIC KEY {name} FROM PROVIDER {sql_name(provider, 'PROVIDER')} WITH PROVIDER_KEY_NAME = "
+        f"'{'NAME/VERSION' if version is None else plain(f'{version.name}/{version.version}', 'NAME/VERSION')}', CREATION_DISPOSITION = OPEN_EXISTING; "
+        f"CREATE LOGIN [LOGIN] FROM ASYMMETRIC KEY {name}; ALTER LOGIN [LOGIN] ADD CREDENTIAL [CREDENTIAL]",
+    )
+
+
+def _named(need: _Need) -> str:
+    names = listed(f"[{each.name}]" for each in need.databases)
+    return f"{'database' if len(need.databases) == 1 else 'databases'} {names} of availability group {need.group}"

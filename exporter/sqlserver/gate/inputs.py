@@ -1,0 +1,282 @@
+"""The values of the gate: question, inventory and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from exporter.core.durations import ago, known_time, moment
+from exporter.core.values import Vantage
+from exporter.sqlserver.document import Document, KeyVersion, RegistryUri
+from exporter.sqlserver.gate.conditions import ExporterState, GateReason, TargetState
+from exporter.sqlserver.instance import Instance, identity_of, instances_of, is_same_server
+from exporter.sqlserver.keys import Established, Usage
+from exporter.sqlserver.proof import ServerProof
+from exporter.sqlserver.reading import LOGS, SqlServerReading, inventory_document, known_instance, merged, read_at, time_of
+
+DAY = 86400.0
+CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
+
+
+def is_within(age: float, limit: float) -> bool:
+    """Return whether an age is within its limit, and no more negative than clocks differ."""
+    return -CLOCK_TOLERANCE <= age <= limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Which instances restart, and the limits of the answer in seconds. `folder` is that of the inventory, for texts."""
+
+    instances: tuple[str, ...] = ()
+    group: str | None = None
+    every: bool = False
+    ready_for: float = 3600.0
+    window: float = DAY
+    inventory_age: float = 35 * DAY
+    unwrap_age: float = 900.0
+    reading_age: float = 3600.0
+    proof_age: float = 35 * DAY
+    folder: str = "targets.d"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The inventory's file: what each instance answered last, key URIs that belong to no instance, and versions.
+
+    `compared` are the versions by public key, `established` those of the last run.
+    """
+
+    documents: tuple[Document, ...] = ()
+    loose: tuple[RegistryUri, ...] = ()
+    compared: Mapping[str, KeyVersion] = field(default_factory=dict)
+    established: Established = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownInstance:
+    """An instance by its newest reading, with the last one that an exporter made.
+
+    `url` is of the exporter that made the newest one, empty for the inventory's file. `old` are sections of an older reading than allowed, each with
+    its Unix time, None if unknown, and the limit.
+    """
+
+    instance: Instance
+    at: float | None  # Unix time of the newest reading
+    url: str = ""
+    reading: SqlServerReading | None = None
+    old: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
+
+    @property
+    def server(self) -> str:
+        return self.instance.server_name
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterAnswer:
+    """What the exporter at `url` answered: its state or why it is unknown, and the chosen servers that it answers for."""
+
+    url: str
+    state: ExporterState | None
+    failure: str
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A key that an instance needs, with the targets that probe it for this instance."""
+
+    usage: Usage
+    targets: tuple[TargetState, ...]
+
+    @property
+    def server(self) -> str:
+        return self.usage.instance.server_name
+
+    @property
+    def key(self) -> str:
+        return self.usage.version.uri
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceReading:
+    """When an instance was read: a Unix time, and the seconds since then; None if unknown. `url` is as in KnownInstance."""
+
+    server: str
+    at: float | None
+    age: float | None
+    url: str = ""
+
+    @property
+    def source(self) -> str:
+        return f"read by the exporter at {self.url}" if self.url else "inventory file"
+
+    @property
+    def text(self) -> str:
+        return "at an unknown time" if self.at is None else moment(self.at)
+
+    @property
+    def ago(self) -> str:
+        return self.text if self.age is None else ago(self.age)
+
+
+@dataclass(frozen=True, slots=True)
+class VaultForecast:
+    """The unwraps of a restart in one vault; `shares` of its limit in 10 seconds, by server."""
+
+    vault: str
+    unwraps: Mapping[str, int]
+    shares: Mapping[str, float]
+
+    @property
+    def total(self) -> int:
+        return sum(self.unwraps.values())
+
+    @property
+    def share(self) -> float:
+        return sum(self.shares.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer for the chosen instances at `at`, a Unix time."""
+
+    question: Question
+    at: float
+    exporters: tuple[ExporterAnswer, ...]
+    instances: tuple[str, ...]
+    readings: tuple[InstanceReading, ...]
+    proofs: tuple[ServerProof, ...]
+    now: float
+    dependencies: tuple[Dependency, ...]
+    forecast: tuple[VaultForecast, ...]
+    reasons: tuple[GateReason, ...]
+    notes: tuple[str, ...]  # what the answer does not cover
+
+    @property
+    def vantage(self) -> Vantage | None:
+        """The vantage of all exporters that answer, None if there is none or if they differ."""
+        vantages = {one.state.vantage for one in self.exporters if one.state is not None and (one.servers or not self.several)}
+        return vantages.pop() if len(vantages) == 1 else None
+
+    @property
+    def several(self) -> bool:
+        return len(self.exporters) > 1
+
+    @property
+    def verdict(self) -> str:
+        """Return `ready`, `not_ready`, or `not_known` if nothing worse is known."""
+        if not self.reasons:
+            return "ready"
+        return "not_ready" if any(reason.known for reason in self.reasons) else "not_known"
+
+
+# The instances of the inventory's file and of the exporters' readings: each section from the newer one.
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A document of one server; `url` is of the exporter that made its newest reading, empty for the file.
+
+    `file` is what the inventory's file has of the server, None if it has nothing.
+    """
+
+    key: str
+    document: Document
+    at: float | None
+    url: str = ""
+    reading: SqlServerReading | None = None
+    file: Document | None = None
+
+
+def known_instances(
+    inventory: Inventory, states: Iterable[ExporterState], question: Question, *, now: float
+) -> tuple[KnownInstance, ...]:
+    """Return what is known of each instance at `now`, a Unix time.
+
+    A section of an exporter's reading counts for a shorter time than one of the inventory's file.
+    """
+    found = [_Source(identity_of(each).key, each, known_time(read_at(each)), file=each) for each in inventory.documents]
+    for state in states:
+        for reading in state.readings:
+            if known_instance(reading) is not None:
+                document, at = inventory_document(reading), reading.read_at.get("instance")
+                _add(found, _Source(identity_of(document).key, document, at, state.url, reading))
+    instances = [
+        replace(instance, server_name=f"{instance.server_name} ({instance.address})") if contested else instance
+        for instance, contested in zip(instances_of((each.document for each in found), now), _contested(found), strict=True)
+    ]
+    return tuple(
+        KnownInstance(instance=instance, at=each.at, url=each.url)
+        if each.reading is None
+        # Its sections count by their own times.
+        else KnownInstance(
+            instance=replace(instance, kept={}),
+            at=each.at,
+            url=each.url,
+            reading=each.reading,
+            old=dict(_old(each, each.reading, question, now)),
+        )
+        for each, instance in zip(found, instances, strict=True)
+    )
+
+
+def _old(
+    source: _Source, reading: SqlServerReading, question: Question, now: float
+) -> Iterator[tuple[str, tuple[float | None, float]]]:
+    """Yield the sections that were read too long ago, or at an unknown time, with that time and their limit."""
+    for name in source.document.sections:
+        time, file = time_of(source.document, name), source.file
+        is_of_file = file is not None and name in file.sections and time == time_of(file, name)
+        limit = question.inventory_age if is_of_file else question.reading_age
+        at = known_time(time) if is_of_file or name in source.document.kept else reading.read_at.get(name)
+        if at is None or not is_within(now - at, limit):
+            yield name, (at, limit)
+
+
+def _add(found: list[_Source], new: _Source) -> None:
+    """Add a source, or join it with the only one that may be of the same server. Of two that claim one name, each counts."""
+    places = [place for place, each in enumerate(found) if is_same_server(each.key, new.key) and not _contradict(each, new)]
+    if len(places) == 1:
+        found[places[0]] = _joined([found[places[0]], new])
+    else:
+        found.append(new)
+
+
+def _contested(found: Sequence[_Source]) -> Iterator[bool]:
+    """Yield of each source whether another one may be of the server whose name it answers."""
+    by_name = dict[str, list[_Source]]()
+    for each in found:
+        by_name.setdefault(identity_of(each.document).name, []).append(each)
+    for each in found:
+        same = by_name[identity_of(each.document).name]
+        yield any(_contradict(each, other) and is_same_server(each.key, other.key) for other in same)
+
+
+def _contradict(one: _Source, other: _Source) -> bool:
+    """Whether two readings may be of two servers: they have two addresses, and one of these does not prove the name."""
+    readings = [each.reading for each in (one, other) if each.reading is not None]
+    if len({each.address.casefold() for each in readings}) < 2:
+        return False
+    return not all(identity_of(inventory_document(each)).proven for each in readings)
+
+
+def _joined(sources: Sequence[_Source]) -> _Source:
+    """Return two sources of one server as one: each section from the newer one that has it."""
+    earlier, later = sorted(sources, key=lambda each: each.at or 0.0)
+    named = max(later, earlier, key=lambda each: len(each.key))  # with its domain, if one of them has it
+    document = replace(merged(later.document, earlier.document), address=named.document.address)
+    reading = _joined_readings(later.reading, earlier.reading)
+    return replace(later, key=named.key, document=document, reading=reading, file=earlier.file or later.file)
+
+
+def _joined_readings(later: SqlServerReading | None, earlier: SqlServerReading | None) -> SqlServerReading | None:
+    """Return the readings of two exporters as one. One of them may lack a right that the other has."""
+    if later is None or earlier is None or later.document is None or earlier.document is None:
+        return later or earlier
+    older = {name: at for name, at in earlier.read_at.items() if at > later.read_at.get(name, 0.0)}
+    return replace(
+        later,
+        document=merged(later.document, earlier.document),
+        read_at={**later.read_at, **older},
+        earlier_logs=(earlier if LOGS in older else later).earlier_logs,
+    )

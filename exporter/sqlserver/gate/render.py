@@ -1,0 +1,179 @@
+"""The answer of the gate as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from exporter.core.durations import moment
+from exporter.core.secrets import hide
+from exporter.knowledge.verdict import NOT_TESTED, vantage_text
+from exporter.sqlserver.gate.conditions import TargetState
+from exporter.sqlserver.gate.exporters import place_of
+from exporter.sqlserver.gate.inputs import Answer, Dependency, ExporterAnswer, InstanceReading
+from exporter.sqlserver.gate.rules import old_sections, percent
+from exporter.sqlserver.instance import counted, listed
+from exporter.sqlserver.logs import LogSpace
+from exporter.sqlserver.proof import ProofState, ServerProof, proof_text
+
+
+def as_text(answer: Answer) -> str:
+    """Return the answer for an operator; the first line is the answer itself."""
+    return "\n".join([_headline(answer), *_reasons(answer), *_details(answer)]) + "\n"
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """Return the answer for a pipeline. Fields may be added; none will be removed."""
+    targets = {id(target): target for one in answer.dependencies for target in one.targets}
+    return {
+        "answer": answer.verdict,
+        "at": moment(answer.at),
+        "vantage": None if answer.vantage is None else answer.vantage.value,
+        "exporters": [_exporter(one) for one in answer.exporters],
+        "instances": list(answer.instances),
+        "readings": [_reading(one) for one in answer.readings],
+        "proofs": [_proof(one) for one in answer.proofs],
+        "logs": [_log(one, log) for one in answer.proofs for log in one.logs],
+        "keys": [_key(one) for one in answer.dependencies],
+        "targets": [_target(one) for one in sorted(targets.values(), key=lambda one: one.name)],
+        "forecast": [
+            {"vault": one.vault, "unwraps": one.total, "share_of_limit": round(one.share, 4)} for one in answer.forecast
+        ],
+        "reasons": [{"condition": one.condition, "known": one.known, "text": one.text, "fix": one.fix} for one in answer.reasons],
+        "notes": list(answer.notes),
+        "not_tested": _not_tested(answer),
+    }
+
+
+def _headline(answer: Answer) -> str:
+    known = sum(one.known for one in answer.reasons)
+    unknown = len(answer.reasons) - known
+    if answer.verdict == "ready":
+        keys = {one.key for one in answer.dependencies}
+        databases = sum(len(one.usage.databases) for one in answer.dependencies)
+        counts = (counted(len(answer.instances), "instance"), counted(len(keys), "key"), counted(databases, "database"))
+        return f"ready: {', '.join(counts)}"
+    if answer.verdict == "not_known":
+        return f"not known: {counted(unknown, 'reason')}"
+    return f"not ready: {counted(known, 'reason')}" + (f", and {unknown} not known" if unknown else "")
+
+
+def _reasons(answer: Answer) -> Iterator[str]:
+    for one in sorted(answer.reasons, key=lambda each: not each.known):
+        yield f"  - {'' if one.known else 'not known: '}{one.text}"
+        yield f"    first: {one.fix}"
+
+
+def _details(answer: Answer) -> Iterator[str]:
+    if answer.readings:
+        oldest = max(answer.readings, key=lambda one: (one.age is None, one.age or 0.0))
+        others = f", the oldest of {counted(len(answer.readings), 'reading')}" if len(answer.readings) > 1 else ""
+        source = f", {oldest.source}" if oldest.url else ""
+        yield f"inventory: {oldest.server} was read {oldest.text} ({oldest.ago}){source}{others}"
+    proofs = {(each.server, each.proof.thumbprint): each for each in answer.proofs}
+    for one in answer.dependencies:
+        places = (f"{target.name} at {place_of(target)}" if answer.several else target.name for target in one.targets)
+        targets = " and ".join(places) if answer.several else ", ".join(places)
+        databases = counted(len(one.usage.databases), "database")
+        yield f"{one.server}: {databases} under {one.key}, probed by {hide(targets) or 'no target'}"
+        if (proof := proofs.get((one.server, one.usage.key.thumbprint))) is not None:
+            yield f"  SQL Server itself: {hide(proof_text(proof, answer.now))}"
+    without = [name for name in answer.instances if name not in {one.server for one in answer.dependencies}]
+    for name in without if answer.verdict == "ready" else ():
+        yield f"{name}: no database depends on a key of a vault"
+    for vault in answer.forecast:
+        yield f"restart: {counted(vault.total, 'unwrap')} in {vault.vault}, {percent(vault.share)} of its request limit in 10 seconds"
+    yield from (f"note: {one}" for one in answer.notes)
+    last = [] if answer.vantage is None else [f"Reported as {vantage_text(answer.vantage)}."]
+    if (untested := _not_tested(answer)) and (last or answer.several):
+        last.append(f"Not tested: {untested}.")
+    yield from [" ".join(last)] if last else ()
+
+
+def _not_tested(answer: Answer) -> str:
+    """Return what is still untested; empty if each of the servers tested what no probe can.
+
+    A fresh proof since the credential was altered tests all of it, for its key on its server alone.
+    """
+    tested = {
+        (each.server, each.proof.thumbprint)
+        for each in answer.proofs
+        if each.state is ProofState.PROVEN
+        and each.proof.altered_at is not None
+        and not old_sections(each, answer.question, answer.now)
+    }
+    servers = dict.fromkeys(one.server for one in answer.dependencies)
+    untested = dict.fromkeys(one.server for one in answer.dependencies if (one.server, one.usage.key.thumbprint) not in tested)
+    if len(untested) == len(servers):
+        return NOT_TESTED
+    return f"{NOT_TESTED}, for {listed(untested)}" if untested else ""
+
+
+def _exporter(one: ExporterAnswer) -> dict[str, Any]:
+    state = one.state
+    return {
+        "url": one.url,
+        "vantage": None if state is None else state.vantage.value,
+        "host": None if state is None else state.host,
+        "at": None if state is None else moment(state.at),
+        "failure": one.failure or None,
+        "instances": list(one.servers),
+    }
+
+
+def _reading(one: InstanceReading) -> dict[str, Any]:
+    return {
+        "instance": one.server,
+        "read_at": _moment(one.at),
+        "age_seconds": None if one.age is None else round(one.age),
+        "source": one.source,
+    }
+
+
+def _proof(one: ServerProof) -> dict[str, Any]:
+    proof = one.proof
+    return {
+        "instance": one.server,
+        "key_name": proof.key_name,
+        "thumbprint": proof.thumbprint,
+        "credential_altered_at": _moment(proof.altered_at),
+        "proof_due": proof.is_due,
+        "proven_at": _moment(proof.proven_at),
+        "proven_by": None if proof.source is None else proof.source.value,
+        "database": proof.database or None,
+        "codes_since": [each.code for each in one.signs],
+    }
+
+
+def _log(one: ServerProof, log: LogSpace) -> dict[str, Any]:
+    return {
+        "instance": one.server,
+        "database": log.database,
+        "read_at": _moment(one.reading.read_at.get("logs")),
+        "full_in_seconds": None if log.full_in is None else round(log.full_in),
+        "next_file_in_seconds": None if log.next_file_in is None else round(log.next_file_in),
+    }
+
+
+def _moment(at: float | None) -> str | None:
+    return None if at is None else moment(at)
+
+
+def _key(one: Dependency) -> dict[str, Any]:
+    return {
+        "instance": one.server,
+        "key": one.key,
+        "databases": [database.name for database in one.usage.databases],
+        "targets": [hide(target.name) for target in one.targets],
+    }
+
+
+def _target(one: TargetState) -> dict[str, Any]:
+    return {
+        "target": hide(one.name),
+        "vault_side_ready": one.ready,
+        "last_unwrap": _moment(one.last_unwrap),
+        "ready_since": _moment(one.ready_since),
+        "credential": hide(one.credential),
+        "credential_expires_at": _moment(one.credential_expires_at),
+    }

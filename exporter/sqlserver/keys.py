@@ -1,0 +1,585 @@
+"""The key version of each key, from the registries, with its sources: a SQL Server's own registry counts first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from exporter.core.connector import key_name_findings
+from exporter.core.names import vault_host
+from exporter.core.quoting import sql_name
+from exporter.core.secrets import mask
+from exporter.sqlserver.document import KeyVersion, RegistryUri, key_version, thumbprint_of
+from exporter.sqlserver.instance import (
+    EKM_OPTION,
+    OPEN,
+    AsymmetricKey,
+    Database,
+    Findings,
+    Instance,
+    Kind,
+    SqlCredential,
+    is_same_server,
+    listed,
+    printable,
+    version_number,
+)
+
+# The credential with which SQL Server signs in for a key: that of the key's own login.
+#
+# `sys.asymmetric_keys.sid` leads to the login, but is documented as NULL for keys of a provider. Then the vault of KeyUri, the
+# logins that were made from keys, and their names have to lead to the credential.
+
+MANAGED_IDENTITY = "managed identity"
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+# Words that names of keys and logins have in Microsoft's examples; the others distinguish the pairs.
+_COMMON = frozenset(
+    [
+        "key",
+        "login",
+        "cred",
+        "credential",
+        "tde",
+        "ekm",
+        "akv",
+        "asy",
+        "asym",
+        "asymmetric",
+        "user",
+        "azure",
+        "vault",
+        "kv",
+        "sql",
+        "server",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """The likeliest credential of a key, with what is wrong or uncertain about it.
+
+    `login` is the login of the key, empty if unknown.
+    """
+
+    credential: SqlCredential
+    problem: str = ""
+    kind: Kind | None = None
+    remark: str = ""
+    login: str = ""
+
+
+def is_managed(credential: SqlCredential) -> bool:
+    """Whether SQL Server signs in with a managed identity; then the name is the vault's."""
+    return credential.identity.strip().lower() == MANAGED_IDENTITY
+
+
+def vault_of(credential: SqlCredential) -> str | None:
+    """Return the vault's full host name, None if the identity is none."""
+    try:
+        return vault_host(credential.name if is_managed(credential) else credential.identity)
+    except ValueError:
+        return None
+
+
+def credentials_of(instance: Instance, key: AsymmetricKey) -> list[SqlCredential]:
+    """Return the credential of the key's login, or all of its provider if that is unknown."""
+    named = [one for one in instance.credentials if key.credential and one.name == key.credential]
+    return named or [one for one in instance.credentials if one.provider == key.provider]
+
+
+def pair(instance: Instance, key: AsymmetricKey, vault: str | None) -> Pairing:
+    """Return the credential of the key, whose provider has one; `vault` is that of its KeyUri, None if unknown."""
+    found = credentials_of(instance, key)
+    if found[0].name == key.credential:
+        return Pairing(found[0], login=key.login)
+    likely = [one for one in found if vault is not None and vault_of(one) == vault] or found
+    if key.credential:
+        return _guessed(likely, f"[{key.credential}] is not in the list of credentials")
+    if key.login:
+        return _missing(likely, f"its login [{key.login}] has no credential of the provider", key.login)
+    if key.has_sid:
+        return _missing(likely, "no login was made from it", None, key.name)
+    if "logins" in instance.errors:
+        return _guessed(likely, f"the logins are unknown: {instance.errors['logins']}")
+    return _from_logins(instance, key, likely)
+
+
+def login_of(instance: Instance, key: AsymmetricKey) -> str:
+    """Return the login of a key by its SID, else by their names; empty if unknown."""
+    return key.login if key.login or key.has_sid else pairs_by_name(*_without_sid(instance, key)).get(key.name, "")
+
+
+def _without_sid(instance: Instance, key: AsymmetricKey) -> tuple[list[str], list[str]]:
+    """Return the keys of its provider without a SID, and the logins that may be theirs."""
+    keys = [one.name for one in instance.keys if one.provider == key.provider and not one.login and not one.has_sid]
+    return keys, list(dict.fromkeys(one.name for one in instance.logins))
+
+
+def _from_logins(instance: Instance, key: AsymmetricKey, likely: Sequence[SqlCredential]) -> Pairing:
+    """Return the credential for a key without a SID."""
+    held = {one.name: one.credential for one in instance.logins if one.provider == key.provider}
+    keys, logins = _without_sid(instance, key)
+    if not logins:
+        return _missing(likely, "no login was made from an asymmetric key", None, key.name)
+    here = [one for one in likely if one.name in held.values()]
+    if len(here) == 1 and len(held) == len(logins):
+        return Pairing(here[0])
+    login = pairs_by_name(keys, logins).get(key.name)
+    if login is None:
+        order = dict(zip(keys, logins, strict=False))
+        likely = sorted(here or likely, key=lambda one: one.name != held.get(order[key.name]))
+        return _guessed(likely, f"which of the logins {_named(logins)} belongs to it is unknown")
+    mine = [one for one in likely if one.name == held.get(login)]
+    if not mine:
+        return _missing(likely, f"its login [{login}] has no credential of the provider for its vault", login)
+    remark = f"login [{login}] belongs to it by their names: SQL Server shows no SID of the key" if len(keys) > 1 else ""
+    return Pairing(mine[0], remark=remark, login=login)
+
+
+def pairs_by_name(keys: Sequence[str], logins: Sequence[str]) -> dict[str, str]:
+    """Return the login of each key with the same distinctive words: `TDE_KEY2` and `TDE_Login2`.
+
+    One key and one login are a pair, also if they are what is left of pairs.
+    """
+    found: dict[str, str] = {}
+    for key in keys:
+        same = [login for login in logins if _words(login) == _words(key)]
+        if len(same) == 1 and sum(_words(other) == _words(key) for other in keys) == 1:
+            found[key] = same[0]
+    rest = [key for key in keys if key not in found], [login for login in logins if login not in found.values()]
+    if len(rest[0]) == len(rest[1]) == 1:
+        found[rest[0][0]] = rest[1][0]
+    return found
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORDS.findall(name)) - _COMMON
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(sql_name(name, "NAME") for name in names)
+
+
+def _missing(likely: Sequence[SqlCredential], cause: str, login: str | None, key: str = "") -> Pairing:
+    """SQL Server cannot sign in, whatever other logins have."""
+    new = "" if login is not None else f"CREATE LOGIN [LOGIN] FROM ASYMMETRIC KEY {sql_name(key, 'KEY')}; "
+    which = likely[0].name if len(likely) == 1 else ""
+    fix = f"{new}ALTER LOGIN {sql_name(login or '', 'LOGIN')} ADD CREDENTIAL {sql_name(which, 'CREDENTIAL')}"
+    several = f" (CREDENTIAL is one of {_named([one.name for one in likely])})" if len(likely) > 1 else ""
+    problem = f"{cause}, so SQL Server cannot sign in to open databases: {fix}{several}"
+    return Pairing(likely[0], problem, Kind.CREDENTIAL_MISSING, login=login or "")
+
+
+def new_credential(key: AsymmetricKey) -> str:
+    """Return the statements for a key whose provider has no credential."""
+    provider = sql_name(key.provider, "PROVIDER")
+    create = f"CREATE CREDENTIAL [CREDENTIAL] WITH IDENTITY = 'VAULT', SECRET = 'SECRET' FOR CRYPTOGRAPHIC PROVIDER {provider}"
+    return f"{create}; ALTER LOGIN {sql_name(key.login, 'LOGIN')} ADD CREDENTIAL [CREDENTIAL]"
+
+
+def _guessed(likely: Sequence[SqlCredential], cause: str) -> Pairing:
+    others = _named([one.name for one in likely])
+    problem = f"{cause}, so its credential is a guess of {others}: the target has the first. Each login needs a credential of its key's vault"
+    return Pairing(likely[0], problem, Kind.CREDENTIAL_GUESSED)
+
+
+REG_QUERY = r'reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault" /s /v KeyUri'
+Established = Mapping[str, Mapping[str, KeyVersion]]  # by server and thumbprint
+_LOOSE = ""  # the source of an entry in a file without a server
+_Claims = dict[KeyVersion, dict[str, None]]  # a version and the servers whose registries name it
+
+
+class KeyUris:
+    """The key versions of each thumbprint, from every registry that was read.
+
+    A thumbprint without an entry gets that of another thumbprint with the same public key. `compared` has the versions that were
+    found in vaults by their public keys, `established` those of the last run. A version counts only in a vault that a credential of
+    the server names: no other server can move its target.
+    """
+
+    def __init__(
+        self,
+        instances: Iterable[Instance],
+        loose: Iterable[RegistryUri],
+        findings: Findings,
+        compared: Mapping[str, KeyVersion] | None = None,
+        established: Established | None = None,
+    ) -> None:
+        self._compared, self._established = compared or {}, established or {}
+        self._claims: dict[str, _Claims] = {}
+        self._by_public_key: dict[str, dict[str, None]] = {}
+        self._vaults: dict[str, frozenset[str]] = {}
+        for uri in loose:
+            self._add(uri, _LOOSE, findings)
+        for instance in instances:
+            self._vaults[instance.server_name] = _vaults(instance.credentials)
+            for uri in instance.key_uris:
+                self._add(uri, instance.server_name, findings)
+            for key in instance.keys:
+                if key.public_key:
+                    self._by_public_key.setdefault(key.public_key, {})[key.thumbprint] = None
+
+    def _add(self, uri: RegistryUri, source: str, findings: Findings) -> None:
+        version = key_version(uri.uri)
+        if version is None:
+            thumbprint = printable(thumbprint_of(uri.thumbprint))
+            servers = [source] if source else []
+            findings.gap(f"the registry's KeyUri of thumbprint {thumbprint} is not https://VAULT/keys/NAME/VERSION", *servers)
+        else:
+            self._claims.setdefault(thumbprint_of(uri.thumbprint), {}).setdefault(version, {})[source] = None
+
+    def _claims_of(self, key: AsymmetricKey) -> _Claims:
+        if found := self._claims.get(key.thumbprint):
+            return found
+        joined: _Claims = {}
+        for thumbprint in self._by_public_key.get(key.public_key, ()):
+            for version, sources in self._claims.get(thumbprint, {}).items():
+                joined.setdefault(version, {}).update(sources)
+        return joined
+
+    def version_of(self, instance: Instance, key: AsymmetricKey) -> KeyVersion | None:
+        """Return the key version of a server's key, None if it is unknown or disputed."""
+        claims = self._claims_of(key)
+        own, loose = ([one for one, sources in claims.items() if source in sources] for source in (instance.server_name, _LOOSE))
+        others = [] if own or loose else list(claims)
+        compared = self._compared.get(key.public_key)
+        before = self._established.get(instance.server_name, {}).get(key.thumbprint)
+        last = [before] if before is not None and (before in (own or loose or claims) or not claims) else []
+        vaults = _vaults(credentials_of(instance, key)), _named_vaults(instance, key)
+        if not vaults[1] and len(own or loose) == 1:  # no identity is a vault, so the registry alone names one
+            return (own or loose)[0]
+        for versions in (own, loose if not own else [], [compared], last, others):
+            for those in vaults:
+                here = [version for version in versions if version is not None and version.vault in those]
+                if len(here) == 1:
+                    return here[0]
+        return None
+
+    def versions_in(self, vault: str) -> set[KeyVersion]:
+        """Return every version of a vault that a registry or a comparison names."""
+        named = (*self._compared.values(), *(one for those in self._claims.values() for one in those))
+        return {version for version in named if version.vault == vault}
+
+    def report(self, instance: Instance, key: AsymmetricKey, about: str, findings: Findings) -> None:
+        """Add why the version is unknown, and which registry names another one."""
+        server, version, claims = instance.server_name, self.version_of(instance, key), self._claims_of(key)
+        named = _named_vaults(instance, key)
+        here = {one: sources for one, sources in claims.items() if one.vault in named}
+        wrong = {one: sources for one, sources in here.items() if one != version}
+        if version is None and not claims:
+            vaults = ", ".join(sorted(named)) or "?"
+            findings.gap(f"{about}: no KeyUri, so name and version in vault {vaults} are unknown. {_advice(instance)}", server)
+        elif version is None and not here:
+            text = f"{about}: {_sources(claims)}, but {_identities(instance, key)}"
+            findings.gap(f"{text}: no target, because no credential of this server names that vault", server)
+        elif version is None:
+            findings.gap(f"{about}: several KeyUri in its vault: {_sources(here)}: remove the old or wrong entries", server)
+        elif wrong:
+            text = f"{about}: {_sources(wrong)}, but {version.uri} counts"
+            findings.gap(f"{text}: remove the wrong entry, and find out who wrote it", server)
+        if version is not None and (foreign := {one: claims[one] for one in claims if self._is_foreign(one, named, claims[one])}):
+            text = f"{about}: {_sources(foreign)}, a vault that no credential of this server names"
+            findings.note(f"{text}: this entry does not count", server)
+
+    def _is_foreign(self, version: KeyVersion, named: Collection[str], sources: Iterable[str]) -> bool:
+        """Whether only servers that do not use the vault name the version."""
+        return version.vault not in named and not any(version.vault in self._vaults.get(one, (version.vault,)) for one in sources)
+
+
+def _vaults(credentials: Iterable[SqlCredential]) -> frozenset[str]:
+    return frozenset(vault for one in credentials if (vault := vault_of(one)) is not None)
+
+
+def _named_vaults(instance: Instance, key: AsymmetricKey) -> frozenset[str]:
+    of_provider = [one for one in instance.credentials if one.provider == key.provider]
+    return _vaults((*credentials_of(instance, key), *of_provider))
+
+
+def _sources(claims: Mapping[KeyVersion, Iterable[str]]) -> str:
+    """`the registry of N1 names https://...`, for each version."""
+    return ", ".join(
+        f"{f'the registry of {listed(named)}' if (named := [one for one in sources if one]) else 'a registry file'} names {version.uri}"
+        for version, sources in claims.items()
+    )
+
+
+def _identities(instance: Instance, key: AsymmetricKey) -> str:
+    those = credentials_of(instance, key)
+    return ", ".join(f"credential [{one.name}] names {vault_of(one) or mask(one.identity) or 'nothing'}" for one in those)
+
+
+def _advice(instance: Instance) -> str:
+    if instance.platform == "linux":
+        return "SQL Server on Linux has no registry: compare public keys with --vault.credential, or write the target by hand"
+    return f"Compare public keys with --vault.credential, or run on its host, and add the output to --from: {REG_QUERY}"
+
+
+# Keys that a replica lacks, although another replica of its availability group has the same database under them.
+
+GroupKeys = Mapping[tuple[str, str], Mapping[str, str]]  # by group and database: thumbprint by server
+
+
+def keys_of_groups(instances: Iterable[Instance]) -> GroupKeys:
+    """Return the thumbprint of each database of a group, as each replica shows it."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for instance in instances:
+        for database in instance.databases:
+            if database.ag and database.thumbprint:
+                found.setdefault((database.ag.lower(), database.name), {})[instance.server_name] = database.thumbprint
+    return found
+
+
+def missing_keys(instance: Instance, known: GroupKeys) -> Iterator[str]:
+    """Yield what a replica needs to open a database whose key it does not show. Groups of one name may be of two clusters."""
+    own = {key.thumbprint for key in instance.keys}
+    for database in instance.databases if "keys" not in instance.errors else ():
+        if not (database.ag and database.hidden):
+            continue
+        replicas = [server for group, server in instance.replicas if group.lower() == database.ag.lower()]
+        for server, thumbprint in known.get((database.ag.lower(), database.name), {}).items():
+            if thumbprint not in own and any(is_same_server(server, replica) for replica in replicas):
+                text = f"database [{database.name}] of availability group {database.ag} is under {thumbprint} on {server}"
+                yield f"{text}, but this server has no key with that thumbprint: create the asymmetric key"
+                break
+
+
+# What SQL Server and its connector must be for a managed identity. An older SQL Server hangs (KB5043526).
+
+SQL_SERVER = (16, 0, 4175)  # 2022 CU17
+CONNECTOR = (15, 0, 2000, 440)  # of November 2024; an older one fails with message 37576
+CATALOG = (1, 0, 5, 0)  # the version that builds since 2018 have in the catalog
+
+
+def report_managed_identity(instance: Instance, about: str, provider: str, findings: Findings) -> None:
+    """Add why a key with a managed identity does not work on this server, or why that is unknown."""
+    for text in _problems(instance, provider):
+        findings.gap(f"{about}: {text}", instance.server_name, kind=Kind.IDENTITY_UNSUPPORTED)
+    for text in _unknown(instance, provider):
+        findings.gap(f"{about}: {text}", instance.server_name)
+
+
+def _problems(instance: Instance, provider: str) -> Iterator[str]:
+    if instance.platform == "linux":
+        yield "SQL Server on Linux supports no managed identity: use a credential with a client secret"
+        return
+    product = version_number(instance.product_version)
+    if product and product < SQL_SERVER:
+        yield (
+            f"SQL Server {instance.product_version} hangs with a managed identity (KB5043526): install SQL Server 2022 CU17 "
+            "(16.0.4175.1) or later, or use a client secret"
+        )
+    file, catalog = _connector(instance, provider)
+    if (file and file < CONNECTOR) or (not file and catalog and catalog < CATALOG):
+        yield "the connector is too old for a managed identity (message 37576): install 15.0.2000.440 or later"
+
+
+def _unknown(instance: Instance, provider: str) -> Iterator[str]:
+    if instance.platform == "linux":
+        return
+    if not version_number(instance.product_version):
+        yield "the version of SQL Server is unknown, and a managed identity needs 2022 CU17 (16.0.4175.1) or later"
+    file, catalog = _connector(instance, provider)
+    if not file and not (catalog and catalog < CATALOG):
+        yield "the version of the loaded DLL is unknown, and a managed identity needs 15.0.2000.440 or later"
+
+
+def _connector(instance: Instance, provider: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the versions of DLL and catalog, empty if unknown."""
+    found = next((one for one in instance.providers if one.name == provider), None)
+    return (version_number(found.file_version), version_number(found.version)) if found is not None else ((), ())
+
+
+# Which key version, vault and credential each instance uses, and what stays unknown.
+
+REGISTRY, NODES = "registry", "nodes"  # sections of the documents
+# Of use for keys without a SID, and for the hosts of a failover cluster instance.
+_REPORTED_ELSEWHERE = frozenset({"logins", NODES})
+# What is unknown without a section, and the right that its view needs.
+_MISSING_SECTIONS: Mapping[str, str] = {
+    "providers": "the provider and its version are unknown",
+    "modules": "the version of the loaded DLL is unknown (needs VIEW SERVER PERFORMANCE STATE, before 2022 VIEW SERVER STATE)",
+    "credentials": "the vault is unknown (needs VIEW ANY DEFINITION)",
+    "keys": "the keys are unknown (needs VIEW ANY DEFINITION)",
+    "encryption": "the databases of each key are unknown, so each key counts as used "
+    "(needs VIEW SERVER SECURITY STATE, before 2022 VIEW SERVER STATE)",
+    "databases": "the availability groups of the databases are unknown",
+    "replicas": "the servers of the availability groups are unknown",
+    "configurations": f"whether the option {EKM_OPTION} is set is unknown",
+    "start": "the start of the service is unknown, so whether it used each credential is unknown too",
+    REGISTRY: "KeyUri is unknown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One key that an instance uses, with its version, credential and databases."""
+
+    instance: Instance
+    key: AsymmetricKey
+    version: KeyVersion
+    credential: SqlCredential
+    databases: tuple[Database, ...]
+
+
+def find_usages(instances: Sequence[Instance], uris: KeyUris, findings: Findings, known: Iterable[Instance] = ()) -> list[Usage]:
+    """Return every key in use whose version is known; the rest is in the findings. `known` may have replicas of the same groups."""
+    groups = keys_of_groups((*known, *instances))
+    for instance in instances:
+        for text in missing_keys(instance, groups):
+            findings.gap(text, instance.server_name, kind=Kind.KEY_NOT_ON_REPLICA)
+    return [usage for instance in instances for usage in _usages(instance, uris, findings)]
+
+
+def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[Usage]:
+    server = instance.server_name
+    for provider, count in instance.foreign.items():
+        findings.note(f"provider [{provider}] is not of Azure Key Vault, so its keys ({count}) are not probed", server)
+    if not (instance.uses_provider or needs_key(instance) or {"providers", "keys"} & instance.errors.keys()):
+        findings.note("no EKM provider and no key of one: nothing to probe", server)
+        return
+    _report_limits(instance, uris, findings)
+    _report_databases(instance, findings)
+    protected: dict[str, list[Database]] = {}
+    for database in instance.databases:
+        protected.setdefault(database.thumbprint, []).append(database)
+    used = {key.thumbprint for key in used_keys(instance)}
+    hidden = [database for database in instance.databases if database.hidden]
+    for key in instance.keys:
+        if key.thumbprint not in used:
+            text = f"key [{key.name}] ({key.thumbprint}) protects no database that is shown"
+            findings.note(f"{text}: columns in databases and old backups may need it (retire-version.sql)", server)
+            continue
+        usage = _resolved(instance, key, tuple(protected.get(key.thumbprint, hidden)), uris, findings)
+        if usage is not None:
+            yield usage
+
+
+def needs_key(instance: Instance) -> bool:
+    """Whether a database is under a key of a provider, or may be: then a server without provider and key lacks both."""
+    return any(one.thumbprint or (one.encrypted and one.needs_unknown_key) for one in instance.databases)
+
+
+def used_keys(instance: Instance) -> list[AsymmetricKey]:
+    """Return the keys that protect a database; each key counts as used if a database may be under it."""
+    thumbprints = {database.thumbprint for database in instance.databases}
+    any_key = "encryption" in instance.errors or any(database.hidden for database in instance.databases)
+    return [key for key in instance.keys if any_key or key.thumbprint in thumbprints]
+
+
+def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> None:
+    server = instance.server_name
+    for section, message in instance.errors.items():
+        if section == REGISTRY and all(uris.version_of(instance, key) for key in used_keys(instance)):
+            findings.note(f"the registry was not read, and its keys are known from elsewhere: {message}", server)
+        elif section not in _REPORTED_ELSEWHERE:
+            findings.gap(f"{_MISSING_SECTIONS.get(section, section)}: {message}", server)
+    _report_kept(instance, findings)
+    _report_other_keys(instance, findings)
+    for provider in instance.providers:
+        if not provider.enabled:
+            text = f"provider [{provider.name}] is disabled, so databases under its keys do not open"
+            findings.note(f"{text}: ALTER CRYPTOGRAPHIC PROVIDER {sql_name(provider.name, 'PROVIDER')} ENABLE", server)
+
+
+def _report_kept(instance: Instance, findings: Findings) -> None:
+    """Add the findings of an earlier reading, with its time. The KeyUri of a thumbprint does not change."""
+    server = instance.server_name
+    if whole := instance.kept.get("instance"):
+        text = f"not read in the latest run, so everything is of {whole.when}: {whole.message}"
+        findings.gap(text, server, kind=Kind.INSTANCE_KEPT)
+        return
+    for section, kept in instance.kept.items():
+        text = f"the section {section} is of {kept.when}, because it was not read again: {kept.message}"
+        if section in (REGISTRY, NODES):
+            findings.note(text, server)
+        else:
+            findings.gap(text, server, kind=Kind.SECTION_KEPT)
+
+
+def _report_other_keys(instance: Instance, findings: Findings) -> None:
+    """Add the registry's entries of keys that are not in master: keys for columns are in user databases."""
+    known = {key.thumbprint for key in instance.keys}
+    for uri in instance.key_uris if "keys" not in instance.errors else ():
+        version = key_version(uri.uri)
+        if version is not None and thumbprint_of(uri.thumbprint) not in known:
+            text = f"the registry names {version.uri}, whose key master does not have, so no target probes it"
+            findings.note(f"{text}: columns in databases and old backups may need it", instance.server_name)
+
+
+def _report_databases(instance: Instance, findings: Findings) -> None:
+    known = {key.thumbprint for key in instance.keys}
+    for database in instance.databases:
+        if database.needs_unknown_key:
+            text = f"database [{database.name}] is in {database.state}, so its key is unknown"
+            fix = f"the error log shows the cause. Repair that first, then ALTER DATABASE {sql_name(database.name, 'DATABASE')} SET ONLINE"
+            findings.gap(f"{text}: {fix}", instance.server_name)
+        elif database.hidden and known:
+            state = "encrypted but not open, as with AUTO_CLOSE" if database.state in OPEN else f"in {database.state}"
+            text = f"database [{database.name}] is {state}, so its key is unknown"
+            findings.note(f"{text}: keys that protect no other database count as used", instance.server_name)
+        elif database.thumbprint and database.thumbprint not in known and "keys" not in instance.errors:
+            text = f"database [{database.name}] is under {database.thumbprint}, but this server has no key with that thumbprint"
+            findings.gap(f"{text}: create the asymmetric key, or grant VIEW ANY DEFINITION", instance.server_name)
+
+
+def _resolved(
+    instance: Instance, key: AsymmetricKey, databases: tuple[Database, ...], uris: KeyUris, findings: Findings
+) -> Usage | None:
+    server, about = instance.server_name, f"key [{key.name}] ({key.thumbprint})"
+    if not credentials_of(instance, key):
+        text = f"{about}: no credential of its provider belongs to its login, so the vault and the target are unknown"
+        if "credentials" in instance.errors:
+            findings.gap(text, server)
+        else:
+            findings.gap(f"{text}: {new_credential(key)}", server, kind=Kind.CREDENTIAL_MISSING)
+        return None
+    if "providers" not in instance.errors and not any(one.name == key.provider for one in instance.providers):
+        findings.gap(f"{about}: this server has no provider [{key.provider}], so SQL Server cannot use the key", server)
+    version = uris.version_of(instance, key)
+    uris.report(instance, key, about, findings)
+    pairing = pair(instance, key, version.vault if version is not None else None)
+    if pairing.problem:
+        findings.gap(f"{about}: {pairing.problem}", server, kind=pairing.kind)
+    if pairing.remark:
+        findings.note(f"{about}: {pairing.remark}", server)
+    if version is None:
+        return None
+    if is_managed(pairing.credential):
+        report_managed_identity(instance, about, key.provider, findings)
+    if version.vault != vault_of(pairing.credential):
+        named = vault_of(pairing.credential) or mask(pairing.credential.identity) or "nothing"
+        text = f"{about}: KeyUri is in {version.vault}, but credential [{pairing.credential.name}] names {named}"
+        findings.gap(f"{text}; the target follows KeyUri", server)
+    if rules := key_name_findings(version.name):
+        findings.gap(f"{about}: {version.name}: {rules[0].text}", server)
+        return None
+    return Usage(instance, key, version, pairing.credential, databases)
+
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandWrittenTarget:
+    """A target in a file that the inventory did not write; `where` is `file:line:column`."""
+
+    name: str
+    vault: str
+    key_name: str
+    key_version: str | None
+    instances: tuple[Labels, ...]
+    where: str
+    thumbprint: str | None = None
+    retained: tuple[KeyVersion, ...] = ()
+
+
+SHORTEST = 128  # bytes: a shorter number is no key of RSA that the connector accepts, and might match by accident
+
+
+def has_modulus(public_key: str, modulus: bytes) -> bool:
+    """Whether SQL Server's public key, as hex digits after 0x, has this modulus."""
+    number = modulus.lstrip(b"\0")
+    digits = public_key.upper()
+    return len(number) >= SHORTEST and any(one.hex().upper() in digits for one in (number, number[::-1]))

@@ -1,0 +1,460 @@
+"""Read the SQL Servers periodically, and keep the last good reading of each section.
+
+A server that cannot be read keeps what is known of it, and delays no other beyond its slot. A failure is logged once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
+
+from exporter.config.settings import Config, Credential, SecretUnreadableError, SqlServer, read_secret
+from exporter.core.limits import JITTER
+from exporter.core.values import TokenResult
+from exporter.probing.secrets import read_material
+from exporter.probing.tokens import is_refusal, reason
+from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
+from exporter.runtime.logging import fields
+from exporter.runtime.loop import loop_time
+from exporter.runtime.tasks import DaemonThreadPool, PeriodicRunner, PoolExhausted, reported, shortage_of
+from exporter.sqlserver.document import Document
+from exporter.sqlserver.errors import RUN, Lockout, lockout_after
+from exporter.sqlserver.instance import names_of
+from exporter.sqlserver.last_reading import document_of, labelled, restored, unread, updated
+from exporter.sqlserver.read import SqlServerAccess, read_server
+from exporter.sqlserver.reading import SqlServerReading, contested_addresses, shown_name
+from exporter.sqlserver.script import SEARCHED_DAYS, batches, proof_batches
+from exporter.sqlserver.tds import WHOLE, SqlLogin, make_context, make_pinned_context
+
+# One attempt to read a SQL Server, on a daemon thread.
+#
+# It reads the secret of the login, requests a token if the login needs one, and reads the sections.
+
+STATEMENT_SECONDS = 10.0  # for a connection, and for each statement
+SECRET_SECONDS = 10.0  # for a secret file, which may be on a dead mount
+_THREADS = 8  # and one for each server that a thread works on: abandoned ones take none from the others
+_LATE = "not read to its end"
+_DAY = 86400.0
+_FEW_DAYS = 2  # of backups, which are read at each attempt; all of them once a day
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """What an attempt depends on. `credential` is that of Entra ID."""
+
+    server: SqlServer
+    credential: Credential | None
+    reading: SqlServerReading
+    lockout: Lockout | None = None
+
+    @property
+    def account(self) -> str:
+        """Who signs in; empty for the Windows account of this process."""
+        if self.credential is not None:
+            return f"{self.credential.name} {self.credential.tenant_id or ''} {self.credential.client_id or ''}"
+        return self.server.user or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is known after an attempt. `stored` is the document of the state directory, None if it stays as it is."""
+
+    reading: SqlServerReading
+    lockout: Lockout | None
+    stored: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """`material` changes with the secret."""
+
+    password: str = field(default="", repr=False)
+    material: bytes = field(default=b"", repr=False)
+
+
+class _FailedError(Exception):
+    """Ends an attempt with this text for the operator."""
+
+
+class ServerReader:
+    """Reads SQL Servers, each on a daemon thread. Use it from one event loop.
+
+    `token_of` requests a token of the credential with this name.
+    """
+
+    def __init__(self, token_of: Callable[[str], Awaitable[TokenResult]], *, seconds: float = STATEMENT_SECONDS) -> None:
+        self._token_of, self._seconds = token_of, seconds
+        self._whole = (WHOLE + 2) * seconds
+        self._pool = DaemonThreadPool(_THREADS, name="ekm-sql")
+        self._busy: dict[str, asyncio.Event] = {}  # by address: the end of a thread that works on the server
+        # By address: when all backups were searched, and the name of the server that had them.
+        self._searched: dict[str, tuple[float, str]] = {}
+
+    def is_busy(self, address: str) -> bool:
+        """Whether a thread still works on this server, for an attempt that was given up."""
+        return address in self._busy
+
+    async def read(self, state: ServerState, at: float) -> Attempt | None:
+        """Read a server at a Unix time; None if its lockout holds. Raises only CancelledError and internal errors."""
+        address, tried = state.server.address, False
+        try:
+            new_secret = partial(_new_secret, state, at)
+            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", new_secret, threading.Event())
+            if secret is None:
+                return None
+            tried = True
+            login = await self._login(state, secret)
+            days, stopped = self._days(state, at), threading.Event()
+
+            def attempt() -> Attempt:
+                document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, days, stopped)
+                return _add(state, document, secret, at)
+
+            return self._noted(await self._run_on_thread(address, self._whole, _LATE, attempt, stopped), days, at)
+        except (_FailedError, SecretUnreadableError, FileUnreadableError, PoolExhausted) as error:
+            failed = Document(address=address, failure=str(error))
+            refused = state.reading.refused and not tried
+            return Attempt(updated(state.reading, state.server, failed, at, refused=refused), state.lockout, None)
+
+    def _days(self, state: ServerState, at: float) -> int:
+        """Return how many days of backups to read: on a large msdb, many days take long."""
+        searched_at, name = self._searched.get(state.server.address, (0.0, ""))
+        document = state.reading.document
+        is_same = document is not None and names_of(document)[0] == name
+        return _FEW_DAYS if is_same and 0 <= at - searched_at < _DAY else SEARCHED_DAYS
+
+    def _noted(self, attempt: Attempt, days: int, at: float) -> Attempt:
+        reading = attempt.reading
+        if days == SEARCHED_DAYS and reading.document is not None and not reading.failure:
+            self._searched[reading.address] = at, names_of(reading.document)[0]
+        return attempt
+
+    async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
+        """Return what a function returns that only computes, on a thread if there is one. Raises what it raises."""
+        self._pool.allow(_THREADS + len(self._busy))
+        try:
+            return await self._pool.run(function, *args)
+        except PoolExhausted:
+            return function(*args)
+
+    def close(self) -> None:
+        """Start no further thread, and wait for none. A thread ends soon, unless it waits for a connection or a file."""
+        self._pool.close()
+        for ended in tuple(self._busy.values()):
+            ended.set()
+
+    async def _login(self, state: ServerState, secret: _Secret) -> SqlLogin | Document:
+        """Return how to sign in, or the refusal of Entra ID."""
+        if state.credential is None:
+            return SqlLogin(user=state.server.user or "", password=secret.password)
+        result = await self._token_of(state.credential.name)
+        if result.token is not None:
+            return SqlLogin(token=result.token)
+        text = f"no token from {state.credential.name}: {reason(result.facts)}"
+        if is_refusal(result.facts, state.credential):
+            return Document(address=state.server.address, failure=text, refused_login=result.facts.status or 0)
+        raise _FailedError(text)
+
+    async def _run_on_thread(
+        self, address: str, seconds: float, late: str, function: Callable[[], _T], stopped: threading.Event
+    ) -> _T:
+        """Run the function on a thread, which is abandoned after its time.
+
+        `stopped` is set then. Raises _FailedError then, and what the function raises. A cancelled call ends with its thread, or
+        after its time: until then it keeps its slot, so that reloads start no further threads.
+        """
+        ended, loop, begun = asyncio.Event(), asyncio.get_running_loop(), False
+
+        def run() -> _T:
+            nonlocal begun
+            begun = True
+            try:
+                return function()
+            finally:
+                self._busy.pop(address, None)
+                with contextlib.suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(ended.set)
+
+        self._busy[address] = ended
+        self._pool.allow(_THREADS + len(self._busy))
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._pool.run(run)
+        except TimeoutError as error:
+            lacking = shortage_of(error)
+            cause = f"{late} within {seconds:g} s" if lacking is None else f"no thread was free within {seconds:g} s"
+            raise _FailedError(cause) from None
+        except asyncio.CancelledError:
+            stopped.set()
+            if begun:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await ended.wait()
+            raise
+        finally:
+            stopped.set()
+            if not begun:
+                self._busy.pop(address, None)
+
+
+def _new_secret(state: ServerState, at: float) -> _Secret | None:
+    """Read the secret of the login; None if it was refused, and its lockout holds. Blocks.
+
+    Raises SecretUnreadableError and FileUnreadableError.
+    """
+    secret = _read_secret(state)
+    if state.lockout is not None and state.lockout.holds(state.account, secret.material, at):
+        return None
+    return secret
+
+
+def _read_secret(state: ServerState) -> _Secret:
+    if state.credential is not None:  # the token is requested with the same content, which others read
+        text, certificate = read_material(state.credential)
+        return _Secret(material=(text or "").encode() + b"\0" + certificate)
+    password = "" if state.server.password is None else read_secret(state.server.password)
+    return _Secret(password, password.encode())
+
+
+def _read(server: SqlServer, login: SqlLogin, seconds: float, days: int, stopped: threading.Event) -> Document:
+    """Read every section. Blocks."""
+    try:
+        access = SqlServerAccess(login, _context(server), seconds, RUN, stopped)
+    except FileUnreadableError as error:
+        return Document(address=server.address, failure=f"ca_file {server.ca_file}: {error}")
+    return read_server(server.parsed, access, batches() + proof_batches(days=days))
+
+
+def _context(server: SqlServer) -> Any:
+    """Return the TLS settings. Raises FileUnreadableError."""
+    if server.certificate_sha256 is not None:
+        return make_pinned_context(server.certificate_sha256)
+    if server.ca_file is None:
+        return make_context(None, verify=True)
+    read_whole(server.ca_file, limit=CERTIFICATE_LIMIT)
+    try:
+        return make_context(str(server.ca_file), verify=True)
+    except OSError as error:
+        if shortage_of(error) is not None:
+            raise
+        raise FileUnreadableError("no certificate in PEM") from None
+
+
+def _add(state: ServerState, document: Document, secret: _Secret, at: float) -> Attempt:
+    """Add what was read to what is known."""
+    lockout = lockout_after(state.account, secret.material, at) if document.refused_login else None
+    reading = updated(state.reading, state.server, document, at, refused=lockout is not None)
+    return Attempt(reading, lockout, document_of(reading, lockout))
+
+
+_log = logging.getLogger(__name__)
+
+CONCURRENT_READINGS: Final = 8
+_CONCURRENT_RETRIES: Final = 4  # of them for servers whose last reading failed: servers that hang leave the others some
+LOCKED_SECONDS: Final = 60.0  # between two checks whether the secret of a refused login has changed
+BUSY_SECONDS: Final = 10.0  # until the next try if an abandoned thread still works on the server
+_SPACING: Final = 1.0  # seconds between two first readings
+_CONTESTED = "{}, and so does another address: its series have the address. Remove one if both are the same server, else set another host: for one"
+
+
+class Reader(Protocol):
+    """Raises only CancelledError and internal errors."""
+
+    def is_busy(self, address: str) -> bool: ...
+
+    async def read(self, state: ServerState, at: float) -> Attempt | None: ...
+
+    async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlServerCallbacks:
+    """Callbacks of `SqlServerMonitor`.
+
+    A thread calls `prepare` with what is known after each attempt, and with what was known before a restart. The event loop then
+    calls what it returned; True prepares again. `on_forgotten` receives the address of a server that a reload removed. `on_internal_error` receives
+    internal errors. `load` and `store` read and write the document of a server.
+    """
+
+    prepare: Callable[[SqlServerReading], Callable[[], bool]]
+    on_forgotten: Callable[[str], None] = lambda _address: None
+    on_internal_error: Callable[[Exception], None] = lambda _error: None
+    load: Callable[[str], Mapping[str, Any] | None] = lambda _address: None
+    store: Callable[[str, Mapping[str, Any]], None] = lambda _address, _document: None
+
+
+@dataclass(slots=True)
+class _ServerEntry:
+    """One server. `due` is a loop time."""
+
+    state: ServerState
+    due: float = 0.0
+    logged: str = ""  # the failure that was logged last
+
+
+class SqlServerMonitor:
+    """Reads SQL Servers periodically. Use it from one event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        reader: Reader,
+        callbacks: SqlServerCallbacks,
+        *,
+        clock: Callable[[], float] = time.time,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """`clock` gives Unix time, `draw` a number in [0, 1]."""
+        self._config, self._reader, self._callbacks = config, reader, callbacks
+        self._clock, self._draw = clock, draw
+        self._slots, self._retries = asyncio.Semaphore(CONCURRENT_READINGS), asyncio.Semaphore(_CONCURRENT_RETRIES)
+        self._entries = {address: _ServerEntry(_first_state(config, address)) for address in config.sql_servers}
+        self._runner = PeriodicRunner(
+            self._read_due,
+            pause=lambda _entry: self._config.settings.sql_interval,
+            on_error=lambda _entry, error: callbacks.on_internal_error(error),
+            name="reading of",
+        )
+
+    async def restore(self) -> None:
+        """Use what an earlier process knew. Call it before `start`."""
+        for entry in self._entries.values():
+            await self._restore_entry(entry)
+        await self._mark_contested()
+
+    def start(self) -> None:
+        """Start the periodic readings, spread over the interval."""
+        for address in self._entries:
+            self._start_reading(address)
+
+    async def reconfigure(self, config: Config) -> None:
+        """Apply a configuration after `start`.
+
+        An unchanged server continues. A changed one is read soon, and keeps what is known of it.
+        """
+        before, self._config = self._config, config
+        interval = config.settings.sql_interval
+        for address in before.sql_servers.keys() - config.sql_servers.keys():
+            self._runner.stop(address)
+            del self._entries[address]
+            self._callbacks.on_forgotten(address)
+        for address in config.sql_servers:
+            state, entry = _first_state(config, address), self._entries.get(address)
+            if entry is None:
+                self._entries[address] = _ServerEntry(state)
+                await self._restore_entry(self._entries[address])
+            elif (state.server, state.credential) == (entry.state.server, entry.state.credential):
+                if interval < before.settings.sql_interval:
+                    self._runner.advance(address, loop_time() + interval * self._draw())
+                continue
+            else:
+                self._runner.stop(address)
+                entry.state = _state_with(state, labelled(entry.state.reading, state.server), entry.state.lockout)
+                if entry.state.reading.document is not None:
+                    await self._show(entry)
+            self._start_reading(address)
+        await self._mark_contested()
+
+    async def aclose(self) -> None:
+        """End all readings without waiting for their threads."""
+        self._reader.close()
+        await self._runner.aclose()
+
+    def readings(self) -> tuple[SqlServerReading, ...]:
+        """Return what is known of each server, in the order of the configuration."""
+        return tuple(self._entries[address].state.reading for address in self._config.sql_servers if address in self._entries)
+
+    def _start_reading(self, address: str) -> None:
+        entry = self._entries[address]
+        spread = min(self._config.settings.sql_interval, _SPACING * len(self._config.sql_servers))
+        entry.due = loop_time() + self._draw() * spread
+        self._runner.start(address, entry)
+
+    async def _read_due(self, entry: _ServerEntry) -> None:
+        if self._reader.is_busy(entry.state.server.address):
+            entry.due = loop_time() + BUSY_SECONDS
+            return
+        async with self._retries if entry.state.reading.failure else contextlib.nullcontext(), self._slots:
+            attempt = await self._reader.read(entry.state, self._clock())
+            if attempt is None:
+                entry.due = loop_time() + LOCKED_SECONDS
+                return
+            entry.due = loop_time() + self._config.settings.sql_interval * (1 - JITTER + 2 * JITTER * self._draw())
+            entry.state = _state_with(entry.state, attempt.reading, attempt.lockout)
+            await self._add(entry, attempt)
+
+    async def _add(self, entry: _ServerEntry, attempt: Attempt) -> None:
+        reading = attempt.reading
+        if reading.failure != entry.logged:
+            entry.logged = reading.failure
+            _log_change(reading)
+        if attempt.stored is not None:
+            self._callbacks.store(reading.address, attempt.stored)
+        await self._mark_contested()
+        await self._show(entry)
+
+    async def _mark_contested(self) -> None:
+        """Mark the servers that answer with the names of another one, and show those that changed: before the one that has the names."""
+        found = contested_addresses(entry.state.reading for entry in self._entries.values())
+        changed = [entry for address, entry in self._entries.items() if entry.state.reading.contested != (address in found)]
+        for entry in changed:
+            reading = replace(entry.state.reading, contested=not entry.state.reading.contested)
+            entry.state = replace(entry.state, reading=reading)
+        for entry in sorted(changed, key=lambda entry: not entry.state.reading.contested):
+            if entry.state.reading.contested:
+                problem = _CONTESTED.format(shown_name(entry.state.reading))
+                _log.warning("SQL Servers have the same names", extra=fields(server=entry.state.reading.address, problem=problem))
+            await self._show(entry)
+
+    async def _show(self, entry: _ServerEntry) -> None:
+        with reported(self._callbacks.on_internal_error):
+            while True:
+                reading = entry.state.reading
+                show = await self._reader.compute(self._callbacks.prepare, reading)
+                if reading is entry.state.reading and not show():
+                    return
+
+    async def _restore_entry(self, entry: _ServerEntry) -> None:
+        server = entry.state.server
+        with reported(self._callbacks.on_internal_error):
+            document = self._callbacks.load(server.address)
+            if document is None:
+                return
+            try:
+                reading, lockout = await self._reader.compute(restored, document, server)
+            except ValueError as error:
+                _log.warning("state", extra=fields(problem=f"the stored reading of {server.address} {error} and is ignored"))
+                return
+            entry.state = _state_with(entry.state, reading, lockout)
+            await self._show(entry)
+
+
+def _first_state(config: Config, address: str) -> ServerState:
+    server = config.sql_servers[address]
+    credential = None if server.entra_credential is None else config.credentials[server.entra_credential]
+    return ServerState(server=server, credential=credential, reading=unread(server))
+
+
+def _state_with(state: ServerState, reading: SqlServerReading, lockout: Lockout | None) -> ServerState:
+    return replace(state, reading=reading, lockout=lockout)
+
+
+def _log_change(reading: SqlServerReading) -> None:
+    """Log that a server cannot be read, or that it was read again."""
+    if reading.failure:
+        _log.warning("SQL Server not read", extra=fields(server=reading.address, problem=reading.failure))
+    else:
+        _log.info("SQL Server read again", extra=fields(server=reading.address))

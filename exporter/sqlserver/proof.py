@@ -1,0 +1,592 @@
+"""Which keys SQL Server itself proved, when and by what.
+
+A backup of an encrypted database and a start need the vault, with the secret that SQL Server stores, its proxy and its DLL.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from exporter.core.durations import known_time
+from exporter.knowledge.code_row import Category
+from exporter.knowledge.codes import BY_CODE, both_numbers
+from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, KeyVersion, key_version, thumbprint_of
+from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Database, Instance, Kind, SqlCredential, printable
+from exporter.sqlserver.keys import credentials_of, login_of, pair, used_keys
+from exporter.sqlserver.logs import LogSpace, log_spaces
+from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows, section_age, shown_name
+
+# An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
+TWO_HOURS: Final = 7200.0
+# Local times become UTC by today's offset, which daylight saving may have changed since; `opened_utc` is exact.
+_DAYLIGHT_SAVING: Final = 3600.0
+_NO_CODE: Final = frozenset({OTHER, *BACKUP_MESSAGES, *OPEN_MESSAGES})
+
+
+class ProofSource(StrEnum):
+    """What SQL Server did with the key."""
+
+    START = "start"
+    FULL_BACKUP = "full_backup"
+    DIFFERENTIAL_BACKUP = "differential_backup"
+    LOG_BACKUP = "log_backup"
+
+
+_BACKUPS: Final = {letter: ProofSource(f"{name}_backup") for letter, name in BACKUP_TYPES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyProof:
+    """A key in use, and its last proof since its credential was altered.
+
+    Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown. With `credential_missing`, SQL Server
+    has none with which it can sign in for the key; `candidate` is then the only one
+    of its provider. With `provider_disabled`, SQL Server uses no provider for it. `altered_at` is the latest
+    time of several credentials if SQL Server does not show which one belongs to the key. `proven_from` is the latest time at which what
+    proves the key began: it needs the vault then, and may end hours later. `closed` has the databases that did not open, with their state: a
+    closed one whose key SQL Server does not show may be under any key. `altered_before` is when the credential was altered before `altered_at`.
+    """
+
+    thumbprint: str
+    key_name: str
+    login: str
+    credential: str
+    credential_missing: bool
+    candidate: str
+    provider_disabled: bool
+    altered_at: float | None
+    databases: tuple[str, ...]
+    proven_from: float | None
+    proven_at: float | None
+    source: ProofSource | None
+    database: str
+    closed: tuple[tuple[str, str], ...] = ()
+    altered_before: float | None = None
+
+    @property
+    def is_due(self) -> bool | None:
+        """Whether nothing proved the present credential, None if that is unknown. A missing one proves nothing."""
+        if self.credential_missing:
+            return True
+        return None if self.proven_at is None and self.altered_at is None else self.proven_at is None
+
+
+class ReportedCode(NamedTuple):
+    """A provider's code in the error log of the last 24 hours. The Unix times are those of its first and last line."""
+
+    code: str
+    first_at: float
+    last_at: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a code that `explain` knows."""
+        return self.code.isdecimal() and int(self.code) in BY_CODE
+
+
+class _SignIn(NamedTuple):
+    """How SQL Server signs in for a key; empty if unknown."""
+
+    login: str
+    credential: str
+    altered_at: float | None = None
+    is_missing: bool = False
+    candidate: str = ""
+    altered_before: float | None = None
+
+
+class _Event(NamedTuple):
+    at: float
+    began_at: float
+    source: ProofSource
+    database: str
+
+
+@once
+def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
+    """Return one proof for each key of a provider in use."""
+    instance = known_instance(reading)
+    return () if instance is None else tuple(_key_proof(reading, instance, key) for key in used_keys(instance))
+
+
+def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
+    """Return the key version that the server's registry has for a thumbprint."""
+    uris = () if reading.document is None else reading.document.key_uris
+    return next((key_version(each.uri) for each in uris if thumbprint_of(each.thumbprint) == thumbprint), None)
+
+
+def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
+    """Return the provider's codes in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code not in _NO_CODE)
+
+
+def failed_backups(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
+    """Return the messages about failed backups in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code in BACKUP_MESSAGES)
+
+
+def open_messages(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
+    """Return the messages about the DLL or a key in the error log after a Unix time, newest first."""
+    return tuple(each for each in _reported(reading, since) if each.code in OPEN_MESSAGES)
+
+
+def last_backup(reading: SqlServerReading, databases: Iterable[str], since: float) -> tuple[float, float] | None:
+    """Return start and end of the latest backup of the databases that began after a Unix time, None without one."""
+    found = _backups(reading, frozenset(databases), since - TWO_HOURS)
+    return max(((each.began_at, each.at) for each in found), default=None)
+
+
+def _reported(reading: SqlServerReading, since: float) -> list[ReportedCode]:
+    found = (
+        ReportedCode(str(row.get("code")), first, last)
+        for row in rows(reading, "errors")
+        if (first := _time(row.get("first_utc"))) is not None
+        and (last := _time(row.get("last_utc"))) is not None
+        and last > since
+    )
+    return sorted(found, key=lambda each: -each.last_at)
+
+
+def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
+    hidden = tuple(one.name for one in instance.databases if one.hidden)
+    databases = tuple(one.name for one in instance.databases if one.thumbprint == key.thumbprint) or hidden
+    sign_in = _sign_in(reading, instance, key)
+    names = frozenset(databases)  # a SQL Server may have thousands
+    events = (*_openings(reading, instance, names, sign_in.altered_at), *_backups(reading, names, sign_in.altered_at))
+    last = max(events, default=None)
+    return KeyProof(
+        thumbprint=key.thumbprint,
+        key_name=key.name,
+        login=sign_in.login,
+        credential=sign_in.credential,
+        credential_missing=sign_in.is_missing,
+        candidate=sign_in.candidate,
+        provider_disabled=_is_disabled(instance, key),
+        altered_at=sign_in.altered_at,
+        databases=databases,
+        proven_from=max((each.began_at for each in events), default=None),
+        proven_at=None if last is None else last.at,
+        source=None if last is None else last.source,
+        database="" if last is None else last.database,
+        altered_before=sign_in.altered_before,
+        closed=tuple((one.name, one.state) for one in instance.databases if _is_closed(one, key)),
+    )
+
+
+def _is_closed(database: Database, key: AsymmetricKey) -> bool:
+    return database.state in CLOSED and database.thumbprint in ("", key.thumbprint)
+
+
+def _is_disabled(instance: Instance, key: AsymmetricKey) -> bool:
+    """Whether the key's provider is disabled, or the option for all providers is off now."""
+    if instance.ekm is not None and not instance.ekm.in_use:
+        return True
+    return any(one.name == key.provider and not one.enabled for one in instance.providers)
+
+
+def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> _SignIn:
+    candidates = credentials_of(instance, key)
+    if not candidates:
+        # The provider has no credential at all, unless they are unknown.
+        is_missing = not key.credential and "credentials" not in instance.errors
+        return _SignIn(login_of(instance, key), key.credential, is_missing=is_missing)
+    version = version_of(reading, key.thumbprint)
+    pairing = pair(instance, key, None if version is None else version.vault)
+    if pairing.kind is Kind.CREDENTIAL_MISSING:
+        return _SignIn(pairing.login, "", is_missing=True, candidate=candidates[0].name if len(candidates) == 1 else "")
+    certain = pairing.kind is not Kind.CREDENTIAL_GUESSED
+    altered_at = _altered([pairing.credential] if certain else candidates)
+    before = known_time(pairing.credential.earlier_utc) if certain else None
+    return _SignIn(key.login or pairing.login, pairing.credential.name, altered_at, altered_before=before)
+
+
+def _altered(credentials: Iterable[SqlCredential]) -> float | None:
+    return max((at for one in credentials if (at := known_time(one.modified_utc)) is not None), default=None)
+
+
+def _openings(
+    reading: SqlServerReading, instance: Instance, databases: frozenset[str], altered_at: float | None
+) -> Iterator[_Event]:
+    """Yield each database that opened since a start with the present secret.
+
+    Rows that were read before that start do not count.
+    """
+    started_at = known_time(instance.started_utc)
+    if started_at is None or reading.read_at.get("opened", 0.0) < started_at or (altered_at or 0.0) >= started_at:
+        return
+    for row in rows(reading, "opened"):
+        name, opened_at = printable(str(row.get("database"))), _time(row.get("opened_utc"))
+        if name in databases and opened_at is not None and opened_at >= started_at - _DAYLIGHT_SAVING:
+            yield _Event(opened_at, opened_at, ProofSource.START, name)
+
+
+def _backups(reading: SqlServerReading, databases: frozenset[str], altered_at: float | None) -> Iterator[_Event]:
+    """Yield each backup that needed this key and the present secret. No token of an earlier secret was left when it started."""
+    earliest = -math.inf if altered_at is None else altered_at + TWO_HOURS
+    set_at = {printable(str(row.get("database"))): _time(row.get("set_utc")) for row in rows(reading, "opened")}
+    for row in rows(reading, "backups"):
+        name, source = printable(str(row.get("database"))), _BACKUPS.get(str(row.get("type")))
+        started_at, finished_at = _time(row.get("started_utc")), _time(row.get("finished_utc"))
+        if name not in databases or source is None or started_at is None or finished_at is None:
+            continue
+        if started_at >= max(earliest, set_at.get(name) or -math.inf):
+            yield _Event(finished_at, started_at, source, name)
+
+
+def _time(cell: str | int | None) -> float | None:
+    return known_time(str(cell))
+
+
+# What one SQL Server proved of one key, as sentences.
+#
+# Times are Unix times. Names were bounded and made printable when they were read.
+
+_DAY: Final = 86400.0
+# From this age on, the last proof is too old. Full backups may be weekly. A node without backups proves its keys at a start alone.
+_OLDEST: Final = {ProofSource.LOG_BACKUP: _DAY, ProofSource.DIFFERENTIAL_BACKUP: 8 * _DAY, ProofSource.FULL_BACKUP: 8 * _DAY}
+_HOUR: Final = 3600.0  # the age from which a text has the time of its reading
+# What a proof follows from: backups alone do not show that databases have another key since, or the key another credential.
+_SECTIONS: Final = ("backups", "errors", "keys", "credentials", "encryption")
+_REFUSALS: Final = frozenset(str(code) for code, row in BY_CODE.items() if row.category is Category.IDENTITY)
+_TWO_DAYS: Final = 48  # hours
+_ROLL_OVER: Final = 14 * _DAY  # as EkmSqlCredentialLeftBehind: within this time, nodes get one secret
+_DONE: Final[Mapping[ProofSource, str]] = {
+    ProofSource.START: "start that opened {}",
+    ProofSource.FULL_BACKUP: "full backup of {}",
+    ProofSource.DIFFERENTIAL_BACKUP: "differential backup of {}",
+    ProofSource.LOG_BACKUP: "log backup of {}",
+}
+
+
+class ProofState(StrEnum):
+    """How a SQL Server stands with a key, the most urgent first."""
+
+    CLOSED = "closed"
+    PROVIDER_DISABLED = "provider_disabled"
+    NO_CREDENTIAL = "no_credential"
+    FAILING = "failing"
+    LEFT_BEHIND = "left_behind"
+    STOPPED = "stopped"
+    DUE = "due"
+    PROVEN = "proven"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether SQL Server cannot get the key itself, whatever a probe shows."""
+        return self.is_seen_inside or self in (ProofState.CLOSED, ProofState.FAILING)
+
+    @property
+    def is_seen_inside(self) -> bool:
+        """Whether only SQL Server itself shows the cause. It is a cause of its own even while no target is ready."""
+        return self in (ProofState.PROVIDER_DISABLED, ProofState.NO_CREDENTIAL)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to do: a proof is missing."""
+        return self not in (ProofState.PROVEN, ProofState.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A SQL Server that has another secret since Entra ID refused its former one. Times are Unix times.
+
+    Credentials that were altered before `written_before` may have the refused secret.
+    """
+
+    server: str
+    since: float
+    written_before: float
+
+
+@dataclass(frozen=True)  # without slots: what follows from the reading is found once
+class ServerProof:
+    """The proof of a target's key by one SQL Server.
+
+    `logs` are those of the key's databases. `refusal` is that of another SQL Server of the same client id, after which this one has not shown that
+    it has another secret.
+    """
+
+    server: str
+    reading: SqlServerReading
+    proof: KeyProof
+    logs: tuple[LogSpace, ...]
+    refusal: Refusal | None = None
+
+    @property
+    def known_since(self) -> float | None:
+        """The time of the last proof, else of the change that made one due."""
+        return self.proof.altered_at if self.proof.proven_at is None else self.proof.proven_at
+
+    @property
+    def _free_of_codes_at(self) -> float:
+        """The start of the last proof, or of a later backup: a long backup hides no code that follows it."""
+        proof = self.proof
+        if self.worked is not None:
+            return self.worked[0]
+        return (proof.altered_at if proof.proven_from is None else proof.proven_from) or 0.0
+
+    @cached_property
+    def worked(self) -> tuple[float, float] | None:
+        """The start and end of the latest backup since the credential was altered, if it proves nothing yet; None without one."""
+        altered = self.proof.altered_at
+        return (
+            None
+            if altered is None or self.proof.proven_at is not None
+            else last_backup(self.reading, self.proof.databases, altered)
+        )
+
+    @cached_property
+    def codes(self) -> tuple[ReportedCode, ...]:
+        """The provider's codes since the last proof began, the latest first.
+
+        A backup of another database hides no code of one that did not open.
+        """
+        return reported_codes(self.reading, 0.0 if self.proof.closed else self._free_of_codes_at)
+
+    @cached_property
+    def messages(self) -> tuple[ReportedCode, ...]:
+        """The messages without a code about the DLL or a key, the latest first: of databases that did not open, or while backups fail.
+
+        Without a failed backup, they may be of a restore of another server's backup.
+        """
+        if self.proof.closed:
+            return open_messages(self.reading, 0.0)
+        return open_messages(self.reading, self._free_of_codes_at) if self._failed_backups else ()
+
+    @property
+    def signs(self) -> tuple[ReportedCode, ...]:
+        """The codes, else the messages that have none."""
+        return self.codes or self.messages
+
+    @cached_property
+    def _failed_backups(self) -> tuple[ReportedCode, ...]:
+        """The messages about failed backups since then, of any cause."""
+        return failed_backups(self.reading, self._free_of_codes_at)
+
+    @cached_property
+    def fails_for_long(self) -> bool:
+        """Whether backups failed for an hour, and none of its databases finished since.
+
+        The log does not name the databases of failed backups: without a code or a message, the cause may be another one, or another database's.
+        """
+        first = min((each.first_at for each in self._failed_backups), default=math.inf)
+        last = max((each.last_at for each in self._failed_backups), default=0.0)
+        return last - max(first, self._free_of_codes_at) >= _HOUR
+
+    @cached_property
+    def failed(self) -> tuple[ReportedCode, ...]:
+        """The messages about failed backups since then, if the provider is their cause, or may be."""
+        # Without a provider or a credential SQL Server fails before the provider has a code.
+        is_its_fault = self.codes or self.proof.credential_missing or self.proof.provider_disabled
+        is_open = not self.proof.closed and (self.messages or self.fails_for_long)
+        return self._failed_backups if is_its_fault or is_open else ()
+
+    @property
+    def since(self) -> float | None:
+        """The first code or failed backup since the last proof began.
+
+        Without one, it is `known_since`. Of a closed database, it is the first line of the error log about the cause.
+        """
+        began = [code.first_at for code in (*self.codes, *self.messages, *self.failed)]
+        if self.proof.closed:
+            return min(began, default=self.known_since)
+        if not began and self.refusal is not None and self.state is ProofState.LEFT_BEHIND:
+            return self.refusal.since
+        return max(min(began), self._free_of_codes_at) if began else self.known_since
+
+    @cached_property
+    def state(self) -> ProofState:
+        """What its last reading shows."""
+        return ProofState.CLOSED if self.proof.closed else self.cause
+
+    @cached_property
+    def cause(self) -> ProofState:
+        """Its state, but of a closed database what closes it, if that is known."""
+        proof = self.proof
+        if proof.provider_disabled:
+            return ProofState.PROVIDER_DISABLED
+        if proof.credential_missing:
+            return ProofState.NO_CREDENTIAL
+        if self.codes or (self.messages and not proof.closed):
+            return ProofState.FAILING
+        if proof.closed:
+            return ProofState.CLOSED
+        if self.refusal is not None:
+            return ProofState.LEFT_BEHIND
+        if proof.source is None or proof.proven_at is None:
+            return ProofState.DUE if proof.is_due else ProofState.UNKNOWN
+        return ProofState.STOPPED if self.is_old or self.fails_for_long else ProofState.PROVEN
+
+    @property
+    def is_old(self) -> bool:
+        """Whether a further backup is missing since the last proof."""
+        return self.reading.read_at.get("backups", 0.0) - (self.proof.proven_at or math.inf) > self.oldest
+
+    @cached_property
+    def refused(self) -> Refusal | None:
+        """The secret that Entra ID refused in the last 24 hours, if the credential was altered since and nothing fails now.
+
+        A credential that was refused within a day of its change had a wrong secret from the start, which no other SQL Server has.
+        """
+        lines = (each for each in reported_codes(self.reading, 0.0) if each.is_known)
+        refused = (each.first_at for each in lines if BY_CODE[int(each.code)].category is Category.IDENTITY)
+        since, before = min(refused, default=math.inf), self.proof.altered_before
+        if since >= (self.proof.altered_at or 0.0) or self.codes or (before is not None and since - _DAY < before <= since):
+            return None
+        return Refusal(self.server, since, since if before is None else min(since, before + _ROLL_OVER))
+
+    def may_meet(self, refusal: Refusal) -> bool:
+        """Whether its credential is as old as the refused one, and no start and no later backup used it with a new token since."""
+        if (self.proof.altered_at or 0.0) >= refusal.written_before:
+            return False
+        needs = 0.0 if self.proof.source is ProofSource.START else TWO_HOURS
+        return (self.proof.proven_from or 0.0) <= refusal.since + needs
+
+    def is_read(self, now: float) -> bool:
+        """Whether its backups, and all else that it follows from, were read within a day."""
+        return "backups" in self.reading.read_at and self.age(now) <= _DAY
+
+    def age(self, now: float) -> float:
+        """Return the age of what it follows from, in seconds; what was never read proves nothing."""
+        return max((section_age(self.reading, name, now) for name in _SECTIONS if name in self.reading.read_at), default=0.0)
+
+    @property
+    def oldest(self) -> float:
+        """The age from which its last proof is too old, in seconds."""
+        return math.inf if self.proof.source is None else _OLDEST.get(self.proof.source, math.inf)
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether SQL Server proves the key no more: since a day, if its credential was altered then."""
+        if self.state is not ProofState.DUE:
+            return self.state.is_open
+        return self.reading.read_at.get("backups", 0.0) - (self.known_since or math.inf) > _DAY
+
+    @cached_property
+    def first_full(self) -> LogSpace | None:
+        """The log that is full first, None if that is unknown."""
+        known = (log for log in self.logs if log.full_in is not None)
+        return min(known, key=lambda log: (log.full_in or 0.0, log.database), default=None)
+
+    @cached_property
+    def next_file(self) -> LogSpace | None:
+        """The log whose next log file is due first, None if that is unknown."""
+        known = (log for log in self.logs if log.next_file_in is not None)
+        return min(known, key=lambda log: (log.next_file_in or 0.0, log.database), default=None)
+
+
+@once
+def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
+    """Return the proof of each key in use, under the names of its series."""
+    name = shown_name(reading)
+    logs = log_spaces(reading)
+    return tuple(ServerProof(name, reading, proof, logs_of(proof, logs)) for proof in key_proofs(reading))
+
+
+def shows_refusal(reading: SqlServerReading) -> bool:
+    """Whether the error log has a code of a refused secret: few readings do, so the proofs of the others need not be found for it."""
+    return any(str(row.get("code")) in _REFUSALS for row in rows(reading, "errors"))
+
+
+def with_refusals(servers: Iterable[ServerProof]) -> tuple[ServerProof, ...]:
+    """Return the proofs of SQL Servers with one client id, each with the refusal elsewhere that it may meet too: repairs may be half done."""
+    servers = tuple(servers)
+    known = [each.refused for each in servers if each.refused is not None]
+    return tuple(replace(each, refusal=_refusal_of(each, known)) if known else each for each in servers)
+
+
+def _refusal_of(server: ServerProof, known: Iterable[Refusal]) -> Refusal | None:
+    met = (each for each in known if each.server != server.server and server.may_meet(each))
+    return max(met, key=lambda each: each.since, default=None)
+
+
+def logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
+    """Return the logs of the key's databases."""
+    names = frozenset(proof.databases)  # a SQL Server may have thousands
+    return tuple(log for log in logs if log.database in names)
+
+
+def proof_text(server: ServerProof, now: float) -> str:
+    """Return when and by what SQL Server proved the key, or that it did not."""
+    parts = _proof(server.proof, now), worked_text(server, now), refusal_text(server, now)
+    return "; ".join(filter(None, parts)) + read_text(server, now)
+
+
+def refusal_text(server: ServerProof, now: float) -> str:
+    """Return that its credential may have a secret that was refused elsewhere; empty if it cannot."""
+    if server.refusal is None or server.cause is not ProofState.LEFT_BEHIND:
+        return ""
+    since, altered = clock_text(server.refusal.since, now), server.proof.altered_at
+    when = "at an unknown time" if altered is None else f"at {clock_text(altered, now)}"
+    return f"its credential was altered {when}, before Entra ID refused the secret of {server.refusal.server} since {since}, so it may have that secret too"
+
+
+def worked_text(server: ServerProof, now: float) -> str:
+    """Return that a backup finished since the change, and when one proves the key; empty without such a backup, or with another fault."""
+    if server.worked is None or server.state is not ProofState.DUE or server.proof.altered_at is None:
+        return ""
+    proves = clock_text(server.proof.altered_at + TWO_HOURS, now)
+    return (
+        f"a backup finished at {clock_text(server.worked[1], now)} since, and one that begins at {proves} or later proves the key"
+    )
+
+
+def read_text(server: ServerProof, now: float) -> str:
+    """Return the age of the reading in brackets; empty if it is of the last hour."""
+    age = server.age(now)
+    return f" (read {span_text(age)} ago)" if age > _HOUR else ""
+
+
+def _proof(proof: KeyProof, now: float) -> str:
+    lacks = _lacks(proof)
+    if proof.source is not None and proof.proven_at is not None:
+        done = f"{span_text(now - proof.proven_at)} ago, {_DONE[proof.source].format(f'[{proof.database}]')}"
+        return f"{done}, but {lacks}" if lacks else done
+    if lacks:
+        return f"not proven: {lacks}"
+    if proof.altered_at is not None:
+        return f"not proven since the credential was altered at {clock_text(proof.altered_at, now)}"
+    return "not proven: no start and no finished backup is known"
+
+
+def _lacks(proof: KeyProof) -> str:
+    """Return what SQL Server lacks to use the key; empty if nothing is known to be missing."""
+    if proof.provider_disabled:
+        return "its EKM provider is disabled, so SQL Server cannot use the key"
+    return f"{login_text(proof)} has no credential, so SQL Server cannot sign in to the vault" if proof.credential_missing else ""
+
+
+def login_text(proof: KeyProof) -> str:
+    return f"login [{proof.login}]" if proof.login else "the key's login"
+
+
+def codes_text(server: ServerProof, now: float) -> str:
+    """Return what the error log shows since the last proof. That is codes of the provider, and failed backups."""
+    if server.since is None or not (server.codes or server.messages or server.failed):
+        return ""
+    since = clock_text(server.since, now)
+    codes = [both_numbers(int(code.code)) if code.is_known else code.code for code in server.codes]
+    named = " and ".join([*codes, *(f"message {message.code}" for message in server.messages)])
+    if not named:
+        return f"backups fail since {since}"
+    return f"its error log shows {named} since {since}{', and backups fail' if server.failed else ''}"
+
+
+def clock_text(at: float, now: float) -> str:
+    """Return `14:02 UTC`, with the date unless it is today's."""
+    then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC).date()
+    return f"{then:%H:%M} UTC" if then.date() == today else f"{then:%Y-%m-%d %H:%M} UTC"
+
+
+def span_text(seconds: float) -> str:
+    """Return `12 min`, `3 h 40 min`, or `2 d 5 h` from two days on."""
+    hours, minutes = divmod(max(1, round(seconds) // 60), 60)
+    parts = [(hours // 24, "d"), (hours % 24, "h")] if hours >= _TWO_DAYS else [(hours, "h"), (minutes, "min")]
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount)

@@ -1,0 +1,329 @@
+"""Read one SQL Server: each section by a batch of its own, then the registry."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
+
+from exporter.core.connector import ENTRIES
+from exporter.core.names import SqlAddress, browser_port, browser_request
+from exporter.core.quoting import sql_text
+from exporter.core.secrets import hide
+from exporter.sqlserver.document import LOST, SECTIONS, Document, RegistryUri, Row, completed, read_section
+from exporter.sqlserver.errors import INVENTORY, MISSING_ENTRY, SqlMessage, Words
+from exporter.sqlserver.keys import REGISTRY
+from exporter.sqlserver.script import Batches, batches
+from exporter.sqlserver.tds import (
+    NO_SUCH_NAME,
+    WHOLE,
+    EncryptedSocket,
+    Result,
+    SqlConnection,
+    SqlConnectionError,
+    SqlLogin,
+    SqlStatementError,
+    timeout_failure,
+)
+
+# KeyUri of each thumbprint, from the registry of the SQL Server's host, over SQL.
+#
+# Microsoft ships these procedures and documents none of them. They only read. Their variants named `xp_instance_...` replace parts of
+# a path by the keys of the instance. The connector's key belongs to the computer, so these leave the path as it is.
+
+ROOT = ENTRIES
+SUBKEYS = "EXEC master.dbo.xp_regenumkeys N'HKEY_LOCAL_MACHINE', {path};"  # a row for each subkey: its name
+KEY_URI = "EXEC master.dbo.xp_regread N'HKEY_LOCAL_MACHINE', {path}, N'KeyUri';"  # a row: name and data of the value
+_NOT_FOUND = "2"  # of Windows, the first number of the message in any language
+_DEPTH = 3  # levels below ROOT: vault, thumbprint, and one to spare
+_MOST = 5000  # queries of one registry; two for each key
+_LONGEST = {SUBKEYS: 255, KEY_URI: 2048}  # characters: of a name in Windows' registry, and of a URI
+_TOO_LONG = SqlMessage(
+    0, 16, "the registry has a name or a KeyUri that is too long below the connector's key: use reg query on the host"
+)
+_TOO_MANY = SqlMessage(0, 16, "the registry has too many entries below the connector's key: use reg query on the host")
+
+Query = Callable[[str], Result]
+
+
+def read_key_uris(query: Query) -> tuple[RegistryUri, ...]:
+    """Return every KeyUri. Raises SqlStatementError without the right to read, and SqlConnectionError."""
+    return tuple(_Walk(query).below(ROOT, _DEPTH))
+
+
+class _Walk:
+    """Reads the keys below one path, with a limited number of queries."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._left = _MOST
+
+    def below(self, path: str, depth: int) -> Iterator[RegistryUri]:
+        for name in self._cells(SUBKEYS, path):
+            child = f"{path}\\{name}"
+            uris = self._cells(KEY_URI, child)
+            if uris:
+                yield RegistryUri(name, uris[0])
+            elif depth > 1:
+                yield from self.below(child, depth - 1)
+
+    def _cells(self, statement: str, path: str) -> list[str]:
+        """The last cell of each row; none if the key or the value does not exist."""
+        self._left -= 1
+        if self._left < 0:
+            raise SqlStatementError((_TOO_MANY,))
+        try:
+            result = self._query(statement.format(path=sql_text(path)))
+        except SqlStatementError as error:
+            if all(_is_missing(message) for message in error.messages):
+                return []
+            raise
+        refused = [message for message in result.messages if message.number == MISSING_ENTRY and not _is_missing(message)]
+        if refused:  # an information message: SQL Server itself raises no error
+            raise SqlStatementError(tuple(refused))
+        cells = [str(row[-1]) for row in result.rows if row[-1] is not None]
+        if any(len(cell) > _LONGEST[statement] for cell in cells):
+            raise SqlStatementError((_TOO_LONG,))
+        return cells
+
+
+def _is_missing(message: SqlMessage) -> bool:
+    number = re.search(r"\d+", message.text)
+    return message.number == MISSING_ENTRY and number is not None and number[0] == _NOT_FOUND
+
+
+BROWSER_PORT = 1434
+_MOST_CONNECTIONS = 2  # a section that hangs costs its connection; a second one means that the server hangs
+
+
+@dataclass(frozen=True, slots=True)
+class SqlServerAccess:
+    """How to reach and sign in to a server; `seconds` is for the connection and for each batch.
+
+    `words` has the words of failures: `errors.RUN` names settings, `errors.INVENTORY` flags. `stopped` ends the reading.
+    """
+
+    login: SqlLogin
+    context: ssl.SSLContext
+    seconds: float
+    words: Words = field(default_factory=lambda: INVENTORY)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def whole_seconds(self) -> float:
+        """What the reading of one server may take."""
+        return WHOLE * self.seconds
+
+
+def read_server(server: SqlAddress, access: SqlServerAccess, wanted: Batches | None = None) -> Document:
+    """Return what the server answered to the batches, by default the inventory's. Blocks.
+
+    A failure is part of the document. A server that is lost after the inventory's sections keeps what was read.
+    """
+    reading, refused_login = _Reading(server, access, wanted or batches()), 0
+    try:
+        reading.read()
+    except SqlConnectionError as error:
+        refused_login = error.number
+        if not reading.has_inventory:
+            return Document(address=server.text, failure=str(error), refused_login=refused_login)
+        reading.give_up(str(error))
+    finally:
+        reading.session.close()
+    sections = {name: tuple(map(_masked, rows)) for name, rows in reading.sections.items()}
+    uris = tuple(RegistryUri(hide(uri.thumbprint), hide(uri.uri)) for uri in reading.uris)
+    found = Document(address=server.text, sections=sections, errors=reading.errors, key_uris=uris)
+    return completed(replace(found, refused_login=refused_login))
+
+
+def _masked(row: Row) -> Row:
+    """Return the row without secrets of this process: a server may call a database as the password that it got."""
+    return {column: hide(cell) if isinstance(cell, str) else cell for column, cell in row.items()}
+
+
+class _Reading:
+    """What was read of one server so far."""
+
+    def __init__(self, server: SqlAddress, access: SqlServerAccess, wanted: Batches) -> None:
+        self.session = _Session(server, access)
+        self.sections: dict[str, tuple[Row, ...]] = {}
+        self.errors: dict[str, str] = {}
+        self.uris: tuple[RegistryUri, ...] = ()
+        self._wanted = wanted
+
+    @property
+    def has_inventory(self) -> bool:
+        return {*SECTIONS} <= {*self.sections, *self.errors}
+
+    def read(self) -> None:
+        """Read everything. Raises SqlConnectionError if the server is lost."""
+        for section, batch in self._wanted:
+            try:
+                rows = read_section(str(row[0]) for row in self.session.query(batch).rows)
+                if rows is None:
+                    self.errors[section] = LOST
+                else:
+                    self.sections[section] = rows
+            except (SqlStatementError, _LostError) as error:
+                self.errors[section] = str(error)
+        if _has_registry(self.sections):
+            try:
+                self.uris = read_key_uris(self.session.query)
+            except (SqlStatementError, _LostError) as error:
+                self.errors[REGISTRY] = str(error)
+
+    def give_up(self, reason: str) -> None:
+        """Give the reason to each section that was not read."""
+        names = [section for section, _ in self._wanted if section not in self.sections]
+        self.errors = dict.fromkeys([*names, REGISTRY], reason) | self.errors
+
+
+def _has_registry(sections: Mapping[str, tuple[Row, ...]]) -> bool:
+    """Whether to read it: Linux has none, and without a provider there is no entry."""
+    on_linux = any(row.get("platform") == "linux" for row in sections.get("instance", ()))
+    return not on_linux and bool(sections.get("providers") or sections.get("keys"))
+
+
+class _LostError(Exception):
+    """A batch broke its connection; another one may be opened."""
+
+
+class _Session:
+    """A connection that is opened again once, if a batch broke it."""
+
+    def __init__(self, server: SqlAddress, access: SqlServerAccess) -> None:
+        self._server, self._access = server, access
+        self._connection: SqlConnection | None = None
+        self._opened = 0
+        self._until = time.monotonic() + access.whole_seconds
+
+    def query(self, batch: str) -> Result:
+        """Send a batch. Raises SqlStatementError, and SqlConnectionError if the server is lost."""
+        if self._opened and self._is_over():
+            raise _LostError(str(timeout_failure(self._access.seconds, self._access.words)))
+        connection = self._connection or self._open()
+        try:
+            return connection.query(batch)
+        except SqlConnectionError as error:
+            self.close()
+            if self._opened == _MOST_CONNECTIONS and not self._is_over():
+                raise
+            raise _LostError(str(error)) from None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _is_over(self) -> bool:
+        """Whether the server has used up its time: then what was read of it counts."""
+        return time.monotonic() >= self._until
+
+    def _open(self) -> SqlConnection:
+        self._opened += 1
+        server, access = self._server, self._access
+        port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
+        encrypted_socket = EncryptedSocket(
+            server.host,
+            port,
+            access.context,
+            seconds=access.seconds,
+            until=self._until,
+            words=access.words,
+            stopped=access.stopped,
+        )
+        self._connection = SqlConnection(encrypted_socket, server.host, port, access.login, access.words)
+        return self._connection
+
+
+def find_port(host: str, instance: str, seconds: float, browser: int = BROWSER_PORT) -> int:
+    """Return the port of a named instance, from SQL Server Browser. Raises SqlConnectionError."""
+    advice = f"start SQL Server Browser and open UDP {browser}, or write {host},PORT"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, browser, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as endpoint:
+            endpoint.settimeout(seconds)
+            endpoint.connect(address)
+            endpoint.send(browser_request(instance))
+            port = browser_port(endpoint.recv(65536), instance)
+    except (socket.gaierror, UnicodeError):
+        raise SqlConnectionError(NO_SUCH_NAME) from None
+    except OSError:
+        raise SqlConnectionError(f"no answer about the port of instance {instance}: {advice}") from None
+    if port is None:
+        raise SqlConnectionError(f"{host} has no instance {instance} with TCP/IP: correct the name, or write {host},PORT")
+    return port
+
+
+# Read many SQL Servers at the same time, each on a thread that ends with the process.
+
+Progress = Callable[[int, int], None]  # read, of them failed
+_WAIT_SECONDS = 0.5  # Windows delivers Ctrl-C only between waits
+
+
+def read_servers(servers: Sequence[SqlAddress], access: SqlServerAccess, *, parallel: int, progress: Progress) -> list[Document]:
+    """Return the documents in the order of the servers. Ctrl-C abandons those that are being read.
+
+    A thread that outlasts the time of a server, in a resolver or in the driver, is abandoned too.
+    """
+    return _Fleet(servers, access, progress).run(parallel)
+
+
+class _Fleet:
+    """One run: `waiting` has the numbers of the servers that no thread has begun, `begun` when each began."""
+
+    def __init__(self, servers: Sequence[SqlAddress], access: SqlServerAccess, progress: Progress) -> None:
+        self._servers, self._access, self._progress = servers, access, progress
+        self._waiting: SimpleQueue[int] = SimpleQueue()
+        self._done: SimpleQueue[tuple[int, Document | BaseException]] = SimpleQueue()
+        self._begun: dict[int, float] = {}
+        self._found: dict[int, Document] = {}
+
+    def run(self, parallel: int) -> list[Document]:
+        for number in range(len(self._servers)):
+            self._waiting.put(number)
+        for _ in range(min(parallel, len(self._servers))):
+            self._start_thread()
+        while len(self._found) < len(self._servers):
+            try:
+                number, outcome = self._done.get(timeout=_WAIT_SECONDS)
+            except Empty:
+                self._abandon()
+                continue
+            if isinstance(outcome, BaseException):
+                raise outcome
+            self._take(number, outcome)
+        return [self._found[number] for number in range(len(self._servers))]
+
+    def _start_thread(self) -> None:
+        threading.Thread(target=self._work, name="sql", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                number = self._waiting.get_nowait()
+            except Empty:
+                return
+            self._begun[number] = time.monotonic()
+            try:
+                self._done.put((number, read_server(self._servers[number], self._access)))
+            except BaseException as error:  # noqa: BLE001 - an internal error, which the caller raises
+                self._done.put((number, error))
+
+    def _take(self, number: int, document: Document) -> None:
+        self._found.setdefault(number, document)
+        self._progress(len(self._found), sum(one.failure is not None for one in self._found.values()))
+
+    def _abandon(self) -> None:
+        """Report the servers whose thread should have ended two queries ago, and start another thread for each."""
+        latest = time.monotonic() - self._access.whole_seconds - 2 * self._access.seconds
+        for number, begun in tuple(self._begun.items()):
+            if number not in self._found and begun < latest:
+                failure = str(timeout_failure(self._access.seconds, self._access.words))
+                self._take(number, Document(address=self._servers[number].text, failure=failure))
+                self._start_thread()

@@ -1,0 +1,306 @@
+"""What is known of one SQL Server that `run` reads: each section from its last good reading."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+from exporter.core.durations import moment, unix_time
+from exporter.core.names import server_name
+from exporter.sqlserver.document import MESSAGE, PROOF_SECTIONS, Document, Row, as_json, document_from
+from exporter.sqlserver.instance import Instance, asked_host, instance_of
+from exporter.sqlserver.keys import REGISTRY
+
+TRACE_FLAG: Final = 15025  # with it, a new log file needs no request to the vault
+_T = TypeVar("_T")
+BACKUP_TYPES: Final = {"D": "full", "I": "differential", "L": "log"}  # by their letter in the section `backups`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlServerReading:
+    """The sections of one SQL Server, with the time of each. Times are Unix times.
+
+    `sql_instance` and `host` are the labels of its series: from the configuration, else as read; empty until the first reading.
+    `document` is None until the first reading. A section that was not read again keeps its rows and its time.
+    `earlier_logs` are the rows of the section `logs` of the reading before, for rates. `stalled` has each database whose log no longer grows and
+    that no log backup followed: since when, and its last rate in bytes per second.
+    `configured` is whether the configuration has its host, `contested` whether another server answers with its names, too.
+    """
+
+    address: str
+    sql_instance: str
+    host: str
+    attempted_at: float
+    document: Document | None = None
+    read_at: Mapping[str, float] = field(default_factory=dict)  # of each section
+    failure: str = ""  # of the last attempt as a whole; empty if it read the server
+    refused: bool = False  # the login was refused: no attempt until its secret changes, or an hour has passed
+    earlier_logs: tuple[float, tuple[Mapping[str, str | int], ...]] | None = None  # Unix time, rows
+    stalled: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    configured: bool = False
+    contested: bool = False
+    derived: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # by `once`
+
+
+def once(rule: Callable[[SqlServerReading], _T]) -> Callable[[SqlServerReading], _T]:
+    """Apply a rule to each reading once: metrics, pages and gate need the same values.
+
+    Two threads that need them at the same time may both apply it.
+    """
+
+    @functools.wraps(rule)
+    def applied(reading: SqlServerReading) -> _T:
+        if rule not in reading.derived:
+            reading.derived[rule] = rule(reading)
+        return reading.derived[rule]  # type: ignore[no-any-return]
+
+    return applied
+
+
+def shown_name(reading: SqlServerReading) -> str:
+    """Return the name of the SQL Server, with its address if another one answers with this name, too."""
+    name = server_name({"sql_instance": reading.sql_instance, "host": reading.host})
+    return f"{reading.address} (answers as {name})" if reading.contested else name
+
+
+def contested_addresses(readings: Iterable[SqlServerReading]) -> frozenset[str]:
+    """Return the addresses of SQL Servers that answer with the names of another one.
+
+    One of them keeps the names: that of the configuration, else the one that was asked under its host. None hides another.
+    """
+    all_readings = tuple(readings)
+    addresses = {each.address.casefold() for each in all_readings}
+    by_name = dict[str, list[SqlServerReading]]()
+    found = set[str]()
+    for each in all_readings:
+        if each.sql_instance:
+            name = {"sql_instance": each.sql_instance, "host": each.host}
+            by_name.setdefault(server_name(name).casefold(), []).append(each)
+            if each.sql_instance.casefold() in addresses - {each.address.casefold()}:  # an address stands for unknown names
+                found.add(each.address)
+    for same in by_name.values():
+        best = max(map(_claim, same))
+        owners = [each for each in same if _claim(each) == best]
+        if len(same) > 1:
+            found |= {each.address for each in same if len(owners) > 1 or each is not owners[0]}
+    return frozenset(found)
+
+
+def _claim(reading: SqlServerReading) -> int:
+    """Return how well its names are known to be its own."""
+    return 2 if reading.configured else int(bool(asked_host(reading.address, reading.host)))
+
+
+def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:
+    """Return the rows of a section; none if it was never read."""
+    return () if reading.document is None else reading.document.sections.get(section, ())
+
+
+def section_age(reading: SqlServerReading, section: str, now: float) -> float:
+    """Return the seconds since a section was last read as a whole; infinite if it never was."""
+    return now - reading.read_at.get(section, -math.inf)
+
+
+def known_instance(reading: SqlServerReading) -> Instance | None:
+    """Return the instance, None if it was never read."""
+    document = reading.document
+    return None if document is None or not rows(reading, "instance") else instance_of(document)
+
+
+def flag_is_on(reading: SqlServerReading, flag: int) -> bool | None:
+    """Return whether a trace flag is on, None if unknown."""
+    return next((row.get("is_on") == 1 for row in rows(reading, "flags") if row.get("flag") == flag), None)
+
+
+# Two readings of one SQL Server as one.
+#
+# Each section is from its last good reading, with the time of that reading. What was not read never removes what an earlier reading found.
+
+_NOT_READ = "not read"
+_BACKUPS, _CREDENTIALS = "backups", "credentials"
+_MODIFIED = "modified_utc"
+
+
+def merged(later: Document, earlier: Document) -> Document:
+    """Return the later reading, with the sections of the earlier one that the later one lacks.
+
+    A later reading with a failure has no section: its failure becomes the message of each.
+    """
+    names = dict.fromkeys((*earlier.sections, *later.sections, *earlier.errors, *later.errors, REGISTRY))
+    chosen = {name: _source(name, later, earlier) for name in names}
+    errors = {name: source.errors[name] for name, source in chosen.items() if name in source.errors}
+    kept = {name: source.kept[name] for name, source in chosen.items() if name in source.kept}
+    for name, source in chosen.items():
+        if source is earlier and is_good(earlier, name):
+            kept[name] = time_of(earlier, name)
+            errors[name] = later.failure or later.errors.get(name, _NOT_READ)
+    return Document(
+        address=later.address or earlier.address,
+        sections={name: source.sections[name] for name, source in chosen.items() if name in source.sections},
+        errors=errors,
+        key_uris=chosen[REGISTRY].key_uris,
+        kept=kept,
+    )
+
+
+def with_known_backups(later: Document, earlier: Document) -> Document:
+    """Add the last backup of each type that the later reading did not find.
+
+    It may not have searched so far back. A database that is no longer encrypted has none.
+    """
+    known, found = earlier.sections.get(_BACKUPS, ()), later.sections.get(_BACKUPS)
+    if found is None:
+        return later
+    encrypted = {row.get("name") for row in later.sections.get("databases", ()) if row.get("is_encrypted") == 1}
+    listed = {(row.get("database"), row.get("type")) for row in found}
+    kept = (row for row in known if row.get("database") in encrypted and (row.get("database"), row.get("type")) not in listed)
+    return replace(later, sections={**later.sections, _BACKUPS: (*found, *kept)})
+
+
+def with_known_changes(later: Document, earlier: Document) -> Document:
+    """Add to each credential when it was altered before its last change, if an earlier reading knows that: SQL Server shows the last one alone."""
+    known, found = {row.get("name"): row for row in earlier.sections.get(_CREDENTIALS, ())}, later.sections.get(_CREDENTIALS)
+    if found is None:
+        return later
+    rows = tuple(_with_change(row, known.get(row.get("name"), {})) for row in found)
+    return replace(later, sections={**later.sections, _CREDENTIALS: rows})
+
+
+def _with_change(row: Row, before: Row) -> Row:
+    changed = before.get(_MODIFIED) not in (None, row.get(_MODIFIED))
+    at = before[_MODIFIED] if changed else before.get("earlier_utc")
+    return row if at is None else {**row, "earlier_utc": at}
+
+
+def is_good(document: Document, section: str) -> bool:
+    """Whether some reading got the section as a whole.
+
+    An empty registry proves nothing while there is a provider or a key: a login may not see it.
+    """
+    found = section in document.sections
+    if section == REGISTRY:
+        has_no_ekm = all(is_good(document, each) and not document.sections[each] for each in ("providers", "keys"))
+        found = bool(document.key_uris) or has_no_ekm
+    return found and (section not in document.errors or section in document.kept)
+
+
+def time_of(document: Document, section: str) -> str:
+    """Return when the rows of a section were read, as ISO 8601 in UTC; empty if unknown."""
+    return document.kept.get(section) or read_at(document)
+
+
+def read_at(document: Document) -> str:
+    """Return the time of the reading; empty if unknown."""
+    return next((str(row.get("read_at_utc", "")) for row in document.sections.get("instance", ())), "")
+
+
+def _source(section: str, later: Document, earlier: Document) -> Document:
+    """Return the reading that counts for a section."""
+    if not is_good(later, section):
+        return earlier if is_good(earlier, section) or later.failure is not None else later
+    is_older = section in later.kept and later.kept[section] < time_of(earlier, section)
+    return earlier if is_older and is_good(earlier, section) else later
+
+
+# A reading of a SQL Server as JSON values, and back.
+#
+# The API, its clients and the state directory use them.
+
+LOGS: Final = "logs"
+_LONGEST_ADDRESS = 512  # characters of an address or a label
+_NEVER_READ = "the exporter has not read it yet"
+
+
+def reading_values(reading: SqlServerReading) -> dict[str, Any]:
+    """Return JSON values.
+
+    Times are RFC 3339, to the millisecond; `attempted_at` is null before the first attempt.
+
+    Rows are tuples, as in `as_json`.
+    """
+    earlier = reading.earlier_logs
+    return {
+        "address": reading.address,
+        "sql_instance": reading.sql_instance,
+        "host": reading.host,
+        "contested": reading.contested,
+        "attempted_at": moment(reading.attempted_at) if reading.attempted_at else None,
+        "failure": reading.failure,
+        "refused": reading.refused,
+        "read_at": {section: moment(at) for section, at in reading.read_at.items()},
+        "earlier_logs": None if earlier is None else [moment(earlier[0]), earlier[1]],
+        "stalled": {name: [moment(at), rate] for name, (at, rate) in reading.stalled.items()},
+        "document": None if reading.document is None else as_json(reading.document),
+    }
+
+
+def reading_from(values: Any) -> SqlServerReading:
+    """Return the reading of parsed JSON. Raises ValueError if it is damaged.
+
+    A damaged section is an error of that section, and has no time.
+    """
+    try:
+        address, refused, contested = _text(values, "address"), values["refused"], values["contested"]
+        if not address or not isinstance(refused, bool) or not isinstance(contested, bool):
+            raise ValueError("no reading")  # noqa: TRY301 - as any other damage
+        reading = SqlServerReading(
+            address=address,
+            sql_instance=_text(values, "sql_instance"),
+            host=_text(values, "host"),
+            attempted_at=0.0 if values["attempted_at"] is None else unix_time(values["attempted_at"]),
+            failure=_text(values, "failure", MESSAGE),
+            refused=refused,
+            contested=contested,
+        )
+        times, logs, stops = values["read_at"].items(), values["earlier_logs"], values["stalled"].items()
+        if values["document"] is None:
+            return reading
+        document = _document(values["document"])
+        read_at = {section: unix_time(at) for section, at in times if is_good(document, section)}
+        stalled = {str(name): (unix_time(at), float(rate)) for name, (at, rate) in stops}
+        earlier_logs = None if logs is None else _earlier_logs(logs)
+        return replace(reading, document=document, read_at=read_at, earlier_logs=earlier_logs, stalled=stalled)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"is damaged ({type(error).__name__})") from None
+
+
+def inventory_document(reading: SqlServerReading) -> Document:
+    """Return what an inventory has of a reading: no section of proof.sql. A server that was never read is a failure."""
+    document = reading.document
+    if document is None:
+        return Document(address=reading.address, failure=reading.failure or _NEVER_READ)
+    return replace(
+        document,
+        address=reading.address,
+        sections=_without_proofs(document.sections),
+        errors=_without_proofs(document.errors),
+        kept=_without_proofs(document.kept),
+    )
+
+
+def _without_proofs(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {section: value for section, value in values.items() if section not in PROOF_SECTIONS}
+
+
+def _text(values: Mapping[str, Any], name: str, longest: int = _LONGEST_ADDRESS) -> str:
+    value = values[name]
+    if not isinstance(value, str):
+        raise TypeError
+    return value[:longest]
+
+
+def _document(value: Any) -> Document:
+    document = document_from(value)
+    if document.failure is not None:
+        raise ValueError(document.failure)
+    return document
+
+
+def _earlier_logs(value: Any) -> tuple[float, tuple[Row, ...]] | None:
+    """Return the rows of the reading before, checked as those of the section are."""
+    at, rows = value
+    checked = document_from({**as_json(Document()), "sections": [{"section": LOGS, "rows": rows}]}).sections.get(LOGS)
+    return None if checked is None else (unix_time(at), checked)

@@ -1,0 +1,127 @@
+"""Which databases are closed, and how long the logs of open ones have room, as sentences.
+
+Names were bounded and made printable when they were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from exporter.sqlserver.proof import ProofState, ServerProof, clock_text, span_text
+from exporter.sqlserver.reading import TRACE_FLAG, flag_is_on
+
+_HOUR: Final = 3600.0  # the age from which a rate is not the present one
+_SOON: Final = 4 * _HOUR  # as the alert EkmSqlLogFillsUp
+_FILE_SOON: Final = _HOUR / 2
+_NAMED: Final = 3  # closed databases, and SQL Servers, in a text
+
+
+def closed_text(servers: Iterable[ServerProof]) -> str:
+    """Return which databases applications cannot use, with their SQL Servers; empty if all are open."""
+    closed = {each.reading.address: each for each in servers if each.proof.closed}
+    named = [f"{closed_names(each)} of {each.server} ({closed_states(each)})" for each in islice(closed.values(), _NAMED)]
+    more = f" and databases of {len(closed) - _NAMED:,} more SQL Servers" if len(closed) > _NAMED else ""
+    return f"applications cannot use {', '.join(named)}{more}" if named else ""
+
+
+def closed_names(server: ServerProof) -> str:
+    """Return the first names of the closed databases of a SQL Server."""
+    names = [f"[{name}]" for name, _ in server.proof.closed]
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+
+
+def closed_states(server: ServerProof) -> str:
+    """Return the states of the closed databases, as RECOVERY PENDING."""
+    return ", ".join(dict.fromkeys(state.replace("_", " ") for _, state in server.proof.closed))
+
+
+def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
+    """Return which log no longer grows, when the first log is full, and when the next log file is due; empty if all is unknown."""
+    servers = tuple(servers)
+    return "; ".join(filter(None, (stalled_text(servers, now, named=named), times_text(servers, now, named=named))))
+
+
+def times_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
+    """Return when the first log is full, and when the next log file is due; empty if both are unknown."""
+    present = with_present_rates(servers, now)
+    full = min((each for each in full_times(present, now) if each[1:] not in stalled(present)), default=None)
+    next_file = min(next_files(present), default=None)
+    parts = []
+    if full is not None:
+        where = f" of {full[2]}" if named else ""
+        parts.append(f"the log of [{full[1]}]{where} is {full_text(full[0])}")
+    if next_file is not None:
+        left, database, _ = next_file
+        where = f" of [{database}]" if full is None or full[1:] != next_file[1:] else ""
+        parts.append(f"the next log file{where} is due in about {span_text(left)} (trace flag {TRACE_FLAG} is off)")
+    # A token of the old secret may still serve.
+    still = "once log backups fail, " if all(each.state is ProofState.PROVEN for each in present) else ""
+    return f"{still}at the present rate {'; '.join(parts)}" if parts else ""
+
+
+def stalled_text(servers: Iterable[ServerProof], now: float, *, named: bool) -> str:
+    """Return which log no longer grows, the first one of all; empty if none is known, or if nothing fails."""
+    found = stalled(with_present_rates(servers, now))
+    if not found:
+        return ""
+    (database, name), (at, due) = min(found.items(), key=lambda each: each[1])
+    where = f" of {name}" if named else ""
+    when = f"{clock_text(at, now)}{', when its next log file was due' if due else ''}"
+    return f"the log of [{database}]{where} has not grown since {when}: the database may no longer write"
+
+
+def stalled(servers: Iterable[ServerProof]) -> dict[tuple[str, str], tuple[float, bool]]:
+    """Return the logs that no longer grow although they are not full, by database and SQL Server: since when, and whether a log file needs the vault."""
+    return {
+        (log.database, each.server): (log.stalled_at, flag_is_on(each.reading, TRACE_FLAG) is False)
+        for each in servers
+        if each.failed or each.state not in (ProofState.DUE, ProofState.STOPPED)
+        for log in each.logs
+        if log.stalled_at is not None and log.full_in
+    }
+
+
+def room_text(servers: Iterable[ServerProof], now: float) -> str:
+    """Return the beginning of a first action, for the most urgent log; empty if there is time."""
+    present = with_present_rates(servers, now)
+    if full := min((each for each in full_times(present, now) if each[0] < _SOON), default=None):
+        return f"Free disk for the log of [{full[1]}] of {full[2]}, or raise its limit. Then: "
+    if stopped := min(stalled(present), default=None):
+        return f"For the log of [{stopped[0]}] of {stopped[1]}: "
+    if file := min((each for each in next_files(present) if each[0] < _FILE_SOON), default=None):
+        return f"Before the next log file of [{file[1]}] of {file[2]}: "
+    return ""
+
+
+def with_present_rates(servers: Iterable[ServerProof], now: float) -> list[ServerProof]:
+    """Return those whose logs were read in the last hour."""
+    return [each for each in servers if now - each.reading.read_at.get("logs", 0.0) <= _HOUR]
+
+
+def full_text(seconds: float) -> str:
+    """Return when a log is full."""
+    return f"full in {span_text(seconds)}" if seconds > 0 else "full already"
+
+
+def full_times(servers: Iterable[ServerProof], now: float) -> Iterator[tuple[float, str, str]]:
+    """Yield the seconds until the first log of each SQL Server is full, with its database and SQL Server."""
+    for each in servers:
+        if each.first_full is not None and each.first_full.full_in is not None:
+            left = each.first_full.full_in - (now - each.reading.read_at["logs"])
+            yield max(0.0, left), each.first_full.database, each.server
+
+
+def next_files(servers: Iterable[ServerProof]) -> Iterator[tuple[float, str, str]]:
+    """Yield the seconds until the next log file of each SQL Server is due, with its database and SQL Server."""
+    for each in servers:
+        if each.next_file is not None and each.next_file.next_file_in is not None:
+            yield each.next_file.next_file_in, each.next_file.database, each.server
+
+
+def most_urgent(servers: Sequence[ServerProof], now: float) -> ServerProof:
+    """Return the SQL Server whose log is full first, else the first one."""
+    present = with_present_rates(servers, now)
+    times = {left: each for each in reversed(present) for left, _, _ in full_times([each], now)}
+    return times[min(times)] if times else servers[0]

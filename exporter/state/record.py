@@ -1,0 +1,520 @@
+"""Record of each target between probes: last report, runs, facts and history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final, NamedTuple, TypeVar
+
+from exporter.config.settings import Target
+from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Readiness, Step, VaultHeaders
+from exporter.knowledge.expiry import EntraAnswer, entra_answer
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import (
+    NO_FAILURE,
+    AuxiliaryKind,
+    AuxiliaryResult,
+    FailedProbe,
+    State,
+    Unsteady,
+    assess_steadiness,
+    deciding_failure,
+    state_of,
+)
+from exporter.state.history import History, ProbeContext
+
+# Failed probes as the record of a target keeps them, also over a restart.
+
+LETTERS = {State.NOT_READY: "n", State.FAILING: "f", State.UNKNOWN: "u", State.READY: "r"}
+_FAILED = LETTERS[State.NOT_READY] + LETTERS[State.FAILING]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSummary:
+    """Summary of a failure that is kept over a restart. `at` is a Unix time."""
+
+    at: float
+    step: str
+    code: int | None
+    reason: str | None
+    http_status: int | None
+    request_id: str | None
+
+
+def failure_summary(report: ProbeReport) -> FailureSummary:
+    """Return the summary of a failed probe."""
+    failure = deciding_failure(report)
+    if failure is None:  # nothing failed, and nothing succeeded either
+        return FailureSummary(report.started_at, "", None, None, None, None)
+    facts = failure.facts
+    return FailureSummary(
+        at=report.started_at,
+        step=failure.step.value,
+        code=failure.code,
+        reason=None if failure.reason is None else failure.reason.value,
+        http_status=None if facts is None else facts.status,
+        request_id=None if facts is None else facts.request_id,
+    )
+
+
+def failed_among(recent: str) -> int:
+    """Return how many of the probes failed, whose states are `recent`."""
+    return sum(map(recent.count, _FAILED))
+
+
+def runs_among(recent: str) -> int:
+    """Return how many runs of failures the probes have whose states are `recent`."""
+    return sum(now in _FAILED and before not in _FAILED for before, now in pairwise(" " + recent))
+
+
+def last_run(recent: str) -> int:
+    """Return how many probes failed in a row just before the ready ones at the end of `recent`."""
+    before = recent.rstrip(LETTERS[State.READY])
+    return len(before) - len(before.rstrip(_FAILED))
+
+
+def first_failed(recent: str) -> int:
+    """Return the place of the first failed probe among those whose states are `recent`; 0 without one."""
+    return next((place for place, letter in enumerate(recent) if letter in _FAILED), 0)
+
+
+def failures_after(failures: tuple[FailedProbe, ...], state: State, report: ProbeReport) -> tuple[FailedProbe, ...]:
+    """Return the failures after another probe; equal failures in a row are one object, since a fleet keeps thousands."""
+    if LETTERS[state] not in _FAILED:
+        return failures
+    failure = deciding_failure(report)
+    found = NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
+    return (*failures, failures[-1] if failures[-1:] == (found,) else found)
+
+
+# Changes between two probes of a target: state, code, reason, region, key version, issuer.
+
+MAX_CHANGES = 20  # changes of one target
+
+
+class ChangeKind(StrEnum):
+    STATE = "state"
+    CODE = "code"
+    REASON = "reason"
+    REGION = "region"
+    KEY_VERSION = "key_version"
+    NEWEST_VERSION = "newest_version"
+    ISSUER = "certificate_issuer"
+
+
+_VERSIONS = (ChangeKind.KEY_VERSION, ChangeKind.NEWEST_VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedChange:
+    """One change, found by the probe that began at `at`, a Unix time.
+
+    `subject` is the endpoint of a certificate, else empty. `failure` is the failure after a change of state, code or reason, or the one
+    that has ended.
+    """
+
+    at: float
+    what: ChangeKind
+    before: str
+    after: str
+    subject: str = ""
+    failure: FailedProbe = NO_FAILURE
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What changes of several targets have in common if they are one; each key has versions of its own."""
+        versions = self.what in _VERSIONS
+        return (
+            (self.what,)
+            if versions
+            else (self.what, self.before, self.after, self.subject, self.failure.code, self.failure.reason)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedState:
+    """The values to compare. An empty value is unknown, and no change."""
+
+    state: str = ""
+    failure: FailedProbe = NO_FAILURE
+    region: str = ""
+    key_version: str = ""
+    newest_version: str = ""
+    issuers: Mapping[str, str] = field(default_factory=dict)
+
+
+def differences(before: ObservedState, after: ObservedState, at: float) -> Iterator[ObservedChange]:
+    """Yield the changes between known values: state, code and reason as one."""
+    failure = before.failure if after.failure == NO_FAILURE else after.failure
+    verdict = (
+        (ChangeKind.STATE, before.state, after.state),
+        (ChangeKind.CODE, str(before.failure.code or ""), str(after.failure.code or "")),
+        (ChangeKind.REASON, before.failure.reason or "", after.failure.reason or ""),
+    )
+    facts = (
+        (ChangeKind.REGION, before.region, after.region),
+        (ChangeKind.KEY_VERSION, before.key_version, after.key_version),
+        (ChangeKind.NEWEST_VERSION, before.newest_version, after.newest_version),
+    )
+    yield from (ObservedChange(at, *each, failure=failure) for each in [*_changed(verdict)][:1])
+    yield from (ObservedChange(at, *each) for each in _changed(facts))
+    for endpoint, issuer in after.issuers.items():
+        old = before.issuers.get(endpoint, issuer)
+        if old != issuer:
+            yield ObservedChange(at, ChangeKind.ISSUER, old, issuer, endpoint)
+
+
+def _changed(pairs: Iterable[tuple[ChangeKind, str, str]]) -> Iterator[tuple[ChangeKind, str, str]]:
+    return (each for each in pairs if each[1] and each[2] and each[1] != each[2])
+
+
+STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
+UNMEASURED_INTERVALS = 2  # if this host discards results, a result older than this many intervals is none
+HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
+SUMMARIES = 10  # failures kept over a restart
+RECENT = 40  # states of the last probes
+
+_Result = TypeVar("_Result", ProbeReport, AuxiliaryResult)
+
+
+@dataclass(slots=True)
+class TargetRecord:
+    """Record of one target. Times are Unix times, unknown is None. Last known facts are kept while probes fail."""
+
+    target: Target
+    history: History
+    last: ProbeReport | None = None
+    credential: str | None = None  # of the last probe
+    probes: int = 0
+    failures: int = 0
+    consecutive_failures: int = 0
+    consecutive_blocking: int = 0  # of those in which a step other than wrap_key failed
+    consecutive_unready: int = 0
+    last_probe_at: float | None = None  # when the last probe began
+    last_success_at: float | None = None  # when the last good one began
+    next_probe_at: float | None = None
+    verdict: Readiness | None = None
+    verdict_at: float | None = None
+    state: State | None = None  # of the last probe
+    state_since: float | None = None  # when the first probe with this state began
+    is_first_seen: bool = False  # the state may be older: no result came shortly before `state_since`
+    ready_since: float | None = None  # when the first of the ready probes began, without a gap, a restart or another verdict
+    not_ready_at: float | None = None  # when the last probe that was not ready began, since the start of the exporter
+    unwrapped_at: float | None = None  # when the last probe began whose unwrap succeeded, not with another configuration
+    discarded: Readiness | None = None  # of the last probe, if its result was discarded
+    discarded_since: float | None = None  # when the first probe began whose result was discarded, of those in a row
+    recent: str = ""  # the states of the last probes, oldest first, as `LETTERS`
+    recent_failures: tuple[FailedProbe, ...] = ()  # those of `recent` that failed, oldest first
+    key: KeyFacts | None = None
+    vault: VaultHeaders = field(default_factory=VaultHeaders)
+    region: str | None = None  # that the vault reported with the last probe that its key proved: no other server can set it
+    tenant: str | None = None
+    newest_version: str | None = None  # of the key, last known
+    proof_at: float | None = None  # last successful unwrap in the recovery vault
+    purge_at: float | None = None  # time of the permanent deletion of a deleted key
+    auxiliary: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
+    certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
+    # Tuples: an empty one takes no memory, an empty deque takes 760 bytes in each record of a fleet.
+    last_failures: tuple[FailureSummary, ...] = ()  # the newest last
+    changes: tuple[ObservedChange, ...] = ()  # the newest last
+
+    def add_report(self, report: ProbeReport) -> None:
+        """Add a report. Of a discarded one nothing else is kept here: only the history has it."""
+        if report.discarded:
+            self.discarded, self.discarded_since = report.readiness, self.discarded_since or report.started_at
+            return
+        self.discarded = self.discarded_since = None
+        before = self._observed()
+        self._add_verdict(report)
+        self._add_state(state_of(report.readiness, success=report.success), report, self.last_probe_at or self.verdict_at)
+        self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
+        self.verdict, self.verdict_at = report.readiness, report.started_at
+        self.probes += 1
+        if report.success:
+            self.consecutive_failures, self.last_success_at = 0, report.started_at
+        else:
+            self.failures += 1
+            self.consecutive_failures += 1
+            self.last_failures = (*self.last_failures, failure_summary(report))[-SUMMARIES:]
+        self.consecutive_blocking = self.consecutive_blocking + 1 if _blocks(report) else 0
+        self.consecutive_unready = self._unready_after(report)
+        self._learn(report)
+        self._add_changes(before, report.started_at)
+
+    def add_auxiliary(self, result: AuxiliaryResult) -> None:
+        """Add the result of one auxiliary probe."""
+        before = self._observed()
+        self.auxiliary[result.identity] = _with_known_key(result, self.key)
+        if result.kind is AuxiliaryKind.NEWEST and result.key is not None:
+            self.newest_version = result.key.version
+        if result.kind is AuxiliaryKind.RECOVERY and result.usable:
+            self.proof_at = result.at
+        self._add_changes(before, result.at)
+
+    @property
+    def staged_usable(self) -> bool | None:
+        """Whether the staged credential works; None if that is unknown, or without one."""
+        result = self.auxiliary.get((AuxiliaryKind.NEXT, self.target.next_credential or "", self.target.vault))
+        return None if result is None else result.usable
+
+    def update_target(self, target: Target) -> None:
+        """Apply a changed target; drop facts about another key or recovery vault."""
+        if self.target.key != target.key:
+            self.key = self.newest_version = self.purge_at = None
+            self.state, self.state_since, self.recent, self.recent_failures = None, None, "", ()
+            self.is_first_seen = False
+            self.ready_since = self.not_ready_at = self.unwrapped_at = None
+        if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
+            self.proof_at = None
+        self.target = target
+
+    def invalidate_verdict(self) -> None:
+        """Drop the verdict after the configuration changed; the last probe is kept."""
+        self.verdict = self.verdict_at = self.ready_since = self.unwrapped_at = None
+        if self.last is not None:
+            self.last = replace(self.last, readiness=Readiness(ready=None, why="no_probe_yet"))
+
+    def unmeasured_at(self, now: float) -> bool:
+        """Whether this host has been too slow for a result, at `now`, a Unix time."""
+        since = self.last_probe_at or self.discarded_since
+        return self.discarded is not None and since is not None and now - since > UNMEASURED_INTERVALS * self.target.interval
+
+    @property
+    def rotation_pending(self) -> bool | None:
+        """Whether a newer key version than the pinned one exists; None if unknown."""
+        if self.target.key_version is None or self.newest_version is None:
+            return None
+        return self.newest_version != self.target.key_version
+
+    def _observed(self) -> ObservedState:
+        failure = None if self.last is None else deciding_failure(self.last)
+        return ObservedState(
+            state="" if self.state is None else self.state.value,
+            failure=NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason),
+            region=self.vault.region or "",
+            key_version="" if self.key is None else self.key.version,
+            newest_version=self.newest_version or "",
+            issuers={endpoint: shown.issuer for endpoint, shown in self.certificates.items()},
+        )
+
+    def _add_changes(self, before: ObservedState, at: float) -> None:
+        after = self._observed()
+        if after != before:
+            self.changes = (*self.changes, *differences(before, after, at))[-MAX_CHANGES:]
+
+    def _add_state(self, state: State, report: ProbeReport, before: float | None) -> None:
+        """Add the state of a probe; `before` is when the probe before it began."""
+        if state is not self.state:
+            self.is_first_seen = self.state is None or before is None or is_stale_at(self.target, before, report.started_at)
+            self.state, self.state_since = state, report.started_at
+        self.recent = (self.recent + LETTERS[state])[-RECENT:]
+        failures = failures_after(self.recent_failures, state, report)
+        self.recent_failures = failures[len(failures) - failed_among(self.recent) :]
+
+    def _add_verdict(self, report: ProbeReport) -> None:
+        """Extend or end the run of ready probes. A pause in which a verdict becomes stale ends it too."""
+        if report.readiness.ready is False:
+            self.not_ready_at = report.started_at
+        if any(result.step is Step.UNWRAP_KEY and result.outcome is Outcome.OK for result in report.steps):
+            self.unwrapped_at = report.started_at
+        if not report.readiness.ready:
+            self.ready_since = None
+        elif self.ready_since is None or self.last is None or is_stale(self.target, self.last, report.started_at):
+            self.ready_since = report.started_at
+
+    def _unready_after(self, report: ProbeReport) -> int:
+        """Return the run length: a failed probe without a verdict does not change a run."""
+        if report.readiness.ready is False:
+            return self.consecutive_unready + 1
+        return 0 if report.readiness.ready or report.success else self.consecutive_unready
+
+    def _learn(self, report: ProbeReport) -> None:
+        self.key = report.key or self.key
+        self.purge_at = report.purge_after(self.purge_at)
+        self.tenant = report.tenant or self.tenant
+        self.vault = headers_after(self.vault, report)
+        self.region = self.vault.region if report.success or report.readiness.ready else self.region
+        for facts in (result.facts for result in report.steps):
+            if facts is not None and facts.endpoint is not None and facts.certificate is not None:
+                self.certificates[facts.endpoint] = facts.certificate
+
+
+class TargetRecords:
+    """Records of all targets. Use it from the event loop only."""
+
+    def __init__(self, *, history_limit: int, history_bytes: int = HISTORY_BYTES) -> None:
+        """Keep `history_limit` probes and as many failures for each target."""
+        self._limit = history_limit
+        self._bytes = history_bytes
+        self._records: dict[str, TargetRecord] = {}
+        self._answers: dict[str, EntraAnswer | None] = {}  # by credential
+        self._probes = 0
+
+    def record(
+        self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None, context: ProbeContext | None = None
+    ) -> TargetRecord:
+        """Add one finished probe of a target as it was configured when the probe started."""
+        record = self.expect(target)
+        report = _with_known_key(report, record.key)
+        record.add_report(report)
+        record.next_probe_at = next_probe_at
+        self._add_answer(target.credential, report.steps, report.started_at)
+        self._probes += 1
+        record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), context=context)
+        return record
+
+    def expect(self, target: Target) -> TargetRecord:
+        """Return the record of a target; create it if missing. Facts about a previous vault or key are dropped."""
+        record = self._records.get(target.name)
+        if record is None or record.target.vault != target.vault:
+            record = self._records[target.name] = TargetRecord(target, History(self._limit))
+        elif record.target != target:
+            record.update_target(target)
+        return record
+
+    def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> TargetRecord:
+        """Add the result of one auxiliary probe."""
+        record = self.expect(target)
+        record.add_auxiliary(result)
+        self._add_answer(result.credential, result.steps, result.at)
+        return record
+
+    def entra_answer(self, credential: str) -> EntraAnswer | None:
+        """Return the newest answer of Entra ID to a credential, over all targets; None without one."""
+        return self._answers.get(credential)
+
+    def _add_answer(self, credential: str, steps: Sequence[StepResult], at: float) -> None:
+        before = self._answers.get(credential)
+        if before is None or at >= before.at:
+            self._answers[credential] = entra_answer(steps, at, before)
+
+    def get(self, name: str) -> TargetRecord | None:
+        return self._records.get(name)
+
+    def invalidate_verdict(self, name: str) -> None:
+        """Drop the verdict of a target, if there is one."""
+        if name in self._records:
+            self._records[name].invalidate_verdict()
+
+    def forget(self, name: str) -> None:
+        self._records.pop(name, None)
+
+    def unmeasured(self, now: float) -> dict[str, float]:
+        """Return the targets that are not measured at `now`, and the share of the time that this host lost. Drop their last results."""
+        found = {}
+        for name, record in self._records.items():
+            if record.discarded is not None and record.unmeasured_at(now):
+                record.last = None
+                found[name] = record.discarded.stolen or 0.0
+        return found
+
+    def stale(self, now: float) -> set[str]:
+        """Return the names of targets whose verdict is too old at `now`."""
+        return {
+            name
+            for name, record in self._records.items()
+            if record.last is not None and is_stale(record.target, record.last, now)
+        }
+
+
+def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
+    """Return how unsteady a target is that is ready at `now`, a Unix time; None for any other target."""
+    if record is None or record.last is None or record.state is not State.READY:
+        return None
+    ready = readiness_at(record.target, record, now).ready
+    return assess_steadiness(record.recent_failures, len(record.recent), runs_among(record.recent)) if ready else None
+
+
+def is_stale(target: Target, report: ProbeReport, now: float) -> bool:
+    return is_stale_at(target, report.started_at, now)
+
+
+def is_stale_at(target: Target, at: float, now: float) -> bool:
+    """Whether a probe that began at `at` is too old at `now`, both Unix times."""
+    return now - at > STALE_INTERVALS * target.interval
+
+
+def readiness_at(target: Target, record: TargetRecord | None, now: float) -> Readiness:
+    """Return the verdict at `now`, a Unix time: unknown without a result, or if the last result is too old."""
+    if record is not None and record.discarded is not None and record.unmeasured_at(now):
+        return record.discarded
+    if record is None or record.last is None:
+        return Readiness(ready=None, why="no_probe_yet")
+    return Readiness(ready=None, why="stale") if is_stale(target, record.last, now) else record.last.readiness
+
+
+def _with_known_key(result: _Result, key: KeyFacts | None) -> _Result:
+    """Return the result with the known object of an equal key: a fleet keeps one key for each target, not three."""
+    return replace(result, key=key) if result.key is not key and result.key == key else result
+
+
+def _blocks(report: ProbeReport) -> bool:
+    """Return whether a step other than wrap_key failed: databases open without it."""
+    return any(result.outcome is Outcome.FAILED and result.step is not Step.WRAP_KEY for result in report.steps)
+
+
+def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
+    """Return the last known vault headers after a report: a missing one keeps its last value."""
+    for result in report.steps:
+        headers = None if result.facts is None or result.step is Step.TOKEN else result.facts.vault
+        if headers is not None and headers != known:
+            known = VaultHeaders(
+                region=headers.region or known.region,
+                service_version=headers.service_version or known.service_version,
+                connection=headers.connection or known.connection,
+            )
+    return known
+
+
+# When a failure began and ended, as far as the records of a target show it.
+
+ENDED_SECONDS: Final = 3600.0  # for which a page shows that a failure has ended
+
+
+class Beginning(NamedTuple):
+    """The Unix time of the first failed probe. With `is_first_seen`, no result came shortly before: the failure may be older."""
+
+    at: float
+    is_first_seen: bool
+
+
+def beginning_of(record: TargetRecord, at: float, *, unsteady: bool) -> Beginning:
+    """Return when the failure of a target began, whose last probe began at `at`; of an unsteady one, the first of the recent ones."""
+    if not unsteady:
+        return Beginning(at, True) if record.state_since is None else Beginning(record.state_since, record.is_first_seen)
+    first, failed = first_failed(record.recent), failed_among(record.recent)
+    if failed <= len(record.last_failures):
+        return Beginning(record.last_failures[-failed].at, first == 0)
+    return Beginning(at - (len(record.recent) - 1 - first) * record.target.interval, first == 0)
+
+
+class Ended(NamedTuple):
+    """The last failure of a target that is ready again. `began` and `at` are Unix times: the first failed probe, the first ready one."""
+
+    step: Step
+    reason: Reason | None
+    began: float
+    at: float
+
+
+def ended_at(record: TargetRecord | None, now: float) -> Ended | None:
+    """Return the failure that ended within the last hour before `now`; None without one, and for an unsteady target."""
+    if record is None or record.state is not State.READY or record.state_since is None:
+        return None
+    at, run = record.state_since, last_run(record.recent)
+    if not run or now - at > ENDED_SECONDS or unsteady_at(record, now) is not None:
+        return None
+    step, _, reason = record.recent_failures[-1]
+    if step is None:
+        return None
+    began = record.last_failures[-run].at if run <= len(record.last_failures) else _began(record, at, run)
+    return Ended(step, reason, began, at)
+
+
+def _began(record: TargetRecord, ended: float, run: int) -> float:
+    """Return when a run of more failures than are kept began: with its change of state, or as many intervals before its end."""
+    changed = (each.at for each in reversed(record.changes) if each.what is ChangeKind.STATE and each.before == State.READY)
+    return next(changed, ended - run * record.target.interval)

@@ -1,0 +1,345 @@
+"""Handlers of the API: exposition, service discovery, JSON, health and reload.
+
+`probe` handles `/probe`; `presentation.payloads` defines the JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from importlib.resources import files
+from typing import Any, Final, TypedDict
+
+from aiohttp import hdrs, web
+
+from exporter.config.settings import Config, Target
+from exporter.core.durations import moment, write
+from exporter.core.values import Vantage
+from exporter.knowledge.verdict import NOT_TESTED
+from exporter.presentation import payloads
+from exporter.presentation.audit import AuditSources, audit_payload
+from exporter.presentation.bundle import archive, collect_bundle
+from exporter.presentation.expiries import all_endings, calendar, credential_ending
+from exporter.presentation.payloads import Payload
+from exporter.presentation.sql import (
+    SqlProofs,
+    causes_payload,
+    differences_payload,
+    sql_causes,
+    sql_servers_payload,
+    target_differences,
+)
+from exporter.presentation.ticket import last_ticket
+from exporter.runtime.process import computer_name
+from exporter.sqlserver.reading import SqlServerReading, reading_values
+from exporter.state.causes import MOST_CAUSES, cause_groups, linked
+from exporter.state.record import TargetRecord, readiness_at
+from exporter.web.interfaces import ExporterService, Reload
+from exporter.web.listener import (
+    OPENMETRICS,
+    PROTOBUF,
+    TEXT,
+    accepts_gzip,
+    accepts_openmetrics,
+    accepts_protobuf,
+    encoded,
+    header,
+    stream,
+)
+from exporter.web.options import WebOptions
+from exporter.web.pages.views import expiries_of
+
+# The facts of an audit sheet, for its page and its JSON.
+
+
+async def audit_facts(service: ExporterService, proofs: SqlProofs, target: Target) -> Payload:
+    """Return what is known now of the key of a target."""
+    proofs.refresh()
+    sources = AuditSources(
+        config=service.config,
+        record_of=service.record_of,
+        expiries_of=service.credential_expiries,
+        proofs=proofs,
+        version=service.version,
+        host=computer_name(),
+        now=time.time(),
+    )
+    return await audit_payload(sources, target)
+
+
+# Prometheus' HTTP service discovery: the targets of this exporter, and the shards of its host.
+#
+# Each target is one group over `/probe`. Its labels become the parameters of `/probe` and input for relabelling.
+
+
+class TargetGroup(TypedDict):
+    targets: list[str]
+    labels: dict[str, str]
+
+
+def groups(config: Config, *, address: str, timeout_offset: float) -> Iterator[TargetGroup]:
+    """Return one group per target. `address` is this exporter's host:port, as Prometheus reaches it."""
+    return (TargetGroup(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values())
+
+
+def shard_group(address: str, offsets: range) -> TargetGroup:
+    """Return the shards of one host. `offsets` are their ports, relative to the port in `address`."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():  # the port of the scheme, so a proxy stands before the exporter
+        return TargetGroup(targets=[address], labels={})
+    return TargetGroup(targets=[f"{host}:{int(port) + offset}" for offset in offsets], labels={})
+
+
+def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, str]:
+    settings, module = config.settings, config.modules[target.module]
+    labels = {
+        "__param_target": target.name,
+        "__param_module": target.module,
+        "__scrape_interval__": write(target.interval),
+        # Prometheus refuses a timeout above the interval. /probe subtracts the offset again.
+        "__scrape_timeout__": write(min(target.interval, target.timeout + timeout_offset)),
+        "__meta_ekm_target": target.name,
+        "__meta_ekm_vault": target.vault,
+        "__meta_ekm_key": target.key,
+        "__meta_ekm_credential": target.credential,
+        "__meta_ekm_module": target.module,
+        "__meta_ekm_mode": module.mode.value,
+        "__meta_ekm_generation": target.generation.value,
+        "__meta_ekm_vantage": settings.vantage.value,
+    }
+    labels |= {f"__meta_ekm_label_{name}": value for name, value in target.labels.items()}
+    servers = list(dict.fromkeys(each["sql_instance"] for each in target.instances if "sql_instance" in each))
+    if servers:
+        # A comma at both ends, as in Prometheus' own discoveries: a rule can match `.*,SQLPRD01,.*`.
+        labels["__meta_ekm_sql_instances"] = f",{','.join(servers)},"
+    return labels
+
+
+# The readings of SQL Servers as JSON, in pieces.
+#
+# One of a large server has many thousands of rows.
+
+_ROWS: Final = 100  # that are encoded at once
+
+
+def readings_json(readings: Iterable[SqlServerReading], *, now: float) -> Iterator[str]:
+    """Yield the whole response in short pieces."""
+    yield f'{{"at": "{moment(now)}", "sql_servers": ['
+    for number, reading in enumerate(readings):
+        yield ", " if number else ""
+        yield from _value_pieces(reading_values(reading))
+    yield "]}"
+
+
+def _value_pieces(value: Any) -> Iterator[str]:
+    """Yield the JSON of a value. A tuple has flat rows, which are encoded many at once."""
+    if isinstance(value, dict):
+        yield "{"
+        for number, (name, each) in enumerate(value.items()):
+            yield f"{', ' if number else ''}{json.dumps(name)}: "
+            yield from _value_pieces(each)
+        yield "}"
+    elif isinstance(value, list):
+        yield "["
+        for number, each in enumerate(value):
+            yield ", " if number else ""
+            yield from _value_pieces(each)
+        yield "]"
+    elif isinstance(value, tuple):
+        yield "["
+        for at in range(0, len(value), _ROWS):
+            yield (", " if at else "") + json.dumps(value[at : at + _ROWS])[1:-1]
+        yield "]"
+    else:
+        yield json.dumps(value)
+
+
+_JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
+_CALENDAR = {"Content-Type": "text/calendar; charset=utf-8", "Cache-Control": "no-store"}
+_TARGETS_PER_SLICE = 25
+_OPENAPI: Mapping[str, object] = json.loads(files("exporter.web").joinpath("static", "openapi.json").read_text("utf-8"))
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+
+
+class ApiHandlers:
+    def __init__(self, service: ExporterService, options: WebOptions, reload: Reload | None, proofs: SqlProofs) -> None:
+        self._service = service
+        self._options = options
+        self._reload = reload
+        self._proofs = proofs
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        accept, recorder = header(request, hdrs.ACCEPT), self._service.recorder
+        if accepts_protobuf(accept):
+            content_type, pieces = PROTOBUF, recorder.scrape_protobuf()
+        else:
+            openmetrics = accepts_openmetrics(accept)
+            content_type, pieces = OPENMETRICS if openmetrics else TEXT, recorder.scrape(openmetrics=openmetrics)
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        return await stream(request, pieces, headers=headers, gzip=accepts_gzip(header(request, hdrs.ACCEPT_ENCODING)))
+
+    async def discovery(self, request: web.Request) -> web.StreamResponse:
+        address = self._options.external_host or _requested_host(request)
+        found = groups(self._service.config, address=address, timeout_offset=self._options.timeout_offset)
+        return await _send(request, _listed("[", found, "]"))
+
+    async def shards(self, request: web.Request) -> web.StreamResponse:
+        """Serve the addresses of all shards of this host, as far as they follow from the own address."""
+        outside, offsets = self._options.external_host, self._options.shard_offsets
+        found = shard_group(outside, range(1)) if outside else shard_group(_requested_host(request), offsets)
+        return await _send(request, _listed("[", [found], "]"))
+
+    async def targets(self, request: web.Request) -> web.StreamResponse:
+        # One configuration for the whole response: a reload may replace that of the service between two pieces.
+        service, config, now = self._service, self._service.config, time.time()
+        self._proofs.refresh()
+        rows = (
+            payloads.target_row(target, service.record_of(target.name), now=now)
+            | self._credential_of(target, config)
+            | sql_servers_payload(self._proofs.target_proofs(target))
+            for target in config.targets.values()
+        )
+        endings = await all_endings(config, service.record_of, service.credential_expiries)
+        modules, every = config.modules, config.targets.values()
+        causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
+        records = ((each, service.record_of(each.name)) for each in every)
+        verdicts = ((each, readiness_at(each, record, now).ready, record) for each, record in records)
+        own = await sql_causes(verdicts, self._proofs)
+        about = {
+            "at": moment(now),
+            "vantage": config.settings.vantage.value,
+            "host": computer_name() if config.settings.vantage is Vantage.SQL_HOST else None,
+            "not_tested": NOT_TESTED,
+            "causes": causes_payload(causes[:MOST_CAUSES], own),
+            **differences_payload(service.sql_differences()),
+        }
+        expiring = (payloads.ending_payload(each, now=now) for each in endings)
+        lists = {"expiring": expiring, "targets": rows}
+        return await _send(request, _with_lists(about, lists))
+
+    async def sql_servers(self, request: web.Request) -> web.StreamResponse:
+        """Serve what this exporter read of each SQL Server."""
+        return await _send(request, encoded(readings_json(self._service.sql_readings(), now=time.time())))
+
+    async def calendar(self, request: web.Request) -> web.StreamResponse:
+        """Serve all known expiry dates as a calendar feed."""
+        service, now = self._service, time.time()
+        endings = await all_endings(service.config, service.record_of, service.credential_expiries)
+        return await stream(request, encoded(calendar(endings, now=now)), headers=_CALENDAR)
+
+    async def target(self, request: web.Request) -> web.StreamResponse:
+        self._proofs.refresh()
+        target = self._service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return web.json_response({"error": "unknown target"}, status=404)
+        record = self._service.record_of(target.name)
+        # A list, because a probe that ends while this response is sent changes the history.
+        entries = [] if record is None else list(record.history)
+        history = (payloads.entry_payload(target, entry) for entry in entries)
+        before = [payloads.earlier_payload(each) for each in payloads.earlier(record, entries)]
+        shown = {**self._known_of(target, record), "earlier_failures": before, "history": []}
+        opening = json.dumps(shown).removesuffix("]}")
+        return await _send(request, _listed(opening, history, "]}"))
+
+    async def audit(self, request: web.Request) -> web.StreamResponse:
+        target = self._service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return web.json_response({"error": "unknown target"}, status=404)
+        found = await audit_facts(self._service, self._proofs, target)
+        lists = {name: value for name, value in found.items() if isinstance(value, list)}
+        about = {name: value for name, value in found.items() if name not in lists}
+        return await _send(request, _with_lists(about, lists))
+
+    async def support_bundle(self, request: web.Request) -> web.Response:
+        service = self._service
+        self._proofs.refresh()
+        target = service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return web.json_response({"error": "unknown target"}, status=404)
+        expiries = [expiry for each in expiries_of(service, target).values() for expiry in each]
+        bundle = collect_bundle(
+            service.config,
+            target,
+            service.record_of(target.name),
+            expiries,
+            self._proofs.target_proofs(target),
+            version=service.version,
+            now=time.time(),
+            differences=target_differences(target, service.sql_differences()),
+        )
+        headers = {"Content-Disposition": f'attachment; filename="{bundle.name}.zip"', "Cache-Control": "no-store"}
+        return web.Response(body=await asyncio.to_thread(archive, bundle), content_type="application/zip", headers=headers)
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """Serve the OpenAPI document, with the link prefix as its server."""
+        return web.json_response({**_OPENAPI, "servers": [{"url": self._options.link_prefix or "/"}]})
+
+    def _known_of(self, target: Target, record: TargetRecord | None) -> payloads.Payload:
+        config, now = self._service.config, time.time()
+        readiness = readiness_at(target, record, now)
+        expiries = [expiry for each in expiries_of(self._service, target).values() for expiry in each]
+        return {
+            **payloads.target_payload(target, record, now=now),
+            **self._credential_of(target, config),
+            **sql_servers_payload(self._proofs.target_proofs(target)),
+            **differences_payload(target_differences(target, self._service.sql_differences())),
+            **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target, now)),
+            **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
+            "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
+            "ticket": last_ticket(target, record, computer_name(), now=now) or None,
+        }
+
+    def _credential_of(self, target: Target, config: Config) -> payloads.Payload:
+        ending = credential_ending(self._service.credential_expiries(target.credential))
+        return payloads.credential_payload(config.credentials[target.credential], ending)
+
+    async def healthy(self, _request: web.Request) -> web.Response:
+        return web.Response(text="Healthy\n")
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        if self._service.ready:
+            return web.Response(text="Ready\n")
+        return web.Response(status=503, text="Not ready: the first probes have not finished yet. Wait for them.\n")
+
+    async def reload(self, _request: web.Request) -> web.Response:
+        problems = [] if self._reload is None else list(await self._reload())
+        if problems:
+            return web.Response(status=400, text="".join(f"{problem}\n" for problem in problems))
+        return web.Response(text="Configuration reloaded\n")
+
+
+async def _listed(opening: str, items: Iterable[Mapping[str, object]], closing: str) -> AsyncIterator[bytes]:
+    """Yield a long JSON list in pieces of a few entries."""
+    yield opening.encode()
+    separator, pending = "", list[str]()
+    for item in items:
+        pending.append(json.dumps(item))
+        if len(pending) == _TARGETS_PER_SLICE:
+            yield (separator + ", ".join(pending)).encode()
+            separator, pending = ", ", []
+    if pending:
+        yield (separator + ", ".join(pending)).encode()
+    yield closing.encode()
+
+
+async def _with_lists(about: Mapping[str, object], lists: Mapping[str, Iterable[Mapping[str, object]]]) -> AsyncIterator[bytes]:
+    """Yield a JSON object that ends with long lists."""
+    opening = json.dumps(about).removesuffix("}")
+    for name, items in lists.items():
+        async for piece in _listed(f'{opening}, "{name}": [', items, "]"):
+            yield piece
+        opening = ""
+    yield b"}"
+
+
+async def _send(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
+    return await stream(request, pieces, headers=_JSON, gzip=accepts_gzip(header(request, hdrs.ACCEPT_ENCODING)))
+
+
+def _requested_host(request: web.Request) -> str:
+    """Return the Host header if it is valid: the address that the client used."""
+    host = request.headers.get(hdrs.HOST, "")
+    return host if _HOST.fullmatch(host) else "localhost"

@@ -1,0 +1,368 @@
+"""The causes of failures with the SQL Servers behind each, and the chain of a target, as HTML."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from heapq import nsmallest
+from itertools import islice
+from math import inf
+from operator import itemgetter
+
+from exporter.core import durations
+from exporter.core.values import Outcome, Step
+from exporter.knowledge.advice import cause as reason_text
+from exporter.knowledge.causes import TITLES, Cause, cause_of
+from exporter.knowledge.code_row import OWNERS, UNDO_CHANGE, Owner
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.reason_row import Link
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.tickets import TEAM_TITLES, Team, is_one_change, who_repairs
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FAILURES_OF_UNSTEADY
+from exporter.presentation.sql import SqlCause, SqlProofs, urgency_text
+from exporter.presentation.text import VAULTS, effect, vault_actions, with_vault_id
+from exporter.presentation.ticket import Extent, TicketSubject, extent_of, subject_of, ticket_plans, ticket_text
+from exporter.runtime.loop import yield_with_pauses
+from exporter.runtime.process import computer_name
+from exporter.sqlserver.proof import ProofState, ServerProof
+from exporter.state.causes import CauseGroup, linked, links_of
+from exporter.web.pages.html import (
+    NAMED,
+    Child,
+    Html,
+    Urls,
+    brief_code,
+    copyable,
+    counted,
+    element,
+    link,
+    named_servers,
+    target_links,
+    who_acts,
+)
+from exporter.web.pages.sql_servers import proof_badge, sentence, sql_cause, start_here
+from exporter.web.pages.views import TargetView, Urgency, badge, brief_name, unsteady_badge, when
+
+SHOWN = 8  # causes on a page
+MOST_SHOWN = 100  # on the page of all causes
+OWN_SHOWN = 3  # of the first ones, causes of SQL Servers themselves
+_HOST = "this host"
+_WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
+_FAILED = "nf"  # letters of failed probes
+_OTHER_ACTIONS = "Some targets need another action: their pages show it."
+_SHORTEST_RANGE = 60.0  # seconds between the first and the last beginning: a cause without a range
+
+Views = Mapping[str, TargetView]  # by the name of the target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cards:
+    """The causes of a page. `log_texts` and `tickets` are by the id of a cause, `now` is a Unix time, `more` is the address of all causes."""
+
+    groups: Sequence[CauseGroup]
+    own: Sequence[SqlCause]
+    views: Views
+    now: float
+    log_texts: Mapping[str, str]
+    tickets: Mapping[str, Child]
+    all_causes: bool
+    more: str
+
+
+def shown_groups(groups: Sequence[CauseGroup], own: Sequence[SqlCause], *, all_causes: bool) -> Sequence[CauseGroup]:
+    """Return the groups that have a card. Causes of SQL Servers themselves have a few places of their own: no probe shows them."""
+    return groups[: MOST_SHOWN if all_causes else SHOWN - len(own[:OWN_SHOWN])]
+
+
+def shown_own(own: Sequence[SqlCause], *, all_causes: bool) -> Sequence[SqlCause]:
+    """Return the causes of SQL Servers themselves that have a card."""
+    return own[: MOST_SHOWN if all_causes else OWN_SHOWN]
+
+
+def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
+    """Yield the causes with their size, age and first action, each card alone: all of them are many."""
+    groups = shown_groups(cards.groups, cards.own, all_causes=cards.all_causes)
+    own = shown_own(cards.own, all_causes=cards.all_causes)
+    made: list[tuple[float, partial[Html]]] = []
+    for each in groups:
+        is_closed = any(cards.views[name].closed for name in each.targets)  # databases of a SQL Server behind it
+        made.append((-inf if is_closed else -len(each.at_risk), partial(_cause, urls, each, cards, is_closed=is_closed)))
+    made += [(each.weight, partial(sql_cause, urls, each, cards.now)) for each in own]
+    if made:
+        yield Html('<ol class="causes" aria-label="Causes">')
+        yield from (card() for _, card in sorted(made, key=itemgetter(0)))
+        yield Html("</ol>")
+    if more := len(cards.groups) + len(cards.own) - len(made):
+        words = counted(more, "more cause")
+        shown = f"{words}: their targets are in the list." if cards.all_causes else link(cards.more, words)
+        yield element("p", shown)
+
+
+def _cause(urls: Urls, group: CauseGroup, cards: Cards, *, is_closed: bool) -> Html:
+    first, log_text = cards.views[group.first], cards.log_texts.get(group.id, "")
+    code = first.failed.code
+    return element(
+        "li",
+        proof_badge(ProofState.CLOSED) if is_closed else None,
+        badge(first.urgency) if first.unsteady is None else unsteady_badge(),
+        element("h2", group_title(group), title=group.cause.name or None),
+        element("span", _age(group, first, cards.now), class_="age"),
+        None if code is None else element("span", brief_code(urls, code), class_="code"),
+        None if code is None else who_acts(_who(first, code)),
+        element("p", size_of(group), ". ", _links(group), _affected(urls, group, cards.views), _some_unsteady(group)),
+        element("p", sentence(log_text)) if log_text else None,
+        start_here(urls) if is_closed else None,
+        _without_wrap(first),
+        _action(group, cards.views),
+        cards.tickets.get(group.id),
+        class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
+        data_key=group.id,
+    )
+
+
+def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
+    """Return when its failures began, the first and the last; of one that comes and goes, how often the first target failed."""
+    if first.unsteady is not None:
+        within = durations.write(first.unsteady.probes * first.target.interval)
+        return (
+            f"{first.unsteady}".removeprefix("unsteady: ")
+            + f", within {within}"
+            + (f", of {first.target.name}" if len(group.targets) > 1 else "")
+        )
+    last = [", last ", when(group.last, now)] if group.last - group.since >= _SHORTEST_RANGE else None
+    recent = "" if first.record is None else first.record.recent
+    failed = sum(map(recent.count, _FAILED))
+    before = failed - len(recent) + len(recent.rstrip(_FAILED))
+    waves = f", in waves: {failed} of the last {len(recent)} probes failed" if before >= FAILURES_OF_UNSTEADY else None
+    return ["first seen " if group.is_first_seen else "began ", when(group.since, now, absent="an unknown time ago"), last, waves]
+
+
+def _links(group: CauseGroup) -> str | None:
+    """Return the first names of several vaults, keys or credentials."""
+    links = group.links if group.cause.is_several else ()
+    if len(links) < 2:
+        return None
+    more = f" and {len(links) - NAMED:,} more" if len(links) > NAMED else ""
+    return f"{TITLES[group.cause.link]}s: {', '.join(nsmallest(NAMED, map(brief_name, links)))}{more}. "
+
+
+def _without_wrap(first: TargetView) -> Child:
+    """Return what fails if only wrap does; the headline has what fails if a vault is not ready."""
+    what = "" if first.report is None or not first.readiness.ready else effect(first.report)
+    return element("p", what) if what else None
+
+
+def _some_unsteady(group: CauseGroup) -> str | None:
+    """Return how many further targets failed in the same way several times, and are ready now."""
+    if not group.unsteady:
+        return None
+    return f" {counted(len(group.unsteady), 'further target')} {'is' if len(group.unsteady) == 1 else 'are'} unsteady, and ready now."
+
+
+def _who(view: TargetView, code: int) -> str:
+    """Return who repairs the failure; of a refused credential with a usable successor, the DBA."""
+    step, _, reason = view.failed
+    failure, owner = view.failure, BY_CODE[code].owner
+    if failure is None and step is not None:
+        failure = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason)
+    is_staged = reason in CREDENTIAL_REFUSED and view.record is not None and view.record.staged_usable
+    return OWNERS[Owner.DBA if is_staged else owner] if failure is None or is_staged else who_repairs(failure, owner)
+
+
+def _action(group: CauseGroup, views: Views) -> Child:
+    """Return the first action. An action for several vaults has one line for each."""
+    several = group.cause.link is Link.CREDENTIAL or group.cause.is_several
+    parts = dict.fromkeys((group.first, *(group.parts.values() if several else ())))
+    # One target's name in all: a command that differs in it alone is to run once.
+    named = (
+        replace(view, target=replace(view.target, name=group.first)) for view in map(views.__getitem__, islice(parts, VAULTS))
+    )
+    found = ((view.actions[0], view.target.vault) for view in named if view.actions)
+    actions = list(dict.fromkeys(with_vault_id(text, vault) for text, vault in found))
+    if not actions:
+        return None
+    alike = [each for each in actions if each.startswith(actions[0].partition("`")[0])]
+    words, commands = vault_actions(alike, vaults=len(parts))
+    undo = _undo(group, views[group.first].target.vault) if len(parts) > 1 else ""
+    return copyable(undo + (words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}"), commands)
+
+
+def _undo(group: CauseGroup, vault: str) -> str:
+    """Return what precedes the action of several vaults that refuse: one change above them is the likely cause."""
+    return f"{with_vault_id(UNDO_CHANGE, vault)} " if is_one_change(group.cause.reason) else ""
+
+
+def group_title(group: CauseGroup) -> str:
+    """Return the cause as text, with the name of the link if only one is shown."""
+    links = group.links
+    cause = replace(group.cause, name=links[0]) if group.cause.is_several and len(links) == 1 else group.cause
+    return title_of(cause, len(links))
+
+
+def title_of(cause: Cause, several: int = 1) -> str:
+    """Return the cause as text, such as `Credential sql-prod: the client secret has expired`, or `40 vaults: ...`."""
+    name = f" {brief_name(cause.name)}" if cause.name else ""
+    title = f"{several:,} {TITLES[cause.link].lower()}s" if cause.is_several else f"{TITLES[cause.link]}{name}"
+    step = Step.TOKEN if cause.link is Link.ENTRA else Step.GET_KEY
+    return f"{title}: {reason_text(cause.reason, step)}"
+
+
+def size_of(group: CauseGroup) -> Child:
+    """Return how many SQL Servers depend on it and the first names, else how many targets."""
+    servers, groups = group.servers, group.availability_groups
+    if not servers:
+        return element("strong", counted(len(group.targets), "target"))
+    return named_servers(servers.values(), f" in {counted(len(groups), 'availability group')}" if groups else "")
+
+
+def _affected(urls: Urls, group: CauseGroup, views: Views) -> Child:
+    """Return links to the few targets of a cause, the most urgent first, or to the list of many."""
+    few = group.targets if len(group.targets) > NAMED else sorted(group.targets, key=lambda name: (views[name].urgency, name))
+    return target_links(urls, group.id, few)
+
+
+def chain(view: TargetView) -> Html:
+    """Draw the links from this host to SQL Server, with the broken one marked."""
+    _, links, failed = linked(view.target, view.module, view.record, view.now)
+    broken = None if failed is None or failed.unsteady else cause_of(failed)
+    names = dict(links) | {Link.HOST: _HOST}
+    names[Link.KEY] = view.target.key_name
+    shown = [
+        (name, TITLES[each], _state(each, broken))
+        for each in Link
+        if each is not Link.REGION and (name := names.get(each)) is not None
+    ]
+    servers = list(view.servers.values())
+    last = f"{servers[0]} and {len(servers) - 1} more" if len(servers) > 1 else "".join(servers) or "not named"
+    own = "broken" if view.fails_itself else "before"
+    shown.append((last, "SQL Server", "after" if broken is not None else own))
+    itself = "broken at SQL Server itself" if view.fails_itself else "no link is known to be broken"
+    words = itself if broken is None else f"broken at {title_of(broken)}"
+    width = len(shown) * (_WIDTH + _GAP) - _GAP
+    drawing = element(
+        "svg", _boxes(shown), viewBox=f"0 0 {width} {_HEIGHT + 2}", width=width, height=_HEIGHT + 2, class_="chain", role="img",
+        aria_label=f"From the exporter to SQL Server: {words}.",
+    )  # fmt: skip
+    return element("div", drawing, class_="scroll", tabindex=0, role="region", aria_label="Chain to SQL Server")
+
+
+def _state(each: Link, broken: Cause | None) -> str:
+    order = list(Link)
+    if broken is None or order.index(each) < order.index(broken.link):
+        return "before"
+    return "broken" if each is broken.link else "after"
+
+
+def _boxes(shown: Iterable[tuple[str, str, str]]) -> Iterator[Html]:
+    for number, (name, title, state) in enumerate(shown):
+        x = number * (_WIDTH + _GAP) + 1
+        if number:
+            yield element("path", d=f"M{x - _GAP} {_HEIGHT / 2:g}h{_GAP - 8}m-6 -5l6 5l-6 5", class_=f"arrow {state}")
+        label = f"\N{MULTIPLICATION X} {title}" if state == "broken" else title
+        yield element(
+            "g",
+            element("title", f"{title}: {name}"),
+            element("rect", x=x, y=1, width=_WIDTH - 2, height=_HEIGHT, rx=6),
+            element("text", label, x=x + 10, y=22, class_="kind"),
+            element("text", _short(brief_name(name)), x=x + 10, y=42),
+            class_=state,
+        )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
+
+
+# The ticket for the team that repairs a failure, folded on the status page and on the page of a target.
+
+MOST_PARTS = 300  # vaults, keys and credentials of the ticket of a chosen cause
+SHARED_PARTS = 100  # of all tickets of a page with several causes, the most urgent first
+FEW_PARTS = 10  # of a ticket, whatever the tickets before it have
+_PARTS_PER_SLICE = 4  # a quarter of a millisecond each
+
+
+async def group_tickets(
+    urls: Urls,
+    groups: Iterable[CauseGroup],
+    views: Mapping[str, TargetView],
+    proofs: SqlProofs,
+    log_texts: Mapping[str, str],
+    *,
+    is_chosen: bool,
+) -> dict[str, Child]:
+    """Return the ticket of each cause that another team repairs; tickets and `log_texts` are by the id of the cause.
+
+    With `is_chosen`, the page has one cause, and its ticket may be long. Other tasks run in between.
+    """
+    found, left = dict[str, Child](), MOST_PARTS if is_chosen else SHARED_PARTS
+    for group in groups:
+        most = max(left, FEW_PARTS)
+        team_and_words = await _group_ticket(group, views, proofs, log_texts.get(group.id, ""), most)
+        if team_and_words is None:
+            continue
+        is_short = most < min(len(group.parts), MOST_PARTS)
+        more = [" ", link(urls.targets([("cause", group.id)]), f"Show the text for up to {MOST_PARTS}")] if is_short else None
+        found[group.id] = _details(*team_and_words, more)
+        left -= len(group.parts)
+    return found
+
+
+async def _group_ticket(
+    group: CauseGroup, views: Mapping[str, TargetView], proofs: SqlProofs, log_text: str, most: int
+) -> tuple[Team, str] | None:
+    """Return the ticket of a cause for its team, with one target of each vault, key or credential, `most` of them.
+
+    The result is None if no other team repairs the cause.
+    """
+    first = views[group.first]
+    subject = _subject(first, proofs.target_proofs(first.target))
+    if subject is None or subject.team is None:
+        return None
+    links = links_of(first.target, first.module, first.record, first.report)
+    own = links.get(group.cause.link, ""), first.target.vault
+    names = [name for part, name in islice(group.parts.items(), most) if part != own]
+    others = [
+        _subject(view, proofs.target_proofs(view.target))
+        async for view in yield_with_pauses(map(views.__getitem__, names), _PARTS_PER_SLICE)
+    ]
+    extent = Extent(
+        began=group.since,
+        last=group.last,
+        is_first_seen=group.is_first_seen,
+        servers=list(group.servers.values()),
+        others=[each for each in others if each is not None],
+        vaults=len({vault for _, vault in group.parts}),
+        total=len(group.parts),
+        urgency=log_text,
+    )
+    host = computer_name()
+    plans = [plan async for plan in yield_with_pauses(ticket_plans(subject, extent, host), _PARTS_PER_SLICE)]
+    if len(plans) <= _PARTS_PER_SLICE:
+        return subject.team, ticket_text(subject, extent, host, plans)
+    return subject.team, await asyncio.to_thread(ticket_text, subject, extent, host, plans)
+
+
+def target_ticket(view: TargetView) -> Child:
+    """Return the ticket of one target; None if no other team repairs it."""
+    subject = _subject(view, view.own)
+    if subject is None or subject.team is None:
+        return None
+    urgency = urgency_text(view.own, view.now) if view.urgency is Urgency.NOT_READY else ""
+    return _details(subject.team, ticket_text(subject, replace(extent_of(subject), urgency=urgency), computer_name()))
+
+
+def _details(team: Team, words: str, more: Child = None) -> Html:
+    title = f"For {TEAM_TITLES[team]}: ready text"
+    button = element("button", "Copy", type="button", class_="copy")
+    text = element("pre", element("code", words), tabindex=0, role="region", aria_label=title)
+    note = element(
+        "p", "Read it before you send it: it names hosts, vaults and SQL Servers, and no secret.", more, class_="quiet"
+    )
+    return element("details", element("summary", title), element("div", note, button, text, data_copy=True), class_="ticket")
+
+
+def _subject(view: TargetView, proofs: Sequence[ServerProof]) -> TicketSubject | None:
+    subject = subject_of(view.target, view.record, view.now)
+    return None if subject is None else replace(subject, proofs=proofs)

@@ -1,0 +1,225 @@
+"""What SQL Servers proved themselves or fail at, and how long their logs have room, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from exporter.knowledge.code_row import OWNERS, WITHOUT_THE_KEY, Owner
+from exporter.presentation.sql import SqlCause, difference_text, ended_at, first_action, first_actions, urgency_text
+from exporter.sqlserver.differences import Difference
+from exporter.sqlserver.proof import (
+    ProofState,
+    ServerProof,
+    clock_text,
+    codes_text,
+    proof_text,
+    read_text,
+    refusal_text,
+    worked_text,
+)
+from exporter.sqlserver.urgency import closed_names, closed_states, closed_text, log_text, most_urgent
+from exporter.web.pages.html import (
+    Child,
+    Html,
+    Urls,
+    brief_code,
+    copyable,
+    element,
+    link,
+    named_servers,
+    prose,
+    target_links,
+    who_acts,
+)
+from exporter.web.pages.views import TargetView, when
+
+_SHOWN = 20  # SQL Servers of a target that its page lists
+_BADGES: Mapping[ProofState, tuple[str, str]] = {
+    ProofState.CLOSED: ("closed", "bad"),
+    ProofState.PROVIDER_DISABLED: ("provider disabled", "bad"),
+    ProofState.NO_CREDENTIAL: ("no credential", "bad"),
+    ProofState.FAILING: ("SQL Server fails", "bad"),
+    ProofState.LEFT_BEHIND: ("old secret?", "unsure"),
+    ProofState.STOPPED: ("no proof", "unsure"),
+    ProofState.DUE: ("proof due", "unsure"),
+    ProofState.PROVEN: ("proven", "good"),
+    ProofState.UNKNOWN: ("unknown", "unsure"),
+}
+_ENDED = "backup due", "unsure"  # the vault works again, and no backup has finished since
+_MEANINGS: Mapping[ProofState, str] = {
+    ProofState.CLOSED: "databases of a SQL Server did not open, so applications cannot use them",
+    ProofState.FAILING: "a SQL Server does not get its key, also while a probe succeeds",
+}
+# The title of a cause, and what its age counts from.
+_TITLES: Mapping[ProofState, tuple[str, str]] = {
+    ProofState.CLOSED: ("SQL Server itself: databases did not open", "began "),
+    ProofState.PROVIDER_DISABLED: ("SQL Server itself: its EKM provider is disabled", "last proof "),
+    ProofState.NO_CREDENTIAL: ("SQL Server itself: the login of its key has no credential", "last proof "),
+    ProofState.FAILING: ("SQL Server itself does not get its key", "began "),
+    ProofState.LEFT_BEHIND: ("SQL Server itself may have a secret that Entra ID refused on another SQL Server", "refused there "),
+    ProofState.STOPPED: ("SQL Server itself: its backups prove the key no more", "last proof "),
+    ProofState.DUE: ("SQL Server itself: nothing has proved its key since the credential was altered", "altered "),
+}
+
+
+def proof_badge(state: ProofState, ended: float | None = None) -> Html:
+    """Return the state of SQL Server's own proof; `ended` is when the fault of the vault ended that is behind it."""
+    words, colour = _ENDED if state is ProofState.FAILING and ended is not None else _BADGES[state]
+    return element("span", words, class_=f"state {colour}")
+
+
+def proof_lines(urls: Urls, view: TargetView) -> Child:
+    """Return one line for each SQL Server of a target; None without any.
+
+    The line has the times of the log if the vault side is not ready, or if the proofs stopped; without times, what fails when.
+    """
+    if not view.own:
+        return None
+    entries = [element("li", _server(urls, view, each)) for each in view.own[:_SHOWN]]
+    rest = len(view.own) - _SHOWN
+    more = element("p", f"{rest:,} more SQL Servers are less urgent. The API lists them.", class_="quiet") if rest > 0 else None
+    return [element("ul", entries, class_="proofs", aria_label="Proven by SQL Server itself"), more]
+
+
+def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
+    not_ready = view.readiness.ready is False
+    log = log_text([server], view.now) if not_ready or server.has_stopped else ""
+    over = ended_at(view.record, server) if view.readiness.ready is not False else None
+    urgent = sentence("; ".join(filter(None, (closed_text([server]), codes_text(server, view.now), log))))
+    effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log or over or server.proof.closed) else ""
+    is_own = server.state.is_open and (not (not_ready or view.report is None) or server.cause.is_seen_inside)
+    return [
+        _badge(view, server, over),
+        element("strong", f" SQL Server itself, {server.server}: "),
+        proof_text(server, view.now),
+        ". ",
+        urgent,
+        effect,
+        _left_over(over, view.now),
+        start_here(urls) if server.proof.closed else None,
+        copyable(_first_actions(view, server, over)) if is_own else None,
+    ]
+
+
+def _first_actions(view: TargetView, server: ServerProof, over: float | None) -> str:
+    return first_actions([server], server, over, view.now, target=view.target.name, is_ready=view.readiness.ready is True)
+
+
+def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
+    """Return the state of the proof. While the vault side is not ready, a proof only shows when the key last worked."""
+    if server.state is not ProofState.PROVEN:
+        return proof_badge(server.state, over)
+    if view.readiness.ready is False:
+        return element("span", "last worked", class_="state unsure")
+    return proof_badge(ProofState.PROVEN if server.is_read(view.now) else ProofState.UNKNOWN, over)
+
+
+def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
+    """Return the card of a cause of SQL Server itself: who, since when, how long the logs have room, and what to do first."""
+    servers = list(cause.servers.values())
+    first = most_urgent(servers, now)
+    text = worked_text(first, now) if cause.state is ProofState.DUE else refusal_text(first, now) or urgency_text(servers, now)
+    _, age = _TITLES[cause.state]
+    targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
+    if cause.state is ProofState.CLOSED and not (first.codes or first.messages):
+        age = "last proof "
+    began = "began " if first.failed else age
+    return element(
+        "li",
+        proof_badge(cause.state, cause.ended_at),
+        element(
+            "h2",
+            _closed_title(servers)
+            if cause.state is ProofState.CLOSED
+            else _title(cause.state, cause.ended_at, is_ready=cause.is_ready),
+        ),
+        element("span", began, when(cause.since, now), class_="age"),
+        element("span", brief_code(urls, int(cause.code)), class_="code") if cause.code else None,
+        who_acts(OWNERS[Owner.DBA]),
+        element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
+        element("p", sentence(text)) if text else None,
+        _left_over(cause.ended_at, now),
+        start_here(urls) if cause.state is ProofState.CLOSED else None,
+        copyable(first_actions(servers, first, cause.ended_at, now, target=cause.target_of(first), is_ready=cause.is_probed)),
+        class_="bad-edge" if cause.is_bad else None,
+        data_key=cause.id,
+    )
+
+
+def own_causes(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
+    """Yield what fails in the SQL Servers of a target themselves, with the first action if `action`."""
+    for server in view.own:
+        over = ended_at(view.record, server) if view.readiness.ready is not False else None
+        yield element("div", _title(server.state, over, is_ready=view.readiness.ready is True))
+        named = [" with ", brief_code(urls, int(server.signs[0].code))] if server.cause is ProofState.FAILING else None
+        yield element("div", server.server, named, class_="quiet")
+        is_ready = view.readiness.ready is True
+        yield copyable(first_action(server, over, target=view.target.name, is_ready=is_ready)) if action else None
+
+
+def sql_legend() -> list[tuple[Html, Html]]:
+    """Return the states of SQL Servers themselves with their meaning."""
+    entries = [(proof_badge(state), meaning) for state, meaning in _MEANINGS.items()]
+    entries.append((proof_badge(ProofState.FAILING, 0.0), "the vault works again, and no backup has finished since"))
+    return [(element("dt", shown), element("dd", meaning)) for shown, meaning in entries]
+
+
+def own_badges(view: TargetView) -> list[Html]:
+    """Return the state of each of the SQL Servers of a target that fails itself."""
+    return [
+        proof_badge(each.state, ended_at(view.record, each) if view.readiness.ready is not False else None) for each in view.own
+    ]
+
+
+def start_here(urls: Urls) -> Html:
+    """Return the link to the page about databases that do not open."""
+    return element("p", link(urls.to("/docs/recovery-pending"), "Databases do not open: start here"))
+
+
+def _left_over(ended: float | None, now: float) -> Html | None:
+    return None if ended is None else element("p", f"Left over from the vault fault that ended at {clock_text(ended, now)}.")
+
+
+def _closed_title(servers: Sequence[ServerProof]) -> str:
+    """Return which databases did not open, or on how many SQL Servers."""
+    if len(servers) > 1:
+        return f"Databases of {len(servers):,} SQL Servers did not open"
+    return f"{closed_names(servers[0])} of {servers[0].server} did not open ({closed_states(servers[0])})"
+
+
+def _title(state: ProofState, ended: float | None, *, is_ready: bool) -> str:
+    """Return the cause as text; that the vault side is ready is a part of the diagnosis."""
+    title, _ = _TITLES[state]
+    if state is ProofState.FAILING and ended is not None:
+        return "SQL Server itself: no backup has finished since the vault fault ended"
+    return f"{title}, although the vault side is ready" if state is ProofState.FAILING and is_ready else title
+
+
+def sentence(text: str) -> str:
+    """Return a text as a sentence: with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+# Where the configuration differs from SQL Servers, as HTML.
+
+_MOST_SHOWN = 10  # on the page of a target
+
+
+def target_differences_list(differences: Sequence[Difference]) -> Child:
+    """Return one line for each difference of a target; None without any."""
+    if not differences:
+        return None
+    entries = [element("li", prose(difference_text(each))) for each in differences[:_MOST_SHOWN]]
+    rest = len(differences) - _MOST_SHOWN
+    more = element("p", f"{rest:,} more differences. The API lists them.", class_="quiet") if rest > 0 else None
+    return [element("ul", entries, aria_label="Differences from SQL Server"), more]
+
+
+def differences_line(urls: Urls, differences: Sequence[Difference]) -> Child:
+    """Return the number of differences and the first of them; None without any."""
+    if not differences:
+        return None
+    first, number = differences[0], len(differences)
+    count = f"The configuration differs from SQL Server in {number:,} place{'' if number == 1 else 's'}. "
+    target = [" ", link(urls.target(first.subject), first.subject)] if first.subject else None
+    return element("p", element("strong", count), prose(difference_text(first)), target, class_="notice")

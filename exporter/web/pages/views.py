@@ -1,0 +1,249 @@
+"""One target as a page shows it: report, age, readiness and urgency."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from exporter.config.settings import Config, Module, Target
+from exporter.config.usage import credentials_in_use
+from exporter.core.durations import moment
+from exporter.core.names import server_names
+from exporter.core.values import Outcome, Readiness, Vantage
+from exporter.knowledge.codes import both_numbers
+from exporter.knowledge.expiry import CredentialExpiry, Source, wrong_dates
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import (
+    NEEDED,
+    NO_FAILURE,
+    NOT_TESTED,
+    FailedProbe,
+    Unsteady,
+    deciding_failure,
+    readiness_text,
+    state_of,
+)
+from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind, next_ending
+from exporter.presentation.text import recommended_actions
+from exporter.presentation.ticket import subject_of
+from exporter.sqlserver.proof import ServerProof
+from exporter.state.record import STALE_INTERVALS, Ended, TargetRecord, ended_at, readiness_at, unsteady_at
+from exporter.web.interfaces import ExporterService
+from exporter.web.pages.html import Html, element
+
+
+class Urgency(IntEnum):
+    """States in the order of their urgency."""
+
+    NOT_READY = 0
+    FAILING = 1
+    UNKNOWN = 2
+    READY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """One target at `now`, a Unix time. `age` is in seconds since the last probe began."""
+
+    target: Target
+    module: Module
+    now: float
+    record: TargetRecord | None
+    report: ProbeReport | None
+    readiness: Readiness
+    urgency: Urgency
+    age: float | None
+    ending: Ending | None = None  # the next expiry of its credential or key
+    unsteady: Unsteady | None = None
+    wrong: str = ""  # which dates of its credential Entra ID contradicts
+    ended: Ended | None = None  # its last failure, if that is over
+    own: tuple[ServerProof, ...] = ()  # of its SQL Servers: all on its page, one of each cause in a list
+    closed: tuple[ServerProof, ...] = ()  # its SQL Servers with closed databases, in a list, while it is not ready
+
+    @property
+    def failure(self) -> StepResult | None:
+        return None if self.report is None else deciding_failure(self.report)
+
+    @property
+    def failed(self) -> FailedProbe:
+        """The current failure, or the one that makes the target unsteady."""
+        if self.unsteady is not None:
+            return self.unsteady.most
+        failure = self.failure
+        return NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
+
+    @property
+    def fails_itself(self) -> bool:
+        """Whether a SQL Server of the target cannot get the key itself."""
+        own = (each for each in self.own if self.report is not None or each.cause.is_seen_inside)
+        return any(server.state.is_bad for server in own)
+
+    @property
+    def blocking(self) -> StepResult | None:
+        """The first failed step that keeps databases from opening."""
+        steps = () if self.report is None else self.report.steps
+        return next((each for each in steps if each.step in NEEDED and each.outcome is Outcome.FAILED), None)
+
+    @property
+    def since(self) -> float | None:
+        """Unix time at which the current state began; None if unknown."""
+        if self.record is not None and self.readiness.stolen is not None:
+            return self.record.discarded_since
+        if self.record is None or self.report is None:
+            return None
+        if self.readiness.why == "stale":
+            return self.report.started_at + STALE_INTERVALS * self.target.interval
+        same = self.record.state is not None and self.record.state.name == self.urgency.name
+        return self.record.state_since if same else None
+
+    @property
+    def servers(self) -> dict[str, str]:
+        """The SQL Servers that depend on the target; equal SQL Servers have one key."""
+        return server_names(self.target.instances)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions for the current failure, or for the one that makes the target unsteady."""
+        if self.report is None:
+            return ()
+        if self.unsteady is not None:
+            failed = subject_of(self.target, self.record, self.now)  # its last failure has more names than the last report
+            return () if failed is None else failed.actions
+        return recommended_actions(self.target, self.report, self.record)
+
+
+def view(
+    config: Config, target: Target, record: TargetRecord | None, expiries: Sequence[CredentialExpiry] = (), *, now: float
+) -> TargetView:
+    """Build the view of a target at `now`, a Unix time. `expiries` are the expiries of its credential."""
+    report = None if record is None else record.last
+    readiness = readiness_at(target, record, now)
+    age = None if report is None else max(0.0, now - report.started_at)
+    urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
+    ending, unsteady, wrong = next_ending(target, record, expiries), unsteady_at(record, now), wrong_dates(expiries)
+    module, ended = config.modules[target.module], ended_at(record, now)
+    return TargetView(target, module, now, record, report, readiness, urgency, age, ending, unsteady, wrong, ended)
+
+
+class ExpiryCache:
+    """Expiries by credential, each read once for one page."""
+
+    def __init__(self, service: ExporterService) -> None:
+        self._service = service
+        self._expiries: dict[str, tuple[CredentialExpiry, ...]] = {}
+
+    def target_expiries(self, target: Target) -> tuple[CredentialExpiry, ...]:
+        """Return the expiries of a target's credential, one per source."""
+        return self.credential_expiries(target.credential)
+
+    def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
+        """Return the expiries of a credential, one per source."""
+        if name not in self._expiries:
+            self._expiries[name] = self._service.credential_expiries(name)
+        return self._expiries[name]
+
+
+def expiries_of(service: ExporterService, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
+    """Return the expiry of each credential of the target by name."""
+    names = credentials_in_use(replace(service.config, targets={target.name: target}))
+    return {name: service.credential_expiries(name) for name in sorted(names) if service.config.credentials[name].may_expire}
+
+
+# Verdicts, ages and outcomes as text, with the colour class that goes with each.
+
+_BADGES = {
+    Urgency.NOT_READY: ("not ready", "bad"),
+    Urgency.FAILING: ("failing", "unsure"),
+    Urgency.UNKNOWN: ("unknown", "unsure"),
+    Urgency.READY: ("ready", "good"),
+}
+_OUTCOMES = {Outcome.OK: "good", Outcome.FAILED: "bad", Outcome.SKIPPED: "quiet"}
+_AZURE = re.compile(r"\.(vault|managedhsm)[a-z-]*\.")  # hosts of vaults in every cloud
+_SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+
+
+def badge(urgency: Urgency, *, count: int | None = None) -> Html:
+    words, colour = _BADGES[urgency]
+    return element("span", words if count is None else f"{count:,} {words}", class_=f"state {colour}")
+
+
+def unsteady_badge(count: int | None = None) -> Html:
+    return element("span", "unsteady" if count is None else f"{count:,} unsteady", class_="state unsure")
+
+
+def outcome(result: StepResult) -> Html:
+    return element("span", result.outcome.value, class_=f"state {_OUTCOMES[result.outcome]}")
+
+
+def verdict(view: TargetView, vantage: Vantage) -> str:
+    """Return the verdict and its deciding failed step, else the first failed one."""
+    text = readiness_text(view.readiness, vantage)
+    if view.readiness.ready is None:
+        return text
+    failure = view.failure if view.readiness.ready else view.blocking
+    return text if failure is None else f"{text}, {'although' if view.readiness.ready else 'because'} {_failed(failure)}"
+
+
+def not_tested(what: str) -> str:
+    """Return what nothing tested, as a sentence; if nothing is left, that SQL Server itself tested it."""
+    return f"Not tested from here: {what}." if what else f"SQL Server itself tested what no probe can: {NOT_TESTED}."
+
+
+def _failed(failure: StepResult) -> str:
+    number = "" if failure.code is None else f" with {both_numbers(failure.code)}"
+    return f"step {failure.step.value} failed{number}"
+
+
+def brief_name(name: str) -> str:
+    """Return a vault, a key or another name without the domain of Azure and without the key version.
+
+    An example is `contoso-prod/Key0` for `contoso-prod.vault.azure.net/Key0/0123`.
+    """
+    host, _, key = name.partition("/")
+    if not _AZURE.search(host):
+        return name
+    short = host.partition(".")[0]
+    return f"{short}/{key.partition('/')[0]}" if key else short
+
+
+def when(at: float | None, now: float, *, absent: str = "never") -> Html:
+    """Return a past Unix time as an age, with the exact time in the tooltip."""
+    return element("span", absent) if at is None else _time(at, ago(max(0.0, now - at)))
+
+
+def expires_in(ending: Ending, now: float) -> Html:
+    """Return when something expires as a span, with the exact time in the tooltip; for a backup its age."""
+    if ending.kind is EndingKind.BACKUP:
+        made = ending.at - BACKUP_AGE
+        return _time(made, f"{span(max(0.0, now - made))} old")
+    left, shown = ending.at > now, span(abs(ending.at - now))
+    past = f"refused for {shown}" if ending.source == Source.ENTRA else f"expired {shown} ago"
+    return _time(ending.at, f"in {shown}" if left else past)
+
+
+def exact_time(at: float) -> Html:
+    """Return a Unix time in UTC. The live script adds the reader's local time after it."""
+    exact = moment(at)
+    return element("time", f"{exact[:10]} {exact[11:19]} UTC", datetime=exact, title=exact, class_="exact")
+
+
+def _time(at: float, words: str) -> Html:
+    exact = moment(at)
+    return element("time", words, datetime=exact, title=exact)
+
+
+def ago(seconds: float | None) -> str:
+    """Return an age such as `12 s ago`, or `never` for None."""
+    if seconds is None:
+        return "never"
+    return f"{span(seconds)} ago"
+
+
+def span(seconds: float) -> str:
+    """Return a duration such as `12 min`."""
+    for least, unit in _SPANS:
+        if seconds >= least:
+            return f"{int(seconds // least)} {unit}"
+    return f"{int(seconds)} s"

@@ -1,4 +1,0 @@
-"""Sockets, connection limits and streaming.
-
-Not for: paths, access and HTML.
-"""

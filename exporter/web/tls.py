@@ -1,0 +1,169 @@
+"""Certificates and names of `tls_server_config`, and the TLS context."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from ssl import TLSVersion
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from exporter.config.tree import Location
+
+# A checked web configuration.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """TLS settings.
+
+    `certificate`, `key` and `client_ca` are PEM. `client_certificate` is None (not requested), False (optional) or True (required).
+    """
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    client_certificate: bool | None = None
+    client_ca: bytes | None = None
+    allowed_names: frozenset[str] | None = None
+    minimum: TLSVersion = TLSVersion.TLSv1_2
+    maximum: TLSVersion = TLSVersion.TLSv1_3
+    ciphers: str = ""  # OpenSSL's names, for TLS 1.2; "" for OpenSSL's own choice
+    server_preference: bool = True
+    curve: str = ""  # OpenSSL's name; "" for OpenSSL's own choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """A token bucket: one request per `interval` seconds, at most `burst` at once."""
+
+    interval: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebConfig:
+    tls: ServerTls | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)  # bcrypt hashes by name
+    rate_limit: RateLimit | None = None
+
+    @property
+    def authenticates_every_client(self) -> bool:
+        """Whether every client needs a password or a verified certificate."""
+        return bool(self.users) or (self.tls is not None and self.tls.client_certificate is True)
+
+
+def certificates(data: bytes, location: Location) -> list[x509.Certificate]:
+    """Parse the certificates in `data`, in order. Report an error and return none if one is invalid."""
+    try:
+        return x509.load_pem_x509_certificates(data)
+    except (ValueError, UnsupportedAlgorithm):
+        location.error("does not contain a certificate in PEM")
+        return []
+
+
+def check_pair(
+    certificate: bytes, key: bytes, certificate_location: Location, key_location: Location, now: datetime | None = None
+) -> None:
+    """Report a certificate and key that do not match. Warn outside the certificate's validity."""
+    chain = certificates(certificate, certificate_location)
+    public = _public_half(key, key_location)
+    if not chain:
+        return
+    leaf, now = chain[0], now or datetime.now(UTC)
+    if leaf.not_valid_after_utc < now:
+        certificate_location.warn(f"expired on {leaf.not_valid_after_utc:%Y-%m-%d}: clients will refuse it")
+    elif leaf.not_valid_before_utc > now:
+        certificate_location.warn(f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d}: clients will refuse it")
+    try:
+        its_public = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        certificate_location.error("contains a certificate with an unsupported type of key")
+        return
+    if public is not None and public != its_public:
+        key_location.error("is not the key of the first certificate")
+
+
+def _public_half(key: bytes, location: Location) -> bytes | None:
+    try:
+        private = load_pem_private_key(key, None)
+    except TypeError:
+        location.error("is encrypted: store it without a password, in a file that only the exporter can read")
+        return None
+    except (ValueError, UnsupportedAlgorithm):
+        location.error("does not contain a private key in PEM")
+        return None
+    return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+@contextlib.contextmanager
+def as_file(data: bytes) -> Iterator[str]:
+    """Provide `data` as a path for OpenSSL. The file is in memory if possible, else a private temporary one."""
+    if sys.platform == "linux":
+        descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
+        try:
+            os.write(descriptor, data)
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:
+        descriptor, path = tempfile.mkstemp()
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+            yield path
+        finally:
+            Path(path).unlink()
+
+
+def names_of(certificate: bytes) -> frozenset[str]:
+    """Return the alternative names of a DER certificate; none if it is invalid."""
+    try:
+        extension = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return frozenset()
+    names = extension.value
+    plain = [
+        *names.get_values_for_type(x509.DNSName),
+        *names.get_values_for_type(x509.RFC822Name),
+        *names.get_values_for_type(x509.UniformResourceIdentifier),
+    ]
+    return frozenset([*plain, *(str(address) for address in names.get_values_for_type(x509.IPAddress))])
+
+
+def has_allowed_name(certificate: bytes | None, allowed: frozenset[str] | None) -> bool:
+    """Whether a certificate has an allowed name. The result is True without a restriction, and False without a certificate."""
+    return allowed is None or (certificate is not None and not allowed.isdisjoint(names_of(certificate)))
+
+
+_VERIFY = {None: ssl.CERT_NONE, False: ssl.CERT_OPTIONAL, True: ssl.CERT_REQUIRED}
+
+
+def context_of(tls: ServerTls) -> ssl.SSLContext:
+    """Return the server's TLS context. Raises ssl.SSLError if OpenSSL refuses a setting."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version, context.maximum_version = tls.minimum, tls.maximum
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    if not tls.server_preference:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if tls.ciphers:
+        context.set_ciphers(tls.ciphers)
+    if tls.curve:
+        context.set_ecdh_curve(tls.curve)
+    context.set_alpn_protocols(["http/1.1"])
+    with as_file(tls.certificate) as certificate, as_file(tls.key) as key:
+        # With an empty password, OpenSSL never prompts. Encrypted keys are refused earlier.
+        context.load_cert_chain(certificate, key, password="")
+    context.verify_mode = _VERIFY[tls.client_certificate]
+    if tls.client_ca is not None:
+        context.load_verify_locations(cadata=tls.client_ca.decode("ascii"))
+    return context

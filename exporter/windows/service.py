@@ -1,0 +1,307 @@
+"""The service manager of Windows: create, change, start, stop and delete a service."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from ctypes import wintypes
+from pathlib import Path
+from typing import Any, Self
+
+from exporter.windows.api import WindowsCallError, callback, checked, function, last_error
+from exporter.windows.rules import ServiceDefinition, ServiceState
+
+# A process that the service manager of Windows has started: its status, and the requests to stop and to reload.
+
+NOT_STARTED_BY_MANAGER = 1063  # ERROR_FAILED_SERVICE_CONTROLLER_CONNECT
+STOPPED, START_PENDING, STOP_PENDING, RUNNING = 1, 2, 3, 4
+_STOP, _INTERROGATE, _SHUTDOWN, _PARAMETER_CHANGE, _PRESHUTDOWN = 1, 4, 5, 6, 15  # controls
+_STOPS = (_STOP, _SHUTDOWN, _PRESHUTDOWN)
+_ACCEPTED = 0x1 | 0x4 | 0x8 | 0x100  # stop, shutdown, parameter change, preshutdown
+_OWN_PROCESS = 0x10
+_SERVICE_SPECIFIC, _NOT_IMPLEMENTED = 1066, 120
+_CHECKPOINT_SECONDS, _WAIT_HINT = 2.0, 20_000  # milliseconds
+
+
+class ServiceStatus(ctypes.Structure):
+    _fields_ = tuple(
+        (name, wintypes.DWORD)
+        for name in ("type", "state", "accepted", "exit_code", "specific_exit_code", "checkpoint", "wait_hint")
+    )
+
+
+class _TableEntry(ctypes.Structure):
+    _fields_ = (("name", wintypes.LPWSTR), ("main", ctypes.c_void_p))
+
+
+_MAIN = callback(None, wintypes.DWORD, ctypes.c_void_p)
+_HANDLER = callback(wintypes.DWORD, wintypes.DWORD, wintypes.DWORD, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class ServiceControl:
+    """The connection of this process to the service manager. A process has one.
+
+    `on_stop` and `on_reload` are called on a thread of Windows.
+    """
+
+    def __init__(self, name: str, *, on_stop: Callable[[], None], on_reload: Callable[[], None]) -> None:
+        self._name, self._on_stop, self._on_reload = name, on_stop, on_reload
+        self._main, self._handler = _MAIN(self._serve), _HANDLER(self._handle)  # Windows keeps no reference
+        self._lock = threading.Lock()
+        self._connected, self._ended = threading.Event(), threading.Event()
+        self._error, self._state, self._checkpoint = 0, START_PENDING, 0
+        self._status_handle: Any = None
+        self._dispatcher = threading.Thread(target=self._dispatch, name="service-control", daemon=True)
+
+    def connect(self) -> int:
+        """Connect and report a pending start; return 0 or an error number of Windows."""
+        self._dispatcher.start()
+        self._connected.wait()
+        return self._error
+
+    def report_running(self) -> None:
+        self._report(RUNNING)
+
+    def report_stopped(self, code: int) -> None:
+        """Report the end with an exit code, and wait until the service manager has it."""
+        self._report(STOPPED, code)
+        self._ended.set()
+        self._dispatcher.join(timeout=5.0)
+
+    def _dispatch(self) -> None:
+        table = (_TableEntry * 2)(_TableEntry(self._name, ctypes.cast(self._main, ctypes.c_void_p)))  # an empty entry ends it
+        start = function("advapi32", "StartServiceCtrlDispatcherW", wintypes.BOOL, ctypes.c_void_p)
+        if not start(ctypes.byref(table)):
+            self._error = last_error()
+        self._connected.set()
+
+    def _serve(self, _count: int, _arguments: Any) -> None:
+        """Stay until the end of the service, as Windows expects; report progress while a start or stop is pending."""
+        types = (wintypes.LPCWSTR, _HANDLER, ctypes.c_void_p)
+        register = function("advapi32", "RegisterServiceCtrlHandlerExW", ctypes.c_void_p, *types)
+        self._status_handle = register(self._name, self._handler, None)
+        if not self._status_handle:
+            self._error = last_error()
+            self._connected.set()
+            return
+        self._report(START_PENDING)
+        self._connected.set()
+        while not self._ended.wait(_CHECKPOINT_SECONDS):
+            if self._state in (START_PENDING, STOP_PENDING):
+                self._report(self._state)
+
+    def _handle(self, control: int, _event: int, _data: Any, _context: Any) -> int:
+        if control in _STOPS:
+            self._report(STOP_PENDING)
+            self._on_stop()
+        elif control == _PARAMETER_CHANGE:
+            self._on_reload()
+        elif control != _INTERROGATE:
+            return _NOT_IMPLEMENTED
+        return 0
+
+    def _report(self, state: int, code: int = 0) -> None:
+        """Set the status; a pending one counts its checkpoints. A stop is never taken back."""
+        with self._lock:
+            if self._state == STOPPED or (self._state == STOP_PENDING and state in (START_PENDING, RUNNING)):
+                return
+            pending = state in (START_PENDING, STOP_PENDING)
+            self._state, self._checkpoint = state, self._checkpoint + 1 if pending else 0
+            accepted = _ACCEPTED if state == RUNNING else 0
+            result = _SERVICE_SPECIFIC if code else 0
+            hint = _WAIT_HINT if pending else 0
+            status = ServiceStatus(_OWN_PROCESS, state, accepted, result, code, self._checkpoint, hint)
+            types = (ctypes.c_void_p, ctypes.c_void_p)
+            function("advapi32", "SetServiceStatus", wintypes.BOOL, *types)(self._status_handle, ctypes.byref(status))
+
+
+DESCRIPTION = "Prometheus exporter for SQL Server's Azure Key Vault round trip"
+RESTART_SECONDS = (10, 10, 60)  # after the first, second and each further failure
+RESET_SECONDS = 3600  # without a failure, after which the count begins again
+LOGON_FAILED = 1069
+STOP, RELOAD = 1, 6  # controls
+READ, CHANGE = 0x1, 0x3  # rights to the service manager: to connect, and to create services too
+_SPECIFIC, _MISSING, _ALREADY_RUNNING, _CANNOT_NOW, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1066, 1060, 1056, 1061, 1062, 1072
+# Rights to a service.
+_FIND, _STATE, _START, _SAVE, _DELETE = 0x1, 0x4, 0x10, 0x2 | 0x10, 0x10000  # Windows needs that to start to set a restart
+_CONTROL = {STOP: 0x20, RELOAD: 0x40}
+_AUTOMATIC, _NORMAL_ERRORS = 2, 1
+_RESTART, _UNRESTRICTED = 1, 1
+
+_HANDLE, _TEXT, _NUMBER, _TRUTH = ctypes.c_void_p, wintypes.LPCWSTR, wintypes.DWORD, wintypes.BOOL
+_CONFIGURATION = (_NUMBER, _NUMBER, _NUMBER, _TEXT, _TEXT, ctypes.c_void_p, _TEXT, _TEXT, _TEXT)
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {  # the result, then the arguments
+    "OpenSCManagerW": (_HANDLE, _TEXT, _TEXT, _NUMBER),
+    "OpenServiceW": (_HANDLE, _HANDLE, _TEXT, _NUMBER),
+    "CreateServiceW": (_HANDLE, _HANDLE, _TEXT, _TEXT, _NUMBER, *_CONFIGURATION),
+    "ChangeServiceConfigW": (_TRUTH, _HANDLE, *_CONFIGURATION, _TEXT),
+    "ChangeServiceConfig2W": (_TRUTH, _HANDLE, _NUMBER, ctypes.c_void_p),
+    "QueryServiceConfigW": (_TRUTH, _HANDLE, ctypes.c_void_p, _NUMBER, ctypes.c_void_p),
+    "QueryServiceStatus": (_TRUTH, _HANDLE, ctypes.c_void_p),
+    "StartServiceW": (_TRUTH, _HANDLE, _NUMBER, ctypes.c_void_p),
+    "ControlService": (_TRUTH, _HANDLE, _NUMBER, ctypes.c_void_p),
+    "DeleteService": (_TRUTH, _HANDLE),
+    "CloseServiceHandle": (_TRUTH, _HANDLE),
+}
+
+
+def _structure(*fields: tuple[str, Any]) -> Any:
+    return type("Structure", (ctypes.Structure,), {"_fields_": fields})
+
+
+_Query = _structure(
+    *((name, _NUMBER) for name in ("type", "start", "errors")),
+    *((name, _TEXT) for name in ("command", "group")),
+    ("tag", _NUMBER),
+    *((name, _TEXT) for name in ("needs", "account", "title")),
+)
+_Text = _structure(("text", _TEXT))
+_Number = _structure(("number", _NUMBER))
+_Action = _structure(("type", _NUMBER), ("milliseconds", _NUMBER))
+_Failure = _structure(("reset", _NUMBER), ("reboot", _TEXT), ("command", _TEXT), ("count", _NUMBER), ("actions", ctypes.c_void_p))
+
+
+def _recovery(seconds: Sequence[int]) -> tuple[Any, Any]:
+    """Return the structure of the actions after a failure, and the array that it points to. Without a pointer, Windows keeps its own."""
+    actions = (_Action * (len(seconds) + 1))(*((_RESTART, one * 1000) for one in seconds))
+    return _Failure(RESET_SECONDS, None, None, len(seconds), ctypes.addressof(actions)), actions
+
+
+class ServiceManager:
+    """A connection, as a context manager. Use it from one thread."""
+
+    def __init__(self, access: int = CHANGE) -> None:
+        """Connect with the right to READ or to CHANGE. Raises WindowsCallError, and OSError elsewhere than on Windows."""
+        self._manager = self._call("open the service manager", "OpenSCManagerW", None, None, access)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close(self._manager)
+
+    def find(self, name: str) -> ServiceDefinition | None:
+        """Return a registered service. Raises WindowsCallError."""
+        with self._opened(name, _FIND) as service:
+            if service.handle is None:
+                return None
+            size, buffer = _NUMBER(), ctypes.create_string_buffer(8192)  # the largest that Windows has
+            self._call("read the service", "QueryServiceConfigW", service.handle, buffer, len(buffer), ctypes.byref(size))
+            found = _Query.from_buffer(buffer)
+            return ServiceDefinition(name=name, command=found.command, account=found.account or "")
+
+    def save(self, wanted: ServiceDefinition) -> tuple[str, ...]:
+        """Create or change a service; return what this Windows does not support. Raises WindowsCallError."""
+        values = (_OWN_PROCESS, _AUTOMATIC, _NORMAL_ERRORS, wanted.command, None, None, None, wanted.account, None)
+        with self._opened(wanted.name, _SAVE) as service:
+            if service.handle is None:
+                head = (self._manager, wanted.name, wanted.name, _SAVE)
+                service.handle = self._call("create the service", "CreateServiceW", *head, *values)
+            else:
+                self._call("change the service", "ChangeServiceConfigW", service.handle, *values, wanted.name)
+            details = (
+                ("the description", 1, _Text(DESCRIPTION)),
+                ("the delayed start", 3, _Number(1)),
+                ("the identity of the service", 5, _Number(_UNRESTRICTED)),
+            )
+            return self._set(service.handle, details)
+
+    def set_restarts(self, name: str, seconds: Sequence[int]) -> tuple[str, ...]:
+        """Set after how long each failure is followed by a start, or no start; return as `save`. Raises WindowsCallError."""
+        recovery, _actions = _recovery(seconds)
+        with self._opened(name, _SAVE) as service:
+            details = (
+                ("the restart after a failure", 2, recovery),
+                ("the restart after an error", 4, _Number(bool(seconds))),
+            )
+            return self._set(service.handle, details)
+
+    def _set(self, handle: Any, details: Iterable[tuple[str, int, Any]]) -> tuple[str, ...]:
+        call = function("advapi32", "ChangeServiceConfig2W", *_FUNCTIONS["ChangeServiceConfig2W"])
+        failed = [(what, last_error()) for what, level, value in details if not call(handle, level, ctypes.byref(value))]
+        return tuple(str(WindowsCallError(f"set {what}", number)) for what, number in failed)
+
+    def state(self, name: str) -> ServiceState | None:
+        """Return the state of a service; None if there is no such service. Raises WindowsCallError."""
+        with self._opened(name, _STATE) as service:
+            if service.handle is None:
+                return None
+            status = ServiceStatus()
+            self._call("read the state", "QueryServiceStatus", service.handle, ctypes.byref(status))
+            code = status.specific_exit_code if status.exit_code == _SPECIFIC else status.exit_code
+            return ServiceState(status.state, code)
+
+    def start(self, name: str) -> None:
+        """Request a start. Raises WindowsCallError."""
+        with self._opened(name, _START) as service:
+            self._call("start the service", "StartServiceW", service.handle, 0, None, harmless=(_ALREADY_RUNNING,))
+
+    def control(self, name: str, control: int) -> None:
+        """Request a stop or a reload of a service, if it runs and can do so now. Raises WindowsCallError."""
+        with self._opened(name, _CONTROL[control]) as service:
+            if service.handle is not None:
+                arguments = (service.handle, control, ctypes.byref(ServiceStatus()))
+                self._call("control the service", "ControlService", *arguments, harmless=(_NOT_ACTIVE, _CANNOT_NOW))
+
+    def delete(self, name: str) -> None:
+        """Delete a service; Windows deletes it when all programs have closed it. Raises WindowsCallError."""
+        with self._opened(name, _DELETE) as service:
+            if service.handle is not None:
+                self._call("delete the service", "DeleteService", service.handle, harmless=(_MARKED_FOR_DELETE,))
+
+    def _opened(self, name: str, access: int) -> _Opened:
+        arguments = (self._manager, name, access)
+        return _Opened(self._call("open the service", "OpenServiceW", *arguments, harmless=(_MISSING,)), self._close)
+
+    def _call(self, action: str, name: str, *arguments: Any, harmless: tuple[int, ...] = ()) -> Any:
+        return checked(action, function("advapi32", name, *_FUNCTIONS[name])(*arguments), harmless=harmless)
+
+    def _close(self, handle: Any) -> None:
+        function("advapi32", "CloseServiceHandle", *_FUNCTIONS["CloseServiceHandle"])(handle)
+
+
+class _Opened:
+    """A handle of a service, closed at the end; None without such a service."""
+
+    def __init__(self, handle: Any, close: Any) -> None:
+        self.handle, self._close = handle, close
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.handle is not None:
+            self._close(self.handle)
+
+
+# The firewall of Windows: one rule for a service.
+
+_SECONDS = 60.0
+_PREFIX = "ekm-exporter: "  # no other rule has it, and netsh takes the name `all` for every rule
+
+
+class FirewallError(Exception):
+    """The firewall did not accept the rule; the text names the command and its answer."""
+
+
+def set_rule(name: str, port: int, addresses: Sequence[str]) -> None:
+    """Admit these addresses to the port, and no others of an earlier rule; without addresses, remove the rule. Raises FirewallError."""
+    rule = f"name={_PREFIX}{name}"
+    _netsh("delete", "rule", rule, required=False)
+    if addresses:
+        where = (f"localport={port}", f"remoteip={','.join(addresses)}")
+        _netsh("add", "rule", rule, "dir=in", "action=allow", "protocol=TCP", *where, required=True)
+
+
+def _netsh(*words: str, required: bool) -> None:
+    program = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "netsh.exe"
+    command = [str(program), "advfirewall", "firewall", *words]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603 - checked names and addresses
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FirewallError(f"cannot start netsh: {error}") from None
+    if required and done.returncode:
+        raise FirewallError(f"{' '.join(command)}: {done.stdout.decode(errors='replace').strip()}")

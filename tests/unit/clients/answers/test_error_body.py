@@ -1,0 +1,202 @@
+"""Reading the body of a refusal."""
+
+import json
+
+import pytest
+
+from exporter.core.values import Fault
+from exporter.knowledge.answers import is_foreign, is_page, read_error, unexpected_text
+
+
+def test_an_error_of_the_vault_is_read_in_either_spelling():
+    for spelling in ("innererror", "innerError"):
+        body = {"error": {"code": "Forbidden", "message": "AKV10022: no", spelling: {"code": "ForbiddenByPolicy"}}}
+        error = read_error(json.dumps(body).encode())
+        assert (error.service_code, error.inner_code, error.akv) == ("Forbidden", "ForbiddenByPolicy", 10022)
+
+
+@pytest.mark.parametrize("entra", [False, True])
+def test_long_message_is_searched_at_its_beginning_only(entra):
+    """A search through all of this text takes seconds, and through a megabyte a quarter of an hour."""
+    text = "The caller does not have keys get permission. " + "does not have a " * 4000
+    body = {"error": "x", "error_description": text} if entra else {"error": {"code": "Forbidden", "message": text}}
+    found = read_error(json.dumps(body).encode())
+    assert len(found.message) == 4096
+    assert found.inner_code == (None if entra else "ForbiddenByPolicy")
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        ({"code": "Forbidden", "innererror": {"code": "ForbiddenByRbac"}}, "ForbiddenByRbac"),
+        ({"innerError": {"Code": "ForbiddenByRbac"}}, "ForbiddenByRbac"),
+        ({"code": "ForbiddenByRbac", "innererror": {"text": "x"}}, "ForbiddenByRbac"),
+        ({"code": "ForbiddenByRbac", "innererror": ["x"]}, "ForbiddenByRbac"),
+        ({"code": "a", "innererror": {"code": "b", "innererror": {"code": "c", "innererror": {"code": "d", "innererror": {"code": "e"}}}}}, "d"),
+        ([{"code": "ForbiddenByRbac"}], None),
+    ],
+)  # fmt: skip
+def test_innermost_error_of_a_vault_is_read(inner, expected):
+    body = {"error": {"code": "Forbidden", "message": "no", "innererror": inner}}
+    assert read_error(json.dumps(body).encode()).inner_code == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [(b"", False), (b" \r\n", False), (b"{}", False), (b"<html>", True), (b"\xef\xbb\xbf\n<x", True), (b"Not Found <b>", False)],
+)
+def test_html_is_a_page(body, expected):
+    assert is_page(body) is expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "body", "expected"),
+    [
+        (Fault.ANSWER_NOT_JSON, b" <html>Sign in", " <html>Sign in"),
+        (Fault.ANSWER_NOT_JSON, b"<" + b"a" * 2000, "<" + "a" * 1023),
+        (Fault.ANSWER_NOT_JSON, b'{"access_token": "cut', ""),
+        (Fault.VALUE_MISSING, b"<html>", ""),
+        (
+            Fault.TOKEN_MISSING,
+            b'{"error": "invalid_client", "error_description": "AADSTS7000222: expired"}',
+            "AADSTS7000222: expired",
+        ),
+        (Fault.TOKEN_MISSING, b'{"access_token": 5}', ""),
+    ],
+)
+def test_page_instead_of_a_response_is_shown(fault, body, expected):
+    assert unexpected_text(fault, body) == expected
+
+
+@pytest.mark.parametrize(
+    ("codes", "text", "expected"),
+    [
+        ([50131, 53003], "", 53003),
+        ([53003, 50131], "", 53003),
+        ([50131], "AADSTS50131: Blocked. AADSTS53003: Access has been blocked.", 53003),
+        ([], "AADSTS7000229: The client application is missing service principal.", 7000229),
+        ([50132, 50131], "", 50131),
+        ([True, 700038], "", 700038),
+        ([70002, 50012], "AADSTS70002: Error validating credentials.", 50012),
+        ([900144, 90002], "", 90002),
+        ([50131, 530032], "", 530032),
+        (["53003", None], "", None),
+    ],
+)
+def test_entra_number_that_decides_the_reason_is_chosen(codes, text, expected):
+    body = {"error": "invalid_client", "error_codes": codes, "error_description": text}
+    assert read_error(json.dumps(body).encode()).aadsts == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "inner", "message", "expected"),
+    [
+        ("Forbidden", None, "Client address is not authorized and caller is not a trusted service.", "ForbiddenByFirewall"),
+        ("Forbidden", None, "Client address (10.2.3.4) is not authorized and caller is not a trusted service.", "ForbiddenByFirewall"),
+        ("Forbidden", None, "Request was not allowed by NSP rules and the client address is not authorized and caller was ignored because bypass is set to None", "ForbiddenByFirewall"),
+        ("Forbidden", None, "Public network access is disabled and request is not from a trusted service nor via an approved private link.", "ForbiddenByConnection"),
+        ("Forbidden", None, "Connection is not an approved private link and caller was ignored because bypass is not set to 'AzureServices' and PublicNetworkAccess is set to 'Disabled'.", "ForbiddenByConnection"),
+        ("Forbidden", None, "The request was forbidden by NSP policy. Caller: name=x", "ForbiddenByNsp"),
+        ("Forbidden", None, "Operation unwrap is not allowed on a disabled key.", "KeyDisabled"),
+        ("Forbidden", "AccessDenied", "The user, group or application 'appid=x' does not have keys get permission on key vault 'y'.", "ForbiddenByPolicy"),
+        ("Forbidden", "ForbiddenByRbac", "Operation is not allowed on a disabled key.", "ForbiddenByRbac"),
+        ("AccessDenied", None, "Not allowed to perform keys/read/action on /keys/k.", "ForbiddenByRbac"),
+        ("Forbidden", "AccessDenied", "Access denied. Caller was not found on any access policy.\r\nCaller: appid=x", "ForbiddenByPolicy"),
+        ("Forbidden", None, "Operation unwrapKey is not permitted on this key.", "KeyOperationForbidden"),
+        ("Unauthorized", None, "[TokenExpired] Error validating token: 'S2S12086'.", "TokenExpired"),
+        ("Forbidden", None, "No.", None),
+        ("Forbidden", "AccessDenied", "No.", "AccessDenied"),
+    ],
+)  # fmt: skip
+def test_inner_code_is_read_or_implied_by_the_message(code, inner, message, expected):
+    error = {"code": code, "message": message} | ({} if inner is None else {"innererror": {"code": inner}})
+    assert read_error(json.dumps({"error": error}).encode()).inner_code == expected
+
+
+def test_an_error_of_entra_is_read_from_its_codes_or_else_its_text():
+    body = {"error": "invalid_client", "error_description": "AADSTS7000222: gone", "error_codes": [7000222], "trace_id": "ab-1"}
+    error = read_error(json.dumps(body).encode())
+    assert (error.service_code, error.aadsts, error.trace_id) == ("invalid_client", 7000222, "ab-1")
+    for codes in ([], ["7"], [True], [-1], [10**12], None):
+        assert read_error(json.dumps(body | {"error_codes": codes}).encode()).aadsts == 7000222
+    assert read_error(b'{"error": "invalid_client"}').aadsts is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("0A1B2C3D-0000-4000-8000-0123456789AB", "0a1b2c3d-0000-4000-8000-0123456789ab"),
+        ("0a1b2c3d", None),
+        ("<b>", None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_correlation_id_of_entra_is_a_guid(sent, read):
+    body = {"error": "invalid_client", "correlation_id": sent}
+    assert read_error(json.dumps(body).encode()).correlation_id == read
+
+
+def test_a_sentence_is_no_code():
+    body = {"error": {"code": "Caller 10.0.0.1 is bad", "innererror": "x"}}
+    error = read_error(json.dumps(body).encode())
+    assert (error.service_code, error.inner_code) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("AADSTS50012: Invalid client secret is provided.", "InvalidClientSecret"),
+        ("AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the value.", "InvalidClientSecret"),
+        ("AADSTS50012: Client assertion is not within its valid time range.", "AssertionNotInTime"),
+        ("AADSTS700027: The assertion's signature is invalid. [Reason - The key used is expired.]", "CertificateExpired"),
+        ("AADSTS70001: Application 'x' is disabled.", "ApplicationDisabled"),
+        ("AADSTS70001: Application with identifier 'x' was not found in the directory 'y'.", None),
+        ("AADSTS500011: The resource principal named 'x' is disabled.", None),
+    ],
+)
+def test_sentence_of_entra_implies_its_code(sentence, expected):
+    assert read_error(json.dumps({"error": "invalid_client", "error_description": sentence}).encode()).inner_code == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Client address is not authorized.\r\nClient address: 10.1.2.3\r\nCaller: appid=x", "10.1.2.3"),
+        ("Client address: 203.0.113.7.", "203.0.113.7"),
+        ("client address: FD00::0001", "fd00::1"),
+        ("Client address (10.2.3.4) is not authorized and caller is not a trusted service.", "10.2.3.4"),
+        ("Client address (x.x.x.x) is not authorized.", None),
+        ("Client address: 999.1.1.1", None),
+        ("Client address: ::::::", None),
+        ("Client address is not authorized and caller is not a trusted service.", None),
+    ],
+)
+def test_client_address_is_that_of_the_refusal(message, expected):
+    assert read_error(json.dumps({"error": {"code": "Forbidden", "message": message}}).encode()).client_address == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"<html>", True),
+        (b"Access denied by the policy of the network.", True),
+        (b"[]", True),
+        (b"\xff", True),
+        (b"", False),
+        (b" \r\n", False),
+        (b"{}", False),
+        (b'{"error": {"code": "Forbidden"}}', False),
+        (b'{"error": {"Code": "Forbidden"}}', False),
+        (b'{"error": {"code": 403, "message": "Blocked by URL filtering"}}', True),
+        (b'{"error": {}}', True),
+        (b'{"message": "Forbidden"}', True),
+        (b'{"message": "no Route matched with those values"}', True),
+        (b'{"error": "Forbidden", "message": "Access denied by security policy"}', True),
+        (b'{"error": "invalid_client", "error_description": "AADSTS7000222"}', False),
+        (b'{"error": "invalid_client", "error_codes": [7000222]}', False),
+        (b'{"error": ["x"], "error_codes": [1]}', True),
+    ],
+)
+def test_page_or_text_is_not_the_services(body, expected):
+    assert is_foreign(body) is expected

@@ -1,0 +1,101 @@
+"""Each `az` command that a page can show has an equivalent in Az PowerShell and a path in the portal."""
+
+import re
+
+import pytest
+
+from exporter.knowledge.checks import BY_NAME
+from exporter.knowledge.code_row import SHOW_CHANGES
+from exporter.knowledge.codes import CODES
+from exporter.knowledge.names import Names, fill_command
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.ticket_equivalents import EQUIVALENTS, completed, find_equivalent, parse, portal_path, powershell
+from exporter.knowledge.tickets import THROTTLED
+from tests.repo.powershell import errors, parsed, walked
+from tests.repo.release.az_cmdlets import CMDLETS
+from tests.repo.release.az_commands import AZ
+
+HSM = Names(target="t", vault="contoso.managedhsm.azure.net", key="K", version="v")
+
+
+def actions_of(row, *, hsm=False):
+    """Return all actions of a reason."""
+    address = row.by_address
+    by_address = () if address is None else (*address.private, *address.sql_host, *address.other_host)
+    by_kind = (each for texts in row.by_kind.values() for each in texts)
+    general = (row.on_hsm or row.actions) if hsm else row.actions
+    return (*general, *by_kind, *row.at_sign_in.actions, *by_address)
+
+
+def written(*, hsm=False):
+    """Return the `az` commands of codes, reasons and preflight checks."""
+    texts = [text for row in CODES for text in row.actions]
+    texts += [text for reason in Reason for text in actions_of(reason.row, hsm=hsm)]
+    for check in BY_NAME.values():
+        texts += (check.on_hsm or check.actions) if hsm else (*check.actions, *check.of_certificate)
+    return {span for text in texts for span in re.findall(r"`(az [^`]+)`", text)}
+
+
+def commands():
+    """Return the commands of vaults and of Managed HSMs, that of a check and that of a change."""
+    return sorted({THROTTLED, SHOW_CHANGES.strip("`"), *written(), *(fill_command(each, HSM) for each in written(hsm=True))})
+
+
+def checks():
+    """Return the commands that show the effect of those of the actions."""
+    found = ((find_equivalent(parse(each)), parse(each)) for each in commands())
+    return sorted({completed(equivalent.check, command, "VAULT") for equivalent, command in found if equivalent.check})
+
+
+EVERY = [*commands(), *checks()]
+
+
+@pytest.mark.parametrize("line", EVERY)
+def test_az_command_has_an_equivalent_and_a_portal_path(line):
+    command = parse(line)
+    equivalent = find_equivalent(command)
+    assert equivalent is not None
+    assert portal_path(equivalent, command, "VAULT")
+    unused = set(command.options) - set(equivalent.parameters) - {"--query", "--output", "--append", "--assignee-principal-type"}
+    assert unused <= {"--cert", "--include-inherited", "--include-groups"}, "its equivalent drops an option"
+
+
+@pytest.mark.parametrize("line", EVERY)
+def test_equivalent_shows_what_a_query_shows(line):
+    command = parse(line)
+    query = command.options.get("--query")
+    assert query is None or query in find_equivalent(command).properties
+
+
+def used(shown):
+    """Return each cmdlet of a command in PowerShell with its parameters."""
+    for node in walked(parsed(shown)):
+        if node.type == "command":
+            parts = [part for each in node.children for part in (each, *each.children)]
+            names = [part.text.decode() for part in parts if part.type in ("command_name", "command_parameter")]
+            yield names[0], {name.removeprefix("-") for name in names[1:]}
+
+
+@pytest.mark.parametrize("line", EVERY)
+def test_cmdlets_of_an_equivalent_have_its_parameters(line):
+    command = parse(line)
+    shown = powershell(find_equivalent(command), command)
+    assert errors(parsed(shown)) == [], shown
+    found = list(used(shown))
+    assert found
+    for cmdlet, parameters in found:
+        assert parameters <= set(CMDLETS[cmdlet].split()), shown
+
+
+@pytest.mark.parametrize("line", checks())
+def test_command_that_shows_the_effect_exists(line):
+    command = parse(line)
+    assert set(command.options) - {"--query"} <= AZ[command.words]
+
+
+def test_every_row_of_the_table_is_used():
+    assert {id(find_equivalent(parse(line))) for line in EVERY} == set(map(id, EQUIVALENTS))
+
+
+def test_unknown_command_has_no_equivalent():
+    assert find_equivalent(parse("az keyvault purge --name v")) is None

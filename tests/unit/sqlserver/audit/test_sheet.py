@@ -1,0 +1,304 @@
+"""The audit sheet: each part in words, and nothing unknown is a blank."""
+
+import pytest
+
+from exporter.sqlserver.audit import as_text, sheet
+from tests.support.audit_facts import (
+    CREDENTIAL,
+    DECLARED,
+    DEPENDENTS,
+    EXPIRY,
+    KEY_VERSION,
+    PROBE,
+    READ,
+    RECOVERY,
+    RETAINED,
+    facts,
+)
+
+
+def lines(title, **changes):
+    """The lines of a part as a mapping; of equal names the last one counts."""
+    (part,) = [each for each in sheet(facts(**changes)) if each.title == title]
+    return dict(part.lines)
+
+
+def test_summary_has_every_answer_on_one_screen():
+    assert list(lines("In short").items()) == [
+        ("key", "ContosoRSAKey0 in contoso-prod.vault.azure.net"),
+        ("as of", "2026-11-28 12:00 UTC, by ekm-exporter 1.2.3 on mon1"),
+        ("depends on it", "2 SQL Servers, at least 2 databases; 1 of these SQL Servers is not read"),
+        ("who may unwrap", "not known: the exporter has no right to read it in Azure. The queries below list it"),
+        ("who did", "not known: the vault's log has it. The query below lists it"),
+        ("last proven by probe", "2026-11-28 11:59 UTC (1m ago)"),
+        ("last proven by SQL Server", "2026-11-28 11:00 UTC (1h ago)"),
+        ("recovery vault proven", "2026-11-28 11:57 UTC (3m ago)"),
+        ("test restore", "not known: the exporter sees no restore. Record its date where you keep this sheet"),
+        ("next expiry", "credential sql-prod, 2026-12-08 12:00 UTC (in 10d)"),
+    ]
+
+
+def test_targets_that_the_sheet_leaves_out_are_counted():
+    assert lines("In short", targets=5000)["targets"] == (
+        "1 of 5,000 targets of this key are on this sheet: audit another one by its name"
+    )
+
+
+UNKNOWN = {
+    "region": None,
+    "newest_version": None,
+    "versions": [
+        KEY_VERSION
+        | dict.fromkeys(("version", "thumbprint", "type", "size_bits", "enabled", "expires"))
+        | {"pinned": False, "read": False}
+    ],
+    "dependents": {"sql_servers": 0, "read": 0, "databases": 0, "proven_at": None},
+    "sql_servers": [],
+    "credentials": [CREDENTIAL | {"client_id": None, "expiries": []}],
+    "probes": [PROBE | {"last_unwrap": None, "last_round_trip": None}],
+    "recovery": [RECOVERY | dict.fromkeys(("recovery_vault", "usable", "last_unwrap", "backup_on"))],
+    "tls_certificates": [],
+    "requests_in_10_seconds": None,
+}
+
+
+def test_unknown_facts_are_sentences():
+    unknown = [(name, text) for part in sheet(facts(**UNKNOWN)) for name, text in part.lines]
+    assert all(name and text for name, text in unknown)
+    known = dict(unknown)
+    assert known["depends on it"] == "no SQL Server is declared or read"
+    assert known["last proven by probe"] == "no unwrap is known"
+    assert known["last proven by SQL Server"] == "not known: the exporter reads none of these SQL Servers"
+    assert known["recovery vault proven"] == "not known: no recovery_vault is configured"
+    assert known["next expiry"] == "not known: no date of any kind"
+    assert known["version not known"] == "not read yet, followed as the newest: no version is pinned; probed by contoso-key0"
+    assert known["thumbprint"] == "not known: no target declares it"
+    assert known["SQL Servers"] == "not known: no target of this key has instances"
+    assert lines("What expires", **UNKNOWN)["credential sql-prod"] == "not known: no source is configured"
+    assert known["key version not known"] == "not read yet"
+    assert known["TLS certificates"] == "not known: no probe has reached an endpoint"
+    assert known["limit"] == "none is published for this vault"
+    assert known["recovery vault of contoso-key0"] == "none is configured"
+    assert known["backup of the key, contoso-key0"] == "not known: backup_on is not declared"
+
+
+@pytest.mark.parametrize(
+    ("servers", "read", "databases", "text"),
+    [
+        (1, 1, 1, "1 SQL Server, 1 database"),
+        (3, 1, 1, "3 SQL Servers, at least 1 database; 2 of these SQL Servers are not read"),
+        (3, 2, 9, "3 SQL Servers, at least 9 databases; 1 of these SQL Servers is not read"),
+        (2, 0, 0, "2 SQL Servers; databases not known: the exporter reads none of them"),
+    ],
+)
+def test_databases_are_counted_as_far_as_they_are_known(servers, read, databases, text):
+    totals = {"sql_servers": servers, "read": read, "databases": databases, "proven_at": None}
+    assert lines("In short", dependents=totals)["depends on it"] == text
+
+
+FAILS = PROBE | {
+    "ready": False,
+    "not_ready_since": "2026-11-28T11:30:00.000Z",
+    "code": 3077,
+    "reason": "forbidden_policy",
+    "step": "x",
+}
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([FAILS], "; not ready since 2026-11-28 11:30 UTC (30m ago): 3077 forbidden_policy"),
+        ([FAILS | {"reason": None}], "; not ready since 2026-11-28 11:30 UTC (30m ago): 3077"),
+        ([FAILS | {"code": None, "not_ready_since": None}], "; not ready since not known: no code"),
+        (
+            [PROBE, FAILS | {"not_ready_since": "2026-11-28T11:45:00.000Z", "code": 3303}, FAILS],
+            "; not ready since 2026-11-28 11:30 UTC (30m ago): 3077 forbidden_policy (2 of 3 targets)",
+        ),
+    ],
+)
+def test_key_that_fails_now_is_in_short_not_ready(rows, text):
+    short = lines("In short", probes=rows)["last proven by probe"]
+    assert short == f"2026-11-28 11:59 UTC (1m ago){text}"
+
+
+def test_servers_that_the_sheet_leaves_out_are_counted():
+    shown = lines("What depends on it", dependents=DEPENDENTS | {"sql_servers": 1_402})
+    assert shown["more SQL Servers"] == "and 1,400 more: /api/v1/sql-servers of the exporter lists each that it reads"
+
+
+def test_unread_servers_are_declared():
+    several = [DECLARED, DECLARED | {"server": "SQLPRD03", "ag": None}]
+    assert lines("What depends on it", sql_servers=several) == {
+        "SQLPRD02": "declared (availability group AG7); its databases are not known: the exporter does not read it",
+        "SQLPRD03": "declared; its databases are not known: the exporter does not read it",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({}, "sales, stock; login tde_login, SQL credential tde_cred"),
+        ({"databases": [], "login": None, "credential": None}, "no database; login not known, SQL credential none"),
+    ],
+)
+def test_read_server_has_databases_and_sign_in(change, text):
+    assert lines("What depends on it", sql_servers=[READ | change, DECLARED])["SQLPRD01 on n1"] == text
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({}, "2026-11-28 11:00 UTC (1h ago), log backup of sales (proven)"),
+        ({"proven_at": None, "state": "no_credential"}, "no start and no finished backup proves it (no credential)"),
+    ],
+)
+def test_server_has_its_last_proof(change, text):
+    known = lines("Last proven", sql_servers=[READ | change, DECLARED])
+    assert (known["by SQLPRD01 on n1"], known["by SQLPRD02"]) == (text, "not known: the exporter does not read it")
+
+
+def test_server_without_a_proof_is_not_proven():
+    assert (
+        lines("In short", dependents=DEPENDENTS | {"proven_at": None})["last proven by SQL Server"]
+        == "no start and no backup proves it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "end"),
+    [
+        ({}, "from n1, with credential sql-prod"),
+        ({"step": "token", "code": 3303, "reason": "secret_expired"}, "the last probe failed at token: 3303 secret_expired"),
+        ({"step": "token", "code": 3303}, "the last probe failed at token: 3303"),
+    ],
+)
+def test_probe_has_times_place_and_failure(change, end):
+    text = lines("Last proven", probes=[PROBE | change])["probe contoso-key0"]
+    assert text.startswith(
+        "unwrap 2026-11-28 11:59 UTC (1m ago); whole round trip with wrap 2026-11-28 11:58 UTC (2m ago); from n1"
+    )
+    assert text.endswith(end)
+
+
+@pytest.mark.parametrize(("usable", "word"), [(True, "usable"), (False, "not usable"), (None, "not known")])
+def test_recovery_vault_has_its_last_unwrap(usable, word):
+    known = lines("Recovery", recovery=[RECOVERY | {"usable": usable}])
+    assert known["recovery vault of contoso-key0"] == (
+        f"contoso-dr.vault.azure.net: {word}; last unwrap there 2026-11-28 11:57 UTC (3m ago)"
+    )
+    assert known["backup of the key, contoso-key0"] == "declared: 2026-11-24"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {},
+            "needed by backups until 2033-01-01, in contoso-prod.vault.azure.net: usable; last probe 2026-11-28 11:56 UTC (4m ago)",
+        ),
+        (
+            {"until": None, "usable": None, "last_probe": None},
+            "needed by backups without an end, in contoso-prod.vault.azure.net: not known; last probe not known",
+        ),
+    ],
+)
+def test_version_of_old_backups_has_its_last_probe(change, text):
+    assert lines("Recovery", retained_versions=[RETAINED | change])["old version ContosoRSAKey0/0123"] == text
+
+
+def test_recovery_vault_that_never_unwrapped_is_named():
+    short = lines("In short", recovery=[RECOVERY | {"last_unwrap": None}])
+    assert short["recovery vault proven"] == "never: no unwrap in the recovery vault has succeeded"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({}, "2026-12-08 12:00 UTC (in 10d) (Microsoft Graph)"),
+        ({"expires_at": None, "failure": "403"}, "not known (Microsoft Graph); 403"),
+        ({"source": "other", "wrong": "Entra ID refused it"}, "2026-12-08 12:00 UTC (in 10d) (other); Entra ID refused it"),
+    ],
+)
+def test_credential_has_its_expiry_by_source(change, text):
+    assert lines("What expires", credentials=[CREDENTIAL | {"expiries": [EXPIRY | change]}])["credential sql-prod"] == text
+
+
+def test_contradicted_date_is_not_the_next_expiry():
+    wrong = CREDENTIAL | {"expiries": [EXPIRY | {"wrong": "refused"}]}
+    assert lines("In short", credentials=[wrong])["next expiry"].startswith("TLS of contoso-prod:443, 2027-01-01")
+
+
+def test_identity_without_a_secret_and_staged_credential_are_named():
+    managed = CREDENTIAL | {"type": "managed_identity", "may_expire": False, "expiries": [], "uses": ["current", "next"]}
+    known = lines("What expires", credentials=[managed])
+    assert known["credential sql-prod"] == "managed_identity has no secret that expires"
+    assert "next credential" not in known
+    identity = lines("Who may unwrap", credentials=[managed])["credential sql-prod"]
+    assert identity == (
+        "managed_identity, as current and next of the exporter: application 6666, object id not known, tenant not known"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({}, "RSA-HSM of 3072 bits, enabled; probed by contoso-key0"),
+        ({"enabled": False}, "RSA-HSM of 3072 bits, disabled; probed by contoso-key0"),
+    ],
+)
+def test_version_has_type_and_state(change, text):
+    (label,) = [name for name in lines("Key and versions") if name.startswith("version ")]
+    assert lines("Key and versions", versions=[KEY_VERSION | change])[label] == text
+
+
+def test_key_without_an_expiry_and_deleted_key_are_named():
+    without = [KEY_VERSION | {"expires": None}]
+    assert lines("What expires", versions=without)[f"key version {KEY_VERSION['version']}"] == "no date"
+    assert lines("Key and versions", scheduled_purge="2027-01-01T00:00:00Z")["deleted, purged on"] == "2027-01-01 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("change", "limit", "text"),
+    [
+        (
+            {},
+            500,
+            "at a restart 2 unwraps at once, 0.4% of the limit; about 12 a day for new log files; each backup one more at least",
+        ),
+        (
+            {"log_files_a_day": None},
+            None,
+            "at a restart 2 unwraps at once; new log files: not known; each backup one more at least",
+        ),
+    ],
+)
+def test_server_has_its_own_requests(change, limit, text):
+    known = lines("Who did", sql_servers=[READ | change, DECLARED], requests_in_10_seconds=limit)
+    assert known["requests of SQLPRD01 on n1"] == text
+    assert known["requests of SQLPRD02"].startswith("not known: it is not read.")
+
+
+def test_text_has_parts_and_queries():
+    text = as_text(facts())
+    assert text.startswith("Audit of key ContosoRSAKey0\n\nIn short\n--------\nkey ")
+    assert "\nWho used it (KQL):\n\n  AZKVAuditLogs\n  | count\n" in text
+    assert "Recovery\n--------\nrecovery vault of contoso-key0:\n" in text
+    assert max(len(line) for line in text.splitlines() if "https://" not in line) <= 110
+
+
+def test_texts_of_others_cannot_steer_a_terminal():
+    text = as_text(
+        facts(sql_servers=[DECLARED | {"server": "a\x1b[2Jb"}], who_did=[{"about": "a", "language": "b", "text": "\x1b\nc"}])
+    )
+    assert "\x1b" not in text
+    assert "  ?\n  c\n" in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"exporter": None}, {"versions": [{}]}, {"at": "soon"}, {"key": 1}, {"sql_servers": 5}, {"who_may": [{"about": 1}]}],
+)
+def test_facts_of_another_program_are_refused(change):
+    with pytest.raises(ValueError, match=r"damaged|isoformat"):
+        sheet(facts(**change))
