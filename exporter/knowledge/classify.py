@@ -1,7 +1,7 @@
 """Classify facts: the connector's code and a reason, from literal tables.
 
 The first match wins. The code is the one that SQL Server would show, in the classic generation; `codes` maps it to its
-counterpart. `tests/unit/core` proves that every input gets a code and that no row is dead.
+counterpart. `tests/unit/knowledge` proves that every input gets a code and that no row is dead.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ GUARDS = (
     "tests/system/alerts/test_runbooks.py",
     "tests/unit/config/test_documentation.py",
     "tests/unit/config/test_load.py",
-    "tests/unit/knowledge/reasons/test_rows.py",
+    "tests/unit/knowledge/test_reasons.py",
     "tests/unit/metrics/test_definitions.py",
     "tests/unit/metrics/test_levels.py::test_the_level_minimal_has_only_what_rules_use",
     "tests/unit/metrics/test_series_per_target.py",

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.knowledge import classify
-from tests.unit.core import mutate_classification as mutation
+from tests.unit.knowledge import mutate_classification as mutation
 from tests.unit.knowledge.mutate_classification import TABLES, Mutant, applied, breaks_promise, classify_changes, mutants
 
 

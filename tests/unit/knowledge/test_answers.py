@@ -1,11 +1,24 @@
-"""Reading the body of a refusal."""
+"""Codes, numbers, claims and object ids in the bodies and tokens of others."""
 
 import json
 
 import pytest
 
-from exporter.core.values import Fault
-from exporter.knowledge.answers import is_foreign, is_page, read_error, unexpected_text
+from exporter.clients.answers import encode
+from exporter.core.secrets import KNOWN_SECRETS
+from exporter.core.values import Facts, Fault, Outcome, Step
+from exporter.knowledge.answers import (
+    Claims,
+    is_foreign,
+    is_page,
+    object_id_in,
+    object_id_of_token,
+    read_claims,
+    read_error,
+    unexpected_text,
+    with_object_ids,
+)
+from exporter.knowledge.report import StepResult
 
 
 def test_an_error_of_the_vault_is_read_in_either_spelling():
@@ -200,3 +213,84 @@ def test_client_address_is_that_of_the_refusal(message, expected):
 )
 def test_page_or_text_is_not_the_services(body, expected):
     assert is_foreign(body) is expected
+
+
+# The claims of a token.
+
+SECRET = "MARKED~client.secret_8Q-9w"
+AUDIENCE = "https://vault.azure.net"
+
+
+def token(**payload):
+    return f"{encode(b'{}')}.{encode(json.dumps(payload).encode())}.{encode(b'signature')}"
+
+
+@pytest.mark.parametrize("opaque", ["abc", "a.b.c", "a.b", f"a.{encode(b'[]')}.c", token(tid="t"), token(aud=1)])
+def test_an_opaque_token_has_no_claims(opaque):
+    assert read_claims(opaque) is None
+
+
+def test_token_claims_keep_three_values_only():
+    claims = read_claims(token(aud=AUDIENCE, tid="t", azp="a", secret=SECRET, roles=["x"]))
+    assert claims == Claims(audience=AUDIENCE, tenant="t", application="a")
+    assert SECRET not in repr(claims)
+
+
+def test_claim_that_is_long_or_unprintable_is_absent():
+    assert read_claims(token(aud=AUDIENCE, tid="t" * 201)) == Claims(audience=AUDIENCE)
+    assert read_claims(token(aud=AUDIENCE, tid="a\nb", appid="first", azp="second")) == Claims(
+        audience=AUDIENCE, application="first"
+    )
+
+
+def test_claims_are_read_whatever_is_a_secret():
+    KNOWN_SECRETS.remember(AUDIENCE)
+    assert read_claims(token(aud=AUDIENCE)) == Claims(audience=AUDIENCE)
+
+
+# The object id of a principal that a vault refused.
+
+OID = "0a1b2c3d-1111-2222-3333-444455556666"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "found"),
+    [
+        (f"Caller: appid=66666666-7777-8888-9999-000000000000;oid={OID.upper()};iss=https://sts.windows.net/t/", OID),
+        (f"Caller: name=x;oid={OID}", OID),
+        (f"oid={OID}-and-more", None),
+        ("oid=<script>", None),
+        (f"appid={OID}", None),
+        (" " * 5000 + f"oid={OID}", None),
+        ("", None),
+    ],
+)
+def test_vault_names_the_object_id_of_its_caller(sentence, found):
+    assert object_id_in(sentence) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (token(oid=OID), OID),
+        (token(sub=OID), None),
+        (token(oid=7), None),
+        (token(oid=f"{OID}x"), None),
+        ("opaque", None),
+        ("a.!.c", None),
+    ],
+)
+def test_token_has_the_object_id_of_its_principal(text, found):
+    assert object_id_of_token(text) == found
+
+
+def test_only_refused_steps_get_the_object_id_of_the_token():
+    statuses = {Step.CHALLENGE: 401, Step.GET_KEY: 403, Step.WRAP_KEY: 403}
+    results = {
+        step: StepResult(
+            step=step, outcome=Outcome.FAILED, facts=Facts(status=status, object_id="named" if step is Step.WRAP_KEY else None)
+        )
+        for step, status in statuses.items()
+    } | {Step.UNWRAP_KEY: StepResult(step=Step.UNWRAP_KEY, outcome=Outcome.SKIPPED)}
+    found = with_object_ids(results, token(oid=OID))
+    assert {step: each.facts.object_id for step, each in found.items()} == {Step.GET_KEY: OID}

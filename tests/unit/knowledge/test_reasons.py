@@ -14,7 +14,7 @@ from exporter.knowledge.checks import BY_NAME, owner_of
 from exporter.knowledge.reason_row import Link, Reply
 from exporter.knowledge.reasons import ROWS, Reason
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 # A new row, before anything but the rows is imported. Then what each reader of rows makes of it.
 ADDED = """
 import json, sys

@@ -1,4 +1,4 @@
-"""The fix of a check: the actions of its reason, its row or its code, as lines with the names of the target."""
+"""The fix of a check, its findings, and the rights that SQL Server demands."""
 
 import re
 from dataclasses import replace
@@ -9,11 +9,28 @@ import sqlglot
 
 from exporter.core.values import CredentialKind, Step
 from exporter.knowledge.advice import general_actions, reason_actions
-from exporter.knowledge.checks import BY_NAME, CHECKS, action_lines, check_actions
+from exporter.knowledge.checks import (
+    BY_NAME,
+    CHECKS,
+    action_lines,
+    blocked,
+    check_actions,
+    combined,
+    failed,
+    passed,
+    skipped,
+    unknown,
+    warned,
+)
+from exporter.knowledge.checks_host import SQL_RIGHTS, missing_right
 from exporter.knowledge.checks_vault import CheckOutcome, CheckResult, CheckRun
 from exporter.knowledge.names import Names
 from exporter.knowledge.reasons import Reason
+from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS, unseen
+from exporter.sqlserver.keys import REGISTRY
 from tests.repo.deploy.system_views import VIEWS
+
+# The fix of a check: the actions of its reason, its row or its code, as lines with the names of the target.
 
 NAMES = Names(target="t", vault="contoso.vault.azure.net:8443", key="K0", version=None, again="again")
 HSM = replace(NAMES, vault="contoso.managedhsm.azure.net", version="v")
@@ -178,3 +195,74 @@ def test_texts_mention_secrets_only_as_templates():
 def test_only_a_failed_check_counts_as_failed():
     results = tuple(CheckResult(check=outcome, outcome=outcome, detail="") for outcome in CheckOutcome)
     assert [result.check for result in CheckRun(at=0.0, results=results).failed] == ["fail"]
+
+
+# Findings.
+
+PASSED, WARNED, FAILED, SKIPPED, NOT_KNOWN = passed("p"), warned("w"), failed("f", code=3008), skipped("s"), unknown("u")
+
+
+def test_worst_finding_gives_outcome_and_code_and_all_give_their_detail():
+    found = combined(SKIPPED, PASSED, NOT_KNOWN, WARNED, FAILED)
+    assert (found.outcome, found.code, found.detail) == (CheckOutcome.FAIL, 3008, "f; w; u; p; s")
+    assert combined(PASSED, NOT_KNOWN).outcome is CheckOutcome.UNKNOWN
+    assert combined(PASSED, SKIPPED).outcome is CheckOutcome.PASS
+    assert combined(WARNED) == WARNED
+
+
+def test_blocked_check_names_the_one_that_reports_the_cause():
+    found = blocked("token")
+    assert (found.outcome, found.blocked_by, found.detail) == (CheckOutcome.SKIPPED, "token", "")
+
+
+# The right that a section lacks, by the message of SQL Server.
+
+DENIED = "message 229: The SELECT permission was denied on the object 'backupset', database 'msdb', schema 'dbo'."
+STATE = "message 300: VIEW SERVER SECURITY STATE permission was denied on object 'server', database 'master'."
+
+
+@pytest.mark.parametrize(
+    ("section", "message", "name"),
+    [
+        ("backups", DENIED, "SELECT on msdb.dbo.backupset"),
+        ("backups", 'message 916: The server principal "ekm" is not able to access the database "msdb".', "SELECT on msdb.dbo.backupset"),
+        ("encryption", STATE, "VIEW SERVER SECURITY STATE"),
+        ("opened", STATE.replace(" SECURITY", ""), "VIEW SERVER SECURITY STATE"),
+        ("logs", STATE.replace(" SECURITY", ""), "VIEW SERVER PERFORMANCE STATE"),
+        ("errors", DENIED.replace("SELECT", "EXECUTE"), "EXECUTE on sys.xp_readerrorlog"),
+        (REGISTRY, DENIED.replace("SELECT", "EXECUTE"), "EXECUTE on xp_regenumkeys and xp_regread"),
+        ("loaded", "message 33029: Cannot load the library.", None),
+        ("backups", "message 1222: Lock request time out period exceeded.", None),
+        ("flags", DENIED, None),
+    ],
+)  # fmt: skip
+def test_right_is_found_by_name_or_section(section, message, name):
+    right = missing_right(section, message)
+    assert (None if right is None else right.name) == name
+
+
+@pytest.mark.parametrize(
+    ("own", "sections"),
+    [
+        ({"may_view_databases": 0}, {"databases", "encryption", "opened"}),
+        ({"may_view_definitions": 0, "may_view_security_definitions": 0}, {"credentials", "keys", "logins"}),
+    ],
+)
+def test_section_that_is_silently_shorter_lacks_a_right(own, sections):
+    found = unseen({"instance": [own], "opened": []})
+    assert found.keys() == sections
+    names = {missing_right(section, message).name for section, message in found.items()}
+    assert names == {"VIEW ANY DATABASE" if "may_view_databases" in own else "VIEW ANY DEFINITION"}
+
+
+def test_every_section_that_needs_a_right_has_one():
+    listed = [section for right in SQL_RIGHTS for section in right.sections]
+    visible_to_public = {"instance", "providers", "configurations", "start", "flags", "loaded"}
+    assert sorted(listed) == sorted({*SECTIONS, *PROOF_SECTIONS, REGISTRY} - visible_to_public)
+
+
+def test_action_names_the_loss():
+    assert SQL_RIGHTS[4].action == (
+        "`SELECT on msdb.dbo.backupset` is missing: run part 3 of `login.sql`. "
+        "Without it, no backup proves a key, so a secret counts as not proven until the next start."
+    )

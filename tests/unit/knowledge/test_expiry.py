@@ -1,4 +1,4 @@
-"""The listed secret, certificate or version that belongs to a credential, and its expiry."""
+"""The expiry of a credential: the listed secret, certificate or version, and the word of Entra ID."""
 
 from datetime import date
 
@@ -6,16 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.core.values import Outcome, Step
 from exporter.knowledge.expiry import (
+    ACCEPTED,
+    REFUSED,
+    CredentialExpiry,
+    EntraAnswer,
     ListedCredential,
     LookupResult,
     SecretVersion,
+    Source,
     choose_certificate,
     choose_secret,
     choose_version,
+    entra_answer,
     graph_of,
+    mark_wrong_dates,
     start_of,
+    wrong_dates,
 )
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
 
 NOW = 1_800_000_000.0
 SECRET = "abcdef"
@@ -156,3 +167,71 @@ def test_vault_and_authority_select_the_cloud_of_graph(vault, authority_host, gr
 
 def test_a_declared_day_starts_at_midnight_utc():
     assert start_of(date(2027, 3, 1)) == 1803859200.0
+
+
+# Whose word counts if Entra ID and a date contradict each other.
+
+DAY, ANSWERED = 86400.0, 1767323045.0
+
+
+def token(outcome=Outcome.OK, reason=None):
+    return [StepResult(step=Step.CHALLENGE, outcome=Outcome.OK), StepResult(step=Step.TOKEN, outcome=outcome, reason=reason)]
+
+
+def date_in(days, source=Source.DECLARED, **more):
+    return CredentialExpiry(credential="sql", source=source, expires_at=None if days is None else ANSWERED + days * DAY, **more)
+
+
+@pytest.mark.parametrize("reason", [Reason.SECRET_EXPIRED, Reason.CERTIFICATE_EXPIRED])
+def test_a_credential_is_expired_since_the_first_refusal(reason):
+    first = entra_answer(token(Outcome.FAILED, reason), 5.0, EntraAnswer(at=4.0))
+    assert first == EntraAnswer(at=5.0, expired_since=5.0)
+    assert entra_answer(token(Outcome.FAILED, reason), 6.0, first) == EntraAnswer(at=6.0, expired_since=5.0)
+    assert entra_answer(token(), 7.0, first) == EntraAnswer(at=7.0)
+
+
+@pytest.mark.parametrize("steps", [[], token(Outcome.SKIPPED), token(Outcome.FAILED, Reason.SECRET_WRONG)])
+def test_another_failure_changes_no_answer(steps):
+    before = EntraAnswer(at=1.0, expired_since=1.0)
+    assert entra_answer(steps, 2.0, before) is before
+
+
+@pytest.mark.parametrize("source", [Source.DECLARED, Source.GRAPH, Source.KEY_VAULT, Source.CERTIFICATE])
+def test_a_later_date_of_a_refused_credential_is_wrong(source):
+    found = mark_wrong_dates("sql", [date_in(80, source)], EntraAnswer(at=ANSWERED, expired_since=ANSWERED - 9))
+    assert [(end.source, end.wrong) for end in found] == [(source, REFUSED), (Source.ENTRA, "")]
+    assert (found[1].expires_at, found[1].looked_up_at) == (ANSWERED - 9, ANSWERED)
+
+
+def test_a_passed_date_of_a_refused_credential_is_right():
+    known = [date_in(-3), date_in(None, Source.GRAPH, failure="HTTP 403"), date_in(None, Source.KEY_VAULT)]
+    assert wrong_dates(mark_wrong_dates("sql", known, EntraAnswer(at=ANSWERED, expired_since=ANSWERED))) == ""
+
+
+def test_no_expiry_at_all_is_wrong_for_a_refused_credential():
+    found = mark_wrong_dates(
+        "sql", [date_in(None, Source.GRAPH, looked_up_at=ANSWERED)], EntraAnswer(at=ANSWERED, expired_since=ANSWERED)
+    )
+    assert wrong_dates(found) == "the Graph date (none) is wrong"
+
+
+def test_a_refused_credential_without_a_source_has_expired():
+    (own,) = mark_wrong_dates("sql", [], EntraAnswer(at=ANSWERED, expired_since=ANSWERED))
+    assert (own.credential, own.source) == ("sql", Source.ENTRA)
+
+
+@pytest.mark.parametrize(("days", "wrong"), [(-1.5, ACCEPTED), (-0.5, ""), (80, "")])
+def test_a_passed_date_of_an_accepted_credential_is_wrong(days, wrong):
+    (found,) = mark_wrong_dates("sql", [date_in(days, Source.CERTIFICATE)], EntraAnswer(at=ANSWERED))
+    assert found.wrong == wrong
+
+
+def test_without_an_answer_no_date_is_wrong():
+    assert mark_wrong_dates("sql", [date_in(-9)], None) == (date_in(-9),)
+
+
+def test_wrong_dates_are_named_by_their_source():
+    found = mark_wrong_dates(
+        "sql", [date_in(80), date_in(90, Source.CERTIFICATE)], EntraAnswer(at=ANSWERED, expired_since=ANSWERED)
+    )
+    assert wrong_dates(found) == "the declared date 2026-03-23 is wrong, the certificate's date 2026-04-02 is wrong"

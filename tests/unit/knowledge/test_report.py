@@ -1,4 +1,4 @@
-"""Properties of reports and step results."""
+"""Success, first failure and the other properties of a report follow from its steps."""
 
 from dataclasses import replace
 
@@ -8,7 +8,38 @@ from exporter.core.values import CredentialKind, Facts, Fault, Outcome, Phase, R
 from exporter.knowledge.report import ProbeReport, StepResult
 
 
-def report(fault: Fault, *, stolen: float | None = None) -> ProbeReport:
+def report_of(*outcomes):
+    steps = tuple(StepResult(step=step, outcome=outcome) for step, outcome in zip(Step, outcomes, strict=False))
+    return ProbeReport(target="t", started_at=0.0, duration=0.0, steps=steps, readiness=Readiness(ready=None, why="unpinned"))
+
+
+OK, FAILED, SKIPPED = Outcome.OK, Outcome.FAILED, Outcome.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "success", "first_failure"),
+    [
+        ((OK, OK, OK, OK, OK), True, None),
+        ((OK, OK, OK, SKIPPED, SKIPPED), True, None),
+        ((OK, OK, OK, FAILED, OK), False, Step.WRAP_KEY),
+        ((OK, FAILED, SKIPPED, SKIPPED, FAILED), False, Step.TOKEN),
+        ((SKIPPED,) * 5, False, None),
+        ((), False, None),
+    ],
+)
+def test_a_probe_succeeds_if_a_step_ran_and_none_failed(outcomes, success, first_failure):
+    made = report_of(*outcomes)
+    assert made.success is success
+    assert (made.first_failure.step if made.first_failure else None) is first_failure
+
+
+def test_a_step_is_found_by_its_name():
+    made = report_of(OK, FAILED)
+    assert made.step(Step.TOKEN).outcome is FAILED
+    assert made.step(Step.UNWRAP_KEY) is None
+
+
+def report_with(fault: Fault, *, stolen: float | None = None) -> ProbeReport:
     outcome = Outcome.OK if fault is Fault.NONE else Outcome.FAILED
     step = StepResult(step=Step.GET_KEY, outcome=outcome, facts=Facts(fault=fault))
     readiness = Readiness(ready=None, why="not_tested", stolen=stolen)
@@ -16,8 +47,8 @@ def report(fault: Fault, *, stolen: float | None = None) -> ProbeReport:
 
 
 def test_a_result_is_discarded_if_the_host_lost_the_time():
-    assert not report(Fault.READ_TIMEOUT).discarded
-    assert report(Fault.READ_TIMEOUT, stolen=0.6).discarded
+    assert not report_with(Fault.READ_TIMEOUT).discarded
+    assert report_with(Fault.READ_TIMEOUT, stolen=0.6).discarded
 
 
 @pytest.mark.parametrize(
@@ -29,7 +60,7 @@ def test_a_request_is_sent_once_the_wait_phase_is_reached(reached: Phase | None,
 
 
 def test_a_probe_is_cut_if_the_scrape_cut_one_of_its_steps():
-    whole = report(Fault.READ_TIMEOUT)
+    whole = report_with(Fault.READ_TIMEOUT)
     cut = StepResult(step=Step.WRAP_KEY, outcome=Outcome.FAILED, facts=Facts(fault=Fault.READ_TIMEOUT, cut_by_scrape=True))
     assert not whole.cut_by_scrape
     assert replace(whole, steps=(*whole.steps, cut)).cut_by_scrape
@@ -46,11 +77,11 @@ def test_throttled_facts_are_those_of_failed_steps_with_429():
             (Step.UNWRAP_KEY, Outcome.FAILED, None),
         )
     )
-    assert replace(report(Fault.NONE), steps=steps).throttled_facts == [throttled]
+    assert replace(report_with(Fault.NONE), steps=steps).throttled_facts == [throttled]
 
 
 def test_the_time_of_a_purge_is_known_until_the_key_is_back_or_purged():
-    gone = report(Fault.HTTP_STATUS)
+    gone = report_with(Fault.HTTP_STATUS)
     assert gone.purge_after(None) is None
     assert gone.purge_after(2.0) == 2.0
     assert replace(gone, purge_at=3.0).purge_after(2.0) == 3.0

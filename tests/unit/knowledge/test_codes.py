@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
+from copy import deepcopy
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.values import Generation
+from exporter.explain.messages import KNOWN_TEXTS
 from exporter.knowledge import classify
-from exporter.knowledge.code_row import DO_NOT_RESTART, WITHOUT_WRAP, Category, ConnectorError, Family, Layer
+from exporter.knowledge.advice import SERVER_ACTIONS
+from exporter.knowledge.checks import CHECKS
+from exporter.knowledge.code_row import (
+    DO_NOT_RESTART,
+    EACH_IDENTITY,
+    WITHOUT_WRAP,
+    Category,
+    ConnectorError,
+    Family,
+    Layer,
+    Owner,
+    for_dba,
+    for_network,
+    reader_of,
+    reworded,
+)
 from exporter.knowledge.codes import BY_CODE, CODES, both_numbers, find, generation_code
+from exporter.knowledge.names import Names, fill_names
 from exporter.knowledge.reasons import Reason
 
 PAIRS = [
@@ -212,3 +231,56 @@ def test_3303_forbids_a_restart_before_databases_open():
     *_, before, last = BY_CODE[3303].actions
     assert before == DO_NOT_RESTART
     assert "SET ONLINE" in last
+
+
+# The reader of an action.
+
+NAMES = Names(target="t", vault="contoso.vault.azure.net", key="K", version="v")
+
+
+def test_plain_action_is_of_the_team_of_the_failure():
+    assert reader_of("Wait.") is None
+    assert reader_of(reworded("Wait.", "Wait a minute.")) is None
+
+
+def test_action_equals_its_text():
+    assert for_dba("Wait.") == "Wait."
+    assert {for_dba("Wait."): 1}["Wait."] == 1
+
+
+def test_filled_and_copied_action_keeps_its_reader():
+    filled = fill_names(for_network("Resolve `HOST`."), NAMES)
+    assert filled == "Resolve `contoso.vault.azure.net`."
+    assert reader_of(filled) is Owner.NETWORK
+    assert reader_of(deepcopy(for_dba("Wait."))) is Owner.DBA
+
+
+# The rules of every text about a failure: of codes, messages, checks and reasons.
+
+OF_CODES = [text for row in CODES for text in (row.summary, row.effect, *row.causes, *row.actions, row.unobservable_because)]
+OF_MESSAGES = [text for known in KNOWN_TEXTS for text in (known.summary, *known.causes, *known.actions)]
+OF_CHECKS = [text for check in CHECKS for text in (*check.actions, *check.of_certificate, *check.on_hsm)]
+OF_REASONS = [EACH_IDENTITY, *(text for each in Reason for text in chain(each.row.actions, *each.row.by_kind.values()))]
+
+
+@pytest.mark.parametrize(
+    ("texts", "ends"),
+    [
+        (OF_CODES, ".?!;"),
+        (OF_MESSAGES, ".?!;:"),
+        (OF_CHECKS, ".?!"),
+        (OF_REASONS, ".?!;:"),
+        (map(str, SERVER_ACTIONS.values()), ".?!"),
+    ],
+    ids=["codes", "messages", "checks", "reasons", "servers"],
+)
+def test_text_is_short_ascii_sentences_that_stand_alone(texts, ends):
+    for text in filter(None, texts):
+        plain = re.sub(r"`[^`]*`", "CODE", text)
+        assert text.isascii()
+        assert text.endswith((".", "?", ";`."))
+        assert "`" not in plain
+        assert plain == " ".join(plain.split())
+        assert ".." not in plain
+        assert "docs/" not in text  # the host has no documentation
+        assert max(len(sentence.split()) for sentence in re.split(rf"(?<=[{ends}])\s+", plain)) <= 25, text

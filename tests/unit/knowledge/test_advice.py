@@ -1,0 +1,461 @@
+"""The recommended actions, cause and team of one failure of one target."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.values import CredentialKind, Facts, Fault, Outcome, Step, Vantage
+from exporter.knowledge.advice import (
+    LINE_LIMIT,
+    action_line,
+    actions,
+    cause,
+    first_action,
+    general_actions,
+    meaning,
+    observed_cause,
+    open_detail,
+    owner_of_failure,
+)
+from exporter.knowledge.classify import classify
+from exporter.knowledge.code_row import DO_NOT_RESTART, Owner
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.names import Names, fill_names
+from exporter.knowledge.reason_row import Refused
+from exporter.knowledge.reasons import Reason, refusing
+from exporter.knowledge.report import StepResult
+from tests.unit.knowledge.promised import AMBIGUOUS, ENTRA_NUMBERS, OTHER_NUMBERS, SENTENCES
+
+VAULT = Names(target="t1", vault="contoso-prod.vault.azure.net", key="K0", version="v1")
+HSM = Names(target="t2", vault="contoso.managedhsm.azure.net:8443", key="K1", version=None)
+
+
+@pytest.mark.parametrize("code", [3077, 3113])
+def test_disabled_key_is_enabled_first_by_name(code):
+    first, *_, last = actions(code, Reason.KEY_DISABLED, ready=False, names=VAULT)
+    assert "`az keyvault key set-attributes --vault-name contoso-prod --name K0 --version v1 --enabled true`" in first
+    assert last == DO_NOT_RESTART
+
+
+@pytest.mark.parametrize("names", [VAULT, HSM])
+@pytest.mark.parametrize("reason", [Reason.FORBIDDEN_RBAC, Reason.FORBIDDEN_POLICY])
+def test_role_is_assigned_to_the_object_id_of_the_principal(names, reason):
+    unknown, known = (
+        " ".join(actions(3077, reason, ready=False, names=replace(names, object_id=each))) for each in (None, "0a1b")
+    )
+    assert re.search(r"--(assignee-)?object-id OBJECT_ID ", unknown)
+    assert "`az ad sp show --id CLIENT_ID --query id --output tsv`" in unknown
+    assert "managed identity" in unknown
+    assert re.search(r"--(assignee-)?object-id 0a1b ", known)
+    assert "OBJECT_ID" not in known
+    assert not re.search(r"--assignee |--spn ", unknown + known)
+
+
+def test_restart_warning_is_absent_with_verdict_ready():
+    for ready, warned in ((True, False), (False, True), (None, True)):
+        assert (DO_NOT_RESTART in actions(3077, Reason.KEY_EXPIRED, ready=ready, names=VAULT)) is warned
+
+
+def test_reason_without_advice_gets_the_actions_of_the_code():
+    assert actions(3306, Reason.ANSWER_INCOMPLETE, ready=None, names=VAULT)[0] == fill_names(general_actions(3306)[0], VAULT)
+    assert actions(3303, None, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
+    assert actions(3000, None, ready=None, names=VAULT) == ()
+
+
+def test_expired_secret_advice_starts_with_a_new_secret():
+    assert actions(3303, Reason.SECRET_EXPIRED, ready=False, names=VAULT)[0].startswith(
+        "Create a new secret and keep the old one"
+    )
+
+
+def test_wrong_secret_was_rather_replaced_than_mistyped():
+    first, second, *_ = actions(3303, Reason.SECRET_WRONG, ready=False, names=replace(VAULT, client_id="0a1b"), step=Step.TOKEN)
+    assert "it was replaced or removed" in first
+    assert "`az ad app credential list --id 0a1b`" in first
+    assert second.startswith("If it never worked, check")
+
+
+def test_actions_leave_out_the_probe_just_made():
+    for code in (3001, 3008, 3012, 3077, 3128):
+        assert BY_CODE[code].actions[0].endswith("`ekm-exporter probe TARGET`.")
+        assert actions(code, None, ready=False, names=VAULT)[0] == fill_names(BY_CODE[code].actions[1], VAULT)
+        assert first_action(code) == BY_CODE[code].actions[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "expected"),
+    [
+        ("`ekm-exporter probe TARGET`", VAULT, "`ekm-exporter probe t1 --config.file FILE`"),
+        ("`Resolve-DnsName VAULT.vault.azure.net`", VAULT, "`Resolve-DnsName contoso-prod.vault.azure.net`"),
+        ("`Resolve-DnsName VAULT.vault.azure.net`", HSM, "`Resolve-DnsName contoso.managedhsm.azure.net`"),
+        ("`az keyvault key show --vault-name VAULT --name KEY`", VAULT, "`az keyvault key show --vault-name contoso-prod --name K0`"),
+        ("`az keyvault key show --vault-name VAULT --name KEY`", HSM, "`az keyvault key show --hsm-name contoso --name K1`"),
+        ("`az keyvault show --name VAULT`", HSM, "`az keyvault show --hsm-name contoso`"),
+        ("`IDENTITY = 'VAULT'`", VAULT, "`IDENTITY = 'contoso-prod'`"),
+        ("`IDENTITY = 'VAULT'`", HSM, "`IDENTITY = 'contoso.managedhsm.azure.net'`"),
+        ("`IDENTITY = 'VAULT'`", replace(VAULT, vault="a.vault.usgovcloudapi.net"), "`IDENTITY = 'a.vault.usgovcloudapi.net'`"),
+        ("`IDENTITY = 'VAULT'`", replace(VAULT, vault="a.vault.azure.cn:8443"), "`IDENTITY = 'a.vault.azure.cn'`"),
+        ("`--version VERSION`", HSM, "`--version VERSION`"),
+        ("KEY and `PROVIDER_KEY_NAME` and `KEY_ID`", VAULT, "KEY and `PROVIDER_KEY_NAME` and `KEY_ID`"),
+    ],
+)  # fmt: skip
+def test_names_are_filled_in_inside_commands_only(text, names, expected):
+    assert fill_names(text, names) == expected
+
+
+def test_target_name_cannot_change_the_command():
+    odd = Names(target=r"\1; x", vault="a.vault.azure.net", key="KEY", version=None, client_id='" or 1 == 1')
+    assert fill_names("`ekm-exporter probe TARGET --key KEY`", odd) == r"`ekm-exporter probe TARGET --config.file FILE --key KEY`"
+    assert fill_names("`az ad sp show --id CLIENT_ID`", odd) == "`az ad sp show --id CLIENT_ID`"
+
+
+@pytest.mark.parametrize("reason", [Reason.RESOURCE_PRINCIPAL_MISSING, Reason.RESOURCE_PRINCIPAL_DISABLED])
+def test_managed_hsm_has_a_principal_of_its_own(reason):
+    vault, hsm = (actions(3128, reason, ready=False, names=names, step=Step.TOKEN) for names in (VAULT, HSM))
+    assert "cfa8b339-82a2-471a-a3c9-0fc0be7a4093" in vault[0]
+    assert "cfa8b339" not in " ".join(hsm)
+    assert "589d5083-6f11-4d30-a62a-a4b316a14abf" in hsm[0]
+    assert any("No page of Microsoft names this id" in each for each in hsm)
+
+
+def test_deleted_application_is_found_among_the_deleted_objects():
+    advice = actions(3128, Reason.APPLICATION_ID_INVALID, ready=False, names=VAULT)
+    assert any("directory/deletedItems/microsoft.graph.application" in each for each in advice)
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (Reason.APPLICATION_NOT_IN_TENANT, "az ad sp create"),
+        (Reason.RESOURCE_PRINCIPAL_DISABLED, "az ad sp update"),
+        (Reason.RESOURCE_PRINCIPAL_MISSING, "az ad sp create"),
+        (Reason.APPLICATION_DISABLED, "accountEnabled=true"),
+        (Reason.CONDITIONAL_ACCESS, "Sign-in logs > Service principal sign-ins"),
+        (Reason.TENANT_UNKNOWN, "properties.tenantId"),
+        (Reason.WRONG_CLOUD, "az cloud show"),
+        (Reason.THROTTLED, "the one that loops"),
+        (Reason.CERTIFICATE_REFUSED, "https://login.microsoftonline.com/error?code=700030"),
+    ],
+)
+def test_correct_credential_needs_no_new_one(reason, expected):
+    names = replace(VAULT, kind=CredentialKind.CLIENT_SECRET, aadsts=700030)
+    advice = " ".join(actions(3303, reason, ready=False, names=names, step=Step.TOKEN))
+    assert expected in advice
+    assert "ALTER CREDENTIAL" not in advice
+    assert "credential reset" not in advice
+
+
+@pytest.mark.parametrize("code", range(3809, 3820))
+def test_certificate_advice_does_not_name_the_signer_of_tls(code):
+    assert "TLS" not in " ".join(actions(code, Reason.CERTIFICATE_UNUSABLE, ready=None, names=VAULT))
+
+
+def test_unreadable_secret_file_advice_names_file_and_rights():
+    advice = " ".join(actions(3001, Reason.SECRET_UNREADABLE, ready=None, names=VAULT))
+    assert "service account" in advice
+    assert "read permission" in advice
+    assert "TLS" not in advice
+
+
+REFUSED = sorted(refusing(Refused.PERMISSION, Refused.ADDRESS))
+OF_A_VAULT = (
+    "az role assignment",
+    "set-policy",
+    "--vault-name",
+    " -n contoso",
+    "--name contoso",
+    "`Key Vault Crypto",
+    '"Key Vault Crypto',
+    "VAULT",
+)
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_refusal_of_a_managed_hsm_has_no_command_of_a_vault(reason):
+    advice = " ".join(actions(3077, reason, ready=False, names=HSM))
+    assert [words for words in OF_A_VAULT if words in advice] == []
+    if reason in (Reason.FORBIDDEN_RBAC, Reason.FORBIDDEN_POLICY):
+        assert "az keyvault role assignment create --hsm-name contoso " in advice
+        assert "Managed HSM Crypto Service Encryption User" in advice
+
+
+def test_a_path_is_one_word_of_a_command_or_stays_a_capital_word():
+    action = "Read it: `type SECRET_FILE`."
+    for path, shown in (
+        ("a b", '`type "a b"`'),
+        ("ab", "`type ab`"),
+        ("a\nb", "`type SECRET_FILE`"),
+        ("a`b", "`type SECRET_FILE`"),
+        (None, "`type SECRET_FILE`"),
+    ):
+        assert shown in fill_names(action, replace(VAULT, secret_file=path))
+
+
+@pytest.mark.parametrize("names", [VAULT, HSM])
+@pytest.mark.parametrize("step", [None, *Step])
+def test_action_line_of_each_reason_fits_a_label(names, step):
+    longest = replace(
+        names, target="t" * 60, client_id="0" * 36, config_file="/etc/ekm-exporter/ekm.yml", secret_file="/" + "s" * 60
+    )
+    for reason in Reason:
+        for kind in (None, *CredentialKind):
+            known = replace(longest, kind=kind)
+            line = action_line(3077, reason, known, step=step)
+            first = actions(3077, reason, ready=None, names=known, step=step)[0].replace("`", "")
+            assert 0 < len(line) <= LINE_LIMIT
+            assert line.isprintable()
+            assert line == first or line.endswith(f"... All of it: ekm-exporter explain {reason}")
+
+
+def test_action_line_leaves_out_what_a_server_reported():
+    reported = replace(VAULT, object_id="0a1b", client_address="203.0.113.7", aadsts=700030, vantage=Vantage.SQL_HOST)
+    for reason in Reason:
+        line = action_line(3077, reason, reported)
+        assert not re.search("0a1b|203.0.113|700030", line)
+    assert "--assignee-object-id OBJECT_ID " in action_line(3077, Reason.FORBIDDEN_RBAC, reported)
+    assert "--ip-address ADDRESS" in action_line(3077, Reason.FORBIDDEN_FIREWALL, reported)
+
+
+def test_action_line_never_ends_inside_a_command():
+    line = action_line(3077, Reason.FORBIDDEN_POLICY, replace(VAULT, vault=f"{'v' * 250}.vault.azure.net"))
+    assert line == "Show the present permissions... All of it: ekm-exporter explain forbidden_policy"
+    line = action_line(3077, Reason.FORBIDDEN_FIREWALL, replace(VAULT, target="t" * 180))
+    assert line == (
+        f"Run ekm-exporter probe {'t' * 180} --config.file FILE on the SQL Server"
+        "... All of it: ekm-exporter explain forbidden_firewall"
+    )
+
+
+def test_action_line_of_a_code_without_actions_is_empty():
+    assert action_line(3000, None, VAULT) == ""
+
+
+@pytest.mark.parametrize("address", ["20.1.2.3", "10.0.0.4", None])
+def test_a_sql_server_host_needs_no_probe_of_another_one(address):
+    here = replace(VAULT, vantage=Vantage.SQL_HOST, client_address=address)
+    elsewhere = replace(here, vantage=Vantage.CENTRAL)
+    compared = [
+        any(
+            "the firewall may allow that host" in each
+            for each in actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names)
+        )
+        for names in (here, elsewhere)
+    ]
+    assert compared == [False, True]
+
+
+# A refused sign-in or caller: by reason, kind of credential and address.
+
+NAMES = Names(target="t", vault="contoso.vault.azure.net", key="K", version="v", client_id="id")
+SECRETS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)
+OTHERS = (CredentialKind.CLIENT_CERTIFICATE, CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY)
+NEW_SECRET = re.compile(r"client secret|new secret|the secret|ALTER CREDENTIAL|SECRET =|--append`|secret's value")
+NEW_CERTIFICATE = re.compile(r"--cert|[Rr]egister the certificate|new certificate|certificate file")
+
+
+def refusals():
+    """Each refusal of a sign-in by Entra ID, as facts."""
+    numbers = (None, *ENTRA_NUMBERS, *OTHER_NUMBERS)
+    for status in (400, 401):
+        yield from (Facts(fault=Fault.HTTP_STATUS, status=status, aadsts=number) for number in numbers)
+        for sentence in SENTENCES:
+            yield from (Facts(fault=Fault.HTTP_STATUS, status=status, aadsts=one, inner_code=sentence) for one in AMBIGUOUS)
+
+
+def advised(facts, kind):
+    """The advice of page, probe and doctor."""
+    found = classify(Step.TOKEN, facts)
+    return actions(found.code, found.reason, ready=False, names=replace(NAMES, kind=kind, aadsts=facts.aadsts), step=Step.TOKEN)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_no_refusal_advises_a_secret_for_another_kind(kind):
+    for facts in refusals():
+        advice = advised(facts, kind)
+        assert advice
+        assert [line for line in advice if NEW_SECRET.search(line)] == [], facts
+
+
+@pytest.mark.parametrize("kind", [*SECRETS, CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY])
+def test_no_refusal_advises_a_certificate_for_another_kind(kind):
+    for facts in refusals():
+        assert [line for line in advised(facts, kind) if NEW_CERTIFICATE.search(line)] == [], facts
+
+
+@pytest.mark.parametrize("kind", [None, *CredentialKind])
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("number", OTHER_NUMBERS)
+def test_unknown_number_is_looked_up_and_nothing_is_changed(number, status, kind):
+    advice = advised(Facts(fault=Fault.HTTP_STATUS, status=status, aadsts=number), kind)
+    assert f"`https://login.microsoftonline.com/error?code={number}`" in advice[0]
+    assert "ALTER CREDENTIAL" not in " ".join(advice)
+    assert "credential reset" not in " ".join(advice)
+
+
+def test_refusal_without_a_number_changes_no_credential():
+    for status in (400, 401):
+        advice = advised(Facts(fault=Fault.HTTP_STATUS, status=status), CredentialKind.CLIENT_SECRET)
+        assert advice[0].startswith("Read the response in the detail")
+    assert "ALTER CREDENTIAL" not in " ".join(advised(Facts(fault=Fault.HTTP_STATUS, status=400), None))
+
+
+@pytest.mark.parametrize("number", [50059, 90002, 5000224, 500022, 500212, 900432, 50001, 1002016, 53003])
+@pytest.mark.parametrize("kind", list(CredentialKind))
+def test_refusal_with_another_cause_demands_no_new_secret(number, kind):
+    advice = advised(Facts(fault=Fault.HTTP_STATUS, status=400, aadsts=number), kind)
+    assert [line for line in advice if "ALTER CREDENTIAL" in line or "credential reset" in line] == []
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.1.1", "100.64.0.9", "fd00::1"])
+def test_private_address_gets_no_ip_rule(address):
+    names = replace(NAMES, client_address=address)
+    advice = " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names, step=Step.GET_KEY))
+    assert "--ip-address" not in advice
+    assert "--subnet" in advice
+    assert "private endpoint" in advice
+    assert f"`{address}`" in advice
+
+
+def test_public_address_is_filled_into_the_ip_rule():
+    names = replace(NAMES, client_address="203.0.113.7", vantage=Vantage.SQL_HOST)
+    assert "--ip-address 203.0.113.7`" in " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names))
+    assert "--ip-address ADDRESS`" in " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=NAMES))
+
+
+def test_address_of_a_central_exporter_is_in_no_command():
+    names = replace(NAMES, client_address="203.0.113.7")
+    advice = " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names))
+    assert "--ip-address ADDRESS" in advice
+    assert "`203.0.113.7` is the address of this exporter, not of SQL Server" in advice
+
+
+def test_operation_that_the_key_forbids_changes_no_role():
+    page = actions(3077, Reason.KEY_OPERATION_FORBIDDEN, ready=False, names=NAMES, step=Step.UNWRAP_KEY)
+    assert "--query key.keyOps" in page[0]
+    assert (
+        "`az keyvault key set-attributes --vault-name contoso --name K --version v --ops wrapKey unwrapKey OTHER_OPERATIONS`"
+        in page[1]
+    )
+    assert "role assignment" not in " ".join(page)
+
+
+def test_unreadable_key_of_azure_arc_names_both_groups():
+    page = " ".join(actions(3304, Reason.IDENTITY_KEY_UNREADABLE, ready=False, names=NAMES, step=Step.TOKEN))
+    assert "`Hybrid agent extension applications`" in page
+    assert "`himds`" in page
+    assert "az vm" not in page
+    assert "169.254.169.254" not in page
+
+
+@pytest.mark.parametrize("vault", ["contoso.vault.azure.net", "contoso.managedhsm.azure.net"])
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (3012, Reason.BAD_REQUEST),
+        (3012, Reason.CONFLICT),
+        (3076, Reason.NOT_FOUND),
+        (3077, Reason.FORBIDDEN),
+        (3010, Reason.TOKEN_REJECTED),
+    ],
+)
+def test_open_refusal_by_a_vault_is_read_first(vault, code, reason):
+    names = replace(NAMES, vault=vault)
+    first, *others = actions(code, reason, ready=False, names=names, step=Step.UNWRAP_KEY)
+    assert first.startswith("Read the ")
+    assert "in the detail of the" in first
+    assert [line for line in others if "ALTER CREDENTIAL" in line or "407" in line] == []
+
+
+def test_stale_token_of_a_pod_is_no_wrong_clock():
+    names = replace(NAMES, kind=CredentialKind.WORKLOAD_IDENTITY)
+    first = actions(3303, Reason.CLOCK_SKEW, ready=False, names=names, step=Step.TOKEN)[0]
+    assert "`AZURE_FEDERATED_TOKEN_FILE`" in first
+    assert "w32tm" in actions(3303, Reason.CLOCK_SKEW, ready=False, names=NAMES, step=Step.TOKEN)[0]
+
+
+def test_throttled_managed_identity_is_that_of_the_host():
+    names = replace(NAMES, kind=CredentialKind.MANAGED_IDENTITY)
+    assert "169.254.169.254" in actions(3011, Reason.THROTTLED, ready=False, names=names, step=Step.TOKEN)[0]
+    at_vault = actions(3011, Reason.THROTTLED, ready=False, names=names, step=Step.GET_KEY)
+    assert "169.254" not in " ".join(at_vault)
+    assert "sign-in log" in actions(3011, Reason.THROTTLED, ready=False, names=NAMES, step=Step.TOKEN)[0]
+
+
+# The cause as text, and its team.
+
+
+def test_every_reason_has_its_own_text():
+    assert len({reason.row.text for reason in Reason}) == len(Reason)
+
+
+def test_reason_text_continues_a_sentence():
+    assert [reason for reason in Reason if reason.row.text.endswith(".") or len(reason.row.text) > 90] == []
+    assert cause(Reason.SECRET_EXPIRED, Step.TOKEN) == "the client secret has expired"
+    assert cause(None, Step.TOKEN) == "the reason is not known"
+    assert "vault" in cause(Reason.FORBIDDEN, Step.GET_KEY)
+    assert "Entra ID does not send" in cause(Reason.FORBIDDEN, Step.TOKEN)
+
+
+def test_the_detail_is_open_only_without_a_specific_reason():
+    facts = Facts(detail="Client address is not authorized")
+    failed = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.FORBIDDEN, facts=facts)
+    assert open_detail(failed) == "Client address is not authorized"
+    assert open_detail(replace(failed, reason=Reason.SECRET_EXPIRED)) == ""
+    assert open_detail(replace(failed, facts=None)) == ""
+
+
+def test_cause_is_observed_only_with_a_specific_reason():
+    failed = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.SECRET_EXPIRED)
+    assert observed_cause(failed) == "The client secret has expired."
+    assert observed_cause(replace(failed, reason=Reason.CREDENTIALS_REFUSED)) == ""
+    assert observed_cause(replace(failed, reason=None)) == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "step", "facts", "text"),
+    [
+        (
+            Reason.PROXY_AUTH,
+            Step.CHALLENGE,
+            Facts(status=407),
+            "The proxy requires a login (407); no request reached the vault.",
+        ),
+        (Reason.PROXY_STATUS, Step.TOKEN, Facts(), "The proxy refused the connection; no request reached Entra ID."),
+        (Reason.PROXY_STATUS, Step.GET_KEY, None, "The proxy refused the connection; no request reached the vault."),
+        (Reason.BAD_REQUEST, Step.GET_KEY, Facts(status=400), "of the code"),
+        (None, Step.GET_KEY, None, "of the code"),
+    ],
+)
+def test_meaning_is_of_the_proxy_if_it_responded(reason, step, facts, text):
+    failed = StepResult(step=step, outcome=Outcome.FAILED, code=3012, reason=reason, facts=facts)
+    assert meaning(failed, "of the code") == text
+
+
+def test_page_of_a_proxy_is_repaired_by_the_network_team():
+    failed = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.ANSWER_NOT_JSON, facts=Facts(has_page=True))
+    assert owner_of_failure(failed, Owner.IDENTITY) is Owner.NETWORK
+    assert owner_of_failure(replace(failed, facts=Facts()), Owner.IDENTITY) is Owner.IDENTITY
+    assert owner_of_failure(replace(failed, facts=None), Owner.IDENTITY) is Owner.IDENTITY
+    assert owner_of_failure(replace(failed, reason=Reason.FORBIDDEN, step=Step.GET_KEY), Owner.VAULT) is Owner.VAULT
+
+
+@pytest.mark.parametrize(
+    ("reason", "step", "status", "of_code", "owner"),
+    [
+        (None, Step.GET_KEY, 403, Owner.VAULT, Owner.VAULT),
+        (Reason.SCRAPE_TIMEOUT, Step.GET_KEY, None, Owner.NETWORK, Owner.EXPORTER),
+        (Reason.CLOCK_SKEW, Step.TOKEN, 401, Owner.IDENTITY, Owner.EXPORTER),
+        (Reason.PROXY_AUTH, Step.TOKEN, 407, Owner.IDENTITY, Owner.NETWORK),
+        (Reason.OUTDATED_TLS, Step.TOKEN, 400, Owner.IDENTITY, Owner.NETWORK),
+        (Reason.FORBIDDEN, Step.TOKEN, 403, Owner.VAULT, Owner.NETWORK),  # Entra ID does not send a 403
+        (Reason.SECRET_EXPIRED, Step.TOKEN, 403, Owner.VAULT, Owner.IDENTITY),
+        (Reason.BAD_REQUEST, Step.WRAP_KEY, 400, Owner.DBA, Owner.VAULT),
+        (Reason.FORBIDDEN_RBAC, Step.GET_KEY, 403, Owner.VAULT, Owner.VAULT),
+        (Reason.KEY_UNSUPPORTED, Step.GET_KEY, 200, Owner.DBA, Owner.DBA),
+        (Reason.SECRET_TOO_SHORT, Step.TOKEN, None, Owner.DBA, Owner.DBA),
+    ],
+)
+def test_reason_decides_which_team_repairs_a_failure(reason, step, status, of_code, owner):
+    failed = StepResult(step=step, outcome=Outcome.FAILED, reason=reason, facts=Facts(status=status))
+    assert owner_of_failure(failed, of_code) is owner

@@ -1,0 +1,478 @@
+"""The ticket of a failure for another team: who gets it, its steps, its checks, and several as one."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.values import CredentialKind, Facts, Outcome, Step, Vantage
+from exporter.knowledge.code_row import OWNERS, Owner, for_dba, for_exporter, for_network, for_vault
+from exporter.knowledge.codes import CODES
+from exporter.knowledge.names import Names
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
+from exporter.knowledge.tickets import (
+    AZ,
+    BY_SQL_SERVER,
+    KQL,
+    MOST_LISTED,
+    MOST_STEPS,
+    OLD_KQL,
+    PORTAL,
+    POWERSHELL,
+    RUN,
+    TEAM_TITLES,
+    Place,
+    Team,
+    TeamStep,
+    TicketPart,
+    check_command,
+    command_lines,
+    confirmation,
+    merged_steps,
+    noun,
+    request_queries,
+    scope_lines,
+    team_checks,
+    team_of,
+    team_steps,
+    titles,
+    undo,
+    who_repairs,
+)
+from tests.repo.powershell import errors, parsed
+
+# Which team gets the ticket of a failure.
+
+
+@pytest.mark.parametrize(
+    ("reason", "step", "status", "owner", "team"),
+    [
+        (Reason.CONNECT_TIMEOUT, Step.CHALLENGE, None, Owner.NETWORK, Team.NETWORK),
+        (Reason.SECRET_EXPIRED, Step.TOKEN, 401, Owner.IDENTITY, Team.IDENTITY),
+        (Reason.FORBIDDEN_FIREWALL, Step.GET_KEY, 403, Owner.VAULT, Team.VAULT),
+        (Reason.SERVER_ERROR, Step.GET_KEY, 500, Owner.VAULT, Team.MICROSOFT),
+        (Reason.ENTRA_UNAVAILABLE, Step.TOKEN, 503, Owner.VAULT, Team.MICROSOFT),
+        (Reason.KEY_UNSUPPORTED, Step.GET_KEY, 200, Owner.DBA, None),
+        (Reason.CLOCK_SKEW, Step.TOKEN, 401, Owner.IDENTITY, None),
+        (Reason.INTERNAL, Step.GET_KEY, None, Owner.NETWORK, None),
+    ],
+)
+def test_team_follows_from_reason_and_owner(reason, step, status, owner, team):
+    failed = StepResult(step=step, outcome=Outcome.FAILED, reason=reason, facts=Facts(status=status))
+    assert team_of(failed, owner) is team
+
+
+@pytest.mark.parametrize(
+    ("reason", "owner", "who"),
+    [
+        (Reason.SERVER_ERROR, Owner.VAULT, "Microsoft's support"),
+        (Reason.FORBIDDEN_FIREWALL, Owner.VAULT, TEAM_TITLES[Team.VAULT]),
+        (Reason.KEY_UNSUPPORTED, Owner.DBA, OWNERS[Owner.DBA]),
+        (Reason.INTERNAL, Owner.NETWORK, OWNERS[Owner.EXPORTER]),
+    ],
+)
+def test_card_and_ticket_name_the_same_team(reason, owner, who):
+    assert who_repairs(StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=reason), owner) == who
+
+
+def test_every_owner_has_words():
+    assert set(OWNERS) == set(Owner)
+
+
+def test_every_team_has_a_title():
+    assert set(TEAM_TITLES) == set(Team)
+
+
+# The actions of a failure as steps for another team.
+
+CENTRAL, AT_SQL = Place("mon1", is_sql_host=False), Place("sql1", is_sql_host=True)
+
+
+def steps(*actions, team=Team.VAULT, place=CENTRAL):
+    return team_steps(team, actions, place, "contoso")
+
+
+def test_step_has_its_command_in_three_forms():
+    (step,) = steps("Recover the key: `az keyvault key recover --vault-name contoso --name K`.")
+    assert step == TeamStep(
+        "Recover the key.",
+        (
+            (AZ, "az keyvault key recover --vault-name contoso --name K"),
+            (POWERSHELL, "Undo-AzKeyVaultKeyRemoval -VaultName contoso -Name K"),
+            (PORTAL, "Key vaults > contoso > Objects > Keys > Manage deleted keys > K > Recover"),
+        ),
+    )
+
+
+def test_step_keeps_a_command_within_its_sentence():
+    (step,) = steps("Compare with `az keyvault key list --vault-name contoso` and `no_proxy`.")
+    assert step.text == "Compare with az keyvault key list --vault-name contoso and no_proxy."
+    assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL]
+
+
+def test_condition_refers_to_its_command():
+    (step,) = steps("If it was purged: `az keyvault key restore --vault-name contoso --file BACKUP`. The key keeps its name.")
+    assert step.text == "If it was purged, see below. The key keeps its name."
+
+
+def test_a_dot_within_a_name_ends_no_condition():
+    (step,) = steps("For a network with the service endpoint Microsoft.KeyVault: `az keyvault network-rule list --name contoso`.")
+    assert step.text == "For a network with the service endpoint Microsoft.KeyVault, see below."
+
+
+def test_no_action_is_cut_within_a_word():
+    rows = [each.row for each in Reason]
+    addresses = [each for row in rows if (by := row.by_address) for each in (by.private, by.sql_host, by.other_host)]
+    every = [*(row.actions for row in rows), *(row.on_hsm for row in rows), *addresses, *(code.actions for code in CODES)]
+    texts = [step.text for actions in every for action in actions for step in steps(action)]
+    assert len(texts) > 100
+    assert not [text for text in texts if re.search(r"see below(?!\.( |$)|, |$)", text)]
+
+
+def test_command_of_no_azure_module_is_to_run():
+    (step,) = steps("Show it: `curl -v https://contoso`.")
+    assert step.lines == ((RUN, "curl.exe -v https://contoso"),)
+
+
+def test_command_without_an_equivalent_stays_alone():
+    assert list(command_lines("az keyvault purge --name contoso", "contoso")) == [(AZ, "az keyvault purge --name contoso")]
+
+
+def test_actions_of_dba_and_operator_are_left_out():
+    found = steps("Recover it.", for_dba("Restart it."), for_exporter("Configure it."), for_vault("Wait."))
+    assert [step.text for step in found] == ["Recover it.", "Wait."]
+    assert steps(for_dba("Restart it.")) == []
+
+
+def test_action_of_another_team_is_forwarded_last():
+    first, last = steps(for_vault("Show it: `az keyvault key list --vault-name contoso`."), "Find it.", team=Team.NETWORK)
+    assert first == TeamStep("Find it.")
+    assert last.text == "For the vault team (Azure Key Vault): Show it."
+    assert [label for label, _ in last.lines] == [AZ, POWERSHELL, PORTAL]
+    assert steps(for_network("Find it."), team=Team.MICROSOFT)[0].text == "For the network team: Find it."
+
+
+def test_page_of_the_portal_and_query_are_lines():
+    (step,) = steps("Approve it: `Key vaults > contoso > Networking`.")
+    assert step == TeamStep("Approve it.", ((PORTAL, "Key vaults > contoso > Networking"),))
+    (step,) = steps("Who calls? `ekm-exporter script callers.kql --vault contoso`. Stop that caller.")
+    assert step.lines == ((KQL, "ekm-exporter script callers.kql --vault contoso"),)
+
+
+@pytest.mark.parametrize(
+    ("vault", "team", "shown"),
+    [
+        (
+            "contoso.vault.azure.net",
+            Team.VAULT,
+            ["az account set --subscription SUBSCRIPTION", "Connect-AzAccount -Subscription SUBSCRIPTION"],
+        ),
+        ("contoso.vault.azure.net", Team.IDENTITY, []),
+        ("contoso.vault.example", Team.IDENTITY, []),
+        (
+            "contoso.vault.azure.cn",
+            Team.IDENTITY,
+            ["az cloud set --name AzureChinaCloud; az login", "Connect-AzAccount -Environment AzureChinaCloud"],
+        ),
+        (
+            "contoso.managedhsm.usgovcloudapi.net",
+            Team.VAULT,
+            [
+                "az cloud set --name AzureUSGovernment; az login; az account set --subscription SUBSCRIPTION",
+                "Connect-AzAccount -Environment AzureUSGovernment -Subscription SUBSCRIPTION",
+            ],
+        ),
+    ],
+)
+def test_commands_select_cloud_and_subscription(vault, team, shown):
+    assert [line for _, line in scope_lines(team, vault)] == shown
+
+
+def test_most_steps_are_bounded():
+    assert len(steps(*(f"Do {number}." for number in range(9)))) == MOST_STEPS
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "shown"),
+    [
+        (CENTRAL, "Resolve it, here and on the SQL Server host.", "Resolve it, on mon1 and on the SQL Server host."),
+        (AT_SQL, "Resolve it, here and on the SQL Server host.", "Resolve it, on the SQL Server host."),
+        (CENTRAL, "Show it, here and from another network.", "Show it, on mon1 and from another network."),
+        (CENTRAL, "Only this exporter's network.", "Only mon1's network."),
+        (CENTRAL, "Read the detail of the probe.", "Read the evidence above."),
+        (
+            CENTRAL,
+            "If the vault refuses there too, allow the address that the probe shows there.",
+            "If it refuses SQL Server too, allow the public address of the SQL Server host.",
+        ),
+        (
+            AT_SQL,
+            "If the vault refuses there too, allow the address that the probe shows there.",
+            "Allow the public address of each SQL Server host.",
+        ),
+    ],
+)
+def test_place_has_its_name(place, text, shown):
+    assert steps(text, place=place)[0].text == shown
+
+
+def test_resource_id_of_the_vault_is_looked_up():
+    role = "Assign: `az role assignment create --role Reader --assignee-object-id O --scope VAULT_ID`."
+    known, _ = steps(role, "VAULT_ID is the output of `az keyvault show --name contoso --query id`. The role takes minutes.")
+    assert known.lines[0][1].endswith('--scope "$(az keyvault show --name contoso --query id --output tsv)"')
+    assert known.lines[1][1].endswith("-Scope (Get-AzKeyVault -VaultName contoso).ResourceId")
+    assert steps(role, "VAULT_ID is the output of `az keyvault show --name c`. Wait.")[1] == TeamStep("Wait.")
+
+
+def test_role_on_a_key_looks_up_the_vault():
+    role = "Assign: `az role assignment create --role Reader --assignee-object-id O --scope VAULT_ID/keys/K`."
+    (step,) = steps(role)
+    shell, shown, portal = (line for _, line in step.lines)
+    assert shell.endswith('--scope "$(az keyvault show --name contoso --query id --output tsv)/keys/K"')
+    assert shown.endswith('-Scope "$((Get-AzKeyVault -VaultName contoso).ResourceId)/keys/K"')
+    assert errors(parsed(shown)) == []
+    assert portal == "Key vaults > contoso > Objects > Keys > K > Access control (IAM) > Add > Add role assignment > Reader"
+
+
+def test_check_shows_the_effect_of_the_first_change():
+    show, recover = (
+        "Show it: `az keyvault key list --vault-name contoso`.",
+        "Then: `az keyvault key recover --vault-name contoso --name K`.",
+    )
+    assert check_command((show, recover), "contoso") == "az keyvault key show --vault-name contoso --name K --query attributes"
+    assert check_command((show, "Run `curl -v`."), "contoso") == ""
+
+
+# How the team sees that its steps worked.
+
+NAMES = Names(target="t", vault="contoso.vault.azure.net", key="K", version="1", client_id="6666")
+
+
+def shown(team, names=NAMES, *, reason=None, step=Step.GET_KEY, facts=None, check=""):
+    failed = StepResult(step=step, outcome=Outcome.FAILED, reason=reason, facts=facts)
+    found = list(team_checks(team, failed, names, check))
+    return "\n".join(f"{each.text}\n" + "\n".join(line for _, line in each.lines) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("reason", "command"),
+    [
+        (Reason.DNS_NOT_FOUND, "Resolve-DnsName contoso.vault.azure.net"),
+        (Reason.CONNECT_TIMEOUT, "Test-NetConnection contoso.vault.azure.net -Port 443"),
+    ],
+)
+def test_network_team_tests_what_failed(reason, command):
+    assert command in shown(Team.NETWORK, reason=reason)
+    assert command not in shown(Team.NETWORK, reason=Reason.TLS_RESET)
+    assert command not in shown(Team.NETWORK, replace(NAMES, proxy="proxy:3128"), reason=reason)
+
+
+def test_network_team_tests_through_the_proxy():
+    assert "curl.exe -sS" in shown(Team.NETWORK)
+    assert " -x http://proxy:3128 https://contoso.vault.azure.net/keys" in shown(Team.NETWORK, replace(NAMES, proxy="proxy:3128"))
+    assert "It prints 401" in shown(Team.NETWORK)
+
+
+def test_network_team_tests_the_sign_in_host():
+    at_entra = shown(Team.NETWORK, replace(NAMES, host="login.microsoftonline.com:443"), step=Step.TOKEN)
+    assert "https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration" in at_entra
+    assert "It prints 200" in at_entra
+
+
+def test_identity_team_reads_credentials_and_sign_ins():
+    found = shown(Team.IDENTITY, facts=Facts(request_id="r-1"), check="az ad app credential list --id 6666")
+    assert "Get-AzADAppCredential -ApplicationId 6666" in found
+    assert 'AADServicePrincipalSignInLogs | where TimeGenerated > ago(1h) and AppId == "6666"' in found
+    assert "filter Request ID r-1" in found
+    assert "Certificates & secrets" not in found
+
+
+def test_sign_ins_of_a_managed_identity_have_a_log_of_their_own():
+    found = shown(Team.IDENTITY, replace(NAMES, kind=CredentialKind.MANAGED_IDENTITY))
+    assert "AADManagedIdentitySignInLogs" in found
+    assert "Managed identity sign-ins" in found
+    assert "filter" not in found
+
+
+def test_unknown_application_has_no_sign_ins():
+    assert shown(Team.IDENTITY, replace(NAMES, client_id=None)) == ""
+
+
+def test_vault_team_reads_requests_by_address_or_client():
+    assert 'ClientInfo startswith "ekm-exporter/"' in shown(Team.VAULT)
+    found = shown(Team.VAULT, replace(NAMES, client_address="203.0.113.7"), facts=Facts(request_id="r-1"))
+    assert '(CallerIpAddress == "203.0.113.7" or CorrelationId == "r-1")' in found
+    assert 'Resource =~ "contoso"' in found
+
+
+def test_vault_team_counts_throttled_requests_by_metric():
+    found = shown(Team.VAULT, reason=Reason.THROTTLED)
+    assert "--metrics ServiceApiResult --filter \"StatusCode eq '429'\"" in found
+    assert "-MetricFilter 'StatusCode eq ''429''" in found
+    assert "AuditLogs" not in found
+
+
+def test_refused_monitor_is_not_proven_for_sql_server():
+    refused = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.FORBIDDEN_FIREWALL)
+    central = replace(NAMES, client_address="203.0.113.7")
+    (first,) = confirmation(Team.VAULT, refused, central)
+    assert "Does the vault refuse SQL Server too?" in first.text
+    assert all('ClientInfo startswith "Microsoft.SQL.EKM"' in line for _, line in first.lines)
+    assert list(confirmation(Team.VAULT, refused, replace(central, vantage=Vantage.SQL_HOST))) == []
+    assert list(confirmation(Team.NETWORK, refused, central)) == []
+    assert list(confirmation(Team.VAULT, replace(refused, reason=None), central)) == []
+    found = shown(Team.VAULT, central, reason=Reason.FORBIDDEN_FIREWALL)
+    assert 'CallerIpAddress == "ADDRESS"' in found
+    assert "203.0.113.7" not in found
+
+
+def test_change_of_a_vault_is_undone_first():
+    refused = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.FORBIDDEN_RBAC)
+    (step,) = undo(refused, NAMES)
+    assert step.text.startswith("Undo the change that the activity log shows.")
+    assert ("portal", "Key vaults > contoso > Activity log") in step.lines
+    assert list(undo(refused, replace(NAMES, vault="vault.contoso.example"))) == [
+        replace(step, lines=tuple((label, line.replace("contoso", "vault")) for label, line in step.lines))
+    ]
+    assert list(undo(refused, replace(NAMES, vault="contoso.managedhsm.azure.net"))) == []
+    for reason in (None, Reason.THROTTLED, Reason.TOKEN_WRONG_ISSUER):
+        assert list(undo(replace(refused, reason=reason), NAMES)) == []
+
+
+def test_both_tables_have_the_same_rows():
+    new, old = (line for _, line in request_queries("contoso", BY_SQL_SERVER))
+    for part in (BY_SQL_SERVER, "| take 100", "ago(1h)", '"contoso"'):
+        assert part in old
+    assert all(part in new for part in (BY_SQL_SERVER, "| take 100", "ago(1h)", '"/contoso"'))
+    assert 'column_ifexists("clientInfo_s", "")' in old
+
+
+def test_inspected_certificate_shows_its_issuer():
+    inspected = shown(Team.NETWORK, reason=Reason.TLS_UNTRUSTED)
+    assert '-w "%{http_code} %{certs}"' in inspected
+    assert "Select-String '^[0-9]|^Issuer'" in inspected
+    assert "certs" not in shown(Team.NETWORK, reason=Reason.CONNECT_TIMEOUT)
+
+
+def test_support_lists_its_events():
+    assert "Service Health" in shown(Team.MICROSOFT)
+
+
+# The steps of several vaults, keys or applications as one list.
+
+RULE = "Allow it: `az keyvault network-rule add --name {} --ip-address 203.0.113.7`."
+ENABLE = "Enable it: `az keyvault key set-attributes --vault-name {} --name {} --version 1 --enabled true`."
+
+
+def part(vault="contoso", *actions, key="K", application="6666"):
+    steps = team_steps(Team.VAULT, actions, Place("mon1", is_sql_host=False), vault)
+    return TicketPart(vault=vault, key=key, application=application, steps=steps)
+
+
+def of_each(text, *vaults):
+    return [part(vault, text.format(vault, f"K-{vault}"), key=f"K-{vault}") for vault in vaults]
+
+
+def lines(*commands, label=RUN):
+    """The lines of one step that vaults have with different commands."""
+    parts = [TicketPart(vault=f"v{number}", steps=[TeamStep("Do.", ((label, each),))]) for number, each in enumerate(commands)]
+    (step,) = merged_steps(parts)
+    return step.lines
+
+
+def test_command_of_several_vaults_stands_once_with_the_names_of_the_others():
+    (step,) = merged_steps(of_each(RULE, "contoso", "fabrikam", "tailspin"))
+    assert step.text == "Allow it."
+    assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL, "also for"]
+    assert step.lines[0][1] == "az keyvault network-rule add --name contoso --ip-address 203.0.113.7"
+    assert step.lines[1][1] == "Add-AzKeyVaultNetworkRule -VaultName contoso -IpAddressRange 203.0.113.7"
+    assert step.lines[3][1] == "fabrikam, tailspin"
+
+
+def test_single_part_keeps_its_steps():
+    one = part("contoso", RULE.format("contoso"))
+    assert merged_steps([one]) == list(one.steps)
+    assert merged_steps([]) == []
+
+
+def test_command_for_one_credential_of_several_vaults_is_one():
+    (step,) = merged_steps(of_each("Create one: `az ad app credential reset --id 6666 --append`.", "contoso", "fabrikam"))
+    assert step.lines[0][1] == "az ad app credential reset --id 6666 --append"
+    assert step.lines[-1][1].endswith("New client secret")
+
+
+def test_others_have_the_names_that_stand_in_the_command():
+    reset = "Create one: `az ad app credential reset --id {} --append`."
+    (step,) = merged_steps([part(f"v-{each}", reset.format(each), application=each) for each in ("6666", "7777")])
+    assert step.lines[0][1] == "az ad app credential reset --id 6666 --append"
+    assert step.lines[-1] == ("also for", "7777")
+    (step,) = merged_steps([part("contoso", ENABLE.format("contoso", each), key=each) for each in ("K1", "K2")])
+    assert step.lines[-1] == ("also for", "K2")
+    (step,) = merged_steps(of_each(ENABLE, "contoso", "fabrikam"))
+    assert step.lines[-1] == ("also for", "fabrikam/K-fabrikam")
+
+
+def test_vaults_with_other_values_have_commands_of_their_own():
+    rules = [part(f"v{number}x", RULE.format(f"v{number}x").replace(".7`", f".{number % 2}`")) for number in range(40)]
+    (step,) = merged_steps(rules)
+    assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL, "also for"] * 2
+    even, odd = (line for label, line in step.lines if label == "also for")
+    assert even == ", ".join(f"v{number}x" for number in range(2, 40, 2))
+    assert odd == ", ".join(f"v{number}x" for number in range(3, 40, 2))
+
+
+def test_forms_above_the_limit_are_named():
+    changed = [part(f"v{number}x", RULE.format(f"v{number}x").replace(".7`", f".{number}`")) for number in range(9)]
+    (step,) = merged_steps(changed)
+    assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL] * MOST_LISTED + ["more"]
+    assert step.lines[-1] == ("more", "the same for v6x, v7x, v8x")
+
+
+def test_step_of_some_vaults_names_them():
+    parts = [part("contoso", "Wait.", RULE.format("contoso")), part("fabrikam", RULE.format("fabrikam"), "Read it.")]
+    wait, rule, read = merged_steps(parts)
+    assert wait.text == "Wait. Only for contoso."
+    assert rule.text == "Allow it."
+    assert read.text == "Read it. Only for fabrikam."
+
+
+def test_query_compares_with_all_vaults():
+    query = 'T | where _ResourceId endswith "/{0}" and Caller == "1.2.3.4" | project TimeGenerated, Status | take 100'
+    ((label, shown),) = lines(*(query.format(each) for each in ("v0", "v1")), label=KQL)
+    assert label == KQL
+    assert shown == (
+        'T | where _ResourceId has_any ("v0", "v1") and Caller == "1.2.3.4" | project TimeGenerated, _ResourceId, Status | take 1000'
+    )
+    ((label, shown),) = lines('T | where Resource =~ "v0"', 'T | where Resource =~ "v1"', label=OLD_KQL)
+    assert (label, shown) == (OLD_KQL, 'T | where Resource in~ ("v0", "v1")')
+    ((_, shown),) = lines('T | where AppId == "a"', 'T | where AppId == "b"', label=KQL)
+    assert shown == 'T | where AppId in ("a", "b")'
+
+
+def test_query_is_one_for_commands_of_several_forms():
+    steps = [[(RUN, f"ask v{number} .{number}"), (KQL, f'T | where A == "v{number}"')] for number in range(2)]
+    parts = [TicketPart(vault=f"v{number}", steps=[TeamStep("Do.", tuple(each))]) for number, each in enumerate(steps)]
+    (step,) = merged_steps(parts)
+    assert step.lines == ((RUN, "ask v0 .0"), (KQL, 'T | where A in ("v0", "v1")'), (RUN, "ask v1 .1"))
+
+
+def test_paths_that_differ_in_no_name_are_one():
+    steps = [TeamStep("Read.", ((PORTAL, f"Logs, filter r-{number}"),)) for number in range(2)]
+    (step,) = merged_steps([TicketPart(vault=f"v{number}", steps=[each]) for number, each in enumerate(steps)])
+    assert step.lines == ((PORTAL, "Logs, filter r-0"),)
+
+
+def test_queries_of_other_forms_stay_apart():
+    assert lines('T | where A == "a"', 'T | where B == "b"', label=KQL) == (
+        (KQL, 'T | where A == "a"'),
+        (KQL, 'T | where B == "b"'),
+    )
+
+
+def test_titles_have_what_differs():
+    one, other = TicketPart(vault="v", key="k1", application="a"), TicketPart(vault="v", key="k2", application="a")
+    assert titles([one, other]) == ["k1", "k2"]
+    assert titles([one], [other]) == ["k1"]
+    assert titles([one]) == ["v"]
+    assert (noun([one]), noun([one, other])) == ("vault", "key")
