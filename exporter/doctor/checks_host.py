@@ -28,7 +28,7 @@ from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.differences import find_differences, is_comparable
 from exporter.sqlserver.instance import instance_of, labels_of
 from exporter.sqlserver.proof import ServerProof, clock_text, codes_text, proof_text, server_proofs
-from exporter.sqlserver.reading import SqlServerReading
+from exporter.sqlserver.reading import SqlServerReading, shown_name
 from exporter.sqlserver.urgency import closed_names, closed_states
 from exporter.windows.rules import WindowsResponse
 
@@ -211,14 +211,16 @@ SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
 
 def _differences(reading: SqlServerReading, declared: set[str]) -> Iterator[str]:
     own = "" if reading.document is None else _name_of(*labels_of(reading.document))
-    if own.casefold() != _name(reading).casefold():
+    if reading.contested:
+        yield f"{_name(reading)}, and so does another address"
+    elif own.casefold() != _name(reading).casefold():
         yield f"{reading.address} is {own}, but sql_servers names it {_name(reading)}"
     elif not {_name(reading), reading.sql_instance} & declared:  # joins compare every letter
         yield f"the target's instances write {_name(reading)} in another way"
 
 
 def _name(reading: SqlServerReading) -> str:
-    return _name_of(reading.sql_instance, reading.host) if reading.sql_instance else reading.address
+    return shown_name(reading) if reading.sql_instance else reading.address
 
 
 def _name_of(sql_instance: str, host: str) -> str:

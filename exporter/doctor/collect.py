@@ -44,7 +44,7 @@ from exporter.probing.tokens import TokenCache, TokenReusePolicy
 from exporter.runtime.errors import drop_tracebacks, number_of, text_of
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
 from exporter.sqlserver.differences import DeclaredTargets
-from exporter.sqlserver.reading import SqlServerReading
+from exporter.sqlserver.reading import SqlServerReading, contested_addresses
 
 # Reads a server certificate: subject, issuer, validity, revocation URLs.
 #
@@ -391,8 +391,9 @@ class EvidenceCollector:
                 return await read(server)
 
         readings = await asyncio.gather(*map(bounded, servers_of(self._target, self._config.sql_servers.values())))
+        contested = contested_addresses(readings)
         return tuple(
-            reading
+            replace(reading, contested=reading.address in contested)
             for reading in readings
             if not reading.sql_instance or any(may_be_named(reading.sql_instance, reading.host, each) for each in instances)
         )

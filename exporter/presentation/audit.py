@@ -66,7 +66,7 @@ async def audit_payload(sources: AuditSources, target: Target) -> Payload:
         "region": _first(record.region for record in records.values()),
         "scheduled_purge": moment_or_none(_first(record.purge_at for record in records.values())),
         "newest_version": _first(record.newest_version for record in records.values()),
-        **await _sql_servers(targets, sources.proofs),
+        **await _sql_servers(targets, sources.proofs, sources.now),
         **{name: [row async for row in yield_with_pauses(rows, _ROWS_PER_SLICE)] for name, rows in lists.items()},
         "requests_in_10_seconds": limit,
         "roles": [{"role": role, "effect": effect} for role, effect in key_roles(target.vault)],
@@ -112,7 +112,7 @@ def _versions(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
         }
 
 
-async def _sql_servers(targets: Sequence[Target], proofs: SqlProofs) -> Payload:
+async def _sql_servers(targets: Sequence[Target], proofs: SqlProofs, now: float) -> Payload:
     """Return how much depends on the key, and the SQL Servers: those that were read, the most urgent first, then the others."""
     read: dict[str, ServerProof] = {}
     declared: dict[str, Mapping[str, str]] = {}
@@ -123,7 +123,7 @@ async def _sql_servers(targets: Sequence[Target], proofs: SqlProofs) -> Payload:
         declared.update({server_name(entry).casefold(): entry for entry in target.instances if "sql_instance" in entry})
     unread = [entry for name, entry in declared.items() if name not in read]
     rows = chain(
-        (_read_server(server) for server in sorted(read.values(), key=urgency)),
+        (_read_server(server, now) for server in sorted(read.values(), key=urgency)),
         ({"server": server_name(entry), "ag": entry.get("ag"), "read_at": None} for entry in unread),
     )
     proven = [each.proof for each in read.values()]
@@ -138,12 +138,12 @@ async def _sql_servers(targets: Sequence[Target], proofs: SqlProofs) -> Payload:
     }
 
 
-def _read_server(server: ServerProof) -> Payload:
+def _read_server(server: ServerProof, now: float) -> Payload:
     own = own_requests(server)
     return {
         "server": server.server,
         "databases": list(server.proof.databases),
-        **proof_fields(server),
+        **proof_fields(server, now),
         "restart_unwraps": own.restart_unwraps,
         "log_files_a_day": None if own.log_files_a_day is None else round(own.log_files_a_day, 1),
         "trace_flag_15025": own.trace_flag,

@@ -100,7 +100,7 @@ def collect_bundle(
         **target_payload(shown, record, now=now),
         **verdict_payload(readiness_at(target, record, now), config.settings.vantage),
         **target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
-        **_masked_texts(sql_servers_payload(servers)),
+        **_masked_texts(sql_servers_payload(servers, now=now)),
         **differences_payload(differences),
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }

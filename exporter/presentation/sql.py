@@ -295,7 +295,7 @@ class SqlProofs:
         proven = {
             each.reading.address
             for each in self.target_proofs(target)
-            if each.state is ProofState.PROVEN and each.proof.altered_at is not None and each.is_read(now)
+            if each.state_at(now) is ProofState.PROVEN and each.proof.altered_at is not None
         }
         entries = _entries(target)
         untested = [
@@ -363,12 +363,12 @@ def _is_of_target(server: ServerProof, target: Target) -> bool:
     return server.proof.thumbprint == target.thumbprint if known is None or pinned is None else known == pinned
 
 
-def sql_servers_payload(servers: Sequence[ServerProof]) -> Payload:
+def sql_servers_payload(servers: Sequence[ServerProof], *, now: float) -> Payload:
     """Return the field `sql_servers`, absent if none of them was read."""
-    return {"sql_servers": [_server_payload(each) for each in servers]} if servers else {}
+    return {"sql_servers": [_server_payload(each, now) for each in servers]} if servers else {}
 
 
-def _server_payload(server: ServerProof) -> Payload:
+def _server_payload(server: ServerProof, now: float) -> Payload:
     """Return one SQL Server. The times of the logs count from their reading, as in the metrics."""
     proof, reading, log = server.proof, server.reading, server.first_full
     return {
@@ -377,7 +377,7 @@ def _server_payload(server: ServerProof) -> Payload:
         "contested": reading.contested,
         "key_name": proof.key_name,
         "thumbprint": proof.thumbprint,
-        **proof_fields(server),
+        **proof_fields(server, now),
         "since": moment_or_none(server.since),
         "proof_due": proof.is_due,
         "codes_since": [code.code for code in server.signs],
@@ -390,7 +390,7 @@ def _server_payload(server: ServerProof) -> Payload:
     }
 
 
-def proof_fields(server: ServerProof) -> Payload:
+def proof_fields(server: ServerProof, now: float) -> Payload:
     """Return the fields of a proof that the API and the audit sheet share."""
     proof = server.proof
     return {
@@ -398,7 +398,7 @@ def proof_fields(server: ServerProof) -> Payload:
         "login": proof.login or None,
         "credential": proof.credential or None,
         "credential_altered_at": moment_or_none(proof.altered_at),
-        "state": server.state.value,
+        "state": server.state_at(now).value,
         "proven_at": moment_or_none(proof.proven_at),
         "proven_by": proof.source,
         "database": proof.database or None,

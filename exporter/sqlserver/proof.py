@@ -406,6 +406,10 @@ class ServerProof:
         """What its last reading shows."""
         return ProofState.CLOSED if self.proof.closed else self.cause
 
+    def state_at(self, now: float) -> ProofState:
+        """What it shows now: what was read too long ago proves nothing."""
+        return ProofState.UNKNOWN if self.state is ProofState.PROVEN and not self.is_read(now) else self.state
+
     @cached_property
     def cause(self) -> ProofState:
         """Its state, but of a closed database what closes it, if that is known."""

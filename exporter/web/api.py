@@ -199,7 +199,7 @@ class ApiHandlers:
         rows = (
             payloads.target_row(target, service.record_of(target.name), now=now)
             | self._credential_of(target, config)
-            | sql_servers_payload(self._proofs.target_proofs(target))
+            | sql_servers_payload(self._proofs.target_proofs(target), now=now)
             for target in config.targets.values()
         )
         endings = await all_endings(config, service.record_of, service.credential_expiries)
@@ -284,7 +284,7 @@ class ApiHandlers:
         return {
             **payloads.target_payload(target, record, now=now),
             **self._credential_of(target, config),
-            **sql_servers_payload(self._proofs.target_proofs(target)),
+            **sql_servers_payload(self._proofs.target_proofs(target), now=now),
             **differences_payload(target_differences(target, self._service.sql_differences())),
             **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target, now)),
             **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),

@@ -21,36 +21,27 @@ SET NOCOUNT ON;
 WITH signs AS (
     SELECT
         N'%[' + NCHAR(1) + N'-' + NCHAR(31) + NCHAR(127) + N'-' + NCHAR(159) + NCHAR(8232) + NCHAR(8233) + N']%' AS control_characters,
-        N'$' + N'(' AS variable -- in two parts, so that sqlcmd does not replace it here
-),
-found AS (
-    SELECT
-        c.name,
-        c.credential_identity,
-        CASE
-            WHEN PATINDEX(s.control_characters COLLATE Latin1_General_BIN2, c.name) > 0 THEN 1
-            WHEN PATINDEX(s.control_characters COLLATE Latin1_General_BIN2, c.credential_identity) > 0 THEN 1
-            WHEN CHARINDEX(s.variable, c.name) > 0 OR CHARINDEX(s.variable, c.credential_identity) > 0 THEN 1
-            ELSE 0
-        END AS is_refused,
-        s.variable
-    FROM sys.credentials AS c
-    INNER JOIN sys.cryptographic_providers AS p ON p.provider_id = c.target_id
-    CROSS JOIN signs AS s
-    WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
-        AND c.credential_identity <> N'Managed Identity'
-        -- With several providers, or vaults of other applications, filter here:
-        -- AND p.name = N'AzureKeyVault_EKM_Prov' AND c.credential_identity = N'contoso-prod'
+        N'$' + N'(' AS variable, -- in two parts, so that sqlcmd does not replace it here
+        N'RAISERROR(N''A name has a control character or a variable of sqlcmd: write this statement by hand.'', 16, 1);' AS refusal
 )
 SELECT CAST(
-    CASE
-        WHEN f.is_refused = 1
-            THEN N'RAISERROR(N''A credential has a control character or a variable of sqlcmd in its name or identity: alter it by hand.'', 16, 1);'
-        ELSE N'ALTER CREDENTIAL ' + QUOTENAME(f.name)
-            + N' WITH IDENTITY = N''' + REPLACE(f.credential_identity, N'''', N'''''') + N''''
-            + N', SECRET = N''' + f.variable + N'EKM_SECRET)'';'
-    END
+    COALESCE(
+        s.refusal,
+        N'ALTER CREDENTIAL ' + QUOTENAME(c.name)
+        + N' WITH IDENTITY = N''' + REPLACE(c.credential_identity, N'''', N'''''') + N''''
+        + N', SECRET = N''$' + N'(EKM_SECRET)'';'
+    )
     + NCHAR(13) + NCHAR(10) + N'GO' AS nvarchar(4000)) AS statement_to_run
-FROM found AS f
-ORDER BY f.is_refused DESC, f.name;
+FROM sys.credentials AS c
+INNER JOIN sys.cryptographic_providers AS p ON p.provider_id = c.target_id
+LEFT JOIN signs AS s
+    ON PATINDEX(s.control_characters COLLATE Latin1_General_BIN2, c.name) > 0
+    OR PATINDEX(s.control_characters COLLATE Latin1_General_BIN2, c.credential_identity) > 0
+    OR CHARINDEX(s.variable COLLATE Latin1_General_BIN2, c.name) > 0
+    OR CHARINDEX(s.variable COLLATE Latin1_General_BIN2, c.credential_identity) > 0
+WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
+    AND c.credential_identity <> N'Managed Identity'
+    -- With several providers, or vaults of other applications, filter here:
+    -- AND p.name = N'AzureKeyVault_EKM_Prov' AND c.credential_identity = N'contoso-prod'
+ORDER BY CASE WHEN s.refusal IS NULL THEN 1 ELSE 0 END, c.name;
 GO

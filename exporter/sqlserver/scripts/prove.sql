@@ -2,7 +2,7 @@
 --   ekm-exporter script prove.sql > prove.sql
 --   sqlcmd -S n2 -E -W -w 65535 -i prove.sql   (sqlcmd 18: -C trusts a self-signed certificate)
 -- Run it as a sysadmin on every node: a proof counts for its node alone. A key is in use if an open database is under it. Column `may_run` is 0 if
--- you lack a right or credential, or if `names` below lacks the key.
+-- you lack a right or credential, if `names` below lacks the key, or if a name holds what sqlcmd or a query window would obey.
 --
 -- Way 1 opens the key again under a temporary name, and drops that name.
 --   Rights: CREATE ASYMMETRIC KEY in tempdb, and a credential of the provider on *your* login (column `your_credential`).
@@ -23,7 +23,13 @@ DROP TABLE IF EXISTS #proof;
 -- 1: you run the statements, one after the other, as yourself. No error after a statement means that it succeeded; the warning of DROP is normal.
 DECLARE @run bit = 0;
 
-WITH names AS (
+WITH signs AS (
+    SELECT
+        N'%[' + NCHAR(1) + N'-' + NCHAR(31) + NCHAR(127) + N'-' + NCHAR(159) + NCHAR(8232) + NCHAR(8233) + N']%' AS control_characters,
+        N'$' + N'(' AS variable, -- in two parts, so that sqlcmd does not replace it here
+        N'RAISERROR(N''A name has a control character or a variable of sqlcmd: write this statement by hand.'', 16, 1);' AS refusal
+),
+names AS (
     -- For way 1, NAME/VERSION of each key in its vault, which no view of SQL Server shows: the end of KeyUri in the registry, under the thumbprint
     -- (ekm-exporter docs production). A bare name opens the newest version, which need not be the one in use. Builds before 1.0.5.0 accept no version.
     SELECT 0x0123456789ABCDEF0123456789ABCDEF01234567 AS thumbprint, N'ContosoRSAKey0/0123456789abcdef0123456789abcdef' AS provider_key_name
@@ -117,10 +123,13 @@ SELECT
     w.database_name,
     w.size_mb,
     w.new_secret_from,
-    w.may_run,
-    CAST(w.statement_to_run AS nvarchar(2000)) AS statement_to_run
+    CASE WHEN s.refusal IS NULL THEN w.may_run ELSE 0 END AS may_run,
+    CAST(COALESCE(s.refusal, w.statement_to_run) AS nvarchar(2000)) AS statement_to_run
 INTO #proof
-FROM ways AS w;
+FROM ways AS w
+LEFT JOIN signs AS s
+    ON PATINDEX(s.control_characters COLLATE Latin1_General_BIN2, w.statement_to_run) > 0
+    OR CHARINDEX(s.variable COLLATE Latin1_General_BIN2, w.statement_to_run) > 0;
 
 SELECT
     r.key_name,

@@ -40,6 +40,12 @@ GO
 
 -- 3. Backups on record, oldest first. msdb does not store the thumbprint of a database under TDE: run each statement and compare its
 -- column TDEThumbprint. A backup that was itself encrypted with this key (WITH ENCRYPTION) is marked.
+WITH signs AS (
+    SELECT
+        N'%[' + NCHAR(1) + N'-' + NCHAR(31) + NCHAR(127) + N'-' + NCHAR(159) + NCHAR(8232) + NCHAR(8233) + N']%' AS control_characters,
+        N'$' + N'(' AS variable, -- in two parts, so that sqlcmd does not replace it here
+        N'RAISERROR(N''A name has a control character or a variable of sqlcmd: write this statement by hand.'', 16, 1);' AS refusal
+)
 SELECT
     b.database_name,
     b.type AS backup_type,
@@ -48,12 +54,18 @@ SELECT
         WHEN b.encryptor_thumbprint = CONVERT(varbinary(32), SESSION_CONTEXT(N'old')) THEN 'encrypted with the old version'
         ELSE 'run the statement'
     END AS finding,
-    N'RESTORE FILELISTONLY FROM ' + CASE WHEN m.device_type = 9 THEN N'URL' ELSE N'DISK' END
-    + N' = N''' + REPLACE(m.physical_device_name, N'''', N'''''') + N''' WITH FILE = '
-    + CAST(b.position AS nvarchar(10)) + N';' AS statement_to_run
+    COALESCE(
+        s.refusal,
+        N'RESTORE FILELISTONLY FROM ' + CASE WHEN m.device_type = 9 THEN N'URL' ELSE N'DISK' END
+        + N' = N''' + REPLACE(m.physical_device_name, N'''', N'''''') + N''' WITH FILE = '
+        + CAST(b.position AS nvarchar(10)) + N';'
+    ) AS statement_to_run
 FROM msdb.dbo.backupset AS b
 INNER JOIN msdb.dbo.backupmediafamily AS m ON m.media_set_id = b.media_set_id AND m.family_sequence_number = 1
 LEFT JOIN sys.databases AS d ON d.name = b.database_name
+LEFT JOIN signs AS s
+    ON PATINDEX(s.control_characters COLLATE Latin1_General_BIN2, m.physical_device_name) > 0
+    OR CHARINDEX(s.variable COLLATE Latin1_General_BIN2, m.physical_device_name) > 0
 -- encrypted today, or no longer on this server
 WHERE d.is_encrypted = 1
     OR d.name IS NULL

@@ -107,11 +107,9 @@ def _first_actions(view: TargetView, server: ServerProof, over: float | None) ->
 
 def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
     """Return the state of the proof. While the vault side is not ready, a proof only shows when the key last worked."""
-    if server.state is not ProofState.PROVEN:
-        return proof_badge(server.state, over)
-    if view.readiness.ready is False:
+    if server.state is ProofState.PROVEN and view.readiness.ready is False:
         return element("span", "last worked", class_="state unsure")
-    return proof_badge(ProofState.PROVEN if server.is_read(view.now) else ProofState.UNKNOWN, over)
+    return proof_badge(server.state_at(view.now), over)
 
 
 def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:

@@ -93,6 +93,14 @@ async def test_other_label_is_a_warning(sql):
     )
 
 
+async def test_server_that_answers_with_the_name_of_another_one_is_shown_by_its_address(sql):
+    results = await sql.results(claims := sql.server(), sql.server(SECOND, sql_instance="SQLPRD01", host="n1"))
+    shown = f"{claims.address} (answers as SQLPRD01 on n1)"
+    assert results["sql_login"].detail == f"accepted by {shown}, SQLPRD01 on n1"
+    assert results["sql_labels"].outcome is WARN
+    assert results["sql_labels"].detail.startswith(f"{shown}, and so does another address; ")
+
+
 async def test_moved_databases_are_a_warning(sql):
     sql.simulator.set_fault("sql_databases_moved", sql=FIRST)
     found = (await sql.results(sql.server()))["sql_keys"]

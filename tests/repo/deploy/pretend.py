@@ -37,6 +37,10 @@ PROVIDER = {"provider_id": 65536, "name": "AzureKV", "guid": "g", "version": "1.
 EKM_KEY = {"provider_type": "CRYPTOGRAPHIC PROVIDER", "cryptographic_provider_guid": "g"}
 PROVIDER_CREDENTIAL = {"target_type": "CRYPTOGRAPHIC PROVIDER", "target_id": 65536, "credential_identity": "contoso-prod"}
 
+# What sqlcmd, or a query window, would obey within a name.
+OBEYED = ("x\r\n:!! calc\r\nGO", "x\n!! calc", "x\u2028:r evil.sql", "x\x85GO", "x\x01", "$(EKM_SECRET)", "x$(PATH)")
+REFUSAL = "RAISERROR(N'A name has a control character or a variable of sqlcmd: write this statement by hand.', 16, 1);"
+
 
 def credential(name: str, created: str, altered: str, **more: object) -> dict[str, object]:
     return {"name": name, "create_date": created, "modify_date": altered, **PROVIDER_CREDENTIAL, **more}

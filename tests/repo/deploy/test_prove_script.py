@@ -9,9 +9,11 @@ from sqlglot import exp
 from tests.repo.deploy.pretend import (
     CALLER,
     EKM_KEY,
+    OBEYED,
     OLD_THUMBPRINT,
     PROVIDER,
     PROVIDER_CREDENTIAL,
+    REFUSAL,
     batches,
     rows_of,
     without_database,
@@ -123,6 +125,14 @@ def test_each_key_has_both_ways_in_order():
         (4, "tde", 2),
     ]
     assert "ASYMKEY_ID(N'ekm_proof_a''b')" in found[0]["statement_to_run"]
+
+
+@pytest.mark.parametrize("text", OBEYED)
+def test_name_that_sqlcmd_would_obey_has_no_statement(text):
+    _, backup = proof(database(6, text, OLD_THUMBPRINT, 20))
+    opened, _ = proof(SALES, keys=[key(text, OLD_THUMBPRINT)], callers=[1])
+
+    assert {(row["statement_to_run"], row["may_run"]) for row in (backup, opened)} == {(REFUSAL, 0)}
 
 
 def test_script_runs_nothing_unless_the_reader_sets_run():

@@ -14,8 +14,10 @@ from exporter.core.connector import LOG_SCRIPTS, log_query, one_line
 from exporter.knowledge.tickets import BY_ADDRESS, BY_REQUEST, BY_SQL_SERVER, EXPORTER_REQUESTS, SIGN_INS, request_queries
 from exporter.sqlserver.audit import GRAPH, access_queries
 from tests.repo.deploy.pretend import (
+    OBEYED,
     OLD_THUMBPRINT,
     PROVIDER_CREDENTIAL,
+    REFUSAL,
     SCRIPTS,
     SQL,
     batches,
@@ -162,14 +164,12 @@ def test_hostile_names_stay_quoted():
     assert text.startswith("ALTER CREDENTIAL [a]]; DROP LOGIN x --] WITH IDENTITY = N'o''brien', ")
 
 
-@pytest.mark.parametrize(
-    "text", ["x\r\n:!! calc\r\nGO", "x\n!! calc", "x\u2028:r evil.sql", "x\x85GO", "x\x01", "$(EKM_SECRET)", "x$(PATH)"]
-)
+@pytest.mark.parametrize("text", OBEYED)
 @pytest.mark.parametrize("column", ["name", "credential_identity"])
 def test_name_that_sqlcmd_would_obey_ends_the_output_before_anything_is_changed(column, text):
     first, second, *rest = written({"name": "a"}, {"name": "b", column: text}).splitlines()
 
-    assert (first[:12], second) == ("RAISERROR(N'", "GO")
+    assert (first, second) == (REFUSAL, "GO")
     assert len(sqlglot.parse(first, dialect="tsql")) == 1
     assert [line[:20] for line in rest] == ["ALTER CREDENTIAL [a]", "GO"]
     assert "calc" not in first + "".join(rest)
@@ -237,6 +237,24 @@ def test_retire_version_lists_old_and_closed_databases():
         "opened": "under the old version",
         "pending": "not online: cannot be checked",
     }
+
+
+@pytest.mark.parametrize("text", OBEYED)
+def test_retire_version_prints_no_name_that_sqlcmd_would_obey(text):
+    (row,) = finding_rows(
+        "backup_finish_date",
+        backupset=[{"database_name": "sales", "media_set_id": 1, "position": 1}],
+        backupmediafamily=[{"media_set_id": 1, "family_sequence_number": 1, "physical_device_name": text}],
+    )
+
+    assert row["statement_to_run"] == REFUSAL
+
+
+def test_signs_of_a_name_to_refuse_are_the_same_in_all_scripts():
+    signs = [re.findall(r"(?ms)^(?:WITH )?signs AS \(.*?^\)", (SCRIPTS / name).read_text()) for name in NAMES]
+
+    assert sorted(map(len, signs)) == [0] * (len(NAMES) - 3) + [1] * 3
+    assert len({text.removeprefix("WITH ") for found in signs for text in found}) == 1
 
 
 def test_retire_version_lists_backups_of_encrypted_databases():

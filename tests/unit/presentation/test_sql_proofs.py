@@ -244,17 +244,17 @@ def test_messages_without_a_code_have_their_repair():
     assert first_action(server).startswith(
         "SQLPRD01 on n1 did not get the key of its databases (33111). `ekm-exporter explain 33111` has"
     )
-    (payload,) = sql_servers_payload([server])["sql_servers"]
+    (payload,) = sql_servers_payload([server], now=NOW)["sql_servers"]
     assert (payload["state"], payload["codes_since"], payload["backups_fail"]) == ("failing", ["33111"], True)
 
 
 def test_payload_is_absent_without_reading():
-    assert sql_servers_payload(()) == {}
+    assert sql_servers_payload((), now=NOW) == {}
 
 
 def test_payload_has_proof_and_log():
     reading = growing(limit_kb=102_400 + 1024 * 44)
-    (shown,) = sql_servers_payload([a_server(reading)])["sql_servers"]
+    (shown,) = sql_servers_payload([a_server(reading)], now=NOW)["sql_servers"]
     assert shown == {
         "sql_instance": "SQLPRD01",
         "host": "n1",
@@ -283,14 +283,14 @@ def test_payload_has_proof_and_log():
 
 def test_payload_without_proof_and_log_has_none():
     sections = {"credentials": credential("never"), "backups": [], "opened": [], "flags": []}
-    (shown,) = sql_servers_payload([a_server(**sections)])["sql_servers"]
+    (shown,) = sql_servers_payload([a_server(**sections)], now=NOW)["sql_servers"]
     names = ("proof_due", "proven_at", "proven_by", "database", "trace_flag_15025", "log_full_in_seconds", "log_full_database")
     assert {shown[name] for name in (*names, "next_log_file_in_seconds", "credential_altered_at")} == {None}
 
 
 def test_payload_shows_that_a_proof_is_due():
     server = a_server(credentials=credential(DAY + "19:00:00"), errors=[error("3303", "19:10:00", "19:50:00")])
-    (shown,) = sql_servers_payload([server])["sql_servers"]
+    (shown,) = sql_servers_payload([server], now=NOW)["sql_servers"]
     assert (shown["proof_due"], shown["codes_since"]) == (True, ["3303"])
 
 
@@ -316,7 +316,10 @@ def test_proof_by_each_server_leaves_nothing_untested(instances, readings, expec
 
 @pytest.mark.parametrize(("seconds", "expected"), [(86400, ""), (86401, NOT_TESTED)])
 def test_proof_that_is_not_read_for_a_day_tests_nothing(seconds, expected):
-    assert proofs_of(a_reading()).not_tested(a_target(), READ_AT + seconds) == expected
+    now = READ_AT + seconds
+    assert proofs_of(a_reading()).not_tested(a_target(), now) == expected
+    (shown,) = sql_servers_payload([a_server()], now=now)["sql_servers"]
+    assert shown["state"] == ("unknown" if expected else "proven")
 
 
 def test_servers_that_are_not_read_have_a_kind_and_no_error_text():
