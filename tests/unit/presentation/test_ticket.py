@@ -26,7 +26,7 @@ from exporter.state.record import TargetRecord, TargetRecords
 from tests.support import factories
 from tests.support.sql_readings import a_reading, unix
 from tests.support.web_factories import STAGED, STARTED, auxiliary_result, bad, good, target
-from tests.unit.core import promised
+from tests.unit.knowledge import promised
 
 CLIENT = "66666666-7777-8888-9999-000000000000"
 MOST_LINES = 72
