@@ -1,4 +1,8 @@
-"""Read the vaults of Azure and their RSA keys; whatever cannot be read is one line and stops nothing else."""
+"""Read the vaults of Azure and their RSA keys, and what the targets of a configuration cover.
+
+Microsoft's client queries Azure Resource Graph, one exchange for each page, with the exporter's policies: no retry, no redirect, no second
+request for a token. The SDK's exceptions end here as facts. Whatever cannot be read is one line and stops nothing else.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +29,6 @@ from exporter.probing.tokens import reason
 from exporter.runtime.files import real_path
 from exporter.runtime.process import ExtraMissingError
 from exporter.runtime.tasks import PoolExhausted
-
-# Query Azure Resource Graph with Microsoft's client, one exchange for each page.
-#
-# The policies are the exporter's: no retry, no redirect, no second request for a token. The SDK's exceptions end here as facts.
 
 _LIMIT_HIT = "x-ms-tenant-subscription-limit-hit"
 _NO_SUBSCRIPTION = "NoValidSubscriptionsInQueryRequest"
@@ -113,7 +113,7 @@ def _details(body: bytes) -> set[str]:
 
 SECONDS = 30.0  # for one request
 _LIST_SECONDS, _VAULT_SECONDS, _WHOLE_SECONDS = 600.0, 300.0, 3600.0  # for the list of vaults, for each vault, for everything
-_CONCURRENT_VAULTS = 16  # vaults
+_CONCURRENT_VAULTS = 16
 _MOST_PAGES, _MOST_VAULTS = 200, 20_000
 _NAME_SOME = "name some subscriptions with --azure.subscription"
 _RSA = ("RSA", "RSA-HSM")
@@ -273,11 +273,8 @@ def _advised(facts: Facts, advice: dict[int, str]) -> str:
     return f"{reason(facts).rstrip('.')}: {todo}" if todo else reason(facts)
 
 
-# The keys that the targets of a configuration cover, retained versions and recovery vaults included.
-
-
 def read_coverage(files: Iterable[Path], own: Collection[Path]) -> Coverage:
-    """Read these files and their includes, without the files in `own`.
+    """Return what the targets of these files and their includes cover, without the files in `own`; retained versions and recovery vaults included.
 
     Raises SourceError if a file cannot be read: its targets would seem to be missing.
     """

@@ -1,4 +1,4 @@
-"""Which vaults and keys of Azure no target covers, and the targets that would cover them."""
+"""Vaults, Managed HSMs and keys as Azure lists them, which of them no target covers, and the targets that would cover them, as YAML."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from exporter.inventory.render import is_own, signed
 from exporter.knowledge.expiry import graph_of
 from exporter.sqlserver.document import KeyVersion
 from exporter.sqlserver.instance import counted, listed
-
-# Vaults, Managed HSMs and their keys as Azure lists them; the cloud that has them.
 
 QUERY = """\
 resources
@@ -62,7 +60,6 @@ class Azure:
 
 
 def is_subscription(text: str) -> bool:
-    """Whether the text is the id of a subscription."""
     return _GUID.fullmatch(text) is not None
 
 
@@ -154,7 +151,6 @@ class AzurePlan:
 
 
 def plan_azure(azure: Azure, coverage: Coverage) -> AzurePlan:
-    """Compare the vaults and keys with the targets."""
     plan, taken, covered_vaults = AzurePlan(), set(coverage.names), coverage.vaults
     for vault in azure.vaults:
         keys = azure.keys.get(vault.host, ())
@@ -198,8 +194,6 @@ def _free(stem: str, taken: Collection[str]) -> str:
     return name
 
 
-# The report about Azure as text, and the proposed targets as YAML.
-
 EMPTY = (
     "Resource Graph shows no vault to this identity: it lacks the role Reader on the subscriptions or their management group, "
     "the vaults are in another tenant or cloud, or there is none"
@@ -240,7 +234,6 @@ def proposals_text(plan: AzurePlan, secrets: str) -> str:
 
 
 def azure_report(azure: Azure, plan: AzurePlan) -> str:
-    """Return what Azure has and what no target covers."""
     sections = (
         ("Vaults without a target:", [_line(vault, keys, azure) for vault, keys in plan.open_vaults.items()]),
         ("Keys without a target:", [_line(vault, keys, azure) for vault, keys in plan.open_keys.items()]),

@@ -36,13 +36,11 @@ class Taken:
     known: dict[str, dict[str, Identity]] = field(default_factory=dict)  # by name and key
 
     def put(self, key: str, document: Document) -> None:
-        """Set the document of a key."""
         identity = identity_of(document)
         self.documents[key] = document
         self.known.setdefault(identity.name, {})[key] = identity
 
     def remove(self, key: str, name: str) -> None:
-        """Remove the document of a key, if there is one."""
         self.documents.pop(key, None)
         self.read.pop(key, None)
         self.known.get(name, {}).pop(key, None)

@@ -1,4 +1,4 @@
-"""The folder of generated targets: which files are the inventory's, and what changes.
+"""The folder of generated targets: which files are the inventory's, and what changes; and what other files and SQL Servers say.
 
 `inventory.json` has what every instance answered last: an instance that is not read this time keeps its targets.
 """
@@ -134,7 +134,6 @@ def _versions(uris: Iterable[tuple[str, Any]]) -> dict[str, KeyVersion]:
 
 
 def facts_text(facts: FolderFacts) -> str:
-    """Return the content of the file of facts."""
     content: dict[str, Any] = {
         "instances": {name: as_json(facts.documents[name]) for name in sorted(facts.documents)},
         "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in facts.loose],
@@ -203,15 +202,13 @@ def _lines(text: str | None) -> list[str]:
     return [] if text is None else text.replace("\r\n", "\n").splitlines(keepends=True)[1:]
 
 
-# Write no file that `check` refuses: the loader of `check` reads each new file before it replaces the old one.
-
 _MAIN = "main.yaml"
 _INCLUDED = re.compile(r"include\[([0-9]+)\]")
 _SECRET = ".secret_file"  # noqa: S105 - the end of a setting's path: the secret itself may still be missing
 
 
 def accepted(todo: Iterable[FileChange], declared: Collection[str], findings: Findings) -> list[FileChange]:
-    """Return the changes that `check` accepts; each other one is a gap, and its old file stays.
+    """Return the changes that `check` accepts: its loader reads each new file. Each other one is a gap, and its old file stays.
 
     `declared` are the credentials of other files, which the new ones may name.
     """
@@ -247,14 +244,8 @@ def _problems(texts: dict[str, str], declared: Collection[str]) -> dict[str, str
         return found
 
 
-# Targets and credentials that other files than the inventory's declare.
-
-
 def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritten:
-    """Read these files and their includes, without the files in `own`.
-
-    What is unusable in them is left out: `check` reports it.
-    """
+    """Read these files and their includes, without the files in `own`. What is unusable in them is left out: `check` reports it."""
     mine = {real_path(path) for path in own}
     targets: dict[str, HandWrittenTarget] = {}
     credentials: set[str] = set()
@@ -298,10 +289,6 @@ def _retained(raw: RawTarget) -> Iterator[KeyVersion]:
             yield KeyVersion(vault, key.name, key.version)
 
 
-# What SQL Servers answered.
-#
-# It is from files, running exporters and the servers themselves.
-
 FILE_LIMIT = 64 * 1024 * 1024  # bytes
 
 
@@ -311,7 +298,7 @@ class SourceError(Exception):
 
 @dataclass(slots=True)
 class Sources:
-    """Readings of instances, loose key URIs, and one line for each failure."""
+    """What files, running exporters and SQL Servers answered: readings of instances, loose key URIs, and one line for each failure."""
 
     readings: list[DocumentReading] = field(default_factory=list)
     loose: dict[RegistryUri, None] = field(default_factory=dict)
@@ -329,7 +316,6 @@ class Sources:
             self.loose |= dict.fromkeys(document.key_uris)
 
     def read_files(self, patterns: Iterable[str]) -> None:
-        """Read files, patterns and folders."""
         for pattern in patterns:
             files = list(_files(pattern))
             if not files:
@@ -352,14 +338,12 @@ def _files(pattern: str) -> Iterator[Path]:
         yield from sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
 
 
-# Credentials, modules and hosts of a configuration that need not be complete.
-#
-# `check` refuses a configuration whose secrets are missing. The inventory runs before they are supplied.
-
-
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the files declare: credentials and modules by name, and the uses of each vault by targets."""
+    """What the files declare: credentials and modules by name, and the uses of each vault by targets.
+
+    `check` refuses a configuration whose secrets are missing; the inventory runs before they are supplied.
+    """
 
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     modules: Mapping[str, Module] = field(default_factory=lambda: {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)})

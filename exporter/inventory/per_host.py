@@ -1,6 +1,4 @@
-"""A folder for each SQL Server's host, as install-hosts.ps1 takes it.
-
-It has `ekm.yml`, `targets.d`, and the list of hosts.
+"""A folder for each SQL Server's host, with `ekm.yml`, `targets.d`, and the list of hosts, as install-hosts.ps1 takes it.
 
 `ekm.yml` of the folder is the DBA's: each host gets a copy, without credentials of other hosts.
 """

@@ -1,4 +1,4 @@
-"""Targets and credentials of a configuration, from what instances use."""
+"""Targets and credentials of a configuration from what instances use, old versions included; the targets of each host; searches for public keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from exporter.core.names import CLOUDS, is_device
 from exporter.core.values import Generation
 from exporter.sqlserver.differences import names_key, pinned_version
 from exporter.sqlserver.document import KeyVersion, RegistryUri
-from exporter.sqlserver.instance import AsymmetricKey, Findings, Instance, asked_host, is_numeric, is_same_instance, printable
+from exporter.sqlserver.instance import Findings, Instance, asked_host, is_numeric, is_same_instance, printable
 from exporter.sqlserver.keys import (
     NODES,
     Established,
@@ -252,25 +252,13 @@ def _without_domain(server: str) -> str:
     return host.partition(".")[0] + separator + instance
 
 
-# Key versions that SQL Servers still have, although they protect no database.
-#
-# Old backups may need them.
-#
-# No view shows which backups do: `msdb` has no thumbprint of a database under TDE.
-
-_Unused = tuple[Instance, str, KeyVersion, PlannedCredential | None]  # the name of the key is second
-
-
 def with_retained(
-    targets: Sequence[PlannedTarget],
-    instances: Iterable[Instance],
-    uris: KeyUris,
-    hand_written: HandWritten,
-    findings: Findings,
+    targets: Sequence[PlannedTarget], instances: Iterable[Instance], uris: KeyUris, hand_written: HandWritten, findings: Findings
 ) -> list[PlannedTarget]:
-    """Return the targets, each with the old versions of its servers.
+    """Return the targets, each with the versions that its servers still have although they protect no database: old backups may need them.
 
-    What a target probes or a hand-written one retains is left out. A version that no target can retain is a note.
+    No view shows which backups do: `msdb` has no thumbprint of a database under TDE. What a target probes or a hand-written one retains is left
+    out. A version that no target can retain is a note.
     """
     probed = {target.version for target in targets} | {one for target in hand_written.targets for one in target.retained}
     probed |= {KeyVersion(one.vault, one.key_name, one.key_version or "") for one in hand_written.targets}
@@ -292,8 +280,8 @@ def with_retained(
     ]
 
 
-def _unused(instance: Instance, uris: KeyUris) -> Iterator[_Unused]:
-    """Yield the keys that protect no database. Each has its version and the credential of its login in that vault."""
+def _unused(instance: Instance, uris: KeyUris) -> Iterator[tuple[Instance, str, KeyVersion, PlannedCredential | None]]:
+    """Yield the names of the keys that protect no database, each with its version and the credential of its login in that vault."""
     used = {key.thumbprint for key in used_keys(instance)}
     for key in instance.keys:
         version = uris.version_of(instance, key) if key.thumbprint not in used else None
@@ -330,11 +318,7 @@ def _add(found: dict[tuple[KeyVersion, str], RetainedKey], group: tuple[KeyVersi
     found[group] = replace(known, credential=credential, keys={**known.keys, server: (*known.keys.get(server, ()), *names)})
 
 
-# Which targets the exporter on each SQL Server's host has.
-#
-# They are those of its own instances alone.
-
-# It becomes the name of a folder. A server answers with its own name, so a forged one must not lead out of the folder.
+# The name of a host becomes that of a folder. A server answers with its own name, so a forged one must not lead out of the folder.
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
 
 
@@ -402,21 +386,13 @@ def targets_of_host(targets: Iterable[PlannedTarget], instances: Sequence[Instan
         replace(
             target,
             instances=tuple(one for one in target.instances if (one["sql_instance"], one["host"]) in labels),
-            credential=replace(target.credential, servers=_only(target.credential.servers, servers)),
+            credential=replace(target.credential, servers=tuple(one for one in target.credential.servers if one in servers)),
             databases={server: names for server, names in target.databases.items() if server in servers},
         )
         for target in targets
         if servers & target.databases.keys()
     ]
 
-
-def _only(servers: Iterable[str], chosen: set[str]) -> tuple[str, ...]:
-    return tuple(server for server in servers if server in chosen)
-
-
-# Which keys need a comparison of public keys with those of a vault, and which version matches.
-#
-# SQL Server stores the modulus in a blob whose layout is not documented, so both byte orders count.
 
 _VAULT_NAME = re.compile(r"[A-Za-z0-9-]{1,127}")
 
@@ -442,25 +418,18 @@ def plan_searches(instances: Iterable[Instance], uris: KeyUris, hand_written: It
             if not key.public_key or uris.version_of(instance, key) is not None:
                 continue
             for vault in sorted({vault for one in credentials_of(instance, key) if (vault := vault_of(one)) is not None}):
-                _add_key(found.setdefault(vault, Search()), instance, key)
+                search = found.setdefault(vault, Search())
+                search.wanted.setdefault(key.public_key, key.name)
+                search.servers[instance.server_name] = None
+                if _VAULT_NAME.fullmatch(key.name):  # the DBA may have given both the same name
+                    search.named.setdefault(key.name, set())
     for vault, search in found.items():
-        _add_names(search, vault, uris, hand_written)
+        for version in uris.versions_in(vault):
+            search.named.setdefault(version.name, set()).add(version.version)
+        for target in hand_written:
+            if target.vault == vault:
+                search.named.setdefault(target.key_name, set()).update([target.key_version] if target.key_version else [])
     return found
-
-
-def _add_key(search: Search, instance: Instance, key: AsymmetricKey) -> None:
-    search.wanted.setdefault(key.public_key, key.name)
-    search.servers[instance.server_name] = None
-    if _VAULT_NAME.fullmatch(key.name):  # the DBA may have given both the same name
-        search.named.setdefault(key.name, set())
-
-
-def _add_names(search: Search, vault: str, uris: KeyUris, hand_written: Iterable[HandWrittenTarget]) -> None:
-    for version in uris.versions_in(vault):
-        search.named.setdefault(version.name, set()).add(version.version)
-    for target in hand_written:
-        if target.vault == vault:
-            search.named.setdefault(target.key_name, set()).update([target.key_version] if target.key_version else [])
 
 
 @dataclass(slots=True)

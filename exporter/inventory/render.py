@@ -11,7 +11,6 @@ from exporter.core.names import PATTERN
 from exporter.core.quoting import yaml
 from exporter.inventory.plan import Plan, PlannedCredential, PlannedTarget, RetainedKey, short_vault
 from exporter.sqlserver.instance import listed
-from exporter.sqlserver.keys import Labels
 
 MARK = "# Written by ekm-exporter inventory, which replaces this file unless it was edited: sha256 "
 _NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
@@ -109,7 +108,7 @@ def _target(target: PlannedTarget) -> list[str]:
         f"    connector_generation: {target.generation}",
         *_retained(target.retained),
         "    instances:",
-        *(f"      - {_flow(entry)}" for entry in target.instances),
+        *(f"      - {{{', '.join(f'{name}: {yaml(value)}' for name, value in entry.items())}}}" for entry in target.instances),
     ]
 
 
@@ -122,10 +121,6 @@ def _retained(versions: Sequence[RetainedKey]) -> list[str]:
         if one.credential is not None:
             lines.append(f"        credential: {yaml(one.credential.name)}")
     return lines
-
-
-def _flow(entry: Labels) -> str:
-    return "{" + ", ".join(f"{name}: {yaml(value)}" for name, value in entry.items()) + "}"
 
 
 def report(plan: Plan, supplied: Collection[str], secrets: str) -> str:

@@ -1,4 +1,7 @@
-"""Find key versions in vaults by their public keys, as those of SQL Server's keys."""
+"""Find key versions in vaults by their public keys, as those of SQL Server's keys.
+
+The tokens of an inventory are requested here, with a credential of the configuration or azure-identity's default chain.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,12 @@ from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 from exporter.sqlserver.document import KeyVersion
 from exporter.sqlserver.keys import has_modulus
 
-# Tokens for an inventory, with a credential of the configuration or azure-identity's default chain.
-
 _THREADS = 32
 AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
 _ADVICE = "sign in with az login, or name a credential of --config.file"
+_FORBIDDEN, _NOT_FOUND = 403, 404
+_VAULTS = 8  # at the same time
+_WHOLE = 60  # times the seconds of a request: what the search of a vault may take
 
 
 class TimeLimitError(Exception):
@@ -97,11 +101,6 @@ def database_token(declared: Declared, name: str, seconds: float) -> str:
     return asyncio.run(run())
 
 
-_FORBIDDEN, _NOT_FOUND = 403, 404
-_VAULTS = 8  # at the same time
-_WHOLE = 60  # times the seconds of a request: what the search of a vault may take
-
-
 class _VaultError(Exception):
     """The vault refused or did not answer; the text contains no secret."""
 
@@ -126,12 +125,8 @@ async def _search_all(
             async with limit:
                 result = SearchResult()
                 try:
-                    await _search(
-                        networks,
-                        declared,
-                        credential,
-                        _SearchRun(vault, search, result, seconds, TimeLimit(seconds, _WHOLE * seconds)),
-                    )
+                    run = _SearchRun(vault, search, result, seconds, TimeLimit(seconds, _WHOLE * seconds))
+                    await _search(networks, declared, credential, run)
                 except (_VaultError, TimeLimitError, PoolExhausted) as error:
                     result.failure = str(error)
                 return result

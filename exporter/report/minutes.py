@@ -1,4 +1,4 @@
-"""The arithmetic of the report: from series to minutes, from minutes to rows.
+"""The arithmetic of the report: the period, from the results of queries to minutes with class and party, from minutes to rows.
 
 A slice is a range of whole minutes. Each query has one point at the start of each minute.
 """
@@ -18,10 +18,6 @@ from exporter.core.values import Step
 from exporter.knowledge.reason_row import Link, ReasonRow
 from exporter.knowledge.reasons import Reason
 from exporter.sqlserver.instance import printable
-
-# The class of a minute, and whose fault a failed minute is.
-#
-# The row of the reason states what the service did, and which link broke.
 
 
 class MinuteClass(StrEnum):
@@ -51,13 +47,7 @@ CLASS_TEXTS: Mapping[MinuteClass, str] = {
     MinuteClass.NO_DATA: "gap: Prometheus has no data of an exporter of this target",
     MinuteClass.NOT_CONFIGURED: "the exporter ran without this target, before it was added or after it was removed; left out",
 }
-MEASURED = (
-    MinuteClass.ANSWERED,
-    MinuteClass.THROTTLED,
-    MinuteClass.REFUSED,
-    MinuteClass.FAILED,
-    MinuteClass.UNREACHABLE,
-)
+MEASURED = (MinuteClass.ANSWERED, MinuteClass.THROTTLED, MinuteClass.REFUSED, MinuteClass.FAILED, MinuteClass.UNREACHABLE)
 GAPS = (MinuteClass.NO_PROBE, MinuteClass.NO_DATA)
 
 
@@ -97,7 +87,7 @@ _BLAMED_PARTIES = {MinuteClass.UNREACHABLE: Party.NETWORK, MinuteClass.REFUSED: 
 def failed_minute(step: str, reason: str) -> MinuteState:
     """Return the state of a failed minute from the labels of `ekm_last_failure_info`.
 
-    Labels of a newer exporter, which this table does not know, are not measured.
+    The row of the reason states what the service did, and which link broke. Labels of a newer exporter, which this table does not know, are not measured.
     """
     try:
         at, why = Step(step), Reason(reason)
@@ -167,7 +157,6 @@ class Row:
     gaps: list[tuple[MinuteClass, int, int]] = field(default_factory=list)  # class, first minute, minute after the last
 
     def add(self, first: int, states: Sequence[MinuteState]) -> None:
-        """Count the states of consecutive minutes."""
         if _all_answered(states):
             self.states[ANSWERED] += len(states)
             return
@@ -183,7 +172,6 @@ class Row:
             self.gaps.append((kind, number, number + 1))
 
     def count(self, *kinds: MinuteClass) -> int:
-        """Return the number of minutes of these classes."""
         return sum(count for state, count in self.states.items() if state.kind in kinds)
 
 
@@ -210,7 +198,6 @@ class Minutes:
 
     @property
     def gaps(self) -> int:
-        """Return the number of gaps of all targets."""
         return sum(len(row.gaps) for row in self.targets.values())
 
     def drop_absent(self) -> None:
@@ -270,16 +257,12 @@ def _failure(failures: Sequence[tuple[str, str, Points]], number: int) -> Minute
     return min(found, key=_rank, default=UNEXPLAINED)
 
 
-# The period of a report: a month of a time zone, or two moments.
-#
-# Times are Unix timestamps of whole minutes.
-
 LONGEST = 366 * 86400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A period from `start` until before `end`. `name` is part of file names."""
+    """A period, a month of a time zone or between two moments, as Unix timestamps of whole minutes: from `start` until before `end`. `name` is part of file names."""
 
     start: int
     end: int
@@ -289,7 +272,6 @@ class Period:
 
     @property
     def minutes(self) -> int:
-        """Number of minutes."""
         return (self.end - self.start) // MINUTE
 
     def moment(self, minute: int) -> str:
@@ -333,10 +315,8 @@ def _minute(flag: str, text: str) -> int:
 
 
 # The results of queries to Prometheus, checked: whatever is not one is None, never an exception.
-
 LABELS = ("job", "instance", "target", "vault", "step", "reason")
 _LONGEST = 1024  # characters of a label
-
 Labels = Mapping[str, str]  # of LABELS; one that is absent is empty, as for Prometheus
 
 
@@ -364,12 +344,10 @@ def read_range(data: Any, start: int, minutes: int) -> list[tuple[Labels, Points
 
 
 def exporter_of(labels: Labels) -> Exporter:
-    """Return the exporter of a series."""
     return Exporter(labels["job"], labels["instance"])
 
 
 def key_of(labels: Labels) -> tuple[Exporter, ReportedTarget]:
-    """Return exporter and target of a series."""
     return exporter_of(labels), ReportedTarget(labels["vault"], labels["target"])
 
 

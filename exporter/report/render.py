@@ -1,26 +1,27 @@
-"""The content of a report: rows, failures and gaps, in a fixed order."""
+"""The report: rows, failures and gaps in a fixed order, as JSON, CSV, and one HTML page to print, without a script and anything from outside."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
 from exporter.report.minutes import CLASS_TEXTS, MEASURED, PARTY_TEXTS, MinuteClass, Minutes, Party, Period, Row
 
 # What Microsoft counts, as far as the project has read it.
-_READ_ONLY: Final = (
-    "Microsoft does not count the time in which a vault is read-only after a failover to the paired region. get, wrap and unwrap "
-    "work meanwhile, so this report counts these minutes as answered."
+MICROSOFT: Final = (
+    (
+        "Microsoft does not count the time in which a vault is read-only after a failover to the paired region. get, wrap and unwrap "
+        "work meanwhile, so this report counts these minutes as answered."
+    ),
+    (
+        "This report is not Microsoft's calculation. It counts minutes as exporters measured them, with one round trip per probe "
+        "interval. The percentage, the definition of downtime and the exclusions are in Microsoft's current service level agreement."
+    ),
 )
-_OWN_WORDS: Final = (
-    "This report is not Microsoft's calculation. It counts minutes as exporters measured them, with one round trip per probe "
-    "interval. The percentage, the definition of downtime and the exclusions are in Microsoft's current service level agreement."
-)
-MICROSOFT: Final = (_READ_ONLY, _OWN_WORDS)
 
 
 def percentage(answered: int, measured: int) -> str | None:
@@ -93,7 +94,6 @@ def _gaps(period: Period, minutes: Minutes) -> list[dict[str, Any]]:
 
 
 def as_json(data: Mapping[str, Any]) -> str:
-    """Return the report as JSON."""
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -104,29 +104,23 @@ def as_csv(data: Mapping[str, Any]) -> str:
     kinds, parties = [kind.value for kind in MinuteClass], [party.value for party in Party]
     head = ["scope", "vault", "target", "from", "to", "measured_minutes", "answered_percent"]
     writer.writerow([*head, *(f"{kind}_minutes" for kind in kinds), *(f"fault_{party}_minutes" for party in parties)])
-    for scope, row in _scopes(data):
-        writer.writerow(
-            [
-                *(scope, _cell(row["vault"]), _cell(row.get("target", "")), data["period"]["from"], data["period"]["to"]),
-                *(row["measured_minutes"], row["answered_percent"]),
-                *(row["minutes"][kind] for kind in kinds),
-                *(row["fault_minutes"][party] for party in parties),
-            ]
-        )
+    for scope in ("vault", "target"):
+        for row in data[f"{scope}s"]:
+            writer.writerow(
+                [
+                    *(scope, _cell(row["vault"]), _cell(row.get("target", "")), data["period"]["from"], data["period"]["to"]),
+                    *(row["measured_minutes"], row["answered_percent"]),
+                    *(row["minutes"][kind] for kind in kinds),
+                    *(row["fault_minutes"][party] for party in parties),
+                ]
+            )
     return text.getvalue()
-
-
-def _scopes(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield from (("vault", row) for row in data["vaults"])
-    yield from (("target", row) for row in data["targets"])
 
 
 def _cell(text: str) -> str:
     """Return a text that no spreadsheet evaluates as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
-
-# The report as one HTML page to print: no script, and nothing from outside.
 
 MOST_NAMES: Final = 10  # targets named for one gap; JSON lists all
 _STYLE: Final = (

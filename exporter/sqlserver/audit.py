@@ -1,4 +1,7 @@
-"""The audit sheet in words: parts with lines and queries, from the facts in the exporter's JSON."""
+"""The audit sheet of a key: parts with lines in words and queries to run, from the facts in the exporter's JSON.
+
+What is unknown has a sentence of its own, never a blank. Also: which target a text names, and what a SQL Server requests of a vault for one key.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,6 @@ from exporter.sqlserver.differences import DeclaredKey
 from exporter.sqlserver.instance import printable
 from exporter.sqlserver.proof import ServerProof
 from exporter.sqlserver.reading import TRACE_FLAG, flag_is_on
-
-# Words of the audit sheet: times, counts, and texts that a terminal may print.
 
 Facts = Mapping[str, Any]
 Line = tuple[str, str]
@@ -54,13 +55,8 @@ def word(value: Any) -> str:
 
 
 def known(value: Any) -> str:
-    """Return a text, or that it is not known."""
     return "not known" if value is None else word(value)
 
-
-# The lines of the audit sheet below its summary.
-#
-# What is unknown has a sentence of its own, never a blank.
 
 _USABLE: Final[Mapping[bool | None, str]] = {True: "usable", False: "not usable", None: "not known"}
 _SOURCES: Final[Mapping[str, str]] = {
@@ -73,7 +69,6 @@ _SOURCES: Final[Mapping[str, str]] = {
 
 
 def who_may(facts: Facts) -> Iterator[Line]:
-    """Yield the identities of the exporter, and the roles that matter."""
     yield "list of callers", NO_RIGHT
     for each in facts["credentials"]:
         yield f"credential {word(each['credential'])}", _identity(each)
@@ -115,7 +110,6 @@ def _own_requests(row: Facts, limit: int | None) -> str:
 
 
 def versions(facts: Facts) -> Iterator[Line]:
-    """Yield each version of the key with what is known of it."""
     for each in facts["versions"]:
         kind = f"{word(each['type'])} of {each['size_bits']} bits" if each["read"] else "not read yet"
         state = {True: ", enabled", False: ", disabled", None: ""}[each["enabled"]]
@@ -133,7 +127,6 @@ def versions(facts: Facts) -> Iterator[Line]:
 
 
 def dependents(facts: Facts) -> Iterator[Line]:
-    """Yield each SQL Server with its databases."""
     for each in facts["sql_servers"]:
         yield word(each["server"]), _dependent(each)
     if not facts["sql_servers"]:
@@ -151,7 +144,6 @@ def _dependent(row: Facts) -> str:
 
 
 def probes(facts: Facts) -> Iterator[Line]:
-    """Yield the last unwrap of each target."""
     for each in facts["probes"]:
         parts = [
             f"unwrap {when_known(each['last_unwrap'], facts)}",
@@ -164,7 +156,6 @@ def probes(facts: Facts) -> Iterator[Line]:
 
 
 def proofs(facts: Facts) -> Iterator[Line]:
-    """Yield what each SQL Server proved itself."""
     for each in facts["sql_servers"]:
         yield f"by {word(each['server'])}", _proof(each, facts)
 
@@ -180,7 +171,6 @@ def _proof(row: Facts, facts: Facts) -> str:
 
 
 def recovery(facts: Facts) -> Iterator[Line]:
-    """Yield the recovery vault and the backup of each target."""
     for each in facts["recovery"]:
         name = word(each["target"])
         if each["recovery_vault"] is None:
@@ -235,14 +225,9 @@ def _expiry(expiry: Facts, facts: Facts) -> str:
     return f"{date} ({source}){''.join(f'; {note}' for note in notes)}"
 
 
-# Who may unwrap with a key: the roles, and the queries that list who has them.
-#
-# The exporter has no right to run these queries, and needs none.
-
-
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """A query for a person with more rights than the exporter; `language` is where to run it."""
+    """A query for a person: the exporter has no right to run it, and needs none. `language` is where to run it."""
 
     about: str
     language: str
@@ -384,7 +369,6 @@ def is_hsm(vault: str) -> bool:
 
 
 def key_roles(vault: str) -> tuple[tuple[str, str], ...]:
-    """Return the roles that matter for a key of this vault, each with its effect."""
     return HSM_ROLES if is_hsm(vault) else VAULT_ROLES
 
 
@@ -400,6 +384,7 @@ def access_queries(vault: str, key: str) -> tuple[AuditQuery, ...]:
 
 _WIDTH: Final = 110
 _LABEL: Final = 28
+_DAY: Final = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,7 +405,6 @@ def sheet(facts: Facts) -> tuple[SheetPart, ...]:
 
 
 def title_of(facts: Facts) -> str:
-    """Return the heading of the sheet."""
     return f"Audit of key {word(facts['key'])}"
 
 
@@ -438,6 +422,8 @@ def parts(facts: Facts) -> Iterator[SheetPart]:
 
 def _summary(facts: Facts) -> Iterator[Line]:
     exporter = facts["exporter"]
+    is_read = facts["dependents"]["read"]
+    unproven = "no start and no backup proves it" if is_read else "not known: the exporter reads none of these SQL Servers"
     yield "key", f"{word(facts['key'])} in {word(facts['vault'])}"
     yield "as of", f"{clock(facts['at'])}, by ekm-exporter {word(exporter['version'])} on {word(exporter['host'])}"
     yield "depends on it", _dependents(facts["dependents"])
@@ -449,7 +435,7 @@ def _summary(facts: Facts) -> Iterator[Line]:
     yield "who may unwrap", NO_RIGHT
     yield "who did", "not known: the vault's log has it. The query below lists it"
     yield "last proven by probe", _latest(facts["probes"], "last_unwrap", facts, "no unwrap is known") + _failing(facts)
-    yield "last proven by SQL Server", _latest([facts["dependents"]], "proven_at", facts, _unproven(facts["dependents"]))
+    yield "last proven by SQL Server", _latest([facts["dependents"]], "proven_at", facts, unproven)
     yield "recovery vault proven", _latest(facts["recovery"], "last_unwrap", facts, _no_recovery(facts["recovery"]))
     yield "test restore", NO_TEST
     yield "next expiry", _next_expiry(facts)
@@ -486,10 +472,6 @@ def _failing(facts: Facts) -> str:
     return f"; not ready since {when_known(first['not_ready_since'], facts)}: {failure}{several}"
 
 
-def _unproven(totals: Facts) -> str:
-    return "no start and no backup proves it" if totals["read"] else "not known: the exporter reads none of these SQL Servers"
-
-
 def _no_recovery(rows: Iterable[Facts]) -> str:
     configured = any(row["recovery_vault"] is not None for row in rows)
     return "never: no unwrap in the recovery vault has succeeded" if configured else "not known: no recovery_vault is configured"
@@ -509,11 +491,9 @@ def _next_expiry(facts: Facts) -> str:
 
 
 def _queries(rows: Iterable[Facts]) -> tuple[AuditQuery, ...]:
-    return tuple(AuditQuery(word(row["about"]), word(row["language"]), _lines(row["text"])) for row in rows)
-
-
-def _lines(value: str) -> str:
-    return "\n".join(printable(each) for each in value.split("\n"))
+    return tuple(
+        AuditQuery(word(row["about"]), word(row["language"]), "\n".join(map(printable, row["text"].split("\n")))) for row in rows
+    )
 
 
 def as_text(facts: Facts) -> str:
@@ -586,14 +566,9 @@ def _uri(target: NamedKey) -> str:
     return f"https://{target.vault}/keys/{target.key_name}{version}"
 
 
-# What a SQL Server requests of a vault for one key, at least: an estimate from its last reading.
-
-_DAY = 86400.0
-
-
 @dataclass(frozen=True, slots=True)
 class OwnRequests:
-    """The requests of one SQL Server for a key.
+    """The requests of one SQL Server for a key, at least: an estimate from its last reading.
 
     A restart unwraps once for each database. `log_files_a_day` need the vault; None if their rate or the trace flag is unknown. Each
     backup needs one more: how many there are a day is not read.

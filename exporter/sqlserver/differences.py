@@ -19,15 +19,12 @@ from exporter.sqlserver.instance import (
     DEFAULT_INSTANCE,
     AsymmetricKey,
     Findings,
-    Instance,
     counted,
     is_same_host,
     is_same_instance,
 )
 from exporter.sqlserver.keys import KeyUris, has_modulus, used_keys
 from exporter.sqlserver.reading import SqlServerReading, known_instance, once
-
-# What a configuration declares: the pin of each target, and its SQL Servers.
 
 
 class DeclaredKey(Protocol):
@@ -119,18 +116,12 @@ def instance_labels(sql_instance: str, host: str) -> frozenset[str]:
 
 
 def pinned_version(key: DeclaredKey) -> KeyVersion | None:
-    """Return the pinned version, None without a pin."""
     return None if key.key_version is None else KeyVersion(key.vault, key.key_name, key.key_version)
 
 
 def names_key(target: DeclaredKey, version: KeyVersion | None) -> bool:
     """Whether the target has the key of this version, in whatever version."""
     return version is not None and KeyVersion(target.vault, target.key_name, version.version) == version
-
-
-def is_same_key(target: DeclaredKey, other: DeclaredKey) -> bool:
-    """Whether both have one key, in whatever versions; the other one has a pin."""
-    return names_key(target, pinned_version(other))
 
 
 MOST_DIFFERENCES: Final = 50  # of one SQL Server
@@ -308,7 +299,7 @@ class _Comparison:
             if target in self._certain and target.thumbprint not in (None, key.thumbprint):
                 yield DifferenceKind.OTHER_THUMBPRINT, key, target, None
         for target in self._stale:
-            other = next((each for each in probing if is_same_key(each, target)), None)
+            other = next((each for each in probing if names_key(each, pinned_version(target))), None)
             if other is not None and self._has_none(target, self._keys.every) and not self._is_retained(pinned_version(target)):
                 yield DifferenceKind.KEY_NOT_USED, key, target, other
 
@@ -357,10 +348,8 @@ class _Comparison:
 def _keys_of(reading: SqlServerReading) -> _Keys | None:
     """Return the keys, None if they are unknown."""
     instance = known_instance(reading) if is_comparable(reading) else None
-    return None if instance is None else _instance_keys(instance)
-
-
-def _instance_keys(instance: Instance) -> _Keys:
+    if instance is None:
+        return None
     uris = KeyUris([instance], (), Findings())
     databases: dict[str, list[str]] = {}
     for database in instance.databases:

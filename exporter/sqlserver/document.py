@@ -1,6 +1,7 @@
-"""Read what inventory.sql, proof.sql and inventory.ps1 print: the sections of one instance.
+"""What inventory.sql, proof.sql and inventory.ps1 print: the sections of one instance, and KeyUri of each thumbprint.
 
-A section that was damaged on its way is an error of that section, never a shorter list.
+A section that was damaged on its way, has a value that SQL Server does not allow, or that a missing right leaves empty, is an error of that
+section, never a shorter list.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ from exporter.core.durations import ago, known_time
 from exporter.core.values import parse_key
 from exporter.knowledge.codes import BY_CODE
 
-# KeyUri of each thumbprint, from the registry of a SQL Server's host.
-
-# `reg query ROOT /s /v KeyUri` and `reg export`.
+# `reg query ROOT /s /v KeyUri` and `reg export`, from the registry of a SQL Server's host.
 _PATH = re.compile(r"\[?HKEY_LOCAL_MACHINE\\(?:[^\\]+\\)+([^\\\]]+)\]?\s*", re.IGNORECASE)
 _VALUE = re.compile(r'\s*"?KeyUri"?\s*(?:REG_SZ\s+|=\s*")([^\s"]+)"?\s*', re.IGNORECASE)
 
@@ -88,8 +87,6 @@ class RegistryLines:
 
 
 # What SQL Server allows in the fields of a section.
-#
-# A section with another value is damaged as a whole: it is an error of that section, never a shorter list.
 
 Row = Mapping[str, str | int]
 
@@ -170,10 +167,6 @@ def _too_long(field: str, length: int, longest: int) -> str:
 # Sections that a missing right leaves empty without an error: they count as unread, never as gone.
 
 Sections = Mapping[str, Sequence[Row]]
-
-_SECURITY = ("credentials", "keys", "logins")  # VIEW ANY SECURITY DEFINITION is enough (SQL Server 2022)
-_SEEN_DATABASES = ("encryption", "databases")
-_PROOF_DATABASES = ("opened", "backups", "logs")
 _NO_DEFINITIONS = "the login may not see it: grant VIEW ANY DEFINITION (login.sql)"
 _NO_DATABASES = "the login may not see every database: grant VIEW ANY DATABASE (login.sql)"
 
@@ -181,7 +174,7 @@ _NO_DATABASES = "the login may not see every database: grant VIEW ANY DATABASE (
 def unseen(sections: Sections) -> dict[str, str]:
     """Return a message for each section that may have fewer rows than the server."""
     own = next(iter(sections.get("instance", ())), {})
-    of_databases = (*_SEEN_DATABASES, *(name for name in _PROOF_DATABASES if name in sections))
+    of_databases = ("encryption", "databases", *(name for name in ("opened", "backups", "logs") if name in sections))
     hidden = dict.fromkeys(of_databases, _NO_DATABASES) if own.get("may_view_databases") == 0 else {}
     return hidden | dict.fromkeys(_definitions(own, sections), _NO_DEFINITIONS)
 
@@ -189,8 +182,8 @@ def unseen(sections: Sections) -> dict[str, str]:
 def _definitions(own: Row, sections: Sections) -> Iterator[str]:
     if own.get("may_view_definitions") != 0:
         return
-    if own.get("may_view_security_definitions") != 1:
-        yield from _SECURITY
+    if own.get("may_view_security_definitions") != 1:  # SQL Server 2022: VIEW ANY SECURITY DEFINITION is enough
+        yield from ("credentials", "keys", "logins")
     # Without a database in a group, no group matters. Older readings do not have the column.
     if any(row.get("in_group", 1) == 1 and not row.get("ag") for row in sections.get("databases", ())):
         yield "replicas"
@@ -223,19 +216,8 @@ def _joined(code: str, rows: list[Row]) -> Iterator[tuple[str, str | int]]:
 
 # In the order in which the script prints them.
 SECTIONS = (
-    "instance",
-    "providers",
-    "modules",
-    "credentials",
-    "keys",
-    "logins",
-    "encryption",
-    "databases",
-    "replicas",
-    "configurations",
-    "start",
-    "nodes",
-)
+    "instance", "providers", "modules", "credentials", "keys", "logins", "encryption", "databases", "replicas", "configurations", "start", "nodes",
+)  # fmt: skip
 # What `run` reads too, by proof.sql. An inventory lacks them.
 PROOF_SECTIONS = ("opened", "backups", "logs", "flags", "errors", "loaded")
 FORMAT = 1
@@ -249,7 +231,6 @@ _MESSAGE = re.compile(r"\w+ (\d+), \w+ \d+, \w+ \d+, .*")
 _SECOND_MESSAGE = "297"  # follows message 300, which names the missing right
 _MOST_OF_SECTION, _MOST_OF_FILE = 2_000_000, 8_000_000  # values
 _LONGEST_LINE = 8192  # characters of a line of a section, with the blanks of sqlcmd
-_SQLCMD = re.compile(r"Sqlcmd: .*")
 LOST = "lines or characters were lost on the way"
 DAMAGED = f"{LOST}: run sqlcmd with -u and without -y and -Y, or use inventory.ps1"
 _NO_OUTPUT = "no output of inventory.sql: its first lines show the command"
@@ -431,7 +412,7 @@ class _Lines:
         elif matched := _MESSAGE.fullmatch(line.strip()):
             self._number = matched[1]
             self._chunks = []  # of a section that failed halfway
-        elif _SQLCMD.fullmatch(line.strip()):
+        elif line.strip().startswith("Sqlcmd: "):
             self._failure = self._failure or line.strip()
         else:
             self._registry.take(line)
@@ -488,12 +469,9 @@ def utc_text(time: str) -> str:
     return f"{time}Z" if len(time) == len("2026-11-26T20:00:00") and known_time(time) is not None else time
 
 
-# What a section still has of an earlier reading.
-
-
 @dataclass(frozen=True, slots=True)
 class EarlierRows:
-    """When the rows of a section were read, why they were not read again, and their age; empty if unknown."""
+    """What a section still has of an earlier reading: when the rows of a section were read, why they were not read again, and their age; empty if unknown."""
 
     read_at: str
     message: str

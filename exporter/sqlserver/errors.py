@@ -1,4 +1,7 @@
-"""Why a SQL Server was not read, and what to do: a sentence for each error number."""
+"""Why a SQL Server was not read, and what to do: a sentence for each error number.
+
+After a refused login nothing is tried for an hour, or until the content of the secret changes: another try may lock the login.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,7 @@ from hashlib import pbkdf2_hmac
 
 from exporter.core.secrets import mask
 
-# The words in the texts of failures that depend on the reader: flags of `inventory`, or settings of `run`.
-
-Words = Mapping[str, str]
-
+Words = Mapping[str, str]  # in the texts of failures that depend on the reader: flags of `inventory`, or settings of `run`
 _TABLE = {  # word: for `inventory`, for `run`
     "application": ("ekm-exporter inventory", "ekm-exporter"),
     "slow": ("raise --sql.timeout", "find out why the server is slow"),
@@ -32,10 +32,9 @@ RUN: Words = {word: texts[1] for word, texts in _TABLE.items()}
 
 MISSING_ENTRY = 22001  # of the registry procedures, as an information message
 
-_CHECK_LOGIN = "{login}; the server's error log shows the reason"
 _LATER = "{later}"
 _SYNTAX_ERROR, _OLD_SERVER = 102, " The statement needs SQL Server 2016 or later."
-# Error numbers of a refused login; the actions have words of `wording`.
+# Error numbers of a refused login; the actions have the words of `_TABLE`.
 _REFUSALS: Mapping[int, tuple[str, str]] = {
     4060: ("database master is not open to this login", "grant CONNECT, or check the login"),
     4064: ("the login's default database cannot be opened", "ALTER LOGIN ... WITH DEFAULT_DATABASE = master"),
@@ -46,11 +45,8 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
     18401: ("the server is in script upgrade mode", _LATER),
     18450: ("the login may not sign in to this instance", "sign in with another login"),
     18451: ("the server accepts only administrators now", _LATER),
-    18452: (
-        "the server accepts only Windows logins, or does not trust this domain",
-        "{windows}",
-    ),
-    18456: ("the login was refused", _CHECK_LOGIN),
+    18452: ("the server accepts only Windows logins, or does not trust this domain", "{windows}"),
+    18456: ("the login was refused", "{login}; the server's error log shows the reason"),
     18461: ("the server is in single-user mode", _LATER),
     18470: ("the login is disabled", "ALTER LOGIN ... ENABLE"),
     18486: ("the login is locked", "ALTER LOGIN ... UNLOCK"),
@@ -96,13 +92,7 @@ def error_of(messages: tuple[SqlMessage, ...]) -> str:
     return f"{errors[0]}{_OLD_SERVER if errors[0].number == _SYNTAX_ERROR else ''}"
 
 
-# How long nothing is tried after a refused login: another try may lock the login.
-#
-# It ends after an hour, or if the content of the secret changes.
-
-SECONDS = 3600.0
-_ROUNDS = 10_000
-_SALT_BYTES = 16
+LOCKOUT_SECONDS = 3600.0
 _DIGEST_BYTES = 2  # a stored digest must fit too many secrets to show which one is right; a false match costs an hour
 
 
@@ -117,16 +107,16 @@ class Lockout:
 
     def holds(self, account: str, secret: bytes, now: float) -> bool:
         """Whether a login with this secret would be refused again. Takes milliseconds of a processor."""
-        if account != self.account or not 0 <= now - self.at < SECONDS:
+        if account != self.account or not 0 <= now - self.at < LOCKOUT_SECONDS:
             return False
         return hmac.compare_digest(_digest(secret, self.salt), self.digest)
 
 
 def lockout_after(account: str, secret: bytes, at: float) -> Lockout:
     """Return the lockout after a login was refused. Takes milliseconds of a processor."""
-    salt = secrets.token_bytes(_SALT_BYTES)
+    salt = secrets.token_bytes(16)
     return Lockout(account=account, at=at, salt=salt, digest=_digest(secret, salt))
 
 
 def _digest(secret: bytes, salt: bytes) -> bytes:
-    return pbkdf2_hmac("sha256", secret, salt, _ROUNDS)[:_DIGEST_BYTES]
+    return pbkdf2_hmac("sha256", secret, salt, 10_000)[:_DIGEST_BYTES]

@@ -1,4 +1,4 @@
-"""SQL Server instances with their providers, credentials, keys and databases."""
+"""SQL Server instances with their providers, credentials, keys and databases; which server a reading is about; sentences of a report."""
 
 from __future__ import annotations
 
@@ -12,19 +12,15 @@ from exporter.core.names import parse_sql_address
 from exporter.core.values import Generation
 from exporter.sqlserver.document import Document, EarlierRows, RegistryUri, Row, earlier_rows, thumbprint_of
 
-# Which EKM provider is Microsoft's connector, and which one is of another key store.
-#
-# SQL Server serves the modules of Thales, Utimaco and others through the same views. Only a provider with no sign of Azure Key Vault
-# is foreign: a key that counts as foreign by mistake would not be tested.
-
 # In the name of the provider or the path of its DLL: Microsoft.AzureKeyVaultService.EKM.dll, AzureKeyVault_EKM_Prov.
 _CONNECTOR = re.compile(r"azure|akv|key[ _-]?vault", re.IGNORECASE)
 _VAULT_IDENTITY = re.compile(r"managed identity|.*\.(?:vault|managedhsm)\..*", re.IGNORECASE)
 
 
 def is_foreign(name: str, dll_path: str, identities: Iterable[str], *, has_key_uri: bool) -> bool:
-    """Return whether nothing of a provider points to Azure Key Vault.
+    """Return whether nothing of a provider points to Azure Key Vault: a key that counts as foreign by mistake would not be tested.
 
+    SQL Server serves the modules of Thales, Utimaco and others through the same views.
     `identities` are those of its credentials; `has_key_uri`: the connector's registry knows one of its keys.
     """
     if not dll_path or has_key_uri or _CONNECTOR.search(f"{name}\n{dll_path}"):
@@ -32,11 +28,8 @@ def is_foreign(name: str, dll_path: str, identities: Iterable[str], *, has_key_u
     return not any(_VAULT_IDENTITY.fullmatch(identity.strip()) for identity in identities)
 
 
-ASYMMETRIC_KEY = "ASYMMETRIC KEY"
 CLOSED = ("RECOVERY_PENDING", "SUSPECT")
 EKM_OPTION = "EKM provider enabled"  # in sys.configurations: without it, SQL Server uses no EKM provider at all
-# A replica of an availability group that has no database.
-_CONFIGURATION_ONLY = "CONFIGURATION_ONLY"
 OPEN = ("", "ONLINE")
 _TEMPDB = "tempdb"  # encrypted by a key that each start makes
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
@@ -204,7 +197,14 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
         platform=_cell(own, "platform"),
         product_version=_cell(own, "product_version"),
         read_at=_cell(own, "read_at_utc"),
-        providers=tuple(_provider(row, files) for row in _without(rows.get("providers", ()), "name", foreign)),
+        providers=tuple(
+            Provider(
+                **_cells(row, "name", "version"),
+                file_version=files.get(_cell(row, "name"), ""),
+                enabled=row.get("is_enabled") != 0,
+            )
+            for row in _without(rows.get("providers", ()), "name", foreign)
+        ),
         credentials=tuple(
             SqlCredential(**_cells(row, "name", "identity", "provider", "modified_utc", "earlier_utc"))
             for row in _without(rows.get("credentials", ()), "provider", foreign)
@@ -217,7 +217,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
         databases=_databases(rows.get("databases", ()), rows.get("encryption"), strange),
         replicas=tuple(
             (_cell(row, "ag"), _cell(row, "server_name"))
-            for row in _without(rows.get("replicas", ()), "mode", {_CONFIGURATION_ONLY})
+            for row in _without(rows.get("replicas", ()), "mode", {"CONFIGURATION_ONLY"})  # it has no database
         ),
         errors={name: text for name, text in messages.items() if name not in document.kept},
         kept={name: earlier_rows(printable(time), messages.get(name, ""), now) for name, time in document.kept.items()},
@@ -271,13 +271,6 @@ def _cells(row: Row, *names: str) -> dict[str, str]:
     return {name: _cell(row, name) for name in names}
 
 
-def _provider(row: Row, files: Mapping[str, str]) -> Provider:
-    name = _cell(row, "name")
-    return Provider(
-        name=name, version=_cell(row, "version"), file_version=files.get(name, ""), enabled=row.get("is_enabled") != 0
-    )
-
-
 def _keys(rows: tuple[Row, ...]) -> tuple[AsymmetricKey, ...]:
     """One key for each thumbprint; a login with several credentials makes several rows."""
     found: dict[str, AsymmetricKey] = {}
@@ -297,7 +290,7 @@ def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreig
     thumbprints = {
         _cell(row, "database"): thumbprint_of(_cell(row, "thumbprint"))
         for row in encryption or ()
-        if row.get("encryptor_type") == ASYMMETRIC_KEY
+        if row.get("encryptor_type") == "ASYMMETRIC KEY"
     }
     listed = {_cell(row, "name"): (_cell(row, "state"), _cell(row, "ag")) for row in rows}
     encrypted = {name for row in rows if row.get("is_encrypted") == 1 and (name := _cell(row, "name")).lower() != _TEMPDB}
@@ -321,10 +314,8 @@ def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreig
 
 
 # Which SQL Server a reading is about. A server answers with its own name: only the address proves that the name is its own.
-
 FILE = "file "  # begins the address of a reading whose file does not name one
 DEFAULT_INSTANCE = "mssqlserver"
-_NUMERIC = re.compile(r"[0-9.:]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +351,7 @@ def asked_host(address: str, label: str) -> str:
 
 def is_numeric(host: str) -> bool:
     """Whether a host is an IP address, which has no labels."""
-    return _NUMERIC.fullmatch(host) is not None
+    return re.fullmatch(r"[0-9.:]+", host) is not None
 
 
 def has_two_names(document: Document) -> bool:
@@ -414,8 +405,6 @@ def _with_domain(instance: Instance, identity: Identity) -> Instance:
         nodes=tuple(f"{node}.{domain}" for node in instance.nodes),
     )
 
-
-# The sentences of the report on an inventory.
 
 _LISTED = 12  # names in one sentence
 

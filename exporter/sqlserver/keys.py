@@ -1,4 +1,4 @@
-"""The key version of each key, from the registries, with its sources: a SQL Server's own registry counts first."""
+"""Which version, vault and credential each key of a SQL Server has, which keys are in use, and what stays unknown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from exporter.sqlserver.instance import (
 )
 
 # The credential with which SQL Server signs in for a key: that of the key's own login.
-#
 # `sys.asymmetric_keys.sid` leads to the login, but is documented as NULL for keys of a provider. Then the vault of KeyUri, the
 # logins that were made from keys, and their names have to lead to the credential.
 
@@ -35,25 +34,8 @@ MANAGED_IDENTITY = "managed identity"
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # Words that names of keys and logins have in Microsoft's examples; the others distinguish the pairs.
 _COMMON = frozenset(
-    [
-        "key",
-        "login",
-        "cred",
-        "credential",
-        "tde",
-        "ekm",
-        "akv",
-        "asy",
-        "asym",
-        "asymmetric",
-        "user",
-        "azure",
-        "vault",
-        "kv",
-        "sql",
-        "server",
-    ]
-)
+    ["key", "login", "cred", "credential", "tde", "ekm", "akv", "asy", "asym", "asymmetric", "user", "azure", "vault", "kv", "sql", "server"]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +174,7 @@ _Claims = dict[KeyVersion, dict[str, None]]  # a version and the servers whose r
 
 
 class KeyUris:
-    """The key versions of each thumbprint, from every registry that was read.
+    """The key versions of each thumbprint, from every registry that was read; a SQL Server's own registry counts first.
 
     A thumbprint without an entry gets that of another thumbprint with the same public key. `compared` has the versions that were
     found in vaults by their public keys, `established` those of the last run. A version counts only in a vault that a credential of
@@ -316,8 +298,6 @@ def _advice(instance: Instance) -> str:
     return f"Compare public keys with --vault.credential, or run on its host, and add the output to --from: {REG_QUERY}"
 
 
-# Keys that a replica lacks, although another replica of its availability group has the same database under them.
-
 GroupKeys = Mapping[tuple[str, str], Mapping[str, str]]  # by group and database: thumbprint by server
 
 
@@ -346,56 +326,38 @@ def missing_keys(instance: Instance, known: GroupKeys) -> Iterator[str]:
 
 
 # What SQL Server and its connector must be for a managed identity. An older SQL Server hangs (KB5043526).
-
-SQL_SERVER = (16, 0, 4175)  # 2022 CU17
-CONNECTOR = (15, 0, 2000, 440)  # of November 2024; an older one fails with message 37576
-CATALOG = (1, 0, 5, 0)  # the version that builds since 2018 have in the catalog
-
-
-def report_managed_identity(instance: Instance, about: str, provider: str, findings: Findings) -> None:
-    """Add why a key with a managed identity does not work on this server, or why that is unknown."""
-    for text in _problems(instance, provider):
-        findings.gap(f"{about}: {text}", instance.server_name, kind=Kind.IDENTITY_UNSUPPORTED)
-    for text in _unknown(instance, provider):
-        findings.gap(f"{about}: {text}", instance.server_name)
+_SQL_SERVER = (16, 0, 4175)  # 2022 CU17
+_CONNECTOR = (15, 0, 2000, 440)  # of November 2024; an older one fails with message 37576
+_CATALOG = (1, 0, 5, 0)  # the version that builds since 2018 have in the catalog
 
 
-def _problems(instance: Instance, provider: str) -> Iterator[str]:
+def _identity_gaps(instance: Instance, provider: str) -> Iterator[tuple[str, Kind | None]]:
+    """Yield why a key with a managed identity does not work on this server, or why that is unknown: then the kind is None."""
     if instance.platform == "linux":
-        yield "SQL Server on Linux supports no managed identity: use a credential with a client secret"
+        yield "SQL Server on Linux supports no managed identity: use a credential with a client secret", Kind.IDENTITY_UNSUPPORTED
         return
     product = version_number(instance.product_version)
-    if product and product < SQL_SERVER:
+    if product and product < _SQL_SERVER:
         yield (
-            f"SQL Server {instance.product_version} hangs with a managed identity (KB5043526): install SQL Server 2022 CU17 "
-            "(16.0.4175.1) or later, or use a client secret"
+            (
+                f"SQL Server {instance.product_version} hangs with a managed identity (KB5043526): install SQL Server 2022 CU17 "
+                "(16.0.4175.1) or later, or use a client secret"
+            ),
+            Kind.IDENTITY_UNSUPPORTED,
         )
-    file, catalog = _connector(instance, provider)
-    if (file and file < CONNECTOR) or (not file and catalog and catalog < CATALOG):
-        yield "the connector is too old for a managed identity (message 37576): install 15.0.2000.440 or later"
-
-
-def _unknown(instance: Instance, provider: str) -> Iterator[str]:
-    if instance.platform == "linux":
-        return
-    if not version_number(instance.product_version):
-        yield "the version of SQL Server is unknown, and a managed identity needs 2022 CU17 (16.0.4175.1) or later"
-    file, catalog = _connector(instance, provider)
-    if not file and not (catalog and catalog < CATALOG):
-        yield "the version of the loaded DLL is unknown, and a managed identity needs 15.0.2000.440 or later"
-
-
-def _connector(instance: Instance, provider: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the versions of DLL and catalog, empty if unknown."""
     found = next((one for one in instance.providers if one.name == provider), None)
-    return (version_number(found.file_version), version_number(found.version)) if found is not None else ((), ())
+    file, catalog = (version_number(found.file_version), version_number(found.version)) if found is not None else ((), ())
+    is_old = file < _CONNECTOR if file else bool(catalog) and catalog < _CATALOG
+    if is_old:
+        text = "the connector is too old for a managed identity (message 37576): install 15.0.2000.440 or later"
+        yield text, Kind.IDENTITY_UNSUPPORTED
+    if not product:
+        yield "the version of SQL Server is unknown, and a managed identity needs 2022 CU17 (16.0.4175.1) or later", None
+    if not file and not is_old:
+        yield "the version of the loaded DLL is unknown, and a managed identity needs 15.0.2000.440 or later", None
 
-
-# Which key version, vault and credential each instance uses, and what stays unknown.
 
 REGISTRY, NODES = "registry", "nodes"  # sections of the documents
-# Of use for keys without a SID, and for the hosts of a failover cluster instance.
-_REPORTED_ELSEWHERE = frozenset({"logins", NODES})
 # What is unknown without a section, and the right that its view needs.
 _MISSING_SECTIONS: Mapping[str, str] = {
     "providers": "the provider and its version are unknown",
@@ -473,7 +435,7 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
     for section, message in instance.errors.items():
         if section == REGISTRY and all(uris.version_of(instance, key) for key in used_keys(instance)):
             findings.note(f"the registry was not read, and its keys are known from elsewhere: {message}", server)
-        elif section not in _REPORTED_ELSEWHERE:
+        elif section not in ("logins", NODES):  # of use for keys without a SID, and for the hosts of a cluster: reported there
             findings.gap(f"{_MISSING_SECTIONS.get(section, section)}: {message}", server)
     _report_kept(instance, findings)
     _report_other_keys(instance, findings)
@@ -546,8 +508,8 @@ def _resolved(
         findings.note(f"{about}: {pairing.remark}", server)
     if version is None:
         return None
-    if is_managed(pairing.credential):
-        report_managed_identity(instance, about, key.provider, findings)
+    for text, kind in _identity_gaps(instance, key.provider) if is_managed(pairing.credential) else ():
+        findings.gap(f"{about}: {text}", server, kind=kind)
     if version.vault != vault_of(pairing.credential):
         named = vault_of(pairing.credential) or mask(pairing.credential.identity) or "nothing"
         text = f"{about}: KeyUri is in {version.vault}, but credential [{pairing.credential.name}] names {named}"
@@ -575,6 +537,7 @@ class HandWrittenTarget:
     retained: tuple[KeyVersion, ...] = ()
 
 
+# SQL Server stores the modulus in a blob whose layout is not documented, so both byte orders count.
 SHORTEST = 128  # bytes: a shorter number is no key of RSA that the connector accepts, and might match by accident
 
 

@@ -1,6 +1,6 @@
-"""The last known reading of a SQL Server.
+"""The last known reading of a SQL Server, each section from its last good reading; and its document in the state directory.
 
-Each section is from its last good reading, with the time of that reading.
+A document contains no password. Of the secret of a refused login it has two bytes of a salted digest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from exporter.config.settings import SqlServer
 from exporter.core.durations import moment, unix_time
 from exporter.core.secrets import hide
-from exporter.sqlserver.document import Document, Row
+from exporter.sqlserver.document import Document
 from exporter.sqlserver.errors import Lockout
 from exporter.sqlserver.instance import labels_of, names_of
 from exporter.sqlserver.keys import REGISTRY
@@ -69,16 +69,9 @@ def _times(document: Document, later: Document, at: float, before: Mapping[str, 
 
 def _is_other_server(later: Document, earlier: Document) -> bool:
     """Whether another server answers at this address. Then nothing of the earlier one counts."""
-    return all(is_good(one, "instance") for one in (later, earlier)) and _name(later) != _name(earlier)
+    both = later, earlier
+    return all(is_good(one, "instance") for one in both) and len({names_of(one)[0].upper() for one in both}) > 1
 
-
-def _name(document: Document) -> str:
-    return names_of(document)[0].upper()
-
-
-# Convert what is known of a SQL Server to a state document, and back.
-#
-# A document contains no password. Of the secret of a refused login it has two bytes of a salted digest.
 
 MOST_CHARACTERS = 400 * 1024  # of the stored sections, and of the earlier logs; a file of the state directory has 1 MiB at most
 
@@ -86,16 +79,12 @@ MOST_CHARACTERS = 400 * 1024  # of the stored sections, and of the earlier logs;
 def document_of(reading: SqlServerReading, lockout: Lockout | None) -> dict[str, Any]:
     """Return a JSON document. The largest sections are left out if all are too large together: they are read again soon."""
     document = None if reading.document is None else _bounded(reading.document)
-    stored = replace(reading, document=document, earlier_logs=_bounded_logs(reading))
+    logs = reading.earlier_logs
+    stored = replace(reading, document=document, earlier_logs=None if logs is None or _size(logs[1]) > MOST_CHARACTERS else logs)
     return reading_values(stored) | {
         "lockout": None
         if lockout is None
-        else {
-            "account": lockout.account,
-            "at": moment(lockout.at),
-            "salt": lockout.salt.hex(),
-            "digest": lockout.digest.hex(),
-        },
+        else {"account": lockout.account, "at": moment(lockout.at), "salt": lockout.salt.hex(), "digest": lockout.digest.hex()}
     }
 
 
@@ -125,11 +114,6 @@ def _bounded(document: Document) -> Document:
         key_uris=() if REGISTRY in left_out else document.key_uris,
         kept={name: time for name, time in document.kept.items() if name not in left_out},
     )
-
-
-def _bounded_logs(reading: SqlServerReading) -> tuple[float, tuple[Row, ...]] | None:
-    logs = reading.earlier_logs
-    return logs if logs is not None and _size(logs[1]) <= MOST_CHARACTERS else None
 
 
 def _size(value: object) -> int:

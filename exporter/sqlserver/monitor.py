@@ -1,6 +1,7 @@
-"""Read the SQL Servers periodically, and keep the last good reading of each section.
+"""Read the SQL Servers periodically, each attempt on a daemon thread, and keep the last good reading of each section.
 
-A server that cannot be read keeps what is known of it, and delays no other beyond its slot. A failure is logged once.
+An attempt reads the secret of the login, requests a token if the login needs one, and reads the sections. A server that cannot be read keeps
+what is known of it, and delays no other beyond its slot. A failure is logged once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from exporter.config.settings import Config, Credential, SecretUnreadableError, SqlServer, read_secret
 from exporter.core.limits import JITTER
@@ -34,16 +35,19 @@ from exporter.sqlserver.reading import SqlServerReading, contested_addresses, sh
 from exporter.sqlserver.script import SEARCHED_DAYS, batches, proof_batches
 from exporter.sqlserver.tds import WHOLE, SqlLogin, make_context, make_pinned_context
 
-# One attempt to read a SQL Server, on a daemon thread.
-#
-# It reads the secret of the login, requests a token if the login needs one, and reads the sections.
+_log = logging.getLogger(__name__)
 
 STATEMENT_SECONDS = 10.0  # for a connection, and for each statement
 SECRET_SECONDS = 10.0  # for a secret file, which may be on a dead mount
 _THREADS = 8  # and one for each server that a thread works on: abandoned ones take none from the others
-_LATE = "not read to its end"
 _DAY = 86400.0
 _FEW_DAYS = 2  # of backups, which are read at each attempt; all of them once a day
+CONCURRENT_READINGS = 8
+_CONCURRENT_RETRIES = 4  # of them for servers whose last reading failed: servers that hang leave the others some
+LOCKED_SECONDS = 60.0  # between two checks whether the secret of a refused login has changed
+BUSY_SECONDS = 10.0  # until the next try if an abandoned thread still works on the server
+_SPACING = 1.0  # seconds between two first readings
+_CONTESTED = "{}, and so does another address: its series have the address. Remove one if both are the same server, else set another host: for one"
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -119,13 +123,19 @@ class ServerReader:
 
             def attempt() -> Attempt:
                 document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, days, stopped)
-                return _add(state, document, secret, at)
+                lockout = lockout_after(state.account, secret.material, at) if document.refused_login else None
+                reading = updated(state.reading, state.server, document, at, refused=lockout is not None)
+                return Attempt(reading, lockout, document_of(reading, lockout))
 
-            return self._noted(await self._run_on_thread(address, self._whole, _LATE, attempt, stopped), days, at)
+            result = await self._run_on_thread(address, self._whole, "not read to its end", attempt, stopped)
         except (_FailedError, SecretUnreadableError, FileUnreadableError, PoolExhausted) as error:
             failed = Document(address=address, failure=str(error))
             refused = state.reading.refused and not tried
             return Attempt(updated(state.reading, state.server, failed, at, refused=refused), state.lockout, None)
+        reading = result.reading
+        if days == SEARCHED_DAYS and reading.document is not None and not reading.failure:
+            self._searched[address] = at, names_of(reading.document)[0]
+        return result
 
     def _days(self, state: ServerState, at: float) -> int:
         """Return how many days of backups to read: on a large msdb, many days take long."""
@@ -133,12 +143,6 @@ class ServerReader:
         document = state.reading.document
         is_same = document is not None and names_of(document)[0] == name
         return _FEW_DAYS if is_same and 0 <= at - searched_at < _DAY else SEARCHED_DAYS
-
-    def _noted(self, attempt: Attempt, days: int, at: float) -> Attempt:
-        reading = attempt.reading
-        if days == SEARCHED_DAYS and reading.document is not None and not reading.failure:
-            self._searched[reading.address] = at, names_of(reading.document)[0]
-        return attempt
 
     async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
         """Return what a function returns that only computes, on a thread if there is one. Raises what it raises."""
@@ -251,23 +255,6 @@ def _context(server: SqlServer) -> Any:
         raise FileUnreadableError("no certificate in PEM") from None
 
 
-def _add(state: ServerState, document: Document, secret: _Secret, at: float) -> Attempt:
-    """Add what was read to what is known."""
-    lockout = lockout_after(state.account, secret.material, at) if document.refused_login else None
-    reading = updated(state.reading, state.server, document, at, refused=lockout is not None)
-    return Attempt(reading, lockout, document_of(reading, lockout))
-
-
-_log = logging.getLogger(__name__)
-
-CONCURRENT_READINGS: Final = 8
-_CONCURRENT_RETRIES: Final = 4  # of them for servers whose last reading failed: servers that hang leave the others some
-LOCKED_SECONDS: Final = 60.0  # between two checks whether the secret of a refused login has changed
-BUSY_SECONDS: Final = 10.0  # until the next try if an abandoned thread still works on the server
-_SPACING: Final = 1.0  # seconds between two first readings
-_CONTESTED = "{}, and so does another address: its series have the address. Remove one if both are the same server, else set another host: for one"
-
-
 class Reader(Protocol):
     """Raises only CancelledError and internal errors."""
 
@@ -362,7 +349,7 @@ class SqlServerMonitor:
                 continue
             else:
                 self._runner.stop(address)
-                entry.state = _state_with(state, labelled(entry.state.reading, state.server), entry.state.lockout)
+                entry.state = replace(state, reading=labelled(entry.state.reading, state.server), lockout=entry.state.lockout)
                 if entry.state.reading.document is not None:
                     await self._show(entry)
             self._start_reading(address)
@@ -393,14 +380,17 @@ class SqlServerMonitor:
                 entry.due = loop_time() + LOCKED_SECONDS
                 return
             entry.due = loop_time() + self._config.settings.sql_interval * (1 - JITTER + 2 * JITTER * self._draw())
-            entry.state = _state_with(entry.state, attempt.reading, attempt.lockout)
+            entry.state = replace(entry.state, reading=attempt.reading, lockout=attempt.lockout)
             await self._add(entry, attempt)
 
     async def _add(self, entry: _ServerEntry, attempt: Attempt) -> None:
         reading = attempt.reading
         if reading.failure != entry.logged:
             entry.logged = reading.failure
-            _log_change(reading)
+            if reading.failure:
+                _log.warning("SQL Server not read", extra=fields(server=reading.address, problem=reading.failure))
+            else:
+                _log.info("SQL Server read again", extra=fields(server=reading.address))
         if attempt.stored is not None:
             self._callbacks.store(reading.address, attempt.stored)
         await self._mark_contested()
@@ -438,7 +428,7 @@ class SqlServerMonitor:
             except ValueError as error:
                 _log.warning("state", extra=fields(problem=f"the stored reading of {server.address} {error} and is ignored"))
                 return
-            entry.state = _state_with(entry.state, reading, lockout)
+            entry.state = replace(entry.state, reading=reading, lockout=lockout)
             await self._show(entry)
 
 
@@ -446,15 +436,3 @@ def _first_state(config: Config, address: str) -> ServerState:
     server = config.sql_servers[address]
     credential = None if server.entra_credential is None else config.credentials[server.entra_credential]
     return ServerState(server=server, credential=credential, reading=unread(server))
-
-
-def _state_with(state: ServerState, reading: SqlServerReading, lockout: Lockout | None) -> ServerState:
-    return replace(state, reading=reading, lockout=lockout)
-
-
-def _log_change(reading: SqlServerReading) -> None:
-    """Log that a server cannot be read, or that it was read again."""
-    if reading.failure:
-        _log.warning("SQL Server not read", extra=fields(server=reading.address, problem=reading.failure))
-    else:
-        _log.info("SQL Server read again", extra=fields(server=reading.address))

@@ -17,7 +17,7 @@ from exporter.core.durations import known_time
 from exporter.knowledge.code_row import Category
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, KeyVersion, key_version, thumbprint_of
-from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Database, Instance, Kind, SqlCredential, printable
+from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, Kind, SqlCredential, printable
 from exporter.sqlserver.keys import credentials_of, login_of, pair, used_keys
 from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows, section_age, shown_name
@@ -46,11 +46,11 @@ class KeyProof:
     """A key in use, and its last proof since its credential was altered.
 
     Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown. With `credential_missing`, SQL Server
-    has none with which it can sign in for the key; `candidate` is then the only one
-    of its provider. With `provider_disabled`, SQL Server uses no provider for it. `altered_at` is the latest
-    time of several credentials if SQL Server does not show which one belongs to the key. `proven_from` is the latest time at which what
-    proves the key began: it needs the vault then, and may end hours later. `closed` has the databases that did not open, with their state: a
-    closed one whose key SQL Server does not show may be under any key. `altered_before` is when the credential was altered before `altered_at`.
+    has none with which it can sign in for the key; `candidate` is then the only one of its provider. With `provider_disabled`, SQL Server uses
+    no provider for it. `altered_at` is the latest time of several credentials if SQL Server does not show which one belongs to the key.
+    `proven_from` is the latest time at which what proves the key began: it needs the vault then, and may end hours later. `closed` has the
+    databases that did not open, with their state: a closed one whose key SQL Server does not show may be under any key. `altered_before` is
+    when the credential was altered before `altered_at`.
     """
 
     thumbprint: str
@@ -126,22 +126,6 @@ def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCod
     return tuple(each for each in _reported(reading, since) if each.code not in _NO_CODE)
 
 
-def failed_backups(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
-    """Return the messages about failed backups in the error log after a Unix time, newest first."""
-    return tuple(each for each in _reported(reading, since) if each.code in BACKUP_MESSAGES)
-
-
-def open_messages(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
-    """Return the messages about the DLL or a key in the error log after a Unix time, newest first."""
-    return tuple(each for each in _reported(reading, since) if each.code in OPEN_MESSAGES)
-
-
-def last_backup(reading: SqlServerReading, databases: Iterable[str], since: float) -> tuple[float, float] | None:
-    """Return start and end of the latest backup of the databases that began after a Unix time, None without one."""
-    found = _backups(reading, frozenset(databases), since - TWO_HOURS)
-    return max(((each.began_at, each.at) for each in found), default=None)
-
-
 def _reported(reading: SqlServerReading, since: float) -> list[ReportedCode]:
     found = (
         ReportedCode(str(row.get("code")), first, last)
@@ -160,6 +144,7 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     names = frozenset(databases)  # a SQL Server may have thousands
     events = (*_openings(reading, instance, names, sign_in.altered_at), *_backups(reading, names, sign_in.altered_at))
     last = max(events, default=None)
+    is_off = instance.ekm is not None and not instance.ekm.in_use  # the option for all providers, now
     return KeyProof(
         thumbprint=key.thumbprint,
         key_name=key.name,
@@ -167,7 +152,7 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         credential=sign_in.credential,
         credential_missing=sign_in.is_missing,
         candidate=sign_in.candidate,
-        provider_disabled=_is_disabled(instance, key),
+        provider_disabled=is_off or any(one.name == key.provider and not one.enabled for one in instance.providers),
         altered_at=sign_in.altered_at,
         databases=databases,
         proven_from=max((each.began_at for each in events), default=None),
@@ -175,19 +160,10 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         source=None if last is None else last.source,
         database="" if last is None else last.database,
         altered_before=sign_in.altered_before,
-        closed=tuple((one.name, one.state) for one in instance.databases if _is_closed(one, key)),
+        closed=tuple(
+            (one.name, one.state) for one in instance.databases if one.state in CLOSED and one.thumbprint in ("", key.thumbprint)
+        ),
     )
-
-
-def _is_closed(database: Database, key: AsymmetricKey) -> bool:
-    return database.state in CLOSED and database.thumbprint in ("", key.thumbprint)
-
-
-def _is_disabled(instance: Instance, key: AsymmetricKey) -> bool:
-    """Whether the key's provider is disabled, or the option for all providers is off now."""
-    if instance.ekm is not None and not instance.ekm.in_use:
-        return True
-    return any(one.name == key.provider and not one.enabled for one in instance.providers)
 
 
 def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> _SignIn:
@@ -243,9 +219,7 @@ def _time(cell: str | int | None) -> float | None:
     return known_time(str(cell))
 
 
-# What one SQL Server proved of one key, as sentences.
-#
-# Times are Unix times. Names were bounded and made printable when they were read.
+# What one SQL Server proved of one key, and in sentences. Times are Unix times. Names were bounded and made printable when they were read.
 
 _DAY: Final = 86400.0
 # From this age on, the last proof is too old. Full backups may be weekly. A node without backups proves its keys at a start alone.
@@ -336,11 +310,10 @@ class ServerProof:
     def worked(self) -> tuple[float, float] | None:
         """The start and end of the latest backup since the credential was altered, if it proves nothing yet; None without one."""
         altered = self.proof.altered_at
-        return (
-            None
-            if altered is None or self.proof.proven_at is not None
-            else last_backup(self.reading, self.proof.databases, altered)
-        )
+        if altered is None or self.proof.proven_at is not None:
+            return None
+        found = _backups(self.reading, frozenset(self.proof.databases), altered - TWO_HOURS)
+        return max(((each.began_at, each.at) for each in found), default=None)
 
     @cached_property
     def codes(self) -> tuple[ReportedCode, ...]:
@@ -356,9 +329,10 @@ class ServerProof:
 
         Without a failed backup, they may be of a restore of another server's backup.
         """
-        if self.proof.closed:
-            return open_messages(self.reading, 0.0)
-        return open_messages(self.reading, self._free_of_codes_at) if self._failed_backups else ()
+        if not self.proof.closed and not self._failed_backups:
+            return ()
+        since = 0.0 if self.proof.closed else self._free_of_codes_at
+        return tuple(each for each in _reported(self.reading, since) if each.code in OPEN_MESSAGES)
 
     @property
     def signs(self) -> tuple[ReportedCode, ...]:
@@ -368,7 +342,7 @@ class ServerProof:
     @cached_property
     def _failed_backups(self) -> tuple[ReportedCode, ...]:
         """The messages about failed backups since then, of any cause."""
-        return failed_backups(self.reading, self._free_of_codes_at)
+        return tuple(each for each in _reported(self.reading, self._free_of_codes_at) if each.code in BACKUP_MESSAGES)
 
     @cached_property
     def fails_for_long(self) -> bool:
@@ -512,7 +486,6 @@ def _refusal_of(server: ServerProof, known: Iterable[Refusal]) -> Refusal | None
 
 
 def logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
-    """Return the logs of the key's databases."""
     names = frozenset(proof.databases)  # a SQL Server may have thousands
     return tuple(log for log in logs if log.database in names)
 

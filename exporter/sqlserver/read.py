@@ -1,4 +1,4 @@
-"""Read one SQL Server: each section by a batch of its own, then the registry."""
+"""Read SQL Servers, each section by a batch of its own, then the registry; many at the same time, each on a thread that ends with the process."""
 
 from __future__ import annotations
 
@@ -32,15 +32,12 @@ from exporter.sqlserver.tds import (
 )
 
 # KeyUri of each thumbprint, from the registry of the SQL Server's host, over SQL.
-#
 # Microsoft ships these procedures and documents none of them. They only read. Their variants named `xp_instance_...` replace parts of
 # a path by the keys of the instance. The connector's key belongs to the computer, so these leave the path as it is.
-
-ROOT = ENTRIES
 SUBKEYS = "EXEC master.dbo.xp_regenumkeys N'HKEY_LOCAL_MACHINE', {path};"  # a row for each subkey: its name
 KEY_URI = "EXEC master.dbo.xp_regread N'HKEY_LOCAL_MACHINE', {path}, N'KeyUri';"  # a row: name and data of the value
 _NOT_FOUND = "2"  # of Windows, the first number of the message in any language
-_DEPTH = 3  # levels below ROOT: vault, thumbprint, and one to spare
+_DEPTH = 3  # levels below ENTRIES: vault, thumbprint, and one to spare
 _MOST = 5000  # queries of one registry; two for each key
 _LONGEST = {SUBKEYS: 255, KEY_URI: 2048}  # characters: of a name in Windows' registry, and of a URI
 _TOO_LONG = SqlMessage(
@@ -53,7 +50,7 @@ Query = Callable[[str], Result]
 
 def read_key_uris(query: Query) -> tuple[RegistryUri, ...]:
     """Return every KeyUri. Raises SqlStatementError without the right to read, and SqlConnectionError."""
-    return tuple(_Walk(query).below(ROOT, _DEPTH))
+    return tuple(_Walk(query).below(ENTRIES, _DEPTH))
 
 
 class _Walk:
@@ -116,7 +113,6 @@ class SqlServerAccess:
 
     @property
     def whole_seconds(self) -> float:
-        """What the reading of one server may take."""
         return WHOLE * self.seconds
 
 
@@ -259,8 +255,6 @@ def find_port(host: str, instance: str, seconds: float, browser: int = BROWSER_P
         raise SqlConnectionError(f"{host} has no instance {instance} with TCP/IP: correct the name, or write {host},PORT")
     return port
 
-
-# Read many SQL Servers at the same time, each on a thread that ends with the process.
 
 Progress = Callable[[int, int], None]  # read, of them failed
 _WAIT_SECONDS = 0.5  # Windows delivers Ctrl-C only between waits

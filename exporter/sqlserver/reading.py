@@ -1,4 +1,8 @@
-"""What is known of one SQL Server that `run` reads: each section from its last good reading."""
+"""What is known of one SQL Server that `run` reads: each section from its last good reading, with the time of that reading.
+
+Two readings join into one: what was not read never removes what an earlier reading found. As JSON values, a reading goes through the API,
+to its clients and to the state directory.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from exporter.sqlserver.instance import Instance, asked_host, instance_of
 from exporter.sqlserver.keys import REGISTRY
 
 TRACE_FLAG: Final = 15025  # with it, a new log file needs no request to the vault
+LOGS: Final = "logs"
+_LONGEST_ADDRESS = 512  # characters of an address or a label
 _T = TypeVar("_T")
 BACKUP_TYPES: Final = {"D": "full", "I": "differential", "L": "log"}  # by their letter in the section `backups`
 
@@ -115,15 +121,6 @@ def flag_is_on(reading: SqlServerReading, flag: int) -> bool | None:
     return next((row.get("is_on") == 1 for row in rows(reading, "flags") if row.get("flag") == flag), None)
 
 
-# Two readings of one SQL Server as one.
-#
-# Each section is from its last good reading, with the time of that reading. What was not read never removes what an earlier reading found.
-
-_NOT_READ = "not read"
-_BACKUPS, _CREDENTIALS = "backups", "credentials"
-_MODIFIED = "modified_utc"
-
-
 def merged(later: Document, earlier: Document) -> Document:
     """Return the later reading, with the sections of the earlier one that the later one lacks.
 
@@ -136,7 +133,7 @@ def merged(later: Document, earlier: Document) -> Document:
     for name, source in chosen.items():
         if source is earlier and is_good(earlier, name):
             kept[name] = time_of(earlier, name)
-            errors[name] = later.failure or later.errors.get(name, _NOT_READ)
+            errors[name] = later.failure or later.errors.get(name, "not read")
     return Document(
         address=later.address or earlier.address,
         sections={name: source.sections[name] for name, source in chosen.items() if name in source.sections},
@@ -151,27 +148,27 @@ def with_known_backups(later: Document, earlier: Document) -> Document:
 
     It may not have searched so far back. A database that is no longer encrypted has none.
     """
-    known, found = earlier.sections.get(_BACKUPS, ()), later.sections.get(_BACKUPS)
+    known, found = earlier.sections.get("backups", ()), later.sections.get("backups")
     if found is None:
         return later
     encrypted = {row.get("name") for row in later.sections.get("databases", ()) if row.get("is_encrypted") == 1}
     listed = {(row.get("database"), row.get("type")) for row in found}
     kept = (row for row in known if row.get("database") in encrypted and (row.get("database"), row.get("type")) not in listed)
-    return replace(later, sections={**later.sections, _BACKUPS: (*found, *kept)})
+    return replace(later, sections={**later.sections, "backups": (*found, *kept)})
 
 
 def with_known_changes(later: Document, earlier: Document) -> Document:
     """Add to each credential when it was altered before its last change, if an earlier reading knows that: SQL Server shows the last one alone."""
-    known, found = {row.get("name"): row for row in earlier.sections.get(_CREDENTIALS, ())}, later.sections.get(_CREDENTIALS)
+    known, found = {row.get("name"): row for row in earlier.sections.get("credentials", ())}, later.sections.get("credentials")
     if found is None:
         return later
     rows = tuple(_with_change(row, known.get(row.get("name"), {})) for row in found)
-    return replace(later, sections={**later.sections, _CREDENTIALS: rows})
+    return replace(later, sections={**later.sections, "credentials": rows})
 
 
 def _with_change(row: Row, before: Row) -> Row:
-    changed = before.get(_MODIFIED) not in (None, row.get(_MODIFIED))
-    at = before[_MODIFIED] if changed else before.get("earlier_utc")
+    changed = before.get("modified_utc") not in (None, row.get("modified_utc"))
+    at = before["modified_utc"] if changed else before.get("earlier_utc")
     return row if at is None else {**row, "earlier_utc": at}
 
 
@@ -205,22 +202,8 @@ def _source(section: str, later: Document, earlier: Document) -> Document:
     return earlier if is_older and is_good(earlier, section) else later
 
 
-# A reading of a SQL Server as JSON values, and back.
-#
-# The API, its clients and the state directory use them.
-
-LOGS: Final = "logs"
-_LONGEST_ADDRESS = 512  # characters of an address or a label
-_NEVER_READ = "the exporter has not read it yet"
-
-
 def reading_values(reading: SqlServerReading) -> dict[str, Any]:
-    """Return JSON values.
-
-    Times are RFC 3339, to the millisecond; `attempted_at` is null before the first attempt.
-
-    Rows are tuples, as in `as_json`.
-    """
+    """Return JSON values. Times are RFC 3339, to the millisecond; `attempted_at` is null before the first attempt. Rows are tuples, as in `as_json`."""
     earlier = reading.earlier_logs
     return {
         "address": reading.address,
@@ -271,7 +254,7 @@ def inventory_document(reading: SqlServerReading) -> Document:
     """Return what an inventory has of a reading: no section of proof.sql. A server that was never read is a failure."""
     document = reading.document
     if document is None:
-        return Document(address=reading.address, failure=reading.failure or _NEVER_READ)
+        return Document(address=reading.address, failure=reading.failure or "the exporter has not read it yet")
     return replace(
         document,
         address=reading.address,

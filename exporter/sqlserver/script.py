@@ -19,12 +19,10 @@ _SUMMARY = re.compile(r"(?:#Requires[^\n]+\n)?(?:--|//|<#\s+\.SYNOPSIS)\s+(.+?[.
 
 
 def script_names() -> tuple[str, ...]:
-    """Return the name of each script for a DBA."""
     return tuple(sorted({*LOG_SCRIPTS, *(path.name for path in FOLDER.iterdir())}))
 
 
 def script_bytes(name: str) -> bytes:
-    """Return the content of a script for a DBA."""
     return LOG_SCRIPTS[name].encode("ascii") if name in LOG_SCRIPTS else (FOLDER / name).read_bytes()
 
 
@@ -36,7 +34,6 @@ def summary(script: bytes) -> str:
 
 @cache
 def batches() -> Batches:
-    """Return the batches of inventory.sql."""
     return _batches(FOLDER / "inventory.sql")
 
 

@@ -1,4 +1,4 @@
-"""The one place that knows python-tds: log in, send a batch, and turn its exceptions into failures of `failure`."""
+"""The one place that knows python-tds: log in, send a batch, and turn its exceptions into failures with one line for the user."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ from exporter.sqlserver.wire import (
     encryption_at,
     with_encryption,
 )
-
-# What stops the reading of a SQL Server, with one line for the user.
 
 _SELF_SIGNED = frozenset({18, 19})  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and ..._SELF_SIGNED_CERT_IN_CHAIN
 _UNKNOWN_ISSUER = frozenset({2, 20, 21})
@@ -96,7 +94,6 @@ def _certificate(error: ssl.SSLCertVerificationError, host: str, trust: str) -> 
 
 
 # A socket for the driver that encrypts the whole session, with Python's TLS and the trust of the system.
-#
 # TDS 7.4 has its TLS handshake inside PRELOGIN packets, and plain TLS records after it. python-tds encrypts with a CA file alone, and
 # compares host names in its own way. So the driver talks plain text to this socket, which never sends any. It also bounds what a server
 # can make the driver read or allocate.
@@ -219,7 +216,6 @@ class EncryptedSocket:
         return len(data)
 
     def setsockopt(self, *options: int) -> None:
-        """Set an option of the socket."""
         self._socket.setsockopt(*options)
 
     def settimeout(self, _seconds: float | None) -> None:
@@ -348,6 +344,7 @@ _SSPI_ERROR = re.compile(r"SSPI Error (\w+)")  # of python-tds, such as SEC_E_NO
 _UNREADABLE = "the answer is not that of a SQL Server that this driver knows"
 # A reading never waits long for another session, and loses a deadlock with one.
 _OPTIONS = "SET NOCOUNT ON; SET LOCK_TIMEOUT 5000; SET DEADLOCK_PRIORITY LOW;"
+_TOO_OLD = "the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed"
 _OLDEST = 0x72090002  # TDS 7.2: an older version decodes text with a codec that the server names
 _MOST_COLUMNS, _MOST_ROWS = 8, 100_000  # of one result; a section has at most so many lines
 _ROW_BYTES = 16  # of a row next to its text, at most
@@ -370,13 +367,6 @@ class Result:
     messages: tuple[SqlMessage, ...]
 
 
-def _silence(logger: logging.Logger) -> None:
-    """Keep the warnings of the driver from standard error, also from a handler of this process."""
-    if logger.propagate:
-        logger.addHandler(logging.NullHandler())
-        logger.propagate = False
-
-
 class SqlConnection:
     """A session with one SQL Server. Blocks, and belongs to one thread."""
 
@@ -384,7 +374,10 @@ class SqlConnection:
         """Log in over a connected socket, which belongs to the session from now on. Raises SqlConnectionError."""
         import pytds  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
 
-        _silence(logging.getLogger("pytds"))
+        logger = logging.getLogger("pytds")
+        if logger.propagate:  # no warning of the driver reaches standard error or a handler of this process
+            logger.addHandler(logging.NullHandler())
+            logger.propagate = False
         self._pytds = pytds
         self._encrypted_socket = encrypted_socket
         windows = not login.user and not login.token
@@ -407,15 +400,12 @@ class SqlConnection:
             encrypted_socket.close()
             raise _login_error(error, words) from None
         try:
-            self._begin()
+            if self._session.tds_version < _OLDEST:
+                raise SqlConnectionError(_TOO_OLD)  # noqa: TRY301 - closes as any other failure
+            self.query(_OPTIONS)
         except (SqlConnectionError, SqlStatementError) as error:
             encrypted_socket.close()
             raise SqlConnectionError(str(error)) from None
-
-    def _begin(self) -> None:
-        if self._session.tds_version < _OLDEST:
-            raise SqlConnectionError("the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed")
-        self.query(_OPTIONS)
 
     def query(self, batch: str) -> Result:
         """Send a batch and read everything. Raises SqlConnectionError and SqlStatementError."""
@@ -449,7 +439,6 @@ class SqlConnection:
             raise SqlConnectionError(f"a result has more than {_MOST_ROWS} rows: is it a SQL Server?")
 
     def close(self) -> None:
-        """Close the connection."""
         self._encrypted_socket.close()
 
 

@@ -101,7 +101,6 @@ def with_present_rates(servers: Iterable[ServerProof], now: float) -> list[Serve
 
 
 def full_text(seconds: float) -> str:
-    """Return when a log is full."""
     return f"full in {span_text(seconds)}" if seconds > 0 else "full already"
 
 

@@ -1,4 +1,4 @@
-"""What ENVCHANGE tokens of a SQL Server may not do to the driver.
+"""Bytes of TDS: what ENVCHANGE tokens may not do to the driver, and the encryption option of a PRELOGIN packet (MS-TDS 2.2.6.5).
 
 A token of type 4 names the size of packets, as text: the driver allocates whatever it reads there, and TDS allows 512 to 32767 bytes. One of
 type 20 names another server, which the driver looks up.
@@ -10,7 +10,7 @@ import re
 import struct
 
 LARGEST_PACKET = 32767  # bytes
-_HEADER = 8
+HEADER = 8  # bytes: type, status, length, SPID, packet number, window
 _TOKEN = re.compile(rb"(?=\xe3..\x04(.))", re.DOTALL)  # token, its length, its type; then the number of characters
 _ROUTE = re.compile(rb"\xe3..\x14", re.DOTALL)
 _FIXED, _LONGEST = 5, 5 + 2 * 255  # bytes before the text, and of a whole token
@@ -46,10 +46,10 @@ class PacketSizes:
                 found.append(data[: self._left])
                 data, self._left = data[self._left :], self._left - len(found[-1])
                 continue
-            missing = _HEADER - len(self._header)
+            missing = HEADER - len(self._header)
             self._header, data = self._header + data[:missing], data[missing:]
-            if len(self._header) == _HEADER:
-                self._left = max(int.from_bytes(self._header[2:4], "big") - _HEADER, 0)
+            if len(self._header) == HEADER:
+                self._left = max(int.from_bytes(self._header[2:4], "big") - HEADER, 0)
                 self._header = b""
         return b"".join(found)
 
@@ -64,9 +64,6 @@ def _size_at(text: bytes, token: re.Match[bytes]) -> int:
         return 0
 
 
-# The encryption option of a TDS PRELOGIN packet (MS-TDS 2.2.6.5).
-
-HEADER = 8  # bytes: type, status, length, SPID, packet number, window
 ENCRYPT_ON, ENCRYPT_NOT_SUPPORTED, ENCRYPT_REQUIRED = 1, 2, 3
 _ENCRYPTION, _TERMINATOR = 1, 0xFF
 _OPTION = struct.Struct(">BHH")  # token, offset and length of its data

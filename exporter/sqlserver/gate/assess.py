@@ -86,6 +86,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     facts = _facts(question, inventory, requested, now)
     servers, states = facts.servers, facts.states
     failed = list(failures(requested, [one.instance for one in servers.chosen], now))
+    causes = {url: each.text for url, each, _ in reversed(failed)}  # the first failure of each
     against, despite = compared(facts.dependencies, facts.targets)
     forecast, unknown = forecast_of(facts.dependencies)
     first = (*servers.reasons, *(each for _, each, matters in failed if matters), *facts.unmatched)
@@ -93,7 +94,15 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     return Answer(
         question=question,
         at=min((one.at for one in states), default=now),
-        exporters=tuple(_exporter_answers(requested, facts.by_server, {url: each.text for url, each, _ in reversed(failed)})),
+        exporters=tuple(
+            ExporterAnswer(
+                url,
+                found if isinstance(found, ExporterState) else None,
+                causes.get(url, ""),
+                tuple(server for server, those in facts.by_server.items() if any(found is each for each in those)),
+            )
+            for url, found in requested.items()
+        ),
         instances=tuple(one.server for one in servers.chosen),
         readings=facts.readings,
         proofs=facts.proofs,
@@ -187,15 +196,6 @@ def _paired(dependencies: Iterable[Dependency], servers: _Servers) -> Iterator[t
     for one in dependencies:
         if (proof := proofs.get((one.server, one.usage.key.thumbprint))) is not None:
             yield one, proof
-
-
-def _exporter_answers(
-    requested: Requested, by_server: Mapping[str, tuple[ExporterState, ...]], causes: Mapping[str, str]
-) -> Iterator[ExporterAnswer]:
-    """Yield what each exporter answered; `causes` are the first failures by URL."""
-    for url, found in requested.items():
-        servers = tuple(server for server, those in by_server.items() if any(found is each for each in those))
-        yield ExporterAnswer(url, found if isinstance(found, ExporterState) else None, causes.get(url, ""), servers)
 
 
 def _match(

@@ -1,4 +1,4 @@
-"""The reasons for which the gate does not answer `ready`, each with its first action."""
+"""The reasons for which the gate does not answer `ready`, each with its first action; and the states that exporters report."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from exporter.core.secrets import hide
 from exporter.core.values import Vantage
 from exporter.sqlserver.instance import EKM_OPTION, printable
 from exporter.sqlserver.reading import SqlServerReading
-
-# What an exporter reports of its targets and its SQL Servers, or why that is not known.
 
 _MODES = ("canary", "read_only")  # never ready; another target may test the key
 _UNTESTED_CAUSES = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration

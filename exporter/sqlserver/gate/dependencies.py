@@ -1,4 +1,4 @@
-"""The chosen instances and the keys that they need, from the inventory."""
+"""The chosen instances, the keys that they and the replicas of their groups need, and the targets that probe these keys."""
 
 from __future__ import annotations
 
@@ -36,8 +36,6 @@ from exporter.sqlserver.keys import (
     pair,
     used_keys,
 )
-
-# What is known of a SQL Server itself: its EKM option, and what the answer does not cover.
 
 # How the option is off. Each of the two values may wait for the other.
 _OPTION_STATES: Mapping[EkmOption, str] = {
@@ -108,7 +106,7 @@ def find_dependencies(
             folder=question.folder,
         )
         for text, servers in findings.gaps.items()
-        if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which replicas.py finds on every replica
+        if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which find_replica_keys finds on every replica
     ]
     for instance in instances:
         reasons += option_reasons(instance, [one for one in usages if one.instance is instance], question.folder)
@@ -266,7 +264,7 @@ def _other_replicas(instance: Instance, group: str, known: Iterable[KnownInstanc
     for name in (server for each, server in instance.replicas if each.lower() == group.lower()):
         if is_same_server(name, instance.server_name):
             continue
-        same = [(one, _lists(one.instance, instance, group)) for one in known if is_same_server(name, one.server)]
+        same = [(one, _shows_replica(one.instance, instance, group)) for one in known if is_same_server(name, one.server)]
         # Of two domains with the name, the one that lists this server is the replica.
         members = [one for one, is_listed in same if is_listed] or [one for one, is_listed in same if is_listed is None]
         found += members
@@ -274,7 +272,7 @@ def _other_replicas(instance: Instance, group: str, known: Iterable[KnownInstanc
     return found, missing
 
 
-def _lists(other: Instance, instance: Instance, group: str) -> bool | None:
+def _shows_replica(other: Instance, instance: Instance, group: str) -> bool | None:
     """Whether a server lists this one as a replica of the group, None if it shows no such group."""
     servers = [server for name, server in other.replicas if name.lower() == group.lower()]
     return any(is_same_server(server, instance.server_name) for server in servers) if servers else None

@@ -1,4 +1,7 @@
-"""Which exporter answers for a SQL Server, and what the others report differently."""
+"""Which exporter answers for a SQL Server, what the others report differently, and how their lists are read.
+
+A response of another program or version is a reason, never a shorter list.
+"""
 
 from __future__ import annotations
 
@@ -112,15 +115,10 @@ def _verdict(target: TargetState) -> str:
     return f"{target.name} is {'ready' if target.ready else f'not ready ({target.failure})'} at {place_of(target)}"
 
 
-# Read the lists of targets and of SQL Servers that an exporter's API returns.
-#
-# A response of another program or version is a reason, never a shorter list.
-
 # The values of the configuration's `type`.
 CREDENTIAL_TYPES = (
     "client_secret", "connector_secret", "client_certificate", "managed_identity", "workload_identity", "default"
 )  # fmt: skip
-
 MOST_OF_READINGS = 12_000_000  # values of a response; the client's limit of bytes allows a fleet half of them
 
 

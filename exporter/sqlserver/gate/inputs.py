@@ -1,4 +1,4 @@
-"""The values of the gate: question, inventory and answer."""
+"""The values of the gate: question, inventory and answer; and the instances of file and readings, each section from the newer one."""
 
 from __future__ import annotations
 
@@ -168,9 +168,6 @@ class Answer:
         if not self.reasons:
             return "ready"
         return "not_ready" if any(reason.known for reason in self.reasons) else "not_known"
-
-
-# The instances of the inventory's file and of the exporters' readings: each section from the newer one.
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What SQL Servers proved themselves, and how long their logs have room, as reasons."""
+"""Reasons against a restart: by what SQL Servers proved themselves, the room of their logs, the targets that they need, and request limits."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def proof_reasons(
             yield from _start_reasons(one.usage, question.folder)
         else:
             yield from _age_reasons(proof, question, now)
-            yield from _proof_reasons(one, proof, question, now)
+            yield from _unproven_reasons(one, proof, question, now)
 
 
 def replica_reasons(
@@ -136,7 +136,7 @@ def _age_reasons(server: ServerProof, question: Question, now: float) -> Iterato
         )
 
 
-def _proof_reasons(one: Dependency, server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
+def _unproven_reasons(one: Dependency, server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
     proof = server.proof
     yield from _failure_reasons(one, server, now)
     if server.signs or server.cause.is_seen_inside:
@@ -261,11 +261,6 @@ def _log_backups(server: ServerProof) -> dict[str, float]:
     return dict(sorted(finished))
 
 
-# What is against the restart of SQL Servers by the state of a target that they need.
-
-NEVER_EXPIRE = ("managed_identity", "workload_identity")
-
-
 @dataclass(frozen=True, slots=True)
 class NeededTarget:
     """A target with the keys that servers need it for, and what these servers proved. `names` are for texts."""
@@ -328,7 +323,7 @@ def history_reasons(needed: NeededTarget, question: Question, *, several: bool) 
 def _credential_reasons(target: TargetState, question: Question, names: Mapping[str, str]) -> Iterator[GateReason]:
     expiry, about = target.credential_expires_at, {**names, "credential": target.credential}
     if expiry is None:
-        if target.credential_type not in NEVER_EXPIRE:
+        if target.credential_type not in ("managed_identity", "workload_identity"):  # which never expire
             yield reason(Condition.EXPIRY_UNKNOWN, **about)
     elif expiry - target.at <= question.window:
         expires = "expires" if expiry > target.at else "expired"
@@ -372,18 +367,16 @@ def _where(target: TargetState, *, several: bool) -> str:
     return f" at {place_of(target)}," if several else ""
 
 
-# The unwraps that a restart makes, against the request limit of each vault.
-#
-# SQL Server unwraps the encryption key of each database once when the database opens. All databases of instances that restart
-# together are assumed to open within one window of the limit. Retries, other clients of the vault and the exporter's probes are
-# not counted.
-
-UNWRAPS_PER_DATABASE = 1
 _HARDWARE = {"RSA": False, "RSA-HSM": True}  # by kty: SQL Server takes no other kind
 
 
 def forecast_of(dependencies: Sequence[Dependency]) -> tuple[list[VaultForecast], list[GateReason]]:
-    """Return the forecast of each vault, and a reason for each key without a limit."""
+    """Return the unwraps of a restart against the request limit of each vault, and a reason for each key without a limit.
+
+    SQL Server unwraps the encryption key of each database once when the database opens. All databases of instances that restart
+    together are assumed to open within one window of the limit. Retries, other clients of the vault and the exporter's probes are
+    not counted.
+    """
     unwraps: dict[str, dict[str, int]] = {}
     shares: dict[str, dict[str, float]] = {}
     unknown: dict[str, GateReason] = {}
@@ -395,7 +388,7 @@ def forecast_of(dependencies: Sequence[Dependency]) -> tuple[list[VaultForecast]
         if limit is None:
             unknown[target.name] = reason(Condition.KEY_SIZE_UNKNOWN, target=target.name, vault=vault)
             continue
-        count = len(one.usage.databases) * UNWRAPS_PER_DATABASE
+        count = len(one.usage.databases)
         of_vault, of_shares = unwraps.setdefault(vault, {}), shares.setdefault(vault, {})
         of_vault[one.server] = of_vault.get(one.server, 0) + count
         of_shares[one.server] = of_shares.get(one.server, 0.0) + count / limit

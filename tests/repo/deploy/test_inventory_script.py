@@ -5,10 +5,11 @@ import re
 import pytest
 from sqlglot import exp
 
+from exporter.core.connector import ENTRIES
 from exporter.core.quoting import sql_text
 from exporter.sqlserver.document import read_documents
 from exporter.sqlserver.instance import EkmOption, instance_of
-from exporter.sqlserver.read import KEY_URI, ROOT, SUBKEYS
+from exporter.sqlserver.read import KEY_URI, SUBKEYS
 from tests.repo.deploy.pretend import EKM_KEY, PROVIDER, PROVIDER_CREDENTIAL, SCRIPTS, credential
 from tests.repo.deploy.section_scripts import INVENTORY, parsed, section_rows
 from tests.support.sql_inventory import lines_of, sqlcmd
@@ -18,10 +19,10 @@ WRAPPER = SCRIPTS / "inventory.ps1"
 
 @pytest.mark.parametrize("statement", [SUBKEYS, KEY_URI])
 def test_registry_statement_calls_a_procedure_that_reads(statement):
-    (call,) = parsed(statement.format(path=sql_text(ROOT)))
+    (call,) = parsed(statement.format(path=sql_text(ENTRIES)))
     assert isinstance(call, exp.Execute)
     assert call.this.sql(dialect="tsql") in {"master.dbo.xp_regenumkeys", "master.dbo.xp_regread"}
-    assert [literal.name for literal in call.find_all(exp.National)][:2] == ["HKEY_LOCAL_MACHINE", ROOT]
+    assert [literal.name for literal in call.find_all(exp.National)][:2] == ["HKEY_LOCAL_MACHINE", ENTRIES]
 
 
 def test_script_rows_become_an_instance():

@@ -10,7 +10,7 @@ from exporter.config.settings import SecretSource
 from exporter.core.values import CredentialKind, Facts, Fault, TokenResult
 from exporter.runtime.files import FileUnreadableError
 from exporter.sqlserver import monitor
-from exporter.sqlserver.errors import SECONDS, Lockout
+from exporter.sqlserver.errors import LOCKOUT_SECONDS, Lockout
 from exporter.sqlserver.last_reading import restored, unread
 from exporter.sqlserver.monitor import CONCURRENT_READINGS, ServerReader, ServerState
 from exporter.sqlserver.script import SEARCHED_DAYS
@@ -126,9 +126,9 @@ async def test_refused_login_is_not_tried_again_for_an_hour(harness):
     result = await reader.read(state, AT)
     assert result.reading.refused
     state = after(state, result)
-    assert await reader.read(state, AT + SECONDS - 1.0) is None
+    assert await reader.read(state, AT + LOCKOUT_SECONDS - 1.0) is None
     assert len(harness.read) == 1
-    assert await reader.read(state, AT + SECONDS) is not None
+    assert await reader.read(state, AT + LOCKOUT_SECONDS) is not None
     assert len(harness.read) == 2
 
 

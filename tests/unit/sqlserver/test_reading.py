@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from exporter.core.connector import ENTRIES
 from exporter.core.names import parse_sql_address
 from exporter.core.quoting import sql_text
 from exporter.core.secrets import KnownSecrets
@@ -11,7 +12,7 @@ from exporter.sqlserver import read as read_module
 from exporter.sqlserver import script, tds
 from exporter.sqlserver.document import LOST, PROOF_SECTIONS, SECTIONS, RegistryUri
 from exporter.sqlserver.errors import INVENTORY, RUN, SqlMessage
-from exporter.sqlserver.read import KEY_URI, ROOT, SUBKEYS, read_key_uris
+from exporter.sqlserver.read import KEY_URI, SUBKEYS, read_key_uris
 from exporter.sqlserver.tds import Result, SqlConnectionError, SqlLogin, SqlStatementError, make_context
 from tests.support.sql_inventory import lines_of, rows_of
 
@@ -152,15 +153,15 @@ def test_registry_is_not_read_on_linux_or_without_a_provider(read, rows):
 
 
 def registry(entries, *, messages=()):
-    """Return a query function over paths below ROOT and their KeyUri; a path without one is only a key."""
+    """Return a query function over paths below ENTRIES and their KeyUri; a path without one is only a key."""
 
     def query(statement):
-        for path in [ROOT, *(f"{ROOT}\\{one}" for one in entries)]:
+        for path in [ENTRIES, *(f"{ENTRIES}\\{one}" for one in entries)]:
             if statement == SUBKEYS.format(path=sql_text(path)):
-                below = [one for one in (f"{ROOT}\\{name}" for name in entries) if one.rpartition("\\")[0] == path]
+                below = [one for one in (f"{ENTRIES}\\{name}" for name in entries) if one.rpartition("\\")[0] == path]
                 return Result(tuple((one.rpartition("\\")[2],) for one in below), messages)
             if statement == KEY_URI.format(path=sql_text(path)):
-                uri = entries.get(path.removeprefix(f"{ROOT}\\"))
+                uri = entries.get(path.removeprefix(f"{ENTRIES}\\"))
                 return Result((("KeyUri", uri),), ()) if uri else Result((), (NOT_FOUND,))
         return Result((), (NOT_FOUND,))
 
