@@ -212,7 +212,12 @@ SQL: tuple[Check, ...] = (
 )
 
 # The numbers of messages about a missing right.
-_REFUSED = re.compile(r"message (?:229|230|262|297|300|371|916): |the login may not ")
+_DENIED = re.compile(r"message (?:229|230|262|297|300|371|916): |the login may not ")
+
+
+def is_denied(message: str) -> bool:
+    """Whether a section was not read because the login lacks a right."""
+    return _DENIED.match(message) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,7 +289,7 @@ def missing_right(section: str, message: str) -> SqlRight | None:
 
     The result is None if the message is about another fault.
     """
-    if _REFUSED.match(message) is None:
+    if not is_denied(message):
         return None
     by_name = (right for right in SQL_RIGHTS if right.name in message)
     by_section = (right for right in SQL_RIGHTS if section in right.sections)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.core.durations import ago, write
-from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, reason
+from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, reason, shown
 from exporter.sqlserver.gate.dependencies import (
     ReplicaKeys,
     choose,
@@ -30,6 +30,7 @@ from exporter.sqlserver.gate.inputs import (
 )
 from exporter.sqlserver.gate.rules import (
     chosen_proofs,
+    denied_notes,
     forecast_of,
     history_reasons,
     is_refused,
@@ -112,6 +113,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
         reasons=tuple(dict.fromkeys(reasons)),
         notes=(
             *(note for one in servers.chosen for note in notes_of(one.instance)),
+            *dict.fromkeys(shown(note) for note in denied_notes((*facts.proofs, *facts.moved_proofs))),
             *(each.text for _, each, matters in failed if not matters),
             *despite,
         ),

@@ -276,7 +276,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         False,
         "{server}: {sections} were read {age}, longer ago than {limit}, so whether backups fail now is not known{cause}",
         "Remove the cause, and wait for the exporter's next reading (ekm-exporter docs sql-servers). With a longer sql_interval: --reading-age",
-        "backups or the error log were read before `--reading-age`, or arrived damaged, so whether backups fail now is not known",
+        "backups or the error log were read before `--reading-age`, or not at all although the login may read them, so whether backups fail now is not known",
     ),
     Condition.EXPORTERS_DISAGREE: ConditionText(
         False,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from exporter.core.durations import ago, known_time, moment, write
 from exporter.core.quoting import sql_name
 from exporter.core.values import key_operations_limit
+from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.document import OPEN_MESSAGES
@@ -38,7 +39,6 @@ _TRUNCATED = 1800.0
 _PROVING = ("backups", "opened")  # without these sections a reading proves nothing
 # If the sizes of the logs are not known.
 LOGS_GROW = "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
-_REFUSED = "message "  # the beginning of what SQL Server answers instead of rows
 _SEEN = "The next reading of the exporter shows it"
 _NOT_SEEN = "Without a reading of an exporter (ekm-exporter docs sql-servers) this answer stays until the next restart, so decide by that backup"
 
@@ -109,16 +109,28 @@ def _is_altered_since(usage: Usage, proof: ServerProof) -> bool:
 
 
 def old_sections(server: ServerProof, question: Question, now: float) -> list[str]:
-    """Return the sections of a proof that were read too long ago, or not as a whole. What SQL Server refuses to the login does not count."""
+    """Return the sections of a proof that were read too long ago, or not as a whole. What the login may not read does not count."""
+    denied = _denied_sections(server)
+    return [
+        name for name in _sections(server) if name not in denied and section_age(server.reading, name, now) > question.reading_age
+    ]
+
+
+def _sections(server: ServerProof) -> tuple[str, ...]:
+    return ("backups", "opened", "errors") if "backups" not in server.reading.read_at else ("backups", "errors")
+
+
+def _denied_sections(server: ServerProof) -> list[str]:
+    """Return the sections of a proof that were never read because the login lacks a right."""
     errors = {} if server.reading.document is None else server.reading.document.errors
-    needed = ("backups", "opened", "errors") if "backups" not in server.reading.read_at else ("backups", "errors")
-    return [name for name in needed if _is_old(server, name, errors.get(name, _REFUSED), question.reading_age, now)]
+    return [name for name in _sections(server) if name not in server.reading.read_at and is_denied(errors.get(name, ""))]
 
 
-def _is_old(server: ServerProof, name: str, message: str, limit: float, now: float) -> bool:
-    if name not in server.reading.read_at:
-        return not message.startswith(_REFUSED)
-    return section_age(server.reading, name, now) > limit
+def denied_notes(proofs: Iterable[ServerProof]) -> Iterator[str]:
+    """Yield what a SQL Server does not show to the login, so that the answer does not cover it."""
+    for each in proofs:
+        if denied := _denied_sections(each):
+            yield f"{each.server}: the login may not read {listed(denied)} (ekm-exporter script login.sql), so what that shows is not in this answer"
 
 
 def _age_reasons(server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
