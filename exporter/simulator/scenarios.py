@@ -1,24 +1,20 @@
-"""The scenarios and the codes that SQL Server would show, in a probe's order.
+"""The scenarios and the codes that SQL Server would show, in a probe's order; and what the simulator assumes.
 
 For: the demo, the tests and the documentation, which read this one table. Each row has the broken part, the
 step, and the code of a probe in both generations. Every code that a probe can report is in it.
-Not for: causing faults (see `fault_table`), or classification, whose rules must agree without using this table.
+Not for: causing faults (see `faults`), or classification, whose rules must agree without using this table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
 from exporter.core.values import Step
 from exporter.knowledge.reasons import Reason
 from exporter.simulator.faults import FAULTS, FaultScope, Options, SimulatedFault
-
-# The type of a scenario, and the places outside of the simulator.
-
-_DEFAULT = Options()
 
 
 class Outside(StrEnum):
@@ -47,7 +43,7 @@ class Scenario:
     current: int
     reason: Reason
     story: str
-    given: Options = _DEFAULT
+    given: Options = field(default_factory=Options)
 
     @property
     def fault(self) -> SimulatedFault | None:
@@ -70,12 +66,9 @@ class Scenario:
         return replace(self.given, step=self.given.step or self.step)
 
 
-# The steps of a probe, for scenarios that several steps have in common.
-
-
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One step: the prefix of its scenarios' names, and what it waits for."""
+class _Part:
+    """One step, for the scenarios that several steps have in common: the prefix of their names, and what it waits for."""
 
     step: Step
     prefix: str
@@ -83,18 +76,30 @@ class Part:
     scope: FaultScope = FaultScope.VAULT
 
 
-PARTS: tuple[Part, ...] = (
-    Part(Step.CHALLENGE, "challenge", "the challenge"),
-    Part(Step.TOKEN, "token", "the token", FaultScope.APPLICATION),
-    Part(Step.GET_KEY, "key", "the key"),
-    Part(Step.WRAP_KEY, "wrap", "the wrapped bytes"),
-    Part(Step.UNWRAP_KEY, "unwrap", "the unwrapped bytes"),
+# The short names of the rows.
+_VAULT, _ENTRA, _APPLICATION = FaultScope.VAULT, FaultScope.AUTHORITY, FaultScope.APPLICATION
+_CONFIGURATION, _CERTIFICATE, _IDENTITY, _NETWORK, _PROXY = Outside
+_CHALLENGE, _TOKEN, _GET, _WRAP, _UNWRAP = Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY
+_R = Reason
+
+_PARTS = (
+    _Part(_CHALLENGE, "challenge", "the challenge"),
+    _Part(_TOKEN, "token", "the token", _APPLICATION),
+    _Part(_GET, "key", "the key"),
+    _Part(_WRAP, "wrap", "the wrapped bytes"),
+    _Part(_UNWRAP, "unwrap", "the unwrapped bytes"),
 )
-BODY_PARTS = PARTS[1:]  # the body of the challenge is not read
+_BODIES = _PARTS[1:]  # the body of the challenge is not read
+_EMPTY = {_TOKEN: 3307, _GET: 3403, _WRAP: 3609, _UNWRAP: 3709}
+_NOT_JSON = {_TOKEN: 3307, _GET: 3404, _WRAP: 3607, _UNWRAP: 3707}
+# a member that counts as missing, a repeated member, and an unusable one
+_INCOMPLETE = {"missing": "is missing", "null": "is null", "number": "is a number", "list": "is a list"}
+_TWICE = {"twice": "appears twice, the second time as a number"}
+_MALFORMED = {"unusable": "is malformed", "blank": "is empty", "nul": "begins with a NUL"}
 
 
-def step_scenarios(  # noqa: PLR0917 - a row of the table
-    parts: tuple[Part, ...], fault: str, classic: int | dict[Step, int], current: int | None, reason: Reason, story: str
+def _at_each(  # noqa: PLR0917 - a row of the table
+    parts: tuple[_Part, ...], fault: str, classic: int | dict[Step, int], current: int | None, reason: Reason, story: str
 ) -> Iterator[Scenario]:
     """Yield the same fault at each of these steps.
 
@@ -116,245 +121,17 @@ def step_scenarios(  # noqa: PLR0917 - a row of the table
         )
 
 
-# Scenarios of the network: names, connections, TLS, proxies and HTTP exchanges.
+def _member(  # noqa: PLR0917 - a row of the table
+    step: Step, name: str, fault: str, what: str, code: int, reason: Reason, kinds: dict[str, str]
+) -> Iterator[Scenario]:
+    """Yield a scenario for each defect of one member of a response."""
+    scope = _APPLICATION if step is _TOKEN else _VAULT
+    for kind, words in kinds.items():
+        yield Scenario(f"{name}_{kind}", f"{fault}_{kind}", scope, step, code, code, reason, f"{what} {words}.")
 
-_V = FaultScope.VAULT
-_E = FaultScope.AUTHORITY
-_N, _P = Outside.NETWORK, Outside.PROXY
-_CHALLENGE = Step.CHALLENGE
-_TOKEN = Step.TOKEN
-_R = Reason
 
-NETWORK: tuple[Scenario, ...] = (
-    # the network between: real resolvers, routes and proxies, outside of the simulator
-    Scenario("host_offline", "no network except loopback; the name resolves", _N, _CHALLENGE, 3005, 3103, _R.NETWORK_DOWN, "The host lost its network, and its hosts file has the vault."),
-    Scenario("resolver_nxdomain", "the resolver returns NXDOMAIN", _N, _CHALLENGE, 3900, 3900, _R.DNS_NOT_FOUND, "The private DNS zone lost its record."),
-    Scenario("resolver_servfail", "the resolver returns SERVFAIL", _N, _CHALLENGE, 3900, 3900, _R.DNS_TEMPORARY, "The forwarder behind the resolver is down."),
-    Scenario("resolver_silent", "the resolver does not answer", _N, _CHALLENGE, 3900, 3900, _R.DNS_TIMEOUT, "Port 53 is filtered."),
-    Scenario("connect_dropped", "the connection attempt gets no answer", _N, _CHALLENGE, 3008, 3106, _R.CONNECT_TIMEOUT, "A firewall drops packets to the vault."),
-    Scenario("connect_unreachable", "the host is reported unreachable", _N, _CHALLENGE, 3008, 3106, _R.CONNECT_UNREACHABLE, "The private endpoint's network is not routed."),
-    Scenario("proxy_refused", "the proxy refuses connections", _P, _CHALLENGE, 3008, 3106, _R.PROXY_UNREACHABLE, "The proxy is down."),
-    Scenario("proxy_unresolvable", "the proxy's name does not resolve", _P, _CHALLENGE, 3008, 3106, _R.PROXY_UNRESOLVED, "The proxy was renamed."),
-    Scenario("proxy_silent", "the proxy does not answer CONNECT", _P, _CHALLENGE, 3008, 3106, _R.PROXY_TIMEOUT, "The proxy cannot reach the vault and sends no error."),
-    Scenario("proxy_redirects", "the proxy redirects CONNECT", _P, _CHALLENGE, 3001, 3001, _R.PROXY_STATUS, "A captive portal stands in for the proxy."),
-    Scenario("proxy_unauthorized", "the proxy returns 407", _P, _CHALLENGE, 3012, 3110, _R.PROXY_AUTH, "The proxy requires a password."),
-    Scenario("proxy_bad_gateway", "the proxy returns 502", _P, _CHALLENGE, 3013, 3111, _R.PROXY_STATUS, "The proxy cannot reach its upstream."),
-    Scenario("proxy_not_http", "the proxy's response to CONNECT is not HTTP", _P, _CHALLENGE, 3008, 3106, _R.PROXY_INVALID, "Another service listens on the port of the proxy."),
-    # the name, the connection, TLS
-    Scenario("vault_deleted", "unresolvable", _V, _CHALLENGE, 3900, 3900, _R.DNS_NOT_FOUND, "The vault was deleted, and its name with it."),
-    Scenario("vault_refused", "refused", _V, _CHALLENGE, 3008, 3106, _R.CONNECT_REFUSED, "A device in between refuses the connection."),
-    Scenario("vault_tls_expired", "tls_expired", _V, _CHALLENGE, 3008, 3106, _R.TLS_EXPIRED, "The certificate was not renewed."),
-    Scenario("vault_tls_not_yet_valid", "tls_not_yet_valid", _V, _CHALLENGE, 3008, 3106, _R.TLS_NOT_YET_VALID, "The host's clock is behind, or the certificate starts in the future."),
-    Scenario("vault_tls_wrong_name", "tls_wrong_name", _V, _CHALLENGE, 3008, 3106, _R.TLS_WRONG_NAME, "A private DNS zone points to another service."),
-    Scenario("vault_tls_untrusted", "tls_untrusted", _V, _CHALLENGE, 3008, 3106, _R.TLS_UNTRUSTED, "A proxy decrypts TLS and signs with its own authority."),
-    Scenario("vault_tls_alert", "tls_alert", _V, _CHALLENGE, 3008, 3106, _R.TLS_FAILED, "Client and server have no common TLS parameters."),
-    Scenario("vault_tls_reset", "tls_reset", _V, _CHALLENGE, 3008, 3106, _R.TLS_RESET, "A firewall reads the name in the handshake and resets the connection."),
-    Scenario("vault_tls_closed", "tls_closed", _V, _CHALLENGE, 3008, 3106, _R.TLS_RESET, "A load balancer has no backend."),
-    Scenario("vault_tls_silent", "tls_silent", _V, _CHALLENGE, 3008, 3106, _R.TLS_TIMEOUT, "A firewall accepts the connection and drops the later packets."),
-    Scenario("vault_plain_http", "plain_http", _V, _CHALLENGE, 3008, 3106, _R.TLS_NOT_TLS, "A captive portal answers in plain HTTP."),
-    Scenario("entra_deleted", "unresolvable", _E, _TOKEN, 3900, 3900, _R.DNS_NOT_FOUND, "The resolver has no record of the sign-in host."),
-    Scenario("entra_refused", "refused", _E, _TOKEN, 3008, 3106, _R.CONNECT_REFUSED, "The firewall allows the vault but not the sign-in host."),
-    Scenario("entra_tls_untrusted", "tls_untrusted", _E, _TOKEN, 3008, 3106, _R.TLS_UNTRUSTED, "A proxy decrypts TLS to the sign-in host."),
-    Scenario("entra_tls_expired", "tls_expired", _E, _TOKEN, 3008, 3106, _R.TLS_EXPIRED, "The proxy's own certificate was not renewed."),
-    Scenario("entra_tls_not_yet_valid", "tls_not_yet_valid", _E, _TOKEN, 3008, 3106, _R.TLS_NOT_YET_VALID, "The host's clock is behind."),
-    Scenario("entra_tls_alert", "tls_alert", _E, _TOKEN, 3008, 3106, _R.TLS_FAILED, "Client and sign-in host have no common TLS parameters."),
-    Scenario("entra_plain_http", "plain_http", _E, _TOKEN, 3008, 3106, _R.TLS_NOT_TLS, "A captive portal answers for the sign-in host."),
-    Scenario("entra_tls_wrong_name", "tls_wrong_name", _E, _TOKEN, 3008, 3106, _R.TLS_WRONG_NAME, "The sign-in host leads to a portal."),
-    Scenario("entra_tls_reset", "tls_reset", _E, _TOKEN, 3008, 3106, _R.TLS_RESET, "The firewall's list of names lacks the sign-in host."),
-    Scenario("entra_tls_silent", "tls_silent", _E, _TOKEN, 3008, 3106, _R.TLS_TIMEOUT, "A firewall drops packets to the sign-in host after the connection."),
-    # the exchange, at every step
-    *step_scenarios(PARTS, "reset", 3008, 3106, _R.CONNECTION_RESET, "The connection is reset instead of {awaited}."),
-    *step_scenarios(PARTS, "closed", 3008, 3106, _R.CONNECTION_CLOSED, "The connection is closed instead of {awaited}."),
-    *step_scenarios(PARTS, "silent", 3008, 3106, _R.READ_TIMEOUT, "The request for {awaited} gets no response."),
-    *step_scenarios(PARTS, "endless_header", 3008, 3106, _R.READ_TIMEOUT, "The header before {awaited} never ends."),
-    *step_scenarios(PARTS, "garbage", 3008, 3106, _R.NOT_HTTP, "Bytes that are not HTTP arrive instead of {awaited}."),
-    *step_scenarios(PARTS, "redirected", 3001, None, _R.REDIRECT, "A portal redirects the request for {awaited}."),
-    *step_scenarios(BODY_PARTS, "truncated", 3019, 3119, _R.BODY_TRUNCATED, "The response ends in the middle of {awaited}."),
-    *step_scenarios(BODY_PARTS, "trickling", 3019, 3119, _R.BODY_TIMEOUT, "The response with {awaited} arrives too slowly."),
-    *step_scenarios(BODY_PARTS, "huge", 3019, 3119, _R.BODY_TOO_LARGE, "Ten million bytes arrive instead of {awaited}."),
-)  # fmt: skip
-
-# Scenarios of the challenge and of Entra's refusals.
-#
-# Unreadable responses are in `unusable_bodies`, unusable credential files in `exporter_side`.
-
-_A = FaultScope.APPLICATION
-
-SIGN_IN: tuple[Scenario, ...] = (
-    # the challenge
-    Scenario("no_challenge", "no_challenge", _V, _CHALLENGE, 3001, 3001, _R.NO_CHALLENGE, "Another service answers without authentication."),
-    Scenario("challenge_absent", "challenge_absent", _V, _CHALLENGE, 3017, 3117, _R.CHALLENGE_ABSENT, "A gateway removes the header that names the sign-in host."),
-    Scenario("challenge_other_parameter", "challenge_other_parameter", _V, _CHALLENGE, 3201, 3201, _R.CHALLENGE_MALFORMED, "The header has authorization_uri instead of authorization."),
-    Scenario("challenge_empty", "challenge_empty", _V, _CHALLENGE, 3017, 3117, _R.CHALLENGE_ABSENT, "The header that names the sign-in host is empty."),
-    Scenario("challenge_basic", "challenge_basic", _V, _CHALLENGE, 3201, 3201, _R.CHALLENGE_MALFORMED, "A proxy in the vault's place requires a password."),
-    Scenario("challenge_swapped", "challenge_swapped", _V, _CHALLENGE, 3201, 3201, _R.CHALLENGE_MALFORMED, "The header names the resource first."),
-    Scenario("challenge_http", "challenge_http", _V, _CHALLENGE, 3201, 3201, _R.CHALLENGE_MALFORMED, "The header names an authority without TLS."),
-    Scenario("challenge_open_authorization", "challenge_open_authorization", _V, _CHALLENGE, 3202, 3202, _R.CHALLENGE_MALFORMED, "The header's first quote is never closed."),
-    Scenario("challenge_no_tenant", "challenge_no_tenant", _V, _CHALLENGE, 3203, 3203, _R.CHALLENGE_MALFORMED, "The header names no tenant."),
-    Scenario("challenge_no_host", "challenge_no_host", _V, _CHALLENGE, 3203, 3203, _R.CHALLENGE_MALFORMED, "The header names no host."),
-    Scenario("challenge_no_resource", "challenge_no_resource", _V, _CHALLENGE, 3206, 3206, _R.CHALLENGE_MALFORMED, "The header names no resource."),
-    Scenario("challenge_open_resource", "challenge_open_resource", _V, _CHALLENGE, 3207, 3207, _R.CHALLENGE_MALFORMED, "The header's last quote is missing."),
-    Scenario("foreign_authority", "foreign_authority", _V, _CHALLENGE, 3001, 3001, _R.AUTHORITY_UNTRUSTED, "An attacker tries to obtain the secret."),
-    Scenario("foreign_resource", "foreign_resource", _V, _CHALLENGE, 3001, 3001, _R.RESOURCE_MISMATCH, "An attacker tries to obtain a token for another service."),
-    Scenario("challenge_forbidden", "status", _V, _CHALLENGE, 3077, 3113, _R.FORBIDDEN, "A gateway refuses the request before the vault.", Options(status=403)),
-    Scenario("challenge_not_found", "status", _V, _CHALLENGE, 3076, 3112, _R.NOT_FOUND, "A gateway does not serve this host.", Options(status=404)),
-    Scenario("challenge_throttled", "status", _V, _CHALLENGE, 3011, 3109, _R.THROTTLED, "A gateway throttles the first request.", Options(status=429)),
-    Scenario("challenge_bad_request", "status", _V, _CHALLENGE, 3012, 3110, _R.BAD_REQUEST, "Another service rejects the request as malformed.", Options(status=400)),
-    Scenario("challenge_conflict", "status", _V, _CHALLENGE, 3012, 3110, _R.CONFLICT, "Another service returns 409 for the first request.", Options(status=409)),
-    Scenario("challenge_teapot", "status", _V, _CHALLENGE, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status.", Options(status=418)),
-    Scenario("challenge_unavailable", "html_unavailable", _V, _CHALLENGE, 3013, 3111, _R.SERVER_ERROR, "A gateway returns its error page."),
-    # Entra
-    Scenario("secret_expired", "secret_expired", _A, _TOKEN, 3303, 3303, _R.SECRET_EXPIRED, "The client secret expired and was not renewed."),
-    Scenario("secret_wrong", "secret_wrong", _A, _TOKEN, 3303, 3303, _R.SECRET_WRONG, "The secret was changed in Entra but not in SQL Server."),
-    Scenario("certificate_unknown", "certificate_unknown", _A, _TOKEN, 3303, 3303, _R.CERTIFICATE_UNKNOWN, "The certificate was never registered."),
-    Scenario("federation_issuer", "federation_issuer", _A, _TOKEN, 3303, 3303, _R.FEDERATION_UNMATCHED, "The pod's cluster was rebuilt, and its tokens have another issuer."),
-    Scenario("federation_subject", "federation_subject", _A, _TOKEN, 3303, 3303, _R.FEDERATION_UNMATCHED, "The pod runs under another service account."),
-    Scenario("clock_skew", "assertion_outside_validity", _A, _TOKEN, 3303, 3303, _R.CLOCK_SKEW, "The host's clock is wrong by minutes."),
-    Scenario("certificate_refused", "certificate_refused", _A, _TOKEN, 3303, 3303, _R.CERTIFICATE_UNKNOWN, "The certificate's issuer is not allowed."),
-    Scenario("certificate_expired", "certificate_expired", _A, _TOKEN, 3303, 3303, _R.CERTIFICATE_EXPIRED, "The certificate has expired."),
-    Scenario("certificate_key_expired", "certificate_key_expired", _A, _TOKEN, 3303, 3303, _R.CERTIFICATE_EXPIRED, "The certificate has expired, and only the sentence names it."),
-    Scenario("certificate_revoked", "certificate_revoked", _A, _TOKEN, 3303, 3303, _R.CERTIFICATE_REFUSED, "The certificate was revoked."),
-    Scenario("federation_unreachable", "federation_unreachable", _A, _TOKEN, 3128, 3128, _R.FEDERATION_UNREACHABLE, "The cluster's issuer is not reachable from the internet."),
-    Scenario("secret_wrong_by_sentence", "secret_wrong_by_sentence", _A, _TOKEN, 3303, 3303, _R.SECRET_WRONG, "The secret is wrong, and only the sentence names it."),
-    Scenario("assertion_late_by_sentence", "assertion_late_by_sentence", _A, _TOKEN, 3303, 3303, _R.CLOCK_SKEW, "The clock is wrong, and only the sentence names it."),
-    Scenario("assertion_refused", "assertion_refused", _A, _TOKEN, 3303, 3303, _R.CERTIFICATE_UNKNOWN, "The assertion has an unknown signature, and an older number."),
-    Scenario("credential_invalid", "credential_invalid", _A, _TOKEN, 3303, 3303, _R.CREDENTIALS_REFUSED, "Entra refuses the sign-in with a number that names no cause."),
-    Scenario("refusal_unknown", "refusal_unknown", _A, _TOKEN, 3303, 3303, _R.SIGN_IN_REFUSED, "Entra refuses the credential with a number that no rule names."),
-    Scenario("credentials_refused", "status", _A, _TOKEN, 3303, 3303, _R.CREDENTIALS_REFUSED, "Entra refuses the sign-in without a number.", Options(status=401)),
-    Scenario("portal_unauthorized", "html_unauthorized", _A, _TOKEN, 3303, 3303, _R.ANSWER_NOT_JSON, "A proxy requests a login with its page."),
-    Scenario("application_unknown", "application_unknown", _A, _TOKEN, 3128, 3128, _R.APPLICATION_UNKNOWN, "The application was deleted."),
-    Scenario("application_not_found", "application_not_found", _A, _TOKEN, 3128, 3128, _R.APPLICATION_UNKNOWN, "The application is unknown, and the number is an older one."),
-    Scenario("application_disabled_by_sentence", "application_disabled_by_sentence", _A, _TOKEN, 3128, 3128, _R.APPLICATION_DISABLED, "The application is disabled, and only the sentence names it."),
-    Scenario("application_not_in_tenant", "application_not_in_tenant", _A, _TOKEN, 3303, 3303, _R.APPLICATION_NOT_IN_TENANT, "The application has no service principal in the vault's tenant."),
-    Scenario("application_id_invalid", "application_id_invalid", _A, _TOKEN, 3128, 3128, _R.APPLICATION_ID_INVALID, "The client id does not belong to an application."),
-    Scenario("application_disabled", "application_disabled", _A, _TOKEN, 3128, 3128, _R.APPLICATION_DISABLED, "The application was disabled."),
-    Scenario("tenant_unknown", "tenant_unknown", _A, _TOKEN, 3128, 3128, _R.TENANT_UNKNOWN, "The tenant does not exist."),
-    Scenario("tenant_malformed", "tenant_malformed", _A, _TOKEN, 3128, 3128, _R.TENANT_UNKNOWN, "The tenant is misspelt."),
-    Scenario("tenant_unnamed", "tenant_unnamed", _A, _TOKEN, 3128, 3128, _R.TENANT_UNKNOWN, "The sign-in names no tenant."),
-    Scenario("tenant_blocked", "tenant_blocked", _A, _TOKEN, 3128, 3128, _R.TENANT_BLOCKED, "The tenant was deactivated."),
-    Scenario("tenant_restricted", "tenant_restricted", _A, _TOKEN, 3128, 3128, _R.TENANT_RESTRICTED, "The company's proxy permits other tenants only."),
-    Scenario("tenant_forbidden", "tenant_forbidden", _A, _TOKEN, 3128, 3128, _R.TENANT_RESTRICTED, "A cross-tenant policy does not permit the vault's tenant."),
-    Scenario("resource_principal_missing", "resource_principal_missing", _A, _TOKEN, 3128, 3128, _R.RESOURCE_PRINCIPAL_MISSING, "The tenant never used Key Vault."),
-    Scenario("resource_principal_disabled", "resource_principal_disabled", _A, _TOKEN, 3128, 3128, _R.RESOURCE_PRINCIPAL_DISABLED, "An administrator disabled Key Vault in the tenant."),
-    Scenario("conditional_access", "conditional_access", _A, _TOKEN, 3128, 3128, _R.CONDITIONAL_ACCESS, "A policy allows only other addresses."),
-    Scenario("conditional_access_second", "conditional_access_second", _A, _TOKEN, 3128, 3128, _R.CONDITIONAL_ACCESS, "A policy blocks the sign-in, and its number is the second in the list."),
-    Scenario("policy_decision", "policy_decision", _A, _TOKEN, 3128, 3128, _R.CONDITIONAL_ACCESS, "A policy blocks the sign-in without a number of its own."),
-    Scenario("outdated_tls", "outdated_tls", _A, _TOKEN, 3128, 3128, _R.OUTDATED_TLS, "A proxy that inspects TLS connects to Entra with TLS 1.0."),
-    Scenario("number_unknown", "number_unknown", _A, _TOKEN, 3128, 3128, _R.SIGN_IN_REFUSED, "Entra rejects the sign-in with a number that no rule names."),
-    Scenario("wrong_cloud", "wrong_cloud", _A, _TOKEN, 3128, 3128, _R.WRONG_CLOUD, "The sign-in host belongs to another cloud."),
-    Scenario("sign_in_unclear", "status", _A, _TOKEN, 3128, 3128, _R.BAD_REQUEST, "Entra rejects the sign-in as malformed, without a number.", Options(status=400)),
-    Scenario("sign_in_forbidden", "status", _A, _TOKEN, 3077, 3113, _R.FORBIDDEN, "A gateway forbids the sign-in.", Options(status=403)),
-    Scenario("sign_in_not_found", "status", _A, _TOKEN, 3076, 3112, _R.NOT_FOUND, "The sign-in host is not Entra.", Options(status=404)),
-    Scenario("sign_in_conflict", "status", _A, _TOKEN, 3012, 3110, _R.CONFLICT, "Another service returns 409 for the sign-in.", Options(status=409)),
-    Scenario("sign_in_teapot", "status", _A, _TOKEN, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status for the sign-in.", Options(status=418)),
-    Scenario("sign_in_throttled", "status", _A, _TOKEN, 3011, 3109, _R.THROTTLED, "A gateway throttles sign-ins with a Retry-After.", Options(status=429, retry_after=7)),
-    Scenario("entra_busy", "status", _A, _TOKEN, 3011, 3109, _R.THROTTLED, "Entra is busy and returns no number.", Options(status=429, body='{"error":"temporarily_unavailable"}')),
-    Scenario("entra_transient", "entra_transient", _A, _TOKEN, 3128, 3128, _R.ENTRA_UNAVAILABLE, "Entra has a temporary failure and returns 400."),
-    Scenario("entra_throttled", "entra_throttled", _A, _TOKEN, 3011, 3109, _R.THROTTLED, "The tenant sends too many requests."),
-    Scenario("entra_unavailable", "entra_unavailable", _A, _TOKEN, 3013, 3111, _R.ENTRA_UNAVAILABLE, "Entra is unavailable."),
-    Scenario("entra_internal", "entra_internal", _A, _TOKEN, 3013, 3111, _R.ENTRA_UNAVAILABLE, "Entra has an internal error."),
-    Scenario("portal_unavailable", "html_unavailable", _A, _TOKEN, 3013, 3111, _R.ENTRA_UNAVAILABLE, "A proxy returns its error page for the sign-in."),
-)  # fmt: skip
-
-# Scenarios in which the vault refuses: token, caller, limit, key.
-#
-# Unreadable responses are in `unusable_bodies`.
-
-_GET, _WRAP, _UNWRAP = Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY
-
-REFUSALS: tuple[Scenario, ...] = (
-    # the vault refuses
-    Scenario("token_rejected", "vault_token_unknown", _V, _GET, 3010, 3108, _R.TOKEN_REJECTED, "The vault rejects the token."),
-    Scenario("token_signature", "vault_token_signature", _V, _GET, 3010, 3108, _R.TOKEN_UNVERIFIABLE, "The vault cannot verify tokens at the moment."),
-    Scenario("token_expired", "vault_token_expired", _V, _GET, 3010, 3108, _R.TOKEN_EXPIRED, "The clock of the vault's host or of this one is wrong."),
-    Scenario("token_revoked", "vault_token_revoked", _V, _GET, 3010, 3108, _R.TOKEN_REVOKED, "Continuous access evaluation revokes the token."),
-    Scenario("nsp_forbidden", "vault_forbidden_nsp", _V, _GET, 3077, 3113, _R.FORBIDDEN_NSP, "The vault joined a network security perimeter without a rule for this network."),
-    Scenario("firewall_by_sentence", "vault_firewall_by_sentence", _V, _GET, 3077, 3113, _R.FORBIDDEN_FIREWALL, "The vault's firewall lacks this address, and the response has no inner code."),
-    Scenario("connection_by_sentence", "vault_connection_by_sentence", _V, _GET, 3077, 3113, _R.FORBIDDEN_CONNECTION, "Public access is disabled, and the response has no inner code."),
-    Scenario("connection_not_approved", "vault_connection_not_approved", _V, _GET, 3077, 3113, _R.FORBIDDEN_CONNECTION, "The private link is not approved, and the response has no inner code."),
-    Scenario("disabled_by_sentence", "vault_disabled_by_sentence", _V, _UNWRAP, 3077, 3113, _R.KEY_DISABLED, "The key is disabled, and the response has no inner code."),
-    Scenario("hsm_role_missing", "vault_hsm_access_denied", _V, _GET, 3077, 3113, _R.FORBIDDEN_RBAC, "The Managed HSM has no role assignment for the application."),
-    Scenario("page_forbidden", "html_forbidden", _V, _GET, 3077, 3113, _R.ANSWER_NOT_JSON, "A proxy that inspects TLS blocks the request with its page."),
-    Scenario("text_forbidden", "text_forbidden", _V, _GET, 3077, 3113, _R.ANSWER_NOT_JSON, "A firewall on the route blocks the request with a plain text."),
-    Scenario("policy_by_sentence", "vault_policy_by_sentence", _V, _GET, 3077, 3113, _R.FORBIDDEN_POLICY, "The application is in no access policy, and the inner code names none."),
-    Scenario("firewall_private", "vault_firewall_private", _V, _GET, 3077, 3113, _R.FORBIDDEN_FIREWALL, "The request reaches the vault's firewall from a private address."),
-    Scenario("operation_by_sentence", "vault_operation_by_sentence", _V, _UNWRAP, 3077, 3113, _R.KEY_OPERATION_FORBIDDEN, "The key's operations lack unwrapKey, and the response has no inner code."),
-    Scenario("token_wrong_audience", "vault_token_audience", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "The token is for another service."),
-    Scenario("token_wrong_issuer", "vault_token_issuer", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "The token and the vault belong to different tenants."),
-    Scenario("token_for_other_service", "token_for_other_service", _A, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Entra issues a token for another service than the requested one."),
-    Scenario("token_of_other_tenant", "token_of_other_tenant", _A, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Entra issues a token of another tenant."),
-    Scenario("token_ended", "token_ended", _A, _GET, 3010, 3108, _R.TOKEN_REJECTED, "The token has already expired."),
-    Scenario("vault_in_other_tenant", "vault_in_other_tenant", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "The subscription moved to another tenant, and the vault with it."),
-    Scenario("wrap_token_rejected", "vault_token_unknown", _V, _WRAP, 3010, 3108, _R.TOKEN_REJECTED, "The vault rejects the token at the wrap."),
-    Scenario("unwrap_token_rejected", "vault_token_unknown", _V, _UNWRAP, 3010, 3108, _R.TOKEN_REJECTED, "The vault rejects the token at the unwrap."),
-    Scenario("wrap_wrong_audience", "vault_token_audience", _V, _WRAP, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Another node handles the wrap and expects another audience."),
-    Scenario("unwrap_wrong_audience", "vault_token_audience", _V, _UNWRAP, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Another node handles the unwrap and expects another audience."),
-    Scenario("wrap_wrong_issuer", "vault_token_issuer", _V, _WRAP, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Another node handles the wrap and expects another issuer."),
-    Scenario("unwrap_wrong_issuer", "vault_token_issuer", _V, _UNWRAP, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Another node handles the unwrap and expects another issuer."),
-    Scenario("get_forbidden", "permission_removed", _V, _GET, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost get.", Options(operation="get")),
-    Scenario("wrap_forbidden", "permission_removed", _V, _WRAP, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost wrapKey.", Options(operation="wrapKey")),
-    Scenario("unwrap_forbidden", "permission_removed", _V, _UNWRAP, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost unwrapKey: backups fail, and a restart leaves databases closed."),
-    Scenario("role_removed", "role_removed", _V, _GET, 3077, 3113, _R.FORBIDDEN_RBAC, "A cleanup removed the role assignment.", Options(operation="get")),
-    Scenario("wrap_role_removed", "role_removed", _V, _WRAP, 3077, 3113, _R.FORBIDDEN_RBAC, "The role only permits reading.", Options(operation="wrapKey")),
-    Scenario("unwrap_role_removed", "role_removed", _V, _UNWRAP, 3077, 3113, _R.FORBIDDEN_RBAC, "The role no longer permits unwrapKey."),
-    Scenario("firewall", "firewall", _V, _GET, 3077, 3113, _R.FORBIDDEN_FIREWALL, "The vault's firewall lost this address."),
-    Scenario("private_only", "private_only", _V, _GET, 3077, 3113, _R.FORBIDDEN_CONNECTION, "Public access is off, and the private endpoint is not used."),
-    Scenario("forbidden", "vault_forbidden", _V, _GET, 3077, 3113, _R.FORBIDDEN, "The vault refuses without a reason."),
-    Scenario("wrap_refused", "vault_forbidden", _V, _WRAP, 3077, 3113, _R.FORBIDDEN, "The vault refuses the wrap without a reason."),
-    Scenario("unwrap_denied", "vault_forbidden", _V, _UNWRAP, 3077, 3113, _R.FORBIDDEN, "The vault refuses the unwrap without a reason."),
-    Scenario("bad_parameter", "vault_bad_parameter", _V, _GET, 3012, 3110, _R.BAD_REQUEST, "The vault rejects the request as malformed."),
-    Scenario("conflict", "vault_conflict", _V, _GET, 3012, 3110, _R.CONFLICT, "Another client is changing the key."),
-    Scenario("wrap_bad_parameter", "vault_bad_parameter", _V, _WRAP, 3012, 3110, _R.BAD_REQUEST, "The vault does not support the algorithm."),
-    Scenario("wrap_conflict", "vault_conflict", _V, _WRAP, 3012, 3110, _R.CONFLICT, "Another client is changing the key at the wrap."),
-    Scenario("unwrap_conflict", "vault_conflict", _V, _UNWRAP, 3012, 3110, _R.CONFLICT, "Another client is changing the key at the unwrap."),
-    Scenario("get_teapot", "status", _V, _GET, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status instead of the key.", Options(status=418)),
-    Scenario("wrap_teapot", "status", _V, _WRAP, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status for the wrap.", Options(status=418)),
-    Scenario("unwrap_teapot", "status", _V, _UNWRAP, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status for the unwrap.", Options(status=418)),
-    Scenario("throttled", "throttled", _V, _GET, 3011, 3109, _R.THROTTLED, "The vault throttles without a Retry-After."),
-    Scenario("throttled_retry_after", "throttled", _V, _GET, 3011, 3109, _R.THROTTLED, "The vault throttles with a Retry-After.", Options(retry_after=7)),
-    Scenario("wrap_throttled", "throttled", _V, _WRAP, 3011, 3109, _R.THROTTLED, "The vault throttles the wrap."),
-    Scenario("unwrap_throttled", "throttled", _V, _UNWRAP, 3011, 3109, _R.THROTTLED, "The vault throttles the unwrap."),
-    Scenario("vault_internal", "vault_internal", _V, _GET, 3013, 3111, _R.SERVER_ERROR, "The vault has an internal error."),
-    Scenario("vault_bad_gateway", "vault_bad_gateway", _V, _GET, 3013, 3111, _R.SERVER_ERROR, "A gateway cannot reach the vault."),
-    Scenario("vault_unavailable", "vault_unavailable", _V, _WRAP, 3013, 3111, _R.SERVER_ERROR, "The vault is unavailable at the wrap."),
-    Scenario("unwrap_gateway_timeout", "vault_gateway_timeout", _V, _UNWRAP, 3013, 3111, _R.SERVER_ERROR, "The vault times out at the unwrap."),
-    # the key
-    Scenario("key_soft_deleted", "key_soft_deleted", _V, _GET, 3076, 3112, _R.KEY_SOFT_DELETED, "The key was deleted and can be recovered."),
-    Scenario("key_soft_deleted_unreadable", "key_soft_deleted_unreadable", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key was deleted, and the caller may not read deleted keys."),
-    Scenario("key_purged", "key_purged", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key was purged."),
-    Scenario("version_missing", "versions_replaced", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The pinned version is gone; only a newer one exists."),
-    Scenario("nothing_there", "vault_not_found", _V, _GET, 3076, 3112, _R.NOT_FOUND, "Another service answers at the vault's address."),
-    Scenario("wrap_nothing_there", "vault_not_found", _V, _WRAP, 3076, 3112, _R.NOT_FOUND, "A gateway allows only GET."),
-    Scenario("unwrap_nothing_there", "vault_not_found", _V, _UNWRAP, 3076, 3112, _R.NOT_FOUND, "A gateway does not forward the unwrap."),
-    Scenario("wrap_key_gone", "vault_key_not_found", _V, _WRAP, 3076, 3112, _R.KEY_NOT_FOUND, "The key is deleted between two requests."),
-    Scenario("unwrap_key_gone", "vault_key_not_found", _V, _UNWRAP, 3076, 3112, _R.KEY_NOT_FOUND, "The key is deleted just before the unwrap."),
-    Scenario("key_disabled_unreadable", "vault_key_disabled", _V, _GET, 3077, 3113, _R.KEY_DISABLED, "The disabled version cannot be read."),
-    Scenario("key_disabled_unwrap", "vault_key_disabled", _V, _UNWRAP, 3077, 3113, _R.KEY_DISABLED, "The disabled version wraps but does not unwrap."),
-    Scenario("key_disabled_without_reason", "key_disabled_without_reason", _V, _WRAP, 3077, 3113, _R.KEY_DISABLED, "The key is disabled, and the refusal names a policy."),
-    Scenario("key_expired_without_reason", "key_expired_without_reason", _V, _WRAP, 3077, 3113, _R.KEY_EXPIRED, "The key has expired, and the refusal names a policy."),
-    Scenario("key_not_yet_valid_without_reason", "key_not_yet_valid_without_reason", _V, _WRAP, 3077, 3113, _R.KEY_NOT_YET_VALID, "The key is not yet valid, and the refusal names a policy."),
-    Scenario("key_disabled", "key_disabled", _V, _WRAP, 3077, 3113, _R.KEY_DISABLED, "The key version was disabled."),
-    Scenario("key_expired", "key_expired", _V, _WRAP, 3077, 3113, _R.KEY_EXPIRED, "The key has expired: databases still open, rotation fails."),
-    Scenario("key_not_yet_valid", "key_not_yet_valid", _V, _WRAP, 3077, 3113, _R.KEY_NOT_YET_VALID, "The key is not yet valid."),
-    Scenario("wrap_not_in_key_ops", "key_operation_removed", _V, _WRAP, 3077, 3113, _R.KEY_OPERATION_FORBIDDEN, "The key was created without wrapKey.", Options(operation="wrapKey")),
-    Scenario("unwrap_not_in_key_ops", "key_operation_removed", _V, _UNWRAP, 3077, 3113, _R.KEY_OPERATION_FORBIDDEN, "The key was created without unwrapKey."),
-    Scenario("key_4096_bits", "key_size", _V, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The connector does not support this size.", Options(bits=4096)),
-    Scenario("key_ec", "key_type_ec", _V, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is an EC key."),
-    Scenario("key_oct_hsm", "key_type_oct_hsm", _V, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is a symmetric HSM key."),
-    Scenario("key_1024_bits", "key_size", _V, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is older than today's minimum size.", Options(bits=1024)),
-    # the round trip
-    Scenario("unwrap_refused", "cannot_unwrap", _V, _UNWRAP, 3012, 3110, _R.BAD_REQUEST, "The vault rejects the bytes to unwrap as malformed."),
-    Scenario("wrapped_elsewhere", "wrapped_elsewhere", _V, _UNWRAP, 3012, 3110, _R.BAD_REQUEST, "The bytes were wrapped under another version.", Options(step=_WRAP)),
-)  # fmt: skip
-
-# Scenarios of the exporter itself, before a request: configuration, credential files, host identity.
-#
-# Entra's refusals of a credential are in `sign_in`.
-
-_CONFIGURATION, _CERTIFICATE, _IDENTITY = Outside.CONFIGURATION, Outside.CERTIFICATE, Outside.IDENTITY
-
-EXPORTER_SIDE: tuple[Scenario, ...] = (
-    # `check` and every start refuse these, so that no probe starts
+SCENARIOS: tuple[Scenario, ...] = (
+    # the exporter itself, before a request: `check` and every start refuse these, so that no probe starts
     Scenario("key_name_long", "the key's name has 27 characters", _CONFIGURATION, None, 2049, 2049, _R.KEY_NAME_TOO_LONG, "The name does not follow the connector's rules."),
     Scenario("key_name_strange", "the key's name has an underscore", _CONFIGURATION, None, 2049, 2049, _R.KEY_NAME_TOO_LONG, "The name comes from another key store."),
     Scenario("credential_short", "the credential string has 31 characters", _CONFIGURATION, None, 2050, 2050, _R.SECRET_TOO_SHORT, "The copy lost a digit of the client id."),
@@ -383,69 +160,243 @@ EXPORTER_SIDE: tuple[Scenario, ...] = (
     Scenario("identity_unassigned", "the host has no identity with that client id", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_UNAVAILABLE, "The identity was removed from the machine."),
     Scenario("identity_not_json", "the identity service returns an HTML page", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_UNAVAILABLE, "A proxy answers requests that should never leave the host."),
     Scenario("identity_key_unreadable", "the key file of Azure Arc is not readable", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_KEY_UNREADABLE, "The exporter's account is not in the group of Azure Arc."),
-)  # fmt: skip
-
-# Scenarios of responses with a good status and an unusable body.
-#
-# Bodies that arrive incomplete are in `network`.
-
-_CHALLENGE_PART, _TOKEN_PART, _GET_PART, _WRAP_PART, _UNWRAP_PART = PARTS
-
-_EMPTY = {Step.TOKEN: 3307, Step.GET_KEY: 3403, Step.WRAP_KEY: 3609, Step.UNWRAP_KEY: 3709}
-_NOT_JSON = {Step.TOKEN: 3307, Step.GET_KEY: 3404, Step.WRAP_KEY: 3607, Step.UNWRAP_KEY: 3707}
-# a member that counts as missing, a repeated member, and an unusable one
-_INCOMPLETE = {"missing": "is missing", "null": "is null", "number": "is a number", "list": "is a list"}
-_TWICE = {"twice": "appears twice, the second time as a number"}
-_MALFORMED = {"unusable": "is malformed", "blank": "is empty", "nul": "begins with a NUL"}
-
-
-def _member(  # noqa: PLR0917 - a row of the table
-    part: Part, name: str, fault: str, what: str, code: int, reason: Reason, kinds: dict[str, str]
-) -> Iterator[Scenario]:
-    """Yield a scenario for each defect of one member of a response."""
-    for kind, words in kinds.items():
-        yield Scenario(f"{name}_{kind}", f"{fault}_{kind}", part.scope, part.step, code, code, reason, f"{what} {words}.")
-
-
-UNUSABLE_BODIES: tuple[Scenario, ...] = (
-    # bodies that are not a JSON object
-    *step_scenarios((_TOKEN_PART,), "empty", _EMPTY, None, _R.ANSWER_NOT_JSON, "The body is empty instead of {awaited}."),
-    *step_scenarios(BODY_PARTS[1:], "empty", _EMPTY, None, _R.ANSWER_EMPTY, "The body is empty instead of {awaited}."),
-    *step_scenarios(BODY_PARTS[1:], "whitespace", _EMPTY, None, _R.ANSWER_EMPTY, "Blanks arrive instead of {awaited}."),
-    *step_scenarios(BODY_PARTS, "not_json", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Truncated JSON arrives instead of {awaited}."),
-    *step_scenarios(BODY_PARTS, "html", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A captive portal sends its page instead of {awaited}."),
-    *step_scenarios(BODY_PARTS, "json_list", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON list arrives instead of {awaited}."),
-    *step_scenarios(BODY_PARTS, "json_text", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON string arrives instead of {awaited}."),
-    *step_scenarios(BODY_PARTS, "json_number", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON number arrives instead of {awaited}."),
-    *step_scenarios(BODY_PARTS, "json_null", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "The JSON value null arrives instead of {awaited}."),
-    *step_scenarios(BODY_PARTS, "json_pair", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Two JSON objects arrive instead of {awaited}."),
-    *step_scenarios(BODY_PARTS, "json_deep", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "JSON nested 100,000 deep arrives instead of {awaited}."),
-    *step_scenarios(BODY_PARTS, "json_huge_number", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A number of 100,000 digits arrives with {awaited}."),
-    *step_scenarios(BODY_PARTS, "nul_bytes", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "NUL bytes arrive with {awaited}."),
-    *step_scenarios(BODY_PARTS, "not_utf8", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Bytes that are not UTF-8 arrive with {awaited}."),
-    *step_scenarios(BODY_PARTS, "broken_gzip", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Truncated gzip arrives instead of {awaited}."),
-    # the token
-    *_member(_TOKEN_PART, "token", "token", "The token", 3306, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
-    *_member(_TOKEN_PART, "token", "token", "The token", 3308, _R.ANSWER_MALFORMED, _MALFORMED),
+    # the network between: real resolvers, routes and proxies, outside of the simulator
+    Scenario("host_offline", "no network except loopback; the name resolves", _NETWORK, _CHALLENGE, 3005, 3103, _R.NETWORK_DOWN, "The host lost its network, and its hosts file has the vault."),
+    Scenario("resolver_nxdomain", "the resolver returns NXDOMAIN", _NETWORK, _CHALLENGE, 3900, 3900, _R.DNS_NOT_FOUND, "The private DNS zone lost its record."),
+    Scenario("resolver_servfail", "the resolver returns SERVFAIL", _NETWORK, _CHALLENGE, 3900, 3900, _R.DNS_TEMPORARY, "The forwarder behind the resolver is down."),
+    Scenario("resolver_silent", "the resolver does not answer", _NETWORK, _CHALLENGE, 3900, 3900, _R.DNS_TIMEOUT, "Port 53 is filtered."),
+    Scenario("connect_dropped", "the connection attempt gets no answer", _NETWORK, _CHALLENGE, 3008, 3106, _R.CONNECT_TIMEOUT, "A firewall drops packets to the vault."),
+    Scenario("connect_unreachable", "the host is reported unreachable", _NETWORK, _CHALLENGE, 3008, 3106, _R.CONNECT_UNREACHABLE, "The private endpoint's network is not routed."),
+    Scenario("proxy_refused", "the proxy refuses connections", _PROXY, _CHALLENGE, 3008, 3106, _R.PROXY_UNREACHABLE, "The proxy is down."),
+    Scenario("proxy_unresolvable", "the proxy's name does not resolve", _PROXY, _CHALLENGE, 3008, 3106, _R.PROXY_UNRESOLVED, "The proxy was renamed."),
+    Scenario("proxy_silent", "the proxy does not answer CONNECT", _PROXY, _CHALLENGE, 3008, 3106, _R.PROXY_TIMEOUT, "The proxy cannot reach the vault and sends no error."),
+    Scenario("proxy_redirects", "the proxy redirects CONNECT", _PROXY, _CHALLENGE, 3001, 3001, _R.PROXY_STATUS, "A captive portal stands in for the proxy."),
+    Scenario("proxy_unauthorized", "the proxy returns 407", _PROXY, _CHALLENGE, 3012, 3110, _R.PROXY_AUTH, "The proxy requires a password."),
+    Scenario("proxy_bad_gateway", "the proxy returns 502", _PROXY, _CHALLENGE, 3013, 3111, _R.PROXY_STATUS, "The proxy cannot reach its upstream."),
+    Scenario("proxy_not_http", "the proxy's response to CONNECT is not HTTP", _PROXY, _CHALLENGE, 3008, 3106, _R.PROXY_INVALID, "Another service listens on the port of the proxy."),
+    # the name, the connection, TLS
+    Scenario("vault_deleted", "unresolvable", _VAULT, _CHALLENGE, 3900, 3900, _R.DNS_NOT_FOUND, "The vault was deleted, and its name with it."),
+    Scenario("vault_refused", "refused", _VAULT, _CHALLENGE, 3008, 3106, _R.CONNECT_REFUSED, "A device in between refuses the connection."),
+    Scenario("vault_tls_expired", "tls_expired", _VAULT, _CHALLENGE, 3008, 3106, _R.TLS_EXPIRED, "The certificate was not renewed."),
+    Scenario("vault_tls_not_yet_valid", "tls_not_yet_valid", _VAULT, _CHALLENGE, 3008, 3106, _R.TLS_NOT_YET_VALID, "The host's clock is behind, or the certificate starts in the future."),
+    Scenario("vault_tls_wrong_name", "tls_wrong_name", _VAULT, _CHALLENGE, 3008, 3106, _R.TLS_WRONG_NAME, "A private DNS zone points to another service."),
+    Scenario("vault_tls_untrusted", "tls_untrusted", _VAULT, _CHALLENGE, 3008, 3106, _R.TLS_UNTRUSTED, "A proxy decrypts TLS and signs with its own authority."),
+    Scenario("vault_tls_alert", "tls_alert", _VAULT, _CHALLENGE, 3008, 3106, _R.TLS_FAILED, "Client and server have no common TLS parameters."),
+    Scenario("vault_tls_reset", "tls_reset", _VAULT, _CHALLENGE, 3008, 3106, _R.TLS_RESET, "A firewall reads the name in the handshake and resets the connection."),
+    Scenario("vault_tls_closed", "tls_closed", _VAULT, _CHALLENGE, 3008, 3106, _R.TLS_RESET, "A load balancer has no backend."),
+    Scenario("vault_tls_silent", "tls_silent", _VAULT, _CHALLENGE, 3008, 3106, _R.TLS_TIMEOUT, "A firewall accepts the connection and drops the later packets."),
+    Scenario("vault_plain_http", "plain_http", _VAULT, _CHALLENGE, 3008, 3106, _R.TLS_NOT_TLS, "A captive portal answers in plain HTTP."),
+    Scenario("entra_deleted", "unresolvable", _ENTRA, _TOKEN, 3900, 3900, _R.DNS_NOT_FOUND, "The resolver has no record of the sign-in host."),
+    Scenario("entra_refused", "refused", _ENTRA, _TOKEN, 3008, 3106, _R.CONNECT_REFUSED, "The firewall allows the vault but not the sign-in host."),
+    Scenario("entra_tls_untrusted", "tls_untrusted", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_UNTRUSTED, "A proxy decrypts TLS to the sign-in host."),
+    Scenario("entra_tls_expired", "tls_expired", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_EXPIRED, "The proxy's own certificate was not renewed."),
+    Scenario("entra_tls_not_yet_valid", "tls_not_yet_valid", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_NOT_YET_VALID, "The host's clock is behind."),
+    Scenario("entra_tls_alert", "tls_alert", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_FAILED, "Client and sign-in host have no common TLS parameters."),
+    Scenario("entra_plain_http", "plain_http", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_NOT_TLS, "A captive portal answers for the sign-in host."),
+    Scenario("entra_tls_wrong_name", "tls_wrong_name", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_WRONG_NAME, "The sign-in host leads to a portal."),
+    Scenario("entra_tls_reset", "tls_reset", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_RESET, "The firewall's list of names lacks the sign-in host."),
+    Scenario("entra_tls_silent", "tls_silent", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_TIMEOUT, "A firewall drops packets to the sign-in host after the connection."),
+    # the exchange, at every step
+    *_at_each(_PARTS, "reset", 3008, 3106, _R.CONNECTION_RESET, "The connection is reset instead of {awaited}."),
+    *_at_each(_PARTS, "closed", 3008, 3106, _R.CONNECTION_CLOSED, "The connection is closed instead of {awaited}."),
+    *_at_each(_PARTS, "silent", 3008, 3106, _R.READ_TIMEOUT, "The request for {awaited} gets no response."),
+    *_at_each(_PARTS, "endless_header", 3008, 3106, _R.READ_TIMEOUT, "The header before {awaited} never ends."),
+    *_at_each(_PARTS, "garbage", 3008, 3106, _R.NOT_HTTP, "Bytes that are not HTTP arrive instead of {awaited}."),
+    *_at_each(_PARTS, "redirected", 3001, None, _R.REDIRECT, "A portal redirects the request for {awaited}."),
+    *_at_each(_BODIES, "truncated", 3019, 3119, _R.BODY_TRUNCATED, "The response ends in the middle of {awaited}."),
+    *_at_each(_BODIES, "trickling", 3019, 3119, _R.BODY_TIMEOUT, "The response with {awaited} arrives too slowly."),
+    *_at_each(_BODIES, "huge", 3019, 3119, _R.BODY_TOO_LARGE, "Ten million bytes arrive instead of {awaited}."),
+    # the challenge
+    Scenario("no_challenge", "no_challenge", _VAULT, _CHALLENGE, 3001, 3001, _R.NO_CHALLENGE, "Another service answers without authentication."),
+    Scenario("challenge_absent", "challenge_absent", _VAULT, _CHALLENGE, 3017, 3117, _R.CHALLENGE_ABSENT, "A gateway removes the header that names the sign-in host."),
+    Scenario("challenge_other_parameter", "challenge_other_parameter", _VAULT, _CHALLENGE, 3201, 3201, _R.CHALLENGE_MALFORMED, "The header has authorization_uri instead of authorization."),
+    Scenario("challenge_empty", "challenge_empty", _VAULT, _CHALLENGE, 3017, 3117, _R.CHALLENGE_ABSENT, "The header that names the sign-in host is empty."),
+    Scenario("challenge_basic", "challenge_basic", _VAULT, _CHALLENGE, 3201, 3201, _R.CHALLENGE_MALFORMED, "A proxy in the vault's place requires a password."),
+    Scenario("challenge_swapped", "challenge_swapped", _VAULT, _CHALLENGE, 3201, 3201, _R.CHALLENGE_MALFORMED, "The header names the resource first."),
+    Scenario("challenge_http", "challenge_http", _VAULT, _CHALLENGE, 3201, 3201, _R.CHALLENGE_MALFORMED, "The header names an authority without TLS."),
+    Scenario("challenge_open_authorization", "challenge_open_authorization", _VAULT, _CHALLENGE, 3202, 3202, _R.CHALLENGE_MALFORMED, "The header's first quote is never closed."),
+    Scenario("challenge_no_tenant", "challenge_no_tenant", _VAULT, _CHALLENGE, 3203, 3203, _R.CHALLENGE_MALFORMED, "The header names no tenant."),
+    Scenario("challenge_no_host", "challenge_no_host", _VAULT, _CHALLENGE, 3203, 3203, _R.CHALLENGE_MALFORMED, "The header names no host."),
+    Scenario("challenge_no_resource", "challenge_no_resource", _VAULT, _CHALLENGE, 3206, 3206, _R.CHALLENGE_MALFORMED, "The header names no resource."),
+    Scenario("challenge_open_resource", "challenge_open_resource", _VAULT, _CHALLENGE, 3207, 3207, _R.CHALLENGE_MALFORMED, "The header's last quote is missing."),
+    Scenario("foreign_authority", "foreign_authority", _VAULT, _CHALLENGE, 3001, 3001, _R.AUTHORITY_UNTRUSTED, "An attacker tries to obtain the secret."),
+    Scenario("foreign_resource", "foreign_resource", _VAULT, _CHALLENGE, 3001, 3001, _R.RESOURCE_MISMATCH, "An attacker tries to obtain a token for another service."),
+    Scenario("challenge_forbidden", "status", _VAULT, _CHALLENGE, 3077, 3113, _R.FORBIDDEN, "A gateway refuses the request before the vault.", Options(status=403)),
+    Scenario("challenge_not_found", "status", _VAULT, _CHALLENGE, 3076, 3112, _R.NOT_FOUND, "A gateway does not serve this host.", Options(status=404)),
+    Scenario("challenge_throttled", "status", _VAULT, _CHALLENGE, 3011, 3109, _R.THROTTLED, "A gateway throttles the first request.", Options(status=429)),
+    Scenario("challenge_bad_request", "status", _VAULT, _CHALLENGE, 3012, 3110, _R.BAD_REQUEST, "Another service rejects the request as malformed.", Options(status=400)),
+    Scenario("challenge_conflict", "status", _VAULT, _CHALLENGE, 3012, 3110, _R.CONFLICT, "Another service returns 409 for the first request.", Options(status=409)),
+    Scenario("challenge_teapot", "status", _VAULT, _CHALLENGE, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status.", Options(status=418)),
+    Scenario("challenge_unavailable", "html_unavailable", _VAULT, _CHALLENGE, 3013, 3111, _R.SERVER_ERROR, "A gateway returns its error page."),
+    # Entra
+    Scenario("secret_expired", "secret_expired", _APPLICATION, _TOKEN, 3303, 3303, _R.SECRET_EXPIRED, "The client secret expired and was not renewed."),
+    Scenario("secret_wrong", "secret_wrong", _APPLICATION, _TOKEN, 3303, 3303, _R.SECRET_WRONG, "The secret was changed in Entra but not in SQL Server."),
+    Scenario("certificate_unknown", "certificate_unknown", _APPLICATION, _TOKEN, 3303, 3303, _R.CERTIFICATE_UNKNOWN, "The certificate was never registered."),
+    Scenario("federation_issuer", "federation_issuer", _APPLICATION, _TOKEN, 3303, 3303, _R.FEDERATION_UNMATCHED, "The pod's cluster was rebuilt, and its tokens have another issuer."),
+    Scenario("federation_subject", "federation_subject", _APPLICATION, _TOKEN, 3303, 3303, _R.FEDERATION_UNMATCHED, "The pod runs under another service account."),
+    Scenario("clock_skew", "assertion_outside_validity", _APPLICATION, _TOKEN, 3303, 3303, _R.CLOCK_SKEW, "The host's clock is wrong by minutes."),
+    Scenario("certificate_refused", "certificate_refused", _APPLICATION, _TOKEN, 3303, 3303, _R.CERTIFICATE_UNKNOWN, "The certificate's issuer is not allowed."),
+    Scenario("certificate_expired", "certificate_expired", _APPLICATION, _TOKEN, 3303, 3303, _R.CERTIFICATE_EXPIRED, "The certificate has expired."),
+    Scenario("certificate_key_expired", "certificate_key_expired", _APPLICATION, _TOKEN, 3303, 3303, _R.CERTIFICATE_EXPIRED, "The certificate has expired, and only the sentence names it."),
+    Scenario("certificate_revoked", "certificate_revoked", _APPLICATION, _TOKEN, 3303, 3303, _R.CERTIFICATE_REFUSED, "The certificate was revoked."),
+    Scenario("federation_unreachable", "federation_unreachable", _APPLICATION, _TOKEN, 3128, 3128, _R.FEDERATION_UNREACHABLE, "The cluster's issuer is not reachable from the internet."),
+    Scenario("secret_wrong_by_sentence", "secret_wrong_by_sentence", _APPLICATION, _TOKEN, 3303, 3303, _R.SECRET_WRONG, "The secret is wrong, and only the sentence names it."),
+    Scenario("assertion_late_by_sentence", "assertion_late_by_sentence", _APPLICATION, _TOKEN, 3303, 3303, _R.CLOCK_SKEW, "The clock is wrong, and only the sentence names it."),
+    Scenario("assertion_refused", "assertion_refused", _APPLICATION, _TOKEN, 3303, 3303, _R.CERTIFICATE_UNKNOWN, "The assertion has an unknown signature, and an older number."),
+    Scenario("credential_invalid", "credential_invalid", _APPLICATION, _TOKEN, 3303, 3303, _R.CREDENTIALS_REFUSED, "Entra refuses the sign-in with a number that names no cause."),
+    Scenario("refusal_unknown", "refusal_unknown", _APPLICATION, _TOKEN, 3303, 3303, _R.SIGN_IN_REFUSED, "Entra refuses the credential with a number that no rule names."),
+    Scenario("credentials_refused", "status", _APPLICATION, _TOKEN, 3303, 3303, _R.CREDENTIALS_REFUSED, "Entra refuses the sign-in without a number.", Options(status=401)),
+    Scenario("portal_unauthorized", "html_unauthorized", _APPLICATION, _TOKEN, 3303, 3303, _R.ANSWER_NOT_JSON, "A proxy requests a login with its page."),
+    Scenario("application_unknown", "application_unknown", _APPLICATION, _TOKEN, 3128, 3128, _R.APPLICATION_UNKNOWN, "The application was deleted."),
+    Scenario("application_not_found", "application_not_found", _APPLICATION, _TOKEN, 3128, 3128, _R.APPLICATION_UNKNOWN, "The application is unknown, and the number is an older one."),
+    Scenario("application_disabled_by_sentence", "application_disabled_by_sentence", _APPLICATION, _TOKEN, 3128, 3128, _R.APPLICATION_DISABLED, "The application is disabled, and only the sentence names it."),
+    Scenario("application_not_in_tenant", "application_not_in_tenant", _APPLICATION, _TOKEN, 3303, 3303, _R.APPLICATION_NOT_IN_TENANT, "The application has no service principal in the vault's tenant."),
+    Scenario("application_id_invalid", "application_id_invalid", _APPLICATION, _TOKEN, 3128, 3128, _R.APPLICATION_ID_INVALID, "The client id does not belong to an application."),
+    Scenario("application_disabled", "application_disabled", _APPLICATION, _TOKEN, 3128, 3128, _R.APPLICATION_DISABLED, "The application was disabled."),
+    Scenario("tenant_unknown", "tenant_unknown", _APPLICATION, _TOKEN, 3128, 3128, _R.TENANT_UNKNOWN, "The tenant does not exist."),
+    Scenario("tenant_malformed", "tenant_malformed", _APPLICATION, _TOKEN, 3128, 3128, _R.TENANT_UNKNOWN, "The tenant is misspelt."),
+    Scenario("tenant_unnamed", "tenant_unnamed", _APPLICATION, _TOKEN, 3128, 3128, _R.TENANT_UNKNOWN, "The sign-in names no tenant."),
+    Scenario("tenant_blocked", "tenant_blocked", _APPLICATION, _TOKEN, 3128, 3128, _R.TENANT_BLOCKED, "The tenant was deactivated."),
+    Scenario("tenant_restricted", "tenant_restricted", _APPLICATION, _TOKEN, 3128, 3128, _R.TENANT_RESTRICTED, "The company's proxy permits other tenants only."),
+    Scenario("tenant_forbidden", "tenant_forbidden", _APPLICATION, _TOKEN, 3128, 3128, _R.TENANT_RESTRICTED, "A cross-tenant policy does not permit the vault's tenant."),
+    Scenario("resource_principal_missing", "resource_principal_missing", _APPLICATION, _TOKEN, 3128, 3128, _R.RESOURCE_PRINCIPAL_MISSING, "The tenant never used Key Vault."),
+    Scenario("resource_principal_disabled", "resource_principal_disabled", _APPLICATION, _TOKEN, 3128, 3128, _R.RESOURCE_PRINCIPAL_DISABLED, "An administrator disabled Key Vault in the tenant."),
+    Scenario("conditional_access", "conditional_access", _APPLICATION, _TOKEN, 3128, 3128, _R.CONDITIONAL_ACCESS, "A policy allows only other addresses."),
+    Scenario("conditional_access_second", "conditional_access_second", _APPLICATION, _TOKEN, 3128, 3128, _R.CONDITIONAL_ACCESS, "A policy blocks the sign-in, and its number is the second in the list."),
+    Scenario("policy_decision", "policy_decision", _APPLICATION, _TOKEN, 3128, 3128, _R.CONDITIONAL_ACCESS, "A policy blocks the sign-in without a number of its own."),
+    Scenario("outdated_tls", "outdated_tls", _APPLICATION, _TOKEN, 3128, 3128, _R.OUTDATED_TLS, "A proxy that inspects TLS connects to Entra with TLS 1.0."),
+    Scenario("number_unknown", "number_unknown", _APPLICATION, _TOKEN, 3128, 3128, _R.SIGN_IN_REFUSED, "Entra rejects the sign-in with a number that no rule names."),
+    Scenario("wrong_cloud", "wrong_cloud", _APPLICATION, _TOKEN, 3128, 3128, _R.WRONG_CLOUD, "The sign-in host belongs to another cloud."),
+    Scenario("sign_in_unclear", "status", _APPLICATION, _TOKEN, 3128, 3128, _R.BAD_REQUEST, "Entra rejects the sign-in as malformed, without a number.", Options(status=400)),
+    Scenario("sign_in_forbidden", "status", _APPLICATION, _TOKEN, 3077, 3113, _R.FORBIDDEN, "A gateway forbids the sign-in.", Options(status=403)),
+    Scenario("sign_in_not_found", "status", _APPLICATION, _TOKEN, 3076, 3112, _R.NOT_FOUND, "The sign-in host is not Entra.", Options(status=404)),
+    Scenario("sign_in_conflict", "status", _APPLICATION, _TOKEN, 3012, 3110, _R.CONFLICT, "Another service returns 409 for the sign-in.", Options(status=409)),
+    Scenario("sign_in_teapot", "status", _APPLICATION, _TOKEN, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status for the sign-in.", Options(status=418)),
+    Scenario("sign_in_throttled", "status", _APPLICATION, _TOKEN, 3011, 3109, _R.THROTTLED, "A gateway throttles sign-ins with a Retry-After.", Options(status=429, retry_after=7)),
+    Scenario("entra_busy", "status", _APPLICATION, _TOKEN, 3011, 3109, _R.THROTTLED, "Entra is busy and returns no number.", Options(status=429, body='{"error":"temporarily_unavailable"}')),
+    Scenario("entra_transient", "entra_transient", _APPLICATION, _TOKEN, 3128, 3128, _R.ENTRA_UNAVAILABLE, "Entra has a temporary failure and returns 400."),
+    Scenario("entra_throttled", "entra_throttled", _APPLICATION, _TOKEN, 3011, 3109, _R.THROTTLED, "The tenant sends too many requests."),
+    Scenario("entra_unavailable", "entra_unavailable", _APPLICATION, _TOKEN, 3013, 3111, _R.ENTRA_UNAVAILABLE, "Entra is unavailable."),
+    Scenario("entra_internal", "entra_internal", _APPLICATION, _TOKEN, 3013, 3111, _R.ENTRA_UNAVAILABLE, "Entra has an internal error."),
+    Scenario("portal_unavailable", "html_unavailable", _APPLICATION, _TOKEN, 3013, 3111, _R.ENTRA_UNAVAILABLE, "A proxy returns its error page for the sign-in."),
+    # the vault refuses
+    Scenario("token_rejected", "vault_token_unknown", _VAULT, _GET, 3010, 3108, _R.TOKEN_REJECTED, "The vault rejects the token."),
+    Scenario("token_signature", "vault_token_signature", _VAULT, _GET, 3010, 3108, _R.TOKEN_UNVERIFIABLE, "The vault cannot verify tokens at the moment."),
+    Scenario("token_expired", "vault_token_expired", _VAULT, _GET, 3010, 3108, _R.TOKEN_EXPIRED, "The clock of the vault's host or of this one is wrong."),
+    Scenario("token_revoked", "vault_token_revoked", _VAULT, _GET, 3010, 3108, _R.TOKEN_REVOKED, "Continuous access evaluation revokes the token."),
+    Scenario("nsp_forbidden", "vault_forbidden_nsp", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_NSP, "The vault joined a network security perimeter without a rule for this network."),
+    Scenario("firewall_by_sentence", "vault_firewall_by_sentence", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_FIREWALL, "The vault's firewall lacks this address, and the response has no inner code."),
+    Scenario("connection_by_sentence", "vault_connection_by_sentence", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_CONNECTION, "Public access is disabled, and the response has no inner code."),
+    Scenario("connection_not_approved", "vault_connection_not_approved", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_CONNECTION, "The private link is not approved, and the response has no inner code."),
+    Scenario("disabled_by_sentence", "vault_disabled_by_sentence", _VAULT, _UNWRAP, 3077, 3113, _R.KEY_DISABLED, "The key is disabled, and the response has no inner code."),
+    Scenario("hsm_role_missing", "vault_hsm_access_denied", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_RBAC, "The Managed HSM has no role assignment for the application."),
+    Scenario("page_forbidden", "html_forbidden", _VAULT, _GET, 3077, 3113, _R.ANSWER_NOT_JSON, "A proxy that inspects TLS blocks the request with its page."),
+    Scenario("text_forbidden", "text_forbidden", _VAULT, _GET, 3077, 3113, _R.ANSWER_NOT_JSON, "A firewall on the route blocks the request with a plain text."),
+    Scenario("policy_by_sentence", "vault_policy_by_sentence", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_POLICY, "The application is in no access policy, and the inner code names none."),
+    Scenario("firewall_private", "vault_firewall_private", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_FIREWALL, "The request reaches the vault's firewall from a private address."),
+    Scenario("operation_by_sentence", "vault_operation_by_sentence", _VAULT, _UNWRAP, 3077, 3113, _R.KEY_OPERATION_FORBIDDEN, "The key's operations lack unwrapKey, and the response has no inner code."),
+    Scenario("token_wrong_audience", "vault_token_audience", _VAULT, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "The token is for another service."),
+    Scenario("token_wrong_issuer", "vault_token_issuer", _VAULT, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "The token and the vault belong to different tenants."),
+    Scenario("token_for_other_service", "token_for_other_service", _APPLICATION, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Entra issues a token for another service than the requested one."),
+    Scenario("token_of_other_tenant", "token_of_other_tenant", _APPLICATION, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Entra issues a token of another tenant."),
+    Scenario("token_ended", "token_ended", _APPLICATION, _GET, 3010, 3108, _R.TOKEN_REJECTED, "The token has already expired."),
+    Scenario("vault_in_other_tenant", "vault_in_other_tenant", _VAULT, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "The subscription moved to another tenant, and the vault with it."),
+    Scenario("wrap_token_rejected", "vault_token_unknown", _VAULT, _WRAP, 3010, 3108, _R.TOKEN_REJECTED, "The vault rejects the token at the wrap."),
+    Scenario("unwrap_token_rejected", "vault_token_unknown", _VAULT, _UNWRAP, 3010, 3108, _R.TOKEN_REJECTED, "The vault rejects the token at the unwrap."),
+    Scenario("wrap_wrong_audience", "vault_token_audience", _VAULT, _WRAP, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Another node handles the wrap and expects another audience."),
+    Scenario("unwrap_wrong_audience", "vault_token_audience", _VAULT, _UNWRAP, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Another node handles the unwrap and expects another audience."),
+    Scenario("wrap_wrong_issuer", "vault_token_issuer", _VAULT, _WRAP, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Another node handles the wrap and expects another issuer."),
+    Scenario("unwrap_wrong_issuer", "vault_token_issuer", _VAULT, _UNWRAP, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Another node handles the unwrap and expects another issuer."),
+    Scenario("get_forbidden", "permission_removed", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost get.", Options(operation="get")),
+    Scenario("wrap_forbidden", "permission_removed", _VAULT, _WRAP, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost wrapKey.", Options(operation="wrapKey")),
+    Scenario("unwrap_forbidden", "permission_removed", _VAULT, _UNWRAP, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost unwrapKey: backups fail, and a restart leaves databases closed."),
+    Scenario("role_removed", "role_removed", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_RBAC, "A cleanup removed the role assignment.", Options(operation="get")),
+    Scenario("wrap_role_removed", "role_removed", _VAULT, _WRAP, 3077, 3113, _R.FORBIDDEN_RBAC, "The role only permits reading.", Options(operation="wrapKey")),
+    Scenario("unwrap_role_removed", "role_removed", _VAULT, _UNWRAP, 3077, 3113, _R.FORBIDDEN_RBAC, "The role no longer permits unwrapKey."),
+    Scenario("firewall", "firewall", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_FIREWALL, "The vault's firewall lost this address."),
+    Scenario("private_only", "private_only", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN_CONNECTION, "Public access is off, and the private endpoint is not used."),
+    Scenario("forbidden", "vault_forbidden", _VAULT, _GET, 3077, 3113, _R.FORBIDDEN, "The vault refuses without a reason."),
+    Scenario("wrap_refused", "vault_forbidden", _VAULT, _WRAP, 3077, 3113, _R.FORBIDDEN, "The vault refuses the wrap without a reason."),
+    Scenario("unwrap_denied", "vault_forbidden", _VAULT, _UNWRAP, 3077, 3113, _R.FORBIDDEN, "The vault refuses the unwrap without a reason."),
+    Scenario("bad_parameter", "vault_bad_parameter", _VAULT, _GET, 3012, 3110, _R.BAD_REQUEST, "The vault rejects the request as malformed."),
+    Scenario("conflict", "vault_conflict", _VAULT, _GET, 3012, 3110, _R.CONFLICT, "Another client is changing the key."),
+    Scenario("wrap_bad_parameter", "vault_bad_parameter", _VAULT, _WRAP, 3012, 3110, _R.BAD_REQUEST, "The vault does not support the algorithm."),
+    Scenario("wrap_conflict", "vault_conflict", _VAULT, _WRAP, 3012, 3110, _R.CONFLICT, "Another client is changing the key at the wrap."),
+    Scenario("unwrap_conflict", "vault_conflict", _VAULT, _UNWRAP, 3012, 3110, _R.CONFLICT, "Another client is changing the key at the unwrap."),
+    Scenario("get_teapot", "status", _VAULT, _GET, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status instead of the key.", Options(status=418)),
+    Scenario("wrap_teapot", "status", _VAULT, _WRAP, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status for the wrap.", Options(status=418)),
+    Scenario("unwrap_teapot", "status", _VAULT, _UNWRAP, 3012, 3110, _R.CLIENT_ERROR, "A gateway returns its own status for the unwrap.", Options(status=418)),
+    Scenario("throttled", "throttled", _VAULT, _GET, 3011, 3109, _R.THROTTLED, "The vault throttles without a Retry-After."),
+    Scenario("throttled_retry_after", "throttled", _VAULT, _GET, 3011, 3109, _R.THROTTLED, "The vault throttles with a Retry-After.", Options(retry_after=7)),
+    Scenario("wrap_throttled", "throttled", _VAULT, _WRAP, 3011, 3109, _R.THROTTLED, "The vault throttles the wrap."),
+    Scenario("unwrap_throttled", "throttled", _VAULT, _UNWRAP, 3011, 3109, _R.THROTTLED, "The vault throttles the unwrap."),
+    Scenario("vault_internal", "vault_internal", _VAULT, _GET, 3013, 3111, _R.SERVER_ERROR, "The vault has an internal error."),
+    Scenario("vault_bad_gateway", "vault_bad_gateway", _VAULT, _GET, 3013, 3111, _R.SERVER_ERROR, "A gateway cannot reach the vault."),
+    Scenario("vault_unavailable", "vault_unavailable", _VAULT, _WRAP, 3013, 3111, _R.SERVER_ERROR, "The vault is unavailable at the wrap."),
+    Scenario("unwrap_gateway_timeout", "vault_gateway_timeout", _VAULT, _UNWRAP, 3013, 3111, _R.SERVER_ERROR, "The vault times out at the unwrap."),
     # the key
-    *_member(_GET_PART, "key", "key", "The key", 3405, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
-    *_member(_GET_PART, "kid", "kid", "The key's id", 3406, _R.ANSWER_INCOMPLETE, _INCOMPLETE),
-    *_member(_GET_PART, "kid", "kid", "The key's id", 3412, _R.ANSWER_MALFORMED, _MALFORMED),
-    *_member(_GET_PART, "kty", "kty", "The key's type", 3407, _R.ANSWER_INCOMPLETE, _INCOMPLETE),
-    *_member(_GET_PART, "kty", "kty", "The key's type", 3, _R.KEY_UNSUPPORTED, _MALFORMED),
-    *_member(_GET_PART, "modulus", "n", "The key's modulus", 3408, _R.ANSWER_INCOMPLETE, _INCOMPLETE),
-    *_member(_GET_PART, "modulus", "n", "The key's modulus", 3409, _R.ANSWER_MALFORMED, _MALFORMED),
-    *_member(_GET_PART, "exponent", "e", "The key's exponent", 3410, _R.ANSWER_INCOMPLETE, _INCOMPLETE),
-    *_member(_GET_PART, "exponent", "e", "The key's exponent", 3411, _R.ANSWER_MALFORMED, _MALFORMED),
+    Scenario("key_soft_deleted", "key_soft_deleted", _VAULT, _GET, 3076, 3112, _R.KEY_SOFT_DELETED, "The key was deleted and can be recovered."),
+    Scenario("key_soft_deleted_unreadable", "key_soft_deleted_unreadable", _VAULT, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key was deleted, and the caller may not read deleted keys."),
+    Scenario("key_purged", "key_purged", _VAULT, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key was purged."),
+    Scenario("version_missing", "versions_replaced", _VAULT, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The pinned version is gone; only a newer one exists."),
+    Scenario("nothing_there", "vault_not_found", _VAULT, _GET, 3076, 3112, _R.NOT_FOUND, "Another service answers at the vault's address."),
+    Scenario("wrap_nothing_there", "vault_not_found", _VAULT, _WRAP, 3076, 3112, _R.NOT_FOUND, "A gateway allows only GET."),
+    Scenario("unwrap_nothing_there", "vault_not_found", _VAULT, _UNWRAP, 3076, 3112, _R.NOT_FOUND, "A gateway does not forward the unwrap."),
+    Scenario("wrap_key_gone", "vault_key_not_found", _VAULT, _WRAP, 3076, 3112, _R.KEY_NOT_FOUND, "The key is deleted between two requests."),
+    Scenario("unwrap_key_gone", "vault_key_not_found", _VAULT, _UNWRAP, 3076, 3112, _R.KEY_NOT_FOUND, "The key is deleted just before the unwrap."),
+    Scenario("key_disabled_unreadable", "vault_key_disabled", _VAULT, _GET, 3077, 3113, _R.KEY_DISABLED, "The disabled version cannot be read."),
+    Scenario("key_disabled_unwrap", "vault_key_disabled", _VAULT, _UNWRAP, 3077, 3113, _R.KEY_DISABLED, "The disabled version wraps but does not unwrap."),
+    Scenario("key_disabled_without_reason", "key_disabled_without_reason", _VAULT, _WRAP, 3077, 3113, _R.KEY_DISABLED, "The key is disabled, and the refusal names a policy."),
+    Scenario("key_expired_without_reason", "key_expired_without_reason", _VAULT, _WRAP, 3077, 3113, _R.KEY_EXPIRED, "The key has expired, and the refusal names a policy."),
+    Scenario("key_not_yet_valid_without_reason", "key_not_yet_valid_without_reason", _VAULT, _WRAP, 3077, 3113, _R.KEY_NOT_YET_VALID, "The key is not yet valid, and the refusal names a policy."),
+    Scenario("key_disabled", "key_disabled", _VAULT, _WRAP, 3077, 3113, _R.KEY_DISABLED, "The key version was disabled."),
+    Scenario("key_expired", "key_expired", _VAULT, _WRAP, 3077, 3113, _R.KEY_EXPIRED, "The key has expired: databases still open, rotation fails."),
+    Scenario("key_not_yet_valid", "key_not_yet_valid", _VAULT, _WRAP, 3077, 3113, _R.KEY_NOT_YET_VALID, "The key is not yet valid."),
+    Scenario("wrap_not_in_key_ops", "key_operation_removed", _VAULT, _WRAP, 3077, 3113, _R.KEY_OPERATION_FORBIDDEN, "The key was created without wrapKey.", Options(operation="wrapKey")),
+    Scenario("unwrap_not_in_key_ops", "key_operation_removed", _VAULT, _UNWRAP, 3077, 3113, _R.KEY_OPERATION_FORBIDDEN, "The key was created without unwrapKey."),
+    Scenario("key_4096_bits", "key_size", _VAULT, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The connector does not support this size.", Options(bits=4096)),
+    Scenario("key_ec", "key_type_ec", _VAULT, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is an EC key."),
+    Scenario("key_oct_hsm", "key_type_oct_hsm", _VAULT, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is a symmetric HSM key."),
+    Scenario("key_1024_bits", "key_size", _VAULT, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is older than today's minimum size.", Options(bits=1024)),
+    # the round trip
+    Scenario("unwrap_refused", "cannot_unwrap", _VAULT, _UNWRAP, 3012, 3110, _R.BAD_REQUEST, "The vault rejects the bytes to unwrap as malformed."),
+    Scenario("wrapped_elsewhere", "wrapped_elsewhere", _VAULT, _UNWRAP, 3012, 3110, _R.BAD_REQUEST, "The bytes were wrapped under another version.", Options(step=_WRAP)),
+    # bodies that are not a JSON object
+    *_at_each(_BODIES[:1], "empty", _EMPTY, None, _R.ANSWER_NOT_JSON, "The body is empty instead of {awaited}."),
+    *_at_each(_BODIES[1:], "empty", _EMPTY, None, _R.ANSWER_EMPTY, "The body is empty instead of {awaited}."),
+    *_at_each(_BODIES[1:], "whitespace", _EMPTY, None, _R.ANSWER_EMPTY, "Blanks arrive instead of {awaited}."),
+    *_at_each(_BODIES, "not_json", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Truncated JSON arrives instead of {awaited}."),
+    *_at_each(_BODIES, "html", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A captive portal sends its page instead of {awaited}."),
+    *_at_each(_BODIES, "json_list", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON list arrives instead of {awaited}."),
+    *_at_each(_BODIES, "json_text", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON string arrives instead of {awaited}."),
+    *_at_each(_BODIES, "json_number", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A JSON number arrives instead of {awaited}."),
+    *_at_each(_BODIES, "json_null", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "The JSON value null arrives instead of {awaited}."),
+    *_at_each(_BODIES, "json_pair", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Two JSON objects arrive instead of {awaited}."),
+    *_at_each(_BODIES, "json_deep", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "JSON nested 100,000 deep arrives instead of {awaited}."),
+    *_at_each(_BODIES, "json_huge_number", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "A number of 100,000 digits arrives with {awaited}."),
+    *_at_each(_BODIES, "nul_bytes", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "NUL bytes arrive with {awaited}."),
+    *_at_each(_BODIES, "not_utf8", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Bytes that are not UTF-8 arrive with {awaited}."),
+    *_at_each(_BODIES, "broken_gzip", _NOT_JSON, None, _R.ANSWER_NOT_JSON, "Truncated gzip arrives instead of {awaited}."),
+    # the token
+    *_member(_TOKEN, "token", "token", "The token", 3306, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
+    *_member(_TOKEN, "token", "token", "The token", 3308, _R.ANSWER_MALFORMED, _MALFORMED),
+    # the key
+    *_member(_GET, "key", "key", "The key", 3405, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
+    *_member(_GET, "kid", "kid", "The key's id", 3406, _R.ANSWER_INCOMPLETE, _INCOMPLETE),
+    *_member(_GET, "kid", "kid", "The key's id", 3412, _R.ANSWER_MALFORMED, _MALFORMED),
+    *_member(_GET, "kty", "kty", "The key's type", 3407, _R.ANSWER_INCOMPLETE, _INCOMPLETE),
+    *_member(_GET, "kty", "kty", "The key's type", 3, _R.KEY_UNSUPPORTED, _MALFORMED),
+    *_member(_GET, "modulus", "n", "The key's modulus", 3408, _R.ANSWER_INCOMPLETE, _INCOMPLETE),
+    *_member(_GET, "modulus", "n", "The key's modulus", 3409, _R.ANSWER_MALFORMED, _MALFORMED),
+    *_member(_GET, "exponent", "e", "The key's exponent", 3410, _R.ANSWER_INCOMPLETE, _INCOMPLETE),
+    *_member(_GET, "exponent", "e", "The key's exponent", 3411, _R.ANSWER_MALFORMED, _MALFORMED),
     # the wrapped and unwrapped values
-    *_member(_WRAP_PART, "wrap", "value", "The wrapped value", 3608, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
-    *_member(_WRAP_PART, "wrap", "value", "The wrapped value", 3606, _R.ANSWER_MALFORMED, _MALFORMED),
-    *_member(_UNWRAP_PART, "unwrap", "value", "The unwrapped value", 3708, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
-    *_member(_UNWRAP_PART, "unwrap", "value", "The unwrapped value", 3706, _R.ANSWER_MALFORMED, _MALFORMED),
-    Scenario("other_bytes", "other_bytes", _UNWRAP_PART.scope, Step.UNWRAP_KEY, 1, 1, _R.BYTES_DIFFER, "The unwrapped bytes differ from the original."),
+    *_member(_WRAP, "wrap", "value", "The wrapped value", 3608, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
+    *_member(_WRAP, "wrap", "value", "The wrapped value", 3606, _R.ANSWER_MALFORMED, _MALFORMED),
+    *_member(_UNWRAP, "unwrap", "value", "The unwrapped value", 3708, _R.ANSWER_INCOMPLETE, _INCOMPLETE | _TWICE),
+    *_member(_UNWRAP, "unwrap", "value", "The unwrapped value", 3706, _R.ANSWER_MALFORMED, _MALFORMED),
+    Scenario("other_bytes", "other_bytes", _VAULT, _UNWRAP, 1, 1, _R.BYTES_DIFFER, "The unwrapped bytes differ from the original."),
 )  # fmt: skip
-
-SCENARIOS: tuple[Scenario, ...] = (*EXPORTER_SIDE, *NETWORK, *SIGN_IN, *REFUSALS, *UNUSABLE_BODIES)
 BY_NAME: Mapping[str, Scenario] = MappingProxyType({scenario.name: scenario for scenario in SCENARIOS})
 SIMULATED: tuple[Scenario, ...] = tuple(scenario for scenario in SCENARIOS if scenario.fault is not None)
 """The scenarios that the simulator can cause, in order."""
