@@ -1,4 +1,4 @@
-"""An event of a Windows event log, and whether it is about a key provider."""
+"""Events of a Windows event log about a key provider: from the XML of Windows or the JSON of a saved log to a count by code."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from exporter.explain.search import explain_log_text, explain_message
 from exporter.knowledge.code_row import ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
 
-OBJECT_NOT_FOUND = 15151  # the object may be a key, which the provider did not return
+_OBJECT_NOT_FOUND = 15151  # the object may be a key, which the provider did not return
 LONGEST = 4000  # characters of an event that are read
+_HIGHEST_ID = 0xFFFF
+_DEEPEST = 16  # elements within elements
 _CONNECTOR = re.compile(r"sql server connector|key ?vault|\bekm\b", re.IGNORECASE)
 _SQL_SERVER = re.compile(r"MSSQLSERVER|MSSQL\$\S+", re.IGNORECASE)
 _KEY_WORDS = re.compile(r"key|credential|provider|certificate", re.IGNORECASE)
@@ -57,18 +59,36 @@ def moment_of(text: str) -> datetime | None:
         return None
 
 
-def origin_of(provider: str, number: int | None, texts: tuple[str, ...]) -> Origin | None:
-    """Return the program that wrote the event; None if the event is about no key provider."""
+def _event(provider: str, number: int | None, texts: Iterable[str], at: str, computer: str) -> LoggedEvent | None:
+    """Return the event with at most so many characters of its texts; None if it is about no key provider."""
+    kept: list[str] = []
+    left = LONGEST
+    for text in texts:
+        if left <= 0:
+            break
+        kept.append(text[:left])
+        left -= len(text)
+    origin = _origin_of(provider, number, " ".join(kept))
+    if origin is None:
+        return None
+    return LoggedEvent(origin=origin, at=moment_of(at), provider=provider, number=number, computer=computer, texts=tuple(kept))
+
+
+def _origin_of(provider: str, number: int | None, text: str) -> Origin | None:
     if _CONNECTOR.search(provider):
         return Origin.CONNECTOR
     if not _SQL_SERVER.fullmatch(provider):
         return None
-    whole = " ".join(texts)
-    wraps = number in EKM_MESSAGES or _PROVIDER_CODE.search(whole) or (number == OBJECT_NOT_FOUND and _KEY_WORDS.search(whole))
+    wraps = number in EKM_MESSAGES or _PROVIDER_CODE.search(text) or (number == _OBJECT_NOT_FOUND and _KEY_WORDS.search(text))
     return Origin.SQL_SERVER if wraps else None
 
 
-# Find the connector code in an event, whatever the layout and the language of its text.
+def _number(text: str) -> int | None:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else None
+    return number if number is not None and number <= _HIGHEST_ID else None
+
+
+# The connector code in an event, whatever the layout and the language of its text.
 #
 # The layout is published nowhere. A number counts if the table of codes has it, and it stands alone or next to a known word. The
 # name of a key is no code, whatever its digits are.
@@ -138,10 +158,9 @@ def _is_near_word(text: str, match: re.Match[str]) -> bool:
     )
 
 
-# An event of a Windows event log, from the XML that Windows renders.
+# The XML that Windows renders, and the JSON of the parser of saved logs.
 
 _SYSTEM = "{*}System/{*}"
-_STRINGS = ("EventData", "UserData")
 
 
 def read_event_xml(text: str) -> LoggedEvent | None:
@@ -150,19 +169,12 @@ def read_event_xml(text: str) -> LoggedEvent | None:
         event = fromstring(text)  # noqa: S314 - Windows renders the text: it escapes strings and defines no entities
     except ParseError:
         return None
-    provider = _attribute(event, "Provider", "Name")
-    number = _number(event.findtext(f"{_SYSTEM}EventID", ""))
-    texts = tuple(_texts(event))
-    origin = origin_of(provider, number, texts)
-    if origin is None:
-        return None
-    return LoggedEvent(
-        origin=origin,
-        at=moment_of(_attribute(event, "TimeCreated", "SystemTime")),
-        provider=provider,
-        number=number,
-        computer=event.findtext(f"{_SYSTEM}Computer", ""),
-        texts=texts,
+    return _event(
+        _attribute(event, "Provider", "Name"),
+        _number(event.findtext(f"{_SYSTEM}EventID", "")),
+        _texts(event),
+        _attribute(event, "TimeCreated", "SystemTime"),
+        event.findtext(f"{_SYSTEM}Computer", ""),
     )
 
 
@@ -171,24 +183,12 @@ def _attribute(event: Element, element: str, name: str) -> str:
     return "" if found is None else found.get(name, "")
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else None
-
-
 def _texts(event: Element) -> Iterator[str]:
-    left = LONGEST
-    for part in _STRINGS:
+    for part in ("EventData", "UserData"):
         for element in event.iterfind(f"{{*}}{part}//*"):
-            text = (element.text or "").strip()[:left]
+            text = (element.text or "").strip()
             if text and not element.tag.endswith("}Binary"):
-                left -= len(text)
                 yield text
-
-
-# One record of a saved Windows event log, from the JSON of the parser.
-
-_HIGHEST_ID = 0xFFFF
-_DEEPEST = 16  # elements within elements
 
 
 def read_event(text: str) -> LoggedEvent | None:
@@ -200,36 +200,20 @@ def read_event(text: str) -> LoggedEvent | None:
         return None
     if not isinstance(event, dict) or not isinstance(system, dict):
         return None
-    provider, number, texts = (
+    return _event(
         _record_attribute(system.get("Provider"), "Name"),
         _event_id(system.get("EventID")),
         _record_texts(event),
-    )
-    origin = origin_of(provider, number, texts)
-    if origin is None:
-        return None
-    return LoggedEvent(
-        origin=origin,
-        at=moment_of(_record_attribute(system.get("TimeCreated"), "SystemTime")),
-        provider=provider,
-        number=number,
-        computer=_word(system.get("Computer")),
-        texts=texts,
+        _record_attribute(system.get("TimeCreated"), "SystemTime"),
+        _word(system.get("Computer")),
     )
 
 
-def _record_texts(event: dict[str, Any]) -> tuple[str, ...]:
-    """Return the strings of an event; a forwarded event has its whole message too."""
+def _record_texts(event: dict[str, Any]) -> Iterator[str]:
+    """Yield the strings of an event; a forwarded event has its whole message too."""
     rendered = event.get("RenderingInfo")
     message = rendered.get("Message") if isinstance(rendered, dict) else None
-    found: list[str] = []
-    left = LONGEST
-    for text in _strings([event.get("EventData"), event.get("UserData"), message]):
-        if left <= 0:
-            break
-        found.append(text[:left])
-        left -= len(text)
-    return tuple(found)
+    return _strings([event.get("EventData"), event.get("UserData"), message])
 
 
 def _strings(value: object, depth: int = 0) -> Iterator[str]:
@@ -258,13 +242,10 @@ def _word(value: object) -> str:
 
 def _event_id(value: object) -> int | None:
     """Return an event id; with qualifiers it is an object."""
-    plain = value.get("#text") if isinstance(value, dict) else value
-    text = str(plain)
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else None
-    return number if number is not None and number <= _HIGHEST_ID else None
+    return _number(str(value.get("#text") if isinstance(value, dict) else value))
 
 
-# Count events by code, with bounded memory.
+# Events counted by code, with bounded memory, as text or as JSON data.
 
 MOST_DETAILS = 10_000
 NO_CODE = "no code"
@@ -389,18 +370,18 @@ def _first_of(texts: Iterable[str]) -> str:
     return next(iter(texts), "")
 
 
-# Print counted events as text or as JSON data.
-
 _INDENT = " " * 8
-_NO_TIME = "-"
-_NONE = "No event of the connector, and no message of SQL Server about a key provider.\n"
-_NONE_READ = "No such event in the records that were read. Not every record was read.\n"
 
 
 def as_text(summary: EventSummary, *, complete: bool = True) -> str:
     """Return the groups, then the details. It is not `complete` if a part of a file was not read."""
     if not summary.count:
-        return _NONE if complete else _NONE_READ
+        what = (
+            "No event of the connector, and no message of SQL Server about a key provider."
+            if complete
+            else "No such event in the records that were read. Not every record was read."
+        )
+        return what + "\n"
     head = f"{'COUNT':>6}  {'FIRST (UTC)':<19}  {'LAST (UTC)':<19}  CODE"
     lines = [head, *(line for group in summary.groups for line in _group_lines(group))]
     if summary.details.maxlen:
@@ -460,7 +441,7 @@ def _detail_data(detail: Detail) -> dict[str, object]:
 
 
 def _shown(moment: datetime | None) -> str:
-    return _NO_TIME if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+    return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _written(moment: datetime | None) -> str | None:

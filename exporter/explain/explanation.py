@@ -1,4 +1,7 @@
-"""`Explanation`, the meaning of a text; the explanation of a code by itself needs no other table than that of the codes."""
+"""`Explanation`, the meaning of a text, and all views of it and of a code: text, Markdown (docs/codes.md) and JSON data.
+
+The explanation of a code by itself needs no other table than that of the codes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
     from exporter.knowledge.reasons import Reason
 
 LONGEST = 16_000  # characters of a pasted text that are read
-_AROUND = " \t\r\n.,;:()[]'\""  # around a code in a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ def explain_exactly(text: str) -> Explanation | None:
 
 def trim(text: str) -> str:
     """Return the text in one line, without what stands around it in a sentence."""
-    return join_lines(text).strip(_AROUND)
+    return join_lines(text).strip(" \t\r\n.,;:()[]'\"")
 
 
 def join_lines(text: str) -> str:
@@ -58,7 +60,7 @@ def join_lines(text: str) -> str:
     return " ".join(text[:LONGEST].split())
 
 
-# Fixed text of docs/codes.md: its introduction, the titles of the layers, and what to check for any other number.
+# Fixed text of docs/codes.md.
 
 INTRODUCTION = """\
 # Codes of the SQL Server Connector
@@ -74,7 +76,7 @@ The 25 codes that a DBA meets come first; the other 121 follow, by step. `ekm-ex
 Capital words in commands (`VAULT`, `KEY`, `TARGET`) stand for your own names; `probe` also needs `--config.file`. Status pages
 and the output of `probe` contain the target's own names and only the actions that match the reason."""
 
-BACKGROUND = """\
+_BACKGROUND = """\
 ## What `explain` takes
 
 `ekm-exporter explain` takes a code and what surrounds it: a message of SQL Server in any language, a database state (RECOVERY_PENDING), a text
@@ -110,7 +112,7 @@ A probe makes the connector's requests from outside, so it observes network, Ent
 of the SQL Server host: memory, the Windows registry, local Windows calls. Each such code states why no probe can see it. This
 page explains these codes too, because SQL Server can print them."""
 
-LAYER_TITLES = {
+_LAYER_TITLES = {
     Layer.ENGINE: "Codes of SQL Server's engine (0 to 7)",
     Layer.EVENT_LINE: "Statuses in the event log (401, 404)",
     Layer.INPUT: "Names, secrets, thumbprints, registry (2049 to 2058)",
@@ -135,12 +137,7 @@ OTHERWISE: tuple[str, ...] = (
     EVENT_LOG,
 )
 
-# Render one code or all codes as text, Markdown or JSON data.
-#
-# Every view of a code uses these functions. They return strings and plain data.
-
 WIDTH = 80
-
 _SPAN = re.compile(r"`[^`]*`")
 
 
@@ -262,13 +259,13 @@ def as_markdown(rows: Iterable[ConnectorError]) -> str:
     frequent = [row for code in FREQUENT for row in rows if code in (row.code, row.counterpart)]
     parts = [INTRODUCTION]
     if frequent:
-        parts += ["## Codes that a DBA meets", _frequent_table(frequent), *map(as_markdown_section, frequent)]
-    parts.append(BACKGROUND)
+        parts += ["## Codes that a DBA meets", _frequent_table(frequent), *map(_markdown_section, frequent)]
+    parts.append(_BACKGROUND)
     for layer in Layer:
         of_layer = [row for row in rows if row.layer is layer and row not in frequent]
         if of_layer:
-            parts.append(f"## {LAYER_TITLES[layer]}")
-            parts += [as_markdown_section(row) for row in of_layer]
+            parts.append(f"## {_LAYER_TITLES[layer]}")
+            parts += [_markdown_section(row) for row in of_layer]
     parts += ["## A failure that no table lists", _markdown_list("Check in this order", OTHERWISE)]
     return "\n\n".join(parts) + "\n"
 
@@ -283,7 +280,7 @@ def _frequent_table(rows: Iterable[ConnectorError]) -> str:
     return "\n".join(lines)
 
 
-def as_markdown_section(row: ConnectorError) -> str:
+def _markdown_section(row: ConnectorError) -> str:
     """Return one code as Markdown. A current number links to its classic counterpart for the details."""
     blocks = [
         f'<a id="{row.code}"></a>\n\n### {row.code} {row.symbol}',

@@ -1,4 +1,7 @@
-"""`KnownText`, a text that SQL Server, the connector or a database shows and that is no connector code."""
+"""Texts that are no connector code: `KnownText`, those of the connector, errors of Windows, and sentences of other tools.
+
+Tables and their look-ups. The messages of SQL Server are in `messages`.
+"""
 
 from __future__ import annotations
 
@@ -146,9 +149,8 @@ CONNECTOR_TEXTS: tuple[KnownText, ...] = (
 
 # Errors of Windows (Win32, Winsock, WinINet, certificates), which logs show as a number or an HRESULT.
 
-_WIN32 = 0x8007  # the upper half of an HRESULT that contains a Win32 error
-_LOW_HALF = 0xFFFF
-_TEXT = "Print the text of the error on the SQL Server host: `certutil -error {}`."
+WIN32 = 0x8007  # the upper half of an HRESULT that contains a Win32 error
+LOW_HALF = 0xFFFF
 _RUNTIME = (
     "Install the Visual C++ runtime of the connector: 2015 for SQL Server 2016 and later, 2013 for older ones.",
     "Explain the message of SQL Server: `ekm-exporter explain 33027`.",
@@ -314,22 +316,28 @@ WINDOWS_PHRASES: Mapping[str, int] = MappingProxyType(
 
 def is_known(number: int) -> bool:
     """Whether the table has the error, or the Win32 error in this HRESULT."""
-    return (number & _LOW_HALF if number >> 16 == _WIN32 else number) in WINDOWS_ERRORS
+    return _plain(number) in WINDOWS_ERRORS
 
 
 def windows_error(number: int) -> tuple[int, WindowsError]:
     """Return the number to show, and the error. An HRESULT of Win32 is its lower half. Total."""
-    plain = number & _LOW_HALF if number >> 16 == _WIN32 else number
+    plain = _plain(number)
     found = WINDOWS_ERRORS.get(plain)
     if found is None:
-        shown = f"0x{number:08X}" if number > _LOW_HALF else str(number)
-        found = WindowsError("its text is not in this table", actions=(_TEXT.format(shown),))
+        shown = f"0x{number:08X}" if number > LOW_HALF else str(number)
+        found = WindowsError(
+            "its text is not in this table",
+            actions=(f"Print the text of the error on the SQL Server host: `certutil -error {shown}`.",),
+        )
     return plain, found
 
 
-# Sentences of PowerShell, .NET, curl, OpenSSL and resolvers, each with the reason that a probe would report.
+def _plain(number: int) -> int:
+    return number & LOW_HALF if number >> 16 == WIN32 else number
 
-# Patterns of text in lower case; the first match counts. TLS comes before the connection that ends because of it.
+
+# Sentences of PowerShell, .NET, curl, OpenSSL and resolvers, each with the reason that a probe would report.
+# The patterns are of text in lower case; the first match counts. TLS comes before the connection that ends because of it.
 PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
     (re.compile(pattern), reason)
     for pattern, reason in (

@@ -1,4 +1,7 @@
-"""What SQL Server and the connector show around a failure and that is no code."""
+"""What SQL Server shows around a failure and that is no code: its messages, and the states of a database or replica.
+
+A table, in the order in which a paste that has several is explained.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,25 @@ from exporter.explain.known_texts import CONNECTOR_TEXTS, KnownText
 from exporter.knowledge.checks_host import SHOW_RUNTIME
 from exporter.knowledge.code_row import DLL_VERSION, DO_NOT_RESTART, EVENT_LOG, IF_IN_USE
 
-# Messages and states of a database that cannot open or write, which follow from another failure.
+# A database that cannot open or write, which follows from another failure.
 
 _WHY = (
     "Find the first failure before it in the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`. Explain its provider code."
 )
 _ALSO_33111 = "Without such a line, search for message 33111: `EXEC sys.sp_readerrorlog 0, 1, N'thumbprint';`."
 _PROBE = "Test the vault side: `ekm-exporter probe TARGET`."
-_BRING_BACK = (
-    "When the probe succeeds, open the database: `ALTER DATABASE [DB] SET ONLINE;`. A database of an availability group refuses "
-    "that: restart only that node's service."
-)
-_KEEP = "Do not detach or drop the database, do not rebuild its log, and do not run a repair: the data is intact if only the key is missing."
 _NO_KEY = "The database is encrypted, and SQL Server got no key: secret, permission, network, registry or DLL."
 _FILES = "A file, the disk or a drive is missing or full. The error log names it."
-_RECOVER = (_WHY, _ALSO_33111, _PROBE, _KEEP, _BRING_BACK)
+_RECOVER = (
+    _WHY,
+    _ALSO_33111,
+    _PROBE,
+    "Do not detach or drop the database, do not rebuild its log, and do not run a repair: the data is intact if only the key is missing.",
+    (
+        "When the probe succeeds, open the database: `ALTER DATABASE [DB] SET ONLINE;`. A database of an availability group refuses "
+        "that: restart only that node's service."
+    ),
+)
 _BACKUP_CAUSES = (
     "Each backup of an encrypted database needs the key. If the vault side fails, log backups fail too, and the log grows.",
     "A restore needs the key version that encrypted the backup (message 33111).",
@@ -157,12 +164,11 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
         actions=_BACKUP_ACTIONS,
     ),
 )
-_STATE = "(?:database|state|state_desc|status)"
 
 
 def _state(name: str, title: str, summary: str, causes: tuple[str, ...], *actions: str) -> KnownText:
     """Build a state, which is found alone, or next to a word for a database or a state."""
-    pattern = rf"^\W*{name}\W*$|\b{_STATE}\b[^\n]{{0,160}}\b{name}\b|\({name}\b|\bmarked {name}\b"
+    pattern = rf"^\W*{name}\W*$|\b(?:database|state|state_desc|status)\b[^\n]{{0,160}}\b{name}\b|\({name}\b|\bmarked {name}\b"
     return KnownText(title=f"Database state {title}", pattern=pattern, summary=summary, causes=causes, actions=actions)
 
 
@@ -232,32 +238,30 @@ STATES: tuple[KnownText, ...] = (
     ),
 )
 
-# Messages of SQL Server about the key provider: its DLL, its session and its credential.
+# The key provider: its DLL, its session and its credential.
 
-READ_CODE = "Read the number after `Provider error code:` in the message, and run `ekm-exporter explain` with it."
-REGISTER = "Register the DLL: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`. That disables the provider."
-ENABLE = "Enable the provider: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] ENABLE;`."
-_OPTION = "EXEC sp_configure 'EKM provider enabled', 1; RECONFIGURE;"
-_TEST_SIGN_IN = "Test the sign-in: `ekm-exporter probe TARGET`."
-_LIST = "Show the providers: `SELECT name, is_enabled, dll_path FROM sys.cryptographic_providers;`."
-_SHOW_LOGINS = "Show which login has which credential: `SELECT * FROM sys.server_principal_credentials;`."
+_READ_CODE = "Read the number after `Provider error code:` in the message, and run `ekm-exporter explain` with it."
+_REGISTER = "Register the DLL: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`. That disables the provider."
+_ENABLE = "Enable the provider: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] ENABLE;`."
+_TURN_ON = "EXEC sp_configure 'EKM provider enabled', 1; RECONFIGURE;"
+_SHOW_PROVIDERS = "Show the providers: `SELECT name, is_enabled, dll_path FROM sys.cryptographic_providers;`."
 _REWRITE = (
     "Write the credential again: `ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`. "
     "STRING is the client id without hyphens, then the secret's value."
 )
 _HALF_UPGRADE = "A connector upgrade is incomplete."
-_UNKNOWN_CODE = "The provider code in the message names the cause."
+_CODE_NAMES_CAUSE = "The provider code in the message names the cause."
 
 
-def _coded_message(number: int, title: str, pattern: str, summary: str) -> KnownText:
+def _coded_message(number: int, title: str, pattern: str, summary: str, test: str = _PROBE) -> KnownText:
     """Build a message whose provider code names the cause."""
     return KnownText(
         number=number,
         title=title,
         pattern=pattern,
         summary=f"{summary} The provider code names the cause.",
-        causes=(_UNKNOWN_CODE,),
-        actions=(READ_CODE, "Test the vault side: `ekm-exporter probe TARGET`.", EVENT_LOG),
+        causes=(_CODE_NAMES_CAUSE,),
+        actions=(_READ_CODE, test, EVENT_LOG),
         has_code=True,
     )
 
@@ -275,14 +279,14 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             "The DLL is not at the path in `sys.cryptographic_providers`, or the service account cannot read it.",
         ),
         actions=(
-            _LIST,
+            _SHOW_PROVIDERS,
             f"Show the runtimes: `{SHOW_RUNTIME}`.",
             (
                 "Download Visual C++ 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or 2013 with id=40784 there. "
                 "Install it, then repeat the statement. Start the service again only if its encrypted databases are closed."
             ),
-            f"If the path is wrong: {REGISTER[0].lower()}{REGISTER[1:]}",
-            ENABLE,
+            f"If the path is wrong: {_REGISTER[0].lower()}{_REGISTER[1:]}",
+            _ENABLE,
             "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'library';`.",
         ),
     ),
@@ -292,7 +296,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         pattern="cannot open session for",
         summary="SQL Server could not open a session with the provider: sign-in and token. The provider code names the cause.",
         causes=("The provider code in the message names the cause. 3303, a refused secret, is the usual one.",),
-        actions=(READ_CODE, _TEST_SIGN_IN),
+        actions=(_READ_CODE, "Test the sign-in: `ekm-exporter probe TARGET`."),
         has_code=True,
     ),
     _coded_message(
@@ -314,7 +318,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         summary="SQL Server does not have the provider at hand: it is not registered, not loaded or disabled.",
         effect=IF_IN_USE,
         causes=("The provider is disabled, or its DLL was not loaded since the start of the service.", _HALF_UPGRADE),
-        actions=(_LIST, ENABLE, "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`."),
+        actions=(_SHOW_PROVIDERS, _ENABLE, "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`."),
     ),
     KnownText(
         number=33031,
@@ -323,7 +327,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         summary="The provider is registered and disabled, so SQL Server cannot use the keys in the vault.",
         effect=IF_IN_USE,
         causes=("`ALTER CRYPTOGRAPHIC PROVIDER` with `FROM FILE` or DISABLE ran, and ENABLE did not.",),
-        actions=(ENABLE, _LIST),
+        actions=(_ENABLE, _SHOW_PROVIDERS),
     ),
     KnownText(
         number=33057,
@@ -332,7 +336,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         summary="The provider was disabled. Open sessions still use it; every later request for a key fails.",
         effect=IF_IN_USE,
         causes=("`ALTER CRYPTOGRAPHIC PROVIDER` with `FROM FILE` or DISABLE ran.",),
-        actions=(ENABLE, _LIST),
+        actions=(_ENABLE, _SHOW_PROVIDERS),
     ),
     KnownText(
         number=33032,
@@ -340,7 +344,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         pattern="sql crypto api version",
         summary="The connector's DLL implements another version of SQL Server's crypto interface. SQL Server does not use it.",
         causes=("The connector build does not fit this version of SQL Server.", _HALF_UPGRADE),
-        actions=(DLL_VERSION, "Install the connector build for this SQL Server.", REGISTER, ENABLE),
+        actions=(DLL_VERSION, "Install the connector build for this SQL Server.", _REGISTER, _ENABLE),
     ),
     KnownText(
         number=33081,
@@ -355,7 +359,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         ),
         actions=(
             "Show the signature: `Get-AuthenticodeSignature 'PATH' | Format-List`.",
-            _LIST,
+            _SHOW_PROVIDERS,
             "Reinstall the connector (https://www.microsoft.com/download/details.aspx?id=45344).",
         ),
     ),
@@ -371,7 +375,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         ),
         actions=(
             "Show the guids of this instance: `SELECT name, guid, is_enabled, dll_path FROM sys.cryptographic_providers;`.",
-            f"Turn the option on: `{_OPTION}`.",
+            f"Turn the option on: `{_TURN_ON}`.",
             "If the provider is missing: `CREATE CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`.",
             "Then create credential, asymmetric key and login as on the other nodes.",
         ),
@@ -382,7 +386,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         pattern="methods cannot be found in cryptographic provider library",
         summary="The DLL lacks methods that SQL Server requires, so SQL Server does not use it as a provider.",
         causes=("The file is not the connector, or it is damaged.", _HALF_UPGRADE),
-        actions=(DLL_VERSION, "Reinstall the connector.", REGISTER, ENABLE),
+        actions=(DLL_VERSION, "Reinstall the connector.", _REGISTER, _ENABLE),
     ),
     KnownText(
         number=33053,
@@ -392,7 +396,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         causes=("The option `EKM provider enabled` is 0.", "The edition of SQL Server has no EKM."),
         actions=(
             "Show the option: `SELECT value, value_in_use FROM sys.configurations WHERE name = 'EKM provider enabled';`.",
-            f"Turn it on: `EXEC sp_configure 'show advanced options', 1; RECONFIGURE; {_OPTION}`.",
+            f"Turn it on: `EXEC sp_configure 'show advanced options', 1; RECONFIGURE; {_TURN_ON}`.",
             "Show the edition: `SELECT SERVERPROPERTY('Edition');`.",
         ),
     ),
@@ -419,7 +423,10 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         pattern="has no credential associated with",
         summary="SQL Server signs in with the credential of the key's login, and this login has none.",
         causes=("`ALTER LOGIN ... ADD CREDENTIAL` did not run for this login.", "The credential is assigned to another login."),
-        actions=(_SHOW_LOGINS, "Assign it: `ALTER LOGIN [EKM_LOGIN] ADD CREDENTIAL [CRED];`."),
+        actions=(
+            "Show which login has which credential: `SELECT * FROM sys.server_principal_credentials;`.",
+            "Assign it: `ALTER LOGIN [EKM_LOGIN] ADD CREDENTIAL [CRED];`.",
+        ),
     ),
     KnownText(
         number=33047,
@@ -500,30 +507,21 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
     ),
 )
 
-# Messages of SQL Server about keys in the provider and about database encryption.
+# Keys in the provider, and database encryption.
 
 _TEST_KEY = "Test the key: `ekm-exporter probe TARGET`."
-_KEYS = "Show the keys: `SELECT name, thumbprint FROM master.sys.asymmetric_keys;`."
-_NOT_THE_VAULT = "The vault is not the cause."
-_STATES = "Show the states: `SELECT DB_NAME(database_id), encryption_state FROM sys.dm_database_encryption_keys;`."
-
-
-def _coded_key_message(number: int, title: str, pattern: str, summary: str) -> KnownText:
-    """Build a message whose provider code names the cause."""
-    return KnownText(
-        number=number,
-        title=title,
-        pattern=pattern,
-        summary=f"{summary} The provider code names the cause.",
-        causes=("The provider code in the message names the cause.",),
-        actions=(READ_CODE, _TEST_KEY, EVENT_LOG),
-        has_code=True,
-    )
+_SHOW_KEYS = "Show the keys: `SELECT name, thumbprint FROM master.sys.asymmetric_keys;`."
+_SHOW_STATES = "Show the states: `SELECT DB_NAME(database_id), encryption_state FROM sys.dm_database_encryption_keys;`."
 
 
 def _encryption_message(number: int, title: str, pattern: str, summary: str, cause: str, *actions: str) -> KnownText:
     return KnownText(
-        number=number, title=title, pattern=pattern, summary=f"{summary} {_NOT_THE_VAULT}", causes=(cause,), actions=actions
+        number=number,
+        title=title,
+        pattern=pattern,
+        summary=f"{summary} The vault is not the cause.",
+        causes=(cause,),
+        actions=actions,
     )
 
 
@@ -534,30 +532,38 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         pattern="does not exist in the provider or access is denied",
         summary="SQL Server opened the session, but the provider did not return the key. The provider code names the cause.",
         causes=(
-            "The provider code in the message names the cause.",
+            _CODE_NAMES_CAUSE,
             "2058: the registry key of the connector is missing or not writable. The vault is not the cause.",
         ),
-        actions=(READ_CODE, _TEST_KEY),
+        actions=(_READ_CODE, _TEST_KEY),
         has_code=True,
     ),
-    _coded_key_message(
+    _coded_message(
         33035,
         "Cannot create key in the provider",
         r"cannot create key .{0,140} in the provider\. provider error",
         "SQL Server could not create or open the key in the provider.",
+        _TEST_KEY,
     ),
-    _coded_key_message(
+    _coded_message(
         33037,
         "Cannot export the key from the provider",
         "from the provider. provider error",
         "SQL Server could not read the key.",
+        _TEST_KEY,
     ),
-    _coded_key_message(33039, "Invalid algorithm", "invalid algorithm '", "The provider does not know the algorithm of the key."),
-    _coded_key_message(
-        33051, "Invalid algorithm id", "invalid algorithm id", "The provider does not know the algorithm of the key."
+    _coded_message(
+        33039, "Invalid algorithm", "invalid algorithm '", "The provider does not know the algorithm of the key.", _TEST_KEY
     ),
-    _coded_key_message(
-        33089, "Key validation failed", "key validation failed since", "SQL Server could not read the algorithm of the key."
+    _coded_message(
+        33051, "Invalid algorithm id", "invalid algorithm id", "The provider does not know the algorithm of the key.", _TEST_KEY
+    ),
+    _coded_message(
+        33089,
+        "Key validation failed",
+        "key validation failed since",
+        "SQL Server could not read the algorithm of the key.",
+        _TEST_KEY,
     ),
     KnownText(
         number=33087,
@@ -569,7 +575,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
             "The nodes have different connector builds.",
         ),
         actions=(
-            _KEYS,
+            _SHOW_KEYS,
             "Compare the key and its version with the vault: `az keyvault key list-versions --vault-name VAULT --name KEY`.",
         ),
     ),
@@ -605,7 +611,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         pattern="that resides on an extensible key management provider",
         summary="A database encryption key needs an asymmetric key from the provider. The named key is one of SQL Server's own.",
         causes=("CREATE ASYMMETRIC KEY ran without `FROM PROVIDER`.", "The statement names another key."),
-        actions=(_KEYS, "Name the key from the provider in `ENCRYPTION BY SERVER ASYMMETRIC KEY`."),
+        actions=(_SHOW_KEYS, "Name the key from the provider in `ENCRYPTION BY SERVER ASYMMETRIC KEY`."),
     ),
     KnownText(
         number=33121,
@@ -632,7 +638,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
             "The login lacks the permission, for example `VIEW ANY DEFINITION` or CONTROL on the key.",
         ),
         actions=(
-            _KEYS,
+            _SHOW_KEYS,
             "Show the credentials: `SELECT name, credential_identity FROM sys.credentials;`.",
             "Show the providers: `SELECT name, is_enabled FROM sys.cryptographic_providers;`.",
             "Repeat the statement in master, or create the missing object as on the other nodes.",
@@ -666,7 +672,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
             "CREATE DATABASE ENCRYPTION KEY ran in another database, often in master: the statement works on the current one.",
             "The statement failed, and the script went on.",
         ),
-        actions=("Run the commands below in the user database.", _STATES),
+        actions=("Run the commands below in the user database.", _SHOW_STATES),
         commands=(
             "USE [DB];",
             "CREATE DATABASE ENCRYPTION KEY WITH ALGORITHM = AES_256",
@@ -681,7 +687,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         "The current database is not encrypted.",
         "The statement ran in another database than intended.",
         "Change to the right database: `USE [DB];`. Then repeat the statement.",
-        _STATES,
+        _SHOW_STATES,
     ),
     _encryption_message(
         33109,

@@ -1,18 +1,18 @@
-"""The numbers in a pasted text, each by its meaning: provider code, message of SQL Server, error of Windows.
+"""The numbers in a pasted text, each by its meaning: provider code, message of SQL Server, error of Windows, number of Entra ID.
 
-The words around a number depend on the language of SQL Server and Windows, its place does not.
+The words around a number depend on the language of SQL Server and Windows, its place does not. At the end, the explanations of
+what is no code. Which meaning comes first is decided in `search`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import fields
 
 from exporter.core.values import Facts, Fault, Step
 from exporter.explain.explanation import Explanation
-from exporter.explain.known_texts import WINDOWS_ERRORS, WINDOWS_NAMES, KnownText, windows_error
+from exporter.explain.known_texts import LOW_HALF, WIN32, WINDOWS_ERRORS, WINDOWS_NAMES, KnownText, windows_error
 from exporter.explain.messages import MESSAGES
 from exporter.knowledge.answers import ErrorBody, read_error
 from exporter.knowledge.classify import FAULT_RULES, STATUS_RULES, classify
@@ -23,8 +23,6 @@ from exporter.knowledge.reasons import ENTRA_REASONS, VAULT_REASONS, Reason, rea
 _FLAGS = re.IGNORECASE
 NUMBER = r"(?:0x0*(?P<hex>[0-9a-f]{1,8})|(?P<dec>\d{1,5}))"
 SMALLEST = 1000  # smaller codes mean too many other things without the words `provider error`
-_LOW_HALF = 0xFFFF
-_WIN32 = 0x8007
 _OWN_FACILITY = 0x8004
 _HIGHEST_LEVEL = 25
 _COMMA = "[,\u3001\uff0c]"
@@ -74,8 +72,8 @@ def row_of(match: re.Match[str], *, least: int = 0) -> ConnectorError | None:
     """Return the code of a match of `NUMBER`, also as the lower half of an HRESULT; None for another number."""
     digits = match["hex"]
     number = int(match["dec"]) if digits is None else int(digits, 16)
-    if digits is not None and number not in BY_CODE and number >> 16 != _WIN32:
-        number &= _LOW_HALF
+    if digits is not None and number not in BY_CODE and number >> 16 != WIN32:
+        number &= LOW_HALF
     return BY_CODE.get(number) if number >= least else None
 
 
@@ -129,10 +127,10 @@ def any_code(text: str) -> ConnectorError | None:
 def wrapped_code(text: str) -> ConnectorError | None:
     """Return the code as a hexadecimal number, alone or in an HRESULT of the provider's own facility: 0xCE7, 0x80040CE7."""
     alone = _HEX_CODE.fullmatch(text)
-    if alone is not None and alone["hex"] and int(alone["hex"], 16) <= _LOW_HALF:
+    if alone is not None and alone["hex"] and int(alone["hex"], 16) <= LOW_HALF:
         return row_of(alone, least=SMALLEST)
     number = _hresult(text) or 0
-    return BY_CODE.get(number & _LOW_HALF) if number >> 16 == _OWN_FACILITY and number & _LOW_HALF >= SMALLEST else None
+    return BY_CODE.get(number & LOW_HALF) if number >> 16 == _OWN_FACILITY and number & LOW_HALF >= SMALLEST else None
 
 
 def _hresult(text: str) -> int | None:
@@ -171,7 +169,8 @@ _SHARED = {field.name for field in fields(ErrorBody)} & {field.name for field in
 
 def entra_reason(text: str) -> tuple[int, Reason] | None:
     """Return the AADSTS number that decides, and its reason; None without a number."""
-    numbers = [*map(int, _AADSTS.findall(text)), *_numbers_of_body(text)] or _bare_numbers(text)
+    of_body = [int(number) for listed, linked in _LISTED.findall(text) for number in _DIGITS.findall(listed or linked)]
+    numbers = [*map(int, _AADSTS.findall(text)), *of_body] or _bare_numbers(text)
     if not numbers:
         return None
     body = read_error(json.dumps({"error": "", "error_codes": numbers, "error_description": text}).encode())
@@ -186,11 +185,13 @@ def vault_reason(text: str) -> Reason | None:
 
 def codes_of(reason: Reason) -> tuple[int, ...]:
     """Return the codes that a step with this reason can have, in order."""
-    return tuple(sorted(set(_codes_of(reason))))
-
-
-def _numbers_of_body(text: str) -> list[int]:
-    return [int(number) for listed, linked in _LISTED.findall(text) for number in _DIGITS.findall(listed or linked)]
+    codes = {rule.code for rules in (STATUS_RULES, FAULT_RULES) for rule in rules if rule.reason is reason}
+    for step, rules in ((Step.GET_KEY, VAULT_REASONS), (Step.TOKEN, ENTRA_REASONS)):
+        statuses = {status for rule in rules if rule.reason is reason for status in rule.statuses}
+        codes |= {classify(step, Facts(fault=Fault.HTTP_STATUS, status=status)).code for status in statuses}
+    if any(rule.reason is reason and rule.markers[0].startswith("aadsts") for rule in ENTRA_REASONS):
+        codes.add(classify(Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=reason.row.status)).code)
+    return tuple(sorted(codes))
 
 
 def _bare_numbers(text: str) -> list[int]:
@@ -211,17 +212,7 @@ def _classified(step: Step, statuses: tuple[int, ...], body: ErrorBody) -> Reaso
     return None
 
 
-def _codes_of(reason: Reason) -> Iterator[int]:
-    yield from (rule.code for rule in STATUS_RULES if rule.reason is reason)
-    yield from (rule.code for rule in FAULT_RULES if rule.reason is reason)
-    for step, rules in ((Step.GET_KEY, VAULT_REASONS), (Step.TOKEN, ENTRA_REASONS)):
-        for status in (status for rule in rules if rule.reason is reason for status in rule.statuses):
-            yield classify(step, Facts(fault=Fault.HTTP_STATUS, status=status)).code
-    if any(rule.reason is reason and rule.markers[0].startswith("aadsts") for rule in ENTRA_REASONS):
-        yield classify(Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=reason.row.status)).code
-
-
-# Explanations of the rows of each table but that of the codes.
+# The explanations of what is no code.
 
 _HTTP = 400  # the first status of a failure
 _THUMBPRINT = re.compile(r"0x[0-9A-F]{12,64}\b", re.IGNORECASE)
@@ -249,7 +240,7 @@ def explain_windows_error(number: int, text: str) -> Explanation:
     plain, error = windows_error(number)
     coded = next((row for row in labelled_codes(text) if row.code >= SMALLEST), None)
     row = coded or (None if error.code is None else BY_CODE[error.code])
-    shown = f"{plain} (0x{number:08X})" if number != plain else f"0x{plain:08X}" if plain > 0xFFFF else str(plain)
+    shown = f"{plain} (0x{number:08X})" if number != plain else f"0x{plain:08X}" if plain > LOW_HALF else str(plain)
     reported = f"The connector reports it as {both_numbers(row.code)} {row.symbol}." if row else ""
     own = f"This is an error of Windows, not provider code {plain}." if plain in BY_CODE else "This is an error of Windows."
     return Explanation(

@@ -49,7 +49,6 @@ from exporter.knowledge.reasons import VAULT_REASONS, Reason
 Lookup = Callable[[str], Explanation | None]
 
 _FLAGS = re.IGNORECASE
-
 _EVENT_STATUS = re.compile(r"\binfo:?\s*(\d{3})\b", _FLAGS)
 _AKV = re.compile(r"\bAKV(\d{5})\b", _FLAGS)
 _STATUS = re.compile(r"\b([45]\d\d)\b")
@@ -59,7 +58,6 @@ _HTTP_STATUS = re.compile(
     r"|.*?(?:returned (?:an )?error:|indicate success:|status ?code\s*:|http/\d(?:\.\d)?)\s*\(?([45]\d\d)\b.*",
     _FLAGS | re.DOTALL,
 )
-_PROXY_AUTHENTICATION = "407"  # only a proxy sends it
 _WININET = re.compile(r"\b(12\d{3})\b")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{2,80}")
 _OPERATIONS = {
@@ -164,7 +162,7 @@ def _http_status(text: str) -> Explanation | None:
     if status is None:
         return None
     number = status[1] or status[2]
-    if number == _PROXY_AUTHENTICATION:
+    if number == "407":  # only a proxy sends it
         return explain_reason(Reason.PROXY_AUTH, title=f"HTTP status {number}: {Reason.PROXY_AUTH}")
     row = BY_CODE[classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=int(number))).code]
     return Explanation(
