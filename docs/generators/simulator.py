@@ -12,7 +12,7 @@ from docs.generators.pages import GeneratedPart
 from exporter.knowledge.code_row import ConnectorError, Family
 from exporter.knowledge.codes import CODES
 from exporter.simulator.environment import DaySettings
-from exporter.simulator.faults import SQL_FAULTS
+from exporter.simulator.faults import FAULTS
 from exporter.simulator.scenarios import ASSUMPTIONS, SCENARIOS, Scenario
 from exporter.simulator.simulator import ControlApi
 from exporter.simulator.story import STORY
@@ -57,7 +57,7 @@ def written() -> str:
         (_SCENARIOS, map(_scenario, SCENARIOS)),
         (_CODES, _codes()),
         (_UNSEEN, _reasons(unseen)),
-        (_SQL, (f"| `{fault.name}` | {fault.broken} |" for fault in SQL_FAULTS)),
+        (_SQL, (f"| `{fault.name}` | {fault.broken} |" for fault in FAULTS.values() if fault.sql is not None)),
         (_ASSUMED, (f"- {one}" for one in ASSUMPTIONS)),
     )
     return "\n\n".join("\n".join([head, *lines]) for head, lines in parts)

@@ -1,4 +1,7 @@
-"""Checks of what only the SQL Server host shows, by look-ups on Windows; elsewhere their outcome is unknown."""
+"""Checks of a target's SQL Servers, by one reading of each, and of what only their host shows, by look-ups on Windows.
+
+Elsewhere than on that host, what nothing else shows is unknown.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,14 @@ from exporter.sqlserver.reading import SqlServerReading, shown_name
 from exporter.sqlserver.urgency import closed_names, closed_states
 from exporter.windows.rules import WindowsResponse
 
-# Checks of the SQL Servers of a target, by one reading of each.
-
 _NONE: Final = "none of the target's instances is under sql_servers"
 _AGAIN: Final = "accepted, but refused when the connection was opened again"
 _MOST_NAMED: Final = 8  # SQL Servers in one line
+_OTHER_FAULT: Final = ("The message names the cause: `ekm-exporter explain NUMBER` has more about it.",)
+_PROXY_REFUSES: Final = 407
+_REJECTED: Final = 3012  # the code of a request that a proxy rejects
+_RECENT: Final = timedelta(days=7)
+_MOST_KINDS: Final = 3  # of events in one line
 
 
 def connection(evidence: Evidence) -> Finding:
@@ -202,7 +208,6 @@ def connector_version(evidence: Evidence) -> Finding:
     return passed(shown) if builds else host_only(evidence)
 
 
-_OTHER_FAULT: Final = ("The message names the cause: `ekm-exporter explain NUMBER` has more about it.",)
 SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels, "sql_keys": keys}
     | {"sql_closed": closed, "sql_proof": proof}
@@ -247,14 +252,11 @@ def _joined(texts: Iterable[str], separator: str = ", ") -> str:
 
 
 _Instances = tuple[HostInstance, ...]
-_Rule = Callable[[Evidence, HostFacts, _Instances], Finding]
-_PROXY_REFUSES: Final = 407
-_REJECTED: Final = 3012  # the code of a request that a proxy rejects
-_RECENT: Final = timedelta(days=7)
-_MOST_KINDS: Final = 3  # of events in one line
 
 
-def _host_check(rule: _Rule, otherwise: CheckFunction = host_only) -> CheckFunction:
+def _host_check(
+    rule: Callable[[Evidence, HostFacts, _Instances], Finding], otherwise: CheckFunction = host_only
+) -> CheckFunction:
     """Return the check by this rule, if the host was looked up and has a SQL Server; `otherwise` is the check elsewhere."""
 
     def check(evidence: Evidence) -> Finding:
@@ -290,22 +292,10 @@ def _connector_version(evidence: Evidence, host: HostFacts, _instances: _Instanc
     )
 
 
-def _vc_runtime(_evidence: Evidence, host: HostFacts, instances: _Instances) -> Finding:
-    return host_rules.vc_runtime(host.runtimes, host.files, instances)
-
-
 def _registry_rights(evidence: Evidence, host: HostFacts, instances: _Instances) -> Finding:
     target = evidence.target
     wanted = KeyReference(target.key_name, target.key_version, target.vault)
     return host_rules.registry_rights(host.key, instances, wanted, current=host_rules.is_current(host.files))
-
-
-def _cluster_checkpoint(_evidence: Evidence, host: HostFacts, instances: _Instances) -> Finding:
-    return host_rules.cluster_checkpoint(host.cluster_node, instances)
-
-
-def _windows_tls(_evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
-    return combined(host_rules.tls_settings(host.tls), _response(host.response, f"{host.account}"))
 
 
 def _response(response: WindowsResponse | Unreadable | None, account: str) -> Finding:
@@ -377,11 +367,13 @@ def clock(evidence: Evidence) -> Finding:
 HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {
         "connector_version": _host_check(_connector_version, connector_version),
-        "vc_runtime": _host_check(_vc_runtime),
+        "vc_runtime": _host_check(lambda _, host, instances: host_rules.vc_runtime(host.runtimes, host.files, instances)),
         "ekm_enabled": _sql_server_check(ekm_enabled),
         "registry_rights": _host_check(_registry_rights),
-        "cluster_checkpoint": _host_check(_cluster_checkpoint),
-        "windows_tls": _host_check(_windows_tls),
+        "cluster_checkpoint": _host_check(lambda _, host, instances: host_rules.cluster_checkpoint(host.cluster_node, instances)),
+        "windows_tls": _host_check(
+            lambda _, host, _instances: combined(host_rules.tls_settings(host.tls), _response(host.response, f"{host.account}"))
+        ),
         "service_proxy": _host_check(_service_proxy),
         "sql_credential": _sql_server_check(credential),
         "event_log": _host_check(_event_log),

@@ -1,6 +1,6 @@
-"""Checks of the key, its permissions and the round trip.
+"""Checks of what a probe meets, from the proxy to the round trip: network, sign-in, vault, key and permissions.
 
-One function per check turns evidence into a finding.
+One function per check turns evidence into a finding. No text contains a part of a secret or token.
 """
 
 from __future__ import annotations
@@ -27,9 +27,22 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
 
-# The rule that turns a step of the probe into the finding of a check, and its texts.
+EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an expiry
+CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before the expiry of a host's certificate
+SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
+# Organisations that issue the certificates of Azure's hosts.
+AZURE_ISSUERS: Final = ("Microsoft Corporation", "DigiCert Inc", "DigiCert, Inc.")
+_GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_SIGNED: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.WORKLOAD_IDENTITY})
+_SECRETLESS_KINDS: Final = _SIGNED | {CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT}
+_FORBIDDEN = 403
+_NO_KEY = "the key was not read"
+_OPERATIONS = {Step.WRAP_KEY: "wrapKey", Step.UNWRAP_KEY: "unwrapKey"}
 
-_NOT_IN_MODE = "the module's mode leaves it out"
+CheckFunction = Callable[[Evidence], Finding]
+
+
+# From a step of the probe to the finding of a check.
 
 
 def failed_at(result: StepResult) -> Finding:
@@ -47,21 +60,17 @@ def step_finding(evidence: Evidence, step: Step, check: str) -> Finding | None:
         owner = owner_of(step, result.reason)
         return failed_at(result) if owner == check else blocked(owner)
     first = evidence.report.first_failure
-    return skipped(_NOT_IN_MODE) if first is None else blocked(owner_of(first.step, first.reason))
+    return skipped("the module's mode leaves it out") if first is None else blocked(owner_of(first.step, first.reason))
 
 
 def owned(evidence: Evidence, check: str) -> Finding | None:
     """Return the failure of a check by the first failed step that belongs to it."""
     for result in evidence.report.steps:
         if result.outcome is Outcome.FAILED and owner_of(result.step, result.reason) == check:
-            return replace(failed_at(result), moment=FailureMoment.WRAP if _affects_wrap_only(evidence, result) else None)
+            unwrapped = evidence.report.step(Step.UNWRAP_KEY)
+            opens = result.step is Step.WRAP_KEY and unwrapped is not None and unwrapped.outcome is Outcome.OK
+            return replace(failed_at(result), moment=FailureMoment.WRAP if opens else None)  # databases still open
     return None
-
-
-def _affects_wrap_only(evidence: Evidence, failure: StepResult) -> bool:
-    """Return whether wrap failed and unwrap succeeded: databases still open."""
-    unwrapped = evidence.report.step(Step.UNWRAP_KEY)
-    return failure.step is Step.WRAP_KEY and unwrapped is not None and unwrapped.outcome is Outcome.OK
 
 
 def day(moment: float) -> str:
@@ -86,15 +95,7 @@ def failure_text(result: StepResult) -> str:
     return (f"{words} ({codes})" if codes else words) + (f": {detail}" if detail else "")
 
 
-# Checks of the sign-in and of the vault's response: its firewall, and whether it answers.
-#
-# One function per check turns evidence into a finding. No text contains a part of a secret or token.
-
-EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an expiry
-_GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_SECRETLESS_KINDS: Final = frozenset(
-    {CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT, CredentialKind.CLIENT_CERTIFICATE}
-)
+# The sign-in, and whether the vault answers.
 
 
 def challenge(evidence: Evidence) -> Finding:
@@ -111,15 +112,10 @@ def tenant(evidence: Evidence) -> Finding:
     if named == own:
         return passed("the vault and the credential name the same")
     if _GUID.fullmatch(named) and _GUID.fullmatch(own):
-        text = f"the vault is in {named}, the credential in {own}{_probed_with(evidence)}"
-        return failed(text, reason=Reason.TOKEN_WRONG_ISSUER)
+        refused = owned(evidence, "audience")  # SQL Server, which signs in at the tenant of the vault, has another code
+        why = "" if refused is None else f"; the probe signs in at the latter, so it shows {refused.code}"
+        return failed(f"the vault is in {named}, the credential in {own}{why}", reason=Reason.TOKEN_WRONG_ISSUER)
     return unknown("one is an id, the other a domain: they cannot be compared")
-
-
-def _probed_with(evidence: Evidence) -> str:
-    """Return why the probe has another code than SQL Server, which signs in at the tenant of the vault."""
-    refused = owned(evidence, "audience")
-    return "" if refused is None else f"; the probe signs in at the latter, so it shows {refused.code}"
 
 
 def secret(evidence: Evidence) -> Finding:
@@ -195,13 +191,6 @@ def _vault_finding(evidence: Evidence, check: str, success: str) -> Finding:
     return owned(evidence, check) or passed(success)
 
 
-def _contradicted(expiry: float, source: Source) -> Finding:
-    """Warn that Entra accepts a credential that is expired by this source."""
-    if source is Source.DECLARED:
-        return warned(f"declared as expired on {day(expiry)}, yet Entra issues tokens: correct expires_on")
-    return warned(f"expired on {day(expiry)} ({source}), yet Entra issues tokens: correct that source")
-
-
 def credential_expiry(evidence: Evidence) -> Finding:
     """Compare the dates with each other, with the day and with what Entra ID does.
 
@@ -224,16 +213,16 @@ def credential_expiry(evidence: Evidence) -> Finding:
     signed = evidence.credential.kind is CredentialKind.CLIENT_CERTIFICATE
     reason = Reason.CERTIFICATE_EXPIRED if signed else Reason.SECRET_EXPIRED
     if expiry <= evidence.now:
-        expired = replace(failed(f"expired on {when}", reason=reason), step=Step.TOKEN)
-        return _contradicted(expiry, source) if evidence.granted else expired
+        if not evidence.granted:
+            return replace(failed(f"expired on {when}", reason=reason), step=Step.TOKEN)
+        if source is Source.DECLARED:
+            return warned(f"declared as expired on {day(expiry)}, yet Entra issues tokens: correct expires_on")
+        return warned(f"expired on {when}, yet Entra issues tokens: correct that source")
     near = expiry - evidence.now < EXPIRY_WARN
     return warned(f"expires on {when}", code=3303, reason=reason) if near else passed(f"expires on {when}")
 
 
-_FORBIDDEN = 403
-_NO_KEY = "the key was not read"
-_SUPPORTED = "the connector supports RSA and RSA-HSM of 2048 and 3072 bits"
-_OPERATIONS = {Step.WRAP_KEY: "wrapKey", Step.UNWRAP_KEY: "unwrapKey"}
+# The key, its permissions and the round trip.
 
 
 def key_name(evidence: Evidence) -> Finding:
@@ -263,7 +252,9 @@ def key_type(evidence: Evidence) -> Finding:
     if key is None:
         return step_finding(evidence, Step.GET_KEY, "key_type") or unknown(_NO_KEY)
     text = f"{key.kty} {key.size_bits}" if key.size_bits else key.kty
-    return passed(text) if key.supported else failed(f"{text}: {_SUPPORTED}", reason=Reason.KEY_UNSUPPORTED)
+    if key.supported:
+        return passed(text)
+    return failed(f"{text}: the connector supports RSA and RSA-HSM of 2048 and 3072 bits", reason=Reason.KEY_UNSUPPORTED)
 
 
 def key_enabled(evidence: Evidence) -> Finding:
@@ -391,20 +382,7 @@ def key_expiry(evidence: Evidence) -> Finding:
     return warned(text) if key.expires - evidence.now < EXPIRY_WARN else passed(text)
 
 
-# Checks of the network, from the proxy to certificates and clocks.
-#
-# One function per check turns evidence into a finding.
-
-SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
-CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its expiry
-# Organisations that issue the certificates of Azure's hosts.
-AZURE_ISSUERS: Final = ("Microsoft Corporation", "DigiCert Inc", "DigiCert, Inc.")
-_SIGNED: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.WORKLOAD_IDENTITY})
-
-CheckFunction = Callable[[Evidence], Finding]
-
-
-_AtHost = Callable[[Evidence, Endpoint, Finding | None], Finding]
+# The network, from the proxy to certificates and clocks.
 
 
 def _failure(evidence: Evidence, endpoint: Endpoint, check: str) -> Finding | None:
@@ -419,7 +397,7 @@ def _failure(evidence: Evidence, endpoint: Endpoint, check: str) -> Finding | No
     return owned(evidence, check)
 
 
-def _host_check(check: str, assess: _AtHost) -> CheckFunction:
+def _host_check(check: str, assess: Callable[[Evidence, Endpoint, Finding | None], Finding]) -> CheckFunction:
     """Return the check of the host that its name ends with; `assess` receives the failure that belongs to it."""
 
     def run(evidence: Evidence) -> Finding:
@@ -453,22 +431,18 @@ def _tcp(_evidence: Evidence, _endpoint: Endpoint, failure: Finding | None) -> F
 
 
 def _issuer(evidence: Evidence, endpoint: Endpoint, _failure: Finding | None) -> Finding:
-    if endpoint.certificate is None:
+    certificate, ca_file = endpoint.certificate, evidence.module.ca_file
+    if certificate is None:
         return skipped("no certificate was seen")
-    trusts = None if evidence.module.ca_file is None else evidence.module.ca_file.name
-    return _assess_issuer(endpoint, endpoint.certificate, trusts=trusts)
-
-
-def _assess_issuer(endpoint: Endpoint, certificate: HostCertificate, *, trusts: str | None) -> Finding:
-    who = f"{certificate.issuer!r}" + (f" of {certificate.organization!r}" if certificate.organization else "")
     if certificate.organization in AZURE_ISSUERS:
         return passed(certificate.issuer)
+    who = f"{certificate.issuer!r}" + (f" of {certificate.organization!r}" if certificate.organization else "")
     if endpoint.facts.fault is Fault.TLS_UNTRUSTED:
         return failed(
             f"issued by {who}, which is not trusted here: TLS is inspected on the route, or a search domain answers with another host",
             reason=Reason.TLS_UNTRUSTED,
         )
-    through = f"{trusts} of the module" if trusts else "this host's store"
+    through = f"{ca_file.name} of the module" if ca_file is not None else "this host's store"
     return warned(f"issued by {who}, not an authority of Azure, trusted through {through}")
 
 
@@ -553,11 +527,8 @@ ENDPOINT_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     }
 )
 
-# The check whether pin, thumbprint and public key belong together.
-#
+
 # Only SQL Server stores the thumbprint together with the public key. This host can find a contradiction, never a proof.
-
-
 def thumbprint(evidence: Evidence) -> Finding:
     """Warn if another declaration contradicts the thumbprint; else it is unknown here."""
     target, pin = evidence.target, evidence.target.pin

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -46,11 +46,9 @@ from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
 from exporter.sqlserver.differences import DeclaredTargets
 from exporter.sqlserver.reading import SqlServerReading, contested_addresses
 
-# Reads a server certificate: subject, issuer, validity, revocation URLs.
-#
-# The DER may come from an untrusted host; its content raises no exception.
+# A server's certificate. The DER may come from an untrusted host; its content raises no exception.
 
-MOST_URLS = 6
+_MOST_URLS = 6
 _URL = re.compile(r"http://[A-Za-z0-9.-]{1,253}(?::[1-5]?[0-9]{1,4})?(?:/[!-~]{0,500})?")
 
 
@@ -64,7 +62,7 @@ def read_certificate(der: bytes) -> HostCertificate | None:
             organization=_part(found.issuer, NameOID.ORGANIZATION_NAME),
             not_before=found.not_valid_before_utc.timestamp(),
             not_after=found.not_valid_after_utc.timestamp(),
-            revocation=tuple(dict.fromkeys(_urls(found)))[:MOST_URLS],
+            revocation=tuple(dict.fromkeys(_urls(found)))[:_MOST_URLS],
         )
     except ValueError:
         return None
@@ -95,9 +93,8 @@ def _general_names(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
             yield from (one.access_location for one in value if one.access_method == AuthorityInformationAccessOID.OCSP)
 
 
-# Test whether the revocation host of a certificate answers on port 80.
-#
-# It sends one HEAD request over plain HTTP, as Windows does. Any response is a success; revocation lists are not read.
+# Whether the revocation host of a certificate answers on port 80: one HEAD request over plain HTTP, as Windows does.
+# Any response is a success; revocation lists are not read.
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 _PROXY_REFUSES = frozenset({401, 403, 407})
@@ -205,13 +202,10 @@ async def absolute_addresses(resolver: Resolver, host: str, port: int, *, deadli
     return await addresses_of(resolver, f"{host}.", port, deadline=deadline)
 
 
-T = TypeVar("T")
+# The evidence of one target.
 
 _THREADS: Final = 24
 _AUXILIARY: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
-# Signs in at the host's identity service, so there is no Entra host to check.
-_HOST_IDENTITIES: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
-
 _MOST_READINGS: Final = 8  # of SQL Servers at the same time
 
 Lookup = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
@@ -265,19 +259,18 @@ class EvidenceCollector:
 
         Eight of its SQL Servers at a time may take four minutes more. Raises PoolExhausted if this process lacks a resource.
         """
-        target, trace = self._target, _SignInTrace()
-        probe = _start(self._probe(probe_request(self._config, target), trace))
-        vault = _start(self._endpoint(target.vault, "/healthstatus"))
-        secret = _start(self._secret())
-        sql_servers = _start(self._sql_servers())
+        target, trace, start = self._target, _SignInTrace(), asyncio.ensure_future
+        probe = start(self._probe(probe_request(self._config, target), trace))
+        vault = start(self._endpoint(target.vault, "/healthstatus"))
+        secret = start(self._secret())
+        sql_servers = start(self._sql_servers())
         await _wait_all(probe, vault, secret, sql_servers)
-        entra = _start(self._entra(trace.challenge))
-        listing = _start(self._list(trace.token))
-        auxiliary = _start(self._auxiliary(probe.result()))
-        expiry = _start(self._look_up(self._credential.name, target.name))
-        host = _start(facts_of_host(self._look_up_host, vault.result(), sql_servers.result()))
+        entra = start(self._entra(trace.challenge))
+        listing = start(self._list(trace.token))
+        auxiliary = start(self._auxiliary(probe.result()))
+        expiry = start(self._look_up(self._credential.name, target.name))
+        host = start(facts_of_host(self._look_up_host, vault.result(), sql_servers.result()))
         await _wait_all(entra, listing, auxiliary, expiry, host)
-        claims = read_claims(trace.token) if trace.token is not None else None
         return Evidence(
             target=target,
             credential=self._credential,
@@ -289,7 +282,7 @@ class EvidenceCollector:
             secret=secret.result(),
             challenge=trace.challenge,
             granted=trace.token is not None,
-            claims=claims,
+            claims=None if trace.token is None else read_claims(trace.token),
             listing=listing.result(),
             auxiliary=auxiliary.result(),
             expiry=expiry.result(),
@@ -316,7 +309,7 @@ class EvidenceCollector:
         return await probe_vault(request, network, tokens, self._clock, self._on_internal_error)
 
     async def _entra(self, challenge: Challenge | None) -> Endpoint | None:
-        if self._credential.kind in _HOST_IDENTITIES:
+        if self._credential.kind is CredentialKind.MANAGED_IDENTITY:  # it signs in at the host's identity service
             return None
         known = graph_of(self._target.vault, self._module.authority_host).authority
         authority = self._module.authority_host or (known if challenge is None else challenge.authority)
@@ -416,10 +409,6 @@ class EvidenceCollector:
         urls = {host_of(url): url for certificate in shown for url in certificate.revocation}
         problems = await asyncio.gather(*(problem_with(self._network, url, deadline=self._deadline()) for url in urls.values()))
         return tuple(Revocation(host=host, problem=problem) for host, problem in zip(urls, problems, strict=True))
-
-
-def _start(work: Awaitable[T]) -> asyncio.Future[T]:
-    return asyncio.ensure_future(work)
 
 
 async def _wait_all(*tasks: asyncio.Future[Any]) -> None:

@@ -1,6 +1,7 @@
-"""Reads the facts of a SQL Server host on Windows: each function makes one look-up and blocks.
+"""Reads the facts of a SQL Server host on Windows: each look-up in a thread until its deadline.
 
-They raise OSError and ValueError; a missing key or value is no error where Windows then has a default.
+A look-up blocks and raises OSError and ValueError; a missing key or value is no error where Windows then has a default. One that
+fails is `Unreadable`; the others go on. Nothing on the host is changed.
 """
 
 from __future__ import annotations
@@ -258,9 +259,7 @@ def connector_events(windows: Windows) -> tuple[str, ...]:
     return windows.newest_events("Application", _EVENTS, _MOST_EVENTS)
 
 
-# Looks up the facts of a SQL Server host on Windows, each in a thread until its deadline.
-#
-# A look-up that fails is `Unreadable`; the others go on. Nothing on the host is changed.
+# All look-ups at once.
 
 _log = logging.getLogger(__name__)
 
@@ -312,7 +311,7 @@ class _Reader:
     def __init__(self, pool: DaemonThreadPool, windows: Windows) -> None:
         self._pool, self._windows = pool, windows
 
-    async def read(self, function: Callable[[Windows, *_Args], _T], *arguments: *_Args) -> _T | Unreadable:
+    async def _read(self, function: Callable[[Windows, *_Args], _T], *arguments: *_Args) -> _T | Unreadable:
         """Return the result, or why there is none."""
         try:
             async with asyncio.timeout(_SECONDS):
@@ -328,7 +327,7 @@ class _Reader:
             return Unreadable(f"internal error {type(error).__name__}")
 
     def start(self, function: Callable[[Windows, *_Args], _T], *arguments: *_Args) -> asyncio.Task[_T | Unreadable]:
-        return asyncio.ensure_future(self.read(function, *arguments))
+        return asyncio.ensure_future(self._read(function, *arguments))
 
 
 def _unreadable(error: OSError) -> Unreadable:
@@ -339,17 +338,17 @@ def _unreadable(error: OSError) -> Unreadable:
 
 
 async def look_up_host(request: HostRequest, *, windows: Windows | None = None) -> HostFacts:
-    """Make all look-ups within twice ten seconds."""
+    """Make all look-ups within twice ten seconds: the instances, then everything else at the same time."""
     pool = DaemonThreadPool(_THREADS, name="ekm-host")
+    reader = _Reader(pool, windows or Windows())
     try:
-        return await _facts(_Reader(pool, windows or Windows()), request)
+        return await _facts(reader, request)
     finally:
         pool.close()
 
 
 async def _facts(reader: _Reader, request: HostRequest) -> HostFacts:
-    """Read the instances, then everything else at the same time."""
-    listed = await reader.read(instances)
+    listed = await reader.start(instances)
     found = () if isinstance(listed, Unreadable) else listed
     account = reader.start(lambda windows: windows.own_account())
     files = reader.start(connector_files, request.loaded)

@@ -1,4 +1,7 @@
-"""Facts of a Windows host with SQL Server, each as read. A fact that was not read is `Unreadable`."""
+"""Facts of a Windows host with SQL Server, each as read, and the rules that assess them. Pure.
+
+A fact that was not read is `Unreadable`.
+"""
 
 from __future__ import annotations
 
@@ -234,7 +237,7 @@ class HostFacts:
     events: tuple[str, ...] | Unreadable  # the XML of the connector's last events, the newest first
 
 
-# Rules of the connector on its host: its DLL, its runtime, its registry key and the rights to it.
+# The connector: its DLL, its runtime, its registry key and the rights to it.
 
 FOLDER: Final = "SQL Server Connector for Microsoft Azure Key Vault"  # below the folder of programs
 DLL: Final = "Microsoft.AzureKeyVaultService.EKM.dll"
@@ -369,7 +372,7 @@ def cluster_checkpoint(cluster_node: bool | Unreadable, instances: Collection[Ho
     return passed("not needed: no SQL Server of this host fails over by a cluster")
 
 
-# Rules of Windows' network settings: proxies of the service accounts, TLS, and the time service.
+# Proxies of the service accounts, TLS, and the time service.
 
 _TLS_1_2, _TLS_1_3 = 0x800, 0x2000  # bits of SecureProtocols
 # The vault's certificates are RSA, and Azure accepts no key exchange without forward secrecy.

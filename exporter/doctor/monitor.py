@@ -80,9 +80,7 @@ class PreflightMonitor:
         )
 
     def reconcile(self, config: Config, changed: Collection[str] = ()) -> None:
-        """Check these targets at every `preflight_interval`.
-
-        The first call starts the runs.
+        """Check these targets at every `preflight_interval`. The first call starts the runs.
 
         `changed` are the names of changed targets: their results are forgotten.
         """

@@ -1,7 +1,4 @@
-"""Runs all checks in the order of the table.
-
-A failure skips the checks that depend on it.
-"""
+"""Runs all checks in the order of the table: a failure skips the checks that depend on it. And their results as text and data."""
 
 from __future__ import annotations
 
@@ -193,9 +190,7 @@ def _request_ids(evidence: Evidence) -> Iterator[str]:
         yield from named
 
 
-# The results as text of 80 columns for a terminal, and as JSON data.
-#
-# Commands are never wrapped.
+# The results as text of 80 columns for a terminal, where commands are never wrapped, and as JSON data.
 
 _OUTCOME, _TITLE, _LABEL = 8, 28, 12
 _BELOW = " " * _OUTCOME
@@ -210,11 +205,8 @@ _ADVICE = (
     "Until this is fixed, do not restart or fail over SQL Server: its encrypted databases might not open. Backups may fail, log backups "
     f"too. {WATCH_THE_LOG}"
 )
-_STOPS_OPENING = (
-    FailureMoment.SESSION,
-    FailureMoment.KEY,
-    FailureMoment.UNWRAP,
-)  # with a code: a failure without one does not stop SQL Server
+# With a code: a failure without one does not stop SQL Server.
+_STOPS_OPENING = (FailureMoment.SESSION, FailureMoment.KEY, FailureMoment.UNWRAP)
 # The effect of other failures with a code. Without one, the check has it.
 _MOMENT_TEXTS: Mapping[FailureMoment, str] = MappingProxyType(
     {
@@ -310,9 +302,7 @@ def _moment(result: CheckResult) -> FailureMoment:
     return result.moment or BY_NAME[result.check].moment
 
 
-# A target without a configuration file: vault, key and credential string.
-#
-# A DBA has these three, and a code from the error log. A proxy or a private certificate authority needs a configuration file.
+# A target without a configuration file: a DBA has vault, key, credential string, and a code from the error log. A proxy or a private certificate authority needs a configuration file.
 
 NAME = "connector-secret-file"
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
@@ -332,19 +322,15 @@ def key_in(vault: str | None, text: str, *, source: str) -> KeyReference:
     return reference
 
 
-def _vault(text: str) -> str:
-    try:
-        return vault_host(text)
-    except ValueError as error:
-        raise ValueError(f"--vault: {error}") from None
-
-
 def bare_config(vault: str | None, key: str, secret_file: Path, tenant: str | None) -> Config:
     """Return a configuration of one target.
 
     `vault` may be None if `key` is a KeyUri. Raises ValueError with a text for the user.
     """
-    host = None if vault is None else _vault(vault)
+    try:
+        host = None if vault is None else vault_host(vault)
+    except ValueError as error:
+        raise ValueError(f"--vault: {error}") from None
     name, version, named = key_in(host, key, source="--vault")
     host = host or named
     if host is None:

@@ -1,7 +1,7 @@
-"""Build a healthy environment from the exporter's configuration.
+"""From the exporter's configuration to a healthy environment, and the files with which the exporter uses the simulator.
 
-The environment has every vault, key version, tenant and identity that the configuration names. Values that a
-configuration does not contain are invented.
+The environment has every vault, key version, tenant, identity and SQL Server that the configuration names. Values that it
+does not contain are invented. Changed secrets and certificates are accepted while the simulator runs.
 """
 
 from __future__ import annotations
@@ -47,14 +47,13 @@ from exporter.simulator.faults import UnknownNameError
 from exporter.simulator.simulator import Simulator
 from exporter.simulator.sql_servers import USER
 
-# Derive the simulated SQL Servers from the targets and their `instances`. Each target protects one database of its name.
-#
+# The SQL Servers of the targets' `instances`: each target protects one database of its name.
 # The same configuration makes the same servers, databases and thumbprints in each run.
 
 _DAY = 86400.0
-_DEFAULT_INSTANCE = "MSSQLSERVER"
 _FILE_VERSIONS = {Generation.CLASSIC: "1.0.4.0", Generation.CURRENT: "15.0.2000.440"}
-_MANAGED = (CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT)
+_HOST_KINDS = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT)
+_HOST_OR_POD_KINDS = (*_HOST_KINDS, CredentialKind.WORKLOAD_IDENTITY)
 _Uses = list[tuple[Target, Mapping[str, str]]]  # targets, each with its entry of `instances`
 
 
@@ -74,7 +73,7 @@ def sql_servers(config: Config, newest: str, applications: Mapping[str, str]) ->
 def server_name(instance: Mapping[str, str]) -> str:
     """Return @@SERVERNAME of an entry of `instances`."""
     name, host = instance["sql_instance"].upper(), instance.get("host", "").partition(".")[0].upper()
-    if not host or name in {host, _DEFAULT_INSTANCE}:
+    if not host or name in {host, "MSSQLSERVER"}:
         return host or name
     return f"{host}\\{name}"
 
@@ -90,7 +89,6 @@ class _Derivation:
                 self._groups.setdefault(ag, {})[name] = None
 
     def server(self, name: str, uses: _Uses) -> SimulatedSqlServer:
-        """Return the server of this name."""
         first, now = uses[0][1], time.time()
         keys: dict[str, SqlKey] = {}
         databases = []
@@ -125,7 +123,7 @@ class _Derivation:
 
     def _credential(self, target: Target, known: Mapping[str, str]) -> tuple[str, str]:
         """Return name and identity in SQL Server. A credential there belongs to one vault, and one in the configuration to many."""
-        if self._config.credentials[target.credential].kind in _MANAGED:
+        if self._config.credentials[target.credential].kind in _HOST_OR_POD_KINDS:
             return target.vault, MANAGED_IDENTITY
         identity = target.vault.removesuffix(".vault.azure.net")
         name = target.credential
@@ -141,7 +139,6 @@ _NEWEST = "0123456789abcdef0123456789abcdef"  # the version of a key that no con
 _AUTHORITIES = {"us_government": "login.microsoftonline.us", "china": "login.partner.microsoftonline.cn"}
 SERVICE_ACCOUNT = ("https://cluster.invalid/simulator/", "system:serviceaccount:monitoring:ekm-exporter")
 """Issuer and subject of the exporter's service account, which every workload identity trusts."""
-_HOST_OR_POD_KINDS = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT, CredentialKind.WORKLOAD_IDENTITY)
 
 
 def build_environment(config: Config) -> Environment:
@@ -203,7 +200,8 @@ class _EnvironmentBuilder:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._tenant = _default_tenant(config)
+        named = {credential.tenant_id.lower() for credential in config.credentials.values() if credential.tenant_id}
+        self._tenant = named.pop() if len(named) == 1 else str(uuid4())  # of the credentials that name none
         self._host_identity: str | None = None  # invented if a credential is the host's own identity
         self._workload_identity: str | None = None  # invented if a credential is the pod's identity
         self._contents: dict[str, _VaultContents] = {}
@@ -234,7 +232,6 @@ class _EnvironmentBuilder:
         contents.readers.append(credential.key_vault_credential or credential.graph_credential or credential.name)
 
     def build(self) -> Environment:
-        """Return the environment of everything that was added."""
         vaults = {host: self._vault(host, contents) for host, contents in self._contents.items()}
         modules = self._config.modules.values()
         named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}
@@ -369,23 +366,10 @@ def read_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]
     return credential.client_id.lower(), () if text is None else (ClientSecret(value=text),)
 
 
-def _default_tenant(config: Config) -> str:
-    """Return the tenant for credentials that name none.
-
-    It is the tenant of all others if they name only one, else an invented one.
-    """
-    named = {credential.tenant_id.lower() for credential in config.credentials.values() if credential.tenant_id}
-    return named.pop() if len(named) == 1 else str(uuid4())
-
-
-# Write the files with which the exporter uses the simulator.
-#
-# The files are a configuration with the simulator's addresses and the CA file. For the host's or pod's identity there are
-# also its variables and token.
+# The files with which the exporter uses the simulator.
 
 _TOKEN_FILE = "service-account-token"  # noqa: S105 - a file's name
 SQL_SERVERS, SQL_PASSWORD = "sql-servers.txt", "sql-password"
-_HOST_KINDS = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT)
 
 
 def redirect_config(simulator: Simulator, config: Config, ca_file: Path) -> Config:
@@ -460,9 +444,7 @@ def _write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     fresh.replace(path)
 
 
-# Accept changed secrets and certificates while the simulator runs.
-#
-# Accepted credentials stay accepted until they are removed, as in Entra ID. The files are read from the configured
+# Changed secrets and certificates. Accepted credentials stay accepted until they are removed, as in Entra ID. The files are read from the configured
 # places; no secret is sent. A changed configuration needs a restart.
 
 _FILE_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, CredentialKind.CLIENT_CERTIFICATE)

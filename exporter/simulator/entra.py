@@ -32,9 +32,8 @@ from exporter.simulator.environment import TOKEN_LIFETIME, Application, Tenant
 from exporter.simulator.errors import entra_error
 from exporter.simulator.http import APP_SERVICE, ARC, IMDS, PATHS, Exchange, SimulatedResponse, deliver
 
-# Check the client assertion that an application signs in with.
-#
-# The checks are the signature by a registered certificate (RS256 or PS256), audience, issuer and times.
+# The client assertion that an application signs in with: signature by a registered certificate (RS256 or PS256),
+# audience, issuer and times.
 
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SKEW = 300.0  # seconds by which clocks may differ
@@ -76,7 +75,6 @@ def refusal(application: Application, assertion: str, audience: str, now: float)
 
 
 def _read(assertion: str) -> _Parts | None:
-    """Parse the assertion, None if it is malformed."""
     signed, _, signature = assertion.rpartition(".")
     header, payload = (read_object(decode(part) or b"") for part in [*signed.split(".", 1), ""][:2])
     sealed = decode(signature)
@@ -99,7 +97,6 @@ def _names(header: dict[str, Any], member: str, digest: bytes) -> bool:
 
 
 def _signed_by(certificate: x509.Certificate, parts: _Parts) -> bool:
-    """Return whether the certificate's key made the signature."""
     key, scheme = certificate.public_key(), _PADDINGS.get(str(parts.header.get("alg")))
     if scheme is None or not isinstance(key, RSAPublicKey):
         return False
@@ -110,10 +107,7 @@ def _signed_by(certificate: x509.Certificate, parts: _Parts) -> bool:
     return True
 
 
-# Signed tokens of one run.
-#
-# The signing key exists in memory only, so that the tokens end with the run. `vault` checks whether a token is valid for
-# it.
+# Signed tokens. The key exists in memory only, so that they end with the run.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +135,6 @@ class TokenSigner:
         self._header = encode(b'{"alg":"HS256","typ":"JWT"}')
 
     def sign(self, payload: Mapping[str, object]) -> str:
-        """Return a signed token with this payload."""
         signed = f"{self._header}.{encode(json.dumps(payload).encode())}"
         return f"{signed}.{self._sign(signed)}"
 
@@ -168,7 +161,6 @@ class TokenMint:
         self._signer = TokenSigner()
 
     def issue(self, claims: TokenClaims) -> str:
-        """Return an access token with these claims."""
         return self._signer.sign(claims.payload)
 
     def read(self, token: str) -> TokenClaims | None:
@@ -185,10 +177,8 @@ class TokenMint:
         )
 
 
-# Tokens of Kubernetes service accounts, and Entra's checks of them.
-#
-# A key of this run signs the tokens. Entra would fetch a cluster's keys; the simulator accepts only its own signature.
-# Assertions that an application signs itself are in `client_assertion`.
+# Tokens of Kubernetes service accounts, and Entra's checks of them. Entra would fetch a cluster's keys; the simulator accepts
+# only its own signature.
 
 AUDIENCE = "api://AzureADTokenExchange"
 LIFETIME = 86400  # seconds: the longest that AKS gives
@@ -227,27 +217,18 @@ class ServiceAccounts:
         return None if in_time else "assertion_outside_validity"
 
 
-def is_federated(assertion: str) -> bool:
-    """Return whether an assertion has an issuer other than the application itself.
-
-    The issuer of an application's own assertion is its client id.
-    """
-    return str((payload_of(assertion) or {}).get("iss", "")).startswith("https://")
-
-
 # The host's identity services: App Service, Azure VM and Azure Arc.
 #
 #     App Service   IDENTITY_ENDPOINT and IDENTITY_HEADER are set
 #     Azure VM      AZURE_POD_IDENTITY_AUTHORITY_HOST replaces the fixed address of a real machine
 #     Azure Arc     IDENTITY_ENDPOINT and IMDS_ENDPOINT are set; a second request proves that its sender can read a file
-#
-# `entra` makes the tokens, and `server` finds the identity.
 
-# The fields of a token response except the token. Numbers are texts in all of them.
+# The fields of a token response. Numbers are texts in all of them.
+_FEW_FIELDS = frozenset({"access_token", "expires_on", "resource", "token_type", "client_id"})
 _TOKEN_FIELDS: Mapping[str, frozenset[str]] = {
-    APP_SERVICE: frozenset({"expires_on", "resource", "token_type", "client_id"}),
-    IMDS: frozenset({"expires_in", "ext_expires_in", "expires_on", "not_before", "resource", "token_type", "client_id"}),
-    ARC: frozenset({"expires_in", "ext_expires_in", "expires_on", "not_before", "resource", "token_type", "client_id"}),
+    APP_SERVICE: _FEW_FIELDS,
+    IMDS: _FEW_FIELDS | {"expires_in", "ext_expires_in", "not_before"},
+    ARC: _FEW_FIELDS | {"expires_in", "ext_expires_in", "not_before"},
 }
 _CHALLENGES = 16  # key files that may remain unused
 
@@ -262,7 +243,6 @@ class IdentityRequest:
 
     @property
     def client_id(self) -> str:
-        """Return the requested client id, or an empty string."""
         return self.query.get("client_id", "")
 
     @property
@@ -324,13 +304,7 @@ class IdentityServices:
         return response.with_header("WWW-Authenticate", f"Basic realm={self._arc.make()}")
 
 
-def token_document(service: str, document: Mapping[str, object], client_id: str) -> dict[str, object]:
-    """Convert a token response of Entra v1 to the form of that service."""
-    fields = {**document, "client_id": client_id}
-    return {name: value for name, value in fields.items() if name == "access_token" or name in _TOKEN_FIELDS[service]}
-
-
-def identity_not_found(service: str) -> SimulatedResponse:
+def _identity_not_found(service: str) -> SimulatedResponse:
     """Return the error for an identity that the host does not have."""
     if service == APP_SERVICE:
         return _app_service_error(
@@ -389,7 +363,6 @@ class _KeyFiles:
         return scheme.lower() == "basic" and bool(found)
 
     def clear(self) -> None:
-        """Remove all key files."""
         for path in tuple(self._keys):
             self._remove(path)
 
@@ -398,6 +371,8 @@ class _KeyFiles:
         with contextlib.suppress(OSError):  # the client removed it
             path.unlink()
 
+
+# The token endpoints.
 
 _TENANT = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 V1, V2 = ("oauth2", "token"), ("oauth2", "v2.0", "token")
@@ -449,13 +424,13 @@ class EntraService:
         """Return the name of the refusal of the application's credential, if there is one."""
         if exchange.form.get("client_assertion_type") == BEARER:
             text, audience = exchange.form.get("client_assertion", ""), f"https://{exchange.host}{exchange.path}"
-            if is_federated(text):
+            # the issuer of an application's own assertion is its client id
+            if str((payload_of(text) or {}).get("iss", "")).startswith("https://"):
                 return self._service_accounts.refusal(application, text)
             return refusal(application, text, audience, self._clock())
         return self._secret_refusal(application, exchange.form.get("client_secret", ""))
 
     def _secret_refusal(self, application: Application, offered: str) -> str | None:
-        """Return the name of the refusal of a client secret, if there is one."""
         secret = next((one for one in application.secrets if hmac.compare_digest(one.value.encode(), offered.encode())), None)
         if secret is None:
             return "secret_wrong"
@@ -468,9 +443,10 @@ class EntraService:
         """
         application = None if tenant is None else tenant.applications.get(client_id)
         if tenant is None or application is None:
-            return identity_not_found(request.service)
+            return _identity_not_found(request.service)
         response = self._token(tenant, application, request.audience, first_version=True)
-        return response.with_document(token_document(request.service, response.document(), application.client_id))
+        fields, known = {**response.document(), "client_id": application.client_id}, _TOKEN_FIELDS[request.service]
+        return response.with_document({name: value for name, value in fields.items() if name in known})
 
     def _token(self, tenant: Tenant, application: Application, audience: str, *, first_version: bool) -> SimulatedResponse:
         """Return a token response in the form of the endpoint's version."""

@@ -1,6 +1,6 @@
 """Tenants, applications, vaults, keys, secrets and permissions, as frozen data.
 
-A fault never changes an object: it returns a changed copy (see `state`). Key material is in `key_pairs`.
+A fault never changes an object: it returns a changed copy (see `state`). Only `KeyPairs`, the key material, changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from exporter.clients.answers import encode
 from exporter.core.names import CLOUDS, MANAGEMENT_HOSTS, cloud_of
 
-# What one simulated SQL Server has: keys, credentials, databases, groups, rights. Values are frozen, like the rest of the environment.
+# SQL Servers.
 
 DEFINITIONS = "VIEW ANY DEFINITION"
 PERFORMANCE = "VIEW SERVER PERFORMANCE STATE"
@@ -129,7 +129,6 @@ class SimulatedSqlServer:
 
     @property
     def machine(self) -> str:
-        """Return the name of the computer."""
         return self.name.partition("\\")[0]
 
     @property
@@ -143,7 +142,6 @@ class SimulatedSqlServer:
         return {key.credential: key.identity for key in self.keys}
 
     def makes_backups(self, database: SqlDatabase) -> bool:
-        """Return whether this server makes the backups of the database."""
         if self.day.backups is not None or database.ag is None:
             return self.day.backups is not False
         return dict(self.groups)[database.ag][0] == self.name
@@ -159,6 +157,8 @@ def invented_thumbprint(key_name: str, key_version: str) -> str:
     made = hashlib.sha1(f"{key_name.lower()}/{key_version}".encode(), usedforsecurity=False)
     return f"0x{made.hexdigest().upper()}"
 
+
+# Tenants and vaults.
 
 ENTRA = "login.microsoftonline.com"
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
@@ -316,7 +316,6 @@ class Vault:
 
     @property
     def managed_hsm(self) -> bool:
-        """Return whether the host is a managed HSM."""
         cloud = cloud_of(self.host)
         return cloud is not None and cloud.managed_hsm
 
@@ -393,13 +392,10 @@ def management_host(vault: Vault) -> str | None:
 
 
 def with_port(host: str) -> str:
-    """Return the host with its port, 443 by default."""
     return host if ":" in host else f"{host}:443"
 
 
-# The RSA key pairs of one run, made at first use and shared between keys.
-#
-# Making a pair takes 10 to 400 ms, so it happens on a thread and once. The pairs protect no data.
+# The RSA key pairs of one run, shared between keys. Making one takes 10 to 400 ms: on a thread and once, at first use.
 
 PAIRS_PER_SIZE = 4  # further versions of one key share a pair
 

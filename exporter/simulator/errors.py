@@ -1,4 +1,4 @@
-"""The error responses of Key Vault, Entra ID and Microsoft Graph, one table each.
+"""The error responses of Key Vault, Entra ID and Microsoft Graph, one table each, and the pages of a list.
 
 Status, codes and envelope are those of the services, because clients distinguish errors by them. The sentences are
 the simulator's, except the markers that clients search for (AKV and AADSTS numbers, `Reason:`, `Caller:`).
@@ -233,7 +233,6 @@ def entra_error(name: str) -> SimulatedResponse:
 # Pages of a list, as a vault returns them: `maxresults`, `$skiptoken` and `nextLink`.
 
 T = TypeVar("T")
-
 PAGE = 25  # items on a page, which is also the largest `maxresults`
 
 

@@ -1,4 +1,4 @@
-"""The types of the fault table.
+"""Every fault that can be set, as one literal table, with its types and effects. The codes that follow are in `scenarios`.
 
 A fault affects the environment (a key is disabled), the response (a body is truncated), the connection (a certificate is
 expired) or the route (the name does not resolve).
@@ -106,7 +106,7 @@ class SimulatedFault:
     response: Callable[[SimulatedResponse, Options], SimulatedResponse] | None = None
     connection: ConnectionFault | None = None
     route: Route | None = None
-    sql: Callable[[SimulatedSqlServer, Options, VaultOf], SimulatedSqlServer] | None = None
+    sql: SqlChange | None = None
 
     def applies_to(self, operation: str, options: Options) -> bool:
         """Return whether the fault changes the response to that operation.
@@ -129,9 +129,7 @@ class UnknownNameError(ValueError):
     """A fault, scope or object does not exist; the text is an error message for users."""
 
 
-# The effects of faults on responses, vaults and applications.
-#
-# The rows of `fault_table` name these functions.
+# The effects, which the rows of the table name.
 
 _DAY = 86400.0  # seconds
 
@@ -150,8 +148,6 @@ def set_member(name: str, value: object) -> Edit:
 
 
 def remove_member(name: str) -> Edit:
-    """Remove a member of the response's document."""
-
     def edit(response: SimulatedResponse, _options: Options) -> SimulatedResponse:
         document = response.document()
         _holder(document, name).pop(name.removeprefix("key."), None)
@@ -172,7 +168,6 @@ def append_members(members: bytes) -> Edit:
 
 
 def set_body(text: str, *, status: int | None = None, content_type: str = "application/json; charset=utf-8") -> Edit:
-    """Replace the body, and the status if one is given."""
     return lambda response, _: response.with_body(text.encode(), status=status, content_type=content_type)
 
 
@@ -193,7 +188,6 @@ def refuse(make: Callable[[str], SimulatedResponse], name: str) -> Edit:
 
 
 def set_delivery(delivery: Delivery) -> Edit:
-    """Change how the response is sent."""
     return lambda response, _: replace(response, delivery=delivery)
 
 
@@ -207,12 +201,10 @@ Change = Callable[[Vault, Options], Vault]
 
 
 def change_vault(**changes: Any) -> Change:
-    """Set fields of the vault."""
     return lambda vault, _: replace(vault, **changes)
 
 
 def change_keys(change: Callable[[Key], Key]) -> Change:
-    """Change each key that the options select."""
     return lambda vault, options: vault.with_keys(change, options.key, options.version)
 
 
@@ -247,7 +239,6 @@ def remove_operation(vault: Vault, options: Options) -> Vault:
 
 
 def change_application(**changes: Any) -> Callable[[Application, Options], Application]:
-    """Set fields of the application."""
     return lambda application, _: replace(application, **changes)
 
 
@@ -255,10 +246,11 @@ def change_secrets(change: Callable[[ClientSecret], ClientSecret]) -> Callable[[
     return lambda application, _: replace(application, secrets=tuple(change(secret) for secret in application.secrets))
 
 
-# The faults of simulated SQL Servers, as one literal table.
+SqlChange = Callable[[SimulatedSqlServer, Options, VaultOf], SimulatedSqlServer]
 
-_SQL = frozenset({FaultScope.SQL})
-_OLD_VERSION = "12.0.6024.0"
+
+def change_sql_server(**changes: Any) -> SqlChange:
+    return lambda server, _, __: replace(server, **changes)
 
 
 def _other_version(key: SqlKey, vault_of: VaultOf) -> SqlKey:
@@ -288,47 +280,6 @@ def _add_database(server: SimulatedSqlServer, options: Options, _vault_of: Vault
     database = SqlDatabase(name=options.database or "not-in-configuration", thumbprint=thumbprint)
     return replace(server, keys=(*server.keys, key), databases=(*server.databases, database))
 
-
-SQL_FAULTS: tuple[SimulatedFault, ...] = (
-    SimulatedFault(name="sql_silent", broken="SQL Server accepts connections and sends no answer", scopes=_SQL,
-          sql=lambda server, _, __: replace(server, silent=True)),
-    SimulatedFault(name="sql_login_refused", broken="SQL Server refuses every login (message 18456)", scopes=_SQL,
-          sql=lambda server, _, __: replace(server, refuses_login=True)),
-    SimulatedFault(name="sql_right_missing", broken="the login lacks the `right` (message 300, or lists that stay empty)", scopes=_SQL,
-          sql=lambda server, options, _: replace(server, rights=server.rights - {options.right.upper()})),
-    SimulatedFault(name="sql_view_missing", broken="SQL Server lacks the system view `view` (message 208)", scopes=_SQL,
-          sql=lambda server, options, _: replace(server, missing=server.missing | {options.view})),
-    SimulatedFault(name="sql_2014", broken="SQL Server is version 2014, which has no FOR JSON (messages 102 and 207)", scopes=_SQL,
-          sql=lambda server, _, __: replace(server, product_version=_OLD_VERSION)),
-    SimulatedFault(name="sql_provider_disabled", broken="the EKM provider is disabled", scopes=_SQL,
-          sql=lambda server, _, __: replace(server, provider_enabled=False)),
-    SimulatedFault(name="sql_library_missing", broken="SQL Server cannot load the DLL of the provider (message 33027)", scopes=_SQL,
-          sql=lambda server, _, __: replace(server, library_loads=False)),
-    SimulatedFault(name="sql_credential_altered", broken="the credentials were altered `seconds` ago, and have the secret that Entra accepts", scopes=_SQL,
-          sql=lambda server, options, _: replace(server, altered=options.since - options.seconds, secret_accepted=True)),
-    SimulatedFault(name="sql_secret_changed", broken="the credentials were altered `seconds` ago, and have a secret that Entra refuses", scopes=_SQL,
-          sql=lambda server, options, _: replace(server, altered=options.since - options.seconds, secret_accepted=False)),
-    SimulatedFault(name="sql_secret_old", broken="the credentials still have an old secret, which Entra refuses", scopes=_SQL,
-          sql=lambda server, _, __: replace(server, secret_accepted=False)),
-    SimulatedFault(name="sql_login_without_credential", broken="the logins of the keys have no credential (message 33046)", scopes=_SQL,
-          sql=lambda server, _, __: replace(server, login_has_credential=False)),
-    SimulatedFault(name="sql_registry_refused", broken="the login may not read the registry (message 229)", scopes=_SQL,
-          sql=lambda server, _, __: replace(server, registry_readable=False)),
-    SimulatedFault(name="sql_backups_fail", broken="backups fail for a cause of their own, such as a full disk (messages 18204 and 3041 alone)", scopes=_SQL,
-          sql=lambda server, _, __: replace(server, backups_fail=True)),
-    SimulatedFault(name="sql_section_damaged", broken="the section of the scripts whose name is `view` arrives without its rows", scopes=_SQL,
-          sql=lambda server, options, _: replace(server, without_rows=server.without_rows | {options.view})),
-    SimulatedFault(name="sql_errors_logged", broken="the error log has a new line with provider error code 3303, as if the secret inside SQL Server were wrong",
-          scopes=_SQL, sql=lambda server, options, _: replace(server, logged=(*server.logged, (options.since, "3303")))),
-    SimulatedFault(name="sql_databases_moved", broken="the databases, or only `database`, use another version of their key", scopes=_SQL,
-          sql=_move_databases),
-    SimulatedFault(name="sql_database_added", broken="a further database uses a key that no target has", scopes=_SQL, sql=_add_database),
-)  # fmt: skip
-
-# Every fault that can be set, as one literal table.
-#
-# The effects are in `fault_effects`, `faults`, `wire_response` and `tls_frontend`. The codes that they lead to are in
-# `scenarios`.
 
 _VAULT = frozenset({FaultScope.VAULT})
 _GRAPH = frozenset({FaultScope.GRAPH})
@@ -385,6 +336,27 @@ _CHALLENGES: tuple[tuple[str, str, Callable[[str], str | None]], ...] = (
     ("foreign_authority", "the challenge names an authority that is not Entra", lambda old: old.replace("login.", "login-")),
     ("foreign_resource", "the challenge names a resource that is not the vault's", lambda old: old.partition('resource="')[0] + 'resource="https://graph.microsoft.com"'),
 )  # fmt: skip
+# Faults of SQL Servers: name, what is broken, change.
+_SQL_FAULTS: tuple[tuple[str, str, SqlChange], ...] = (
+    ("sql_silent", "SQL Server accepts connections and sends no answer", change_sql_server(silent=True)),
+    ("sql_login_refused", "SQL Server refuses every login (message 18456)", change_sql_server(refuses_login=True)),
+    ("sql_right_missing", "the login lacks the `right` (message 300, or lists that stay empty)", lambda server, options, _: replace(server, rights=server.rights - {options.right.upper()})),
+    ("sql_view_missing", "SQL Server lacks the system view `view` (message 208)", lambda server, options, _: replace(server, missing=server.missing | {options.view})),
+    ("sql_2014", "SQL Server is version 2014, which has no FOR JSON (messages 102 and 207)", change_sql_server(product_version="12.0.6024.0")),
+    ("sql_provider_disabled", "the EKM provider is disabled", change_sql_server(provider_enabled=False)),
+    ("sql_library_missing", "SQL Server cannot load the DLL of the provider (message 33027)", change_sql_server(library_loads=False)),
+    ("sql_credential_altered", "the credentials were altered `seconds` ago, and have the secret that Entra accepts", lambda server, options, _: replace(server, altered=options.since - options.seconds, secret_accepted=True)),
+    ("sql_secret_changed", "the credentials were altered `seconds` ago, and have a secret that Entra refuses", lambda server, options, _: replace(server, altered=options.since - options.seconds, secret_accepted=False)),
+    ("sql_secret_old", "the credentials still have an old secret, which Entra refuses", change_sql_server(secret_accepted=False)),
+    ("sql_login_without_credential", "the logins of the keys have no credential (message 33046)", change_sql_server(login_has_credential=False)),
+    ("sql_registry_refused", "the login may not read the registry (message 229)", change_sql_server(registry_readable=False)),
+    ("sql_backups_fail", "backups fail for a cause of their own, such as a full disk (messages 18204 and 3041 alone)", change_sql_server(backups_fail=True)),
+    ("sql_section_damaged", "the section of the scripts whose name is `view` arrives without its rows", lambda server, options, _: replace(server, without_rows=server.without_rows | {options.view})),
+    ("sql_errors_logged", "the error log has a new line with provider error code 3303, as if the secret inside SQL Server were wrong", lambda server, options, _: replace(server, logged=(*server.logged, (options.since, "3303")))),
+    ("sql_databases_moved", "the databases, or only `database`, use another version of their key", _move_databases),
+    ("sql_database_added", "a further database uses a key that no target has", _add_database),
+)  # fmt: skip
+
 _TABLE: tuple[SimulatedFault, ...] = (
     # the route
     SimulatedFault(name="unresolvable", broken="the host name does not resolve", scopes=_HOSTS, route=Route.UNRESOLVABLE),
@@ -528,7 +500,7 @@ _TABLE: tuple[SimulatedFault, ...] = (
     SimulatedFault(name="other_bytes", broken="the unwrapped bytes differ from the original", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
           response=set_member("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
     # SQL Servers
-    *SQL_FAULTS,
+    *(SimulatedFault(name=name, broken=broken, scopes=frozenset({FaultScope.SQL}), sql=change) for name, broken, change in _SQL_FAULTS),
 )  # fmt: skip
 
 FAULTS: Mapping[str, SimulatedFault] = {fault.name: fault for fault in _TABLE}

@@ -1,6 +1,6 @@
-"""Microsoft Graph: the expiry of an application's secrets and certificates.
+"""Microsoft Graph: the expiry of an application's secrets and certificates. And Azure Resource Graph: the vaults of a tenant.
 
-The paths are `/v1.0/applications(appId='…')` and `/v1.0/servicePrincipals(appId='…')`, for callers with the right to read
+The paths of the former are `/v1.0/applications(appId='…')` and `/v1.0/servicePrincipals(appId='…')`, for callers with the right to read
 them. Graph shows only the first three characters of a secret.
 """
 
@@ -24,7 +24,6 @@ from exporter.simulator.errors import ServiceError, graph_error, skip_token, sta
 from exporter.simulator.http import Exchange, SimulatedResponse
 
 _PATH = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)", re.IGNORECASE)
-_HINT = 3  # characters of a secret that Graph shows
 
 
 class GraphService:
@@ -68,7 +67,6 @@ class GraphService:
 
 
 def _unauthorized(name: str) -> SimulatedResponse:
-    """Return a 401 with a challenge."""
     challenge = 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
     return graph_error(name).with_header("WWW-Authenticate", challenge)
 
@@ -98,12 +96,11 @@ def _document(application: Application, of_principal: bool) -> dict[str, object]
 
 
 def _secret(secret: ClientSecret) -> dict[str, object]:
-    """Return a secret as Graph shows it."""
     return {
         "customKeyIdentifier": None,
         "displayName": secret.display_name,
         "endDateTime": _date(FAR_FUTURE if secret.expires is None else secret.expires),
-        "hint": secret.value[:_HINT],
+        "hint": secret.value[:3],
         "keyId": secret.key_id,
         "secretText": None,
         "startDateTime": _date(secret.created),
@@ -126,18 +123,15 @@ def _certificate(der: bytes) -> dict[str, object]:
 
 
 def _date(moment: float) -> str:
-    """Format a Unix time as Graph does."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 # Azure Resource Graph: the vaults and Managed HSMs of a caller's tenant, page by page.
-#
 # It answers the one query that the exporter sends. Every application has the role Reader until a fault removes it.
 
 _RESOURCES_PATH = "/providers/microsoft.resourcegraph/resources"
 _TYPES = {False: "microsoft.keyvault/vaults", True: "microsoft.keyvault/managedhsms"}
 _LARGEST_PAGE = 1000
-
 
 # The codes of the inner errors come from public reports, the sentences are the simulator's.
 MANAGEMENT_ERRORS: Mapping[str, ServiceError] = {

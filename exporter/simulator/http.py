@@ -1,6 +1,6 @@
-"""One response before it is sent: status, headers, body and delivery.
+"""One request to a simulated service, and one response before it is sent: status, headers, body and delivery.
 
-Services create the value, and faults change it. `wire_response` sends it.
+Services create the response, faults change it, and `deliver` sends it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ class SimulatedResponse:
 
     @property
     def challenge(self) -> str:
-        """Return the challenge, or an empty string."""
         return self.headers.get("WWW-Authenticate", "")
 
     def with_header(self, name: str, value: str | None) -> SimulatedResponse:
@@ -69,12 +68,9 @@ class SimulatedResponse:
         return read_object(self.body) or {}
 
     def with_document(self, document: object, *, status: int | None = None) -> SimulatedResponse:
-        """Return the response with that document as its body."""
         return self.with_body(json.dumps(document, separators=(",", ":")).encode(), status=status)
 
 
-# Send a response, correctly or with a fault.
-#
 # Faulty deliveries write to the connection's transport and end it, which HTTP libraries would not do.
 
 _USED: WeakSet[asyncio.Transport] = WeakSet()  # connections that had a request during the fault `keep_alive_lost`
@@ -157,7 +153,6 @@ def _head(response: SimulatedResponse, length: int) -> bytes:
 
 
 def _phrase(status: int) -> str:
-    """Return the reason phrase of a status."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -175,21 +170,18 @@ def reset_on_close(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-APP_SERVICE, IMDS, ARC = "app_service", "imds", "arc"
+# One request, and its step of the connector's round trip.
+
+APP_SERVICE, IMDS, ARC = "app_service", "imds", "arc"  # a host's identity services
 PATHS: Mapping[str, str] = {
     APP_SERVICE: "/identity/token",
     IMDS: "/metadata/identity/oauth2/token",
     ARC: "/arc/metadata/identity/oauth2/token",
 }
-
-# One request to a simulated service, and its step of the connector's round trip.
-#
-# The type is independent of HTTP libraries.
-
 _STEPS: Mapping[str, Step] = {
     "challenge": Step.CHALLENGE,
     "token": Step.TOKEN,
-    **dict.fromkeys(PATHS, Step.TOKEN),  # a host's identity services
+    **dict.fromkeys(PATHS, Step.TOKEN),
     "get": Step.GET_KEY,
     "get_newest": Step.GET_KEY,
     "wrapKey": Step.WRAP_KEY,
@@ -233,12 +225,10 @@ class Exchange:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Return the segments of the path."""
         return tuple(part for part in self.path.split("/") if part)
 
     @property
     def bearer(self) -> str | None:
-        """Return the token of the request, None if there is none."""
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         return token if scheme.lower() == "bearer" and token else None
 

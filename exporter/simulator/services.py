@@ -44,7 +44,6 @@ class Services:
         return claims is not None and claims.audience.rstrip("/") == SQL_RESOURCE and claims.expires > self._clock()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Respond to one request."""
         exchange = await _exchange(request)
         vault = self._state.vault(exchange.host)
         if vault is not None:
@@ -91,7 +90,6 @@ class Services:
 
 
 async def _exchange(request: web.BaseRequest) -> Exchange:
-    """Read a request of the HTTP library."""
     body = await request.read()
     is_form = request.content_type == "application/x-www-form-urlencoded"
     return Exchange(

@@ -1,4 +1,4 @@
-"""The simulator as a whole: start it, set faults, read its requests, stop it.
+"""The simulator as a whole: start it, set faults, read its requests, stop it; and its management port over HTTP.
 
 The command line and the tests use this object.
 """
@@ -263,9 +263,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-# The management port: set and clear faults and count requests over HTTP, by the table `ControlApi.ROUTES`.
-#
-# The identity services of the exporter's host use this port too (see `managed_identity`).
+# The management port, by the table `ControlApi.ROUTES`. The identity services of the exporter's host use this port too.
 
 _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "step": str,
@@ -313,7 +311,6 @@ class ControlApi:
 
     @property
     def url(self) -> str:
-        """Return the address of the port, without a path."""
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> None:
@@ -353,7 +350,7 @@ class ControlApi:
                     }
                     for tenant in environment.tenants.values()
                 ],
-                "sql_servers": sql_documents(self._simulator.sql),
+                "sql_servers": _sql_documents(self._simulator.sql),
                 "faults": [_fault_document(active) for active in state.active],
             }
         )
@@ -393,13 +390,19 @@ class ControlApi:
         return _json({"credentials": dict(await self._simulator.reload())})
 
     async def _restart(self, request: web.Request) -> web.Response:
-        return _json(restart_document(self._simulator.restart_sql_server(restart_name(await request.read()))))
+        document = _json_object(await request.read()) or {}
+        name = document.get("sql")
+        if set(document) != {"sql"} or not isinstance(name, str):
+            raise UnknownNameError('send a JSON object such as {"sql": "HOST\\\\INSTANCE"}')
+        server = self._simulator.restart_sql_server(name)
+        return _json({"sql": server.name, "databases": _states(server)})
 
     async def _day(self, request: web.Request) -> web.Response:
-        return _json({"days": day_documents(self._simulator.sql, request.query.get("sql"))})
+        served = _served(self._simulator.sql)
+        return _json({"days": [_day_document(served, served.server(one)) for one in _names(served, request.query.get("sql"))]})
 
     async def _change_day(self, request: web.Request) -> web.Response:
-        return _json({"days": change_day(self._simulator.sql, await request.read())})
+        return _json({"days": _change_day(self._simulator.sql, await request.read())})
 
     async def _clear(self, request: web.Request) -> web.Response:
         wanted = _wanted(request.query)
@@ -450,7 +453,7 @@ def _refusal(request: web.Request) -> web.Response | None:
 
 def _read_object(body: bytes) -> dict[str, Any]:
     """Parse and check the body of POST /sim/fault. Raises UnknownNameError."""
-    document = json_object(body)
+    document = _json_object(body)
     if document is None:
         raise UnknownNameError('send a JSON object such as {"vault": "NAME", "fault": "throttled"}')
     strange = [name for name in document if name not in _NAMES and name not in _OPTION_TYPES]
@@ -461,10 +464,8 @@ def _read_object(body: bytes) -> dict[str, Any]:
         raise UnknownNameError(f"not a string: {', '.join(wrong)}")
     if ("fault" in document) == ("scenario" in document):
         raise UnknownNameError("name either a fault or a scenario (GET /sim/faults, GET /sim/scenarios)")
-    idle = (
-        [name for name in document if name in _OPTION_TYPES and name not in ("key", "version")] if "scenario" in document else []
-    )
-    if idle:
+    idle = [name for name in document if name in _OPTION_TYPES and name not in ("key", "version")]
+    if idle and "scenario" in document:
         raise UnknownNameError(f"a scenario takes no {', '.join(idle)}: set its fault instead")
     return document
 
@@ -515,7 +516,7 @@ def _json(document: object, status: int = 200) -> web.Response:
     return web.json_response(document, status=status, dumps=lambda value: json.dumps(value, indent=1) + "\n")
 
 
-# The documents of the management port about SQL Servers.
+# What the management port shows and changes of SQL Servers.
 
 _SETTINGS = tuple(one.name for one in fields(DaySettings))
 _LEAST: Mapping[str, float] = {"speed": 0.001, "vlf_kb": 64}  # of all others: 0
@@ -523,7 +524,7 @@ _MOST = 1e12
 _EVENTS = 20.0  # of one database in a second, at the most
 
 
-def sql_documents(servers: SqlServers | None) -> list[dict[str, Any]]:
+def _sql_documents(servers: SqlServers | None) -> list[dict[str, Any]]:
     """Return each SQL Server with its address; empty if none is served."""
     if servers is None:
         return []
@@ -533,16 +534,10 @@ def sql_documents(servers: SqlServers | None) -> list[dict[str, Any]]:
     ]
 
 
-def day_documents(servers: SqlServers | None, name: str | None) -> list[dict[str, Any]]:
-    """Return the days of all servers, or of this one. Raises UnknownNameError."""
-    served = _served(servers)
-    return [_day_document(served, served.server(one)) for one in _names(served, name)]
-
-
-def change_day(servers: SqlServers | None, body: bytes) -> list[dict[str, Any]]:
+def _change_day(servers: SqlServers | None, body: bytes) -> list[dict[str, Any]]:
     """Change the days of all servers, or of `sql`, and return them. Raises UnknownNameError."""
     served = _served(servers)
-    document = json_object(body)
+    document = _json_object(body)
     if document is None:
         raise UnknownNameError('send a JSON object such as {"sql": "HOST\\\\INSTANCE", "every": 10}')
     name = document.pop("sql", None)
@@ -597,27 +592,13 @@ def _day_document(servers: SqlServers, server: SimulatedSqlServer) -> dict[str, 
     return {"sql": server.name, **asdict(server.day), "databases": databases, "error_log": dict(lines)}
 
 
-def restart_name(body: bytes) -> str:
-    """Return the server of POST /sim/restart. Raises UnknownNameError."""
-    document = json_object(body) or {}
-    name = document.get("sql")
-    if set(document) != {"sql"} or not isinstance(name, str):
-        raise UnknownNameError('send a JSON object such as {"sql": "HOST\\\\INSTANCE"}')
-    return name
-
-
-def json_object(body: bytes) -> dict[str, Any] | None:
+def _json_object(body: bytes) -> dict[str, Any] | None:
     """Return the object of a request, None if it has none."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
-
-
-def restart_document(server: SimulatedSqlServer) -> dict[str, Any]:
-    """Return the response to POST /sim/restart."""
-    return {"sql": server.name, "databases": _states(server)}
 
 
 def _states(server: SimulatedSqlServer) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Answer a batch: what it yields, or the error that SQL Server would send.
+"""Answer a batch: what it yields, or the error that SQL Server would send; and the tokens of TDS in which it travels.
 
 It knows the batches of inventory.sql and proof.sql, and what clients send by themselves. Everything else is an error that names the statement.
 """
@@ -10,7 +10,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -31,15 +31,13 @@ from exporter.simulator.environment import (
 from exporter.simulator.sql_day import LOG, SqlDay
 from exporter.sqlserver.instance import EKM_OPTION
 
-# Write the tokens of a response (MS-TDS 2.2.7): rows, messages, changes of the environment, ends.
+# The tokens of a response (MS-TDS 2.2.7): rows, messages, changes of the environment, ends.
 
 Value = str | int | float | bytes | None
 COLLATION = bytes.fromhex("0904D00034")  # SQL_Latin1_General_CP1_CI_AS
 SERVER_VERSION = struct.pack(">BBH", 16, 0, 4105)
 _LONGEST = 4000  # characters of nvarchar(n); a longer text is nvarchar(max)
 _ENV_LANGUAGE, _ENV_DATABASE, _ENV_PACKET_SIZE, _ENV_COLLATION = 2, 1, 4, 7
-_NULLABLE = 1
-
 MORE, FAILED, COUNTED, ATTENTION = 0x01, 0x02, 0x10, 0x20
 
 
@@ -64,12 +62,12 @@ class ResultSet:
 
 def message(one: SimulatedMessage, server: str) -> bytes:
     """Return a token ERROR or INFO."""
-    body = struct.pack("<IBB", one.number, one.state, one.level) + _us_text(one.text) + _text(server) + _text("")
+    text = one.text[:_LONGEST].encode("utf-16-le")
+    body = struct.pack("<IBBH", one.number, one.state, one.level, len(text) // 2) + text + _text(server) + _text("")
     return _sized(0xAA if one.level > 10 else 0xAB, body + struct.pack("<I", one.line))
 
 
 def login_acknowledged(version: int, database: str, server: str, *, token: bool) -> bytes:
-    """Return the response to a successful login."""
     named = _text("Microsoft SQL Server\0\0")
     parts = [
         _environment(_ENV_DATABASE, _text(database) + _text("master")),
@@ -99,9 +97,7 @@ def rows(result: ResultSet) -> bytes:
     """Return the tokens of columns and rows, without the end."""
     types = [_Column([row[number] for row in result.rows]) for number in range(len(result.columns))]
     parts = [b"\x81" + struct.pack("<H", len(types))]
-    parts += [
-        struct.pack("<IH", 0, _NULLABLE) + kind.info + _text(name) for name, kind in zip(result.columns, types, strict=True)
-    ]
+    parts += [struct.pack("<IH", 0, 1) + kind.info + _text(name) for name, kind in zip(result.columns, types, strict=True)]
     for row in result.rows:
         parts.append(b"\xd1")
         parts += [kind.encoded(value) for kind, value in zip(types, row, strict=True)]
@@ -151,12 +147,6 @@ def _text(text: str) -> bytes:
     """Encode a text of at most 255 characters."""
     data = text[:255].encode("utf-16-le")
     return bytes([len(data) // 2]) + data
-
-
-def _us_text(text: str) -> bytes:
-    """Encode a text of at most 4,000 characters."""
-    data = text[:_LONGEST].encode("utf-16-le")
-    return struct.pack("<H", len(data) // 2) + data
 
 
 # The registry of the host: `xp_regenumkeys` and `xp_regread` on the connector's key, and their variants `xp_instance_...`.
@@ -280,11 +270,8 @@ def _providers(view: SqlView) -> Rows:
 
 def _credentials(view: SqlView) -> Rows:
     times = {"created_utc": view.text(view.server.altered - 86400), "modified_utc": view.text(view.server.altered)}
-    return [{"name": name, "identity": identity, "provider": PROVIDER, **times} for name, identity in _seen_credentials(view)]
-
-
-def _seen_credentials(view: SqlView) -> Iterable[tuple[str, str]]:
-    return sorted(view.server.credentials.items()) if view.definitions else ()
+    seen = sorted(view.server.credentials.items()) if view.definitions else ()
+    return [{"name": name, "identity": identity, "provider": PROVIDER, **times} for name, identity in seen]
 
 
 def _keys(view: SqlView) -> Rows:
@@ -326,11 +313,6 @@ def _databases(view: SqlView) -> Rows:
 
 def _replicas(view: SqlView) -> Rows:
     return [{"ag": ag, "server_name": name, "mode": "SYNCHRONOUS_COMMIT"} for ag, names in view.groups for name in names]
-
-
-def _configurations(view: SqlView) -> Rows:
-    server = view.server
-    return [{"name": EKM_OPTION, "value": int(server.ekm_configured), "value_in_use": int(server.ekm_in_use)}]
 
 
 def _opened(view: SqlView) -> Rows:
@@ -397,7 +379,9 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "encryption": _encryption,
     "databases": _databases,
     "replicas": _replicas,
-    "configurations": _configurations,
+    "configurations": lambda view: [
+        {"name": EKM_OPTION, "value": int(view.server.ekm_configured), "value_in_use": int(view.server.ekm_in_use)}
+    ],
     "start": lambda view: [{"started_utc": view.text(view.server.started)}],
     "nodes": lambda _: [],  # of a failover cluster instance
     "opened": _opened,
@@ -410,6 +394,8 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     ],
 }
 """The sections of inventory.sql and proof.sql."""
+
+# The batch.
 
 Answer = tuple[ResultSet, ...] | SimulatedMessage
 
@@ -456,7 +442,8 @@ def answer(text: str, view: SqlView) -> Answer:
     if section := _SECTION.search(plain):
         return _section(section[1], plain, view)
     if constant := _CONSTANT.fullmatch(plain):
-        return (_constant(constant[1], constant[2] or "", view),)
+        value = _CONSTANTS.get(constant[1].lower())
+        return (ResultSet((constant[2] or "",), ((int(constant[1]) if value is None else value(view),),)),)
     registry = registry_result(plain, view.server)
     return _unknown(plain) if registry is None else registry
 
@@ -497,7 +484,9 @@ def _section(name: str, plain: str, view: SqlView) -> Answer:
     rows = SECTIONS.get(name)
     if rows is None:
         return _unknown(plain)
-    columns, since = _columns(plain), view.text(view.now - _DAY * int(days[1])) if (days := _DAYS.search(plain)) else ""
+    listed = _SELECT_LIST.search(plain)  # of the first SELECT
+    columns = [one or two for one, two in _ALIAS.findall(listed[1])] if listed is not None else []
+    since = view.text(view.now - _DAY * int(days[1])) if (days := _DAYS.search(plain)) else ""
     shown = (row for row in rows(view) if name != "backups" or str(row["finished_utc"]) >= since)
     chosen = [{one: row[one] for one in columns if row.get(one) is not None} for row in shown]
     lines = section_lines(name, None if name in view.server.without_rows else chosen)
@@ -511,17 +500,6 @@ def section_lines(name: str, rows: Sequence[Mapping[str, object]] | None) -> lis
     checksum = hashlib.sha256(text.encode("utf-16-le")).hexdigest().upper()
     whole = text + " " * (_WIDTH - len(text) % _WIDTH) + f"sha256:{checksum}"
     return [f"|{whole[start : start + _WIDTH]}|" for start in range(0, len(whole), _WIDTH)]
-
-
-def _columns(plain: str) -> tuple[str, ...]:
-    """Return the columns of the first SELECT, in its order."""
-    listed = _SELECT_LIST.search(plain)
-    return tuple(one or two for one, two in _ALIAS.findall(listed[1])) if listed is not None else ()
-
-
-def _constant(constant: str, column: str, view: SqlView) -> ResultSet:
-    value = _CONSTANTS.get(constant.lower())
-    return ResultSet((column,), ((int(constant) if value is None else value(view),),))
 
 
 def _unknown(plain: str) -> SimulatedMessage:

@@ -1,6 +1,7 @@
 """The day of one SQL Server: its backups, its logs, and the requests to the vault that both need.
 
-Nothing happens between two questions: `advance` plays what the time since the last one brought. It knows no clock and no vault: the caller has both.
+Nothing happens between two questions: `advance` plays what the time since the last one brought. It knows no clock and no vault: the caller has
+both. `vault_side` tells what a server meets at its vault.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from exporter.simulator.environment import (
     VaultSide,
 )
 from exporter.simulator.faults import FaultScope, Options
-from exporter.simulator.scenarios import SIMULATED, Scenario
+from exporter.simulator.scenarios import SIMULATED
 from exporter.simulator.state import ActiveFault, SimulatorState
 
 FULL, DIFFERENTIAL, LOG = "D", "I", "L"
@@ -58,7 +59,6 @@ class DatabaseDay:
         return self.written - self.truncated
 
     def total_kb(self, settings: DaySettings) -> float:
-        """Return the size of the log's files."""
         files = max(_FIRST_FILES, math.ceil(self.largest / settings.vlf_kb))
         return min(files * settings.vlf_kb, capacity_kb(settings))
 
@@ -71,7 +71,6 @@ class DatabaseDay:
         return max(0.0, capacity_kb(settings) - self.used_kb)
 
     def writes(self, settings: DaySettings) -> bool:
-        """Return whether the database can write."""
         return self.retry_at is None and self.free_kb(settings) >= 1
 
     def write(self, settings: DaySettings, until: float) -> None:
@@ -223,18 +222,15 @@ def _first_day(server: SimulatedSqlServer, database: SqlDatabase, now: float, *,
 def _adopt(day: DatabaseDay, settings: DaySettings, now: float) -> None:
     """Apply changed settings; a database that was closed begins where its day goes on."""
     intervals = _intervals(settings)
-    day.due = {kind: _next_due(day.due.get(kind, now + interval), interval, now) for kind, interval in intervals.items()}
+    due = {kind: day.due.get(kind, now) for kind in intervals}
+    day.due = {
+        kind: min(due[kind], now + interval) if due[kind] > now else now + interval for kind, interval in intervals.items()
+    }
     day.file_ends = min(day.file_ends, day.written + settings.vlf_kb)
     day.at = max(day.at, now)
 
 
-def _next_due(due: float, interval: float, now: float) -> float:
-    """Return the time of the next backup, at most an interval from now."""
-    return min(due, now + interval) if due > now else now + interval
-
-
 # What a SQL Server meets at the vault now: the state of vault, key and sign-in, with the active faults.
-#
 # No request is sent. A fault that only changes a response counts as broken, unless it only delays the response.
 
 _NEEDED = frozenset({"get", "unwrapKey"})
@@ -303,7 +299,11 @@ class _Refusals:
         rows = [row for row in SIMULATED if row.cause == active.fault.name]
         if not rows:
             return None
-        row = min(rows, key=lambda row: _difference(row, active.options))
+        # of several scenarios with the same fault, the one whose options differ least
+        row = min(
+            rows,
+            key=lambda row: sum(getattr(row.options, one.name) != getattr(active.options, one.name) for one in fields(Options)),
+        )
         return str(row.classic if self._server.file_version.startswith("1.") else row.current)
 
     def _cut_off(self, host: str) -> bool:
@@ -327,8 +327,3 @@ class _Refusals:
 def _plain(application: Application) -> Application:
     """Return the application without what no sign-in to a vault needs."""
     return replace(application, graph_reader=False, azure_reader=False)
-
-
-def _difference(row: Scenario, options: Options) -> int:
-    """Return how many options of a fault differ from those of a scenario with the same fault."""
-    return sum(getattr(row.options, one.name) != getattr(options, one.name) for one in fields(Options))

@@ -71,7 +71,6 @@ class SqlServers:
 
     @property
     def ca_pem(self) -> bytes:
-        """Return the certificate of the authority as PEM."""
         return self._authority.pem
 
     @property
@@ -100,7 +99,6 @@ class SqlServers:
             self.ports[server.name] = listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close every port and connection."""
         for listener in self._listeners:
             listener.close()
         for task in tuple(self._sessions):
@@ -139,7 +137,6 @@ class SqlServers:
         return day
 
     def change_day(self, names: Iterable[str], changes: Mapping[str, Any]) -> None:
-        """Change settings of the days of these servers."""
         self.state.change_sql_servers(names, lambda server: replace(server, day=replace(server.day, **changes)))
 
     def _play_days(self) -> None:
@@ -218,14 +215,12 @@ class _Backend:
                 await writer.wait_closed()
 
     async def log_in(self, login: Login) -> SimulatedMessage | None:
-        """Return the refusal, None if the client may enter."""
         server = self._servers.server(self.server_name)
         if server.silent:
             await asyncio.Event().wait()
         return self._servers.refusal(server, login)
 
     async def run(self, text: str) -> tuple[ResultSet, ...] | SimulatedMessage:
-        """Return the results of a batch, or its error."""
         server = self._servers.server(self.server_name)
         if server.silent:
             await asyncio.Event().wait()

@@ -179,12 +179,10 @@ async def _happen(simulator: Simulator, event: StoryEvent) -> None:
 
 
 def _from_the_start(event: StoryEvent) -> bool:
-    """Return whether the event is active from the start to the end."""
     return event.at == 0 and event.lasts is None
 
 
 def _cause(simulator: Simulator, event: StoryEvent) -> tuple[ActiveFault, ...]:
-    """Set the event's scenario or fault."""
     if event.scenario is not None:
         return simulator.apply(event.scenario, vault=event.vault)
     return (simulator.set_fault(event.fault or "", event.options, vault=event.vault),)

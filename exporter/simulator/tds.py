@@ -1,4 +1,8 @@
-"""One connection of a client: encryption, login, then statements until the client leaves."""
+"""One connection of a TDS client, in clear or inside TLS: encryption, login, then statements until the client leaves.
+
+The layouts are in MS-TDS. Packets and messages have a maximum length, so a client cannot make the simulator store more, and every offset
+of a client is checked before it is used.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,8 @@ from typing import Any, Protocol
 from exporter.simulator import sql_answers
 from exporter.simulator.sql_answers import ResultSet, SimulatedMessage
 
-# TDS messages over one connection, in clear or inside TLS.
-#
 # A message is a series of packets. The first handshake of TLS travels inside packets of type PRELOGIN; afterwards the packets travel inside TLS
-# (MS-TDS 2.2.6.5 and 3.3.5.1). Packets and messages have a maximum length, so a client cannot make the simulator store more.
+# (MS-TDS 2.2.6.5 and 3.3.5.1).
 
 _HEADER = struct.Struct(">BBHHBB")  # type, status, length with the header, process, number, window
 _LAST = 0x01
@@ -153,9 +155,7 @@ class Transport:
         await self._writer.drain()
 
 
-# Parse the first two messages of a client, PRELOGIN and LOGIN7, and write the response to the former.
-#
-# The layouts are in MS-TDS 2.2.6.5 and 2.2.6.4. Every offset of a client is checked before it is used.
+# The first two messages of a client, PRELOGIN and LOGIN7 (MS-TDS 2.2.6.5 and 2.2.6.4).
 
 _OPTION = struct.Struct(">BHH")
 _END = 0xFF
@@ -225,7 +225,6 @@ def read_prelogin(body: bytes) -> Prelogin:
 
 
 def write_prelogin(client: Prelogin) -> bytes:
-    """Return the body of the response."""
     options: Mapping[int, bytes] = {
         _VERSION: _SERVER_VERSION,
         _ENCRYPTION: bytes([client.answer]),
@@ -295,6 +294,8 @@ def _slice(body: bytes, offset: int, length: int) -> bytes:
         raise ProtocolError("an offset is outside the message")
     return body[offset : offset + length]
 
+
+# The session.
 
 _LOGIN_SECONDS = 30.0
 _LOGIN_BYTES = 131_072  # an access token has a few thousand characters
@@ -388,18 +389,15 @@ class SqlSession:
     async def _batch(self, text: str) -> bytes:
         answer = await self._backend.run(text)
         if isinstance(answer, SimulatedMessage):
-            return self._messages(answer) + sql_answers.done(sql_answers.FAILED if answer.level > 10 else 0)
+            messages = [answer, *([_FOLLOWING[answer.number]] if answer.number in _FOLLOWING else [])]
+            tokens = b"".join(sql_answers.message(one, self._backend.server_name) for one in messages)
+            return tokens + sql_answers.done(sql_answers.FAILED if answer.level > 10 else 0)
         used = _USE.fullmatch(text)
         parts = [sql_answers.database_changed(used[1])] if used else []
         for number, result in enumerate(answer, start=1):
             more = sql_answers.MORE if number < len(answer) else 0
             parts += [sql_answers.rows(result), sql_answers.done(sql_answers.COUNTED | more, len(result.rows))]
         return b"".join(parts) if answer else b"".join(parts) + sql_answers.done()
-
-    def _messages(self, message: SimulatedMessage) -> bytes:
-        following = _FOLLOWING.get(message.number)
-        name = self._backend.server_name
-        return sql_answers.message(message, name) + (sql_answers.message(following, name) if following is not None else b"")
 
 
 def read_batch(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The listening port: choose certificate or fault by the name in the ClientHello.
+"""The listening port: choose certificate or fault by the name in the ClientHello. And the certificates of one run.
 
 The hello is peeked at and stays in the socket for the handshake. Needs an event loop with `add_reader`, which every
 loop has except Windows' proactor.
@@ -25,9 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from exporter.simulator.faults import ConnectionFault
 from exporter.simulator.http import reset_on_close
 
-# Mint the certificate authority of one run and its server certificates.
-#
-# All keys are EC keys, because an RSA key takes long to make. `tls_frontend` chooses the certificate for a host.
+# The certificate authority of one run and its server certificates. All keys are EC keys: an RSA key takes long to make.
 
 _DAY = timedelta(days=1)
 _LONG = 30 * _DAY  # leaked keys soon expire; pages and alerts warn 14 days before
@@ -62,7 +60,6 @@ class CertificateAuthority:
 
     @property
     def pem(self) -> bytes:
-        """Return the authority's certificate as PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def context(
@@ -102,7 +99,6 @@ def _builder(
 
 
 def _server_context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
-    """Return a TLS server context that shows this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -242,7 +238,6 @@ class TlsFrontend:
 
 
 async def _end_connection(connection: socket.socket, fault: ConnectionFault) -> None:
-    """End the connection as the fault defines."""
     loop = asyncio.get_running_loop()
     if fault is ConnectionFault.RESET:
         reset_on_close(connection)
@@ -256,7 +251,6 @@ async def _end_connection(connection: socket.socket, fault: ConnectionFault) -> 
 
 
 async def _readable(connection: socket.socket) -> None:
-    """Wait until the socket has something to read."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     loop.add_reader(connection, _done, ready)

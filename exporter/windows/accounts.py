@@ -1,4 +1,4 @@
-"""Names of accounts of Windows, and members of local groups."""
+"""Accounts of Windows: their names and identifiers, members of local groups, and rights on files and folders."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _sid_bytes(sid: str) -> bytes:
     return bytes([int(revision), len(parts)]) + int(authority).to_bytes(6, "big") + numbers
 
 
-# Rights on files and folders, and the security identifier (SID) of an account.
+# Rights on files and folders.
 
 _FILE, _OWNER, _RIGHTS, _PROTECTED, _INHERITING = 1, 0x1, 0x4, 0x80000000, 0x20000000
 _REVISION = 1

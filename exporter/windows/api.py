@@ -1,4 +1,4 @@
-"""Functions of Windows' libraries, and the text of its error numbers."""
+"""Functions of Windows' libraries with their errors, and what needs no module of its own: version, resources, registry, request."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _fixed_version(path: str, size: int) -> tuple[int, ...]:
     return first, second, third, fourth
 
 
-# What the process has used, as Windows counts it.
+# What the process has used.
 
 _TICKS = 10_000_000  # in a second
 _UNIX_EPOCH = 11_644_473_600  # seconds from 1601, where Windows starts to count, to 1970

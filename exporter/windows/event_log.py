@@ -1,4 +1,4 @@
-"""Entries in the event log of Windows, in the log Application.
+"""Entries in the event log of Windows, in the log Application; and the last events of any log.
 
 An entry needs a file with its text. `EventCreate.exe`, which every Windows has, shows one string for each number from 1 to 1000.
 """
@@ -17,6 +17,7 @@ from typing import Any
 from exporter.runtime.logging import LogfmtFormatter, Throttle, is_allowed
 from exporter.windows.api import checked, delete_key, function, write_key
 
+_TEXT, _POINTER, _DWORD = wintypes.LPCWSTR, ctypes.c_void_p, wintypes.DWORD
 _SOURCES = r"SYSTEM\CurrentControlSet\Services\EventLog\Application"
 _MESSAGE_FILE = r"%SystemRoot%\System32\EventCreate.exe"
 _ERROR, _WARNING, _INFORMATION = 1, 2, 4  # types of entries
@@ -38,8 +39,9 @@ class EventLog:
     """Writes entries of one source. Without the right to write, it does nothing."""
 
     def __init__(self, source: str) -> None:
-        self._report = function("advapi32", "ReportEventW", wintypes.BOOL, *_REPORT_TYPES)
-        register = function("advapi32", "RegisterEventSourceW", ctypes.c_void_p, wintypes.LPCWSTR, wintypes.LPCWSTR)
+        head = (_POINTER, wintypes.WORD, wintypes.WORD, _DWORD, _POINTER)
+        self._report = function("advapi32", "ReportEventW", wintypes.BOOL, *head, wintypes.WORD, _DWORD, _POINTER, _POINTER)
+        register = function("advapi32", "RegisterEventSourceW", _POINTER, _TEXT, _TEXT)
         self._handle: Any = register(None, source)
 
     def write(self, event: EventKind, text: str) -> None:
@@ -48,19 +50,6 @@ class EventLog:
         strings = (wintypes.LPCWSTR * 1)(text[:_LONGEST])
         if self._handle:
             self._report(self._handle, kind, 0, number, None, 1, 0, strings, None)
-
-
-_REPORT_TYPES = (
-    ctypes.c_void_p,
-    wintypes.WORD,
-    wintypes.WORD,
-    wintypes.DWORD,
-    ctypes.c_void_p,
-    wintypes.WORD,
-    wintypes.DWORD,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-)
 
 
 class EventLogHandler(logging.Handler):
@@ -92,9 +81,8 @@ def remove_source(source: str) -> None:
         delete_key(f"{_SOURCES}\\{source}")
 
 
-# Reads the last events of a log of Windows as XML, the newest first.
+# The last events of a log as XML, the newest first.
 
-_TEXT, _POINTER, _DWORD = wintypes.LPCWSTR, ctypes.c_void_p, wintypes.DWORD
 _NEWEST_FIRST = 0x1 | 0x200  # of a channel
 _AS_XML = 1
 _NO_MORE = 259

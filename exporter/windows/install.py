@@ -1,4 +1,8 @@
-"""Installing: prepare the folders, put the files, register, start; restore what was there if it does not start."""
+"""Installing: prepare the folders, put the files, register, start; restore what was there if it does not start. And removal.
+
+`install` and `remove` work on a host that is a protocol: on Windows the real one, in tests a stand-in. Before, `check_place` and
+`check_program` tell whether folder, program and service belong together.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +42,7 @@ from exporter.windows.rules import (
 )
 from exporter.windows.service import RELOAD, RESTART_SECONDS, RUNNING, STOP, STOP_PENDING, STOPPED, FirewallError
 
-# What an installation needs of the host; on Windows the real one, in tests a stand-in.
+# What an installation needs of the host.
 
 
 class HostServices(Protocol):
@@ -164,7 +168,7 @@ def _wait(is_done: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-# The files of an installation: what a given configuration changes, the changes, and what undoes them.
+# The files: what a given configuration changes, the changes, and what undoes them.
 
 CONFIGURATION, PARTS, SECRETS = "ekm.yml", "targets.d", "secrets"
 SETTINGS = "service.json"
@@ -178,7 +182,7 @@ def changed_files(base: Path, source: Path | None) -> dict[str, bytes | None]:
 
     `source` is a configuration; the folders `targets.d` and `secrets` next to it belong to it. Raises OSError.
     """
-    if source is None or _is_same(source.parent, base):
+    if source is None or source.parent.resolve() == base.resolve():
         return {}
     wanted: dict[str, bytes | None] = {CONFIGURATION: source.read_bytes()}
     if (source.parent / PARTS).is_dir():
@@ -258,13 +262,10 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
-
+# The installation.
 
 READ_BY_SERVICE, WRITTEN_BY_SERVICE = ("", SECRETS), ("state", "logs")  # folders of the installation
 LOG = Path("logs", "ekm-exporter.log")
-_AGAIN = "Correct the cause, then run the same command again."
 
 
 class BadConfigurationError(Exception):
@@ -287,7 +288,7 @@ class Installation:
     settings: ServiceSettings
     service: ServiceDefinition
     found: Existing
-    changes: Mapping[str, bytes | None]  # of files, from `files.changed_files`
+    changes: Mapping[str, bytes | None]  # of files, from `changed_files`
     plan: InstallationPlan
 
 
@@ -397,11 +398,10 @@ def _start(this: Installation, services: HostServices, way_back: _WayBack) -> No
         services.start(name)
         code = wait_until_running(services, name)
         if code is not None:
-            raise NotRunningError(f"the service {name} {_ended(code)}. {_log_since(this.base / LOG, begun)}\n{_AGAIN}")
-
-
-def _ended(code: int) -> str:
-    return "has not started within a minute" if code < 0 else f"ended with exit code {code}"
+            ended = "has not started within a minute" if code < 0 else f"ended with exit code {code}"
+            raise NotRunningError(
+                f"the service {name} {ended}. {_log_since(this.base / LOG, begun)}\nCorrect the cause, then run the same command again."
+            )
 
 
 def _size(path: Path) -> int:
@@ -418,7 +418,7 @@ def _log_since(path: Path, begun: int) -> str:
     return "\n".join((f"The end of {path}:", *lines[-10:]))
 
 
-# Settings and secrets of an installation, and its removal.
+# Settings and secrets, and the removal.
 
 
 class RefusedError(Exception):

@@ -1,4 +1,8 @@
-"""Access lists of Windows: security identifiers, entries, and who has all rights to a registry key."""
+"""Rules of Windows that need no Windows. Pure.
+
+Access lists (security identifiers, entries, who has all rights to a registry key), the settings of an installation with the command line
+that follows, the plan of an installation, and the rights on its folders.
+"""
 
 from __future__ import annotations
 
@@ -145,10 +149,18 @@ class ServiceDefinition:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """`STOPPED` and so on of `service_control`, and the exit code of a stopped service."""
+    """`STOPPED` and so on of `service`, and the exit code of a stopped service."""
 
     state: int
     exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsResponse:
+    """A request by WinINet: the status of its response, or the error of Windows."""
+
+    status: int | None
+    error: int = 0
 
 
 # What an installation was given, kept for the next one in `service.json`; and the command line that follows.
@@ -402,11 +414,3 @@ def folder_rights(service_sid: str) -> dict[str, str]:
 
 def _with(right: str, who: str) -> str:
     return f"{ADMINISTRATORS_ONLY}(A;OICI;{right};;;{who})"
-
-
-@dataclass(frozen=True, slots=True)
-class WindowsResponse:
-    """A request by WinINet: the status of its response, or the error of Windows."""
-
-    status: int | None
-    error: int = 0

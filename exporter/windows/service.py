@@ -1,4 +1,4 @@
-"""The service manager of Windows: create, change, start, stop and delete a service."""
+"""The service manager of Windows: a service as a process, its registration with start and stop, and its rule of the firewall."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Self
 from exporter.windows.api import WindowsCallError, callback, checked, function, last_error
 from exporter.windows.rules import ServiceDefinition, ServiceState
 
-# A process that the service manager of Windows has started: its status, and the requests to stop and to reload.
+# A process that the service manager has started: its status, and the requests to stop and to reload.
 
 NOT_STARTED_BY_MANAGER = 1063  # ERROR_FAILED_SERVICE_CONTROLLER_CONNECT
 STOPPED, START_PENDING, STOP_PENDING, RUNNING = 1, 2, 3, 4
@@ -117,6 +117,8 @@ class ServiceControl:
             types = (ctypes.c_void_p, ctypes.c_void_p)
             function("advapi32", "SetServiceStatus", wintypes.BOOL, *types)(self._status_handle, ctypes.byref(status))
 
+
+# Registered services.
 
 DESCRIPTION = "Prometheus exporter for SQL Server's Azure Key Vault round trip"
 RESTART_SECONDS = (10, 10, 60)  # after the first, second and each further failure
@@ -277,7 +279,7 @@ class _Opened:
             self._close(self.handle)
 
 
-# The firewall of Windows: one rule for a service.
+# The firewall.
 
 _SECONDS = 60.0
 _PREFIX = "ekm-exporter: "  # no other rule has it, and netsh takes the name `all` for every rule

@@ -54,7 +54,7 @@ ROWS = (
     Row("tests/system/helm/"),
     Row("tests/unit/clients/answers/", PURE),
     Row("tests/unit/core/", PURE),
-    Row("tests/unit/doctor/host_rules/", PURE),
+    Row("tests/unit/doctor/test_host_rules.py", PURE),
     Row("tests/unit/explain/", PURE),
     Row("tests/unit/inventory/", PURE),
     Row("tests/unit/knowledge/", PURE),

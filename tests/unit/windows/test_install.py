@@ -1,12 +1,31 @@
-"""The steps of an installation, on a stand-in for Windows."""
+"""Installing and removing, on a stand-in for Windows."""
 
 from dataclasses import replace
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from exporter.windows import install
-from exporter.windows.install import BadConfigurationError, Installation, NotRunningError, StillThereError
-from exporter.windows.rules import Action, Change, Existing, InstallationPlan, ServiceDefinition, ServiceSettings, ServiceState
+from exporter.windows import accounts, install
+from exporter.windows.install import (
+    BadConfigurationError,
+    Installation,
+    NotRunningError,
+    RefusedError,
+    StillThereError,
+    WindowsHost,
+)
+from exporter.windows.rules import (
+    ADMINISTRATORS_ONLY,
+    Action,
+    Change,
+    Existing,
+    InstallationPlan,
+    ServiceDefinition,
+    ServiceSettings,
+    ServiceState,
+    dump_settings,
+    service_command,
+)
 from exporter.windows.service import RUNNING, START_PENDING, STOP_PENDING, STOPPED, FirewallError
 
 SETTINGS = ServiceSettings(name="ekm", version="1", address=":10377", prometheus=("10.1.2.3",))
@@ -247,3 +266,318 @@ def test_previous_configuration_that_cannot_be_kept_is_a_warning(changed, window
     assert warning == f"the previous configuration is not kept: {changed.base / 'ekm.yml.old'}: a directory, not a file"
     assert (changed.base / install.CONFIGURATION).read_bytes() == changed.changes["ekm.yml"]
     assert windows.current.state == RUNNING
+
+
+# Settings, secrets and removal.
+
+
+def test_damaged_settings_are_refused_with_what_to_do(tmp_path):
+    (tmp_path / install.SETTINGS).write_text("{")
+    with pytest.raises(RefusedError, match="delete this file"):
+        install.read_settings(tmp_path)
+    assert install.read_settings(tmp_path / "new") is None
+
+
+def test_removal_stops_and_deletes_and_keeps_the_data(tmp_path, windows):
+    windows.service, windows.current = SERVICE, ServiceState(RUNNING)
+    (tmp_path / "ekm.yml").touch()
+    install.remove(tmp_path, "ekm", windows, windows, data=False)
+    assert windows.done == ["stop", "delete", ("admit", "ekm", 0), "no source ekm"]
+    assert (tmp_path / "ekm.yml").exists()
+
+
+def test_removal_can_run_twice_and_delete_the_data(tmp_path, windows):
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "ekm.yml").touch()
+    for _ in range(2):
+        install.remove(base, "ekm", windows, windows, data=True)
+    assert "stop" not in windows.done
+    assert not base.exists()
+
+
+def test_service_that_does_not_stop_is_not_deleted(tmp_path, windows, monkeypatch):
+    monkeypatch.setattr(install, "STOP_SECONDS", 0.0)
+    windows.service, windows.current, windows.stops = SERVICE, ServiceState(RUNNING), False
+    with pytest.raises(StillThereError, match="task manager"):
+        install.remove(tmp_path, "ekm", windows, windows, data=True)
+    assert "delete" not in windows.done
+
+
+def test_service_that_a_program_shows_is_named_after_the_firewall_is_closed(tmp_path, windows, monkeypatch):
+    monkeypatch.setattr(install, "DELETE_SECONDS", 0.0)
+    windows.service = SERVICE
+    monkeypatch.setattr(windows, "delete", lambda _name: None)
+    (tmp_path / "ekm.yml").touch()
+    with pytest.raises(StillThereError, match=r"services\.msc"):
+        install.remove(tmp_path, "ekm", windows, windows, data=True)
+    assert windows.done == [("admit", "ekm", 0), "no source ekm"]
+    assert not tmp_path.exists()
+
+
+def test_secret_is_written_into_a_protected_folder(tmp_path, windows):
+    (tmp_path / "secrets").mkdir()  # by a user, before the first installation
+    path = install.write_secret(tmp_path, "s", "gehëim", windows)
+    assert path.read_bytes() == "gehëim".encode()
+    assert windows.done == ["protect secrets"]
+    (tmp_path / install.SETTINGS).touch()
+    install.write_secret(tmp_path, "s", "other", windows)
+    assert windows.done == ["protect secrets"]
+    assert [one.name for one in path.parent.iterdir()] == ["s"]
+
+
+# The files: what differs, the change, its way back, and their end.
+
+
+@pytest.fixture
+def base(tmp_path):
+    folder = tmp_path / "base"
+    for name, text in {"ekm.yml": "old", "targets.d/a.yml": "a", "targets.d/b.yml": "b", "secrets/s": "s"}.items():
+        put(folder / name, text)
+    return folder
+
+
+@pytest.fixture
+def source(tmp_path):
+    put(tmp_path / "given" / "mine.yml", "new")
+    return tmp_path / "given" / "mine.yml"
+
+
+def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_configuration_of_the_installation_itself_changes_nothing(base):
+    assert install.changed_files(base, None) == {}
+    assert install.changed_files(base, base / "ekm.yml") == {}
+
+
+def test_equal_files_are_no_change(base, source):
+    put(source, "old")
+    put(source.parent / "secrets" / "s", "s")
+    assert install.changed_files(base, source) == {}
+
+
+def test_targets_next_to_the_configuration_replace_those_of_the_installation(base, source):
+    put(source.parent / "targets.d" / "b.yml", "b")
+    put(source.parent / "targets.d" / "c.yml", "c")
+    put(source.parent / "targets.d" / "note.txt", "x")
+    assert install.changed_files(base, source) == {"ekm.yml": b"new", "targets.d/a.yml": None, "targets.d/c.yml": b"c"}
+
+
+def test_targets_of_the_installation_stay_without_a_folder_next_to_the_configuration(base, source):
+    assert install.changed_files(base, source) == {"ekm.yml": b"new"}
+
+
+def test_secrets_next_to_the_configuration_are_added(base, source):
+    put(source.parent / "secrets" / "t", "t")
+    assert install.changed_files(base, source) == {"ekm.yml": b"new", "secrets/t": b"t"}
+
+
+def test_written_files_can_be_undone(base):
+    before = tree(base)
+    changes = {"ekm.yml": b"new", "targets.d/a.yml": None, "targets.d/c.yml": b"c"}
+    previous = install.contents(base, changes)
+    install.write_files(base, changes)
+    assert tree(base) == {"ekm.yml": "new", "secrets/s": "s", "targets.d/b.yml": "b", "targets.d/c.yml": "c"}
+    install.write_files(base, previous)
+    assert tree(base) == before
+
+
+def test_previous_configuration_is_kept_whole_and_secrets_are_not(base):
+    put(base / "targets.d.old" / "z.yml", "z")
+    changes = {"ekm.yml": b"new", "targets.d/a.yml": b"A", "targets.d/c.yml": b"c", "secrets/s": b"S"}
+    previous = install.contents(base, changes)
+    install.write_files(base, changes)
+    install.keep_previous(base, {**previous, "service.json": b"{}"})
+    old = {name: text for name, text in tree(base).items() if ".old" in name}
+    assert old == {"ekm.yml.old": "old", "targets.d.old/a.yml": "a", "targets.d.old/b.yml": "b"}
+
+
+def test_unchanged_configuration_keeps_its_previous_one(base):
+    put(base / "ekm.yml.old", "older")
+    install.keep_previous(base, {"service.json": b"{}"})
+    assert tree(base)["ekm.yml.old"] == "older"
+
+
+def test_data_is_removed_and_the_program_stays(base):
+    for name in ("app/p", "ekm.yml.old", "targets.d.old/a.yml", "state/s", "logs/l", "service.json"):
+        put(base / name, "x")
+    install.remove_data(base)
+    assert tree(base) == {"app/p": "x"}
+
+
+def test_folder_without_a_program_is_removed_with_its_data(base):
+    install.remove_data(base)
+    assert not base.exists()
+    install.remove_data(base)
+
+
+def test_file_in_use_is_replaced_a_little_later(base, monkeypatch):
+    monkeypatch.setattr(install, "_PAUSE", 0.0)
+    replace, refusals = Path.replace, [PermissionError(), PermissionError()]
+
+    def busy(self, target):
+        if refusals:
+            raise refusals.pop()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    install.replace_file(base / "ekm.yml", b"new")
+    assert tree(base)["ekm.yml"] == "new"
+
+
+def test_file_that_stays_in_use_is_an_error_and_leaves_no_other(base, monkeypatch):
+    monkeypatch.setattr(install, "_PAUSE", 0.0)
+
+    def busy(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "replace", busy)
+    before = tree(base)
+    with pytest.raises(PermissionError):
+        install.replace_file(base / "ekm.yml", b"new")
+    assert tree(base) == before
+
+
+def test_folder_behind_a_link_is_not_removed_with_the_data(base, tmp_path):
+    put(tmp_path / "elsewhere" / "file", "x")
+    (base / "state").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    install.remove_data(base)
+    assert not base.exists()
+    assert tree(tmp_path / "elsewhere") == {"file": "x"}
+
+
+def test_files_that_are_no_secrets_are_not_copied(base, source):
+    for name in (".git", "a b", "t"):
+        put(source.parent / "secrets" / name, "t")
+    assert install.changed_files(base, source) == {"ekm.yml": b"new", "secrets/t": b"t"}
+
+
+# Whether folder, program and service belong together.
+
+
+def command(base, name="ekm"):
+    return service_command("p", replace(SETTINGS, name=name), PureWindowsPath(base))
+
+
+def test_settings_of_another_service_refuse_the_folder(tmp_path):
+    with pytest.raises(RefusedError, match="folder of the service other"):
+        install.check_place(tmp_path, "ekm", ServiceSettings(name="other"), None)
+    install.check_place(tmp_path, "EKM", SETTINGS, None)
+
+
+@pytest.mark.parametrize(
+    "foreign", [command("C:/elsewhere"), r"C:\SQL\Binn\sqlservr.exe -sMSSQLSERVER", "", command("x", "other")]
+)
+def test_service_that_runs_something_else_is_refused(tmp_path, foreign):
+    with pytest.raises(RefusedError, match="is not that of"):
+        install.check_place(tmp_path, "ekm", None, replace(SERVICE, command=foreign))
+
+
+@pytest.mark.parametrize("present", [["other.exe"], ["logs"], ["app"], ["web.yml"]])
+def test_folder_with_files_of_other_programs_is_refused(tmp_path, present):
+    for name in present:
+        (tmp_path / name).mkdir()
+    with pytest.raises(RefusedError, match="other programs"):
+        install.check_place(tmp_path, "ekm", None, None)
+
+
+@pytest.mark.parametrize(
+    ("others", "text"),
+    [
+        (["web.yml"], "web.yml, which is not of an installation: move it away, install, then put it back"),
+        (["ca.pem", "web.yml"], "ca.pem, web.yml, which are not of an installation: move them away, install, then put them back"),
+        ([*"abcdefg"], "a, b, c, d, e and 2 more, which are not"),
+    ],
+)
+@pytest.mark.parametrize("prepared", ["ekm.yml", "Secrets"])
+def test_other_files_of_a_prepared_folder_are_named_with_what_to_do(tmp_path, prepared, others, text):
+    for name in (prepared, *others):
+        (tmp_path / name).touch()
+    with pytest.raises(RefusedError, match=f"{tmp_path} has {text}"):
+        install.check_place(tmp_path, "ekm", None, None)
+
+
+def test_root_of_a_drive_is_refused():
+    with pytest.raises(RefusedError, match="other programs"):
+        install.check_place(Path("/"), "ekm", SETTINGS, None)
+
+
+@pytest.mark.parametrize(
+    "present",
+    [["app/lib/exporter", "readme.txt"], ["ekm.yml", "targets.d"], ["secrets", "state", "logs"], ["EKM.YML", "Targets.d"], []],
+)
+def test_own_or_empty_folder_is_accepted(tmp_path, present):
+    for name in present:
+        (tmp_path / name).mkdir(parents=True)
+    install.check_place(tmp_path, "ekm", None, replace(SERVICE, command=command(tmp_path)))
+    install.check_place(tmp_path / "new", "ekm", None, None)
+
+
+class Services:
+    """A service manager with one service, or none."""
+
+    def __init__(self, service=None):
+        self.service = service
+
+    def find(self, name):
+        return self.service if self.service is not None and self.service.name == name else None
+
+
+def test_program_of_the_installation_is_accepted(tmp_path):
+    install.check_program(str(PureWindowsPath(tmp_path) / "App" / "python" / "python.exe"), tmp_path, Services())
+
+
+def test_program_of_another_installation_is_accepted_once_that_is_registered(tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    python, registered = str(other / "app" / "python" / "python.exe"), replace(SERVICE, command=command(other))
+    for services in (Services(), Services(registered)):  # the folder has no settings yet
+        with pytest.raises(RefusedError, match="other users"):
+            install.check_program(python, tmp_path / "shard", services)
+    (other / install.SETTINGS).write_text(dump_settings(SETTINGS))
+    install.check_program(python, tmp_path / "shard", Services(registered))
+    for services in (Services(), Services(replace(registered, command="sqlservr.exe"))):
+        with pytest.raises(RefusedError, match="other users"):
+            install.check_program(python, tmp_path / "shard", services)
+
+
+@pytest.mark.parametrize(
+    "python", [r"D:\venv\Scripts\python.exe", r"D:\ekm\app\python\python.exe", r"D:\ekm\app\python\other.exe"]
+)
+def test_any_other_program_is_refused(tmp_path, python):
+    with pytest.raises(RefusedError, match="unpack the zip"):
+        install.check_program(python, tmp_path, Services())
+
+
+# Which folders get rights; only Windows shows the rights themselves.
+
+
+@pytest.fixture
+def protected(monkeypatch):
+    """The folders whose rights are protected, with the rights."""
+    found = {}
+    monkeypatch.setattr(accounts, "set_folder_access", lambda folder, rights, keep=(): found.update({folder: (rights, keep)}))
+    return found
+
+
+def test_only_the_given_folders_that_exist_get_rights_and_others_keep_theirs(tmp_path, protected):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "state").mkdir()
+    WindowsHost().protect(tmp_path, ServiceSettings(name="ekm"), ("", "secrets", "logs"))
+    assert list(protected) == [tmp_path, tmp_path / "secrets"]
+    assert protected[tmp_path][1] == tuple(tmp_path / name for name in ("secrets", "state", "logs", "app"))
+
+
+@pytest.mark.parametrize(("account", "sid"), [("", ";;;S-1-5-80-"), (r"D\m$", ";;;S-1-5-21-7)")])
+def test_rights_are_those_of_the_account_of_the_service(tmp_path, monkeypatch, protected, account, sid):
+    monkeypatch.setattr(accounts, "account_sid", lambda _account: "S-1-5-21-7")
+    WindowsHost().protect(tmp_path, ServiceSettings(name="ekm", account=account), ("",))
+    assert sid in protected[tmp_path][0]
+
+
+def test_secrets_before_an_installation_are_of_administrators_alone(tmp_path, protected):
+    WindowsHost().protect_secrets(tmp_path)
+    assert protected == {tmp_path: (ADMINISTRATORS_ONLY, ())}

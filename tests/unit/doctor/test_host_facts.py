@@ -27,8 +27,8 @@ from exporter.windows.rules import ADMINISTRATORS, SYSTEM, ServiceState, Windows
 from tests.support.patience import PATIENCE
 from tests.support.windows_facts import ACCOUNT, SID, URI, an_instance, descriptor, full
 from tests.support.windows_facts import host_facts as facts
-from tests.unit.doctor.test_check_sql import a_reading
-from tests.unit.doctor.test_checks import vault_at
+from tests.unit.doctor.test_checks_host import a_reading
+from tests.unit.doctor.test_checks_vault import vault_at
 
 SERVICE = r"SYSTEM\CurrentControlSet\Services\MSSQLSERVER"
 INSTANCES = r"SOFTWARE\Microsoft\Microsoft SQL Server\Instance Names\SQL"

@@ -1,6 +1,8 @@
-"""Revocation URLs of a certificate: only those that a client can use."""
+"""What is collected: revocation URLs that a client can use, and addresses without search domains."""
 
+import asyncio
 import datetime as dt
+import socket
 
 import pytest
 from cryptography import x509
@@ -8,7 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from exporter.doctor.collect import host_of, read_certificate
+from exporter.clients.http.network import Resolver
+from exporter.doctor.collect import absolute_addresses, host_of, read_certificate
+from exporter.runtime.tasks import DaemonThreadPool
 
 
 def certificate_with(url):
@@ -38,3 +42,30 @@ def test_revocation_url_that_cannot_be_requested_is_ignored(url, used):
     found = read_certificate(certificate_with(url))
     assert found.revocation == ((url,) if used else ())
     assert [host_of(one) for one in found.revocation] == (["crl.example"] if used else [])
+
+
+@pytest.mark.parametrize(
+    ("host", "error", "expected"),
+    [
+        ("contoso.vault.azure.net", None, ("10.0.0.1",)),
+        ("contoso.vault.azure.net", socket.EAI_NONAME, ()),
+        ("contoso.vault.azure.net", socket.EAI_AGAIN, None),
+        ("10.1.2.3", None, None),
+        ("", None, None),
+    ],
+)
+async def test_absolute_name_is_looked_up_with_a_final_dot(monkeypatch, host, error, expected):
+    names = []
+
+    def look_up(name, *_args, **_options):
+        names.append(name)
+        if error is not None:
+            raise socket.gaierror(error, "x")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    pool = DaemonThreadPool(1, name="test-absolute")
+    found = await absolute_addresses(Resolver(pool, {}), host, 443, deadline=asyncio.get_running_loop().time() + 5)
+    pool.close()
+    assert found == expected
+    assert names == ([f"{host}."] if host and not host[0].isdigit() else [])
