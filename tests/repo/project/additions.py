@@ -43,7 +43,7 @@ REASON = Addition(
         Edit(
             path="exporter/simulator/scenarios.py",
             before='    Scenario("key_disabled", ',
-            text='    Scenario("key_blocked", "vault_key_blocked", _V, _GET, 3077, 3113, _R.KEY_BLOCKED, "The vault blocks the key."),\n',
+            text='    Scenario("key_blocked", "vault_key_blocked", _VAULT, _GET, 3077, 3113, _R.KEY_BLOCKED, "The vault blocks the key."),\n',
             noticed="tests/integration/simulator/test_scenario_table.py::test_every_reason_has_a_scenario",
         ),
         Edit(
