@@ -295,13 +295,18 @@ class Service:
         def log(now: float) -> None:
             self._log.first_probes(self.first_probes(), now)
 
+        def unmeasured(found: Mapping[str, float]) -> None:
+            self._log.unmeasured(found, len(self.config.targets))
+            for name in found:  # its auxiliary probes are made again with its next result
+                self._auxiliary_runner.forget(name)
+
         state, on_error = self._store.state, self._on_error
         return Sweeper(
             self.recorder,
             state,
             ready=lambda: self.ready,
             on_sweep=log,
-            on_unmeasured=lambda found: self._log.unmeasured(found, len(self.config.targets)),
+            on_unmeasured=unmeasured,
             on_internal_error=on_error,
         )
 

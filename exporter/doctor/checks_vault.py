@@ -25,7 +25,7 @@ from exporter.knowledge.classify import classify
 from exporter.knowledge.expiry import Source, entra_answer, mark_wrong_dates, wrong_dates
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
-from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
+from exporter.knowledge.verdict import WHY, AuxiliaryKind, AuxiliaryResult
 
 EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an expiry
 CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before the expiry of a host's certificate
@@ -45,7 +45,10 @@ CheckFunction = Callable[[Evidence], Finding]
 # From a step of the probe to the finding of a check.
 
 
-def failed_at(result: StepResult) -> Finding:
+def failed_at(result: StepResult, *, discarded: bool = False) -> Finding:
+    """Return the finding of a failed step, or that it says nothing: with `discarded`, silence may be the fault of this host."""
+    if discarded and result.facts is not None and result.facts.fault.silence is not None:
+        return replace(unknown(WHY["not_measured"]), discarded=True)
     return Finding(
         outcome=CheckOutcome.FAIL, detail=failure_text(result), code=result.code, reason=result.reason, step=result.step
     )
@@ -58,7 +61,7 @@ def step_finding(evidence: Evidence, step: Step, check: str) -> Finding | None:
         return None
     if result is not None and result.outcome is Outcome.FAILED:
         owner = owner_of(step, result.reason)
-        return failed_at(result) if owner == check else blocked(owner)
+        return failed_at(result, discarded=evidence.report.discarded) if owner == check else blocked(owner)
     first = evidence.report.first_failure
     return skipped("the module's mode leaves it out") if first is None else blocked(owner_of(first.step, first.reason))
 
@@ -69,7 +72,8 @@ def owned(evidence: Evidence, check: str) -> Finding | None:
         if result.outcome is Outcome.FAILED and owner_of(result.step, result.reason) == check:
             unwrapped = evidence.report.step(Step.UNWRAP_KEY)
             opens = result.step is Step.WRAP_KEY and unwrapped is not None and unwrapped.outcome is Outcome.OK
-            return replace(failed_at(result), moment=FailureMoment.WRAP if opens else None)  # databases still open
+            found = failed_at(result, discarded=evidence.report.discarded)
+            return replace(found, moment=FailureMoment.WRAP if opens else None)  # databases still open
     return None
 
 
@@ -392,7 +396,8 @@ def _failure(evidence: Evidence, endpoint: Endpoint, check: str) -> Finding | No
         cause = classify(step, endpoint.facts)
         if owner_of(step, cause.reason) == check:
             return failed_at(
-                StepResult(step=step, outcome=Outcome.FAILED, code=cause.code, reason=cause.reason, facts=endpoint.facts)
+                StepResult(step=step, outcome=Outcome.FAILED, code=cause.code, reason=cause.reason, facts=endpoint.facts),
+                discarded=endpoint.discarded,
             )
     return owned(evidence, check)
 

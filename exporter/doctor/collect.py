@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from exporter.clients.http.network import Network, Networks, Resolver, check_endpoint, split_url
+from exporter.clients.http.network import EndpointResult, Network, Networks, Resolver, check_endpoint, split_url
 from exporter.clients.http.timing import is_address, make_context
 from exporter.clients.key_vault import ApiSession
 from exporter.config.settings import Config, Proxy, SecretUnreadableError, SqlServer, Target
@@ -27,7 +27,7 @@ from exporter.core.connector import CLIENT_ID_DIGITS, connector_secret_findings,
 from exporter.core.json import read_object
 from exporter.core.names import Pin
 from exporter.core.secrets import mask
-from exporter.core.values import Challenge, CredentialKind, Facts, Fault, KeyFacts, Outcome, Step, TokenResult
+from exporter.core.values import Challenge, CredentialKind, Facts, Fault, KeyFacts, Outcome, Step, TokenResult, is_discarded
 from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate, Revocation, SecretEvidence
 from exporter.doctor.host_facts import LookUpHost, facts_of_host
 from exporter.knowledge.answers import read_claims
@@ -42,6 +42,7 @@ from exporter.probing.round_trip import ProbeRequest
 from exporter.probing.secrets import SecretCache
 from exporter.probing.tokens import TokenCache, TokenReusePolicy
 from exporter.runtime.errors import drop_tracebacks, number_of, text_of
+from exporter.runtime.loop import LoopLag
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
 from exporter.sqlserver.differences import DeclaredTargets
 from exporter.sqlserver.reading import SqlServerReading, contested_addresses
@@ -242,7 +243,9 @@ class EvidenceCollector:
         self._config, self._target, self._on_internal_error = config, target, on_internal_error
         self._module = config.modules[target.module]
         self._credential = config.credentials[target.credential]
-        self._clock, self._look_up = LoopClock(clock), look_up or self._look_up_expiry
+        self._lag = LoopLag()
+        self._clock = LoopClock(clock, late_between=self._lag.late_between)
+        self._look_up = look_up or self._look_up_expiry
         self._read_sql_server, self._look_up_host = read_sql_server, look_up_host
         self._pool = DaemonThreadPool(_THREADS, name="ekm-doctor")
         self._networks = Networks(config, pool=self._pool)
@@ -251,6 +254,7 @@ class EvidenceCollector:
         self._tokens = TokenCache(self._secrets, reuse_policy=TokenReusePolicy(config))
 
     async def aclose(self) -> None:
+        self._lag.stop()
         await self._tokens.aclose()
         self._pool.close()
 
@@ -260,6 +264,7 @@ class EvidenceCollector:
         Eight of its SQL Servers at a time may take four minutes more. Raises PoolExhausted if this process lacks a resource.
         """
         target, trace, start = self._target, _SignInTrace(), asyncio.ensure_future
+        self._lag.start()
         probe = start(self._probe(probe_request(self._config, target), trace))
         vault = start(self._endpoint(target.vault, "/healthstatus"))
         secret = start(self._secret())
@@ -320,8 +325,8 @@ class EvidenceCollector:
         name, port = split_url(host)
         resolver, proxy = Resolver(self._pool, self._module.connect_to), self._network.proxy_for(name, port)
         direct = proxy is None and not resolver.redirects(name, port)
-        checked, addresses, absolute = await asyncio.gather(
-            check_endpoint(self._network, host, path, deadline=self._deadline()),
+        (checked, discarded), addresses, absolute = await asyncio.gather(
+            self._check_endpoint(host, path),
             addresses_of(resolver, name, port, deadline=self._deadline()),
             absolute_addresses(resolver, name if direct else "", port, deadline=self._deadline()),
         )
@@ -335,7 +340,16 @@ class EvidenceCollector:
             absolute=absolute,
             certificate=None if checked.certificate is None else read_certificate(checked.certificate),
             skew=None if sent is None else self._clock.time() - sent,
+            discarded=discarded,
         )
+
+    async def _check_endpoint(self, host: str, path: str) -> tuple[EndpointResult, bool]:
+        """Return the check of a host, and whether it says nothing."""
+        began = self._clock.monotonic()
+        checked = await check_endpoint(self._network, host, path, deadline=self._deadline())
+        ended = self._clock.monotonic()
+        late = self._clock.late_between(began, ended)
+        return checked, is_discarded(checked.facts.fault, late=late, took=ended - began)
 
     async def _secret(self) -> SecretEvidence:
         credential = self._credential

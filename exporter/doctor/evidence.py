@@ -44,6 +44,7 @@ class Endpoint:
     absolute: tuple[str, ...] | None = None  # of the name without search domains; empty: no such name, None: unknown
     certificate: HostCertificate | None = None
     skew: float | None = None
+    discarded: bool = False  # it had no answer, and this host was too slow to hear one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

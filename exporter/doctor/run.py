@@ -143,7 +143,7 @@ def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: s
         moment=found.moment,
         fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, code, evidence, again),
     )
-    return result, check.name if failed else None
+    return result, check.name if failed or found.discarded else None
 
 
 def _fix(check: Check, found: Finding, code: int | None, evidence: Evidence, again: str) -> Actions:

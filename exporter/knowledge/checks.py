@@ -45,6 +45,7 @@ class Finding:
     subject: AuxiliaryResult | None = None  # whose names the fix has, instead of the target's
     codeless: bool = False  # SQL Server shows no code for this, also if the table lists one
     actions: Actions = ()  # instead of those of the reason, the table or the code
+    discarded: bool = False  # a failure that says nothing, since this host was too slow: it blocks as one, and is none
 
 
 def passed(detail: str) -> Finding:

@@ -367,10 +367,8 @@ class Recorder(Instruments):
         """Remove the result of a target that is not measured: its record has none."""
         if (block := self._blocks.get(name)) is not None:
             block.render_all()
-            values = (
-                target_values.outcome_samples(target_values.UNKNOWN) | self._failures.update(block) | _auxiliary_values(block)
-            )
-            self._show(block.owner_values(values))
+            values = target_values.outcome_samples(target_values.UNKNOWN) | target_values.without_green_runs(block.record)
+            self._show(block.owner_values(values | self._failures.update(block) | _auxiliary_values(block)))
 
     def drop_verdict(self, name: str) -> None:
         """Remove the verdict of a target, because its last probe is too old."""

@@ -141,13 +141,21 @@ def fact_samples(facts: RecordFacts, expected: ExpectPath) -> Values:
 
 def facts_of(record: TargetRecord) -> RecordFacts:
     """Return what a record shows."""
-    runs = (record.consecutive_failures, record.consecutive_blocking, record.consecutive_unready)
-    return RecordFacts(None if record.last is None else runs, record.key, record.vault, record.purge_at)
+    return RecordFacts(None if record.last is None else _runs_of(record), record.key, record.vault, record.purge_at)
 
 
 def run_samples(facts: RecordFacts) -> Values:
     """Return the numbers of failed probes in a row."""
     return {} if facts.runs is None else {name: one(run) for name, run in zip(_RUN_FAMILIES, facts.runs, strict=True)}
+
+
+def without_green_runs(record: TargetRecord) -> Values:
+    """Remove the runs without a failure: a target that is not measured has not succeeded. The alert of a failed run stays."""
+    return {name: [] for name, run in zip(_RUN_FAMILIES, _runs_of(record), strict=True) if not run}
+
+
+def _runs_of(record: TargetRecord) -> tuple[int, int, int]:
+    return record.consecutive_failures, record.consecutive_blocking, record.consecutive_unready
 
 
 def key_samples(key: KeyFacts | None) -> Values:

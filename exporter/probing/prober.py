@@ -190,14 +190,12 @@ class Prober:
         return await self._make(request, fresh=fresh)
 
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
-        """Make one auxiliary probe. The result is None if the probe could not be made, or is discarded."""
+        """Make one auxiliary probe. The result is None if the probe could not be made. Of a discarded one, nothing is known."""
         request = plan.request
         if not self._is_active(request.module):
             return None
         report = await self._guarded(request.target, self._make(request, fresh=fresh))
-        if report is None or report.discarded:
-            return None
-        return auxiliary_result(plan, report)
+        return None if report is None else auxiliary_result(plan, report)
 
     def forget(self, name: str) -> None:
         """Forget the last round trip of a target."""

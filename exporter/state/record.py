@@ -403,11 +403,15 @@ class TargetRecords:
         self._records.pop(name, None)
 
     def unmeasured(self, now: float) -> dict[str, float]:
-        """Return the targets that are not measured at `now`, and the share of the time that this host lost. Drop their last results."""
+        """Return the targets that are not measured at `now`, and the share of the time that this host lost.
+
+        Drop their last results, those of auxiliary probes too.
+        """
         found = {}
         for name, record in self._records.items():
             if record.discarded is not None and record.unmeasured_at(now):
                 record.last = None
+                record.auxiliary.clear()
                 found[name] = record.discarded.stolen or 0.0
         return found
 

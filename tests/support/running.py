@@ -17,10 +17,10 @@ def _raise(error):
 
 
 @contextlib.asynccontextmanager
-async def a_prober(config, *, on_internal_error=_raise, on_shortage=lambda _shortage: None, **callbacks):
+async def a_prober(config, *, lag=None, on_internal_error=_raise, on_shortage=lambda _shortage: None, **callbacks):
     """Yield a prober whose bugs fail the test, unless it collects them."""
     events = ProberCallbacks(on_internal_error=on_internal_error, on_shortage=on_shortage, **callbacks)
-    prober = Prober(config, lag=LoopLag(), callbacks=events)
+    prober = Prober(config, lag=lag or LoopLag(), callbacks=events)
     try:
         yield prober
     finally:

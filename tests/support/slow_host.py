@@ -1,4 +1,4 @@
-"""A process that gets no time, and vaults that never answer."""
+"""A process or an event loop that gets no time, and vaults that never answer."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 VERSION = "4f1c8e2a9b7d4036a5e1c7f20b9d8346"
@@ -36,6 +36,23 @@ def _steal(pid: int, running: float, stopped: float) -> None:
         os.kill(pid, signal.SIGSTOP)
         time.sleep(stopped)
         os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def stalled_loop() -> Iterator[None]:
+    """Let the running event loop work for a fifth of the time."""
+    loop = asyncio.get_running_loop()
+
+    def stall() -> None:
+        nonlocal timer
+        time.sleep(0.2)
+        timer = loop.call_later(0.05, stall)
+
+    timer: asyncio.Handle = loop.call_soon(stall)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.asynccontextmanager

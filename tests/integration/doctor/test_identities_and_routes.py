@@ -12,9 +12,11 @@ from exporter.core.values import CredentialKind, Mode
 from exporter.doctor.run import bare_config, run_checks
 from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.verdict import WHY
 from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
 from tests.support.inspecting_proxy import CRL, inspecting, write_certificates
+from tests.support.slow_host import stalled_loop
 
 
 def outcomes(results):
@@ -140,6 +142,25 @@ async def test_given_lookup_provides_the_expiry(harness):
     result = (await harness.results(look_up=look_up))["credential_expiry"]
     assert (result.outcome, result.code) == (CheckOutcome.WARN, 3303)
     assert "(graph)" in result.detail
+
+
+async def test_silent_vault_is_not_known_on_a_slow_host(harness):
+    """No check that depends on it passes: an unknown one is as good as none."""
+    harness.simulator.set_fault("silent", vault=VAULT)
+    harness.target = replace(harness.target, timeout=2.0)
+    with stalled_loop():
+        results = await harness.results()
+    assert [result.check for result in results.values() if result.outcome is CheckOutcome.FAIL] == []
+    assert (results["challenge"].outcome, results["challenge"].detail) == (CheckOutcome.UNKNOWN, WHY["not_measured"])
+    assert {results[name].outcome for name in ("token", "vault_answers", "round_trip")} == {CheckOutcome.SKIPPED}
+
+
+async def test_refusal_fails_on_a_slow_host_too(harness):
+    harness.simulator.set_fault("firewall", vault=VAULT)
+    harness.target = replace(harness.target, timeout=20.0)
+    with stalled_loop():
+        results = await harness.results()
+    assert results["firewall"].outcome is CheckOutcome.FAIL
 
 
 async def test_silent_vault_fails_within_the_timeout(harness):

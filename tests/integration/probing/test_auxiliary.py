@@ -1,16 +1,20 @@
 """Auxiliary probes through the real SDK against the simulator: results and requests."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.core.values import Mode, Outcome, Step
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.probing.auxiliary import AuxiliaryProbe, auxiliary_probes
+from exporter.runtime.loop import LoopLag
 from exporter.simulator.simulator import Simulator
 from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import NAMES, OLDER, PINNED, TARGET, TODAY, plain
 from tests.support.auxiliary_simulated import ARCHIVE, PRIMARY, RECOVERY
 from tests.support.running import a_prober
+from tests.support.slow_host import stalled_loop
 
 
 class Harness:
@@ -160,3 +164,18 @@ async def test_auxiliary_results_have_no_secret(harness):
     report, results = await harness.probe()
     seen = repr([report, results])
     assert not [name for name in NAMES if auxiliary_simulated.SECRET.format(name) in seen]
+
+
+async def test_silent_recovery_vault_is_not_known_on_a_slow_host(harness):
+    """Its last result does not stay."""
+    target, lag = replace(TARGET, timeout=2.0), LoopLag()
+    config = auxiliary_simulated.configuration(harness.simulator, harness.folder, target=target)
+    lag.start()
+    async with a_prober(config, lag=lag) as prober:
+        report = await prober.probe_on_demand(target)
+        (plan,) = (each for each in auxiliary_probes(config, target, report.key, TODAY) if each.kind is AuxiliaryKind.RECOVERY)
+        harness.simulator.set_fault("silent", vault=RECOVERY)
+        with stalled_loop():
+            result = await prober.auxiliary(plan)
+    lag.stop()
+    assert failure(result)[:2] == (None, Step.CHALLENGE)

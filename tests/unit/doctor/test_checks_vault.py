@@ -227,6 +227,20 @@ def test_clock_uses_the_smallest_difference(skews, outcome):
     assert (result.outcome, result.code) == (outcome, None)
 
 
+@pytest.mark.parametrize(
+    ("fault", "discarded", "outcome"),
+    [
+        (Fault.CONNECT_TIMEOUT, True, CheckOutcome.UNKNOWN),
+        (Fault.CONNECT_TIMEOUT, False, CheckOutcome.FAIL),
+        (Fault.CONNECT_REFUSED, True, CheckOutcome.FAIL),
+    ],
+)
+def test_silence_of_a_host_is_unknown_if_this_one_was_too_slow(fault, discarded, outcome):
+    vault = replace(vault_at(facts=Facts(fault=fault)), discarded=discarded)
+    assert check("tcp_vault", vault=vault).outcome is outcome
+    assert check("tls_vault", vault=vault).outcome is CheckOutcome.SKIPPED
+
+
 def test_certificate_near_its_expiry_is_a_warning():
     soon = replace(FINE, certificate=PeerCertificate(not_after=1.8e9 + 3600, issuer="i"))
     late = replace(FINE, certificate=PeerCertificate(not_after=1.8e9 + 30 * 86400, issuer="i"))

@@ -10,6 +10,7 @@ import pytest
 from exporter.core.values import CredentialKind, Generation, Step
 from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
 from exporter.knowledge.expiry import Source
+from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.metrics.target_families import TARGET_METRICS, MetricType
 from tests.support.metric_factories import (
     START,
@@ -20,6 +21,8 @@ from tests.support.metric_factories import (
     a_report,
     a_target,
     add,
+    an_auxiliary_result,
+    by_identity,
     certificate,
     failed,
     lines_of,
@@ -113,6 +116,24 @@ def test_a_target_without_a_result_shows_nothing_good_and_nothing_bad():
     probed(recorder, a_report(ready=True, started_at=START + 180))
     assert all(shown(recorder, family) for family in families)
     assert not record.unmeasured_at(START + 181)
+
+
+def test_a_target_that_is_not_measured_has_no_usable_recovery_and_no_run_without_failures():
+    recorder = after(a_report(ready=True), target=a_target(recovery_vault="dr.vault.azure.net"))
+    recovered = an_auxiliary_result(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", vault="dr.vault.azure.net")
+    record_auxiliary(recorder, auxiliary=by_identity(recovered))
+    assert shown(recorder, "ekm_recovery_usable") == {(): 1}
+    record = recorder.records.get("t")
+    runs = ("ekm_consecutive_failures", "ekm_consecutive_blocking_failures", "ekm_consecutive_unready_probes")
+    record.consecutive_failures = 3
+    probed(recorder, a_report(steps=[silent()], discarded=True, started_at=START + 60))
+    assert recorder.records.unmeasured(START + 121)
+    recorder.drop_result("t")
+
+    assert shown(recorder, "ekm_recovery_usable") == record.auxiliary == {}
+    assert [bool(shown(recorder, run)) for run in runs] == [True, False, False]
+    probed(recorder, a_report(ready=True, started_at=START + 180))
+    assert [shown(recorder, run) for run in runs] == [{(): 0}] * 3
 
 
 def test_a_target_that_failed_is_not_red_while_it_is_not_measured():
