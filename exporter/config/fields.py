@@ -22,11 +22,8 @@ import yaml
 from exporter.config.tree import Location, MappingNode, Node, Scalar, SequenceNode, Type
 from exporter.core import durations
 from exporter.core.connector import key_name_findings
-from exporter.core.names import EXPECTED as THUMBPRINT_EXPECTED
-from exporter.core.names import PATTERN as THUMBPRINT_PATTERN
-from exporter.core.names import nearest, normalize_thumbprint, vault_host
-from exporter.core.values import PATTERN as KEY_PATTERN
-from exporter.core.values import KeyReference, parse_key
+from exporter.core.names import EXPECTED_THUMBPRINT, THUMBPRINT_PATTERN, nearest, normalize_thumbprint, vault_host
+from exporter.core.values import KEY_PATTERN, KeyReference, parse_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,7 +460,7 @@ KEY = text("`NAME/VERSION`, KeyUri or `NAME`", _key, pattern=f"^{KEY_PATTERN}$")
 # YAML reads an unquoted thumbprint as a number; its digits are kept.
 THUMBPRINT = scalar(
     "`0x` and hex digits",
-    THUMBPRINT_EXPECTED.removeprefix("expected "),
+    EXPECTED_THUMBPRINT.removeprefix("expected "),
     (Type.TEXT, Type.NUMBER),
     normalize_thumbprint,
     {"anyOf": [{"type": "string", "pattern": f"^{THUMBPRINT_PATTERN}$"}, {"type": "number"}]},

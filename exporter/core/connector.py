@@ -1,4 +1,4 @@
-"""The connector's rules for key names and the credential string.
+"""What the connector demands of a host: rules for key names and the credential string, its registry key, the queries of a vault's log.
 
 No text of this module contains a part of the secret.
 """
@@ -20,7 +20,6 @@ CREDENTIAL_STRING_LIMIT = 120  # of SQL Server's CREATE CREDENTIAL for a provide
 KEY_NAME_UNUSABLE = 2049
 CREDENTIAL_STRING_TOO_SHORT = 2050
 
-_KEY_NAME = re.compile(r"[A-Za-z0-9-]+")
 _CLIENT_ID = re.compile(r"[0-9A-Fa-f]{32}")
 _HYPHENATED = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 
@@ -43,14 +42,12 @@ class ConnectorSecret:
 
 def key_name_findings(name: str) -> tuple[FormatProblem, ...]:
     """Return the rules of the connector that a key name breaks."""
-    findings = []
+    broken = []
     if len(name) > KEY_NAME_LIMIT:
-        text = f"the key name has {len(name)} characters, but the connector accepts at most {KEY_NAME_LIMIT}"
-        findings.append(FormatProblem(KEY_NAME_UNUSABLE, f"{text} (SQL Server shows {KEY_NAME_UNUSABLE})"))
-    if not _KEY_NAME.fullmatch(name):
-        text = "a key name consists of letters, digits and hyphens"
-        findings.append(FormatProblem(KEY_NAME_UNUSABLE, f"{text} (SQL Server shows {KEY_NAME_UNUSABLE})"))
-    return tuple(findings)
+        broken.append(f"the key name has {len(name)} characters, but the connector accepts at most {KEY_NAME_LIMIT}")
+    if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+        broken.append("a key name consists of letters, digits and hyphens")
+    return tuple(FormatProblem(KEY_NAME_UNUSABLE, f"{rule} (SQL Server shows {KEY_NAME_UNUSABLE})") for rule in broken)
 
 
 def connector_secret_findings(text: str) -> tuple[FormatProblem, ...]:
@@ -63,11 +60,8 @@ def connector_secret_findings(text: str) -> tuple[FormatProblem, ...]:
         rule = "the client id has hyphens: remove them, or Entra ID does not find the client"
         findings.append(FormatProblem(None, f"{rule} (SQL Server shows 3012 (3110 on connector 1.0.5.0) or 3128)"))
     elif not _CLIENT_ID.match(text):
-        findings.append(
-            FormatProblem(
-                None, "does not start with a client id: write its 32 hex digits without hyphens, then the client secret"
-            )
-        )
+        rule = "does not start with a client id: write its 32 hex digits without hyphens, then the client secret"
+        findings.append(FormatProblem(None, rule))
     elif len(text) == CLIENT_ID_DIGITS:
         findings.append(FormatProblem(None, "contains only the client id: append the client secret"))
     if len(text) > CREDENTIAL_STRING_LIMIT:
@@ -85,11 +79,9 @@ def split_connector_secret(text: str) -> ConnectorSecret | None:
     return ConnectorSecret(client_id, text[CLIENT_ID_DIGITS:])
 
 
-# The connector's Windows registry key, and the commands that show and grant the right to it.
-#
-# Microsoft's setup page creates `SQL Server Cryptographic Provider`, grants Full Control of it, restarts the service, and adds it to
-# the checkpoints of a failover cluster. The connector creates the subkeys, which inherit that right.
-
+# The connector's Windows registry key, and the commands that show and grant the right to it. Microsoft's setup page creates
+# `SQL Server Cryptographic Provider`, grants Full Control of it, restarts the service, and adds it to the checkpoints of a failover
+# cluster. The connector creates the subkeys, which inherit that right.
 REGISTRY_KEY = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider"
 ENTRIES = rf"{REGISTRY_KEY}\Azure Key Vault"  # below it: the vault, the thumbprint, and the value KeyUri
 _DRIVE = rf"HKLM:\{REGISTRY_KEY}"
@@ -112,8 +104,7 @@ ADD_CHECKPOINT: tuple[str, ...] = (
     "Add-ClusterCheckpoint -ResourceName $resource -RegistryCheckpoint $key",
 )
 
-# The queries of a vault's log, which are scripts for a DBA, with the names of a vault and a key.
-
+# The queries of a vault's log, which are scripts for a DBA.
 LOG_SCRIPTS: Final[Mapping[str, str]] = {  # by file name; part of the program, and read as its modules are: once, when it starts
     path.name: path.read_bytes().decode("ascii") for path in Path(__file__).with_name("scripts").iterdir()
 }

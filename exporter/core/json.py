@@ -9,7 +9,8 @@ from codecs import BOM_UTF8
 from typing import Any
 
 MOST_OF_RESPONSE = 3_000_000  # values of an HTTP response; a slice of a report has about 2,000,000
-_SIGNS = ",:[{"  # begin or end a value
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class TooManyValuesError(ValueError):
@@ -18,16 +19,12 @@ class TooManyValuesError(ValueError):
 
 def parse(text: str, most: int) -> Any:
     """Return the value of a text with at most that many signs of values. Raises ValueError."""
-    if sum(map(text.count, _SIGNS)) > most:
+    if sum(map(text.count, ",:[{")) > most:  # they begin or end a value
         raise TooManyValuesError(f"more than {most} values")
     try:
         return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
-_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The published limits of requests, which documents, advice and arithmetic share.
+"""The published limits of requests, and the exporter's own: spacing of probe starts, probes in flight, retries, first probes.
 
 Source: "Azure Key Vault service limits", July 2025: transactions in 10 seconds, per vault and region, weighted and enforced on
 the sum. Reading a key counts like any other request about it: by type and size of the key. A managed HSM has a capacity in unwraps
@@ -29,16 +29,13 @@ KEY_OPERATIONS: Mapping[tuple[bool, int], float] = MappingProxyType(
         (False, 4096): 500.0,
     }
 )
-MANAGED_HSM_OPERATIONS: Mapping[int, float] = MappingProxyType(
-    {2048: 11_000.0, 3072: 3_600.0}
-)  # of the sizes that the connector supports
+# Of the sizes that the connector supports.
+MANAGED_HSM_OPERATIONS: Mapping[int, float] = MappingProxyType({2048: 11_000.0, 3072: 3_600.0})
 KEY_LIMITS = ", ".join(
     f"{limit:,.0f} for RSA{'-HSM' if hardware else ''} {bits}"
     for (hardware, bits), limit in sorted(KEY_OPERATIONS.items(), key=lambda each: each[1])
     if bits in MANAGED_HSM_OPERATIONS
 )
-
-# The spacing and jitter of probe starts, the probes in flight, and the first probes of a start.
 
 SPACING = 0.012  # seconds between two first probes: about the cost of a few TLS handshakes on one core
 JITTER = 0.1  # the largest deviation of a gap from the interval
@@ -135,9 +132,8 @@ class FirstProbes:
         if not self.delayed:
             return ""
         left = self.seconds_left
-        pace = (
-            "So far no target has one." if left is None else f"At this pace all have one in {max(1, math.ceil(left / 60))} min."
-        )
+        minutes = None if left is None else max(1, math.ceil(left / 60))
+        pace = "So far no target has one." if minutes is None else f"At this pace all have one in {minutes} min."
         return (
             f"{self.missing:,} of {self.targets:,} targets have no result yet: this host is too busy to probe them in time. "
             f"{pace} The exporter tries them again until each has a result."

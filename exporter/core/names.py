@@ -1,13 +1,15 @@
-"""Clouds, vault domains, audiences, and Entra hosts that may get a secret."""
+"""Names that others chose: vaults and their clouds, Entra hosts, addresses, SQL Servers, files, thumbprints, hosts of requests.
+
+Each function says which names it accepts and what they mean. `quoting` writes names into commands.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -60,6 +62,7 @@ _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # Nothing after the host: the resource becomes a scope, and a blank would start a second one.
 _RESOURCE = re.compile(rf"https://({_LABEL}(?:\.{_LABEL})*)(?::[0-9]{{1,5}})?/?", re.ASCII | re.IGNORECASE)
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
+_HIGHEST_PORT: Final = 65535
 _VAULT_NAME = re.compile(r"[a-z][a-z0-9-]{1,22}[a-z0-9]")
 
 
@@ -74,7 +77,7 @@ def vault_host(identity: str) -> str:
         raise ValueError("a vault accepts https only: write https:// or the name alone")
     text = text.removeprefix("https://").removesuffix("/")
     host, colon, port = text.partition(":")
-    if colon and (not _PORT.fullmatch(port) or int(port) > 65535):
+    if colon and (not _PORT.fullmatch(port) or int(port) > _HIGHEST_PORT):
         raise ValueError("the port is not a number from 1 to 65535")
     if "." not in host:
         if not _VAULT_NAME.fullmatch(host):
@@ -101,7 +104,7 @@ def is_parent_domain(resource: str, vault: str) -> bool:
     named = _RESOURCE.fullmatch(resource)
     if named is None or "." not in named[1]:
         return False
-    return vault.partition(":")[0].lower().endswith("." + named[1].lower())
+    return host_name(vault).lower().endswith("." + named[1].lower())
 
 
 def is_trusted_authority(authority: str, authority_host: str | None) -> bool:
@@ -119,20 +122,29 @@ def _without_default_port(authority: str) -> str:
     return authority.lower().rstrip("/").removesuffix(":443")
 
 
-# Addresses of private networks.
-
 # RFC 1918, shared address space of providers (RFC 6598), link-local and unique local addresses.
 _PRIVATE = tuple(
-    ipaddress.ip_network(net)
+    ip_network(net)
     for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10")
 )
 
 
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def is_address(name: str) -> bool:
+    """Return whether a name is an IP address in its usual form; `0x7f.1` and `2130706433` are names."""
+    return _address(name) is not None
+
+
 def is_private(address: str) -> bool | None:
     """Whether an IP address belongs to a private network; None if it is no address."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = _address(address)
+    if parsed is None:
         return None
     mapped = getattr(parsed, "ipv4_mapped", None) or parsed
     return any(mapped.version == net.version and mapped in net for net in _PRIVATE)
@@ -141,13 +153,12 @@ def is_private(address: str) -> bool | None:
 # Names of SQL Servers as `sqlcmd -S` takes them, and the answer of SQL Server Browser.
 
 DEFAULT_PORT = 1433
-_NAME = re.compile(r"(?:tcp:)?([^\s\\,]+)(?:\\([^\s\\,;]{1,16}))?(?:\s*,\s*([0-9]{1,5}))?", re.IGNORECASE)
+_SQL_ADDRESS = re.compile(r"(?:tcp:)?([^\s\\,]+)(?:\\([^\s\\,;]{1,16}))?(?:\s*,\s*([0-9]{1,5}))?", re.IGNORECASE)
 _OTHER_FORM = re.compile(r"[;=/]|^[^:\[\]]+:[0-9]*$")  # a connection string, or HOST:PORT; an IPv6 address has more colons
 _HERE = frozenset({".", "(local)"})
-_EXPECTED = "expected HOST, HOST\\INSTANCE or HOST,PORT"
+_EXPECTED_ADDRESS = "expected HOST, HOST\\INSTANCE or HOST,PORT"
 # MC-SQLR: the request for one instance, and the first byte of the answer, before a length of two bytes.
-_REQUEST, _ANSWER = b"\x04", 5
-_SQL_PORT = re.compile("[0-9]{1,5}")
+_BROWSER_REQUEST, _BROWSER_ANSWER = b"\x04", 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +173,14 @@ class SqlAddress:
 
 def parse_sql_address(text: str) -> SqlAddress:
     """Parse a name. Raises ValueError with a message for the user."""
-    matched = _NAME.fullmatch(text.strip())
+    matched = _SQL_ADDRESS.fullmatch(text.strip())
     if matched is None or not matched[1].isascii():
-        raise ValueError(_EXPECTED)
+        raise ValueError(_EXPECTED_ADDRESS)
     host, instance, digits = matched[1].strip("[]"), matched[2], matched[3]
     if _OTHER_FORM.search(matched[1]):
-        raise ValueError(f"{_EXPECTED}; the port follows a comma")
+        raise ValueError(f"{_EXPECTED_ADDRESS}; the port follows a comma")
     port = int(digits) if digits is not None else None
-    if port is not None and not 0 < port < 65536:
+    if port is not None and not 0 < port <= _HIGHEST_PORT:
         raise ValueError(f"port {port}: expected 1 to 65535")
     if port is None and instance is None:
         port = DEFAULT_PORT
@@ -193,27 +204,25 @@ def parse_address_list(text: str) -> tuple[list[str], list[str]]:
 
 def browser_request(instance: str) -> bytes:
     """Return the datagram that requests the port of one instance."""
-    return _REQUEST + instance.encode("ascii", "replace") + b"\0"
+    return _BROWSER_REQUEST + instance.encode("ascii", "replace") + b"\0"
 
 
 def browser_port(answer: bytes, instance: str) -> int | None:
     """Return the TCP port of the instance; None if the answer has none."""
-    if len(answer) < 3 or answer[0] != _ANSWER:
+    if len(answer) < 3 or answer[0] != _BROWSER_ANSWER:
         return None
     for entry in answer[3:].decode("ascii", "replace").split(";;"):
         words = entry.split(";")
         fields = dict(zip(words[::2], words[1::2], strict=False))
         port = fields.get("tcp", "")
-        if fields.get("InstanceName", "").upper() == instance.upper() and _SQL_PORT.fullmatch(port) and 0 < int(port) < 65536:
+        is_port = re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) <= _HIGHEST_PORT
+        if is_port and fields.get("InstanceName", "").upper() == instance.upper():
             return int(port)
     return None
 
 
-# A SQL Server is an instance and its host: `PROD on n1`. Instances of one name on several hosts are several SQL Servers.
-
-
 def server_name(labels: Mapping[str, str]) -> str:
-    """Return the name of a declared SQL Server; the instance alone if no host is declared."""
+    """Return the name of a declared SQL Server, an instance and its host: `PROD on n1`; the instance alone without a host."""
     instance, host = labels.get("sql_instance", ""), labels.get("host", "")
     return f"{instance} on {host}" if host else instance
 
@@ -227,8 +236,6 @@ def server_names(instances: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return names
 
 
-# Names of files that Windows does not keep as they are written.
-
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file; before Windows 11, con.yml is the console too.
 _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE | re.DOTALL)
 
@@ -238,28 +245,21 @@ def is_device(name: str) -> bool:
     return _DEVICE.fullmatch(name) is not None
 
 
-# Suggestions for misspelt names.
-
-_LONGEST = 80  # the comparison takes quadratic time
+_LONGEST_WORD = 80  # the comparison takes quadratic time
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """Return the most similar of `words` as ` (did you mean '…'?)`, or an empty text. Upper case in `word` is ignored."""
     known = list(words)
-    close = get_close_matches(word[:_LONGEST], known, n=1) or get_close_matches(word[:_LONGEST].lower(), known, n=1)
+    close = get_close_matches(word[:_LONGEST_WORD], known, n=1) or get_close_matches(word[:_LONGEST_WORD].lower(), known, n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-# SQL Server's thumbprint of an asymmetric key, and contradictions between pins.
-#
-# Connector 1.0.4.0 makes it from the key's name. Connector 1.0.5.0 makes a hash of 20 bytes, equal on all nodes for one key version.
+# SQL Server's thumbprint of an asymmetric key. Connector 1.0.4.0 makes it from the key's name. Connector 1.0.5.0 makes a hash of 20 bytes, equal on all nodes for one key version.
 # How the hash is computed is not documented, so no function here computes one.
-
 HASH_BYTES = 20
-EXPECTED = "expected a thumbprint as SQL Server writes it: 0x and an even number of hex digits, at most 64"
-PATTERN = r"0[xX](?:[0-9A-Fa-f]{2}){1,32}"
-
-_THUMBPRINT = re.compile(PATTERN)
+EXPECTED_THUMBPRINT = "expected a thumbprint as SQL Server writes it: 0x and an even number of hex digits, at most 64"
+THUMBPRINT_PATTERN = r"0[xX](?:[0-9A-Fa-f]{2}){1,32}"
 
 
 class Pin(NamedTuple):
@@ -275,8 +275,8 @@ def normalize_thumbprint(text: str) -> str:
 
     Raises ValueError with a message for the user.
     """
-    if not _THUMBPRINT.fullmatch(text):
-        raise ValueError(EXPECTED)
+    if not re.fullmatch(THUMBPRINT_PATTERN, text):
+        raise ValueError(EXPECTED_THUMBPRINT)
     return f"0x{text[2:].upper()}"
 
 
@@ -305,9 +305,7 @@ def contradiction(one: Pin, other: Pin) -> str:
     return "the same key version, but another thumbprint" if both and same_version and one.key_version else ""
 
 
-# Detect requests that a browser sends on behalf of another site.
-#
-# The listener defines its own hosts. `exporter.web.access` controls the access of users.
+# Requests that a browser sends on behalf of another site. The listener defines its own hosts; `exporter.web.access` controls access.
 
 # A browser sends these to any host without a preflight request; none is JSON or curl's default.
 FORM_TYPES: Final = frozenset({"text/plain", "multipart/form-data"})
@@ -318,7 +316,6 @@ _AUTHORITY: Final = re.compile(
     r"(?::(?P<port>[0-9]{0,5}))?"
 )
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_HIGHEST_PORT: Final = 65535
 
 
 class Authority(NamedTuple):
@@ -337,20 +334,14 @@ def parse_authority(text: str) -> Authority | None:
     if found["address"] is None:
         return Authority(found["name"].lower(), port)
     address = _address(found["address"])
-    return None if address is None or ":" not in address else Authority(address, port)
-
-
-def is_address(name: str) -> bool:
-    """Return whether a name is an IP address in its usual form; `0x7f.1` and `2130706433` are names."""
-    return _address(name) is not None
+    return Authority(str(address), port) if isinstance(address, IPv6Address) else None
 
 
 def is_loopback(host: str) -> bool:
     """Return whether a `Host` header names localhost or a loopback address."""
     authority = parse_authority(host)
-    if authority is None:
-        return False
-    return authority.name == "localhost" or (is_address(authority.name) and ip_address(authority.name).is_loopback)
+    address = None if authority is None else _address(authority.name)
+    return (authority is not None and authority.name == "localhost") or (address is not None and address.is_loopback)
 
 
 def is_cross_site(headers: Mapping[str, str], hosts: Iterable[str]) -> bool:
@@ -377,11 +368,3 @@ def _is_of(origin: str, host: Authority) -> bool:
     if default is None or authority is None:
         return False
     return (authority.name, authority.port or default) == (host.name, host.port or default)
-
-
-def _address(text: str) -> str | None:
-    """Return an IP address in its shortest form, or None."""
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        return None

@@ -24,9 +24,8 @@ from typing import Final
 _LONGEST_NAME: Final = 128  # of SQL Server's sysname
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*(?:/[A-Za-z0-9_.:-]+)*|\[[0-9A-Fa-f:.]+\](?::[0-9]+)?")
 _BARE_PATH: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./:-]*|(?:[A-Za-z]:|\\)\\[A-Za-z0-9_./\\:-]*[A-Za-z0-9_]")
-_ENDS_A_WORD: Final = re.compile(
-    '["\u201c\u201d\u201e$`%!]|^-|.\\\\\\\\|\\\\$'
-)  # or begins something within double quotes, in one of the shells
+# Or begins something within double quotes, in one of the shells.
+_ENDS_A_WORD: Final = re.compile('["\u201c\u201d\u201e$`%!]|^-|.\\\\\\\\|\\\\$')
 _POWERSHELL_QUOTES: Final = re.compile("['\u2018-\u201b]")
 _PLAIN_YAML: Final = re.compile(r"(?:https://)?[A-Za-z](?::?[A-Za-z0-9._/-])*")
 _YAML_WORDS: Final = frozenset(["true", "false", "yes", "no", "on", "off", "null", "y", "n"])  # for YAML 1.1

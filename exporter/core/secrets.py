@@ -1,8 +1,8 @@
 """The secrets that this process has read, and the search for them in texts.
 
 Every text of a server, a proxy or a library is checked when the exporter records or shows it. Nothing is masked before it is
-parsed or compared: a server chooses its tokens, so it would decide what other targets read. `masking` masks unknown secrets by
-shape. `KNOWN_SECRETS` is the only state of the core: log formatters and records share one set.
+parsed or compared: a server chooses its tokens, so it would decide what other targets read. `mask` masks unknown secrets by shape
+as well. `KNOWN_SECRETS` is the only state of the core: log formatters and records share one set.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
 
-# Every reading of a text in which a secret may be hidden by an encoding.
-#
-# Readings only serve the search for known secrets: most are nonsense, and nothing shows or keeps them.
+# Every reading of a text in which a secret may be hidden by an encoding. Readings only serve the search for known secrets: most are nonsense, and nothing shows or keeps them.
 
 GAPS = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufffd]")
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
@@ -29,10 +27,6 @@ _ALTERNATIVE = str.maketrans("-_", "+/")
 _LAYOUT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
 
 
-def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(_character, text)
-
-
 def _character(match: re.Match[str]) -> str:
     wide, narrow, other = match.groups()
     return chr(int(wide or narrow, 16)) if other is None else _LAYOUT.get(other, other)
@@ -42,7 +36,7 @@ _DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("%", unquote),
     ("+", unquote_plus),
     ("&", html.unescape),
-    ("\\", _unescaped),
+    ("\\", lambda text: _ESCAPE.sub(_character, text)),
 )
 
 
@@ -224,9 +218,7 @@ KNOWN_SECRETS = KnownSecrets()
 remember, remember_token, spare = KNOWN_SECRETS.remember, KNOWN_SECRETS.remember_token, KNOWN_SECRETS.spare
 reveals, stands_in_bytes, hide = KNOWN_SECRETS.reveals, KNOWN_SECRETS.stands_in_bytes, KNOWN_SECRETS.hide
 
-# Mask secrets and identities in texts of servers and libraries.
-#
-# A masked text is still never a label value.
+# Masking by shape: secrets and identities in texts of servers and libraries. A masked text is still never a label value.
 
 LIMIT = 256
 _MASKED_CHARACTERS = 8192  # characters that are read, to bound the time for a hostile text

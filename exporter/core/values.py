@@ -1,6 +1,6 @@
-"""The values of a probe: steps, facts, results and reports.
+"""The values of a probe: faults, steps, facts, tokens and keys, and the rules that follow from them alone.
 
-All are frozen. A failure is a value, never an exception.
+All are frozen. A failure is a value, never an exception. Results with a reason and reports are in `knowledge.report`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,6 @@ from exporter.core.frozen import dataclass
 from exporter.core.limits import KEY_OPERATIONS, MANAGED_HSM_OPERATIONS, OTHER_OPERATIONS
 from exporter.core.names import cloud_of, vault_host
 
-# The faults of an exchange: what the adapter observed, and when a failed step says nothing about the other side.
-#
-# A reason is another thing: one fault (an HTTP status) has many, and a reason, once released, is public. `classify` gives a
-# fault the reason of its name, unless a row there names another.
-
 
 class Silence(Enum):
     """How a step ended without an answer. A host that gives the exporter no time may be its cause."""
@@ -32,7 +27,11 @@ _TIMEOUT, _LOST = Silence.TIMEOUT, Silence.LOST
 
 
 class Fault(StrEnum):
-    """What a client observed. The value is the name."""
+    """What a client observed. The value is the name.
+
+    A reason is another thing: one fault (an HTTP status) has many, and a reason, once released, is public. `classify` gives a fault
+    the reason of its name, unless a row there names another.
+    """
 
     silence: Silence | None  # None: an answer, or a fault that no slow host causes
 
@@ -349,11 +348,8 @@ class Readiness:
     stolen: float | None = None  # share of a step's time that this host lost: the result of the probe is discarded
 
 
-# The state of a key version at a time.
-
-
 def key_state(key: KeyFacts, now: float) -> str | None:
-    """Return `disabled`, `expired`, `not_yet_valid`, or None for a usable key."""
+    """Return the state of a key version at a time: `disabled`, `expired`, `not_yet_valid`, or None for a usable key."""
     if key.enabled is False:
         return "disabled"
     if key.expires is not None and key.expires <= now:
@@ -365,13 +361,13 @@ def key_state(key: KeyFacts, now: float) -> str | None:
 
 # The ways to name a key: `NAME`, `NAME/VERSION`, or the KeyUri of the registry.
 
-EXPECTED = "expected NAME/VERSION or the KeyUri https://VAULT/keys/NAME/VERSION"
+_EXPECTED = "expected NAME/VERSION or the KeyUri https://VAULT/keys/NAME/VERSION"
 
 _VERSION = r"[A-Za-z0-9]{1,64}"
 _NAMED = re.compile(rf"([^/]+)(?:/({_VERSION}))?")
 _URI = re.compile(rf"https://([^/?#@\\]+\.[^/?#@\\]+)/keys/([^/?#]+)(?:/({_VERSION}))?", re.IGNORECASE)
 # Without anchors, for JSON Schema.
-PATTERN = rf"(?:[Hh][Tt][Tt][Pp][Ss]://[^/?#@]+/keys/)?[^/:?#]+(?:/{_VERSION})?"
+KEY_PATTERN = rf"(?:[Hh][Tt][Tt][Pp][Ss]://[^/?#@]+/keys/)?[^/:?#]+(?:/{_VERSION})?"
 
 
 class KeyReference(NamedTuple):
@@ -398,16 +394,16 @@ def parse_key(text: str) -> KeyReference:
         return _parse_uri(text)
     named = _NAMED.fullmatch(text)
     if named is None or not named[1].strip() or not text.isprintable():
-        raise ValueError(f"{EXPECTED}, with a version of letters and digits")
+        raise ValueError(f"{_EXPECTED}, with a version of letters and digits")
     return KeyReference(named[1], named[2])
 
 
 def _parse_uri(text: str) -> KeyReference:
     if "@" in text:
-        raise ValueError(f"{EXPECTED}, without user and password: the configuration must not contain secrets")
+        raise ValueError(f"{_EXPECTED}, without user and password: the configuration must not contain secrets")
     uri = _URI.fullmatch(text)
     if uri is None or not text.isprintable():
-        raise ValueError(f"{EXPECTED}, with the vault's full host name and a version of letters and digits")
+        raise ValueError(f"{_EXPECTED}, with the vault's full host name and a version of letters and digits")
     return KeyReference(uri[2], uri[3], vault_host(uri[1]))
 
 
@@ -423,9 +419,7 @@ def different_key(name: str, version: str | None, found: KeyFacts) -> str | None
     return None
 
 
-# The step to which a timeout is charged.
-#
-# The step that used the time is charged, not the step that had none left.
+# A timeout is charged to the step that used the time, not to the step that had none left.
 
 # A step with less than this share of the probe's timeout had too little time: its timeout is not the server's fault.
 FAIR_SHARE = 0.1

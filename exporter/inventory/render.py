@@ -7,14 +7,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from exporter.core.names import PATTERN
+from exporter.core.names import THUMBPRINT_PATTERN
 from exporter.core.quoting import yaml
 from exporter.inventory.plan import Plan, PlannedCredential, PlannedTarget, RetainedKey, short_vault
 from exporter.sqlserver.instance import listed
 
 MARK = "# Written by ekm-exporter inventory, which replaces this file unless it was edited: sha256 "
 _NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
-_THUMBPRINT = re.compile(PATTERN)
+_THUMBPRINT = re.compile(THUMBPRINT_PATTERN)
 
 
 def files_of(plan: Plan, hand_written: Collection[str], secrets: str) -> dict[str, str]:

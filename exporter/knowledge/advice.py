@@ -1,6 +1,6 @@
-"""Actions for one failure of one target: by reason, with the target's own names.
+"""What to say of one failure of one target, with its own names: actions, cause, meaning and team.
 
-Pages and the output of `probe` use it. A reason without a row gets the actions of its code.
+Pages, alerts and the output of `probe` use it. Actions are those of the reason; a reason without any has those of its code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from exporter.knowledge.code_row import (
 )
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import HSM_DOMAIN, Names, fill_names
-from exporter.knowledge.reason_row import ByAddress, Link, Reply
+from exporter.knowledge.reason_row import Link, Reply
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED
@@ -51,10 +51,7 @@ def switch(names: Names) -> tuple[str, ...]:
 
 def prove_and_switch(names: Names) -> tuple[str, ...]:
     """Return the actions that test the staged credential and make it the current one."""
-    test = (
-        f"The credential {names.staged} is staged. Test it first, on every SQL Server host: "
-        "`ekm-exporter probe TARGET --credential NEXT`."
-    )
+    test = f"The credential {names.staged} is staged. Test it first, on every SQL Server host: `ekm-exporter probe TARGET --credential NEXT`."
     if not _is_of_sql_server(names):
         return test, _SET
     return test, f"If it passes, give its secret to SQL Server, on every replica: {ALTER}.", CRED_AND_STRING, _SET
@@ -65,7 +62,6 @@ def _is_of_sql_server(names: Names) -> bool:
     return names.kind is None or names.kind.has_secret
 
 
-_ONLY_PROBE = f": {PROBE}."  # the end of an action that only requests the probe just made
 LINE_LIMIT = 300  # characters of `action_line`
 
 
@@ -114,7 +110,7 @@ def general_actions(code: int) -> tuple[str, ...]:
     Raises KeyError for an unknown code.
     """
     general = BY_CODE[code].actions
-    return general[1:] if len(general) > 1 and general[0].endswith(_ONLY_PROBE) else general
+    return general[1:] if len(general) > 1 and general[0].endswith(f": {PROBE}.") else general
 
 
 def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
@@ -123,17 +119,13 @@ def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str
         return switch(names)
     row = reason.row
     if row.by_address is not None and (names.client_address or names.vantage is Vantage.SQL_HOST):
-        return _address_actions(row.by_address, names.client_address or "", names.vantage)
+        if is_private(names.client_address or ""):
+            return row.by_address.private
+        return row.by_address.sql_host if names.vantage is Vantage.SQL_HOST else row.by_address.other_host
     of_kind = row.by_kind.get(names.kind) if names.kind is not None and step in (Step.TOKEN, None) else None
     at_sign_in = row.at_sign_in.actions if step is Step.TOKEN else ()
     on_hsm = row.on_hsm if HSM_DOMAIN in names.vault else ()
     return of_kind or at_sign_in or on_hsm or row.actions
-
-
-def _address_actions(actions: ByAddress, address: str, vantage: Vantage) -> tuple[str, ...]:
-    if is_private(address):
-        return actions.private
-    return actions.sql_host if vantage is Vantage.SQL_HOST else actions.other_host
 
 
 # First actions for a code that a SQL Server logged itself: pages and alerts have the same words.
@@ -170,11 +162,8 @@ SERVER_ACTIONS: Final[Mapping[Category, ServerAction]] = {
 
 # The cause of a failed step as text, and its team.
 
-_HOST_REASONS: Final = (
-    Reason.CLOCK_SKEW,
-    Reason.TOKEN_EXPIRED,
-    Reason.IDENTITY_KEY_UNREADABLE,
-)  # only its own operators repair it
+# Only the operators of this host repair these.
+_HOST_REASONS: Final = (Reason.CLOCK_SKEW, Reason.TOKEN_EXPIRED, Reason.IDENTITY_KEY_UNREADABLE)
 BY_PROXY: Final = {Reason.PROXY_AUTH: "requires a login", Reason.PROXY_STATUS: "refused the connection"}  # what it did
 # Another device responds, connects or rewrites the response.
 _ROUTE_REASONS: Final = (Reason.CLIENT_ERROR, Reason.OUTDATED_TLS, Reason.ANSWER_INCOMPLETE, Reason.ANSWER_MALFORMED)

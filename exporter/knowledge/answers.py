@@ -1,32 +1,27 @@
-"""Read a body that refuses a request, or that is not what was requested: codes, numbers and a sentence.
+"""What a body or a token of others says: codes, numbers and a sentence of a refusal; claims and object id of a token.
 
-No function raises, whatever the bytes.
+No function raises, whatever the bytes. The vault verifies a token's signature, so its claims must not be trusted.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
-from exporter.core.frozen import dataclass as frozen_dataclass
+from exporter.core.frozen import dataclass
 from exporter.core.json import decode, read_object, text_of, word_of
 from exporter.core.values import Fault, Step
 from exporter.knowledge.reasons import IMPLIED_BY_ENTRA, IMPLIED_BY_VAULT, Implied, rank
 from exporter.knowledge.report import StepResult
 
-# The claims of an access token: audience, tenant and application, for the preflight checks.
-#
-# Only one more claim is kept, the object id: see `principal`. The vault verifies the signature, so these claims must not be trusted.
-
-_LONGEST = 200
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """Three claims, printable and short; None if absent."""
+    """Three claims of an access token for the preflight checks, printable and short; None if absent. One more is read, the object id."""
 
     audience: str | None = None
     tenant: str | None = None
@@ -42,35 +37,23 @@ def payload_of(token: str) -> dict[str, Any] | None:
 def read_claims(token: str) -> Claims | None:
     """Return the three claims of a token; None for an opaque one."""
     payload = payload_of(token)
-    if payload is None or _text(payload, "aud") is None:
+    texts = {name: value for name, value in (payload or {}).items() if isinstance(value, str) and len(value) <= 200}
+    shown = {name: value for name, value in texts.items() if value.isprintable()}
+    if "aud" not in shown:
         return None
-    return Claims(
-        audience=_text(payload, "aud"),
-        tenant=_text(payload, "tid"),
-        application=_text(payload, "appid") or _text(payload, "azp"),
-    )
+    return Claims(audience=shown["aud"], tenant=shown.get("tid"), application=shown.get("appid") or shown.get("azp"))
 
 
-def _text(payload: dict[str, Any], name: str) -> str | None:
-    value = payload.get(name)
-    shown = isinstance(value, str) and len(value) <= _LONGEST and value.isprintable()
-    return value if shown else None
-
-
-# The object id of the principal that a vault refused, from the vault's sentence or from the token.
-#
-# The id is no secret, and the role assignment needs it. It is never a label value.
+# The object id of the principal that a vault refused. It is no secret, and the role assignment needs it. It is never a label value.
 
 _GUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-_NAMED = re.compile(rf"\boid=({_GUID})(?![\w-])")
-_WHOLE = re.compile(_GUID)
+_OBJECT_ID = re.compile(rf"\boid=({_GUID})(?![\w-])")
 _READ = 4096  # characters of a sentence
-_FORBIDDEN = 403
 
 
 def object_id_in(sentence: str) -> str | None:
     """Return the object id that a vault names as `oid=` of its caller; None without one."""
-    named = _NAMED.search(sentence[:_READ])
+    named = _OBJECT_ID.search(sentence[:_READ])
     return None if named is None else named[1].lower()
 
 
@@ -82,7 +65,7 @@ def object_id_of_token(token: str) -> str | None:
 
 def guid_of(value: object) -> str | None:
     """Return a GUID in lower case; None for anything else."""
-    return value.lower() if isinstance(value, str) and _WHOLE.fullmatch(value) else None
+    return value.lower() if isinstance(value, str) and re.fullmatch(_GUID, value) else None
 
 
 def with_object_ids(results: Mapping[Step, StepResult], token: str) -> dict[Step, StepResult]:
@@ -90,7 +73,7 @@ def with_object_ids(results: Mapping[Step, StepResult], token: str) -> dict[Step
     return {
         step: replace(result, facts=replace(result.facts, object_id=object_id_of_token(token)))
         for step, result in results.items()
-        if result.facts is not None and result.facts.status == _FORBIDDEN and result.facts.object_id is None
+        if result.facts is not None and result.facts.status == HTTPStatus.FORBIDDEN and result.facts.object_id is None
     }
 
 
@@ -102,10 +85,9 @@ _NEXT_TO_ERROR = ("error_description", "error_codes")  # of every refusal of Ent
 _DEEPEST = 4  # errors inside errors that are read
 _SHOWN = 1024  # bytes of a page
 _MOST_NUMBERS = 16  # of Entra's error_codes
-_UNSPECIFIC = ("AccessDenied", "Forbidden")
 
 
-@frozen_dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
     """The codes and the message of an error body.
 
@@ -229,7 +211,7 @@ def _deepest_code(inner: object) -> str | None:
 
 def _inner_code(service_code: str | None, inner_code: str | None, message: str) -> str | None:
     """Return the inner code, or the one that the message implies."""
-    if inner_code is not None and inner_code not in _UNSPECIFIC:
+    if inner_code is not None and inner_code not in ("AccessDenied", "Forbidden"):
         return inner_code
     implied = _first(IMPLIED_BY_VAULT, message)
     if implied is None and inner_code is None and service_code == "AccessDenied":

@@ -1,4 +1,7 @@
-"""The cause of a failure: the broken link between this host and SQL Server. The row of its reason names the link."""
+"""Causes: the broken link of one failure, the common cause of many, incidents for one team, and groups of changes.
+
+The row of a reason names the link. Metrics and JSON have the causes themselves; only the status page has incidents.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,6 @@ TITLES: Mapping[Link, str] = {
     Link.VAULT: "Vault",
     Link.KEY: "Key",
 }
-
-
 SEVERAL: Final = (Link.CREDENTIAL, Link.VAULT, Link.KEY)  # one cause can break several of these
 
 
@@ -72,9 +73,7 @@ def cause_of(failed: Failed) -> Cause:
     return Cause(link, failed.names.get(link, ""), failed.reason, failed.unsteady)
 
 
-# Common causes: many failures with one cause are moved to the link that they share.
-#
-# `SPREADS` moves failures of vaults to an earlier link, or to no vault in particular. Failures that are left and began together
+# Common causes: many failures with one cause are moved to the link that they share. `SPREADS` moves failures of vaults to an earlier link, or to no vault in particular. Failures that are left and began together
 # are one cause.
 
 MANY: Final = 3  # vaults with the same kind of failure, at least
@@ -106,17 +105,15 @@ class _Failure(NamedTuple):
 
 
 _HOST_REASONS: Final = frozenset(reason for reason in Reason if reason.row.is_of_host)
-# The vaults refuse the address or the network of the caller, with any credential.
-_ADDRESS_REASONS: Final = refusing(Refused.ADDRESS)
 # The first one that applies to a failure.
 SPREADS: Final = (
     Spread(spreading_to(Link.HOST) | _HOST_REASONS, Link.HOST, NEARLY_ALL_RATIO, Link.HOST),
     Spread(_HOST_REASONS, Link.HOST, 0.0, Link.HOST),
     Spread(spreading_to(Link.REGION), Link.REGION, MANY_RATIO, Link.REGION),
-    Spread(_ADDRESS_REASONS, Link.CREDENTIAL, MANY_RATIO, Link.VAULT),
+    # The vaults refuse the address or the network of the caller, with any credential.
+    Spread(refusing(Refused.ADDRESS), Link.CREDENTIAL, MANY_RATIO, Link.VAULT),
     Spread(spreading_to(Link.CREDENTIAL), Link.CREDENTIAL, MANY_RATIO, Link.CREDENTIAL),
 )
-_MOVABLE: Final = (Link.VAULT, Link.HOST)  # the host's own failures count among those of vaults
 _SPREADS_OF: Final = {
     reason: [(place, spread) for place, spread in enumerate(SPREADS) if reason in spread.reasons] for reason in (None, *Reason)
 }
@@ -140,7 +137,8 @@ class CommonCauses:
             return
         own = cause_of(failed)
         self._failures[target] = own, failed
-        if own.link in _MOVABLE and not own.unsteady:
+        # The host's own failures count among those of vaults.
+        if own.link in (Link.VAULT, Link.HOST) and not own.unsteady:
             for place, spread in _SPREADS_OF[failed.reason]:
                 if spread.shared_link in names:
                     self._movable[place, names[spread.shared_link]].append(_Failure(failed.since, target, vault, failed.reason))
@@ -153,7 +151,9 @@ class CommonCauses:
             alike = [each for each in failures if each.target not in moved]
             vaults = {each.vault for each in alike}
             if len(vaults) >= MANY and len(vaults) >= spread.ratio * len(self._vaults[spread.shared_link, name]):
-                cause = Cause(spread.cause_link, name if spread.cause_link is spread.shared_link else "", _most_frequent(alike))
+                counts = Counter(each.reason for each in alike)
+                most_frequent = min(counts, key=lambda each: (-counts[each], each or ""))
+                cause = Cause(spread.cause_link, name if spread.cause_link is spread.shared_link else "", most_frequent)
                 moved.update(dict.fromkeys([each.target for each in alike], cause))
         return self._merged({target: moved.get(target, own) for target, (own, _) in self._failures.items()})
 
@@ -173,11 +173,6 @@ class CommonCauses:
         return causes
 
 
-def _most_frequent(failures: Iterable[_Failure]) -> Reason | None:
-    counts = Counter(each.reason for each in failures)
-    return min(counts, key=lambda each: (-counts[each], each or ""))
-
-
 def _together(failures: list[_Failure]) -> Iterable[list[_Failure]]:
     """Yield the failures, in the order of their beginnings, in runs: each one began soon after the one before it."""
     run = failures[:1]
@@ -190,8 +185,6 @@ def _together(failures: list[_Failure]) -> Iterable[list[_Failure]]:
 
 
 # Incidents: causes that one team repairs together, as the status page shows them.
-#
-# Metrics and JSON have the causes themselves.
 
 # Between the beginnings of two causes of one incident, at most: a change reaches vaults one after another.
 WITHIN_SECONDS: Final = 3600.0

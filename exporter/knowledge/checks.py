@@ -1,8 +1,6 @@
-"""The table of preflight checks, in the order of the report.
+"""The preflight checks of the report in their order, the findings of a run, and the fix of a check that did not pass.
 
-Those of `sql` follow if SQL Servers were read.
-
-Names are public: renaming one breaks users.
+Rows are in `checks_vault` and `checks_host`; those of `SQL` follow if SQL Servers were read. Names are public: renaming one breaks users.
 """
 
 from __future__ import annotations
@@ -25,12 +23,10 @@ from exporter.knowledge.verdict import AuxiliaryResult
 CHECKS: tuple[Check, ...] = (*NETWORK, *SIGN_IN, *KEY, *HOST)
 BY_NAME: Mapping[str, Check] = MappingProxyType({check.name: check for check in (*CHECKS, *SQL)})
 
-# The finding of a check: an outcome with a text, or the failed check that blocks it.
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """An outcome with its text. `code` may be of any generation; without one, a failure has the code of the table.
+    """The finding of a check: an outcome with its text. `code` may be of any generation; without one, a failure has the code of the table.
 
     `blocked_by` is the failed check.
     """
@@ -82,9 +78,7 @@ def combined(*findings: Finding) -> Finding:
     return replace(ordered[0], detail="; ".join(finding.detail for finding in ordered))
 
 
-# The fix of a check that did not pass: actions of the reason, of the check's row or of the code, as lines.
-#
-# These are the texts of the pages and of `probe`. A line that starts with two blanks is a command.
+# The fix: actions of the reason, of the check's row or of the code, as lines. A line that starts with two blanks is a command.
 
 _COMMAND = re.compile(r": `([^`]+)`\.(?: (?=[A-Z])|$)")
 _EXPIRED = refusing(Refused.EXPIRED_CREDENTIAL)
@@ -132,11 +126,7 @@ def _lines(text: str, names: Names) -> list[str]:
     return _COMMAND.sub(lambda found: ":\n  " + found[1].replace("\n", "\n  ") + "\n", text).strip("\n").split("\n")
 
 
-# The check that reports a failed step of the round trip.
-#
-# Exactly one check reports it, so each cause appears once.
-
-# The check of a step: it reports a reason that no check of its own shows at this step.
+# The check of a step reports a reason that no check of its own shows at this step: exactly one reports it, so each cause appears once.
 STEP_CHECKS: Mapping[Step, str] = MappingProxyType(
     {
         Step.CHALLENGE: "challenge",

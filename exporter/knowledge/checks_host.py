@@ -1,4 +1,4 @@
-"""Rows of the checks that only the SQL Server host shows, each with its commands and the expected output."""
+"""Rows of the checks that only the SQL Server host or its SQL Servers show, each with its commands; what each SQL right shows."""
 
 from __future__ import annotations
 
@@ -34,10 +34,7 @@ _SHOW_CREDENTIALS = (
     "SELECT name, credential_identity, modify_date FROM sys.credentials WHERE target_type = 'CRYPTOGRAPHIC PROVIDER';"
 )
 _GRANT, _ADD_CHECKPOINT = "\n".join(GRANT_RIGHT), "\n".join(ADD_CHECKPOINT)
-_SHOW_EVENTS = (
-    "Get-WinEvent -MaxEvents 20 -FilterHashtable @{LogName='Application';"
-    " ProviderName='SQL Server Connector for Microsoft Azure Key Vault'}"
-)
+_SHOW_EVENTS = "Get-WinEvent -MaxEvents 20 -FilterHashtable @{LogName='Application'; ProviderName='SQL Server Connector for Microsoft Azure Key Vault'}"
 _NO_PROVIDER_NEXT = "At its next start, SQL Server loads no provider, so it gets no key, and no encrypted database opens."
 _NO_PROVIDER = "SQL Server loads no provider, so it gets no key: backups fail, and after a restart no encrypted database opens."
 
@@ -64,10 +61,7 @@ HOST: tuple[Check, ...] = (
         moment=FailureMoment.LOAD,
         effect=_NO_PROVIDER_NEXT,
         actions=(
-            (
-                "In PowerShell. Expected for connector 1.0.5.0: 2015 (or 2015-2022) for SQL Server 2016 to 2025, 2013 for older ones: "
-                f"`{SHOW_RUNTIME}`."
-            ),
+            f"In PowerShell. Expected for connector 1.0.5.0: 2015 (or 2015-2022) for SQL Server 2016 to 2025, 2013 for older ones: `{SHOW_RUNTIME}`.",
         ),
     ),
     Check(
@@ -88,10 +82,7 @@ HOST: tuple[Check, ...] = (
         moment=FailureMoment.SETUP,
         actions=(
             f"In PowerShell. The service account must have FullControl of this key; the connector's subkeys inherit it: `{SHOW_RIGHTS}`.",
-            (
-                "To grant it, as an administrator, with your service account. Restart the SQL Server service later, when no check fails: "
-                f"`{_GRANT}`."
-            ),
+            f"To grant it, as an administrator, with your service account. Restart the SQL Server service later, when no check fails: `{_GRANT}`.",
         ),
     ),
     Check(
@@ -122,10 +113,7 @@ HOST: tuple[Check, ...] = (
         code=3008,
         actions=(
             rf"In PowerShell. Expected: the `proxy` of the module. SQL_SERVICE is for example NT SERVICE\MSSQLSERVER: `{_SHOW_PROXY}`.",
-            (
-                "To set it, in the same session, with your proxy. Restart the SQL Server service later, when no check fails: "
-                f"`{_SET_PROXY}`."
-            ),
+            f"To set it, in the same session, with your proxy. Restart the SQL Server service later, when no check fails: `{_SET_PROXY}`.",
         ),
     ),
     Check(

@@ -1,4 +1,4 @@
-"""A preflight check, its result, and one run of all checks for a target.
+"""`Check`, a row of the preflight checks, its results, and the rows that this side of the vault shows: network, sign-in and key.
 
 Outcomes are public.
 """
@@ -93,9 +93,6 @@ class CheckRun:
         return tuple(result for result in self.results if result.outcome is CheckOutcome.FAIL)
 
 
-# Rows of the checks of routes, names, ports, certificates and clock.
-
-
 def _to_private(zone: str) -> Actions:
     return (
         "On the SQL Server host, resolve the name and compare the address with that of the private endpoint: `Resolve-DnsName VAULT.vault.azure.net`.",
@@ -130,10 +127,7 @@ NETWORK: tuple[Check, ...] = (
         actions=(
             "Check the hosts file. If it does not have the name, a search domain with a wildcard record answers with another host.",
             "Remove that record, or set `options ndots:1` in /etc/resolv.conf.",
-            (
-                "In Kubernetes, set `dnsConfig` with `ndots: 1`, as the chart does. Compare with the name as written: "
-                "`Resolve-DnsName HOST. -DnsOnly`."
-            ),
+            "In Kubernetes, set `dnsConfig` with `ndots: 1`, as the chart does. Compare with the name as written: `Resolve-DnsName HOST. -DnsOnly`.",
         ),
     ),
     *_both("tcp", "Port 443 of {}", "Does a TCP connection to {} succeed?", code=3008, needs="dns"),
@@ -231,10 +225,7 @@ SIGN_IN: tuple[Check, ...] = (
         code=3305,
         needs=("token",),
         actions=(
-            (
-                "Check the application, and that no proxy changes responses of Entra or the vault: "
-                "`az ad app show --id CLIENT_ID --query appId`."
-            ),
+            "Check the application, and that no proxy changes responses of Entra or the vault: `az ad app show --id CLIENT_ID --query appId`.",
         ),
     ),
     Check(

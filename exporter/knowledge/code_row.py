@@ -1,6 +1,6 @@
-"""`ConnectorError`, a row of the table of codes, and its closed lists.
+"""`ConnectorError`, a row of the table of codes, and the texts, commands and capital words that rows of several tables share.
 
-The values of these lists are public: JSON and metric labels contain them.
+The values of the closed lists are public: JSON and metric labels contain them.
 """
 
 from __future__ import annotations
@@ -108,13 +108,9 @@ OWNERS: Mapping[Owner, str] = MappingProxyType(
     }
 )
 
-# The reader of an action: who takes it, if that is not the team of the failure.
-#
-# An action is a text. One of another reader knows him, also after its names are filled in.
-
 
 class AddressedAction(str):
-    """An action of a certain reader."""
+    """An action that another reader than the team of the failure takes. It knows him also after its names are filled in."""
 
     __slots__ = ("reader",)
     reader: Owner
@@ -145,8 +141,6 @@ def reworded(action: str, text: str) -> str:
     return AddressedAction(text, action.reader) if isinstance(action, AddressedAction) else text
 
 
-# Shared builders and texts: pairs of counterparts, memory rows, common advice.
-
 # The effect of a key that SQL Server cannot get. docs/what-needs-the-vault.md has the sources.
 _CLOCKS = (
     "{}: restores and DBCC CHECKDB fail; open databases still read and write. At the next log file or backup: backups fail, log "
@@ -160,7 +154,6 @@ WHILE_IT_LASTS = f"What needs the key meanwhile may fail. {WITHOUT_THE_KEY}"
 WITHOUT_WRAP = "No key can be created or rotated. As far as is known, databases, log files and backups need unwrap alone."
 NOT_FOR_TONIGHT = "This can wait for working hours."
 LESS_WITHOUT_WRAP = f" If only wrap is refused, less fails. {WITHOUT_WRAP}"
-_EFFECTS = {Layer.WRAP_KEY: WITHOUT_WRAP, Layer.BACKUP: ""}
 WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."
 DO_NOT_RESTART = for_dba(f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}")
 # Microsoft's setup page restarts the service after the right on the registry key, when no database is encrypted yet.
@@ -169,12 +162,10 @@ RESTART_LATER = (
     "`ekm-exporter probe TARGET` succeeds."
 )
 SET_ONLINE = for_dba(
-    "Then, node by node, where a database is in RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, "
-    "restart that node's service."
+    "Then, node by node, where a database is in RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, restart that node's service."
 )
 EVENT_LOG = for_dba(
-    "On the SQL Server host, read the preceding lines in the Application log, source "
-    "`SQL Server Connector for Microsoft Azure Key Vault`."
+    "On the SQL Server host, read the preceding lines in the Application log, source `SQL Server Connector for Microsoft Azure Key Vault`."
 )
 # `sys.cryptographic_providers.version` is 1.0.5.0 for every build since 2018.
 DLL_VERSION = (
@@ -185,7 +176,6 @@ SHOW_THE_SERVER = "Show which server responds: `curl -i https://VAULT.vault.azur
 FIND_INTERCEPTION = for_dba(
     "Check the issuer of the TLS certificate in the output of `ekm-exporter probe TARGET`: it shows TLS inspection."
 )
-FIND_DEVICE = for_network("Find the device on the route that rewrites the response, and exempt the vault and Entra ID there.")
 REWRITTEN = "A proxy, gateway or security appliance responds instead of the service or rewrites its responses."
 NOT_A_VAULT = "The name resolves to a server that is not Key Vault: a wrong private endpoint, a gateway or a test server."
 SERVICE_DEFECT = "The service has a defect, usually brief and in one region."
@@ -208,7 +198,7 @@ def out_of_memory_row(code: int, symbol: str, layer: Layer, doing: str) -> Conne
         category=Category.RESOURCE,
         owner=Owner.DBA,
         summary=f"The SQL Server process ran out of memory while the connector was {doing}. The vault is not the cause.",
-        effect=_EFFECTS.get(layer, WHILE_IT_LASTS),
+        effect=WITHOUT_WRAP if layer is Layer.WRAP_KEY else "" if layer is Layer.BACKUP else WHILE_IT_LASTS,
         causes=(
             "`max server memory (MB)` leaves too little memory outside the buffer pool, which the connector uses.",
             "Other programs on the host use up the memory.",
@@ -223,11 +213,8 @@ def out_of_memory_row(code: int, symbol: str, layer: Layer, doing: str) -> Conne
     )
 
 
-# The 25 codes that a DBA meets, with the event behind each.
-#
-# They are the codes of the faults that occur in vaults, sign-ins and networks, and those of the setup of SQL Server. Most of the other
-# 121 need a damaged response, a lack of memory, or a fault inside Windows.
-
+# The 25 codes that a DBA meets, with the event behind each: those of the faults that occur in vaults, sign-ins and networks, and those
+# of the setup of SQL Server. Most of the other 121 need a damaged response, a lack of memory, or a fault inside Windows.
 # The classic number of a pair; a DBA meets the current one, too. The most frequent ones come first.
 FREQUENT: Mapping[int, str] = MappingProxyType(
     {
@@ -276,28 +263,15 @@ USE_ITS_TENANT = (
     *MOVED_TENANT,
     DO_NOT_RESTART,
 )
-SHOW_CONNECTION = "Show the connection and its response, here and from another network: `curl -v https://HOST`."
 SHOW_CHANGES = "`az monitor activity-log list --resource-id VAULT_ID --offset 6h`"
 UNDO_CHANGE = f"Undo the change, which this shows: {SHOW_CHANGES}. If it was intended:"
 SHOW_ZONE_LINKS = "`az network private-dns link vnet list --resource-group DNS_GROUP --zone-name DNS_ZONE`"
-SHOW_HANDSHAKE = (
-    "Show the certificate, its dates and its issuer, here and from another network: "
-    "`openssl s_client -connect HOST:443 -servername HOST`."
-)
-COMPARE_PROXY = for_dba("Compare with the proxy of SQL Server's service account, which may be another one.")
 # Of the principal, which a managed identity has too. The object id of the application is another one.
 FIND_OBJECT_ID = (
     "OBJECT_ID is the principal's: `az ad sp show --id CLIENT_ID --query id --output tsv`. "
     "That of a managed identity is in the portal under Identity of the VM or Arc machine."
 )
-SHOW_POLICIES = "`az keyvault show --name VAULT --query properties.accessPolicies`"
-SHOW_ROLES = "`az role assignment list --assignee OBJECT_ID --scope VAULT_ID/keys/KEY --include-inherited --include-groups`"
-ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
-LOOK_UP_NUMBER = "Read Entra ID's sentence in the detail of the probe, and look up its number: `https://login.microsoftonline.com/error?code=NUMBER`."
 KEEP_CREDENTIAL = "Change no credential in Entra ID and none in SQL Server until the sentence names it as the cause."
-SHOW_FEDERATION = (
-    "Compare issuer, subject and audience with the pod's service account: `az ad app federated-credential list --id CLIENT_ID`."
-)
 REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem`"
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
 ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"

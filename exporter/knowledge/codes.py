@@ -7,10 +7,11 @@ Not for: choosing the code of a failure (see `classify`), or printing rows (see 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from exporter.core.connector import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY
+from exporter.core.values import Generation
 from exporter.knowledge.code_row import (
     ALTER,
     CRED_AND_STRING,
@@ -32,16 +33,13 @@ from exporter.knowledge.code_row import (
 from exporter.knowledge.codes_http import HTTP_CONNECTION, HTTP_STATUS, NAME_AND_RETRY
 from exporter.knowledge.codes_steps import CHALLENGE, CREDENTIAL, GET_KEY, TOKEN_STEP, WRAP_UNWRAP
 
-if TYPE_CHECKING:
-    from exporter.core.values import Generation
-
 # Codes 0 to 7 of SQL Server's engine, and two HTTP statuses.
 
+_engine = partial(ConnectorError, layer=Layer.ENGINE)
 ENGINE: tuple[ConnectorError, ...] = (
-    ConnectorError(
+    _engine(
         code=0,
         symbol="scp_err_Success",
-        layer=Layer.ENGINE,
         category=Category.SUCCESS,
         owner=Owner.DBA,
         summary="The provider completed the operation. No action is needed.",
@@ -49,10 +47,9 @@ ENGINE: tuple[ConnectorError, ...] = (
         actions=(),
         unobservable_because="It is a success. A successful probe shows `ekm_probe_success 1` and `ekm_last_error_code 0`.",
     ),
-    ConnectorError(
+    _engine(
         code=1,
         symbol="scp_err_Failure",
-        layer=Layer.ENGINE,
         category=Category.UNKNOWN,
         owner=Owner.VAULT,
         summary=(
@@ -72,10 +69,9 @@ ENGINE: tuple[ConnectorError, ...] = (
             EVENT_LOG,
         ),
     ),
-    ConnectorError(
+    _engine(
         code=2,
         symbol="scp_err_InsufficientBuffer",
-        layer=Layer.ENGINE,
         category=Category.PROTOCOL,
         owner=Owner.DBA,
         summary=(
@@ -93,10 +89,9 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         unobservable_because="It is exchanged between SQL Server and the connector's DLL inside one process and never reaches the network.",
     ),
-    ConnectorError(
+    _engine(
         code=3,
         symbol="scp_err_NotSupported",
-        layer=Layer.ENGINE,
         category=Category.INPUT,
         owner=Owner.DBA,
         summary=(
@@ -115,10 +110,9 @@ ENGINE: tuple[ConnectorError, ...] = (
             "Do not rely on the size in `sys.asymmetric_keys`: it shows 2048 for 3072 bits too.",
         ),
     ),
-    ConnectorError(
+    _engine(
         code=4,
         symbol="scp_err_NotFound",
-        layer=Layer.ENGINE,
         category=Category.MISSING,
         owner=Owner.DBA,
         summary="The provider has no key or algorithm with the name that SQL Server used. The statement fails.",
@@ -136,16 +130,12 @@ ENGINE: tuple[ConnectorError, ...] = (
             "SQL Server derives it from a more specific code. A probe reports that one: 3076 (3112 on connector 1.0.5.0)."
         ),
     ),
-    ConnectorError(
+    _engine(
         code=5,
         symbol="scp_err_AuthFailure",
-        layer=Layer.ENGINE,
         category=Category.IDENTITY,
         owner=Owner.DBA,
-        summary=(
-            "SQL Server could not open a session with the provider because the sign-in failed. No key of this vault can be used "
-            "until it succeeds."
-        ),
+        summary="SQL Server could not open a session with the provider because the sign-in failed. No key of this vault can be used until it succeeds.",
         effect=WITHOUT_THE_KEY,
         causes=(
             "The login that runs the statement has no credential for this provider.",
@@ -159,10 +149,9 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         unobservable_because="SQL Server derives it from a more specific code. A probe reports a refused sign-in as 3303.",
     ),
-    ConnectorError(
+    _engine(
         code=6,
         symbol="scp_err_InvalidArgument",
-        layer=Layer.ENGINE,
         category=Category.INPUT,
         owner=Owner.DBA,
         summary="The provider rejected a parameter. The statement failed before any request to the vault.",
@@ -176,10 +165,9 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         unobservable_because="The argument comes from a T-SQL statement. The exporter makes no calls to the provider.",
     ),
-    ConnectorError(
+    _engine(
         code=7,
         symbol="scp_err_ProviderError",
-        layer=Layer.ENGINE,
         category=Category.UNKNOWN,
         owner=Owner.DBA,
         summary="SQL Server caught an exception inside the connector's DLL. It reports no further details.",
@@ -243,14 +231,14 @@ ENGINE: tuple[ConnectorError, ...] = (
 
 # Codes 2049 to 2058: key names, secrets, thumbprints and the Windows registry.
 
+_input = partial(ConnectorError, layer=Layer.INPUT)
 _LOCAL = "Thumbprints and registry are on the SQL Server host. No request can read them."
 _SHOW_REGISTRY = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
 
 INPUTS: tuple[ConnectorError, ...] = (
-    ConnectorError(
+    _input(
         code=2049,
         symbol="scp_err_KeyNameDoesNotFitThumbprint",
-        layer=Layer.INPUT,
         category=Category.INPUT,
         owner=Owner.DBA,
         summary=(
@@ -264,10 +252,9 @@ INPUTS: tuple[ConnectorError, ...] = (
             "If the exporter reports it, correct `key` of the target in the configuration.",
         ),
     ),
-    ConnectorError(
+    _input(
         code=2050,
         symbol="scp_err_PasswordTooShort",
-        layer=Layer.INPUT,
         category=Category.INPUT,
         owner=Owner.DBA,
         summary=(
@@ -288,10 +275,9 @@ INPUTS: tuple[ConnectorError, ...] = (
         ),
     ),
     out_of_memory_row(2051, "scp_err_OutOfMemory", Layer.INPUT, "requesting working memory from the engine"),
-    ConnectorError(
+    _input(
         code=2052,
         symbol="scp_err_ConvertKeyNameToThumbprint",
-        layer=Layer.INPUT,
         category=Category.HOST,
         owner=Owner.DBA,
         summary="The connector could not compute the thumbprint that identifies the key in SQL Server. No key was created.",
@@ -305,16 +291,12 @@ INPUTS: tuple[ConnectorError, ...] = (
         ),
         unobservable_because=_LOCAL,
     ),
-    ConnectorError(
+    _input(
         code=2053,
         symbol="scp_err_ConvertThumbprintToKeyName",
-        layer=Layer.INPUT,
         category=Category.HOST,
         owner=Owner.DBA,
-        summary=(
-            "The connector could not find the key that belongs to a thumbprint from SQL Server. "
-            "Databases protected by that key do not open on this host."
-        ),
+        summary="The connector could not find the key that belongs to a thumbprint from SQL Server. Databases protected by that key do not open on this host.",
         effect=WITHOUT_THE_KEY,
         causes=(
             "This node lacks the registry entry that maps the thumbprint to the key (new host, failover, rebuilt cluster).",
@@ -327,10 +309,9 @@ INPUTS: tuple[ConnectorError, ...] = (
         ),
         unobservable_because=_LOCAL,
     ),
-    ConnectorError(
+    _input(
         code=2057,
         symbol="scp_err_ThumbprintExistedInRegistry",
-        layer=Layer.INPUT,
         category=Category.HOST,
         owner=Owner.DBA,
         summary=(
@@ -348,10 +329,9 @@ INPUTS: tuple[ConnectorError, ...] = (
         ),
         unobservable_because=_LOCAL,
     ),
-    ConnectorError(
+    _input(
         code=2058,
         symbol="scp_err_FailureInRegistry",
-        layer=Layer.INPUT,
         category=Category.HOST,
         owner=Owner.DBA,
         summary=(
@@ -365,10 +345,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "After a failover the other node has no copy, because the cluster lacks a registry checkpoint.",
         ),
         actions=(
-            (
-                "On the SQL Server host, run `ekm-exporter doctor TARGET`: the line `Registry rights` names the account that lacks the "
-                "right."
-            ),
+            "On the SQL Server host, run `ekm-exporter doctor TARGET`: the line `Registry rights` names the account that lacks the right.",
             "Without the exporter on that host, find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
             "On every node, create the key and give that account Full Control of it: the first commands below, as an administrator.",
             "On a failover cluster, add a registry checkpoint for the key: the last command below, with your resource's name.",
@@ -400,10 +377,7 @@ def _failed(code: int, symbol: str, summary: str) -> ConnectorError:
             "Back up the key directly: `az keyvault key backup --vault-name VAULT --name KEY --file F`.",
             EVENT_LOG,
         ),
-        unobservable_because=(
-            "No connector build is known to back up keys. The request needs the `backup` permission, which a least-privilege "
-            "identity lacks."
-        ),
+        unobservable_because="No connector build is known to back up keys. The request needs the `backup` permission, which a least-privilege identity lacks.",
     )
 
 

@@ -1,11 +1,12 @@
-"""The HTTP layer after a response: the meaning of its status.
+"""Rows of the HTTP layer: the meaning of a status, missing or truncated responses, an unresolved host name, and the retry logic.
 
-It includes 3000 and 3001, for every operation. Rows have the classic number; the first argument of `both_generations` is the
-counterpart. `http_connection` has the rows of missing or truncated responses; the modules of the operations have the
-unreadable ones.
+3000 and 3001 are those of every operation. Rows have the classic number; the first argument of `both_generations` is the counterpart.
+`codes_steps` has the rows of unreadable responses.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from exporter.core.limits import KEY_LIMITS, OWN_SHARE
 from exporter.knowledge.code_row import (
@@ -32,11 +33,12 @@ from exporter.knowledge.code_row import (
     out_of_memory_row,
 )
 
+_http = partial(ConnectorError, layer=Layer.HTTP)
+
 HTTP_STATUS: tuple[ConnectorError, ...] = (
-    ConnectorError(
+    _http(
         code=3000,
         symbol="ErrorSuccess",
-        layer=Layer.HTTP,
         category=Category.SUCCESS,
         owner=Owner.VAULT,
         summary="The exchange with Key Vault succeeded. No action is needed.",
@@ -44,10 +46,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
         actions=(),
         unobservable_because="It is a success. A successful step shows `ekm_step_success 1`, and no code is counted.",
     ),
-    ConnectorError(
+    _http(
         code=3001,
         symbol="ErrorUnknown",
-        layer=Layer.HTTP,
         category=Category.UNKNOWN,
         owner=Owner.NETWORK,
         summary=(
@@ -73,10 +74,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3108,
-        ConnectorError(
+        _http(
             code=3010,
             symbol="ErrorHttpResponseCodeUnauthorized",
-            layer=Layer.HTTP,
             category=Category.IDENTITY,
             owner=Owner.IDENTITY,
             summary=(
@@ -101,10 +101,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3109,
-        ConnectorError(
+        _http(
             code=3011,
             symbol="ErrorHttpResponseCodeThrottled",
-            layer=Layer.HTTP,
             category=Category.THROTTLED,
             owner=Owner.VAULT,
             summary=(
@@ -130,16 +129,12 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3110,
-        ConnectorError(
+        _http(
             code=3012,
             symbol="ErrorHttpResponseCodeClientError",
-            layer=Layer.HTTP,
             category=Category.INPUT,
             owner=Owner.DBA,
-            summary=(
-                "The request was rejected with a status from 400 to 499 that has no specific code. The same request fails again until "
-                "it is corrected."
-            ),
+            summary="The request was rejected with a status from 400 to 499 that has no specific code. The same request fails again until it is corrected.",
             effect=WITHOUT_THE_KEY,
             causes=(
                 "The key name or version is malformed: only letters, digits and hyphens are allowed.",
@@ -158,16 +153,12 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3111,
-        ConnectorError(
+        _http(
             code=3013,
             symbol="ErrorHttpResponseCodeServerError",
-            layer=Layer.HTTP,
             category=Category.SERVER,
             owner=Owner.VAULT,
-            summary=(
-                "The service, or a proxy in front of it, failed with a status of 500 or above. The key and the credential are not the "
-                "cause."
-            ),
+            summary="The service, or a proxy in front of it, failed with a status of 500 or above. The key and the credential are not the cause.",
             effect=WHILE_IT_LASTS,
             causes=(
                 "Key Vault has an incident. At the token step, Entra ID has one.",
@@ -184,10 +175,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3112,
-        ConnectorError(
+        _http(
             code=3076,
             symbol="ErrorHttpResourceNotFound",
-            layer=Layer.HTTP,
             category=Category.MISSING,
             owner=Owner.VAULT,
             summary=(
@@ -213,10 +203,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3113,
-        ConnectorError(
+        _http(
             code=3077,
             symbol="ErrorHttpOperationForbidden",
-            layer=Layer.HTTP,
             category=Category.PERMISSION,
             owner=Owner.VAULT,
             summary="Status 403: the caller is known, and the operation is refused. SQL Server gets no key, unless only wrap is refused.",
@@ -238,10 +227,9 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             ),
         ),
     ),
-    ConnectorError(
+    _http(
         code=3128,
         symbol="ErrorHttpBadRequest",
-        layer=Layer.HTTP,
         category=Category.IDENTITY,
         owner=Owner.IDENTITY,
         fallback=3012,
@@ -267,20 +255,16 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
     ),
 )
 
-# The HTTP layer up to a complete response: start, connect, send and read.
-#
-# Each row is a WinINet call. Rows have the classic number; the first argument of `both_generations` is the counterpart.
-# `http_status` has the statuses.
+# Up to a complete response: start, connect, send and read. Each row is a WinINet call.
 
 
 def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_causes: str) -> tuple[ConnectorError, ...]:
     """Build the rows of a local Windows call that sends and receives nothing."""
     return both_generations(
         current,
-        ConnectorError(
+        _http(
             code=code,
             symbol=symbol,
-            layer=Layer.HTTP,
             category=Category.HOST,
             owner=Owner.DBA,
             summary=summary,
@@ -322,16 +306,12 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3103,
-        ConnectorError(
+        _http(
             code=3005,
             symbol="ErrorHttpAttemptConnect",
-            layer=Layer.HTTP,
             category=Category.NETWORK,
             owner=Owner.NETWORK,
-            summary=(
-                "The host has no usable network: its interface is down or it has no route. SQL Server cannot reach Entra ID or the "
-                "vault."
-            ),
+            summary="The host has no usable network: its interface is down or it has no route. SQL Server cannot reach Entra ID or the vault.",
             effect=WITHOUT_THE_KEY,
             causes=(
                 "The network interface is down, or lost its address or default route.",
@@ -362,10 +342,9 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3106,
-        ConnectorError(
+        _http(
             code=3008,
             symbol="ErrorHttpSendRequest",
-            layer=Layer.HTTP,
             category=Category.NETWORK,
             owner=Owner.NETWORK,
             summary=(
@@ -411,10 +390,9 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3117,
-        ConnectorError(
+        _http(
             code=3017,
             symbol="ErrorHttpQueryHeaderNotFound",
-            layer=Layer.HTTP,
             category=Category.PROTOCOL,
             owner=Owner.NETWORK,
             summary=(
@@ -442,10 +420,9 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
     ),
     *both_generations(
         3119,
-        ConnectorError(
+        _http(
             code=3019,
             symbol="ErrorHttpReadData",
-            layer=Layer.HTTP,
             category=Category.NETWORK,
             owner=Owner.NETWORK,
             summary=(

@@ -1,4 +1,4 @@
-"""Codes 3200 to 3208: the `WWW-Authenticate` header of the vault's first response."""
+"""Rows of the steps of the connector: challenge, token, get_key, wrap and unwrap, and the credential of the sign-in request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from exporter.knowledge.code_row import (
     CRED_AND_STRING,
     DO_NOT_RESTART,
     EVENT_LOG,
-    FIND_DEVICE,
     FIND_INTERCEPTION,
     NOT_A_VAULT,
     RESET,
@@ -24,9 +23,14 @@ from exporter.knowledge.code_row import (
     Layer,
     Owner,
     for_dba,
+    for_network,
     for_vault,
     out_of_memory_row,
 )
+
+_FIND_DEVICE = for_network("Find the device on the route that rewrites the response, and exempt the vault and Entra ID there.")
+
+# Codes 3200 to 3208: the `WWW-Authenticate` header of the vault's first response.
 
 
 def _malformed(code: int, symbol: str, summary: str, *causes: str) -> ConnectorError:
@@ -99,7 +103,7 @@ def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> Connector
         actions=(
             for_dba("Show the response: `ekm-exporter probe TARGET`."),
             FIND_INTERCEPTION,
-            FIND_DEVICE,
+            _FIND_DEVICE,
             DO_NOT_RESTART,
             SUPPORT,
         ),
@@ -173,10 +177,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         category=Category.IDENTITY,
         owner=Owner.IDENTITY,
         fallback=3010,
-        summary=(
-            "Entra ID issued a token, but the vault rejects its tenant or audience. The secret is valid, but SQL Server gets no "
-            "key."
-        ),
+        summary="Entra ID issued a token, but the vault rejects its tenant or audience. The secret is valid, but SQL Server gets no key.",
         effect=WITHOUT_THE_KEY,
         causes=(
             "Vault and application are in different tenants (AKV10032), often after a subscription move.",
@@ -226,7 +227,7 @@ def _no_answer(code: int, symbol: str, summary: str, cause: str) -> ConnectorErr
         actions=(
             for_dba("Show the response: `ekm-exporter probe TARGET`."),
             FIND_INTERCEPTION,
-            FIND_DEVICE,
+            _FIND_DEVICE,
             _SHOW_KEY,
             DO_NOT_RESTART,
         ),
@@ -243,7 +244,7 @@ def _incomplete(code: int, symbol: str, summary: str, *causes: str) -> Connector
         summary=f"{summary} {_OUTCOME}",
         effect=WITHOUT_THE_KEY,
         causes=(*causes, SERVICE_DEFECT, NOT_A_VAULT),
-        actions=(_SHOW_KEY, for_dba("Repeat the request: `ekm-exporter probe TARGET`."), FIND_DEVICE, DO_NOT_RESTART, SUPPORT),
+        actions=(_SHOW_KEY, for_dba("Repeat the request: `ekm-exporter probe TARGET`."), _FIND_DEVICE, DO_NOT_RESTART, SUPPORT),
     )
 
 
@@ -344,7 +345,7 @@ def _unusable(code: int, symbol: str, layer: Layer, owner: Owner, summary: str, 
             for_dba("Show the response: `ekm-exporter probe TARGET`."),
             _CAREFUL[layer],
             FIND_INTERCEPTION,
-            FIND_DEVICE,
+            _FIND_DEVICE,
             SUPPORT,
         ),
     )

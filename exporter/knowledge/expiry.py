@@ -1,6 +1,6 @@
-"""Credential expiry: sources, results, and the choice among listed secrets.
+"""The expiry of a credential: sources, results, the choice among the listed secrets of Graph and Key Vault, and Entra ID's own answer.
 
-The choices are pure functions over the lists of Microsoft Graph and Key Vault. A secret is compared here and never stored.
+A secret is compared here and never stored. Entra ID decides: a date that contradicts its answer is wrong, whichever its source.
 """
 
 from __future__ import annotations
@@ -167,18 +167,12 @@ def choose_version(versions: Sequence[SecretVersion], wanted: str | None) -> Loo
     return LookupResult(answered=True, expires_at=newest.expires)
 
 
-# The answer of Entra ID about the expiry of a credential, held against the dates of all sources.
-#
-# Entra ID decides: a date that contradicts its answer is wrong, whichever source it comes from.
-
 _EXPIRED: Final = refusing(Refused.EXPIRED_CREDENTIAL)
 # Seconds for which a date may have passed although Entra ID accepts the credential: a declared date means the start of its day,
 # and a token may be older than the probe that uses it.
 _DATE_TOLERANCE: Final = 86400.0
 REFUSED: Final = "wrong: Entra ID refuses the credential as expired"
 ACCEPTED: Final = "wrong: Entra ID accepted the credential after that date"
-
-
 _ADJECTIVES: Final[Mapping[Source, str]] = {
     Source.DECLARED: "declared",
     Source.CERTIFICATE: "certificate's",

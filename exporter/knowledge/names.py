@@ -1,6 +1,6 @@
 """The names in commands: capital words in `code` spans, and what a configuration or a probe has for them.
 
-The words that only the reader knows are in `words`.
+The words that only the reader knows are in `code_row.WORDS`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from exporter.core.names import cloud_of
+from exporter.core.names import cloud_of, host_name
 from exporter.core.quoting import plain, word
 from exporter.core.values import CredentialKind, Vantage
 from exporter.knowledge.code_row import END_OF_WORD, START_OF_WORD, reworded
@@ -74,7 +74,7 @@ def private_zone_of(host: str) -> str | None:
 
 def identity_of(vault: str) -> str:
     """Return IDENTITY of the SQL credential. It is the vault's name in the public cloud, else the vault's host name."""
-    host, cloud = vault.partition(":")[0], cloud_of(vault)
+    host, cloud = host_name(vault), cloud_of(vault)
     is_short = cloud is not None and cloud.name == "public" and not cloud.managed_hsm
     return host.partition(".")[0] if is_short else host
 
@@ -86,7 +86,7 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 
 def _words(names: Names) -> dict[str, str | None]:
     """Return the value of each word. A longer one that begins with another one comes first."""
-    host, modulus = plain(names.vault.partition(":")[0], "VAULT.vault.azure.net"), names.modulus[-MODULUS_BYTES:]
+    host, modulus = plain(host_name(names.vault), "VAULT.vault.azure.net"), names.modulus[-MODULUS_BYTES:]
     name = host.partition(".")[0]
     flags = ("--vault-name VAULT", "--name VAULT") if HSM_DOMAIN in host else ()
     of_azure = {
@@ -94,7 +94,7 @@ def _words(names: Names) -> dict[str, str | None]:
         "VERSION": names.version,
         "NEWEST": names.newest,
         "NEXT": names.staged,
-        "HOST": (names.host or host).partition(":")[0],
+        "HOST": host_name(names.host or host),
         "PROXY": names.proxy,
         "CLIENT_ID": names.client_id,
         "OBJECT_ID": names.object_id,

@@ -57,9 +57,7 @@ def spreading_to(link: Link) -> frozenset[Reason]:
     return frozenset(reason for reason in Reason if link in reason.row.spreads_to)
 
 
-# The reasons that the body of an error gives: the markers of all rows, in their order.
-#
-# A body never gives a code. The first match wins, so numbers with one meaning come before sentences, and sentences before
+# The reasons that the body of an error gives: the markers of all rows, in their order. A body never gives a code. The first match wins, so numbers with one meaning come before sentences, and sentences before
 # numbers with several meanings. The AADSTS numbers are those of Microsoft's list, and of public reports.
 
 Implied = tuple[tuple[str, re.Pattern[str]], ...]

@@ -1,4 +1,4 @@
-"""Names, connections, TLS and the exchange: the network between this host and a service."""
+"""Rows of reasons: the network between this host and a service, its proxy, and responses that are unusable or only a status."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from exporter.core.values import CredentialKind, Step
 from exporter.knowledge.code_row import (
     AGAIN,
     CAUSE_IS_ELSEWHERE,
-    COMPARE_PROXY,
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
     KEEP_CREDENTIAL,
-    SHOW_CONNECTION,
-    SHOW_HANDSHAKE,
     SHOW_THE_SERVER,
     SHOW_ZONE_LINKS,
     SIGN_IN_LOG,
@@ -37,6 +34,10 @@ from exporter.knowledge.reason_row import (
 )
 from exporter.knowledge.reasons_vault import CHECK_ROUTE, OTHER_DEVICE, READ_SENTENCE, RECOVER_KEY
 
+_SHOW_CONNECTION = "Show the connection and its response, here and from another network: `curl -v https://HOST`."
+_SHOW_HANDSHAKE = "Show the certificate, its dates and its issuer, here and from another network: `openssl s_client -connect HOST:443 -servername HOST`."
+_COMPARE_PROXY = for_dba("Compare with the proxy of SQL Server's service account, which may be another one.")
+
 _ENTRA_LINK = AtSignIn(link=Link.ENTRA)
 _HOST_OR_REGION = (Link.HOST, Link.REGION)
 _RESOLVE = "Resolve this name and another one, here and on the SQL Server host: `Resolve-DnsName HOST`."
@@ -52,19 +53,19 @@ _CONNECT = (
     DO_NOT_RESTART,
 )
 _HANDSHAKE = (
-    SHOW_HANDSHAKE,
+    _SHOW_HANDSHAKE,
     "A firewall or proxy that reads the host name may end the handshake. Allow port 443 to that name.",
     for_dba("On the SQL Server host, check that Windows has TLS 1.2 enabled."),
     DO_NOT_RESTART,
 )
 _CERTIFICATE_DATES = (
-    SHOW_HANDSHAKE,
+    _SHOW_HANDSHAKE,
     "Azure renews its certificates weeks before expiry. One with another issuer belongs to a proxy: renew that one.",
     for_dba("Check the clock of this host."),
     DO_NOT_RESTART,
 )
 _CUT_OFF = (
-    SHOW_CONNECTION,
+    _SHOW_CONNECTION,
     "If only this network shows the fault, a firewall, proxy or scanner on the route ends the connection.",
     *AGAIN,
 )
@@ -120,7 +121,7 @@ NETWORK: tuple[ReasonRow, ...] = (
     _tls("tls_wrong_name", "the server's certificate is for another name").advising(
         "Show the addresses, here and on the SQL Server host: `Resolve-DnsName HOST`. The name leads to another server.",
         "Correct the private DNS record, or remove the search domain or hosts entry that answers.",
-        SHOW_HANDSHAKE,
+        _SHOW_HANDSHAKE,
         DO_NOT_RESTART,
     ),
     _tls("tls_not_tls", "the server does not use TLS"),
@@ -137,7 +138,7 @@ NETWORK: tuple[ReasonRow, ...] = (
     _cut_off(
         "redirect", "the response is a redirect, which the connector does not follow", spreads_to=(Link.HOST,), is_open=True
     ).advising(
-        f"{SHOW_CONNECTION} Key Vault and Entra ID do not redirect.",
+        f"{_SHOW_CONNECTION} Key Vault and Entra ID do not redirect.",
         "Allow both hosts on the proxy without a login page, and on every portal of the network.",
         *AGAIN,
     ),
@@ -148,7 +149,7 @@ NETWORK: tuple[ReasonRow, ...] = (
 _UNREACHED = (
     for_exporter("Check host and port of `proxy` in the module: the exporter cannot reach the proxy."),
     "Show whether the proxy responds: `curl -v -p -x http://PROXY https://HOST`.",
-    COMPARE_PROXY,
+    _COMPARE_PROXY,
     for_exporter("A private endpoint is reached without a proxy: add the vault to `no_proxy`."),
     DO_NOT_RESTART,
 )
@@ -163,18 +164,18 @@ PROXY: tuple[ReasonRow, ...] = (
             "Check host and port of `proxy` in the module. Another service than a proxy responds there, or a login page does."
         ),
         "Show the response: `curl -v -p -x http://PROXY https://HOST`.",
-        COMPARE_PROXY,
+        _COMPARE_PROXY,
         DO_NOT_RESTART,
     ),
     _proxy("proxy_auth", "the proxy requires a user and password, or rejected them").advising(
         "Allow the vault and Entra ID on the proxy without a password: the connector sends none.",
         for_exporter("For the exporter only, set `username` and `password_file` of `proxy` in the module."),
-        COMPARE_PROXY,
+        _COMPARE_PROXY,
         DO_NOT_RESTART,
     ),
     _proxy("proxy_status", "the proxy refused the connection", is_open=True).advising(
         "Allow CONNECT to port 443 of the vault and of Entra ID on the proxy. The proxy refused, not the vault.",
-        COMPARE_PROXY,
+        _COMPARE_PROXY,
         DO_NOT_RESTART,
     ),
 )
@@ -224,7 +225,7 @@ ANSWER: tuple[ReasonRow, ...] = (
         is_open=True,
         markers=(Markers(EntraOrder.PAGE, _PAGE, (400, 401)), Markers(VaultOrder.PAGE, _PAGE, (400, 401, 403, 404, 409, 429))),
     ).advising(
-        f"{SHOW_CONNECTION} Key Vault and Entra ID respond with JSON.",
+        f"{_SHOW_CONNECTION} Key Vault and Entra ID respond with JSON.",
         "A page, text or other JSON comes from a proxy, a portal or a security appliance on the route. Allow both hosts there.",
         FIND_INTERCEPTION,
         *AGAIN,

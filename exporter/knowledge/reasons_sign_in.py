@@ -1,4 +1,4 @@
-"""The credential of a sign-in: secret, certificate, workload and clock.
+"""Rows of reasons: the credential of a sign-in, what Entra ID refuses whatever it is, and the exporter's own failures.
 
 Advice never speaks of a client secret to the owner of a certificate, and never of a certificate to the owner of a secret. A
 refusal that the kind cannot have is looked up. The kind `default` is a chain, which may hold any other kind.
@@ -17,12 +17,10 @@ from exporter.knowledge.code_row import (
     CRED_AND_STRING,
     DO_NOT_RESTART,
     KEEP_CREDENTIAL,
-    LOOK_UP_NUMBER,
     MOVED_TENANT,
     REGISTER,
     REPEAT,
     RESET,
-    SHOW_FEDERATION,
     SHOW_TENANT,
     SIGN_IN_LOG,
     SYNCHRONISE,
@@ -46,17 +44,22 @@ from exporter.knowledge.reason_row import (
     numbers,
 )
 
+_LOOK_UP_NUMBER = "Read Entra ID's sentence in the detail of the probe, and look up its number: `https://login.microsoftonline.com/error?code=NUMBER`."
+_SHOW_FEDERATION = (
+    "Compare issuer, subject and audience with the pod's service account: `az ad app federated-credential list --id CLIENT_ID`."
+)
+
 _REPLACE_FILE = for_exporter("Then replace the exporter's certificate file. The exporter reads it again without a restart.")
 _NEW_SECRET = BY_CODE[3303].actions
 _READ = "Read the response in the detail of the probe: it may name the cause."
-_NUMBER_ACTIONS = (LOOK_UP_NUMBER, KEEP_CREDENTIAL, *AGAIN)
+_NUMBER_ACTIONS = (_LOOK_UP_NUMBER, KEEP_CREDENTIAL, *AGAIN)
 _CERTIFICATE, _MANAGED, _WORKLOAD = (
     CredentialKind.CLIENT_CERTIFICATE,
     CredentialKind.MANAGED_IDENTITY,
     CredentialKind.WORKLOAD_IDENTITY,
 )
 # A workload signs its assertion too: with the key of its issuer, not with a certificate.
-_COMPARE_ISSUER = (_READ, SHOW_FEDERATION, *AGAIN)
+_COMPARE_ISSUER = (_READ, _SHOW_FEDERATION, *AGAIN)
 
 
 def _only(*kinds: CredentialKind) -> Mapping[CredentialKind, Actions]:
@@ -111,7 +114,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         is_open=True,
         markers=(numbers(7000213, 7000214, 7000277, 50017),),  # 50017 and 7000213: the chain; 7000214 and 7000277: revoked
     ).advising(
-        LOOK_UP_NUMBER,
+        _LOOK_UP_NUMBER,
         f"If it was revoked or its chain is invalid, register a new certificate: {REGISTER}.",
         _REPLACE_FILE,
         *AGAIN,
@@ -127,7 +130,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         refuses=Refused.CREDENTIAL,
         markers=(numbers(700211, 700212, 700213, 7002131, 70021, 700222, 700229),),
         status=401,
-    ).advising(SHOW_FEDERATION, *AGAIN),
+    ).advising(_SHOW_FEDERATION, *AGAIN),
     _federation(
         "federation_unreachable",
         "Entra ID cannot read the keys of this workload's token issuer",
@@ -135,7 +138,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         markers=(numbers(90061, 501661, 50166, 900612),),
     ).advising(
         "Check from the internet that the issuer answers, as Entra ID must read its keys: `curl ISSUER/.well-known/openid-configuration`.",
-        SHOW_FEDERATION,
+        _SHOW_FEDERATION,
         CAUSE_IS_ELSEWHERE,
         *AGAIN,
     ),
@@ -227,7 +230,6 @@ _FIND_APPLICATION = (
     "Check the client id, which may have a wrong digit: `az ad sp show --id CLIENT_ID --query displayName`.",
     SHOW_TENANT,
 )
-_SECRETLESS_KINDS = (CredentialKind.CLIENT_CERTIFICATE, CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY)
 _TENANT = "a tenant has many applications"
 _refused_by_tenant = partial(ReasonRow, refuses=Refused.CREDENTIAL)
 
@@ -254,7 +256,7 @@ TENANT: tuple[ReasonRow, ...] = (
         "application_unknown",
         "the tenant has no such application",
         markers=(numbers(700016, 700011), numbers(70001, order=EntraOrder.AMBIGUOUS_NUMBER)),
-        by_kind=dict.fromkeys(_SECRETLESS_KINDS, (*_FIND_APPLICATION, *AGAIN)),
+        by_kind=dict.fromkeys((_CERTIFICATE, _MANAGED, _WORKLOAD), (*_FIND_APPLICATION, *AGAIN)),
     ).advising(
         *_FIND_APPLICATION,
         for_dba(f"If the string in SQL Server is wrong, write it again, on every replica: {ALTER}."),

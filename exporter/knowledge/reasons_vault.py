@@ -1,4 +1,4 @@
-"""A vault that refuses the token, the caller or the address."""
+"""Rows of reasons: a vault that refuses the token, the caller or the address, and the key."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from functools import partial
 from exporter.core.values import KEY_STEPS, Step
 from exporter.knowledge.code_row import (
     AGAIN,
-    ASSIGNEE,
     COMPARE_HOSTS,
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
     FIND_OBJECT_ID,
     PROBE,
     REPEAT,
-    SHOW_POLICIES,
-    SHOW_ROLES,
     SHOW_THE_SERVER,
     SHOW_ZONE_LINKS,
     STATUS_PAGE,
@@ -38,6 +35,10 @@ from exporter.knowledge.reason_row import (
     VaultOrder,
     implied,
 )
+
+_SHOW_POLICIES = "`az keyvault show --name VAULT --query properties.accessPolicies`"
+_SHOW_ROLES = "`az role assignment list --assignee OBJECT_ID --scope VAULT_ID/keys/KEY --include-inherited --include-groups`"
+_ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
 
 CHECK_ROUTE = "Check the proxy and the network policy between this host and Entra ID."
 # Statuses that Entra ID does not send for a sign-in: another device on the route responded.
@@ -68,7 +69,7 @@ _RESOLVES_PRIVATELY = (
 # A Managed HSM has roles of its own and no access policies.
 _HSM_ROLE = (
     "Assign the role to the principal on the key: `az keyvault role assignment create --hsm-name VAULT "
-    f'--role "Managed HSM Crypto Service Encryption User" {ASSIGNEE} --scope /keys/KEY`.'
+    f'--role "Managed HSM Crypto Service Encryption User" {_ASSIGNEE} --scope /keys/KEY`.'
 )
 _MOVED = "a subscription that moves to another tenant takes its vaults with it"
 _POLICY = "an Azure Policy, a template or a network perimeter closes many vaults"
@@ -179,7 +180,7 @@ VAULT: tuple[ReasonRow, ...] = (
             _permission_code("ForbiddenByPolicy", r"does not have \w{1,32} [\w ]{0,32}permission|not found on any access policy"),
         ),
     ).advising(
-        f"Show the present permissions: {SHOW_POLICIES}.",
+        f"Show the present permissions: {_SHOW_POLICIES}.",
         (
             "Set those of the principal. The command replaces its key permissions, so name its other ones too: `az keyvault set-policy "
             "--name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey OTHER_PERMISSIONS`."
@@ -194,7 +195,7 @@ VAULT: tuple[ReasonRow, ...] = (
     ).advising(
         (
             "Assign the role to the principal on the key: "
-            f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {ASSIGNEE} --scope VAULT_ID/keys/KEY`.'
+            f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {_ASSIGNEE} --scope VAULT_ID/keys/KEY`.'
         ),
         "VAULT_ID is the output of `az keyvault show --name VAULT --query id --output tsv`. Without `/keys/KEY`, the role covers all keys of the vault. It takes minutes to become active.",
         FIND_OBJECT_ID,
@@ -220,8 +221,8 @@ VAULT: tuple[ReasonRow, ...] = (
         READ_SENTENCE,
         "Without a sentence, another device may have responded. Compare with another network.",
         "Do roles decide? `true` means yes: `az keyvault show --name VAULT --query properties.enableRbacAuthorization`.",
-        f"If roles decide and none allows the key, assign `Key Vault Crypto Service Encryption User`. Show them: {SHOW_ROLES}.",
-        f"If policies decide and none allows `get`, `wrapKey` and `unwrapKey`, add them. Show them: {SHOW_POLICIES}.",
+        f"If roles decide and none allows the key, assign `Key Vault Crypto Service Encryption User`. Show them: {_SHOW_ROLES}.",
+        f"If policies decide and none allows `get`, `wrapKey` and `unwrapKey`, add them. Show them: {_SHOW_POLICIES}.",
         "If the firewall's rules lack the address of the SQL Server host, add it. Show them: `az keyvault network-rule list --name VAULT`.",
         FIND_OBJECT_ID,
         for_dba("The commands of a change: run `ekm-exporter explain` with its reason, such as `forbidden_rbac`."),
@@ -234,10 +235,7 @@ VAULT: tuple[ReasonRow, ...] = (
 RECOVER_KEY = "`az keyvault key recover --vault-name VAULT --name KEY`"
 _ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
 _CREATE = "az keyvault key create --vault-name VAULT --name NEW_KEY --kty RSA --size 2048"
-_OPEN = (
-    "CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER] "
-    "WITH PROVIDER_KEY_NAME = 'NEW_KEY', CREATION_DISPOSITION = OPEN_EXISTING;"
-)
+_OPEN = "CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER] WITH PROVIDER_KEY_NAME = 'NEW_KEY', CREATION_DISPOSITION = OPEN_EXISTING;"
 _key = partial(ReasonRow, link=Link.KEY, refuses=Refused.KEY)
 _state = partial(_key, refuses=Refused.KEY_STATE)
 _dates = partial(_state, shown_by=ShownBy("key_dates", KEY_STEPS))
@@ -288,10 +286,7 @@ KEY: tuple[ReasonRow, ...] = (
         markers=(inner_code("KeyOperationForbidden", "is not permitted on this key"),),
     ).advising(
         "Show the permitted operations: `az keyvault key show --vault-name VAULT --name KEY --version VERSION --query key.keyOps`.",
-        (
-            "Permit both operations. The command replaces all, so name the key's other ones too: "
-            f"`{_ATTRIBUTES} --ops wrapKey unwrapKey OTHER_OPERATIONS`."
-        ),
+        f"Permit both operations. The command replaces all, so name the key's other ones too: `{_ATTRIBUTES} --ops wrapKey unwrapKey OTHER_OPERATIONS`.",
         "Change no role and no access policy: they are not the cause.",
         *AGAIN,
     ),

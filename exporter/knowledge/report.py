@@ -1,4 +1,4 @@
-"""."""
+"""The results of a probe: its steps, each with code and reason, and the report of the whole."""
 
 from __future__ import annotations
 

@@ -12,8 +12,6 @@ from functools import partial
 
 from exporter.core import quoting
 
-# An `az` command as words and options, and its equivalents: Az PowerShell and the portal.
-
 _BARE = re.compile(r"\$?[\w./:@-]+|\(.*\)\.\w+|\"\$\(.*\"")  # needs no quotes in PowerShell
 _PART = re.compile(r'"[^"]*"|\S+')
 _LISTS = ("--key-permissions", "--ops")  # options with several values

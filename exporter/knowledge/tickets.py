@@ -1,4 +1,7 @@
-"""The actions of a failure as steps for another team: its part alone, with each command in three forms."""
+"""The ticket of a failure for another team: who gets it, its steps, how it sees that they worked, and several as one list.
+
+Each step has its part alone, and each command in three forms.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,6 @@ from exporter.knowledge.reason_row import Refused
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.ticket_equivalents import AzCommand, completed, find_equivalent, parse, portal_path, powershell
-
-# The teams that get a ticket, and which one gets that of a failure.
 
 
 class Team(StrEnum):
@@ -65,8 +66,6 @@ _CLOUDS: Final = {"us_government": "AzureUSGovernment", "china": "AzureChinaClou
 _PAGE = " > "  # between the names of a path in the portal
 _VAULT_ID = "VAULT_ID"
 _VAULT_ID_IS = re.compile(r"^VAULT_ID is the output of `[^`]+`\. ")
-_ALLOW_EACH = "Allow the public address of each SQL Server host"
-_ALLOW_IF_REFUSED = "If it refuses SQL Server too, allow the public address of the SQL Server host"
 _FRAGMENT = re.compile(r"^((?:If|For) (?:[^,:.]|\.(?!\s|$))*)(?=\.(?:\s|$)|$)")
 
 
@@ -88,7 +87,9 @@ class Place:
 
     def named_in(self, text: str) -> str:
         """Return an action in which this place has its name, for readers elsewhere."""
-        allow = _ALLOW_EACH if self.is_sql_host or self.is_logged else _ALLOW_IF_REFUSED
+        is_certain = self.is_sql_host or self.is_logged
+        if_refused = "If it refuses SQL Server too, allow the public address of the SQL Server host"
+        allow = "Allow the public address of each SQL Server host" if is_certain else if_refused
         there = "" if self.is_sql_host else f"on {self.host} and "
         for words, shown in (
             ("here and on the SQL Server host", f"{there}on the SQL Server host"),
@@ -217,11 +218,12 @@ EXPORTER_REQUESTS = 'ClientInfo startswith "ekm-exporter/"'
 BY_ADDRESS = 'CallerIpAddress == "{}"'
 BY_SQL_SERVER = 'ClientInfo startswith "Microsoft.SQL.EKM"'
 BY_REQUEST = ' or CorrelationId == "{}"'
-_PORT = "Test-NetConnection HOST -Port 443"
-_NAME = "Resolve-DnsName HOST"
 _STATUS = 'curl.exe -sS -o NUL -w "%{{http_code}}"{} https://HOST{}'
 _ISSUER = """curl.exe -sS -o NUL -w "%{{http_code}} %{{certs}}"{} https://HOST{} | Select-String '^[0-9]|^Issuer'"""
-_BY_CHECK = (("dns_", _NAME, "It shows an address."), ("tcp_", _PORT, "It shows TcpTestSucceeded: True."))
+_BY_CHECK = (
+    ("dns_", "Resolve-DnsName HOST", "It shows an address."),
+    ("tcp_", "Test-NetConnection HOST -Port 443", "It shows TcpTestSucceeded: True."),
+)
 SUPPORT_REQUEST = TeamStep(
     "Open a support request with the request ids and times of the evidence.",
     (("portal", "Help + support > Create a support request"),),

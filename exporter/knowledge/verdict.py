@@ -1,4 +1,4 @@
-"""The rule behind `ekm_vault_side_ready`.
+"""The rule behind `ekm_vault_side_ready`, and what else follows from the results of a target: unsteadiness, auxiliary probes, redaction.
 
 The verdict is whether SQL Server could open its databases, as far as a probe shows. A probe cannot test the SQL Server host
 itself: its secret, proxy, registry and DLL.
@@ -185,13 +185,11 @@ def assess_steadiness(failed: Sequence[FailedProbe], probes: int, runs: int) -> 
     return Unsteady(failed=len(failed), probes=probes, most=most, alike=alike)
 
 
-# The report of a probe that an internal error ended.
-#
-# An internal error inside one step fails that step only.
-
-
 def broken_report(target: str, generation: Generation, *, started_at: float, duration: float, exception: str) -> ProbeReport:
-    """Return a report without a verdict. The first step failed with reason `internal`, the others are skipped."""
+    """Return the report of a probe that an internal error ended, without a verdict: an error inside one step fails that step only.
+
+    The first step failed with reason `internal`, the others are skipped.
+    """
     facts = Facts(fault=Fault.INTERNAL, exception=exception)
     classification = classify(Step.CHALLENGE, facts)
     first = StepResult(
@@ -211,9 +209,7 @@ def broken_report(target: str, generation: Generation, *, started_at: float, dur
     )
 
 
-# Auxiliary probes: kinds, results, and the rule usable or not usable.
-#
-# No auxiliary probe changes the verdict of the target.
+# Auxiliary probes: kinds, results, and the rule usable or not usable. None changes the verdict of the target.
 
 
 class AuxiliaryKind(StrEnum):
@@ -303,9 +299,7 @@ def _counts(kind: AuxiliaryKind, result: StepResult) -> bool:
     return result.step is not Step.WRAP_KEY or (kind is AuxiliaryKind.NEXT and result.reason in CALLER_REFUSED)
 
 
-# The report of a probe without the secrets of this process.
-#
-# Steps are parsed, compared and classified with what the servers sent. What a report keeps passes here once.
+# The report of a probe without the secrets of this process: what a report keeps of what the servers sent passes here once.
 
 
 def redacted(report: ProbeReport) -> ProbeReport:

@@ -6,13 +6,14 @@ import pytest
 
 from exporter.core.names import (
     ENTRA_HOSTS,
-    PATTERN,
+    THUMBPRINT_PATTERN,
     Pin,
     SqlAddress,
     browser_port,
     browser_request,
     cloud_of,
     contradiction,
+    is_address,
     is_cross_site,
     is_device,
     is_hash,
@@ -270,14 +271,14 @@ NAMED = "0x2C5677D76F76D77F80"  # of connector 1.0.4.0
 @pytest.mark.parametrize("text", [HASH, HASH.lower(), "0X" + HASH[2:]])
 def test_thumbprint_is_written_as_sql_server_does(text):
     assert normalize_thumbprint(text) == HASH
-    assert re.fullmatch(PATTERN, text)
+    assert re.fullmatch(THUMBPRINT_PATTERN, text)
 
 
 @pytest.mark.parametrize("text", ["", "0x", "0x0", HASH[2:], HASH + "0", "0x" + "00" * 33, "0x0G", f" {HASH}"])
 def test_other_texts_are_no_thumbprint(text):
     with pytest.raises(ValueError, match="hex digits"):
         normalize_thumbprint(text)
-    assert not re.fullmatch(PATTERN, text)
+    assert not re.fullmatch(THUMBPRINT_PATTERN, text)
 
 
 @pytest.mark.parametrize(("thumbprint", "length", "hash_"), [(HASH, 20, True), (NAMED, 9, False), ("0x" + "00" * 32, 32, False)])
@@ -355,6 +356,11 @@ def test_anything_else_is_no_host(host):
 )
 def test_loopback_is_localhost_or_a_loopback_address(host, loopback):
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(("name", "address"), [("10.0.0.5", True), ("::1", True), ("0x7f.1", False), ("2130706433", False)])
+def test_number_that_is_no_usual_address_is_a_name(name, address):
+    assert is_address(name) is address
 
 
 @pytest.mark.parametrize(

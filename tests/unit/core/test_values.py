@@ -5,8 +5,8 @@ import re
 import pytest
 
 from exporter.core.values import (
+    KEY_PATTERN,
     OPERATIONS,
-    PATTERN,
     Fault,
     KeyFacts,
     KeyReference,
@@ -108,7 +108,7 @@ PROD = "contoso.vault.azure.net"
 )
 def test_key_is_parsed_and_matches_the_schema(text, expected):
     assert parse_key(text) == KeyReference(*expected)
-    assert re.fullmatch(PATTERN, text)
+    assert re.fullmatch(KEY_PATTERN, text)
 
 
 @pytest.mark.parametrize(
