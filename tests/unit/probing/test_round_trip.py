@@ -442,6 +442,33 @@ async def test_a_pause_after_a_slow_step_discards_its_timeout():
     assert (report.discarded, report.step(Step.GET_KEY).outcome) == (False, Outcome.FAILED)
 
 
+@dataclass
+class StoppedVault(FakeVault):
+    """Answers in time while the host runs, which stands still for a minute at `stop`; then answers are `heard`, or are timeouts."""
+
+    seconds: float = 1.4
+    stop: float = 0.0
+    heard: bool = True
+
+    def _answer(self, _step, deadline):
+        began, late = self.clock.now, self.clock.now >= deadline
+        self.clock.now += 0.0 if late else self.seconds
+        is_hit = began <= self.stop < self.clock.now
+        if is_hit:
+            self.clock.now = self.stop + 60.0
+            self.clock.stalls.append((self.stop, self.clock.now))
+        return SILENT if late or (is_hit and not self.heard) else Facts(status=200)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("stop", [1000.0 + tenths / 10 for tenths in range(70)])
+async def test_a_stop_longer_than_the_timeout_is_no_failure_of_a_slow_vault(stop, heard):
+    """At whichever moment of its seven seconds it comes, of ten."""
+    report, _ = await probed(kind=StoppedVault, stop=stop, heard=heard)
+    assert report.success is (heard and stop >= 1005.6)
+    assert report.success is not report.discarded
+
+
 async def test_a_pause_during_a_shared_fetch_counts_for_each_probe_that_waited():
     """This probe waited for the last tenth of a second of the fetch."""
 
