@@ -272,7 +272,6 @@ def read_documents(text: str) -> tuple[Document, ...]:
 
 
 def document_from(content: Any) -> Document:
-    """Return the document of parsed JSON."""
     if not isinstance(content, dict) or content.get("inventory") != FORMAT:
         return Document(failure=f'not an inventory of format {FORMAT}: it lacks "inventory": {FORMAT}')
     errors = {str(row.get("section")): _text(row.get("message")) or "unknown error" for row in _rows(content.get("errors"))}

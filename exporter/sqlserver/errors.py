@@ -69,7 +69,6 @@ class SqlMessage:
 
 
 def refusal(message: SqlMessage, words: Words) -> str:
-    """Return one line for the message of a refused login."""
     if message.number not in _REFUSALS:
         return f"the login failed: {error_of((message,))}"
     what, action = _REFUSALS[message.number]

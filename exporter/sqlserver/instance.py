@@ -239,7 +239,6 @@ def _nodes(rows: tuple[Row, ...], own: Row, host: str) -> tuple[str, ...]:
 
 
 def _foreign_providers(document: Document) -> set[str]:
-    """Return the names of the providers that are not of Azure Key Vault."""
     rows = document.sections
     known = {thumbprint_of(uri.thumbprint) for uri in document.key_uris}
     found = set()
@@ -253,7 +252,6 @@ def _foreign_providers(document: Document) -> set[str]:
 
 
 def _without(rows: tuple[Row, ...], column: str, values: Collection[str]) -> tuple[Row, ...]:
-    """Return the rows without those that have one of the values."""
     return tuple(row for row in rows if _cell(row, column) not in values)
 
 

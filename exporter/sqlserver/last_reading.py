@@ -31,7 +31,6 @@ from exporter.sqlserver.reading import (
 
 
 def unread(server: SqlServer) -> SqlServerReading:
-    """Return the reading of a server that was never read."""
     return labelled(SqlServerReading(address=server.address, sql_instance="", host="", attempted_at=0.0), server)
 
 

@@ -114,7 +114,6 @@ def find_dependencies(
 
 
 def needed_sections(instance: Instance, question: Question) -> frozenset[str]:
-    """Return the sections that the answer needs."""
     in_group = question.group is not None or any(each.ag for each in instance.databases)
     return NEEDED | {"replicas"} if in_group else NEEDED
 

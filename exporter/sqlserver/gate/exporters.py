@@ -241,7 +241,6 @@ def _read(name: str, read: Callable[[Any], Any], row: Any) -> Any:
 
 
 def _missing(content: Mapping[str, Any]) -> str | None:
-    """Return the first field that the response lacks."""
     of_all = (name for name in _HEAD if name not in content)
     rows = (row for row in content["targets"] if isinstance(row, dict))
     return next(of_all, None) or next((name for row in rows for name, _, _ in _FIELDS if name not in row), None)

@@ -1,16 +1,30 @@
-"""Targets from what instances use, stable names, and the findings of the report."""
+"""Targets from what instances use, those of each host, old versions, searches for public keys, and the findings of the report."""
+
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from exporter.core.values import Generation
-from exporter.inventory.plan import HandWritten, make_plan
+from exporter.inventory.plan import (
+    HandWritten,
+    Plan,
+    Search,
+    SearchResult,
+    WrittenHosts,
+    instances_by_host,
+    make_plan,
+    plan_searches,
+    report_search,
+    targets_of_host,
+    with_retained,
+)
 from exporter.inventory.render import files_of, is_own, report, signed
-from exporter.sqlserver.document import Document, RegistryUri
-from exporter.sqlserver.instance import Provider, instance_of, listed
-from exporter.sqlserver.keys import HandWrittenTarget
-from tests.support.gate_factories import URIS, V2, VAULT, instance
-from tests.support.sql_inventory import altering, rows_of
+from exporter.sqlserver.document import Document, KeyVersion, RegistryUri
+from exporter.sqlserver.instance import Findings, Provider, instance_of, instances_of, listed
+from exporter.sqlserver.keys import HandWrittenTarget, KeyUris, has_modulus
+from tests.support.gate_factories import URIS, V1, V2, VAULT, instance
+from tests.support.sql_inventory import altering, replacing, rows_of
 
 
 def plan_of(*instances, uris=URIS, hand_written=HandWritten(), names=None):  # noqa: B008 - frozen
@@ -356,3 +370,345 @@ def test_statements_of_findings_quote_each_name():
     assert (
         "FROM ASYMMETRIC KEY [k]]]; ALTER LOGIN [LOGIN] ADD CREDENTIAL [CREDENTIAL] (CREDENTIAL is one of [c]]], [d]]])" in text
     )
+
+
+OLD_VAULT = "contoso-old.vault.azure.net"
+OLD = RegistryUri("2C57", f"https://{OLD_VAULT}/keys/Old/{V2}")
+
+
+def with_old_key(thumbprint="0x2C57", credential="tde_cred", identity=None, more=()):
+    """Return a change: the server has another key that protects no database."""
+
+    def change(rows):
+        if identity is not None:
+            rows["credentials"].append(rows["credentials"][0] | {"name": credential, "identity": identity})
+        for mark in (thumbprint, *more):
+            rows["keys"].append(
+                rows["keys"][0]
+                | {"name": f"old_{mark}", "thumbprint": mark, "public_key": mark, "credential": credential, "login": "l"}
+            )
+
+    return change
+
+
+def altered_keys(change):
+    """Return the change for a server without keys: its only one is the old key."""
+
+    def changed(rows):
+        rows["keys"] = rows_of("N1")["keys"]
+        change(rows)
+        del rows["keys"][0]
+
+    return changed
+
+
+def planned(*instances, uris=URIS, hand_written=HandWritten()):  # noqa: B008 - frozen
+    plan = make_plan(instances, uris, hand_written, {})
+    known = KeyUris(instances, uris, Findings())
+    plan.targets = with_retained(plan.targets, instances, known, hand_written, plan.findings)
+    return plan
+
+
+def retained(plan):
+    return {
+        target.name: [
+            (one.version.uri, one.credential.name if one.credential else None, dict(one.keys)) for one in target.retained
+        ]
+        for target in plan.targets
+    }
+
+
+def test_unused_key_of_the_vault_is_retained_with_the_targets_credential():
+    replicas = [instance(name, change=with_old_key()) for name in ("N2\\SQLPRD01", "N1\\SQLPRD01")]
+    keys = {"N2\\SQLPRD01": ("old_0x2C57",), "N1\\SQLPRD01": ("old_0x2C57",)}
+    assert retained(planned(*replicas)) == {"contoso-prod-K": [(URIS[1].uri, None, keys)]}
+
+
+def test_unused_key_of_another_vault_has_its_own_credential_declared():
+    replicas = [instance(name, change=with_old_key(credential="old_cred", identity="contoso-old")) for name in ("N1", "N2")]
+    plan = planned(*replicas, uris=(URIS[0], OLD))
+    files = {stem: yaml.safe_load(text) for stem, text in files_of(plan, (), "../secrets").items()}
+    assert files["contoso-prod"]["targets"][0]["retained_versions"] == [{"key": OLD.uri, "credential": "contoso-old-old_cred"}]
+    assert files["contoso-old"] == {
+        "credentials": {"contoso-old-old_cred": {"type": "connector_secret", "secret_file": "../secrets/contoso-old-old_cred"}}
+    }
+    assert "on N1, N2, in the file below" in files_of(plan, (), "../secrets")["contoso-old"]
+    assert set(files_of(plan, {"contoso-old-old_cred"}, "../secrets")) == {"contoso-prod"}
+
+
+def test_version_without_a_usable_credential_is_a_note():
+    def other_login(rows):
+        with_old_key(identity="contoso-old", credential="old_cred")(rows)
+        rows["keys"][-1]["credential"] = "tde_cred"  # of the new vault
+
+    for change in (with_old_key(), other_login):
+        plan = planned(instance("N1", change=change), uris=(URIS[0], OLD))
+        assert retained(plan) == {"contoso-prod-K": []}
+    assert f"{OLD.uri} protects no database, and no target retains it: old backups may need it" in plan.findings.notes
+
+
+def test_version_on_a_server_without_target_is_a_note():
+    for change in (with_old_key(), lambda rows: (with_old_key()(rows), rows["credentials"].clear())):
+        plan = planned(instance("N1", databases={}, change=altered_keys(change)))
+        assert plan.targets == []
+        assert [servers for text, servers in plan.findings.notes.items() if text.startswith(URIS[1].uri)] == [["N1"]]
+
+
+def test_nearest_target_retains_the_version():
+    uris = (
+        *URIS,
+        RegistryUri("2C58", f"https://{VAULT}/keys/Other/{V1}"),
+        RegistryUri("2C59", f"https://{VAULT}/keys/Other/{V2}"),
+    )
+    server = instance("N1", databases={"a": "0x2C56", "b": "0x2C58"}, change=with_old_key("0x2C59", more=("0x2C57",)))
+    assert {name: [one[0] for one in versions] for name, versions in retained(planned(server, uris=uris)).items()} == {
+        "contoso-prod-K": [URIS[1].uri],
+        "contoso-prod-Other": [uris[3].uri],
+    }
+
+
+def test_two_keys_of_one_version_are_one_entry():
+    uris = (*URIS, RegistryUri("2C58", URIS[1].uri))
+    ((entry,),) = retained(planned(instance("N1", change=with_old_key(more=("0x2C58",))), uris=uris)).values()
+    assert entry[2] == {"N1": ("old_0x2C57", "old_0x2C58")}
+
+
+def test_version_in_use_elsewhere_or_without_a_fit_name_is_not_retained():
+    pair = instance("N1", change=with_old_key()), instance("N2", databases={"x": "0x2C57"})
+    assert [one for entries in retained(planned(*pair)).values() for one in entries] == []
+    unfit = RegistryUri("2C57", f"https://{VAULT}/keys/{'n' * 127}-/{V2}")
+    assert [one for entries in retained(planned(pair[0], uris=(URIS[0], unfit))).values() for one in entries] == []
+
+
+def test_hidden_database_leaves_no_key_unused():
+    def closed(rows):
+        with_old_key()(rows)
+        altering("databases", state="RESTORING", name="closed")(rows)
+
+    assert all(not one.retained for one in planned(instance("N1", change=closed)).targets)
+
+
+def test_hand_written_version_wins():
+    def target(version, *old):
+        return HandWrittenTarget(
+            name="mine", vault=VAULT, key_name="k", key_version=version, instances=(), where="ekm.yml:1:1", retained=old
+        )
+
+    for mine in (target("other", KeyVersion(VAULT, "k", V2.upper())), target(V2)):
+        plan = planned(instance("N1", change=with_old_key()), hand_written=HandWritten((mine,)))
+        assert retained(plan) == {"contoso-prod-K": []}
+        assert not [text for text in plan.findings.notes if "no target retains it" in text]
+
+
+def test_file_shows_the_reason():
+    text = files_of(Plan(targets=planned(instance("N1", change=with_old_key())).targets), (), "../secrets")["contoso-prod"]
+    assert "      # N1: old_0x2C57 protects no database now, but old backups may need it\n" in text
+
+
+NODES = WrittenHosts(of_any=("n1", "n2"))
+
+
+def hosts_of(*instances, written=NODES):
+    findings = Findings()
+    found = instances_by_host(instances, findings, written)
+    return {host: [one.server_name for one in those] for host, those in found.items()}, findings
+
+
+def clustered(rows):
+    altering("instance", node="N1")(rows)
+    rows["nodes"] = [{"name": "N1"}, {"name": "N2"}]
+
+
+def test_each_host_has_its_instances_and_a_cluster_each_node():
+    found, findings = hosts_of(instance("N1\\A"), instance("N1\\B"), instance("SQLFCI\\PROD", change=clustered))
+    assert found == {"n1": ["N1\\A", "N1\\B", "SQLFCI\\PROD"], "n2": ["SQLFCI\\PROD"]}
+    assert (findings.gaps, findings.notes) == ({}, {})
+
+
+def test_cluster_with_unknown_nodes_is_a_gap():
+    moved = altering("instance", node="N1")
+    found, findings = hosts_of(instance("SQLFCI", change=moved, failing={"nodes": "denied"}), instance("OTHER", change=moved))
+    assert found == {}
+    assert [(servers, text.rpartition("STATE): ")[2]) for text, servers in findings.gaps.items()] == [
+        (["SQLFCI"], "message 300: denied"),
+        (["OTHER"], "the section nodes is empty"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "node", "host"),
+    [
+        ("n2.contoso.com", "N2", "n2"),
+        ("N2.CONTOSO.COM.", "N2", "n2"),
+        ("tcp:n2,1433", "N2", "n2"),
+        ("n2\\A", "N2", "n2"),
+        ("file n2_A.txt", "N2", "n2"),
+        ("n2", "N2.evil.example", "n2"),  # never in a domain that only the server names
+        ("n2.contoso.com", "N2.evil.example", "n2.contoso.com"),
+        ("n2.contoso.com", "N20", None),
+        ("n2.contoso.com", "contoso", None),
+        ("n2.contoso.com", "10.9.9.9", None),
+        ("10.9.9.9", "10.9.9.9", None),
+        ("10.9.9.9", "10", None),
+        ("10.0.0.5", "N2", None),
+        ("listener.contoso.com", "N2", None),
+        ("file other.txt", "N2", None),
+        (None, "N2", None),
+    ],
+)
+def test_host_counts_if_it_is_the_one_that_was_asked(address, node, host):
+    document = Document(address=address, sections=rows_of("N2") | {"nodes": [{"name": node}]})
+    found, findings = hosts_of(*instances_of([document]), written=None)
+    assert (list(found), len(findings.gaps)) == (([host], 0) if host else ([], 1))
+    assert all(f"read as {address or ''}, it names the host {node.lower()}" in text for text in findings.gaps)
+
+
+@pytest.mark.parametrize(
+    ("node", "written", "host"),
+    [
+        ("N2", WrittenHosts({"10.0.0.5": "n2"}), "n2"),
+        ("N2", WrittenHosts({"10.0.0.6": "n2"}), None),
+        ("10.9.9.9", WrittenHosts({"10.0.0.5": "10.9.9.9"}), "10.9.9.9"),
+        ("N2", WrittenHosts(of_any=["n2.contoso.com"]), "n2"),
+        ("N2.evil.example", WrittenHosts(of_any=["n1", "n2.contoso.com"]), "n2.contoso.com"),
+    ],
+)
+def test_host_counts_if_the_operator_wrote_it(node, written, host):
+    document = Document(address="10.0.0.5", sections=rows_of("N2") | {"nodes": [{"name": node}]})
+    assert list(hosts_of(*instances_of([document]), written=written)[0]) == ([host] if host else [])
+
+
+@pytest.mark.parametrize("name", ["../N1", "a/b", ".", "n1.", "N1 x", "ü", "CON", "nul.contoso.com"])
+def test_name_that_leads_out_of_the_folder_is_a_gap(name):
+    found, findings = hosts_of(instance("N1", change=replacing(nodes=[{"name": name}])))
+    assert found == {}
+    assert [servers for text, servers in findings.gaps.items() if "not fit for a folder" in text] == [["N1"]]
+
+
+def test_linux_is_a_note_and_a_server_without_provider_nothing():
+    found, findings = hosts_of(
+        instance("L1", change=altering("instance", platform="linux")),
+        instance("N1", databases={}, change=replacing(providers=[], keys=[])),
+    )
+    assert (found, findings.gaps, list(findings.notes.values())) == ({}, {}, [["L1"]])
+
+
+def test_host_has_the_domain_if_two_servers_share_a_name():
+    documents = [Document(address=f"n1.{domain}", sections=rows_of("N1")) for domain in ("a.example", "b.example")]
+    assert set(instances_by_host(instances_of(documents), Findings())) == {"n1.a.example", "n1.b.example"}
+
+
+def test_targets_of_a_host_name_its_own_servers_only():
+    servers = [instance("N1\\A", databases={"x": "0x2C56"}), instance("N2\\A", databases={"x": "0x2C56", "y": "0x2C57"})]
+    targets = make_plan(servers, URIS, HandWritten(), {}).targets
+    (one,) = targets_of_host(targets, servers[:1])
+    assert (one.instances, one.credential.servers, dict(one.databases)) == (
+        ({"sql_instance": "A", "host": "n1"},),
+        ("N1\\A",),
+        {"N1\\A": ("x",)},
+    )
+    assert [len(target.instances) for target in targets_of_host(targets, servers[1:])] == [1, 1]
+
+
+FIRST, SECOND = KeyVersion(VAULT, "K", "1111aaaa"), KeyVersion(VAULT, "K", "2222bbbb")
+MODULUS = bytes(range(1, 129)) * 2
+
+
+def searches(*instances, loose=(), compared=None, hand_written=()):
+    return plan_searches(instances, KeyUris(instances, loose, Findings(), compared), hand_written)
+
+
+def target(vault=VAULT, key_version="3333cccc"):
+    return HandWrittenTarget(name="t", vault=vault, key_name="Old", key_version=key_version, instances=(), where="ekm.yml:1:1")
+
+
+def test_key_without_uri_is_searched_in_the_vault_of_its_credential():
+    found = searches(instance("N1"))
+    assert list(found) == [VAULT]
+    assert found[VAULT].wanted == {"0xAA2C56": "key_2C56"}
+    assert list(found[VAULT].servers) == ["N1"]
+    assert found[VAULT].named == {}  # key_2C56 cannot be a name in a vault
+
+
+def test_known_names_are_looked_up_too():
+    def rename(rows):
+        rows["keys"][0]["name"] = "Tde-Key"
+
+    given = (target(), target(key_version=None), target(vault="other.vault.azure.net"))
+    found = searches(instance("N1", change=rename), loose=[RegistryUri("0x99", FIRST.uri)], hand_written=given)
+    assert found[VAULT].named == {"Tde-Key": set(), "K": {"1111aaaa"}, "Old": {"3333cccc"}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows["keys"][0].pop("public_key"),
+        lambda rows: [rows[name].clear() for name in ("encryption", "databases")],
+        lambda rows: rows["credentials"].clear(),
+        lambda rows: rows["credentials"][0].update(identity="no vault!"),
+    ],
+)
+def test_other_keys_are_not_searched(change):
+    assert searches(instance("N1", change=change)) == {}
+
+
+def test_known_version_is_not_searched_and_an_ambiguous_one_is():
+    one, other = RegistryUri("2C56", FIRST.uri), RegistryUri("2C56", SECOND.uri)
+    assert searches(instance("N1"), loose=[one]) == {}
+    assert searches(instance("N1"), compared={"0xAA2C56": FIRST}) == {}
+    assert list(searches(instance("N1"), loose=[one, other])) == [VAULT]
+
+
+@pytest.mark.parametrize("loose", [[], [RegistryUri("2C56", FIRST.uri), RegistryUri("2C56", SECOND.uri)]])
+def test_compared_version_becomes_the_target(loose):
+    plan = make_plan([instance("N1")], loose, HandWritten(), {}, {"0xAA2C56": SECOND})
+    assert [one.version for one in plan.targets] == [SECOND]
+
+
+def test_registry_counts_before_the_comparison():
+    plan = make_plan([instance("N1")], [RegistryUri("2C56", FIRST.uri)], HandWritten(), {}, {"0xAA2C56": SECOND})
+    assert [one.version for one in plan.targets] == [FIRST]
+
+
+def test_modulus_matches_in_both_byte_orders():
+    assert has_modulus("0x0602" + MODULUS.hex(), MODULUS)
+    assert has_modulus("0x0602" + MODULUS[::-1].hex(), b"\0" + MODULUS)
+    assert not has_modulus("0x0602" + MODULUS[1:].hex(), MODULUS)
+    assert not has_modulus("0x0602" + MODULUS[:127].hex(), MODULUS[:127])  # too short to be a key
+    assert not has_modulus("0x0602", b"")
+
+
+def reported(result, wanted=None):
+    findings = Findings()
+    report_search("v", Search(wanted=wanted or {"0xAA": "tde"}, servers={"N1": None}), result, findings)
+    return findings.gaps, findings.notes
+
+
+def test_report_names_extent_and_missing_keys():
+    full = SearchResult(matches={"0xAA": {FIRST}}, compared=3)
+    assert reported(full) == ({}, {"vault v: 3 key versions compared by their public keys; each was found": ["N1"]})
+    ended = SearchResult(matches={"0xAA": {FIRST}}, compared=3, failure="HTTP 500")
+    gap = "vault v: 3 key versions compared by their public keys; HTTP 500; each was found"
+    assert reported(ended) == ({gap: ["N1"]}, {})
+    part = SearchResult(compared=1, refused=2, listed=False, failure="HTTP 500")
+    text = (
+        "vault v: 1 key versions compared by their public keys, the newest and the named ones only: it refuses the list "
+        "(permission list); 2 refused (permission get); HTTP 500; none has that of [tde]"
+    )
+    assert reported(part) == ({text: ["N1"]}, {})
+
+
+def test_key_that_is_in_the_vault_twice_is_a_gap():
+    result = SearchResult(matches={"0xAA": {FIRST, SECOND}}, compared=2)
+    gaps, notes = reported(result)
+    assert (result.found, notes) == ({}, {})
+    assert next(iter(gaps)).endswith("; several have that of [tde]: K/1111aaaa, K/2222bbbb")
+
+
+@pytest.mark.parametrize(("compared", "kind"), [({"0xAA2C56": SECOND}, "notes"), ({}, "gaps")])
+def test_unread_registry_is_a_gap_only_if_a_version_is_unknown(compared, kind):
+    one = replace(instance("N1"), errors={"registry": "message 229: denied"})
+    findings = make_plan([one], [], HandWritten(), {}, compared).findings
+    assert [text for text in getattr(findings, kind) if text.endswith("message 229: denied")]
+    other = findings.gaps if kind == "notes" else findings.notes
+    assert not [text for text in other if "message 229" in text]

@@ -1,8 +1,35 @@
-"""The arithmetic, with literal series: one character for each minute."""
+"""Series become minutes with class and party: one character for each minute; months, periods, and answers of Prometheus that are none."""
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, timedelta, timezone
+from typing import Any
 
-from exporter.report.minutes import Exporter, MinuteClass, Minutes, Points, ReportedTarget, Row, Slice
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.values import Step
+from exporter.knowledge.reasons import Reason
+from exporter.report.minutes import (
+    CLASS_TEXTS,
+    PARTY_TEXTS,
+    Exporter,
+    MinuteClass,
+    Minutes,
+    Party,
+    Points,
+    ReportedTarget,
+    Row,
+    Slice,
+    exporter_of,
+    failed_minute,
+    key_of,
+    parse_month,
+    parse_period,
+    read_range,
+    read_series,
+)
 
 A, B = Exporter("ekm", "a"), Exporter("ekm", "b")
 ONE, TWO = ReportedTarget("v", "one"), ReportedTarget("v", "two")
@@ -115,3 +142,173 @@ def test_targets_and_vaults_without_a_minute_are_dropped() -> None:
 def test_gaps_of_all_targets_are_counted() -> None:
     minutes = summed(part({(A, ONE): "1  1 1", (A, TWO): "1 1111"}))
     assert minutes.gaps == 3
+
+
+# Step, reason, class, party.
+PROMISED = (
+    ("get_key", "throttled", "throttled", "vault"),
+    ("token", "throttled", "throttled", "entra"),
+    ("unwrap_key", "forbidden_rbac", "refused", "settings"),
+    ("challenge", "forbidden_firewall", "refused", "settings"),
+    ("get_key", "key_not_found", "refused", "settings"),
+    ("get_key", "key_expired", "refused", "settings"),
+    ("get_key", "not_found", "refused", "settings"),
+    ("get_key", "bad_request", "refused", "settings"),
+    ("unwrap_key", "conflict", "refused", "vault"),
+    ("token", "secret_expired", "refused", "settings"),
+    ("token", "conditional_access", "refused", "settings"),
+    ("get_key", "token_expired", "refused", "settings"),
+    ("token", "clock_skew", "refused", "host"),
+    ("get_key", "token_unverifiable", "failed", "vault"),
+    ("unwrap_key", "bytes_differ", "failed", "vault"),
+    ("unwrap_key", "server_error", "failed", "vault"),
+    ("token", "server_error", "failed", "entra"),
+    ("token", "entra_unavailable", "failed", "entra"),
+    ("token", "unexpected_status", "failed", "entra"),
+    ("get_key", "answer_not_json", "failed", "vault"),
+    ("token", "answer_empty", "failed", "entra"),
+    ("challenge", "challenge_absent", "failed", "vault"),
+    ("wrap_key", "body_timeout", "failed", "vault"),
+    ("token", "identity_unavailable", "failed", "host"),
+    ("challenge", "dns_not_found", "unreachable", "network"),
+    ("token", "connect_timeout", "unreachable", "network"),
+    ("challenge", "tls_untrusted", "unreachable", "network"),
+    ("get_key", "connection_reset", "unreachable", "network"),
+    ("challenge", "proxy_auth", "unreachable", "network"),
+    ("token", "forbidden", "unreachable", "network"),
+    ("token", "conflict", "unreachable", "network"),
+    ("challenge", "read_timeout", "unreachable", "vault"),
+    ("token", "read_timeout", "unreachable", "entra"),
+    ("challenge", "network_down", "unreachable", "host"),
+)
+
+
+@pytest.mark.parametrize(("step", "reason", "kind", "party"), PROMISED, ids=[f"{row[0]}-{row[1]}" for row in PROMISED])
+def test_failed_minute_has_the_documented_class_and_party(step: str, reason: str, kind: str, party: str) -> None:
+    state = failed_minute(step, reason)
+    assert (state.kind.value, state.party, state.step, state.reason) == (kind, party, step, reason)
+
+
+@pytest.mark.parametrize("reason", ["internal", "secret_unreadable", "secret_timeout", "scrape_timeout", "of_a_newer_exporter"])
+def test_minute_of_exporter_or_unknown_reason_is_not_tested(reason: str) -> None:
+    state = failed_minute("token", reason)
+    assert (state.kind, state.party) == (MinuteClass.NOT_TESTED, None)
+
+
+def test_every_step_and_reason_has_a_class_and_measured_ones_a_party() -> None:
+    for step in Step:
+        for reason in Reason:
+            state = failed_minute(step.value, reason.value)
+            assert (state.kind is MinuteClass.NOT_TESTED) == (state.party is None)
+            assert state.kind is not MinuteClass.ANSWERED
+
+
+def test_every_class_and_party_has_a_text() -> None:
+    assert list(CLASS_TEXTS) == list(MinuteClass)
+    assert list(PARTY_TEXTS) == list(Party)
+
+
+PLUS_ONE = timezone(timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes", "end"),
+    [
+        ("2026-02", 28 * 1440, "2026-03-01T00:00Z"),
+        ("2028-02", 29 * 1440, "2028-03-01T00:00Z"),
+        ("2026-10", 31 * 1440, "2026-11-01T00:00Z"),  # clocks change in Europe, not in UTC
+        ("2026-12", 31 * 1440, "2027-01-01T00:00Z"),
+    ],
+)
+def test_month_in_utc_has_all_its_minutes(text: str, minutes: int, end: str) -> None:
+    period = parse_month(text, UTC, "UTC")
+    assert (period.minutes, period.moment(0), period.moment(minutes)) == (minutes, f"{text}-01T00:00Z", end)
+
+
+def test_month_of_a_time_zone_starts_at_its_midnight() -> None:
+    period = parse_month("2026-11", PLUS_ONE, "+1")
+    assert (period.start, period.moment(0)) == (parse_month("2026-11", UTC, "UTC").start - 3600, "2026-11-01T00:00+01:00")
+
+
+@pytest.mark.parametrize("text", ["2026-13", "2026-1", "26-01", "0000-01", "9999-12", "2026-01-01"])
+def test_bad_month_is_an_error_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="write YYYY-MM, as in 2026-11"):
+        parse_month(text, UTC, "UTC")
+
+
+def test_period_between_two_times_is_named_by_them() -> None:
+    period = parse_period("2026-11-01T00:00:00+01:00", "2026-11-01T12:30:00Z", UTC, "UTC")
+    assert (period.minutes, period.name) == (13 * 60 + 30, "20261031T2300_20261101T1230")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "problem"),
+    [
+        ("yesterday", "2026-11-01T00:00:00Z", "--from 'yesterday': write a time of RFC 3339"),
+        ("2026-11-01T00:00:00", "2026-11-02T00:00:00Z", "--from '2026-11-01T00:00:00': write a time of RFC 3339"),
+        ("2026-11-01T00:00:00Z", "2026-11-01T00:00:30Z", "--to '2026-11-01T00:00:30Z': write a whole minute"),
+        ("2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z", "--from is not before --to"),
+        ("2024-11-01T00:00:00Z", "2026-11-01T00:00:00Z", "longer than 366 days"),
+    ],
+)
+def test_bad_period_is_an_error_with_the_action(start: str, end: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        parse_period(start, end, UTC, "UTC")
+
+
+METRIC = {"__name__": "x", "job": "ekm", "instance": "a:1", "target": "one", "vault": "v"}
+START = 1_000_000_020
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([10**400, "NaN", "1e999"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=3) | st.sampled_from(["metric", "values", "result", *METRIC]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def matrix(metric: Any = METRIC, values: Any = ((START, "1"),)) -> Any:
+    return {"result": [{"metric": metric, "values": values}]}
+
+
+def test_series_of_a_query_have_labels_and_points_by_minute() -> None:
+    ((labels, points),) = read_range(matrix(values=[[START, "1"], [START + 120, "0"]]), START, 3) or [({}, {})]
+    assert (exporter_of(labels), key_of(labels)[1], labels["reason"]) == (Exporter("ekm", "a:1"), ReportedTarget("v", "one"), "")
+    assert points == {0: 1.0, 2: 0.0}
+
+
+@pytest.mark.parametrize(
+    "at", [float("inf"), float("-inf"), float("nan"), 10**400, START - 60, START + 180, "x", None, [], True, 0]
+)
+def test_time_outside_the_query_is_refused(at: Any) -> None:
+    assert read_range(matrix(values=[[at, "1"]]), START, 3) is None
+
+
+@pytest.mark.parametrize("value", [[], {}, None, "x", "1" * 5 + "x"])
+def test_value_that_is_no_number_is_refused(value: Any) -> None:
+    assert read_range(matrix(values=[[START, value]]), START, 3) is None
+
+
+@pytest.mark.parametrize("label", [1, None, [], {}, ["a"], True, "x" * 1025])
+def test_label_that_is_no_short_text_is_refused(label: Any) -> None:
+    assert read_range(matrix(metric=METRIC | {"target": label}), START, 3) is None
+    assert read_series([METRIC, METRIC | {"instance": label}]) is None
+
+
+@pytest.mark.parametrize(
+    "data", [None, [], {}, {"result": None}, {"result": [1]}, {"result": [{}]}, {"result": [{"metric": {}}]}]
+)
+def test_data_without_a_matrix_are_refused(data: Any) -> None:
+    assert read_range(data, START, 3) is None
+
+
+def test_labels_become_printable() -> None:
+    (labels,) = read_series([METRIC | {"target": "a\ud800\x1b[2Jb", "unused": 1}]) or [{}]
+    assert labels["target"] == "a??[2Jb"
+
+
+@given(JSON)
+def test_whatever_is_no_answer_is_none(data: Any) -> None:
+    assert read_range(data, START, 3) is None or data["result"] is not None
+    assert read_series(data) is None or isinstance(data, list)

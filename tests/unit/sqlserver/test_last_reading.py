@@ -1,13 +1,17 @@
-"""What is known of a SQL Server after good, refused and failed readings."""
+"""What is known of a SQL Server after attempts, what is stored of it, and read again."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from exporter.core.durations import moment
 from exporter.core.secrets import remember
 from exporter.sqlserver.document import RegistryUri
+from exporter.sqlserver.errors import lockout_after
 from exporter.sqlserver.keys import REGISTRY
-from exporter.sqlserver.last_reading import labelled, unread, updated
+from exporter.sqlserver.last_reading import MOST_CHARACTERS, document_of, labelled, restored, unread, updated
+from exporter.state.store import LARGEST
 from tests.support.sql_monitors import a_document, a_server, failed
 
 SERVER = a_server()
@@ -132,3 +136,91 @@ def test_labels_of_the_configuration_win():
 def test_default_instance_is_named_like_its_host():
     reading = after(a_document("N3"))
     assert (reading.sql_instance, reading.host) == ("N3", "n3")
+
+
+AT = 1_800_000_000.0
+LOCKOUT = lockout_after("ekm", b"hunter22-hunter22", AT)
+
+
+def a_reading(*documents):
+    reading = unread(SERVER)
+    for number, document in enumerate(documents or (a_document(),)):
+        reading = updated(reading, SERVER, document, AT + number, refused=bool(document.refused_login))
+    return reading
+
+
+def stored(reading, lockout=None):
+    """The document, as it is after a restart."""
+    return json.loads(json.dumps(document_of(reading, lockout)))
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        unread(SERVER),
+        a_reading(),
+        a_reading(a_document(), a_document()),
+        a_reading(a_document(), a_document(errors=["keys", "logs"])),
+        a_reading(a_document(), failed()),
+        a_reading(failed()),
+        a_reading(replace(a_document(), key_uris=(RegistryUri("2C56", "https://v.vault.azure.net/keys/k/1"),))),
+    ],
+)
+def test_reading_is_the_same_after_a_restart(reading):
+    assert restored(stored(reading), SERVER) == (reading, None)
+
+
+def test_lockout_is_the_same_after_a_restart():
+    reading = a_reading(a_document(), failed("the login was refused", refused=18456))
+    assert restored(stored(reading, LOCKOUT), SERVER) == (reading, LOCKOUT)
+    assert "hunter22" not in json.dumps(stored(reading, LOCKOUT))
+
+
+def test_labels_are_those_of_the_configuration_now():
+    reading, _ = restored(stored(a_reading()), a_server(host="node-a"))
+    assert (reading.sql_instance, reading.host) == ("SQLPRD01", "node-a")
+
+
+def many(count):
+    return [{"name": f"database {number}", "state": "ONLINE", "is_encrypted": 1} for number in range(count)]
+
+
+def test_largest_sections_are_left_out_of_a_large_document():
+    uris = tuple(RegistryUri(f"{number:040x}", "https://v.vault.azure.net/" + "k" * 100) for number in range(5_000))
+    large = a_document(databases=many(30_000), encryption=[{"database": row["name"]} for row in many(8_000)])
+    before = a_reading(replace(large, key_uris=uris))
+    document = document_of(before, None)
+    assert len(json.dumps(document)) < MOST_CHARACTERS + 100_000 < LARGEST
+    reading, _ = restored(document, SERVER)
+    assert "databases" not in reading.document.sections
+    assert "databases" not in reading.read_at
+    assert reading.document.key_uris == ()
+    assert reading.document.sections["keys"] == before.document.sections["keys"]
+    assert reading.read_at["encryption"] == AT
+
+
+def test_large_earlier_logs_are_left_out():
+    logs = [{"database": "d" * 100, "used_kb": number} for number in range(4_000)]
+    before = a_reading(a_document(logs=logs), a_document())
+    assert before.earlier_logs is not None
+    assert restored(stored(before), SERVER)[0].earlier_logs is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"read_at": [1]},
+        {"lockout": {"account": "ekm"}},
+        {"lockout": {"account": "ekm", "at": moment(AT), "salt": "x", "digest": "00"}},
+    ],
+)
+def test_damaged_document_is_refused(damage):
+    with pytest.raises(ValueError, match="is damaged"):
+        restored(stored(a_reading(), LOCKOUT) | damage, SERVER)
+
+
+def test_document_without_a_lockout_is_refused():
+    document = stored(a_reading())
+    del document["lockout"]
+    with pytest.raises(ValueError, match="is damaged"):
+        restored(document, SERVER)

@@ -1,22 +1,36 @@
-"""Which keys SQL Server itself proved: starts and backups after the credential was altered."""
+"""Which keys SQL Server itself proved, what that amounts to, and in words."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from exporter.sqlserver.document import KeyVersion, RegistryUri
-from exporter.sqlserver.proof import ProofSource, ReportedCode, key_proofs, reported_codes, version_of
-from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, sections_of, unix
+from exporter.sqlserver.proof import (
+    ProofSource,
+    ProofState,
+    ReportedCode,
+    ServerProof,
+    codes_text,
+    key_proofs,
+    proof_text,
+    refusal_text,
+    reported_codes,
+    server_proofs,
+    shows_refusal,
+    version_of,
+    with_refusals,
+)
+from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
 
 DAY = "2026-11-26T"
 OPENED = {"database": "sales", "opened_utc": "2026-11-01T00:00:10", "encryption_state": 3}
-CREDENTIAL = {"name": "tde_cred", "identity": "contoso-prod", "provider": "AzureKV"}
 
 
 def altered(text, **changes):
-    return [CREDENTIAL | {"modified_utc": text} | changes]
+    return [sections_of()["credentials"][0] | {"modified_utc": text} | changes]
 
 
 def backup(kind, started, finished, database="sales"):
@@ -74,8 +88,7 @@ def test_backup_proves_secret_two_hours_after_alter(started, is_proven):
 
 
 @pytest.mark.parametrize(
-    ("set_utc", "is_proven"),
-    [(None, True), ("1900-01-01T00:00:00", True), (DAY + "19:00:00", True), (DAY + "19:00:01", False)],
+    ("set_utc", "is_proven"), [(None, True), ("1900-01-01T00:00:00", True), (DAY + "19:00:00", True), (DAY + "19:00:01", False)]
 )
 def test_backup_before_the_database_had_the_key_proves_nothing(set_utc, is_proven):
     rows = [OPENED | {"opened_utc": "never"} | ({} if set_utc is None else {"set_utc": set_utc})]
@@ -154,14 +167,9 @@ def test_server_that_was_never_read_has_no_proof(reading):
     assert key_proofs(reading) == ()
 
 
-def test_login_without_credential_is_reported():
-    proof = proof_of(keys=[_without(a_key()[0], "credential", has_sid=1)])
-    assert (proof.login, proof.credential, proof.altered_at) == ("tde_login", "", None)
-    assert (proof.credential_missing, proof.is_due) == (True, True)
-
-
-def test_provider_without_credential_is_reported():
-    proof = proof_of(keys=[_without(a_key()[0], "credential", has_sid=1)], credentials=[])
+@pytest.mark.parametrize("sections", [{}, {"credentials": []}], ids=["login", "provider"])
+def test_login_or_provider_without_credential_is_reported(sections):
+    proof = proof_of(keys=[_without(a_key()[0], "credential", has_sid=1)], **sections)
     assert (proof.login, proof.credential, proof.altered_at) == ("tde_login", "", None)
     assert (proof.credential_missing, proof.is_due) == (True, True)
 
@@ -258,3 +266,337 @@ def test_provider_codes_after_last_proof_are_reported():
     found = reported_codes(a_reading(sections={"errors": errors}), unix(DAY + "19:05:00"))
     assert [code.code for code in found] == ["3077", "3303"]
     assert found[1] == ReportedCode("3303", unix(DAY + "02:10:00"), unix(DAY + "19:50:00"))
+
+
+PROVEN_AT = unix(DAY + "19:05:00")
+WITHOUT_CREDENTIAL = [{name: value for name, value in sections_of()["keys"][0].items() if name != "credential"}]
+DISABLED = [sections_of()["providers"][0] | {"is_enabled": 0}]
+CLOSED = [*sections_of()["databases"], sections_of()["databases"][0] | {"name": "claims", "state": "RECOVERY_PENDING"}]
+SWITCHED_OFF = [sections_of()["configurations"][0] | {"value_in_use": 0}]
+
+
+def the_proof(*, backups_read_at: float = READ_AT, **sections: Any) -> ServerProof:
+    reading = a_reading(sections=sections)
+    (server,) = server_proofs(replace(reading, read_at={**reading.read_at, "backups": backups_read_at}))
+    return server
+
+
+def error(code, first, last):
+    return {"code": code, "lines": 2, "first_utc": DAY + first, "last_utc": DAY + last}
+
+
+def last_backup(kind):
+    return [row for row in proof_rows("sales")["backups"] if row["type"] == kind]
+
+
+@pytest.mark.parametrize(
+    ("sections", "state", "since"),
+    [
+        ({}, ProofState.PROVEN, PROVEN_AT),
+        ({"backups": []}, ProofState.PROVEN, unix("2026-11-01T00:00:10")),  # a node without backups
+        ({"credentials": altered(DAY + "19:30:00")}, ProofState.DUE, unix(DAY + "19:30:00")),
+        ({"credentials": altered("never"), "backups": [], "opened": []}, ProofState.UNKNOWN, None),
+        ({"providers": DISABLED, "keys": WITHOUT_CREDENTIAL}, ProofState.PROVIDER_DISABLED, PROVEN_AT),
+        ({"configurations": SWITCHED_OFF}, ProofState.PROVIDER_DISABLED, PROVEN_AT),
+        ({"configurations": []}, ProofState.PROVEN, PROVEN_AT),
+        ({"keys": WITHOUT_CREDENTIAL}, ProofState.NO_CREDENTIAL, PROVEN_AT),
+        ({"errors": [error("3303", "19:10:00", "19:50:00")]}, ProofState.FAILING, unix(DAY + "19:10:00")),
+        ({"errors": [error("3303", "02:10:00", "19:50:00")]}, ProofState.FAILING, unix(DAY + "19:00:00")),
+        ({"errors": [error("3303", "02:10:00", "19:00:00")]}, ProofState.PROVEN, PROVEN_AT),
+        ({"errors": [error("18204", "19:10:00", "19:50:00")]}, ProofState.PROVEN, PROVEN_AT),
+        ({"keys": WITHOUT_CREDENTIAL, "errors": [error("3303", "19:10:00", "19:50:00")]}, ProofState.NO_CREDENTIAL, PROVEN_AT + 300),
+    ],
+)  # fmt: skip
+def test_state_follows_from_proof_and_error_log(sections, state, since):
+    server = the_proof(**sections)
+    assert (server.state, server.since) == (state, since)
+    assert server.state.is_bad == (state in {ProofState.PROVIDER_DISABLED, ProofState.NO_CREDENTIAL, ProofState.FAILING})
+    assert server.state.is_open == (state not in {ProofState.PROVEN, ProofState.UNKNOWN})
+    assert server.has_stopped == server.state.is_bad
+
+
+@pytest.mark.parametrize("message", ["33027", "33111"])
+def test_message_without_a_code_counts_while_backups_fail(message):
+    errors = [error(message, "19:10:00", "19:50:00"), error("3041", "19:10:00", "19:50:00")]
+    server = the_proof(errors=errors)
+    assert (server.state, server.since, bool(server.failed)) == (ProofState.FAILING, unix(DAY + "19:10:00"), True)
+    assert ([each.code for each in server.signs], server.codes) == ([message], ())
+    coded = the_proof(errors=[*errors, error("3303", "19:10:00", "19:50:00")])
+    assert [each.code for each in coded.signs] == ["3303"]
+    assert the_proof(errors=[error(message, "18:10:00", "18:50:00"), errors[1]]).state is ProofState.PROVEN
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("18:00:00", "19:59:00", False),  # the last good backup began at 19:00
+        ("18:00:00", "20:00:00", True),
+        ("19:30:00", "20:29:59", False),
+        ("19:30:00", "20:30:00", True),
+    ],
+)
+@pytest.mark.parametrize("message", ["3041", "18204"])
+def test_backups_that_fail_for_an_hour_without_a_code_prove_nothing(message, first, last, expected):
+    server = the_proof(errors=[error(message, first, last)])
+    assert (server.state, bool(server.failed)) == (ProofState.STOPPED if expected else ProofState.PROVEN, expected)
+    assert (server.is_old, server.has_stopped) == (False, expected)
+    assert ("backups fail since" in codes_text(server, READ_AT)) == expected
+    assert not the_proof(errors=[error(message, first, last)], databases=CLOSED).failed
+
+
+def of_node(server: ServerProof, node: str) -> ServerProof:
+    return replace(server, server=node, reading=replace(server.reading, address=node))
+
+
+def repaired(altered_at: str = DAY + "14:00:00", before: str | None = None, **sections: Any) -> ServerProof:
+    """The node that failed from 12:00 to 13:50."""
+    credentials = [altered(altered_at)[0] | ({} if before is None else {"earlier_utc": before})]
+    return of_node(the_proof(errors=[error("3303", "12:00:00", "13:50:00")], credentials=credentials, **sections), "n2")
+
+
+def left_behind(other: ServerProof, **sections: Any) -> ServerProof:
+    """The proof of a node that shares the client id."""
+    found = {each.server: each for each in with_refusals([other, of_node(the_proof(**sections), "n1")])}
+    assert found["n2"].refusal is None
+    return found["n1"]
+
+
+def test_only_a_code_of_a_refused_secret_shows_a_refusal():
+    assert shows_refusal(a_reading(sections={"errors": [error("3303", "12:00:00", "13:50:00")]}))
+    assert not shows_refusal(a_reading(sections={"errors": [error("3041", "12:00:00", "13:50:00"), {"lines": 1}]}))
+
+
+NOT_SINCE = {"backups": []}  # its proof is its start of long ago
+
+
+@pytest.mark.parametrize(
+    ("other", "sections", "expected"),
+    [
+        (repaired(), NOT_SINCE, True),
+        (repaired(), {}, False),  # a backup of 19:00
+        (repaired(), {"credentials": altered(DAY + "12:00:00"), **NOT_SINCE}, False),  # altered since the refusal
+        (repaired(), {"credentials": altered("never"), **NOT_SINCE}, True),
+        (repaired(DAY + "11:00:00"), NOT_SINCE, False),  # not repaired
+        (of_node(the_proof(), "n2"), NOT_SINCE, False),  # nothing was refused
+        (repaired(before="2026-01-02T00:00:00"), NOT_SINCE, True),
+        (repaired(before="2025-12-20T03:00:00"), NOT_SINCE, True),  # two weeks earlier: one roll-over
+        (repaired(before="2025-12-19T03:00:00"), NOT_SINCE, False),  # it had another secret
+        (repaired(before=DAY + "11:00:00"), NOT_SINCE, False),  # it was typed wrong
+        (repaired(before=DAY + "13:00:00"), NOT_SINCE, True),  # it was typed wrong after the refusal
+    ],
+)
+def test_credential_as_old_as_a_refused_one_needs_a_proof_since(other, sections, expected):
+    server = left_behind(other, **sections)
+    assert server.state is (ProofState.LEFT_BEHIND if expected else the_proof(**sections).state)
+    assert (refusal_text(server, READ_AT) != "") == expected
+    if expected:
+        assert (server.since, server.state.is_open, server.state.is_bad) == (unix(DAY + "12:00:00"), True, False)
+
+
+@pytest.mark.parametrize(("started", "expected"), [("14:00:00", True), ("14:00:01", False)])
+def test_backup_two_hours_after_the_refusal_elsewhere_proves_another_secret(started, expected):
+    late = last_backup("L")[0] | {"started_utc": DAY + started, "finished_utc": DAY + "14:05:00"}
+    assert (left_behind(repaired(), backups=[late]).state is ProofState.LEFT_BEHIND) == expected
+
+
+def test_start_after_the_refusal_elsewhere_proves_another_secret():
+    start = {"start": [{"started_utc": DAY + "12:30:00"}], "opened": [{"database": "sales", "opened_utc": DAY + "12:30:10"}]}
+    assert left_behind(repaired(), backups=[], **start).state is ProofState.PROVEN
+
+
+def test_credential_that_is_left_behind_is_named_with_the_other_server():
+    text = proof_text(left_behind(repaired(), **NOT_SINCE), READ_AT)
+    assert text == (
+        "25 d 19 h ago, start that opened [sales]; its credential was altered at 2026-01-02 03:04 UTC, before Entra ID refused the secret of n2 "
+        "since 12:00 UTC, so it may have that secret too"
+    )
+    assert "altered at an unknown time, before" in refusal_text(
+        left_behind(repaired(), credentials=altered("never"), **NOT_SINCE), READ_AT
+    )
+    failing = left_behind(repaired(), errors=[error("3303", "19:10:00", "19:50:00")], **NOT_SINCE)
+    assert (failing.state, refusal_text(failing, READ_AT)) == (ProofState.FAILING, "")
+
+
+def test_long_backup_hides_no_code_that_follows_its_start():
+    full = last_backup("D")[0] | {"started_utc": DAY + "17:00:00", "finished_utc": DAY + "19:58:00"}
+    errors = [error("3303", "19:00:00", "19:45:00"), error("3041", "19:00:30", "19:45:00")]
+    server = the_proof(backups=[full], errors=errors)
+    assert (server.state, bool(server.failed), server.since) == (ProofState.FAILING, True, unix(DAY + "19:00:00"))
+    over = last_backup("L")[0] | {"started_utc": DAY + "19:50:00", "finished_utc": DAY + "19:51:00"}
+    assert the_proof(backups=[full, over], errors=errors).state is ProofState.PROVEN
+
+
+@pytest.mark.parametrize(
+    ("started", "expected"), [("19:25:00", ProofState.DUE), ("19:24:00", ProofState.FAILING), ("19:20:00", ProofState.FAILING)]
+)
+def test_backup_after_the_last_failed_one_ends_failing(started, expected):
+    errors = [error("3303", "18:00:00", "19:24:30"), error("3041", "18:00:00", "19:24:30")]
+    late = last_backup("L")[0] | {"started_utc": DAY + started, "finished_utc": DAY + "19:26:00"}
+    server = the_proof(backups=[late], errors=errors, credentials=altered(DAY + "19:24:00"))
+    assert (server.state, bool(server.failed)) == (expected, expected is ProofState.FAILING)
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({"errors": [error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")]}, True),
+        ({"errors": [error("3303", "19:10:00", "19:50:00"), error("3041", "18:12:00", "19:00:00")]}, False),
+        ({"errors": [error("3041", "19:12:00", "19:50:00")]}, False),  # of another cause
+        ({"errors": [error("3041", "19:12:00", "19:50:00")], "keys": WITHOUT_CREDENTIAL}, True),
+    ],
+)
+def test_backups_fail_with_code_or_without_credential(sections, expected):
+    server = the_proof(**sections)
+    assert bool(server.failed) is expected
+    assert server.since == (
+        PROVEN_AT if server.state is ProofState.PROVEN else unix(DAY + ("19:12:00" if not server.codes else "19:10:00"))
+    )
+
+
+@pytest.mark.parametrize(("kind", "finished", "days"), [("L", "19:05:00", 1), ("I", "13:05:00", 8), ("D", "01:05:00", 8)])
+def test_proofs_stop_with_the_rhythm_of_their_backups(kind, finished, days):
+    last = unix(DAY + finished) + days * 86400
+    assert the_proof(backups=last_backup(kind), backups_read_at=last).state is ProofState.PROVEN
+    stopped = the_proof(backups=last_backup(kind), backups_read_at=last + 1)
+    assert (stopped.state, stopped.has_stopped) == (ProofState.STOPPED, True)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(86400, False), (86401, True)])
+def test_proof_that_is_due_for_a_day_has_stopped(seconds, expected):
+    late = the_proof(credentials=altered(DAY + "19:30:00"), backups_read_at=unix(DAY + "19:30:00") + seconds)
+    assert (late.state, late.has_stopped) == (ProofState.DUE, expected)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(86400, True), (86401, False)])
+def test_server_is_read_while_its_backups_are_of_a_day(seconds, expected):
+    assert the_proof().is_read(READ_AT + seconds) is expected
+
+
+@pytest.mark.parametrize("section", ["keys", "credentials", "encryption", "errors"])
+def test_proof_is_as_old_as_what_it_follows_from(section):
+    reading = a_reading()
+    (server,) = server_proofs(replace(reading, read_at={**reading.read_at, section: READ_AT - 3 * 86400}))
+    assert not server.is_read(READ_AT)
+    assert proof_text(server, READ_AT).endswith("(read 3 d ago)")
+    never = {name: at for name, at in reading.read_at.items() if name != "backups"}
+    assert not server_proofs(replace(reading, read_at=never))[0].is_read(READ_AT)
+
+
+def test_logs_are_those_of_databases_under_the_key():
+    logs = proof_rows("hr", "sales", "other")["logs"]
+    sizes = (
+        {"limit_kb": 102_400 + 2048, "vlf_mb": 2},
+        {"limit_kb": 102_400 + 4096, "vlf_mb": 1},
+        {"limit_kb": 102_400, "vlf_mb": 0},
+    )
+    sections = {"logs": [row | size for row, size in zip(logs, sizes, strict=True)]}
+    (server,) = server_proofs(with_growing_logs(a_reading("sales", "hr", sections=sections)))
+    assert (server.first_full.full_in, server.first_full.database, server.next_file.next_file_in) == (600, "hr", 300)
+    assert server.server == "SQLPRD01 on n1"
+
+
+def test_log_without_rate_has_no_times():
+    server = the_proof()
+    assert (server.first_full, server.next_file) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("sections", "cause", "since"),
+    [
+        ({}, ProofState.CLOSED, PROVEN_AT),
+        ({"errors": [error("33111", "18:10:00", "18:10:00")]}, ProofState.CLOSED, unix(DAY + "18:10:00")),
+        ({"errors": [error("3077", "18:10:00", "18:10:00")]}, ProofState.FAILING, unix(DAY + "18:10:00")),
+        ({"keys": WITHOUT_CREDENTIAL}, ProofState.NO_CREDENTIAL, PROVEN_AT),
+        ({"providers": DISABLED}, ProofState.PROVIDER_DISABLED, PROVEN_AT),
+    ],
+)
+def test_closed_database_is_the_most_urgent_state(sections, cause, since):
+    server = the_proof(databases=CLOSED, **sections)
+    assert (server.state, server.cause, server.since) == (ProofState.CLOSED, cause, since)
+    assert server.proof.closed == (("claims", "RECOVERY_PENDING"),)
+    assert server.state.is_bad
+    assert the_proof(errors=[error("33111", "19:50:00", "19:50:00")]).state is ProofState.PROVEN  # as a restore elsewhere
+
+
+LATER = READ_AT + 60
+NO_SIGN_IN = "login [tde_login] has no credential, so SQL Server cannot sign in to the vault"
+
+
+@pytest.mark.parametrize(
+    ("kind", "finished", "expected"),
+    [
+        ("L", "2026-11-26T19:49:00", "12 min ago, log backup of [sales]"),
+        ("I", "2026-11-26T16:21:00", "3 h 40 min ago, differential backup of [sales]"),
+        ("D", "2026-11-24T15:01:00", "2 d 5 h ago, full backup of [sales]"),
+        ("L", "2026-11-26T20:00:59", "1 min ago, log backup of [sales]"),
+        ("L", "2026-11-24T20:02:00", "47 h 59 min ago, log backup of [sales]"),
+    ],
+)
+def test_proof_has_age_source_and_database(kind, finished, expected):
+    assert proof_text(the_proof(backups=[backup(kind, "2026-11-23T00:00:00", finished)]), LATER) == expected
+
+
+def test_start_is_a_proof_with_a_database():
+    assert proof_text(the_proof(backups=[]), unix("2026-11-01T00:10:10")) == "10 min ago, start that opened [sales]"
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        (
+            {"credentials": altered(DAY + "18:02:00")},
+            (
+                "not proven since the credential was altered at 18:02 UTC; a backup finished at 19:07 UTC since, and one that begins at 20:02 UTC or "
+                "later proves the key"
+            ),
+        ),
+        ({"credentials": altered("2026-11-25T23:59:00")}, "54 min ago, log backup of [sales]"),
+        (
+            {"providers": [sections_of()["providers"][0] | {"is_enabled": 0}]},
+            "54 min ago, log backup of [sales], but its EKM provider is disabled, so SQL Server cannot use the key",
+        ),
+        (
+            {"credentials": altered("2026-11-25T23:59:00"), "backups": []},
+            "not proven since the credential was altered at 2026-11-25 23:59 UTC",
+        ),
+        ({"credentials": altered("never"), "backups": [], "opened": []}, "not proven: no start and no finished backup is known"),
+        ({"keys": WITHOUT_CREDENTIAL, "backups": [], "opened": []}, f"not proven: {NO_SIGN_IN}"),
+        ({"keys": WITHOUT_CREDENTIAL}, f"54 min ago, log backup of [sales], but {NO_SIGN_IN}"),
+    ],
+)
+def test_missing_proof_names_its_cause(sections, expected):
+    proven_at = [backup("L", DAY + "19:00:00", DAY + "19:07:00")]
+    assert proof_text(the_proof(**({"backups": proven_at} | sections)), LATER) == expected
+
+
+def test_names_of_databases_are_printable():
+    assert proof_text(server_proofs(a_reading("sales\n\u202ex"))[0], LATER) == "56 min ago, log backup of [sales??x]"
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([], ""),
+        ([error("3303", "02:10:00", "19:00:00")], ""),  # a backup has succeeded since
+        ([error("3303", "19:10:00", "19:50:00")], "its error log shows 3303 since 19:10 UTC"),
+        ([error("3303", "02:10:00", "19:50:00")], "its error log shows 3303 since 19:00 UTC"),
+        (
+            [error("3077", "19:20:00", "19:50:00"), error("9999", "19:10:00", "19:55:00")],
+            "its error log shows 9999 and 3077 (3113 on connector 1.0.5.0) since 19:10 UTC",
+        ),
+    ],
+)
+def test_codes_since_last_proof_are_named(errors, expected):
+    server = the_proof(errors=errors)
+    assert codes_text(server, LATER) == expected
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")], "its error log shows 3303 since 19:10 UTC, and backups fail"),
+        ([error("18204", "19:12:00", "19:50:00")], "backups fail since 19:12 UTC"),
+    ],
+)  # fmt: skip
+def test_failed_backups_without_credential_are_named(errors, expected):
+    assert codes_text(the_proof(errors=errors, keys=WITHOUT_CREDENTIAL), LATER) == expected

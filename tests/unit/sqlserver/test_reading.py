@@ -1,228 +1,335 @@
-"""One SQL Server whose connection breaks, whose registry is odd, or whose driver fails; nothing is connected."""
+"""Two readings as one, who keeps a name that several answer, and a reading as JSON."""
 
-from types import SimpleNamespace
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from exporter.core.connector import ENTRIES
-from exporter.core.names import parse_sql_address
-from exporter.core.quoting import sql_text
-from exporter.core.secrets import KnownSecrets
-from exporter.sqlserver import read as read_module
-from exporter.sqlserver import script, tds
-from exporter.sqlserver.document import LOST, PROOF_SECTIONS, SECTIONS, RegistryUri
-from exporter.sqlserver.errors import INVENTORY, RUN, SqlMessage
-from exporter.sqlserver.read import KEY_URI, SUBKEYS, read_key_uris
-from exporter.sqlserver.tds import Result, SqlConnectionError, SqlLogin, SqlStatementError, make_context
-from tests.support.sql_inventory import lines_of, rows_of
+from exporter.core.durations import moment, unix_time
+from exporter.inventory.plan import HandWritten, make_plan
+from exporter.sqlserver.document import PROOF_SECTIONS, Document, RegistryUri, as_json, completed, document_from
+from exporter.sqlserver.instance import Kind, instance_of
+from exporter.sqlserver.reading import (
+    contested_addresses,
+    inventory_document,
+    is_good,
+    merged,
+    reading_from,
+    reading_values,
+    shown_name,
+    with_known_backups,
+    with_known_changes,
+)
+from tests.support.sql_inventory import rows_of
+from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, with_growing_logs
 
-ROWS = rows_of("N1")
-BATCHES = script.batches() + script.proof_batches()
-URI = "https://contoso-prod.vault.azure.net/keys/K/v1"
-NOT_FOUND = SqlMessage(22001, 1, "RegOpenKeyEx() returned error 2, 'The system cannot find the file specified.'")
-DENIED = SqlMessage(22001, 1, "RegOpenKeyEx() returned error 5, 'Access is denied.'")
-
-
-class Server:
-    """Answers batches; `broken` has the connections, by number, and the section at which each of them breaks."""
-
-    def __init__(self, rows=None, broken=None, damaged=()):
-        self.rows, self.broken, self.damaged = rows or ROWS, broken or {}, damaged
-        self.opened = self.closed = 0
-
-    def connect(self, *_):
-        self.opened += 1
-        return SimpleNamespace(query=self.query, close=self.close)
-
-    def close(self):
-        self.closed += 1
-
-    def query(self, batch):
-        if "xp_reg" in batch:
-            return Result((), ())
-        (section,) = [name for name, text in BATCHES if text == batch]
-        if self.broken.get(self.opened) == section:
-            raise SqlConnectionError("no answer within 15 s")
-        lines = lines_of(section, self.rows.get(section, ()))
-        return Result(tuple((line,) for line in (lines[1:] if section in self.damaged else lines)), ())
+URI = RegistryUri("2C56", "https://contoso-prod.vault.azure.net/keys/K/1111")
+MONDAY, TUESDAY, FRIDAY = "2026-11-23T20:00:00", "2026-11-24T20:00:00", "2026-11-27T20:00:00"
 
 
-@pytest.fixture
-def read(monkeypatch):
-    def run(server, batches=None):
-        monkeypatch.setattr(read_module, "EncryptedSocket", lambda *_, **__: None)
-        monkeypatch.setattr(read_module, "SqlConnection", server.connect)
-        access = read_module.SqlServerAccess(SqlLogin("u", "p"), make_context(None, verify=False), 15.0)
-        document = read_module.read_server(parse_sql_address("n1"), access, batches)
-        assert server.closed == server.opened
-        return document
-
-    return run
+def reading(time, *missing, uris=(URI,), errors=None, **changes):
+    rows = {name: tuple(one) for name, one in rows_of("N1").items() if name not in missing}
+    rows["instance"][0].update(read_at_utc=time, **changes)
+    return completed(Document(address="n1", sections=rows, errors=errors or {}, key_uris=uris))
 
 
-def test_batch_that_breaks_its_connection_costs_its_section(read):
-    server = Server(broken={1: "modules"})
-    document = read(server)
-    assert (document.failure, document.errors) == (None, {"modules": "no answer within 15 s"})
-    assert set(document.sections) == {*SECTIONS} - {"modules"}
-    assert server.opened == 2
+def with_kept_keys(time=FRIDAY):
+    return merged(reading(time, "keys", errors={"keys": "no answer"}), reading(MONDAY))
 
 
-def test_second_broken_connection_ends_the_reading(read):
-    document = read(Server(broken={1: "modules", 2: "keys"}))
-    assert (document.failure, document.sections) == ("no answer within 15 s", {})
+def plan_of(document):
+    return make_plan([instance_of(document)], [], HandWritten(), {})
 
 
-def test_names_and_key_uris_that_hold_the_password_are_masked(read, monkeypatch):
-    known = KnownSecrets()
-    known.remember("correct-horse-battery")
-    monkeypatch.setattr(read_module, "hide", known.hide)
-    uri = RegistryUri("2C56", "https://contoso-prod.vault.azure.net/keys/correct-horse-battery/v1")
-    monkeypatch.setattr(read_module, "read_key_uris", lambda _: (uri,))
-    databases = [{"name": "correct-horse-battery", "state": "ONLINE"}, {"name": "sales", "state": "ONLINE"}]
-    document = read(Server(ROWS | {"databases": databases}))
-    assert [row["name"] for row in document.sections["databases"]] == ["<secret>", "sales"]
-    assert document.key_uris == (RegistryUri("2C56", "<secret>"),)
+def a_backup(kind, database="sales", day=23):
+    return {"database": database, "type": kind, "finished_utc": f"2026-11-{day}T20:00:00"}
 
 
-def test_damaged_section_is_an_error_of_that_section(read):
-    document = read(Server(damaged=("keys",)))
-    assert document.errors == {"keys": LOST}
+def document_of(*backups, encrypted=("sales",)):
+    databases = tuple({"name": name, "is_encrypted": int(name in encrypted)} for name in ("sales", "hr"))
+    return Document(sections={"databases": databases, "backups": backups})
 
 
-def test_inventory_has_no_proof_section_and_misses_none(read):
-    document = read(Server())
-    assert set(document.sections) == {*SECTIONS}
-    assert document.errors == {}
+def test_backups_that_were_not_searched_are_kept():
+    earlier = document_of(a_backup("D"), a_backup("I"), a_backup("L"))
+    found = with_known_backups(document_of(a_backup("I", day=27)), earlier)
+    assert found.sections["backups"] == (a_backup("I", day=27), a_backup("D"), a_backup("L"))
 
 
-def test_running_exporter_reads_inventory_and_proof_at_once(read):
-    server = Server()
-    document = read(server, BATCHES)
-    assert list(document.sections) == [*SECTIONS, *PROOF_SECTIONS]
-    assert (document.errors, server.opened) == ({}, 1)
+def test_backups_of_a_database_without_encryption_are_dropped():
+    earlier = document_of(a_backup("D", "hr"), a_backup("D", "gone"))
+    assert with_known_backups(document_of(), earlier).sections["backups"] == ()
 
 
-def test_proofs_that_hang_cost_no_section_of_the_inventory(read):
-    document = read(Server(broken={1: "logs", 2: "errors"}), BATCHES)
-    assert document.failure is None
-    assert set(document.sections) == {*SECTIONS, "opened", "backups", "flags"}
-    assert document.errors == dict.fromkeys(("logs", "errors", "loaded", "registry"), "no answer within 15 s")
+def test_backups_that_were_never_read_stay_unknown():
+    later = Document(sections={"databases": ()})
+    assert with_known_backups(later, document_of(a_backup("D"))) is later
+    assert with_known_backups(document_of(a_backup("D")), later).sections["backups"] == (a_backup("D"),)
 
 
-def test_refused_login_is_a_failure_with_its_number(read):
-    server = Server()
-
-    def connect(*_):
-        raise SqlConnectionError("the login was refused (18456)", 18456)
-
-    server.connect = connect
-    document = read(server, BATCHES)
-    assert (document.failure, document.refused_login) == ("the login was refused (18456)", 18456)
+def credentials_of(*rows):
+    return Document(sections={"credentials": rows})
 
 
-def test_refused_second_login_keeps_the_inventory_and_the_number(read):
-    server = Server(broken={1: "logs"})
-    connect = server.connect
+def a_credential(modified, **changes):
+    return {"name": "tde", "modified_utc": modified, **changes}
 
-    def connect_once(*_):
-        if server.opened:
-            raise SqlConnectionError("the login was refused (18456)", 18456)
-        return connect()
 
-    server.connect = connect_once
-    document = read(server, BATCHES)
-    assert (document.failure, document.refused_login) == (None, 18456)
-    assert {*SECTIONS} <= {*document.sections}
-    assert document.errors["errors"] == "the login was refused (18456)"
+def test_credential_keeps_when_it_was_altered_before():
+    changed = with_known_changes(credentials_of(a_credential(TUESDAY), {"name": "new"}), credentials_of(a_credential(MONDAY)))
+    assert changed.sections["credentials"] == (a_credential(TUESDAY, earlier_utc=MONDAY), {"name": "new"})
+    assert with_known_changes(credentials_of(a_credential(TUESDAY)), changed).sections["credentials"][0]["earlier_utc"] == MONDAY
+    again = with_known_changes(credentials_of(a_credential(FRIDAY)), changed)
+    assert again.sections["credentials"] == (a_credential(FRIDAY, earlier_utc=TUESDAY),)
+    assert with_known_changes(Document(), changed) == Document()
+
+
+def test_empty_registry_is_good_without_provider_and_keys():
+    expected = {(): True, ("providers",): False, ("keys",): False, ("providers", "keys"): False}
+    for used, good in expected.items():
+        rows = {name: ({"name": "EKM"},) * (name in used) for name in ("providers", "keys")}
+        assert is_good(Document(sections=rows), "registry") is good
+    assert not is_good(Document(sections={"providers": ()}), "registry")
+
+
+def test_section_that_timed_out_is_kept_with_its_time():
+    found = with_kept_keys()
+    assert (found.kept, found.errors) == ({"keys": MONDAY}, {"keys": "no answer"})
+    plan = plan_of(found)
+    assert len(plan.targets) == 1
+    ((text, servers),) = plan.findings.gaps.items()
+    assert text == f"the section keys is of {MONDAY}Z, because it was not read again: no answer"
+    assert (servers, plan.findings.kinds[text]) == (["N1"], Kind.SECTION_KEPT)
+
+
+def test_kept_section_has_its_age():
+    now, found = unix_time(FRIDAY), with_kept_keys()
+    assert instance_of(found, now).kept["keys"].when == f"{MONDAY}Z (4d ago)"
+    assert instance_of(replace(found, kept={"keys": "?"}), now).kept["keys"].when == "?"
+
+
+def test_impossible_section_of_a_file_is_not_kept():
+    content = as_json(with_kept_keys())
+    content["sections"] = [
+        {**one, "rows": [{"name": "x" * 129}]} if one["section"] == "keys" else one for one in content["sections"]
+    ]
+    held = document_from(content)
+    assert held.kept == {}
+    assert "128" in held.errors["keys"]
+    content["sections"] = [one for one in content["sections"] if one["section"] != "keys"]
+    assert document_from(content).kept == {}
+
+
+def test_next_good_reading_replaces_the_kept_section():
+    again = merged(reading(FRIDAY, "keys", errors={"keys": "denied"}), with_kept_keys(TUESDAY))
+    assert (again.kept, again.errors) == ({"keys": MONDAY}, {"keys": "denied"})
+    assert merged(reading(FRIDAY), again).kept == {}
+
+
+def test_revoked_right_is_not_an_empty_list():
+    revoked = reading(FRIDAY, "credentials", "keys", "logins", "replicas", may_view_definitions=0)
+    emptied = completed(Document(sections={**revoked.sections, "credentials": (), "keys": (), "logins": (), "replicas": ()}))
+    found = merged(emptied, reading(MONDAY))
+    assert set(found.kept) >= {"credentials", "keys", "logins"}
+    assert len(plan_of(found).targets) == 1
+
+
+def test_hidden_databases_are_not_gone():
+    hidden = reading(FRIDAY, may_view_databases=0)
+    emptied = completed(Document(sections={**hidden.sections, "databases": (), "encryption": ()}))
+    assert set(merged(emptied, reading(MONDAY)).kept) == {"databases", "encryption", "registry"}
+
+
+def test_section_that_was_read_removes():
+    empty = reading(FRIDAY)
+    empty = completed(Document(sections={**empty.sections, "encryption": (), "databases": ()}, key_uris=(URI,)))
+    assert plan_of(merged(empty, reading(MONDAY))).targets == []
+
+
+def test_server_that_was_not_read_is_kept_as_a_whole():
+    found = merged(Document(address="n1", failure="no answer"), reading(MONDAY, "modules", errors={"modules": "denied"}))
+    assert found.failure is None
+    assert found.errors["modules"] == "denied"
+    plan = plan_of(found)
+    assert len(plan.targets) == 1
+    text = f"not read in the latest run, so everything is of {MONDAY}Z: no answer"
+    assert plan.findings.kinds[text] is Kind.INSTANCE_KEPT
+    assert merged(reading(FRIDAY), found).kept == {}
+
+
+def test_registry_that_shows_nothing_keeps_its_entries():
+    found = merged(reading(FRIDAY, uris=()), reading(MONDAY))
+    assert (found.key_uris, found.kept) == ((URI,), {"registry": MONDAY})
+    plan = plan_of(found)
+    assert plan.findings.gaps == {}
+    assert len(plan.targets) == 1
+    assert any("the section registry is of" in text for text in plan.findings.notes)
+
+
+def test_older_file_fills_what_the_newer_reading_lacks():
+    newer = with_kept_keys()
+    found = merged(newer, reading(TUESDAY))
+    assert found.kept == {"keys": TUESDAY}
+    assert found.sections["instance"] == newer.sections["instance"]
+
+
+def test_damaged_section_without_an_earlier_one_stays_an_error():
+    first = reading(MONDAY, "keys", errors={"keys": "denied"})
+    found = merged(reading(FRIDAY, "keys", errors={"keys": "no answer"}), first)
+    assert (found.kept, found.errors) == ({}, {"keys": "no answer"})
+
+
+def named(address, host="n1", **changes):
+    return a_reading(address=address, host=host, **changes)
 
 
 @pytest.mark.parametrize(
-    "rows", [{**ROWS, "instance": [{**ROWS["instance"][0], "platform": "linux"}]}, {**ROWS, "providers": [], "keys": []}]
+    ("readings", "contested"),
+    [
+        ([named("n1"), named("n2", "n2")], set()),
+        ([named("10.0.0.5"), named("n1.contoso.com")], {"10.0.0.5"}),  # the address proves the name
+        ([named("n1"), named("10.0.0.5", "N1", sql_instance="sqlprd01")], {"10.0.0.5"}),  # names ignore case
+        ([named("n1"), named("10.0.0.5", configured=True)], {"n1"}),  # the configuration has the name
+        ([named("10.0.0.5"), named("10.0.0.6")], {"10.0.0.5", "10.0.0.6"}),  # nothing proves it
+        ([named("n1,1433"), named("n1,1434")], {"n1,1433", "n1,1434"}),
+        ([named("10.0.0.5", sql_instance="N2"), an_unread_server("n2")], {"10.0.0.5"}),  # the address stands for the names
+        ([named("n1", sql_instance="N1")], set()),
+        ([an_unread_server("n1"), an_unread_server("n2")], set()),
+    ],
 )
-def test_registry_is_not_read_on_linux_or_without_a_provider(read, rows):
-    server = Server(rows)
-    server_query = server.query
-
-    def query(batch):
-        assert "xp_reg" not in batch
-        return server_query(batch)
-
-    server.query = query
-    assert read(server).errors == {}
+def test_name_is_kept_by_the_best_claim_alone(readings, contested):
+    assert contested_addresses(readings) == contested
+    assert contested_addresses(readings[::-1]) == contested
 
 
-def registry(entries, *, messages=()):
-    """Return a query function over paths below ENTRIES and their KeyUri; a path without one is only a key."""
-
-    def query(statement):
-        for path in [ENTRIES, *(f"{ENTRIES}\\{one}" for one in entries)]:
-            if statement == SUBKEYS.format(path=sql_text(path)):
-                below = [one for one in (f"{ENTRIES}\\{name}" for name in entries) if one.rpartition("\\")[0] == path]
-                return Result(tuple((one.rpartition("\\")[2],) for one in below), messages)
-            if statement == KEY_URI.format(path=sql_text(path)):
-                uri = entries.get(path.removeprefix(f"{ENTRIES}\\"))
-                return Result((("KeyUri", uri),), ()) if uri else Result((), (NOT_FOUND,))
-        return Result((), (NOT_FOUND,))
-
-    return query
+def test_contested_name_is_shown_with_the_address():
+    assert shown_name(named("10.0.0.5")) == "SQLPRD01 on n1"
+    assert shown_name(replace(named("10.0.0.5"), contested=True)) == "10.0.0.5 (answers as SQLPRD01 on n1)"
 
 
-def test_registry_is_walked_two_levels_deep():
-    entries = {"https://v": None, "https://v\\2C56": URI, "https://v\\2C57": URI, "it's": None, "it's\\2C58": URI}
-    assert read_key_uris(registry(entries)) == tuple(RegistryUri(one, URI) for one in ("2C56", "2C57", "2C58"))
+def whole(reading, **changes):
+    """The reading as `run` has it: with messages for what is missing."""
+    document = completed(replace(reading.document, **changes))
+    return replace(reading, document=document, read_at={name: READ_AT for name in reading.read_at if is_good(document, name)})
 
 
-def test_missing_key_of_the_connector_means_no_uri():
-    assert read_key_uris(lambda _: Result((), (NOT_FOUND,))) == ()
+def known_with_kept_keys():
+    before = whole(a_reading())
+    later = {name: rows for name, rows in before.document.sections.items() if name not in ("keys", "logs")}
+    document = completed(replace(before.document, sections=later, errors={"keys": "no answer", "logs": "message 300: denied"}))
+    return replace(before, document=merged(document, before.document), failure="does not answer", attempted_at=READ_AT + 300)
 
 
-def test_missing_key_as_an_error_means_no_uri():
-    def query(_):
-        raise SqlStatementError((NOT_FOUND,))
-
-    assert read_key_uris(query) == ()
+def on_the_way(reading):
+    """The JSON of a reading, as a client gets it."""
+    return json.loads(json.dumps(reading_values(reading)))
 
 
-def test_refused_registry_is_an_error_although_sql_server_sends_information():
-    with pytest.raises(SqlStatementError, match=r"message 22001: .* returned error 5"):
-        read_key_uris(registry({}, messages=(DENIED,)))
+READINGS = {
+    "whole": whole(a_reading("sales", "hr")),
+    "without_sections": whole(a_reading(sections={"backups": None, "keys": None})),
+    "registry": whole(a_reading(), key_uris=(RegistryUri("2C56", "https://v.vault.azure.net/keys/k/1"),)),
+    "kept": known_with_kept_keys(),
+    "earlier_logs": with_growing_logs(whole(a_reading())),
+    "unread": an_unread_server(refused=True),
+    "never_tried": an_unread_server(attempted_at=0.0, failure=""),
+}
 
 
-@pytest.mark.parametrize(("width", "ends"), [(1, True), (100, False)])
-def test_keys_without_end_are_bounded(width, ends):
-    calls = []
-
-    def query(statement):
-        calls.append(statement)
-        return Result((("x",),) * width if "enumkeys" in statement else (), ())
-
-    if ends:
-        assert read_key_uris(query) == ()
-    else:
-        with pytest.raises(SqlStatementError, match="too many entries"):
-            read_key_uris(query)
-    assert len(calls) <= 5000
+@pytest.mark.parametrize("case", READINGS)
+def test_reading_is_the_same_after_json(case):
+    assert reading_from(on_the_way(READINGS[case])) == READINGS[case]
 
 
-def test_windows_account_signs_in_with_the_name_of_the_service(monkeypatch):
-    made = []
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setattr("pytds.login.SspiAuth", lambda **options: made.append(options))
-    monkeypatch.setattr("socket.getfqdn", lambda host: f"{host}.contoso.com")
-    tds._windows_account("n1", 1433, INVENTORY)
-    assert made == [{"spn": "MSSQLSvc/n1.contoso.com:1433"}]
+def test_times_are_rfc_3339():
+    values = on_the_way(READINGS["earlier_logs"])
+    assert values["attempted_at"] == values["read_at"]["keys"] == moment(READ_AT) == "2026-11-26T20:00:00.000Z"
+    assert values["earlier_logs"][0] == "2026-11-26T19:55:00.000Z"
+    assert on_the_way(READINGS["never_tried"])["attempted_at"] is None
 
 
-def test_sign_in_that_windows_refuses_is_not_the_servers_answer():
-    error = tds._login_error(Exception("SSPI Error SEC_E_NO_CREDENTIALS"), INVENTORY)
-    assert str(error) == "Windows does not sign this account in (SEC_E_NO_CREDENTIALS): give --sql.user, or --sql.entra"
+DAMAGES = {
+    "address": {"address": ""},
+    "number_as_address": {"address": 7},
+    "refused": {"refused": "yes"},
+    "time": {"attempted_at": READ_AT},
+    "no_time": {"attempted_at": "yesterday"},
+    "time_of_a_section": {"read_at": {"keys": "1969-01-01T00:00:00Z"}},
+    "times": {"read_at": [1]},
+    "logs": {"earlier_logs": [1]},
+    "time_of_logs": {"earlier_logs": [None, []]},
+    "document": {"document": []},
+    "other_format": {"document": {"inventory": 9}},
+    "no_instance": {"document": {"inventory": 1, "sections": []}},
+    "failure_of_the_document": {"document": {"inventory": 1, "failure": "not read"}},
+}
 
 
-@pytest.mark.parametrize(
-    ("words", "action"), [(INVENTORY, "give --sql.user, or --sql.entra"), (RUN, "set user, or entra_credential")]
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_reading_is_refused(damage):
+    with pytest.raises(ValueError, match="is damaged"):
+        reading_from(on_the_way(READINGS["earlier_logs"]) | DAMAGES[damage])
+
+
+@pytest.mark.parametrize("value", [None, [], "reading", 7])
+def test_value_of_another_kind_is_refused(value):
+    with pytest.raises(ValueError, match="is damaged"):
+        reading_from(value)
+
+
+@pytest.mark.parametrize("name", reading_values(READINGS["unread"]))
+def test_reading_without_a_field_is_refused(name):
+    values = on_the_way(READINGS["unread"])
+    del values[name]
+    with pytest.raises(ValueError, match="is damaged"):
+        reading_from(values)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=9,
 )
-def test_windows_account_elsewhere_has_a_reason(monkeypatch, words, action):
-    monkeypatch.setattr("sys.platform", "linux")
-    with pytest.raises(SqlConnectionError, match=f"Windows sign-in exists on Windows only: {action}"):
-        tds._windows_account("n1", 1433, words)
+
+
+@given(st.sampled_from([*reading_values(READINGS["unread"]), "sections", "errors", "kept", "key_uris"]), JSON)
+def test_hostile_value_is_refused_or_read(name, value):
+    values = on_the_way(READINGS["earlier_logs"])
+    (values if name in values else values["document"])[name] = value
+    with contextlib.suppress(ValueError):
+        reading = reading_from(values)
+        assert reading_from(on_the_way(reading)) == reading
+
+
+def test_impossible_section_is_an_error_without_a_time():
+    values = on_the_way(READINGS["earlier_logs"])
+    for section in values["document"]["sections"]:
+        section["rows"] = (
+            [{**row, "name": "k" * 500} for row in section["rows"]] if section["section"] == "keys" else section["rows"]
+        )
+    values["earlier_logs"][1][0]["database"] = "d" * 500
+    reading = reading_from(values)
+    assert "keys" not in reading.read_at
+    assert "more than the 128 that SQL Server allows" in reading.document.errors["keys"]
+    assert reading.earlier_logs is None
+
+
+def test_inventory_has_no_section_of_proofs():
+    reading = replace(known_with_kept_keys(), address="n1.contoso.com\\SQLPRD01")
+    document = inventory_document(reading)
+    assert document.address == "n1.contoso.com\\SQLPRD01"
+    assert {*document.sections} == {*reading.document.sections} - {*PROOF_SECTIONS}
+    assert document.sections["keys"] == reading.document.sections["keys"]
+    assert (document.errors, document.kept) == ({"keys": "no answer"}, {"keys": reading.document.kept["keys"]})
+    assert "logs" in reading.document.kept
+
+
+@pytest.mark.parametrize(("failure", "cause"), [("no such name", "no such name"), ("", "the exporter has not read it yet")])
+def test_server_that_was_never_read_is_a_failure(failure, cause):
+    document = inventory_document(an_unread_server(failure=failure))
+    assert (document.address, document.failure, document.sections) == ("n1\\SQLPRD01", cause, {})

@@ -193,12 +193,6 @@ def test_each_key_of_an_instance_needs_a_target():
     assert conditions(answer(row(), row(target="second", key_version=V2), inventory=[two])) == []
 
 
-def test_instance_without_a_provider_needs_no_key():
-    plain = document(databases={}, change=replacing(providers=[]))
-    found = answer(inventory=[plain])
-    assert (found.verdict, found.dependencies) == ("ready", ())
-
-
 def test_disabled_provider_is_a_reason():
     (found,) = answer(inventory=[document(change=altering("providers", is_enabled=0))]).reasons
     assert found.condition is Condition.PROVIDER_DISABLED
@@ -405,11 +399,6 @@ def test_missing_inventory_and_exporter_are_two_reasons():
     held = assess(Question(every=True), Inventory((document(),), URIS), {URL: silent}, now=NOW)
     assert (held.reasons, held.dependencies, held.instances) == ((silent,), (), ("N1\\SQLPRD01",))
     assert assess(Question(every=True), missing, {URL: read_state(body(), URL)}, now=NOW).reasons == (missing,)
-
-
-def test_known_reason_decides_the_verdict():
-    found = answer(row(vault_side_ready=False, credential_expires_at=None))
-    assert (conditions(found), found.verdict) == (["not_ready", "expiry_unknown"], "not_ready")
 
 
 def test_values_of_a_reason_are_printable_and_short():

@@ -70,8 +70,7 @@ def test_text_of_unknown_state_begins_with_not_known():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "age"),
-    [(-60.0, "0s"), (59.0, "59s"), (7260.0, "2h1m"), (2 * DAY + 3599.0, "2d"), (20 * DAY + 3700.0, "20d1h")],
+    ("seconds", "age"), [(-60.0, "0s"), (59.0, "59s"), (7260.0, "2h1m"), (2 * DAY + 3599.0, "2d"), (20 * DAY + 3700.0, "20d1h")]
 )
 @pytest.mark.parametrize("ready", [True, False])
 def test_age_of_the_reading_is_in_every_answer(seconds, age, ready):

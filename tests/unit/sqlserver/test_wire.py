@@ -1,10 +1,10 @@
-"""The packet sizes in a SQL Server's stream, wherever its packets cut it."""
+"""Bytes of TDS: packet sizes wherever packets cut the stream, and the encryption option of a PRELOGIN packet."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.sqlserver.wire import LARGEST_PACKET, PacketSizes
+from exporter.sqlserver.wire import ENCRYPT_NOT_SUPPORTED, ENCRYPT_ON, LARGEST_PACKET, PacketSizes, encryption_at, with_encryption
 
 
 def packet(content):
@@ -62,3 +62,33 @@ def test_header_of_an_impossible_length_has_no_content():
 
 def test_text_that_is_cut_short_is_no_size():
     assert not PacketSizes().too_large(packet(token("2000000000")[:-5]))
+
+
+HEADER = bytes([18, 1, 0, 26, 0, 0, 0, 0])
+VERSION = bytes([0, 0, 11, 0, 6])
+ENCRYPTION = bytes([1, 0, 17, 0, 1])
+DATA = bytes(6) + b"\x00"
+PACKET = HEADER + VERSION + ENCRYPTION + b"\xff" + DATA
+
+
+def test_encryption_is_replaced():
+    assert encryption_at(PACKET) == 25
+    assert with_encryption(PACKET, ENCRYPT_ON) == PACKET[:-1] + b"\x01"
+    assert with_encryption(with_encryption(PACKET, ENCRYPT_NOT_SUPPORTED), 0) == PACKET
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"",
+        HEADER,
+        HEADER + VERSION + b"\xff" + bytes(6),
+        HEADER + VERSION,
+        PACKET[:-1],
+        HEADER + bytes([1, 0, 6, 0, 0]) + b"\xff",
+    ],
+)
+def test_packet_without_the_option_is_refused(packet):
+    assert encryption_at(packet) is None
+    with pytest.raises(ValueError, match="without the option ENCRYPTION"):
+        with_encryption(packet, ENCRYPT_ON)

@@ -1,8 +1,26 @@
-"""The audit sheet: each part in words, and nothing unknown is a blank."""
+"""The audit sheet in words, who may unwrap, which target a text names, and what a SQL Server itself requests."""
+
+import re
+import shlex
+from dataclasses import replace
 
 import pytest
 
-from exporter.sqlserver.audit import as_text, sheet
+from exporter.sqlserver.audit import (
+    BASH,
+    GRAPH,
+    POWERSHELL,
+    ChoiceError,
+    OwnRequests,
+    access_queries,
+    as_text,
+    choose_target,
+    is_hsm,
+    key_roles,
+    own_requests,
+    sheet,
+)
+from exporter.sqlserver.proof import server_proofs
 from tests.support.audit_facts import (
     CREDENTIAL,
     DECLARED,
@@ -15,6 +33,8 @@ from tests.support.audit_facts import (
     RETAINED,
     facts,
 )
+from tests.support.gate_factories import URL, VAULT, row, state
+from tests.support.sql_readings import a_reading, with_growing_logs
 
 
 def lines(title, **changes):
@@ -302,3 +322,161 @@ def test_texts_of_others_cannot_steer_a_terminal():
 def test_facts_of_another_program_are_refused(change):
     with pytest.raises(ValueError, match=r"damaged|isoformat"):
         sheet(facts(**change))
+
+
+WITH_PORT, HSM = "contoso-prod.vault.azure.net:8443", "contoso.managedhsm.azure.net"
+
+
+@pytest.mark.parametrize("vault", [WITH_PORT, HSM, "vault.corp.example"])
+def test_queries_have_the_names_and_no_placeholder_but_the_group(vault):
+    name = vault.partition(".")[0]
+    queries = access_queries(vault, "Key-0")
+    assert all(name in each.text or "GROUP" in each.text for each in queries)
+    assert not [each for each in queries if "VAULT" in each.text or "KEY" in each.text or "8443" in each.text]
+    abouts = {each.about: {one.language for one in queries if one.about == each.about} for each in queries}
+    assert all(languages in ({BASH, POWERSHELL}, {GRAPH}) for languages in abouts.values())
+
+
+def test_commands_of_bash_are_whole():
+    for vault in (WITH_PORT, HSM):
+        for each in access_queries(vault, "Key-0"):
+            if each.language == BASH:
+                assert shlex.split(each.text)[0] == "az"
+                assert "\n" not in each.text
+
+
+def test_inherited_roles_are_listed_on_the_key():
+    first = access_queries(WITH_PORT, "Key-0")[0].text
+    assert '--include-inherited --scope "$(az keyvault show --name contoso-prod --query id -o tsv)/keys/Key-0"' in first
+
+
+def test_managed_hsm_has_roles_of_its_own():
+    assert [is_hsm(vault) for vault in (WITH_PORT, HSM, "vault.corp.example")] == [False, True, False]
+    assert dict(key_roles(HSM)).keys() > local_roles({"unwrap"})
+    assert dict(key_roles(WITH_PORT)).keys() > {"Owner", "User Access Administrator", "Key Vault Contributor"}
+
+
+def test_azure_roles_on_a_managed_hsm_are_listed():
+    about = "Who may change or delete the HSM: Azure roles on it, with those inherited from above"
+    first, second = (each.text for each in access_queries(HSM, "k") if each.about == about)
+    assert '--include-inherited --scope "$(az keyvault show --hsm-name contoso --query id -o tsv)" -o table' in first
+    assert second.startswith('Get-AzRoleAssignment -Scope "$((Get-AzKeyVaultManagedHsm -Name contoso).ResourceId)" | ')
+    (graph,) = (each.text for each in access_queries(HSM, "k") if each.language == GRAPH)
+    assert 'type =~ "microsoft.keyvault/managedhsms" and name =~ "contoso"' in graph
+
+
+# Microsoft's list of local roles, with those of their data actions that use, copy or give away a key, or grant that.
+LOCAL = {
+    "Managed HSM Administrator": "assign domain backup restore",
+    "Managed HSM Crypto Officer": "assign export purge",
+    "Managed HSM Crypto User": "unwrap decrypt backup release delete",
+    "Managed HSM Policy Administrator": "assign",
+    "Managed HSM Crypto Auditor": "",
+    "Managed HSM Crypto Service Encryption User": "unwrap",
+    "Managed HSM Crypto Service Release User": "release",
+    "Managed HSM Backup User": "backup",
+    "Managed HSM Restore User": "restore",
+}
+# Microsoft's list of roles for vaults, then those for any resource, in the same way.
+IN_AZURE = {
+    "Key Vault Administrator": "unwrap decrypt backup delete",
+    "Key Vault Reader": "",
+    "Key Vault Purge Operator": "",
+    "Key Vault Certificates Officer": "",
+    "Key Vault Certificate User": "",
+    "Key Vault Crypto Officer": "unwrap decrypt backup delete",
+    "Key Vault Crypto Service Encryption User": "unwrap",
+    "Key Vault Crypto User": "unwrap decrypt backup",
+    "Key Vault Crypto Service Release User": "release",
+    "Key Vault Secrets Officer": "",
+    "Key Vault Secrets User": "",
+    "Key Vault Data Access Administrator": "assign",
+    "Key Vault Contributor": "policy",
+    "Owner": "assign",
+    "Contributor": "policy",
+    "Reader": "",
+    "User Access Administrator": "assign",
+    "Role Based Access Control Administrator": "assign",
+}
+WORDS = {
+    "assign": "assign a role", "domain": "download the security domain", "backup": "back up|back the key up", "restore": r"restore\b", "export": r"export\b",
+    "purge": "purge", "unwrap": "may unwrap", "decrypt": "decrypt", "release": "release", "delete": r"delete\b", "policy": "access policy",
+}  # fmt: skip
+
+
+def local_roles(actions):
+    return {role for role, having in LOCAL.items() if actions & set(having.split())}
+
+
+@pytest.mark.parametrize(("vault", "published"), [(HSM, LOCAL), (WITH_PORT, IN_AZURE)])
+def test_every_published_role_that_reaches_the_key_is_listed(vault, published):
+    listed = dict(key_roles(vault))
+    assert {role for role, actions in published.items() if actions} == published.keys() & listed.keys()
+    for role in published.keys() & listed.keys():
+        found = {action for action, words in WORDS.items() if re.search(words, listed[role])}
+        assert found == set(published[role].split()), role
+
+
+def test_azure_roles_give_no_right_to_a_key_of_an_hsm():
+    changing = dict(key_roles(HSM)).items() - dict.fromkeys(LOCAL, "").items()
+    in_azure = {role: effect for role, effect in changing if role in IN_AZURE or role == "Managed HSM contributor"}
+    assert len(in_azure) == 5
+    assert all("no right to the key" in effect for effect in in_azure.values())
+
+
+URI = f"https://{VAULT}/keys/K/1111aaaa2222"
+
+
+def targets(*rows):
+    return state(URL, *rows).targets
+
+
+TWO = (row(), row(target="second", vault="other.vault.azure.net", key_version=None))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("contoso-key0", "contoso-key0"),
+        ("second", "second"),
+        ("K/1111aaaa2222", "contoso-key0"),
+        (URI, "contoso-key0"),
+        (URI.upper() + "/", "contoso-key0"),
+        ("https://other.vault.azure.net/keys/K", "second"),
+    ],
+)
+def test_target_is_found_by_name_version_or_uri(text, name):
+    assert choose_target(text, targets(*TWO)).name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("K", f"'K' is a key in 2 vaults: write its URI, such as {URI}"),
+        (
+            "contoso-key1",
+            "no target and no key 'contoso-key1' (did you mean 'contoso-key0'?): write a target's name, KEY/VERSION or the key's URI",
+        ),
+        ("K/9", "no target and no key 'K/9': write a target's name, KEY/VERSION or the key's URI"),
+    ],
+)
+def test_text_without_one_key_is_refused(text, problem):
+    with pytest.raises(ChoiceError) as caught:
+        choose_target(text, targets(*TWO))
+    assert str(caught.value) == problem
+
+
+def requests_of(reading):
+    (server,) = server_proofs(reading)
+    return own_requests(server)
+
+
+def test_growing_logs_need_the_vault_for_each_new_file():
+    # 1 MiB in five minutes for each database, and files of 64 MiB
+    assert requests_of(with_growing_logs(a_reading("sales", "stock"))) == OwnRequests(2, pytest.approx(2 * 288 / 64), False)
+
+
+@pytest.mark.parametrize(("flag", "files"), [(1, 0.0), (0, None)])
+def test_trace_flag_spares_the_requests_for_log_files(flag, files):
+    reading = a_reading(sections={"flags": [{"flag": 15025, "is_on": flag}]})
+    assert requests_of(replace(reading)) == OwnRequests(1, files, bool(flag))

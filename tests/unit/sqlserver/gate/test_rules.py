@@ -301,10 +301,6 @@ def test_instance_elsewhere_with_the_same_credential_is_left_behind(credential_n
     assert conditions(answer(*rows, inventory=[], readings=[left, elsewhere], instances=("N1\\SQLPRD01",))) == expected
 
 
-def test_codes_before_the_last_proof_do_not_matter():
-    assert conditions(of(errors=[error("3303", "18:10:00", "18:59:00")])) == []
-
-
 def test_missing_credential_is_one_reason():
     assert conditions(of(keys=WITHOUT_CREDENTIAL)) == ["credential_missing"]
 
@@ -328,11 +324,6 @@ def test_time_until_the_log_is_full_is_in_the_reason():
             "next_file_in_seconds": 19200,
         }
     ]
-
-
-def test_full_log_is_full_already():
-    found = of(FAILING, reading=growing(limit_kb=1))
-    assert "the log of [sales] is full already at the present rate" in found.reasons[1].text
 
 
 def test_failing_backups_fill_the_log_too():

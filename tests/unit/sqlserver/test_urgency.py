@@ -1,4 +1,4 @@
-"""What one SQL Server proved of one key, what fails there, and how long its logs have room, in words."""
+"""Which databases are closed, and how long the logs of open ones have room, in words."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from typing import Any
 
 import pytest
 
-from exporter.sqlserver.proof import codes_text, proof_text, server_proofs
+from exporter.sqlserver.proof import server_proofs
 from exporter.sqlserver.urgency import closed_text, log_text, most_urgent, room_text
-from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, unix, with_growing_logs
+from tests.support.sql_readings import READ_AT, a_reading, proof_rows, with_growing_logs
 
 NOW = READ_AT + 60
-DAY = "2026-11-26T"
-NO_SIGN_IN = "login [tde_login] has no credential, so SQL Server cannot sign in to the vault"
-WITHOUT_CREDENTIAL = [{name: value for name, value in sections_of()["keys"][0].items() if name != "credential"}]
 
 
 def a_server(reading=None, **sections: Any):
@@ -25,105 +22,6 @@ def a_server(reading=None, **sections: Any):
 
 def growing(**changes):
     return with_growing_logs(a_reading(sections={"logs": [proof_rows("sales")["logs"][0] | changes]}))
-
-
-def credential(modified, **changes):
-    return [sections_of()["credentials"][0] | {"modified_utc": modified} | changes]
-
-
-def error(code, first, last):
-    return {"code": code, "lines": 2, "first_utc": DAY + first, "last_utc": DAY + last}
-
-
-def backup(kind, started, finished):
-    return {"database": "sales", "type": kind, "started_utc": started, "finished_utc": finished}
-
-
-@pytest.mark.parametrize(
-    ("kind", "finished", "expected"),
-    [
-        ("L", "2026-11-26T19:49:00", "12 min ago, log backup of [sales]"),
-        ("I", "2026-11-26T16:21:00", "3 h 40 min ago, differential backup of [sales]"),
-        ("D", "2026-11-24T15:01:00", "2 d 5 h ago, full backup of [sales]"),
-        ("L", "2026-11-26T20:00:59", "1 min ago, log backup of [sales]"),
-        ("L", "2026-11-24T20:02:00", "47 h 59 min ago, log backup of [sales]"),
-    ],
-)
-def test_proof_has_age_source_and_database(kind, finished, expected):
-    assert proof_text(a_server(backups=[backup(kind, "2026-11-23T00:00:00", finished)]), NOW) == expected
-
-
-def test_start_is_a_proof_with_a_database():
-    assert proof_text(a_server(backups=[]), unix("2026-11-01T00:10:10")) == "10 min ago, start that opened [sales]"
-
-
-@pytest.mark.parametrize(
-    ("sections", "expected"),
-    [
-        (
-            {"credentials": credential(DAY + "18:02:00")},
-            (
-                "not proven since the credential was altered at 18:02 UTC; a backup finished at 19:07 UTC since, and one that begins at 20:02 UTC or "
-                "later proves the key"
-            ),
-        ),
-        ({"credentials": credential("2026-11-25T23:59:00")}, "54 min ago, log backup of [sales]"),
-        (
-            {"providers": [sections_of()["providers"][0] | {"is_enabled": 0}]},
-            "54 min ago, log backup of [sales], but its EKM provider is disabled, so SQL Server cannot use the key",
-        ),
-        (
-            {"credentials": credential("2026-11-25T23:59:00"), "backups": []},
-            "not proven since the credential was altered at 2026-11-25 23:59 UTC",
-        ),
-        (
-            {"credentials": credential("never"), "backups": [], "opened": []},
-            "not proven: no start and no finished backup is known",
-        ),
-        ({"keys": WITHOUT_CREDENTIAL, "backups": [], "opened": []}, f"not proven: {NO_SIGN_IN}"),
-        ({"keys": WITHOUT_CREDENTIAL}, f"54 min ago, log backup of [sales], but {NO_SIGN_IN}"),
-    ],
-)
-def test_missing_proof_names_its_cause(sections, expected):
-    proven_at = [backup("L", DAY + "19:00:00", DAY + "19:07:00")]
-    assert proof_text(a_server(**({"backups": proven_at} | sections)), NOW) == expected
-
-
-def test_old_reading_shows_its_age():
-    assert proof_text(a_server(), NOW + 3 * 3600).endswith(" (read 3 h 1 min ago)")
-
-
-def test_names_of_databases_are_printable():
-    assert proof_text(a_server(a_reading("sales\n\u202ex")), NOW) == "56 min ago, log backup of [sales??x]"
-
-
-@pytest.mark.parametrize(
-    ("errors", "expected"),
-    [
-        ([], ""),
-        ([error("3303", "02:10:00", "19:00:00")], ""),  # a backup has succeeded since
-        ([error("3303", "19:10:00", "19:50:00")], "its error log shows 3303 since 19:10 UTC"),
-        ([error("3303", "02:10:00", "19:50:00")], "its error log shows 3303 since 19:00 UTC"),
-        (
-            [error("3077", "19:20:00", "19:50:00"), error("9999", "19:10:00", "19:55:00")],
-            "its error log shows 9999 and 3077 (3113 on connector 1.0.5.0) since 19:10 UTC",
-        ),
-    ],
-)
-def test_codes_since_last_proof_are_named(errors, expected):
-    server = a_server(errors=errors)
-    assert codes_text(server, NOW) == expected
-
-
-@pytest.mark.parametrize(
-    ("errors", "expected"),
-    [
-        ([error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")], "its error log shows 3303 since 19:10 UTC, and backups fail"),
-        ([error("18204", "19:12:00", "19:50:00")], "backups fail since 19:12 UTC"),
-    ],
-)  # fmt: skip
-def test_failed_backups_without_credential_are_named(errors, expected):
-    assert codes_text(a_server(errors=errors, keys=WITHOUT_CREDENTIAL), NOW) == expected
 
 
 def test_log_text_has_times_at_present_rate():
@@ -162,11 +60,6 @@ def test_log_text_needs_a_rate_of_the_last_hour():
     assert log_text([a_server(growing())], READ_AT + 3601) == ""
     assert log_text([a_server()], NOW) == ""
     assert log_text([], NOW) == ""
-
-
-def test_log_of_database_under_other_key_does_not_count():
-    reading = with_growing_logs(a_reading(sections={"logs": [proof_rows("other")["logs"][0]]}))
-    assert a_server(reading).logs == ()
 
 
 CLOSED = {"state": "RECOVERY_PENDING", "state_desc": "RECOVERY_PENDING"}

@@ -54,13 +54,7 @@ def test_json_has_rows_failures_and_gaps() -> None:
         "minutes": 6,
     }
     assert data["gaps"] == [
-        {
-            "from": "2026-11-01T00:03Z",
-            "to": "2026-11-01T00:05Z",
-            "class": "no_data",
-            "minutes": 2,
-            "targets": ["one", "two"],
-        }
+        {"from": "2026-11-01T00:03Z", "to": "2026-11-01T00:05Z", "class": "no_data", "minutes": 2, "targets": ["one", "two"]}
     ]
     assert (data["targets"][0]["measured_minutes"], data["targets"][0]["answered_percent"]) == (3, "66.666")
     assert data["targets"][0]["failures"] == [
