@@ -470,6 +470,8 @@ def test_proof_that_is_due_for_a_day_has_stopped(seconds, expected):
 @pytest.mark.parametrize(("seconds", "expected"), [(86400, True), (86401, False)])
 def test_server_is_read_while_its_backups_are_of_a_day(seconds, expected):
     assert the_proof().is_read(READ_AT + seconds) is expected
+    assert the_proof().state_at(READ_AT + seconds) is (ProofState.PROVEN if expected else ProofState.UNKNOWN)
+    assert the_proof(databases=CLOSED).state_at(READ_AT + seconds) is ProofState.CLOSED
 
 
 @pytest.mark.parametrize("section", ["keys", "credentials", "encryption", "errors"])
