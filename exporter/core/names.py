@@ -39,11 +39,7 @@ CLOUDS: tuple[Cloud, ...] = (
 
 # Azure Resource Manager of each cloud; https:// and the host are also the audience of its tokens.
 MANAGEMENT_HOSTS: Mapping[str, str] = MappingProxyType(
-    {
-        "public": "management.azure.com",
-        "us_government": "management.usgovcloudapi.net",
-        "china": "management.chinacloudapi.cn",
-    }
+    {"public": "management.azure.com", "us_government": "management.usgovcloudapi.net", "china": "management.chinacloudapi.cn"}
 )
 
 # The hosts that may receive a secret if a challenge names them, as well as the configured authority_host.

@@ -240,10 +240,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
     (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)"), "<address>"),
     # IPv6: a double colon, or more colons than a time of day has.
-    (
-        re.compile(r"(?<![\w:.])(?=[0-9a-fA-F:]{0,45}::|(?:[0-9a-fA-F]{1,4}:){5})[0-9a-fA-F:]{3,45}(?![\w:])"),
-        "<address>",
-    ),
+    (re.compile(r"(?<![\w:.])(?=[0-9a-fA-F:]{0,45}::|(?:[0-9a-fA-F]{1,4}:){5})[0-9a-fA-F:]{3,45}(?![\w:])"), "<address>"),
     # The thumbprint of a key is 20 bytes in hex, and no secret: it is what a DBA compares.
     (re.compile(r"(?<![A-Za-z0-9_-])(?!0x[0-9A-Fa-f]{40}(?![A-Za-z0-9_~+=-]))[A-Za-z0-9_~+=-]{40,}(?![A-Za-z0-9_-])"), "<long>"),
 )

@@ -172,10 +172,7 @@ NETWORK: tuple[Check, ...] = (
         question="How far is this host's clock from that of the services? Beyond five minutes, signed assertions are refused.",
         code=3303,
         effect="Entra accepts a client secret even if the clock is wrong. It would refuse a certificate or another signed assertion.",
-        actions=(
-            SYNCHRONISE,
-            "Show its source and offset: `w32tm /query /status` on Windows, `chronyc tracking` on Linux.",
-        ),
+        actions=(SYNCHRONISE, "Show its source and offset: `w32tm /query /status` on Windows, `chronyc tracking` on Linux."),
     ),
 )
 

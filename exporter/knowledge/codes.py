@@ -159,10 +159,7 @@ ENGINE: tuple[ConnectorError, ...] = (
             "CREATE ASYMMETRIC KEY uses options that the connector does not support. It only opens existing keys.",
             "The key name is empty or has characters other than letters, digits and hyphens.",
         ),
-        actions=(
-            "Use the basic form: `PROVIDER_KEY_NAME = 'KEY', CREATION_DISPOSITION = OPEN_EXISTING`.",
-            EVENT_LOG,
-        ),
+        actions=("Use the basic form: `PROVIDER_KEY_NAME = 'KEY', CREATION_DISPOSITION = OPEN_EXISTING`.", EVENT_LOG),
         unobservable_because="The argument comes from a T-SQL statement. The exporter makes no calls to the provider.",
     ),
     _engine(
@@ -200,10 +197,7 @@ ENGINE: tuple[ConnectorError, ...] = (
             "As for 3303: the client secret has expired. This is the usual cause.",
             "As for 3303: the credential string in SQL Server does not match the secret in Entra ID.",
         ),
-        actions=(
-            "Follow `ekm-exporter explain 3303`.",
-            "Test the credential now: `ekm-exporter probe TARGET`.",
-        ),
+        actions=("Follow `ekm-exporter explain 3303`.", "Test the credential now: `ekm-exporter probe TARGET`."),
         unobservable_because="It is an HTTP status, not a code. A probe reports this failure as 3303.",
     ),
     ConnectorError(
@@ -285,10 +279,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "The key name has characters other than letters, digits and hyphens.",
             "Not documented: connector 1.0.5.0 hashes to 20 bytes. A Windows policy against SHA-1 may prevent that.",
         ),
-        actions=(
-            "Check `PROVIDER_KEY_NAME` letter by letter, including trailing blanks.",
-            EVENT_LOG,
-        ),
+        actions=("Check `PROVIDER_KEY_NAME` letter by letter, including trailing blanks.", EVENT_LOG),
         unobservable_because=_LOCAL,
     ),
     _input(
@@ -369,14 +360,8 @@ def _failed(code: int, symbol: str, summary: str) -> ConnectorError:
         category=Category.PROTOCOL,
         owner=Owner.VAULT,
         summary=f"{summary} The backup failed. Databases and their keys are not affected.",
-        causes=(
-            "A proxy, gateway or security appliance emptied, cut or replaced the response.",
-            SERVICE_DEFECT,
-        ),
-        actions=(
-            "Back up the key directly: `az keyvault key backup --vault-name VAULT --name KEY --file F`.",
-            EVENT_LOG,
-        ),
+        causes=("A proxy, gateway or security appliance emptied, cut or replaced the response.", SERVICE_DEFECT),
+        actions=("Back up the key directly: `az keyvault key backup --vault-name VAULT --name KEY --file F`.", EVENT_LOG),
         unobservable_because="No connector build is known to back up keys. The request needs the `backup` permission, which a least-privilege identity lacks.",
     )
 

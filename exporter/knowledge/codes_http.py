@@ -286,8 +286,7 @@ def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_
 
 HTTP_CONNECTION: tuple[ConnectorError, ...] = (
     *both_generations(
-        3100,
-        out_of_memory_row(3002, "ErrorHttpCreateHttpClientOutOfMemory", Layer.HTTP, "setting up its HTTP client"),
+        3100, out_of_memory_row(3002, "ErrorHttpCreateHttpClientOutOfMemory", Layer.HTTP, "setting up its HTTP client")
     ),
     *_local(
         3003,
@@ -381,8 +380,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         "A response arrived, but Windows could not pass one of its headers to the connector.",
     ),
     *both_generations(
-        3115,
-        out_of_memory_row(3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a response header"),
+        3115, out_of_memory_row(3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a response header")
     ),
     *both_generations(
         3116,
@@ -400,10 +398,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
                 "token, so SQL Server gets no key."
             ),
             effect=WITHOUT_THE_KEY,
-            causes=(
-                "A proxy or gateway removes the header or sends its own 401.",
-                NOT_A_VAULT,
-            ),
+            causes=("A proxy or gateway removes the header or sends its own 401.", NOT_A_VAULT),
             actions=(
                 SHOW_THE_SERVER,
                 "Compare with a working vault from the same host. A different response points to the network path.",

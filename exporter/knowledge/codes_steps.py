@@ -64,9 +64,7 @@ CHALLENGE: tuple[ConnectorError, ...] = (
         "A proxy or gateway cut the header because of its length.",
     ),
     _malformed(
-        3203,
-        "ErrorGetAADDomainUrlMalformatted",
-        "The sign-in URL in the header of the vault's 401 lacks its host or tenant.",
+        3203, "ErrorGetAADDomainUrlMalformatted", "The sign-in URL in the header of the vault's 401 lacks its host or tenant."
     ),
     out_of_memory_row(3204, "ErrorGetAADDomainUrlOutOfMemoryAlloc", Layer.CHALLENGE, "storing the name of the sign-in host"),
     out_of_memory_row(3205, "ErrorGetAADTenantIdOutOfMemoryAlloc", Layer.CHALLENGE, "storing the tenant id"),

@@ -143,8 +143,7 @@ VAULT: tuple[ReasonRow, ...] = (
         ),
         markers=(inner_code("ForbiddenByConnection", "public network access is disabled|not an approved private link"),),
     ).advising(
-        f"{_ONLY_PRIVATE}`Key vaults > VAULT > Settings > Networking > Private endpoint connections`.",
-        *_RESOLVES_PRIVATELY,
+        f"{_ONLY_PRIVATE}`Key vaults > VAULT > Settings > Networking > Private endpoint connections`.", *_RESOLVES_PRIVATELY
     ),
     _address(
         "forbidden_firewall",

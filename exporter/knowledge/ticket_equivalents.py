@@ -117,11 +117,7 @@ _HSM_PAGE = "Azure Key Vault Managed HSMs > {vault}"
 _SHOW_ROLES = "az role assignment list --assignee {assignee_object_id} --scope {scope} --include-inherited --include-groups"
 
 VAULTS: tuple[Equivalent, ...] = (
-    Equivalent(
-        az="keyvault list-deleted",
-        cmdlet="Get-AzKeyVault -InRemovedState",
-        portal="Key vaults > Manage deleted vaults",
-    ),
+    Equivalent(az="keyvault list-deleted", cmdlet="Get-AzKeyVault -InRemovedState", portal="Key vaults > Manage deleted vaults"),
     Equivalent(
         az="keyvault network-rule add",
         given="--hsm-name",

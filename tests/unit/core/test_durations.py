@@ -68,8 +68,7 @@ def test_text_that_is_no_time_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0s ago"), (59, "59s ago"), (7300, "2h1m ago"), (-5, "0s ago"), (2 * 86400 + 3660, "2d1h ago")],
+    ("seconds", "text"), [(0, "0s ago"), (59, "59s ago"), (7300, "2h1m ago"), (-5, "0s ago"), (2 * 86400 + 3660, "2d1h ago")]
 )
 def test_age_has_minutes_then_hours(seconds: float, text: str):
     assert ago(seconds) == text

@@ -2,19 +2,7 @@
 
 import pytest
 
-from exporter.core.limits import (
-    FEWEST_AT_ONCE,
-    MORE_AT_ONCE,
-    FirstProbes,
-    auxiliary_slots,
-    fewer_at_once,
-    files_of,
-    is_retried,
-    more_at_once,
-    retry_after,
-    slots_for,
-    slots_within,
-)
+from exporter.core import limits
 
 
 @pytest.mark.parametrize(
@@ -28,65 +16,61 @@ from exporter.core.limits import (
     ],
 )
 def test_every_target_can_time_out_without_waiting_for_a_slot(paces, slots):
-    assert slots_for(paces) == slots
+    assert limits.slots_for(paces) == slots
 
 
 @pytest.mark.parametrize(("slots", "auxiliary"), [(1, 1), (8, 8), (32, 8), (64, 16)])
 def test_auxiliary_probes_have_few_slots_and_at_most_as_many_as_others(slots, auxiliary):
-    assert auxiliary_slots(slots) == auxiliary
+    assert limits.auxiliary_slots(slots) == auxiliary
 
 
 @pytest.mark.parametrize(("files", "slots"), [(-9, 0), (5, 0), (6, 1), (23, 3), (64, 12), (288, 64), (10**9, 100_000)])
 def test_probes_at_once_open_no_more_files_than_are_left(files, slots):
     """Each scheduled probe, one on demand and an auxiliary one open a connection to the vault and one to Entra ID."""
-    assert slots_within(files) == slots
-    assert slots == 0 or files_of(slots) <= files
+    assert limits.slots_within(files) == slots
+    assert slots == 0 or limits.files_of(slots) <= files
 
 
 def test_probes_at_once_are_halved_but_not_below_the_fewest():
-    assert fewer_at_once(800.0, 100) == 50.0
-    assert fewer_at_once(100.0, 800) == 50.0
-    assert fewer_at_once(12.0, 12) == FEWEST_AT_ONCE
-    assert fewer_at_once(4.0, 4) == 4.0
+    assert limits.fewer_at_once(800.0, 100) == 50.0
+    assert limits.fewer_at_once(100.0, 800) == 50.0
+    assert limits.fewer_at_once(12.0, 12) == limits.FEWEST_AT_ONCE
+    assert limits.fewer_at_once(4.0, 4) == 4.0
 
 
 def test_probes_at_once_grow_to_the_configured_number():
-    assert more_at_once(20.0, 64) == pytest.approx(20.0 + MORE_AT_ONCE)
-    assert more_at_once(63.95, 64) == 64.0
+    assert limits.more_at_once(20.0, 64) == pytest.approx(20.0 + limits.MORE_AT_ONCE)
+    assert limits.more_at_once(63.95, 64) == 64.0
 
 
 @pytest.mark.parametrize(("failed", "seconds"), [(1, 5.0), (2, 10.0), (3, 20.0), (4, 40.0), (5, 60.0), (5000, 60.0)])
 def test_retry_doubles_up_to_a_minute(failed, seconds):
-    assert retry_after(900.0, failed, 0.5, uncertain=False) == seconds
-    assert retry_after(900.0, failed, 1.0, uncertain=False) == min(60.0, 1.5 * seconds)  # the limit is after the jitter
-    assert retry_after(900.0, 2, 0.0, uncertain=False) == 5.0
+    assert limits.retry_after(900.0, failed, 0.5, uncertain=False) == seconds
+    assert limits.retry_after(900.0, failed, 1.0, uncertain=False) == min(60.0, 1.5 * seconds)  # the limit is after the jitter
+    assert limits.retry_after(900.0, 2, 0.0, uncertain=False) == 5.0
 
 
 @pytest.mark.parametrize(("failed", "seconds"), [(1, 5.0), (2, 10.0), (7, 320.0), (8, 640.0), (9, 900.0), (5000, 900.0)])
 def test_retry_of_an_uncertain_probe_doubles_up_to_the_interval(failed, seconds):
-    assert retry_after(900.0, failed, 0.5, uncertain=True) == seconds
+    assert limits.retry_after(900.0, failed, 0.5, uncertain=True) == seconds
 
 
 def test_retry_is_never_later_than_the_interval():
-    assert {retry_after(10.0, 5, draw, uncertain=uncertain) for draw in (0.5, 1.0) for uncertain in (True, False)} == {10.0}
+    assert {limits.retry_after(10.0, 5, draw, uncertain=uncertain) for draw in (0.5, 1.0) for uncertain in (True, False)} == {
+        10.0
+    }
 
 
 @pytest.mark.parametrize(
     ("failed", "uncertain", "has_result", "retried"),
-    [
-        (0, False, True, False),
-        (1, True, True, True),
-        (2, True, True, False),
-        (2, True, False, True),
-        (2, False, True, True),
-    ],
+    [(0, False, True, False), (1, True, True, True), (2, True, True, False), (2, True, False, True), (2, False, True, True)],
 )
 def test_an_uncertain_probe_is_retried_once_after_the_first_result(failed, uncertain, has_result, retried):
-    assert is_retried(failed, uncertain=uncertain, has_result=has_result) is retried
+    assert limits.is_retried(failed, uncertain=uncertain, has_result=has_result) is retried
 
 
 def first_probes(**changed):
-    return FirstProbes(**{"targets": 5000, "missing": 3631, "delayed": 3000, "pace": 10.0} | changed)
+    return limits.FirstProbes(**{"targets": 5000, "missing": 3631, "delayed": 3000, "pace": 10.0} | changed)
 
 
 def test_notice_of_delayed_probes_has_numbers_and_remaining_time():

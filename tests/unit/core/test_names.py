@@ -121,17 +121,10 @@ def test_a_secret_is_sent_only_to_a_trusted_authority():
 @pytest.mark.parametrize(
     "address",
     [
-        "10.1.2.3",
-        "172.16.0.1",
-        "172.31.255.254",
-        "192.168.1.1",
-        "100.64.0.1",
-        "169.254.1.1",
-        "fd00::1",
-        "fe80::1",
+        "10.1.2.3", "172.16.0.1", "172.31.255.254", "192.168.1.1", "100.64.0.1", "169.254.1.1", "fd00::1", "fe80::1",
         "::ffff:10.0.0.1",
     ],
-)
+)  # fmt: skip
 def test_address_of_a_private_network_is_private(address):
     assert is_private(address) is True
 

@@ -42,23 +42,10 @@ def test_path_is_one_word(text, shown):
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "-x",
-        'a"b',
-        "a$b",
-        "a`b",
-        "a%b",
-        "a!b",
-        "a\\",
-        "a\\\\b",
-        "a\nb",
-        "a\u2028b",
-        "a\u202eb",
-        "a\u201cb",
-        "a\u201eb",
+        "", "-x", 'a"b', "a$b", "a`b", "a%b", "a!b", "a\\", "a\\\\b", "a\nb", "a\u2028b", "a\u202eb", "a\u201cb", "a\u201eb",
         "\ud800",
     ],
-)
+)  # fmt: skip
 def test_path_that_a_shell_may_read_otherwise_is_a_capital_word(text):
     assert quoting.word(text, "FILE") == "FILE"
 

@@ -115,14 +115,7 @@ def test_mask_hides_known_secrets_before_a_text_is_cut():
 def test_tangled_text_is_hidden_in_bounded_time(known):
     soup = "".join(random.Random(1).choices("ab %&\\+;#x41", k=8192))  # noqa: S311 - the same text in every run
     assert known.hide(soup) == MARK
-    for text in (
-        "%25" * 3000,
-        "&amp;" * 2000,
-        "\\u005c" * 1500,
-        "QUFB" * 2500,
-        "41" * 5000,
-        "%26amp;\\x25" * 700,
-    ):
+    for text in ("%25" * 3000, "&amp;" * 2000, "\\u005c" * 1500, "QUFB" * 2500, "41" * 5000, "%26amp;\\x25" * 700):
         assert len(known.hide(text)) <= len(text)
 
 
@@ -139,13 +132,7 @@ NAMES = (
     "Sec1",
 )
 TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + "aB3dEf6h" * 60
-POISONS = [
-    *NAMES,
-    "vault.azure.net",
-    "contoso-prod",
-    "payroll-target-of-another",
-    "Payroll-Target",
-]
+POISONS = [*NAMES, "vault.azure.net", "contoso-prod", "payroll-target-of-another", "Payroll-Target"]
 
 
 @pytest.mark.parametrize("remember", [KnownSecrets.remember, KnownSecrets.remember_token])

@@ -7,6 +7,7 @@ import pytest
 from exporter.core.values import (
     KEY_PATTERN,
     OPERATIONS,
+    CredentialKind,
     Fault,
     KeyFacts,
     KeyReference,
@@ -92,6 +93,11 @@ VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
 PROD = "contoso.vault.azure.net"
 
 
+def key(*, name="k", version="v", **attributes):
+    given = {"kid": "kid", "kty": "RSA", "size_bits": 2048, "modulus": b"n", "exponent": b"e"} | attributes
+    return KeyFacts(name=name, version=version, **given)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -163,15 +169,7 @@ def test_key_uri_contradicts_another_vault_only():
     ],
 )
 def test_response_about_another_key_is_named(name, version, expected):
-    found = KeyFacts(
-        name="Key0",
-        version=VERSION,
-        kid=f"https://{PROD}/keys/Key0/{VERSION}",
-        kty="RSA",
-        size_bits=2048,
-        modulus=b"",
-        exponent=b"",
-    )
+    found = key(name="Key0", version=VERSION)
     assert different_key(name, version, found) == expected
 
 
@@ -189,8 +187,7 @@ NOW = 10.0
     ],
 )
 def test_key_state_follows_the_attributes(attributes, expected):
-    key = KeyFacts(name="k", version="v", kid="kid", kty="RSA", size_bits=2048, modulus=b"n", exponent=b"e", **attributes)
-    assert key_state(key, NOW) == expected
+    assert key_state(key(**attributes), NOW) == expected
 
 
 # The key operations of a probe, and the limits of vaults.
@@ -234,3 +231,7 @@ def test_requests_about_a_key_have_the_limit_of_the_key(vault, key, limits):
 )
 def test_limits_are_published_for_vaults_of_a_known_cloud(vault, published):
     assert has_limits(vault) is published
+
+
+def test_only_a_managed_identity_belongs_to_one_host():
+    assert [kind for kind in CredentialKind if kind.is_managed] == [CredentialKind.MANAGED_IDENTITY]

@@ -228,11 +228,7 @@ WORDS_OF_403 = {
     "KeyNotYetValid": Reason.KEY_NOT_YET_VALID,
     "KeyOperationForbidden": Reason.KEY_OPERATION_FORBIDDEN,
 }
-STATES_AT_403 = {
-    "disabled": Reason.KEY_DISABLED,
-    "expired": Reason.KEY_EXPIRED,
-    "not_yet_valid": Reason.KEY_NOT_YET_VALID,
-}
+STATES_AT_403 = {"disabled": Reason.KEY_DISABLED, "expired": Reason.KEY_EXPIRED, "not_yet_valid": Reason.KEY_NOT_YET_VALID}
 _PLAIN_AT_THE_VAULT = (
     (400, 3012, Reason.BAD_REQUEST),
     (401, 3010, Reason.TOKEN_REJECTED),

@@ -160,15 +160,9 @@ def test_unreadable_secret_file_advice_names_file_and_rights():
 
 REFUSED = sorted(refusing(Refused.PERMISSION, Refused.ADDRESS))
 OF_A_VAULT = (
-    "az role assignment",
-    "set-policy",
-    "--vault-name",
-    " -n contoso",
-    "--name contoso",
-    "`Key Vault Crypto",
-    '"Key Vault Crypto',
-    "VAULT",
-)
+    "az role assignment", "set-policy", "--vault-name", " -n contoso", "--name contoso", "`Key Vault Crypto",
+    '"Key Vault Crypto', "VAULT",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("reason", REFUSED)
@@ -415,12 +409,7 @@ def test_cause_is_observed_only_with_a_specific_reason():
 @pytest.mark.parametrize(
     ("reason", "step", "facts", "text"),
     [
-        (
-            Reason.PROXY_AUTH,
-            Step.CHALLENGE,
-            Facts(status=407),
-            "The proxy requires a login (407); no request reached the vault.",
-        ),
+        (Reason.PROXY_AUTH, Step.CHALLENGE, Facts(status=407), "The proxy requires a login (407); no request reached the vault."),
         (Reason.PROXY_STATUS, Step.TOKEN, Facts(), "The proxy refused the connection; no request reached Entra ID."),
         (Reason.PROXY_STATUS, Step.GET_KEY, None, "The proxy refused the connection; no request reached the vault."),
         (Reason.BAD_REQUEST, Step.GET_KEY, Facts(status=400), "of the code"),

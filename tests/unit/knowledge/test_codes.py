@@ -49,17 +49,9 @@ COUNTERPARTS = {
 SUCCESSES = {0, 3000}
 COMMANDS = {"run", "check", "probe", "doctor", "explain", "inventory", "script", "simulate", "demo"}
 CONFIGURATION_WORDS = {
-    "authority_host",
-    "certificate_file",
-    "client_id",
-    "client_secret_env",
-    "client_secret_file",
-    "password_file",
-    "secret_file",
-    "tenant_id",
-    "key_ops",
-    "access_token",
-}
+    "authority_host", "certificate_file", "client_id", "client_secret_env", "client_secret_file", "password_file",
+    "secret_file", "tenant_id", "key_ops", "access_token",
+}  # fmt: skip
 
 
 def texts(row: ConnectorError) -> tuple[str, ...]:

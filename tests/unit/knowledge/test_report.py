@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.values import CredentialKind, Facts, Fault, Outcome, Phase, Readiness, Step
+from exporter.core.values import Facts, Fault, Outcome, Phase, Readiness, Step
 from exporter.knowledge.report import ProbeReport, StepResult
 
 
@@ -86,7 +86,3 @@ def test_the_time_of_a_purge_is_known_until_the_key_is_back_or_purged():
     assert gone.purge_after(2.0) == 2.0
     assert replace(gone, purge_at=3.0).purge_after(2.0) == 3.0
     assert replace(gone, purged=True).purge_after(2.0) is None
-
-
-def test_only_a_managed_identity_belongs_to_one_host():
-    assert [kind for kind in CredentialKind if kind.is_managed] == [CredentialKind.MANAGED_IDENTITY]

@@ -317,16 +317,8 @@ REPORT = ProbeReport(
 
 # Texts that no server sends, and the id that its parser has checked already.
 OWN_TEXTS = {
-    "exception",
-    "raised_at",
-    "endpoint",
-    "client_id",
-    "secret_file",
-    "proxy",
-    "key_state",
-    "request_id",
-    "local_address",
-}
+    "exception", "raised_at", "endpoint", "client_id", "secret_file", "proxy", "key_state", "request_id", "local_address",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
