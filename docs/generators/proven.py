@@ -88,7 +88,7 @@ RUN: Final = (
     Program("prometheus_client", _T, "prometheus-client", "parses `/metrics` and agrees with every value", ("tests/unit/metrics/test_text_format.py",)),
     Program("Google's protobuf", _T, "protobuf", "reads the protobuf exposition by the official `.proto`", ("tests/unit/metrics/test_protobuf.py",)),
     Program("schemathesis", _T, "schemathesis", "makes requests from the OpenAPI document, valid and invalid", ("tests/repo/schema/test_http_interface.py",)),
-    Program("jsonschema-rs", _T, "jsonschema-rs", "accepts and rejects what the exporter does, by the schema of the configuration", ("tests/unit/config/settings/test_schema.py",)),
+    Program("jsonschema-rs", _T, "jsonschema-rs", "accepts and rejects what the exporter does, by the schema of the configuration", ("tests/unit/config/test_schema.py",)),
     Program("atheris", _T, "atheris", "generates bytes that could break the parsers or the encoder of protobuf", ("tests/fuzz/test_fuzzer.py",)),
     Program("hypothesis", _T, "hypothesis", "makes values for the properties of parsers, texts and intervals", ("tests/fuzz/test_response_properties.py", "tests/unit/config/test_properties.py")),
     Program("evtx", _T, "evtx", "reads saved Windows event logs for `events`", ("tests/integration/events/test_events.py",)),

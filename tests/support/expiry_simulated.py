@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from exporter.config.load import load_config
 from exporter.probing.expiry import ExpiryLookup
 from exporter.probing.expiry_monitor import ExpiryMonitor
@@ -93,3 +95,24 @@ class ExpiryHarness:
 
 def by_source(ends):
     return {str(end.source): end for end in ends}
+
+
+@pytest.fixture
+async def set_up(tmp_path, principal):
+    """Start a harness; arguments are edits of its configuration."""
+    started = []
+
+    async def begin(*changes, **more):
+        harness = ExpiryHarness(tmp_path, principal, *changes, **more)
+        await harness.start()
+        started.append(harness)
+        return harness
+
+    yield begin
+    for harness in started:
+        await harness.stop()
+
+
+@pytest.fixture
+async def expiry_harness(set_up):
+    return await set_up()

@@ -52,7 +52,7 @@ ROWS = (
     Row("tests/unit/knowledge/test_mutation.py"),  # tracing would multiply its time
     Row("tests/fuzz/test_fuzzer.py"),
     Row("tests/system/helm/"),
-    Row("tests/unit/clients/answers/", PURE),
+    Row("tests/unit/clients/test_answers.py", PURE),
     Row("tests/unit/core/", PURE),
     Row("tests/unit/doctor/test_host_rules.py", PURE),
     Row("tests/unit/explain/", PURE),

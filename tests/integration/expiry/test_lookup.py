@@ -28,137 +28,140 @@ NOW = float(int(time.time()))
 MONTH = 30 * 86400.0
 
 
-def keep(harness, *versions):
+def keep(expiry_harness, *versions):
     kept = {"sql-prod": Secret(name="sql-prod", versions=versions)}
-    harness.simulator.state.change_vault(OPS, lambda vault: replace(vault, secrets=kept))
+    expiry_harness.simulator.state.change_vault(OPS, lambda vault: replace(vault, secrets=kept))
 
 
 def version(digit, **more):
     return SimulatedSecretVersion(version=digit * 32, value="marked-value", **more)
 
 
-async def test_graph_returns_the_expiry_of_the_secret(harness):
-    harness.secrets_of(
+async def test_graph_returns_the_expiry_of_the_secret(expiry_harness):
+    expiry_harness.secrets_of(
         CLIENT, ClientSecret(value="another-secret", expires=NOW + 1), ClientSecret(value=SECRET, expires=NOW + 3 * MONTH)
     )
-    end = by_source(await harness.monitor().look_up("sql"))["graph"]
+    end = by_source(await expiry_harness.monitor().look_up("sql"))["graph"]
     assert (end.expires_at, end.failure) == (NOW + 3 * MONTH, "")
     assert NOW <= end.looked_up_at <= time.time()
-    assert harness.recorded.reported[0][:3] in [
+    assert expiry_harness.recorded.reported[0][:3] in [
         ("sql", Source.GRAPH, NOW + 3 * MONTH),
-        ("sql", Source.KEY_VAULT, harness.recorded.reported[0][2]),
+        ("sql", Source.KEY_VAULT, expiry_harness.recorded.reported[0][2]),
     ]
 
 
-async def test_connector_string_compares_its_secret_part(harness):
-    harness.secrets_of(TYPED_CLIENT, ClientSecret(value=TYPED_SECRET, expires=NOW + MONTH))
-    assert by_source(await harness.monitor().look_up("typed"))["graph"].expires_at == NOW + MONTH
+async def test_connector_string_compares_its_secret_part(expiry_harness):
+    expiry_harness.secrets_of(TYPED_CLIENT, ClientSecret(value=TYPED_SECRET, expires=NOW + MONTH))
+    assert by_source(await expiry_harness.monitor().look_up("typed"))["graph"].expires_at == NOW + MONTH
 
 
-async def test_certificate_is_found_in_file_and_graph(harness, principal):
+async def test_certificate_is_found_in_file_and_graph(expiry_harness, principal):
     not_after = float(int(principal.certificate.not_valid_after_utc.timestamp()))
-    ends = by_source(await harness.monitor().look_up("cert"))
+    ends = by_source(await expiry_harness.monitor().look_up("cert"))
     assert {name: end.expires_at for name, end in ends.items()} == {"certificate": not_after, "graph": not_after}
 
 
-async def test_secret_of_a_service_principal_is_found(harness):
-    harness.secrets_of(
+async def test_secret_of_a_service_principal_is_found(expiry_harness):
+    expiry_harness.secrets_of(
         CLIENT, ClientSecret(value="another-secret"), ClientSecret(value=SECRET, expires=NOW + MONTH, of_principal=True)
     )
-    assert by_source(await harness.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
-    assert harness.requests_to(GRAPH) == {("graph", 200): 2}
+    assert by_source(await expiry_harness.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
+    assert expiry_harness.requests_to(GRAPH) == {("graph", 200): 2}
 
 
-async def test_only_the_lookup_credential_signs_in(harness):
-    await harness.monitor().look_up("sql")
-    assert harness.requested("entra") == 2  # for Graph and for the vault, both as monitor
-    harness.simulator.state.change_application(MONITOR, lambda application: replace(application, secrets=()))
-    ends = by_source(await harness.monitor().look_up("sql"))
+async def test_only_the_lookup_credential_signs_in(expiry_harness):
+    await expiry_harness.monitor().look_up("sql")
+    assert expiry_harness.requested("entra") == 2  # for Graph and for the vault, both as monitor
+    expiry_harness.simulator.state.change_application(MONITOR, lambda application: replace(application, secrets=()))
+    ends = by_source(await expiry_harness.monitor().look_up("sql"))
     assert "AADSTS7000215" in ends["graph"].failure
     assert "no token for monitor" in ends["graph"].failure
     assert "no token for monitor" in ends["key_vault"].failure
 
 
-async def test_swallowed_identity_request_names_its_endpoint(harness, monkeypatch):
+async def test_swallowed_identity_request_names_its_endpoint(expiry_harness, monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("exporter.probing.expiry.LOOKUP_SECONDS", 1.0)
-    monitor = harness.config.credentials["monitor"]
+    monitor = expiry_harness.config.credentials["monitor"]
     identity = replace(monitor, kind=CredentialKind.MANAGED_IDENTITY, client_id=None, secret=None)
-    config = replace(harness.config, credentials={**harness.config.credentials, "monitor": identity})
+    config = replace(expiry_harness.config, credentials={**expiry_harness.config.credentials, "monitor": identity})
     async with swallowing() as endpoint:
         monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://{endpoint}")
-        end = by_source(await harness.monitor(config).look_up("sql"))["graph"]
+        end = by_source(await expiry_harness.monitor(config).look_up("sql"))["graph"]
     assert end.failure == f"no token for monitor: identity endpoint {endpoint}: identity unavailable"
 
 
-async def test_lookups_share_a_token(harness):
-    monitor = harness.monitor()
+async def test_lookups_share_a_token(expiry_harness):
+    monitor = expiry_harness.monitor()
     for name in ("sql", "typed", "cert"):
         await monitor.look_up(name)
-    assert harness.requested("graph") == 3
-    assert harness.requested("entra") == 2
-    assert harness.requested("vault") == 2
-    assert harness.requests_to(GRAPH) == {("graph", 200): 3}
-    assert sum(harness.requests_to(OPS).values()) == 2
-    assert not harness.requests_to(VAULT)
+    assert expiry_harness.requested("graph") == 3
+    assert expiry_harness.requested("entra") == 2
+    assert expiry_harness.requested("vault") == 2
+    assert expiry_harness.requests_to(GRAPH) == {("graph", 200): 3}
+    assert sum(expiry_harness.requests_to(OPS).values()) == 2
+    assert not expiry_harness.requests_to(VAULT)
 
 
 async def test_configured_version_counts(set_up):
-    harness = await set_up(("/secrets/sql-prod", f"/secrets/sql-prod/{'1' * 32}"))
-    keep(harness, version("1", created=NOW - 9, exp=NOW + 9 * MONTH), version("2", created=NOW - 5, exp=NOW + 5 * MONTH))
-    assert by_source(await harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 9 * MONTH
+    expiry_harness = await set_up(("/secrets/sql-prod", f"/secrets/sql-prod/{'1' * 32}"))
+    keep(expiry_harness, version("1", created=NOW - 9, exp=NOW + 9 * MONTH), version("2", created=NOW - 5, exp=NOW + 5 * MONTH))
+    assert by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 9 * MONTH
 
 
-async def test_versions_on_every_page_are_read(harness):
-    keep(harness, *(SimulatedSecretVersion(version=f"{n:032x}", value="v", created=NOW - 99 + n, exp=NOW + n) for n in range(80)))
-    assert by_source(await harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 79
-    assert harness.requests_to(OPS) == {("challenge", 401): 1, ("secret_versions", 200): 4}
+async def test_versions_on_every_page_are_read(expiry_harness):
+    keep(
+        expiry_harness,
+        *(SimulatedSecretVersion(version=f"{n:032x}", value="v", created=NOW - 99 + n, exp=NOW + n) for n in range(80)),
+    )
+    assert by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 79
+    assert expiry_harness.requests_to(OPS) == {("challenge", 401): 1, ("secret_versions", 200): 4}
 
 
-async def test_endless_list_is_abandoned(harness):
-    keep(harness, *(SimulatedSecretVersion(version=f"{n:032x}", value="v") for n in range(300)))
-    end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
+async def test_endless_list_is_abandoned(expiry_harness):
+    keep(expiry_harness, *(SimulatedSecretVersion(version=f"{n:032x}", value="v") for n in range(300)))
+    end = by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"]
     assert (end.expires_at, end.looked_up_at) == (None, None)
     assert "body too large" in end.failure
-    assert harness.requests_to(OPS)["secret_versions", 200] == 10
+    assert expiry_harness.requests_to(OPS)["secret_versions", 200] == 10
 
 
-async def test_lookup_never_reads_the_secret_value(harness, set_up):
-    await harness.monitor().look_up("sql")
+async def test_lookup_never_reads_the_secret_value(expiry_harness, set_up):
+    await expiry_harness.monitor().look_up("sql")
     for digit in "12":
-        keep(harness, version(digit, created=NOW, exp=NOW + MONTH))
-        await harness.monitor().look_up("sql")
+        keep(expiry_harness, version(digit, created=NOW, exp=NOW + MONTH))
+        await expiry_harness.monitor().look_up("sql")
     named = await set_up(("/secrets/sql-prod", f"/secrets/sql-prod/{'1' * 32}"))
     await named.monitor().look_up("sql")
-    for one in (harness, named):
+    for one in (expiry_harness, named):
         assert {operation for _, operation, _ in one.simulator.requests} == {"challenge", "token", "graph", "secret_versions"}
 
 
 async def test_key_vault_secret_can_have_its_own_credential(set_up):
-    harness = await set_up(
+    expiry_harness = await set_up(
         ("graph_credential: monitor, key_vault_secret", "key_vault_credential: typed, key_vault_secret"),
     )
-    monitor = harness.monitor()
+    monitor = expiry_harness.monitor()
     ends = by_source(await monitor.look_up("sql"))
     assert set(ends) == {"key_vault"}
     assert ends["key_vault"].expires_at > NOW
-    harness.secrets_of(TYPED_CLIENT)
-    assert "no token for typed" in by_source(await harness.monitor().look_up("sql"))["key_vault"].failure
+    expiry_harness.secrets_of(TYPED_CLIENT)
+    assert "no token for typed" in by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"].failure
 
 
 async def test_credential_can_look_up_its_own_secret(set_up):
-    harness = await set_up(("graph_credential: monitor, key_vault_secret", "key_vault_secret"))
-    assert by_source(await harness.monitor().look_up("sql"))["key_vault"].expires_at > NOW
+    expiry_harness = await set_up(("graph_credential: monitor, key_vault_secret", "key_vault_secret"))
+    assert by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"].expires_at > NOW
 
 
 async def test_missing_tenant_is_that_of_the_vault(set_up):
-    harness = await set_up((f"tenant_id: {TENANT}, ", ""))
-    monitor = harness.monitor()
+    expiry_harness = await set_up((f"tenant_id: {TENANT}, ", ""))
+    monitor = expiry_harness.monitor()
     assert "tenant is not known" in by_source(await monitor.look_up("sql"))["graph"].failure
-    assert not harness.requests_to(GRAPH)
-    tenant = next(iter(harness.simulator.state.environment.tenants))
-    harness.tenants["one"] = tenant
+    assert not expiry_harness.requests_to(GRAPH)
+    tenant = next(iter(expiry_harness.simulator.state.environment.tenants))
+    expiry_harness.tenants["one"] = tenant
     assert by_source(await monitor.look_up("sql"))["graph"].failure == ""
 
 
@@ -170,14 +173,14 @@ async def test_missing_tenant_is_that_of_the_vault(set_up):
     ],
 )
 async def test_other_clouds_have_their_graph_and_authority(set_up, vault, graph, entra):
-    harness = await set_up(
+    expiry_harness = await set_up(
         ("vault: contoso-one, key: TdeKey", f"vault: {vault}, key: TdeKey"),
         (f', key_vault_secret: "https://{OPS}/secrets/sql-prod"', ""),
     )
-    harness.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
-    assert by_source(await harness.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
-    assert set(harness.requests_to(graph)) == {("graph", 200)}
-    assert set(harness.requests_to(entra)) == {("token", 200)}
+    expiry_harness.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
+    assert by_source(await expiry_harness.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
+    assert set(expiry_harness.requests_to(graph)) == {("graph", 200)}
+    assert set(expiry_harness.requests_to(entra)) == {("token", 200)}
 
 
 # Failures.
@@ -192,10 +195,10 @@ async def test_other_clouds_have_their_graph_and_authority(set_up, vault, graph,
         ("secret_wrong", {"application": MONITOR}, "graph", "AADSTS7000215"),
     ],
 )
-async def test_failed_lookup_has_a_reason_and_keeps_the_expiry(harness, fault, on, source, expected):
-    monitor = harness.monitor()
+async def test_failed_lookup_has_a_reason_and_keeps_the_expiry(expiry_harness, fault, on, source, expected):
+    monitor = expiry_harness.monitor()
     before = by_source(await monitor.look_up("sql"))[source]
-    harness.simulator.set_fault(fault, **on)
+    expiry_harness.simulator.set_fault(fault, **on)
     monitor._lookup._tokens._entries.clear()  # the shared token would still serve
     after = by_source(await monitor.look_up("sql"))[source]
     assert expected in after.failure
@@ -203,38 +206,38 @@ async def test_failed_lookup_has_a_reason_and_keeps_the_expiry(harness, fault, o
     assert (after.expires_at, after.looked_up_at, before.failure) == (before.expires_at, before.looked_up_at, "")
 
 
-async def test_forbidden_list_names_the_missing_permission(harness):
-    harness.simulator.state.change_vault(OPS, lambda vault: replace(vault, permissions={}))
-    end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
+async def test_forbidden_list_names_the_missing_permission(expiry_harness):
+    expiry_harness.simulator.state.change_vault(OPS, lambda vault: replace(vault, permissions={}))
+    end = by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"]
     assert "HTTP 403 (Forbidden, ForbiddenByPolicy)" in end.failure
     assert "secrets/readMetadata" in end.failure
 
 
 async def test_unknown_client_id_is_no_answer(set_up):
-    harness = await set_up((f"client_id: {CERTIFIED_CLIENT}", "client_id: 66666666-7777-8888-9999-00000000dead"))
-    tenant = harness.simulator.state.environment.tenants[TENANT]
+    expiry_harness = await set_up((f"client_id: {CERTIFIED_CLIENT}", "client_id: 66666666-7777-8888-9999-00000000dead"))
+    tenant = expiry_harness.simulator.state.environment.tenants[TENANT]
     others = {name: one for name, one in tenant.applications.items() if not name.endswith("dead")}
-    harness.simulator.state.environment = replace(
-        harness.simulator.state.environment, tenants={TENANT: replace(tenant, applications=others)}
+    expiry_harness.simulator.state.environment = replace(
+        expiry_harness.simulator.state.environment, tenants={TENANT: replace(tenant, applications=others)}
     )
-    harness.simulator.state._clear_views()
-    end = by_source(await harness.monitor().look_up("cert"))["graph"]
+    expiry_harness.simulator.state._clear_views()
+    end = by_source(await expiry_harness.monitor().look_up("cert"))["graph"]
     assert (end.expires_at, end.looked_up_at) == (None, None)
     assert "no application and no service principal" in end.failure
-    assert harness.requests_to(GRAPH) == {("graph", 404): 2}
+    assert expiry_harness.requests_to(GRAPH) == {("graph", 404): 2}
 
 
-async def test_unreachable_vault_is_named(harness):
-    modules = {name: replace(module, connect_to={}) for name, module in harness.config.modules.items()}
+async def test_unreachable_vault_is_named(expiry_harness):
+    modules = {name: replace(module, connect_to={}) for name, module in expiry_harness.config.modules.items()}
     dead = {f"{host}:443": "127.0.0.1:1" for host in (OPS, GRAPH, "login.microsoftonline.com")}
     modules = {name: replace(module, connect_to=dead) for name, module in modules.items()}
-    ends = by_source(await harness.monitor(replace(harness.config, modules=modules)).look_up("sql"))
+    ends = by_source(await expiry_harness.monitor(replace(expiry_harness.config, modules=modules)).look_up("sql"))
     assert ends["key_vault"].failure == f"the vault {OPS}: connect refused"
     assert ends["graph"].failure == "no token for monitor: Entra: connect refused"
 
 
-async def test_unreadable_lookup_secret_has_a_reason(harness):
-    (harness.folder / "monitor").unlink()
-    end = by_source(await harness.monitor().look_up("sql"))["graph"]
+async def test_unreadable_lookup_secret_has_a_reason(expiry_harness):
+    (expiry_harness.folder / "monitor").unlink()
+    end = by_source(await expiry_harness.monitor().look_up("sql"))["graph"]
     assert end.failure == "no token for monitor: Entra: secret unreadable"
     assert MONITOR_SECRET not in end.failure

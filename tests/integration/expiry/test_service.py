@@ -21,11 +21,11 @@ LOOKED_UP = "ekm_credential_expiry_lookup_last_success_timestamp_seconds"
 
 @pytest.fixture
 async def run(tmp_path):
-    """Start exporters with the configuration of a harness and one state directory. Stop them after the test."""
+    """Start exporters with the configuration of a expiry_harness and one state directory. Stop them after the test."""
     services = []
 
-    async def begin(harness, **more):
-        service = a_service(harness.config, state_dir=tmp_path / "state", history_limit=3, **more)
+    async def begin(expiry_harness, **more):
+        service = a_service(expiry_harness.config, state_dir=tmp_path / "state", history_limit=3, **more)
         services.append(service)
         await service.start()
         return service
@@ -59,9 +59,9 @@ async def look_up(service, *names):
 
 @pytest.mark.usefixtures("no_periodic_lookup")
 async def test_each_source_has_a_series_and_an_answer_time(set_up, run):
-    harness = await set_up(("client_secret_file: sql,", "client_secret_file: sql, expires_on: 2031-05-01,"))
-    harness.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
-    service = await run(harness)
+    expiry_harness = await set_up(("client_secret_file: sql,", "client_secret_file: sql, expires_on: 2031-05-01,"))
+    expiry_harness.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
+    service = await run(expiry_harness)
     assert (await shown(service, EXPIRY))["sql", "declared"] == 1935360000.0
     assert (await shown(service, KNOWN))["typed",] == 0
     await look_up(service, "sql", "typed", "cert")
@@ -78,23 +78,23 @@ async def test_each_source_has_a_series_and_an_answer_time(set_up, run):
     assert (await shown(service, "ekm_exporter_requests_total"))["graph",] == 3
 
 
-async def test_certificate_is_known_soon_after_the_start(harness, run):
-    service = await run(harness)
+async def test_certificate_is_known_soon_after_the_start(expiry_harness, run):
+    service = await run(expiry_harness)
     await until(lambda: by_source(service.credential_expiries("cert"))["certificate"].looked_up_at is not None)
     assert (await shown(service, KNOWN))["cert",] == 1
 
 
 @pytest.mark.usefixtures("no_periodic_lookup")
-async def test_restart_shows_expiry_before_any_lookup(harness, run):
-    first = await run(harness)
+async def test_restart_shows_expiry_before_any_lookup(expiry_harness, run):
+    first = await run(expiry_harness)
     await look_up(first, "sql", "typed", "cert")
     before = await shown(first, EXPIRY), await shown(first, LOOKED_UP)
     await first.stop()
-    harness.simulator.set_fault("graph_throttled", graph=GRAPH)
-    requests = sum(harness.requests_to(GRAPH).values())
-    second = await run(harness)
+    expiry_harness.simulator.set_fault("graph_throttled", graph=GRAPH)
+    requests = sum(expiry_harness.requests_to(GRAPH).values())
+    second = await run(expiry_harness)
     after = await shown(second, EXPIRY), await shown(second, LOOKED_UP)
-    assert sum(harness.requests_to(GRAPH).values()) == requests
+    assert sum(expiry_harness.requests_to(GRAPH).values()) == requests
     assert after == before
     await look_up(second, "sql")
     assert await shown(second, EXPIRY) == before[0]
@@ -102,10 +102,10 @@ async def test_restart_shows_expiry_before_any_lookup(harness, run):
 
 
 @pytest.mark.usefixtures("no_periodic_lookup")
-async def test_unlisted_secret_loses_its_expiry(harness, run):
-    service = await run(harness)
+async def test_unlisted_secret_loses_its_expiry(expiry_harness, run):
+    service = await run(expiry_harness)
     await look_up(service, "typed")
-    harness.secrets_of(TYPED_CLIENT, ClientSecret(value="another-secret"))
+    expiry_harness.secrets_of(TYPED_CLIENT, ClientSecret(value="another-secret"))
     await look_up(service, "typed")
     assert ("typed", "graph") not in await shown(service, EXPIRY)
     assert ("typed", "graph") in await shown(service, LOOKED_UP)
@@ -125,24 +125,24 @@ async def test_identity_without_expiry_has_no_known_series(set_up, run, kind, kn
     written = (
         "type: connector_secret, tenant_id: 11111111-2222-3333-4444-555555555555, secret_file: typed, graph_credential: monitor"
     )
-    harness = await set_up((written, kind))
-    service = await run(harness)
+    expiry_harness = await set_up((written, kind))
+    service = await run(expiry_harness)
     assert (await shown(service, KNOWN)).get(("typed",)) == known
     await look_up(service, "typed")
     assert [end.source for end in service.credential_expiries("typed")] == (["declared"] if known else [])
 
 
-async def test_secrets_are_in_no_metric_log_state_or_page(harness, run, tmp_path, caplog):
+async def test_secrets_are_in_no_metric_log_state_or_page(expiry_harness, run, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
-    service = await run(harness)
+    service = await run(expiry_harness)
     await look_up(service, "sql", "typed", "cert")
-    harness.secrets_of(CLIENT, ClientSecret(value="Q~1another-secret", expires=NOW + MONTH))
-    harness.simulator.set_fault("secret_wrong", application="monitor")
+    expiry_harness.secrets_of(CLIENT, ClientSecret(value="Q~1another-secret", expires=NOW + MONTH))
+    expiry_harness.simulator.set_fault("secret_wrong", application="monitor")
     service._expiry._lookup._tokens._entries.clear()  # the shared token would still serve
     await look_up(service, "sql", "typed", "cert")
     reported = [await text_of(service)]
     reported += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records if record.name.startswith("exporter")]
-    reported += [repr(service.credential_expiries(name)) for name in harness.config.credentials]
+    reported += [repr(service.credential_expiries(name)) for name in expiry_harness.config.credentials]
     await service.stop()
     files = sorted((tmp_path / "state").glob("*.json"))
     reported += [path.read_text() for path in files]
@@ -155,8 +155,8 @@ async def test_secrets_are_in_no_metric_log_state_or_page(harness, run, tmp_path
 
 
 @pytest.mark.usefixtures("no_periodic_lookup")
-async def test_state_document_has_dates_and_subjects_only(harness, run, tmp_path):
-    service = await run(harness)
+async def test_state_document_has_dates_and_subjects_only(expiry_harness, run, tmp_path):
+    service = await run(expiry_harness)
     await look_up(service, "sql")
     await service.stop()
     documents = [json.loads(path.read_text()) for path in (tmp_path / "state").glob("credential-*.json")]

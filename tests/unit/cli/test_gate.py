@@ -16,7 +16,7 @@ from exporter.sqlserver.reading import reading_values
 from tests.support.gate_factories import NOW, URIS, body, document
 from tests.support.patience import PATIENCE
 from tests.support.sql_readings import an_unread_server
-from tests.unit.clients.test_exporter_api import answering, giving, raw
+from tests.unit.clients.test_peers import answering, giving, raw
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The command `ekm-exporter service`, on a system without services of Windows and on a stand-in for it."""
+"""The command `service`, on a system without services of Windows and on a stand-in for one."""
 
 import contextlib
 import io
+import logging
 import sys
 from pathlib import PureWindowsPath
 from types import SimpleNamespace
@@ -9,13 +10,16 @@ from types import SimpleNamespace
 import pytest
 
 from exporter import __version__
-from exporter.cli import service_install
+from exporter.cli import service_install, service_run
 from exporter.cli.main import build_parser, main
 from exporter.windows import install as install_module
 from exporter.windows.api import WindowsCallError
+from exporter.windows.event_log import EventKind
 from exporter.windows.install import RefusedError
 from exporter.windows.rules import ServiceDefinition, ServiceSettings, ServiceState, dump_settings, service_command
 from exporter.windows.service import RUNNING
+
+# The command `ekm-exporter service`, on a system without services of Windows and on a stand-in for it.
 
 
 @pytest.mark.parametrize("words", [["install"], ["remove"], ["secret", "s"], ["run"]])
@@ -248,3 +252,70 @@ def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
     monkeypatch.setattr(service_install, "ServiceManager", refuse)
     assert service_install.install(parsed("install", "--base", str(tmp_path), *flags)) == 1
     assert requested == [access]
+
+
+# The command `ekm-exporter service run`, with stand-ins for the service manager and the event log.
+
+
+class Written(list):
+    def write(self, kind, text):
+        self.append((kind, text))
+
+
+@pytest.fixture
+def logger():
+    """Other tests must not inherit handlers."""
+    loggers = [logging.getLogger(), logging.getLogger("exporter")]
+    before = [(one, one.handlers[:], one.level) for one in loggers]
+    yield
+    for one, handlers, level in before:
+        one.handlers[:] = handlers
+        one.setLevel(level)
+
+
+@pytest.mark.usefixtures("logger")
+@pytest.mark.parametrize("flags", [[], ["--web.listen-address", "nonsense"]])
+def test_service_that_cannot_start_writes_the_reason_to_log_and_event_log(tmp_path, monkeypatch, flags):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ekm.yml").write_text("targets: 1\n")
+    events = Written()
+    args = SimpleNamespace(base=tmp_path, name="ekm", run_flags=flags)
+    assert service_run._run_logged(args, SimpleNamespace(), events) == 2
+    log = (tmp_path / "logs" / "ekm-exporter.log").read_text()
+    assert ("nonsense" if flags else "ekm.yml:1:") in log
+    ((kind, text),) = events
+    assert kind is EventKind.START_FAILED
+    assert log.strip() in text
+    assert "did not start, exit code 2" in text
+
+
+def test_service_without_a_log_reports_that(tmp_path):
+    (tmp_path / "logs").touch()
+    events = Written()
+    args = SimpleNamespace(base=tmp_path, name="ekm", run_flags=[])
+    assert service_run._run_logged(args, SimpleNamespace(), events) == 2
+    assert "cannot write its log" in events[0][1]
+
+
+def test_process_that_a_user_starts_is_refused(monkeypatch, capsys):
+    control = SimpleNamespace(connect=lambda: 1063)
+    monkeypatch.setattr(service_run, "ServiceControl", lambda *_, **__: control)
+    assert service_run.run(build_parser(["service"]).parse_args(["service", "run", "--base", "x"])) == 2
+    assert capsys.readouterr().err == "ekm-exporter: only the service manager starts this: net start ekm-exporter\n"
+
+
+def test_service_manager_gets_the_exit_code_also_of_an_internal_error(monkeypatch, tmp_path):
+    codes = []
+    control = SimpleNamespace(connect=lambda: 0, report_stopped=codes.append)
+    monkeypatch.setattr(service_run, "ServiceControl", lambda *_, **__: control)
+    monkeypatch.setattr(service_run, "EventLog", lambda _name: Written())
+
+    def fail(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(service_run, "_run_logged", fail)
+    with pytest.raises(RuntimeError):
+        service_run.run(build_parser(["service"]).parse_args(["service", "run", "--base", str(tmp_path)]))
+    monkeypatch.setattr(service_run, "_run_logged", lambda *_: 2)
+    assert service_run.run(build_parser(["service"]).parse_args(["service", "run", "--base", str(tmp_path)])) == 2
+    assert codes == [3, 2]

@@ -1,33 +1,61 @@
-"""Token requests: what Entra receives, and the facts of each response."""
+"""Token requests: what Entra ID and identity services of a host receive, and the facts of each response."""
 
 import asyncio
 import base64
 import json
 import logging
+import shutil
+import time
 import urllib.parse
+from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path
 
+import msal
 import pytest
+from azure.core.pipeline.policies import ContentDecodePolicy
+from azure.identity.aio import ClientSecretCredential
 
 from exporter import __version__
+from exporter.clients import entra
 from exporter.clients.certificates import load_certificate
-from exporter.clients.entra import fetch_token, quiet_sdk_loggers
+from exporter.clients.entra import fetch_token, pending_facts, quiet_sdk_loggers
 from exporter.clients.http.exchange import USER_AGENT
 from exporter.config.settings import Credential
-from exporter.core.values import Challenge, CredentialKind, Fault, Phase
-from tests.support.tls_server import ENTRA, TENANT, TOKEN, closes, is_silent, response, until
+from exporter.core.values import Challenge, CredentialKind, Fault, Phase, Step
+from exporter.knowledge.classify import classify
+from exporter.knowledge.reasons import Reason
+from exporter.probing.secrets import CredentialSecret
+from exporter.probing.tokens import ReuseWindow, TokenCache
+from exporter.runtime.tasks import PoolExhausted
+from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, closes, is_silent, response, until
 from tests.support.web_server import until as eventually
 
+# Token requests: what Entra receives, and the facts of each response.
+
 CLIENT = "66666666-7777-8888-9999-aaaaaaaaaaaa"
+
+
 SECRET = "MARKED~secret.value-With_everything+/=&40chars"
+
+
 CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="https://vault.azure.net")
+
+
 GRANT = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
+
+
 BY_SECRET = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT)
+
+
 BY_CERTIFICATE = Credential(
     name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=Path("no-such-folder/gone.pem")
 )
+
+
 BY_HOST = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
+
+
 TYPED = Credential(name="typed", kind=CredentialKind.CONNECTOR_SECRET)
 
 
@@ -334,3 +362,312 @@ async def test_cancelled_request_leaves_no_connection(serve, get_token):
         await task
     wire.release.set()
     await eventually(lambda: not wire.open)
+
+
+# The facts of a probe whose wait for a shared token timed out.
+
+CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=TENANT)
+
+
+class Secrets:
+    def find(self, _credential):
+        return CredentialSecret(text="s3cret", fingerprint="1")
+
+
+@pytest.fixture
+async def wait_for_token():
+    """Get a token from a cache whose requests have a longer timeout than the caller."""
+    caches = []
+
+    async def get(network, patience, credential=CREDENTIAL):
+        cache = TokenCache(Secrets(), reuse_policy=lambda *_: ReuseWindow(60.0, 5.0))
+        caches.append(cache)
+        started = asyncio.get_running_loop().time()
+        return await cache.token(credential, network, CHALLENGE, started=started, deadline=started + patience)
+
+    yield get
+    for cache in caches:
+        await cache.aclose()
+
+
+async def starts_a_body(wire, _reader, writer):
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    await wire.release.wait()
+    return False
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "expected"),
+    [
+        ({"tls": False, "on_connect": is_silent}, (Fault.TLS_TIMEOUT, Phase.TLS)),
+        ({"answer": lambda _request: is_silent}, (Fault.READ_TIMEOUT, Phase.WAIT)),
+        ({"answer": lambda _request: starts_a_body}, (Fault.BODY_TIMEOUT, Phase.TRANSFER)),
+    ],
+    ids=["in the handshake", "before the headers", "in the body"],
+)
+async def test_timeout_names_the_phase_of_the_request(serve, network_to, wait_for_token, behaviour, expected):
+    entra = await serve(**behaviour)
+    result = await wait_for_token(network_to(entra=entra), 0.4)
+    assert result.token is None
+    assert (result.facts.fault, result.facts.phase_reached) == expected
+    assert result.facts.endpoint == f"{ENTRA}:443"
+
+
+async def test_silent_imds_is_named_as_the_endpoint(serve, network_to, wait_for_token, monkeypatch, free_port):
+    imds = await serve(tls=False, on_connect=is_silent)
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{imds.port}")
+    identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
+    result = await wait_for_token(network_to(entra=free_port), 0.6, identity)
+    assert result.token is None
+    assert (result.facts.fault, result.facts.endpoint) == (Fault.IDENTITY_UNAVAILABLE, f"127.0.0.1:{imds.port}")
+    assert result.facts.detail.startswith(f"127.0.0.1:{imds.port}: ")
+    assert ENTRA not in result.facts.detail
+
+
+async def test_wait_for_the_handshake_limit_is_no_network_fault(serve, network_to, wait_for_token):
+    full = asyncio.Semaphore(0)
+    with pytest.raises(PoolExhausted):
+        await wait_for_token(network_to(entra=await serve(), limiter=full), 0.2)
+
+
+async def test_request_that_was_not_started_has_no_phase(network_to):
+    facts = pending_facts(copy_context(), network_to(), CHALLENGE.authority)
+    assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, None)
+
+
+async def test_token_has_its_expiry(serve, network_to):
+    body = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
+    entra = await serve(lambda _request: response(200, body, Content_Type="application/json"))
+    deadline = asyncio.get_running_loop().time() + 5.0
+    answer = await fetch_token(network_to(entra=entra), CREDENTIAL, "s3cret", CHALLENGE, deadline=deadline)
+    assert answer.token == TOKEN
+    assert answer.expires_at == pytest.approx(time.time() + 3599, abs=10)
+
+
+# Tokens of the identity services of a host: unusable ones, and unreadable responses.
+
+MANAGED = Credential(name="managed", kind=CredentialKind.MANAGED_IDENTITY)
+
+
+CHAIN = Credential(name="chain", kind=CredentialKind.DEFAULT)
+
+
+VARIABLES = (
+    "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IMDS_ENDPOINT", "MSI_ENDPOINT",
+)  # fmt: skip
+
+
+@pytest.fixture
+def get_ambient_token(network_to, free_port, monkeypatch, tmp_path):
+    """Fetch a token of a host without any identity but those that a test adds."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    async def fetch(credential):
+        return await fetch_token(network_to(entra=free_port), credential, None, CHALLENGE, deadline=until(30))
+
+    return fetch
+
+
+def granted(token):
+    body = {"access_token": token, "expires_on": str(int(time.time()) + 3600), "resource": "r", "token_type": "Bearer"}
+    return response(200, body, Content_Type="application/json")
+
+
+@pytest.mark.parametrize(
+    ("token", "fault"),
+    [
+        (TOKEN, Fault.NONE),
+        (None, Fault.TOKEN_MISSING),
+        ([1], Fault.TOKEN_MISSING),
+        ("", Fault.TOKEN_UNUSABLE),
+        ("a\r\nX-Injected: b", Fault.TOKEN_UNUSABLE),
+        ("a" * 65537, Fault.TOKEN_UNUSABLE),
+    ],
+    ids=["good", "null", "list", "empty", "injected", "long"],
+)
+async def test_unusable_token_of_a_host_fails_the_token_step(app_service, get_ambient_token, token, fault):
+    await app_service(granted(token))
+    answer = await get_ambient_token(MANAGED)
+    assert answer.facts.fault is fault
+    assert answer.token == (token if fault is Fault.NONE else None)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [(b"<html>unreachable network</html>", ": <html>unreachable network</html>"), (b"<html>", ": <html>")],
+)
+async def test_response_that_the_sdk_cannot_read_is_shown(app_service, get_ambient_token, body, detail):
+    wire = await app_service(response(403, body))
+    facts = (await get_ambient_token(MANAGED)).facts
+    assert facts.fault is Fault.IDENTITY_UNAVAILABLE
+    assert facts.detail == f"127.0.0.1:{wire.port}: status 403, not a token response{detail}"
+
+
+async def test_unreadable_expiry_shows_no_token(app_service, get_ambient_token):
+    body = {"access_token": TOKEN, "expires_on": "soon", "resource": "r", "token_type": "Bearer"}
+    wire = await app_service(response(200, body, Content_Type="application/json"))
+    facts = (await get_ambient_token(MANAGED)).facts
+    assert facts.detail == f"127.0.0.1:{wire.port}: status 200, not a token response"
+
+
+async def test_token_of_a_program_needs_no_response(serve, monkeypatch, get_ambient_token, tmp_path):
+    """The chain ends with the programs of a developer, after a service that has no identity."""
+    refused = {"error": "invalid_request", "error_description": "Identity not found"}
+    imds = await serve(lambda _request: response(400, refused, Content_Type="application/json"), tls=False)
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{imds.port}")
+    program = tmp_path / "az"
+    shell = shutil.which("sh", path="/bin:/usr/bin")
+    grant = {"accessToken": TOKEN, "expires_on": int(time.time()) + 3600, "tenant": "t", "tokenType": "Bearer"}
+    program.write_text(f"#!{shell}\necho '{json.dumps(grant)}'\n")
+    program.chmod(0o700)
+    answer = await get_ambient_token(CHAIN)
+    assert (answer.facts.fault, answer.token) == (Fault.NONE, TOKEN)
+
+
+# What azure-identity does not do with a token response, and what it does if it ignores the exporter's pipeline.
+
+
+@pytest.fixture
+async def get_answered_token(serve, network_to):
+    """Fetch a token from a server with one response."""
+
+    async def get(body, media_type="application/json"):
+        wire = await serve(lambda _request: response(200, body, Content_Type=media_type))
+        return await fetch_token(network_to(entra=wire), CREDENTIAL, "s3cret", CHALLENGE, deadline=until(5.0))
+
+    return get
+
+
+def is_granted(answer):
+    return (answer.token, answer.facts.fault) == (TOKEN, Fault.NONE) and answer.expires_at == pytest.approx(
+        time.time() + 3599, abs=60
+    )
+
+
+async def test_sdk_decodes_and_keeps_no_token(get_answered_token, monkeypatch):
+    def refuse(*_args, **_options):
+        pytest.fail("the SDK uses its own pipeline or cache")
+
+    for holder, name in (
+        (msal.TokenCache, "add"),
+        (msal.TokenCache, "search"),
+        (ContentDecodePolicy, "deserialize_from_http_generics"),
+    ):
+        monkeypatch.setattr(holder, name, refuse)
+    assert is_granted(await get_answered_token(GRANT))
+
+
+async def test_sdk_that_ignores_pipeline_and_cache_gets_a_token(get_answered_token, monkeypatch):
+    def build(*parameters, policies, cache, **options):
+        assert policies, cache
+        return ClientSecretCredential(*parameters, **options)
+
+    monkeypatch.setattr(entra, "ClientSecretCredential", build)
+    assert is_granted(await get_answered_token(GRANT))
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"<html>", json.dumps("text").encode()])
+async def test_response_without_an_object_is_no_token(get_answered_token, body):
+    assert (await get_answered_token(body)).facts.fault is Fault.ANSWER_NOT_JSON
+
+
+async def test_token_in_a_page_is_a_token(get_answered_token):
+    assert is_granted(await get_answered_token(json.dumps(GRANT).encode(), "text/html"))
+
+
+@pytest.mark.parametrize("info", ["zz", 5, {"a": 1}])
+async def test_expiry_is_that_of_the_body_whatever_the_client_info(get_answered_token, info):
+    assert is_granted(await get_answered_token({**GRANT, "client_info": info}))
+
+
+# Pages of proxies and portals instead of responses of the vault and of Entra ID.
+
+PAGE = b"<html><title>Blocked by proxy.example</title></html>"
+
+
+OF_TENANT = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=TENANT)
+
+
+@pytest.fixture
+def get_key(serve, key_facts):
+    async def get(answer):
+        return await key_facts(await serve(lambda _request: answer))
+
+    return get
+
+
+@pytest.fixture
+def sign_in(serve, network_to):
+    async def get(answer):
+        wire = await serve(lambda _request: answer)
+        answer = await fetch_token(network_to(entra=wire), OF_TENANT, "s3cret-of-test", CHALLENGE, deadline=until())
+        assert answer.token is None
+        return answer.facts
+
+    return get
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (403, PAGE, Reason.ANSWER_NOT_JSON),
+        (403, b"blocked", Reason.ANSWER_NOT_JSON),
+        (409, b"blocked", Reason.ANSWER_NOT_JSON),
+        (403, b"", Reason.FORBIDDEN),
+        (403, b"{}", Reason.FORBIDDEN),
+        (403, b'{"message": "Forbidden"}', Reason.ANSWER_NOT_JSON),
+        (404, b'{"message": "no Route matched with those values"}', Reason.ANSWER_NOT_JSON),
+        (401, PAGE, Reason.ANSWER_NOT_JSON),
+        (404, PAGE, Reason.ANSWER_NOT_JSON),
+        (503, PAGE, Reason.SERVER_ERROR),
+    ],
+)
+async def test_page_is_no_refusal_by_the_vault(get_key, status, body, reason):
+    facts = await get_key(response(status, body))
+    assert (facts.fault, facts.status) == (Fault.HTTP_STATUS, status)
+    assert classify(Step.GET_KEY, facts).reason is reason
+    assert facts.detail == body.decode()
+
+
+async def test_truncated_error_is_no_page(get_key):
+    async def cut(_wire, _reader, writer):
+        writer.write(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{"error"')
+        await writer.drain()
+        return False
+
+    facts = await get_key(cut)
+    assert classify(Step.GET_KEY, facts).reason is Reason.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (400, 3128, Reason.ANSWER_NOT_JSON),
+        (401, 3303, Reason.ANSWER_NOT_JSON),
+        (403, 3077, Reason.FORBIDDEN),
+        (200, 3307, Reason.ANSWER_NOT_JSON),
+    ],
+)
+async def test_page_is_no_refused_credential(sign_in, status, code, reason):
+    """The advice for a refused credential is a new secret and a restart of SQL Server."""
+    facts = await sign_in(response(status, PAGE, Content_Type="text/html"))
+    found = classify(Step.TOKEN, facts)
+    assert (found.code, found.reason, facts.detail) == (code, reason, PAGE.decode())
+
+
+async def test_refusal_without_a_body_stays_one(sign_in):
+    assert classify(Step.TOKEN, await sign_in(response(401, b""))).reason is Reason.CREDENTIALS_REFUSED
+
+
+async def test_page_instead_of_a_key_is_shown(get_key):
+    facts = await get_key(response(200, PAGE))
+    assert (facts.fault, facts.detail) == (Fault.ANSWER_NOT_JSON, PAGE.decode())
+
+
+@pytest.mark.parametrize(("status", "fault"), [(301, Fault.REDIRECT), (308, Fault.REDIRECT), (304, Fault.HTTP_STATUS)])
+async def test_only_a_status_with_another_place_is_a_redirect(get_key, status, fault):
+    assert (await get_key(response(status, b"", Location=f"https://{VAULT}/"))).fault is fault

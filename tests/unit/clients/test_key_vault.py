@@ -1,17 +1,22 @@
-"""Key Vault sessions: requests, results, phases and connections."""
+"""Key Vault sessions: challenges, requests, results, lists, and encryption without the vault."""
 
 import asyncio
 import json
 import logging
 import os
 import time
+from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from exporter.clients.answers import encode, read_key
-from exporter.clients.key_vault import VaultRequest
-from exporter.core.values import Challenge, Fault, Phase
-from tests.support.tls_server import CHALLENGE, TENANT, TOKEN, response, until
+from exporter.clients.key_vault import PagedSession, VaultRequest, encrypt_locally
+from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase
+from tests.support.tls_server import CHALLENGE, ENTRA, TENANT, TOKEN, response, until
+
+# Key Vault sessions: requests, results, phases and connections.
 
 PAUSE = 0.3  # seconds without a byte from the server
 
@@ -210,3 +215,160 @@ def test_request_shows_no_token_and_no_body():
     shown = repr(VaultRequest("POST", "https://vault/keys", {"Authorization": f"Bearer {TOKEN}"}, b"MARKED"))
     assert TOKEN not in shown
     assert "MARKED" not in shown
+
+
+# The challenge: accepted authorities and resources, and the fault of others.
+
+
+def challenge_of(authorization, resource="https://vault.azure.net"):
+    return f'Bearer authorization="{authorization}", resource="{resource}"'
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (response(401, b""), Fault.CHALLENGE_ABSENT),
+        (response(401, b"", WWW_Authenticate="Negotiate"), Fault.CHALLENGE_NO_AUTHORIZATION),
+        (response(401, b"", WWW_Authenticate=f'Bearer authorization="https://{ENTRA}/x'), Fault.CHALLENGE_OPEN_AUTHORIZATION),
+        (response(401, b"", WWW_Authenticate=challenge_of(f"https://{ENTRA}")), Fault.CHALLENGE_NO_TENANT),
+        (response(401, b"", WWW_Authenticate=f'Bearer authorization="https://{ENTRA}/x"'), Fault.CHALLENGE_NO_RESOURCE),
+        (response(401, b"", WWW_Authenticate=challenge_of(f"https://{ENTRA}/x")[:-1]), Fault.CHALLENGE_OPEN_RESOURCE),
+        (response(200, {"value": []}), Fault.NO_CHALLENGE),
+        (response(204, b""), Fault.NO_CHALLENGE),
+        (response(301, b"", Location="https://elsewhere.example/"), Fault.REDIRECT),
+        (response(403, {"error": {"code": "Forbidden"}}), Fault.HTTP_STATUS),
+        (response(429, b""), Fault.HTTP_STATUS),
+        (response(503, b"<html>"), Fault.HTTP_STATUS),
+    ],
+)
+async def test_unusable_challenge_has_its_own_fault(challenged, answer, fault):
+    facts, challenge = await challenged(answer)
+    assert (facts.fault, challenge) == (fault, None)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "resource", "fault"),
+    [
+        ("https://login.evil.example/t", "https://vault.azure.net", Fault.AUTHORITY_UNTRUSTED),
+        (f"https://{ENTRA}.evil.example/t", "https://vault.azure.net", Fault.AUTHORITY_UNTRUSTED),
+        (f"https://{ENTRA}/t", "https://evil.example", Fault.RESOURCE_MISMATCH),
+        (f"https://{ENTRA}/t", "https://graph.microsoft.com", Fault.RESOURCE_MISMATCH),
+        (f"https://{ENTRA}/t", "https://net", Fault.RESOURCE_MISMATCH),
+        (f"https://{ENTRA}/t", "vault.azure.net", Fault.RESOURCE_MISMATCH),
+    ],
+)
+async def test_challenge_for_a_foreign_host_is_rejected(challenged, authorization, resource, fault):
+    facts, challenge = await challenged(response(401, b"", WWW_Authenticate=challenge_of(authorization, resource)))
+    assert (facts.fault, challenge) == (fault, None)
+    assert facts.detail == f"the 401 names {authorization.removesuffix('/t')} and {resource}"
+
+
+async def test_configured_authority_is_accepted(challenged):
+    answer = response(401, b"", WWW_Authenticate=challenge_of("https://entra.corp.example:8443/t"))
+    facts, challenge = await challenged(answer, authority_host="https://entra.corp.example:8443")
+    assert (facts.fault, challenge.authority) == (Fault.NONE, "https://entra.corp.example:8443")
+
+
+async def test_challenge_with_an_empty_body_is_accepted(challenged):
+    """A managed HSM sends an empty body."""
+    facts, challenge = await challenged(response(401, b"", WWW_Authenticate=CHALLENGE))
+    assert (facts.fault, facts.detail, challenge.tenant) == (Fault.NONE, "", TENANT)
+
+
+def unfinished(*, stalls):
+    """A response whose body is cut, or stalls."""
+
+    async def begin(wire, _reader, writer):
+        writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode())
+        await writer.drain()
+        if stalls:
+            await wire.release.wait()
+        return False
+
+    return begin
+
+
+async def test_challenge_with_a_truncated_body_is_accepted(challenged):
+    facts, challenge = await challenged(unfinished(stalls=False))
+    assert (facts.fault, challenge.tenant) == (Fault.NONE, TENANT)
+
+
+async def test_challenge_with_a_stalled_body_is_a_body_timeout(challenged):
+    facts, challenge = await challenged(unfinished(stalls=True), 0.5)
+    assert (facts.fault, facts.status, facts.phase_reached) == (Fault.BODY_TIMEOUT, 401, Phase.TRANSFER)
+    assert challenge is None
+
+
+async def test_good_challenge_has_no_error_of_its_body(serve, session_to, fake_vault):
+    async with session_to(await serve(fake_vault)) as session:
+        facts, _ = await session.challenge(deadline=until())
+    assert (facts.fault, facts.status, facts.service_code, facts.inner_code, facts.detail) == (Fault.NONE, 401, None, None, "")
+
+
+# Local encryption, which replaces a wrap that the vault refused.
+
+
+@pytest.fixture(scope="module")
+def pair():
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    numbers = private.public_key().public_numbers()
+    key = KeyFacts(
+        name="Key0",
+        version="1",
+        kid="https://contoso.vault.azure.net/keys/Key0/1",
+        kty="RSA",
+        size_bits=2048,
+        modulus=numbers.n.to_bytes(256, "big"),
+        exponent=numbers.e.to_bytes(3, "big"),
+    )
+    return private, key
+
+
+@pytest.mark.parametrize(("algorithm", "digest"), [("RSA-OAEP", hashes.SHA1), ("RSA-OAEP-256", hashes.SHA256)])
+def test_private_key_decrypts_locally_encrypted_bytes(pair, algorithm, digest):
+    private, key = pair
+    data = bytes(range(32))
+    sealed = encrypt_locally(key, algorithm, data)
+    assert private.decrypt(sealed, padding.OAEP(padding.MGF1(digest()), digest(), None)) == data
+
+
+@pytest.mark.parametrize(
+    ("change", "algorithm", "size"),
+    [
+        ({}, "RSA1_5", 32),
+        ({"kty": "EC"}, "RSA-OAEP", 32),
+        ({"size_bits": 4096}, "RSA-OAEP", 32),
+        ({"exponent": b"\x02"}, "RSA-OAEP", 32),
+        ({"modulus": b"\x01" * 20}, "RSA-OAEP", 32),
+        ({}, "RSA-OAEP", 500),
+    ],
+)
+def test_unusable_key_algorithm_or_data_gives_none(pair, change, algorithm, size):
+    assert encrypt_locally(replace(pair[1], **change), algorithm, bytes(size)) is None
+
+
+# A list of a vault that never ends.
+
+
+class Endless(PagedSession):
+    """Each page has many entries and a link to the next one."""
+
+    def __init__(self, entries: int) -> None:
+        self.host, self.query, self.requests, self._entries = "v.vault.azure.net", "api-version=7.4", 0, entries
+
+    async def get(self, *_request, **_options):
+        self.requests += 1
+        return Facts(fault=Fault.NONE, status=200), (("x",) * self._entries, f"https://{self.host}/keys?page={self.requests}")
+
+
+async def test_list_ends_after_the_entries_of_its_pages():
+    session = Endless(1000)
+    facts, found = await session.entries("/keys", "t", lambda _: (Fault.NONE, (), None), deadline=1.0, most_pages=100)
+    assert (facts.fault, facts.detail, found) == (Fault.BODY_TOO_LARGE, "more than 100 pages of 25", None)
+    assert session.requests == 3
+
+
+async def test_list_ends_after_its_pages():
+    session = Endless(25)
+    facts, found = await session.entries("/keys", "t", lambda _: (Fault.NONE, (), None), deadline=1.0, most_pages=7)
+    assert (facts.fault, found, session.requests) == (Fault.BODY_TOO_LARGE, None, 7)

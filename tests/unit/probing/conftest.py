@@ -1,7 +1,8 @@
-"""A prober with a vault and Entra on loopback."""
+"""A prober with a vault and Entra on loopback, and harnesses of expiry look-ups."""
 
 import pytest
 
+from tests.support.expiry_simulated import expiry_harness, set_up  # noqa: F401 - fixtures
 from tests.unit.probing.harness import Harness
 
 

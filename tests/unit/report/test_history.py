@@ -13,7 +13,7 @@ from exporter.clients import peers
 from exporter.clients.peers import HistoryError, PrometheusAccess
 from exporter.report.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, STALE, UNPROBED, read_minutes
 from exporter.report.minutes import MinuteClass, Minutes, Period, ReportedTarget, parse_month, parse_period
-from tests.unit.clients.test_exporter_api import answering, giving, raw
+from tests.unit.clients.test_peers import answering, giving, raw
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 PERIOD = parse_period("2026-11-01T00:00:00Z", "2026-11-01T00:03:00Z", UTC, "UTC")

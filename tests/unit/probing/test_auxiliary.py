@@ -1,0 +1,285 @@
+"""The auxiliary probes of a target: which there are, their requests, and when they run."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.settings import Module
+from exporter.core.values import CredentialKind, Facts, Fault, Mode, Outcome, Readiness, Step, Vantage
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
+from exporter.probing.auxiliary import AuxiliaryRunner, auxiliary_probes, is_due
+from tests.support.auxiliary_factories import KEY, OLD, OLDER, PINNED, TARGET, TODAY, a_config, plain
+from tests.support.factories import DISCARDED
+
+# The auxiliary probes of a target, their requests, and when they are due.
+
+
+def planned(target=TARGET, *, key=KEY, today=TODAY, module=None):
+    return {plan.name: plan for plan in auxiliary_probes(a_config(target, module=module), target, key, today)}
+
+
+def test_plan_has_everything_declared_and_the_newest_version():
+    assert [(plan.kind, plan.name) for plan in planned().values()] == [
+        (AuxiliaryKind.NEXT, "staged"),
+        (AuxiliaryKind.RETAINED, f"Key0/{OLD}"),
+        (AuxiliaryKind.RETAINED, f"Archive/{OLDER}"),
+        (AuxiliaryKind.NEWEST, "Key0"),
+        (AuxiliaryKind.RECOVERY, "contoso-dr.vault.azure.net"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "goal", "wrap", "public_key"),
+    [
+        ("staged", ("staged", TARGET.vault, TARGET.key), True, None),
+        (f"Archive/{OLDER}", ("old", "old.vault.azure.net", f"Archive/{OLDER}"), False, None),
+        ("contoso-dr.vault.azure.net", ("dr", "contoso-dr.vault.azure.net", TARGET.key), False, KEY),
+    ],
+    ids=["staged", "retained", "recovery"],
+)
+def test_request_has_credential_vault_and_key(name, goal, wrap, public_key):
+    request = planned()[name].request
+    assert (request.credential.name, request.target.vault, request.target.key) == goal
+    assert (request.wrap, request.public_key, request.module.mode) == (wrap, public_key, Mode.FULL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "vantage", "expected"),
+    [
+        (CredentialKind.MANAGED_IDENTITY, Vantage.CENTRAL, True),
+        (CredentialKind.MANAGED_IDENTITY, Vantage.SQL_HOST, False),
+        (CredentialKind.CLIENT_SECRET, Vantage.CENTRAL, False),
+    ],
+)
+def test_staged_identity_of_a_central_exporter_is_another_host(kind, vantage, expected):
+    config = a_config()
+    staged = replace(config.credentials["staged"], kind=kind)
+    config = replace(
+        config, settings=replace(config.settings, vantage=vantage), credentials=config.credentials | {"staged": staged}
+    )
+    found = [plan.is_of_another_host for plan in auxiliary_probes(config, TARGET, KEY, TODAY)]
+    assert found == [expected, *[False] * 4]
+
+
+def test_recovery_probe_defaults_to_the_target_credential():
+    request = planned(replace(TARGET, recovery_credential=None))["contoso-dr.vault.azure.net"].request
+    assert request.credential.name == "now"
+
+
+def test_recovery_probe_without_pin_uses_the_last_read_version():
+    target = plain(key_version=None, recovery_vault="contoso-dr.vault.azure.net")
+    assert planned(target)["contoso-dr.vault.azure.net"].request.target.key_version == PINNED
+
+
+def test_recovery_is_not_probed_without_a_key():
+    assert "contoso-dr.vault.azure.net" not in planned(key=None)
+
+
+def test_newest_version_is_only_read():
+    request = planned()["Key0"].request
+    assert request.target.key_version is None
+    assert not request.round_trip
+    assert request.module == a_config(TARGET).modules["default"]  # else the prober has no network for it
+
+
+def test_read_only_mode_applies_to_auxiliary_probes():
+    requests = [plan.request for plan in planned(module=Module(name="default", mode=Mode.READ_ONLY)).values()]
+    assert {request.module.mode for request in requests} == {Mode.READ_ONLY}
+
+
+@pytest.mark.parametrize(
+    ("succeeded_at", "now", "expected"),
+    [(None, 1000.0, True), (1000.0, 1299.0, False), (1000.0, 1300.0, True), (1000.0, 900.0, True)],
+    ids=["no success", "fresh success", "old success", "clock set back"],
+)
+def test_auxiliary_probe_is_due_after_interval_or_failure(succeeded_at, now, expected):
+    assert is_due(succeeded_at, 300.0, now) is expected
+
+
+# Due auxiliary probes run after a probe, one after the other.
+
+ALL = auxiliary_probes(a_config(), TARGET, KEY, TODAY)
+
+
+NAMES = [plan.name for plan in ALL]
+
+
+STAGED = ALL[:1]
+
+
+NOT_TESTED = Readiness(ready=None, why="not_tested")
+
+
+def a_report(*, readiness=NOT_TESTED, **failure):
+    outcome = Outcome.FAILED if failure else Outcome.OK
+    steps = (StepResult(step=Step.CHALLENGE, outcome=outcome, **failure),)
+    return ProbeReport(target="t", started_at=0.0, duration=0.1, steps=steps, readiness=readiness)
+
+
+class FakeProbes:
+    """Fake auxiliary probes.
+
+    `answers` are results by name: true, false, none or an exception. The default is true.
+    """
+
+    def __init__(self):
+        self.made, self.reported, self.bugs, self.now, self.answers = [], [], [], 1000.0, {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.at_once = self.most_at_once = 0
+
+    def runner(self, concurrency=4):
+        return AuxiliaryRunner(
+            self._make,
+            on_result=lambda target, result: self.reported.append((target.name, result.name)),
+            on_internal_error=self.bugs.append,
+            concurrency=concurrency,
+            clock=lambda: self.now,
+        )
+
+    async def _make(self, plan):
+        self.made.append(plan.name)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await self.gate.wait()
+        self.at_once -= 1
+        answer = self.answers.get(plan.name, True)
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer is None:
+            return None
+        step = StepResult(
+            step=Step.TOKEN, outcome=Outcome.OK if answer else Outcome.FAILED, reason=None if answer else Reason.SECRET_WRONG
+        )
+        target = plan.request.target
+        return AuxiliaryResult(
+            kind=plan.kind,
+            name=plan.name,
+            vault=target.vault,
+            credential=target.credential,
+            at=self.now,
+            usable=answer,
+            steps=(step,),
+        )
+
+
+@pytest.fixture
+def fakes():
+    return FakeProbes()
+
+
+async def follow(runner, report=None, *, wanted=ALL):
+    runner.start_due(TARGET, report or a_report(), wanted, interval=300.0)
+    await runner.wait_idle()
+
+
+async def test_first_probe_starts_all_auxiliary_probes_in_order(fakes):
+    await follow(fakes.runner())
+    assert fakes.made == NAMES
+    assert fakes.reported == [("t", name) for name in NAMES]
+
+
+async def test_successful_auxiliary_probe_waits_for_its_interval(fakes):
+    runner = fakes.runner()
+    await follow(runner)
+    fakes.now += 299
+    await follow(runner)
+    assert fakes.made == NAMES
+    fakes.now += 1
+    await follow(runner)
+    assert fakes.made == NAMES * 2
+
+
+async def test_auxiliary_probes_are_due_until_their_result_is_fresh(fakes):
+    runner = fakes.runner()
+    identities = [plan.identity for plan in STAGED]
+
+    def due(name="t"):
+        return runner.has_due(name, identities, interval=300.0)
+
+    assert due()
+    assert not runner.has_due("t", [], interval=300.0)
+    await follow(runner, wanted=STAGED)
+    assert not due()
+    assert due("another")
+    fakes.now += 300
+    assert due()
+
+
+async def test_failed_auxiliary_probe_repeats_after_each_probe(fakes):
+    runner = fakes.runner()
+    fakes.answers["staged"] = False
+    await follow(runner)
+    await follow(runner)
+    assert fakes.made == [*NAMES, "staged"]
+
+
+async def test_auxiliary_probe_without_result_is_repeated(fakes):
+    runner = fakes.runner()
+    fakes.answers["staged"] = None
+    await follow(runner, wanted=STAGED)
+    fakes.answers.clear()
+    await follow(runner, wanted=STAGED)
+    assert fakes.made == ["staged", "staged"]
+    assert fakes.reported == [("t", "staged")]
+
+
+@pytest.mark.parametrize(("bug", "kind"), [(ZeroDivisionError, ZeroDivisionError), (asyncio.CancelledError, RuntimeError)])
+async def test_error_in_one_auxiliary_probe_stops_no_other(fakes, bug, kind):
+    fakes.answers["staged"] = bug()
+    await follow(fakes.runner())
+    assert fakes.made == NAMES
+    assert [type(bug) for bug in fakes.bugs] == [kind]
+
+
+async def test_throttled_probe_starts_no_auxiliary_probe(fakes):
+    facts = Facts(fault=Fault.HTTP_STATUS, status=429)
+    await follow(fakes.runner(), a_report(reason=Reason.THROTTLED, facts=facts))
+    assert fakes.made == []
+
+
+async def test_discarded_result_starts_no_auxiliary_probe(fakes):
+    facts = Facts(fault=Fault.READ_TIMEOUT)
+    await follow(fakes.runner(), a_report(readiness=DISCARDED, reason=Reason.READ_TIMEOUT, facts=facts))
+    assert fakes.made == []
+
+
+async def test_running_round_prevents_a_second_one(fakes):
+    runner = fakes.runner()
+    fakes.gate.clear()
+    runner.start_due(TARGET, a_report(), STAGED, interval=0.0)
+    await asyncio.sleep(0)
+    runner.start_due(TARGET, a_report(), STAGED, interval=0.0)
+    fakes.gate.set()
+    await runner.wait_idle()
+    assert fakes.made == ["staged"]
+
+
+async def test_concurrent_auxiliary_probes_never_exceed_the_slots(fakes):
+    runner = fakes.runner(concurrency=2)
+    fakes.gate.clear()
+    for number in range(6):
+        target = type("T", (), {"name": f"t{number}"})()
+        runner.start_due(target, a_report(), STAGED, interval=0.0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    fakes.gate.set()
+    await runner.wait_idle()
+    assert len(fakes.made) == 6
+    assert fakes.most_at_once == 2
+
+
+@pytest.mark.parametrize("removed", [True, False])
+async def test_removed_target_or_closed_runner_reports_nothing(fakes, removed):
+    runner = fakes.runner()
+    fakes.gate.clear()
+    runner.start_due(TARGET, a_report(), ALL, interval=0.0)
+    await asyncio.sleep(0)
+    if removed:
+        runner.forget("t")
+        fakes.gate.set()
+    await runner.aclose()
+    assert fakes.reported == []
