@@ -431,10 +431,6 @@ def _dns(_evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Fi
     return passed(f"{found} (by connect_to)" if endpoint.redirected else found)
 
 
-def _tcp(_evidence: Evidence, _endpoint: Endpoint, failure: Finding | None) -> Finding:
-    return failure or passed("open")
-
-
 def _issuer(evidence: Evidence, endpoint: Endpoint, _failure: Finding | None) -> Finding:
     certificate, ca_file = endpoint.certificate, evidence.module.ca_file
     if certificate is None:
@@ -527,7 +523,13 @@ def clock(evidence: Evidence) -> Finding:
 ENDPOINT_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {
         f"{name}_{host}": _host_check(f"{name}_{host}", assess)
-        for name, assess in (("proxy", _proxy), ("dns", _dns), ("tcp", _tcp), ("issuer", _issuer), ("tls", _tls))
+        for name, assess in (
+            ("proxy", _proxy),
+            ("dns", _dns),
+            ("tcp", lambda _, __, failure: failure or passed("open")),
+            ("issuer", _issuer),
+            ("tls", _tls),
+        )
         for host in ("vault", "entra")
     }
 )

@@ -25,7 +25,6 @@ from exporter.config.settings import Config, Proxy, SecretUnreadableError, SqlSe
 from exporter.config.usage import compared_targets, instance_names, may_be_named, servers_of
 from exporter.core.connector import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.json import read_object
-from exporter.core.names import Pin
 from exporter.core.secrets import mask
 from exporter.core.values import Challenge, CredentialKind, Facts, Fault, KeyFacts, Outcome, Step, TokenResult, is_discarded
 from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate, Revocation, SecretEvidence
@@ -292,7 +291,11 @@ class EvidenceCollector:
             auxiliary=auxiliary.result(),
             expiry=expiry.result(),
             revocation=await self._revocation(vault.result(), entra.result()),
-            pins=_other_pins(self._config, self._target),
+            pins=tuple(
+                (other.name, other.pin)
+                for other in self._config.targets.values()
+                if other.name != target.name and other.pin is not None
+            ),
             sql_servers=sql_servers.result(),
             host=host.result(),
             declared=_declared(self._config, target, probe.result().key),
@@ -447,8 +450,3 @@ def _declared(config: Config, target: Target, key: KeyFacts | None) -> DeclaredT
         instance_names(config),
         {target.name: key}.get,
     )
-
-
-def _other_pins(config: Config, target: Target) -> tuple[tuple[str, Pin], ...]:
-    others = ((other.name, other.pin) for other in config.targets.values() if other.name != target.name)
-    return tuple((name, pin) for name, pin in others if pin is not None)

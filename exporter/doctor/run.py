@@ -70,10 +70,6 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-def _ignore(_evidence: Evidence) -> None:
-    """Do nothing with the evidence: its assessment suffices."""
-
-
 async def run_checks(
     config: Config,
     target: Target,
@@ -84,7 +80,7 @@ async def run_checks(
     read_sql_server: ReadSqlServer | None = None,
     look_up_host: LookUpHost | None = None,
     on_internal_error: Callable[[Exception], None] = _raise,
-    on_evidence: Callable[[Evidence], None] = _ignore,
+    on_evidence: Callable[[Evidence], None] = lambda _: None,
 ) -> tuple[CheckResult, ...]:
     """Run every check of one target with new requests and a fresh token.
 

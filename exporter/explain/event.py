@@ -200,9 +200,10 @@ def read_event(text: str) -> LoggedEvent | None:
         return None
     if not isinstance(event, dict) or not isinstance(system, dict):
         return None
+    number = system.get("EventID")
     return _event(
         _record_attribute(system.get("Provider"), "Name"),
-        _event_id(system.get("EventID")),
+        _number(str(number.get("#text") if isinstance(number, dict) else number)),  # with qualifiers it is an object
         _record_texts(event),
         _record_attribute(system.get("TimeCreated"), "SystemTime"),
         _word(system.get("Computer")),
@@ -238,11 +239,6 @@ def _record_attribute(value: object, name: str) -> str:
 
 def _word(value: object) -> str:
     return value[:256] if isinstance(value, str) else ""
-
-
-def _event_id(value: object) -> int | None:
-    """Return an event id; with qualifiers it is an object."""
-    return _number(str(value.get("#text") if isinstance(value, dict) else value))
 
 
 # Events counted by code, with bounded memory, as text or as JSON data.

@@ -15,19 +15,8 @@ from exporter.knowledge.codes import BY_CODE, CODES
 
 PAGE = Path(__file__).parents[3] / "docs" / "codes.md"
 CONTRACT_FIELDS = {
-    "code",
-    "symbol",
-    "generation",
-    "counterpart",
-    "layer",
-    "category",
-    "owner",
-    "observable",
-    "summary",
-    "effect",
-    "causes",
-    "actions",
-}
+    "code", "symbol", "generation", "counterpart", "layer", "category", "owner", "observable", "summary", "effect", "causes", "actions",
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Access lists; the settings of an installation with the command line that follows, its plan, and the rights on its folders."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import PureWindowsPath
@@ -52,27 +53,21 @@ def test_settings_of_another_version_are_read():
 
 
 @pytest.mark.parametrize(
-    "text",
+    "values",
     [
-        *(
-            "",
-            "[]",
-            "{}",
-            '{"name": 1}',
-            "x",
-            '{"name": "all"}',
-            '{"name": "ekm", "listen": 1}',
-            '{"name": "ekm", "account": null}',
-        ),
-        *(
-            '{"name": "ekm", "prometheus": "10.1.2.3"}',
-            '{"name": "ekm", "prometheus": [1]}',
-            '{"name": "ekm", "prometheus": ["x"]}',
-        ),
-        *('{"name": "ekm", "address": "zz"}', '{"name": "ekm", "address": ":x"}', '{"name": "ekm", "account": "LocalSystem"}'),
+        *({}, {"name": 1}, {"name": "all"}, {"name": "ekm", "listen": 1}, {"name": "ekm", "account": None}, []),
+        *({"name": "ekm", "prometheus": wrong} for wrong in ("10.1.2.3", [1], ["x"])),
+        *({"name": "ekm", "address": wrong} for wrong in ("zz", ":x")),
+        {"name": "ekm", "account": "LocalSystem"},
     ],
 )
-def test_other_files_are_not_settings(text):
+def test_other_files_are_not_settings(values):
+    with pytest.raises(ValueError, match=r".*"):
+        rules.parse_settings(json.dumps(values))
+
+
+@pytest.mark.parametrize("text", ["", "x"])
+def test_text_that_is_no_json_is_not_settings(text):
     with pytest.raises(ValueError, match=r".*"):
         rules.parse_settings(text)
 
