@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from exporter.core.values import CredentialKind, Step
+from exporter.core.values import KEY_STEPS, CredentialKind, Step
 from exporter.knowledge.advice import general_actions, prove_and_switch, reason_actions
 from exporter.knowledge.checks_host import HOST, SQL
 from exporter.knowledge.checks_vault import KEY, NETWORK, SIGN_IN, Actions, Check, CheckOutcome, FailureMoment
@@ -128,13 +128,7 @@ def _lines(text: str, names: Names) -> list[str]:
 
 # The check of a step reports a reason that no check of its own shows at this step: exactly one reports it, so each cause appears once.
 STEP_CHECKS: Mapping[Step, str] = MappingProxyType(
-    {
-        Step.CHALLENGE: "challenge",
-        Step.TOKEN: "token",
-        Step.GET_KEY: "vault_answers",
-        Step.WRAP_KEY: "vault_answers",
-        Step.UNWRAP_KEY: "vault_answers",
-    }
+    {Step.CHALLENGE: "challenge", Step.TOKEN: "token", **dict.fromkeys(KEY_STEPS, "vault_answers")}
 )
 
 

@@ -137,12 +137,9 @@ THROTTLED = FailedProbe(Step.GET_KEY, 3011, Reason.THROTTLED)
 SLOW = FailedProbe(Step.CHALLENGE, 3008, Reason.CONNECT_TIMEOUT)
 
 
-def test_fewer_failures_than_the_limit_are_steady():
-    assert assess_steadiness([THROTTLED] * (FAILURES_OF_UNSTEADY - 1), 40, 2) is None
-
-
-def test_a_single_run_of_failures_is_no_unsteady_target():
-    assert assess_steadiness([THROTTLED] * 39, 40, 1) is None
+@pytest.mark.parametrize(("failures", "runs"), [(FAILURES_OF_UNSTEADY - 1, 2), (39, 1)])
+def test_few_failures_or_a_single_run_of_them_are_steady(failures, runs):
+    assert assess_steadiness([THROTTLED] * failures, 40, runs) is None
 
 
 @pytest.mark.parametrize(
