@@ -186,8 +186,8 @@ def meaning(result: StepResult, of_code: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text as a sentence: with a capital and a full stop."""
-    return f"{text[0].upper()}{text[1:]}."
+    """Return a text as a sentence, with a capital and a full stop; nothing for an empty one."""
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def open_detail(result: StepResult) -> str:

@@ -1,4 +1,7 @@
-"""Counters and histograms of one target."""
+"""Counters and histograms of one target, the share of each vault's published request limit in use, and who uses a shared series.
+
+The requests of other clients are unknown. The limits are in `core.limits`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ from exporter.metrics.target_families import COUNTED, PATH_PARTS, STEP_BUCKETS, 
 from exporter.metrics.text import Sample
 from exporter.state.record import TargetRecord
 
-_THROTTLED: Final = int(HTTPStatus.TOO_MANY_REQUESTS)
+SLOTS: Final = 6  # of ten seconds each, in a minute
+_OPERATIONS: Final = {operation.step: operation for operation in OPERATIONS}
 
 
 def steps_of(module: Module) -> tuple[Step, ...]:
@@ -136,16 +140,12 @@ def path_of(record: TargetRecord) -> dict[str, str | None]:
 def is_throttled(result: StepResult) -> bool:
     """Return whether the endpoint responded to this probe with 429. A proxy or a shared token does not count."""
     facts = result.facts
-    return facts is not None and facts.status == _THROTTLED and facts.fault is not Fault.PROXY_STATUS and not result.shared
-
-
-# Share of each vault's published request limit that this exporter uses.
-#
-# The requests of other clients are unknown. The limits are in `core.limits`.
-
-SLOTS = 6
-
-_OPERATIONS = {operation.step: operation for operation in OPERATIONS}
+    return (
+        facts is not None
+        and facts.status == HTTPStatus.TOO_MANY_REQUESTS
+        and facts.fault is not Fault.PROXY_STATUS
+        and not result.shared
+    )
 
 
 def share_of(vault: str, steps: Iterable[StepResult], key: KeyFacts | None) -> float:
@@ -225,10 +225,9 @@ def _slot(at: float) -> int:
     return int(at // WINDOW_SECONDS)
 
 
-# Track which targets use a credential, vault or endpoint.
-
-
 class SeriesOwners:
+    """Which targets use a credential, vault or endpoint."""
+
     def __init__(self) -> None:
         self._owners: dict[tuple[str, SeriesScope], tuple[str, ...]] = {}
         self._targets = Counter[tuple[SeriesScope, str]]()

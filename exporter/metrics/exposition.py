@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from exporter.config.settings import Module, Target
 from exporter.knowledge.causes import Cause, Failed
@@ -22,9 +22,9 @@ from exporter.metrics.target_values import AuxiliaryFacts, ProbeOutcome, RecordF
 from exporter.metrics.text import Counted, HistogramText, Labels, LabelSet, encode, escape, histograms, lines, varint
 from exporter.state.record import TargetRecord
 
-# Render samples as text, and as protobuf if it is scraped.
-
 STEP_DURATIONS = "ekm_step_duration_seconds"
+CHUNK_BYTES = 64 * 1024  # a stalled client holds one chunk in memory
+_BLOCKS_PER_SLICE = 20  # blocks that are encoded without a pause: about 1 ms
 _NOTHING: Final = (None,) * len(SAMPLES)
 
 
@@ -92,20 +92,15 @@ def render_counters(block: TargetBlock, names: Collection[str], *, encodes: bool
     sums, rendered = block.counters.sums(), block.sums or _NOTHING
     block.sums = sums
     grown = [name for name, now, before in zip(SAMPLES, sums, rendered, strict=True) if now != before and name in names]
-    return [*(_counter(block, name, encodes=encodes) for name in grown), _durations(block, encodes=encodes)]
-
-
-def _counter(block: TargetBlock, name: str, *, encodes: bool) -> Rendered:
-    samples = SAMPLES[name](block.counters)
-    encoded = protobuf.counters(samples, block.base, block.started[0]) if encodes else b""
-    return name, block.target.name, encode(lines(name, samples, block.base)), encoded
-
-
-def _durations(block: TargetBlock, *, encodes: bool) -> Rendered:
+    owner, base, found = block.target.name, block.base, list[Rendered]()
+    for name in grown:
+        samples = SAMPLES[name](block.counters)
+        encoded = protobuf.counters(samples, base, block.started[0]) if encodes else b""
+        found.append((name, owner, encode(lines(name, samples, base)), encoded))
     durations = block.counters.durations.items()
     counted: dict[Labels, Counted] = {(("step", step),): (seen.counts, seen.total) for step, seen in durations}
-    text = histograms(STEP_DURATIONS, block.base, block.counters.bounds, counted)
-    return STEP_DURATIONS, block.target.name, text, _encoded_durations(block) if encodes else b""
+    text = histograms(STEP_DURATIONS, base, block.counters.bounds, counted)
+    return [*found, (STEP_DURATIONS, owner, text, _encoded_durations(block) if encodes else b"")]
 
 
 def _encoded_durations(block: TargetBlock) -> bytes:
@@ -121,10 +116,6 @@ def _encoded_durations(block: TargetBlock) -> bytes:
         )
         for step, seen in block.counters.durations.items()
     )
-
-
-CHUNK_BYTES = 64 * 1024  # a stalled client holds one chunk in memory
-_BLOCKS_PER_SLICE = 20  # blocks that are encoded without a pause: about 1 ms
 
 
 class _Family:
@@ -225,15 +216,10 @@ def _text_of(block: bytes | HistogramText) -> bytes:
     return block.whole() if isinstance(block, HistogramText) else block
 
 
-def _texts_of(blocks: Sequence[bytes | HistogramText]) -> Iterable[bytes]:
-    """Return the lines of some owners in one family, whose blocks have one type."""
-    return map(_text_of, blocks) if isinstance(blocks[0], HistogramText) else cast("Sequence[bytes]", blocks)
-
-
 def _portioned(blocks: Sequence[bytes | HistogramText], header: bytes) -> Iterator[bytes]:
     step = max(1, CHUNK_BYTES // len(_text_of(blocks[0]))) if blocks else 1
     for at in range(0, len(blocks), step):
-        texts = _texts_of(blocks[at : at + step])
+        texts: Iterable[bytes] = map(_text_of, blocks[at : at + step])
         yield b"".join(texts if at else [header, *texts])
 
 

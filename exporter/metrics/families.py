@@ -1,4 +1,4 @@
-"""The table of all metric families, with labels, scope, retention, level and HELP.
+"""The table of all metric families, with labels, scope, retention, level and HELP; and the codes that a configuration can report.
 
 The exposition, the exporter's own metrics, docs/metrics.md and the tests are made from this table.
 """
@@ -190,8 +190,6 @@ PROBE_METRICS: Final = (
 
 METRICS: Final[tuple[MetricSpec, ...]] = (*TARGET_METRICS, *SHARED_METRICS, *SQL_SERVER_METRICS, *EXPORTER_METRICS)
 BY_NAME: Final[Mapping[str, MetricSpec]] = {spec.name: spec for spec in chain(METRICS, PROBE_METRICS)}
-
-# The codes that probes can report with the active configuration.
 
 # Codes of one way to sign in, and the credentials that sign in so.
 _IDENTITY_SERVICE: Final = 3304

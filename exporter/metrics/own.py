@@ -29,13 +29,14 @@ from exporter.runtime.process import is_windows
 from exporter.runtime.tasks import Shortage
 from exporter.windows.api import resources
 
-# The metrics of the process on Windows, where prometheus_client has none: with its names, so that dashboards find them.
-
 _MOST_HANDLES: Final = 16 * 1024 * 1024  # of a process, by Windows
+SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
+REQUESTED: Final = ("vault", "entra", "graph")
+_LAG: Final = "ekm_exporter_schedule_lag_seconds"
 
 
 class WindowsProcessCollector(Collector):
-    """Collects nothing if Windows refuses."""
+    """The process on Windows, where prometheus_client has none: with its names, so that dashboards find them. Nothing if Windows refuses."""
 
     def collect(self) -> Iterable[Metric]:
         try:
@@ -52,11 +53,6 @@ class WindowsProcessCollector(Collector):
         )
         yield GaugeMetricFamily("process_open_fds", "Number of open handles.", value=used.handles)
         yield GaugeMetricFamily("process_max_fds", "Maximum number of open handles.", value=_MOST_HANDLES)
-
-
-SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
-REQUESTED: Final = ("vault", "entra", "graph")
-_LAG: Final = "ekm_exporter_schedule_lag_seconds"
 
 
 class Instruments:

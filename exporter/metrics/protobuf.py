@@ -2,6 +2,7 @@
 
 Written by hand: prometheus_client has no protobuf format yet. Field numbers are those of
 https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto
+Native histograms have exponential buckets that need no bounds in advance: each is larger by a factor of 2^(1/8), about 9 %.
 """
 
 from __future__ import annotations
@@ -19,12 +20,20 @@ from typing import Final
 from prometheus_client import Metric
 
 from exporter.metrics.target_families import MetricType
-from exporter.metrics.text import REPEATED, Labels, LabelSet, Sample, double, labels, nested, text, timestamp, varint, zigzag
-
-# Native histograms: exponential buckets that need no bounds in advance.
-#
-# Buckets grow by a factor of 2^(1/8), about 9 %. The counts from the lowest to the highest used bucket are one array: a dictionary
-# of a target takes three times as much.
+from exporter.metrics.text import (
+    NO_LABELS,
+    REPEATED,
+    Labels,
+    LabelSet,
+    Sample,
+    double,
+    labels,
+    nested,
+    text,
+    timestamp,
+    varint,
+    zigzag,
+)
 
 SCHEMA: Final = 3
 # About 1 ms: shorter durations need no resolution. A bound of the schema, as a merge of histograms requires.
@@ -51,7 +60,7 @@ def bucket_of(value: float) -> int:
 
 @dataclass(slots=True)
 class NativeHistogram:
-    """Counts by bucket index, and the count of values up to `ZERO_THRESHOLD`."""
+    """Counts from the lowest to the highest used bucket, and of values up to `ZERO_THRESHOLD`. An array: a dictionary takes three times as much."""
 
     zeros: int = 0
     _lowest: int = 0  # the index of the first count
@@ -103,6 +112,10 @@ def spans_and_deltas(buckets: Mapping[int, int]) -> tuple[list[tuple[int, int]],
     return spans, deltas
 
 
+_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED: Final = re.compile(r"\\(.)")
+# The client library counts these in Python or in the kernel, before the exporter's own counters started.
+_FOREIGN: Final = ("process_", "python_")
 # MetricFamily
 _NAME, _HELP, _TYPE, _METRIC = 0x0A, 0x12, 0x18, 0x22
 # Metric
@@ -138,10 +151,6 @@ def _encoded_own(own: Labels, first: str) -> bytes | None:
 _cached_own = lru_cache(maxsize=512)(_encoded_own)
 
 
-def _own_labels(own: Labels, first: str) -> bytes | None:
-    return _cached_own(own, first) if len(own) <= REPEATED else _encoded_own(own, first)
-
-
 @lru_cache(maxsize=64)
 def _upper_bounds(bounds: tuple[float, ...]) -> tuple[bytes, ...]:
     return tuple(_UPPER_BOUND + double(bound) for bound in bounds)
@@ -150,7 +159,7 @@ def _upper_bounds(bounds: tuple[float, ...]) -> tuple[bytes, ...]:
 def _labels(own: Labels, base: LabelSet) -> bytes:
     if not own:
         return base.protobuf
-    found = _own_labels(own, base.first)
+    found = (_cached_own if len(own) <= REPEATED else _encoded_own)(own, base.first)
     return labels(own + base.labels) if found is None else found + base.protobuf
 
 
@@ -200,36 +209,24 @@ def histogram(
     return nested(_METRIC, _labels(own, base) + nested(_HISTOGRAM, b"".join(content)))
 
 
-# Protobuf of gauges that are rendered as text only: for the first scrape in protobuf.
-
-_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-_ESCAPED: Final = re.compile(r"\\(.)")
-_NO_LABELS: Final = LabelSet.from_labels()
-
-
 def gauges_of(block: bytes) -> bytes:
-    """Return the sample lines of a block as metrics."""
-    return b"".join([_gauge(line) for line in block.decode().split("\n") if line])
-
-
-def _gauge(line: str) -> bytes:
-    labels, _, value = line.rpartition(" ")
-    found = tuple((name, _unescaped(text)) for name, text in _LABEL.findall(labels))
-    return gauge(found, _NO_LABELS, float(value))
+    """Return the sample lines of gauges and infos, which were rendered as text before the first scrape in protobuf."""
+    metrics = []
+    for line in block.decode().split("\n"):
+        pairs, _, value = line.rpartition(" ")
+        if value:
+            metrics.append(
+                gauge(tuple((name, _unescaped(each)) for name, each in _LABEL.findall(pairs)), NO_LABELS, float(value))
+            )
+    return b"".join(metrics)
 
 
 def _unescaped(text: str) -> str:
     return _ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], text) if "\\" in text else text
 
 
-# The metrics of a registry of prometheus_client as protobuf.
-
-# The client library counts these in Python or in the kernel, before the exporter's own counters started.
-_FOREIGN: Final = ("process_", "python_")
-
-
 def messages(metrics: Iterable[Metric], *, native: Mapping[str, NativeHistogram], started: float) -> bytes:
-    """Return a message for each metric.
+    """Return a message for each metric of a registry of prometheus_client.
 
     `native` holds the native buckets of each histogram, by name; `started` is the Unix time at which the counters started.
     """
@@ -244,11 +241,11 @@ def _message(metric: Metric, native: Mapping[str, NativeHistogram], started: tup
         start = family_start(f"{metric.name}_total", metric.documentation, MetricType.COUNTER)
         created = b"" if metric.name.startswith(_FOREIGN) else started[0]
         content = start + b"".join(
-            counter(tuple(sample.labels.items()), _NO_LABELS, sample.value, created) for sample in metric.samples
+            counter(tuple(sample.labels.items()), NO_LABELS, sample.value, created) for sample in metric.samples
         )
     else:
         start = family_start(metric.name, metric.documentation, MetricType.GAUGE)
-        content = start + b"".join(gauge(tuple(sample.labels.items()), _NO_LABELS, sample.value) for sample in metric.samples)
+        content = start + b"".join(gauge(tuple(sample.labels.items()), NO_LABELS, sample.value) for sample in metric.samples)
     return varint(len(content)) + content
 
 
@@ -260,4 +257,4 @@ def _histogram(metric: Metric, native: NativeHistogram, started: bytes) -> bytes
     cumulative = [0, *(int(value) for value in found.values())]
     bounds = [float(bound) for bound in found if bound != "+Inf"]
     counts = [after - before for before, after in pairwise(cumulative)]
-    return histogram((), _NO_LABELS, bounds, counts=counts, total=total, native=native, started=started)
+    return histogram((), NO_LABELS, bounds, counts=counts, total=total, native=native, started=started)

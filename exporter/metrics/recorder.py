@@ -1,6 +1,7 @@
-"""Recorder: receives events, renders the series that changed, and streams scrapes.
+"""Recorder: receives events, renders the series that changed, and streams scrapes; and the body of /probe.
 
-Samples are pure functions of configuration, target and record (see `samples`); the recorder keeps counters and rendered bytes.
+Samples are pure functions of configuration, target and record (`target_values`); the recorder keeps counters and rendered bytes.
+Counters and histograms are on /metrics only: the body of /probe has gauges and infos of one probe, and last known values.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from exporter.metrics.target_values import (
     cause_samples,
     one,
 )
-from exporter.metrics.text import Labels, LabelSet
+from exporter.metrics.text import NO_LABELS, Labels, LabelSet
 from exporter.runtime.loop import yield_with_pauses
 from exporter.state.causes import MOST_CAUSES, TARGETS_PER_SLICE, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.history import History
@@ -56,13 +57,15 @@ if TYPE_CHECKING:
     from exporter.sqlserver.differences import Difference
     from exporter.sqlserver.reading import SqlServerReading
 
-# Series of failures: the first action and the cause of each failing target, and the common causes.
-#
-# Causes depend on all targets, so a scrape renders them, in slices, and only after a failure changed.
+_GAUGES = (SeriesScope.TARGET, SeriesScope.SQL_SERVER)  # not exposed if only probes on request return gauges
+_TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
 
 
 class FailureSeries:
-    """The series of failures of all targets. `blocks` are those of the recorder, by target."""
+    """The first action and the cause of each failing target, and the common causes. `blocks` are those of the recorder, by target.
+
+    Causes depend on all targets, so a scrape renders them, in slices, and only after a failure changed.
+    """
 
     def __init__(self, exposition: Exposition, blocks: Mapping[str, TargetBlock]) -> None:
         self._exposition, self._blocks = exposition, blocks
@@ -117,12 +120,16 @@ class FailureSeries:
         for gone in self._shown - ids:
             self._exposition.drop(SeriesScope.CAUSE, gone)
         self._shown = ids
-        self._show(
-            *(OwnerValues(group.cause.id, LabelSet.from_labels(*cause_labels(group.cause)), _sizes(group)) for group in groups)
-        )
+        for group in groups:
+            sizes = {
+                "ekm_common_cause_info": one(1),
+                "ekm_common_cause_targets": one(len(group.targets)),
+                "ekm_common_cause_sql_servers": one(len(group.servers)),
+            }
+            self._show(OwnerValues(group.cause.id, LabelSet.from_labels(*cause_labels(group.cause)), sizes))
 
-    def _show(self, *owners: OwnerValues) -> None:
-        self._exposition.put(render_gauges(owners, self._exposition.names, encodes=self._exposition.encodes))
+    def _show(self, owner: OwnerValues) -> None:
+        self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
 
 
 def failure_action(target: Target, report: ProbeReport, record: TargetRecord) -> str:
@@ -140,14 +147,6 @@ def _linked(block: TargetBlock) -> Linked:
     return Linked(block.target, names, failed)
 
 
-def _sizes(group: CauseGroup) -> Values:
-    return {
-        "ekm_common_cause_info": one(1),
-        "ekm_common_cause_targets": one(len(group.targets)),
-        "ekm_common_cause_sql_servers": one(len(group.servers)),
-    }
-
-
 def probe_failure_samples(
     target: Target, module: Module, report: ProbeReport, record: TargetRecord, known: tuple[Failed | None, Cause | None]
 ) -> Values:
@@ -162,13 +161,6 @@ def probe_failure_samples(
     if cause is None or failed is None or (failed.step, failed.reason) != (failure.step, failure.reason):
         cause = cause_of(Failed(step=failure.step, reason=failure.reason, names=links_of(target, module, record, report)))
     return action_samples(failure_action(target, report, record)) | cause_samples(cause)
-
-
-# The body of /probe: gauges and infos of one probe, and last known values.
-#
-# Counters and histograms are on /metrics only.
-
-_NO_LABELS = LabelSet.from_labels()
 
 
 def probe_values(
@@ -202,12 +194,9 @@ def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, op
     page = Exposition(spec for spec in (*TARGET_METRICS, *PROBE_METRICS) if level.includes(spec.level) and not spec.is_counted)
     of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not SeriesScope.EXPORTER}
     of_exporter = {name: samples for name, samples in values.items() if name not in of_target}
-    owners = OwnerValues(target.name, base, of_target), OwnerValues(target.name, _NO_LABELS, of_exporter)
+    owners = OwnerValues(target.name, base, of_target), OwnerValues(target.name, NO_LABELS, of_exporter)
     page.put(render_gauges(owners, page.names, encodes=False))
     return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")
-
-
-# The series of all SQL Servers: those of one are replaced as a whole by each reading.
 
 
 class SqlServerLines(NamedTuple):
@@ -219,7 +208,10 @@ class SqlServerLines(NamedTuple):
 
 
 class SqlServerSeries:
-    """The labels of a SQL Server are its own: of servers that answer with one name, `SqlServerReading.contested` has those without it."""
+    """The series of all SQL Servers: each reading replaces those of one as a whole.
+
+    The labels of a SQL Server are its own: of servers that answer with one name, `SqlServerReading.contested` has those without it.
+    """
 
     def __init__(self, exposition: Exposition) -> None:
         self._exposition = exposition
@@ -248,10 +240,6 @@ class SqlServerSeries:
         """Remove the series of a SQL Server."""
         if self._labels.pop(address, None) is not None:
             self._exposition.drop(SeriesScope.SQL_SERVER, address)
-
-
-_GAUGES = (SeriesScope.TARGET, SeriesScope.SQL_SERVER)  # not exposed if only probes on request return gauges
-_TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
 
 
 class Recorder(Instruments):
@@ -328,8 +316,9 @@ class Recorder(Instruments):
             return
         block.record = record
         values, endpoints = self._maintenance_values(block, report.started_at), {}
-        self._count(block, report)
+        block.counters.add(report, maintenance=bool(block.maintenance))
         if report.discarded:
+            self._count_tainted()
             values |= target_values.time_samples(record)
         else:
             block.counters.path_after(record)
@@ -430,11 +419,6 @@ class Recorder(Instruments):
         self._exposition.put(render_gauges(owners, names, encodes=encodes))
         if counters is not None:
             self._exposition.put(render_counters(counters, names, encodes=encodes))
-
-    def _count(self, block: TargetBlock, report: ProbeReport) -> None:
-        block.counters.add(report, maintenance=bool(block.maintenance))
-        if report.discarded:
-            self._count_tainted()
 
     def _maintenance_values(self, block: TargetBlock, at: float) -> Values:
         """Return whether a probe that began then is in a maintenance window, if that changed."""

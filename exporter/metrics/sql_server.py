@@ -1,12 +1,14 @@
-"""Samples of a SQL Server as pure functions of its reading.
+"""Samples of a SQL Server as pure functions of its reading: its objects, its own proofs and logs, differences of the configuration.
 
-An unknown value has no series. A server may send the same row twice: the later one counts.
+An unknown value has no series. A server may send the same row twice: the later one counts. The rows that become series are bounded
+in number, and label values in length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from exporter.core.durations import known_time
@@ -21,13 +23,12 @@ from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.proof import KeyProof, key_proofs
 from exporter.sqlserver.reading import BACKUP_TYPES, TRACE_FLAG, SqlServerReading
 
-# The rows of a reading that become series: bounded in number, with label values that are bounded in length.
-
 _LONGEST = 256  # characters of a label value: names of SQL Server have 128
 _LARGEST = 2**53  # whole numbers up to here are exact as a value
 # The column with the name of the database.
 _COLUMNS = dict.fromkeys(("encryption", "opened", "backups", "logs"), "database") | {"databases": "name"}
 _TEMPDB = "tempdb"  # no vault protects its key
+_Known = tuple[Labels, float | None]  # None: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ def rows_of(document: Document) -> SqlServerRows:
     sections = document.sections
     groups = sorted({label(row, "ag") for row in sections.get("replicas", ())})
     names = _databases(sections)
-    listed = {name: sorted(sections.get(name, ()), key=_name) for name in ("providers", "credentials", "keys")}
+    listed = {
+        name: sorted(sections.get(name, ()), key=lambda row: str(row.get("name", "")))
+        for name in ("providers", "credentials", "keys")
+    }
     databases = {name: text(name) for name in names[:MOST]}
     limits = ((groups, FEW), (names, MOST), (listed["providers"], FEW), (listed["credentials"], FEW), (listed["keys"], MOST))
     return SqlServerRows(
@@ -84,10 +88,6 @@ def _databases(sections: Mapping[str, Collection[Row]]) -> list[str]:
         if name in found or row.get("is_encrypted") == 1 or not is_open:
             found[name] = is_open
     return sorted((name for name in found if name.lower() not in ("", _TEMPDB)), key=lambda name: (found[name], name))
-
-
-def _name(row: Row) -> str:
-    return str(row.get("name", ""))
 
 
 def text(value: str) -> str:
@@ -122,25 +122,13 @@ def providers_are_on(rows: SqlServerRows) -> bool:
     return all(row.get("value_in_use") != 0 for row in rows.section("configurations") if row.get("name") == EKM_OPTION)
 
 
-# Samples of the differences between the configuration and a SQL Server.
-
-
 def difference_samples(differences: Iterable[Difference]) -> Values:
     """Return one sample for each difference: how many databases the key protects."""
-    shown = list(differences)[:FEW]
-    return {"mssql_ekm_difference_databases": [(_labels(each), float(len(each.databases))) for each in shown]}
-
-
-def _labels(difference: Difference) -> Labels:
-    return (
-        ("kind", difference.kind),
-        ("target", difference.subject),
-        ("thumbprint", text(difference.thumbprint)),
-        ("key_uri", text(difference.key_uri)),
-    )
-
-
-# Samples of what SQL Server proved itself, and of the logs of its databases.
+    samples: list[Sample] = []
+    for each in islice(differences, FEW):
+        thumbprint, key_uri = ("thumbprint", text(each.thumbprint)), ("key_uri", text(each.key_uri))
+        samples.append(((("kind", each.kind), ("target", each.subject), thumbprint, key_uri), float(len(each.databases))))
+    return {"mssql_ekm_difference_databases": samples}
 
 
 def proof_samples(proofs: Iterable[KeyProof]) -> Values:
@@ -165,22 +153,16 @@ def _key(proof: KeyProof) -> Labels:
     return ("key_name", text(proof.key_name)), ("thumbprint", text(proof.thumbprint))
 
 
-def _missing_credential(proof: KeyProof) -> tuple[Labels, float | None]:
-    return (*_key(proof), ("login", text(proof.login))), 1.0 if proof.credential_missing else None
-
-
-def _proven(proof: KeyProof) -> tuple[Labels, float | None]:
-    return (*_key(proof), ("source", proof.source or ""), ("database", text(proof.database))), proof.proven_at
-
-
-def _due(proof: KeyProof) -> tuple[Labels, float | None]:
-    return _key(proof), None if proof.is_due is None else float(proof.is_due)
-
-
-_PROOF_FAMILIES: Final[Mapping[str, Callable[[KeyProof], tuple[Labels, float | None]]]] = {
-    "mssql_ekm_key_without_credential": _missing_credential,
-    "mssql_ekm_proven_timestamp_seconds": _proven,
-    "mssql_ekm_proof_due": _due,
+_PROOF_FAMILIES: Final[Mapping[str, Callable[[KeyProof], _Known]]] = {
+    "mssql_ekm_key_without_credential": lambda proof: (
+        (*_key(proof), ("login", text(proof.login))),
+        1.0 if proof.credential_missing else None,
+    ),
+    "mssql_ekm_proven_timestamp_seconds": lambda proof: (
+        (*_key(proof), ("source", proof.source or ""), ("database", text(proof.database))),
+        proof.proven_at,
+    ),
+    "mssql_ekm_proof_due": lambda proof: (_key(proof), None if proof.is_due is None else float(proof.is_due)),
 }
 _LOG_FAMILIES: Final[Mapping[str, Callable[[LogSpace], float | None]]] = {
     "mssql_ekm_log_used_bytes": lambda space: space.used_bytes,
@@ -198,7 +180,6 @@ STATES: Final = {
     "EMERGENCY": 5.0,
     "OFFLINE": 6.0,
 }
-_Known = tuple[Labels, float | None]  # None: unknown
 
 
 def labels_of(reading: SqlServerReading) -> LabelSet:
@@ -330,8 +311,10 @@ def _replicas(rows: SqlServerRows) -> dict[str, str]:
     return {ag: text(" ".join(sorted(names))) for ag, names in servers.items()}
 
 
-def _openings(column: str, value: Callable[[Row, str], float | None]) -> Callable[[SqlServerRows], Iterator[_Known]]:
-    return lambda rows: (((("database", database),), value(row, column)) for database, row in rows.listed_databases("opened"))
+def _by_database(
+    section: str, column: str, value: Callable[[Row, str], float | None]
+) -> Callable[[SqlServerRows], Iterator[_Known]]:
+    return lambda rows: (((("database", database),), value(row, column)) for database, row in rows.listed_databases(section))
 
 
 def _backups(column: str) -> Callable[[SqlServerRows], Iterator[_Known]]:
@@ -340,11 +323,6 @@ def _backups(column: str) -> Callable[[SqlServerRows], Iterator[_Known]]:
         for database, row in rows.listed_databases("backups")
         if (kind := str(row.get("type", ""))) in BACKUP_TYPES
     )
-
-
-def _vlfs(rows: SqlServerRows) -> Iterator[_Known]:
-    for database, row in rows.listed_databases("logs"):
-        yield (("database", database),), number(row, "vlf_sequence_number")
 
 
 def _flags(rows: SqlServerRows) -> Iterator[_Known]:
@@ -369,12 +347,12 @@ _FAMILIES: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
     "mssql_ekm_credential_altered_timestamp_seconds": _altered,
     "mssql_ekm_asymmetric_key_info": _keys,
     "mssql_ekm_database_encryption_state": _encryption,
-    "mssql_ekm_database_encryption_percent_complete": _openings("percent_complete", number),
-    "mssql_ekm_database_key_opened_timestamp_seconds": _openings("opened_utc", time),
+    "mssql_ekm_database_encryption_percent_complete": _by_database("opened", "percent_complete", number),
+    "mssql_ekm_database_key_opened_timestamp_seconds": _by_database("opened", "opened_utc", time),
     "mssql_ekm_database_state": _states,
     "mssql_ekm_backup_finished_timestamp_seconds": _backups("finished_utc"),
     "mssql_ekm_backup_started_timestamp_seconds": _backups("started_utc"),
-    "mssql_ekm_log_vlf_sequence_number": _vlfs,
+    "mssql_ekm_log_vlf_sequence_number": _by_database("logs", "vlf_sequence_number", number),
     "mssql_ekm_trace_flag_enabled": _flags,
     "mssql_ekm_error_log_lines": _errors("lines", number),
     "mssql_ekm_error_log_last_timestamp_seconds": _errors("last_utc", time),

@@ -12,8 +12,6 @@ from typing import Final
 
 from exporter.core.values import Phase, Step
 
-# Type, scope, retention, level, labels and HELP text of one metric family.
-
 
 class MetricType(StrEnum):
     GAUGE = "gauge"

@@ -1,4 +1,4 @@
-"""Gauge and info samples as pure functions of record and report.
+"""Gauge and info samples of a target as pure functions of configuration, record and report, those of auxiliary probes included.
 
 An unknown value is an empty list, which is no series; it is never 0.
 """
@@ -21,7 +21,7 @@ from exporter.knowledge.code_row import ConnectorError
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.expiry import Source, start_of
 from exporter.knowledge.reasons import Reason
-from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, deciding_failure
 from exporter.metrics.text import Labels, Sample
 from exporter.state.record import TargetRecord
@@ -64,22 +64,27 @@ def timing_samples(report: ProbeReport, phases: Collection[Phase]) -> Values:
         "ekm_probe_duration_seconds": one(report.duration),
         "ekm_last_probe_timestamp_seconds": one(report.started_at),
         "ekm_step_phase_duration_seconds": [
-            sample
+            ((("phase", phase), ("step", result.step)), seconds)
             for result in report.steps
-            if result.outcome is not Outcome.SKIPPED and not result.shared
-            for sample in _phases(result, phases)
+            if result.outcome is not Outcome.SKIPPED and not result.shared and result.facts is not None
+            for phase, seconds in result.facts.phases.items()
+            if phase in phases
         ],
     }
 
 
 def outcome_samples(outcome: ProbeOutcome) -> Values:
     """Return the results that are the same in most probes."""
-    code = 0 if outcome.success else None if outcome.failure is None else outcome.failure[1]
+    step, code, reason = outcome.failure or (None, None, None)
+    info: Labels | None = None
+    if step is not None and code is not None:
+        symbol = BY_CODE[code].symbol if code in BY_CODE else ""
+        info = ("code", str(code)), ("reason", reason or ""), ("step", step), ("symbol", symbol)
     return {
         "ekm_probe_success": one(outcome.success),
         "ekm_step_success": [((("step", step),), float(ok)) for step, ok, _ in outcome.steps],
-        "ekm_last_error_code": one(code),
-        "ekm_last_failure_info": [] if outcome.failure is None else _failure(*outcome.failure),
+        "ekm_last_error_code": one(0 if outcome.success else code),
+        "ekm_last_failure_info": [] if info is None else [(info, 1.0)],
         "ekm_retry_after_seconds": [((("step", step),), retry) for step, _, retry in outcome.steps if retry is not None],
         "ekm_vault_side_ready": one(outcome.ready),
     }
@@ -90,7 +95,9 @@ def outcome_of(report: ProbeReport) -> ProbeOutcome:
     if report.discarded:
         return UNKNOWN
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
-    steps = tuple((result.step, result.outcome is Outcome.OK, _retry_after(result)) for result in made)
+    steps = tuple(
+        (each.step, each.outcome is Outcome.OK, None if each.facts is None else each.facts.retry_after_seconds) for each in made
+    )
     failure = deciding_failure(report)
     decides = None if failure is None else (failure.step, failure.code, failure.reason)
     return _one_outcome(ProbeOutcome(report.success, report.readiness.ready, steps, decides))
@@ -163,10 +170,6 @@ def key_samples(key: KeyFacts | None) -> Values:
     return {family: [] if key is None else samples(key) for family, samples in _KEY_SAMPLES.items()}
 
 
-def _key_info(key: KeyFacts) -> list[Sample]:
-    return [((("key", key.name), ("version", key.version), ("kty", key.kty), ("size_bits", str(key.size_bits))), 1.0)]
-
-
 def vault_samples(vault: VaultHeaders, expected: ExpectPath) -> Values:
     """Return the last known vault headers; an unknown header has an empty label."""
     if not (vault.region or vault.service_version or vault.connection):
@@ -210,7 +213,7 @@ def on_demand_samples(report: ProbeReport, record: TargetRecord) -> Values:
     return {
         "ekm_last_success_timestamp_seconds": one(report.started_at if report.success else record.last_success_at),
         "ekm_key_scheduled_purge_timestamp_seconds": one(report.purge_after(record.purge_at)),
-        "ekm_probe_step_duration_seconds": [(_step(result), result.duration) for result in made],
+        "ekm_probe_step_duration_seconds": [((("step", result.step),), result.duration) for result in made],
         "ekm_probe_tainted": one(report.discarded),
         "probe_success": one(report.success),
         "probe_duration_seconds": one(report.duration),
@@ -223,41 +226,14 @@ def one(value: float | None) -> list[Sample]:
 
 
 _KEY_SAMPLES: Mapping[str, Callable[[KeyFacts], list[Sample]]] = {
-    "ekm_key_info": _key_info,
+    "ekm_key_info": lambda key: [
+        ((("key", key.name), ("version", key.version), ("kty", key.kty), ("size_bits", str(key.size_bits))), 1.0)
+    ],
     "ekm_key_enabled": lambda key: one(key.enabled),
     "ekm_key_supported": lambda key: one(key.supported),
     "ekm_key_expiry_timestamp_seconds": lambda key: one(key.expires),
     "ekm_key_not_before_timestamp_seconds": lambda key: one(key.not_before),
 }
-
-
-def _step(result: StepResult) -> tuple[tuple[str, str], ...]:
-    return (("step", result.step),)
-
-
-def _retry_after(result: StepResult) -> float | None:
-    return None if result.facts is None else result.facts.retry_after_seconds
-
-
-def _phases(result: StepResult, shown: Collection[Phase]) -> list[Sample]:
-    if result.facts is None:
-        return []
-    return [
-        ((("phase", phase), ("step", result.step)), seconds) for phase, seconds in result.facts.phases.items() if phase in shown
-    ]
-
-
-def _failure(step: Step, code: int | None, reason: Reason | None) -> list[Sample]:
-    if code is None:
-        return []
-    entry = BY_CODE.get(code)
-    info = ("code", str(code)), ("reason", reason or ""), ("step", step), ("symbol", entry.symbol if entry else "")
-    return [(info, 1.0)]
-
-
-# Samples of what is declared, of error codes, of expiry lookups and of preflight checks.
-#
-# Pure functions, like those of `samples`.
 
 
 def config_samples(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
@@ -320,9 +296,6 @@ def error_samples(error: ConnectorError) -> Values:
     return {"ekm_error_info": [(info, 1.0)]}
 
 
-# Samples of auxiliary probes: staged credential, old versions, recovery, rotation.
-
-
 class AuxiliaryUse(NamedTuple):
     """A configured result that is usable or not usable."""
 
@@ -361,9 +334,14 @@ def _one_facts(facts: AuxiliaryFacts) -> AuxiliaryFacts:
 def auxiliary_samples(facts: AuxiliaryFacts) -> Values:
     """Return the samples of all auxiliary probes of a target, and whether its own credential was accepted."""
     own = (("credential", facts.credential), ("role", "current"))
+    staged: list[Sample] = [
+        ((("credential", each.credential), ("role", "next")), float(each.usable))
+        for each in facts.results
+        if each.kind is AuxiliaryKind.NEXT
+    ]
     current: list[Sample] = [] if facts.accepted is None else [(own, float(facts.accepted))]
     return {
-        "ekm_credential_usable": [*current, *_staged(facts.results)],
+        "ekm_credential_usable": [*current, *staged],
         "ekm_key_rotation_pending": one(facts.rotation_pending),
         "ekm_retained_version_usable": _retained(facts.results),
         "ekm_recovery_usable": [((), float(each.usable)) for each in facts.results if each.kind is AuxiliaryKind.RECOVERY],
@@ -386,14 +364,6 @@ def _conclusive(target: Target, record: TargetRecord, report: ProbeReport | None
         now = result.at if report is None else max(result.at, report.started_at)
         if result.usable is not None and result.identity in configured_auxiliary(target, datetime.fromtimestamp(now, UTC).date()):
             yield AuxiliaryUse(result.kind, result.name, result.credential, result.usable)
-
-
-def _staged(results: Iterable[AuxiliaryUse]) -> list[Sample]:
-    return [
-        ((("credential", each.credential), ("role", "next")), float(each.usable))
-        for each in results
-        if each.kind is AuxiliaryKind.NEXT
-    ]
 
 
 def _retained(results: Iterable[AuxiliaryUse]) -> list[Sample]:

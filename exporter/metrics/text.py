@@ -1,9 +1,9 @@
-"""Sample lines, byte for byte as prometheus_client writes them."""
+"""Sample lines, byte for byte as prometheus_client writes them; and the wire format of protocol buffers, which their labels share."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
@@ -11,12 +11,21 @@ from typing import Final
 
 from prometheus_client.utils import floatToGoString
 
-# The wire format of protocol buffers: integers, doubles, nested messages, labels.
-
 double: Final = struct.Struct("<d").pack
 
 _NAME, _VALUE = 0x0A, 0x12  # fields of LabelPair
 _LABEL = 0x0A  # field of Metric
+_SMALL: Final = tuple(bytes([number]) for number in range(0x80))
+_PLAIN: Final = 1_000_000  # from here on, prometheus_client writes an exponent
+# Labels of steps, phases, codes and credentials repeat with every probe, so their text is cached. Infos have more labels, of one
+# target: in the cache they would outlive it.
+REPEATED: Final = 2
+_any_number: Callable[[float], str] = floatToGoString
+
+Labels = tuple[tuple[str, str], ...]
+Sample = tuple[Labels, float]
+# Counts per bucket, not cumulative, the last above all bounds; and the sum.
+Counted = tuple[Sequence[int], float]
 
 
 def varint(number: int) -> bytes:
@@ -38,17 +47,22 @@ def zigzag(number: int) -> bytes:
 
 def nested(tag: int, content: bytes) -> bytes:
     """Encode a field with a length: a message or a text. `tag` has one byte."""
-    return _SMALL_TAGS[tag] + varint(len(content)) + content
+    return _SMALL[tag] + varint(len(content)) + content
+
+
+def encode(text: str) -> bytes:
+    """Encode as UTF-8 and replace lone surrogates, which YAML allows."""
+    return text.encode("utf-8", "replace")
 
 
 def text(tag: int, value: str) -> bytes:
-    """Encode a text as UTF-8 and replace lone surrogates, which YAML allows."""
-    return nested(tag, value.encode("utf-8", "replace"))
+    """Encode a field with a text."""
+    return nested(tag, encode(value))
 
 
 def labels(pairs: Iterable[tuple[str, str]]) -> bytes:
     """Encode the labels of a metric, sorted by name."""
-    return b"".join(_labels(pairs))
+    return b"".join([nested(_LABEL, text(_NAME, name) + text(_VALUE, value)) for name, value in sorted(pairs)])
 
 
 def timestamp(seconds: float) -> bytes:
@@ -56,21 +70,6 @@ def timestamp(seconds: float) -> bytes:
     whole = int(seconds // 1)
     nanos = int((seconds - whole) * 1e9)
     return b"\x08" + varint(whole) + (b"\x10" + varint(nanos) if nanos else b"")
-
-
-def _labels(pairs: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-    for name, value in sorted(pairs):
-        yield nested(_LABEL, text(_NAME, name) + text(_VALUE, value))
-
-
-_SMALL: Final = tuple(bytes([number]) for number in range(0x80))
-_SMALL_TAGS: Final = _SMALL
-
-Labels = tuple[tuple[str, str], ...]
-Sample = tuple[Labels, float]
-
-_PLAIN: Final = 1_000_000  # from here on, prometheus_client writes an exponent
-_any_number: Callable[[float], str] = floatToGoString
 
 
 def number(value: float) -> str:
@@ -112,9 +111,7 @@ class LabelSet:
         return self._protobuf
 
 
-# Labels of steps, phases, codes and credentials repeat with every probe, so their text is cached. Infos have more labels, of one
-# target: in the cache they would outlive it.
-REPEATED: Final = 2
+NO_LABELS: Final = LabelSet.from_labels()
 
 
 def line_frame(name: str, own: Labels, first: str, last: str) -> tuple[str, str] | None:
@@ -142,20 +139,12 @@ def lines(name: str, samples: Iterable[Sample], base: LabelSet) -> str:
     return "".join(found)
 
 
-def encode(text: str) -> bytes:
-    """Encode as UTF-8 and replace lone surrogates, which YAML allows."""
-    return text.encode("utf-8", "replace")
-
-
-# Lines of the histograms of one owner, stored as their values: the rest is nine tenths of the text, and repeats.
-
-# Counts per bucket, not cumulative, the last above all bounds; and the sum.
-Counted = tuple[Sequence[int], float]
-
-
 @dataclass(frozen=True, slots=True)
 class HistogramText:
-    """Parts of the lines: `starts` are equal in all owners, and `base` in all lines of this one."""
+    """The histograms of one owner, stored as their values: the rest is nine tenths of the text, and repeats.
+
+    `starts` are equal in all owners, and `base` in all lines of this one.
+    """
 
     starts: tuple[bytes, ...]  # names and own labels
     base: bytes  # the shared labels

@@ -15,7 +15,7 @@ from exporter.core.names import host_name, server_name
 from exporter.core.values import Vantage, has_limits, key_operations_limit
 from exporter.knowledge.expiry import CredentialExpiry
 from exporter.knowledge.verdict import AuxiliaryKind
-from exporter.presentation.payloads import Payload, failure_payload, moment_or_none
+from exporter.presentation.payloads import Payload, expiry_payload, failure_payload, moment_or_none
 from exporter.presentation.sql import SqlProofs, proof_fields, urgency
 from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.audit import LOGS, AuditQuery, access_queries, key_roles, own_requests
@@ -48,6 +48,7 @@ async def audit_payload(sources: AuditSources, target: Target) -> Payload:
     same = [each for each in config.targets.values() if (each.vault, each.key_name) == (target.vault, target.key_name)]
     targets = [target, *(each for each in same if each.name != target.name)][:MOST_TARGETS]
     records = {each.name: record for each in targets if (record := sources.record_of(each.name)) is not None}
+    certificates = {end: shown for record in records.values() for end, shown in record.certificates.items()}
     limit = _key_limit(target, records.get(target.name))
     lists: dict[str, Iterable[Payload]] = {
         "versions": _versions(targets, records),
@@ -55,7 +56,10 @@ async def audit_payload(sources: AuditSources, target: Target) -> Payload:
         "probes": (_probe(each, records.get(each.name), sources) for each in targets),
         "recovery": _recovery(targets, records),
         "retained_versions": _retained(targets, records),
-        "tls_certificates": _certificates(records.values()),
+        "tls_certificates": (
+            {"endpoint": endpoint, "issuer": shown.issuer, "expires_at": moment(shown.not_after)}
+            for endpoint, shown in sorted(certificates.items())
+        ),
     }
     return {
         "at": moment(sources.now),
@@ -168,18 +172,8 @@ def _credentials(targets: Sequence[Target], records: dict[str, TargetRecord], so
             "client_id": credential.client_id or _first(each.client_id for each in seen),
             "object_id": _first(each.object_id for each in seen),
             "may_expire": credential.may_expire,
-            "expiries": [_expiry(each) for each in sources.expiries_of(name)] if credential.may_expire else [],
+            "expiries": [expiry_payload(each) for each in sources.expiries_of(name)] if credential.may_expire else [],
         }
-
-
-def _expiry(expiry: CredentialExpiry) -> Payload:
-    return {
-        "source": expiry.source.value,
-        "expires_at": moment_or_none(expiry.expires_at),
-        "looked_up_at": moment_or_none(expiry.looked_up_at),
-        "failure": expiry.failure or None,
-        "wrong": expiry.wrong or None,
-    }
 
 
 def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -> Payload:
@@ -230,12 +224,6 @@ def _retained(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
                 "usable": None if result is None else result.usable,
                 "last_probe": moment_or_none(None if result is None else result.at),
             }
-
-
-def _certificates(records: Iterable[TargetRecord]) -> Iterator[Payload]:
-    ends = {endpoint: shown for record in records for endpoint, shown in record.certificates.items()}
-    for endpoint, shown in sorted(ends.items()):
-        yield {"endpoint": endpoint, "issuer": shown.issuer, "expires_at": moment(shown.not_after)}
 
 
 def _log_queries(target: Target, limit: int | None) -> Iterator[AuditQuery]:

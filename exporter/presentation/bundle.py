@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from exporter.config.usage import credentials_in_use
 from exporter.core.durations import moment
 from exporter.core.secrets import mask
 from exporter.knowledge.expiry import CredentialExpiry
-from exporter.knowledge.report import ProbeReport
 from exporter.presentation.payloads import (
     Payload,
     earlier,
@@ -41,7 +41,7 @@ from exporter.sqlserver.proof import ServerProof
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.record import TargetRecord, readiness_at
 
-MOST_PROBES = 100  # probes in report.json, and the same number of older failures
+MOST_PROBES = 200  # in report.json: the last ones, then older failures that the history keeps
 MOST_TRANSCRIPTS = 20
 FORMAT = 1
 _LIBRARIES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "cryptography", "msal")
@@ -104,13 +104,12 @@ def collect_bundle(
         **differences_payload(differences),
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
-    entries = () if record is None else tuple(_chosen(record.history))
     return SupportBundle(
         config=config,
         target=shown,
         version=version,
         made_at=now,
-        entries=entries,
+        entries=() if record is None else tuple(islice(record.history, MOST_PROBES)),
         details=details,
         ticket=last_ticket(shown, record, mask(computer_name()), now=now, mask_address=mask),
     )
@@ -128,7 +127,14 @@ def archive(bundle: SupportBundle) -> bytes:
 def documents(bundle: SupportBundle) -> Iterator[tuple[str, str]]:
     """Yield the name and text of each file."""
     yield "README.txt", _README.format(target=bundle.target.name, made_at=moment(bundle.made_at))
-    yield "report.json", json.dumps(_report(bundle), indent=2) + "\n"
+    report = {
+        "format": FORMAT,
+        "made_at": moment(bundle.made_at),
+        "exporter": bundle.version,
+        **bundle.details,
+        "history": [entry_payload(bundle.target, entry) for entry in bundle.entries],
+    }
+    yield "report.json", json.dumps(report, indent=2) + "\n"
     yield "transcript.txt", _transcripts(bundle)
     if bundle.ticket:
         yield "ticket.txt", bundle.ticket
@@ -137,14 +143,15 @@ def documents(bundle: SupportBundle) -> Iterator[tuple[str, str]]:
 
 def environment(bundle: SupportBundle) -> str:
     """Return versions, then the target's part of the configuration as YAML."""
-    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    seen = next((entry.report.tenant for entry in bundle.entries if entry.report.tenant), None)
+    tenant = seen or bundle.config.credentials[bundle.target.credential].tenant_id
     lines = [
         f"made at       {moment(bundle.made_at)}",
         f"ekm-exporter  {bundle.version}",
         f"python        {platform.python_version()} ({platform.python_implementation()}), {ssl.OPENSSL_VERSION}",
-        f"system        {system}",
+        f"system        {platform.system()} {platform.release()} {platform.machine()}",
         *(f"library       {name} {version(name)}" for name in _LIBRARIES),
-        f"tenant        {_tenant(bundle) or 'unknown'}",
+        f"tenant        {tenant or 'unknown'}",
         "",
         "Configuration of this target, masked:",
         "",
@@ -153,46 +160,23 @@ def environment(bundle: SupportBundle) -> str:
     return "\n".join(lines)
 
 
-def _chosen(history: Iterable[HistoryEntry]) -> Iterator[HistoryEntry]:
-    """Yield the last probes, then older failures that the history keeps."""
-    for number, entry in enumerate(history):
-        if number == 2 * MOST_PROBES:
-            return
-        yield entry
-
-
-def _report(bundle: SupportBundle) -> Payload:
-    return {
-        "format": FORMAT,
-        "made_at": moment(bundle.made_at),
-        "exporter": bundle.version,
-        **bundle.details,
-        "history": [entry_payload(bundle.target, entry) for entry in bundle.entries],
-    }
-
-
 def _transcripts(bundle: SupportBundle) -> str:
     """Return the transcript of the last probe, then those of the last failures."""
-    reports = [(entry, entry.report) for entry in bundle.entries]
-    chosen = [*reports[:1], *((entry, report) for entry, report in reports[1:] if not report.success)][:MOST_TRANSCRIPTS]
-    texts = (_text_of(bundle, entry, report) for entry, report in chosen)
+    entries = bundle.entries
+    chosen = [*entries[:1], *(entry for entry in entries[1:] if not entry.report.success)][:MOST_TRANSCRIPTS]
+    texts = (_text_of(bundle, entry) for entry in chosen)
     return f"\n{'=' * 80}\n\n".join(texts) or "No probe has finished yet.\n"
 
 
-def _text_of(bundle: SupportBundle, entry: HistoryEntry, report: ProbeReport) -> str:
-    target, config = bundle.target, bundle.config
+def _text_of(bundle: SupportBundle, entry: HistoryEntry) -> str:
+    target, config, report = bundle.target, bundle.config, entry.report
     context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
-    wire = [
+    wire = (
         f"{exchange.step.value}\n" + "".join(f"  {line}\n" for line in as_lines(exchange))
         for exchange in exchanges(context, report)
-    ]
+    )
     text = transcript(_without_labels(context.target), report, vantage=config.settings.vantage)
     return text + "\nRequests and responses, masked\n\n" + "\n".join(wire)
-
-
-def _tenant(bundle: SupportBundle) -> str | None:
-    tenant = next((report.tenant for report in (entry.report for entry in bundle.entries) if report.tenant), None)
-    return tenant or bundle.config.credentials[bundle.target.credential].tenant_id
 
 
 def _without_labels(target: Target) -> Target:

@@ -15,11 +15,9 @@ from html import escape
 from importlib.resources import files
 
 NOT_BUILT = "This checkout has no built documentation. `./dev docs` builds it.\n"
-_INDEX = "index"
 _SCHEME = re.compile(r"[a-z]+://[^/]*")
 _ID = re.compile(r'<(?:h\d|a) id="([^"]+)"')
 _MARK = re.compile(r"(#{1,6}) |<a id=")
-_FENCE = "```"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Documentation:
 
     def find(self, name: str) -> DocumentPage | None:
         """Return a page; its name can end with .md, and "" is the index."""
-        return self._pages.get(name.removesuffix(".md") or _INDEX)
+        return self._pages.get(name.removesuffix(".md") or "index")
 
     def moved_to(self, reference: str) -> str | None:
         """Return the page that has the facts of a page of an older version, with #PART if it is a part; None for any other name."""
@@ -111,6 +109,6 @@ def _marks(lines: list[str]) -> Iterator[tuple[int, int]]:
     """Yield number and level of each heading, and 0 as the level of an anchor."""
     inside = False
     for number, line in enumerate(lines):
-        inside ^= line.lstrip().startswith(_FENCE)
+        inside ^= line.lstrip().startswith("```")
         if not inside and (mark := _MARK.match(line)):
             yield number, len(mark[1] or "")

@@ -1,4 +1,4 @@
-"""Everything that expires: credentials, key versions, backups and TLS certificates."""
+"""Everything that expires: credentials, key versions, backups and TLS certificates; also as a calendar feed (RFC 5545)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from exporter.runtime.loop import yield_with_pauses
 from exporter.state.record import TargetRecord
 
 DAY = 86400.0
+_OCTETS = 75  # of one line of the calendar, without its line break
+_TARGETS = 10  # named in a description
 _ROWS_PER_SLICE = 250  # targets or expiry dates between two turns of other tasks
 BACKUP_AGE = 180 * DAY  # an older declared backup is reported by EkmKeyBackupOld
 
@@ -108,7 +110,7 @@ def key_ending(target: Target, record: TargetRecord | None) -> Ending | None:
 
 def next_ending(target: Target, record: TargetRecord | None, expiries: Iterable[CredentialExpiry]) -> Ending | None:
     """Return the earliest expiry of the target's credential and key version."""
-    found = (ending for ending in (credential_ending(expiries), key_ending(target, record)) if ending is not None)
+    found = filter(None, (credential_ending(expiries), key_ending(target, record)))
     return min(found, key=lambda ending: ending.at, default=None)
 
 
@@ -127,7 +129,11 @@ async def all_endings(
     found = {(ending.kind, ending.name): ending for ending in credentials.values()}
     users: dict[tuple[EndingKind, str], list[str]] = {}
     async for target in yield_with_pauses(config.targets.values(), _ROWS_PER_SLICE):
-        for ending in _target_endings(target, record_of(target.name), credentials):
+        record = record_of(target.name)
+        certificates = {} if record is None else record.certificates
+        own = (credentials.get(target.credential), key_ending(target, record), _backup(target))
+        tls = (Ending(kind=EndingKind.TLS, name=end, at=each.not_after, source="endpoint") for end, each in certificates.items())
+        for ending in filter(None, (*own, *tls)):
             key = (ending.kind, ending.name)
             if key not in found or ending.at < found[key].at:
                 found[key] = ending
@@ -137,13 +143,6 @@ async def all_endings(
         replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in yield_with_pauses(wanted, _ROWS_PER_SLICE)
     ]
     return sorted(listed, key=lambda ending: (ending.at, ending.kind, ending.name))
-
-
-def _target_endings(target: Target, record: TargetRecord | None, credentials: Mapping[str, Ending]) -> Iterator[Ending]:
-    own = (credentials.get(target.credential), key_ending(target, record), _backup(target))
-    yield from (ending for ending in own if ending is not None)
-    for endpoint, shown in () if record is None else record.certificates.items():
-        yield Ending(kind=EndingKind.TLS, name=endpoint, at=shown.not_after, source="endpoint")
 
 
 async def _credentials(
@@ -165,13 +164,6 @@ def _backup(target: Target) -> Ending | None:
         return None
     at = start_of(target.backup_on) + BACKUP_AGE
     return Ending(kind=EndingKind.BACKUP, name=f"{target.vault}/{target.key_name}", at=at, source="declared")
-
-
-# Expiry dates as a calendar feed (RFC 5545). UIDs do not change with the date.
-
-_OCTETS = 75  # of one line, without its line break
-_TARGETS = 10  # named in a description
-_DECLARED = "declared"
 
 
 def calendar(endings: Iterable[Ending], *, now: float) -> Iterator[str]:
@@ -196,7 +188,7 @@ def uid(ending: Ending) -> str:
 
 def _event(ending: Ending, now: float) -> str:
     at = datetime.fromtimestamp(ending.at, UTC)
-    start = f"DTSTART;VALUE=DATE:{at:%Y%m%d}" if ending.source == _DECLARED else f"DTSTART:{at:%Y%m%dT%H%M%SZ}"
+    start = f"DTSTART;VALUE=DATE:{at:%Y%m%d}" if ending.source == Source.DECLARED else f"DTSTART:{at:%Y%m%dT%H%M%SZ}"
     noun = NOUNS[ending.kind]
     ends = "is 180 days old" if ending.kind is EndingKind.BACKUP else "expires"
     return _lines(

@@ -16,7 +16,7 @@ from exporter.knowledge.checks_vault import CheckRun
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.expiry import CredentialExpiry
 from exporter.knowledge.report import ProbeReport, StepResult
-from exporter.knowledge.verdict import NOT_TESTED, AuxiliaryResult, Unsteady, deciding_failure, readiness_text
+from exporter.knowledge.verdict import NOT_TESTED, AuxiliaryResult, deciding_failure, readiness_text
 from exporter.presentation.expiries import DAY, Ending
 from exporter.presentation.text import auxiliary_results
 from exporter.state.history import HistoryEntry
@@ -47,7 +47,7 @@ def probe_payload(target: Target, report: ProbeReport) -> Payload:
 def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Payload:
     """Return one target of the list, with its verdict at `now` (Unix time)."""
     report = None if record is None else record.last
-    readiness = readiness_at(target, record, now)
+    readiness, unsteady = readiness_at(target, record, now), unsteady_at(record, now)
     return {
         "target": target.name,
         "vault": target.vault,
@@ -58,7 +58,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "why": readiness.why,
         "ready_since": moment_or_none(None if record is None or not readiness.ready else record.ready_since),
         "last_not_ready": moment_or_none(None if record is None else record.not_ready_at),
-        "unsteady": _unsteady(unsteady_at(record, now)),
+        "unsteady": None if unsteady is None else {"failed": unsteady.failed, "of": unsteady.probes, "code": unsteady.most.code},
         "last_unwrap": moment_or_none(None if record is None else record.unwrapped_at),
         **failure_payload(None if report is None else report.first_failure),
         "deciding_step": None if report is None else _deciding_step(report),
@@ -71,10 +71,6 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "labels": dict(target.labels),
         "instances": [dict(instance) for instance in target.instances],
     }
-
-
-def _unsteady(unsteady: Unsteady | None) -> Payload | None:
-    return None if unsteady is None else {"failed": unsteady.failed, "of": unsteady.probes, "code": unsteady.most.code}
 
 
 def credential_payload(credential: Credential, ending: Ending | None) -> Payload:
@@ -119,12 +115,11 @@ def earlier(record: TargetRecord | None, history: Sequence[HistoryEntry]) -> lis
 
 def earlier_payload(summary: FailureSummary) -> Payload:
     """Return one failure before a restart."""
-    entry = None if summary.code is None else BY_CODE.get(summary.code)
     return {
         "started_at": moment(summary.at),
         "step": summary.step or None,
         "code": summary.code,
-        "symbol": None if entry is None else entry.symbol,
+        "symbol": _symbol(summary.code),
         "reason": summary.reason,
         "http_status": summary.http_status,
         "request_id": summary.request_id,
@@ -218,8 +213,14 @@ def target_details_payload(
         "newest_version": None if record is None else record.newest_version,
         "scheduled_purge": moment_or_none(None if record is None else record.purge_at),
         "recovery_last_success": moment_or_none(None if record is None else record.proof_at),
-        "path": _path(vault, expected),
-        "credential_expiries": [_expiry_payload(expiry) for expiry in expiries],
+        "path": {
+            "region": vault.region,
+            "service_version": vault.service_version,
+            "connection": vault.connection,
+            "expected": None if expected is ExpectPath.ANY else expected.value,
+            "as_expected": expected.met_by(vault.connection),
+        },
+        "credential_expiries": [{"credential": each.credential, **expiry_payload(each)} for each in expiries],
     }
 
 
@@ -268,19 +269,9 @@ def _key(key: KeyFacts) -> Payload:
     }
 
 
-def _path(vault: VaultHeaders, expected: ExpectPath) -> Payload:
+def expiry_payload(expiry: CredentialExpiry) -> Payload:
+    """Return the expiry of a credential by one source."""
     return {
-        "region": vault.region,
-        "service_version": vault.service_version,
-        "connection": vault.connection,
-        "expected": None if expected is ExpectPath.ANY else expected.value,
-        "as_expected": expected.met_by(vault.connection),
-    }
-
-
-def _expiry_payload(expiry: CredentialExpiry) -> Payload:
-    return {
-        "credential": expiry.credential,
         "source": expiry.source.value,
         "expires_at": moment_or_none(expiry.expires_at),
         "looked_up_at": moment_or_none(expiry.looked_up_at),

@@ -1,17 +1,21 @@
-"""What keeps SQL Servers from their keys although no probe shows it, with the SQL Servers and targets behind each."""
+"""What keeps SQL Servers from their keys although no probe shows it, with the SQL Servers and targets behind each: sentences and JSON.
+
+In this order: faults of a vault that have ended, what to do first, the proofs by target, causes, differences of the configuration.
+Names were bounded and made printable when they were read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice, product
+from itertools import chain, product
 from math import inf
 
 from exporter.config.settings import Target
 from exporter.core.durations import moment
 from exporter.core.names import server_name
 from exporter.core.quoting import plain, prose, sql_name
-from exporter.knowledge.advice import SERVER_ACTIONS
+from exporter.knowledge.advice import SERVER_ACTIONS, sentence
 from exporter.knowledge.code_row import Category
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reasons import Reason
@@ -35,62 +39,11 @@ from exporter.sqlserver.urgency import closed_text, room_text, stalled, stalled_
 from exporter.state.causes import CauseGroup
 from exporter.state.record import ChangeKind, ObservedChange, TargetRecord, unsteady_at
 
-# When the fault of a vault ended that a SQL Server still has in its error log, or whose effects it still shows.
-
-
-@dataclass(frozen=True, slots=True)
-class EndedFault:
-    """A period in which a target was not ready, with the codes of its probes. Times are Unix times; `began` is -inf if unknown."""
-
-    began: float
-    ended: float
-    codes: frozenset[int]
-
-
-def ended_at(record: TargetRecord | None, server: ServerProof) -> float | None:
-    """Return when the fault ended to which the latest code of a SQL Server belongs; None if it belongs to none.
-
-    The target is ready again, and steady: of one that fails in waves, nothing has ended. SQL Server may show another code of the pair than the probe.
-    """
-    if record is None or record.state is not State.READY or not server.codes or not server.codes[0].is_known:
-        return None
-    if is_in_waves(record):
-        return None
-    code, at = BY_CODE[int(server.codes[0].code)], server.codes[0].last_at
-    faults = ended_faults(record.changes, slack=record.target.interval)
-    return next(
-        (each.ended for each in faults if each.began <= at <= each.ended and each.codes & {code.code, code.counterpart}), None
-    )
-
-
-def is_in_waves(record: TargetRecord) -> bool:
-    """Return whether the target was unsteady at its last probe: ready, after several failures among the last probes."""
-    return record.last is not None and unsteady_at(record, record.last.started_at) is not None
-
-
-def is_of_the_wave(record: TargetRecord | None, server: ServerProof) -> bool:
-    """Return whether the latest code of a SQL Server is the failure that comes and goes in the probes of the target."""
-    if record is None or record.last is None or not server.codes or not server.codes[0].is_known:
-        return False
-    unsteady, code = unsteady_at(record, record.last.started_at), BY_CODE[int(server.codes[0].code)]
-    return unsteady is not None and unsteady.most.code in (code.code, code.counterpart)
-
-
-def ended_faults(changes: Iterable[ObservedChange], *, slack: float) -> Iterator[EndedFault]:
-    """Yield the ended faults, the oldest first. A fault began up to `slack` seconds before a probe found it, and ends with a ready one."""
-    began, codes = float("-inf"), set[int]()
-    for change in changes:
-        if change.what is ChangeKind.STATE and change.before == State.READY:
-            began, codes = change.at - slack, set()
-        codes |= set() if change.failure.code is None else {change.failure.code}
-        if change.what is ChangeKind.STATE and change.after == State.READY:
-            yield EndedFault(began, change.at, frozenset(codes))
-
-
-# What fails in SQL Servers themselves, how long their logs have room, and what to do first, as sentences.
-#
-# Names were bounded and made printable when they were read.
-
+Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each target, with whether its vault side is ready
+MOST_DIFFERENCES_LISTED = 100  # in one response
+_TARGETS_PER_SLICE, _PROOFS_PER_SLICE = 25, 100
+_NAMED = 3  # SQL Servers in a sentence
+_ORDER = {state: place for place, state in enumerate(ProofState)}
 _READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
 _COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
 _OTHER_IDENTITY = "{server} signs in with another identity than the probe, or uses another key. "
@@ -115,6 +68,7 @@ _OPEN = (
 )
 _REPEAT = "Repeat the failed log backups of {server}: they need no other change."
 _WITH_MESSAGE = "{meaning} {explain} has the repair. On that host, `ekm-exporter doctor {target}` tests it."
+_REPEAT_BACKUPS = "Repeat the log backups after ten minutes without 429"
 _READ_WHY = "Read why backups of {server} fail: `EXEC sys.sp_readerrorlog 0, 1, N'BACKUP';`. Then repeat them."
 _PROVE = "`ekm-exporter script prove.sql` prints a backup that breaks no chain."
 _ACTIONS: Mapping[ProofState, str] = {
@@ -125,6 +79,53 @@ _ACTIONS: Mapping[ProofState, str] = {
     ProofState.STOPPED: f"Check that the backups of {{server}} run, unless another node of its group makes them. {_PROVE}",
     ProofState.DUE: f"Nothing, if a backup of {{server}} starts two hours after the change. {_PROVE}",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class EndedFault:
+    """A period in which a target was not ready, with the codes of its probes. Times are Unix times; `began` is -inf if unknown.
+
+    A SQL Server may still have it in its error log, or show its effects.
+    """
+
+    began: float
+    ended: float
+    codes: frozenset[int]
+
+
+def ended_at(record: TargetRecord | None, server: ServerProof) -> float | None:
+    """Return when the fault ended to which the latest code of a SQL Server belongs; None if it belongs to none.
+
+    The target is ready again, and steady: of one that fails in waves, nothing has ended. SQL Server may show another code of the pair than the probe.
+    """
+    if record is None or record.state is not State.READY or not server.codes or not server.codes[0].is_known:
+        return None
+    if record.last is not None and unsteady_at(record, record.last.started_at) is not None:
+        return None
+    code, at = BY_CODE[int(server.codes[0].code)], server.codes[0].last_at
+    faults = ended_faults(record.changes, slack=record.target.interval)
+    return next(
+        (each.ended for each in faults if each.began <= at <= each.ended and each.codes & {code.code, code.counterpart}), None
+    )
+
+
+def is_of_the_wave(record: TargetRecord | None, server: ServerProof) -> bool:
+    """Return whether the latest code of a SQL Server is the failure that comes and goes in the probes of the target."""
+    if record is None or record.last is None or not server.codes or not server.codes[0].is_known:
+        return False
+    unsteady, code = unsteady_at(record, record.last.started_at), BY_CODE[int(server.codes[0].code)]
+    return unsteady is not None and unsteady.most.code in (code.code, code.counterpart)
+
+
+def ended_faults(changes: Iterable[ObservedChange], *, slack: float) -> Iterator[EndedFault]:
+    """Yield the ended faults, the oldest first. A fault began up to `slack` seconds before a probe found it, and ends with a ready one."""
+    began, codes = float("-inf"), set[int]()
+    for change in changes:
+        if change.what is ChangeKind.STATE and change.before == State.READY:
+            began, codes = change.at - slack, set()
+        codes |= set() if change.failure.code is None else {change.failure.code}
+        if change.what is ChangeKind.STATE and change.after == State.READY:
+            yield EndedFault(began, change.at, frozenset(codes))
 
 
 def urgency_text(servers: Sequence[ServerProof], now: float) -> str:
@@ -215,12 +216,6 @@ def _add_credential(login: str, candidate: str) -> str:
     statement = f"ALTER LOGIN {names[0]} ADD CREDENTIAL {names[1]};"
     is_complete = names[0] != "[LOGIN]" and names[1] != "[CREDENTIAL]"
     return f"`{statement}`" if is_complete else f"{statement} `ekm-exporter script verify.sql`, part 2, has the names."
-
-
-# The proofs of the SQL Servers that the exporter reads, by target, and their JSON.
-
-_NAMED = 3  # SQL Servers in a sentence
-_ORDER = {state: place for place, state in enumerate(ProofState)}
 
 
 class SqlProofs:
@@ -409,12 +404,6 @@ def _whole(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds)
 
 
-_TARGETS_PER_SLICE = 25
-_PROOFS_PER_SLICE = 100
-_REPEAT_BACKUPS = "Repeat the log backups after ten minutes without 429"
-Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each target, with whether its vault side is ready
-
-
 @dataclass(slots=True)
 class SqlCause:
     """A state of SQL Server's own proofs, with the latest code of the provider, and who is in it.
@@ -569,48 +558,33 @@ async def cause_log_texts(
     return texts
 
 
-# Where the configuration differs from SQL Servers, as sentences and JSON.
-
-MOST_DIFFERENCES_LISTED = 100  # in one response
-
-
 def target_differences(target: Target, differences: Iterable[Difference]) -> tuple[Difference, ...]:
     return tuple(each for each in differences if each.subject == target.name)
 
 
 def difference_text(difference: Difference) -> str:
     """Return what differs and the first action, in two sentences."""
-    return f"{_sentence(difference.sentence)} {_sentence(difference.action)}"
+    return f"{sentence(difference.sentence)} {sentence(difference.action)}"
 
 
 def differences_payload(differences: Sequence[Difference]) -> Payload:
     """Return the field `sql_differences`, absent without any."""
-    listed = [_difference_payload(each) for each in islice(differences, MOST_DIFFERENCES_LISTED)]
+    listed = [
+        {
+            "kind": each.kind,
+            "sql_instance": each.sql_instance,
+            "host": each.host,
+            "target": each.subject or None,
+            "thumbprint": each.thumbprint,
+            "key_uri": each.key_uri or None,
+            "pinned": each.pinned or None,
+            "databases": len(each.databases),
+            "text": sentence(each.sentence),
+            "action": sentence(each.action),
+        }
+        for each in differences[:MOST_DIFFERENCES_LISTED]
+    ]
     return {"sql_differences": listed} if listed else {}
-
-
-def _difference_payload(difference: Difference) -> Payload:
-    return {
-        "kind": difference.kind,
-        "sql_instance": difference.sql_instance,
-        "host": difference.host,
-        "target": difference.subject or None,
-        "thumbprint": difference.thumbprint,
-        "key_uri": difference.key_uri or None,
-        "pinned": difference.pinned or None,
-        "databases": len(difference.databases),
-        "text": _sentence(difference.sentence),
-        "action": _sentence(difference.action),
-    }
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
-# The JSON of a cause of failed probes or of SQL Servers.
-#
-# Such SQL Servers cannot get their keys although probes succeed.
 
 
 def causes_payload(groups: Iterable[CauseGroup], own: Sequence[SqlCause]) -> list[Payload]:

@@ -1,6 +1,7 @@
-"""One probe as plain text, for a terminal or `debug=true`.
+"""One probe, its requests and what is known of its target as plain text, for a terminal, `debug=true` and the pages.
 
-The report holds masked values only.
+All values were masked when they were read. Requests are rebuilt from the configuration of the probe, responses from the facts of
+the report.
 """
 
 from __future__ import annotations
@@ -40,10 +41,37 @@ from exporter.state.history import ProbeContext
 from exporter.state.record import TargetRecord, unsteady_at
 
 Line = tuple[str, str]
-_LABEL_WIDTH = 15
+_INDENT, _LABEL_WIDTH = "  ", 15
 VAULTS = 10  # that one action names, at most
 _SPAN = re.compile(r"`([^`]+)`")
 _VAULT_ID = re.compile(r"(--(?:scope|resource-id) )VAULT_ID([^\s`]*)")
+
+BEARER = "Authorization: Bearer <token>"
+_VALUE = "<32 random bytes>"
+# These kinds send a request to Entra ID; the others use their platform.
+_SIGN_IN: Mapping[CredentialKind, str] = {
+    CredentialKind.CLIENT_SECRET: "client_secret=<secret>",
+    CredentialKind.CONNECTOR_SECRET: "client_secret=<secret>",
+    CredentialKind.CLIENT_CERTIFICATE: "client_assertion=<signed with the certificate>",
+    CredentialKind.WORKLOAD_IDENTITY: "client_assertion=<token of the service account>",
+}
+ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
+_DAY = 86400.0
+_RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
+_SWITCH_TEXTS = ("ALTER CREDENTIAL", "STRING is")  # no advice for a refused staged credential
+_SAME_CAUSE = "The cause and its actions are stated above."
+# The consequence of an unusable result.
+_CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
+    AuxiliaryKind.NEXT: "Do not give it to SQL Server yet.",
+    AuxiliaryKind.RETAINED: "Backups that need this key version could not be restored.",
+    AuxiliaryKind.RECOVERY: "It could not replace a lost vault.",
+    AuxiliaryKind.NEWEST: "",
+}
+_MARKS: Mapping[AuxiliaryKind, str] = {
+    AuxiliaryKind.NEXT: "staged credential refused",
+    AuxiliaryKind.RETAINED: "retained version unusable",
+    AuxiliaryKind.RECOVERY: "recovery vault unusable",
+}
 
 
 def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record: TargetRecord | None = None) -> str:
@@ -53,10 +81,11 @@ def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record:
     """
     lines = [line(*each) for each in probe_lines(target, report, vantage=vantage)]
     for result in report.steps:
-        lines += ["", _headline(result), *(line(*each, indent="  ") for each in facts_of(result))]
-    lines += (
-        ["", *(wrapped(*each) for each in advice_lines(target, report, record))] if deciding_failure(report) is not None else []
-    )
+        took = "" if result.outcome is Outcome.SKIPPED else seconds(result.duration)
+        headline = f"{result.step.value:<{_LABEL_WIDTH}} {result.outcome.value:<8} {took}".rstrip()
+        lines += ["", headline, *(line(*each, indent=_INDENT) for each in facts_of(result))]
+    if deciding_failure(report) is not None:
+        lines += ["", *(wrapped(*each) for each in advice_lines(target, report, record))]
     return "\n".join(lines) + "\n"
 
 
@@ -117,7 +146,11 @@ def what_depends(target: Target) -> str:
 
     An example is `SQLPRD01 (host n1, ag AG7), SQLPRD02`.
     """
-    return ", ".join(_instance(each) for each in target.instances)
+    servers = []
+    for each in target.instances:
+        others = ", ".join(f"{name} {value}" for name, value in each.items() if name != "sql_instance")
+        servers.append(each.get("sql_instance", "") + (f" ({others})" if others else ""))
+    return ", ".join(servers)
 
 
 def recommended_actions(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> tuple[str, ...]:
@@ -194,11 +227,6 @@ def seconds(duration: float) -> str:
     return f"{duration:.3f} s" if duration >= 1 else f"{duration * 1000:.1f} ms"
 
 
-def _headline(result: StepResult) -> str:
-    took = "" if result.outcome is Outcome.SKIPPED else seconds(result.duration)
-    return f"{result.step.value:<{_LABEL_WIDTH}} {result.outcome.value:<8} {took}".rstrip()
-
-
 def line(label: str, value: str, *, indent: str = "") -> str:
     """Return a label and its value in columns, on one line."""
     return f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} {value}"
@@ -207,26 +235,6 @@ def line(label: str, value: str, *, indent: str = "") -> str:
 def wrapped(label: str, value: str, *, indent: str = "") -> str:
     """Return a label and its value in columns, wrapped at terminal width. A longer `code` span stays whole."""
     return wrap(value, first=f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} ", rest=" " * (_LABEL_WIDTH + 1))
-
-
-def _instance(labels: Mapping[str, str]) -> str:
-    others = ", ".join(f"{name} {value}" for name, value in labels.items() if name != "sql_instance")
-    return labels.get("sql_instance", "") + (f" ({others})" if others else "")
-
-
-# Masked requests and responses of a probe, for its page and the support bundle.
-#
-# Requests are rebuilt from the configuration of the probe, responses from the facts of the report.
-
-BEARER = "Authorization: Bearer <token>"
-_VALUE = "<32 random bytes>"
-# These kinds send a request to Entra ID; the others use their platform.
-_SIGN_IN: Mapping[CredentialKind, str] = {
-    CredentialKind.CLIENT_SECRET: "client_secret=<secret>",
-    CredentialKind.CONNECTOR_SECRET: "client_secret=<secret>",
-    CredentialKind.CLIENT_CERTIFICATE: "client_assertion=<signed with the certificate>",
-    CredentialKind.WORKLOAD_IDENTITY: "client_assertion=<token of the service account>",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +251,10 @@ def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[LoggedExch
     for result in report.steps:
         if result.outcome is not Outcome.SKIPPED:
             request = _request(context, report, result) if result.sent else ()
-            yield LoggedExchange(step=result.step, request=request, response=tuple(_response(result)))
+            # The transcript has the conclusions of the exporter.
+            own = ("code", "reason", "shared", "phases", "endpoint")
+            response = tuple(f"{name}: {value}" for name, value in facts_of(result) if name not in own)
+            yield LoggedExchange(step=result.step, request=request, response=response)
 
 
 def as_lines(exchange: LoggedExchange) -> Iterator[str]:
@@ -284,35 +295,6 @@ def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) ->
         f"POST https://{host.removesuffix(':443')}/{tenant}/oauth2/v2.0/token",
         f"grant_type=client_credentials&client_id={client}&{proof}&scope=<resource of the challenge>/.default",
     )
-
-
-def _response(result: StepResult) -> Iterator[str]:
-    """Yield the received facts; the transcript has the conclusions of the exporter."""
-    internal = ("code", "reason", "shared", "phases", "endpoint")
-    yield from (f"{name}: {value}" for name, value in facts_of(result) if name not in internal)
-
-
-# Sentences that the target page and the command `probe` share.
-#
-# They cover auxiliary probes, key, network path and expiry. All values were masked when they were read.
-
-ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
-_DAY = 86400.0
-_RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
-_SWITCH_TEXTS = ("ALTER CREDENTIAL", "STRING is")  # no advice for a refused staged credential
-_SAME_CAUSE = "The cause and its actions are stated above."
-# The consequence of an unusable result.
-_CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
-    AuxiliaryKind.NEXT: "Do not give it to SQL Server yet.",
-    AuxiliaryKind.RETAINED: "Backups that need this key version could not be restored.",
-    AuxiliaryKind.RECOVERY: "It could not replace a lost vault.",
-    AuxiliaryKind.NEWEST: "",
-}
-_MARKS: Mapping[AuxiliaryKind, str] = {
-    AuxiliaryKind.NEXT: "staged credential refused",
-    AuxiliaryKind.RETAINED: "retained version unusable",
-    AuxiliaryKind.RECOVERY: "recovery vault unusable",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,11 +485,6 @@ def target_warnings(target: Target, record: TargetRecord | None, expected: Expec
     return (*((str(unsteady),) if unsteady else ()), *refused, *(mark for mark, wrong in others.items() if wrong))
 
 
-# Auxiliary probes, key, network path and expiries of a target as plain text.
-
-_INDENT = "  "
-
-
 def target_text(
     target: Target,
     record: TargetRecord,
@@ -527,10 +504,8 @@ def target_text(
         ("Credential expiry", _expiry_lines(expiries, now)),
     ]
     warnings = [line("warning", mark) for mark in target_warnings(target, record, expected, now=now)]
-    texts = [
-        f"\n{title}\n" + "\n".join(lines) + "\n" for title, lines in ((each, list(made)) for each, made in sections) if lines
-    ]
-    return "".join([*texts, *(f"\n{each}\n" if not number else f"{each}\n" for number, each in enumerate(warnings))])
+    shown = [[title, *lines] for title, about in sections if (lines := list(about))]
+    return "".join("\n" + "\n".join(lines) + "\n" for lines in (*shown, warnings) if lines)
 
 
 def _lines(about: Iterable[Line]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """A ticket for the team that repairs a failure, as plain text for a mail or a ticket system.
 
-Other teams than the DBAs own network, Entra ID and vaults. The text has masked facts of the probe, and no secret.
+Other teams than the DBAs own network, Entra ID and vaults. The text has masked facts of the probe, and no secret. In this order: its
+subject and extent, the evidence, what fails, the ticket.
 """
 
 from __future__ import annotations
@@ -53,9 +54,34 @@ from exporter.presentation.text import Line, effect, facts_of
 from exporter.sqlserver.proof import ServerProof
 from exporter.state.record import RECENT, TargetRecord, beginning_of, unsteady_at
 
-# The subject of a ticket: a failed target with the team that repairs it, and how far the failure goes.
-
 NO_FAILURE: Final = "No step failed in this probe. If it fails in waves, the status page of the running exporter has the ticket."
+
+MOST_NAMED: Final = 40  # vaults, keys or applications in a sentence, and with evidence of their own
+_DBA_FACTS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
+_PART_FACTS: Final = ("request id", "correlation id", "client address", "object id")
+# Masked ids, which have lines of their own.
+_IDS = re.compile(
+    r"(?:Caller: )?'?(?:\b(?:appid|oid|numgroups)=[^;\s']*;?)+(?:iss=[^;\s']*)?'?\s*|\s*\b(?:Trace|Correlation) ID: <id>"
+)
+# The certificate itself is refused: only from Python 3.13 on does the probe know who issued it.
+_REFUSED_CERTIFICATES: Final = (Reason.TLS_UNTRUSTED, Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID, Reason.TLS_WRONG_NAME)
+_MASKED_ADDRESS: Final = "'<address>'"
+_ADDRESSES: Final = 3
+_REQUESTS: Final = {
+    Step.CHALLENGE: "The first HTTPS request to {vault}, without a token,",
+    Step.TOKEN: "The sign-in of application {client} at {host}",
+    Step.GET_KEY: "The request for key {key} in {vault}",
+    Step.WRAP_KEY: "Encryption (wrapKey) with key {key} in {vault}",
+    Step.UNWRAP_KEY: "Decryption (unwrapKey) with key {key} in {vault}",
+}
+MOST_SERVERS: Final = 12
+_SHORTEST_RANGE: Final = 60.0  # seconds between the first and the last beginning: one beginning
+_GREEN: Final = "A green probe shows the repair; the alert ends 15 to 25 minutes later."
+_GREEN_THROTTLED: Final = (
+    "Three green ones in a row, and no 429 for ten minutes, show the repair; the alert ends 15 to 25 minutes later."
+)
+_SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)(?: --key (\S+))?")
+_INDENT, _LABEL = "  ", 15
 
 
 class LoggedFailure(NamedTuple):
@@ -201,26 +227,13 @@ def extent_of(subject: TicketSubject) -> Extent:
     return Extent(began=began, is_first_seen=is_first_seen, servers=servers)
 
 
-# The evidence of a ticket: what the failed probe showed, from where to where, and of each further vault, key or application.
-
-MOST_NAMED: Final = 40  # vaults, keys or applications in a sentence, and with evidence of their own
-_DBA_FACTS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
-_PART_FACTS: Final = ("request id", "correlation id", "client address", "object id")
-# Masked ids, which have lines of their own.
-_IDS = re.compile(
-    r"(?:Caller: )?'?(?:\b(?:appid|oid|numgroups)=[^;\s']*;?)+(?:iss=[^;\s']*)?'?\s*|\s*\b(?:Trace|Correlation) ID: <id>"
-)
-# The certificate itself is refused: only from Python 3.13 on does the probe know who issued it.
-_REFUSED_CERTIFICATES: Final = (Reason.TLS_UNTRUSTED, Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID, Reason.TLS_WRONG_NAME)
-_MASKED_ADDRESS: Final = "'<address>'"
-
-
 def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, place: Place) -> Iterator[Line]:
     """Yield labels and values; `several` are the subjects of the parts, the first one with all its facts."""
     subject, facts, names = several[0], failure.facts or Facts(), several[0].names
     yield "seen from", f"{place.host}, {'a SQL Server host' if place.is_sql_host else 'the host of the monitor'}"
     if subject.team is Team.NETWORK:
-        yield "connection", _connection(subject, facts, place)
+        local = f" ({facts.local_address})" if facts.local_address else ""
+        yield "connection", f"from {place.host}{local} to {_destination(subject, facts)}"  # as a rule of a firewall has them
     yield "time", moment(subject.report.started_at)
     yield "step", failure.step.value
     for label, value in facts_of(failure):
@@ -246,12 +259,6 @@ def _how_to_see_issuer(subject: TicketSubject, failure: StepResult, place: Place
     if is_known or failure.reason not in _REFUSED_CERTIFICATES:
         return None
     return f"ekm-exporter doctor {subject.target.name}, run on {place.host}, shows it"
-
-
-def _connection(subject: TicketSubject, facts: Facts, place: Place) -> str:
-    """Return source and destination, as a rule of a firewall has them."""
-    local = f" ({facts.local_address})" if facts.local_address else ""
-    return f"from {place.host}{local} to {_destination(subject, facts)}"
 
 
 def _destination(subject: TicketSubject, facts: Facts) -> str:
@@ -285,18 +292,6 @@ def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[Ticket
         yield "also", f"{len(parts) - MOST_NAMED:,} more, not listed"
 
 
-# What fails, for a ticket: the request and its cause, of how many vaults, and whether a SQL Server logged it itself.
-
-_ADDRESSES: Final = 3
-_REQUESTS: Final = {
-    Step.CHALLENGE: "The first HTTPS request to {vault}, without a token,",
-    Step.TOKEN: "The sign-in of application {client} at {host}",
-    Step.GET_KEY: "The request for key {key} in {vault}",
-    Step.WRAP_KEY: "Encryption (wrapKey) with key {key} in {vault}",
-    Step.UNWRAP_KEY: "Decryption (unwrapKey) with key {key} in {vault}",
-}
-
-
 def what_fails(
     several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, place: Place
 ) -> Iterator[str]:
@@ -322,13 +317,6 @@ def what_fails(
     if subject.unsteady is not None:
         text = str(subject.unsteady)
         yield from wrapped_lines(f"{text[0].upper()}{text[1:]}.")
-
-
-def cause_in_subject(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:
-    """Return the cause of the first one, and how many other causes there are."""
-    others = len(_causes(several, place)) - 1
-    more = f", and {others:,} other cause{'' if others == 1 else 's'}" if others else ""
-    return f"{_cause(several, failure, place)}{more}"
 
 
 def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:
@@ -380,16 +368,6 @@ def wrapped_lines(text: str, first: str = "", rest: str = "") -> Iterator[str]:
     yield from wrap(text, first=first, rest=rest).split("\n")
 
 
-MOST_SERVERS: Final = 12
-_SHORTEST_RANGE: Final = 60.0  # seconds between the first and the last beginning: one beginning
-_GREEN: Final = "A green probe shows the repair; the alert ends 15 to 25 minutes later."
-_GREEN_THROTTLED: Final = (
-    "Three green ones in a row, and no 429 for ten minutes, show the repair; the alert ends 15 to 25 minutes later."
-)
-_SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)(?: --key (\S+))?")
-_INDENT, _LABEL = "  ", 15
-
-
 class TicketPlan(NamedTuple):
     """What a team does about one vault, key or application, and how it sees that the repair works."""
 
@@ -430,9 +408,11 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str, plans: Sequen
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(subject, failure, extent)),
     )
+    others = len(_causes(several, place)) - 1
+    more = f", and {others:,} other cause{'' if others == 1 else 's'}" if others else ""
     lines = [
         f"To: {TEAM_TITLES[team]}",
-        f"Subject: {_what(several, parts, team, extent)}: {cause_in_subject(several, failure, place)}",
+        f"Subject: {_what(several, parts, team, extent)}: {_cause(several, failure, place)}{more}",
     ]
     for title, body in sections:
         if shown := list(body):

@@ -1,7 +1,8 @@
 """Access control of every path: refusals, security headers and internal errors.
 
 `_refusal` holds the order of refusals. A listener that is not on loopback serves only `OPEN_PATHS` by default. A listener on
-loopback accepts only known host names.
+loopback accepts only known host names, because a foreign name that points at 127.0.0.1 would show a response to its owner (DNS
+rebinding). A page of another site must not change anything here.
 """
 
 from __future__ import annotations
@@ -22,10 +23,27 @@ from exporter.web.connections import UnfinishedResponses, connection_of
 from exporter.web.listener import SECURITY_HEADERS
 from exporter.web.options import WebOptions
 
-# Checks against other sites: cross-site changes and foreign host names.
-#
-# A page of another site must not change anything here. A foreign name that points at 127.0.0.1 must not show a response on loopback
-# to its owner (DNS rebinding).
+_log = logging.getLogger(__name__)
+
+# Prometheus, an orchestrator and a reader of a runbook need only these. Every other path shows names of vaults, keys and servers.
+OPEN_PATHS = frozenset({"/metrics", "/probe", "/sd/targets", "/sd/shards", "/-/healthy", "/-/ready"})
+DOCUMENT_PATHS = frozenset({"/docs", "/docs/{name}", "/static/{name}"})
+SCRAPED = frozenset({"/metrics", "/probe"})
+REFUSAL = (
+    "This listener is not on loopback. It serves only /metrics, /probe without debug=true, /sd/targets, /sd/shards, /docs/, /-/healthy and /-/ready. "
+    "Pages need --web.enable-pages, or a --web.config.file with basic_auth_users or RequireAndVerifyClientCert.\n"
+)
+FOREIGN_NAME = "Unrecognised Host header. Use the IP address or localhost, or set --web.external-url.\n"
+FOREIGN_SITE = "The request comes from a page of another site. Send it from a page of this exporter or from a program.\n"
+TOO_MANY_RESPONSES = "{most} responses are unfinished, the limit of --web.max-requests. Try again later.\n"
+TOO_MANY_OF_ADDRESS = "Too many requests from this address are in progress. Try again later.\n"
+RETRY = {"Retry-After": "1"}
+# Paths that --web.max-requests does not limit: health always responds, and probes take seconds.
+UNCOUNTED = frozenset({"", "/probe", "/-/healthy", "/-/ready", "/-/reload"})
+BODY_TOO_LARGE = "The request body is too large. No path reads a body: send none.\n"
+# No handler reads a body.
+LARGEST_BODY = 4096
+_TARGET = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://)?([^/?#]*)")  # the host of a target in absolute form, or of a tunnel
 
 
 def is_own_name(host: str, external_host: str) -> bool:
@@ -54,29 +72,6 @@ def is_cross_site_change(headers: Mapping[str, str], external_host: str, *, know
         return True
     from_a_browser = any(name in headers for name in (hdrs.ORIGIN, hdrs.REFERER, "Sec-Fetch-Site"))
     return from_a_browser and not known_by_name and not is_own_name(host, external_host)
-
-
-_log = logging.getLogger(__name__)
-
-# Prometheus, an orchestrator and a reader of a runbook need only these. Every other path shows names of vaults, keys and servers.
-OPEN_PATHS = frozenset({"/metrics", "/probe", "/sd/targets", "/sd/shards", "/-/healthy", "/-/ready"})
-DOCUMENT_PATHS = frozenset({"/docs", "/docs/{name}", "/static/{name}"})
-SCRAPED = frozenset({"/metrics", "/probe"})
-REFUSAL = (
-    "This listener is not on loopback. It serves only /metrics, /probe without debug=true, /sd/targets, /sd/shards, /docs/, /-/healthy and /-/ready. "
-    "Pages need --web.enable-pages, or a --web.config.file with basic_auth_users or RequireAndVerifyClientCert.\n"
-)
-FOREIGN_NAME = "Unrecognised Host header. Use the IP address or localhost, or set --web.external-url.\n"
-FOREIGN_SITE = "The request comes from a page of another site. Send it from a page of this exporter or from a program.\n"
-TOO_MANY_RESPONSES = "{most} responses are unfinished, the limit of --web.max-requests. Try again later.\n"
-TOO_MANY_OF_ADDRESS = "Too many requests from this address are in progress. Try again later.\n"
-RETRY = {"Retry-After": "1"}
-# Paths that --web.max-requests does not limit: health always responds, and probes take seconds.
-UNCOUNTED = frozenset({"", "/probe", "/-/healthy", "/-/ready", "/-/reload"})
-BODY_TOO_LARGE = "The request body is too large. No path reads a body: send none.\n"
-# No handler reads a body.
-LARGEST_BODY = 4096
-_TARGET = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://)?([^/?#]*)")  # the host of a target in absolute form, or of a tunnel
 
 
 def on_loopback(sockname: object) -> bool:
@@ -147,8 +142,8 @@ def _route_path(request: web.Request, options: WebOptions) -> str:
 async def _refusal(request: web.Request, options: WebOptions, unfinished: UnfinishedResponses) -> Refusal | None:
     """Return the first reason to refuse a request, or None."""
     connection = connection_of(request.transport)
-    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
     if options.access_control is not None:
+        peer = None if request.transport is None else request.transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
         refusal = await options.access_control.refusal(_authorization(request), address)
         if refusal is not None:

@@ -1,6 +1,9 @@
-"""Checks connections and requests against the active web configuration.
+"""Checks connections and requests against the active web configuration: passwords, `rate_limit`, names of certificates.
 
 Changed files are reloaded. A version with problems is logged once and not applied; the last good version stays active.
+A bcrypt hash takes tens of milliseconds by design, and any client can request one. So one hash is computed at a time, a pause of the
+same length follows a wrong password, and few requests can wait. The address with the fewest wrong passwords is checked first, so a
+new client waits for at most one guess of each other address. Unknown users take as long as known ones.
 """
 
 from __future__ import annotations
@@ -29,11 +32,7 @@ from exporter.web.config_file import WebLoaded, file_signature, load
 from exporter.web.connections import source_of
 from exporter.web.tls import RateLimit, WebConfig, has_allowed_name
 
-# Verify basic-auth passwords on one worker thread and cache successes.
-#
-# A bcrypt hash takes tens of milliseconds by design, and any client can request one. So one hash is computed at a time, a pause of
-# the same length follows a wrong password, and few requests can wait. The address with the fewest wrong passwords is checked first, so a
-# new client waits for at most one guess of each other address. Unknown users take as long as known ones.
+_log = logging.getLogger(__name__)
 
 MOST_WAITING = 256
 MOST_WAITING_OF_ONE_ADDRESS = 4
@@ -96,7 +95,9 @@ class Passwords:
         if result is PasswordResult.RIGHT and known is None:
             return PasswordResult.WRONG
         if result is PasswordResult.RIGHT:
-            self._remember(digest)
+            self._right[digest] = None
+            if len(self._right) > MAX_REMEMBERED:
+                self._right.popitem(last=False)
         return result
 
     async def aclose(self) -> None:
@@ -124,11 +125,6 @@ class Passwords:
         self._waiting.remove(check)
         return check
 
-    def _count_wrong(self, source: str) -> None:
-        self._wrong[source] = self._wrong.pop(source, 0) + 1
-        if len(self._wrong) > _MOST_COUNTED:
-            del self._wrong[next(iter(self._wrong))]
-
     async def _work(self) -> None:
         while self._waiting:
             check = self._take(min(self._waiting, key=self._wrong_passwords))
@@ -139,7 +135,9 @@ class Passwords:
             if result is PasswordResult.RIGHT:
                 self._wrong.pop(check.source, None)
             elif result is PasswordResult.WRONG:
-                self._count_wrong(check.source)
+                self._wrong[check.source] = self._wrong.pop(check.source, 0) + 1
+                if len(self._wrong) > _MOST_COUNTED:
+                    del self._wrong[next(iter(self._wrong))]
                 # Guessing leaves at least half a processor to the probes.
                 await asyncio.sleep(time.monotonic() - began)
 
@@ -149,11 +147,6 @@ class Passwords:
         except PoolExhausted:
             return PasswordResult.BUSY
         return PasswordResult.RIGHT if right else PasswordResult.WRONG
-
-    def _remember(self, digest: bytes) -> None:
-        self._right[digest] = None
-        if len(self._right) > MAX_REMEMBERED:
-            self._right.popitem(last=False)
 
     def _digest(self, *parts: bytes) -> bytes:
         digest = hashlib.blake2b(key=self._key, digest_size=32)
@@ -175,11 +168,8 @@ def _decoy(users: Mapping[str, str]) -> str:
     return f"$2b${cost}${'.' * 53}"
 
 
-# The token bucket of `rate_limit`.
-
-
 class TokenBucket:
-    """A token bucket for all clients together, full at first."""
+    """The token bucket of `rate_limit`, for all clients together, full at first."""
 
     def __init__(self, limit: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
@@ -197,13 +187,10 @@ class TokenBucket:
         return True
 
 
-_log = logging.getLogger(__name__)
-
 READ_AGAIN_SECONDS = 2.0
 LOGGED_AGAIN_SECONDS = 60.0
 # A refusal is delayed, so that a client that retries at once cannot keep the event loop busy.
 REFUSED_AFTER_SECONDS = 0.05
-_TLS_IS_FIXED = "TLS cannot be switched on or off while the exporter runs: restart the exporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +278,8 @@ class AccessControl:
 
     async def refresh(self) -> None:
         """Reload the files if they changed, and apply a version without problems."""
-        if await asyncio.to_thread(_unchanged, self._seen):
+        seen = self._seen
+        if await asyncio.to_thread(lambda: all(file_signature(path) == then for path, then in seen.items())):
             return
         loaded = await asyncio.to_thread(load, self._path)
         self._seen = loaded.seen
@@ -308,7 +296,8 @@ class AccessControl:
     def _apply(self, loaded: WebLoaded) -> None:
         problems = [str(problem) for problem in loaded.problems]
         if loaded.config is not None and (loaded.config.tls is None) != (self.config.tls is None):
-            problems = [f"{self._path}:1:1: tls_server_config: {_TLS_IS_FIXED}"]
+            fixed = "TLS cannot be switched on or off while the exporter runs: restart the exporter"
+            problems = [f"{self._path}:1:1: tls_server_config: {fixed}"]
         for problem in problems:
             _log.error("web configuration reload failed", extra=fields(problem=problem))
         if problems or loaded.config is None:
@@ -321,7 +310,3 @@ class AccessControl:
 
 def _bucket(config: WebConfig) -> TokenBucket | None:
     return None if config.rate_limit is None else TokenBucket(config.rate_limit)
-
-
-def _unchanged(seen: Mapping[Path, str]) -> bool:
-    return all(file_signature(path) == then for path, then in seen.items())

@@ -1,6 +1,7 @@
 """Handlers of the API: exposition, service discovery, JSON, health and reload.
 
-`probe` handles `/probe`; `presentation.payloads` defines the JSON.
+`probe` handles `/probe`; `presentation.payloads` defines the JSON. Each target is one group of Prometheus' HTTP service discovery,
+over `/probe`: its labels become the parameters of `/probe` and input for relabelling.
 """
 
 from __future__ import annotations
@@ -52,7 +53,12 @@ from exporter.web.listener import (
 from exporter.web.options import WebOptions
 from exporter.web.pages.views import expiries_of
 
-# The facts of an audit sheet, for its page and its JSON.
+_JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
+_CALENDAR = {"Content-Type": "text/calendar; charset=utf-8", "Cache-Control": "no-store"}
+_TARGETS_PER_SLICE = 25
+_ROWS: Final = 100  # of a reading that are encoded at once
+_OPENAPI: Mapping[str, object] = json.loads(files("exporter.web").joinpath("static", "openapi.json").read_text("utf-8"))
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 async def audit_facts(service: ExporterService, proofs: SqlProofs, target: Target) -> Payload:
@@ -68,11 +74,6 @@ async def audit_facts(service: ExporterService, proofs: SqlProofs, target: Targe
         now=time.time(),
     )
     return await audit_payload(sources, target)
-
-
-# Prometheus' HTTP service discovery: the targets of this exporter, and the shards of its host.
-#
-# Each target is one group over `/probe`. Its labels become the parameters of `/probe` and input for relabelling.
 
 
 class TargetGroup(TypedDict):
@@ -118,15 +119,8 @@ def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, 
     return labels
 
 
-# The readings of SQL Servers as JSON, in pieces.
-#
-# One of a large server has many thousands of rows.
-
-_ROWS: Final = 100  # that are encoded at once
-
-
 def readings_json(readings: Iterable[SqlServerReading], *, now: float) -> Iterator[str]:
-    """Yield the whole response in short pieces."""
+    """Yield the whole response in short pieces: the reading of a large server has many thousands of rows."""
     yield f'{{"at": "{moment(now)}", "sql_servers": ['
     for number, reading in enumerate(readings):
         yield ", " if number else ""
@@ -155,13 +149,6 @@ def _value_pieces(value: Any) -> Iterator[str]:
         yield "]"
     else:
         yield json.dumps(value)
-
-
-_JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
-_CALENDAR = {"Content-Type": "text/calendar; charset=utf-8", "Cache-Control": "no-store"}
-_TARGETS_PER_SLICE = 25
-_OPENAPI: Mapping[str, object] = json.loads(files("exporter.web").joinpath("static", "openapi.json").read_text("utf-8"))
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 class ApiHandlers:

@@ -1,10 +1,13 @@
-"""The application: one table of every path and its handler, behind access control."""
+"""The application: one table of every path and its handler, behind access control; the handlers of the pages and of `/docs/`.
+
+Every listener serves `/docs/`, the documentation of the running version.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from importlib.resources import files
 
@@ -12,7 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from exporter.config.schema import effective_pieces
-from exporter.config.settings import Config, Target
+from exporter.config.settings import Target
 from exporter.explain.explanation import LONGEST
 from exporter.explain.search import explain
 from exporter.presentation.documentation import NOT_BUILT, Documentation
@@ -21,27 +24,24 @@ from exporter.presentation.sql import SqlProofs, cause_log_texts, target_differe
 from exporter.state.causes import recent_changes
 from exporter.state.history import ProbeContext
 from exporter.web.access import LARGEST_BODY, OPEN_PATHS, access_middleware, header_writer, serves_pages
-from exporter.web.access_control import AccessControl
 from exporter.web.api import ApiHandlers, audit_facts
 from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.listener import LISTENER_TLS, accepts_gzip, encoded, header, stream
 from exporter.web.options import WebOptions
 from exporter.web.pages.causes import group_tickets
 from exporter.web.pages.codes import SHOWN, changes_page, codes_page, explain_page, explanation_page
-from exporter.web.pages.fleet import Fleet, fleet, read
+from exporter.web.pages.fleet import fleet, read
 from exporter.web.pages.html import Html, Urls, audit_page, foot, head
 from exporter.web.pages.status import ListPage, overview
 from exporter.web.pages.target import probe_page, target_page
 from exporter.web.pages.views import ExpiryCache, expiries_of, view
 from exporter.web.probe import ProbeHandler
 
-# Handlers of the HTML pages: status, targets, probes, codes and configuration.
-
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
+_DOCUMENT = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
 _TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _ASSETS = {name: files("exporter.web").joinpath("static", name).read_text("utf-8") for name in _TYPES}
 _TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
-_DAY_SECONDS = 86400
 
 
 class PageHandlers:
@@ -127,7 +127,7 @@ class PageHandlers:
         name = request.match_info["name"]
         if name not in _ASSETS:
             return _not_found("There is no such file.")
-        headers = {"Cache-Control": f"public, max-age={_DAY_SECONDS}"}
+        headers = {"Cache-Control": "public, max-age=86400"}
         return web.Response(text=_ASSETS[name], content_type=_TYPES[name], charset="utf-8", headers=headers)
 
     async def _list(self, request: web.Request, title: str, path: str) -> web.StreamResponse:
@@ -136,7 +136,7 @@ class PageHandlers:
         query = read(request.query.items(), config.targets.values())
         expiries = ExpiryCache(service)
         views = (
-            view(config, target, service.record_of(target.name), expiries.target_expiries(target), now=now)
+            view(config, target, service.record_of(target.name), expiries.credential_expiries(target.credential), now=now)
             for target in config.targets.values()
         )
         whole = await fleet(views, query, self._proofs)
@@ -152,7 +152,8 @@ class PageHandlers:
             now=now,
         )
         if path == "/":
-            endings = await all_endings(_within(config, whole), service.record_of, expiries.credential_expiries, soon_at=now)
+            within = replace(config, targets={name: config.targets[name] for name in whole.scope})
+            endings = await all_endings(within, service.record_of, expiries.credential_expiries, soon_at=now)
             differences = service.sql_differences()
             if query.scope:
                 differences = tuple(each for each in differences if each.subject in whole.scope)
@@ -164,25 +165,12 @@ class PageHandlers:
         return await stream(request, encoded(overview(self.urls, page)), headers=_HTML)
 
 
-def _within(config: Config, whole: Fleet) -> Config:
-    """Return the configuration with the targets within the scope of a query."""
-    if len(whole.scope) == len(config.targets):
-        return config
-    return replace(config, targets={name: config.targets[name] for name in whole.scope})
-
-
 def _page(markup: Html) -> web.Response:
     return web.Response(text=markup, headers=_HTML)
 
 
 def _not_found(why: str) -> web.Response:
     return web.Response(status=404, text=f"{why}\n")
-
-
-# `/docs/`: the documentation of the running version, served by every listener.
-
-_HEADERS = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-_UNKNOWN = "No page of the documentation has this name. /docs/ lists all pages.\n"
 
 
 class DocumentHandler:
@@ -204,7 +192,7 @@ class DocumentHandler:
         start = head(urls, page.title, at="/docs/", heading=False, script=False)
         document = f'{start}<article class="document">{self._documentation.html(page)}</article>{foot(urls)}'
         tag = hashlib.sha256(document.encode()).hexdigest()[:32]
-        headers = {**_HEADERS, hdrs.ETAG: f'W/"{tag}"'}  # weak: the same for plain and gzip
+        headers = {**_DOCUMENT, hdrs.ETAG: f'W/"{tag}"'}  # weak: the same for plain and gzip
         if any(each.value in (tag, "*") for each in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         gzip = accepts_gzip(header(request, hdrs.ACCEPT_ENCODING))
@@ -213,8 +201,8 @@ class DocumentHandler:
     def _elsewhere(self, moved_to: str | None) -> web.Response:
         """Return a redirect to the new page of an old name. 301, since Windows PowerShell 5.1 does not follow 308."""
         if moved_to is None:
-            return web.Response(status=404, text=_UNKNOWN)
-        headers = {hdrs.LOCATION: self._urls.to(f"/docs/{moved_to}"), hdrs.CACHE_CONTROL: _HEADERS["Cache-Control"]}
+            return _not_found("No page of the documentation has this name. /docs/ lists all pages.")
+        headers = {hdrs.LOCATION: self._urls.to(f"/docs/{moved_to}"), hdrs.CACHE_CONTROL: _DOCUMENT["Cache-Control"]}
         return web.Response(status=301, headers=headers, text=f"The page is now /docs/{moved_to}.\n")
 
 
@@ -240,9 +228,14 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
         app.router.add_get(options.route_prefix, _to(f"{options.link_prefix}/"))
     app.on_response_prepare.append(header_writer(options.access_control))
     app.on_shutdown.append(probing.close)
-    if options.access_control is not None:
-        app[LISTENER_TLS] = options.access_control
-        app.cleanup_ctx.append(_watching(options.access_control))
+    if (access_control := options.access_control) is not None:
+
+        async def watch(_app: web.Application) -> AsyncIterator[None]:
+            async with access_control.watching():
+                yield
+
+        app[LISTENER_TLS] = access_control
+        app.cleanup_ctx.append(watch)
     return app
 
 
@@ -272,14 +265,6 @@ def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler)
         "/-/healthy": api.healthy,
         "/-/ready": api.ready,
     }
-
-
-def _watching(access_control: AccessControl) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def watch(_app: web.Application) -> AsyncIterator[None]:
-        async with access_control.watching():
-            yield
-
-    return watch
 
 
 def _to(address: str) -> Handler:

@@ -1,6 +1,7 @@
-"""Loading of a web configuration: a checked configuration, or all of its problems.
+"""The file of --web.config.file: its keys, named as in exporter-toolkit, and its loading into a checked configuration or all problems.
 
-The rules that need two keys are here. `load` blocks: it reads the file, the certificates and the key.
+The rows of keys are also the tables of docs/securing.md; rules that need two keys are in `_WebConfigReader`. A setting that OpenSSL
+or Python cannot apply is refused with an alternative; none is ignored. `load` blocks: it reads the file, the certificates and the key.
 """
 
 from __future__ import annotations
@@ -20,10 +21,6 @@ from exporter.config.tree import DocumentError, Location, MappingNode, Node, Pro
 from exporter.core.names import nearest
 from exporter.runtime.files import FileUnreadableError, read_whole, world_readable
 from exporter.web.tls import RateLimit, ServerTls, WebConfig, certificates, check_pair, context_of
-
-# Values of a web configuration, and which of them Python does not support.
-#
-# A setting that OpenSSL or Python cannot apply is refused with an alternative; none is ignored.
 
 # The secure suites of TLS 1.2: Go's names and OpenSSL's.
 SUITES = {
@@ -116,8 +113,6 @@ def _users(node: Node, location: Location) -> dict[str, str] | None:
 
 VERSION = fields.text("`TLS12` \\| `TLS13`", _version)
 CLIENT_AUTH = fields.text(" \\| ".join(f"`{word}`" for word in _CLIENT_AUTH), _client_auth)
-SUITE = fields.choice((*SUITES, *SUITES_OF_1_3))
-CURVE = fields.choice(tuple(CURVES))
 HTTP2 = fields.scalar("`false`", "true or false", (Type.BOOL,), _http2)
 PEM: FieldType = fields.scalar("PEM", "a text", (Type.TEXT,), _pem)
 INTERVAL = fields.scalar("duration", "a duration such as 1s", (Type.TEXT, Type.NUMBER), _interval)
@@ -138,10 +133,6 @@ def non_empty_list(kind: FieldType) -> FieldType:
 
     return FieldType(several.type_name, read)
 
-
-# The keys of a web configuration, named as in exporter-toolkit.
-#
-# The rows are also the tables of docs/securing.md.
 
 TLS: tuple[Field, ...] = (
     Field(name="cert_file", kind=fields.PATH, doc="The certificate and any intermediate ones, in PEM."),
@@ -170,7 +161,7 @@ TLS: tuple[Field, ...] = (
     Field(name="max_version", kind=VERSION, default="TLS13", doc="The newest TLS version."),
     Field(
         name="cipher_suites",
-        kind=non_empty_list(SUITE),
+        kind=non_empty_list(fields.choice((*SUITES, *SUITES_OF_1_3))),
         default="OpenSSL's own choice",
         doc="The suites of TLS 1.2, by Go's names. All suites of TLS 1.3 are always offered.",
     ),
@@ -182,7 +173,7 @@ TLS: tuple[Field, ...] = (
     ),
     Field(
         name="curve_preferences",
-        kind=non_empty_list(CURVE),
+        kind=non_empty_list(fields.choice(tuple(CURVES))),
         default="OpenSSL's own choice",
         doc="The curve of the key exchange. At most one: Python cannot set a list.",
     ),

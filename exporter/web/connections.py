@@ -1,6 +1,9 @@
-"""One client's connection: its time limits and size limits.
+"""Connections of clients: their time limits, size limits and number, and which client loses its place to another one.
 
-A client that only holds a connection is cut, so that probes keep their sockets and their share of the event loop.
+A client that only holds a connection is cut, so that probes keep their sockets and their share of the event loop. Limits and counts
+are per source (`source_of`); logs show the address. An address is known after a scrape or a login. A known address has a share of
+the connections and of the unfinished responses. While it uses less, its client replaces one of an address that uses more than its
+own share. So a flood from any number of strangers cannot shut a known client out.
 """
 
 from __future__ import annotations
@@ -11,17 +14,12 @@ from ipaddress import IPv6Address, ip_address
 
 from exporter.runtime.loop import loop_time
 
-# The addresses of known clients: those that completed a scrape or a login.
-#
-# A known address has a share of the connections and of the unfinished responses. While it uses less, its client replaces one of an
-# address that uses more than its own share. So a flood from any number of strangers cannot shut a known client out.
-
 MOST_KNOWN = 32  # addresses; so few that every one can have its share
 KNOWN_SECONDS = 15 * 60.0  # after the last scrape or login; longer than any usual scrape interval
 
 
 class KnownAddresses:
-    """Sources of addresses, see `client_source`. Use it from one event loop."""
+    """Sources of addresses, see `source_of`. Use it from one event loop."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}  # time of the last scrape or login
@@ -48,10 +46,6 @@ class KnownAddresses:
     def _is_recent(at: float | None) -> bool:
         return at is not None and loop_time() - at <= KNOWN_SECONDS
 
-
-# The source that a network address belongs to.
-#
-# Limits and counts are per source: connections, responses, wrong passwords. Logs show the address.
 
 _NETWORK_BITS = 64  # an IPv6 client can use any address of its /64 network
 
@@ -221,8 +215,6 @@ def connection_of(transport: asyncio.BaseTransport | None) -> Connection | None:
     protocol = transport.get_protocol() if transport is not None else None
     return protocol if isinstance(protocol, Connection) else None
 
-
-# The limits on connections and on unfinished responses, and which client loses its place to another one.
 
 # Simultaneous connections: all, those that wait for or send a request, those per address, and busy ones per address. A Prometheus
 # that scrapes `/probe` for thousands of targets can have hundreds of busy ones.

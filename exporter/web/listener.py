@@ -1,4 +1,7 @@
-"""Listening sockets with TLS, and a stop that does not wait for slow clients."""
+"""HTTP below the paths: listening sockets with TLS, aiohttp's HTTP/1.1 protocol, responses in pieces, and `Accept` headers.
+
+A stop does not wait for slow clients. The rules of `Accept` and `Accept-Encoding` are those of RFC 9110, 12.4 and 12.5.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop import SERVER, hide_versions
 from exporter.web.connections import IDLE_SECONDS, MOST_CONNECTIONS, Connection, ConnectionLimiter
 
-# The HTTP/1.1 protocol of aiohttp, with this exporter's limits, error pages and security headers.
+_log = logging.getLogger(__name__)
 
 LONGEST_LINE = LONGEST_HEADER = 8190
 _MOST_HEADERS = 64
@@ -46,7 +49,7 @@ SECURITY_HEADERS = {
 
 
 class HttpProtocol(web.RequestHandler):
-    """Answers a malformed request with one sentence; aiohttp would quote the request."""
+    """aiohttp's protocol with this exporter's limits and headers. One sentence answers a malformed request; aiohttp would quote it."""
 
     __slots__ = ()
 
@@ -81,8 +84,6 @@ class HttpProtocol(web.RequestHandler):
         response.force_close()
         return response
 
-
-_log = logging.getLogger(__name__)
 
 # aiohttp waits this long for a request to finish, and as long again for its cancellation.
 _GRACE_SECONDS = 0.8
@@ -233,7 +234,10 @@ class WebServer:
         with contextlib.suppress(OSError):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
         if not limiter.take(connection):
-            self._send_away(client)
+            if self._context is None:  # a client that expects TLS understands no 503
+                with contextlib.suppress(OSError):
+                    client.send(_NO_PLACE)
+            client.close()
             return
         task = connection.pending = asyncio.create_task(self._connect(client, connection), name="connect")
         self._arriving.add(task)
@@ -244,13 +248,6 @@ class WebServer:
                 client.close()
 
         task.add_done_callback(on_arrival)
-
-    def _send_away(self, client: socket.socket) -> None:
-        """Close a connection above the limit, with a 503 unless the client expects TLS."""
-        if self._context is None:
-            with contextlib.suppress(OSError):
-                client.send(_NO_PLACE)
-        client.close()
 
     async def _connect(self, client: socket.socket, connection: Connection) -> None:
         """Connect a socket to its protocol, after the handshake if TLS is on."""
@@ -356,8 +353,6 @@ def _why(error: OSError) -> str:
     return f"{message} ({_ACTIONS[number]})" if number in _ACTIONS else message
 
 
-# Stream a long response in pieces, plain or gzipped.
-
 # A third of the time of zlib's default level, for a sixth more bytes.
 _LEVEL = 1
 _GZIP_WINDOW = 31  # zlib's value for a gzip header and the largest window
@@ -432,10 +427,6 @@ async def compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     rest = b"".join(batch)
     yield await asyncio.to_thread(lambda: compressor.compress(rest) + compressor.flush())
 
-
-# Read `Accept` and `Accept-Encoding` with their weights.
-#
-# The rules are those of RFC 9110, 12.4 and 12.5.
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

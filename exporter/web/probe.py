@@ -1,6 +1,7 @@
 """`/probe`: probes one configured target now, like blackbox_exporter.
 
-The handler refuses an unknown target or module before any work starts. `probe_cache` limits the probes of a target.
+The handler refuses an unknown target or module before any work starts. `ProbeCache` makes one probe at a time per target, and at most
+one per `min_interval`, for all modules together: that protects a vault, whatever the number of Prometheus replicas and clients.
 """
 
 from __future__ import annotations
@@ -26,14 +27,21 @@ from exporter.web.interfaces import ExporterService
 from exporter.web.listener import OPENMETRICS, TEXT, accepts_openmetrics, header
 from exporter.web.options import WebOptions
 
-# Probes on demand: one at a time per target, and at most one per `min_interval`.
-#
-# The limits hold for all modules together. They protect a vault, whatever the number of Prometheus replicas and clients.
-
 # The part of the offset in which a finished probe may return its report. The rest is for the response.
 _SHARE_OF_OFFSET = 0.5
 # Seconds that a request without a scrape timeout waits for earlier probes and `min_interval` after each.
 _LONGEST_WAIT = 30.0
+_TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+_NO_REPORT = (
+    "No report: the probe did not end in time, or the exporter was too busy. The vault was not tested. Try again later.\n"
+)
+_PROBED_RECENTLY = (
+    "No report: another probe of this target is running, or ended less than min_interval ago. The vault was not tested. "
+    "Try again in {} s.\n"
+)
+_SHOWN = 80
+# A comparison with thousands of names would block the event loop.
+_MOST_COMPARED = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,19 +304,6 @@ def _whole(report: ProbeReport | None) -> bool:
     return report is not None and not report.cut_by_scrape
 
 
-_TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
-_NO_REPORT = (
-    "No report: the probe did not end in time, or the exporter was too busy. The vault was not tested. Try again later.\n"
-)
-_PROBED_RECENTLY = (
-    "No report: another probe of this target is running, or ended less than min_interval ago. The vault was not tested. "
-    "Try again in {} s.\n"
-)
-_SHOWN = 80
-# A comparison with thousands of names would block the event loop.
-_MOST_COMPARED = 200
-
-
 class NotConfiguredError(ValueError):
     """An unknown target or module, or a pair that is not configured. The message is one line."""
 
@@ -361,7 +356,7 @@ class ProbeHandler:
 
 
 def select_probe(config: Config, query: Mapping[str, str]) -> tuple[Target, Module]:
-    """Return the target and module of a query. Raises UnknownNameError before any work starts."""
+    """Return the target and module of a query. Raises NotConfiguredError before any work starts."""
     name = query.get("target", "")
     if not name:
         raise NotConfiguredError(

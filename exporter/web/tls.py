@@ -1,4 +1,4 @@
-"""Certificates and names of `tls_server_config`, and the TLS context."""
+"""A checked web configuration, the certificates and names of its `tls_server_config`, and the TLS context."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from exporter.config.tree import Location
-
-# A checked web configuration.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

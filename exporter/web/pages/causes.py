@@ -1,4 +1,4 @@
-"""The causes of failures with the SQL Servers behind each, and the chain of a target, as HTML."""
+"""The causes of failures with the SQL Servers behind each, their tickets, and the chain of a target, as HTML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from operator import itemgetter
 
 from exporter.core import durations
 from exporter.core.values import Outcome, Step
-from exporter.knowledge.advice import cause as reason_text
+from exporter.knowledge import advice
 from exporter.knowledge.causes import TITLES, Cause, cause_of
 from exporter.knowledge.code_row import OWNERS, UNDO_CHANGE, Owner
 from exporter.knowledge.codes import BY_CODE
@@ -42,17 +42,20 @@ from exporter.web.pages.html import (
     target_links,
     who_acts,
 )
-from exporter.web.pages.sql_servers import proof_badge, sentence, sql_cause, start_here
+from exporter.web.pages.sql_servers import proof_badge, sql_cause, start_here
 from exporter.web.pages.views import TargetView, Urgency, badge, brief_name, unsteady_badge, when
 
 SHOWN = 8  # causes on a page
 MOST_SHOWN = 100  # on the page of all causes
 OWN_SHOWN = 3  # of the first ones, causes of SQL Servers themselves
-_HOST = "this host"
 _WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
 _FAILED = "nf"  # letters of failed probes
 _OTHER_ACTIONS = "Some targets need another action: their pages show it."
 _SHORTEST_RANGE = 60.0  # seconds between the first and the last beginning: a cause without a range
+MOST_PARTS = 300  # vaults, keys and credentials of the ticket of a chosen cause
+SHARED_PARTS = 100  # of all tickets of a page with several causes, the most urgent first
+FEW_PARTS = 10  # of a ticket, whatever the tickets before it have
+_PARTS_PER_SLICE = 4  # a quarter of a millisecond each
 
 Views = Mapping[str, TargetView]  # by the name of the target
 
@@ -103,6 +106,10 @@ def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
 def _cause(urls: Urls, group: CauseGroup, cards: Cards, *, is_closed: bool) -> Html:
     first, log_text = cards.views[group.first], cards.log_texts.get(group.id, "")
     code = first.failed.code
+    few = len(group.targets) <= NAMED
+    affected = sorted(group.targets, key=lambda name: (cards.views[name].urgency, name)) if few else group.targets
+    # What fails if only wrap does; the headline has what fails if a vault is not ready.
+    what = "" if first.report is None or not first.readiness.ready else effect(first.report)
     return element(
         "li",
         proof_badge(ProofState.CLOSED) if is_closed else None,
@@ -111,10 +118,10 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards, *, is_closed: bool) -> H
         element("span", _age(group, first, cards.now), class_="age"),
         None if code is None else element("span", brief_code(urls, code), class_="code"),
         None if code is None else who_acts(_who(first, code)),
-        element("p", size_of(group), ". ", _links(group), _affected(urls, group, cards.views), _some_unsteady(group)),
-        element("p", sentence(log_text)) if log_text else None,
+        element("p", _size(group), ". ", _links(group), target_links(urls, group.id, affected), _some_unsteady(group)),
+        element("p", advice.sentence(log_text)) if log_text else None,
         start_here(urls) if is_closed else None,
-        _without_wrap(first),
+        element("p", what) if what else None,
         _action(group, cards.views),
         cards.tickets.get(group.id),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
@@ -148,12 +155,6 @@ def _links(group: CauseGroup) -> str | None:
     return f"{TITLES[group.cause.link]}s: {', '.join(nsmallest(NAMED, map(brief_name, links)))}{more}. "
 
 
-def _without_wrap(first: TargetView) -> Child:
-    """Return what fails if only wrap does; the headline has what fails if a vault is not ready."""
-    what = "" if first.report is None or not first.readiness.ready else effect(first.report)
-    return element("p", what) if what else None
-
-
 def _some_unsteady(group: CauseGroup) -> str | None:
     """Return how many further targets failed in the same way several times, and are ready now."""
     if not group.unsteady:
@@ -185,13 +186,10 @@ def _action(group: CauseGroup, views: Views) -> Child:
         return None
     alike = [each for each in actions if each.startswith(actions[0].partition("`")[0])]
     words, commands = vault_actions(alike, vaults=len(parts))
-    undo = _undo(group, views[group.first].target.vault) if len(parts) > 1 else ""
+    # One change above several vaults that refuse is the likely cause.
+    several_refuse = len(parts) > 1 and is_one_change(group.cause.reason)
+    undo = f"{with_vault_id(UNDO_CHANGE, views[group.first].target.vault)} " if several_refuse else ""
     return copyable(undo + (words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}"), commands)
-
-
-def _undo(group: CauseGroup, vault: str) -> str:
-    """Return what precedes the action of several vaults that refuse: one change above them is the likely cause."""
-    return f"{with_vault_id(UNDO_CHANGE, vault)} " if is_one_change(group.cause.reason) else ""
 
 
 def group_title(group: CauseGroup) -> str:
@@ -206,10 +204,10 @@ def title_of(cause: Cause, several: int = 1) -> str:
     name = f" {brief_name(cause.name)}" if cause.name else ""
     title = f"{several:,} {TITLES[cause.link].lower()}s" if cause.is_several else f"{TITLES[cause.link]}{name}"
     step = Step.TOKEN if cause.link is Link.ENTRA else Step.GET_KEY
-    return f"{title}: {reason_text(cause.reason, step)}"
+    return f"{title}: {advice.cause(cause.reason, step)}"
 
 
-def size_of(group: CauseGroup) -> Child:
+def _size(group: CauseGroup) -> Child:
     """Return how many SQL Servers depend on it and the first names, else how many targets."""
     servers, groups = group.servers, group.availability_groups
     if not servers:
@@ -217,17 +215,11 @@ def size_of(group: CauseGroup) -> Child:
     return named_servers(servers.values(), f" in {counted(len(groups), 'availability group')}" if groups else "")
 
 
-def _affected(urls: Urls, group: CauseGroup, views: Views) -> Child:
-    """Return links to the few targets of a cause, the most urgent first, or to the list of many."""
-    few = group.targets if len(group.targets) > NAMED else sorted(group.targets, key=lambda name: (views[name].urgency, name))
-    return target_links(urls, group.id, few)
-
-
 def chain(view: TargetView) -> Html:
     """Draw the links from this host to SQL Server, with the broken one marked."""
     _, links, failed = linked(view.target, view.module, view.record, view.now)
     broken = None if failed is None or failed.unsteady else cause_of(failed)
-    names = dict(links) | {Link.HOST: _HOST}
+    names = dict(links) | {Link.HOST: "this host"}
     names[Link.KEY] = view.target.key_name
     shown = [
         (name, TITLES[each], _state(each, broken))
@@ -257,7 +249,7 @@ def _state(each: Link, broken: Cause | None) -> str:
 
 def _boxes(shown: Iterable[tuple[str, str, str]]) -> Iterator[Html]:
     for number, (name, title, state) in enumerate(shown):
-        x = number * (_WIDTH + _GAP) + 1
+        x, brief = number * (_WIDTH + _GAP) + 1, brief_name(name)
         if number:
             yield element("path", d=f"M{x - _GAP} {_HEIGHT / 2:g}h{_GAP - 8}m-6 -5l6 5l-6 5", class_=f"arrow {state}")
         label = f"\N{MULTIPLICATION X} {title}" if state == "broken" else title
@@ -266,27 +258,15 @@ def _boxes(shown: Iterable[tuple[str, str, str]]) -> Iterator[Html]:
             element("title", f"{title}: {name}"),
             element("rect", x=x, y=1, width=_WIDTH - 2, height=_HEIGHT, rx=6),
             element("text", label, x=x + 10, y=22, class_="kind"),
-            element("text", _short(brief_name(name)), x=x + 10, y=42),
+            element("text", brief if len(brief) <= _LETTERS else brief[: _LETTERS - 1] + "…", x=x + 10, y=42),
             class_=state,
         )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
-
-
-# The ticket for the team that repairs a failure, folded on the status page and on the page of a target.
-
-MOST_PARTS = 300  # vaults, keys and credentials of the ticket of a chosen cause
-SHARED_PARTS = 100  # of all tickets of a page with several causes, the most urgent first
-FEW_PARTS = 10  # of a ticket, whatever the tickets before it have
-_PARTS_PER_SLICE = 4  # a quarter of a millisecond each
 
 
 async def group_tickets(
     urls: Urls,
     groups: Iterable[CauseGroup],
-    views: Mapping[str, TargetView],
+    views: Views,
     proofs: SqlProofs,
     log_texts: Mapping[str, str],
     *,
@@ -309,9 +289,7 @@ async def group_tickets(
     return found
 
 
-async def _group_ticket(
-    group: CauseGroup, views: Mapping[str, TargetView], proofs: SqlProofs, log_text: str, most: int
-) -> tuple[Team, str] | None:
+async def _group_ticket(group: CauseGroup, views: Views, proofs: SqlProofs, log_text: str, most: int) -> tuple[Team, str] | None:
     """Return the ticket of a cause for its team, with one target of each vault, key or credential, `most` of them.
 
     The result is None if no other team repairs the cause.

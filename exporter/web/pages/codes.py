@@ -1,4 +1,4 @@
-"""The pages of codes: `/explain/CODE` and `/explain`."""
+"""The pages of codes, `/explain/CODE` and `/explain`, and `/changes`: the last changes over all targets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from itertools import islice
 from exporter.config.settings import Target
 from exporter.core.names import server_names
 from exporter.explain.explanation import OTHERWISE, Explanation, effect, elsewhere, visibility
-from exporter.explain.search import KINDS
-from exporter.explain.search import unknown as why_unknown
+from exporter.explain.search import KINDS, unknown
 from exporter.knowledge.advice import cause
 from exporter.knowledge.causes import TOGETHER_SECONDS
 from exporter.knowledge.code_row import OWNERS, ConnectorError
@@ -38,6 +37,19 @@ from exporter.web.pages.html import (
 )
 from exporter.web.pages.views import Urgency, badge, exact_time, span, when
 
+SHOWN = 100  # changes, or several that belong together, on the page
+LISTED = 50  # targets of a row
+_COLUMNS = ("When", "Targets", "What", "Before", "After", "Code and cause")
+_NOUNS = {
+    ChangeKind.STATE: "state",
+    ChangeKind.CODE: "code",
+    ChangeKind.REASON: "reason",
+    ChangeKind.REGION: "region of the vault",
+    ChangeKind.KEY_VERSION: "key version",
+    ChangeKind.NEWEST_VERSION: "newest key version",
+    ChangeKind.ISSUER: "issuer of the TLS certificate",
+}
+
 
 def explain_page(urls: Urls, rows: Sequence[ConnectorError]) -> Html:
     """Render one code, or the two that share a symbol; `rows` is not empty."""
@@ -47,6 +59,7 @@ def explain_page(urls: Urls, rows: Sequence[ConnectorError]) -> Html:
 
 def explanation_page(urls: Urls, explanation: Explanation) -> Html:
     """Render the explanation of a message, number or reason, with links to its codes."""
+    listed = [element("li", link(urls.code(row.code), f"{row.code} {row.symbol}")) for row in explanation.rows]
     return page(
         urls,
         explanation.title,
@@ -55,10 +68,7 @@ def explanation_page(urls: Urls, explanation: Explanation) -> Html:
         *_list("Likely causes, most likely first", explanation.causes),
         *_list("What to do, in this order", explanation.actions),
         *_commands(explanation.commands),
-        element("h2", "Codes") if explanation.rows else None,
-        element("ul", [element("li", link(urls.code(row.code), f"{row.code} {row.symbol}")) for row in explanation.rows])
-        if explanation.rows
-        else None,
+        [element("h2", "Codes"), element("ul", listed)] if listed else None,
         at="/explain",
     )
 
@@ -71,17 +81,17 @@ def _commands(lines: tuple[str, ...]) -> tuple[Html, ...]:
     return (element("h2", "Commands"), element("pre", "\n".join(lines))) if lines else ()
 
 
-def codes_page(urls: Urls, unknown: str) -> Html:
-    """Render all codes and a search field; `unknown` is a search text without a match."""
-    why = why_unknown(unknown)
+def codes_page(urls: Urls, searched: str) -> Html:
+    """Render all codes and a search field; `searched` is a text without a match."""
+    why = unknown(searched)
     notice = element("p", f"{why[0].upper()}{why[1:]}", class_="notice", role="alert")
     return page(
         urls,
         "Connector codes",
         element("p", f"Explains {KINDS}."),
-        _form(urls, unknown),
-        notice if unknown else None,
-        *(_list("For a failure that no table lists, check in this order", OTHERWISE) if unknown else ()),
+        _form(urls, searched),
+        notice if searched else None,
+        *(_list("For a failure that no table lists, check in this order", OTHERWISE) if searched else ()),
         _table(urls),
         at="/explain",
     )
@@ -138,22 +148,6 @@ def _code(row: ConnectorError) -> Html:
     )
 
 
-# The page of the last changes over all targets. Changes that belong together are one row.
-
-SHOWN = 100
-LISTED = 50  # targets of a row
-_COLUMNS = ("When", "Targets", "What", "Before", "After", "Code and cause")
-_NOUNS = {
-    ChangeKind.STATE: "state",
-    ChangeKind.CODE: "code",
-    ChangeKind.REASON: "reason",
-    ChangeKind.REGION: "region of the vault",
-    ChangeKind.KEY_VERSION: "key version",
-    ChangeKind.NEWEST_VERSION: "newest key version",
-    ChangeKind.ISSUER: "issuer of the TLS certificate",
-}
-
-
 def changes_page(urls: Urls, found: Sequence[RecentChange], targets: Mapping[str, Target], now: float) -> Iterator[Html]:
     """Yield the document in pieces of one row, the newest first."""
     caption = (
@@ -172,9 +166,9 @@ def changes_page(urls: Urls, found: Sequence[RecentChange], targets: Mapping[str
 
 def _row(urls: Urls, each: RecentChange, targets: Mapping[str, Target], now: float) -> Html:
     group, change = each.group, each.group.newest
-    lasted = change.at - group.oldest
-    changes = group.targets.values()
+    lasted, changes = change.at - group.oldest, group.targets.values()
     before, after = {one.before for one in changes}, {one.after for one in changes}
+    named = _target(urls, targets[next(iter(group.targets))]) if len(changes) == 1 else _targets(urls, each, targets)
     return element(
         "tr",
         element(
@@ -185,9 +179,7 @@ def _row(urls: Urls, each: RecentChange, targets: Mapping[str, Target], now: flo
             scope="row",
             class_="number",
         ),
-        cell(
-            "Targets", _target(urls, targets[next(iter(group.targets))]) if len(changes) == 1 else _targets(urls, each, targets)
-        ),
+        cell("Targets", named),
         cell("What", _NOUNS[change.what], element("div", change.subject, class_="quiet") if change.subject else None),
         cell("Before", _value(urls, change.what, change.before) if len(before) == 1 else "one for each target"),
         cell("After", _value(urls, change.what, change.after) if len(after) == 1 else "one for each target"),

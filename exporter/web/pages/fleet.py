@@ -1,4 +1,8 @@
-"""All targets of a page: the matching ones in order, counts, and causes."""
+"""All targets of a page: the matching ones in order, counts, and causes; and the query of `/targets` and of the status page.
+
+Parameters are `q`, `verdict`, `code`, `cause`, `label`, `sort` and `page`, and `causes=all` of the status page. An invalid value is
+ignored or matches nothing.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +25,10 @@ from exporter.runtime.loop import yield_with_pauses
 from exporter.state.causes import TARGETS_PER_SLICE, CauseGroup, cause_groups, chosen_groups, ended_link, incident_groups, linked
 from exporter.web.pages.views import TargetView, Urgency
 
-# The query of `/targets` and of the status page: which targets to show, and in which order.
-#
-# Parameters are `q`, `verdict`, `code`, `cause`, `label`, `sort` and `page`, and `causes=all` of the status page. An invalid value is
-# ignored or matches nothing.
-
 _LONGEST = 200  # characters of a word or label that count
 _LIMITS = {"cause": 600, "code": LONGEST}  # a cause has the names of a vault, a key and a reason
-_MOST_LABELS = 10
+_MOST_LABELS = 10  # of a query
+MOST_LABELS = 200  # of a page, as suggestions
 
 BY_LABEL = "label:"  # of `sort`, before the label's name
 
@@ -108,6 +108,7 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
         if name == "label" and text and len(labels) < _MOST_LABELS:
             labels[text] = None
         values.setdefault(name, text)
+    page = values.get("page", "1")
     orders = {order.value: order for order in SortOrder}
     return TargetQuery(
         words=values.get("q", ""),
@@ -117,34 +118,24 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
         labels=tuple(labels),
         order=orders.get(values.get("sort", ""), SortOrder.URGENCY),
         by_label=_label_to_sort_by(values.get("sort", ""), targets),
-        page=_number(values.get("page", "1")),
+        page=int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 1,
         all_causes=values.get("causes") == "all",
     )
 
 
 def matcher(query: TargetQuery) -> Callable[[TargetView], bool]:
     """Return the filter of the scope as a function, prepared once."""
-    words, labels = query.words.casefold().split(), [_pair(each) for each in query.labels]
+    words, labels = query.words.casefold().split(), [each.partition("=") for each in query.labels]
     by_code, by_words = _failures(query.code), _failures(query.words)
 
     def matches(view: TargetView) -> bool:
         if query.code and not by_code(view.failure):
             return False
-        if not all(_has(view.target, *label) for label in labels):
+        if not all(_has(view.target, name.strip(), value.strip() if equals else None) for name, equals, value in labels):
             return False
         return not words or _contains(view.target, words) or by_words(view.failure)
 
     return matches
-
-
-def verdict_matcher(query: TargetQuery) -> Callable[[TargetView], bool]:
-    """Return the filter of the list alone."""
-    return VERDICTS.get(query.verdict, lambda _: True)
-
-
-def key_of(query: TargetQuery) -> Callable[[TargetView], tuple[Any, ...]]:
-    """Return the sort key; unknown values come last."""
-    return _label_key(query.by_label) if query.by_label else _KEYS[query.order]
 
 
 def _label_to_sort_by(sort: str, targets: Iterable[Target]) -> str:
@@ -177,6 +168,7 @@ def _known_first(value: float | None, view: TargetView) -> tuple[Any, ...]:
     return value is None, value or 0.0, view.target.name
 
 
+# Sort keys; unknown values come last.
 _KEYS: Mapping[SortOrder, Callable[[TargetView], tuple[Any, ...]]] = {
     SortOrder.URGENCY: _urgency,
     SortOrder.NAME: lambda view: (view.target.name,),
@@ -211,11 +203,6 @@ def _failures(text: str) -> Callable[[StepResult | None], bool]:
     return matches
 
 
-def _pair(label: str) -> tuple[str, str | None]:
-    name, equals, value = label.partition("=")
-    return name.strip(), value.strip() if equals else None
-
-
 def _has(target: Target, name: str, value: str | None) -> bool:
     """Whether the target or a SQL Server that depends on it has the label."""
     return any(name in labels and value in (None, labels[name]) for labels in (target.labels, *target.instances))
@@ -225,14 +212,6 @@ def _contains(target: Target, words: list[str]) -> bool:
     servers = " ".join(value for each in target.instances for value in each.values())
     text = f"{target.name} {target.vault} {target.key} {servers}".casefold()
     return all(word in text for word in words)
-
-
-def _number(text: str) -> int:
-    """Return the page number; 1 for an invalid one."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 1
-
-
-MOST_LABELS = 200
 
 
 class HeadlineState(IntEnum):
@@ -330,8 +309,10 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
     chosen = chosen_groups(groups, causes, query.cause)
     itself = [each for each in own if each.id == query.cause]
     is_chosen = bool(chosen or itself)
-    is_listed, order = verdict_matcher(query), key_of(query)
-    found = (within[name] for name in (_targets_of(chosen, itself) if is_chosen else within))
+    is_listed: Callable[[TargetView], bool] = VERDICTS.get(query.verdict, lambda _: True)
+    order = _label_key(query.by_label) if query.by_label else _KEYS[query.order]
+    behind = chain(*(each.targets for each in chosen), *(each.targets for each in itself))
+    found = (within[name] for name in (behind if is_chosen else within))
     listed = [(order(each), each) async for each in yield_with_pauses(found, TARGETS_PER_SLICE) if is_listed(each)]
     return Fleet(
         shown=[each for _, each in sorted(listed, key=itemgetter(0))],
@@ -376,11 +357,6 @@ async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, al
     for name, closed in (await closed_behind(views_now, proofs)).items():
         views[name] = replace(views[name], closed=closed)
     return causes
-
-
-def _targets_of(causes: Iterable[CauseGroup], own: Iterable[SqlCause]) -> Iterable[str]:
-    """Return the names of the targets behind the causes."""
-    return chain(*(each.targets for each in causes), *(each.targets for each in own))
 
 
 def _headline_counts(states: Counter[HeadlineState]) -> HeadlineCounts:

@@ -1,4 +1,7 @@
-"""An HTML builder that escapes everything except its own elements."""
+"""An HTML builder that escapes everything except its own elements, the parts that all pages share, and the audit sheet.
+
+The live script replaces each part marked `data-live` by the same part of a fresh copy of the page.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,15 @@ from urllib.parse import quote, urlencode
 
 from exporter.core.durations import moment
 from exporter.knowledge.codes import BY_CODE, both_numbers
-from exporter.sqlserver.audit import AuditQuery, Facts, SheetPart, parts, sheet, title_of
+from exporter.sqlserver.audit import Facts, SheetPart, parts, sheet, title_of
 
 # Control characters are removed: a terminal that shows the source could execute them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
+_TICKED = re.compile(r"`([^`]+)`")
+REFRESH_SECONDS = 10
+NAMED = 3  # SQL Servers and targets of a cause that are named
+_LINES = 50  # in a piece of an audit sheet
 
 
 class Html(str):
@@ -27,7 +34,7 @@ class Html(str):
 Child = str | int | float | None | Iterable["Child"]
 
 
-def text(child: Child) -> Html:
+def markup(child: Child) -> Html:
     """Return a child as markup. "" for None, escaped unless it is markup, an iterable in order."""
     if child is None:
         return Html("")
@@ -35,7 +42,7 @@ def text(child: Child) -> Html:
         return child
     if isinstance(child, str | int | float):
         return Html(escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(child)), quote=True))
-    return Html("".join(text(each) for each in child))
+    return Html("".join(markup(each) for each in child))
 
 
 def element(tag: str, *children: Child, **attributes: str | int | bool | None) -> Html:
@@ -43,23 +50,14 @@ def element(tag: str, *children: Child, **attributes: str | int | bool | None) -
     written = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in _VOID:
         return Html(f"<{tag}{written}>")
-    return Html(f"<{tag}{written}>{text(children)}</{tag}>")
+    return Html(f"<{tag}{written}>{markup(children)}</{tag}>")
 
 
 def _attribute(name: str, value: str | int | bool | None) -> str:
     if value is None or value is False:
         return ""
     spelled = name.rstrip("_").replace("_", "-")
-    return f" {spelled}" if value is True else f' {spelled}="{text(value)}"'
-
-
-# Parts that all pages share: the frame, the links and small elements.
-#
-# The live script replaces each part marked `data-live` by the same part of a fresh copy of the page.
-
-_TICKED = re.compile(r"`([^`]+)`")
-REFRESH_SECONDS = 10
-NAMED = 3  # SQL Servers and targets of a cause that are named
+    return f" {spelled}" if value is True else f' {spelled}="{markup(value)}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +168,7 @@ def _navigation(urls: Urls, entries: Iterable[tuple[str, str]], label: str, at: 
 
 
 def page(urls: Urls, title: str, *content: Child, at: str = "", now: float | None = None) -> Html:
-    return Html(head(urls, title, at=at, now=now) + text(content) + foot(urls))
+    return Html(head(urls, title, at=at, now=now) + markup(content) + foot(urls))
 
 
 def live(identity: str, *content: Child) -> Html:
@@ -203,7 +201,7 @@ def section(heading: str, pairs: Iterable[tuple[str, Child]]) -> Child:
 
 
 def table(columns: Iterable[str], rows: Iterable[Child], *, caption: str, name: str = "") -> Html:
-    return Html(table_head(columns, caption=caption, name=name) + text(rows) + table_foot())
+    return Html(table_head(columns, caption=caption, name=name) + markup(rows) + table_foot())
 
 
 def table_head(columns: Iterable[str], *, caption: str, name: str = "") -> Html:
@@ -224,7 +222,7 @@ def cell(label: str, *children: Child, class_: str | None = None) -> Html:
 def prose(words: str) -> Html:
     """Return a text with its `code` spans as code elements."""
     pieces = _TICKED.split(words)
-    return text(element("code", piece) if odd else piece for piece, odd in ((p, n % 2) for n, p in enumerate(pieces)))
+    return markup(element("code", piece) if odd else piece for piece, odd in ((p, n % 2) for n, p in enumerate(pieces)))
 
 
 def brief_code(urls: Urls, code: int) -> Html:
@@ -239,7 +237,7 @@ def brief_code(urls: Urls, code: int) -> Html:
 def code_link(urls: Urls, code: int) -> Html:
     """Return both numbers and the symbol, linked to the page of the code."""
     entry = BY_CODE.get(code)
-    return Html(link(urls.code(code), both_numbers(code)) + (text([" ", element("code", entry.symbol)]) if entry else ""))
+    return Html(link(urls.code(code), both_numbers(code)) + (markup([" ", element("code", entry.symbol)]) if entry else ""))
 
 
 def copyable(words: str, commands: Sequence[str] = ()) -> Html:
@@ -273,9 +271,6 @@ def target_links(urls: Urls, cause: str, names: Collection[str]) -> Child:
     return ["Target" if len(links) == 1 else "Targets", " ", links[0], [(", ", each) for each in links[1:]]]
 
 
-# The audit sheet of one key as HTML: a page of the web, and a document to print.
-
-_LINES = 50  # in a piece
 _STYLE = (
     "body{font:10pt/1.4 sans-serif;margin:2em;color:#111}dl{display:grid;grid-template-columns:16em 1fr;gap:.15em 1em}dt{font-weight:bold;overflow-wrap:anywhere}"
     "dd{margin:0;overflow-wrap:anywhere}pre{white-space:pre-wrap;border:1px solid #999;padding:.4em;font-size:8pt}"
@@ -310,11 +305,8 @@ def _section(part: SheetPart) -> Iterator[Html]:
     yield Html("<section>" + element("h2", part.title))
     for at in range(0, len(part.lines), _LINES):
         yield facts(part.lines[at : at + _LINES])
-    yield from map(_query, part.queries)
+    for query in part.queries:
+        words = f"{query.about} ({query.language})"
+        shown = element("pre", element("code", query.text), tabindex=0, role="region", aria_label=words)
+        yield element("div", element("p", words, ":"), shown)
     yield Html("</section>")
-
-
-def _query(query: AuditQuery) -> Html:
-    words = f"{query.about} ({query.language})"
-    shown = element("pre", element("code", query.text), tabindex=0, role="region", aria_label=words)
-    return element("div", element("p", words, ":"), shown)

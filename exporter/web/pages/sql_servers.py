@@ -1,9 +1,10 @@
-"""What SQL Servers proved themselves or fail at, and how long their logs have room, as HTML."""
+"""What SQL Servers proved themselves or fail at, how long their logs have room, and where the configuration differs, as HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from exporter.knowledge.advice import sentence
 from exporter.knowledge.code_row import OWNERS, WITHOUT_THE_KEY, Owner
 from exporter.presentation.sql import SqlCause, difference_text, ended_at, first_action, first_actions, urgency_text
 from exporter.sqlserver.differences import Difference
@@ -34,6 +35,7 @@ from exporter.web.pages.html import (
 from exporter.web.pages.views import TargetView, when
 
 _SHOWN = 20  # SQL Servers of a target that its page lists
+_DIFFERENCES = 10  # of a target that its page lists
 _BADGES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.CLOSED: ("closed", "bad"),
     ProofState.PROVIDER_DISABLED: ("provider disabled", "bad"),
@@ -97,12 +99,10 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
         effect,
         _left_over(over, view.now),
         start_here(urls) if server.proof.closed else None,
-        copyable(_first_actions(view, server, over)) if is_own else None,
+        copyable(first_actions([server], server, over, view.now, target=view.target.name, is_ready=view.readiness.ready is True))
+        if is_own
+        else None,
     ]
-
-
-def _first_actions(view: TargetView, server: ServerProof, over: float | None) -> str:
-    return first_actions([server], server, over, view.now, target=view.target.name, is_ready=view.readiness.ready is True)
 
 
 def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
@@ -117,27 +117,23 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     servers = list(cause.servers.values())
     first = most_urgent(servers, now)
     text = worked_text(first, now) if cause.state is ProofState.DUE else refusal_text(first, now) or urgency_text(servers, now)
-    _, age = _TITLES[cause.state]
+    is_closed, (_, age) = cause.state is ProofState.CLOSED, _TITLES[cause.state]
+    title = _closed_title(servers) if is_closed else _title(cause.state, cause.ended_at, is_ready=cause.is_ready)
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
-    if cause.state is ProofState.CLOSED and not (first.codes or first.messages):
+    if is_closed and not (first.codes or first.messages):
         age = "last proof "
     began = "began " if first.failed else age
     return element(
         "li",
         proof_badge(cause.state, cause.ended_at),
-        element(
-            "h2",
-            _closed_title(servers)
-            if cause.state is ProofState.CLOSED
-            else _title(cause.state, cause.ended_at, is_ready=cause.is_ready),
-        ),
+        element("h2", title),
         element("span", began, when(cause.since, now), class_="age"),
         element("span", brief_code(urls, int(cause.code)), class_="code") if cause.code else None,
         who_acts(OWNERS[Owner.DBA]),
         element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
         element("p", sentence(text)) if text else None,
         _left_over(cause.ended_at, now),
-        start_here(urls) if cause.state is ProofState.CLOSED else None,
+        start_here(urls) if is_closed else None,
         copyable(first_actions(servers, first, cause.ended_at, now, target=cause.target_of(first), is_ready=cause.is_probed)),
         class_="bad-edge" if cause.is_bad else None,
         data_key=cause.id,
@@ -193,22 +189,12 @@ def _title(state: ProofState, ended: float | None, *, is_ready: bool) -> str:
     return f"{title}, although the vault side is ready" if state is ProofState.FAILING and is_ready else title
 
 
-def sentence(text: str) -> str:
-    """Return a text as a sentence: with a capital and a full stop."""
-    return f"{text[0].upper()}{text[1:]}." if text else ""
-
-
-# Where the configuration differs from SQL Servers, as HTML.
-
-_MOST_SHOWN = 10  # on the page of a target
-
-
 def target_differences_list(differences: Sequence[Difference]) -> Child:
     """Return one line for each difference of a target; None without any."""
     if not differences:
         return None
-    entries = [element("li", prose(difference_text(each))) for each in differences[:_MOST_SHOWN]]
-    rest = len(differences) - _MOST_SHOWN
+    entries = [element("li", prose(difference_text(each))) for each in differences[:_DIFFERENCES]]
+    rest = len(differences) - _DIFFERENCES
     more = element("p", f"{rest:,} more differences. The API lists them.", class_="quiet") if rest > 0 else None
     return [element("ul", entries, aria_label="Differences from SQL Server"), more]
 

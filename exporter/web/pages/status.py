@@ -1,6 +1,7 @@
 """The status page and the list of targets.
 
-It shows SQL Servers with a vault side that is not ready, causes and first actions.
+It shows SQL Servers with a vault side that is not ready, causes and first actions; then what expires soon, and incidents that are
+over. The filter form works without a script.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from exporter.presentation.sql import SqlCause, sql_headline
 from exporter.sqlserver.differences import Difference
 from exporter.state.causes import CauseGroup
 from exporter.web.pages.causes import Cards, causes_section, group_title, shown_groups, shown_own
-from exporter.web.pages.fleet import BY_LABEL, UNSTEADY, VERDICTS, Fleet, HeadlineCounts, SortOrder, TargetQuery, over_since
+from exporter.web.pages.fleet import BY_LABEL, UNSTEADY, VERDICTS, Fleet, SortOrder, TargetQuery, over_since
 from exporter.web.pages.html import (
     NAMED,
     Child,
@@ -36,10 +37,10 @@ from exporter.web.pages.html import (
     foot,
     head,
     link,
+    markup,
     table_foot,
     table_head,
     target_links,
-    text,
 )
 from exporter.web.pages.sql_servers import differences_line, own_badges, own_causes, sql_legend
 from exporter.web.pages.target import marks, state_bar
@@ -56,29 +57,49 @@ from exporter.web.pages.views import (
     when,
 )
 
-# One row of the list of targets: SQL Servers, state, cause, first action, expiry.
-
 COLUMNS = ("SQL Server", "State", "Since", "Cause", "Last 40 probes", "Next expiry", "Target")
 _SERVERS = 3  # shown in a row
+PER_PAGE = 50
+_ROWS_AT_ONCE = 2
+ENDED_SHOWN = 5
+_EXPIRING_SHOWN = 15
+_ORDERS = {
+    SortOrder.URGENCY: "most urgent first",
+    SortOrder.NAME: "name",
+    SortOrder.VAULT: "vault",
+    SortOrder.CODE: "code",
+    SortOrder.LAST_PROBE: "longest without a probe",
+    SortOrder.DURATION: "slowest probe first",
+    SortOrder.EXPIRY: "earliest expiry first",
+}
+_SCOPES = {"q": "the words", "code": "the code", "label": "the label"}
+# Where the date comes from, if that is not obvious.
+_DATES: Mapping[str, str] = {
+    Source.DECLARED: ", declared in the configuration",
+    Source.GRAPH: ", date of Microsoft Graph",
+    Source.KEY_VAULT: ", date of its Key Vault secret",
+    Source.ENTRA: ", refused by Entra ID as expired",
+}
 
 
 def target_row(urls: Urls, view: TargetView, query: TargetQuery, *, action: bool) -> Html:
     """Render a target, with its first action if `action`; a label links to the targets with that label."""
     target = view.target
+    bar, last = (None, None) if view.record is None else (state_bar(view.record.recent), view.record.last_probe_at)
+    labels = [f"{name}={value}" for name, value in target.labels.items()]
+    links = [(" ", link(urls.targets(query.and_label(each).parameters()), each)) for each in labels]
     return element(
         "tr",
         element("th", _servers(urls, view), scope="row"),
         cell("State", badge(view.urgency), [element("div", each) for each in own_badges(view)], marks(view)),
         cell("Since", when(view.since, view.now, absent="unknown"), class_="number"),
         cell("Cause", _cause(urls, view, action=action)),
-        cell("Last 40 probes", _last_probes(view), class_="number"),
+        cell("Last 40 probes", bar, element("div", "last ", when(last, view.now), class_="quiet"), class_="number"),
         cell("Next expiry", _next_expiry(view), class_="number"),
         cell(
             "Target",
             element("div", link(urls.target(target.name), target.name)),
-            element(
-                "div", element("span", brief_name(target.vault), title=target.vault), _labels(urls, view, query), class_="quiet"
-            ),
+            element("div", element("span", brief_name(target.vault), title=target.vault), links, class_="quiet"),
         ),
         data_key=target.name,
     )
@@ -99,11 +120,6 @@ def _server(labels: Mapping[str, str]) -> Iterator[Child]:
     yield [" ", element("span", others, class_="quiet")] if others else None
 
 
-def _labels(urls: Urls, view: TargetView, query: TargetQuery) -> Child:
-    labels = [f"{name}={value}" for name, value in view.target.labels.items()]
-    return [(" ", link(urls.targets(query.and_label(each).parameters()), each)) for each in labels]
-
-
 def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     failure = None if view.report is None else deciding_failure(view.report)
     if view.readiness.ready is None:
@@ -121,12 +137,6 @@ def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     yield copyable(view.actions[0]) if action and view.actions else None
 
 
-def _last_probes(view: TargetView) -> Iterator[Child]:
-    yield None if view.record is None else state_bar(view.record.recent)
-    last = None if view.record is None else view.record.last_probe_at
-    yield element("div", "last ", when(last, view.now), class_="quiet")
-
-
 def _next_expiry(view: TargetView) -> Iterator[Child]:
     if view.ending is None:
         yield element("span", "unknown", class_="quiet")
@@ -139,29 +149,15 @@ def _next_expiry(view: TargetView) -> Iterator[Child]:
     yield element("div", view.wrong, class_="quiet") if view.wrong else None
 
 
-# The filter form above a list of targets, which works without a script.
-
-_ORDERS = {
-    SortOrder.URGENCY: "most urgent first",
-    SortOrder.NAME: "name",
-    SortOrder.VAULT: "vault",
-    SortOrder.CODE: "code",
-    SortOrder.LAST_PROBE: "longest without a probe",
-    SortOrder.DURATION: "slowest probe first",
-    SortOrder.EXPIRY: "earliest expiry first",
-}
-
-_SCOPES = {"q": "the words", "code": "the code", "label": "the label"}
-
-
 def filters(urls: Urls, query: TargetQuery, fleet: Fleet) -> Html:
     """Render the form, filled with the current query."""
+    codes = ((str(code), f"{BY_CODE[code].symbol}, {count}") for code, count in sorted(fleet.codes.items()))
     verdicts = [("", "any"), *((name, name.replace("_", " ")) for name in VERDICTS)]
     return element(
         "form",
         _field("q", "Search", _input("q", query.words, type_="search", placeholder="name, SQL Server, host, 3303", size=28)),
         _field("verdict", "State", _select("verdict", verdicts, query.verdict)),
-        _field("code", "Code", _input("code", query.code, suggestions=_codes(fleet), size=8)),
+        _field("code", "Code", _input("code", query.code, suggestions=codes, size=8)),
         [_field(f"label{n}", "Label", _input("label", each, identity=f"label{n}")) for n, each in enumerate(query.labels)],
         _field("label", "Label", _input("label", "", suggestions=((each, "") for each in fleet.labels), placeholder="team=dba")),
         _field("sort", "Order", _select("sort", _orders(query, fleet), query.sort)),
@@ -240,24 +236,14 @@ def _orders(query: TargetQuery, fleet: Fleet) -> Iterable[tuple[str, str]]:
     yield from ((f"{BY_LABEL}{name}", f"label {name}") for name in names)
 
 
-def _codes(fleet: Fleet) -> Iterable[tuple[str, str]]:
-    for code, count in sorted(fleet.codes.items()):
-        yield str(code), f"{BY_CODE[code].symbol}, {count}"
-
-
-# Incidents of the last hour that are over, as quiet lines: no action is left.
-
-SHOWN = 5
-
-
 def ended_section(urls: Urls, groups: Sequence[CauseGroup], views: Mapping[str, TargetView]) -> Iterator[Child]:
     """Yield the latest ones, with the beginning of the first failure and the end of the last one."""
     if not groups:
         return
-    lines = [element("li", _ended(urls, group, views)) for group in groups[:SHOWN]]
+    lines = [element("li", _ended(urls, group, views)) for group in groups[:ENDED_SHOWN]]
     yield element("ul", lines, class_="quiet", aria_label="Ended within the last hour")
-    if len(groups) > SHOWN:
-        yield element("p", link(urls.to("/changes"), f"{len(groups) - SHOWN:,} more ended"), class_="quiet")
+    if len(groups) > ENDED_SHOWN:
+        yield element("p", link(urls.to("/changes"), f"{len(groups) - ENDED_SHOWN:,} more ended"), class_="quiet")
 
 
 def _ended(urls: Urls, group: CauseGroup, views: Mapping[str, TargetView]) -> list[Child]:
@@ -268,28 +254,18 @@ def _ended(urls: Urls, group: CauseGroup, views: Mapping[str, TargetView]) -> li
     return [group_title(group), ": ended ", exact_time(at), f", lasted {lasted}. ", targets]
 
 
-# The section "Expiring soon": everything that expires, the earliest first.
-
-_SHOWN = 15
-# Where the date comes from, if that is not obvious.
-_DATES: Mapping[str, str] = {
-    Source.DECLARED: ", declared in the configuration",
-    Source.GRAPH: ", date of Microsoft Graph",
-    Source.KEY_VAULT: ", date of its Key Vault secret",
-    Source.ENTRA: ", refused by Entra ID as expired",
-}
-
-
 def expiring_section(urls: Urls, endings: Sequence[Ending], now: float) -> Iterator[Child]:
     """Yield what expires soon or has expired; nothing if there is none."""
     soon = [ending for ending in endings if ending.is_soon(now)]
     if not soon:
         return
-    first = f"The first {_SHOWN} of {len(soon):,}" if len(soon) > _SHOWN else f"{len(soon)}"
+    first = f"The first {_EXPIRING_SHOWN} of {len(soon):,}" if len(soon) > _EXPIRING_SHOWN else f"{len(soon)}"
     feed = link(urls.to("/calendar.ics"), "Calendar of all known expiry dates")
     within = element("p", f"{first} within 30 days, TLS certificates within 14 days. ", feed, class_="quiet")
     yield element("div", element("h2", "Expiring soon", id="expiring"), within, class_="headed")
-    yield element("ul", [_item(urls, ending, now) for ending in soon[:_SHOWN]], class_="expiring", aria_labelledby="expiring")
+    yield element(
+        "ul", [_item(urls, ending, now) for ending in soon[:_EXPIRING_SHOWN]], class_="expiring", aria_labelledby="expiring"
+    )
 
 
 def _item(urls: Urls, ending: Ending, now: float) -> Html:
@@ -308,10 +284,6 @@ def _targets(urls: Urls, ending: Ending) -> Child:
         return None
     more = len(ending.targets) - 1
     return [", ", link(urls.target(ending.targets[0]), ending.targets[0]), f" and {more:,} more" if more else None]
-
-
-PER_PAGE = 50
-_ROWS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,17 +338,17 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     heading = page.path != "/"
     yield head(urls, page.title, at=page.path, now=page.now, heading=heading)
     yield Html('<div id="standing" data-live>')
-    yield from map(text, _verdict_section(urls, page))
+    yield from map(markup, _verdict_section(urls, page))
     yield Html("</div>")
     yield filters(urls, page.query, page.fleet)
-    yield Html('<div id="list" data-live>' + text(match_count(urls, page.query, page.fleet)))
+    yield Html('<div id="list" data-live>' + markup(match_count(urls, page.query, page.fleet)))
     caption = f"State of the vault side, {vantage_text(page.vantage)}. {not_tested(NOT_TESTED)}"
     yield table_head(COLUMNS, caption=caption, name="targets")
     advised = {name for group in page.cards for name in (*group.targets, *group.unsteady)}
     advised.update(name for cause in shown_own(page.own, all_causes=page.query.all_causes) for name in cause.targets)
     for start in range(0, len(page.shown), _ROWS_AT_ONCE):
         rows = page.shown[start : start + _ROWS_AT_ONCE]
-        yield text(target_row(urls, view, page.query, action=view.target.name not in advised) for view in rows)
+        yield markup(target_row(urls, view, page.query, action=view.target.name not in advised) for view in rows)
     yield Html(table_foot() + _pages(urls, page) + "</div>" + _legend() + foot(urls))
 
 
@@ -386,12 +358,15 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     themselves = sql_headline(fleet.own, behind)
     is_bad = bool(page.fleet.counts.get(Urgency.NOT_READY) or themselves)
     if is_status:
-        yield element("h1", _headline(page.fleet, themselves), class_="bad-ink" if is_bad else None)
+        headline = ". ".join(filter(None, (_vault_side(fleet), themselves)))
+        yield element("h1", headline, class_="bad-ink" if is_bad else None)
         yield scope_line(urls, page.query, page.fleet)
     if page.fleet.has_ended:
         ended = "has ended, or is outside the filter" if page.query.scope else "has ended"
         yield element("p", f"The cause of this link {ended}. This page shows what is there now.", class_="notice")
-    yield element("div", _badges(urls, page), _causes_count(page), _next_expiry_line(page), class_="overall")
+    number = len(page.causes) + len(page.own)
+    causes = element("p", element("strong", counted(number, "cause"))) if number else None
+    yield element("div", _badges(urls, page), causes, _next_expiry_line(page), class_="overall")
     if fleet.lost:
         lost = f"{len(fleet.lost):,} of {fleet.targets.total:,} targets are not measured: this host is too slow"
         yield element(
@@ -429,12 +404,6 @@ def _badges(urls: Urls, page: ListPage) -> Html:
     return element("ul", entries, class_="summary", aria_label="Targets by state")
 
 
-def _headline(fleet: Fleet, themselves: str) -> str:
-    """Return the state of the fleet in one line; `themselves` is that of SQL Servers, whatever the vault side is."""
-    counts = fleet.servers if fleet.servers.total else fleet.targets
-    return ". ".join(filter(None, (_vault_side(fleet, counts), themselves)))
-
-
 def _first_round(fleet: Fleet) -> str:
     """Return why little is known yet, and that no action is needed."""
     if fleet.waiting < fleet.targets.total or not fleet.waiting:
@@ -446,9 +415,10 @@ def _first_round(fleet: Fleet) -> str:
     )
 
 
-def _vault_side(fleet: Fleet, counts: HeadlineCounts) -> str:
+def _vault_side(fleet: Fleet) -> str:
     """Return how many SQL Servers or targets are not ready, or that all are ready, or that nothing is known."""
-    is_server = counts is fleet.servers
+    is_server = bool(fleet.servers.total)
+    counts = fleet.servers if is_server else fleet.targets
     if not counts.total:
         return "No target matches the filter" if fleet.total else "0 of 0 targets ready"
     if fleet.waiting == fleet.targets.total:
@@ -458,11 +428,6 @@ def _vault_side(fleet: Fleet, counts: HeadlineCounts) -> str:
     others = {"unknown": counts.unknown, "unsteady": counts.unsteady}
     more = "".join(f", {number:,} {name}" for name, number in others.items() if number)
     return f"{counts.total if ready else counts.not_ready:,} of {counts.total:,} {noun} {state}{more}"
-
-
-def _causes_count(page: ListPage) -> Child:
-    number = len(page.causes) + len(page.own)
-    return element("p", element("strong", counted(number, "cause"))) if number else None
 
 
 def _next_expiry_line(page: ListPage) -> Child:

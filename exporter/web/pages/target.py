@@ -1,4 +1,7 @@
-"""The pages of one target and of one stored probe, with cause and actions."""
+"""The pages of one target and of one stored probe: verdict, cause and actions, known facts, charts, history.
+
+Sizes in charts are attributes, because the pages forbid inline styles. The page repeats every chart as text.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ from exporter.web.pages.html import (
     head,
     link,
     live,
+    markup,
     page,
     prose,
     section,
@@ -42,15 +46,20 @@ from exporter.web.pages.html import (
     table_foot,
     table_head,
 )
-from exporter.web.pages.html import text as html_text
 from exporter.web.pages.sql_servers import proof_lines, target_differences_list
 from exporter.web.pages.views import TargetView, badge, exact_time, not_tested, outcome, verdict, when
 
-# Sections of the target page: auxiliary probes, key, network path, expiry.
-
 _AUXILIARY_COLUMNS = ("Probe", "Usable", "Cause and action", "Credential", "Last run")
 _EXPIRY_COLUMNS = ("Credential", "Source", "Expires", "Last lookup", "Note")
+_HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
+_EARLIER_COLUMNS = ("Started", "Code", "Step and reason", "HTTP status", "Request id")
+_STEP_COLUMNS = ("Step", "Outcome", "Took", "Timeline and phases", "What it showed")
 _COLOURS = {"yes": "good", "no": "bad", "unknown": "unsure"}
+# By letter of a state: its name, and the height of its bar.
+_STATE_BARS = {
+    LETTERS[state]: (state.value.replace("_", " "), height)
+    for state, height in {State.NOT_READY: 10, State.FAILING: 7, State.UNKNOWN: 2, State.READY: 4}.items()
+}
 
 
 def marks(view: TargetView) -> Child:
@@ -62,8 +71,8 @@ def marks(view: TargetView) -> Child:
 def auxiliary_section(view: TargetView) -> Iterator[Child]:
     """Yield the configured auxiliary probes with their last results."""
     results = () if view.record is None else text.auxiliary_results(view.target, view.record, now=view.now)
-    if results:
-        advised = () if view.record is None else text.auxiliary_actions(view.target, view.record, results)
+    if view.record is not None and results:
+        advised = text.auxiliary_actions(view.target, view.record, results)
         rows = [_auxiliary_row(view, identity, result, actions) for identity, result, actions in advised]
         yield element("h2", "Auxiliary probes")
         yield table(_AUXILIARY_COLUMNS, rows, caption="Auxiliary probes never change the verdict.")
@@ -72,7 +81,11 @@ def auxiliary_section(view: TargetView) -> Iterator[Child]:
 def vault_sections(view: TargetView) -> Iterator[Child]:
     """Yield the last known facts of the key and of the network path."""
     if view.record is not None:
-        yield section("Key in the vault", _key(view))
+        lines = [
+            *(() if view.record.key is None else text.key_lines(view.record.key)),
+            *text.version_lines(view.target, view.record),
+        ]
+        yield section("Key in the vault", ((name, prose(value)) for name, value in lines))
         yield section("Network path to the vault", text.path_lines(view.record.vault, view.module.expect_path))
 
 
@@ -103,12 +116,6 @@ def failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
             yield element("pre", words, tabindex=0, role="region", aria_label=f"Fix: {title}")
 
 
-def _key(view: TargetView) -> Iterator[tuple[str, Child]]:
-    if view.record is not None:
-        lines = [*(() if view.record.key is None else text.key_lines(view.record.key))]
-        yield from ((name, prose(value)) for name, value in (*lines, *text.version_lines(view.target, view.record)))
-
-
 def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult | None, actions: tuple[str, ...]) -> Html:
     answer = text.answer(result)
     why = "" if view.record is None else text.reason_text(view.record, identity, result)
@@ -133,32 +140,25 @@ def _expiry_row(view: TargetView, expiry: text.ExpiryLine) -> Html:
     )
 
 
-# The history of one target: stored probes and failures.
-#
-# The section is sent in pieces, because a history can be long.
-
-_HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
-_EARLIER_COLUMNS = ("Started", "Code", "Step and reason", "HTTP status", "Request id")
-
-
 def history_section(urls: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[Html]:
-    """`history` newest first."""
+    """Yield the section in pieces, because a history can be long. `history` newest first."""
     yield element("h2", "History")
     yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failed probes stay longer than successful ones.", name="history")
     for entry in history:
         yield _remembered(urls, view.target, entry)
-    yield Html(table_foot() + html_text(_earlier(urls, earlier(view.record, history))))
+    yield Html(table_foot() + markup(_earlier(urls, earlier(view.record, history))))
 
 
 def _remembered(urls: Urls, target: Target, entry: HistoryEntry) -> Html:
     report = entry.report
     failure = deciding_failure(report)
-    shown = ("discarded", "quiet") if report.discarded else ("success", "good-ink") if report.success else ("failed", "bad-ink")
-    result = element("span", shown[0], class_=shown[1])
+    word, ink = (
+        ("discarded", "quiet") if report.discarded else ("success", "good-ink") if report.success else ("failed", "bad-ink")
+    )
     return element(
         "tr",
         element("th", link(urls.probe(target.name, entry.id), exact_time(report.started_at)), scope="row", class_="number"),
-        cell("Result", result),
+        cell("Result", element("span", word, class_=ink)),
         cell("Took", text.seconds(report.duration), class_="number"),
         cell("Code", code_link(urls, failure.code) if failure is not None and failure.code is not None else "none"),
         cell("Step and cause", "" if failure is None else f"{failure.step.value}: {cause(failure.reason, failure.step)}"),
@@ -180,22 +180,8 @@ def _earlier(urls: Urls, failures: Sequence[FailureSummary]) -> Child:
         )
         for each in failures
     ]
-    return (
-        [element("h2", "Failures before the last restart"), table(_EARLIER_COLUMNS, rows, caption="Newest first.")]
-        if rows
-        else None
-    )
-
-
-# SVG charts: phases of a probe, and states of the last probes.
-#
-# Sizes are attributes, because the pages forbid inline styles. The page repeats every chart as text.
-
-# By letter of a state: its name, and the height of its bar.
-_STATE_BARS = {
-    LETTERS[state]: (state.value.replace("_", " "), height)
-    for state, height in {State.NOT_READY: 10, State.FAILING: 7, State.UNKNOWN: 2, State.READY: 4}.items()
-}
+    shown = [element("h2", "Failures before the last restart"), table(_EARLIER_COLUMNS, rows, caption="Newest first.")]
+    return shown if rows else None
 
 
 def waterfall(report: ProbeReport) -> Mapping[Step, Html]:
@@ -259,9 +245,6 @@ def _swatch(phase: Phase) -> Html:
     return element("svg", box, width="10", height="10", aria_hidden="true", focusable="false")
 
 
-_STEP_COLUMNS = ("Step", "Outcome", "Took", "Timeline and phases", "What it showed")
-
-
 def target_page(
     urls: Urls,
     view: TargetView,
@@ -286,7 +269,8 @@ def target_page(
     yield element(
         "p", link(urls.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(urls, view.target)
     )
-    yield live("known", [_known_facts(urls, view, history, expiries), failed_checks(view, checks)])
+    columns = element("div", section("Target", _target_facts(urls, view, history)), vault_sections(view), class_="columns")
+    yield live("known", columns, auxiliary_section(view), expiries_table(view, expiries), failed_checks(view, checks))
     yield Html('<div id="history" data-live>')
     yield from history_section(urls, view, history)
     yield Html("</div>" + foot(urls))
@@ -314,14 +298,6 @@ def _since(view: TargetView) -> Child:
         return None
     is_first_seen = view.record is not None and view.record.is_first_seen and view.readiness.why != "stale"
     return [" First seen " if is_first_seen else " Began ", when(view.since, view.now), "."]
-
-
-def _known_facts(
-    urls: Urls, view: TargetView, history: Sequence[HistoryEntry], expiries: Mapping[str, Sequence[CredentialExpiry]]
-) -> Iterator[Child]:
-    yield element("div", section("Target", _target_facts(urls, view, history)), vault_sections(view), class_="columns")
-    yield auxiliary_section(view)
-    yield expiries_table(view, expiries)
 
 
 def _bundle(urls: Urls, target: Target) -> Child:

@@ -1,4 +1,4 @@
-"""One target as a page shows it: report, age, readiness and urgency."""
+"""One target as a page shows it: report, age, readiness and urgency; and verdicts, ages and outcomes as text, with their colours."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ class Urgency(IntEnum):
     FAILING = 1
     UNKNOWN = 2
     READY = 3
+
+
+_BADGES = {
+    Urgency.NOT_READY: ("not ready", "bad"),
+    Urgency.FAILING: ("failing", "unsure"),
+    Urgency.UNKNOWN: ("unknown", "unsure"),
+    Urgency.READY: ("ready", "good"),
+}
+_OUTCOMES = {Outcome.OK: "good", Outcome.FAILED: "bad", Outcome.SKIPPED: "quiet"}
+_AZURE = re.compile(r"\.(vault|managedhsm)[a-z-]*\.")  # hosts of vaults in every cloud
+_SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +145,6 @@ class ExpiryCache:
         self._service = service
         self._expiries: dict[str, tuple[CredentialExpiry, ...]] = {}
 
-    def target_expiries(self, target: Target) -> tuple[CredentialExpiry, ...]:
-        """Return the expiries of a target's credential, one per source."""
-        return self.credential_expiries(target.credential)
-
     def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiries of a credential, one per source."""
         if name not in self._expiries:
@@ -149,19 +156,6 @@ def expiries_of(service: ExporterService, target: Target) -> dict[str, tuple[Cre
     """Return the expiry of each credential of the target by name."""
     names = credentials_in_use(replace(service.config, targets={target.name: target}))
     return {name: service.credential_expiries(name) for name in sorted(names) if service.config.credentials[name].may_expire}
-
-
-# Verdicts, ages and outcomes as text, with the colour class that goes with each.
-
-_BADGES = {
-    Urgency.NOT_READY: ("not ready", "bad"),
-    Urgency.FAILING: ("failing", "unsure"),
-    Urgency.UNKNOWN: ("unknown", "unsure"),
-    Urgency.READY: ("ready", "good"),
-}
-_OUTCOMES = {Outcome.OK: "good", Outcome.FAILED: "bad", Outcome.SKIPPED: "quiet"}
-_AZURE = re.compile(r"\.(vault|managedhsm)[a-z-]*\.")  # hosts of vaults in every cloud
-_SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
 def badge(urgency: Urgency, *, count: int | None = None) -> Html:
@@ -183,17 +177,15 @@ def verdict(view: TargetView, vantage: Vantage) -> str:
     if view.readiness.ready is None:
         return text
     failure = view.failure if view.readiness.ready else view.blocking
-    return text if failure is None else f"{text}, {'although' if view.readiness.ready else 'because'} {_failed(failure)}"
+    if failure is None:
+        return text
+    number = "" if failure.code is None else f" with {both_numbers(failure.code)}"
+    return f"{text}, {'although' if view.readiness.ready else 'because'} step {failure.step.value} failed{number}"
 
 
 def not_tested(what: str) -> str:
     """Return what nothing tested, as a sentence; if nothing is left, that SQL Server itself tested it."""
     return f"Not tested from here: {what}." if what else f"SQL Server itself tested what no probe can: {NOT_TESTED}."
-
-
-def _failed(failure: StepResult) -> str:
-    number = "" if failure.code is None else f" with {both_numbers(failure.code)}"
-    return f"step {failure.step.value} failed{number}"
 
 
 def brief_name(name: str) -> str:
@@ -210,7 +202,7 @@ def brief_name(name: str) -> str:
 
 def when(at: float | None, now: float, *, absent: str = "never") -> Html:
     """Return a past Unix time as an age, with the exact time in the tooltip."""
-    return element("span", absent) if at is None else _time(at, ago(max(0.0, now - at)))
+    return element("span", absent) if at is None else _time(at, f"{span(max(0.0, now - at))} ago")
 
 
 def expires_in(ending: Ending, now: float) -> Html:
@@ -232,13 +224,6 @@ def exact_time(at: float) -> Html:
 def _time(at: float, words: str) -> Html:
     exact = moment(at)
     return element("time", words, datetime=exact, title=exact)
-
-
-def ago(seconds: float | None) -> str:
-    """Return an age such as `12 s ago`, or `never` for None."""
-    if seconds is None:
-        return "never"
-    return f"{span(seconds)} ago"
 
 
 def span(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.pages.html import Html, Urls, element, prose, text
+from exporter.web.pages.html import Html, Urls, element, markup, prose
 
 HOSTILE = "<script>alert('x')</script>\"&"
 
@@ -26,11 +26,11 @@ def test_attributes_can_be_left_out_or_bare():
 
 
 def test_children_may_be_nested_numbers_or_nothing():
-    assert text(["a", None, [1, (2.5, Html("<br>"))]]) == "a12.5<br>"
+    assert markup(["a", None, [1, (2.5, Html("<br>"))]]) == "a12.5<br>"
 
 
 def test_control_characters_are_shown_as_replaced():
-    assert text("a\x00b\x1b[31m\nc") == "a\ufffdb\ufffd[31m\nc"
+    assert markup("a\x00b\x1b[31m\nc") == "a\ufffdb\ufffd[31m\nc"
 
 
 @given(st.text())
