@@ -85,7 +85,7 @@ RUN: Final = (
             ("tests/system/third_party/test_third_party_clients.py",)),
     Program("MongoDB's libmongocrypt", _T, "pymongocrypt", "the same, with its own C client", ("tests/system/third_party/test_third_party_clients.py",)),
     Program("Recorded answers of Azure", Origin.RECORDED, "azure-keyvault-keys", "responses of real vaults, read by the exporter", ("tests/recorded/test_recorded.py",)),
-    Program("prometheus_client", _T, "prometheus-client", "parses `/metrics` and agrees with every value", ("tests/unit/metrics/test_text_format.py",)),
+    Program("prometheus_client", _T, "prometheus-client", "parses `/metrics` and agrees with every value", ("tests/unit/metrics/test_text.py",)),
     Program("Google's protobuf", _T, "protobuf", "reads the protobuf exposition by the official `.proto`", ("tests/unit/metrics/test_protobuf.py",)),
     Program("schemathesis", _T, "schemathesis", "makes requests from the OpenAPI document, valid and invalid", ("tests/repo/schema/test_http_interface.py",)),
     Program("jsonschema-rs", _T, "jsonschema-rs", "accepts and rejects what the exporter does, by the schema of the configuration", ("tests/unit/config/test_schema.py",)),

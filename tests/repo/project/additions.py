@@ -74,7 +74,7 @@ METRIC = Addition(
             path="exporter/metrics/target_values.py",
             before='    "ekm_key_enabled": ',
             text='    "ekm_key_in_hsm": lambda key: one(key.kty.endswith("-HSM")),\n',
-            noticed="tests/unit/metrics/test_series_per_target.py::test_series_of_a_healthy_target_match_the_documentation[full]",
+            noticed="tests/unit/metrics/test_families.py::test_series_of_a_healthy_target_match_the_documentation[full]",
         ),
         Edit(
             path="tests/unit/metrics/reference.py",

@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.support.patience import PATIENCE
 from tests.system.abuse.harness import PASSWORD, tls
-from tests.unit.web.webconfig.serving import basic
+from tests.unit.web.serving import basic
 
 
 async def slow(port, number, *, until, shaken):

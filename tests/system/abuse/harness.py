@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.patience import PATIENCE
 from tests.system.endurance.fleet import output
 from tests.system.prometheus.servers import running
-from tests.unit.web.webconfig.authority import authority
-from tests.unit.web.webconfig.serving import basic
+from tests.unit.web.authority import authority
+from tests.unit.web.serving import basic
 
 TARGETS = tuple(f"target-{number}" for number in range(6))
 USERS = ("prometheus", "replica")

@@ -15,8 +15,8 @@ from exporter.web.options import web_options
 from tests.support.simulated_environment import small_environment
 from tests.support.web_server import Service
 from tests.system.abuse.harness import tls
-from tests.unit.web.webconfig.conftest import Folder
-from tests.unit.web.webconfig.serving import protected
+from tests.unit.web.conftest import Folder
+from tests.unit.web.serving import protected
 
 VERSIONS = (platform.python_version(), ".".join(platform.python_version_tuple()[:2]), aiohttp.__version__, ssl.OPENSSL_VERSION)
 NAMES = ("python", "aiohttp", "openssl", "traceback")

@@ -10,7 +10,7 @@ import aiohttp
 
 from tests.support.patience import PATIENCE
 from tests.system.abuse.harness import PASSWORD, USERS, exporter, tls
-from tests.unit.web.webconfig.serving import basic
+from tests.unit.web.serving import basic
 
 ADDRESSES = [f"127.0.1.{number}" for number in range(1, 101)]
 SCRAPES = 10

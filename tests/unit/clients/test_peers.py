@@ -21,8 +21,8 @@ from exporter.clients.peers import (
     parse_url,
 )
 from tests.support.gate_factories import body
-from tests.unit.web.webconfig.conftest import folder  # noqa: F401 - a fixture
-from tests.unit.web.webconfig.serving import protected
+from tests.unit.web.conftest import folder  # noqa: F401 - a fixture
+from tests.unit.web.serving import protected
 
 PATIENCE = 30.0
 

@@ -14,7 +14,7 @@ from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, 
 from exporter.config.settings import ExpectPath, Module, SecretSource, Settings, mask_user
 from exporter.core import durations
 from exporter.core.values import CredentialKind, Generation, Mode
-from tests.unit.web.webconfig.authority import authority
+from tests.unit.web.authority import authority
 
 IN_VARIABLE = SecretSource(env="EKM_TEST_PLAIN")
 HASH = "fa" * 31 + "0f"

@@ -10,7 +10,7 @@ from exporter.config.load import NO_VERDICT, load_config
 from exporter.core.values import Mode, Outcome, Step, Vantage
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import WHY, assess
-from tests.unit.web.webconfig.authority import authority
+from tests.unit.web.authority import authority
 
 GOOD = Path(__file__).parent / "good"
 TODAY = date(2026, 6, 1)

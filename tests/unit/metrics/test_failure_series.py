@@ -68,7 +68,6 @@ def families_of(text):
 def test_a_failing_target_shows_its_action_and_its_cause():
     recorder = a_recorder(a_target(instances=({"sql_instance": "A"}, {"sql_instance": "B"})))
     probed(recorder, a_report(ready=False, steps=[refused(client_id="6666")]))
-
     ((action,),) = shown(recorder, ACTION)
     assert action == "Create a new secret and keep the old one: az ad app credential reset --id 6666 --append."
     assert shown(recorder, CAUSE) == shown(recorder, COMMON) == {SECRET: 1}
@@ -125,7 +124,6 @@ def test_targets_of_one_cause_are_counted_with_their_sql_servers():
     recorder, targets = a_fleet(5)
     fail(recorder, targets[:3])
     probed(recorder, a_report("t4", ready=False, steps=[silent()]))
-
     several, own = ("vault", "", "forbidden_firewall"), ("vault", "v4.vault.azure.net", "read_timeout")
     assert shown(recorder, CAUSE) == shown(recorder, COMMON) == {several: 1, own: 1}
     assert shown(recorder, TARGETS) == shown(recorder, SERVERS) == {several: 3, own: 1}

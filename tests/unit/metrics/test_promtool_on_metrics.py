@@ -61,16 +61,13 @@ def test_promtool_accepts_the_response_of_a_probe():
     text = a_used_recorder().render_probe(
         a_target(labels={"team": ODD}), Module(name="default"), a_report(steps=[refused()], key=a_key())
     )
-
     assert checked(text) == "0 "
 
 
 def test_every_documented_example_is_promql(tmp_path):
     rules = [{"record": "example", "expr": expression, "labels": {"of": name}} for name, expression in EXAMPLES.items()]
     (tmp_path / "examples.yml").write_text(yaml.safe_dump({"groups": [{"name": "examples", "rules": rules}]}))
-
     output = promtool("rules", str(tmp_path / "examples.yml"))
-
     assert output.startswith("0 ")
     assert f"{len(EXAMPLES)} rules found" in output
 

@@ -20,7 +20,7 @@ from exporter.metrics.protobuf import ZERO_THRESHOLD, NativeHistogram, bucket_of
 from exporter.metrics.target_families import STEP_BUCKETS, TARGET_METRICS, Level, MetricType
 from tests.support import client_model
 from tests.support.metric_factories import START, a_config, a_key, a_recorder, a_report, a_target, add, ok, probed, scrape, series
-from tests.unit.metrics.test_text_format import configs, reports
+from tests.unit.metrics.test_text import configs, reports
 
 STEPS, LAG = "ekm_step_duration_seconds", "ekm_exporter_schedule_lag_seconds"
 CHANGING = ("process_", "python_")  # counted by the client library between two scrapes
@@ -59,9 +59,7 @@ def test_protobuf_has_the_series_and_values_of_text(data, early, level):
     for report in data.draw(st.lists(reports(targets), max_size=4)):
         probed(recorder, report, last_success_at=data.draw(st.none() | st.floats(1, 4e9)))
     recorder.schedule_lag(data.draw(st.floats(0, 100)))
-
     body = scrape_protobuf(recorder)
-
     assert unchanging(client_model.series(body)) == pytest.approx(unchanging(series(scrape(recorder))), nan_ok=True, abs=0, rel=0)
     assert [message.SerializeToString() for message in client_model.families(body)] == list(client_model.delimited(body))
 

@@ -1,0 +1,611 @@
+"""The series of a SQL Server, from the rows that SQL Server answered: their values, their number, and their life in a scrape."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, OF_SQL_SERVERS, of_a_sql_server, of_each_database
+from exporter.metrics.sql_server import difference_samples, labels_of, log_samples, proof_samples, sql_server_samples
+from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
+from exporter.metrics.target_families import Level
+from exporter.sqlserver.document import MOST_ROWS
+from exporter.sqlserver.logs import LogSpace
+from exporter.sqlserver.proof import KeyProof, ProofSource
+from tests.support import client_model
+from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_reading
+from tests.support.sql_differences import URI, a_difference
+from tests.support.sql_inventory import altering
+from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
+
+PREFIX = "mssql_ekm_"
+CREDENTIAL = {"name": "tde_cred", "identity": "contoso-prod", "provider": "AzureKV", "created_utc": "2026-01-02T03:04:05"}
+OF_DATABASES = [spec.name for spec in SQL_SERVER_METRICS if spec.own[:1] == ("database",)]
+
+
+def shown(name, reading=None, **sections):
+    """Return the samples of a family: {label values: value}."""
+    values = sql_server_samples(a_reading(sections=sections) if reading is None else reading)
+    return {tuple(value for _, value in labels): value for labels, value in values[PREFIX + name]}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("read_success", {(): 1}),
+        ("read_refused", {(): 0}),
+        ("objects_left_out", {(): 0}),
+        ("start_timestamp_seconds", {("N1\\SQLPRD01", "N1", "16.0.4105.2"): unix("2026-11-01T00:00:00")}),
+        ("provider_enabled", {("AzureKV",): 1}),
+        ("provider_info", {("", "AzureKV", "1.0.5.0", "C:\\x.dll"): 1}),
+        ("provider_dll_info", {("", "AzureKV", "15.0.2000.440", "C:\\x.dll"): 1}),
+        ("provider_loaded_info", {("", "AzureKV", "1.0.5.0", "Azure Key Vault"): 1}),
+        ("credential_modified_after_start", {("AzureKV", "tde_cred", "contoso-prod"): 0}),
+        ("credential_modified_timestamp_seconds", {("", "AzureKV", "tde_cred", "contoso-prod"): unix("2026-01-02T03:04:05")}),
+        ("credential_altered_timestamp_seconds", {}),
+        ("asymmetric_key_info", {("key_2C56", "0x2C56", "AzureKV"): 1}),
+        ("database_encryption_state", {("sales", "ASYMMETRIC KEY", "0x2C56"): 3}),
+        ("database_encryption_percent_complete", {("sales",): 0}),
+        ("database_key_opened_timestamp_seconds", {("sales",): unix("2026-11-01T00:00:10")}),
+        ("database_state", {("sales", "", ""): 0}),
+        (
+            "backup_started_timestamp_seconds",
+            {
+                ("sales", "full"): unix("2026-11-26T01:00:00"),
+                ("sales", "differential"): unix("2026-11-26T13:00:00"),
+                ("sales", "log"): unix("2026-11-26T19:00:00"),
+            },
+        ),
+        (
+            "backup_finished_timestamp_seconds",
+            {
+                ("sales", "full"): unix("2026-11-26T01:05:00"),
+                ("sales", "differential"): unix("2026-11-26T13:05:00"),
+                ("sales", "log"): unix("2026-11-26T19:05:00"),
+            },
+        ),
+        ("log_vlf_sequence_number", {("sales",): 4711}),
+        ("trace_flag_enabled", {("15025",): 0}),
+        ("error_log_lines", {("other",): 0}),
+        ("error_log_last_timestamp_seconds", {}),
+    ],
+)
+def test_family_has_the_values_of_a_healthy_server(name, expected):
+    assert shown(name) == expected
+
+
+def test_section_times_are_those_of_the_last_good_reading():
+    reading = a_reading(read_at={"keys": READ_AT, "errors": READ_AT - 60})
+    assert shown("section_timestamp_seconds", reading) == {("keys",): READ_AT, ("errors",): READ_AT - 60}
+
+
+def test_reading_has_samples_for_every_family_and_label():
+    values = sql_server_samples(a_reading())
+    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS}
+    for spec in SQL_SERVER_METRICS:
+        assert {tuple(name for name, _ in labels) for labels, _ in values[spec.name]} <= {spec.own}
+
+
+def test_unread_server_shows_only_that_it_was_not_read():
+    values = sql_server_samples(an_unread_server(refused=True))
+    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS}
+    assert {name: samples for name, samples in values.items() if samples} == {
+        "mssql_ekm_read_success": [((), 0)],
+        "mssql_ekm_read_refused": [((), 1)],
+    }
+
+
+def test_failed_attempt_keeps_the_last_good_series():
+    reading = a_reading(failure="does not answer")
+    assert shown("read_success", reading) == {(): 0}
+    assert shown("database_state", reading) == {("sales", "", ""): 0}
+
+
+def test_labels_are_those_of_the_reading():
+    assert dict(labels_of(a_reading()).labels) == {"sql_instance": "SQLPRD01", "host": "n1"}
+
+
+@pytest.mark.parametrize(
+    ("address", "known", "expected"),
+    [
+        ("N1.contoso.com,1444", {}, ("N1.contoso.com,1444", "n1.contoso.com")),
+        ("n1\\PROD", {"sql_instance": "SQLPRD01"}, ("SQLPRD01", "n1")),
+        ("n1\\PROD", {"host": "web"}, ("n1\\PROD", "web")),
+    ],
+)
+def test_address_stands_for_unknown_labels(address, known, expected):
+    labels = dict(labels_of(an_unread_server(address, **known)).labels)
+    assert (labels["sql_instance"], labels["host"]) == expected
+
+
+@pytest.mark.parametrize(("provider", "option", "enabled"), [(1, 1, 1), (0, 1, 0), (1, 0, 0), (1, None, 1)])
+def test_provider_is_enabled_if_it_and_the_option_are(provider, option, enabled):
+    options = [] if option is None else [{"name": "EKM provider enabled", "value": 1, "value_in_use": option}]
+    providers = [{"name": "AzureKV", "is_enabled": provider}]
+    assert shown("provider_enabled", providers=providers, configurations=options) == {("AzureKV",): enabled}
+
+
+def test_module_of_no_provider_has_no_series():
+    assert shown("provider_dll_info", modules=[{"provider": "other", "file_version": "1"}]) == {}
+    assert shown("provider_loaded_info", loaded=[{"provider": "other", "provider_version": "1"}]) == {}
+
+
+def test_providers_and_credentials_are_listed_under_each_group():
+    groups = [{"ag": name, "server_name": "N1"} for name in ("AG8", "AG7", "AG7")]
+    for name in ("provider_info", "provider_dll_info", "provider_loaded_info", "credential_modified_timestamp_seconds"):
+        assert {labels[0] for labels in shown(name, replicas=groups)} == {"AG7", "AG8"}
+    altered = shown(
+        "credential_altered_timestamp_seconds",
+        replicas=groups,
+        credentials=[CREDENTIAL | {"modified_utc": "2026-03-01T00:00:00"}],
+    )
+    assert altered == {(group, "AzureKV", "tde_cred", "contoso-prod"): unix("2026-03-01T00:00:00") for group in ("AG7", "AG8")}
+
+
+def test_state_of_a_database_names_its_group_and_its_replicas():
+    """Groups of one name may be of two clusters."""
+    replicas = [{"ag": "AG7", "server_name": name} for name in ("N2", "n1", "N2")] + [{"ag": "AG8", "server_name": "N3"}]
+    databases = [{"name": "pay", "state": "ONLINE", "is_encrypted": 1, "in_group": 1, "ag": "AG7"}]
+    assert shown("database_state", replicas=replicas, databases=databases)["pay", "AG7", "n1 n2"] == 0
+
+
+@pytest.mark.parametrize(
+    ("modified", "after", "altered"),
+    [
+        ("2026-01-02T03:04:06", 0, None),
+        ("2026-01-02T03:04:07", 0, unix("2026-01-02T03:04:07")),
+        ("2026-11-01T00:00:00", 0, unix("2026-11-01T00:00:00")),
+        ("2026-11-01T00:00:01", 1, unix("2026-11-01T00:00:01")),
+    ],
+)
+def test_altered_credential_is_compared_with_creation_and_start(modified, after, altered):
+    credentials = [CREDENTIAL | {"modified_utc": modified}]
+    assert list(shown("credential_modified_after_start", credentials=credentials).values()) == [after]
+    found = list(shown("credential_altered_timestamp_seconds", credentials=credentials).values())
+    assert found == ([] if altered is None else [altered])
+
+
+@pytest.mark.parametrize("start", [[], None, [{"started_utc": "yesterday"}]])
+def test_credential_is_not_compared_with_an_unknown_start(start):
+    assert shown("credential_modified_after_start", start=start) == {}
+    assert shown("start_timestamp_seconds", start=start) == {}
+
+
+def test_databases_are_the_encrypted_ones_and_those_not_online():
+    databases = [
+        {"name": "tempdb", "state": "ONLINE", "is_encrypted": 1},
+        {"name": "plain in a group", "state": "ONLINE", "is_encrypted": 0, "in_group": 1},
+        {"name": "closed", "state": "RECOVERY_PENDING", "is_encrypted": 1},
+        {"name": "copying", "state": "COPYING", "is_encrypted": 0},
+        {"name": "sales", "state": "ONLINE", "is_encrypted": 1},
+        {"name": "was encrypted", "state": "ONLINE", "is_encrypted": 0},
+    ]
+    encryption = [{"database": "was encrypted", "encryption_state": 1}]
+    assert shown("database_state", databases=databases, encryption=encryption) == {
+        ("closed", "", ""): 3,
+        ("sales", "", ""): 0,
+        ("was encrypted", "", ""): 0,
+    }
+    assert shown("database_encryption_state", databases=databases, encryption=encryption) == {("was encrypted", "", ""): 1}
+
+
+@pytest.mark.parametrize(
+    ("state", "value"),
+    [("RESTORING", 1), ("RECOVERING", 2), ("RECOVERY_PENDING", 3), ("SUSPECT", 4), ("EMERGENCY", 5), ("OFFLINE", 6)],
+)
+def test_database_state_has_the_number_of_sql_server(state, value):
+    assert shown("database_state", databases=[{"name": "sales", "state": state}]) == {("sales", "", ""): value}
+
+
+def test_databases_above_the_limit_are_left_out_and_counted():
+    names = [f"db{number:05}" for number in range(MOST + 7)]
+    databases = [{"name": name, "state": "ONLINE", "is_encrypted": 1} for name in names]
+    databases[-1]["state"] = "SUSPECT"
+    reading = a_reading(*names, sections={"databases": databases})
+    assert shown("objects_left_out", reading) == {(): 7}
+    kept = {names[-1], *names[: MOST - 1]}
+    for name in OF_DATABASES:
+        found = {labels[0] for labels in shown(name.removeprefix(PREFIX), reading)}
+        assert found in (kept, set())
+    assert {labels[0] for labels in shown("backup_finished_timestamp_seconds", reading)} == kept
+
+
+def test_logs_without_a_series_take_room_of_their_volume():
+    names = [f"db{number:05}" for number in range(MOST + 7)]
+    (row,) = proof_rows("any")["logs"]
+    logs = [{**row, "database": name, "volume": "L:", "total_kb": row["used_kb"]} for name in names]
+    full, alone = (
+        shown("log_full_seconds", with_growing_logs(a_reading(*names, sections={"logs": some}))) for some in (logs, logs[:1])
+    )
+    assert len(full) == MOST
+    assert full[names[0],] == pytest.approx(10_485_760 / 1024 * 300 / len(names))
+    assert alone[names[0],] > full[names[0],]
+
+
+def test_objects_above_the_limits_are_left_out_and_counted():
+    many = [f"x{number:05}" for number in range(MOST + 3)]
+    sections = {
+        "replicas": [{"ag": name, "server_name": "N1"} for name in many],
+        "providers": [{"name": name, "is_enabled": 1} for name in many],
+        "credentials": [CREDENTIAL | {"name": name, "modified_utc": CREDENTIAL["created_utc"]} for name in many],
+        "keys": [{"name": name, "thumbprint": "0x2C56", "provider": "x00001"} for name in many],
+    }
+    reading = a_reading(sections=sections)
+    assert shown("objects_left_out", reading) == {(): 3 * (MOST + 3 - FEW) + 3}
+    assert len(shown("provider_info", reading)) == FEW * FEW
+    assert len(shown("credential_modified_after_start", reading)) == FEW
+    assert len(shown("asymmetric_key_info", reading)) == MOST
+
+
+@pytest.mark.parametrize("section", ["modules", "loaded", "flags", "errors", "instance"])
+def test_rows_above_those_of_the_limits_make_no_more_series(section):
+    strange = [
+        {"provider": f"x{number}", "flag": number, "code": str(number), "server_name": f"n{number}"}
+        for number in range(MOST_ROWS)
+    ]
+    values = sql_server_samples(a_reading(sections={section: strange}))
+    assert sum(map(len, values.values())) < 300
+
+
+def test_repeated_provider_or_database_has_its_last_row():
+    count = range(MOST_ROWS)
+    sections = {
+        "replicas": [{"ag": f"AG{number:02}", "server_name": "N1"} for number in range(FEW)],
+        "modules": [{"provider": "AzureKV", "file_version": str(number)} for number in count],
+        "loaded": [{"provider": "AzureKV", "provider_version": str(number)} for number in count],
+        "encryption": [{"database": "sales", "encryption_state": 3, "thumbprint": f"0x{number:04X}"} for number in count],
+    }
+    reading = a_reading(sections=sections)
+    last = str(MOST_ROWS - 1)
+    for name in ("provider_dll_info", "provider_loaded_info"):
+        assert [labels[2] for labels in shown(name, reading)] == [last] * FEW
+    assert shown("database_encryption_state", reading) == {("sales", "", f"0x{MOST_ROWS - 1:04X}"): 3}
+
+
+def test_repeated_row_is_one_series():
+    twice = [{"flag": 15025, "is_on": 0}, {"flag": 15025, "is_on": 1}]
+    assert sql_server_samples(a_reading(sections={"flags": twice}))["mssql_ekm_trace_flag_enabled"] == [((("flag", "15025"),), 1)]
+
+
+def test_other_trace_flag_has_no_series():
+    assert shown("trace_flag_enabled", flags=[{"flag": 1117, "is_on": 1}]) == {}
+
+
+def test_codes_of_the_error_log_have_lines_and_a_time():
+    errors = [
+        {"code": "other", "lines": 0},
+        {"code": "3303", "lines": 2, "first_utc": "2026-11-26T18:00:00", "last_utc": "2026-11-26T19:00:00"},
+        {"code": "18204", "lines": 4, "first_utc": "2026-11-26T19:01:00", "last_utc": "2026-11-26T19:01:00"},
+    ]
+    assert shown("error_log_lines", errors=errors) == {("other",): 0, ("3303",): 2, ("18204",): 4}
+    assert shown("error_log_last_timestamp_seconds", errors=errors) == {
+        ("3303",): unix("2026-11-26T19:00:00"),
+        ("18204",): unix("2026-11-26T19:01:00"),
+    }
+
+
+def test_unread_section_has_no_series():
+    assert shown("error_log_lines", errors=None) == {}
+    assert shown("trace_flag_enabled", flags=None) == {}
+    assert shown("database_state", databases=None, encryption=None) == {}
+
+
+@pytest.mark.parametrize("value", ["3", "", None, 2**60, -(2**60), 10**400])
+def test_impossible_number_has_no_series(value):
+    logs = [{"database": "sales", **({} if value is None else {"vlf_sequence_number": value})}]
+    assert shown("log_vlf_sequence_number", logs=logs) == {}
+
+
+@pytest.mark.parametrize("value", ["", "soon", "0001-01-01T00:00:00", 7])
+def test_impossible_time_has_no_series(value):
+    opened = [{"database": "sales", "opened_utc": value}]
+    assert shown("database_key_opened_timestamp_seconds", opened=opened) == {}
+
+
+def test_names_of_a_server_are_bounded_and_printable():
+    providers = [{"name": "a\u202eb\n" + "x" * 128, "dll_path": "y" * 8000, "is_enabled": 1}]
+    ((_, provider, _, path),) = shown("provider_info", providers=providers)
+    assert provider == "a?b?" + "x" * 128
+    assert path == "y" * 256
+
+
+def test_thumbprints_have_the_form_of_targets():
+    keys = [{"name": "k", "thumbprint": "0x2c56", "provider": "AzureKV"}]
+    encryption = [{"database": "sales", "encryption_state": 3, "encryptor_type": "ASYMMETRIC KEY", "thumbprint": "2C56"}]
+    assert {labels[1] for labels in shown("asymmetric_key_info", keys=keys)} == {"0x2C56"}
+    assert {labels[2] for labels in shown("database_encryption_state", encryption=encryption)} == {"0x2C56"}
+
+
+ALTERED, PROVEN = 1_800_000_000.0, 1_800_086_400.0
+
+
+def a_proof(**changes):
+    written = {
+        "thumbprint": "0x2C56",
+        "key_name": "K",
+        "login": "tde_login",
+        "credential": "tde_cred",
+        "credential_missing": False,
+        "provider_disabled": False,
+        "candidate": "",
+        "altered_at": ALTERED,
+        "databases": ("hr", "sales"),
+        "proven_from": PROVEN,
+        "proven_at": PROVEN,
+        "source": ProofSource.LOG_BACKUP,
+        "database": "sales",
+    }
+    return KeyProof(**(written | changes))
+
+
+def of_proof(name, **changes):
+    """Return the samples of a family: {label values: value}."""
+    samples = proof_samples([a_proof(**changes)])[f"mssql_ekm_{name}"]
+    return {tuple(str(value) for _, value in labels): value for labels, value in samples}
+
+
+def unproven(**changes):
+    return {"proven_at": None, "source": None, "database": ""} | changes
+
+
+def test_proof_names_key_source_and_database():
+    assert of_proof("proven_timestamp_seconds") == {("K", "0x2C56", "log_backup", "sales"): PROVEN}
+    assert of_proof("proven_timestamp_seconds", **unproven()) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {("K", "0x2C56"): 0}),
+        ({"altered_at": None}, {("K", "0x2C56"): 0}),
+        (unproven(), {("K", "0x2C56"): 1}),
+        (unproven(altered_at=None), {}),
+        ({"altered_at": None, "credential_missing": True}, {("K", "0x2C56"): 1}),
+    ],
+)
+def test_proof_is_due_until_sql_server_proves_the_key(changes, expected):
+    assert of_proof("proof_due", **changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {}),
+        ({"credential": "", "credential_missing": True}, {("K", "0x2C56", "tde_login"): 1}),
+        ({"credential": "", "credential_missing": True, "login": ""}, {("K", "0x2C56", ""): 1}),
+        ({"credential": ""}, {}),
+    ],
+)
+def test_key_lacks_a_credential_also_if_its_login_is_unknown(changes, expected):
+    assert of_proof("key_without_credential", **changes) == expected
+
+
+def test_keys_above_the_limit_have_no_proofs():
+    values = proof_samples([a_proof(key_name=f"k{number:04}") for number in reversed(range(MOST + 2))])
+    names = [dict(labels)["key_name"] for labels, _ in values["mssql_ekm_proof_due"]]
+    assert names == [f"k{number:04}" for number in range(MOST)]
+
+
+def a_log(**changes):
+    written = {"database": "sales", "used_bytes": 1e6, "free_bytes": 2e6, "rate": 10.0, "full_in": 2e5, "next_file_in": 60.0}
+    return LogSpace(**(written | changes))
+
+
+def of_log(**changes):
+    """Return the samples of a log: {family: value}."""
+    values = log_samples([a_log(**changes)], {"sales"})
+    return {name.removeprefix("mssql_ekm_log_"): value for name, samples in values.items() for _, value in samples}
+
+
+def test_log_shows_used_and_free_space_and_time():
+    assert of_log() == {"used_bytes": 1e6, "free_bytes": 2e6, "full_seconds": 2e5}
+    assert log_samples([a_log(database="a\nb")], {"a?b"})["mssql_ekm_log_used_bytes"] == [((("database", "a?b"),), 1e6)]
+
+
+def test_unknown_space_and_time_have_no_series():
+    assert of_log(free_bytes=None, full_in=None) == {"used_bytes": 1e6}
+
+
+FAMILY = "mssql_ekm_difference_databases"
+
+
+@pytest.mark.parametrize(
+    ("changes", "target"), [({}, "sales"), ({"target": "", "other": "claims"}, "claims"), ({"target": "", "other": ""}, "")]
+)
+def test_sample_names_target_and_key_and_counts_databases(changes, target):
+    labels = (("kind", "other_version"), ("target", target), ("thumbprint", "0x2C56"), ("key_uri", URI))
+    assert difference_samples([a_difference(**changes)]) == {FAMILY: [(labels, 2.0)]}
+
+
+def test_samples_are_bounded_in_number_and_length():
+    samples = difference_samples([a_difference(thumbprint="0x" + "A" * 999, target=f"t{number}") for number in range(FEW + 1)])
+    assert len(samples[FAMILY]) == FEW
+    assert {len(dict(labels)["thumbprint"]) for labels, _ in samples[FAMILY]} == {256}
+
+
+def test_next_reading_replaces_the_differences_of_its_server():
+    recorder = a_recorder()
+    show_reading(recorder, a_reading(), a_difference())
+    show_reading(recorder, a_reading(address="n2", host="n2"), a_difference(target="other"))
+    show_reading(recorder, a_reading())
+    assert {dict(labels)["host"] for name, *labels in series(scrape(recorder)) if name == FAMILY} == {"n2"}
+
+
+ALTERING = altering("credentials", created_utc="2025-01-01T00:00:00")
+LINE = {"code": "3303", "lines": 1, "last_utc": "2026-11-26T19:00:00"}
+OTHER = {"code": "other", "lines": 1, "last_utc": "2026-11-26T19:00:00"}
+
+
+def of_the_fullest(*databases, level=Level.FULL, change=None):
+    """Return the families of a fully known SQL Server, counted by their series; `change` changes its rows."""
+    sections = sections_of(*databases, errors=[OTHER])
+    for each in (ALTERING, *([change] if change else ())):
+        each(sections)
+    recorder = a_recorder(level=level)
+    show_reading(recorder, with_growing_logs(a_reading(*databases, sections=sections)))
+    return Counter(name for name, *_ in series(scrape(recorder)) if name.startswith("mssql_ekm_"))
+
+
+def adding(section, **row):
+    return lambda sections: sections[section].append(sections[section][0] | row)
+
+
+def grouped(sections):
+    sections["replicas"] += [{"ag": "AG7", "server_name": "N1"}, {"ag": "AG8", "server_name": "N1"}]
+
+
+def another_key_in_use(sections):
+    for section, row in (
+        ("keys", {"name": "K", "thumbprint": "0x2C57"}),
+        ("encryption", {"database": "hr", "thumbprint": "0x2C57"}),
+        ("backups", {"database": "hr"}),
+    ):
+        adding(section, **row)(sections)
+
+
+def without_credential(sections):
+    del sections["keys"][0]["credential"]
+
+
+@pytest.mark.parametrize("level", Level)
+def test_series_of_a_sql_server_match_the_documentation(level):
+    alone = of_the_fullest("sales", level=level)
+    assert alone.total() == of_a_sql_server(level) + of_each_database(level)
+    added = of_the_fullest("hr", "sales", level=level) - alone
+    assert added.total() == of_each_database(level)
+
+
+def test_a_database_adds_the_documented_series():
+    added = of_the_fullest("hr", "sales") - of_the_fullest("sales")
+    assert added == Counter([*OF_SQL_SERVERS[DATABASE], *OF_SQL_SERVERS[BACKUP] * 3])
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("each provider", adding("providers", name="Other")),
+        ("each credential", adding("credentials", name="other")),
+        ("each key", adding("keys", name="other", thumbprint="0x2C57")),
+        ("each key that protects a database", another_key_in_use),
+        ("each key that protects a database, and whose login has no credential", without_credential),
+        ("each code in the error log", lambda sections: sections["errors"].append(LINE)),
+        ("each provider in each availability group, or in none", grouped),
+        ("each credential in each availability group, or in none", grouped),
+    ],
+)  # fmt: skip
+def test_a_row_adds_the_documented_series(what, change):
+    added = of_the_fullest(change=change) - of_the_fullest()
+    assert {name: added[name] for name in OF_SQL_SERVERS[what]} == dict.fromkeys(OF_SQL_SERVERS[what], 1)
+
+
+def test_a_difference_adds_the_documented_series():
+    recorder = a_recorder()
+    show_reading(recorder, a_reading(), a_difference(), a_difference(target="claims"))
+    counted = Counter(name for name, *_ in series(scrape(recorder)))
+    assert {name: counted[name] for name in OF_SQL_SERVERS[DIFFERENCE]} == {"mssql_ekm_difference_databases": 2}
+
+
+def test_each_section_has_one_series():
+    assert of_the_fullest()["mssql_ekm_section_timestamp_seconds"] == len(sections_of())
+
+
+def test_every_family_of_a_sql_server_is_counted_once():
+    counted = [name for names in OF_SQL_SERVERS.values() for name in names]
+    assert sorted(counted) == sorted(spec.name for spec in SQL_SERVER_METRICS)
+
+
+@pytest.mark.parametrize(("level", "alone", "each"), [(Level.MINIMAL, 32, 6), (Level.DEFAULT, 35, 14), (Level.FULL, 35, 14)])
+def test_series_of_a_sql_server_stay_within_the_promise(level, alone, each):
+    """Fleets are sized by these numbers: a higher one is a decision and a breaking change."""
+    assert of_a_sql_server(level) <= alone
+    assert of_each_database(level) <= each
+
+
+STATE = "mssql_ekm_database_state"
+
+
+def states(recorder):
+    """Return the databases by host, and their states."""
+    found = {}
+    for (name, *labels), value in series(scrape(recorder)).items():
+        if name == STATE:
+            own = dict(labels)
+            found[own["host"], own["database"]] = value
+    return found
+
+
+def of_sql_servers(recorder):
+    return {key for key in series(scrape(recorder)) if key[0].startswith("mssql_ekm_")}
+
+
+def test_reading_replaces_all_series_of_its_server():
+    recorder = a_recorder()
+    show_reading(recorder, a_reading("hr", "sales"))
+    show_reading(recorder, a_reading("web", address="n2", host="n2"))
+    assert states(recorder) == {("n1", "hr"): 0, ("n1", "sales"): 0, ("n2", "web"): 0}
+    show_reading(recorder, a_reading("pay"))
+    assert states(recorder) == {("n1", "pay"): 0, ("n2", "web"): 0}
+
+
+def test_forgotten_server_has_no_series():
+    recorder = a_recorder()
+    show_reading(recorder, a_reading())
+    show_reading(recorder, a_reading(address="n2", host="n2"))
+    recorder.sql_servers.forget("n1\\SQLPRD01")
+    recorder.sql_servers.forget("never read")
+    assert {dict(labels)["host"] for _, *labels in of_sql_servers(recorder)} == {"n2"}
+    recorder.sql_servers.forget("n2")
+    assert of_sql_servers(recorder) == set()
+
+
+def test_first_reading_replaces_the_address_by_the_names():
+    recorder = a_recorder()
+    show_reading(recorder, an_unread_server())
+    assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"n1\\SQLPRD01"}
+    show_reading(recorder, a_reading())
+    assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"SQLPRD01"}
+
+
+def test_server_whose_names_another_one_answers_has_its_address():
+    recorder = a_recorder()
+    show_reading(recorder, a_reading("sales", address="10.0.0.5,1433"))
+    show_reading(recorder, a_reading("sales", address="10.0.0.5,1433", contested=True))
+    show_reading(recorder, a_reading(sections={"databases": [{"name": "sales", "state": "RECOVERY_PENDING"}]}))
+    assert states(recorder) == {("10.0.0.5", "sales"): 0, ("n1", "sales"): 3}
+    assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"SQLPRD01", "10.0.0.5,1433"}
+
+
+async def _protobuf(recorder):
+    return b"".join([piece async for piece in recorder.scrape_protobuf()])
+
+
+@pytest.mark.parametrize("scraped_before", [False, True])
+def test_every_format_has_the_same_series(scraped_before):
+    recorder = a_recorder()
+    if scraped_before:
+        asyncio.run(_protobuf(recorder))
+    show_reading(recorder, a_reading('a "quoted" \\ name', "ümlaut"))
+    body = asyncio.run(_protobuf(recorder))
+    encoded = {key: value for key, value in client_model.series(body).items() if key[0].startswith("mssql_ekm_")}
+    text = {key: value for key, value in series(scrape(recorder)).items() if key[0].startswith("mssql_ekm_")}
+    plain = {line for line in scrape(recorder).splitlines() if line.startswith(b"mssql_ekm_")}
+    assert encoded == text
+    assert {line for line in scrape(recorder, openmetrics=True).splitlines() if line.startswith(b"mssql_ekm_")} == plain
+    assert len(plain) > 30
+
+
+@pytest.mark.parametrize("level", Level)
+def test_levels_leave_out_series_of_sql_servers(level):
+    recorder = a_recorder(level=level)
+    show_reading(recorder, a_reading())
+    names = names_in(scrape(recorder))
+    assert "mssql_ekm_backup_finished_timestamp_seconds" in names
+    assert ("mssql_ekm_backup_started_timestamp_seconds" in names) is (level is not Level.MINIMAL)
+
+
+def test_exporter_without_scheduler_shows_no_sql_server():
+    recorder = a_recorder(per_target_gauges=False)
+    show_reading(recorder, a_reading())
+    assert of_sql_servers(recorder) == set()

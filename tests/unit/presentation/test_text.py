@@ -1,0 +1,342 @@
+"""The exact plain-text transcript, and texts of auxiliary probes, keys, paths and expiries."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.settings import ExpectPath
+from exporter.core.values import Step, Vantage, VaultHeaders
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.presentation import text as text_module
+from exporter.presentation.text import transcript
+from exporter.state.history import History
+from exporter.state.record import TargetRecord
+from tests.support.web_factories import (
+    DR,
+    OLD,
+    STAGED,
+    STARTED,
+    auxiliary_result,
+    bad,
+    fully_declared,
+    good,
+    key,
+    pending_auxiliary,
+    refused_auxiliary,
+    target,
+)
+
+FAILED = """\
+target          contoso-key0
+SQL Servers     SQLPRD01 (ag AG7), SQLPRD02
+vault           contoso-prod.vault.azure.net
+key             ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87
+credential      sql-prod
+started         2026-01-02T03:04:05.678Z
+took            300.0 ms
+result          failed
+verdict         vault side not ready, seen from the SQL host
+not tested      the secret inside SQL Server, the service account's proxy, Windows' TLS, registry and DLL
+
+challenge       ok       20.0 ms
+  endpoint      contoso:443
+  phases        dns 1.0 ms  wait 10.0 ms
+
+token           ok       20.0 ms
+  endpoint      contoso:443
+  phases        dns 1.0 ms  wait 10.0 ms
+
+get_key         failed   200.0 ms
+  code          3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden
+  reason        forbidden_rbac
+  HTTP status   403
+  service code  Forbidden
+  inner code    ForbiddenByRbac
+  retry after   7.000 s
+  request id    r-1
+  endpoint      contoso:443
+  phase reached transfer
+  detail        caller <id> may not
+  phases        dns 1.0 ms  wait 10.0 ms
+
+wrap_key        skipped
+
+unwrap_key      skipped
+"""
+
+
+def text_of(**failure):
+    return transcript(target(), bad(**failure), vantage=Vantage.SQL_HOST)
+
+
+def test_a_failed_probe_has_its_steps_and_then_actions():
+    text = text_of(
+        step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, service_code="Forbidden", aadsts=None,
+        inner_code="ForbiddenByRbac", retry_after_seconds=7.0, detail="caller <id> may not",
+    )  # fmt: skip
+    assert text.startswith(FAILED)
+    advice = text[len(FAILED) :].splitlines()
+    assert advice[1] == "code            3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden"
+    labels = [line[:15].strip() for line in advice[2:] if line[:15].strip()]
+    assert list(dict.fromkeys(labels)) == ["meaning", "effect", "cause", "do", "owner"]
+    assert max(len(line) for line in advice if "`" not in line) <= 80
+    assert "                `ekm-exporter probe contoso-key0 --config.file FILE`." in advice
+    assert "TARGET" not in text
+
+
+def test_observed_cause_stands_alone_before_the_actions():
+    text = text_of(step=Step.TOKEN, code=3303, reason=Reason.SECRET_EXPIRED, status=401)
+    assert text.index("\ncause           The client secret has expired.") < text.index("\ndo ")
+    assert "likely cause" not in text
+
+
+def test_failed_probe_states_what_fails_now_and_later():
+    text = " ".join(text_of(step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, status=403).split())
+    assert "effect Now: restores and DBCC CHECKDB fail" in text
+    assert "At a restart: databases stay in RECOVERY PENDING." in text
+    assert "If only wrap is refused" not in text  # the probe knows the step
+
+
+def test_open_reason_lists_the_likely_causes_of_its_code():
+    text = text_of(step=Step.TOKEN, code=3303, reason=Reason.CREDENTIALS_REFUSED, status=401)
+    assert text.count("likely cause") == 5
+    assert "\ncause " not in text
+
+
+def test_a_connection_that_shows_its_cause_has_no_guesses():
+    text = text_of(step=Step.CHALLENGE, code=3014, reason=Reason.TLS_UNTRUSTED, status=None)
+    assert "\ncause           The certificate was issued by an authority" in text
+    assert "likely cause" not in text
+
+
+def test_refused_wrap_states_what_fails_and_that_it_can_wait():
+    text = " ".join(text_of(step=Step.WRAP_KEY, code=3077, reason=Reason.KEY_EXPIRED, status=403, ready=True).split())
+    assert "effect No key can be created or rotated. As far as is known, databases," in text
+    assert "This can wait for working hours." in text
+
+
+def test_page_of_a_proxy_is_not_owned_by_the_administrator_of_the_credential():
+    text = text_of(
+        step=Step.TOKEN, code=3303, reason=Reason.ANSWER_NOT_JSON, status=401, has_page=True, detail="<html>blocked</html>"
+    )  # fmt: skip
+    assert "owner           network: " in text
+    assert "client secret has expired" not in text
+    assert "likely cause    A proxy, gateway or security appliance responds" in text
+    assert "restart the SQL Server service" not in text
+
+
+def test_a_good_probe_has_equal_bytes_and_no_code():
+    text = transcript(target(), good(), vantage=Vantage.CENTRAL)
+    assert "result          every step succeeded and the bytes came back equal\n" in text
+    assert "verdict         vault side ready, seen from a central host\n" in text
+    assert "\ncode " not in text
+
+
+NOW = STARTED + 60
+DAY = 86400
+
+
+def a_record(*results, **changes):
+    record = TargetRecord(fully_declared(), History(5))
+    for each in results:
+        record.add_auxiliary(each)
+    for name, value in changes.items():
+        setattr(record, name, value)
+    return record
+
+
+def lines_of(record, *, of=None):
+    """Return title, answer and reason of each configured auxiliary probe."""
+    wanted = of or fully_declared()
+    return [
+        (text_module.title(wanted, identity), text_module.answer(each), text_module.reason_text(record, identity, each))
+        for identity, each in text_module.auxiliary_results(wanted, record, now=NOW)
+    ]
+
+
+def test_a_usable_result_is_yes_without_a_reason():
+    record = a_record(*(auxiliary_result(what) for what in AuxiliaryKind))
+    assert lines_of(record) == [
+        (f"staged credential {STAGED}", "yes", ""),
+        (f"retained version ContosoRSAKey0/{OLD}", "yes", ""),
+        ("newest version of ContosoRSAKey0", "yes", ""),
+        (f"recovery vault {DR}", "yes", ""),
+    ]
+
+
+def test_a_result_not_yet_made_is_unknown():
+    assert [(answer, why) for _, answer, why in lines_of(a_record())] == [
+        *[("unknown", "not probed yet")] * 3,
+        ("unknown", "the key that the recovery vault must hold is not read yet"),
+    ]
+    assert lines_of(a_record(key=key()))[-1][2] == "not probed yet"
+
+
+def test_a_refusal_names_step_both_codes_and_reason():
+    record = a_record(refused_auxiliary(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND))
+    _, answer, why = lines_of(record)[1]
+    assert answer == "no"
+    assert why == "step get_key failed with 3076 (3112 on connector 1.0.5.0) ErrorHttpResourceNotFound, reason key_not_found"
+
+
+def test_a_missing_response_is_unknown_with_its_failure():
+    lost = refused_auxiliary(AuxiliaryKind.NEXT, usable=None, step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT)
+    _, answer, why = lines_of(a_record(lost))[0]
+    assert answer == "unknown"
+    assert why.startswith("step challenge failed with 3008")
+
+
+def test_a_mode_without_unwrap_is_unknown():
+    record = a_record(auxiliary_result(AuxiliaryKind.RETAINED, usable=None, steps=good().steps[:3]))
+    assert lines_of(record)[1][1:] == ("unknown", "unwrap was not tested")
+
+
+def test_a_managed_identity_of_another_host_is_unknown():
+    record = a_record(auxiliary_result(AuxiliaryKind.NEXT, usable=None, steps=good().steps))
+    assert lines_of(record)[0][1:] == (
+        "unknown",
+        "a managed identity belongs to its host, and this exporter runs on another host",
+    )
+
+
+def test_a_version_in_another_vault_names_it():
+    retained = tuple(replace(old, vault="old.vault.azure.net") for old in fully_declared().retained_versions)
+    titles = [title for title, _, _ in lines_of(a_record(), of=fully_declared(retained_versions=retained))]
+    assert f"retained version ContosoRSAKey0/{OLD} in old.vault.azure.net" in titles
+
+
+@pytest.mark.parametrize(
+    ("what", "meaning"),
+    [
+        (AuxiliaryKind.NEXT, "Do not give it to SQL Server yet."),
+        (AuxiliaryKind.RETAINED, "Backups that need this key version could not be restored."),
+        (AuxiliaryKind.RECOVERY, "It could not replace a lost vault."),
+    ],
+)
+def test_actions_begin_with_the_consequence(what, meaning):
+    actions = text_module.actions_of_failure(
+        fully_declared(), refused_auxiliary(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND)
+    )
+    assert actions[0] == meaning
+    assert len(actions) > 2
+    assert not any("do not restart" in each for each in actions)
+
+
+def test_commands_name_vault_key_version_and_credential():
+    disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
+    kept = " ".join(text_module.actions_of_failure(fully_declared(), refused_auxiliary(AuxiliaryKind.RETAINED, **disabled)))
+    restored = " ".join(text_module.actions_of_failure(fully_declared(), refused_auxiliary(AuxiliaryKind.RECOVERY, **disabled)))
+    staged = " ".join(text_module.actions_of_failure(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT, **disabled)))
+    assert f"--vault-name contoso-prod --name ContosoRSAKey0 --version {OLD}" in kept
+    assert f"--vault-name contoso-dr --name ContosoRSAKey0 --version {target().key_version}" in restored
+    assert f"ekm-exporter probe contoso-key0 --credential {STAGED} --config.file FILE" in staged
+
+
+def test_a_usable_result_has_no_actions():
+    assert text_module.actions_of_failure(fully_declared(), auxiliary_result(AuxiliaryKind.NEXT)) == ()
+
+
+def test_versions_have_rotation_deletion_and_last_recovery():
+    record = a_record(pending_auxiliary(), auxiliary_result(AuxiliaryKind.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
+    assert dict(text_module.version_lines(fully_declared(), record)) == {
+        "newest version": "f" * 32 + " (not the pinned one: a rotation is pending)",
+        "deleted": "purged at 2026-04-02T03:04:05.678Z; recover it before then: "
+        "`az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`",
+        "recovery test": f"2026-01-02T03:04:05.678Z, successful unwrap in {DR}",
+    }
+
+
+def test_recover_command_of_a_managed_hsm_names_the_hsm():
+    command = text_module.recover_command(target(vault="contoso.managedhsm.azure.net"))
+    assert command == "`az keyvault key recover --hsm-name contoso --name ContosoRSAKey0`"
+
+
+@pytest.mark.parametrize(
+    ("expected", "connection", "text"),
+    [
+        (ExpectPath.PRIVATE, "private", "yes: expect_path is private"),
+        (ExpectPath.PRIVATE, "public", "no: expect_path is private"),
+        (ExpectPath.PRIVATE, None, "unknown: expect_path is private"),
+        (ExpectPath.ANY, "public", None),
+    ],
+)
+def test_the_path_is_compared_with_expect_path(expected, connection, text):
+    assert dict(text_module.path_lines(VaultHeaders(connection=connection), expected)).get("as expected") == text
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "looked_up_at", "failure", "text"),
+    [
+        (NOW + 96.5 * DAY, NOW, "", "2026-04-08T15:05:05.678Z, in 96 days"),
+        (NOW + DAY, NOW, "", "2026-01-03T03:05:05.678Z, in 1 day"),
+        (NOW - 2 * DAY, NOW, "", "2025-12-31T03:05:05.678Z, expired 2 days ago"),
+        (NOW + DAY, NOW, "Graph: timeout", "2026-01-03T03:05:05.678Z, in 1 day"),
+        (None, NOW, "", "no expiry"),
+        (None, NOW, "the application lists no such secret", "unknown"),
+        (None, None, "", "unknown"),
+    ],
+)
+def test_expiry_has_its_time_and_remaining_days(expires_at, looked_up_at, failure, text):
+    end = CredentialExpiry(
+        credential="sql-prod", source=Source.GRAPH, expires_at=expires_at, looked_up_at=looked_up_at, failure=failure
+    )
+    (row,) = text_module.expiry_lines({"sql-prod": (end,)}, now=NOW)
+    assert (row.credential, row.source, row.when, row.note) == ("sql-prod", "graph", text, failure)
+
+
+def test_a_credential_without_an_expiry_source_is_listed():
+    (row,) = text_module.expiry_lines({"by-vm": ()}, now=NOW)
+    assert (row.credential, row.source, row.when, row.note) == (
+        "by-vm",
+        "none",
+        "unknown",
+        "no source of its expiry is configured",
+    )
+
+
+def test_warnings_are_a_few_words_each():
+    record = a_record(
+        refused_auxiliary(AuxiliaryKind.NEXT),
+        refused_auxiliary(AuxiliaryKind.RETAINED),
+        refused_auxiliary(AuxiliaryKind.RECOVERY),
+        pending_auxiliary(),
+        purge_at=NOW,
+        vault=VaultHeaders(connection="public"),
+    )
+    assert text_module.target_warnings(fully_declared(), record, ExpectPath.PRIVATE, now=NOW) == (
+        "staged credential refused",
+        "retained version unusable",
+        "recovery vault unusable",
+        "rotation pending",
+        "key deleted",
+        "unexpected path",
+    )
+
+
+def test_unknown_results_have_no_warnings():
+    unknown = [
+        auxiliary_result(what, usable=None) for what in (AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY)
+    ]
+    assert text_module.target_warnings(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
+    assert text_module.target_warnings(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
+
+
+def test_results_no_longer_configured_have_no_warnings():
+    record = a_record(
+        refused_auxiliary(AuxiliaryKind.NEXT),
+        refused_auxiliary(AuxiliaryKind.RETAINED),
+        refused_auxiliary(AuxiliaryKind.RECOVERY),
+    )
+    assert text_module.target_warnings(target(), record, ExpectPath.ANY, now=NOW) == ()
+
+
+def test_a_failure_without_a_code_has_its_reason():
+    (failure,) = [each for each in bad(code=None, reason=Reason.SECRET_UNREADABLE).steps if each.reason is not None]
+    assert text_module.failed(failure) == "step token failed, reason secret_unreadable"
+
+
+def test_unusable_newest_version_has_its_reason():
+    newest = replace(auxiliary_result(AuxiliaryKind.NEWEST), usable=False, key=replace(key(), enabled=False))
+    assert ("newest version of ContosoRSAKey0", "no", "the version is disabled") in lines_of(a_record(newest))
