@@ -7,13 +7,12 @@ Counters and histograms are on /metrics only: the body of /probe has gauges and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.settings import Config, Module, Target
 from exporter.config.usage import credentials_in_use, names_of, probed_vaults
-from exporter.core.values import Phase
 from exporter.knowledge.advice import action_line
 from exporter.knowledge.causes import Cause, Failed, cause_of
 from exporter.knowledge.checks_vault import CheckResult
@@ -163,42 +162,6 @@ def probe_failure_samples(
     return action_samples(failure_action(target, report, record)) | cause_samples(cause)
 
 
-def probe_values(
-    config: Config,
-    target: Target,
-    module: Module,
-    report: ProbeReport,
-    *,
-    record: TargetRecord,
-    counted: bool,
-    phases: Collection[Phase],
-) -> Values:
-    """Return the values by family, with the durations of `phases`.
-
-    If requested probes are counted, the record includes this one and its runs of failures.
-    """
-    return {
-        **target_values.config_samples(config, target, module, report.tenant or record.tenant),
-        **target_values.report_samples(report, phases),
-        **({"ekm_last_probe_timestamp_seconds": target_values.one(record.last_probe_at)} if report.discarded else {}),
-        **target_values.key_samples(report.key or record.key),
-        **target_values.vault_samples(headers_after(record.vault, report), module.expect_path),
-        **auxiliary_samples(auxiliary_facts(target, record, report)),
-        **target_values.on_demand_samples(report, record),
-        **(target_values.run_samples(target_values.facts_of(record)) if counted else {}),
-    }
-
-
-def rendered(target: Target, base: LabelSet, values: Values, *, level: Level, openmetrics: bool) -> bytes:
-    """Return the whole body; OpenMetrics includes the end mark."""
-    page = Exposition(spec for spec in (*TARGET_METRICS, *PROBE_METRICS) if level.includes(spec.level) and not spec.is_counted)
-    of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not SeriesScope.EXPORTER}
-    of_exporter = {name: samples for name, samples in values.items() if name not in of_target}
-    owners = OwnerValues(target.name, base, of_target), OwnerValues(target.name, NO_LABELS, of_exporter)
-    page.put(render_gauges(owners, page.names, encodes=False))
-    return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")
-
-
 class SqlServerLines(NamedTuple):
     """The rendered series of a SQL Server, and the labels that they share."""
 
@@ -222,7 +185,7 @@ class SqlServerSeries:
 
         They include those of its differences from the configuration. Any thread may call: a large one takes 50 ms.
         """
-        from exporter.metrics.sql_server import labels_of, sql_server_samples  # noqa: PLC0415 - with all rules of `tde`
+        from exporter.metrics.sql_server import labels_of, sql_server_samples  # noqa: PLC0415 - with all rules of `sqlserver`
 
         base = labels_of(reading)
         owner = OwnerValues(reading.address, base, sql_server_samples(reading, differences))
@@ -404,14 +367,32 @@ class Recorder(Instruments):
         yield self.render_own_protobuf()
 
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
-        """Return the response of /probe: gauges and infos of the report, and last known values of the target."""
+        """Return the response of /probe: gauges and infos of the report, and last known values of the target.
+
+        OpenMetrics includes the end mark.
+        """
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
-        counted = not self._per_target_gauges
-        values = probe_values(self._config, target, module, report, record=record, counted=counted, phases=self._phases)
         known = (None, None) if block is None else (block.failed, block.cause)
-        values |= probe_failure_samples(target, module, report, record, known)
-        return rendered(target, base_of(target), values, level=self._level, openmetrics=openmetrics)
+        values = {
+            **target_values.config_samples(self._config, target, module, report.tenant or record.tenant),
+            **target_values.report_samples(report, self._phases),
+            **({"ekm_last_probe_timestamp_seconds": one(record.last_probe_at)} if report.discarded else {}),
+            **target_values.key_samples(report.key or record.key),
+            **target_values.vault_samples(headers_after(record.vault, report), module.expect_path),
+            **auxiliary_samples(auxiliary_facts(target, record, report)),
+            **target_values.on_demand_samples(report, record),
+            # If requested probes are counted, the record includes this one and its runs of failures.
+            **({} if self._per_target_gauges else target_values.run_samples(target_values.facts_of(record))),
+            **probe_failure_samples(target, module, report, record, known),
+        }
+        of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not SeriesScope.EXPORTER}
+        of_exporter = {name: samples for name, samples in values.items() if name not in of_target}
+        owners = OwnerValues(target.name, base_of(target), of_target), OwnerValues(target.name, NO_LABELS, of_exporter)
+        families = (*TARGET_METRICS, *PROBE_METRICS)
+        page = Exposition(spec for spec in families if self._level.includes(spec.level) and not spec.is_counted)
+        page.put(render_gauges(owners, page.names, encodes=False))
+        return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")
 
     def _show(self, *owners: OwnerValues, counters: TargetBlock | None = None) -> None:
         """Render samples, and the counters of a target that grew; put the lines into the exposition."""

@@ -379,8 +379,18 @@ def ticket_plans(subject: TicketSubject, extent: Extent, host: str) -> Iterator[
     """Yield the plan of the subject and of each other one of its team: a quarter of a millisecond for each."""
     place = Place(host, subject.target.vantage is Vantage.SQL_HOST)
     for each in extent.subjects(subject):
-        if each.failure is not None and each.team is not None:
-            yield _plan(each, each.failure, each.team, extent, place)
+        failure, team = each.failure, each.team
+        if failure is None or team is None:
+            continue
+        own, names = replace(place, is_logged=logged_failure(each, extent) is not None), each.names
+        part = TicketPart(vault=each.vault_name, key=each.target.key_name, application=names.client_id or each.target.credential)
+        steps = [
+            *(undo(failure, names) if each.unsteady is None else ()),
+            *(() if own.is_logged else confirmation(team, failure, names)),
+            *team_steps(team, each.actions, own, each.vault_name),
+        ]
+        checks = list(team_checks(team, failure, names, check_command(each.actions, part.vault)))
+        yield TicketPlan(repair=replace(part, steps=steps), check=replace(part, steps=checks))
 
 
 def ticket_text(subject: TicketSubject, extent: Extent, host: str, plans: Sequence[TicketPlan] = ()) -> str:
@@ -397,14 +407,17 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str, plans: Sequen
     steps, checks = merged_steps(parts), merged_steps([plan.check for plan in plans])
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
-    scope = list(_scope(team, subject, (*steps, *checks)))
+    commands = [line for step in (*steps, *checks) for line in step.lines]
+    has_az = any(label == AZ for label, _ in commands)
+    scope = [f"{label:<14} {each}" for label, each in scope_lines(team, subject.target.vault)] if has_az else []
+    words = words_in((), [*scope, *(command for _, command in commands)])
     sections = (
         ("What fails", what_fails(several, parts, failure, extent, place)),
         ("What depends on it", _dependents(several, failure, extent)),
         ("Since", (_since(subject, extent),)),
         ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, place))),
         ("What to do", (*_coverage(parts, team, extent), *scope, *_step_lines(steps, numbered=True))),
-        ("Words in capitals", _words((*steps, *checks), scope)),
+        ("Words in capitals", (f"{word:<{_LABEL}} {meaning}" for word, meaning in words)),
         ("How you see that it works", _step_lines(checks)),
         ("How the DBA sees it", _how_we_see(subject, failure, extent)),
     )
@@ -430,35 +443,14 @@ def last_ticket(
     subject = subject_of(target, record, now)
     if subject is None:
         return ""
-    steps = tuple(
-        each if each.facts is None else replace(each, facts=_with_masked_addresses(each.facts, mask_address))
-        for each in subject.report.steps
-    )
-    subject = replace(subject, report=replace(subject.report, steps=steps))
+    steps = []
+    for each in subject.report.steps:
+        if (facts := each.facts) is not None:
+            proxy, local = facts.proxy and mask_address(facts.proxy), facts.local_address and mask_address(facts.local_address)
+            facts = replace(facts, proxy=proxy, local_address=local, addresses=tuple(map(mask_address, facts.addresses)))
+        steps.append(replace(each, facts=facts))
+    subject = replace(subject, report=replace(subject.report, steps=tuple(steps)))
     return ticket_text(subject, extent_of(subject), host)
-
-
-def _with_masked_addresses(facts: Facts, mask_address: Callable[[str], str]) -> Facts:
-    proxy, local = facts.proxy and mask_address(facts.proxy), facts.local_address and mask_address(facts.local_address)
-    return replace(facts, proxy=proxy, local_address=local, addresses=tuple(map(mask_address, facts.addresses)))
-
-
-def _plan(subject: TicketSubject, failure: StepResult, team: Team, extent: Extent, place: Place) -> TicketPlan:
-    own, names = replace(place, is_logged=logged_failure(subject, extent) is not None), subject.names
-    part = TicketPart(
-        vault=subject.vault_name, key=subject.target.key_name, application=names.client_id or subject.target.credential
-    )
-    checks = team_checks(team, failure, names, check_command(subject.actions, part.vault))
-    steps = list(_steps_of_part(subject, failure, team, own))
-    return TicketPlan(repair=replace(part, steps=steps), check=replace(part, steps=list(checks)))
-
-
-def _steps_of_part(subject: TicketSubject, failure: StepResult, team: Team, place: Place) -> Iterator[TeamStep]:
-    if subject.unsteady is None:
-        yield from undo(failure, subject.names)
-    if not place.is_logged:
-        yield from confirmation(team, failure, subject.names)
-    yield from team_steps(team, subject.actions, place, subject.vault_name)
 
 
 def _several(parts: Sequence[TicketPart], team: Team, extent: Extent) -> str:
@@ -523,16 +515,6 @@ def _form(label: str, command: str) -> str:
         return f"{label:<11} {command}"
     names = {"vault": script[2], "key": script[3]}
     return f"{label:<11} {one_line(log_query(script[1], **{name: value for name, value in names.items() if value}))}"
-
-
-def _scope(team: Team, subject: TicketSubject, steps: Iterable[TeamStep]) -> Iterator[str]:
-    if any(label == AZ for step in steps for label, _ in step.lines):
-        yield from (f"{label:<14} {command}" for label, command in scope_lines(team, subject.target.vault))
-
-
-def _words(steps: Sequence[TeamStep], scope: Iterable[str]) -> Iterator[str]:
-    commands = [*scope, *(command for step in steps for _, command in step.lines)]
-    yield from (f"{word:<{_LABEL}} {meaning}" for word, meaning in words_in((), commands))
 
 
 def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> Iterator[str]:

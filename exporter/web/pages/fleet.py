@@ -227,16 +227,6 @@ _STATES = {Urgency.NOT_READY: HeadlineState.NOT_READY, Urgency.UNKNOWN: Headline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeadlineCounts:
-    """How many targets or SQL Servers there are, and how many of them are in a state that a headline names."""
-
-    total: int
-    not_ready: int
-    unknown: int
-    unsteady: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """The listed views in order, and counts and causes of all views within the scope of the query."""
 
@@ -253,8 +243,8 @@ class Fleet:
     scope: Collection[str]  # names of targets
     waiting: int  # targets without a finished probe
     lost: Sequence[float]  # of each target that is not measured, the share of the time that this host lost
-    targets: HeadlineCounts
-    servers: HeadlineCounts  # that the configuration names, each with the most urgent state of its targets
+    targets: Counter[HeadlineState]
+    servers: Counter[HeadlineState]  # that the configuration names, each with the most urgent state of its targets
 
     @property
     def total(self) -> int:
@@ -328,8 +318,8 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
         scope=within.keys(),
         waiting=counts.waiting,
         lost=counts.lost,
-        targets=_headline_counts(counts.targets),
-        servers=_headline_counts(Counter(counts.servers.values())),
+        targets=counts.targets,
+        servers=Counter(counts.servers.values()),
     )
 
 
@@ -357,12 +347,3 @@ async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, al
     for name, closed in (await closed_behind(views_now, proofs)).items():
         views[name] = replace(views[name], closed=closed)
     return causes
-
-
-def _headline_counts(states: Counter[HeadlineState]) -> HeadlineCounts:
-    return HeadlineCounts(
-        total=states.total(),
-        not_ready=states[HeadlineState.NOT_READY],
-        unknown=states[HeadlineState.UNKNOWN],
-        unsteady=states[HeadlineState.UNSTEADY],
-    )

@@ -23,7 +23,7 @@ from exporter.presentation.sql import SqlCause, sql_headline
 from exporter.sqlserver.differences import Difference
 from exporter.state.causes import CauseGroup
 from exporter.web.pages.causes import Cards, causes_section, group_title, shown_groups, shown_own
-from exporter.web.pages.fleet import BY_LABEL, UNSTEADY, VERDICTS, Fleet, SortOrder, TargetQuery, over_since
+from exporter.web.pages.fleet import BY_LABEL, UNSTEADY, VERDICTS, Fleet, HeadlineState, SortOrder, TargetQuery, over_since
 from exporter.web.pages.html import (
     NAMED,
     Child,
@@ -270,20 +270,15 @@ def expiring_section(urls: Urls, endings: Sequence[Ending], now: float) -> Itera
 
 def _item(urls: Urls, ending: Ending, now: float) -> Html:
     wrong = f": {ending.wrong}" if ending.wrong else ""
+    more = f" and {len(ending.targets) - 1:,} more" if len(ending.targets) > 1 else None
+    targets = [", ", link(urls.target(ending.targets[0]), ending.targets[0]), more] if ending.targets else None
     return element(
         "li",
         element("strong", brief_name(ending.name), title=ending.name),
         element("span", expires_in(ending, now), class_="bad-ink" if ending.has_expired(now) else None),
-        element("p", f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}{wrong}", _targets(urls, ending), class_="quiet"),
+        element("p", f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}{wrong}", targets, class_="quiet"),
         data_key=f"{ending.kind}-{ending.name}",
     )
-
-
-def _targets(urls: Urls, ending: Ending) -> Child:
-    if not ending.targets:
-        return None
-    more = len(ending.targets) - 1
-    return [", ", link(urls.target(ending.targets[0]), ending.targets[0]), f" and {more:,} more" if more else None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,13 +363,13 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     causes = element("p", element("strong", counted(number, "cause"))) if number else None
     yield element("div", _badges(urls, page), causes, _next_expiry_line(page), class_="overall")
     if fleet.lost:
-        lost = f"{len(fleet.lost):,} of {fleet.targets.total:,} targets are not measured: this host is too slow"
+        lost = f"{len(fleet.lost):,} of {fleet.targets.total():,} targets are not measured: this host is too slow"
         yield element(
             "p", f"{lost} (up to {100 * max(fleet.lost):.0f} % of the time lost). Nothing is known about them.", class_="notice"
         )
     if page.delayed:
         yield element("p", page.delayed, class_="notice")
-    elif not page.ready or page.fleet.waiting == page.fleet.targets.total > 0:
+    elif not page.ready or page.fleet.waiting == page.fleet.targets.total() > 0:
         yield element("p", _first_round(page.fleet), class_="notice")
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
@@ -398,15 +393,15 @@ def _badges(urls: Urls, page: ListPage) -> Html:
     """Return the number of targets in each state, each with a link to their list."""
     counts, scope = page.fleet.counts, page.query.scope
     badges = [(urgency.name.lower(), badge(urgency, count=counts.get(urgency, 0))) for urgency in Urgency]
-    if page.fleet.targets.unsteady:
-        badges.append((UNSTEADY, unsteady_badge(page.fleet.targets.unsteady)))
+    if unsteady := page.fleet.targets[HeadlineState.UNSTEADY]:
+        badges.append((UNSTEADY, unsteady_badge(unsteady)))
     entries = [element("li", link(urls.targets([*scope, ("verdict", name)]), shown)) for name, shown in badges]
     return element("ul", entries, class_="summary", aria_label="Targets by state")
 
 
 def _first_round(fleet: Fleet) -> str:
     """Return why little is known yet, and that no action is needed."""
-    if fleet.waiting < fleet.targets.total or not fleet.waiting:
+    if fleet.waiting < fleet.targets.total() or not fleet.waiting:
         return "The first round of probes has not finished yet."
     minutes = math.ceil(fleet.total * SPACING / 60)
     return (
@@ -417,17 +412,17 @@ def _first_round(fleet: Fleet) -> str:
 
 def _vault_side(fleet: Fleet) -> str:
     """Return how many SQL Servers or targets are not ready, or that all are ready, or that nothing is known."""
-    is_server = bool(fleet.servers.total)
-    counts = fleet.servers if is_server else fleet.targets
-    if not counts.total:
+    counts = fleet.servers or fleet.targets
+    is_server, total = bool(fleet.servers), counts.total()
+    if not total:
         return "No target matches the filter" if fleet.total else "0 of 0 targets ready"
-    if fleet.waiting == fleet.targets.total:
-        return f"Nothing known yet of {counted(counts.total, 'SQL Server' if is_server else 'target')}"
-    ready = fleet.counts.get(Urgency.READY, 0) == fleet.targets.total
+    if fleet.waiting == fleet.targets.total():
+        return f"Nothing known yet of {counted(total, 'SQL Server' if is_server else 'target')}"
+    ready = fleet.counts.get(Urgency.READY, 0) == fleet.targets.total()
     noun, state = "SQL Servers: vault side" if is_server else "targets", "ready" if ready else "not ready"
-    others = {"unknown": counts.unknown, "unsteady": counts.unsteady}
+    others = {"unknown": counts[HeadlineState.UNKNOWN], "unsteady": counts[HeadlineState.UNSTEADY]}
     more = "".join(f", {number:,} {name}" for name, number in others.items() if number)
-    return f"{counts.total if ready else counts.not_ready:,} of {counts.total:,} {noun} {state}{more}"
+    return f"{total if ready else counts[HeadlineState.NOT_READY]:,} of {total:,} {noun} {state}{more}"
 
 
 def _next_expiry_line(page: ListPage) -> Child:

@@ -6,7 +6,7 @@ Sizes in charts are attributes, because the pages forbid inline styles. The page
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.config.settings import Target
 from exporter.core import durations
@@ -312,12 +312,14 @@ def _bundle(urls: Urls, target: Target) -> Child:
 def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantage: Vantage) -> Html:
     """Render one stored probe of a target."""
     target, wire = context.target, exchanges(context, report)
+    # The heading shows the target; the start has the reader's local time too.
+    lines, started = text.probe_lines(target, report, vantage=vantage), exact_time(report.started_at)
     requests = "\n\n".join("\n".join((exchange.step.value, *as_lines(exchange))) for exchange in wire)
     return page(
         urls,
         f"Probe of {target.name}",
         element("p", link(urls.target(target.name), "Back to the target"), " · ", _bundle(urls, target)),
-        facts(_shown(report, text.probe_lines(target, report, vantage=vantage))),
+        facts((name, started if name == "started" else value) for name, value in lines if name != "target"),
         _advice(urls, target, report),
         element("h2", "Steps"),
         _steps(report),
@@ -325,13 +327,6 @@ def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantag
         _preformatted("As text", text.transcript(target, report, vantage=vantage)),
         at="/targets",
     )
-
-
-def _shown(report: ProbeReport, lines: Iterable[text.Line]) -> Iterator[tuple[str, Child]]:
-    """Yield what the heading does not show, with the reader's local time of the start."""
-    for name, value in lines:
-        if name != "target":
-            yield name, exact_time(report.started_at) if name == "started" else value
 
 
 def _preformatted(heading: str, words: str) -> Child:

@@ -64,18 +64,15 @@ def test_a_report_without_steps_is_no_success_and_has_no_code():
     assert shown(recorder, "ekm_last_failure_info") == {}
 
 
-def test_a_stale_verdict_is_dropped_alone():
+@pytest.mark.parametrize("why", ["stale", "invalidated"])
+def test_a_stale_or_invalidated_verdict_is_dropped_alone(why):
     recorder = after(a_report(ready=True))
-    recorder.drop_verdict("t")
-    recorder.drop_verdict("never seen")
-    assert shown(recorder, "ekm_vault_side_ready") == {}
-    assert shown(recorder, "ekm_probe_success") == {(): 1}
-
-
-def test_an_invalidated_verdict_is_dropped_alone():
-    recorder = after(a_report(ready=True))
-    recorder.records.invalidate_verdict("t")
-    add(recorder, a_target())
+    if why == "stale":
+        recorder.drop_verdict("t")
+        recorder.drop_verdict("never seen")
+    else:
+        recorder.records.invalidate_verdict("t")
+        add(recorder, a_target())
     assert shown(recorder, "ekm_vault_side_ready") == {}
     assert shown(recorder, "ekm_probe_success") == {(): 1}
 

@@ -103,13 +103,10 @@ def test_failed_attempt_keeps_the_last_good_series():
     assert shown("database_state", reading) == {("sales", "", ""): 0}
 
 
-def test_labels_are_those_of_the_reading():
-    assert dict(labels_of(a_reading()).labels) == {"sql_instance": "SQLPRD01", "host": "n1"}
-
-
 @pytest.mark.parametrize(
     ("address", "known", "expected"),
     [
+        ("n1\\PROD", {"sql_instance": "SQLPRD01", "host": "n1"}, ("SQLPRD01", "n1")),
         ("N1.contoso.com,1444", {}, ("N1.contoso.com,1444", "n1.contoso.com")),
         ("n1\\PROD", {"sql_instance": "SQLPRD01"}, ("SQLPRD01", "n1")),
         ("n1\\PROD", {"host": "web"}, ("n1\\PROD", "web")),

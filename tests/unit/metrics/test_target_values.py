@@ -276,17 +276,19 @@ def a_reload(**changes):
     return recorder
 
 
-def test_an_unrelated_reload_keeps_auxiliary_series():
-    recorder = a_reload(labels={"team": "new"})
-    assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("staged", "next"): 1}
-    assert shown(recorder, "ekm_retained_version_usable") == {("ContosoRSAKey0", OLD): 1}
-    assert shown(recorder, "ekm_recovery_usable") == {(): 1}
-
-
-def test_a_reload_drops_series_of_removed_settings():
-    recorder = a_reload(next_credential=None, retained_versions=(), recovery_vault=None)
-    assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1}
-    assert not {"ekm_retained_version_usable", "ekm_recovery_usable"} & names_in(scrape(recorder))
+@pytest.mark.parametrize(
+    ("changes", "staged", "retained", "recovery"),
+    [
+        ({"labels": {"team": "new"}}, {("staged", "next"): 1}, {("ContosoRSAKey0", OLD): 1}, {(): 1}),
+        ({"next_credential": None, "retained_versions": (), "recovery_vault": None}, {}, {}, {}),
+    ],
+    ids=["another setting", "removed settings"],
+)
+def test_a_reload_drops_series_of_removed_settings_alone(changes, staged, retained, recovery):
+    recorder = a_reload(**changes)
+    assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1} | staged
+    assert shown(recorder, "ekm_retained_version_usable") == retained
+    assert shown(recorder, "ekm_recovery_usable") == recovery
 
 
 def test_a_promoted_credential_has_no_series_before_a_probe():
@@ -319,22 +321,18 @@ def after_checks(*runs):
     return recorder
 
 
-def test_before_the_first_run_there_is_no_series():
-    assert OF_CHECKS.keys() & names_in(scrape(after_checks())) == set()
-
-
-def test_only_failed_checks_count_as_failed():
-    assert check_series(after_checks(RESULTS)) == {
-        "ekm_preflight_failed_checks": {None: 2},
-        "ekm_preflight_failed": {"revocation": 1, "key_type": 1},
-    }
-
-
-def test_a_successful_run_replaces_a_failed_one():
-    assert check_series(after_checks(RESULTS, RESULTS[:1])) == {
-        "ekm_preflight_failed_checks": {None: 0},
-        "ekm_preflight_failed": {},
-    }
+@pytest.mark.parametrize(
+    ("runs", "failed_checks", "failed"),
+    [
+        ((), {}, {}),
+        ((RESULTS,), {None: 2}, {"revocation": 1, "key_type": 1}),  # no other outcome counts as failed
+        ((RESULTS, RESULTS[:1]), {None: 0}, {}),
+        ((RESULTS, None), {}, {}),  # the target has changed
+    ],
+)
+def test_the_failed_checks_of_the_last_run_have_series(runs, failed_checks, failed):
+    found = {"ekm_preflight_failed_checks": failed_checks, "ekm_preflight_failed": failed}
+    assert check_series(after_checks(*runs)) == found
 
 
 def test_check_series_outlive_probes():
@@ -342,10 +340,6 @@ def test_check_series_outlive_probes():
     before = check_series(recorder)
     probed(recorder, a_report())
     assert check_series(recorder) == before
-
-
-def test_results_of_a_changed_target_are_dropped():
-    assert OF_CHECKS.keys() & names_in(scrape(after_checks(RESULTS, None))) == set()
 
 
 def test_checks_add_one_series_and_one_for_each_failure():

@@ -86,16 +86,32 @@ def test_a_failed_probe_has_its_steps_and_then_actions():
     assert "TARGET" not in text
 
 
-def test_observed_cause_stands_alone_before_the_actions():
-    text = text_of(step=Step.TOKEN, code=3303, reason=Reason.SECRET_EXPIRED, status=401)
-    assert text.index("\ncause           The client secret has expired.") < text.index("\ndo ")
-    assert "likely cause" not in text
+@pytest.mark.parametrize(
+    ("failure", "present", "absent"),
+    [
+        ({"step": Step.TOKEN, "code": 3303, "reason": Reason.SECRET_EXPIRED}, ("\ncause           The client secret has expired.",), ()),
+        ({"step": Step.CHALLENGE, "code": 3014, "reason": Reason.TLS_UNTRUSTED, "status": None}, ("\ncause           The certificate was issued by an authority",), ()),
+        ({"step": Step.TOKEN, "code": 3303, "reason": Reason.ANSWER_NOT_JSON, "has_page": True, "detail": "<html>blocked</html>"}, ("\nlikely cause    A proxy, gateway or security appliance responds", "owner           network: "), ("\ncause ", "client secret has expired", "restart the SQL Server service")),
+    ],
+)  # fmt: skip
+def test_a_cause_that_the_probe_shows_has_no_guesses(failure, present, absent):
+    text = text_of(**({"status": 401} | failure))
+    assert all(words in text for words in present)
+    assert not any(words in text for words in absent)
+    assert ("likely cause" in text) == ("likely cause" in present[0])
+    assert "likely cause" in text or text.index(present[0]) < text.index("\ndo ")
 
 
-def test_failed_probe_states_what_fails_now_and_later():
-    text = " ".join(text_of(step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, status=403).split())
-    assert "effect Now: restores and DBCC CHECKDB fail" in text
-    assert "At a restart: databases stay in RECOVERY PENDING." in text
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        ({"step": Step.UNWRAP_KEY, "reason": Reason.FORBIDDEN_POLICY}, ("effect Now: restores and DBCC CHECKDB fail", "At a restart: databases stay in RECOVERY PENDING.")),
+        ({"step": Step.WRAP_KEY, "reason": Reason.KEY_EXPIRED, "ready": True}, ("effect No key can be created or rotated. As far as is known, databases,", "This can wait for working hours.")),
+    ],
+)  # fmt: skip
+def test_failed_probe_states_what_fails_now_and_later(failure, expected):
+    text = " ".join(text_of(code=3077, status=403, **failure).split())
+    assert all(words in text for words in expected)
     assert "If only wrap is refused" not in text  # the probe knows the step
 
 
@@ -103,28 +119,6 @@ def test_open_reason_lists_the_likely_causes_of_its_code():
     text = text_of(step=Step.TOKEN, code=3303, reason=Reason.CREDENTIALS_REFUSED, status=401)
     assert text.count("likely cause") == 5
     assert "\ncause " not in text
-
-
-def test_a_connection_that_shows_its_cause_has_no_guesses():
-    text = text_of(step=Step.CHALLENGE, code=3014, reason=Reason.TLS_UNTRUSTED, status=None)
-    assert "\ncause           The certificate was issued by an authority" in text
-    assert "likely cause" not in text
-
-
-def test_refused_wrap_states_what_fails_and_that_it_can_wait():
-    text = " ".join(text_of(step=Step.WRAP_KEY, code=3077, reason=Reason.KEY_EXPIRED, status=403, ready=True).split())
-    assert "effect No key can be created or rotated. As far as is known, databases," in text
-    assert "This can wait for working hours." in text
-
-
-def test_page_of_a_proxy_is_not_owned_by_the_administrator_of_the_credential():
-    text = text_of(
-        step=Step.TOKEN, code=3303, reason=Reason.ANSWER_NOT_JSON, status=401, has_page=True, detail="<html>blocked</html>"
-    )  # fmt: skip
-    assert "owner           network: " in text
-    assert "client secret has expired" not in text
-    assert "likely cause    A proxy, gateway or security appliance responds" in text
-    assert "restart the SQL Server service" not in text
 
 
 def test_a_good_probe_has_equal_bytes_and_no_code():
@@ -174,31 +168,21 @@ def test_a_result_not_yet_made_is_unknown():
     assert lines_of(a_record(key=key()))[-1][2] == "not probed yet"
 
 
-def test_a_refusal_names_step_both_codes_and_reason():
-    record = a_record(refused_auxiliary(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND))
-    _, answer, why = lines_of(record)[1]
-    assert answer == "no"
-    assert why == "step get_key failed with 3076 (3112 on connector 1.0.5.0) ErrorHttpResourceNotFound, reason key_not_found"
-
-
-def test_a_missing_response_is_unknown_with_its_failure():
-    lost = refused_auxiliary(AuxiliaryKind.NEXT, usable=None, step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT)
-    _, answer, why = lines_of(a_record(lost))[0]
-    assert answer == "unknown"
-    assert why.startswith("step challenge failed with 3008")
-
-
-def test_a_mode_without_unwrap_is_unknown():
-    record = a_record(auxiliary_result(AuxiliaryKind.RETAINED, usable=None, steps=good().steps[:3]))
-    assert lines_of(record)[1][1:] == ("unknown", "unwrap was not tested")
-
-
-def test_a_managed_identity_of_another_host_is_unknown():
-    record = a_record(auxiliary_result(AuxiliaryKind.NEXT, usable=None, steps=good().steps))
-    assert lines_of(record)[0][1:] == (
-        "unknown",
-        "a managed identity belongs to its host, and this exporter runs on another host",
-    )
+@pytest.mark.parametrize(
+    ("place", "result", "answer", "why"),
+    [
+        (1, refused_auxiliary(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND), "no", "step get_key failed with 3076 (3112 on connector 1.0.5.0) ErrorHttpResourceNotFound, reason key_not_found"),
+        (0, refused_auxiliary(AuxiliaryKind.NEXT, usable=None, step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT), "unknown", "step challenge failed with 3008"),
+        (1, auxiliary_result(AuxiliaryKind.RETAINED, usable=None, steps=good().steps[:3]), "unknown", "unwrap was not tested"),
+        (0, auxiliary_result(AuxiliaryKind.NEXT, usable=None, steps=good().steps), "unknown", "a managed identity belongs to its host, and this exporter runs on another host"),
+        (2, replace(auxiliary_result(AuxiliaryKind.NEWEST), usable=False, key=replace(key(), enabled=False)), "no", "the version is disabled"),
+    ],
+    ids=["refused", "no response", "no unwrap", "an identity of another host", "a disabled newest version"],
+)  # fmt: skip
+def test_a_result_that_is_not_usable_has_its_reason(place, result, answer, why):
+    _, shown, reason = lines_of(a_record(result))[place]
+    assert shown == answer
+    assert reason.startswith(why)
 
 
 def test_a_version_in_another_vault_names_it():
@@ -335,8 +319,3 @@ def test_results_no_longer_configured_have_no_warnings():
 def test_a_failure_without_a_code_has_its_reason():
     (failure,) = [each for each in bad(code=None, reason=Reason.SECRET_UNREADABLE).steps if each.reason is not None]
     assert text_module.failed(failure) == "step token failed, reason secret_unreadable"
-
-
-def test_unusable_newest_version_has_its_reason():
-    newest = replace(auxiliary_result(AuxiliaryKind.NEWEST), usable=False, key=replace(key(), enabled=False))
-    assert ("newest version of ContosoRSAKey0", "no", "the version is disabled") in lines_of(a_record(newest))

@@ -649,21 +649,17 @@ async def test_script_in_a_certificate_issuer_stays_text():
     assert "<script>" not in html
 
 
-async def test_page_of_a_target_not_ready_names_the_three_clocks() -> None:
+@pytest.mark.parametrize(
+    ("failure", "times"), [({}, 1), ({"step": Step.WRAP_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC, "ready": True}, 0)]
+)
+async def test_page_of_a_target_that_is_not_ready_alone_names_the_three_clocks(failure, times):
     service = Service(config(target("refused")))
-    service.add_reports(bad("refused"))
+    service.add_reports(bad("refused", **failure))
     _, _, html = await answer(service, "/targets/refused")
-    assert words(html).count(WITHOUT_THE_KEY) == 1
+    assert words(html).count(WITHOUT_THE_KEY) == times
 
 
-async def test_page_of_a_target_that_only_fails_wrap_names_no_clock() -> None:
-    service = Service(config(target("wrapless")))
-    service.add_reports(bad("wrapless", step=Step.WRAP_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, ready=True))
-    _, _, html = await answer(service, "/targets/wrapless")
-    assert WITHOUT_THE_KEY not in words(html)
-
-
-async def test_pages_of_code_and_reason_name_the_three_clocks() -> None:
+async def test_pages_of_code_and_reason_name_the_three_clocks():
     async with serving(Service(config(target("refused")))) as session:
         _, _, code = await get(session, "/explain/3303")
         _, _, reason = await get(session, "/explain?code=secret_expired")
