@@ -224,8 +224,7 @@ class _AzureReader:
         """Return the newest versions of a vault's RSA keys. Raises _VaultFailureError, TimeLimitError and PoolExhausted."""
         self._time.deadline()
         time = TimeLimit(SECONDS, _VAULT_SECONDS)
-        uses = self._declared.uses.get(host)
-        module = self._declared.modules.get(uses[0][1] if uses else DEFAULT_MODULE) or self._declared.modules[DEFAULT_MODULE]
+        module = self._declared.module_of(host)
         network = self._networks.network_of(module)
         token = await self._vault_token(host, network, time)
         async with KeyListSession(network, host, module.api_version) as session:

@@ -350,6 +350,11 @@ class Declared:
     uses: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # vault: credential and module
     hosts: Mapping[str, str] = field(default_factory=dict)  # of sql_servers, by address; both in lower case
 
+    def module_of(self, vault: str) -> Module:
+        """Return the module of a target for the vault, else the default one."""
+        uses = self.uses.get(vault)
+        return self.modules.get(uses[0][1] if uses else DEFAULT_MODULE, self.modules[DEFAULT_MODULE])
+
     @property
     def config(self) -> Config:
         """Return a configuration without targets, for the networks of the modules."""

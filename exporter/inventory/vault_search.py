@@ -163,11 +163,10 @@ async def _search(networks: Networks, declared: Declared, credential: str, run: 
 
 
 def _identity(declared: Declared, vault: str, credential: str) -> tuple[Credential, Module]:
-    uses = declared.uses.get(vault, ())
-    module = declared.modules.get(uses[0][1] if uses else "default", declared.modules["default"])
+    module = declared.module_of(vault)
     if credential:
         return declared.credentials[credential], module
-    named = [declared.credentials[name] for name, _ in uses if name in declared.credentials]
+    named = [declared.credentials[name] for name, _ in declared.uses.get(vault, ()) if name in declared.credentials]
     if not named:
         raise _VaultError("no target of --config.file names it with a credential: give --vault.credential NAME")
     return named[0], module

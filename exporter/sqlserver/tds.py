@@ -30,9 +30,6 @@ from exporter.sqlserver.wire import (
     with_encryption,
 )
 
-_SELF_SIGNED = frozenset({18, 19})  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and ..._SELF_SIGNED_CERT_IN_CHAIN
-_UNKNOWN_ISSUER = frozenset({2, 20, 21})
-_HOST_MISMATCH = frozenset({62, 64})  # name, IP address
 NO_SUCH_NAME = "no such name: correct it, or check DNS"
 WHOLE = 20  # times the seconds of one query: what the reading of a server may take
 
@@ -84,11 +81,11 @@ def _text(error: OSError, host: str, port: int, seconds: float, words: Words) ->
 
 
 def _certificate(error: ssl.SSLCertVerificationError, host: str, trust: str) -> str:
-    if error.verify_code in _HOST_MISMATCH:
+    if error.verify_code in (62, 64):  # name, IP address
         return f"the certificate is not for the name {host}: use the name in the certificate"
-    if error.verify_code in _SELF_SIGNED:
+    if error.verify_code in (18, 19):  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and ..._SELF_SIGNED_CERT_IN_CHAIN
         return f"the certificate is self-signed: {trust}"
-    if error.verify_code in _UNKNOWN_ISSUER:
+    if error.verify_code in (2, 20, 21):
         return f"the certificate's issuer is not trusted: {trust}"
     return f"the certificate is not trusted ({mask(error.verify_message)}): renew it, or {trust}"
 

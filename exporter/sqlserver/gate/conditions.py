@@ -145,207 +145,141 @@ READ_AGAIN = (
 )
 
 CONDITIONS: Mapping[Condition, ConditionText] = {
-    Condition.NOT_READY: ConditionText(
-        True,
+    Condition.NOT_READY: ConditionText(True,
         "target {target}{where} is not ready: {failure}; needed by {servers}. {logs}",
-        "ekm-exporter probe {target} --config.file ekm.yml, then follow its lines under do",
-    ),
-    Condition.STAGED_ONLY: ConditionText(
-        True,
+        "ekm-exporter probe {target} --config.file ekm.yml, then follow its lines under do"),
+    Condition.STAGED_ONLY: ConditionText(True,
         "target {target}{where} is ready only with its staged credential. The current one, {credential}, is not: {failure}; "
         "needed by {servers}. {logs}",
-        "{action} the staged credential in the configuration (ekm-exporter docs rollover#4-promote-it-in-the-exporter), and reload the exporter",
-    ),
-    Condition.BACKUPS_FAIL: ConditionText(
-        True,
+        "{action} the staged credential in the configuration (ekm-exporter docs rollover#4-promote-it-in-the-exporter), and reload the exporter"),
+    Condition.BACKUPS_FAIL: ConditionText(True,
         "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart or failover. {logs}",
         "Do not restart {server} or fail over to it. Compare its secret with that of the exporter (ekm-exporter docs rollover), and run: ekm-exporter explain {code}. "
         "A backup of its databases that proves the key ends this",
         "SQL Server's error log shows a provider's code since the key's last proof, or message 33027 or 33111 while backups fail: of an instance that "
         "restarts, or of a replica to which its databases may move. It does not name the key. **With a ready target, only "
-        "SQL Server has the fault: this is the restart that must not happen**",
-    ),
-    Condition.LOG_FILLS: ConditionText(
-        True,
+        "SQL Server has the fault: this is the restart that must not happen**"),
+    Condition.LOG_FILLS: ConditionText(True,
         "{server}: the log of [{database}] is {when} at the present rate, and {since}",
         "Free disk for the log, or raise its limit, then remove the cause. A restart truncates no log (ekm-exporter docs what-needs-the-vault)",
         "backups fail or a target is not ready, and a log is full within four hours. Its last log backup is from before the last code; "
-        "without a code, half an hour old",
-    ),
-    Condition.WAS_NOT_READY: ConditionText(
-        True,
+        "without a code, half an hour old"),
+    Condition.WAS_NOT_READY: ConditionText(True,
         "target {target}{where} is ready, but was not at {at}, less than {ready_for} ago; needed by {servers}",
-        "Find the cause in the target's history (page /targets/{target}), and wait until the target was ready for {ready_for}",
-    ),
-    Condition.CREDENTIAL_EXPIRES: ConditionText(
-        True,
+        "Find the cause in the target's history (page /targets/{target}), and wait until the target was ready for {ready_for}"),
+    Condition.CREDENTIAL_EXPIRES: ConditionText(True,
         "credential {credential} of target {target}{where} {expires} at {at}, the limit is {window} from now; needed by {servers}",
         "Roll the secret over before the restart: ekm-exporter docs rollover",
-        "the credential of a target expires within `--window`",
-    ),
-    Condition.RESTART_THROTTLES: ConditionText(
-        True,
+        "the credential of a target expires within `--window`"),
+    Condition.RESTART_THROTTLES: ConditionText(True,
         "vault {vault}: these restarts unwrap {unwraps} keys of databases at the same time, {share} of the request limit in 10 seconds",
-        "Restart the instances one after another, at least 10 seconds apart. The largest alone uses {largest}",
-    ),
-    Condition.INSTANCE_THROTTLES: ConditionText(
-        True,
+        "Restart the instances one after another, at least 10 seconds apart. The largest alone uses {largest}"),
+    Condition.INSTANCE_THROTTLES: ConditionText(True,
         "vault {vault}: the restart of {server} alone unwraps {unwraps} keys of databases, {share} of the request limit in 10 seconds",
-        "Move databases to a key in another vault, or to a key of 2048 bits (ekm-exporter docs key-rotation), before this instance restarts",
-    ),
-    Condition.PROVIDER_DISABLED: ConditionText(
-        True,
+        "Move databases to a key in another vault, or to a key of 2048 bits (ekm-exporter docs key-rotation), before this instance restarts"),
+    Condition.PROVIDER_DISABLED: ConditionText(True,
         "provider {provider} of {server} is disabled, so {databases} would not open",
-        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER {provider} ENABLE; then read the instance again: ekm-exporter docs inventory",
-    ),
-    Condition.EKM_DISABLED: ConditionText(
-        True,
+        "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER {provider} ENABLE; then read the instance again: ekm-exporter docs inventory"),
+    Condition.EKM_DISABLED: ConditionText(True,
         "{server}: the option '" + EKM_OPTION + "' is {state}. Without it, SQL Server uses no EKM provider, and {databases} would not open",
         "Run on {server}: EXEC sp_configure 'show advanced options', 1; RECONFIGURE; EXEC sp_configure '" + EKM_OPTION + "', 1; RECONFIGURE; "
-        "then read the instance again: ekm-exporter docs inventory",
-    ),
+        "then read the instance again: ekm-exporter docs inventory"),
     Condition.CREDENTIAL_MISSING: ConditionText(
         True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN,
-        "the login of a key has no credential, so SQL Server cannot sign in to the vault",
-    ),
-    Condition.KEY_NOT_ON_REPLICA: ConditionText(
-        True,
+        "the login of a key has no credential, so SQL Server cannot sign in to the vault"),
+    Condition.KEY_NOT_ON_REPLICA: ConditionText(True,
         "{server} has no asymmetric key with the thumbprint {thumbprint}, that of {holder}. After a failover, {databases} would not open there",
-        "Run on {server}: {statement}; then read the instance again: ekm-exporter docs inventory",
-    ),
+        "Run on {server}: {statement}; then read the instance again: ekm-exporter docs inventory"),
     Condition.IDENTITY_UNSUPPORTED: ConditionText(
         True, "{servers}: {gap}", "Do not restart {servers} before: ekm-exporter docs managed-identity. " + READ_AGAIN,
-        "a managed identity on a SQL Server or a connector that does not support it",
-    ),
-    Condition.NO_VERDICT: ConditionText(
-        False,
+        "a managed identity on a SQL Server or a connector that does not support it"),
+    Condition.NO_VERDICT: ConditionText(False,
         "target {target}{where} has no verdict: {why}; needed by {servers}",
         "ekm-exporter probe {target} --config.file ekm.yml shows the state now; the cause of a missing verdict is on the target's page",
-        "a target has no verdict: stale, not probed yet, no pinned version",
-    ),
-    Condition.SHORT_HISTORY: ConditionText(
-        False,
+        "a target has no verdict: stale, not probed yet, no pinned version"),
+    Condition.SHORT_HISTORY: ConditionText(False,
         "target {target}{where} is ready since {since}, and its state before is not known; {ready_for} are needed; needed by {servers}",
-        "Wait until the target was ready for {ready_for}. A restart of the exporter, or a change of the target, starts the count again",
-    ),
-    Condition.EXPIRY_UNKNOWN: ConditionText(
-        False,
+        "Wait until the target was ready for {ready_for}. A restart of the exporter, or a change of the target, starts the count again"),
+    Condition.EXPIRY_UNKNOWN: ConditionText(False,
         "the expiry of credential {credential} of target {target}{where} is not known; needed by {servers}",
-        "Declare expires_on or graph_credential for it: ekm-exporter docs expiry",
-    ),
-    Condition.KEY_SIZE_UNKNOWN: ConditionText(
-        False,
+        "Declare expires_on or graph_credential for it: ekm-exporter docs expiry"),
+    Condition.KEY_SIZE_UNKNOWN: ConditionText(False,
         "the request limit of target {target} in {vault} is not known, because kind and size of its key are not known or have no limit",
-        "ekm-exporter probe {target} --config.file ekm.yml shows why the key cannot be read",
-    ),
-    Condition.UNWRAP_OLD: ConditionText(
-        False,
+        "ekm-exporter probe {target} --config.file ekm.yml shows why the key cannot be read"),
+    Condition.UNWRAP_OLD: ConditionText(False,
         "target {target}{where} last unwrapped {since}, longer ago than {limit}: a lost permission unwrapKey may not show yet; needed by {servers}",
         "Set round_trip_interval of its module to less than {limit}, reload the exporter, and wait for the next probe. "
-        "A test now: ekm-exporter probe {target} --config.file ekm.yml",
-    ),
-    Condition.CREDENTIAL_NOT_PROVEN: ConditionText(
-        False,
+        "A test now: ekm-exporter probe {target} --config.file ekm.yml"),
+    Condition.CREDENTIAL_NOT_PROVEN: ConditionText(False,
         "{server}: {cause}. SQL Server may not have signed in with it yet",
         "Two hours after the change, run on {server}, with @run set to 1: ekm-exporter script prove.sql (ekm-exporter docs what-needs-the-vault). "
         "It backs up {database} to NUL, which needs the vault. If that succeeds, the credential works. "
         "That no older token lives for two hours is an assumption. {after}",
-        "SQL Server itself has not used the key since its credential was altered",
-    ),
-    Condition.CREDENTIAL_LEFT_BEHIND: ConditionText(
-        False,
+        "SQL Server itself has not used the key since its credential was altered"),
+    Condition.CREDENTIAL_LEFT_BEHIND: ConditionText(False,
         "{server}: {cause}",
         "Write the present secret into its credential: ekm-exporter script alter-credential.sql. If it has that secret already, run there, with @run set to 1: "
         "ekm-exporter script prove.sql, for {database}. A backup that begins two hours after the refusal, or a start since, ends this",
         "a credential is older than a refusal by Entra ID on another SQL Server, whose targets have the same credential in the configuration, and "
-        "has not been used with a new token since: a repair may be half done",
-    ),
-    Condition.BACKUPS_FAIL_UNEXPLAINED: ConditionText(
-        False,
+        "has not been used with a new token since: a repair may be half done"),
+    Condition.BACKUPS_FAIL_UNEXPLAINED: ConditionText(False,
         "{server}: backups fail since {since} without a number that names a cause, and none proved the key since, so whether SQL Server gets it now is not known. {logs}",
         "Read why on {server}: EXEC sys.sp_readerrorlog 0, 1, N'BACKUP'. A backup of its databases ends this",
-        "backups have failed for an hour, with messages 3041 or 18204 alone, and none of the key's databases finished since",
-    ),
-    Condition.PROOF_OLD: ConditionText(
-        False,
+        "backups have failed for an hour, with messages 3041 or 18204 alone, and none of the key's databases finished since"),
+    Condition.PROOF_OLD: ConditionText(False,
         "{server}: SQL Server itself proved key [{key}] last {proof}, longer ago than {limit}",
         "Back up a database under the key, or run on {server}, with @run set to 1: ekm-exporter script prove.sql",
-        "the last proof is older than `--proof-age`, or proofs stopped: a log backup is over a day old, another backup over eight days",
-    ),
-    Condition.READING_OLD: ConditionText(
-        False,
+        "the last proof is older than `--proof-age`, or proofs stopped: a log backup is over a day old, another backup over eight days"),
+    Condition.READING_OLD: ConditionText(False,
         "{server}: {sections} were read {age}, longer ago than {limit}, so whether backups fail now is not known{cause}",
         "Remove the cause, and wait for the exporter's next reading (ekm-exporter docs sql-servers). With a longer sql_interval: --reading-age",
-        "backups or the error log were read before `--reading-age`, or not at all although the login may read them, so whether backups fail now is not known",
-    ),
-    Condition.EXPORTERS_DISAGREE: ConditionText(
-        False,
+        "backups or the error log were read before `--reading-age`, or not at all although the login may read them, so whether backups fail now is not known"),
+    Condition.EXPORTERS_DISAGREE: ConditionText(False,
         "exporters disagree on {key} for {servers}: {own}, which counts; {other}",
         "Find out what differs between the two hosts: secret, configuration, firewall, proxy. On each: ekm-exporter probe TARGET --config.file ekm.yml",
-        "an exporter elsewhere reports the key not ready, although the answering one reports it ready",
-    ),
-    Condition.KEY_WITHOUT_TARGET: ConditionText(
-        False,
+        "an exporter elsewhere reports the key not ready, although the answering one reports it ready"),
+    Condition.KEY_WITHOUT_TARGET: ConditionText(False,
         "no target probes {key}, which protects {databases} of {servers}",
-        "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml writes the target; then reload the exporter",
-    ),
-    Condition.OTHER_TARGET_FAILS: ConditionText(
-        False,
+        "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml writes the target; then reload the exporter"),
+    Condition.OTHER_TARGET_FAILS: ConditionText(False,
         "target {target}{where} names {servers}, and its verdict is not ready or missing: {failure}. "
         "The inventory, read {age}, shows no database under its key, "
         "but one may have moved since",
-        READ_AGAIN + ". If no database uses the key, remove the server from instances of the target",
-    ),
-    Condition.SERVER_NOT_LISTED: ConditionText(
-        False,
+        READ_AGAIN + ". If no database uses the key, remove the server from instances of the target"),
+    Condition.SERVER_NOT_LISTED: ConditionText(False,
         "{target} probes {key}, but does not list {servers}, whose credential may be another one",
-        "Add the server to instances of the target whose credential it uses, then reload the exporter",
-    ),
+        "Add the server to instances of the target whose credential it uses, then reload the exporter"),
     Condition.INVENTORY_MISSING: ConditionText(
         False, "{path} is missing, so the databases and keys of each instance are not known", READ_AGAIN,
-        "the file is missing, which matters only if a server is in no reading",
-    ),
+        "the file is missing, which matters only if a server is in no reading"),
     Condition.INVENTORY_UNUSABLE: ConditionText(
-        False, "the inventory cannot be used: {cause}", "Restore the file from a backup, or remove it. " + READ_AGAIN
-    ),
+        False, "the inventory cannot be used: {cause}", "Restore the file from a backup, or remove it. " + READ_AGAIN),
     Condition.INSTANCE_NOT_READ: ConditionText(False, "the inventory does not have {name}", READ_AGAIN),
     Condition.INVENTORY_OLD: ConditionText(
         False, "the inventory of {servers} was read {age}, longer ago than {limit}, so databases may have moved", READ_AGAIN,
-        "a reading of an exporter, or a section of it, is older than `--reading-age`; what the inventory's file has is older than `--inventory-age`",
-    ),
+        "a reading of an exporter, or a section of it, is older than `--reading-age`; what the inventory's file has is older than `--inventory-age`"),
     Condition.INVENTORY_GAP: ConditionText(
-        False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN, "an instance or a replica is not known well enough"
-    ),
+        False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN, "an instance or a replica is not known well enough"),
     Condition.CREDENTIAL_GUESSED: ConditionText(
         False, "{servers}: {gap}", "Map each key's login to its credential, or drop the logins that no key needs. " + READ_AGAIN,
-        "it is not known which credential the login of a key has",
-    ),
+        "it is not known which credential the login of a key has"),
     Condition.SECTION_KEPT: ConditionText(
         False, "{servers}: {gap}", "Remove the cause: a missing right (`ekm-exporter script login.sql`) or a time-out. " + READ_AGAIN,
-        "in the inventory's file, a section is of an earlier run",
-    ),
+        "in the inventory's file, a section is of an earlier run"),
     Condition.INSTANCE_KEPT: ConditionText(
-        False, "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN, "in the inventory's file, the instance is of an earlier run"
-    ),
+        False, "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN, "in the inventory's file, the instance is of an earlier run"),
     Condition.EXPORTER_UNREACHABLE: ConditionText(
-        False, "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"
-    ),
-    Condition.EXPORTER_REFUSES: ConditionText(
-        False,
+        False, "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"),
+    Condition.EXPORTER_REFUSES: ConditionText(False,
         "the exporter at {url} refuses the request with {cause}",
-        "Check --web.user and --web.password.file. Without users, the exporter serves JSON only on loopback, or with --web.enable-pages",
-    ),
+        "Check --web.user and --web.password.file. Without users, the exporter serves JSON only on loopback, or with --web.enable-pages"),
     Condition.EXPORTER_FOREIGN: ConditionText(
-        False, "the response of {url} is not that of an exporter: {cause}", "Correct --url; behind a prefix, write the prefix too"
-    ),
+        False, "the response of {url} is not that of an exporter: {cause}", "Correct --url; behind a prefix, write the prefix too"),
     Condition.EXPORTER_OLD: ConditionText(
-        False, "the exporter at {url} does not report {field}: it has another version than this program", "Install one version of both"
-    ),
-    Condition.CLOCKS_DIFFER: ConditionText(
-        False,
+        False, "the exporter at {url} does not report {field}: it has another version than this program", "Install one version of both"),
+    Condition.CLOCKS_DIFFER: ConditionText(False,
         "the response of {url} is of {at}, but the clock of this host shows {now}",
-        "Correct the clocks, or go around the cache between this host and the exporter",
-    ),
+        "Correct the clocks, or go around the cache between this host and the exporter"),
 }  # fmt: skip
 
 
