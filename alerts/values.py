@@ -19,6 +19,7 @@ from exporter.knowledge.reason_row import Link, Refused
 from exporter.knowledge.reasons import Reason, refusing, spreading_to
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED
 from exporter.sqlserver.gate.rules import FULL_SOON
+from exporter.sqlserver.proof import SAME_BACKUP
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -70,6 +71,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "READ_OLD": 3 * DAY,  # without any reading, even if the last attempt succeeded
     "PROOF_OLD": 20 * HOUR,  # with PROOF_DUE it is a day
     "LOG_FULL": int(FULL_SOON),
+    "SAME_BACKUP": int(SAME_BACKUP),
     "AN_HOUR": HOUR,
     "TWO_HOURS": 2 * HOUR,  # one failed backup pages after this time; lines without one are forgotten
     "HALF_AN_HOUR": 30 * MINUTE,

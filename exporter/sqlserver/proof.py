@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
+from itertools import product
 from typing import Final, NamedTuple
 
 from exporter.core.durations import known_time
@@ -24,6 +25,7 @@ from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_ins
 
 # An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
 TWO_HOURS: Final = 7200.0
+SAME_BACKUP: Final = 600.0  # seconds between two lines of the error log that may be of one backup
 # Local times become UTC by today's offset, which daylight saving may have changed since; `opened_utc` is exact.
 _DAYLIGHT_SAVING: Final = 3600.0
 _NO_CODE: Final = frozenset({OTHER, *BACKUP_MESSAGES, *OPEN_MESSAGES})
@@ -325,14 +327,18 @@ class ServerProof:
 
     @cached_property
     def messages(self) -> tuple[ReportedCode, ...]:
-        """The messages without a code about the DLL or a key, the latest first: of databases that did not open, or while backups fail.
+        """The messages without a code about the DLL or a key, the latest first: of databases that did not open, or of failed backups.
 
-        Without a failed backup, they may be of a restore of another server's backup.
+        Without a failed backup near it, a message may be of a restore of another server's backup.
         """
-        if not self.proof.closed and not self._failed_backups:
-            return ()
         since = 0.0 if self.proof.closed else self._free_of_codes_at
-        return tuple(each for each in _reported(self.reading, since) if each.code in OPEN_MESSAGES)
+        found = (each for each in _reported(self.reading, since) if each.code in OPEN_MESSAGES)
+        return tuple(each for each in found if self.proof.closed or any(self._is_near(each, one) for one in self._failed_backups))
+
+    def _is_near(self, one: ReportedCode, other: ReportedCode) -> bool:
+        """Whether a line of each since the last proof may be of the same backup. The log shows the first and the last one."""
+        lines = product((one.first_at, one.last_at), (other.first_at, other.last_at))
+        return any(min(pair) > self._free_of_codes_at and abs(pair[0] - pair[1]) <= SAME_BACKUP for pair in lines)
 
     @property
     def signs(self) -> tuple[ReportedCode, ...]:

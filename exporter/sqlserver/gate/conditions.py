@@ -156,7 +156,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart or failover. {logs}",
         "Do not restart {server} or fail over to it. Compare its secret with that of the exporter (ekm-exporter docs rollover), and run: ekm-exporter explain {code}. "
         "A backup of its databases that proves the key ends this",
-        "SQL Server's error log shows a provider's code since the key's last proof, or message 33027 or 33111 while backups fail: of an instance that "
+        "SQL Server's error log shows a provider's code since the key's last proof, or message 33027 or 33111 within ten minutes of a failed backup: of an instance that "
         "restarts, or of a replica to which its databases may move. It does not name the key. **With a ready target, only "
         "SQL Server has the fault: this is the restart that must not happen**"),
     Condition.LOG_FILLS: ConditionText(True,

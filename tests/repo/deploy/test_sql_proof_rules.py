@@ -179,6 +179,12 @@ def lines(values: str, code: str = "3303") -> dict[str, str]:
 HEALTHY = {
     "a healthy day": [*Server().series(), *READY],
     "a restore of another server's backup": [*Server(code="", failure_code="").series(), *READY, lines("_x60 7200x240", "33111")],
+    "a restore of another server's backup, and hours later a failed backup of another cause on a secondary": [
+        *Server(ag="AG7", serves=(10**6, 10**6), code="", failure_code="").series(),
+        *READY,
+        lines("_x60 3600x240", "33111"),
+        lines("_x180 10800x120", "3041"),
+    ],
     "no error log": [*Server(error_log=False).series(), *READY],
     "a server without a target": Server().series(),
     "one failed backup": [*Server(fails=(120, 121)).series(), *READY],
@@ -230,7 +236,9 @@ def test_message_without_a_code_pages_while_backups_fail(code, tmp_path):
     text = text_of(tmp_path, given, 150, "EkmSqlBackupsFail")
     assert f"fail with code {code}. No backup finished since of: [pay]. First: ekm-exporter explain {code}." in text
     checks = [*quiet(ALL, 60, 130), *(count(at, "EkmSqlBackupsFail", 1) for at in range(140, 180, 5)), *quiet(ALL, 185, 295)]
-    assert problems(tmp_path, checks, given) == ""
+    # Failures of another cause between them end nothing.
+    others = lines(over(300, lambda minute: 60.0 * (minute - (minute - 12) % 15)), "18204")
+    assert problems(tmp_path, checks, {"alone": given, "with others": [*given, others]}) == ""
 
 
 def test_healthy_servers_fire_no_alert(tmp_path):

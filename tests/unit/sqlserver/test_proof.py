@@ -327,6 +327,20 @@ def test_message_without_a_code_counts_while_backups_fail(message):
 
 
 @pytest.mark.parametrize(
+    ("message", "failed", "expected"),
+    [
+        (("19:10:00", "19:10:00"), ("19:20:00", "19:50:00"), True),
+        (("19:10:00", "19:10:00"), ("19:20:01", "19:50:00"), False),  # as a restore at another time
+        (("19:10:00", "19:40:00"), ("19:30:00", "19:30:00"), True),
+        (("18:10:00", "19:40:00"), ("18:10:00", "19:20:00"), False),  # the last proof began between the two
+    ],
+)
+def test_message_without_a_code_counts_near_a_failed_backup(message, failed, expected):
+    server = the_proof(errors=[error("33111", *message), error("3041", *failed)])
+    assert (server.state is ProofState.FAILING, bool(server.failed)) == (expected, expected)
+
+
+@pytest.mark.parametrize(
     ("first", "last", "expected"),
     [
         ("18:00:00", "19:59:00", False),  # the last good backup began at 19:00
