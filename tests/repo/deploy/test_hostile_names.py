@@ -369,3 +369,32 @@ def test_alerts_fill_only_names_without_quotation_into_commands():
     assert set(found) == SAFE_LABELS
     pattern = re.compile(NAME.json["pattern"])
     assert [sign for sign in map(chr, range(0x2100)) if pattern.fullmatch(f"a{sign}") and plain(f"a{sign}", "") == ""] == []
+
+
+ALERTS = Path(__file__).parents[3] / "alerts"
+SHOWN = (*ALERTS.glob("*.rules.yml"), *ALERTS.glob("runbooks/*.md"), *(ALERTS.parent / "dashboards").glob("*.json"))
+ACTION = re.compile(r"\{\{.*?\}\}|\$\{\w+\}", re.DOTALL)
+# After the command, after a word of T-SQL, or in the brackets of a name.
+IN_COMMAND = re.compile(r"ekm-exporter [a-z]+ \0|\b[A-Z]{3,} +[\[']?\0|\[\0\]")
+SAFE_WORD = re.compile(rf"(ekm-exporter [a-z]+ )\{{\{{ (?:{'|'.join(map(re.escape, SAFE_LABELS))}) \}}\}}")
+# Names of databases in a sentence.
+LISTED_NAMES = {", \0[\0]", "by [\0]"}
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    if path.suffix != ".yml":
+        yield path.read_text(encoding="utf-8")
+        return
+    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+        for rule in group["rules"]:
+            yield from (re.sub(r"\s+", " ", text) for text in rule.get("annotations", {}).values())
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.name)
+def test_no_label_is_a_part_of_a_command(path):
+    for text in texts_of(path):
+        shown = ACTION.sub("\0", SAFE_WORD.sub(r"\1WORD", text))
+        for sentence in LISTED_NAMES:
+            shown = shown.replace(sentence, "")
+        assert [span for span in shown.split("`")[1::2] if "\0" in span] == []
+        assert IN_COMMAND.findall(shown) == []
