@@ -92,7 +92,7 @@ def _add_remove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_place(parser)
     add_flag(parser, "--remove-data", "also delete configuration, secrets, state and logs", action="store_true")
     add_flag(parser, "--dry-run", "only print what would be deleted", action="store_true")
-    parser.set_defaults(handler=_handler("service_data", "remove"))
+    parser.set_defaults(handler=_handler("service_install", "remove"))
 
 
 def _add_secret(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -107,7 +107,7 @@ def _add_secret(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("secret_name", metavar="NAME", help="name of the file, such as ekm-credential")
     _add_base(parser)
-    parser.set_defaults(handler=_handler("service_data", "secret"))
+    parser.set_defaults(handler=_handler("service_install", "secret"))
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

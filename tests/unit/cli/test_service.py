@@ -28,6 +28,16 @@ def test_services_exist_only_on_windows(words, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "module"),
+    [(["install"], service_install), (["remove"], service_install), (["secret", "s"], service_install), (["run"], service_run)],
+)
+def test_each_verb_has_its_function_on_windows(words, module, monkeypatch):
+    monkeypatch.setattr("exporter.cli.service.is_windows", lambda: True)
+    monkeypatch.setattr(module, words[0], lambda _args: 7)
+    assert main(["service", *words]) == 7
+
+
 def parsed(*words):
     return build_parser(["service"]).parse_args(["service", *words])
 
