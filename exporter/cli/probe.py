@@ -63,7 +63,9 @@ async def probe_once(config: Config, target: Target, credential: str | None) -> 
     callbacks = ProberCallbacks(
         on_internal_error=_print_internal_error, on_shortage=lambda _shortage: None, on_token_request=lambda: None
     )
-    prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
+    lag = LoopLag()
+    prober = Prober(config, lag=lag, callbacks=callbacks)
+    lag.start()
     try:
         report = await prober.probe_on_demand(target, credential=config.credentials[probed.credential], fresh=True)
         if report is None:
@@ -76,6 +78,7 @@ async def probe_once(config: Config, target: Target, credential: str | None) -> 
             _auxiliary_results(prober, plans), _expiries(config, probed, report.tenant, only=credential)
         )
     finally:
+        lag.stop()
         await prober.aclose()
     answers = {probed.credential: entra_answer(report.steps, report.started_at)}
     for result in results:
@@ -123,8 +126,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=(
             "Probes one target of the configuration with a fresh token, and prints each step with the code that SQL Server would "
             "show. Then runs the auxiliary probes (staged credential, retained key versions, newest version, recovery vault) and "
-            "looks up when the credentials expire. Exit code: 0 if every step succeeded, 1 if a step failed, 2 for bad arguments "
-            'or a bad configuration. Problems found by auxiliary probes are printed as lines starting with "warning" and do not '
+            "looks up when the credentials expire. Exit code: 0 if every step succeeded, 1 if a step failed or this host is too slow for "
+            'a result, 2 for bad arguments or a bad configuration. Problems found by auxiliary probes are printed as lines starting with "warning" and do not '
             "affect the exit code."
         ),
         epilog="example: ekm-exporter probe contoso-key0 --config.file ekm.yml",

@@ -22,6 +22,7 @@ from exporter.knowledge.reason_row import Refused, Reply
 from exporter.knowledge.reasons import Reason, refusing
 from exporter.knowledge.report import ProbeReport, StepResult
 
+TOO_SLOW = "this host is too slow"
 # `why` of a Readiness, with its text.
 WHY: Mapping[str, str] = {
     "ready": "got a token, read the pinned key version and unwrapped with it",
@@ -34,7 +35,7 @@ WHY: Mapping[str, str] = {
     "other_module": "the probe used another module than the target's own, so SQL Server's network path was not tested",
     "scrape_timeout": "the scrape timeout ended the probe, so the vault was not tested",
     "exporter_fault": "the exporter itself failed or cannot read its secret file, so the vault was not tested",
-    "not_measured": "not measured: this host is too slow",
+    "not_measured": f"not measured: {TOO_SLOW}",
     "stale": "the last probe is older than three intervals",
     "no_probe_yet": "no probe has finished yet with the current configuration",
 }
@@ -121,8 +122,16 @@ def vantage_text(vantage: Vantage) -> str:
 
 def why_text(readiness: Readiness) -> str:
     """Return the cause of a verdict as text."""
-    share = "" if readiness.stolen is None else f" ({100 * readiness.stolen:.0f} % of the time lost)"
-    return WHY[readiness.why] + share
+    return WHY[readiness.why] + _share(readiness)
+
+
+def discarded_text(readiness: Readiness) -> str:
+    """Return the result of a discarded probe as text."""
+    return f"discarded: {TOO_SLOW}{_share(readiness)}"
+
+
+def _share(readiness: Readiness) -> str:
+    return "" if readiness.stolen is None else f" ({100 * readiness.stolen:.0f} % of the time lost)"
 
 
 def readiness_text(readiness: Readiness, vantage: Vantage) -> str:

@@ -34,6 +34,7 @@ from exporter.knowledge.verdict import (
     AuxiliaryResult,
     Identity,
     deciding_failure,
+    discarded_text,
     readiness_text,
     version_fault,
 )
@@ -100,7 +101,7 @@ def probe_lines(target: Target, report: ProbeReport, *, vantage: Vantage) -> Ite
     yield "started", moment(report.started_at)
     yield "took", seconds(report.duration)
     result = "every step succeeded and the bytes came back equal" if report.success else "failed"
-    yield "result", "discarded" if report.discarded else result
+    yield "result", discarded_text(report.readiness) if report.discarded else result
     yield "verdict", readiness_text(report.readiness, vantage)
     yield "not tested", NOT_TESTED
     if any(step.disturbed for step in report.steps):

@@ -30,12 +30,13 @@ async def stolen(pid: int, running: float, stopped: float) -> AsyncIterator[None
 
 
 def _steal(pid: int, running: float, stopped: float) -> None:
-    """Until the standard input ends. The first line of the output is the beginning."""
+    """Until the standard input or the process ends. The first line of the output is the beginning."""
     print("begins", flush=True)  # noqa: T201 - for the process that waits
-    while not select.select([sys.stdin], [], [], running)[0]:
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(stopped)
-        os.kill(pid, signal.SIGCONT)
+    with contextlib.suppress(ProcessLookupError):
+        while not select.select([sys.stdin], [], [], running)[0]:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(stopped)
+            os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager

@@ -111,6 +111,8 @@ class Record:
         self.last: Failed | str | None = NOT_PROBED
         self.runs = dict.fromkeys(("failures", "blocking_failures", "unready_probes"), 0)
         self.since = 0
+        self.discarded = 0
+        self.is_lost = False  # the last result was discarded
         self.counters: dict[Sample, int] = {
             ("ekm_probes_total", ()): 0,
             ("ekm_probe_failures_total", ()): 0,
@@ -137,11 +139,12 @@ class Record:
         begin, target = self.next, self.target
         while self.next < len(target.probes) and self.next * target.interval <= now:
             if (probe := target.probes[self.next]) == DISCARDED:
-                self._discard(self.next * target.interval)
+                self.discarded += 1
+                self.is_lost = True
             elif probe != NOT_PROBED:
                 self._add(probe, self.next * target.interval)
             self.next += 1
-        return self.next > begin
+        return self._forget(now) or self.next > begin
 
     def _add(self, probe: Outcome, now: int) -> None:
         verdict = self._verdict(probe)
@@ -151,15 +154,18 @@ class Record:
         bad = (failed is not None, failed is not None and failed.blocks, verdict is False)
         self.runs = {name: self.runs[name] + 1 if one else 0 for name, one in zip(self.runs, bad, strict=True)}
         self.since = now if self.runs["failures"] == 1 else self.since
-        self.last = probe
+        self.last, self.is_lost = probe, False
         self.gauges = dict(self._gauges(probe, verdict, now))
 
-    def _discard(self, now: int) -> None:
-        """Two intervals without a result end what the last one showed."""
-        if now - self.gauges.get(("ekm_last_probe_timestamp_seconds", ()), 0) > 2 * self.target.interval:
-            kept = ("ekm_last_probe_timestamp_seconds", "ekm_maintenance", *(f"ekm_consecutive_{name}" for name in self.runs))
-            self.last = NOT_PROBED
-            self.gauges = {sample: value for sample, value in self.gauges.items() if sample[0] in kept}
+    def _forget(self, now: int) -> bool:
+        """Return whether two intervals without a result end what the last one showed, because the host is too slow."""
+        at = self.gauges.get(("ekm_last_probe_timestamp_seconds", ()), 0)
+        if not self.is_lost or self.last == NOT_PROBED or now - at <= 2 * self.target.interval:
+            return False
+        kept = ("ekm_last_probe_timestamp_seconds", "ekm_maintenance", *(f"ekm_consecutive_{name}" for name in self.runs))
+        self.last = NOT_PROBED
+        self.gauges = {sample: value for sample, value in self.gauges.items() if sample[0] in kept}
+        return True
 
     def _is_maintained(self, now: int) -> bool:
         return bool(self.target.maintenance) and self.target.maintenance[0] <= now < self.target.maintenance[1]
@@ -265,6 +271,8 @@ class Scraped:
 
     def _all(self) -> Samples:
         yield ("ekm_exporter_build_info", (("mode", "run"), ("python", "3.13.5"), ("version", "0.1.0"))), 1
+        if any(DISCARDED in record.target.probes for record in self.records):
+            yield ("ekm_exporter_probes_tainted_total", ()), sum(record.discarded for record in self.records)
         for code in self.codes:
             for labels, _ in error_samples(BY_CODE[code])["ekm_error_info"]:
                 yield ("ekm_error_info", (("code", str(code)), *labels)), 1

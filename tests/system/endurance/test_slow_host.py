@@ -99,6 +99,17 @@ async def test_a_silent_vault_is_red_after_its_first_probe_although_the_host_has
         assert total(text, DISCARDED) == before
 
 
+async def test_the_command_says_that_a_quota_took_its_time(tmp_path):
+    async with silent_vaults() as port:
+        config = written(tmp_path, targets=1, interval=INTERVAL, timeout=TIMEOUT, port=port)
+        command = (sys.executable, "-m", "exporter", "probe", "vault0", "--config.file", config)
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        async with stolen(process.pid, *QUOTA), asyncio.timeout(PATIENCE):
+            shown, _ = await process.communicate()
+    assert re.search(rb"^result +discarded: this host is too slow \(\d+ % of the time lost\)$", shown, re.MULTILINE), shown
+    assert process.returncode == 1
+
+
 async def test_2500_silent_vaults_on_one_core_are_red(tmp_path):
     async with silent_vaults() as port:
         config = written(tmp_path, targets=2500, interval=60, timeout=10, port=port)

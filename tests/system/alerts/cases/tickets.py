@@ -7,7 +7,7 @@ from alerts.values import DURATIONS
 from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
 from tests.system.alerts.cases.pages import NOT_FOUND
 from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
-from tests.system.alerts.timeline import DISCARDED, NOT_PROBED, OK, READ, Exporter, Failed, Target
+from tests.system.alerts.timeline import DISCARDED, NOT_PROBED, OK, READ, Exporter, Failed, Outcome, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 HELD = DURATIONS["HOLD_TICKET"] // MINUTE
@@ -270,11 +270,56 @@ def _not_measured() -> RuleCase:
     well = [Target(name=f"well-{number}", probes=[OK] * 140) for number in range(4)]
     most, half = Exporter(targets=[*some, failed, *well]), Exporter(targets=[*some, *well], instance="mon2:10377")
     alert = "EkmEveryProbeStale"
-    checks = [(29 * MINUTE, alert, []), (32 * MINUTE, alert, [of_exporter(most)]), (58 * MINUTE, alert, [of_exporter(most)])]
+    checks = [(27 * MINUTE, alert, []), (30 * MINUTE, alert, [of_exporter(most)]), (58 * MINUTE, alert, [of_exporter(most)])]
     checks += lasting("EkmTargetNotProbed", 41, 60, [target_metric(half, each) for each in some])
     checks += [(minute * MINUTE, "EkmVaultSideNotReady", []) for minute in range(50, 100, 10)]
     absent = ["EkmErrorBudgetBurns", "EkmRegionDown", "EkmEgressDown", "EkmCredentialForbidden"]
     return RuleCase(name="not measured", exporters=[most, half], length=130 * MINUTE, checks=checks, absent=absent)
+
+
+def _slow_host(interval: int) -> RuleCase:
+    """Most targets get no result, because all are discarded: a page after ten minutes, or after two intervals and five minutes.
+
+    No page: targets back off after 429 next to a discarded one; every target is discarded now and then; an exporter restarts on a slow
+    host and has results soon; targets are probed rarely; an exporter has no scheduler.
+    """
+    last, lost = 9 * interval, max(10 * MINUTE, 2 * interval + 5 * MINUTE)
+    ends = last + lost + 20 * MINUTE
+    count = ends // interval + 2
+    slow = [*[OK] * 10, *[DISCARDED] * (count - 10)]
+    rests = [*[OK] * 10, *[*[NOT_PROBED] * 4, THROTTLED] * count][:count]
+    at_times = [OK, OK, *[DISCARDED, OK] * count][:count]
+
+    def fleet(probes: Sequence[Outcome], count: int = 4, interval: int = interval) -> list[Target]:
+        return [
+            Target(name=f"t{number}", vault=f"t{number}.vault.azure.net", interval=interval, probes=probes)
+            for number in range(count)
+        ]
+
+    discarded = Target(name="slow", vault="slow.vault.azure.net", interval=interval, probes=slow)
+    resumes = -(-(last + MINUTE) // interval)  # the number of the first probe after the restart
+    restarted = [*slow[: resumes + 1], *[OK] * (count - resumes)]
+    on = Exporter(targets=[*fleet(slow), *[replace(each, name=f"w{each.name}", probes=[OK] * count) for each in fleet(slow, 3)]])
+    others = [
+        Exporter(targets=[*fleet(rests), discarded], instance="mon2:10377"),
+        Exporter(targets=fleet(at_times), instance="mon3:10377"),
+        Exporter(targets=fleet(restarted), instance="mon4:10377", restarts=((last + 5, last + MINUTE),)),
+        Exporter(targets=[*fleet([OK, OK, OK], interval=3600), discarded], instance="mon5:10377"),
+        Exporter(
+            instance="mon6:10377",
+            more={
+                'ekm_probes_total{target="a",vault="a.vault.azure.net"}': "0+1x200",
+                "ekm_exporter_probes_tainted_total": "0+1x200",
+            },
+        ),
+    ]
+    alert, scrape = "EkmEveryProbeStale", 30
+    checks = [(second, alert, []) for second in range(0, last + lost - scrape, scrape)]
+    checks += [(second, alert, [of_exporter(on)]) for second in range(last + lost + MINUTE, ends, scrape)]
+    absent = ["EkmVaultSideNotReady", "EkmEgressDown", "EkmRegionDown", "EkmErrorBudgetBurns"]
+    return RuleCase(
+        name=f"a slow host, at {interval} s", exporters=[on, *others], length=ends, checks=checks, absent=absent, scrape=scrape
+    )
 
 
 def _wrap() -> RuleCase:
@@ -323,6 +368,7 @@ def _budget() -> RuleCase:
 CASES = [
     _never_probed(),
     _not_measured(),
+    *(_slow_host(interval) for interval in (60, 300)),
     _wrap(),
     _backup(),
     _removed(),
