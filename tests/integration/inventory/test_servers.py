@@ -259,7 +259,7 @@ async def test_run_imports_no_driver_and_no_other_command():
     script = (
         "import sys, exporter.__main__, exporter.cli.main;"
         "exporter.cli.main.build_parser(['run']);"
-        "print({'exporter.simulator', 'exporter.inventory', 'exporter.sqlservers'} & {*sys.modules} or 'exporter.app.service' in sys.modules);"
+        "print({'exporter.simulator', 'exporter.inventory', 'exporter.sqlserver.tds'} & {*sys.modules} or 'exporter.app.service' in sys.modules);"
         "exporter.cli.main.build_parser();"
         "print({'pytds', 'OpenSSL', 'pymssql', 'evtx', 'azure.mgmt'} & {*sys.modules})"
     )
