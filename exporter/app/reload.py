@@ -1,6 +1,7 @@
-"""Choose the exporter of a target or SQL Server by its name (`--shard I/N`).
+"""Reloads the configuration on request and after a change of its files, and selects the part of a shard (`--shard I/N`).
 
-Rendezvous hashing: one more exporter takes about 1/N of the targets from the others, evenly, and moves nothing between them.
+Files are read on a thread, one reload at a time. A change is detected by content: a Kubernetes volume swaps a symbolic link, and an
+editor may write twice within a tick of the clock.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -24,6 +24,7 @@ from exporter.runtime.logging import fields, place_of
 from exporter.runtime.process import ExtraMissingError
 from exporter.runtime.tasks import DaemonThreadPool, SingleFlight
 
+# Rendezvous hashing: one more exporter takes about 1/N of the targets from the others, evenly, and moves nothing between them.
 MOST_SHARDS = 1000  # every name is hashed once per shard
 
 
@@ -36,7 +37,8 @@ class Shard:
 
     def holds(self, name: str) -> bool:
         """Return whether this shard has the target, or the SQL Server of this address. Exactly one of `count` shards has it."""
-        return _owner(name, self.count) == self.index
+        prefix = hashlib.sha256(name.encode()).digest()
+        return self.index == max(range(self.count), key=lambda index: hashlib.sha256(prefix + index.to_bytes(2)).digest())
 
     @property
     def offsets(self) -> range:
@@ -70,16 +72,6 @@ def select_shard(config: Config, shard: Shard | None) -> Config:
         sql_servers={address: server for address, server in config.sql_servers.items() if shard.holds(address)},
     )
 
-
-def _owner(name: str, count: int) -> int:
-    prefix = sha256(name.encode()).digest()
-    return max(range(count), key=lambda index: sha256(prefix + index.to_bytes(2)).digest())
-
-
-# Reloads the configuration on request and after a change of its files.
-#
-# Files are read on a thread, one reload at a time. A change is detected by content: a Kubernetes volume swaps a symbolic link, and
-# an editor may write twice within a tick of the clock.
 
 CHECK_SECONDS = 5.0
 TRY_AGAIN_SECONDS = 30.0  # the cause of a refusal may be in another file, such as a secret that is created later

@@ -1,4 +1,7 @@
-"""The running exporter: starts, connects, reloads and stops its parts."""
+"""The running exporter: what a start needs of the system, and its parts, which it starts, connects, reloads and stops.
+
+`serve` runs it until a signal. An error of one part ends no other: it is counted and logged.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,9 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from exporter import __version__
@@ -48,16 +50,18 @@ if TYPE_CHECKING:
     from exporter.sqlserver.differences import Difference
     from exporter.sqlserver.reading import SqlServerReading
 
-# What the system must grant before the first probe: open files and threads.
-#
-# A shortage during a probe skips that probe. One during an import would end the process, so what is needed is counted before.
-
 _log = logging.getLogger(__name__)
 
+# What a start needs of the system: a shortage during a probe skips that probe, but one during an import would end the process. So `run`
+# counts threads and files before.
 FEWEST_THREADS = 16  # one for each part that blocks, and some for names
 SQL_FILES = 12  # readings of SQL Servers at once, and requests for their tokens
-_LOOP_FILES = 3
-_OTHER_FILES = 16  # of the state directory, imports, expiry lookups and preflight checks
+_OTHER_FILES = 3 + 16  # of the loop; of the state directory, imports, expiry lookups and preflight checks
+SWEEP_SECONDS = 2.0  # how long a verdict may stay that is too old
+READY_AFTER_SECONDS = 120.0  # ready after this time, even if a first probe has not finished
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class CapacityError(Exception):
@@ -83,7 +87,7 @@ def files_left(config: Config, *, listeners: int) -> int | None:
     limit = process.file_limit()
     if limit is None:
         return None
-    taken = process.open_files(limit) + _LOOP_FILES + listeners + _OTHER_FILES
+    taken = process.open_files(limit) + listeners + _OTHER_FILES
     left = limit - most_clients(limit) - taken
     fewest = files_of(1) + _sql_files(config)
     if left < fewest:
@@ -110,17 +114,10 @@ def _sql_files(config: Config) -> int:
     return SQL_FILES if config.sql_servers else 0
 
 
-# Updates what changes with time alone: results and verdicts that are too old, budgets, readiness. Logs delayed first probes.
-#
-# An error is counted; it ends no sweep and delays no other target.
-
-SWEEP_SECONDS = 2.0  # how long a verdict may stay that is too old
-
-
 class Sweeper:
-    """Sweeps periodically, and calls `on_sweep` with the Unix time. Use it from one event loop.
+    """Updates what changes with time alone: results and verdicts that are too old, budgets, readiness. Use it from one event loop.
 
-    `on_unmeasured` receives the targets that are not measured, and the share of the time that this host lost.
+    An error ends no sweep and delays no other target. `on_sweep` is called with the Unix time. `on_unmeasured` receives the targets that are not measured, and the share of the time that this host lost.
     `on_internal_error` receives internal errors.
     """
 
@@ -175,16 +172,8 @@ class Sweeper:
                     self._dropped.add(name)
 
 
-# Passes each report to the state, the metrics, the log and the auxiliary probes.
-#
-# If one receiver fails, the others still get the report.
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
 class Reports:
-    """Pass results to the store, the metrics and the log.
+    """Pass results to the store, the metrics, the log and the auxiliary probes. If one receiver fails, the others still get the result.
 
     Use it from one event loop. `on_internal_error` receives the exceptions of these receivers.
     """
@@ -204,7 +193,11 @@ class Reports:
         self._pass(self._recorder.record, report, record)
         if not report.discarded:
             self._pass(self._log.record, target, report)
-        self._pass(_run_auxiliary, runner, config, target, report, record)
+        with reported(self._on_internal_error):
+            today = datetime.fromtimestamp(report.started_at, UTC).date()
+            interval = context.module.auxiliary_interval
+            if runner.has_due(target.name, configured_auxiliary(target, today), interval=interval):
+                runner.start_due(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)
 
     def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> None:
         """Pass on the result of one auxiliary probe."""
@@ -221,26 +214,6 @@ class Reports:
             return None
 
 
-def _run_auxiliary(runner: AuxiliaryRunner, config: Config, target: Target, report: ProbeReport, record: TargetRecord) -> None:
-    today = datetime.fromtimestamp(report.started_at, UTC).date()
-    interval = config.modules[target.module].auxiliary_interval
-    if runner.has_due(target.name, configured_auxiliary(target, today), interval=interval):
-        runner.start_due(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)
-
-
-def recorder_for(config: Config, options: RunOptions) -> Recorder:
-    """Return the recorder of an exporter that starts."""
-    recorder = Recorder(
-        config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler, level=options.metrics_level
-    )
-    if options.shard is not None:
-        recorder.shard(options.shard.index, options.shard.count)
-    return recorder
-
-
-READY_AFTER_SECONDS = 120.0  # ready after this time, even if a first probe has not finished
-
-
 class Service:
     """All parts of a running exporter, on one event loop. The web server uses `web.interfaces.ExporterService` of it."""
 
@@ -255,7 +228,11 @@ class Service:
         self._lag = LoopLag()
         self._log = ProbeLog()
         self._store = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
-        self.recorder = recorder_for(self.config, options)
+        self.recorder = Recorder(
+            self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler, level=options.metrics_level
+        )
+        if options.shard is not None:
+            self.recorder.shard(options.shard.index, options.shard.count)
         self._reports = Reports(self._store, self.recorder, self._log, on_internal_error=self._on_error)
         self._prober = Prober(self.config, lag=self._lag, callbacks=self._prober_callbacks())
         self._scheduler = Scheduler(
@@ -273,45 +250,35 @@ class Service:
             concurrency=auxiliary_slots(concurrency),
         )
         self._expiry = self._expiry_monitor()
-        self.sql_servers = self._sql_server_readings()
+        self.sql_servers = SqlServerReadings(
+            self._store, self.recorder, enabled=options.scheduler, on_internal_error=self._on_error
+        )
         self.sql_servers.require_driver(config)
-        self._preflights = self._preflight_monitor()
+        self._preflights = PreflightMonitor(
+            self._run_preflight,
+            on_results=lambda target, results: self.recorder.checked(target.name, results),
+            on_internal_error=self._on_error,
+        )
         self._requests = asyncio.Semaphore(concurrency)
-        self._reloader = self._reloader_for(config, options.config_file)
+        self._reloader = (
+            None
+            if options.config_file is None
+            else Reloader(options.config_file, self.apply, running=config, on_reload=self.recorder.reloaded)
+        )
         self._web = WebEndpoint(self, options, None if self._reloader is None else self._reloader.reload)
-        self._sweeper = self._new_sweeper()
-
-    def _preflight_monitor(self) -> PreflightMonitor:
-        def record(target: Target, results: Iterable[CheckResult] | None) -> None:
-            self.recorder.checked(target.name, results)
-
-        return PreflightMonitor(self._run_preflight, on_results=record, on_internal_error=self._on_error)
-
-    def _sql_server_readings(self) -> SqlServerReadings:
-        enabled, on_error = self._options.scheduler, self._on_error
-        return SqlServerReadings(self._store, self.recorder, enabled=enabled, on_internal_error=on_error)
-
-    def _new_sweeper(self) -> Sweeper:
-        def log(now: float) -> None:
-            self._log.first_probes(self.first_probes(), now)
-
-        def unmeasured(found: Mapping[str, float]) -> None:
-            self._log.unmeasured(found, len(self.config.targets))
-            for name in found:  # its auxiliary probes are made again with its next result
-                self._auxiliary_runner.forget(name)
-
-        state, on_error = self._store.state, self._on_error
-        return Sweeper(
+        self._sweeper = Sweeper(
             self.recorder,
-            state,
+            self._store.state,
             ready=lambda: self.ready,
-            on_sweep=log,
-            on_unmeasured=unmeasured,
-            on_internal_error=on_error,
+            on_sweep=lambda now: self._log.first_probes(self.first_probes(), now),
+            on_unmeasured=self._unmeasured,
+            on_internal_error=self._on_error,
         )
 
-    def _reloader_for(self, running: Config, path: Path | None) -> Reloader | None:
-        return None if path is None else Reloader(path, self.apply, running=running, on_reload=self.recorder.reloaded)
+    def _unmeasured(self, found: Mapping[str, float]) -> None:
+        self._log.unmeasured(found, len(self.config.targets))
+        for name in found:  # its auxiliary probes are made again with its next result
+            self._auxiliary_runner.forget(name)
 
     def _prober_callbacks(self) -> ProberCallbacks:
         return ProberCallbacks(
@@ -426,7 +393,8 @@ class Service:
         before, self.config = self.config, config
         self.recorder.configure(config)
         for name in before.targets.keys() - config.targets.keys():
-            self._forget(name)
+            for part in (self.recorder, self._store, self._log, self._prober, self._auxiliary_runner):
+                part.forget(name)
         for name in changed_verdicts(before, config):
             self._store.state.invalidate_verdict(name)
         changed = changed_targets(before, config)
@@ -451,10 +419,6 @@ class Service:
         record = self._store.recall(target)
         self.recorder.add_target(target, self.config.modules[target.module], record, now=time.time())
         await asyncio.sleep(0)
-
-    def _forget(self, name: str) -> None:
-        for part in (self.recorder, self._store, self._log, self._prober, self._auxiliary_runner):
-            part.forget(name)
 
     def _expiry_lookup(self, config: Config) -> ExpiryLookup:
         return ExpiryLookup(config, requested=self.recorder.requested, tenant_of=self._tenant_of)
@@ -499,9 +463,6 @@ class Service:
         self.recorder.internal_error()
         extra = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
         _log.error("internal error", extra=extra)
-
-
-# The exporter from its start to the signal that ends it.
 
 
 async def serve(config: Config, options: RunOptions) -> None:

@@ -1,4 +1,4 @@
-"""The command `ekm-exporter check`: validate a configuration.
+"""The command `ekm-exporter check`: validate a configuration; many equal findings share a line.
 
 It also prints the effective configuration, its cost or its schema. It starts nothing and sends no request.
 """
@@ -23,8 +23,6 @@ from exporter.runtime.process import ExtraMissingError, is_installed
 
 if TYPE_CHECKING:
     from exporter.web.config_file import WebLoaded
-
-# Problems and warnings of a configuration as lines; many equal findings share one.
 
 _FIRST = 3  # lines of equal findings before the line with the number of the others
 

@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
         name, _, anchor = moved_to.partition("#")
         found = documentation.look_up(name)
     if len(found) != 1:
-        return _refuse(_ambiguous(reference, found) if found else _unknown(reference, documentation.pages()))
+        names = ", ".join(page.name for page in found)
+        several = f"{reference!r} can be one of these: {names}"
+        return _refuse(several if found else _unknown(reference, documentation.pages()))
     text = documentation.text(found[0]) if not anchor else documentation.parts(found[0]).get(anchor)
     if text is None:
         return _refuse(f"page {found[0].name} has no part {anchor!r}{nearest(anchor, documentation.parts(found[0]))}")
@@ -61,10 +63,6 @@ def run(args: argparse.Namespace) -> int:
 def _refuse(problem: str) -> int:
     print(f"ekm-exporter docs: {problem}\n`ekm-exporter docs` lists all pages.", file=sys.stderr)
     return _BAD_USAGE
-
-
-def _ambiguous(reference: str, pages: Iterable[DocumentPage]) -> str:
-    return f"{reference!r} can be one of these: {', '.join(page.name for page in pages)}"
 
 
 def _unknown(reference: str, pages: Iterable[DocumentPage]) -> str:

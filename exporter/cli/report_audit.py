@@ -36,13 +36,9 @@ class UnansweredError(Exception):
     """No exporter that answers has the key, and one does not answer."""
 
 
-def _as_json(facts: Mapping[str, Any]) -> str:
-    return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-
-
 FORMATS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]]] = {  # with the end of the file's name
     "text": ("txt", as_text),
-    "json": ("json", _as_json),
+    "json": ("json", lambda facts: json.dumps(facts, indent=2, ensure_ascii=False) + "\n"),
     "html": ("html", audit_document),
 }
 

@@ -1,4 +1,4 @@
-"""The command `ekm-exporter service install`."""
+"""The commands `ekm-exporter service install`, `remove` and `secret`."""
 
 from __future__ import annotations
 
@@ -46,8 +46,6 @@ from exporter.windows.rules import (
     service_command,
 )
 from exporter.windows.service import CHANGE, LOGON_FAILED, READ, STOPPED, FirewallError, ServiceManager
-
-# The commands `ekm-exporter service remove` and `secret`, and what they share with `install`.
 
 FINE = 0
 FAILED = 1

@@ -1,4 +1,4 @@
-"""The command `ekm-exporter simulate`: the simulator alone."""
+"""The command `ekm-exporter simulate`: the simulator alone, with or without SQL Servers."""
 
 from __future__ import annotations
 
@@ -58,8 +58,6 @@ def request(url: str, method: str = "GET", body: str = "") -> str:
         words = ["curl", *(["-d", quoted(body)] if body else ["-X", method] if method != "GET" else []), url]
     return " ".join(words)
 
-
-# The part of `ekm-exporter simulate` about SQL Servers: flags, password and the text at the start.
 
 _SHOWN = 10  # SQL Servers in the text at the start
 _INDENT = " " * 21

@@ -1,7 +1,7 @@
-"""Read the JSON bodies of Key Vault and Entra ID: a value or a fault. `error_body` reads refusals.
+"""Read the JSON bodies of Key Vault, Entra ID and Microsoft Graph, and the challenge of a vault: a value or a fault.
 
-No function raises, whatever the bytes. A wrong JSON type counts as missing. A top level other than an object counts as not
-JSON.
+No function raises, whatever the bytes. A wrong JSON type counts as missing. A top level other than an object counts as not JSON.
+Refusals are read in `knowledge.answers`.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def unix_time(value: object) -> float | None:
     return float(value)
 
 
-# Read one page of a vault's keys, or of the versions of a key.
+# One page of a vault's keys, or of the versions of a key.
 
 _LISTED_KID = re.compile(r"https://[^/]{1,260}/keys/([A-Za-z0-9-]{1,127})(?:/([A-Za-z0-9]{1,64}))?")
 _MOST = 1000  # accepted entries of a page
@@ -180,10 +180,8 @@ def _entry(one: Any) -> ListedKey | None:
     return ListedKey(matched[1], matched[2], enabled if isinstance(enabled, bool) else None, one.get("managed") is True)
 
 
-# Read the lists of secrets and certificates of Microsoft Graph and Key Vault.
-#
-# Each function takes bytes and returns a value or a fault. An unreadable date makes the whole response unusable: without it,
-# the secret would seem to have no expiry.
+# The lists of secrets and certificates of Microsoft Graph and Key Vault. An unreadable date makes the whole response unusable: without
+# it, the secret would seem to have no expiry.
 
 _VERSION_ID = re.compile(r"https://[^/]{1,260}/secrets/[A-Za-z0-9-]{1,127}/([A-Za-z0-9]{1,64})")
 _SHA1_HEX = re.compile(r"[0-9a-fA-F]{40}")
@@ -282,10 +280,8 @@ def _thumbprint(value: object) -> str | None:
     return text.lower() if _SHA1_HEX.fullmatch(text) else None
 
 
-# Read the `WWW-Authenticate` header as literally as the connector does.
-#
-# The connector searches for two literals and their closing quotes. A header in another form (`authorization_uri=`, another
-# order) is unreadable for SQL Server, so this parser rejects it too. `endpoints` decides whether the authority is trusted.
+# The `WWW-Authenticate` header, as literally as the connector reads it: it searches for two literals and their closing quotes. A header
+# in another form (`authorization_uri=`, another order) is unreadable for SQL Server, so this parser rejects it too.
 
 _AUTHORIZATION = 'Bearer authorization="https://'
 _RESOURCE = 'resource="'

@@ -1,7 +1,7 @@
-"""Read a certificate file, PEM or PFX: a certificate to sign in with, or a fault.
+"""A certificate to sign in with: read its file, PEM or PFX, and sign an assertion with its key.
 
 azure-identity raises the same ValueError for every defect of the file, so this module finds the defect itself. Call it on a
-thread: OpenSSL checks the numbers of a key, which takes as long as many probes.
+thread: OpenSSL checks the numbers of a key, which takes as long as many probes. No text contains a part of a key or password.
 """
 
 from __future__ import annotations
@@ -25,10 +25,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, pkcs12
 
 from exporter.core.values import Fault
-
-# Describe the content of a certificate file, for the detail of a fault.
-#
-# No text contains a part of a key or password.
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _DER_SEQUENCE = b"\x30"

@@ -1,4 +1,4 @@
-"""Request a token for a vault, with a new azure-identity credential each time.
+"""Request a token for a vault, with a new azure-identity credential each time, and list an application's credentials in Microsoft Graph.
 
 One literal table builds each kind of credential. The recorded response decides the result. The SDK's exception decides only
 without a response. azure-identity rejects a tenant with invalid characters. If the challenge named that tenant, the challenge
@@ -310,9 +310,7 @@ def pending_facts(context: Context, network: Network, authority: str) -> Facts:
     return facts if endpoint == entra else _identity_unavailable(facts)
 
 
-# List the secrets and certificates of an application in Microsoft Graph.
-#
-# It sends only two kinds of GET requests. No request or response contains a secret: Graph lists dates, hints and thumbprints.
+# Microsoft Graph: only two kinds of GET requests. No request or response contains a secret: Graph lists dates, hints and thumbprints.
 
 _SELECT = "id,appId,passwordCredentials,keyCredentials"
 

@@ -1,6 +1,6 @@
-"""Requests of one probe to one vault: challenge, get, wrap and unwrap.
+"""Requests to one vault: those of a probe (challenge, get, wrap and unwrap), and lists of keys and of a secret's versions.
 
-Each is exactly one exchange. They use `KeyClient.send_request` with an explicit policy list: no retry, no redirect, no
+Each is exactly one exchange. Those of a probe use `KeyClient.send_request` with an explicit policy list: no retry, no redirect, no
 challenge handling and no decoding. They do not use `CryptographyClient`, which would wrap locally.
 """
 
@@ -232,9 +232,7 @@ def _with_value(exchange: HttpExchange, read: Callable[[bytes], tuple[Fault, T |
     return replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.body))), None
 
 
-# Encrypt locally with a public key, to test unwrap after a failed wrap.
-#
-# The wrap step stays failed.
+# Encrypt locally with a public key, to test unwrap after a failed wrap, which stays failed.
 
 _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
     "RSA-OAEP": hashes.SHA1,  # the connector's algorithm; SHA-1 is no weakness in OAEP
@@ -255,9 +253,7 @@ def encrypt_locally(key: KeyFacts, algorithm: str, data: bytes) -> bytes | None:
         return None
 
 
-# Authenticated GET requests to one host, one exchange each, for expiry lookups.
-#
-# There is no retry, no redirect and no decoding by the SDK. A token for this host is sent to no other host.
+# Authenticated GET requests to one host, one exchange each: no retry, redirect or decoding by the SDK, and a token is sent to no other host.
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
 
@@ -366,9 +362,7 @@ def _whole(read: ReadPage[T]) -> Callable[[bytes], tuple[Fault, tuple[tuple[T, .
     return page
 
 
-# List the keys of a vault and their versions, and read public keys.
-#
-# Listing needs the permission `list`, reading one version needs `get`. Only GET requests are sent.
+# Keys of a vault: listing needs the permission `list`, reading one version needs `get`.
 
 _MOST_PAGES: Final = 400  # of 25 entries
 
@@ -391,9 +385,7 @@ class KeyListSession(PagedSession):
         return await self.get(f"/keys/{path}?{self.query}", token, read_key, deadline=deadline)
 
 
-# Read the dates of a Key Vault secret from the list of its versions.
-#
-# `/secrets/NAME/versions` returns attributes without values, page by page. No request goes to `/secrets/NAME` or to one version:
+# Dates of a secret: `/secrets/NAME/versions` returns attributes without values. No request goes to `/secrets/NAME` or to one version:
 # those return the secret itself, and the exporter does not need the permission for it.
 
 

@@ -1,8 +1,7 @@
-"""Fetch lists from the API of a running exporter, within limits.
+"""Requests to the APIs of running exporters and of Prometheus, within limits.
 
-They are those of its targets and of its SQL Servers.
-
-A failure of the exchange is a value. The password is sent only to the exporter of the URL: redirects are not followed.
+A failed exchange with an exporter is a value, one with Prometheus a HistoryError: one line with the action. Credentials are sent only to
+the server of the URL: redirects are not followed.
 """
 
 from __future__ import annotations
@@ -174,10 +173,6 @@ def cause_text(error: BaseException, flag: str) -> str:
         return text_of(number)
     return next(cause for kind, cause in _CAUSES if isinstance(error, kind)).format(flag=flag)
 
-
-# Requests to the HTTP API of Prometheus, within limits.
-#
-# Every failure is a HistoryError: one line with the action. Credentials are sent only to the URL: redirects are not followed.
 
 LARGEST_PROMETHEUS_RESPONSE = 32 * 1024 * 1024  # bytes; a slice has about 10 MB
 CA_FLAG = "--prometheus.ca.file"

@@ -1,4 +1,7 @@
-"""Build a `Config` from the sections of all files; check names and references."""
+"""Build a `Config` from the sections of all files: targets, credentials, modules and SQL Servers, with their defaults.
+
+Checks names, references, secrets and files, and reports settings that contradict each other.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,6 @@ from exporter.core.names import nearest, parse_sql_address, server_name
 from exporter.core.values import HOST_IDENTITIES, CredentialKind, KeyReference
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole, world_readable
 from exporter.runtime.process import is_windows
-
-# Build targets and `global` from their sections, with defaults and times.
 
 
 def vault_of(section: Section) -> str | None:
@@ -191,9 +192,6 @@ def _retained(raw: RawTarget) -> tuple[Retained, ...]:
     return tuple(found)
 
 
-# Build a credential from its section; check its secret and its files.
-
-
 def build_credential(name: str, section: Section) -> Credential | None:
     """Build the credential; None without a usable type. Problems are reported."""
     kind: CredentialKind | None = section.get("type")
@@ -204,7 +202,11 @@ def build_credential(name: str, section: Section) -> Credential | None:
     stem, needed = SOURCES.get(kind, ("", False))
     source = secret_source(section, stem, needed=needed) if stem else None
     if source is not None:
-        _check_secret_of(source, section.location_of(_set_key(section, stem)), kind)
+        location = section.location_of(f"{stem}_{source.kind}")
+        text = check_secret(source, location)
+        if text is not None and kind is CredentialKind.CONNECTOR_SECRET:
+            for finding in connector_secret_findings(text):
+                location.error(finding.text)
     if section.get("certificate_file") is not None:
         _check_certificate(section)
     attribute = "password" if kind is CredentialKind.CLIENT_CERTIFICATE else "secret"
@@ -238,13 +240,6 @@ def check_secret(source: SecretSource, location: Location) -> str | None:
         return None
 
 
-def _check_secret_of(source: SecretSource, location: Location, kind: CredentialKind) -> None:
-    text = check_secret(source, location)
-    if text is not None and kind is CredentialKind.CONNECTOR_SECRET:
-        for finding in connector_secret_findings(text):
-            location.error(finding.text)
-
-
 def _check_certificate(section: Section) -> None:
     location = section.location_of("certificate_file")
     file = section.get("certificate_file")
@@ -255,15 +250,6 @@ def _check_certificate(section: Section) -> None:
             location.error("is empty")
     except FileUnreadableError as error:
         location.error(str(error))
-
-
-def _set_key(section: Section, stem: str) -> str:
-    return f"{stem}_file" if section.is_set(f"{stem}_file") else f"{stem}_env"
-
-
-# Build a module from its section; check its proxy and its CA file.
-
-CA_LIMIT = 4 * 1024 * 1024
 
 
 def build_module(name: str, section: Section) -> Module:
@@ -280,7 +266,7 @@ def build_module(name: str, section: Section) -> Module:
 def _proxy(section: Section) -> Proxy | None:
     password = secret_source(section, "password", needed=section.is_set("username"))
     if password is not None:
-        check_secret(password, section.location_of("password_file" if password.file else "password_env"))
+        check_secret(password, section.location_of(f"password_{password.kind}"))
         if not section.is_set("username"):
             section.location.child("username").error("is required with a password")
     if section.get("url") is None:
@@ -294,15 +280,13 @@ def check_ca(file: Path, location: Location) -> None:
     import ssl  # noqa: PLC0415 - it takes a twentieth of a check, and few configurations have such a file
 
     try:
-        text = read_whole(file, limit=CA_LIMIT).decode("ascii", "replace")
+        text = read_whole(file, limit=4 * 1024 * 1024).decode("ascii", "replace")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except FileUnreadableError as error:
         location.error(str(error))
     except (ssl.SSLError, ValueError):
         location.error("contains no certificate in PEM")
 
-
-# Build the SQL Servers from their sections; check login, trust and labels.
 
 # A way to sign in, or to trust a certificate, replaces another way of the defaults.
 REPLACED_BY: Mapping[str, tuple[str, ...]] = {
@@ -376,8 +360,6 @@ class SqlServerBuilder:
         if credential is not None and credential.get("type") not in HOST_IDENTITIES and not credential.is_set("tenant_id"):
             raw.location_of("entra_credential").error(_NO_TENANT)
 
-
-# Report settings that contradict each other.
 
 # Keys of a target that name a credential, and its role.
 _PROBING = {

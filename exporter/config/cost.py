@@ -1,6 +1,6 @@
-"""The monthly cost of a configuration, and its share of the vaults' limits.
+"""The requests of a configuration, what they cost a month, and their share of the vaults' limits, as if nothing failed.
 
-It is computed from the rates of `traffic`, as if nothing failed. Prices are left out: they differ by contract and region.
+Covers the probes and auxiliary probes of every target and the expiry lookups. Prices are left out: they differ by contract and region.
 """
 
 from __future__ import annotations
@@ -17,10 +17,6 @@ from exporter.core.limits import DATABASE_TOKEN_SECONDS, JITTER, KEY_LIMITS, LOO
 from exporter.core.names import cloud_of
 from exporter.core.values import OPERATIONS, Operation, Step, has_limits, operation_limit, operations_of
 from exporter.knowledge.verdict import AuxiliaryKind
-
-# The requests of a configuration and their rates, when nothing fails.
-#
-# Covers the probes and auxiliary probes of every target and the expiry lookups. `cost` turns them into numbers per month.
 
 # The dates of a Key Vault secret: a challenge and the list of versions, which is billed like reading a key.
 _SECRET_DATES = tuple(operation for operation in OPERATIONS if not operation.with_key)

@@ -1,15 +1,14 @@
-"""Read one mapping by its table of fields.
+"""Read one mapping by its table of fields, and each value by its type.
 
-Unknown keys, repeated keys and secrets in plain text are reported.
+Unknown keys, repeated keys and secrets in plain text are reported. Each type reads a node and reports at its location why the value is
+unusable.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
-from collections.abc import Mapping as Mapping_
-from collections.abc import Sequence as Items
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
@@ -32,7 +31,7 @@ class FieldType:
 
     type_name: str  # in the reference table
     read: Callable[[Node, Location], Any]
-    json: Mapping_[str, Any] = field(default_factory=dict)  # JSON Schema of the value
+    json: Mapping[str, Any] = field(default_factory=dict)  # JSON Schema of the value
     refers_to: str = ""  # the section in which the value is a name
 
 
@@ -176,8 +175,6 @@ def _sources(key: str, usable: Sequence[str]) -> str:
 
 
 # Types of values: text, duration, date, choice, path, list and others.
-#
-# Each type reads a node and reports at its location why the value is unusable.
 
 Json = dict[str, Any]
 
@@ -284,7 +281,7 @@ def duration(minimum: float, maximum: float) -> FieldType:
     )
 
 
-def choice(values: type[StrEnum] | Items[str]) -> FieldType:
+def choice(values: type[StrEnum] | Sequence[str]) -> FieldType:
     """One of a few words."""
     names = tuple(str(value) for value in values)
 
@@ -341,12 +338,12 @@ def _path(node: Node, location: Location) -> Path | None:
 PATH = FieldType("path", _path, TEXT.json)
 
 
-def section(fields: Items[Field], required: Items[str] | None = None) -> FieldType:
+def section(fields: Sequence[Field], required: Sequence[str] | None = None) -> FieldType:
     """A mapping with these keys. `required` replaces the keys that JSON Schema requires, if a key may come from elsewhere."""
     return FieldType("section", lambda node, location: read_section(node, location, fields), object_json(fields, required))
 
 
-def object_json(fields: Items[Field], required: Items[str] | None = None) -> Json:
+def object_json(fields: Sequence[Field], required: Sequence[str] | None = None) -> Json:
     """The JSON Schema of a mapping with these keys."""
     needed = [each.name for each in fields if each.required] if required is None else list(required)
     properties = {each.name: {**each.kind.json, "description": each.meaning} for each in fields}

@@ -1,4 +1,4 @@
-"""Load a configuration file: the checked configuration, or all problems.
+"""Load a configuration file: the checked configuration, or all problems, and its warnings.
 
 Blocks: reads files, secrets and certificates.
 """
@@ -34,9 +34,7 @@ from exporter.core.names import Pin, contradiction, server_name
 from exporter.core.secrets import SHORTEST, KnownSecrets
 from exporter.core.values import CredentialKind, Mode, Vantage
 
-# Warnings about targets without a verdict and auxiliary probes that prove little.
-#
-# `NO_VERDICT` has a row for each reason of `knowledge.verdict.WHY` that a configuration can cause.
+# Targets without a verdict, and auxiliary probes that prove little. `NO_VERDICT` has a row for each reason of `knowledge.verdict.WHY` that a configuration can cause.
 
 _Lines = Iterator[tuple[str, str]]  # key of the target's section, message
 
@@ -135,9 +133,7 @@ def weak_proof(target: Target, config: Config, _: date) -> _Lines:
             )
 
 
-# Warnings about a configuration without a problem.
-#
-# Each kind of warning has one function. The warnings about missing verdicts are in `verdict_warnings`.
+# The other warnings about a configuration without a problem: each kind has one function.
 
 Advice = Iterator[tuple[Location, str]]
 _SECRET_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate has its own expiry date

@@ -1,7 +1,4 @@
-"""The keys of each section of a configuration file, derived from the model.
-
-The settings themselves are in `model`, `credential`, `module`, `target` and `sql_server`.
-"""
+"""The keys of each section of a configuration file, derived from `settings`; the JSON Schema; the effective configuration as YAML."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""A checked configuration: frozen values, resolved references, defaults.
+"""A checked configuration: frozen values, resolved references, defaults. An attribute is type, default and documentation of a setting.
 
-A `Config` exists only for files without a problem. Secrets are not in it: a `SecretSource` is the place of one.
+A `Config` exists only for files without a problem. Secrets are not in it: a `SecretSource` is the place of one, and no message contains
+any part of a secret.
 """
 
 from __future__ import annotations
@@ -180,10 +181,6 @@ def _default_text(default: Any) -> str:
     return str(written).lower() if isinstance(written, bool) else str(written)
 
 
-# The place of a secret, a file or an environment variable, and the reading of it.
-#
-# No message contains any part of a secret.
-
 SECRET_LIMIT = 64 * 1024
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -249,8 +246,6 @@ def _from_environment(source: SecretSource) -> str:
         raise SecretUnreadableError(source, "is not set: export it before the start")
     return text
 
-
-# A credential of the configuration and its settings.
 
 SECRET, CONNECTOR, CERTIFICATE = (
     CredentialKind.CLIENT_SECRET,
@@ -344,8 +339,6 @@ class Credential:
         key_vault = self.key_vault_lookup_credential if self.key_vault_secret is not None else None
         return tuple(name for name in (self.graph_credential, key_vault) if name is not None and name != self.name)
 
-
-# A module of the configuration: settings for how to probe.
 
 DEFAULT_MODULE = "default"  # always exists
 
@@ -471,9 +464,7 @@ class Module:
         return self.proxy, self.ca_file, self.authority_host, tuple(sorted(elsewhere.items()))
 
 
-# A SQL Server of the configuration, which `run` reads, and its settings.
-#
-# No setting trusts every certificate: a login goes to no server whose certificate is not verified.
+# No setting of a SQL Server trusts every certificate: a login goes to no server whose certificate is not verified.
 
 
 def _address(value: str) -> str:
@@ -521,9 +512,6 @@ class SqlServer:
     def parsed(self) -> SqlAddress:
         """The address, in its parts."""
         return parse_sql_address(self.address)
-
-
-# A target of the configuration and its settings.
 
 
 def _key(owner: Retained | Target) -> str:

@@ -1,6 +1,7 @@
-"""Read a YAML file into a tree whose nodes have a line and a column.
+"""Read a YAML file into a tree whose nodes have a line and a column, and keep the problems found at them.
 
 Built from libyaml's events, because the limits must hold while the tree grows: nested aliases are refused before they expand.
+No message contains a value that could be a secret: the location is enough.
 """
 
 from __future__ import annotations
@@ -249,11 +250,6 @@ def _pairs(nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
 
 def _refused(event: Any, message: str) -> DocumentError:
     return DocumentError(event.start_mark.line + 1, event.start_mark.column + 1, message)
-
-
-# Problems and warnings of a configuration, and their locations.
-#
-# No message contains a value that could be a secret: the location is enough.
 
 
 @dataclass(frozen=True, slots=True)

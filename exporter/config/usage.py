@@ -1,4 +1,4 @@
-"""What targets use: credentials, vaults and auxiliary probes."""
+"""What targets use: credentials, vaults, auxiliary probes, SQL Servers and names for commands; and what a new configuration changes."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ def list_auxiliary_probes(target: Target, today: date) -> Iterator[tuple[Identit
         yield (AuxiliaryKind.RECOVERY, target.recovery_vault, target.recovery_vault), credential
 
 
-# Differences between two configurations, by target.
-#
-# Names are not enough: a credential or module may have changed under its name.
+# Differences between two configurations: a credential or module may have changed under its name.
 
 _Facts = tuple[object, ...]
 

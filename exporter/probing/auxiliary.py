@@ -1,6 +1,7 @@
-"""The auxiliary probes of a target, and which of them are due.
+"""The auxiliary probes of a target, each with another credential, key version or vault: their plan, and their rounds.
 
-Each is a probe with another credential, key version or vault.
+Those that are due run after a probe, one after the other on their own task: a slow recovery vault delays no probe, and no target has two
+rounds at once.
 """
 
 from __future__ import annotations
@@ -131,12 +132,6 @@ def probe_request(
     )
 
 
-# Makes the auxiliary probes that are due after each probe of a target.
-#
-# The auxiliary probes of one target run one after the other, on their own task: a slow recovery vault delays no probe, and no
-# target has two rounds at once.
-
-MakeAuxiliary = Callable[[AuxiliaryProbe], Awaitable[AuxiliaryResult | None]]
 _Successes = dict[Identity, float]  # of one target: Unix times of the last results, if these were no failures
 
 
@@ -148,7 +143,7 @@ class AuxiliaryRunner:
 
     def __init__(
         self,
-        make: MakeAuxiliary,
+        make: Callable[[AuxiliaryProbe], Awaitable[AuxiliaryResult | None]],
         *,
         on_result: Callable[[Target, AuxiliaryResult], None],
         on_internal_error: Callable[[Exception], None],

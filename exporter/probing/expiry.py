@@ -1,7 +1,7 @@
-"""Lookups in one source: certificate file, Microsoft Graph or Key Vault.
+"""When a credential expires: which sources can tell, how often they are asked, and the look-up in one of them.
 
-Lookups have their own few threads, handshakes and tokens, so that none delays a probe. Within five minutes, lookups with the
-same identity share a token.
+The sources are the certificate file, Microsoft Graph and Key Vault. Lookups have their own few threads, handshakes and tokens, so that
+none delays a probe. Within five minutes, lookups with the same identity share a token.
 """
 
 from __future__ import annotations
@@ -37,9 +37,7 @@ from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
 
-# The reasons of failed lookups as text.
-#
-# The same cause gives the same text, so that it is logged once. A text quotes only the codes of a response, masked.
+# Failed lookups: the same cause gives the same text, so that it is logged once. A text quotes only the codes of a response, masked.
 
 # Advice by HTTP status.
 GRAPH_ACTIONS: Final[Mapping[int, str]] = {
@@ -52,7 +50,6 @@ KEY_VAULT_ACTIONS: Final[Mapping[int, str]] = {
     403: "the lookup credential needs the secret permission list (RBAC: secrets/readMetadata), or the vault's firewall blocks this host",
     404: "the vault has no such secret",
 }
-_NO_ACTIONS: Final[Mapping[int, str]] = {}
 
 
 def failed(note: str) -> LookupResult:
@@ -60,20 +57,16 @@ def failed(note: str) -> LookupResult:
     return LookupResult(answered=False, note=mask(note))
 
 
-def failure_of(service: str, facts: Facts, actions: Mapping[int, str] = _NO_ACTIONS) -> LookupResult:
+def failure_of(service: str, facts: Facts, actions: Mapping[int, str] | None = None) -> LookupResult:
     """Return the result of a lookup that failed at this exchange with `service`. The text of `service` is not masked."""
     if facts.fault is not Fault.HTTP_STATUS:
         return LookupResult(answered=False, note=f"{service}: {facts.fault.replace('_', ' ')}")
     aadsts = None if facts.aadsts is None else f"AADSTS{facts.aadsts}"
     codes = ", ".join(code for code in (facts.service_code, facts.inner_code, aadsts) if code)
     what = f"{service} answered HTTP {facts.status}" + (f" ({codes})" if codes else "")
-    todo = actions.get(facts.status or 0)
+    todo = (actions or {}).get(facts.status or 0)
     return failed(f"{what}: {todo}" if todo else what)
 
-
-# The expiry sources of each credential, and the intervals of lookups.
-#
-# Intervals are a literal table. The caller passes the random draw.
 
 # The sources for each kind of credential. A declared date needs no lookup. The identities of a host and of a pod do not expire.
 # The credential that the default chain finds is unknown.
@@ -85,7 +78,6 @@ _SOURCES: Final[Mapping[CredentialKind, tuple[Source, ...]]] = {
     CredentialKind.WORKLOAD_IDENTITY: (),
     CredentialKind.DEFAULT: (),
 }
-NETWORK_SOURCES: Final = frozenset({Source.GRAPH, Source.KEY_VAULT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +135,7 @@ def subject(credential: Credential, source: Source) -> tuple[str, ...]:
 
 
 SECRET_SECONDS: Final = 10.0  # between two checks whether a secret has changed
-CONCURRENT_LOOKUPS: Final = 4  # concurrent lookups
+CONCURRENT_LOOKUPS: Final = 4
 LOOKUP_SECONDS: Final = 30.0  # for one lookup, its token included
 TOKEN_SECONDS: Final = 300.0  # for which lookups share one token
 _FIRST, _SPACING, _SPREAD = 5.0, 0.25, 60.0
@@ -185,7 +177,6 @@ def first_delay(source: Source, credentials: int, draw: float) -> float:
 
 
 _THREADS = 16  # a thread that resolves an unreachable name is busy until the system gives up
-_NOT_FOUND = 404
 _HOST_FAULTS = frozenset({Fault.IDENTITY_UNAVAILABLE, Fault.IDENTITY_KEY_UNREADABLE})
 
 Choose = Callable[[AppCredentials], LookupResult]
@@ -215,7 +206,7 @@ class ExpiryLookup:
             self._secrets, reuse_policy=lambda _credential, _module: window, on_request=lambda: requested("entra", 1)
         )
         # Loading the authorities takes milliseconds and memory: only if a source needs the network.
-        remote = any(not NETWORK_SOURCES.isdisjoint(one.sources) for one in monitored_credentials(config).values())
+        remote = any({Source.GRAPH, Source.KEY_VAULT} & {*one.sources} for one in monitored_credentials(config).values())
         self._networks = self._load() if remote else None
         self._parts: dict[str, tuple[str, PublicPart]] = {}
 
@@ -333,7 +324,7 @@ async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choo
     result: LookupResult | None = None
     for holder in Holder:
         facts, listed = await graph.list_credentials(token, holder, client_id, deadline=deadline)
-        if listed is None and facts.status != _NOT_FOUND:
+        if listed is None and facts.status != 404:
             return failure_of("Microsoft Graph", facts, GRAPH_ACTIONS)
         found = failure_of("Microsoft Graph", facts, GRAPH_ACTIONS) if listed is None else choose(listed)
         if not found.note:

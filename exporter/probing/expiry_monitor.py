@@ -1,6 +1,7 @@
-"""Keep the last known expiry of every credential, and repeat due lookups.
+"""Keep the last known expiry of every credential, repeat due lookups, and keep the answers over a restart.
 
-A failed lookup keeps the last known date. A failure is logged once.
+A failed lookup keeps the last known date, is logged once and is not stored. A stored document has dates and the subject of each, since a
+configuration may change while the exporter is down. It contains no part of a secret and no fingerprint.
 """
 
 from __future__ import annotations
@@ -31,10 +32,9 @@ from exporter.runtime.logging import fields
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import PeriodicRunner, reported
 
-# Convert the known expiry of a credential to a state document, and back.
-#
-# A document contains dates and the subject of each, since a configuration may change while the exporter is down. It contains no part
-# of a secret and no fingerprint. Failures are not stored.
+_log = logging.getLogger(__name__)
+
+_REWRITE_SECONDS: Final = 3000.0  # between two writes of an unchanged expiry
 
 
 class StoredExpiry(NamedTuple):
@@ -64,7 +64,9 @@ def answers_in(document: Mapping[str, Any], credential: Credential) -> dict[Sour
     try:
         sources = {Source(name): dict(entry) for name, entry in document["sources"].items()}
         return {
-            source: StoredExpiry(_time(entry["expires_at"]), _known_time(entry["looked_up_at"]))
+            source: StoredExpiry(
+                None if entry["expires_at"] is None else _known_time(entry["expires_at"]), _known_time(entry["looked_up_at"])
+            )
             for source, entry in sources.items()
             if entry["subject"] == list(subject(credential, source))
         }
@@ -77,15 +79,6 @@ def _known_time(value: object) -> float:
     if moment is None:
         raise ValueError("no time")
     return moment
-
-
-def _time(value: object) -> float | None:
-    return None if value is None else _known_time(value)
-
-
-_log = logging.getLogger(__name__)
-
-_REWRITE_SECONDS: Final = 3000.0  # between two writes of an unchanged expiry
 
 
 class LookupClient(Protocol):
@@ -271,7 +264,10 @@ class ExpiryMonitor:
             self._store(entry, state)
         if result.note != state.failure:
             state.failure = result.note
-            _log_change(name, source, state)
+            if result.note:
+                _log.warning("expiry lookup failed", extra=fields(credential=name, source=source, problem=result.note))
+            else:
+                _log.info("expiry lookup recovered", extra=fields(credential=name, source=source))
 
     def _store(self, entry: _ExpiryEntry, state: _SourceState) -> None:
         if state.looked_up_at is None:
@@ -314,11 +310,3 @@ def _expiry(entry: _ExpiryEntry) -> tuple[CredentialExpiry, ...]:
         )
         for source, state in entry.states.items()
     )
-
-
-def _log_change(name: str, source: Source, state: _SourceState) -> None:
-    """Log that lookups fail with another reason, or have recovered."""
-    if state.failure:
-        _log.warning("expiry lookup failed", extra=fields(credential=name, source=source, problem=state.failure))
-    else:
-        _log.info("expiry lookup recovered", extra=fields(credential=name, source=source))

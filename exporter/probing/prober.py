@@ -1,6 +1,6 @@
 """Makes probes with the active configuration, from vault session, tokens and clock.
 
-The schedule, `/probe` and the command line all make their probes here.
+The schedule, `/probe`, the preflight checks and the command line all make their probes here.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from exporter.probing.secrets import SecretCache
 from exporter.probing.tokens import TokenCache, TokenReusePolicy
 from exporter.runtime.loop import LoopLag, loop_time
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, Shortage, is_cancelled
-
-# One probe of one vault, for the prober and the preflight checks.
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,6 @@ def auxiliary_result(probe: AuxiliaryProbe, report: ProbeReport) -> AuxiliaryRes
         steps=report.steps,
         key=report.key,
     )
-
-
-_UNAUTHORIZED = 401
 
 
 @dataclass(slots=True)
@@ -157,9 +152,9 @@ class Prober:
         last = self._last_round_trip(request)
         if last is not None and last.passed and self._clock.monotonic() - last.at < interval:
             report = await self._make(replace(request, round_trip=False, last_unwrapped=last.unwrapped))
-            if report is None or not _differs(report, last) or not self._is_active(request.module):
+            if report is None or report.key is None or report.key.enabled == last.enabled or not self._is_active(request.module):
                 return report
-            # The state of the key has changed since the last unwrap, so that result may no longer hold.
+            # The key was enabled or disabled since the last unwrap, so that result may no longer hold.
         report = await self._make(request)
         if report is not None:
             self._remember_round_trip(request, report)
@@ -179,15 +174,14 @@ class Prober:
         `scrape_timeout` is the timeout of the scrape in seconds; it applies if it is shorter than the target's. `fresh` fetches a token even
         if a shared one exists. Return None if an exporter-side shortage prevented the probe.
         """
-        return await self._guarded(target, self._on_demand(target, module, credential, scrape_timeout, fresh=fresh))
 
-    async def _on_demand(
-        self, target: Target, module: Module | None, credential: Credential | None, scrape_timeout: float | None, *, fresh: bool
-    ) -> ProbeReport | None:
-        request = probe_request(self._config, target, module, credential)
-        if scrape_timeout is not None and scrape_timeout < request.timeout:
-            request = replace(request, timeout=scrape_timeout, cut_by_scrape=True)
-        return await self._make(request, fresh=fresh)
+        async def probe() -> ProbeReport | None:
+            request = probe_request(self._config, target, module, credential)
+            if scrape_timeout is not None and scrape_timeout < request.timeout:
+                request = replace(request, timeout=scrape_timeout, cut_by_scrape=True)
+            return await self._make(request, fresh=fresh)
+
+        return await self._guarded(target, probe())
 
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
         """Make one auxiliary probe. The result is None if the probe could not be made. Of a discarded one, nothing is known."""
@@ -248,7 +242,7 @@ class Prober:
                 self._callbacks.on_unexplained(facts)
             if facts.resent and not result.shared:
                 self._callbacks.resent(result.step)
-            refused = refused or (facts.status == _UNAUTHORIZED and result.step in KEY_STEPS)
+            refused = refused or (facts.status == 401 and result.step in KEY_STEPS)
         if refused:
             self._tokens.invalidate(request.credential)
 
@@ -272,8 +266,3 @@ class Prober:
 def _subject(request: ProbeRequest) -> tuple[object, ...]:
     """Return what a round trip tests. A success proves nothing for another key version, identity or route."""
     return request.target.vault, request.target.key, request.credential, request.module
-
-
-def _differs(report: ProbeReport, last: _RoundTrip) -> bool:
-    """Return whether the key was enabled or disabled since the last round trip."""
-    return report.key is not None and report.key.enabled != last.enabled

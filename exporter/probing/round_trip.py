@@ -42,7 +42,6 @@ from exporter.runtime.tasks import PoolExhausted
 T = TypeVar("T")
 
 ROUND_TRIP_BYTES = 32  # the size of a database encryption key of AES-256
-_NOT_FOUND = 404
 _STEPS = tuple(Step)
 
 
@@ -203,7 +202,7 @@ class _ProbeRun:
         except Exception as error:  # noqa: BLE001 - an internal error ends here
             self._dependencies.on_internal_error(error)
             return
-        self._purged = facts.status == _NOT_FOUND
+        self._purged = facts.status == 404
         if facts.fault is Fault.NONE:
             self._purge_at = purge_at
             self._keep(Step.GET_KEY, replace(missing.facts, key_state="soft_deleted"), missing.duration)

@@ -21,8 +21,6 @@ from exporter.knowledge.report import ProbeReport
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import PeriodicRunner
 
-# The arithmetic of the schedule: first delay, jitter, missed starts, backoff.
-
 TOLERATED = 3  # throttled probes in a row until the first interval is skipped: the alert must fire before that
 SKIPS = (1, 2, 4)  # intervals to skip after the third, the fourth, and each later throttled probe
 
@@ -62,22 +60,16 @@ class Backoff:
             return Backoff(throttled)
         step = SKIPS[min(throttled - TOLERATED, len(SKIPS) - 1)]
         retry_after = max(facts.retry_after_seconds or 0.0 for facts in throttled_facts)
-        return Backoff(throttled, max(step, min(SKIPS[-1], _intervals_after_next(retry_after, interval))))
-
-
-def _intervals_after_next(seconds: float, interval: float) -> int:
-    # Bounded before rounding: Retry-After may be infinite.
-    return math.ceil(min(seconds / interval, SKIPS[-1] + 1.0)) - 1
-
-
-# The slots of probes: as many as configured, and fewer while this host is too busy for them.
-#
-# Probes that start faster than a busy host can finish them all wait for threads and handshakes, and all of them time out.
-# So half as many run at once after a probe that could not be made, and a few more after each probe that could.
+        asked = math.ceil(min(retry_after / interval, SKIPS[-1] + 1.0)) - 1  # bounded before rounding: it may be infinite
+        return Backoff(throttled, max(step, min(SKIPS[-1], asked)))
 
 
 class ProbeSlots:
-    """Slots that are taken in turn. Use it from one event loop."""
+    """The slots of probes, taken in turn: as many as configured, and fewer while this host is too busy. Use it from one event loop.
+
+    Probes that start faster than a busy host can finish them all wait for threads and handshakes, and all of them time out.
+    So half as many run at once after a probe that could not be made, and a few more after each probe that could.
+    """
 
     def __init__(self, most: int) -> None:
         self._most, self._limit, self._running = most, float(most), 0
@@ -229,7 +221,9 @@ class Scheduler:
         for name in changed:
             self._replace(wanted[name], restarting=len(started) + len(changed))
         for name in started:
-            self._begin(wanted[name], starting=len(started) + len(changed))
+            self._without_result.add(name)
+            due = loop_time() + first_delay(wanted[name].interval, len(started) + len(changed), self._rng.random())
+            self._runner.start(name, _TargetJob(wanted[name], due))
         self._note_first_round()
         return Changes(started, changed, removed)
 
@@ -254,11 +248,6 @@ class Scheduler:
         """Cancel all probes and wait until they have ended. No callback follows."""
         self._closed = True
         await self._runner.aclose()
-
-    def _begin(self, target: Target, *, starting: int) -> None:
-        self._without_result.add(target.name)
-        due = loop_time() + first_delay(target.interval, starting, self._rng.random())
-        self._runner.start(target.name, _TargetJob(target, due))
 
     def _replace(self, target: Target, *, restarting: int) -> None:
         old = self._runner.jobs[target.name]
@@ -328,12 +317,8 @@ class Scheduler:
                 self._on_report(job.target, report)
         except Exception as error:  # noqa: BLE001 - see above
             self._on_crash(job.target, error)
-        if not job.failed:
-            self._add_result(job.target.name)
-
-    def _add_result(self, name: str) -> None:
-        if name in self._without_result:
-            self._without_result.remove(name)
+        if not job.failed and job.target.name in self._without_result:
+            self._without_result.remove(job.target.name)
             self._first_results.append(loop_time())
             self._note_first_round()
 

@@ -19,7 +19,6 @@ from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, SingleFlight
 
 READ_AGAIN_SECONDS = 1.0
-_NO_THREAD = "no thread was free to read the secret"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,7 @@ class SecretCache:
         except asyncio.CancelledError as cancelled:
             if entry.started:
                 raise
-            raise cancelled from PoolExhausted(_NO_THREAD)
+            raise cancelled from PoolExhausted("no thread was free to read the secret")
 
     async def aclose(self) -> None:
         """Cancel current reads; their threads end with the process."""

@@ -1,4 +1,4 @@
-"""One token request per credential and reuse window.
+"""Tokens for vaults, lookups and SQL Servers: one request per credential and reuse window.
 
 The cache keeps facts, and each target classifies them itself.
 """
@@ -25,8 +25,6 @@ from exporter.probing.secrets import CredentialSecret, SecretCache
 from exporter.runtime.files import FileUnreadableError
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, SingleFlight, shortage_of
-
-# How long targets with one credential and route reuse a token response.
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +60,6 @@ class TokenReusePolicy:
     def __call__(self, credential: Credential, module: Module) -> ReuseWindow:
         """Return the pair's window, or that of `global` for an unused pair."""
         return self._windows.get((credential.name, module.entra_route), self._default)
-
-
-# Token requests under way, and their responses: what probes of one credential share.
 
 
 class TokenKey(NamedTuple):
@@ -151,10 +146,6 @@ class Fetch(Protocol):
     ) -> TokenResponse: ...
 
 
-# Returns the facts of a timeout now, for a fetch that runs in this context. May raise PoolExhausted, as the fetch may.
-PendingFacts = Callable[[Context, Network, str], Facts]
-
-
 class TokenCache:
     """Shares token requests and their responses, in one event loop.
 
@@ -168,10 +159,13 @@ class TokenCache:
         reuse_policy: Callable[[Credential, Module], ReuseWindow],
         on_request: Callable[[], None] = lambda: None,
         fetch: Fetch = fetch_token,
-        pending_facts: PendingFacts = pending_facts,
+        pending_facts: Callable[[Context, Network, str], Facts] = pending_facts,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives Unix time, the unit of a token's expiry; `on_request` is called before each request."""
+        """`clock` gives Unix time, the unit of a token's expiry; `on_request` is called before each request.
+
+        `pending_facts` returns the facts of a timeout now, for a fetch that runs in this context. It may raise PoolExhausted, as `fetch` may.
+        """
         self._secrets = secrets
         self.reuse_policy = reuse_policy
         self._on_request, self._fetch, self._pending_facts = on_request, fetch, pending_facts
@@ -339,8 +333,6 @@ def _without_request(facts: Facts, duration: float = 0.0) -> TokenResult:
     return TokenResult(facts=facts, token=None, duration=duration, shared=False)
 
 
-# Why there is no token, in one line, and whether Entra ID refused the credential.
-
 _REFUSALS = frozenset({400, 401, 403})  # any other status does not depend on the credential
 
 
@@ -362,7 +354,6 @@ def is_refusal(facts: Facts, credential: Credential) -> bool:
 
 # Tokens for SQL Servers.
 
-_PUBLIC = "https://login.microsoftonline.com"
 # The resource of Azure SQL by Entra's host. A server that Azure Arc connects to Entra has the same one.
 _DATABASES = {
     "login.microsoftonline.us": "https://database.usgovcloudapi.net",
@@ -378,7 +369,7 @@ def database_challenge(credential: Credential, module: Module) -> Challenge | No
     """Return the parameters of a token request for SQL Servers. The result is None if the credential lacks a tenant."""
     if credential.tenant_id is None and credential.kind not in HOST_IDENTITIES:
         return None
-    authority = module.authority_host or _PUBLIC
+    authority = module.authority_host or "https://login.microsoftonline.com"
     resource = _DATABASES.get(authority.removeprefix("https://").rstrip("/"), "https://database.windows.net")
     return Challenge(authority=authority, tenant=credential.tenant_id or "organizations", resource=resource)
 

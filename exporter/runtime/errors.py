@@ -1,4 +1,4 @@
-"""Numbers and texts of operating system errors, the same on Windows as elsewhere.
+"""Numbers and texts of operating system errors, the same on Windows as elsewhere, and all that an exception holds.
 
 The event loop of Windows reports errors for which Python has no errno: it gives such an OSError EINVAL. The C library of Windows has
 no texts for errors of sockets.

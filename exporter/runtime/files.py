@@ -1,4 +1,4 @@
-"""Read a small regular file; never wait for a pipe or read without a limit."""
+"""Read a small regular file, and text of other programs; never wait for a pipe or read without a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines: one event, one line, in logfmt or JSON, to standard error.
+"""Log lines: one event, one line, in logfmt or JSON, to standard error or to a file that rotates.
 
 Text from a server must be masked before it is logged.
 """

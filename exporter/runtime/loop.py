@@ -1,4 +1,4 @@
-"""How late the event loop runs.
+"""The event loop: how late it runs, its clock, long loops in slices, and what the libraries on it hold and show.
 
 The exporter's slowness must not count as a vault's.
 """
@@ -91,8 +91,6 @@ def _overlap(start: float, end: float, begun: float, over: float) -> float:
     return max(0.0, min(end, over) - max(start, begun))
 
 
-# The size of the buffers that asyncio allocates for each TLS connection.
-
 # asyncio allocates 256 KiB for each connection, and as much again for each read. A TLS record has at most 16 KiB, and a
 # vault's response fits in one. With 2,500 vaults that send nothing after the handshake, 521 connections wait at once.
 TLS_BUFFER_BYTES = 32 * 1024
@@ -102,8 +100,6 @@ def bound_tls_buffers() -> None:
     """Limit the buffer of each later TLS connection; longer responses take more reads."""
     sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES  # an attribute of the class, in every supported Python
 
-
-# Long loops in slices, so that probes and other tasks run in between.
 
 T = TypeVar("T")
 
@@ -116,9 +112,7 @@ async def yield_with_pauses(items: Iterable[T], size: int) -> AsyncIterator[T]:
             await asyncio.sleep(0)
 
 
-# The `Server` header of every response: a name without versions.
-#
-# aiohttp has no setting for this header. Its responses to malformed requests pass no signal handler that could change the header.
+# aiohttp has no setting for the `Server` header. Its responses to malformed requests pass no signal handler that could change the header.
 
 SERVER = "ekm-exporter"
 
@@ -126,9 +120,6 @@ SERVER = "ekm-exporter"
 def hide_versions() -> None:
     """Replace aiohttp's default `Server` header, which has versions."""
     web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]  # imported there, and not declared as exported
-
-
-# The clock of the event loop.
 
 
 def loop_time() -> float:

@@ -1,6 +1,6 @@
-"""The process: its end, its limits, the rights and locks of its files.
+"""The process: its end, its limits, its collector, the rights and locks of its files, its computer's name, and libraries it may lack.
 
-Only this module, `signals` and `os_errors` depend on the operating system: other modules do not read the platform.
+Only this module, `signals`, `errors` and `files` depend on the operating system: other modules do not read the platform.
 """
 
 from __future__ import annotations

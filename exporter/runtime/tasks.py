@@ -1,6 +1,6 @@
-"""Runs jobs by name, each when it is due.
+"""Tasks and threads: one running task per key, jobs that run when they are due, and a pool of daemon threads for calls that block.
 
-A job that waits is a timer and no task, so that thousands cost little memory.
+Also what ends none of them: internal errors, and resources that this process lacks.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ _J = TypeVar("_J", bound=Job)
 class PeriodicRunner(Generic[_J]):
     """Runs each job again and again. Use it from one event loop.
 
-    Two runs of one name never overlap. `run(job)` sets the next `job.due`. After an internal error (see `reported`) the job is
+    A job that waits is a timer and no task, so that thousands cost little memory. Two runs of one name never overlap. `run(job)` sets the next `job.due`. After an internal error (see `reported`) the job is
     due again in `pause(job)` seconds, and `on_error(job, error)` is called. `name` is for the tasks.
     """
 

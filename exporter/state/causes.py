@@ -1,4 +1,4 @@
-"""Causes of failures with the targets and SQL Servers behind each: what the status page and the metrics show."""
+"""Causes of failures, and the last changes, with the targets and SQL Servers behind each: what the status page and the metrics show."""
 
 from __future__ import annotations
 

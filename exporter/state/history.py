@@ -1,6 +1,7 @@
 """The last probes and the last failures of one target, within a memory limit.
 
-Reports are packed (see `packing`).
+Reports are kept as bytes, about a tenth of the memory of their objects. Most probes of a target differ from the one before only in what
+was measured: times and request ids. Then the measured values alone are packed, which costs a tenth of the processor time of a whole report.
 """
 
 from __future__ import annotations
@@ -28,11 +29,6 @@ from exporter.core.values import (
 )
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
-
-# A report as bytes, about a tenth of the memory of its objects.
-#
-# Most probes of a target differ from the one before only in what was measured: times and request ids. Then the measured values
-# alone are packed, which costs a tenth of the processor time of a whole report.
 
 LEVEL: Final = 1
 MEMORY_LEVEL: Final = 4  # a larger match table takes longer to clear than packing a report takes

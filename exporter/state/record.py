@@ -1,4 +1,4 @@
-"""Record of each target between probes: last report, runs, facts and history."""
+"""Record of each target between probes: last report, runs of failures, facts, changes and history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The state of all targets, credentials and SQL Servers, with or without a state directory."""
+"""The state of all targets, credentials and SQL Servers, with or without a state directory.
+
+The directory has a small JSON file for each. State is disposable: a file that cannot be read or written loses its content only, and the
+problem is logged once. A worker thread writes the files. One process uses a directory. Files never contain secrets.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,6 @@ from exporter.state.record import TargetRecord, TargetRecords
 from exporter.state.snapshot import DamagedError, restore, snapshot
 
 # A directory of small files for one process, safe from links and other users.
-#
 # A descriptor holds the directory, so a renamed or replaced parent has no effect. Links, pipes, sockets and devices are refused:
 # reads and writes do not follow or wait for them. Every method blocks; any thread may call.
 
@@ -126,11 +129,6 @@ class PrivateDirectory:
                 " or name a new directory inside it"
             )
 
-
-# The directory of `--state.dir`: a small JSON file per target, credential or SQL Server.
-#
-# State is disposable: a file that cannot be read or written loses its content only, and the problem is logged once. A worker
-# thread writes the files. One process uses a directory. Files never contain secrets.
 
 VERSION = 1
 LARGEST = 1024 * 1024  # bytes; the exporter writes no larger file

@@ -1,4 +1,9 @@
-"""One HTTP exchange: its marks, the recorded response, and the result or exception of the SDK."""
+"""One HTTP exchange: its marks, the recorded response, and the result or exception of the SDK.
+
+The SDK hides the status of a response that it cannot parse. The transport therefore records status, headers and the bounded body of the
+last response before the SDK reads it. azure-core's own transport for aiohttp would wrap each response and read its body through a
+generator: a twentieth of the processor time of a probe.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +34,6 @@ from exporter import __version__
 from exporter.clients.http.timing import ExchangeTimer, current, is_address
 from exporter.core.secrets import remember
 from exporter.runtime.errors import every_exception
-
-# A recorded HTTP response, and the same response as the SDK's class.
 
 
 @dataclass(slots=True)
@@ -170,12 +173,6 @@ class HttpExchange:
         lost = self.timer.is_reused_connection and not self.timer.has_response_bytes and not self.timed_out
         return lost and any(isinstance(each, _CONNECTION_ENDED) for each in every_exception(self.error))
 
-
-# The transport of the SDK's clients: it sends with aiohttp and records each response.
-#
-# The SDK hides the status of a response that it cannot parse. The transport therefore records status, headers and the bounded
-# body of the last response before the SDK reads it. azure-core's own transport for aiohttp would wrap each response and read
-# its body through a generator: a twentieth of the processor time of a probe.
 
 HEADERS: Mapping[str, str] = {"Accept-Encoding": "identity"}  # of every session
 PORTS = {"https": 443, "http": 80}

@@ -1,6 +1,8 @@
 """The facts of an exchange: fault, status, details and phases.
 
 What is only shown holds no secret of this process. Codes are as the server sent them, for `classify`; `knowledge.verdict` follows.
+Only this module handles the exceptions of the SDK, aiohttp and OpenSSL. The classes of the SDK are too general, so tables search the
+chain of causes for a more specific exception. The phase decides what an error number means.
 """
 
 from __future__ import annotations
@@ -32,9 +34,7 @@ from exporter.core.values import TIMEOUT_IN, Facts, Fault, PeerCertificate, Phas
 from exporter.knowledge.answers import ErrorBody, is_foreign, object_id_in, read_error
 from exporter.runtime.errors import causes, numbers_of
 
-# Read response headers: dates, Retry-After, ids and the vault's diagnostics.
-#
-# No function raises: a malformed header is None. A text with a known secret is None too, because these texts are only shown.
+# Response headers. A malformed one is None, and so is a text with a known secret, because these texts are only shown.
 
 LONGEST_RETRY_AFTER = 86400.0  # seconds; a larger value is reduced to it
 
@@ -114,10 +114,7 @@ def _matching(pattern: re.Pattern[str], text: str | None) -> str | None:
     return text if text is not None and pattern.fullmatch(text) and not reveals(text) else None
 
 
-# Turn an exception of an exchange into a fault.
-#
-# Only this module handles the exceptions of the SDK, aiohttp and OpenSSL. The classes of the SDK are too general, so tables
-# search the chain of causes for a more specific exception. The phase decides what an error number means.
+# The fault of an exception.
 
 
 class Stage(Enum):

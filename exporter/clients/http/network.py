@@ -53,8 +53,6 @@ from exporter.runtime.logging import fields, frames_of, place_of
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, Shortage, require_descriptor, shortage_of
 
-# The connections of one probe to one host, and the exchanges over them.
-
 _log = logging.getLogger(__name__)
 
 
@@ -147,9 +145,7 @@ class HostConnection:
             self._state.shut_down()
 
 
-# Resolve host names with the system's resolver, on threads of the pool.
-#
-# Every connection resolves its name again: a cached address would hide a DNS fault.
+# Names are resolved by the system, on threads of the pool, for every connection again: a cached address would hide a DNS fault.
 
 
 def split_host_port(text: str) -> tuple[str, int]:
@@ -321,8 +317,7 @@ def split_url(url: str) -> tuple[str, int]:
     return split_host_port(authority) if ":" in authority.rpartition("]")[2] else (authority.strip("[]").lower(), 443)
 
 
-# Check the network path to a host: one GET without a token.
-#
+# The check of the network path to a host: one GET without a token.
 # If the certificate is not trusted, a second connection without verification reads it, so that a report can name its issuer.
 # No secret is sent over that connection.
 

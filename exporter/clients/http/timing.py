@@ -273,9 +273,7 @@ def current() -> ExchangeTimer:
     return CURRENT.get() or ExchangeTimer()
 
 
-# SSL context, SSL object, socket and connector that report to the timer of an exchange.
-#
-# `SSLContext.sslobject_class` and aiohttp's `socket_factory` are documented extension points: asyncio runs the handshake through
+# What reports to the timer of an exchange. `SSLContext.sslobject_class` and aiohttp's `socket_factory` are documented extension points: asyncio runs the handshake through
 # an object of this module. An event loop that bypasses the socket's methods, as on Windows, reports no sent bytes. The later
 # mark is used then.
 
