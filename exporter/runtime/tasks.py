@@ -110,8 +110,9 @@ _J = TypeVar("_J", bound=Job)
 class PeriodicRunner(Generic[_J]):
     """Runs each job again and again. Use it from one event loop.
 
-    A job that waits is a timer and no task, so that thousands cost little memory. Two runs of one name never overlap. `run(job)` sets the next `job.due`. After an internal error (see `reported`) the job is
-    due again in `pause(job)` seconds, and `on_error(job, error)` is called. `name` is for the tasks.
+    A job that waits is a timer and no task, so that thousands cost little memory. Two runs of one name never overlap. `run(job)` sets the
+    next `job.due`. After an internal error (see `reported`) the job is due again in `pause(job)` seconds, and `on_error(job, error)` is
+    called. `name` is for the tasks.
     """
 
     def __init__(
