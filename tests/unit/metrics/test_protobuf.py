@@ -42,7 +42,7 @@ def family(body, name):
     return next(each for each in client_model.families(body) if each.name == name)
 
 
-# No shrinking, as in test_text_format.
+# No shrinking, as in test_text.
 @settings(
     max_examples=60,
     deadline=None,
