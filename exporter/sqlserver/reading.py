@@ -97,7 +97,21 @@ def contested_addresses(readings: Iterable[SqlServerReading]) -> frozenset[str]:
 
 def _claim(reading: SqlServerReading) -> int:
     """Return how well its names are known to be its own."""
-    return 2 if reading.configured else int(bool(asked_host(reading.address, reading.host)))
+    return 2 if reading.configured else int(proves_name(reading))
+
+
+def proves_name(reading: SqlServerReading) -> bool:
+    """Whether its address proves the name that it answers."""
+    return bool(asked_host(reading.address, reading.host))
+
+
+def is_one_server(one: SqlServerReading, other: SqlServerReading) -> bool:
+    """Whether readings of two exporters under one name are of one SQL Server: both know the start of its service, and nothing else differs."""
+    known = [instance for each in (one, other) if (instance := known_instance(each)) is not None]
+    starts = {instance.started_utc for instance in known}
+    keys = [{key.thumbprint for key in instance.keys} for instance in known if not {"keys", "providers"} & instance.errors.keys()]
+    same_keys = len(keys) < 2 or keys[0] == keys[1]
+    return len(known) == 2 and len(starts) == 1 and "" not in starts and known[0].nodes == known[1].nodes and same_keys
 
 
 def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:

@@ -127,6 +127,7 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
     dependencies = tuple(dependency for dependency, _ in matches)
     moved = tuple(_match(usage, states, targets, question)[0] for usage in servers.replicas.usages)
     others = [_match(usage, states, targets, question)[0] for usage in servers.refused_usages]
+    contested = {one.server for one in servers.chosen if one.contested}
     proofs = refused_proofs(_paired((*dependencies, *moved, *others), servers))
     return _Facts(
         question=question,
@@ -139,7 +140,15 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
         by_server={one.server: answering(one.instance, states) for one in servers.chosen},
         dependencies=dependencies,
         moved=moved,
-        unmatched=tuple(each for _, found in matches for each in found) if states else (),
+        # Whether a target lists it is not known either.
+        unmatched=tuple(
+            each
+            for dependency, found in matches
+            for each in found
+            if each.condition is not Condition.SERVER_NOT_LISTED or dependency.server not in contested
+        )
+        if states
+        else (),
         proofs=tuple(
             proofs.get((each.server, each.proof.thumbprint), each) for each in chosen_proofs(servers.chosen, servers.usages)
         ),
@@ -184,10 +193,25 @@ def _servers(question: Question, inventory: Inventory | GateReason, states: Iter
     if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not unread:
         reasons = []
     old = _old(question, [*chosen, *replicas.replicas], now)
+    contested = _contested(chosen)
     near = {one.server for one in (*chosen, *replicas.replicas)}
     refused = [one for one in known if one.server not in near and is_refused(one)]
     refused_usages = find_usages([one.instance for one in refused], uris, Findings())
-    return _Servers(chosen, usages, replicas, [*reasons, *missing, *old, *gaps, *replicas.reasons], refused, refused_usages)
+    return _Servers(
+        chosen, usages, replicas, [*reasons, *missing, *contested, *old, *gaps, *replicas.reasons], refused, refused_usages
+    )
+
+
+def _contested(known: Iterable[KnownInstance]) -> list[GateReason]:
+    """Return a reason for each name that addresses of several servers may answer."""
+    contested = [(one.contested, one.server.partition(" (")[0]) for one in known if one.contested]
+    names = dict(sorted(contested, key=lambda pair: -len(pair[1])))  # without a domain that only one of them shows
+    return [
+        reason(
+            Condition.SERVER_CONTESTED, addresses=" and ".join(addresses), all="both" if len(addresses) == 2 else "all", name=name
+        )
+        for addresses, name in names.items()
+    ]
 
 
 def _paired(dependencies: Iterable[Dependency], servers: _Servers) -> Iterator[tuple[Dependency, ServerProof]]:

@@ -114,6 +114,7 @@ class Condition(StrEnum):
     KEY_WITHOUT_TARGET = "key_without_target"
     OTHER_TARGET_FAILS = "other_target_fails"
     SERVER_NOT_LISTED = "server_not_listed"
+    SERVER_CONTESTED = "server_contested"
     INVENTORY_MISSING = "inventory_missing"
     INVENTORY_UNUSABLE = "inventory_unusable"
     INSTANCE_NOT_READ = "instance_not_read"
@@ -218,12 +219,12 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "SQL Server itself has not used the key since its credential was altered"),
     Condition.CREDENTIAL_LEFT_BEHIND: ConditionText(False,
         "{server}: {cause}",
-        "Write the present secret into its credential: ekm-exporter script alter-credential.sql. If it has that secret already, run there, with @run set to 1: "
+        "Write the present secret into its credential: ekm-exporter script alter-credential.sql. A secret that was only mistyped on the other SQL Server looks the same. If this one has the right one already, run there, with @run set to 1: "
         "ekm-exporter script prove.sql, for {database}. A backup that begins two hours after the refusal, or a start since, ends this",
         "a credential is older than a refusal by Entra ID on another SQL Server, whose targets have the same credential in the configuration, and "
         "has not been used with a new token since: a repair may be half done"),
     Condition.BACKUPS_FAIL_UNEXPLAINED: ConditionText(False,
-        "{server}: backups fail since {since} without a number that names a cause, and none proved the key since, so whether SQL Server gets it now is not known. {logs}",
+        "{server}: backups fail since {since} without a number that names a cause, the error log does not name their database, and none proved the key since, so whether SQL Server gets it now is not known. {logs}",
         "Read why on {server}: EXEC sys.sp_readerrorlog 0, 1, N'BACKUP'. A backup of its databases ends this",
         "backups have failed for an hour, with messages 3041 or 18204 alone, and none of the key's databases finished since"),
     Condition.PROOF_OLD: ConditionText(False,
@@ -249,6 +250,12 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.SERVER_NOT_LISTED: ConditionText(False,
         "{target} probes {key}, but does not list {servers}, whose credential may be another one",
         "Add the server to instances of the target whose credential it uses, then reload the exporter"),
+    Condition.SERVER_CONTESTED: ConditionText(
+        False,
+        "{addresses} {all} answer as {name}, so which of them is that SQL Server is not known",
+        "Ask it under its own host name in sql_servers, and remove the address of any other server",
+        "several addresses answer with one name, one of them does not prove it, and nothing shows that they are one SQL Server",
+    ),
     Condition.INVENTORY_MISSING: ConditionText(
         False, "{path} is missing, so the databases and keys of each instance are not known", READ_AGAIN,
         "the file is missing, which matters only if a server is in no reading"),

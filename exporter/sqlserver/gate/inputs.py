@@ -12,7 +12,17 @@ from exporter.sqlserver.gate.conditions import ExporterState, GateReason, Target
 from exporter.sqlserver.instance import Instance, identity_of, instances_of, is_same_server
 from exporter.sqlserver.keys import Established, Usage
 from exporter.sqlserver.proof import ServerProof
-from exporter.sqlserver.reading import LOGS, SqlServerReading, inventory_document, known_instance, merged, read_at, time_of
+from exporter.sqlserver.reading import (
+    LOGS,
+    SqlServerReading,
+    inventory_document,
+    is_one_server,
+    known_instance,
+    merged,
+    proves_name,
+    read_at,
+    time_of,
+)
 
 DAY = 86400.0
 CLOCK_TOLERANCE = 300.0  # seconds between this host and the exporter
@@ -57,7 +67,7 @@ class KnownInstance:
     """An instance by its newest reading, with the last one that an exporter made.
 
     `url` is of the exporter that made the newest one, empty for the inventory's file. `old` are sections of an older reading than allowed, each with
-    its Unix time, None if unknown, and the limit.
+    its Unix time, None if unknown, and the limit. `contested` are the addresses that answer its name, if they may be of several servers.
     """
 
     instance: Instance
@@ -65,6 +75,7 @@ class KnownInstance:
     url: str = ""
     reading: SqlServerReading | None = None
     old: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
+    contested: tuple[str, ...] = ()
 
     @property
     def server(self) -> str:
@@ -198,12 +209,13 @@ def known_instances(
             if known_instance(reading) is not None:
                 document, at = inventory_document(reading), reading.read_at.get("instance")
                 _add(found, _Source(identity_of(document).key, document, at, state.url, reading))
+    contested = tuple(_contested(found))
     instances = [
-        replace(instance, server_name=f"{instance.server_name} ({instance.address})") if contested else instance
-        for instance, contested in zip(instances_of((each.document for each in found), now), _contested(found), strict=True)
+        replace(instance, server_name=f"{instance.server_name} ({instance.address})") if addresses else instance
+        for instance, addresses in zip(instances_of((each.document for each in found), now), contested, strict=True)
     ]
     return tuple(
-        KnownInstance(instance=instance, at=each.at, url=each.url)
+        KnownInstance(instance=instance, at=each.at, url=each.url, contested=addresses)
         if each.reading is None
         # Its sections count by their own times.
         else KnownInstance(
@@ -212,8 +224,9 @@ def known_instances(
             url=each.url,
             reading=each.reading,
             old=dict(_old(each, each.reading, question, now)),
+            contested=addresses,
         )
-        for each, instance in zip(found, instances, strict=True)
+        for each, instance, addresses in zip(found, instances, contested, strict=True)
     )
 
 
@@ -239,22 +252,27 @@ def _add(found: list[_Source], new: _Source) -> None:
         found.append(new)
 
 
-def _contested(found: Sequence[_Source]) -> Iterator[bool]:
-    """Yield of each source whether another one may be of the server whose name it answers."""
+def _contested(found: Sequence[_Source]) -> Iterator[tuple[str, ...]]:
+    """Yield of each source the addresses that answer its name, if another one may be of another server; else none."""
     by_name = dict[str, list[_Source]]()
     for each in found:
         by_name.setdefault(identity_of(each.document).name, []).append(each)
     for each in found:
         same = by_name[identity_of(each.document).name]
-        yield any(_contradict(each, other) and is_same_server(each.key, other.key) for other in same)
+        others = [other for other in same if _contradict(each, other) and is_same_server(each.key, other.key)]
+        yield tuple(sorted({one.document.address or "" for one in (each, *others)})) if others else ()
 
 
 def _contradict(one: _Source, other: _Source) -> bool:
-    """Whether two readings may be of two servers: they have two addresses, and one of these does not prove the name."""
-    readings = [each.reading for each in (one, other) if each.reading is not None]
-    if len({each.address.casefold() for each in readings}) < 2:
+    """Whether two readings may be of two servers: they have two addresses, and one of these does not prove the name.
+
+    Two exporters may know one server by two addresses.
+    """
+    if one.reading is None or other.reading is None or one.reading.address.casefold() == other.reading.address.casefold():
         return False
-    return not all(identity_of(inventory_document(each)).proven for each in readings)
+    if one.url != other.url and is_one_server(one.reading, other.reading):
+        return False
+    return not (proves_name(one.reading) and proves_name(other.reading))
 
 
 def _joined(sources: Sequence[_Source]) -> _Source:

@@ -171,6 +171,28 @@ def test_reading_that_takes_a_name_hides_no_other_one():
         assert answer(row(), inventory=[], readings=readings, instances=("n1\\sqlprd01",)).verdict == "not_ready"
 
 
+START = [{"started_utc": "2026-11-02T00:00:00"}]
+OTHER_KEYS = [{"name": "other", "thumbprint": "0x2C57", "provider": "AzureKV"}]
+
+
+@pytest.mark.parametrize("address", ["localhost\\SQLPRD01", "10.0.0.5,1433", "listener,1433"])
+@pytest.mark.parametrize(
+    ("sections", "is_one"), [({}, True), ({"start": START}, False), ({"start": None}, False), ({"keys": OTHER_KEYS}, False)]
+)
+def test_two_exporters_know_one_server_by_two_addresses(address, sections, is_one):
+    own, other = minutes_old(address="n1.contoso.com\\SQLPRD01"), minutes_old(address=address, sections=sections)
+    for pair in ((own, other), (other, own)):
+        found = answer_of(*(state(f"http://n{at}:1", readings=[each]) for at, each in enumerate(pair)), inventory=[])
+        if is_one:
+            assert (found.verdict, found.instances) == ("ready", ("N1\\SQLPRD01",))
+            continue
+        (text,) = [one.text for one in found.reasons if one.condition is Condition.SERVER_CONTESTED]
+        both = " and ".join(sorted([address, "n1.contoso.com\\SQLPRD01"]))
+        assert text == f"{both} both answer as N1\\SQLPRD01, so which of them is that SQL Server is not known"
+        assert found.verdict == "not_known"
+        assert "server_not_listed" not in conditions(found)
+
+
 def test_registry_of_the_file_counts_if_the_exporter_may_not_read_it():
     file = replace(yesterday(), key_uris=(RegistryUri("2C56", f"https://{VAULT}/keys/K/{V2}"),))
     reading = minutes_old()
