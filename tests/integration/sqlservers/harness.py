@@ -190,8 +190,8 @@ class StoryRunner:
         self.service.sql_readings = self.readings
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(monitor, "BUSY_SECONDS", 0.02)
-        for module in ("pages", "api"):
-            patch.setattr(f"exporter.web.handlers.{module}.time", SimpleNamespace(time=self.clock))
+        for module in ("app", "api"):
+            patch.setattr(f"exporter.web.{module}.time", SimpleNamespace(time=self.clock))
         patch.setattr("exporter.cli.gate.time", SimpleNamespace(time=self.clock))
         for name in CREDENTIALS:
             self.service.ends[name] = (CredentialExpiry(credential=name, source=Source.DECLARED, expires_at=BEGIN + 900 * DAY),)
