@@ -78,6 +78,7 @@ def credential_payload(credential: Credential, ending: Ending | None) -> Payload
     return {
         "credential": credential.name,
         "credential_type": credential.kind.value,
+        "client_id": credential.client_id,
         "credential_expires_at": moment_or_none(None if ending is None else ending.at),
     }
 

@@ -28,11 +28,11 @@ from exporter.sqlserver.proof import (
     ProofState,
     ServerProof,
     clock_text,
+    left_behind,
     login_text,
     server_proofs,
     shows_refusal,
     version_of,
-    with_refusals,
 )
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
 from exporter.sqlserver.urgency import closed_text, room_text, stalled, stalled_text, times_text
@@ -222,8 +222,9 @@ class SqlProofs:
     """The proofs of the SQL Servers that the exporter reads, as of the last `refresh`."""
 
     def __init__(
-        self, readings: Callable[[], Iterable[SqlServerReading]], targets: Callable[[], Iterable[Target]] = tuple
+        self, readings: Callable[[], Iterable[SqlServerReading]], targets: Callable[[], Iterable[tuple[str, Target]]] = tuple
     ) -> None:
+        """Take what returns the readings, and what returns each target with its client: the client id, else its credential's name."""
         self._readings, self._targets = readings, targets
         self._left_behind: Mapping[tuple[str, str], ServerProof] = {}
         self._by_entry: dict[tuple[str, str], list[SqlServerReading]] = {}  # by label and short name of the host, or none
@@ -242,16 +243,14 @@ class SqlProofs:
         return bool(self._read)
 
     def _find_left_behind(self) -> Iterator[ServerProof]:
-        """Yield the proofs of SQL Servers that share a credential with one whose secret Entra ID refused, and have not shown another secret."""
+        """Yield the proofs of SQL Servers that share a client with one whose secret Entra ID refused, and have not shown another secret."""
         suspects = (reading for reading in self._read if shows_refusal(reading))
         if not any(each.refused is not None for reading in suspects for each in server_proofs(reading)):
             return
-        sharing: dict[str, dict[tuple[str, str], ServerProof]] = {}
-        for target in self._targets():
-            found = {proof_key(each): each for each in chain.from_iterable(self.proofs_by_server(target))}
-            sharing.setdefault(target.credential, {}).update(found)
-        for members in sharing.values():
-            yield from (each for each in with_refusals(members.values()) if each.refusal is not None)
+        pairs = (
+            (client, each) for client, target in self._targets() for found in self.proofs_by_server(target) for each in found
+        )
+        yield from left_behind(pairs)
 
     def proofs_of(self, reading: SqlServerReading) -> tuple[ServerProof, ...]:
         """Return the proof of each key that a SQL Server uses."""

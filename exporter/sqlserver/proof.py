@@ -486,6 +486,15 @@ def with_refusals(servers: Iterable[ServerProof]) -> tuple[ServerProof, ...]:
     return tuple(replace(each, refusal=_refusal_of(each, known)) if known else each for each in servers)
 
 
+def left_behind(pairs: Iterable[tuple[str, ServerProof]]) -> Iterator[ServerProof]:
+    """Yield the proofs that may meet a refusal elsewhere, of pairs of a proof and the client of its target: the client id, else the credential's name."""
+    sharing: dict[str, dict[tuple[str, str], ServerProof]] = {}
+    for client, each in pairs:
+        sharing.setdefault(client.casefold(), {})[each.server, each.proof.thumbprint] = each
+    for members in sharing.values():
+        yield from (each for each in with_refusals(members.values()) if each.refusal is not None)
+
+
 def _refusal_of(server: ServerProof, known: Iterable[Refusal]) -> Refusal | None:
     met = (each for each in known if each.server != server.server and server.may_meet(each))
     return max(met, key=lambda each: each.since, default=None)

@@ -209,8 +209,9 @@ class DocumentHandler:
 def create_app(service: ExporterService, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
     """Build the web endpoint of a service. `/-/reload` exists only if `reload` is given."""
 
-    def targets() -> Iterable[Target]:
-        return service.config.targets.values()  # a reload replaces them
+    def targets() -> Iterable[tuple[str, Target]]:
+        config = service.config  # a reload replaces it
+        return ((config.credentials[each.credential].client_id or each.credential, each) for each in config.targets.values())
 
     proofs = SqlProofs(service.sql_readings, targets)
     pages, api = PageHandlers(service, options, proofs), ApiHandlers(service, options, reload, proofs)

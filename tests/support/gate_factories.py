@@ -75,6 +75,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "key_size_bits": 2048,
         "credential": "tde",
         "credential_type": "client_secret",
+        "client_id": None,
         "credential_expires_at": time_of(NOW + 30 * DAY),
         "next_credential_usable": None,
         "instances": [{"sql_instance": "SQLPRD01", "host": "n1"}],

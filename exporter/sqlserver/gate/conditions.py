@@ -49,6 +49,7 @@ class TargetState:
     key_size_bits: int | None
     credential: str
     credential_type: str
+    client_id: str | None  # of the credential; None if the configuration does not have it
     credential_expires_at: float | None
     next_credential_usable: bool | None  # None without a staged one
     instances: tuple[Mapping[str, str], ...]
@@ -221,7 +222,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "{server}: {cause}",
         "Write the present secret into its credential: ekm-exporter script alter-credential.sql. A secret that was only mistyped on the other SQL Server looks the same. If this one has the right one already, run there, with @run set to 1: "
         "ekm-exporter script prove.sql, for {database}. A backup that begins two hours after the refusal, or a start since, ends this",
-        "a credential is older than a refusal by Entra ID on another SQL Server, whose targets have the same credential in the configuration, and "
+        "a credential is older than a refusal by Entra ID on another SQL Server, whose targets have the same client id, or without one the same credential, in the configuration, and "
         "has not been used with a new token since: a repair may be half done"),
     Condition.BACKUPS_FAIL_UNEXPLAINED: ConditionText(False,
         "{server}: backups fail since {since} without a number that names a cause, the error log does not name their database, and none proved the key since, so whether SQL Server gets it now is not known. {logs}",

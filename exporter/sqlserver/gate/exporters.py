@@ -181,6 +181,7 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("key_size_bits", "key_size_bits", _exactly(int)),
     ("credential", "credential", _text),
     ("credential_type", "credential_type", _credential_type),
+    ("client_id", "client_id", _optional(_text)),
     ("credential_expires_at", "credential_expires_at", _optional(_time)),
     ("next_credential_usable", "next_credential_usable", _exactly(bool)),
     ("instances", "instances", _instances),

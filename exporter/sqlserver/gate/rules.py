@@ -24,11 +24,11 @@ from exporter.sqlserver.proof import (
     ReportedCode,
     ServerProof,
     clock_text,
+    left_behind,
     proof_text,
     refusal_text,
     server_proofs,
     span_text,
-    with_refusals,
 )
 from exporter.sqlserver.reading import rows, section_age
 from exporter.sqlserver.urgency import full_text, full_times, log_text, with_present_rates
@@ -92,14 +92,9 @@ def replica_reasons(
 
 
 def refused_proofs(pairs: Iterable[tuple[Dependency, ServerProof]]) -> dict[tuple[str, str], ServerProof]:
-    """Return the proofs, by server and thumbprint, each with what Entra ID refused of another server with the same credential of targets."""
-    sharing: dict[str, list[ServerProof]] = {}
-    for one, proof in pairs:
-        for credential in dict.fromkeys(target.credential for target in one.targets):
-            sharing.setdefault(credential, []).append(proof)
-    found = {(each.server, each.proof.thumbprint): each for members in sharing.values() for each in members}
-    marked = (each for members in sharing.values() for each in with_refusals(members) if each.refusal is not None)
-    return found | {(each.server, each.proof.thumbprint): each for each in marked}
+    """Return the proofs, by server and thumbprint, each with what Entra ID refused of another server of the same client."""
+    clients = [(target.client_id or target.credential, proof) for one, proof in pairs for target in one.targets]
+    return {(each.server, each.proof.thumbprint): each for each in left_behind(clients)}
 
 
 def _is_altered_since(usage: Usage, proof: ServerProof) -> bool:

@@ -147,11 +147,12 @@ def test_row_has_whether_the_staged_credential_is_usable(usable):
 
 
 def test_credential_of_a_row_has_its_kind_and_expiry():
-    credential = Credential(name="sql-prod", kind=CredentialKind.CLIENT_SECRET)
+    credential = Credential(name="sql-prod", kind=CredentialKind.CLIENT_SECRET, client_id="app")
     ending = Ending(kind=EndingKind.CREDENTIAL, name="sql-prod", at=AT, source="graph")
     assert credential_payload(credential, ending) == {
         "credential": "sql-prod",
         "credential_type": "client_secret",
+        "client_id": "app",
         "credential_expires_at": "2026-09-21T14:13:20.250Z",
     }
     assert credential_payload(credential, None)["credential_expires_at"] is None

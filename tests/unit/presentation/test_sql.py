@@ -239,7 +239,7 @@ def test_credential_of_a_refused_secret_is_left_behind_on_targets_that_share_it(
         for host in hosts
     ]
     readings = [a_reading(address=host, host=host, sections=REFUSED if host == "n1" else {"backups": []}) for host in hosts]
-    proofs = SqlProofs(lambda: readings, lambda: targets)
+    proofs = SqlProofs(lambda: readings, lambda: [(each.credential, each) for each in targets])
     proofs.refresh()
     states = [proofs.target_proofs(each)[0].state.value for each in targets]
     assert states == ["proven", "left_behind", "proven"]

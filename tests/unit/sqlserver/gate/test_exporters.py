@@ -200,6 +200,7 @@ NEW_FIELDS = (
     "key_size_bits",
     "credential",
     "credential_type",
+    "client_id",
     "credential_expires_at",
 )
 

@@ -289,13 +289,24 @@ def test_node_that_half_a_repair_left_behind_is_not_known():
     assert conditions(of_group(repaired, node("N2"), group="AG7")) == []  # its own backups used another token
 
 
-@pytest.mark.parametrize(("credential_name", "expected"), [("tde", ["credential_left_behind"]), ("other", [])])
-def test_instance_elsewhere_with_the_same_credential_is_left_behind(credential_name, expected):
-    """No group: another target, of another key, has the same credential in the configuration."""
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"credential": "tde"}, ["credential_left_behind"]),
+        ({"credential": "other"}, []),
+        ({"credential": "other", "client_id": "APP"}, ["credential_left_behind"]),  # one client id under two names
+        ({"credential": "tde", "client_id": "another"}, []),
+    ],
+)
+def test_instance_elsewhere_with_the_same_client_is_left_behind(changes, expected):
+    """No group: another target, of another key, has the same client in the configuration."""
     own = [sections_of()["instance"][0] | {"server_name": "M1\\SQLPRD01", "machine": "M1", "node": "M1"}]
     elsewhere = a_reading(address="m1", host="m1", sections={"instance": own, **REPAIRED})
     elsewhere = replace(elsewhere, document=replace(elsewhere.document, key_uris=URIS))
-    rows = row(), row(target="of-m1", credential=credential_name, instances=[{"sql_instance": "SQLPRD01", "host": "m1"}])
+    rows = (
+        row(client_id="app" if "client_id" in changes else None),
+        row(target="of-m1", **changes, instances=[{"sql_instance": "SQLPRD01", "host": "m1"}]),
+    )
     left = a_reading(sections=NO_BACKUPS)
     left = replace(left, document=replace(left.document, key_uris=URIS))
     assert conditions(answer(*rows, inventory=[], readings=[left, elsewhere], instances=("N1\\SQLPRD01",))) == expected
