@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
-from tests.system.alerts.timeline import OK, Exporter, Failed, Outcome, Target
+from tests.system.alerts.timeline import DISCARDED, OK, Exporter, Failed, Outcome, Target
 
 MINUTE = 60
 TIMEOUT = Failed("challenge", 3008, "connect_timeout")
@@ -185,6 +185,26 @@ def _region_and_a_restart() -> RuleCase:
     return RuleCase(name="a region and a restart", exporters=[*exporters, few], length=61 * MINUTE, checks=checks, scrape=15)
 
 
+def _healed_unseen() -> RuleCase:
+    """A region heals. Then two scrapes are lost, or nothing is measured for 20 minutes, or two scrapes and one probe fail later."""
+    down = [*[OK] * 5, *[BROKEN] * 12]
+    later = [OK] * 60
+
+    def region(number: int, rest: Sequence[Outcome], *gaps: tuple[int, int]) -> Exporter:
+        vaults = [Target(name=f"v{place}", vault=f"v{place}.vault.azure.net", probes=[*down, *rest]) for place in range(4)]
+        return Exporter(targets=vaults, instance=f"mon{number}:10377", gaps=gaps)
+
+    exporters = [
+        region(1, later, (17 * MINUTE, 19 * MINUTE)),
+        region(2, [*[DISCARDED] * 20, *later]),
+        region(3, [*[OK] * 30, BROKEN, *later], (46 * MINUTE, 48 * MINUTE)),
+    ]
+    checks = [(70 * MINUTE, "EkmRegionDown", [])]
+    return RuleCase(
+        name="healed unseen", exporters=exporters, length=75 * MINUTE, checks=checks, absent=["EkmVaultSideNotReady"], scrape=30
+    )
+
+
 def _certificate_of_a_proxy() -> RuleCase:
     """A TLS-inspecting proxy with an expired certificate is in front of five of six vaults: their own pages, and no region."""
     exporter = Exporter(targets=fleet([Failed("challenge", 3008, "tls_expired")] * 5 + [OK], bad=10))
@@ -204,4 +224,5 @@ CASES = [
     _one_vault(),
     _restart(),
     _region_and_a_restart(),
+    _healed_unseen(),
 ]
