@@ -41,9 +41,12 @@ async def test_inventory_over_tds_writes_the_same_bytes(both):
         (both.folder / "ekm.yml").write_text("include: [targets.d/*.yml]\n")
         (both.folder / "Größen.txt").write_text(sqlcmd(rows_of("N9", databases={"Löhne für März": "0x2C56"})), "utf-16")
         (both.folder / "servers.txt").write_text("\n".join(f"localhost,{servers.ports[one]}" for one in (FIRST, SECOND, DEFAULT)))
+        (both.folder / "hosts.txt").write_text(
+            "n1\nn2\nn3\nn9\n"
+        )  # asked as localhost: their names count since the operator wrote them
         read = ["inventory", "--servers", "servers.txt", "--sql.ca.file", "ca.pem", "--from", "Größen.txt", "--sql.timeout", 120]
         signed_in = [*read, "--sql.user", "ekm", "--sql.password.file", "Kennwort"]
-        hosts = ("--out", "targets.d", "--per-host", "Hosts für alle", "--config.file", "ekm.yml")
+        hosts = ("--out", "targets.d", "--per-host", "Hosts für alle", "--hosts", "hosts.txt", "--config.file", "ekm.yml")
         first = await both.same_soon(*signed_in, *hosts, writes=("targets.d", "Hosts für alle"))
         assert "4 instances read, 0 failures" in first.out
         assert "Hosts für alle\\n1\\targets.d\\contoso-sales.yml" in first.out
