@@ -24,6 +24,7 @@ from exporter.knowledge.verdict import (
     assess_steadiness,
     broken_report,
     deciding_failure,
+    discarded_text,
     first_failure,
     readiness_text,
     redacted,
@@ -129,6 +130,7 @@ def test_a_discarded_result_has_no_deciding_failure():
         target="a", started_at=0.0, duration=1.0, steps=tuple(steps(unwrap_key=Outcome.FAILED)), readiness=readiness
     )
     assert deciding_failure(report) is None
+    assert discarded_text(readiness) == "discarded: this host is too slow (90 % of the time lost)"
 
 
 # How a ready target is called if several of its last probes failed.
