@@ -1,9 +1,10 @@
-"""Durations in Prometheus' format (`1h30m`), and times in RFC 3339."""
+"""Durations in Prometheus' format (`1h30m`) and in words, and times in RFC 3339 and as clocks show them."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Final
 
 # Largest first, each at most once: the grammar of Prometheus' model.ParseDuration.
 _UNITS: tuple[tuple[str, int], ...] = (
@@ -78,3 +79,19 @@ def known_time(text: str) -> float | None:
         return unix_time(text)
     except ValueError:
         return None
+
+
+_TWO_DAYS: Final = 48  # hours
+
+
+def clock_text(at: float, now: float) -> str:
+    """Return `14:02 UTC`, with the date unless it is today's."""
+    then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC).date()
+    return f"{then:%H:%M} UTC" if then.date() == today else f"{then:%Y-%m-%d %H:%M} UTC"
+
+
+def span_text(seconds: float) -> str:
+    """Return `12 min`, `3 h 40 min`, or `2 d 5 h` from two days on."""
+    hours, minutes = divmod(max(1, round(seconds) // 60), 60)
+    parts = [(hours // 24, "d"), (hours % 24, "h")] if hours >= _TWO_DAYS else [(hours, "h"), (minutes, "min")]
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount)

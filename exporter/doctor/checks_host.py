@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
+from exporter.core.durations import clock_text
 from exporter.core.names import server_name
 from exporter.core.secrets import mask
 from exporter.core.values import KeyReference
@@ -30,7 +31,7 @@ from exporter.knowledge.code_row import Category
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.differences import find_differences, is_comparable
 from exporter.sqlserver.instance import instance_of, labels_of
-from exporter.sqlserver.proof import ServerProof, clock_text, codes_text, proof_text, server_proofs
+from exporter.sqlserver.proof import ServerProof, codes_text, proof_text, server_proofs
 from exporter.sqlserver.reading import SqlServerReading, shown_name
 from exporter.sqlserver.urgency import closed_names, closed_states
 from exporter.windows.rules import WindowsResponse

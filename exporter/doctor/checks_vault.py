@@ -19,7 +19,7 @@ from exporter.core.names import contradiction, is_hash, length_of
 from exporter.core.values import CredentialKind, Fault, Generation, Outcome, Step
 from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate
 from exporter.knowledge.advice import open_detail
-from exporter.knowledge.checks import Finding, blocked, failed, owner_of, passed, skipped, unknown, warned
+from exporter.knowledge.checks import Finding, blocked, check_of, failed, passed, skipped, unknown, warned
 from exporter.knowledge.checks_vault import CheckOutcome, FailureMoment
 from exporter.knowledge.classify import classify
 from exporter.knowledge.expiry import Source, entra_answer, mark_wrong_dates, wrong_dates
@@ -60,16 +60,16 @@ def step_finding(evidence: Evidence, step: Step, check: str) -> Finding | None:
     if result is not None and result.outcome is Outcome.OK:
         return None
     if result is not None and result.outcome is Outcome.FAILED:
-        owner = owner_of(step, result.reason)
+        owner = check_of(step, result.reason)
         return failed_at(result, discarded=evidence.report.discarded) if owner == check else blocked(owner)
     first = evidence.report.first_failure
-    return skipped("the module's mode leaves it out") if first is None else blocked(owner_of(first.step, first.reason))
+    return skipped("the module's mode leaves it out") if first is None else blocked(check_of(first.step, first.reason))
 
 
 def owned(evidence: Evidence, check: str) -> Finding | None:
     """Return the failure of a check by the first failed step that belongs to it."""
     for result in evidence.report.steps:
-        if result.outcome is Outcome.FAILED and owner_of(result.step, result.reason) == check:
+        if result.outcome is Outcome.FAILED and check_of(result.step, result.reason) == check:
             unwrapped = evidence.report.step(Step.UNWRAP_KEY)
             opens = result.step is Step.WRAP_KEY and unwrapped is not None and unwrapped.outcome is Outcome.OK
             found = failed_at(result, discarded=evidence.report.discarded)
@@ -361,7 +361,7 @@ def _owner_of_same(evidence: Evidence, result: AuxiliaryResult) -> str | None:
     if first is None or failure is None or (first.step, first.reason) != (failure.step, failure.reason):
         return None
     same = result.credential == evidence.target.credential if first.step is Step.TOKEN else result.vault == evidence.target.vault
-    return owner_of(first.step, first.reason) if same else None
+    return check_of(first.step, first.reason) if same else None
 
 
 def newest_version(evidence: Evidence) -> Finding:
@@ -394,7 +394,7 @@ def _failure(evidence: Evidence, endpoint: Endpoint, check: str) -> Finding | No
     step = Step.CHALLENGE if endpoint is evidence.vault else Step.TOKEN
     if endpoint.facts.fault not in (Fault.NONE, Fault.HTTP_STATUS):
         cause = classify(step, endpoint.facts)
-        if owner_of(step, cause.reason) == check:
+        if check_of(step, cause.reason) == check:
             return failed_at(
                 StepResult(step=step, outcome=Outcome.FAILED, code=cause.code, reason=cause.reason, facts=endpoint.facts),
                 discarded=endpoint.discarded,

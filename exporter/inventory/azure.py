@@ -25,7 +25,7 @@ from exporter.core.values import Challenge, Facts, Fault, KeyFacts, KeyReference
 from exporter.inventory.azure_plan import PAGE, QUERY, Azure, AzureKey, AzureVault, Coverage, authority_of, read_rows
 from exporter.inventory.folder import Declared, SourceError
 from exporter.inventory.vault_search import TimeLimit, TimeLimitError, open_networks, request_token
-from exporter.probing.tokens import reason
+from exporter.probing.tokens import failure_line
 from exporter.runtime.files import real_path
 from exporter.runtime.process import ExtraMissingError
 from exporter.runtime.tasks import PoolExhausted
@@ -269,7 +269,7 @@ async def _newest(session: KeyListSession, token: str, name: str, time: TimeLimi
 def _advised(facts: Facts, advice: dict[int, str]) -> str:
     """Return the failure in one line, with what to do if it is known."""
     todo = advice.get(facts.status or 0) if facts.fault is Fault.HTTP_STATUS else None
-    return f"{reason(facts).rstrip('.')}: {todo}" if todo else reason(facts)
+    return f"{failure_line(facts).rstrip('.')}: {todo}" if todo else failure_line(facts)
 
 
 def read_coverage(files: Iterable[Path], own: Collection[Path]) -> Coverage:

@@ -18,7 +18,7 @@ from exporter.core.values import Challenge, CredentialKind, KeyFacts
 from exporter.inventory.folder import Declared, SourceError
 from exporter.inventory.plan import Search, SearchResult
 from exporter.probing.secrets import SecretCache
-from exporter.probing.tokens import database_challenge, reason
+from exporter.probing.tokens import database_challenge, failure_line
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 from exporter.sqlserver.document import KeyVersion
@@ -78,7 +78,7 @@ async def request_token(
         return None, str(error)
     if response.token is not None:
         return response.token, ""
-    return None, f"{_ADVICE}: {reason(response.facts)}" if credential is AMBIENT else reason(response.facts)
+    return None, f"{_ADVICE}: {failure_line(response.facts)}" if credential is AMBIENT else failure_line(response.facts)
 
 
 def database_token(declared: Declared, name: str, seconds: float) -> str:
@@ -176,7 +176,7 @@ async def _token(networks: Networks, network: Network, identity: Credential, run
     async with VaultSession(network, run.vault, network.module.api_version) as session:
         facts, challenge = await session.challenge(deadline=run.time.deadline())
     if challenge is None:
-        raise _VaultError(reason(facts))
+        raise _VaultError(failure_line(facts))
     token, why = await request_token(networks, network.module, identity, challenge, run.seconds)
     if token is None:
         raise _VaultError(f"no token from credential {identity.name}: {why}")
@@ -187,7 +187,7 @@ async def _names(session: KeyListSession, token: str, run: _SearchRun) -> list[s
     """All names of the vault; without the permission `list` those that are known."""
     facts, keys = await session.list_keys(token, deadline=run.time.deadline())
     if keys is None and facts.status != _FORBIDDEN:
-        raise _VaultError(reason(facts))
+        raise _VaultError(failure_line(facts))
     run.result.listed = keys is not None
     return sorted(run.search.named) if keys is None else [key.name for key in keys]
 
@@ -197,7 +197,7 @@ async def _versions(session: KeyListSession, token: str, name: str, run: _Search
         return sorted(run.search.named[name])
     facts, versions = await session.list_versions(token, name, deadline=run.time.deadline())
     if versions is None:
-        raise _VaultError(reason(facts))
+        raise _VaultError(failure_line(facts))
     return [entry.version for entry in versions if entry.version is not None]
 
 
@@ -208,6 +208,6 @@ async def _compare(session: KeyListSession, token: str, name: str, version: str 
         run.compare(key)
         return key.version
     if facts.status not in (_FORBIDDEN, _NOT_FOUND):
-        raise _VaultError(reason(facts))
+        raise _VaultError(failure_line(facts))
     run.result.refused += facts.status == _FORBIDDEN
     return None

@@ -132,7 +132,7 @@ STEP_CHECKS: Mapping[Step, str] = MappingProxyType(
 )
 
 
-def owner_of(step: Step, reason: Reason | None) -> str:
+def check_of(step: Step, reason: Reason | None) -> str:
     """Return the name of the check that reports this failure."""
     shown = None if reason is None else reason.row.shown_by
     if shown is None or step not in shown.steps:

@@ -12,7 +12,7 @@ from itertools import chain, product
 from math import inf
 
 from exporter.config.settings import Target
-from exporter.core.durations import moment
+from exporter.core.durations import clock_text, moment
 from exporter.core.names import server_name
 from exporter.core.quoting import plain, prose, sql_name
 from exporter.knowledge.advice import SERVER_ACTIONS, sentence
@@ -24,16 +24,7 @@ from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.differences import Difference, instance_labels, pinned_version
 from exporter.sqlserver.instance import is_same_host
-from exporter.sqlserver.proof import (
-    ProofState,
-    ServerProof,
-    clock_text,
-    left_behind,
-    login_text,
-    server_proofs,
-    shows_refusal,
-    version_of,
-)
+from exporter.sqlserver.proof import ProofState, ServerProof, left_behind, login_text, server_proofs, shows_refusal, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
 from exporter.sqlserver.urgency import closed_text, room_text, stalled, stalled_text, times_text
 from exporter.state.causes import CauseGroup

@@ -15,8 +15,8 @@ from exporter.clients.http.network import HANDSHAKES, Network, Networks
 from exporter.clients.key_vault import VaultSession, encrypt_locally
 from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.values import KEY_STEPS, Challenge, Facts, Outcome, Step, TokenResult
-from exporter.knowledge.report import ProbeReport
-from exporter.knowledge.verdict import AuxiliaryResult, assess_auxiliary, broken_report, redacted
+from exporter.knowledge.report import ProbeReport, redacted
+from exporter.knowledge.verdict import AuxiliaryResult, assess_auxiliary, broken_report
 from exporter.probing.auxiliary import AuxiliaryProbe, probe_request
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, Tokens, run_probe
 from exporter.probing.secrets import SecretCache

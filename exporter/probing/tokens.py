@@ -336,7 +336,7 @@ def _without_request(facts: Facts, duration: float = 0.0) -> TokenResult:
 _REFUSALS = frozenset({400, 401, 403})  # any other status does not depend on the credential
 
 
-def reason(facts: Facts) -> str:
+def failure_line(facts: Facts) -> str:
     """Return a failure in one masked line."""
     words = [f"HTTP {facts.status}" if facts.fault is Fault.HTTP_STATUS else facts.fault.value.replace("_", " ")]
     words += [code for code in (facts.inner_code or facts.service_code,) if code is not None]

@@ -15,14 +15,7 @@ from exporter.core import quoting
 from exporter.core.names import server_name
 from exporter.core.values import KeyFacts
 from exporter.sqlserver.document import KeyVersion
-from exporter.sqlserver.instance import (
-    DEFAULT_INSTANCE,
-    AsymmetricKey,
-    Findings,
-    counted,
-    is_same_host,
-    is_same_instance,
-)
+from exporter.sqlserver.instance import DEFAULT_INSTANCE, AsymmetricKey, Findings, counted, is_same_host, is_same_instance
 from exporter.sqlserver.keys import KeyUris, has_modulus, used_keys
 from exporter.sqlserver.reading import SqlServerReading, known_instance, once
 

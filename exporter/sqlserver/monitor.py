@@ -21,7 +21,7 @@ from exporter.config.settings import Config, Credential, SecretUnreadableError, 
 from exporter.core.limits import JITTER
 from exporter.core.values import TokenResult
 from exporter.probing.secrets import read_material
-from exporter.probing.tokens import is_refusal, reason
+from exporter.probing.tokens import failure_line, is_refusal
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.logging import fields
 from exporter.runtime.loop import loop_time
@@ -165,7 +165,7 @@ class ServerReader:
         result = await self._token_of(state.credential.name)
         if result.token is not None:
             return SqlLogin(token=result.token)
-        text = f"no token from {state.credential.name}: {reason(result.facts)}"
+        text = f"no token from {state.credential.name}: {failure_line(result.facts)}"
         if is_refusal(result.facts, state.credential):
             return Document(address=state.server.address, failure=text, refused_login=result.facts.status or 0)
         raise _FailedError(text)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from itertools import product
 from typing import Final, NamedTuple
 
-from exporter.core.durations import known_time
+from exporter.core.durations import clock_text, known_time, span_text
 from exporter.knowledge.code_row import Category
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, KeyVersion, key_version, thumbprint_of
@@ -230,7 +229,6 @@ _HOUR: Final = 3600.0  # the age from which a text has the time of its reading
 # What a proof follows from: backups alone do not show that databases have another key since, or the key another credential.
 _SECTIONS: Final = ("backups", "errors", "keys", "credentials", "encryption")
 _REFUSALS: Final = frozenset(str(code) for code, row in BY_CODE.items() if row.category is Category.IDENTITY)
-_TWO_DAYS: Final = 48  # hours
 _ROLL_OVER: Final = 14 * _DAY  # as EkmSqlCredentialLeftBehind: within this time, nodes get one secret
 _DONE: Final[Mapping[ProofSource, str]] = {
     ProofSource.START: "start that opened {}",
@@ -569,16 +567,3 @@ def codes_text(server: ServerProof, now: float) -> str:
     if not named:
         return f"backups fail since {since}"
     return f"its error log shows {named} since {since}{', and backups fail' if server.failed else ''}"
-
-
-def clock_text(at: float, now: float) -> str:
-    """Return `14:02 UTC`, with the date unless it is today's."""
-    then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC).date()
-    return f"{then:%H:%M} UTC" if then.date() == today else f"{then:%Y-%m-%d %H:%M} UTC"
-
-
-def span_text(seconds: float) -> str:
-    """Return `12 min`, `3 h 40 min`, or `2 d 5 h` from two days on."""
-    hours, minutes = divmod(max(1, round(seconds) // 60), 60)
-    parts = [(hours // 24, "d"), (hours % 24, "h")] if hours >= _TWO_DAYS else [(hours, "h"), (minutes, "min")]
-    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount)

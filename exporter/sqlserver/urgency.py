@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from exporter.sqlserver.proof import ProofState, ServerProof, clock_text, span_text
+from exporter.core.durations import clock_text, span_text
+from exporter.sqlserver.proof import ProofState, ServerProof
 from exporter.sqlserver.reading import TRACE_FLAG, flag_is_on
 
 _HOUR: Final = 3600.0  # the age from which a rate is not the present one

@@ -19,7 +19,7 @@ from exporter.knowledge.answers import read_error
 from exporter.knowledge.classify import classify
 from exporter.knowledge.codes import BY_CODE, generation_code
 from exporter.knowledge.reasons import Reason
-from exporter.knowledge.verdict import redacted_facts, redacted_key
+from exporter.knowledge.report import redacted_facts, redacted_key
 from tests.fuzz.exchanges import SECRET, TOKEN, Outcome, Reported, outcome
 
 _CODE_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")

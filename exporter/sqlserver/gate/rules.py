@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from exporter.core.durations import ago, known_time, moment, write
+from exporter.core.durations import ago, clock_text, known_time, moment, span_text, write
 from exporter.core.quoting import sql_name
 from exporter.core.values import key_operations_limit
 from exporter.knowledge.checks_host import is_denied
@@ -23,12 +23,10 @@ from exporter.sqlserver.proof import (
     ProofSource,
     ReportedCode,
     ServerProof,
-    clock_text,
     left_behind,
     proof_text,
     refusal_text,
     server_proofs,
-    span_text,
 )
 from exporter.sqlserver.reading import rows, section_age
 from exporter.sqlserver.urgency import full_text, full_times, log_text, with_present_rates

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from exporter.core.durations import clock_text
 from exporter.knowledge.advice import sentence
 from exporter.knowledge.code_row import OWNERS, WITHOUT_THE_KEY, Owner
 from exporter.presentation.sql import SqlCause, difference_text, ended_at, first_action, first_actions, urgency_text
 from exporter.sqlserver.differences import Difference
-from exporter.sqlserver.proof import (
-    ProofState,
-    ServerProof,
-    clock_text,
-    codes_text,
-    proof_text,
-    read_text,
-    refusal_text,
-    worked_text,
-)
+from exporter.sqlserver.proof import ProofState, ServerProof, codes_text, proof_text, read_text, refusal_text, worked_text
 from exporter.sqlserver.urgency import closed_names, closed_states, closed_text, log_text, most_urgent
 from exporter.web.pages.html import (
     Child,

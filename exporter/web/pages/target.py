@@ -12,7 +12,7 @@ from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.values import Outcome, Phase, Step, Vantage
 from exporter.knowledge.advice import cause, meaning, open_detail, sentence
-from exporter.knowledge.checks import BY_NAME, owner_of
+from exporter.knowledge.checks import BY_NAME, check_of
 from exporter.knowledge.checks_vault import CheckRun
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.expiry import CredentialExpiry
@@ -102,7 +102,7 @@ def failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
     if run is None or not failed:
         return
     failure = None if view.report is None else deciding_failure(view.report)
-    stated = None if failure is None else owner_of(failure.step, failure.reason)
+    stated = None if failure is None else check_of(failure.step, failure.reason)
     yield element("h2", "Failed preflight checks")
     yield element("p", "Last run ", when(run.at, view.now), ". Preflight checks never change the verdict.", class_="quiet")
     for result in failed:

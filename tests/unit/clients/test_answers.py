@@ -22,10 +22,7 @@ from exporter.clients.answers import (
 from exporter.core.json import decode
 from exporter.core.secrets import remember
 from exporter.core.values import Challenge, Fault
-from exporter.knowledge.answers import (
-    read_error,
-    unexpected_text,
-)
+from exporter.knowledge.answers import read_error, unexpected_text
 from exporter.knowledge.expiry import ListedCredential, SecretVersion
 
 # Bodies of every kind become a value or a fault, never an exception.

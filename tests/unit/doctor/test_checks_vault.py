@@ -24,7 +24,7 @@ from exporter.core.values import (
 from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate, SecretEvidence
 from exporter.doctor.run import as_text, assess_all
 from exporter.knowledge.answers import Claims
-from exporter.knowledge.checks import BY_NAME, CHECKS, owner_of
+from exporter.knowledge.checks import BY_NAME, CHECKS, check_of
 from exporter.knowledge.checks_host import SQL
 from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.knowledge.code_row import DO_NOT_RESTART
@@ -70,7 +70,7 @@ def observed(step, reason, code):
 @pytest.mark.parametrize("step", list(Step))
 def test_each_failure_is_reported_by_its_owner_with_its_code(step):
     for reason in Reason:
-        evidence, owner = observed(step, reason, 3077), owner_of(step, reason)
+        evidence, owner = observed(step, reason, 3077), check_of(step, reason)
         target = replace(evidence.target, generation=Generation.CURRENT)
         results = {result.check: result for result in assess_all(replace(evidence, target=target), again="again")}
         reported = {name for name, result in results.items() if result.outcome in (FAIL, WARN)}
@@ -108,7 +108,7 @@ def test_fix_has_the_actions_and_names_of_page_and_probe(step, kind):
         credential = replace(given.credential, kind=kind)
         evidence = replace(given, report=report, credential=credential, target=target)
         results = {result.check: result for result in assess_all(evidence, again=PROBE)}
-        fix = results[owner_of(step, reason)].fix
+        fix = results[check_of(step, reason)].fix
         page = [
             each
             for each in recommended_actions(target, report)
@@ -121,7 +121,7 @@ def test_fix_has_the_actions_and_names_of_page_and_probe(step, kind):
 
 
 def test_owners_are_checks():
-    assert {owner_of(step, reason) for step in Step for reason in (None, *Reason)} <= set(BY_NAME)
+    assert {check_of(step, reason) for step in Step for reason in (None, *Reason)} <= set(BY_NAME)
 
 
 def test_checks_follow_those_that_they_need():

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.core.values import Step
 from exporter.knowledge.causes import SEVERAL
-from exporter.knowledge.checks import BY_NAME, owner_of
+from exporter.knowledge.checks import BY_NAME, check_of
 from exporter.knowledge.reason_row import Link, Reply
 from exporter.knowledge.reasons import ROWS, Reason
 
@@ -34,7 +34,7 @@ assert "exporter.knowledge.reasons" not in sys.modules
 
 from exporter.knowledge.verdict import KEY_REFUSED
 from exporter.knowledge.causes import Failed, cause_of
-from exporter.knowledge.checks import owner_of
+from exporter.knowledge.checks import check_of
 from exporter.knowledge.classify import classify
 from exporter.knowledge.advice import actions
 from exporter.knowledge.names import Names
@@ -58,7 +58,7 @@ print(json.dumps({
     "detail": open_detail(failed),
     "first": first,
     "link": cause_of(Failed(step=Step.GET_KEY, reason=found.reason, names={})).link,
-    "check": owner_of(Step.GET_KEY, found.reason),
+    "check": check_of(Step.GET_KEY, found.reason),
     "refused": found.reason in KEY_REFUSED,
     "explained": [explained.summary, *explained.actions],
     "minute": failed_minute("get_key", "key_purged").kind,
@@ -107,7 +107,7 @@ def test_a_reason_without_a_row_is_unknown():
 @pytest.mark.parametrize("reason", list(Reason))
 def test_checks_and_markers_of_a_row_are_known(reason):
     row = reason.row
-    assert {owner_of(step, reason) for step in Step} <= set(BY_NAME)
+    assert {check_of(step, reason) for step in Step} <= set(BY_NAME)
     for markers in row.markers:
         assert all(word == word.lower() for word in markers.words)
         assert bool(markers.inner_code) is bool(markers.sentence)

@@ -7,7 +7,7 @@ import pytest
 from exporter.core.secrets import MARK, remember
 from exporter.core.values import Facts, Fault, Generation, KeyFacts, Mode, Outcome, Readiness, Step, Vantage
 from exporter.knowledge.reasons import Reason
-from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.report import ProbeReport, StepResult, redacted, redacted_facts, redacted_key
 from exporter.knowledge.verdict import (
     CALLER_REFUSED,
     CREDENTIAL_REFUSED,
@@ -27,9 +27,6 @@ from exporter.knowledge.verdict import (
     discarded_text,
     first_failure,
     readiness_text,
-    redacted,
-    redacted_facts,
-    redacted_key,
     state_of,
     version_fault,
 )
