@@ -1,7 +1,8 @@
 """`/probe`: probes one configured target now, like blackbox_exporter.
 
-The handler refuses an unknown target or module before any work starts. `ProbeCache` makes one probe at a time per target, and at most
-one per `min_interval`, for all modules together: that protects a vault, whatever the number of Prometheus replicas and clients.
+The handler refuses an unknown target or module before any work starts. `ProbeCache` makes one probe at a time per target, and within
+`min_interval` at most one with the target's own module and one with others: that protects a vault, whatever the number of Prometheus replicas
+and clients.
 """
 
 from __future__ import annotations
