@@ -102,13 +102,14 @@ def test_alert_text_queries_use_exporter_labels(name):
             assert {matcher.name for matcher in selector.matchers.matchers} <= labels_of(selector.name)
 
 
-def test_six_alert_texts_contain_a_query():
+def test_seven_alert_texts_contain_a_query():
     assert [name for name in RULES if inner_queries(RULES[name])] == [
         "EkmSqlDatabaseNotOpened",
         "EkmSqlBackupsFail",
         "EkmSqlLogFillsUp",
         "EkmSqlNotProven",
         "EkmSqlOtherKeyVersion",
+        "EkmSqlKeyNotProbed",
         "EkmSqlNotRead",
     ]
 

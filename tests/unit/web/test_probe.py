@@ -67,7 +67,7 @@ async def test_a_discarded_result_answers_0_and_is_not_red():
     assert not shown.keys() & {"ekm_last_probe_timestamp_seconds"}  # that of the last result: there is none
     assert not shown.keys() & {"ekm_probe_success", "ekm_vault_side_ready", "ekm_last_failure_info", "ekm_failure_action_info"}
     _, _, text = await answer(service, "/probe?target=contoso-key0&debug=true")
-    assert re.search(r"^result +discarded$", text, re.MULTILINE)
+    assert re.search(r"^result +discarded: this host is too slow", text, re.MULTILINE)
     assert "not measured: this host is too slow (90 % of the time lost)" in text
     service.answer = good
     _, _, text = await answer(service, "/probe?target=contoso-key0")
