@@ -16,10 +16,12 @@ from exporter.core.values import Vantage, has_limits, key_operations_limit
 from exporter.knowledge.expiry import CredentialExpiry
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.presentation.payloads import Payload, expiry_payload, failure_payload, moment_or_none
-from exporter.presentation.sql import SqlProofs, proof_fields, urgency
+from exporter.presentation.sql import SqlProofs, declared_servers, is_of_target, proof_fields, proof_key, urgency
 from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.audit import LOGS, AuditQuery, access_queries, key_roles, own_requests
-from exporter.sqlserver.proof import ServerProof
+from exporter.sqlserver.differences import names_key
+from exporter.sqlserver.proof import ServerProof, version_of
+from exporter.sqlserver.reading import SqlServerReading, shown_name
 from exporter.state.record import TargetRecord, readiness_at
 
 MOST_TARGETS = MOST_SERVERS = 100  # of a key on its sheet: a person reads no more
@@ -117,37 +119,73 @@ def _versions(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
 
 
 async def _sql_servers(targets: Sequence[Target], proofs: SqlProofs, now: float) -> Payload:
-    """Return how much depends on the key, and the SQL Servers: those that were read, the most urgent first, then the others."""
-    read: dict[str, ServerProof] = {}
+    """Return how much depends on the key, and the SQL Servers: those with databases under it, the most urgent first, then the others."""
+    using: dict[tuple[str, str], ServerProof] = {}
+    others: dict[str, Payload] = {}
     declared: dict[str, Mapping[str, str]] = {}
     async for target in yield_with_pauses(targets, 1):
-        async for found in yield_with_pauses(proofs.proofs_by_server(target), _ROWS_PER_SLICE):
-            for server in found:
-                read.setdefault(server.server.casefold(), server)
-        declared.update({server_name(entry).casefold(): entry for entry in target.instances if "sql_instance" in entry})
-    unread = [entry for name, entry in declared.items() if name not in read]
+        async for entry in yield_with_pauses(declared_servers(target), _ROWS_PER_SLICE):
+            readings = proofs.listed(entry)
+            if not readings:
+                declared[server_name(entry).casefold()] = entry
+            for reading in readings:
+                found = {proof_key(each): each for each in proofs.proofs_of(reading) if _is_of_key(each, target)}
+                using |= found
+                others |= {} if found else {reading.address: _read_other(reading, target, proofs)}
+    addresses = {address for address, _ in using}
+    maybe, unused = list[Payload](), list[Payload]()
+    for address, row in others.items():
+        if address not in addresses:
+            (maybe if row["uses_key"] is None else unused).append(row)
     rows = chain(
-        (_read_server(server, now) for server in sorted(read.values(), key=urgency)),
-        ({"server": server_name(entry), "ag": entry.get("ag"), "read_at": None} for entry in unread),
+        (_read_server(server, now) for server in sorted(using.values(), key=urgency)),
+        maybe,
+        (_other(server_name(entry), entry.get("ag"), None) for entry in declared.values()),
+        unused,
     )
-    proven = [each.proof for each in read.values()]
+    proven = [each.proof.proven_at for each in using.values()]
+    known = [at for at in proven if at is not None]
     return {
         "dependents": {
-            "sql_servers": len(read) + len(unread),
-            "read": len(read),
-            "databases": sum(len(each.databases) for each in proven),
-            "proven_at": moment_or_none(max((each.proven_at for each in proven if each.proven_at is not None), default=None)),
+            "sql_servers": len(addresses) + len(maybe) + len(declared),
+            "read": len(addresses),
+            "unused": len(unused),
+            "databases": sum(len(each.proof.databases) for each in using.values()),
+            "proven_at": moment_or_none(min(known) if known and len(known) == len(proven) else None),
         },
         "sql_servers": [row async for row in yield_with_pauses(islice(rows, MOST_SERVERS), _ROWS_PER_SLICE)],
     }
+
+
+def _is_of_key(server: ServerProof, target: Target) -> bool:
+    """Whether it is the target's key, in whatever version: the sheet is about all of them."""
+    return is_of_target(server, target) or names_key(target, version_of(server.reading, server.proof.thumbprint))
+
+
+def _read_other(reading: SqlServerReading, target: Target, proofs: SqlProofs) -> Payload:
+    """Return a SQL Server without a database that is known to be under the key.
+
+    It does not use the key if the keys of its databases were read, and its registry shows other keys for all of them.
+    """
+    read_at = max(reading.read_at.values(), default=None)
+    versions = [version_of(reading, each.proof.thumbprint) for each in proofs.proofs_of(reading)]
+    is_whole = reading.read_at.keys() >= {"databases", "encryption", "keys", "providers"}
+    is_other = is_whole and not any(version is None or names_key(target, version) for version in versions)
+    return _other(shown_name(reading), None, read_at, uses_key=False if is_other else None)
+
+
+def _other(server: str, group: str | None, read_at: float | None, *, uses_key: bool | None = None) -> Payload:
+    return {"server": server, "ag": group, "read_at": moment_or_none(read_at), "uses_key": uses_key}
 
 
 def _read_server(server: ServerProof, now: float) -> Payload:
     own = own_requests(server)
     return {
         "server": server.server,
+        "uses_key": True,
         "databases": list(server.proof.databases),
         **proof_fields(server, now),
+        "closed": [{"database": name, "state": state} for name, state in server.proof.closed],
         "restart_unwraps": own.restart_unwraps,
         "log_files_a_day": None if own.log_files_a_day is None else round(own.log_files_a_day, 1),
         "trace_flag_15025": own.trace_flag,
@@ -179,6 +217,7 @@ def _credentials(targets: Sequence[Target], records: dict[str, TargetRecord], so
 def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -> Payload:
     last = None if record is None else record.last
     ready = readiness_at(target, record, sources.now).ready
+    unwrapped = None if record is None else record.key_unwrapped_at  # without one, a success is no round trip with this key
     on_sql_host = sources.config.settings.vantage is Vantage.SQL_HOST
     return {
         "target": target.name,
@@ -189,8 +228,8 @@ def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -
         "ready": ready,
         "not_ready_since": moment_or_none(None if record is None or ready is not False else record.state_since),
         "last_probe": moment_or_none(None if record is None else record.last_probe_at),
-        "last_round_trip": moment_or_none(None if record is None else record.last_success_at),
-        "last_unwrap": moment_or_none(None if record is None else record.unwrapped_at),
+        "last_round_trip": moment_or_none(None if record is None or unwrapped is None else record.last_success_at),
+        "last_unwrap": moment_or_none(unwrapped),
         **failure_payload(None if last is None else last.first_failure),
     }
 

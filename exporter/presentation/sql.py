@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, product
+from itertools import product
 from math import inf
 
 from exporter.config.settings import Target
@@ -238,9 +238,7 @@ class SqlProofs:
         suspects = (reading for reading in self._read if shows_refusal(reading))
         if not any(each.refused is not None for reading in suspects for each in server_proofs(reading)):
             return
-        pairs = (
-            (client, each) for client, target in self._targets() for found in self.proofs_by_server(target) for each in found
-        )
+        pairs = ((client, each) for client, target in self._targets() for each in self._proofs_of_target(target))
         yield from left_behind(pairs)
 
     def proofs_of(self, reading: SqlServerReading) -> tuple[ServerProof, ...]:
@@ -257,12 +255,11 @@ class SqlProofs:
 
         A SQL Server that was not read, or that lacks the target's key, has none.
         """
-        return tuple(sorted(chain.from_iterable(self.proofs_by_server(target)), key=urgency))
+        return tuple(sorted(self._proofs_of_target(target), key=urgency))
 
-    def proofs_by_server(self, target: Target) -> Iterator[tuple[ServerProof, ...]]:
-        """Yield the proofs of the target's key, for each of its SQL Servers that is read."""
+    def _proofs_of_target(self, target: Target) -> Iterator[ServerProof]:
         for reading in self._servers_of(target) if self._read else ():
-            yield tuple(each for each in self.proofs_of(reading) if _is_of_target(each, target))
+            yield from (each for each in self.proofs_of(reading) if is_of_target(each, target))
 
     def not_read(self, target: Target) -> str:
         """Return which SQL Servers of the target are not read, and why; empty if none."""
@@ -282,22 +279,22 @@ class SqlProofs:
             for each in self.target_proofs(target)
             if each.state_at(now) is ProofState.PROVEN and each.proof.altered_at is not None
         }
-        entries = _entries(target)
+        entries = declared_servers(target)
         untested = [
             server_name(entry)
             for entry in entries
-            if not (servers := self._listed(entry)) or any(each.address not in proven for each in servers)
+            if not (servers := self.listed(entry)) or any(each.address not in proven for each in servers)
         ]  # fmt: skip
         if not entries or len(untested) == len(entries):
             return NOT_TESTED
         return f"{NOT_TESTED}, for {_named(untested)}" if untested else ""
 
     def _servers_of(self, target: Target) -> tuple[SqlServerReading, ...]:
-        listed = (each for entry in _entries(target) for each in self._listed(entry))
+        listed = (each for entry in declared_servers(target) for each in self.listed(entry))
         return tuple({each.address: each for each in listed}.values())
 
-    def _listed(self, entry: Mapping[str, str]) -> list[SqlServerReading]:
-        """Return the SQL Servers that an entry of `instances` names. Without a host, it is the only one of that instance."""
+    def listed(self, entry: Mapping[str, str]) -> list[SqlServerReading]:
+        """Return the SQL Servers of `sql_servers`, read or not, that an entry of `instances` names. Without a host, it is the only one of that instance."""
         host = entry.get("host", "").casefold()
         found = self._by_entry.get((entry["sql_instance"].casefold(), _short(host)), [])
         if not host:
@@ -315,7 +312,7 @@ def urgency(server: ServerProof) -> tuple[int, float, str]:
     return _ORDER[server.state], server.proof.proven_at or 0.0, server.server
 
 
-def _entries(target: Target) -> tuple[Mapping[str, str], ...]:
+def declared_servers(target: Target) -> tuple[Mapping[str, str], ...]:
     """Return each declared SQL Server once."""
     found = {server_name(each).casefold(): each for each in reversed(target.instances) if each.get("sql_instance")}
     return tuple(reversed(found.values()))
@@ -339,7 +336,7 @@ def _named(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_NAMED])}{more}"
 
 
-def _is_of_target(server: ServerProof, target: Target) -> bool:
+def is_of_target(server: ServerProof, target: Target) -> bool:
     """Whether it is the target's key: by the server's own registry, else by thumbprint.
 
     A classic connector has one thumbprint for all versions of a key.
@@ -363,10 +360,7 @@ def _server_payload(server: ServerProof, now: float) -> Payload:
         "key_name": proof.key_name,
         "thumbprint": proof.thumbprint,
         **proof_fields(server, now),
-        "since": moment_or_none(server.since),
         "proof_due": proof.is_due,
-        "codes_since": [code.code for code in server.signs],
-        "backups_fail": bool(server.failed),
         "trace_flag_15025": flag_is_on(reading, TRACE_FLAG),
         "logs_read_at": moment_or_none(reading.read_at.get("logs")),
         "log_full_in_seconds": None if log is None else _whole(log.full_in),
@@ -387,6 +381,9 @@ def proof_fields(server: ServerProof, now: float) -> Payload:
         "proven_at": moment_or_none(proof.proven_at),
         "proven_by": proof.source,
         "database": proof.database or None,
+        "since": moment_or_none(server.since),
+        "codes_since": [code.code for code in server.signs],
+        "backups_fail": bool(server.failed),
     }
 
 

@@ -21,6 +21,7 @@ from exporter.sqlserver.reading import TRACE_FLAG, flag_is_on
 
 Facts = Mapping[str, Any]
 Line = tuple[str, str]
+_FEW: Final = 3
 NO_RIGHT: Final = "not known: the exporter has no right to read it in Azure. The queries below list it"
 NO_TEST: Final = "not known: the exporter sees no restore. Record its date where you keep this sheet"
 
@@ -45,6 +46,11 @@ def clock(at: str) -> str:
 
 def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    return ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW:,} more" if len(names) > _FEW else "")
 
 
 def word(value: Any) -> str:
@@ -93,14 +99,14 @@ def who_did(facts: Facts) -> Iterator[Line]:
             else "none is published for this vault"
         ),
     )
-    for each in facts["sql_servers"]:
+    for each in _dependent_rows(facts):
         yield f"requests of {word(each['server'])}", _own_requests(each, limit)
 
 
 def _own_requests(row: Facts, limit: int | None) -> str:
     """Return what a SQL Server itself requests; backups are not counted."""
-    if row["read_at"] is None:
-        return "not known: it is not read. The rows of SQL Server in the second query count them"
+    if not row["uses_key"]:
+        return "not known: its use of the key is not read. The rows of SQL Server in the second query count them"
     share = "" if limit is None else f", {row['restart_unwraps'] / limit:.1%} of the limit"
     if row["log_files_a_day"] is not None:
         files = f"about {row['log_files_a_day']:,.0f} a day for new log files"
@@ -131,11 +137,21 @@ def dependents(facts: Facts) -> Iterator[Line]:
         yield word(each["server"]), _dependent(each)
     if not facts["sql_servers"]:
         yield "SQL Servers", "not known: no target of this key has instances"
-    if more := facts["dependents"]["sql_servers"] - len(facts["sql_servers"]):
+    totals = facts["dependents"]
+    if more := totals["sql_servers"] + totals["unused"] - len(facts["sql_servers"]):
         yield "more SQL Servers", f"and {more:,} more: /api/v1/sql-servers of the exporter lists each that it reads"
 
 
+def _dependent_rows(facts: Facts) -> list[Facts]:
+    """Return the SQL Servers that use the key or may use it."""
+    return [row for row in facts["sql_servers"] if row["uses_key"] is not False]
+
+
 def _dependent(row: Facts) -> str:
+    if row["uses_key"] is False:
+        return "read, does not use it: none of its databases is under this key"
+    if row["uses_key"] is None and row["read_at"] is not None:
+        return "read, but not which key its databases have: /api/v1/sql-servers has the reason"
     if row["read_at"] is None:
         group = f" (availability group {word(row['ag'])})" if row["ag"] is not None else ""
         return f"declared{group}; its databases are not known: the exporter does not read it"
@@ -156,18 +172,30 @@ def probes(facts: Facts) -> Iterator[Line]:
 
 
 def proofs(facts: Facts) -> Iterator[Line]:
-    for each in facts["sql_servers"]:
+    for each in _dependent_rows(facts):
         yield f"by {word(each['server'])}", _proof(each, facts)
 
 
 def _proof(row: Facts, facts: Facts) -> str:
-    if row["read_at"] is None:
-        return "not known: the exporter does not read it"
+    if not row["uses_key"]:
+        return f"not known: the exporter does not read {'it' if row['read_at'] is None else 'which key it uses'}"
     state = word(row["state"]).replace("_", " ")
     if row["proven_at"] is None:
-        return f"no start and no finished backup proves it ({state})"
-    done = word(row["proven_by"]).replace("_", " ")
-    return f"{when(row['proven_at'], facts)}, {done} of {word(row['database'] or '')} ({state})"
+        proof = f"no start and no finished backup proves it ({state})"
+    else:
+        done = word(row["proven_by"]).replace("_", " ")
+        proof = f"{when(row['proven_at'], facts)}, {done} of {word(row['database'] or '')} ({state})"
+    return "; ".join([proof, *_trouble(row, facts)])
+
+
+def _trouble(row: Facts, facts: Facts) -> Iterator[str]:
+    """Yield which databases of a SQL Server are closed, and what its error log has since the last proof."""
+    if closed := [f"{word(each['database'])} ({word(each['state']).replace('_', ' ')})" for each in row["closed"]]:
+        yield f"closed: {few(closed)}"
+    if codes := list(map(word, row["codes_since"])):
+        yield f"its error log has {few(codes)} since {when_known(row['since'], facts)}"
+    if row["backups_fail"]:
+        yield "backups fail"
 
 
 def recovery(facts: Facts) -> Iterator[Line]:
@@ -422,8 +450,6 @@ def parts(facts: Facts) -> Iterator[SheetPart]:
 
 def _summary(facts: Facts) -> Iterator[Line]:
     exporter = facts["exporter"]
-    is_read = facts["dependents"]["read"]
-    unproven = "no start and no backup proves it" if is_read else "not known: the exporter reads none of these SQL Servers"
     yield "key", f"{word(facts['key'])} in {word(facts['vault'])}"
     yield "as of", f"{clock(facts['at'])}, by ekm-exporter {word(exporter['version'])} on {word(exporter['host'])}"
     yield "depends on it", _dependents(facts["dependents"])
@@ -435,7 +461,7 @@ def _summary(facts: Facts) -> Iterator[Line]:
     yield "who may unwrap", NO_RIGHT
     yield "who did", "not known: the vault's log has it. The query below lists it"
     yield "last proven by probe", _latest(facts["probes"], "last_unwrap", facts, "no unwrap is known") + _failing(facts)
-    yield "last proven by SQL Server", _latest([facts["dependents"]], "proven_at", facts, unproven)
+    yield "last proven by SQL Server", _own_proof(facts)
     yield "recovery vault proven", _latest(facts["recovery"], "last_unwrap", facts, _no_recovery(facts["recovery"]))
     yield "test restore", NO_TEST
     yield "next expiry", _next_expiry(facts)
@@ -447,18 +473,41 @@ def _latest(rows: Iterable[Facts], field: str, facts: Facts, absent: str) -> str
     return when(max(times, key=unix_time), facts) if times else absent
 
 
+def _own_proof(facts: Facts) -> str:
+    """Return the oldest proof of all SQL Servers, which lack one, and what fails: the newest one says nothing about another node."""
+    totals, rows = facts["dependents"], [row for row in facts["sql_servers"] if row["uses_key"]]
+    if not totals["read"]:
+        return (
+            "not known: the exporter reads none of these SQL Servers"
+            if totals["sql_servers"]
+            else "no SQL Server is known to use it"
+        )
+    if totals["proven_at"] is not None:
+        oldest = [word(row["server"]) for row in rows if row["proven_at"] == totals["proven_at"]]
+        of = f", the oldest of {counted(totals['read'], 'SQL Server')}{': ' if oldest else ''}{few(oldest)}"
+        parts = [when(totals["proven_at"], facts) + (of if totals["read"] > 1 else "")]
+    else:
+        parts = [f"no start and no backup proves it on {few([word(row['server']) for row in rows if row['proven_at'] is None])}"]
+    troubled = [f"{word(row['server'])}: {', '.join(found)}" for row in rows if (found := list(_trouble(row, facts)))]
+    parts += [*troubled[:_FEW], *([f"{len(troubled) - _FEW:,} more SQL Servers fail"] if len(troubled) > _FEW else [])]
+    if unread := totals["sql_servers"] - totals["read"]:
+        parts.append(f"not known of {counted(unread, 'more SQL Server')}, which {'is' if unread == 1 else 'are'} not read")
+    return "; ".join(parts)
+
+
 def _dependents(totals: Facts) -> str:
     """Return how many SQL Servers and databases depend on the key, as far as they are read."""
-    servers, read = totals["sql_servers"], totals["read"]
+    servers, read, unused = totals["sql_servers"], totals["read"], totals["unused"]
+    others = f"; {unused:,} more {'is read and does' if unused == 1 else 'are read and do'} not use it" if unused else ""
     if not servers:
-        return "no SQL Server is declared or read"
+        return f"no SQL Server is {'known to use it' if unused else 'declared or read'}{others}"
     if not read:
-        return f"{counted(servers, 'SQL Server')}; databases not known: the exporter reads none of them"
+        return f"{counted(servers, 'SQL Server')}; databases not known: the exporter reads none of them{others}"
     databases, unread = counted(totals["databases"], "database"), servers - read
     if not unread:
-        return f"{counted(servers, 'SQL Server')}, {databases}"
+        return f"{counted(servers, 'SQL Server')}, {databases}{others}"
     are = "is" if unread == 1 else "are"
-    return f"{counted(servers, 'SQL Server')}, at least {databases}; {unread} of these SQL Servers {are} not read"
+    return f"{counted(servers, 'SQL Server')}, at least {databases}; {unread} of these SQL Servers {are} not read{others}"
 
 
 def _failing(facts: Facts) -> str:

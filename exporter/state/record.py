@@ -204,6 +204,7 @@ class TargetRecord:
     ready_since: float | None = None  # when the first of the ready probes began, without a gap, a restart or another verdict
     not_ready_at: float | None = None  # when the last probe that was not ready began, since the start of the exporter
     unwrapped_at: float | None = None  # when the last probe began whose unwrap succeeded, not with another configuration
+    key_unwrapped_at: float | None = None  # the same with any configuration, also before a restart: a fact about the key
     discarded: Readiness | None = None  # of the last probe, if its result was discarded
     discarded_since: float | None = None  # when the first probe began whose result was discarded, of those in a row
     recent: str = ""  # the states of the last probes, oldest first, as `LETTERS`
@@ -266,7 +267,7 @@ class TargetRecord:
             self.key = self.newest_version = self.purge_at = None
             self.state, self.state_since, self.recent, self.recent_failures = None, None, "", ()
             self.is_first_seen = False
-            self.ready_since = self.not_ready_at = self.unwrapped_at = None
+            self.ready_since = self.not_ready_at = self.unwrapped_at = self.key_unwrapped_at = None
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
             self.proof_at = None
         self.target = target
@@ -319,7 +320,7 @@ class TargetRecord:
         if report.readiness.ready is False:
             self.not_ready_at = report.started_at
         if any(result.step is Step.UNWRAP_KEY and result.outcome is Outcome.OK for result in report.steps):
-            self.unwrapped_at = report.started_at
+            self.unwrapped_at = self.key_unwrapped_at = report.started_at
         if not report.readiness.ready:
             self.ready_since = None
         elif self.ready_since is None or self.last is None or is_stale(self.target, self.last, report.started_at):

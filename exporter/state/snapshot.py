@@ -65,6 +65,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         changes = tuple(_change(each) for each in document["changes"])
         newest_version = _text_or_none(document["newest_version"])
         proof_at, purge_at = _time_or_none(document["proof_at"]), _time_or_none(document["purge_at"])
+        key_unwrapped_at = _time_or_none(document["key_unwrapped_at"])
         last_success_at, tenant = _time_or_none(document["last_success_at"]), _text_or_none(document["tenant"])
         certificates = {_text(endpoint): _certificate(shown) for endpoint, shown in document["certificates"].items()}
         same_vault = document["vault"] == record.target.vault
@@ -78,7 +79,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         record.last_failures, record.changes = failures[-SUMMARIES:], changes[-MAX_CHANGES:]
         record.certificates.update(certificates)
     if same_key:
-        record.key = key
+        record.key, record.key_unwrapped_at = key, key_unwrapped_at
         record.newest_version, record.purge_at = newest_version, purge_at
         record.verdict, record.verdict_at = verdict
         record.state, record.state_since, record.recent, record.recent_failures = state
@@ -89,7 +90,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
 
 _YEAR_10000 = 253402300800
 _HEADERS = ("region", "service_version", "connection")
-_KEY_FACTS = ("newest_version", "proof_at", "purge_at")
+_KEY_FACTS = ("newest_version", "proof_at", "purge_at", "key_unwrapped_at")
 _CHANGE = ("at", "what", "before", "after", "subject", "failure")
 _SUMMARY = ("at", "step", "code", "reason", "http_status", "request_id")
 

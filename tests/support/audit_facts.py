@@ -8,6 +8,7 @@ AT = "2026-11-28T12:00:00.000Z"
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
 READ: dict[str, Any] = {
     "server": "SQLPRD01 on n1",
+    "uses_key": True,
     "read_at": "2026-11-28T11:55:00.000Z",
     "databases": ["sales", "stock"],
     "login": "tde_login",
@@ -17,12 +18,16 @@ READ: dict[str, Any] = {
     "proven_at": "2026-11-28T11:00:00.000Z",
     "proven_by": "log_backup",
     "database": "sales",
+    "since": "2026-11-28T11:00:00.000Z",
+    "codes_since": [],
+    "backups_fail": False,
+    "closed": [],
     "restart_unwraps": 2,
     "log_files_a_day": 12.0,
     "trace_flag_15025": False,
 }
-DECLARED: dict[str, Any] = {"server": "SQLPRD02", "ag": "AG7", "read_at": None}
-DEPENDENTS: dict[str, Any] = {"sql_servers": 2, "read": 1, "databases": 2, "proven_at": "2026-11-28T11:00:00.000Z"}
+DECLARED: dict[str, Any] = {"server": "SQLPRD02", "ag": "AG7", "read_at": None, "uses_key": None}
+DEPENDENTS: dict[str, Any] = {"sql_servers": 2, "read": 1, "unused": 0, "databases": 2, "proven_at": "2026-11-28T11:00:00.000Z"}
 EXPIRY: dict[str, Any] = {
     "source": "graph",
     "expires_at": "2026-12-08T12:00:00.000Z",

@@ -15,7 +15,7 @@ from exporter.presentation.audit import MOST_SERVERS, MOST_TARGETS
 from exporter.sqlserver.audit import sheet
 from exporter.web import api
 from tests.support import factories
-from tests.support.sql_readings import READ_AT, a_reading
+from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of
 from tests.support.web_factories import OLD, VERSION, auxiliary_result, bad, config, good, target
 from tests.support.web_server import Service, answer, words
 
@@ -60,6 +60,7 @@ async def test_sheet_has_dependents_proofs_and_queries_with_real_names():
     assert facts["dependents"] == {
         "sql_servers": 2,
         "read": 1,
+        "unused": 0,
         "databases": 1,
         "proven_at": facts["sql_servers"][0]["proven_at"],
     }
@@ -76,6 +77,54 @@ async def test_sheet_has_dependents_proofs_and_queries_with_real_names():
     assert 'let key = "ContosoRSAKey0";' in used
     assert "let key_limit = 4000;" in callers  # the key of the factories is RSA 2048 in software
     assert facts["requests_in_10_seconds"] == 4000
+
+
+async def test_server_without_a_database_under_the_key_is_read_and_does_not_use_it():
+    made = service(instances=tuple({"sql_instance": "SQLPRD01", "host": host} for host in ("n1", "n2", "n3", "n4")))
+    unencrypted = {"databases": [], "encryption": [], "opened": [], "backups": [], "logs": []}
+    no_right = {"encryption": None}
+    made.readings += [
+        a_reading(address="n2", host="n2", sections=unencrypted),
+        a_reading(address="n3", host="n3", sections=unencrypted | no_right),
+        an_unread_server("n4", sql_instance="SQLPRD01", host="n4"),
+    ]
+    facts = await facts_of(made)
+    assert {each["server"]: (each["uses_key"], each["read_at"] is None) for each in facts["sql_servers"]} == {
+        "SQLPRD01 on n1": (True, False),
+        "SQLPRD01 on n2": (False, False),
+        "SQLPRD01 on n3": (None, False),
+        "SQLPRD01 on n4": (None, True),
+    }
+    assert facts["dependents"] | {"proven_at": 0} == {"sql_servers": 3, "read": 1, "unused": 1, "databases": 1, "proven_at": 0}
+    shown = words((await answer(made, PATH))[2])
+    assert "SQLPRD01 on n2 read, does not use it" in shown
+    assert "SQLPRD01 on n4 declared; its databases are not known" in shown
+
+
+async def test_oldest_proof_of_the_nodes_counts_with_what_fails():
+    made = service(instances=tuple({"sql_instance": "SQLPRD01", "host": host} for host in ("n1", "n2")))
+    old = [
+        row | {"started_utc": "2026-11-26T01:00:00", "finished_utc": "2026-11-26T01:05:00"}
+        for row in proof_rows("sales")["backups"]
+    ]
+    errors = [{"code": "3303", "lines": 2, "first_utc": "2026-11-26T19:10:00", "last_utc": "2026-11-26T19:50:00"}]
+    closed = [sections_of()["databases"][0] | {"state": "RECOVERY_PENDING"}]
+    made.readings.append(a_reading(address="n2", host="n2", sections={"backups": old, "errors": errors, "databases": closed}))
+    facts = await facts_of(made)
+    assert facts["dependents"]["proven_at"] == "2026-11-26T01:05:00.000Z"
+    shown = words((await answer(made, PATH))[2])
+    assert (
+        "last proven by SQL Server 2026-11-26 01:05 UTC (19h5m ago), the oldest of 2 SQL Servers: SQLPRD01 on n2; SQLPRD01 on n2: closed: sales (RECOVERY PENDING), its error log has 3303 since"
+        in shown
+    )
+
+
+async def test_unwrap_outlives_a_reload_that_drops_the_verdict():
+    made = service()
+    made.record_of("contoso-key0").invalidate_verdict()
+    probe = (await facts_of(made))["probes"][0]
+    assert (probe["last_unwrap"], probe["last_round_trip"]) == (moment(NOW - 60), moment(NOW - 60))
+    assert "no unwrap is known" not in words((await answer(made, PATH))[2])
 
 
 async def test_versions_of_old_backups_have_their_probe():

@@ -51,7 +51,7 @@ def test_summary_has_every_answer_on_one_screen():
         ("who may unwrap", "not known: the exporter has no right to read it in Azure. The queries below list it"),
         ("who did", "not known: the vault's log has it. The query below lists it"),
         ("last proven by probe", "2026-11-28 11:59 UTC (1m ago)"),
-        ("last proven by SQL Server", "2026-11-28 11:00 UTC (1h ago)"),
+        ("last proven by SQL Server", "2026-11-28 11:00 UTC (1h ago); not known of 1 more SQL Server, which is not read"),
         ("recovery vault proven", "2026-11-28 11:57 UTC (3m ago)"),
         ("test restore", "not known: the exporter sees no restore. Record its date where you keep this sheet"),
         ("next expiry", "credential sql-prod, 2026-12-08 12:00 UTC (in 10d)"),
@@ -62,8 +62,23 @@ N1, N2 = "SQLPRD01 on n1", "SQLPRD02"
 OF_VERSION = f"version {KEY_VERSION['version']}"
 
 
-def totals(servers, read, databases):
-    return {"dependents": {"sql_servers": servers, "read": read, "databases": databases, "proven_at": None}}
+OLDEST = READ | {"server": "SQLPRD01 on n2", "proven_at": "2026-11-20T12:00:00.000Z"}
+UNPROVEN = READ | {"server": "SQLPRD01 on n3", "proven_at": None, "state": "due"}
+FAILING = READ | {"state": "failing", "codes_since": ["3303", "3077"], "since": "2026-11-28T11:30:00.000Z", "backups_fail": True}
+CLOSED = READ | {"state": "closed", "closed": [{"database": "sales", "state": "RECOVERY_PENDING"}]}
+UNUSED = {"server": "SQLPRD03 on n9", "ag": None, "read_at": READ["read_at"], "uses_key": False}
+NO_RIGHT = UNUSED | {"uses_key": None}
+
+
+def totals(servers, read, databases, unused=0, proven_at=None):
+    found = {"sql_servers": servers, "read": read, "unused": unused, "databases": databases, "proven_at": proven_at}
+    return {"dependents": found}
+
+
+def proven_by(*rows):
+    """The change of the facts for SQL Servers that are all read and use the key."""
+    times = [row["proven_at"] for row in rows]
+    return totals(len(rows), len(rows), 2, proven_at=None if None in times else min(times)) | {"sql_servers": [*rows]}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +89,27 @@ def totals(servers, read, databases):
         ("In short", "depends on it", totals(3, 1, 1), "3 SQL Servers, at least 1 database; 2 of these SQL Servers are not read"),
         ("In short", "depends on it", totals(3, 2, 9), "3 SQL Servers, at least 9 databases; 1 of these SQL Servers is not read"),
         ("In short", "depends on it", totals(2, 0, 0), "2 SQL Servers; databases not known: the exporter reads none of them"),
-        ("In short", "last proven by SQL Server", {"dependents": DEPENDENTS | {"proven_at": None}}, "no start and no backup proves it"),
+        ("In short", "depends on it", totals(1, 1, 1, unused=1), "1 SQL Server, 1 database; 1 more is read and does not use it"),
+        ("In short", "depends on it", totals(0, 0, 0, unused=2), "no SQL Server is known to use it; 2 more are read and do not use it"),
+        ("In short", "last proven by SQL Server", proven_by(READ), "2026-11-28 11:00 UTC (1h ago)"),
+        ("In short", "last proven by SQL Server", proven_by(READ, OLDEST),
+            "2026-11-20 12:00 UTC (8d ago), the oldest of 2 SQL Servers: SQLPRD01 on n2"),
+        ("In short", "last proven by SQL Server", proven_by(UNPROVEN, READ), "no start and no backup proves it on SQLPRD01 on n3"),
+        ("In short", "last proven by SQL Server", proven_by(FAILING),
+            f"2026-11-28 11:00 UTC (1h ago); {N1}: its error log has 3303, 3077 since 2026-11-28 11:30 UTC (30m ago), backups fail"),
+        ("In short", "last proven by SQL Server", proven_by(*[CLOSED] * 5),
+            "2026-11-28 11:00 UTC (1h ago), the oldest of 5 SQL Servers: "
+             f"{N1}, {N1}, {N1} and 2 more" + f"; {N1}: closed: sales (RECOVERY PENDING)" * 3 + "; 2 more SQL Servers fail"),
+        ("In short", "last proven by SQL Server", totals(101, 101, 1, proven_at="2026-11-20T12:00:00.000Z"),
+            "2026-11-20 12:00 UTC (8d ago), the oldest of 101 SQL Servers"),
+        ("In short", "last proven by SQL Server", totals(3, 1, 1, proven_at=READ["proven_at"]),
+            "2026-11-28 11:00 UTC (1h ago); not known of 2 more SQL Servers, which are not read"),
+        ("What depends on it", "SQLPRD03 on n9", {"sql_servers": [UNUSED]}, "read, does not use it: none of its databases is under this key"),
+        ("What depends on it", "SQLPRD03 on n9", {"sql_servers": [NO_RIGHT]},
+            "read, but not which key its databases have: /api/v1/sql-servers has the reason"),
+        ("Last proven", "by SQLPRD03 on n9", {"sql_servers": [NO_RIGHT]}, "not known: the exporter does not read which key it uses"),
+        ("Last proven", f"by {N1}", {"sql_servers": [CLOSED]},
+            "2026-11-28 11:00 UTC (1h ago), log backup of sales (closed); closed: sales (RECOVERY PENDING)"),
         ("In short", "recovery vault proven", {"recovery": [RECOVERY | {"last_unwrap": None}]}, "never: no unwrap in the recovery vault has succeeded"),
         ("What depends on it", "more SQL Servers", {"dependents": DEPENDENTS | {"sql_servers": 1_402}},
             "and 1,400 more: /api/v1/sql-servers of the exporter lists each that it reads"),
@@ -113,7 +148,7 @@ def totals(servers, read, databases):
             "at a restart 2 unwraps at once, 0.4% of the limit; about 12 a day for new log files; each backup one more at least"),
         ("Who did", f"requests of {N1}", {"sql_servers": [READ | {"log_files_a_day": None}], "requests_in_10_seconds": None},
             "at a restart 2 unwraps at once; new log files: not known; each backup one more at least"),
-        ("Who did", f"requests of {N2}", {}, "not known: it is not read. The rows of SQL Server in the second query count them"),
+        ("Who did", f"requests of {N2}", {}, "not known: its use of the key is not read. The rows of SQL Server in the second query count them"),
     ],
 )  # fmt: skip
 def test_line_of_the_sheet_follows_from_the_facts(title, label, change, text):
@@ -128,7 +163,7 @@ UNKNOWN = {
         | dict.fromkeys(("version", "thumbprint", "type", "size_bits", "enabled", "expires"))
         | {"pinned": False, "read": False}
     ],
-    "dependents": {"sql_servers": 0, "read": 0, "databases": 0, "proven_at": None},
+    **totals(0, 0, 0),
     "sql_servers": [],
     "credentials": [CREDENTIAL | {"client_id": None, "expiries": []}],
     "probes": [PROBE | {"last_unwrap": None, "last_round_trip": None}],
@@ -138,13 +173,21 @@ UNKNOWN = {
 }
 
 
+def test_server_that_does_not_use_the_key_has_no_proof_and_no_requests():
+    assert f"by {UNUSED['server']}" not in lines("Last proven", sql_servers=[UNUSED])
+    assert f"requests of {UNUSED['server']}" not in lines("Who did", sql_servers=[UNUSED])
+    assert lines("In short", **totals(1, 0, 0))["last proven by SQL Server"] == (
+        "not known: the exporter reads none of these SQL Servers"
+    )
+
+
 def test_unknown_facts_are_sentences():
     unknown = [(name, text) for part in sheet(facts(**UNKNOWN)) for name, text in part.lines]
     assert all(name and text for name, text in unknown)
     known = dict(unknown)
     assert known["depends on it"] == "no SQL Server is declared or read"
     assert known["last proven by probe"] == "no unwrap is known"
-    assert known["last proven by SQL Server"] == "not known: the exporter reads none of these SQL Servers"
+    assert known["last proven by SQL Server"] == "no SQL Server is known to use it"
     assert known["recovery vault proven"] == "not known: no recovery_vault is configured"
     assert known["next expiry"] == "not known: no date of any kind"
     assert known["version not known"] == "not read yet, followed as the newest: no version is pinned; probed by contoso-key0"

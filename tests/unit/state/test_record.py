@@ -115,10 +115,10 @@ def test_last_unwrap_is_that_of_the_last_round_trip(state):
     record = state.record(target, a_failure(step=Step.WRAP_KEY, at=280.0, ready=True))
     assert record.unwrapped_at == 100.0
     state.invalidate_verdict(target.name)
-    assert record.unwrapped_at is None
+    assert (record.unwrapped_at, record.key_unwrapped_at) == (None, 100.0)  # the key was unwrapped, with whatever credential
     state.record(target, a_report(at=340.0))
     state.expect(replace(target, key_version="1" * 32))
-    assert record.unwrapped_at is None
+    assert (record.unwrapped_at, record.key_unwrapped_at) == (None, None)
 
 
 def test_last_known_facts_outlive_failures(state):

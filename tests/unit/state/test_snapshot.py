@@ -32,7 +32,8 @@ def a_used_record():
     state = TargetRecords(history_limit=5)
     facts = Facts(vault=HEADERS, endpoint="payroll:443", certificate=SHOWN)
     good = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=facts)
-    state.record(a_target(), a_report("payroll", good, at=1.0, key=KEY, tenant="t1"))
+    unwrapped = StepResult(step=Step.UNWRAP_KEY, outcome=Outcome.OK)
+    state.record(a_target(), a_report("payroll", good, unwrapped, at=1.0, key=KEY, tenant="t1"))
     for what in (AuxiliaryKind.NEWEST, AuxiliaryKind.RECOVERY):
         state.add_auxiliary(
             a_target(), AuxiliaryResult(kind=what, name="n", vault="v", credential="c", at=3.0, usable=True, steps=(), key=NEWER)
@@ -53,6 +54,7 @@ def test_last_known_facts_outlive_a_restart():
     assert (after.last_success_at, after.verdict, after.verdict_at) == (1.0, Readiness(ready=False, why="not_ready"), 2.0)
     assert list(after.last_failures) == list(before.last_failures)
     assert (after.newest_version, after.proof_at, after.purge_at) == (NEWER.version, 3.0, 9.0)
+    assert (after.key_unwrapped_at, after.unwrapped_at) == (1.0, None)
     assert (after.certificates, after.rotation_pending) == ({"payroll:443": SHOWN}, True)
     assert list(after.changes) == list(before.changes)
     assert [(each.what, each.after) for each in after.changes] == [("state", "not_ready")]
@@ -68,7 +70,7 @@ def test_a_record_without_a_probe_is_restored_empty():
 
 def test_facts_of_another_key_are_not_restored():
     after = restored(snapshot(a_used_record()), a_target(key_version="1" * 32))
-    assert (after.key, after.verdict, after.verdict_at) == (None, None, None)
+    assert (after.key, after.verdict, after.verdict_at, after.key_unwrapped_at) == (None, None, None, None)
     assert (after.newest_version, after.proof_at, after.purge_at) == (None, None, None)
     assert (after.vault, after.last_success_at) == (HEADERS, 1.0)
 
