@@ -246,19 +246,19 @@ SQL_RIGHTS: tuple[SqlRight, ...] = (
     SqlRight(
         name="VIEW SERVER PERFORMANCE STATE",
         granted_by="part 2 of `login.sql`",
-        sections=("modules", "logs", "nodes"),
+        sections=("modules", "service", "logs", "nodes"),
         without="the version of the loaded DLL, the room in the logs and the nodes of a failover cluster instance are unknown",
     ),
     SqlRight(
         name="SELECT on msdb.dbo.backupset",
         granted_by="part 3 of `login.sql`",
-        sections=("backups",),
+        sections=("history", "backups"),
         without="no backup proves a key, so a secret counts as not proven until the next start",
     ),
     SqlRight(
         name="EXECUTE on sys.xp_readerrorlog",
         granted_by="part 4 of `login.sql`",
-        sections=("errors",),
+        sections=("errors", "log"),
         without="the codes of failed backups are unknown: only their absence shows",
         is_optional=True,
     ),

@@ -588,7 +588,7 @@ def _day_document(servers: SqlServers, server: SimulatedSqlServer) -> dict[str, 
         }
         for one in day.shown(server)
     }
-    lines = Counter(code for _, code in day.log_lines(server, 0.0))
+    lines = Counter(line.code for line in day.log_lines(server, 0.0))
     return {"sql": server.name, **asdict(server.day), "databases": databases, "error_log": dict(lines)}
 
 

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from exporter.simulator.environment import (
@@ -28,7 +29,7 @@ from exporter.simulator.environment import (
     SqlDatabase,
     SqlKey,
 )
-from exporter.simulator.sql_day import LOG, SqlDay
+from exporter.simulator.sql_day import LOG, Backup, SqlDay
 from exporter.sqlserver.instance import EKM_OPTION
 
 # The tokens of a response (MS-TDS 2.2.7): rows, messages, changes of the environment, ends.
@@ -37,6 +38,7 @@ Value = str | int | float | bytes | None
 COLLATION = bytes.fromhex("0904D00034")  # SQL_Latin1_General_CP1_CI_AS
 SERVER_VERSION = struct.pack(">BBH", 16, 0, 4105)
 _LONGEST = 4000  # characters of nvarchar(n); a longer text is nvarchar(max)
+_LONGEST_BACKUP = 140  # characters after BACKUP DATABASE
 _ENV_LANGUAGE, _ENV_DATABASE, _ENV_PACKET_SIZE, _ENV_COLLATION = 2, 1, 4, 7
 MORE, FAILED, COUNTED, ATTENTION = 0x01, 0x02, 0x10, 0x20
 
@@ -200,7 +202,11 @@ _FRIENDLY_NAME = "SQL Server Connector for Microsoft Azure Key Vault"
 _ASYMMETRIC = "ASYMMETRIC KEY"
 _TRACE_FLAG = 15025
 _ENCRYPTED_UTC = "2026-01-05T09:00:00"  # each database, long before the first backup that is shown
-_ERRORS_SECONDS, _ERROR_LINES = 86400.0, 1000  # what the query of the error log reads
+_AFTER = re.compile(r"s\.backup_set_id > (\d+)")  # from which number the history of backups is read on
+_MINUTES = re.compile(r"DATEADD\(minute, -(\d+), GETUTCDATE\(\)\)")  # since when the error log is asked for, ...
+_EARLIER = 7200.0  # ... and the seconds that the search begins before that
+_ARCHIVE = re.compile(r"\bxp_readerrorlog [1-9]")
+_NO_ARCHIVE = "xp_readerrorlog() returned error 2, 'The system cannot find the file specified.'"
 
 
 class SqlView:
@@ -219,6 +225,7 @@ class SqlView:
     ) -> None:
         self.server, self.day, self.public_keys, self.now = server, day, public_keys, now
         self.primary_backups = primary_backups
+        self.asked = ""  # the statement
         self.definitions = DEFINITIONS in server.rights
 
     @property
@@ -258,6 +265,7 @@ def _instance(view: SqlView) -> Rows:
             "may_view_security_definitions": int(view.definitions),
             "may_view_databases": 1,
             "read_at_utc": view.text(view.now),
+            "utc_offset_minutes": 0,
         }
     ]
 
@@ -306,6 +314,7 @@ def _databases(view: SqlView) -> Rows:
             "is_encrypted": 1,
             "in_group": int(one.ag is not None),
             "ag": one.ag if view.definitions else None,
+            "auto_close": 0,
         }
         for one in view.server.databases
     ]
@@ -324,13 +333,31 @@ def _opened(view: SqlView) -> Rows:
 
 
 def _backups(view: SqlView) -> Rows:
-    """The backups that this server made. Some are of databases that another one backs up since."""
-    known = view.day.databases
-    return [
-        {"database": name, "type": kind, "started_utc": view.text(started), "finished_utc": view.text(finished)}
-        for name in sorted(one.name for one in view.open_databases if one.name in known)
-        for kind, (started, finished) in sorted(known[name].finished.items())
-    ]
+    """The backups that this server made, of those that are searched. Some are of databases that another one backs up since."""
+    searched = _AFTER.search(view.asked)
+    after = int(searched[1]) if searched else 0
+    found: dict[tuple[str, str], list[Backup]] = {}
+    for backup in view.day.history:
+        if backup.number > after:
+            found.setdefault((backup.database, backup.kind), []).append(backup)
+    open_databases = {one.name for one in view.open_databases}
+    return [_backup(view, *of, made) for of, made in sorted(found.items()) if of[0] in open_databases]
+
+
+def _backup(view: SqlView, database: str, kind: str, made: Sequence[Backup]) -> dict[str, Any]:
+    """Return the last of the backups of a database of one type, and the gaps between them."""
+    started, finished = view.day.databases[database].finished[kind]
+    gaps = sorted((int(later.finished) - int(one.finished) for one, later in pairwise(made)), reverse=True)
+    return {
+        "database": database,
+        "type": kind,
+        "started_utc": view.text(started),
+        "finished_utc": view.text(finished),
+        "offset_minutes": 0,
+        "gaps": len(gaps),
+        "longest_seconds": gaps[0] if gaps else None,
+        "second_seconds": gaps[1] if len(gaps) > 1 else None,
+    }
 
 
 def _logs(view: SqlView) -> Rows:
@@ -359,13 +386,23 @@ def _logs(view: SqlView) -> Rows:
 
 
 def _errors(view: SqlView) -> Rows:
-    """The lines of the error log of the last day by code."""
-    times: dict[str, list[float]] = {}
-    for moment, code in view.day.log_lines(view.server, view.now - _ERRORS_SECONDS)[-_ERROR_LINES:]:
-        times.setdefault(code, []).append(moment)
+    """The lines of the error log by code, and the row of the file: it begins with the start, and a healthy server writes into it all the time."""
+    minutes = _MINUTES.search(view.asked)
+    asked = view.now - 60.0 * int(minutes[1]) if minutes else view.now
+    first, lines = max(view.server.started, asked - _EARLIER), view.day.log_lines(view.server, asked - _EARLIER)
+    times: dict[tuple[str, str], list[float]] = {("read", ""): [first, *(line.at for line in lines), view.now]}
+    for line in lines:
+        times.setdefault((line.code, line.backup_of), []).append(line.at)
     return [
-        {"code": code, "lines": len(found), "first_utc": view.text(found[0]), "last_utc": view.text(found[-1])}
-        for code, found in sorted(times.items())
+        {
+            "code": code,
+            "backup_of": f"{of}. Check the backup application log for detailed messages."[:_LONGEST_BACKUP] if of else None,
+            "lines": len(found),
+            "first_utc": view.text(found[0]),
+            "last_utc": view.text(found[-1]),
+            "since_utc": view.text(asked) if code == "read" else None,
+        }
+        for (code, of), found in sorted(times.items())
     ]
 
 
@@ -384,7 +421,9 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     ],
     "start": lambda view: [{"started_utc": view.text(view.server.started)}],
     "nodes": lambda _: [],  # of a failover cluster instance
+    "service": lambda view: [{"started_utc": view.text(view.server.started)}],
     "opened": _opened,
+    "history": lambda view: [{"newest_id": view.day.history[-1].number if view.day.history else None}],
     "backups": _backups,
     "logs": _logs,
     "flags": lambda view: [{"flag": _TRACE_FLAG, "is_on": int(view.server.day.trace_flag)}],
@@ -408,7 +447,6 @@ _RESULTLESS = re.compile(r"(?:SET|USE|BEGIN TRAN)\b(?!.*\bSELECT\b)", re.IGNOREC
 _CONSTANT = re.compile(
     r"SELECT (\d{1,9}|@@VERSION|@@SERVERNAME|@@SPID|DB_NAME\(\)|SUSER_S?NAME\(\))(?: AS (\w+))?", re.IGNORECASE
 )
-_DAYS, _DAY = re.compile(r"DATEADD\(day, -(\d+), GETDATE\(\)\)"), 86400.0  # the first search of the backups
 _WIDTH = 72  # characters between the bars of a line
 _STATE_RIGHTS = {
     "dm_os_sys_info": PERFORMANCE,
@@ -486,9 +524,10 @@ def _section(name: str, plain: str, view: SqlView) -> Answer:
         return _unknown(plain)
     listed = _SELECT_LIST.search(plain)  # of the first SELECT
     columns = [one or two for one, two in _ALIAS.findall(listed[1])] if listed is not None else []
-    since = view.text(view.now - _DAY * int(days[1])) if (days := _DAYS.search(plain)) else ""
-    shown = (row for row in rows(view) if name != "backups" or str(row["finished_utc"]) >= since)
-    chosen = [{one: row[one] for one in columns if row.get(one) is not None} for row in shown]
+    if _ARCHIVE.search(plain):
+        return SimulatedMessage(22004, _NO_ARCHIVE)
+    view.asked = plain
+    chosen = [{one: row[one] for one in columns if row.get(one) is not None} for row in rows(view)]
     lines = section_lines(name, None if name in view.server.without_rows else chosen)
     return (ResultSet((name,), tuple((line,) for line in lines)),)
 

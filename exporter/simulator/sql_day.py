@@ -11,6 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
 
 from exporter.simulator.environment import (
     MANAGED_IDENTITY,
@@ -31,10 +32,28 @@ from exporter.simulator.state import ActiveFault, SimulatorState
 FULL, DIFFERENTIAL, LOG = "D", "I", "L"
 _NEW_FILE = "VLF"
 _SECONDS = {FULL: 600.0, DIFFERENTIAL: 120.0, LOG: 5.0}  # of one backup, at the most half of its interval
-_BACKUP_MESSAGES = ("18204", "3041")  # lines of the error log for each failed backup
+_DEVICE_FAILED, BACKUP_FAILED = "18204", "3041"  # lines of the error log for each failed backup
 _FIRST_FILES = 16  # VLFs of a log that never grew
 _RETRY = 60.0  # seconds from one attempt at a new VLF to the next
 _LINES = 3000  # of the error log that are kept
+_BACKUPS = 20_000  # that the history keeps
+
+
+class LogLine(NamedTuple):
+    """A line of the error log. `backup_of` has the database of a failed backup."""
+
+    at: float
+    code: str
+    backup_of: str = ""
+
+
+class Backup(NamedTuple):
+    """A good backup in the history, which counts them."""
+
+    number: int
+    database: str
+    kind: str
+    finished: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,20 +109,23 @@ def capacity_kb(settings: DaySettings) -> float:
 
 @dataclass(slots=True)
 class SqlDay:
-    """The day of one server so far. `lines` are those of the error log: time and code, the oldest first."""
+    """The day of one server so far. `lines` are those of the error log, `history` has its backups; both have the oldest first."""
 
     at: float
     begins: bool = True  # nothing was played yet
     databases: dict[str, DatabaseDay] = field(default_factory=dict)
     tokens: dict[str, float] = field(default_factory=dict)  # time of the sign-in by credential
-    lines: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_LINES))
+    lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=_LINES))
+    history: deque[Backup] = field(default_factory=lambda: deque(maxlen=_BACKUPS))
 
     def advance(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], until: float) -> None:
         """Play what happens until then, if all stays as it is. `sides` has each key by its thumbprint."""
         found = {one.name: one for one in server.databases if one.state == ONLINE and server.makes_backups(one)}
         for name, database in found.items():
             if name not in self.databases:
-                self.databases[name] = _first_day(server, database, self.at, made_before=self.begins)
+                self.databases[name] = day = _first_day(server, database, self.at, made_before=self.begins)
+                for kind, (_, finished) in day.finished.items():
+                    self._record(name, kind, finished)
             _adopt(self.databases[name], server.day, self.at)
         while (event := min(self._events(found, server.day, until), default=None)) is not None:
             moment, kind, name = event
@@ -122,7 +144,7 @@ class SqlDay:
         self.tokens.clear()
         self.lines.clear()
         refusals = {one.name: self._request(server, sides, one.thumbprint, now) for one in server.databases}
-        self.lines.extend((now, code) for code in refusals.values() if code)
+        self.lines.extend(LogLine(now, code) for code in refusals.values() if code)
         for day in self.databases.values():
             day.retry_at = None
         return frozenset(name for name, refusal in refusals.items() if refusal is None)
@@ -132,9 +154,9 @@ class SqlDay:
         names = sorted(one.name for one in server.databases if one.state == ONLINE and server.makes_backups(one))
         return [self.databases[name] for name in names]
 
-    def log_lines(self, server: SimulatedSqlServer, since: float) -> list[tuple[float, str]]:
+    def log_lines(self, server: SimulatedSqlServer, since: float) -> list[LogLine]:
         """Return the lines of the error log from then on, with those that a fault wrote."""
-        return sorted(line for line in (*self.lines, *server.logged) if line[0] >= since)
+        return sorted(line for line in (*self.lines, *(LogLine(*logged) for logged in server.logged)) if line.at >= since)
 
     def _events(self, found: Mapping[str, SqlDatabase], settings: DaySettings, until: float) -> Iterator[tuple[float, str, str]]:
         for name in found:
@@ -159,9 +181,11 @@ class SqlDay:
         interval = _intervals(settings)[kind]
         day.due[kind] = moment + interval
         if refusal is not None:
-            self.lines.extend((moment, code) for code in (refusal, *_BACKUP_MESSAGES) if code)
+            self.lines.extend(LogLine(moment, code) for code in (refusal, _DEVICE_FAILED) if code)
+            self.lines.append(LogLine(moment, BACKUP_FAILED, day.name))
         else:
             day.finished[kind] = (moment - min(_SECONDS[kind] / settings.speed, interval / 2), moment)
+            self._record(day.name, kind, moment)
         if kind == LOG:
             day.log_backup_failed = refusal is not None
             day.truncated = day.truncated if refusal is not None else day.written
@@ -171,7 +195,11 @@ class SqlDay:
             day.sequence, day.file_ends, day.retry_at = day.sequence + 1, day.written + settings.vlf_kb, None
             return
         day.retry_at = moment + _RETRY / settings.speed
-        self.lines.extend((moment, code) for code in (refusal,) if code)
+        self.lines.extend(LogLine(moment, code) for code in (refusal,) if code)
+
+    def _record(self, database: str, kind: str, finished: float) -> None:
+        number = self.history[-1].number + 1 if self.history else 1
+        self.history.append(Backup(number, database, kind, finished))
 
 
 def begin_day(server: SimulatedSqlServer, now: float) -> SqlDay:

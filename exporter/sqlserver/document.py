@@ -105,12 +105,13 @@ _LONGEST = {"code": 20, "type": 1, "reuse_wait": 60, "provider_version": 256, "f
 # Fields of proof.sql whose values are numbers and times: rates and ages follow from them.
 _NUMBERS = frozenset(
     {"percent_complete", "vlf_sequence_number", "vlf_count", "vlf_mb", "total_kb", "used_kb", "since_backup_kb"}
-    | {"limit_kb", "disk_free_kb", "flag", "is_on", "lines"}
+    | {"limit_kb", "disk_free_kb", "flag", "is_on", "lines", "newest_id", "gaps", "longest_seconds", "second_seconds"}
 )
 _LARGEST = 2**63 - 1  # bigint
 _TIME = len("2026-11-24T12:00:00")  # UTC
 _TIMES = frozenset(
     {"opened_utc", "set_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc", "earlier_utc"}
+    | {"since_utc", "until_utc"}
 )
 _COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
 # A database may have any name of 128 characters, blanks included: it becomes part of comments only.
@@ -219,7 +220,7 @@ SECTIONS = (
     "instance", "providers", "modules", "credentials", "keys", "logins", "encryption", "databases", "replicas", "configurations", "start", "nodes",
 )  # fmt: skip
 # What `run` reads too, by proof.sql. An inventory lacks them.
-PROOF_SECTIONS = ("opened", "backups", "logs", "flags", "errors", "loaded")
+PROOF_SECTIONS = ("service", "opened", "history", "backups", "logs", "flags", "errors", "log", "loaded")
 FORMAT = 1
 _KNOWN_SECTIONS = frozenset(SECTIONS + PROOF_SECTIONS)
 

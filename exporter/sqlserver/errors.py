@@ -31,6 +31,7 @@ INVENTORY: Words = {word: texts[0] for word, texts in _TABLE.items()}
 RUN: Words = {word: texts[1] for word, texts in _TABLE.items()}
 
 MISSING_ENTRY = 22001  # of the registry procedures, as an information message
+MISSING_FILE = 22004  # of xp_readerrorlog: an archive that does not exist
 
 _LATER = "{later}"
 _SYNTAX_ERROR, _OLD_SERVER = 102, " The statement needs SQL Server 2016 or later."

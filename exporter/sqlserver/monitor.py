@@ -31,8 +31,8 @@ from exporter.sqlserver.errors import RUN, Lockout, lockout_after
 from exporter.sqlserver.instance import names_of
 from exporter.sqlserver.last_reading import document_of, labelled, restored, unread, updated
 from exporter.sqlserver.read import SqlServerAccess, read_server
-from exporter.sqlserver.reading import SqlServerReading, contested_addresses, shown_name
-from exporter.sqlserver.script import SEARCHED_DAYS, batches, proof_batches
+from exporter.sqlserver.reading import SqlServerReading, contested_addresses, rows, shown_name
+from exporter.sqlserver.script import batches, proof_batches
 from exporter.sqlserver.tds import WHOLE, SqlLogin, make_context, make_pinned_context
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,6 @@ STATEMENT_SECONDS = 10.0  # for a connection, and for each statement
 SECRET_SECONDS = 10.0  # for a secret file, which may be on a dead mount
 _THREADS = 8  # and one for each server that a thread works on: abandoned ones take none from the others
 _DAY = 86400.0
-_FEW_DAYS = 2  # of backups, which are read at each attempt; all of them once a day
 CONCURRENT_READINGS = 8
 _CONCURRENT_RETRIES = 4  # of them for servers whose last reading failed: servers that hang leave the others some
 LOCKED_SECONDS = 60.0  # between two checks whether the secret of a refused login has changed
@@ -119,10 +118,10 @@ class ServerReader:
                 return None
             tried = True
             login = await self._login(state, secret)
-            days, stopped = self._days(state, at), threading.Event()
+            after, stopped = self._after(state, at), threading.Event()
 
             def attempt() -> Attempt:
-                document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, days, stopped)
+                document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, after, stopped)
                 lockout = lockout_after(state.account, secret.material, at) if document.refused_login else None
                 reading = updated(state.reading, state.server, document, at, refused=lockout is not None)
                 return Attempt(reading, lockout, document_of(reading, lockout))
@@ -133,16 +132,18 @@ class ServerReader:
             refused = state.reading.refused and not tried
             return Attempt(updated(state.reading, state.server, failed, at, refused=refused), state.lockout, None)
         reading = result.reading
-        if days == SEARCHED_DAYS and reading.document is not None and not reading.failure:
+        if after is None and reading.document is not None and not reading.failure:
             self._searched[address] = at, names_of(reading.document)[0]
         return result
 
-    def _days(self, state: ServerState, at: float) -> int:
-        """Return how many days of backups to read: on a large msdb, many days take long."""
+    def _after(self, state: ServerState, at: float) -> int | None:
+        """Return the number of the history from which to read backups, None for all of them: once a day."""
         searched_at, name = self._searched.get(state.server.address, (0.0, ""))
         document = state.reading.document
         is_same = document is not None and names_of(document)[0] == name
-        return _FEW_DAYS if is_same and 0 <= at - searched_at < _DAY else SEARCHED_DAYS
+        if not is_same or not 0 <= at - searched_at < _DAY:
+            return None
+        return next((int(row["newest_id"]) for row in rows(state.reading, "history") if "newest_id" in row), None)
 
     async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
         """Return what a function returns that only computes, on a thread if there is one. Raises what it raises."""
@@ -231,13 +232,13 @@ def _read_secret(state: ServerState) -> _Secret:
     return _Secret(password, password.encode())
 
 
-def _read(server: SqlServer, login: SqlLogin, seconds: float, days: int, stopped: threading.Event) -> Document:
+def _read(server: SqlServer, login: SqlLogin, seconds: float, after: int | None, stopped: threading.Event) -> Document:
     """Read every section. Blocks."""
     try:
         access = SqlServerAccess(login, _context(server), seconds, RUN, stopped)
     except FileUnreadableError as error:
         return Document(address=server.address, failure=f"ca_file {server.ca_file}: {error}")
-    return read_server(server.parsed, access, batches() + proof_batches(days=days))
+    return read_server(server.parsed, access, batches() + proof_batches(after=after))
 
 
 def _context(server: SqlServer) -> Any:

@@ -2,21 +2,53 @@
 -- `ekm-exporter run` sends it after inventory.sql, in the same form: a batch for each section, with a checksum. It only reads; its table variables
 -- live as long as a batch. login.sql has the rights. A refused batch costs its own section alone.
 -- The session has LOCK_TIMEOUT and a low DEADLOCK_PRIORITY, and each batch has a limit in time. SQL Server 2016 SP2 and later.
--- Local times become UTC by today's offset: a time before the last change of daylight saving is one hour off.
+-- A local time becomes UTC by the offset that SQL Server stored with it, else by today's: then it may be one hour off.
 SET NOCOUNT ON;
 GO
 
--- When this node last opened the key of each database: that needs the vault. And when the key was set or last modified, as a move to another
--- protector does: backups from before needed another key, or none. Both are UTC already. tempdb is left out: no vault protects it.
+-- The start of the service in UTC. The ticks since then tell which offset its local time had.
+-- Right: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE). Source: sys.dm_os_sys_info.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"service","rows":', ISNULL((
+    SELECT
+        CONVERT(varchar(19), DATEADD(minute, -15 * CAST(ROUND(DATEDIFF(
+            minute,
+            DATEADD(second, -CAST((i.ms_ticks - i.sqlserver_start_time_ms_ticks) / 1000 AS int), GETUTCDATE()),
+            i.sqlserver_start_time
+        ) / 15.0, 0) AS int), i.sqlserver_start_time), 126) AS started_utc
+    FROM sys.dm_os_sys_info AS i
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS service
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO
+
+-- When this node last opened the key of each database: that needs the vault. And when the key was made, set or last modified, as a move to another
+-- protector does: backups from before needed another key, or none. All are UTC already. tempdb is left out: no vault protects it.
 -- Rights: VIEW SERVER SECURITY STATE (before 2022: VIEW SERVER STATE), VIEW ANY DATABASE. Sources: sys.dm_database_encryption_keys, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"opened","rows":', ISNULL((
     SELECT
         d.name AS [database],
         CONVERT(varchar(19), k.opened_date, 126) AS opened_utc,
-        CONVERT(varchar(19), CASE WHEN k.modify_date > k.set_date THEN k.modify_date ELSE k.set_date END, 126) AS set_utc,
+        CONVERT(varchar(19), CASE WHEN k.changed > k.made OR k.made IS NULL THEN k.changed ELSE k.made END, 126) AS set_utc,
         k.encryption_state AS encryption_state,
         CAST(k.percent_complete AS int) AS percent_complete
-    FROM sys.dm_database_encryption_keys AS k
+    FROM (
+        SELECT
+            x.database_id AS database_id,
+            x.opened_date AS opened_date,
+            x.encryption_state AS encryption_state,
+            x.percent_complete AS percent_complete,
+            CASE WHEN x.regenerate_date > x.create_date OR x.create_date IS NULL THEN x.regenerate_date ELSE x.create_date END AS made,
+            CASE WHEN x.modify_date > x.set_date OR x.set_date IS NULL THEN x.modify_date ELSE x.set_date END AS changed
+        FROM sys.dm_database_encryption_keys AS x
+    ) AS k
     INNER JOIN sys.databases AS d ON d.database_id = k.database_id
     WHERE d.name <> N'tempdb'
     ORDER BY d.name
@@ -33,41 +65,102 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- The last finished backup of each encrypted database, by type, that this node made in the last 35 days, of its log in the last two days: each
--- needed the vault. The index on backup_finish_date bounds both searches: log backups are many. `run` searches 35 days once a day, otherwise two,
--- and keeps what it found. Backups of one type of a database never overlap,
--- so the latest start and the latest end belong to one backup. Snapshots of a storage system copy files, and are left out.
+-- The newest number of the history of backups: `run` reads on from there. A smaller one than before is another history.
+-- Right: SELECT on msdb.dbo.backupset. Source: dbo.backupset.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"history","rows":', ISNULL((
+    SELECT MAX(s.backup_set_id) AS newest_id
+    FROM msdb.dbo.backupset AS s
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS history
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO
+
+-- The last finished backup of each encrypted database, by type, that this node made: each needed the vault. And the number of gaps between two ends
+-- of backups, with the longest two: how old the next one may become. Without a number to read on from, the newest 500,000 backups of 35 days count.
+-- Snapshots of a storage system copy files, and are left out, and so are backups of an earlier database of that name. SQL Server stores the offset of
+-- local time at the start of a backup; 127 is an unknown one. An end that a change of the offset moves lies between the start and now.
 -- Rights: SELECT on msdb.dbo.backupset, VIEW ANY DATABASE. Sources: dbo.backupset, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"backups","rows":', ISNULL((
     SELECT
-        d.name AS [database],
-        b.type AS type,
-        CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), MAX(b.backup_start_date)), 126) AS started_utc,
-        CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), MAX(b.backup_finish_date)), 126) AS finished_utc
+        g.name AS [database],
+        g.type AS type,
+        CONVERT(varchar(19), MAX(CASE WHEN g.newest = 1 THEN g.started END), 126) AS started_utc,
+        CONVERT(varchar(19), MAX(CASE WHEN g.newest = 1 THEN g.finished END), 126) AS finished_utc,
+        MAX(CASE WHEN g.newest = 1 THEN g.offset_minutes END) AS offset_minutes,
+        COUNT(g.seconds) AS gaps,
+        MAX(CASE WHEN g.longest = 1 THEN g.seconds END) AS longest_seconds,
+        MAX(CASE WHEN g.longest = 2 THEN g.seconds END) AS second_seconds
     FROM (
         SELECT
-            s.database_name AS database_name,
-            s.type AS type,
-            s.backup_start_date AS backup_start_date,
-            s.backup_finish_date AS backup_finish_date,
-            s.server_name AS server_name
-        FROM msdb.dbo.backupset AS s
-        WHERE s.backup_finish_date >= DATEADD(day, -35, GETDATE()) AND s.type IN ('D', 'I') AND s.is_snapshot = 0
-        UNION ALL
-        SELECT
-            s.database_name AS database_name,
-            s.type AS type,
-            s.backup_start_date AS backup_start_date,
-            s.backup_finish_date AS backup_finish_date,
-            s.server_name AS server_name
-        FROM msdb.dbo.backupset AS s
-        WHERE s.backup_finish_date >= DATEADD(day, -2, GETDATE()) AND s.type = 'L' AND s.is_snapshot = 0
-    ) AS b
-    INNER JOIN sys.databases AS d ON d.name = b.database_name
-    WHERE b.server_name IN (@@SERVERNAME, CAST(SERVERPROPERTY('ServerName') AS nvarchar(128)))
-        AND d.is_encrypted = 1
-    GROUP BY d.name, b.type
-    ORDER BY d.name, b.type
+            n.name AS name,
+            n.type AS type,
+            n.started AS started,
+            n.finished AS finished,
+            n.offset_minutes AS offset_minutes,
+            n.newest AS newest,
+            n.seconds AS seconds,
+            ROW_NUMBER() OVER (PARTITION BY n.name, n.type ORDER BY n.seconds DESC) AS longest
+        FROM (
+            SELECT
+                e.name AS name,
+                e.type AS type,
+                e.started AS started,
+                e.finished AS finished,
+                e.offset_minutes AS offset_minutes,
+                ROW_NUMBER() OVER (PARTITION BY e.name, e.type ORDER BY e.finished DESC, e.id DESC) AS newest,
+                DATEDIFF(second, LAG(e.finished) OVER (PARTITION BY e.name, e.type ORDER BY e.finished, e.id), e.finished) AS seconds
+            FROM (
+                SELECT
+                    u.id AS id,
+                    u.name AS name,
+                    u.type AS type,
+                    u.offset_minutes AS offset_minutes,
+                    u.started AS started,
+                    CASE
+                        WHEN u.finished < u.started THEN u.started
+                        WHEN u.finished > GETUTCDATE() THEN GETUTCDATE()
+                        ELSE u.finished
+                    END AS finished
+                FROM (
+                    SELECT
+                        b.backup_set_id AS id,
+                        d.name AS name,
+                        b.type AS type,
+                        b.offset_minutes AS offset_minutes,
+                        DATEADD(minute, -COALESCE(b.offset_minutes, b.offset_today), b.backup_start_date) AS started,
+                        DATEADD(minute, -COALESCE(b.offset_minutes, b.offset_today), b.backup_finish_date) AS finished
+                    FROM (
+                        SELECT
+                            s.backup_set_id AS backup_set_id,
+                            s.database_name AS database_name,
+                            s.type AS type,
+                            s.backup_start_date AS backup_start_date,
+                            s.backup_finish_date AS backup_finish_date,
+                            CASE WHEN s.time_zone <> 127 THEN 15 * s.time_zone END AS offset_minutes,
+                            DATEDIFF(minute, GETUTCDATE(), GETDATE()) AS offset_today
+                        FROM msdb.dbo.backupset AS s
+                        WHERE s.backup_set_id > (SELECT MAX(m.backup_set_id) - 500000 FROM msdb.dbo.backupset AS m)
+                            AND s.backup_finish_date >= DATEADD(day, -35, GETDATE())
+                            AND s.type IN ('D', 'I', 'L', 'F', 'G', 'P', 'Q')
+                            AND s.is_snapshot = 0
+                            AND s.server_name IN (@@SERVERNAME, CAST(SERVERPROPERTY('ServerName') AS nvarchar(128)))
+                    ) AS b
+                    INNER JOIN sys.databases AS d ON d.name = b.database_name COLLATE DATABASE_DEFAULT
+                    WHERE d.is_encrypted = 1 AND b.backup_start_date >= d.create_date
+                ) AS u
+            ) AS e
+        ) AS n
+    ) AS g
+    GROUP BY g.name, g.type
+    ORDER BY g.name, g.type
     FOR JSON PATH
 ), N'[]'), N'}');
 DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
@@ -166,48 +259,114 @@ WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
 
--- OPTIONAL. The lines of the current error log with a provider's error code, by code, and those of failed backups (18204, 3041), and of a DLL
--- or a key that is missing, which have no such code (33027, 33111), in the last 24 hours, at most 1000 in all. Any text between the words and the next character that is no digit is read as a code; the reader knows which exist.
--- A log in another language than English has other words before the provider's code. Each search reads the whole current log.
+-- OPTIONAL. What one file of the error log shows, by code: that of a provider, known or not, in any language; that of SQL Server where none follows
+-- (33027: the DLL was not loaded, 33111: a key is missing); and of failed backups (18204, 3041; `backup_of` begins with the name of the database).
+-- The row `read` says what was asked for, and has the oldest line. Here it is the current file and 24 hours; `run` reads on from where it stopped,
+-- and as many older files as it needs, at most six. The search begins two hours earlier, as local time may have had another offset.
+-- SQL Server writes an error in two lines of the same time and process: number, severity and state, then the text. A text counts if it has the words
+-- for a provider's code, or sends to the EKM provider behind a number, or if its first line has the number of a message about providers.
 -- Right: EXECUTE on sys.xp_readerrorlog, and VIEW ANY ERROR LOG since 2022. Source: sys.xp_readerrorlog, which Microsoft does not document.
-DECLARE @since datetime = DATEADD(hour, -24, GETDATE()), @until datetime = DATEADD(hour, 24, GETDATE());
+DECLARE @since datetime = DATEADD(hour, -2, DATEADD(minute, -1440, GETDATE())), @until datetime = DATEADD(hour, 24, GETDATE());
 DECLARE @log TABLE (logged datetime, process nvarchar(100), line nvarchar(max));
 INSERT INTO @log (logged, process, line)
-EXEC master.sys.xp_readerrorlog 0, 1, N'Provider error code', NULL, @since, @until, N'desc';
-INSERT INTO @log (logged, process, line)
-EXEC master.sys.xp_readerrorlog 0, 1, N': 18204,', NULL, @since, @until, N'desc';
-INSERT INTO @log (logged, process, line)
-EXEC master.sys.xp_readerrorlog 0, 1, N': 3041,', NULL, @since, @until, N'desc';
-INSERT INTO @log (logged, process, line)
-EXEC master.sys.xp_readerrorlog 0, 1, N': 33027,', NULL, @since, @until, N'desc';
-INSERT INTO @log (logged, process, line)
-EXEC master.sys.xp_readerrorlog 0, 1, N': 33111,', NULL, @since, @until, N'desc';
+EXEC master.sys.xp_readerrorlog 0, 1, NULL, NULL, @since, @until, N'desc';
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"errors","rows":', ISNULL((
-    SELECT
+    SELECT TOP (1000)
         c.code AS code,
-        COUNT(*) AS lines,
+        c.backup_of AS backup_of,
+        COUNT(c.logged) AS lines,
         CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), MIN(c.logged)), 126) AS first_utc,
-        CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), MAX(c.logged)), 126) AS last_utc
+        CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), MAX(c.logged)), 126) AS last_utc,
+        CASE WHEN c.code = 'read' THEN CONVERT(varchar(19), DATEADD(minute, -1440, GETUTCDATE()), 126) END AS since_utc
     FROM (
-        SELECT TOP (1000)
-            r.logged AS logged,
-            CAST(SUBSTRING(r.rest, 1, PATINDEX('%[^0-9]%', r.rest) - 1) AS varchar(20)) AS code
+        SELECT CAST(NULL AS datetime) AS logged, 'read' AS code, CAST(NULL AS nvarchar(140)) AS backup_of
+        UNION ALL
+        SELECT l.logged AS logged, 'read' AS code, CAST(NULL AS nvarchar(140)) AS backup_of
+        FROM @log AS l
+        UNION ALL
+        SELECT
+            w.logged AS logged,
+            CASE
+                WHEN w.header IS NOT NULL THEN w.header
+                WHEN w.backup_of IS NOT NULL THEN '3041'
+                WHEN w.number NOT IN ('', '0') THEN w.number
+                ELSE COALESCE(w.message, 'other')
+            END AS code,
+            CASE WHEN w.header IS NULL THEN w.backup_of END AS backup_of
         FROM (
             SELECT
-                l.logged AS logged,
-                CASE
-                    WHEN l.line LIKE '%: 18204,%' THEN '18204x'
-                    WHEN l.line LIKE '%: 3041,%' THEN '3041x'
-                    WHEN l.line LIKE '%: 33027,%' THEN '33027x'
-                    WHEN l.line LIKE '%: 33111,%' THEN '33111x'
-                    ELSE LTRIM(REPLACE(SUBSTRING(SUBSTRING(l.line, CHARINDEX('Provider error code', l.line), 40), 20, 20), ':', ' ')) + 'x'
-                END AS rest
-            FROM @log AS l
-        ) AS r
-        ORDER BY r.logged DESC
+                q.logged AS logged,
+                q.header AS header,
+                q.number AS number,
+                q.names_provider AS names_provider,
+                q.backup_of AS backup_of,
+                MAX(CASE WHEN q.header NOT IN ('18204', '3041') THEN q.header END) OVER (PARTITION BY q.logged, q.process) AS message,
+                MAX(q.is_backup) OVER (PARTITION BY q.logged, q.process) AS is_backup,
+                MAX(CASE WHEN q.header IS NULL AND (q.number <> '' OR q.names_provider = 1) THEN 1 ELSE 0 END)
+                    OVER (PARTITION BY q.logged, q.process) AS has_code,
+                MAX(CASE WHEN q.header IS NULL AND q.backup_of IS NOT NULL THEN 1 ELSE 0 END)
+                    OVER (PARTITION BY q.logged, q.process) AS has_backup
+            FROM (
+                SELECT
+                    p.logged AS logged,
+                    p.process AS process,
+                    p.header AS header,
+                    CAST(SUBSTRING(p.rest, 1, PATINDEX(N'%[^0-9]%', p.rest) - 1) AS varchar(20)) AS number,
+                    p.names_provider AS names_provider,
+                    CASE WHEN p.names_provider = 0 THEN p.backup_of END AS backup_of,
+                    CASE WHEN p.header = '3041' OR p.plain LIKE N'%backupfailedtocompletethecommand%' THEN 1 ELSE 0 END AS is_backup
+                FROM (
+                    SELECT
+                        t.logged AS logged,
+                        t.process AS process,
+                        t.header AS header,
+                        t.plain AS plain,
+                        CONCAT(SUBSTRING(t.plain, CASE
+                            WHEN t.plain LIKE N'%providererrorcode%' THEN CHARINDEX(N'providererrorcode', t.plain) + 18
+                            ELSE PATINDEX(N'%:[0-9]%', CONCAT(t.plain, N':0')) + 1
+                        END, 20), N'x') AS rest,
+                        CASE
+                            WHEN t.plain LIKE N'%providererrorcode%'
+                                OR t.plain LIKE N'%anbieterfehlercode:[0-9]%'
+                                OR t.plain LIKE N'%erreurdufournisseur:[0-9]%'
+                                OR t.plain LIKE N'%errordelproveedor:[0-9]%'
+                                OR t.plain LIKE N'%erroredelprovider:[0-9]%'
+                                OR t.plain LIKE N'%errodoprovedor:[0-9]%'
+                                OR t.plain LIKE N'%:[0-9]%.(%ekm%' THEN 1
+                            ELSE 0
+                        END AS names_provider,
+                        CASE
+                            WHEN CHARINDEX(N'BACKUP DATABASE ', t.line) > 0 THEN SUBSTRING(t.line, CHARINDEX(N'BACKUP DATABASE ', t.line) + 16, 140)
+                            WHEN CHARINDEX(N'BACKUP LOG ', t.line) > 0 THEN SUBSTRING(t.line, CHARINDEX(N'BACKUP LOG ', t.line) + 11, 140)
+                        END AS backup_of
+                    FROM (
+                        SELECT
+                            l.logged AS logged,
+                            l.process AS process,
+                            l.line AS line,
+                            LOWER(REPLACE(REPLACE(REPLACE(l.line, N' ', N''), NCHAR(160), N''), NCHAR(65306), N':'))
+                                COLLATE Latin1_General_BIN2 AS plain,
+                            CASE
+                                WHEN CHARINDEX(N': ', l.line) > 20 OR l.line NOT LIKE N'%: [0-9]%: [0-9]%: [0-9]%' THEN NULL
+                                WHEN SUBSTRING(l.line, CHARINDEX(N': ', l.line) + 2, 5) LIKE N'3041[^0-9]' THEN '3041'
+                                WHEN SUBSTRING(l.line, CHARINDEX(N': ', l.line) + 2, 5) IN (
+                                    N'18204', N'33027', N'33028', N'33029', N'33030', N'33031', N'33032', N'33035', N'33037', N'33039', N'33046',
+                                    N'33047', N'33049', N'33067', N'33085', N'33111'
+                                ) THEN CAST(SUBSTRING(l.line, CHARINDEX(N': ', l.line) + 2, 5) AS varchar(20))
+                            END AS header
+                        FROM @log AS l
+                    ) AS t
+                ) AS p
+            ) AS q
+        ) AS w
+        WHERE w.header = '18204'
+            OR (w.header = '3041' AND w.has_backup = 0)
+            OR (w.header NOT IN ('18204', '3041') AND w.has_code = 0)
+            OR (w.header IS NULL AND w.backup_of IS NOT NULL AND w.is_backup = 1)
+            OR (w.header IS NULL AND w.backup_of IS NULL AND (w.names_provider = 1 OR (w.message IS NOT NULL AND w.number <> '')))
     ) AS c
-    GROUP BY c.code
-    ORDER BY c.code
+    GROUP BY c.code, c.backup_of
+    ORDER BY CASE c.code WHEN 'read' THEN 0 WHEN '3041' THEN 2 ELSE 1 END, MAX(c.logged) DESC
     FOR JSON PATH
 ), N'[]'), N'}');
 DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));

@@ -16,9 +16,9 @@ from exporter.core.names import SqlAddress, browser_port, browser_request
 from exporter.core.quoting import sql_text
 from exporter.core.secrets import hide
 from exporter.sqlserver.document import LOST, SECTIONS, Document, RegistryUri, Row, completed, read_section
-from exporter.sqlserver.errors import INVENTORY, MISSING_ENTRY, SqlMessage, Words
+from exporter.sqlserver.errors import INVENTORY, MISSING_ENTRY, MISSING_FILE, SqlMessage, Words
 from exporter.sqlserver.keys import REGISTRY
-from exporter.sqlserver.script import Batches, batches
+from exporter.sqlserver.script import Batches, batches, with_log
 from exporter.sqlserver.tds import (
     NO_SUCH_NAME,
     WHOLE,
@@ -159,22 +159,35 @@ class _Reading:
     def read(self) -> None:
         """Read everything. Raises SqlConnectionError if the server is lost."""
         for section, batch in self._wanted:
-            try:
-                rows = read_section(str(row[0]) for row in self.session.query(batch).rows)
-                if rows is None:
-                    self.errors[section] = LOST
-                else:
-                    self.sections[section] = rows
-            except (SqlStatementError, _LostError) as error:
-                self.errors[section] = str(error)
+            statement = batch if isinstance(batch, str) else batch(self.sections)
+            if statement:
+                self._ask(section, statement)
+        self.sections = with_log(self.sections)
         if _has_registry(self.sections):
             try:
                 self.uris = read_key_uris(self.session.query)
             except (SqlStatementError, _LostError) as error:
                 self.errors[REGISTRY] = str(error)
 
+    def _ask(self, section: str, statement: str) -> None:
+        """Read a section, or more rows of one: then a failure leaves those that are known."""
+        known, failure = self.sections.get(section, ()), LOST
+        try:
+            result = self.session.query(statement)
+            missing = tuple(message for message in result.messages if message.number == MISSING_FILE)
+            rows = read_section(str(row[0]) for row in result.rows)
+            if rows is not None and not missing:
+                self.sections[section] = known + rows
+                return
+            failure = str(missing[0]) if missing else LOST
+        except (SqlStatementError, _LostError) as error:
+            failure = str(error)
+        if section not in self.sections:
+            self.errors[section] = failure
+
     def give_up(self, reason: str) -> None:
         """Give the reason to each section that was not read."""
+        self.sections = with_log(self.sections)
         names = [section for section, _ in self._wanted if section not in self.sections]
         self.errors = dict.fromkeys([*names, REGISTRY], reason) | self.errors
 

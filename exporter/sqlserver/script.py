@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from exporter.core.connector import LOG_SCRIPTS
+from exporter.core.durations import known_time
 
-Batches = tuple[tuple[str, str], ...]  # the name of each section and its batch, in order
+Sections = Mapping[str, Sequence[Mapping[str, str | int]]]  # the rows that were read so far
+# The name of each section and its batch, in order, or what makes the batch; an empty one is not sent. Rows of batches with one name are joined.
+Batches = tuple[tuple[str, str | Callable[[Sections], str]], ...]
 
-SEARCHED_DAYS = 35  # for full and differential backups, in proof.sql
 FOLDER = Path(__file__).with_name("scripts")
 _BATCH = re.compile(r"^GO\s*$", re.IGNORECASE | re.MULTILINE)
 _SECTION = re.compile(r'"section":"(\w+)"')
@@ -33,21 +37,82 @@ def summary(script: bytes) -> str:
 
 
 @cache
-def batches() -> Batches:
+def batches() -> tuple[tuple[str, str], ...]:
     return _batches(FOLDER / "inventory.sql")
 
 
 @cache
-def proof_batches(*, days: int = SEARCHED_DAYS) -> Batches:
-    """Return the batches of proof.sql, which `run` sends after those of the inventory.
-
-    They search so many days for full and differential backups.
-    """
-    searched = "DATEADD(day, -{}, GETDATE())"
-    found = _batches(FOLDER.with_name("proof.sql"))
-    return tuple((section, batch.replace(searched.format(SEARCHED_DAYS), searched.format(days))) for section, batch in found)
+def proof_script() -> tuple[tuple[str, str], ...]:
+    """Return the batches of proof.sql as they stand there."""
+    return _batches(FOLDER.with_name("proof.sql"))
 
 
-def _batches(path: Path) -> Batches:
+def _batches(path: Path) -> tuple[tuple[str, str], ...]:
     named = ((_SECTION.search(batch), batch.strip()) for batch in _BATCH.split(path.read_text(encoding="utf-8")))
     return tuple((section[1], batch) for section, batch in named if section is not None)
+
+
+# What `run` sends after the inventory. The history of backups is read on from a number, and the error log from a time.
+
+LOG, READ = (
+    "log",
+    "read",
+)  # the section that says from when to when the error log was read; the code of the row that has that for one file
+_NEWEST = "(SELECT MAX(m.backup_set_id) - 500000 FROM msdb.dbo.backupset AS m)"
+_OVERLAP = 1000  # numbers that are read again: a backup may get its number before another one, and its row later
+_FILE, _MINUTES = "xp_readerrorlog 0,", "-1440"
+_DAY, _LONGEST = 1440, 35 * 1440  # minutes
+_ON_THE_WAY = 10  # minutes until the batch runs, at most
+_ARCHIVES = 6
+_OFFSETS = 3600.0  # by which the offset of a line's local time may differ from today's
+
+
+def proof_batches(*, after: int | None = None, since: Callable[[Sections], float] | None = None) -> Batches:
+    """Return the batches of proof.sql, as `run` sends them.
+
+    Backups are searched anew, or read on from this number of the history. `since` gives the Unix time from which the error log is needed, by the
+    clock of the server; without it, a day.
+    """
+    texts = dict(proof_script())
+    if after is not None:
+        texts["backups"] = texts["backups"].replace(_NEWEST, str(max(0, after - _OVERLAP)))
+    files = [("errors", partial(_error_log, texts["errors"], since, number)) for number in range(_ARCHIVES + 1)]
+    return tuple(entry for name, text in texts.items() for entry in (files if name == "errors" else [(name, text)]))
+
+
+def _error_log(text: str, since: Callable[[Sections], float] | None, number: int, sections: Sections) -> str:
+    """Return the batch for one file of the error log; empty if the files before it reach back far enough, or could not be read."""
+    files = _files(sections)
+    if len(files) != number or (files and _reaches_back(files)):
+        return ""
+    now, minutes = _server_time(sections), _DAY
+    if since is not None and now is not None:
+        minutes = math.ceil(min(max(0.0, (now - since(sections)) / 60) + _ON_THE_WAY, _LONGEST))
+    return text.replace(_FILE, f"xp_readerrorlog {number},").replace(_MINUTES, f"-{minutes}")
+
+
+def with_log(sections: dict[str, tuple[Mapping[str, str | int], ...]]) -> dict[str, tuple[Mapping[str, str | int], ...]]:
+    """Return the sections with one that says from when to when the error log was read, in place of a row for each file."""
+    files, now = _files(sections), _server_time(sections)
+    if not files or now is None:
+        return sections
+    oldest = min(str(row.get("first_utc")) for row in files)
+    since = files[0].get("since_utc", "") if _reaches_back(files) else oldest
+    log = {"since_utc": since, "until_utc": sections["instance"][0]["read_at_utc"]}
+    errors = tuple(row for row in sections["errors"] if row.get("code") != READ)
+    return {**sections, "errors": errors, LOG: (log,)}
+
+
+def _files(sections: Sections) -> list[Mapping[str, str | int]]:
+    return [row for row in sections.get("errors", ()) if row.get("code") == READ]
+
+
+def _reaches_back(files: list[Mapping[str, str | int]]) -> bool:
+    """Whether a file has a line from before the time that was asked for, or none since. The offset of its local time may be another than today's."""
+    asked = known_time(str(files[0].get("since_utc"))) or 0.0
+    lines = [known_time(str(row["first_utc"])) for row in files if "first_utc" in row]
+    return len(lines) < len(files) or any(at is not None and at <= asked - _OFFSETS for at in lines)
+
+
+def _server_time(sections: Sections) -> float | None:
+    return next((known_time(str(row.get("read_at_utc"))) for row in sections.get("instance", ())), None)

@@ -24,7 +24,8 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"instance","rows":', ISNULL((
         HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW ANY DEFINITION') AS may_view_definitions,
         HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW ANY SECURITY DEFINITION') AS may_view_security_definitions,
         HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW ANY DATABASE') AS may_view_databases,
-        CONVERT(varchar(19), GETUTCDATE(), 126) AS read_at_utc
+        CONVERT(varchar(19), GETUTCDATE(), 126) AS read_at_utc,
+        CAST(15 * ROUND(DATEDIFF(minute, GETUTCDATE(), GETDATE()) / 15.0, 0) AS int) AS utc_offset_minutes
     FOR JSON PATH
 ), N'[]'), N'}');
 DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
@@ -194,7 +195,8 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"databases","rows":', ISNULL((
         d.state_desc AS state,
         CAST(d.is_encrypted AS int) AS is_encrypted,
         CASE WHEN d.replica_id IS NULL THEN 0 ELSE 1 END AS in_group,
-        g.name AS ag
+        g.name AS ag,
+        CAST(d.is_auto_close_on AS int) AS auto_close
     FROM sys.databases AS d
     LEFT JOIN sys.availability_replicas AS r ON r.replica_id = d.replica_id
     LEFT JOIN sys.availability_groups AS g ON g.group_id = r.group_id

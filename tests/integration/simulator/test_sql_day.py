@@ -12,7 +12,7 @@ from exporter.simulator.faults import FaultScope, Options
 from exporter.simulator.sql_servers import SqlServers
 from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
 from exporter.sqlserver.read import SqlServerAccess, read_server
-from exporter.sqlserver.script import SEARCHED_DAYS, batches, proof_batches
+from exporter.sqlserver.script import batches, proof_batches
 from exporter.sqlserver.tds import SqlLogin, make_context
 from tests.support.patience import PATIENCE
 from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, configuration
@@ -33,10 +33,10 @@ class Timed:
     def set(self, fault, scope=FaultScope.SQL, name=DEFAULT, **options):
         self.servers.state.set(fault, scope, name, Options(**options))
 
-    async def read(self, name=DEFAULT, days=SEARCHED_DAYS):
+    async def read(self, name=DEFAULT, **proofs):
         access = SqlServerAccess(SqlLogin("ekm", self.servers.password), make_context(None, verify=False), PATIENCE)
         address = parse_sql_address(f"localhost,{self.servers.ports[name]}")
-        return await asyncio.to_thread(read_server, address, access, batches() + proof_batches(days=days))
+        return await asyncio.to_thread(read_server, address, access, batches() + proof_batches(**proofs))
 
     async def section(self, section, name=DEFAULT):
         document = await self.read(name)
@@ -64,11 +64,32 @@ async def test_every_section_of_both_scripts_is_answered(world):
     assert set(document.sections) == {*SECTIONS, *PROOF_SECTIONS}
 
 
-async def test_search_of_two_days_finds_no_older_full_backup(world):
-    world.servers.change_day([DEFAULT], {"full_every": 30 * DAY})
-    world.now += 3 * DAY
-    types = [{row["type"] for row in (await world.read(days=days)).sections["backups"]} for days in (SEARCHED_DAYS, 2)]
-    assert types == [{"D", "L"}, {"L"}]
+async def test_backups_that_are_read_on_have_the_gaps_since(world):
+    world.servers.change_day([DEFAULT], {"full_every": 60 * DAY})
+    world.now += 12 * DAY
+    whole = await world.read()
+    newest = whole.sections["history"][0]["newest_id"]
+    full, log = whole.sections["backups"]
+    assert (full["type"], log["type"], log["longest_seconds"], log["offset_minutes"]) == ("D", "L", 900, 0)
+    assert full["gaps"] + log["gaps"] == newest - 2
+    (later,) = (await world.read(after=newest)).sections["backups"]
+    assert (later["type"], later["gaps"]) == ("L", 999)
+
+
+async def test_error_log_has_been_read_since_it_was_asked_for_or_since_its_beginning(world):
+    world.servers.restart(DEFAULT)
+    world.now += DAY
+
+    async def log(since):
+        document = await world.read(since=lambda _: since)
+        assert not document.errors
+        return document.sections["log"]
+
+    asked = {"since_utc": text(world.now - 2 * HOUR - 10 * MINUTE), "until_utc": text(world.now)}
+    assert await log(world.now - 2 * HOUR) == (asked,)
+    world.servers.restart(DEFAULT)
+    started, world.now = world.now, world.now + HOUR
+    assert await log(started - HOUR) == ({"since_utc": text(started), "until_utc": text(world.now)},)
 
 
 async def test_healthy_hour_has_its_backups_and_no_failure(world):
@@ -92,10 +113,10 @@ async def test_healthy_hour_has_its_backups_and_no_failure(world):
 @pytest.mark.parametrize(
     ("right", "refused"),
     [
-        (BACKUPS, {"backups"}),
+        (BACKUPS, {"history", "backups"}),
         (ERROR_LOG, {"errors"}),
         (SECURITY, {"encryption", "opened"}),
-        (PERFORMANCE, {"modules", "logs"}),
+        (PERFORMANCE, {"modules", "service", "logs"}),
     ],
 )
 async def test_revoked_right_costs_its_sections_alone(world, right, refused):

@@ -14,7 +14,7 @@ from exporter.simulator.sql_servers import SqlServers
 from exporter.sqlserver import script
 from exporter.sqlserver.document import read_documents
 from exporter.sqlserver.instance import instance_of
-from exporter.sqlserver.script import proof_batches
+from exporter.sqlserver.script import proof_script
 from tests.support.simulated_sql import FIRST, NEW, OLD, batches, client, configuration, script_output
 
 pytestmark = pytest.mark.asyncio
@@ -77,9 +77,9 @@ async def test_missing_security_right_hides_encryption(servers):
 
 async def test_line_of_the_error_log_has_its_code_and_time(servers):
     set_fault(servers, "sql_errors_logged")
-    batch = dict(proof_batches())["errors"]
+    batch = dict(proof_script())["errors"]
     lines = await run(servers, batch)
-    assert '"rows":[{"code":"3303","lines":1,"first_utc":' in "".join(line.strip("|") for (line,) in lines)
+    assert '{"code":"3303","lines":1,"first_utc":' in "".join(line.strip("|") for (line,) in lines)
 
 
 async def test_section_without_its_rows_is_damaged(servers):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -120,8 +121,8 @@ def translated(node: exp.Expression) -> exp.Expression:
     match node:
         case exp.National():
             return exp.Literal.string(node.name)
-        case exp.Add():  # the scripts add nothing but texts
-            return exp.DPipe(this=node.this, expression=node.expression, safe=True)
+        case exp.Add():  # of numbers or of texts
+            return called("plus", node.this, node.expression)
         case exp.Collate() | exp.TimeStrToTime():
             return node.this
         case exp.CurrentTimestamp():
@@ -172,14 +173,35 @@ def _dateadd(unit: str, count: int, start: str | None) -> str | None:
     return None if start is None else str(_moment(start) + timedelta(**{f"{unit}s": count}))
 
 
-def _patindex(pattern: str, text: str) -> int:
-    """Return the place of the first character of a class, the only kind of pattern of the scripts."""
-    assert re.fullmatch(r"%\[.+\]%", pattern, re.DOTALL)
-    found = re.search(pattern[1:-1], text)
+_SIGNS = re.compile(r"%|_|\[[^]]+\]|.", re.DOTALL)  # of a pattern
+
+
+def _expression(pattern: str) -> str:
+    """Return the regular expression of a pattern of LIKE."""
+    known = {"%": ".*", "_": "."}
+    return "".join(known.get(sign) or (sign if len(sign) > 1 else re.escape(sign)) for sign in _SIGNS.findall(pattern))
+
+
+def _patindex(pattern: str, text: str | None) -> int | None:
+    """Return the place of the first match of a pattern between two percent signs."""
+    assert pattern[0] == pattern[-1] == "%"
+    if text is None:
+        return None
+    found = re.search(_expression(pattern[1:-1]), text, re.DOTALL)
     return 0 if found is None else found.start() + 1
 
 
+def _like(pattern: str | None, text: str | None) -> bool | None:
+    return None if pattern is None or text is None else bool(re.fullmatch(_expression(pattern), text, re.DOTALL | re.IGNORECASE))
+
+
+def _add(one: Any, other: Any) -> Any:
+    return None if one is None or other is None else one + other
+
+
 FUNCTIONS = {
+    "like": _like,
+    "plus": _add,
     "patindex": _patindex,
     "getdate": lambda: str(UTC_NOW + OFFSET),
     "getutcdate": lambda: str(UTC_NOW),

@@ -7,12 +7,13 @@ import sqlglot
 from sqlglot import exp
 
 from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
+from exporter.sqlserver.script import LOG
 from tests.repo.deploy.pretend import PACKAGE, PretendServer, batches, without_apply, without_database
 
 # The first batch of a script is SET NOCOUNT ON.
 INVENTORY = tuple(batches("inventory.sql")[1:])
 PROOF = tuple(batches("proof.sql", PACKAGE)[1:])
-NAMES = {INVENTORY: SECTIONS, PROOF: PROOF_SECTIONS}
+NAMES = {INVENTORY: SECTIONS, PROOF: tuple(name for name in PROOF_SECTIONS if name != LOG)}
 _FILLING = re.compile(r"^INSERT INTO (@\w+) \([\w, ]+\)\n(EXEC .+;)$", re.MULTILINE)  # sqlglot does not know it
 # The views of this imitation with the rows of a table variable.
 _VIEWS = {"@log": "sys.error_log_lines", "@status": "sys.trace_status"}

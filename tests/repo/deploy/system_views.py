@@ -34,7 +34,7 @@ VIEWS: dict[str, tuple[str, str, str]] = {
         "name asymmetric_key_id thumbprint algorithm key_length public_key sid provider_type cryptographic_provider_guid",
         "",
     ),
-    "dm_os_sys_info": (PERFORMANCE, "cpu_count sqlserver_start_time_ms_ticks sqlserver_start_time", ""),
+    "dm_os_sys_info": (PERFORMANCE, "ms_ticks cpu_count sqlserver_start_time_ms_ticks sqlserver_start_time", ""),
     # Page sys-dm-os-cluster-nodes-transact-sql; the right since SQL Server 2022 as that of the other views of the cluster.
     "dm_os_cluster_nodes": (PERFORMANCE, "NodeName status status_description is_current_owner", "is_current_owner"),
     "dm_os_loaded_modules": (
@@ -83,8 +83,8 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     ),
     "databases": (
         DATABASES,
-        "name database_id source_database_id create_date state state_desc is_encrypted replica_id log_reuse_wait_desc",
-        "is_encrypted",
+        "name database_id source_database_id create_date is_auto_close_on state state_desc is_encrypted replica_id log_reuse_wait_desc",
+        "is_auto_close_on is_encrypted",
     ),
     "server_principals": (DEFINITION, "name principal_id sid type type_desc is_disabled", "is_disabled"),
     "key_encryptions": (DEFINITION, "key_id thumbprint crypt_type crypt_type_desc crypt_property", ""),
@@ -101,7 +101,7 @@ MSDB: dict[str, tuple[str, str]] = {
     "backupset": (
         BACKUPS,
         (
-            "backup_set_id media_set_id position type database_name server_name backup_start_date backup_finish_date has_backup_checksums "
+            "backup_set_id media_set_id position type database_name server_name backup_start_date backup_finish_date time_zone has_backup_checksums "
             "is_snapshot is_copy_only key_algorithm encryptor_thumbprint encryptor_type"
         ),
     ),

@@ -1,12 +1,14 @@
 """The rows of proof.sql, from imitated system views."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from sqlglot import exp
 
 from exporter.knowledge.codes import BY_CODE
-from exporter.sqlserver.document import PROOF_SECTIONS, completed, document_from, known_codes, section_problem
+from exporter.sqlserver import script
+from exporter.sqlserver.document import PROOF_SECTIONS, completed, document_from, section_problem
 from tests.repo.deploy.pretend import OFFSET, PROVIDER, UTC_NOW
 from tests.repo.deploy.section_scripts import PROOF, query_of, section_of, section_rows
 
@@ -14,10 +16,10 @@ NOON = UTC_NOW.isoformat()  # two in the afternoon at the server
 TEXT = (
     "Cannot open session for cryptographic provider 'AzureKV'. Provider error code: 3303. (Provider Error - No explanation ...)"
 )
-SALES = {"name": "sales", "database_id": 5, "state": 0, "is_encrypted": 1}
+SALES = {"name": "sales", "database_id": 5, "state": 0, "is_encrypted": 1, "create_date": "2024-01-01 00:00:00"}
 SET = UTC_NOW - timedelta(days=300)
 DATES = {name: str(SET) for name in ("create_date", "regenerate_date", "modify_date", "set_date")}
-BACKUP = {"database_name": "sales", "server_name": "N1\\SQLPRD01", "type": "L", "is_snapshot": 0}
+BACKUP = {"database_name": "sales", "server_name": "N1\\SQLPRD01", "type": "L", "is_snapshot": 0, "time_zone": 8}
 
 
 def rows(section, **views):
@@ -52,30 +54,72 @@ def test_opened_key_has_its_time_without_a_shift():
     ]
 
 
-@pytest.mark.parametrize("days", [1, -1])
-def test_key_counts_from_its_last_change(days):
-    moved = SET + timedelta(days=days)
-    key = {"database_id": 5} | DATES | {"modify_date": str(moved)}
+@pytest.mark.parametrize("column", DATES)
+@pytest.mark.parametrize("unknown", [(), ("set_date",), ("create_date", "modify_date")])
+def test_key_counts_from_its_last_change(column, unknown):
+    moved = SET + timedelta(days=1)
+    key = {"database_id": 5} | DATES | dict.fromkeys(unknown) | {column: str(moved)}
     (found,) = rows("opened", databases=[SALES], dm_database_encryption_keys=[key])
-    assert found["set_utc"] == max(SET, moved).isoformat()
+    assert found["set_utc"] == moved.isoformat()
+
+
+@pytest.mark.parametrize("offset", [0, 60, 120, -270])
+def test_start_has_the_offset_that_held_then(offset):
+    ticks = {"ms_ticks": 90_000_000, "sqlserver_start_time_ms_ticks": 3_600_000}  # 24 hours
+    local = str(UTC_NOW - timedelta(hours=24) + timedelta(minutes=offset, seconds=3))
+    assert rows("service", dm_os_sys_info=[{"sqlserver_start_time": local} | ticks]) == [
+        {"started_utc": (UTC_NOW - timedelta(hours=24) + timedelta(seconds=3)).isoformat()}
+    ]
+
+
+@pytest.mark.parametrize("known", [(), (7, 1009)])
+def test_history_has_its_newest_number(known):
+    found = rows("history", backupset=[backup(20, backup_set_id=number) for number in known])
+    assert found == [{"newest_id": max(known)} if known else {}]
 
 
 def backup(minutes, **changed):
-    """Return a backup that took a minute and ended so long ago."""
+    """Return a backup that took a minute and ended so long ago, at an offset of two hours."""
     times = {"backup_start_date": local(minutes=minutes + 1), "backup_finish_date": local(minutes=minutes)}
     return BACKUP | times | changed
 
 
-def test_last_backup_of_each_type_is_listed_in_utc():
-    found = rows(
-        "backups",
-        databases=[SALES],
-        backupset=[backup(90), backup(20), backup(50), backup(300, type="D"), backup(800, type="D"), backup(100, type="I")],
+def backups(*found, databases=(SALES,)):
+    return rows("backups", databases=databases, backupset=[{"backup_set_id": n} | one for n, one in enumerate(found, 1)])
+
+
+def test_last_backup_of_each_type_is_listed_in_utc_with_its_gaps():
+    found = backups(
+        *(backup(minutes) for minutes in (20, 90, 50, 400)),
+        *(backup(minutes, type="D") for minutes in (300, 800)),
+        *(backup(100, type=kind) for kind in "IFGPQ"),
     )
+    gaps = {"D": {"gaps": 1, "longest_seconds": 30_000}, "L": {"gaps": 3, "longest_seconds": 18_600, "second_seconds": 2400}}
     assert found == [
-        {"database": "sales", "type": kind, "started_utc": utc(minutes=ended + 1), "finished_utc": utc(minutes=ended)}
-        for kind, ended in (("D", 300), ("I", 100), ("L", 20))
+        {
+            "database": "sales",
+            "type": kind,
+            "started_utc": utc(minutes=ended + 1),
+            "finished_utc": utc(minutes=ended),
+            "offset_minutes": 120,
+            **gaps.get(kind, {"gaps": 0}),
+        }
+        for kind, ended in (("D", 300), ("F", 100), ("G", 100), ("I", 100), ("L", 20), ("P", 100), ("Q", 100))
     ]
+
+
+@pytest.mark.parametrize(("zone", "hours", "offset"), [(4, 1, 60), (0, 0, 0), (-18, -4.5, -270), (127, 2, None), (None, 2, None)])
+def test_backup_counts_by_the_offset_that_is_stored_with_it(zone, hours, offset):
+    started, finished = (str(UTC_NOW + timedelta(hours=hours, minutes=minutes)) for minutes in (-91, -90))
+    (found,) = backups(backup(0, time_zone=zone, backup_start_date=started, backup_finish_date=finished))
+    assert (found["started_utc"], found["finished_utc"]) == (utc(minutes=91), utc(minutes=90))
+    assert found.get("offset_minutes") == offset
+
+
+@pytest.mark.parametrize(("moved", "finished"), [(60, utc(minutes=0)), (-60, utc(minutes=10))])
+def test_end_of_a_backup_over_a_change_of_the_offset_is_between_its_start_and_now(moved, finished):
+    (found,) = backups(backup(0, backup_start_date=local(minutes=10), backup_finish_date=local(minutes=5 - moved)))
+    assert (found["started_utc"], found["finished_utc"]) == (utc(minutes=10), finished)
 
 
 @pytest.mark.parametrize(
@@ -83,32 +127,40 @@ def test_last_backup_of_each_type_is_listed_in_utc():
     [
         {"server_name": "N2\\SQLPRD01"},  # another node of the group, or a restored history
         {"is_snapshot": 1},
-        {"type": "F"},
         {"database_name": "dropped"},
         {"database_name": "plain"},
-        {"backup_finish_date": local(days=2, minutes=1)},
+        {"database_name": "again"},  # an earlier database of this name
+        {"backup_finish_date": local(days=35, minutes=1)},
         {"type": "D", "backup_finish_date": local(days=35, minutes=1)},
-        {"type": "I", "backup_finish_date": local(days=35, minutes=1)},
     ],
 )
 def test_backup_that_proves_nothing_here_is_left_out(changed):
-    databases = [SALES, SALES | {"name": "plain", "is_encrypted": 0}]
-    assert rows("backups", databases=databases, backupset=[backup(20, **changed)]) == []
+    databases = [
+        SALES,
+        SALES | {"name": "plain", "is_encrypted": 0},
+        SALES | {"name": "again", "create_date": local(minutes=20, seconds=30)},
+    ]
+    assert backups(backup(20, **changed), databases=databases) == []
 
 
-@pytest.mark.parametrize(("kind", "days"), [("D", 34), ("I", 34), ("L", 1)])
-def test_backup_is_found_as_long_as_its_type_is_rare(kind, days):
-    ended = local(days=days, hours=23)
-    found = rows("backups", databases=[SALES], backupset=[backup(0, type=kind, backup_finish_date=ended)])
-    assert [row["finished_utc"] for row in found] == [utc(days=days, hours=23)]
+def test_search_of_backups_is_bounded():
+    found = backups(backup(20, backup_set_id=1), backup(50, type="D", backup_set_id=500_001))
+    assert [row["type"] for row in found] == ["D"]
 
 
-def test_search_of_backups_has_a_range_of_its_index_for_each_type():
+def test_backups_are_read_on_from_a_number_less_the_overlap():
+    sent = dict(script.proof_batches(after=600_000))["backups"]
+    assert "WHERE s.backup_set_id > 599000\n" in sent
+    assert sent.replace("599000", script._NEWEST) == dict(script.proof_script())["backups"]
+
+
+def test_history_is_searched_by_two_ranges_of_indexes_and_compared_with_the_collation_of_the_server():
     (batch,) = [one for one in PROOF if section_of(one) == "backups"]
-    searches = [one for one in query_of(batch).find_all(exp.Select) if "backupset" in {t.name for t in one.find_all(exp.Table)}]
-    bounded = {search.args["where"].sql("tsql") for search in searches if search.args["from_"].this.name == "backupset"}
-    since = "WHERE s.backup_finish_date >= DATEADD(DAY, {}, GETDATE()) AND s.type {} AND s.is_snapshot = 0"
-    assert bounded == {since.format("-2", "= 'L'"), since.format("-35", "IN ('D', 'I')")}
+    (search,) = [one for one in query_of(batch).find_all(exp.Select) if "time_zone" in one.sql() and one.args["from_"].this.name]
+    where = search.args["where"].sql("tsql")
+    assert where.startswith("WHERE s.backup_set_id > (SELECT MAX(m.backup_set_id) - 500000")
+    assert "s.backup_finish_date >= DATEADD(DAY, -35, GETDATE())" in where
+    assert "d.name = b.database_name COLLATE DATABASE_DEFAULT" in batch
 
 
 STATS = {
@@ -200,25 +252,37 @@ def test_trace_flag_has_its_status(is_on):
 
 
 def logged(*lines):
-    """Return lines and times by code, as the reader counts them."""
-    found = rows("errors", error_log_lines=[{"logged": at, "process": "spid9s", "line": line} for at, line in lines])
-    return {row["code"]: (row["lines"], row.get("first_utc"), row.get("last_utc")) for row in known_codes(found)}
+    """Return lines and times by code and by what was backed up."""
+    found = rows("errors", error_log_lines=[{"logged": at, "process": process, "line": line} for at, process, line in lines])
+    return {
+        (row["code"], row.get("backup_of")): (row["lines"], row.get("first_utc"), row.get("last_utc"))
+        for row in found
+        if row["code"] != script.READ
+    }
+
+
+def lines_of(*texts, minutes=0, process="spid9s"):
+    """Return lines of one moment and process."""
+    return [(local(minutes=minutes), process, text) for text in texts]
+
+
+def codes(*texts):
+    """Return the codes of lines of one moment and process, and what was backed up."""
+    return sorted((code if backup_of is None else f"{code} {backup_of}") for code, backup_of in logged(*lines_of(*texts)))
 
 
 def test_error_log_lines_are_counted_by_code():
+    key = "Key with name 'akv' does not exist in the provider or access is denied. Provider error code  : 3.  (Not Supported)"
     found = logged(
-        (local(), TEXT),
-        (local(hours=1), TEXT),
-        (
-            local(minutes=30),
-            "Key with name 'akv' does not exist in the provider or access is denied. Provider error code  : 3.  (Not Supported)",
-        ),
-        (local(minutes=20), "Cannot open session. Provider error code: 3106"),
-        (local(minutes=10), "Error: 3041, Severity: 16, State: 1."),
-        (local(minutes=9), "Fehler: 18204, Schweregrad: 16, Status: 1."),
+        *lines_of(TEXT),
+        *lines_of(TEXT, minutes=60),
+        *lines_of("Error: 33049, Severity: 16, State: 1.", key, minutes=30),
+        *lines_of("Cannot open session. Provider error code: 3106", minutes=20),
+        *lines_of("Error: 3041, Severity: 16, State: 1.", minutes=10),
+        *lines_of("Fehler: 18204, Schweregrad: 16, Status: 1.", minutes=9),
+        *lines_of("Error: 18456, Severity: 14, State: 8.", "Login failed for user 'ekm'.", minutes=8),
     )
-    assert found == {
-        "other": (0, None, None),
+    assert {code: times for (code, _), times in found.items()} == {
         "3303": (2, utc(hours=1), NOON),
         "3": (1, utc(minutes=30), utc(minutes=30)),
         "3106": (1, utc(minutes=20), utc(minutes=20)),
@@ -228,26 +292,105 @@ def test_error_log_lines_are_counted_by_code():
 
 
 @pytest.mark.parametrize(
+    ("code", "texts"),
+    [
+        ("9999", ["Cannot open session for cryptographic provider 'a:5'. Provider error code: 9999. (Provider Error)"]),
+        ("3303", ["Fehler: 33049, Schweregrad: 16, Status: 1.", "Der Zugriff wird verweigert. Anbietercode: 3303. (Fehler)"]),
+        ("3303", ["Die Sitzung kann nicht geoeffnet werden. Anbieterfehlercode: 3303. (Fehler)"]),
+        ("3303", ["Impossible d'ouvrir. Code d'erreur du fournisseur\xa0: 3303. (Erreur)"]),
+        ("3303", ["Keine Sitzung. Nummer: 3303. (Fehler - Details beim EKM-Anbieter)"]),
+        (
+            "3303",
+            [
+                "\u30a8\u30e9\u30fc: 33028\u3001\u91cd\u5927\u5ea6: 16\u3001\u72b6\u614b: 1\u3002",
+                "\u30b3\u30fc\u30c9\uff1a3303\u3002",
+            ],
+        ),
+        ("33111", ["Error: 33111, Severity: 16, State: 3.", "Cannot find server asymmetric key with thumbprint '0x1A'."]),
+        (
+            "33027",
+            ["Error: 33027, Severity: 16, State: 1.", r"Cannot load library 'C:\ekm.dll'. See errorlog for more information."],
+        ),
+        ("33029", ["Error: 33029, Severity: 16, State: 1.", "Cannot initialize. Provider error code: 0. (Success)"]),
+        ("other", ["Provider error code: -1"]),
+    ],
+)
+def test_line_of_a_provider_has_its_code_in_any_language(code, texts):
+    assert codes(*texts) == [code]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Configuration option 'EKM provider enabled' changed from 0 to 1. Run the RECONFIGURE statement to install.",
+        (
+            "Log was backed up. Database: ekm, creation date(time): 2026/01/05(09:00:00), first LSN: 37:24:1, number of dump devices: 1, "
+            "device information: (FILE=1, TYPE=DISK: {'D:\\EKM\\1.trn'})."
+        ),
+        "Error: 9002, Severity: 17, State: 2.",
+        "Login failed for user 'x'. Reason: 3041: 5: 6: 7",
+        "BACKUP DATABASE successfully processed 378 pages in 0.03 seconds (98.400 MB/sec).",
+    ],
+)
+def test_other_line_has_no_code(text):
+    assert codes(text) == []
+
+
+FAILED = "BACKUP failed to complete the command BACKUP {} {}. Check the backup application log for detailed messages."
+
+
+@pytest.mark.parametrize("kind", ["DATABASE", "LOG"])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["Error: 3041, Severity: 16, State: 1.", FAILED],
+        ["Fehler: 3041, Schweregrad: 16, Status: 1.", "Fehler beim Befehl BACKUP {} {}. Weitere Meldungen stehen im Log."],
+        [FAILED],
+    ],
+)
+def test_failed_backup_names_its_database(kind, texts):
+    ((code, of),) = logged(*lines_of(*(text.format(kind, "sales") for text in texts)))
+    assert code == "3041"
+    assert of.startswith("sales. ")
+
+
+def test_failed_backup_with_its_device_and_a_code_at_the_same_time():
+    found = codes(
+        "Error: 18204, Severity: 16, State: 1.",
+        "BackupDiskFile::CreateMedia: Backup device 'X' failed to create.",
+        "Error: 3041, Severity: 16, State: 1.",
+        FAILED.format("LOG", "s" * 200),
+        "Error: 33028, Severity: 16, State: 1.",
+        TEXT,
+    )
+    assert found == ["18204", f"3041 {'s' * 140}", "3303"]
+
+
+@pytest.mark.parametrize(
     "end", [": 9999999999999999999999", ": 33030", ": -1", ": ", "", ": 3303x<script>", ": \uff13\uff13\uff10\uff13"]
 )
-def test_text_of_the_error_log_is_never_a_code(end):
-    found = logged((local(), f"Provider error code{end}"))
-    assert set(found) <= {"other", "3303"}
-    assert found["other"][0] == (0 if "3303" in found else 1)
+def test_code_is_digits_or_other(end):
+    (found,) = codes(f"Provider error code{end}")
+    assert found == "other" or re.fullmatch("[0-9]{1,20}", found)
 
 
 def test_every_provider_code_is_counted_by_its_number():
-    found = logged(*[(local(), f"Provider error code: {code}.") for code in sorted(BY_CODE)])
-    assert set(found) == {"other", *map(str, BY_CODE)}
+    found = logged(*[(local(), "spid9s", f"Provider error code: {code}.") for code in sorted(BY_CODE)])
+    assert {code for code, _ in found} == {"other", *map(str, BY_CODE)} - {"0"}
 
 
-def test_error_log_without_lines_was_read():
-    assert logged() == {"other": (0, None, None)}
+def test_lines_of_failed_backups_push_no_code_out():
+    texts = [FAILED.format("LOG", f"database{number}") for number in range(1200)]
+    found = logged(*lines_of(TEXT, minutes=90), *lines_of(*texts))
+    assert found["3303", None][0] == 1
+    assert len(found) == 999
 
 
-def test_error_log_lines_are_limited_to_the_newest():
-    lines = [(local(minutes=2), TEXT)] * 1200 + [(local(minutes=1), "Error: 3041, Severity: 16, State: 1.")]
-    assert [logged(*lines)[code][0] for code in ("3041", "3303")] == [1, 999]
+def test_file_of_the_error_log_says_what_was_asked_for_and_its_oldest_line():
+    (found,) = rows("errors", error_log_lines=[{"logged": local(minutes=at), "line": "text"} for at in (5, 90, 7)])
+    read = {"first_utc": utc(minutes=90), "last_utc": utc(minutes=5), "since_utc": utc(hours=24)}
+    assert found == {"code": script.READ, "lines": 3, **read}
+    assert rows("errors") == [{"code": script.READ, "lines": 0, "since_utc": utc(hours=24)}]
 
 
 def test_loaded_provider_describes_itself():

@@ -27,7 +27,7 @@ def test_script_has_its_sections_in_order(batches_of_script):
     assert tuple(section_of(batch) for batch in batches_of_script) == NAMES[batches_of_script]
 
 
-@pytest.mark.parametrize(("sent", "printed"), [(script.batches, INVENTORY), (script.proof_batches, PROOF)])
+@pytest.mark.parametrize(("sent", "printed"), [(script.batches, INVENTORY), (script.proof_script, PROOF)])
 def test_package_sends_the_batches_of_the_script(sent, printed):
     assert sent() == tuple((section_of(batch), batch.strip()) for batch in printed)
 
@@ -43,10 +43,9 @@ def test_batch_only_reads(batch):
 
 
 def test_table_variables_are_filled_by_statements_that_read():
-    log = "EXEC master.sys.xp_readerrorlog 0, 1, N'{}', NULL, @since, @until, N'desc';"
     assert [statement for batch in INVENTORY + PROOF for _, statement in filled(batch)] == [
         "EXEC (N'DBCC TRACESTATUS (15025, -1) WITH NO_INFOMSGS;');",
-        *(log.format(searched) for searched in ("Provider error code", ": 18204,", ": 3041,", ": 33027,", ": 33111,")),
+        "EXEC master.sys.xp_readerrorlog 0, 1, NULL, NULL, @since, @until, N'desc';",
     ]
 
 

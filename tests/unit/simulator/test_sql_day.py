@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.simulator.environment import RECOVERY_PENDING, DaySettings, SimulatedSqlServer, SqlDatabase, SqlKey, VaultSide
-from exporter.simulator.sql_day import DIFFERENTIAL, FULL, LOG, begin_day
+from exporter.simulator.sql_day import DIFFERENTIAL, FULL, LOG, LogLine, begin_day
 
 BEGIN = 1_700_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -46,7 +46,7 @@ class Day:
         return self.day.databases["pay"]
 
     def codes(self, since=0.0):
-        return {code for _, code in self.day.log_lines(self.server, since)}
+        return {line.code for line in self.day.log_lines(self.server, since)}
 
     def age(self, kind):
         """Return the seconds since the last good backup ended."""
@@ -101,7 +101,7 @@ def test_token_lives_on_until_backups_fail():
     assert day.pay.finished[LOG][1] < signed_in + 75 * MINUTE
     assert day.pay.finished[LOG][1] > signed_in + 60 * MINUTE - 1
     assert {"3303", "18204", "3041"} <= day.codes()
-    assert min(moment for moment, _ in day.day.lines) >= signed_in + 75 * MINUTE
+    assert min(line.at for line in day.day.lines) >= signed_in + 75 * MINUTE
 
 
 def test_token_is_no_help_if_the_key_is_refused():
@@ -114,6 +114,7 @@ def test_token_is_no_help_if_the_key_is_refused():
 def test_failure_without_a_code_writes_the_messages_alone():
     day = Day().pass_by(15 * MINUTE, {MARK: VaultSide(key="")})
     assert day.codes() == {"18204", "3041"}
+    assert {line.backup_of for line in day.day.lines if line.code == "3041"} == {"pay"}
 
 
 def test_log_backup_after_a_failure_truncates_again():
@@ -217,7 +218,7 @@ def test_closed_database_has_no_events_until_it_opens():
 
 def test_full_log_asks_the_vault_once_a_minute():
     day = Day(server(every=0.0, full_every=0.0)).pass_by(DAY, REFUSED)
-    moments = [moment for moment, _ in day.day.lines]
+    moments = [line.at for line in day.day.lines]
     assert len(moments) > 2
     assert {later - earlier for earlier, later in itertools.pairwise(moments)} == {MINUTE}
 
@@ -243,8 +244,8 @@ def test_first_server_of_a_group_makes_the_backups(name, backups, shown):
 
 def test_lines_of_a_fault_stand_among_the_others():
     day = Day().pass_by(HOUR, REFUSED)
-    written = (day.now - MINUTE, "3303")
-    day.server = replace(day.server, logged=(written,))
+    written = LogLine(day.now - MINUTE, "3303")
+    day.server = replace(day.server, logged=((written.at, written.code),))
     assert written in day.day.log_lines(day.server, BEGIN)
     assert day.day.log_lines(day.server, day.now) == []
 

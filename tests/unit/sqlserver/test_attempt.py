@@ -13,7 +13,6 @@ from exporter.sqlserver import monitor
 from exporter.sqlserver.errors import LOCKOUT_SECONDS, Lockout
 from exporter.sqlserver.last_reading import restored, unread
 from exporter.sqlserver.monitor import CONCURRENT_READINGS, ServerReader, ServerState
-from exporter.sqlserver.script import SEARCHED_DAYS
 from tests.support.factories import a_credential
 from tests.support.patience import PATIENCE
 from tests.support.sql_monitors import Recorded, a_config, a_document, a_monitor, a_server, failed
@@ -34,7 +33,7 @@ class Harness:
         self.file = folder / "sql-password"
         write_private(self.file, PASSWORD)
         self.answers, self.read, self.token, self.requested = [a_document()], [], None, []
-        self.searched = []  # days of full backups
+        self.searched = []  # whether all backups, or those from a number on
         self.running = self.most = 0  # servers that answer nothing until their reading is given up
         self.free = threading.Event()  # the end of a server that hangs
         self.seconds = PATIENCE
@@ -43,9 +42,7 @@ class Harness:
 
     def _read_server(self, address, access, batches):
         self.read.append((address, access))
-        self.searched.append(
-            [days for days in (2, SEARCHED_DAYS) if f"(day, -{days}, GETDATE()) AND s.type IN" in dict(batches)["backups"]]
-        )
+        self.searched.append("all" if "SELECT MAX(m.backup_set_id)" in dict(batches)["backups"] else "later")
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
             self.free.wait(PATIENCE)
@@ -310,11 +307,13 @@ async def test_computing_needs_no_thread_of_a_closed_reader(harness):
 
 
 async def test_all_backups_are_searched_once_a_day(harness):
-    harness.answers = [failed(), *[a_document()] * 2, failed(), *[a_document()] * 2, a_document("N2")]
+    known = a_document()
+    known = replace(known, sections={**known.sections, "history": ({"newest_id": 7000},)})
+    harness.answers = [failed(), *[known] * 2, failed(), *[known] * 2, a_document("N2")]
     reader, state = harness.reader(), harness.state()
     for at in (AT, AT, AT + 300.0, AT + DAY, AT + DAY, AT + DAY - 300.0, AT + DAY, AT + DAY):
         state = after(state, await reader.read(state, at))
-    assert harness.searched == [[35], [35], [2], [35], [35], [35], [2], [35]]  # the last but one is another server
+    assert harness.searched == ["all", "all", "later", "all", "all", "all", "later", "all"]  # the last but one is another server
 
 
 async def test_stop_does_not_wait_for_a_server_that_hangs(harness):
