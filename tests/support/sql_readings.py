@@ -23,6 +23,8 @@ def unix(text: str) -> float:
 def proof_rows(*databases: str) -> dict[str, list[dict[str, Any]]]:
     """Return the sections of proof.sql for databases with a healthy log and backups of today."""
     return {
+        "service": [{"started_utc": STARTED}],
+        "history": [{"newest_id": 4711}],
         "opened": [
             {"database": name, "opened_utc": "2026-11-01T00:00:10", "encryption_state": 3, "percent_complete": 0}
             for name in databases
@@ -56,6 +58,7 @@ def proof_rows(*databases: str) -> dict[str, list[dict[str, Any]]]:
         ],
         "flags": [{"flag": 15025, "is_on": 0}],
         "errors": [{"code": "other", "lines": 0}],
+        "log": [{"since_utc": STARTED, "until_utc": "2026-11-26T20:00:00"}],
         "loaded": [{"provider": "AzureKV", "provider_version": "1.0.5.0", "friendly_name": "Azure Key Vault"}],
     }
 
