@@ -26,7 +26,9 @@ from exporter.sqlserver.differences import Difference, instance_labels, pinned_v
 from exporter.sqlserver.instance import is_same_host
 from exporter.sqlserver.proof import ProofState, ServerProof, left_behind, login_text, server_proofs, shows_refusal, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
-from exporter.sqlserver.urgency import closed_text, room_text, stalled, stalled_text, times_text
+from exporter.sqlserver.urgency import (
+    closed_text, not_writing, not_writing_text, room_text, stalled, stalled_text, times_text,
+)  # fmt: skip
 from exporter.state.causes import CauseGroup
 from exporter.state.record import ChangeKind, ObservedChange, TargetRecord, unsteady_at
 
@@ -489,32 +491,42 @@ def _is_of_the_target(ready: bool | None, record: TargetRecord | None, server: S
     return server.state is ProofState.FAILING and is_of_the_wave(record, server)
 
 
-async def closed_behind(verdicts: Verdicts, proofs: SqlProofs) -> dict[str, tuple[ServerProof, ...]]:
-    """Return the SQL Servers with closed databases of each target that is not ready, by its name; other tasks run in between.
+async def stuck_behind(verdicts: Verdicts, proofs: SqlProofs, now: float) -> dict[str, tuple[ServerProof, ...]]:
+    """Return the SQL Servers of each target that is not ready whose databases are closed, or may no longer write, by its name.
 
-    The proofs are those of the last refresh.
+    The proofs are those of the last refresh. Other tasks run in between.
     """
-    if not any(each.proof.closed for reading in proofs.readings() for each in server_proofs(reading)):
-        return {}
+    stuck = {
+        proof_key(each)
+        async for reading in yield_with_pauses(proofs.readings(), 1)
+        for each in server_proofs(reading)
+        if each.proof.closed or not_writing([each], now)
+    }
     found = dict[str, tuple[ServerProof, ...]]()
-    async for target, ready, _ in yield_with_pauses(verdicts, _TARGETS_PER_SLICE):
-        if ready is False and (closed := tuple(each for each in proofs.target_proofs(target) if each.proof.closed)):
-            found[target.name] = closed
+    async for target, ready, _ in yield_with_pauses(verdicts if stuck else (), _TARGETS_PER_SLICE):
+        if ready is False and (shown := tuple(each for each in proofs.target_proofs(target) if proof_key(each) in stuck)):
+            found[target.name] = shown
     return found
 
 
-def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof] = ()) -> str:
-    """Return how many SQL Servers have closed databases, and how many cannot get a key themselves; empty without any.
+def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof], now: float) -> str:
+    """Return how many SQL Servers have closed databases, which may no longer write, and how many cannot get a key themselves.
 
-    `behind` are those with closed databases behind a vault side that is not ready.
+    It is empty without any. `behind` are those that `stuck_behind` found.
     """
+    causes, behind = tuple(causes), tuple(behind)
     bad = [cause for cause in causes if cause.is_bad]
-    closed = {each.reading.address for each in behind}
+    stuck = not_writing_text((*(each for cause in causes for each in cause.servers.values()), *behind), now)
+    closed = {each.reading.address for each in behind if each.proof.closed}
     closed |= {address for cause in bad if cause.state is ProofState.CLOSED for address in cause.servers}
     others = {address for cause in bad for address in cause.servers} - closed
     its = "its key itself" if len(others) == 1 else "their keys themselves"
-    texts = [(closed, f"{'has' if len(closed) == 1 else 'have'} closed databases"), (others, f"cannot get {its}")]
-    return ". ".join(f"{len(found):,} SQL Server{'' if len(found) == 1 else 's'} {text}" for found, text in texts if found)
+    has = f"{'has' if len(closed) == 1 else 'have'} closed databases"
+    counts = [
+        f"{len(found):,} SQL Server{'' if len(found) == 1 else 's'} {text}" if found else ""
+        for found, text in ((closed, has), (others, f"cannot get {its}"))
+    ]
+    return ". ".join(filter(None, (counts[0], stuck, counts[1])))
 
 
 def _fails_alike(server: ServerProof, reason: Reason | None) -> bool:

@@ -62,7 +62,7 @@ def times_text(servers: Iterable[ServerProof], now: float, *, named: bool = Fals
     return f"{still}at the present rate {'; '.join(parts)}" if parts else ""
 
 
-def stalled_text(servers: Iterable[ServerProof], now: float, *, named: bool) -> str:
+def stalled_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
     """Return which log no longer grows, the first one of all; empty if none is known, or if nothing fails."""
     found = stalled(with_present_rates(servers, now))
     if not found:
@@ -82,6 +82,20 @@ def stalled(servers: Iterable[ServerProof]) -> dict[tuple[str, str], tuple[float
         for log in each.logs
         if log.stalled_at is not None and log.full_in
     }
+
+
+def not_writing(servers: Iterable[ServerProof], now: float) -> list[tuple[str, str]]:
+    """Return the databases that may no longer write, with their SQL Servers: their log no longer grows, or is full."""
+    present = with_present_rates(servers, now)
+    full = ((database, server) for left, database, server in full_times(present, now) if left <= 0)
+    return list(dict.fromkeys((*stalled(present), *full)))
+
+
+def not_writing_text(servers: Iterable[ServerProof], now: float) -> str:
+    """Return which databases may no longer write, for a headline; empty if none is known."""
+    found = [f"[{database}] of {server}" for database, server in not_writing(servers, now)]
+    more = f" and {len(found) - _NAMED:,} more databases" if len(found) > _NAMED else ""
+    return f"{', '.join(found[:_NAMED])}{more} may no longer write" if found else ""
 
 
 def room_text(servers: Iterable[ServerProof], now: float) -> str:

@@ -139,7 +139,7 @@ class PageHandlers:
             view(config, target, service.record_of(target.name), expiries.credential_expiries(target.credential), now=now)
             for target in config.targets.values()
         )
-        whole = await fleet(views, query, self._proofs)
+        whole = await fleet(views, query, self._proofs, now)
         page = ListPage(
             title=title,
             path=path,

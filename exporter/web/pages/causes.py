@@ -90,7 +90,7 @@ def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
     own = shown_own(cards.own, all_causes=cards.all_causes)
     made: list[tuple[float, partial[Html]]] = []
     for each in groups:
-        is_closed = any(cards.views[name].closed for name in each.targets)  # databases of a SQL Server behind it
+        is_closed = any(cards.views[name].is_closed for name in each.targets)  # databases of a SQL Server behind it
         made.append((-inf if is_closed else -len(each.at_risk), partial(_cause, urls, each, cards, is_closed=is_closed)))
     made += [(each.weight, partial(sql_cause, urls, each, cards.now)) for each in own]
     if made:

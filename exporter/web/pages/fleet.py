@@ -20,7 +20,7 @@ from exporter.explain.explanation import LONGEST
 from exporter.explain.search import explain
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
-from exporter.presentation.sql import SqlCause, SqlProofs, closed_behind, sql_causes
+from exporter.presentation.sql import SqlCause, SqlProofs, sql_causes, stuck_behind
 from exporter.runtime.loop import yield_with_pauses
 from exporter.state.causes import TARGETS_PER_SLICE, CauseGroup, cause_groups, chosen_groups, ended_link, incident_groups, linked
 from exporter.web.pages.views import TargetView, Urgency
@@ -279,8 +279,8 @@ class _Counts:
         self.servers.update((server, min(self.servers.get(server, state), state)) for server in view.servers)
 
 
-async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProofs) -> Fleet:
-    """Filter and sort the views, and let other tasks run in between."""
+async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProofs, now: float) -> Fleet:
+    """Filter and sort the views at `now`, a Unix time, and let other tasks run in between."""
     counts, matches = _Counts(), matcher(query)
     every, within = dict[str, TargetView](), dict[str, TargetView]()
     async for each in yield_with_pauses(views, TARGETS_PER_SLICE):
@@ -293,9 +293,9 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
         (linked(each.target, each.module, each.record, each.now) for each in every.values()), within.__contains__
     )
     causes = await incident_groups(groups)
-    own = await _add_own_causes(within, proofs, all_servers=not query.scope)
+    own = await _add_own_causes(within, proofs, now, all_servers=not query.scope)
     every.update(within)
-    causes.sort(key=lambda group: not any(every[name].closed for name in group.targets))  # those with closed databases first
+    causes.sort(key=lambda group: not any(every[name].is_closed for name in group.targets))  # those with closed databases first
     chosen = chosen_groups(groups, causes, query.cause)
     itself = [each for each in own if each.id == query.cause]
     is_chosen = bool(chosen or itself)
@@ -337,13 +337,13 @@ def over_since(group: CauseGroup, views: Mapping[str, TargetView]) -> float:
     return max(view.ended.at for name in group.targets if (view := views[name]).ended is not None)
 
 
-async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, *, all_servers: bool) -> list[SqlCause]:
+async def _add_own_causes(views: dict[str, TargetView], proofs: SqlProofs, now: float, *, all_servers: bool) -> list[SqlCause]:
     """Return the causes of SQL Servers themselves, and show each one in the views of its targets."""
     verdicts = ((each.target, each.readiness.ready, each.record) for each in views.values())
     causes = await sql_causes(verdicts, proofs, all_servers=all_servers)
     async for name, server in yield_with_pauses((each for cause in causes for each in cause.targets.items()), TARGETS_PER_SLICE):
         views[name] = replace(views[name], own=(*views[name].own, server))
     views_now = ((each.target, each.readiness.ready, each.record) for each in tuple(views.values()))
-    for name, closed in (await closed_behind(views_now, proofs)).items():
-        views[name] = replace(views[name], closed=closed)
+    for name, stuck in (await stuck_behind(views_now, proofs, now)).items():
+        views[name] = replace(views[name], stuck=stuck)
     return causes

@@ -10,7 +10,7 @@ from exporter.knowledge.code_row import OWNERS, WITHOUT_THE_KEY, Owner
 from exporter.presentation.sql import SqlCause, difference_text, ended_at, first_action, first_actions, urgency_text
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.proof import ProofState, ServerProof, codes_text, proof_text, read_text, refusal_text, worked_text
-from exporter.sqlserver.urgency import closed_names, closed_states, closed_text, log_text, most_urgent
+from exporter.sqlserver.urgency import closed_names, closed_states, closed_text, most_urgent, stalled_text, times_text
 from exporter.web.pages.html import (
     Child,
     Html,
@@ -77,14 +77,18 @@ def proof_lines(urls: Urls, view: TargetView) -> Child:
 
 def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
     not_ready = view.readiness.ready is False
-    log = log_text([server], view.now) if not_ready or server.has_stopped else ""
+    logs = not_ready or server.has_stopped
+    stalled, log = (each([server], view.now) if logs else "" for each in (stalled_text, times_text))
     over = ended_at(view.record, server) if view.readiness.ready is not False else None
     urgent = sentence("; ".join(filter(None, (closed_text([server]), codes_text(server, view.now), log))))
-    effect = f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or log or over or server.proof.closed) else ""
+    effect = (
+        f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or stalled or log or over or server.proof.closed) else ""
+    )
     is_own = server.state.is_open and (not (not_ready or view.report is None) or server.cause.is_seen_inside)
     return [
         _badge(view, server, over),
         element("strong", f" SQL Server itself, {server.server}: "),
+        f"{sentence(stalled)} " if stalled else None,
         proof_text(server, view.now),
         ". ",
         urgent,

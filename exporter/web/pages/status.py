@@ -14,7 +14,7 @@ from exporter.core.limits import SPACING
 from exporter.core.values import Vantage
 from exporter.explain.search import explain
 from exporter.knowledge.advice import cause, open_detail
-from exporter.knowledge.code_row import WITHOUT_THE_KEY
+from exporter.knowledge.code_row import SOME_DO_NOT_WRITE, WITHOUT_THE_KEY
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import Source
 from exporter.knowledge.verdict import NOT_TESTED, STATES, deciding_failure, vantage_text, why_text
@@ -349,8 +349,8 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
 
 def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     fleet, is_status = page.fleet, page.path == "/"
-    behind = (server for name in fleet.scope for server in fleet.views[name].closed)
-    themselves = sql_headline(fleet.own, behind)
+    behind = (server for name in fleet.scope for server in fleet.views[name].stuck)
+    themselves = sql_headline(fleet.own, behind, page.now)
     is_bad = bool(page.fleet.counts.get(Urgency.NOT_READY) or themselves)
     if is_status:
         headline = ". ".join(filter(None, (_vault_side(fleet), themselves)))
@@ -374,7 +374,7 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     if not page.keeps_state:
         yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
     if is_bad and is_status:
-        yield element("p", WITHOUT_THE_KEY, class_="quiet")
+        yield element("p", SOME_DO_NOT_WRITE if "may no longer write" in themselves else WITHOUT_THE_KEY, class_="quiet")
     more = urls.status([*page.query.scope, ("causes", "all")])
     cards = Cards(
         groups=page.causes, own=page.own, views=page.fleet.views, now=page.now, log_texts=page.log_texts,

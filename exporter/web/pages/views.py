@@ -71,7 +71,9 @@ class TargetView:
     wrong: str = ""  # which dates of its credential Entra ID contradicts
     ended: Ended | None = None  # its last failure, if that is over
     own: tuple[ServerProof, ...] = ()  # of its SQL Servers: all on its page, one of each cause in a list
-    closed: tuple[ServerProof, ...] = ()  # its SQL Servers with closed databases, in a list, while it is not ready
+    stuck: tuple[
+        ServerProof, ...
+    ] = ()  # its SQL Servers with databases that are closed or may not write, in a list, while it is not ready
 
     @property
     def failure(self) -> StepResult | None:
@@ -84,6 +86,11 @@ class TargetView:
             return self.unsteady.most
         failure = self.failure
         return NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether databases of its SQL Servers are closed while it is not ready."""
+        return any(each.proof.closed for each in self.stuck)
 
     @property
     def fails_itself(self) -> bool:

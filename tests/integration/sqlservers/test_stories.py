@@ -351,7 +351,7 @@ async def test_log_that_stops_growing_keeps_its_alert(observed):
     begin, end = story.fires(FULL)
     assert (begin < 150, end) == (True, 200)
     stalled = (
-        "the log of [stalled] has not grown since 07:{} UTC, when its next log file was due: the database may no longer write."
+        "The log of [stalled] has not grown since 07:{} UTC, when its next log file was due: the database may no longer write."
     )
     assert re.search(stalled.replace("[", r"\[").format(r"\d\d"), story.pages[150])
     assert proof(story, 150)["log_full_in_seconds"] is not None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.sqlserver.proof import server_proofs
-from exporter.sqlserver.urgency import closed_text, log_text, most_urgent, room_text
+from exporter.sqlserver.urgency import closed_text, log_text, most_urgent, not_writing_text, room_text
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, with_growing_logs
 
 NOW = READ_AT + 60
@@ -94,6 +94,16 @@ def test_stalled_log_has_its_time_instead_of_an_estimate():
     )
     assert log_text([a_server(stopped)], NOW) == expected
     assert log_text([a_server(stopped)], NOW, named=True) == expected.replace("[sales]", "[sales] of SQLPRD01 on n1")
+
+
+def test_databases_that_may_not_write_have_a_log_that_is_full_or_no_longer_grows():
+    stopped = replace(growing(), stalled={"sales": (READ_AT - 600, 3495.0)})
+    assert not_writing_text([a_server(growing())], NOW) == ""
+    of_n1 = "[sales] of SQLPRD01 on n1 may no longer write"
+    assert [not_writing_text([a_server(each)], NOW) for each in (stopped, growing(limit_kb=1))] == [of_n1] * 2
+    assert not_writing_text([a_server(stopped)], READ_AT + 3601) == ""  # read too long ago
+    many = [a_server(replace(stopped, host=f"n{number}")) for number in range(5)]
+    assert not_writing_text(many, NOW).endswith("[sales] of SQLPRD01 on n2 and 2 more databases may no longer write")
 
 
 def test_closed_databases_of_many_servers_are_bounded():

@@ -405,6 +405,22 @@ async def test_closed_databases_come_first_with_the_page_about_them():
     assert "open databases still read and write" not in await page_of(service_of("n1", readings=[closed(a_reading(), "hr")]))
 
 
+@pytest.mark.parametrize("report", [good, bad])
+async def test_database_that_may_no_longer_write_is_in_the_headline(report):
+    """Whether SQL Server fails itself, or the vault side is not ready: nothing above it says that databases write."""
+    stopped = replace(failing(), stalled={"sales": (READ_AT - 600, 3495.0)})
+    service = service_of("n1", readings=[stopped], report=report)
+    _, _, html = await answer(service, "/")
+    headline = html.partition("<h1")[2].partition("</h1>")[0]
+    assert "[sales] of SQLPRD01 on n1 may no longer write" in headline
+    assert "fail; other open databases still read and write" in words(html)
+    shown = await page_of(service)
+    assert "SQL Server itself, SQLPRD01 on n1: The log of [sales] has not grown since 19:50 UTC" in shown
+    growing_again = await status_of(service_of("n1", readings=[failing()], report=report))
+    assert "may no longer write" not in growing_again
+    assert "fail; open databases still read and write" in growing_again
+
+
 async def test_closed_databases_behind_a_vault_are_first_on_its_card():
     first, second = (
         target(name, instances=(on(host),), thumbprint="0x2C56") for name, host in (("fin", "n1"), ("payroll", "n2"))
