@@ -132,10 +132,11 @@ def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str
 
 
 class ServerAction(NamedTuple):
-    """What to do, without a full stop, with the name of its script; and, for pages alone, how."""
+    """What to do, without a full stop, with the name of its script; and, for pages alone, how, and then, while databases are open."""
 
     what: str
     how: str = ""
+    then: str = ""
 
     def __str__(self) -> str:
         return f"{self.what}: {self.how}" if self.how else f"{self.what}."
@@ -148,7 +149,8 @@ _COMPARE: Final = ServerAction(
 SERVER_ACTIONS: Final[Mapping[Category, ServerAction]] = {
     Category.IDENTITY: ServerAction(
         "Write the present secret with `alter-credential.sql`",
-        "`ekm-exporter script alter-credential.sql` prints it. On {server}, run it and the statements that it writes. Then repeat a log backup.",
+        "`ekm-exporter script alter-credential.sql` prints it. On {server}, run it and the statements that it writes.",
+        "Then repeat a log backup.",
     ),
     Category.NETWORK: ServerAction("Test the network path from {server} to the vault, with the proxy of its service account"),
     Category.PERMISSION: _COMPARE,

@@ -23,11 +23,17 @@ from exporter.knowledge.verdict import NOT_TESTED, State
 from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.differences import Difference, instance_labels, pinned_version
-from exporter.sqlserver.instance import is_same_host
+from exporter.sqlserver.instance import is_same_host, printable
 from exporter.sqlserver.proof import ProofState, ServerProof, left_behind, login_text, server_proofs, shows_refusal, version_of
-from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
+from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, rows, shown_name
 from exporter.sqlserver.urgency import (
-    closed_text, not_writing, not_writing_text, room_text, stalled, stalled_text, times_text,
+    closed_text,
+    not_writing,
+    not_writing_text,
+    room_text,
+    stalled,
+    stalled_text,
+    times_text,
 )  # fmt: skip
 from exporter.state.causes import CauseGroup
 from exporter.state.record import ChangeKind, ObservedChange, TargetRecord, unsteady_at
@@ -35,7 +41,7 @@ from exporter.state.record import ChangeKind, ObservedChange, TargetRecord, unst
 Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each target, with whether its vault side is ready
 MOST_DIFFERENCES_LISTED = 100  # in one response
 _TARGETS_PER_SLICE, _PROOFS_PER_SLICE = 25, 100
-_NAMED = 3  # SQL Servers in a sentence
+_NAMED, _MOST_NAMED = 3, 12  # SQL Servers in a sentence, and in one about what each of them needs
 _ORDER = {state: place for place, state in enumerate(ProofState)}
 _READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
 _COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
@@ -55,10 +61,13 @@ _MESSAGES: Mapping[str, str] = {
     "33027": "{server} could not load the connector's DLL (33027), usually a missing Visual C++ runtime.",
     "33111": "{server} did not get the key of its databases (33111).",
 }
-_OPEN = (
-    "Open it on {server}: `ALTER DATABASE {database} SET ONLINE;`{others} In an availability group, restart that node's service instead. "
-    "Then repeat the log backups."
+_OPEN = "Open it on {server}: `ALTER DATABASE {database} SET ONLINE;`{others} Then repeat the log backups."
+# On a secondary, a log backup of this database helps nobody, and which replica is the primary is not read.
+_OPEN_IN_GROUP = (
+    "Restart the service of {server} alone: a database of an availability group refuses SET ONLINE. If its data movement stays suspended, "
+    "resume it there: `ALTER DATABASE {database} SET HADR RESUME;`{others}"
 )
+_WAIT = "Wait for ten minutes without 429."
 _REPEAT = "Repeat the failed log backups of {server}: they need no other change."
 _WITH_MESSAGE = "{meaning} {explain} has the repair. On that host, `ekm-exporter doctor {target}` tests it."
 _REPEAT_BACKUPS = "Repeat the log backups after ten minutes without 429"
@@ -145,10 +154,24 @@ def first_actions(
     target: str = "TARGET",
     is_ready: bool = True,
 ) -> str:
-    """Return what to do first for SQL Servers with one cause, with room for the most urgent log if it is soon needed."""
-    others = " Then do the same on the other SQL Servers." if len(servers) > 1 else ""
+    """Return what to do first for SQL Servers with one cause, with room for the most urgent log if it is soon needed.
+
+    Each of them needs it: the first ones whose statement has other names have their own.
+    """
+    action = first_action(first, ended_at, target=target, is_ready=is_ready)
+    alike, own = list[str](), list[str]()
+    for each in servers:
+        text = first_action(each, ended_at, target=target, is_ready=is_ready)
+        is_alike = text.replace(prose(each.server), "") == action.replace(prose(first.server), "")
+        if each is first:
+            continue
+        if is_alike or len(own) == _NAMED:
+            alike.append(prose(each.server))
+        else:
+            own.append(f" {text}")
+    others = f" Then do the same on {_named(alike, _MOST_NAMED)}." if alike else ""
     room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else prose(room_text(servers, now))
-    return room + first_action(first, ended_at, target=target, is_ready=is_ready) + others
+    return room + action + "".join(own) + others
 
 
 def first_action(server: ServerProof, ended_at: float | None = None, *, target: str = "TARGET", is_ready: bool = True) -> str:
@@ -170,7 +193,10 @@ def first_action(server: ServerProof, ended_at: float | None = None, *, target: 
         "explain": " and ".join(f"`ekm-exporter explain {each.code}`" for each in server.messages),
     }
     action = found.format(**names)
-    return f"{action} Then open the databases." if proof.closed else action
+    if not proof.closed:
+        return action
+    opened = _open_text(server)
+    return f"{action} Then {opened[0].lower()}{opened[1:]}"
 
 
 def _action_text(server: ServerProof, *, is_ready: bool) -> str:
@@ -185,7 +211,11 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
     category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
     if category in _COMPARED and not is_ready:
         return _NO_PROBE
-    return _DIAGNOSES.get(category, "") + str(SERVER_ACTIONS.get(category, _READ_THE_LOG))
+    action = SERVER_ACTIONS.get(category)
+    if server.proof.closed and category is Category.THROTTLED:
+        return _WAIT
+    then = f" {action.then}" if action is not None and action.then and not server.proof.closed else ""  # opening comes first
+    return f"{_DIAGNOSES.get(category, '')}{action or _READ_THE_LOG}{then}"
 
 
 def _meaning(server: ServerProof) -> str:
@@ -197,10 +227,14 @@ def _meaning(server: ServerProof) -> str:
 
 def _open_text(server: ServerProof) -> str:
     """Return how to open the closed databases of a SQL Server, with a statement that can be copied."""
-    first, where = server.proof.closed[0][0], prose(server.server)
-    more = len(server.proof.closed) - 1
-    others = f" Do so for the other {more:,} too." if more else ""
-    return _OPEN.format(server=where, database=sql_name(first, "DATABASE"), others=others)
+    closed = [name for name, _ in server.proof.closed]
+    grouped = {
+        printable(str(row.get("name"))) for row in rows(server.reading, "databases") if row.get("in_group") == 1 or row.get("ag")
+    }
+    in_group = [name for name in closed if name in grouped]
+    others = f" Do so for the other {len(closed) - 1:,} too." if len(closed) > 1 else ""
+    text = _OPEN_IN_GROUP if in_group else _OPEN
+    return text.format(server=prose(server.server), database=sql_name((in_group or closed)[0], "DATABASE"), others=others)
 
 
 def _add_credential(login: str, candidate: str) -> str:
@@ -333,9 +367,9 @@ def _not_read(reading: SqlServerReading) -> str:
     return "last attempt failed" if reading.failure else ""
 
 
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+def _named(names: Sequence[str], most: int = _NAMED) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def is_of_target(server: ServerProof, target: Target) -> bool:

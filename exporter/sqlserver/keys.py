@@ -475,7 +475,8 @@ def _report_databases(instance: Instance, findings: Findings) -> None:
     for database in instance.databases:
         if database.needs_unknown_key:
             text = f"database [{database.name}] is in {database.state}, so its key is unknown"
-            fix = f"the error log shows the cause. Repair that first, then ALTER DATABASE {sql_name(database.name, 'DATABASE')} SET ONLINE"
+            then = "restart its service" if database.ag else f"ALTER DATABASE {sql_name(database.name, 'DATABASE')} SET ONLINE"
+            fix = f"the error log shows the cause. Repair that first, then {then}"
             findings.gap(f"{text}: {fix}", instance.server_name)
         elif database.hidden and known:
             state = "encrypted but not open, as with AUTO_CLOSE" if database.state in OPEN else f"in {database.state}"

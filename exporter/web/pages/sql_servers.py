@@ -80,6 +80,7 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
     logs = not_ready or server.has_stopped
     stalled, log = (each([server], view.now) if logs else "" for each in (stalled_text, times_text))
     over = ended_at(view.record, server) if view.readiness.ready is not False else None
+    proof = proof_text(server, view.now)
     urgent = sentence("; ".join(filter(None, (closed_text([server]), codes_text(server, view.now), log))))
     effect = (
         f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or stalled or log or over or server.proof.closed) else ""
@@ -88,9 +89,7 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
     return [
         _badge(view, server, over),
         element("strong", f" SQL Server itself, {server.server}: "),
-        f"{sentence(stalled)} " if stalled else None,
-        proof_text(server, view.now),
-        ". ",
+        f"{sentence(stalled)} {sentence(proof)} " if stalled else f"{proof}. ",
         urgent,
         effect,
         _left_over(over, view.now),

@@ -14,6 +14,7 @@ from exporter.presentation.sql import (
     ended_at,
     ended_faults,
     first_action,
+    first_actions,
     is_of_the_wave,
     sql_servers_payload,
     urgency_text,
@@ -101,6 +102,46 @@ def test_action_without_a_ready_probe_compares_with_none(code, is_other):
     found = first_action(server, is_ready=False)
     unknown = f"No probe shows whether the vault side of SQLPRD01 on n1 is ready. `ekm-exporter explain {code}` has the causes and their actions."
     assert found == (unknown if is_other else first_action(server))
+
+
+@pytest.mark.parametrize("code", ["3303", "3011", "99999"])
+@pytest.mark.parametrize("is_over", [False, True])
+def test_closed_database_is_opened_before_its_log_is_backed_up(code, is_over):
+    """In an availability group neither statement is right on a secondary: the restart of that service opens it."""
+    errors = [error(code, "19:10:00", "19:50:00")]
+    (row,) = sections_of()["databases"]
+    alone = a_server(errors=errors, databases=[row | {"state": "RECOVERY_PENDING", "in_group": 0}])
+    text = first_action(alone, NOW if is_over else None)
+    assert text.lower().index("open it on sqlprd01 on n1: `alter database [sales] set online;`") < text.index("log backup")
+    assert text.endswith("Then repeat the log backups.")
+    for group in ({"in_group": 1, "ag": "AG1"}, {"in_group": 1}):  # without a right, its name is hidden
+        text = first_action(
+            a_server(errors=errors, databases=[row | {"state": "RECOVERY_PENDING"} | group]), NOW if is_over else None
+        )
+        assert "estart the service of SQLPRD01 on n1 alone" in text
+        assert "`ALTER DATABASE [sales] SET HADR RESUME;`" in text
+        assert "[sales] SET ONLINE" not in text
+        assert "backup" not in text
+
+
+def test_every_node_that_needs_the_statement_is_named():
+    errors = [error("3303", "19:10:00", "19:50:00")]
+    servers = [server_proofs(a_reading(host=f"n{each}", sections={"errors": errors}))[0] for each in range(1, 17)]
+    text = first_actions(servers, servers[1], None, NOW)
+    assert "On SQLPRD01 on n2, run it" in text
+    assert " Then do the same on SQLPRD01 on n1, SQLPRD01 on n3, " in text
+    assert text.endswith("SQLPRD01 on n13 and 3 more.")
+
+
+def test_node_whose_statement_has_other_names_has_its_own():
+    servers = [
+        server_proofs(a_reading(host=f"n{each}", sections={"keys": [WITHOUT_CREDENTIAL[0] | {"login": f"login{each}"}]}))[0]
+        for each in (1, 1, 2, 3, 4, 5)
+    ]
+    text = first_actions(servers, servers[0], None, NOW)
+    for each in (1, 2, 3, 4):
+        assert f"`ALTER LOGIN [login{each}] ADD CREDENTIAL [" in text
+    assert text.endswith("Then do the same on SQLPRD01 on n1, SQLPRD01 on n5.")
 
 
 def test_stalled_log_is_a_first_sentence_of_its_own():

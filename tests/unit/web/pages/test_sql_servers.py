@@ -344,7 +344,7 @@ async def test_sql_server_without_target_is_a_cause_too():
     assert "SQL Server itself does not get its key began" in shown
     assert "2 SQL Servers : SQLPRD01 on n8, SQLPRD01 on n9. No target has its key." in shown
     assert "Who acts: the DBA" in shown
-    assert "Then do the same on the other SQL Servers." in shown
+    assert "Then do the same on SQLPRD01 on n8." in shown
     of_a_label = await status_of(service, "/?label=team")
     assert "cannot get" not in of_a_label
     assert "No target has its key" not in of_a_label
@@ -396,7 +396,9 @@ async def test_closed_databases_come_first_with_the_page_about_them():
     action = (
         "First: Change nothing on SQLPRD01 on n1 before the cause is known. On that host, run ekm-exporter doctor contoso-key0 ."
     )
-    assert f"Databases do not open: start here {action} Then open the databases." in shown
+    assert (
+        f"Databases do not open: start here {action} Then open it on SQLPRD01 on n1: ALTER DATABASE [claims] SET ONLINE;" in shown
+    )
     assert 'href="/docs/recovery-pending"' in html
     of_many = await status_of(
         service_of("n1", readings=[closed(a_reading(address=host, host=host), "hr") for host in ("n1", "n2")])
