@@ -22,6 +22,7 @@ _REUSED: Final = frozenset({Phase.WAIT, Phase.TRANSFER})
 _PHASES: Final = "ekm_step_phase_duration_seconds"
 
 DATABASE: Final = "each database that is encrypted or not online"
+TARGET: Final = "each target that certainly lists it"
 DIFFERENCE: Final = "each difference from the configuration"
 BACKUP: Final = "each such database and type of backup"
 
@@ -87,6 +88,7 @@ OF_SQL_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "each key": ("mssql_ekm_asymmetric_key_info",),
     "each key that protects a database": ("mssql_ekm_proven_timestamp_seconds", "mssql_ekm_proof_due"),
     "each key that protects a database, and whose login has no credential": ("mssql_ekm_key_without_credential",),
+    TARGET: ("mssql_ekm_target_info",),
     DIFFERENCE: ("mssql_ekm_difference_databases",),
     DATABASE: (
         "mssql_ekm_database_encryption_state",
@@ -133,7 +135,7 @@ def of_each_database(level: Level) -> int:
 
 def of_a_sql_server(level: Level) -> int:
     """Return the most series of a healthy SQL Server without databases and groups, with one provider, credential and key."""
-    left_out = (DATABASE, BACKUP, DIFFERENCE, "each key that protects a database, and whose login has no credential")
+    left_out = (DATABASE, BACKUP, TARGET, DIFFERENCE, "each key that protects a database, and whose login has no credential")
     ones = sum(for_each(what, level) for what in OF_SQL_SERVERS if what not in left_out)
     return ones + len(SECTIONS + PROOF_SECTIONS) - 1
 

@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.settings import Config
-from exporter.config.usage import compared_targets, instance_names
+from exporter.config.usage import compared_targets
+from exporter.core.names import Match, ServerNames, told_apart
 from exporter.core.values import KeyFacts, TokenResult
 from exporter.metrics.recorder import Recorder, SqlServerLines
 from exporter.probing.tokens import DatabaseTokens
@@ -31,10 +32,11 @@ _NOT_KEPT = "a refused login is tried again after each restart, so a wrong passw
 
 
 class _ComparedServer(NamedTuple):
-    """A reading with its differences from the targets, and its rendered series."""
+    """A reading with its differences from the targets, those that certainly list it, and its rendered series."""
 
     reading: SqlServerReading
     declared: DeclaredTargets
+    targets: tuple[str, ...]
     differences: tuple[Difference, ...]
     lines: SqlServerLines
 
@@ -52,6 +54,8 @@ class SqlServerReadings:
         self._tokens: DatabaseTokens | None = None
         self._declared: DeclaredTargets | None = None
         self._compared: dict[str, _ComparedServer] = {}  # by address
+        self._known: dict[str, ServerNames] = {}
+        self._told_apart: dict[str, ServerNames] = {}
 
     def require_driver(self, config: Config) -> None:
         """Raise ExtraMissingError if the driver is needed and not installed."""
@@ -118,7 +122,25 @@ class SqlServerReadings:
         """Return the targets of all shards. Another shard may probe the key of a SQL Server that this one reads."""
         from exporter.sqlserver.differences import DeclaredTargets  # noqa: PLC0415 - see above
 
-        return DeclaredTargets(compared_targets(whole), instance_names(whole), self._key_of)
+        return DeclaredTargets(compared_targets(whole), self._key_of, self._names_of)
+
+    def _tell_apart(self) -> None:
+        from exporter.sqlserver.reading import names_of  # noqa: PLC0415 - see above
+
+        known = {each.address: names_of(each) for each in self.readings()}
+        if known != self._known:
+            self._known, self._told_apart = known, told_apart(known)
+
+    def _names_of(self, reading: SqlServerReading) -> ServerNames:
+        """Return the names of a SQL Server, told apart from those of the others."""
+        from exporter.sqlserver.reading import names_of  # noqa: PLC0415 - see above
+
+        return self._told_apart.get(reading.address) or names_of(reading)
+
+    def _targets_of(self, reading: SqlServerReading, declared: DeclaredTargets) -> tuple[str, ...]:
+        """Return the targets of this shard that certainly list a SQL Server."""
+        shard = {} if self._config is None else self._config.targets
+        return tuple(name for name, (_, match) in declared.listing(reading).items() if match is Match.CERTAIN and name in shard)
 
     def _key_of(self, target: str) -> KeyFacts | None:
         record = self._store.state.get(target)
@@ -153,23 +175,41 @@ class SqlServerReadings:
 
         declared = self._declared
         assert declared is not None  # noqa: S101 - `apply` set it
-        differences = find_differences(reading, declared)
-        return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
+        self._tell_apart()
+        differences, targets = find_differences(reading, declared), self._targets_of(reading, declared)
+        lines = self._recorder.sql_servers.render(reading, differences, targets)
+        return _ComparedServer(reading, declared, targets, differences, lines)
 
     def _show(self, server: _ComparedServer) -> bool:
         """Show a SQL Server and return False. If a reload has changed the targets since, return True and show nothing."""
         if server.declared is not self._declared:
             return True
         address = server.reading.address
-        _log_sections(self._compared.get(address), server.reading)
+        before = self._compared.get(address)
+        _log_sections(before, server.reading)
         self._compared[address] = server
         self._recorder.sql_servers.show(server.lines)
+        if before is None or _labels(before.reading) != _labels(server.reading):
+            self._show_targets()
         return False
+
+    def _show_targets(self) -> None:
+        """Show the targets of each SQL Server after the names of one changed: another one may have the same."""
+        self._tell_apart()
+        for address, server in self._compared.items():
+            targets = self._targets_of(server.reading, server.declared)
+            if targets != server.targets:
+                self._compared[address] = server._replace(targets=targets)
+                self._recorder.sql_servers.show_targets(server.reading, targets)
 
     def _forget(self, address: str) -> None:
         self._compared.pop(address, None)
         self._recorder.sql_servers.forget(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)
+
+
+def _labels(reading: SqlServerReading) -> tuple[str, str, bool]:
+    return reading.sql_instance, reading.host, reading.contested
 
 
 def _log_sections(before: _ComparedServer | None, reading: SqlServerReading) -> None:

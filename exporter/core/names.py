@@ -9,10 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import product
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
+
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +234,118 @@ def server_names(instances: Iterable[Mapping[str, str]]) -> dict[str, str]:
         if each.get("sql_instance"):
             names.setdefault(server_name(each).casefold(), server_name(each))
     return names
+
+
+# Which SQL Server an entry of `instances` names: the one rule of warnings, pages, differences, series, inventory and gate. What is good of a
+# SQL Server counts for a target if it is certainly one of its entries; what may be bad, if it is possibly one.
+
+_NUMERIC = re.compile(r"[0-9.]+|.*:.*")  # an IP address
+_DEFAULT_INSTANCE = "mssqlserver"  # the service of the instance without a name, which has that of its host
+
+
+class Match(IntEnum):
+    """Whether an entry names a SQL Server."""
+
+    NO = 0
+    POSSIBLE = 1
+    CERTAIN = 2
+
+
+class ServerNames(NamedTuple):
+    """What is known of the names of a SQL Server, in lower case; empty: unknown.
+
+    `labels` are what an entry may have as `sql_instance`; `computer` is the host without `domain`, which may be that of the address that was
+    asked under this host. `groups` are its availability groups. Its name is `contested` if another one answers with it, too. Of other SQL Servers,
+    `shared` has the labels that they have on other hosts, with an empty one if an instance is unknown; `has_twin` is whether one differs from
+    it by its domain alone.
+    """
+
+    labels: frozenset[str]
+    host: str
+    computer: str
+    domain: str
+    contested: bool
+    groups: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
+    has_twin: bool = False
+
+    @property
+    def entry_keys(self) -> frozenset[tuple[str, str]]:
+        """The `entry_key` of each entry that may name it by its instance."""
+        return frozenset(product(self.labels, {self.computer, ""}))
+
+
+def entry_key(entry: Mapping[str, str]) -> tuple[str, str]:
+    """Return what an index has of an entry: instance and host, without the domain."""
+    return entry.get("sql_instance", "").casefold(), entry.get("host", "").casefold().partition(".")[0]
+
+
+def server_names_at(address: str, sql_instance: str, host: str, *, contested: bool = False) -> ServerNames:
+    """Return the names of a SQL Server: its labels, else what its address shows."""
+    try:
+        asked = parse_sql_address(address)
+    except ValueError:  # of a file
+        asked = SqlAddress(address, "", None, None)
+    is_name = asked.host != "localhost" and not _NUMERIC.fullmatch(asked.host)
+    asked_computer, _, asked_domain = (asked.host if is_name else "").casefold().rstrip(".").partition(".")
+    instance, host = (sql_instance or asked.instance or "").casefold(), (host or asked_computer).casefold()
+    computer, _, domain = host.partition(".")
+    is_default = instance in (_DEFAULT_INSTANCE, computer)
+    return ServerNames(
+        labels=frozenset(filter(None, (instance, _DEFAULT_INSTANCE, computer) if instance and is_default else (instance,))),
+        host=host,
+        computer=computer,
+        domain=domain or (asked_domain if host == asked_computer else ""),
+        contested=contested,
+    )
+
+
+def told_apart(servers: Mapping[_Key, ServerNames]) -> dict[_Key, ServerNames]:
+    """Return each of these SQL Servers with what the others have in common with it."""
+    hosts: dict[str, dict[str, set[str]]] = {}  # of each label and computer, without those whose name is contested
+    unnamed = {key for key, each in servers.items() if not each.labels}
+    for each in servers.values():
+        for label in each.labels:
+            names = hosts.setdefault(label, {}).setdefault(each.computer, set())
+            if not each.contested:
+                names.add(each.host)
+    found = {}
+    for key, each in servers.items():
+        shared = {label for label in each.labels if len(hosts[label]) > 1} | ({""} if unnamed - {key} else set())
+        has_twin = each.has_twin or any(hosts[label][each.computer] - {each.host} for label in each.labels)
+        found[key] = each._replace(shared=frozenset(shared), has_twin=has_twin) if shared or has_twin else each
+    return found
+
+
+def match_entry(entry: Mapping[str, str], server: ServerNames) -> Match:
+    """Return whether an entry of `instances` names a SQL Server. What one side lacks is not compared, and then nothing is certain.
+
+    An entry without a host is certain if no other SQL Server has its `sql_instance`; a host without a domain, if no other domain has that host.
+    """
+    label, host = entry.get("sql_instance", "").casefold(), entry.get("host", "").casefold()
+    if not (label or host):
+        return Match.POSSIBLE if entry.get("ag", "").casefold() in server.groups else Match.NO
+    if label and server.labels and label not in server.labels:
+        return Match.NO
+    is_one = not (host or server.has_twin or server.shared & {label, ""})
+    if host and server.host:
+        if not is_same_host(host, server.host):
+            return Match.NO
+        domain = host.partition(".")[2]
+        is_one = not server.has_twin or (domain != "" and domain == server.domain)
+    return Match.CERTAIN if label and server.labels and is_one and not server.contested else Match.POSSIBLE
+
+
+def is_same_server(name: str, other: str) -> bool:
+    """Whether two names that SQL Server gives itself may mean one: a domain counts if both have one."""
+    (host, _, instance), (other_host, _, other_instance) = (each.strip().casefold().partition("\\") for each in (name, other))
+    return instance == other_instance and is_same_host(host, other_host)
+
+
+def is_same_host(host: str, other: str) -> bool:
+    """Whether two names may mean one host: a domain counts if both have one."""
+    (short, _, domain), (other_short, _, other_domain) = (each.casefold().partition(".") for each in (host, other))
+    return short == other_short and (domain == other_domain or not domain or not other_domain)
 
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file; before Windows 11, con.yml is the console too.

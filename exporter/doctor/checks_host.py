@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from exporter.core.durations import clock_text
-from exporter.core.names import server_name
+from exporter.core.names import Match, match_entry, server_name
 from exporter.core.secrets import mask
 from exporter.core.values import KeyReference
 from exporter.doctor import checks_vault, host_rules
@@ -90,12 +90,11 @@ def rights(evidence: Evidence) -> Finding:
 
 
 def labels(evidence: Evidence) -> Finding:
-    """Report labels that are not the names of SQL Server or of the target's instances."""
+    """Report labels that are not the names of SQL Server, or that no instance of the target has."""
     readings = list(_read(evidence))
     if not readings:
         return _without_reading(evidence)
-    declared = set(map(server_name, evidence.target.instances))
-    different = [text for reading in readings for text in _differences(reading, declared)]
+    different = [text for reading in readings for text in _differences(reading, evidence)]
     return warned(_joined(different, "; ")) if different else passed(_joined(map(_name, readings)))
 
 
@@ -215,14 +214,14 @@ SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
 )
 
 
-def _differences(reading: SqlServerReading, declared: set[str]) -> Iterator[str]:
+def _differences(reading: SqlServerReading, evidence: Evidence) -> Iterator[str]:
     own = "" if reading.document is None else _name_of(*labels_of(reading.document))
     if reading.contested:
         yield f"{_name(reading)}, and so does another address"
     elif own.casefold() != _name(reading).casefold():
         yield f"{reading.address} is {own}, but sql_servers names it {_name(reading)}"
-    elif not {_name(reading), reading.sql_instance} & declared:  # joins compare every letter
-        yield f"the target's instances write {_name(reading)} in another way"
+    elif all(match_entry(each, evidence.declared.names(reading)) is not Match.CERTAIN for each in evidence.target.instances):
+        yield f"the target's instances may name {_name(reading)}, or another SQL Server"
 
 
 def _name(reading: SqlServerReading) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,9 +22,10 @@ from exporter.clients.http.network import EndpointResult, Network, Networks, Res
 from exporter.clients.http.timing import is_address, make_context
 from exporter.clients.key_vault import ApiSession
 from exporter.config.settings import Config, Proxy, SecretUnreadableError, SqlServer, Target
-from exporter.config.usage import compared_targets, instance_names, may_be_named, servers_of
+from exporter.config.usage import compared_targets, names_at, servers_of
 from exporter.core.connector import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.json import read_object
+from exporter.core.names import match_entry, told_apart
 from exporter.core.secrets import mask
 from exporter.core.values import Challenge, CredentialKind, Facts, Fault, KeyFacts, Outcome, Step, TokenResult, is_discarded
 from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate, Revocation, SecretEvidence
@@ -44,7 +45,7 @@ from exporter.runtime.errors import drop_tracebacks, number_of, text_of
 from exporter.runtime.loop import LoopLag
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
 from exporter.sqlserver.differences import DeclaredTargets
-from exporter.sqlserver.reading import SqlServerReading, contested_addresses
+from exporter.sqlserver.reading import SqlServerReading, contested_addresses, names_of
 
 # A server's certificate. The DER may come from an untrusted host; its content raises no exception.
 
@@ -298,7 +299,7 @@ class EvidenceCollector:
             ),
             sql_servers=sql_servers.result(),
             host=host.result(),
-            declared=_declared(self._config, target, probe.result().key),
+            declared=_declared(self._config, target, probe.result().key, sql_servers.result() or ()),
         )
 
     def _deadline(self) -> float:
@@ -405,7 +406,7 @@ class EvidenceCollector:
         return tuple(
             replace(reading, contested=reading.address in contested)
             for reading in readings
-            if not reading.sql_instance or any(may_be_named(reading.sql_instance, reading.host, each) for each in instances)
+            if not reading.sql_instance or any(match_entry(each, names_of(reading)) for each in instances)
         )
 
     async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:
@@ -443,10 +444,12 @@ def _read_listing(body: bytes) -> tuple[Fault, bool | None]:
     return (Fault.ANSWER_NOT_JSON, None) if read_object(body) is None else (Fault.NONE, True)
 
 
-def _declared(config: Config, target: Target, key: KeyFacts | None) -> DeclaredTargets:
+def _declared(config: Config, target: Target, key: KeyFacts | None, readings: Iterable[SqlServerReading]) -> DeclaredTargets:
     """Return the targets of the configuration, this one as it is checked."""
+    read = {each.address: names_of(each) for each in readings}
+    names = told_apart({address: names_at(server) for address, server in config.sql_servers.items()} | read)
     return DeclaredTargets(
         compared_targets(replace(config, targets={**config.targets, target.name: target})),
-        instance_names(config),
         {target.name: key}.get,
+        lambda reading: names[reading.address],
     )

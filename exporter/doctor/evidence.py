@@ -86,4 +86,4 @@ class Evidence:
     pins: tuple[tuple[str, Pin], ...] = ()  # declared by other targets, with their names
     sql_servers: tuple[SqlServerReading, ...] | None = None  # None if no SQL Server is to be read
     host: HostFacts | None = None  # None if this host was not looked up
-    declared: DeclaredTargets = field(default_factory=lambda: DeclaredTargets((), ()))
+    declared: DeclaredTargets = field(default_factory=lambda: DeclaredTargets(()))

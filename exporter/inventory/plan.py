@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.core.connector import key_name_findings
-from exporter.core.names import CLOUDS, is_device
+from exporter.core.names import CLOUDS, Match, is_device, is_same_server, match_entry
 from exporter.core.values import Generation
 from exporter.sqlserver.differences import names_key, pinned_version
 from exporter.sqlserver.document import KeyVersion, RegistryUri
-from exporter.sqlserver.instance import Findings, Instance, asked_host, is_numeric, is_same_instance, printable
+from exporter.sqlserver.instance import Findings, Instance, asked_host, is_numeric, printable
 from exporter.sqlserver.keys import (
     NODES,
     Established,
@@ -156,7 +156,7 @@ def _is_covered(version: KeyVersion, usages: list[Usage], hand_written: HandWrit
     for target in same_key:
         pinned = target.key_version or "no version"
         for usage in usages:
-            if any(_lists(target, entry) for entry in labels_of(usage)):
+            if _lists(target, usage.instance):
                 text = f"target {target.name} ({target.where}) has {pinned}, but SQL Server uses {version.name}/{version.version}"
                 plan.findings.gap(f"{text}: correct its key", usage.instance.server_name)
     return False
@@ -167,19 +167,13 @@ def _report_unlisted(target: HandWrittenTarget, usages: list[Usage], findings: F
         if target.thumbprint not in (None, usage.key.thumbprint):
             text = f"target {target.name} ({target.where}) has thumbprint {target.thumbprint}, but SQL Server has {usage.key.thumbprint}"
             findings.gap(f"{text}: correct it", usage.instance.server_name)
-        if not any(_lists(target, entry) for entry in labels_of(usage)):
+        if not _lists(target, usage.instance):
             text = f"target {target.name} ({target.where}) covers the key, but does not list the server in instances"
             findings.gap(text, usage.instance.server_name)
 
 
-def _lists(target: HandWrittenTarget, entry: Labels) -> bool:
-    """Whether the target names this SQL Server; labels that it lacks do not matter."""
-    own = {name: value.lower() for name, value in entry.items()}
-    return any(
-        one.get("host", own["host"]).lower() == own["host"]
-        and is_same_instance(one.get("sql_instance", own["sql_instance"]), own["sql_instance"], own["host"])
-        for one in target.instances
-    )
+def _lists(target: HandWrittenTarget, instance: Instance) -> bool:
+    return any(match_entry(entry, instance.names) is Match.CERTAIN for entry in target.instances)
 
 
 def _named(groups: Sequence[tuple[KeyVersion, str]], names: Mapping[str, str], reserved: set[str]) -> dict[str, str]:
@@ -241,15 +235,9 @@ def _generation(name: str, usages: list[Usage], findings: Findings) -> Generatio
 
 
 def _report_replicas(instances: Sequence[Instance], findings: Findings) -> None:
-    read = {_without_domain(instance.server_name) for instance in instances}
     for group, server in sorted({replica for instance in instances for replica in instance.replicas}):
-        if _without_domain(server) not in read:
+        if not any(is_same_server(server, instance.server_name) for instance in instances):
             findings.gap(f"{server} has replicas of availability group {group}, but was not read")
-
-
-def _without_domain(server: str) -> str:
-    host, separator, instance = server.lower().partition("\\")
-    return host.partition(".")[0] + separator + instance
 
 
 def with_retained(

@@ -167,9 +167,9 @@ SQL: tuple[Check, ...] = (
     _check(
         name="sql_labels",
         title="Labels of SQL Server",
-        question="Do the labels `sql_instance` and `host` equal the names that SQL Server has, and those of the target's `instances`?",
+        question="Do the labels `sql_instance` and `host` equal the names that SQL Server has, and do the target's `instances` name it alone?",
         actions=(
-            "Correct `sql_instance` and `host` of this server in `sql_servers`, or the `instances` of the target: the alerts join them.",
+            "Correct `sql_instance` and `host` of this server in `sql_servers`, or of the `instances` of the target, with the domain if two domains have that host.",
         ),
     ),
     _check(

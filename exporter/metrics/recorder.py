@@ -180,15 +180,17 @@ class SqlServerSeries:
         self._exposition = exposition
         self._labels: dict[str, Labels] = {}  # by address
 
-    def render(self, reading: SqlServerReading, differences: Iterable[Difference] = ()) -> SqlServerLines:
+    def render(
+        self, reading: SqlServerReading, differences: Iterable[Difference] = (), targets: Iterable[str] = ()
+    ) -> SqlServerLines:
         """Return the series of a SQL Server.
 
-        They include those of its differences from the configuration. Any thread may call: a large one takes 50 ms.
+        They include those of its differences from the configuration, and of its targets. Any thread may call: a large one takes 50 ms.
         """
         from exporter.metrics.sql_server import labels_of, sql_server_samples  # noqa: PLC0415 - with all rules of `sqlserver`
 
         base = labels_of(reading)
-        owner = OwnerValues(reading.address, base, sql_server_samples(reading, differences))
+        owner = OwnerValues(reading.address, base, sql_server_samples(reading, differences, targets))
         rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)
         return SqlServerLines(reading.address, base.labels, rendered)
 
@@ -198,6 +200,13 @@ class SqlServerSeries:
             self.forget(server.address)
         self._labels[server.address] = server.base
         self._exposition.put(server.rendered)
+
+    def show_targets(self, reading: SqlServerReading, targets: Iterable[str]) -> None:
+        """Replace the series of the targets of a SQL Server."""
+        from exporter.metrics.sql_server import labels_of, target_samples  # noqa: PLC0415 - see above
+
+        owner = OwnerValues(reading.address, labels_of(reading), target_samples(targets))
+        self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
 
     def forget(self, address: str) -> None:
         """Remove the series of a SQL Server."""

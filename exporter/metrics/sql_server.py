@@ -131,6 +131,11 @@ def difference_samples(differences: Iterable[Difference]) -> Values:
     return {"mssql_ekm_difference_databases": samples}
 
 
+def target_samples(targets: Iterable[str]) -> Values:
+    """Return one sample for each target that certainly lists the SQL Server."""
+    return {"mssql_ekm_target_info": [((("target", name),), 1.0) for name in islice(targets, MOST)]}
+
+
 def proof_samples(proofs: Iterable[KeyProof]) -> Values:
     """Return the samples of each key in use."""
     shown = sorted(proofs, key=lambda proof: (proof.key_name, proof.thumbprint))[:MOST]
@@ -190,13 +195,17 @@ def labels_of(reading: SqlServerReading) -> LabelSet:
     return LabelSet.from_labels(("sql_instance", text(sql_instance)), ("host", text(host)))
 
 
-def sql_server_samples(reading: SqlServerReading, differences: Iterable[Difference] = ()) -> Values:
+def sql_server_samples(reading: SqlServerReading, differences: Iterable[Difference] = (), targets: Iterable[str] = ()) -> Values:
     """Return the samples of every family; a family without a value has none."""
-    values: Values = difference_samples(differences) | {
-        "mssql_ekm_read_success": one(not reading.failure),
-        "mssql_ekm_read_refused": one(reading.refused),
-        "mssql_ekm_section_timestamp_seconds": [((("section", name),), at) for name, at in reading.read_at.items()],
-    }
+    values: Values = (
+        difference_samples(differences)
+        | target_samples(targets)
+        | {
+            "mssql_ekm_read_success": one(not reading.failure),
+            "mssql_ekm_read_refused": one(reading.refused),
+            "mssql_ekm_section_timestamp_seconds": [((("section", name),), at) for name, at in reading.read_at.items()],
+        }
+    )
     if reading.document is None:
         return values | {name: [] for name in _FAMILIES} | proof_samples(()) | log_samples((), ())
     rows = rows_of(reading.document)

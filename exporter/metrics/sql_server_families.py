@@ -103,6 +103,11 @@ SQL_SERVER_METRICS: Final = (
         "key_name thumbprint",
     ),
     _sql_server(
+        "mssql_ekm_target_info",
+        f"A target of this exporter whose instances certainly name the SQL Server, whatever they lack or how they are written. At most {MOST}.",
+        "target",
+    ),
+    _sql_server(
         "mssql_ekm_difference_databases",
         f"Databases under a key by which the configuration differs from SQL Server, by kind of difference. At most {FEW} of a SQL Server. "
         "The label target is empty if no target probes the key, and key_uri if it is unknown.",

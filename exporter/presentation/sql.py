@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from math import inf
 
 from exporter.config.settings import Target
 from exporter.core.durations import clock_text, moment
-from exporter.core.names import server_name
+from exporter.core.names import Match, ServerNames, entry_key, match_entry, server_name, told_apart
 from exporter.core.quoting import plain, prose, sql_name
 from exporter.knowledge.advice import SERVER_ACTIONS, sentence
 from exporter.knowledge.code_row import Category
@@ -22,10 +21,10 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import NOT_TESTED, State
 from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.runtime.loop import yield_with_pauses
-from exporter.sqlserver.differences import Difference, instance_labels, pinned_version
-from exporter.sqlserver.instance import is_same_host, printable
+from exporter.sqlserver.differences import Difference, pinned_version
+from exporter.sqlserver.instance import printable
 from exporter.sqlserver.proof import ProofState, ServerProof, left_behind, login_text, server_proofs, shows_refusal, version_of
-from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, rows, shown_name
+from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, names_of, rows, shown_name
 from exporter.sqlserver.urgency import (
     closed_text,
     not_writing,
@@ -254,16 +253,16 @@ class SqlProofs:
         """Take what returns the readings, and what returns each target with its client: the client id, else its credential's name."""
         self._readings, self._targets = readings, targets
         self._left_behind: Mapping[tuple[str, str], ServerProof] = {}
-        self._by_entry: dict[tuple[str, str], list[SqlServerReading]] = {}  # by label and short name of the host, or none
+        self._by_entry: dict[tuple[str, str], list[tuple[SqlServerReading, ServerNames]]] = {}
         self._read: tuple[SqlServerReading, ...] = ()
 
     def refresh(self) -> bool:
         """Take the readings of now; return whether there are any. All of those with one name count."""
         known = tuple(self._readings())
-        self._by_entry = {}
+        names, self._by_entry = told_apart({each.address: names_of(each) for each in known}), {}
         for each in known:
-            for label, host in product(instance_labels(each.sql_instance, each.host), {"", _short(each.host)}):
-                self._by_entry.setdefault((label, host), []).append(each)
+            for key in names[each.address].entry_keys:
+                self._by_entry.setdefault(key, []).append((each, names[each.address]))
         self._read = tuple(each for each in known if each.document is not None)
         self._left_behind = {}
         self._left_behind = {proof_key(each): each for each in self._find_left_behind()}
@@ -330,12 +329,9 @@ class SqlProofs:
         return tuple({each.address: each for each in listed}.values())
 
     def listed(self, entry: Mapping[str, str]) -> list[SqlServerReading]:
-        """Return the SQL Servers of `sql_servers`, read or not, that an entry of `instances` names. Without a host, it is the only one of that instance."""
-        host = entry.get("host", "").casefold()
-        found = self._by_entry.get((entry["sql_instance"].casefold(), _short(host)), [])
-        if not host:
-            return found if len({each.host.casefold() for each in found}) == 1 else []
-        return [each for each in found if is_same_host(host, each.host.casefold())]
+        """Return the SQL Server of `sql_servers`, read or not, that an entry of `instances` names, with those that answer with its name too: none hides another."""
+        found = ((each, match_entry(entry, names)) for each, names in self._by_entry.get(entry_key(entry), ()))
+        return [each for each, matched in found if matched is Match.CERTAIN or (matched and each.contested)]
 
 
 def proof_key(server: ServerProof) -> tuple[str, str]:
@@ -352,10 +348,6 @@ def declared_servers(target: Target) -> tuple[Mapping[str, str], ...]:
     """Return each declared SQL Server once."""
     found = {server_name(each).casefold(): each for each in reversed(target.instances) if each.get("sql_instance")}
     return tuple(reversed(found.values()))
-
-
-def _short(host: str) -> str:
-    return host.casefold().partition(".")[0]
 
 
 def _not_read(reading: SqlServerReading) -> str:

@@ -5,19 +5,19 @@ What is not known is no difference: a section that was never read, a key without
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Final, Protocol
 
 from exporter.core import quoting
-from exporter.core.names import server_name
+from exporter.core.names import Match, ServerNames, entry_key, match_entry, server_name
 from exporter.core.values import KeyFacts
 from exporter.sqlserver.document import KeyVersion
-from exporter.sqlserver.instance import DEFAULT_INSTANCE, AsymmetricKey, Findings, counted, is_same_host, is_same_instance
+from exporter.sqlserver.instance import AsymmetricKey, Findings, counted
 from exporter.sqlserver.keys import KeyUris, has_modulus, used_keys
-from exporter.sqlserver.reading import SqlServerReading, known_instance, once
+from exporter.sqlserver.reading import SqlServerReading, known_instance, names_of, once
 
 
 class DeclaredKey(Protocol):
@@ -52,43 +52,35 @@ class DeclaredTarget(DeclaredKey, Protocol):
 class DeclaredTargets:
     """The targets of a whole configuration.
 
-    `instance_names` has the name of the instance of each SQL Server of the configuration, None if it is unknown. `key_of` returns
-    the last known key of a target by its name, as the vault returned it.
+    `key_of` returns the last known key of a target by its name, as the vault returned it; `names`, those of a SQL Server, told apart from the
+    others that are known.
     """
 
     def __init__(
         self,
         targets: Iterable[DeclaredTarget],
-        instance_names: Iterable[str | None],
         key_of: Callable[[str], KeyFacts | None] = lambda _target: None,
+        names: Callable[[SqlServerReading], ServerNames] = names_of,
     ) -> None:
-        self._key_of = key_of
-        self._names = Counter(None if name is None else name.casefold() for name in instance_names)
-        self._by_instance: dict[str, list[tuple[DeclaredTarget, str]]] = {}  # with the host, empty if none is declared
+        self._key_of, self.names = key_of, names
+        self._by_entry: dict[tuple[str, str], list[tuple[DeclaredTarget, Mapping[str, str]]]] = {}
         self._by_thumbprint: dict[str, list[DeclaredTarget]] = {}
         self._by_version: dict[KeyVersion, list[DeclaredTarget]] = {}
         for target in targets:
             for entry in target.instances:
-                name, host = entry.get("sql_instance", "").casefold(), entry.get("host", "").casefold()
-                self._by_instance.setdefault(name, []).append((target, host))
+                self._by_entry.setdefault(entry_key(entry), []).append((target, entry))
             if (version := pinned_version(target)) is not None:
                 self._by_version.setdefault(version, []).append(target)
                 if target.thumbprint is not None:
                     self._by_thumbprint.setdefault(target.thumbprint, []).append(target)
 
-    def listing(self, sql_instance: str, host: str) -> dict[str, tuple[DeclaredTarget, bool]]:
-        """Return by name the targets that may list a SQL Server, and whether they certainly do.
-
-        Without a host, an entry is certain if the configuration has one SQL Server of that instance.
-        """
-        own, computer = sql_instance.casefold(), host.casefold()
-        is_alone = self._names[own] + self._names[None] <= 1
-        found: dict[str, tuple[DeclaredTarget, bool]] = {}
-        for name in instance_labels(own, computer):
-            for target, declared in self._by_instance.get(name, ()):
-                if not declared or is_same_host(declared, computer):
-                    is_certain = bool(declared) or is_alone or found.get(target.name, (target, False))[1]
-                    found[target.name] = target, is_certain
+    def listing(self, reading: SqlServerReading) -> dict[str, tuple[DeclaredTarget, Match]]:
+        """Return by name the targets that may list a SQL Server, each with its best entry."""
+        server, found = self.names(reading), dict[str, tuple[DeclaredTarget, Match]]()
+        for target, entry in chain.from_iterable(self._by_entry.get(key, ()) for key in server.entry_keys):
+            matched = max(match_entry(entry, server), found.get(target.name, (target, Match.NO))[1])
+            if matched:
+                found[target.name] = target, matched
         return found
 
     def modulus(self, target: DeclaredTarget) -> bytes:
@@ -100,12 +92,6 @@ class DeclaredTargets:
     def pinning(self, version: KeyVersion | None, thumbprint: str) -> Sequence[DeclaredTarget]:
         """Return the targets that pin a key, whatever they list. Its thumbprint counts if the version is unknown."""
         return self._by_thumbprint.get(thumbprint, ()) if version is None else self._by_version.get(version, ())
-
-
-def instance_labels(sql_instance: str, host: str) -> frozenset[str]:
-    """Return what a target may have as `sql_instance` of a SQL Server, in lower case."""
-    own = sql_instance.casefold()
-    return frozenset({own, DEFAULT_INSTANCE} if is_same_instance(DEFAULT_INSTANCE, own, host.casefold()) else {own})
 
 
 def pinned_version(key: DeclaredKey) -> KeyVersion | None:
@@ -246,7 +232,7 @@ def find_differences(reading: SqlServerReading, declared: DeclaredTargets) -> tu
     keys = _keys_of(reading)
     if keys is None:
         return ()
-    comparison = _Comparison(keys, declared, declared.listing(reading.sql_instance, reading.host))
+    comparison = _Comparison(keys, declared, declared.listing(reading))
     found = [
         Difference(
             kind=kind,
@@ -270,10 +256,10 @@ _Found = tuple[DifferenceKind, _Key, DeclaredTarget | None, DeclaredTarget | Non
 class _Comparison:
     """One SQL Server and the targets that list it."""
 
-    def __init__(self, keys: _Keys, declared: DeclaredTargets, listing: Mapping[str, tuple[DeclaredTarget, bool]]) -> None:
+    def __init__(self, keys: _Keys, declared: DeclaredTargets, listing: Mapping[str, tuple[DeclaredTarget, Match]]) -> None:
         self._keys, self._declared = keys, declared
         self._listing = [target for target, _ in listing.values()]
-        self._certain = [target for target, certain in listing.values() if certain]
+        self._certain = [target for target, matched in listing.values() if matched is Match.CERTAIN]
         # The thumbprints of each target: those of its public key, else the declared one.
         self._thumbprints = {target.name: self._thumbprints_of(target) for target in self._listing}
         # Targets that pin a key under which no database of the SQL Server can be.

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from exporter.core.names import parse_sql_address
+from exporter.core.names import ServerNames, parse_sql_address, server_names_at, told_apart
 from exporter.core.values import Generation
 from exporter.sqlserver.document import Document, EarlierRows, RegistryUri, Row, earlier_rows, thumbprint_of
 
@@ -149,6 +149,7 @@ class Instance:
     ekm: EkmOption | None  # None if unknown
     foreign: Mapping[str, int]
     nodes: tuple[str, ...]  # the computers that it can run on, in lower case; none if they are unknown
+    names: ServerNames  # by which the entries of targets name it
 
     @property
     def uses_provider(self) -> bool:
@@ -189,6 +190,8 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
     files = {_cell(row, "provider"): _cell(row, "file_version") for row in rows.get("modules", ())}
     foreign = _foreign_providers(document)
     strange = {thumbprint_of(_cell(row, "thumbprint")) for row in rows.get("keys", ()) if _cell(row, "provider") in foreign}
+    databases = _databases(rows.get("databases", ()), rows.get("encryption"), strange)
+    names = server_names_at(document.address or "", sql_instance, host)
     return Instance(
         address=document.address or "",
         server_name=server,
@@ -214,7 +217,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
             KeyLogin(**_cells(row, "name", "provider", "credential"))
             for row in _without(rows.get("logins", ()), "provider", foreign)
         ),
-        databases=_databases(rows.get("databases", ()), rows.get("encryption"), strange),
+        databases=databases,
         replicas=tuple(
             (_cell(row, "ag"), _cell(row, "server_name"))
             for row in _without(rows.get("replicas", ()), "mode", {"CONFIGURATION_ONLY"})  # it has no database
@@ -226,6 +229,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
         ekm=next((_option(row) for row in rows.get("configurations", ()) if row.get("name") == EKM_OPTION), None),
         nodes=_nodes(rows.get("nodes", ()), own, host),
         foreign={name: sum(_cell(row, "provider") == name for row in rows.get("keys", ())) for name in sorted(foreign)},
+        names=names._replace(groups=frozenset(each.ag.casefold() for each in databases if each.ag)),
     )
 
 
@@ -313,7 +317,6 @@ def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreig
 
 # Which SQL Server a reading is about. A server answers with its own name: only the address proves that the name is its own.
 FILE = "file "  # begins the address of a reading whose file does not name one
-DEFAULT_INSTANCE = "mssqlserver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,30 +370,13 @@ def host_of(address: str) -> str:
         return ""
 
 
-def is_same_server(name: str, other: str) -> bool:
-    """Whether two names may mean one SQL Server: a domain counts if both have one."""
-    host, _, instance = name.strip().lower().partition("\\")
-    other_host, _, other_instance = other.strip().lower().partition("\\")
-    return instance == other_instance and is_same_host(host, other_host)
-
-
-def is_same_host(host: str, other: str) -> bool:
-    """Whether two names in lower case may mean one host."""
-    (short, _, domain), (other_short, _, other_domain) = host.partition("."), other.partition(".")
-    return short == other_short and (domain == other_domain or not domain or not other_domain)
-
-
-def is_same_instance(label: str, sql_instance: str, host: str) -> bool:
-    """Whether a target's label may mean the instance: the service of a default instance, which has the name of its host, is MSSQLSERVER."""
-    is_default = sql_instance.lower() == host.lower().partition(".")[0]
-    return label.lower() == sql_instance.lower() or (is_default and label.lower() == DEFAULT_INSTANCE)
-
-
 def instances_of(documents: Iterable[Document], now: float | None = None) -> list[Instance]:
     """Build the instances at `now`, a Unix time. If two domains have a server of one name, name and host get the domain."""
     pairs = [(instance_of(one, now), identity_of(one)) for one in documents]
     numbers = Counter(identity.name for _, identity in pairs)
-    return [_with_domain(*pair) if pair[1].domain and numbers[pair[1].name] > 1 else pair[0] for pair in pairs]
+    instances = [_with_domain(*pair) if pair[1].domain and numbers[pair[1].name] > 1 else pair[0] for pair in pairs]
+    names = told_apart(dict(enumerate(each.names for each in instances)))
+    return [replace(each, names=names[place]) for place, each in enumerate(instances)]
 
 
 def _with_domain(instance: Instance, identity: Identity) -> Instance:
@@ -401,6 +387,7 @@ def _with_domain(instance: Instance, identity: Identity) -> Instance:
         server_name=f"{host}.{domain}{separator}{name}",
         host=f"{instance.host}.{domain}",
         nodes=tuple(f"{node}.{domain}" for node in instance.nodes),
+        names=instance.names._replace(host=f"{instance.host}.{domain}", domain=domain, has_twin=True),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.core.connector import key_name_findings
-from exporter.core.names import vault_host
+from exporter.core.names import is_same_server, vault_host
 from exporter.core.quoting import sql_name
 from exporter.core.secrets import mask
 from exporter.sqlserver.document import KeyVersion, RegistryUri, key_version, thumbprint_of
@@ -20,7 +20,6 @@ from exporter.sqlserver.instance import (
     Instance,
     Kind,
     SqlCredential,
-    is_same_server,
     listed,
     printable,
     version_number,

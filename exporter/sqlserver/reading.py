@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from exporter.core.durations import moment, unix_time
-from exporter.core.names import server_name
+from exporter.core.names import ServerNames, server_name, server_names_at
 from exporter.sqlserver.document import MESSAGE, PROOF_SECTIONS, Document, Row, as_json, document_from
 from exporter.sqlserver.instance import Instance, asked_host, instance_of
 from exporter.sqlserver.keys import REGISTRY
@@ -70,6 +70,12 @@ def shown_name(reading: SqlServerReading) -> str:
     """Return the name of the SQL Server, with its address if another one answers with this name, too."""
     name = server_name({"sql_instance": reading.sql_instance, "host": reading.host})
     return f"{reading.address} (answers as {name})" if reading.contested else name
+
+
+@once
+def names_of(reading: SqlServerReading) -> ServerNames:
+    """Return the names of the SQL Server, by which the entries of targets name it."""
+    return server_names_at(reading.address, reading.sql_instance, reading.host, contested=reading.contested)
 
 
 def contested_addresses(readings: Iterable[SqlServerReading]) -> frozenset[str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from exporter.core.names import Match, is_same_server, match_entry
 from exporter.core.quoting import plain, sql_name
+from exporter.core.values import Vantage
 from exporter.sqlserver.document import KeyVersion
 from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetState, reason, shown
 from exporter.sqlserver.gate.inputs import Dependency, KnownInstance, Question
 from exporter.sqlserver.instance import (
     CLOSED,
-    DEFAULT_INSTANCE,
     EKM_OPTION,
     AsymmetricKey,
     Database,
@@ -20,9 +21,6 @@ from exporter.sqlserver.instance import (
     Instance,
     Kind,
     counted,
-    is_same_host,
-    is_same_instance,
-    is_same_server,
     listed,
 )
 from exporter.sqlserver.keys import (
@@ -145,8 +143,7 @@ def not_read(name: str, question: Question) -> GateReason:
 
 def _names(instance: Instance) -> set[str]:
     """Return the names that a client may use: with the server, with the host, and the instance alone."""
-    default = {DEFAULT_INSTANCE} if "\\" not in instance.server_name else set()
-    names = {instance.sql_instance, *default}
+    names = {instance.sql_instance, *(() if "\\" in instance.server_name else instance.names.labels)}
     return {instance.server_name, *names, *(f"{instance.host}\\{name}" for name in names)}
 
 
@@ -186,23 +183,16 @@ def disabled(usages: Iterable[Usage]) -> Iterable[GateReason]:
 
 
 def lists(target: TargetState, instance: Instance, *, doubt: bool = False) -> bool:
-    """Whether the target names this SQL Server. A label that the target lacks does not matter.
+    """Whether the target names this SQL Server; with `doubt`, whether it may.
 
-    The host of an instance has its domain if another domain has the same name: then a label without a domain may mean the other
-    one. With `doubt`, such a label counts, and so does an availability group alone.
+    Without a host, an entry of an exporter on a SQL Server's host means those that it answers for.
     """
-    groups = {database.ag.lower() for database in instance.databases if database.ag} if doubt else set()
-    return any(_names_instance(one, instance, groups, doubt=doubt) for one in target.instances)
-
-
-def _names_instance(entry: Mapping[str, str], instance: Instance, groups: Collection[str], *, doubt: bool) -> bool:
-    host = entry.get("host", "").lower()
-    if not {"sql_instance", "host"} & entry.keys():
-        return entry.get("ag", "").lower() in groups
-    if "." in instance.host and "." not in host and not doubt:
-        return False
-    is_same = is_same_instance(entry.get("sql_instance", instance.sql_instance), instance.sql_instance, instance.host)
-    return is_same and ("host" not in entry or is_same_host(host, instance.host))
+    found = [(entry, match_entry(entry, instance.names)) for entry in target.instances]
+    is_there = target.vantage is Vantage.SQL_HOST and not (instance.names.has_twin or instance.names.contested)
+    return any(
+        matched is Match.CERTAIN or (matched and (doubt or (is_there and not entry.get("host") and "sql_instance" in entry)))
+        for entry, matched in found
+    )
 
 
 # The keys of availability groups: each replica needs them before databases move there.

@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 from exporter.core import json
 from exporter.core.durations import moment, unix_time
+from exporter.core.names import is_same_host
 from exporter.core.values import Vantage
 from exporter.knowledge.verdict import WHY, vantage_text
 from exporter.sqlserver.document import KeyVersion
 from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, TargetState, reason, shown
 from exporter.sqlserver.gate.dependencies import lists
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, Dependency
-from exporter.sqlserver.instance import Instance, is_same_host, listed, printable
+from exporter.sqlserver.instance import Instance, listed, printable
 from exporter.sqlserver.reading import SqlServerReading, reading_from
 
 Requested = Mapping[str, ExporterState | GateReason]  # by URL

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.core.durations import ago, known_time, moment
+from exporter.core.names import is_same_server
 from exporter.core.values import Vantage
 from exporter.sqlserver.document import Document, KeyVersion, RegistryUri
 from exporter.sqlserver.gate.conditions import ExporterState, GateReason, TargetState
-from exporter.sqlserver.instance import Instance, identity_of, instances_of, is_same_server
+from exporter.sqlserver.instance import Instance, identity_of, instances_of
 from exporter.sqlserver.keys import Established, Usage
 from exporter.sqlserver.proof import ServerProof
 from exporter.sqlserver.reading import (
@@ -211,7 +212,13 @@ def known_instances(
                 _add(found, _Source(identity_of(document).key, document, at, state.url, reading))
     contested = tuple(_contested(found))
     instances = [
-        replace(instance, server_name=f"{instance.server_name} ({instance.address})") if addresses else instance
+        replace(
+            instance,
+            server_name=f"{instance.server_name} ({instance.address})",
+            names=instance.names._replace(contested=True),
+        )
+        if addresses
+        else instance
         for instance, addresses in zip(instances_of((each.document for each in found), now), contested, strict=True)
     ]
     return tuple(

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from exporter.config.settings import Module, Settings
-from exporter.config.usage import changed_targets, changed_verdicts, compared_targets, configured_auxiliary, instance_names
+from exporter.config.usage import changed_targets, changed_verdicts, compared_targets, configured_auxiliary
 from exporter.core.values import Mode, Vantage
 from exporter.probing.auxiliary import auxiliary_probes
 from tests.support import auxiliary_factories, expiry_fakes
 from tests.support.auxiliary_factories import KEY, TARGET, TODAY, plain
 from tests.support.expiry_fakes import a_credential, by_graph
-from tests.support.factories import a_config, a_target, with_sql_servers
-from tests.support.sql_monitors import a_server
+from tests.support.factories import a_config, a_target
 
 # The targets that a new configuration changes.
 
@@ -96,14 +95,6 @@ def test_configured_auxiliary_probes_are_those_that_run(target, today, count):
     assert len(configured_auxiliary(target, today)) == len(made) == count
 
 
-# What a configuration declares of SQL Servers: the targets that are compared, and the names of instances.
-
-
 def test_canary_is_not_compared_with_sql_servers():
     config = a_config(a_target(), a_target("canary", module="canary"), modules=[Module(name="canary", mode=Mode.CANARY)])
     assert [target.name for target in compared_targets(config)] == ["payroll"]
-
-
-def test_instance_is_known_by_label_or_address():
-    servers = [a_server("n1\\PROD"), a_server("n2", sql_instance="WEB"), a_server("n3,1450")]
-    assert list(instance_names(with_sql_servers(a_config(a_target()), *servers))) == ["PROD", "WEB", None]

@@ -225,27 +225,6 @@ def test_worse_of_two_addresses_with_the_same_names_comes_first():
     assert proofs_of(liar, replace(honest, document=None)).target_proofs(a_target()) == (found[1],)
 
 
-@pytest.mark.parametrize("instances", [({"sql_instance": "sqlprd01"},), (ON_N1, {"sql_instance": "sqlprd01"})])
-def test_instance_without_host_is_the_only_server_of_its_name(instances):
-    (server,) = proofs_of(a_reading(), a_reading(address="n2", sql_instance="OTHER")).target_proofs(a_target(instances=instances))
-    assert server.reading.address == a_reading().address
-
-
-@pytest.mark.parametrize(
-    ("entry", "is_found"),
-    [
-        ({"sql_instance": "MSSQLSERVER", "host": "n1"}, True),
-        ({"sql_instance": "MSSQLSERVER"}, True),
-        ({"sql_instance": "N1", "host": "n1.contoso.example"}, True),
-        ({"sql_instance": "MSSQLSERVER", "host": "n2"}, False),
-        ({"host": "n1"}, False),
-    ],
-)
-def test_entry_names_a_default_instance_or_a_whole_host(entry, is_found):
-    found = proofs_of(a_reading(sql_instance="N1")).target_proofs(a_target(instances=(entry,)))
-    assert bool(found) is is_found
-
-
 @pytest.mark.parametrize("changes", [{}, {"document": None}])
 def test_instance_without_host_on_two_servers_has_no_proof(changes):
     other = a_reading(address="n2", host="n2", **changes)

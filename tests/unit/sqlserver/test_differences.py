@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.settings import Retained
+from exporter.core.names import told_apart
 from exporter.sqlserver.differences import MOST_DIFFERENCES, DeclaredTargets, DifferenceKind, find_differences
 from exporter.sqlserver.document import RegistryUri
+from exporter.sqlserver.reading import names_of
 from tests.support.factories import a_key, a_target
 from tests.support.sql_readings import a_reading, an_unread_server, sections_of
 
@@ -43,13 +45,15 @@ def using(databases, uris=(), /, *, keys=(), **sections):
     return replace(reading, document=replace(reading.document, key_uris=entries))
 
 
-def compared(reading, *targets, names=("SQLPRD01",)):
-    return find_differences(reading, DeclaredTargets(targets, names))
+def compared(reading, *targets, other=None):
+    """Return the differences; `other` is the address of another SQL Server, which was not read."""
+    names = told_apart({each.address: names_of(each) for each in (reading, *([an_unread_server(other)] if other else ()))})
+    return find_differences(reading, DeclaredTargets(targets, names=lambda each: names[each.address]))
 
 
-def kinds(reading, *targets, names=("SQLPRD01",)):
+def kinds(reading, *targets, other=None):
     """Return kind, target and other target of each difference."""
-    return [(each.kind, each.target, each.other) for each in compared(reading, *targets, names=names)]
+    return [(each.kind, each.target, each.other) for each in compared(reading, *targets, other=other)]
 
 
 IN_USE = using({"sales": NEW_MARK})
@@ -177,7 +181,7 @@ def test_wrong_thumbprint_of_the_pinned_version_is_a_difference():
     assert found.sentence == f"target sales declares another thumbprint for {a_uri(NEW)} than SQLPRD01 on n1 has: {NEW_MARK}"
     assert found.action == f'write `thumbprint: "{NEW_MARK}"` to target sales'
     anywhere = pinned(thumbprint=OLD_MARK, instances=[{"sql_instance": "SQLPRD01"}])
-    assert kinds(BY_URI, anywhere, names=("SQLPRD01", "SQLPRD01")) == []  # it may be about the other one
+    assert kinds(BY_URI, anywhere, other="n2\\SQLPRD01") == []  # it may be about the other one
 
 
 OLD_MODULUS, NEW_MODULUS = bytes([1]) * 256, bytes([2]) * 256
@@ -219,13 +223,13 @@ MOVED = with_public_keys(using({"sales": NEW_MARK}, keys=[OLD_MARK]), {NEW_MARK:
 def test_public_key_shows_which_key_a_target_probes(version, modulus, thumbprint, expected):
     probed = a_key(name="TdeKey", version=OLD if version == "c" * 32 else version, modulus=modulus)
     target = pinned(version=version, thumbprint=thumbprint)
-    declared = DeclaredTargets([target], ["SQLPRD01"], {"sales": probed}.get)
+    declared = DeclaredTargets([target], {"sales": probed}.get)
     assert [(each.kind, each.target, each.other) for each in find_differences(MOVED, declared)] == expected
 
 
 def test_key_uri_counts_more_than_a_public_key():
     moved = replace(MOVED, document=replace(MOVED.document, key_uris=(RegistryUri(NEW_MARK, a_uri(NEW)),)))
-    declared = DeclaredTargets([pinned()], ["SQLPRD01"], {"sales": a_key(name="TdeKey", version=NEW, modulus=OLD_MODULUS)}.get)
+    declared = DeclaredTargets([pinned()], {"sales": a_key(name="TdeKey", version=NEW, modulus=OLD_MODULUS)}.get)
     assert find_differences(moved, declared) == ()
 
 
@@ -260,7 +264,7 @@ def test_dropped_version_that_a_target_still_pins_is_not_used():
     ids=["another key", "retained", "key still there", "key that may be the old version", "server that may be another"],
 )
 def test_unused_pin_is_no_difference_while_the_key_may_be_needed(reading, targets):
-    assert kinds(reading, *targets, names=("SQLPRD01", "SQLPRD01")) == []
+    assert kinds(reading, *targets, other="n2\\SQLPRD01") == []
 
 
 def test_database_that_still_uses_a_retained_version_is_no_difference():
@@ -292,19 +296,11 @@ def test_bare_name_may_be_a_version_of_its_key_alone():
     assert kinds(BY_URI, pinned(version=None, key_name="Other")) == [(NOT_PROBED, "", "")]
 
 
-@pytest.mark.parametrize(("names", "expected"), [(("SQLPRD01",), 1), (("SQLPRD01", "sqlprd01"), 0), (("SQLPRD01", None), 0)])
-def test_entry_without_a_host_is_certain_for_a_single_server(names, expected):
-    target = pinned(version=OLD, thumbprint=OLD_MARK, instances=[{"sql_instance": "SQLPRD01"}])
-    found = kinds(IN_USE, target, names=names)
-    assert [kind for kind, *_ in found].count(OTHER_VERSION) == expected
-    both = replace(target, instances=({"sql_instance": "SQLPRD01"}, N1, {"sql_instance": "SQLPRD01"}))
-    assert kinds(IN_USE, both, names=names) == [(OTHER_VERSION, "sales", "")]
-
-
-def test_default_instance_has_the_name_of_its_service_too():
-    reading = replace(BY_URI, sql_instance="N1", host="n1")
-    target = pinned(version=OLD, instances=[{"sql_instance": "MSSQLSERVER", "host": "n1"}])
-    assert kinds(reading, target) == [(OTHER_VERSION, "sales", "")]
+def test_best_entry_of_a_target_counts():
+    entries = ({"sql_instance": "SQLPRD01"}, N1, {"sql_instance": "SQLPRD01"})
+    target = pinned(version=OLD, thumbprint=OLD_MARK, instances=entries)
+    assert kinds(IN_USE, target, other="n2\\SQLPRD01") == [(OTHER_VERSION, "sales", "")]
+    assert kinds(IN_USE, replace(target, instances=entries[:1]), other="n2\\SQLPRD01") == [(NOT_PROBED, "", "")]
 
 
 @pytest.mark.parametrize(

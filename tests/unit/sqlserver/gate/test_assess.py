@@ -67,7 +67,7 @@ def test_ready_instance_has_no_reason():
         ({"instances": [{"ag": "AG7"}]}, ["server_not_listed"]),
         ({"instances": [{"sql_instance": "sqlprd01"}]}, []),
         ({"instances": [{"sql_instance": "SQLPRD01", "host": "n1.contoso.com"}]}, []),
-        ({"instances": [{"host": "N1", "ag": "AG7"}]}, []),
+        ({"instances": [{"host": "N1", "ag": "AG7"}]}, ["server_not_listed"]),
     ],
 )
 def test_state_of_the_target_decides(changes, expected):
@@ -275,7 +275,10 @@ def test_label_without_a_domain_does_not_choose_between_two(label):
 
 def test_replica_of_a_group_may_have_a_domain():
     servers = [of_domain("a.com", ag="AG7", change=replacing(replicas=REPLICAS[:1]))]
-    assert answer(row(instances=[{"host": "n1.a.com"}]), inventory=servers, group="AG7").verdict == "ready"
+    assert (
+        answer(row(instances=[{"sql_instance": "SQLPRD01", "host": "n1.a.com"}]), inventory=servers, group="AG7").verdict
+        == "ready"
+    )
 
 
 def namesakes(**of_b):

@@ -92,6 +92,11 @@ def test_shards_answer_together():
     assert answer_of(central(C1, other), central(C2)).verdict == "ready"
 
 
+def test_entry_without_a_host_may_name_each_server_of_the_instance():
+    assert conditions(answer_of(central(C1), inventory=both())) == ["server_not_listed"] * 2
+    assert conditions(answer_of(central(C1), inventory=[document(), document("N2\\OTHER")])) == []
+
+
 def test_exporter_elsewhere_answers_if_there_is_no_other():
     found = answer_of(on("n8", row(instances=[])), on("n9", row(instances=[])))
     assert conditions(found) == ["server_not_listed"]
