@@ -17,7 +17,7 @@ from exporter.metrics.sql_server_families import FEW, MOST
 from exporter.metrics.target_values import Values, one
 from exporter.metrics.text import Labels, LabelSet, Sample
 from exporter.sqlserver.differences import Difference
-from exporter.sqlserver.document import Document, Row, thumbprint_of
+from exporter.sqlserver.document import KNOWN_CODES, OTHER, Document, Row, thumbprint_of
 from exporter.sqlserver.instance import EKM_OPTION, OPEN, printable
 from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.proof import KeyProof, key_proofs
@@ -340,8 +340,18 @@ def _flags(rows: SqlServerRows) -> Iterator[_Known]:
             yield (("flag", str(TRACE_FLAG)),), number(row, "is_on")
 
 
-def _errors(column: str, value: Callable[[Row, str], float | None]) -> Callable[[SqlServerRows], Iterator[_Known]]:
-    return lambda rows: (((("code", label(row, "code")),), value(row, column)) for row in rows.section("errors")[:MOST])
+def _errors(
+    column: str, value: Callable[[Row, str], float | None], join: Callable[[Iterable[float]], float]
+) -> Callable[[SqlServerRows], Iterator[_Known]]:
+    def known(rows: SqlServerRows) -> Iterator[_Known]:
+        found: dict[str, list[float]] = {}
+        for row in rows.section("errors"):
+            code = str(row.get("code"))
+            if (cell := value(row, column)) is not None:
+                found.setdefault(code if code in KNOWN_CODES else OTHER, []).append(cell)
+        return (((("code", code),), join(cells)) for code, cells in found.items())
+
+    return known
 
 
 _FAMILIES: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
@@ -363,6 +373,6 @@ _FAMILIES: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
     "mssql_ekm_backup_started_timestamp_seconds": _backups("started_utc"),
     "mssql_ekm_log_vlf_sequence_number": _by_database("logs", "vlf_sequence_number", number),
     "mssql_ekm_trace_flag_enabled": _flags,
-    "mssql_ekm_error_log_lines": _errors("lines", number),
-    "mssql_ekm_error_log_last_timestamp_seconds": _errors("last_utc", time),
+    "mssql_ekm_error_log_lines": _errors("lines", number, sum),
+    "mssql_ekm_error_log_last_timestamp_seconds": _errors("last_utc", time, max),
 }

@@ -167,12 +167,12 @@ SQL_SERVER_METRICS: Final = (
     _sql_server("mssql_ekm_trace_flag_enabled", "1 if the trace flag is on for the whole SQL Server, else 0.", "flag"),
     _sql_server(
         "mssql_ekm_error_log_lines",
-        "Lines of the error log with the code in the last 24 hours, at most 1000 in all. Without code other, the log was not read.",
+        "Lines of the error log with the code in the last 24 hours, and before since SQL Server last proved every key, for up to 35 days. Code other has all unknown codes; without it, the log was not read.",
         "code",
     ),
     _sql_server(
         "mssql_ekm_error_log_last_timestamp_seconds",
-        "Time of the last line of the error log with the code, in the last 24 hours.",
+        "Time of the last line of the error log with the code, of those that mssql_ekm_error_log_lines counts.",
         "code",
     ),
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter.core import json
-from exporter.core.durations import ago, known_time
+from exporter.core.durations import ago, known_time, second
 from exporter.core.values import parse_key
 from exporter.knowledge.codes import BY_CODE
 
@@ -92,7 +92,7 @@ Row = Mapping[str, str | int]
 
 MOST_ROWS = 5_000  # of a section without databases
 _MOST_ROWS = dict.fromkeys(
-    ("databases", "encryption", "opened", "backups", "logs"), 40_000
+    ("databases", "encryption", "opened", "backups", "logs", "errors"), 40_000
 )  # an instance has at most 32,767 databases
 LONGEST = 8000  # characters of any value: as hex digits, varbinary(4000)
 MESSAGE = 2048  # characters of a message of SQL Server
@@ -102,17 +102,28 @@ _NAMES: Mapping[str, int] = dict.fromkeys(
 ) | {"server_name": 256}
 # Characters of other texts: most become values of labels.
 _LONGEST = {"code": 20, "type": 1, "reuse_wait": 60, "provider_version": 256, "friendly_name": 2048, "volume": 512}
-# Fields of proof.sql whose values are numbers and times: rates and ages follow from them.
+_LONGEST |= {"backup_of": 140, "what": 20, "value": 64}
+# Fields whose values are numbers and times: rates, ages and proofs follow from them.
 _NUMBERS = frozenset(
     {"percent_complete", "vlf_sequence_number", "vlf_count", "vlf_mb", "total_kb", "used_kb", "since_backup_kb"}
-    | {"limit_kb", "disk_free_kb", "flag", "is_on", "lines", "newest_id", "gaps", "longest_seconds", "second_seconds"}
+    | {"limit_kb", "disk_free_kb", "flag", "is_on", "lines", "auto_close", "gaps", "longest_seconds", "second_seconds"}
+    | {"newest_id", "first"}
 )
+_OFFSETS = frozenset({"utc_offset_minutes", "offset_minutes"})
 _LARGEST = 2**63 - 1  # bigint
+_FARTHEST = 24 * 60  # minutes
 _TIME = len("2026-11-24T12:00:00")  # UTC
 _TIMES = frozenset(
     {"opened_utc", "set_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc", "earlier_utc"}
-    | {"since_utc", "until_utc"}
+    | {"since_utc", "until_utc", "known_utc", "created_utc", "modified_utc"}
 )
+_AHEAD = 300.0  # seconds after the reading from which on a time is impossible
+# Columns without which a row says nothing.
+_REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "service": ("started_utc",),
+    "log": ("since_utc", "until_utc"),
+    "changes": ("what", "since_utc", "first"),
+}
 _COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
 # A database may have any name of 128 characters, blanks included: it becomes part of comments only.
 _DATABASES = frozenset(
@@ -121,6 +132,7 @@ _DATABASES = frozenset(
 _LONGEST_OF_URIS = {"thumbprint": 128, "uri": 2048}
 _ACTION = "find out who or what changed this reading"
 NO_ROWS = f"the section has no list of whole rows: {_ACTION}"
+NO_LINES = "what the error log shows was not read"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
@@ -128,6 +140,9 @@ def section_problem(section: str, rows: Sequence[Row]) -> str | None:
     """Return why no SQL Server has these rows, None if one may have them."""
     if len(rows) > (most := _MOST_ROWS.get(section, MOST_ROWS)):
         return f"the section has {len(rows)} rows, more than {most}: {_ACTION}"
+    lacking = (field for field in _REQUIRED.get(section, ()) for row in rows if field not in row)
+    if (missing := next(lacking, None)) is not None:
+        return f"a row lacks the field {missing}: {_ACTION}"
     found = (_problem(section, str(field), value) for row in rows for field, value in row.items())
     return next((problem for problem in found if problem is not None), None)
 
@@ -148,8 +163,10 @@ def _problem(section: str, field: str, value: str | int) -> str | None:
         return f"a field has a name that no section has: {_ACTION}"
     if len(text) > longest:
         return _too_long(field, len(text), longest)
-    if field in _NUMBERS and not (isinstance(value, int) and 0 <= value <= _LARGEST):
+    if field in _NUMBERS and not (type(value) is int and 0 <= value <= _LARGEST):
         return f"the field {field} is no number that SQL Server has: {_ACTION}"
+    if field in _OFFSETS and not (type(value) is int and abs(value) <= _FARTHEST):
+        return f"the field {field} is no offset of a time zone: {_ACTION}"
     if field in _TIMES and not (isinstance(value, str) and len(value) == _TIME and known_time(value) is not None):
         return f"the field {field} is no time: {_ACTION}"
     if field not in _NAMES or (section, field) in _DATABASES:
@@ -195,34 +212,60 @@ def _definitions(own: Row, sections: Sections) -> Iterator[str]:
 OTHER = "other"
 BACKUP_MESSAGES = ("18204", "3041")  # a backup device failed; a backup failed
 OPEN_MESSAGES = ("33027", "33111")  # the DLL was not loaded; a key is missing: neither has a code of the provider
-_KNOWN = frozenset({*map(str, BY_CODE), *BACKUP_MESSAGES, *OPEN_MESSAGES})
+KNOWN_CODES = frozenset({*map(str, BY_CODE), *BACKUP_MESSAGES, *OPEN_MESSAGES})
 
 
 def known_codes(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """Return the rows with known codes; all others are one row, `other`. That row exists whenever the log was read."""
-    groups: dict[str, list[Row]] = {OTHER: []}
+    """Return one row for each number, known or not, and backup; what has no number is one row, `other`, which exists whenever the log was read."""
+    groups = _by_code(({"code": OTHER}, *rows))
+    return tuple(dict(_joined(about, group, sum(map(_lines, group)))) for about, group in groups.items())
+
+
+def joined_codes(one: Iterable[Row], other: Iterable[Row]) -> tuple[Row, ...]:
+    """Return the rows of two readings as one. Lines that both may have are counted once."""
+    return tuple(dict(_joined(about, group, _lines_of_both(group))) for about, group in _by_code((*one, *other)).items())
+
+
+def _by_code(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         code = str(row.get("code"))
-        groups.setdefault(code if code in _KNOWN else OTHER, []).append(row)
-    return tuple(dict(_joined(code, group)) for code, group in groups.items())
+        is_number = code.isascii() and code.isdecimal()
+        groups.setdefault((code if is_number else OTHER, str(row.get("backup_of", ""))), []).append(row)
+    return groups
 
 
-def _joined(code: str, rows: list[Row]) -> Iterator[tuple[str, str | int]]:
+def _joined(about: tuple[str, str], rows: list[Row], lines: int) -> Iterator[tuple[str, str | int]]:
+    code, backup = about
     yield "code", code
-    yield "lines", sum(int(row.get("lines", 0)) for row in rows)
+    yield "lines", lines
     for column, choose in (("first_utc", min), ("last_utc", max)):
         if times := [str(row[column]) for row in rows if column in row]:
             yield column, choose(times)
+    if backup:
+        yield "backup_of", backup
 
 
+def _lines(row: Row) -> int:
+    return int(row.get("lines", 0))
+
+
+def _lines_of_both(rows: list[Row]) -> int:
+    spans = sorted((str(row.get("first_utc", "")), str(row.get("last_utc", ""))) for row in rows)
+    are_apart = spans[0][1] < spans[-1][0]
+    return (sum if are_apart else max)(map(_lines, rows))
+
+
+SECRET_END = "secret_end"  # noqa: S105 - in the section `changes`: when a secret ends or ended
 # In the order in which the script prints them.
 SECTIONS = (
     "instance", "providers", "modules", "credentials", "keys", "logins", "encryption", "databases", "replicas", "configurations", "start", "nodes",
 )  # fmt: skip
 # What `run` reads too, by proof.sql. An inventory lacks them.
 PROOF_SECTIONS = ("service", "opened", "history", "backups", "logs", "flags", "errors", "log", "loaded")
+CHANGES = "changes"  # since when each value is known: `run` adds it
 FORMAT = 1
-_KNOWN_SECTIONS = frozenset(SECTIONS + PROOF_SECTIONS)
+_KNOWN_SECTIONS = frozenset((*SECTIONS, *PROOF_SECTIONS, CHANGES))
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket
 _CHECKSUM = re.compile(r"sha256:([0-9A-Fa-f]{64}) *")
@@ -328,6 +371,8 @@ def _checked(document: Document) -> Document:
     unfit = uris_problem(document.key_uris)
     problems = {name: section_problem(name, rows) for name, rows in document.sections.items()} | {"registry": unfit}
     damaged = {name: problem for name, problem in problems.items() if problem is not None}
+    if "log" in document.sections and ("errors" in damaged or "errors" not in document.sections):
+        damaged["log"] = NO_LINES
     errors = {name: message[:MESSAGE] for name, message in document.errors.items()} | damaged
     return replace(
         document,
@@ -341,6 +386,31 @@ def _checked(document: Document) -> Document:
         errors=errors,
         key_uris=() if unfit is not None else document.key_uris,
     )
+
+
+def without_future(document: Document) -> Document:
+    """Turn each section with a time after that of the reading into an error of that section. A secret may end later."""
+    now = next((known_time(str(row.get("read_at_utc"))) for row in document.sections.get("instance", ())), None)
+    if now is None:
+        return document
+    latest = utc(now + _AHEAD)
+    ahead = {
+        name: f"the field {field} is a time after the reading: {_ACTION}"
+        for name, rows in document.sections.items()
+        for row in rows
+        for field, value in row.items()
+        if field in _TIMES and str(value) > latest and row.get("what") != SECRET_END
+    }
+    if not ahead:
+        return document
+    sections = {name: rows for name, rows in document.sections.items() if name not in ahead}
+    kept = {name: time for name, time in document.kept.items() if name not in ahead}
+    return _checked(replace(document, sections=sections, errors={**document.errors, **ahead}, kept=kept))
+
+
+def utc(unix: float) -> str:
+    """Return a Unix time as the times of rows are."""
+    return second(unix).removesuffix("Z")
 
 
 def _rows(value: Any) -> tuple[Row, ...]:

@@ -1,28 +1,49 @@
-"""The last known reading of a SQL Server, each section from its last good reading; and its document in the state directory.
+"""The last known reading of a SQL Server, each section from its last good reading; what is remembered of others; and its document in the state directory.
 
-A document contains no password. Of the secret of a refused login it has two bytes of a salted digest.
+What SQL Server shows of a change is its last time or none, of the error log what was not yet cycled away. So it is remembered since when each value is
+known, what failed until a newer proof, and from when to when the log was read. A document contains no password. Of the secret of a refused login it has
+two bytes of a salted digest.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
 
 from exporter.config.settings import SqlServer
-from exporter.core.durations import moment, unix_time
+from exporter.core.durations import known_time, moment, unix_time
 from exporter.core.secrets import hide
-from exporter.sqlserver.document import Document
+from exporter.sqlserver.document import (
+    BACKUP_MESSAGES,
+    CHANGES,
+    OTHER,
+    SECRET_END,
+    Document,
+    Row,
+    joined_codes,
+    thumbprint_of,
+    utc,
+    without_future,
+)
 from exporter.sqlserver.errors import Lockout
-from exporter.sqlserver.instance import labels_of, names_of
-from exporter.sqlserver.keys import REGISTRY
+from exporter.sqlserver.instance import EKM_OPTION, instance_of, labels_of, names_of, printable
+from exporter.sqlserver.keys import REGISTRY, used_keys
 from exporter.sqlserver.logs import stalled_logs
+from exporter.sqlserver.proof import key_proofs
 from exporter.sqlserver.reading import (
+    BACKUPS,
+    ERROR_LOG,
+    ERRORS,
     LOGS,
     SqlServerReading,
     is_good,
+    joined_log,
     merged,
+    read_at,
     reading_from,
     reading_values,
     with_known_backups,
@@ -43,20 +64,35 @@ def labelled(reading: SqlServerReading, server: SqlServer) -> SqlServerReading:
     return replace(reading, sql_instance=sql_instance, host=host, configured=server.host is not None)
 
 
-def updated(before: SqlServerReading, server: SqlServer, later: Document, at: float, *, refused: bool) -> SqlServerReading:
-    """Return what is known after an attempt at a Unix time. What the attempt did not read stays as it was."""
+def updated(
+    before: SqlServerReading,
+    server: SqlServer,
+    later: Document,
+    at: float,
+    *,
+    refused: bool,
+    whole: bool = True,
+    ends: Mapping[str, Iterable[float]] | None = None,
+) -> SqlServerReading:
+    """Return what is known after an attempt that began at a Unix time. What the attempt did not read stays as it was.
+
+    `whole` is whether backups were searched anew. `ends` has the known ends of secrets by client id, as Unix times.
+    """
     reading = replace(before, attempted_at=at, failure=hide(later.failure or ""), refused=refused)
     earlier = before.document
     if earlier is not None and _is_other_server(later, earlier):
-        earlier, reading = None, replace(reading, read_at={}, earlier_logs=None, stalled={})
+        earlier, reading = None, replace(reading, read_at={}, earlier_logs=None, stalled={}, clock_behind=None)
     if earlier is None and later.failure is not None:
         return reading
-    document = later if earlier is None else with_known_changes(with_known_backups(merged(later, earlier), earlier), earlier)
+    later = _arrived(later, earlier or Document(), ends or {})
+    document = later if earlier is None else _remembered(later, earlier, whole=whole)
     if earlier is not None and is_good(later, LOGS) and is_good(earlier, LOGS):
         rows = before.read_at.get(LOGS, before.attempted_at), earlier.sections[LOGS]
         reading = replace(reading, earlier_logs=rows, stalled=stalled_logs(before, later.sections[LOGS]))
-    read_at = dict(_times(document, later, at, reading.read_at))
-    return labelled(replace(reading, document=document, read_at=read_at), server)
+    if is_good(later, "instance") and (own := known_time(read_at(later))) is not None:
+        reading = replace(reading, clock_behind=own - at)
+    times = dict(_times(document, later, at, reading.read_at))
+    return labelled(_without_proven_errors(replace(reading, document=document, read_at=times)), server)
 
 
 def _times(document: Document, later: Document, at: float, before: Mapping[str, float]) -> Iterator[tuple[str, float]]:
@@ -70,6 +106,248 @@ def _is_other_server(later: Document, earlier: Document) -> bool:
     """Whether another server answers at this address. Then nothing of the earlier one counts."""
     both = later, earlier
     return all(is_good(one, "instance") for one in both) and len({names_of(one)[0].upper() for one in both}) > 1
+
+
+def _arrived(later: Document, earlier: Document, ends: Mapping[str, Iterable[float]]) -> Document:
+    """Return what an attempt read with times that are safe, and with since when each value is known."""
+    now = known_time(read_at(later)) if is_good(later, "instance") else None
+    if now is None:
+        return later
+    offset = _offset(later, earlier, now)
+    if offset is not None:
+        later = _with_safe_times(later, earlier, offset, now)
+    later = without_future(_with_start(later, earlier))
+    rows = (*_changes(later, earlier, now, ends), *(() if offset is None else (offset,)))
+    return replace(later, sections={**later.sections, CHANGES: tuple(sorted(rows, key=_about))})
+
+
+# Local times of SQL Server become UTC by the offset of the moment at which they are read: how that may be wrong, and since when it cannot be.
+
+_HOUR: Final = 3600.0  # of daylight saving
+_DAY: Final = 86400.0
+_MEMORY: Final = 35 * _DAY  # of what failed, and of backups that show an offset
+_SEASON: Final = 28 * _DAY  # no clock is changed twice within a shorter time
+_SAME_START: Final = 300.0  # seconds: the start is computed at each reading
+# Columns with local times. The first of each group decides for all of it, so that their order stays.
+_LOCAL: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "credentials": (("modified_utc", "created_utc"),),
+    ERRORS: (("first_utc",), ("last_utc",)),
+    ERROR_LOG: (("since_utc",),),
+    LOGS: (("log_backup_utc",),),
+}
+_LOCAL_TIME: Final = "modified_local"  # as SQL Server stores it: another offset is no change
+
+
+def _offset(later: Document, earlier: Document, now: float) -> Row | None:
+    """Return the row of the present offset, and since when it holds as far as readings and backups show; None if the server does not tell it."""
+    offset = later.sections["instance"][0].get("utc_offset_minutes")
+    if offset is None:
+        return None
+    is_recent = 0 <= now - (known_time(read_at(earlier)) or 0.0) < _SEASON
+    row = _seen(later, _known(earlier, now) if is_recent else {}, "offset", "", str(offset))
+    backups = [each for each in later.sections.get(BACKUPS, ()) if "started_utc" in each and "offset_minutes" in each]
+    others = (str(each["started_utc"]) for each in backups if each["offset_minutes"] != offset)
+    last = max(utc(now - _MEMORY), *others, "")
+    same = (str(each["started_utc"]) for each in backups if each["offset_minutes"] == offset)
+    return {**row, "since_utc": min(str(row["since_utc"]), read_at(later), *(begun for begun in same if begun > last))}
+
+
+def _with_safe_times(later: Document, earlier: Document, offset: Row, now: float) -> Document:
+    """Move each local time from before the offset is known to where it is an hour off in the safe direction: what breaks a proof later, a start earlier."""
+    since, sections = known_time(str(offset["since_utc"])) or now, dict(later.sections)
+    for section, groups in _LOCAL.items():
+        if section in sections:
+            sections[section] = tuple(_late(row, groups, since, now) for row in sections[section])
+    if "credentials" in sections:
+        before = {row.get("name"): row for row in earlier.sections.get("credentials", ())}
+        pairs = zip(later.sections["credentials"], sections["credentials"], strict=True)
+        seconds = 60.0 * int(offset["value"])
+        sections["credentials"] = tuple(_as_before(row, raw, before.get(row.get("name"), {}), seconds) for raw, row in pairs)
+    if "start" in sections:
+        sections["start"] = tuple(_early(row, since) for row in sections["start"])
+    return replace(later, sections=sections)
+
+
+def _late(row: Row, groups: Iterable[tuple[str, ...]], since: float, now: float) -> Row:
+    found = dict(row)
+    for group in groups:
+        at = _time(row, group[0])
+        if at is not None and at < since + _HOUR:  # in autumn, an hour is there twice: what seems to come has happened
+            by = min(at + _HOUR if at < since else at, now) - at
+            found |= {column: utc(before + by) for column in group if (before := _time(row, column)) is not None}
+    return found
+
+
+def _early(row: Row, since: float) -> Row:
+    at = _time(row, "started_utc")
+    return row if at is None or at >= since + _HOUR else {**row, "started_utc": utc(at - _HOUR)}
+
+
+def _as_before(row: Row, raw: Row, before: Row, offset: float) -> Row:
+    """Return a credential with the times that an earlier reading found, if it was not altered since."""
+    at = _time(raw, "modified_utc")
+    if at is None:
+        return row
+    local = utc(max(at + offset, 0.0))
+    known = before if before.get(_LOCAL_TIME) == local else {}
+    return {**row, **{name: cell for name, cell in known.items() if name in ("modified_utc", "created_utc")}, _LOCAL_TIME: local}
+
+
+def _with_start(later: Document, earlier: Document) -> Document:
+    """Put the start of the service in place of that of tempdb, if it was read. It is the one of before if only the clocks differ."""
+    rows = later.sections["service"] if is_good(later, "service") else later.sections.get("start", ())
+    at = _time(rows[0], "started_utc") if rows else None
+    if at is None:
+        return later
+    known = next((row for row in earlier.sections.get("start", ())), {})
+    before = _time(known, "started_utc")
+    is_same = before is not None and abs(at - before) <= _SAME_START and _node(later) == _node(earlier)
+    start = {"started_utc": str(known["started_utc"])} if is_same else rows[0]
+    errors = {name: text for name, text in later.errors.items() if name != "start"}
+    return replace(later, sections={**later.sections, "start": (start,)}, errors=errors)
+
+
+# What has no time of its own in SQL Server: since when each value is known.
+
+_START: Final = "start"
+_OFFSET: Final = "offset"
+_MOST: Final = {_START: 16}  # rows of one kind: nodes
+_MOST_OTHERS: Final = 500
+_MOST_ERRORS: Final = 200
+_About = tuple[str, str, str, str]
+
+
+def _about(row: Row) -> _About:
+    """Return what a row is about: secrets have several ends, all else has one value."""
+    what, name, node = (str(row.get(column, "")) for column in ("what", "name", "node"))
+    return what, name, node, str(row.get("value", "")) if what == SECRET_END else ""
+
+
+def _known(earlier: Document, now: float) -> dict[_About, Row]:
+    """Return the rows of before. One from the future is of a clock that ran ahead, and is seen anew."""
+    rows = (row for row in earlier.sections.get(CHANGES, ()) if row["what"] == SECRET_END or str(row["since_utc"]) <= utc(now))
+    return {_about(row): row for row in rows}
+
+
+def _node(document: Document) -> str:
+    """Return the computer of the instance in lower case; empty if unknown."""
+    return next((str(row.get("node", "")).lower() for row in document.sections.get("instance", ())), "")
+
+
+def _seen(later: Document, known: Mapping[_About, Row], what: str, name: str, value: str) -> Row:
+    node = _node(later)
+    before = known.get((what, name, node, ""))
+    if before is not None and before.get("value") == value:
+        return before
+    about = {column: cell for column, cell in (("what", what), ("name", name), ("node", node)) if cell}
+    return {**about, "value": value, "since_utc": read_at(later), "first": int(before is None)}
+
+
+def _changes(later: Document, earlier: Document, now: float, ends: Mapping[str, Iterable[float]]) -> Iterator[Row]:
+    """Yield the rows of all but the offset. A section that was not read leaves its rows as they are."""
+    known = _known(earlier, now)
+    rows = {about: row for about, row in known.items() if about[0] != _OFFSET}
+    for what, values in _fingerprints(later):
+        if what != "dll":  # which shows while it is loaded
+            rows = {about: row for about, row in rows.items() if about[0] != what or about[1] in values}
+        rows |= {_about(row): row for name, value in values.items() for row in (_seen(later, known, what, name, value),)}
+    rows |= {_about(row): row for row in (*_start(later, known), *_secret_ends(ends, now))}
+    altered = _last_altered(later)
+    by_kind: dict[str, list[Row]] = {}
+    for row in rows.values():
+        if str(row.get("known_utc", altered)) >= altered:
+            by_kind.setdefault(str(row["what"]), []).append(row)
+    for what, found in by_kind.items():
+        newest = sorted(found, key=lambda row: str(row.get("known_utc", row["since_utc"])), reverse=True)
+        yield from newest[: _MOST.get(what, _MOST_OTHERS)]
+
+
+def _fingerprints(later: Document) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the values by name of each kind whose sections were read."""
+    rows = {name: found for name, found in later.sections.items() if is_good(later, name)}
+    if "providers" in rows:
+        columns = ("dll_path", "version", "is_enabled")
+        yield "provider", {str(row.get("name")): _digest([row.get(column) for column in columns]) for row in rows["providers"]}
+    if "modules" in rows:
+        yield "dll", {str(row.get("provider")): str(row.get("file_version", ""))[:64] for row in rows["modules"]}
+    if "configurations" in rows:
+        options = [row for row in rows["configurations"] if row.get("name") == EKM_OPTION]
+        yield "option", {name: str(row.get("value_in_use"))[:64] for name, row in zip([""], options, strict=False)}
+    if {"keys", "logins", "credentials"} <= rows.keys():
+        yield "mapping", {thumbprint_of(str(row.get("thumbprint"))): _mapping(row, rows) for row in rows["keys"]}
+
+
+def _mapping(key: Row, rows: Mapping[str, tuple[Row, ...]]) -> str:
+    """Return how SQL Server signs in for a key: if it shows no login of it, any of the provider may be its own."""
+    own = [(key.get("login"), key.get("credential"))]
+    logins = [(row.get("name"), row.get("credential")) for row in rows["logins"] if row.get("provider") == key.get("provider")]
+    pairs = own if key.get("login") else sorted(logins, key=str)
+    named = {credential for _, credential in pairs}
+    return _digest([pairs, sorted(str(row.get("identity")) for row in rows["credentials"] if row.get("name") in named)])
+
+
+def _digest(value: object) -> str:
+    return sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _start(later: Document, known: Mapping[_About, Row]) -> Iterator[Row]:
+    """Yield the start of the service on this node, if a database under a provider's key opened since."""
+    if not is_good(later, "opened") or "start" not in later.sections:
+        return
+    instance, started = instance_of(later), str(later.sections["start"][0].get("started_utc"))
+    keys = {key.thumbprint for key in used_keys(instance)}
+    names = {one.name for one in instance.databases if one.thumbprint in keys}
+    opened = (row for row in later.sections["opened"] if printable(str(row.get("database"))) in names)
+    if any(str(row.get("opened_utc", "")) >= started for row in opened):
+        yield {**_seen(later, known, _START, "", started), "since_utc": started}
+
+
+def _secret_ends(ends: Mapping[str, Iterable[float]], now: float) -> Iterator[Row]:
+    for client, times in ends.items():
+        for at in times:
+            row = {"what": SECRET_END, "name": client.lower(), "value": utc(at), "since_utc": utc(at), "known_utc": utc(now)}
+            yield {**row, "first": 1}
+
+
+def _last_altered(later: Document) -> str:
+    """Return the time before which no secret of a credential was set; empty if unknown. An hour is of daylight saving."""
+    rows = later.sections["credentials"] if is_good(later, "credentials") else ()
+    times = [_time(row, "modified_utc") for row in rows]
+    known = [at for at in times if at is not None]
+    return utc(max(min(known) - _HOUR, 0.0)) if known and len(known) == len(times) else ""
+
+
+def _remembered(later: Document, earlier: Document, *, whole: bool) -> Document:
+    document = with_known_changes(with_known_backups(merged(later, earlier), earlier, whole=whole), earlier)
+    if not is_good(later, ERRORS) or not is_good(earlier, ERRORS):
+        return document
+    now = read_at(later)
+    known = (
+        {**row, **{name: min(str(row[name]), now) for name in ("first_utc", "last_utc") if name in row}}
+        for row in earlier.sections[ERRORS]
+    )
+    spans = (row for row in earlier.sections.get(ERROR_LOG, ()) if str(row["until_utc"]) <= now)
+    logs = {ERROR_LOG: joined_log(later.sections[ERROR_LOG], spans)} if ERROR_LOG in later.sections else {}
+    return replace(document, sections={**document.sections, ERRORS: joined_codes(known, later.sections[ERRORS]), **logs})
+
+
+def _without_proven_errors(reading: SqlServerReading) -> SqlServerReading:
+    """Forget what failed before every key was proven, and the oldest of too many lines: those of failed backups first."""
+    document, now = reading.document, 0.0 if reading.document is None else known_time(read_at(reading.document))
+    if document is None or now is None or ERRORS not in document.sections:
+        return reading
+    proofs = key_proofs(reading)
+    proven = [-math.inf if each.closed or each.proven_from is None else each.proven_from for each in proofs]
+    ended = max(now - _MEMORY, min(now - _DAY, min(proven, default=-math.inf)))
+    rows = document.sections[ERRORS]
+    lines = [row for row in rows if row.get("code") != OTHER and (_time(row, "last_utc") or now) >= ended]
+    lines.sort(key=lambda row: (row.get("code") not in BACKUP_MESSAGES, str(row.get("last_utc"))), reverse=True)
+    kept = (*(row for row in rows if row.get("code") == OTHER), *lines[:_MOST_ERRORS])
+    return replace(reading, document=replace(document, sections={**document.sections, ERRORS: kept}))
+
+
+def _time(row: Row, column: str) -> float | None:
+    return known_time(str(row.get(column)))
 
 
 MOST_CHARACTERS = 400 * 1024  # of the stored sections, and of the earlier logs; a file of the state directory has 1 MiB at most
@@ -99,13 +377,16 @@ def restored(document: Mapping[str, Any], server: SqlServer) -> tuple[SqlServerR
     return labelled(reading, server), lockout
 
 
+_LASTING: Final = frozenset({CHANGES, ERROR_LOG, ERRORS, "history", "instance"})  # bounded, and nobody can read them again
+
+
 def _bounded(document: Document) -> Document:
     """Return the document without its largest sections, if it is too large."""
     sizes = {name: _size(rows) for name, rows in document.sections.items()}
     sizes[REGISTRY] = _size([[uri.thumbprint, uri.uri] for uri in document.key_uris])
     left_out = set()
     while sum(sizes.values()) > MOST_CHARACTERS:
-        left_out.add(largest := max(sizes, key=sizes.__getitem__))
+        left_out.add(largest := max(sizes.keys() - _LASTING, key=sizes.__getitem__))
         del sizes[largest]
     return replace(
         document,

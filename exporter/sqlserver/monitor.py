@@ -123,7 +123,7 @@ class ServerReader:
             def attempt() -> Attempt:
                 document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, after, stopped)
                 lockout = lockout_after(state.account, secret.material, at) if document.refused_login else None
-                reading = updated(state.reading, state.server, document, at, refused=lockout is not None)
+                reading = updated(state.reading, state.server, document, at, refused=lockout is not None, whole=after is None)
                 return Attempt(reading, lockout, document_of(reading, lockout))
 
             result = await self._run_on_thread(address, self._whole, "not read to its end", attempt, stopped)

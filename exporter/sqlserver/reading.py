@@ -1,7 +1,7 @@
 """What is known of one SQL Server that `run` reads: each section from its last good reading, with the time of that reading.
 
-Two readings join into one: what was not read never removes what an earlier reading found. As JSON values, a reading goes through the API,
-to its clients and to the state directory.
+Two readings join into one: what was not read never removes what an earlier reading found, and two exporters' readings of one SQL Server are
+one. As JSON values, a reading goes through the API, to its clients and to the state directory.
 """
 
 from __future__ import annotations
@@ -12,14 +12,29 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from exporter.core.durations import moment, unix_time
+from exporter.core.durations import known_time, moment, unix_time
 from exporter.core.names import ServerNames, server_name, server_names_at
-from exporter.sqlserver.document import MESSAGE, PROOF_SECTIONS, Document, Row, as_json, document_from
+from exporter.sqlserver.document import (
+    CHANGES,
+    MESSAGE,
+    PROOF_SECTIONS,
+    SECRET_END,
+    Document,
+    Row,
+    as_json,
+    document_from,
+    joined_codes,
+    without_future,
+)
 from exporter.sqlserver.instance import Instance, asked_host, instance_of
 from exporter.sqlserver.keys import REGISTRY
 
 TRACE_FLAG: Final = 15025  # with it, a new log file needs no request to the vault
 LOGS: Final = "logs"
+ERRORS: Final = "errors"
+ERROR_LOG: Final = "log"  # from when to when it was read
+BACKUPS: Final = "backups"
+_ONE_START: Final = 4200.0  # seconds between two times of one start: an hour of daylight saving, and how clocks drift
 _LONGEST_ADDRESS = 512  # characters of an address or a label
 _T = TypeVar("_T")
 BACKUP_TYPES: Final = {"D": "full", "I": "differential", "L": "log"}  # by their letter in the section `backups`
@@ -33,7 +48,8 @@ class SqlServerReading:
     `document` is None until the first reading. A section that was not read again keeps its rows and its time.
     `earlier_logs` are the rows of the section `logs` of the reading before, for rates. `stalled` has each database whose log no longer grows and
     that no log backup followed: since when, and its last rate in bytes per second.
-    `configured` is whether the configuration has its host, `contested` whether another server answers with its names, too.
+    `configured` is whether the configuration has its host, `contested` whether another server answers with its names, too. `clock_behind` is by how
+    many seconds the exporter's clock was behind the server's when it was last read, None if unknown.
     """
 
     address: str
@@ -48,6 +64,7 @@ class SqlServerReading:
     stalled: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     configured: bool = False
     contested: bool = False
+    clock_behind: float | None = None
     derived: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # by `once`
 
 
@@ -114,10 +131,12 @@ def proves_name(reading: SqlServerReading) -> bool:
 def is_one_server(one: SqlServerReading, other: SqlServerReading) -> bool:
     """Whether readings of two exporters under one name are of one SQL Server: both know the start of its service, and nothing else differs."""
     known = [instance for each in (one, other) if (instance := known_instance(each)) is not None]
-    starts = {instance.started_utc for instance in known}
+    starts = [known_time(instance.started_utc) for instance in known]
     keys = [{key.thumbprint for key in instance.keys} for instance in known if not {"keys", "providers"} & instance.errors.keys()]
     same_keys = len(keys) < 2 or keys[0] == keys[1]
-    return len(known) == 2 and len(starts) == 1 and "" not in starts and known[0].nodes == known[1].nodes and same_keys
+    begun = [at for at in starts if at is not None]
+    same_start = len(begun) == 2 and abs(begun[0] - begun[1]) <= _ONE_START
+    return same_start and known[0].nodes == known[1].nodes and same_keys
 
 
 def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:
@@ -163,18 +182,82 @@ def merged(later: Document, earlier: Document) -> Document:
     )
 
 
-def with_known_backups(later: Document, earlier: Document) -> Document:
-    """Add the last backup of each type that the later reading did not find.
+def with_known_backups(later: Document, earlier: Document, *, whole: bool = True) -> Document:
+    """Add what an earlier reading knows of backups. A later one that is not `whole` did not search all that may count.
 
-    It may not have searched so far back. A database that is no longer encrypted has none.
+    A database that is no longer encrypted has none.
     """
-    known, found = earlier.sections.get("backups", ()), later.sections.get("backups")
+    known, found = earlier.sections.get(BACKUPS, ()), later.sections.get(BACKUPS)
     if found is None:
         return later
     encrypted = {row.get("name") for row in later.sections.get("databases", ()) if row.get("is_encrypted") == 1}
-    listed = {(row.get("database"), row.get("type")) for row in found}
-    kept = (row for row in known if row.get("database") in encrypted and (row.get("database"), row.get("type")) not in listed)
-    return replace(later, sections={**later.sections, "backups": (*found, *kept)})
+    kept = (row for row in known if row.get("database") in encrypted)
+    return replace(later, sections={**later.sections, BACKUPS: joined_backups(found, kept, whole=whole)})
+
+
+def joined_backups(found: Iterable[Row], known: Iterable[Row], *, whole: bool = True) -> tuple[Row, ...]:
+    """Return the newest backup of each database and type. Its gaps are those of a whole search; what is found between searches may add one."""
+    rows = {(row.get("database"), row.get("type")): row for row in found}
+    for row in known:
+        key = row.get("database"), row.get("type")
+        if key not in rows or _ended(rows[key]) < _ended(row):
+            rows[key] = row
+        elif not whole:
+            rows[key] = _with_gap(rows[key], row)
+    return tuple(rows.values())
+
+
+def _ended(row: Row) -> str:
+    return str(row.get("finished_utc", ""))
+
+
+_SPANS: Final = ("longest_seconds", "second_seconds")
+
+
+def _with_gap(later: Row, earlier: Row) -> Row:
+    """Return the later backup with the gaps that were known, and with the one between the two."""
+    ends = known_time(_ended(later)), known_time(_ended(earlier))
+    spans = [int(earlier[name]) for name in _SPANS if name in earlier]
+    gaps = int(earlier.get("gaps", 0))
+    if ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
+        # Several backups may have ended in between: then each gap is shorter than the time between the two that are known.
+        between = int(ends[0] - ends[1])
+        spans.append(min(between, int(later.get(_SPANS[0], between))))
+        gaps += 1
+    known = dict(zip(_SPANS, sorted(spans, reverse=True), strict=False))
+    return {name: cell for name, cell in later.items() if name not in _SPANS} | {"gaps": gaps} | known
+
+
+def joined_log(one: Iterable[Row], other: Iterable[Row]) -> tuple[Row, ...]:
+    """Return from when to when the error log was read, without a hole: two times that do not meet are the later one alone."""
+    spans = sorted(
+        ((str(row.get("since_utc")), str(row.get("until_utc"))) for row in (*one, *other)), key=lambda span: span[::-1]
+    )
+    if not spans:
+        return ()
+    since, until = spans.pop()
+    for begun, ended in reversed(spans):
+        if ended >= since:
+            since = min(since, begun)
+    return ({"since_utc": since, "until_utc": until},)
+
+
+def joined_changes(one: Iterable[Row], other: Iterable[Row]) -> tuple[Row, ...]:
+    """Return since when each value is known: as early as either knows it. Of two values, the one that was first seen later counts, as a change."""
+    found: dict[tuple[str, ...], Row] = {}
+    for row in (*one, *other):
+        about = tuple(str(row.get(name, "")) for name in ("what", "name", "node"))
+        key = (*about, str(row.get("value", ""))) if row.get("what") == SECRET_END else about
+        found[key] = row if key not in found else _changed(found[key], row)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _changed(one: Row, other: Row) -> Row:
+    earlier, later = sorted((one, other), key=lambda row: (str(row.get("since_utc")), str(row.get("value", ""))))
+    same = earlier.get("value") == later.get("value")
+    known = max(str(row.get("known_utc", "")) for row in (one, other))
+    first = int(same and min(int(row.get("first", 0)) for row in (one, other)))
+    return {**(earlier if same else later), "first": first} | ({"known_utc": known} if known else {})
 
 
 def with_known_changes(later: Document, earlier: Document) -> Document:
@@ -190,6 +273,50 @@ def _with_change(row: Row, before: Row) -> Row:
     changed = before.get("modified_utc") not in (None, row.get("modified_utc"))
     at = before["modified_utc"] if changed else before.get("earlier_utc")
     return row if at is None else {**row, "earlier_utc": at}
+
+
+def united(one: SqlServerReading, other: SqlServerReading) -> SqlServerReading:
+    """Return what two exporters know of one SQL Server: each section as it was last read, what failed for either, and the proofs of both."""
+    older, newer = sorted((one, other), key=lambda each: (each.document is not None, each.attempted_at))
+    if older.document is None or newer.document is None:
+        return newer
+    documents = older.document, newer.document
+    names = dict.fromkeys(name for each in documents for name in (*each.sections, *each.errors, REGISTRY))
+    chosen = {name: _last_read(name, older, newer) for name in names}
+    own = {name: each.document for name, each in chosen.items() if each.document is not None}
+    kept = {name: document.kept[name] for name, document in own.items() if name in document.kept}
+    errors = {name: document.errors[name] for name, document in own.items() if name in document.errors}
+    for name, document in own.items():
+        if document is older.document and is_good(document, name) and not is_good(newer.document, name):
+            kept[name] = time_of(document, name)
+            errors[name] = newer.document.errors.get(name, "not read")
+    sections = {name: document.sections[name] for name, document in own.items() if name in document.sections}
+    for name, joined in _JOINED.items():
+        found = [each.sections[name] for each in documents if name in each.sections]
+        if len(found) > 1:
+            sections[name] = joined(*found)
+    return replace(
+        newer,
+        document=Document(
+            address=newer.document.address, sections=sections, errors=errors, key_uris=own[REGISTRY].key_uris, kept=kept
+        ),
+        read_at={name: max(each.read_at.get(name, 0.0) for each in (one, other)) for name in (*older.read_at, *newer.read_at)},
+        earlier_logs=chosen[LOGS].earlier_logs if LOGS in chosen else newer.earlier_logs,
+        stalled=chosen[LOGS].stalled if LOGS in chosen else newer.stalled,
+        clock_behind=chosen["instance"].clock_behind,
+    )
+
+
+_JOINED: Final[Mapping[str, Callable[[Iterable[Row], Iterable[Row]], tuple[Row, ...]]]] = {
+    ERRORS: joined_codes,
+    ERROR_LOG: joined_log,
+    BACKUPS: joined_backups,
+    CHANGES: joined_changes,
+}
+
+
+def _last_read(section: str, older: SqlServerReading, newer: SqlServerReading) -> SqlServerReading:
+    return older if older.read_at.get(section, -math.inf) > newer.read_at.get(section, -math.inf) else newer
 
 
 def is_good(document: Document, section: str) -> bool:
@@ -230,6 +357,7 @@ def reading_values(reading: SqlServerReading) -> dict[str, Any]:
         "sql_instance": reading.sql_instance,
         "host": reading.host,
         "contested": reading.contested,
+        "clock_behind": reading.clock_behind,
         "attempted_at": moment(reading.attempted_at) if reading.attempted_at else None,
         "failure": reading.failure,
         "refused": reading.refused,
@@ -257,6 +385,7 @@ def reading_from(values: Any) -> SqlServerReading:
             failure=_text(values, "failure", MESSAGE),
             refused=refused,
             contested=contested,
+            clock_behind=_seconds(values["clock_behind"]),
         )
         times, logs, stops = values["read_at"].items(), values["earlier_logs"], values["stalled"].items()
         if values["document"] is None:
@@ -285,7 +414,13 @@ def inventory_document(reading: SqlServerReading) -> Document:
 
 
 def _without_proofs(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {section: value for section, value in values.items() if section not in PROOF_SECTIONS}
+    return {section: value for section, value in values.items() if section not in (*PROOF_SECTIONS, CHANGES)}
+
+
+def _seconds(value: Any) -> float | None:
+    if value is not None and not (type(value) in (int, float) and math.isfinite(value)):
+        raise TypeError
+    return None if value is None else float(value)
 
 
 def _text(values: Mapping[str, Any], name: str, longest: int = _LONGEST_ADDRESS) -> str:
@@ -296,7 +431,7 @@ def _text(values: Mapping[str, Any], name: str, longest: int = _LONGEST_ADDRESS)
 
 
 def _document(value: Any) -> Document:
-    document = document_from(value)
+    document = without_future(document_from(value))
     if document.failure is not None:
         raise ValueError(document.failure)
     return document

@@ -606,3 +606,24 @@ def test_exporter_without_scheduler_shows_no_sql_server():
     recorder = a_recorder(per_target_gauges=False)
     show_reading(recorder, a_reading())
     assert of_sql_servers(recorder) == set()
+
+
+def test_unknown_codes_have_one_label():
+    rows = [OTHER | {"lines": 0}, OTHER | {"code": "9999"}, OTHER | {"code": "8888", "last_utc": "2026-11-26T20:00:00"}, LINE]
+    rows.append(LINE | {"code": "3041", "backup_of": "sales"})
+    rows.append(LINE | {"code": "3041", "backup_of": "hr", "lines": 2})
+    recorder = a_recorder()
+    show_reading(recorder, a_reading(sections={"errors": rows}))
+    found = {
+        (name, dict(labels)["code"]): value
+        for (name, *labels), value in series(scrape(recorder)).items()
+        if "_error_log_" in name
+    }
+    assert found == {
+        ("mssql_ekm_error_log_lines", "other"): 2.0,
+        ("mssql_ekm_error_log_lines", "3303"): 1.0,
+        ("mssql_ekm_error_log_lines", "3041"): 3.0,
+        ("mssql_ekm_error_log_last_timestamp_seconds", "other"): unix("2026-11-26T20:00:00"),
+        ("mssql_ekm_error_log_last_timestamp_seconds", "3303"): unix("2026-11-26T19:00:00"),
+        ("mssql_ekm_error_log_last_timestamp_seconds", "3041"): unix("2026-11-26T19:00:00"),
+    }

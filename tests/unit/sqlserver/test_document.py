@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 from exporter.sqlserver.document import (
     DAMAGED,
     SECTIONS,
+    Document,
     KeyVersion,
     RegistryUri,
     as_json,
     completed,
     document_from,
+    joined_codes,
     key_version,
     known_codes,
     read_documents,
@@ -26,6 +29,7 @@ from exporter.sqlserver.document import (
     thumbprint_of,
     unseen,
     uris_problem,
+    without_future,
 )
 from exporter.sqlserver.instance import instance_of
 from tests.support.sql_inventory import lines_of, reg_query, rows_of, sqlcmd
@@ -322,7 +326,7 @@ def test_long_message_is_cut():
 
 
 @pytest.mark.parametrize(
-    ("section", "most"), [("credentials", 5_000), ("errors", 5_000), ("databases", 40_000), ("backups", 40_000)]
+    ("section", "most"), [("credentials", 5_000), ("errors", 40_000), ("databases", 40_000), ("backups", 40_000)]
 )
 def test_rows_of_a_section_have_a_limit(section, most):
     rows = [{"name": "x"}] * most
@@ -383,23 +387,88 @@ def a_code(code, lines=1, first=EARLY, last=LATE):
     return {"code": code, "lines": lines, "first_utc": first, "last_utc": last}
 
 
-def test_known_codes_keep_their_rows():
-    rows = (a_code("3303"), a_code("3041", 7), a_code("18204", 2))
+def test_numbers_keep_their_rows_known_or_not():
+    rows = (a_code("3303"), a_code("9999", 7), a_code("18204", 2))
     assert known_codes(rows) == ({"code": "other", "lines": 0}, *rows)
 
 
-def test_unknown_codes_are_one_row():
+def test_what_has_no_number_is_one_row():
     rows = (
         a_code("", 2, first="2026-11-24T11:00:00"),
-        a_code("33030", 3, last="2026-11-24T11:00:00"),
+        a_code("33030x", 3, last="2026-11-24T11:00:00"),
         {"lines": 1},
         a_code("\uff13"),
     )
     assert known_codes(rows) == (a_code("other", 7),)
 
 
-def test_document_keeps_the_known_codes():
+def test_failed_backups_are_apart_by_what_they_are_of():
+    rows = (a_code("3041") | {"backup_of": "sales"}, a_code("3041") | {"backup_of": "hr"}, a_code("3041"))
+    assert known_codes((*rows, rows[0] | {"last_utc": "2026-11-24T13:00:00"}))[1:] == (
+        {**rows[0], "lines": 2, "last_utc": "2026-11-24T13:00:00"},
+        *rows[1:],
+    )
+
+
+def test_document_keeps_the_numbers():
     content = {"inventory": 1, "sections": [{"section": "errors", "rows": [a_code("3303", 4), a_code("x")]}]}
     document = document_from(content)
     assert document.sections["errors"] == (a_code("other"), a_code("3303", 4))
     assert completed(document).sections == document.sections
+
+
+def test_lines_of_two_readings_count_once():
+    first, again = a_code("3303", 4), a_code("3303", 6, first="2026-11-24T11:00:00", last="2026-11-24T13:00:00")
+    later = a_code("3303", 5, first="2026-11-24T14:00:00", last="2026-11-24T15:00:00")
+    assert joined_codes([first], [again]) == (a_code("3303", 6, last="2026-11-24T13:00:00"),)
+    assert joined_codes([later], [first]) == (a_code("3303", 9, last="2026-11-24T15:00:00"),)
+    assert joined_codes([{"code": "other", "lines": 0}], []) == ({"code": "other", "lines": 0},)
+
+
+@pytest.mark.parametrize(
+    ("section", "row", "problem"),
+    [
+        ("instance", {"utc_offset_minutes": -210}, None),
+        ("instance", {"utc_offset_minutes": "60"}, "the field utc_offset_minutes is no offset of a time zone"),
+        ("backups", {"offset_minutes": 1441}, "the field offset_minutes is no offset of a time zone"),
+        ("databases", {"name": "x", "auto_close": True}, "the field auto_close is no number that SQL Server has"),
+        ("history", {"newest_id": 7}, None),
+        ("service", {"started_utc": "yesterday"}, "the field started_utc is no time"),
+        ("log", {"since_utc": LATE, "until_utc": 7}, "the field until_utc is no time"),
+        ("log", {"since_utc": LATE}, "a row lacks the field until_utc"),
+        ("changes", {"what": "option", "since_utc": LATE, "first": 1}, None),
+        ("changes", {"what": "option", "since_utc": LATE}, "a row lacks the field first"),
+        (
+            "changes",
+            {"what": "option", "since_utc": LATE, "first": 1, "value": "v" * 65},
+            "the field value has 65 characters, more than the 64",
+        ),
+        ("errors", {"code": "3041", "backup_of": "d" * 141}, "the field backup_of has 141 characters, more than the 140"),
+        ("credentials", {"name": "x", "modified_utc": "?"}, "the field modified_utc is no time"),
+    ],
+)
+def test_row_that_proves_nothing_is_an_error_of_its_section(section, row, problem):
+    found = section_problem(section, [row])
+    assert found is None if problem is None else found.startswith(problem)
+
+
+def test_log_without_what_it_shows_was_not_read():
+    log = {"section": "log", "rows": [{"since_utc": EARLY, "until_utc": LATE}]}
+    for errors in ([], [{"section": "errors"}], [{"section": "errors", "rows": [{"lines": "7"}]}]):
+        document = document_from({"inventory": 1, "sections": [*errors, log]})
+        assert "log" not in document.sections
+        assert document.errors["log"] == "what the error log shows was not read"
+    assert "log" in document_from({"inventory": 1, "sections": [{"section": "errors", "rows": []}, log]}).sections
+
+
+def test_time_after_the_reading_is_an_error_of_its_section():
+    end = {"what": "secret_end", "since_utc": "2027-11-24T12:00:00", "first": 1}
+    rows = {"flags": (), "backups": ({"finished_utc": "2026-11-24T12:05:01"},), "errors": (), "changes": (end,)}
+    document = Document(sections={"instance": ({"read_at_utc": LATE},), **rows}, kept={"backups": EARLY, "flags": EARLY})
+    found = without_future(document)
+    assert {*found.sections} == {"instance", "flags", "errors", "changes"}
+    assert found.errors == {"backups": f"the field finished_utc is a time after the reading: {ACTION}"}
+    assert found.kept == {"flags": EARLY}
+    in_time = replace(document, sections={**document.sections, "backups": ({"finished_utc": "2026-11-24T12:05:00"},)})
+    assert without_future(in_time) is in_time
+    assert without_future(replace(document, sections=rows)).sections == rows

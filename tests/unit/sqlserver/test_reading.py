@@ -18,10 +18,12 @@ from exporter.sqlserver.reading import (
     contested_addresses,
     inventory_document,
     is_good,
+    joined_log,
     merged,
     reading_from,
     reading_values,
     shown_name,
+    united,
     with_known_backups,
     with_known_changes,
 )
@@ -237,6 +239,7 @@ READINGS = {
     "kept": known_with_kept_keys(),
     "earlier_logs": with_growing_logs(whole(a_reading())),
     "unread": an_unread_server(refused=True),
+    "other_clock": whole(a_reading(clock_behind=-0.25)),
     "never_tried": an_unread_server(attempted_at=0.0, failure=""),
 }
 
@@ -333,3 +336,92 @@ def test_inventory_has_no_section_of_proofs():
 def test_server_that_was_never_read_is_a_failure(failure, cause):
     document = inventory_document(an_unread_server(failure=failure))
     assert (document.address, document.failure, document.sections) == ("n1\\SQLPRD01", cause, {})
+
+
+# One SQL Server as two exporters read it.
+
+NOON, LATER = unix_time("2026-11-26T12:00:00"), unix_time("2026-11-26T13:00:00")
+
+
+def seen_by(at, **sections):
+    rows = {name: tuple(found) for name, found in sections.items()}
+    document = Document(address="n1", sections={"instance": ({"server_name": "N1"},)} | rows)
+    return replace(a_reading(), attempted_at=at, document=document, read_at=dict.fromkeys(document.sections, at), clock_behind=at)
+
+
+def both_ways(one, other):
+    found = united(one, other)
+    assert united(other, one) == found
+    return found
+
+
+def test_section_counts_as_it_was_last_read():
+    early, late = seen_by(NOON, keys=[{"name": "old"}], logins=[{"name": "l"}]), seen_by(LATER, keys=[{"name": "new"}])
+    late = replace(late, document=replace(late.document, errors={"logins": "denied"}))
+    found = both_ways(early, late)
+    assert (found.document.sections["keys"], found.document.sections["logins"]) == (({"name": "new"},), ({"name": "l"},))
+    assert (found.document.errors, [*found.document.kept]) == ({"logins": "denied"}, ["logins"])
+    assert (found.read_at["keys"], found.read_at["logins"]) == (LATER, NOON)
+    assert (found.attempted_at, found.clock_behind) == (LATER, LATER)
+
+
+def test_server_that_one_exporter_never_read_is_as_the_other_knows_it():
+    assert both_ways(an_unread_server(attempted_at=LATER), seen_by(NOON)) == seen_by(NOON)
+    assert both_ways(an_unread_server(attempted_at=NOON), an_unread_server(attempted_at=LATER)).attempted_at == LATER
+
+
+def test_failures_of_two_exporters_are_united():
+    row = {"code": "3303", "lines": 1, "first_utc": TUESDAY, "last_utc": TUESDAY}
+    found = both_ways(seen_by(NOON, errors=[row]), seen_by(LATER, errors=[row | {"last_utc": FRIDAY}, row | {"code": "9999"}]))
+    assert found.document.sections["errors"] == (row | {"last_utc": FRIDAY}, row | {"code": "9999"})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((MONDAY, TUESDAY), (TUESDAY, FRIDAY), (MONDAY, FRIDAY)),
+        ((MONDAY, FRIDAY), (TUESDAY, TUESDAY), (MONDAY, FRIDAY)),
+        ((MONDAY, MONDAY), (TUESDAY, FRIDAY), (TUESDAY, FRIDAY)),
+    ],
+)
+def test_what_was_read_of_a_log_joins_where_it_meets(one, other, expected):
+    first, second = ([dict(zip(("since_utc", "until_utc"), span, strict=True))] for span in (one, other))
+    (found,) = both_ways(seen_by(NOON, errors=[], log=first), seen_by(LATER, errors=[], log=second)).document.sections["log"]
+    assert tuple(found.values()) == expected
+    assert joined_log([], []) == ()
+
+
+def test_newest_backup_of_two_exporters_counts():
+    found = both_ways(seen_by(NOON, backups=[a_backup("D", day=27)]), seen_by(LATER, backups=[a_backup("D"), a_backup("L")]))
+    assert sorted(row["type"] + row["finished_utc"] for row in found.document.sections["backups"]) == [f"D{FRIDAY}", f"L{MONDAY}"]
+
+
+def a_change(value, since=MONDAY, first=1, **more):
+    return {"what": "option", "node": "n1", "value": value, "since_utc": since, "first": first, **more}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (a_change("1"), a_change("1", FRIDAY), a_change("1")),
+        (a_change("1"), a_change("1", FRIDAY, 0), a_change("1", MONDAY, 0)),
+        (a_change("1"), a_change("0", FRIDAY), a_change("0", FRIDAY, 0)),
+        (a_change("1", known_utc=FRIDAY), a_change("1", known_utc=MONDAY), a_change("1", known_utc=FRIDAY)),
+    ],
+)
+def test_value_is_known_as_long_as_either_exporter_knows_it(one, other, expected):
+    found = both_ways(seen_by(NOON, changes=[one]), seen_by(LATER, changes=[other]))
+    assert found.document.sections["changes"] == (expected,)
+
+
+def test_secret_has_every_end_that_either_exporter_knows():
+    ends = [{"what": "secret_end", "name": "client", "value": day, "since_utc": day, "first": 1} for day in (MONDAY, FRIDAY)]
+    found = both_ways(seen_by(NOON, changes=ends[:1]), seen_by(LATER, changes=ends))
+    assert found.document.sections["changes"] == tuple(ends)
+
+
+@pytest.mark.parametrize("value", ["1", True, float("inf"), float("nan")])
+def test_clock_that_is_no_number_is_damage(value):
+    with pytest.raises(ValueError, match="is damaged"):
+        reading_from(on_the_way(READINGS["whole"]) | {"clock_behind": value})
+    assert reading_from(on_the_way(READINGS["whole"]) | {"clock_behind": 7}).clock_behind == 7.0

@@ -70,7 +70,7 @@ def altered(time):
         ("2026-10-31T23:59:59", []),
         ("2026-11-01T00:00:00", ["credential_not_proven"]),
         ("2026-11-20T12:00:00", ["credential_not_proven"]),
-        ("", ["credential_not_proven"]),
+        ("", ["inventory_gap", "inventory_gap"]),
     ],
 )
 def test_credential_altered_after_the_start_is_not_known(time, expected):
