@@ -132,7 +132,7 @@ def decoded(data: bytes) -> str:
     A part of a UTF-16 file, such as lines that findstr found, has no mark at its beginning.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
+        return data[: len(data) // 2 * 2].decode("utf-16", "surrogatepass")  # a line of a section may end within a pair
     plain = data.replace(b"\0", b"")
     try:
         return plain.decode("utf-8-sig")

@@ -131,7 +131,7 @@ class _Column:
                 return b"\0" if value is None else struct.pack("<Bd", 8, value)
         if value is None:
             return b"\xff" * (8 if self._long else 2)
-        data = value if isinstance(value, bytes) else str(value).encode("utf-16-le")
+        data = value if isinstance(value, bytes) else str(value).encode("utf-16-le", "surrogatepass")
         if self._long:
             return struct.pack("<QI", len(data), len(data)) + data + (b"\0\0\0\0" if data else b"")
         return struct.pack("<H", len(data)) + data
@@ -536,9 +536,12 @@ def section_lines(name: str, rows: Sequence[Mapping[str, object]] | None) -> lis
     """Return the lines of one section; None is one that is damaged."""
     content = {"section": name} if rows is None else {"section": name, "rows": rows}
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    checksum = hashlib.sha256(text.encode("utf-16-le")).hexdigest().upper()
-    whole = text + " " * (_WIDTH - len(text) % _WIDTH) + f"sha256:{checksum}"
-    return [f"|{whole[start : start + _WIDTH]}|" for start in range(0, len(whole), _WIDTH)]
+    encoded = text.encode("utf-16-le")
+    padded = encoded + " ".encode("utf-16-le") * (_WIDTH - len(encoded) // 2 % _WIDTH)
+    whole = padded + f"sha256:{hashlib.sha256(encoded).hexdigest().upper()}".encode("utf-16-le")
+    # SQL Server counts units of UTF-16: a line may end within a pair.
+    pieces = (whole[start : start + 2 * _WIDTH] for start in range(0, len(whole), 2 * _WIDTH))
+    return [f"|{piece.decode('utf-16-le', 'surrogatepass')}|" for piece in pieces]
 
 
 def _unknown(plain: str) -> SimulatedMessage:

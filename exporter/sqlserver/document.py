@@ -432,9 +432,12 @@ def _whole_rows(entry: Any) -> tuple[Row, ...] | None:
 
 def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
     """The rows of a section's text; None if it is not the text that was printed."""
-    if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum.lower():
+    encoded = text.encode(
+        "utf-16-le", "surrogatepass"
+    )  # the end of a line may have split a pair: decoded again, it is one character
+    if hashlib.sha256(encoded).hexdigest() != checksum.lower():
         return None
-    return _whole_rows(_json(text, _MOST_OF_SECTION))
+    return _whole_rows(_json(encoded.decode("utf-16-le", "replace"), _MOST_OF_SECTION))
 
 
 def _json(text: str, most: int) -> Any:

@@ -37,6 +37,7 @@ from exporter.sqlserver.tds import (
 SUBKEYS = "EXEC master.dbo.xp_regenumkeys N'HKEY_LOCAL_MACHINE', {path};"  # a row for each subkey: its name
 KEY_URI = "EXEC master.dbo.xp_regread N'HKEY_LOCAL_MACHINE', {path}, N'KeyUri';"  # a row: name and data of the value
 _NOT_FOUND = "2"  # of Windows, the first number of the message in any language
+_LONE = re.compile("[\ud800-\udfff]")  # half of a pair, which no file and no page can have
 _DEPTH = 3  # levels below ENTRIES: vault, thumbprint, and one to spare
 _MOST = 5000  # queries of one registry; two for each key
 _LONGEST = {SUBKEYS: 255, KEY_URI: 2048}  # characters: of a name in Windows' registry, and of a URI
@@ -83,7 +84,7 @@ class _Walk:
         refused = [message for message in result.messages if message.number == MISSING_ENTRY and not _is_missing(message)]
         if refused:  # an information message: SQL Server itself raises no error
             raise SqlStatementError(tuple(refused))
-        cells = [str(row[-1]) for row in result.rows if row[-1] is not None]
+        cells = [_LONE.sub("\ufffd", str(row[-1])) for row in result.rows if row[-1] is not None]
         if any(len(cell) > _LONGEST[statement] for cell in cells):
             raise SqlStatementError((_TOO_LONG,))
         return cells
@@ -95,7 +96,7 @@ def _is_missing(message: SqlMessage) -> bool:
 
 
 BROWSER_PORT = 1434
-_MOST_CONNECTIONS = 2  # a section that hangs costs its connection; a second one means that the server hangs
+_MOST_CONNECTIONS = 6  # a section that hangs costs its connection; so many mean that the server hangs
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ class _LostError(Exception):
 
 
 class _Session:
-    """A connection that is opened again once, if a batch broke it."""
+    """A connection that is opened again if a batch broke it, a few times."""
 
     def __init__(self, server: SqlAddress, access: SqlServerAccess) -> None:
         self._server, self._access = server, access

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import logging
@@ -333,6 +334,8 @@ class EncryptedSocket:
             error = socket.gaierror()
         if isinstance(error, TimeoutError) and time.monotonic() >= self._until:
             return timeout_failure(self._seconds, self._words)
+        if isinstance(error, TimeoutError) and not self._logging_in:
+            return SqlConnectionError(f"the statement was not answered within {self._seconds:g} s: {self._words['slow']}")
         return connection_error(error, self._host, self._port, self._seconds, self._words)
 
 
@@ -343,6 +346,15 @@ _UNREADABLE = "the answer is not that of a SQL Server that this driver knows"
 _OPTIONS = "SET NOCOUNT ON; SET LOCK_TIMEOUT 5000; SET DEADLOCK_PRIORITY LOW;"
 _TOO_OLD = "the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed"
 _OLDEST = 0x72090002  # TDS 7.2: an older version decodes text with a codec that the server names
+
+
+def _text_with_halves(data: Any, _errors: str = "", /) -> tuple[str, int]:
+    """Decode a value: the end of a line of a section may split a pair of surrogates, which `read_section` joins."""
+    return codecs.utf_16_le_decode(data, "surrogatepass", True)
+
+
+_UTF_16 = codecs.lookup("utf-16-le")
+_TEXT = codecs.CodecInfo(_UTF_16.encode, _text_with_halves, incrementaldecoder=_UTF_16.incrementaldecoder)
 _MOST_COLUMNS, _MOST_ROWS = 8, 100_000  # of one result; a section has at most so many lines
 _ROW_BYTES = 16  # of a row next to its text, at most
 
@@ -371,6 +383,7 @@ class SqlConnection:
         """Log in over a connected socket, which belongs to the session from now on. Raises SqlConnectionError."""
         import pytds  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
 
+        pytds.tds_types.ucs2_codec = _TEXT
         logger = logging.getLogger("pytds")
         if logger.propagate:  # no warning of the driver reaches standard error or a handler of this process
             logger.addHandler(logging.NullHandler())

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import re
 import struct
 import threading
 import time
@@ -11,12 +12,13 @@ import tracemalloc
 import pytest
 
 from exporter.core.names import parse_sql_address
+from exporter.runtime.files import decoded
 from exporter.simulator import sql_answers, tds
 from exporter.simulator import sql_servers as sql_servers_module
 from exporter.simulator.sql_answers import ResultSet
 from exporter.sqlserver import read
 from exporter.sqlserver import tds as tds_module
-from exporter.sqlserver.document import Document
+from exporter.sqlserver.document import Document, read_documents
 from exporter.sqlserver.read import SqlServerAccess, read_server
 from exporter.sqlserver.tds import SqlLogin, make_context
 from tests.support.patience import PATIENCE
@@ -197,6 +199,32 @@ async def test_given_up_reading_waits_for_no_answer():
         document = await reading
         ended.set()
     assert document.failure == "given up by the exporter"
+
+
+async def test_statement_that_hangs_costs_its_section_and_is_told_as_slow(hostile, monkeypatch):
+    usual, ended = sql_servers_module._Backend.run, asyncio.Event()
+
+    async def hang(self, text):
+        if '"section":"keys"' in text:
+            await ended.wait()
+        return await usual(self, text)
+
+    monkeypatch.setattr(sql_servers_module._Backend, "run", hang)
+    document, _ = await hostile.read(seconds=3.0)
+    ended.set()
+    assert document.errors == {"keys": "the statement was not answered within 3 s: raise --sql.timeout"}
+
+
+async def test_pair_at_the_end_of_a_line_stays_whole(hostile, monkeypatch):
+    names = ["k" * number + "\U0001f511" * 30 for number in range(12)]
+    databases = [{"name": name, "state": "ONLINE", "is_encrypted": 1, "in_group": 0} for name in names]
+    monkeypatch.setitem(sql_answers.SECTIONS, "databases", lambda _: databases)
+    lines = sql_answers.section_lines("databases", databases)
+    assert any(re.search("[\ud800-\udfff][|]$", line) for line in lines)
+    document, _ = await hostile.read()
+    assert [row["name"] for row in document.sections["databases"]] == names
+    (printed,) = read_documents(decoded("\n".join(lines).encode("utf-16", "surrogatepass")))
+    assert printed.sections["databases"] == document.sections["databases"]
 
 
 async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):

@@ -69,9 +69,19 @@ def test_batch_that_breaks_its_connection_costs_its_section(read):
     assert server.opened == 2
 
 
-def test_second_broken_connection_ends_the_reading(read):
-    document = read(Server(broken={1: "modules", 2: "keys"}))
+def test_sixth_broken_connection_ends_the_reading(read):
+    document = read(Server(broken=dict(enumerate(SECTIONS[2:8], 1))))
     assert (document.failure, document.sections) == ("no answer within 15 s", {})
+
+
+def test_slow_sections_leave_the_loaded_dll_and_the_registry(read, monkeypatch):
+    uri = RegistryUri("2C56", URI)
+    monkeypatch.setattr(read_module, "read_key_uris", lambda _: (uri,))
+    slow = ("backups", "logs", "errors")
+    document = read(Server(broken=dict(enumerate(slow, 1))), BATCHES)
+    assert document.errors == dict.fromkeys(slow, "no answer within 15 s")
+    assert "loaded" in document.sections
+    assert document.key_uris == (uri,)
 
 
 def test_names_and_key_uris_that_hold_the_password_are_masked(read, monkeypatch):
@@ -105,10 +115,93 @@ def test_running_exporter_reads_inventory_and_proof_at_once(read):
 
 
 def test_proofs_that_hang_cost_no_section_of_the_inventory(read):
-    document = read(Server(broken={1: "logs", 2: "errors"}), BATCHES)
+    document = read(Server(broken=dict(enumerate(("service", "opened", "history", "backups", "logs", "errors"), 1))), BATCHES)
     assert document.failure is None
-    assert set(document.sections) == {*SECTIONS, "service", "opened", "history", "backups", "flags"}
-    assert document.errors == dict.fromkeys(("logs", "errors", "loaded", "registry"), "no answer within 15 s")
+    assert set(document.sections) == {*SECTIONS, "flags"}
+    hang = {*PROOF_SECTIONS} - {"flags", script.LOG} | {"registry"}
+    assert document.errors == dict.fromkeys(hang, "no answer within 15 s")
+
+
+def asked(archives, since=9 * 3600.0):
+    """Return the minutes that are asked for and the files that were read, and the row of the log. `archives` has the oldest line of each file."""
+    sent, known = [], {"instance": [{**ROWS["instance"][0], "read_at_utc": "1970-01-02T00:00:00"}]}
+
+    class Files(Server):
+        def query(self, batch):
+            found = re.search(r"xp_readerrorlog (\d),", batch)
+            if found is None:
+                return super().query(batch)
+            number, (minutes, _) = int(found[1]), re.findall(r"DATEADD\(minute, -(\d+),", batch)
+            sent.append((int(minutes), number))
+            if number >= len(archives):
+                raise SqlStatementError((SqlMessage(22004, 16, "no such file"),))
+            oldest = archives[number]
+            first = {} if oldest is None else {"first_utc": f"1970-01-01T{oldest}:00"}
+            read = {"code": script.READ, "lines": 1, "since_utc": "1970-01-01T09:00:00", **first}
+            lines = lines_of("errors", [read, {"code": "3303", "lines": 1, "last_utc": "1970-01-01T20:00:00"}])
+            return Result(tuple((line,) for line in lines), ())
+
+    return (
+        sent,
+        Files(ROWS | known),
+        script.batches() + script.proof_batches(since=lambda sections: since + len(sections["opened"])),
+    )
+
+
+@pytest.mark.parametrize(
+    ("archives", "files", "since"),
+    [
+        (["07:59"], 1, "09:00"),
+        (["08:00", "01:00"], 1, "09:00"),
+        (["08:01", "08:00"], 2, "09:00"),
+        (["23:00", "22:00", "21:00", None], 4, "09:00"),  # the last file ends before
+        ([None], 1, "09:00"),
+        (["23:00", "22:00"], 3, "22:00"),  # no third file
+        ([f"{hour}:00" for hour in range(23, 13, -1)], 7, "17:00"),
+    ],
+)
+def test_error_log_is_read_in_archives_as_far_as_it_is_needed(read, archives, files, since):
+    sent, server, wanted = asked(archives)
+    document = read(server, wanted)
+    assert sent == [(15 * 60 + 10, number) for number in range(files)]
+    assert document.sections[script.LOG] == ({"since_utc": f"1970-01-01T{since}:00", "until_utc": "1970-01-02T00:00:00"},)
+    assert "errors" not in document.errors
+    assert {row["code"] for row in document.sections["errors"]} == {"other", "3303"}
+
+
+@pytest.mark.parametrize(("since", "minutes"), [(-1e12, 35 * 1440), (-float("inf"), 35 * 1440), (86400.0, 10), (1e12, 10)])
+def test_error_log_is_asked_for_35_days_at_most(read, since, minutes):
+    sent, server, wanted = asked(["07:00"], since)
+    read(server, wanted)
+    assert sent == [(minutes, 0)]
+
+
+def test_error_log_without_a_current_file_was_not_read(read):
+    _, server, wanted = asked([])
+    document = read(server, wanted)
+    assert script.LOG not in document.sections
+    assert document.errors["errors"] == "message 22004: no such file"
+
+
+def test_missing_file_that_is_no_error_of_sql_server_was_not_read(read):
+    _, server, wanted = asked(["23:00"])
+    query = server.query
+
+    def told(batch):
+        try:
+            return query(batch)
+        except SqlStatementError as error:
+            return Result(tuple((line,) for line in lines_of("errors", [{"code": script.READ, "lines": 0}])), error.messages)
+
+    server.query = told
+    assert read(server, wanted).sections[script.LOG][0]["since_utc"] == "1970-01-01T23:00:00"
+
+
+def test_error_log_without_the_time_of_the_server_says_nothing_of_its_time(read):
+    sent, server, wanted = asked(["07:00"])
+    server.rows = {**server.rows, "instance": [{"server_name": "N1", "machine": "N1"}]}
+    assert script.LOG not in read(server, wanted).sections
+    assert sent == [(1440, 0)]
 
 
 def test_refused_login_is_a_failure_with_its_number(read):
