@@ -40,6 +40,8 @@ from exporter.state.record import ChangeKind, ObservedChange, TargetRecord, unst
 Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each target, with whether its vault side is ready
 MOST_DIFFERENCES_LISTED = 100  # in one response
 _TARGETS_PER_SLICE, _PROOFS_PER_SLICE = 25, 100
+_SECTIONS = ("databases", "encryption", "keys", "backups")  # without which nothing is known of the keys of a SQL Server
+_HOUR, _LONGEST_WHY = 3600.0, 240
 _NAMED, _MOST_NAMED = 3, 12  # SQL Servers in a sentence, and in one about what each of them needs
 _ORDER = {state: place for place, state in enumerate(ProofState)}
 _READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
@@ -254,16 +256,17 @@ class SqlProofs:
         self._readings, self._targets = readings, targets
         self._left_behind: Mapping[tuple[str, str], ServerProof] = {}
         self._by_entry: dict[tuple[str, str], list[tuple[SqlServerReading, ServerNames]]] = {}
+        self._known: tuple[SqlServerReading, ...] = ()
         self._read: tuple[SqlServerReading, ...] = ()
 
     def refresh(self) -> bool:
         """Take the readings of now; return whether there are any. All of those with one name count."""
-        known = tuple(self._readings())
-        names, self._by_entry = told_apart({each.address: names_of(each) for each in known}), {}
-        for each in known:
+        self._known = tuple(self._readings())
+        names, self._by_entry = told_apart({each.address: names_of(each) for each in self._known}), {}
+        for each in self._known:
             for key in names[each.address].entry_keys:
                 self._by_entry.setdefault(key, []).append((each, names[each.address]))
-        self._read = tuple(each for each in known if each.document is not None)
+        self._read = tuple(each for each in self._known if each.document is not None)
         self._left_behind = {}
         self._left_behind = {proof_key(each): each for each in self._find_left_behind()}
         return bool(self._read)
@@ -284,6 +287,13 @@ class SqlProofs:
     def readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each SQL Server that was read, whether a target names it or not."""
         return self._read
+
+    def unread(self, now: float) -> list[tuple[str, str]]:
+        """Return each SQL Server of `sql_servers` whose use of keys is not read at `now`, and why.
+
+        Its address stands for unknown names. Nothing is known of one that no attempt has reached yet.
+        """
+        return [(shown_name(each) or each.address, why) for each in self._known if (why := _unread(each, now))]
 
     def target_proofs(self, target: Target) -> tuple[ServerProof, ...]:
         """Return the proof of each SQL Server of the target, the most urgent first, then the oldest.
@@ -357,6 +367,31 @@ def _not_read(reading: SqlServerReading) -> str:
     if reading.document is None:
         return "never read"
     return "last attempt failed" if reading.failure else ""
+
+
+def _unread(reading: SqlServerReading, now: float) -> str:
+    """Return why the use of keys of a SQL Server is not read; empty if it is. One failed attempt within the hour is not shown."""
+    document = reading.document
+    if document is None or reading.refused:
+        return printable(reading.failure[:_LONGEST_WHY])
+    if reading.failure and now - max(reading.read_at.values(), default=0.0) > _HOUR:
+        return printable(reading.failure[:_LONGEST_WHY])
+    missing = [section for section in _SECTIONS if section not in reading.read_at]
+    return printable(f"{' and '.join(missing)}: {document.errors.get(missing[0], 'not read')}"[:_LONGEST_WHY]) if missing else ""
+
+
+def unread_text(unread: Sequence[tuple[str, str]]) -> str:
+    """Return the SQL Servers that are not read, the first ones by name and cause; empty without any."""
+    if not unread:
+        return ""
+    number = f"{len(unread):,} SQL Servers of `sql_servers` are" if len(unread) > 1 else "One SQL Server of `sql_servers` is"
+    return f"{number} not read, so nothing is known of keys there: {_named([prose(f'{name} ({why})') for name, why in unread])}."
+
+
+def unread_payload(unread: Sequence[tuple[str, str]]) -> Payload:
+    """Return the field `sql_servers_not_read`, absent without any."""
+    listed = [{"server": name, "why": why} for name, why in unread[:MOST_DIFFERENCES_LISTED]]
+    return {"sql_servers_not_read": listed} if listed else {}
 
 
 def _named(names: Sequence[str], most: int = _NAMED) -> str:

@@ -30,6 +30,7 @@ def is_foreign(name: str, dll_path: str, identities: Iterable[str], *, has_key_u
 
 CLOSED = ("RECOVERY_PENDING", "SUSPECT")
 EKM_OPTION = "EKM provider enabled"  # in sys.configurations: without it, SQL Server uses no EKM provider at all
+ENABLE_OPTION = f"EXEC sp_configure 'show advanced options', 1; RECONFIGURE; EXEC sp_configure '{EKM_OPTION}', 1; RECONFIGURE;"
 OPEN = ("", "ONLINE")
 _TEMPDB = "tempdb"  # encrypted by a key that each start makes
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
@@ -116,10 +117,17 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class EkmOption:
-    """The option that allows EKM providers: as it is after the next start, and now."""
+    """The option that allows EKM providers: as it is after the next start, and now. Each of the two values may wait for the other."""
 
     configured: bool
     in_use: bool
+
+    @property
+    def fault(self) -> str:
+        """How it is off; empty if it is on."""
+        if self.in_use:
+            return "" if self.configured else "on now, but off after a RECONFIGURE or a restart"
+        return "off now, and on only after a RECONFIGURE or a restart" if self.configured else "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

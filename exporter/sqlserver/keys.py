@@ -13,6 +13,7 @@ from exporter.core.secrets import mask
 from exporter.sqlserver.document import KeyVersion, RegistryUri, key_version, thumbprint_of
 from exporter.sqlserver.instance import (
     EKM_OPTION,
+    ENABLE_OPTION,
     OPEN,
     AsymmetricKey,
     Database,
@@ -438,6 +439,9 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
             findings.gap(f"{_MISSING_SECTIONS.get(section, section)}: {message}", server)
     _report_kept(instance, findings)
     _report_other_keys(instance, findings)
+    if instance.ekm is not None and instance.ekm.fault and instance.uses_provider:
+        text = f"the option '{EKM_OPTION}' is {instance.ekm.fault}. Without it, databases under a provider's keys do not open"
+        findings.note(f"{text}: {ENABLE_OPTION}", server)
     for provider in instance.providers:
         if not provider.enabled:
             text = f"provider [{provider.name}] is disabled, so databases under its keys do not open"

@@ -32,6 +32,7 @@ from exporter.presentation.sql import (
     sql_causes,
     sql_servers_payload,
     target_differences,
+    unread_payload,
 )
 from exporter.presentation.ticket import last_ticket
 from exporter.runtime.process import computer_name
@@ -202,6 +203,7 @@ class ApiHandlers:
             "not_tested": NOT_TESTED,
             "causes": causes_payload(causes[:MOST_CAUSES], own),
             **differences_payload(service.sql_differences()),
+            **unread_payload(self._proofs.unread(now)),
         }
         expiring = (payloads.ending_payload(each, now=now) for each in endings)
         lists = {"expiring": expiring, "targets": rows}

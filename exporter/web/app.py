@@ -157,7 +157,8 @@ class PageHandlers:
             differences = service.sql_differences()
             if query.scope:
                 differences = tuple(each for each in differences if each.subject in whole.scope)
-            page = replace(page, differences=differences, endings=endings)
+            unread = [] if query.scope else self._proofs.unread(now)
+            page = replace(page, differences=differences, endings=endings, unread=unread)
         texts = await cause_log_texts(page.cards, config.targets, self._proofs, now=now)
         is_chosen = bool(page.query.cause)
         tickets = await group_tickets(self.urls, page.cards, whole.views, self._proofs, texts, is_chosen=is_chosen)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from exporter.core.quoting import word
 from exporter.core.secrets import hide
 from exporter.core.values import Vantage
-from exporter.sqlserver.instance import EKM_OPTION, printable
+from exporter.sqlserver.instance import EKM_OPTION, ENABLE_OPTION, printable
 from exporter.sqlserver.reading import SqlServerReading
 
 _MODES = ("canary", "read_only")  # never ready; another target may test the key
@@ -184,8 +184,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER {provider} ENABLE; then read the instance again: ekm-exporter docs inventory"),
     Condition.EKM_DISABLED: ConditionText(True,
         "{server}: the option '" + EKM_OPTION + "' is {state}. Without it, SQL Server uses no EKM provider, and {databases} would not open",
-        "Run on {server}: EXEC sp_configure 'show advanced options', 1; RECONFIGURE; EXEC sp_configure '" + EKM_OPTION + "', 1; RECONFIGURE; "
-        "then read the instance again: ekm-exporter docs inventory"),
+        "Run on {server}: " + ENABLE_OPTION + " then read the instance again: ekm-exporter docs inventory"),
     Condition.CREDENTIAL_MISSING: ConditionText(
         True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN,
         "the login of a key has no credential, so SQL Server cannot sign in to the vault"),

@@ -16,7 +16,6 @@ from exporter.sqlserver.instance import (
     EKM_OPTION,
     AsymmetricKey,
     Database,
-    EkmOption,
     Findings,
     Instance,
     Kind,
@@ -35,13 +34,6 @@ from exporter.sqlserver.keys import (
     used_keys,
 )
 
-# How the option is off. Each of the two values may wait for the other.
-_OPTION_STATES: Mapping[EkmOption, str] = {
-    EkmOption(configured=False, in_use=False): "off",
-    EkmOption(configured=False, in_use=True): "on now, but off after a RECONFIGURE or a restart",
-    EkmOption(configured=True, in_use=False): "off now, and on only after a RECONFIGURE or a restart",
-}
-
 
 def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
     """Yield a reason if no EKM provider may be used, or if that is not known."""
@@ -49,9 +41,9 @@ def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> 
         return
     if instance.ekm is None:
         yield from unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, folder)
-    elif instance.ekm in _OPTION_STATES:
+    elif instance.ekm.fault:
         databases = counted(sum(len(one.databases) for one in usages), "database")
-        yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=_OPTION_STATES[instance.ekm], databases=databases)
+        yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=instance.ekm.fault, databases=databases)
 
 
 def notes_of(instance: Instance) -> Iterator[str]:

@@ -19,7 +19,7 @@ from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import Source
 from exporter.knowledge.verdict import NOT_TESTED, STATES, deciding_failure, vantage_text, why_text
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
-from exporter.presentation.sql import SqlCause, sql_headline
+from exporter.presentation.sql import SqlCause, sql_headline, unread_text
 from exporter.sqlserver.differences import Difference
 from exporter.state.causes import CauseGroup
 from exporter.web.pages.causes import Cards, causes_section, group_title, shown_groups, shown_own
@@ -38,6 +38,7 @@ from exporter.web.pages.html import (
     head,
     link,
     markup,
+    prose,
     table_foot,
     table_head,
     target_links,
@@ -298,6 +299,7 @@ class ListPage:
     log_texts: Mapping[str, str] = field(default_factory=dict)  # by the id of a cause
     tickets: Mapping[str, Child] = field(default_factory=dict)  # by the id of a cause
     differences: Sequence[Difference] = ()
+    unread: Sequence[tuple[str, str]] = ()  # SQL Servers, and why they are not read
 
     @property
     def number(self) -> int:
@@ -362,17 +364,7 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     number = len(page.causes) + len(page.own)
     causes = element("p", element("strong", counted(number, "cause"))) if number else None
     yield element("div", _badges(urls, page), causes, _next_expiry_line(page), class_="overall")
-    if fleet.lost:
-        lost = f"{len(fleet.lost):,} of {fleet.targets.total():,} targets are not measured: this host is too slow"
-        yield element(
-            "p", f"{lost} (up to {100 * max(fleet.lost):.0f} % of the time lost). Nothing is known about them.", class_="notice"
-        )
-    if page.delayed:
-        yield element("p", page.delayed, class_="notice")
-    elif not page.ready or page.fleet.waiting == page.fleet.targets.total() > 0:
-        yield element("p", _first_round(page.fleet), class_="notice")
-    if not page.keeps_state:
-        yield element("p", "The state directory cannot be written: a restart loses what is new. See the log.", class_="notice")
+    yield from (element("p", prose(words), class_="notice") for words in _notices(page))
     if is_bad and is_status:
         yield element("p", SOME_DO_NOT_WRITE if "may no longer write" in themselves else WITHOUT_THE_KEY, class_="quiet")
     more = urls.status([*page.query.scope, ("causes", "all")])
@@ -387,6 +379,24 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
         yield from ended_section(urls, page.fleet.ended, page.fleet.views)
     yield differences_line(urls, page.differences)
     yield from expiring_section(urls, page.endings, page.now)
+
+
+def _notices(page: ListPage) -> Iterator[str]:
+    """Yield what is not known."""
+    fleet = page.fleet
+    if fleet.lost:
+        yield (
+            f"{len(fleet.lost):,} of {fleet.targets.total():,} targets are not measured: this host is too slow "
+            f"(up to {100 * max(fleet.lost):.0f} % of the time lost). Nothing is known about them."
+        )
+    if page.delayed:
+        yield page.delayed
+    elif not page.ready or fleet.waiting == fleet.targets.total() > 0:
+        yield _first_round(fleet)
+    if not page.keeps_state:
+        yield "The state directory cannot be written: a restart loses what is new. See the log."
+    if page.unread:
+        yield unread_text(page.unread)
 
 
 def _badges(urls: Urls, page: ListPage) -> Html:

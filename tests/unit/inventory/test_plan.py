@@ -138,6 +138,29 @@ def test_disabled_provider_is_a_note():
     assert notes == {text: ["N1\\SQLPRD01"]}
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"value": 0, "value_in_use": 0}, "is off. Without"),
+        ({"value": 0}, "is on now, but off after a RECONFIGURE or a restart. Without"),
+        ({"value_in_use": 0}, "is off now, and on only after a RECONFIGURE or a restart. Without"),
+    ],
+)
+def test_option_that_is_off_is_a_note(change, text):
+    (note,) = plan_of(instance(change=altering("configurations", **change))).findings.notes
+    assert note.startswith(
+        f"the option 'EKM provider enabled' {text} it, databases under a provider's keys do not open: EXEC sp_configure"
+    )
+
+
+def test_option_of_a_server_without_a_provider_is_no_note():
+    def unused(rows):
+        rows["configurations"][0]["value_in_use"] = 0
+        rows |= {"providers": [], "keys": []}
+
+    assert not any("EKM provider enabled" in note for note in plan_of(instance(change=unused)).findings.notes)
+
+
 def test_connectors_of_both_generations_are_a_gap():
     def old(rows):
         rows["modules"].clear()

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from html import escape
+from html import escape, unescape
 
 import pytest
 
@@ -14,7 +14,7 @@ from exporter.sqlserver.differences import DifferenceKind
 from exporter.web import api, app
 from exporter.web.pages import fleet as fleet_module
 from tests.support.sql_differences import PINNED, URI, a_difference
-from tests.support.sql_readings import READ_AT, a_reading, proof_rows, sections_of, with_growing_logs
+from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, with_growing_logs
 from tests.support.web_factories import bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving, tickets, unzipped, words
 
@@ -76,6 +76,42 @@ async def test_page_names_servers_that_are_not_read():
     assert f"{escape(NOT_TESTED)}, for SQLPRD01 on n2." in shown
     service.readings = [growing()]
     assert "not read:" not in await page_of(service)
+
+
+UNREAD = [
+    (
+        an_unread_server("n7", failure="the login was refused (18456): check user"),
+        "n7 (the login was refused (18456): check user)",
+    ),
+    (an_unread_server("n8", sql_instance="SQLPRD01", host="n8", failure="no `answer`"), "SQLPRD01 on n8 (no 'answer')"),
+    (growing("n9", encryption=None), "SQLPRD01 on n9 (encryption: not read)"),
+    (
+        replace(growing("n6"), failure="no answer", read_at=dict.fromkeys(growing().read_at, NOW - 3601)),
+        "SQLPRD01 on n6 (no answer)",
+    ),
+    (replace(growing("n5"), failure="no answer"), ""),  # one failed attempt
+    (replace(growing("n5"), failure="refused", refused=True), "SQLPRD01 on n5 (refused)"),
+    (an_unread_server("n4", attempted_at=0.0, failure=""), ""),  # not tried yet
+]
+
+
+@pytest.mark.parametrize(("reading", "named"), UNREAD)
+async def test_server_that_is_not_read_is_on_the_status_page_with_the_cause(reading, named):
+    service = service_of("n1", readings=[growing(), reading])
+    shown = unescape(await status_of(service))
+    text = f"One SQL Server of sql_servers is not read, so nothing is known of keys there: {named}."
+    assert (text in shown) == bool(named)
+    assert ("not read, so nothing" in shown) == bool(named)
+    assert "not read, so nothing" not in await status_of(service, "/?label=team")
+    found = json.loads((await answer(service, "/api/v1/targets"))[2]).get("sql_servers_not_read", [])
+    assert [f"{each['server']} ({each['why']})".replace("`", "'") for each in found] == [named] * bool(named)
+
+
+async def test_many_servers_that_are_not_read_are_counted():
+    service = service_of("n1", readings=[an_unread_server(f"n{number}") for number in range(5)])
+    shown = await status_of(service)
+    assert "5 SQL Servers of sql_servers are not read" in shown
+    assert "n2 (does not answer) and 2 more." in shown
 
 
 async def test_page_shows_log_times_while_vault_side_is_not_ready():
