@@ -1,7 +1,7 @@
 """The SQL Servers of the configuration, which the running exporter reads.
 
-This module alone reads SQL Servers. It imports what connects to them, and the rules, if the configuration names a SQL Server:
-they are an eighth of the exporter's own imports.
+Of the running exporter, this module alone reads SQL Servers; `inventory` and `doctor` do so too. It imports what connects to them, and the
+rules, if the configuration names a SQL Server: they are an eighth of the exporter's own imports.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "demo",
         description=(
-            "Starts simulated vaults that fail from time to time, and the exporter with a configuration for them. "
+            "Starts simulated vaults, most of which fail, and the exporter with a configuration for them. "
             "Needs no Azure and no configuration; everything is on loopback."
         ),
         epilog="example: ekm-exporter demo, then open http://127.0.0.1:10377/",
@@ -90,7 +90,7 @@ def _management_url(child: subprocess.Popen[str]) -> str | None:
 def _banner(address: str, management_url: str) -> str:
     fault, breaking = f"{management_url}/sim/fault", '{"vault": "contoso-sales", "scenario": "unwrap_forbidden"}'
     return f"""\
-THIS IS A DEMO: eleven simulated vaults on loopback. Seven of them fail from time to time. No Azure.
+THIS IS A DEMO: eleven simulated vaults on loopback. Six of them stay broken, one fails in waves. No Azure.
 
   pages:       http://{address}/
   metrics:     {request(f"http://{address}/metrics")}

@@ -1,6 +1,6 @@
 """The requests of a configuration, what they cost a month, and their share of the vaults' limits, as if nothing failed.
 
-Covers the probes and auxiliary probes of every target and the expiry lookups. Prices are left out: they differ by contract and region.
+Covers the probes and auxiliary probes of every target, the expiry lookups, and how many statements SQL Servers answer. Prices are left out: they differ by contract and region.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 """What the command line and the pages share: text, JSON, tickets, sentences about SQL Server, log lines, the support bundle.
 
-Holds no HTML, no HTTP and no decision. `payloads` and `text` first, then `ticket`, `sql` and `expiries`.
+Holds no HTTP, and no HTML but the rendered documentation. `sql` decides which SQL Servers fail for a cause of their own. `payloads` and `text`
+first, then `ticket`, `sql` and `expiries`.
 """

@@ -289,11 +289,8 @@ class SqlProofs:
         return self._read
 
     def unread(self, now: float) -> list[tuple[str, str]]:
-        """Return each SQL Server of `sql_servers` whose use of keys is not read at `now`, and why.
-
-        Its address stands for unknown names. Nothing is known of one that no attempt has reached yet.
-        """
-        return [(shown_name(each) or each.address, why) for each in self._known if (why := _unread(each, now))]
+        """Return each SQL Server of `sql_servers` whose use of keys is not read at `now`, and why."""
+        return _all_unread(self._known, now)
 
     def target_proofs(self, target: Target) -> tuple[ServerProof, ...]:
         """Return the proof of each SQL Server of the target, the most urgent first, then the oldest.
@@ -306,13 +303,9 @@ class SqlProofs:
         for reading in self._servers_of(target) if self._read else ():
             yield from (each for each in self.proofs_of(reading) if is_of_target(each, target))
 
-    def not_read(self, target: Target) -> str:
+    def not_read(self, target: Target, now: float) -> str:
         """Return which SQL Servers of the target are not read, and why; empty if none."""
-        found = [(shown_name(each), _not_read(each)) for each in self._servers_of(target) if _not_read(each)]
-        if not found:
-            return ""
-        number = f"{len(found):,} SQL Servers of this target are" if len(found) > 1 else "One SQL Server of this target is"
-        return f"{number} not read: {_named([f'{name} ({reason})' for name, reason in found])}."
+        return unread_text(_all_unread(self._servers_of(target), now), "this target")
 
     def not_tested(self, target: Target, now: float) -> str:
         """Return what is still untested; empty if the SQL Servers of the target tested what no probe can.
@@ -360,32 +353,28 @@ def declared_servers(target: Target) -> tuple[Mapping[str, str], ...]:
     return tuple(reversed(found.values()))
 
 
-def _not_read(reading: SqlServerReading) -> str:
-    """Return the kind of the reason, without a text of the server. The text is empty if the last attempt read it."""
-    if reading.refused:
-        return "login refused"
-    if reading.document is None:
-        return "never read"
-    return "last attempt failed" if reading.failure else ""
-
-
 def _unread(reading: SqlServerReading, now: float) -> str:
     """Return why the use of keys of a SQL Server is not read; empty if it is. One failed attempt within the hour is not shown."""
-    document = reading.document
-    if document is None or reading.refused:
-        return printable(reading.failure[:_LONGEST_WHY])
-    if reading.failure and now - max(reading.read_at.values(), default=0.0) > _HOUR:
-        return printable(reading.failure[:_LONGEST_WHY])
+    document, failure = reading.document, printable(reading.failure[:_LONGEST_WHY])
+    if document is None:
+        return failure or "not tried yet"
+    if failure and (reading.refused or now - max(reading.read_at.values(), default=0.0) > _HOUR):
+        return failure
     missing = [section for section in _SECTIONS if section not in reading.read_at]
     return printable(f"{' and '.join(missing)}: {document.errors.get(missing[0], 'not read')}"[:_LONGEST_WHY]) if missing else ""
 
 
-def unread_text(unread: Sequence[tuple[str, str]]) -> str:
-    """Return the SQL Servers that are not read, the first ones by name and cause; empty without any."""
+def _all_unread(readings: Iterable[SqlServerReading], now: float) -> list[tuple[str, str]]:
+    """Return the SQL Servers that are not read, and why; an address stands for unknown names."""
+    return [(shown_name(each) or each.address, why) for each in readings if (why := _unread(each, now))]
+
+
+def unread_text(unread: Sequence[tuple[str, str]], of: str) -> str:
+    """Return which SQL Servers are not read, the first ones by name and cause; empty without any."""
     if not unread:
         return ""
-    number = f"{len(unread):,} SQL Servers of `sql_servers` are" if len(unread) > 1 else "One SQL Server of `sql_servers` is"
-    return f"{number} not read, so nothing is known of keys there: {_named([prose(f'{name} ({why})') for name, why in unread])}."
+    number = f"{len(unread):,} SQL Servers of {of} are" if len(unread) > 1 else f"One SQL Server of {of} is"
+    return f"{number} not read: {_named([prose(f'{name} ({why})') for name, why in unread])}."
 
 
 def unread_payload(unread: Sequence[tuple[str, str]]) -> Payload:

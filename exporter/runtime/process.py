@@ -1,6 +1,7 @@
 """The process: its end, its limits, its collector, the rights and locks of its files, its computer's name, and libraries it may lack.
 
-Only this module, `signals`, `errors` and `files` depend on the operating system: other modules do not read the platform.
+With `signals`, `errors` and `files`, it has what the process does in another way on Windows. Elsewhere `is_windows` chooses a word, a collector
+or a command; `exporter.windows` runs there alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The application: one table of every path and its handler, behind access control; the handlers of the pages and of `/docs/`.
+"""The application: one table of the paths that only read, and `/probe`, `/-/reload` and the redirects; the handlers of the pages and of `/docs/`.
 
-Every listener serves `/docs/`, the documentation of the running version.
+All are behind access control. Every listener serves `/docs/`, the documentation of the running version.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class PageHandlers:
             checks=checks,
             vantage=vantage,
             untested=self._proofs.not_tested(target, now),
-            unread=self._proofs.not_read(target),
+            unread=self._proofs.not_read(target, now),
             differences=target_differences(target, service.sql_differences()),
         )
         return await stream(request, encoded(pieces), headers=_HTML)

@@ -396,7 +396,7 @@ def _notices(page: ListPage) -> Iterator[str]:
     if not page.keeps_state:
         yield "The state directory cannot be written: a restart loses what is new. See the log."
     if page.unread:
-        yield unread_text(page.unread)
+        yield unread_text(page.unread, "`sql_servers`")
 
 
 def _badges(urls: Urls, page: ListPage) -> Html:

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from exporter.cli import demo, simulate
+from exporter.simulator.story import CONFIG, STORY
 
 READY = "management port: http://127.0.0.1:1"
 SLOW = "import time; time.sleep(600)"
@@ -47,3 +48,11 @@ def test_banner_on_windows_has_commands_of_powershell(monkeypatch):
     banner = demo._banner("127.0.0.1:1", "http://127.0.0.1:2")
     assert "curl" not in banner
     assert "  repair:      irm -Method DELETE http://127.0.0.1:2/sim/fault\n" in banner
+
+
+def test_banner_counts_the_vaults_that_stay_broken_and_those_that_fail_in_waves():
+    failing = [event for event in STORY if event.scenario is not None]
+    lasting, waves = ({event.vault for event in failing if (event.every is None) is stays} for stays in (True, False))
+    assert (len(lasting), len(waves)) == (6, 1)
+    assert "eleven simulated vaults on loopback. Six of them stay broken, one fails in waves." in demo._banner("a", "b")
+    assert CONFIG.count("- name: ") == 11

@@ -358,19 +358,19 @@ def test_proof_that_is_not_read_for_a_day_tests_nothing(seconds, expected):
 def test_servers_that_are_not_read_have_a_kind_and_no_error_text():
     readings = [
         a_reading(),
-        a_reading(address="n2", host="n2", failure="secret text", refused=True),
-        a_reading(address="n3", host="n3", failure="secret text"),
+        a_reading(address="n2", host="n2", failure="refused", refused=True),
+        a_reading(address="n3", host="n3", failure="no answer"),
         an_unread_server("n4", sql_instance="SQLPRD01", host="n4"),
         an_unread_server("n5", sql_instance="SQLPRD01", host="n5"),
         an_unread_server("n6", sql_instance="OTHER", host="n6"),
     ]
     proofs = proofs_of(*readings)
-    assert proofs.not_read(a_target()) == ""
+    assert proofs.not_read(a_target(), NOW) == ""
     one = a_target(instances=(ON_N1, {"sql_instance": "SQLPRD01", "host": "n4"}))
-    assert proofs.not_read(one) == "One SQL Server of this target is not read: SQLPRD01 on n4 (never read)."
-    assert proofs.not_read(a_target(instances=[ON_N1 | {"host": f"n{each}"} for each in range(1, 7)])) == (
-        "4 SQL Servers of this target are not read: SQLPRD01 on n2 (login refused), SQLPRD01 on n3 (last attempt failed), "
-        "SQLPRD01 on n4 (never read) and 1 more."
+    assert proofs.not_read(one, NOW) == "One SQL Server of this target is not read: SQLPRD01 on n4 (does not answer)."
+    assert proofs.not_read(a_target(instances=[ON_N1 | {"host": f"n{each}"} for each in range(1, 7)]), READ_AT + 3601) == (
+        "4 SQL Servers of this target are not read: SQLPRD01 on n2 (refused), SQLPRD01 on n3 (no answer), "
+        "SQLPRD01 on n4 (does not answer) and 1 more."
     )
 
 

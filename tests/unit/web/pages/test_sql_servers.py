@@ -71,7 +71,7 @@ async def test_page_names_servers_that_are_not_read():
     stopped = replace(stopped, failure="no answer", read_at=dict.fromkeys(stopped.read_at, NOW - 7 * 86400))
     service = service_of("n1", "n2", readings=[growing(), stopped])
     shown = await page_of(service)
-    assert "One SQL Server of this target is not read: SQLPRD01 on n2 (last attempt failed)." in shown
+    assert "One SQL Server of this target is not read: SQLPRD01 on n2 (no answer)." in shown
     assert "unknown SQL Server itself, SQLPRD01 on n2:" in shown
     assert f"{escape(NOT_TESTED)}, for SQLPRD01 on n2." in shown
     service.readings = [growing()]
@@ -91,7 +91,7 @@ UNREAD = [
     ),
     (replace(growing("n5"), failure="no answer"), ""),  # one failed attempt
     (replace(growing("n5"), failure="refused", refused=True), "SQLPRD01 on n5 (refused)"),
-    (an_unread_server("n4", attempted_at=0.0, failure=""), ""),  # not tried yet
+    (an_unread_server("n4", attempted_at=0.0, failure=""), "n4 (not tried yet)"),
 ]
 
 
@@ -99,10 +99,10 @@ UNREAD = [
 async def test_server_that_is_not_read_is_on_the_status_page_with_the_cause(reading, named):
     service = service_of("n1", readings=[growing(), reading])
     shown = unescape(await status_of(service))
-    text = f"One SQL Server of sql_servers is not read, so nothing is known of keys there: {named}."
+    text = f"One SQL Server of sql_servers is not read: {named}."
     assert (text in shown) == bool(named)
-    assert ("not read, so nothing" in shown) == bool(named)
-    assert "not read, so nothing" not in await status_of(service, "/?label=team")
+    assert ("sql_servers is not read" in shown) == bool(named)
+    assert "sql_servers is not read" not in await status_of(service, "/?label=team")
     found = json.loads((await answer(service, "/api/v1/targets"))[2]).get("sql_servers_not_read", [])
     assert [f"{each['server']} ({each['why']})".replace("`", "'") for each in found] == [named] * bool(named)
 
