@@ -134,7 +134,7 @@ def _targets_of_sql_server() -> str:
     """Return each target that lists the SQL Server, with its verdict and from where it is seen."""
     found = _query(
         f"min by (target, vantage) (ekm_vault_side_ready * {_JOIN} group_left (vantage) ekm_target_info) * on (target) group_left ()"
-        " max by (target) (ekm_instance_info{sql_instance=%q,host=~'(%s)?'})"
+        f" max by (target) (sql_server_target:mssql_ekm_target_info:labels{{{_SQL}}})"
     )
     seen = 'seen {{ if eq .Labels.vantage "sql_host" }}on the SQL host{{ else }}from a central host{{ end }}. '
     probe = "`ekm-exporter probe {} --config.file FILE`"

@@ -9,6 +9,7 @@ import pytest
 from exporter.knowledge.verdict import NOT_TESTED
 from exporter.metrics.families import BY_NAME
 from tests.repo.deploy.rule_cases import (
+    EXPORTER,
     FILE,
     FULL,
     HOURS,
@@ -17,6 +18,7 @@ from tests.repo.deploy.rule_cases import (
     N3,
     NEW,
     OLD,
+    OTHER_EXPORTER,
     RECORDED,
     RULES,
     checked,
@@ -27,7 +29,9 @@ from tests.repo.deploy.rule_cases import (
     pinned,
     problems,
     promtool,
+    read,
     series,
+    side,
 )
 
 OF_A_SCRAPE = {"job", "instance"}
@@ -215,6 +219,44 @@ def test_closed_database_alert_shows_the_verdict(tmp_path, given, text):
     assert "Database sales on SQLPRD01 (n1) is RECOVERY PENDING." in output
     assert text in output
     assert f"`ekm-exporter probe {'contoso-key0' if given else 'TARGET'} --config.file FILE`" in output
+
+
+def declared(host, *paired):
+    """Return a ready target of an exporter that names SQLPRD01 on a host, and the SQL Servers of which the exporter says so."""
+    target = f'{EXPORTER},target="contoso-key0",vault="contoso-prod.vault.azure.net"'
+    pairs = [series("mssql_ekm_target_info", f'{node},target="contoso-key0"', "1x20") for node in paired]
+    return [series("ekm_instance_info", f'{target},sql_instance="SQLPRD01",host="{host}"', "1x20"), side("1x20"), *pairs]
+
+
+OTHERS_N1, OTHERS_N2 = (read(node.replace(EXPORTER, OTHER_EXPORTER), 20) for node in (N1, N2))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("given", "is_paired"),
+    [
+        ([*declared("N1.contoso.com", N1), *read(N1, 20)], True),
+        ([*declared("", N1), *read(N1, 20), *OTHERS_N2], True),
+        ([*declared("n1", N2), *read(N1, 20), *read(N2, 20)], False),
+        ([*declared("n1"), *read(N1, 20)], True),
+        ([*declared("n1", N2), *read(N2, 20), *OTHERS_N1], True),
+        ([*declared(""), *OTHERS_N1], True),
+        ([*declared(""), *OTHERS_N1, *OTHERS_N2], False),
+    ],
+    ids=["as written", "without a host", "possible", "older exporter", "of another exporter", "the only one", "one of two"],
+)
+def test_verdict_is_of_the_targets_that_certainly_list_the_server(given, is_paired, tmp_path):
+    found = {
+        "labels": 'sql_server_target:ekm_vault_side_ready:max{sql_instance="SQLPRD01",host="n1",target="contoso-key0"}',
+        "value": 1,
+    }
+    check = {
+        "expr": 'sql_server_target:ekm_vault_side_ready:max{host="n1"}',
+        "eval_time": "10m",
+        "exp_samples": [found] if is_paired else [],
+    }
+
+    assert problems(tmp_path, [check], given) == ""
 
 
 @pytest.mark.real

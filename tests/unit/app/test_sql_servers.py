@@ -21,6 +21,7 @@ from exporter.sqlserver import monitor
 from exporter.sqlserver.monitor import Attempt, ServerReader
 from exporter.state.store import DocumentKind, StateFiles
 from tests.support.factories import a_config, a_target, with_sql_servers
+from tests.support.metric_factories import series
 from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 from tests.support.running import a_service
 from tests.support.sql_monitors import a_server, servers_of
@@ -297,6 +298,35 @@ async def test_each_address_of_one_server_has_its_differences():
         assert [each.kind for each in service.sql_differences()] == ["key_not_probed", "other_version"]
     finally:
         await service.stop()
+
+
+@pytest.mark.usefixtures("reads_none")
+async def test_target_is_shown_while_no_other_server_may_be_meant(readings, monkeypatch):
+    known = [a_reading(address="n0")]
+    monkeypatch.setattr(readings, "readings", lambda: tuple(known))
+    entry = {"sql_instance": "SQLPRD01"}
+    config = with_sql_servers(
+        a_config(a_target("any", instances=(entry,)), a_target("one", instances=(entry | {"host": "n1.contoso.com"},)))
+    )
+    await readings.apply(config, config)
+    readings._prepare(known[0])()
+    assert await targets_in(readings) == {("n1", "any"), ("n1", "one")}
+    known.append(a_reading(address="n2", host="n2"))
+    readings._prepare(known[1])()
+    assert await targets_in(readings) == {("n1", "one")}
+    known[1] = replace(known[1], sql_instance="SQLPRD02")
+    readings._prepare(known[1])()
+    assert await targets_in(readings) == {("n1", "any"), ("n1", "one")}
+    config = with_sql_servers(a_config(a_target("one", instances=({"sql_instance": "sqlprd02", "host": "N2"},))))
+    await readings.apply(config, config)
+    assert await targets_in(readings) == {("n2", "one")}
+
+
+async def targets_in(readings):
+    """Return host and target of each pair that is exposed."""
+    text = b"".join([piece async for piece in readings._recorder.scrape(openmetrics=False)])
+    pairs = (dict(labels) for name, *labels in series(text) if name == "mssql_ekm_target_info")
+    return {(labels["host"], labels["target"]) for labels in pairs}
 
 
 async def until_read(service):
