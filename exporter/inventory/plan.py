@@ -222,7 +222,8 @@ def _generation(name: str, usages: list[Usage], findings: Findings) -> Generatio
     servers: dict[Generation | None, list[str]] = {}
     for usage in usages:
         provider = next((one for one in usage.instance.providers if one.name == usage.key.provider), None)
-        servers.setdefault(provider.generation if provider is not None else None, []).append(usage.instance.server_name)
+        known_by_version = provider is not None and usage.instance.platform != "linux"  # Linux has a provider of its own
+        servers.setdefault(provider.generation if provider and known_by_version else None, []).append(usage.instance.server_name)
     known = [generation for generation in Generation if generation in servers]
     if len(known) == 1:
         return known[0]

@@ -101,7 +101,15 @@ _NAMES: Mapping[str, int] = dict.fromkeys(
     ("name", "machine", "instance_name", "node", "provider", "credential", "login", "database", "ag"), 128
 ) | {"server_name": 256}
 # Characters of other texts: most become values of labels.
-_LONGEST = {"code": 20, "type": 1, "reuse_wait": 60, "provider_version": 256, "friendly_name": 2048, "volume": 512}
+_LONGEST = {
+    "code": 20,
+    "type": 1,
+    "reuse_wait": 60,
+    "provider_version": 256,
+    "friendly_name": 2048,
+    "volume": 512,
+    "last_volume": 512,
+}
 _LONGEST |= {"backup_of": 140, "what": 20, "value": 64}
 # Fields whose values are numbers and times: rates, ages and proofs follow from them.
 _NUMBERS = frozenset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.sqlserver.document import Row
@@ -17,7 +17,7 @@ _FULL = 0.001  # of the used part: a log that has less room is full
 class LogSpace:
     """The log of one database at its last reading; None if unknown.
 
-    `free_bytes` are left until the limit of its files or the end of their disk, `rate` is in bytes per second. `full_in` and
+    `free_bytes` are left until the limit of its files or the end of their disks, `rate` is in bytes per second. `full_in` and
     `next_file_in` are seconds at that rate: until the log is full if only log backups truncate it, and at most until the next
     virtual log file, if that needs the vault. If the log stopped growing at `stalled_at`, a Unix time, and no log backup followed, `rate` is
     that from before.
@@ -43,12 +43,12 @@ def log_spaces(reading: SqlServerReading) -> tuple[LogSpace, ...]:
     logs = [
         (row, stalled.get(str(row.get("database"))) or _rate(row, before.get(row.get("database"), {}), seconds)) for row in sized
     ]
-    volumes, files_need_vault = _volume_rates(logs), flag_is_on(reading, TRACE_FLAG) is False
+    by_volume, files_need_vault = _volume_rates(logs), flag_is_on(reading, TRACE_FLAG) is False
     return tuple(
         _log_space(
             row,
             rate,
-            volumes.get(row.get("volume")),
+            max((by_volume[volume] for volume in _volumes(row) if volume in by_volume), default=None),
             reading.stalled.get(str(row.get("database"))),
             files_need_vault=files_need_vault,
         )
@@ -78,14 +78,19 @@ def _rate(row: Row, earlier: Row, seconds: float) -> float | None:
     return None if before is None or used < before else (used - before) * _KIB / seconds
 
 
-def _volume_rates(logs: Iterable[tuple[Row, float | None]]) -> dict[str | int | None, float]:
+def _volume_rates(logs: Iterable[tuple[Row, float | None]]) -> dict[str | int, float]:
     """Return the rate of all logs of each volume together. Those that checkpoints truncate need no more room."""
-    found: dict[str | int | None, float] = {}
+    found: dict[str | int, float] = {}
     for row, rate in logs:
-        volume = row.get("volume")
-        if volume is not None and rate is not None and _waits_for_backup(row):
-            found[volume] = found.get(volume, 0.0) + rate
+        if rate is not None and _waits_for_backup(row):
+            for volume in _volumes(row):
+                found[volume] = found.get(volume, 0.0) + rate
     return found
+
+
+def _volumes(row: Row) -> Iterator[str | int]:
+    """Yield the volumes whose room the log shares. Of more than two, they are the first and the last."""
+    return (row[column] for column in ("volume", "last_volume") if column in row)
 
 
 def _log_space(

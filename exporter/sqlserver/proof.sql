@@ -175,9 +175,10 @@ ORDER BY l.n;
 GO
 
 -- The log of each encrypted database that is online: the sequence number of its virtual log file (VLF), which rises with each request to the vault
--- unless trace flag 15025 is on; what is used, and what is left until the limit of its files or the end of their volumes. Logs of one volume share
--- its room; of several volumes the first is named. On a secondary replica SQL Server shows the time of the last log backup alone. A size of -1 is
--- no limit; a file that cannot grow has its size as limit.
+-- unless trace flag 15025 is on; what is used, and what is left until the limit of its files, or until their volumes lend no further step of growth.
+-- A file at its maximum, or without growth, lends nothing of its volume. Logs of one volume share its room; of several volumes, the first and the last
+-- are named. On a secondary replica SQL Server shows the time of the last log backup alone. A database with AUTO_CLOSE is left out: to ask for its
+-- log may open it, which needs the vault. A size of -1 is no limit.
 -- Rights: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE), VIEW ANY DATABASE; without VIEW ANY DEFINITION, limit and disk are absent.
 -- Sources: sys.dm_db_log_stats (2016 SP2 and later), sys.master_files, sys.dm_os_volume_stats, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logs","rows":', ISNULL((
@@ -193,6 +194,7 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logs","rows":', ISNULL((
             CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), l.log_backup_time), 126) END AS log_backup_utc,
         f.limit_kb AS limit_kb,
         v.volume AS volume,
+        v.last_volume AS last_volume,
         v.disk_free_kb AS disk_free_kb,
         d.log_reuse_wait_desc AS reuse_wait
     FROM sys.databases AS d
@@ -207,21 +209,27 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logs","rows":', ISNULL((
         GROUP BY m.database_id
     ) AS f ON f.database_id = d.database_id
     LEFT JOIN (
-        SELECT o.database_id AS database_id, MIN(o.volume_mount_point) AS volume, SUM(o.available_kb) AS disk_free_kb
+        SELECT
+            o.database_id AS database_id,
+            MIN(o.volume_mount_point) AS volume,
+            CASE WHEN MAX(o.volume_mount_point) > MIN(o.volume_mount_point) THEN MAX(o.volume_mount_point) END AS last_volume,
+            SUM(CASE WHEN o.rest_kb <= o.available_kb THEN o.rest_kb ELSE o.available_kb - o.available_kb % NULLIF(o.step_kb, 0) END) AS disk_free_kb
         FROM (
             SELECT
                 m.database_id AS database_id,
                 s.volume_mount_point AS volume_mount_point,
-                MIN(s.available_bytes) / 1024 AS available_kb
+                MIN(s.available_bytes) / 1024 AS available_kb,
+                8 * SUM(CAST(CASE WHEN m.max_size = -1 THEN 268435456 ELSE m.max_size END AS bigint) - m.size) AS rest_kb,
+                8 * MIN(CASE WHEN m.is_percent_growth = 1 THEN CAST(m.size AS bigint) * m.growth / 100 ELSE m.growth END) AS step_kb
             FROM sys.databases AS e
             INNER JOIN sys.master_files AS m ON m.database_id = e.database_id
             CROSS APPLY sys.dm_os_volume_stats(m.database_id, m.file_id) AS s
-            WHERE e.is_encrypted = 1 AND e.state = 0 AND m.type = 1 AND m.growth <> 0
+            WHERE e.is_encrypted = 1 AND e.state = 0 AND m.type = 1 AND m.growth <> 0 AND (m.max_size = -1 OR m.max_size > m.size)
             GROUP BY m.database_id, s.volume_mount_point
         ) AS o
         GROUP BY o.database_id
     ) AS v ON v.database_id = d.database_id
-    WHERE d.is_encrypted = 1 AND d.state = 0 AND d.source_database_id IS NULL AND d.name <> N'tempdb'
+    WHERE d.is_encrypted = 1 AND d.state = 0 AND d.source_database_id IS NULL AND d.is_auto_close_on = 0 AND d.name <> N'tempdb'
     ORDER BY d.name
     FOR JSON PATH
 ), N'[]'), N'}');

@@ -2,7 +2,7 @@
 --   ekm-exporter script prove.sql > prove.sql
 --   sqlcmd -S n2 -E -W -w 65535 -i prove.sql   (sqlcmd 18: -C trusts a self-signed certificate)
 -- Run it as a sysadmin on every node: a proof counts for its node alone. A key is in use if an open database is under it. Column `may_run` is 0 if
--- you lack a right or credential, if `names` below lacks the key, or if a name holds what sqlcmd or a query window would obey.
+-- you lack a right or credential, if `names` below lacks the key, or if a name holds what sqlcmd or a query window would obey; `remark` says which.
 --
 -- Way 1 opens the key again under a temporary name, and drops that name.
 --   Rights: CREATE ASYMMETRIC KEY in tempdb, and a credential of the provider on *your* login (column `your_credential`).
@@ -10,7 +10,8 @@
 --   Cannot show: unwrap, and the credential of the key's login, with which TDE signs in. A credential belongs to one login.
 --   It is in tempdb because a database refuses a second asymmetric key of the same key (message 15396), and master has the first one.
 -- Way 2 is a copy-only backup of the smallest database under the key, to NUL. It reads the whole database (column `size_mb`) and keeps nothing.
---   Rights: BACKUP DATABASE on that database, as members of db_backupoperator have it. A secondary replica allows it too.
+--   Rights: BACKUP DATABASE on that database, as members of db_backupoperator have it. A secondary replica allows it too, but shows the right in a
+--   database that cannot be read there to nobody: only a sysadmin has it for certain.
 --   Shows: all that a backup needs: the credential of the key's login, DLL, proxy, network, Entra ID, the vault and unwrap.
 --   COPY_ONLY leaves the chain of backups alone. msdb records this backup, and nothing can be restored from it.
 -- Neither way shows a new secret before `new_secret_from`, two hours after the last ALTER CREDENTIAL: until then a token of the old secret may serve.
@@ -51,7 +52,15 @@ protected AS (
         AND f.type_desc = N'ROWS'
     GROUP BY k.encryptor_thumbprint, d.name
 ),
-credential_dates AS (
+key_dates AS (
+    SELECT s.sid, MAX(c.modify_date) AS altered -- of the key's login
+    FROM sys.server_principals AS s
+    INNER JOIN sys.server_principal_credentials AS m ON m.principal_id = s.principal_id
+    INNER JOIN sys.credentials AS c ON c.credential_id = m.credential_id
+    WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
+    GROUP BY s.sid
+),
+credential_dates AS ( -- of the provider, if no SID shows the key's login
     SELECT c.target_id AS provider_id, MAX(c.modify_date) AS altered
     FROM sys.credentials AS c
     WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
@@ -72,11 +81,12 @@ used AS (
         y.credential_name AS your_credential,
         b.database_name,
         b.size_mb,
-        DATEADD(hour, 2, t.altered) AS new_secret_from,
+        DATEADD(hour, 2, COALESCE(o.altered, t.altered)) AS new_secret_from,
         N'ekm_proof_' + SUBSTRING(a.name, 1, 100) AS temporary_name
     FROM protected AS b
     INNER JOIN master.sys.asymmetric_keys AS a ON a.thumbprint = b.thumbprint
     INNER JOIN sys.cryptographic_providers AS p ON p.guid = a.cryptographic_provider_guid
+    LEFT JOIN key_dates AS o ON o.sid = a.sid
     LEFT JOIN credential_dates AS t ON t.provider_id = p.provider_id
     LEFT JOIN yours AS y ON y.provider_id = p.provider_id
     LEFT JOIN names AS n ON n.thumbprint = a.thumbprint
@@ -92,9 +102,10 @@ ways AS (
         CAST(NULL AS bigint) AS size_mb,
         u.new_secret_from,
         CASE
-            WHEN u.provider_key_name IS NULL OR u.your_credential IS NULL THEN 0
-            ELSE HAS_PERMS_BY_NAME(N'tempdb', N'DATABASE', N'CREATE ASYMMETRIC KEY')
-        END AS may_run,
+            WHEN u.provider_key_name IS NULL THEN N'write NAME/VERSION into `names`'
+            WHEN u.your_credential IS NULL THEN N'your login has no credential of this provider'
+            WHEN COALESCE(HAS_PERMS_BY_NAME(N'tempdb', N'DATABASE', N'CREATE ASYMMETRIC KEY'), 0) = 0 THEN N'you lack the right'
+        END AS remark,
         N'USE tempdb; CREATE ASYMMETRIC KEY ' + QUOTENAME(u.temporary_name)
         + N' FROM PROVIDER ' + QUOTENAME(u.provider_name)
         + N' WITH PROVIDER_KEY_NAME = ''' + REPLACE(COALESCE(u.provider_key_name, N'NAME/VERSION'), N'''', N'''''')
@@ -110,7 +121,12 @@ ways AS (
         u.database_name,
         u.size_mb,
         u.new_secret_from,
-        HAS_PERMS_BY_NAME(QUOTENAME(u.database_name), N'DATABASE', N'BACKUP DATABASE') AS may_run,
+        CASE
+            WHEN IS_SRVROLEMEMBER(N'sysadmin') = 1 THEN NULL
+            WHEN HAS_PERMS_BY_NAME(QUOTENAME(u.database_name), N'DATABASE', N'BACKUP DATABASE') = 0 THEN N'you lack the right'
+            WHEN HAS_PERMS_BY_NAME(QUOTENAME(u.database_name), N'DATABASE', N'BACKUP DATABASE') IS NULL
+                THEN N'the database does not show your right, as one that cannot be read here: run this as a sysadmin'
+        END AS remark,
         N'BACKUP DATABASE ' + QUOTENAME(u.database_name) + N' TO DISK = N''NUL'' WITH COPY_ONLY;' AS statement_to_run
     FROM used AS u
 )
@@ -123,7 +139,8 @@ SELECT
     w.database_name,
     w.size_mb,
     w.new_secret_from,
-    CASE WHEN s.refusal IS NULL THEN w.may_run ELSE 0 END AS may_run,
+    CASE WHEN s.refusal IS NULL AND w.remark IS NULL THEN 1 ELSE 0 END AS may_run,
+    CASE WHEN s.refusal IS NULL THEN w.remark ELSE N'a name has what sqlcmd would obey' END AS remark,
     CAST(COALESCE(s.refusal, w.statement_to_run) AS nvarchar(2000)) AS statement_to_run
 INTO #proof
 FROM ways AS w
@@ -140,6 +157,7 @@ SELECT
     r.size_mb,
     r.new_secret_from,
     r.may_run,
+    r.remark,
     r.statement_to_run
 FROM #proof AS r
 ORDER BY r.number;
@@ -148,7 +166,10 @@ ORDER BY r.number;
 DECLARE @number int = 1, @statement nvarchar(2000);
 WHILE @run = 1 AND @number <= (SELECT COUNT(*) FROM #proof)
 BEGIN
-    SET @statement = COALESCE((SELECT r.statement_to_run FROM #proof AS r WHERE r.number = @number AND r.may_run = 1), N'');
+    SET @statement = COALESCE(
+        (SELECT r.statement_to_run FROM #proof AS r WHERE r.number = @number AND r.may_run = 1),
+        (SELECT CONCAT(N'PRINT N''Way ', r.way, N' did not run: ', r.remark, N'.'';') FROM #proof AS r WHERE r.number = @number)
+    );
     PRINT @statement;
     EXEC sys.sp_executesql @statement;
     SET @number = @number + 1;

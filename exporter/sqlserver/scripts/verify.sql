@@ -43,7 +43,8 @@ SELECT o.name AS option_name, o.value_in_use
 FROM sys.configurations AS o
 WHERE o.name = N'EKM provider enabled';
 
--- 4. The proof: databases whose key this node opened through the vault since the start. If in doubt, trust `opened`.
+-- 4. The proof: databases whose key this node opened through the vault since the start, with the credential of the key's login as it is now, and
+-- with the key that the database has now. If no SID shows the key's login, the newest credential of the provider counts. If in doubt, trust `opened`.
 SELECT
     d.name AS database_name,
     d.state_desc,
@@ -55,13 +56,32 @@ SELECT
     CASE
         WHEN d.state <> 0 THEN 'NO: not online'
         WHEN a.name IS NULL THEN 'NO: this node does not know the asymmetric key'
-        WHEN DATEADD(minute, DATEDIFF(minute, GETUTCDATE(), GETDATE()), k.opened_date) < i.sqlserver_start_time
+        WHEN k.opened_date IS NULL OR k.opened_date
+            < DATEADD(second, -CAST((i.ms_ticks - i.sqlserver_start_time_ms_ticks) / 1000 AS int), GETUTCDATE())
             THEN 'NO: not opened since the start'
+        WHEN COALESCE(o.altered, t.altered) > i.sqlserver_start_time THEN 'NO: no start since its credential was altered'
+        WHEN k.create_date > k.opened_date OR k.regenerate_date > k.opened_date OR k.modify_date > k.opened_date OR k.set_date > k.opened_date
+            THEN 'NO: its key changed since it was opened'
         ELSE 'yes'
     END AS proven
 FROM sys.dm_database_encryption_keys AS k
 INNER JOIN sys.databases AS d ON d.database_id = k.database_id
 LEFT JOIN master.sys.asymmetric_keys AS a ON a.thumbprint = k.encryptor_thumbprint
+LEFT JOIN (
+    SELECT s.sid, MAX(c.modify_date) AS altered
+    FROM sys.server_principals AS s
+    INNER JOIN sys.server_principal_credentials AS m ON m.principal_id = s.principal_id
+    INNER JOIN sys.credentials AS c ON c.credential_id = m.credential_id
+    WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
+    GROUP BY s.sid
+) AS o ON o.sid = a.sid
+LEFT JOIN (
+    SELECT p.guid, MAX(c.modify_date) AS altered
+    FROM sys.credentials AS c
+    INNER JOIN sys.cryptographic_providers AS p ON p.provider_id = c.target_id
+    WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
+    GROUP BY p.guid
+) AS t ON t.guid = a.cryptographic_provider_guid
 CROSS JOIN sys.dm_os_sys_info AS i
 WHERE k.encryptor_type = N'ASYMMETRIC KEY'
 ORDER BY d.name;

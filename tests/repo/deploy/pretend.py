@@ -210,6 +210,7 @@ FUNCTIONS = {
     "hexadecimal": lambda value: None if value is None else f"0x{value.hex().upper()}",
     "iso8601": lambda value: value and value.replace(" ", "T")[:19],
     "has_perms_by_name": lambda *_: 1,
+    "is_srvrolemember": lambda *_: 0,
     "suser_id": lambda: CALLER,
     "serverproperty": PROPERTIES.get,
     "ceil": lambda value: value if value is None else math.ceil(value),

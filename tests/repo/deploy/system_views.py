@@ -93,6 +93,11 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     # What xp_readerrorlog returns, which Microsoft does not document, and DBCC TRACESTATUS (page dbcc-tracestatus-transact-sql).
     "error_log_lines": (ERROR_LOG, "logged process line", ""),
     "trace_status": (ANYBODY, "flag is_on is_global is_session", ""),
+    "database_principals": (
+        ANYBODY,
+        "name principal_id type type_desc default_schema_name create_date modify_date owning_principal_id sid",
+        "",
+    ),
     "server_permissions": (DEFINITION, "class major_id grantee_principal_id permission_name state state_desc", ""),
 }
 

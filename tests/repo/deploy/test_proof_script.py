@@ -16,7 +16,14 @@ NOON = UTC_NOW.isoformat()  # two in the afternoon at the server
 TEXT = (
     "Cannot open session for cryptographic provider 'AzureKV'. Provider error code: 3303. (Provider Error - No explanation ...)"
 )
-SALES = {"name": "sales", "database_id": 5, "state": 0, "is_encrypted": 1, "create_date": "2024-01-01 00:00:00"}
+SALES = {
+    "name": "sales",
+    "database_id": 5,
+    "state": 0,
+    "is_encrypted": 1,
+    "is_auto_close_on": 0,
+    "create_date": "2024-01-01 00:00:00",
+}
 SET = UTC_NOW - timedelta(days=300)
 DATES = {name: str(SET) for name in ("create_date", "regenerate_date", "modify_date", "set_date")}
 BACKUP = {"database_name": "sales", "server_name": "N1\\SQLPRD01", "type": "L", "is_snapshot": 0, "time_zone": 8}
@@ -173,8 +180,9 @@ STATS = {
     "log_since_last_log_backup_mb": 510.25,
     "log_backup_time": local(minutes=20),
 }
-LOG_FILE = {"database_id": 5, "file_id": 2, "type": 1, "size": 1_048_576, "max_size": -1, "growth": 8192}
-VOLUME = {"database_id": 5, "file_id": 2, "volume_mount_point": "L:\\", "available_bytes": 100 * 1024}
+GIB = 1024**2  # KB
+LOG_FILE = {"database_id": 5, "file_id": 2, "type": 1, "size": 1_048_576, "max_size": -1, "growth": 1, "is_percent_growth": 0}
+VOLUME = {"database_id": 5, "file_id": 2, "volume_mount_point": "L:\\", "available_bytes": 104 * 1024}
 
 
 def log_row(*, stats=STATS, files=(LOG_FILE,), volumes=(VOLUME,), **changed):
@@ -199,12 +207,14 @@ def test_log_has_sizes_in_kilobytes_and_the_sequence_number():
         "since_backup_kb": 522_496,
         "log_backup_utc": utc(minutes=20),
         "volume": "L:\\",
-        "disk_free_kb": 100,
+        "disk_free_kb": 104,
         "reuse_wait": "LOG_BACKUP",
     }
 
 
-@pytest.mark.parametrize("changed", [{"is_encrypted": 0}, {"state": 3}, {"source_database_id": 4}, {"name": "tempdb"}])
+@pytest.mark.parametrize(
+    "changed", [{"is_encrypted": 0}, {"state": 3}, {"source_database_id": 4}, {"is_auto_close_on": 1}, {"name": "tempdb"}]
+)
 def test_log_of_another_database_is_left_out(changed):
     assert log_row(**changed) is None
 
@@ -227,17 +237,39 @@ def test_limit_of_a_log_is_that_of_all_its_files(files, limit_kb):
 
 def test_volume_of_two_log_files_counts_once():
     second = LOG_FILE | {"file_id": 3}
-    volumes = [VOLUME, VOLUME | {"file_id": 3, "available_bytes": 99 * 1024}]
-    assert log_row(files=[LOG_FILE, second], volumes=volumes)["disk_free_kb"] == 99
+    volumes = [VOLUME, VOLUME | {"file_id": 3, "available_bytes": 96 * 1024}]
+    assert log_row(files=[LOG_FILE, second], volumes=volumes)["disk_free_kb"] == 96
     other = VOLUME | {"file_id": 3, "volume_mount_point": "M:\\"}
     both = log_row(files=[LOG_FILE, second], volumes=[VOLUME, other])
-    assert (both["disk_free_kb"], both["volume"]) == (200, "L:\\")
+    assert (both["disk_free_kb"], both["volume"], both["last_volume"]) == (208, "L:\\", "M:\\")
     assert {"disk_free_kb", "volume"}.isdisjoint(log_row(files=[LOG_FILE | {"growth": 0}]))
+
+
+@pytest.mark.parametrize("full", [{"max_size": 1_048_576}, {"growth": 0}, {"max_size": 0}])
+def test_file_that_cannot_grow_lends_nothing_of_its_disk(full):
+    large = VOLUME | {"file_id": 3, "volume_mount_point": "M:\\", "available_bytes": 91 * GIB * 1024}
+    found = log_row(files=[LOG_FILE, LOG_FILE | {"file_id": 3} | full], volumes=[VOLUME, large])
+    assert (found["disk_free_kb"], found["volume"]) == (104, "L:\\")
+
+
+@pytest.mark.parametrize(
+    ("changed", "available_kb", "lent_kb"),
+    [
+        ({"growth": 8192}, 200_000, 196_608),  # three steps of 64 MB
+        ({"growth": 8192}, 65_535, 0),
+        ({"growth": 10, "is_percent_growth": 1}, 2 * GIB, 1_677_712),  # steps of 0.8 GB
+        ({"growth": 8192, "max_size": 1_048_576 + 1000}, 200_000, 8000),  # the last step is shorter
+        ({"growth": 8192, "max_size": 1_048_576 + 100_000}, 200_000, 196_608),
+    ],
+)
+def test_disk_lends_whole_steps_until_the_maximum_of_the_file(changed, available_kb, lent_kb):
+    volume = VOLUME | {"available_bytes": available_kb * 1024}
+    assert log_row(files=[LOG_FILE | changed], volumes=[volume])["disk_free_kb"] == lent_kb
 
 
 def test_log_of_a_secondary_replica_has_no_sizes():
     found = log_row(stats={"database_id": 5, "log_backup_time": local(minutes=20)})
-    disk = {"volume": "L:\\", "disk_free_kb": 100}
+    disk = {"volume": "L:\\", "disk_free_kb": 104}
     assert found == {"database": "sales", "log_backup_utc": utc(minutes=20), "reuse_wait": "LOG_BACKUP"} | disk
 
 

@@ -9,6 +9,7 @@ from sqlglot import exp
 from tests.repo.deploy.pretend import (
     CALLER,
     EKM_KEY,
+    FUNCTIONS,
     OBEYED,
     OLD_THUMBPRINT,
     PROVIDER,
@@ -55,7 +56,11 @@ def proof(*databases, keys=(TDE,), callers=(), altered=("2026-11-24 10:00:00",),
             PROVIDER_CREDENTIAL | {"credential_id": number, "name": f"cred{number}", "modify_date": date}
             for number, date in enumerate(altered, 1)
         ],
-        server_principal_credentials=[{"principal_id": CALLER, "credential_id": number} for number in callers],
+        server_principals=[{"principal_id": 7, "sid": "s"}],
+        server_principal_credentials=[
+            {"principal_id": 7, "credential_id": 1},
+            *({"principal_id": CALLER, "credential_id": number} for number in callers),
+        ],
     )
 
 
@@ -94,9 +99,34 @@ def test_caller_without_a_credential_opens_no_key():
     assert (opened["your_credential"], opened["may_run"], backup["may_run"]) == (None, 0, 1)
 
 
-def test_new_secret_is_proven_two_hours_after_its_change():
-    found = proof(SALES, altered=("2026-11-24 10:00:00", "2026-11-24 13:02:00"))
-    assert {row["new_secret_from"] for row in found} == {"2026-11-24 15:02:00"}
+@pytest.mark.parametrize(("sid", "since"), [("s", "2026-11-24 12:00:00"), (None, "2026-11-24 15:02:00")])
+def test_new_secret_is_proven_two_hours_after_its_change(sid, since):
+    """The credential of the key's login counts; if nothing shows that login, the provider's newest."""
+    keys = [key("tde", OLD_THUMBPRINT, sid=sid)]
+    found = proof(SALES, keys=keys, altered=("2026-11-24 10:00:00", "2026-11-24 13:02:00"))
+    assert {row["new_secret_from"] for row in found} == {since}
+
+
+@pytest.mark.parametrize(
+    ("permission", "sysadmin", "remark"),
+    [
+        (1, 0, None),
+        (0, 0, "you lack the right"),
+        (None, 0, "the database does not show your right, as one that cannot be read here: run this as a sysadmin"),
+        (None, 1, None),
+    ],
+)
+def test_right_that_a_database_does_not_show_is_said(monkeypatch, permission, sysadmin, remark):
+    monkeypatch.setitem(FUNCTIONS, "has_perms_by_name", lambda *_: permission)
+    monkeypatch.setitem(FUNCTIONS, "is_srvrolemember", lambda *_: sysadmin)
+    _, backup = proof(SALES)
+    assert (backup["remark"], backup["may_run"]) == (remark, int(remark is None))
+
+
+def test_way_that_does_not_run_prints_why():
+    opened, backup = proof(SALES)
+    assert (opened["remark"], backup["remark"]) == ("your login has no credential of this provider", None)
+    assert "N' did not run: ', r.remark, N'.'';')" in BATCH
 
 
 @pytest.mark.parametrize(

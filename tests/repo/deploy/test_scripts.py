@@ -14,8 +14,10 @@ from exporter.core.connector import LOG_SCRIPTS, log_query, one_line
 from exporter.knowledge.tickets import BY_ADDRESS, BY_REQUEST, BY_SQL_SERVER, EXPORTER_REQUESTS, SIGN_INS, request_queries
 from exporter.sqlserver.audit import GRAPH, access_queries
 from tests.repo.deploy.pretend import (
+    EKM_KEY,
     OBEYED,
     OLD_THUMBPRINT,
+    PROVIDER,
     PROVIDER_CREDENTIAL,
     REFUSAL,
     SCRIPTS,
@@ -64,7 +66,7 @@ def test_script_uses_columns_of_sql_server(name):
 
 DYNAMIC = re.compile(
     r"GRANT VIEW (?:SERVER|ANY) [A-Z ]+ TO \[x\]|GRANT (?:SELECT|EXECUTE) ON (?:sys|dbo)\.\w+ TO \[x\]|CREATE LOGIN \[x\] FROM WINDOWS"
-    r"|IF USER_ID\(@login\) IS NULL CREATE USER \[x\] FOR LOGIN \[x\]"
+    r"|CREATE USER \[x\] FOR LOGIN \[x\]"
 )
 
 
@@ -72,7 +74,7 @@ def test_dynamic_statements_are_t_sql():
     literals = [text.name for one in statements("login.sql") for text in one.find_all(exp.National)]
     texts = [text for text in literals if " {login}" in text]
 
-    assert len(texts) == 8
+    assert len(texts) == 10
     for text in texts:
         whole = text.replace("{login}", "[x]") + ("FROM WINDOWS" if text.startswith("CREATE LOGIN") else "")
         assert all(DYNAMIC.fullmatch(one.strip()) for one in whole.split(";") if one.strip()), whole
@@ -192,23 +194,48 @@ def test_alter_script_has_no_sqlcmd_variable():
     assert "$(" not in code
 
 
-def test_verify_marks_unproven_databases():
+START, LATER = "2026-11-24 11:00:00", "2026-11-24 11:00:01"  # local time
+
+
+@pytest.mark.parametrize(
+    ("sid", "credentials", "key", "opened"),
+    [
+        ("s", (START, LATER), {}, "yes"),
+        ("s", (LATER, START), {}, "NO: no start since its credential was altered"),
+        (None, (START, LATER), {}, "NO: no start since its credential was altered"),
+        (None, (), {}, "yes"),
+        *(
+            ("s", (START,), {column: "2026-11-24 08:00:11"}, "NO: its key changed since it was opened")
+            for column in ("create_date", "regenerate_date", "modify_date", "set_date")
+        ),
+    ],
+)
+def test_verify_marks_unproven_databases(sid, credentials, key, opened):
     rows = {
-        "cryptographic_providers": PROVIDERS,
-        "dm_os_sys_info": [{"sqlserver_start_time": "2026-11-24 10:00:00"}],  # 08:00 UTC
+        "cryptographic_providers": [PROVIDER],
+        "dm_os_sys_info": [  # 08:00 UTC, at another offset than today's
+            {"sqlserver_start_time": "2026-11-24 11:00:00", "ms_ticks": 18_000_000, "sqlserver_start_time_ms_ticks": 3_600_000}
+        ],
         "databases": [{"name": name, "database_id": number, "state": state} for name, number, state in DATABASES],
         "dm_database_encryption_keys": [
-            {"database_id": number, "encryptor_type": "ASYMMETRIC KEY", "encryptor_thumbprint": b"\1", "opened_date": opened}
-            for (_, number, _), opened in zip(
+            {"database_id": number, "encryptor_type": "ASYMMETRIC KEY", "encryptor_thumbprint": b"\1", "opened_date": opened_utc}
+            | key
+            for (_, number, _), opened_utc in zip(
                 DATABASES, ("2026-11-24 08:00:10", "2026-11-24 07:59:00", "2026-11-24 08:00:10"), strict=True
             )
         ],
-        "asymmetric_keys": [{"name": "K1", "thumbprint": b"\1"}],
+        "asymmetric_keys": [EKM_KEY | {"name": "K1", "thumbprint": b"\1", "sid": sid}],
+        "server_principals": [{"principal_id": 7, "sid": "s"}],
+        "server_principal_credentials": [{"principal_id": 7, "credential_id": 1}],
+        "credentials": [
+            PROVIDER_CREDENTIAL | {"credential_id": number, "modify_date": altered}
+            for number, altered in enumerate(credentials, 1)
+        ],
     }
     query = next(one for one in statements("verify.sql") if one.find(exp.Table) and "proven" in one.named_selects)
-    proven = {row["database_name"]: row["proven"] for row in rows_of(query, **rows)}
+    proven = {row["database_name"]: row["proven"] for row in rows_of(without_database(query), **rows)}
 
-    assert proven == {"opened": "yes", "opened before": "NO: not opened since the start", "pending": "NO: not online"}
+    assert proven == {"opened": opened, "opened before": "NO: not opened since the start", "pending": "NO: not online"}
 
 
 def finding_rows(column: str, **rows: list[dict[str, object]]) -> list[dict[str, object]]:

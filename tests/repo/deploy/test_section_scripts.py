@@ -108,4 +108,19 @@ def test_login_gets_the_rights_of_both_scripts_only():
 def test_login_script_may_run_again():
     assert "CASE WHEN SUSER_ID(@login) IS NULL THEN REPLACE(N'CREATE LOGIN {login} '" in LOGIN
     assert LOGIN.count("CREATE LOGIN") == 1
-    assert LOGIN.count("IF USER_ID(@login) IS NULL CREATE USER {login} FOR LOGIN {login};") == LOGIN.count("CREATE USER") == 3
+    assert (
+        len(re.findall(r"WHEN @user IS NULL\b.* THEN REPLACE\(N'CREATE USER \{login\} FOR", LOGIN))
+        == LOGIN.count("CREATE USER")
+        == 2
+    )
+
+
+def test_login_that_is_a_user_under_another_name_gets_the_rights_as_that_user():
+    """Message 15063 would end the script."""
+    for database in ("msdb", "master"):
+        assert (
+            f"SET @user = (SELECT p.name FROM {database}.sys.database_principals AS p WHERE p.sid = SUSER_SID(@login));" in LOGIN
+        )
+    assert LOGIN.count("N'dbo'") == 3  # which no right can be granted to
+    granted = re.findall(r"ELSE N'GRANT (\w+) ON .*\nEND, N'\{login\}', QUOTENAME\(@user\)\);", LOGIN)
+    assert granted == ["SELECT", "EXECUTE", "EXECUTE"]

@@ -172,6 +172,18 @@ def test_connectors_of_both_generations_are_a_gap():
     assert [servers for text, servers in plan.findings.gaps.items() if "both generations" in text] == [["B"]]
 
 
+def test_linux_has_no_connector_of_a_generation():
+    def linux(rows):
+        rows["modules"].clear()
+        rows["providers"][0]["version"] = "1.0.4.0"
+        rows["instance"][0]["platform"] = "linux"
+
+    plan = plan_of(instance("A", change=linux))
+    (target,) = plan.targets
+    assert target.generation is Generation.CURRENT
+    assert [servers for text, servers in plan.findings.gaps.items() if "version is unknown" in text] == [["A"]]
+
+
 def test_login_with_two_credentials_has_the_providers_own():
     def two_rows(rows):
         rows["keys"] += [{name: value for name, value in rows["keys"][0].items() if name != "credential"}]

@@ -83,6 +83,16 @@ def test_log_that_checkpoints_truncate_takes_no_room_of_its_volume():
     assert seconds_of(replace(reading, document=replace(reading.document, sections=sections))) == [None, 600]
 
 
+def test_log_on_two_volumes_shares_the_room_of_both():
+    reading = volume_of(3)
+    assert reading.document is not None
+    first, *others = reading.document.sections["logs"]
+    both = ({**first, "last_volume": "M:\\"}, others[0], {**others[1], "volume": "M:\\"})
+    sections = {**reading.document.sections, "logs": both}
+    shared = replace(reading, document=replace(reading.document, sections=sections))
+    assert seconds_of(shared) == [450, 450, 450]
+
+
 def test_log_of_an_unknown_volume_has_its_disk_alone():
     assert seconds_of(volume_of(4, volume=None)) == [1200] * 4
 
