@@ -251,7 +251,11 @@ class Service:
         )
         self._expiry = self._expiry_monitor()
         self.sql_servers = SqlServerReadings(
-            self._store, self.recorder, enabled=options.scheduler, on_internal_error=self._on_error
+            self._store,
+            self.recorder,
+            enabled=options.scheduler,
+            on_internal_error=self._on_error,
+            expiries_of=self.credential_expiries,
         )
         self.sql_servers.require_driver(config)
         self._preflights = PreflightMonitor(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.config.settings import Config
+from exporter.config.settings import Config, Credential
 from exporter.config.usage import compared_targets
 from exporter.core.names import Match, ServerNames, told_apart
 from exporter.core.values import KeyFacts, TokenResult
+from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.metrics.recorder import Recorder, SqlServerLines
 from exporter.probing.tokens import DatabaseTokens
 from exporter.runtime.logging import fields
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from exporter.sqlserver.reading import SqlServerReading
 
 _log = logging.getLogger(__name__)
+_ENDS = (Source.DECLARED, Source.GRAPH, Source.KEY_VAULT)  # of secrets; SQL Server has no certificate
 _NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
 
 
@@ -45,15 +47,23 @@ class SqlServerReadings:
     """What is known of the SQL Servers: nothing unless `enabled`. Use it from one event loop."""
 
     def __init__(
-        self, store: StateStore, recorder: Recorder, *, enabled: bool, on_internal_error: Callable[[Exception], None]
+        self,
+        store: StateStore,
+        recorder: Recorder,
+        *,
+        enabled: bool,
+        on_internal_error: Callable[[Exception], None],
+        expiries_of: Callable[[str], Iterable[CredentialExpiry]] = lambda _credential: (),
     ) -> None:
         self._store, self._recorder, self._enabled, self._on_internal_error = store, recorder, enabled, on_internal_error
+        self._expiries_of = expiries_of
         self._config: Config | None = None
         self._applying = asyncio.Lock()
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
         self._declared: DeclaredTargets | None = None
         self._compared: dict[str, _ComparedServer] = {}  # by address
+        self._credentials: dict[str, tuple[Credential, ...]] = {}  # of each target of all shards: the present and the staged one
         self._known: dict[str, ServerNames] = {}
         self._told_apart: dict[str, ServerNames] = {}
 
@@ -80,6 +90,10 @@ class SqlServerReadings:
         if not self._enabled or (self._monitor is None and not config.sql_servers):
             return
         self._declared = self._declared_targets(whole)
+        self._credentials = {
+            target.name: tuple(whole.credentials[name] for name in (target.credential, target.next_credential) if name)
+            for target in compared_targets(whole)
+        }
         tokens = self._tokens
         if tokens is None or before is None or (before.credentials, before.modules) != (config.credentials, config.modules):
             self._tokens = DatabaseTokens(config, on_request=lambda: self._recorder.requested("entra"))
@@ -156,7 +170,17 @@ class SqlServerReadings:
             load=partial(self._store.recall_document, DocumentKind.SQL_SERVER),
             store=partial(self._store.keep_document, DocumentKind.SQL_SERVER),
         )
-        return SqlServerMonitor(config, ServerReader(self._token_of), callbacks)
+        return SqlServerMonitor(config, ServerReader(self._token_of, self._secret_ends), callbacks)
+
+    def _secret_ends(self, reading: SqlServerReading) -> dict[str, set[float]]:
+        """Return when the secrets end with which a SQL Server may sign in, as far as that is known, by client id, else by credential."""
+        found: dict[str, set[float]] = {}
+        listing = {} if self._declared is None else self._declared.listing(reading)
+        for credential in (each for target in listing for each in self._credentials.get(target, ())):
+            known = [each for each in self._expiries_of(credential.name) if each.source in _ENDS and not each.wrong]
+            ends = {each.expires_at for each in known if each.expires_at is not None}
+            found.setdefault(credential.client_id or credential.name, set()).update(ends)
+        return found
 
     async def _token_of(self, credential: str) -> TokenResult:
         while True:

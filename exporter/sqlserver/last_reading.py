@@ -24,6 +24,7 @@ from exporter.sqlserver.document import (
     SECRET_END,
     Document,
     Row,
+    completed,
     joined_codes,
     thumbprint_of,
     utc,
@@ -36,8 +37,10 @@ from exporter.sqlserver.logs import stalled_logs
 from exporter.sqlserver.proof import key_proofs
 from exporter.sqlserver.reading import (
     BACKUPS,
+    CREDENTIALS,
     ERROR_LOG,
     ERRORS,
+    LOCAL_TIME,
     LOGS,
     SqlServerReading,
     is_good,
@@ -49,6 +52,8 @@ from exporter.sqlserver.reading import (
     with_known_backups,
     with_known_changes,
 )
+
+Ends = Mapping[str, Iterable[float]]  # when secrets end, by client id: Unix times
 
 
 def unread(server: SqlServer) -> SqlServerReading:
@@ -72,7 +77,7 @@ def updated(
     *,
     refused: bool,
     whole: bool = True,
-    ends: Mapping[str, Iterable[float]] | None = None,
+    ends: Ends | None = None,
 ) -> SqlServerReading:
     """Return what is known after an attempt that began at a Unix time. What the attempt did not read stays as it was.
 
@@ -108,7 +113,32 @@ def _is_other_server(later: Document, earlier: Document) -> bool:
     return all(is_good(one, "instance") for one in both) and len({names_of(one)[0].upper() for one in both}) > 1
 
 
-def _arrived(later: Document, earlier: Document, ends: Mapping[str, Iterable[float]]) -> Document:
+def log_since(
+    before: SqlServerReading, server: SqlServer, sections: Mapping[str, Iterable[Row]], at: float, asked: float
+) -> tuple[float, float]:
+    """Return from when the error log is to be read, and from when it is needed, as Unix times of the server's clock.
+
+    It is needed from the first of the keys' last proofs on, and read on from where the last reading ended. `sections` are those that were read so far;
+    `asked` is since when it was asked for before, whether it reached back so far or not.
+    """
+    found = {name: tuple(rows) for name, rows in sections.items() if name != ERRORS}
+    known = updated(before, server, completed(Document(address=server.address, sections=found)), at, refused=False)
+    document = known.document or Document()
+    now = known_time(read_at(document)) or at
+    proven = (each.proven_from for each in key_proofs(known) if each.proven_from is not None)
+    needed = max(now - _MEMORY, min(proven, default=now))
+    begun, ended = next(
+        ((_time(row, "since_utc"), _time(row, "until_utc")) for row in document.sections.get(ERROR_LOG, ())), (None, None)
+    )
+    if begun is None or ended is None or ended > now:
+        needed = since = min(needed, now - _DAY)
+    else:
+        since = ended if min(begun, asked) <= needed else needed
+    offset = next((_time(row, "since_utc") for row in document.sections.get(CHANGES, ()) if row["what"] == _OFFSET), None)
+    return since - _HOUR if offset is not None and since < offset else since, needed
+
+
+def _arrived(later: Document, earlier: Document, ends: Ends) -> Document:
     """Return what an attempt read with times that are safe, and with since when each value is known."""
     now = known_time(read_at(later)) if is_good(later, "instance") else None
     if now is None:
@@ -130,12 +160,11 @@ _SEASON: Final = 28 * _DAY  # no clock is changed twice within a shorter time
 _SAME_START: Final = 300.0  # seconds: the start is computed at each reading
 # Columns with local times. The first of each group decides for all of it, so that their order stays.
 _LOCAL: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "credentials": (("modified_utc", "created_utc"),),
+    CREDENTIALS: (("modified_utc", "created_utc"),),
     ERRORS: (("first_utc",), ("last_utc",)),
     ERROR_LOG: (("since_utc",),),
     LOGS: (("log_backup_utc",),),
 }
-_LOCAL_TIME: Final = "modified_local"  # as SQL Server stores it: another offset is no change
 
 
 def _offset(later: Document, earlier: Document, now: float) -> Row | None:
@@ -158,11 +187,11 @@ def _with_safe_times(later: Document, earlier: Document, offset: Row, now: float
     for section, groups in _LOCAL.items():
         if section in sections:
             sections[section] = tuple(_late(row, groups, since, now) for row in sections[section])
-    if "credentials" in sections:
-        before = {row.get("name"): row for row in earlier.sections.get("credentials", ())}
-        pairs = zip(later.sections["credentials"], sections["credentials"], strict=True)
+    if CREDENTIALS in sections:
+        before = {row.get("name"): row for row in earlier.sections.get(CREDENTIALS, ())}
+        pairs = zip(later.sections[CREDENTIALS], sections[CREDENTIALS], strict=True)
         seconds = 60.0 * int(offset["value"])
-        sections["credentials"] = tuple(_as_before(row, raw, before.get(row.get("name"), {}), seconds) for raw, row in pairs)
+        sections[CREDENTIALS] = tuple(_as_before(row, raw, before.get(row.get("name"), {}), seconds) for raw, row in pairs)
     if "start" in sections:
         sections["start"] = tuple(_early(row, since) for row in sections["start"])
     return replace(later, sections=sections)
@@ -189,8 +218,8 @@ def _as_before(row: Row, raw: Row, before: Row, offset: float) -> Row:
     if at is None:
         return row
     local = utc(max(at + offset, 0.0))
-    known = before if before.get(_LOCAL_TIME) == local else {}
-    return {**row, **{name: cell for name, cell in known.items() if name in ("modified_utc", "created_utc")}, _LOCAL_TIME: local}
+    known = before if before.get(LOCAL_TIME) == local else {}
+    return {**row, **{name: cell for name, cell in known.items() if name in ("modified_utc", "created_utc")}, LOCAL_TIME: local}
 
 
 def _with_start(later: Document, earlier: Document) -> Document:
@@ -243,7 +272,7 @@ def _seen(later: Document, known: Mapping[_About, Row], what: str, name: str, va
     return {**about, "value": value, "since_utc": read_at(later), "first": int(before is None)}
 
 
-def _changes(later: Document, earlier: Document, now: float, ends: Mapping[str, Iterable[float]]) -> Iterator[Row]:
+def _changes(later: Document, earlier: Document, now: float, ends: Ends) -> Iterator[Row]:
     """Yield the rows of all but the offset. A section that was not read leaves its rows as they are."""
     known = _known(earlier, now)
     rows = {about: row for about, row in known.items() if about[0] != _OFFSET}
@@ -273,7 +302,7 @@ def _fingerprints(later: Document) -> Iterator[tuple[str, dict[str, str]]]:
     if "configurations" in rows:
         options = [row for row in rows["configurations"] if row.get("name") == EKM_OPTION]
         yield "option", {name: str(row.get("value_in_use"))[:64] for name, row in zip([""], options, strict=False)}
-    if {"keys", "logins", "credentials"} <= rows.keys():
+    if {"keys", "logins", CREDENTIALS} <= rows.keys():
         yield "mapping", {thumbprint_of(str(row.get("thumbprint"))): _mapping(row, rows) for row in rows["keys"]}
 
 
@@ -283,7 +312,7 @@ def _mapping(key: Row, rows: Mapping[str, tuple[Row, ...]]) -> str:
     logins = [(row.get("name"), row.get("credential")) for row in rows["logins"] if row.get("provider") == key.get("provider")]
     pairs = own if key.get("login") else sorted(logins, key=str)
     named = {credential for _, credential in pairs}
-    return _digest([pairs, sorted(str(row.get("identity")) for row in rows["credentials"] if row.get("name") in named)])
+    return _digest([pairs, sorted(str(row.get("identity")) for row in rows[CREDENTIALS] if row.get("name") in named)])
 
 
 def _digest(value: object) -> str:
@@ -302,7 +331,7 @@ def _start(later: Document, known: Mapping[_About, Row]) -> Iterator[Row]:
         yield {**_seen(later, known, _START, "", started), "since_utc": started}
 
 
-def _secret_ends(ends: Mapping[str, Iterable[float]], now: float) -> Iterator[Row]:
+def _secret_ends(ends: Ends, now: float) -> Iterator[Row]:
     for client, times in ends.items():
         for at in times:
             row = {"what": SECRET_END, "name": client.lower(), "value": utc(at), "since_utc": utc(at), "known_utc": utc(now)}
@@ -311,7 +340,7 @@ def _secret_ends(ends: Mapping[str, Iterable[float]], now: float) -> Iterator[Ro
 
 def _last_altered(later: Document) -> str:
     """Return the time before which no secret of a credential was set; empty if unknown. An hour is of daylight saving."""
-    rows = later.sections["credentials"] if is_good(later, "credentials") else ()
+    rows = later.sections[CREDENTIALS] if is_good(later, CREDENTIALS) else ()
     times = [_time(row, "modified_utc") for row in rows]
     known = [at for at in times if at is not None]
     return utc(max(min(known) - _HOUR, 0.0)) if known and len(known) == len(times) else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import threading
 import time
@@ -29,10 +30,10 @@ from exporter.runtime.tasks import DaemonThreadPool, PeriodicRunner, PoolExhaust
 from exporter.sqlserver.document import Document
 from exporter.sqlserver.errors import RUN, Lockout, lockout_after
 from exporter.sqlserver.instance import names_of
-from exporter.sqlserver.last_reading import document_of, labelled, restored, unread, updated
+from exporter.sqlserver.last_reading import Ends, document_of, labelled, log_since, restored, unread, updated
 from exporter.sqlserver.read import SqlServerAccess, read_server
-from exporter.sqlserver.reading import SqlServerReading, contested_addresses, rows, shown_name
-from exporter.sqlserver.script import batches, proof_batches
+from exporter.sqlserver.reading import BACKUPS, ERRORS, SqlServerReading, contested_addresses, rows, shown_name
+from exporter.sqlserver.script import Sections, batches, proof_batches
 from exporter.sqlserver.tds import WHOLE, SqlLogin, make_context, make_pinned_context
 
 _log = logging.getLogger(__name__)
@@ -90,19 +91,65 @@ class _FailedError(Exception):
     """Ends an attempt with this text for the operator."""
 
 
+class _Search:
+    """What one attempt at a Unix time asks of a history: backups `after` a number, or all of them once a day, and the error log since it was read."""
+
+    server: str
+    searched_at: float
+    asked: float  # the earliest time for which the log was asked: an archive that is gone stays so
+
+    def __init__(self, state: ServerState, at: float, last: _Search | None) -> None:
+        document = state.reading.document
+        is_same = last is not None and document is not None and names_of(document)[0] == last.server
+        known = last if is_same and last is not None and 0 <= at - last.searched_at < _DAY else None
+        self.after = None if known is None else _newest_id(state.reading)
+        self.searched_at = -math.inf if known is None else known.searched_at
+        self.server = ""
+        self.asked = math.inf if known is None else known.asked
+        self._state, self._at = state, at
+        self._log: tuple[float, float] | None = None
+
+    def since(self, sections: Sections) -> float:
+        """Return the time from which the error log is read, by the server's clock. Several files of it need it."""
+        self._log = self._log or log_since(self._state.reading, self._state.server, sections, self._at, self.asked)
+        return self._log[0]
+
+    def end(self, reading: SqlServerReading) -> bool:
+        """Add what was read, and return whether anything was. The history of another msdb is searched anew."""
+        if reading.document is None or reading.failure:
+            return False
+        self.server = names_of(reading.document)[0]
+        if self.after is None and reading.read_at.get(BACKUPS) == self._at:
+            self.searched_at = self._at
+        if self._log is not None and reading.read_at.get(ERRORS) == self._at:
+            self.asked = min(self.asked, self._log[1])
+        if (_newest_id(reading) or 0) < (self.after or 0):
+            self.searched_at = -math.inf
+        return True
+
+
+def _newest_id(reading: SqlServerReading) -> int | None:
+    return next((int(row["newest_id"]) for row in rows(reading, "history") if "newest_id" in row), None)
+
+
 class ServerReader:
     """Reads SQL Servers, each on a daemon thread. Use it from one event loop.
 
-    `token_of` requests a token of the credential with this name.
+    `token_of` requests a token of the credential with this name. `ends_of` has the known ends of secrets with which a SQL Server may sign in, by client.
     """
 
-    def __init__(self, token_of: Callable[[str], Awaitable[TokenResult]], *, seconds: float = STATEMENT_SECONDS) -> None:
-        self._token_of, self._seconds = token_of, seconds
+    def __init__(
+        self,
+        token_of: Callable[[str], Awaitable[TokenResult]],
+        ends_of: Callable[[SqlServerReading], Ends] = lambda _reading: {},
+        *,
+        seconds: float = STATEMENT_SECONDS,
+    ) -> None:
+        self._token_of, self._ends_of, self._seconds = token_of, ends_of, seconds
         self._whole = (WHOLE + 2) * seconds
         self._pool = DaemonThreadPool(_THREADS, name="ekm-sql")
         self._busy: dict[str, asyncio.Event] = {}  # by address: the end of a thread that works on the server
-        # By address: when all backups were searched, and the name of the server that had them.
-        self._searched: dict[str, tuple[float, str]] = {}
+        self._searches: dict[str, _Search] = {}  # the last one of each address
 
     def is_busy(self, address: str) -> bool:
         """Whether a thread still works on this server, for an attempt that was given up."""
@@ -118,12 +165,17 @@ class ServerReader:
                 return None
             tried = True
             login = await self._login(state, secret)
-            after, stopped = self._after(state, at), threading.Event()
+            search, stopped, ends = (
+                _Search(state, at, self._searches.get(address)),
+                threading.Event(),
+                self._ends_of(state.reading),
+            )
 
             def attempt() -> Attempt:
-                document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, after, stopped)
+                document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, search, stopped)
                 lockout = lockout_after(state.account, secret.material, at) if document.refused_login else None
-                reading = updated(state.reading, state.server, document, at, refused=lockout is not None, whole=after is None)
+                whole = search.after is None
+                reading = updated(state.reading, state.server, document, at, refused=lockout is not None, whole=whole, ends=ends)
                 return Attempt(reading, lockout, document_of(reading, lockout))
 
             result = await self._run_on_thread(address, self._whole, "not read to its end", attempt, stopped)
@@ -131,19 +183,9 @@ class ServerReader:
             failed = Document(address=address, failure=str(error))
             refused = state.reading.refused and not tried
             return Attempt(updated(state.reading, state.server, failed, at, refused=refused), state.lockout, None)
-        reading = result.reading
-        if after is None and reading.document is not None and not reading.failure:
-            self._searched[address] = at, names_of(reading.document)[0]
+        if search.end(result.reading):
+            self._searches[address] = search
         return result
-
-    def _after(self, state: ServerState, at: float) -> int | None:
-        """Return the number of the history from which to read backups, None for all of them: once a day."""
-        searched_at, name = self._searched.get(state.server.address, (0.0, ""))
-        document = state.reading.document
-        is_same = document is not None and names_of(document)[0] == name
-        if not is_same or not 0 <= at - searched_at < _DAY:
-            return None
-        return next((int(row["newest_id"]) for row in rows(state.reading, "history") if "newest_id" in row), None)
 
     async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
         """Return what a function returns that only computes, on a thread if there is one. Raises what it raises."""
@@ -232,13 +274,13 @@ def _read_secret(state: ServerState) -> _Secret:
     return _Secret(password, password.encode())
 
 
-def _read(server: SqlServer, login: SqlLogin, seconds: float, after: int | None, stopped: threading.Event) -> Document:
+def _read(server: SqlServer, login: SqlLogin, seconds: float, search: _Search, stopped: threading.Event) -> Document:
     """Read every section. Blocks."""
     try:
         access = SqlServerAccess(login, _context(server), seconds, RUN, stopped)
     except FileUnreadableError as error:
         return Document(address=server.address, failure=f"ca_file {server.ca_file}: {error}")
-    return read_server(server.parsed, access, batches() + proof_batches(after=after))
+    return read_server(server.parsed, access, batches() + proof_batches(after=search.after, since=search.since))
 
 
 def _context(server: SqlServer) -> Any:

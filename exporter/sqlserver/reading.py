@@ -33,6 +33,10 @@ TRACE_FLAG: Final = 15025  # with it, a new log file needs no request to the vau
 LOGS: Final = "logs"
 ERRORS: Final = "errors"
 ERROR_LOG: Final = "log"  # from when to when it was read
+CREDENTIALS: Final = "credentials"
+LOCAL_TIME: Final = (
+    "modified_local"  # of a credential: when it was altered as SQL Server stores that, since another offset is no change
+)
 BACKUPS: Final = "backups"
 _ONE_START: Final = 4200.0  # seconds between two times of one start: an hour of daylight saving, and how clocks drift
 _LONGEST_ADDRESS = 512  # characters of an address or a label
@@ -262,11 +266,11 @@ def _changed(one: Row, other: Row) -> Row:
 
 def with_known_changes(later: Document, earlier: Document) -> Document:
     """Add to each credential when it was altered before its last change, if an earlier reading knows that: SQL Server shows the last one alone."""
-    known, found = {row.get("name"): row for row in earlier.sections.get("credentials", ())}, later.sections.get("credentials")
+    known, found = {row.get("name"): row for row in earlier.sections.get(CREDENTIALS, ())}, later.sections.get(CREDENTIALS)
     if found is None:
         return later
     rows = tuple(_with_change(row, known.get(row.get("name"), {})) for row in found)
-    return replace(later, sections={**later.sections, "credentials": rows})
+    return replace(later, sections={**later.sections, CREDENTIALS: rows})
 
 
 def _with_change(row: Row, before: Row) -> Row:
@@ -400,14 +404,19 @@ def reading_from(values: Any) -> SqlServerReading:
 
 
 def inventory_document(reading: SqlServerReading) -> Document:
-    """Return what an inventory has of a reading: no section of proof.sql. A server that was never read is a failure."""
+    """Return what an inventory has of a reading: nothing of proof.sql and nothing that the exporter added. A server that was never read is a failure."""
     document = reading.document
     if document is None:
         return Document(address=reading.address, failure=reading.failure or "the exporter has not read it yet")
+    sections = _without_proofs(document.sections)
+    if CREDENTIALS in sections:
+        sections[CREDENTIALS] = tuple(
+            {name: cell for name, cell in row.items() if name != LOCAL_TIME} for row in sections[CREDENTIALS]
+        )
     return replace(
         document,
         address=reading.address,
-        sections=_without_proofs(document.sections),
+        sections=sections,
         errors=_without_proofs(document.errors),
         kept=_without_proofs(document.kept),
     )

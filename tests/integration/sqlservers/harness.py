@@ -214,7 +214,7 @@ class StoryRunner:
         """Read the SQL Servers as `run` does, with this reader and clock."""
         config = replace(self.config, settings=Settings(sql_interval=interval))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(monitor, "ServerReader", lambda _token_of: reader)
+            patch.setattr(monitor, "ServerReader", lambda _token_of, _ends_of: reader)
             patch.setattr(monitor, "SqlServerMonitor", partial(SqlServerMonitor, clock=self.clock, draw=lambda: 0.0))
             store = StateStore(self.service.state, None)
             errors: list[Exception] = []

@@ -307,13 +307,29 @@ async def test_computing_needs_no_thread_of_a_closed_reader(harness):
 
 
 async def test_all_backups_are_searched_once_a_day(harness):
-    known = a_document()
-    known = replace(known, sections={**known.sections, "history": ({"newest_id": 7000},)})
-    harness.answers = [failed(), *[known] * 2, failed(), *[known] * 2, a_document("N2")]
+    known = a_document(backups=[], history=[{"newest_id": 7000}])
+    harness.answers = [failed(), *[known] * 2, failed(), *[known] * 2, a_document("N2", backups=[])]
     reader, state = harness.reader(), harness.state()
     for at in (AT, AT, AT + 300.0, AT + DAY, AT + DAY, AT + DAY - 300.0, AT + DAY, AT + DAY):
         state = after(state, await reader.read(state, at))
     assert harness.searched == ["all", "all", "later", "all", "all", "all", "later", "all"]  # the last but one is another server
+
+
+async def test_backups_are_searched_anew_once_their_numbers_fall(harness):
+    newer, older = (a_document(backups=[], history=[{"newest_id": newest}]) for newest in (7000, 6999))
+    harness.answers = [newer, newer, older, older, older]
+    reader, state = harness.reader(), harness.state()
+    for number in range(5):
+        state = after(state, await reader.read(state, AT + 300.0 * number))
+    assert harness.searched == ["all", "later", "later", "all", "later"]
+
+
+async def test_backups_that_were_not_read_are_searched_again(harness):
+    harness.answers = [a_document(history=[{"newest_id": 7000}])]
+    reader, state = harness.reader(), harness.state()
+    for _ in range(2):
+        state = after(state, await reader.read(state, AT))
+    assert harness.searched == ["all", "all"]
 
 
 async def test_stop_does_not_wait_for_a_server_that_hangs(harness):
