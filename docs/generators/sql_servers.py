@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from docs.generators.pages import GeneratedPart
@@ -27,10 +28,26 @@ def _right(right: SqlRight) -> tuple[str, ...]:
     return f"`{right.name}`{optional}", right.granted_by.replace(_SCRIPT, _LINK), sections, right.without
 
 
+_OTHER_SECTIONS = (
+    ("`log`", "From when to when the files of the error log were read, without a gap.", "None of its own."),
+    (
+        "`registry`",
+        "The `KeyUri` of each key, from the registry; not on Linux.",
+        "Two calls for each key, and one for each vault.",
+    ),
+)
+
+
 def sections() -> str:
-    """Return a row for each section with the first sentence of the comment before its batch."""
-    rows = [(f"`{name}`", _first_sentence(batch)) for name, batch in (*batches(), *proof_script())]
-    return _table(("section", "what"), [*rows, ("`registry`", "The `KeyUri` of each key, from the registry; not on Linux.")])
+    """Return a row for each section with the first sentence of the comment before its batch, and its cost."""
+    rows = [(f"`{name}`", _first_sentence(batch), _cost(batch)) for name, batch in (*batches(), *proof_script())]
+    return _table(("section", "what", "cost"), [*rows, *_OTHER_SECTIONS])
+
+
+def _cost(batch: str) -> str:
+    """Return what the comment before the batch says of its rows, its scans and its worst view."""
+    (cost,) = re.findall(r"^-- Cost: (.+)$", batch, re.MULTILINE)
+    return str(cost[0].upper() + cost[1:])
 
 
 def _first_sentence(batch: str) -> str:

@@ -1,12 +1,14 @@
 -- What SQL Server itself proves: backups, openings and the room in the logs of encrypted databases, what the error log shows, and the loaded DLL.
 -- `ekm-exporter run` sends it after inventory.sql, in the same form: a batch for each section, with a checksum. It only reads; its table variables
 -- live as long as a batch. login.sql has the rights. A refused batch costs its own section alone.
--- The session has LOCK_TIMEOUT and a low DEADLOCK_PRIORITY, and each batch has a limit in time. SQL Server 2016 SP2 and later.
+-- The session waits for no lock of a row, has LOCK_TIMEOUT for others and a low DEADLOCK_PRIORITY, and each batch has a limit in time; a comment says
+-- what it costs. SQL Server 2016 SP2 and later.
 -- A local time becomes UTC by the offset that SQL Server stored with it, else by today's: then it may be one hour off.
 SET NOCOUNT ON;
 GO
 
 -- The start of the service in UTC. The ticks since then tell which offset its local time had.
+-- Cost: one row; one view of one row.
 -- Right: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE). Source: sys.dm_os_sys_info.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"service","rows":', ISNULL((
     SELECT
@@ -31,6 +33,7 @@ GO
 
 -- When this node last opened the key of each database: that needs the vault. And when the key was made, set or last modified, as a move to another
 -- protector does: backups from before needed another key, or none. All are UTC already. tempdb is left out: no vault protects it.
+-- Cost: a row for each open encrypted database; one pass over sys.dm_database_encryption_keys and sys.databases.
 -- Rights: VIEW SERVER SECURITY STATE (before 2022: VIEW SERVER STATE), VIEW ANY DATABASE. Sources: sys.dm_database_encryption_keys, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"opened","rows":', ISNULL((
     SELECT
@@ -66,6 +69,7 @@ ORDER BY l.n;
 GO
 
 -- The newest number of the history of backups: `run` reads on from there. A smaller one than before is another history.
+-- Cost: one row; one look-up at the end of the primary key of msdb.dbo.backupset.
 -- Right: SELECT on msdb.dbo.backupset. Source: dbo.backupset.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"history","rows":', ISNULL((
     SELECT MAX(s.backup_set_id) AS newest_id
@@ -87,6 +91,7 @@ GO
 -- of backups, with the longest two: how old the next one may become. Without a number to read on from, the newest 500,000 backups of 35 days count.
 -- Snapshots of a storage system copy files, and are left out, and so are backups of an earlier database of that name. SQL Server stores the offset of
 -- local time at the start of a backup; 127 is an unknown one. An end that a change of the offset moves lies between the start and now.
+-- Cost: up to seven rows a database; one range of msdb.dbo.backupset, sorted twice: what is new. The worst is the first time, with 500,000 rows.
 -- Rights: SELECT on msdb.dbo.backupset, VIEW ANY DATABASE. Sources: dbo.backupset, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"backups","rows":', ISNULL((
     SELECT
@@ -179,6 +184,7 @@ GO
 -- A file at its maximum, or without growth, lends nothing of its volume. Logs of one volume share its room; of several volumes, the first and the last
 -- are named. On a secondary replica SQL Server shows the time of the last log backup alone. A database with AUTO_CLOSE is left out: to ask for its
 -- log may open it, which needs the vault. A size of -1 is no limit.
+-- Cost: a row for each open encrypted database; sys.dm_db_log_stats once for each. The worst is sys.dm_os_volume_stats: once for each file.
 -- Rights: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE), VIEW ANY DATABASE; without VIEW ANY DEFINITION, limit and disk are absent.
 -- Sources: sys.dm_db_log_stats (2016 SP2 and later), sys.master_files, sys.dm_os_volume_stats, sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logs","rows":', ISNULL((
@@ -245,6 +251,7 @@ ORDER BY l.n;
 GO
 
 -- Trace flag 15025: with it, a new virtual log file needs no request to the vault.
+-- Cost: one row; no view.
 -- Right: visible to public. Source: DBCC TRACESTATUS.
 DECLARE @status TABLE (flag int, is_on int, is_global int, is_session int);
 INSERT INTO @status (flag, is_on, is_global, is_session)
@@ -273,6 +280,7 @@ GO
 -- and as many older files as it needs, at most six. The search begins two hours earlier, as local time may have had another offset.
 -- SQL Server writes an error in two lines of the same time and process: number, severity and state, then the text. A text counts if it has the words
 -- for a provider's code, or sends to the EKM provider behind a number, or if its first line has the number of a message about providers.
+-- Cost: a row for each code and failed database, at most 1,000; SQL Server reads the file to its end, once. The worst is a file that never ends.
 -- Right: EXECUTE on sys.xp_readerrorlog, and VIEW ANY ERROR LOG since 2022. Source: sys.xp_readerrorlog, which Microsoft does not document.
 DECLARE @since datetime = DATEADD(hour, -2, DATEADD(minute, -1440, GETDATE())), @until datetime = DATEADD(hour, 24, GETDATE());
 DECLARE @log TABLE (logged datetime, process nvarchar(100), line nvarchar(max));
@@ -389,6 +397,7 @@ ORDER BY l.n;
 GO
 
 -- How the loaded DLL of each provider describes itself. The view fails if a DLL cannot be loaded.
+-- Cost: a row for each provider; asks each loaded DLL.
 -- Right: visible to public. Sources: sys.dm_cryptographic_provider_properties, sys.cryptographic_providers.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"loaded","rows":', ISNULL((
     SELECT

@@ -342,8 +342,9 @@ class EncryptedSocket:
 NEEDED = str(ExtraMissingError("sql"))
 _SSPI_ERROR = re.compile(r"SSPI Error (\w+)")  # of python-tds, such as SEC_E_NO_CREDENTIALS
 _UNREADABLE = "the answer is not that of a SQL Server that this driver knows"
-# A reading never waits long for another session, and loses a deadlock with one.
-_OPTIONS = "SET NOCOUNT ON; SET LOCK_TIMEOUT 5000; SET DEADLOCK_PRIORITY LOW;"
+# A reading never waits long for another session, and loses a deadlock with one. It takes no lock of a row and waits for none: one database that is
+# being changed costs no section.
+_OPTIONS = "SET NOCOUNT ON; SET LOCK_TIMEOUT 5000; SET DEADLOCK_PRIORITY LOW; SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED;"
 _TOO_OLD = "the server speaks a protocol older than TDS 7.2: SQL Server 2016 or later is needed"
 _OLDEST = 0x72090002  # TDS 7.2: an older version decodes text with a codec that the server names
 

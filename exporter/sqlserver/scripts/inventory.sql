@@ -12,6 +12,7 @@ GO
 
 -- The instance: its names and version. `machine` is the virtual name of a failover cluster instance. Without the rights named here, lists are
 -- silently empty: the reader then counts them as unread. SQL Server before 2022 does not know the second right, which is then missing in the output.
+-- Cost: one row; no view.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"instance","rows":', ISNULL((
     SELECT
         CAST(SERVERPROPERTY('ServerName') AS nvarchar(256)) AS server_name,
@@ -40,6 +41,7 @@ ORDER BY l.n;
 GO
 
 -- The EKM providers, with the version in the catalog, which may be stale.
+-- Cost: a row for each provider; one catalog view.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"providers","rows":', ISNULL((
     SELECT
         p.name AS name,
@@ -62,6 +64,7 @@ ORDER BY l.n;
 GO
 
 -- The version of the DLL that runs. No row if SQL Server has not loaded it since the start.
+-- Cost: a row for each provider; one pass over sys.dm_os_loaded_modules, with some hundred DLLs.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"modules","rows":', ISNULL((
     SELECT
         p.name AS provider,
@@ -83,6 +86,7 @@ ORDER BY l.n;
 GO
 
 -- The credentials of the providers: identity and dates. SQL Server shows no secret.
+-- Cost: a row for each credential of a provider; two catalog views.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"credentials","rows":', ISNULL((
     SELECT
         c.name AS name,
@@ -109,6 +113,7 @@ GO
 
 -- The asymmetric keys of the providers, and the credential of each key's login: TDE signs in with it. Microsoft documents the SID of a provider's
 -- key as NULL; the next section then has the logins that may belong to it. Both are in the order in which they were made.
+-- Cost: a row for each key; five catalog views. The largest is sys.server_principals.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"keys","rows":', ISNULL((
     SELECT
         k.name AS name,
@@ -140,6 +145,7 @@ ORDER BY l.n;
 GO
 
 -- The logins that were made from an asymmetric key, if no SID shows from which one, and their credentials of providers.
+-- Cost: a row for each login of a key without a SID; five catalog views. The largest is sys.server_principals.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"logins","rows":', ISNULL((
     SELECT
         s.name AS name,
@@ -165,6 +171,7 @@ ORDER BY l.n;
 GO
 
 -- Which key protects each database. A database that did not open is missing here.
+-- Cost: a row for each open encrypted database; one pass over sys.dm_database_encryption_keys and sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"encryption","rows":', ISNULL((
     SELECT
         d.name AS [database],
@@ -189,6 +196,7 @@ ORDER BY l.n;
 GO
 
 -- Databases that are encrypted or in an availability group, or not online: SQL Server does not show the key of these.
+-- Cost: a row for each encrypted, grouped or closed database; one pass over sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"databases","rows":', ISNULL((
     SELECT
         d.name AS name,
@@ -216,6 +224,7 @@ ORDER BY l.n;
 GO
 
 -- The availability groups and the servers of each. A replica for the configuration alone has no database.
+-- Cost: a row for each replica; two catalog views.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"replicas","rows":', ISNULL((
     SELECT
         g.name AS ag,
@@ -239,6 +248,7 @@ ORDER BY l.n;
 GO
 
 -- The option `EKM provider enabled`, the switch of all providers. `value` takes effect at RECONFIGURE or at a start, `value_in_use` is in effect now.
+-- Cost: one row; one catalog view.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"configurations","rows":', ISNULL((
     SELECT
         o.name AS name,
@@ -261,6 +271,7 @@ GO
 
 -- The start of the service, which makes tempdb again: every login may see that. It is local time in SQL Server, as the dates of credentials, and both
 -- become UTC in the same way.
+-- Cost: one row; one row of sys.databases.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"start","rows":', ISNULL((
     SELECT
         CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), d.create_date), 126) AS started_utc
@@ -280,6 +291,7 @@ ORDER BY l.n;
 GO
 
 -- The computers on which a failover cluster instance can run; empty for any other instance.
+-- Cost: a row for each computer; one view of the cluster.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"nodes","rows":', ISNULL((
     SELECT n.NodeName AS name
     FROM sys.dm_os_cluster_nodes AS n

@@ -108,7 +108,9 @@ async def test_authority_of_a_file_is_trusted(server, tmp_path):
 async def test_session_has_a_name_and_gives_way(server, words, name):
     await server.read(make_pinned_context(sha256(server.certificate)), words)
     assert [login.app for login in server.logins] == [name]
-    assert server.batches[0] == "SET NOCOUNT ON; SET LOCK_TIMEOUT 5000; SET DEADLOCK_PRIORITY LOW;"
+    assert server.batches[0] == (
+        "SET NOCOUNT ON; SET LOCK_TIMEOUT 5000; SET DEADLOCK_PRIORITY LOW; SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED;"
+    )
     assert '"section":"instance"' in server.batches[1]
 
 

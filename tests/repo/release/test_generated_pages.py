@@ -46,4 +46,4 @@ def test_each_flag_of_a_command_has_a_meaning(command, least):
 def test_each_section_of_a_reading_has_one_sentence():
     _, _, *rows = sql_servers.sections().splitlines()
     assert [row for row in rows if not re.fullmatch(r"\| `\w+` \| [A-Z].+[^.]\. \|", row)] == []
-    assert len(rows) == len(batches()) + len(proof_script()) + 1
+    assert len(rows) == len(batches()) + len(proof_script()) + 2
