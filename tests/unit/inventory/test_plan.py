@@ -100,7 +100,11 @@ def test_same_public_key_has_the_same_version():
         (lambda rows: rows["credentials"].clear(), "no credential of its provider belongs to its login"),
         (
             lambda rows: rows["encryption"].clear() or rows["databases"][0].update(state="SUSPECT"),
-            "is in SUSPECT, so its key is unknown",
+            "is in SUSPECT, so its key is unknown: the error log shows the cause. Repair that first, then ALTER DATABASE [sales] SET ONLINE",
+        ),
+        (
+            lambda rows: rows["encryption"].clear() or rows["databases"][0].update(state="SUSPECT", ag="AG7", in_group=1),
+            "Repair that first, then restart its service",  # SET ONLINE is refused
         ),
         (lambda rows: rows["replicas"].append({"ag": "AG7", "server_name": "N9"}), "N9 has replicas of availability group AG7"),
         (lambda rows: rows["modules"].clear() or rows["providers"][0].update(version=""), "the connector's version is unknown"),
