@@ -66,6 +66,7 @@ class SqlServerReadings:
         self._credentials: dict[str, tuple[Credential, ...]] = {}  # of each target of all shards: the present and the staged one
         self._known: dict[str, ServerNames] = {}
         self._told_apart: dict[str, ServerNames] = {}
+        self._shown: dict[str, ServerNames] = {}
 
     def require_driver(self, config: Config) -> None:
         """Raise ExtraMissingError if the driver is needed and not installed."""
@@ -213,13 +214,13 @@ class SqlServerReadings:
         _log_sections(before, server.reading)
         self._compared[address] = server
         self._recorder.sql_servers.show(server.lines)
-        if before is None or _labels(before.reading) != _labels(server.reading):
+        if self._told_apart is not self._shown:
             self._show_targets()
         return False
 
     def _show_targets(self) -> None:
         """Show the targets of each SQL Server after the names of one changed: another one may have the same."""
-        self._tell_apart()
+        self._shown = self._told_apart
         for address, server in self._compared.items():
             targets = self._targets_of(server.reading, server.declared)
             if targets != server.targets:
@@ -230,10 +231,6 @@ class SqlServerReadings:
         self._compared.pop(address, None)
         self._recorder.sql_servers.forget(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)
-
-
-def _labels(reading: SqlServerReading) -> tuple[str, str, bool]:
-    return reading.sql_instance, reading.host, reading.contested
 
 
 def _log_sections(before: _ComparedServer | None, reading: SqlServerReading) -> None:

@@ -21,7 +21,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import NOT_TESTED, State
 from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.runtime.loop import yield_with_pauses
-from exporter.sqlserver.differences import Difference, pinned_version
+from exporter.sqlserver.differences import Difference, pins
 from exporter.sqlserver.instance import printable
 from exporter.sqlserver.proof import ProofState, ServerProof, left_behind, login_text, server_proofs, shows_refusal, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, names_of, rows, shown_name
@@ -389,12 +389,10 @@ def _named(names: Sequence[str], most: int = _NAMED) -> str:
 
 
 def is_of_target(server: ServerProof, target: Target) -> bool:
-    """Whether it is the target's key: by the server's own registry, else by thumbprint.
-
-    A classic connector has one thumbprint for all versions of a key.
-    """
-    known, pinned = version_of(server.reading, server.proof.thumbprint), pinned_version(target)
-    return server.proof.thumbprint == target.thumbprint if known is None or pinned is None else known == pinned
+    """Whether it is the target's key. If that is unknown, the thumbprint decides, which is one for all versions of a key of a classic connector."""
+    thumbprint = server.proof.thumbprint
+    found = pins(target, version_of(server.reading, thumbprint), thumbprint, [target.thumbprint] if target.thumbprint else ())
+    return thumbprint == target.thumbprint if found is None else found
 
 
 def sql_servers_payload(servers: Sequence[ServerProof], *, now: float) -> Payload:

@@ -5,7 +5,7 @@ What is not known is no difference: a section that was never read, a key without
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -101,6 +101,17 @@ def pinned_version(key: DeclaredKey) -> KeyVersion | None:
 def names_key(target: DeclaredKey, version: KeyVersion | None) -> bool:
     """Whether the target has the key of this version, in whatever version."""
     return version is not None and KeyVersion(target.vault, target.key_name, version.version) == version
+
+
+def pins(target: DeclaredKey, version: KeyVersion | None, thumbprint: str, known: Collection[str]) -> bool | None:
+    """Whether a target pins a key of a SQL Server, None if that is unknown. `known` are the thumbprints of the target's key.
+
+    KeyUri counts first: a probe uses it, and never the thumbprint.
+    """
+    if version is not None:
+        is_followed = target.key_version is None and names_key(target, version)  # the newest version may be this one
+        return None if is_followed else pinned_version(target) == version
+    return thumbprint in known if known and target.key_version is not None else None
 
 
 MOST_DIFFERENCES: Final = 50  # of one SQL Server
@@ -303,15 +314,7 @@ class _Comparison:
         return found or frozenset(filter(None, [target.thumbprint]))
 
     def _pins(self, target: DeclaredTarget, key: _Key) -> bool | None:
-        """Whether a target pins a key, None if that is unknown.
-
-        KeyUri counts first: a probe uses it, and never the thumbprint.
-        """
-        if key.version is not None:
-            is_followed = target.key_version is None and names_key(target, key.version)  # the newest version may be this one
-            return None if is_followed else pinned_version(target) == key.version
-        known = self._thumbprints[target.name]
-        return key.thumbprint in known if known and target.key_version is not None else None
+        return pins(target, key.version, key.thumbprint, self._thumbprints[target.name])
 
     def _has_none(self, target: DeclaredTarget, keys: Iterable[_Key]) -> bool:
         """Whether a target with a pin certainly pins none of the keys."""

@@ -99,6 +99,10 @@ def names_of(reading: SqlServerReading) -> ServerNames:
     return server_names_at(reading.address, reading.sql_instance, reading.host, contested=reading.contested)
 
 
+# A name is contested: more than one SQL Server answers with it. The labels of series need one owner, the gate needs to know which one is meant.
+# (`inventory.claims` keeps the server that it has under a name.)
+
+
 def contested_addresses(readings: Iterable[SqlServerReading]) -> frozenset[str]:
     """Return the addresses of SQL Servers that answer with the names of another one.
 
@@ -124,16 +128,25 @@ def contested_addresses(readings: Iterable[SqlServerReading]) -> frozenset[str]:
 
 def _claim(reading: SqlServerReading) -> int:
     """Return how well its names are known to be its own."""
-    return 2 if reading.configured else int(proves_name(reading))
+    return 2 if reading.configured else int(_proves_name(reading))
 
 
-def proves_name(reading: SqlServerReading) -> bool:
-    """Whether its address proves the name that it answers."""
+def _proves_name(reading: SqlServerReading) -> bool:
     return bool(asked_host(reading.address, reading.host))
 
 
-def is_one_server(one: SqlServerReading, other: SqlServerReading) -> bool:
-    """Whether readings of two exporters under one name are of one SQL Server: both know the start of its service, and nothing else differs."""
+def may_be_two(one: SqlServerReading, other: SqlServerReading, *, of_one_exporter: bool) -> bool:
+    """Whether readings under one name may be of two SQL Servers: they have two addresses, and one of these does not prove the name.
+
+    Two exporters may know one server by two addresses.
+    """
+    if one.address.casefold() == other.address.casefold() or (not of_one_exporter and _is_one_server(one, other)):
+        return False
+    return not (_proves_name(one) and _proves_name(other))
+
+
+def _is_one_server(one: SqlServerReading, other: SqlServerReading) -> bool:
+    """Whether both know the start of the service, and nothing else differs."""
     known = [instance for each in (one, other) if (instance := known_instance(each)) is not None]
     starts = [known_time(instance.started_utc) for instance in known]
     keys = [{key.thumbprint for key in instance.keys} for instance in known if not {"keys", "providers"} & instance.errors.keys()]

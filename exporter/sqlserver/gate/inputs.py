@@ -17,10 +17,9 @@ from exporter.sqlserver.reading import (
     LOGS,
     SqlServerReading,
     inventory_document,
-    is_one_server,
     known_instance,
+    may_be_two,
     merged,
-    proves_name,
     read_at,
     time_of,
 )
@@ -271,15 +270,9 @@ def _contested(found: Sequence[_Source]) -> Iterator[tuple[str, ...]]:
 
 
 def _contradict(one: _Source, other: _Source) -> bool:
-    """Whether two readings may be of two servers: they have two addresses, and one of these does not prove the name.
-
-    Two exporters may know one server by two addresses.
-    """
-    if one.reading is None or other.reading is None or one.reading.address.casefold() == other.reading.address.casefold():
+    if one.reading is None or other.reading is None:
         return False
-    if one.url != other.url and is_one_server(one.reading, other.reading):
-        return False
-    return not (proves_name(one.reading) and proves_name(other.reading))
+    return may_be_two(one.reading, other.reading, of_one_exporter=one.url == other.url)
 
 
 def _joined(sources: Sequence[_Source]) -> _Source:

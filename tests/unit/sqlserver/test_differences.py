@@ -65,7 +65,6 @@ BY_URI = using({"sales": NEW_MARK}, {NEW_MARK: a_uri(NEW)})
     "target",
     [
         pinned(thumbprint=NEW_MARK),
-        pinned(thumbprint=NEW_MARK, instances=[{"sql_instance": "sqlprd01", "host": "N1.contoso.com"}]),
         pinned(thumbprint=NEW_MARK, instances=[{"sql_instance": "SQLPRD01"}]),
         pinned(thumbprint=NEW_MARK, instances=[]),
     ],
