@@ -25,6 +25,7 @@ from exporter.sqlserver.gate.assess import assess
 from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, reason
 from exporter.sqlserver.gate.exporters import read_readings, read_state
 from exporter.sqlserver.gate.inputs import Answer, Inventory, Question
+from exporter.sqlserver.gate.readiness import Evidence
 from exporter.sqlserver.gate.render import as_json, as_text
 from exporter.sqlserver.reading import SqlServerReading
 
@@ -121,6 +122,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_flag(which, "--ag NAME", "every server of this availability group")
     add_flag(which, "--all", "every instance that is known, by a reading or the inventory", dest="every", action="store_true")
     add_flag(parser, "--json", "print JSON, for pipelines", action="store_true")
+    add_flag(
+        parser,
+        "--vault-side",
+        "the narrower question: whether the vault gives the keys. What SQL Server itself proved is not asked",
+        action="store_true",
+    )
+    add_flag(
+        parser,
+        "--accept ROW@NODE",
+        "what you vouch for: a row of the evidence that is not known of a node, as nodes@N2; may be repeated, and is printed",
+        action="append",
+        type=_accepted,
+        default=[],
+    )
     _add_sources(parser)
     _add_limits(parser)
     parser.set_defaults(handler=gate)
@@ -150,6 +165,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def _accepted(text: str) -> tuple[str, str]:
+    row, _, node = text.partition("@")
+    if row not in {*Evidence} or not node:
+        raise argparse.ArgumentTypeError(f"must be ROW@NODE, with one of these rows: {', '.join(Evidence)}")
+    return row, node
+
+
 def gate(args: argparse.Namespace) -> int:
     """Print the answer and return the exit code."""
     try:
@@ -167,6 +189,8 @@ def _answer(args: argparse.Namespace) -> Answer:
         instances=tuple(args.instances or ()),
         group=args.ag,
         every=args.every,
+        vault_side=args.vault_side,
+        accepted=tuple(args.accept),
         **{name: getattr(args, name) for _, name, _, _ in _LIMITS},
         folder=str(args.inventory.parent if args.inventory.name == FACTS else args.inventory),
     )

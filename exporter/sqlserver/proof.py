@@ -6,27 +6,28 @@ A backup of an encrypted database and a start need the vault, with the secret th
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import product
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from exporter.core.durations import clock_text, known_time, span_text
 from exporter.knowledge.code_row import Category
 from exporter.knowledge.codes import BY_CODE, both_numbers
-from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, KeyVersion, key_version, thumbprint_of
+from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, KeyVersion, Row, key_version, thumbprint_of
 from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, Kind, SqlCredential, printable
-from exporter.sqlserver.keys import credentials_of, login_of, pair, used_keys
+from exporter.sqlserver.keys import credentials_of, is_managed, login_of, pair, used_keys
 from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows, section_age, shown_name
 
 # An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
 TWO_HOURS: Final = 7200.0
 SAME_BACKUP: Final = 600.0  # seconds between two lines of the error log that may be of one backup
-# Local times become UTC by today's offset, which daylight saving may have changed since; `opened_utc` is exact.
-_DAYLIGHT_SAVING: Final = 3600.0
+A_DAY: Final = 86400.0  # an assumption, too: tokens of a managed identity live up to 24 hours
 _NO_CODE: Final = frozenset({OTHER, *BACKUP_MESSAGES, *OPEN_MESSAGES})
 
 
@@ -39,7 +40,11 @@ class ProofSource(StrEnum):
     LOG_BACKUP = "log_backup"
 
 
-_BACKUPS: Final = {letter: ProofSource(f"{name}_backup") for letter, name in BACKUP_TYPES.items()}
+# Backups of files and of parts of a database ask the vault as a full one does.
+_BACKUPS: Final = {letter: ProofSource(f"{name}_backup") for letter, name in BACKUP_TYPES.items()} | {
+    "F": ProofSource.FULL_BACKUP, "P": ProofSource.FULL_BACKUP,
+    "G": ProofSource.DIFFERENTIAL_BACKUP, "Q": ProofSource.DIFFERENTIAL_BACKUP,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class KeyProof:
     no provider for it. `altered_at` is the latest time of several credentials if SQL Server does not show which one belongs to the key.
     `proven_from` is the latest time at which what proves the key began: it needs the vault then, and may end hours later. `closed` has the
     databases that did not open, with their state: a closed one whose key SQL Server does not show may be under any key. `altered_before` is
-    when the credential was altered before `altered_at`.
+    when the credential was altered before `altered_at`. A use of the key proves a change from `grace` seconds after it on: no older token
+    is left then.
     """
 
     thumbprint: str
@@ -69,6 +75,7 @@ class KeyProof:
     database: str
     closed: tuple[tuple[str, str], ...] = ()
     altered_before: float | None = None
+    grace: float = TWO_HOURS
 
     @property
     def is_due(self) -> bool | None:
@@ -79,11 +86,12 @@ class KeyProof:
 
 
 class ReportedCode(NamedTuple):
-    """A provider's code in the error log of the last 24 hours. The Unix times are those of its first and last line."""
+    """A code in the error log, of the provider or of a message. The Unix times are those of its first and last line."""
 
     code: str
     first_at: float
     last_at: float
+    backup_of: str = ""  # of a failed backup: a text that begins with the database's name; empty if unknown
 
     @property
     def is_known(self) -> bool:
@@ -100,13 +108,27 @@ class _SignIn(NamedTuple):
     is_missing: bool = False
     candidate: str = ""
     altered_before: float | None = None
+    is_managed: bool = False
 
 
-class _Event(NamedTuple):
+class KeyUse(NamedTuple):
+    """What SQL Server did with a key: when it ended and began, for which database. Unix times.
+
+    `set_at` is when that key was set for the database or its encryption began, None if unknown; `started_at` the start of the service after
+    which the database opened, None of a backup or if unknown. `row` has what msdb shows of backups of this type.
+    """
+
     at: float
     began_at: float
     source: ProofSource
     database: str
+    set_at: float | None = None
+    started_at: float | None = None
+    row: Row = MappingProxyType({})
+
+    def proves(self, change: float, grace: float = TWO_HOURS) -> bool:
+        """Whether it shows that the key can be had since a change: a start has no older token, all else may."""
+        return self.began_at >= change + grace or (self.started_at is not None and self.started_at > change)
 
 
 @once
@@ -128,23 +150,32 @@ def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCod
 
 
 def _reported(reading: SqlServerReading, since: float) -> list[ReportedCode]:
+    return [each for each in lines_of(reading) if each.last_at > since]
+
+
+@once
+def lines_of(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
+    """Return what is known of the error log, the latest first."""
     found = (
-        ReportedCode(str(row.get("code")), first, last)
+        ReportedCode(str(row.get("code")), first, last, printable(str(row.get("backup_of", ""))))
         for row in rows(reading, "errors")
-        if (first := _time(row.get("first_utc"))) is not None
-        and (last := _time(row.get("last_utc"))) is not None
-        and last > since
+        if (first := _time(row.get("first_utc"))) is not None and (last := _time(row.get("last_utc"))) is not None
     )
-    return sorted(found, key=lambda each: -each.last_at)
+    return tuple(sorted(found, key=lambda each: -each.last_at))
 
 
 def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
     hidden = tuple(one.name for one in instance.databases if one.hidden)
     databases = tuple(one.name for one in instance.databases if one.thumbprint == key.thumbprint) or hidden
     sign_in = _sign_in(reading, instance, key)
-    names = frozenset(databases)  # a SQL Server may have thousands
-    events = (*_openings(reading, instance, names, sign_in.altered_at), *_backups(reading, names, sign_in.altered_at))
-    last = max(events, default=None)
+    grace = A_DAY if sign_in.is_managed else TWO_HOURS
+    changed = -math.inf if sign_in.altered_at is None else sign_in.altered_at
+    events = [
+        use
+        for use in key_uses(reading, key.thumbprint)
+        if use.proves(changed, grace) and use.proves(-math.inf if use.set_at is None else use.set_at, grace)
+    ]
+    last = max(events, key=lambda use: use[:2], default=None)
     is_off = instance.ekm is not None and not instance.ekm.in_use  # the option for all providers, now
     return KeyProof(
         thumbprint=key.thumbprint,
@@ -161,6 +192,7 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         source=None if last is None else last.source,
         database="" if last is None else last.database,
         altered_before=sign_in.altered_before,
+        grace=grace,
         closed=tuple(
             (one.name, one.state) for one in instance.databases if one.state in CLOSED and one.thumbprint in ("", key.thumbprint)
         ),
@@ -180,40 +212,58 @@ def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) 
     certain = pairing.kind is not Kind.CREDENTIAL_GUESSED
     altered_at = _altered([pairing.credential] if certain else candidates)
     before = known_time(pairing.credential.earlier_utc) if certain else None
-    return _SignIn(key.login or pairing.login, pairing.credential.name, altered_at, altered_before=before)
+    managed = is_managed(pairing.credential)
+    return _SignIn(key.login or pairing.login, pairing.credential.name, altered_at, altered_before=before, is_managed=managed)
 
 
 def _altered(credentials: Iterable[SqlCredential]) -> float | None:
     return max((at for one in credentials if (at := known_time(one.modified_utc)) is not None), default=None)
 
 
-def _openings(
-    reading: SqlServerReading, instance: Instance, databases: frozenset[str], altered_at: float | None
-) -> Iterator[_Event]:
-    """Yield each database that opened since a start with the present secret.
+def key_uses(reading: SqlServerReading, thumbprint: str) -> tuple[KeyUse, ...]:
+    """Return what this node did with a key, proven or not. A database whose key SQL Server does not show proves nothing."""
+    return _uses(reading).get(thumbprint, ())
 
-    Rows that were read before that start do not count.
-    """
-    started_at = known_time(instance.started_utc)
-    if started_at is None or reading.read_at.get("opened", 0.0) < started_at or (altered_at or 0.0) >= started_at:
+
+@once
+def _uses(reading: SqlServerReading) -> Mapping[str, tuple[KeyUse, ...]]:
+    instance = known_instance(reading)
+    keys = (
+        {} if instance is None else {one.name: one.thumbprint for one in instance.databases if one.thumbprint and not one.hidden}
+    )
+    set_at = {printable(str(row.get("database"))): _time(row.get("set_utc")) for row in rows(reading, "opened")}
+    found: dict[str, list[KeyUse]] = {}
+    for use in (*_openings(reading), *_backups(reading)):
+        if (key := keys.get(use.database)) is not None:
+            found.setdefault(key, []).append(use._replace(set_at=set_at.get(use.database)))
+    return {key: tuple(uses) for key, uses in found.items()}
+
+
+def _openings(reading: SqlServerReading) -> Iterator[KeyUse]:
+    """Yield each database that opened. Rows that were read before the last start are of an earlier one."""
+    started_at = started(reading)
+    if reading.read_at.get("opened", 0.0) < (started_at or 0.0):
         return
     for row in rows(reading, "opened"):
         name, opened_at = printable(str(row.get("database"))), _time(row.get("opened_utc"))
-        if name in databases and opened_at is not None and opened_at >= started_at - _DAYLIGHT_SAVING:
-            yield _Event(opened_at, opened_at, ProofSource.START, name)
+        if opened_at is not None:
+            since = started_at if opened_at >= (started_at or math.inf) else None
+            yield KeyUse(opened_at, opened_at, ProofSource.START, name, started_at=since)
 
 
-def _backups(reading: SqlServerReading, databases: frozenset[str], altered_at: float | None) -> Iterator[_Event]:
-    """Yield each backup that needed this key and the present secret. No token of an earlier secret was left when it started."""
-    earliest = -math.inf if altered_at is None else altered_at + TWO_HOURS
-    set_at = {printable(str(row.get("database"))): _time(row.get("set_utc")) for row in rows(reading, "opened")}
+def _backups(reading: SqlServerReading) -> Iterator[KeyUse]:
+    """Yield the last finished backup of each database by type."""
     for row in rows(reading, "backups"):
         name, source = printable(str(row.get("database"))), _BACKUPS.get(str(row.get("type")))
-        started_at, finished_at = _time(row.get("started_utc")), _time(row.get("finished_utc"))
-        if name not in databases or source is None or started_at is None or finished_at is None:
-            continue
-        if started_at >= max(earliest, set_at.get(name) or -math.inf):
-            yield _Event(finished_at, started_at, source, name)
+        began_at, finished_at = _time(row.get("started_utc")), _time(row.get("finished_utc"))
+        if source is not None and began_at is not None and finished_at is not None:
+            yield KeyUse(finished_at, began_at, source, name, row=row)
+
+
+def started(reading: SqlServerReading) -> float | None:
+    """Return when the service started, as a Unix time."""
+    instance = known_instance(reading)
+    return None if instance is None else known_time(instance.started_utc)
 
 
 def _time(cell: str | int | None) -> float | None:
@@ -299,7 +349,7 @@ class ServerProof:
         return self.proof.altered_at if self.proof.proven_at is None else self.proof.proven_at
 
     @property
-    def _free_of_codes_at(self) -> float:
+    def free_of_codes_at(self) -> float:
         """The start of the last proof, or of a later backup: a long backup hides no code that follows it."""
         proof = self.proof
         if self.worked is not None:
@@ -312,8 +362,11 @@ class ServerProof:
         altered = self.proof.altered_at
         if altered is None or self.proof.proven_at is not None:
             return None
-        found = _backups(self.reading, frozenset(self.proof.databases), altered - TWO_HOURS)
-        return max(((each.began_at, each.at) for each in found), default=None)
+        found = key_uses(self.reading, self.proof.thumbprint)
+        return max(
+            ((each.began_at, each.at) for each in found if each.source is not ProofSource.START and each.began_at >= altered),
+            default=None,
+        )
 
     @cached_property
     def codes(self) -> tuple[ReportedCode, ...]:
@@ -321,7 +374,7 @@ class ServerProof:
 
         A backup of another database hides no code of one that did not open.
         """
-        return reported_codes(self.reading, 0.0 if self.proof.closed else self._free_of_codes_at)
+        return reported_codes(self.reading, 0.0 if self.proof.closed else self.free_of_codes_at)
 
     @cached_property
     def messages(self) -> tuple[ReportedCode, ...]:
@@ -329,14 +382,14 @@ class ServerProof:
 
         Without a failed backup near it, a message may be of a restore of another server's backup.
         """
-        since = 0.0 if self.proof.closed else self._free_of_codes_at
+        since = 0.0 if self.proof.closed else self.free_of_codes_at
         found = (each for each in _reported(self.reading, since) if each.code in OPEN_MESSAGES)
         return tuple(each for each in found if self.proof.closed or any(self._is_near(each, one) for one in self._failed_backups))
 
     def _is_near(self, one: ReportedCode, other: ReportedCode) -> bool:
         """Whether a line of each since the last proof may be of the same backup. The log shows the first and the last one."""
         lines = product((one.first_at, one.last_at), (other.first_at, other.last_at))
-        return any(min(pair) > self._free_of_codes_at and abs(pair[0] - pair[1]) <= SAME_BACKUP for pair in lines)
+        return any(min(pair) > self.free_of_codes_at and abs(pair[0] - pair[1]) <= SAME_BACKUP for pair in lines)
 
     @property
     def signs(self) -> tuple[ReportedCode, ...]:
@@ -345,8 +398,15 @@ class ServerProof:
 
     @cached_property
     def _failed_backups(self) -> tuple[ReportedCode, ...]:
-        """The messages about failed backups since then, of any cause."""
-        return tuple(each for each in _reported(self.reading, self._free_of_codes_at) if each.code in BACKUP_MESSAGES)
+        """The messages about failed backups since then that may be of the key's databases, of any cause."""
+        found = (each for each in _reported(self.reading, self.free_of_codes_at) if each.code in BACKUP_MESSAGES)
+        return tuple(each for each in found if self.may_be_of_key(each))
+
+    def may_be_of_key(self, line: ReportedCode) -> bool:
+        """Whether a failed backup may be of a database under the key: the line names one, or none that is known."""
+        every = () if (instance := known_instance(self.reading)) is None else instance.databases
+        named = max((one.name for one in every if _begins_with(line.backup_of, one.name)), key=len, default="")
+        return named in self.proof.databases if named else not line.backup_of
 
     @cached_property
     def fails_for_long(self) -> bool:
@@ -356,7 +416,7 @@ class ServerProof:
         """
         first = min((each.first_at for each in self._failed_backups), default=math.inf)
         last = max((each.last_at for each in self._failed_backups), default=0.0)
-        return last - max(first, self._free_of_codes_at) >= _HOUR
+        return last - max(first, self.free_of_codes_at) >= _HOUR
 
     @cached_property
     def failed(self) -> tuple[ReportedCode, ...]:
@@ -377,7 +437,7 @@ class ServerProof:
             return min(began, default=self.known_since)
         if not began and self.refusal is not None and self.state is ProofState.LEFT_BEHIND:
             return self.refusal.since
-        return max(min(began), self._free_of_codes_at) if began else self.known_since
+        return max(min(began), self.free_of_codes_at) if began else self.known_since
 
     @cached_property
     def state(self) -> ProofState:
@@ -464,6 +524,11 @@ class ServerProof:
         return min(known, key=lambda log: (log.next_file_in or 0.0, log.database), default=None)
 
 
+def _begins_with(text: str, name: str) -> bool:
+    """Whether a text begins with the name of a database, as a whole."""
+    return text.startswith(name) and not re.match(r"\w", text[len(name) :])
+
+
 @once
 def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
     """Return the proof of each key in use, under the names of its series."""
@@ -522,7 +587,7 @@ def worked_text(server: ServerProof, now: float) -> str:
     """Return that a backup finished since the change, and when one proves the key; empty without such a backup, or with another fault."""
     if server.worked is None or server.state is not ProofState.DUE or server.proof.altered_at is None:
         return ""
-    proves = clock_text(server.proof.altered_at + TWO_HOURS, now)
+    proves = clock_text(server.proof.altered_at + server.proof.grace, now)
     return (
         f"a backup finished at {clock_text(server.worked[1], now)} since, and one that begins at {proves} or later proves the key"
     )

@@ -109,6 +109,11 @@ def answer_of(
 ) -> Answer:
     """Return the answer of several exporters for SQLPRD01, or for what `question` chooses; `urls` are of failed ones."""
     names, more = list(urls), {"instances": ("SQLPRD01",)} if not {"group", "every"} & question.keys() else {}
+    more |= (
+        {"vault_side": not any(isinstance(one, ExporterState) and one.readings for one in states)}
+        if "vault_side" not in question
+        else {}
+    )
     requested = {one.url if isinstance(one, ExporterState) else names.pop(0): one for one in states}
     held = Inventory(tuple([document()] if inventory is None else inventory), URIS)
     return assess(Question(**more | question), held, requested, now=now)

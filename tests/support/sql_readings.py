@@ -26,7 +26,13 @@ def proof_rows(*databases: str) -> dict[str, list[dict[str, Any]]]:
         "service": [{"started_utc": STARTED}],
         "history": [{"newest_id": 4711}],
         "opened": [
-            {"database": name, "opened_utc": "2026-11-01T00:00:10", "encryption_state": 3, "percent_complete": 0}
+            {
+                "database": name,
+                "opened_utc": "2026-11-01T00:00:10",
+                "set_utc": "2026-01-05T09:00:00",
+                "encryption_state": 3,
+                "percent_complete": 0,
+            }
             for name in databases
         ],
         "backups": [
@@ -35,9 +41,12 @@ def proof_rows(*databases: str) -> dict[str, list[dict[str, Any]]]:
                 "type": kind,
                 "started_utc": f"2026-11-26T{hour}:00:00",
                 "finished_utc": f"2026-11-26T{hour}:05:00",
+                "gaps": 9,
+                "longest_seconds": gap,
+                "second_seconds": gap,
             }
             for name in databases
-            for kind, hour in (("D", "01"), ("I", "13"), ("L", "19"))
+            for kind, hour, gap in (("D", "01", 86400), ("I", "13", 86400), ("L", "19", 3600))
         ],
         "logs": [
             {
@@ -58,9 +67,23 @@ def proof_rows(*databases: str) -> dict[str, list[dict[str, Any]]]:
         ],
         "flags": [{"flag": 15025, "is_on": 0}],
         "errors": [{"code": "other", "lines": 0}],
-        "log": [{"since_utc": STARTED, "until_utc": "2026-11-26T20:00:00"}],
+        "log": [{"since_utc": "2026-10-20T00:00:00", "until_utc": "2026-11-26T20:00:00"}],
         "loaded": [{"provider": "AzureKV", "provider_version": "1.0.5.0", "friendly_name": "Azure Key Vault"}],
     }
+
+
+def changes_of(
+    rows: dict[str, list[dict[str, Any]]], *, node: str = "n1", since: str = "2026-10-20T00:00:00"
+) -> list[dict[str, Any]]:
+    """Return what the exporter keeps of things without a time of their own."""
+    seen = {"node": node, "since_utc": since, "first": 1}
+    return [
+        *({"what": "provider", "name": each["name"], "value": "p", **seen} for each in rows.get("providers", ())),
+        *({"what": "dll", "name": each["provider"], "value": "d", **seen} for each in rows.get("modules", ())),
+        {"what": "option", "name": "EKM provider enabled", "value": "1", **seen},
+        *({"what": "mapping", "name": each["thumbprint"], "value": "m", **seen} for each in rows.get("keys", ())),
+        {"what": "start", "name": "", "value": "", **seen, "since_utc": STARTED},
+    ]
 
 
 def sections_of(*databases: str, **sections: list[dict[str, Any]] | None) -> dict[str, list[dict[str, Any]]]:
@@ -68,7 +91,7 @@ def sections_of(*databases: str, **sections: list[dict[str, Any]] | None) -> dic
     names = databases or ("sales",)
     rows = rows_of("N1\\SQLPRD01", databases=dict.fromkeys(names, "0x2C56"))
     rows["credentials"][0]["created_utc"] = "2026-01-02T03:04:05"
-    changed = {**rows, **proof_rows(*names), **sections}
+    changed = {**rows, **proof_rows(*names), "changes": changes_of(rows), **sections}
     return {name: found for name, found in changed.items() if found is not None}
 
 
@@ -85,6 +108,7 @@ def a_reading(*databases: str, address: str = "n1\\SQLPRD01", sections: Any = No
         "attempted_at": READ_AT,
         "document": document,
         "read_at": dict.fromkeys(rows, READ_AT),
+        "clock_behind": 0.0,
     }
     return SqlServerReading(address=address, **(known | changes))
 

@@ -1,4 +1,4 @@
-"""The answer of the gate: every condition, in order, for the chosen instances."""
+"""The answer of the gate: the restart readiness of each node and key that the chosen instances need, and what the fleet says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.core.durations import ago, write
-from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, reason, shown
+from exporter.core.values import Vantage
+from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, reason
 from exporter.sqlserver.gate.dependencies import (
     ReplicaKeys,
     choose,
@@ -25,21 +26,18 @@ from exporter.sqlserver.gate.inputs import (
     Inventory,
     KnownInstance,
     Question,
+    Readiness,
     is_within,
     known_instances,
 )
+from exporter.sqlserver.gate.readiness import NodeKey, evidence_of, restart_readiness
 from exporter.sqlserver.gate.rules import (
     chosen_proofs,
-    denied_notes,
     forecast_of,
     history_reasons,
-    is_refused,
-    log_reasons,
     needed_targets,
     other_target_reasons,
-    proof_reasons,
-    refused_proofs,
-    replica_reasons,
+    start_reasons,
     throttled,
     verdict_reasons,
 )
@@ -47,17 +45,19 @@ from exporter.sqlserver.instance import Findings, listed
 from exporter.sqlserver.keys import KeyUris, Usage, find_usages
 from exporter.sqlserver.proof import ServerProof
 
+_MOVED = " (a replica that does not restart)"
+
 
 @dataclass(slots=True)
 class _Servers:
-    """The chosen instances with the keys that they need, the replicas that need keys too, and other instances whose secret was refused."""
+    """The chosen instances with the keys that they need, the replicas that need keys too, and all others that may share a client."""
 
     chosen: list[KnownInstance] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
     replicas: ReplicaKeys = field(default_factory=ReplicaKeys)
     reasons: list[GateReason] = field(default_factory=list)
-    refused: list[KnownInstance] = field(default_factory=list)
-    refused_usages: list[Usage] = field(default_factory=list)
+    others: list[KnownInstance] = field(default_factory=list)
+    other_usages: list[Usage] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +74,9 @@ class _Facts:
     by_server: Mapping[str, tuple[ExporterState, ...]]  # the exporters that answer for a chosen server
     dependencies: tuple[Dependency, ...]
     moved: tuple[Dependency, ...]  # keys that replicas need, which do not restart
+    others: tuple[Dependency, ...]
     unmatched: tuple[GateReason, ...]  # why keys have no target
-    proofs: tuple[ServerProof, ...]
-    moved_proofs: tuple[ServerProof, ...]
+    proofs: Mapping[tuple[str, str], ServerProof]  # by server and thumbprint, of all of these keys
 
 
 def assess(question: Question, inventory: Inventory | GateReason, requested: Requested, *, now: float) -> Answer:
@@ -90,8 +90,12 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     causes = {url: each.text for url, each, _ in reversed(failed)}  # the first failure of each
     against, despite = compared(facts.dependencies, facts.targets)
     forecast, unknown = forecast_of(facts.dependencies)
+    readiness = tuple(_readiness(facts))
     first = (*servers.reasons, *(each for _, each, matters in failed if matters), *facts.unmatched)
-    reasons = (*first, *_reasons(facts), *against, *unknown, *throttled(forecast))
+    own = [reason for each in readiness for reason in each.missing if not question.vault_side or reason.known]
+    found = dict.fromkeys((*first, *own, *_reasons(facts), *against, *unknown, *throttled(forecast)))
+    accepted = tuple(each for each in found if _is_accepted(each, question))
+    own_proofs = chosen_proofs(servers.chosen, servers.usages)
     return Answer(
         question=question,
         at=min((one.at for one in states), default=now),
@@ -106,17 +110,29 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
         ),
         instances=tuple(one.server for one in servers.chosen),
         readings=facts.readings,
-        proofs=facts.proofs,
+        proofs=tuple(own_proofs.values()),
         now=now,
         dependencies=facts.dependencies if states else (),
         forecast=tuple(forecast),
-        reasons=tuple(dict.fromkeys(reasons)),
+        readiness=readiness,
+        reasons=tuple(each for each in found if each not in accepted),
+        accepted=accepted,
         notes=(
             *(note for one in servers.chosen for note in notes_of(one.instance)),
-            *dict.fromkeys(shown(note) for note in denied_notes((*facts.proofs, *facts.moved_proofs))),
             *(each.text for _, each, matters in failed if not matters),
             *despite,
         ),
+    )
+
+
+def _is_accepted(each: GateReason, question: Question) -> bool:
+    """Whether a person vouches for it: only what is not known can be accepted, row by row and node by node."""
+    host = each.server.casefold().partition("\\")[0]
+    names = {each.server.casefold(), host, host.partition(".")[0]}
+    return (
+        not each.known
+        and bool(each.server)
+        and any(row == evidence_of(each) and node.casefold() in names for row, node in question.accepted)
     )
 
 
@@ -124,11 +140,9 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
     states = [one for one in requested.values() if isinstance(one, ExporterState)]
     servers, targets = _servers(question, inventory, states, now), targets_by_key(states)
     matches = [_match(usage, states, targets, question) for usage in servers.usages]
-    dependencies = tuple(dependency for dependency, _ in matches)
-    moved = tuple(_match(usage, states, targets, question)[0] for usage in servers.replicas.usages)
-    others = [_match(usage, states, targets, question)[0] for usage in servers.refused_usages]
     contested = {one.server for one in servers.chosen if one.contested}
-    proofs = refused_proofs(_paired((*dependencies, *moved, *others), servers))
+    known = (*servers.chosen, *servers.replicas.replicas, *servers.others)
+    usages = (*servers.usages, *servers.replicas.usages, *servers.other_usages)
     return _Facts(
         question=question,
         states=states,
@@ -138,8 +152,9 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
         servers=servers,
         readings=tuple(_reading(one, now) for one in servers.chosen),
         by_server={one.server: answering(one.instance, states) for one in servers.chosen},
-        dependencies=dependencies,
-        moved=moved,
+        dependencies=tuple(dependency for dependency, _ in matches),
+        moved=tuple(_match(usage, states, targets, question)[0] for usage in servers.replicas.usages),
+        others=tuple(_match(usage, states, targets, question)[0] for usage in servers.other_usages),
         # Whether a target lists it is not known either.
         unmatched=tuple(
             each
@@ -149,29 +164,69 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
         )
         if states
         else (),
-        proofs=tuple(
-            proofs.get((each.server, each.proof.thumbprint), each) for each in chosen_proofs(servers.chosen, servers.usages)
-        ),
-        moved_proofs=tuple(
-            proofs.get((each.server, each.proof.thumbprint), each)
-            for each in chosen_proofs(servers.replicas.replicas, servers.replicas.usages)
-        ),
+        proofs=chosen_proofs(known, usages),
     )
 
 
+def _readiness(facts: _Facts) -> Iterator[Readiness]:
+    """Yield the readiness of each node and key, those of replicas last. What targets lack is grouped by target, elsewhere."""
+    every = (*facts.servers.chosen, *facts.servers.replicas.replicas, *facts.servers.others)
+    known = {one.server: one for one in every}
+    clients: dict[str, dict[tuple[str, str], ServerProof]] = {}
+    for one in (*facts.dependencies, *facts.moved, *facts.others):
+        place = one.server, one.usage.key.thumbprint
+        for target in one.targets if place in facts.proofs else ():
+            clients.setdefault((target.client_id or target.credential).casefold(), {})[place] = facts.proofs[place]
+    for one, suffix in (*((each, "") for each in facts.dependencies), *((each, _MOVED) for each in facts.moved)):
+        groups = {database.ag.casefold() for database in one.usage.databases if database.ag}
+        peers = {
+            place: each
+            for target in one.targets
+            for place, each in clients.get((target.client_id or target.credential).casefold(), {}).items()
+        }
+        case = NodeKey(
+            known=known[one.server],
+            usage=one.usage,
+            proof=facts.proofs.get((one.server, one.usage.key.thumbprint)),
+            targets=one.targets,
+            peers=tuple(peers.values()),
+            replicas=tuple(
+                each.reading
+                for each in every
+                if each.reading is not None and each.server != one.server and _has_group(each, groups)
+            ),
+            ready_hosts=frozenset(_ready_hosts(one, facts)),
+            suffix=suffix,
+        )
+        yield restart_readiness(case, facts.question, facts.now)
+
+
+def _has_group(one: KnownInstance, groups: set[str]) -> bool:
+    return any(database.ag.casefold() in groups for database in one.instance.databases if database.ag)
+
+
+def _ready_hosts(one: Dependency, facts: _Facts) -> Iterator[str]:
+    """Yield the computers whose exporter has a ready target of a key for a server."""
+    named = {target.name for target in one.targets}
+    for state in facts.states:
+        if state.vantage is Vantage.SQL_HOST and state.host and any(each.ready and each.name in named for each in state.targets):
+            yield state.host.casefold().partition(".")[0]
+
+
 def _reasons(facts: _Facts) -> Iterator[GateReason]:
-    """Yield what is against a restart, by the targets and by SQL Servers themselves."""
+    """Yield what is against a restart by the targets."""
     question, now, several = facts.question, facts.now, facts.several
-    for needed in needed_targets(facts.dependencies, facts.proofs):
+    proofs = tuple(facts.proofs.values())
+    for needed in needed_targets(facts.dependencies, proofs):
         yield from verdict_reasons(needed, now=now, several=several)
         yield from history_reasons(needed, question, several=several)
-    yield from proof_reasons(facts.dependencies, facts.proofs, question, now=now)
-    yield from log_reasons(facts.dependencies, facts.proofs, now=now)
-    # Databases may move to a replica that does not restart.
-    yield from replica_reasons(facts.moved, facts.moved_proofs, question, now=now)
+    for one in (*facts.dependencies, *facts.moved) if question.vault_side else ():
+        if (one.server, one.usage.key.thumbprint) not in facts.proofs:
+            yield from start_reasons(one.usage, question.folder)
     for needed in needed_targets(facts.moved, ()):
-        names = tuple(f"{name} (a replica that does not restart)" for name in needed.names)
-        yield from verdict_reasons(replace(needed, names=names), now=now, several=several)
+        moved = replace(needed, names=tuple(f"{name}{_MOVED}" for name in needed.names))
+        yield from verdict_reasons(moved, now=now, several=several)
+        yield from history_reasons(moved, question, several=several)
     chosen = [(one.instance, each) for one, each in zip(facts.servers.chosen, facts.readings, strict=True)]
     for state in facts.states:
         own = [pair for pair in chosen if any(state is each for each in facts.by_server[pair[1].server])]
@@ -195,10 +250,10 @@ def _servers(question: Question, inventory: Inventory | GateReason, states: Iter
     old = _old(question, [*chosen, *replicas.replicas], now)
     contested = _contested(chosen)
     near = {one.server for one in (*chosen, *replicas.replicas)}
-    refused = [one for one in known if one.server not in near and is_refused(one)]
-    refused_usages = find_usages([one.instance for one in refused], uris, Findings())
+    others = [one for one in known if one.server not in near and one.reading is not None]
+    other_usages = find_usages([one.instance for one in others], uris, Findings())
     return _Servers(
-        chosen, usages, replicas, [*reasons, *missing, *contested, *old, *gaps, *replicas.reasons], refused, refused_usages
+        chosen, usages, replicas, [*reasons, *missing, *contested, *old, *gaps, *replicas.reasons], others, other_usages
     )
 
 
@@ -212,16 +267,6 @@ def _contested(known: Iterable[KnownInstance]) -> list[GateReason]:
         )
         for addresses, name in names.items()
     ]
-
-
-def _paired(dependencies: Iterable[Dependency], servers: _Servers) -> Iterator[tuple[Dependency, ServerProof]]:
-    """Yield each key of a SQL Server that an exporter reads, with its proof."""
-    known = (*servers.chosen, *servers.replicas.replicas, *servers.refused)
-    usages = (*servers.usages, *servers.replicas.usages, *servers.refused_usages)
-    proofs = {(each.server, each.proof.thumbprint): each for each in chosen_proofs(known, usages)}
-    for one in dependencies:
-        if (proof := proofs.get((one.server, one.usage.key.thumbprint))) is not None:
-            yield one, proof
 
 
 def _match(

@@ -18,12 +18,16 @@ _UNTESTED_CAUSES = (*_MODES, "version_not_pinned", "identity_of_another_host")  
 
 @dataclass(frozen=True, slots=True)
 class GateReason:
-    """One reason against `ready`, with its first action; `known` is false if something is only not known."""
+    """One reason against `ready`, with its first action; `known` is false if something is only not known.
+
+    `server` is the node whose evidence is missing, empty if it is of no single one.
+    """
 
     condition: str
     text: str
     fix: str
     known: bool
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,12 @@ class Condition(StrEnum):
     UNWRAP_OLD = "unwrap_old"
     CREDENTIAL_NOT_PROVEN = "credential_not_proven"
     CREDENTIAL_LEFT_BEHIND = "credential_left_behind"
+    SECRET_ENDED = "secret_ended"  # noqa: S105 - no secret
+    DATABASE_CLOSED = "database_closed"
+    LOG_NOT_READ = "log_not_read"
+    NOT_READ_ITSELF = "not_read_itself"
+    NODE_NOT_PROVEN = "node_not_proven"
+    SERVER_CLOCK = "server_clock"
     BACKUPS_FAIL_UNEXPLAINED = "backups_fail_unexplained"
     PROOF_OLD = "proof_old"
     READING_OLD = "reading_old"
@@ -158,9 +168,12 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart or failover. {logs}",
         "Do not restart {server} or fail over to it. Compare its secret with that of the exporter (ekm-exporter docs rollover), and run: ekm-exporter explain {code}. "
         "A backup of its databases that proves the key ends this",
-        "SQL Server's error log shows a provider's code since the key's last proof, or message 33027 or 33111 within ten minutes of a failed backup: of an instance that "
-        "restarts, or of a replica to which its databases may move. It does not name the key. **With a ready target, only "
+        "SQL Server's error log shows a number of the provider, known or not, or a message such as 33027 or 33111, since the key's last use on this node. "
+        "It does not name the key. **With a ready target, only "
         "SQL Server has the fault: this is the restart that must not happen**"),
+    Condition.DATABASE_CLOSED: ConditionText(True,
+        "{server}: {databases} did not open ({states}), so what keeps them closed may keep others closed too",
+        "Find the cause before the restart: ekm-exporter docs recovery-pending"),
     Condition.LOG_FILLS: ConditionText(True,
         "{server}: the log of [{database}] is {when} at the present rate, and {since}",
         "Free disk for the log, or raise its limit, then remove the cause. A restart truncates no log (ekm-exporter docs what-needs-the-vault)",
@@ -212,29 +225,45 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Set round_trip_interval of its module to less than {limit}, reload the exporter, and wait for the next probe. "
         "A test now: ekm-exporter probe {target} --config.file ekm.yml"),
     Condition.CREDENTIAL_NOT_PROVEN: ConditionText(False,
-        "{server}: {cause}. SQL Server may not have signed in with it yet",
-        "Two hours after the change, run on {server}, with @run set to 1: ekm-exporter script prove.sql (ekm-exporter docs what-needs-the-vault). "
-        "It backs up {database} to NUL, which needs the vault. If that succeeds, the credential works. "
-        "That no older token lives for two hours is an assumption. {after}",
-        "SQL Server itself has not used the key since its credential was altered"),
+        "{server}: {cause}, so whether SQL Server itself gets the key is not known",
+        "Two hours after the last change, run on {server}, with @run set to 1: ekm-exporter script prove.sql (ekm-exporter docs what-needs-the-vault). "
+        "It backs up {database} to NUL, which needs the vault. That no older token lives for two hours is an assumption",
+        "SQL Server itself has not used the key on this node, or not since something that the key rests on changed"),
     Condition.CREDENTIAL_LEFT_BEHIND: ConditionText(False,
-        "{server}: {cause}",
-        "Write the present secret into its credential: ekm-exporter script alter-credential.sql. A secret that was only mistyped on the other SQL Server looks the same. If this one has the right one already, run there, with @run set to 1: "
-        "ekm-exporter script prove.sql, for {database}. A backup that begins two hours after the refusal, or a start since, ends this",
-        "a credential is older than a refusal by Entra ID on another SQL Server, whose targets have the same client id, or without one the same credential, in the configuration, and "
-        "has not been used with a new token since: a repair may be half done"),
+        "{server}: {cause}, and key [{key}] was not used on {server} since with a new token, so it may hold a secret that is gone",
+        "Write the present secret into its credential: ekm-exporter script alter-credential.sql. If it has it already, run there two hours later, with @run set to 1: "
+        "ekm-exporter script prove.sql, for {database}",
+        "the secret of the same client was altered or refused on another SQL Server, or a known secret ended, and this node has not used the key since: "
+        "a roll-over or a repair may be half done"),
+    Condition.SECRET_ENDED: ConditionText(True,
+        "{server}: every known secret of credential [{credential}] has ended, the last one at {at}, and it was not altered since",
+        "Write the present secret into its credential: ekm-exporter script alter-credential.sql, on {server}"),
     Condition.BACKUPS_FAIL_UNEXPLAINED: ConditionText(False,
-        "{server}: backups fail since {since} without a number that names a cause, the error log does not name their database, and none proved the key since, so whether SQL Server gets it now is not known. {logs}",
+        "{server}: a backup of a database under the key failed (3041) since {since} without a number that names a cause, and none proved the key since, so whether SQL Server gets it now is not known. {logs}",
         "Read why on {server}: EXEC sys.sp_readerrorlog 0, 1, N'BACKUP'. A backup of its databases ends this",
-        "backups have failed for an hour, with messages 3041 or 18204 alone, and none of the key's databases finished since"),
+        "message 3041 of a database under the key, or of one that the line does not name, since the key's last use"),
+    Condition.LOG_NOT_READ: ConditionText(False,
+        "{server}: whether something failed since the key's last use is not known: of the error log, {cause}",
+        "Run part 4 of login.sql on {server} (ekm-exporter script login.sql), and wait for the next reading. Without the right, a backup within its rhythm counts",
+        "the error log was not read from the key's last use on, through its archives"),
+    Condition.NOT_READ_ITSELF: ConditionText(False,
+        "no exporter reads {server}, so whether it itself used key [{key}] is not known",
+        "List {server} in sql_servers of an exporter (ekm-exporter docs sql-servers). The narrower question, whether the vault gives the keys: --vault-side"),
+    Condition.NODE_NOT_PROVEN: ConditionText(False,
+        "{server} may move to {node}, where it did not start within 35 days, so whether {node} has DLL, registry and network is not known",
+        "Fail over to {node} in a maintenance window, or run an exporter with vantage sql_host there. If a person vouches for it: --accept nodes@{node}",
+        "a node of a failover cluster instance without a start of it that opened a database, within 35 days, and without a ready `sql_host` target"),
+    Condition.SERVER_CLOCK: ConditionText(False,
+        "{server}: its clock {difference}, so the times that it shows prove nothing",
+        "Correct the clocks of {server} and of the exporter's host: w32tm /query /status"),
     Condition.PROOF_OLD: ConditionText(False,
         "{server}: SQL Server itself proved key [{key}] last {proof}, longer ago than {limit}",
         "Back up a database under the key, or run on {server}, with @run set to 1: ekm-exporter script prove.sql",
-        "the last proof is older than `--proof-age`, or proofs stopped: a log backup is over a day old, another backup over eight days"),
+        "the last use is older than `--proof-age`, or backups stopped: the last is older than 1.5 times the second-longest gap between them"),
     Condition.READING_OLD: ConditionText(False,
-        "{server}: {sections} were read {age}, longer ago than {limit}, so whether backups fail now is not known{cause}",
+        "{server}: {sections} were read {age}, longer ago than {limit}, so what it shows now is not known{cause}",
         "Remove the cause, and wait for the exporter's next reading (ekm-exporter docs sql-servers). With a longer sql_interval: --reading-age",
-        "backups or the error log were read before `--reading-age`, or not at all although the login may read them, so whether backups fail now is not known"),
+        "a section that the evidence rests on was read before `--reading-age`, or not at all"),
     Condition.EXPORTERS_DISAGREE: ConditionText(False,
         "exporters disagree on {key} for {servers}: {own}, which counts; {other}",
         "Find out what differs between the two hosts: secret, configuration, firewall, proxy. On each: ekm-exporter probe TARGET --config.file ekm.yml",

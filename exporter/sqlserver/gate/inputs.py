@@ -34,12 +34,9 @@ def is_within(age: float, limit: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """Which instances restart, and the limits of the answer in seconds. `folder` is that of the inventory, for texts."""
+class Limits:
+    """The limits of the evidence in seconds. `folder` is that of the inventory, for texts."""
 
-    instances: tuple[str, ...] = ()
-    group: str | None = None
-    every: bool = False
     ready_for: float = 3600.0
     window: float = DAY
     inventory_age: float = 35 * DAY
@@ -47,6 +44,20 @@ class Question:
     reading_age: float = 3600.0
     proof_age: float = 35 * DAY
     folder: str = "targets.d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question(Limits):
+    """Which instances restart.
+
+    `vault_side` asks whether the vault gives the keys, and no more. `accepted` has what a person vouches for: row of the evidence and node.
+    """
+
+    instances: tuple[str, ...] = ()
+    group: str | None = None
+    every: bool = False
+    vault_side: bool = False
+    accepted: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +142,23 @@ class InstanceReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Readiness:
+    """What is missing for a node and key, and until when what is there holds: a Unix time."""
+
+    server: str
+    thumbprint: str
+    key_name: str
+    missing: tuple[GateReason, ...]
+    until: float
+
+    def answer(self, now: float) -> str:
+        """Return `ready`, `not_ready` or `not_known`."""
+        if any(each.known for each in self.missing):
+            return "not_ready"
+        return "ready" if not self.missing and now < self.until else "not_known"
+
+
+@dataclass(frozen=True, slots=True)
 class VaultForecast:
     """The unwraps of a restart in one vault; `shares` of its limit in 10 seconds, by server."""
 
@@ -160,7 +188,9 @@ class Answer:
     now: float
     dependencies: tuple[Dependency, ...]
     forecast: tuple[VaultForecast, ...]
+    readiness: tuple[Readiness, ...]
     reasons: tuple[GateReason, ...]
+    accepted: tuple[GateReason, ...]  # what would be a reason without the word of a person
     notes: tuple[str, ...]  # what the answer does not cover
 
     @property

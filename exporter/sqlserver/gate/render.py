@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from exporter.core.durations import moment
 from exporter.core.secrets import hide
 from exporter.knowledge.verdict import NOT_TESTED, vantage_text
-from exporter.sqlserver.gate.conditions import TargetState
+from exporter.sqlserver.gate.conditions import GateReason, TargetState
 from exporter.sqlserver.gate.exporters import place_of
 from exporter.sqlserver.gate.inputs import Answer, Dependency, ExporterAnswer, InstanceReading
-from exporter.sqlserver.gate.rules import old_sections, percent
+from exporter.sqlserver.gate.readiness import evidence_of
+from exporter.sqlserver.gate.rules import percent
 from exporter.sqlserver.instance import counted, listed
 from exporter.sqlserver.logs import LogSpace
-from exporter.sqlserver.proof import ProofState, ServerProof, proof_text
+from exporter.sqlserver.proof import ServerProof, proof_text
 
 
 def as_text(answer: Answer) -> str:
@@ -39,7 +41,20 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "forecast": [
             {"vault": one.vault, "unwraps": one.total, "share_of_limit": round(one.share, 4)} for one in answer.forecast
         ],
-        "reasons": [{"condition": one.condition, "known": one.known, "text": one.text, "fix": one.fix} for one in answer.reasons],
+        "vault_side_only": answer.question.vault_side,
+        "readiness": [
+            {
+                "instance": one.server,
+                "key_name": one.key_name,
+                "thumbprint": one.thumbprint,
+                "answer": one.answer(answer.now),
+                "missing": sorted({evidence_of(each) for each in one.missing}),
+                "holds_until": moment(one.until) if math.isfinite(one.until) else None,
+            }
+            for one in answer.readiness
+        ],
+        "reasons": [_reason(one) for one in answer.reasons],
+        "accepted": [_reason(one) for one in answer.accepted],
         "notes": list(answer.notes),
         "not_tested": _not_tested(answer),
     }
@@ -52,7 +67,8 @@ def _headline(answer: Answer) -> str:
         keys = {one.key for one in answer.dependencies}
         databases = sum(len(one.usage.databases) for one in answer.dependencies)
         counts = (counted(len(answer.instances), "instance"), counted(len(keys), "key"), counted(databases, "database"))
-        return f"ready: {', '.join(counts)}"
+        narrow = "the vault side of " if answer.question.vault_side else ""
+        return f"ready: {narrow}{', '.join(counts)}"
     if answer.verdict == "not_known":
         return f"not known: {counted(unknown, 'reason')}"
     return f"not ready: {counted(known, 'reason')}" + (f", and {unknown} not known" if unknown else "")
@@ -83,6 +99,8 @@ def _details(answer: Answer) -> Iterator[str]:
         yield f"{name}: no database depends on a key of a vault"
     for vault in answer.forecast:
         yield f"restart: {counted(vault.total, 'unwrap')} in {vault.vault}, {percent(vault.share)} of its request limit in 10 seconds"
+    for each in answer.accepted:
+        yield f"accepted ({evidence_of(each)}@{each.server}): {each.text}"
     yield from (f"note: {one}" for one in answer.notes)
     last = [] if answer.vantage is None else [f"Reported as {vantage_text(answer.vantage)}."]
     if (untested := _not_tested(answer)) and (last or answer.several):
@@ -91,19 +109,12 @@ def _details(answer: Answer) -> Iterator[str]:
 
 
 def _not_tested(answer: Answer) -> str:
-    """Return what is still untested; empty if each of the servers tested what no probe can.
-
-    A fresh proof since the credential was altered tests all of it, for its key on its server alone.
-    """
-    tested = {
-        (each.server, each.proof.thumbprint)
-        for each in answer.proofs
-        if each.state is ProofState.PROVEN
-        and each.proof.altered_at is not None
-        and not old_sections(each, answer.question, answer.now)
-    }
+    """Return what is still untested, of those that did not show themselves what no probe can."""
+    missing = {each.server for each in answer.readiness if each.missing} | (
+        {*answer.instances} if answer.question.vault_side else set()
+    )
     servers = dict.fromkeys(one.server for one in answer.dependencies)
-    untested = dict.fromkeys(one.server for one in answer.dependencies if (one.server, one.usage.key.thumbprint) not in tested)
+    untested = [server for server in servers if server in missing]
     if len(untested) == len(servers):
         return NOT_TESTED
     return f"{NOT_TESTED}, for {listed(untested)}" if untested else ""
@@ -119,6 +130,11 @@ def _exporter(one: ExporterAnswer) -> dict[str, Any]:
         "failure": one.failure or None,
         "instances": list(one.servers),
     }
+
+
+def _reason(one: GateReason) -> dict[str, Any]:
+    row = evidence_of(one).value
+    return {"condition": one.condition, "evidence": row, "known": one.known, "text": one.text, "fix": one.fix}
 
 
 def _reading(one: InstanceReading) -> dict[str, Any]:

@@ -1,220 +1,47 @@
-"""Reasons against a restart: by what SQL Servers proved themselves, the room of their logs, the targets that they need, and request limits."""
+"""What the targets that SQL Servers need say against a restart, and the request limits of the vaults."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from exporter.core.durations import ago, clock_text, known_time, moment, span_text, write
+from exporter.core.durations import known_time, moment, write
 from exporter.core.quoting import sql_name
 from exporter.core.values import key_operations_limit
-from exporter.knowledge.checks_host import is_denied
-from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.verdict import WHY
-from exporter.sqlserver.document import OPEN_MESSAGES
 from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, TargetState, reason
 from exporter.sqlserver.gate.dependencies import lists, unknown
 from exporter.sqlserver.gate.exporters import place_of
-from exporter.sqlserver.gate.inputs import DAY, Dependency, InstanceReading, KnownInstance, Question, VaultForecast, is_within
-from exporter.sqlserver.instance import Instance, listed, printable
+from exporter.sqlserver.gate.inputs import DAY, Dependency, InstanceReading, KnownInstance, Limits, VaultForecast, is_within
+from exporter.sqlserver.gate.readiness import meanwhile
+from exporter.sqlserver.instance import Instance, listed
 from exporter.sqlserver.keys import Usage
-from exporter.sqlserver.proof import (
-    TWO_HOURS,
-    ProofSource,
-    ReportedCode,
-    ServerProof,
-    left_behind,
-    proof_text,
-    refusal_text,
-    server_proofs,
-)
-from exporter.sqlserver.reading import rows, section_age
-from exporter.sqlserver.urgency import full_text, full_times, log_text, with_present_rates
-
-FULL_SOON = 4 * 3600.0  # as EkmSqlLogFillsUp
-# Seconds since a log backup within which the next one is not missing. One reading does not show its rhythm.
-_TRUNCATED = 1800.0
-_PROVING = ("backups", "opened")  # without these sections a reading proves nothing
-# If the sizes of the logs are not known.
-LOGS_GROW = "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
-_SEEN = "The next reading of the exporter shows it"
-_NOT_SEEN = "Without a reading of an exporter (ekm-exporter docs sql-servers) this answer stays until the next restart, so decide by that backup"
+from exporter.sqlserver.proof import TWO_HOURS, ProofSource, ServerProof, server_proofs
 
 
-def chosen_proofs(chosen: Iterable[KnownInstance], usages: Iterable[Usage]) -> Iterator[ServerProof]:
-    """Yield what each SQL Server that an exporter reads proved of the keys in use."""
+def chosen_proofs(chosen: Iterable[KnownInstance], usages: Iterable[Usage]) -> dict[tuple[str, str], ServerProof]:
+    """Return by server and thumbprint what each SQL Server that an exporter reads proved of the keys in use."""
     used = {(one.instance.server_name, one.key.thumbprint) for one in usages}
-    for one in chosen:
-        if one.reading is not None and any(section in one.reading.read_at for section in _PROVING):
-            for each in server_proofs(one.reading):
-                # Without a database that it may know of, the reading proves nothing.
-                if (one.server, each.proof.thumbprint) in used and each.proof.databases:
-                    yield replace(each, server=one.server)
+    return {
+        (one.server, each.proof.thumbprint): replace(each, server=one.server)
+        for one in chosen
+        for each in (() if one.reading is None else server_proofs(one.reading))
+        if (one.server, each.proof.thumbprint) in used
+    }
 
 
-def is_refused(one: KnownInstance) -> bool:
-    """Whether Entra ID refused a secret of the instance in the last 24 hours."""
-    return one.reading is not None and any(each.refused is not None for each in server_proofs(one.reading))
-
-
-def meanwhile(proofs: Iterable[ServerProof], now: float) -> str:
-    """Return how long the logs have room, as a sentence without its end."""
-    text = log_text(proofs, now, named=True)
-    return f"{text[0].upper()}{text[1:]}" if text else LOGS_GROW
-
-
-def proof_reasons(
-    dependencies: Iterable[Dependency], proofs: Iterable[ServerProof], question: Question, *, now: float
-) -> Iterator[GateReason]:
-    """Yield a reason for each key without a proof that counts, from the readings of exporters, else from the inventory."""
-    by_key = {(each.server, each.proof.thumbprint): each for each in proofs}
-    for one in dependencies:
-        proof = by_key.get((one.server, one.usage.key.thumbprint))
-        if proof is None or _is_altered_since(one.usage, proof):
-            yield from _start_reasons(one.usage, question.folder)
-        else:
-            yield from _age_reasons(proof, question, now)
-            yield from _unproven_reasons(one, proof, question, now)
-
-
-def replica_reasons(
-    dependencies: Iterable[Dependency], proofs: Iterable[ServerProof], question: Question, *, now: float
-) -> Iterator[GateReason]:
-    """Yield what fails on replicas that do not restart: databases may move there."""
-    by_key = {(each.server, each.proof.thumbprint): each for each in proofs}
-    for one in dependencies:
-        if (proof := by_key.get((one.server, one.usage.key.thumbprint))) is not None:
-            named = replace(proof, server=f"{one.server} (a replica that does not restart)")
-            yield from _age_reasons(named, question, now)
-            yield from _failure_reasons(one, named, now)
-
-
-def refused_proofs(pairs: Iterable[tuple[Dependency, ServerProof]]) -> dict[tuple[str, str], ServerProof]:
-    """Return the proofs, by server and thumbprint, each with what Entra ID refused of another server of the same client."""
-    clients = [(target.client_id or target.credential, proof) for one, proof in pairs for target in one.targets]
-    return {(each.server, each.proof.thumbprint): each for each in left_behind(clients)}
-
-
-def _is_altered_since(usage: Usage, proof: ServerProof) -> bool:
-    """Whether the inventory read a later change of the credential."""
-    altered = known_time(usage.credential.modified_utc)
-    return proof.proof.credential == usage.credential.name and (altered or 0.0) > (proof.proof.altered_at or 0.0)
-
-
-def old_sections(server: ServerProof, question: Question, now: float) -> list[str]:
-    """Return the sections of a proof that were read too long ago, or not as a whole. What the login may not read does not count."""
-    denied = _denied_sections(server)
-    return [
-        name for name in _sections(server) if name not in denied and section_age(server.reading, name, now) > question.reading_age
-    ]
-
-
-def _sections(server: ServerProof) -> tuple[str, ...]:
-    return ("backups", "opened", "errors") if "backups" not in server.reading.read_at else ("backups", "errors")
-
-
-def _denied_sections(server: ServerProof) -> list[str]:
-    """Return the sections of a proof that were never read because the login lacks a right."""
-    errors = {} if server.reading.document is None else server.reading.document.errors
-    return [name for name in _sections(server) if name not in server.reading.read_at and is_denied(errors.get(name, ""))]
-
-
-def denied_notes(proofs: Iterable[ServerProof]) -> Iterator[str]:
-    """Yield what a SQL Server does not show to the login, so that the answer does not cover it."""
-    for each in proofs:
-        if denied := _denied_sections(each):
-            yield f"{each.server}: the login may not read {listed(denied)} (ekm-exporter script login.sql), so what that shows is not in this answer"
-
-
-def _age_reasons(server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
-    """Yield a reason if backups or errors were read long ago: no code means nothing then."""
-    if old := old_sections(server, question, now):
-        unread = any(name not in server.reading.read_at for name in old)
-        failure = server.reading.failure
-        yield reason(
-            Condition.READING_OLD,
-            server=server.server,
-            sections=listed(old),
-            age="at an unknown time" if unread else ago(max(section_age(server.reading, name, now) for name in old)),
-            limit=write(question.reading_age),
-            cause=f". The last attempt failed: {failure}" if failure else "",
-        )
-
-
-def _unproven_reasons(one: Dependency, server: ServerProof, question: Question, now: float) -> Iterator[GateReason]:
-    proof = server.proof
-    yield from _failure_reasons(one, server, now)
-    if server.signs or server.cause.is_seen_inside:
-        return  # a reason of its own
-    if proof.proven_at is None:
-        yield _not_proven(one.usage, f"key [{proof.key_name}] is {proof_text(server, now)}", _SEEN)
-    elif server.is_old or now - proof.proven_at > question.proof_age:
-        yield reason(
-            Condition.PROOF_OLD,
-            server=server.server,
-            key=proof.key_name,
-            proof=proof_text(server, now),
-            limit=write(min(server.oldest, question.proof_age)),
-        )
-
-
-def _failure_reasons(one: Dependency, server: ServerProof, now: float) -> Iterator[GateReason]:
-    """Yield a reason if SQL Server fails to get the key, or may do so."""
-    if server.signs:
-        ready = one.targets and all(target.ready for target in one.targets)
-        code = server.signs[0].code
-        yield reason(
-            Condition.BACKUPS_FAIL,
-            server=server.server,
-            codes=" and ".join(_code_text(each) for each in server.signs),
-            since=clock_text(server.since or now, now),
-            failed=", and backups fail" if server.failed else "",
-            code=code,
-            although=", although the vault side is ready" if ready else "",
-            logs=meanwhile([server], now),
-        )
-        return
-    if server.cause.is_seen_inside:
-        return
-    if server.fails_for_long:
-        since = clock_text(server.since or now, now)
-        yield reason(Condition.BACKUPS_FAIL_UNEXPLAINED, server=server.server, since=since, logs=meanwhile([server], now))
-    if text := refusal_text(server, now):
-        yield reason(
-            Condition.CREDENTIAL_LEFT_BEHIND,
-            server=server.server,
-            key=server.proof.key_name,
-            cause=text,
-            database=_database(one.usage),
-        )
-
-
-def _code_text(code: ReportedCode) -> str:
-    if code.code in OPEN_MESSAGES:
-        return f"message {code.code}"
-    return f"{code.code} {BY_CODE[int(code.code)].symbol}" if code.is_known else code.code
-
-
-def _start_reasons(usage: Usage, folder: str) -> Iterator[GateReason]:
-    """Yield a reason if SQL Server may not have used the credential yet, by the start of its service alone."""
-    started = known_time(usage.instance.started_utc)
+def start_reasons(usage: Usage, folder: str) -> Iterator[GateReason]:
+    """Yield a reason if no start used the credential since it was altered: all that an inventory shows of it."""
+    started, altered = known_time(usage.instance.started_utc), known_time(usage.credential.modified_utc)
     if started is None:
         yield from unknown("start", "the start of the service is unknown", usage.instance, folder)
-        return
-    altered = known_time(usage.credential.modified_utc)
-    if altered is None or altered >= started:
+    elif altered is None or altered >= started:
         when = "at an unknown time" if altered is None else f"at {moment(altered)}"
-        changed = f"credential [{usage.credential.name}] was altered {when}"
-        yield _not_proven(usage, f"{changed}, not before the start of the service at {moment(started)}", _NOT_SEEN)
-
-
-def _not_proven(usage: Usage, cause: str, after: str) -> GateReason:
-    server = usage.instance.server_name
-    return reason(Condition.CREDENTIAL_NOT_PROVEN, server=server, cause=cause, database=_database(usage), after=after)
-
-
-def _database(usage: Usage) -> str:
-    return sql_name(next((one.name for one in usage.databases if not one.hidden), ""), "DATABASE")
+        cause = (
+            f"credential [{usage.credential.name}] was altered {when}, not before the start of the service at {moment(started)}"
+        )
+        database = sql_name(next((one.name for one in usage.databases if not one.hidden), ""), "DATABASE")
+        yield reason(Condition.CREDENTIAL_NOT_PROVEN, server=usage.instance.server_name, cause=cause, database=database)
 
 
 def has_staged_secret(one: Dependency, proofs: Iterable[ServerProof], working_until: float | None) -> bool:
@@ -234,36 +61,6 @@ def has_staged_secret(one: Dependency, proofs: Iterable[ServerProof], working_un
     if found is None or found.proven_at is None:
         return is_altered
     return is_altered or found.proven_at > working_until + (0.0 if found.source is ProofSource.START else TWO_HOURS)
-
-
-def log_reasons(dependencies: Iterable[Dependency], proofs: Sequence[ServerProof], *, now: float) -> Iterator[GateReason]:
-    """Yield a reason for each server with a log that is full soon and that no backup truncates."""
-    failing = {
-        (one.server, one.usage.key.thumbprint) for one in dependencies if any(target.ready is False for target in one.targets)
-    }
-    for each in proofs:
-        if each.failed or each.codes or (each.server, each.proof.thumbprint) in failing:
-            backups = _log_backups(each)
-            # A log backup since the provider's last failure truncates the log, or one so recent that none is missing.
-            recent = each.reading.read_at.get("backups", 0.0) - _TRUNCATED
-            earliest = max((code.last_at for code in (*each.codes, *each.failed)), default=recent)
-            truncated = {database for database, at in backups.items() if at > earliest}
-            growing = replace(each, logs=tuple(log for log in each.logs if log.database not in truncated))
-            full = min(full_times(with_present_rates([growing], now), now), default=None)
-            if full is not None and full[0] <= FULL_SOON:
-                at = backups.get(full[1])
-                since = "no log backup is known" if at is None else f"its last log backup was {span_text(now - at)} ago"
-                yield reason(Condition.LOG_FILLS, server=each.server, database=full[1], when=full_text(full[0]), since=since)
-
-
-def _log_backups(server: ServerProof) -> dict[str, float]:
-    """Return when the last log backup of each database finished."""
-    finished = (
-        (printable(str(row.get("database"))), known_time(str(row.get("finished_utc"))) or 0.0)
-        for row in rows(server.reading, "backups")
-        if row.get("type") == "L"
-    )
-    return dict(sorted(finished))
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +107,7 @@ def verdict_reasons(needed: NeededTarget, *, now: float, several: bool) -> Itera
         yield reason(Condition.NOT_READY, failure=target.failure, logs=meanwhile(needed.proofs, now), **about)
 
 
-def history_reasons(needed: NeededTarget, question: Question, *, several: bool) -> Iterator[GateReason]:
+def history_reasons(needed: NeededTarget, question: Limits, *, several: bool) -> Iterator[GateReason]:
     """Yield a reason if the target was not ready for long enough, if its unwrap is old, or if its credential expires."""
     target, at = needed.target, needed.target.at
     about = _values(needed, several=several) | {"ready_for": write(question.ready_for)}
@@ -325,7 +122,7 @@ def history_reasons(needed: NeededTarget, question: Question, *, several: bool) 
     yield from _credential_reasons(target, question, about)
 
 
-def _credential_reasons(target: TargetState, question: Question, names: Mapping[str, str]) -> Iterator[GateReason]:
+def _credential_reasons(target: TargetState, question: Limits, names: Mapping[str, str]) -> Iterator[GateReason]:
     expiry, about = target.credential_expires_at, {**names, "credential": target.credential}
     if expiry is None:
         if target.credential_type not in ("managed_identity", "workload_identity"):  # which never expire
