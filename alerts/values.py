@@ -18,7 +18,7 @@ from exporter.knowledge.codes import both_numbers
 from exporter.knowledge.reason_row import Link, Refused
 from exporter.knowledge.reasons import Reason, refusing, spreading_to
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED
-from exporter.sqlserver.gate.rules import FULL_SOON
+from exporter.sqlserver.gate.readiness import FULL_SOON
 from exporter.sqlserver.proof import SAME_BACKUP
 
 # The scrape job of the exporters, as the README names it.

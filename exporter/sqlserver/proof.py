@@ -233,7 +233,7 @@ def _uses(reading: SqlServerReading) -> Mapping[str, tuple[KeyUse, ...]]:
     )
     set_at = {printable(str(row.get("database"))): _time(row.get("set_utc")) for row in rows(reading, "opened")}
     found: dict[str, list[KeyUse]] = {}
-    for use in (*_openings(reading), *_backups(reading)):
+    for use in (*_openings(reading), *finished_backups(reading)):
         if (key := keys.get(use.database)) is not None:
             found.setdefault(key, []).append(use._replace(set_at=set_at.get(use.database)))
     return {key: tuple(uses) for key, uses in found.items()}
@@ -251,7 +251,7 @@ def _openings(reading: SqlServerReading) -> Iterator[KeyUse]:
             yield KeyUse(opened_at, opened_at, ProofSource.START, name, started_at=since)
 
 
-def _backups(reading: SqlServerReading) -> Iterator[KeyUse]:
+def finished_backups(reading: SqlServerReading) -> Iterator[KeyUse]:
     """Yield the last finished backup of each database by type."""
     for row in rows(reading, "backups"):
         name, source = printable(str(row.get("database"))), _BACKUPS.get(str(row.get("type")))
@@ -405,8 +405,8 @@ class ServerProof:
     def may_be_of_key(self, line: ReportedCode) -> bool:
         """Whether a failed backup may be of a database under the key: the line names one, or none that is known."""
         every = () if (instance := known_instance(self.reading)) is None else instance.databases
-        named = max((one.name for one in every if _begins_with(line.backup_of, one.name)), key=len, default="")
-        return named in self.proof.databases if named else not line.backup_of
+        named = max((one for one in every if _begins_with(line.backup_of, one.name)), key=lambda one: len(one.name), default=None)
+        return not line.backup_of if named is None else named.hidden or named.name in self.proof.databases
 
     @cached_property
     def fails_for_long(self) -> bool:
@@ -526,7 +526,7 @@ class ServerProof:
 
 def _begins_with(text: str, name: str) -> bool:
     """Whether a text begins with the name of a database, as a whole."""
-    return text.startswith(name) and not re.match(r"\w", text[len(name) :])
+    return text.casefold().startswith(name.casefold()) and not re.match(r"\w", text[len(name) :])
 
 
 @once

@@ -107,13 +107,13 @@ def state(url: str, *rows: Any, readings: Iterable[SqlServerReading] = (), **cha
 def answer_of(
     *states: ExporterState | GateReason, inventory: Any = None, now: float = NOW, urls: Iterable[str] = (), **question: Any
 ) -> Answer:
-    """Return the answer of several exporters for SQLPRD01, or for what `question` chooses; `urls` are of failed ones."""
-    names, more = list(urls), {"instances": ("SQLPRD01",)} if not {"group", "every"} & question.keys() else {}
-    more |= (
-        {"vault_side": not any(isinstance(one, ExporterState) and one.readings for one in states)}
-        if "vault_side" not in question
-        else {}
-    )
+    """Return the answer of several exporters for SQLPRD01, or for what `question` chooses; `urls` are of failed ones.
+
+    Without a reading, the question is that of the vault's side.
+    """
+    names = list(urls)
+    more: dict[str, Any] = {} if {"group", "every"} & question.keys() else {"instances": ("SQLPRD01",)}
+    more["vault_side"] = not any(isinstance(one, ExporterState) and one.readings for one in states)
     requested = {one.url if isinstance(one, ExporterState) else names.pop(0): one for one in states}
     held = Inventory(tuple([document()] if inventory is None else inventory), URIS)
     return assess(Question(**more | question), held, requested, now=now)
@@ -134,4 +134,4 @@ def answer(
 
 
 def conditions(found: Answer) -> list[str]:
-    return [one.condition.value for one in found.reasons]
+    return [str(one.condition) for one in found.reasons]

@@ -30,7 +30,7 @@ from exporter.sqlserver.gate.inputs import (
     is_within,
     known_instances,
 )
-from exporter.sqlserver.gate.readiness import NodeKey, evidence_of, restart_readiness
+from exporter.sqlserver.gate.readiness import NodeKey, device_notes, evidence_of, restart_readiness
 from exporter.sqlserver.gate.rules import (
     chosen_proofs,
     forecast_of,
@@ -119,6 +119,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
         accepted=accepted,
         notes=(
             *(note for one in servers.chosen for note in notes_of(one.instance)),
+            *dict.fromkeys(device_notes(own_proofs.values(), now)),
             *(each.text for _, each, matters in failed if not matters),
             *despite,
         ),
@@ -207,9 +208,10 @@ def _has_group(one: KnownInstance, groups: set[str]) -> bool:
 
 def _ready_hosts(one: Dependency, facts: _Facts) -> Iterator[str]:
     """Yield the computers whose exporter has a ready target of a key for a server."""
-    named = {target.name for target in one.targets}
+    named = {(target.name, target.vault, target.key_name, target.key_version) for target in one.targets}
     for state in facts.states:
-        if state.vantage is Vantage.SQL_HOST and state.host and any(each.ready and each.name in named for each in state.targets):
+        ready = {(each.name, each.vault, each.key_name, each.key_version) for each in state.targets if each.ready}
+        if state.vantage is Vantage.SQL_HOST and state.host and named & ready:
             yield state.host.casefold().partition(".")[0]
 
 

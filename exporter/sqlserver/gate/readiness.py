@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from exporter.core.durations import ago, clock_text, known_time, span_text, write
@@ -17,13 +18,13 @@ from exporter.core.quoting import sql_name
 from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.code_row import Category
 from exporter.knowledge.codes import BY_CODE
-from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, Row
+from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, Row
 from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetState, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, KnownInstance, Limits, Readiness, is_within
 from exporter.sqlserver.instance import listed, printable
 from exporter.sqlserver.keys import Usage
-from exporter.sqlserver.proof import KeyUse, ProofSource, ReportedCode, ServerProof, key_uses, lines_of
-from exporter.sqlserver.reading import SqlServerReading, rows
+from exporter.sqlserver.proof import KeyUse, ProofSource, ReportedCode, ServerProof, finished_backups, key_uses, lines_of, started
+from exporter.sqlserver.reading import SqlServerReading, rows, section_age
 from exporter.sqlserver.urgency import closed_names, closed_states, full_text, full_times, log_text, with_present_rates
 
 FULL_SOON: Final = 4 * 3600.0  # as EkmSqlLogFillsUp
@@ -33,7 +34,7 @@ _TRUNCATED: Final = (
 LOGS_GROW: Final = (
     "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
 )
-FAILED_BACKUP: Final = "3041"  # a message of SQL Server: 18204, of a device, is of a disk or a share
+_DEVICE, _FAILED_BACKUP = BACKUP_MESSAGES
 _GAPS: Final = 3  # from so many gaps on, the rhythm of backups is known
 _RHYTHM: Final = 1.5  # times the second-longest gap
 _WITHOUT_RHYTHM: Final[Mapping[ProofSource, float]] = {ProofSource.LOG_BACKUP: 25 * 3600.0}
@@ -112,10 +113,15 @@ EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
 }  # fmt: skip
 
 
-# The row whose evidence is missing, by condition; what is of no row is of the vault's.
+# The row whose evidence is missing, by condition.
 _OF_ROW: Final[Mapping[Condition, Evidence]] = {
     condition: row
     for row, conditions in {
+        Evidence.VAULT: (
+            Condition.NOT_READY, Condition.STAGED_ONLY, Condition.WAS_NOT_READY, Condition.CREDENTIAL_EXPIRES, Condition.NO_VERDICT,
+            Condition.SHORT_HISTORY, Condition.EXPIRY_UNKNOWN, Condition.UNWRAP_OLD, Condition.KEY_WITHOUT_TARGET, Condition.OTHER_TARGET_FAILS,
+            Condition.SERVER_NOT_LISTED,
+        ),
         Evidence.READ: (
             Condition.READING_OLD, Condition.NOT_READ_ITSELF, Condition.INVENTORY_MISSING, Condition.INVENTORY_UNUSABLE,
             Condition.INSTANCE_NOT_READ, Condition.INVENTORY_OLD, Condition.INVENTORY_GAP, Condition.SECTION_KEPT, Condition.INSTANCE_KEPT,
@@ -146,7 +152,7 @@ _OF_ROW: Final[Mapping[Condition, Evidence]] = {
 
 def evidence_of(missing: GateReason) -> Evidence:
     """Return the row that a reason is about."""
-    return _OF_ROW.get(Condition(missing.condition), Evidence.VAULT)
+    return _OF_ROW[Condition(missing.condition)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +177,7 @@ class NodeKey:
         return self.known.server + self.suffix
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: what follows from it is found once
 class _Case:
     """A node and key whose SQL Server is read, at `now`. `at` is the time on the server's clock of what was read."""
 
@@ -190,10 +196,7 @@ class _Case:
 
     @property
     def at(self) -> float:
-        return next(
-            (at for row in rows(self.reading, "instance") if (at := known_time(str(row.get("read_at_utc")))) is not None),
-            -math.inf,
-        )
+        return _read_at(self.reading)
 
     @property
     def node(self) -> str:
@@ -203,36 +206,40 @@ class _Case:
     def database(self) -> str:
         return sql_name(next((one.name for one in self.key.usage.databases if not one.hidden), ""), "DATABASE")
 
-    @property
+    @cached_property
     def uses(self) -> list[KeyUse]:
-        """What this node did with the key; nothing happened after it was read."""
+        """What this node did with the key; nothing happened after it was read. A cluster instance shares its backups with its other nodes."""
+        since = (started(self.reading) or math.inf) if len(self.key.usage.instance.nodes) > 1 else -math.inf
         found = key_uses(self.reading, self.proof.proof.thumbprint)
-        return [use for use in found if use.began_at <= use.at <= self.at + CLOCK_TOLERANCE]
+        return [use for use in found if since <= use.began_at <= use.at <= self.at + CLOCK_TOLERANCE]
 
+    @cached_property
+    def new_uses(self) -> list[KeyUse]:
+        """The uses since everything on this node that they rest on is as it is."""
+        return [use for use in self.uses if all(use.proves(at, grace) for at, grace, _ in self.changes(use))]
+
+    @cached_property
     def good_uses(self) -> list[KeyUse]:
-        """Return the uses since everything that they rest on is as it is."""
-        return [
-            use
-            for use in self.uses
-            if all(use.proves(at, grace) for at, grace, _ in (*self.changes(use), *self.secret_changes()))
-        ]
+        """The uses that prove the present secret, too."""
+        return [use for use in self.new_uses if all(use.proves(at, grace) for at, grace, _ in self.secret_changes())]
 
-    def changes(self, use: KeyUse | None = None) -> Iterator[tuple[float, float, str]]:
+    def changes(self, use: KeyUse) -> Iterator[tuple[float, float, str]]:
         """Yield what may have changed since a use: when, how long an older token may serve, and a text."""
         proof = self.proof.proof
         altered = (
             known_time(self.key.usage.credential.modified_utc) if self.key.usage.credential.name == proof.credential else None
         )
-        if (at := max((each for each in (altered, proof.altered_at) if each is not None), default=None)) is not None:
-            yield at, proof.grace, f"credential [{proof.credential}] was altered at {clock_text(at, self.now)}"
-        if use is not None and use.set_at is not None:
-            yield use.set_at, proof.grace, f"the key of [{use.database}] was set at {clock_text(use.set_at, self.now)}"
+        at = max((each for each in (altered, proof.altered_at) if each is not None), default=math.inf)
+        if not proof.credential_missing:  # which is a reason of its own
+            yield at, proof.grace, f"credential [{proof.credential}] was altered at {_clock(at, self.now)}"
+        at = math.inf if use.set_at is None else use.set_at
+        yield at, proof.grace, f"the key of [{use.database}] was set at {_clock(at, self.now)}"
         for row in self.fingerprints():
             since = known_time(str(row.get("since_utc")))
             is_first = row.get("first") != 0
             verb = "was first seen" if is_first else "changed, as seen"
-            text = f"the {_WHAT[str(row['what'])]} {verb} at {clock_text(since or self.at, self.now)}"
-            yield math.inf if since is None else since, 0.0 if is_first else proof.grace, text
+            at = math.inf if since is None else since
+            yield at, 0.0 if is_first else proof.grace, f"the {_WHAT[str(row['what'])]} {verb} at {_clock(at, self.now)}"
 
     def fingerprints(self) -> Iterator[Row]:
         """Yield the rows of what has no time of its own, as they are on this node."""
@@ -245,21 +252,19 @@ class _Case:
 
     def secret_changes(self) -> Iterator[tuple[float, float, str]]:
         """Yield what shows that a secret of this client may have gone: changes and refusals elsewhere, and known ends."""
-        proof = self.proof.proof
         if self.is_managed:
             return
+        grace = self.proof.proof.grace
         for peer in self.key.peers:
-            if peer.proof.altered_at is not None and peer.server != self.proof.server:
-                yield (
-                    peer.proof.altered_at,
-                    proof.grace,
-                    f"the secret was altered on {peer.server} at {clock_text(peer.proof.altered_at, self.now)}",
-                )
-            if peer.server != self.proof.server and (at := _refused_at(peer)) is not None:
-                yield at, proof.grace, f"Entra ID refused the secret of {peer.server} since {clock_text(at, self.now)}"
+            if peer.server == self.proof.server:
+                continue
+            if (at := peer.proof.altered_at) is not None:
+                yield at, grace, f"the secret was altered on {peer.server} at {clock_text(at, self.now)}"
+            if (at := _refused_at(peer)) is not None:
+                yield at, grace, f"Entra ID refused the secret of {peer.server} since {clock_text(at, self.now)}"
         for at in self.secret_ends():
             if at <= self.now:
-                yield at, proof.grace, f"a secret of its client ended at {clock_text(at, self.now)}"
+                yield at, grace, f"a secret of its client ended at {clock_text(at, self.now)}"
 
     def secret_ends(self) -> set[float]:
         clients = {(each.client_id or "").casefold() for each in self.key.targets} - {""}
@@ -287,7 +292,7 @@ _WHAT: Final = {
     "option": "option for EKM providers",
     "mapping": "credential of the key's login",
 }
-_FINGERPRINTED: Final = ("provider", "option", "mapping")  # a DLL is known once it is loaded
+_FINGERPRINTED: Final = ("provider", "option", "mapping")  # and the DLL, once it is loaded
 # What each section must have in a row: a row without it says nothing.
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "instance": ("read_at_utc", "node", "may_view_databases"),
@@ -300,11 +305,15 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "databases": ("name", "state", "is_encrypted", "in_group"),
     "configurations": ("name", "value", "value_in_use"),
     "start": ("started_utc",),
+    "nodes": ("name",),
     "opened": ("database", "opened_utc", "set_utc"),
-    "backups": ("database", "type", "started_utc", "finished_utc"),
+    "backups": ("database", "type", "started_utc", "finished_utc", "gaps"),
+    "errors": ("code",),
     "changes": ("what", "since_utc", "first"),
 }
-_READ: Final = tuple(name for name in _COLUMNS if name != "changes")  # which the exporter itself keeps
+_READ: Final = tuple(
+    name for name in _COLUMNS if name not in ("errors", "changes")
+)  # a row of its own, and what the exporter itself keeps
 _NOT_EMPTY: Final = (
     "instance",
     "providers",
@@ -348,17 +357,31 @@ def _read(case: _Case) -> Iterator[GateReason]:
 def _is_whole(section: str, found: Sequence[Row]) -> bool:
     """Whether each row has what the evidence needs of it, and there is one if a server with a key in use has some."""
     return bool(found or section not in _NOT_EMPTY) and all(
-        row.get(column) is not None for row in found for column in _COLUMNS[section]
+        _is_cell(column, row.get(column)) for row in found for column in (*_COLUMNS[section], *_also(section, row))
     )
 
 
-def _clock(case: _Case) -> Iterator[GateReason]:
+def _also(section: str, row: Row) -> tuple[str, ...]:
+    """Return the columns that a row needs for what it says: a line has times, and several gaps a second-longest one."""
+    if section == "errors":
+        return () if row.get("lines") == 0 else ("first_utc", "last_utc")
+    return ("second_seconds",) if section == "backups" and row.get("gaps") not in range(_GAPS) else ()
+
+
+def _is_cell(column: str, cell: str | int | None) -> bool:
+    if column in ("gaps", "second_seconds"):
+        return isinstance(cell, int)
+    return cell is not None and (not column.endswith("_utc") or known_time(str(cell)) is not None)
+
+
+def _clocks(case: _Case) -> Iterator[GateReason]:
     behind = case.reading.clock_behind
-    if behind is None or abs(behind) > CLOCK_TOLERANCE:
+    if behind is None or not is_within(abs(behind), CLOCK_TOLERANCE):
+        is_known = behind is not None and math.isfinite(behind)
         text = (
-            "is not known"
-            if behind is None
-            else f"differs from the exporter's by {span_text(abs(behind))}, more than five minutes"
+            f"differs from the exporter's by {span_text(abs(behind or 0.0))}, more than five minutes"
+            if is_known
+            else "is not known"
         )
         yield reason(Condition.SERVER_CLOCK, server=case.server, difference=text)
 
@@ -388,44 +411,43 @@ def _room(case: _Case) -> Iterator[GateReason]:
 
 
 def _used(case: _Case) -> Iterator[GateReason]:
-    uses, known = case.uses, {str(row["what"]) for row in case.fingerprints()}
-    unseen = [_WHAT[what] for what in _FINGERPRINTED if what not in known]
-    if not uses:
-        yield _not_proven(
-            case, f"no start and no finished backup of a database under key [{case.proof.proof.key_name}] is known on it"
-        )
+    key, provider = case.proof.proof.key_name, case.key.usage.key.provider
+    is_loaded = any(row.get("provider") == provider for row in rows(case.reading, "modules"))
+    known = {str(row["what"]) for row in case.fingerprints()}
+    unseen = [_WHAT[what] for what in (*_FINGERPRINTED, *(["dll"] if is_loaded else [])) if what not in known]
+    if not case.uses:
+        yield _not_proven(case, f"no start and no finished backup of a database under key [{key}] is known on it")
     elif unseen:
         yield _not_proven(case, f"the {' and the '.join(unseen)} of this node were never seen")
-    elif not any(all(use.proves(at, grace) for at, grace, _ in case.changes(use)) for use in uses):
-        last = max(uses, key=lambda use: use.began_at)
+    elif not case.new_uses:
+        last = max(case.uses, key=lambda use: use.began_at)
         text = max(case.changes(last), key=lambda change: change[0] + change[1])[2]
         yield _not_proven(
-            case,
-            f"{text}, and it has not used key [{case.proof.proof.key_name}] with a new token since (last {_use_text(last, case.now)})",
+            case, f"{text}, and it has not used key [{key}] with a new token since (last {_use_text(last, case.now)})"
         )
 
 
 def _secret(case: _Case) -> Iterator[GateReason]:
-    ends = case.secret_ends()
+    """Some use of what is as it is, else of what was, proves the present secret."""
+    uses, proof = case.new_uses or case.uses, case.proof.proof
+    last_end = max(case.secret_ends(), default=math.inf)
+    if not case.is_managed and last_end <= case.now and not any(use.proves(last_end, proof.grace) for use in uses):
+        yield reason(Condition.SECRET_ENDED, server=case.server, credential=proof.credential, at=clock_text(last_end, case.now))
+        return
     changes = list(case.secret_changes())
-    if not case.uses or any(all(use.proves(at, grace) for at, grace, _ in changes) for use in case.uses):
-        return
-    if ends and max(ends) <= case.now and not any(use.proves(max(ends), case.proof.proof.grace) for use in case.uses):
+    if uses and not any(all(use.proves(at, grace) for at, grace, _ in changes) for use in uses):
+        cause = max(changes, key=lambda change: change[0])[2]
         yield reason(
-            Condition.SECRET_ENDED, server=case.server, credential=case.proof.proof.credential, at=clock_text(max(ends), case.now)
+            Condition.CREDENTIAL_LEFT_BEHIND, server=case.server, cause=cause, key=proof.key_name, database=case.database
         )
-        return
-    cause = max(changes, key=lambda change: change[0])[2]
-    yield reason(
-        Condition.CREDENTIAL_LEFT_BEHIND, server=case.server, cause=cause, key=case.proof.proof.key_name, database=case.database
-    )
 
 
 def _unfailed(case: _Case) -> Iterator[GateReason]:
-    server, since = case.proof, case.proof.free_of_codes_at
+    server = case.proof
+    since = max((use.began_at for use in case.good_uses), default=server.free_of_codes_at)
     lines = [each for each in lines_of(case.reading) if each.last_at > since]
-    codes = [each for each in lines if each.code not in (OTHER, *BACKUP_MESSAGES)]
-    failed = [each for each in lines if each.code == FAILED_BACKUP and server.may_be_of_key(each)]
+    codes = [each for each in lines if each.code not in BACKUP_MESSAGES]
+    failed = [each for each in lines if each.code == _FAILED_BACKUP and server.may_be_of_key(each)]
     if codes:
         ready = bool(case.key.targets) and all(target.ready for target in case.key.targets)
         yield reason(
@@ -444,17 +466,18 @@ def _unfailed(case: _Case) -> Iterator[GateReason]:
 
 
 def _log(case: _Case) -> Iterator[GateReason]:
-    last = max((use.began_at for use in case.good_uses()), default=None)
+    last = max((use.began_at for use in case.good_uses), default=None)
     if last is None:
         return
     if "errors" in case.denied:
-        if not any(use.source is not ProofSource.START and _is_recent(use, case) for use in case.good_uses()):
+        if not any(use.source is not ProofSource.START and _is_recent(use, case) for use in case.good_uses):
             yield reason(Condition.LOG_NOT_READ, server=case.server, cause="the login may not read it")
         return
     fresh = is_within(case.now - case.reading.read_at.get("errors", -math.inf), case.limits.reading_age)
     spans = [(known_time(str(row.get("since_utc"))), known_time(str(row.get("until_utc")))) for row in rows(case.reading, "log")]
     covers = any(
-        since is not None and until is not None and since <= last and until >= case.at - CLOCK_TOLERANCE for since, until in spans
+        since is not None and until is not None and since <= last and abs(until - case.at) <= CLOCK_TOLERANCE
+        for since, until in spans
     )
     if not (fresh and covers):
         begun = min((since for since, _ in spans if since is not None), default=None)
@@ -471,7 +494,7 @@ def _log(case: _Case) -> Iterator[GateReason]:
 
 
 def _recent(case: _Case) -> Iterator[GateReason]:
-    good = case.good_uses()
+    good = case.good_uses
     if good and not any(_is_recent(use, case) for use in good):
         last = max(good, key=lambda use: use.at)
         yield reason(
@@ -485,24 +508,29 @@ def _recent(case: _Case) -> Iterator[GateReason]:
 
 def _nodes(case: _Case) -> Iterator[GateReason]:
     """Yield the nodes of a failover cluster instance that did not start it of late: DLL, registry and network are their own."""
-    others = {printable(node) for node in case.key.usage.instance.nodes} - {case.node, ""}
-    if len(case.key.usage.instance.nodes) < 2:
-        return
-    starts = {
-        str(row.get("node", "")).casefold(): known_time(str(row.get("since_utc")))
+    instance = case.key.usage.instance
+    if not instance.nodes and not instance.host.casefold().startswith(case.node):  # a long name is cut in that of the node
+        gap = "it runs on a node of another name, and the nodes of its cluster are not known"
+        yield reason(Condition.INVENTORY_GAP, servers=case.server, gap=gap, folder=case.limits.folder)
+    changed = [row for row in case.fingerprints() if row.get("what") == "provider" and row.get("first") == 0]
+    oldest = case.at - min(35 * DAY, case.limits.proof_age)
+    earliest = max((oldest, *(known_time(str(row.get("since_utc"))) or math.inf for row in changed)))
+    started_on = {
+        str(row.get("node", "")).casefold(): known_time(str(row.get("since_utc"))) or -math.inf
         for row in rows(case.reading, "changes")
         if row.get("what") == "start"
     }
-    for node in sorted(others):
-        at = starts.get(node.partition(".")[0], starts.get(node))
-        if (at is None or not is_within(case.at - at, 35 * DAY)) and node.partition(".")[0] not in case.key.ready_hosts:
+    for node in sorted({printable(each) for each in instance.nodes} - {case.node}):
+        host = node.partition(".")[0]
+        at = started_on.get(host, -math.inf)
+        if host not in (case.node, *case.key.ready_hosts) and not earliest <= at <= case.at + CLOCK_TOLERANCE:
             yield replace(reason(Condition.NODE_NOT_PROVEN, server=case.server, node=node), server=node)
 
 
 # In the order of the table. The vault's row is of the targets, in `rules`.
 _ROWS: Final[Mapping[Evidence, _Row]] = {
     Evidence.READ: _read,
-    Evidence.CLOCK: _clock,
+    Evidence.CLOCK: _clocks,
     Evidence.OPEN: _open,
     Evidence.ROOM: _room,
     Evidence.USED: _used,
@@ -540,9 +568,8 @@ def _until(case: _Case) -> float:
         for target in case.key.targets
         if target.credential_expires_at is not None
     ]
-    starts = [use.at + case.limits.proof_age for use in case.good_uses() if use.source is ProofSource.START]
-    backups = [math.inf for use in case.good_uses() if use.source is not ProofSource.START]
-    return min(*sections, *unwraps, *ends, max((*starts, *backups), default=-math.inf))
+    ends += [at for at in case.secret_ends() if at > case.now]
+    return min((*sections, *unwraps, *ends))
 
 
 def _is_recent(use: KeyUse, case: _Case) -> bool:
@@ -567,33 +594,29 @@ def _have_stopped(case: _Case) -> bool:
     if not own or any(_is_recent(use, case) for use in own):
         return False
     names = {use.database for use in own}
-    for other in case.key.replicas:
-        at = next(
-            (at for row in rows(other, "instance") if (at := known_time(str(row.get("read_at_utc")))) is not None), -math.inf
-        )
-        for row in rows(other, "backups"):
-            finished = known_time(str(row.get("finished_utc")))
-            use = KeyUse(
-                finished or -math.inf,
-                0.0,
-                ProofSource.LOG_BACKUP if row.get("type") == "L" else ProofSource.FULL_BACKUP,
-                "",
-                row=row,
-            )
-            if printable(str(row.get("database"))) in names and at - use.at <= _oldest(use=use, limits=case.limits):
-                return False
-    return True
+    fresh = [each for each in case.key.replicas if is_within(section_age(each, "backups", case.now), case.limits.reading_age)]
+    return not any(
+        use.database in names and is_within(_read_at(other) - use.at, _oldest(use=use, limits=case.limits))
+        for other in fresh
+        for use in finished_backups(other)
+    )
+
+
+def _read_at(reading: SqlServerReading) -> float:
+    """Return when a server was read, by its own clock."""
+    times = (known_time(str(row.get("read_at_utc"))) for row in rows(reading, "instance"))
+    return next((at for at in times if at is not None), -math.inf)
+
+
+def _clock(at: float, now: float) -> str:
+    return clock_text(at, now) if math.isfinite(at) else "an unknown time"
 
 
 def _refused_at(server: ServerProof) -> float | None:
-    """Return since when Entra ID refuses the secret of a SQL Server."""
-    refused = [
-        each.first_at
-        for each in lines_of(server.reading)
-        if each.is_known
-        and BY_CODE[int(each.code)].category is Category.IDENTITY
-        and each.last_at > (server.proof.proven_from or 0.0)
-    ]
+    """Return since when Entra ID refuses the secret of a SQL Server. The log shows the first and the last line of a code."""
+    since = server.proof.proven_from or 0.0
+    codes = (each for each in lines_of(server.reading) if each.is_known and each.last_at > since)
+    refused = (max(each.first_at, since) for each in codes if BY_CODE[int(each.code)].category is Category.IDENTITY)
     return min(refused, default=None)
 
 
@@ -610,6 +633,15 @@ def _code_text(code: ReportedCode) -> str:
     if code.code in OPEN_MESSAGES:
         return f"message {code.code}"
     return f"{code.code} {BY_CODE[int(code.code)].symbol}" if code.is_known else code.code
+
+
+def device_notes(proofs: Iterable[ServerProof], now: float) -> Iterator[str]:
+    """Yield a note on each server whose backup devices fail."""
+    for server in proofs:
+        found = [each for each in lines_of(server.reading) if each.code == _DEVICE and each.last_at > server.free_of_codes_at]
+        if found:
+            since = clock_text(min(each.first_at for each in found), now)
+            yield f"{server.server}: a backup device failed since {since} (message {_DEVICE}), as of a full disk or a lost share: not of the key"
 
 
 def meanwhile(proofs: Iterable[ServerProof], now: float) -> str:
