@@ -15,7 +15,7 @@ REPLICAS = [{"ag": "AG7", "server_name": name} for name in ("N1\\SQLPRD01", "N2\
 
 
 def test_every_condition_has_text_and_fix():
-    assert list(CONDITIONS) == list(Condition)
+    assert {*CONDITIONS} == {*Condition}
 
 
 def test_ready_instance_has_no_reason():
@@ -363,7 +363,7 @@ def test_key_without_its_uri_is_a_gap():
 
 def test_version_that_was_found_by_its_public_key_counts():
     held = Inventory((document(),), (), {"0xAA2C56": KeyVersion(VAULT, "K", "1111aaaa2222")})
-    found = assess(Question(every=True), held, {URL: read_state(body(), URL)}, now=NOW)
+    found = assess(Question(every=True, vault_side=True), held, {URL: read_state(body(), URL)}, now=NOW)
     assert (found.verdict, found.dependencies[0].targets[0].name) == ("ready", "contoso-key0")
 
 
@@ -395,7 +395,7 @@ def test_missing_inventory_and_exporter_are_two_reasons():
     silent = reason(Condition.EXPORTER_UNREACHABLE, url=URL, cause="connection refused")
     found = assess(Question(every=True), missing, {URL: silent}, now=NOW)
     assert (found.reasons, found.verdict, found.vantage) == ((missing, silent), "not_known", None)
-    held = assess(Question(every=True), Inventory((document(),), URIS), {URL: silent}, now=NOW)
+    held = assess(Question(every=True, vault_side=True), Inventory((document(),), URIS), {URL: silent}, now=NOW)
     assert (held.reasons, held.dependencies, held.instances) == ((silent,), (), ("N1\\SQLPRD01",))
     assert assess(Question(every=True), missing, {URL: read_state(body(), URL)}, now=NOW).reasons == (missing,)
 

@@ -93,7 +93,10 @@ def test_readings_of_two_exporters_are_one():
         assert (proof.reading.read_at["instance"], proof.reading.read_at["logs"]) == (NOW - 60, NOW - 300)
         assert proof.reading.earlier_logs == earlier.earlier_logs
     # A backup that only the later one knows ends it.
-    backups = [{"database": "sales", "type": "L", "started_utc": "2026-11-26T19:55:00", "finished_utc": "2026-11-26T19:56:00"}]
+    backups = [
+        a_reading().document.sections["backups"][2]
+        | {"started_utc": "2026-11-26T19:55:00", "finished_utc": "2026-11-26T19:56:00"}
+    ]
     proven = minutes_old(sections={"errors": None, "backups": backups}, read_at=TIMES | {"instance": NOW - 60})
     assert conditions(answer_of(state(URL, readings=[proven]), state(OTHER, readings=[earlier]), inventory=[])) == []
 
@@ -101,7 +104,7 @@ def test_readings_of_two_exporters_are_one():
 def test_section_that_the_exporter_may_not_read_is_of_the_file():
     reading = minutes_old(sections={"encryption": None})
     unread = replace(reading, document=replace(reading.document, errors={"encryption": "denied"}, key_uris=()))
-    found = answer(inventory=[yesterday()], readings=[unread])
+    found = answer(inventory=[yesterday()], readings=[unread], vault_side=True)
     assert (found.verdict, [len(one.usage.databases) for one in found.dependencies]) == ("ready", [1])
     alone = assess(Question(every=True), Inventory((), URIS), {URL: state(URL, readings=[unread])}, now=NOW)
     assert "inventory_gap" in conditions(alone)

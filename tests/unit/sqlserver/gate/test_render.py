@@ -20,7 +20,7 @@ KEY = f"https://{VAULT}/keys/K/1111aaaa2222"
 
 def test_ready_text_has_the_answer_first():
     assert as_text(answer()).splitlines() == [
-        "ready: 1 instance, 1 key, 1 database",
+        "ready: the vault side of 1 instance, 1 key, 1 database",
         "inventory: N1\\SQLPRD01 was read 2026-11-26T20:00:00.000Z (0s ago)",
         f"N1\\SQLPRD01: 1 database under {KEY}, probed by contoso-key0",
         f"restart: 1 unwrap in {VAULT}, 0.03% of its request limit in 10 seconds",
@@ -140,14 +140,27 @@ def test_json_has_the_documented_fields():
             }
         ],
         "forecast": [{"vault": VAULT, "unwraps": 1, "share_of_limit": 0.0003}],
+        "vault_side_only": True,
+        "readiness": [
+            {
+                "instance": "N1\\SQLPRD01",
+                "key_name": "key_2C56",
+                "thumbprint": "0x2C56",
+                "answer": "not_known",
+                "missing": ["read"],
+                "holds_until": "2026-11-26T20:00:00.000Z",
+            }
+        ],
         "reasons": [
             {
                 "condition": "expiry_unknown",
+                "evidence": "vault",
                 "known": False,
                 "text": "the expiry of credential tde of target contoso-key0 is not known; needed by N1\\SQLPRD01",
                 "fix": "Declare expires_on or graph_credential for it: ekm-exporter docs expiry",
             }
         ],
+        "accepted": [],
         "notes": [],
         "not_tested": NOT_TESTED,
     }

@@ -75,7 +75,7 @@ def test_old_proof_is_not_known(age, expected):
 
 STAGED = row(vault_side_ready=False, code=3303, step="token", next_credential_usable=True, last_success=time_of(NOW - 3 * HOUR))
 START = [{"started_utc": f"{TODAY}18:00:00"}]
-OPENED = [{"database": "sales", "opened_utc": f"{TODAY}18:00:10"}]
+OPENED = [sections_of()["opened"][0] | {"opened_utc": f"{TODAY}18:00:10"}]
 PROMOTE = "SQL Server has the staged secret already. Promote the staged credential in the configuration (ekm-exporter docs rollover#4-promote-it-in-the-exporter)"
 ALTER = "ALTER CREDENTIAL with the staged secret on N1\\SQLPRD01 (ekm-exporter docs rollover#3-node-by-node). Then promote the staged credential"
 
@@ -100,9 +100,10 @@ ALTER = "ALTER CREDENTIAL with the staged secret on N1\\SQLPRD01 (ekm-exporter d
 )
 def test_staged_secret_alone_has_its_own_first_action(changed, sections, fix):
     found = of(STAGED | changed, **sections)
-    assert (conditions(found)[0], found.verdict) == ("staged_only", "not_ready")
-    assert found.reasons[0].fix.startswith(fix)
-    assert found.reasons[0].text.startswith(
+    (staged,) = (each for each in found.reasons if each.condition is Condition.STAGED_ONLY)
+    assert (found.verdict, staged.known) == ("not_ready", True)
+    assert staged.fix.startswith(fix)
+    assert staged.text.startswith(
         "target contoso-key0 is ready only with its staged credential. The current one, tde, is not: 3303 at token; needed by N1\\SQLPRD01. "
     )
 
