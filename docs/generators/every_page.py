@@ -47,6 +47,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "pages": (web_paths.PART,),
     "patch-night": gate.PARTS,
     "placement": placement.PARTS,
+    "production": (gate.EVIDENCE_PART,),
     "private-endpoints": (network.PART,),
     "securing": (securing.PART,),
     "service-report": service_report.PARTS,
@@ -54,7 +55,8 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "simulator-scenarios": (simulator.SCENARIOS_PART,),
     "sizing": (*sizing.PARTS, *vault_load.PARTS),
     "sql-host": sql_host.PARTS,
-    "sql-servers": sql_servers.PARTS,
+    "sql-servers": (*sql_servers.PARTS, gate.EVIDENCE_PART),
+    "what-needs-the-vault": (gate.EVIDENCE_PART,),
     "windows": (windows.PART,),
 }
 

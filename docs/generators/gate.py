@@ -1,4 +1,4 @@
-"""The answer, the flags, the conditions and the JSON of docs/patch-night.md, from the gate itself.
+"""The answer, the flags, the conditions and the JSON of docs/patch-night.md, and what *ready* rests on, from the gate itself.
 
 The sample is made as the tests make theirs: a factory of its own would be a copy that no test holds against the scripts.
 """
@@ -14,6 +14,7 @@ from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
 from exporter.sqlserver.gate.conditions import CONDITIONS, Condition, ConditionText
 from exporter.sqlserver.gate.inputs import Answer
+from exporter.sqlserver.gate.readiness import EVIDENCE
 from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import answer
 from tests.support.sql_readings import a_reading, proof_rows, with_growing_logs
@@ -33,6 +34,12 @@ def _failing() -> Answer:
 def sample() -> str:
     """Return what the gate prints."""
     return f"```text\n{as_text(_failing())}```"
+
+
+def evidence() -> str:
+    """Return the rows on which *ready* rests: the table of the gate, the pages and the series."""
+    lines = ["| row | *ready* needs | it comes from | without it |", "| --- | --- | --- | --- |"]
+    return "\n".join([*lines, *(f"| `{row}` | {text.needs} | {text.source} | {text.missing} |" for row, text in EVIDENCE.items())])
 
 
 def conditions() -> str:
@@ -63,8 +70,10 @@ def _entry(value: object) -> str:
     return ", ".join(f"`{name}`" for name in first) if isinstance(first, dict) else ""
 
 
+EVIDENCE_PART = GeneratedPart("evidence", evidence)
 PARTS = (
     GeneratedPart("answer", sample),
+    EVIDENCE_PART,
     GeneratedPart("flags", lambda: flags("gate")),
     GeneratedPart("conditions", conditions),
     GeneratedPart("fields", fields),

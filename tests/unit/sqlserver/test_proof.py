@@ -69,7 +69,11 @@ def test_latest_backup_proves_key_of_its_database():
         ("D", ProofSource.FULL_BACKUP),
         ("I", ProofSource.DIFFERENTIAL_BACKUP),
         ("L", ProofSource.LOG_BACKUP),
-        ("F", ProofSource.START),
+        ("F", ProofSource.FULL_BACKUP),
+        ("P", ProofSource.FULL_BACKUP),
+        ("G", ProofSource.DIFFERENTIAL_BACKUP),
+        ("Q", ProofSource.DIFFERENTIAL_BACKUP),
+        ("X", ProofSource.START),
     ],
 )
 def test_backup_type_is_source_of_proof(kind, source):
@@ -88,7 +92,7 @@ def test_backup_proves_secret_two_hours_after_alter(started, is_proven):
 
 
 @pytest.mark.parametrize(
-    ("set_utc", "is_proven"), [(None, True), ("1900-01-01T00:00:00", True), (DAY + "19:00:00", True), (DAY + "19:00:01", False)]
+    ("set_utc", "is_proven"), [(None, True), ("1900-01-01T00:00:00", True), (DAY + "17:00:00", True), (DAY + "17:00:01", False)]
 )
 def test_backup_before_the_database_had_the_key_proves_nothing(set_utc, is_proven):
     rows = [OPENED | {"opened_utc": "never"} | ({} if set_utc is None else {"set_utc": set_utc})]
@@ -118,10 +122,10 @@ def test_backup_without_time_or_name_proves_nothing(column):
     ("modified", "opened", "is_proven"),
     [
         ("2026-10-01T00:00:00", "2026-11-01T00:00:10", True),
-        ("2026-10-01T00:00:00", "2026-10-31T23:00:00", True),  # the start is late by the hour of daylight saving
-        ("2026-10-01T00:00:00", "2026-10-31T22:59:59", False),  # opened before the start
+        ("2026-10-01T00:00:00", "2026-10-01T02:00:00", True),  # without a start, as a backup
+        ("2026-10-01T00:00:00", "2026-10-01T01:59:59", False),
         ("2026-11-01T00:00:00", "2026-11-01T00:00:10", False),  # altered at or after the start
-        ("2026-11-20T00:00:00", "2026-11-21T00:00:00", False),
+        ("2026-11-20T00:00:00", "2026-11-20T02:00:00", True),
         ("never", "2026-11-01T00:00:10", True),
         ("2026-10-01T00:00:00", "never", False),
     ],
@@ -137,8 +141,9 @@ def test_opening_of_other_database_proves_nothing():
 
 
 @pytest.mark.parametrize("start", [[], [{"started_utc": "unknown"}]])
-def test_opening_without_known_start_proves_nothing(start):
-    assert proof_of(start=start, backups=[]).proven_at is None
+def test_opening_without_known_start_counts_as_a_backup(start):
+    assert proof_of(start=start, backups=[]).source is ProofSource.START
+    assert proof_of(start=start, backups=[], credentials=altered("2026-11-01T00:00:00")).proven_at is None
 
 
 def test_openings_read_before_last_start_prove_nothing():
@@ -151,10 +156,10 @@ def test_openings_read_before_last_start_prove_nothing():
     assert key_proofs(replace(late, read_at={**late.read_at, "opened": READ_AT}))[0].source is ProofSource.START
 
 
-def test_hidden_databases_count_for_key_without_others():
+def test_hidden_databases_of_a_key_without_others_prove_nothing():
     databases = [{"name": "sales", "state": "ONLINE", "is_encrypted": 1, "in_group": 0}]
     proof = proof_of(encryption=[], databases=databases, backups=[backup("D", DAY + "01:00:00", DAY + "01:05:00")])
-    assert (proof.databases, proof.source) == (("sales",), ProofSource.FULL_BACKUP)
+    assert (proof.databases, proof.source) == (("sales",), None)
 
 
 def test_key_that_protects_nothing_has_no_proof():

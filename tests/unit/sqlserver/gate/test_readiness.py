@@ -77,6 +77,7 @@ OF_CERTIFICATE = [
     *sections_of()["encryption"],
     {"database": "hr", "encryption_state": 3, "encryptor_type": "CERTIFICATE", "thumbprint": "0xCE57"},
 ]
+WITHOUT_CREDENTIAL = [{name: cell for name, cell in sections_of()["keys"][0].items() if name != "credential"}]
 READ_LOG = sections_of()["log"][0]
 START_ONLY = {"backups": []}
 NAMED = [sections_of()["databases"][0], sections_of()["databases"][0] | {"name": "hr"}]
@@ -107,6 +108,7 @@ CASES = {
         ("no number", reading(about={"clock_behind": float("nan")}), ["server_clock"]),
         ("not known", reading(about={"clock_behind": None}), ["server_clock"]),
     ],
+    Evidence.INSIDE: [("the key's login has no credential", reading(keys=WITHOUT_CREDENTIAL), ["credential_missing"])],
     Evidence.OPEN: [
         ("did not open", reading(databases=[sections_of()["databases"][0] | {"state": "RECOVERY_PENDING"}]), ["database_closed"]),
     ],
@@ -368,6 +370,7 @@ OLD_BACKUPS = {"backups": [backup("2026-11-20T19:00:00")]}
         (REPAIRED, {}, []),  # its own backups used another token
         (REPAIRED, REPAIRED, []),  # a roll-over on each
         (REFUSED, {}, ["backups_fail", "credential_left_behind"]),
+        ({}, {"keys": WITHOUT_CREDENTIAL}, ["credential_missing"]),
         ({}, {"credentials": credential(f"{TODAY}17:30:00")}, ["credential_left_behind", "credential_not_proven"]),
     ],
 )
