@@ -92,7 +92,8 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     forecast, unknown = forecast_of(facts.dependencies)
     readiness = tuple(_readiness(facts))
     first = (*servers.reasons, *(each for _, each, matters in failed if matters), *facts.unmatched)
-    own = [reason for each in readiness for reason in each.missing if not question.vault_side or reason.known]
+    missing = [reason for each in readiness for reason in each.missing] if states else []  # else whether an exporter reads it is not known
+    own = [reason for reason in missing if not question.vault_side or reason.known]
     found = dict.fromkeys((*first, *own, *_reasons(facts), *against, *unknown, *throttled(forecast)))
     accepted = tuple(each for each in found if _is_accepted(each, question))
     own_proofs = chosen_proofs(servers.chosen, servers.usages)

@@ -64,10 +64,10 @@ class Night:
             await self.simulator.stop()
 
     async def gate(self, *flags, which=("--instance", "SQLPRD01"), ready_for="0s", url=None):
-        """Exit code and standard output of the command."""
+        """Exit code and standard output of the command. No exporter reads these servers, so the question is that of the vault's side."""
         url = url or self.service._web.urls[0]
         defaults = {"--url": url, "--inventory": self.path / "targets.d", "--for": ready_for}
-        code = await asyncio.to_thread(main, ["gate", *which, *with_defaults(flags, defaults)])
+        code = await asyncio.to_thread(main, ["gate", "--vault-side", *which, *with_defaults(flags, defaults)])
         return code, self._capsys.readouterr().out
 
     async def conditions(self, **options):
@@ -101,7 +101,7 @@ async def test_ready_instance_is_0(night):
     headline, reading, key, *_ = text.splitlines()
     assert (code, headline, key) == (
         0,
-        "ready: 1 instance, 1 key, 1 database",
+        "ready: the vault side of 1 instance, 1 key, 1 database",
         f"N1\\SQLPRD01: 1 database under {KEY_URI}, probed by contoso-key0",
     )
     assert reading.startswith("inventory: N1\\SQLPRD01 was read ")
@@ -154,7 +154,7 @@ async def test_credential_that_expires_tonight_is_1(night):
     await night.start(ends=today + timedelta(days=1))
     assert await night.conditions() == (1, ["credential_expires"])
     code, text = await night.gate("--window", "1s")
-    assert (code, text.splitlines()[0]) == (0, "ready: 1 instance, 1 key, 1 database")
+    assert (code, text.splitlines()[0]) == (0, "ready: the vault side of 1 instance, 1 key, 1 database")
 
 
 async def test_unwrap_lost_since_the_last_round_trip_is_1(night):
@@ -164,7 +164,7 @@ async def test_unwrap_lost_since_the_last_round_trip_is_1(night):
     record.unwrapped_at -= 900
     assert await night.conditions() == (1, ["unwrap_old"])
     code, text = await night.gate("--unwrap-age", "6h")
-    assert (code, text.splitlines()[0]) == (0, "ready: 1 instance, 1 key, 1 database")
+    assert (code, text.splitlines()[0]) == (0, "ready: the vault side of 1 instance, 1 key, 1 database")
 
 
 @pytest.mark.parametrize(

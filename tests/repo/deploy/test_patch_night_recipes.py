@@ -143,7 +143,7 @@ def install(host, url):
     read = [str(host.path / name) for name in ("n1.txt", "keys.txt")]
     assert main(["inventory", "--from", *read, "--out", str(host.path / "targets.d")]) == 0
     flags = f"--instance SQLPRD01 --url {url} --inventory targets.d --for 0s --timeout 1s"
-    host.program("ekm-exporter", f"exec {sys.executable} -m exporter gate {flags}")
+    host.program("ekm-exporter", f"exec {sys.executable} -m exporter gate --vault-side {flags}")
 
 
 def state(**changes):
