@@ -39,7 +39,9 @@ def sample() -> str:
 def evidence() -> str:
     """Return the rows on which *ready* rests: the table of the gate, the pages and the series."""
     lines = ["| row | *ready* needs | it comes from | without it |", "| --- | --- | --- | --- |"]
-    return "\n".join([*lines, *(f"| `{row}` | {text.needs} | {text.source} | {text.missing} |" for row, text in EVIDENCE.items())])
+    return "\n".join(
+        [*lines, *(f"| `{row}` | {text.needs} | {text.source} | {text.missing} |" for row, text in EVIDENCE.items())]
+    )
 
 
 def conditions() -> str:

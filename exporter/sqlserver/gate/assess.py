@@ -92,7 +92,9 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     forecast, unknown = forecast_of(facts.dependencies)
     readiness = tuple(_readiness(facts))
     first = (*servers.reasons, *(each for _, each, matters in failed if matters), *facts.unmatched)
-    missing = [reason for each in readiness for reason in each.missing] if states else []  # else whether an exporter reads it is not known
+    missing = (
+        [reason for each in readiness for reason in each.missing] if states else []
+    )  # else whether an exporter reads it is not known
     own = [reason for reason in missing if not question.vault_side or reason.known]
     found = dict.fromkeys((*first, *own, *_reasons(facts), *against, *unknown, *throttled(forecast)))
     accepted = tuple(each for each in found if _is_accepted(each, question))

@@ -14,7 +14,6 @@ from exporter.sqlserver.instance import Instance, identity_of, instances_of
 from exporter.sqlserver.keys import Established, Usage
 from exporter.sqlserver.proof import ServerProof
 from exporter.sqlserver.reading import (
-    LOGS,
     SqlServerReading,
     inventory_document,
     known_instance,
@@ -22,6 +21,7 @@ from exporter.sqlserver.reading import (
     merged,
     read_at,
     time_of,
+    united,
 )
 
 DAY = 86400.0
@@ -310,18 +310,7 @@ def _joined(sources: Sequence[_Source]) -> _Source:
     earlier, later = sorted(sources, key=lambda each: each.at or 0.0)
     named = max(later, earlier, key=lambda each: len(each.key))  # with its domain, if one of them has it
     document = replace(merged(later.document, earlier.document), address=named.document.address)
-    reading = _joined_readings(later.reading, earlier.reading)
+    reading = later.reading or earlier.reading
+    if later.reading is not None and earlier.reading is not None:
+        reading = united(later.reading, earlier.reading)
     return replace(later, key=named.key, document=document, reading=reading, file=earlier.file or later.file)
-
-
-def _joined_readings(later: SqlServerReading | None, earlier: SqlServerReading | None) -> SqlServerReading | None:
-    """Return the readings of two exporters as one. One of them may lack a right that the other has."""
-    if later is None or earlier is None or later.document is None or earlier.document is None:
-        return later or earlier
-    older = {name: at for name, at in earlier.read_at.items() if at > later.read_at.get(name, 0.0)}
-    return replace(
-        later,
-        document=merged(later.document, earlier.document),
-        read_at={**later.read_at, **older},
-        earlier_logs=(earlier if LOGS in older else later).earlier_logs,
-    )

@@ -86,11 +86,12 @@ class Story:
 
 @dataclass(frozen=True)
 class GateAnswer:
-    """What the command `gate` exits with and prints."""
+    """What the command `gate` exits with and prints about the vault's side, and the conditions and texts of the whole question."""
 
     code: int
     verdict: str
     conditions: list[str]
+    missing: list[str]
     text: str
 
 
@@ -275,15 +276,16 @@ class StoryRunner:
             observed.answers[minute, asked] = await asyncio.to_thread(self._gate, [*which, "--url", url])
 
     def _gate(self, flags: Iterable[str]) -> GateAnswer:
-        """Run the command."""
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            code = main(["gate", *flags, "--for", "0s", "--json", "--inventory", str(self._folder / "none")])
-        answer = json.loads(printed.getvalue())
-        reasons = answer["reasons"]
-        return GateAnswer(
-            code, answer["answer"], [each["condition"] for each in reasons], " ".join(each["text"] for each in reasons)
-        )
+        """Run the command. The whole question rests on other stories, too: their servers have the same client."""
+        command, answers, code = ["gate", *flags, "--for", "0s", "--json", "--inventory", str(self._folder / "none")], [], 0
+        for more in ([], ["--vault-side"]):
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                code = main([*command, *more])
+            answers.append(json.loads(printed.getvalue()))
+        conditions = [[each["condition"] for each in answer["reasons"]] for answer in answers]
+        text = " ".join(each["text"] for each in answers[0]["reasons"])
+        return GateAnswer(code, answers[1]["answer"], conditions[1], conditions[0], text)
 
     async def probe(self, story: Story, *, fresh: bool) -> ProbeReport:
         """Probe the target if something happened; otherwise its last report holds."""
