@@ -10,6 +10,7 @@ from typing import Any
 
 MOST_OF_RESPONSE = 3_000_000  # values of an HTTP response; a slice of a report has about 2,000,000
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
+_DECODER = json.JSONDecoder()
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -19,12 +20,37 @@ class TooManyValuesError(ValueError):
 
 def parse(text: str, most: int) -> Any:
     """Return the value of a text with at most that many signs of values. Raises ValueError."""
-    if sum(map(text.count, ",:[{")) > most:  # they begin or end a value
-        raise TooManyValuesError(f"more than {most} values")
+    _check(text, most)
     try:
         return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def parse_objects(text: str, start: int, end: str, most: int) -> list[Any]:
+    """Return the objects of a list, from the first sign after its bracket, if the text ends with `end` after the last one. Raises ValueError.
+
+    While the parser works, no other thread runs: this one parses each object by itself.
+    """
+    _check(text, most)
+    found, at = [], start
+    try:
+        more = text.startswith("{", at)
+        while more:
+            value, at = _DECODER.raw_decode(text, at)
+            found.append(value)
+            more = text.startswith(",{", at)
+            at += more
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if text[at:] != end:
+        raise ValueError("no list of objects")
+    return found
+
+
+def _check(text: str, most: int) -> None:
+    if sum(map(text.count, ",:[{")) > most:  # they begin or end a value
+        raise TooManyValuesError(f"more than {most} values")
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:

@@ -277,6 +277,7 @@ _KNOWN_SECTIONS = frozenset((*SECTIONS, *PROOF_SECTIONS, CHANGES))
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[{\]])")  # a file of reg export has a path after its bracket
 _CHECKSUM = re.compile(r"sha256:([0-9A-Fa-f]{64}) *")
+_BEGIN = re.compile(r'\{"section":"\w+","rows":\[')
 _SECTION_NAME = re.compile(r'"section":"(\w+)"')
 # `Msg 300, Level 14, State 1, Server N1, Line 2`, in the language of the client.
 _MESSAGE = re.compile(r"\w+ (\d+), \w+ \d+, \w+ \d+, .*")
@@ -440,12 +441,15 @@ def _whole_rows(entry: Any) -> tuple[Row, ...] | None:
 
 def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
     """The rows of a section's text; None if it is not the text that was printed."""
-    encoded = text.encode(
-        "utf-16-le", "surrogatepass"
-    )  # the end of a line may have split a pair: decoded again, it is one character
+    encoded = text.encode("utf-16-le", "surrogatepass")
     if hashlib.sha256(encoded).hexdigest() != checksum.lower():
         return None
-    return _whole_rows(_json(encoded.decode("utf-16-le", "replace"), _MOST_OF_SECTION))
+    whole = encoded.decode("utf-16-le", "replace")  # the end of a line may have split a pair: now it is one character
+    begun = _BEGIN.match(whole)
+    try:
+        return None if begun is None else _whole_rows({"rows": json.parse_objects(whole, begun.end(), "]}", _MOST_OF_SECTION)})
+    except ValueError:
+        return None
 
 
 def _json(text: str, most: int) -> Any:

@@ -6,11 +6,13 @@ import hashlib
 import json
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.core import json as core_json
 from exporter.sqlserver.document import (
     DAMAGED,
     SECTIONS,
@@ -472,3 +474,19 @@ def test_time_after_the_reading_is_an_error_of_its_section():
     in_time = replace(document, sections={**document.sections, "backups": ({"finished_utc": "2026-11-24T12:05:00"},)})
     assert without_future(in_time) is in_time
     assert without_future(replace(document, sections=rows)).sections == rows
+
+
+def test_section_is_parsed_row_by_row(monkeypatch):
+    """While the parser works, no other thread runs: a large section must not hold the event loop."""
+    parsed, real = [], core_json._DECODER.raw_decode
+
+    def recorded(text, at):
+        value, end = real(text, at)
+        parsed.append(end - at)
+        return value, end
+
+    monkeypatch.setattr(core_json, "_DECODER", SimpleNamespace(raw_decode=recorded))
+    rows = tuple({"database": f"d{number}", "type": "L"} for number in range(3000))
+    assert read_section(lines_of("backups", rows)) == rows
+    assert len(parsed) == 3000
+    assert max(parsed) < 40
