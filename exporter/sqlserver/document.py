@@ -115,8 +115,11 @@ _LONGEST |= {"backup_of": 140, "what": 20, "value": 64}
 _NUMBERS = frozenset(
     {"percent_complete", "vlf_sequence_number", "vlf_count", "vlf_mb", "total_kb", "used_kb", "since_backup_kb"}
     | {"limit_kb", "disk_free_kb", "flag", "is_on", "lines", "auto_close", "gaps", "longest_seconds", "second_seconds"}
-    | {"newest_id", "first"}
+    | {"newest_id", "first", "encryption_state", "key_length", "has_sid", "in_group", "is_enabled", "is_encrypted"}
+    | {"may_view_databases", "may_view_definitions", "may_view_security_definitions", "value_in_use"}
 )
+_TEXTS = frozenset({*_NAMES, *_LONGEST, "thumbprint", "identity", "state", "version", "dll_path", "file_version"}) - {"value"}
+_TEXTS |= {"encryptor_type", "public_key", "mode", "product_version", "platform"}
 _OFFSETS = frozenset({"utc_offset_minutes", "offset_minutes"})
 _LARGEST = 2**63 - 1  # bigint
 _FARTHEST = 24 * 60  # minutes
@@ -129,6 +132,7 @@ _AHEAD = 300.0  # seconds after the reading from which on a time is impossible
 # Columns without which a row says nothing.
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "service": ("started_utc",),
+    "errors": ("code", "lines"),
     "log": ("since_utc", "until_utc"),
     "changes": ("what", "since_utc", "first"),
 }
@@ -148,7 +152,9 @@ def section_problem(section: str, rows: Sequence[Row]) -> str | None:
     """Return why no SQL Server has these rows, None if one may have them."""
     if len(rows) > (most := _MOST_ROWS.get(section, MOST_ROWS)):
         return f"the section has {len(rows)} rows, more than {most}: {_ACTION}"
-    lacking = (field for field in _REQUIRED.get(section, ()) for row in rows if field not in row)
+    times = ("first_utc", "last_utc") if section == "errors" else ()  # of what was logged
+    needed = _REQUIRED.get(section, ())
+    lacking = (field for row in rows for field in (*needed, *(times if row.get("lines") else ())) if field not in row)
     if (missing := next(lacking, None)) is not None:
         return f"a row lacks the field {missing}: {_ACTION}"
     found = (_problem(section, str(field), value) for row in rows for field, value in row.items())
@@ -171,6 +177,8 @@ def _problem(section: str, field: str, value: str | int) -> str | None:
         return f"a field has a name that no section has: {_ACTION}"
     if len(text) > longest:
         return _too_long(field, len(text), longest)
+    if field in _TEXTS and not isinstance(value, str):
+        return f"the field {field} is no text: {_ACTION}"
     if field in _NUMBERS and not (type(value) is int and 0 <= value <= _LARGEST):
         return f"the field {field} is no number that SQL Server has: {_ACTION}"
     if field in _OFFSETS and not (type(value) is int and abs(value) <= _FARTHEST):
@@ -434,7 +442,7 @@ def _whole_rows(entry: Any) -> tuple[Row, ...] | None:
     """The rows of a section, None unless each of them is whole: no rows are not fewer rows."""
     rows = entry.get("rows") if isinstance(entry, dict) else None
     is_whole = isinstance(rows, list | tuple) and all(
-        isinstance(row, dict) and all(cell is None or isinstance(cell, str | int) for cell in row.values()) for row in rows
+        isinstance(row, dict) and all(cell is None or type(cell) in (str, int) for cell in row.values()) for row in rows
     )
     return _rows(rows) if is_whole else None
 

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,13 +15,14 @@ from exporter.app.reload import Reloader, Shard, select_shard
 from exporter.cli import check, run
 from exporter.cli.main import main
 from exporter.config.load import Loaded
-from exporter.core.values import Facts, TokenResult
+from exporter.core.values import CredentialKind, Facts, TokenResult
+from exporter.knowledge.expiry import start_of
 from exporter.runtime import process
 from exporter.runtime.process import ExtraMissingError
 from exporter.sqlserver import monitor
 from exporter.sqlserver.monitor import Attempt, ServerReader
 from exporter.state.store import DocumentKind, StateFiles
-from tests.support.factories import a_config, a_target, with_sql_servers
+from tests.support.factories import a_config, a_credential, a_target, with_sql_servers
 from tests.support.metric_factories import series
 from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 from tests.support.running import a_service
@@ -337,3 +339,30 @@ async def until_read(service):
     async with asyncio.timeout(PATIENCE):
         while not shown():  # noqa: ASYNC110 - a task of the exporter
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.usefixtures("reads_none")
+async def test_reader_knows_when_the_secrets_of_a_servers_targets_end():
+    client, days = "0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c", [date(2027, 1, day) for day in (1, 2, 3)]
+    credentials = [
+        a_credential("sql", client_id=client, expires_on=days[0]),
+        a_credential("next", client_id=client, expires_on=days[1]),
+        a_credential("other", client_id=None, kind=CredentialKind.CONNECTOR_SECRET, expires_on=days[2]),
+        a_credential("endless", client_id=client, expires_on=None),
+    ]
+    targets = [
+        replace(a_pin("0x2C56"), credential="sql", next_credential="next"),
+        replace(a_pin("0x2C57", "second"), credential="other"),
+        replace(a_pin("0x2C58", "third"), credential="endless"),
+        a_target("elsewhere", instances=({"sql_instance": "OTHER", "host": "n9"},)),
+    ]
+    service = a_service(with_sql_servers(a_config(*targets, credentials=credentials), a_server()))
+    readings = service.sql_servers
+    assert readings._secret_ends(a_reading()) == {}
+    await readings.apply(service.config, service.config)
+    try:
+        ends = {client: {start_of(days[0]), start_of(days[1])}, "other": {start_of(days[2])}}
+        assert readings._secret_ends(a_reading()) == ends
+        assert readings._secret_ends(a_reading(host="n2", address="n2")) == {}
+    finally:
+        await readings.aclose()

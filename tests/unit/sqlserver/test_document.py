@@ -235,7 +235,8 @@ ACTION = "find out who or what changed this reading"
 
 def a_document(**changed):
     """A document in which the first row of a section has other values."""
-    rows = rows_of("N1", ag="AG7") | {section: [{**rows_of("N1")[section][0], **cells}] for section, cells in changed.items()}
+    rows = rows_of("N1", ag="AG7")
+    rows |= {section: [{**rows[section][0], **cells}] for section, cells in changed.items()}
     return document_from({"inventory": 1, "sections": [{"section": name, "rows": rows[name]} for name in SECTIONS]})
 
 
@@ -258,26 +259,28 @@ def test_rows_of_a_server_have_no_problem():
             {"public_key": "A" * 8001},
             f"the field public_key has 8001 characters, more than the 8000 that SQL Server allows: {ACTION}",
         ),
-        ("replicas", {"server_name": "n" * 257}, None),
+        (
+            "replicas",
+            {"server_name": "n" * 257},
+            f"the field server_name has 257 characters, more than the 256 that SQL Server allows: {ACTION}",
+        ),
         (
             "providers",
             {"node": "a\nb"},
             f"the field node has a control character or a line break, which no name of a computer has: {ACTION}",
         ),
         ("providers", {"x" * 200: "y"}, f"a field has a name that no section has: {ACTION}"),
-        ("providers", {"is_enabled": 10**4000}, None),
+        ("providers", {"is_enabled": 10**4000}, f"the field is_enabled is no number that SQL Server has: {ACTION}"),
+        ("configurations", {"value_in_use": "0"}, f"the field value_in_use is no number that SQL Server has: {ACTION}"),
+        ("databases", {"state": 0}, f"the field state is no text: {ACTION}"),
     ],
 )
 def test_impossible_value_is_an_error_of_its_section(section, cells, problem):
     rows = [{**(rows_of("N1", ag="AG7")[section][0]), **cells}]
-    found = section_problem(section, rows)
-    if problem is None:
-        assert (found is None) is (section == "providers")
-    else:
-        assert found == problem
-        read = a_document(**{section: cells})
-        assert (read.failure, read.errors) == (None, {section: problem})
-        assert section not in read.sections
+    assert section_problem(section, rows) == problem
+    read = a_document(**{section: cells})
+    assert (read.failure, read.errors) == (None, {section: problem})
+    assert section not in read.sections
 
 
 @pytest.mark.parametrize("cells", [{"server_name": "n" * 300}, {"instance_name": "\t"}, {"machine": "a\u2028b"}])
@@ -309,8 +312,9 @@ def test_time_of_a_proof_is_a_time(value):
     ("section", "field", "longest"), [("errors", "code", 20), ("backups", "type", 1), ("loaded", "friendly_name", 2048)]
 )
 def test_text_that_becomes_a_label_has_a_limit(section, field, longest):
-    assert section_problem(section, [{field: "x" * longest}]) is None
-    assert f"has {longest + 1} characters" in section_problem(section, [{field: "x" * (longest + 1)}])
+    known = {"code": "x", "lines": 0}
+    assert section_problem(section, [known | {field: "x" * longest}]) is None
+    assert f"has {longest + 1} characters" in section_problem(section, [known | {field: "x" * (longest + 1)}])
 
 
 @pytest.mark.parametrize(("thumbprint", "uri"), [("A" * 129, "https://x"), ("AA", "https://" + "x" * 2048)])
@@ -331,7 +335,7 @@ def test_long_message_is_cut():
     ("section", "most"), [("credentials", 5_000), ("errors", 40_000), ("databases", 40_000), ("backups", 40_000)]
 )
 def test_rows_of_a_section_have_a_limit(section, most):
-    rows = [{"name": "x"}] * most
+    rows = [{"code": "other", "lines": 0}] * most
     assert section_problem(section, rows) is None
     assert section_problem(section, [*rows, rows[0]]) == f"the section has {most + 1} rows, more than {most}: {ACTION}"
 
@@ -445,7 +449,14 @@ def test_lines_of_two_readings_count_once():
             {"what": "option", "since_utc": LATE, "first": 1, "value": "v" * 65},
             "the field value has 65 characters, more than the 64",
         ),
-        ("errors", {"code": "3041", "backup_of": "d" * 141}, "the field backup_of has 141 characters, more than the 140"),
+        ("errors", {"code": "3303"}, "a row lacks the field lines"),
+        ("errors", {"code": "3303", "lines": 1, "first_utc": LATE}, "a row lacks the field last_utc"),
+        ("errors", {"lines": 0}, "a row lacks the field code"),
+        (
+            "errors",
+            {"code": "3041", "lines": 0, "backup_of": "d" * 141},
+            "the field backup_of has 141 characters, more than the 140",
+        ),
         ("credentials", {"name": "x", "modified_utc": "?"}, "the field modified_utc is no time"),
     ],
 )

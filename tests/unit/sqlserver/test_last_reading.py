@@ -1,16 +1,21 @@
 """What is known of a SQL Server after attempts, what is stored of it, and read again."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.core.durations import known_time, moment
 from exporter.core.secrets import remember
 from exporter.sqlserver.document import RegistryUri, completed, utc
 from exporter.sqlserver.errors import lockout_after
 from exporter.sqlserver.keys import REGISTRY
-from exporter.sqlserver.last_reading import MOST_CHARACTERS, document_of, labelled, restored, unread, updated
+from exporter.sqlserver.last_reading import MOST_CHARACTERS, document_of, labelled, log_since, restored, unread, updated
+from exporter.sqlserver.proof import key_proofs
+from exporter.sqlserver.reading import LOCAL_TIME, reading_from, reading_values, united
 from exporter.state.store import LARGEST
 from tests.support.sql_inventory import rows_of
 from tests.support.sql_monitors import a_document, a_server, failed
@@ -469,3 +474,341 @@ def test_start_of_the_service_replaces_that_of_tempdb_and_does_not_wander():
     assert section(same, "start") == section(first, "start")
     again = remembered(document(NOON, hours(NOON, -9)), document(hours(NOON, 1), hours(NOON, 0.5)))
     assert section(again, "start") == ({"started_utc": hours(NOON, 0.5)},)
+
+
+# Daylight saving. In spring, 02:00 becomes 03:00 at 01:00 UTC; in autumn, 03:00 becomes 02:00.
+
+SPRING, AUTUMN = "2026-03-29T01:00:00", "2026-10-25T01:00:00"
+
+
+def minutes(text, count):
+    return hours(text, count / 60)
+
+
+def altered(text, credential, *, created=None, offset, **more):
+    """A reading whose credential was altered at such a time, as today's offset shows it."""
+    row = rows_of()["credentials"][0] | {"modified_utc": credential, "created_utc": created or hours(credential, -1)}
+    return at(text, offset=offset, credentials=[row], **more)
+
+
+def modified(reading):
+    (row,) = section(reading, "credentials")
+    return row["modified_utc"]
+
+
+def test_credential_of_the_night_of_daylight_saving_in_spring_is_an_hour_later():
+    """ALTER CREDENTIAL at 00:50 UTC, 01:50 on the clock; a backup 74 minutes later. By the offset after the change, it was at 23:50 UTC."""
+    backups = [a_backup(minutes(SPRING, 64), offset_minutes=120)]
+    reading = remembered(altered(minutes(SPRING, 66), minutes(SPRING, -70), offset=120, backups=backups))
+    assert modified(reading) == minutes(SPRING, -10)
+    assert section(reading, "credentials")[0]["created_utc"] == minutes(SPRING, -70)
+    (proof,) = key_proofs(reading)
+    assert proof.proven_at is None
+
+
+def test_credential_of_the_night_of_daylight_saving_in_autumn_is_not_in_the_future():
+    """ALTER CREDENTIAL at 00:50 UTC, 02:50 on the clock. By the offset after the change, it was at 01:50 UTC."""
+    reading = remembered(at(minutes(AUTUMN, -5), offset=120), altered(minutes(AUTUMN, 3), minutes(AUTUMN, 50), offset=60))
+    assert modified(reading) == minutes(AUTUMN, 3)
+    assert "credentials" not in reading.document.errors
+    later = updated(
+        reading, SERVER, altered(hours(AUTUMN, 3), minutes(AUTUMN, 50), offset=60), unix(hours(AUTUMN, 3)), refused=False
+    )
+    assert section(later, "credentials") == section(reading, "credentials")
+    assert modified(remembered(altered(hours(AUTUMN, 3), minutes(AUTUMN, 50), offset=60))) == minutes(AUTUMN, 110)
+
+
+def test_time_is_exact_once_the_offset_is_known():
+    known = [a_backup(hours(NOON, -9), offset_minutes=60), a_backup(hours(NOON, -5), kind="D")]
+    assert modified(remembered(altered(NOON, hours(NOON, -8), offset=60, backups=known))) == hours(NOON, -8)
+    assert modified(remembered(altered(NOON, hours(NOON, -10), offset=60, backups=known))) == hours(NOON, -9)
+    other = [*known, a_backup(hours(NOON, -8.5), kind="D", offset_minutes=0)]
+    assert modified(remembered(altered(NOON, hours(NOON, -8), offset=60, backups=other))) == hours(NOON, -7)
+    old = [a_backup(hours(NOON, -36 * 24), offset_minutes=60)]
+    assert modified(remembered(altered(NOON, hours(NOON, -8), offset=60, backups=old))) == hours(NOON, -7)
+
+
+def test_offset_that_backups_showed_stays_known():
+    known, later = [a_backup(hours(NOON, -9), offset_minutes=60)], [a_backup(hours(NOON, -1), offset_minutes=60)]
+    reading = remembered(at(NOON, offset=60, backups=known), altered(hours(NOON, 1), hours(NOON, -8), offset=60, backups=later))
+    assert modified(reading) == hours(NOON, -8)
+    assert changes(reading, "offset") == [
+        {"what": "offset", "node": "n1", "value": "60", "since_utc": hours(NOON, -9), "first": 1}
+    ]
+
+
+def test_offset_is_not_known_over_half_a_year_without_a_reading():
+    summer = hours(NOON, 200 * 24)
+    reading = remembered(at(NOON, offset=60), altered(summer, hours(summer, -100 * 24), offset=60))
+    assert modified(reading) == hours(summer, -100 * 24 + 1)
+
+
+def test_other_offset_is_no_alteration():
+    first = remembered(at(hours(NOON, -9), offset=60), altered(NOON, hours(NOON, -8), offset=60))
+    reading = updated(first, SERVER, altered(hours(NOON, 1), hours(NOON, -9), offset=120), unix(hours(NOON, 1)), refused=False)
+    assert modified(reading) == hours(NOON, -8)
+    assert section(reading, "credentials") == section(first, "credentials")
+    again = updated(reading, SERVER, altered(hours(NOON, 2), hours(NOON, 1.5), offset=120), unix(hours(NOON, 2)), refused=False)
+    assert (modified(again), section(again, "credentials")[0]["earlier_utc"]) == (hours(NOON, 1.5), hours(NOON, -8))
+
+
+def test_lines_and_start_of_an_unknown_offset_are_wrong_in_the_safe_direction():
+    document = at(
+        NOON,
+        offset=60,
+        errors=[line("3303", hours(NOON, -0.5), hours(NOON, -5))],
+        read=hours(NOON, -24),
+        start=[{"started_utc": hours(NOON, -9)}],
+    )
+    reading = remembered(document)
+    (row,) = section(reading, "errors")[1:]
+    assert (row["first_utc"], row["last_utc"]) == (hours(NOON, -4), NOON)
+    assert section(reading, "log") == ({"since_utc": hours(NOON, -23), "until_utc": NOON},)
+    assert section(reading, "start") == ({"started_utc": hours(NOON, -10)},)
+
+
+def test_rows_without_times_stay_as_they_are():
+    document = at(NOON, offset=60, credentials=[{"name": "tde_cred"}], start=[{}], errors=[])
+    assert section(remembered(document), "credentials") == ({"name": "tde_cred"},)
+    assert section(remembered(document), "start") == ({},)
+
+
+def test_future_beyond_daylight_saving_is_an_error():
+    reading = remembered(altered(NOON, hours(NOON, 2), offset=60))
+    assert "is a time after the reading" in reading.document.errors["credentials"]
+
+
+# Ends of secrets.
+
+CLIENT = "0D9E7C5B-3A1F-4E8D-9C6B-7A5F3E1D0B2C"
+
+
+def ends_in(reading):
+    return {row["since_utc"] for row in changes(reading, "secret_end")}
+
+
+def test_end_of_a_secret_stays_known_until_the_credential_is_altered():
+    soon, late = hours(NOON, 100), hours(NOON, 9000)
+    first = updated(unread(SERVER), SERVER, at(NOON), unix(NOON), refused=False, ends={CLIENT: [unix(soon), unix(late)]})
+    assert {row["name"] for row in changes(first, "secret_end")} == {CLIENT.lower()}
+    later = updated(first, SERVER, at(hours(NOON, 1)), unix(hours(NOON, 1)), refused=False, ends={CLIENT: [unix(late)]})
+    assert ends_in(later) == {soon, late}
+    other = updated(
+        later,
+        SERVER,
+        altered(hours(NOON, 4), hours(NOON, 3), offset=None),
+        unix(hours(NOON, 4)),
+        refused=False,
+        ends={CLIENT: [unix(late)]},
+    )
+    assert ends_in(other) == {late}
+    two = [*rows_of()["credentials"], rows_of()["credentials"][0] | {"name": "other", "modified_utc": hours(NOON, 3)}]
+    assert ends_in(updated(later, SERVER, at(hours(NOON, 4), credentials=two), unix(hours(NOON, 4)), refused=False)) == {
+        soon,
+        late,
+    }
+    unknown = at(hours(NOON, 4), credentials=[{"name": "other"}])
+    assert ends_in(updated(later, SERVER, unknown, unix(hours(NOON, 4)), refused=False)) == {soon, late}
+
+
+def test_ends_are_bounded():
+    reading = updated(unread(SERVER), SERVER, at(NOON), unix(NOON), refused=False, ends={CLIENT: range(10**9, 10**9 + 2000)})
+    assert len(ends_in(reading)) == 500
+
+
+# From when on the error log is read.
+
+
+def asks(before, document, asked=math.inf):
+    """From when to when, in hours before the reading."""
+    now = unix(document.sections["instance"][0]["read_at_utc"])
+    since, needed = log_since(before, SERVER, document.sections, now, asked)
+    return (since - now) / 3600, (needed - now) / 3600
+
+
+def test_first_reading_asks_for_a_day_of_the_log_and_for_all_since_the_last_proofs():
+    assert asks(unread(SERVER), at(NOON)) == (-24, -24)
+    assert asks(unread(SERVER), at(NOON, backups=[a_backup(hours(NOON, -5))])) == (-24, -24)
+    assert asks(unread(SERVER), at(NOON, backups=[a_backup(hours(NOON, -50))])) == (-50, -50)
+    assert asks(unread(SERVER), at(NOON, backups=[a_backup(hours(NOON, -5000))])) == (-35 * 24, -35 * 24)
+    assert asks(unread(SERVER), at(NOON, offset=60)) == (-25, -24)
+
+
+def test_log_is_read_on_from_where_it_was_read_if_that_reaches_back():
+    proof = [a_backup(hours(NOON, -50))]
+    whole = remembered(at(NOON, errors=[], read=hours(NOON, -50), backups=proof))
+    assert asks(whole, at(hours(NOON, 1), backups=proof)) == (-1, -51)
+    cut = remembered(at(NOON, errors=[], read=hours(NOON, -10), backups=proof))
+    assert asks(cut, at(hours(NOON, 1), backups=proof)) == (-51, -51)
+    assert asks(cut, at(hours(NOON, 1), backups=proof), asked=unix(hours(NOON, -50))) == (-1, -51)
+    assert asks(cut, at(hours(NOON, 1), backups=[a_backup(hours(NOON, -9))])) == (-1, -10)
+
+
+def test_log_of_another_server_or_of_the_future_is_read_anew():
+    whole = remembered(at(NOON, errors=[], read=hours(NOON, -50)))
+    other = at(hours(NOON, 1))
+    rows = {**other.sections, "instance": ({**other.sections["instance"][0], "server_name": "N9"},)}
+    assert asks(whole, replace(other, sections=rows)) == (-24, -24)
+    assert asks(whole, at(hours(NOON, -2))) == (-24, -24)
+
+
+def test_log_is_read_an_hour_more_after_a_change_of_the_offset():
+    before = remembered(at(NOON, offset=60, errors=[], read=hours(NOON, -50)))
+    assert asks(before, at(hours(NOON, 1), offset=60)) == (-1, 0)
+    assert asks(before, at(hours(NOON, 1), offset=120)) == (-2, 0)
+
+
+def test_log_of_a_server_without_an_instance_is_asked_for_a_day():
+    assert log_since(unread(SERVER), SERVER, {}, unix(NOON), math.inf) == (unix(hours(NOON, -24)), unix(hours(NOON, -24)))
+
+
+# Properties over generated histories. A step is minutes since the one before, what the server logs and backs up in between, and what becomes of the reading.
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(1, 3000),
+        st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["3303", "9999", "3041", "33027"])), max_size=3),
+        st.lists(st.floats(0, 1), max_size=2),
+        st.sampled_from(["read", "read", "lost", "failed", "restarted", "cycled"]),
+    ),
+    max_size=9,
+)
+
+
+class History:
+    """A SQL Server that logs, backs up and cycles its error log, and the reading of an exporter."""
+
+    def __init__(self):
+        self.now, self.kept_from = unix(NOON) // 60 * 60, -math.inf
+        self.lines, self.backups, self.reading = [], [], unread(SERVER)
+        self.delivered = set()
+
+    def step(self, minutes_later, lines, backups, fate):
+        before, self.now = self.now, self.now + 60.0 * minutes_later
+        self.lines += [(before + round(share * (self.now - before)), code) for share, code in lines]
+        self.backups += [before + round(share * (self.now - before)) for share in backups]
+        if fate == "cycled":
+            self.kept_from = self.now
+        if fate == "restarted":
+            self.reading, _ = restored(json.loads(json.dumps(document_of(self.reading, None))), SERVER)
+        if fate == "failed":
+            self.reading = updated(self.reading, SERVER, failed(), self.now, refused=False)
+            return
+        proof = [a_backup(utc(max(self.backups)))] if self.backups else []
+        document = at(utc(self.now), backups=proof)
+        since, _ = log_since(self.reading, SERVER, document.sections, self.now, math.inf)
+        since = max(since, self.kept_from)
+        found = [(time, code) for time, code in self.lines if time >= since]
+        rows = tuple({"code": code, "lines": 1, "first_utc": utc(time), "last_utc": utc(time)} for time, code in found)
+        log = ({"since_utc": utc(since), "until_utc": utc(self.now)},)
+        if fate == "lost":
+            document = replace(document, errors={"errors": "denied"})
+        else:
+            self.delivered |= set(found)
+            document = completed(replace(document, sections=document.sections | {"errors": rows, "log": log}))
+        self.reading = updated(self.reading, SERVER, document, self.now, refused=False, whole=len(self.backups) % 2 == 0)
+
+    @property
+    def unproven(self):
+        """From when on no proof ended a failure."""
+        return max([self.now - 35 * 24 * 3600.0, *self.backups])
+
+    def is_known(self, when, code):
+        rows = [row for row in self.reading.document.sections.get("errors", ()) if row["code"] == code]
+        return any(unix(row["first_utc"]) <= when <= unix(row["last_utc"]) for row in rows)
+
+
+@given(STEPS)
+def test_no_failure_is_lost_that_no_newer_proof_ended_and_no_coverage_is_longer_than_what_was_read(steps):
+    history = History()
+    for step in steps:
+        history.step(*step)
+        if history.reading.document is None:
+            continue
+        for line in history.delivered:
+            assert line[0] < history.unproven or history.is_known(*line)
+        for row in history.reading.document.sections.get("log", ()):
+            covered = (line for line in history.lines if unix(row["since_utc"]) <= line[0] < unix(row["until_utc"]))
+            assert all(line in history.delivered for line in covered)
+
+
+@given(STEPS, STEPS)
+def test_order_of_two_exporters_does_not_matter(one, other):
+    first, second = History(), History()
+    for history, steps in ((first, one), (second, other)):
+        for step in steps:
+            history.step(*step)
+    found = united(first.reading, second.reading)
+    assert united(second.reading, first.reading) == found or first.reading.attempted_at == second.reading.attempted_at
+    assert united(found, found) == found
+    if None not in (first.reading.document, second.reading.document):
+        for history in (first, second):
+            for name in ("errors", "changes"):
+                keys = [
+                    {(row.get("code"), row.get("what"), row.get("name")) for row in each.document.sections.get(name, ())}
+                    for each in (history.reading, found)
+                ]
+                assert keys[0] <= keys[1]
+
+
+WRONG = (None, 1.5, [], {}, True, "?", -1, "9999-12-31T00:00:00")
+
+
+def corrupted():
+    """Each section of a whole reading, with each field of it."""
+    reading = remembered(
+        at(
+            NOON,
+            errors=[line("3303")],
+            offset=60,
+            history=[{"newest_id": 7}],
+            service=[{"started_utc": hours(NOON, -9)}],
+            backups=[a_backup(hours(NOON, -1), gaps=3)],
+        )
+    )
+    return reading, [(name, column) for name, rows in reading.document.sections.items() for row in rows[-1:] for column in row]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_field_of_a_wrong_type_makes_its_section_unread_or_says_nothing_else(wrong):
+    reading, fields = corrupted()
+    for name, column in fields:
+        values = json.loads(json.dumps(reading_values(reading)))
+        (found,) = (each for each in values["document"]["sections"] if each["section"] == name)
+        before = found["rows"][-1][column]
+        is_possible = type(wrong) is type(before) and not column.endswith("_utc") and wrong != -1
+        if is_possible or column in (
+            "value",
+            "read_at_utc",
+            "utc_offset_minutes",
+            LOCAL_TIME,
+        ):  # the readiness finds that these say nothing
+            continue
+        found["rows"][-1][column] = wrong
+        try:
+            read = reading_from(values)
+        except ValueError:
+            assert name == "instance"
+            continue
+        assert name not in read.read_at or column not in read.document.sections[name][-1], (name, column)
+
+
+@pytest.mark.parametrize("rows", [None, {}, "x", [None], [7]], ids=repr)
+def test_sections_without_rows_are_not_read(rows):
+    reading, _ = corrupted()
+    for name in reading.document.sections.keys() - {"instance"}:
+        values = json.loads(json.dumps(reading_values(reading)))
+        (found,) = (each for each in values["document"]["sections"] if each["section"] == name)
+        found["rows"] = rows
+        for damaged in (values, {**values, "lockout": None}):
+            read = reading_from(damaged)
+            assert name not in read.read_at
+            assert name in read.document.errors
+
+
+def test_section_that_was_not_read_has_no_local_times():
+    document = at(NOON, offset=60, errors=[])
+    lost = {name: rows for name, rows in document.sections.items() if name not in ("credentials", "start", "configurations")}
+    reading = remembered(completed(replace(document, sections=lost)))
+    assert {row["what"] for row in section(reading, "changes")} == {"offset", "provider", "dll"}
+    assert section(reading, "log") == ({"since_utc": NOON, "until_utc": NOON},)

@@ -18,6 +18,8 @@ from exporter.sqlserver.reading import (
     contested_addresses,
     inventory_document,
     is_good,
+    is_one_server,
+    joined_backups,
     joined_log,
     merged,
     reading_from,
@@ -72,6 +74,13 @@ def test_backups_that_were_never_read_stay_unknown():
     later = Document(sections={"databases": ()})
     assert with_known_backups(later, document_of(a_backup("D"))) is later
     assert with_known_backups(document_of(a_backup("D")), later).sections["backups"] == (a_backup("D"),)
+
+
+def test_backups_without_times_have_no_gap():
+    known = a_backup("D") | {"gaps": 3, "longest_seconds": 60}
+    later = {"database": "sales", "type": "D", "gaps": 1}
+    assert joined_backups([later], [later | {"gaps": 3}], whole=False) == (later | {"gaps": 3},)
+    assert joined_backups([a_backup("D")], [known], whole=False) == (known,)
 
 
 def credentials_of(*rows):
@@ -418,6 +427,23 @@ def test_secret_has_every_end_that_either_exporter_knows():
     ends = [{"what": "secret_end", "name": "client", "value": day, "since_utc": day, "first": 1} for day in (MONDAY, FRIDAY)]
     found = both_ways(seen_by(NOON, changes=ends[:1]), seen_by(LATER, changes=ends))
     assert found.document.sections["changes"] == tuple(ends)
+
+
+@pytest.mark.parametrize(
+    ("start", "is_one"),
+    [("2026-11-01T00:00:09", True), ("2026-11-01T01:00:09", True), ("2026-11-01T02:00:00", False), ("", False)],
+)
+def test_start_that_two_exporters_read_may_differ_by_clocks_and_an_hour(start, is_one):
+    other = a_reading(sections={"start": [{"started_utc": start}]})
+    assert is_one_server(a_reading(), other) is is_one_server(other, a_reading()) is is_one
+    assert not is_one_server(a_reading(), an_unread_server())
+    assert is_one_server(a_reading(), a_reading(sections={"keys": []})) is False
+
+
+def test_inventory_has_no_local_time_of_a_credential():
+    known = whole(a_reading(sections={"credentials": [{"name": "tde", "modified_utc": MONDAY, "modified_local": TUESDAY}]}))
+    assert inventory_document(known).sections["credentials"] == ({"name": "tde", "modified_utc": MONDAY},)
+    assert "credentials" not in inventory_document(whole(a_reading(sections={"credentials": None}))).sections
 
 
 @pytest.mark.parametrize("value", ["1", True, float("inf"), float("nan")])
