@@ -327,7 +327,7 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"errors","rows":', ISNULL((
                     p.logged AS logged,
                     p.process AS process,
                     p.header AS header,
-                    CAST(SUBSTRING(p.rest, 1, PATINDEX(N'%[^0-9]%', p.rest) - 1) AS varchar(20)) AS number,
+                    CAST(SUBSTRING(p.rest, 1, PATINDEX(N'%[^0-9]%', p.rest) - 1) AS varchar(20)) COLLATE DATABASE_DEFAULT AS number,
                     p.names_provider AS names_provider,
                     CASE WHEN p.names_provider = 0 THEN p.backup_of END AS backup_of,
                     CASE WHEN p.header = '3041' OR p.plain LIKE N'%backupfailedtocompletethecommand%' THEN 1 ELSE 0 END AS is_backup

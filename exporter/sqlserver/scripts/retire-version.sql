@@ -62,7 +62,7 @@ SELECT
     ) AS statement_to_run
 FROM msdb.dbo.backupset AS b
 INNER JOIN msdb.dbo.backupmediafamily AS m ON m.media_set_id = b.media_set_id AND m.family_sequence_number = 1
-LEFT JOIN sys.databases AS d ON d.name = b.database_name
+LEFT JOIN sys.databases AS d ON d.name = b.database_name COLLATE DATABASE_DEFAULT
 LEFT JOIN signs AS s
     ON PATINDEX(s.control_characters COLLATE Latin1_General_BIN2, m.physical_device_name) > 0
     OR CHARINDEX(s.variable COLLATE Latin1_General_BIN2, m.physical_device_name) > 0

@@ -1,7 +1,8 @@
 """The columns of SQL Server's system views for the scripts, and the right that each view needs.
 
 From Microsoft's reference of each view, for SQL Server 2016 to 2022; columns that came after 2016 are left out on purpose. The pages are
-`sys-NAME-transact-sql` of the catalog views and of the dynamic management views in the repository MicrosoftDocs/sql-docs.
+`sys-NAME-transact-sql` of the catalog views and of the dynamic management views in the repository MicrosoftDocs/sql-docs; what a script rests on
+stands with its view here.
 """
 
 ANYBODY = "visible to public"
@@ -34,6 +35,8 @@ VIEWS: dict[str, tuple[str, str, str]] = {
         "name asymmetric_key_id thumbprint algorithm key_length public_key sid provider_type cryptographic_provider_guid",
         "",
     ),
+    # `ms_ticks`: milliseconds since the computer started; `sqlserver_start_time_ms_ticks`: `ms_ticks` at the start of the service, whose other
+    # column is local time.
     "dm_os_sys_info": (PERFORMANCE, "ms_ticks cpu_count sqlserver_start_time_ms_ticks sqlserver_start_time", ""),
     # Page sys-dm-os-cluster-nodes-transact-sql; the right since SQL Server 2022 as that of the other views of the cluster.
     "dm_os_cluster_nodes": (PERFORMANCE, "NodeName status status_description is_current_owner", "is_current_owner"),
@@ -73,6 +76,7 @@ VIEWS: dict[str, tuple[str, str, str]] = {
         "database_id file_id file_guid type type_desc data_space_id name physical_name state state_desc size max_size growth is_percent_growth",
         "is_percent_growth",
     ),
+    # All dates are UTC.
     "dm_database_encryption_keys": (
         SECURITY,
         (
@@ -81,6 +85,7 @@ VIEWS: dict[str, tuple[str, str, str]] = {
         ),
         "",
     ),
+    # `create_date`: local time at which the database was created or renamed; of tempdb, that of the start.
     "databases": (
         DATABASES,
         "name database_id source_database_id create_date is_auto_close_on state state_desc is_encrypted replica_id log_reuse_wait_desc",
@@ -101,7 +106,9 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     "server_permissions": (DEFINITION, "class major_id grantee_principal_id permission_name state state_desc", ""),
 }
 
-# Tables of msdb: right and columns (page backupset-transact-sql). A sysadmin runs retire-version.sql.
+# Tables of msdb: right and columns (page backupset-transact-sql). A sysadmin runs retire-version.sql. `time_zone`: local time minus UTC in steps of
+# 15 minutes, when the backup started; 127 is unknown. `type`: D database, I differential, L log, F file, G differential file, P partial, Q differential
+# partial. The dates are local times.
 MSDB: dict[str, tuple[str, str]] = {
     "backupset": (
         BACKUPS,

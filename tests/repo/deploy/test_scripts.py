@@ -17,6 +17,7 @@ from tests.repo.deploy.pretend import (
     EKM_KEY,
     OBEYED,
     OLD_THUMBPRINT,
+    PACKAGE,
     PROVIDER,
     PROVIDER_CREDENTIAL,
     REFUSAL,
@@ -62,6 +63,19 @@ def test_script_uses_columns_of_sql_server(name):
     assert selects
     for one in selects:
         qualify(without_apply(without_database(one)), schema=schema(), dialect="tsql", validate_qualify_columns=True)
+
+
+def test_names_of_msdb_are_compared_with_the_collation_of_the_server():
+    """Message 468, if msdb has another one."""
+    texts = [path.read_text() for path in (*SCRIPTS.glob("*.sql"), PACKAGE / "proof.sql")]
+    compared = [
+        line
+        for text in texts
+        for line in text.splitlines()
+        if re.search(r"\w\.name = \w\.database_name|\.database_name = \w\.name", line)
+    ]
+    assert len(compared) == 2
+    assert all(line.endswith("database_name COLLATE DATABASE_DEFAULT") for line in compared)
 
 
 DYNAMIC = re.compile(
