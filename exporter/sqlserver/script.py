@@ -93,14 +93,15 @@ def _error_log(text: str, since: Callable[[Sections], float] | None, number: int
 
 def with_log(sections: dict[str, tuple[Mapping[str, str | int], ...]]) -> dict[str, tuple[Mapping[str, str | int], ...]]:
     """Return the sections with one that says from when to when the error log was read, in place of a row for each file."""
-    files, now = _files(sections), _server_time(sections)
-    if not files or now is None:
+    if not (files := _files(sections)):
         return sections
     oldest = min(str(row.get("first_utc")) for row in files)
     since = files[0].get("since_utc", "") if _reaches_back(files) else oldest
-    log = {"since_utc": since, "until_utc": sections["instance"][0]["read_at_utc"]}
     errors = tuple(row for row in sections["errors"] if row.get("code") != READ)
-    return {**sections, "errors": errors, LOG: (log,)}
+    log = tuple(
+        {"since_utc": since, "until_utc": row["read_at_utc"]} for row in sections.get("instance", ()) if "read_at_utc" in row
+    )
+    return {**sections, "errors": errors} | ({LOG: log} if log else {})
 
 
 def _files(sections: Sections) -> list[Mapping[str, str | int]]:

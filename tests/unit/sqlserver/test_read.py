@@ -200,7 +200,9 @@ def test_missing_file_that_is_no_error_of_sql_server_was_not_read(read):
 def test_error_log_without_the_time_of_the_server_says_nothing_of_its_time(read):
     sent, server, wanted = asked(["07:00"])
     server.rows = {**server.rows, "instance": [{"server_name": "N1", "machine": "N1"}]}
-    assert script.LOG not in read(server, wanted).sections
+    document = read(server, wanted)
+    assert script.LOG not in document.sections
+    assert {row["code"]: row["lines"] for row in document.sections["errors"]} == {"other": 0, "3303": 1}
     assert sent == [(1440, 0)]
 
 
