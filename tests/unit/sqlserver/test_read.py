@@ -135,10 +135,10 @@ def asked(archives, since=9 * 3600.0):
             sent.append((int(minutes), number))
             if number >= len(archives):
                 raise SqlStatementError((SqlMessage(22004, 16, "no such file"),))
-            oldest = archives[number]
+            oldest, at = archives[number], "1970-01-01T20:00:00"
             first = {} if oldest is None else {"first_utc": f"1970-01-01T{oldest}:00"}
             read = {"code": script.READ, "lines": 1, "since_utc": "1970-01-01T09:00:00", **first}
-            lines = lines_of("errors", [read, {"code": "3303", "lines": 1, "last_utc": "1970-01-01T20:00:00"}])
+            lines = lines_of("errors", [read, {"code": "3303", "lines": 1, "first_utc": at, "last_utc": at}])
             return Result(tuple((line,) for line in lines), ())
 
     return (
