@@ -254,6 +254,12 @@ TEXTS: Final[Mapping[str, str]] = {
         + _listed(".", "database", "[{{ $one.Labels.database }}]", most=5)
         + ". {{ end }}"
     ),
+    # With the usual interval, these are several readings of a log that grew before: it waits for the vault, or for room.
+    "SQL_STALLED": (
+        "{{ with "
+        + _query(f"changes(mssql_ekm_log_used_bytes{{{_SQL},database=%q}}[@{{RECENT}}])==0")
+        + " }}The database may no longer write: its log no longer grows. {{ end }}"
+    ),
     "SQL_TRACE_FLAG": (
         "{{ with "
         + _query(f"max by (flag) (mssql_ekm_trace_flag_enabled{{{_SQL},flag='15025'}})")

@@ -160,16 +160,16 @@ def first_actions(
     Each of them needs it: the first ones whose statement has other names have their own.
     """
     action = first_action(first, ended_at, target=target, is_ready=is_ready)
+    rest = [each for each in servers if each is not first]
     alike, own = list[str](), list[str]()
-    for each in servers:
+    for each in rest[:_MOST_NAMED]:
         text = first_action(each, ended_at, target=target, is_ready=is_ready)
         is_alike = text.replace(prose(each.server), "") == action.replace(prose(first.server), "")
-        if each is first:
-            continue
         if is_alike or len(own) == _NAMED:
             alike.append(prose(each.server))
         else:
             own.append(f" {text}")
+    alike += [prose(each.server) for each in rest[_MOST_NAMED:]]
     others = f" Then do the same on {_named(alike, _MOST_NAMED)}." if alike else ""
     room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else prose(room_text(servers, now))
     return room + action + "".join(own) + others

@@ -356,5 +356,7 @@ async def test_log_that_stops_growing_keeps_its_alert(observed):
     )
     assert re.search(stalled.replace("[", r"\[").format(r"\d\d"), story.pages[150])
     assert proof(story, 150)["log_full_in_seconds"] is not None
-    assert "The log of database stalled on STALLED (n1)" in story.text(150, FULL)
+    stuck = "The database may no longer write: its log no longer grows. The log of database stalled on STALLED (n1) is full in"
+    assert stuck in story.text(150, FULL)
+    assert "may no longer write" not in observed["entra"].text(300, FULL)
     assert "has not grown" not in story.pages[230]
