@@ -25,7 +25,7 @@ from exporter.sqlserver.reading import SqlServerReading, shown_name
 from exporter.state.record import TargetRecord, readiness_at
 
 MOST_TARGETS = MOST_SERVERS = 100  # of a key on its sheet: a person reads no more
-_ROWS_PER_SLICE = 10
+_ROWS_PER_SLICE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
