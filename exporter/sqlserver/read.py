@@ -179,6 +179,7 @@ class _Reading:
             rows = read_section(str(row[0]) for row in result.rows)
             if rows is not None and not missing:
                 self.sections[section] = known + rows
+                self.errors.pop(section, None)
                 return
             failure = str(missing[0]) if missing else LOST
         except (SqlStatementError, _LostError) as error:

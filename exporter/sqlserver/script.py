@@ -76,7 +76,9 @@ def proof_batches(*, after: int | None = None, since: Callable[[Sections], float
     texts = dict(proof_script())
     if after is not None:
         texts["backups"] = texts["backups"].replace(_NEWEST, str(max(0, after - _OVERLAP)))
-    files = [("errors", partial(_error_log, texts["errors"], since, number)) for number in range(_ARCHIVES + 1)]
+    errors = texts["errors"]
+    files = [("errors", partial(_error_log, errors, since, number)) for number in range(_ARCHIVES + 1)]
+    files.append(("errors", partial(_last_day, errors, since)))
     return tuple(entry for name, text in texts.items() for entry in (files if name == "errors" else [(name, text)]))
 
 
@@ -85,10 +87,19 @@ def _error_log(text: str, since: Callable[[Sections], float] | None, number: int
     files = _files(sections)
     if len(files) != number or (files and _reaches_back(files)):
         return ""
-    now, minutes = _server_time(sections), _DAY
-    if since is not None and now is not None:
-        minutes = math.ceil(min(max(0.0, (now - since(sections)) / 60) + _ON_THE_WAY, _LONGEST))
-    return text.replace(_FILE, f"xp_readerrorlog {number},").replace(_MINUTES, f"-{minutes}")
+    return text.replace(_FILE, f"xp_readerrorlog {number},").replace(_MINUTES, f"-{_minutes(since, sections)}")
+
+
+def _last_day(text: str, since: Callable[[Sections], float] | None, sections: Sections) -> str:
+    """Return the batch for the last day if that for a longer time failed: those lines may be too many, and the next reading reads on."""
+    return text if not _files(sections) and _minutes(since, sections) > _DAY + _ON_THE_WAY else ""
+
+
+def _minutes(since: Callable[[Sections], float] | None, sections: Sections) -> int:
+    now = _server_time(sections)
+    if since is None or now is None:
+        return _DAY
+    return math.ceil(min(max(0.0, (now - since(sections)) / 60) + _ON_THE_WAY, _LONGEST))
 
 
 def with_log(sections: dict[str, tuple[Mapping[str, str | int], ...]]) -> dict[str, tuple[Mapping[str, str | int], ...]]:

@@ -169,6 +169,24 @@ def test_error_log_is_read_in_archives_as_far_as_it_is_needed(read, archives, fi
     assert {row["code"] for row in document.sections["errors"]} == {"other", "3303"}
 
 
+@pytest.mark.parametrize(("since", "again"), [(-86400.0, [1440]), (0.0, [])])
+def test_error_log_of_many_days_that_takes_too_long_is_asked_for_the_last_one(read, since, again):
+    sent, server, wanted = asked(["01:00"], since)
+    query = server.query
+
+    def slow(batch):
+        result = query(batch)
+        if "xp_readerrorlog" in batch and sent[-1][0] > 1440:
+            raise SqlConnectionError("no answer within 15 s")
+        return result
+
+    server.query = slow
+    document = read(server, wanted)
+    assert [minutes for minutes, _ in sent[1:]] == again
+    assert document.errors == ({} if again else {"errors": "no answer within 15 s"})
+    assert (script.LOG in document.sections) is bool(again)
+
+
 @pytest.mark.parametrize(("since", "minutes"), [(-1e12, 35 * 1440), (-float("inf"), 35 * 1440), (86400.0, 10), (1e12, 10)])
 def test_error_log_is_asked_for_35_days_at_most(read, since, minutes):
     sent, server, wanted = asked(["07:00"], since)
