@@ -12,7 +12,7 @@ from typing import Final
 from exporter.core.values import Phase, Step
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.target_families import COUNTED, PATH_PARTS, TARGET_METRICS, Level, MetricSpec, MetricType, phases_at
-from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
+from exporter.sqlserver.document import CHANGES, PROOF_SECTIONS, SECTIONS
 from exporter.sqlserver.reading import BACKUP_TYPES
 
 _STEPS = len(Step)
@@ -137,7 +137,7 @@ def of_a_sql_server(level: Level) -> int:
     """Return the most series of a healthy SQL Server without databases and groups, with one provider, credential and key."""
     left_out = (DATABASE, BACKUP, TARGET, DIFFERENCE, "each key that protects a database, and whose login has no credential")
     ones = sum(for_each(what, level) for what in OF_SQL_SERVERS if what not in left_out)
-    return ones + len(SECTIONS + PROOF_SECTIONS) - 1
+    return ones + len((*SECTIONS, *PROOF_SECTIONS, CHANGES)) - 1
 
 
 def bounds_and_more(spec: MetricSpec) -> str:

@@ -137,9 +137,13 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "changes": ("what", "since_utc", "first"),
 }
 _COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
-# A database may have any name of 128 characters, blanks included: it becomes part of comments only.
+# A database may have any name of 128 characters, blanks included: it becomes part of comments only. Some changes have no name.
 _DATABASES = frozenset(
-    {("databases", "name"), *((section, "database") for section in ("encryption", "opened", "backups", "logs"))}
+    {
+        ("databases", "name"),
+        ("changes", "name"),
+        *((section, "database") for section in ("encryption", "opened", "backups", "logs")),
+    }
 )
 _LONGEST_OF_URIS = {"thumbprint": 128, "uri": 2048}
 _ACTION = "find out who or what changed this reading"

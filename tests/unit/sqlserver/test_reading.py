@@ -18,9 +18,9 @@ from exporter.sqlserver.reading import (
     contested_addresses,
     inventory_document,
     is_good,
-    is_one_server,
     joined_backups,
     joined_log,
+    may_be_two,
     merged,
     reading_from,
     reading_values,
@@ -335,7 +335,7 @@ def test_inventory_has_no_section_of_proofs():
     reading = replace(known_with_kept_keys(), address="n1.contoso.com\\SQLPRD01")
     document = inventory_document(reading)
     assert document.address == "n1.contoso.com\\SQLPRD01"
-    assert {*document.sections} == {*reading.document.sections} - {*PROOF_SECTIONS}
+    assert {*document.sections} == {*reading.document.sections} - {*PROOF_SECTIONS, "changes"}
     assert document.sections["keys"] == reading.document.sections["keys"]
     assert (document.errors, document.kept) == ({"keys": "no answer"}, {"keys": reading.document.kept["keys"]})
     assert "logs" in reading.document.kept
@@ -434,10 +434,10 @@ def test_secret_has_every_end_that_either_exporter_knows():
     [("2026-11-01T00:00:09", True), ("2026-11-01T01:00:09", True), ("2026-11-01T02:00:00", False), ("", False)],
 )
 def test_start_that_two_exporters_read_may_differ_by_clocks_and_an_hour(start, is_one):
-    other = a_reading(sections={"start": [{"started_utc": start}]})
-    assert is_one_server(a_reading(), other) is is_one_server(other, a_reading()) is is_one
-    assert not is_one_server(a_reading(), an_unread_server())
-    assert is_one_server(a_reading(), a_reading(sections={"keys": []})) is False
+    other = a_reading(address="10.0.0.5", sections={"start": [{"started_utc": start}]})
+    for pair in ((a_reading(), other), (other, a_reading())):
+        assert may_be_two(*pair, of_one_exporter=False) is not is_one
+        assert may_be_two(*pair, of_one_exporter=True)
 
 
 def test_inventory_has_no_local_time_of_a_credential():
