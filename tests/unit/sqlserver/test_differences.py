@@ -300,6 +300,8 @@ def test_best_entry_of_a_target_counts():
     target = pinned(version=OLD, thumbprint=OLD_MARK, instances=entries)
     assert kinds(IN_USE, target, other="n2\\SQLPRD01") == [(OTHER_VERSION, "sales", "")]
     assert kinds(IN_USE, replace(target, instances=entries[:1]), other="n2\\SQLPRD01") == [(NOT_PROBED, "", "")]
+    namesake = replace(target, instances=(N1 | {"host": "n1.b.com"},))
+    assert kinds(replace(IN_USE, host="n1.a.com"), namesake) == [(NOT_PROBED, "", "")]
 
 
 @pytest.mark.parametrize(
