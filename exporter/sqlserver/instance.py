@@ -32,6 +32,7 @@ CLOSED = ("RECOVERY_PENDING", "SUSPECT")
 EKM_OPTION = "EKM provider enabled"  # in sys.configurations: without it, SQL Server uses no EKM provider at all
 ENABLE_OPTION = f"EXEC sp_configure 'show advanced options', 1; RECONFIGURE; EXEC sp_configure '{EKM_OPTION}', 1; RECONFIGURE;"
 OPEN = ("", "ONLINE")
+ASYMMETRIC = "ASYMMETRIC KEY"  # encrypts a database's key, as a certificate may
 _TEMPDB = "tempdb"  # encrypted by a key that each start makes
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
 # Control characters, line breaks, marks that change the direction of a line, and what YAML cannot hold.
@@ -300,7 +301,7 @@ def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreig
     thumbprints = {
         _cell(row, "database"): thumbprint_of(_cell(row, "thumbprint"))
         for row in encryption or ()
-        if row.get("encryptor_type") == "ASYMMETRIC KEY"
+        if row.get("encryptor_type") == ASYMMETRIC
     }
     listed = {_cell(row, "name"): (_cell(row, "state"), _cell(row, "ag")) for row in rows}
     encrypted = {name for row in rows if row.get("is_encrypted") == 1 and (name := _cell(row, "name")).lower() != _TEMPDB}

@@ -321,7 +321,7 @@ def _digest(value: object) -> str:
 
 def _start(later: Document, known: Mapping[_About, Row]) -> Iterator[Row]:
     """Yield the start of the service on this node, if a database under a provider's key opened since."""
-    if not is_good(later, "opened") or "start" not in later.sections:
+    if not is_good(later, "opened") or not later.sections.get("start"):
         return
     instance, started = instance_of(later), str(later.sections["start"][0].get("started_utc"))
     keys = {key.thumbprint for key in used_keys(instance)}

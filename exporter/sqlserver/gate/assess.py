@@ -30,7 +30,7 @@ from exporter.sqlserver.gate.inputs import (
     is_within,
     known_instances,
 )
-from exporter.sqlserver.gate.readiness import NodeKey, device_notes, evidence_of, restart_readiness
+from exporter.sqlserver.gate.readiness import NodeKey, damaged, device_notes, evidence_of, restart_readiness
 from exporter.sqlserver.gate.rules import (
     chosen_proofs,
     forecast_of,
@@ -144,6 +144,7 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
     states = [one for one in requested.values() if isinstance(one, ExporterState)]
     servers, targets = _servers(question, inventory, states, now), targets_by_key(states)
     matches = [_match(usage, states, targets, question) for usage in servers.usages]
+    moved = [_match(usage, states, targets, question) for usage in servers.replicas.usages]
     contested = {one.server for one in servers.chosen if one.contested}
     known = (*servers.chosen, *servers.replicas.replicas, *servers.others)
     usages = (*servers.usages, *servers.replicas.usages, *servers.other_usages)
@@ -157,12 +158,12 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
         readings=tuple(_reading(one, now) for one in servers.chosen),
         by_server={one.server: answering(one.instance, states) for one in servers.chosen},
         dependencies=tuple(dependency for dependency, _ in matches),
-        moved=tuple(_match(usage, states, targets, question)[0] for usage in servers.replicas.usages),
+        moved=tuple(dependency for dependency, _ in moved),
         others=tuple(_match(usage, states, targets, question)[0] for usage in servers.other_usages),
         # Whether a target lists it is not known either.
         unmatched=tuple(
             each
-            for dependency, found in matches
+            for dependency, found in (*matches, *(moved if not question.vault_side else ()))
             for each in found
             if each.condition is not Condition.SERVER_NOT_LISTED or dependency.server not in contested
         )
@@ -253,12 +254,19 @@ def _servers(question: Question, inventory: Inventory | GateReason, states: Iter
     if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not unread:
         reasons = []
     old = _old(question, [*chosen, *replicas.replicas], now)
+    using = {one.instance.server_name for one in (*usages, *replicas.usages)}
+    unsure = [
+        each
+        for one in (*chosen, *replicas.replicas)
+        if one.reading is not None and one.server not in using
+        for each in damaged(one.reading, one.server, question)
+    ]
     contested = _contested(chosen)
     near = {one.server for one in (*chosen, *replicas.replicas)}
     others = [one for one in known if one.server not in near and one.reading is not None]
     other_usages = find_usages([one.instance for one in others], uris, Findings())
     return _Servers(
-        chosen, usages, replicas, [*reasons, *missing, *contested, *old, *gaps, *replicas.reasons], others, other_usages
+        chosen, usages, replicas, [*reasons, *missing, *contested, *old, *unsure, *gaps, *replicas.reasons], others, other_usages
     )
 
 

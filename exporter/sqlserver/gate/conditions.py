@@ -233,7 +233,8 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "{server}: {cause}, and key [{key}] was not used on {server} since with a new token, so it may hold a secret that is gone",
         "Write the present secret into its credential: ekm-exporter script alter-credential.sql. If it has it already, run there two hours later, with @run set to 1: "
         "ekm-exporter script prove.sql, for {database}",
-        "the secret of the same client was altered or refused on another SQL Server, or a known secret ended, and this node has not used the key since: "
+        "the secret of the same client was altered or refused on another SQL Server, or that is not known of late, or a known secret ended, and this node "
+        "has not used the key since: "
         "a roll-over or a repair may be half done"),
     Condition.SECRET_ENDED: ConditionText(True,
         "{server}: every known secret of credential [{credential}] has ended, the last one at {at}, and it was not altered since",

@@ -240,9 +240,17 @@ def find_replica_keys(
 
 
 def _other_replicas(instance: Instance, group: str, known: Iterable[KnownInstance]) -> tuple[list[KnownInstance], list[str]]:
-    """Return the other replicas that were read, and the names of those that were not. Another cluster may have a group of this name."""
+    """Return the other replicas that were read, and the names of those that were not. Another cluster may have a group of this name.
+
+    A replica that one of them names is one, too.
+    """
     found, missing = [], []
-    for name in (server for each, server in instance.replicas if each.lower() == group.lower()):
+    known = tuple(known)
+    listing = (instance, *(one.instance for one in known if _shows_replica(one.instance, instance, group)))
+    names = {
+        server.lower(): server for one in reversed(listing) for each, server in one.replicas if each.lower() == group.lower()
+    }
+    for name in sorted(names.values()):
         if is_same_server(name, instance.server_name):
             continue
         same = [(one, _shows_replica(one.instance, instance, group)) for one in known if is_same_server(name, one.server)]

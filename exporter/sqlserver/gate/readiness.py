@@ -18,10 +18,11 @@ from exporter.core.quoting import sql_name
 from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.code_row import Category
 from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, Row
 from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetState, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, KnownInstance, Limits, Readiness, is_within
-from exporter.sqlserver.instance import listed, printable
+from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
 from exporter.sqlserver.keys import Usage
 from exporter.sqlserver.proof import KeyUse, ProofSource, ReportedCode, ServerProof, finished_backups, key_uses, lines_of, started
 from exporter.sqlserver.reading import SqlServerReading, rows, section_age
@@ -39,6 +40,9 @@ _GAPS: Final = 3  # from so many gaps on, the rhythm of backups is known
 _RHYTHM: Final = 1.5  # times the second-longest gap
 _WITHOUT_RHYTHM: Final[Mapping[ProofSource, float]] = {ProofSource.LOG_BACKUP: 25 * 3600.0}
 _OTHER_BACKUPS: Final = 8 * DAY
+
+
+Cell = str | int | None
 
 
 class Evidence(StrEnum):
@@ -72,7 +76,8 @@ class EvidenceText:
 EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
     Evidence.VAULT: EvidenceText(
         "the vault gives this key version to this identity",
-        "a target that lists the SQL Server: ready now and for `--for`, unwrapped within `--unwrap-age`, its credential valid beyond `--window`",
+        "a target that lists the SQL Server: ready now and for `--for`, unwrapped within `--unwrap-age`, its credential valid beyond `--window`; "
+        "for a managed identity, that of an exporter on its computer",
         "not ready; not known without a verdict or without a target"),
     Evidence.READ: EvidenceText(
         "what was read is whole and fresh", "each section that a row rests on, read as a whole within `--reading-age`", "not known"),
@@ -236,7 +241,7 @@ class _Case:
         yield at, proof.grace, f"the key of [{use.database}] was set at {_clock(at, self.now)}"
         for row in self.fingerprints():
             since = known_time(str(row.get("since_utc")))
-            is_first = row.get("first") != 0
+            is_first = row.get("first") == 1
             verb = "was first seen" if is_first else "changed, as seen"
             at = math.inf if since is None else since
             yield at, 0.0 if is_first else proof.grace, f"the {_WHAT[str(row['what'])]} {verb} at {_clock(at, self.now)}"
@@ -247,7 +252,8 @@ class _Case:
         names = {"provider": provider, "dll": provider, "option": None, "mapping": self.proof.proof.thumbprint}
         for row in rows(self.reading, "changes"):
             what = str(row.get("what"))
-            if what in names and names[what] in (None, row.get("name")) and str(row.get("node", "")).casefold() == self.node:
+            is_here = str(row.get("node", "")).casefold() == self.node
+            if what in names and names[what] in (None, row.get("name")) and is_here and _is_text(row.get("value")):
                 yield row
 
     def secret_changes(self) -> Iterator[tuple[float, float, str]]:
@@ -258,7 +264,13 @@ class _Case:
         for peer in self.key.peers:
             if peer.server == self.proof.server:
                 continue
-            if (at := peer.proof.altered_at) is not None:
+            if not self.is_fresh(peer.reading, "credentials"):
+                yield (
+                    math.inf,
+                    grace,
+                    f"when the secret was altered on {peer.server} is not known: its credentials were not read of late",
+                )
+            elif (at := peer.proof.altered_at) is not None:
                 yield at, grace, f"the secret was altered on {peer.server} at {clock_text(at, self.now)}"
             if (at := _refused_at(peer)) is not None:
                 yield at, grace, f"Entra ID refused the secret of {peer.server} since {clock_text(at, self.now)}"
@@ -266,12 +278,15 @@ class _Case:
             if at <= self.now:
                 yield at, grace, f"a secret of its client ended at {clock_text(at, self.now)}"
 
+    def is_fresh(self, reading: SqlServerReading, section: str) -> bool:
+        return is_within(self.now - reading.read_at.get(section, -math.inf), self.limits.reading_age)
+
     def secret_ends(self) -> set[float]:
-        clients = {(each.client_id or "").casefold() for each in self.key.targets} - {""}
-        found = (
+        clients = {(each.client_id or "").casefold() for each in self.key.targets}
+        found = (  # of an unknown client, each may be
             row
             for row in rows(self.reading, "changes")
-            if row.get("what") == "secret_end" and str(row.get("name")).casefold() in clients
+            if row.get("what") == "secret_end" and ("" in clients or str(row.get("name")).casefold() in clients)
         )
         return {at for row in found if (at := known_time(str(row.get("since_utc")))) is not None}
 
@@ -292,47 +307,71 @@ _WHAT: Final = {
     "option": "option for EKM providers",
     "mapping": "credential of the key's login",
 }
+_MANAGED: Final = "managed_identity"  # the type of a target's credential
 _FINGERPRINTED: Final = ("provider", "option", "mapping")  # and the DLL, once it is loaded
+
+
+def _is_text(cell: Cell) -> bool:
+    return isinstance(cell, str) and bool(cell.strip())
+
+
+def _is_number(cell: Cell) -> bool:
+    return type(cell) is int
+
+
+def _is_flag(cell: Cell) -> bool:
+    return type(cell) is int and cell in (0, 1)
+
+
+def _is_time(cell: Cell) -> bool:
+    return isinstance(cell, str) and known_time(cell) is not None
+
+
+def _is_one_of(*texts: str) -> Callable[[Cell], bool]:
+    return texts.__contains__
+
+
+_STATES: Final = (
+    "ONLINE", "RESTORING", "RECOVERING", "RECOVERY_PENDING", "SUSPECT", "EMERGENCY", "OFFLINE", "COPYING", "OFFLINE_SECONDARY",
+)  # fmt: skip
 # What each section must have in a row: a row without it says nothing.
-_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "instance": ("read_at_utc", "node", "may_view_databases"),
-    "providers": ("name", "is_enabled", "dll_path"),
-    "modules": (),
-    "credentials": ("name", "identity", "provider", "modified_utc"),
-    "keys": ("name", "thumbprint", "provider"),
-    "logins": ("name",),
-    "encryption": ("database", "encryption_state", "encryptor_type", "thumbprint"),
-    "databases": ("name", "state", "is_encrypted", "in_group"),
-    "configurations": ("name", "value", "value_in_use"),
-    "start": ("started_utc",),
-    "nodes": ("name",),
-    "opened": ("database", "opened_utc", "set_utc"),
-    "backups": ("database", "type", "started_utc", "finished_utc", "gaps"),
-    "errors": ("code",),
-    "changes": ("what", "since_utc", "first"),
+_COLUMNS: Final[Mapping[str, Mapping[str, Callable[[Cell], bool]]]] = {
+    "instance": {"read_at_utc": _is_time, "node": _is_text, "may_view_databases": _is_flag, "may_view_definitions": _is_flag},
+    "providers": {"name": _is_text, "is_enabled": _is_flag, "dll_path": _is_text},
+    "modules": {"provider": _is_text},
+    "credentials": {"name": _is_text, "identity": _is_text, "provider": _is_text, "modified_utc": _is_time},
+    "keys": {"name": _is_text, "thumbprint": _is_text, "provider": _is_text, "has_sid": _is_flag},
+    "logins": {"name": _is_text},
+    "encryption": {
+        "database": _is_text,
+        "encryption_state": _is_number,
+        "encryptor_type": _is_one_of(ASYMMETRIC, "CERTIFICATE"),
+        "thumbprint": _is_text,
+    },
+    "databases": {"name": _is_text, "state": _is_one_of(*_STATES), "is_encrypted": _is_flag, "in_group": _is_flag},
+    "replicas": {"ag": _is_text, "server_name": _is_text},
+    "configurations": {"name": _is_text, "value": _is_number, "value_in_use": _is_number},
+    "start": {"started_utc": _is_time},
+    "nodes": {"name": _is_text},
+    "opened": {"database": _is_text, "opened_utc": _is_time, "set_utc": _is_time},
+    "backups": {"database": _is_text, "type": _is_text, "started_utc": _is_time, "finished_utc": _is_time, "gaps": _is_number},
+    "logs": {"database": _is_text},
+    "errors": {"code": _is_text},
+    "changes": {"what": _is_text, "since_utc": _is_time, "first": _is_flag},
 }
 _READ: Final = tuple(
     name for name in _COLUMNS if name not in ("errors", "changes")
 )  # a row of its own, and what the exporter itself keeps
-_NOT_EMPTY: Final = (
-    "instance",
-    "providers",
-    "credentials",
-    "keys",
-    "encryption",
-    "databases",
-    "configurations",
-    "start",
-    "opened",
-    "changes",
+_NOT_EMPTY: Final = frozenset(
+    {"instance", "providers", "credentials", "keys", "encryption", "databases", "configurations", "start", "opened", "changes"}
 )
+_OF_USE: Final = ("instance", "providers", "keys", "encryption", "databases")  # show whether a server uses a key at all
 _Row = Callable[[_Case], Iterator[GateReason]]
 
 
 def _read(case: _Case) -> Iterator[GateReason]:
     """The sections are whole and fresh. One that the login may not read excuses nothing but the error log."""
-    limit = case.limits.reading_age
-    old = [name for name in _READ if not is_within(case.now - case.reading.read_at.get(name, -math.inf), limit)]
+    old = [name for name in _READ if not case.is_fresh(case.reading, name)]
     if old:
         ages = [case.now - at for name in old if (at := case.reading.read_at.get(name)) is not None]
         failure = case.reading.failure
@@ -341,37 +380,53 @@ def _read(case: _Case) -> Iterator[GateReason]:
             server=case.server,
             sections=listed(old),
             age="at an unknown time" if len(ages) < len(old) else ago(max(ages)),
-            limit=write(limit),
+            limit=write(case.limits.reading_age),
             cause=f". The last attempt failed: {failure}" if failure else "",
         )
-    damaged = [name for name in _COLUMNS if name not in old and not _is_whole(name, rows(case.reading, name))]
-    if damaged:
-        yield reason(
-            Condition.INVENTORY_GAP,
-            servers=case.server,
-            gap=f"rows of {listed(damaged)} are incomplete, so they prove nothing",
-            folder=case.limits.folder,
-        )
+    yield from damaged(case.reading, case.server, case.limits, [name for name in _COLUMNS if name not in old])
 
 
-def _is_whole(section: str, found: Sequence[Row]) -> bool:
+def damaged(reading: SqlServerReading, server: str, limits: Limits, sections: Iterable[str] = _OF_USE) -> Iterator[GateReason]:
+    """Yield a reason if sections lack what the evidence needs of them; without `sections`, what shows whether a server uses a key."""
+    found = [name for name in sections if not _is_whole(name, rows(reading, name), uses_keys=sections is not _OF_USE)]
+    if sections is not _OF_USE:
+        found += [name for name, lacks in _LACKING.items() if name not in found and lacks(reading)]
+    if found:
+        gap = f"rows of {listed(found)} are incomplete, so they prove nothing"
+        yield reason(Condition.INVENTORY_GAP, servers=server, gap=gap, folder=limits.folder)
+
+
+def _is_whole(section: str, found: Sequence[Row], *, uses_keys: bool) -> bool:
     """Whether each row has what the evidence needs of it, and there is one if a server with a key in use has some."""
-    return bool(found or section not in _NOT_EMPTY) and all(
-        _is_cell(column, row.get(column)) for row in found for column in (*_COLUMNS[section], *_also(section, row))
+    lacks_rows = not found and section in _NOT_EMPTY and (uses_keys or section == "instance")
+    columns = _COLUMNS[section]
+    return not lacks_rows and all(
+        has_kind(row.get(column)) for row in found for column, has_kind in (*columns.items(), *_also(section, row))
     )
 
 
-def _also(section: str, row: Row) -> tuple[str, ...]:
-    """Return the columns that a row needs for what it says: a line has times, and several gaps a second-longest one."""
+def _also(section: str, row: Row) -> tuple[tuple[str, Callable[[Cell], bool]], ...]:
+    """Return the columns that a row needs for what it says: a line has times, several gaps a second-longest one, and a group a name."""
     if section == "errors":
-        return () if row.get("lines") == 0 else ("first_utc", "last_utc")
-    return ("second_seconds",) if section == "backups" and row.get("gaps") not in range(_GAPS) else ()
+        return () if row.get("lines") == 0 else (("first_utc", _is_time), ("last_utc", _is_time))
+    if section == "databases":
+        return (("ag", _is_text),) if row.get("in_group") == 1 else ()
+    return (("second_seconds", _is_number),) if section == "backups" and row.get("gaps") not in range(_GAPS) else ()
 
 
-def _is_cell(column: str, cell: str | int | None) -> bool:
-    if column in ("gaps", "second_seconds"):
-        return isinstance(cell, int)
-    return cell is not None and (not column.endswith("_utc") or known_time(str(cell)) is not None)
+def _lacks_databases(reading: SqlServerReading) -> bool:
+    """Whether a database that has a log, and so is encrypted and online, is missing."""
+    known = {row.get("name") for row in rows(reading, "databases")}
+    return any(row.get("database") not in known for row in rows(reading, "logs"))
+
+
+def _lacks_replicas(reading: SqlServerReading) -> bool:
+    """Whether a database is in a group without replicas."""
+    groups = {str(row.get("ag")).casefold() for row in rows(reading, "replicas")}
+    return any(row.get("in_group") == 1 and str(row.get("ag")).casefold() not in groups for row in rows(reading, "databases"))
+
+
+_LACKING: Final = {"databases": _lacks_databases, "replicas": _lacks_replicas}
 
 
 def _clocks(case: _Case) -> Iterator[GateReason]:
@@ -384,6 +439,15 @@ def _clocks(case: _Case) -> Iterator[GateReason]:
             else "is not known"
         )
         yield reason(Condition.SERVER_CLOCK, server=case.server, difference=text)
+
+
+def _identity(case: _Case) -> Iterator[GateReason]:
+    """Yield a reason if no target tests the managed identity of this node's computer."""
+    targets = case.key.targets
+    is_tested = case.node in case.key.ready_hosts and all(each.credential_type == _MANAGED for each in targets)
+    if case.is_managed and targets and not is_tested:
+        names, why = listed(each.name for each in targets), WHY["identity_of_another_host"]
+        yield reason(Condition.NO_VERDICT, target=names, where="", why=why, servers=case.server)
 
 
 def _open(case: _Case) -> Iterator[GateReason]:
@@ -473,7 +537,7 @@ def _log(case: _Case) -> Iterator[GateReason]:
         if not any(use.source is not ProofSource.START and _is_recent(use, case) for use in case.good_uses):
             yield reason(Condition.LOG_NOT_READ, server=case.server, cause="the login may not read it")
         return
-    fresh = is_within(case.now - case.reading.read_at.get("errors", -math.inf), case.limits.reading_age)
+    fresh = all(case.is_fresh(case.reading, name) for name in ("errors", "log"))
     spans = [(known_time(str(row.get("since_utc"))), known_time(str(row.get("until_utc")))) for row in rows(case.reading, "log")]
     covers = any(
         since is not None and until is not None and since <= last and abs(until - case.at) <= CLOCK_TOLERANCE
@@ -527,8 +591,9 @@ def _nodes(case: _Case) -> Iterator[GateReason]:
             yield replace(reason(Condition.NODE_NOT_PROVEN, server=case.server, node=node), server=node)
 
 
-# In the order of the table. The vault's row is of the targets, in `rules`.
+# In the order of the table. What targets lack is found in `rules`, too.
 _ROWS: Final[Mapping[Evidence, _Row]] = {
+    Evidence.VAULT: _identity,
     Evidence.READ: _read,
     Evidence.CLOCK: _clocks,
     Evidence.OPEN: _open,

@@ -59,16 +59,6 @@ def ended(*times):
     return [*sections_of()["changes"], *({**about, "value": at, "since_utc": at} for at in times)]
 
 
-def managed(modified):
-    """SQL Server 2022 signs in with the managed identity of its machine."""
-    return reading(
-        instance=[sections_of()["instance"][0] | {"product_version": "16.0.4175.1"}],
-        providers=[sections_of()["providers"][0] | {"version": "1.0.5.0"}],
-        credentials=credential(modified, name="contoso-prod.vault.azure.net", identity="Managed Identity"),
-        keys=[sections_of()["keys"][0] | {"credential": "contoso-prod.vault.azure.net"}],
-    )
-
-
 def lacking(section, column):
     return {section: [{name: cell for name, cell in each.items() if name != column} for each in sections_of()[section]]}
 
@@ -124,8 +114,6 @@ CASES = {
             credentials=credential("2026-11-01T00:00:00"), start=[{"started_utc": "2026-11-02T00:00:00"}],
             opened=[sections_of()["opened"][0] | {"opened_utc": "2026-11-01T02:00:00"}], **START_ONLY), []),
         ("key set after the backup", reading(opened=[sections_of()["opened"][0] | {"set_utc": f"{TODAY}18:00:00"}]), ["credential_not_proven"]),
-        ("a managed identity, altered today", managed(f"{TODAY}00:00:00"), ["credential_not_proven"]),
-        ("a managed identity, altered yesterday", managed("2026-11-25T19:00:00"), []),
         ("first seen after the backup", reading(changes=changed("provider", f"{TODAY}19:30:00", 1)), ["credential_not_proven"]),
         ("first seen before it", reading(changes=changed("provider", f"{TODAY}19:00:00", 1)), []),
         ("another provider", reading(changes=changed("provider", f"{TODAY}18:00:00")), ["credential_not_proven"]),
