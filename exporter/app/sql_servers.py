@@ -220,10 +220,10 @@ class SqlServerReadings:
 
     def _show_targets(self) -> None:
         """Show the targets of each SQL Server after the names of one changed: another one may have the same."""
-        self._shown = self._told_apart
+        before, self._shown = self._shown, self._told_apart
         for address, server in self._compared.items():
-            targets = self._targets_of(server.reading, server.declared)
-            if targets != server.targets:
+            changed = before.get(address) != self._shown.get(address)
+            if changed and (targets := self._targets_of(server.reading, server.declared)) != server.targets:
                 self._compared[address] = server._replace(targets=targets)
                 self._recorder.sql_servers.show_targets(server.reading, targets)
 
