@@ -49,6 +49,7 @@ from exporter.sqlserver.reading import (
     read_at,
     reading_from,
     reading_values,
+    rows,
     with_known_backups,
     with_known_changes,
 )
@@ -122,20 +123,22 @@ def log_since(
     `asked` is since when it was asked for before, whether it reached back so far or not.
     """
     found = {name: tuple(rows) for name, rows in sections.items() if name != ERRORS}
-    known = updated(before, server, completed(Document(address=server.address, sections=found)), at, refused=False)
-    document = known.document or Document()
-    now = known_time(read_at(document)) or at
+    own = completed(Document(sections={name: rows for name, rows in found.items() if name in ("instance", BACKUPS)}))
+    now = known_time(read_at(own)) if is_good(own, "instance") else None
+    if now is None:
+        return at - _DAY, at - _DAY
+    earlier, known = before.document or Document(), before
+    if before.document is None or _is_other_server(own, before.document):
+        earlier, known = Document(), updated(unread(server), server, completed(Document(sections=found)), at, refused=False)
     proven = (each.proven_from for each in key_proofs(known) if each.proven_from is not None)
     needed = max(now - _MEMORY, min(proven, default=now))
-    begun, ended = next(
-        ((_time(row, "since_utc"), _time(row, "until_utc")) for row in document.sections.get(ERROR_LOG, ())), (None, None)
-    )
+    begun, ended = next(((_time(row, "since_utc"), _time(row, "until_utc")) for row in rows(known, ERROR_LOG)), (None, None))
     if begun is None or ended is None or ended > now:
         needed = since = min(needed, now - _DAY)
     else:
         since = ended if min(begun, asked) <= needed else needed
-    offset = next((_time(row, "since_utc") for row in document.sections.get(CHANGES, ()) if row["what"] == _OFFSET), None)
-    return since - _HOUR if offset is not None and since < offset else since, needed
+    offset = _offset(own, earlier, now)
+    return since - _HOUR if offset is not None and utc(since) < str(offset["since_utc"]) else since, needed
 
 
 def _arrived(later: Document, earlier: Document, ends: Ends) -> Document:
@@ -363,15 +366,15 @@ def _remembered(later: Document, earlier: Document, *, whole: bool) -> Document:
 def _without_proven_errors(reading: SqlServerReading) -> SqlServerReading:
     """Forget what failed before every key was proven, and the oldest of too many lines: those of failed backups first."""
     document, now = reading.document, 0.0 if reading.document is None else known_time(read_at(reading.document))
-    if document is None or now is None or ERRORS not in document.sections:
+    lines = [row for row in rows(reading, ERRORS) if row.get("code") != OTHER]
+    if document is None or now is None or not lines:
         return reading
     proofs = key_proofs(reading)
     proven = [-math.inf if each.closed or each.proven_from is None else each.proven_from for each in proofs]
     ended = max(now - _MEMORY, min(now - _DAY, min(proven, default=-math.inf)))
-    rows = document.sections[ERRORS]
-    lines = [row for row in rows if row.get("code") != OTHER and (_time(row, "last_utc") or now) >= ended]
+    lines = [row for row in lines if (_time(row, "last_utc") or now) >= ended]
     lines.sort(key=lambda row: (row.get("code") not in BACKUP_MESSAGES, str(row.get("last_utc"))), reverse=True)
-    kept = (*(row for row in rows if row.get("code") == OTHER), *lines[:_MOST_ERRORS])
+    kept = (*(row for row in rows(reading, ERRORS) if row.get("code") == OTHER), *lines[:_MOST_ERRORS])
     return replace(reading, document=replace(document, sections={**document.sections, ERRORS: kept}))
 
 
