@@ -245,7 +245,7 @@ _START: Final = "start"
 _OFFSET: Final = "offset"
 _MOST: Final = {_START: 16}  # rows of one kind: nodes
 _MOST_OTHERS: Final = 500
-_MOST_ERRORS: Final = 200
+_MOST_ERRORS: Final = 200 - len((OTHER, *BACKUP_MESSAGES))
 _About = tuple[str, str, str, str]
 
 
@@ -364,7 +364,7 @@ def _remembered(later: Document, earlier: Document, *, whole: bool) -> Document:
 
 
 def _without_proven_errors(reading: SqlServerReading) -> SqlServerReading:
-    """Forget what failed before every key was proven, and the oldest of too many lines: those of failed backups first."""
+    """Forget what failed before every key was proven. Of too many rows, the oldest failed backups become one that may be of any database."""
     document, now = reading.document, 0.0 if reading.document is None else known_time(read_at(reading.document))
     lines = [row for row in rows(reading, ERRORS) if row.get("code") != OTHER]
     if document is None or now is None or not lines:
@@ -374,7 +374,9 @@ def _without_proven_errors(reading: SqlServerReading) -> SqlServerReading:
     ended = max(now - _MEMORY, min(now - _DAY, min(proven, default=-math.inf)))
     lines = [row for row in lines if (_time(row, "last_utc") or now) >= ended]
     lines.sort(key=lambda row: (row.get("code") not in BACKUP_MESSAGES, str(row.get("last_utc"))), reverse=True)
-    kept = (*(row for row in rows(reading, ERRORS) if row.get("code") == OTHER), *lines[:_MOST_ERRORS])
+    others = [row for row in rows(reading, ERRORS) if row.get("code") == OTHER]
+    rest = [{name: cell for name, cell in row.items() if name != "backup_of"} for row in lines[_MOST_ERRORS:]]
+    kept = joined_codes((*others, *lines[:_MOST_ERRORS]), (row for row in rest if row["code"] in BACKUP_MESSAGES))
     return replace(reading, document=replace(document, sections={**document.sections, ERRORS: kept}))
 
 
