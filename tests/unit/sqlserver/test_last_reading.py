@@ -815,3 +815,51 @@ def test_section_that_was_not_read_has_no_local_times():
     reading = remembered(completed(replace(document, sections=lost)))
     assert {row["what"] for row in section(reading, "changes")} == {"offset", "provider", "dll"}
     assert section(reading, "log") == ({"since_utc": NOON, "until_utc": NOON},)
+
+
+def test_state_directory_keeps_all_that_is_remembered_however_large_the_rest():
+    known = at(NOON, offset=60, errors=[line("3303")], history=[{"newest_id": 7}])
+    large = replace(known, sections=known.sections | {"databases": tuple(many(30_000))})
+    before = updated(unread(SERVER), SERVER, large, unix(NOON), refused=False, ends={CLIENT: [unix(hours(NOON, 9))]})
+    document = json.loads(json.dumps(document_of(before, None)))
+    found, _ = restored(document, SERVER)
+    for name in ("changes", "log", "errors", "history"):
+        assert section(found, name) == section(before, name)
+        assert found.read_at[name] == before.read_at[name]
+    assert found.clock_behind == before.clock_behind == 0.0
+    assert "databases" not in found.document.sections
+    for damaged in ({"clock_behind": "0"}, {"document": []}, {"read_at": None}):
+        with pytest.raises(ValueError, match="is damaged"):
+            restored(document | damaged, SERVER)
+
+
+@given(
+    st.sampled_from([(60, 120), (120, 60), (-30, 30), (60, 60)]),
+    st.integers(-3000, 3000),
+    st.lists(st.integers(1, 2000), min_size=1, max_size=4),
+    st.lists(st.integers(-2000, 2000), max_size=3),
+)
+def test_local_time_is_never_wrong_in_the_unsafe_direction(offsets, happened, readings, backups):
+    """All in minutes: the offset changes at 0; the credential is altered and the service starts at `happened`, as seen by readings from 4000 minutes before on."""
+
+    def offset_at(minute):
+        return offsets[minute >= 0]
+
+    def seen(minute, now):
+        return minutes(SPRING, minute + offset_at(minute) - offset_at(now))
+
+    reading, now = unread(SERVER), -4000
+    for later in readings:
+        now += later
+        begun = max((each for each in backups if each <= now), default=None)
+        shown = [] if begun is None else [a_backup(minutes(SPRING, begun), offset_minutes=offset_at(begun))]
+        if happened > now:
+            document = at(minutes(SPRING, now), offset=offset_at(now), backups=shown)
+        else:
+            started = [{"started_utc": seen(happened, now)}]
+            document = altered(minutes(SPRING, now), seen(happened, now), offset=offset_at(now), backups=shown, start=started)
+        reading = updated(reading, SERVER, document, unix(minutes(SPRING, now)), refused=False)
+        if happened <= now:
+            assert not {"credentials", "start"} & reading.document.errors.keys()
+            assert minutes(SPRING, happened) <= modified(reading) <= minutes(SPRING, max(now, happened + 120))
+            assert section(reading, "start")[0]["started_utc"] <= minutes(SPRING, happened)
