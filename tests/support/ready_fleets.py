@@ -133,6 +133,18 @@ def fleet(
     return Fleet({"instances": tuple(instances)}, {"http://e1": (content, {"sql_servers": [reading(each) for each in servers]})})
 
 
+def fleet_of_two_exporters() -> Fleet:
+    """Return a group of two, each with an exporter on its host that reads it alone."""
+    members, exporters = MEMBERS[:2], {}
+    known: dict[str, Any]
+    for number, known in ((1, {"backups": [a_backup()]}), (2, {"started": NOW - 6 * DAY})):
+        rows = server(members[number - 1], ag="AG7", members=members, **known)
+        target = row(instances=[{"sql_instance": "SQLPRD01", "host": f"n{number}"}])
+        about = json.loads(body(target, vantage="sql_host", host=f"n{number}"))
+        exporters[f"http://n{number}:10377"] = (about, {"sql_servers": [reading(rows)]})
+    return Fleet({"instances": members}, exporters)
+
+
 MEMBERS = ("N1\\SQLPRD01", "N2\\SQLPRD01", "N3\\SQLPRD01")
 
 
@@ -157,6 +169,7 @@ def ready_fleets() -> dict[str, Fleet]:
             server(databases={"sales": "0x2C56", "hr": "0x2C57"}, backups=[a_backup(), a_backup("hr")]),
             targets=[row(), row(target="second", key_version=V2)],
         ),
+        "a group of two, each with an exporter": fleet_of_two_exporters(),
         "a managed identity": fleet(
             with_managed_identity(server(backups=[a_backup()])),
             targets=[row(credential_type="managed_identity", credential_expires_at=None)],

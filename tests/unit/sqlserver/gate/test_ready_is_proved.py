@@ -186,11 +186,7 @@ def test_nothing_that_is_missing_old_or_damaged_stays_ready(name):
     fleet = ready_fleets()[name]
     assert fleet.answer().reasons == ()
     still_ready = []
-    brief = name not in (
-        "one server, log backups",
-        "a cluster instance of two nodes",
-        "a group, backups on one secondary of three",
-    )
+    brief = name not in ("one server, log backups", "a group, backups on one secondary of three")
     for damage in damages_of(fleet, brief=brief):
         if not _is_irrelevant(name, damage):
             damaged = fleet.copied()
@@ -198,3 +194,16 @@ def test_nothing_that_is_missing_old_or_damaged_stays_ready(name):
             if damaged.answer().verdict == "ready":
                 still_ready.append(damage[:2])
     assert still_ready == []
+
+
+@pytest.mark.parametrize("name", ready_fleets())
+def test_silence_ages(name):
+    """Nothing new is read for an hour, while the exporters answer and their targets stay ready."""
+    later = ready_fleets()[name]
+    for about, _ in later.exporters.values():
+        about["at"] = time_of(NOW + HOUR + 1)
+        for target in about["targets"]:
+            target["last_unwrap"] = time_of(NOW + HOUR)
+    found = later.answer(now=NOW + HOUR + 1)
+    assert found.verdict == "not_known"
+    assert "reading_old" in {each.condition for each in found.reasons}
