@@ -12,9 +12,8 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
-from exporter.core.frozen import dataclass
 from exporter.core.json import decode, read_object, text_of, word_of
-from exporter.core.values import Fault, Step
+from exporter.core.values import Fault, Step, dataclass
 from exporter.knowledge.reasons import IMPLIED_BY_ENTRA, IMPLIED_BY_VAULT, Implied, rank
 from exporter.knowledge.report import StepResult
 

@@ -8,9 +8,8 @@ from http import HTTPStatus
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from exporter.core.frozen import dataclass
 from exporter.core.secrets import hide, mask, reveals, stands_in_bytes
-from exporter.core.values import Facts, KeyFacts, Outcome, Phase, Readiness, Step
+from exporter.core.values import Facts, KeyFacts, Outcome, Phase, Readiness, Step, dataclass
 
 if TYPE_CHECKING:
     from exporter.knowledge.reasons import Reason

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from exporter.config.settings import Credential, Module, Target
-from exporter.core.frozen import dataclass
 from exporter.core.values import (
     Challenge,
     Facts,
@@ -24,6 +23,7 @@ from exporter.core.values import (
     Step,
     TokenResult,
     Vantage,
+    dataclass,
     different_key,
     is_discarded,
     is_disturbed,

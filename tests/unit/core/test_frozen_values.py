@@ -5,10 +5,10 @@ import pickle
 
 import mypy.api
 
-from exporter.core.frozen import dataclass
+from exporter.core.values import dataclass
 
 ASSIGNMENT = """
-from exporter.core.frozen import dataclass
+from exporter.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Value:
