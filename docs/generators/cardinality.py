@@ -24,6 +24,8 @@ _PHASES: Final = "ekm_step_phase_duration_seconds"
 DATABASE: Final = "each database that is encrypted or not online"
 TARGET: Final = "each target that certainly lists it"
 DIFFERENCE: Final = "each difference from the configuration"
+MISSING: Final = "each row of the evidence that a restart lacks, for each key"
+FAILING: Final = "each key that SQL Server itself fails to get, or that is due to be proven: one of the two"
 BACKUP: Final = "each such database and type of backup"
 
 # Families with labels from a closed list: the most series for one target, and the reason.
@@ -86,7 +88,13 @@ OF_SQL_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
         "mssql_ekm_credential_altered_timestamp_seconds",
     ),
     "each key": ("mssql_ekm_asymmetric_key_info",),
-    "each key that protects a database": ("mssql_ekm_proven_timestamp_seconds", "mssql_ekm_proof_due"),
+    "each key that protects a database": (
+        "mssql_ekm_proven_timestamp_seconds",
+        "mssql_ekm_proof_due",
+        "mssql_ekm_restart_ready_until_timestamp_seconds",
+    ),
+    MISSING: ("mssql_ekm_restart_missing_info",),
+    FAILING: ("mssql_ekm_failing_since_timestamp_seconds", "mssql_ekm_proof_due_since_timestamp_seconds"),
     "each key that protects a database, and whose login has no credential": ("mssql_ekm_key_without_credential",),
     TARGET: ("mssql_ekm_target_info",),
     DIFFERENCE: ("mssql_ekm_difference_databases",),
@@ -135,7 +143,8 @@ def of_each_database(level: Level) -> int:
 
 def of_a_sql_server(level: Level) -> int:
     """Return the most series of a healthy SQL Server without databases and groups, with one provider, credential and key."""
-    left_out = (DATABASE, BACKUP, TARGET, DIFFERENCE, "each key that protects a database, and whose login has no credential")
+    without_credential = "each key that protects a database, and whose login has no credential"
+    left_out = (DATABASE, BACKUP, TARGET, DIFFERENCE, MISSING, FAILING, without_credential)
     ones = sum(for_each(what, level) for what in OF_SQL_SERVERS if what not in left_out)
     return ones + len((*SECTIONS, *PROOF_SECTIONS, CHANGES)) - 1
 

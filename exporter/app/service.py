@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -29,6 +29,7 @@ from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import AuxiliaryResult
 from exporter.metrics.recorder import Recorder
 from exporter.presentation.log import ProbeLog
+from exporter.presentation.payloads import Payload, gate_row
 from exporter.probing.auxiliary import AuxiliaryRunner, auxiliary_probes
 from exporter.probing.expiry import ExpiryLookup
 from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from exporter.knowledge.checks_vault import CheckResult, CheckRun
     from exporter.knowledge.expiry import CredentialExpiry
     from exporter.sqlserver.differences import Difference
+    from exporter.sqlserver.gate.inputs import RestartReadiness
     from exporter.sqlserver.reading import SqlServerReading
 
 _log = logging.getLogger(__name__)
@@ -254,6 +256,7 @@ class Service:
             self._store,
             self.recorder,
             enabled=options.scheduler,
+            target_rows=self._gate_rows,
             on_internal_error=self._on_error,
             expiries_of=self.credential_expiries,
         )
@@ -378,6 +381,15 @@ class Service:
 
     def sql_readings(self) -> tuple[SqlServerReading, ...]:
         return self.sql_servers.readings()
+
+    def sql_readiness(self) -> tuple[RestartReadiness, ...]:
+        return self.sql_servers.readiness()
+
+    def _gate_rows(self, now: float) -> Iterator[Payload]:
+        config = self.config
+        for target in config.targets.values():
+            credential, expiries = config.credentials[target.credential], self.credential_expiries(target.credential)
+            yield gate_row(target, self.record_of(target.name), credential, expiries, now=now)
 
     def sql_differences(self) -> tuple[Difference, ...]:
         return self.sql_servers.differences()

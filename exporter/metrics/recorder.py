@@ -54,6 +54,7 @@ from exporter.state.record import TargetRecord, headers_after, readiness_at
 
 if TYPE_CHECKING:
     from exporter.sqlserver.differences import Difference
+    from exporter.sqlserver.gate.inputs import RestartReadiness
     from exporter.sqlserver.reading import SqlServerReading
 
 _GAUGES = (SeriesScope.TARGET, SeriesScope.SQL_SERVER)  # not exposed if only probes on request return gauges
@@ -191,6 +192,15 @@ class SqlServerSeries:
 
         base = labels_of(reading)
         owner = OwnerValues(reading.address, base, sql_server_samples(reading, differences, targets))
+        rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)
+        return SqlServerLines(reading.address, base.labels, rendered)
+
+    def render_readiness(self, reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> SqlServerLines:
+        """Return the series of the restart readiness alone: it changes between two readings. Any thread may call."""
+        from exporter.metrics.sql_server import labels_of, readiness_samples  # noqa: PLC0415 - with all rules of `sqlserver`
+
+        base = labels_of(reading)
+        owner = OwnerValues(reading.address, base, readiness_samples(reading, readiness, now))
         rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)
         return SqlServerLines(reading.address, base.labels, rendered)
 

@@ -18,9 +18,11 @@ from exporter.metrics.target_values import Values, one
 from exporter.metrics.text import Labels, LabelSet, Sample
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.document import KNOWN_CODES, OTHER, Document, Row, thumbprint_of
+from exporter.sqlserver.gate.inputs import RestartReadiness
+from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.instance import EKM_OPTION, OPEN, printable
 from exporter.sqlserver.logs import LogSpace, log_spaces
-from exporter.sqlserver.proof import KeyProof, key_proofs
+from exporter.sqlserver.proof import KeyProof, ProofState, key_proofs, server_proofs
 from exporter.sqlserver.reading import BACKUP_TYPES, TRACE_FLAG, SqlServerReading
 
 _LONGEST = 256  # characters of a label value: names of SQL Server have 128
@@ -145,6 +147,24 @@ def proof_samples(proofs: Iterable[KeyProof]) -> Values:
     }
 
 
+def readiness_samples(reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> Values:
+    """Return the samples of the restart readiness at `now`, and since when SQL Server itself fails or owes a proof."""
+    proofs = {each.proof.thumbprint: each for each in server_proofs(reading)}
+    shown = sorted(readiness, key=lambda each: (each.key_name, each.thumbprint))[:MOST]
+    values: dict[str, list[Sample]] = {name: [] for name in READINESS_FAMILIES}
+    until, missing, failing, due = values.values()
+    for each in shown:
+        labels, answer = (("key_name", text(each.key_name)), ("thumbprint", text(each.thumbprint))), each.answer(now)
+        until += [(labels, each.until if answer == "ready" else 0.0)] if answer != "not_known" else []
+        found = sorted({(evidence_of(one).value, "not_ready" if one.known else "not_known") for one in each.missing})
+        missing += (((*labels, ("evidence", row), ("answer", known)), 1.0) for row, known in found)
+        proof = proofs.get(each.thumbprint)
+        if proof is not None and proof.since is not None:
+            failing += [(labels, proof.since)] if proof.cause is ProofState.FAILING else []
+            due += [(labels, proof.since)] if proof.state is ProofState.DUE else []
+    return values
+
+
 def log_samples(spaces: Iterable[LogSpace], databases: Collection[str]) -> Values:
     """Return the samples of the log of each of these databases."""
     shown = [((("database", name),), space) for space in spaces if (name := text(space.database)) in databases]
@@ -169,6 +189,12 @@ _PROOF_FAMILIES: Final[Mapping[str, Callable[[KeyProof], _Known]]] = {
     ),
     "mssql_ekm_proof_due": lambda proof: (_key(proof), None if proof.is_due is None else float(proof.is_due)),
 }
+READINESS_FAMILIES: Final = (
+    "mssql_ekm_restart_ready_until_timestamp_seconds",
+    "mssql_ekm_restart_missing_info",
+    "mssql_ekm_failing_since_timestamp_seconds",
+    "mssql_ekm_proof_due_since_timestamp_seconds",
+)
 _LOG_FAMILIES: Final[Mapping[str, Callable[[LogSpace], float | None]]] = {
     "mssql_ekm_log_used_bytes": lambda space: space.used_bytes,
     "mssql_ekm_log_free_bytes": lambda space: space.free_bytes,

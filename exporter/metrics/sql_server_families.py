@@ -108,6 +108,29 @@ SQL_SERVER_METRICS: Final = (
         "target",
     ),
     _sql_server(
+        "mssql_ekm_failing_since_timestamp_seconds",
+        "Time since which the error log shows that SQL Server does not get the key. Absent if it does not fail.",
+        "key_name thumbprint",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_proof_due_since_timestamp_seconds",
+        "Time of the change of the credential since which nothing has proved the key. Absent if no proof is due.",
+        "key_name thumbprint",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_restart_ready_until_timestamp_seconds",
+        "Time until which the evidence holds that a restart or failover of this node finds the key, if nothing new is read: it is ready while this is in the "
+        "future. 0 if it would not find the key, absent if that is not known. As this exporter sees it.",
+        "key_name thumbprint",
+    ),
+    _sql_server(
+        "mssql_ekm_restart_missing_info",
+        "A row of the evidence that a restart or failover lacks. The label answer is not_ready or not_known.",
+        "key_name thumbprint evidence answer",
+    ),
+    _sql_server(
         "mssql_ekm_difference_databases",
         f"Databases under a key by which the configuration differs from SQL Server, by kind of difference. At most {FEW} of a SQL Server. "
         "The label target is empty if no target probes the key, and key_uri if it is unknown.",

@@ -17,7 +17,7 @@ from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.expiry import CredentialExpiry
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import NOT_TESTED, AuxiliaryResult, deciding_failure, readiness_text
-from exporter.presentation.expiries import DAY, Ending
+from exporter.presentation.expiries import DAY, Ending, credential_ending
 from exporter.presentation.text import auxiliary_results
 from exporter.state.history import HistoryEntry
 from exporter.state.record import FailureSummary, TargetRecord, readiness_at, unsteady_at
@@ -71,6 +71,13 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "labels": dict(target.labels),
         "instances": [dict(instance) for instance in target.instances],
     }
+
+
+def gate_row(
+    target: Target, record: TargetRecord | None, credential: Credential, expiries: Iterable[CredentialExpiry], *, now: float
+) -> Payload:
+    """Return what the gate needs of a target."""
+    return target_row(target, record, now=now) | credential_payload(credential, credential_ending(expiries))
 
 
 def credential_payload(credential: Credential, ending: Ending | None) -> Payload:

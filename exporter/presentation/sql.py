@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isfinite
 
 from exporter.config.settings import Target
 from exporter.core.durations import clock_text, moment
@@ -22,6 +22,8 @@ from exporter.knowledge.verdict import NOT_TESTED, State
 from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.differences import Difference, pins
+from exporter.sqlserver.gate.inputs import RestartReadiness
+from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.instance import printable
 from exporter.sqlserver.proof import ProofState, ServerProof, left_behind, login_text, server_proofs, shows_refusal, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, names_of, rows, shown_name
@@ -603,6 +605,26 @@ async def cause_log_texts(
         if text := urgency_text(servers, now):
             texts[group.id] = f"{text}. {_REPEAT_BACKUPS}" if in_waves and group.cause.reason is Reason.THROTTLED else text
     return texts
+
+
+def readiness_payload(readiness: RestartReadiness, now: float) -> Payload:
+    """Return the restart readiness of a node and key, with the rows of the evidence that are missing."""
+    return {
+        "key_name": readiness.key_name,
+        "thumbprint": readiness.thumbprint,
+        "answer": readiness.answer(now),
+        "holds_until": moment_or_none(readiness.until if isfinite(readiness.until) else None),
+        "missing": [
+            {
+                "evidence": evidence_of(each).value,
+                "condition": each.condition,
+                "known": each.known,
+                "text": each.text,
+                "fix": each.fix,
+            }
+            for each in readiness.missing
+        ],
+    }
 
 
 def target_differences(target: Target, differences: Iterable[Difference]) -> tuple[Difference, ...]:

@@ -23,12 +23,13 @@ from exporter.knowledge.verdict import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.audit import AuditSources, audit_payload
 from exporter.presentation.bundle import archive, collect_bundle
-from exporter.presentation.expiries import all_endings, calendar, credential_ending
+from exporter.presentation.expiries import all_endings, calendar
 from exporter.presentation.payloads import Payload
 from exporter.presentation.sql import (
     SqlProofs,
     causes_payload,
     differences_payload,
+    readiness_payload,
     sql_causes,
     sql_servers_payload,
     target_differences,
@@ -36,6 +37,7 @@ from exporter.presentation.sql import (
 )
 from exporter.presentation.ticket import last_ticket
 from exporter.runtime.process import computer_name
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.reading import SqlServerReading, reading_values
 from exporter.state.causes import MOST_CAUSES, cause_groups, linked
 from exporter.state.record import TargetRecord, readiness_at
@@ -120,12 +122,20 @@ def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, 
     return labels
 
 
-def readings_json(readings: Iterable[SqlServerReading], *, now: float) -> Iterator[str]:
-    """Yield the whole response in short pieces: the reading of a large server has many thousands of rows."""
+def readings_json(
+    readings: Iterable[SqlServerReading], readiness: Iterable[RestartReadiness] = (), *, now: float
+) -> Iterator[str]:
+    """Yield the whole response in short pieces: the reading of a large server has many thousands of rows.
+
+    The restart readiness is as this exporter sees it: another one may have other targets of a SQL Server.
+    """
+    known: dict[str, list[Payload]] = {}
+    for each in readiness:
+        known.setdefault(each.address, []).append(readiness_payload(each, now))
     yield f'{{"at": "{moment(now)}", "sql_servers": ['
     for number, reading in enumerate(readings):
         yield ", " if number else ""
-        yield from _value_pieces(reading_values(reading))
+        yield from _value_pieces(reading_values(reading) | {"readiness": known.get(reading.address, [])})
     yield "]}"
 
 
@@ -185,9 +195,7 @@ class ApiHandlers:
         service, config, now = self._service, self._service.config, time.time()
         self._proofs.refresh()
         rows = (
-            payloads.target_row(target, service.record_of(target.name), now=now)
-            | self._credential_of(target, config)
-            | sql_servers_payload(self._proofs.target_proofs(target), now=now)
+            self._gate_row(target, config, now) | sql_servers_payload(self._proofs.target_proofs(target), now=now)
             for target in config.targets.values()
         )
         endings = await all_endings(config, service.record_of, service.credential_expiries)
@@ -211,7 +219,9 @@ class ApiHandlers:
 
     async def sql_servers(self, request: web.Request) -> web.StreamResponse:
         """Serve what this exporter read of each SQL Server."""
-        return await _send(request, encoded(readings_json(self._service.sql_readings(), now=time.time())))
+        return await _send(
+            request, encoded(readings_json(self._service.sql_readings(), self._service.sql_readiness(), now=time.time()))
+        )
 
     async def calendar(self, request: web.Request) -> web.StreamResponse:
         """Serve all known expiry dates as a calendar feed."""
@@ -271,8 +281,8 @@ class ApiHandlers:
         readiness = readiness_at(target, record, now)
         expiries = [expiry for each in expiries_of(self._service, target).values() for expiry in each]
         return {
+            **self._gate_row(target, config, now),
             **payloads.target_payload(target, record, now=now),
-            **self._credential_of(target, config),
             **sql_servers_payload(self._proofs.target_proofs(target), now=now),
             **differences_payload(target_differences(target, self._service.sql_differences())),
             **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target, now)),
@@ -281,9 +291,10 @@ class ApiHandlers:
             "ticket": last_ticket(target, record, computer_name(), now=now) or None,
         }
 
-    def _credential_of(self, target: Target, config: Config) -> payloads.Payload:
-        ending = credential_ending(self._service.credential_expiries(target.credential))
-        return payloads.credential_payload(config.credentials[target.credential], ending)
+    def _gate_row(self, target: Target, config: Config, now: float) -> payloads.Payload:
+        service, credential = self._service, config.credentials[target.credential]
+        expiries = service.credential_expiries(target.credential)
+        return payloads.gate_row(target, service.record_of(target.name), credential, expiries, now=now)
 
     async def healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="Healthy\n")

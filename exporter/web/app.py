@@ -74,7 +74,7 @@ class PageHandlers:
         servers = self._proofs.target_proofs(target)
         pieces = target_page(
             self.urls,
-            replace(shown, own=servers),
+            replace(shown, own=servers, restart={(each.address, each.thumbprint): each for each in service.sql_readiness()}),
             history,
             expiries=expiries,
             checks=checks,
@@ -157,8 +157,8 @@ class PageHandlers:
             differences = service.sql_differences()
             if query.scope:
                 differences = tuple(each for each in differences if each.subject in whole.scope)
-            unread = [] if query.scope else self._proofs.unread(now)
-            page = replace(page, differences=differences, endings=endings, unread=unread)
+            unread, restart = [] if query.scope else self._proofs.unread(now), service.sql_readiness()
+            page = replace(page, differences=differences, endings=endings, unread=unread, restart=restart)
         texts = await cause_log_texts(page.cards, config.targets, self._proofs, now=now)
         is_chosen = bool(page.query.cause)
         tickets = await group_tickets(self.urls, page.cards, whole.views, self._proofs, texts, is_chosen=is_chosen)

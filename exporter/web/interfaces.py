@@ -12,6 +12,7 @@ from exporter.knowledge.expiry import CredentialExpiry
 from exporter.knowledge.report import ProbeReport
 from exporter.metrics.recorder import Recorder
 from exporter.sqlserver.differences import Difference
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.reading import SqlServerReading
 from exporter.state.record import TargetRecord
 
@@ -55,6 +56,10 @@ class ExporterService(Protocol):
 
     def sql_readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each SQL Server that this exporter reads."""
+        ...
+
+    def sql_readiness(self) -> tuple[RestartReadiness, ...]:
+        """Return the restart readiness of each node and key of these SQL Servers, as this exporter sees it."""
         ...
 
     def sql_differences(self) -> tuple[Difference, ...]:

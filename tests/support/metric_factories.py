@@ -50,6 +50,11 @@ def show_reading(recorder, reading, *differences):
     recorder.sql_servers.show(recorder.sql_servers.render(reading, differences))
 
 
+def show_readiness(recorder, reading, *readiness, now=START):
+    """Show the series of the restart readiness of a SQL Server."""
+    recorder.sql_servers.show(recorder.sql_servers.render_readiness(reading, readiness, now))
+
+
 def add(recorder, target, module=MODULE, *, now=START, **known):
     """Add a target, or change it as a reload does. `known` are the facts of its record before that."""
     record = recorder.records.expect(target)

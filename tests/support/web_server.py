@@ -39,6 +39,7 @@ class Service:
         self.checks = {}
         self.readings = []
         self.differences = []
+        self.restart = []
         self.answer = good
         self.go = asyncio.Event()
         self.go.set()
@@ -68,6 +69,9 @@ class Service:
 
     def sql_readings(self):
         return tuple(self.readings)
+
+    def sql_readiness(self):
+        return tuple(self.restart)
 
     def sql_differences(self):
         return tuple(self.differences)

@@ -15,6 +15,7 @@ from exporter.sqlserver.gate.dependencies import (
     find_replica_keys,
     match,
     needed_sections,
+    not_read,
     notes_of,
 )
 from exporter.sqlserver.gate.exporters import Requested, TargetsByKey, answering, compared, failures, targets_by_key
@@ -26,7 +27,7 @@ from exporter.sqlserver.gate.inputs import (
     Inventory,
     KnownInstance,
     Question,
-    Readiness,
+    RestartReadiness,
     is_within,
     known_instances,
 )
@@ -39,11 +40,13 @@ from exporter.sqlserver.gate.rules import (
     other_target_reasons,
     start_reasons,
     throttled,
+    vault_side,
     verdict_reasons,
 )
 from exporter.sqlserver.instance import Findings, listed
 from exporter.sqlserver.keys import KeyUris, Usage, find_usages
 from exporter.sqlserver.proof import ServerProof
+from exporter.sqlserver.reading import known_instance
 
 _MOVED = " (a replica that does not restart)"
 
@@ -56,6 +59,7 @@ class _Servers:
     usages: list[Usage] = field(default_factory=list)
     replicas: ReplicaKeys = field(default_factory=ReplicaKeys)
     reasons: list[GateReason] = field(default_factory=list)
+    own: Mapping[str, Sequence[GateReason]] = field(default_factory=dict)  # of them, those of one server
     others: list[KnownInstance] = field(default_factory=list)
     other_usages: list[Usage] = field(default_factory=list)
 
@@ -75,7 +79,7 @@ class _Facts:
     dependencies: tuple[Dependency, ...]
     moved: tuple[Dependency, ...]  # keys that replicas need, which do not restart
     others: tuple[Dependency, ...]
-    unmatched: tuple[GateReason, ...]  # why keys have no target
+    unmatched: Mapping[tuple[str, str], Sequence[GateReason]]  # why keys have no target, by server and thumbprint
     proofs: Mapping[tuple[str, str], ServerProof]  # by server and thumbprint, of all of these keys
 
 
@@ -84,6 +88,11 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
 
     The inventory, or the state of an exporter, may be the reason why it is not known.
     """
+    if question.vault_side:
+        requested = {
+            url: replace(found, targets=tuple(map(vault_side, found.targets))) if isinstance(found, ExporterState) else found
+            for url, found in requested.items()
+        }
     facts = _facts(question, inventory, requested, now)
     servers, states = facts.servers, facts.states
     failed = list(failures(requested, [one.instance for one in servers.chosen], now))
@@ -91,11 +100,14 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     against, despite = compared(facts.dependencies, facts.targets)
     forecast, unknown = forecast_of(facts.dependencies)
     readiness = tuple(_readiness(facts))
-    first = (*servers.reasons, *(each for _, each, matters in failed if matters), *facts.unmatched)
-    missing = (
-        [reason for each in readiness for reason in each.missing] if states else []
-    )  # else whether an exporter reads it is not known
-    own = [reason for reason in missing if not question.vault_side or reason.known]
+    first = (
+        *servers.reasons,
+        *(each for _, each, matters in failed if matters),
+        *(each for those in facts.unmatched.values() for each in those),
+    )
+    # What targets lack is grouped by target, and what a server lacks is in `first`. Without an exporter, whether one reads it is not known.
+    missing = [each for one in readiness for each in one.missing if each.server] if states else []
+    own = [each for each in missing if each.known or not question.vault_side]
     found = dict.fromkeys((*first, *own, *_reasons(facts), *against, *unknown, *throttled(forecast)))
     accepted = tuple(each for each in found if _is_accepted(each, question))
     own_proofs = chosen_proofs(servers.chosen, servers.usages)
@@ -161,20 +173,19 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
         moved=tuple(dependency for dependency, _ in moved),
         others=tuple(_match(usage, states, targets, question)[0] for usage in servers.other_usages),
         # Whether a target lists it is not known either.
-        unmatched=tuple(
-            each
+        unmatched={
+            (dependency.server, dependency.usage.key.thumbprint): [
+                each for each in found if each.condition is not Condition.SERVER_NOT_LISTED or dependency.server not in contested
+            ]
             for dependency, found in (*matches, *(moved if not question.vault_side else ()))
-            for each in found
-            if each.condition is not Condition.SERVER_NOT_LISTED or dependency.server not in contested
-        )
-        if states
-        else (),
+            if states
+        },
         proofs=chosen_proofs(known, usages),
     )
 
 
-def _readiness(facts: _Facts) -> Iterator[Readiness]:
-    """Yield the readiness of each node and key, those of replicas last. What targets lack is grouped by target, elsewhere."""
+def _readiness(facts: _Facts) -> Iterator[RestartReadiness]:
+    """Yield the readiness of each node and key, those of replicas last."""
     every = (*facts.servers.chosen, *facts.servers.replicas.replicas, *facts.servers.others)
     known = {one.server: one for one in every}
     clients: dict[str, dict[tuple[str, str], ServerProof]] = {}
@@ -203,7 +214,16 @@ def _readiness(facts: _Facts) -> Iterator[Readiness]:
             ready_hosts=frozenset(_ready_hosts(one, facts)),
             suffix=suffix,
         )
-        yield restart_readiness(case, facts.question, facts.now)
+        yield restart_readiness(case, facts.question, facts.now, _vault_reasons(one, facts))
+
+
+def _vault_reasons(one: Dependency, facts: _Facts) -> Iterator[GateReason]:
+    """Yield what the targets of a key lack, and what is known of its server as a whole."""
+    yield from facts.unmatched.get((one.server, one.usage.key.thumbprint), ())
+    yield from facts.servers.own.get(one.server, ())
+    for needed in needed_targets([one], tuple(facts.proofs.values())):
+        yield from verdict_reasons(needed, now=facts.now, several=facts.several)
+        yield from history_reasons(needed, facts.question, several=facts.several)
 
 
 def _has_group(one: KnownInstance, groups: set[str]) -> bool:
@@ -247,13 +267,19 @@ def _servers(question: Question, inventory: Inventory | GateReason, states: Iter
     if reasons and not known:
         return _Servers(reasons=reasons)
     chosen, missing = choose(question, known)
+    unread = (
+        {each.address: each for state in states for each in state.readings if known_instance(each) is None}
+        if question.every
+        else {}
+    )
+    missing += [not_read(address, question) for address in unread]
     uris = KeyUris((one.instance for one in known), held.loose, Findings(), held.compared, held.established)
     usages, gaps = find_dependencies(question, [one.instance for one in chosen], [one.instance for one in known], uris)
     replicas = find_replica_keys(chosen, known, uris, question)
-    unread = [*missing, *(each for each in replicas.reasons if each.condition is Condition.INSTANCE_NOT_READ)]
-    if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not unread:
+    lacking = [*missing, *(each for each in replicas.reasons if each.condition is Condition.INSTANCE_NOT_READ)]
+    if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not lacking:
         reasons = []
-    old = _old(question, [*chosen, *replicas.replicas], now)
+    old = dict(_old(question, [*chosen, *replicas.replicas], now))
     using = {one.instance.server_name for one in (*usages, *replicas.usages)}
     unsure = [
         each
@@ -265,21 +291,30 @@ def _servers(question: Question, inventory: Inventory | GateReason, states: Iter
     near = {one.server for one in (*chosen, *replicas.replicas)}
     others = [one for one in known if one.server not in near and one.reading is not None]
     other_usages = find_usages([one.instance for one in others], uris, Findings())
-    return _Servers(
-        chosen, usages, replicas, [*reasons, *missing, *contested, *old, *unsure, *gaps, *replicas.reasons], others, other_usages
-    )
+    own: dict[str, list[GateReason]] = {}
+    for each, servers in (*contested.items(), *old.items(), *gaps.items()):
+        for server in servers:
+            own.setdefault(server, []).append(each)
+    every = [*reasons, *missing, *contested, *old, *unsure, *gaps, *replicas.reasons]
+    return _Servers(chosen, usages, replicas, every, own, others, other_usages)
 
 
-def _contested(known: Iterable[KnownInstance]) -> list[GateReason]:
-    """Return a reason for each name that addresses of several servers may answer."""
-    contested = [(one.contested, one.server.partition(" (")[0]) for one in known if one.contested]
-    names = dict(sorted(contested, key=lambda pair: -len(pair[1])))  # without a domain that only one of them shows
-    return [
+def _contested(known: Iterable[KnownInstance]) -> dict[GateReason, list[str]]:
+    """Return a reason for each name that addresses of several servers may answer, with these servers."""
+    found: dict[tuple[str, ...], list[KnownInstance]] = {}
+    for one in known:
+        if one.contested:
+            found.setdefault(one.contested, []).append(one)
+    return {
         reason(
-            Condition.SERVER_CONTESTED, addresses=" and ".join(addresses), all="both" if len(addresses) == 2 else "all", name=name
-        )
-        for addresses, name in names.items()
-    ]
+            Condition.SERVER_CONTESTED,
+            addresses=" and ".join(addresses),
+            all="both" if len(addresses) == 2 else "all",
+            # Without a domain that only one of them shows.
+            name=min((one.server.partition(" (")[0] for one in those), key=len),
+        ): [one.server for one in those]
+        for addresses, those in found.items()
+    }
 
 
 def _match(
@@ -293,18 +328,19 @@ def _reading(one: KnownInstance, now: float) -> InstanceReading:
     return InstanceReading(one.server, one.at, None if one.at is None else now - one.at, one.url)
 
 
-def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iterator[GateReason]:
-    """Yield a reason for the instances whose reading, or a section of it, is too old. A time of the future is not known."""
-    old: dict[tuple[str, float], list[str]] = {}
+def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iterator[tuple[GateReason, list[str]]]:
+    """Yield a reason, with its servers, for the instances whose reading, or a section of it, is too old. A time of the future is not known."""
+    old: dict[tuple[str, float], dict[str, str]] = {}  # of each server, how it is named
     for one in known:
         reading, needed = _reading(one, now), needed_sections(one.instance, question)
         limit = question.reading_age if one.url else question.inventory_age
         if reading.age is None or not is_within(reading.age, limit):
-            old.setdefault((reading.text, limit), []).append(one.server)
+            old.setdefault((reading.text, limit), {})[one.server] = one.server
             continue
         for section, (at, limit) in one.old.items():
             if section in needed:
                 text = "at an unknown time" if at is None else ago(now - at)
-                old.setdefault((text, limit), []).append(f"{one.server} (section {section})")
+                old.setdefault((text, limit), {})[f"{one.server} (section {section})"] = one.server
     for (age, limit), servers in old.items():
-        yield reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=write(limit), folder=question.folder)
+        found = reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=write(limit), folder=question.folder)
+        yield found, list(dict.fromkeys(servers.values()))

@@ -83,24 +83,26 @@ def choose(question: Question, known: Sequence[KnownInstance]) -> tuple[list[Kno
 
 def find_dependencies(
     question: Question, chosen: Iterable[Instance], known: Sequence[Instance], uris: KeyUris
-) -> tuple[list[Usage], list[GateReason]]:
-    """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it."""
+) -> tuple[list[Usage], dict[GateReason, list[str]]]:
+    """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it, with its servers."""
     findings = Findings()
     instances = [_without_others(one, needed_sections(one, question) | {"instance"}) for one in chosen]
     usages = find_usages(instances, uris, findings, known)
-    reasons = [
+    reasons = {
         reason(
             Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),
             servers=listed(servers),
             gap=text,
             folder=question.folder,
-        )
+        ): servers
         for text, servers in findings.gaps.items()
         if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which find_replica_keys finds on every replica
-    ]
+    }
     for instance in instances:
-        reasons += option_reasons(instance, [one for one in usages if one.instance is instance], question.folder)
-    return usages, reasons + list(disabled(usages))
+        own = [one for one in usages if one.instance is instance]
+        for each in (*option_reasons(instance, own, question.folder), *disabled(own)):
+            reasons.setdefault(each, []).append(instance.server_name)
+    return usages, reasons
 
 
 def needed_sections(instance: Instance, question: Question) -> frozenset[str]:

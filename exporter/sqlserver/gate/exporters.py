@@ -193,8 +193,11 @@ _HEAD = ("at", "vantage", "host")
 def read_state(data: bytes, url: str) -> ExporterState | GateReason:
     """Return the state in the response of the exporter at `url`, or why it is none."""
     content = _content(data, url, "targets", "targets", json.MOST_OF_RESPONSE)
-    if isinstance(content, GateReason):
-        return content
+    return content if isinstance(content, GateReason) else state_of(content, url)
+
+
+def state_of(content: Mapping[str, Any], url: str) -> ExporterState | GateReason:
+    """Return the state in parsed JSON, as `read_state`. An exporter asks so about itself."""
     if missing := _missing(content):
         return reason(Condition.EXPORTER_OLD, url=url, field=missing)
     try:

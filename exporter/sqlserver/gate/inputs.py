@@ -142,10 +142,14 @@ class InstanceReading:
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
-    """What is missing for a node and key, and until when what is there holds: a Unix time."""
+class RestartReadiness:
+    """What is missing for a node and key, and until when what is there holds: a Unix time.
+
+    `address` is that under which an exporter reads the node, empty if none does.
+    """
 
     server: str
+    address: str
     thumbprint: str
     key_name: str
     missing: tuple[GateReason, ...]
@@ -188,7 +192,7 @@ class Answer:
     now: float
     dependencies: tuple[Dependency, ...]
     forecast: tuple[VaultForecast, ...]
-    readiness: tuple[Readiness, ...]
+    readiness: tuple[RestartReadiness, ...]
     reasons: tuple[GateReason, ...]
     accepted: tuple[GateReason, ...]  # what would be a reason without the word of a person
     notes: tuple[str, ...]  # what the answer does not cover

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.core.durations import ago, clock_text, known_time, span_text, write
 from exporter.core.quoting import sql_name
@@ -21,7 +21,7 @@ from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, Row
 from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetState, reason
-from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, KnownInstance, Limits, Readiness, is_within
+from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, KnownInstance, Limits, RestartReadiness, is_within
 from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
 from exporter.sqlserver.keys import Usage
 from exporter.sqlserver.proof import KeyUse, ProofSource, ReportedCode, ServerProof, finished_backups, key_uses, lines_of, started
@@ -182,6 +182,20 @@ class NodeKey:
         return self.known.server + self.suffix
 
 
+class _Change(NamedTuple):
+    """Something that a use of the key rests on, which changed at a Unix time; `grace` is how long an older token may serve. `words` end before the time."""
+
+    at: float
+    grace: float
+    words: str
+
+    def is_before(self, use: KeyUse) -> bool:
+        return use.proves(self.at, self.grace)
+
+    def text(self, now: float) -> str:
+        return f"{self.words} {_clock(self.at, now)}"
+
+
 @dataclass(frozen=True, kw_only=True)  # without slots: what follows from it is found once
 class _Case:
     """A node and key whose SQL Server is read, at `now`. `at` is the time on the server's clock of what was read."""
@@ -221,62 +235,66 @@ class _Case:
     @cached_property
     def new_uses(self) -> list[KeyUse]:
         """The uses since everything on this node that they rest on is as it is."""
-        return [use for use in self.uses if all(use.proves(at, grace) for at, grace, _ in self.changes(use))]
+        return [use for use in self.uses if all(each.is_before(use) for each in self.changes(use))]
 
     @cached_property
     def good_uses(self) -> list[KeyUse]:
         """The uses that prove the present secret, too."""
-        return [use for use in self.new_uses if all(use.proves(at, grace) for at, grace, _ in self.secret_changes())]
+        return [use for use in self.new_uses if all(each.is_before(use) for each in self.secret_changes)]
 
-    def changes(self, use: KeyUse) -> Iterator[tuple[float, float, str]]:
-        """Yield what may have changed since a use: when, how long an older token may serve, and a text."""
-        proof = self.proof.proof
-        altered = (
-            known_time(self.key.usage.credential.modified_utc) if self.key.usage.credential.name == proof.credential else None
-        )
-        at = max((each for each in (altered, proof.altered_at) if each is not None), default=math.inf)
-        if not proof.credential_missing:  # which is a reason of its own
-            yield at, proof.grace, f"credential [{proof.credential}] was altered at {_clock(at, self.now)}"
+    def changes(self, use: KeyUse) -> tuple[_Change, ...]:
+        """Return what may have changed since a use: an unknown time is none that it is after."""
         at = math.inf if use.set_at is None else use.set_at
-        yield at, proof.grace, f"the key of [{use.database}] was set at {_clock(at, self.now)}"
-        for row in self.fingerprints():
-            since = known_time(str(row.get("since_utc")))
-            is_first = row.get("first") == 1
-            verb = "was first seen" if is_first else "changed, as seen"
+        return *self.node_changes, _Change(at, self.proof.proof.grace, f"the key of [{use.database}] was set at")
+
+    @cached_property
+    def node_changes(self) -> tuple[_Change, ...]:
+        """What may have changed for every use of the key on this node."""
+        proof, found = self.proof.proof, list[_Change]()
+        if not proof.credential_missing:  # which is a reason of its own
+            credential = self.key.usage.credential
+            altered = known_time(credential.modified_utc) if credential.name == proof.credential else None
+            at = max((each for each in (altered, proof.altered_at) if each is not None), default=math.inf)
+            found.append(_Change(at, proof.grace, f"credential [{proof.credential}] was altered at"))
+        for row in self.fingerprints:
+            since, is_first = known_time(str(row.get("since_utc"))), row.get("first") == 1
+            verb = "was first seen at" if is_first else "changed, as seen at"
             at = math.inf if since is None else since
-            yield at, 0.0 if is_first else proof.grace, f"the {_WHAT[str(row['what'])]} {verb} at {_clock(at, self.now)}"
+            found.append(_Change(at, 0.0 if is_first else proof.grace, f"the {_WHAT[str(row['what'])]} {verb}"))
+        return tuple(found)
 
-    def fingerprints(self) -> Iterator[Row]:
-        """Yield the rows of what has no time of its own, as they are on this node."""
-        provider = self.key.usage.key.provider
+    @cached_property
+    def fingerprints(self) -> list[Row]:
+        """The rows of what has no time of its own, as they are on this node."""
+        provider, node = self.key.usage.key.provider, self.node
         names = {"provider": provider, "dll": provider, "option": None, "mapping": self.proof.proof.thumbprint}
-        for row in rows(self.reading, "changes"):
-            what = str(row.get("what"))
-            is_here = str(row.get("node", "")).casefold() == self.node
-            if what in names and names[what] in (None, row.get("name")) and is_here and _is_text(row.get("value")):
-                yield row
+        return [
+            row
+            for row in rows(self.reading, "changes")
+            if (what := str(row.get("what"))) in names
+            and names[what] in (None, row.get("name"))
+            and str(row.get("node", "")).casefold() == node
+            and _is_text(row.get("value"))
+        ]
 
-    def secret_changes(self) -> Iterator[tuple[float, float, str]]:
-        """Yield what shows that a secret of this client may have gone: changes and refusals elsewhere, and known ends."""
+    @cached_property
+    def secret_changes(self) -> tuple[_Change, ...]:
+        """What shows that a secret of this client may have gone: changes and refusals elsewhere, and known ends."""
         if self.is_managed:
-            return
-        grace = self.proof.proof.grace
+            return ()
+        found, grace = list[_Change](), self.proof.proof.grace
         for peer in self.key.peers:
             if peer.server == self.proof.server:
                 continue
             if not self.is_fresh(peer.reading, "credentials"):
-                yield (
-                    math.inf,
-                    grace,
-                    f"when the secret was altered on {peer.server} is not known: its credentials were not read of late",
-                )
+                words = f"the credentials of {peer.server} were not read of late, so its secret was altered at"
+                found.append(_Change(math.inf, grace, words))
             elif (at := peer.proof.altered_at) is not None:
-                yield at, grace, f"the secret was altered on {peer.server} at {clock_text(at, self.now)}"
+                found.append(_Change(at, grace, f"the secret was altered on {peer.server} at"))
             if (at := _refused_at(peer)) is not None:
-                yield at, grace, f"Entra ID refused the secret of {peer.server} since {clock_text(at, self.now)}"
-        for at in self.secret_ends():
-            if at <= self.now:
-                yield at, grace, f"a secret of its client ended at {clock_text(at, self.now)}"
+                found.append(_Change(at, grace, f"Entra ID refused the secret of {peer.server} since"))
+        found += (_Change(at, grace, "a secret of its client ended at") for at in self.secret_ends() if at <= self.now)
+        return tuple(found)
 
     def is_fresh(self, reading: SqlServerReading, section: str) -> bool:
         return is_within(self.now - reading.read_at.get(section, -math.inf), self.limits.reading_age)
@@ -477,7 +495,7 @@ def _room(case: _Case) -> Iterator[GateReason]:
 def _used(case: _Case) -> Iterator[GateReason]:
     key, provider = case.proof.proof.key_name, case.key.usage.key.provider
     is_loaded = any(row.get("provider") == provider for row in rows(case.reading, "modules"))
-    known = {str(row["what"]) for row in case.fingerprints()}
+    known = {str(row["what"]) for row in case.fingerprints}
     unseen = [_WHAT[what] for what in (*_FINGERPRINTED, *(["dll"] if is_loaded else [])) if what not in known]
     if not case.uses:
         yield _not_proven(case, f"no start and no finished backup of a database under key [{key}] is known on it")
@@ -485,7 +503,7 @@ def _used(case: _Case) -> Iterator[GateReason]:
         yield _not_proven(case, f"the {' and the '.join(unseen)} of this node were never seen")
     elif not case.new_uses:
         last = max(case.uses, key=lambda use: use.began_at)
-        text = max(case.changes(last), key=lambda change: change[0] + change[1])[2]
+        text = max(case.changes(last), key=lambda change: change.at + change.grace).text(case.now)
         yield _not_proven(
             case, f"{text}, and it has not used key [{key}] with a new token since (last {_use_text(last, case.now)})"
         )
@@ -498,9 +516,9 @@ def _secret(case: _Case) -> Iterator[GateReason]:
     if not case.is_managed and last_end <= case.now and not any(use.proves(last_end, proof.grace) for use in uses):
         yield reason(Condition.SECRET_ENDED, server=case.server, credential=proof.credential, at=clock_text(last_end, case.now))
         return
-    changes = list(case.secret_changes())
-    if uses and not any(all(use.proves(at, grace) for at, grace, _ in changes) for use in uses):
-        cause = max(changes, key=lambda change: change[0])[2]
+    changes = case.secret_changes
+    if uses and not any(all(each.is_before(use) for each in changes) for use in uses):
+        cause = max(changes, key=lambda change: change.at).text(case.now)
         yield reason(
             Condition.CREDENTIAL_LEFT_BEHIND, server=case.server, cause=cause, key=proof.key_name, database=case.database
         )
@@ -576,7 +594,7 @@ def _nodes(case: _Case) -> Iterator[GateReason]:
     if not instance.nodes and not instance.host.casefold().startswith(case.node):  # a long name is cut in that of the node
         gap = "it runs on a node of another name, and the nodes of its cluster are not known"
         yield reason(Condition.INVENTORY_GAP, servers=case.server, gap=gap, folder=case.limits.folder)
-    changed = [row for row in case.fingerprints() if row.get("what") == "provider" and row.get("first") == 0]
+    changed = [row for row in case.fingerprints if row.get("what") == "provider" and row.get("first") == 0]
     oldest = case.at - min(35 * DAY, case.limits.proof_age)
     earliest = max((oldest, *(known_time(str(row.get("since_utc"))) or math.inf for row in changed)))
     started_on = {
@@ -607,7 +625,7 @@ _ROWS: Final[Mapping[Evidence, _Row]] = {
 }
 
 
-def restart_readiness(key: NodeKey, limits: Limits, now: float, vault: Iterable[GateReason] = ()) -> Readiness:
+def restart_readiness(key: NodeKey, limits: Limits, now: float, vault: Iterable[GateReason] = ()) -> RestartReadiness:
     """Return what a restart or failover of a node lacks for a key, and until when the rest holds.
 
     `vault` are the reasons of its targets, and what the login, the key and the provider lack.
@@ -617,11 +635,12 @@ def restart_readiness(key: NodeKey, limits: Limits, now: float, vault: Iterable[
         missing.append(
             replace(reason(Condition.NOT_READ_ITSELF, server=key.server, key=key.usage.key.name), server=key.known.server)
         )
-        return Readiness(key.known.server, key.usage.key.thumbprint, key.usage.key.name, tuple(missing), now)
+        return RestartReadiness(key.known.server, "", key.usage.key.thumbprint, key.usage.key.name, tuple(missing), now)
     case = _Case(key=key, proof=key.proof, limits=limits, now=now)
     for row in _ROWS.values():
         missing += (replace(each, server=each.server or key.known.server) for each in row(case))
-    return Readiness(key.known.server, key.usage.key.thumbprint, key.usage.key.name, tuple(missing), _until(case))
+    address = key.proof.reading.address
+    return RestartReadiness(key.known.server, address, key.usage.key.thumbprint, key.usage.key.name, tuple(missing), _until(case))
 
 
 def _until(case: _Case) -> float:

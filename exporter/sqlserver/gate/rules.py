@@ -85,6 +85,15 @@ def needed_targets(dependencies: Iterable[Dependency], proofs: Sequence[ServerPr
         yield NeededTarget(target, tuple(those), tuple(dict.fromkeys(one.server for one in those)), own)
 
 
+OTHER_IDENTITY = ("identity_of_another_host",)  # a managed identity, probed from another host than its own
+
+
+def vault_side(target: TargetState) -> TargetState:
+    """Return a target as the narrower question counts it: whose identity was used does not matter there."""
+    answers = target.ready is None and target.success and target.why in OTHER_IDENTITY
+    return replace(target, ready=True) if answers else target
+
+
 def verdict_reasons(needed: NeededTarget, *, now: float, several: bool) -> Iterator[GateReason]:
     """Yield a reason if the target is not ready, or has no verdict. With `several` exporters, the text names this one."""
     target, about = needed.target, _values(needed, several=several)
@@ -113,7 +122,11 @@ def history_reasons(needed: NeededTarget, question: Limits, *, several: bool) ->
     about = _values(needed, several=several) | {"ready_for": write(question.ready_for)}
     if target.ready and target.last_not_ready is not None and at - target.last_not_ready < question.ready_for:
         yield reason(Condition.WAS_NOT_READY, at=moment(target.last_not_ready), **about)
-    elif target.ready and (target.ready_since is None or at - target.ready_since < question.ready_for):
+    elif (
+        target.ready
+        and target.why not in OTHER_IDENTITY
+        and (target.ready_since is None or at - target.ready_since < question.ready_for)
+    ):
         since = "an unknown time" if target.ready_since is None else moment(target.ready_since)
         yield reason(Condition.SHORT_HISTORY, since=since, **about)
     if target.ready and not (target.last_unwrap is not None and is_within(at - target.last_unwrap, question.unwrap_age)):

@@ -9,6 +9,7 @@ from exporter.knowledge.advice import sentence
 from exporter.knowledge.code_row import OWNERS, WITHOUT_THE_KEY, Owner
 from exporter.presentation.sql import SqlCause, difference_text, ended_at, first_action, first_actions, urgency_text
 from exporter.sqlserver.differences import Difference
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ProofState, ServerProof, codes_text, proof_text, read_text, refusal_text, worked_text
 from exporter.sqlserver.urgency import closed_names, closed_states, closed_text, most_urgent, stalled_text, times_text
 from exporter.web.pages.html import (
@@ -38,6 +39,11 @@ _BADGES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.DUE: ("proof due", "unsure"),
     ProofState.PROVEN: ("proven", "good"),
     ProofState.UNKNOWN: ("unknown", "unsure"),
+}
+_RESTART: Mapping[str, tuple[str, str]] = {
+    "ready": ("ready", "good"),
+    "not_ready": ("not ready", "bad"),
+    "not_known": ("not known", "unsure"),
 }
 _ENDED = "backup due", "unsure"  # the vault works again, and no backup has finished since
 _MEANINGS: Mapping[ProofState, str] = {
@@ -97,6 +103,7 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
         copyable(first_actions([server], server, over, view.now, target=view.target.name, is_ready=view.readiness.ready is True))
         if is_own
         else None,
+        _restart(view, server),
     ]
 
 
@@ -105,6 +112,53 @@ def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
     if server.state is ProofState.PROVEN and view.readiness.ready is False:
         return element("span", "last worked", class_="state unsure")
     return proof_badge(server.state_at(view.now), over)
+
+
+def _restart(view: TargetView, server: ServerProof) -> Child:
+    """Return what a restart of a SQL Server would find, and the first row of its evidence that is missing."""
+    known = view.restart.get((server.reading.address, server.proof.thumbprint))
+    if known is None:
+        return None
+    return element("p", _restart_badge(known, view.now), " ", _first_missing(known, view.now))
+
+
+def _restart_badge(readiness: RestartReadiness, now: float) -> Html:
+    words, colour = _RESTART[readiness.answer(now)]
+    return element("span", f"restart {words}", class_=f"state {colour}")
+
+
+def _first_missing(readiness: RestartReadiness, now: float) -> Child:
+    first = min(readiness.missing, key=lambda each: not each.known, default=None)
+    if first is None:
+        return None if readiness.answer(now) == "ready" else "What is known of it is too old: the exporter reads it no more."
+    more = len(readiness.missing) - 1
+    return [sentence(first.text), " First: ", first.fix, f" And {more:,} more: /api/v1/sql-servers." if more else ""]
+
+
+def restart_section(restart: Sequence[RestartReadiness], now: float) -> Child:
+    """Return how many nodes and keys a restart would find, and which it would not; None if no SQL Server is read."""
+    if not restart:
+        return None
+    answers = [(each, each.answer(now)) for each in restart]
+    counts = ", ".join(f"{sum(one == answer for _, one in answers):,} {words}" for answer, (words, _) in _RESTART.items())
+    others = sorted((each for each in answers if each[1] != "ready"), key=lambda each: (each[1] != "not_ready", each[0].server))
+    lines = [
+        element(
+            "li",
+            _restart_badge(each, now),
+            element("strong", f" {each.server}, key {each.key_name}: "),
+            _first_missing(each, now),
+        )
+        for each, _ in others[:_SHOWN]
+    ]
+    more = f"{len(others) - _SHOWN:,} more: /api/v1/sql-servers has all." if len(others) > _SHOWN else None
+    return element(
+        "details",
+        element("summary", f"Restart of SQL Servers, as this exporter sees it: {counts}"),
+        element("ul", lines, class_="proofs", aria_label="Restart readiness"),
+        more,
+        data_key="restart",
+    )
 
 
 def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:

@@ -21,6 +21,7 @@ from exporter.knowledge.verdict import NOT_TESTED, STATES, deciding_failure, van
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql import SqlCause, sql_headline, unread_text
 from exporter.sqlserver.differences import Difference
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.state.causes import CauseGroup
 from exporter.web.pages.causes import Cards, causes_section, group_title, shown_groups, shown_own
 from exporter.web.pages.fleet import BY_LABEL, UNSTEADY, VERDICTS, Fleet, HeadlineState, SortOrder, TargetQuery, over_since
@@ -43,7 +44,7 @@ from exporter.web.pages.html import (
     table_head,
     target_links,
 )
-from exporter.web.pages.sql_servers import differences_line, own_badges, own_causes, sql_legend
+from exporter.web.pages.sql_servers import differences_line, own_badges, own_causes, restart_section, sql_legend
 from exporter.web.pages.target import marks, state_bar
 from exporter.web.pages.views import (
     TargetView,
@@ -300,6 +301,7 @@ class ListPage:
     tickets: Mapping[str, Child] = field(default_factory=dict)  # by the id of a cause
     differences: Sequence[Difference] = ()
     unread: Sequence[tuple[str, str]] = ()  # SQL Servers, and why they are not read
+    restart: Sequence[RestartReadiness] = ()
 
     @property
     def number(self) -> int:
@@ -377,6 +379,7 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
         yield element("p", link(urls.status(page.query.scope), "Show the first causes only"))
     if is_status:
         yield from ended_section(urls, page.fleet.ended, page.fleet.views)
+    yield restart_section(page.restart, page.now)
     yield differences_line(urls, page.differences)
     yield from expiring_section(urls, page.endings, page.now)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from exporter.config.settings import Config, Module, Target
@@ -28,6 +28,7 @@ from exporter.knowledge.verdict import (
 from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind, next_ending
 from exporter.presentation.text import recommended_actions
 from exporter.presentation.ticket import subject_of
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof
 from exporter.state.record import STALE_INTERVALS, Ended, TargetRecord, ended_at, readiness_at, unsteady_at
 from exporter.web.interfaces import ExporterService
@@ -74,6 +75,7 @@ class TargetView:
     stuck: tuple[
         ServerProof, ...
     ] = ()  # its SQL Servers with databases that are closed or may not write, in a list, while it is not ready
+    restart: Mapping[tuple[str, str], RestartReadiness] = field(default_factory=dict)  # by address and thumbprint
 
     @property
     def failure(self) -> StepResult | None:

@@ -219,7 +219,9 @@ class StoryRunner:
             patch.setattr(monitor, "SqlServerMonitor", partial(SqlServerMonitor, clock=self.clock, draw=lambda: 0.0))
             store = StateStore(self.service.state, None)
             errors: list[Exception] = []
-            readings = SqlServerReadings(store, self.service.recorder, enabled=True, on_internal_error=errors.append)
+            readings = SqlServerReadings(
+                store, self.service.recorder, enabled=True, target_rows=lambda _now: (), on_internal_error=errors.append
+            )
             self._readings, self.service.sql_differences = readings.readings, readings.differences
             try:
                 await readings.apply(config, self.config)

@@ -12,6 +12,7 @@ import pytest
 
 from exporter.app import sql_servers
 from exporter.app.reload import Reloader, Shard, select_shard
+from exporter.app.sql_servers import SqlServerReadings
 from exporter.cli import check, run
 from exporter.cli.main import main
 from exporter.config.load import Loaded
@@ -23,11 +24,12 @@ from exporter.sqlserver import monitor
 from exporter.sqlserver.monitor import Attempt, ServerReader
 from exporter.state.store import DocumentKind, StateFiles
 from tests.support.factories import a_config, a_credential, a_target, with_sql_servers
+from tests.support.gate_factories import URIS, row
 from tests.support.metric_factories import series
 from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 from tests.support.running import a_service
 from tests.support.sql_monitors import a_server, servers_of
-from tests.support.sql_readings import a_reading
+from tests.support.sql_readings import READ_AT, a_reading
 
 CONFIG = a_config(a_target())
 WITH_SERVERS = with_sql_servers(CONFIG, a_server())
@@ -366,3 +368,39 @@ async def test_reader_knows_when_the_secrets_of_a_servers_targets_end():
         assert readings._secret_ends(a_reading(host="n2", address="n2")) == {}
     finally:
         await readings.aclose()
+
+
+INSTANCES = ({"sql_instance": "SQLPRD01", "host": "n1"},)
+KEY = "mssql_ekm_restart_ready_until_timestamp_seconds"
+
+
+async def test_running_exporter_asks_itself_as_the_gate_does(monkeypatch):
+    """The verdict of a target between two readings changes the series, the API and the page's facts, without a reading."""
+    reading = a_reading()
+    document = replace(reading.document, key_uris=(URIS[0],))
+    known = replace(reading, document=document, address="n1", read_at=dict.fromkeys(reading.read_at, READ_AT))
+    service = a_service(with_sql_servers(a_config(a_target(instances=INSTANCES)), a_server("n1")))
+    readings = service.sql_servers
+    monkeypatch.setattr(sql_servers.time, "time", lambda: READ_AT)
+    monkeypatch.setattr(SqlServerReadings, "readings", lambda _: (known,))
+    monkeypatch.setattr(ServerReader, "read", lambda *_: asyncio.sleep(0))
+    rows = [row(instances=list(INSTANCES))]
+    monkeypatch.setattr(readings, "_target_rows", lambda _now: rows)
+    await service.start()
+    try:
+        assert readings._prepare(known)() is False
+        for change, answer, until in (
+            ({}, "ready", 1),
+            ({"vault_side_ready": False, "why": "not_ready"}, "not_ready", 1),
+            ({"last_unwrap": None}, "not_known", 0),
+        ):
+            rows[:] = [row(instances=list(INSTANCES), **change)]
+            await readings._find_readiness()
+            (found,) = service.sql_readiness()
+            assert (found.address, found.answer(READ_AT)) == ("n1", answer)
+            text = b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]).decode()
+            assert text.count(f"\n{KEY}{{") == until
+        readings._forget("n1")
+        assert service.sql_readiness() == ()
+    finally:
+        await service.stop()

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, OF_SQL_SERVERS, of_a_sql_server, of_each_database
-from exporter.metrics.sql_server import difference_samples, labels_of, log_samples, proof_samples, sql_server_samples
+from exporter.metrics.sql_server import (
+    READINESS_FAMILIES,
+    difference_samples,
+    labels_of,
+    log_samples,
+    proof_samples,
+    readiness_samples,
+    sql_server_samples,
+)
 from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
 from exporter.metrics.target_families import Level
 from exporter.sqlserver.document import MOST_ROWS
+from exporter.sqlserver.gate.conditions import Condition, reason
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.logs import LogSpace
 from exporter.sqlserver.proof import KeyProof, ProofSource
 from tests.support import client_model
-from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_reading
+from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_readiness, show_reading
 from tests.support.sql_differences import URI, a_difference
 from tests.support.sql_inventory import altering
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
@@ -23,6 +34,19 @@ from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, pro
 PREFIX = "mssql_ekm_"
 CREDENTIAL = {"name": "tde_cred", "identity": "contoso-prod", "provider": "AzureKV", "created_utc": "2026-01-02T03:04:05"}
 OF_DATABASES = [spec.name for spec in SQL_SERVER_METRICS if spec.own[:1] == ("database",)]
+
+
+READY = RestartReadiness("N1\\SQLPRD01", "n1\\SQLPRD01", "0x2C56", "key_2C56", (), READ_AT + 600)
+NOT_KNOWN = replace(
+    READY,
+    missing=(
+        reason(Condition.SERVER_CLOCK, server="N1", difference="is not known"),
+        reason(Condition.LOG_NOT_READ, server="N1", cause="x"),
+    ),
+)
+NOT_READY = replace(
+    NOT_KNOWN, missing=(*NOT_KNOWN.missing, reason(Condition.DATABASE_CLOSED, server="N1", databases="[a]", states="SUSPECT"))
+)
 
 
 def shown(name, reading=None, **sections):
@@ -76,6 +100,49 @@ def test_family_has_the_values_of_a_healthy_server(name, expected):
     assert shown(name) == expected
 
 
+KEY = (("key_name", "key_2C56"), ("thumbprint", "0x2C56"))
+
+
+@pytest.mark.parametrize(
+    ("readiness", "now", "until", "missing"),
+    [
+        (READY, READ_AT, [(KEY, READ_AT + 600)], []),
+        (READY, READ_AT + 600, [], []),  # silence ages
+        (NOT_KNOWN, READ_AT, [], [("clock", "not_known"), ("log", "not_known")]),
+        (NOT_READY, READ_AT, [(KEY, 0.0)], [("clock", "not_known"), ("log", "not_known"), ("open", "not_ready")]),
+    ],
+)
+def test_restart_readiness_is_a_time_until_which_it_holds(readiness, now, until, missing):
+    values = readiness_samples(a_reading(), [readiness], now)
+    assert values["mssql_ekm_restart_ready_until_timestamp_seconds"] == until
+    assert values["mssql_ekm_restart_missing_info"] == [
+        ((*KEY, ("evidence", row), ("answer", known)), 1.0) for row, known in missing
+    ]
+
+
+def test_failing_and_due_keys_have_the_time_since_then():
+    failing = a_reading(
+        sections={"errors": [{"code": "3303", "lines": 1, "first_utc": "2026-11-26T19:10:00", "last_utc": "2026-11-26T19:40:00"}]}
+    )
+    due = a_reading(sections={"credentials": [CREDENTIAL | {"modified_utc": "2026-11-26T19:30:00"}]})
+    for reading, name, since in (
+        (failing, "failing_since", "2026-11-26T19:10:00"),
+        (due, "proof_due_since", "2026-11-26T19:30:00"),
+    ):
+        values = readiness_samples(reading, [NOT_KNOWN], READ_AT)
+        assert {each: values[each] for each in READINESS_FAMILIES[2:] if values[each]} == {
+            f"{PREFIX}{name}_timestamp_seconds": [(KEY, unix(since))]
+        }
+
+
+def test_restart_readiness_outlives_a_reading():
+    recorder, reading = a_recorder(), a_reading()
+    show_reading(recorder, reading)
+    show_readiness(recorder, reading, READY, now=READ_AT)
+    show_reading(recorder, reading)
+    assert "mssql_ekm_restart_ready_until_timestamp_seconds" in names_in(scrape(recorder))
+
+
 def test_section_times_are_those_of_the_last_good_reading():
     reading = a_reading(read_at={"keys": READ_AT, "errors": READ_AT - 60})
     assert shown("section_timestamp_seconds", reading) == {("keys",): READ_AT, ("errors",): READ_AT - 60}
@@ -83,14 +150,15 @@ def test_section_times_are_those_of_the_last_good_reading():
 
 def test_reading_has_samples_for_every_family_and_label():
     values = sql_server_samples(a_reading())
-    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS}
+    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {*READINESS_FAMILIES}
+    values |= readiness_samples(a_reading(), [NOT_KNOWN], READ_AT)
     for spec in SQL_SERVER_METRICS:
         assert {tuple(name for name, _ in labels) for labels, _ in values[spec.name]} <= {spec.own}
 
 
 def test_unread_server_shows_only_that_it_was_not_read():
     values = sql_server_samples(an_unread_server(refused=True))
-    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS}
+    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {*READINESS_FAMILIES}
     assert {name: samples for name, samples in values.items() if samples} == {
         "mssql_ekm_read_success": [((), 0)],
         "mssql_ekm_read_refused": [((), 1)],
@@ -441,7 +509,10 @@ def of_the_fullest(*databases, level=Level.FULL, change=None):
     for each in (ALTERING, *([change] if change else ())):
         each(sections)
     recorder = a_recorder(level=level)
-    show_reading(recorder, with_growing_logs(a_reading(*databases, sections=sections)))
+    reading = with_growing_logs(a_reading(*databases, sections=sections))
+    show_reading(recorder, reading)
+    keys = {row["thumbprint"] for row in sections["encryption"]}
+    show_readiness(recorder, reading, *(replace(READY, thumbprint=key) for key in keys), now=READ_AT)
     return Counter(name for name, *_ in series(scrape(recorder)) if name.startswith("mssql_ekm_"))
 
 
@@ -513,7 +584,7 @@ def test_every_family_of_a_sql_server_is_counted_once():
     assert sorted(counted) == sorted(spec.name for spec in SQL_SERVER_METRICS)
 
 
-@pytest.mark.parametrize(("level", "alone", "each"), [(Level.MINIMAL, 36, 6), (Level.DEFAULT, 39, 14), (Level.FULL, 39, 14)])
+@pytest.mark.parametrize(("level", "alone", "each"), [(Level.MINIMAL, 37, 6), (Level.DEFAULT, 40, 14), (Level.FULL, 40, 14)])
 def test_series_of_a_sql_server_stay_within_the_promise(level, alone, each):
     """Fleets are sized by these numbers: a higher one is a decision and a breaking change."""
     assert of_a_sql_server(level) <= alone

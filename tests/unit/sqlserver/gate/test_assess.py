@@ -109,7 +109,12 @@ def test_mode_without_a_verdict_next_to_a_tested_key(why):
     assert conditions(answer(row(), other | {"success": False})) == ["no_verdict"]
     assert conditions(answer(row(), other | {"why": "stale"})) == ["no_verdict"]
     # SQL Server may sign in with that identity, and not with the credential of the tested target.
-    assert conditions(answer(row(), other | {"why": "identity_of_another_host"})) == ["no_verdict"]
+    assert conditions(answer(row(), other | {"why": "identity_of_another_host"}, vault_side=False)) == [
+        "not_read_itself",
+        "no_verdict",
+    ]
+    # The narrower question is not about the identity.
+    assert conditions(answer(row(), other | {"why": "identity_of_another_host"})) == ["unwrap_old"]
 
 
 @pytest.mark.parametrize("name", ["MSSQLSERVER", "n1\\mssqlserver", "N1", "n1.contoso.com"])

@@ -147,7 +147,7 @@ def test_json_has_the_documented_fields():
                 "key_name": "key_2C56",
                 "thumbprint": "0x2C56",
                 "answer": "not_known",
-                "missing": ["read"],
+                "missing": ["read", "vault"],
                 "holds_until": "2026-11-26T20:00:00.000Z",
             }
         ],
