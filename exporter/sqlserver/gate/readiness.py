@@ -300,11 +300,11 @@ class _Case:
         return is_within(self.now - reading.read_at.get(section, -math.inf), self.limits.reading_age)
 
     def secret_ends(self) -> set[float]:
-        clients = {(each.client_id or "").casefold() for each in self.key.targets}
-        found = (  # of an unknown client, each may be
+        clients = {(each.client_id or each.credential).casefold() for each in self.key.targets}
+        found = (
             row
             for row in rows(self.reading, "changes")
-            if row.get("what") == "secret_end" and ("" in clients or str(row.get("name")).casefold() in clients)
+            if row.get("what") == "secret_end" and str(row.get("name")).casefold() in clients
         )
         return {at for row in found if (at := known_time(str(row.get("since_utc")))) is not None}
 

@@ -128,7 +128,7 @@ def ended_secret(*, before_backup: float, renewed: bool = False, client: str | N
     rows = server(backups=[a_backup()])
     first = known_since(rows)
     last = altered(rows, end - DAY) if renewed else rows
-    return alone(first, (last, NOW), target=row(client_id=client), ends={CLIENT: [end]})
+    return alone(first, (last, NOW), target=row(client_id=client), ends={client or "tde": [end]})
 
 
 def with_a_peer(*, read_at: float) -> Fleet:
@@ -189,7 +189,7 @@ CASES: dict[str, tuple[Callable[[], Fleet], str, str, str]] = {
     ),
     "a secret that ended after its successor was written": (lambda: ended_secret(before_backup=3 * HOUR, renewed=True), "ready", "", ""),
     "a secret that ended an hour before the backup": (lambda: ended_secret(before_backup=HOUR, renewed=True), "not_ready", "secret_ended", "alter-credential.sql"),
-    "the same, of an unknown client": (lambda: ended_secret(before_backup=HOUR, renewed=True, client=None), "not_ready", "secret_ended", ""),
+    "the same, of a credential whose client is unknown": (lambda: ended_secret(before_backup=HOUR, renewed=True, client=None), "not_ready", "secret_ended", ""),
     "another server of the client": (lambda: with_a_peer(read_at=NOW), "ready", "", ""),
     "another server of the client, not read of late": (lambda: with_a_peer(read_at=NOW - 2 * HOUR), "not_known", "credential_left_behind", ""),
     "a replica that no target lists": (unlisted_replica, "not_known", "server_not_listed", ""),
