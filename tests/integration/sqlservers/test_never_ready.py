@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from exporter.metrics.sql_server import readiness_samples
+from exporter.sqlserver.gate.readiness import evidence_of
+from exporter.web.pages.sql_servers import restart_section
 from tests.integration.sqlservers.harness import Story, StoryRunner
 from tests.integration.sqlservers.stories import Event, day, fault, recovered, restart
 from tests.support.gate_factories import DAY, HOUR, NOW, V2, row
@@ -22,6 +27,7 @@ from tests.support.ready_fleets import (
     utc,
     with_readings,
 )
+from tests.support.sql_readings import a_reading
 
 MINUTE = 60.0
 CLIENT = "11111111-2222-4333-8444-555555555555"
@@ -228,6 +234,24 @@ def test_incident_is_never_ready(name):
         verdict,
         [condition],
     ), [each.text for each in found.reasons]
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_page_and_series_show_the_incident(name):
+    """The running exporter shows what the gate answers from it alone."""
+    made, verdict, condition = INCIDENTS[name]
+    readiness = made().answer().readiness
+    missing = [(each, one) for each in readiness for one in each.missing if one.condition == condition]
+    assert missing
+    page = re.sub(r"<[^>]+>", "", unescape(str(restart_section(readiness, NOW))))
+    samples = [readiness_samples(a_reading(), [each], NOW) for each, _ in missing]
+    for (each, one), values in zip(missing, samples, strict=True):
+        assert f"{each.server}, key {each.key_name}: " in page
+        labels = ("evidence", evidence_of(one)), ("answer", "not_ready" if one.known else "not_known")
+        assert labels in [found[2:] for found, _ in values["mssql_ekm_restart_missing_info"]]
+        until = [at for _, at in values["mssql_ekm_restart_ready_until_timestamp_seconds"]]
+        assert until == ([0.0] if each.answer(NOW) == "not_ready" else [])
+    assert verdict in {each.answer(NOW) for each, _ in missing}
 
 
 # What the simulator can play: T-SQL over TDS, the monitor, the API and the command.
