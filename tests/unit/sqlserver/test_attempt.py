@@ -1,20 +1,24 @@
 """Attempts to read a SQL Server on threads: secrets, tokens, lockouts, servers that hang; nothing is connected."""
 
 import asyncio
+import re
 import threading
 from dataclasses import replace
 
 import pytest
 
 from exporter.config.settings import SecretSource
+from exporter.core.durations import known_time
 from exporter.core.values import CredentialKind, Facts, Fault, TokenResult
 from exporter.runtime.files import FileUnreadableError
 from exporter.sqlserver import monitor
+from exporter.sqlserver.document import Document, completed, utc
 from exporter.sqlserver.errors import LOCKOUT_SECONDS, Lockout
 from exporter.sqlserver.last_reading import restored, unread
 from exporter.sqlserver.monitor import CONCURRENT_READINGS, ServerReader, ServerState
 from tests.support.factories import a_credential
 from tests.support.patience import PATIENCE
+from tests.support.sql_inventory import rows_of
 from tests.support.sql_monitors import Recorded, a_config, a_document, a_monitor, a_server, failed
 from tests.support.written import write_private
 
@@ -33,6 +37,7 @@ class Harness:
         self.file = folder / "sql-password"
         write_private(self.file, PASSWORD)
         self.answers, self.read, self.token, self.requested = [a_document()], [], None, []
+        self.asked = []  # minutes of the error log
         self.searched = []  # whether all backups, or those from a number on
         self.running = self.most = 0  # servers that answer nothing until their reading is given up
         self.free = threading.Event()  # the end of a server that hangs
@@ -44,6 +49,9 @@ class Harness:
         self.read.append((address, access))
         self.searched.append("all" if "SELECT MAX(m.backup_set_id)" in dict(batches)["backups"] else "later")
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Document) and answer.failure is None:
+            text = next(batch for name, batch in batches if name == "errors")(answer.sections)
+            self.asked.append(int(re.search(r"DATEADD\(minute, -(\d+), ", text)[1]))
         if answer is None:
             self.free.wait(PATIENCE)
             return a_document()
@@ -322,6 +330,18 @@ async def test_backups_are_searched_anew_once_their_numbers_fall(harness):
     for number in range(5):
         state = after(state, await reader.read(state, AT + 300.0 * number))
     assert harness.searched == ["all", "later", "later", "all", "later"]
+
+
+async def test_error_log_is_read_on_and_asked_for_once_if_it_does_not_reach_back(harness):
+    now = known_time(rows_of()["instance"][0]["read_at_utc"])
+    proof = {"database": "sales", "type": "L", "started_utc": utc(now - 50 * 3600.0), "finished_utc": utc(now - 50 * 3600.0)}
+    log = {"errors": (), "log": ({"since_utc": utc(now - 3600.0), "until_utc": utc(now)},)}
+    known = a_document(backups=[proof], history=[{"newest_id": 7000}], opened=[])
+    harness.answers = [completed(replace(known, sections=known.sections | log))]
+    reader, state = harness.reader(), harness.state()
+    for _ in range(3):
+        state = after(state, await reader.read(state, AT))
+    assert harness.asked == [50 * 60 + 10, 10, 10]
 
 
 async def test_backups_that_were_not_read_are_searched_again(harness):
