@@ -20,6 +20,7 @@ from exporter.presentation.sql import SqlProofs, declared_servers, is_of_target,
 from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.audit import LOGS, AuditQuery, access_queries, key_roles, own_requests
 from exporter.sqlserver.differences import names_key
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof, version_of
 from exporter.sqlserver.reading import SqlServerReading, shown_name
 from exporter.state.record import TargetRecord, readiness_at
@@ -39,6 +40,7 @@ class AuditSources:
     version: str
     host: str
     now: float
+    restart: Iterable[RestartReadiness] = ()
 
 
 async def audit_payload(sources: AuditSources, target: Target) -> Payload:
@@ -72,7 +74,7 @@ async def audit_payload(sources: AuditSources, target: Target) -> Payload:
         "region": _first(record.region for record in records.values()),
         "scheduled_purge": moment_or_none(_first(record.purge_at for record in records.values())),
         "newest_version": _first(record.newest_version for record in records.values()),
-        **await _sql_servers(targets, sources.proofs, sources.now),
+        **await _sql_servers(targets, sources),
         **{name: [row async for row in yield_with_pauses(rows, _ROWS_PER_SLICE)] for name, rows in lists.items()},
         "requests_in_10_seconds": limit,
         "roles": [{"role": role, "effect": effect} for role, effect in key_roles(target.vault)],
@@ -118,8 +120,10 @@ def _versions(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
         }
 
 
-async def _sql_servers(targets: Sequence[Target], proofs: SqlProofs, now: float) -> Payload:
+async def _sql_servers(targets: Sequence[Target], sources: AuditSources) -> Payload:
     """Return how much depends on the key, and the SQL Servers: those with databases under it, the most urgent first, then the others."""
+    proofs, now = sources.proofs, sources.now
+    restart = {(each.address, each.thumbprint): each for each in sources.restart}
     using: dict[tuple[str, str], ServerProof] = {}
     others: dict[str, Payload] = {}
     declared: dict[str, Mapping[str, str]] = {}
@@ -138,7 +142,7 @@ async def _sql_servers(targets: Sequence[Target], proofs: SqlProofs, now: float)
         if address not in addresses:
             (maybe if row["uses_key"] is None else unused).append(row)
     rows = chain(
-        (_read_server(server, now) for server in sorted(using.values(), key=urgency)),
+        (_read_server(server, restart.get(proof_key(server)), now) for server in sorted(using.values(), key=urgency)),
         maybe,
         (_other(server_name(entry), entry.get("ag"), None) for entry in declared.values()),
         unused,
@@ -178,7 +182,7 @@ def _other(server: str, group: str | None, read_at: float | None, *, uses_key: b
     return {"server": server, "ag": group, "read_at": moment_or_none(read_at), "uses_key": uses_key}
 
 
-def _read_server(server: ServerProof, now: float) -> Payload:
+def _read_server(server: ServerProof, restart: RestartReadiness | None, now: float) -> Payload:
     own = own_requests(server)
     return {
         "server": server.server,
@@ -186,6 +190,7 @@ def _read_server(server: ServerProof, now: float) -> Payload:
         "databases": list(server.proof.databases),
         **proof_fields(server, now),
         "closed": [{"database": name, "state": state} for name, state in server.proof.closed],
+        "restart": None if restart is None else restart.answer(now),
         "restart_unwraps": own.restart_unwraps,
         "log_files_a_day": None if own.log_files_a_day is None else round(own.log_files_a_day, 1),
         "trace_flag_15025": own.trace_flag,

@@ -174,6 +174,11 @@ def probes(facts: Facts) -> Iterator[Line]:
 def proofs(facts: Facts) -> Iterator[Line]:
     for each in _dependent_rows(facts):
         yield f"by {word(each['server'])}", _proof(each, facts)
+        if each["uses_key"]:
+            yield (
+                f"restart of {word(each['server'])}",
+                _RESTART.get(each["restart"], "not known: /api/v1/sql-servers has what is missing"),
+            )
 
 
 def _proof(row: Facts, facts: Facts) -> str:
@@ -186,6 +191,12 @@ def _proof(row: Facts, facts: Facts) -> str:
         done = word(row["proven_by"]).replace("_", " ")
         proof = f"{when(row['proven_at'], facts)}, {done} of {word(row['database'] or '')} ({state})"
     return "; ".join([proof, *_trouble(row, facts)])
+
+
+_RESTART: Final[Mapping[str | None, str]] = {
+    "ready": "would find the key, as this exporter sees it",
+    "not_ready": "would not find the key: /api/v1/sql-servers has the reasons",
+}
 
 
 def _trouble(row: Facts, facts: Facts) -> Iterator[str]:

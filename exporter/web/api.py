@@ -75,6 +75,7 @@ async def audit_facts(service: ExporterService, proofs: SqlProofs, target: Targe
         version=service.version,
         host=computer_name(),
         now=time.time(),
+        restart=service.sql_readiness(),
     )
     return await audit_payload(sources, target)
 

@@ -22,6 +22,7 @@ READ: dict[str, Any] = {
     "codes_since": [],
     "backups_fail": False,
     "closed": [],
+    "restart": "ready",
     "restart_unwraps": 2,
     "log_files_a_day": 12.0,
     "trace_flag_15025": False,

@@ -13,6 +13,7 @@ from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.presentation.audit import MOST_SERVERS, MOST_TARGETS
 from exporter.sqlserver.audit import sheet
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.web import api
 from tests.support import factories
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of
@@ -99,6 +100,14 @@ async def test_server_without_a_database_under_the_key_is_read_and_does_not_use_
     shown = words((await answer(made, PATH))[2])
     assert "SQLPRD01 on n2 read, does not use it" in shown
     assert "SQLPRD01 on n4 declared; its databases are not known" in shown
+
+
+async def test_server_has_its_restart_readiness():
+    made = service()
+    assert (await facts_of(made))["sql_servers"][0]["restart"] is None
+    reading = made.readings[0]
+    made.restart = [RestartReadiness("N1", reading.address, "0x2C56", "key_2C56", (), NOW + 60)]
+    assert (await facts_of(made))["sql_servers"][0]["restart"] == "ready"
 
 
 async def test_oldest_proof_of_the_nodes_counts_with_what_fails():

@@ -123,6 +123,14 @@ def proven_by(*rows):
             "no start and no finished backup proves it (no credential)"),
         ("Last proven", f"by {N2}", {}, "not known: the exporter does not read it"),
         *(
+            ("Last proven", f"restart of {N1}", {"sql_servers": [READ | {"restart": restart}]}, text)
+            for restart, text in (
+                ("ready", "would find the key, as this exporter sees it"),
+                ("not_ready", "would not find the key: /api/v1/sql-servers has the reasons"),
+                (None, "not known: /api/v1/sql-servers has what is missing"),
+            )
+        ),
+        *(
             ("Recovery", "recovery vault of contoso-key0", {"recovery": [RECOVERY | {"usable": usable}]},
                 f"contoso-dr.vault.azure.net: {word}; last unwrap there 2026-11-28 11:57 UTC (3m ago)")
             for usable, word in ((True, "usable"), (False, "not usable"), (None, "not known"))

@@ -11,6 +11,8 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import NOT_TESTED
 from exporter.sqlserver import proof
 from exporter.sqlserver.differences import DifferenceKind
+from exporter.sqlserver.gate.conditions import Condition, reason
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.web import api, app
 from exporter.web.pages import fleet as fleet_module
 from tests.support.sql_differences import PINNED, URI, a_difference
@@ -609,3 +611,41 @@ async def test_json_and_bundle_have_the_differences():
         "databases": 2,
         "text": TEXT,
     }
+
+
+CLOCK = reason(Condition.SERVER_CLOCK, server="N1\\SQLPRD01", difference="is not known")
+READY = RestartReadiness("N1\\SQLPRD01", "n1", "0x2C56", "key_2C56", (), NOW + 600)
+SUMMARY = "Restart of SQL Servers, as this exporter sees it:"
+
+
+@pytest.mark.parametrize(
+    ("change", "counts", "badge", "line"),
+    [
+        ({}, "1 ready, 0 not ready, 0 not known", "restart ready", ""),
+        ({"until": NOW - 1}, "0 ready, 0 not ready, 1 not known", "restart not known", "What is known of it is too old"),
+        ({"missing": (CLOCK,)}, "0 ready, 0 not ready, 1 not known", "restart not known", f"{CLOCK.text}. First: {CLOCK.fix}"),
+        (
+            {"missing": (CLOCK, replace(CLOCK, text="closed", known=True))},
+            "0 ready, 1 not ready, 0 not known",
+            "restart not ready",
+            "Closed. First:",
+        ),
+    ],
+)
+async def test_restart_readiness_stands_on_both_pages(change, counts, badge, line):
+    service = service_of("n1", readings=[growing()])
+    service.restart = [replace(READY, **change)]
+    of_target, of_all = await page_of(service), words((await answer(service, "/"))[2])
+    assert badge in of_target
+    assert unescape(line) in unescape(of_target)
+    assert f"{SUMMARY} {counts}" in of_all
+    assert (f"{badge} N1\\SQLPRD01, key key_2C56:" in of_all) is bool(change)
+    assert unescape(line) in unescape(of_all)
+
+
+async def test_many_restarts_that_are_not_ready_are_counted():
+    service = service_of("n1", readings=[growing()])
+    service.restart = [replace(READY, server=f"N{number}", missing=(CLOCK,)) for number in range(25)]
+    shown = words((await answer(service, "/"))[2])
+    assert "5 more: /api/v1/sql-servers has all." in shown
+    assert SUMMARY not in words((await answer(service_of("n1", readings=[growing()]), "/"))[2])
