@@ -18,11 +18,11 @@ from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.presentation.payloads import Payload, expiry_payload, failure_payload, moment_or_none
 from exporter.presentation.sql import SqlProofs, declared_servers, is_of_target, proof_fields, proof_key, urgency
 from exporter.runtime.loop import yield_with_pauses
-from exporter.sqlserver.audit import LOGS, AuditQuery, access_queries, key_roles, own_requests
+from exporter.sqlserver.audit import LOGS, AuditQuery, access_queries, key_roles, log_files_a_day
 from exporter.sqlserver.differences import names_key
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof, version_of
-from exporter.sqlserver.reading import SqlServerReading, shown_name
+from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
 from exporter.state.record import TargetRecord, readiness_at
 
 MOST_TARGETS = MOST_SERVERS = 100  # of a key on its sheet: a person reads no more
@@ -183,7 +183,7 @@ def _other(server: str, group: str | None, read_at: float | None, *, uses_key: b
 
 
 def _read_server(server: ServerProof, restart: RestartReadiness | None, now: float) -> Payload:
-    own = own_requests(server)
+    files = log_files_a_day(server)
     return {
         "server": server.server,
         "uses_key": True,
@@ -191,9 +191,9 @@ def _read_server(server: ServerProof, restart: RestartReadiness | None, now: flo
         **proof_fields(server, now),
         "closed": [{"database": name, "state": state} for name, state in server.proof.closed],
         "restart": None if restart is None else restart.answer(now),
-        "restart_unwraps": own.restart_unwraps,
-        "log_files_a_day": None if own.log_files_a_day is None else round(own.log_files_a_day, 1),
-        "trace_flag_15025": own.trace_flag,
+        "restart_unwraps": len(server.proof.databases),
+        "log_files_a_day": None if files is None else round(files, 1),
+        "trace_flag_15025": flag_is_on(server.reading, TRACE_FLAG),
     }
 
 

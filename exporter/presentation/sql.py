@@ -16,7 +16,6 @@ from exporter.core.names import Match, ServerNames, entry_key, match_entry, serv
 from exporter.core.quoting import plain, prose, sql_name
 from exporter.knowledge.advice import SERVER_ACTIONS, sentence
 from exporter.knowledge.code_row import Category
-from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import NOT_TESTED, State
 from exporter.presentation.payloads import Payload, moment_or_none
@@ -24,8 +23,8 @@ from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.differences import Difference, pins
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.gate.readiness import evidence_of
-from exporter.sqlserver.instance import printable
-from exporter.sqlserver.proof import ProofState, ServerProof, left_behind, login_text, server_proofs, shows_refusal, version_of
+from exporter.sqlserver.instance import FEW, few, printable
+from exporter.sqlserver.proof import ProofState, ServerProof, left_behind, lines_of, login_text, server_proofs, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, names_of, rows, shown_name
 from exporter.sqlserver.urgency import (
     closed_text,
@@ -44,7 +43,7 @@ MOST_DIFFERENCES_LISTED = 100  # in one response
 _TARGETS_PER_SLICE, _PROOFS_PER_SLICE = 25, 100
 _SECTIONS = ("databases", "encryption", "keys", "backups")  # without which nothing is known of the keys of a SQL Server
 _HOUR, _LONGEST_WHY = 3600.0, 240
-_NAMED, _MOST_NAMED = 3, 12  # SQL Servers in a sentence, and in one about what each of them needs
+_MOST_NAMED = 12  # SQL Servers in a sentence about what each of them needs
 _ORDER = {state: place for place, state in enumerate(ProofState)}
 _READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
 _COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
@@ -103,12 +102,11 @@ def ended_at(record: TargetRecord | None, server: ServerProof) -> float | None:
 
     The target is ready again, and steady: of one that fails in waves, nothing has ended. SQL Server may show another code of the pair than the probe.
     """
-    if record is None or record.state is not State.READY or not server.codes or not server.codes[0].is_known:
+    if record is None or record.state is not State.READY or (code := server.latest) is None:
         return None
     if record.last is not None and unsteady_at(record, record.last.started_at) is not None:
         return None
-    code, at = BY_CODE[int(server.codes[0].code)], server.codes[0].last_at
-    faults = ended_faults(record.changes, slack=record.target.interval)
+    at, faults = server.codes[0].last_at, ended_faults(record.changes, slack=record.target.interval)
     return next(
         (each.ended for each in faults if each.began <= at <= each.ended and each.codes & {code.code, code.counterpart}), None
     )
@@ -116,9 +114,9 @@ def ended_at(record: TargetRecord | None, server: ServerProof) -> float | None:
 
 def is_of_the_wave(record: TargetRecord | None, server: ServerProof) -> bool:
     """Return whether the latest code of a SQL Server is the failure that comes and goes in the probes of the target."""
-    if record is None or record.last is None or not server.codes or not server.codes[0].is_known:
+    if record is None or record.last is None or (code := server.latest) is None:
         return False
-    unsteady, code = unsteady_at(record, record.last.started_at), BY_CODE[int(server.codes[0].code)]
+    unsteady = unsteady_at(record, record.last.started_at)
     return unsteady is not None and unsteady.most.code in (code.code, code.counterpart)
 
 
@@ -167,12 +165,12 @@ def first_actions(
     for each in rest[:_MOST_NAMED]:
         text = first_action(each, ended_at, target=target, is_ready=is_ready)
         is_alike = text.replace(prose(each.server), "") == action.replace(prose(first.server), "")
-        if is_alike or len(own) == _NAMED:
+        if is_alike or len(own) == FEW:
             alike.append(prose(each.server))
         else:
             own.append(f" {text}")
     alike += [prose(each.server) for each in rest[_MOST_NAMED:]]
-    others = f" Then do the same on {_named(alike, _MOST_NAMED)}." if alike else ""
+    others = f" Then do the same on {few(alike, _MOST_NAMED)}." if alike else ""
     room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else prose(room_text(servers, now))
     return room + action + "".join(own) + others
 
@@ -210,8 +208,7 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
         return _READ_WHY
     if server.cause is not ProofState.FAILING:
         return _ACTIONS.get(server.cause, "")
-    latest = server.codes[0]
-    category = BY_CODE[int(latest.code)].category if latest.is_known else Category.UNKNOWN
+    category = Category.UNKNOWN if server.latest is None else server.latest.category
     if category in _COMPARED and not is_ready:
         return _NO_PROBE
     action = SERVER_ACTIONS.get(category)
@@ -223,8 +220,8 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
 
 def _meaning(server: ServerProof) -> str:
     """Return in plain words what the latest code means, else the messages about databases that did not open."""
-    if server.codes and server.codes[0].is_known:
-        return f"{BY_CODE[int(server.codes[0].code)].summary.partition('. ')[0].removesuffix('.')} ({server.codes[0].code})."
+    if server.latest is not None:
+        return f"{server.latest.summary.partition('. ')[0].removesuffix('.')} ({server.latest.code})."
     return " ".join(_MESSAGES[each.code] for each in server.messages)
 
 
@@ -275,7 +272,8 @@ class SqlProofs:
 
     def _find_left_behind(self) -> Iterator[ServerProof]:
         """Yield the proofs of SQL Servers that share a client with one whose secret Entra ID refused, and have not shown another secret."""
-        suspects = (reading for reading in self._read if shows_refusal(reading))
+        # Few error logs have a refusal: the proofs of the other SQL Servers need not be found for it.
+        suspects = (reading for reading in self._read if any(line.is_refusal for line in lines_of(reading)))
         if not any(each.refused is not None for reading in suspects for each in server_proofs(reading)):
             return
         pairs = ((client, each) for client, target in self._targets() for each in self._proofs_of_target(target))
@@ -327,7 +325,7 @@ class SqlProofs:
         ]  # fmt: skip
         if not entries or len(untested) == len(entries):
             return NOT_TESTED
-        return f"{NOT_TESTED}, for {_named(untested)}" if untested else ""
+        return f"{NOT_TESTED}, for {few(untested)}" if untested else ""
 
     def _servers_of(self, target: Target) -> tuple[SqlServerReading, ...]:
         listed = (each for entry in declared_servers(target) for each in self.listed(entry))
@@ -376,18 +374,13 @@ def unread_text(unread: Sequence[tuple[str, str]], of: str) -> str:
     if not unread:
         return ""
     number = f"{len(unread):,} SQL Servers of {of} are" if len(unread) > 1 else f"One SQL Server of {of} is"
-    return f"{number} not read: {_named([prose(f'{name} ({why})') for name, why in unread])}."
+    return f"{number} not read: {few([prose(f'{name} ({why})') for name, why in unread])}."
 
 
 def unread_payload(unread: Sequence[tuple[str, str]]) -> Payload:
     """Return the field `sql_servers_not_read`, absent without any."""
     listed = [{"server": name, "why": why} for name, why in unread[:MOST_DIFFERENCES_LISTED]]
     return {"sql_servers_not_read": listed} if listed else {}
-
-
-def _named(names: Sequence[str], most: int = _NAMED) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
 
 
 def is_of_target(server: ServerProof, target: Target) -> bool:
@@ -581,8 +574,8 @@ def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof], now:
 
 def _fails_alike(server: ServerProof, reason: Reason | None) -> bool:
     """Return whether backups fail that a vault in waves may have refused: of a throttled one, with the code of that."""
-    codes = [BY_CODE[int(each.code)].category for each in server.codes[:1] if each.is_known]
-    return bool(server.failed) and (reason is not Reason.THROTTLED or Category.THROTTLED in codes)
+    is_throttled = server.latest is not None and server.latest.category is Category.THROTTLED
+    return bool(server.failed) and (reason is not Reason.THROTTLED or is_throttled)
 
 
 async def cause_log_texts(

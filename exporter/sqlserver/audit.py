@@ -15,13 +15,12 @@ from exporter.core.durations import ago, unix_time
 from exporter.core.names import cloud_of, host_name, nearest
 from exporter.core.quoting import plain
 from exporter.sqlserver.differences import DeclaredKey
-from exporter.sqlserver.instance import printable
+from exporter.sqlserver.instance import FEW, few, printable
 from exporter.sqlserver.proof import ServerProof
 from exporter.sqlserver.reading import TRACE_FLAG, flag_is_on
 
 Facts = Mapping[str, Any]
 Line = tuple[str, str]
-_FEW: Final = 3
 NO_RIGHT: Final = "not known: the exporter has no right to read it in Azure. The queries below list it"
 NO_TEST: Final = "not known: the exporter sees no restore. Record its date where you keep this sheet"
 
@@ -46,11 +45,6 @@ def clock(at: str) -> str:
 
 def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def few(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    return ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW:,} more" if len(names) > _FEW else "")
 
 
 def word(value: Any) -> str:
@@ -500,7 +494,7 @@ def _own_proof(facts: Facts) -> str:
     else:
         parts = [f"no start and no backup proves it on {few([word(row['server']) for row in rows if row['proven_at'] is None])}"]
     troubled = [f"{word(row['server'])}: {', '.join(found)}" for row in rows if (found := list(_trouble(row, facts)))]
-    parts += [*troubled[:_FEW], *([f"{len(troubled) - _FEW:,} more SQL Servers fail"] if len(troubled) > _FEW else [])]
+    parts += [*troubled[:FEW], *([f"{len(troubled) - FEW:,} more SQL Servers fail"] if len(troubled) > FEW else [])]
     if unread := totals["sql_servers"] - totals["read"]:
         parts.append(f"not known of {counted(unread, 'more SQL Server')}, which {'is' if unread == 1 else 'are'} not read")
     return "; ".join(parts)
@@ -626,22 +620,7 @@ def _uri(target: NamedKey) -> str:
     return f"https://{target.vault}/keys/{target.key_name}{version}"
 
 
-@dataclass(frozen=True, slots=True)
-class OwnRequests:
-    """The requests of one SQL Server for a key, at least: an estimate from its last reading.
-
-    A restart unwraps once for each database. `log_files_a_day` need the vault; None if their rate or the trace flag is unknown. Each
-    backup needs one more: how many there are a day is not read.
-    """
-
-    restart_unwraps: int
-    log_files_a_day: float | None
-    trace_flag: bool | None
-
-
-def own_requests(server: ServerProof) -> OwnRequests:
-    """Return what one SQL Server requests, at its present rate of writing."""
-    flag = flag_is_on(server.reading, TRACE_FLAG)
+def log_files_a_day(server: ServerProof) -> float | None:
+    """Return how many log files of one SQL Server need the vault, at its present rate of writing; None if that or the trace flag is unknown."""
     times = [log.next_file_in for log in server.logs if log.next_file_in]
-    a_day = 0.0 if flag else sum(_DAY / each for each in times) if times else None
-    return OwnRequests(len(server.proof.databases), a_day, flag)
+    return 0.0 if flag_is_on(server.reading, TRACE_FLAG) else sum(_DAY / each for each in times) if times else None

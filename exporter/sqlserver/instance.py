@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -400,6 +400,7 @@ def _with_domain(instance: Instance, identity: Identity) -> Instance:
     )
 
 
+FEW = 3  # names in a part of a sentence
 _LISTED = 12  # names in one sentence
 
 
@@ -437,6 +438,11 @@ class Findings:
 def _add(table: dict[str, list[str]], text: str, servers: Iterable[str]) -> None:
     known = table.setdefault(text, [])
     known.extend(server for server in servers if server not in known)
+
+
+def few(names: Sequence[str], most: int = FEW) -> str:
+    """Return the first names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def listed(names: Iterable[str]) -> str:

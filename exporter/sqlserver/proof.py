@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from exporter.core.durations import clock_text, known_time, span_text
-from exporter.knowledge.code_row import Category
+from exporter.knowledge.code_row import Category, ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, KeyVersion, Row, key_version, thumbprint_of
 from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, Kind, SqlCredential, printable
@@ -94,9 +94,14 @@ class ReportedCode(NamedTuple):
     backup_of: str = ""  # of a failed backup: a text that begins with the database's name; empty if unknown
 
     @property
-    def is_known(self) -> bool:
-        """Whether it is a code that `explain` knows."""
-        return self.code.isdecimal() and int(self.code) in BY_CODE
+    def known(self) -> ConnectorError | None:
+        """The code as `explain` knows it, else None."""
+        return BY_CODE.get(int(self.code)) if self.code.isdecimal() else None
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether Entra ID refused a secret."""
+        return self.known is not None and self.known.category is Category.IDENTITY
 
 
 class _SignIn(NamedTuple):
@@ -130,6 +135,10 @@ class KeyUse(NamedTuple):
         """Whether it shows that the key can be had since a change: a start has no older token, all else may."""
         return self.began_at >= change + grace or (self.started_at is not None and self.started_at > change)
 
+    def text(self, now: float) -> str:
+        done = "start that opened" if self.source is ProofSource.START else f"{self.source.value.replace('_', ' ')} of"
+        return f"{span_text(now - self.at)} ago, {done} [{self.database}]"
+
 
 @once
 def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
@@ -142,15 +151,6 @@ def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
     """Return the key version that the server's registry has for a thumbprint."""
     uris = () if reading.document is None else reading.document.key_uris
     return next((key_version(each.uri) for each in uris if thumbprint_of(each.thumbprint) == thumbprint), None)
-
-
-def reported_codes(reading: SqlServerReading, since: float) -> tuple[ReportedCode, ...]:
-    """Return the provider's codes in the error log after a Unix time, newest first."""
-    return tuple(each for each in _reported(reading, since) if each.code not in _NO_CODE)
-
-
-def _reported(reading: SqlServerReading, since: float) -> list[ReportedCode]:
-    return [each for each in lines_of(reading) if each.last_at > since]
 
 
 @once
@@ -278,14 +278,7 @@ _OLDEST: Final = {ProofSource.LOG_BACKUP: _DAY, ProofSource.DIFFERENTIAL_BACKUP:
 _HOUR: Final = 3600.0  # the age from which a text has the time of its reading
 # What a proof follows from: backups alone do not show that databases have another key since, or the key another credential.
 _SECTIONS: Final = ("backups", "errors", "keys", "credentials", "encryption")
-_REFUSALS: Final = frozenset(str(code) for code, row in BY_CODE.items() if row.category is Category.IDENTITY)
 _ROLL_OVER: Final = 14 * _DAY  # as EkmSqlCredentialLeftBehind: within this time, nodes get one secret
-_DONE: Final[Mapping[ProofSource, str]] = {
-    ProofSource.START: "start that opened {}",
-    ProofSource.FULL_BACKUP: "full backup of {}",
-    ProofSource.DIFFERENTIAL_BACKUP: "differential backup of {}",
-    ProofSource.LOG_BACKUP: "log backup of {}",
-}
 
 
 class ProofState(StrEnum):
@@ -368,13 +361,18 @@ class ServerProof:
             default=None,
         )
 
+    @property
+    def _lines_of_its_fault(self) -> list[ReportedCode]:
+        since = 0.0 if self.proof.closed else self.free_of_codes_at
+        return [each for each in lines_of(self.reading) if each.last_at > since]
+
     @cached_property
     def codes(self) -> tuple[ReportedCode, ...]:
         """The provider's codes since the last proof began, the latest first.
 
         A backup of another database hides no code of one that did not open.
         """
-        return reported_codes(self.reading, 0.0 if self.proof.closed else self.free_of_codes_at)
+        return tuple(each for each in self._lines_of_its_fault if each.code not in _NO_CODE)
 
     @cached_property
     def messages(self) -> tuple[ReportedCode, ...]:
@@ -382,14 +380,18 @@ class ServerProof:
 
         Without a failed backup near it, a message may be of a restore of another server's backup.
         """
-        since = 0.0 if self.proof.closed else self.free_of_codes_at
-        found = (each for each in _reported(self.reading, since) if each.code in OPEN_MESSAGES)
+        found = (each for each in self._lines_of_its_fault if each.code in OPEN_MESSAGES)
         return tuple(each for each in found if self.proof.closed or any(self._is_near(each, one) for one in self._failed_backups))
 
     def _is_near(self, one: ReportedCode, other: ReportedCode) -> bool:
         """Whether a line of each since the last proof may be of the same backup. The log shows the first and the last one."""
         lines = product((one.first_at, one.last_at), (other.first_at, other.last_at))
         return any(min(pair) > self.free_of_codes_at and abs(pair[0] - pair[1]) <= SAME_BACKUP for pair in lines)
+
+    @property
+    def latest(self) -> ConnectorError | None:
+        """The latest code, None without one that is known."""
+        return self.codes[0].known if self.codes else None
 
     @property
     def signs(self) -> tuple[ReportedCode, ...]:
@@ -399,7 +401,7 @@ class ServerProof:
     @cached_property
     def _failed_backups(self) -> tuple[ReportedCode, ...]:
         """The messages about failed backups since then that may be of the key's databases, of any cause."""
-        found = (each for each in _reported(self.reading, self.free_of_codes_at) if each.code in BACKUP_MESSAGES)
+        found = (each for each in lines_of(self.reading) if each.code in BACKUP_MESSAGES and each.last_at > self.free_of_codes_at)
         return tuple(each for each in found if self.may_be_of_key(each))
 
     def may_be_of_key(self, line: ReportedCode) -> bool:
@@ -446,7 +448,8 @@ class ServerProof:
 
     def state_at(self, now: float) -> ProofState:
         """What it shows now: what was read too long ago proves nothing."""
-        return ProofState.UNKNOWN if self.state is ProofState.PROVEN and not self.is_read(now) else self.state
+        is_read = "backups" in self.reading.read_at and self.age(now) <= _DAY
+        return ProofState.UNKNOWN if self.state is ProofState.PROVEN and not is_read else self.state
 
     @cached_property
     def cause(self) -> ProofState:
@@ -469,7 +472,8 @@ class ServerProof:
     @property
     def is_old(self) -> bool:
         """Whether a further backup is missing since the last proof."""
-        return self.reading.read_at.get("backups", 0.0) - (self.proof.proven_at or math.inf) > self.oldest
+        oldest = math.inf if self.proof.source is None else _OLDEST.get(self.proof.source, math.inf)
+        return self.reading.read_at.get("backups", 0.0) - (self.proof.proven_at or math.inf) > oldest
 
     @cached_property
     def refused(self) -> Refusal | None:
@@ -477,8 +481,7 @@ class ServerProof:
 
         A credential that was refused within a day of its change had a wrong secret from the start, which no other SQL Server has.
         """
-        lines = (each for each in reported_codes(self.reading, 0.0) if each.is_known)
-        refused = (each.first_at for each in lines if BY_CODE[int(each.code)].category is Category.IDENTITY)
+        refused = (each.first_at for each in lines_of(self.reading) if each.is_refusal)
         since, before = min(refused, default=math.inf), self.proof.altered_before
         if since >= (self.proof.altered_at or 0.0) or self.codes or (before is not None and since - _DAY < before <= since):
             return None
@@ -491,18 +494,9 @@ class ServerProof:
         needs = 0.0 if self.proof.source is ProofSource.START else TWO_HOURS
         return (self.proof.proven_from or 0.0) <= refusal.since + needs
 
-    def is_read(self, now: float) -> bool:
-        """Whether its backups, and all else that it follows from, were read within a day."""
-        return "backups" in self.reading.read_at and self.age(now) <= _DAY
-
     def age(self, now: float) -> float:
         """Return the age of what it follows from, in seconds; what was never read proves nothing."""
         return max((section_age(self.reading, name, now) for name in _SECTIONS if name in self.reading.read_at), default=0.0)
-
-    @property
-    def oldest(self) -> float:
-        """The age from which its last proof is too old, in seconds."""
-        return math.inf if self.proof.source is None else _OLDEST.get(self.proof.source, math.inf)
 
     @property
     def has_stopped(self) -> bool:
@@ -537,30 +531,19 @@ def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
     return tuple(ServerProof(name, reading, proof, logs_of(proof, logs)) for proof in key_proofs(reading))
 
 
-def shows_refusal(reading: SqlServerReading) -> bool:
-    """Whether the error log has a code of a refused secret: few readings do, so the proofs of the others need not be found for it."""
-    return any(str(row.get("code")) in _REFUSALS for row in rows(reading, "errors"))
-
-
-def with_refusals(servers: Iterable[ServerProof]) -> tuple[ServerProof, ...]:
-    """Return the proofs of SQL Servers with one client id, each with the refusal elsewhere that it may meet too: repairs may be half done."""
-    servers = tuple(servers)
-    known = [each.refused for each in servers if each.refused is not None]
-    return tuple(replace(each, refusal=_refusal_of(each, known)) if known else each for each in servers)
-
-
 def left_behind(pairs: Iterable[tuple[str, ServerProof]]) -> Iterator[ServerProof]:
-    """Yield the proofs that may meet a refusal elsewhere, of pairs of a proof and the client of its target: the client id, else the credential's name."""
+    """Yield the proofs that may meet a refusal elsewhere, each with the last one: repairs may be half done.
+
+    Each pair has a proof and the client of its target: the client id, else the credential's name.
+    """
     sharing: dict[str, dict[tuple[str, str], ServerProof]] = {}
     for client, each in pairs:
         sharing.setdefault(client.casefold(), {})[each.server, each.proof.thumbprint] = each
     for members in sharing.values():
-        yield from (each for each in with_refusals(members.values()) if each.refusal is not None)
-
-
-def _refusal_of(server: ServerProof, known: Iterable[Refusal]) -> Refusal | None:
-    met = (each for each in known if each.server != server.server and server.may_meet(each))
-    return max(met, key=lambda each: each.since, default=None)
+        known = [each.refused for each in members.values() if each.refused is not None]
+        for each in members.values():
+            if met := [one for one in known if one.server != each.server and each.may_meet(one)]:
+                yield replace(each, refusal=max(met, key=lambda one: one.since))
 
 
 def logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
@@ -602,7 +585,7 @@ def read_text(server: ServerProof, now: float) -> str:
 def _proof(proof: KeyProof, now: float) -> str:
     lacks = _lacks(proof)
     if proof.source is not None and proof.proven_at is not None:
-        done = f"{span_text(now - proof.proven_at)} ago, {_DONE[proof.source].format(f'[{proof.database}]')}"
+        done = KeyUse(proof.proven_at, proof.proven_at, proof.source, proof.database).text(now)
         return f"{done}, but {lacks}" if lacks else done
     if lacks:
         return f"not proven: {lacks}"
@@ -627,7 +610,7 @@ def codes_text(server: ServerProof, now: float) -> str:
     if server.since is None or not (server.codes or server.messages or server.failed):
         return ""
     since = clock_text(server.since, now)
-    codes = [both_numbers(int(code.code)) if code.is_known else code.code for code in server.codes]
+    codes = [code.code if code.known is None else both_numbers(code.known.code) for code in server.codes]
     named = " and ".join([*codes, *(f"message {message.code}" for message in server.messages)])
     if not named:
         return f"backups fail since {since}"

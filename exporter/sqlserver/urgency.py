@@ -10,27 +10,26 @@ from itertools import islice
 from typing import Final
 
 from exporter.core.durations import clock_text, span_text
+from exporter.sqlserver.instance import FEW, few
 from exporter.sqlserver.proof import ProofState, ServerProof
 from exporter.sqlserver.reading import TRACE_FLAG, flag_is_on
 
 _HOUR: Final = 3600.0  # the age from which a rate is not the present one
 _SOON: Final = 4 * _HOUR  # as the alert EkmSqlLogFillsUp
 _FILE_SOON: Final = _HOUR / 2
-_NAMED: Final = 3  # closed databases, and SQL Servers, in a text
 
 
 def closed_text(servers: Iterable[ServerProof]) -> str:
     """Return which databases applications cannot use, with their SQL Servers; empty if all are open."""
     closed = {each.reading.address: each for each in servers if each.proof.closed}
-    named = [f"{closed_names(each)} of {each.server} ({closed_states(each)})" for each in islice(closed.values(), _NAMED)]
-    more = f" and databases of {len(closed) - _NAMED:,} more SQL Servers" if len(closed) > _NAMED else ""
+    named = [f"{closed_names(each)} of {each.server} ({closed_states(each)})" for each in islice(closed.values(), FEW)]
+    more = f" and databases of {len(closed) - FEW:,} more SQL Servers" if len(closed) > FEW else ""
     return f"applications cannot use {', '.join(named)}{more}" if named else ""
 
 
 def closed_names(server: ServerProof) -> str:
     """Return the first names of the closed databases of a SQL Server."""
-    names = [f"[{name}]" for name, _ in server.proof.closed]
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+    return few([f"[{name}]" for name, _ in server.proof.closed])
 
 
 def closed_states(server: ServerProof) -> str:
@@ -94,8 +93,7 @@ def not_writing(servers: Iterable[ServerProof], now: float) -> list[tuple[str, s
 def not_writing_text(servers: Iterable[ServerProof], now: float) -> str:
     """Return which databases may no longer write, for a headline; empty if none is known."""
     found = [f"[{database}] of {server}" for database, server in not_writing(servers, now)]
-    more = f" and {len(found) - _NAMED:,} more databases" if len(found) > _NAMED else ""
-    return f"{', '.join(found[:_NAMED])}{more} may no longer write" if found else ""
+    return f"{few(found)}{' databases' if len(found) > FEW else ''} may no longer write" if found else ""
 
 
 def room_text(servers: Iterable[ServerProof], now: float) -> str:

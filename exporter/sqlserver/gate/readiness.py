@@ -16,8 +16,6 @@ from typing import Final, NamedTuple
 from exporter.core.durations import ago, clock_text, known_time, span_text, write
 from exporter.core.quoting import sql_name
 from exporter.knowledge.checks_host import is_denied
-from exporter.knowledge.code_row import Category
-from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, Row
 from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetState, reason
@@ -504,9 +502,7 @@ def _used(case: _Case) -> Iterator[GateReason]:
     elif not case.new_uses:
         last = max(case.uses, key=lambda use: use.began_at)
         text = max(case.changes(last), key=lambda change: change.at + change.grace).text(case.now)
-        yield _not_proven(
-            case, f"{text}, and it has not used key [{key}] with a new token since (last {_use_text(last, case.now)})"
-        )
+        yield _not_proven(case, f"{text}, and it has not used key [{key}] with a new token since (last {last.text(case.now)})")
 
 
 def _secret(case: _Case) -> Iterator[GateReason]:
@@ -583,7 +579,7 @@ def _recent(case: _Case) -> Iterator[GateReason]:
             Condition.PROOF_OLD,
             server=case.server,
             key=case.proof.proof.key_name,
-            proof=_use_text(last, case.now),
+            proof=last.text(case.now),
             limit=write(round(_oldest(use=last, limits=case.limits))),
         )
 
@@ -699,24 +695,18 @@ def _clock(at: float, now: float) -> str:
 def _refused_at(server: ServerProof) -> float | None:
     """Return since when Entra ID refuses the secret of a SQL Server. The log shows the first and the last line of a code."""
     since = server.proof.proven_from or 0.0
-    codes = (each for each in lines_of(server.reading) if each.is_known and each.last_at > since)
-    refused = (max(each.first_at, since) for each in codes if BY_CODE[int(each.code)].category is Category.IDENTITY)
-    return min(refused, default=None)
+    lines = (each for each in lines_of(server.reading) if each.is_refusal and each.last_at > since)
+    return min((max(each.first_at, since) for each in lines), default=None)
 
 
 def _not_proven(case: _Case, cause: str) -> GateReason:
     return reason(Condition.CREDENTIAL_NOT_PROVEN, server=case.server, cause=cause, database=case.database)
 
 
-def _use_text(use: KeyUse, now: float) -> str:
-    done = "start that opened" if use.source is ProofSource.START else use.source.value.replace("_", " ") + " of"
-    return f"{span_text(now - use.at)} ago, {done} [{use.database}]"
-
-
 def _code_text(code: ReportedCode) -> str:
     if code.code in OPEN_MESSAGES:
         return f"message {code.code}"
-    return f"{code.code} {BY_CODE[int(code.code)].symbol}" if code.is_known else code.code
+    return code.code if code.known is None else f"{code.code} {code.known.symbol}"
 
 
 def device_notes(proofs: Iterable[ServerProof], now: float) -> Iterator[str]:

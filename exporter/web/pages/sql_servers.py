@@ -85,7 +85,7 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
     not_ready = view.readiness.ready is False
     logs = not_ready or server.has_stopped
     stalled, log = (each([server], view.now) if logs else "" for each in (stalled_text, times_text))
-    over = ended_at(view.record, server) if view.readiness.ready is not False else None
+    over = _over(view, server)
     proof = proof_text(server, view.now)
     urgent = sentence("; ".join(filter(None, (closed_text([server]), codes_text(server, view.now), log))))
     effect = (
@@ -105,6 +105,11 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
         else None,
         _restart(view, server),
     ]
+
+
+def _over(view: TargetView, server: ServerProof) -> float | None:
+    """Return when the fault of the vault ended that is behind what a SQL Server shows; None without one."""
+    return None if view.readiness.ready is False else ended_at(view.record, server)
 
 
 def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
@@ -192,7 +197,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
 def own_causes(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     """Yield what fails in the SQL Servers of a target themselves, with the first action if `action`."""
     for server in view.own:
-        over = ended_at(view.record, server) if view.readiness.ready is not False else None
+        over = _over(view, server)
         yield element("div", _title(server.state, over, is_ready=view.readiness.ready is True))
         named = [" with ", brief_code(urls, int(server.signs[0].code))] if server.cause is ProofState.FAILING else None
         yield element("div", server.server, named, class_="quiet")
@@ -209,9 +214,7 @@ def sql_legend() -> list[tuple[Html, Html]]:
 
 def own_badges(view: TargetView) -> list[Html]:
     """Return the state of each of the SQL Servers of a target that fails itself."""
-    return [
-        proof_badge(each.state, ended_at(view.record, each) if view.readiness.ready is not False else None) for each in view.own
-    ]
+    return [proof_badge(each.state, _over(view, each)) for each in view.own]
 
 
 def start_here(urls: Urls) -> Html:

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from dataclasses import replace
 
 import pytest
 
@@ -11,13 +10,12 @@ from exporter.sqlserver.audit import (
     GRAPH,
     POWERSHELL,
     ChoiceError,
-    OwnRequests,
     access_queries,
     as_text,
     choose_target,
     is_hsm,
     key_roles,
-    own_requests,
+    log_files_a_day,
     sheet,
 )
 from exporter.sqlserver.proof import server_proofs
@@ -434,17 +432,13 @@ def test_text_without_one_key_is_refused(text, problem):
     assert str(caught.value) == problem
 
 
-def requests_of(reading):
-    (server,) = server_proofs(reading)
-    return own_requests(server)
-
-
 def test_growing_logs_need_the_vault_for_each_new_file():
     # 1 MiB in five minutes for each database, and files of 64 MiB
-    assert requests_of(with_growing_logs(a_reading("sales", "stock"))) == OwnRequests(2, pytest.approx(2 * 288 / 64), False)
+    (server,) = server_proofs(with_growing_logs(a_reading("sales", "stock")))
+    assert log_files_a_day(server) == pytest.approx(2 * 288 / 64)
 
 
 @pytest.mark.parametrize(("flag", "files"), [(1, 0.0), (0, None)])
 def test_trace_flag_spares_the_requests_for_log_files(flag, files):
-    reading = a_reading(sections={"flags": [{"flag": 15025, "is_on": flag}]})
-    assert requests_of(replace(reading)) == OwnRequests(1, files, bool(flag))
+    (server,) = server_proofs(a_reading(sections={"flags": [{"flag": 15025, "is_on": flag}]}))
+    assert log_files_a_day(server) == files

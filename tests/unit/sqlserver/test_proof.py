@@ -15,13 +15,11 @@ from exporter.sqlserver.proof import (
     ServerProof,
     codes_text,
     key_proofs,
+    left_behind,
     proof_text,
     refusal_text,
-    reported_codes,
     server_proofs,
-    shows_refusal,
     version_of,
-    with_refusals,
 )
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
 
@@ -264,11 +262,11 @@ def test_provider_codes_after_last_proof_are_reported():
         row("3041", "02:10:00", "19:50:00"),
         row("3303", "02:10:00", "19:50:00"),
         row("3077", "02:10:00", "19:55:00"),
-        row("3900", "01:00:00", "19:05:00"),
+        row("3900", "01:00:00", "19:00:00"),
         {"code": "3011", "lines": 0},
         {"code": "3012", "lines": 1, "first_utc": DAY + "19:50:00"},
     ]
-    found = reported_codes(a_reading(sections={"errors": errors}), unix(DAY + "19:05:00"))
+    found = the_proof(errors=errors).codes
     assert [code.code for code in found] == ["3077", "3303"]
     assert found[1] == ReportedCode("3303", unix(DAY + "02:10:00"), unix(DAY + "19:50:00"))
 
@@ -373,16 +371,12 @@ def repaired(altered_at: str = DAY + "14:00:00", before: str | None = None, **se
     return of_node(the_proof(errors=[error("3303", "12:00:00", "13:50:00")], credentials=credentials, **sections), "n2")
 
 
-def left_behind(other: ServerProof, **sections: Any) -> ServerProof:
+def sharing_with(other: ServerProof, **sections: Any) -> ServerProof:
     """The proof of a node that shares the client id."""
-    found = {each.server: each for each in with_refusals([other, of_node(the_proof(**sections), "n1")])}
-    assert found["n2"].refusal is None
-    return found["n1"]
-
-
-def test_only_a_code_of_a_refused_secret_shows_a_refusal():
-    assert shows_refusal(a_reading(sections={"errors": [error("3303", "12:00:00", "13:50:00")]}))
-    assert not shows_refusal(a_reading(sections={"errors": [error("3041", "12:00:00", "13:50:00"), {"lines": 1}]}))
+    own = of_node(the_proof(**sections), "n1")
+    found = {each.server: each for each in left_behind([("app", other), ("APP", own)])}
+    assert "n2" not in found
+    return found.get("n1", own)
 
 
 NOT_SINCE = {"backups": []}  # its proof is its start of long ago
@@ -405,7 +399,7 @@ NOT_SINCE = {"backups": []}  # its proof is its start of long ago
     ],
 )
 def test_credential_as_old_as_a_refused_one_needs_a_proof_since(other, sections, expected):
-    server = left_behind(other, **sections)
+    server = sharing_with(other, **sections)
     assert server.state is (ProofState.LEFT_BEHIND if expected else the_proof(**sections).state)
     assert (refusal_text(server, READ_AT) != "") == expected
     if expected:
@@ -415,24 +409,24 @@ def test_credential_as_old_as_a_refused_one_needs_a_proof_since(other, sections,
 @pytest.mark.parametrize(("started", "expected"), [("14:00:00", True), ("14:00:01", False)])
 def test_backup_two_hours_after_the_refusal_elsewhere_proves_another_secret(started, expected):
     late = last_backup("L")[0] | {"started_utc": DAY + started, "finished_utc": DAY + "14:05:00"}
-    assert (left_behind(repaired(), backups=[late]).state is ProofState.LEFT_BEHIND) == expected
+    assert (sharing_with(repaired(), backups=[late]).state is ProofState.LEFT_BEHIND) == expected
 
 
 def test_start_after_the_refusal_elsewhere_proves_another_secret():
     start = {"start": [{"started_utc": DAY + "12:30:00"}], "opened": [{"database": "sales", "opened_utc": DAY + "12:30:10"}]}
-    assert left_behind(repaired(), backups=[], **start).state is ProofState.PROVEN
+    assert sharing_with(repaired(), backups=[], **start).state is ProofState.PROVEN
 
 
 def test_credential_that_is_left_behind_is_named_with_the_other_server():
-    text = proof_text(left_behind(repaired(), **NOT_SINCE), READ_AT)
+    text = proof_text(sharing_with(repaired(), **NOT_SINCE), READ_AT)
     assert text == (
         "25 d 19 h ago, start that opened [sales]; its credential was altered at 2026-01-02 03:04 UTC, before Entra ID refused the secret of n2 "
         "since 12:00 UTC, so it may have that secret too"
     )
     assert "altered at an unknown time, before" in refusal_text(
-        left_behind(repaired(), credentials=altered("never"), **NOT_SINCE), READ_AT
+        sharing_with(repaired(), credentials=altered("never"), **NOT_SINCE), READ_AT
     )
-    failing = left_behind(repaired(), errors=[error("3303", "19:10:00", "19:50:00")], **NOT_SINCE)
+    failing = sharing_with(repaired(), errors=[error("3303", "19:10:00", "19:50:00")], **NOT_SINCE)
     assert (failing.state, refusal_text(failing, READ_AT)) == (ProofState.FAILING, "")
 
 
@@ -488,7 +482,6 @@ def test_proof_that_is_due_for_a_day_has_stopped(seconds, expected):
 
 @pytest.mark.parametrize(("seconds", "expected"), [(86400, True), (86401, False)])
 def test_server_is_read_while_its_backups_are_of_a_day(seconds, expected):
-    assert the_proof().is_read(READ_AT + seconds) is expected
     assert the_proof().state_at(READ_AT + seconds) is (ProofState.PROVEN if expected else ProofState.UNKNOWN)
     assert the_proof(databases=CLOSED).state_at(READ_AT + seconds) is ProofState.CLOSED
 
@@ -497,10 +490,10 @@ def test_server_is_read_while_its_backups_are_of_a_day(seconds, expected):
 def test_proof_is_as_old_as_what_it_follows_from(section):
     reading = a_reading()
     (server,) = server_proofs(replace(reading, read_at={**reading.read_at, section: READ_AT - 3 * 86400}))
-    assert not server.is_read(READ_AT)
+    assert server.state_at(READ_AT) is ProofState.UNKNOWN
     assert proof_text(server, READ_AT).endswith("(read 3 d ago)")
     never = {name: at for name, at in reading.read_at.items() if name != "backups"}
-    assert not server_proofs(replace(reading, read_at=never))[0].is_read(READ_AT)
+    assert server_proofs(replace(reading, read_at=never))[0].state_at(READ_AT) is ProofState.UNKNOWN
 
 
 def test_logs_are_those_of_databases_under_the_key():
