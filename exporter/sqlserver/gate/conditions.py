@@ -226,8 +226,8 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "A test now: ekm-exporter probe {target} --config.file ekm.yml"),
     Condition.CREDENTIAL_NOT_PROVEN: ConditionText(False,
         "{server}: {cause}, so whether SQL Server itself gets the key is not known",
-        "Two hours after the last change, run on {server}, with @run set to 1: ekm-exporter script prove.sql (ekm-exporter docs what-needs-the-vault). "
-        "It backs up {database} to NUL, which needs the vault. That no older token lives for two hours is an assumption",
+        "A backup of {database} that begins {when} settles it. On request, on {server} and with @run set to 1: ekm-exporter script prove.sql "
+        "(ekm-exporter docs what-needs-the-vault): it backs up {database} to NUL, which needs the vault. Two hours after a change no older token is left: an assumption",
         "SQL Server itself has not used the key on this node, or not since something that the key rests on changed"),
     Condition.CREDENTIAL_LEFT_BEHIND: ConditionText(False,
         "{server}: {cause}, and key [{key}] was not used on {server} since with a new token, so it may hold a secret that is gone",

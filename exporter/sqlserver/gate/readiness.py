@@ -501,8 +501,10 @@ def _used(case: _Case) -> Iterator[GateReason]:
         yield _not_proven(case, f"the {' and the '.join(unseen)} of this node were never seen")
     elif not case.new_uses:
         last = max(case.uses, key=lambda use: use.began_at)
-        text = max(case.changes(last), key=lambda change: change.at + change.grace).text(case.now)
-        yield _not_proven(case, f"{text}, and it has not used key [{key}] with a new token since (last {last.text(case.now)})")
+        change = max(case.changes(last), key=lambda change: change.at + change.grace)
+        token = " with a new token" if change.grace else ""
+        cause = f"{change.text(case.now)}, and it has not used key [{key}]{token} since (last {last.text(case.now)})"
+        yield _not_proven(case, cause, change.at + change.grace)
 
 
 def _secret(case: _Case) -> Iterator[GateReason]:
@@ -699,8 +701,10 @@ def _refused_at(server: ServerProof) -> float | None:
     return min((max(each.first_at, since) for each in lines), default=None)
 
 
-def _not_proven(case: _Case, cause: str) -> GateReason:
-    return reason(Condition.CREDENTIAL_NOT_PROVEN, server=case.server, cause=cause, database=case.database)
+def _not_proven(case: _Case, cause: str, since: float = -math.inf) -> GateReason:
+    """Return what is not proven, and from when on a backup settles it; a time that is past or unknown needs no wait."""
+    when = f"from {clock_text(since, case.now)} on" if case.now < since < math.inf else "from now on"
+    return reason(Condition.CREDENTIAL_NOT_PROVEN, server=case.server, cause=cause, database=case.database, when=when)
 
 
 def _code_text(code: ReportedCode) -> str:

@@ -41,7 +41,13 @@ def start_reasons(usage: Usage, folder: str) -> Iterator[GateReason]:
             f"credential [{usage.credential.name}] was altered {when}, not before the start of the service at {moment(started)}"
         )
         database = sql_name(next((one.name for one in usage.databases if not one.hidden), ""), "DATABASE")
-        yield reason(Condition.CREDENTIAL_NOT_PROVEN, server=usage.instance.server_name, cause=cause, database=database)
+        yield reason(
+            Condition.CREDENTIAL_NOT_PROVEN,
+            server=usage.instance.server_name,
+            cause=cause,
+            database=database,
+            when="two hours after the change",
+        )
 
 
 def has_staged_secret(one: Dependency, proofs: Iterable[ServerProof], working_until: float | None) -> bool:

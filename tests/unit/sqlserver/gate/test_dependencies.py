@@ -86,7 +86,7 @@ def test_credential_that_is_not_proven_has_a_way_to_prove_it():
         "at 2026-11-01T00:00:00.000Z, so whether SQL Server itself gets the key is not known"
     )
     assert "ekm-exporter script prove.sql" in found.fix
-    assert "It backs up [a]]b] to NUL" in found.fix
+    assert "it backs up [a]]b] to NUL" in found.fix
 
 
 def test_credential_without_a_key_in_use_does_not_matter():
@@ -197,7 +197,7 @@ def test_backup_is_of_a_database_that_is_online():
 
     (found,) = answer(inventory=[document(change=change)]).reasons
     assert found.condition is Condition.CREDENTIAL_NOT_PROVEN
-    assert "It backs up [DATABASE] to NUL" in found.fix
+    assert "it backs up [DATABASE] to NUL" in found.fix
 
 
 def test_database_closed_by_a_fault_is_a_gap_and_no_note():
