@@ -346,7 +346,7 @@ def document_from(content: Any) -> Document:
         for entry in (listed if isinstance(listed, list) else ())
         if isinstance(entry, dict) and str(entry.get("section")) in _KNOWN_SECTIONS
     ]
-    found = {str(entry["section"]): _whole_rows(entry) for entry in entries}
+    found = {str(entry["section"]): _whole_rows(entry.get("rows")) for entry in entries}
     errors |= {name: NO_ROWS for name, rows in found.items() if rows is None}
     sections = {name: rows for name, rows in found.items() if rows is not None}
     uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
@@ -411,7 +411,7 @@ def _checked(document: Document) -> Document:
 
 def without_future(document: Document) -> Document:
     """Turn each section with a time after that of the reading into an error of that section. A secret may end later."""
-    now = next((known_time(str(row.get("read_at_utc"))) for row in document.sections.get("instance", ())), None)
+    now = server_time(document.sections)
     if now is None:
         return document
     latest = utc(now + _AHEAD)
@@ -429,6 +429,11 @@ def without_future(document: Document) -> Document:
     return _checked(replace(document, sections=sections, errors={**document.errors, **ahead}, kept=kept))
 
 
+def server_time(sections: Sections) -> float | None:
+    """Return when the sections were read, as a Unix time of the server's clock; None if unknown."""
+    return next((known_time(str(row.get("read_at_utc"))) for row in sections.get("instance", ())), None)
+
+
 def utc(unix: float) -> str:
     """Return a Unix time as the times of rows are."""
     return second(unix).removesuffix("Z")
@@ -442,9 +447,8 @@ def _rows(value: Any) -> tuple[Row, ...]:
     )
 
 
-def _whole_rows(entry: Any) -> tuple[Row, ...] | None:
+def _whole_rows(rows: Any) -> tuple[Row, ...] | None:
     """The rows of a section, None unless each of them is whole: no rows are not fewer rows."""
-    rows = entry.get("rows") if isinstance(entry, dict) else None
     is_whole = isinstance(rows, list | tuple) and all(
         isinstance(row, dict) and all(cell is None or type(cell) in (str, int) for cell in row.values()) for row in rows
     )
@@ -459,7 +463,7 @@ def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
     whole = encoded.decode("utf-16-le", "replace")  # the end of a line may have split a pair: now it is one character
     begun = _BEGIN.match(whole)
     try:
-        return None if begun is None else _whole_rows({"rows": json.parse_objects(whole, begun.end(), "]}", _MOST_OF_SECTION)})
+        return None if begun is None else _whole_rows(json.parse_objects(whole, begun.end(), "]}", _MOST_OF_SECTION))
     except ValueError:
         return None
 

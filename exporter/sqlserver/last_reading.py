@@ -42,7 +42,9 @@ from exporter.sqlserver.reading import (
     ERRORS,
     LOCAL_TIME,
     LOGS,
+    About,
     SqlServerReading,
+    about,
     is_good,
     joined_log,
     merged,
@@ -50,8 +52,7 @@ from exporter.sqlserver.reading import (
     reading_from,
     reading_values,
     rows,
-    with_known_backups,
-    with_known_changes,
+    with_known_rows,
 )
 
 Ends = Mapping[str, Iterable[float]]  # when secrets end, by client id: Unix times
@@ -151,7 +152,7 @@ def _arrived(later: Document, earlier: Document, ends: Ends) -> Document:
         later = _with_safe_times(later, earlier, offset, now)
     later = without_future(_with_start(later, earlier))
     rows = (*_changes(later, earlier, now, ends), *(() if offset is None else (offset,)))
-    return replace(later, sections={**later.sections, CHANGES: tuple(sorted(rows, key=_about))})
+    return replace(later, sections={**later.sections, CHANGES: tuple(sorted(rows, key=about))})
 
 
 # Local times of SQL Server become UTC by the offset of the moment at which they are read: how that may be wrong, and since when it cannot be.
@@ -246,19 +247,12 @@ _OFFSET: Final = "offset"
 _MOST: Final = {_START: 16}  # rows of one kind: nodes
 _MOST_OTHERS: Final = 500
 _MOST_ERRORS: Final = 200 - len((OTHER, *BACKUP_MESSAGES))
-_About = tuple[str, str, str, str]
 
 
-def _about(row: Row) -> _About:
-    """Return what a row is about: secrets have several ends, all else has one value."""
-    what, name, node = (str(row.get(column, "")) for column in ("what", "name", "node"))
-    return what, name, node, str(row.get("value", "")) if what == SECRET_END else ""
-
-
-def _known(earlier: Document, now: float) -> dict[_About, Row]:
+def _known(earlier: Document, now: float) -> dict[About, Row]:
     """Return the rows of before. One from the future is of a clock that ran ahead, and is seen anew."""
     rows = (row for row in earlier.sections.get(CHANGES, ()) if row["what"] == SECRET_END or str(row["since_utc"]) <= utc(now))
-    return {_about(row): row for row in rows}
+    return {about(row): row for row in rows}
 
 
 def _node(document: Document) -> str:
@@ -266,24 +260,24 @@ def _node(document: Document) -> str:
     return next((str(row.get("node", "")).lower() for row in document.sections.get("instance", ())), "")
 
 
-def _seen(later: Document, known: Mapping[_About, Row], what: str, name: str, value: str) -> Row:
+def _seen(later: Document, known: Mapping[About, Row], what: str, name: str, value: str) -> Row:
     node = _node(later)
     before = known.get((what, name, node, ""))
     if before is not None and before.get("value") == value:
         return before
-    about = {column: cell for column, cell in (("what", what), ("name", name), ("node", node)) if cell}
-    return {**about, "value": value, "since_utc": read_at(later), "first": int(before is None)}
+    named = {column: cell for column, cell in (("what", what), ("name", name), ("node", node)) if cell}
+    return {**named, "value": value, "since_utc": read_at(later), "first": int(before is None)}
 
 
 def _changes(later: Document, earlier: Document, now: float, ends: Ends) -> Iterator[Row]:
     """Yield the rows of all but the offset. A section that was not read leaves its rows as they are."""
     known = _known(earlier, now)
-    rows = {about: row for about, row in known.items() if about[0] != _OFFSET}
+    rows = {key: row for key, row in known.items() if key[0] != _OFFSET}
     for what, values in _fingerprints(later):
         if what != "dll":  # which shows while it is loaded
-            rows = {about: row for about, row in rows.items() if about[0] != what or about[1] in values}
-        rows |= {_about(row): row for name, value in values.items() for row in (_seen(later, known, what, name, value),)}
-    rows |= {_about(row): row for row in (*_start(later, known), *_secret_ends(ends, now))}
+            rows = {key: row for key, row in rows.items() if key[0] != what or key[1] in values}
+        rows |= {about(row): row for name, value in values.items() for row in (_seen(later, known, what, name, value),)}
+    rows |= {about(row): row for row in (*_start(later, known), *_secret_ends(ends, now))}
     altered = _last_altered(later)
     by_kind: dict[str, list[Row]] = {}
     for row in rows.values():
@@ -322,7 +316,7 @@ def _digest(value: object) -> str:
     return sha256(json.dumps(value).encode()).hexdigest()
 
 
-def _start(later: Document, known: Mapping[_About, Row]) -> Iterator[Row]:
+def _start(later: Document, known: Mapping[About, Row]) -> Iterator[Row]:
     """Yield the start of the service on this node, if a database under a provider's key opened since."""
     if not is_good(later, "opened") or not later.sections.get("start"):
         return
@@ -350,7 +344,7 @@ def _last_altered(later: Document) -> str:
 
 
 def _remembered(later: Document, earlier: Document, *, whole: bool) -> Document:
-    document = with_known_changes(with_known_backups(merged(later, earlier), earlier, whole=whole), earlier)
+    document = with_known_rows(merged(later, earlier), earlier, whole=whole)
     if not is_good(later, ERRORS) or not is_good(earlier, ERRORS):
         return document
     now = read_at(later)

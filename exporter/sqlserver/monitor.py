@@ -27,13 +27,13 @@ from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_
 from exporter.runtime.logging import fields
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import DaemonThreadPool, PeriodicRunner, PoolExhausted, reported, shortage_of
-from exporter.sqlserver.document import Document
+from exporter.sqlserver.document import Document, Sections
 from exporter.sqlserver.errors import RUN, Lockout, lockout_after
 from exporter.sqlserver.instance import names_of
 from exporter.sqlserver.last_reading import Ends, document_of, labelled, log_since, restored, unread, updated
 from exporter.sqlserver.read import SqlServerAccess, read_server
 from exporter.sqlserver.reading import BACKUPS, ERRORS, SqlServerReading, contested_addresses, rows, shown_name
-from exporter.sqlserver.script import Sections, batches, proof_batches
+from exporter.sqlserver.script import batches, proof_batches
 from exporter.sqlserver.tds import WHOLE, SqlLogin, make_context, make_pinned_context
 
 _log = logging.getLogger(__name__)
@@ -94,20 +94,18 @@ class _FailedError(Exception):
 class _Search:
     """What one attempt at a Unix time asks of a history: backups `after` a number, or all of them once a day, and the error log since it was read."""
 
-    server: str
-    searched_at: float
-    asked: float  # the earliest time for which the log was asked: an archive that is gone stays so
+    server = ""
+    searched_at = -math.inf
+    asked = math.inf  # the earliest time for which the log was asked: an archive that is gone stays so
+    after: int | None = None
+    _log: tuple[float, float] | None = None
 
     def __init__(self, state: ServerState, at: float, last: _Search | None) -> None:
+        self._state, self._at = state, at
         document = state.reading.document
         is_same = last is not None and document is not None and names_of(document)[0] == last.server
-        known = last if is_same and last is not None and 0 <= at - last.searched_at < _DAY else None
-        self.after = None if known is None else _newest_id(state.reading)
-        self.searched_at = -math.inf if known is None else known.searched_at
-        self.server = ""
-        self.asked = math.inf if known is None else known.asked
-        self._state, self._at = state, at
-        self._log: tuple[float, float] | None = None
+        if last is not None and is_same and 0 <= at - last.searched_at < _DAY:
+            self.after, self.searched_at, self.asked = _newest_id(state.reading), last.searched_at, last.asked
 
     def since(self, sections: Sections) -> float:
         """Return the time from which the error log is read, by the server's clock. Several files of it need it."""

@@ -184,32 +184,37 @@ def merged(later: Document, earlier: Document) -> Document:
     """
     names = dict.fromkeys((*earlier.sections, *later.sections, *earlier.errors, *later.errors, REGISTRY))
     chosen = {name: _source(name, later, earlier) for name in names}
-    errors = {name: source.errors[name] for name, source in chosen.items() if name in source.errors}
+    stale = [name for name, source in chosen.items() if source is earlier and is_good(earlier, name)]
+    return _of_sources(chosen, later, earlier, stale)
+
+
+def _of_sources(chosen: Mapping[str, Document], later: Document, earlier: Document, stale: Iterable[str]) -> Document:
+    """Return each section of the chosen document. Those that are `stale` are of the earlier one, because the later one did not read them."""
     kept = {name: source.kept[name] for name, source in chosen.items() if name in source.kept}
-    for name, source in chosen.items():
-        if source is earlier and is_good(earlier, name):
-            kept[name] = time_of(earlier, name)
-            errors[name] = later.failure or later.errors.get(name, "not read")
+    errors = {name: source.errors[name] for name, source in chosen.items() if name in source.errors}
     return Document(
         address=later.address or earlier.address,
         sections={name: source.sections[name] for name, source in chosen.items() if name in source.sections},
-        errors=errors,
+        errors=errors | {name: later.failure or later.errors.get(name, "not read") for name in stale},
         key_uris=chosen[REGISTRY].key_uris,
-        kept=kept,
+        kept=kept | {name: time_of(earlier, name) for name in stale},
     )
 
 
-def with_known_backups(later: Document, earlier: Document, *, whole: bool = True) -> Document:
-    """Add what an earlier reading knows of backups. A later one that is not `whole` did not search all that may count.
+def with_known_rows(later: Document, earlier: Document, *, whole: bool = True) -> Document:
+    """Add what an earlier reading knows of backups and credentials. A later one that is not `whole` did not search all backups that may count.
 
-    A database that is no longer encrypted has none.
+    A database that is no longer encrypted has no backup. SQL Server shows the last change of a credential alone.
     """
-    known, found = earlier.sections.get(BACKUPS, ()), later.sections.get(BACKUPS)
-    if found is None:
-        return later
-    encrypted = {row.get("name") for row in later.sections.get("databases", ()) if row.get("is_encrypted") == 1}
-    kept = (row for row in known if row.get("database") in encrypted)
-    return replace(later, sections={**later.sections, BACKUPS: joined_backups(found, kept, whole=whole)})
+    sections = dict(later.sections)
+    if BACKUPS in sections:
+        encrypted = {row.get("name") for row in sections.get("databases", ()) if row.get("is_encrypted") == 1}
+        kept = (row for row in earlier.sections.get(BACKUPS, ()) if row.get("database") in encrypted)
+        sections[BACKUPS] = joined_backups(sections[BACKUPS], kept, whole=whole)
+    if CREDENTIALS in sections:
+        known = {row.get("name"): row for row in earlier.sections.get(CREDENTIALS, ())}
+        sections[CREDENTIALS] = tuple(_with_change(row, known.get(row.get("name"), {})) for row in sections[CREDENTIALS])
+    return replace(later, sections=sections)
 
 
 def joined_backups(found: Iterable[Row], known: Iterable[Row], *, whole: bool = True) -> tuple[Row, ...]:
@@ -261,12 +266,20 @@ def joined_log(one: Iterable[Row], other: Iterable[Row]) -> tuple[Row, ...]:
 
 def joined_changes(one: Iterable[Row], other: Iterable[Row]) -> tuple[Row, ...]:
     """Return since when each value is known: as early as either knows it. Of two values, the one that was first seen later counts, as a change."""
-    found: dict[tuple[str, ...], Row] = {}
+    found: dict[About, Row] = {}
     for row in (*one, *other):
-        about = tuple(str(row.get(name, "")) for name in ("what", "name", "node"))
-        key = (*about, str(row.get("value", ""))) if row.get("what") == SECRET_END else about
+        key = about(row)
         found[key] = row if key not in found else _changed(found[key], row)
     return tuple(found[key] for key in sorted(found))
+
+
+About = tuple[str, str, str, str]
+
+
+def about(row: Row) -> About:
+    """Return what a row of the section `changes` is about: secrets have several ends, all else has one value."""
+    what, name, node = (str(row.get(column, "")) for column in ("what", "name", "node"))
+    return what, name, node, str(row.get("value", "")) if what == SECRET_END else ""
 
 
 def _changed(one: Row, other: Row) -> Row:
@@ -277,16 +290,8 @@ def _changed(one: Row, other: Row) -> Row:
     return {**(earlier if same else later), "first": first} | ({"known_utc": known} if known else {})
 
 
-def with_known_changes(later: Document, earlier: Document) -> Document:
-    """Add to each credential when it was altered before its last change, if an earlier reading knows that: SQL Server shows the last one alone."""
-    known, found = {row.get("name"): row for row in earlier.sections.get(CREDENTIALS, ())}, later.sections.get(CREDENTIALS)
-    if found is None:
-        return later
-    rows = tuple(_with_change(row, known.get(row.get("name"), {})) for row in found)
-    return replace(later, sections={**later.sections, CREDENTIALS: rows})
-
-
 def _with_change(row: Row, before: Row) -> Row:
+    """Return a credential with when it was altered before its last change, if an earlier reading knows that."""
     changed = before.get("modified_utc") not in (None, row.get("modified_utc"))
     at = before["modified_utc"] if changed else before.get("earlier_utc")
     return row if at is None else {**row, "earlier_utc": at}
@@ -301,22 +306,17 @@ def united(one: SqlServerReading, other: SqlServerReading) -> SqlServerReading:
     names = dict.fromkeys(name for each in documents for name in (*each.sections, *each.errors, REGISTRY))
     chosen = {name: _last_read(name, older, newer) for name in names}
     own = {name: each.document for name, each in chosen.items() if each.document is not None}
-    kept = {name: document.kept[name] for name, document in own.items() if name in document.kept}
-    errors = {name: document.errors[name] for name, document in own.items() if name in document.errors}
-    for name, document in own.items():
-        if document is older.document and is_good(document, name) and not is_good(newer.document, name):
-            kept[name] = time_of(document, name)
-            errors[name] = newer.document.errors.get(name, "not read")
-    sections = {name: document.sections[name] for name, document in own.items() if name in document.sections}
-    for name, joined in _JOINED.items():
-        found = [each.sections[name] for each in documents if name in each.sections]
-        if len(found) > 1:
-            sections[name] = joined(*found)
+    stale = [
+        name
+        for name, source in own.items()
+        if source is older.document and is_good(source, name) and not is_good(newer.document, name)
+    ]
+    document = _of_sources(own, newer.document, older.document, stale)
+    both = {name: [each.sections[name] for each in documents if name in each.sections] for name in _JOINED}
+    joined = {name: _JOINED[name](*found) for name, found in both.items() if len(found) > 1}
     return replace(
         newer,
-        document=Document(
-            address=newer.document.address, sections=sections, errors=errors, key_uris=own[REGISTRY].key_uris, kept=kept
-        ),
+        document=replace(document, sections={**document.sections, **joined}),
         read_at={name: max(each.read_at.get(name, 0.0) for each in (one, other)) for name in (*older.read_at, *newer.read_at)},
         earlier_logs=chosen[LOGS].earlier_logs if LOGS in chosen else newer.earlier_logs,
         stalled=chosen[LOGS].stalled if LOGS in chosen else newer.stalled,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
 from exporter.core.connector import LOG_SCRIPTS
 from exporter.core.durations import known_time
+from exporter.sqlserver.document import Row, Sections, server_time
 
-Sections = Mapping[str, Sequence[Mapping[str, str | int]]]  # the rows that were read so far
 # The name of each section and its batch, in order, or what makes the batch; an empty one is not sent. Rows of batches with one name are joined.
 Batches = tuple[tuple[str, str | Callable[[Sections], str]], ...]
 
@@ -54,10 +54,8 @@ def _batches(path: Path) -> tuple[tuple[str, str], ...]:
 
 # What `run` sends after the inventory. The history of backups is read on from a number, and the error log from a time.
 
-LOG, READ = (
-    "log",
-    "read",
-)  # the section that says from when to when the error log was read; the code of the row that has that for one file
+LOG = "log"  # the section that says from when to when the error log was read
+READ = "read"  # the code of the row that has that for one file
 _NEWEST = "(SELECT MAX(m.backup_set_id) - 500000 FROM msdb.dbo.backupset AS m)"
 _OVERLAP = 1000  # numbers that are read again: a backup may get its number before another one, and its row later
 _FILE, _MINUTES = "xp_readerrorlog 0,", "-1440"
@@ -96,13 +94,13 @@ def _last_day(text: str, since: Callable[[Sections], float] | None, sections: Se
 
 
 def _minutes(since: Callable[[Sections], float] | None, sections: Sections) -> int:
-    now = _server_time(sections)
+    now = server_time(sections)
     if since is None or now is None:
         return _DAY
     return math.ceil(min(max(0.0, (now - since(sections)) / 60) + _ON_THE_WAY, _LONGEST))
 
 
-def with_log(sections: dict[str, tuple[Mapping[str, str | int], ...]]) -> dict[str, tuple[Mapping[str, str | int], ...]]:
+def with_log(sections: dict[str, tuple[Row, ...]]) -> dict[str, tuple[Row, ...]]:
     """Return the sections with one that says from when to when the error log was read, in place of a row for each file."""
     if not (files := _files(sections)):
         return sections
@@ -115,16 +113,12 @@ def with_log(sections: dict[str, tuple[Mapping[str, str | int], ...]]) -> dict[s
     return {**sections, "errors": errors} | ({LOG: log} if log else {})
 
 
-def _files(sections: Sections) -> list[Mapping[str, str | int]]:
+def _files(sections: Sections) -> list[Row]:
     return [row for row in sections.get("errors", ()) if row.get("code") == READ]
 
 
-def _reaches_back(files: list[Mapping[str, str | int]]) -> bool:
+def _reaches_back(files: list[Row]) -> bool:
     """Whether a file has a line from before the time that was asked for, or none since. The offset of its local time may be another than today's."""
     asked = known_time(str(files[0].get("since_utc"))) or 0.0
     lines = [known_time(str(row["first_utc"])) for row in files if "first_utc" in row]
     return len(lines) < len(files) or any(at is not None and at <= asked - _OFFSETS for at in lines)
-
-
-def _server_time(sections: Sections) -> float | None:
-    return next((known_time(str(row.get("read_at_utc"))) for row in sections.get("instance", ())), None)

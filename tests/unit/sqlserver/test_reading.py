@@ -26,8 +26,7 @@ from exporter.sqlserver.reading import (
     reading_values,
     shown_name,
     united,
-    with_known_backups,
-    with_known_changes,
+    with_known_rows,
 )
 from tests.support.sql_inventory import rows_of
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, with_growing_logs
@@ -61,19 +60,19 @@ def document_of(*backups, encrypted=("sales",)):
 
 def test_backups_that_were_not_searched_are_kept():
     earlier = document_of(a_backup("D"), a_backup("I"), a_backup("L"))
-    found = with_known_backups(document_of(a_backup("I", day=27)), earlier)
+    found = with_known_rows(document_of(a_backup("I", day=27)), earlier)
     assert found.sections["backups"] == (a_backup("I", day=27), a_backup("D"), a_backup("L"))
 
 
 def test_backups_of_a_database_without_encryption_are_dropped():
     earlier = document_of(a_backup("D", "hr"), a_backup("D", "gone"))
-    assert with_known_backups(document_of(), earlier).sections["backups"] == ()
+    assert with_known_rows(document_of(), earlier).sections["backups"] == ()
 
 
 def test_backups_that_were_never_read_stay_unknown():
     later = Document(sections={"databases": ()})
-    assert with_known_backups(later, document_of(a_backup("D"))) is later
-    assert with_known_backups(document_of(a_backup("D")), later).sections["backups"] == (a_backup("D"),)
+    assert with_known_rows(later, document_of(a_backup("D"))) == later
+    assert with_known_rows(document_of(a_backup("D")), later).sections["backups"] == (a_backup("D"),)
 
 
 def test_backups_without_times_have_no_gap():
@@ -92,12 +91,12 @@ def a_credential(modified, **changes):
 
 
 def test_credential_keeps_when_it_was_altered_before():
-    changed = with_known_changes(credentials_of(a_credential(TUESDAY), {"name": "new"}), credentials_of(a_credential(MONDAY)))
+    changed = with_known_rows(credentials_of(a_credential(TUESDAY), {"name": "new"}), credentials_of(a_credential(MONDAY)))
     assert changed.sections["credentials"] == (a_credential(TUESDAY, earlier_utc=MONDAY), {"name": "new"})
-    assert with_known_changes(credentials_of(a_credential(TUESDAY)), changed).sections["credentials"][0]["earlier_utc"] == MONDAY
-    again = with_known_changes(credentials_of(a_credential(FRIDAY)), changed)
+    assert with_known_rows(credentials_of(a_credential(TUESDAY)), changed).sections["credentials"][0]["earlier_utc"] == MONDAY
+    again = with_known_rows(credentials_of(a_credential(FRIDAY)), changed)
     assert again.sections["credentials"] == (a_credential(FRIDAY, earlier_utc=TUESDAY),)
-    assert with_known_changes(Document(), changed) == Document()
+    assert with_known_rows(Document(), changed) == Document()
 
 
 def test_empty_registry_is_good_without_provider_and_keys():
