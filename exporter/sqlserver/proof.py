@@ -19,7 +19,7 @@ from exporter.core.durations import clock_text, known_time, span_text
 from exporter.knowledge.code_row import Category, ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, KeyVersion, Row, key_version, thumbprint_of
-from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, Kind, SqlCredential, printable
+from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, Kind, printable
 from exporter.sqlserver.keys import credentials_of, is_managed, login_of, pair, used_keys
 from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows, section_age, shown_name
@@ -62,17 +62,17 @@ class KeyProof:
 
     thumbprint: str
     key_name: str
-    login: str
-    credential: str
-    credential_missing: bool
-    candidate: str
-    provider_disabled: bool
-    altered_at: float | None
-    databases: tuple[str, ...]
-    proven_from: float | None
-    proven_at: float | None
-    source: ProofSource | None
-    database: str
+    login: str = ""
+    credential: str = ""
+    credential_missing: bool = False
+    candidate: str = ""
+    provider_disabled: bool = False
+    altered_at: float | None = None
+    databases: tuple[str, ...] = ()
+    proven_from: float | None = None
+    proven_at: float | None = None
+    source: ProofSource | None = None
+    database: str = ""
     closed: tuple[tuple[str, str], ...] = ()
     altered_before: float | None = None
     grace: float = TWO_HOURS
@@ -102,18 +102,6 @@ class ReportedCode(NamedTuple):
     def is_refusal(self) -> bool:
         """Whether Entra ID refused a secret."""
         return self.known is not None and self.known.category is Category.IDENTITY
-
-
-class _SignIn(NamedTuple):
-    """How SQL Server signs in for a key; empty if unknown."""
-
-    login: str
-    credential: str
-    altered_at: float | None = None
-    is_missing: bool = False
-    candidate: str = ""
-    altered_before: float | None = None
-    is_managed: bool = False
 
 
 class KeyUse(NamedTuple):
@@ -167,9 +155,8 @@ def lines_of(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
 def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
     hidden = tuple(one.name for one in instance.databases if one.hidden)
     databases = tuple(one.name for one in instance.databases if one.thumbprint == key.thumbprint) or hidden
-    sign_in = _sign_in(reading, instance, key)
-    grace = A_DAY if sign_in.is_managed else TWO_HOURS
-    changed = -math.inf if sign_in.altered_at is None else sign_in.altered_at
+    proof = _signed_in(KeyProof(key.thumbprint, key.name), reading, instance, key)
+    grace, changed = proof.grace, -math.inf if proof.altered_at is None else proof.altered_at
     events = [
         use
         for use in key_uses(reading, key.thumbprint)
@@ -177,47 +164,42 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     ]
     last = max(events, key=lambda use: use[:2], default=None)
     is_off = instance.ekm is not None and not instance.ekm.in_use  # the option for all providers, now
-    return KeyProof(
-        thumbprint=key.thumbprint,
-        key_name=key.name,
-        login=sign_in.login,
-        credential=sign_in.credential,
-        credential_missing=sign_in.is_missing,
-        candidate=sign_in.candidate,
+    return replace(
+        proof,
         provider_disabled=is_off or any(one.name == key.provider and not one.enabled for one in instance.providers),
-        altered_at=sign_in.altered_at,
         databases=databases,
         proven_from=max((each.began_at for each in events), default=None),
         proven_at=None if last is None else last.at,
         source=None if last is None else last.source,
         database="" if last is None else last.database,
-        altered_before=sign_in.altered_before,
-        grace=grace,
         closed=tuple(
             (one.name, one.state) for one in instance.databases if one.state in CLOSED and one.thumbprint in ("", key.thumbprint)
         ),
     )
 
 
-def _sign_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> _SignIn:
+def _signed_in(proof: KeyProof, reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
+    """Return the proof with how SQL Server signs in for its key; empty if unknown."""
     candidates = credentials_of(instance, key)
     if not candidates:
         # The provider has no credential at all, unless they are unknown.
         is_missing = not key.credential and "credentials" not in instance.errors
-        return _SignIn(login_of(instance, key), key.credential, is_missing=is_missing)
+        return replace(proof, login=login_of(instance, key), credential=key.credential, credential_missing=is_missing)
     version = version_of(reading, key.thumbprint)
     pairing = pair(instance, key, None if version is None else version.vault)
     if pairing.kind is Kind.CREDENTIAL_MISSING:
-        return _SignIn(pairing.login, "", is_missing=True, candidate=candidates[0].name if len(candidates) == 1 else "")
+        candidate = candidates[0].name if len(candidates) == 1 else ""
+        return replace(proof, login=pairing.login, credential_missing=True, candidate=candidate)
     certain = pairing.kind is not Kind.CREDENTIAL_GUESSED
-    altered_at = _altered([pairing.credential] if certain else candidates)
-    before = known_time(pairing.credential.earlier_utc) if certain else None
-    managed = is_managed(pairing.credential)
-    return _SignIn(key.login or pairing.login, pairing.credential.name, altered_at, altered_before=before, is_managed=managed)
-
-
-def _altered(credentials: Iterable[SqlCredential]) -> float | None:
-    return max((at for one in credentials if (at := known_time(one.modified_utc)) is not None), default=None)
+    counting = [pairing.credential] if certain else candidates
+    return replace(
+        proof,
+        login=key.login or pairing.login,
+        credential=pairing.credential.name,
+        altered_at=max((at for one in counting if (at := known_time(one.modified_utc)) is not None), default=None),
+        altered_before=known_time(pairing.credential.earlier_utc) if certain else None,
+        grace=A_DAY if is_managed(pairing.credential) else TWO_HOURS,
+    )
 
 
 def key_uses(reading: SqlServerReading, thumbprint: str) -> tuple[KeyUse, ...]:
