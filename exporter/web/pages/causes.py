@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from heapq import nsmallest
 from itertools import islice
 from math import inf
 from operator import itemgetter
@@ -26,6 +25,8 @@ from exporter.presentation.text import VAULTS, effect, vault_actions, with_vault
 from exporter.presentation.ticket import Extent, TicketSubject, extent_of, subject_of, ticket_plans, ticket_text
 from exporter.runtime.loop import yield_with_pauses
 from exporter.runtime.process import computer_name
+from exporter.sqlserver.audit import counted
+from exporter.sqlserver.instance import few
 from exporter.sqlserver.proof import ProofState, ServerProof
 from exporter.state.causes import CauseGroup, linked, links_of
 from exporter.web.pages.html import (
@@ -35,7 +36,6 @@ from exporter.web.pages.html import (
     Urls,
     brief_code,
     copyable,
-    counted,
     element,
     link,
     named_servers,
@@ -151,8 +151,7 @@ def _links(group: CauseGroup) -> str | None:
     links = group.links if group.cause.is_several else ()
     if len(links) < 2:
         return None
-    more = f" and {len(links) - NAMED:,} more" if len(links) > NAMED else ""
-    return f"{TITLES[group.cause.link]}s: {', '.join(nsmallest(NAMED, map(brief_name, links)))}{more}. "
+    return f"{TITLES[group.cause.link]}s: {few(sorted(map(brief_name, links)), NAMED)}. "
 
 
 def _some_unsteady(group: CauseGroup) -> str | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
 from html import escape
 from urllib.parse import quote, urlencode
 
 from exporter.core.durations import moment
 from exporter.knowledge.codes import BY_CODE, both_numbers
-from exporter.sqlserver.audit import Facts, SheetPart, parts, sheet, title_of
+from exporter.sqlserver.audit import Facts, SheetPart, counted, parts, sheet, title_of
+from exporter.sqlserver.instance import few
 
 # Control characters are removed: a terminal that shows the source could execute them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -253,14 +253,9 @@ def who_acts(who: str) -> Html:
     return element("p", f"Who acts: {who}", class_="who quiet")
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def named_servers(names: Collection[str], within: str = "") -> Child:
     """Return how many SQL Servers there are and the first names, after what they are in."""
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return [element("strong", counted(len(names), "SQL Server")), f"{within}: {', '.join(nsmallest(NAMED, names))}{more}"]
+    return [element("strong", counted(len(names), "SQL Server")), f"{within}: {few(sorted(names), NAMED)}"]
 
 
 def target_links(urls: Urls, cause: str, names: Collection[str]) -> Child:

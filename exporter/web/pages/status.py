@@ -20,6 +20,7 @@ from exporter.knowledge.expiry import Source
 from exporter.knowledge.verdict import NOT_TESTED, STATES, deciding_failure, vantage_text, why_text
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql import SqlCause, sql_headline, unread_text
+from exporter.sqlserver.audit import counted
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.state.causes import CauseGroup
@@ -33,7 +34,6 @@ from exporter.web.pages.html import (
     brief_code,
     cell,
     copyable,
-    counted,
     element,
     foot,
     head,
