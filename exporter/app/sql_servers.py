@@ -170,8 +170,7 @@ class SqlServerReadings:
         host = computer_name() if vantage is Vantage.SQL_HOST else None
         about = {"at": moment(now), "vantage": vantage.value, "host": host, "targets": rows}
         found = await asyncio.to_thread(_readiness_of, about, readings, now)
-        by_address = {each.address: [one for one in found if one.address == each.address] for each in readings}
-        self._readiness = {address: known for address, known in by_address.items() if known}
+        self._readiness = {each.address: [one for one in found if one.address == each.address] for each in readings}
         async for reading in yield_with_pauses(readings, 1):
             known = self._readiness.get(reading.address, ())
             lines = await asyncio.to_thread(self._recorder.sql_servers.render_readiness, reading, known, now)
@@ -191,13 +190,6 @@ class SqlServerReadings:
         from exporter.sqlserver.differences import DeclaredTargets  # noqa: PLC0415 - see above
 
         return DeclaredTargets(compared_targets(whole), self._key_of, self._names_of)
-
-    def _tell_apart(self) -> None:
-        from exporter.sqlserver.reading import names_of  # noqa: PLC0415 - see above
-
-        known = {each.address: names_of(each) for each in self.readings()}
-        if known != self._known:
-            self._known, self._told_apart = known, told_apart(known)
 
     def _names_of(self, reading: SqlServerReading) -> ServerNames:
         """Return the names of a SQL Server, told apart from those of the others."""
@@ -250,10 +242,13 @@ class SqlServerReadings:
 
     def _compare(self, reading: SqlServerReading) -> _ComparedServer:
         from exporter.sqlserver.differences import find_differences  # noqa: PLC0415 - see above
+        from exporter.sqlserver.reading import names_of  # noqa: PLC0415
 
         declared = self._declared
         assert declared is not None  # noqa: S101 - `apply` set it
-        self._tell_apart()
+        known = {each.address: names_of(each) for each in self.readings()}
+        if known != self._known:
+            self._known, self._told_apart = known, told_apart(known)
         differences, targets = find_differences(reading, declared), self._targets_of(reading, declared)
         lines = self._recorder.sql_servers.render(reading, differences, targets)
         return _ComparedServer(reading, declared, targets, differences, lines)

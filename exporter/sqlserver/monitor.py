@@ -163,11 +163,8 @@ class ServerReader:
                 return None
             tried = True
             login = await self._login(state, secret)
-            search, stopped, ends = (
-                _Search(state, at, self._searches.get(address)),
-                threading.Event(),
-                self._ends_of(state.reading),
-            )
+            search = _Search(state, at, self._searches.get(address))
+            stopped, ends = threading.Event(), self._ends_of(state.reading)
 
             def attempt() -> Attempt:
                 document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, search, stopped)

@@ -250,14 +250,20 @@ def at(text, *, errors=None, read=None, backups=(), offset=None, **sections):
     return completed(replace(document, sections=document.sections | log))
 
 
-def remembered(*documents, whole=True, ends=None, server=SERVER):
-    reading = unread(server)
+def remembered(*documents, before=None, whole=True, ends=None):
+    reading = before or unread(SERVER)
     for document in documents:
         began = (
             unix(document.sections["instance"][0]["read_at_utc"]) if document.failure is None else reading.attempted_at + 300.0
         )
-        reading = updated(reading, server, document, began, refused=False, whole=whole, ends=ends)
+        reading = updated(reading, SERVER, document, began, refused=False, whole=whole, ends=ends)
     return reading
+
+
+def without(document, *names, errors=None):
+    """The document with sections that were not read."""
+    sections = {name: rows for name, rows in document.sections.items() if name not in names}
+    return completed(replace(document, sections=sections, errors=errors or document.errors))
 
 
 def line(code, last=NOON, first=None, **more):
@@ -343,11 +349,8 @@ def test_log_has_no_hole():
 
 
 def test_log_that_was_not_read_covers_no_longer_time():
-    lost = at(hours(NOON, 2), errors=[], read=NOON)
-    lost = replace(
-        lost, sections={name: rows for name, rows in lost.sections.items() if name != "errors"}, errors={"errors": "denied"}
-    )
-    reading = remembered(at(NOON, errors=[line("3303")], read=hours(NOON, -5)), completed(lost))
+    lost = without(at(hours(NOON, 2), errors=[], read=NOON), "errors", errors={"errors": "denied"})
+    reading = remembered(at(NOON, errors=[line("3303")], read=hours(NOON, -5)), lost)
     assert section(reading, "log") == ({"since_utc": hours(NOON, -5), "until_utc": NOON},)
     assert codes(reading) == ["3303"]
     assert reading.read_at["errors"] == unix(NOON)
@@ -407,11 +410,7 @@ def test_values_of_another_node_are_its_own():
 
 def test_section_that_was_not_read_leaves_its_values():
     reading = remembered(at(NOON), at(hours(NOON, 1), errors=None), failed())
-    lost = at(hours(NOON, 2))
-    lost = replace(
-        lost, sections={name: rows for name, rows in lost.sections.items() if name not in ("providers", "keys", "modules")}
-    )
-    again = updated(reading, SERVER, completed(lost), unix(hours(NOON, 2)), refused=False)
+    again = remembered(without(at(hours(NOON, 2)), "providers", "keys", "modules"), before=reading)
     assert section(again, "changes") == section(reading, "changes")
     gone = remembered(at(NOON), at(hours(NOON, 1), providers=[], keys=[], modules=[], configurations=[]))
     assert [row["what"] for row in section(gone, "changes")] == ["dll"]
@@ -430,12 +429,12 @@ def test_clock_26_hours_ahead_is_known_and_seen_anew_once_it_is_set():
     ahead = at(hours(NOON, 26), errors=[line("3303", hours(NOON, 25))])
     reading = updated(unread(SERVER), SERVER, ahead, unix(NOON), refused=False)
     assert reading.clock_behind == 26 * 3600.0
-    reading = updated(reading, SERVER, at(hours(NOON, 1), errors=[]), unix(hours(NOON, 1)), refused=False)
+    reading = remembered(at(hours(NOON, 1), errors=[]), before=reading)
     assert reading.clock_behind == 0.0
     assert {(row["since_utc"], row["first"]) for row in section(reading, "changes")} == {(hours(NOON, 1), 1)}
     assert section(reading, "errors")[1]["last_utc"] == hours(NOON, 1)
     assert section(reading, "log") == ({"since_utc": hours(NOON, 1), "until_utc": hours(NOON, 1)},)
-    assert updated(reading, SERVER, failed(), unix(hours(NOON, 2)), refused=False).clock_behind == 0.0
+    assert remembered(failed(), before=reading).clock_behind == 0.0
 
 
 def test_section_from_the_future_was_not_read():
@@ -513,9 +512,7 @@ def test_credential_of_the_night_of_daylight_saving_in_autumn_is_not_in_the_futu
     reading = remembered(at(minutes(AUTUMN, -5), offset=120), altered(minutes(AUTUMN, 3), minutes(AUTUMN, 50), offset=60))
     assert modified(reading) == minutes(AUTUMN, 3)
     assert "credentials" not in reading.document.errors
-    later = updated(
-        reading, SERVER, altered(hours(AUTUMN, 3), minutes(AUTUMN, 50), offset=60), unix(hours(AUTUMN, 3)), refused=False
-    )
+    later = remembered(altered(hours(AUTUMN, 3), minutes(AUTUMN, 50), offset=60), before=reading)
     assert section(later, "credentials") == section(reading, "credentials")
     assert modified(remembered(altered(hours(AUTUMN, 3), minutes(AUTUMN, 50), offset=60))) == minutes(AUTUMN, 110)
 
@@ -547,10 +544,10 @@ def test_offset_is_not_known_over_half_a_year_without_a_reading():
 
 def test_other_offset_is_no_alteration():
     first = remembered(at(hours(NOON, -9), offset=60), altered(NOON, hours(NOON, -8), offset=60))
-    reading = updated(first, SERVER, altered(hours(NOON, 1), hours(NOON, -9), offset=120), unix(hours(NOON, 1)), refused=False)
+    reading = remembered(altered(hours(NOON, 1), hours(NOON, -9), offset=120), before=first)
     assert modified(reading) == hours(NOON, -8)
     assert section(reading, "credentials") == section(first, "credentials")
-    again = updated(reading, SERVER, altered(hours(NOON, 2), hours(NOON, 1.5), offset=120), unix(hours(NOON, 2)), refused=False)
+    again = remembered(altered(hours(NOON, 2), hours(NOON, 1.5), offset=120), before=reading)
     assert (modified(again), section(again, "credentials")[0]["earlier_utc"]) == (hours(NOON, 1.5), hours(NOON, -8))
 
 
@@ -591,31 +588,19 @@ def ends_in(reading):
 
 def test_end_of_a_secret_stays_known_until_the_credential_is_altered():
     soon, late = hours(NOON, 100), hours(NOON, 9000)
-    first = updated(unread(SERVER), SERVER, at(NOON), unix(NOON), refused=False, ends={CLIENT: [unix(soon), unix(late)]})
+    first = remembered(at(NOON), ends={CLIENT: [unix(soon), unix(late)]})
     assert {row["name"] for row in changes(first, "secret_end")} == {CLIENT.lower()}
-    later = updated(first, SERVER, at(hours(NOON, 1)), unix(hours(NOON, 1)), refused=False, ends={CLIENT: [unix(late)]})
+    later = remembered(at(hours(NOON, 1)), before=first, ends={CLIENT: [unix(late)]})
     assert ends_in(later) == {soon, late}
-    other = updated(
-        later,
-        SERVER,
-        altered(hours(NOON, 4), hours(NOON, 3), offset=None),
-        unix(hours(NOON, 4)),
-        refused=False,
-        ends={CLIENT: [unix(late)]},
-    )
+    other = remembered(altered(hours(NOON, 4), hours(NOON, 3), offset=None), before=later, ends={CLIENT: [unix(late)]})
     assert ends_in(other) == {late}
     two = [*rows_of()["credentials"], rows_of()["credentials"][0] | {"name": "other", "modified_utc": hours(NOON, 3)}]
-    assert ends_in(updated(later, SERVER, at(hours(NOON, 4), credentials=two), unix(hours(NOON, 4)), refused=False)) == {
-        soon,
-        late,
-    }
-    unknown = at(hours(NOON, 4), credentials=[{"name": "other"}])
-    assert ends_in(updated(later, SERVER, unknown, unix(hours(NOON, 4)), refused=False)) == {soon, late}
+    for credentials in (two, [{"name": "other"}]):
+        assert ends_in(remembered(at(hours(NOON, 4), credentials=credentials), before=later)) == {soon, late}
 
 
 def test_ends_are_bounded():
-    reading = updated(unread(SERVER), SERVER, at(NOON), unix(NOON), refused=False, ends={CLIENT: range(10**9, 10**9 + 2000)})
-    assert len(ends_in(reading)) == 500
+    assert len(ends_in(remembered(at(NOON), ends={CLIENT: range(10**9, 10**9 + 2000)}))) == 500
 
 
 # From when on the error log is read.
@@ -810,9 +795,7 @@ def test_sections_without_rows_are_not_read(rows):
 
 
 def test_section_that_was_not_read_has_no_local_times():
-    document = at(NOON, offset=60, errors=[])
-    lost = {name: rows for name, rows in document.sections.items() if name not in ("credentials", "start", "configurations")}
-    reading = remembered(completed(replace(document, sections=lost)))
+    reading = remembered(without(at(NOON, offset=60, errors=[]), "credentials", "start", "configurations"))
     assert {row["what"] for row in section(reading, "changes")} == {"offset", "provider", "dll"}
     assert section(reading, "log") == ({"since_utc": NOON, "until_utc": NOON},)
 
@@ -820,7 +803,7 @@ def test_section_that_was_not_read_has_no_local_times():
 def test_state_directory_keeps_all_that_is_remembered_however_large_the_rest():
     known = at(NOON, offset=60, errors=[line("3303")], history=[{"newest_id": 7}])
     large = replace(known, sections=known.sections | {"databases": tuple(many(30_000))})
-    before = updated(unread(SERVER), SERVER, large, unix(NOON), refused=False, ends={CLIENT: [unix(hours(NOON, 9))]})
+    before = remembered(large, ends={CLIENT: [unix(hours(NOON, 9))]})
     document = json.loads(json.dumps(document_of(before, None)))
     found, _ = restored(document, SERVER)
     for name in ("changes", "log", "errors", "history"):
