@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import jwt
 from aiohttp import web
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from exporter.clients.answers import encode
-from exporter.core.json import decode, read_object
+from exporter.core.json import read_object
+from exporter.knowledge.answers import payload_of
 from exporter.simulator.environment import TOKEN_LIFETIME, Application, Tenant
 from exporter.simulator.errors import entra_error
 from exporter.simulator.http import APP_SERVICE, ARC, IMDS, PATHS, Exchange, SimulatedResponse, deliver
@@ -37,21 +35,7 @@ from exporter.simulator.http import APP_SERVICE, ARC, IMDS, PATHS, Exchange, Sim
 
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SKEW = 300.0  # seconds by which clocks may differ
-_SHA256 = hashes.SHA256()
-_PADDINGS: dict[str, padding.AsymmetricPadding] = {
-    "RS256": padding.PKCS1v15(),
-    "PS256": padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The parts of a signed assertion."""
-
-    header: dict[str, Any]
-    payload: dict[str, Any]
-    signed: bytes
-    signature: bytes
+_JWS = jwt.PyJWS()  # the times are checked here: they are those of the simulator's clock
 
 
 def refusal(application: Application, assertion: str, audience: str, now: float) -> str | None:
@@ -59,30 +43,35 @@ def refusal(application: Application, assertion: str, audience: str, now: float)
 
     `audience` is the address that received the assertion. `now` is a Unix time.
     """
-    parts = _read(assertion)
-    certificate = _certificate(application, parts.header) if parts is not None else None
-    if parts is None or certificate is None or not _signed_by(certificate, parts):
+    certificate = _certificate(application, assertion)
+    payload = _signed(assertion, certificate.public_key(), "RS256", "PS256") if certificate is not None else None
+    if certificate is None or not payload:
         return "certificate_unknown"
-    if {parts.payload.get("iss"), parts.payload.get("sub")} != {application.client_id}:
+    if {payload.get("iss"), payload.get("sub")} != {application.client_id}:
         return "assertion_application"
-    if parts.payload.get("aud") != audience:
+    if payload.get("aud") != audience:
         return "assertion_audience"
-    starts, ends = parts.payload.get("nbf", now), parts.payload.get("exp")
+    starts, ends = payload.get("nbf", now), payload.get("exp")
     if not isinstance(starts, int | float) or not isinstance(ends, int | float) or not starts - _SKEW <= now < ends + _SKEW:
         return "assertion_outside_validity"
     valid = certificate.not_valid_before_utc.timestamp() <= now < certificate.not_valid_after_utc.timestamp()
     return None if valid else "certificate_expired"
 
 
-def _read(assertion: str) -> _Parts | None:
-    signed, _, signature = assertion.rpartition(".")
-    header, payload = (read_object(decode(part) or b"") for part in [*signed.split(".", 1), ""][:2])
-    sealed = decode(signature)
-    return _Parts(header, payload, signed.encode(), sealed) if header and payload and sealed else None
+def _signed(token: str, key: Any, *algorithms: str) -> dict[str, Any] | None:
+    """Return the payload of a token that this key signed, None for any other text."""
+    try:
+        return read_object(_JWS.decode(token, key, algorithms))
+    except jwt.InvalidTokenError:
+        return None
 
 
-def _certificate(application: Application, header: dict[str, Any]) -> x509.Certificate | None:
-    """Return the registered certificate that the header names by either thumbprint."""
+def _certificate(application: Application, assertion: str) -> x509.Certificate | None:
+    """Return the registered certificate that the assertion's header names by either thumbprint."""
+    try:
+        header = _JWS.get_unverified_header(assertion)
+    except jwt.InvalidTokenError:
+        return None
     for der in application.certificates:
         # SHA-1 only identifies the certificate, as older clients name it (RFC 7515, 4.1.7)
         sha256, sha1 = hashlib.sha256(der).digest(), hashlib.sha1(der, usedforsecurity=False).digest()
@@ -96,18 +85,7 @@ def _names(header: dict[str, Any], member: str, digest: bytes) -> bool:
     return str(header.get(member, "")).rstrip("=") == encode(digest)
 
 
-def _signed_by(certificate: x509.Certificate, parts: _Parts) -> bool:
-    key, scheme = certificate.public_key(), _PADDINGS.get(str(parts.header.get("alg")))
-    if scheme is None or not isinstance(key, RSAPublicKey):
-        return False
-    try:
-        key.verify(parts.signature, parts.signed, scheme, _SHA256)
-    except InvalidSignature:
-        return False
-    return True
-
-
-# Signed tokens. The key exists in memory only, so that they end with the run.
+# Signed tokens. The keys exist in memory only, so that tokens end with the run.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,48 +98,30 @@ class TokenClaims:
     audience: str
     expires: int
 
-    @property
-    def payload(self) -> dict[str, object]:
-        """Return the claims under Entra's names."""
-        payload = {"aud": self.audience, "iss": f"https://sts.windows.net/{self.tenant_id}/", "tid": self.tenant_id}
-        return {**payload, "appid": self.client_id, "oid": self.object_id, "exp": self.expires}
-
 
 class TokenSigner:
     """Signs tokens of the form header.payload.signature and verifies them."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
-        self._header = encode(b'{"alg":"HS256","typ":"JWT"}')
 
     def sign(self, payload: Mapping[str, object]) -> str:
-        signed = f"{self._header}.{encode(json.dumps(payload).encode())}"
-        return f"{signed}.{self._sign(signed)}"
+        return _JWS.encode(json.dumps(payload).encode(), self._key, "HS256")
 
     def read(self, token: str) -> dict[str, Any] | None:
         """Return the payload of a token of this signer, None for any other text."""
-        signed, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
-            return None
-        return payload_of(token)
-
-    def _sign(self, signed: str) -> str:
-        return encode(hmac.digest(self._key, signed.encode(), hashlib.sha256))
-
-
-def payload_of(token: str) -> dict[str, Any] | None:
-    """Return a token's payload without a check of its signature. The result is None for a text that is no token."""
-    return read_object(decode(token.partition(".")[2].partition(".")[0]) or b"")
+        return _signed(token, self._key, "HS256")
 
 
 class TokenMint:
-    """Issues and reads access tokens."""
+    """Issues and reads access tokens, whose claims have Entra's names."""
 
     def __init__(self) -> None:
         self._signer = TokenSigner()
 
     def issue(self, claims: TokenClaims) -> str:
-        return self._signer.sign(claims.payload)
+        payload = {"aud": claims.audience, "iss": f"https://sts.windows.net/{claims.tenant_id}/", "tid": claims.tenant_id}
+        return self._signer.sign({**payload, "appid": claims.client_id, "oid": claims.object_id, "exp": claims.expires})
 
     def read(self, token: str) -> TokenClaims | None:
         """Return the claims of a token of this run, None for any other text."""
