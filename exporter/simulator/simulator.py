@@ -10,7 +10,7 @@ import json
 import socket
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import MethodType
@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from aiohttp import hdrs, web
 
+from exporter.core.json import read_object
 from exporter.core.names import FORM_TYPES, is_cross_site, is_loopback, nearest
 from exporter.core.values import Step
 from exporter.runtime.loop import hide_versions
@@ -215,9 +216,7 @@ class Simulator:
 
     def restart_sql_server(self, name: str) -> SimulatedSqlServer:
         """Restart a SQL Server: its databases open if their vault side works. Raises UnknownNameError."""
-        if self.sql is None:
-            raise UnknownNameError("this simulator serves no SQL Servers: start it with --sql")
-        return self.sql.restart(name)
+        return _served(self.sql).restart(name)
 
     async def reload(self) -> Mapping[str, str]:
         """Read the configuration's secret and certificate files again.
@@ -390,10 +389,11 @@ class ControlApi:
         return _json({"credentials": dict(await self._simulator.reload())})
 
     async def _restart(self, request: web.Request) -> web.Response:
-        document = _json_object(await request.read()) or {}
+        example = r'{"sql": "HOST\\INSTANCE"}'
+        document = _json_object(await request.read(), example)
         name = document.get("sql")
         if set(document) != {"sql"} or not isinstance(name, str):
-            raise UnknownNameError('send a JSON object such as {"sql": "HOST\\\\INSTANCE"}')
+            raise UnknownNameError(f"send a JSON object such as {example}")
         server = self._simulator.restart_sql_server(name)
         return _json({"sql": server.name, "databases": _states(server)})
 
@@ -453,12 +453,8 @@ def _refusal(request: web.Request) -> web.Response | None:
 
 def _read_object(body: bytes) -> dict[str, Any]:
     """Parse and check the body of POST /sim/fault. Raises UnknownNameError."""
-    document = _json_object(body)
-    if document is None:
-        raise UnknownNameError('send a JSON object such as {"vault": "NAME", "fault": "throttled"}')
-    strange = [name for name in document if name not in _NAMES and name not in _OPTION_TYPES]
-    if strange:
-        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: {', '.join((*_NAMES, *_OPTION_TYPES))}")
+    document = _json_object(body, '{"vault": "NAME", "fault": "throttled"}')
+    _check_names(document, (*_NAMES, *_OPTION_TYPES))
     wrong = [name for name in _NAMES if name in document and not isinstance(document[name], str)]
     if wrong:
         raise UnknownNameError(f"not a string: {', '.join(wrong)}")
@@ -492,9 +488,7 @@ def _options(document: dict[str, Any]) -> Options:
 
 def _wanted(query: Mapping[str, str]) -> dict[str, Any]:
     """Return the number and fault of DELETE /sim/fault. Raises UnknownNameError."""
-    strange = [name for name in query if name not in ("number", "fault", *FaultScope)]
-    if strange:
-        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: number, fault, {', '.join(FaultScope)}")
+    _check_names(query, ("number", "fault", *FaultScope))
     number = query.get("number")
     if number is not None and not (number.isdecimal() and len(number) < 10):
         raise UnknownNameError("number is not a number of at most nine digits")
@@ -537,12 +531,9 @@ def _sql_documents(servers: SqlServers | None) -> list[dict[str, Any]]:
 def _change_day(servers: SqlServers | None, body: bytes) -> list[dict[str, Any]]:
     """Change the days of all servers, or of `sql`, and return them. Raises UnknownNameError."""
     served = _served(servers)
-    document = _json_object(body)
-    if document is None:
-        raise UnknownNameError('send a JSON object such as {"sql": "HOST\\\\INSTANCE", "every": 10}')
+    document = _json_object(body, r'{"sql": "HOST\\INSTANCE", "every": 10}')
+    _check_names(document, ("sql", *_SETTINGS))
     name = document.pop("sql", None)
-    if strange := [one for one in document if one not in _SETTINGS]:
-        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: sql, {', '.join(_SETTINGS)}")
     if wrong := [one for one, value in document.items() if not _is_allowed(one, value)]:
         raise UnknownNameError(f"not a value that it can have: {', '.join(wrong)}")
     names = _names(served, name)
@@ -592,13 +583,19 @@ def _day_document(servers: SqlServers, server: SimulatedSqlServer) -> dict[str, 
     return {"sql": server.name, **asdict(server.day), "databases": databases, "error_log": dict(lines)}
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    """Return the object of a request, None if it has none."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
+def _json_object(body: bytes, example: str) -> dict[str, Any]:
+    """Return the object of a request. Raises UnknownNameError, with the example, if it has none."""
+    document = read_object(body)
+    if document is None:
+        raise UnknownNameError(f"send a JSON object such as {example}")
+    return document
+
+
+def _check_names(given: Iterable[str], known: Collection[str]) -> None:
+    """Raise UnknownNameError for names that a request cannot have."""
+    strange = [name for name in given if name not in known]
+    if strange:
+        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: {', '.join(known)}")
 
 
 def _states(server: SimulatedSqlServer) -> dict[str, str]:
