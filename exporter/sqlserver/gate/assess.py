@@ -23,7 +23,6 @@ from exporter.sqlserver.gate.inputs import (
     Answer,
     Dependency,
     ExporterAnswer,
-    InstanceReading,
     Inventory,
     KnownInstance,
     Question,
@@ -35,13 +34,12 @@ from exporter.sqlserver.gate.readiness import NodeKey, damaged, device_notes, ev
 from exporter.sqlserver.gate.rules import (
     chosen_proofs,
     forecast_of,
-    history_reasons,
     needed_targets,
     other_target_reasons,
     start_reasons,
+    target_reasons,
     throttled,
     vault_side,
-    verdict_reasons,
 )
 from exporter.sqlserver.instance import Findings, listed
 from exporter.sqlserver.keys import KeyUris, Usage, find_usages
@@ -74,7 +72,6 @@ class _Facts:
     several: bool
     now: float
     servers: _Servers
-    readings: tuple[InstanceReading, ...]
     by_server: Mapping[str, tuple[ExporterState, ...]]  # the exporters that answer for a chosen server
     dependencies: tuple[Dependency, ...]
     moved: tuple[Dependency, ...]  # keys that replicas need, which do not restart
@@ -110,7 +107,8 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     own = [each for each in missing if each.known or not question.vault_side]
     found = dict.fromkeys((*first, *own, *_reasons(facts), *against, *unknown, *throttled(forecast)))
     accepted = tuple(each for each in found if _is_accepted(each, question))
-    own_proofs = chosen_proofs(servers.chosen, servers.usages)
+    chosen = tuple(one.server for one in servers.chosen)
+    own_proofs = tuple(each for (server, _), each in facts.proofs.items() if server in chosen)
     return Answer(
         question=question,
         at=min((one.at for one in states), default=now),
@@ -123,9 +121,9 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             )
             for url, found in requested.items()
         ),
-        instances=tuple(one.server for one in servers.chosen),
-        readings=facts.readings,
-        proofs=tuple(own_proofs.values()),
+        instances=chosen,
+        readings=tuple(servers.chosen),
+        proofs=own_proofs,
         now=now,
         dependencies=facts.dependencies if states else (),
         forecast=tuple(forecast),
@@ -134,7 +132,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
         accepted=accepted,
         notes=(
             *(note for one in servers.chosen for note in notes_of(one.instance)),
-            *dict.fromkeys(device_notes(own_proofs.values(), now)),
+            *dict.fromkeys(device_notes(own_proofs, now)),
             *(each.text for _, each, matters in failed if not matters),
             *despite,
         ),
@@ -167,7 +165,6 @@ def _facts(question: Question, inventory: Inventory | GateReason, requested: Req
         several=len(requested) > 1,
         now=now,
         servers=servers,
-        readings=tuple(_reading(one, now) for one in servers.chosen),
         by_server={one.server: answering(one.instance, states) for one in servers.chosen},
         dependencies=tuple(dependency for dependency, _ in matches),
         moved=tuple(dependency for dependency, _ in moved),
@@ -209,7 +206,9 @@ def _readiness(facts: _Facts) -> Iterator[RestartReadiness]:
             replicas=tuple(
                 each.reading
                 for each in every
-                if each.reading is not None and each.server != one.server and _has_group(each, groups)
+                if each.reading is not None
+                and each.server != one.server
+                and not groups.isdisjoint(database.ag.casefold() for database in each.instance.databases)
             ),
             ready_hosts=frozenset(_ready_hosts(one, facts)),
             suffix=suffix,
@@ -222,12 +221,7 @@ def _vault_reasons(one: Dependency, facts: _Facts) -> Iterator[GateReason]:
     yield from facts.unmatched.get((one.server, one.usage.key.thumbprint), ())
     yield from facts.servers.own.get(one.server, ())
     for needed in needed_targets([one], tuple(facts.proofs.values())):
-        yield from verdict_reasons(needed, now=facts.now, several=facts.several)
-        yield from history_reasons(needed, facts.question, several=facts.several)
-
-
-def _has_group(one: KnownInstance, groups: set[str]) -> bool:
-    return any(database.ag.casefold() in groups for database in one.instance.databases if database.ag)
+        yield from target_reasons(needed, facts.question, facts.now, several=facts.several)
 
 
 def _ready_hosts(one: Dependency, facts: _Facts) -> Iterator[str]:
@@ -242,20 +236,15 @@ def _ready_hosts(one: Dependency, facts: _Facts) -> Iterator[str]:
 def _reasons(facts: _Facts) -> Iterator[GateReason]:
     """Yield what is against a restart by the targets."""
     question, now, several = facts.question, facts.now, facts.several
-    proofs = tuple(facts.proofs.values())
-    for needed in needed_targets(facts.dependencies, proofs):
-        yield from verdict_reasons(needed, now=now, several=several)
-        yield from history_reasons(needed, question, several=several)
+    for needed in needed_targets(facts.dependencies, tuple(facts.proofs.values())):
+        yield from target_reasons(needed, question, now, several=several)
     for one in (*facts.dependencies, *facts.moved) if question.vault_side else ():
         if (one.server, one.usage.key.thumbprint) not in facts.proofs:
             yield from start_reasons(one.usage, question.folder)
-    for needed in needed_targets(facts.moved, ()):
-        moved = replace(needed, names=tuple(f"{name}{_MOVED}" for name in needed.names))
-        yield from verdict_reasons(moved, now=now, several=several)
-        yield from history_reasons(moved, question, several=several)
-    chosen = [(one.instance, each) for one, each in zip(facts.servers.chosen, facts.readings, strict=True)]
+    for needed in needed_targets(facts.moved, (), _MOVED):
+        yield from target_reasons(needed, question, now, several=several)
     for state in facts.states:
-        own = [pair for pair in chosen if any(state is each for each in facts.by_server[pair[1].server])]
+        own = [one for one in facts.servers.chosen if any(state is each for each in facts.by_server[one.server])]
         yield from other_target_reasons(state, own, facts.dependencies, question.folder, several=several)
 
 
@@ -324,18 +313,14 @@ def _match(
     return match(usage, [target for target in targets.get(usage.version, ()) if target.url in urls], question)
 
 
-def _reading(one: KnownInstance, now: float) -> InstanceReading:
-    return InstanceReading(one.server, one.at, None if one.at is None else now - one.at, one.url)
-
-
 def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iterator[tuple[GateReason, list[str]]]:
     """Yield a reason, with its servers, for the instances whose reading, or a section of it, is too old. A time of the future is not known."""
     old: dict[tuple[str, float], dict[str, str]] = {}  # of each server, how it is named
     for one in known:
-        reading, needed = _reading(one, now), needed_sections(one.instance, question)
+        needed = needed_sections(one.instance, question)
         limit = question.reading_age if one.url else question.inventory_age
-        if reading.age is None or not is_within(reading.age, limit):
-            old.setdefault((reading.text, limit), {})[one.server] = one.server
+        if one.age is None or not is_within(one.age, limit):
+            old.setdefault((one.text, limit), {})[one.server] = one.server
             continue
         for section, (at, limit) in one.old.items():
             if section in needed:

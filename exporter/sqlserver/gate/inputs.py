@@ -77,12 +77,13 @@ class Inventory:
 class KnownInstance:
     """An instance by its newest reading, with the last one that an exporter made.
 
-    `url` is of the exporter that made the newest one, empty for the inventory's file. `old` are sections of an older reading than allowed, each with
+    `age` is that of the newest one in seconds, `url` of the exporter that made it, empty for the inventory's file. `old` are sections of an older reading than allowed, each with
     its Unix time, None if unknown, and the limit. `contested` are the addresses that answer its name, if they may be of several servers.
     """
 
     instance: Instance
     at: float | None  # Unix time of the newest reading
+    age: float | None
     url: str = ""
     reading: SqlServerReading | None = None
     old: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
@@ -91,6 +92,18 @@ class KnownInstance:
     @property
     def server(self) -> str:
         return self.instance.server_name
+
+    @property
+    def source(self) -> str:
+        return f"read by the exporter at {self.url}" if self.url else "inventory file"
+
+    @property
+    def text(self) -> str:
+        return "at an unknown time" if self.at is None else moment(self.at)
+
+    @property
+    def ago(self) -> str:
+        return self.text if self.age is None else ago(self.age)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,28 +130,6 @@ class Dependency:
     @property
     def key(self) -> str:
         return self.usage.version.uri
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceReading:
-    """When an instance was read: a Unix time, and the seconds since then; None if unknown. `url` is as in KnownInstance."""
-
-    server: str
-    at: float | None
-    age: float | None
-    url: str = ""
-
-    @property
-    def source(self) -> str:
-        return f"read by the exporter at {self.url}" if self.url else "inventory file"
-
-    @property
-    def text(self) -> str:
-        return "at an unknown time" if self.at is None else moment(self.at)
-
-    @property
-    def ago(self) -> str:
-        return self.text if self.age is None else ago(self.age)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +178,7 @@ class Answer:
     at: float
     exporters: tuple[ExporterAnswer, ...]
     instances: tuple[str, ...]
-    readings: tuple[InstanceReading, ...]
+    readings: tuple[KnownInstance, ...]
     proofs: tuple[ServerProof, ...]
     now: float
     dependencies: tuple[Dependency, ...]
@@ -255,15 +246,14 @@ def known_instances(
         for instance, addresses in zip(instances_of((each.document for each in found), now), contested, strict=True)
     ]
     return tuple(
-        KnownInstance(instance=instance, at=each.at, url=each.url, contested=addresses)
-        if each.reading is None
-        # Its sections count by their own times.
-        else KnownInstance(
-            instance=replace(instance, kept={}),
+        KnownInstance(
+            # The sections of an exporter's reading count by their own times.
+            instance=instance if each.reading is None else replace(instance, kept={}),
             at=each.at,
+            age=None if each.at is None else now - each.at,
             url=each.url,
             reading=each.reading,
-            old=dict(_old(each, each.reading, question, now)),
+            old={} if each.reading is None else dict(_old(each, each.reading, question, now)),
             contested=addresses,
         )
         for each, instance, addresses in zip(found, instances, contested, strict=True)

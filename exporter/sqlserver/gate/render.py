@@ -11,7 +11,7 @@ from exporter.core.secrets import hide
 from exporter.knowledge.verdict import NOT_TESTED, vantage_text
 from exporter.sqlserver.gate.conditions import GateReason, TargetState
 from exporter.sqlserver.gate.exporters import place_of
-from exporter.sqlserver.gate.inputs import Answer, Dependency, ExporterAnswer, InstanceReading
+from exporter.sqlserver.gate.inputs import Answer, Dependency, ExporterAnswer, KnownInstance
 from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.gate.rules import percent
 from exporter.sqlserver.instance import counted, listed
@@ -137,7 +137,7 @@ def _reason(one: GateReason) -> dict[str, Any]:
     return {"condition": one.condition, "evidence": row, "known": one.known, "text": one.text, "fix": one.fix}
 
 
-def _reading(one: InstanceReading) -> dict[str, Any]:
+def _reading(one: KnownInstance) -> dict[str, Any]:
     return {
         "instance": one.server,
         "read_at": _moment(one.at),

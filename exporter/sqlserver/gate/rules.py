@@ -12,9 +12,9 @@ from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, TargetState, reason
 from exporter.sqlserver.gate.dependencies import lists, unknown
 from exporter.sqlserver.gate.exporters import place_of
-from exporter.sqlserver.gate.inputs import DAY, Dependency, InstanceReading, KnownInstance, Limits, VaultForecast, is_within
+from exporter.sqlserver.gate.inputs import DAY, Dependency, KnownInstance, Limits, VaultForecast, is_within
 from exporter.sqlserver.gate.readiness import meanwhile
-from exporter.sqlserver.instance import Instance, listed
+from exporter.sqlserver.instance import listed
 from exporter.sqlserver.keys import Usage
 from exporter.sqlserver.proof import TWO_HOURS, ProofSource, ServerProof, server_proofs
 
@@ -79,8 +79,8 @@ class NeededTarget:
     proofs: tuple[ServerProof, ...] = ()
 
 
-def needed_targets(dependencies: Iterable[Dependency], proofs: Sequence[ServerProof]) -> Iterator[NeededTarget]:
-    """Yield each target once. Two exporters behind one address may have targets of one name."""
+def needed_targets(dependencies: Iterable[Dependency], proofs: Sequence[ServerProof], suffix: str = "") -> Iterator[NeededTarget]:
+    """Yield each target once. Two exporters behind one address may have targets of one name. `suffix` is of the servers' names in texts."""
     found: dict[int, tuple[TargetState, list[Dependency]]] = {}
     for dependency in dependencies:
         for target in dependency.targets:
@@ -88,7 +88,7 @@ def needed_targets(dependencies: Iterable[Dependency], proofs: Sequence[ServerPr
     for target, those in found.values():
         keys = {(one.server, one.usage.key.thumbprint) for one in those}
         own = tuple(each for each in proofs if (each.server, each.proof.thumbprint) in keys)
-        yield NeededTarget(target, tuple(those), tuple(dict.fromkeys(one.server for one in those)), own)
+        yield NeededTarget(target, tuple(those), tuple(dict.fromkeys(one.server + suffix for one in those)), own)
 
 
 OTHER_IDENTITY = ("identity_of_another_host",)  # a managed identity, probed from another host than its own
@@ -100,9 +100,22 @@ def vault_side(target: TargetState) -> TargetState:
     return replace(target, ready=True) if answers else target
 
 
-def verdict_reasons(needed: NeededTarget, *, now: float, several: bool) -> Iterator[GateReason]:
-    """Yield a reason if the target is not ready, or has no verdict. With `several` exporters, the text names this one."""
-    target, about = needed.target, _values(needed, several=several)
+def target_reasons(needed: NeededTarget, question: Limits, now: float, *, several: bool) -> Iterator[GateReason]:
+    """Yield what a target lacks. With `several` exporters, the text names this one."""
+    about = {
+        "target": needed.target.name,
+        "where": _where(needed.target, several=several),
+        "servers": listed(needed.names),
+        "ready_for": write(question.ready_for),
+    }
+    yield from _verdict_reasons(needed, about, now)
+    yield from _history_reasons(needed.target, question, about)
+    yield from _credential_reasons(needed.target, question, about)
+
+
+def _verdict_reasons(needed: NeededTarget, about: Mapping[str, str], now: float) -> Iterator[GateReason]:
+    """Yield a reason if the target is not ready, or has no verdict."""
+    target = needed.target
     if target.ready is None:
         yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
     elif not target.ready and target.next_credential_usable:
@@ -122,10 +135,9 @@ def verdict_reasons(needed: NeededTarget, *, now: float, several: bool) -> Itera
         yield reason(Condition.NOT_READY, failure=target.failure, logs=meanwhile(needed.proofs, now), **about)
 
 
-def history_reasons(needed: NeededTarget, question: Limits, *, several: bool) -> Iterator[GateReason]:
-    """Yield a reason if the target was not ready for long enough, if its unwrap is old, or if its credential expires."""
-    target, at = needed.target, needed.target.at
-    about = _values(needed, several=several) | {"ready_for": write(question.ready_for)}
+def _history_reasons(target: TargetState, question: Limits, about: Mapping[str, str]) -> Iterator[GateReason]:
+    """Yield a reason if the target was not ready for long enough, or if its unwrap is old."""
+    at = target.at
     if target.ready and target.last_not_ready is not None and at - target.last_not_ready < question.ready_for:
         yield reason(Condition.WAS_NOT_READY, at=moment(target.last_not_ready), **about)
     elif (
@@ -138,7 +150,6 @@ def history_reasons(needed: NeededTarget, question: Limits, *, several: bool) ->
     if target.ready and not (target.last_unwrap is not None and is_within(at - target.last_unwrap, question.unwrap_age)):
         since = "at an unknown time" if target.last_unwrap is None else f"at {moment(target.last_unwrap)}"
         yield reason(Condition.UNWRAP_OLD, since=since, limit=write(question.unwrap_age), **about)
-    yield from _credential_reasons(target, question, about)
 
 
 def _credential_reasons(target: TargetState, question: Limits, names: Mapping[str, str]) -> Iterator[GateReason]:
@@ -153,7 +164,7 @@ def _credential_reasons(target: TargetState, question: Limits, names: Mapping[st
 
 def other_target_reasons(
     state: ExporterState,
-    chosen: Sequence[tuple[Instance, InstanceReading]],
+    chosen: Sequence[KnownInstance],
     dependencies: Iterable[Dependency],
     folder: str,
     *,
@@ -162,26 +173,17 @@ def other_target_reasons(
     """Yield a reason for each doubtful target that names an instance without a known need of it: its keys may have moved."""
     needed = {(id(target), one.server) for one in dependencies for target in one.targets}
     for target in (one for one in state.targets if one.is_doubtful):
-        named = [
-            (instance, reading)
-            for instance, reading in chosen
-            if lists(target, instance, doubt=True) and (id(target), instance.server_name) not in needed
-        ]
+        named = [one for one in chosen if lists(target, one.instance, doubt=True) and (id(target), one.server) not in needed]
         if named:
             yield reason(
                 Condition.OTHER_TARGET_FAILS,
                 target=target.name,
                 where=_where(target, several=several),
-                servers=listed(instance.server_name for instance, _ in named),
+                servers=listed(one.server for one in named),
                 failure=WHY.get(target.why, target.why) if target.ready is None else target.failure,
-                age=max((reading for _, reading in named), key=lambda one: one.age or 0.0).ago,
+                age=max(named, key=lambda one: one.age or 0.0).ago,
                 folder=folder,
             )
-
-
-def _values(needed: NeededTarget, *, several: bool) -> dict[str, str]:
-    where = _where(needed.target, several=several)
-    return {"target": needed.target.name, "where": where, "servers": listed(needed.names)}
 
 
 def _where(target: TargetState, *, several: bool) -> str:
