@@ -99,33 +99,24 @@ class TokenClaims:
     expires: int
 
 
-class TokenSigner:
-    """Signs tokens of the form header.payload.signature and verifies them."""
-
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
-
-    def sign(self, payload: Mapping[str, object]) -> str:
-        return _JWS.encode(json.dumps(payload).encode(), self._key, "HS256")
-
-    def read(self, token: str) -> dict[str, Any] | None:
-        """Return the payload of a token of this signer, None for any other text."""
-        return _signed(token, self._key, "HS256")
+def _sign(payload: Mapping[str, object], key: bytes) -> str:
+    return _JWS.encode(json.dumps(payload).encode(), key, "HS256")
 
 
 class TokenMint:
     """Issues and reads access tokens, whose claims have Entra's names."""
 
     def __init__(self) -> None:
-        self._signer = TokenSigner()
+        self._key = secrets.token_bytes(32)
 
     def issue(self, claims: TokenClaims) -> str:
         payload = {"aud": claims.audience, "iss": f"https://sts.windows.net/{claims.tenant_id}/", "tid": claims.tenant_id}
-        return self._signer.sign({**payload, "appid": claims.client_id, "oid": claims.object_id, "exp": claims.expires})
+        more = {"appid": claims.client_id, "oid": claims.object_id, "exp": claims.expires}
+        return _sign({**payload, **more}, self._key)
 
     def read(self, token: str) -> TokenClaims | None:
         """Return the claims of a token of this run, None for any other text."""
-        payload = self._signer.read(token)
+        payload = _signed(token, self._key, "HS256")
         if payload is None:
             return None
         return TokenClaims(
@@ -148,7 +139,7 @@ class ServiceAccounts:
     """Issues and checks tokens of service accounts."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._signer = TokenSigner()
+        self._key = secrets.token_bytes(32)
         self._clock = clock
 
     def issue(self, issuer: str, subject: str, *, audience: str = AUDIENCE, lifetime: float = LIFETIME) -> str:
@@ -159,11 +150,11 @@ class ServiceAccounts:
         now = int(self._clock())
         starts = min(now, now + int(lifetime))
         payload = {"iss": issuer, "sub": subject, "aud": [audience], "iat": starts, "nbf": starts, "exp": now + int(lifetime)}
-        return self._signer.sign(payload)
+        return _sign(payload, self._key)
 
     def refusal(self, application: Application, token: str) -> str | None:
         """Return the name of Entra's refusal, None if the token signs the application in."""
-        payload = self._signer.read(token)
+        payload = _signed(token, self._key, "HS256")
         if payload is None:
             return "assertion_signature"
         issuer, subject, audience = payload.get("iss"), payload.get("sub"), payload.get("aud")

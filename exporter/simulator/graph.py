@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
@@ -26,18 +26,16 @@ from exporter.simulator.http import Exchange, SimulatedResponse
 _PATH = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
 class GraphService:
     """Turns one request to Microsoft Graph into one response.
 
     `tenant_of` returns a tenant by its id, with the active faults applied.
     """
 
-    def __init__(
-        self, mint: TokenMint, tenant_of: Callable[[str], Tenant | None], clock: Callable[[], float] = time.time
-    ) -> None:
-        self._mint = mint
-        self._tenant_of = tenant_of
-        self._clock = clock
+    _mint: TokenMint
+    _tenant_of: Callable[[str], Tenant | None]
+    _clock: Callable[[], float]
 
     def respond(self, exchange: Exchange) -> SimulatedResponse:
         """Return Graph's response with its diagnostic headers."""
@@ -161,23 +159,17 @@ def management_error(name: str) -> SimulatedResponse:
     return response.with_header("Retry-After", "5").with_header("x-ms-user-quota-resets-after", "00:00:05")
 
 
+@dataclass(frozen=True, slots=True)
 class ResourceGraphService:
     """Turns one request to Azure Resource Graph into one response.
 
     `tenant_of` returns a tenant by its id, with the active faults applied; `vaults_of` all vaults.
     """
 
-    def __init__(
-        self,
-        mint: TokenMint,
-        tenant_of: Callable[[str], Tenant | None],
-        vaults_of: Callable[[], Iterable[Vault]],
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._mint = mint
-        self._tenant_of = tenant_of
-        self._vaults_of = vaults_of
-        self._clock = clock
+    _mint: TokenMint
+    _tenant_of: Callable[[str], Tenant | None]
+    _vaults_of: Callable[[], Iterable[Vault]]
+    _clock: Callable[[], float]
 
     def respond(self, exchange: Exchange) -> SimulatedResponse:
         """Return the response with its diagnostic headers."""

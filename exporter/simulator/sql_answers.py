@@ -209,24 +209,23 @@ _ARCHIVE = re.compile(r"\bxp_readerrorlog [1-9]")
 _NO_ARCHIVE = "xp_readerrorlog() returned error 2, 'The system cannot find the file specified.'"
 
 
+@dataclass(slots=True)
 class SqlView:
     """One instance at one moment, with the public keys of its keys by thumbprint.
 
     `primary_backups` has the time of the last log backup of each database that another server backs up.
     """
 
-    def __init__(
-        self,
-        server: SimulatedSqlServer,
-        day: SqlDay,
-        public_keys: Mapping[str, str],
-        primary_backups: Mapping[str, float],
-        now: float,
-    ) -> None:
-        self.server, self.day, self.public_keys, self.now = server, day, public_keys, now
-        self.primary_backups = primary_backups
-        self.asked = ""  # the statement
-        self.definitions = DEFINITIONS in server.rights
+    server: SimulatedSqlServer
+    day: SqlDay
+    public_keys: Mapping[str, str]
+    primary_backups: Mapping[str, float]
+    now: float
+    asked: str = ""  # the statement
+
+    @property
+    def definitions(self) -> bool:
+        return DEFINITIONS in self.server.rights
 
     @property
     def keys(self) -> tuple[SqlKey, ...]:
