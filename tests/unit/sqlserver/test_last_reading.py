@@ -14,8 +14,7 @@ from exporter.sqlserver.document import RegistryUri, completed, utc
 from exporter.sqlserver.errors import lockout_after
 from exporter.sqlserver.keys import REGISTRY
 from exporter.sqlserver.last_reading import MOST_CHARACTERS, document_of, labelled, log_since, restored, unread, updated
-from exporter.sqlserver.proof import key_proofs
-from exporter.sqlserver.reading import LOCAL_TIME, reading_from, reading_values, united
+from exporter.sqlserver.reading import united
 from exporter.state.store import LARGEST
 from tests.support.sql_inventory import rows_of
 from tests.support.sql_monitors import a_document, a_server, failed
@@ -58,12 +57,6 @@ def test_section_that_was_never_read_has_no_time():
     reading = after(a_document(errors=["keys"]))
     assert "keys" not in reading.read_at
     assert "keys" not in reading.document.sections
-
-
-def test_section_that_is_read_again_has_its_new_time():
-    reading = after(a_document(), a_document(errors=["keys"]), a_document())
-    assert reading.read_at["keys"] == THIRD
-    assert "keys" not in reading.document.errors
 
 
 def test_failure_keeps_every_section():
@@ -139,15 +132,7 @@ def test_default_instance_is_named_like_its_host():
     assert (reading.sql_instance, reading.host) == ("N3", "n3")
 
 
-AT = 1_800_000_000.0
-LOCKOUT = lockout_after("ekm", b"hunter22-hunter22", AT)
-
-
-def a_reading(*documents):
-    reading = unread(SERVER)
-    for number, document in enumerate(documents or (a_document(),)):
-        reading = updated(reading, SERVER, document, AT + number, refused=bool(document.refused_login))
-    return reading
+LOCKOUT = lockout_after("ekm", b"hunter22-hunter22", FIRST)
 
 
 def stored(reading, lockout=None):
@@ -159,12 +144,12 @@ def stored(reading, lockout=None):
     "reading",
     [
         unread(SERVER),
-        a_reading(),
-        a_reading(a_document(), a_document()),
-        a_reading(a_document(), a_document(errors=["keys", "logs"])),
-        a_reading(a_document(), failed()),
-        a_reading(failed()),
-        a_reading(replace(a_document(), key_uris=(RegistryUri("2C56", "https://v.vault.azure.net/keys/k/1"),))),
+        after(a_document()),
+        after(a_document(), a_document()),
+        after(a_document(), a_document(errors=["keys", "logs"])),
+        after(a_document(), failed()),
+        after(failed()),
+        after(replace(a_document(), key_uris=(RegistryUri("2C56", "https://v.vault.azure.net/keys/k/1"),))),
     ],
 )
 def test_reading_is_the_same_after_a_restart(reading):
@@ -172,13 +157,13 @@ def test_reading_is_the_same_after_a_restart(reading):
 
 
 def test_lockout_is_the_same_after_a_restart():
-    reading = a_reading(a_document(), failed("the login was refused", refused=18456))
+    reading = after(a_document(), failed("the login was refused", refused=18456))
     assert restored(stored(reading, LOCKOUT), SERVER) == (reading, LOCKOUT)
     assert "hunter22" not in json.dumps(stored(reading, LOCKOUT))
 
 
 def test_labels_are_those_of_the_configuration_now():
-    reading, _ = restored(stored(a_reading()), a_server(host="node-a"))
+    reading, _ = restored(stored(after(a_document())), a_server(host="node-a"))
     assert (reading.sql_instance, reading.host) == ("SQLPRD01", "node-a")
 
 
@@ -189,7 +174,7 @@ def many(count):
 def test_largest_sections_are_left_out_of_a_large_document():
     uris = tuple(RegistryUri(f"{number:040x}", "https://v.vault.azure.net/" + "k" * 100) for number in range(5_000))
     large = a_document(databases=many(30_000), encryption=[{"database": row["name"]} for row in many(8_000)])
-    before = a_reading(replace(large, key_uris=uris))
+    before = after(replace(large, key_uris=uris))
     document = document_of(before, None)
     assert len(json.dumps(document)) < MOST_CHARACTERS + 100_000 < LARGEST
     reading, _ = restored(document, SERVER)
@@ -197,12 +182,12 @@ def test_largest_sections_are_left_out_of_a_large_document():
     assert "databases" not in reading.read_at
     assert reading.document.key_uris == ()
     assert reading.document.sections["keys"] == before.document.sections["keys"]
-    assert reading.read_at["encryption"] == AT
+    assert reading.read_at["encryption"] == FIRST
 
 
 def test_large_earlier_logs_are_left_out():
     logs = [{"database": "d" * 100, "used_kb": number} for number in range(4_000)]
-    before = a_reading(a_document(logs=logs), a_document())
+    before = after(a_document(logs=logs), a_document())
     assert before.earlier_logs is not None
     assert restored(stored(before), SERVER)[0].earlier_logs is None
 
@@ -213,16 +198,16 @@ def test_large_earlier_logs_are_left_out():
         {"read_at": [1]},
         {"read_at": None},
         {"lockout": {"account": "ekm"}},
-        {"lockout": {"account": "ekm", "at": moment(AT), "salt": "x", "digest": "00"}},
+        {"lockout": {"account": "ekm", "at": moment(FIRST), "salt": "x", "digest": "00"}},
     ],
 )
 def test_damaged_document_is_refused(damage):
     with pytest.raises(ValueError, match="is damaged"):
-        restored(stored(a_reading(), LOCKOUT) | damage, SERVER)
+        restored(stored(after(a_document()), LOCKOUT) | damage, SERVER)
 
 
 def test_document_without_a_lockout_is_refused():
-    document = stored(a_reading())
+    document = stored(after(a_document()))
     del document["lockout"]
     with pytest.raises(ValueError, match="is damaged"):
         restored(document, SERVER)
@@ -286,14 +271,6 @@ def hours(text, count):
     return utc(unix(text) + 3600.0 * count)
 
 
-def test_code_is_remembered_over_a_cycled_log():
-    reading = remembered(
-        at(NOON, errors=[line("3303")]), at(hours(NOON, 1), errors=[], read=NOON), at(hours(NOON, 400), errors=[], read=NOON)
-    )
-    assert codes(reading) == ["3303"]
-    assert section(reading, "log") == ({"since_utc": NOON, "until_utc": hours(NOON, 400)},)
-
-
 def test_code_is_forgotten_once_every_key_is_proven_since():
     failed_at = at(NOON, errors=[line("3303")])
     proof = at(hours(NOON, 25), errors=[], read=NOON, backups=[a_backup(hours(NOON, 3))])
@@ -330,18 +307,6 @@ def test_1200_newer_lines_of_3041_push_no_3303_out():
     assert len(section(reading, "errors")) == 199
     (any_database,) = (row for row in section(reading, "errors") if row["code"] == "3041" and "backup_of" not in row)
     assert (any_database["first_utc"], any_database["last_utc"]) == (hours(NOON, 1), hours(NOON, 1))
-
-
-def test_same_lines_of_two_readings_are_one_row():
-    early = [line("3041", NOON, backup_of="sales"), line("3041", NOON, backup_of="hr")]
-    reading = remembered(at(NOON, errors=early), at(hours(NOON, 1), errors=[line("3041", hours(NOON, 1), backup_of="hr")]))
-    found = {row.get("backup_of"): (row["first_utc"], row["last_utc"], row["lines"]) for row in section(reading, "errors")[1:]}
-    assert found == {"sales": (NOON, NOON, 1), "hr": (NOON, hours(NOON, 1), 2)}
-
-
-def test_log_has_no_hole():
-    reading = remembered(at(NOON, errors=[], read=hours(NOON, -5)), at(hours(NOON, 2), errors=[], read=hours(NOON, 1)))
-    assert section(reading, "log") == ({"since_utc": hours(NOON, 1), "until_utc": hours(NOON, 2)},)
 
 
 def test_log_that_was_not_read_covers_no_longer_time():
@@ -491,16 +456,6 @@ def altered(text, credential, *, created=None, offset, **more):
 def modified(reading):
     (row,) = section(reading, "credentials")
     return row["modified_utc"]
-
-
-def test_credential_of_the_night_of_daylight_saving_in_spring_is_an_hour_later():
-    """ALTER CREDENTIAL at 00:50 UTC, 01:50 on the clock; a backup 74 minutes later. By the offset after the change, it was at 23:50 UTC."""
-    backups = [a_backup(minutes(SPRING, 64), offset_minutes=120)]
-    reading = remembered(altered(minutes(SPRING, 66), minutes(SPRING, -70), offset=120, backups=backups))
-    assert modified(reading) == minutes(SPRING, -10)
-    assert section(reading, "credentials")[0]["created_utc"] == minutes(SPRING, -70)
-    (proof,) = key_proofs(reading)
-    assert proof.proven_at is None
 
 
 def test_credential_of_the_night_of_daylight_saving_in_autumn_is_not_in_the_future():
@@ -733,61 +688,6 @@ def test_order_of_two_exporters_does_not_matter(one, other):
                     for each in (history.reading, found)
                 ]
                 assert keys[0] <= keys[1]
-
-
-WRONG = (None, 1.5, [], {}, True, "?", -1, "9999-12-31T00:00:00")
-
-
-def corrupted():
-    """Each section of a whole reading, with each field of it."""
-    reading = remembered(
-        at(
-            NOON,
-            errors=[line("3303")],
-            offset=60,
-            history=[{"newest_id": 7}],
-            service=[{"started_utc": hours(NOON, -9)}],
-            backups=[a_backup(hours(NOON, -1), gaps=3)],
-        )
-    )
-    return reading, [(name, column) for name, rows in reading.document.sections.items() for row in rows[-1:] for column in row]
-
-
-@pytest.mark.parametrize("wrong", WRONG, ids=repr)
-def test_field_of_a_wrong_type_makes_its_section_unread_or_says_nothing_else(wrong):
-    reading, fields = corrupted()
-    for name, column in fields:
-        values = json.loads(json.dumps(reading_values(reading)))
-        (found,) = (each for each in values["document"]["sections"] if each["section"] == name)
-        before = found["rows"][-1][column]
-        is_possible = type(wrong) is type(before) and not column.endswith("_utc") and wrong != -1
-        if is_possible or column in (
-            "value",
-            "read_at_utc",
-            "utc_offset_minutes",
-            LOCAL_TIME,
-        ):  # the readiness finds that these say nothing
-            continue
-        found["rows"][-1][column] = wrong
-        try:
-            read = reading_from(values)
-        except ValueError:
-            assert name == "instance"
-            continue
-        assert name not in read.read_at or column not in read.document.sections[name][-1], (name, column)
-
-
-@pytest.mark.parametrize("rows", [None, {}, "x", [None], [7]], ids=repr)
-def test_sections_without_rows_are_not_read(rows):
-    reading, _ = corrupted()
-    for name in reading.document.sections.keys() - {"instance"}:
-        values = json.loads(json.dumps(reading_values(reading)))
-        (found,) = (each for each in values["document"]["sections"] if each["section"] == name)
-        found["rows"] = rows
-        for damaged in (values, {**values, "lockout": None}):
-            read = reading_from(damaged)
-            assert name not in read.read_at
-            assert name in read.document.errors
 
 
 def test_section_that_was_not_read_has_no_local_times():
