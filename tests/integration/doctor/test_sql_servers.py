@@ -15,7 +15,6 @@ from exporter.knowledge.checks_host import SQL
 from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.runtime import process
 from exporter.simulator.build import build_environment, redirect_config
-from exporter.simulator.faults import Options
 from exporter.simulator.simulator import Simulator
 from tests.support.factories import with_sql_servers
 from tests.support.simulated_sql import CONFIG, FIRST, SECOND, configuration
@@ -77,35 +76,12 @@ async def test_wrong_password_fails_the_login(sql):
     assert "wrong-password" not in repr(results)
 
 
-async def test_missing_right_is_a_warning(sql):
-    sql.simulator.set_fault("sql_right_missing", Options(right="VIEW ANY DEFINITION"), sql=FIRST)
-    found = (await sql.results(sql.server()))["sql_rights"]
-    assert found.outcome is WARN
-    assert "SQLPRD01 on n1: keys not readable" in found.detail
-    assert any("VIEW ANY DEFINITION" in line for line in found.fix)
-
-
-async def test_other_label_is_a_warning(sql):
-    found = (await sql.results(sql.server(sql_instance="SQLPRD01", host="n2")))["sql_labels"]
-    assert (found.outcome, found.detail) == (
-        WARN,
-        f"{sql.server().address} is SQLPRD01 on n1, but sql_servers names it SQLPRD01 on n2",
-    )
-
-
 async def test_server_that_answers_with_the_name_of_another_one_is_shown_by_its_address(sql):
     results = await sql.results(claims := sql.server(), sql.server(SECOND, sql_instance="SQLPRD01", host="n1"))
     shown = f"{claims.address} (answers as SQLPRD01 on n1)"
     assert results["sql_login"].detail == f"accepted by {shown}, SQLPRD01 on n1"
     assert results["sql_labels"].outcome is WARN
     assert results["sql_labels"].detail.startswith(f"{shown}, and so does another address; ")
-
-
-async def test_moved_databases_are_a_warning(sql):
-    sql.simulator.set_fault("sql_databases_moved", sql=FIRST)
-    found = (await sql.results(sql.server()))["sql_keys"]
-    assert found.outcome is WARN
-    assert found.detail.startswith("target sales pins https://contoso-sales.vault.azure.net/keys/SalesKey/")
 
 
 async def test_public_key_shows_moved_databases_without_registry_and_thumbprint(sql):

@@ -167,21 +167,6 @@ async def test_unwrap_lost_since_the_last_round_trip_is_1(night):
     assert (code, text.splitlines()[0]) == (0, "ready: the vault side of 1 instance, 1 key, 1 database")
 
 
-@pytest.mark.parametrize(
-    ("rows", "changes", "expected"),
-    [
-        ({}, {"ends": None}, ["expiry_unknown"]),
-        ({}, {"key_version": "f" * 32}, ["key_without_target", "other_target_fails"]),  # no such version in the vault
-        ({}, {"instances": ()}, ["server_not_listed"]),
-        ({"start": [{"started_utc": "2026-01-01T00:00:00"}]}, {}, ["credential_not_proven"]),
-    ],
-)
-async def test_state_of_exporter_and_server_is_1(night, rows, changes, expected):
-    night.read(row() | rows)
-    await night.start(**changes)
-    assert await night.conditions() == (1, expected)
-
-
 async def test_group_is_found_by_its_name(night):
     night.read(row(ag="AG7"))
     await night.start()

@@ -141,39 +141,6 @@ async def last_log_backup(world, name=DEFAULT):
     return row["finished_utc"]
 
 
-async def test_secret_changed_in_entra_fails_backups_after_the_token(world):
-    world.servers.change_day([DEFAULT], {"trace_flag": True})
-    world.now += HOUR
-    world.set("secret_wrong", FaultScope.APPLICATION, "tde")
-    world.now += 10 * MINUTE
-    assert not await world.codes()
-    before = (await world.section("logs"))[0]["used_kb"]
-    world.now += 3 * HOUR
-    assert await world.codes() == {"3303", "18204", "3041"}
-    (log,) = await world.section("logs")
-    assert log["used_kb"] > before + HOUR * 64
-    assert log["reuse_wait"] == "LOG_BACKUP"
-
-    ended = await last_log_backup(world)
-    world.servers.state.clear()
-    world.now += 15 * MINUTE
-    assert await last_log_backup(world) > ended
-    assert (await world.section("logs"))[0]["reuse_wait"] == "NOTHING"
-
-
-async def test_secret_changed_in_sql_server_fails_its_backups_alone(world):
-    world.set("sql_secret_changed")
-    world.now += 3 * HOUR
-    assert await world.codes() == {"3303", "18204", "3041"}
-    assert [row["modified_utc"] for row in await world.section("credentials")] == [text(BEGIN - 1)]
-    assert not await world.codes(FIRST)
-
-    ended = await last_log_backup(world)
-    world.set("sql_credential_altered")
-    world.now += 15 * MINUTE
-    assert await last_log_backup(world) > ended
-
-
 async def test_fault_that_came_and_went_unread_left_its_lines(world):
     world.set("key_disabled", FaultScope.VAULT, CLAIMS)
     world.now += HOUR
@@ -226,53 +193,11 @@ async def test_backup_succeeds_under_what_no_unwrap_needs(world, fault, scope, n
     assert not await world.codes()
 
 
-async def test_login_without_credential_shows_in_the_keys(world):
-    assert [row["credential"] for row in await world.section("keys")] == ["tde"]
-    world.set("sql_login_without_credential")
-    (key,) = await world.section("keys")
-    assert key["login"] == "tde-login"
-    assert "credential" not in key
-
-
-async def test_restart_without_a_token_closes_the_database(world):
-    world.set("sql_secret_old")
-    assert not await world.codes()
-    world.servers.restart(DEFAULT)
-    document = await world.read()
-    assert [row["state"] for row in document.sections["databases"]] == ["RECOVERY_PENDING"]
-    assert document.sections["opened"] == document.sections["logs"] == document.sections["backups"] == ()
-    assert await world.codes() == {"3303"}
-
-
 async def test_secondary_shows_the_last_log_backup_of_its_primary(world):
     world.now += HOUR
     primary, secondary = [await world.section("logs", name) for name in (FIRST, SECOND)]
     assert secondary == ({"database": "sales", "log_backup_utc": primary[0]["log_backup_utc"]},)
     assert await world.section("backups", SECOND) == ()
-
-
-async def test_node_with_an_old_secret_fails_when_it_makes_the_backups(world):
-    world.set("sql_secret_old", name=SECOND)
-    world.now += 3 * HOUR
-    assert not await world.codes(FIRST)
-    assert not await world.codes(SECOND)
-    for name, backups in ((FIRST, False), (SECOND, True)):
-        world.servers.change_day([name], {"backups": backups})
-    kept = await world.section("backups", FIRST)
-    world.now += 15 * MINUTE
-    assert await world.codes(SECOND) == {"3303", "18204", "3041"}
-    assert not await world.codes(FIRST)
-    assert (await world.section("backups", FIRST), await world.section("backups", SECOND)) == (kept, ())
-    assert {row["type"] for row in kept} == {"D", "L"}
-
-
-async def test_full_log_is_at_its_limit(world):
-    world.servers.change_day([DEFAULT], {"limit_kb": 300_000, "trace_flag": True, "kb_per_second": 100})
-    world.set("key_disabled", FaultScope.VAULT, CLAIMS)
-    world.now += 3 * HOUR
-    (log,) = await world.section("logs")
-    assert log["used_kb"] == log["total_kb"] == log["limit_kb"] == 300_000
-    assert await world.section("flags") == ({"flag": 15025, "is_on": 1},)
 
 
 async def test_database_of_a_fault_has_its_day(world):

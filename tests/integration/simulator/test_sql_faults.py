@@ -8,13 +8,10 @@ import pytest
 
 from exporter.simulator.build import build_environment
 from exporter.simulator.environment import DEFINITIONS, SECURITY
-from exporter.simulator.faults import FaultScope, Options, UnknownNameError
-from exporter.simulator.sql_answers import ROOT, section_lines
-from exporter.simulator.sql_servers import SqlServers
-from exporter.sqlserver import script
+from exporter.simulator.faults import FaultScope, Options
+from exporter.simulator.sql_answers import ROOT
 from exporter.sqlserver.document import read_documents
 from exporter.sqlserver.instance import instance_of
-from exporter.sqlserver.script import proof_script
 from tests.support.simulated_sql import FIRST, NEW, OLD, batches, client, configuration, script_output
 
 pytestmark = pytest.mark.asyncio
@@ -46,14 +43,6 @@ def set_fault(servers, fault, **options):
     servers.state.set(fault, FaultScope.SQL, FIRST, Options(**options))
 
 
-async def test_refused_login_is_message_18456_until_the_fault_ends(servers):
-    set_fault(servers, "sql_login_refused")
-    with pytest.raises(pytds.OperationalError, match="Login failed"):
-        await run(servers, "SELECT 1")
-    servers.state.clear()
-    assert await run(servers, "SELECT 1") == [(1,)]
-
-
 async def test_missing_state_right_fails_its_sections_alone(servers):
     set_fault(servers, "sql_right_missing")
     found = await read(servers)
@@ -75,20 +64,6 @@ async def test_missing_security_right_hides_encryption(servers):
     assert list((await read(servers)).errors) == ["encryption"]
 
 
-async def test_line_of_the_error_log_has_its_code_and_time(servers):
-    set_fault(servers, "sql_errors_logged")
-    batch = dict(proof_script())["errors"]
-    lines = await run(servers, batch)
-    assert '{"code":"3303","lines":1,"first_utc":' in "".join(line.strip("|") for (line,) in lines)
-
-
-async def test_section_without_its_rows_is_damaged(servers):
-    set_fault(servers, "sql_section_damaged", view="keys")
-    assert await run(servers, dict(script.batches())["keys"]) == [(line,) for line in section_lines("keys", None)]
-    found = await read(servers)
-    assert (found.keys, list(found.errors)) == ((), ["keys"])
-
-
 async def test_missing_view_is_message_208(servers):
     set_fault(servers, "sql_view_missing", view="availability_groups")
     found = await read(servers)
@@ -100,20 +75,6 @@ async def test_sql_server_2014_knows_no_json(servers):
     set_fault(servers, "sql_2014")
     with pytest.raises(pytds.Error, match="Incorrect syntax near 'JSON'"):
         await run(servers, batches()[0])
-
-
-async def test_restart_with_a_broken_vault_side_leaves_databases_closed(servers):
-    servers.state.set("key_disabled", FaultScope.VAULT, HOST)
-    assert [one.state for one in (await read(servers)).databases] == ["ONLINE"]
-
-    servers.restart(FIRST)
-    closed = await read(servers)
-    assert [(one.state, one.thumbprint) for one in closed.databases] == [("RECOVERY_PENDING", "")]
-    assert [one.thumbprint for one in closed.keys] == [SALES]
-
-    servers.state.clear()
-    servers.restart(FIRST)
-    assert [(one.state, one.thumbprint) for one in (await read(servers)).databases] == [("ONLINE", SALES)]
 
 
 @pytest.mark.parametrize(
@@ -152,17 +113,6 @@ async def test_fault_of_another_key_version_does_not_stop_a_restart(servers):
     assert [one.state for one in servers.restart(FIRST).databases] == [3]
 
 
-async def test_moved_databases_have_the_thumbprint_of_another_version(servers):
-    set_fault(servers, "sql_databases_moved")
-    (database,) = (await read(servers)).databases
-    found = await read(servers)
-    assert database.thumbprint not in {SALES, CLAIMS}
-    assert {one.thumbprint for one in found.keys} == {SALES, database.thumbprint}
-
-    servers.state.clear()
-    assert [one.thumbprint for one in (await read(servers)).databases] == [SALES]
-
-
 async def test_databases_move_to_the_newest_version_of_the_vault(servers):
     def rotate(vault):
         key = vault.keys["saleskey"]
@@ -180,13 +130,6 @@ async def test_databases_move_to_the_newest_version_of_the_vault(servers):
 
 def path(thumbprint=""):
     return f"{ROOT}\\https://{HOST}\\{thumbprint}"
-
-
-async def test_added_database_uses_a_key_of_no_target(servers):
-    set_fault(servers, "sql_database_added")
-    found = await read(servers)
-    assert [one.name for one in found.databases] == ["not-in-configuration", "sales"]
-    assert len({one.thumbprint for one in found.databases}) == 2
 
 
 async def test_registry_is_read_key_by_key(servers):
@@ -207,23 +150,8 @@ async def test_registry_that_may_not_be_read_is_message_229(servers):
         await run(servers, f"EXEC master.dbo.xp_regenumkeys N'HKEY_LOCAL_MACHINE', N'{ROOT}';")
 
 
-async def test_unknown_server_cannot_be_restarted(servers):
-    with pytest.raises(UnknownNameError, match="there is no sql 'N9'"):
-        servers.restart("N9")
-
-
 async def test_same_configuration_makes_the_same_servers(tmp_path):
     config = configuration(tmp_path)
     first, second = (build_environment(config).sql_servers for _ in range(2))
     same = [replace(one, started=0.0, altered=0.0) for one in first.values()]
     assert same == [replace(one, started=0.0, altered=0.0) for one in second.values()]
-
-
-async def test_silent_server_does_not_stop_the_others(tmp_path):
-    async with SqlServers(build_environment(configuration(tmp_path))) as servers:
-        set_fault(servers, "sql_silent")
-        reader, writer = await asyncio.open_connection("127.0.0.1", servers.ports[FIRST])
-        assert await run(servers, "SELECT 1", "N3") == [(1,)]
-        writer.close()
-        await writer.wait_closed()
-        assert reader is not None

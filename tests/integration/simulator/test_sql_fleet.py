@@ -104,14 +104,6 @@ async def test_management_port_lists_and_restarts_servers(tmp_path):
     assert answer == {"sql": FIRST, "databases": {"sales": "RECOVERY_PENDING"}}
 
 
-@pytest.mark.parametrize("document", [[], {}, {"sql": 1}, {"sql": "N9"}, {"sql": FIRST, "more": 1}])
-async def test_restart_of_nothing_known_is_a_bad_request(tmp_path, document):
-    async with simulator_of(configuration(tmp_path)) as simulator:
-        with pytest.raises(urllib.error.HTTPError, match="400") as error:
-            await asyncio.to_thread(send, f"{simulator.management_url}/sim/restart", document)
-        error.value.close()
-
-
 async def test_management_port_changes_the_day_of_one_server(tmp_path):
     async with simulator_of(configuration(tmp_path)) as simulator:
         address = f"{simulator.management_url}/sim/day"
@@ -132,36 +124,23 @@ async def test_management_port_changes_the_day_of_all_servers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "document",
+    ("path", "documents"),
     [
-        [],
-        {"sql": "N9"},
-        {"evry": 1},
-        {"every": "1"},
-        {"every": -1},
-        {"every": True},
-        {"every": 0.001},
-        {"every": None},
-        {"vlf_kb": 1.5},
-        {"speed": 0},
-        {"kb_per_second": 1e9},
-        {"trace_flag": 1},
-        {"trace_flag": None},
+        ("restart", [[], {}, {"sql": 1}, {"sql": "N9"}, {"sql": FIRST, "more": 1}]),
+        ("fault", [{"sql": FIRST, "fault": "sql_right_missing", "right": "VIEW ANYTHING"}]),
+        (
+            "day",
+            [[], {"sql": "N9"}, {"evry": 1}, {"every": "1"}, {"every": -1}, {"every": True}, {"every": 0.001}, {"every": None}],
+        ),
+        ("day", [{"vlf_kb": 1.5}, {"speed": 0}, {"kb_per_second": 1e9}, {"trace_flag": 1}, {"trace_flag": None}]),
     ],
 )
-async def test_day_that_cannot_be_played_is_a_bad_request(tmp_path, document):
+async def test_what_cannot_be_played_is_a_bad_request(tmp_path, path, documents):
     async with simulator_of(configuration(tmp_path)) as simulator:
-        with pytest.raises(urllib.error.HTTPError, match="400") as error:
-            await asyncio.to_thread(send, f"{simulator.management_url}/sim/day", document)
-        error.value.close()
-
-
-async def test_unknown_right_is_a_bad_request(tmp_path):
-    async with simulator_of(configuration(tmp_path)) as simulator:
-        fault = {"sql": FIRST, "fault": "sql_right_missing", "right": "VIEW ANYTHING"}
-        with pytest.raises(urllib.error.HTTPError, match="400") as error:
-            await asyncio.to_thread(send, f"{simulator.management_url}/sim/fault", fault)
-        error.value.close()
+        for document in documents:
+            with pytest.raises(urllib.error.HTTPError, match="400") as error:
+                await asyncio.to_thread(send, f"{simulator.management_url}/sim/{path}", document)
+            error.value.close()
 
 
 async def test_files_for_the_inventory_are_written(tmp_path):

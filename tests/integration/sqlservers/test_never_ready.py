@@ -292,13 +292,6 @@ STORIES = (
         asked=("n2",),
     ),
     Story(
-        "alone",  # backups fail with 3041 alone
-        read=READ,
-        shown=(40, 110),
-        events={45: fault("sql_backups_fail", "N1\\ALONE")},
-        asked=("n1",),
-    ),
-    Story(
         "ended",  # backups stop, and nothing fails
         read=READ,
         shown=(40, 2900),
@@ -315,8 +308,6 @@ PLAYED = {
     ("damaged", 40): set(),
     ("damaged", 110): {"inventory_old", "reading_old"},
     ("altered", 300): {"credential_left_behind"},
-    ("alone", 40): set(),
-    ("alone", 110): {"backups_fail_unexplained"},
     ("ended", 40): set(),
     ("ended", 2900): {"proof_old"},
     ("first", 0): {"credential_not_proven"},

@@ -9,12 +9,10 @@ from functools import partial
 
 import pytest
 
-from exporter.app.reload import Shard
 from exporter.cli.main import main
 from exporter.clients.peers import SQL_SERVERS, ApiAccess, fetch_list
 from exporter.config.settings import SecretSource, Settings, SqlServer
 from exporter.simulator.build import build_environment, redirect_config
-from exporter.simulator.faults import Options
 from exporter.simulator.simulator import Simulator
 from exporter.sqlserver import monitor
 from exporter.sqlserver.document import key_version
@@ -204,23 +202,6 @@ async def test_moved_databases_differ_until_the_pin_is_corrected(fleet):
         assert differing(service) == []
 
 
-async def test_login_names_the_exporter(fleet):
-    logins = fleet.logins()
-    async with fleet.running() as service:
-        await known(service, fleet.address(), fine)
-    assert {(login.app, login.user) for login in logins} == {("ekm-exporter", "ekm")}
-
-
-async def test_right_that_ends_keeps_the_rows(fleet):
-    async with fleet.running() as service:
-        before = await known(service, fleet.address(), fine)
-        fleet.simulator.set_fault("sql_right_missing", Options(right="VIEW ANY DEFINITION"), sql=FIRST)
-        after = await known(service, fleet.address(), lambda reading: "keys" in reading.document.errors)
-    assert after.document.sections["keys"] == before.document.sections["keys"]
-    assert after.read_at["keys"] < after.read_at["databases"]
-    assert after.failure == ""
-
-
 async def test_refused_login_is_tried_once_over_reload_and_restart(fleet, caplog):
     logins = fleet.logins()
     write_private(fleet.password, "wrong-password")
@@ -316,15 +297,6 @@ async def test_stop_does_not_wait_for_a_server_that_hangs(fleet, monkeypatch):
     fleet.simulator.set_fault("sql_silent", sql=FIRST)
     async with asyncio.timeout(PATIENCE / 2), fleet.running():
         await until(lambda: fleet.simulator.sql._sessions)
-
-
-async def test_each_server_is_read_by_one_shard(fleet):
-    servers = fleet.server(), fleet.server(DEFAULT)
-    found = []
-    for index in range(3):
-        async with fleet.running(*servers, shard=Shard(index, 3), state_dir=None) as service:
-            found += [reading.address for reading in service.sql_servers.readings()]
-    assert sorted(found) == sorted(server.address for server in servers)
 
 
 async def test_exporter_without_a_scheduler_reads_none(fleet):

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from exporter.knowledge.codes import BY_CODE
 from exporter.sqlserver import script
-from exporter.sqlserver.document import PROOF_SECTIONS, completed, document_from, section_problem
+from exporter.sqlserver.document import section_problem
 from tests.repo.deploy.pretend import OFFSET, PROVIDER, UTC_NOW
 from tests.repo.deploy.section_scripts import PROOF, query_of, section_of, section_rows
 
@@ -434,10 +434,3 @@ def test_loaded_provider_describes_itself():
         ],
     )
     assert found == [{"provider": "AzureKV", "provider_version": "15.0.2000.440", "friendly_name": "SQL Server Connector"}]
-
-
-def test_proof_sections_survive_a_document():
-    sections = [{"section": name, "rows": []} for name in PROOF_SECTIONS]
-    document = document_from({"inventory": 1, "sections": sections})
-    assert [name for name in PROOF_SECTIONS if name in completed(document).sections] == [*PROOF_SECTIONS]
-    assert not {*PROOF_SECTIONS} & {*document.errors}

@@ -338,19 +338,6 @@ def test_other_trace_flag_has_no_series():
     assert shown("trace_flag_enabled", flags=[{"flag": 1117, "is_on": 1}]) == {}
 
 
-def test_codes_of_the_error_log_have_lines_and_a_time():
-    errors = [
-        {"code": "other", "lines": 0},
-        {"code": "3303", "lines": 2, "first_utc": "2026-11-26T18:00:00", "last_utc": "2026-11-26T19:00:00"},
-        {"code": "18204", "lines": 4, "first_utc": "2026-11-26T19:01:00", "last_utc": "2026-11-26T19:01:00"},
-    ]
-    assert shown("error_log_lines", errors=errors) == {("other",): 0, ("3303",): 2, ("18204",): 4}
-    assert shown("error_log_last_timestamp_seconds", errors=errors) == {
-        ("3303",): unix("2026-11-26T19:00:00"),
-        ("18204",): unix("2026-11-26T19:01:00"),
-    }
-
-
 def test_unread_section_has_no_series():
     assert shown("error_log_lines", errors=None) == {}
     assert shown("trace_flag_enabled", flags=None) == {}

@@ -321,12 +321,6 @@ def test_payload_without_proof_and_log_has_none():
     assert {shown[name] for name in (*names, "next_log_file_in_seconds", "credential_altered_at")} == {None}
 
 
-def test_payload_shows_that_a_proof_is_due():
-    server = a_server(credentials=credential(DAY + "19:00:00"), errors=[error("3303", "19:10:00", "19:50:00")])
-    (shown,) = sql_servers_payload([server], now=NOW)["sql_servers"]
-    assert (shown["proof_due"], shown["codes_since"]) == (True, ["3303"])
-
-
 @pytest.mark.parametrize(
     ("instances", "readings", "expected"),
     [

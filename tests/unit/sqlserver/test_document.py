@@ -220,11 +220,6 @@ def test_thumbprint_has_one_form(text):
     assert thumbprint_of(text) == "0x2C56"
 
 
-def test_lines_of_a_result_are_one_section():
-    rows = [{"name": "a" * 200, "n": 1}]
-    assert read_section(lines_of("keys", rows)) == tuple(rows)
-
-
 @pytest.mark.parametrize("lines", [[], lines_of("keys", [{"name": "a" * 200}])[1:]])
 def test_incomplete_result_is_damaged(lines):
     assert read_section(lines) is None

@@ -427,12 +427,6 @@ def test_credential_of_a_replica_may_be_a_guess():
     assert [one.condition.value for one in reasons(replica(N1), replica(N2, change=two, **SEEDED))] == ["credential_guessed"]
 
 
-def test_replica_that_was_not_read_is_not_known():
-    found = answer(ANYWHERE, inventory=[replica(N1)], instances=(N1,))
-    assert [one.text for one in found.reasons] == [f"the inventory does not have {N2}, a replica of AG7"]
-    assert found.verdict == "not_known"
-
-
 def test_old_reading_of_a_replica_is_not_known():
     old = replica(N2, change=altering("instance", read_at_utc="2026-10-01T00:00:00"))
     assert [one.condition.value for one in reasons(replica(N1), old)] == ["inventory_old"]

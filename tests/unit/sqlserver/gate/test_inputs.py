@@ -9,7 +9,7 @@ from exporter.sqlserver.gate.assess import assess
 from exporter.sqlserver.gate.conditions import Condition, reason
 from exporter.sqlserver.gate.inputs import Inventory, Question
 from exporter.sqlserver.gate.render import as_json, as_text
-from tests.support.gate_factories import DAY, NOW, URIS, URL, V2, VAULT, answer, answer_of, conditions, document, row, state
+from tests.support.gate_factories import NOW, URIS, URL, V2, VAULT, answer, answer_of, conditions, document, row, state
 from tests.support.sql_inventory import altering, replacing
 from tests.support.sql_readings import a_reading, an_unread_server, with_growing_logs
 
@@ -132,11 +132,6 @@ def test_old_section_of_groups_matters_in_a_group():
     databases = [{"name": "sales", "state": "ONLINE", "is_encrypted": 1, "in_group": 1, "ag": "AG7"}]
     reading = minutes_old(sections={"databases": databases, "replicas": [{"ag": "AG7", "server_name": "N1\\SQLPRD01"}]})
     assert conditions(answer(inventory=[], readings=[kept(reading, replicas="2026-01-01T00:00:00")])) == ["inventory_old"]
-
-
-def test_reading_of_a_server_that_is_down_grows_old():
-    old = minutes_old(read_at=dict.fromkeys(TIMES, NOW - 36 * DAY))
-    assert "inventory_old" in conditions(answer(inventory=[], readings=[old]))
 
 
 def test_readings_of_two_domains_are_two_servers():

@@ -48,14 +48,6 @@ def test_proof_is_in_the_details():
     ]
 
 
-def test_changed_credential_is_proven_by_a_later_backup():
-    assert conditions(of(credentials=credential(f"{TODAY}12:00:00"))) == []
-    # The file knows the start of the service alone.
-    assert conditions(answer(inventory=[document(change=altering("credentials", modified_utc=f"{TODAY}12:00:00"))])) == [
-        "credential_not_proven"
-    ]
-
-
 def test_later_change_in_the_file_outdates_the_proof():
     later = document(change=altering("credentials", modified_utc=f"{TODAY}19:30:00"))
     old = replace(a_reading(), read_at=dict.fromkeys(a_reading().read_at, NOW - HOUR))

@@ -116,18 +116,6 @@ async def test_many_servers_that_are_not_read_are_counted():
     assert "n2 (does not answer) and 2 more." in shown
 
 
-async def test_page_shows_log_times_while_vault_side_is_not_ready():
-    shown = await page_of(service_of("n1", readings=[growing()], report=bad))
-    assert f"56 min ago, log backup of [sales]. Once log backups fail, at the present rate {LOG_TIMES}." in shown
-
-
-async def test_page_shows_failing_backups_although_probe_succeeds():
-    errors = [{"code": "3303", "lines": 2, "first_utc": DAY + "19:10:00", "last_utc": DAY + "19:50:00"}]
-    shown = await page_of(service_of("n1", readings=[growing(errors=errors)]))
-    assert "vault side ready" in shown
-    assert f"[sales]. Its error log shows 3303 since 19:10 UTC; at the present rate {LOG_TIMES}." in shown
-
-
 @pytest.mark.parametrize("path", ["/", "/targets/contoso-key0"])
 async def test_ticket_has_what_sql_server_logged(path):
     errors = [{"code": "3077", "lines": 2, "first_utc": DAY + "19:58:00", "last_utc": DAY + "20:00:30"}]
@@ -209,13 +197,6 @@ async def test_service_without_readings_shows_nothing_new():
         assert "Proven by" not in html
     for path in ("/api/v1/targets", "/api/v1/targets/contoso-key0"):
         assert '"sql_servers": [' not in (await answer(service, path))[2]
-
-
-async def test_page_follows_each_new_reading():
-    service = service_of("n1", readings=[growing()])
-    assert "56 min ago" in await page_of(service)
-    service.readings = [replace(growing(backups=[]), attempted_at=NOW)]
-    assert "start that opened [sales]" in await page_of(service)
 
 
 async def test_pages_and_api_make_the_proofs_of_a_reading_once(monkeypatch):
@@ -518,13 +499,6 @@ async def test_due_proof_shows_the_backup_since_the_change():
     assert "nothing has proved its key since the credential was altered" in shown
     assert "A backup finished at 19:31 UTC since, and one that begins at 21:30 UTC or later proves the key." in shown
     assert "Write the present secret" not in shown
-
-
-async def test_log_that_is_full_soon_is_in_the_first_action():
-    shown = await status_of(service_of("n1", readings=[failing()]))
-    assert (
-        "First: Free disk for the log of [sales] of SQLPRD01 on n1, or raise its limit. Then: Write the present secret" in shown
-    )
 
 
 @pytest.mark.parametrize(("report", "badge"), [(good, "proven"), (bad, "last worked")])
