@@ -514,14 +514,6 @@ def test_provider_without_a_credential_is_one_ticket_for_its_unknown_login(tmp_p
     assert "ALTER LOGIN [LOGIN] ADD CREDENTIAL [NAME];" in text
 
 
-def test_server_not_read_for_a_day_is_one_ticket(tmp_path):
-    given = read(N1, 35 * HOURS, until=300)
-    checks = [*quiet(ALL, 300, 600, 1710), count(1860, "EkmSqlNotRead", 1), count(2070, "EkmSqlNotRead", 1)]
-    text = text_of(tmp_path, given, 1860, "EkmSqlNotRead", checks)
-
-    assert "has not read these sections of SQLPRD01 (n1) for a day: backups, errors, instance, logs. First: check" in text
-
-
 def refused(values: str, node: str = N1) -> list[dict[str, str]]:
     success = values.replace("0x", "2x").replace("1x", "0x").replace("2x", "1x")
     return [series("mssql_ekm_read_success", node, success), series("mssql_ekm_read_refused", node, values)]
