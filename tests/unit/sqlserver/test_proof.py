@@ -587,6 +587,13 @@ def test_names_of_databases_are_printable():
     assert proof_text(server_proofs(a_reading("sales\n\u202ex"))[0], LATER) == "56 min ago, log backup of [sales??x]"
 
 
+@pytest.mark.parametrize(("code", "expected"), [("3303", 3303), ("9999", None), ("other", None)])
+def test_latest_code_is_that_of_the_catalogue(code, expected):
+    line = {"code": code, "lines": 1, "first_utc": DAY + "19:10:00", "last_utc": DAY + "19:30:00"}
+    latest = the_proof(errors=[line]).latest
+    assert (None if latest is None else latest.code) == expected
+
+
 @pytest.mark.parametrize(
     ("errors", "expected"),
     [
