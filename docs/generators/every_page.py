@@ -47,7 +47,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "pages": (web_paths.PART,),
     "patch-night": gate.PARTS,
     "placement": placement.PARTS,
-    "production": (gate.EVIDENCE_PART,),
+    "production": (gate.BRIEF_EVIDENCE_PART,),
     "private-endpoints": (network.PART,),
     "securing": (securing.PART,),
     "service-report": service_report.PARTS,

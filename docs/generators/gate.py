@@ -44,6 +44,13 @@ def evidence() -> str:
     )
 
 
+def brief_evidence() -> str:
+    """Return the rows with what each needs alone, for a page that leads to the gate."""
+    return "\n".join(
+        ["| row | *ready* needs |", "| --- | --- |", *(f"| `{row}` | {text.needs} |" for row, text in EVIDENCE.items())]
+    )
+
+
 def conditions() -> str:
     """Return a row for each condition: what the answer is if nothing worse is found, and the reason."""
     lines = ["| `condition` in the JSON | answer | reason |", "| --- | --- | --- |"]
@@ -73,6 +80,7 @@ def _entry(value: object) -> str:
 
 
 EVIDENCE_PART = GeneratedPart("evidence", evidence)
+BRIEF_EVIDENCE_PART = GeneratedPart("evidence", brief_evidence)
 PARTS = (
     GeneratedPart("answer", sample),
     EVIDENCE_PART,

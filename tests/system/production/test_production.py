@@ -2,8 +2,10 @@
 
 import contextlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import aiohttp
 import pytest
@@ -44,6 +46,7 @@ class Azure:
     password: str
     ca_pem: bytes
     modules: str
+    restart: Callable[[], object]  # of SQL Server
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +60,8 @@ async def simulated(place):
         written = write_config(simulator, config, place / "sim").read_text()
         (server,) = simulator.sql.ports.values()
         modules = re.search(r"^modules:\n(?:  .*\n)+", written, re.MULTILINE)[0]
-        yield Azure(f"127.0.0.1,{server}", simulator.sql.password, simulator.ca_pem, modules)
+        restart = partial(simulator.restart_sql_server, "N1\\SQLPRD01")
+        yield Azure(f"127.0.0.1,{server}", simulator.sql.password, simulator.ca_pem, modules, restart)
 
 
 @contextlib.asynccontextmanager
@@ -91,9 +95,9 @@ async def follow_to_the_verdict(reader, azure):
 
 
 def probe_faster(reader):
-    """Probe every second: for the rules, whose durations are divided by a hundred, one every hundred seconds."""
+    """Probe every second: for the rules, whose durations are divided by a hundred, one every hundred seconds. Read SQL Server every minute."""
     path = reader.folder / "ekm.yml"
-    path.write_text(path.read_text().replace("interval: 60s", "interval: 1s\n  timeout: 500ms"))
+    path.write_text(path.read_text().replace("interval: 60s", "interval: 1s\n  timeout: 500ms\n  sql_interval: 1m"))
 
 
 async def text_of_page(address):
@@ -122,6 +126,10 @@ async def test_page_leads_to_the_mail_and_the_gate(tmp_path):
             assert "reason secret_wrong" in words(mail)
             await reader.follow(ends)
             ended, green = await arrival(DBA, f"Resolved: {title}"), await arrival("teams", f"Resolved: {title}")
+            # The hour of the page has a log backup since the first reading; here, SQL Server starts again.
+            before = starts(await answered(f"http://{address}/metrics", starts))
+            azure.restart()
+            await answered(f"http://{address}/metrics", lambda text: starts(text) not in ([], before))
             await reader.follow(step(9))
         logs = starter.logs() + (reader.place / "log").read_text()
 
@@ -137,6 +145,11 @@ async def test_page_leads_to_the_mail_and_the_gate(tmp_path):
     assert sent(recipients, DBA) == [title, f"Resolved: {title}"]
     emitted = logs + "".join(reader.outputs)
     assert [secret for secret in (SECRET, PASSWORD, recipients.teams) if secret in emitted] == []
+
+
+def starts(text):
+    """Return when SQL Server started, as the exporter's metrics show it."""
+    return re.findall(r"^mssql_ekm_start_timestamp_seconds\{.*", text, re.MULTILINE)
 
 
 def sample():
