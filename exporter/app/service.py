@@ -29,7 +29,6 @@ from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import AuxiliaryResult
 from exporter.metrics.recorder import Recorder
 from exporter.presentation.log import ProbeLog
-from exporter.presentation.payloads import Payload, gate_row
 from exporter.probing.auxiliary import AuxiliaryRunner, auxiliary_probes
 from exporter.probing.expiry import ExpiryLookup
 from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from exporter.core.limits import FirstProbes
     from exporter.knowledge.checks_vault import CheckResult, CheckRun
     from exporter.knowledge.expiry import CredentialExpiry
+    from exporter.presentation.payloads import Payload
     from exporter.sqlserver.differences import Difference
     from exporter.sqlserver.gate.inputs import RestartReadiness
     from exporter.sqlserver.reading import SqlServerReading
@@ -386,6 +386,8 @@ class Service:
         return self.sql_servers.readiness()
 
     def _gate_rows(self, now: float) -> Iterator[Payload]:
+        from exporter.presentation.payloads import gate_row  # noqa: PLC0415 - after the first probes, as the pages
+
         config = self.config
         for target in config.targets.values():
             credential, expiries = config.credentials[target.credential], self.credential_expiries(target.credential)

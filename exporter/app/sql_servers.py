@@ -22,7 +22,6 @@ from exporter.core.names import Match, ServerNames, told_apart
 from exporter.core.values import KeyFacts, TokenResult, Vantage
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.metrics.recorder import Recorder, SqlServerLines
-from exporter.presentation.payloads import Payload
 from exporter.probing.tokens import DatabaseTokens
 from exporter.runtime.logging import fields
 from exporter.runtime.loop import loop_time, yield_with_pauses
@@ -31,6 +30,7 @@ from exporter.runtime.tasks import reported
 from exporter.state.store import DocumentKind, StateStore
 
 if TYPE_CHECKING:
+    from exporter.presentation.payloads import Payload
     from exporter.sqlserver.differences import DeclaredTargets, Difference
     from exporter.sqlserver.gate.inputs import RestartReadiness
     from exporter.sqlserver.monitor import SqlServerMonitor

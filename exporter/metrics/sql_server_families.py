@@ -175,7 +175,7 @@ SQL_SERVER_METRICS: Final = (
         "database",
         level=Level.DEFAULT,
     ),
-    _sql_server("mssql_ekm_log_used_bytes", "Used space in the log of the database.", "database", level=Level.DEFAULT),
+    _sql_server("mssql_ekm_log_used_bytes", "Used space in the log of the database.", "database"),
     _sql_server(
         "mssql_ekm_log_free_bytes",
         "Space that the log of the database has until its limit or until the disk is full.",

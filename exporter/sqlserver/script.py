@@ -7,13 +7,16 @@ import re
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from exporter.core.connector import LOG_SCRIPTS
 from exporter.core.durations import known_time
-from exporter.sqlserver.document import Row, Sections, server_time
+
+if TYPE_CHECKING:
+    from exporter.sqlserver.document import Row, Sections
 
 # The name of each section and its batch, in order, or what makes the batch; an empty one is not sent. Rows of batches with one name are joined.
-Batches = tuple[tuple[str, str | Callable[[Sections], str]], ...]
+Batches: TypeAlias = "tuple[tuple[str, str | Callable[[Sections], str]], ...]"
 
 FOLDER = Path(__file__).with_name("scripts")
 _BATCH = re.compile(r"^GO\s*$", re.IGNORECASE | re.MULTILINE)
@@ -94,6 +97,8 @@ def _last_day(text: str, since: Callable[[Sections], float] | None, sections: Se
 
 
 def _minutes(since: Callable[[Sections], float] | None, sections: Sections) -> int:
+    from exporter.sqlserver.document import server_time  # noqa: PLC0415 - a command that prints a script needs no rules
+
     now = server_time(sections)
     if since is None or now is None:
         return _DAY
