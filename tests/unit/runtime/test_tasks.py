@@ -255,7 +255,10 @@ async def test_pool_without_more_threads_leaves_some_to_others_until_it_was_idle
 
     monkeypatch.setattr(threading.Thread, "start", few)
     pool, ended = DaemonThreadPool(20), threading.Semaphore(0)
-    calls = [asyncio.create_task(pool.run(ended.acquire)) for _ in range(20)]
+    busy = list[bool]()
+    first = [asyncio.create_task(pool.run(lambda: busy.append(True) or ended.acquire())) for _ in range(granted)]
+    await settle(lambda: len(busy) == granted)  # a thread without a call ends as soon as the system refuses another one
+    calls = [*first, *(asyncio.create_task(pool.run(ended.acquire)) for _ in range(13))]
     await settle(lambda: pool.threads == 7)
     ended.release(4)
     await settle(lambda: pool.threads == 3)
