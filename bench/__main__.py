@@ -1,4 +1,4 @@
-"""The benchmark: `./dev bench` for all parts, `./dev bench --quick` for a short run, `./dev bench storm` for one part.
+"""The benchmark: `./dev bench` for all parts, `./dev bench --quick` for a short run, `./dev bench fleet` for one part.
 
 A full run of all parts writes docs/maintainers/performance.csv and the tables that are made from it. `--compare REV` measures each part for
 another commit too, and prints ratios. `--out FILE` replaces the rows of the measured parts in a file. The exit code is 1 if a part failed.
@@ -7,6 +7,7 @@ another commit too, and prints ratios. `--out FILE` replaces the rows of the mea
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import platform
 import re
@@ -14,6 +15,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Mapping
@@ -21,19 +23,16 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
 
 from bench.figures import Figure
 from bench.parts import PARTS, Outcome, Run, outcomes
 from bench.programs import BLACKBOX
-from bench.results import BEFORE, compared, update
-from bench.rules import RULES
+from bench.results import compared, update
 from bench.sizes import SIZES
-from bench.trees import TreeError, described, unpacked
 from docs.generators import every_page, performance
 from exporter import __version__
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
 _PACKAGES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "cryptography", "prometheus-client")
 
 
@@ -43,12 +42,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_const", const="quick", dest="size", help="a short run with indicative figures")
     parser.add_argument("--size", choices=sorted(SIZES), help="tiny: only checks that the benchmark runs")
     parser.add_argument("--compare", metavar="REV", help="measure another commit too, part by part, and print ratios")
-    parser.add_argument(
-        "--rules", metavar="FILE", type=Path, nargs="+", default=[RULES], help="rule files that part `rules` measures in turn"
-    )
-    parser.add_argument(
-        "--out", type=Path, help="file whose rows of these parts are replaced (default for all parts in full: performance.csv)"
-    )
+    parser.add_argument("--out", type=Path, help="replace the rows of these parts (default for all in full: performance.csv)")
     parser.set_defaults(size="full")
     args = parser.parse_args(arguments)
     if unknown := [name for name in args.parts if name not in PARTS]:
@@ -62,23 +56,30 @@ def main(arguments: list[str] | None = None) -> int:
     args, begun = parsed(arguments), time.monotonic()
     names = [name for name in PARTS if not args.parts or name in args.parts]
     with tempfile.TemporaryDirectory(prefix="ekm-bench-", ignore_cleanup_errors=True) as folder:
-        runs = [Run(sizes=SIZES[args.size], folder=Path(folder, "this"), on_figure=output, rules=args.rules)]
-        try:
-            if args.compare:
-                tree, shown = unpacked(args.compare, Path(folder, "tree")), partial(output, tree=args.compare)
-                runs.insert(0, replace(runs[0], folder=Path(folder, "other"), on_figure=shown, tree=tree))
-        except TreeError as error:
-            print(f"bench: {error}", file=sys.stderr)
-            return 2
+        runs = [Run(sizes=SIZES[args.size], folder=Path(folder, "this"), on_figure=output)]
+        if args.compare:
+            tree, shown = unpacked(args.compare, Path(folder, "tree")), partial(output, tree=args.compare)
+            runs.insert(0, replace(runs[0], folder=Path(folder, "other"), on_figure=shown, tree=tree))
         *before, after = outcomes(runs, names)
     if before:
         print("\n".join(compared(*before, after, args.compare)))
     if args.out:
-        texts = machine(args.size, time.monotonic() - begun) + [f"{BEFORE}{described(args.compare)}" for _ in before]
-        update(args.out, after, before[0] if before else {}, texts)
+        update(args.out, after, machine(args.size, time.monotonic() - begun))
         if args.out.resolve() == performance.FIGURES.resolve():
             every_page.write("maintainers/performance", "sizing")
     return verdict(after)
+
+
+def unpacked(revision: str, folder: Path, root: Path = ROOT) -> Path:
+    """Write the files of a commit of this repository to `folder`. They run with the packages of this tree. Exits with 2 without it."""
+    command = ("git", "-C", root, "archive", "--format=tar", f"{revision}^{{commit}}")
+    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - fixed words, and a revision that git refuses if unknown
+    if done.returncode:
+        print(f"bench: --compare {revision}: no such commit here", file=sys.stderr)
+        raise SystemExit(2)
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
 
 
 def output(name: str, figure: Figure, tree: str = "") -> None:
@@ -115,10 +116,6 @@ def verdict(outcomes: Mapping[str, Outcome]) -> int:
     return 1 if failed else 0
 
 
-def _interrupted(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LIMIT = 0.85  # the share of one core above which the server is the limit
-COLUMNS = ("part", "what", "unit", "median", "lowest", "highest", "runs", "commit", "aim", "server busy", "how", "before")
+COLUMNS = ("part", "what", "unit", "median", "lowest", "highest", "runs", "commit", "aim", "server busy", "how")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A quantity with a value for each run. `commit` and `aim` are bounds in the same unit, or None.
 
@@ -34,30 +34,22 @@ class Figure:
     @property
     def met(self) -> bool:
         """Whether the figure keeps the bound `commit`."""
-        return self.commit is None or self._holds(self.commit)
+        return self._keeps(self.commit)
 
-    def _holds(self, bound: float) -> bool:
-        return self.median >= bound if self.at_least else self.median <= bound
+    def _keeps(self, bound: float | None) -> bool:
+        return bound is None or (self.median >= bound if self.at_least else self.median <= bound)
 
-    def _bound(self, bound: float | None) -> str:
-        if bound is None:
-            return ""
-        return f"{'≥' if self.at_least else '≤'} {bound:g}: {'met' if self._holds(bound) else 'not met'}"
-
-    def _server(self) -> str:
-        if self.busy is None:
-            return ""
-        return f"{100 * self.busy:.0f} %" + (", the limit" if self.busy >= LIMIT else "")
-
-    def row(self, part: str, before: Figure | None = None) -> tuple[str, ...]:
-        """The cells of `COLUMNS`. `before` is the same figure of another commit."""
+    def row(self, part: str) -> tuple[str, ...]:
+        """The cells of `COLUMNS`."""
+        sign, bounds = "≥" if self.at_least else "≤", (self.commit, self.aim)
+        kept = ["" if one is None else f"{sign} {one:g}: {'met' if self._keeps(one) else 'not met'}" for one in bounds]
+        busy = "" if self.busy is None else f"{100 * self.busy:.0f} %" + ", the limit" * (self.busy >= LIMIT)
         values = (short(self.median), short(min(self.runs)), short(max(self.runs)), str(len(self.runs)))
-        bounds, earlier = (self._bound(self.commit), self._bound(self.aim)), short(before.median) if before else ""
-        return part, self.what, self.unit, *values, *bounds, self._server(), self.how, earlier
+        return part, self.what, self.unit, *values, *kept, busy, self.how
 
     def line(self) -> str:
         """A line for a person."""
-        _, what, unit, median, low, high, _, commit, aim, busy, how, _ = self.row("")
+        _, what, unit, median, low, high, _, commit, aim, busy, how = self.row("")
         bounds = "; ".join(text for text in (f"{low} to {high}", commit, aim, busy and f"server {busy}", how) if text)
         return f"{what}: {f'{median} {unit}'.strip()} ({bounds})"
 
@@ -73,8 +65,3 @@ def short(value: float) -> str:
 def ratios(some: Sequence[float], others: Sequence[float]) -> list[float]:
     """The ratios of two lists, run by run."""
     return [one / other for one, other in zip(some, others, strict=True)]
-
-
-def percentile(found: Sequence[float], share: float) -> float:
-    """The smallest value that is not exceeded by this share of the values."""
-    return sorted(found)[max(0, math.ceil(share * len(found)) - 1)]

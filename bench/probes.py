@@ -5,16 +5,16 @@ The programs run one after another, in several rounds, with one server.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from bench.figures import Figure, ratios
-from bench.programs import PER_CREDENTIAL, Bench, Fleet, Running, bare, blackbox, exporter, query_blackbox
-from bench.querying import Watch, counts, metrics, total
+from bench.programs import AT_ONCE, PER_CREDENTIAL, Bare, Bench, Fleet, Running, blackbox, exporter, query_blackbox
+from bench.querying import Watch, metrics, total
 from bench.sizes import Sizes
 
-_AT_ONCE = 4
 NAMES = {
     "twenty": f"{PER_CREDENTIAL} targets per credential",
     "own": "each target its own credential",
@@ -34,57 +34,49 @@ class Costs:
         self.busy = dict.fromkeys(NAMES, 0.0)
         self.failed = 0.0  # failed probes of the exporter: 0 on a quiet machine
 
-    def keep(self, name: str, watch: Watch, probes: float) -> None:
+    def keep(self, name: str, watch: Watch) -> None:
         spent = watch.stop()
-        self.runs[name].append(1000 * spent.cpu / max(1.0, probes))
+        self.runs[name].append(spent.cost)
         self.busy[name] = max(spent.busy, self.busy[name])
 
     def of_blackbox(self, bench: Bench, running: Running, sizes: Sizes) -> None:
         watch = Watch(bench, running.pid)
-        query_blackbox(bench, running, sizes.probe_targets, over=sizes.probe_interval)
-        self.keep("blackbox", watch, sizes.probe_targets)
+        query_blackbox(bench, running, sizes.targets, over=sizes.interval)
+        self.keep("blackbox", watch)
+
+    def of_exporter(self, bench: Bench, name: str, fleet: Fleet) -> None:
+        with exporter(bench, fleet) as running:
+            time.sleep(1.3 * fleet.interval)  # every target had its first probe and auxiliary probe
+            watch = Watch(bench, running.pid)
+            time.sleep(fleet.interval)
+            self.keep(name, watch)
+            self.failed += total(metrics(running.url), "ekm_probe_failures_total")
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    targets, interval, costs = sizes.probe_targets, sizes.probe_interval, Costs()
-    with ExitStack() as stack:
-        theirs, script = stack.enter_context(ready_blackbox(bench)), stack.enter_context(bare(bench))
-        script.make(_AT_ONCE, over=0)
+    targets, costs, script = sizes.targets, Costs(), Bare(bench)
+    script.make(AT_ONCE, over=0)
+    with ready_blackbox(bench) as theirs:
         for _ in range(sizes.runs):
             costs.of_blackbox(bench, theirs, sizes)
-            watch = Watch(bench, script.process.pid)
-            script.make(targets, over=interval)
-            costs.keep("bare", watch, targets)
+            watch = Watch(bench, os.getpid())
+            script.make(targets, over=sizes.interval)
+            costs.keep("bare", watch)
             for name, credentials in (("twenty", None), ("own", targets), ("one", 1)):
-                of_exporter(bench, name, Fleet(targets=targets, credentials=credentials, interval=interval), sizes, costs)
-    yield from figures(costs, sizes)
+                costs.of_exporter(bench, name, Fleet(targets=targets, credentials=credentials, interval=sizes.interval))
+    pace = f"{targets} targets every {sizes.interval:g} s"
+    scheduled = f"{pace} by the scheduler; {costs.failed:.0f} failed in all"
+    for name, what in NAMES.items():
+        how = pace if name in ("blackbox", "bare") else scheduled
+        yield Figure(f"a probe: {what}", costs.runs[name], "ms", how, busy=costs.busy[name])
+    for name, other, commit, aim in BOUNDS:
+        what, how = f"a probe, {NAMES[name]}, against {NAMES[other].partition(',')[0]}", "run by run, from the figures above"
+        yield Figure(what, ratios(costs.runs[name], costs.runs[other]), "times", how, commit=commit, aim=aim)
 
 
 @contextmanager
 def ready_blackbox(bench: Bench) -> Iterator[Running]:
     """Run blackbox_exporter after its first probes, which cost more."""
     with blackbox(bench) as running:
-        query_blackbox(bench, running, _AT_ONCE, over=0)
+        query_blackbox(bench, running, AT_ONCE, over=0)
         yield running
-
-
-def of_exporter(bench: Bench, name: str, fleet: Fleet, sizes: Sizes, costs: Costs) -> None:
-    with exporter(bench, fleet) as running:
-        time.sleep(1.3 * fleet.interval)  # every target had its first probe and auxiliary probe
-        counts(bench)
-        watch = Watch(bench, running.pid)
-        time.sleep(sizes.probe_window)
-        costs.keep(name, watch, counts(bench).get("unwrapkey", 0.0))
-        costs.failed += total(metrics(running.url), "ekm_probe_failures_total")
-
-
-def figures(costs: Costs, sizes: Sizes) -> Iterator[Figure]:
-    pace = f"{sizes.probe_targets} targets every {sizes.probe_interval:g} s"
-    scheduled = f"{pace} by the scheduler, {sizes.probe_window:g} s a run; {costs.failed:.0f} failed in all"
-    for name, what in NAMES.items():
-        how = pace if name in ("blackbox", "bare") else scheduled
-        yield Figure(what=f"a probe: {what}", runs=costs.runs[name], unit="ms", how=how, busy=costs.busy[name])
-    for name, other, commit, aim in BOUNDS:
-        what = f"a probe, {NAMES[name]}, against {NAMES[other].partition(',')[0]}"
-        ratio, how = ratios(costs.runs[name], costs.runs[other]), "run by run, from the figures above"
-        yield Figure(what=what, runs=ratio, unit="times", commit=commit, aim=aim, how=how)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -29,7 +29,7 @@ def started(
     with (
         log.open("wb") as out,
         subprocess.Popen(  # noqa: S603 - fixed commands
-            words, cwd=folder, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **_ENVIRONMENT}
+            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **_ENVIRONMENT}
         ) as process,
     ):
         try:
@@ -37,19 +37,18 @@ def started(
         finally:
             process.terminate()
             try:
-                process.communicate(timeout=PATIENCE)
+                process.wait(timeout=PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.communicate()
+                process.wait()
 
 
-def received(process: subprocess.Popen[bytes], pattern: str, log: Path, *, times: int = 1) -> str:
-    """Wait until the pattern has matched `times` times. Raises RuntimeError like `started`."""
+def received(process: subprocess.Popen[bytes], pattern: str, log: Path) -> str:
+    """Wait until the pattern matches. Raises RuntimeError like `started`."""
     patience = time.monotonic() + PATIENCE
     while time.monotonic() < patience and process.poll() is None:
-        found = re.findall(pattern, log.read_text(encoding="utf-8"))
-        if len(found) >= times:
-            return str(found[-1])
+        if found := re.search(pattern, log.read_text(encoding="utf-8")):
+            return found[1]
         time.sleep(0.02)
     raise RuntimeError(f"never printed {pattern!r}: {log.read_text(encoding='utf-8')[-2000:]}")
 
@@ -59,27 +58,12 @@ def python(module: str, *arguments: object) -> list[object]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def ended(pid: int, *, within: float) -> float:
-    """Seconds until a child process exits with code 0. Infinite for another code or after `within` seconds."""
-    begun = time.monotonic()
-    while time.monotonic() < begun + within:
-        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-        if found is not None:
-            return time.monotonic() - begun if found.si_status == 0 else math.inf
-        time.sleep(0.01)
-    return math.inf
-
-
 def consumed(*command: object, folder: Path | None = None) -> float:
-    """Run a process to its end and return its processor time in seconds, user and system. Raises RuntimeError if it fails."""
-    words = [str(part) for part in command]
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(words, cwd=folder, stdout=quiet, stderr=quiet, env={**os.environ, **_ENVIRONMENT}) as process:  # noqa: S603 - fixed commands
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"exit code {process.returncode} of {' '.join(words)}")
-    return usage.ru_utime + usage.ru_stime
+    """Run a process to its end and return its processor time in seconds, user and system. Raises an error if it fails."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([*map(str, command)], cwd=folder, capture_output=True, env={**os.environ, **_ENVIRONMENT}, check=True)  # noqa: S603 - fixed commands
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def spent(pid: int) -> float:
@@ -87,28 +71,7 @@ def spent(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _SCHEDULED)
 
 
-def resident(pid: int) -> float:
-    """Resident memory in megabytes of 2**20 bytes."""
-    return _status(pid, "VmRSS") / 1024
-
-
-def peak(pid: int) -> float:
-    """Peak resident memory in megabytes since `forget_peak`."""
-    return _status(pid, "VmHWM") / 1024
-
-
-def forget_peak(pid: int) -> None:
-    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")  # see proc(5)
-
-
-def threads(pid: int) -> int:
-    return _status(pid, "Threads")
-
-
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def _status(pid: int, name: str) -> int:
-    found = re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
-    return int(found[1]) if found else 0
+def resident(pid: int, *, peak: bool = False) -> float:
+    """Resident memory in megabytes of 2**20 bytes, now or at its peak."""
+    found = re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    return int(found[1]) / 1024 if found else 0.0

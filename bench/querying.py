@@ -6,36 +6,34 @@ import gzip
 import json
 import re
 import socket
+import threading
 import time
 import urllib.request
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from http.client import IncompleteRead
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import MappingProxyType
+from typing import NamedTuple
 
 from bench.processes import spent
 from bench.programs import Bench
 
 
-def metrics(url: str) -> str:
-    """The text of a scrape. On a busy machine the exporter may close a connection that is read too slowly: then with gzip."""
-    with suppress(IncompleteRead):
-        return received(f"{url}/metrics", {"Accept-Encoding": "identity"}).decode()
-    return gzip.decompress(received(f"{url}/metrics", {"Accept-Encoding": "gzip"})).decode()
-
-
-def received(url: str, headers: dict[str, str] | None = None, method: str = "GET") -> bytes:
-    """The content of a response. Raises OSError for a status of 400 or more."""
-    request = urllib.request.Request(url, headers=headers or {}, method=method)  # noqa: S310 - a loopback address
+def page(url: str, path: str) -> str:
+    """The content of a response, fetched with gzip if there is. Raises OSError for a status of 400 or more."""
+    request = urllib.request.Request(f"{url}{path}", headers={"Accept-Encoding": "gzip"})  # noqa: S310 - a loopback address
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - see above
         body: bytes = answer.read()
-        return body
+    return (gzip.decompress(body) if answer.headers["Content-Encoding"] else body).decode()
 
 
-def drained(url: str, headers: dict[str, str] | None = None, path: str = "/metrics") -> int:
+def metrics(url: str) -> str:
+    return page(url, "/metrics")
+
+
+def drained(url: str, path: str = "/metrics", headers: Mapping[str, str] = MappingProxyType({})) -> int:
     """Read a path of `url` as cheaply as possible. Returns the size of the response with its head in bytes."""
     host, _, port = url.removeprefix("http://").partition(":")
-    wanted = {"Host": host, "Connection": "close", **(headers or {})}
+    wanted = {"Host": host, "Connection": "close", **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in wanted.items())
     buffer, size = bytearray(1 << 20), 0
     with socket.create_connection((host, int(port)), timeout=60) as connection:
@@ -45,17 +43,36 @@ def drained(url: str, headers: dict[str, str] | None = None, path: str = "/metri
     return size
 
 
-def page(url: str, path: str) -> str:
-    return received(f"{url}{path}").decode()
+@contextmanager
+def repeated(action: Callable[[], object], every: float) -> Iterator[list[float]]:
+    """Repeat an action in a thread, and yield the durations in seconds."""
+    over, took = threading.Event(), list[float]()
+
+    def run() -> None:
+        while not over.is_set():
+            begun = time.monotonic()
+            action()
+            took.append(time.monotonic() - begun)
+            over.wait(max(0.0, every - took[-1]))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield took
+    finally:
+        over.set()
+        thread.join()
 
 
-def until(true: Callable[[], bool], what: str, *, seconds: float) -> None:
-    """Wait for a condition. Raises RuntimeError after `seconds`."""
+def until(true: Callable[[], object], what: str, *, seconds: float) -> None:
+    """Wait until a condition is true; an OSError is a no. Raises RuntimeError after `seconds`."""
     end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise RuntimeError(f"not in {seconds:g} s: {what}")
+    while time.monotonic() < end:
+        with suppress(OSError):
+            if true():
+                return
         time.sleep(0.25)
+    raise RuntimeError(f"not in {seconds:g} s: {what}")
 
 
 def counts(bench: Bench) -> dict[str, float]:
@@ -63,9 +80,9 @@ def counts(bench: Bench) -> dict[str, float]:
     return {str(name): float(value) for name, value in json.loads(page(bench.server.url, "/reset")).items()}
 
 
-def fail(bench: Bench, how: str, *, first: int) -> None:
-    """Make the `first` vaults fail in the way `how`; an empty `how` ends the failures."""
-    page(bench.server.url, f"/fail?how={how}&first={first}")
+def behave(bench: Bench, *, failing: str = "", first: int = 0, wait: float = 0.0) -> None:
+    """Make the `first` vaults fail in the way `failing`, and each vault wait for `wait` seconds before a response."""
+    page(bench.server.url, f"/behave?failing={failing}&first={first}&wait={wait}")
 
 
 def values(text: str, sample: str) -> dict[str, float]:
@@ -77,22 +94,38 @@ def total(text: str, sample: str) -> float:
     return sum(values(text, sample).values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Time and processor time in seconds. `busy` is the share of one core that the server used."""
+def lag_p99(text: str, before: str = "") -> float:
+    """The smallest histogram bound that covers 99 % of the starts, or of those since the scrape `before`."""
+    already = _lags(before)
+    counts = {bound: count - already.get(bound, 0.0) for bound, count in _lags(text).items()}
+    return min(bound for bound, count in counts.items() if count >= 0.99 * counts[float("inf")])
+
+
+def _lags(text: str) -> dict[float, float]:
+    """The count of starts by histogram bound."""
+    buckets = values(text, "ekm_exporter_schedule_lag_seconds_bucket")
+    return {float(re.search(r'le="([^"]+)"', labels)[1]): count for labels, count in buckets.items()}  # type: ignore[index]
+
+
+class Window(NamedTuple):
+    """Time and processor time in seconds, the share of one core that the server used, and the milliseconds for each probe that it saw."""
 
     wall: float
     cpu: float
     busy: float
+    cost: float
+    waited: float  # the median wait of the server before a response, in seconds
 
 
 class Watch:
     """Measures one process and the server from its creation to `stop`."""
 
     def __init__(self, bench: Bench, pid: int) -> None:
-        self._pid, self._server = pid, bench.server.pid
-        self._cpu, self._busy, self.begun = spent(self._pid), spent(self._server), time.monotonic()
+        counts(bench)
+        self._bench, self._pid = bench, pid
+        self._cpu, self._busy, self._begun = spent(pid), spent(bench.server.pid), time.monotonic()
 
     def stop(self) -> Window:
-        wall = time.monotonic() - self.begun
-        return Window(wall=wall, cpu=spent(self._pid) - self._cpu, busy=(spent(self._server) - self._busy) / wall)
+        wall, cpu, busy = time.monotonic() - self._begun, spent(self._pid) - self._cpu, spent(self._bench.server.pid) - self._busy
+        seen = counts(self._bench)
+        return Window(wall, cpu, busy / wall, 1000 * cpu / max(1.0, seen.get("unwrapkey", 0.0)), seen["waited"])

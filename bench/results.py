@@ -6,10 +6,9 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.figures import COLUMNS, Figure, ratios, short
+from bench.figures import COLUMNS, ratios, short
 from bench.parts import PARTS, Outcome
 
-BEFORE = "before: "  # begins the text that names the commit of the column before
 MACHINE = "machine"  # the part of the rows with a text in place of a figure; their `how` lists the parts that the text is about
 
 
@@ -27,37 +26,30 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def update(path: Path, after: Mapping[str, Outcome], before: Mapping[str, Outcome], texts: Iterable[str]) -> None:
+def update(path: Path, outcomes: Mapping[str, Outcome], texts: Iterable[str]) -> None:
     """Replace the rows of the measured parts. Rows of other parts stay, with the texts about their run."""
-    old, about = read(path), dict[str, list[str]]()
-    for row in old:
+    about, rows = dict[str, list[str]](), list[tuple[str, ...]]()
+    for row in read(path):
         if row["part"] == MACHINE:
-            about[row["what"]] = [name for name in row["how"].split() if name not in after]
+            about[row["what"]] = [name for name in row["how"].split() if name not in outcomes]
+        elif row["part"] not in outcomes:
+            rows.append(tuple(row.values()))
     for text in texts:
-        about[text] = [*about.get(text, ()), *after]
-    rows = [tuple(row.get(column) or "" for column in COLUMNS) for row in old if row["part"] not in after]
-    for name, outcome in after.items():
-        rows += [figure.row(name, other) for figure, other in _paired(outcome, before.get(name))]
-    write(path, [*_machine(about), *sorted((row for row in rows if row[0] in PARTS), key=lambda row: [*PARTS].index(row[0]))])
-
-
-def _machine(about: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
-    for text, names in about.items():
-        if names:
-            filled = {"part": MACHINE, "what": text, "how": " ".join(name for name in PARTS if name in names)}
-            yield tuple(filled.get(column, "") for column in COLUMNS)
-
-
-def _paired(after: Outcome, before: Outcome | None) -> Iterator[tuple[Figure, Figure | None]]:
-    known = {figure.what: figure for figure in before.figures} if before else {}
-    yield from ((figure, known.get(figure.what)) for figure in after.figures)
+        about[text] = [*about.get(text, ()), *outcomes]
+    for name, outcome in outcomes.items():
+        rows += [figure.row(name) for figure in outcome.figures]
+    order, blank = [*PARTS], [""] * (len(COLUMNS) - 3)
+    machine = [(MACHINE, text, *blank, " ".join(sorted(names, key=order.index))) for text, names in about.items() if names]
+    write(path, [*machine, *sorted(rows, key=lambda row: order.index(row[0]))])
 
 
 def compared(before: Mapping[str, Outcome], after: Mapping[str, Outcome], revision: str) -> Iterator[str]:
     """The rows of a table with the figures of both trees. Programs other than the exporter show how steady the machine was."""
     yield f"\n| what | {revision} | this tree | ratio | lowest to highest |\n| --- | --- | --- | --- | --- |"
     for name, outcome in after.items():
-        for figure, other in _paired(outcome, before[name]):
+        known = {figure.what: figure for figure in before[name].figures}
+        for figure in outcome.figures:
+            other = known.get(figure.what)
             if other is not None and len(other.runs) == len(figure.runs) and all(other.runs):
                 runs = ratios(figure.runs, other.runs)
                 amounts = f"{short(other.median)} {figure.unit} | {short(figure.median)} {figure.unit}"

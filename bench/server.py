@@ -1,21 +1,19 @@
 """A fast TLS server with canned responses for every vault and for Entra.
 
 All compared programs use this server. It wraps by padding, unwraps by cutting, and checks no token. It can wait before each
-response of a vault and records the real waits. A control port reports the requests and sets how vaults fail: `refused` (no
-listener), `silent` (no response), `throttled` (429), `forbidden` (refuse the caller), `causes` (three causes: vaults with even numbers
+response of a vault and records the real waits. A control port reports the requests and sets how vaults fail: `silent`
+(no response), `causes` (three causes: vaults with even numbers
 refuse the caller, vault 1 has no such key, vault 3 refuses to unwrap).
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
-import ssl
 import statistics
+import sys
 import time
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qsl
@@ -35,34 +33,32 @@ _CHALLENGE = (
 _REFUSED = b'{"error":{"code":"Unauthorized","message":"no token"}}'
 _REFUSED_CALLER = b'{"error":{"code":"Forbidden","message":"access denied","innererror":{"code":"AccessDenied"}}}'
 _NO_KEY = b'{"error":{"code":"KeyNotFound","message":"A key with (name/id) Key was not found in this key vault"}}'
-_THROTTLED = b'{"error":{"code":"Throttled","message":"too many requests"}}'
 
 
-class Counts:
-    """Requests since the last reset. `unwrapped` is the time of the first unwrap on CLOCK_MONOTONIC."""
+class State:
+    """How vaults fail, and the requests since the last reset. `unwrapped_at` is the time of the first unwrap on CLOCK_MONOTONIC."""
 
-    def __init__(self) -> None:
-        self.requested: Counter[str] = Counter()
-        self.waits: list[float] = []
-        self.unwrapped = 0.0
+    wait = 0.0
+    failing = ""
+    first = 0  # the vaults with lower numbers fail
+
+    def reset(self) -> None:
+        self.requested, self.waits, self.unwrapped_at = Counter[str](), list[float](), 0.0
 
     def output(self) -> bytes:
         waited = statistics.median(self.waits) if self.waits else 0.0
-        return json.dumps({**self.requested, "waited": waited, "unwrapped_at": self.unwrapped}).encode()
+        return json.dumps({**self.requested, "waited": waited, "unwrapped_at": self.unwrapped_at}).encode()
+
+
+STATE = State()
+STATE.reset()
 
 
 class Answering(asyncio.Protocol):
     """A connection with sequential requests of known length."""
 
-    counts = Counts()
-    wait = 0.0
-    failing = ""
-    first = 0  # the vaults with lower numbers fail
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._buffer = b""
-        Answering.counts.requested["connections"] += 1
+        self._transport, self._buffer = cast("asyncio.Transport", transport), b""
 
     def data_received(self, data: bytes) -> None:
         came = time.monotonic()
@@ -77,30 +73,23 @@ class Answering(asyncio.Protocol):
         self._buffer = body[length:]
         method, path, _ = head.split(b" ", 2)
         operation, status, extra, answer = reply(method, path, fields, body[:length])
-        Answering.counts.requested[operation] += 1
-        if self.failing and operation != "token" and _number(fields) < self.first:
-            if self.failing == "silent":
+        STATE.requested[operation] += 1
+        if STATE.failing and operation != "token" and _number(fields) < STATE.first:
+            if STATE.failing == "silent":
                 return
-            if self.failing == "causes":
-                status, answer = in_three_causes(_number(fields), operation, (status, answer))
-            elif self.failing == "forbidden":
-                status, answer = in_three_causes(0, operation, (status, answer))
-            else:
-                status, extra, answer = b"429 Too Many Requests", b"Retry-After: 10\r\n", _THROTTLED
-        if self.wait and operation != "token":
-            asyncio.get_running_loop().call_later(self.wait, self._send, operation, status, extra, answer, came)
+            status, answer = in_three_causes(_number(fields), operation, (status, answer))
+        if STATE.wait and operation != "token":
+            asyncio.get_running_loop().call_later(STATE.wait, self._send, operation, status, extra, answer, came)
         else:
             self._send(operation, status, extra, answer, None)
 
     def _send(self, operation: str, status: bytes, extra: bytes, answer: bytes, requested: float | None) -> None:
         if requested is not None:
-            Answering.counts.waits.append(time.monotonic() - requested)
-        if operation == "unwrapkey" and not Answering.counts.unwrapped:
-            Answering.counts.unwrapped = time.monotonic()
-        kind = b"Content-Type: application/json; charset=utf-8\r\n"
-        self._transport.write(
-            b"HTTP/1.1 " + status + b"\r\n" + kind + extra + b"Content-Length: %d\r\n\r\n" % len(answer) + answer
-        )
+            STATE.waits.append(time.monotonic() - requested)
+        if operation == "unwrapkey":
+            STATE.unwrapped_at = STATE.unwrapped_at or time.monotonic()
+        head = b"HTTP/1.1 " + status + b"\r\nContent-Type: application/json; charset=utf-8\r\n" + extra
+        self._transport.write(head + b"Content-Length: %d\r\n\r\n" % len(answer) + answer)
 
 
 def reply(method: bytes, path: bytes, fields: dict[bytes, bytes], body: bytes) -> tuple[str, bytes, bytes, bytes]:
@@ -139,64 +128,32 @@ def _number(fields: dict[bytes, bytes]) -> int:
     return int(fields[b"host"][6:10])
 
 
-class Listening:
-    """The port for vaults and Entra, which can be closed and opened again."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context, self.port = context, 0
-        self._server: asyncio.Server | None = None
-
-    async def open(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.get_running_loop().create_server(
-                Answering, "127.0.0.1", self.port, ssl=self._context, backlog=4096, ssl_handshake_timeout=10
-            )
-            self.port = self._server.sockets[0].getsockname()[1]
-
-    def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-
-
-async def control(listening: Listening, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Serve `GET /reset`, which reports the requests, and `GET /fail?how=WORD&first=NUMBER`, which makes vaults fail."""
+async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve `GET /reset`, which reports the requests, and `GET /behave?failing=WORD&first=NUMBER&wait=SECONDS`."""
     path, _, query = (await reader.readline()).split(b" ")[1].decode().partition("?")
     while (await reader.readline()).strip():
         pass
-    output = b"{}"
+    output = STATE.output()
     if path == "/reset":
-        output, Answering.counts = Answering.counts.output(), Counts()
+        STATE.reset()
     else:
         wanted = dict(parse_qsl(query))
-        Answering.failing, Answering.first = wanted.get("how", ""), int(wanted["first"])
-        if Answering.failing == "refused":
-            listening.close()
-        else:
-            await listening.open()
+        STATE.failing, STATE.first, STATE.wait = wanted.get("failing", ""), int(wanted["first"]), float(wanted["wait"])
     writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(output) + output)
     await writer.drain()
     writer.close()
 
 
-async def serve(certificates: Certificates, wait: float) -> None:
-    Answering.wait = wait
-    listening = Listening(certificates.context(None))
-    await listening.open()
-    monitor = await asyncio.start_server(partial(control, listening), "127.0.0.1", 0)
-    print(f"ports={listening.port},{monitor.sockets[0].getsockname()[1]}", flush=True)
+async def serve(certificates: Certificates) -> None:
+    """Print both ports, and serve."""
+    context, loop = certificates.context(None), asyncio.get_running_loop()
+    server = await loop.create_server(Answering, "127.0.0.1", 0, ssl=context, backlog=4096, ssl_handshake_timeout=10)
+    monitor = await asyncio.start_server(control, "127.0.0.1", 0)
+    print(f"ports={','.join(str(each.sockets[0].getsockname()[1]) for each in (server, monitor))}", flush=True)
     await monitor.serve_forever()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ca", type=Path, required=True, help="output file for the certificate of the authority")
-    parser.add_argument("--wait", type=float, default=0.0, help="seconds before each response of a vault")
-    args = parser.parse_args()
-    certificates = Certificates(["login.microsoftonline.com", "bench.vault.azure.net"])
-    args.ca.write_bytes(certificates.authority.pem)
-    asyncio.run(serve(certificates, args.wait))
-
-
 if __name__ == "__main__":
-    main()
+    authority = Certificates(["login.microsoftonline.com", "bench.vault.azure.net"])
+    Path(sys.argv[1]).write_bytes(authority.authority.pem)
+    asyncio.run(serve(authority))

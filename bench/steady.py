@@ -1,28 +1,43 @@
-"""A large fleet at a steady rate: processor time, memory, start lag, the effect of scrapes, and growth.
+"""A large fleet at a steady rate: processor time, memory, start lag, and the effect of scrapes.
 
 Slices without scrapes alternate with slices with a scrape every 1.5 s, in the same process. A slice shows the rate, not the growth over a
 day. Its p99 covers the last probe of each target, tainted ones included. One target in five has an auxiliary probe with every probe: as many
-as every five minutes. blackbox_exporter runs before and after the fleet, as the measure of the machine.
+as every five minutes. A scrape is compared in memory with prometheus_client. blackbox_exporter runs before and after the fleet, as the measure of the machine.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 import re
 import statistics
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby
+from types import SimpleNamespace
 
-from bench import scrapes, starts
-from bench.figures import Figure, percentile, ratios
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench import starts
+from bench.figures import Figure, ratios
 from bench.probes import Costs, ready_blackbox
 from bench.processes import resident
 from bench.programs import Bench, Fleet, Running, exporter
-from bench.querying import Watch, counts, drained, metrics, total, values
+from bench.querying import Watch, drained, lag_p99, metrics, repeated, total, values
 from bench.sizes import Sizes
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.families import SHARED_METRICS
+from exporter.metrics.target_families import TARGET_METRICS, MetricType
+from exporter.metrics.text import HistogramText
 
 EVERY = 1.5  # seconds between two scrapes
+_FAMILIES = {spec.name: spec for spec in (*TARGET_METRICS, *SHARED_METRICS)}
+_EXPOSITIONS = 2  # of some seconds each
+_FAMILY = re.compile(r"(?m)^(?=# HELP )")
+_TARGET = re.compile(r'[{,]target="([^"]+)"')
 
 
 @dataclass(slots=True)
@@ -36,35 +51,14 @@ class Slices:
     busy: float = 0.0
 
     def take(self, bench: Bench, running: Running, seconds: float) -> None:
-        counts(bench)
         since, watch = time.time(), Watch(bench, running.pid)
         time.sleep(seconds)
-        spent, made = watch.stop(), counts(bench).get("unwrapkey", 0.0)
+        spent = watch.stop()
         self.cpu.append(100 * spent.cpu / spent.wall)
-        self.cost.append(1000 * spent.cpu / max(1.0, made))
+        self.cost.append(spent.cost)
         self.memory.append(resident(running.pid))
         self.busy = max(self.busy, spent.busy)
         self.slow.append(1000 * slowest(metrics(running.url), since))
-
-
-class Scraper(threading.Thread):
-    """Scrapes like Prometheus, but more often, until `stop`, and records the durations in seconds."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(daemon=True)
-        self._url, self._over, self._took = url, threading.Event(), list[float]()
-
-    def run(self) -> None:
-        while not self._over.is_set():
-            begun = time.monotonic()
-            drained(self._url)
-            self._took.append(time.monotonic() - begun)
-            self._over.wait(max(0.0, EVERY - self._took[-1]))
-
-    def stop(self) -> list[float]:
-        self._over.set()
-        self.join()
-        return self._took
 
 
 def slowest(text: str, since: float) -> float:
@@ -74,63 +68,56 @@ def slowest(text: str, since: float) -> float:
     """
     started = values(text, "ekm_last_probe_timestamp_seconds")
     took = values(text, "ekm_probe_duration_seconds")
-    fresh = [took[labels] for labels, at in started.items() if at >= since and labels in took]
-    return percentile(fresh or [float("nan")], 0.99)
-
-
-def lag_p99(text: str, before: str = "") -> float:
-    """The smallest histogram bound that covers 99 % of the starts, or of those since the scrape `before`."""
-    already = _lags(before)
-    counts = {bound: count - already.get(bound, 0.0) for bound, count in _lags(text).items()}
-    return min(bound for bound, count in counts.items() if count >= 0.99 * counts[float("inf")])
-
-
-def _lags(text: str) -> dict[float, float]:
-    """The count of starts by histogram bound."""
-    buckets = values(text, "ekm_exporter_schedule_lag_seconds_bucket")
-    return {float(re.search(r'le="([^"]+)"', labels)[1]): count for labels, count in buckets.items()}  # type: ignore[index]
+    fresh = sorted(took[labels] for labels, at in started.items() if at >= since and labels in took)
+    return fresh[math.ceil(0.99 * len(fresh)) - 1] if fresh else math.nan
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     quiet, scraped, took, theirs = Slices(), Slices(), list[float](), Costs()
     yardstick(bench, sizes, theirs)
+    _, nothing = starts.once(bench)
     with exporter(bench, Fleet(targets=sizes.fleet, interval=sizes.fleet_interval, auxiliary=True)) as running:
         time.sleep(sizes.warm_up)
         before = metrics(running.url)  # a scrape comes before each memory reading
         settled = resident(running.pid)
         for _ in range(sizes.runs):
             quiet.take(bench, running, sizes.slice)
-            scraper = Scraper(running.url)
-            scraper.start()
-            scraped.take(bench, running, sizes.slice)
-            took += scraper.stop()
+            with repeated(lambda: drained(running.url), EVERY) as durations:
+                scraped.take(bench, running, sizes.slice)
+            took += durations
         text = metrics(running.url)
     yardstick(bench, sizes, theirs)
-    yield from figures(quiet, scraped, sizes)
-    yield from against_blackbox(quiet, theirs, sizes)
-    name = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s"
+    yield from figures(quiet, scraped, theirs, sizes)
     failed = total(text, "ekm_probe_failures_total") - total(before, "ekm_probe_failures_total")
     how = f"bound of the histogram that 99 % of all starts after the warm-up stayed under; {failed:.0f} probes failed"
-    yield Figure(what=f"{name}: start lag, p99", runs=[lag_p99(text, before)], unit="s", commit=1, how=how)
-    yield from scrapes.figures(text, took, sizes)
-    yield from growth(bench, sizes, quiet, settled)
+    what = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s: start lag, p99"
+    yield Figure(what, [lag_p99(text, before)], "s", how, commit=1)
+    yield from of_exposition(text, took, sizes)
+    yield Figure("a process with one target: memory", [nothing], "MB", "resident after the first probe")
+    how = "resident after the warm-up, less that of a process with one target"
+    yield Figure(f"memory a target, {sizes.fleet:,} targets", [1024 * (settled - nothing) / sizes.fleet], "KB", how)
 
 
-def figures(quiet: Slices, scraped: Slices, sizes: Sizes) -> Iterator[Figure]:
-    name = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s"
+def figures(quiet: Slices, scraped: Slices, theirs: Costs, sizes: Sizes) -> Iterator[Figure]:
+    name, busy = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s", quiet.busy
     how = f"without scrapes, {sizes.slice:g} s a run, after {sizes.warm_up:g} s of warm-up"
     often = f"scraped every {EVERY:g} s, {sizes.slice:g} s a run"
-    yield Figure(what=f"{name}: processor time", runs=quiet.cpu, unit="% of a core", commit=50, aim=35, busy=quiet.busy, how=how)
-    costs = "the same, auxiliary probes included"
-    yield Figure(what=f"{name}: processor time a probe", runs=quiet.cost, unit="ms", busy=quiet.busy, how=costs)
-    what = f"{name}: processor time while scraped"
-    yield Figure(what=what, runs=scraped.cpu, unit="% of a core", busy=scraped.busy, how=often)
-    everything = quiet.memory + scraped.memory
-    yield Figure(what=f"{name}: resident memory", runs=everything, unit="MB", commit=600, aim=250, how="after each run")
-    yield Figure(what=f"{name}: a probe, p99", runs=quiet.slow, unit="ms", busy=quiet.busy, how=how)
+    yield Figure(f"{name}: processor time", quiet.cpu, "% of a core", how, commit=50, aim=35, busy=busy)
+    yield Figure(f"{name}: processor time a probe", quiet.cost, "ms", "the same, auxiliary probes included", busy=busy)
+    yield Figure(f"{name}: processor time while scraped", scraped.cpu, "% of a core", often, busy=scraped.busy)
+    yield Figure(f"{name}: resident memory", quiet.memory + scraped.memory, "MB", "after each run", commit=600, aim=250)
+    yield Figure(f"{name}: a probe, p99", quiet.slow, "ms", how, busy=busy)
     slow, how = ratios(scraped.slow, quiet.slow), f"{often}; in turn with slices without"
     what = f"{name}: p99 of a probe while scraped, against without"
-    yield Figure(what=what, runs=slow, unit="times", commit=1.15, aim=1.05, busy=scraped.busy, how=how)
+    yield Figure(what, slow, "times", how, commit=1.15, aim=1.05, busy=scraped.busy)
+    runs, how = theirs.runs["blackbox"], f"{sizes.targets} targets every {sizes.interval:g} s, in runs before and after the fleet"
+    yield Figure("a probe: blackbox_exporter, before and after the fleet", runs, "ms", how, busy=theirs.busy["blackbox"])
+    # The processor time of the fleet in units of the machine's speed.
+    what, how = (
+        f"{name}: processor time, against a probe of blackbox_exporter",
+        "from the figures above: for each ms of that probe",
+    )
+    yield Figure(what, [cpu / statistics.median(runs) for cpu in quiet.cpu], "% of a core per ms", how, aim=3.2)
 
 
 def yardstick(bench: Bench, sizes: Sizes, costs: Costs) -> None:
@@ -139,39 +126,66 @@ def yardstick(bench: Bench, sizes: Sizes, costs: Costs) -> None:
             costs.of_blackbox(bench, running, sizes)
 
 
-def against_blackbox(quiet: Slices, costs: Costs, sizes: Sizes) -> Iterator[Figure]:
-    """The processor time of the fleet in units of the machine's speed: per cent of a core for each millisecond of the other program."""
-    theirs, busy = costs.runs["blackbox"], costs.busy["blackbox"]
-    how = f"{sizes.probe_targets} targets every {sizes.probe_interval:g} s, in runs before and after the fleet"
-    yield Figure(what="a probe: blackbox_exporter, before and after the fleet", runs=theirs, unit="ms", how=how, busy=busy)
-    what = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s: processor time, against a probe of blackbox_exporter"
-    runs = [cpu / statistics.median(theirs) for cpu in quiet.cpu]
-    yield Figure(
-        what=what,
-        runs=runs,
-        unit="% of a core per ms",
-        aim=3.2,
-        how="from the figures above: processor time for each ms of that probe",
-    )
+def filled(text: str) -> tuple[Exposition, str]:
+    """The exposition of the scraped exporter, with lines by family and target, and its text. The families of the process are left out."""
+    exposition, kept = Exposition(_FAMILIES.values()), ""
+    for part in _FAMILY.split(text)[1:]:
+        name = part.split(" ", 3)[2]
+        if name in _FAMILIES:
+            kept += part
+            lines = [line for line in part.splitlines(keepends=True) if not line.startswith("#")]
+            for owner, of_owner in groupby(lines, key=_owner):
+                mine, kind = list(of_owner), _FAMILIES[name].kind
+                stored = _histogram(mine) if kind is MetricType.HISTOGRAM else "".join(mine).encode()
+                exposition.put([(name, owner, stored, b"")])
+    return exposition, kept
 
 
-def growth(bench: Bench, sizes: Sizes, many: Slices, settled: float) -> Iterator[Figure]:
-    """Measure the small fleet, and compare its costs with those of the large one. `settled` is the large one's memory in MB."""
-    few, (_, nothing) = Slices(), starts.once(bench)
-    with exporter(bench, Fleet(targets=sizes.small_fleet, interval=sizes.small_interval, auxiliary=True)) as running:
-        time.sleep(sizes.warm_up * sizes.small_interval / sizes.fleet_interval)
-        metrics(running.url)
-        small = resident(running.pid)
-        for _ in range(sizes.runs):
-            few.take(bench, running, sizes.slice)
-    span = f"growth from {sizes.small_fleet:,} to {sizes.fleet:,} targets"
-    how = f"without scrapes; the small fleet every {sizes.small_interval:g} s, so that it makes about as many probes a second"
-    cost = ratios(many.cost, few.cost)
-    yield Figure(what=f"{span}: processor time a probe", runs=cost, unit="times", commit=1.2, aim=1, busy=few.busy, how=how)
-    yield Figure(what="a process with one target: memory", runs=[nothing], unit="MB", how="resident after the first probe")
-    per_few, per_many = 1024 * (small - nothing) / sizes.small_fleet, 1024 * (settled - nothing) / sizes.fleet
-    how = "resident after the warm-up, less that of a process with one target"
-    yield Figure(what=f"memory a target, {sizes.small_fleet:,} targets", runs=[per_few], unit="KB", how=how)
-    yield Figure(what=f"memory a target, {sizes.fleet:,} targets", runs=[per_many], unit="KB", how=how)
-    memory, how = [per_many / per_few if per_few else 0.0], "from the two figures above"
-    yield Figure(what=f"{span}: memory a target", runs=memory, unit="times", commit=1.2, aim=1, how=how)
+def _histogram(lines: list[str]) -> HistogramText:
+    """The histograms of a target as the exporter stores them: in parts, the equal ones once."""
+    base = lines[0][lines[0].index('target="') : lines[0].rindex("}")]
+    starts, _, ends = zip(*(line.partition(base) for line in lines), strict=True)
+    return HistogramText(tuple(map(_part, starts)), base.encode(), tuple(map(_part, ends)))
+
+
+@cache
+def _part(text: str) -> bytes:
+    return text.encode()
+
+
+def _owner(line: str) -> str:
+    found = _TARGET.search(line)
+    return found[1] if found else line
+
+
+async def ours(exposition: Exposition, text: bytes) -> float:
+    """Milliseconds until the last piece. Raises RuntimeError if the pieces are not the text."""
+    begun = time.perf_counter()
+    pieces = [piece async for piece in exposition.stream(openmetrics=False)]
+    took = time.perf_counter() - begun
+    if b"".join(pieces) != text:
+        raise RuntimeError("the exposition is not what was scraped")
+    return 1000 * took
+
+
+def theirs(text: str) -> float:
+    """Milliseconds of `generate_latest`."""
+    families = list(text_string_to_metric_families(text))
+    begun = time.perf_counter()
+    generate_latest(SimpleNamespace(collect=lambda: families))  # all that it asks of a registry
+    return 1000 * (time.perf_counter() - begun)
+
+
+def of_exposition(text: str, scrapes: list[float], sizes: Sizes) -> Iterator[Figure]:
+    """A scrape, compared with prometheus_client. `scrapes` are the seconds of the scrapes of the running exporter."""
+    (exposition, same), runs = filled(text), range(min(_EXPOSITIONS, sizes.runs))
+    fast, slow = [asyncio.run(ours(exposition, same.encode())) for _ in runs], [theirs(same) for _ in runs]
+    how = f"{sizes.fleet:,} targets, {same.count(chr(10)):,} lines, {len(same) / 2**20:.1f} MB; in memory, piece by piece as a scrape takes it"
+    yield Figure("the exposition of a scrape", fast, "ms", how)
+    how = "the same series and values, in memory"
+    yield Figure("the exposition by `prometheus_client.generate_latest`", slow, "ms", how)
+    what = "the exposition of a scrape: times faster than `generate_latest`"
+    how = "from the two figures above; what had to be rendered was rendered when the probes ended, which is in a probe's cost"
+    yield Figure(what, ratios(slow, fast), "times", how, commit=50, aim=100, at_least=True)
+    how = "over loopback to the last byte, plain, while it probes"
+    yield Figure("a scrape", [1000 * one for one in scrapes], "ms", how)

@@ -157,7 +157,7 @@ def levels() -> str:
 
 def failing() -> str:
     """Return the memory of failing fleets: of the ways in which at least half of the probes failed, with every size."""
-    names = {way.words: [f"{size} targets, {way.words}: resident memory" for size in ("1,000", "2,500")] for way in WAYS}
+    names = {way: [f"{size} targets, {way}: resident memory" for size in ("1,000", "2,500")] for way in WAYS}
     rows = [
         (f"every probe fails by {way}", *(f"{_number(name):.0f} MB" for name in both))
         for way, both in names.items()

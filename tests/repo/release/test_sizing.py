@@ -108,9 +108,7 @@ def test_missing_figure_is_named(monkeypatch, tmp_path):
 
 def test_sizing_page_has_memory_of_fleets_that_mostly_failed():
     most = {
-        way.words: [
-            mostly_failed(figures()[f"{size:,} targets, {way.words}: resident memory"]["how"]) for size in FULL.failing_fleets
-        ]
+        way: [mostly_failed(figures()[f"{size:,} targets, {way}: resident memory"]["how"]) for size in FULL.failing_fleets]
         for way in WAYS
     }
     assert [way for way, *_ in FAILING] == [way for way, both in most.items() if all(both)]

@@ -1,17 +1,15 @@
 """The parts of the benchmark: their order in two trees, and a part that fails."""
 
-import pytest
-
 from bench import parts
 from bench.figures import Figure
-from bench.parts import Outcome, Part, Run, outcomes
+from bench.parts import Outcome, Run, outcomes
 from bench.sizes import TINY
 
 FIGURE = Figure(what="one", runs=[1.0], unit="", how="")
 
 
 def test_each_part_is_measured_in_both_trees_before_the_next(monkeypatch, tmp_path):
-    monkeypatch.setattr(parts, "PARTS", {name: Part(lambda *_: iter([FIGURE])) for name in ("first", "second")})
+    monkeypatch.setattr(parts, "PARTS", {name: lambda *_: iter([FIGURE]) for name in ("first", "second")})
     seen = []
     runs = [
         Run(sizes=TINY, folder=tmp_path / tree, on_figure=lambda name, _, tree=tree: seen.append((name, tree)))
@@ -21,13 +19,12 @@ def test_each_part_is_measured_in_both_trees_before_the_next(monkeypatch, tmp_pa
     assert seen == [("first", "before"), ("first", "after"), ("second", "before"), ("second", "after")]
 
 
-@pytest.mark.parametrize("quiet", [True, False])
-def test_failed_part_keeps_its_figures_and_those_of_the_others(quiet, monkeypatch, tmp_path):
+def test_failed_part_keeps_its_figures_and_those_of_the_others(monkeypatch, tmp_path):
     def crash(*_):
         yield FIGURE
         raise RuntimeError("no server")
 
-    monkeypatch.setattr(parts, "PARTS", {"crash": Part(crash, quiet=quiet), "good": Part(lambda *_: iter([FIGURE]))})
+    monkeypatch.setattr(parts, "PARTS", {"crash": crash, "good": lambda *_: iter([FIGURE])})
     seen = []
     run = Run(sizes=TINY, folder=tmp_path, on_figure=lambda name, figure: seen.append((name, figure)))
     (found,) = outcomes([run], ["crash", "good"])
