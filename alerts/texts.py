@@ -263,8 +263,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "SQL_TRACE_FLAG": (
         "{{ with "
         + _query(f"max by (flag) (mssql_ekm_trace_flag_enabled{{{_SQL},flag='15025'}})")
-        + " }}Trace flag 15025 is {{ if eq (. | first | value) 1.0 }}on: new log files need no vault.{{ else }}off: each new log file needs the"
-        " vault, so the database may lose access before that.{{ end }}{{ else }}Whether trace flag 15025 is on is not known.{{ end }}"
+        + " }}Trace flag 15025 is {{ if eq (. | first | value) 1.0 }}on: new virtual log files (VLF) need no vault.{{ else }}off: each new virtual log file (VLF) needs"
+        " the vault, so the database may lose access before that.{{ end }}{{ else }}Whether trace flag 15025 is on is not known.{{ end }}"
     ),
     # A log that was read has the code `other`, even without such a line.
     "SQL_ERROR_LOG": "{{ with " + _query(f"mssql_ekm_error_log_lines{{{_SQL},code='other'}}") + " }}",

@@ -67,7 +67,7 @@ def table_of_proofs() -> table.Panel:
         TITLE,
         "The last backup or start with which each SQL Server of the target proved its key, since its credential was altered. Due: none did. "
         "No credential: SQL Server cannot sign in for the key (EkmSqlKeyWithoutCredential). Log full in: from now, at the rate of the last two "
-        "readings. Trace flag 15025 off: each new log file needs the vault too. Read: the age of the last reading.",
+        "readings. Trace flag 15025 off: each new virtual log file (VLF) needs the vault too. Read: the age of the last reading.",
         *(panels.rows(expression, ref) for ref, expression in _queries().items()),
         size=(24, 7),
         empty="The exporter reads no SQL Server of this target (sql_servers), so it is not known what they proved.",

@@ -88,7 +88,7 @@ def of_sql_server() -> list[tuple[str, ...]]:
     each = f"of {DATABASES} databases"
     rows = (
         (f"log backups {each}, every 15 min", _OPENED, 4.0 * DATABASES, HOUR),
-        (f"a new log file (VLF) in each {each}, every 10 min", _OPENED, 6.0 * DATABASES, HOUR),
+        (f"a new virtual log file (VLF) in each {each}, every 10 min", _OPENED, 6.0 * DATABASES, HOUR),
         (f"a start of the service {each}, at once", _OPENED, float(DATABASES), WINDOW_SECONDS),
         (f"a new key version {each}, at once", _ROTATED, float(DATABASES), WINDOW_SECONDS),
     )

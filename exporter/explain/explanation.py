@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.knowledge.code_row import EVENT_LOG, FREQUENT, OWNERS, ConnectorError, Family, Layer, words_in
+from exporter.knowledge.code_row import EVENT_LOG, FREQUENT, OWNERS, WITHOUT_THE_KEY, ConnectorError, Family, Layer, words_in
 from exporter.knowledge.codes import both_numbers, find
 
 if TYPE_CHECKING:
@@ -75,6 +75,13 @@ The 25 codes that a DBA meets come first; the other 121 follow, by step. `ekm-ex
 **Owner** is the team that can fix the failure: DBA, identity (Entra ID), network, vault, or the operator of this exporter.
 Capital words in commands (`VAULT`, `KEY`, `TARGET`) stand for your own names; `probe` also needs `--config.file`. Status pages
 and the output of `probe` contain the target's own names and only the actions that match the reason."""
+
+# The page of all codes states once what about a hundred of them share.
+_CLOCKS = f"""\
+## Without the key
+
+{WITHOUT_THE_KEY} [What needs the vault](what-needs-the-vault.md) has each operation, with its source."""
+_SEE_CLOCKS = "What fails now, later and at a restart: [without the key](#without-the-key)."
 
 _BACKGROUND = """\
 ## What `explain` takes
@@ -257,7 +264,7 @@ def as_markdown(rows: Iterable[ConnectorError]) -> str:
     """
     rows = tuple(rows)
     frequent = [row for code in FREQUENT for row in rows if code in (row.code, row.counterpart)]
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, _CLOCKS]
     if frequent:
         parts += ["## Codes that a DBA meets", _frequent_table(frequent), *map(_markdown_section, frequent)]
     parts.append(_BACKGROUND)
@@ -285,7 +292,7 @@ def _markdown_section(row: ConnectorError) -> str:
     blocks = [
         f'<a id="{row.code}"></a>\n\n### {row.code} {row.symbol}',
         row.summary,
-        row.effect,
+        row.effect.replace(WITHOUT_THE_KEY, _SEE_CLOCKS),
         f"{_counterpart_note(row)}Kind: {row.category.value}. Owner: {row.owner.value}. {visibility(row)}",
         elsewhere(row),
     ]

@@ -30,7 +30,7 @@ class FailureMoment(StrEnum):
     SESSION = "when it opens its session with the provider (message 33028)"
     KEY = "when it reads its key (message 33049)"
     WRAP = "when a database encryption key is created or re-encrypted"
-    UNWRAP = "when it opens an encrypted database, starts a log file, or makes or restores a backup"
+    UNWRAP = "when it opens an encrypted database, starts a virtual log file (VLF), or makes or restores a backup"
     RESTORE = "when it restores a backup that needs that version"
     SETUP = "when its credential or key is created"
     LOAD = "when it loads the provider"

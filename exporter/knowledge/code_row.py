@@ -144,16 +144,18 @@ def reworded(action: str, text: str) -> str:
 # The effect of a key that SQL Server cannot get. docs/what-needs-the-vault.md has the sources.
 _OPEN = "open databases"
 _CLOCKS = (
-    "{}: restores and DBCC CHECKDB fail; {} still read and write. At the next log file or backup: backups fail, log "
-    "backups too, the log grows, and a busy database may lose access. At a restart: databases stay in RECOVERY PENDING."
+    "{}: restores, DBCC CHECKDB and column encryption with an EKM key fail; {} still read and write. At the next virtual log file "
+    "(VLF) or backup: backups fail, log backups too, the log grows, and a busy database may lose access. At a restart: databases stay in RECOVERY PENDING."
 )
 WITHOUT_THE_KEY = _CLOCKS.format("Now", _OPEN)
 SOME_DO_NOT_WRITE = _CLOCKS.format("Now", f"other {_OPEN}")
 IF_IN_USE = f"This follows if databases here use a key in the vault. {WITHOUT_THE_KEY}"
 FROM_THEN_ON = _CLOCKS.format("From then on", _OPEN)
 WHILE_IT_LASTS = f"What needs the key meanwhile may fail. {WITHOUT_THE_KEY}"
-# A database, a log file and a backup decrypt the database's key and encrypt none: an assumption, which no page of Microsoft's states.
-WITHOUT_WRAP = "No key can be created or rotated. As far as is known, databases, log files and backups need unwrap alone."
+# A database, a virtual log file and a backup decrypt the database's key and encrypt none: an assumption, which no page of Microsoft's states.
+WITHOUT_WRAP = (
+    "No key can be created or rotated. As far as is known, databases, virtual log files (VLF) and backups need unwrap alone."
+)
 NOT_FOR_TONIGHT = "This can wait for working hours."
 LESS_WITHOUT_WRAP = f" If only wrap is refused, less fails. {WITHOUT_WRAP}"
 WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."

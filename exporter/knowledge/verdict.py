@@ -24,7 +24,7 @@ TOO_SLOW = "this host is too slow"
 # `why` of a Readiness, with its text.
 WHY: Mapping[str, str] = {
     "ready": "got a token, read the pinned key version and unwrapped with it",
-    "not_ready": "a step that SQL Server needs for backups, log files and starts failed",
+    "not_ready": "a step that SQL Server needs for backups, virtual log files (VLF) and starts failed",
     "version_not_pinned": "the configuration names no key version; write key: NAME/VERSION to get a verdict",
     "canary": "mode canary uses its own identity and key, not those of SQL Server",
     "read_only": "mode read_only never unwraps, so its verdict can be not ready but never ready",
@@ -53,7 +53,7 @@ class State(StrEnum):
 
 # The legend of the pages.
 STATES: Mapping[State, str] = {
-    State.NOT_READY: "a step failed that SQL Server needs to open databases, to start log files and to make backups",
+    State.NOT_READY: "a step failed that SQL Server needs to open databases, to start virtual log files (VLF) and to make backups",
     State.FAILING: "a step failed, but databases open without it, or the probe gives no verdict",
     State.UNKNOWN: "nothing failed, but there is no verdict: not probed yet, not probed for three intervals, or not testable from here",
     State.READY: "a token, the pinned key version and an unwrap with it succeeded",

@@ -436,7 +436,9 @@ ASSUMPTIONS: tuple[str, ...] = (
         "The connector keeps a token until 75 minutes after the sign-in, also when the secret in SQL Server changes, "
         "and no answer of the vault; a start of the service forgets it."
     ),
-    ("A database whose VLF cannot be made stays online and writes nothing; a secondary replica sends no request of its own."),
+    (
+        "A database whose virtual log file (VLF) cannot be made stays online and writes nothing; a secondary replica sends no request of its own."
+    ),
     (
         "Each failed backup writes the messages 18204 and 3041; a login without a credential writes no line with a "
         "provider's code."

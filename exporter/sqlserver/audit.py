@@ -103,9 +103,9 @@ def _own_requests(row: Facts, limit: int | None) -> str:
         return "not known: its use of the key is not read. The rows of SQL Server in the second query count them"
     share = "" if limit is None else f", {row['restart_unwraps'] / limit:.1%} of the limit"
     if row["log_files_a_day"] is not None:
-        files = f"about {row['log_files_a_day']:,.0f} a day for new log files"
+        files = f"about {row['log_files_a_day']:,.0f} a day for new virtual log files (VLF)"
     else:
-        files = "new log files: not known"
+        files = "new virtual log files (VLF): not known"
     return f"at a restart {counted(row['restart_unwraps'], 'unwrap')} at once{share}; {files}; each backup one more at least"
 
 
@@ -621,6 +621,6 @@ def _uri(target: NamedKey) -> str:
 
 
 def log_files_a_day(server: ServerProof) -> float | None:
-    """Return how many log files of one SQL Server need the vault, at its present rate of writing; None if that or the trace flag is unknown."""
+    """Return how many virtual log files of one SQL Server need the vault, at its present rate of writing; None if that or the trace flag is unknown."""
     times = [log.next_file_in for log in server.logs if log.next_file_in]
     return 0.0 if flag_is_on(server.reading, TRACE_FLAG) else sum(_DAY / each for each in times) if times else None

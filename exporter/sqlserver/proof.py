@@ -495,7 +495,7 @@ class ServerProof:
 
     @cached_property
     def next_file(self) -> LogSpace | None:
-        """The log whose next log file is due first, None if that is unknown."""
+        """The log whose next virtual log file is due first, None if that is unknown."""
         known = (log for log in self.logs if log.next_file_in is not None)
         return min(known, key=lambda log: (log.next_file_in or 0.0, log.database), default=None)
 

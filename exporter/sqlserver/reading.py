@@ -29,7 +29,7 @@ from exporter.sqlserver.document import (
 from exporter.sqlserver.instance import Instance, asked_host, instance_of
 from exporter.sqlserver.keys import REGISTRY
 
-TRACE_FLAG: Final = 15025  # with it, a new log file needs no request to the vault
+TRACE_FLAG: Final = 15025  # with it, a new virtual log file needs no request to the vault
 LOGS: Final = "logs"
 ERRORS: Final = "errors"
 ERROR_LOG: Final = "log"  # from when to when it was read

@@ -38,13 +38,13 @@ def closed_states(server: ServerProof) -> str:
 
 
 def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
-    """Return which log no longer grows, when the first log is full, and when the next log file is due; empty if all is unknown."""
+    """Return which log no longer grows, when the first log is full, and when the next virtual log file is due; empty if all is unknown."""
     servers = tuple(servers)
     return "; ".join(filter(None, (stalled_text(servers, now, named=named), times_text(servers, now, named=named))))
 
 
 def times_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:
-    """Return when the first log is full, and when the next log file is due; empty if both are unknown."""
+    """Return when the first log is full, and when the next virtual log file is due; empty if both are unknown."""
     present = with_present_rates(servers, now)
     full = min((each for each in full_times(present, now) if each[1:] not in stalled(present)), default=None)
     next_file = min(next_files(present), default=None)
@@ -55,7 +55,7 @@ def times_text(servers: Iterable[ServerProof], now: float, *, named: bool = Fals
     if next_file is not None:
         left, database, _ = next_file
         where = f" of [{database}]" if full is None or full[1:] != next_file[1:] else ""
-        parts.append(f"the next log file{where} is due in about {span_text(left)} (trace flag {TRACE_FLAG} is off)")
+        parts.append(f"the next virtual log file (VLF){where} is due in about {span_text(left)} (trace flag {TRACE_FLAG} is off)")
     # A token of the old secret may still serve.
     still = "once log backups fail, " if all(each.state is ProofState.PROVEN for each in present) else ""
     return f"{still}at the present rate {'; '.join(parts)}" if parts else ""
@@ -68,12 +68,12 @@ def stalled_text(servers: Iterable[ServerProof], now: float, *, named: bool = Fa
         return ""
     (database, name), (at, due) = min(found.items(), key=lambda each: each[1])
     where = f" of {name}" if named else ""
-    when = f"{clock_text(at, now)}{', when its next log file was due' if due else ''}"
+    when = f"{clock_text(at, now)}{', when its next virtual log file (VLF) was due' if due else ''}"
     return f"the log of [{database}]{where} has not grown since {when}: the database may no longer write"
 
 
 def stalled(servers: Iterable[ServerProof]) -> dict[tuple[str, str], tuple[float, bool]]:
-    """Return the logs that no longer grow although they are not full, by database and SQL Server: since when, and whether a log file needs the vault."""
+    """Return the logs that no longer grow although they are not full, by database and SQL Server: since when, and whether a virtual log file needs the vault."""
     return {
         (log.database, each.server): (log.stalled_at, flag_is_on(each.reading, TRACE_FLAG) is False)
         for each in servers
@@ -104,7 +104,7 @@ def room_text(servers: Iterable[ServerProof], now: float) -> str:
     if stopped := min(stalled(present), default=None):
         return f"For the log of [{stopped[0]}] of {stopped[1]}: "
     if file := min((each for each in next_files(present) if each[0] < _FILE_SOON), default=None):
-        return f"Before the next log file of [{file[1]}] of {file[2]}: "
+        return f"Before the next virtual log file (VLF) of [{file[1]}] of {file[2]}: "
     return ""
 
 
@@ -126,7 +126,7 @@ def full_times(servers: Iterable[ServerProof], now: float) -> Iterator[tuple[flo
 
 
 def next_files(servers: Iterable[ServerProof]) -> Iterator[tuple[float, str, str]]:
-    """Yield the seconds until the next log file of each SQL Server is due, with its database and SQL Server."""
+    """Yield the seconds until the next virtual log file of each SQL Server is due, with its database and SQL Server."""
     for each in servers:
         if each.next_file is not None and each.next_file.next_file_in is not None:
             yield each.next_file.next_file_in, each.next_file.database, each.server

@@ -23,8 +23,8 @@ WHERE k.encryptor_thumbprint = CONVERT(varbinary(32), SESSION_CONTEXT(N'old'))
 ORDER BY d.name;
 GO
 
--- 2. Log files with parts that this version protects (SQL Server 2019 and later; an older server reports an invalid column).
--- `vlf_active` 1 is needed now. Log backups free the active parts; the inactive ones are overwritten later.
+-- 2. Log files (.ldf) with virtual log files (VLF) that this version protects (SQL Server 2019 and later; an older server reports an invalid column).
+-- `vlf_active` 1 is needed now. Log backups free the active VLFs; the inactive ones are overwritten later.
 SELECT
     d.name AS database_name,
     l.file_id,

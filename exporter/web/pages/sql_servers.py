@@ -78,7 +78,15 @@ def proof_lines(urls: Urls, view: TargetView) -> Child:
     entries = [element("li", _server(urls, view, each)) for each in view.own[:_SHOWN]]
     rest = len(view.own) - _SHOWN
     more = element("p", f"{rest:,} more SQL Servers are less urgent. The API lists them.", class_="quiet") if rest > 0 else None
-    return [element("ul", entries, class_="proofs", aria_label="Proven by SQL Server itself"), more]
+    effect = element("p", WITHOUT_THE_KEY) if any(_needs_effect(view, each) for each in view.own[:_SHOWN]) else None
+    return [element("ul", entries, class_="proofs", aria_label="Proven by SQL Server itself"), effect, more]
+
+
+def _needs_effect(view: TargetView, server: ServerProof) -> bool:
+    """Whether the page says what fails when: the SQL Server fails by itself, and neither its log nor a closed database shows more."""
+    if view.readiness.ready is False or not server.state.is_bad or server.proof.closed or _over(view, server) is not None:
+        return False
+    return not (server.has_stopped and (stalled_text([server], view.now) or times_text([server], view.now)))
 
 
 def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
@@ -88,16 +96,12 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
     over = _over(view, server)
     proof = proof_text(server, view.now)
     urgent = sentence("; ".join(filter(None, (closed_text([server]), codes_text(server, view.now), log))))
-    effect = (
-        f" {WITHOUT_THE_KEY}" if server.state.is_bad and not (not_ready or stalled or log or over or server.proof.closed) else ""
-    )
     is_own = server.state.is_open and (not (not_ready or view.report is None) or server.cause.is_seen_inside)
     return [
         _badge(view, server, over),
         element("strong", f" SQL Server itself, {server.server}: "),
         f"{sentence(stalled)} {sentence(proof)} " if stalled else f"{proof}. ",
         urgent,
-        effect,
         _left_over(over, view.now),
         start_here(urls) if server.proof.closed else None,
         copyable(first_actions([server], server, over, view.now, target=view.target.name, is_ready=view.readiness.ready is True))

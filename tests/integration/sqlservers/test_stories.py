@@ -137,14 +137,17 @@ async def test_login_without_a_credential_is_a_ticket_then_a_page(observed):
 async def test_next_log_file_is_shown_while_the_trace_flag_is_off(observed):
     story = observed["flag"]
     for minute, is_on in ((150, False), (190, True), (230, False)):
-        due = re.search(r"; the next log file is due in about \d+ h \d+ min \(trace flag 15025 is off\)\.", story.pages[minute])
+        due = re.search(
+            r"; the next virtual log file \(VLF\) is due in about \d+ h \d+ min \(trace flag 15025 is off\)\.",
+            story.pages[minute],
+        )
         assert (due is None) == is_on
         assert (proof(story, minute)["next_log_file_in_seconds"] is None) == is_on
         assert proof(story, minute)["trace_flag_15025"] == is_on
-        assert ("Trace flag 15025 is on: new log files need no vault." in story.text(minute, FULL)) == is_on
-        assert ("Trace flag 15025 is off: each new log file needs the vault" in story.text(minute, FULL)) != is_on
+        assert ("Trace flag 15025 is on: new virtual log files (VLF) need no vault." in story.text(minute, FULL)) == is_on
+        assert ("Trace flag 15025 is off: each new virtual log file (VLF) needs the vault" in story.text(minute, FULL)) != is_on
     assert "another cause" not in story.text(150, FULL)
-    assert "log file" not in story.pages[310].partition("Exporter host")[0]
+    assert "virtual log file" not in story.pages[310].partition("Exporter host")[0]
     assert story.alerts(*(minute for minute in story.firing if minute > 260)) == set()
 
 
@@ -351,9 +354,7 @@ async def test_log_that_stops_growing_keeps_its_alert(observed):
     story = observed["stalled"]
     begin, end = story.fires(FULL)
     assert (begin < 150, end) == (True, 200)
-    stalled = (
-        "The log of [stalled] has not grown since 07:{} UTC, when its next log file was due: the database may no longer write."
-    )
+    stalled = "The log of [stalled] has not grown since 07:{} UTC, when its next virtual log file (VLF) was due: the database may no longer write."
     assert re.search(stalled.replace("[", r"\[").format(r"\d\d"), story.pages[150])
     assert proof(story, 150)["log_full_in_seconds"] is not None
     stuck = "The database may no longer write: its log no longer grows. The log of database stalled on STALLED (n1) is full in"

@@ -315,7 +315,7 @@ def test_database_without_log_backups_pages_among_others_that_succeed(tmp_path):
     assert problems(tmp_path, checks, [*Server(code="", failure_code="").series(), *mine, *READY]) == ""
 
 
-# A secondary replica makes no backups: its lines come from its log files.
+# A secondary replica makes no backups: its lines come from its virtual log files.
 SECONDARY = [each for each in Server().series() if "backup" not in each["series"] and ERRORS not in each["series"]]
 
 

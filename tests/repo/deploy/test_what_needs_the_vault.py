@@ -15,6 +15,29 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TABLE.
 ROWS = [row for row in ROWS if set(row[0]) != {"-"}]
 # What Microsoft's page about trace flag 15025 lists.
 CONTACTS = ("VLF", "backup", "DBCC CHECKDB", "snapshot", "OFFLINE")
+# A file .ldf, the exporter's own log, and a name of a system view's column.
+OTHER_LOG_FILES = (
+    "let the log grow or add a log file",
+    "A log file that rotates",
+    "printed in the log file",
+    "only in the log file",
+    "Log files (.ldf)",
+)
+TEXTS = [
+    path
+    for pattern in (
+        "README.md",
+        "docs/**/*.md",
+        "docs/generators/*.py",
+        "alerts/**/*.md",
+        "alerts/*.py",
+        "alerts/*.yml",
+        "dashboards/*.py",
+        "exporter/**/*.py",
+        "exporter/**/*.sql",
+    )
+    for path in ROOT.glob(pattern)
+]
 
 
 def flat(text: str) -> str:
@@ -29,7 +52,7 @@ def test_operation_has_its_effect_and_a_source(row: list[str]) -> None:
 
 
 def test_source_links_are_defined_and_used() -> None:
-    defined = set(re.findall(r"^\[(\w+)\]: https://learn\.microsoft\.com/", PAGE, re.MULTILINE))
+    defined = set(re.findall(r"^\[(\w+)\]: https://(?:learn|support)\.microsoft\.com/", PAGE, re.MULTILINE))
     assert set(re.findall(r"\]\[(\w+)\]", PAGE)) == defined
 
 
@@ -53,3 +76,20 @@ def test_readme_begins_with_the_three_clocks() -> None:
     assert WITHOUT_THE_KEY in flat(README.partition("\n## ")[0])
     assert "](docs/what-needs-the-vault.md)" in README.partition("\n## ")[0]
     assert "](docs/what-needs-the-vault.md)" in README.partition("\n## Documentation")[2]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_unit_inside_the_ldf_is_called_a_virtual_log_file(path: Path) -> None:
+    text = " ".join(path.read_text(encoding="utf-8").split())
+    for other in OTHER_LOG_FILES:
+        text = text.replace(other, "")
+    assert re.findall(r"(?i)(?<!virtual )\blog files?\b", text) == []
+    if path.suffix == ".md" and re.search(r"\bVLFs?\b", text):
+        assert re.search(r"(?:virtual log files? \(VLF\)|\bVLFs?\b)", text)[0] != "VLF", "the first use names it in words"
+
+
+def test_column_encryption_needs_the_vault_now_and_says_what_is_not_documented() -> None:
+    assert "column encryption with an EKM key" in WITHOUT_THE_KEY.partition("At the next")[0]
+    row = next(row for row in ROWS if row[0].startswith("`OPEN SYMMETRIC KEY"))
+    assert row[1] == "yes"
+    assert "our reading" in PAGE.partition("## Column encryption")[2].partition("\n## ")[0]

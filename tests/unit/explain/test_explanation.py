@@ -10,7 +10,7 @@ import pytest
 
 from exporter.cli import explain
 from exporter.explain.explanation import as_markdown, as_text, otherwise_text
-from exporter.knowledge.code_row import FREQUENT
+from exporter.knowledge.code_row import FREQUENT, WITHOUT_THE_KEY
 from exporter.knowledge.codes import BY_CODE, CODES
 
 PAGE = Path(__file__).parents[3] / "docs" / "codes.md"
@@ -166,9 +166,9 @@ def test_page_has_the_texts_of_a_pair_once():
 
 def test_a_page_of_some_rows_has_only_their_layers():
     page = as_markdown([BY_CODE[3301]])
-    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[3:] == ["Sign-in (3300 to 3308)", "A failure that no table lists"]
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[4:] == ["Sign-in (3300 to 3308)", "A failure that no table lists"]
     page = as_markdown([BY_CODE[3303]])
-    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[0::4] == ["Codes that a DBA meets", "A failure that no table lists"]
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[1::4] == ["Codes that a DBA meets", "A failure that no table lists"]
 
 
 def test_page_starts_with_the_codes_that_a_dba_meets():
@@ -198,3 +198,9 @@ def test_an_unknown_code_of_a_line_is_named(run):
     status, _, err = run("explain", "Provider error code: 9999.")
     assert status == 2
     assert "no such code: '9999'" in err
+
+
+def test_page_of_all_codes_names_the_three_clocks_once():
+    page = as_markdown(CODES)
+    assert page.count(WITHOUT_THE_KEY) == 1
+    assert page.count("[without the key](#without-the-key)") == sum(WITHOUT_THE_KEY in row.effect for row in CODES)

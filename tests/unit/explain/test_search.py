@@ -385,7 +385,7 @@ def test_status_of_a_connector_event_is_no_error_of_windows():
     assert title("Operation: getKeyByThumbprint Key Name: Status: Failed Error: 404") == "404"
 
 
-CLOCKS = ("Now: ", "At the next log file or backup: ", "At a restart: ")
+CLOCKS = ("Now: ", "At the next virtual log file (VLF) or backup: ", "At a restart: ")
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_effect_names_the_three_clocks_or_wrap(row):
     if row.code in WITHOUT_EFFECT:
         assert row.effect == ""
         return
-    clocks = ("Now: ", "At the next log file or backup: ", "At a restart: ")
+    clocks = ("Now: ", "At the next virtual log file (VLF) or backup: ", "At a restart: ")
     only_wrap = row.layer is Layer.WRAP_KEY and row.effect == WITHOUT_WRAP
     assert only_wrap or [row.effect.count(clock) for clock in clocks] == [1, 1, 1]
 

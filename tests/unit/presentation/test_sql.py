@@ -148,7 +148,7 @@ def test_stalled_log_is_a_first_sentence_of_its_own():
     failing = {"errors": [error("3303", "19:10:00", "19:50:00"), error("3041", "19:12:00", "19:50:00")]}
     server = a_server(replace(a_reading(sections=failing), stalled={"sales": (READ_AT - 600, 3495.0)}))
     assert urgency_text([server], NOW) == (
-        "the log of [sales] of SQLPRD01 on n1 has not grown since 19:50 UTC, when its next log file was due: the database may no longer "
+        "the log of [sales] of SQLPRD01 on n1 has not grown since 19:50 UTC, when its next virtual log file (VLF) was due: the database may no longer "
         "write. Backups of SQLPRD01 on n1 fail since 19:10 UTC"
     )
 

@@ -105,7 +105,7 @@ def test_a_cause_that_the_probe_shows_has_no_guesses(failure, present, absent):
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
-        ({"step": Step.UNWRAP_KEY, "reason": Reason.FORBIDDEN_POLICY}, ("effect Now: restores and DBCC CHECKDB fail", "At a restart: databases stay in RECOVERY PENDING.")),
+        ({"step": Step.UNWRAP_KEY, "reason": Reason.FORBIDDEN_POLICY}, ("effect Now: restores, DBCC CHECKDB and column encryption with an EKM key fail", "At a restart: databases stay in RECOVERY PENDING.")),
         ({"step": Step.WRAP_KEY, "reason": Reason.KEY_EXPIRED, "ready": True}, ("effect No key can be created or rotated. As far as is known, databases,", "This can wait for working hours.")),
     ],
 )  # fmt: skip

@@ -151,9 +151,9 @@ def proven_by(*rows):
         ("Key and versions", OF_VERSION, {"versions": [KEY_VERSION | {"enabled": False}]}, "RSA-HSM of 3072 bits, disabled; probed by contoso-key0"),
         ("Key and versions", "deleted, purged on", {"scheduled_purge": "2027-01-01T00:00:00Z"}, "2027-01-01 00:00 UTC"),
         ("Who did", f"requests of {N1}", {"requests_in_10_seconds": 500},
-            "at a restart 2 unwraps at once, 0.4% of the limit; about 12 a day for new log files; each backup one more at least"),
+            "at a restart 2 unwraps at once, 0.4% of the limit; about 12 a day for new virtual log files (VLF); each backup one more at least"),
         ("Who did", f"requests of {N1}", {"sql_servers": [READ | {"log_files_a_day": None}], "requests_in_10_seconds": None},
-            "at a restart 2 unwraps at once; new log files: not known; each backup one more at least"),
+            "at a restart 2 unwraps at once; new virtual log files (VLF): not known; each backup one more at least"),
         ("Who did", f"requests of {N2}", {}, "not known: its use of the key is not read. The rows of SQL Server in the second query count them"),
     ],
 )  # fmt: skip

@@ -26,7 +26,7 @@ def growing(**changes):
 
 def test_log_text_has_times_at_present_rate():
     small = {"limit_kb": 102_400 + 1024 * 44, "vlf_mb": 1}
-    expected = "the log of [sales] is full in 3 h 39 min; the next log file is due in about 5 min (trace flag 15025 is off)"
+    expected = "the log of [sales] is full in 3 h 39 min; the next virtual log file (VLF) is due in about 5 min (trace flag 15025 is off)"
     assert log_text([a_server(growing(**small))], NOW) == f"once log backups fail, at the present rate {expected}"
     named = log_text([a_server(growing(**small))], NOW, named=True)
     assert named == f"once log backups fail, at the present rate {expected.replace('[sales]', '[sales] of SQLPRD01 on n1')}"
@@ -36,7 +36,7 @@ def test_log_text_has_the_shortest_times_of_all_databases():
     logs = proof_rows("hr", "sales")["logs"]
     sections = {"logs": [logs[0] | {"limit_kb": 102_400 + 1024}, logs[1] | {"vlf_mb": 12}]}
     server = a_server(with_growing_logs(a_reading("hr", "sales", sections=sections)))
-    expected = "the log of [hr] is full in 4 min; the next log file of [sales] is due in about 1 h (trace flag 15025 is off)"
+    expected = "the log of [hr] is full in 4 min; the next virtual log file (VLF) of [sales] is due in about 1 h (trace flag 15025 is off)"
     assert log_text([server], NOW) == f"once log backups fail, at the present rate {expected}"
 
 
@@ -51,7 +51,7 @@ def test_log_text_without_end_has_the_next_file_only():
     server = a_server(with_growing_logs(a_reading(sections={"logs": [row | {"vlf_mb": 1}]})))
     assert (
         log_text([server], NOW)
-        == "once log backups fail, at the present rate the next log file of [sales] is due in about 5 min (trace flag 15025 is off)"
+        == "once log backups fail, at the present rate the next virtual log file (VLF) of [sales] is due in about 5 min (trace flag 15025 is off)"
     )
 
 
@@ -89,9 +89,7 @@ def test_server_whose_log_is_full_first_is_the_most_urgent():
 
 def test_stalled_log_has_its_time_instead_of_an_estimate():
     stopped = replace(growing(), stalled={"sales": (READ_AT - 600, 3495.0)})
-    expected = (
-        "the log of [sales] has not grown since 19:50 UTC, when its next log file was due: the database may no longer write"
-    )
+    expected = "the log of [sales] has not grown since 19:50 UTC, when its next virtual log file (VLF) was due: the database may no longer write"
     assert log_text([a_server(stopped)], NOW) == expected
     assert log_text([a_server(stopped)], NOW, named=True) == expected.replace("[sales]", "[sales] of SQLPRD01 on n1")
 
@@ -120,6 +118,8 @@ def test_closed_databases_of_many_servers_are_bounded():
 def test_room_text_names_the_most_urgent_log():
     assert room_text([a_server()], NOW) == ""
     assert room_text([a_server(growing(limit_kb=104_000))], NOW).startswith("Free disk for the log of [sales] of SQLPRD01 on n1")
-    assert room_text([a_server(growing(vlf_mb=1))], NOW) == "Before the next log file of [sales] of SQLPRD01 on n1: "
+    assert (
+        room_text([a_server(growing(vlf_mb=1))], NOW) == "Before the next virtual log file (VLF) of [sales] of SQLPRD01 on n1: "
+    )
     stopped = replace(growing(), stalled={"sales": (READ_AT - 600, 3495.0)})
     assert room_text([a_server(stopped)], NOW) == "For the log of [sales] of SQLPRD01 on n1: "

@@ -272,8 +272,9 @@ async def test_action_has_a_copy_button_and_states_have_a_legend():
     assert "az keyvault show --name contoso-prod" in action
     assert '<button type="button" class="copy">Copy</button>' in action
     assert "SQL2 ag AG1 and 6 more" in words(html)
-    assert "not ready a step failed that SQL Server needs to open databases, to start log files and to make backups" in words(
-        html
+    assert (
+        "not ready a step failed that SQL Server needs to open databases, to start virtual log files (VLF) and to make backups"
+        in words(html)
     )
 
 

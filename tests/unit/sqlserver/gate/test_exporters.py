@@ -290,7 +290,7 @@ def test_older_list_without_a_time_names_it():
         ({"code": 3303, "step": "token"}, "3303 at token"),
         (
             {"code": [], "symbol": {}, "step": 7, "reason": 7},
-            "a step that SQL Server needs for backups, log files and starts failed",
+            "a step that SQL Server needs for backups, virtual log files (VLF) and starts failed",
         ),
     ],
 )

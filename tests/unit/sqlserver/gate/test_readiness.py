@@ -224,7 +224,7 @@ def test_room_of_the_log_is_in_the_reasons():
     by_condition = {each.condition: each.text for each in found.reasons}
     assert by_condition["not_ready"].endswith(
         "needed by N1\\SQLPRD01. Once log backups fail, at the present rate the log of [sales] of N1\\SQLPRD01 is full in 3 h 40 min; "
-        "the next log file is due in about 5 h 20 min (trace flag 15025 is off)"
+        "the next virtual log file (VLF) is due in about 5 h 20 min (trace flag 15025 is off)"
     )
     assert by_condition["log_fills"] == (
         "N1\\SQLPRD01: the log of [sales] is full in 3 h 40 min at the present rate, and its last log backup was 3 h 55 min ago"

@@ -7,6 +7,7 @@ from html import escape, unescape
 import pytest
 
 from exporter.core.values import Step
+from exporter.knowledge.code_row import WITHOUT_THE_KEY
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import NOT_TESTED
 from exporter.sqlserver import proof
@@ -22,7 +23,9 @@ from tests.support.web_server import Service, answer, get, serving, tickets, unz
 
 NOW = READ_AT + 60
 DAY = "2026-11-26T"
-LOG_TIMES = "the log of [sales] is full in 3 h 39 min; the next log file is due in about 5 min (trace flag 15025 is off)"
+LOG_TIMES = (
+    "the log of [sales] is full in 3 h 39 min; the next virtual log file (VLF) is due in about 5 min (trace flag 15025 is off)"
+)
 HOSTILE = '"><script>alert(1)</script>'
 
 
@@ -132,7 +135,7 @@ async def test_ticket_has_what_sql_server_logged(path):
 async def test_page_without_numbers_has_the_words_of_the_code():
     shown = await page_of(service_of("n1", readings=[a_reading()], report=bad))
     assert "present rate" not in shown
-    assert "At the next log file or backup: backups fail" in shown
+    assert "At the next virtual log file (VLF) or backup: backups fail" in shown
 
 
 async def test_page_lists_the_first_twenty_sql_servers():
@@ -263,7 +266,7 @@ async def test_failing_sql_server_is_a_cause_although_probes_succeed():
         f"Backups of SQLPRD01 on n1 fail since 19:10 UTC; at the present rate {named}.",
         "Then: Write the present secret with alter-credential.sql : ekm-exporter script alter-credential.sql prints it. On SQLPRD01 on n1, run it",
         "SQLPRD01 on n1 with 3303",
-        "Now: restores and DBCC CHECKDB fail",
+        "Now: restores, DBCC CHECKDB and column encryption with an EKM key fail",
     ):
         assert expected in shown
     assert '<h1 class="bad-ink">' in html
@@ -390,11 +393,12 @@ async def test_page_marks_sql_server_as_the_broken_link():
     assert "cannot sign in to the vault. At the present rate" in quiet
 
 
-async def test_page_without_numbers_has_what_fails_when():
-    reading = replace(failing(), earlier_logs=None)
-    assert "3303 since 19:10 UTC, and backups fail. Now: restores and DBCC CHECKDB fail" in await page_of(
-        service_of("n1", readings=[reading])
-    )
+@pytest.mark.parametrize("hosts", [("n1",), ("n1", "n2")])
+async def test_page_without_numbers_has_what_fails_when_once(hosts):
+    service = service_of(*hosts, readings=[replace(failing(host), earlier_logs=None) for host in hosts])
+    shown = await page_of(service)
+    assert shown.count("3303 since 19:10 UTC, and backups fail.") == len(hosts)
+    assert shown.count(WITHOUT_THE_KEY) == 1
 
 
 def closed(reading, *names, state="RECOVERY_PENDING"):
