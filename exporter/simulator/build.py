@@ -149,37 +149,10 @@ def build_environment(config: Config) -> Environment:
     """
     builder = _EnvironmentBuilder(config)
     for target in config.targets.values():
-        for use in _key_uses(target):
-            builder.add_key(use)
+        builder.add_keys(target)
     for credential in config.credentials.values():
         builder.add_secret(credential)
     return builder.build()
-
-
-@dataclass(frozen=True, slots=True)
-class _KeyUse:
-    """One key version of one vault, and the credential that uses it.
-
-    `newest`: the version is the newest one of its key, as a pinned version is.
-    """
-
-    vault: str
-    credential: str
-    key_name: str
-    key_version: str | None
-    newest: bool = True
-
-
-def _key_uses(target: Target) -> Iterator[_KeyUse]:
-    """Yield each key version that a target uses, the retained versions first."""
-    for old in target.retained_versions:
-        yield _KeyUse(old.vault, old.credential, old.key_name, old.key_version, newest=False)
-    yield _KeyUse(target.vault, target.credential, target.key_name, target.key_version)
-    if target.next_credential is not None:
-        yield _KeyUse(target.vault, target.next_credential, target.key_name, target.key_version)
-    if target.recovery_vault is not None:  # the key was restored there with all its versions
-        caller = target.recovery_credential or target.credential
-        yield _KeyUse(target.recovery_vault, caller, target.key_name, target.key_version)
 
 
 @dataclass(slots=True)
@@ -207,15 +180,25 @@ class _EnvironmentBuilder:
         self._contents: dict[str, _VaultContents] = {}
         self._materials: dict[tuple[str, str], int] = {}  # by key name and version: a restored key has the same material
 
-    def add_key(self, use: _KeyUse) -> None:
-        """Add a key version and its caller to the vault."""
-        contents = self._contents.setdefault(use.vault, _VaultContents())
-        if use.credential not in contents.callers:
-            contents.callers.append(use.credential)
-        old, newest = contents.keys.setdefault(use.key_name, ([], []))
-        version = use.key_version or _NEWEST
-        if version not in (*old, *newest):
-            (newest if use.newest else old).append(version)
+    def add_keys(self, target: Target) -> None:
+        """Add each key version that a target uses and its caller to the vault, the retained versions first."""
+        for old in target.retained_versions:
+            self._add_key(old.vault, old.credential, old.key_name, old.key_version, newest=False)
+        uses = [(target.vault, target.credential), (target.vault, target.next_credential)]
+        # a key was restored in a recovery vault with all its versions
+        uses.append((target.recovery_vault or "", target.recovery_credential or target.credential))
+        for vault, credential in uses:
+            if vault and credential:
+                self._add_key(vault, credential, target.key_name, target.key_version, newest=True)
+
+    def _add_key(self, vault: str, credential: str, key_name: str, key_version: str | None, *, newest: bool) -> None:
+        """Add a version. `newest`: it is the newest one of its key, as a pinned version is."""
+        contents = self._contents.setdefault(vault, _VaultContents())
+        if credential not in contents.callers:
+            contents.callers.append(credential)
+        both, version = contents.keys.setdefault(key_name, ([], [])), key_version or _NEWEST
+        if version not in (*both[0], *both[1]):
+            both[newest].append(version)
 
     def add_secret(self, credential: Credential) -> None:
         """Add the vault secret that holds the credential's expiry, and its reader.

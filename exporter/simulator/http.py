@@ -10,7 +10,7 @@ import json
 import re
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http import HTTPStatus
@@ -81,48 +81,36 @@ async def deliver(request: web.BaseRequest, response: SimulatedResponse) -> web.
     """Send the response. The result is for the HTTP server, which drops it if the connection has ended."""
     if response.delay:
         await asyncio.sleep(response.delay)
-    transport = request.transport
-    faulty = _FAULTY_DELIVERIES.get(response.delivery)
-    if response.delivery is Delivery.LOST and transport is not None:
-        faulty = _closed if transport in _USED else None
-        _USED.add(transport)
-    if faulty is not None and transport is not None:
-        await faulty(transport, response)
-    if response.delivery is Delivery.INFORMATIONAL and transport is not None:
-        transport.write(b"HTTP/1.1 103 Early Hints\r\nLink: </>; rel=preload\r\n\r\n")
+    if request.transport is not None:
+        await _deliver_badly(request.transport, response)
     return web.Response(status=response.status, headers=response.headers, body=response.body)
 
 
-async def _closed(transport: asyncio.Transport, _response: SimulatedResponse) -> None:
-    transport.close()
-
-
-async def _reset(transport: asyncio.Transport, _response: SimulatedResponse) -> None:
-    abort(transport)
-
-
-async def _silent(_transport: asyncio.Transport, _response: SimulatedResponse) -> None:
-    await asyncio.get_running_loop().create_future()  # until the client disconnects, which cancels this
-
-
-async def _garbage(transport: asyncio.Transport, _response: SimulatedResponse) -> None:
-    transport.write(b"\x00\x01\x02 this is not HTTP\r\n\r\n")
-    transport.close()
-
-
-async def _truncated(transport: asyncio.Transport, response: SimulatedResponse) -> None:
-    transport.write(_head(response, len(response.body) + 100) + response.body)
-    transport.close()
-
-
-async def _endless_header(transport: asyncio.Transport, response: SimulatedResponse) -> None:
-    transport.write(f"HTTP/1.1 {response.status} {_phrase(response.status)}\r\nx-filler: ".encode())
-    await _drip(transport)
-
-
-async def _trickling(transport: asyncio.Transport, response: SimulatedResponse) -> None:
-    transport.write(_head(response, 1_000_000))
-    await _drip(transport)
+async def _deliver_badly(transport: asyncio.Transport, response: SimulatedResponse) -> None:
+    match response.delivery:
+        case Delivery.CLOSED:
+            transport.close()
+        case Delivery.LOST:
+            if transport in _USED:
+                transport.close()
+            _USED.add(transport)
+        case Delivery.RESET:
+            reset_on_close(transport.get_extra_info("socket"))
+            transport.abort()  # without a TLS close
+        case Delivery.SILENT:
+            await asyncio.get_running_loop().create_future()  # until the client disconnects, which cancels this
+        case Delivery.GARBAGE:
+            transport.write(b"\x00\x01\x02 this is not HTTP\r\n\r\n")
+            transport.close()
+        case Delivery.TRUNCATED:
+            transport.write(_head(response, len(response.body) + 100) + response.body)
+            transport.close()
+        case Delivery.ENDLESS_HEADER | Delivery.TRICKLING:
+            head = f"HTTP/1.1 {response.status} {_phrase(response.status)}\r\nx-filler: ".encode()
+            transport.write(head if response.delivery is Delivery.ENDLESS_HEADER else _head(response, 1_000_000))
+            await _drip(transport)
+        case Delivery.INFORMATIONAL:
+            transport.write(b"HTTP/1.1 103 Early Hints\r\nLink: </>; rel=preload\r\n\r\n")
 
 
 async def _drip(transport: asyncio.Transport) -> None:
@@ -130,17 +118,6 @@ async def _drip(transport: asyncio.Transport) -> None:
     while not transport.is_closing():
         transport.write(b" ")
         await asyncio.sleep(_PAUSE)
-
-
-_FAULTY_DELIVERIES: Mapping[Delivery, Callable[[asyncio.Transport, SimulatedResponse], Awaitable[None]]] = {
-    Delivery.CLOSED: _closed,
-    Delivery.RESET: _reset,
-    Delivery.SILENT: _silent,
-    Delivery.GARBAGE: _garbage,
-    Delivery.TRUNCATED: _truncated,
-    Delivery.ENDLESS_HEADER: _endless_header,
-    Delivery.TRICKLING: _trickling,
-}
 
 
 def _head(response: SimulatedResponse, length: int) -> bytes:
@@ -157,12 +134,6 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Unknown"
-
-
-def abort(transport: asyncio.Transport) -> None:
-    """End a connection with RST and without a TLS close."""
-    reset_on_close(transport.get_extra_info("socket"))
-    transport.abort()
 
 
 def reset_on_close(connection: socket.socket) -> None:

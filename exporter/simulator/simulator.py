@@ -264,22 +264,12 @@ def _is_loopback(host: str) -> bool:
 
 # The management port, by the table `ControlApi.ROUTES`. The identity services of the exporter's host use this port too.
 
-_OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "step": str,
-    "at": str,
-    "key": str,
-    "version": str,
-    "status": int,
-    "body": str,
-    "retry_after": int,
-    "seconds": (int, float),
-    "operation": str,
-    "bits": int,
-    "limit": int,
-    "right": str,
-    "view": str,
-    "database": str,
-}
+_TYPES: Mapping[type, type | tuple[type, ...]] = {
+    int: int,
+    float: (int, float),
+}  # of a value by that of the default: otherwise a text
+_OPTION_TYPES = {one.name: _TYPES.get(type(one.default), str) for one in fields(Options) if one.name != "since"}
+_OPTION_TYPES["retry_after"] = int
 _RANGES: Mapping[str, tuple[int, int]] = {
     "status": (200, 599),
     "retry_after": (0, 86_400),

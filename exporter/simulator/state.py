@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from exporter.core.names import nearest, vault_host
 from exporter.simulator.environment import Application, Environment, SimulatedSqlServer, Tenant, Vault
@@ -173,8 +174,8 @@ class SimulatorState:
         """Return a vault with the active faults applied, None if it does not exist."""
         if host not in self._vaults and host in self.environment.vaults:
             vault = self.environment.vaults[host]
-            for active in self._faults_on(FaultScope.VAULT, host):
-                vault = active.fault.vault(vault, active.options) if active.fault.vault is not None else vault
+            for change, options in self._changes(FaultScope.VAULT, host):
+                vault = change(vault, options)
             self._vaults[host] = vault
         return self._vaults.get(host)
 
@@ -191,8 +192,8 @@ class SimulatorState:
         server = self.environment.sql_servers.get(name.lower())
         if server is None:
             return None
-        for active in self._faults_on(FaultScope.SQL, server.name):
-            server = active.fault.sql(server, active.options, self.vault) if active.fault.sql is not None else server
+        for change, options in self._changes(FaultScope.SQL, server.name):
+            server = change(server, options, self.vault)
         return server
 
     def change_sql_servers(self, names: Iterable[str], edit: Callable[[SimulatedSqlServer], SimulatedSqlServer]) -> None:
@@ -203,9 +204,8 @@ class SimulatorState:
         self.environment = replace(self.environment, sql_servers={**servers, **{name: edit(servers[name]) for name in found}})
 
     def _application(self, application: Application) -> Application:
-        for active in self._faults_on(FaultScope.APPLICATION, application.client_id):
-            change = active.fault.application
-            application = change(application, active.options) if change is not None else application
+        for change, options in self._changes(FaultScope.APPLICATION, application.client_id):
+            application = change(application, options)
         return application
 
     def apply_faults(
@@ -238,8 +238,10 @@ class SimulatorState:
         found = [active.fault.route for active in self._active if active.name == host and active.fault.route]
         return found[-1] if found else None
 
-    def _faults_on(self, scope: FaultScope, name: str) -> list[ActiveFault]:
-        return [active for active in self._active if active.scope is scope and active.name == name]
+    def _changes(self, scope: FaultScope, name: str) -> list[tuple[Callable[..., Any], Options]]:
+        """Return the changes of an object by its active faults, with their options. A row of the table has them under the scope's name."""
+        there = [active for active in self._active if active.scope is scope and active.name == name]
+        return [(change, active.options) for active in there if (change := getattr(active.fault, scope)) is not None]
 
     def _clear_views(self) -> None:
         self._vaults.clear()

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from exporter.simulator import sql_answers
 from exporter.simulator.sql_answers import ResultSet, SimulatedMessage
@@ -46,8 +46,7 @@ class ConnectionEndedError(ProtocolError):
     """The client closed the connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class TdsMessage:
+class TdsMessage(NamedTuple):
     """A whole message of the client."""
 
     type: int
@@ -179,6 +178,12 @@ class Encryption(IntEnum):
     REQUIRED = 3
 
 
+_ANSWERS: Mapping[int, Encryption] = {
+    Encryption.REQUIRED: Encryption.WHOLE_SESSION,
+    **{one: one for one in (Encryption.WHOLE_SESSION, Encryption.LOGIN_ONLY)},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Prelogin:
     """What the client wishes."""
@@ -189,12 +194,7 @@ class Prelogin:
     @property
     def answer(self) -> Encryption:
         """What a SQL Server with a certificate, that forces no encryption, replies."""
-        match self.encryption:
-            case Encryption.WHOLE_SESSION | Encryption.REQUIRED:
-                return Encryption.WHOLE_SESSION
-            case Encryption.LOGIN_ONLY:
-                return Encryption.LOGIN_ONLY
-        return Encryption.NOT_SUPPORTED
+        return _ANSWERS.get(self.encryption, Encryption.NOT_SUPPORTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
