@@ -97,7 +97,7 @@ def build(out: Path, tools: Path, mkdocs: Path) -> None:
     (out / f"ekm-exporter-{version()}.openvex.json").write_text(answers, encoding="utf-8", newline="\n")
     (out / "THIRD-PARTY-LICENCES.txt").write_text(licences.joined(found), encoding="utf-8", newline="\n")
     run(tools / "bin" / "python", ROOT / "deploy" / "assets.py", out)
-    run(sys.executable, "-m", "docs.generators.site_project", mkdocs, out / f"ekm-exporter-{version()}-docs.zip")
+    run(sys.executable, "-m", "docs.generators.site", mkdocs, out / f"ekm-exporter-{version()}-docs.zip")
     write_sums(out)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.generators.moved import MOVED
-from docs.generators.site_project import ROOT, SitePages, build, write_project
+from docs.generators.site import ROOT, SitePages, build, write_project
 
 MKDOCS = ROOT / ".cache" / "site"
 README = """\

@@ -3,7 +3,7 @@
 import pytest
 import pytest_asyncio
 
-from docs.generators.site_project import ROOT, build
+from docs.generators.site import ROOT, build
 from tests.support.patience import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.tools, pytest.mark.asyncio(loop_scope="module")]
