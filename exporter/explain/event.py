@@ -15,8 +15,8 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 from exporter.core.secrets import mask
 from exporter.explain.explanation import Explanation, wrap
 from exporter.explain.messages import EKM_MESSAGES, MESSAGES
-from exporter.explain.numbers import NUMBER, SMALLEST, provider_code, row_of, translated_code, without_names
-from exporter.explain.search import explain_log_text, explain_message
+from exporter.explain.numbers import NUMBER, SMALLEST, read, row_of, translated_codes, without_names
+from exporter.explain.search import explain_log_text, explain_message, names_no_cause
 from exporter.knowledge.code_row import ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
 
@@ -106,7 +106,7 @@ _CHARACTERS_BEFORE, _CHARACTERS_AFTER = 40, 24  # in which a known word is near 
 def explain_event(event: LoggedEvent) -> Explanation | None:
     """Explain an event by its code, by another known text, or by its message of SQL Server."""
     row = next(_codes(event), None)
-    if row is not None:
+    if row is not None and not names_no_cause(row, (event.number or 0,)):
         return Explanation(rows=(row,))
     whole = " ".join(event.texts)
     found = explain_log_text(whole)
@@ -118,8 +118,7 @@ def explain_event(event: LoggedEvent) -> Explanation | None:
 def _codes(event: LoggedEvent) -> Iterator[ConnectorError]:
     """Yield the codes in the event, the surest first."""
     for text in event.texts:
-        if (row := provider_code(text)) is not None:
-            yield row
+        yield from read(text).codes
     if event.origin is Origin.CONNECTOR:
         yield from _connector_text_codes(event)
     elif (message := MESSAGES.get(event.number or 0)) is not None and message.has_code:
@@ -132,8 +131,7 @@ def _message_codes(texts: tuple[str, ...]) -> Iterator[ConnectorError]:
         if (match := _ALONE.fullmatch(text)) is not None and (row := row_of(match)) is not None:
             yield row
     for text in texts:
-        if (row := translated_code(text)) is not None:
-            yield row
+        yield from translated_codes(without_names(text))[-1:]
 
 
 def _connector_text_codes(event: LoggedEvent) -> Iterator[ConnectorError]:

@@ -32,6 +32,7 @@ class Explanation:
     rows: tuple[ConnectorError, ...] = ()
     effect: str = ""  # of a text without a code
     reason: Reason | None = None  # if the text stands for one
+    also: tuple[str, ...] = ()  # titles of other codes and messages in the same text
 
     @property
     def is_code(self) -> bool:
@@ -210,10 +211,11 @@ def as_text(row: ConnectorError) -> str:
 
 def explanation_text(explanation: Explanation) -> str:
     """Return an explanation as terminal text. It shows the code, or title, causes, actions and related codes."""
+    also = "\n".join(wrap(f"Also in this text: {each}", rest="  ") for each in explanation.also)
     if explanation.is_code:
-        return as_text(explanation.rows[0])
+        return "\n\n".join(block for block in (as_text(explanation.rows[0]), also) if block)
     more = "\n".join(f"More: ekm-exporter explain {row.code}" for row in explanation.rows)
-    return "\n\n".join(block for block in (explanation.title, *_body(explanation, effect(explanation)), more) if block)
+    return "\n\n".join(block for block in (explanation.title, *_body(explanation, effect(explanation)), more, also) if block)
 
 
 def _body(described: ConnectorError | Explanation, effect: str) -> tuple[str, ...]:
@@ -234,8 +236,9 @@ def otherwise_text() -> str:
 
 def explanation_data(explanation: Explanation) -> dict[str, object]:
     """Return an explanation as JSON data. It contains the code, or title, summary, causes, actions and related codes."""
+    also = {"also": list(explanation.also)} if explanation.also else {}
     if explanation.is_code:
-        return as_data(explanation.rows[0])
+        return as_data(explanation.rows[0]) | also
     return {
         "title": explanation.title,
         "summary": explanation.summary,
@@ -244,6 +247,7 @@ def explanation_data(explanation: Explanation) -> dict[str, object]:
         "actions": list(explanation.actions),
         "commands": list(explanation.commands),
         "codes": [row.code for row in explanation.rows],
+        **also,
     }
 
 

@@ -6,7 +6,7 @@ Tables and their look-ups. The messages of SQL Server are in `messages`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -25,14 +25,15 @@ class KnownText:
 
     title: str
     pattern: str
-    summary: str
-    causes: tuple[str, ...]
-    actions: tuple[str, ...]
+    summary: str = ""
+    causes: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
     number: int | None = None
     has_code: bool = False
     codes: tuple[int, ...] = ()
     commands: tuple[str, ...] = ()
     effect: str = ""  # what fails in SQL Server and when, if no code states it
+    reason: Reason | None = None  # which then has summary and advice
 
     @property
     def headline(self) -> str:
@@ -42,6 +43,12 @@ class KnownText:
 
 # Texts that the connector writes to the event log without a code of the table.
 
+# From Microsoft's page about the connector's registry entries.
+REGISTER_TEXTS = (
+    r'reg add "HKLM\SYSTEM\CurrentControlSet\Services\EventLog\Application\SQL Server Connector for Microsoft Azure Key Vault" '
+    r'/v EventMessageFile /t REG_EXPAND_SZ /d "C:\Program Files\SQL Server Connector for Microsoft Azure Key Vault'
+    r'\Microsoft.AzureKeyVaultService.EKM.dll"'
+)
 _ENTRIES = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
 REGISTRY_ACTIONS = (
     "Find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
@@ -67,85 +74,117 @@ def _registry(number: str, cause: str) -> KnownText:
     )
 
 
+# fmt: off
 CONNECTOR_TEXTS: tuple[KnownText, ...] = (
-    _registry(
-        "5", "Access is denied: the service account lacks Full Control of the key, for example after a change of the account."
-    ),
+    _registry("5", "Access is denied: the service account lacks Full Control of the key, for example after a change of the account."),
     _registry("2", "The key is missing on this host or node."),
     _registry("", "The number is another error of Windows. Print its text: `certutil -error` with the number."),
-    KnownText(
-        title="The registry has no entry for the thumbprint",
-        pattern="cannot find key with thumbprint in registry",
-        summary=(
-            "This host has no registry entry that maps the key's thumbprint to its URL, so the connector does not know which key to use. "
-            "SQL Server shows 2053 for it."
-        ),
-        causes=(
-            "Another node created the key: after a failover without a registry checkpoint, or on a rebuilt host.",
-            "The key was created with connector 1.0.4.0, which writes no entries.",
-        ),
-        actions=(
-            _ENTRIES,
-            "Copy the missing entry from a working node: `reg export` there, `reg import` here. On a cluster, add a checkpoint.",
-            "Or drop the asymmetric key on this node and create it again from the same key version.",
-            DO_NOT_RESTART,
-        ),
-        codes=(2053,),
-    ),
-    KnownText(
-        title="No KeyUri for this key: the connector decodes the key name from the thumbprint",
-        pattern="cannot find key uri in registry",
-        summary=(
-            "The registry of this host has no `KeyUri` for the key, so the connector reads the key's name from the thumbprint, as 1.0.4.0 "
-            "did. If the databases open, no action is needed."
-        ),
-        causes=(
-            "The key was created with connector 1.0.4.0 or older: expected.",
-            "The entry is missing on this host, and the key was created with 1.0.5.0. Then 2053 follows.",
-        ),
-        actions=(
-            "Check whether encrypted databases are open: `SELECT name, state_desc FROM sys.databases;`.",
-            _ENTRIES,
-            "If the entry exists on another node only: `reg export` there, `reg import` here.",
-        ),
-        codes=(2053,),
-    ),
-    KnownText(
-        title="The connector could not read the key before it encrypted",
-        pattern="failed to get key info from azure key vault for thumbprint verification",
+    KnownText(title="The registry has no entry for the thumbprint", pattern="cannot find key with thumbprint in registry",
+        summary="This host has no registry entry that maps the key's thumbprint to its URL, so the connector does not know which key to use. SQL Server shows 2053 for it.",
+        causes=("Another node created the key: after a failover without a registry checkpoint, or on a rebuilt host.",
+        "The key was created with connector 1.0.4.0, which writes no entries."), actions=(_ENTRIES,
+        "Copy the missing entry from a working node: `reg export` there, `reg import` here. On a cluster, add a checkpoint.",
+        "Or drop the asymmetric key on this node and create it again from the same key version.", DO_NOT_RESTART), codes=(2053,)),
+    KnownText(title="No KeyUri for this key: the connector decodes the key name from the thumbprint", pattern="cannot find key uri in registry",
+        summary="The registry of this host has no `KeyUri` for the key, so the connector reads the key's name from the thumbprint, as 1.0.4.0 did. If the databases open, no action is needed.",
+        causes=("The key was created with connector 1.0.4.0 or older: expected.",
+        "The entry is missing on this host, and the key was created with 1.0.5.0. Then 2053 follows."),
+        actions=("Check whether encrypted databases are open: `SELECT name, state_desc FROM sys.databases;`.", _ENTRIES,
+        "If the entry exists on another node only: `reg export` there, `reg import` here."), codes=(2053,)),
+    KnownText(title="The connector could not read the key before it encrypted", pattern="failed to get key info from azure key vault for thumbprint verification",
         summary="Before it wraps, the connector reads the key again to compare the thumbprint. That request failed.",
-        causes=(
-            "The identity may not read the key (`get`).",
-            "The key or its version was deleted.",
-            "The vault could not be reached.",
-        ),
-        actions=("Test the steps one by one: `ekm-exporter probe TARGET`.", EVENT_LOG),
-    ),
-    KnownText(
-        title="The connector has no session with the vault",
-        pattern="akv client hasn.?t been initialized",
+        causes=("The identity may not read the key (`get`).", "The key or its version was deleted.", "The vault could not be reached."),
+        actions=("Test the steps one by one: `ekm-exporter probe TARGET`.", EVENT_LOG)),
+    KnownText(title="The connector has no session with the vault", pattern="akv client hasn.?t been initialized",
         summary="The connector was called before a sign-in succeeded. An earlier line shows the cause.",
-        causes=("The session could not be opened (message 33028): secret, tenant, network or Entra ID.",),
-        actions=(EVENT_LOG, "Test the sign-in: `ekm-exporter probe TARGET`."),
-    ),
-    KnownText(
-        title="The connector has no text for its error",
-        pattern="error code is missing a error message",
+        causes=("The session could not be opened (message 33028): secret, tenant, network or Entra ID.",), actions=(EVENT_LOG,
+        "Test the sign-in: `ekm-exporter probe TARGET`.")),
+    KnownText(title="The connector has no text for its error", pattern="error code is missing a error message",
         summary="The connector failed with a number for which it has no text. The numbers of the same event have the cause.",
         causes=("A failure that its authors did not foresee, or a build that is newer than its texts.",),
-        actions=("Explain the number after `Error:` in the same event: `ekm-exporter explain`.", EVENT_LOG),
-    ),
-    KnownText(
-        title="Windows has no texts for the connector's events",
-        pattern=r"description for event id \d+ from source .{0,10}sql server connector",
+        actions=("Explain the number after `Error:` in the same event: `ekm-exporter explain`.", EVENT_LOG)),
+    KnownText(title="Windows has no texts for the connector's events", pattern=r"description for event id \d+ from source .{0,10}sql server connector",
         summary="The message file of the connector is not registered, so Windows shows the bare strings of the event. This is no failure.",
         causes=("The connector was copied instead of installed, or the log is read on another computer.",),
-        actions=(
-            "Read the strings below this text: explain the number after `Error:`.",
-            "Reinstall the connector to register the file.",
-        ),
-    ),
+        actions=("Read the strings below this text: explain the number after `Error:`.",
+        "To register it, run the command below on the SQL Server host, as an administrator, with the path of the connector's DLL."), commands=(REGISTER_TEXTS,)),
+    KnownText(title="Provider error code 2055: the key exists already", pattern=r"\bcode\W{0,4}2055\b|^(?:error )?2055$",
+        summary="An older table of Microsoft has this code for a key that is there already. It is not in today's table, and a probe cannot see it.",
+        causes=("CREATE ASYMMETRIC KEY ran with CREATION_DISPOSITION = CREATE_NEW, and the vault has a key of that name.",
+        "The registry has an entry for the key already: today's connectors show 2057 if it maps to another key version."),
+        actions=("Open the key that exists: `CREATION_DISPOSITION = OPEN_EXISTING`.", "Compare the entries with the vault's versions: `ekm-exporter explain 2057`."),
+        codes=(2057,)),
 )
+# fmt: on
+
+# The connector's own sentences, each with its code. A refusal by a vault (403) has an open cause: the sentence does not name it.
+CONNECTOR_SENTENCES: tuple[tuple[str, int], ...] = (
+    (r"proper permission to perform the action\b.{0,160}\blist\b", 3077),
+    ("proper permission to perform the action", 3113),
+    ("server responded 401 for the request", 401),
+)
+
+# What Azure and its tools say beside the reasons of a probe. They come before the classification of a response.
+_USER = (
+    "It is a person's sign-in, for example that of `az login` or of Management Studio. SQL Server's credential is not the cause."
+)
+_NOT_HERE = (
+    "The text is of Azure SQL Database or Managed Instance. They use no connector, and this exporter does not know their errors."
+)
+# fmt: off
+SERVICE_TEXTS: tuple[KnownText, ...] = (
+    KnownText(title="AKV10000: the request had no token", pattern=r"\bakv10000\b",
+        summary="Every vault answers so to a request without a token. The vault was reached, so name, route and certificate are right.",
+        causes=("A browser, `curl` or a monitor asked the vault without signing in: expected.",),
+        actions=("To test the sign-in and the key too: `ekm-exporter probe TARGET`.",)),
+    *(
+        KnownText(
+            title=f"AADSTS{number}: {title}",
+            pattern=rf"aadsts\W{{0,2}}{number}\b|^{number}$",
+            summary=_USER,
+            causes=(cause,),
+            actions=("Sign in again, interactively: `az login`.", "Test SQL Server's own sign-in: `ekm-exporter probe TARGET`."),
+        )
+        for number, title, cause in (
+            (50076, "a person needs a second factor", "A policy requires a second factor of this person."),
+            (70043, "a person must sign in again", "A policy limits how long this person's sign-in lasts."),
+        )
+    ),
+    KnownText(title="this machine has no identity, or not the one that was requested",
+        pattern="identity not found|requested identity (?:has not been|isn.t|hasn.t been) assigned", reason=Reason.IDENTITY_UNAVAILABLE),
+    KnownText(title="the sign-in of a managed identity failed before the vault",
+        pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254", reason=Reason.IDENTITY_UNAVAILABLE),
+    KnownText(title="VaultNotFound: there is no vault of this name", pattern=r"\bvaultnotfound\b",
+        summary="Azure has no vault of this name in the subscription that was asked. SQL Server shows 3900 if its name does not resolve.",
+        causes=("The vault was deleted.", "Its name is wrong, or it is in another subscription."),
+        actions=("List the deleted vaults before Azure purges them: `az keyvault list-deleted --resource-type vault`.",
+        "If it is there: `az keyvault recover --name VAULT`. Its keys come back with it.",
+        "If not, compare the name: `SELECT name, credential_identity FROM sys.credentials;`.", DO_NOT_RESTART), codes=(3900,)),
+    KnownText(title="A deny assignment refuses the request", pattern=r"denyassignmentid\W{1,6}[0-9a-f]{8}-",
+        summary="The vault names a deny assignment. It wins over every role, so another role assignment does not help.",
+        causes=("A deployment stack, a managed application or a policy protects the resource group of the vault.",),
+        actions=("Find its owner with the id after `DenyAssignmentId`, in the portal under Access control (IAM) > Deny assignments of the vault.",
+        "Have the identity excluded there. A role alone changes nothing.", DO_NOT_RESTART), codes=(3077,)),
+    KnownText(title="Entra ID's policy for applications limits how long a secret may be valid", pattern="credential lifetime exceeds the max",
+        summary="Entra ID did not create the secret or certificate, because it would be valid longer than a policy of the tenant permits.",
+        causes=("An app management policy of the tenant or of this application.",),
+        actions=("Ask the identity team for the longest lifetime, then: `az ad app credential reset --id CLIENT_ID --append --end-date NEW_EXPIRY`.",
+        "The secret that exists is not affected: let SQL Server use it until the new one is tested.")),
+    KnownText(title="the response is a proxy's page", pattern=r"x-squid-error|\bserver: (?:squid|bluecoat|zscaler)|via: \d\.\d [^\n]{0,60}(?:squid|proxy)",
+        reason=Reason.PROXY_INVALID),
+    KnownText(title="This is Azure SQL, not SQL Server with the connector",
+        pattern="serverkeynotfound|unsupported ?key ?size|azurekeyvault(?:key|unsupported|missing|invalid)|tde protector|key vault uri has unsupported",
+        summary=_NOT_HERE, causes=("Azure SQL signs in to the vault with the server's own identity and its own key (TDE protector).",),
+        actions=("Follow Microsoft's page for Azure SQL: https://learn.microsoft.com/azure/azure-sql/database/transparent-data-encryption-byok-overview.",)),
+    KnownText(title="A backup or restore at Azure storage failed: the storage account, not the vault", pattern=r"\.blob\.core\.|backup to url received",
+        summary="SQL Server could not read or write a blob. The text says nothing about the key that encrypts the backup.",
+        causes=("The signature (SAS) or key in the credential of the storage has expired or lacks a right.", "The firewall of the storage account refuses this host.",
+        "The blob has a lease, or too many blocks."),
+        actions=("Read the HTTP status in the message: 403 is the signature or the firewall, 404 the container, 412 a lease.",
+        "Create a new signature, and alter the credential with the name of the container.",
+        "A line with a provider's code at the same time is another failure: explain it by itself.")),
+)
+# fmt: on
 
 # Errors of Windows (Win32, Winsock, WinINet, certificates), which logs show as a number or an HRESULT.
 
@@ -154,6 +193,10 @@ LOW_HALF = 0xFFFF
 _RUNTIME = (
     "Install the Visual C++ runtime of the connector: 2015 for SQL Server 2016 and later, 2013 for older ones.",
     "Explain the message of SQL Server: `ekm-exporter explain 33027`.",
+)
+_FILE_ACTIONS = (
+    "Check that the file, disk or share of the same line exists and has space, and that SQL Server's service account has rights to it.",
+    "The vault and its key are not the cause.",
 )
 _REVOCATION = (
     "Open port 80 from the SQL Server host to the CRL and OCSP hosts of the certificate: `ekm-exporter doctor TARGET` lists them.",
@@ -171,13 +214,15 @@ class WindowsError:
     actions: tuple[str, ...] = ()
 
 
+# fmt: off
 WINDOWS_ERRORS: Mapping[int, WindowsError] = MappingProxyType(
     {
         2: WindowsError("a file or registry key was not found", code=2058, actions=REGISTRY_ACTIONS),
-        3: WindowsError(
-            "a folder was not found", actions=("Check the path in the same line, and the rights of the service account.",)
-        ),
+        3: WindowsError("a folder was not found", actions=("Check the path in the same line, and the rights of the service account.",)),
         5: WindowsError("access is denied", code=2058, actions=REGISTRY_ACTIONS),
+        32: WindowsError("another program has the file open", actions=_FILE_ACTIONS),
+        53: WindowsError("the network path was not found", actions=_FILE_ACTIONS),
+        112: WindowsError("the disk is full", actions=_FILE_ACTIONS),
         126: WindowsError("a DLL, or another one that it needs, was not found", actions=_RUNTIME),
         127: WindowsError("a DLL lacks a function, so it has another version than expected", actions=_RUNTIME),
         193: WindowsError("a DLL is for another processor, such as 32 bits, or is damaged", actions=_RUNTIME),
@@ -200,12 +245,8 @@ WINDOWS_ERRORS: Mapping[int, WindowsError] = MappingProxyType(
         12031: WindowsError("the connection was reset", Reason.CONNECTION_RESET, 3008),
         12037: WindowsError("the certificate of the server is outside its dates", Reason.TLS_EXPIRED, 3008),
         12038: WindowsError("the certificate of the server is for another name", Reason.TLS_WRONG_NAME, 3008),
-        12045: WindowsError(
-            "the certificate of the server was issued by an authority that Windows does not trust", Reason.TLS_UNTRUSTED, 3008
-        ),
-        12057: WindowsError(
-            "Windows could not check whether the certificate of the server is revoked", code=3008, actions=_REVOCATION
-        ),
+        12045: WindowsError("the certificate of the server was issued by an authority that Windows does not trust", Reason.TLS_UNTRUSTED, 3008),
+        12057: WindowsError("Windows could not check whether the certificate of the server is revoked", code=3008, actions=_REVOCATION),
         12152: WindowsError("the response of the server is not valid HTTP", Reason.NOT_HTTP, 3008),
         12157: WindowsError("the TLS handshake failed", Reason.TLS_FAILED, 3008),
         12163: WindowsError("this host has no connection to the network", Reason.NETWORK_DOWN, 3005),
@@ -217,9 +258,7 @@ WINDOWS_ERRORS: Mapping[int, WindowsError] = MappingProxyType(
         0x80090304: WindowsError("Windows could not start the TLS handshake", Reason.TLS_FAILED, 3008),
         0x80090308: WindowsError("the far side sent no valid TLS", Reason.TLS_FAILED, 3008),
         0x80090322: WindowsError("the certificate of the server is for another name", Reason.TLS_WRONG_NAME, 3008),
-        0x80090325: WindowsError(
-            "the certificate of the server was issued by an authority that Windows does not trust", Reason.TLS_UNTRUSTED, 3008
-        ),
+        0x80090325: WindowsError("the certificate of the server was issued by an authority that Windows does not trust", Reason.TLS_UNTRUSTED, 3008),
         0x80090326: WindowsError("the far side sent an unexpected TLS message", Reason.TLS_FAILED, 3008),
         0x80090328: WindowsError("the certificate of the server has expired", Reason.TLS_EXPIRED, 3008),
         0x80090331: WindowsError("both sides have no TLS version or cipher in common", Reason.TLS_FAILED, 3008),
@@ -231,73 +270,37 @@ WINDOWS_ERRORS: Mapping[int, WindowsError] = MappingProxyType(
         0x800B010F: WindowsError("a certificate is for another name", Reason.TLS_WRONG_NAME, 3008),
     }
 )
-# What Windows calls the numbers in its headers, tools and logs.
+# fmt: on
+# What Windows calls the numbers in its headers, tools and logs: each number, then its names.
+_INTERNET = """
+12002 TIMEOUT 12007 NAME_NOT_RESOLVED 12029 CANNOT_CONNECT 12030 CONNECTION_ABORTED CONNECTION_ERROR 12031 CONNECTION_RESET
+12037 SEC_CERT_DATE_INVALID SECURE_CERT_DATE_INVALID 12038 SEC_CERT_CN_INVALID SECURE_CERT_CN_INVALID
+12045 INVALID_CA SECURE_INVALID_CA 12057 SEC_CERT_REV_FAILED SECURE_CERT_REV_FAILED 12157 SECURITY_CHANNEL_ERROR SECURE_CHANNEL_ERROR
+12163 DISCONNECTED 12164 SERVER_UNREACHABLE 12165 PROXY_SERVER_UNREACHABLE 12169 SEC_INVALID_CERT SECURE_INVALID_CERT
+12170 SEC_CERT_REVOKED SECURE_CERT_REVOKED 12175 DECODING_FAILED SECURE_FAILURE
+"""
+_NAMES = """
+2 ERROR_FILE_NOT_FOUND 3 ERROR_PATH_NOT_FOUND 5 ERROR_ACCESS_DENIED E_ACCESSDENIED 126 ERROR_MOD_NOT_FOUND 127 ERROR_PROC_NOT_FOUND
+193 ERROR_BAD_EXE_FORMAT 1114 ERROR_DLL_INIT_FAILED 14001 ERROR_SXS_CANT_GEN_ACTCTX 10013 WSAEACCES 10051 WSAENETUNREACH
+10053 WSAECONNABORTED 10054 WSAECONNRESET 10060 WSAETIMEDOUT 10061 WSAECONNREFUSED 10065 WSAEHOSTUNREACH 11001 WSAHOST_NOT_FOUND
+11002 WSATRY_AGAIN 11004 WSANO_DATA 0x80090304 SEC_E_INTERNAL_ERROR 0x80090308 SEC_E_INVALID_TOKEN 0x80090322 SEC_E_WRONG_PRINCIPAL
+0x80090325 SEC_E_UNTRUSTED_ROOT 0x80090326 SEC_E_ILLEGAL_MESSAGE 0x80090328 SEC_E_CERT_EXPIRED 0x80090331 SEC_E_ALGORITHM_MISMATCH
+0x80092012 CRYPT_E_NO_REVOCATION_CHECK 0x80092013 CRYPT_E_REVOCATION_OFFLINE 0x800B0101 CERT_E_EXPIRED
+0x800B0109 CERT_E_UNTRUSTEDROOT 0x800B010A CERT_E_CHAINING 0x800B010F CERT_E_CN_NO_MATCH
+"""
+
+
+def _named(table: str, *prefixes: str) -> Iterator[tuple[str, int]]:
+    number = 0
+    for word in table.split():
+        if word[0].isdecimal():
+            number = int(word, 0)
+        else:
+            yield from ((prefix + word, number) for prefix in prefixes)
+
+
 WINDOWS_NAMES: Mapping[str, int] = MappingProxyType(
-    {
-        "ERROR_FILE_NOT_FOUND": 2,
-        "ERROR_PATH_NOT_FOUND": 3,
-        "ERROR_ACCESS_DENIED": 5,
-        "E_ACCESSDENIED": 5,
-        "ERROR_MOD_NOT_FOUND": 126,
-        "ERROR_PROC_NOT_FOUND": 127,
-        "ERROR_BAD_EXE_FORMAT": 193,
-        "ERROR_DLL_INIT_FAILED": 1114,
-        "ERROR_SXS_CANT_GEN_ACTCTX": 14001,
-        "WSAEACCES": 10013,
-        "WSAENETUNREACH": 10051,
-        "WSAECONNABORTED": 10053,
-        "WSAECONNRESET": 10054,
-        "WSAETIMEDOUT": 10060,
-        "WSAECONNREFUSED": 10061,
-        "WSAEHOSTUNREACH": 10065,
-        "WSAHOST_NOT_FOUND": 11001,
-        "WSATRY_AGAIN": 11002,
-        "WSANO_DATA": 11004,
-        **{
-            f"{prefix}_{name}": number
-            for name, number in {
-                "TIMEOUT": 12002,
-                "NAME_NOT_RESOLVED": 12007,
-                "CANNOT_CONNECT": 12029,
-                "CONNECTION_ABORTED": 12030,
-                "CONNECTION_ERROR": 12030,
-                "CONNECTION_RESET": 12031,
-                "SEC_CERT_DATE_INVALID": 12037,
-                "SECURE_CERT_DATE_INVALID": 12037,
-                "SEC_CERT_CN_INVALID": 12038,
-                "SECURE_CERT_CN_INVALID": 12038,
-                "INVALID_CA": 12045,
-                "SECURE_INVALID_CA": 12045,
-                "SEC_CERT_REV_FAILED": 12057,
-                "SECURE_CERT_REV_FAILED": 12057,
-                "SECURITY_CHANNEL_ERROR": 12157,
-                "SECURE_CHANNEL_ERROR": 12157,
-                "DISCONNECTED": 12163,
-                "SERVER_UNREACHABLE": 12164,
-                "PROXY_SERVER_UNREACHABLE": 12165,
-                "SEC_INVALID_CERT": 12169,
-                "SECURE_INVALID_CERT": 12169,
-                "SEC_CERT_REVOKED": 12170,
-                "SECURE_CERT_REVOKED": 12170,
-                "DECODING_FAILED": 12175,
-                "SECURE_FAILURE": 12175,
-            }.items()
-            for prefix in ("ERROR_INTERNET", "ERROR_WINHTTP")
-        },
-        "SEC_E_INTERNAL_ERROR": 0x80090304,
-        "SEC_E_INVALID_TOKEN": 0x80090308,
-        "SEC_E_WRONG_PRINCIPAL": 0x80090322,
-        "SEC_E_UNTRUSTED_ROOT": 0x80090325,
-        "SEC_E_ILLEGAL_MESSAGE": 0x80090326,
-        "SEC_E_CERT_EXPIRED": 0x80090328,
-        "SEC_E_ALGORITHM_MISMATCH": 0x80090331,
-        "CRYPT_E_NO_REVOCATION_CHECK": 0x80092012,
-        "CRYPT_E_REVOCATION_OFFLINE": 0x80092013,
-        "CERT_E_EXPIRED": 0x800B0101,
-        "CERT_E_UNTRUSTEDROOT": 0x800B0109,
-        "CERT_E_CHAINING": 0x800B010A,
-        "CERT_E_CN_NO_MATCH": 0x800B010F,
-    }
+    dict((*_named(_NAMES, ""), *_named(_INTERNET, "ERROR_INTERNET_", "ERROR_WINHTTP_")))
 )
 # English sentences of Windows, in lower case.
 WINDOWS_PHRASES: Mapping[str, int] = MappingProxyType(
@@ -319,10 +322,17 @@ def is_known(number: int) -> bool:
     return _plain(number) in WINDOWS_ERRORS
 
 
-def windows_error(number: int) -> tuple[int, WindowsError]:
+_OF_FILES = (2, 3, 5)
+# What a text about a file of SQL Server says; the same errors of Windows else mean the connector's registry key.
+OF_FILES = re.compile(r"operating system|\bos error|betriebssystem|\.(?:mdf|ndf|ldf|bak|trn)\b|backup")
+
+
+def windows_error(number: int, *, of_a_file: bool = False) -> tuple[int, WindowsError]:
     """Return the number to show, and the error. An HRESULT of Win32 is its lower half. Total."""
     plain = _plain(number)
     found = WINDOWS_ERRORS.get(plain)
+    if found is not None and of_a_file and plain in _OF_FILES:
+        return plain, WindowsError(found.meaning, actions=_FILE_ACTIONS)
     if found is None:
         shown = f"0x{number:08X}" if number > LOW_HALF else str(number)
         found = WindowsError(
@@ -338,89 +348,44 @@ def _plain(number: int) -> int:
 
 # Sentences of PowerShell, .NET, curl, OpenSSL and resolvers, each with the reason that a probe would report.
 # The patterns are of text in lower case; the first match counts. TLS comes before the connection that ends because of it.
+# fmt: off
 PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
     (re.compile(pattern), reason)
     for pattern, reason in (
         (r"proxy authentication required|\(407\)|\b407 from proxy|tunnel failed, response 407", Reason.PROXY_AUTH),
         (r"http code \d{3} from proxy|tunnel failed, response \d{3}", Reason.PROXY_STATUS),
-        (r"could not resolve proxy", Reason.PROXY_UNRESOLVED),
+        ("could not resolve proxy", Reason.PROXY_UNRESOLVED),
         (r"temporary failure in name resolution|server failure|\bservfail\b", Reason.DNS_TEMPORARY),
-        (r"dns (?:request|query) timed out", Reason.DNS_TIMEOUT),
-        (
-            (
-                r"(?:remote|server|host) name (?:or address )?could not be resolved|could not resolve host|no such host|"
-                r"name or service not known|dns name does not exist|non-existent domain|\bnxdomain\b|servname provided|"
-                r"getaddrinfo failed|name does not resolve"
-            ),
-            Reason.DNS_NOT_FOUND,
-        ),
+        ("dns (?:request|query) timed out", Reason.DNS_TIMEOUT),
+        (r"(?:remote|server|host) name (?:or address )?could not be resolved|could not resolve host|no such host|name or service not known|dns name does not exist|non-existent domain|\bnxdomain\b|servname provided|getaddrinfo failed|name does not resolve", Reason.DNS_NOT_FOUND),
         (r"certificate (?:has|is) expired|\bnottimevalid\b", Reason.TLS_EXPIRED),
-        (r"certificate is not (?:yet valid|valid yet)", Reason.TLS_NOT_YET_VALID),
-        (
-            (
-                r"namemismatch|alternative certificate subject name|hostname mismatch|(?:not|n't) match target host|"
-                r"certificate is not valid for|target principal name is incorrect|certificate cn name mismatch"
-            ),
-            Reason.TLS_WRONG_NAME,
-        ),
-        (
-            (
-                r"could not establish trust relationship|chainerrors|unable to get (?:local )?issuer certificate|self[- ]signed certificate|"
-                r"unable to verify the first certificate|untrusted ?root|partialchain|issued by an authority that is not trusted|"
-                r"remote certificate is invalid|certificate verify failed|certificate chain was issued by"
-            ),
-            Reason.TLS_UNTRUSTED,
-        ),
+        ("certificate is not (?:yet valid|valid yet)", Reason.TLS_NOT_YET_VALID),
+        ("namemismatch|alternative certificate subject name|hostname mismatch|(?:not|n't) match target host|certificate is not valid for|target principal name is incorrect|certificate cn name mismatch", Reason.TLS_WRONG_NAME),
+        ("could not establish trust relationship|chainerrors|unable to get (?:local )?issuer certificate|self[- ]signed certificate|unable to verify the first certificate|untrusted ?root|partialchain|issued by an authority that is not trusted|remote certificate is invalid|certificate verify failed|certificate chain was issued by", Reason.TLS_UNTRUSTED),
         (r"wrong version number|http/1\.\d 400 the plain http request", Reason.TLS_NOT_TLS),
-        (
-            (
-                r"could not create ssl/tls secure channel|ssl connection could not be established|handshake failure|"
-                r"(?:do not|don't) possess a common algorithm|ssl_error_syscall|unexpected eof while reading|authentication failed, see inner"
-            ),
-            Reason.TLS_FAILED,
-        ),
-        (r"actively refused|connection refused", Reason.CONNECT_REFUSED),
-        (r"unreachable host|no route to host|host is unreachable", Reason.CONNECT_UNREACHABLE),
-        (r"unreachable network|network is unreachable", Reason.NETWORK_DOWN),
-        (
-            r"did not properly respond|timed out|tcptestsucceeded\s*:\s*false|httpclient\.timeout|connection timeout",
-            Reason.CONNECT_TIMEOUT,
-        ),
-        (r"unable to connect to the remote server|failed to connect to|tcp connect to", Reason.CONNECT_FAILED),
-        (
-            (
-                r"forcibly closed|connection reset by peer|connection was reset|unexpected error occurred on a (?:send|receive)|"
-                r"unable to read data from the transport connection"
-            ),
-            Reason.CONNECTION_RESET,
-        ),
-        (r"empty reply from server|connection was closed unexpectedly|prematurely ended", Reason.CONNECTION_CLOSED),
-        (r"operation is not allowed", Reason.FORBIDDEN_POLICY),
-        (r"was not found in this key vault", Reason.KEY_NOT_FOUND),
-        (r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b", Reason.IDENTITY_UNAVAILABLE),
+        ("could not create ssl/tls secure channel|ssl connection could not be established|handshake failure|(?:do not|don't) possess a common algorithm|ssl_error_syscall|unexpected eof while reading|authentication failed, see inner", Reason.TLS_FAILED),
+        ("actively refused|connection refused", Reason.CONNECT_REFUSED),
+        ("unreachable host|no route to host|host is unreachable", Reason.CONNECT_UNREACHABLE),
+        ("unreachable network|network is unreachable", Reason.NETWORK_DOWN),
+        (r"did not properly respond|(?:operation|connection|request|attempt)(?: has)? timed out|tcptestsucceeded\s*:\s*false|httpclient\.timeout", Reason.CONNECT_TIMEOUT),
+        ("unable to connect to the remote server|failed to connect to|tcp connect to", Reason.CONNECT_FAILED),
+        ("forcibly closed|connection reset by peer|connection was reset|unexpected error occurred on a (?:send|receive)|unable to read data from the transport connection", Reason.CONNECTION_RESET),
+        (r"protocol violation|unsupported http/|received http/0\.9", Reason.NOT_HTTP),
+        ("empty reply from server|connection was closed unexpectedly|prematurely ended", Reason.CONNECTION_CLOSED),
+        ("operation is not allowed", Reason.FORBIDDEN_POLICY),
+        ("was not found in this key vault", Reason.KEY_NOT_FOUND),
         (r"vaultrequesttypelimitreached|too many requests|\bthrottled\b", Reason.THROTTLED),
         (r"\binvalid_client\b", Reason.CREDENTIALS_REFUSED),
         (r"\b(?:unauthorized_client|invalid_request|invalid_resource)\b", Reason.BAD_REQUEST),
     )
 )
+# fmt: on
 _CURL = re.compile(r"\bcurl\b(?:: ?\(|[^\n\d]{0,20}\b(?:error|code)\W{1,3}|:? \(?)(\d{1,3})\b(?!\.)")
-CURL_REASONS: Mapping[int, Reason] = MappingProxyType(
-    {
-        5: Reason.PROXY_UNRESOLVED,
-        6: Reason.DNS_NOT_FOUND,
-        7: Reason.CONNECT_FAILED,
-        18: Reason.BODY_TRUNCATED,
-        28: Reason.CONNECT_TIMEOUT,
-        35: Reason.TLS_FAILED,
-        47: Reason.REDIRECT,
-        51: Reason.TLS_WRONG_NAME,
-        52: Reason.CONNECTION_CLOSED,
-        55: Reason.CONNECTION_RESET,
-        56: Reason.CONNECTION_RESET,
-        60: Reason.TLS_UNTRUSTED,
-        97: Reason.PROXY_INVALID,
-    }
-)
+CURL_REASONS: Mapping[int, Reason] = MappingProxyType({
+    5: Reason.PROXY_UNRESOLVED, 6: Reason.DNS_NOT_FOUND, 7: Reason.CONNECT_FAILED, 18: Reason.BODY_TRUNCATED, 28: Reason.CONNECT_TIMEOUT,
+    35: Reason.TLS_FAILED, 47: Reason.REDIRECT, 51: Reason.TLS_WRONG_NAME, 52: Reason.CONNECTION_CLOSED, 55: Reason.CONNECTION_RESET,
+    56: Reason.CONNECTION_RESET, 60: Reason.TLS_UNTRUSTED, 97: Reason.PROXY_INVALID,
+})  # fmt: skip
 
 
 def reason_of_phrase(text: str) -> Reason | None:

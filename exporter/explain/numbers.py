@@ -1,18 +1,20 @@
-"""The numbers in a pasted text, each by its meaning: provider code, message of SQL Server, error of Windows, number of Entra ID.
+"""One parser of a paste: its text, and the numbers in it that have a sign of what they are.
 
-The words around a number depend on the language of SQL Server and Windows, its place does not. At the end, the explanations of
-what is no code. Which meaning comes first is decided in `search`.
+A number is a provider code after the words for it in any language, in a line of the connector, in a text about a provider after
+`error`, as an HRESULT of the provider, or if nothing else is pasted. Any other number, such as that of a process, a port or rows, is
+none. The same holds for messages of SQL Server, errors of Windows and numbers of Entra ID. At the end, the explanations of what is no
+code. Which meaning comes first is decided in `search`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from exporter.core.values import Facts, Fault, Step
 from exporter.explain.explanation import Explanation
-from exporter.explain.known_texts import LOW_HALF, WIN32, WINDOWS_ERRORS, WINDOWS_NAMES, KnownText, windows_error
+from exporter.explain.known_texts import LOW_HALF, OF_FILES, WIN32, WINDOWS_ERRORS, WINDOWS_NAMES, KnownText, windows_error
 from exporter.explain.messages import MESSAGES
 from exporter.knowledge.answers import ErrorBody, read_error
 from exporter.knowledge.classify import FAULT_RULES, STATUS_RULES, classify
@@ -27,60 +29,115 @@ _OWN_FACILITY = 0x8004
 _HIGHEST_LEVEL = 25
 _COMMA = "[,\u3001\uff0c]"
 _COLON = "[:\uff1a]"
-_PROVIDER_CODE = re.compile(rf"provider error(?: code)?[\s:=#]*{NUMBER}\b", _FLAGS)
+# The provider in the languages of SQL Server. Only English needs no colon before the number.
+_PROVIDER = (
+    r"provider|anbieter|fournisseur|prove+dor|fornitore|dostawc|leverant|\u043f\u043e\u0441\u0442\u0430\u0432\u0449\u0438\u043a|"
+    r"\u30d7\u30ed\u30d0\u30a4\u30c0|\u63d0\u4f9b\u7a0b\u5e8f|\u63d0\u4f9b\u8005|\uacf5\uae09\uc790"
+)
+_PROVIDER_CODE = re.compile(
+    rf"(?:provider error(?: code)?[\s:=#]*|(?:{_PROVIDER})[^\d\n:\uff1a=,;.()'\"]{{0,40}}{_COLON}\s?){NUMBER}\b", _FLAGS
+)
 # "Msg 33111, Level 16, State 4", "Error: 33111, Severity: 16, State: 4", and the same in any language.
 _HEAD = re.compile(
     rf"(?P<number>\d{{3,5}})\s?{_COMMA}\s?(?!info)[^\W\d][^\d\n{_COMMA[1:-1]}]{{0,24}}(?P<level>\d{{1,2}})\s?{_COMMA}"
     rf"\s?[^\W\d][^\d\n{_COMMA[1:-1]}]{{0,24}}\d{{1,3}}(?!\d)",
     _FLAGS,
 )
+# "Msg 33111" in any language; SQL Server Agent, the dialog of Management Studio, .NET, DBeaver and the viewer of events.
 _MSG = re.compile(
-    r"\b(?:msg|message|meldung|meddelande|mens|mensaje|messaggio|mensagem|\u0441\u043e\u043e\u0431\u0449\u0435\u043d\u0438\u0435)"
-    r"[.:]?\s?(?P<number>\d{3,5})(?!\d)|(?:\u6d88\u606f|\u8a0a\u606f|\u30e1\u30c3\u30bb\u30fc\u30b8|\uba54\uc2dc\uc9c0)\s?(?P<other>\d{3,5})(?!\d)",
+    r"(?:\b(?:msg|message|meldung|meddelande|mens|mensaje|messaggio|mensagem|\u0441\u043e\u043e\u0431\u0449\u0435\u043d\u0438\u0435)[.:]?\s?"
+    r"|(?:\u6d88\u606f|\u8a0a\u606f|\u30e1\u30c3\u30bb\u30fc\u30b8|\uba54\uc2dc\uc9c0)\s?"
+    rf"|\[sqlstate \w{{5}}\] \([^\W\d]+ |microsoft sql server\s?{_COMMA}\s?[^\W\d][^\d\n:\uff1a]{{0,12}}{_COLON}\s?"
+    rf"|\berror number{_COLON}\s?|\bsql error \[|\b(?:event[ -]?id|ereignis-id){_COLON}?\s+)(?P<number>\d{{3,5}})(?!\d)",
     _FLAGS,
 )
-_FIVE_DIGITS = re.compile(r"\b\d{5}\b")
-_ERROR = re.compile(r"(?:\berror:?\s*)?(\d{4})", _FLAGS)
+_FIVE_DIGITS = re.compile(r"\berror[:\s]\s?(\d{5})(?![\d.])", _FLAGS)
 _QUOTED = re.compile(
     "'[^'\n]{0,256}'|\"[^\"\n]{0,256}\"|[\u00ab\u201e\u201c\u300c\u300e\u2018][^\u00bb\u201c\u201d\u300d\u300f\u2019\n]{0,256}[\u00bb\u201c\u201d\u300d\u300f\u2019]"
 )
 _NAMED = re.compile(r"\b(?:key|vault|name|named|database|credential|login)\s?[:=]?\s?\d+\b", _FLAGS)
 # The last number after a colon: every language ends these messages with `provider error code: N. (...)`.
 _NUMBER_AFTER_COLON = re.compile(rf"(?<!\d){_COLON}\s?(\d{{1,5}})(?![\d:])")
-_LABEL = r"cod|kod|code|\u043a\u043e\u0434|err|fehler|fel|\u30b3\u30fc\u30c9|\u30a8\u30e9\u30fc|\u4ee3\u7801|\u4ee3\u78bc|\u9519\u8bef|\ucf54\ub4dc"
-_LABELLED = re.compile(
-    rf"(?:\b(?:provider|error|err|e|code|ekm|akv|connector)[\s:=#_-]*|(?:{_LABEL})[^\d\n:\uff1a=,;.()]{{0,40}}{_COLON}\s?)"
-    r"(\d{1,4})(?!\w)(?![.:/-]\d)",
-    _FLAGS,
-)
 _ANY_CODE = re.compile(r"(?<![\w.:/-])(\d{4})(?![\w:/-]|\.\d)")
-_HRESULT = re.compile(r"\b(?:0x([8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
-_HEX_CODE = re.compile(rf"\W*{NUMBER}\W*", _FLAGS)
-_SYMBOL = re.compile(r"\b[A-Z][A-Z_]{5,60}\b")
-_INFO = re.compile(r"\binfo\W{0,2}(1[012]\d{3})\b", _FLAGS)
-_WINDOWS = re.compile(
-    r"\b(?:windows|win32|winsock|wininet|winhttp|socket|system|os|betriebssystem|syst\u00e8me|sistema)"
-    r"[\s-]?(?:error|err|errno|fehler|fel|code)?(?:\s?code)?\W{0,3}(\d{1,5})(?!\w)(?!\.\d)"
-    r"|\b(\d{1,5})\s?[(:]\s?access is denied",
+_LABELS = "error|err|code|scp_err|number|fehler|fehlercode|no|e"
+# Nothing but a number and such words: what a person types.
+_ALONE = re.compile(
+    rf"(?!-)\W*(?:(?:{_LABELS}|provider|ekm|akv|connector|azure|key|vault|sql|server|the|a|an|i|we|get|got|getting|is|was|with)"
+    rf"\b[\s:=#_-]*)*e?{NUMBER}\W*",
     _FLAGS,
 )
-_OS_TEXT = re.compile(r"\b(?:error|fehler|erreur|errore|fel)\W{0,2}(\d{1,5})\([^\W\d]", _FLAGS)
+_ABOUT_A_PROVIDER = re.compile(
+    r"cryptographic provider|\b(?:ekm|akv)\b|key ?vault|sql server connector|\boperation\s?:|acquiretoken|(?:un)?wrapkey|getkeyby"
+    r"|\berror\s?:\s?\d+\s?,\s?info\s?:",
+    _FLAGS,
+)
+_LABELLED = re.compile(r"\b(?:provider|error|err|e|code|ekm|akv|connector)[\s:=#_-]*(\d{1,4})(?!\w)(?![.:/-]\d)", _FLAGS)
+_LOG_LINE = re.compile(r"\W*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d+ +(?:spid\d+\w?|server|logon|backup)\b", _FLAGS)
+_HRESULT = re.compile(r"\b(?:0x([8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
+_SYMBOL = re.compile(r"\b[A-Z][A-Z_]{5,60}\b")
+_WINDOWS_WORDS = "windows|win32|winsock|wininet|winhttp|socket|system|os|betriebssystem|syst\u00e8me|sistema"
+_WINDOWS = re.compile(
+    r"\binfo\W{0,2}(1[012]\d{3})\b"
+    rf"|\b(?:{_WINDOWS_WORDS})[\s-]?(?:error|err|errno|fehler|fel|code)(?:\s?code)?\W{{0,3}}(\d{{1,5}})(?!\w)(?!\.\d)"
+    r"|\b(\d{1,5})\s?[(:]\s?access is denied"
+    r"|\b(?:error|fehler|erreur|errore|fel)\W{0,2}(\d{1,5})\([^\W\d]",
+    _FLAGS,
+)
 _WINDOWS_NUMBER = re.compile(r"(?:error[\s:]*)?(1[012]\d{3})", _FLAGS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paste:
+    """A text in one line. `plain` lacks the heads of messages, quoted parts and numbers that are names.
+
+    `codes` are those that the text calls a provider's: failures in their order, then a success. `alone` is the only number of a text.
+    """
+
+    text: str
+    folded: str
+    plain: str
+    messages: tuple[int, ...] = ()  # of SQL Server
+    codes: tuple[ConnectorError, ...] = ()
+    alone: int | None = None
+    is_about_a_provider: bool = False
+    is_log_line: bool = False
+
+    def has(self, known: KnownText) -> bool:
+        """Whether the text has the number or the sentence."""
+        return known.number in self.messages or re.search(known.pattern, self.folded) is not None
+
+
+def read(text: str) -> Paste:
+    """Read a text that is one line."""
+    plain, alone = without_names(text), _ALONE.fullmatch(text)
+    number = None if alone is None else _value(alone)
+    messages = _messages(text, number)
+    explicit = [row for match in _PROVIDER_CODE.finditer(text) if (row := row_of(match)) is not None]
+    coded = sum(each in MESSAGES and MESSAGES[each].has_code for each in dict.fromkeys(messages))
+    rows = explicit or translated_codes(plain)[-coded:] if coded else explicit
+    return Paste(
+        text=text,
+        folded=text.casefold(),
+        plain=plain,
+        messages=tuple(messages),
+        codes=tuple(sorted(dict.fromkeys(rows), key=lambda row: row.code == 0)),
+        alone=number,
+        is_about_a_provider=_ABOUT_A_PROVIDER.search(text) is not None,
+        is_log_line=_LOG_LINE.match(text) is not None,
+    )
+
+
+def _value(match: re.Match[str]) -> int:
+    digits = match["hex"]
+    return int(match["dec"]) if digits is None else int(digits, 16)
 
 
 def row_of(match: re.Match[str], *, least: int = 0) -> ConnectorError | None:
     """Return the code of a match of `NUMBER`, also as the lower half of an HRESULT; None for another number."""
-    digits = match["hex"]
-    number = int(match["dec"]) if digits is None else int(digits, 16)
-    if digits is not None and number not in BY_CODE and number >> 16 != WIN32:
+    number = _value(match)
+    if match["hex"] is not None and number not in BY_CODE and number >> 16 != WIN32:
         number &= LOW_HALF
     return BY_CODE.get(number) if number >= least else None
-
-
-def provider_code(text: str) -> ConnectorError | None:
-    """Return the code after `Provider error code:`; the first failure if there are several codes."""
-    rows = [row for match in _PROVIDER_CODE.finditer(text) if (row := row_of(match)) is not None]
-    return next((row for row in rows if row.code), rows[0] if rows else None)
 
 
 def named_provider_code(text: str) -> str:
@@ -89,13 +146,12 @@ def named_provider_code(text: str) -> str:
     return "" if match is None else match["dec"] or match["hex"]
 
 
-def message_numbers(text: str) -> list[int]:
-    """Return the numbers of messages of SQL Server. A number with a level counts even if no table lists it."""
+def _messages(text: str, alone: int | None) -> list[int]:
+    """Return the numbers of messages. A number with a level or the word for a message counts even if no table lists it."""
     sure = [int(match["number"]) for match in _HEAD.finditer(text) if int(match["level"]) <= _HIGHEST_LEVEL]
-    sure += [int(match["number"] or match["other"]) for match in _MSG.finditer(text)]
-    alone = _ERROR.fullmatch(text)
-    likely = [int(number) for number in _FIVE_DIGITS.findall(text)] + ([int(alone[1])] if alone else [])
-    return sure + [number for number in likely if number in MESSAGES and number not in BY_CODE]
+    sure += [int(match["number"]) for match in _MSG.finditer(text)]
+    likely = [int(number) for number in _FIVE_DIGITS.findall(text)] + ([] if alone is None else [alone])
+    return sure + [number for number in likely if number in MESSAGES and number not in BY_CODE and number >= SMALLEST]
 
 
 def without_names(text: str) -> str:
@@ -105,31 +161,26 @@ def without_names(text: str) -> str:
     return text
 
 
-def translated_code(text: str) -> ConnectorError | None:
-    """Return the provider code of a message in another language; `text` is that of a message which has one."""
-    plain = without_names(text)
-    numbers = [int(number) for number in _NUMBER_AFTER_COLON.findall(plain)] or [
-        int(number) for number in _ANY_CODE.findall(plain)
-    ]
-    return next((BY_CODE[number] for number in reversed(numbers) if number and number in BY_CODE), None)
+def translated_codes(plain: str) -> list[ConnectorError]:
+    """Return the codes in a message of any language: the numbers after a colon, else all of four digits."""
+    numbers = _NUMBER_AFTER_COLON.findall(plain) or _ANY_CODE.findall(plain)
+    return [BY_CODE[int(number)] for number in numbers if int(number) in BY_CODE and int(number)]
 
 
-def labelled_codes(text: str) -> list[ConnectorError]:
-    """Return the codes after a word such as `error` or `code`."""
-    return [BY_CODE[int(number)] for number in _LABELLED.findall(without_names(text)) if int(number) in BY_CODE]
+def labelled_codes(paste: Paste) -> list[ConnectorError]:
+    """Return the code that is alone with words for one, or the codes after `error` and the like in a text about a provider."""
+    if paste.alone is not None:
+        return [BY_CODE[paste.alone]] if paste.alone in BY_CODE else []
+    found = _LABELLED.findall(paste.plain) if paste.is_about_a_provider else []
+    return [BY_CODE[int(number)] for number in found if int(number) in BY_CODE]
 
 
-def any_code(text: str) -> ConnectorError | None:
-    """Return the first number of four digits that is a code and no name."""
-    return next((BY_CODE[int(number)] for number in _ANY_CODE.findall(without_names(text)) if int(number) in BY_CODE), None)
-
-
-def wrapped_code(text: str) -> ConnectorError | None:
+def wrapped_code(paste: Paste) -> ConnectorError | None:
     """Return the code as a hexadecimal number, alone or in an HRESULT of the provider's own facility: 0xCE7, 0x80040CE7."""
-    alone = _HEX_CODE.fullmatch(text)
+    alone = _ALONE.fullmatch(paste.text)
     if alone is not None and alone["hex"] and int(alone["hex"], 16) <= LOW_HALF:
         return row_of(alone, least=SMALLEST)
-    number = _hresult(text) or 0
+    number = _hresult(paste.text) or 0
     return BY_CODE.get(number & LOW_HALF) if number >> 16 == _OWN_FACILITY and number & LOW_HALF >= SMALLEST else None
 
 
@@ -148,7 +199,7 @@ def windows_number(text: str) -> int | None:
     symbol = next((WINDOWS_NAMES[word] for word in _SYMBOL.findall(text) if word in WINDOWS_NAMES), None)
     if symbol is not None:
         return symbol
-    named = _INFO.search(text) or _WINDOWS.search(text) or _OS_TEXT.search(text)
+    named = _WINDOWS.search(text)
     if named is not None:
         return int(next(group for group in named.groups() if group))
     alone = _WINDOWS_NUMBER.fullmatch(text)
@@ -222,6 +273,8 @@ def explain_known_text(known: KnownText | None, text: str = "") -> Explanation |
     """Explain a known text, with the thumbprint of `text` in its title and commands."""
     if known is None:
         return None
+    if known.reason is not None:
+        return explain_reason(known.reason, title=f"{known.reason}: {known.title}")
     thumbprint = _THUMBPRINT.search(text)
     named = "" if thumbprint is None else thumbprint[0]
     return Explanation(
@@ -235,10 +288,10 @@ def explain_known_text(known: KnownText | None, text: str = "") -> Explanation |
     )
 
 
-def explain_windows_error(number: int, text: str) -> Explanation:
-    """Explain an error of Windows. A connector code in the same text is the one that SQL Server shows."""
-    plain, error = windows_error(number)
-    coded = next((row for row in labelled_codes(text) if row.code >= SMALLEST), None)
+def explain_windows_error(number: int, paste: Paste) -> Explanation:
+    """Explain an error of Windows. A connector code in the same text is the one that SQL Server shows; a file has none."""
+    plain, error = windows_error(number, of_a_file=OF_FILES.search(paste.folded) is not None)
+    coded = next((row for row in labelled_codes(paste) if row.code >= SMALLEST), None)
     row = coded or (None if error.code is None else BY_CODE[error.code])
     shown = f"{plain} (0x{number:08X})" if number != plain else f"0x{plain:08X}" if plain > LOW_HALF else str(plain)
     reported = f"The connector reports it as {both_numbers(row.code)} {row.symbol}." if row else ""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from exporter.core.secrets import mask
 from exporter.core.values import Facts, Fault, Step
 from exporter.explain.explanation import Explanation, explain_codes, explain_exactly, join_lines, trim
 from exporter.explain.known_texts import (
+    CONNECTOR_SENTENCES,
     CONNECTOR_TEXTS,
+    SERVICE_TEXTS,
     WINDOWS_ERRORS,
     WINDOWS_PHRASES,
     KnownText,
@@ -25,31 +28,28 @@ from exporter.explain.known_texts import (
 from exporter.explain.messages import KNOWN_TEXTS, MESSAGES, STATES, TEXTS
 from exporter.explain.numbers import (
     SMALLEST,
-    any_code,
+    Paste,
     entra_reason,
     explain_known_text,
     explain_reason,
     explain_small_number,
     explain_windows_error,
     labelled_codes,
-    message_numbers,
     named_provider_code,
-    provider_code,
-    translated_code,
+    read,
     vault_reason,
     windows_number,
-    without_names,
     wrapped_code,
 )
 from exporter.knowledge.classify import classify
 from exporter.knowledge.code_row import ConnectorError
-from exporter.knowledge.codes import BY_CODE, CODES, find
+from exporter.knowledge.codes import BY_CODE, CODES, both_numbers, find
 from exporter.knowledge.reasons import VAULT_REASONS, Reason
 
-Lookup = Callable[[str], Explanation | None]
+Lookup = Callable[[Paste], Explanation | None]
 
 _FLAGS = re.IGNORECASE
-_EVENT_STATUS = re.compile(r"\binfo:?\s*(\d{3})\b", _FLAGS)
+_EVENT_STATUS = re.compile(r"\b(?:info|error):?\s*([45]\d\d)\b", _FLAGS)
 _AKV = re.compile(r"\bAKV(\d{5})\b", _FLAGS)
 _STATUS = re.compile(r"\b([45]\d\d)\b")
 _HTTP_STATUS = re.compile(
@@ -60,33 +60,32 @@ _HTTP_STATUS = re.compile(
 )
 _WININET = re.compile(r"\b(12\d{3})\b")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{2,80}")
+_ERROR_WORD = re.compile("error|exception|hresult|failed|fehler", _FLAGS)
+_FEW_WORDS = 4  # in which `get 403` means an operation
 _OPERATIONS = {
-    "acquiretoken": Step.TOKEN,
-    "token": Step.TOKEN,
-    "challenge": Step.CHALLENGE,
-    "getkeybyname": Step.GET_KEY,
-    "getkey": Step.GET_KEY,
-    "get_key": Step.GET_KEY,
-    "get": Step.GET_KEY,
-    "wrapkey": Step.WRAP_KEY,
-    "wrap_key": Step.WRAP_KEY,
-    "wrap": Step.WRAP_KEY,
-    "unwrapkey": Step.UNWRAP_KEY,
-    "unwrap_key": Step.UNWRAP_KEY,
-    "unwrap": Step.UNWRAP_KEY,
+    name: step
+    for step, names in (
+        (Step.TOKEN, "acquiretoken token"),
+        (Step.CHALLENGE, "challenge"),
+        (Step.GET_KEY, "getkeybyname getkey get_key get"),
+        (Step.WRAP_KEY, "wrapkey wrap_key wrap"),
+        (Step.UNWRAP_KEY, "unwrapkey unwrap_key unwrap"),
+    )
+    for name in names.split()
 }
+_REFUSED_PROVIDER = 33029  # whose provider codes 0 and 1 name no cause
 
 
 def explain(text: str) -> Explanation | None:
-    """Explain `text`; None if it is of no known kind."""
-    text = trim(text)
-    return next((found for look_up in _LOOKUPS if (found := look_up(text)) is not None), None)
+    """Explain `text`, with what else it names; None if it is of no known kind."""
+    paste = read(trim(text))
+    found = _first(paste, _LOOKUPS)
+    return found and replace(found, also=tuple(_others(paste, found)))
 
 
 def explain_log_text(text: str) -> Explanation | None:
     """Explain the text of an event, which may have numbers of any meaning."""
-    text = join_lines(text)
-    return next((found for look_up in _LOG_TEXT_KINDS if (found := look_up(text)) is not None), None)
+    return _first(read(join_lines(text)), _LOG_TEXT_KINDS)
 
 
 def explain_message(number: int, text: str = "") -> Explanation | None:
@@ -94,71 +93,96 @@ def explain_message(number: int, text: str = "") -> Explanation | None:
     return None if number not in MESSAGES else explain_known_text(MESSAGES[number], text)
 
 
-def _code(read: Callable[[str], ConnectorError | None]) -> Lookup:
+def names_no_cause(row: ConnectorError, messages: Iterable[int]) -> bool:
+    """Whether a message has a provider code that only says success or failure, so that the message itself is explained."""
+    return row.code <= 1 and _REFUSED_PROVIDER in messages
+
+
+def _first(paste: Paste, lookups: Iterable[Lookup]) -> Explanation | None:
+    return next((found for look_up in lookups if (found := look_up(paste)) is not None), None)
+
+
+def _others(paste: Paste, found: Explanation) -> Iterator[str]:
+    """Yield the titles of the other codes and messages of the text; a message that a code explains is none."""
+    rows = [row for row in paste.codes if row.code and row not in found.rows and not names_no_cause(row, paste.messages)]
+    yield from (f"{both_numbers(row.code)} {row.symbol}" for row in rows)
+    for known in TEXTS:
+        if not (known.has_code and paste.codes) and known.headline not in found.title and paste.has(known):
+            yield known.headline
+
+
+def _code(read_code: Callable[[Paste], ConnectorError | None]) -> Lookup:
     """Return the lookup of a code in a text."""
-    return lambda text: explain_codes(read(text))
+    return lambda paste: explain_codes(read_code(paste))
 
 
-def _reason_by(read: Callable[[str], Reason | None]) -> Lookup:
+def _reason_by(read_reason: Callable[[str], Reason | None]) -> Lookup:
     """Return the lookup of a reason in a text."""
-    return lambda text: explain_reason(read(text))
+    return lambda paste: explain_reason(read_reason(paste.text))
 
 
 def _known(texts: Iterable[KnownText]) -> Lookup:
-    """Return the lookup of known texts by their patterns."""
-    return lambda text: explain_known_text(next((each for each in texts if re.search(each.pattern, text.casefold())), None))
+    """Return the lookup of known texts: the first that has its number or sentence there."""
+    return lambda paste: explain_known_text(next((each for each in texts if paste.has(each)), None), paste.text)
 
 
-def _entra(text: str) -> Explanation | None:
-    found = entra_reason(text)
+def _of_tools(look_up: Lookup) -> Lookup:
+    """Return a lookup for texts of tools and services: a line of SQL Server's own log that names no provider is none."""
+    return lambda paste: None if paste.is_log_line and not paste.is_about_a_provider else look_up(paste)
+
+
+def _entra(paste: Paste) -> Explanation | None:
+    found = entra_reason(paste.text)
     if found is None:
         return None
     number, reason = found
-    if reason is Reason.SIGN_IN_REFUSED and provider_code(text) is not None:
+    if reason is Reason.SIGN_IN_REFUSED and paste.codes:
         return None  # the number has no row, the code has
     return explain_reason(reason, title=f"AADSTS{number}: {reason}", number=number)
 
 
-def _akv(text: str) -> Explanation | None:
-    number = _AKV.search(text)
+def _akv(paste: Paste) -> Explanation | None:
+    number = _AKV.search(paste.text)
     if number is None:
         return None
     found = classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=401, akv=int(number[1])))
     return explain_reason(found.reason, title=f"AKV{number[1]}: {found.reason}", codes=(found.code,))
 
 
-def _message(text: str) -> Explanation | None:
-    """Explain the most specific of the messages in the text, by number, else by its English text."""
-    numbers, folded = set(message_numbers(text)), text.casefold()
-    known = next((each for each in TEXTS if each.number in numbers), None)
-    known = known or next((each for each in TEXTS if re.search(each.pattern, folded)), None)
-    row = translated_code(text) if known is not None and known.has_code else None
-    return explain_codes(row) or explain_known_text(known, text)
+def _sentence(paste: Paste) -> Explanation | None:
+    """Explain the connector's own sentence for a code."""
+    code = next((code for pattern, code in CONNECTOR_SENTENCES if re.search(pattern, paste.folded)), None)
+    return None if code is None else explain_codes(BY_CODE[code])
 
 
-def _symbol(text: str) -> Explanation | None:
-    return next(
-        (Explanation(rows=rows) for word in dict.fromkeys(_WORD.findall(text)) if "rr" in word and (rows := find(word))), None
-    )
+def _provider_code(paste: Paste) -> Explanation | None:
+    row = next(iter(paste.codes), None)
+    refused = (_REFUSED_PROVIDER,) if paste.has(MESSAGES[_REFUSED_PROVIDER]) else ()
+    return None if row is None or names_no_cause(row, refused) else explain_codes(row)
 
 
-def _status_with_operation(text: str) -> Explanation | None:
-    text = without_names(text)
-    step = next((_OPERATIONS[word.lower()] for word in _WORD.findall(text) if word.lower() in _OPERATIONS), None)
-    status = _EVENT_STATUS.search(text) or _STATUS.search(text)
-    if step is None or status is None:
+def _symbol(paste: Paste) -> Explanation | None:
+    words = dict.fromkeys(_WORD.findall(paste.text))
+    return next((Explanation(rows=rows) for word in words if "rr" in word and (rows := find(word))), None)
+
+
+def _status_with_operation(paste: Paste) -> Explanation | None:
+    words = [word.lower() for word in _WORD.findall(paste.plain)]
+    steps = [_OPERATIONS[word] for word in words if word in _OPERATIONS]
+    status = _EVENT_STATUS.search(paste.plain) if len(words) > _FEW_WORDS else _STATUS.search(paste.plain)
+    if not steps or status is None or not (paste.is_about_a_provider or len(words) <= _FEW_WORDS):
         return None
-    found = classify(step, Facts(fault=Fault.HTTP_STATUS, status=int(status[1])))
+    found = classify(steps[0], Facts(fault=Fault.HTTP_STATUS, status=int(status[1])))
     return explain_codes(BY_CODE[found.code])
 
 
-def _inner_code(text: str) -> Explanation | None:
-    words = {word.lower() for word in _WORD.findall(text)}
+def _inner_code(paste: Paste) -> Explanation | None:
+    words = {word.lower() for word in _WORD.findall(paste.text)}
     return explain_reason(next((rule.reason for rule in VAULT_REASONS if not words.isdisjoint(rule.markers)), None))
 
 
-def _http_status(text: str) -> Explanation | None:
-    status = _HTTP_STATUS.fullmatch(text)
+def _http_status(paste: Paste) -> Explanation | None:
+    status = _HTTP_STATUS.fullmatch(paste.text)
     if status is None:
         return None
     number = status[1] or status[2]
@@ -174,25 +198,26 @@ def _http_status(text: str) -> Explanation | None:
     )
 
 
-def _windows_error(text: str) -> Explanation | None:
-    number = windows_number(text)
-    return explain_windows_error(number, text) if number is not None and is_known(number) else None
+def _windows_error(paste: Paste) -> Explanation | None:
+    number = windows_number(paste.text)
+    return explain_windows_error(number, paste) if number is not None and is_known(number) else None
 
 
-def _other_windows_error(text: str) -> Explanation | None:
+def _other_windows_error(paste: Paste) -> Explanation | None:
     """Explain an error of Windows by its sentence, or how to print the text of its number."""
-    folded = text.casefold()
-    number = next((number for phrase, number in WINDOWS_PHRASES.items() if phrase in folded), windows_number(text))
-    return None if number is None else explain_windows_error(number, text)
+    named = windows_number(paste.text) if len(paste.text) <= _SHOWN or _ERROR_WORD.search(paste.text) else None
+    number = next((number for phrase, number in WINDOWS_PHRASES.items() if phrase in paste.folded), named)
+    return None if number is None else explain_windows_error(number, paste)
 
 
-def _wininet(text: str) -> Explanation | None:
-    number = next((int(each) for each in _WININET.findall(text) if int(each) in WINDOWS_ERRORS), None)
-    return None if number is None else explain_windows_error(number, text)
+def _wininet(paste: Paste) -> Explanation | None:
+    numbers = map(int, _WININET.findall(paste.text if paste.is_about_a_provider or len(paste.text) <= _SHOWN else ""))
+    number = next((number for number in numbers if number in WINDOWS_ERRORS), None)
+    return None if number is None else explain_windows_error(number, paste)
 
 
-def _other_curl_error(text: str) -> Explanation | None:
-    number = curl_number(text)
+def _other_curl_error(paste: Paste) -> Explanation | None:
+    number = curl_number(paste.text)
     if number is None:
         return None
     return Explanation(
@@ -202,45 +227,50 @@ def _other_curl_error(text: str) -> Explanation | None:
     )
 
 
-def _labelled(text: str) -> Explanation | None:
-    rows = labelled_codes(text)
+def _labelled(paste: Paste) -> Explanation | None:
+    rows = labelled_codes(paste)
     sure = next((row for row in rows if row.code >= SMALLEST), None)
     return explain_codes(sure) or (explain_small_number(rows[0]) if rows else None)
 
 
-def _reason(text: str) -> Explanation | None:
-    return explain_reason(next((Reason(word.lower()) for word in _WORD.findall(text) if word.lower() in set(Reason)), None))
+def _reason(paste: Paste) -> Explanation | None:
+    """Explain the name of a reason: a word of English only if nothing else is pasted."""
+    words = [paste.text, *(word for word in _WORD.findall(paste.text) if "_" in word)]
+    return explain_reason(next((Reason(word.lower()) for word in words if word.lower() in set(Reason)), None))
 
 
 # The first kind that fits. What names a cause comes before what follows from it, and a number with a meaning before one without.
 _LOOKUPS: tuple[Lookup, ...] = (
-    explain_exactly,
+    lambda paste: explain_exactly(paste.text),
+    _known(SERVICE_TEXTS),
     _entra,
     _akv,
+    _sentence,
     _reason_by(vault_reason),
-    _code(provider_code),
-    _message,
+    _provider_code,
+    _known(TEXTS),
     _symbol,
     _inner_code,
     _status_with_operation,
-    _http_status,
+    _of_tools(_http_status),
     _code(wrapped_code),
-    _windows_error,
+    _of_tools(_windows_error),
     _reason_by(reason_of_curl),
     _labelled,
-    _reason_by(reason_of_phrase),
-    _wininet,
+    _of_tools(_reason_by(reason_of_phrase)),
+    _of_tools(_wininet),
     _reason,
-    _code(any_code),
     _known(STATES),
-    _other_windows_error,
+    _of_tools(_other_windows_error),
     _other_curl_error,
 )
 
-_LOG_TEXT_KINDS = (
+_LOG_TEXT_KINDS: tuple[Lookup, ...] = (
     _known(CONNECTOR_TEXTS),
+    _known(SERVICE_TEXTS),
     _entra,
     _akv,
+    _sentence,
     _reason_by(vault_reason),
     _symbol,
     _inner_code,
@@ -268,7 +298,7 @@ _SCANNED = 4000
 def unknown(text: str) -> str:
     """Describe in one line why `text` has no explanation, and what is near."""
     shown = named_provider_code(text) or mask(text, limit=_SHOWN)
-    if _LONG_NUMBER.fullmatch(shown) or (message_numbers(text) and not shown.isdecimal()):
+    if _LONG_NUMBER.fullmatch(shown) or (read(trim(text)).messages and not shown.isdecimal()):
         return (
             f"no such code: {shown!r}. This number is a message of SQL Server or a number of Entra ID. "
             "The text of the message may name a provider code. Write AADSTS before a number of Entra ID."
