@@ -84,6 +84,10 @@ def split_connector_secret(text: str) -> ConnectorSecret | None:
 # cluster. The connector creates the subkeys, which inherit that right.
 REGISTRY_KEY = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider"
 ENTRIES = rf"{REGISTRY_KEY}\Azure Key Vault"  # below it: the vault, the thumbprint, and the value KeyUri
+LOG = rf"{ENTRIES}\Log"  # its value `Level`: 0 all events, which is the default, 1 errors, 2 none
+NO_EVENTS = 2
+SHOW_LEVEL = f'reg query "HKLM\\{LOG}" /v Level'
+WRITE_EVENTS = f'reg add "HKLM\\{LOG}" /v Level /t REG_DWORD /d 0 /f'
 _DRIVE = rf"HKLM:\{REGISTRY_KEY}"
 
 SHOW_RIGHTS = f"(Get-Acl '{_DRIVE}').Access | Format-List 'IdentityReference', 'RegistryRights'"

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
+from exporter.core.connector import NO_EVENTS, WRITE_EVENTS
 from exporter.core.durations import clock_text
 from exporter.core.names import Match, match_entry, server_name
 from exporter.core.secrets import mask
@@ -44,6 +45,7 @@ _PROXY_REFUSES: Final = 407
 _REJECTED: Final = 3012  # the code of a request that a proxy rejects
 _RECENT: Final = timedelta(days=7)
 _MOST_KINDS: Final = 3  # of events in one line
+_WRITE: Final = (f"As an administrator, let the connector write its events again: `{WRITE_EVENTS}`.",)
 
 
 def connection(evidence: Evidence) -> Finding:
@@ -331,9 +333,15 @@ def _event_log(evidence: Evidence, host: HostFacts, _instances: _Instances) -> F
         return unknown(str(host.events))
     events = [event for event in map(read_event_xml, host.events) if event is not None]
     explained = [(event, explanation) for event in events if (explanation := explain_event(event)) is not None]
+    none = f"no error among the connector's last events: {len(events)}" if events else "no event of the connector"
+    text = "; ".join(_event_texts(explained)) or none
+    if host.log_level == NO_EVENTS:
+        return warned(
+            f"{text}; it proves nothing: the connector writes no events (registry value `Level` is {NO_EVENTS})", actions=_WRITE
+        )
     if not explained:
-        return passed(f"no error among the connector's last events: {len(events)}" if events else "no event of the connector")
-    text = "; ".join(_event_texts(explained))
+        level = f"; whether it writes any: {host.log_level}" if isinstance(host.log_level, Unreadable) else ""
+        return unknown(text + level) if level and not events else passed(text)
     since = datetime.fromtimestamp(evidence.now, UTC) - _RECENT
     if not any(event.at is not None and event.at >= since for event, _ in explained):
         return passed(text)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple
 
 from exporter.clients.http.network import split_url
-from exporter.core.connector import REGISTRY_KEY
+from exporter.core.connector import LOG, REGISTRY_KEY
 from exporter.doctor.evidence import Endpoint
 from exporter.doctor.host_rules import (
     DLL,
@@ -259,6 +259,11 @@ def connector_events(windows: Windows) -> tuple[str, ...]:
     return windows.newest_events("Application", _EVENTS, _MOST_EVENTS)
 
 
+def log_level(windows: Windows) -> int:
+    """Return which events the connector writes."""
+    return _number(windows.values(LOG).get("Level")) or 0
+
+
 # All look-ups at once.
 
 _log = logging.getLogger(__name__)
@@ -361,6 +366,7 @@ async def _facts(reader: _Reader, request: HostRequest) -> HostFacts:
     winhttp = reader.start(winhttp_proxy)
     clock = reader.start(time_service)
     events = reader.start(connector_events)
+    level = reader.start(log_level)
     return HostFacts(
         account=await account,
         instances=listed,
@@ -374,6 +380,7 @@ async def _facts(reader: _Reader, request: HostRequest) -> HostFacts:
         winhttp=await winhttp,
         time_service=await clock,
         events=await events,
+        log_level=await level,
     )
 
 

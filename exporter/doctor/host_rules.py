@@ -235,6 +235,7 @@ class HostFacts:
     winhttp: ProxySettings | Unreadable
     time_service: TimeService | Unreadable
     events: tuple[str, ...] | Unreadable  # the XML of the connector's last events, the newest first
+    log_level: int | Unreadable  # of the events that the connector writes
 
 
 # The connector: its DLL, its runtime, its registry key and the rights to it.

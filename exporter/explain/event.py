@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
+from exporter.core.connector import SHOW_LEVEL
 from exporter.core.secrets import mask
 from exporter.explain.explanation import Explanation, wrap
 from exporter.explain.messages import EKM_MESSAGES, MESSAGES
@@ -365,6 +366,10 @@ def _first_of(texts: Iterable[str]) -> str:
 
 
 _INDENT = " " * 8
+_SILENT = wrap(
+    "No event of the connector proves nothing if it writes none. On the SQL Server host, this must not show 2 "
+    f"(0, the default: all events, 1: errors, 2: none): `{SHOW_LEVEL}`."
+)
 
 
 def as_text(summary: EventSummary, *, complete: bool = True) -> str:
@@ -375,9 +380,11 @@ def as_text(summary: EventSummary, *, complete: bool = True) -> str:
             if complete
             else "No such event in the records that were read. Not every record was read."
         )
-        return what + "\n"
+        return f"{what}\n{_SILENT}\n"
     head = f"{'COUNT':>6}  {'FIRST (UTC)':<19}  {'LAST (UTC)':<19}  CODE"
     lines = [head, *(line for group in summary.groups for line in _group_lines(group))]
+    if not any(Origin.CONNECTOR in group.origins for group in summary.groups):
+        lines += ["", _SILENT]
     if summary.details.maxlen:
         lines += ["", *_detail_lines(summary)]
     return "\n".join(lines) + "\n"

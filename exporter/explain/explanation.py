@@ -89,7 +89,8 @@ _BACKGROUND = """\
 
 `ekm-exporter explain` takes a code and what surrounds it: a message of SQL Server in any language, a database state (RECOVERY_PENDING), a text
 of the connector, an AADSTS number or a JSON answer, an error of Windows (0x80072EE7), PowerShell or curl, or whole log lines. With
-`-`, it reads lines from standard input. A text of the connector or a message of SQL Server is never taken for the code of the same number.
+`-`, it reads lines from standard input. A number is a code only with a sign that it is one: alone, after `Provider error code:` in any language,
+or in a line of the connector. The number of a process, a port, rows or a message of SQL Server is none. Of several findings, the cause comes first.
 
 ## Two generations of numbers
 

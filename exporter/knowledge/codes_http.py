@@ -220,7 +220,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             actions=(
                 "Show the refused step and `reason`: `ekm-exporter probe TARGET`.",
                 "RBAC: assign the role `Key Vault Crypto Service Encryption User`, as `ekm-exporter explain forbidden_rbac` shows.",
-                "Policy: allow the application `get`, `wrapKey` and `unwrapKey`, as `ekm-exporter explain forbidden_policy` shows.",
+                "Policy: allow `get`, `wrapKey`, `unwrapKey`, as `ekm-exporter explain forbidden_policy` shows. Microsoft adds `list` under 3077 alone.",
                 "Firewall: permit the public address of the SQL Server host, as `ekm-exporter explain forbidden_firewall` shows.",
                 "Disabled, expired, perimeter or private endpoint: run `ekm-exporter explain` with the reason, such as `key_disabled`.",
                 DO_NOT_RESTART,
@@ -240,7 +240,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
         effect=WITHOUT_THE_KEY,
         causes=(
             "The vault's tenant has no application with this client id (AADSTS700016): wrong id or tenant, or deleted.",
-            "The credential string is malformed: hyphens in the client id, or the secret comes first.",
+            "The credential string is malformed: hyphens in the client id, or the secret comes first. Microsoft's list names this alone.",
             "The tenant does not exist or is in another cloud (AADSTS90002, 900023, 90038).",
             "The application is disabled (AADSTS7000112), or Conditional Access blocks the sign-in (AADSTS53003).",
         ),
@@ -452,8 +452,8 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
         owner=Owner.NETWORK,
         fallback=3008,
         summary=(
-            "The host name of the vault (or of Entra ID, at the token step) does not resolve. The symbol suggests a missing vault, "
-            "but most causes are DNS. SQL Server reaches no key until the name resolves."
+            "The host name of the vault (or of Entra ID, at the token step) does not resolve. The symbol and Microsoft's list "
+            "suggest a deleted vault, but most causes are DNS. SQL Server reaches no key until the name resolves."
         ),
         effect=WITHOUT_THE_KEY,
         causes=(

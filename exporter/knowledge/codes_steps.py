@@ -8,6 +8,7 @@ from exporter.knowledge.code_row import (
     DO_NOT_RESTART,
     EVENT_LOG,
     FIND_INTERCEPTION,
+    IF_SQL_SERVER_SHOWS_IT,
     NOT_A_VAULT,
     RESET,
     REWRITTEN,
@@ -110,7 +111,12 @@ def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> Connector
 
 TOKEN_STEP: tuple[ConnectorError, ...] = (
     out_of_memory_row(3300, "ErrorGetTokenOutOfMemoryConcatPath", Layer.TOKEN, "building the URL of the sign-in request"),
-    out_of_memory_row(3301, "ErrorGetTokenOutOfMemoryConcatBody", Layer.TOKEN, "building the body of the sign-in request"),
+    out_of_memory_row(
+        3301,
+        "ErrorGetTokenOutOfMemoryConcatBody",
+        Layer.TOKEN,
+        "building the body of the sign-in request (in Microsoft's list: of the response)",
+    ),
     out_of_memory_row(
         3302, "ErrorGetTokenOutOfMemoryConvertResponseString", Layer.TOKEN, "converting Entra ID's response to text"
     ),
@@ -149,8 +155,8 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         category=Category.IDENTITY,
         owner=Owner.IDENTITY,
         summary=(
-            "No token was issued or refused: the identity endpoint of the host did not provide one. A probe reports this for "
-            "managed and workload identities. Without a token, SQL Server cannot reach its keys."
+            "The credentials are right, but there is no valid token. A probe reports this for managed and workload identities, if the "
+            "identity endpoint of the host provided none. Without a token, SQL Server cannot reach its keys."
         ),
         effect=WITHOUT_THE_KEY,
         causes=(
@@ -446,7 +452,8 @@ def _certificate(code: int, symbol: str, summary: str, causes: tuple[str, ...], 
         layer=Layer.CREDENTIAL,
         category=Category.INPUT,
         owner=Owner.EXPORTER,
-        summary=f"{summary} This is the exporter's own credential; SQL Server is not affected.",
+        summary=f"{summary} From a probe, this is the exporter's own credential. From SQL Server, it is the connector's.",
+        effect=IF_SQL_SERVER_SHOWS_IT,
         causes=causes,
         actions=(*actions, "Then repeat the probe: `ekm-exporter probe TARGET`."),
     )

@@ -29,7 +29,7 @@ from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.listener import LISTENER_TLS, accepts_gzip, encoded, header, stream
 from exporter.web.options import WebOptions
 from exporter.web.pages.causes import group_tickets
-from exporter.web.pages.codes import SHOWN, changes_page, codes_page, explain_page, explanation_page
+from exporter.web.pages.codes import SHOWN, changes_page, codes_page, explanation_page
 from exporter.web.pages.fleet import fleet, read
 from exporter.web.pages.html import Html, Urls, audit_page, foot, head
 from exporter.web.pages.status import ListPage, overview
@@ -110,7 +110,7 @@ class PageHandlers:
         found = explain(request.match_info["code"])
         if found is None:
             return _not_found("This text is no known code, message or reason. /explain lists all codes.")
-        return _page(explain_page(self.urls, found.rows) if found.is_code else explanation_page(self.urls, found))
+        return _page(explanation_page(self.urls, found))
 
     async def config(self, request: web.Request) -> web.StreamResponse:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
@@ -119,7 +119,7 @@ class PageHandlers:
     async def codes(self, request: web.Request) -> web.Response:
         text = request.query.get("code", "").strip()[:LONGEST]
         found = explain(text)
-        if found is not None and found.is_code:
+        if found is not None and found.is_code and not found.also:
             raise web.HTTPFound(self.urls.code(found.rows[0].code))
         return _page(codes_page(self.urls, text) if found is None else explanation_page(self.urls, found))
 

@@ -52,6 +52,7 @@ def host_facts(**changes):
         "winhttp": ProxySettings(),
         "time_service": TimeService("running", "NT5DS", "time.windows.com,0x8"),
         "events": (),
+        "log_level": 0,
     }
     return HostFacts(**given | changes)
 

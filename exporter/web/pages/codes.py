@@ -51,14 +51,13 @@ _NOUNS = {
 }
 
 
-def explain_page(urls: Urls, rows: Sequence[ConnectorError]) -> Html:
-    """Render one code, or the two that share a symbol; `rows` is not empty."""
-    title = f"{both_numbers(rows[0].code)} {rows[0].symbol}"
-    return page(urls, title, [_code(row) for row in rows], at="/explain")
-
-
 def explanation_page(urls: Urls, explanation: Explanation) -> Html:
-    """Render the explanation of a message, number or reason, with links to its codes."""
+    """Render one code, or the two that share a symbol; or a message, number or reason, with links to its codes."""
+    also = _list("Also in this text", explanation.also)
+    if explanation.is_code:
+        first = explanation.rows[0]
+        title = f"{both_numbers(first.code)} {first.symbol}"
+        return page(urls, title, [_code(row) for row in explanation.rows], *also, at="/explain")
     listed = [element("li", link(urls.code(row.code), f"{row.code} {row.symbol}")) for row in explanation.rows]
     return page(
         urls,
@@ -69,6 +68,7 @@ def explanation_page(urls: Urls, explanation: Explanation) -> Html:
         *_list("What to do, in this order", explanation.actions),
         *_commands(explanation.commands),
         [element("h2", "Codes"), element("ul", listed)] if listed else None,
+        *also,
         at="/explain",
     )
 

@@ -449,6 +449,22 @@ def test_old_or_missing_events_pass(events, text):
     assert text in found.detail
 
 
+@pytest.mark.parametrize("events", [(), (event_xml("error 3303"),), (event_xml("error 3303", at="2026-11-01T08:00:00Z"),)])
+def test_log_that_the_connector_does_not_write_proves_nothing(events):
+    found = results_on(host_facts(events=events, log_level=2))["event_log"]
+    assert found.outcome is WARN
+    assert found.detail.endswith("it proves nothing: the connector writes no events (registry value `Level` is 2)")
+    assert any(
+        r'reg add "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault\Log" /v Level' in line
+        for line in found.fix
+    )
+
+
+@pytest.mark.parametrize(("level", "outcome"), [(0, PASS), (1, PASS), (Unreadable(denied=True), UNKNOWN)])
+def test_empty_log_passes_only_if_the_connector_writes_errors(level, outcome):
+    assert results_on(host_facts(log_level=level))["event_log"].outcome is outcome
+
+
 def test_report_of_a_host_keeps_its_columns_and_fields():
     found = list(results_on(host_facts(key=a_key(full(SYSTEM)))).values())
     for line in as_text(evidence().target, found).splitlines():

@@ -227,6 +227,8 @@ def test_cluster_time_and_events_are_read():
         {"Cluster": {}, r"SYSTEM\CurrentControlSet\Services\W32Time\Parameters": {"Type": "NTP", "NtpServer": "a.example,0x8"}},
         newest_events=lambda *query: queries.append(query) or ("<Event/>",),
     )
+    assert host_facts.log_level(calls) == 0
+    assert host_facts.log_level(windows({rf"{REGISTRY_KEY}\Azure Key Vault\Log": {"Level": 2}})) == 2
     assert host_facts.is_cluster_node(calls)
     assert host_facts.time_service(calls) == TimeService("running", "NTP", "a.example,0x8")
     assert host_facts.connector_events(calls) == ("<Event/>",)

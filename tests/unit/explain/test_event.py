@@ -287,6 +287,19 @@ def test_events_of_one_code_are_one_line_with_count_and_times():
     assert max(map(len, text.splitlines())) <= 120
 
 
+def test_log_without_an_event_of_the_connector_is_no_proof():
+    message, own = logged("0xAB", "key", "3303", provider="MSSQLSERVER", number=33049), logged("error 3303")
+    assert "this must not show 2" in " ".join(as_text(summary_of(message)).split())
+    assert "proves nothing" not in as_text(summary_of(message, own))
+
+
+@pytest.mark.parametrize(("code", "title"), [(0, "Message 33029 "), (1, "Message 33029 "), (3303, "")])
+def test_code_that_names_no_cause_leads_to_its_message(code, title):
+    found = explain_event(logged(str(code), "Provider Error", provider="MSSQLSERVER", number=33029))
+    assert found.title.startswith(title)
+    assert found.is_code is (code == 3303)
+
+
 def test_events_without_a_code_come_last():
     summary = summary_of(
         *[logged("hello", number=7)] * 3,
@@ -314,7 +327,9 @@ def test_limits_of_time_are_included(since, until, count):
 
 
 def test_empty_summary_has_one_line():
-    assert as_text(EventSummary()) == "No event of the connector, and no message of SQL Server about a key provider.\n"
+    first, *others = as_text(EventSummary()).splitlines()
+    assert first == "No event of the connector, and no message of SQL Server about a key provider."
+    assert r'`reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault\Log" /v Level`.' in others
 
 
 def test_event_without_a_time_has_a_dash():
@@ -359,4 +374,4 @@ def test_json_has_groups_and_details():
 
 def test_code_without_an_action_has_its_meaning_alone():
     text = as_text(summary_of(logged("Provider error code: 0", provider="MSSQLSERVER", number=33049)))
-    assert text.endswith("0 scp_err_Success\n        The provider completed the operation.\n")
+    assert "0 scp_err_Success\n        The provider completed the call.\n\n" in text

@@ -2,6 +2,7 @@
 
 import pytest
 
+from exporter.explain.explanation import explanation_data, explanation_text
 from exporter.explain.search import explain, unknown
 from exporter.knowledge.codes import both_numbers
 
@@ -205,7 +206,6 @@ VAULT = [
     ('ManagedIdentityCredential authentication unavailable. The requested identity has not been assigned to this resource. Status: 400 (Bad Request) Content: {"error":"invalid_request","error_description":"Identity not found"}', "identity_unavailable"),
     ("azure.identity.CredentialUnavailableError: ManagedIdentityCredential authentication unavailable. Status: 403 (Forbidden)", "identity_unavailable"),
     ("ManagedIdentityCredential: The remote server returned an error: (403) Forbidden.", "identity_unavailable"),
-    ("AADSTS7002121: No matching federated identity record found for presented assertion issuer.", "AADSTS7002121: federation_unmatched"),
     ("The vault 'contoso' was not found. Code: VaultNotFound", "VaultNotFound"),
     ("(VaultNotFound) The name 'contoso' of the vault was not found", "VaultNotFound"),
     ("Credential lifetime exceeds the max value allowed as per assigned policy.", "Entra ID's policy"),
@@ -264,3 +264,46 @@ def test_paste_leads_to_its_meaning(text, start):
 @pytest.mark.parametrize("form", ["{}", LOG + "{}"])
 def test_message_of_the_set_up_has_its_number(text, number, form):
     assert headline(form.format(text)).startswith(f"Message {number} ")
+
+
+TWO = [
+    (f"Msg 33028, Level 16, State 1\nCannot open session for cryptographic provider 'AKV'. Provider error code: 3303. {TAIL}\nMsg 33049, Level 16, State 2\nKey with name 'k' does not exist in the provider or access is denied. Provider error code: 2058. {TAIL}", "3303 ", ("2058 ",)),
+    ("Meldung 33028, Ebene 16, Status 1\nSitzung f\u00fcr 'AKV' kann nicht ge\u00f6ffnet werden. Anbieterfehlercode: 3900. (x)\nMeldung 33049, Ebene 16, Status 2\nDer Schl\u00fcssel '3100' ist nicht vorhanden. Anbieterfehlercode: 2058. (x)", "3900 ", ("2058 ",)),
+    ("\u6d88\u606f 33028\uff0c\u7ea7\u522b 16\uff0c\u72b6\u6001 1 '3100' \u9519\u8bef\u4ee3\u7801: 3900\u3002 \u6d88\u606f 33049\uff0c\u7ea7\u522b 16\uff0c\u72b6\u6001 1 '3101' \u9519\u8bef\u4ee3\u7801: 2058\u3002", "3900 ", ("2058 ",)),
+    ("Provider error code: 0. Provider error code: 3113.", "3113 ", ()),
+    (f"{LOG}Cannot open session for cryptographic provider 'AKV'. Provider error code: 3106. {TAIL}\n{LOG}Error: 9001, Severity: 21, State: 4.\n{LOG}The log for database 'sales' is not available.\n{LOG}Error: 3314, Severity: 21, State: 3.", "3106 ", ("Message 9001 ", "Message 3314 ")),
+    (f"{LOG}Error: 33111, Severity: 16, State: 4.\n{LOG}Error: 3414, Severity: 21, State: 2.", "Message 33111 ", ("Message 3414 ",)),
+    ("Msg 33042, Level 16, State 1 x\nMsg 15151, Level 16, State 1 x", "Message 15151 ", ("Message 33042 ",)),
+    ("Msg 3201, Level 16, State 1, Line 1\nCannot open backup device 'D:\\b.bak'. Operating system error 5(Access is denied.).\nMsg 3013, Level 16, State 1, Line 1\nBACKUP DATABASE is terminating abnormally.", "Message 3201 ", ("Message 3013 ",)),
+    ("AADSTS7000222: expired. Provider error code: 3303", "AADSTS7000222", ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "start", "others"), TWO)
+def test_two_findings_of_a_paste_are_both_named_the_cause_first(text, start, others):
+    found = explain(text)
+    assert headline(text).startswith(start)
+    assert len(found.also) == len(others)
+    assert all(also.startswith(other) for also, other in zip(found.also, others, strict=True))
+    assert explanation_text(found).count("Also in this text: ") == len(others)
+    assert explanation_data(found).get("also", []) == list(found.also)
+
+
+@pytest.mark.parametrize(
+    ("text", "never", "words"),
+    [
+        ("Msg 33029, Level 16 State 1 Cannot initialize cryptographic provider. Provider error code: 0.", "No action", "Provider code 0: each call"),
+        ("Provider error code: 0", "No action", "explain the number of its message"),
+        ("Operating system error 5(Access is denied.) D:\\b.bak", "registry", "The vault and its key are not the cause"),
+        ("Login failed for user 'x'. Reason: Failed to open the explicitly specified database 'sales'.", "secret", "Change no password"),
+        ("VaultNotFound", "reset", "az keyvault list-deleted"),
+        ("Msg 33047, Level 16, State 1", "ALTER CREDENTIAL", "ekm-exporter script alter-credential.sql"),
+        ("The description for Event ID 0 from source SQL Server Connector for Microsoft Azure Key Vault cannot be found.", "Reinstall", "/v EventMessageFile"),
+        ("Provider error code: 3809", "SQL Server is not affected", "From SQL Server, it is the connector's"),
+        ("3304", "No token was issued", "The credentials are right, but there is no valid token"),
+    ],
+)  # fmt: skip
+def test_advice_begins_with_what_is_really_first(text, never, words):
+    shown = " ".join(explanation_text(explain(text)).split())
+    assert words in shown
+    assert never not in shown

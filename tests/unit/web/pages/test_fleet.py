@@ -173,6 +173,13 @@ async def test_explain_page_finds_codes_and_messages():
     assert len(re.findall(r'<th scope="row"><a href="/explain/\d+">', listed)) == 146
 
 
+async def test_explain_page_names_both_codes_of_a_paste():
+    paste = "Provider error code: 3303. Provider error code: 2058."
+    _, _, html = await answer(fleet(), f"/explain?{urlencode({'code': paste})}")
+    assert "<h1>3303 " in html
+    assert "Also in this text 2058 scp_err_FailureInRegistry" in words(html)
+
+
 async def test_list_names_what_a_search_stands_for():
     async with serving(fleet()) as session:
         _, _, html = await get(session, f"/targets?{urlencode({'code': 'x' * 300 + ' AADSTS7000222'})}")
