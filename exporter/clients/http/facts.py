@@ -333,6 +333,10 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
         if fault is Fault.INTERNAL and not isinstance(error, OSError):  # an OSError needs no frames
             unexplained = exchange.raised_at
         status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
+    connection = exchange.timer.connection
+    if exchange.via_proxy and reached is Phase.TLS and connection is not None and connection.has_body:
+        # aiohttp reads it as the body of the response to CONNECT: the handshake then only ends or waits.
+        fault, detail = Fault.PROXY_INVALID, "a page followed the proxy's response to CONNECT"
     return Facts(
         fault=fault,
         status=status,

@@ -31,6 +31,7 @@ HANDSHAKE_HOLD_SECONDS = 0.25
 
 # A response with a body of the largest size needs less. More is a flood, which would delay other probes while it is parsed.
 MOST_RECEIVED_BYTES = 1280 * 1024
+_MOST_KEPT = 16 * 1024  # longer than aiohttp allows a head to be
 
 
 class TooMuchReceivedError(OSError):
@@ -54,15 +55,16 @@ class ConnectionState:
     Exchanges follow one another on the same connection.
     """
 
-    __slots__ = ("_received", "sockets", "timer")
+    __slots__ = ("_plain", "_received", "sockets", "timer")
 
     def __init__(self) -> None:
         self.timer: ExchangeTimer | None = None  # of the exchange under way
         self.sockets: list[socket.socket] = []  # every socket of the probe, open or closed
         self._received = 0  # bytes since the exchange began
+        self._plain = b""  # the first ones without TLS
 
     def exchange_begins(self, timer: ExchangeTimer) -> None:
-        self.timer, self._received = timer, 0
+        self.timer, self._received, self._plain = timer, 0, b""
 
     def bytes_sent(self) -> None:
         if self.timer is not None:
@@ -77,6 +79,16 @@ class ConnectionState:
         if self.timer is not None:
             self.timer.data_read()
         self.count(size)
+
+    def plain_read(self, data: bytes) -> None:
+        """Count bytes without TLS, and keep the first ones. Raises TooMuchReceivedError."""
+        self._plain = (self._plain + data)[:_MOST_KEPT]
+        self.count(len(data))
+
+    @property
+    def has_body(self) -> bool:
+        """Whether more than a head arrived without TLS: a proxy that opens a tunnel sends no body."""
+        return bool(self._plain.partition(b"\r\n\r\n")[2])
 
     def count(self, size: int) -> None:
         """Count received bytes. Raises TooMuchReceivedError."""
@@ -374,7 +386,7 @@ class TimedSocket(socket.socket):
         """Receive as `socket.socket` does. Raises TooMuchReceivedError too."""
         data = super().recv(bufsize, flags)
         if self.connection is not None:
-            self.connection.count(len(data))
+            self.connection.plain_read(data)
         return data
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:

@@ -143,16 +143,21 @@ async def test_failed_connect_request_is_the_proxys_fault(serve, key_facts, *, b
     assert len(proxy.requests) == 1
 
 
-async def test_web_page_instead_of_a_tunnel_is_the_proxys_fault(serve, key_facts):
+@pytest.mark.parametrize("waits", [True, False], ids=["after the handshake began", "at once"])
+@pytest.mark.parametrize("keeps_open", [True, False])
+async def test_web_page_instead_of_a_tunnel_is_the_proxys_fault(serve, key_facts, *, waits, keeps_open):
+    """A login page has no Content-Length if the portal writes it as it goes."""
+
     async def page(_wire, reader, writer):
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await reader.read(100)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
+        if waits:
+            await reader.read(100)
         writer.write(b"<html>Please log in</html>" * 20)
         await writer.drain()
-        return False
+        return keeps_open
 
     proxy = await serve(lambda _request: page, tls=False)
-    facts = await key_facts(None, **through(proxy.port))
+    facts = await key_facts(None, **through(proxy.port), seconds=1)
     assert facts.fault is Fault.PROXY_INVALID
     assert classify(Step.GET_KEY, facts) == Classification(3008, Reason.PROXY_INVALID)
 
