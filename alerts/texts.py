@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.knowledge.advice import BY_PROXY, SERVER_ACTIONS
+from exporter.knowledge.advice import SERVER_ACTIONS
 from exporter.knowledge.code_row import (
     DO_NOT_RESTART,
     FROM_THEN_ON,
@@ -35,7 +35,7 @@ _SQL_SERVER: Final = (
 )
 _WHAT: Final = ": {{ .Labels.code }} at {{ .Labels.step }}, reason {{ .Labels.reason }}."
 # A proxy sends any status: the meaning of the code is not what it did.
-_MEANING: Final = f'{{{{ if match "^({"|".join(BY_PROXY)})$" .Labels.reason }}}}No request passed the proxy.{{{{ else }}}}{{{{ .Labels.summary }}}}{{{{ end }}}}'
+_MEANING: Final = '{{ if match "^(proxy_auth|proxy_status)$" .Labels.reason }}No request passed the proxy.{{ else }}{{ .Labels.summary }}{{ end }}'
 _MORE: Final = (
     f'{{{{ .Labels.action }}}} {{{{ .Labels.symbol }}}}, last at {{{{ (.Value | toTime).Format "15:04" }}}} UTC. {_MEANING}'
 )

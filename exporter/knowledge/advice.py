@@ -166,30 +166,22 @@ SERVER_ACTIONS: Final[Mapping[Category, ServerAction]] = {
 
 # Only the operators of this host repair these.
 _HOST_REASONS: Final = (Reason.CLOCK_SKEW, Reason.TOKEN_EXPIRED, Reason.IDENTITY_KEY_UNREADABLE)
-BY_PROXY: Final = {Reason.PROXY_AUTH: "requires a login", Reason.PROXY_STATUS: "refused the connection"}  # what it did
 # Another device responds, connects or rewrites the response.
-_ROUTE_REASONS: Final = (Reason.CLIENT_ERROR, Reason.OUTDATED_TLS, Reason.ANSWER_INCOMPLETE, Reason.ANSWER_MALFORMED)
-
-
-def observed_cause(result: StepResult) -> str:
-    """Return the cause that the probe observed, as a sentence; empty if its reason leaves the cause open."""
-    if result.reason is None or result.reason.row.is_open:
-        return ""
-    return sentence(cause(result.reason, result.step))
+_ROUTE_REASONS: Final = (
+    Reason.CLIENT_ERROR,
+    Reason.OUTDATED_TLS,
+    Reason.METHOD_CHANGED,
+    Reason.ANSWER_INCOMPLETE,
+    Reason.ANSWER_MALFORMED,
+)
 
 
 def meaning(result: StepResult, of_code: str) -> str:
-    """Return what a failure means: `of_code`, the meaning of its code, unless a proxy responded."""
-    reason, facts = result.reason, result.facts
-    if reason not in BY_PROXY:
-        return of_code
-    status = f" ({facts.status})" if facts is not None and facts.status is not None else ""
-    return f"The proxy {BY_PROXY[reason]}{status}; no request reached {'Entra ID' if result.step is Step.TOKEN else 'the vault'}."
+    """Return what happened: the meaning of the reason. `of_code`, that of the code, stands without a reason only.
 
-
-def sentence(text: str) -> str:
-    """Return a text as a sentence, with a capital and a full stop; nothing for an empty one."""
-    return f"{text[0].upper()}{text[1:]}." if text else ""
+    Many answers share a code, and a proxy or a gateway sends some of them.
+    """
+    return of_code if result.reason is None else result.reason.row.meaning_at(result.step)
 
 
 def open_detail(result: StepResult) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from exporter.core.json import decode, read_object, text_of, word_of
 from exporter.core.values import Fault, Step, dataclass
 from exporter.knowledge.reasons import IMPLIED_BY_ENTRA, IMPLIED_BY_VAULT, Implied, rank
+from exporter.knowledge.reasons_vault import DENIED
 from exporter.knowledge.report import StepResult
 
 
@@ -209,10 +210,10 @@ def _deepest_code(inner: object) -> str | None:
 
 
 def _inner_code(service_code: str | None, inner_code: str | None, message: str) -> str | None:
-    """Return the inner code, or the one that the message implies."""
-    if inner_code is not None and inner_code not in ("AccessDenied", "Forbidden"):
-        return inner_code
+    """Return the inner code, or the one that the message implies: always that of a deny assignment, which shares its code with roles."""
     implied = _first(IMPLIED_BY_VAULT, message)
+    if inner_code is not None and inner_code not in ("AccessDenied", "Forbidden") and implied != DENIED:
+        return inner_code
     if implied is None and inner_code is None and service_code == "AccessDenied":
         implied = "ForbiddenByRbac"
     return implied or inner_code

@@ -97,6 +97,7 @@ class AtSignIn:
 
     link: Link = Link.CREDENTIAL
     text: str = ""
+    meaning: str = ""
     reply: Reply | None = None
     actions: Actions = ()
 
@@ -112,11 +113,16 @@ class ByAddress:
 
 @dataclass(frozen=True, slots=True)
 class ReasonRow:
-    """One reason. `name` is the public label. `text` completes "the step failed because ..."."""
+    """One reason. `name` is the public label. `text` completes "the step failed because ...".
+
+    `meaning` says what happened, if the sentence of `text` does not suffice; `{service}` in it is the vault or Entra ID. Both
+    are true for every answer that has the reason, also for that of another device than the service.
+    """
 
     name: str
     text: str
     _: KW_ONLY
+    meaning: str = ""
     reply: Reply = Reply.REFUSED
     link: Link = Link.VAULT  # that it breaks, except at the sign-in
     spreads_to: tuple[Link, ...] = ()  # many of them break this earlier link
@@ -142,12 +148,26 @@ class ReasonRow:
     def text_at(self, step: Step) -> str:
         return (self.at_sign_in.text if step is Step.TOKEN else "") or self.text
 
+    def meaning_at(self, step: Step) -> str:
+        """Return what happened, as a sentence of at most 300 characters without any word of a server."""
+        text = self.text_at(step)
+        own = self.meaning if text == self.text else ""
+        if step is Step.TOKEN:
+            own = self.at_sign_in.meaning or own
+        default = f"No answer from {{service}}: {text}." if self.reply_at(step) is Reply.NONE else sentence(text)
+        return (own or default).format(service="Entra ID" if step is Step.TOKEN else "the vault")
+
     def reply_at(self, step: Step) -> Reply:
         return (self.at_sign_in.reply if step is Step.TOKEN else None) or self.reply
 
     def link_at(self, step: Step) -> Link:
         """Return the link that it breaks. Every step passes the host and the proxy."""
         return self.at_sign_in.link if step is Step.TOKEN and self.link not in (Link.HOST, Link.PROXY) else self.link
+
+
+def sentence(text: str) -> str:
+    """Return a text as a sentence, with a capital and a full stop; nothing for an empty one."""
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def numbers(*of_entra: int, order: EntraOrder = EntraOrder.NUMBER) -> Markers:

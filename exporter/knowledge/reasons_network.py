@@ -136,7 +136,11 @@ NETWORK: tuple[ReasonRow, ...] = (
     _incomplete("body_timeout", "the response was not complete in time"),
     _incomplete("body_too_large", "the response is far larger than a valid one"),
     _cut_off(
-        "redirect", "the response is a redirect, which the connector does not follow", spreads_to=(Link.HOST,), is_open=True
+        "redirect",
+        "the response is a redirect, which the connector does not follow",
+        meaning="The response leads elsewhere, as a login page or a portal does. The connector does not follow it.",
+        spreads_to=(Link.HOST,),
+        is_open=True,
     ).advising(
         f"{_SHOW_CONNECTION} Key Vault and Entra ID do not redirect.",
         "Allow both hosts on the proxy without a login page, and on every portal of the network.",
@@ -159,7 +163,12 @@ PROXY: tuple[ReasonRow, ...] = (
     _proxy("proxy_unresolved", "the host name of the proxy did not resolve"),
     _proxy("proxy_unreachable", "the proxy could not be reached"),
     _proxy("proxy_timeout", "the proxy did not respond in time"),
-    _proxy("proxy_invalid", "the proxy's response is not HTTP, or its tunnel carries no TLS", is_open=True).advising(
+    _proxy(
+        "proxy_invalid",
+        "the proxy's response is not HTTP, or its tunnel carries no TLS",
+        meaning="The proxy opened no tunnel: its response is not HTTP, or a page follows it. No request reached {service}.",
+        is_open=True,
+    ).advising(
         for_exporter(
             "Check host and port of `proxy` in the module. Another service than a proxy responds there, or a login page does."
         ),
@@ -167,13 +176,22 @@ PROXY: tuple[ReasonRow, ...] = (
         _COMPARE_PROXY,
         DO_NOT_RESTART,
     ),
-    _proxy("proxy_auth", "the proxy requires a user and password, or rejected them").advising(
+    _proxy(
+        "proxy_auth",
+        "the proxy requires a user and password, or rejected them",
+        meaning="The proxy requires a login, or rejected it. No request reached {service}.",
+    ).advising(
         "Allow the vault and Entra ID on the proxy without a password: the connector sends none.",
         for_exporter("For the exporter only, set `username` and `password_file` of `proxy` in the module."),
         _COMPARE_PROXY,
         DO_NOT_RESTART,
     ),
-    _proxy("proxy_status", "the proxy refused the connection", is_open=True).advising(
+    _proxy(
+        "proxy_status",
+        "the proxy refused the connection",
+        meaning="The proxy refused the connection. No request reached {service}.",
+        is_open=True,
+    ).advising(
         "Allow CONNECT to port 443 of the vault and of Entra ID on the proxy. The proxy refused, not the vault.",
         _COMPARE_PROXY,
         DO_NOT_RESTART,
@@ -206,22 +224,23 @@ CHALLENGE: tuple[ReasonRow, ...] = (
         spreads_to=(Link.HOST,),
         at_sign_in=_ENTRA_LINK,
     ),
-    _challenge("challenge_absent", "the vault's 401 names no sign-in host"),
-    _challenge("challenge_malformed", "the connector cannot read the sign-in host in the vault's 401"),
-    _challenge("authority_untrusted", "the vault names a sign-in host that is not Entra ID", is_open=True).advising(
+    _challenge("challenge_absent", "the 401 lacks the sign-in host that a vault names"),
+    _challenge("challenge_malformed", "the connector cannot read the sign-in host in the 401"),
+    _challenge("authority_untrusted", "the response names a sign-in host that is not Entra ID", is_open=True).advising(
         f"{SHOW_THE_SERVER} No secret was sent.",
         for_exporter(
             "In a private cloud, verify who operates the sign-in host in the response. Then set `authority_host` in the module."
         ),
         DO_NOT_RESTART,
     ),
-    _challenge("resource_mismatch", "the vault requests a token for another service", is_open=True),
+    _challenge("resource_mismatch", "the response requests a token for another service than the vault", is_open=True),
 )
 ANSWER: tuple[ReasonRow, ...] = (
     _answer("answer_empty", "the response is empty"),
     _answer(
         "answer_not_json",
         "the response is not the JSON of the service",
+        meaning="The response is not that of {service}: a page, a text or other JSON, as a proxy, portal or gateway sends it.",
         is_open=True,
         markers=(Markers(EntraOrder.PAGE, _PAGE, (400, 401)), Markers(VaultOrder.PAGE, _PAGE, (400, 401, 403, 404, 409, 429))),
     ).advising(
@@ -237,6 +256,7 @@ STATUS: tuple[ReasonRow, ...] = (
     _status(
         "throttled",
         "the service receives more requests than it allows",
+        meaning="The vault, or a gateway on the route to it, receives more requests than it allows.",
         reply=Reply.THROTTLED,
         is_open=False,
         # 50196: too many equal requests of one client
@@ -244,6 +264,7 @@ STATUS: tuple[ReasonRow, ...] = (
         at_sign_in=AtSignIn(
             link=Link.ENTRA,
             text="Entra ID, or the identity service of this host, throttles the sign-ins",
+            meaning="Entra ID, the identity service of this host or a gateway on the route receives more requests than it allows.",
             actions=(
                 f"Find the application's other clients in the sign-in log, and stop the one that loops: `{SIGN_IN_LOG}`.",
                 _SLOW_DOWN,
@@ -261,7 +282,7 @@ STATUS: tuple[ReasonRow, ...] = (
     ),
     _status(
         "entra_unavailable",
-        "Entra ID is unavailable",
+        "Entra ID, or a proxy or gateway on the route, failed",
         reply=Reply.FAILED,
         is_open=False,
         markers=(
@@ -270,7 +291,7 @@ STATUS: tuple[ReasonRow, ...] = (
         ),
         at_sign_in=_ENTRA_LINK,
     ).advising(
-        f"{STATUS_PAGE} Entra ID failed, not the vault.",
+        STATUS_PAGE,
         "If another network gets a token, a proxy or gateway on this route failed.",
         CAUSE_IS_ELSEWHERE,
         *AGAIN,
@@ -279,10 +300,11 @@ STATUS: tuple[ReasonRow, ...] = (
     _status(
         "bad_request",
         "the request was rejected as malformed",
+        meaning="The request was rejected as malformed. The response names no cause that is known here.",
         refuses=Refused.KEY,
         shown_by=ShownBy("round_trip", (Step.UNWRAP_KEY,)),
         at_sign_in=AtSignIn(
-            text="Entra ID rejected the sign-in as malformed, without a number",
+            text="the sign-in was rejected as malformed, without a number of Entra ID",
             actions=(
                 f"{_READ}. Entra ID names a number in each of its refusals; this one has none.",
                 CHECK_ROUTE,
@@ -298,7 +320,8 @@ STATUS: tuple[ReasonRow, ...] = (
     ),
     _status(
         "not_found",
-        "the URL does not exist",
+        "the server that responded has no such URL",
+        meaning="The server that responded has no such URL. A vault that lacks a key names it; this response does not.",
         refuses=Refused.KEY,
         shown_by=ShownBy("key_version", (Step.GET_KEY,)),
         at_sign_in=OTHER_DEVICE,
@@ -307,6 +330,7 @@ STATUS: tuple[ReasonRow, ...] = (
     _status(
         "conflict",
         "the current state of the key or vault does not allow the request",
+        meaning="The response is a conflict: another change is in progress, or the state of the key or vault does not allow the request.",
         is_of_service=True,
         at_sign_in=OTHER_DEVICE,
     ).advising(
@@ -316,10 +340,15 @@ STATUS: tuple[ReasonRow, ...] = (
         *AGAIN,
         SUPPORT,
     ),
-    _status("client_error", "the request was rejected", at_sign_in=OTHER_DEVICE, one_change=_DEVICE).advising(*_OTHER_STATUS),
+    _status(
+        "client_error",
+        "the request was rejected with a status that a vault does not send",
+        at_sign_in=OTHER_DEVICE,
+        one_change=_DEVICE,
+    ).advising(*_OTHER_STATUS),
     _status(
         "server_error",
-        "the service failed",
+        "the vault, or a proxy or gateway on the route, failed",
         reply=Reply.FAILED,
         spreads_to=(Link.REGION,),
         at_sign_in=_ENTRA_LINK,

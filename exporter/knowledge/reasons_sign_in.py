@@ -16,6 +16,7 @@ from exporter.knowledge.code_row import (
     CAUSE_IS_ELSEWHERE,
     CRED_AND_STRING,
     DO_NOT_RESTART,
+    FIND_INTERCEPTION,
     KEEP_CREDENTIAL,
     MOVED_TENANT,
     REGISTER,
@@ -89,6 +90,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
     ReasonRow(
         "clock_skew",
         "this host's clock is wrong",
+        meaning="The dates in the sign-in's assertion are not valid now: this host's clock is wrong, or the pod's token is old.",
         link=Link.HOST,
         shown_by=ShownBy("clock", (Step.TOKEN,)),
         markers=(numbers(700024, 500133), implied(EntraOrder.SENTENCE, "AssertionNotInTime", "not within its valid time range")),
@@ -128,7 +130,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         "federation_unmatched",
         "no federated credential of the application matches this workload",
         refuses=Refused.CREDENTIAL,
-        markers=(numbers(700211, 700212, 700213, 7002131, 70021, 700222, 700229),),
+        markers=(numbers(700211, 700212, 700213, 7002121, 7002131, 7002137, 7002138, 70021, 700222, 700229),),
         status=401,
     ).advising(_SHOW_FEDERATION, *AGAIN),
     _federation(
@@ -142,10 +144,38 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         CAUSE_IS_ELSEWHERE,
         *AGAIN,
     ),
+    _secret(
+        "secret_of_identity",
+        "the client id is that of a managed identity, which has no secret",
+        markers=(numbers(7000232),),
+    ).advising(
+        "Show what the client id is: `az ad sp show --id CLIENT_ID --query servicePrincipalType`. A managed identity has no secret.",
+        for_exporter(
+            "Name an application in the credential, or set its `kind` to `managed_identity` on a host that has this identity."
+        ),
+        for_dba(f"If the string in SQL Server names it too, write that of an application, on every replica: {ALTER}."),
+        CRED_AND_STRING,
+        *AGAIN,
+    ),
+    _refused(
+        "application_without_credential",
+        "the application has neither a secret nor a certificate",
+        markers=(numbers(700026),),
+        by_kind={
+            _CERTIFICATE: (f"Register the certificate with the application: {REGISTER}.", *AGAIN),
+            _MANAGED: _NUMBER_ACTIONS,
+            _WORKLOAD: _COMPARE_ISSUER,
+        },
+    ).advising(
+        "Check the client id first: `az ad app credential list --id CLIENT_ID`. The list of the application is empty.",
+        f"If it is the right application, create a secret: {RESET}.",
+        *_NEW_SECRET[2:],
+    ),
     # The sentence may be absent, so the cause is open: the secret is only compared first.
     _refused(
         "credentials_refused",
-        "Entra ID refused the credential",
+        "the credential was refused without a known cause",
+        meaning="The sign-in was refused as if the credential were wrong or expired. The response names no cause that is known here.",
         is_open=True,
         markers=(numbers(70002, order=EntraOrder.VAGUE_NUMBER),),
         by_kind={
@@ -177,7 +207,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         "the credential string is shorter than a client id",
         shown_by=ShownBy("credential_string", (Step.TOKEN,)),
     ),
-    _refused("certificate_unusable", "the client certificate cannot be used", is_open=True),
+    _refused("certificate_unusable", "the exporter's client certificate cannot be used", is_open=True),
     ReasonRow(
         "identity_unavailable",
         "the identity endpoint of this host provided no token",
@@ -346,6 +376,29 @@ TENANT: tuple[ReasonRow, ...] = (
         CAUSE_IS_ELSEWHERE,
         *AGAIN,
     ),
+    ReasonRow(
+        "assignment_required",
+        "Key Vault's service principal requires an assignment, which the application lacks",
+        one_change=_TENANT,
+        markers=(numbers(501051, 50105),),
+    ).advising(
+        f"Show the setting, which is `false` by default: `az ad sp show --id {_KEY_VAULT_APPLICATION} --query appRoleAssignmentRequired`.",
+        "If it is `true`, require none: `Entra admin center > Enterprise apps > Azure Key Vault > Properties > Assignment required`.",
+        CAUSE_IS_ELSEWHERE,
+        *AGAIN,
+    ),
+    # No probe signs in as a person, unless the chain of `default` finds one: pasted text has these numbers.
+    ReasonRow(
+        "sign_in_of_person",
+        "it is the sign-in of a person, not of an application",
+        # multi-factor authentication, a session that a policy ended, a wrong or expired password
+        markers=(numbers(50072, 50074, 50076, 50078, 50079, 50126, 50173, 70043, 700082),),
+    ).advising(
+        "Find which tool signed in: `az`, PowerShell or a browser. SQL Server and its connector never sign in as a person.",
+        "Sign in again with that tool. Change neither the application nor its secret.",
+        CAUSE_IS_ELSEWHERE,
+        *AGAIN,
+    ),
     _refused_by_tenant(
         "conditional_access",
         "a Conditional Access policy blocks the sign-in",
@@ -370,6 +423,17 @@ TENANT: tuple[ReasonRow, ...] = (
     ).advising(
         "Exempt `HOST` from TLS inspection: a proxy or device on the route connects to Entra ID with an outdated TLS version.",
         for_dba("On the SQL Server host, check that Windows has TLS 1.2 enabled for programs."),
+        CAUSE_IS_ELSEWHERE,
+        *AGAIN,
+    ),
+    ReasonRow(
+        "method_changed",
+        "the sign-in reached Entra ID as a GET: a proxy or device on the route changed it",
+        markers=(numbers(900561),),
+        at_sign_in=AtSignIn(link=Link.ENTRA),
+    ).advising(
+        "Exempt `HOST` from inspection and redirects: a proxy or device on the route repeats the POST of the sign-in as a GET.",
+        FIND_INTERCEPTION,
         CAUSE_IS_ELSEWHERE,
         *AGAIN,
     ),

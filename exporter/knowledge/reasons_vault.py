@@ -85,10 +85,19 @@ _permission = partial(
 _address = partial(_permission, refuses=Refused.ADDRESS, shown_by=ShownBy("firewall", KEY_STEPS), on_hsm=(), one_change=_POLICY)
 
 inner_code = partial(implied, VaultOrder.INNER_CODE, statuses=(403,))
+DENIED = "ForbiddenByDenyAssignment"  # of no service: its sentence implies it beside another code
 _permission_code = partial(implied, VaultOrder.PERMISSION, statuses=(403,))
+_VAULT_ID = "VAULT_ID is the output of `az keyvault show --name VAULT --query id --output tsv`."
 
 VAULT: tuple[ReasonRow, ...] = (
-    _token("token_rejected", "the vault rejected the token", is_open=True).advising(
+    ReasonRow(
+        "vault_not_found",
+        "the vault does not exist: it was deleted, or its name is wrong",
+        is_irreversible=True,
+        refuses=Refused.KEY,
+        markers=(Markers(VaultOrder.PERMISSION, ("vaultnotfound",), (404,)),),
+    ).advising(*BY_CODE[3900].actions[1:3], DO_NOT_RESTART),
+    _token("token_rejected", "the token was rejected with 401", is_open=True).advising(
         "Read the vault's sentence in the detail of the step. If it names no cause, retry in ten minutes.", STATUS_PAGE, *AGAIN
     ),
     _token("token_wrong_audience", "the token is for another service").advising(
@@ -196,13 +205,27 @@ VAULT: tuple[ReasonRow, ...] = (
             "Assign the role to the principal on the key: "
             f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {_ASSIGNEE} --scope VAULT_ID/keys/KEY`.'
         ),
-        "VAULT_ID is the output of `az keyvault show --name VAULT --query id --output tsv`. Without `/keys/KEY`, the role covers all keys of the vault. It takes minutes to become active.",
+        f"{_VAULT_ID} Without `/keys/KEY`, the role covers all keys of the vault. It takes minutes to become active.",
+        FIND_OBJECT_ID,
+        *AGAIN,
+    ),
+    _permission(
+        "forbidden_deny_assignment",
+        "a deny assignment refuses the operation, whatever roles allow",
+        on_hsm=(READ_SENTENCE, *AGAIN),
+        markers=(inner_code(DENIED, r"\bdenyassignmentid: {0,4}'?(?!null\b|'|\()\S"),),
+        one_change="a deny assignment at a resource group or subscription covers many vaults",
+    ).advising(
+        "Assign no role: a deny assignment overrides every role. Show it, and who is excluded: `Get-AzDenyAssignment -Scope VAULT_ID`.",
+        "Only its owner can remove it or exclude the principal: of the managed application, deployment stack or blueprint that made it.",
+        f"{_VAULT_ID} The response names the assignment as DenyAssignmentId.",
         FIND_OBJECT_ID,
         *AGAIN,
     ),
     _permission(
         "forbidden",
-        "the vault identified the caller and refused the operation",
+        "the vault, or a device on the route, refused the operation without a known cause",
+        meaning="The operation was refused. The response names no cause that is known here: the vault sent it, or a device on the route.",
         is_open=True,
         at_sign_in=OTHER_DEVICE,
         on_hsm=(

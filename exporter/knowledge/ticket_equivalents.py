@@ -344,7 +344,14 @@ ENTRA: tuple[Equivalent, ...] = (
         az="ad sp show",
         cmdlet="Get-AzADServicePrincipal",
         parameters={**_APPLICATION, "--query": "-Select {}"},  # it returns only the usual properties and those selected
-        properties={"id": "Id", "appId": "AppId", "displayName": "DisplayName", "accountEnabled": "AccountEnabled"},
+        properties={
+            "id": "Id",
+            "appId": "AppId",
+            "displayName": "DisplayName",
+            "accountEnabled": "AccountEnabled",
+            "appRoleAssignmentRequired": "AppRoleAssignmentRequired",
+            "servicePrincipalType": "ServicePrincipalType",
+        },
         portal=f"{_PRINCIPAL} > Properties",
     ),
     Equivalent(

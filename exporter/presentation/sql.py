@@ -14,8 +14,9 @@ from exporter.config.settings import Target
 from exporter.core.durations import clock_text, moment
 from exporter.core.names import Match, ServerNames, entry_key, match_entry, server_name, told_apart
 from exporter.core.quoting import plain, prose, sql_name
-from exporter.knowledge.advice import SERVER_ACTIONS, sentence
+from exporter.knowledge.advice import SERVER_ACTIONS
 from exporter.knowledge.code_row import Category
+from exporter.knowledge.reason_row import sentence
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import NOT_TESTED, State
 from exporter.presentation.payloads import Payload, moment_or_none

@@ -18,7 +18,7 @@ from exporter.core.durations import moment
 from exporter.core.quoting import plain
 from exporter.core.values import CredentialKind, KeyFacts, Outcome, Step, Vantage, VaultHeaders
 from exporter.explain.explanation import wrap
-from exporter.knowledge.advice import actions, cause, meaning, observed_cause, open_detail, owner_of_failure, sentence
+from exporter.knowledge.advice import actions, meaning, open_detail, owner_of_failure
 from exporter.knowledge.code_row import ALTER, EACH_IDENTITY, LESS_WITHOUT_WRAP, NOT_FOR_TONIGHT, REWRITTEN, WITHOUT_WRAP, Owner
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import CredentialExpiry, Source
@@ -198,7 +198,7 @@ def effect(report: ProbeReport) -> str:
 
 
 def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
-    """Yield meaning, cause, actions and owner of the deciding failure with a code.
+    """Yield meaning, actions and owner of the deciding failure with a code.
 
     The likely causes of the code follow only if the probe did not observe the cause.
     """
@@ -210,15 +210,12 @@ def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | Non
     yield "meaning", meaning(failure, entry.summary)
     if what := effect(report):
         yield "effect", what
-    owner, observed = owner_of_failure(failure, entry.owner), observed_cause(failure)
-    reason = failure.reason
-    if not observed and reason is not None and reason.row.reply_at(failure.step) is Reply.NONE:
-        observed = sentence(cause(reason, failure.step))  # the connection itself shows it, and no other cause is likely
-    if observed:
-        yield "cause", observed
+    owner, reason = owner_of_failure(failure, entry.owner), failure.reason
+    # The connection itself shows its cause, and no other one is likely.
+    is_observed = reason is not None and (not reason.row.is_open or reason.row.reply_at(failure.step) is Reply.NONE)
     yield from (("do", action) for action in recommended_actions(target, report, record))
     is_rewritten = owner is Owner.NETWORK and entry.owner is not owner
-    likely = () if observed else (REWRITTEN,) if is_rewritten else entry.causes
+    likely = () if is_observed else (REWRITTEN,) if is_rewritten else entry.causes
     yield from (("likely cause", each) for each in likely)
     yield "owner", f"{owner}: {who_repairs(failure, entry.owner)}"
 

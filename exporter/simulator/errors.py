@@ -50,6 +50,10 @@ VAULT_ERRORS: Mapping[str, ServiceError] = {
         403, "Forbidden", "The caller has no role for this action.\r\nCaller: {caller}\r\nAction: 'Microsoft.KeyVault/vaults/{action}'"
         "\r\nAssignment: (not found)\r\nVault: {vault}\r\n", "ForbiddenByRbac"
     ),
+    "forbidden_deny_assignment": ServiceError(  # the inner code is a guess
+        403, "Forbidden", "The caller may not perform this action.\r\nCaller: {caller}\r\nAction: 'Microsoft.KeyVault/vaults/{action}'"
+        "\r\nAssignment: (not found)\r\nDenyAssignmentId: '0a1b2c3d'\r\nVault: {vault}\r\n", "ForbiddenByRbac"
+    ),
     "forbidden_firewall": ServiceError(
         403, "Forbidden", "The address is not on the vault's list, and the caller is not a trusted service.\r\nClient address: 203.0.113.10\r\n"
         "Caller: {caller}\r\nVault: {vault}", "ForbiddenByFirewall"
@@ -91,6 +95,7 @@ VAULT_ERRORS: Mapping[str, ServiceError] = {
     "secret_not_found": ServiceError(404, "SecretNotFound", "A secret with the name or id {key} was not found in this key vault."),
     "key_not_found": ServiceError(404, "KeyNotFound", "A key with the name or id {key} was not found in this key vault. It may have been deleted."),
     "not_found": ServiceError(404, "NotFound", "The resource does not exist."),
+    "vault_not_found": ServiceError(404, "VaultNotFound", "The vault was not found."),  # a guess
     "bad_parameter": ServiceError(400, "BadParameter", "The request is invalid: {found}"),
     "conflict": ServiceError(409, "ConflictError", "The key is being changed by another request."),
     "throttled": ServiceError(429, "Throttled", "Too many requests. Reason: VaultRequestTypeLimitReached"),
@@ -162,6 +167,11 @@ ENTRA_ERRORS: Mapping[str, EntraError] = {
     "conditional_access": EntraError(400, "access_denied", 53003, "A Conditional Access policy refused the token."),
     "conditional_access_second": EntraError(400, "access_denied", 53003, "Access has been blocked by Conditional Access.", (50131,)),
     "policy_decision": EntraError(400, "access_denied", 50131, "A policy refused the request."),
+    "method_changed": EntraError(400, "invalid_request", 900561, "The endpoint only accepts POST requests. Received a GET request."),
+    "secret_of_identity": EntraError(401, "invalid_client", 7000232, "A managed identity signs in without a secret."),
+    "application_without_credential": EntraError(401, "invalid_client", 700026, "The application has no configured keys."),
+    "assignment_required": EntraError(400, "invalid_grant", 501051, "The application is not assigned to a role of the resource."),
+    "sign_in_of_person": EntraError(400, "interaction_required", 50076, "Multi-factor authentication is required."),
     "wrong_cloud": EntraError(400, "invalid_request", 900382, "The request belongs to another cloud."),
     "outdated_tls": EntraError(400, "invalid_request", 1002016, "The connection uses TLS 1.0, TLS 1.1 or 3DES."),
     # numbers that no rule names

@@ -16,7 +16,7 @@ from exporter.knowledge import advice
 from exporter.knowledge.causes import TITLES, Cause, cause_of
 from exporter.knowledge.code_row import OWNERS, UNDO_CHANGE, Owner
 from exporter.knowledge.codes import BY_CODE
-from exporter.knowledge.reason_row import Link
+from exporter.knowledge.reason_row import Link, sentence
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.tickets import TEAM_TITLES, Team, is_one_change, who_repairs
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FAILURES_OF_UNSTEADY
@@ -119,7 +119,7 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards, *, is_closed: bool) -> H
         None if code is None else element("span", brief_code(urls, code), class_="code"),
         None if code is None else who_acts(_who(first, code)),
         element("p", _size(group), ". ", _links(group), target_links(urls, group.id, affected), _some_unsteady(group)),
-        element("p", advice.sentence(log_text)) if log_text else None,
+        element("p", sentence(log_text)) if log_text else None,
         start_here(urls) if is_closed else None,
         element("p", what) if what else None,
         _action(group, cards.views),

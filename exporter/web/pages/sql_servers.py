@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.core.durations import clock_text
-from exporter.knowledge.advice import sentence
 from exporter.knowledge.code_row import OWNERS, WITHOUT_THE_KEY, Owner
+from exporter.knowledge.reason_row import sentence
 from exporter.presentation.sql import SqlCause, difference_text, ended_at, first_action, first_actions, urgency_text
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.gate.inputs import RestartReadiness

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.values import Outcome, Phase, Step, Vantage
-from exporter.knowledge.advice import cause, meaning, open_detail, sentence
+from exporter.knowledge.advice import cause, meaning, open_detail
 from exporter.knowledge.checks import BY_NAME, check_of
 from exporter.knowledge.checks_vault import CheckRun
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.expiry import CredentialExpiry
+from exporter.knowledge.reason_row import sentence
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.tickets import who_repairs
 from exporter.knowledge.verdict import AuxiliaryResult, Identity, State, deciding_failure, why_text
@@ -344,9 +345,8 @@ def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecor
     return element(
         "section",
         element("h2", code_link(urls, failure.code)),
-        element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason, failure.step)}."),
+        element("p", element("strong", f"Step {failure.step.value}: "), prose(meaning(failure, entry.summary))),
         element("p", element("strong", "Detail: "), detail) if detail else None,
-        element("p", prose(meaning(failure, entry.summary))),
         element("p", prose(text.effect(report))) if text.effect(report) else None,
         element("p", "Who can repair it: ", who_repairs(failure, entry.owner), "."),
         element("p", "What to do, in this order:") if actions else None,

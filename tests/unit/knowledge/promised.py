@@ -140,7 +140,7 @@ NUMBERS_OF: dict[Reason, tuple[int, ...]] = {
     Reason.CERTIFICATE_UNKNOWN: (700027, 700030, 50012),
     Reason.CERTIFICATE_EXPIRED: (1000502, 7000274),
     Reason.CERTIFICATE_REFUSED: (7000213, 7000214, 7000277, 50017),
-    Reason.FEDERATION_UNMATCHED: (700211, 700212, 700213, 7002131, 70021, 700222, 700229),
+    Reason.FEDERATION_UNMATCHED: (700211, 700212, 700213, 7002121, 7002131, 7002137, 7002138, 70021, 700222, 700229),
     Reason.FEDERATION_UNREACHABLE: (90061, 501661, 50166, 900612),
     Reason.APPLICATION_UNKNOWN: (700016, 700011, 70001),
     Reason.APPLICATION_NOT_IN_TENANT: (7000229,),
@@ -155,6 +155,11 @@ NUMBERS_OF: dict[Reason, tuple[int, ...]] = {
     # every decision of a policy, listed or not: 53xxx and 530xxx
     Reason.CONDITIONAL_ACCESS: (50131, 50005, 53000, 53003, 53011, 53999, 530032, 530035, 530999),
     Reason.OUTDATED_TLS: (1002016,),
+    Reason.METHOD_CHANGED: (900561,),
+    Reason.SECRET_OF_IDENTITY: (7000232,),
+    Reason.APPLICATION_WITHOUT_CREDENTIAL: (700026,),
+    Reason.ASSIGNMENT_REQUIRED: (501051, 50105),
+    Reason.SIGN_IN_OF_PERSON: (50072, 50074, 50076, 50078, 50079, 50126, 50173, 70043, 700082),
     Reason.THROTTLED: (90055, 50196),
     Reason.ENTRA_UNAVAILABLE: (90033, 90006, 90024, 90090, 90091, 90092, 90012, 90036, 50000, 50033, 50087),
 }
@@ -222,6 +227,7 @@ WORDS_OF_403 = {
     "ForbiddenByNsp": Reason.FORBIDDEN_NSP,
     "ForbiddenByPolicy": Reason.FORBIDDEN_POLICY,
     "ForbiddenByRbac": Reason.FORBIDDEN_RBAC,
+    "ForbiddenByDenyAssignment": Reason.FORBIDDEN_DENY_ASSIGNMENT,
     "KeyDisabled": Reason.KEY_DISABLED,
     "SecretDisabled": Reason.KEY_DISABLED,
     "KeyExpired": Reason.KEY_EXPIRED,
@@ -257,7 +263,20 @@ VAULTS = (
     Promise(WRAP, status(403, inner_code="ForbiddenByRbac", key_state="not_yet_valid"), 3077, Reason.KEY_NOT_YET_VALID),
     Promise(UNWRAP, status(403, inner_code="ForbiddenByPolicy", key_state="disabled"), 3077, Reason.KEY_DISABLED),
     Promise(WRAP, status(403, inner_code="ForbiddenByFirewall", key_state="expired"), 3077, Reason.FORBIDDEN_FIREWALL),
-    Promise(VAULT, status(404, service_code="KeyNotFound"), 3076, Reason.KEY_NOT_FOUND),
+    *(
+        promise
+        for word, reason in (("KeyNotFound", Reason.KEY_NOT_FOUND), ("VaultNotFound", Reason.VAULT_NOT_FOUND))
+        for promise in (
+            Promise(VAULT, status(404, service_code=word), 3076, reason),
+            Promise(VAULT, status(403, service_code=word), 3077, Reason.FORBIDDEN),
+            Promise(TOKEN, status(404, service_code=word), 3076, Reason.NOT_FOUND),
+            *(
+                Promise(VAULT, status(number, service_code=word), code, plain)
+                for number, code, plain in _PLAIN_AT_THE_VAULT
+                if number != 404
+            ),
+        )
+    ),
     Promise(GET, status(404, service_code="KeyNotFound", key_state="soft_deleted"), 3076, Reason.KEY_SOFT_DELETED),
     Promise(GET, status(403, key_state="soft_deleted"), 3077, Reason.FORBIDDEN),
     *(
@@ -265,13 +284,6 @@ VAULTS = (
         for number, code, plain in _PLAIN_AT_THE_VAULT
         if number != 404
     ),
-    Promise(VAULT, status(403, service_code="KeyNotFound"), 3077, Reason.FORBIDDEN),
-    *(
-        Promise(VAULT, status(number, service_code="KeyNotFound"), code, plain)
-        for number, code, plain in _PLAIN_AT_THE_VAULT
-        if number != 404
-    ),
-    Promise(TOKEN, status(404, service_code="KeyNotFound"), 3076, Reason.NOT_FOUND),
     *(
         Promise(VAULT, status(number, **body), code, plain)
         for body in EVERYDAY

@@ -14,7 +14,6 @@ from exporter.knowledge.advice import (
     first_action,
     general_actions,
     meaning,
-    observed_cause,
     open_detail,
     owner_of_failure,
 )
@@ -399,26 +398,10 @@ def test_the_detail_is_open_only_without_a_specific_reason():
     assert open_detail(replace(failed, facts=None)) == ""
 
 
-def test_cause_is_observed_only_with_a_specific_reason():
-    failed = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.SECRET_EXPIRED)
-    assert observed_cause(failed) == "The client secret has expired."
-    assert observed_cause(replace(failed, reason=Reason.CREDENTIALS_REFUSED)) == ""
-    assert observed_cause(replace(failed, reason=None)) == ""
-
-
-@pytest.mark.parametrize(
-    ("reason", "step", "facts", "text"),
-    [
-        (Reason.PROXY_AUTH, Step.CHALLENGE, Facts(status=407), "The proxy requires a login (407); no request reached the vault."),
-        (Reason.PROXY_STATUS, Step.TOKEN, Facts(), "The proxy refused the connection; no request reached Entra ID."),
-        (Reason.PROXY_STATUS, Step.GET_KEY, None, "The proxy refused the connection; no request reached the vault."),
-        (Reason.BAD_REQUEST, Step.GET_KEY, Facts(status=400), "of the code"),
-        (None, Step.GET_KEY, None, "of the code"),
-    ],
-)
-def test_meaning_is_of_the_proxy_if_it_responded(reason, step, facts, text):
-    failed = StepResult(step=step, outcome=Outcome.FAILED, code=3012, reason=reason, facts=facts)
-    assert meaning(failed, "of the code") == text
+def test_meaning_is_of_the_reason_and_of_the_code_only_without_one():
+    failed = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, code=3303, reason=Reason.SECRET_EXPIRED)
+    assert meaning(failed, "of the code") == "The client secret has expired."
+    assert meaning(replace(failed, reason=None), "of the code") == "of the code"
 
 
 def test_page_of_a_proxy_is_repaired_by_the_network_team():

@@ -7,6 +7,7 @@ import pytest
 from exporter.clients.answers import encode
 from exporter.core.secrets import KNOWN_SECRETS
 from exporter.core.values import Facts, Fault, Outcome, Step
+from exporter.knowledge.advice import action_line, meaning
 from exporter.knowledge.answers import (
     Claims,
     is_foreign,
@@ -18,7 +19,13 @@ from exporter.knowledge.answers import (
     unexpected_text,
     with_object_ids,
 )
+from exporter.knowledge.classify import classify
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.names import Names
+from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
+
+NAMES = Names(target="t", vault="contoso.vault.azure.net", key="Key0", version=None)
 
 
 def test_an_error_of_the_vault_is_read_in_either_spelling():
@@ -213,6 +220,106 @@ def test_client_address_is_that_of_the_refusal(message, expected):
 )
 def test_page_or_text_is_not_the_services(body, expected):
     assert is_foreign(body) is expected
+
+
+# What is said of an answer. Many devices send the statuses of Key Vault and Entra ID: the sentence is true of each.
+
+NOTHING, PAGE, GATEWAY, WAF = (
+    b"",
+    b"<html>502 Bad Gateway</html>",
+    b'{"error": {"code": "Unknown", "message": "Blocked"}}',
+    b'{"message": "no"}',
+)
+UNTRUE = (
+    "Entra ID refused",
+    "Entra ID rejected",
+    "the vault rejected",
+    "the vault's 401",
+    "this vault has no",
+    "the caller is known",
+    "Recover",
+    "the service failed",
+    "Entra ID is unavailable",
+    "client id",
+    "secret",
+)
+
+
+def result_of(step, status, body):
+    """Return the failed step that a status with this body is."""
+    error = read_error(body)
+    facts = Facts(
+        fault=Fault.HTTP_STATUS,
+        status=status,
+        service_code=error.service_code,
+        inner_code=error.inner_code,
+        aadsts=error.aadsts,
+        akv=error.akv,
+        has_page=is_foreign(body),
+    )
+    found = classify(step, facts)
+    return StepResult(step=step, outcome=Outcome.FAILED, code=found.code, reason=found.reason, facts=facts)
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("body", [NOTHING, PAGE, GATEWAY, WAF])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 409, 429, 500, 502, 503])
+def test_what_happened_is_true_of_the_answer_of_another_device(step, status, body):
+    failed = result_of(step, status, body)
+    said = meaning(failed, BY_CODE[failed.code].summary)
+    assert [words for words in UNTRUE if words.lower() in said.lower()] == [], failed.reason
+
+
+def entra(number, text=""):
+    body = {"error": "invalid_client", "error_codes": [number], "error_description": f"AADSTS{number}: {text}"}
+    return json.dumps(body).encode()
+
+
+def vault(code, message, inner=None):
+    error = {"code": code, "message": message} | ({} if inner is None else {"innererror": {"code": inner}})
+    return json.dumps({"error": error}).encode()
+
+
+RBAC = (
+    "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role definitions were "
+    "changed recently, please observe propagation time.\r\nAssignment: (not found)\r\nDenyAssignmentId: {}\r\nDecisionReason: {}"
+)
+DENY = "'/subscriptions/0a1b/providers/Microsoft.Authorization/denyAssignments/0a1b2c3d'"
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "body", "reason", "first"),
+    [
+        (Step.TOKEN, 401, entra(7002121, "No matching federated identity record found for presented assertion audience 'x'."), "federation_unmatched", "az ad app federated-credential list"),
+        (Step.TOKEN, 401, entra(7000232, "MSI identity should not use ClientSecretCredential"), "secret_of_identity", "servicePrincipalType"),
+        (Step.TOKEN, 401, entra(700026, "Client application has no configured keys."), "application_without_credential", "Check the client id first"),
+        (Step.TOKEN, 400, entra(501051, "Application 'a' is not assigned to a role for the application 'b'."), "assignment_required", "appRoleAssignmentRequired"),
+        (Step.TOKEN, 400, entra(900561, "The endpoint only accepts POST requests. Received a GET request."), "method_changed", "as a GET"),
+        (Step.TOKEN, 400, entra(50076, "You must use multi-factor authentication"), "sign_in_of_person", "Find which tool signed in"),
+        (Step.TOKEN, 400, entra(70043, "The refresh token has expired or is invalid due to sign-in frequency checks"), "sign_in_of_person", "Find which tool signed in"),
+        (Step.GET_KEY, 403, vault("Forbidden", RBAC.format(DENY, "'DeniedWithDenyAssignment'"), "ForbiddenByRbac"), "forbidden_deny_assignment", "Assign no role"),
+        (Step.GET_KEY, 403, vault("Forbidden", RBAC.format("0a1b2c3d-0000-4000-8000-0123456789ab", "null")), "forbidden_deny_assignment", "Assign no role"),
+        (Step.GET_KEY, 403, vault("Forbidden", RBAC.format("null", "'DeniedWithNoValidRBAC' "), "ForbiddenByRbac"), "forbidden_rbac", "Assign the role"),
+        (Step.GET_KEY, 403, vault("Forbidden", RBAC.format("'null'", "null"), "ForbiddenByRbac"), "forbidden_rbac", "Assign the role"),
+        (Step.GET_KEY, 403, vault("Forbidden", RBAC.format("", "null"), "ForbiddenByRbac"), "forbidden_rbac", "Assign the role"),
+        (Step.CHALLENGE, 404, vault("VaultNotFound", "The vault was not found."), "vault_not_found", "az keyvault list-deleted"),
+    ],
+)  # fmt: skip
+def test_answer_has_a_reason_with_its_own_first_action(step, status, body, reason, first):
+    failed = result_of(step, status, body)
+    assert failed.reason == reason
+    assert first in action_line(failed.code, failed.reason, NAMES, step=step)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+@pytest.mark.parametrize("step", Step)
+def test_what_happened_is_a_sentence_of_ours(step, reason):
+    said = reason.row.meaning_at(step)
+    assert said[0].isupper()
+    assert said.endswith(".")
+    assert len(said) <= 300
+    assert "{" not in said
+    assert "`" not in said
 
 
 # The claims of a token.

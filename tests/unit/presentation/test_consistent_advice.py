@@ -134,7 +134,7 @@ async def test_state_and_cause_of_a_row_name_the_same_step():
     overview, page = await pages_of(wrap_and_unwrap_failed())
     assert "the key version is disabled 3077 (3113) in step unwrap_key" in overview
     assert "step wrap_key" not in overview
-    assert "Cause: step unwrap_key: the key version is disabled" in page
+    assert "Step unwrap_key: The key version is disabled." in page
 
 
 async def test_banner_and_firewall_row_do_not_contradict():

@@ -369,7 +369,7 @@ async def test_a_target_shows_steps_key_labels_and_history():
     for expected in (
         "Who can repair it:",
         "token failed 200.0 ms dns 1.0 ms, wait 10.0 ms",
-        "Cause: step token: the client secret has expired.",
+        "Step token: The client secret has expired.",
         "Entra error AADSTS7000222",
         "last success 2 h ago",
         "failures in a row 2",
