@@ -174,7 +174,8 @@ def _generation(config: Config, declared: Declarations, _: date) -> Advice:
     if unset:
         which = ", ".join(unset[:3]) + (", …" if len(unset) > 3 else "")
         message = f"not set, so {_count(len(unset), 'target')} ({which}) get the classic codes (30xx)"
-        yield declared.main.child("global.connector_generation"), f"{message}: write classic or current"
+        advice = "write current for connector 1.0.5.0, which Azure's SQL IaaS extension installs since March 2026, or classic"
+        yield declared.main.child("global.connector_generation"), f"{message}: {advice}"
 
 
 def _budget(config: Config, declared: Declarations, today: date) -> Advice:

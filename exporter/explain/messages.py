@@ -316,7 +316,8 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         "az sql vm enable-azure-ad-auth --resource-group GROUP --name VM")),
     KnownText(number=37576, title="The connector does not support managed identities", pattern="connector version [^\n]{0,60} does not support the managed identity",
         summary="The installed connector is too old for managed identities. SQL Server cannot open a session.",
-        causes=("The DLL is older than the build of November 2024, file version 15.0.2000.440.",), actions=(DLL_VERSION,
+        causes=("The DLL is older than November 2024. The file version 15.0.2000.440 exists twice: that of September 2020 is too old.",),
+        actions=(DLL_VERSION,
         "Do not compare `version` in the catalog: it is 1.0.5.0 for every build since 2018.",
         "Upgrade the connector (https://www.microsoft.com/download/details.aspx?id=45344), then repeat the statement.", EVENT_LOG)),
 )

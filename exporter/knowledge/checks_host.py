@@ -49,7 +49,8 @@ HOST: tuple[Check, ...] = (
         actions=(
             f"In SQL Server. `is_enabled` must be 1, and `file_version` is the DLL that runs: `{_SHOW_DLL}`.",
             f"On the host, in PowerShell, with that path: `{_SHOW_FILE}`.",
-            "Expected: 15.0.2000.440, DLL of 9 November 2024. 15.0.300.96, DLL of 30 January 2018, also calls itself 1.0.5.0.",
+            "Expected: 15.0.2000.440, DLL of 9 November 2024. One of 11 September 2020 has the same number, but no managed identity.",
+            "15.0.300.96, DLL of 30 January 2018, calls itself 1.0.5.0 too.",
             "Build and path must be equal on all nodes. `version` in the catalog may be that from before an upgrade.",
         ),
     ),
@@ -103,7 +104,9 @@ HOST: tuple[Check, ...] = (
         question="Does Windows enable TLS 1.2 for programs, and trust the authorities?",
         looked_up="a request of Windows to the vault; SCHANNEL, cipher suites, FIPS",
         code=3008,
-        actions=(f"In PowerShell. TLS 1.2 is enabled if the key is missing or Enabled is not 0: `{_SHOW_TLS}`.",),
+        actions=(
+            f"In PowerShell. TLS 1.2 is enabled if Enabled is not 0, or if the key is missing (on Windows Server 2008 R2, it is then off): `{_SHOW_TLS}`.",
+        ),
     ),
     Check(
         name="service_proxy",

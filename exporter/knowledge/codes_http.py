@@ -351,7 +351,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
             ),
             effect=WITHOUT_THE_KEY,
             causes=(
-                "A firewall, security group or proxy blocks port 443 to the vault or to `login.microsoftonline.com`.",
+                "A firewall, security group or proxy blocks port 443. An Azure network made since 31 March 2026 has no way out by default.",
                 "The proxy is wrong or has changed. SQL Server reads it from its service account and keeps it until a restart.",
                 "TLS fails: a proxy that inspects TLS with an untrusted CA, an expired certificate, or TLS 1.2 disabled.",
                 "A private endpoint was removed or replaced, and DNS still returns the old address.",

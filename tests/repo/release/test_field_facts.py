@@ -47,6 +47,10 @@ STATED = {
         "https://www.microsoft.com/download/details.aspx?id=40784",
         "Older versions of the SQL Server Connector",
         "delete the folder of the other connector, if you renamed it",
+        "| 15.0.2000.367 | September 2020 | 1.0.5.0 | supported |",
+        "| 15.0.2000.440 | 11 September 2020 | 1.0.5.0 | supported | **no managed identity**: 37576 |",
+        "since March 2026 it installs 1.0.5.0",
+        "**`DISABLE` ends all open sessions of the provider**",
     ),
     "docs/sql-host.md": (
         "2015 (or 2015-2022) for SQL Server 2016 to 2025, 2013 for older ones",
@@ -56,6 +60,12 @@ STATED = {
         "a group policy with Internet settings",
         "Set-ItemProperty -Path $key -Name 'ProxyServer'",
         "Msg 37576, *The connector does not support managed identities*",
+        "2. Restart the SQL Server service",
+        "3. `CREATE ASYMMETRIC KEY … WITH PROVIDER_KEY_NAME = …, CREATION_DISPOSITION = OPEN_EXISTING` under 1.0.4.0",
+        "Without it, 33111 stays",
+        "6. Register the new DLL in the same way, and restart the service again. 7. Move the database",
+        ".NET Framework 4.5.1",
+        "on Windows Server 2008 R2, it is then off",
         "Windows may load lists of revoked certificates through WinHTTP's",
     ),
     "docs/managed-identity.md": (
@@ -71,6 +81,11 @@ STATED = {
         "turn it off afterwards",
         "`User.Read.All`, `GroupMember.Read.All` and `Application.Read.All`",
         "A failover cluster instance cannot use it",
+        "nothing, unless [a list closes IMDS]",
+        "[Metadata Security Protocol][msp]",
+        "IMDS takes the only user-assigned one. Threads dispute that",
+        "for production, Microsoft recommends the three permissions",
+        "has the same number and answers 37576, so compare the date too",
     ),
     "docs/rollover.md": ("A client secret lives one or two years",),
     "docs/permissions.md": (
@@ -83,6 +98,7 @@ STATED = {
     "docs/clouds.md": (
         "403 with the error code `AccessDenied` and no inner code",
         "SQL Server also needs the HSM's bypass for trusted services",
+        "SQL Server's EKM is *Extensible Key Management*",
     ),
     "docs/key-rotation.md": (
         "Microsoft recommends `CREATE ASYMMETRIC KEY` with the bare name",
@@ -96,15 +112,24 @@ STATED = {
     ),
     "docs/placement.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
     "docs/production.md": (
-        "Azure's SQL IaaS extension installed 1.0.4.0 until 2022 at least",
+        "Azure's SQL IaaS extension installed 1.0.4.0 in 2022 and 1.0.5.0 since March 2026",
         "for each key version in each vault",
         "`ALTER CREDENTIAL` on every node. [A proof on request]",
     ),
+    "docs/what-needs-the-vault.md": (
+        "`OPEN SYMMETRIC KEY … DECRYPTION BY ASYMMETRIC KEY` with an EKM key",
+        "33028 with provider error code 5, then 9001 and 3314",
+        "on a secondary replica, it shows the recovery model and the time of the last log backup alone",
+    ),
+    "docs/codes.md": ("An Azure network made since 31 March 2026 has no way out by default",),
     "docs/expiry.md": ("A client secret lives one or two years",),
     "docs/azure-monitor.md": ("az extension add --name amg", "az extension add --name alertsmanagement"),
 }
 # Statements that were disproved.
 WRONG = (
+    "until 2022 at least",
+    "TLS 1.2 is enabled if the key is missing or Enabled is not 0",
+    "and `Application.Read.All`, or Entra ID's role",
     "the zone `privatelink.vaultcore.azure.net` is not linked to this network, or lacks the record",
     "not documented: install the newest that the installer accepts",
     "Where its region has a pair, Key Vault fails over by itself",

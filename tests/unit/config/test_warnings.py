@@ -66,7 +66,7 @@ def test_missing_generation_is_one_warning_for_all_targets(warnings):
     assert warnings(f"{MANAGED}targets:\n{targets}") == [
         (
             "ekm.yml:1:1: global.connector_generation: not set, so 5 targets (t0, t1, t2, …) get the classic codes (30xx): "
-            "write classic or current"
+            "write current for connector 1.0.5.0, which Azure's SQL IaaS extension installs since March 2026, or classic"
         )
     ]
 
