@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -225,62 +225,59 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedKeyVersion:
-    """One version of a key; dates are Unix times. `material` is the number of its key pair among the run's pairs of that size."""
+class SimulatedVersion:
+    """One version of a key or a secret; dates are Unix times."""
 
     version: str
-    kty: str = "RSA"
-    size: int = 2048
-    material: int = 0
     enabled: bool = True
     created: float = _CREATED
     nbf: float | None = None
     exp: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedKeyVersion(SimulatedVersion):
+    """One version of a key. `material` is the number of its key pair among the run's pairs of that size."""
+
+    kty: str = "RSA"
+    size: int = 2048
+    material: int = 0
     key_ops: tuple[str, ...] = _KEY_OPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """A key with its versions, the newest last.
+class SimulatedSecretVersion(SimulatedVersion):
+    """One version of a vault's secret."""
 
-    `deleted` is the Unix time of a soft delete. From then on only the list of deleted keys has the key.
-    """
+    value: str = field(repr=False)
+
+
+V = TypeVar("V", bound=SimulatedVersion)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versioned(Generic[V]):
+    """A key or a secret with its versions, the newest last."""
 
     name: str
-    versions: tuple[SimulatedKeyVersion, ...]
+    versions: tuple[V, ...]
+
+    def version(self, wanted: str | None) -> V | None:
+        """Return the version of that name, the newest if `wanted` is None."""
+        if wanted is None:
+            return self.versions[-1] if self.versions else None
+        return next((version for version in self.versions if version.version == wanted), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key(Versioned[SimulatedKeyVersion]):
+    """A key. `deleted` is the Unix time of a soft delete: from then on only the list of deleted keys has the key."""
+
     deleted: float | None = None
 
-    def version(self, wanted: str | None) -> SimulatedKeyVersion | None:
-        """Return the version of that name, the newest if `wanted` is None."""
-        if wanted is None:
-            return self.versions[-1] if self.versions else None
-        return next((version for version in self.versions if version.version == wanted), None)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedSecretVersion:
-    """One version of a vault's secret; dates are Unix times."""
-
-    version: str
-    value: str = field(repr=False)
-    enabled: bool = True
-    created: float = _CREATED
-    nbf: float | None = None
-    exp: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
-    """A vault's secret with its versions, the newest last."""
-
-    name: str
-    versions: tuple[SimulatedSecretVersion, ...]
-
-    def version(self, wanted: str | None) -> SimulatedSecretVersion | None:
-        """Return the version of that name, the newest if `wanted` is None."""
-        if wanted is None:
-            return self.versions[-1] if self.versions else None
-        return next((version for version in self.versions if version.version == wanted), None)
+class Secret(Versioned[SimulatedSecretVersion]):
+    """A vault's secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,30 +136,23 @@ _DAY = 86400.0  # seconds
 Edit = Callable[[SimulatedResponse, Options], SimulatedResponse]
 
 
-def set_member(name: str, value: object) -> Edit:
-    """Set a member of the response's document. The prefix `key.` names a member of the key."""
+def edit_member(name: str, change: Callable[[dict[str, Any], str], object]) -> Edit:
+    """Change a member of the response's document. The prefix `key.` names a member of the key."""
 
     def edit(response: SimulatedResponse, _options: Options) -> SimulatedResponse:
         document = response.document()
-        _holder(document, name)[name.removeprefix("key.")] = value
+        change(document.get("key", {}) if name.startswith("key.") else document, name.removeprefix("key."))
         return response.with_document(document)
 
     return edit
+
+
+def set_member(name: str, value: object) -> Edit:
+    return edit_member(name, lambda holder, member: holder.update({member: value}))
 
 
 def remove_member(name: str) -> Edit:
-    def edit(response: SimulatedResponse, _options: Options) -> SimulatedResponse:
-        document = response.document()
-        _holder(document, name).pop(name.removeprefix("key."), None)
-        return response.with_document(document)
-
-    return edit
-
-
-def _holder(document: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the object that has the member: the key, or the document."""
-    holder: dict[str, Any] = document.get("key", {}) if name.startswith("key.") else document
-    return holder
+    return edit_member(name, lambda holder, member: holder.pop(member, None))
 
 
 def append_members(members: bytes) -> Edit:
@@ -171,9 +164,9 @@ def set_body(text: str, *, status: int | None = None, content_type: str = "appli
     return lambda response, _: response.with_body(text.encode(), status=status, content_type=content_type)
 
 
-def rewrite_challenge(change: Callable[[str], str | None]) -> Edit:
+def rewrite_challenge(rewrite: Callable[[str], str | None]) -> Edit:
     """Change the challenge, or remove it."""
-    return lambda response, _: response.with_header("WWW-Authenticate", change(response.challenge))
+    return lambda response, _: response.with_header("WWW-Authenticate", rewrite(response.challenge))
 
 
 def refuse(make: Callable[[str], SimulatedResponse], name: str) -> Edit:
@@ -200,12 +193,13 @@ def set_status(response: SimulatedResponse, options: Options) -> SimulatedRespon
 Change = Callable[[Vault, Options], Vault]
 
 
-def change_vault(**changes: Any) -> Change:
-    return lambda vault, _: replace(vault, **changes)
+def change(**changes: Any) -> Callable[..., Any]:
+    """Set fields of a vault, an application or a SQL Server."""
+    return lambda thing, *_: replace(thing, **changes)
 
 
-def change_keys(change: Callable[[Key], Key]) -> Change:
-    return lambda vault, options: vault.with_keys(change, options.key, options.version)
+def change_keys(edit: Callable[[Key], Key]) -> Change:
+    return lambda vault, options: vault.with_keys(edit, options.key, options.version)
 
 
 def change_versions(**changes: object) -> Change:
@@ -238,19 +232,11 @@ def remove_operation(vault: Vault, options: Options) -> Vault:
     return vault.with_versions(options.key, options.version, key_ops=remaining)
 
 
-def change_application(**changes: Any) -> Callable[[Application, Options], Application]:
-    return lambda application, _: replace(application, **changes)
-
-
-def change_secrets(change: Callable[[ClientSecret], ClientSecret]) -> Callable[[Application, Options], Application]:
-    return lambda application, _: replace(application, secrets=tuple(change(secret) for secret in application.secrets))
+def change_secrets(edit: Callable[[ClientSecret], ClientSecret]) -> Callable[[Application, Options], Application]:
+    return lambda application, _: replace(application, secrets=tuple(edit(secret) for secret in application.secrets))
 
 
 SqlChange = Callable[[SimulatedSqlServer, Options, VaultOf], SimulatedSqlServer]
-
-
-def change_sql_server(**changes: Any) -> SqlChange:
-    return lambda server, _, __: replace(server, **changes)
 
 
 def _other_version(key: SqlKey, vault_of: VaultOf) -> SqlKey:
@@ -338,19 +324,19 @@ _CHALLENGES: tuple[tuple[str, str, Callable[[str], str | None]], ...] = (
 )  # fmt: skip
 # Faults of SQL Servers: name, what is broken, change.
 _SQL_FAULTS: tuple[tuple[str, str, SqlChange], ...] = (
-    ("sql_silent", "SQL Server accepts connections and sends no answer", change_sql_server(silent=True)),
-    ("sql_login_refused", "SQL Server refuses every login (message 18456)", change_sql_server(refuses_login=True)),
+    ("sql_silent", "SQL Server accepts connections and sends no answer", change(silent=True)),
+    ("sql_login_refused", "SQL Server refuses every login (message 18456)", change(refuses_login=True)),
     ("sql_right_missing", "the login lacks the `right` (message 300, or lists that stay empty)", lambda server, options, _: replace(server, rights=server.rights - {options.right.upper()})),
     ("sql_view_missing", "SQL Server lacks the system view `view` (message 208)", lambda server, options, _: replace(server, missing=server.missing | {options.view})),
-    ("sql_2014", "SQL Server is version 2014, which has no FOR JSON (messages 102 and 207)", change_sql_server(product_version="12.0.6024.0")),
-    ("sql_provider_disabled", "the EKM provider is disabled", change_sql_server(provider_enabled=False)),
-    ("sql_library_missing", "SQL Server cannot load the DLL of the provider (message 33027)", change_sql_server(library_loads=False)),
+    ("sql_2014", "SQL Server is version 2014, which has no FOR JSON (messages 102 and 207)", change(product_version="12.0.6024.0")),
+    ("sql_provider_disabled", "the EKM provider is disabled", change(provider_enabled=False)),
+    ("sql_library_missing", "SQL Server cannot load the DLL of the provider (message 33027)", change(library_loads=False)),
     ("sql_credential_altered", "the credentials were altered `seconds` ago, and have the secret that Entra accepts", lambda server, options, _: replace(server, altered=options.since - options.seconds, secret_accepted=True)),
     ("sql_secret_changed", "the credentials were altered `seconds` ago, and have a secret that Entra refuses", lambda server, options, _: replace(server, altered=options.since - options.seconds, secret_accepted=False)),
-    ("sql_secret_old", "the credentials still have an old secret, which Entra refuses", change_sql_server(secret_accepted=False)),
-    ("sql_login_without_credential", "the logins of the keys have no credential (message 33046)", change_sql_server(login_has_credential=False)),
-    ("sql_registry_refused", "the login may not read the registry (message 229)", change_sql_server(registry_readable=False)),
-    ("sql_backups_fail", "backups fail for a cause of their own, such as a full disk (messages 18204 and 3041 alone)", change_sql_server(backups_fail=True)),
+    ("sql_secret_old", "the credentials still have an old secret, which Entra refuses", change(secret_accepted=False)),
+    ("sql_login_without_credential", "the logins of the keys have no credential (message 33046)", change(login_has_credential=False)),
+    ("sql_registry_refused", "the login may not read the registry (message 229)", change(registry_readable=False)),
+    ("sql_backups_fail", "backups fail for a cause of their own, such as a full disk (messages 18204 and 3041 alone)", change(backups_fail=True)),
     ("sql_section_damaged", "the section of the scripts whose name is `view` arrives without its rows", lambda server, options, _: replace(server, without_rows=server.without_rows | {options.view})),
     ("sql_errors_logged", "the error log has a new line with provider error code 3303, as if the secret inside SQL Server were wrong", lambda server, options, _: replace(server, logged=(*server.logged, (options.since, "3303")))),
     ("sql_databases_moved", "the databases, or only `database`, use another version of their key", _move_databases),
@@ -411,8 +397,8 @@ _TABLE: tuple[SimulatedFault, ...] = (
     SimulatedFault(name="no_challenge", broken="200 without a token", scopes=_VAULT, steps=_CHALLENGE,
           response=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),
     *(
-        SimulatedFault(name=name, broken=broken, scopes=_VAULT, steps=_CHALLENGE, response=rewrite_challenge(change))
-        for name, broken, change in _CHALLENGES
+        SimulatedFault(name=name, broken=broken, scopes=_VAULT, steps=_CHALLENGE, response=rewrite_challenge(rewrite))
+        for name, broken, rewrite in _CHALLENGES
     ),
     # Entra: refusals, and responses without a usable token
     *(
@@ -424,10 +410,10 @@ _TABLE: tuple[SimulatedFault, ...] = (
           application=change_secrets(lambda secret: replace(secret, value=secret.value + "-replaced"))),
     SimulatedFault(name="secret_expired", broken="the application's secret has expired", scopes=_APPLICATION,
           application=change_secrets(lambda secret: replace(secret, expires=_EXPIRED))),
-    SimulatedFault(name="token_for_other_service", broken="Entra issues tokens for another audience", scopes=_APPLICATION, application=change_application(token_audience=_OTHER_SERVICE)),
-    SimulatedFault(name="token_of_other_tenant", broken="Entra issues tokens of another tenant", scopes=_APPLICATION, application=change_application(token_tenant=_OTHER_TENANT)),
-    SimulatedFault(name="token_ended", broken="Entra issues expired tokens", scopes=_APPLICATION, application=change_application(token_lifetime=0)),
-    SimulatedFault(name="certificates_removed", broken="the application's certificates are removed", scopes=_APPLICATION, application=change_application(certificates=())),
+    SimulatedFault(name="token_for_other_service", broken="Entra issues tokens for another audience", scopes=_APPLICATION, application=change(token_audience=_OTHER_SERVICE)),
+    SimulatedFault(name="token_of_other_tenant", broken="Entra issues tokens of another tenant", scopes=_APPLICATION, application=change(token_tenant=_OTHER_TENANT)),
+    SimulatedFault(name="token_ended", broken="Entra issues expired tokens", scopes=_APPLICATION, application=change(token_lifetime=0)),
+    SimulatedFault(name="certificates_removed", broken="the application's certificates are removed", scopes=_APPLICATION, application=change(certificates=())),
     *_members("token", "access_token", "the access_token", _TOKEN_SIDE, _TOKEN, unusable="not a\ntoken"),
     # the vault: refusals without a condition
     *(
@@ -442,7 +428,7 @@ _TABLE: tuple[SimulatedFault, ...] = (
               response=refuse(graph_error, name))
         for name, error in GRAPH_ERRORS.items()
     ),
-    SimulatedFault(name="graph_permission_removed", broken="the application has no permission in Microsoft Graph", scopes=_APPLICATION, application=change_application(graph_reader=False)),
+    SimulatedFault(name="graph_permission_removed", broken="the application has no permission in Microsoft Graph", scopes=_APPLICATION, application=change(graph_reader=False)),
     # Azure Resource Graph
     *(
         SimulatedFault(name=f"resource_graph_{name}", broken=f"Azure Resource Graph returns {error.status} {error.code}: {error.message}", scopes=_MANAGEMENT,
@@ -451,19 +437,19 @@ _TABLE: tuple[SimulatedFault, ...] = (
     ),
     SimulatedFault(name="resource_graph_empty", broken="Azure Resource Graph lists nothing", scopes=_MANAGEMENT,
           response=lambda a, _: a.with_document({"totalRecords": 0, "count": 0, "data": [], "facets": [], "resultTruncated": "false"})),
-    SimulatedFault(name="azure_role_removed", broken="the application has no role on the subscription", scopes=_APPLICATION, application=change_application(azure_reader=False)),
+    SimulatedFault(name="azure_role_removed", broken="the application has no role on the subscription", scopes=_APPLICATION, application=change(azure_reader=False)),
     # the vault: its state
     SimulatedFault(name="permission_removed", broken="a permission is removed (`operation`: get, wrapKey, unwrapKey, list)", scopes=_VAULT,
           vault=lambda vault, options: vault.without(options.operation)),
     SimulatedFault(name="role_removed", broken="a role assignment is removed (`operation` as above)", scopes=_VAULT,
           vault=lambda vault, options: replace(vault.without(options.operation), rbac=True)),
-    SimulatedFault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.FIREWALL)),
-    SimulatedFault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=change_vault(network_access=NetworkAccess.PRIVATE_ONLY)),
+    SimulatedFault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=change(network_access=NetworkAccess.FIREWALL)),
+    SimulatedFault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=change(network_access=NetworkAccess.PRIVATE_ONLY)),
     SimulatedFault(name="limited", broken="the vault accepts at most `limit` requests per ten seconds", scopes=_VAULT,
           vault=lambda vault, options: replace(vault, limit=options.limit)),
     SimulatedFault(name="slow", broken="every response takes `seconds`", scopes=_VAULT, vault=lambda vault, options: replace(vault, latency=options.seconds)),
-    SimulatedFault(name="vault_in_other_tenant", broken="the vault belongs to another tenant", scopes=_VAULT, vault=change_vault(tenant_id=_OTHER_TENANT)),
-    SimulatedFault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=change_vault(region="northeurope")),
+    SimulatedFault(name="vault_in_other_tenant", broken="the vault belongs to another tenant", scopes=_VAULT, vault=change(tenant_id=_OTHER_TENANT)),
+    SimulatedFault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=change(region="northeurope")),
     # keys
     SimulatedFault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=change_versions(enabled=False)),
     SimulatedFault(name="key_expired", broken="the key has expired", scopes=_VAULT, vault=change_versions(exp=_EXPIRED)),
@@ -500,7 +486,7 @@ _TABLE: tuple[SimulatedFault, ...] = (
     SimulatedFault(name="other_bytes", broken="the unwrapped bytes differ from the original", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
           response=set_member("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
     # SQL Servers
-    *(SimulatedFault(name=name, broken=broken, scopes=frozenset({FaultScope.SQL}), sql=change) for name, broken, change in _SQL_FAULTS),
+    *(SimulatedFault(name=name, broken=broken, scopes=frozenset({FaultScope.SQL}), sql=edit) for name, broken, edit in _SQL_FAULTS),
 )  # fmt: skip
 
 FAULTS: Mapping[str, SimulatedFault] = {fault.name: fault for fault in _TABLE}

@@ -215,16 +215,17 @@ class _Backend:
                 await writer.wait_closed()
 
     async def log_in(self, login: Login) -> SimulatedMessage | None:
-        server = self._servers.server(self.server_name)
-        if server.silent:
-            await asyncio.Event().wait()
-        return self._servers.refusal(server, login)
+        return self._servers.refusal(await self._answering(), login)
 
     async def run(self, text: str) -> tuple[ResultSet, ...] | SimulatedMessage:
+        return answer(text, await self._servers.view(await self._answering()))
+
+    async def _answering(self) -> SimulatedSqlServer:
+        """Return the server as it is now; a silent one never returns."""
         server = self._servers.server(self.server_name)
         if server.silent:
             await asyncio.Event().wait()
-        return answer(text, await self._servers.view(server))
+        return server
 
 
 def _public_key_blob(numbers: rsa.RSAPublicNumbers) -> str:

@@ -23,9 +23,8 @@ from exporter.simulator.environment import (
     Key,
     KeyPairs,
     NetworkAccess,
-    Secret,
     SimulatedKeyVersion,
-    SimulatedSecretVersion,
+    SimulatedVersion,
     Vault,
     public_numbers,
 )
@@ -36,31 +35,26 @@ from exporter.simulator.http import Exchange, SimulatedResponse
 # more than dates.
 
 
-def secret_response(vault: Vault, exchange: Exchange, operation: str) -> SimulatedResponse:
+def _secret_response(vault: Vault, exchange: Exchange, operation: str) -> SimulatedResponse:
     """Return the vault's response to a permitted caller."""
-    secret = vault.secrets.get(exchange.parts[1].lower())
+    name, secret = exchange.parts[1], vault.secrets.get(exchange.parts[1].lower())
     if operation == "secret_versions":
         versions = () if secret is None else sorted(secret.versions, key=lambda one: one.version)
-        return list_page(vault.host, exchange, versions, lambda one: _item(vault, exchange.parts[1], one))
-    return _value(vault, exchange, secret)
-
-
-def _value(vault: Vault, exchange: Exchange, secret: Secret | None) -> SimulatedResponse:
-    wanted = exchange.parts[2] if len(exchange.parts) > 2 else None
-    version = None if secret is None else secret.version(wanted)
+        return list_page(vault.host, exchange, versions, lambda one: _item(vault, "id", f"secrets/{name}/{one.version}", one))
+    version = None if secret is None else secret.version(exchange.parts[2] if len(exchange.parts) > 2 else None)
     if secret is None or version is None:
-        return vault_error("secret_not_found", key=exchange.parts[1])
+        return vault_error("secret_not_found", key=name)
     if not version.enabled:
         return vault_error("secret_disabled", operation="get")
-    return SimulatedResponse().with_document({"value": version.value, **_item(vault, secret.name, version)})
+    item = _item(vault, "id", f"secrets/{secret.name}/{version.version}", version)
+    return SimulatedResponse().with_document({"value": version.value, **item})
 
 
-def _item(vault: Vault, name: str, version: SimulatedSecretVersion) -> dict[str, object]:
-    address = f"https://{vault.host}/secrets/{name}/{version.version}"
-    return {"id": address, "attributes": attributes_of(vault, version), "tags": {}}
+def _item(vault: Vault, member: str, path: str, version: SimulatedVersion) -> dict[str, object]:
+    return {member: f"https://{vault.host}/{path}", "attributes": attributes_of(vault, version), "tags": {}}
 
 
-def attributes_of(vault: Vault, version: SimulatedKeyVersion | SimulatedSecretVersion) -> dict[str, object]:
+def attributes_of(vault: Vault, version: SimulatedVersion) -> dict[str, object]:
     dates = {"nbf": version.nbf, "exp": version.exp, "created": version.created, "updated": version.created}
     return {
         "enabled": version.enabled,
@@ -126,7 +120,7 @@ class VaultService:
         if operation == "key_versions":
             return _key_versions(vault, exchange)
         if operation in ("secret_versions", "secret_get"):
-            return secret_response(vault, exchange, operation)
+            return _secret_response(vault, exchange, operation)
         if operation == "get_deleted":
             return await self._deleted_key(vault, exchange)
         return await self._key_operation(vault, exchange, operation)
@@ -235,23 +229,14 @@ class VaultService:
 def _list(vault: Vault, exchange: Exchange) -> SimulatedResponse:
     """Return one page of the keys, each with the attributes of its newest version."""
     keys = [key for key in vault.keys.values() if key.deleted is None and key.versions]
-
-    def item(key: Key) -> dict[str, object]:
-        return {"kid": f"https://{vault.host}/keys/{key.name}", "attributes": attributes_of(vault, key.versions[-1]), "tags": {}}
-
-    return list_page(vault.host, exchange, keys, item)
+    return list_page(vault.host, exchange, keys, lambda key: _item(vault, "kid", f"keys/{key.name}", key.versions[-1]))
 
 
 def _key_versions(vault: Vault, exchange: Exchange) -> SimulatedResponse:
     """Return one page of a key's versions, without key material. A missing key has no versions."""
     key = vault.keys.get(exchange.parts[1].lower())
-    versions = () if key is None or key.deleted is not None else key.versions
-
-    def item(version: SimulatedKeyVersion) -> dict[str, object]:
-        assert key is not None  # noqa: S101 - a missing key has no versions
-        return {"kid": _kid(vault, key, version), "attributes": attributes_of(vault, version), "tags": {}}
-
-    return list_page(vault.host, exchange, sorted(versions, key=lambda one: one.version), item)
+    named = [] if key is None or key.deleted is not None else [(f"keys/{key.name}/{one.version}", one) for one in key.versions]
+    return list_page(vault.host, exchange, sorted(named, key=lambda one: one[0]), lambda one: _item(vault, "kid", *one))
 
 
 def _kid(vault: Vault, key: Key, version: SimulatedKeyVersion) -> str:
