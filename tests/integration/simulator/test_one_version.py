@@ -55,16 +55,16 @@ async def test_one_version_has_its_own_operations_and_size(client, simulator):
     assert sizes == [342, 171]
 
 
-@pytest.mark.parametrize("options", [Options(key="tdekey"), ONLY])
-async def test_deleted_key_loses_all_its_versions(client, simulator, options):
-    simulator.set_fault("key_soft_deleted", options, vault=VAULT)
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        *(("key_soft_deleted", options) for options in (Options(key="tdekey"), ONLY)),  # a deleted key loses all its versions
+        *((fault, Options(key=KEY)) for fault in ("key_purged", "versions_replaced")),
+    ],
+)
+async def test_removal_of_one_key_spares_the_other(client, simulator, fault, options):
+    simulator.set_fault(fault, options, vault=VAULT)
     assert [get for get, _ in await statuses(client)] == [404, 404, 200]
-
-
-@pytest.mark.parametrize(("fault", "left"), [("key_purged", [404, 404, 200]), ("versions_replaced", [404, 404, 200])])
-async def test_removal_of_one_key_spares_the_other(client, simulator, fault, left):
-    simulator.set_fault(fault, Options(key=KEY), vault=VAULT)
-    assert [get for get, _ in await statuses(client)] == left
 
 
 async def test_changed_response_affects_one_version_only(client, simulator):

@@ -6,7 +6,6 @@ import os
 import socket
 import stat
 import threading
-from hashlib import sha256
 
 import pytest
 
@@ -183,16 +182,6 @@ async def test_exporter_runs_with_a_read_only_directory(command, tmp_path):  # n
     assert "\nekm_exporter_state_writable 0.0\n" in metrics
     assert "The state directory cannot be written" in (await fetch(f"{url}/"))[1]
     assert running.text.count('msg=state problem="/sys/kernel: cannot be written: ') == 1
-    assert await running.stop() == 0
-
-
-async def test_exporter_starts_with_a_trap_for_each_target(command, tmp_path, state_dir):  # noqa: F811 - a fixture
-    for name in ("fine", "typed", "broken"):
-        os.mkfifo(state_dir / f"target-{sha256(name.encode()).hexdigest()}.json")
-    flags = ("--no-scheduler", "--web.listen-address", "127.0.0.1:0", "--state.dir", state_dir)
-    running = await command("run", "--config.file", write_configuration(tmp_path), *flags)
-    await running.output("listening")
-    assert running.text.count("cannot be read and is ignored: not a regular file") == 3
     assert await running.stop() == 0
 
 

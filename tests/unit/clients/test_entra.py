@@ -435,15 +435,6 @@ async def test_request_that_was_not_started_has_no_phase(network_to):
     assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, None)
 
 
-async def test_token_has_its_expiry(serve, network_to):
-    body = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
-    entra = await serve(lambda _request: response(200, body, Content_Type="application/json"))
-    deadline = asyncio.get_running_loop().time() + 5.0
-    answer = await fetch_token(network_to(entra=entra), CREDENTIAL, "s3cret", CHALLENGE, deadline=deadline)
-    assert answer.token == TOKEN
-    assert answer.expires_at == pytest.approx(time.time() + 3599, abs=10)
-
-
 # Tokens of the identity services of a host: unusable ones, and unreadable responses.
 
 MANAGED = Credential(name="managed", kind=CredentialKind.MANAGED_IDENTITY)
@@ -568,15 +559,6 @@ async def test_sdk_that_ignores_pipeline_and_cache_gets_a_token(get_answered_tok
 
     monkeypatch.setattr(entra, "ClientSecretCredential", build)
     assert is_granted(await get_answered_token(GRANT))
-
-
-@pytest.mark.parametrize("body", [b"", b"[1]", b"<html>", json.dumps("text").encode()])
-async def test_response_without_an_object_is_no_token(get_answered_token, body):
-    assert (await get_answered_token(body)).facts.fault is Fault.ANSWER_NOT_JSON
-
-
-async def test_token_in_a_page_is_a_token(get_answered_token):
-    assert is_granted(await get_answered_token(json.dumps(GRANT).encode(), "text/html"))
 
 
 @pytest.mark.parametrize("info", ["zz", 5, {"a": 1}])

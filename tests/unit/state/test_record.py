@@ -235,11 +235,6 @@ def test_a_target_that_never_had_a_result_is_not_measured_two_intervals_after_it
     assert readiness_at(target, record, 1120.1) == DISCARDED
 
 
-def test_the_history_has_the_last_probes_newest_first(state):
-    reports = [a_report(at=float(number), key=KEY, tenant="t") for number in range(8)]
-    assert reports_of(recorded(state, *reports)) == reports[:2:-1]
-
-
 def test_the_history_keeps_failures_longer_than_good_probes(state):
     outage = [a_failure(at=float(number)) for number in range(3)]
     good = [a_report(at=float(number)) for number in range(10, 14)]
@@ -482,10 +477,6 @@ def changes_of(state, *reports):
     for report in reports:
         record = state.record(a_target(), report)
     return [(change.at, change.what.value, change.before, change.after, change.subject) for change in record.changes]
-
-
-def test_first_probe_is_no_change(state):
-    assert changes_of(state, a_good_report()) == []
 
 
 def test_every_kind_of_change_is_recorded(state):

@@ -118,36 +118,6 @@ async def test_a_damaged_file_is_reported_once_and_affects_no_other(open_files, 
     assert files.load(DocumentKind.TARGET, "payroll")["answer"] == 3
 
 
-async def test_an_unreadable_file_is_reported(open_files, tmp_path, problems):
-    files = open_files(tmp_path)
-    files.put(DocumentKind.TARGET, "payroll", {})
-    await files._writer
-    path = the_file(tmp_path)
-    path.unlink()
-    path.mkdir()
-    assert files.load(DocumentKind.TARGET, "payroll") is None
-    assert "cannot be read" in problems[0]
-
-
-async def test_failed_writes_are_reported_once_until_a_success(open_files, tmp_path, problems):
-    files = open_files(tmp_path)
-    files.put(DocumentKind.TARGET, "payroll", {"answer": 0})
-    await files._writer
-    path = the_file(tmp_path)
-    path.unlink()
-    path.mkdir()  # os.replace cannot put a file there
-    for number in range(1, 4):
-        files.put(DocumentKind.TARGET, "payroll", {"answer": number})
-        await files._writer
-    assert len(problems) == 1
-    assert "cannot be written" in problems[0]
-    path.rmdir()
-    files.put(DocumentKind.TARGET, "payroll", {"answer": 3})
-    await files._writer
-    assert json.loads(path.read_text())["answer"] == 3
-    assert len(problems) == 1
-
-
 async def test_a_directory_in_use_is_refused_until_it_is_free(open_files, tmp_path):
     files = open_files(tmp_path)
     with pytest.raises(StateDirError, match="another exporter uses this"):

@@ -327,12 +327,6 @@ async def test_requests_at_the_same_time_share_one_probe(vault, cache):
     assert answers == [CachedReport(report=report(1))] * 5
 
 
-async def test_another_module_or_target_is_another_probe(vault, cache):
-    for name, module in (("a", "default"), ("a", "other"), ("b", "default")):
-        await request(cache, module, target=name)
-    assert [each[:2] for each in vault.probes] == [("a", "default"), ("a", "other"), ("b", "default")]
-
-
 async def test_repeat_within_the_minimum_interval_is_cached(vault, cache):
     await request(cache)
     vault.now = 4.9
@@ -417,13 +411,6 @@ async def test_cache_drops_reports_after_the_minimum_interval(vault, cache):
         vault.now = float(number)
         await request(cache, target=f"target-{number}")
     assert len(cache._recent) <= 6
-
-
-async def test_close_ends_running_probes_and_their_requests(vault, cache):
-    vault.go.clear()
-    requests = await begun(cache)
-    await cache.close()
-    assert await requests is None
 
 
 async def test_failed_probe_raises_for_its_request_only():
