@@ -332,37 +332,23 @@ def _label(event: LoggedEvent, explanation: Explanation | None) -> str:
 
 def _group(label: str, event: LoggedEvent, explanation: Explanation | None) -> EventGroup:
     if explanation is None:
-        name = mask(event.provider, limit=_WORD)
-        return EventGroup(
-            label=label,
-            name=name,
-            summary="The text contains no code that the exporter knows.",
-            action="Read the text: add --all.",
-        )
-    if not explanation.is_code:
-        code = explanation.rows[0].code if len(explanation.rows) == 1 else None
-        return EventGroup(label=label, code=code, summary=_first(explanation.summary), action=_first_of(explanation.actions))
-    row = explanation.rows[0]
+        name, summary = mask(event.provider, limit=_WORD), "The text contains no code that the exporter knows."
+        return EventGroup(label=label, name=name, summary=summary, action="Read the text: add --all.")
+    row = explanation.rows[0] if explanation.is_code or len(explanation.rows) == 1 else None
+    name = f"{both_numbers(row.code)} {row.symbol}" if row is not None and explanation.is_code else ""
+    shown = row if row is not None and explanation.is_code else explanation
     return EventGroup(
         label=label,
-        code=row.code,
-        name=f"{both_numbers(row.code)} {row.symbol}",
-        summary=_first(row.summary),
-        action=_first_of(row.actions),
+        code=None if row is None else row.code,
+        name=name,
+        summary=_SENTENCE.split(shown.summary, maxsplit=1)[0],
+        action=next(iter(shown.actions), ""),
     )
 
 
 def _detail(event: LoggedEvent, label: str) -> Detail:
     computer, provider = (mask(text, limit=_WORD) for text in (event.computer, event.provider))
     return Detail(event.at, computer, provider, event.number, label, mask(" | ".join(event.texts), limit=LONGEST))
-
-
-def _first(text: str) -> str:
-    return _SENTENCE.split(text, maxsplit=1)[0]
-
-
-def _first_of(texts: Iterable[str]) -> str:
-    return next(iter(texts), "")
 
 
 _INDENT = " " * 8
@@ -375,12 +361,8 @@ _SILENT = wrap(
 def as_text(summary: EventSummary, *, complete: bool = True) -> str:
     """Return the groups, then the details. It is not `complete` if a part of a file was not read."""
     if not summary.count:
-        what = (
-            "No event of the connector, and no message of SQL Server about a key provider."
-            if complete
-            else "No such event in the records that were read. Not every record was read."
-        )
-        return f"{what}\n{_SILENT}\n"
+        none = "No event of the connector, and no message of SQL Server about a key provider."
+        return f"{none if complete else 'No such event in the records that were read. Not every record was read.'}\n{_SILENT}\n"
     head = f"{'COUNT':>6}  {'FIRST (UTC)':<19}  {'LAST (UTC)':<19}  CODE"
     lines = [head, *(line for group in summary.groups for line in _group_lines(group))]
     if not any(Origin.CONNECTOR in group.origins for group in summary.groups):

@@ -81,48 +81,39 @@ CONNECTOR_TEXTS: tuple[KnownText, ...] = (
     _registry("", "The number is another error of Windows. Print its text: `certutil -error` with the number."),
     KnownText(title="The registry has no entry for the thumbprint", pattern="cannot find key with thumbprint in registry",
         summary="This host has no registry entry that maps the key's thumbprint to its URL, so the connector does not know which key to use. SQL Server shows 2053 for it.",
-        causes=("Another node created the key: after a failover without a registry checkpoint, or on a rebuilt host.",
-        "The key was created with connector 1.0.4.0, which writes no entries."), actions=(_ENTRIES,
-        "Copy the missing entry from a working node: `reg export` there, `reg import` here. On a cluster, add a checkpoint.",
-        "Or drop the asymmetric key on this node and create it again from the same key version.", DO_NOT_RESTART), codes=(2053,)),
+        causes=("Another node created the key: after a failover without a registry checkpoint, or on a rebuilt host.", "The key was created with connector 1.0.4.0, which writes no entries."), actions=(_ENTRIES,
+        "Copy the missing entry from a working node: `reg export` there, `reg import` here. On a cluster, add a checkpoint.", "Or drop the asymmetric key on this node and create it again from the same key version.",
+        DO_NOT_RESTART), codes=(2053,)),
     KnownText(title="No KeyUri for this key: the connector decodes the key name from the thumbprint", pattern="cannot find key uri in registry",
         summary="The registry of this host has no `KeyUri` for the key, so the connector reads the key's name from the thumbprint, as 1.0.4.0 did. If the databases open, no action is needed.",
-        causes=("The key was created with connector 1.0.4.0 or older: expected.",
-        "The entry is missing on this host, and the key was created with 1.0.5.0. Then 2053 follows."),
-        actions=("Check whether encrypted databases are open: `SELECT name, state_desc FROM sys.databases;`.", _ENTRIES,
-        "If the entry exists on another node only: `reg export` there, `reg import` here."), codes=(2053,)),
+        causes=("The key was created with connector 1.0.4.0 or older: expected.", "The entry is missing on this host, and the key was created with 1.0.5.0. Then 2053 follows."),
+        actions=("Check whether encrypted databases are open: `SELECT name, state_desc FROM sys.databases;`.", _ENTRIES, "If the entry exists on another node only: `reg export` there, `reg import` here."), codes=(2053,)),
     KnownText(title="The connector could not read the key before it encrypted", pattern="failed to get key info from azure key vault for thumbprint verification",
-        summary="Before it wraps, the connector reads the key again to compare the thumbprint. That request failed.",
-        causes=("The identity may not read the key (`get`).", "The key or its version was deleted.", "The vault could not be reached."),
-        actions=("Test the steps one by one: `ekm-exporter probe TARGET`.", EVENT_LOG)),
-    KnownText(title="The connector has no session with the vault", pattern="akv client hasn.?t been initialized",
-        summary="The connector was called before a sign-in succeeded. An earlier line shows the cause.",
-        causes=("The session could not be opened (message 33028): secret, tenant, network or Entra ID.",), actions=(EVENT_LOG,
-        "Test the sign-in: `ekm-exporter probe TARGET`.")),
+        summary="Before it wraps, the connector reads the key again to compare the thumbprint. That request failed.", causes=("The identity may not read the key (`get`).", "The key or its version was deleted.",
+        "The vault could not be reached."), actions=("Test the steps one by one: `ekm-exporter probe TARGET`.", EVENT_LOG)),
+    KnownText(title="The connector has no session with the vault", pattern="akv client hasn.?t been initialized", summary="The connector was called before a sign-in succeeded. An earlier line shows the cause.",
+        causes=("The session could not be opened (message 33028): secret, tenant, network or Entra ID.",), actions=(EVENT_LOG, "Test the sign-in: `ekm-exporter probe TARGET`.")),
     KnownText(title="The connector has no text for its error", pattern="error code is missing a error message",
         summary="The connector failed with a number for which it has no text. The numbers of the same event have the cause.",
-        causes=("A failure that its authors did not foresee, or a build that is newer than its texts.",),
-        actions=("Explain the number after `Error:` in the same event: `ekm-exporter explain`.", EVENT_LOG)),
+        causes=("A failure that its authors did not foresee, or a build that is newer than its texts.",), actions=("Explain the number after `Error:` in the same event: `ekm-exporter explain`.", EVENT_LOG)),
     KnownText(title="Windows has no texts for the connector's events", pattern=r"description for event id \d+ from source .{0,10}sql server connector",
         summary="The message file of the connector is not registered, so Windows shows the bare strings of the event. This is no failure.",
-        causes=("The connector was copied instead of installed, or the log is read on another computer.",),
-        actions=("Read the strings below this text: explain the number after `Error:`.",
+        causes=("The connector was copied instead of installed, or the log is read on another computer.",), actions=("Read the strings below this text: explain the number after `Error:`.",
         "To register it, run the command below on the SQL Server host, as an administrator, with the path of the connector's DLL."), commands=(REGISTER_TEXTS,)),
     KnownText(title="Provider error code 2055: the key exists already", pattern=r"\bcode\W{0,4}2055\b|^(?:error )?2055$",
         summary="An older table of Microsoft has this code for a key that is there already. It is not in today's table, and a probe cannot see it.",
         causes=("CREATE ASYMMETRIC KEY ran with CREATION_DISPOSITION = CREATE_NEW, and the vault has a key of that name.",
-        "The registry has an entry for the key already: today's connectors show 2057 if it maps to another key version."),
-        actions=("Open the key that exists: `CREATION_DISPOSITION = OPEN_EXISTING`.", "Compare the entries with the vault's versions: `ekm-exporter explain 2057`."),
-        codes=(2057,)),
+        "The registry has an entry for the key already: today's connectors show 2057 if it maps to another key version."), actions=("Open the key that exists: `CREATION_DISPOSITION = OPEN_EXISTING`.",
+        "Compare the entries with the vault's versions: `ekm-exporter explain 2057`."), codes=(2057,)),
 )
 # fmt: on
 
 # The connector's own sentences, each with its code. A refusal by a vault (403) has an open cause: the sentence does not name it.
-CONNECTOR_SENTENCES: tuple[tuple[str, int], ...] = (
-    (r"proper permission to perform the action\b.{0,160}\blist\b", 3077),
-    ("proper permission to perform the action", 3113),
-    ("server responded 401 for the request", 401),
-)
+CONNECTOR_SENTENCES: Mapping[int, str] = MappingProxyType({
+    3077: r"proper permission to perform the action\b.{0,160}\blist\b",
+    3113: "proper permission to perform the action",
+    401: "server responded 401 for the request",
+})  # fmt: skip
 
 # What Azure and its tools say beside the reasons of a probe. They come before the classification of a response.
 _USER = (
@@ -133,10 +124,8 @@ _NOT_HERE = (
 )
 # fmt: off
 SERVICE_TEXTS: tuple[KnownText, ...] = (
-    KnownText(title="AKV10000: the request had no token", pattern=r"\bakv10000\b",
-        summary="Every vault answers so to a request without a token. The vault was reached, so name, route and certificate are right.",
-        causes=("A browser, `curl` or a monitor asked the vault without signing in: expected.",),
-        actions=("To test the sign-in and the key too: `ekm-exporter probe TARGET`.",)),
+    KnownText(title="AKV10000: the request had no token", pattern=r"\bakv10000\b", summary="Every vault answers so to a request without a token. The vault was reached, so name, route and certificate are right.",
+        causes=("A browser, `curl` or a monitor asked the vault without signing in: expected.",), actions=("To test the sign-in and the key too: `ekm-exporter probe TARGET`.",)),
     *(
         KnownText(
             title=f"AADSTS{number}: {title}",
@@ -146,42 +135,39 @@ SERVICE_TEXTS: tuple[KnownText, ...] = (
             actions=("Sign in again, interactively: `az login`.", "Test SQL Server's own sign-in: `ekm-exporter probe TARGET`."),
         )
         for number, title, cause in (
+            (50053, "a person's account is locked", "Too many sign-ins with a wrong password, or from a risky address."),
+            (50055, "a person's password has expired", "The password has expired."),
+            (50057, "a person's account is disabled", "An administrator disabled the account."),
             (50076, "a person needs a second factor", "A policy requires a second factor of this person."),
+            (50079, "a person must register a second factor", "A policy requires a second factor that this person does not have."),
+            (50126, "a person's name or password is wrong", "The name or the password is wrong."),
             (70043, "a person must sign in again", "A policy limits how long this person's sign-in lasts."),
+            (700082, "a person must sign in again", "The sign-in was not used for a long time."),
         )
     ),
-    KnownText(title="this machine has no identity, or not the one that was requested",
-        pattern="identity not found|requested identity (?:has not been|isn.t|hasn.t been) assigned", reason=Reason.IDENTITY_UNAVAILABLE),
-    KnownText(title="the sign-in of a managed identity failed before the vault",
-        pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254", reason=Reason.IDENTITY_UNAVAILABLE),
+    KnownText(title="this machine has no identity, or not the one that was requested", pattern="identity not found|requested identity (?:has not been|isn.t|hasn.t been) assigned", reason=Reason.IDENTITY_UNAVAILABLE),
+    KnownText(title="the sign-in of a managed identity failed before the vault", pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254", reason=Reason.IDENTITY_UNAVAILABLE),
     KnownText(title="VaultNotFound: there is no vault of this name", pattern=r"\bvaultnotfound\b",
-        summary="Azure has no vault of this name in the subscription that was asked. SQL Server shows 3900 if its name does not resolve.",
-        causes=("The vault was deleted.", "Its name is wrong, or it is in another subscription."),
-        actions=("List the deleted vaults before Azure purges them: `az keyvault list-deleted --resource-type vault`.",
-        "If it is there: `az keyvault recover --name VAULT`. Its keys come back with it.",
-        "If not, compare the name: `SELECT name, credential_identity FROM sys.credentials;`.", DO_NOT_RESTART), codes=(3900,)),
+        summary="Azure has no vault of this name in the subscription that was asked. SQL Server shows 3900 if its name does not resolve.", causes=("The vault was deleted.",
+        "Its name is wrong, or it is in another subscription."), actions=("List the deleted vaults before Azure purges them: `az keyvault list-deleted --resource-type vault`.",
+        "If it is there: `az keyvault recover --name VAULT`. Its keys come back with it.", "If not, compare the name: `SELECT name, credential_identity FROM sys.credentials;`.", DO_NOT_RESTART), codes=(3900,)),
     KnownText(title="A deny assignment refuses the request", pattern=r"denyassignmentid\W{1,6}[0-9a-f]{8}-",
         summary="The vault names a deny assignment. It wins over every role, so another role assignment does not help.",
         causes=("A deployment stack, a managed application or a policy protects the resource group of the vault.",),
-        actions=("Find its owner with the id after `DenyAssignmentId`, in the portal under Access control (IAM) > Deny assignments of the vault.",
-        "Have the identity excluded there. A role alone changes nothing.", DO_NOT_RESTART), codes=(3077,)),
+        actions=("Find its owner with the id after `DenyAssignmentId`, in the portal under Access control (IAM) > Deny assignments of the vault.", "Have the identity excluded there. A role alone changes nothing.",
+        DO_NOT_RESTART), codes=(3077,)),
     KnownText(title="Entra ID's policy for applications limits how long a secret may be valid", pattern="credential lifetime exceeds the max",
-        summary="Entra ID did not create the secret or certificate, because it would be valid longer than a policy of the tenant permits.",
-        causes=("An app management policy of the tenant or of this application.",),
+        summary="Entra ID did not create the secret or certificate, because it would be valid longer than a policy of the tenant permits.", causes=("An app management policy of the tenant or of this application.",),
         actions=("Ask the identity team for the longest lifetime, then: `az ad app credential reset --id CLIENT_ID --append --end-date NEW_EXPIRY`.",
         "The secret that exists is not affected: let SQL Server use it until the new one is tested.")),
-    KnownText(title="the response is a proxy's page", pattern=r"x-squid-error|\bserver: (?:squid|bluecoat|zscaler)|via: \d\.\d [^\n]{0,60}(?:squid|proxy)",
-        reason=Reason.PROXY_INVALID),
-    KnownText(title="This is Azure SQL, not SQL Server with the connector",
-        pattern="serverkeynotfound|unsupported ?key ?size|azurekeyvault(?:key|unsupported|missing|invalid)|tde protector|key vault uri has unsupported",
+    KnownText(title="the response is a proxy's page", pattern=r"x-squid-error|\bserver: (?:squid|bluecoat|zscaler)|via: \d\.\d [^\n]{0,60}(?:squid|proxy)", reason=Reason.PROXY_INVALID),
+    KnownText(title="This is Azure SQL, not SQL Server with the connector", pattern="serverkeynotfound|unsupported ?key ?size|azurekeyvault(?:key|unsupported|missing|invalid)|tde protector|key vault uri has unsupported",
         summary=_NOT_HERE, causes=("Azure SQL signs in to the vault with the server's own identity and its own key (TDE protector).",),
         actions=("Follow Microsoft's page for Azure SQL: https://learn.microsoft.com/azure/azure-sql/database/transparent-data-encryption-byok-overview.",)),
     KnownText(title="A backup or restore at Azure storage failed: the storage account, not the vault", pattern=r"\.blob\.core\.|backup to url received",
         summary="SQL Server could not read or write a blob. The text says nothing about the key that encrypts the backup.",
-        causes=("The signature (SAS) or key in the credential of the storage has expired or lacks a right.", "The firewall of the storage account refuses this host.",
-        "The blob has a lease, or too many blocks."),
-        actions=("Read the HTTP status in the message: 403 is the signature or the firewall, 404 the container, 412 a lease.",
-        "Create a new signature, and alter the credential with the name of the container.",
+        causes=("The signature (SAS) or key in the credential of the storage has expired or lacks a right.", "The firewall of the storage account refuses this host.", "The blob has a lease, or too many blocks."),
+        actions=("Read the HTTP status in the message: 403 is the signature or the firewall, 404 the container, 412 a lease.", "Create a new signature, and alter the credential with the name of the container.",
         "A line with a provider's code at the same time is another failure: explain it by itself.")),
 )
 # fmt: on
@@ -303,18 +289,11 @@ WINDOWS_NAMES: Mapping[str, int] = MappingProxyType(
     dict((*_named(_NAMES, ""), *_named(_INTERNET, "ERROR_INTERNET_", "ERROR_WINHTTP_")))
 )
 # English sentences of Windows, in lower case.
-WINDOWS_PHRASES: Mapping[str, int] = MappingProxyType(
-    {
-        "access is denied": 5,
-        "access to the path": 5,
-        "specified module could not be found": 126,
-        "specified procedure could not be found": 127,
-        "not a valid win32 application": 193,
-        "side-by-side configuration is incorrect": 14001,
-        "cannot find the file specified": 2,
-        "cannot find the path specified": 3,
-    }
-)
+WINDOWS_PHRASES: Mapping[str, int] = MappingProxyType({
+    "access is denied": 5, "access to the path": 5, "specified module could not be found": 126, "specified procedure could not be found": 127,
+    "not a valid win32 application": 193, "side-by-side configuration is incorrect": 14001,
+    "cannot find the file specified": 2, "cannot find the path specified": 3,
+})  # fmt: skip
 
 
 def is_known(number: int) -> bool:

@@ -72,7 +72,11 @@ _ABOUT_A_PROVIDER = re.compile(
     _FLAGS,
 )
 _LABELLED = re.compile(r"\b(?:provider|error|err|e|code|ekm|akv|connector)[\s:=#_-]*(\d{1,4})(?!\w)(?![.:/-]\d)", _FLAGS)
-_LOG_LINE = re.compile(r"\W*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d+ +(?:spid\d+\w?|server|logon|backup)\b", _FLAGS)
+_OF_SQL_SERVER = re.compile(
+    r"\W*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d+ +(?:spid\d+\w?|server|logon|backup)\b"
+    r"|.*\(provider: [\w ]{1,40}, error: |.*network-related or instance-specific error",
+    _FLAGS,
+)
 _HRESULT = re.compile(r"\b(?:0x([8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
 _SYMBOL = re.compile(r"\b[A-Z][A-Z_]{5,60}\b")
 _WINDOWS_WORDS = "windows|win32|winsock|wininet|winhttp|socket|system|os|betriebssystem|syst\u00e8me|sistema"
@@ -100,7 +104,7 @@ class Paste:
     codes: tuple[ConnectorError, ...] = ()
     alone: int | None = None
     is_about_a_provider: bool = False
-    is_log_line: bool = False
+    is_of_sql_server: bool = False  # one of its messages, a line of its log, or an error of its clients
 
     def has(self, known: KnownText) -> bool:
         """Whether the text has the number or the sentence."""
@@ -123,7 +127,7 @@ def read(text: str) -> Paste:
         codes=tuple(sorted(dict.fromkeys(rows), key=lambda row: row.code == 0)),
         alone=number,
         is_about_a_provider=_ABOUT_A_PROVIDER.search(text) is not None,
-        is_log_line=_LOG_LINE.match(text) is not None,
+        is_of_sql_server=(_HEAD.search(text) or _OF_SQL_SERVER.match(text)) is not None,
     )
 
 

@@ -61,17 +61,14 @@ _HTTP_STATUS = re.compile(
 _WININET = re.compile(r"\b(12\d{3})\b")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{2,80}")
 _ERROR_WORD = re.compile("error|exception|hresult|failed|fehler", _FLAGS)
+_OS_ERROR = "operating system error"
 _FEW_WORDS = 4  # in which `get 403` means an operation
 _OPERATIONS = {
-    name: step
-    for step, names in (
-        (Step.TOKEN, "acquiretoken token"),
-        (Step.CHALLENGE, "challenge"),
-        (Step.GET_KEY, "getkeybyname getkey get_key get"),
-        (Step.WRAP_KEY, "wrapkey wrap_key wrap"),
-        (Step.UNWRAP_KEY, "unwrapkey unwrap_key unwrap"),
-    )
-    for name in names.split()
+    **dict.fromkeys(("acquiretoken", "token"), Step.TOKEN),
+    "challenge": Step.CHALLENGE,
+    **dict.fromkeys(("getkeybyname", "getkey", "get_key", "get"), Step.GET_KEY),
+    **dict.fromkeys(("wrapkey", "wrap_key", "wrap"), Step.WRAP_KEY),
+    **dict.fromkeys(("unwrapkey", "unwrap_key", "unwrap"), Step.UNWRAP_KEY),
 }
 _REFUSED_PROVIDER = 33029  # whose provider codes 0 and 1 name no cause
 
@@ -111,11 +108,6 @@ def _others(paste: Paste, found: Explanation) -> Iterator[str]:
             yield known.headline
 
 
-def _code(read_code: Callable[[Paste], ConnectorError | None]) -> Lookup:
-    """Return the lookup of a code in a text."""
-    return lambda paste: explain_codes(read_code(paste))
-
-
 def _reason_by(read_reason: Callable[[str], Reason | None]) -> Lookup:
     """Return the lookup of a reason in a text."""
     return lambda paste: explain_reason(read_reason(paste.text))
@@ -127,8 +119,10 @@ def _known(texts: Iterable[KnownText]) -> Lookup:
 
 
 def _of_tools(look_up: Lookup) -> Lookup:
-    """Return a lookup for texts of tools and services: a line of SQL Server's own log that names no provider is none."""
-    return lambda paste: None if paste.is_log_line and not paste.is_about_a_provider else look_up(paste)
+    """Return a lookup for texts of tools and services: one of SQL Server that names no provider and no error of Windows is none."""
+    return lambda paste: (
+        look_up(paste) if paste.is_about_a_provider or not paste.is_of_sql_server or _OS_ERROR in paste.folded else None
+    )
 
 
 def _entra(paste: Paste) -> Explanation | None:
@@ -149,10 +143,11 @@ def _akv(paste: Paste) -> Explanation | None:
     return explain_reason(found.reason, title=f"AKV{number[1]}: {found.reason}", codes=(found.code,))
 
 
-def _sentence(paste: Paste) -> Explanation | None:
-    """Explain the connector's own sentence for a code."""
-    code = next((code for pattern, code in CONNECTOR_SENTENCES if re.search(pattern, paste.folded)), None)
-    return None if code is None else explain_codes(BY_CODE[code])
+def _sentence(*codes: int) -> Lookup:
+    """Return the lookup of the connector's own sentences for codes."""
+    return lambda paste: explain_codes(
+        next((BY_CODE[code] for code in codes if re.search(CONNECTOR_SENTENCES[code], paste.folded)), None)
+    )
 
 
 def _provider_code(paste: Paste) -> Explanation | None:
@@ -240,20 +235,16 @@ def _reason(paste: Paste) -> Explanation | None:
 
 
 # The first kind that fits. What names a cause comes before what follows from it, and a number with a meaning before one without.
+_OF_SERVICES: tuple[Lookup, ...] = (_known(SERVICE_TEXTS), _entra, _akv, _sentence(3077, 3113), _reason_by(vault_reason))
+_NAMED: tuple[Lookup, ...] = (_symbol, _inner_code, _status_with_operation, _sentence(401))
 _LOOKUPS: tuple[Lookup, ...] = (
     lambda paste: explain_exactly(paste.text),
-    _known(SERVICE_TEXTS),
-    _entra,
-    _akv,
-    _sentence,
-    _reason_by(vault_reason),
+    *_OF_SERVICES,
     _provider_code,
     _known(TEXTS),
-    _symbol,
-    _inner_code,
-    _status_with_operation,
+    *_NAMED,
     _of_tools(_http_status),
-    _code(wrapped_code),
+    lambda paste: explain_codes(wrapped_code(paste)),
     _of_tools(_windows_error),
     _reason_by(reason_of_curl),
     _labelled,
@@ -264,17 +255,10 @@ _LOOKUPS: tuple[Lookup, ...] = (
     _of_tools(_other_windows_error),
     _other_curl_error,
 )
-
 _LOG_TEXT_KINDS: tuple[Lookup, ...] = (
     _known(CONNECTOR_TEXTS),
-    _known(SERVICE_TEXTS),
-    _entra,
-    _akv,
-    _sentence,
-    _reason_by(vault_reason),
-    _symbol,
-    _inner_code,
-    _status_with_operation,
+    *_OF_SERVICES,
+    *_NAMED,
     _windows_error,
     _wininet,
     _reason_by(reason_of_phrase),

@@ -128,7 +128,69 @@ Executed as user: CONTOSO\\svc-agent. Processed 3019 pages for database 'sales'.
 Table 'orders'. Scan count 3, logical reads 3303, physical reads 404, read-ahead reads 401, lob logical reads 0.
 SQL Server Execution Times: CPU time = 3077 ms, elapsed time = 3303 ms.
 key 3303 of table 3077 was inserted
-vault of bank branch 3128, drawer 3900""".splitlines()
+vault of bank branch 3128, drawer 3900
+[INFO] HkHostDbCtxt::Initialize(): Database ID: [6] 'sales'. XTP Engine version is 2.11.
+[INFO] Created Extended Events session 'hkenginexesession'
+Perfmon counters for resource governor pools and groups failed to initialize and are disabled.
+CLR version v4.0.30319 loaded.
+External governance manager initialized
+Node configuration: node 0: CPU mask: 0x000000000000000f:0 Active CPU mask: 0x000000000000000f:0. This message provides a description of the NUMA configuration for this computer.
+Buffer pool extension is already disabled. No action is necessary.
+This instance of SQL Server last reported using a process ID of 3112 at 11/25/2026 1:59:00 PM (local) 11/25/2026 12:59:00 PM (UTC).
+Server is listening on [ 127.0.0.1 <ipv4> 1434 accept sockets 1].
+Resource governor reconfiguration succeeded.
+SQL Server Audit is starting the audits.
+Audit: Server Audit: 65536, State changed from: START_FAILED to: TARGET_CREATION_FAILED
+Error: 1474, Severity: 16, State: 1. Database mirroring connection error 4 'An error occurred while receiving data: '10054(An existing connection was forcibly closed by the remote host.)'.'
+FlushCache: cleaned up 3303 bufs with 3077 writes in 65003 ms (avoided 3128 new dirty bufs) for db 6:0
+average writes per second: 31.06 writes/sec average throughput: 3.08 MB/sec, I/O saturation: 401, context switches 404
+last target outstanding: 3900, avgWriteLatency 3
+Process 0:0:0 (0x3303) Worker 0x0000000003077160 appears to be non-yielding on Scheduler 3.
+Error: 701, Severity: 17, State: 123. There is insufficient system memory in resource pool 'default' to run this query.
+AppDomain 3303 (master.sys[runtime].3106) unloaded.
+DBCC SHRINKFILE for file ID 2 is waiting for the snapshot transaction with timestamp 3303
+Error: 17806, Severity: 20, State: 14. SSPI handshake failed with error code 0x8009030c, state 14 while establishing a connection with integrated security; the connection has been closed.
+Length specified in network packet payload did not match number of bytes read; the connection has been closed. Error code: 0x2746 [CLIENT: 10.0.0.9]
+A connection timeout has occurred while attempting to establish a connection to availability replica 'SQL02' with id [x].
+Remote harden of transaction 'user_transaction' (ID 0x0000000003303077 0000:03303) started at Nov 25 2026 in database 'sales' at LSN (3303:3077:2) failed.
+The recovery LSN (3106:3303:1) was identified for the database with ID 6.
+Database differential changes were backed up. Database: sales, pages dumped: 3303, first LSN: 3077:3128:37
+Database was restored: Database: sales, first LSN: 3303:1:1, last LSN: 3303:3077:1, number of dump devices: 1
+Starting up database 'tempdb'.
+Setting database option AUTO_CLOSE to ON for database 'sales'.
+SQL Server has encountered 1 occurrence(s) of cachestore flush
+Error: 9100, Severity: 23, State: 2. Possible index corruption detected. Run DBCC CHECKDB.
+The Cluster Service has stopped responding; code 3104
+A network-related or instance-specific error occurred while establishing a connection to SQL Server. (provider: Named Pipes Provider, error: 40 - Could not open a connection to SQL Server) (Microsoft SQL Server, Error: 53)
+A connection was successfully established with the server, but then an error occurred during the login process. (provider: SSL Provider, error: 0 - The certificate chain was issued by an authority that is not trusted.)
+Timeout expired. The timeout period elapsed prior to completion of the operation or the server is not responding.
+Msg 208, Level 16, State 1, Line 3303 Invalid object name 'dbo.t3077'.
+Msg 102, Level 15, State 1, Line 3 Incorrect syntax near '3303'.
+Msg 3702, Level 16, State 3, Line 1 Cannot drop database "sales" because it is currently in use.
+Msg 3101, Level 16, State 1, Line 1 Exclusive access could not be obtained because the database is in use.
+Msg 3102, Level 16, State 1, Line 1 RESTORE cannot process database 'sales' because it is in use by this session.
+Msg 3117, Level 16, State 1, Line 1 The log or differential backup cannot be restored because no files are ready to rollforward.
+Msg 3701, Level 11, State 5, Line 1 Cannot drop the table 't', because it does not exist or you do not have permission.
+Msg 3609, Level 16, State 1, Line 1 The transaction ended in the trigger. The batch has been aborted.
+Executed as user: NT SERVICE\\SQLSERVERAGENT. Cannot drop the table 'x'. [SQLSTATE 42S02] (Error 3701). The step failed.
+SQL Server Agent: [298] SQLServer Error: 258, TCP Provider: Timeout error [258]. [SQLSTATE 08001]
+[LOG] Step 1 of job 'x' (0x3303AAAA) has caused an exception in the CmdExec subsystem and has been terminated
+C:\\> netstat -ano | findstr 3303
+tcp LISTEN 0 128 0.0.0.0:3128 users:(("squid",pid=3106,fd=11))
+Event 7036: The SQL Server (MSSQLSERVER) service entered the running state. pid 3900
+Get-Process : Id 3077 ProcessName sqlservr WorkingSet 3303
+Invoke-Sqlcmd : Incorrect syntax near 'GO'. At C:\\s.ps1:3303 char:1
+3303,3077,3128
+port 3128
+2026-03-30 31:06
+version 3.3.0.3 build 3303
+order number 3303 shipped to vault 12
+SELECT * FROM t WHERE id = 3303
+RESTORE FILELISTONLY shows 3077 MB in file 2
+The backup set on file 1 is valid. 3303 pages
+elapsed 3303 ms, error count 0
+error rows: 3106 of 3900
+Error count: 3303""".splitlines()
 
 
 @pytest.mark.parametrize("form", ["{}", LOG + "{}", "2026-11-25 14:00:00.12 Server      {}"])
@@ -193,6 +255,7 @@ FILES = [
     ("Msg 3241, Level 16, State 0, Line 1\nThe media family on device 'D:\\b\\sales.bak' is incorrectly formed. SQL Server cannot process this media family.", "Message 3241 "),
     ("Msg 3201, Level 16, State 2, Line 1\nCannot open backup device 'D:\\b\\sales.bak'. Operating system error 3(The system cannot find the path specified.).", "Message 3201 "),
     ("Operating system error 5(Access is denied.)", "Windows error 5"),
+    ('Msg 5133, Level 16, State 1 Directory lookup for the file "D:\\x.mdf" failed with the operating system error 5(Access is denied.).', "Windows error 5"),
     ("Error: 18456, Severity: 14, State: 38.\nLogin failed for user 'CONTOSO\\app'. Reason: Failed to open the explicitly specified database 'sales'. [CLIENT: 10.0.0.7]", "Message 18456 of SQL Server: the database"),
     ("Login failed for user 'ekm'. Reason: Password did not match that for the login provided. [CLIENT: 10.0.0.7]", "Message 18456 of SQL Server: SQL"),
 ]  # fmt: skip
@@ -255,7 +318,84 @@ SET_UP = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "start"), [*PROVIDER, *FILES, *VAULT])
+# A second list, which was written before it was tried.
+MORE = [
+    ("Exception calling \"ExecuteNonQuery\" with \"0\" argument(s): \"Cannot open session for cryptographic provider 'AKV_EKM'. Provider error code: 3303. (Provider Error - No explanation is available, consult EKM Provider for details)\"", "3303 "),
+    ("WARNING: [14:00:10][Backup-DbaDatabase] Backup Failed | Cannot open session for cryptographic provider 'AKV'. Provider error code: 3106. (Provider Error - No explanation is available, consult EKM Provider for details)", "3106 "),
+    ("Msg 33049, Level 16, State 2, Server SQL01, Line 1\nKey with thumbprint '0x1234567890ABCDEF' does not exist in the provider or access is denied. Provider error code: 3076. (Provider Error - No explanation is available, consult EKM Provider for details)", "3076 "),
+    ("[Microsoft][ODBC Driver 17 for SQL Server][SQL Server]Cannot open session for cryptographic provider 'AKV'. Provider error code: 2050. (Provider Error - No explanation is available, consult EKM Provider for details) (33028) (SQLExecDirectW)", "2050 "),
+    ("SQL Error [33028] [S0001]: Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303.", "3303 "),
+    ("Ouverture impossible de la session pour fournisseur de services de chiffrement 'AKV'. Code d'erreur du fournisseur : 3303. (Erreur du fournisseur)", "3303 "),
+    ("No se puede abrir sesi\xf3n para proveedor de servicios criptogr\xe1ficos 'AKV'. C\xf3digo de error del proveedor: 3113. (Error)", "3113 "),
+    ("Impossibile aprire la sessione per il provider. Codice errore provider: 3900.", "3900 "),
+    ("\u041d\u0435 \u0443\u0434\u0430\u043b\u043e\u0441\u044c \u043e\u0442\u043a\u0440\u044b\u0442\u044c \u0441\u0435\u0430\u043d\u0441 \u0434\u043b\u044f \u043f\u043e\u0441\u0442\u0430\u0432\u0449\u0438\u043a \u0441\u043b\u0443\u0436\u0431 \u0448\u0438\u0444\u0440\u043e\u0432\u0430\u043d\u0438\u044f 'AKV'. \u041a\u043e\u0434 \u043e\u0448\u0438\u0431\u043a\u0438 \u043f\u043e\u0441\u0442\u0430\u0432\u0449\u0438\u043a\u0430: 3303.", "3303 "),
+    ("\uacf5\uae09\uc790 'AKV'\uc5d0 \ub300\ud55c \uc138\uc158\uc744 \uc5f4 \uc218 \uc5c6\uc2b5\ub2c8\ub2e4. \uacf5\uae09\uc790 \uc624\ub958 \ucf54\ub4dc: 3303.", "3303 "),
+    ("Datum: 25.11.2026 Quelle: MSSQLSERVER Ereignis-ID: 33049 Beschreibung: Der Schl\xfcssel mit Name 'k' ist im Anbieter nicht vorhanden, oder der Zugriff wurde verweigert. Anbieterfehlercode: 2058.", "2058 "),
+    ("Log Name: Application Source: SQL Server Connector for Microsoft Azure Key Vault Event ID: 0 Description: Vault Name: kv1 Operation: acquireToken Key Name: N/A Message: [error:3108, info:401, state:16] Server responded 401 for the request", "3303 "),
+    ("Vault Name: kv1\nOperation: wrapKey\nKey Name: tde\nMessage: [error:3113, info:403, state:16] The server responded 403, because the user does not have proper permission to perform the action.", "3113 "),
+    ("provider error code 3305", "3305 "),
+    ("AKV error code: 3011", "3011 "),
+    ("sql server ekm error 2058", "2058 "),
+    ("err 3109", "3109 "),
+    ("code 4000", "4000 "),
+    ("Cannot create key 'TDEKey' in the provider. Provider error code: 2057. (Provider Error - No explanation is available, consult EKM Provider for details)", "2057 "),
+    ("Key validation failed since an attempt to get algorithm info for that key failed. Provider error code: 3404. (Provider Error - No explanation is available, consult EKM Provider for details)", "3404 "),
+    ("ErrorGetTokenBadCredentials", "3303 "),
+    ("scp_err_AuthFailure", "5 "),
+    ("Msg 33028 Provider error code : 3128 .", "3128 "),
+    ("Msg 33027, Level 16, State 1, Line 1 Cannot load library 'C:\\Program Files\\SQL Server Connector for Microsoft Azure Key Vault\\Microsoft.AzureKeyVaultService.EKM.dll'. See errorlog for more information.", "Message 33027 "),
+    ("Msg 33053, Level 16, State 1 Extensible Key Management is disabled or not supported on this edition of SQL Server. Use sp_configure 'EKM provider enabled' to enable it.", "Message 33053 "),
+    ("Msg 15151, Level 16, State 1, Line 8 Cannot find the cryptographic provider 'AKV', because it does not exist or you do not have permission.", "Message 15151 "),
+    ("Msg 33046, Level 16, State 2 Server principal 'sa' has no credential associated with cryptographic provider 'AKV'.", "Message 33046 "),
+    ("Msg 33121 The asymmetric key 'k' does not have a login associated with it. Create a login and add credential for this key", "Message 33121 "),
+    ("Cannot find server certificate with thumbprint '0xAABBCCDDEEFF0011223344'.", "Message 33111 "),
+    ("Database 'sales' cannot be opened due to inaccessible files or insufficient memory or disk space. See the SQL Server errorlog for details. (Microsoft SQL Server, Error: 945)", "Message 945 "),
+    ("Cannot add credential because it is already mapped to a login. (Microsoft SQL Server, Error: 33042)", "Message 33042 "),
+    ("Fehler: 33042, Schweregrad: 16, Status: 1.", "Message 33042 "),
+    ("Msg 33105, Level 16, State 1, Line 9", "Message 33105 "),
+    ("msg 33117", "Message 33117 "),
+    ("33101", "Message 33101 "),
+    ("15247", "Message 15247 "),
+    ("15508", "Message 15508 "),
+    ("error 17207", "Message 17207 "),
+    ("18204", "Message 18204 "),
+    ("2026-11-25 14:00:00.12 spid9s      Error: 17204, Severity: 16, State: 1.", "Message 17204 "),
+    ("2026-11-25 14:00:00.12 Backup      BackupVirtualDeviceFile::SendFileInfoBegin:  failure on backup device '{3303AAAA}1'. Operating system error 995(The I/O operation has been aborted because of either a thread exit or an application request.).", "Message 18204 "),
+    ("2026-11-25 14:00:00.12 Backup      BackupDiskFile::OpenMedia: Backup device 'D:\\x.bak' failed to open. Operating system error 2(The system cannot find the file specified.).", "Message 18204 "),
+    ("2026-11-25 14:00:00.12 Logon       Error: 18456, Severity: 14, State: 38.", "Message 18456 of SQL Server: the database"),
+    ("2026-11-25 14:00:00.12 Logon       Error: 18456, Severity: 14, State: 8.", "Message 18456 of SQL Server: SQL"),
+    ("Login failed for user 'sa'. (Microsoft SQL Server, Error: 18456)", "Message 18456 of SQL Server: SQL"),
+    ("Meldung 3241, Ebene 16, Status 13, Zeile 1 Die Medienfamilie auf dem Ger\xe4t 'D:\\a.bak' ist nicht ordnungsgem\xe4\xdf formatiert.", "Message 3241 "),
+    ("The log for database 'sales' is not available. Check the operating system error log for related error messages. Resolve any errors and restart the database.", "Message 9001 "),
+    ("Msg 9002 The transaction log for database 'tempdb' is full due to 'ACTIVE_TRANSACTION'.", "Message 9002 "),
+    ("AADSTS7000222: The provided client secret keys for app '1111' are expired.", "AADSTS7000222: secret_expired"),
+    ("AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret value", "AADSTS7000215: secret_wrong"),
+    ("AADSTS700016: Application with identifier 'x' was not found in the directory", "AADSTS700016: application_unknown"),
+    ("ERROR: AADSTS50076: Due to a configuration change made by your administrator... Trace ID: 3303", "AADSTS50076"),
+    ('{"error":{"code":"Forbidden","message":"Client address is not authorized and caller is not a trusted service.\\r\\nClient address: 10.0.0.4\\r\\nCaller: appid=1"}}', "forbidden_firewall"),
+    ("(Forbidden) Public network access is disabled and request is not from a trusted service nor via an approved private link.", "forbidden_connection"),
+    ('{"error":{"code":"KeyNotFound","message":"A key with (name/id) tde was not found in this key vault."}}', "key_not_found"),
+    ("curl: (6) Could not resolve host: contoso.vault.azure.net", "dns_not_found"),
+    ("curl: (35) schannel: next InitializeSecurityContext failed: Unknown error (0x80092012) - The revocation function was unable to check revocation for the certificate.", "Windows error 0x80092012"),
+    ("DefaultAzureCredential failed to retrieve a token from the included credentials. - ManagedIdentityCredential authentication unavailable. Multiple attempts failed to obtain a token from the managed identity endpoint.", "identity_unavailable"),
+    ('curl -H Metadata:true http://169.254.169.254/metadata/identity/oauth2/token -> {"error":"invalid_request","error_description":"Identity not found"}', "identity_unavailable"),
+    ("ManagedIdentityCredential authentication failed: Service request failed. Status: 403 (Forbidden)", "identity_unavailable"),
+    ("The remote name could not be resolved: 'login.microsoftonline.com'", "dns_not_found"),
+    ("Unable to connect to the remote server ---> System.Net.Sockets.SocketException: A connection attempt failed because the connected party did not properly respond after a period of time", "connect_timeout"),
+    ("The specified key vault was not found. (VaultNotFound)", "VaultNotFound"),
+    ("Msg 37576, Level 16, State 1 The connector version 1.0.5.0 does not support the managed identity", "Message 37576 "),
+    ("Error 40925: Can not connect to the database in its current state. Azure Key Vault error occurred ServerKeyNotFound", "This is Azure SQL"),
+    ("AzureKeyVaultMissingPermissions: The server is missing required permissions on the Azure Key Vault.", "This is Azure SQL"),
+    ("The provided Key Vault uri 'https://kv/keys/k/1' is not valid. unsupported key size", "This is Azure SQL"),
+    ("sales (Recovery Pending)", "Database state RECOVERY_PENDING"),
+    ("state_desc RECOVERY_PENDING", "Database state RECOVERY_PENDING"),
+    ("Error when accessing registry: 5", "The connector cannot access its registry key: Windows error 5"),
+    ("Cannot find key uri in registry. Fall back to use thumbprint decoding.", "No KeyUri"),
+    ("AADSTS50079: Due to a configuration change made by your administrator, you must enroll in multi-factor authentication", "AADSTS50079"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "start"), [*PROVIDER, *FILES, *VAULT, *MORE])
 def test_paste_leads_to_its_meaning(text, start):
     assert (headline(text) or "").startswith(start)
 
