@@ -116,9 +116,6 @@ CONNECTOR_SENTENCES: Mapping[int, str] = MappingProxyType({
 })  # fmt: skip
 
 # What Azure and its tools say beside the reasons of a probe. They come before the classification of a response.
-_USER = (
-    "It is a person's sign-in, for example that of `az login` or of Management Studio. SQL Server's credential is not the cause."
-)
 _NOT_HERE = (
     "The text is of Azure SQL Database or Managed Instance. They use no connector, and this exporter does not know their errors."
 )
@@ -126,36 +123,8 @@ _NOT_HERE = (
 SERVICE_TEXTS: tuple[KnownText, ...] = (
     KnownText(title="AKV10000: the request had no token", pattern=r"\bakv10000\b", summary="Every vault answers so to a request without a token. The vault was reached, so name, route and certificate are right.",
         causes=("A browser, `curl` or a monitor asked the vault without signing in: expected.",), actions=("To test the sign-in and the key too: `ekm-exporter probe TARGET`.",)),
-    *(
-        KnownText(
-            title=f"AADSTS{number}: {title}",
-            pattern=rf"aadsts\W{{0,2}}{number}\b|^{number}$",
-            summary=_USER,
-            causes=(cause,),
-            actions=("Sign in again, interactively: `az login`.", "Test SQL Server's own sign-in: `ekm-exporter probe TARGET`."),
-        )
-        for number, title, cause in (
-            (50053, "a person's account is locked", "Too many sign-ins with a wrong password, or from a risky address."),
-            (50055, "a person's password has expired", "The password has expired."),
-            (50057, "a person's account is disabled", "An administrator disabled the account."),
-            (50076, "a person needs a second factor", "A policy requires a second factor of this person."),
-            (50079, "a person must register a second factor", "A policy requires a second factor that this person does not have."),
-            (50126, "a person's name or password is wrong", "The name or the password is wrong."),
-            (70043, "a person must sign in again", "A policy limits how long this person's sign-in lasts."),
-            (700082, "a person must sign in again", "The sign-in was not used for a long time."),
-        )
-    ),
     KnownText(title="this machine has no identity, or not the one that was requested", pattern="identity not found|requested identity (?:has not been|isn.t|hasn.t been) assigned", reason=Reason.IDENTITY_UNAVAILABLE),
     KnownText(title="the sign-in of a managed identity failed before the vault", pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254", reason=Reason.IDENTITY_UNAVAILABLE),
-    KnownText(title="VaultNotFound: there is no vault of this name", pattern=r"\bvaultnotfound\b",
-        summary="Azure has no vault of this name in the subscription that was asked. SQL Server shows 3900 if its name does not resolve.", causes=("The vault was deleted.",
-        "Its name is wrong, or it is in another subscription."), actions=("List the deleted vaults before Azure purges them: `az keyvault list-deleted --resource-type vault`.",
-        "If it is there: `az keyvault recover --name VAULT`. Its keys come back with it.", "If not, compare the name: `SELECT name, credential_identity FROM sys.credentials;`.", DO_NOT_RESTART), codes=(3900,)),
-    KnownText(title="A deny assignment refuses the request", pattern=r"denyassignmentid\W{1,6}[0-9a-f]{8}-",
-        summary="The vault names a deny assignment. It wins over every role, so another role assignment does not help.",
-        causes=("A deployment stack, a managed application or a policy protects the resource group of the vault.",),
-        actions=("Find its owner with the id after `DenyAssignmentId`, in the portal under Access control (IAM) > Deny assignments of the vault.", "Have the identity excluded there. A role alone changes nothing.",
-        DO_NOT_RESTART), codes=(3077,)),
     KnownText(title="Entra ID's policy for applications limits how long a secret may be valid", pattern="credential lifetime exceeds the max",
         summary="Entra ID did not create the secret or certificate, because it would be valid longer than a policy of the tenant permits.", causes=("An app management policy of the tenant or of this application.",),
         actions=("Ask the identity team for the longest lifetime, then: `az ad app credential reset --id CLIENT_ID --append --end-date NEW_EXPIRY`.",
