@@ -22,26 +22,22 @@ from exporter.runtime import logging
 from exporter.runtime.files import plainly
 from exporter.runtime.process import is_windows
 
+DESCRIPTION = (
+    "Probes one target of the configuration, runs its auxiliary probes, and writes the result to a zip file without "
+    "secrets: report, transcript with masked requests and responses, versions, masked configuration. "
+    "Exit code: 0 if every step succeeded, 1 if a step failed, 2 for bad arguments or a bad configuration. "
+    "The bundle of a running exporter also has the history: download /api/v1/targets/TARGET/support-bundle."
+)
+EPILOG = "example: ekm-exporter bundle contoso-key0 --config.file ekm.yml --out case.zip"
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "bundle",
-        description=(
-            "Probes one target of the configuration, runs its auxiliary probes, and writes the result to a zip file without "
-            "secrets: report, transcript with masked requests and responses, versions, masked configuration. "
-            "Exit code: 0 if every step succeeded, 1 if a step failed, 2 for bad arguments or a bad configuration. "
-            "The bundle of a running exporter also has the history: download /api/v1/targets/TARGET/support-bundle."
-        ),
-        epilog="example: ekm-exporter bundle contoso-key0 --config.file ekm.yml --out case.zip",
-    )
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="name of a target in the configuration")
     add_flag(parser, "--config.file FILE", "the configuration", required=True)
     add_flag(parser, "--out FILE.zip", "file to write; an existing file is never overwritten", type=Path, required=True)
-    parser.set_defaults(handler=bundle)
 
 
-def bundle(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Probe, write the archive and return the exit code."""
     found = configured(args)
     if found is None:

@@ -11,10 +11,11 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.main import add_flag
+from exporter.cli.main import BAD_USAGE, FINE, add_flag
 from exporter.config.cost import monthly_cost
 from exporter.config.load import Loaded, load_config
 from exporter.config.schema import dump_yaml, schema_text
@@ -53,38 +54,29 @@ def _kind(problem: Problem) -> str:
     return f"{path}: {problem.message}" if path else problem.message
 
 
-FINE, BAD_CONFIGURATION = 0, 2
+DESCRIPTION = (
+    "Validates a configuration without any request, and prints every problem and warning with its line. "
+    "Many equal findings share a line after the first three. "
+    "A library that run needs for SQL Servers, and that is missing here, is a warning: run may have another installation. "
+    "Exit code: 0 without a problem, 2 with one; warnings do not change it."
+)
+EPILOG = "examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "check",
-        description=(
-            "Validates a configuration without any request, and prints every problem and warning with its line. "
-            "Many equal findings share a line after the first three. "
-            "A library that run needs for SQL Servers, and that is missing here, is a warning: run may have another installation. "
-            "Exit code: 0 without a problem, 2 with one; warnings do not change it."
-        ),
-        epilog="examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema",
-    )
-    add_flag(parser, "--config.file FILE", "the configuration", required=True)
-    add_flag(parser, "--web.config.file FILE", "also validate this web configuration")
-    add_flag(
-        parser,
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    flag = partial(add_flag, parser)
+    flag("--config.file FILE", "the configuration", required=True)
+    flag("--web.config.file FILE", "also validate this web configuration")
+    flag(
         "--print-effective",
         "print the whole valid configuration: includes merged, defaults filled in, paths absolute, no secrets",
-        action="store_true",
     )
-    add_flag(
-        parser,
+    flag(
         "--cost",
         "print requests, billable operations, rows of audit logs, sign-ins and readings of SQL Servers per month, for each credential",
-        action="store_true",
     )
-    add_flag(parser, "--verbose", "print each problem and warning, also if many are equal", action="store_true")
+    flag("--verbose", "print each problem and warning, also if many are equal")
     parser.add_argument("--print-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema for editors, and exit")
-    parser.set_defaults(handler=run)
 
 
 class _PrintSchema(argparse.Action):
@@ -104,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     config = loaded.config
     if config is None or (web is not None and web.config is None):
         print(summary(args.config_file, loaded), file=sys.stderr)
-        return BAD_CONFIGURATION
+        return BAD_USAGE
     # A requested text has standard output for itself, so that it can be redirected to a file.
     texts = [text for wanted, text in ((args.print_effective, dump_yaml), (args.cost, monthly_cost)) if wanted]
     print(summary(args.config_file, loaded), file=sys.stderr if texts else sys.stdout)

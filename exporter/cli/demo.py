@@ -12,45 +12,40 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from exporter.app.web_endpoint import DEMO
-from exporter.cli import run
+from exporter.cli.main import INTERNAL
+from exporter.cli.run import add_service_flags, run_exporter
 from exporter.cli.simulate import READY, quoted, request
 from exporter.simulator import story
 
-_INTERNAL = 3
 _ADDRESS = "127.0.0.1:10377"
 _START_SECONDS = 300.0  # a cold and busy computer reads thousands of files first
 _STOP_SECONDS = 3.0
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "demo",
-        description=(
-            "Starts simulated vaults, most of which fail, and the exporter with a configuration for them. "
-            "Needs no Azure and no configuration; everything is on loopback."
-        ),
-        epilog="example: ekm-exporter demo, then open http://127.0.0.1:10377/",
-    )
-    run.add_service_flags(parser, default_address=_ADDRESS)
-    parser.set_defaults(handler=demo)
+DESCRIPTION = (
+    "Starts simulated vaults, most of which fail, and the exporter with a configuration for them. "
+    "Needs no Azure and no configuration; everything is on loopback."
+)
+EPILOG = "example: ekm-exporter demo, then open http://127.0.0.1:10377/"
+add_flags = partial(add_service_flags, default_address=_ADDRESS)
 
 
-def demo(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run until a signal; return the exit code, 3 if the simulator fails."""
     with (
         tempfile.TemporaryDirectory(prefix="ekm-demo-", ignore_cleanup_errors=True) as folder,
         _child_simulator(Path(folder)) as management_url,
     ):
         if management_url is None:
-            return _INTERNAL
+            return INTERNAL
         address = str(args.listen[0]) if args.listen else _ADDRESS
         print(_banner(f"127.0.0.1{address}" if address.startswith(":") else address, management_url), flush=True)
         args.config_file = Path(folder, "out", "ekm.yml")
-        return run.run_exporter(args, default_address=_ADDRESS, mode=DEMO)
+        return run_exporter(args, default_address=_ADDRESS, mode=DEMO)
 
 
 @contextlib.contextmanager

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Iterable
 
+from exporter.cli.main import BAD_USAGE, FINE, refuse
 from exporter.core.names import nearest
 from exporter.presentation.documentation import NOT_BUILT, Documentation, DocumentPage
 
-_OK, _BAD_USAGE = 0, 2
 _PAGES, _RUNBOOKS, _SCRIPTS, _FILES = (
     "Pages",
     "Runbooks of the alerts",
@@ -18,20 +18,17 @@ _PAGES, _RUNBOOKS, _SCRIPTS, _FILES = (
 )
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its argument."""
-    parser = subparsers.add_parser(
-        "docs",
-        description=(
-            "Prints a page of the documentation of this version as Markdown, or another shipped file as it is. It accepts each name that an "
-            "output, a page or an alert shows, and the names of pages that moved. Without a name, it lists the pages. Exit code: 2 for an unknown name."
-        ),
-        epilog="examples: ekm-exporter docs doctor; ekm-exporter docs codes#3303; ekm-exporter docs docs/runbooks/EkmEgressDown.md",
-    )
+DESCRIPTION = (
+    "Prints a page of the documentation of this version as Markdown, or another shipped file as it is. It accepts each name that an "
+    "output, a page or an alert shows, and the names of pages that moved. Without a name, it lists the pages. Exit code: 2 for an unknown name."
+)
+EPILOG = "examples: ekm-exporter docs doctor; ekm-exporter docs codes#3303; ekm-exporter docs docs/runbooks/EkmEgressDown.md"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "page", metavar="PAGE", nargs="?", help="name, path or address of a page, also with #HEADING (default: list all)"
     )
-    parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     documentation = Documentation.load()
     if documentation is None:
         print(NOT_BUILT, end="", file=sys.stderr)
-        return _BAD_USAGE
+        return BAD_USAGE
     if args.page is None:
         print(_list(documentation.pages()), end="")
-        return _OK
+        return FINE
     reference, _, anchor = args.page.partition("#")
     found = documentation.look_up(reference)
     if not found and (moved_to := documentation.moved_to(reference)) is not None:
@@ -57,12 +54,11 @@ def run(args: argparse.Namespace) -> int:
     if text is None:
         return _refuse(f"page {found[0].name} has no part {anchor!r}{nearest(anchor, documentation.parts(found[0]))}")
     print(text, end="")
-    return _OK
+    return FINE
 
 
 def _refuse(problem: str) -> int:
-    print(f"ekm-exporter docs: {problem}\n`ekm-exporter docs` lists all pages.", file=sys.stderr)
-    return _BAD_USAGE
+    return refuse(f"{problem}\n`ekm-exporter docs` lists all pages.", "docs")
 
 
 def _unknown(reference: str, pages: Iterable[DocumentPage]) -> str:

@@ -82,36 +82,24 @@ class _UsageError(Exception):
     """A message for the user about wrong arguments."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "doctor",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    flag = partial(add_flag, parser)
     parser.add_argument("target", metavar="TARGET", nargs="?", help="name of a target in the configuration")
-    add_flag(parser, "--config.file FILE", "the configuration")
-    add_flag(parser, "--credential NAME", "use another credential of the configuration, such as the staged one")
-    add_flag(parser, "--key NAME/VERSION", "use another key or version, or its KeyUri; without a configuration: the key to check")
-    add_flag(
-        parser,
-        "--vault VAULT",
-        "without a configuration: the vault, as in IDENTITY of the SQL credential; not needed with a KeyUri",
-    )
-    add_flag(parser, "--connector-secret-file FILE", "without a configuration: file with the SECRET of the SQL credential")
-    add_flag(parser, "--tenant TENANT", "without a configuration: the tenant (default: the tenant that the vault names)")
+    flag("--config.file FILE", "the configuration")
+    flag("--credential NAME", "use another credential of the configuration, such as the staged one")
+    flag("--key NAME/VERSION", "use another key or version, or its KeyUri; without a configuration: the key to check")
+    flag("--vault VAULT", "without a configuration: the vault, as in IDENTITY of the SQL credential; not needed with a KeyUri")
+    flag("--connector-secret-file FILE", "without a configuration: file with the SECRET of the SQL credential")
+    flag("--tenant TENANT", "without a configuration: the tenant (default: the tenant that the vault names)")
     add_output_flags(parser)
-    parser.set_defaults(handler=doctor)
 
 
-def doctor(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run the checks, print the results and return the exit code."""
     try:
         request = _configured_target(args) if args.config_file is not None else _adhoc_target(args)
     except (_UsageError, ValueError) as error:
-        print(f"ekm-exporter doctor: {error}", file=sys.stderr)
-        return BAD_USAGE
+        return refuse(error, "doctor")
     if request is None:
         return BAD_USAGE
     config, target = request

@@ -6,16 +6,17 @@ import argparse
 import json
 import sys
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from exporter.cli.main import add_flag
+from exporter.cli.main import FAILED, FINE, add_flag, refuse
 from exporter.explain.event import EventSummary, as_data, as_text, moment_of
 from exporter.explain.saved_log import FileReport, read_event_file
 from exporter.runtime.files import expand
 from exporter.runtime.process import ExtraMissingError, install_command
 from exporter.sqlserver.instance import printable
 
-FINE, DAMAGED, BAD_USAGE = 0, 1, 2
+REFUSALS = (ExtraMissingError,)
 DESCRIPTION = f"""\
 Lists the events of SQL Server's key provider in saved Windows event logs: one line
 for each code, with count, first and last time, meaning and first action. It reads the
@@ -34,39 +35,22 @@ To save the log on the SQL Server host: wevtutil epl Application Application.evt
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "events",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    flag = partial(add_flag, parser)
     parser.add_argument("files", metavar="FILE", nargs="+", help="saved event log (.evtx), or a pattern")
-    add_flag(
-        parser,
-        "--all",
-        "print each event too, with the first 4000 characters of its masked text; the last 10000 events",
-        action="store_true",
-    )
-    add_flag(parser, "--since TIME", "leave out earlier events: 2026-11-24T10:00, in UTC unless it has an offset", type=_moment)
-    add_flag(parser, "--until TIME", "leave out later events", type=_moment)
-    add_flag(parser, "--json", "print JSON, for scripts", action="store_true")
-    parser.set_defaults(handler=run)
+    flag("--all", "print each event too, with the first 4000 characters of its masked text; the last 10000 events")
+    flag("--since TIME", "leave out earlier events: 2026-11-24T10:00, in UTC unless it has an offset", type=_moment)
+    flag("--until TIME", "leave out later events", type=_moment)
+    flag("--json", "print JSON, for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the files, print their events and return the exit code."""
     if args.since is not None and args.until is not None and args.since > args.until:
-        print("ekm-exporter events: --since is later than --until: swap them", file=sys.stderr)
-        return BAD_USAGE
+        return refuse("--since is later than --until: swap them", "events")
     summary = EventSummary(since=args.since, until=args.until, details=args.all)
-    try:
-        files = [path for pattern in args.files for path in expand(pattern) or [Path(pattern)]]
-        reports = [read_event_file(path, summary.add) for path in files]
-    except ExtraMissingError as error:
-        print(f"ekm-exporter events: {error}", file=sys.stderr)
-        return BAD_USAGE
+    files = [path for pattern in args.files for path in expand(pattern) or [Path(pattern)]]
+    reports = [read_event_file(path, summary.add) for path in files]
     complete = all(report.is_whole for report in reports)
     for report in reports:
         if not report.is_whole:
@@ -78,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             if report.is_whole:
                 print(_line(report))
         print(as_text(summary, complete=complete), end="")
-    return FINE if complete else DAMAGED
+    return FINE if complete else FAILED
 
 
 def _line(report: FileReport) -> str:

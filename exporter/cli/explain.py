@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from exporter.cli.main import add_flag
+from exporter.cli.main import FINE, add_flag, refuse
 from exporter.explain.explanation import (
     LONGEST,
     as_data,
@@ -20,21 +20,18 @@ from exporter.explain.explanation import (
 from exporter.knowledge.codes import CODES
 from exporter.runtime.files import decoded
 
-_OK, _BAD_USAGE = 0, 2
 _MOST_READ = 4 * LONGEST  # bytes of standard input
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "explain",
-        description=(
-            "Explains a code of the SQL Server Connector, a message of SQL Server, a database state, an AADSTS number, an error of "
-            "Windows, PowerShell or curl, a reason or a log line: what it means for SQL Server, and what to do. "
-            "With - as TEXT, it reads lines from standard input. Without TEXT, it lists all codes."
-        ),
-        epilog="example: ekm-exporter explain 3303; for a saved Windows event log: ekm-exporter events FILE.evtx",
-    )
+DESCRIPTION = (
+    "Explains a code of the SQL Server Connector, a message of SQL Server, a database state, an AADSTS number, an error of "
+    "Windows, PowerShell or curl, a reason or a log line: what it means for SQL Server, and what to do. "
+    "With - as TEXT, it reads lines from standard input. Without TEXT, it lists all codes."
+)
+EPILOG = "example: ekm-exporter explain 3303; for a saved Windows event log: ekm-exporter events FILE.evtx"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "code",
         metavar="TEXT",
@@ -42,18 +39,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a code such as 3077, a symbol, a reason, an AADSTS number, a message, a state, an error, a quoted log line, or -",
     )
     output = parser.add_mutually_exclusive_group()
-    add_flag(output, "--json", "print JSON, for scripts", action="store_true")
+    add_flag(output, "--json", "print JSON, for scripts")
     add_flag(output, "--format", "format of all codes, without TEXT (default: table)", choices=("table", "json", "md"))
-    parser.set_defaults(handler=explain)
 
 
-def explain(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Print an explanation, or all codes; return 0, or 2 for an unknown text."""
     if not args.code:
         return _print_all("json" if args.json else args.format)
     if args.format:
-        print("ekm-exporter explain: --format is for all codes, without TEXT: write --json", file=sys.stderr)
-        return _BAD_USAGE
+        return refuse("--format is for all codes, without TEXT: write --json", "explain")
     text = decoded(sys.stdin.buffer.read(_MOST_READ))[:LONGEST] if args.code == ["-"] else " ".join(args.code)
     found = explain_exactly(text)
     if found is None:
@@ -61,10 +56,9 @@ def explain(args: argparse.Namespace) -> int:
 
         found = search.explain(text)
         if found is None:
-            print(f"ekm-exporter explain: {search.unknown(text)}\n\n{otherwise_text()}", file=sys.stderr)
-            return _BAD_USAGE
+            return refuse(f"{search.unknown(text)}\n\n{otherwise_text()}", "explain")
     print(json.dumps(explanation_data(found), indent=2) if args.json else explanation_text(found))
-    return _OK
+    return FINE
 
 
 def _print_all(form: str | None) -> int:
@@ -76,4 +70,4 @@ def _print_all(form: str | None) -> int:
             print(as_markdown(CODES), end="")
         case _:
             print(as_table(CODES))
-    return _OK
+    return FINE

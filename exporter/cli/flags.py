@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from exporter.cli.main import FlagOwner, add_flag
@@ -21,10 +22,10 @@ def sign_in_flags(prefix: str) -> str:
 
 def add_http_flags(parser: FlagOwner, prefix: str, *, user: str, server: str, dest: str = "") -> None:
     """Add the flags; `user` and `server` are for the help. `dest` begins the attributes of a second server of one command."""
-    add_flag(parser, f"--{prefix}.user NAME", f"user of {user}", dest=f"{dest}user")
-    add_flag(parser, f"--{prefix}.password.file FILE", f"file with the password of --{prefix}.user", dest=f"{dest}password_file")
-    ca = f"CA of the certificate of {server}, in PEM (default: the system's)"
-    add_flag(parser, f"--{prefix}.ca.file FILE", ca, dest=f"{dest}ca_file")
+    flag = partial(add_flag, parser)
+    flag(f"--{prefix}.user NAME", f"user of {user}", dest=f"{dest}user")
+    flag(f"--{prefix}.password.file FILE", f"file with the password of --{prefix}.user", dest=f"{dest}password_file")
+    flag(f"--{prefix}.ca.file FILE", f"CA of the certificate of {server}, in PEM (default: the system's)", dest=f"{dest}ca_file")
 
 
 def read_password(args: argparse.Namespace, prefix: str, *, dest: str = "") -> str | None:

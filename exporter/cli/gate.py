@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from exporter.cli.flags import DEFAULT_URL, add_exporter_flags, exporters_of, time_limit
-from exporter.cli.main import add_flag
+from exporter.cli.main import FAILED, FINE, add_flag
 from exporter.clients.peers import SQL_SERVERS, TARGETS, AccessError, ApiAccess, FetchFailure, FetchProblem, fetch_list
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import durations
@@ -87,7 +87,7 @@ def read_inventory(path: Path) -> Inventory | GateReason:
         return reason(Condition.INVENTORY_UNUSABLE, cause=f"{file}: {plainly(error)}", folder=str(folder))
 
 
-READY, NOT_READY, BAD_USAGE = 0, 1, 2
+REFUSALS = (AccessError, SecretUnreadableError)
 # Flag, field of the question, default, help.
 _LIMITS = (
     ("--for", "ready_for", "1h", "how long each target must have been ready"),
@@ -99,70 +99,40 @@ _LIMITS = (
 )
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "gate",
-        description=(
-            "Reads which databases and keys each instance has (readings of the exporters, and targets.d/inventory.json of the command "
-            "inventory), and the state of each key from running exporters. Exit code: 0 if every key is ready and was for an hour, SQL Server "
-            "itself proved it, no credential expires within a day, and the restart stays below the vault's request limit; 1 with reasons "
-            "otherwise, also if something is not known; 2 for bad arguments."
-        ),
-        epilog=r"examples: ekm-exporter gate --instance n1\SQLPRD01; ekm-exporter gate --ag AG7 --urls exporters.txt --json",
-    )
-    which = parser.add_mutually_exclusive_group(required=True)
-    add_flag(
-        which,
+DESCRIPTION = (
+    "Reads which databases and keys each instance has (readings of the exporters, and targets.d/inventory.json of the command "
+    "inventory), and the state of each key from running exporters. Exit code: 0 if every key is ready and was for an hour, SQL Server "
+    "itself proved it, no credential expires within a day, and the restart stays below the vault's request limit; 1 with reasons "
+    "otherwise, also if something is not known; 2 for bad arguments."
+)
+EPILOG = r"examples: ekm-exporter gate --instance n1\SQLPRD01; ekm-exporter gate --ag AG7 --urls exporters.txt --json"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    which = partial(add_flag, parser.add_mutually_exclusive_group(required=True))
+    which(
         "--instance NAME",
         r"INSTANCE or HOST\INSTANCE that restarts; may be repeated. Without a host, every instance of that name",
-        dest="instances",
         action="append",
     )
-    add_flag(which, "--ag NAME", "every server of this availability group")
-    add_flag(which, "--all", "every instance that is known, by a reading or the inventory", dest="every", action="store_true")
-    add_flag(parser, "--json", "print JSON, for pipelines", action="store_true")
-    add_flag(
-        parser,
-        "--vault-side",
-        "the narrower question: whether the vault gives the keys. What SQL Server itself proved is not asked",
-        action="store_true",
-    )
-    add_flag(
-        parser,
+    which("--ag NAME", "every server of this availability group")
+    which("--all", "every instance that is known, by a reading or the inventory")
+    flag = partial(add_flag, parser)
+    flag("--json", "print JSON, for pipelines")
+    flag("--vault-side", "the narrower question: whether the vault gives the keys. What SQL Server itself proved is not asked")
+    flag(
         "--accept ROW@NODE",
         "what you vouch for: a row of the evidence that is not known of a node, as nodes@N2; may be repeated, and is printed",
         action="append",
         type=_accepted,
         default=[],
     )
-    _add_sources(parser)
-    _add_limits(parser)
-    parser.set_defaults(handler=gate)
-
-
-def _add_sources(parser: argparse.ArgumentParser) -> None:
     add_exporter_flags(parser, text=f"an exporter that probes the targets (default {DEFAULT_URL}); may be repeated")
-    add_flag(
-        parser,
-        "--inventory PATH",
-        f"folder of the inventory, or its {FACTS} (default targets.d)",
-        type=Path,
-        default=Path("targets.d"),
-    )
-    add_flag(parser, "--timeout DURATION", "for the response of each exporter (default 30s)", type=time_limit, default=30.0)
-
-
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    for flag, destination, default, words in _LIMITS:
-        add_flag(
-            parser,
-            f"{flag} DURATION",
-            f"{words} (default {default})",
-            dest=destination,
-            type=durations.parse,
-            default=durations.parse(default),
-        )
+    flag("--inventory PATH", f"folder of the inventory, or its {FACTS} (default targets.d)", type=Path, default=Path("targets.d"))
+    flag("--timeout DURATION", "for the response of each exporter (default 30s)", type=time_limit, default=30.0)
+    for name, attribute, default, words in _LIMITS:
+        text, seconds = f"{words} (default {default})", durations.parse(default)
+        flag(f"{name} DURATION", text, dest=attribute, type=durations.parse, default=seconds)
 
 
 def _accepted(text: str) -> tuple[str, str]:
@@ -172,23 +142,19 @@ def _accepted(text: str) -> tuple[str, str]:
     return row, node
 
 
-def gate(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Print the answer and return the exit code."""
-    try:
-        answer = _answer(args)
-    except (AccessError, SecretUnreadableError) as error:
-        print(f"ekm-exporter gate: {error}", file=sys.stderr)
-        return BAD_USAGE
+    answer = _answer(args)
     print(json.dumps(as_json(answer), indent=2) if args.json else as_text(answer).rstrip("\n"))
-    return READY if answer.verdict == "ready" else NOT_READY
+    return FINE if answer.verdict == "ready" else FAILED
 
 
 def _answer(args: argparse.Namespace) -> Answer:
     accesses = exporters_of(args, timeout=args.timeout, default=DEFAULT_URL)
     question = Question(
-        instances=tuple(args.instances or ()),
+        instances=tuple(args.instance or ()),
         group=args.ag,
-        every=args.every,
+        every=args.all,
         vault_side=args.vault_side,
         accepted=tuple(args.accept),
         **{name: getattr(args, name) for _, name, _, _ in _LIMITS},

@@ -12,11 +12,12 @@ import ssl
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from exporter.cli.flags import add_exporter_flags, exporters_of
 from exporter.cli.gate import fetch_readings
-from exporter.cli.main import add_flag, number
+from exporter.cli.main import FAILED, FINE, add_flag, number
 from exporter.clients.peers import AccessError, ApiAccess
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.core.names import MANAGEMENT_HOSTS, SqlAddress, parse_address_list, parse_sql_address
@@ -72,37 +73,32 @@ _NO_LOGIN = "no login: give --sql.user with --sql.password.file, or --sql.entra 
 
 def add_server_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the direct way."""
-    servers = parser.add_argument_group("SQL Servers", f"read directly over TDS; needs {install_command('sql')}")
-    add_flag(
-        servers, "--server NAME", r"HOST, HOST\INSTANCE or HOST,PORT; repeatable", dest="servers", action="append", default=[]
-    )
-    add_flag(servers, "--servers FILE", "a file with one name a line", dest="server_file")
-    add_flag(servers, "--sql.user NAME", "a SQL login; without it, on Windows, the account of this process")
-    add_flag(servers, "--sql.password.file FILE", "the login's password", dest="sql_password")
-    add_flag(
-        servers,
+    group = parser.add_argument_group("SQL Servers", f"read directly over TDS; needs {install_command('sql')}")
+    flag = partial(add_flag, group)
+    flag("--server NAME", r"HOST, HOST\INSTANCE or HOST,PORT; repeatable", action="append", default=[])
+    flag("--servers FILE", "a file with one name a line")
+    flag("--sql.user NAME", "a SQL login; without it, on Windows, the account of this process")
+    flag("--sql.password.file FILE", "the login's password")
+    flag(
         "--sql.entra CREDENTIAL",
         "sign in with Entra ID: a credential of --config.file, or without a name azure-identity's default chain",
         nargs="?",
         const="",
     )
-    add_flag(servers, "--sql.ca.file FILE", "authorities of the servers' certificates (default: the system's)", dest="sql_ca")
-    add_flag(
-        servers,
+    flag("--sql.ca.file FILE", "authorities of the servers' certificates (default: the system's)")
+    flag(
         "--sql.encrypt",
         "every session is encrypted; trust accepts any certificate (default: verify)",
         choices=(_VERIFY, _TRUST),
         default=_VERIFY,
     )
-    add_flag(
-        servers,
+    flag(
         "--sql.timeout SECONDS",
         "for a connection and for each query (default: 15); a server may take 20 times as long",
         type=number(float, 1e-9, 600.0, "a number of seconds: write more than 0 and at most 600"),
         default=15.0,
     )
-    add_flag(
-        servers,
+    flag(
         "--sql.parallel N",
         "servers at the same time (default: 16)",
         type=number(int, 1, 256, "a number of servers: write 1 to 256"),
@@ -126,9 +122,9 @@ def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
 
 
 def _names(args: argparse.Namespace) -> list[SqlAddress]:
-    texts = dict.fromkeys(args.servers)
-    if args.server_file is not None:
-        texts |= dict.fromkeys(listed_names("--servers", args.server_file))
+    texts = dict.fromkeys(args.server)
+    if args.servers is not None:
+        texts |= dict.fromkeys(listed_names("--servers", args.servers))
     found = []
     for text in texts:
         try:
@@ -152,7 +148,7 @@ def listed_names(flag: str, file: Path) -> list[str]:
 
 
 def _login(args: argparse.Namespace) -> SqlLogin:
-    if (args.sql_user is None) != (args.sql_password is None):
+    if (args.sql_user is None) != (args.sql_password_file is None):
         raise SourceError("--sql.user and --sql.password.file belong together: give both")
     if args.sql_entra is not None:
         return SqlLogin(token=_token(args))
@@ -161,7 +157,7 @@ def _login(args: argparse.Namespace) -> SqlLogin:
             raise SourceError(_NO_LOGIN)
         return SqlLogin()
     try:
-        return SqlLogin(user=args.sql_user, password=read_secret(SecretSource(file=args.sql_password)))
+        return SqlLogin(user=args.sql_user, password=read_secret(SecretSource(file=args.sql_password_file)))
     except SecretUnreadableError as error:
         raise SourceError(f"--sql.password.file: {error}") from None
 
@@ -178,13 +174,13 @@ def _token(args: argparse.Namespace) -> str:
 
 def _context(args: argparse.Namespace) -> ssl.SSLContext:
     try:
-        if args.sql_ca is not None:
-            read_whole(args.sql_ca, limit=CERTIFICATE_LIMIT)
-        return make_context(args.sql_ca, verify=args.sql_encrypt == _VERIFY)
+        if args.sql_ca_file is not None:
+            read_whole(args.sql_ca_file, limit=CERTIFICATE_LIMIT)
+        return make_context(args.sql_ca_file, verify=args.sql_encrypt == _VERIFY)
     except FileUnreadableError as error:
-        raise SourceError(f"--sql.ca.file: {args.sql_ca}: {error}") from None
+        raise SourceError(f"--sql.ca.file: {args.sql_ca_file}: {error}") from None
     except OSError:
-        raise SourceError(f"--sql.ca.file: {args.sql_ca}: no certificate in PEM") from None
+        raise SourceError(f"--sql.ca.file: {args.sql_ca_file}: no certificate in PEM") from None
 
 
 class _Progress:
@@ -259,28 +255,15 @@ def _add(answers: dict[str, tuple[SqlServerReading, ...] | GateReason], sources:
 
 
 def add_azure_flags(parser: argparse.ArgumentParser) -> None:
-    azure = parser.add_argument_group(
-        "Azure", f"reports the vaults and keys that no target covers; needs {install_command('azure')}"
-    )
-    add_flag(azure, "--azure", "list vaults and Managed HSMs with Azure Resource Graph, and their keys", action="store_true")
-    add_flag(
-        azure,
-        "--azure.subscription ID",
-        "only these subscriptions (default: all that the identity may read)",
-        dest="azure_subscriptions",
-        nargs="+",
-        default=[],
-    )
-    add_flag(azure, "--azure.tenant TENANT", "the tenant of a credential without tenant_id")
-    add_flag(
-        azure,
-        "--azure.credential NAME",
-        "a credential of --config.file (default: azure-identity's default chain, such as az login)",
-    )
-    add_flag(
-        azure, "--azure.cloud", "default: the cloud of the configuration's vaults, else public", choices=tuple(MANAGEMENT_HOSTS)
-    )
-    add_flag(azure, "--azure.out FILE", "write the proposed targets there instead of printing them")
+    text = f"reports the vaults and keys that no target covers; needs {install_command('azure')}"
+    flag = partial(add_flag, parser.add_argument_group("Azure", text))
+    flag("--azure", "list vaults and Managed HSMs with Azure Resource Graph, and their keys")
+    only = "only these subscriptions (default: all that the identity may read)"
+    flag("--azure.subscription ID", only, nargs="+", default=[])
+    flag("--azure.tenant TENANT", "the tenant of a credential without tenant_id")
+    flag("--azure.credential NAME", "a credential of --config.file (default: azure-identity's default chain, such as az login)")
+    flag("--azure.cloud", "default: the cloud of the configuration's vaults, else public", choices=tuple(MANAGEMENT_HOSTS))
+    flag("--azure.out FILE", "write the proposed targets there instead of printing them")
 
 
 # The flag of `inventory` that compares public keys with those of vaults.
@@ -317,66 +300,51 @@ def compare_with_vaults(
     return {vault: (searches[vault], result) for vault, result in results.items()}
 
 
-FINE, GAPS, BAD_USAGE = 0, 1, 2
+REFUSALS = (FolderError, SourceError, OSError)
+DESCRIPTION = (
+    "Reads SQL Servers, what running exporters read of them, or what the scripts inventory.sql or inventory.ps1 printed, and "
+    "writes one file of targets for each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "
+    "again keeps its targets. With --azure it lists the vaults and keys in Azure that no target covers. Exit code: 0 if everything was "
+    "found out, 1 if the report lists a gap, a file, server or vault is unreadable, or Azure shows no vault, "
+    "2 for bad arguments."
+)
+EPILOG = (
+    "example: ekm-exporter inventory --servers servers.txt --sql.user inventory --sql.password.file password "
+    "--out targets.d --config.file ekm.yml"
+)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "inventory",
-        description=(
-            "Reads SQL Servers, what running exporters read of them, or what the scripts inventory.sql or inventory.ps1 printed, and "
-            "writes one file of targets for each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "
-            "again keeps its targets. With --azure it lists the vaults and keys in Azure that no target covers. Exit code: 0 if everything was "
-            "found out, 1 if the report lists a gap, a file, server or vault is unreadable, or Azure shows no vault, "
-            "2 for bad arguments."
-        ),
-        epilog="example: ekm-exporter inventory --servers servers.txt --sql.user inventory --sql.password.file password "
-        "--out targets.d --config.file ekm.yml",
-    )
-    add_flag(parser, "--from FILE", "output of the scripts, or of reg query", type=str, dest="sources", nargs="+", default=[])
-    add_flag(parser, "--out FOLDER", "the folder of the generated files; --azure alone needs none")
-    add_flag(parser, "--config.file FILE", "the configuration: what it declares is not written again")
-    add_flag(
-        parser,
-        "--secrets FOLDER",
-        "folder of the secrets, relative to --out (default: ../secrets)",
-        type=str,
-        default="../secrets",
-    )
-    add_flag(parser, "--per-host FOLDER", "write a folder for each SQL Server's host there, for install-hosts.ps1")
-    add_flag(
-        parser,
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    flag, secrets = partial(add_flag, parser), "../secrets"
+    flag("--from FILE", "output of the scripts, or of reg query", type=str, dest="sources", nargs="+", default=[])
+    flag("--out FOLDER", "the folder of the generated files; --azure alone needs none")
+    flag("--config.file FILE", "the configuration: what it declares is not written again")
+    flag("--secrets FOLDER", f"folder of the secrets, relative to --out (default: {secrets})", type=str, default=secrets)
+    flag("--per-host FOLDER", "write a folder for each SQL Server's host there, for install-hosts.ps1")
+    flag(
         "--hosts FILE",
         "a file with one host a line: --per-host also takes these if a SQL Server names them, such as the nodes of a cluster",
     )
-    add_flag(parser, "--prune", "forget the instances that are not read this time", action="store_true")
-    add_flag(parser, "--dry-run", "print the differences and the report, and write nothing", action="store_true")
+    flag("--prune", "forget the instances that are not read this time")
+    flag("--dry-run", "print the differences and the report, and write nothing")
     add_reading_flags(parser)
     add_server_flags(parser)
     add_vault_flags(parser)
     add_azure_flags(parser)
-    parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, plan, print the differences and write them; the exit code shows whether there is a gap."""
-    try:
-        code, planned = (FINE, []) if args.azure and not _names_servers(args) else _run(args)
-        return max(code, _run_azure(args, planned)) if args.azure else code
-    except (FolderError, SourceError, OSError) as error:
-        print(f"ekm-exporter inventory: {error}", file=sys.stderr)
-        return BAD_USAGE
-
-
-def _run_azure(args: argparse.Namespace, planned: list[PlannedTarget]) -> int:
+    code, planned = (FINE, []) if args.azure and not _names_servers(args) else _run(args)
+    if not args.azure:
+        return code
     from exporter.cli.inventory_azure import run_azure  # noqa: PLC0415 - the Azure SDK takes nearly as long as the rest of the command
 
-    return run_azure(args, planned)
+    return max(code, run_azure(args, planned))
 
 
 def _names_servers(args: argparse.Namespace) -> bool:
-    return bool(args.sources or args.urls_given or args.urls_file or args.servers or args.server_file)
+    return bool(args.sources or args.urls_given or args.urls_file or args.server or args.servers)
 
 
 def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
@@ -415,7 +383,7 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
     print(report(plan, hand_written.credentials | _supplied(args, plan), args.secrets), end="")
     if args.per_host is not None:
         print(host_report(args.per_host, hosts, plan), end="")
-    return GAPS if sources.failures or plan.findings.gaps else FINE, plan.targets
+    return FAILED if sources.failures or plan.findings.gaps else FINE, plan.targets
 
 
 def _add_findings(args: argparse.Namespace, folder: Folder, taken: Taken, findings: Findings) -> None:

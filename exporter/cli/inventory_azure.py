@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+from exporter.cli.main import FAILED, FINE
 from exporter.config.settings import DEFAULT_MODULE, Credential
 from exporter.config.tree import SIZE_LIMIT
 from exporter.core.values import HOST_IDENTITIES
@@ -33,7 +34,6 @@ from exporter.inventory.vault_search import AMBIENT
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.runtime.process import ExtraMissingError
 
-FINE, GAPS = 0, 1
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
 
 
@@ -56,9 +56,9 @@ def run_azure(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> i
     if not azure.vaults:
         if not azure.failures:
             print(EMPTY, file=sys.stderr)
-        return GAPS
+        return FAILED
     _propose(args, plan, before, azure)
-    return GAPS if azure.failures else FINE
+    return FAILED if azure.failures else FINE
 
 
 def _coverage(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> Coverage:
@@ -80,13 +80,13 @@ def _coverage(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> C
 def _request(args: argparse.Namespace, declared: Declared, coverage: Coverage) -> AzureRequest:
     """Return where to look, and the identity. Raises SourceError."""
     credential = _credential(args, declared)
-    wrong = [one for one in args.azure_subscriptions if not is_subscription(one)]
+    wrong = [one for one in args.azure_subscription if not is_subscription(one)]
     if wrong:
         raise SourceError("--azure.subscription: expected its GUID: az account list --query '[].id'")
     cloud = args.azure_cloud or cloud_from(declared.modules[DEFAULT_MODULE].authority_host, coverage.vaults)
     if cloud is None:
         raise SourceError("the targets are in several clouds: name one with --azure.cloud")
-    return AzureRequest(cloud=cloud, credential=credential, tenant=args.azure_tenant, subscriptions=args.azure_subscriptions)
+    return AzureRequest(cloud=cloud, credential=credential, tenant=args.azure_tenant, subscriptions=args.azure_subscription)
 
 
 def _credential(args: argparse.Namespace, declared: Declared) -> Credential:

@@ -56,12 +56,15 @@ class FlagGroup:
 def add_flag(owner: FlagOwner, usage: str, text: str, **options: Any) -> None:
     """Add a flag such as `--config.file FILE`, with its help and the options of argparse.
 
-    Its attribute is its name, with underscores. A FILE, FOLDER or DIR is a path. The user reads the text of a ValueError of `type`.
+    Its attribute is its name, with underscores. A FILE, FOLDER or DIR is a path; a flag without a value or an action is true if it is
+    given. The user reads the text of a ValueError of `type`.
     """
     flag, _, value = usage.partition(" ")
     convert = options.get("type", Path if value in _PATHS else None)
     if convert is not None:
         options["type"] = convert if isinstance(convert, type) else _text_converter(convert)
+    if not value and not {"action", "choices"} & options.keys():
+        options["action"] = "store_true"
     attribute = flag.lstrip("-").replace(".", "_").replace("-", "_")
     owner.add_argument(flag, **{"dest": attribute, "help": text, **({"metavar": value} if value else {}), **options})
 
@@ -203,11 +206,24 @@ def build_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPar
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     modules = _import(_HELP) if arguments is None else load(arguments)
     for module in modules:
-        module.add_parser(commands)
+        _add_command(commands, module)
     if not modules:
         for name, text in _HELP.items():
             commands.add_parser(name, help=text)
     return parser
+
+
+def _add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], module: ModuleType) -> None:
+    """Add the command of a module: its texts, its flags, what it does, and the errors that are an answer to its user."""
+    as_written = "\n" in module.DESCRIPTION
+    parser = commands.add_parser(
+        module.__name__.rpartition(".")[2],
+        description=module.DESCRIPTION,
+        epilog=module.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter if as_written else argparse.HelpFormatter,
+    )
+    module.add_flags(parser)
+    parser.set_defaults(handler=module.run, refusals=getattr(module, "REFUSALS", ()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -219,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     adapt_output()
     args = build_parser(given).parse_args(given)
     try:
-        code: int = args.handler(args)
+        code = _run(args)
         print(end="", flush=True)  # the reader may have closed standard output
     except Exception as error:  # noqa: BLE001 - the last line of defence
         if is_closed_pipe(error):  # `ekm-exporter explain | head`
@@ -234,6 +250,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _run(args: argparse.Namespace) -> int:
+    try:
+        code: int = args.handler(args)
+    except args.refusals as error:
+        return refuse(error, args.command)
+    return code
+
+
 def _traceback(error: Exception) -> str:
     """Return the traceback without secrets: the text of an exception may quote a server."""
     import traceback  # noqa: PLC0415 - only this function needs the two
@@ -243,12 +267,12 @@ def _traceback(error: Exception) -> str:
     return "\n".join(map(hide, "".join(traceback.format_exception(error)).splitlines()))
 
 
-# How the commands that probe end: their exit codes, and the line of one that did nothing.
+# How commands end: the exit codes of those that probe, and the line of one that did nothing.
 
 FINE, FAILED, BAD_USAGE, INTERNAL = 0, 1, 2, 3
 
 
-def refuse(message: object) -> int:
+def refuse(message: object, command: str = "") -> int:
     """Print why nothing was done, and return the exit code."""
-    print(f"ekm-exporter: {message}", file=sys.stderr)
+    print(f"{f'ekm-exporter {command}'.rstrip()}: {message}", file=sys.stderr)
     return BAD_USAGE

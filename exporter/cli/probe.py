@@ -119,19 +119,17 @@ TICKET_HELP = "print the text of a ticket for the team that repairs the failure,
 NO_PROBE = "ekm-exporter: no probe was made, because no thread was free to resolve a host name: try again"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "probe",
-        description=(
-            "Probes one target of the configuration with a fresh token, and prints each step with the code that SQL Server would "
-            "show. Then runs the auxiliary probes (staged credential, retained key versions, newest version, recovery vault) and "
-            "looks up when the credentials expire. Exit code: 0 if every step succeeded, 1 if a step failed or this host is too slow for "
-            'a result, 2 for bad arguments or a bad configuration. Problems found by auxiliary probes are printed as lines starting with "warning" and do not '
-            "affect the exit code."
-        ),
-        epilog="example: ekm-exporter probe contoso-key0 --config.file ekm.yml",
-    )
+DESCRIPTION = (
+    "Probes one target of the configuration with a fresh token, and prints each step with the code that SQL Server would "
+    "show. Then runs the auxiliary probes (staged credential, retained key versions, newest version, recovery vault) and "
+    "looks up when the credentials expire. Exit code: 0 if every step succeeded, 1 if a step failed or this host is too slow for "
+    'a result, 2 for bad arguments or a bad configuration. Problems found by auxiliary probes are printed as lines starting with "warning" and do not '
+    "affect the exit code."
+)
+EPILOG = "example: ekm-exporter probe contoso-key0 --config.file ekm.yml"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="name of a target in the configuration")
     add_flag(parser, "--config.file FILE", "the configuration", required=True)
     add_flag(
@@ -140,17 +138,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "use another credential of the configuration, such as the staged one, and run no auxiliary probes",
     )
     add_output_flags(parser)
-    parser.set_defaults(handler=probe)
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags `--json` and `--ticket`, which exclude each other."""
     either = parser.add_mutually_exclusive_group()
-    add_flag(either, "--json", "print JSON, for scripts", action="store_true")
-    add_flag(either, "--ticket", TICKET_HELP, action="store_true")
+    add_flag(either, "--json", "print JSON, for scripts")
+    add_flag(either, "--ticket", TICKET_HELP)
 
 
-def probe(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Probe, print and return the exit code, which auxiliary probes do not affect."""
     found = configured(args, args.credential)
     if found is None:

@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from exporter.cli.flags import DEFAULT_URL, add_exporter_flags, add_http_flags, read_password, sign_in_flags, time_limit
-from exporter.cli.main import FlagGroup, FlagOwner, add_flag
+from exporter.cli.main import FAILED, FINE, FlagGroup, add_flag, refuse
 from exporter.cli.report_audit import report_audit
 from exporter.clients.peers import AccessError, HistoryError, PrometheusAccess, UnreadableHistoryError, on_loopback, parse_url
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
@@ -25,7 +26,6 @@ from exporter.report.minutes import Period, parse_month, parse_period
 from exporter.report.render import as_csv, as_html, as_json, document
 from exporter.runtime.files import plainly
 
-COMPLETE, FINDING, BAD_USAGE = 0, 1, 2
 _PREFIX = "prometheus_"  # begins the attributes of --prometheus.user and its kind: --web.user is of the same command
 _A_NAME = "write a name as in Europe/Zurich"
 # Windows has its own names, and the zip has no pip.
@@ -33,57 +33,41 @@ _NO_NAMES = "this Python knows UTC alone: write --from and --to as in 2026-11-01
 FORMATS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"csv": as_csv, "json": as_json, "html": as_html}
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "report",
-        description=(
-            "Reads a month of the history in Prometheus and counts, for each vault and target, the minutes by what the probes got. "
-            "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names, or if an answer of "
-            "Prometheus is malformed or too large; 2 for bad arguments, or if Prometheus does not have the history. With --audit, prints "
-            "the sheet of one key for a security officer instead, from a running exporter: who may use it, who did, when it was last "
-            "proven, and what expires; exit code 3 if no exporter that answers has the key, and one does not answer."
-        ),
-        epilog=(
-            "examples: ekm-exporter report --month 2026-11 --prometheus http://localhost:9090 --out reports; "
-            "ekm-exporter report --audit contoso-key0 --format html > audit.html"
-        ),
-    )
+DESCRIPTION = (
+    "Reads a month of the history in Prometheus and counts, for each vault and target, the minutes by what the probes got. "
+    "Exit code: 0 if the data are complete; 1 if they have gaps, which the report names, or if an answer of "
+    "Prometheus is malformed or too large; 2 for bad arguments, or if Prometheus does not have the history. With --audit, prints "
+    "the sheet of one key for a security officer instead, from a running exporter: who may use it, who did, when it was last "
+    "proven, and what expires; exit code 3 if no exporter that answers has the key, and one does not answer."
+)
+EPILOG = (
+    "examples: ekm-exporter report --month 2026-11 --prometheus http://localhost:9090 --out reports; "
+    "ekm-exporter report --audit contoso-key0 --format html > audit.html"
+)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
     period = FlagGroup(parser, "a month", "the minutes of a period, from Prometheus")
-    add_flag(period, "--month YYYY-MM", "the month to report; it must be over")
-    add_flag(period, "--from TIME", "instead of a month: 2026-11-01T00:00:00Z (RFC 3339)", dest="start")
-    add_flag(period, "--to TIME", "end of the period, which is not part of it", dest="end")
-    add_flag(period, "--timezone NAME", "of months and times, as in Europe/Zurich (default UTC)")
-    _add_prometheus(period)
+    flag = partial(add_flag, period)
+    flag("--month YYYY-MM", "the month to report; it must be over")
+    flag("--from TIME", "instead of a month: 2026-11-01T00:00:00Z (RFC 3339)", dest="start")
+    flag("--to TIME", "end of the period, which is not part of it", dest="end")
+    flag("--timezone NAME", "of months and times, as in Europe/Zurich (default UTC)")
+    flag("--prometheus URL", "the Prometheus that scrapes the exporters, with the prefix of its --web.external-url", type=_url)
+    add_http_flags(period, "prometheus", user="basic authentication", server="Prometheus", dest=_PREFIX)
+    flag("--prometheus.token.file FILE", "file with a bearer token, instead of a user")
     sheet = FlagGroup(parser, "a key", "instead of a period: the audit sheet of a key, from a running exporter")
     add_flag(sheet, "--audit KEY", "the key, by a target's name, KEY/VERSION or the key's URI")
     add_exporter_flags(sheet, text=f"an exporter that probes the key; repeatable (default {DEFAULT_URL})")
     add_flag(parser, "--out FOLDER", "write all formats as ekm-report-YYYY-MM.* or ekm-audit-VAULT-KEY.* into this folder")
-    add_flag(
-        parser, "--format", "without --out: the format to print (default csv; text with --audit)", choices=[*FORMATS, "text"]
-    )
-    add_flag(
-        parser,
-        "--timeout DURATION",
-        "for each response (default 2m); the whole report has 60 times as long",
-        type=time_limit,
-        default=120.0,
-    )
-    parser.set_defaults(handler=_report, period_flags=period, sheet_flags=sheet)
+    form = "without --out: the format to print (default csv; text with --audit)"
+    add_flag(parser, "--format", form, choices=[*FORMATS, "text"])
+    limit = "for each response (default 2m); the whole report has 60 times as long"
+    add_flag(parser, "--timeout DURATION", limit, type=time_limit, default=120.0)
+    parser.set_defaults(period_flags=period, sheet_flags=sheet)
 
 
-def _add_prometheus(owner: FlagOwner) -> None:
-    add_flag(
-        owner,
-        "--prometheus URL",
-        "the Prometheus that scrapes the exporters, with the prefix of its --web.external-url",
-        type=_url,
-    )
-    add_http_flags(owner, "prometheus", user="basic authentication", server="Prometheus", dest=_PREFIX)
-    add_flag(owner, "--prometheus.token.file FILE", "file with a bearer token, instead of a user")
-
-
-def _report(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     return report_period(args) if args.audit is None else report_audit(args)
 
 
@@ -96,9 +80,9 @@ def report_period(args: argparse.Namespace) -> int:
         data = document(period, minutes)
         _write(args, period, data)
     except (AccessError, HistoryError, SecretUnreadableError, ValueError) as error:
-        print(f"ekm-exporter report: {error}", file=sys.stderr)
-        return FINDING if isinstance(error, UnreadableHistoryError) else BAD_USAGE
-    return COMPLETE if data["complete"] else FINDING
+        code = refuse(error, "report")
+        return FAILED if isinstance(error, UnreadableHistoryError) else code
+    return FINE if data["complete"] else FAILED
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from exporter.app.reload import Shard, parse_shard
@@ -30,30 +31,22 @@ from exporter.web.options import WebOptions, web_options
 DEFAULT_ADDRESS = ":10377"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    parser = subparsers.add_parser(
-        "run",
-        description="Probes every target at its interval and serves the results as metrics, pages and JSON.",
-        epilog="example: ekm-exporter run --config.file ekm.yml --web.listen-address 127.0.0.1:10377",
-    )
-    add_flag(parser, "--config.file FILE", "the configuration", required=True)
-    add_flag(
-        parser,
-        "--config.enable-auto-reload",
-        "apply a changed configuration automatically",
-        dest="auto_reload",
-        action="store_true",
-    )
-    add_flag(parser, "--config.check", "validate the configuration and exit, like the command check", action="store_true")
+DESCRIPTION = "Probes every target at its interval and serves the results as metrics, pages and JSON."
+EPILOG = "example: ekm-exporter run --config.file ekm.yml --web.listen-address 127.0.0.1:10377"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    flag = partial(add_flag, parser)
+    flag("--config.file FILE", "the configuration", required=True)
+    flag("--config.enable-auto-reload", "apply a changed configuration automatically")
+    flag("--config.check", "validate the configuration and exit, like the command check")
     add_service_flags(parser, default_address=DEFAULT_ADDRESS)
-    parser.set_defaults(handler=run)
 
 
 def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) -> None:
     """Add the flags that `run` and `demo` share."""
-    add_flag(
-        parser,
+    flag = partial(add_flag, parser)
+    flag(
         "--web.listen-address ADDRESS",
         "HOST:PORT, :PORT or [IPV6]:PORT to listen on; may be repeated "
         f"(default {default_address}; with --shard I/N that port plus I)",
@@ -61,76 +54,44 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         type=parse_address,
         action="append",
     )
-    add_flag(
-        parser,
+    flag(
         "--web.config.file FILE",
         "TLS, client certificates, users and headers, in the format of Prometheus' exporter-toolkit (default: none)",
     )
-    add_flag(
-        parser, "--web.external-url URL", "URL of the exporter for browsers, if behind a proxy", dest="external_url", default=""
-    )
-    add_flag(
-        parser, "--web.route-prefix PATH", "prefix of every path (default: the path of --web.external-url)", dest="route_prefix"
-    )
-    add_flag(
-        parser,
-        "--web.enable-pages",
-        "serve pages and JSON also on listeners outside loopback",
-        dest="enable_pages",
-        action="store_true",
-    )
-    add_flag(
-        parser,
+    flag("--web.external-url URL", "URL of the exporter for browsers, if behind a proxy", default="")
+    flag("--web.route-prefix PATH", "prefix of every path (default: the path of --web.external-url)")
+    flag("--web.enable-pages", "serve pages and JSON also on listeners outside loopback")
+    flag(
         "--web.max-requests N",
         f"unfinished responses at the same time; further requests get HTTP 503; 0: no limit (default {MAX_UNFINISHED})",
-        dest="max_requests",
         type=number(int, 0, 100_000, "a whole number from 0 to 100000"),
         default=MAX_UNFINISHED,
     )
-    add_flag(
-        parser,
-        "--timeout-offset SECONDS",
-        "subtracted from Prometheus' scrape timeout on /probe (default 0.5)",
-        type=float,
-        default=0.5,
-    )
-    add_flag(
-        parser,
+    offset = "subtracted from Prometheus' scrape timeout on /probe (default 0.5)"
+    flag("--timeout-offset SECONDS", offset, type=float, default=0.5)
+    flag(
         "--history.limit N",
         f"stored probes per target, and as many failed ones in addition (default {DEFAULT_HISTORY})",
         type=number(int, 1, 100_000, "a whole number from 1 to 100000"),
         default=DEFAULT_HISTORY,
     )
-    add_flag(
-        parser,
+    flag(
         "--metrics.level",
         "minimal: what alerts use; default: and what dashboards use; full: every series (if the flag is absent: full)",
         choices=[level.value for level in Level],
         default=Level.FULL.value,
     )
-    add_flag(parser, "--log.level", "lowest level to log (default info)", choices=logging.LEVELS, default="info")
-    add_flag(
-        parser,
-        "--log.prober",
-        "lowest level to log about probes; debug logs every probe (default: --log.level)",
-        choices=logging.LEVELS,
-    )
-    add_flag(
-        parser,
-        "--log.format",
-        "format of log lines (default logfmt)",
-        choices=[fmt.value for fmt in logging.LogFormat],
-        default="logfmt",
-    )
-    add_flag(
-        parser,
+    probes = "lowest level to log about probes; debug logs every probe (default: --log.level)"
+    forms = [form.value for form in logging.LogFormat]
+    flag("--log.level", "lowest level to log (default info)", choices=logging.LEVELS, default="info")
+    flag("--log.prober", probes, choices=logging.LEVELS)
+    flag("--log.format", "format of log lines (default logfmt)", choices=forms, default="logfmt")
+    flag(
         "--state.dir DIR",
         "directory that keeps expiry dates, last successes, last failures and readings of SQL Servers across restarts (default: none)",
     )
-    add_flag(parser, "--shard I/N", "probe only shard I of N, counted from 0, such as 0/2", type=parse_shard)
-    add_flag(
-        parser, "--no-scheduler", "probe only on requests to /probe; report ready at once", dest="scheduler", action="store_false"
-    )
+    flag("--shard I/N", "probe only shard I of N, counted from 0, such as 0/2", type=parse_shard)
+    flag("--no-scheduler", "probe only on requests to /probe; report ready at once", dest="scheduler", action="store_false")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -152,12 +113,12 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str, o
         access_control = AccessControl(web_file, access)
     try:
         web = web_options(
-            external_url=args.external_url,
-            route_prefix=args.route_prefix,
-            enable_pages=args.enable_pages,
+            external_url=args.web_external_url,
+            route_prefix=args.web_route_prefix,
+            enable_pages=args.web_enable_pages,
             access_control=access_control,
             timeout_offset=args.timeout_offset,
-            max_requests=args.max_requests,
+            max_requests=args.web_max_requests,
             shard_offsets=_shard_offsets(args.shard, args.listen or [], default_address),
         )
     except ValueError as error:
@@ -189,7 +150,7 @@ def _options(args: argparse.Namespace, web: WebOptions, *, default_address: str,
         shard=shard,
         scheduler=args.scheduler,
         config_file=args.config_file,
-        auto_reload=getattr(args, "auto_reload", False),
+        auto_reload=getattr(args, "config_enable_auto_reload", False),
         mode=mode,
     )
 

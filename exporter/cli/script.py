@@ -9,34 +9,27 @@ import argparse
 import re
 import sys
 
-from exporter.cli.main import add_flag
+from exporter.cli.main import FINE, add_flag, refuse
 from exporter.core.connector import fill_query
 from exporter.core.names import host_name, nearest, vault_host
 from exporter.presentation.documentation import Documentation
 from exporter.sqlserver.script import script_bytes, script_names, summary
 
-_OK, _BAD_USAGE = 0, 2
+DESCRIPTION = (
+    "Prints a script for SQL Server, for the logs of vaults and Entra ID, or for an installation on many hosts. Without a name, it lists them. It "
+    "runs none: read a script before you run it. Exit code: 2 for an unknown name."
+)
+EPILOG = "example: ekm-exporter script prove.sql > prove.sql"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its argument."""
-    parser = subparsers.add_parser(
-        "script",
-        description=(
-            "Prints a script for SQL Server, for the logs of vaults and Entra ID, or for an installation on many hosts. Without a name, it lists them. It "
-            "runs none: read a script before you run it. Exit code: 2 for an unknown name."
-        ),
-        epilog="example: ekm-exporter script prove.sql > prove.sql",
-    )
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="the file's name (default: list all)")
-    add_flag(
-        parser,
-        "--vault VAULT",
-        "name, host name or URL of the vault that a .kql query is about",
-        type=lambda text: host_name(vault_host(text)),
-    )
+    add_flag(parser, "--vault VAULT", "name, host name or URL of the vault that a .kql query is about", type=_vault_name)
     add_flag(parser, "--key KEY", "name of the key that a .kql query is about", type=_key_name)
-    parser.set_defaults(handler=run)
+
+
+def _vault_name(text: str) -> str:
+    return host_name(vault_host(text))
 
 
 def _key_name(text: str) -> str:
@@ -50,19 +43,17 @@ def run(args: argparse.Namespace) -> int:
     scripts = _scripts()
     if args.name is None:
         print(_list(scripts))
-        return _OK
+        return FINE
     if args.name not in scripts:
-        print(f"ekm-exporter script: no script {args.name!r}{nearest(args.name, scripts)}\n\n{_list(scripts)}", file=sys.stderr)
-        return _BAD_USAGE
+        return refuse(f"no script {args.name!r}{nearest(args.name, scripts)}\n\n{_list(scripts)}", "script")
     values = {name: value for name in ("vault", "key") if (value := getattr(args, name)) is not None}
     text = scripts[args.name].decode("ascii")
     unused = next((name for name in values if not re.search(rf"^let {name} = ", text, re.MULTILINE)), None)
     if unused is not None:
-        print(f"ekm-exporter script: {args.name} has no {unused} to fill in: leave out --{unused}", file=sys.stderr)
-        return _BAD_USAGE
+        return refuse(f"{args.name} has no {unused} to fill in: leave out --{unused}", "script")
     sys.stdout.flush()
     sys.stdout.buffer.write(fill_query(text, values).encode())  # its bytes: a text stream of Windows would change the line ends
-    return _OK
+    return FINE
 
 
 def _scripts() -> dict[str, bytes]:

@@ -12,10 +12,11 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from exporter.cli.check import print_findings
-from exporter.cli.main import PORT, add_flag
+from exporter.cli.main import BAD_USAGE, FINE, PORT, add_flag, refuse
 from exporter.config.load import load_config
 from exporter.config.settings import Config, SecretSource, SecretUnreadableError, read_secret
 from exporter.core.quoting import powershell, sh
@@ -68,19 +69,11 @@ class NoSqlServersError(Exception):
 
 
 def add_sql_flags(parser: argparse.ArgumentParser) -> None:
-    add_flag(parser, "--sql", "also serve the SQL Servers of `instances`, over TDS", action="store_true")
-    add_flag(
-        parser,
-        "--sql.port PORT",
-        "port of the first SQL Server; the others follow; 0: any free ports (default 0)",
-        type=PORT,
-        default=0,
-    )
-    add_flag(
-        parser,
-        "--sql.password.file FILE",
-        f"the password of the SQL login {USER} (default: an invented one, in the folder of --out)",
-    )
+    add_flag(parser, "--sql", "also serve the SQL Servers of `instances`, over TDS")
+    port = "port of the first SQL Server; the others follow; 0: any free ports (default 0)"
+    add_flag(parser, "--sql.port PORT", port, type=PORT, default=0)
+    password = f"the password of the SQL login {USER} (default: an invented one, in the folder of --out)"
+    add_flag(parser, "--sql.password.file FILE", password)
 
 
 def sql_port(args: argparse.Namespace, environment: Environment) -> int | None:
@@ -118,71 +111,47 @@ def sql_banner(simulator: Simulator, out: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-_FINE, _BAD_USAGE = 0, 2
+REFUSALS = (SecretUnreadableError, NoSqlServersError)
 _PORT, _MANAGEMENT_PORT = 10443, 10378
 READY = "management port: "  # `demo` waits for this line
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its flags."""
-    alone = subparsers.add_parser(
-        "simulate",
-        description=(
-            "Serves the vaults, tenants and credentials of a configuration on loopback, and writes the configuration with which "
-            "an exporter probes them. Faults are set on the management port."
-        ),
-        epilog="example: ekm-exporter simulate --config.file ekm.yml --out sim",
-    )
-    add_flag(alone, "--config.file FILE", "the configuration", required=True)
-    add_flag(alone, "--out DIR", "directory for ca.pem and the changed ekm.yml", required=True)
-    _add_addresses(alone)
-    add_sql_flags(alone)
-    add_flag(alone, "--for-demo", argparse.SUPPRESS, action="store_true")
-    alone.set_defaults(handler=simulate)
+DESCRIPTION = (
+    "Serves the vaults, tenants and credentials of a configuration on loopback, and writes the configuration with which "
+    "an exporter probes them. Faults are set on the management port."
+)
+EPILOG = "example: ekm-exporter simulate --config.file ekm.yml --out sim"
 
 
-def _add_addresses(alone: argparse.ArgumentParser) -> None:
-    add_flag(
-        alone,
-        "--sim.port PORT",
-        f"port of the vaults and Entra ID; 0: any free port (default {_PORT})",
-        dest="port",
-        type=PORT,
-        default=_PORT,
-    )
-    add_flag(
-        alone,
-        "--sim.management-port PORT",
-        f"port on which faults are set; 0: any free port (default {_MANAGEMENT_PORT})",
-        dest="management_port",
-        type=PORT,
-        default=_MANAGEMENT_PORT,
-    )
-    add_flag(
-        alone,
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    flag = partial(add_flag, parser)
+    flag("--config.file FILE", "the configuration", required=True)
+    flag("--out DIR", "directory for ca.pem and the changed ekm.yml", required=True)
+    port, faults = "port of the vaults and Entra ID", "port on which faults are set"
+    flag("--sim.port PORT", f"{port}; 0: any free port (default {_PORT})", type=PORT, default=_PORT)
+    any_port = f"0: any free port (default {_MANAGEMENT_PORT})"
+    flag("--sim.management-port PORT", f"{faults}; {any_port}", type=PORT, default=_MANAGEMENT_PORT)
+    flag(
         "--sim.arc-token-folder DIR",
         "also act as the agent of Azure Arc, with its key files in DIR (azure-identity requires /var/opt/azcmagent/tokens)",
-        dest="arc_token_folder",
     )
+    add_sql_flags(parser)
+    flag("--for-demo", argparse.SUPPRESS)
 
 
-def simulate(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP; return the exit code."""
     loaded = load_config(args.config_file)
     if loaded.config is None:
         print_findings(loaded)
-        return _BAD_USAGE
+        return BAD_USAGE
     try:
         # The default loop of Windows cannot peek at a connection.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(_simulate(args, loaded.config))
-    except (SecretUnreadableError, NoSqlServersError) as error:
-        print(f"ekm-exporter simulate: {error}", file=sys.stderr)
-        return _BAD_USAGE
     except OSError as error:
-        print(f"ekm-exporter simulate: {_unusable(error)}", file=sys.stderr)
-        return _BAD_USAGE
-    return _FINE
+        return refuse(_unusable(error), "simulate")
+    return FINE
 
 
 def _unusable(error: OSError) -> str:
@@ -196,9 +165,9 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
     environment = build_environment(config)
     simulator = Simulator(
         environment,
-        port=args.port,
-        management_port=args.management_port,
-        arc_token_folder=args.arc_token_folder,
+        port=args.sim_port,
+        management_port=args.sim_management_port,
+        arc_token_folder=args.sim_arc_token_folder,
         sql_port=sql_port(args, environment),
         sql_password=sql_password(args),
     )

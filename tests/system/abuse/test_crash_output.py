@@ -18,7 +18,7 @@ def crashing(monkeypatch):
             cause.add_note(f"sent {echo}")
             raise RuntimeError({"answer": echo}) from cause
 
-        monkeypatch.setattr(explain, "explain", handler)
+        monkeypatch.setattr(explain, "run", handler)
         return main(["explain", "3303"])
 
     return crash

@@ -1,6 +1,5 @@
 """The command `check`, and the page that documents what it checks."""
 
-import argparse
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 import yaml
 
 from exporter.cli import check
+from exporter.cli.main import build_parser
 from exporter.config.load import load_config
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -18,8 +18,7 @@ TARGET = "targets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    parser = argparse.ArgumentParser()
-    check.add_parser(parser.add_subparsers())
+    parser = build_parser(["check"])
 
     def command(text, *flags):
         Path("ekm.yml").write_text(text)

@@ -1,6 +1,5 @@
 """`explain` and the documentation page."""
 
-import argparse
 import io
 import json
 import re
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import explain
+from exporter.cli.main import main
 from exporter.explain.explanation import as_markdown, as_text, otherwise_text
 from exporter.knowledge.code_row import FREQUENT, WITHOUT_THE_KEY
 from exporter.knowledge.codes import BY_CODE, CODES
@@ -22,10 +21,7 @@ CONTRACT_FIELDS = {
 @pytest.fixture
 def run(capsys):
     def call(*arguments):
-        parser = argparse.ArgumentParser()
-        explain.add_parser(parser.add_subparsers(required=True))
-        args = parser.parse_args(arguments)
-        status = args.handler(args)
+        status = main(arguments)
         out, err = capsys.readouterr()
         return status, out, err
 
