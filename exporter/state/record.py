@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from itertools import pairwise
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum, StrEnum
+from itertools import pairwise, takewhile
+from typing import Any, Final, NamedTuple, TypeVar
 
 from exporter.config.settings import Target
 from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Readiness, Step, VaultHeaders
@@ -85,9 +85,14 @@ def failures_after(failures: tuple[FailedProbe, ...], state: State, report: Prob
     """Return the failures after another probe; equal failures in a row are one object, since a fleet keeps thousands."""
     if LETTERS[state] not in _FAILED:
         return failures
-    failure = deciding_failure(report)
-    found = NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
+    found = failed_probe(report)
     return (*failures, failures[-1] if failures[-1:] == (found,) else found)
+
+
+def failed_probe(report: ProbeReport | None) -> FailedProbe:
+    """Return what decides a report, if any."""
+    failure = None if report is None else deciding_failure(report)
+    return NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
 
 
 # Changes between two probes of a target: state, code, reason, region, key version, issuer.
@@ -105,6 +110,7 @@ class ChangeKind(StrEnum):
     ISSUER = "certificate_issuer"
 
 
+_VERDICT = (ChangeKind.STATE, ChangeKind.CODE, ChangeKind.REASON)  # the first values that are compared
 _VERSIONS = (ChangeKind.KEY_VERSION, ChangeKind.NEWEST_VERSION)
 
 
@@ -126,49 +132,28 @@ class ObservedChange:
     @property
     def kind(self) -> tuple[object, ...]:
         """What changes of several targets have in common if they are one; each key has versions of its own."""
-        versions = self.what in _VERSIONS
-        return (
-            (self.what,)
-            if versions
-            else (self.what, self.before, self.after, self.subject, self.failure.code, self.failure.reason)
-        )
+        if self.what in _VERSIONS:
+            return (self.what,)
+        return self.what, self.before, self.after, self.subject, self.failure.code, self.failure.reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedState:
-    """The values to compare. An empty value is unknown, and no change."""
+class Observed(NamedTuple):
+    """The failure of a probe, and the values to compare, by what changes and its subject. An empty value is unknown, and no change."""
 
-    state: str = ""
-    failure: FailedProbe = NO_FAILURE
-    region: str = ""
-    key_version: str = ""
-    newest_version: str = ""
-    issuers: Mapping[str, str] = field(default_factory=dict)
+    failure: FailedProbe
+    values: Mapping[tuple[ChangeKind, str], str]
 
 
-def differences(before: ObservedState, after: ObservedState, at: float) -> Iterator[ObservedChange]:
-    """Yield the changes between known values: state, code and reason as one."""
+def differences(before: Observed, after: Observed, at: float) -> list[ObservedChange]:
+    """Return the changes between known values: state, code and reason as one."""
     failure = before.failure if after.failure == NO_FAILURE else after.failure
-    verdict = (
-        (ChangeKind.STATE, before.state, after.state),
-        (ChangeKind.CODE, str(before.failure.code or ""), str(after.failure.code or "")),
-        (ChangeKind.REASON, before.failure.reason or "", after.failure.reason or ""),
-    )
-    facts = (
-        (ChangeKind.REGION, before.region, after.region),
-        (ChangeKind.KEY_VERSION, before.key_version, after.key_version),
-        (ChangeKind.NEWEST_VERSION, before.newest_version, after.newest_version),
-    )
-    yield from (ObservedChange(at, *each, failure=failure) for each in [*_changed(verdict)][:1])
-    yield from (ObservedChange(at, *each) for each in _changed(facts))
-    for endpoint, issuer in after.issuers.items():
-        old = before.issuers.get(endpoint, issuer)
-        if old != issuer:
-            yield ObservedChange(at, ChangeKind.ISSUER, old, issuer, endpoint)
-
-
-def _changed(pairs: Iterable[tuple[ChangeKind, str, str]]) -> Iterator[tuple[ChangeKind, str, str]]:
-    return (each for each in pairs if each[1] and each[2] and each[1] != each[2])
+    changed = [
+        ObservedChange(at, what, old, value, subject, failure if what in _VERDICT else NO_FAILURE)
+        for (what, subject), value in after.values.items()
+        if value and (old := before.values.get((what, subject))) and old != value
+    ]
+    verdict = [each for each in changed if each.what in _VERDICT]
+    return verdict[:1] + changed[len(verdict) :]
 
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
@@ -178,6 +163,30 @@ SUMMARIES = 10  # failures kept over a restart
 RECENT = 40  # states of the last probes
 
 _Result = TypeVar("_Result", ProbeReport, AuxiliaryResult)
+
+
+class Scope(Enum):
+    """What a fact of a record is about. If that is another one now, the fact is dropped, as are those of later scopes."""
+
+    VAULT = "vault"
+    KEY = "key"
+    RECOVERY_VAULT = "recovery vault"
+
+
+def subjects(target: Target) -> tuple[str, str, str | None]:
+    """Return the vault, the key and the recovery vault of a target: one for each scope."""
+    return target.vault, target.key, target.recovery_vault
+
+
+def same_scopes(before: Sequence[object], target: Target) -> set[Scope]:
+    """Return the scopes in which the subjects are still those of the target."""
+    return {scope for scope, *_ in takewhile(lambda each: each[1] == each[2], zip(Scope, before, subjects(target), strict=True))}
+
+
+def _fact(scope: Scope, default: object = None, *, kept: bool = True) -> Any:
+    """A fact of a scope; `kept` over a restart. A class as the default is called for each record."""
+    metadata = {"scope": scope, "kept": kept}
+    return field(default_factory=default, metadata=metadata) if callable(default) else field(default=default, metadata=metadata)
 
 
 @dataclass(slots=True)
@@ -194,33 +203,40 @@ class TargetRecord:
     consecutive_blocking: int = 0  # of those in which a step other than wrap_key failed
     consecutive_unready: int = 0
     last_probe_at: float | None = None  # when the last probe began
-    last_success_at: float | None = None  # when the last good one began
+    last_success_at: float | None = _fact(Scope.VAULT)  # when the last good one began
     next_probe_at: float | None = None
-    verdict: Readiness | None = None
-    verdict_at: float | None = None
-    state: State | None = None  # of the last probe
-    state_since: float | None = None  # when the first probe with this state began
-    is_first_seen: bool = False  # the state may be older: no result came shortly before `state_since`
-    ready_since: float | None = None  # when the first of the ready probes began, without a gap, a restart or another verdict
-    not_ready_at: float | None = None  # when the last probe that was not ready began, since the start of the exporter
-    unwrapped_at: float | None = None  # when the last probe began whose unwrap succeeded, not with another configuration
-    key_unwrapped_at: float | None = None  # the same with any configuration, also before a restart: a fact about the key
+    verdict: Readiness | None = _fact(Scope.KEY)
+    verdict_at: float | None = _fact(Scope.KEY)
+    state: State | None = _fact(Scope.KEY)  # of the last probe
+    state_since: float | None = _fact(Scope.KEY)  # when the first probe with this state began
+    is_first_seen: bool = _fact(Scope.KEY, default=False)  # the state may be older: no result came shortly before `state_since`
+    # When the first of the ready probes began, without a gap, a restart or another verdict.
+    ready_since: float | None = _fact(Scope.KEY, kept=False)
+    not_ready_at: float | None = _fact(
+        Scope.KEY, kept=False
+    )  # when the last probe that was not ready began, since the start of the exporter
+    # When the last probe began whose unwrap succeeded, not with another configuration.
+    unwrapped_at: float | None = _fact(Scope.KEY, kept=False)
+    key_unwrapped_at: float | None = _fact(
+        Scope.KEY
+    )  # the same with any configuration, also before a restart: a fact about the key
     discarded: Readiness | None = None  # of the last probe, if its result was discarded
     discarded_since: float | None = None  # when the first probe began whose result was discarded, of those in a row
-    recent: str = ""  # the states of the last probes, oldest first, as `LETTERS`
-    recent_failures: tuple[FailedProbe, ...] = ()  # those of `recent` that failed, oldest first
-    key: KeyFacts | None = None
-    vault: VaultHeaders = field(default_factory=VaultHeaders)
-    region: str | None = None  # that the vault reported with the last probe that its key proved: no other server can set it
-    tenant: str | None = None
-    newest_version: str | None = None  # of the key, last known
-    proof_at: float | None = None  # last successful unwrap in the recovery vault
-    purge_at: float | None = None  # time of the permanent deletion of a deleted key
+    recent: str = _fact(Scope.KEY, "")  # the states of the last probes, oldest first, as `LETTERS`
+    recent_failures: tuple[FailedProbe, ...] = _fact(Scope.KEY, ())  # those of `recent` that failed, oldest first
+    key: KeyFacts | None = _fact(Scope.KEY)
+    vault: VaultHeaders = _fact(Scope.VAULT, VaultHeaders)
+    # That the vault reported with the last probe that its key proved: no other server can set it.
+    region: str | None = _fact(Scope.VAULT)
+    tenant: str | None = _fact(Scope.VAULT)
+    newest_version: str | None = _fact(Scope.KEY)  # of the key, last known
+    proof_at: float | None = _fact(Scope.RECOVERY_VAULT)  # last successful unwrap in the recovery vault
+    purge_at: float | None = _fact(Scope.KEY)  # time of the permanent deletion of a deleted key
     auxiliary: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
-    certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
+    certificates: dict[str, PeerCertificate] = _fact(Scope.VAULT, dict)  # of vault and Entra, by host:port
     # Tuples: an empty one takes no memory, an empty deque takes 760 bytes in each record of a fleet.
-    last_failures: tuple[FailureSummary, ...] = ()  # the newest last
-    changes: tuple[ObservedChange, ...] = ()  # the newest last
+    last_failures: tuple[FailureSummary, ...] = _fact(Scope.VAULT, ())  # the newest last
+    changes: tuple[ObservedChange, ...] = _fact(Scope.VAULT, ())  # the newest last
 
     def add_report(self, report: ProbeReport) -> None:
         """Add a report. Of a discarded one nothing else is kept here: only the history has it."""
@@ -263,13 +279,10 @@ class TargetRecord:
 
     def update_target(self, target: Target) -> None:
         """Apply a changed target; drop facts about another key or recovery vault."""
-        if self.target.key != target.key:
-            self.key = self.newest_version = self.purge_at = None
-            self.state, self.state_since, self.recent, self.recent_failures = None, None, "", ()
-            self.is_first_seen = False
-            self.ready_since = self.not_ready_at = self.unwrapped_at = self.key_unwrapped_at = None
-        if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
-            self.proof_at = None
+        same, empty = same_scopes(subjects(self.target), target), TargetRecord(target, self.history)
+        for name, scope in FACTS.items():
+            if scope not in same:
+                setattr(self, name, getattr(empty, name))
         self.target = target
 
     def invalidate_verdict(self) -> None:
@@ -290,21 +303,22 @@ class TargetRecord:
             return None
         return self.newest_version != self.target.key_version
 
-    def _observed(self) -> ObservedState:
-        failure = None if self.last is None else deciding_failure(self.last)
-        return ObservedState(
-            state="" if self.state is None else self.state.value,
-            failure=NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason),
-            region=self.vault.region or "",
-            key_version="" if self.key is None else self.key.version,
-            newest_version=self.newest_version or "",
-            issuers={endpoint: shown.issuer for endpoint, shown in self.certificates.items()},
-        )
+    def _observed(self) -> Observed:
+        failure = failed_probe(self.last)
+        values = {
+            ChangeKind.STATE: self.state or "",
+            ChangeKind.CODE: str(failure.code or ""),
+            ChangeKind.REASON: failure.reason or "",
+            ChangeKind.REGION: self.vault.region or "",
+            ChangeKind.KEY_VERSION: "" if self.key is None else self.key.version,
+            ChangeKind.NEWEST_VERSION: self.newest_version or "",
+        }
+        issuers = {(ChangeKind.ISSUER, endpoint): shown.issuer for endpoint, shown in self.certificates.items()}
+        return Observed(failure, {(what, ""): str(value) for what, value in values.items()} | issuers)
 
-    def _add_changes(self, before: ObservedState, at: float) -> None:
-        after = self._observed()
-        if after != before:
-            self.changes = (*self.changes, *differences(before, after, at))[-MAX_CHANGES:]
+    def _add_changes(self, before: Observed, at: float) -> None:
+        if found := differences(before, self._observed(), at):
+            self.changes = (*self.changes, *found)[-MAX_CHANGES:]
 
     def _add_state(self, state: State, report: ProbeReport, before: float | None) -> None:
         """Add the state of a probe; `before` is when the probe before it began."""
@@ -341,6 +355,11 @@ class TargetRecord:
         for facts in (result.facts for result in report.steps):
             if facts is not None and facts.endpoint is not None and facts.certificate is not None:
                 self.certificates[facts.endpoint] = facts.certificate
+
+
+# The facts of a record by their scope, and those that are kept over a restart.
+FACTS: Final = {each.name: each.metadata["scope"] for each in fields(TargetRecord) if each.metadata}
+KEPT: Final = tuple(each.name for each in fields(TargetRecord) if each.metadata.get("kept"))
 
 
 class TargetRecords:
