@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from exporter.config.fields import Section, require
-from exporter.config.files import LoadedFiles, SectionWithDefaults
-from exporter.config.schema import REFERENCES, RETAINED, TARGET
+from exporter.config.files import LoadedFiles, sql_servers_in, targets_in, vault_of
+from exporter.config.schema import REFERENCES, RETAINED, SQL_SERVER, TARGET
 from exporter.config.settings import (
     DEFAULT_MODULE,
     NEEDS_CLIENT_ID,
@@ -38,30 +37,6 @@ from exporter.core.names import nearest, parse_sql_address, server_name
 from exporter.core.values import HOST_IDENTITIES, CredentialKind, KeyReference
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole, world_readable
 from exporter.runtime.process import is_windows
-
-
-def vault_of(section: Section) -> str | None:
-    """Return the vault in the section's KeyUri; None if `key` is no KeyUri."""
-    reference: KeyReference | None = section.get("key")
-    return None if reference is None else reference.vault
-
-
-@dataclass(frozen=True, slots=True)
-class RawTarget(SectionWithDefaults):
-    """A target and the defaults of its file."""
-
-    def get(self, name: str) -> Any:
-        return self.vault if name == "vault" else self.holder_of(name).get(name)
-
-    @property
-    def vault(self) -> str | None:
-        """The vault of the KeyUri, if `key` is one; else the value of `vault`."""
-        return vault_of(self.holder_of("key")) or self.holder_of("vault").get("vault")
-
-    @property
-    def labels(self) -> dict[str, str]:
-        inherited = self.defaults.get("labels") if self.defaults is not None else None
-        return {**(inherited or {}), **(self.own.get("labels") or {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +72,7 @@ def _above_half(timeout: float, interval: float) -> str:
     return f"a timeout of {written} exceeds half of the interval of {limited}: shorten it, or probe less often"
 
 
-def build_target(raw: RawTarget, globals_: Globals) -> Target | None:
+def build_target(raw: Section, globals_: Globals) -> Target | None:
     """Build the target; None if a required key is missing or unusable. Problems are reported."""
     usable = _has_all(raw)
     interval = raw.get("interval") or globals_.settings.interval
@@ -106,89 +81,62 @@ def build_target(raw: RawTarget, globals_: Globals) -> Target | None:
     if not usable:
         return None
     key: KeyReference = raw.get("key")
-    values = plain_values(Target, raw)
-    module = values.setdefault("module", DEFAULT_MODULE)
-    declared = "generation" in values or globals_.generation_declared
+    values = {"generation": globals_.settings.generation, "module": DEFAULT_MODULE} | plain_values(Target, raw)
+    credential, staged, recovery = (raw.get(name) for name in _PROBING)
     built = {
+        "vault": vault_of(raw),
         "key_name": key.name,
         "key_version": key.version,
         "interval": interval,
         "timeout": timeout,
-        "generation": values.get("generation", globals_.settings.generation),
-        "generation_declared": declared,
-        "next_credential": _next_credential(raw),
+        "generation_declared": raw.get("connector_generation") is not None or globals_.generation_declared,
+        # A default that this target already uses is not staged, as in a rollover with several steps.
+        "next_credential": None if staged == credential else staged,
         "retained_versions": retained,
-        "recovery_credential": _recovery_credential(raw),
-        "modules": tuple(name for name in values.get("modules", ()) if name != module),
-        "labels": raw.labels,
+        "recovery_credential": None if raw.get("recovery_vault") is None else recovery or credential,
+        "modules": tuple(name for name in values.get("modules", ()) if name != values["module"]),
     }
     return Target(**(values | built))
 
 
-def _has_all(raw: RawTarget) -> bool:
+def _has_all(raw: Section) -> bool:
     usable = True
     for setting in TARGET:
         if not setting.required:
             continue
-        usable = usable and raw.get(setting.name) is not None
-        if not raw.is_set(setting.name) and not (setting.name == "vault" and raw.vault):
+        vault = vault_of(raw) if setting.name == "vault" else None
+        usable = usable and (vault or raw.get(setting.name)) is not None
+        if not vault and not raw.is_set(setting.name):
             elsewhere = "" if setting.name == "name" else ", here or in target_defaults"
-            raw.own.location.child(setting.name).error(f"is required{elsewhere}")
+            raw.location.child(setting.name).error(f"is required{elsewhere}")
     return usable
 
 
-def _timeout(raw: RawTarget, globals_: Globals, interval: float) -> float:
+def _timeout(raw: Section, globals_: Globals, interval: float) -> float:
     own: float | None = raw.get("timeout")
     timeout = own if own is not None else globals_.timeout
     if timeout is None or (raw.is_set("interval") and raw.get("interval") is None):
         return default_timeout(interval)
     if timeout > interval / 2:
-        _timeout_location(raw, globals_).error(_above_half(timeout, interval))
+        # At the key that causes the disproportion, nearest to the target.
+        nearest_key = next((name for name in ("timeout", "interval") if raw.is_set(name)), None)
+        location = globals_.timeout_location if nearest_key is None else raw.location_of(nearest_key)
+        location.error(_above_half(timeout, interval))
     return timeout
 
 
-def _timeout_location(raw: RawTarget, globals_: Globals) -> Location:
-    """The location of the key that causes the disproportion, nearest to the target."""
-    for name in ("timeout", "interval"):
-        if raw.is_set(name):
-            return raw.location_of(name)
-    return globals_.timeout_location
-
-
-def _next_credential(raw: RawTarget) -> str | None:
-    """Return the staged credential.
-
-    The result is None if the staged credential is a default that this target already uses, as in a rollover with several steps.
-    """
-    staged: str | None = raw.get("next_credential")
-    return None if staged == raw.get("credential") else staged
-
-
-def _recovery_credential(raw: RawTarget) -> str | None:
-    if raw.get("recovery_vault") is None:
-        return None
-    credential: str | None = raw.get("recovery_credential") or raw.get("credential")
-    return credential
-
-
-def retained_vault(section: Section, raw: RawTarget) -> str | None:
-    """Return the vault of a retained key: of its KeyUri, its own, or the target's."""
-    return vault_of(section) or section.get("vault") or raw.vault
-
-
-def _retained(raw: RawTarget) -> tuple[Retained, ...]:
+def _retained(raw: Section) -> tuple[Retained, ...]:
     found = []
     for section in raw.get("retained_versions") or ():
         require(section, RETAINED)
         key: KeyReference | None = section.get("key")
-        vault, credential = retained_vault(section, raw), section.get("credential") or raw.get("credential")
+        vault, credential = vault_of(section, raw), section.get("credential") or raw.get("credential")
         if key is None or vault is None or credential is None:
             continue
         if key.version is None:
             section.location_of("key").error("a retained key needs a version: write NAME/VERSION")
-        found.append(
-            Retained(key_name=key.name, key_version=key.version, vault=vault, credential=credential, until=section.get("until"))
-        )
+        built = {"key_name": key.name, "key_version": key.version, "vault": vault, "credential": credential}
+        found.append(Retained(**(plain_values(Retained, section) | built)))
     return tuple(found)
 
 
@@ -213,15 +161,14 @@ def build_credential(name: str, section: Section) -> Credential | None:
     return Credential(name=name, **(plain_values(Credential, section) | {attribute: source}))
 
 
-def secret_source(section: Section | SectionWithDefaults, stem: str, *, needed: bool) -> SecretSource | None:
+def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource | None:
     """Return the place of a secret from the keys STEM_file and STEM_env. Only one of the two is allowed."""
     in_file, in_environment = f"{stem}_file", f"{stem}_env"
-    own = section.own if isinstance(section, SectionWithDefaults) else section
     if section.is_set(in_file) and section.is_set(in_environment):
         section.location_of(in_environment).error(f"the secret has two sources: keep either this or {in_file}")
         return None
-    if needed and not (section.is_set(in_file) or section.is_set(in_environment) or own.holds_secret):
-        own.location.child(in_file).error(f"is required (or {in_environment})")
+    if needed and not (section.is_set(in_file) or section.is_set(in_environment) or section.holds_secret):
+        section.location.child(in_file).error(f"is required (or {in_environment})")
     if (file := section.get(in_file)) is not None:
         return SecretSource(file=file)
     if (variable := section.get(in_environment)) is not None:
@@ -288,77 +235,61 @@ def check_ca(file: Path, location: Location) -> None:
         location.error("contains no certificate in PEM")
 
 
-# A way to sign in, or to trust a certificate, replaces another way of the defaults.
-REPLACED_BY: Mapping[str, tuple[str, ...]] = {
-    "user": ("entra_credential",),
-    "password_file": ("entra_credential", "password_env"),
-    "password_env": ("entra_credential", "password_file"),
-    "entra_credential": ("user",),
-    "ca_file": ("certificate_sha256",),
-    "certificate_sha256": ("ca_file",),
-}
 _NO_LOGIN = "no login: set user with password_file, or entra_credential, because an account signs in without them on Windows only"
 _NO_TENANT = (
     "the credential has no tenant_id, and SQL Server names none: write it there (`az account show --query tenantId` shows it)"
 )
 
 
-class SqlServerBuilder:
-    """Builds the SQL Servers of all files. Problems are reported."""
+def build_sql_server(raw: Section, declared: Declarations) -> SqlServer | None:
+    """Build one; None without a usable address. Problems are reported."""
+    require(raw, SQL_SERVER)
+    _check_address(raw, declared.addresses)
+    _check_labels(raw, declared.server_names)
+    _check_login(raw, declared.credentials)
+    password = secret_source(raw, "password", needed=raw.is_set("user"))
+    if password is not None:
+        check_secret(password, raw.location_of(f"password_{password.kind}"))
+    if raw.is_set("ca_file") and raw.is_set("certificate_sha256"):
+        raw.location_of("certificate_sha256").error("ca_file and certificate_sha256 exclude each other: keep one")
+    if raw.get("ca_file") is not None:
+        check_ca(raw.get("ca_file"), raw.location_of("ca_file"))
+    if raw.get("address") is None:
+        return None
+    return SqlServer(**(plain_values(SqlServer, raw) | {"password": password}))
 
-    def __init__(self, credentials: Mapping[str, Section | None]) -> None:
-        self._credentials = credentials
-        self._addresses: dict[tuple[str, int | str], SectionWithDefaults] = {}
-        self._names: dict[str, SectionWithDefaults] = {}
 
-    def build(self, raw: SectionWithDefaults) -> SqlServer | None:
-        """Build one; None without a usable address."""
-        self._check_address(raw)
-        self._check_labels(raw)
-        self._check_login(raw)
-        password = secret_source(raw, "password", needed=raw.is_set("user"))
-        if password is not None:
-            check_secret(password, raw.location_of(f"password_{password.kind}"))
-        if raw.is_set("ca_file") and raw.is_set("certificate_sha256"):
-            raw.location_of("certificate_sha256").error("ca_file and certificate_sha256 exclude each other: keep one")
-        if raw.get("ca_file") is not None:
-            check_ca(raw.get("ca_file"), raw.location_of("ca_file"))
-        if raw.get("address") is None:
-            return None
-        return SqlServer(**(plain_values(SqlServer, raw) | {"password": password}))
+def _check_address(raw: Section, known: dict[tuple[str, int | str], Section]) -> None:
+    if (written := raw.get("address")) is None:
+        return
+    address = parse_sql_address(written)
+    first = known.setdefault((address.host.casefold(), address.port or (address.instance or "").casefold()), raw)
+    if first is not raw:
+        where = first.location_of("address").where
+        raw.location_of("address").error(f"another entry has this address, at {where}: remove one")
 
-    def _check_address(self, raw: SectionWithDefaults) -> None:
-        if not raw.own.is_set("address"):
-            raw.own.location.child("address").error("is required")
-        if (written := raw.own.get("address")) is None:
-            return
-        address = parse_sql_address(written)
-        key = address.host.casefold(), address.port or (address.instance or "").casefold()
-        first = self._addresses.setdefault(key, raw)
-        if first is not raw:
-            where = first.own.location_of("address").where
-            raw.own.location_of("address").error(f"another entry has this address, at {where}: remove one")
 
-    def _check_labels(self, raw: SectionWithDefaults) -> None:
-        labels = {name: raw.get(name) for name in ("sql_instance", "host")}
-        if None in labels.values():
-            return
-        first = self._names.setdefault(server_name(labels).casefold(), raw)
-        if first is not raw:
-            where = first.own.location.where
-            raw.own.location.error(f"the same sql_instance and host as at {where}, so their series would be equal: correct one")
+def _check_labels(raw: Section, known: dict[str, Section]) -> None:
+    labels = {name: raw.get(name) for name in ("sql_instance", "host")}
+    if None in labels.values():
+        return
+    first = known.setdefault(server_name(labels).casefold(), raw)
+    if first is not raw:
+        where = first.location.where
+        raw.location.error(f"the same sql_instance and host as at {where}, so their series would be equal: correct one")
 
-    def _check_login(self, raw: SectionWithDefaults) -> None:
-        has_user, has_credential = raw.is_set("user"), raw.is_set("entra_credential")
-        if not has_user and (raw.is_set("password_file") or raw.is_set("password_env")):
-            raw.own.location.child("user").error("is required with a password")
-        elif has_user and has_credential:
-            raw.location_of("entra_credential").error("user and entra_credential exclude each other: keep one")
-        elif not has_user and not has_credential and not is_windows():
-            raw.own.location.error(_NO_LOGIN)
-        credential = self._credentials.get(raw.get("entra_credential") or "")
-        if credential is not None and credential.get("type") not in HOST_IDENTITIES and not credential.is_set("tenant_id"):
-            raw.location_of("entra_credential").error(_NO_TENANT)
+
+def _check_login(raw: Section, credentials: Mapping[str, Section | None]) -> None:
+    has_user, has_credential = raw.is_set("user"), raw.is_set("entra_credential")
+    if not has_user and (raw.is_set("password_file") or raw.is_set("password_env")):
+        raw.location.child("user").error("is required with a password")
+    elif has_user and has_credential:
+        raw.location_of("entra_credential").error("user and entra_credential exclude each other: keep one")
+    elif not has_user and not has_credential and not is_windows():
+        raw.location.error(_NO_LOGIN)
+    credential = credentials.get(raw.get("entra_credential") or "")
+    if credential is not None and credential.get("type") not in HOST_IDENTITIES and not credential.is_set("tenant_id"):
+        raw.location_of("entra_credential").error(_NO_TENANT)
 
 
 # Keys of a target that name a credential, and its role.
@@ -369,19 +300,26 @@ _PROBING = {
 }
 
 
-def check_target(raw: RawTarget) -> None:
+def check_target(raw: Section) -> None:
     """Report contradictions within a target, at the key to change."""
-    _check_key_uri(raw)
-    if raw.own.is_set("next_credential") and _same(raw, "next_credential", "credential"):
+    key: KeyReference | None = raw.get("key")
+    if key is not None and (
+        raw.sets("vault") or not raw.sets("key")
+    ):  # a target's own KeyUri replaces the vault of target_defaults
+        _same_vault(key, raw.location_of("key"), raw)
+    credential, vault = raw.get("credential"), vault_of(raw)
+    if raw.sets("next_credential") and credential is not None and raw.get("next_credential") == credential:
         raw.location_of("next_credential").error("is the same as credential: name its successor, or remove it")
-    if _same(raw, "recovery_vault", "vault"):
+    if vault is not None and raw.get("recovery_vault") == vault:
         raw.location_of("recovery_vault").error("is the target's own vault: name the vault that holds the restored key")
-    if raw.own.is_set("modules"):
-        _each_once(raw.own.get("modules") or [], raw.own.location_of("modules"))
+    names = raw.get("modules") or [] if raw.sets("modules") else []
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raw.location_of("modules").item(index).error("listed twice: remove one")
     first: dict[tuple[str, str | None, str], Section] = {}
     for section in raw.get("retained_versions") or ():
-        key: KeyReference | None = section.get("key")
-        vault = retained_vault(section, raw)
+        key = section.get("key")
+        vault = vault_of(section, raw)
         if key is None or vault is None:
             continue
         _same_vault(key, section.location_of("key"), section)
@@ -390,7 +328,7 @@ def check_target(raw: RawTarget) -> None:
             section.location.error(f"the same key version in the same vault as {other.location.path}: remove one")
 
 
-def check_lookup_credentials(credentials: Mapping[str, Section | None], targets: Mapping[str, RawTarget]) -> None:
+def check_lookup_credentials(credentials: Mapping[str, Section | None], targets: Mapping[str, Section]) -> None:
     """Report credentials for expiry lookups that can do more than look up."""
     users = dict(_users(targets))
     for name, section in credentials.items():
@@ -406,18 +344,6 @@ def check_lookup_credentials(credentials: Mapping[str, Section | None], targets:
             section.location_of("key_vault_credential").error("has no effect: write key_vault_secret, or remove it")
 
 
-def _check_key_uri(raw: RawTarget) -> None:
-    """Report a KeyUri and a `vault` that name different vaults. A target's own KeyUri replaces the `vault` of target_defaults."""
-    inherited_vault = not raw.own.is_set("vault")
-    key: KeyReference | None = raw.own.get("key")
-    if key is None and raw.defaults is not None and not raw.own.is_set("key"):
-        key = raw.defaults.get("key")
-        inherited_vault = False
-    if key is None or inherited_vault:
-        return
-    _same_vault(key, raw.location_of("key"), raw.own if raw.own.is_set("vault") else raw.defaults or raw.own)
-
-
 def _same_vault(key: KeyReference, location: Location, section: Section) -> None:
     vault = section.get("vault")
     if key.contradicts(vault):
@@ -425,17 +351,7 @@ def _same_vault(key: KeyReference, location: Location, section: Section) -> None
         location.error(f"names the vault {key.vault}, but vault in line {line} is {vault}: correct one, or remove vault")
 
 
-def _each_once(names: list[str], location: Location) -> None:
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            location.item(index).error("listed twice: remove one")
-
-
-def _same(raw: RawTarget, one: str, other: str) -> bool:
-    return raw.get(one) is not None and raw.get(one) == raw.get(other)
-
-
-def _users(targets: Mapping[str, RawTarget]) -> Iterator[tuple[str, str]]:
+def _users(targets: Mapping[str, Section]) -> Iterator[tuple[str, str]]:
     """Yield pairs of a credential and its role for a target. The first target comes last, because the last pair wins."""
     for target, raw in reversed(list(targets.items())):
         for section in raw.get("retained_versions") or ():
@@ -453,8 +369,10 @@ class Declarations:
     main: Location
     credentials: dict[str, Section | None] = field(default_factory=dict)
     modules: dict[str, Section | None] = field(default_factory=dict)
-    targets: dict[str, RawTarget] = field(default_factory=dict)
-    sql_servers: dict[str, SectionWithDefaults] = field(default_factory=dict)  # by address
+    targets: dict[str, Section] = field(default_factory=dict)
+    sql_servers: dict[str, Section] = field(default_factory=dict)  # by address
+    addresses: dict[tuple[str, int | str], Section] = field(default_factory=dict)
+    server_names: dict[str, Section] = field(default_factory=dict)
     concurrency: bool = False
     complete: bool = True
 
@@ -504,31 +422,27 @@ def _declare_names(parts: list[Section], declared: Declarations) -> None:
                     section.location.error(f"declared twice, first at {first.location.where}: rename or remove one")
 
 
-def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[RawTarget]:
+def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[Section]:
     count = 0
-    for part in parts:
-        for section in part.get("targets") or ():
-            count += 1
-            raw = RawTarget(section, part.get("target_defaults"))
-            name = section.get("name")
-            if name is not None and declared.targets.setdefault(name, raw) is not raw:
-                first = declared.targets[name].own.location_of("name")
-                section.location_of("name").error(f"another target has this name, at {first.where}: rename one")
-            check_target(raw)
-            yield raw
+    for raw in (raw for part in parts for raw in targets_in(part)):
+        count += 1
+        name = raw.get("name")
+        if name is not None and declared.targets.setdefault(name, raw) is not raw:
+            first = declared.targets[name].location_of("name")
+            raw.location_of("name").error(f"another target has this name, at {first.where}: rename one")
+        check_target(raw)
+        yield raw
     unreadable = any(part.is_set("targets") and part.get("targets") != [] for part in parts)
     if not count and not unreadable and declared.complete:
         declared.main.child("targets").error("at least one target is required")
 
 
 def _build_sql_servers(parts: list[Section], declared: Declarations) -> dict[str, SqlServer]:
-    builder, found = SqlServerBuilder(declared.credentials), dict[str, SqlServer]()
-    for part in parts:
-        for section in part.get("sql_servers") or ():
-            raw = SectionWithDefaults(section, part.get("sql_server_defaults"), REPLACED_BY)
-            server = builder.build(raw)
-            if server is not None:
-                declared.sql_servers[server.address], found[server.address] = raw, server
+    found = dict[str, SqlServer]()
+    for raw in (raw for part in parts for raw in sql_servers_in(part)):
+        server = build_sql_server(raw, declared)
+        if server is not None:
+            declared.sql_servers[server.address], found[server.address] = raw, server
     return found
 
 

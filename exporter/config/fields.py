@@ -70,6 +70,7 @@ class Section:
     values: dict[str, Any] = field(default_factory=dict)
     locations: dict[str, Location] = field(default_factory=dict)
     holds_secret: bool = False  # a secret was refused here: do not also require its place
+    lent: Collection[str] = ()  # the keys that the defaults of its file set
 
     def get(self, name: str) -> Any:
         return self.values.get(name)
@@ -77,9 +78,28 @@ class Section:
     def is_set(self, name: str) -> bool:
         return name in self.locations
 
+    def sets(self, name: str) -> bool:
+        """Whether the section itself sets the key, not its defaults."""
+        return name in self.locations and name not in self.lent
+
     def location_of(self, name: str) -> Location:
         """The location of the value; of the section if the key is absent."""
         return self.locations.get(name) or self.location.child(name)
+
+    def over(self, defaults: Section | None, replaced_by: Mapping[str, Collection[str]]) -> Section:
+        """Return the section with the keys of its defaults that it does not set.
+
+        `replaced_by` has, for a key of the defaults, the other own keys that replace it too.
+        """
+        if defaults is None:
+            return self
+        lent = {
+            name: at
+            for name, at in defaults.locations.items()
+            if self.locations.keys().isdisjoint((name, *replaced_by.get(name, ())))
+        }
+        values = {name: value for name, value in defaults.values.items() if name in lent} | self.values
+        return Section(self.location, values, lent | self.locations, self.holds_secret, lent)
 
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,128}|<<")

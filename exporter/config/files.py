@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from exporter.config.fields import Section, read_section
 from exporter.config.schema import TOP
 from exporter.config.tree import SIZE_LIMIT, DocumentError, Location, Node, ProblemList, read_document
+from exporter.core.values import KeyReference
 from exporter.runtime.files import FileUnreadableError, read_whole, real_path
 
 FILE_LIMIT = 10_000
@@ -102,32 +102,37 @@ class _IncludeReader:
         self._file(path, named, location, above=above)
 
 
-# A section of a list, with the defaults of its file.
+# A target or a SQL Server, with the defaults of its file.
+
+# A way to sign in, or to trust a certificate, replaces another way of the defaults.
+_REPLACED_BY: Mapping[str, Collection[str]] = {
+    "user": ("entra_credential",),
+    "password_file": ("entra_credential", "password_env"),
+    "password_env": ("entra_credential", "password_file"),
+    "entra_credential": ("user",),
+    "ca_file": ("certificate_sha256",),
+    "certificate_sha256": ("ca_file",),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class SectionWithDefaults:
-    """A target or a SQL Server, and the defaults of its file.
+def targets_in(part: Section) -> Iterator[Section]:
+    """Yield the targets of a file. Labels of the defaults and own ones are merged."""
+    defaults: Section | None = part.get("target_defaults")
+    inherited = None if defaults is None else defaults.get("labels")
+    for section in part.get("targets") or ():
+        target = section.over(defaults, {})
+        if inherited:
+            target.values["labels"] = {**inherited, **(section.get("labels") or {})}
+        yield target
 
-    A key of its own replaces the default. `replaced_by` has, for a key of the defaults, the other own keys that replace it too.
-    """
 
-    own: Section
-    defaults: Section | None
-    replaced_by: Mapping[str, Collection[str]] = field(default_factory=dict)
+def sql_servers_in(part: Section) -> Iterator[Section]:
+    """Yield the SQL Servers of a file."""
+    return (section.over(part.get("sql_server_defaults"), _REPLACED_BY) for section in part.get("sql_servers") or ())
 
-    def get(self, name: str) -> Any:
-        return self.holder_of(name).get(name)
 
-    def is_set(self, name: str) -> bool:
-        return self.holder_of(name).is_set(name)
-
-    def location_of(self, name: str) -> Location:
-        return self.holder_of(name).location_of(name)
-
-    def holder_of(self, name: str) -> Section:
-        """Return the section that the value of a key comes from."""
-        if self.defaults is None or not self.defaults.is_set(name):
-            return self.own
-        own = (name, *self.replaced_by.get(name, ()))
-        return self.own if any(self.own.is_set(each) for each in own) else self.defaults
+def vault_of(section: Section, target: Section | None = None) -> str | None:
+    """Return the vault of a key: of its KeyUri, else the value of `vault`, else that of the target that it is of."""
+    key: KeyReference | None = section.get("key")
+    own: str | None = (None if key is None else key.vault) or section.get("vault")
+    return own or (None if target is None else vault_of(target))

@@ -273,7 +273,7 @@ def _same(config: Config, declared: Declarations, _: date) -> Advice:
         other = first.setdefault((target.vault, target.key.lower(), target.credential, target.module), target.name)
         if other != target.name:
             yield (
-                declared.targets[target.name].own.location,
+                declared.targets[target.name].location,
                 f"same vault, key and credential as {other}: list all SQL Servers in the instances of one target",
             )
 

@@ -76,33 +76,33 @@ class Values(Protocol):
     def get(self, name: str) -> Any: ...
 
 
-def row(kind: FieldType, doc: str, **more: Any) -> dict[str, Any]:
-    """Return the metadata of an attribute that one key sets.
+def setting(kind: FieldType, doc: str, default: Any = None, *, shown: str = "", **more: Any) -> Any:
+    """Return an attribute that one key sets; a `default` of MISSING is none. `shown` replaces the default in the documentation.
 
     `more`: see `fields.Field`. The default of `name` is the attribute's name.
     """
-    return {_SETTINGS: (types.Field(**{"name": "", "kind": kind, "doc": doc, **more}),)}
-
-
-def setting(kind: FieldType, doc: str, default: Any = None, *, shown: str = "", **more: Any) -> Any:
-    """Return an attribute with a default that one key sets. `shown` replaces the default in the documentation."""
-    return _attribute(default, row(kind, doc, default=shown, **more))
+    return _attribute(default, types.Field(**{"name": "", "kind": kind, "doc": doc, "default": shown, **more}))
 
 
 def secret_setting(attribute: str, **stems: tuple[str, tuple[str, ...]]) -> Any:
     """A `SecretSource` or None, set by one of the keys STEM_file and STEM_env."""
-    found: list[types.Field] = []
-    for stem, (what, kinds) in stems.items():
-        for ending, kind, place in (
-            ("file", types.PATH, "File"),
-            ("env", types.ENVIRONMENT, "Environment variable"),
-        ):
-            dumped = partial(_place, attribute, ending)
-            found.append(types.Field(name=f"{stem}_{ending}", kind=kind, doc=f"{place} with {what}.", types=kinds, dumped=dumped))
-    return _attribute(None, {_SETTINGS: tuple(found)})
+    places = (("file", types.PATH, "File"), ("env", types.ENVIRONMENT, "Environment variable"))
+    found = [
+        types.Field(
+            name=f"{stem}_{ending}",
+            kind=kind,
+            doc=f"{place} with {what}.",
+            types=kinds,
+            dumped=partial(_place, attribute, ending),
+        )
+        for stem, (what, kinds) in stems.items()
+        for ending, kind, place in places
+    ]
+    return _attribute(None, *found)
 
 
-def _attribute(default: Any, metadata: dict[str, Any]) -> Any:
+def _attribute(default: Any, *keys: types.Field) -> Any:
+    metadata = {_SETTINGS: keys}
     return field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
 
 
@@ -269,7 +269,7 @@ class Credential:
     """An identity at Entra ID."""
 
     name: str
-    kind: CredentialKind = field(metadata=row(types.choice(CredentialKind), "Kind of identity.", name="type"))
+    kind: CredentialKind = setting(types.choice(CredentialKind), "Kind of identity.", MISSING, name="type")
     tenant_id: str | None = setting(
         types.TENANT, "The Entra tenant.", shown="the tenant in the vault's challenge", types=(*_EXPIRING, WORKLOAD)
     )
@@ -364,7 +364,7 @@ class ExpectPath(StrEnum):
 class Proxy:
     """The HTTP proxy of a module."""
 
-    url: str = field(metadata=row(types.PROXY_URL, "The proxy, without user and password."))
+    url: str = setting(types.PROXY_URL, "The proxy, without user and password.", MISSING)
     no_proxy: tuple[str, ...] = setting(
         types.list_of(types.NO_PROXY),
         "Hosts reached directly; `.vault.azure.net` includes every host below it.",
@@ -484,11 +484,10 @@ def _sha256(value: str) -> str:
 class SqlServer:
     """One SQL Server that `run` reads. Durations are in seconds."""
 
-    address: str = field(
-        metadata=row(
-            types.text("address", _address),
-            "`HOST`, `HOST\\INSTANCE` or `HOST,PORT`. Without a port, a named instance needs SQL Server Browser. Unique in all files.",
-        )
+    address: str = setting(
+        types.text("address", _address),
+        "`HOST`, `HOST\\INSTANCE` or `HOST,PORT`. Without a port, a named instance needs SQL Server Browser. Unique in all files.",
+        MISSING,
     )
     user: str | None = setting(
         types.TEXT,
@@ -522,13 +521,11 @@ def _key(owner: Retained | Target) -> str:
 class Retained:
     """A key version that old backups need."""
 
-    key_name: str = field(metadata=row(types.KEY, "Key version that encrypted the old backups.", name="key", dumped=_key))
+    key_name: str = setting(types.KEY, "Key version that encrypted the old backups.", MISSING, name="key", dumped=_key)
     key_version: str | None
     # Full host name in lower case.
-    vault: str = field(
-        metadata=row(types.VAULT, "The vault with that key version.", default="that of the KeyUri, else the target's")
-    )
-    credential: str = field(metadata=row(types.CREDENTIAL_NAME, "Credential that may unwrap with it.", default="the target's"))
+    vault: str = setting(types.VAULT, "The vault with that key version.", MISSING, shown="that of the KeyUri, else the target's")
+    credential: str = setting(types.CREDENTIAL_NAME, "Credential that may unwrap with it.", MISSING, shown="the target's")
     until: date | None = setting(types.DATE, "Last day on which a backup needs it.")
 
     @property
@@ -545,22 +542,20 @@ class Retained:
 class Target:
     """One vault and key that SQL Servers depend on. Durations are in seconds."""
 
-    name: str = field(metadata=row(types.NAME, "Name in metrics (label `target`), pages and logs. Unique in all files."))
+    name: str = setting(types.NAME, "Name in metrics (label `target`), pages and logs. Unique in all files.", MISSING)
     # Full host name in lower case, with :port unless it is 443.
-    vault: str = field(
-        metadata=row(
-            types.VAULT,
-            "The IDENTITY of the SQL credential: the vault's name, its host name, or its https URL. May be absent if `key` is a KeyUri.",
-        )
+    vault: str = setting(
+        types.VAULT,
+        "The IDENTITY of the SQL credential: the vault's name, its host name, or its https URL. May be absent if `key` is a KeyUri.",
+        MISSING,
     )
-    key_name: str = field(
-        metadata=row(
-            types.KEY,
-            "The key, pinned to the version that SQL Server uses. A KeyUri such as `https://contoso.vault.azure.net/keys/NAME/VERSION` "
-            "names the vault too. A bare name follows the newest version and gets no verdict.",
-            name="key",
-            dumped=_key,
-        )
+    key_name: str = setting(
+        types.KEY,
+        "The key, pinned to the version that SQL Server uses. A KeyUri such as `https://contoso.vault.azure.net/keys/NAME/VERSION` "
+        "names the vault too. A bare name follows the newest version and gets no verdict.",
+        MISSING,
+        name="key",
+        dumped=_key,
     )
     key_version: str | None  # None: not pinned, so no verdict
     # As SQL Server writes it, in upper case after 0x.
@@ -572,7 +567,7 @@ class Target:
     retained_versions: tuple[Retained, ...] = setting(
         types.list_of(types.section(fields_of(Retained))), "Key versions that old backups need.", ()
     )
-    credential: str = field(metadata=row(types.CREDENTIAL_NAME, "The credential that SQL Server uses."))
+    credential: str = setting(types.CREDENTIAL_NAME, "The credential that SQL Server uses.", MISSING)
     next_credential: str | None = setting(
         types.CREDENTIAL_NAME,
         "Staged successor of `credential`. An auxiliary probe tests it; it never changes the verdict.",
@@ -587,24 +582,21 @@ class Target:
         "Windows of planned work for this target, in addition to those of `global.maintenance`.",
         (),
     )
-    module: str = field(
-        metadata=row(types.MODULE_NAME, "Module with the settings of this target's probes.", default=DEFAULT_MODULE)
-    )
+    module: str = setting(types.MODULE_NAME, "Module with the settings of this target's probes.", MISSING, shown=DEFAULT_MODULE)
     # Modules other than `module` that a request of /probe may name.
     modules: tuple[str, ...] = setting(
         types.list_of(types.MODULE_NAME), "Other modules that a request may name as `/probe?module=`.", ()
     )
-    interval: float = field(metadata=row(types.INTERVAL, "Time between two probes.", default="`global.interval`"))
-    timeout: float = field(
-        metadata=row(types.TIMEOUT, "Time for one whole probe, at most half the interval.", default="`global.timeout`")
+    interval: float = setting(types.INTERVAL, "Time between two probes.", MISSING, shown="`global.interval`")
+    timeout: float = setting(
+        types.TIMEOUT, "Time for one whole probe, at most half the interval.", MISSING, shown="`global.timeout`"
     )
-    generation: Generation = field(
-        metadata=row(
-            types.choice(Generation),
-            "As `global.connector_generation`, for this target.",
-            name="connector_generation",
-            default="`global.connector_generation`",
-        )
+    generation: Generation = setting(
+        types.choice(Generation),
+        "As `global.connector_generation`, for this target.",
+        MISSING,
+        name="connector_generation",
+        shown="`global.connector_generation`",
     )
     generation_declared: bool  # for this target or globally
     labels: Mapping[str, str] = setting(

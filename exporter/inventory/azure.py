@@ -16,8 +16,8 @@ from typing import Any, Self
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, Networks
 from exporter.clients.key_vault import NO_CREDENTIAL, BearerPolicy, KeyListSession, VaultSession
-from exporter.config.build import RawTarget, retained_vault
-from exporter.config.files import read_with_includes
+from exporter.config.fields import Section
+from exporter.config.files import read_with_includes, targets_in, vault_of
 from exporter.config.settings import DEFAULT_MODULE, Credential, Module
 from exporter.config.tree import ProblemList
 from exporter.core.names import MANAGEMENT_HOSTS
@@ -291,22 +291,22 @@ def read_coverage(files: Iterable[Path], own: Collection[Path]) -> Coverage:
             if real_path(part.location.file) in mine:
                 continue
             declared |= set(part.get("credentials") or {})
-            for section in part.get("targets") or ():
-                raw = RawTarget(section, part.get("target_defaults"))
+            for raw in targets_in(part):
                 keys |= set(_keys(raw))
                 names |= {raw.get("name")} - {None}
-                if raw.vault is not None and raw.get("credential") is not None:
-                    credentials.setdefault(raw.vault, raw.get("credential"))
+                vault = vault_of(raw)
+                if vault is not None and raw.get("credential") is not None:
+                    credentials.setdefault(vault, raw.get("credential"))
     return Coverage(frozenset(keys), frozenset(names), credentials, frozenset(declared))
 
 
-def _keys(raw: RawTarget) -> Iterator[tuple[str, str]]:
+def _keys(raw: Section) -> Iterator[tuple[str, str]]:
     """Yield vault and key name of each key that the probes of a target use."""
     key: KeyReference | None = raw.get("key")
     if key is not None:
-        yield from ((vault, key.name.lower()) for vault in (raw.vault, raw.get("recovery_vault")) if vault is not None)
+        yield from ((vault, key.name.lower()) for vault in (vault_of(raw), raw.get("recovery_vault")) if vault is not None)
     for section in raw.get("retained_versions") or ():
         old: KeyReference | None = section.get("key")
-        vault = retained_vault(section, raw)
+        vault = vault_of(section, raw)
         if old is not None and vault is not None:
             yield vault, old.name.lower()

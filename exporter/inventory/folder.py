@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from exporter.config.build import RawTarget, build_credential, build_module, retained_vault
+from exporter.config.build import build_credential, build_module
 from exporter.config.fields import Section
-from exporter.config.files import read_with_includes
+from exporter.config.files import read_with_includes, targets_in, vault_of
 from exporter.config.load import load_config
 from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module, Settings
 from exporter.config.tree import SIZE_LIMIT, ProblemList
@@ -264,9 +264,8 @@ def includes_folder(config: Path, folder: Path) -> bool:
 
 
 def _targets(part: Section) -> Iterator[HandWrittenTarget]:
-    for section in part.get("targets") or ():
-        raw = RawTarget(section, part.get("target_defaults"))
-        name, vault = raw.get("name"), raw.vault
+    for raw in targets_in(part):
+        name, vault = raw.get("name"), vault_of(raw)
         key: KeyReference | None = raw.get("key")
         if name is not None and vault is not None and key is not None:
             yield HandWrittenTarget(
@@ -276,15 +275,15 @@ def _targets(part: Section) -> Iterator[HandWrittenTarget]:
                 key_version=key.version,
                 thumbprint=raw.get("thumbprint"),
                 instances=tuple(raw.get("instances") or ()),
-                where=section.location.where,
+                where=raw.location.where,
                 retained=tuple(_retained(raw)),
             )
 
 
-def _retained(raw: RawTarget) -> Iterator[KeyVersion]:
+def _retained(raw: Section) -> Iterator[KeyVersion]:
     for section in raw.get("retained_versions") or ():
         key: KeyReference | None = section.get("key")
-        vault = retained_vault(section, raw)
+        vault = vault_of(section, raw)
         if key is not None and vault is not None and key.version is not None:
             yield KeyVersion(vault, key.name, key.version)
 
@@ -375,10 +374,10 @@ def read_declared(path: Path | None) -> Declared:
             if credential is not None:
                 credentials[name] = credential
         modules |= {name: build_module(name, one) for name, one in (part.get("modules") or {}).items() if one is not None}
-        for section in part.get("targets") or ():
-            raw = RawTarget(section, part.get("target_defaults"))
-            if raw.vault is not None and raw.get("credential") is not None:
-                uses.setdefault(raw.vault, {})[raw.get("credential"), raw.get("module") or DEFAULT_MODULE] = None
+        for raw in targets_in(part):
+            vault = vault_of(raw)
+            if vault is not None and raw.get("credential") is not None:
+                uses.setdefault(vault, {})[raw.get("credential"), raw.get("module") or DEFAULT_MODULE] = None
         for server in part.get("sql_servers") or ():
             if server.get("address") is not None and server.get("host") is not None:
                 hosts[server.get("address").lower()] = server.get("host").lower().rstrip(".")
