@@ -14,9 +14,7 @@ from exporter.knowledge.code_row import DLL_VERSION, DO_NOT_RESTART, EVENT_LOG, 
 
 # A database that cannot open or write, which follows from another failure.
 
-_WHY = (
-    "Find the first failure before it in the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`. Explain its provider code."
-)
+_WHY = "Find the first failure before it in the error log: `EXEC sys.sp_readerrorlog 0, 1, N'provider';`. Explain its code, often 3303, 3113 or 3106."
 _ALSO_33111 = "Without such a line, search for message 33111: `EXEC sys.sp_readerrorlog 0, 1, N'thumbprint';`."
 _PROBE = "Test the vault side: `ekm-exporter probe TARGET`."
 _NO_KEY = "The database is encrypted, and SQL Server got no key: secret, permission, network, registry or DLL."
@@ -94,10 +92,10 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
         )
     ),
     _file(17204, "A file of a database could not be opened", "could not open file [^\n]{0,300}for file number",
-        "SQL Server could not open a data or log file at the start of a database. The database stays closed (message 945).", "When the file is there again: `ALTER DATABASE [DB] SET ONLINE;`."),
+        "SQL Server could not open a file of a database (.mdf, .ndf, .ldf) at its start. The database stays closed (message 945).", "When the file is there again: `ALTER DATABASE [DB] SET ONLINE;`."),
     _file(17207, "A file of a database could not be created or opened", "occurred while creating or opening file", "SQL Server could not create or open a file of a database. The database stays closed (message 945).",
         "When the file is there again: `ALTER DATABASE [DB] SET ONLINE;`."),
-    _file(5120, "The physical file could not be opened", "unable to open the physical file", "SQL Server could not open a data or log file."),
+    _file(5120, "The physical file could not be opened", "unable to open the physical file", "SQL Server could not open a file of a database (.mdf, .ndf, .ldf)."),
     _file(18204, "A backup device failed", r"backup device '[^'\n]{0,300}' failed to|failure on backup device", "SQL Server could not create, open or write the file of a backup: a disk, a share or a right.",
         "A line with a provider's code at the same time is another failure: explain it by itself."),
     _file(3201, "The device of a backup could not be opened", "cannot open backup device", "SQL Server could not open the file of a backup: a disk, a share or a right."),

@@ -67,7 +67,7 @@ _ALONE = re.compile(
     _FLAGS,
 )
 _ABOUT_A_PROVIDER = re.compile(
-    r"cryptographic provider|\b(?:ekm|akv)\b|key ?vault|sql server connector|\boperation\s?:|acquiretoken|(?:un)?wrapkey|getkeyby"
+    r"cryptographic provider|asymmetric key|\b(?:ekm|akv)\b|key ?vault|sql server connector|\boperation\s?:|acquiretoken|(?:un)?wrapkey|getkeyby"
     r"|\berror\s?:\s?\d+\s?,\s?info\s?:",
     _FLAGS,
 )
@@ -77,7 +77,7 @@ _OF_SQL_SERVER = re.compile(
     r"|.*\(provider: [\w ]{1,40}, error: |.*network-related or instance-specific error",
     _FLAGS,
 )
-_HRESULT = re.compile(r"\b(?:0x([8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
+_HRESULT = re.compile(r"\b(?:0x((?!8013)[8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
 _SYMBOL = re.compile(r"\b[A-Z][A-Z_]{5,60}\b")
 _WINDOWS_WORDS = "windows|win32|winsock|wininet|winhttp|socket|system|os|betriebssystem|syst\u00e8me|sistema"
 _WINDOWS = re.compile(

@@ -163,6 +163,7 @@ Error: 9100, Severity: 23, State: 2. Possible index corruption detected. Run DBC
 The Cluster Service has stopped responding; code 3104
 A network-related or instance-specific error occurred while establishing a connection to SQL Server. (provider: Named Pipes Provider, error: 40 - Could not open a connection to SQL Server) (Microsoft SQL Server, Error: 53)
 A connection was successfully established with the server, but then an error occurred during the login process. (provider: SSL Provider, error: 0 - The certificate chain was issued by an authority that is not trusted.)
+System.Data.SqlClient.SqlException (0x80131904): Cannot open database "sales" requested by the login. The login failed.
 Timeout expired. The timeout period elapsed prior to completion of the operation or the server is not responding.
 Msg 208, Level 16, State 1, Line 3303 Invalid object name 'dbo.t3077'.
 Msg 102, Level 15, State 1, Line 3 Incorrect syntax near '3303'.
@@ -224,6 +225,8 @@ PROVIDER = [
     ("SqlException: Cannot open session for cryptographic provider 'AKV'. Provider error code: 3106. ClientConnectionId:aaaa Error Number:33028,State:1,Class:16", "3106 "),
     ("3303", "3303 "), ("(3077)", "3077 "), ("error 3303", "3303 "), ("EKM error code 3303", "3303 "), ("connector error 3113", "3113 "), ("Azure Key Vault connector 3106", "3106 "), ("E3900", "3900 "),
     ("Provider error code: 3809. x", "3809 "),
+    ("I followed the tutorial and get error 2058 when I run CREATE ASYMMETRIC KEY", "2058 "),
+    ("SqlException (0x80131904): Cannot open session for cryptographic provider 'AKV'. Provider error code: 3106.", "3106 "),
     ("The server responded 403, because the user does not have proper permission to perform the action. Please make sure you have the permission for the specified operation. At minimum,'get, wrapKey, unwrapKey' permissions are required.", "3113 "),
     ("[error: 3113, info: 403, state: 16] The server responded 403, because the user does not have proper permission to perform the action.", "3113 "),
     ("The server responded 403, because the user doesn't have proper permission to perform the action. At minimum, the connector requires 'get, list, wrapKey, unwrapKey' permissions", "3077 "),
