@@ -146,7 +146,7 @@ def _fix(check: Check, found: Finding, code: int | None, evidence: Evidence, aga
     step = Step.TOKEN if check.name.endswith("_entra") else found.step
     names = replace(_names(evidence, found.subject, step), again=again)
     texts = found.actions or check_actions(check, found.outcome, names, code=code, reason=found.reason, step=step)
-    lines = action_lines(texts, names, ready=found.outcome is CheckOutcome.WARN)
+    lines = action_lines(texts, names, reason=found.reason, ready=found.outcome is CheckOutcome.WARN)
     return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
 
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from exporter.core.values import Facts, Fault, Step
 from exporter.explain.explanation import Explanation
 from exporter.explain.known_texts import LOW_HALF, OF_FILES, WIN32, WINDOWS_ERRORS, WINDOWS_NAMES, KnownText, windows_error
 from exporter.explain.messages import MESSAGES
+from exporter.knowledge.advice import NOBODY, kept, of_failure
 from exporter.knowledge.answers import ErrorBody, read_error
 from exporter.knowledge.classify import FAULT_RULES, STATUS_RULES, classify
 from exporter.knowledge.code_row import ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
+from exporter.knowledge.names import fill_names
 from exporter.knowledge.reasons import ENTRA_REASONS, VAULT_REASONS, Reason, reason_of_number
 
 _FLAGS = re.IGNORECASE
@@ -303,7 +305,7 @@ def explain_windows_error(number: int, paste: Paste) -> Explanation:
     return Explanation(
         title=f"Windows error {shown}: {error.meaning}",
         summary=f"{own} {reported}".strip(),
-        actions=error.actions or (error.reason.row.actions if error.reason else ()) or (row.actions if row else ()),
+        actions=error.actions or _actions(error.reason, row),
         rows=() if row is None else (row,),
         reason=error.reason,
     )
@@ -338,7 +340,11 @@ def explain_reason(
     numbers = ", ".join(both_numbers(row.code) for row in rows)
     text = reason.row.text
     summary = f"{text[0].upper()}{text[1:]}." + (f" Code: {numbers}." if numbers else "")
-    advice = reason.row.actions or (rows[0].actions if rows else ())
-    if number is not None:
-        advice = tuple(each.replace("NUMBER", str(number)) for each in advice)
+    advice = _actions(reason, next(iter(rows), None), number)
     return Explanation(title=title or str(reason), summary=summary, actions=advice, rows=rows, reason=reason)
+
+
+def _actions(reason: Reason | None, row: ConnectorError | None, number: int | None = None) -> tuple[str, ...]:
+    """Return the actions of a reason, else those of a code, with capital words for all that this command does not know."""
+    found = kept(of_failure(None if row is None else row.code, reason), NOBODY, reason=reason)
+    return tuple(fill_names(each, replace(NOBODY, aadsts=number)) for each in found)

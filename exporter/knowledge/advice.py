@@ -1,25 +1,28 @@
-"""What to say of one failure of one target, with its own names: actions, cause, meaning and team.
+"""`Advice`, what to say of one failure of one target. Pages, `probe`, `doctor`, tickets, labels and `explain` show parts of it.
 
-Pages, alerts and the output of `probe` use it. Actions are those of the reason; a reason without any has those of its code.
+Its texts are those of the reason; a reason without any has those of its code. Names are filled in, in `code` spans; no words change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from exporter.core.names import is_private
 from exporter.core.values import Step, Vantage
 from exporter.knowledge.code_row import (
-    ALTER,
-    COMPARE_HOSTS,
-    CRED_AND_STRING,
+    CONFIRM,
     DO_NOT_RESTART,
     FIND_OBJECT_ID,
+    FIND_REASON,
+    NOT_FOR_TONIGHT,
     PROBE,
     SET_ONLINE,
+    UNDO,
+    WITHOUT_WRAP,
+    WRITE_SECRET,
     Category,
     Owner,
 )
@@ -30,31 +33,51 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What happened, as one sentence; what it means for SQL Server, empty if nothing fails; who acts; and the actions in order.
+
+    Texts have `code` spans. An action knows another reader than the owner, see `reader_of`.
+    """
+
+    happened: str
+    means: str
+    owner: Owner
+    actions: tuple[str, ...]
+
+
+def advise(failure: StepResult, names: Names, *, ready: bool | None, several: bool = False) -> Advice:
+    """Return the advice for a failed step with a code.
+
+    `ready` is the verdict, and `several` whether the same cause has several vaults, keys or credentials. Raises KeyError for an unknown code.
+    """
+    code = failure.code or 0
+    row = BY_CODE[code]
+    wrap_only = f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if failure.step is Step.WRAP_KEY else ""
+    return Advice(
+        happened=meaning(failure, row.summary),
+        means=wrap_only if ready else row.effect,
+        owner=owner_of_failure(failure, row.owner),
+        actions=actions(code, failure.reason, ready=ready, names=names, step=failure.step, several=several),
+    )
+
+
 # Actions for a credential that is refused or expires soon while another one, NEXT, is staged.
 
-_SET = f"In the configuration, set `credential: NEXT`, remove `next_credential` and repeat the probe: {PROBE}."
+_SET = f"In the configuration, set `credential: NEXT`, remove `next_credential`, and test it: {PROBE}."
 
 
 def switch(names: Names) -> tuple[str, ...]:
     """Return the actions that make the staged credential the current one, after its round trip."""
     usable = f"The staged credential {names.staged} is usable."
-    if not _is_of_sql_server(names):
-        return usable, _SET
-    return (
-        f"{usable} Give its secret to SQL Server, on every replica: {ALTER}.",
-        CRED_AND_STRING,
-        _SET,
-        DO_NOT_RESTART,
-        SET_ONLINE,
-    )
+    return (usable, WRITE_SECRET, _SET, DO_NOT_RESTART, SET_ONLINE) if _is_of_sql_server(names) else (usable, _SET)
 
 
 def prove_and_switch(names: Names) -> tuple[str, ...]:
     """Return the actions that test the staged credential and make it the current one."""
     test = f"The credential {names.staged} is staged. Test it first, on every SQL Server host: `ekm-exporter probe TARGET --credential NEXT`."
-    if not _is_of_sql_server(names):
-        return test, _SET
-    return test, f"If it passes, give its secret to SQL Server, on every replica: {ALTER}.", CRED_AND_STRING, _SET
+    return (test, *((WRITE_SECRET,) if _is_of_sql_server(names) else ()), _SET)
 
 
 def _is_of_sql_server(names: Names) -> bool:
@@ -63,17 +86,42 @@ def _is_of_sql_server(names: Names) -> bool:
 
 
 LINE_LIMIT = 300  # characters of `action_line`
+# What a reader has who knows a reason or a code alone, such as that of `explain`.
+NOBODY: Final = Names(target="", vault="", key="", version=None)
 
 
-def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Names, step: Step | None = None) -> tuple[str, ...]:
+def actions(
+    code: int, reason: Reason | None, *, ready: bool | None, names: Names, step: Step | None = None, several: bool = False
+) -> tuple[str, ...]:
     """Return the actions in order, as texts with `code` spans.
 
     The result is empty only for a code without actions. With the verdict ready, what concerns closed databases is left out.
-    `step` is the failed one. A known object id is not to be looked up, and a SQL Server host needs no probe of another one. Raises KeyError for an unknown code.
+    `step` is the failed one. One change is the likely cause of `several` failures. Raises KeyError for an unknown code.
     """
-    on_sql_host = names.vantage is Vantage.SQL_HOST
-    spared = {DO_NOT_RESTART: ready, SET_ONLINE: ready, FIND_OBJECT_ID: names.object_id, COMPARE_HOSTS: on_sql_host}
-    return tuple(fill_names(each, names) for each in _chosen(code, reason, step, names) if not spared.get(each))
+    found = kept(of_failure(code, reason, step, names), names, reason=reason, ready=ready)
+    first = (UNDO,) if several and UNDO in found else ()
+    return tuple(fill_names(each, names) for each in (*first, *(each for each in found if each not in first)))
+
+
+def of_failure(code: int | None, reason: Reason | None, step: Step | None = None, names: Names = NOBODY) -> tuple[str, ...]:
+    """Return all actions of a failure, before names are filled in. Raises KeyError for an unknown code."""
+    return (reason is not None and reason_actions(reason, step, names)) or (() if code is None else BY_CODE[code].actions)
+
+
+def kept(texts: Iterable[str], names: Names, *, reason: Reason | None, ready: bool | None = None) -> tuple[str, ...]:
+    """Return the actions without those that are done or have no object: a known id is not to be looked up.
+
+    A SQL Server host needs no probe of another one, and the local roles of a Managed HSM are in no activity log.
+    """
+    spared = {
+        **dict.fromkeys(CONFIRM, names.vantage is Vantage.SQL_HOST),
+        DO_NOT_RESTART: ready,
+        SET_ONLINE: ready,
+        FIND_OBJECT_ID: names.object_id,
+        FIND_REASON: reason,
+        UNDO: HSM_DOMAIN in names.vault,
+    }
+    return tuple(each for each in texts if not spared.get(each))
 
 
 def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | None = None) -> str:
@@ -82,35 +130,17 @@ def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | 
     It fits a label: what a server reported (object id, address, number of Entra ID) stays a capital word. If the line is
     too long, it ends before the word or command that does not fit, and a hint follows. Raises KeyError for an unknown code.
     """
-    configured = replace(names, object_id=None, client_address=None, aadsts=None)
-    text = fill_names(next(iter(_chosen(code, reason, step, names)), ""), configured)
+    first = next(iter(kept(of_failure(code, reason, step, names), names, reason=reason)), "")
+    text = fill_names(first, replace(names, object_id=None, client_address=None, aadsts=None))
     line = " ".join(text.replace("`", "").split())
     return line if len(line) <= LINE_LIMIT else _cut(text, f"... All of it: ekm-exporter explain {reason or code}")
 
 
 def _cut(text: str, hint: str) -> str:
     """Return the beginning of a text and the hint. A cut command would do something else, so it is left out whole."""
-    kept = text[: LINE_LIMIT - len(hint)]
-    kept = kept.rpartition("`")[0] if kept.count("`") % 2 else kept.rpartition(" ")[0]
-    return " ".join(kept.replace("`", "").split()).rstrip(" :;,.") + hint
-
-
-def _chosen(code: int, reason: Reason | None, step: Step | None, names: Names) -> tuple[str, ...]:
-    return (reason is not None and reason_actions(reason, step, names)) or general_actions(code)
-
-
-def first_action(code: int) -> str:
-    """Return the first action that adds to a probe's outcome; empty if there is none. Raises KeyError for an unknown code."""
-    return next(iter(general_actions(code)), "")
-
-
-def general_actions(code: int) -> tuple[str, ...]:
-    """Return the actions of a code, without a first one that only requests the probe just made.
-
-    Raises KeyError for an unknown code.
-    """
-    general = BY_CODE[code].actions
-    return general[1:] if len(general) > 1 and general[0].endswith(f": {PROBE}.") else general
+    cut = text[: LINE_LIMIT - len(hint)]
+    cut = cut.rpartition("`")[0] if cut.count("`") % 2 else cut.rpartition(" ")[0]
+    return " ".join(cut.replace("`", "").split()).rstrip(" :;,.") + hint
 
 
 def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
@@ -118,10 +148,8 @@ def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str
     if names.staged_usable and step is Step.TOKEN and reason in CREDENTIAL_REFUSED:
         return switch(names)
     row = reason.row
-    if row.by_address is not None and (names.client_address or names.vantage is Vantage.SQL_HOST):
-        if is_private(names.client_address or ""):
-            return row.by_address.private
-        return row.by_address.sql_host if names.vantage is Vantage.SQL_HOST else row.by_address.other_host
+    if row.if_private and is_private(names.client_address or ""):
+        return row.if_private
     of_kind = row.by_kind.get(names.kind) if names.kind is not None and step in (Step.TOKEN, None) else None
     at_sign_in = row.at_sign_in.actions if step is Step.TOKEN else ()
     on_hsm = row.on_hsm if HSM_DOMAIN in names.vault else ()

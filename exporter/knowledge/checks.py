@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from exporter.core.values import KEY_STEPS, CredentialKind, Step
-from exporter.knowledge.advice import general_actions, prove_and_switch, reason_actions
+from exporter.knowledge.advice import kept, prove_and_switch, reason_actions
 from exporter.knowledge.checks_host import HOST, SQL
 from exporter.knowledge.checks_vault import KEY, NETWORK, SIGN_IN, Actions, Check, CheckOutcome, FailureMoment
-from exporter.knowledge.code_row import DO_NOT_RESTART, FIND_OBJECT_ID, PROBE, REPEAT, SET_ONLINE
+from exporter.knowledge.code_row import DO_NOT_RESTART, REPEAT
+from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import HSM_DOMAIN, Names, fill_names
 from exporter.knowledge.reason_row import Refused
 from exporter.knowledge.reasons import Reason, refusing
@@ -102,7 +103,7 @@ def check_actions(
     if outcome is CheckOutcome.WARN and reason in _EXPIRED and names.staged is not None:
         return prove_and_switch(names)
     of_reason = () if reason is None else reason_actions(reason, step, names)
-    return of_reason or _row_actions(check, names) or (() if code is None else general_actions(code))
+    return of_reason or _row_actions(check, names) or (() if code is None else BY_CODE[code].actions)
 
 
 def _row_actions(check: Check, names: Names) -> Actions:
@@ -110,19 +111,17 @@ def _row_actions(check: Check, names: Names) -> Actions:
     return of_certificate or (check.on_hsm if HSM_DOMAIN in names.vault else ()) or check.actions
 
 
-def action_lines(texts: Iterable[str], names: Names, *, ready: bool = False) -> tuple[str, ...]:
+def action_lines(texts: Iterable[str], names: Names, *, reason: Reason | None = None, ready: bool = False) -> tuple[str, ...]:
     """Return actions as lines with names filled in, each command on lines of its own.
 
-    `again` of the names replaces the probe. The report warns of a restart, so the actions do not. If SQL Server is `ready`, no
-    database is to be set online.
+    `again` of the names stands for the probe, so it is not to be repeated. The report warns of a restart, so the actions do not.
+    If SQL Server is `ready`, no database is to be set online.
     """
-    spared = {DO_NOT_RESTART: True, REPEAT: True, SET_ONLINE: ready, FIND_OBJECT_ID: names.object_id}
-    return tuple(line for text in texts if not spared.get(text) for line in _lines(text, names))
+    own = (each for each in kept(texts, names, reason=reason, ready=ready) if each not in (DO_NOT_RESTART, REPEAT))
+    return tuple(line for text in own for line in _lines(fill_names(text, names)))
 
 
-def _lines(text: str, names: Names) -> list[str]:
-    of_the_check = text.replace(f"from {PROBE}", "below").replace("repeat the probe", "repeat this check")
-    text = fill_names(of_the_check, names)
+def _lines(text: str) -> list[str]:
     return _COMMAND.sub(lambda found: ":\n  " + found[1].replace("\n", "\n  ") + "\n", text).strip("\n").split("\n")
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
-from typing import Self
+from typing import Required, Self, TypedDict, Unpack
 
 
 class Family(StrEnum):
@@ -67,7 +67,18 @@ class Owner(StrEnum):
     EXPORTER = "exporter"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts(TypedDict, total=False):
+    """The texts of a code."""
+
+    summary: Required[str]
+    effect: str
+    causes: tuple[str, ...]
+    actions: tuple[str, ...]
+    unobservable_because: str
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectorError:
     """One code. `causes` start with the most likely, `actions` with the first to take.
 
@@ -77,18 +88,23 @@ class ConnectorError:
 
     code: int
     symbol: str
-    generation: Family = Family.BOTH
-    counterpart: int | None = None
-    layer: Layer
     category: Category
     owner: Owner
-    summary: str
-    effect: str = ""
-    causes: tuple[str, ...]
-    actions: tuple[str, ...]
-    unobservable_because: str = ""
+    _: KW_ONLY
+    layer: Layer
+    generation: Family = Family.BOTH
+    counterpart: int | None = None
     fallback: int | None = None
+    summary: str = ""
+    effect: str = ""
+    causes: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    unobservable_because: str = ""
     commands: tuple[str, ...] = ()  # lines to copy, for an action that needs several
+
+    def saying(self, **texts: Unpack[Texts]) -> Self:
+        """Return the row with its texts."""
+        return replace(self, **texts)
 
     @property
     def observable(self) -> bool:
@@ -158,7 +174,6 @@ WITHOUT_WRAP = (
     "No key can be created or rotated. As far as is known, databases, virtual log files (VLF) and backups need unwrap alone."
 )
 NOT_FOR_TONIGHT = "This can wait for working hours."
-LESS_WITHOUT_WRAP = f" If only wrap is refused, less fails. {WITHOUT_WRAP}"
 WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."
 DO_NOT_RESTART = for_dba(f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}")
 # Microsoft's setup page restarts the service after the right on the registry key, when no database is encrypted yet.
@@ -176,7 +191,7 @@ EVENT_LOG = for_dba(
 DLL_VERSION = (
     "Show the file version of the DLL: `(Get-Item 'PATH').VersionInfo.FileVersion`. Its path is in `sys.cryptographic_providers`."
 )
-SUPPORT = for_dba("If the failure persists, open a support request with the request id from `ekm-exporter probe TARGET`.")
+SUPPORT = for_dba("If the failure persists, open a support request with the request id that `ekm-exporter probe TARGET` shows.")
 SHOW_THE_SERVER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
 FIND_INTERCEPTION = for_dba(
     "Check the issuer of the TLS certificate in the output of `ekm-exporter probe TARGET`: it shows TLS inspection."
@@ -186,22 +201,17 @@ NOT_A_VAULT = "The name resolves to a server that is not Key Vault: a wrong priv
 SERVICE_DEFECT = "The service has a defect, usually brief and in one region."
 
 
-def both_generations(current: int, row: ConnectorError) -> tuple[ConnectorError, ConnectorError]:
-    """Return the classic row and the same row under its `current` number."""
-    return (
-        replace(row, generation=Family.CLASSIC, counterpart=current),
-        replace(row, code=current, generation=Family.CURRENT, counterpart=row.code),
-    )
+def generations(row: ConnectorError) -> tuple[ConnectorError, ...]:
+    """Return the classic row and the same row under the number of its counterpart; a row without one alone."""
+    if row.counterpart is None:
+        return (row,)
+    current = replace(row, code=row.counterpart, generation=Family.CURRENT, counterpart=row.code)
+    return replace(row, generation=Family.CLASSIC), current
 
 
-def out_of_memory_row(code: int, symbol: str, layer: Layer, doing: str) -> ConnectorError:
+def out_of_memory_row(code: int, symbol: str, layer: Layer, doing: str, *, counterpart: int | None = None) -> ConnectorError:
     """Build a row about a lack of memory; `doing` completes "while the connector was ..."."""
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=layer,
-        category=Category.RESOURCE,
-        owner=Owner.DBA,
+    return ConnectorError(code, symbol, Category.RESOURCE, Owner.DBA, layer=layer, counterpart=counterpart).saying(
         summary=f"The SQL Server process ran out of memory while the connector was {doing}. The vault is not the cause.",
         effect=WITHOUT_WRAP if layer is Layer.WRAP_KEY else "" if layer is Layer.BACKUP else WHILE_IT_LASTS,
         causes=(
@@ -247,11 +257,17 @@ FREQUENT: Mapping[int, str] = MappingProxyType(
 # Sentences and commands that several rows of the advice tables share.
 
 PROBE = "`ekm-exporter probe TARGET`"
-COMPARE_HOSTS = for_dba(f"Run {PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one.")
+# The first step of a code that a probe shows with a reason. After a probe it is done.
+FIND_REASON = f"Show the failed step and its `reason`: {PROBE}. Then follow `ekm-exporter explain REASON`."
+# A vault that refuses the address of a central exporter may allow that of SQL Server.
+CONFIRM = (
+    f"Find out first, on the SQL Server host, whether the vault refuses it too: {PROBE}. If it does not, change nothing for SQL Server.",
+    "Without the exporter there, read LastRefused of SQL Server in the vault's Logs: `ekm-exporter script key-users.kql --vault VAULT.vault.azure.net --key KEY`.",
+)
 REPEAT = for_dba(f"Then repeat the probe: {PROBE}.")
 AGAIN = (REPEAT, DO_NOT_RESTART)
 CAUSE_IS_ELSEWHERE = "Do not renew the credential: it is not the cause."
-SYNCHRONISE = for_dba("Synchronise the clock of this host: `w32tm /resync` on Windows, `chronyc makestep` on Linux.")
+SYNCHRONISE = for_dba("Synchronise the clock of the probe's host: `w32tm /resync` on Windows, `chronyc makestep` on Linux.")
 SIGN_IN_LOG = "Entra admin center > Monitoring & health > Sign-in logs > Service principal sign-ins"
 STATUS_PAGE = "Check Azure's status page: https://azure.status.microsoft."
 SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
@@ -269,7 +285,9 @@ USE_ITS_TENANT = (
     DO_NOT_RESTART,
 )
 SHOW_CHANGES = "`az monitor activity-log list --resource-id VAULT_ID --offset 6h`"
-UNDO_CHANGE = f"Undo the change, which this shows: {SHOW_CHANGES}. If it was intended:"
+UNDO = (
+    f"Undo the change that the activity log shows: {SHOW_CHANGES}. If it was intended, or if there is none, take the other steps."
+)
 SHOW_ZONE_LINKS = "`az network private-dns link vnet list --resource-group DNS_GROUP --zone-name DNS_ZONE`"
 # Of the principal, which a managed identity has too. The object id of the application is another one.
 FIND_OBJECT_ID = (
@@ -279,15 +297,10 @@ FIND_OBJECT_ID = (
 KEEP_CREDENTIAL = "Change no credential in Entra ID and none in SQL Server until the sentence names it as the cause."
 REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem`"
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
-ALTER = "`ALTER CREDENTIAL [CRED] WITH IDENTITY = 'VAULT', SECRET = 'STRING';`"
-# For a credential of several vaults: each SQL Server's own IDENTITY is in its credentials.
-EACH_IDENTITY = for_dba(
-    "IDENTITY differs by vault: on each SQL Server, `sqlcmd -E -h -1 -W -w 65535 -i alter-credential.sql` writes each statement "
-    "with the IDENTITY of its credential. `ekm-exporter script alter-credential.sql` prints the script."
-)
-# The words of ALTER that only the reader knows.
-CRED_AND_STRING = for_dba(
-    "CRED is its name in `sys.credentials`. STRING is the client id without hyphens, then the secret's value: at most 120 characters."
+# The script takes name and IDENTITY of each credential from SQL Server, so it is right for credentials of several vaults too.
+WRITE_SECRET = for_dba(
+    "On every replica, write the secret into SQL Server's credentials with `sqlcmd`, as the first lines of this script show: "
+    "`ekm-exporter script alter-credential.sql`. It is the client id without hyphens, then the secret's value: at most 120 characters."
 )
 
 # The capital words in commands that only the reader knows, each with the place that has its value.
@@ -295,6 +308,7 @@ CRED_AND_STRING = for_dba(
 WORDS: Mapping[str, str] = MappingProxyType(
     {
         "TARGET": "name of a target, then --config.file FILE",
+        "REASON": "reason that the probe shows, such as forbidden_rbac",
         "CLIENT_ID": "client_id of the credential, or the first 32 digits of SECRET",
         "OBJECT_ID": "object id of the principal, not its client id: az ad sp show --id CLIENT_ID --query id",
         "CRED": "name in sys.credentials",

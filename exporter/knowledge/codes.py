@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 from exporter.core.connector import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY
 from exporter.knowledge.code_row import (
-    ALTER,
-    CRED_AND_STRING,
     DLL_VERSION,
     EVENT_LOG,
     IF_IN_USE,
@@ -23,11 +21,13 @@ from exporter.knowledge.code_row import (
     SET_ONLINE,
     WHILE_IT_LASTS,
     WITHOUT_THE_KEY,
+    WRITE_SECRET,
     Category,
     ConnectorError,
     Family,
     Layer,
     Owner,
+    generations,
     out_of_memory_row,
 )
 from exporter.knowledge.codes_http import HTTP_CONNECTION, HTTP_STATUS, NAME_AND_RETRY
@@ -40,21 +40,13 @@ if TYPE_CHECKING:  # `explain` is quicker without it
 
 _engine = partial(ConnectorError, layer=Layer.ENGINE)
 ENGINE: tuple[ConnectorError, ...] = (
-    _engine(
-        code=0,
-        symbol="scp_err_Success",
-        category=Category.SUCCESS,
-        owner=Owner.DBA,
+    _engine(0, "scp_err_Success", Category.SUCCESS, Owner.DBA).saying(
         summary="The provider completed the call. If a statement failed with it, explain the number of its message, such as 33029.",
         causes=(),
         actions=(),
         unobservable_because="It is a success. A successful probe shows `ekm_probe_success 1` and `ekm_last_error_code 0`.",
     ),
-    _engine(
-        code=1,
-        symbol="scp_err_Failure",
-        category=Category.UNKNOWN,
-        owner=Owner.VAULT,
+    _engine(1, "scp_err_Failure", Category.UNKNOWN, Owner.VAULT).saying(
         summary=(
             "A failure without a more specific code. From a probe: unwrap returned bytes that differ from the wrapped ones. A key "
             "that SQL Server encrypts with this vault may become unreadable."
@@ -72,11 +64,7 @@ ENGINE: tuple[ConnectorError, ...] = (
             EVENT_LOG,
         ),
     ),
-    _engine(
-        code=2,
-        symbol="scp_err_InsufficientBuffer",
-        category=Category.PROTOCOL,
-        owner=Owner.DBA,
+    _engine(2, "scp_err_InsufficientBuffer", Category.PROTOCOL, Owner.DBA).saying(
         summary=(
             "The provider's result is larger than the buffer, and SQL Server should retry with a larger one. This is routine "
             "unless a statement fails with it."
@@ -92,11 +80,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         unobservable_because="It is exchanged between SQL Server and the connector's DLL inside one process and never reaches the network.",
     ),
-    _engine(
-        code=3,
-        symbol="scp_err_NotSupported",
-        category=Category.INPUT,
-        owner=Owner.DBA,
+    _engine(3, "scp_err_NotSupported", Category.INPUT, Owner.DBA).saying(
         summary=(
             "The connector does not support this key or algorithm. It supports RSA and RSA-HSM keys of 2048 or 3072 bits. "
             "SQL Server cannot use any other key."
@@ -113,11 +97,7 @@ ENGINE: tuple[ConnectorError, ...] = (
             "Do not rely on the size in `sys.asymmetric_keys`: it shows 2048 for 3072 bits too.",
         ),
     ),
-    _engine(
-        code=4,
-        symbol="scp_err_NotFound",
-        category=Category.MISSING,
-        owner=Owner.DBA,
+    _engine(4, "scp_err_NotFound", Category.MISSING, Owner.DBA).saying(
         summary="The provider has no key or algorithm with the name that SQL Server used. The statement fails.",
         causes=(
             "`PROVIDER_KEY_NAME` in CREATE ASYMMETRIC KEY is misspelt.",
@@ -127,17 +107,13 @@ ENGINE: tuple[ConnectorError, ...] = (
         actions=(
             "List the keys of the vault: `az keyvault key list --vault-name VAULT`.",
             "Show which vault SQL Server uses: `SELECT name, credential_identity FROM sys.credentials;`.",
-            "If the key was deleted: `az keyvault key recover --vault-name VAULT --name KEY`.",
+            "If the key was deleted, recover it: `az keyvault key recover --vault-name VAULT --name KEY`.",
         ),
         unobservable_because=(
             "SQL Server derives it from a more specific code. A probe reports that one: 3076 (3112 on connector 1.0.5.0)."
         ),
     ),
-    _engine(
-        code=5,
-        symbol="scp_err_AuthFailure",
-        category=Category.IDENTITY,
-        owner=Owner.DBA,
+    _engine(5, "scp_err_AuthFailure", Category.IDENTITY, Owner.DBA).saying(
         summary="SQL Server could not open a session with the provider because the sign-in failed. No key of this vault can be used until it succeeds.",
         effect=WITHOUT_THE_KEY,
         causes=(
@@ -152,11 +128,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         unobservable_because="SQL Server derives it from a more specific code. A probe reports a refused sign-in as 3303.",
     ),
-    _engine(
-        code=6,
-        symbol="scp_err_InvalidArgument",
-        category=Category.INPUT,
-        owner=Owner.DBA,
+    _engine(6, "scp_err_InvalidArgument", Category.INPUT, Owner.DBA).saying(
         summary="The provider rejected a parameter. The statement failed before any request to the vault.",
         causes=(
             "CREATE ASYMMETRIC KEY uses options that the connector does not support. It only opens existing keys.",
@@ -165,11 +137,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         actions=("Use the basic form: `PROVIDER_KEY_NAME = 'KEY', CREATION_DISPOSITION = OPEN_EXISTING`.", EVENT_LOG),
         unobservable_because="The argument comes from a T-SQL statement. The exporter makes no calls to the provider.",
     ),
-    _engine(
-        code=7,
-        symbol="scp_err_ProviderError",
-        category=Category.UNKNOWN,
-        owner=Owner.DBA,
+    _engine(7, "scp_err_ProviderError", Category.UNKNOWN, Owner.DBA).saying(
         summary="SQL Server caught an exception inside the connector's DLL. It reports no further details.",
         effect=WHILE_IT_LASTS,
         causes=(
@@ -185,12 +153,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         unobservable_because="The exception is thrown and caught inside the SQL Server process.",
     ),
-    ConnectorError(
-        code=401,
-        symbol="acquireToken",
-        layer=Layer.EVENT_LINE,
-        category=Category.IDENTITY,
-        owner=Owner.IDENTITY,
+    ConnectorError(401, "acquireToken", Category.IDENTITY, Owner.IDENTITY, layer=Layer.EVENT_LINE).saying(
         summary=(
             "This is the HTTP status of an event line, not a connector code. The line names the operation `acquireToken`. Entra ID "
             "refused the sign-in. SQL Server shows 3303 for it."
@@ -203,12 +166,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         actions=("Follow `ekm-exporter explain 3303`.", "Test the credential now: `ekm-exporter probe TARGET`."),
         unobservable_because="It is an HTTP status, not a code. A probe reports this failure as 3303.",
     ),
-    ConnectorError(
-        code=404,
-        symbol="getKeyByName",
-        layer=Layer.EVENT_LINE,
-        category=Category.MISSING,
-        owner=Owner.VAULT,
+    ConnectorError(404, "getKeyByName", Category.MISSING, Owner.VAULT, layer=Layer.EVENT_LINE).saying(
         summary=(
             "This is the HTTP status of an event line, not a connector code. The line names the operation `getKeyByName`. The "
             "vault has no such key, so SQL Server cannot open the databases it protects."
@@ -233,11 +191,7 @@ _LOCAL = "Thumbprints and registry are on the SQL Server host. No request can re
 _SHOW_REGISTRY = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
 
 INPUTS: tuple[ConnectorError, ...] = (
-    _input(
-        code=2049,
-        symbol="scp_err_KeyNameDoesNotFitThumbprint",
-        category=Category.INPUT,
-        owner=Owner.DBA,
+    _input(2049, "scp_err_KeyNameDoesNotFitThumbprint", Category.INPUT, Owner.DBA).saying(
         summary=(
             "The key name is longer than 26 characters, the limit of a thumbprint in SQL Server. "
             "SQL Server cannot use this key. No request was sent to the vault."
@@ -249,11 +203,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "If the exporter reports it, correct `key` of the target in the configuration.",
         ),
     ),
-    _input(
-        code=2050,
-        symbol="scp_err_PasswordTooShort",
-        category=Category.INPUT,
-        owner=Owner.DBA,
+    _input(2050, "scp_err_PasswordTooShort", Category.INPUT, Owner.DBA).saying(
         summary=(
             "SECRET of the SQL credential has fewer than 32 characters, the length of the client id alone. "
             "No sign-in was attempted. SQL Server cannot open a session with the provider."
@@ -264,19 +214,14 @@ INPUTS: tuple[ConnectorError, ...] = (
             "A script used an empty variable, or the string was truncated when copied.",
         ),
         actions=(
-            f"Set the string, on every replica: {ALTER}.",
-            CRED_AND_STRING,
+            WRITE_SECRET,
             "Test it: `ekm-exporter probe TARGET`.",
             SET_ONLINE,
             "If the exporter reports it, correct the file that `secret_file` of the credential names.",
         ),
     ),
     out_of_memory_row(2051, "scp_err_OutOfMemory", Layer.INPUT, "requesting working memory from the engine"),
-    _input(
-        code=2052,
-        symbol="scp_err_ConvertKeyNameToThumbprint",
-        category=Category.HOST,
-        owner=Owner.DBA,
+    _input(2052, "scp_err_ConvertKeyNameToThumbprint", Category.HOST, Owner.DBA).saying(
         summary="The connector could not compute the thumbprint that identifies the key in SQL Server. No key was created.",
         causes=(
             "The key name has characters other than letters, digits and hyphens.",
@@ -285,11 +230,7 @@ INPUTS: tuple[ConnectorError, ...] = (
         actions=("Check `PROVIDER_KEY_NAME` letter by letter, including trailing blanks.", EVENT_LOG),
         unobservable_because=_LOCAL,
     ),
-    _input(
-        code=2053,
-        symbol="scp_err_ConvertThumbprintToKeyName",
-        category=Category.HOST,
-        owner=Owner.DBA,
+    _input(2053, "scp_err_ConvertThumbprintToKeyName", Category.HOST, Owner.DBA).saying(
         summary="The connector could not find the key that belongs to a thumbprint from SQL Server. Databases protected by that key do not open on this host.",
         effect=WITHOUT_THE_KEY,
         causes=(
@@ -303,11 +244,7 @@ INPUTS: tuple[ConnectorError, ...] = (
         ),
         unobservable_because=_LOCAL,
     ),
-    _input(
-        code=2057,
-        symbol="scp_err_ThumbprintExistedInRegistry",
-        category=Category.HOST,
-        owner=Owner.DBA,
+    _input(2057, "scp_err_ThumbprintExistedInRegistry", Category.HOST, Owner.DBA).saying(
         summary=(
             "The registry of this host already maps this thumbprint to a key with another URL, and the connector does not overwrite "
             "it. The new asymmetric key was not created."
@@ -323,11 +260,7 @@ INPUTS: tuple[ConnectorError, ...] = (
         ),
         unobservable_because=_LOCAL,
     ),
-    _input(
-        code=2058,
-        symbol="scp_err_FailureInRegistry",
-        category=Category.HOST,
-        owner=Owner.DBA,
+    _input(2058, "scp_err_FailureInRegistry", Category.HOST, Owner.DBA).saying(
         summary=(
             "The connector could not read or write its Windows registry key. CREATE ASYMMETRIC KEY then fails with message 33049, "
             "which wrongly points to the vault."
@@ -356,12 +289,7 @@ INPUTS: tuple[ConnectorError, ...] = (
 
 
 def _failed(code: int, symbol: str, summary: str) -> ConnectorError:
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=Layer.BACKUP,
-        category=Category.PROTOCOL,
-        owner=Owner.VAULT,
+    return ConnectorError(code, symbol, Category.PROTOCOL, Owner.VAULT, layer=Layer.BACKUP).saying(
         summary=f"{summary} The backup failed. Databases and their keys are not affected.",
         causes=("A proxy, gateway or security appliance emptied, cut or replaced the response.", SERVICE_DEFECT),
         actions=("Back up the key directly: `az keyvault key backup --vault-name VAULT --name KEY --file F`.", EVENT_LOG),
@@ -379,23 +307,12 @@ BACKUP: tuple[ConnectorError, ...] = (
     _failed(3506, "ErrorBackupKeyBase64DecodeValue", "The `value` in the response to a key backup is not valid Base64."),
 )
 
+_TABLES = (
+    *(ENGINE, INPUTS, HTTP_CONNECTION, HTTP_STATUS, CHALLENGE, TOKEN_STEP),
+    *(GET_KEY, BACKUP, WRAP_UNWRAP, CREDENTIAL, NAME_AND_RETRY),
+)
 CODES: tuple[ConnectorError, ...] = tuple(
-    sorted(
-        (
-            *ENGINE,
-            *INPUTS,
-            *HTTP_CONNECTION,
-            *HTTP_STATUS,
-            *CHALLENGE,
-            *TOKEN_STEP,
-            *GET_KEY,
-            *BACKUP,
-            *WRAP_UNWRAP,
-            *CREDENTIAL,
-            *NAME_AND_RETRY,
-        ),
-        key=lambda row: row.code,
-    )
+    sorted((each for table in _TABLES for row in table for each in generations(row)), key=lambda row: row.code)
 )
 BY_CODE: Mapping[int, ConnectorError] = MappingProxyType({row.code: row for row in CODES})
 

@@ -1,6 +1,6 @@
 """Rows of the HTTP layer: the meaning of a status, missing or truncated responses, an unresolved host name, and the retry logic.
 
-3000 and 3001 are those of every operation. Rows have the classic number; the first argument of `both_generations` is the counterpart.
+3000 and 3001 are those of every operation. Rows have the classic number.
 `codes_steps` has the rows of unreadable responses.
 """
 
@@ -10,14 +10,11 @@ from functools import partial
 
 from exporter.core.limits import KEY_LIMITS, OWN_SHARE
 from exporter.knowledge.code_row import (
-    ALTER,
-    CRED_AND_STRING,
     DO_NOT_RESTART,
     EVENT_LOG,
     FIND_INTERCEPTION,
-    LESS_WITHOUT_WRAP,
+    FIND_REASON,
     NOT_A_VAULT,
-    SHOW_TENANT,
     SHOW_THE_SERVER,
     SUPPORT,
     WHILE_IT_LASTS,
@@ -26,7 +23,6 @@ from exporter.knowledge.code_row import (
     ConnectorError,
     Layer,
     Owner,
-    both_generations,
     for_dba,
     for_exporter,
     for_vault,
@@ -36,21 +32,13 @@ from exporter.knowledge.code_row import (
 _http = partial(ConnectorError, layer=Layer.HTTP)
 
 HTTP_STATUS: tuple[ConnectorError, ...] = (
-    _http(
-        code=3000,
-        symbol="ErrorSuccess",
-        category=Category.SUCCESS,
-        owner=Owner.VAULT,
+    _http(3000, "ErrorSuccess", Category.SUCCESS, Owner.VAULT).saying(
         summary="The exchange with Key Vault succeeded. No action is needed.",
         causes=(),
         actions=(),
         unobservable_because="It is a success. A successful step shows `ekm_step_success 1`, and no code is counted.",
     ),
-    _http(
-        code=3001,
-        symbol="ErrorUnknown",
-        category=Category.UNKNOWN,
-        owner=Owner.NETWORK,
+    _http(3001, "ErrorUnknown", Category.UNKNOWN, Owner.NETWORK).saying(
         summary=(
             "A failure that no other code covers. From a probe, `reason` names it. Usually another server responded instead of the "
             "vault or Entra ID, and SQL Server cannot use that response either."
@@ -64,175 +52,119 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             "`secret_unreadable`, `secret_timeout`, `internal`: the exporter's own host or code failed. Its log shows details.",
         ),
         actions=(
-            "Read `reason` and the failed step: `ekm-exporter probe TARGET`.",
+            FIND_REASON,
             FIND_INTERCEPTION,
-            for_exporter(
-                "For `authority_untrusted` in a private cloud, verify who operates that host. Then set `authority_host` in the module."
-            ),
             for_dba("If SQL Server shows it, read the operation and its `info` number in the connector's event log."),
         ),
     ),
-    *both_generations(
-        3108,
-        _http(
-            code=3010,
-            symbol="ErrorHttpResponseCodeUnauthorized",
-            category=Category.IDENTITY,
-            owner=Owner.IDENTITY,
-            summary=(
-                "Status 401. From a probe: the vault rejected a token that Entra ID issued. In the connector's event log: usually a "
-                "refused sign-in, for which SQL Server shows 3303."
-            ),
-            effect=WITHOUT_THE_KEY,
-            causes=(
-                "In the event log, next to 3303: the client secret has expired or is wrong.",
-                "`token_unverifiable`: the vault cannot verify tokens at the moment (AKV10046), a temporary fault in Azure.",
-                "`token_expired`: the vault received the token after it expired, usually because a clock is wrong.",
-                "`token_revoked`: continuous access evaluation revoked the token, for example for a disabled application.",
-                "A proxy removes or changes the `Authorization` header.",
-            ),
-            actions=(
-                "Show which step gets the 401: `ekm-exporter probe TARGET`. At the token step, follow `ekm-exporter explain 3303`.",
-                "At any other step, retry in ten minutes and check Azure's status page.",
-                DO_NOT_RESTART,
-                SUPPORT,
+    _http(3010, "ErrorHttpResponseCodeUnauthorized", Category.IDENTITY, Owner.IDENTITY, counterpart=3108).saying(
+        summary=(
+            "Status 401. From a probe: the vault rejected a token that Entra ID issued. In the connector's event log: usually a "
+            "refused sign-in, for which SQL Server shows 3303."
+        ),
+        effect=WITHOUT_THE_KEY,
+        causes=(
+            "In the event log, next to 3303: the client secret has expired or is wrong.",
+            "`token_unverifiable`: the vault cannot verify tokens at the moment (AKV10046), a temporary fault in Azure.",
+            "`token_expired`: the vault received the token after it expired, usually because a clock is wrong.",
+            "`token_revoked`: continuous access evaluation revoked the token, for example for a disabled application.",
+            "A proxy removes or changes the `Authorization` header.",
+        ),
+        actions=(
+            FIND_REASON,
+            "If SQL Server shows 3303 next to it, follow `ekm-exporter explain 3303`.",
+            DO_NOT_RESTART,
+            SUPPORT,
+        ),
+    ),
+    _http(3011, "ErrorHttpResponseCodeThrottled", Category.THROTTLED, Owner.VAULT, counterpart=3109).saying(
+        summary=(
+            "Status 429: the service receives more requests than it allows. Meanwhile any key operation of SQL Server may be rejected."
+        ),
+        effect=WHILE_IT_LASTS,
+        causes=(
+            "Another application uses the same vault heavily, usually by reading secrets in a loop.",
+            "Many SQL Servers open databases at once: patch night, failover or mass restore.",
+            "Other vaults exhaust the limit of the subscription, which is five times that of one vault.",
+            f"The limit in 10 seconds depends on the key: {KEY_LIMITS}.",
+            "At the token step: the tenant is throttled because of too many sign-ins.",
+        ),
+        actions=(
+            "Who calls? Query the vault's Logs: `ekm-exporter script callers.kql --vault VAULT.vault.azure.net`. Row one is the caller.",
+            "Stop or slow that caller.",
+            for_dba("If it is SQL Server (Microsoft.SQL.EKM), make planned restarts and restores one by one."),
+            DO_NOT_RESTART,
+            for_exporter(f"The exporters' own share is `ekm_request_budget_ratio`. Above {OWN_SHARE}, increase `interval`."),
+            for_dba("As a permanent fix, move SQL Server's keys to a separate vault."),
+        ),
+    ),
+    _http(3012, "ErrorHttpResponseCodeClientError", Category.INPUT, Owner.DBA, counterpart=3110).saying(
+        summary="The request was rejected with a status from 400 to 499 that has no specific code. The same request fails again until it is corrected.",
+        effect=WITHOUT_THE_KEY,
+        causes=(
+            "The key name or version is malformed: only letters, digits and hyphens are allowed.",
+            "Builds of 2018 to 2020: Entra ID returned 400, usually for hyphens in the client id (newer builds: 3128).",
+            "The key does not allow the operation or the algorithm (`key_ops`, key type).",
+            "The proxy requires a user name and password (407).",
+            "Another change to the same key is in progress (409). This is temporary.",
+        ),
+        actions=(
+            FIND_REASON,
+            for_dba("Check the credential string: the client id without hyphens, followed by the secret."),
+        ),
+    ),
+    _http(3013, "ErrorHttpResponseCodeServerError", Category.SERVER, Owner.VAULT, counterpart=3111).saying(
+        summary="The service, or a proxy in front of it, failed with a status of 500 or above. The key and the credential are not the cause.",
+        effect=WHILE_IT_LASTS,
+        causes=(
+            "Key Vault has an incident. At the token step, Entra ID has one.",
+            "A proxy or gateway cannot reach the service (502, 503, 504).",
+            "The vault's region fails over: no responses for some minutes, then only reads, wrap and unwrap work.",
+        ),
+        actions=(
+            "Check Azure's status page, https://azure.status.microsoft, for Key Vault and Entra ID in this region.",
+            FIND_REASON,
+            DO_NOT_RESTART,
+            SUPPORT,
+        ),
+    ),
+    _http(3076, "ErrorHttpResourceNotFound", Category.MISSING, Owner.VAULT, counterpart=3112).saying(
+        summary=(
+            "Status 404: this vault has no key or key version with that name. Recover the key first; investigate afterwards."
+        ),
+        effect=WITHOUT_THE_KEY,
+        causes=(
+            "The key was deleted. A soft-deleted key can be recovered. A purged key needs a restore from backup.",
+            "The key name or version is misspelt in SQL Server or in the exporter's configuration.",
+            "IDENTITY of the SQL credential names a vault that does not hold the key.",
+        ),
+        actions=(
+            "List the deleted keys: `az keyvault key list-deleted --vault-name VAULT`.",
+            "Recover the key with all versions: `az keyvault key recover --vault-name VAULT --name KEY`.",
+            DO_NOT_RESTART,
+            "If it was purged, restore its backup: `az keyvault key restore --vault-name VAULT --file BACKUP`. The key keeps its old name.",
+            "If it was never deleted, compare versions: `az keyvault key list-versions --vault-name VAULT --name KEY`.",
+            for_dba(
+                "Show the thumbprint that the databases use: `SELECT encryptor_thumbprint FROM sys.dm_database_encryption_keys;`."
             ),
         ),
     ),
-    *both_generations(
-        3109,
-        _http(
-            code=3011,
-            symbol="ErrorHttpResponseCodeThrottled",
-            category=Category.THROTTLED,
-            owner=Owner.VAULT,
-            summary=(
-                "Status 429: the service receives more requests than it allows. Meanwhile any key operation of SQL Server may be rejected."
-            ),
-            effect=WHILE_IT_LASTS,
-            causes=(
-                "Another application uses the same vault heavily, usually by reading secrets in a loop.",
-                "Many SQL Servers open databases at once: patch night, failover or mass restore.",
-                "Other vaults exhaust the limit of the subscription, which is five times that of one vault.",
-                f"The limit in 10 seconds depends on the key: {KEY_LIMITS}.",
-                "At the token step: the tenant is throttled because of too many sign-ins.",
-            ),
-            actions=(
-                "Who calls? Query the vault's Logs: `ekm-exporter script callers.kql --vault VAULT.vault.azure.net`. Row one is the caller.",
-                "Stop or slow that caller.",
-                for_dba("If it is SQL Server (Microsoft.SQL.EKM), make planned restarts and restores one by one."),
-                DO_NOT_RESTART,
-                for_exporter(f"The exporters' own share is `ekm_request_budget_ratio`. Above {OWN_SHARE}, increase `interval`."),
-                for_dba("As a permanent fix, move SQL Server's keys to a separate vault."),
-            ),
+    _http(3077, "ErrorHttpOperationForbidden", Category.PERMISSION, Owner.VAULT, counterpart=3113).saying(
+        summary="Status 403: the caller is known, and the operation is refused. SQL Server gets no key, unless only wrap is refused: then no key can be created or rotated.",
+        effect=WITHOUT_THE_KEY,
+        causes=(
+            "`forbidden_rbac`, `forbidden_policy`: the role or access policy on this vault is missing or was removed. Microsoft adds `list` under 3077 alone.",
+            "`forbidden_firewall`, `forbidden_connection`, `forbidden_nsp`: the vault blocks this network or address.",
+            "`key_disabled`: the key version was disabled.",
+            "`key_expired`, `key_not_yet_valid`: a key outside its dates still unwraps but does not wrap.",
+            "The role was assigned only minutes ago and is not active yet.",
+        ),
+        actions=(
+            FIND_REASON,
+            DO_NOT_RESTART,
         ),
     ),
-    *both_generations(
-        3110,
-        _http(
-            code=3012,
-            symbol="ErrorHttpResponseCodeClientError",
-            category=Category.INPUT,
-            owner=Owner.DBA,
-            summary="The request was rejected with a status from 400 to 499 that has no specific code. The same request fails again until it is corrected.",
-            effect=WITHOUT_THE_KEY,
-            causes=(
-                "The key name or version is malformed: only letters, digits and hyphens are allowed.",
-                "Builds of 2018 to 2020: Entra ID returned 400, usually for hyphens in the client id (newer builds: 3128).",
-                "The key does not allow the operation or the algorithm (`key_ops`, key type).",
-                "The proxy requires a user name and password (407).",
-                "Another change to the same key is in progress (409). This is temporary.",
-            ),
-            actions=(
-                "Read status, service code and `reason`: `ekm-exporter probe TARGET`.",
-                "Compare the name letter by letter with `az keyvault key list --vault-name VAULT`.",
-                "For 407, allow the vault and Entra ID on the proxy without a password. The connector sends none.",
-                for_dba("Check the credential string: the client id without hyphens, followed by the secret."),
-            ),
-        ),
-    ),
-    *both_generations(
-        3111,
-        _http(
-            code=3013,
-            symbol="ErrorHttpResponseCodeServerError",
-            category=Category.SERVER,
-            owner=Owner.VAULT,
-            summary="The service, or a proxy in front of it, failed with a status of 500 or above. The key and the credential are not the cause.",
-            effect=WHILE_IT_LASTS,
-            causes=(
-                "Key Vault has an incident. At the token step, Entra ID has one.",
-                "A proxy or gateway cannot reach the service (502, 503, 504).",
-                "The vault's region fails over: no responses for some minutes, then only reads, wrap and unwrap work.",
-            ),
-            actions=(
-                "Check Azure's status page, https://azure.status.microsoft, for Key Vault and Entra ID in this region.",
-                "Show the failed step and its reason: `ekm-exporter probe TARGET`. `proxy_status` means the proxy failed.",
-                DO_NOT_RESTART,
-                SUPPORT,
-            ),
-        ),
-    ),
-    *both_generations(
-        3112,
-        _http(
-            code=3076,
-            symbol="ErrorHttpResourceNotFound",
-            category=Category.MISSING,
-            owner=Owner.VAULT,
-            summary=(
-                "Status 404: this vault has no key or key version with that name. Recover the key first; investigate afterwards."
-            ),
-            effect=WITHOUT_THE_KEY,
-            causes=(
-                "The key was deleted. A soft-deleted key can be recovered. A purged key needs a restore from backup.",
-                "The key name or version is misspelt in SQL Server or in the exporter's configuration.",
-                "IDENTITY of the SQL credential names a vault that does not hold the key.",
-            ),
-            actions=(
-                "List the deleted keys: `az keyvault key list-deleted --vault-name VAULT`.",
-                "Recover the key with all versions: `az keyvault key recover --vault-name VAULT --name KEY`.",
-                DO_NOT_RESTART,
-                "If it was purged: `az keyvault key restore --vault-name VAULT --file BACKUP`. The key keeps its old name.",
-                "If it was never deleted, compare versions: `az keyvault key list-versions --vault-name VAULT --name KEY`.",
-                for_dba(
-                    "Show the thumbprint that the databases use: `SELECT encryptor_thumbprint FROM sys.dm_database_encryption_keys;`."
-                ),
-            ),
-        ),
-    ),
-    *both_generations(
-        3113,
-        _http(
-            code=3077,
-            symbol="ErrorHttpOperationForbidden",
-            category=Category.PERMISSION,
-            owner=Owner.VAULT,
-            summary="Status 403: the caller is known, and the operation is refused. SQL Server gets no key, unless only wrap is refused.",
-            effect=f"{WITHOUT_THE_KEY}{LESS_WITHOUT_WRAP}",
-            causes=(
-                "`forbidden_rbac`, `forbidden_policy`: the role or access policy on this vault is missing or was removed.",
-                "`forbidden_firewall`, `forbidden_connection`, `forbidden_nsp`: the vault blocks this network or address.",
-                "`key_disabled`: the key version was disabled.",
-                "`key_expired`, `key_not_yet_valid`: a key outside its dates still unwraps but does not wrap.",
-                "The role was assigned only minutes ago and is not active yet.",
-            ),
-            actions=(
-                "Show the refused step and `reason`: `ekm-exporter probe TARGET`.",
-                "RBAC: assign the role `Key Vault Crypto Service Encryption User`, as `ekm-exporter explain forbidden_rbac` shows.",
-                "Policy: allow `get`, `wrapKey`, `unwrapKey`, as `ekm-exporter explain forbidden_policy` shows. Microsoft adds `list` under 3077 alone.",
-                "Firewall: permit the public address of the SQL Server host, as `ekm-exporter explain forbidden_firewall` shows.",
-                "Disabled, expired, perimeter or private endpoint: run `ekm-exporter explain` with the reason, such as `key_disabled`.",
-                DO_NOT_RESTART,
-            ),
-        ),
-    ),
-    _http(
-        code=3128,
-        symbol="ErrorHttpBadRequest",
-        category=Category.IDENTITY,
-        owner=Owner.IDENTITY,
-        fallback=3012,
+    _http(3128, "ErrorHttpBadRequest", Category.IDENTITY, Owner.IDENTITY, fallback=3012).saying(
         summary=(
             "Entra ID rejected the sign-in with 400 before it checked the secret. Usually the application or tenant is unknown, or "
             "the client id is malformed. SQL Server gets no token and opens no session."
@@ -245,11 +177,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             "The application is disabled (AADSTS7000112), or Conditional Access blocks the sign-in (AADSTS53003).",
         ),
         actions=(
-            "Read the AADSTS number: `ekm-exporter probe TARGET`.",
-            "Check that the application exists: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
-            SHOW_TENANT,
-            for_dba(f"Correct the string, on every replica: {ALTER}."),
-            CRED_AND_STRING,
+            FIND_REASON,
             DO_NOT_RESTART,
         ),
     ),
@@ -258,44 +186,35 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
 # Up to a complete response: start, connect, send and read. Each row is a WinINet call.
 
 
-def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_causes: str) -> tuple[ConnectorError, ...]:
-    """Build the rows of a local Windows call that sends and receives nothing."""
-    return both_generations(
-        current,
-        _http(
-            code=code,
-            symbol=symbol,
-            category=Category.HOST,
-            owner=Owner.DBA,
-            summary=summary,
-            effect=WHILE_IT_LASTS,
-            causes=(
-                *more_causes,
-                "The SQL Server process has too few handles or too little memory.",
-                "WinINet fails in the profile of the service account, or other software intercepts it.",
-            ),
-            actions=(
-                EVENT_LOG,
-                f"Look up the `info` number of the event line: it is the Windows error of `{call}`.",
-                "Retry the statement. If a restart is needed, first make sure that `ekm-exporter probe TARGET` succeeds.",
-            ),
-            unobservable_because=f"`{call}` runs inside Windows on the SQL Server host. No request from outside can observe it.",
+def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_causes: str) -> ConnectorError:
+    """Build the row of a local Windows call that sends and receives nothing."""
+    return _http(code, symbol, Category.HOST, Owner.DBA, counterpart=current).saying(
+        summary=summary,
+        effect=WHILE_IT_LASTS,
+        causes=(
+            *more_causes,
+            "The SQL Server process has too few handles or too little memory.",
+            "WinINet fails in the profile of the service account, or other software intercepts it.",
         ),
+        actions=(
+            EVENT_LOG,
+            f"Look up the `info` number of the event line: it is the Windows error of `{call}`.",
+            "Retry the statement. If a restart is needed, first make sure that `ekm-exporter probe TARGET` succeeds.",
+        ),
+        unobservable_because=f"`{call}` runs inside Windows on the SQL Server host. No request from outside can observe it.",
     )
 
 
 HTTP_CONNECTION: tuple[ConnectorError, ...] = (
-    *both_generations(
-        3100, out_of_memory_row(3002, "ErrorHttpCreateHttpClientOutOfMemory", Layer.HTTP, "setting up its HTTP client")
-    ),
-    *_local(
+    out_of_memory_row(3002, "ErrorHttpCreateHttpClientOutOfMemory", Layer.HTTP, "setting up its HTTP client", counterpart=3100),
+    _local(
         3003,
         3101,
         "ErrorHttpOpenSession",
         "InternetOpen",
         "Windows could not start an Internet session for the connector. Nothing was sent; the vault and the network are not the cause.",
     ),
-    *_local(
+    _local(
         3004,
         3102,
         "ErrorHttpConnectSession",
@@ -303,137 +222,108 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         "Windows could not prepare a session for the vault's host name. Nothing was sent; this step is local.",
         "IDENTITY of the SQL credential is not a plain vault or host name: it has `https://`, a path or a blank.",
     ),
-    *both_generations(
-        3103,
-        _http(
-            code=3005,
-            symbol="ErrorHttpAttemptConnect",
-            category=Category.NETWORK,
-            owner=Owner.NETWORK,
-            summary="The host has no usable network: its interface is down or it has no route. SQL Server cannot reach Entra ID or the vault.",
-            effect=WITHOUT_THE_KEY,
-            causes=(
-                "The network interface is down, or lost its address or default route.",
-                "After boot: the service started before the network was available.",
-                "If only the exporter reports it: its own host or container has no route. SQL Server may be unaffected.",
-            ),
-            actions=(
-                "On the affected host, check addresses and routes: `Get-NetIPConfiguration` or `ip route`.",
-                "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`.",
-                DO_NOT_RESTART,
-                for_dba("If it only occurs at boot, set the SQL Server service to delayed start."),
-            ),
+    _http(3005, "ErrorHttpAttemptConnect", Category.NETWORK, Owner.NETWORK, counterpart=3103).saying(
+        summary="The host has no usable network: its interface is down or it has no route. SQL Server cannot reach Entra ID or the vault.",
+        effect=WITHOUT_THE_KEY,
+        causes=(
+            "The network interface is down, or lost its address or default route.",
+            "After boot: the service started before the network was available.",
+            "If only the exporter reports it: its own host or container has no route. SQL Server may be unaffected.",
+        ),
+        actions=(
+            "On the affected host, check addresses and routes: `Get-NetIPConfiguration` or `ip route`.",
+            "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`.",
+            DO_NOT_RESTART,
+            for_dba("If it only occurs at boot, set the SQL Server service to delayed start."),
         ),
     ),
-    *_local(
+    _local(
         3006,
         3104,
         "ErrorHttpOpenRequest",
         "HttpOpenRequest",
         "Windows could not prepare the request. Nothing was sent, so the vault received no request.",
     ),
-    *_local(
+    _local(
         3007,
         3105,
         "ErrorHttpAddRequestHeader",
         "HttpAddRequestHeaders",
         "Windows could not add a header to the request, usually the one with the token. Nothing was sent.",
     ),
-    *both_generations(
-        3106,
-        _http(
-            code=3008,
-            symbol="ErrorHttpSendRequest",
-            category=Category.NETWORK,
-            owner=Owner.NETWORK,
-            summary=(
-                "No response from the vault or Entra ID: the connection failed (TCP, TLS, proxy) or timed out. SQL Server gets no key."
-            ),
-            effect=WITHOUT_THE_KEY,
-            causes=(
-                "A firewall, security group or proxy blocks port 443. An Azure network made since 31 March 2026 has no way out by default.",
-                "The proxy is wrong or has changed. SQL Server reads it from its service account and keeps it until a restart.",
-                "TLS fails: a proxy that inspects TLS with an untrusted CA, an expired certificate, or TLS 1.2 disabled.",
-                "A private endpoint was removed or replaced, and DNS still returns the old address.",
-                "The service or network is slow: the connection succeeded, but no response arrived in time.",
-            ),
-            actions=(
-                "Find out which part fails (connect, TLS, proxy, timeout): `ekm-exporter probe TARGET`.",
-                "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`. Repeat for Entra ID's host.",
-                DO_NOT_RESTART,
-                "Read `info` in the event line: 12029 is connect, 12002 timeout, 12045 or 12175 TLS.",
-            ),
+    _http(3008, "ErrorHttpSendRequest", Category.NETWORK, Owner.NETWORK, counterpart=3106).saying(
+        summary=(
+            "No response from the vault or Entra ID: the connection failed (TCP, TLS, proxy) or timed out. SQL Server gets no key."
+        ),
+        effect=WITHOUT_THE_KEY,
+        causes=(
+            "A firewall, security group or proxy blocks port 443. An Azure network made since 31 March 2026 has no way out by default.",
+            "The proxy is wrong or has changed. SQL Server reads it from its service account and keeps it until a restart.",
+            "TLS fails: a proxy that inspects TLS with an untrusted CA, an expired certificate, or TLS 1.2 disabled.",
+            "A private endpoint was removed or replaced, and DNS still returns the old address.",
+            "The service or network is slow: the connection succeeded, but no response arrived in time.",
+        ),
+        actions=(
+            FIND_REASON,
+            "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`. Repeat for Entra ID's host.",
+            DO_NOT_RESTART,
+            "Read `info` in the event line: 12029 is connect, 12002 timeout, 12045 or 12175 TLS.",
         ),
     ),
-    *_local(
+    _local(
         3009,
         3107,
         "ErrorHttpGetResponseCode",
         "HttpQueryInfo",
         "A response arrived, but Windows could not pass its status to the connector. The result is unknown.",
     ),
-    *_local(
+    _local(
         3014,
         3114,
         "ErrorHttpQueryHeader",
         "HttpQueryInfo",
         "A response arrived, but Windows could not pass one of its headers to the connector.",
     ),
-    *both_generations(
-        3115, out_of_memory_row(3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a response header")
+    out_of_memory_row(
+        3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a response header", counterpart=3115
     ),
-    *both_generations(
-        3116,
-        out_of_memory_row(3016, "ErrorHttpQueryHeaderOutOfMemoryReallocBuffer", Layer.HTTP, "allocating space for a long header"),
+    out_of_memory_row(
+        3016, "ErrorHttpQueryHeaderOutOfMemoryReallocBuffer", Layer.HTTP, "allocating space for a long header", counterpart=3116
     ),
-    *both_generations(
-        3117,
-        _http(
-            code=3017,
-            symbol="ErrorHttpQueryHeaderNotFound",
-            category=Category.PROTOCOL,
-            owner=Owner.NETWORK,
-            summary=(
-                "The vault's 401 lacks the `WWW-Authenticate` header, which names the sign-in host. The connector cannot request a "
-                "token, so SQL Server gets no key."
-            ),
-            effect=WITHOUT_THE_KEY,
-            causes=("A proxy or gateway removes the header or sends its own 401.", NOT_A_VAULT),
-            actions=(
-                SHOW_THE_SERVER,
-                "Compare with a working vault from the same host. A different response points to the network path.",
-                DO_NOT_RESTART,
-            ),
+    _http(3017, "ErrorHttpQueryHeaderNotFound", Category.PROTOCOL, Owner.NETWORK, counterpart=3117).saying(
+        summary=(
+            "The vault's 401 lacks the `WWW-Authenticate` header, which names the sign-in host. The connector cannot request a "
+            "token, so SQL Server gets no key."
+        ),
+        effect=WITHOUT_THE_KEY,
+        causes=("A proxy or gateway removes the header or sends its own 401.", NOT_A_VAULT),
+        actions=(
+            SHOW_THE_SERVER,
+            "Compare with a working vault from the same host. A different response points to the network path.",
+            DO_NOT_RESTART,
         ),
     ),
-    *_local(
+    _local(
         3018,
         3118,
         "ErrorHttpQueryHeaderUpdateBufferLength",
         "HttpQueryInfo",
         "A response arrived, but Windows and the connector disagree on the length of one of its headers.",
     ),
-    *both_generations(
-        3119,
-        _http(
-            code=3019,
-            symbol="ErrorHttpReadData",
-            category=Category.NETWORK,
-            owner=Owner.NETWORK,
-            summary=(
-                "A response started but did not finish: truncated, too slow, or far too large. SQL Server treats it as no response."
-            ),
-            effect=WHILE_IT_LASTS,
-            causes=(
-                "A firewall, proxy or scanner drops the connection during the response.",
-                "The network is slow or loses packets, so the rest did not arrive in time.",
-                "Another server responds with a web page instead of a few hundred bytes.",
-            ),
-            actions=(
-                "Repeat `ekm-exporter probe TARGET` a few times, and note how long each one takes to fail.",
-                "Exempt the vault's host from inspection on firewall and proxy. Check the network path for loss and MTU.",
-                DO_NOT_RESTART,
-            ),
+    _http(3019, "ErrorHttpReadData", Category.NETWORK, Owner.NETWORK, counterpart=3119).saying(
+        summary=(
+            "A response started but did not finish: truncated, too slow, or far too large. SQL Server treats it as no response."
+        ),
+        effect=WHILE_IT_LASTS,
+        causes=(
+            "A firewall, proxy or scanner drops the connection during the response.",
+            "The network is slow or loses packets, so the rest did not arrive in time.",
+            "Another server responds with a web page instead of a few hundred bytes.",
+        ),
+        actions=(
+            "Repeat `ekm-exporter probe TARGET` a few times, and note how long each one takes to fail.",
+            "Exempt the vault's host from inspection on firewall and proxy. Check the network path for loss and MTU.",
+            DO_NOT_RESTART,
         ),
     ),
     out_of_memory_row(3120, "ErrorHttpGetResponseOutOfMemoryCreateTempBuffer", Layer.HTTP, "reserving a buffer for a response"),
@@ -444,13 +334,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
 # Codes 3900, an unresolved host name, and 4000, the retry logic.
 
 NAME_AND_RETRY: tuple[ConnectorError, ...] = (
-    ConnectorError(
-        code=3900,
-        symbol="ErrorAKVDoesNotExist",
-        layer=Layer.NAME,
-        category=Category.NETWORK,
-        owner=Owner.NETWORK,
-        fallback=3008,
+    ConnectorError(3900, "ErrorAKVDoesNotExist", Category.NETWORK, Owner.NETWORK, layer=Layer.NAME, fallback=3008).saying(
         summary=(
             "The host name of the vault (or of Entra ID, at the token step) does not resolve. The symbol and Microsoft's list "
             "suggest a deleted vault, but most causes are DNS. SQL Server reaches no key until the name resolves."

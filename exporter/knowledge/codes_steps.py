@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from exporter.knowledge.code_row import (
-    ALTER,
-    CRED_AND_STRING,
     DO_NOT_RESTART,
     EVENT_LOG,
     FIND_INTERCEPTION,
+    FIND_REASON,
     IF_SQL_SERVER_SHOWS_IT,
     NOT_A_VAULT,
     RESET,
@@ -19,6 +18,7 @@ from exporter.knowledge.code_row import (
     USE_ITS_TENANT,
     WITHOUT_THE_KEY,
     WITHOUT_WRAP,
+    WRITE_SECRET,
     Category,
     ConnectorError,
     Layer,
@@ -35,12 +35,7 @@ _FIND_DEVICE = for_network("Find the device on the route that rewrites the respo
 
 
 def _malformed(code: int, symbol: str, summary: str, *causes: str) -> ConnectorError:
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=Layer.CHALLENGE,
-        category=Category.PROTOCOL,
-        owner=Owner.NETWORK,
+    return ConnectorError(code, symbol, Category.PROTOCOL, Owner.NETWORK, layer=Layer.CHALLENGE).saying(
         summary=f"{summary} The connector gets no token, so SQL Server gets no key.",
         effect=WITHOUT_THE_KEY,
         causes=(*causes, REWRITTEN, NOT_A_VAULT),
@@ -90,22 +85,11 @@ CHALLENGE: tuple[ConnectorError, ...] = (
 
 
 def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> ConnectorError:
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=Layer.TOKEN,
-        category=Category.PROTOCOL,
-        owner=Owner.NETWORK,
+    return ConnectorError(code, symbol, Category.PROTOCOL, Owner.NETWORK, layer=Layer.TOKEN).saying(
         summary=f"{summary} The secret may be valid, but SQL Server cannot open a session with the vault.",
         effect=WITHOUT_THE_KEY,
         causes=(*causes, SERVICE_DEFECT),
-        actions=(
-            for_dba("Show the response: `ekm-exporter probe TARGET`."),
-            FIND_INTERCEPTION,
-            _FIND_DEVICE,
-            DO_NOT_RESTART,
-            SUPPORT,
-        ),
+        actions=(FIND_REASON, _FIND_DEVICE, FIND_INTERCEPTION, DO_NOT_RESTART, SUPPORT),
     )
 
 
@@ -121,12 +105,8 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         3302, "ErrorGetTokenOutOfMemoryConvertResponseString", Layer.TOKEN, "converting Entra ID's response to text"
     ),
     ConnectorError(
-        code=3303,
-        symbol="ErrorGetTokenBadCredentials",
-        layer=Layer.TOKEN,
-        category=Category.IDENTITY,
-        owner=Owner.IDENTITY,
-        fallback=3010,
+        3303, "ErrorGetTokenBadCredentials", Category.IDENTITY, Owner.IDENTITY, layer=Layer.TOKEN, fallback=3010
+    ).saying(
         summary="Entra ID refused the credential (401), so SQL Server gets no token and no key.",
         effect=WITHOUT_THE_KEY,
         causes=(
@@ -142,18 +122,12 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             for_dba(
                 "Test it first: give it to the exporter, in `client_secret_file` or `client_secret_env`, then run `ekm-exporter probe TARGET`."
             ),
-            for_dba(f"On every replica: {ALTER}."),
-            CRED_AND_STRING,
+            WRITE_SECRET,
             DO_NOT_RESTART,
             SET_ONLINE,
         ),
     ),
-    ConnectorError(
-        code=3304,
-        symbol="ErrorGetTokenFailedToGetToken",
-        layer=Layer.TOKEN,
-        category=Category.IDENTITY,
-        owner=Owner.IDENTITY,
+    ConnectorError(3304, "ErrorGetTokenFailedToGetToken", Category.IDENTITY, Owner.IDENTITY, layer=Layer.TOKEN).saying(
         summary=(
             "The credentials are right, but there is no valid token. A probe reports this for managed and workload identities, if the "
             "identity endpoint of the host provided none. Without a token, SQL Server cannot reach its keys."
@@ -174,13 +148,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             DO_NOT_RESTART,
         ),
     ),
-    ConnectorError(
-        code=3305,
-        symbol="ErrorGetTokenRejected",
-        layer=Layer.TOKEN,
-        category=Category.IDENTITY,
-        owner=Owner.IDENTITY,
-        fallback=3010,
+    ConnectorError(3305, "ErrorGetTokenRejected", Category.IDENTITY, Owner.IDENTITY, layer=Layer.TOKEN, fallback=3010).saying(
         summary="Entra ID issued a token, but the vault rejects its tenant or audience. The secret is valid, but SQL Server gets no key.",
         effect=WITHOUT_THE_KEY,
         causes=(
@@ -219,36 +187,20 @@ _OUTCOME = "SQL Server cannot use the key, although the key itself may be intact
 
 
 def _no_answer(code: int, symbol: str, summary: str, cause: str) -> ConnectorError:
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=Layer.GET_KEY,
-        category=Category.PROTOCOL,
-        owner=Owner.NETWORK,
+    return ConnectorError(code, symbol, Category.PROTOCOL, Owner.NETWORK, layer=Layer.GET_KEY).saying(
         summary=f"{summary} {_OUTCOME}",
         effect=WITHOUT_THE_KEY,
         causes=(cause, REWRITTEN, NOT_A_VAULT, SERVICE_DEFECT),
-        actions=(
-            for_dba("Show the response: `ekm-exporter probe TARGET`."),
-            FIND_INTERCEPTION,
-            _FIND_DEVICE,
-            _SHOW_KEY,
-            DO_NOT_RESTART,
-        ),
+        actions=(FIND_REASON, _FIND_DEVICE, FIND_INTERCEPTION, _SHOW_KEY, DO_NOT_RESTART),
     )
 
 
 def _incomplete(code: int, symbol: str, summary: str, *causes: str) -> ConnectorError:
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=Layer.GET_KEY,
-        category=Category.PROTOCOL,
-        owner=Owner.VAULT,
+    return ConnectorError(code, symbol, Category.PROTOCOL, Owner.VAULT, layer=Layer.GET_KEY).saying(
         summary=f"{summary} {_OUTCOME}",
         effect=WITHOUT_THE_KEY,
         causes=(*causes, SERVICE_DEFECT, NOT_A_VAULT),
-        actions=(_SHOW_KEY, for_dba("Repeat the request: `ekm-exporter probe TARGET`."), _FIND_DEVICE, DO_NOT_RESTART, SUPPORT),
+        actions=(FIND_REASON, _FIND_DEVICE, _SHOW_KEY, DO_NOT_RESTART, SUPPORT),
     )
 
 
@@ -336,32 +288,16 @@ _CAREFUL = {
 
 
 def _unusable(code: int, symbol: str, layer: Layer, owner: Owner, summary: str, *causes: str) -> ConnectorError:
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=layer,
-        category=Category.PROTOCOL,
-        owner=owner,
+    return ConnectorError(code, symbol, Category.PROTOCOL, owner, layer=layer).saying(
         summary=f"{summary} {_STAKES[layer]}",
         effect=_EFFECTS[layer],
         causes=(*causes, SERVICE_DEFECT),
-        actions=(
-            for_dba("Show the response: `ekm-exporter probe TARGET`."),
-            _CAREFUL[layer],
-            FIND_INTERCEPTION,
-            _FIND_DEVICE,
-            SUPPORT,
-        ),
+        actions=(FIND_REASON, _FIND_DEVICE, FIND_INTERCEPTION, _CAREFUL[layer], SUPPORT),
     )
 
 
 def _not_encoded(code: int, symbol: str, layer: Layer, what: str) -> ConnectorError:
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=layer,
-        category=Category.HOST,
-        owner=Owner.DBA,
+    return ConnectorError(code, symbol, Category.HOST, Owner.DBA, layer=layer).saying(
         summary=f"The connector could not encode {what}. No request was sent to the vault. {_STAKES[layer]}",
         effect=_EFFECTS[layer],
         causes=(
@@ -423,12 +359,7 @@ _NO_CERTIFICATES = (
 
 def _on_the_host(code: int, symbol: str, doing: str, *causes: str, why: str = _NO_CERTIFICATES) -> ConnectorError:
     """Build the row of a step that runs on the SQL Server host alone."""
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=Layer.CREDENTIAL,
-        category=Category.HOST,
-        owner=Owner.DBA,
+    return ConnectorError(code, symbol, Category.HOST, Owner.DBA, layer=Layer.CREDENTIAL).saying(
         summary=f"The connector failed {doing}. It sent no sign-in request, so SQL Server gets no token and no key.",
         causes=(
             *causes,
@@ -446,12 +377,7 @@ def _on_the_host(code: int, symbol: str, doing: str, *causes: str, why: str = _N
 
 def _certificate(code: int, symbol: str, summary: str, causes: tuple[str, ...], *actions: str) -> ConnectorError:
     """Build the row of a fault in the configured certificate."""
-    return ConnectorError(
-        code=code,
-        symbol=symbol,
-        layer=Layer.CREDENTIAL,
-        category=Category.INPUT,
-        owner=Owner.EXPORTER,
+    return ConnectorError(code, symbol, Category.INPUT, Owner.EXPORTER, layer=Layer.CREDENTIAL).saying(
         summary=f"{summary} From a probe, this is the exporter's own credential. From SQL Server, it is the connector's.",
         effect=IF_SQL_SERVER_SHOWS_IT,
         causes=causes,

@@ -21,7 +21,10 @@ _COMMAND = re.compile(r"`[^`]+`")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Values of the capital words, and what selects the advice. `vault` is the host name, with an optional port."""
+    """Values of the capital words, and what selects the advice. `vault` is the host name, with an optional port.
+
+    Without target, vault and key, their words stay: a reader has a reason or a code alone.
+    """
 
     target: str
     other_credential: str | None = None  # of the probe, instead of the target's
@@ -88,13 +91,15 @@ def _words(names: Names) -> dict[str, str | None]:
     """Return the value of each word. A longer one that begins with another one comes first."""
     host, modulus = plain(host_name(names.vault), "VAULT.vault.azure.net"), names.modulus[-MODULUS_BYTES:]
     name = host.partition(".")[0]
-    flags = ("--vault-name VAULT", "--name VAULT") if HSM_DOMAIN in host else ()
+    is_hsm = HSM_DOMAIN in host
+    flags = ("--vault-name VAULT", "--name VAULT") if is_hsm else ()
+    vault_id = f"$(az keyvault show {'--hsm-name' if is_hsm else '--name'} {name} --query id --output tsv)"
     of_azure = {
         "KEY": names.key,
         "VERSION": names.version,
         "NEWEST": names.newest,
         "NEXT": names.staged,
-        "HOST": host_name(names.host or host),
+        "HOST": host_name(names.host or names.vault),
         "PROXY": names.proxy,
         "CLIENT_ID": names.client_id,
         "OBJECT_ID": names.object_id,
@@ -102,12 +107,15 @@ def _words(names: Names) -> dict[str, str | None]:
         "SEEN_ADDRESS": names.client_address,
     }
     return {
-        "ekm-exporter probe TARGET": names.again or command_about(names),
-        "TARGET": _target(names),
+        "ekm-exporter probe TARGET": names.again or (command_about(names) if names.target else None),
+        "TARGET": _target(names) if names.target else None,
         "VAULT.vault.azure.net": host,
-        "DNS_ZONE": private_zone_of(host),
+        "DNS_ZONE": private_zone_of(names.vault),
         "'VAULT'": f"'{identity_of(host)}'",
         **dict.fromkeys(flags, f"--hsm-name {name}"),
+        # Looked up by the command itself, in quotes of sh and of PowerShell.
+        "VAULT_ID/keys/KEY": f'"{vault_id}/keys/{plain(names.key, "KEY")}"' if names.vault else None,
+        "VAULT_ID": f'"{vault_id}"' if names.vault else None,
         "VAULT": name,
         "SECRET_FILE": word(names.secret_file or "", "SECRET_FILE"),
         "NUMBER": None if names.aadsts is None else str(names.aadsts),

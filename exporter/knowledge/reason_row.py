@@ -11,7 +11,7 @@ from exporter.core.values import CredentialKind, Step
 
 
 class Link(StrEnum):
-    """The links from this host to SQL Server, in their order."""
+    """The links from the exporter's host to SQL Server, in their order."""
 
     HOST = "host"
     PROXY = "proxy"
@@ -102,15 +102,6 @@ class AtSignIn:
     actions: Actions = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByAddress:
-    """Actions for an address that the vault saw: a private one, that of the SQL host, that of another host."""
-
-    private: Actions
-    sql_host: Actions
-    other_host: Actions
-
-
 @dataclass(frozen=True, slots=True)
 class ReasonRow:
     """One reason. `name` is the public label. `text` completes "the step failed because ...".
@@ -139,7 +130,7 @@ class ReasonRow:
     actions: Actions = ()  # empty: those of the code
     on_hsm: Actions = ()  # on a Managed HSM, if they differ
     by_kind: Mapping[CredentialKind, Actions] = field(default_factory=dict)  # at the sign-in
-    by_address: ByAddress | None = None
+    if_private: Actions = ()  # if the vault saw a private address
 
     def advising(self, *actions: str) -> Self:
         """Return the row with its first actions."""

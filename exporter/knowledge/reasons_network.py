@@ -34,13 +34,13 @@ from exporter.knowledge.reason_row import (
 )
 from exporter.knowledge.reasons_vault import CHECK_ROUTE, OTHER_DEVICE, READ_SENTENCE, RECOVER_KEY
 
-_SHOW_CONNECTION = "Show the connection and its response, here and from another network: `curl -v https://HOST`."
-_SHOW_HANDSHAKE = "Show the certificate, its dates and its issuer, here and from another network: `openssl s_client -connect HOST:443 -servername HOST`."
+_SHOW_CONNECTION = "Show the connection and its response, on the probe's host and from another network: `curl -v https://HOST`."
+_SHOW_HANDSHAKE = "Show the certificate, its dates and its issuer, on the probe's host and from another network: `openssl s_client -connect HOST:443 -servername HOST`."
 _COMPARE_PROXY = for_dba("Compare with the proxy of SQL Server's service account, which may be another one.")
 
 _ENTRA_LINK = AtSignIn(link=Link.ENTRA)
 _HOST_OR_REGION = (Link.HOST, Link.REGION)
-_RESOLVE = "Resolve this name and another one, here and on the SQL Server host: `Resolve-DnsName HOST`."
+_RESOLVE = "Resolve this name and another one, on the probe's host and on the SQL Server host: `Resolve-DnsName HOST`."
 _DNS_DOWN = (
     _RESOLVE,
     "If other names fail too, the DNS server of the host is down, overloaded or unreachable. Report it to its operators.",
@@ -48,7 +48,7 @@ _DNS_DOWN = (
 )
 _CONNECT = (
     "Test the port from the SQL Server host: `Test-NetConnection HOST -Port 443`.",
-    "If it fails there too, open port 443 to that host in every firewall. If not, only this exporter's network is affected.",
+    "If it fails there too, open port 443 to that host in every firewall. If not, only the network of the probe's host is affected.",
     "With a private endpoint, check that the name resolves to its present address: `Resolve-DnsName HOST`.",
     DO_NOT_RESTART,
 )
@@ -61,12 +61,12 @@ _HANDSHAKE = (
 _CERTIFICATE_DATES = (
     _SHOW_HANDSHAKE,
     "Azure renews its certificates weeks before expiry. One with another issuer belongs to a proxy: renew that one.",
-    for_dba("Check the clock of this host."),
+    for_dba("Check the clock of the probe's host."),
     DO_NOT_RESTART,
 )
 _CUT_OFF = (
     _SHOW_CONNECTION,
-    "If only this network shows the fault, a firewall, proxy or scanner on the route ends the connection.",
+    "If only the network of the probe's host shows the fault, a firewall, proxy or scanner on the route ends the connection.",
     *AGAIN,
 )
 
@@ -101,14 +101,21 @@ NETWORK: tuple[ReasonRow, ...] = (
     _dns("dns_temporary", "DNS failed temporarily", is_of_host=True),
     _dns("dns_timeout", "DNS did not respond in time", is_of_host=True),
     _connect(
-        "network_down", "this host has no route to the network", link=Link.HOST, spreads_to=(), is_of_host=True, one_change=""
+        "network_down",
+        "the probe's host has no route to the network",
+        link=Link.HOST,
+        spreads_to=(),
+        is_of_host=True,
+        one_change="",
     ).advising(),
     _connect("connect_refused", "the connection was refused"),
     _connect("connect_reset", "the connection was reset while connecting"),
     _connect("connect_timeout", "the connection attempt timed out"),
     _connect("connect_unreachable", "the network reports the address as unreachable"),
     _connect("connect_failed", "the connection failed"),
-    _tls("tls_untrusted", "the certificate was issued by an authority that is not trusted here", is_open=True).advising(
+    _tls(
+        "tls_untrusted", "the certificate was issued by an authority that the probe's host does not trust", is_open=True
+    ).advising(
         "Exempt `HOST` from TLS inspection: a proxy or firewall on the route signs the certificate.",
         for_dba(
             "Or trust its authority on the SQL Server host: `certutil -addstore Root AUTHORITY.cer`. For the exporter, set `tls.ca_file`."
@@ -119,7 +126,7 @@ NETWORK: tuple[ReasonRow, ...] = (
     _tls("tls_expired", "the server's certificate has expired").advising(*_CERTIFICATE_DATES),
     _tls("tls_not_yet_valid", "the server's certificate is not valid yet").advising(*_CERTIFICATE_DATES),
     _tls("tls_wrong_name", "the server's certificate is for another name").advising(
-        "Show the addresses, here and on the SQL Server host: `Resolve-DnsName HOST`. The name leads to another server.",
+        "Show the addresses, on the probe's host and on the SQL Server host: `Resolve-DnsName HOST`. The name leads to another server.",
         "Correct the private DNS record, or remove the search domain or hosts entry that answers.",
         _SHOW_HANDSHAKE,
         DO_NOT_RESTART,
@@ -151,8 +158,8 @@ NETWORK: tuple[ReasonRow, ...] = (
 # The proxy between this host and a service.
 
 _UNREACHED = (
-    for_exporter("Check host and port of `proxy` in the module: the exporter cannot reach the proxy."),
     "Show whether the proxy responds: `curl -v -p -x http://PROXY https://HOST`.",
+    for_exporter("Check host and port of `proxy` in the module: the exporter cannot reach the proxy."),
     _COMPARE_PROXY,
     for_exporter("A private endpoint is reached without a proxy: add the vault to `no_proxy`."),
     DO_NOT_RESTART,
@@ -169,10 +176,10 @@ PROXY: tuple[ReasonRow, ...] = (
         meaning="The proxy opened no tunnel: its response is not HTTP, or a page follows it. No request reached {service}.",
         is_open=True,
     ).advising(
+        "Show the response: `curl -v -p -x http://PROXY https://HOST`.",
         for_exporter(
             "Check host and port of `proxy` in the module. Another service than a proxy responds there, or a login page does."
         ),
-        "Show the response: `curl -v -p -x http://PROXY https://HOST`.",
         _COMPARE_PROXY,
         DO_NOT_RESTART,
     ),
@@ -202,8 +209,8 @@ PROXY: tuple[ReasonRow, ...] = (
 
 _OTHER_SERVER = (*BY_CODE[3017].actions[:2], FIND_INTERCEPTION, DO_NOT_RESTART)
 _OTHER_STATUS = (
-    FIND_INTERCEPTION,
     "Compare the response from another network: Key Vault and Entra ID do not send this status.",
+    FIND_INTERCEPTION,
     DO_NOT_RESTART,
 )
 _READ = "Read the response in the detail of the probe"
@@ -263,8 +270,8 @@ STATUS: tuple[ReasonRow, ...] = (
         markers=(numbers(90055, 50196), Markers(EntraOrder.WORD, _UNAVAILABLE, (429,))),
         at_sign_in=AtSignIn(
             link=Link.ENTRA,
-            text="Entra ID, or the identity service of this host, throttles the sign-ins",
-            meaning="Entra ID, the identity service of this host or a gateway on the route receives more requests than it allows.",
+            text="Entra ID, or the identity service of the probe's host, throttles the sign-ins",
+            meaning="Entra ID, the identity service of the probe's host or a gateway on the route receives more requests than it allows.",
             actions=(
                 f"Find the application's other clients in the sign-in log, and stop the one that loops: `{SIGN_IN_LOG}`.",
                 _SLOW_DOWN,
@@ -273,8 +280,8 @@ STATUS: tuple[ReasonRow, ...] = (
         ),
         by_kind={
             CredentialKind.MANAGED_IDENTITY: (
-                "Read the endpoint in the detail of the probe. An Azure VM's 169.254.169.254 throttles the programs of this VM together.",
-                "Then find the other programs on this host that request tokens, and slow the one that loops.",
+                "Read the endpoint in the detail of the probe. An Azure VM's 169.254.169.254 throttles the programs of its VM together.",
+                "Then find the other programs on the probe's host that request tokens, and slow the one that loops.",
                 _SLOW_DOWN,
                 DO_NOT_RESTART,
             )
@@ -292,7 +299,7 @@ STATUS: tuple[ReasonRow, ...] = (
         at_sign_in=_ENTRA_LINK,
     ).advising(
         STATUS_PAGE,
-        "If another network gets a token, a proxy or gateway on this route failed.",
+        "If another network gets a token, a proxy or gateway on the route of the probe's host failed.",
         CAUSE_IS_ELSEWHERE,
         *AGAIN,
         SUPPORT,

@@ -12,9 +12,7 @@ from functools import partial
 from exporter.core.values import CredentialKind, Step
 from exporter.knowledge.code_row import (
     AGAIN,
-    ALTER,
     CAUSE_IS_ELSEWHERE,
-    CRED_AND_STRING,
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
     KEEP_CREDENTIAL,
@@ -25,6 +23,7 @@ from exporter.knowledge.code_row import (
     SHOW_TENANT,
     SIGN_IN_LOG,
     SYNCHRONISE,
+    WRITE_SECRET,
     for_dba,
     for_exporter,
     for_identity,
@@ -89,8 +88,8 @@ SIGN_IN: tuple[ReasonRow, ...] = (
     ),
     ReasonRow(
         "clock_skew",
-        "this host's clock is wrong",
-        meaning="The dates in the sign-in's assertion are not valid now: this host's clock is wrong, or the pod's token is old.",
+        "the clock of the probe's host is wrong",
+        meaning="The dates in the sign-in's assertion are not valid now: the clock of the probe's host is wrong, or the pod's token is old.",
         link=Link.HOST,
         shown_by=ShownBy("clock", (Step.TOKEN,)),
         markers=(numbers(700024, 500133), implied(EntraOrder.SENTENCE, "AssertionNotInTime", "not within its valid time range")),
@@ -210,7 +209,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
     _refused("certificate_unusable", "the exporter's client certificate cannot be used", is_open=True),
     ReasonRow(
         "identity_unavailable",
-        "the identity endpoint of this host provided no token",
+        "the identity endpoint of the probe's host provided no token",
         reply=Reply.FAILED,
         link=Link.HOST,
         is_open=True,
@@ -239,7 +238,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         "Add the exporter's account to the local group `Hybrid agent extension applications` on Windows, or `himds` on Linux.",
         'Windows: `net localgroup "Hybrid agent extension applications" ACCOUNT /add`. Linux: `usermod -aG himds ACCOUNT`.',
         "Then restart the exporter's service: a running process keeps its old groups.",
-        "Check the service account of SQL Server too, if it signs in with the identity of this server.",
+        "Check the service account of SQL Server too, if it signs in with the identity of its server.",
         DO_NOT_RESTART,
     ),
 )
@@ -289,8 +288,10 @@ TENANT: tuple[ReasonRow, ...] = (
         by_kind=dict.fromkeys((_CERTIFICATE, _MANAGED, _WORKLOAD), (*_FIND_APPLICATION, *AGAIN)),
     ).advising(
         *_FIND_APPLICATION,
-        for_dba(f"If the string in SQL Server is wrong, write it again, on every replica: {ALTER}."),
-        CRED_AND_STRING,
+        for_dba(
+            "If the client id in SQL Server's secret is wrong, correct it as the next step says. If it is right, leave that step out."
+        ),
+        WRITE_SECRET,
         *AGAIN,
     ),
     _refused_by_tenant(
@@ -353,7 +354,7 @@ TENANT: tuple[ReasonRow, ...] = (
         for_exporter("If `authority_host` in the module names a sign-in host of another cloud, correct it."),
         SHOW_TENANT,
         "If the application is in another cloud, create one in the vault's tenant.",
-        for_dba("Then use it here and in the SQL credential."),
+        for_dba("Then use it in the configuration and in the SQL credential."),
         *AGAIN,
     ),
     ReasonRow(

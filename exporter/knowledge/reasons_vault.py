@@ -7,25 +7,23 @@ from functools import partial
 from exporter.core.values import KEY_STEPS, Step
 from exporter.knowledge.code_row import (
     AGAIN,
-    COMPARE_HOSTS,
+    CONFIRM,
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
     FIND_OBJECT_ID,
-    PROBE,
     REPEAT,
     SHOW_THE_SERVER,
     SHOW_ZONE_LINKS,
     STATUS_PAGE,
     SYNCHRONISE,
+    UNDO,
     USE_ITS_TENANT,
     for_dba,
-    for_exporter,
     for_network,
 )
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reason_row import (
     AtSignIn,
-    ByAddress,
     Link,
     Markers,
     ReasonRow,
@@ -40,7 +38,7 @@ _SHOW_POLICIES = "`az keyvault show --name VAULT --query properties.accessPolici
 _SHOW_ROLES = "`az role assignment list --assignee OBJECT_ID --scope VAULT_ID/keys/KEY --include-inherited --include-groups`"
 _ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
 
-CHECK_ROUTE = "Check the proxy and the network policy between this host and Entra ID."
+CHECK_ROUTE = "Check the proxy and the network policy between the probe's host and Entra ID."
 # Statuses that Entra ID does not send for a sign-in: another device on the route responded.
 OTHER_DEVICE = AtSignIn(
     link=Link.ENTRA,
@@ -53,17 +51,13 @@ OTHER_DEVICE = AtSignIn(
     ),
 )
 READ_SENTENCE = "Read the vault's sentence in the detail of the probe: it names what is refused."
-_NETWORK_RULE = "`az keyvault network-rule add --{} VAULT --ip-address ADDRESS`"
-_FIREWALL = (
-    COMPARE_HOSTS,
-    f"If the vault refuses there too, allow the address that the probe shows there: {_NETWORK_RULE.format('name')}.",
-)
 _ONLY_PRIVATE = "The vault only accepts private endpoints, and the request came from outside. Approve a pending endpoint: "
 _RESOLVES_PRIVATELY = (
     for_network(
         "On the SQL Server host, the vault's name must resolve to the address of its endpoint: `Resolve-DnsName VAULT.vault.azure.net`."
     ),
-    for_network(f"If it is public, link the zone `DNS_ZONE` to this network. Show its links: {SHOW_ZONE_LINKS}."),
+    for_network(f"If it is public, link the zone `DNS_ZONE` to the network of that host. Show its links: {SHOW_ZONE_LINKS}."),
+    UNDO,
     DO_NOT_RESTART,
 )
 # A Managed HSM has roles of its own and no access policies.
@@ -87,7 +81,6 @@ _address = partial(_permission, refuses=Refused.ADDRESS, shown_by=ShownBy("firew
 inner_code = partial(implied, VaultOrder.INNER_CODE, statuses=(403,))
 DENIED = "ForbiddenByDenyAssignment"  # of no service: its sentence implies it beside another code
 _permission_code = partial(implied, VaultOrder.PERMISSION, statuses=(403,))
-_VAULT_ID = "VAULT_ID is the output of `az keyvault show --name VAULT --query id --output tsv`."
 
 VAULT: tuple[ReasonRow, ...] = (
     ReasonRow(
@@ -98,7 +91,7 @@ VAULT: tuple[ReasonRow, ...] = (
         markers=(Markers(VaultOrder.PERMISSION, ("vaultnotfound",), (404,)),),
     ).advising(*BY_CODE[3900].actions[1:3], DO_NOT_RESTART),
     _token("token_rejected", "the token was rejected with 401", is_open=True).advising(
-        "Read the vault's sentence in the detail of the step. If it names no cause, retry in ten minutes.", STATUS_PAGE, *AGAIN
+        "Read the vault's sentence in the detail of the probe. If it names no cause, retry in ten minutes.", STATUS_PAGE, *AGAIN
     ),
     _token("token_wrong_audience", "the token is for another service").advising(
         "Check that the vault's host name belongs to this cloud, and that no proxy rewrites the vault's 401.",
@@ -111,7 +104,7 @@ VAULT: tuple[ReasonRow, ...] = (
     _token(
         "token_expired",
         "the token had expired when the vault received it",
-        one_change="the clock of this host is that of all its sign-ins",
+        one_change="the clock of one host is that of all its sign-ins",
         refuses=None,
         markers=(implied(VaultOrder.TOKEN, "TokenExpired", r"\[TokenExpired\]", statuses=(401,)),),
     ).advising(SYNCHRONISE, *AGAIN),
@@ -135,52 +128,52 @@ VAULT: tuple[ReasonRow, ...] = (
     ).advising("Wait some minutes: the vault could not fetch the keys that verify tokens.", STATUS_PAGE, *AGAIN),
     _address(
         "forbidden_nsp",
-        "the vault's network security perimeter blocks this network",
+        "the vault's network security perimeter blocks the probe's network",
         markers=(inner_code("ForbiddenByNsp", "forbidden by nsp policy"),),
     ).advising(
+        *CONFIRM,
         "Add the public address of the SQL Server host: `Network security perimeters > PERIMETER > Profiles > PROFILE > Inbound access rules`.",
         "Or use a private endpoint, which the perimeter does not filter.",
         "Trusted Azure services are blocked too: the perimeter overrides that exception.",
+        UNDO,
         *AGAIN,
     ),
     _address(
         "forbidden_connection",
         "the vault only accepts private endpoints",
         on_hsm=(
+            *CONFIRM,
             f"{_ONLY_PRIVATE}`Azure Key Vault Managed HSMs > VAULT > Networking > Private endpoint connections`.",
             *_RESOLVES_PRIVATELY,
         ),
         markers=(inner_code("ForbiddenByConnection", "public network access is disabled|not an approved private link"),),
     ).advising(
-        f"{_ONLY_PRIVATE}`Key vaults > VAULT > Settings > Networking > Private endpoint connections`.", *_RESOLVES_PRIVATELY
+        *CONFIRM,
+        f"{_ONLY_PRIVATE}`Key vaults > VAULT > Settings > Networking > Private endpoint connections`.",
+        *_RESOLVES_PRIVATELY,
     ),
     _address(
         "forbidden_firewall",
-        "the vault's firewall blocks this address",
+        "the vault's firewall blocks the probe's address",
         markers=(inner_code("ForbiddenByFirewall", r"client address (?:\([^)]{0,64}\) )?is not authorized"),),
-        by_address=ByAddress(
-            # An IP rule cannot name a private address: the request came through a service endpoint or an own network.
-            private=(
-                COMPARE_HOSTS,
-                "The vault saw the private address `SEEN_ADDRESS`. IP rules take public addresses only, so permit the network instead.",
-                "For a virtual network with the service endpoint Microsoft.KeyVault: `az keyvault network-rule add --name VAULT --subnet SUBNET_ID`.",
-                "Or use a private endpoint, which the vault's firewall does not filter.",
-                DO_NOT_RESTART,
-            ),
-            sql_host=(
-                f"Allow the address of this host, and that of each other node, which can be another one: {_NETWORK_RULE.format('name')}.",
-                for_dba(f"Run {PROBE} on each other node: it shows the address there."),
-                DO_NOT_RESTART,
-            ),
-            other_host=(
-                *_FIREWALL,
-                for_exporter(
-                    "`SEEN_ADDRESS` is the address of this exporter, not of SQL Server: a rule for it repairs the monitoring only."
-                ),
-                DO_NOT_RESTART,
-            ),
+        # An IP rule cannot name a private address: the request came through a service endpoint or an own network.
+        if_private=(
+            *CONFIRM,
+            "Permit the virtual network, with the service endpoint Microsoft.KeyVault: `az keyvault network-rule add --name VAULT --subnet SUBNET_ID`.",
+            "The vault saw the private address `SEEN_ADDRESS`, and IP rules take public addresses only.",
+            "Or use a private endpoint, which the vault's firewall does not filter.",
+            UNDO,
+            DO_NOT_RESTART,
         ),
-    ).advising(*_FIREWALL, DO_NOT_RESTART),
+    ).advising(
+        *CONFIRM,
+        "Allow the public address of the SQL Server host: `az keyvault network-rule add --name VAULT --ip-address ADDRESS`. Each node can have another one.",
+        for_dba(
+            "`ekm-exporter probe TARGET` on each node shows its address. A rule for the host of a central exporter repairs the monitoring only."
+        ),
+        UNDO,
+        DO_NOT_RESTART,
+    ),
     _permission(
         "forbidden_policy",
         "the vault's access policies do not allow the operation",
@@ -194,6 +187,7 @@ VAULT: tuple[ReasonRow, ...] = (
             "--name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey OTHER_PERMISSIONS`."
         ),
         FIND_OBJECT_ID,
+        UNDO,
         *AGAIN,
     ),
     _permission(
@@ -202,11 +196,12 @@ VAULT: tuple[ReasonRow, ...] = (
         markers=(_permission_code("ForbiddenByRbac", "not authorized to perform action"),),
     ).advising(
         (
-            "Assign the role to the principal on the key: "
+            "Assign the role on the key: "
             f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {_ASSIGNEE} --scope VAULT_ID/keys/KEY`.'
         ),
-        f"{_VAULT_ID} Without `/keys/KEY`, the role covers all keys of the vault. It takes minutes to become active.",
+        "Without `/keys/KEY`, the role covers all keys of the vault. It takes minutes to become active.",
         FIND_OBJECT_ID,
+        UNDO,
         *AGAIN,
     ),
     _permission(
@@ -218,8 +213,9 @@ VAULT: tuple[ReasonRow, ...] = (
     ).advising(
         "Assign no role: a deny assignment overrides every role. Show it, and who is excluded: `Get-AzDenyAssignment -Scope VAULT_ID`.",
         "Only its owner can remove it or exclude the principal: of the managed application, deployment stack or blueprint that made it.",
-        f"{_VAULT_ID} The response names the assignment as DenyAssignmentId.",
+        "The response names the assignment as DenyAssignmentId.",
         FIND_OBJECT_ID,
+        UNDO,
         *AGAIN,
     ),
     _permission(
@@ -248,6 +244,7 @@ VAULT: tuple[ReasonRow, ...] = (
         "If the firewall's rules lack the address of the SQL Server host, add it. Show them: `az keyvault network-rule list --name VAULT`.",
         FIND_OBJECT_ID,
         for_dba("The commands of a change: run `ekm-exporter explain` with its reason, such as `forbidden_rbac`."),
+        UNDO,
         DO_NOT_RESTART,
     ),
 )
@@ -351,7 +348,7 @@ KEY: tuple[ReasonRow, ...] = (
         reply=Reply.FAILED,
         shown_by=ShownBy("round_trip", (Step.UNWRAP_KEY,)),
     ).advising(
-        for_dba("Encrypt nothing with this key, and rotate no key, until support has examined it."),
+        "Encrypt nothing with this key, and rotate no key, until support has examined it.",
         REPEAT,
         FIND_INTERCEPTION,
         for_dba("Open a support request with both request ids from the probe (wrap and unwrap)."),

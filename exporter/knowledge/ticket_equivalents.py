@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from exporter.core import quoting
 
-_BARE = re.compile(r"\$?[\w./:@-]+|\(.*\)\.\w+|\"\$\(.*\"")  # needs no quotes in PowerShell
+_BARE = re.compile(r"\$?[\w./:@-]+")  # needs no quotes in PowerShell
+_LOOKUP = re.compile(r"\$\((az [^)]*)\)(.*)")  # the output of another command
 _PART = re.compile(r'"[^"]*"|\S+')
 _LISTS = ("--key-permissions", "--ops")  # options with several values
 _VAULT_OPTIONS = ("--hsm-name", "--vault-name")
@@ -25,14 +26,6 @@ class AzCommand:
 
     words: str
     options: Mapping[str, str]
-
-    def __str__(self) -> str:
-        pairs = (f"{option} {_quoted(option, value)}".rstrip() for option, value in self.options.items())
-        return " ".join(("az", self.words, *pairs))
-
-    def with_values(self, values: Mapping[str, str]) -> AzCommand:
-        """Return the command with other values of its options, each by its present value."""
-        return replace(self, options={option: values.get(value, value) for option, value in self.options.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +67,7 @@ def parse(text: str) -> AzCommand:
 def powershell(equivalent: Equivalent, command: AzCommand) -> str:
     """Return the command in Az PowerShell."""
     parameters = ((equivalent.parameters.get(option, ""), option, value) for option, value in command.options.items())
-    words = [template.format(_quoted_in_powershell(option, value)) for template, option, value in parameters if template]
+    words = [template.format(_in_powershell(option, value)) for template, option, value in parameters if template]
     line, shown = " ".join((equivalent.cmdlet, *words)), equivalent.properties.get(command.options.get("--query", ""), "")
     return f"({line}).{shown}" if shown else line
 
@@ -96,15 +89,13 @@ def portal_path(equivalent: Equivalent, command: AzCommand, vault: str) -> str:
     return NO_PAGE if is_page_of_vault and "--hsm-name" in command.options else completed(equivalent.portal, command, vault)
 
 
-def _quoted(option: str, value: str) -> str:
-    if not value or option in _LISTS or value.startswith(("$", '"$')):
-        return value
-    return f'"{value}"' if " " in value else value
-
-
-def _quoted_in_powershell(option: str, value: str) -> str:
+def _in_powershell(option: str, value: str) -> str:
     if option in _LISTS:
         return "'" + value.replace(" ", "', '") + "'"
+    if lookup := _LOOKUP.fullmatch(value):
+        inner, rest = parse(lookup[1]), lookup[2]
+        looked_up = next(powershell(each, inner) for each in EQUIVALENTS if each.fits(inner))
+        return f'"$({looked_up}){rest}"' if rest else looked_up
     return value if _BARE.fullmatch(value) else quoting.powershell(value)
 
 
@@ -114,7 +105,7 @@ _VAULT = {"--name": "-VaultName {}"}
 VAULT_PAGE = "Key vaults > {vault}"
 _HSM_PAGE = "Azure Key Vault Managed HSMs > {vault}"
 # The role may come from a group or from a scope above the vault.
-_SHOW_ROLES = "az role assignment list --assignee {assignee_object_id} --scope {scope} --include-inherited --include-groups"
+_SHOW_ROLES = 'az role assignment list --assignee {assignee_object_id} --scope "{scope}" --include-inherited --include-groups'
 
 VAULTS: tuple[Equivalent, ...] = (
     Equivalent(az="keyvault list-deleted", cmdlet="Get-AzKeyVault -InRemovedState", portal="Key vaults > Manage deleted vaults"),

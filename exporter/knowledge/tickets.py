@@ -18,12 +18,12 @@ from exporter.core.names import cloud_of
 from exporter.core.quoting import plain
 from exporter.core.values import CredentialKind, Facts, Step, Vantage
 from exporter.knowledge.advice import owner_of_failure
-from exporter.knowledge.code_row import OWNERS, SHOW_CHANGES, Owner, reader_of
+from exporter.knowledge.code_row import OWNERS, Owner, reader_of
 from exporter.knowledge.names import Names, fill_command
 from exporter.knowledge.reason_row import Refused
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
-from exporter.knowledge.ticket_equivalents import AzCommand, completed, find_equivalent, parse, portal_path, powershell
+from exporter.knowledge.ticket_equivalents import completed, find_equivalent, parse, portal_path, powershell
 
 
 class Team(StrEnum):
@@ -64,9 +64,6 @@ _COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 _FIRST_WORDS = ("az ", "ekm-exporter script ", "curl ", "Resolve-DnsName ", "Test-NetConnection ", "openssl ", "nslookup ")
 _CLOUDS: Final = {"us_government": "AzureUSGovernment", "china": "AzureChinaCloud"}  # the public one is the default
 _PAGE = " > "  # between the names of a path in the portal
-_VAULT_ID = "VAULT_ID"
-_VAULT_ID_IS = re.compile(r"^VAULT_ID is the output of `[^`]+`\. ")
-_FRAGMENT = re.compile(r"^((?:If|For) (?:[^,:.]|\.(?!\s|$))*)(?=\.(?:\s|$)|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,39 +74,11 @@ class TeamStep:
     lines: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a failure was observed: the host's name, and whether SQL Server runs there, or logged the failure itself."""
-
-    host: str
-    is_sql_host: bool
-    is_logged: bool = False
-
-    def named_in(self, text: str) -> str:
-        """Return an action in which this place has its name, for readers elsewhere."""
-        is_certain = self.is_sql_host or self.is_logged
-        if_refused = "If it refuses SQL Server too, allow the public address of the SQL Server host"
-        allow = "Allow the public address of each SQL Server host" if is_certain else if_refused
-        there = "" if self.is_sql_host else f"on {self.host} and "
-        for words, shown in (
-            ("here and on the SQL Server host", f"{there}on the SQL Server host"),
-            ("here and ", f"on {self.host} and "),
-            ("this host", self.host),
-            ("this network", f"the network of {self.host}"),
-            ("this exporter", self.host),
-            ("If the vault refuses there too, allow the address that the probe shows there", allow),
-            ("the detail of the probe", "the evidence above"),
-            ("the detail of the step", "the evidence above"),
-        ):
-            text = text.replace(words, shown)
-        return text
-
-
-def team_steps(team: Team, actions: Sequence[str], place: Place, vault: str) -> list[TeamStep]:
+def team_steps(team: Team, actions: Sequence[str], vault: str) -> list[TeamStep]:
     """Return the steps of a team, then those that it forwards to another one. `actions` have the names of `vault` filled in."""
     readers = [(text, reader) for text in actions if (reader := _reader(text, team)) is not None]
     readers.sort(key=lambda each: each[1] is not team)
-    steps = ((reader, _step(text, place, vault)) for text, reader in readers)
+    steps = ((reader, _step(text, vault)) for text, reader in readers)
     found = (step if reader is team else replace(step, text=f"For {TEAM_TITLES[reader]}: {step.text}") for reader, step in steps)
     return list(islice(found, MOST_STEPS))
 
@@ -120,12 +89,10 @@ def _reader(action: str, team: Team) -> Team | None:
     return team if reader is None else TEAMS.get(reader)
 
 
-def _step(text: str, place: Place, vault: str) -> TeamStep:
-    text = place.named_in(_VAULT_ID_IS.sub("", text))
+def _step(text: str, vault: str) -> TeamStep:
     commands = [each for each in _SPAN.findall(text) if each.startswith(_FIRST_WORDS) or _PAGE in each]
     sentence = _COMMAND_AT_END.sub(lambda found: "" if found[1] in commands else found[0], text)
-    lines = (line for command in commands for line in command_lines(command, vault))
-    return TeamStep(_FRAGMENT.sub(r"\1, see below", sentence).replace("`", ""), tuple(lines))
+    return TeamStep(sentence.replace("`", ""), tuple(line for command in commands for line in command_lines(command, vault)))
 
 
 def command_lines(command: str, vault: str) -> Iterator[tuple[str, str]]:
@@ -144,23 +111,9 @@ def command_lines(command: str, vault: str) -> Iterator[tuple[str, str]]:
     if equivalent is None:
         yield AZ, command
         return
-    yield AZ, str(_with_id(parsed, vault, in_shell=True))
-    yield POWERSHELL, powershell(equivalent, _with_id(parsed, vault, in_shell=False))
+    yield AZ, command
+    yield POWERSHELL, powershell(equivalent, parsed)
     yield PORTAL, portal_path(equivalent, parsed, vault)
-
-
-def _with_id(command: AzCommand, vault: str, *, in_shell: bool) -> AzCommand:
-    """Return the command with the resource id of the vault looked up instead of the word VAULT_ID."""
-    vault = plain(vault, "VAULT")
-    with_az, with_module = (
-        f"$(az keyvault show --name {vault} --query id --output tsv)",
-        f"(Get-AzKeyVault -VaultName {vault}).ResourceId",
-    )
-    scopes = (value for value in command.options.values() if value.startswith(_VAULT_ID))
-    scope = next(scopes, _VAULT_ID)
-    rest = scope.removeprefix(_VAULT_ID)
-    looked_up = f'"{with_az}{rest}"' if in_shell else f'"$({with_module}){rest}"' if rest else with_module
-    return command.with_values({scope: looked_up})
 
 
 def scope_lines(team: Team, vault: str) -> Iterator[tuple[str, str]]:
@@ -216,7 +169,6 @@ THROTTLED = (
 )
 EXPORTER_REQUESTS = 'ClientInfo startswith "ekm-exporter/"'
 BY_ADDRESS = 'CallerIpAddress == "{}"'
-BY_SQL_SERVER = 'ClientInfo startswith "Microsoft.SQL.EKM"'
 BY_REQUEST = ' or CorrelationId == "{}"'
 _STATUS = 'curl.exe -sS -o NUL -w "%{{http_code}}"{} https://HOST{}'
 _ISSUER = """curl.exe -sS -o NUL -w "%{{http_code}} %{{certs}}"{} https://HOST{} | Select-String '^[0-9]|^Issuer'"""
@@ -241,7 +193,10 @@ def team_checks(team: Team, failure: StepResult, names: Names, check: str) -> It
     if team is Team.IDENTITY and names.client_id:
         yield from _sign_ins(names, facts)
     if team is Team.VAULT and failure.reason is Reason.THROTTLED:
-        yield TeamStep("The requests that the vault throttled in each minute: 0.", tuple(command_lines(THROTTLED, vault)))
+        yield TeamStep(
+            "The requests that the vault throttled in each minute: 0.",
+            tuple(command_lines(fill_command(THROTTLED, names), vault)),
+        )
     elif team is Team.VAULT:
         yield from _requests(vault, failure, names, facts)
     if team is Team.MICROSOFT:
@@ -305,31 +260,6 @@ def is_unconfirmed(failure: StepResult, names: Names) -> bool:
     """Whether a vault refuses an address that no SQL Server may have: that of a central exporter."""
     refuses = None if failure.reason is None else failure.reason.row.refuses
     return refuses is Refused.ADDRESS and names.vantage is not Vantage.SQL_HOST
-
-
-def is_one_change(reason: Reason | None) -> bool:
-    """Whether a vault refuses for a reason that one change can bring to several vaults."""
-    return reason is not None and reason.row.refuses in (Refused.ADDRESS, Refused.PERMISSION) and bool(reason.row.one_change)
-
-
-def undo(failure: StepResult, names: Names) -> Iterator[TeamStep]:
-    """Yield the first step of a refusal that one change explains. The local roles of a Managed HSM are in no activity log."""
-    cloud = cloud_of(names.vault)
-    if is_one_change(failure.reason) and not (cloud is not None and cloud.managed_hsm):
-        yield TeamStep(
-            "Undo the change that the activity log shows. If it was intended, or if there is none, continue with the next step.",
-            tuple(command_lines(SHOW_CHANGES.strip("`"), names.vault.partition(".")[0])),
-        )
-
-
-def confirmation(team: Team, failure: StepResult, names: Names) -> Iterator[TeamStep]:
-    """Yield the first step of a vault that refuses only the exporter for certain: does it refuse SQL Server too?"""
-    if team is Team.VAULT and is_unconfirmed(failure, names):
-        yield TeamStep(
-            "Does the vault refuse SQL Server too? Its log has a request of SQL Server with 403 then. "
-            "Without a log, the DBA runs a probe on the SQL Server host. If it does not, change nothing for SQL Server.",
-            request_queries(names.vault.partition(".")[0], BY_SQL_SERVER),
-        )
 
 
 # The steps of several vaults, keys or applications as one list: each command once, with the names of the others, and queries with all names.

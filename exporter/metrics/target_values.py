@@ -14,7 +14,6 @@ from exporter.config.settings import Config, Credential, ExpectPath, Module, Tar
 from exporter.config.usage import configured_auxiliary
 from exporter.core.names import cloud_of
 from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Phase, Step, VaultHeaders
-from exporter.knowledge.advice import first_action
 from exporter.knowledge.causes import Cause
 from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
 from exporter.knowledge.code_row import ConnectorError
@@ -291,7 +290,7 @@ def error_samples(error: ConnectorError) -> Values:
         ("category", error.category),
         ("owner", error.owner),
         ("summary", error.summary),
-        ("action", first_action(error.code)),
+        ("action", next(iter(error.actions), "")),
     )
     return {"ekm_error_info": [(info, 1.0)]}
 

@@ -15,11 +15,10 @@ from urllib.parse import quote
 from exporter.config.settings import Credential, ExpectPath, Target
 from exporter.config.usage import configured_auxiliary, names_of, names_of_auxiliary
 from exporter.core.durations import moment
-from exporter.core.quoting import plain
 from exporter.core.values import CredentialKind, KeyFacts, Outcome, Step, Vantage, VaultHeaders
 from exporter.explain.explanation import wrap
-from exporter.knowledge.advice import actions, meaning, open_detail, owner_of_failure
-from exporter.knowledge.code_row import ALTER, EACH_IDENTITY, LESS_WITHOUT_WRAP, NOT_FOR_TONIGHT, REWRITTEN, WITHOUT_WRAP, Owner
+from exporter.knowledge.advice import Advice, advise, open_detail
+from exporter.knowledge.code_row import REWRITTEN, WRITE_SECRET, Owner
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.names import fill_names
@@ -44,8 +43,7 @@ from exporter.state.record import TargetRecord, unsteady_at
 Line = tuple[str, str]
 _INDENT, _LABEL_WIDTH = "  ", 15
 VAULTS = 10  # that one action names, at most
-_SPAN = re.compile(r"`([^`]+)`")
-_VAULT_ID = re.compile(r"(--(?:scope|resource-id) )VAULT_ID([^\s`]*)")
+_COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 
 BEARER = "Authorization: Bearer <token>"
 _VALUE = "<32 random bytes>"
@@ -59,7 +57,6 @@ _SIGN_IN: Mapping[CredentialKind, str] = {
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
 _RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
-_SWITCH_TEXTS = ("ALTER CREDENTIAL", "STRING is")  # no advice for a refused staged credential
 _SAME_CAUSE = "The cause and its actions are stated above."
 # The consequence of an unusable result.
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
@@ -154,47 +151,28 @@ def what_depends(target: Target) -> str:
     return ", ".join(servers)
 
 
-def recommended_actions(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> tuple[str, ...]:
-    """Return the actions for the deciding failure, with the target's own names.
+def advice_of(target: Target, report: ProbeReport, record: TargetRecord | None = None, *, several: bool = False) -> Advice | None:
+    """Return the advice for the deciding failure, with the target's own names; None if no step has a code.
 
-    The result is empty if no step has a code. `record` holds the auxiliary results, which may prove a staged credential.
+    `record` holds the auxiliary results, which may prove a staged credential. `several`: the cause has several vaults or keys.
     """
     failure = deciding_failure(report)
     if failure is None or failure.code is None:
-        return ()
+        return None
     names = names_of(target, report.steps, failure, auxiliary=() if record is None else record.auxiliary.values())
-    return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names, step=failure.step)
-
-
-def with_vault_id(text: str, vault: str) -> str:
-    """Return an action of a card, where the resource id of the vault is looked up instead of the word VAULT_ID."""
-    show = f"$(az keyvault show --name {plain(vault.partition('.')[0], 'VAULT')} --query id --output tsv)"
-    return _VAULT_ID.sub(rf'\1"{show}\2"', text)
+    return advise(failure, names, ready=report.readiness.ready, several=several)
 
 
 def vault_actions(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[str, ...]]:
-    """Return the action of several vaults as a sentence and its commands.
+    """Return the action of several vaults as a sentence and its commands, one for each vault.
 
     `actions` are those of the first `VAULTS` of all `vaults`, each once. A single action has its command in the sentence.
     """
     if len(actions) == 1:
         return actions[0], ()
-    what = actions[0].partition("`")[0].rstrip(": ")
-    if ALTER.split(" ")[0] in actions[0]:
-        return f"{what}. {EACH_IDENTITY}", ()
-    commands = tuple(dict.fromkeys(span for each in actions for span in _SPAN.findall(each)))
+    commands = tuple(dict.fromkeys(span for each in actions for span in _COMMAND_AT_END.findall(each)))
     others = f" The pages of the targets have those of {vaults - VAULTS:,} more vaults." if vaults > VAULTS else ""
-    return f"{what}. One line for each vault.{others}", commands
-
-
-def effect(report: ProbeReport) -> str:
-    """Return what fails in SQL Server, and when, by the deciding failure; empty if nothing does."""
-    failure = deciding_failure(report)
-    if failure is None or failure.code is None:
-        return ""
-    if report.readiness.ready:
-        return f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if failure.step is Step.WRAP_KEY else ""
-    return BY_CODE[failure.code].effect.removesuffix(LESS_WITHOUT_WRAP)
+    return f"{_COMMAND_AT_END.sub('', actions[0])} One line for each vault.{others}", commands
 
 
 def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
@@ -202,22 +180,22 @@ def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | Non
 
     The likely causes of the code follow only if the probe did not observe the cause.
     """
-    failure = deciding_failure(report)
-    if failure is None or failure.code is None:
+    failure, advice = deciding_failure(report), advice_of(target, report, record)
+    if failure is None or failure.code is None or advice is None:
         return
     entry = BY_CODE[failure.code]
     yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
-    yield "meaning", meaning(failure, entry.summary)
-    if what := effect(report):
-        yield "effect", what
-    owner, reason = owner_of_failure(failure, entry.owner), failure.reason
+    yield "meaning", advice.happened
+    if advice.means:
+        yield "effect", advice.means
+    reason = failure.reason
     # The connection itself shows its cause, and no other one is likely.
     is_observed = reason is not None and (not reason.row.is_open or reason.row.reply_at(failure.step) is Reply.NONE)
-    yield from (("do", action) for action in recommended_actions(target, report, record))
-    is_rewritten = owner is Owner.NETWORK and entry.owner is not owner
+    yield from (("do", action) for action in advice.actions)
+    is_rewritten = advice.owner is Owner.NETWORK and entry.owner is not advice.owner
     likely = () if is_observed else (REWRITTEN,) if is_rewritten else entry.causes
     yield from (("likely cause", each) for each in likely)
-    yield "owner", f"{owner}: {who_repairs(failure, entry.owner)}"
+    yield "owner", f"{advice.owner}: {who_repairs(failure, entry.owner)}"
 
 
 def seconds(duration: float) -> str:
@@ -367,10 +345,9 @@ def actions_of_failure(target: Target, result: AuxiliaryResult) -> tuple[str, ..
     first = [_CONSEQUENCES[result.kind]] if result.usable is False and _CONSEQUENCES[result.kind] else []
     if failure.code is None:
         return tuple(first)
-    advice = actions(failure.code, failure.reason, ready=True, names=names_of_auxiliary(target, result), step=failure.step)
-    if result.kind is AuxiliaryKind.NEXT:
-        advice = tuple(each for each in advice if not any(words in each for words in _SWITCH_TEXTS))
-    return (*first, *advice)
+    advice = advise(failure, names_of_auxiliary(target, result), ready=True).actions
+    # A refused staged credential is not for SQL Server.
+    return (*first, *(each for each in advice if result.kind is not AuxiliaryKind.NEXT or each != WRITE_SECRET))
 
 
 def auxiliary_actions(

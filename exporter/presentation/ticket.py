@@ -23,7 +23,7 @@ from exporter.core.names import server_names
 from exporter.core.secrets import hide
 from exporter.core.values import Facts, Outcome, Step, Vantage
 from exporter.explain.explanation import wrap
-from exporter.knowledge.advice import actions, cause, owner_of_failure
+from exporter.knowledge.advice import Advice, advise, cause, owner_of_failure
 from exporter.knowledge.code_row import OWNERS, Owner, words_in
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.names import Names
@@ -33,12 +33,10 @@ from exporter.knowledge.tickets import (
     AZ,
     SUPPORT_REQUEST,
     TEAM_TITLES,
-    Place,
     Team,
     TeamStep,
     TicketPart,
     check_command,
-    confirmation,
     is_unconfirmed,
     merged_steps,
     noun,
@@ -47,10 +45,9 @@ from exporter.knowledge.tickets import (
     team_of,
     team_steps,
     titles,
-    undo,
 )
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FailedProbe, Unsteady, deciding_failure
-from exporter.presentation.text import Line, effect, facts_of
+from exporter.presentation.text import Line, facts_of
 from exporter.sqlserver.proof import ServerProof
 from exporter.state.record import RECENT, TargetRecord, beginning_of, unsteady_at
 
@@ -82,6 +79,13 @@ _GREEN_THROTTLED: Final = (
 )
 _SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)(?: --key (\S+))?")
 _INDENT, _LABEL = "  ", 15
+
+
+class Place(NamedTuple):
+    """Where a failure was observed: the host's name, and whether SQL Server runs there."""
+
+    host: str
+    is_sql_host: bool
 
 
 class LoggedFailure(NamedTuple):
@@ -119,13 +123,10 @@ class TicketSubject:
         auxiliary = () if self.record is None else self.record.auxiliary.values()
         return names_of(self.target, self.report.steps, self.failure, auxiliary=auxiliary)
 
-    @cached_property
-    def actions(self) -> tuple[str, ...]:
-        """The actions of the failure, without those about closed databases."""
-        failure = self.failure
-        if failure is None or failure.code is None:
-            return ()
-        return actions(failure.code, failure.reason, ready=True, names=self.names, step=failure.step)
+    def advice(self, *, several: bool = False) -> Advice | None:
+        """Return the advice for the failure; None without one. `several`: its cause has several vaults, keys or applications."""
+        ready = self.unsteady is not None or self.report.readiness.ready
+        return None if self.failure is None else advise(self.failure, self.names, ready=ready, several=several)
 
     @cached_property
     def team(self) -> Team | None:
@@ -320,15 +321,12 @@ def what_fails(
 
 
 def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:
-    """Return the cause for readers elsewhere: this address and this host have their names."""
+    """Return the cause, with the addresses that a vault refused and their host, or the issuer of a certificate."""
     found = list(dict.fromkeys(each.names.client_address for each in several if each.names.client_address))
     more = f" and {len(found) - _ADDRESSES:,} more" if len(found) > _ADDRESSES else ""
-    address = f"{', '.join(found[:_ADDRESSES])}{more} ({place.host})" if found else f"the address of {place.host}"
-    text = (
-        cause(failure.reason, failure.step).replace("this address", address).replace("trusted here", f"trusted on {place.host}")
-    )
     issuer = failure.facts.refused_issuer if failure.facts is not None else None
-    return place.named_in(text) + (f" (issuer {issuer})" if issuer else "")
+    known = f"{', '.join(found[:_ADDRESSES])}{more}, {place.host}" if found else f"issuer {issuer}" if issuer else ""
+    return cause(failure.reason, failure.step) + (f" ({known})" if known else "")
 
 
 def _causes(several: Sequence[TicketSubject], place: Place) -> Counter[str]:
@@ -375,21 +373,15 @@ class TicketPlan(NamedTuple):
     check: TicketPart
 
 
-def ticket_plans(subject: TicketSubject, extent: Extent, host: str) -> Iterator[TicketPlan]:
+def ticket_plans(subject: TicketSubject, extent: Extent) -> Iterator[TicketPlan]:
     """Yield the plan of the subject and of each other one of its team: a quarter of a millisecond for each."""
-    place = Place(host, subject.target.vantage is Vantage.SQL_HOST)
     for each in extent.subjects(subject):
-        failure, team = each.failure, each.team
-        if failure is None or team is None:
+        failure, team, names, advice = each.failure, each.team, each.names, each.advice(several=extent.total > 1)
+        if failure is None or team is None or advice is None:
             continue
-        own, names = replace(place, is_logged=logged_failure(each, extent) is not None), each.names
         part = TicketPart(vault=each.vault_name, key=each.target.key_name, application=names.client_id or each.target.credential)
-        steps = [
-            *(undo(failure, names) if each.unsteady is None else ()),
-            *(() if own.is_logged else confirmation(team, failure, names)),
-            *team_steps(team, each.actions, own, each.vault_name),
-        ]
-        checks = list(team_checks(team, failure, names, check_command(each.actions, part.vault)))
+        steps = team_steps(team, advice.actions, part.vault)
+        checks = list(team_checks(team, failure, names, check_command(advice.actions, part.vault)))
         yield TicketPlan(repair=replace(part, steps=steps), check=replace(part, steps=checks))
 
 
@@ -402,7 +394,7 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str, plans: Sequen
     if failure is None or team is None:
         return ""
     place = Place(host, subject.target.vantage is Vantage.SQL_HOST)
-    several, plans = extent.subjects(subject), plans or list(ticket_plans(subject, extent, host))
+    several, plans = extent.subjects(subject), plans or list(ticket_plans(subject, extent))
     parts = [plan.repair for plan in plans]
     steps, checks = merged_steps(parts), merged_steps([plan.check for plan in plans])
     if team is Team.MICROSOFT:
@@ -488,7 +480,8 @@ def _dependents(several: Sequence[TicketSubject], failure: StepResult, extent: E
     is_logged = any(logged_failure(each, extent) is not None for each in several)
     if is_unconfirmed(failure, subject.names) and subject.unsteady is None and not is_logged:
         yield "If the vault refuses SQL Server too:"
-    stopped = "" if subject.unsteady is not None else effect(subject.report)
+    advice = subject.advice()
+    stopped = "" if subject.unsteady is not None or advice is None else advice.means
     yield from wrapped_lines(stopped or "The vault is usable now, and fails again and again.")
 
 
@@ -519,7 +512,8 @@ def _form(label: str, command: str) -> str:
 
 def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> Iterator[str]:
     target, reason, every = subject.target, failure.reason, durations.write(subject.target.interval)
-    if check_command(subject.actions, subject.vault_name).startswith("az ad app credential"):
+    advice = subject.advice()
+    if advice is not None and check_command(advice.actions, subject.vault_name).startswith("az ad app credential"):
         yield from wrapped_lines(
             "Send a new secret or certificate to the DBA in a safe way, never in a ticket: SQL Server needs it too."
         )

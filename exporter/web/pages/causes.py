@@ -14,14 +14,14 @@ from exporter.core import durations
 from exporter.core.values import Outcome, Step
 from exporter.knowledge import advice
 from exporter.knowledge.causes import TITLES, Cause, cause_of
-from exporter.knowledge.code_row import OWNERS, UNDO_CHANGE, Owner
+from exporter.knowledge.code_row import OWNERS, Owner
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reason_row import Link, sentence
 from exporter.knowledge.report import StepResult
-from exporter.knowledge.tickets import TEAM_TITLES, Team, is_one_change, who_repairs
+from exporter.knowledge.tickets import TEAM_TITLES, Team, who_repairs
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FAILURES_OF_UNSTEADY
 from exporter.presentation.sql import SqlCause, SqlProofs, urgency_text
-from exporter.presentation.text import VAULTS, effect, vault_actions, with_vault_id
+from exporter.presentation.text import VAULTS, vault_actions
 from exporter.presentation.ticket import Extent, TicketSubject, extent_of, subject_of, ticket_plans, ticket_text
 from exporter.runtime.loop import yield_with_pauses
 from exporter.runtime.process import computer_name
@@ -109,7 +109,8 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards, *, is_closed: bool) -> H
     few = len(group.targets) <= NAMED
     affected = sorted(group.targets, key=lambda name: (cards.views[name].urgency, name)) if few else group.targets
     # What fails if only wrap does; the headline has what fails if a vault is not ready.
-    what = "" if first.report is None or not first.readiness.ready else effect(first.report)
+    advised = first.advice()
+    what = advised.means if advised is not None and first.readiness.ready else ""
     return element(
         "li",
         proof_badge(ProofState.CLOSED) if is_closed else None,
@@ -179,15 +180,13 @@ def _action(group: CauseGroup, views: Views) -> Child:
     named = (
         replace(view, target=replace(view.target, name=group.first)) for view in map(views.__getitem__, islice(parts, VAULTS))
     )
-    found = ((view.actions[0], view.target.vault) for view in named if view.actions)
-    actions = list(dict.fromkeys(with_vault_id(text, vault) for text, vault in found))
+    actions = list(dict.fromkeys(each.actions[0] for view in named if (each := view.advice()) is not None and each.actions))
     if not actions:
         return None
     alike = [each for each in actions if each.startswith(actions[0].partition("`")[0])]
     words, commands = vault_actions(alike, vaults=len(parts))
-    # One change above several vaults that refuse is the likely cause.
-    several_refuse = len(parts) > 1 and is_one_change(group.cause.reason)
-    undo = f"{with_vault_id(UNDO_CHANGE, views[group.first].target.vault)} " if several_refuse else ""
+    together = views[group.first].advice(several=len(parts) > 1)
+    undo = "" if together is None or together.actions[0] in actions else f"{together.actions[0]} "
     return copyable(undo + (words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}"), commands)
 
 
@@ -315,7 +314,7 @@ async def _group_ticket(group: CauseGroup, views: Views, proofs: SqlProofs, log_
         urgency=log_text,
     )
     host = computer_name()
-    plans = [plan async for plan in yield_with_pauses(ticket_plans(subject, extent, host), _PARTS_PER_SLICE)]
+    plans = [plan async for plan in yield_with_pauses(ticket_plans(subject, extent), _PARTS_PER_SLICE)]
     if len(plans) <= _PARTS_PER_SLICE:
         return subject.team, ticket_text(subject, extent, host, plans)
     return subject.team, await asyncio.to_thread(ticket_text, subject, extent, host, plans)

@@ -136,7 +136,8 @@ def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     last = "" if view.unsteady is None else ", but the last probe succeeded"
     yield element("div", brief_code(urls, code), f" in step {step.value}{last}", class_="quiet")
     yield element("div", open_detail(failure), class_="quiet") if failure is not None and open_detail(failure) else None
-    yield copyable(view.actions[0]) if action and view.actions else None
+    advice = view.advice() if action else None
+    yield copyable(advice.actions[0]) if advice is not None and advice.actions else None
 
 
 def _next_expiry(view: TargetView) -> Iterator[Child]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.config.settings import Target
 from exporter.core import durations
 from exporter.core.values import Outcome, Phase, Step, Vantage
-from exporter.knowledge.advice import cause, meaning, open_detail
+from exporter.knowledge.advice import cause, open_detail
 from exporter.knowledge.checks import BY_NAME, check_of
 from exporter.knowledge.checks_vault import CheckRun
 from exporter.knowledge.codes import BY_CODE
@@ -336,21 +336,19 @@ def _preformatted(heading: str, words: str) -> Child:
 
 
 def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Child:
-    failure = deciding_failure(report)
-    if failure is None or failure.code is None:
+    failure, advice = deciding_failure(report), text.advice_of(target, report, record)
+    if failure is None or failure.code is None or advice is None:
         return None
-    entry = BY_CODE[failure.code]
-    actions = text.recommended_actions(target, report, record)
     detail = open_detail(failure)
     return element(
         "section",
         element("h2", code_link(urls, failure.code)),
-        element("p", element("strong", f"Step {failure.step.value}: "), prose(meaning(failure, entry.summary))),
+        element("p", element("strong", f"Step {failure.step.value}: "), prose(advice.happened)),
         element("p", element("strong", "Detail: "), detail) if detail else None,
-        element("p", prose(text.effect(report))) if text.effect(report) else None,
-        element("p", "Who can repair it: ", who_repairs(failure, entry.owner), "."),
-        element("p", "What to do, in this order:") if actions else None,
-        element("ol", [element("li", prose(action)) for action in actions]) if actions else None,
+        element("p", prose(advice.means)) if advice.means else None,
+        element("p", "Who can repair it: ", who_repairs(failure, BY_CODE[failure.code].owner), "."),
+        element("p", "What to do, in this order:") if advice.actions else None,
+        element("ol", [element("li", prose(action)) for action in advice.actions]) if advice.actions else None,
         class_="notice bad-edge" if report.readiness.ready is False else "notice",
         aria_label="What to do",
     )

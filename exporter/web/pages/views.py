@@ -12,6 +12,7 @@ from exporter.config.usage import credentials_in_use
 from exporter.core.durations import moment
 from exporter.core.names import server_names
 from exporter.core.values import Outcome, Readiness, Vantage
+from exporter.knowledge.advice import Advice
 from exporter.knowledge.codes import both_numbers
 from exporter.knowledge.expiry import CredentialExpiry, Source, wrong_dates
 from exporter.knowledge.report import ProbeReport, StepResult
@@ -26,7 +27,7 @@ from exporter.knowledge.verdict import (
     state_of,
 )
 from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind, next_ending
-from exporter.presentation.text import recommended_actions
+from exporter.presentation.text import advice_of
 from exporter.presentation.ticket import subject_of
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof
@@ -123,15 +124,17 @@ class TargetView:
         """The SQL Servers that depend on the target; equal SQL Servers have one key."""
         return server_names(self.target.instances)
 
-    @property
-    def actions(self) -> tuple[str, ...]:
-        """The actions for the current failure, or for the one that makes the target unsteady."""
+    def advice(self, *, several: bool = False) -> Advice | None:
+        """Return the advice for the current failure, or for the one that makes the target unsteady; None without a failure.
+
+        `several`: its cause has several vaults, keys or credentials.
+        """
         if self.report is None:
-            return ()
+            return None
         if self.unsteady is not None:
             failed = subject_of(self.target, self.record, self.now)  # its last failure has more names than the last report
-            return () if failed is None else failed.actions
-        return recommended_actions(self.target, self.report, self.record)
+            return None if failed is None else failed.advice(several=several)
+        return advice_of(self.target, self.report, self.record, several=several)
 
 
 def view(
