@@ -25,6 +25,7 @@ from exporter.knowledge.code_row import (
     WRITE_SECRET,
     Category,
     Owner,
+    for_dba,
 )
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import HSM_DOMAIN, Names, fill_names
@@ -71,13 +72,16 @@ _SET = f"In the configuration, set `credential: NEXT`, remove `next_credential`,
 def switch(names: Names) -> tuple[str, ...]:
     """Return the actions that make the staged credential the current one, after its round trip."""
     usable = f"The staged credential {names.staged} is usable."
-    return (usable, WRITE_SECRET, _SET, DO_NOT_RESTART, SET_ONLINE) if _is_of_sql_server(names) else (usable, _SET)
+    if not _is_of_sql_server(names):
+        return (f"{usable} {_SET}",)
+    write, what = WRITE_SECRET
+    return for_dba(f"{usable} {write}"), what, _SET, DO_NOT_RESTART, SET_ONLINE
 
 
 def prove_and_switch(names: Names) -> tuple[str, ...]:
     """Return the actions that test the staged credential and make it the current one."""
     test = f"The credential {names.staged} is staged. Test it first, on every SQL Server host: `ekm-exporter probe TARGET --credential NEXT`."
-    return (test, *((WRITE_SECRET,) if _is_of_sql_server(names) else ()), _SET)
+    return (test, *(WRITE_SECRET if _is_of_sql_server(names) else ()), _SET)
 
 
 def _is_of_sql_server(names: Names) -> bool:

@@ -196,7 +196,7 @@ SQL: tuple[Check, ...] = (
         question="Which start or backup last proved each key, and does the error log show failures since?",
         effect="Whatever a probe shows, backups fail, and databases stay closed at the next restart.",
         actions=(
-            "The line above names the SQL Server, and what it lacks. For a code: `ekm-exporter explain CODE`.",
+            "The line above names the SQL Server, and what it lacks. Read about its code, if it has one: `ekm-exporter explain CODE`.",
             "A proof without a restart: `ekm-exporter script prove.sql`.",
         ),
     ),

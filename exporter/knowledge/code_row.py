@@ -262,7 +262,7 @@ FIND_REASON = f"Show the failed step and its `reason`: {PROBE}. Then follow `ekm
 # A vault that refuses the address of a central exporter may allow that of SQL Server.
 CONFIRM = (
     f"Find out first, on the SQL Server host, whether the vault refuses it too: {PROBE}. If it does not, change nothing for SQL Server.",
-    "Without the exporter there, read LastRefused of SQL Server in the vault's Logs: `ekm-exporter script key-users.kql --vault VAULT.vault.azure.net --key KEY`.",
+    "Without a probe there, read LastRefused of SQL Server in the vault's Logs: `ekm-exporter script key-users.kql --vault VAULT.vault.azure.net --key KEY`.",
 )
 REPEAT = for_dba(f"Then repeat the probe: {PROBE}.")
 AGAIN = (REPEAT, DO_NOT_RESTART)
@@ -298,9 +298,11 @@ KEEP_CREDENTIAL = "Change no credential in Entra ID and none in SQL Server until
 REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem`"
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
 # The script takes name and IDENTITY of each credential from SQL Server, so it is right for credentials of several vaults too.
-WRITE_SECRET = for_dba(
-    "On every replica, write the secret into SQL Server's credentials with `sqlcmd`, as the first lines of this script show: "
-    "`ekm-exporter script alter-credential.sql`. It is the client id without hyphens, then the secret's value: at most 120 characters."
+WRITE_SECRET = (
+    for_dba(
+        "On every replica, write the secret with `sqlcmd`, as the first lines of this script show: `ekm-exporter script alter-credential.sql`."
+    ),
+    for_dba("The secret there is the client id without hyphens, then the secret's value: at most 120 characters."),
 )
 
 # The capital words in commands that only the reader knows, each with the place that has its value.

@@ -214,7 +214,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "A script used an empty variable, or the string was truncated when copied.",
         ),
         actions=(
-            WRITE_SECRET,
+            *WRITE_SECRET,
             "Test it: `ekm-exporter probe TARGET`.",
             SET_ONLINE,
             "If the exporter reports it, correct the file that `secret_file` of the credential names.",

@@ -355,7 +355,7 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
                 "A recovered vault has lost its roles: assign them again. A purged one cannot return: restore the key's backup elsewhere."
             ),
             "If the vault was deleted, forward this to the vault team. If it was not, the network team acts.",
-            "With a private endpoint, the zone `DNS_ZONE` needs the vault's record and a link to this network.",
+            "With a private endpoint, the zone `DNS_ZONE` needs the vault's record and a link to the network of the SQL Server host.",
             DO_NOT_RESTART,
         ),
     ),

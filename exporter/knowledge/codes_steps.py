@@ -122,7 +122,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             for_dba(
                 "Test it first: give it to the exporter, in `client_secret_file` or `client_secret_env`, then run `ekm-exporter probe TARGET`."
             ),
-            WRITE_SECRET,
+            *WRITE_SECRET,
             DO_NOT_RESTART,
             SET_ONLINE,
         ),

@@ -367,6 +367,6 @@ STATUS: tuple[ReasonRow, ...] = (
         SUPPORT,
     ),
     _status(
-        "unexpected_status", "the response has a status that is not valid here", reply=Reply.FAILED, one_change=_DEVICE
+        "unexpected_status", "the response has a status that is not valid for the request", reply=Reply.FAILED, one_change=_DEVICE
     ).advising(*_OTHER_STATUS),
 )

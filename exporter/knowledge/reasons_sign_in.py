@@ -291,7 +291,7 @@ TENANT: tuple[ReasonRow, ...] = (
         for_dba(
             "If the client id in SQL Server's secret is wrong, correct it as the next step says. If it is right, leave that step out."
         ),
-        WRITE_SECRET,
+        *WRITE_SECRET,
         *AGAIN,
     ),
     _refused_by_tenant(

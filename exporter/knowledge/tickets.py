@@ -58,7 +58,7 @@ def who_repairs(failure: StepResult, owner: Owner) -> str:
 
 
 MOST_STEPS: Final = 6
-AZ, POWERSHELL, PORTAL, RUN, KQL, OLD_KQL = "az", "PowerShell", "portal", "run", "KQL", "or"
+AZ, POWERSHELL, PORTAL, RUN, LOGS, KQL, OLD_KQL = "az", "PowerShell", "portal", "run", "Logs", "KQL", "or"
 _SPAN = re.compile(r"`([^`]+)`")
 _COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 _FIRST_WORDS = ("az ", "ekm-exporter script ", "curl ", "Resolve-DnsName ", "Test-NetConnection ", "openssl ", "nslookup ")
@@ -101,7 +101,7 @@ def command_lines(command: str, vault: str) -> Iterator[tuple[str, str]]:
         yield PORTAL, command
         return
     if command.startswith("ekm-exporter script "):
-        yield KQL, command
+        yield LOGS, command
         return
     if not command.startswith("az "):
         yield RUN, command.replace("curl ", "curl.exe ")

@@ -347,7 +347,7 @@ def actions_of_failure(target: Target, result: AuxiliaryResult) -> tuple[str, ..
         return tuple(first)
     advice = advise(failure, names_of_auxiliary(target, result), ready=True).actions
     # A refused staged credential is not for SQL Server.
-    return (*first, *(each for each in advice if result.kind is not AuxiliaryKind.NEXT or each != WRITE_SECRET))
+    return (*first, *(each for each in advice if result.kind is not AuxiliaryKind.NEXT or each not in WRITE_SECRET))
 
 
 def auxiliary_actions(

@@ -27,6 +27,7 @@ from exporter.knowledge.advice import Advice, advise, cause, owner_of_failure
 from exporter.knowledge.code_row import OWNERS, Owner, words_in
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.names import Names
+from exporter.knowledge.reason_row import Refused
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.tickets import (
@@ -325,7 +326,10 @@ def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) 
     found = list(dict.fromkeys(each.names.client_address for each in several if each.names.client_address))
     more = f" and {len(found) - _ADDRESSES:,} more" if len(found) > _ADDRESSES else ""
     issuer = failure.facts.refused_issuer if failure.facts is not None else None
-    known = f"{', '.join(found[:_ADDRESSES])}{more}, {place.host}" if found else f"issuer {issuer}" if issuer else ""
+    is_address = failure.reason is not None and failure.reason.row.refuses is Refused.ADDRESS
+    known = (
+        f"{', '.join(found[:_ADDRESSES])}{more}, {place.host}" if is_address and found else f"issuer {issuer}" if issuer else ""
+    )
     return cause(failure.reason, failure.step) + (f" ({known})" if known else "")
 
 

@@ -164,7 +164,7 @@ CAUSES = (
     Cause("challenge", "it sends secrets elsewhere", fault("foreign_authority"), 3001, "authority untrusted"),
     Cause("tenant", "the vault is in another one", fault("vault_in_other_tenant"), 3128, "tenantId"),
     Cause("secret", "the file is gone", secret_gone, None, effect="This is the exporter's copy of the secret."),
-    Cause("credential_string", "31 characters", typed(_DIGITS[:31]), 2050, "ALTER CREDENTIAL"),
+    Cause("credential_string", "31 characters", typed(_DIGITS[:31]), 2050, "alter-credential.sql"),
     Cause("credential_string", "hyphens in the client id", typed(CLIENT + SECRET), 3128, "hyphens"),
     Cause("credential_string", "121 characters", typed(_DIGITS + "s" * 89), None, "message 33067", effect=_CANNOT_SIGN_IN),
     Cause("credential_string", "no secret behind the client id", typed(_DIGITS), None, "contains only the client id", effect=_CANNOT_SIGN_IN),

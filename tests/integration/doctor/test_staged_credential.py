@@ -32,7 +32,7 @@ async def test_proven_staged_credential_is_the_fix(harness):
     result = await token_result(harness, registered=True)
     assert (result.outcome, result.code) == (CheckOutcome.FAIL, 3303)
     assert result.fix[0] == "The staged credential sql-next is usable. Give its secret to SQL Server, on every replica:"
-    assert any("ALTER CREDENTIAL" in line for line in result.fix)
+    assert any("alter-credential.sql" in line for line in result.fix)
     assert not any("credential reset" in line for line in result.fix)
     assert "`credential: sql-next`" in repr(result.fix)
     assert NEXT_SECRET not in repr(result)

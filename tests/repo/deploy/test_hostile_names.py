@@ -9,7 +9,6 @@ import shlex
 import subprocess
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +27,18 @@ from exporter.inventory.render import report
 from exporter.knowledge.checks import BY_NAME
 from exporter.knowledge.code_row import SHOW_CHANGES
 from exporter.knowledge.codes import CODES
-from exporter.knowledge.names import Names, fill_names
+from exporter.knowledge.names import Names, fill_command, fill_names
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.tickets import (
     THROTTLED,
-    Place,
     Team,
     command_lines,
-    confirmation,
     request_queries,
     team_checks,
     team_steps,
-    undo,
 )
 from exporter.presentation.sql import difference_text, first_action, first_actions
-from exporter.presentation.text import with_vault_id
 from exporter.sqlserver.audit import access_queries
 from exporter.sqlserver.differences import DifferenceKind
 from exporter.sqlserver.gate.conditions import CONDITIONS, reason
@@ -252,14 +247,11 @@ def actions() -> list[str]:
 
     def of_reason(reason: Reason) -> Iterable[str]:
         row = reason.row
-        by_address = (
-            () if row.by_address is None else (*row.by_address.private, *row.by_address.sql_host, *row.by_address.other_host)
-        )
         return (
             *row.actions,
             *row.on_hsm,
             *row.at_sign_in.actions,
-            *by_address,
+            *row.if_private,
             *(text for one in row.by_kind.values() for text in one),
         )
 
@@ -272,19 +264,17 @@ def azure_commands(vault: str) -> Iterator[str]:
     names = hostile_names(vault)
     filled = [fill_names(text, names) for text in actions()]
     yield from (span for text in filled for span in text.split("`")[1::2])
-    yield from (with_vault_id(span, vault) for text in filled for span in text.split("`")[1::2])
     failed = [
         StepResult(step=step, outcome=Outcome.FAILED, code=3077, reason=reason, facts=Facts(request_id=HOSTILE, proxy=HOSTILE))
         for step in (Step.TOKEN, Step.GET_KEY)
         for reason in Reason
     ]
     for team in Team:
-        steps = [*team_steps(team, filled, Place("mon1", is_sql_host=True), vault)]
+        steps = [*team_steps(team, filled, vault)]
         for each in failed:
-            steps += [*team_checks(team, each, names, ""), *undo(each, names)]
-            steps += confirmation(team, each, replace(names, vantage=Vantage.CENTRAL))
+            steps += team_checks(team, each, names, "")
         yield from (command for step in steps for label, command in step.lines if label != "portal")
-    lines = (line for one in (THROTTLED, SHOW_CHANGES.strip("`")) for line in command_lines(one, vault))
+    lines = (line for one in (THROTTLED, SHOW_CHANGES.strip("`")) for line in command_lines(fill_command(one, names), vault))
     yield from (command for label, command in lines if label != "portal")
     yield from (query for _, query in request_queries(vault, 'ClientInfo == "x"'))
     yield from (each.text for each in access_queries(vault, HOSTILE))

@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
 from exporter.core.connector import LOG_SCRIPTS, log_query, one_line
-from exporter.knowledge.tickets import BY_ADDRESS, BY_REQUEST, BY_SQL_SERVER, EXPORTER_REQUESTS, SIGN_INS, request_queries
+from exporter.knowledge.tickets import BY_ADDRESS, BY_REQUEST, EXPORTER_REQUESTS, SIGN_INS, request_queries
 from exporter.sqlserver.audit import GRAPH, access_queries
 from tests.repo.deploy.pretend import (
     EKM_KEY,
@@ -404,10 +404,10 @@ def test_the_parser_finds_only_the_broken_queries():
 
 @pytest.mark.tools
 def test_the_parser_accepts_the_queries_of_tickets():
-    callers = (BY_ADDRESS.format("203.0.113.7") + BY_REQUEST.format("0a1b"), EXPORTER_REQUESTS, BY_SQL_SERVER)
+    callers = (BY_ADDRESS.format("203.0.113.7") + BY_REQUEST.format("0a1b"), EXPORTER_REQUESTS)
     hostile = '") or 1 == 1 //'
     queries = [
-        *(query for _, query in request_queries(hostile, BY_SQL_SERVER)),
+        *(query for _, query in request_queries(hostile, EXPORTER_REQUESTS)),
         *(each.text for each in access_queries(hostile, hostile) if each.language == GRAPH),
         *(log_query(name, vault=hostile, key=hostile) for name in LOG_SCRIPTS),
         *(SIGN_INS.format(table=f"AAD{each}SignInLogs", client_id="0") for each in ("ServicePrincipal", "ManagedIdentity")),

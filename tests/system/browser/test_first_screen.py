@@ -9,7 +9,7 @@ import time
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from exporter.knowledge.code_row import OWNERS, UNDO_CHANGE, Owner
+from exporter.knowledge.code_row import OWNERS, UNDO, Owner
 from exporter.knowledge.codes import BY_CODE
 from tests.support.web_fleets import firewall_change, nothing_known, throttled_vault
 from tests.support.web_server import serving
@@ -33,13 +33,13 @@ def _up_to_a_name(action):
 
 # The question, and what answers it.
 FIREWALL = {
-    "what is broken": "{vaults} vaults: the vault's firewall blocks this address",
+    "what is broken": "{vaults} vaults: the vault's firewall blocks the probe's address",
     "which vaults": "Vaults: contoso-v0000, contoso-v0001, contoso-v0002 and {more} more",
     "how many SQL Servers": "{at_risk} of {servers} SQL Servers: vault side not ready, 4 unsteady",
     "since when": "began 31 min ago, last {last} min ago",
     "one cause or several": "1 cause\n",
     "who acts": f"Who acts: {OWNERS[Owner.VAULT]}",
-    "what first": f"First: {_up_to_a_name(UNDO_CHANGE)}",
+    "what first": f"First: {_up_to_a_name(UNDO)}",
     "which code": "3077 (3113)",
 }
 THROTTLED = {

@@ -393,7 +393,7 @@ CLOCKS = ("Now: ", "At the next virtual log file (VLF) or backup: ", "At a resta
         (("2058", "33027", "33030", "33031", "33081"), CLOCKS, ("or start the service again",)),
         (("secret_expired", "forbidden_rbac", "throttled", "dns_not_found", "AADSTS7000222"), CLOCKS, ()),
         (("2058", "Error when accessing registry: 5", "Windows error 5"), ("in a planned window, a secondary first",), ()),
-        (("33047",), ("change no secret", "Test the string", "Write the credential"), ()),
+        (("33047",), ("change no secret", "Test the string", "alter-credential.sql"), ()),
         (("3304",), ("azcmagent show", "localhost:40342"), ()),
         (("3900",), ("has lost its roles",), ()),
         (("3303",), ("In the commands:", "first 32 digits of SECRET"), ()),

@@ -11,14 +11,12 @@ from exporter.knowledge.advice import (
     action_line,
     actions,
     cause,
-    first_action,
-    general_actions,
     meaning,
     open_detail,
     owner_of_failure,
 )
 from exporter.knowledge.classify import classify
-from exporter.knowledge.code_row import DO_NOT_RESTART, Owner
+from exporter.knowledge.code_row import CONFIRM, DO_NOT_RESTART, FIND_REASON, UNDO, Owner
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import Names, fill_names
 from exporter.knowledge.reason_row import Refused
@@ -57,7 +55,7 @@ def test_restart_warning_is_absent_with_verdict_ready():
 
 
 def test_reason_without_advice_gets_the_actions_of_the_code():
-    assert actions(3306, Reason.ANSWER_INCOMPLETE, ready=None, names=VAULT)[0] == fill_names(general_actions(3306)[0], VAULT)
+    assert actions(3306, Reason.ANSWER_INCOMPLETE, ready=None, names=VAULT)[0] == fill_names(BY_CODE[3306].actions[1], VAULT)
     assert actions(3303, None, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
     assert actions(3000, None, ready=None, names=VAULT) == ()
 
@@ -76,10 +74,11 @@ def test_wrong_secret_was_rather_replaced_than_mistyped():
 
 
 def test_actions_leave_out_the_probe_just_made():
-    for code in (3001, 3008, 3012, 3077, 3128):
-        assert BY_CODE[code].actions[0].endswith("`ekm-exporter probe TARGET`.")
-        assert actions(code, None, ready=False, names=VAULT)[0] == fill_names(BY_CODE[code].actions[1], VAULT)
-        assert first_action(code) == BY_CODE[code].actions[1]
+    for code in (3001, 3008, 3404, 3706):
+        assert BY_CODE[code].actions[0] == FIND_REASON
+        assert actions(code, None, ready=False, names=VAULT)[0] == fill_names(FIND_REASON, VAULT)
+        known = actions(code, Reason.ANSWER_EMPTY, ready=False, names=VAULT)
+        assert known == tuple(fill_names(each, VAULT) for each in BY_CODE[code].actions[1:])
 
 
 @pytest.mark.parametrize(
@@ -214,10 +213,8 @@ def test_action_line_never_ends_inside_a_command():
     line = action_line(3077, Reason.FORBIDDEN_POLICY, replace(VAULT, vault=f"{'v' * 250}.vault.azure.net"))
     assert line == "Show the present permissions... All of it: ekm-exporter explain forbidden_policy"
     line = action_line(3077, Reason.FORBIDDEN_FIREWALL, replace(VAULT, target="t" * 180))
-    assert line == (
-        f"Run ekm-exporter probe {'t' * 180} --config.file FILE on the SQL Server"
-        "... All of it: ekm-exporter explain forbidden_firewall"
-    )
+    assert line.startswith("Find out first, on the SQL Server host, whether")
+    assert line.endswith("... All of it: ekm-exporter explain forbidden_firewall")
 
 
 def test_action_line_of_a_code_without_actions_is_empty():
@@ -228,14 +225,10 @@ def test_action_line_of_a_code_without_actions_is_empty():
 def test_a_sql_server_host_needs_no_probe_of_another_one(address):
     here = replace(VAULT, vantage=Vantage.SQL_HOST, client_address=address)
     elsewhere = replace(here, vantage=Vantage.CENTRAL)
-    compared = [
-        any(
-            "the firewall may allow that host" in each
-            for each in actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names)
-        )
-        for names in (here, elsewhere)
-    ]
-    assert compared == [False, True]
+    for reason in (Reason.FORBIDDEN_FIREWALL, Reason.FORBIDDEN_NSP, Reason.FORBIDDEN_CONNECTION):
+        at_sql, central = (actions(3077, reason, ready=False, names=names) for names in (here, elsewhere))
+        assert central[:2] == tuple(fill_names(each, elsewhere) for each in CONFIRM)
+        assert [each.partition("`")[0] for each in at_sql] == [each.partition("`")[0] for each in central[2:]]
 
 
 # A refused sign-in or caller: by reason, kind of credential and address.
@@ -316,11 +309,22 @@ def test_public_address_is_filled_into_the_ip_rule():
     assert "--ip-address ADDRESS`" in " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=NAMES))
 
 
+def test_change_is_undone_last_for_one_vault_and_first_for_several():
+    for reason in (Reason.FORBIDDEN_RBAC, Reason.FORBIDDEN_POLICY, Reason.FORBIDDEN_NSP, Reason.FORBIDDEN):
+        one, many = (actions(3077, reason, ready=True, names=NAMES, several=several) for several in (False, True))
+        assert many[0] == fill_names(UNDO, NAMES) in one[1:]
+        assert sorted(one) == sorted(many)
+        assert not any("activity-log" in each for each in actions(3077, reason, ready=True, names=HSM, several=True))
+    for reason in (Reason.THROTTLED, Reason.TOKEN_WRONG_ISSUER, None):
+        assert not any("activity-log" in each for each in actions(3077, reason, ready=True, names=NAMES, several=True))
+
+
 def test_address_of_a_central_exporter_is_in_no_command():
     names = replace(NAMES, client_address="203.0.113.7")
     advice = " ".join(actions(3077, Reason.FORBIDDEN_FIREWALL, ready=False, names=names))
     assert "--ip-address ADDRESS" in advice
-    assert "`203.0.113.7` is the address of this exporter, not of SQL Server" in advice
+    assert "203.0.113.7" not in advice
+    assert "the host of a central exporter repairs the monitoring only" in advice
 
 
 def test_operation_that_the_key_forbids_changes_no_role():

@@ -17,8 +17,9 @@ from exporter.knowledge import classify
 from exporter.knowledge.advice import SERVER_ACTIONS
 from exporter.knowledge.checks import CHECKS
 from exporter.knowledge.code_row import (
+    CONFIRM,
     DO_NOT_RESTART,
-    EACH_IDENTITY,
+    UNDO,
     WITHOUT_WRAP,
     Category,
     ConnectorError,
@@ -252,7 +253,7 @@ def test_filled_and_copied_action_keeps_its_reader():
 OF_CODES = [text for row in CODES for text in (row.summary, row.effect, *row.causes, *row.actions, row.unobservable_because)]
 OF_MESSAGES = [text for known in KNOWN_TEXTS for text in (known.summary, *known.causes, *known.actions)]
 OF_CHECKS = [text for check in CHECKS for text in (*check.actions, *check.of_certificate, *check.on_hsm)]
-OF_REASONS = [EACH_IDENTITY, *(text for each in Reason for text in chain(each.row.actions, *each.row.by_kind.values()))]
+OF_REASONS = [*CONFIRM, UNDO, *(text for each in Reason for text in chain(each.row.actions, *each.row.by_kind.values()))]
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,19 @@
 """The ticket of a failure for another team: who gets it, its steps, its checks, and several as one."""
 
-import re
 from dataclasses import replace
 
 import pytest
 
 from exporter.core.values import CredentialKind, Facts, Outcome, Step, Vantage
 from exporter.knowledge.code_row import OWNERS, Owner, for_dba, for_exporter, for_network, for_vault
-from exporter.knowledge.codes import CODES
-from exporter.knowledge.names import Names
+from exporter.knowledge.names import Names, fill_names
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.tickets import (
     AZ,
-    BY_SQL_SERVER,
+    EXPORTER_REQUESTS,
     KQL,
+    LOGS,
     MOST_LISTED,
     MOST_STEPS,
     OLD_KQL,
@@ -22,13 +21,12 @@ from exporter.knowledge.tickets import (
     POWERSHELL,
     RUN,
     TEAM_TITLES,
-    Place,
     Team,
     TeamStep,
     TicketPart,
     check_command,
     command_lines,
-    confirmation,
+    is_unconfirmed,
     merged_steps,
     noun,
     request_queries,
@@ -37,7 +35,6 @@ from exporter.knowledge.tickets import (
     team_of,
     team_steps,
     titles,
-    undo,
     who_repairs,
 )
 from tests.repo.powershell import errors, parsed
@@ -86,11 +83,9 @@ def test_every_team_has_a_title():
 
 # The actions of a failure as steps for another team.
 
-CENTRAL, AT_SQL = Place("mon1", is_sql_host=False), Place("sql1", is_sql_host=True)
 
-
-def steps(*actions, team=Team.VAULT, place=CENTRAL):
-    return team_steps(team, actions, place, "contoso")
+def steps(*actions, team=Team.VAULT):
+    return team_steps(team, actions, "contoso")
 
 
 def test_step_has_its_command_in_three_forms():
@@ -109,25 +104,6 @@ def test_step_keeps_a_command_within_its_sentence():
     (step,) = steps("Compare with `az keyvault key list --vault-name contoso` and `no_proxy`.")
     assert step.text == "Compare with az keyvault key list --vault-name contoso and no_proxy."
     assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL]
-
-
-def test_condition_refers_to_its_command():
-    (step,) = steps("If it was purged: `az keyvault key restore --vault-name contoso --file BACKUP`. The key keeps its name.")
-    assert step.text == "If it was purged, see below. The key keeps its name."
-
-
-def test_a_dot_within_a_name_ends_no_condition():
-    (step,) = steps("For a network with the service endpoint Microsoft.KeyVault: `az keyvault network-rule list --name contoso`.")
-    assert step.text == "For a network with the service endpoint Microsoft.KeyVault, see below."
-
-
-def test_no_action_is_cut_within_a_word():
-    rows = [each.row for each in Reason]
-    addresses = [each for row in rows if (by := row.by_address) for each in (by.private, by.sql_host, by.other_host)]
-    every = [*(row.actions for row in rows), *(row.on_hsm for row in rows), *addresses, *(code.actions for code in CODES)]
-    texts = [step.text for actions in every for action in actions for step in steps(action)]
-    assert len(texts) > 100
-    assert not [text for text in texts if re.search(r"see below(?!\.( |$)|, |$)", text)]
 
 
 def test_command_of_no_azure_module_is_to_run():
@@ -157,7 +133,7 @@ def test_page_of_the_portal_and_query_are_lines():
     (step,) = steps("Approve it: `Key vaults > contoso > Networking`.")
     assert step == TeamStep("Approve it.", ((PORTAL, "Key vaults > contoso > Networking"),))
     (step,) = steps("Who calls? `ekm-exporter script callers.kql --vault contoso`. Stop that caller.")
-    assert step.lines == ((KQL, "ekm-exporter script callers.kql --vault contoso"),)
+    assert step.lines == ((LOGS, "ekm-exporter script callers.kql --vault contoso"),)
 
 
 @pytest.mark.parametrize(
@@ -193,41 +169,16 @@ def test_most_steps_are_bounded():
     assert len(steps(*(f"Do {number}." for number in range(9)))) == MOST_STEPS
 
 
-@pytest.mark.parametrize(
-    ("place", "text", "shown"),
-    [
-        (CENTRAL, "Resolve it, here and on the SQL Server host.", "Resolve it, on mon1 and on the SQL Server host."),
-        (AT_SQL, "Resolve it, here and on the SQL Server host.", "Resolve it, on the SQL Server host."),
-        (CENTRAL, "Show it, here and from another network.", "Show it, on mon1 and from another network."),
-        (CENTRAL, "Only this exporter's network.", "Only mon1's network."),
-        (CENTRAL, "Read the detail of the probe.", "Read the evidence above."),
-        (
-            CENTRAL,
-            "If the vault refuses there too, allow the address that the probe shows there.",
-            "If it refuses SQL Server too, allow the public address of the SQL Server host.",
-        ),
-        (
-            AT_SQL,
-            "If the vault refuses there too, allow the address that the probe shows there.",
-            "Allow the public address of each SQL Server host.",
-        ),
-    ],
-)
-def test_place_has_its_name(place, text, shown):
-    assert steps(text, place=place)[0].text == shown
-
-
 def test_resource_id_of_the_vault_is_looked_up():
     role = "Assign: `az role assignment create --role Reader --assignee-object-id O --scope VAULT_ID`."
-    known, _ = steps(role, "VAULT_ID is the output of `az keyvault show --name contoso --query id`. The role takes minutes.")
+    (known,) = steps(fill_names(role, NAMES))
     assert known.lines[0][1].endswith('--scope "$(az keyvault show --name contoso --query id --output tsv)"')
     assert known.lines[1][1].endswith("-Scope (Get-AzKeyVault -VaultName contoso).ResourceId")
-    assert steps(role, "VAULT_ID is the output of `az keyvault show --name c`. Wait.")[1] == TeamStep("Wait.")
 
 
 def test_role_on_a_key_looks_up_the_vault():
-    role = "Assign: `az role assignment create --role Reader --assignee-object-id O --scope VAULT_ID/keys/K`."
-    (step,) = steps(role)
+    role = "Assign: `az role assignment create --role Reader --assignee-object-id O --scope VAULT_ID/keys/KEY`."
+    (step,) = steps(fill_names(role, NAMES))
     shell, shown, portal = (line for _, line in step.lines)
     assert shell.endswith('--scope "$(az keyvault show --name contoso --query id --output tsv)/keys/K"')
     assert shown.endswith('-Scope "$((Get-AzKeyVault -VaultName contoso).ResourceId)/keys/K"')
@@ -316,35 +267,19 @@ def test_vault_team_counts_throttled_requests_by_metric():
 def test_refused_monitor_is_not_proven_for_sql_server():
     refused = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.FORBIDDEN_FIREWALL)
     central = replace(NAMES, client_address="203.0.113.7")
-    (first,) = confirmation(Team.VAULT, refused, central)
-    assert "Does the vault refuse SQL Server too?" in first.text
-    assert all('ClientInfo startswith "Microsoft.SQL.EKM"' in line for _, line in first.lines)
-    assert list(confirmation(Team.VAULT, refused, replace(central, vantage=Vantage.SQL_HOST))) == []
-    assert list(confirmation(Team.NETWORK, refused, central)) == []
-    assert list(confirmation(Team.VAULT, replace(refused, reason=None), central)) == []
+    assert is_unconfirmed(refused, central)
+    assert not is_unconfirmed(refused, replace(central, vantage=Vantage.SQL_HOST))
+    assert not is_unconfirmed(replace(refused, reason=None), central)
     found = shown(Team.VAULT, central, reason=Reason.FORBIDDEN_FIREWALL)
     assert 'CallerIpAddress == "ADDRESS"' in found
     assert "203.0.113.7" not in found
 
 
-def test_change_of_a_vault_is_undone_first():
-    refused = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.FORBIDDEN_RBAC)
-    (step,) = undo(refused, NAMES)
-    assert step.text.startswith("Undo the change that the activity log shows.")
-    assert ("portal", "Key vaults > contoso > Activity log") in step.lines
-    assert list(undo(refused, replace(NAMES, vault="vault.contoso.example"))) == [
-        replace(step, lines=tuple((label, line.replace("contoso", "vault")) for label, line in step.lines))
-    ]
-    assert list(undo(refused, replace(NAMES, vault="contoso.managedhsm.azure.net"))) == []
-    for reason in (None, Reason.THROTTLED, Reason.TOKEN_WRONG_ISSUER):
-        assert list(undo(replace(refused, reason=reason), NAMES)) == []
-
-
 def test_both_tables_have_the_same_rows():
-    new, old = (line for _, line in request_queries("contoso", BY_SQL_SERVER))
-    for part in (BY_SQL_SERVER, "| take 100", "ago(1h)", '"contoso"'):
+    new, old = (line for _, line in request_queries("contoso", EXPORTER_REQUESTS))
+    for part in (EXPORTER_REQUESTS, "| take 100", "ago(1h)", '"contoso"'):
         assert part in old
-    assert all(part in new for part in (BY_SQL_SERVER, "| take 100", "ago(1h)", '"/contoso"'))
+    assert all(part in new for part in (EXPORTER_REQUESTS, "| take 100", "ago(1h)", '"/contoso"'))
     assert 'column_ifexists("clientInfo_s", "")' in old
 
 
@@ -366,7 +301,7 @@ ENABLE = "Enable it: `az keyvault key set-attributes --vault-name {} --name {} -
 
 
 def part(vault="contoso", *actions, key="K", application="6666"):
-    steps = team_steps(Team.VAULT, actions, Place("mon1", is_sql_host=False), vault)
+    steps = team_steps(Team.VAULT, actions, vault)
     return TicketPart(vault=vault, key=key, application=application, steps=steps)
 
 

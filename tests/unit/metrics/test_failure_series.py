@@ -11,7 +11,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.metrics import recorder
 from exporter.metrics.recorder import failure_action
-from exporter.presentation.text import recommended_actions
+from exporter.presentation.text import advice_of
 from exporter.state.causes import MOST_CAUSES, cause_groups
 from exporter.state.history import History
 from exporter.state.record import TargetRecord
@@ -116,7 +116,7 @@ def test_action_is_the_first_one_of_the_pages(reason):
     target = a_target(labels={"team": "dba"})
     report = a_report(ready=False, steps=[failed(Step.GET_KEY, 3077, reason, endpoint="contoso.vault.azure.net:443")])
     line = failure_action(target, report, TargetRecord(target, History(0)))
-    assert line == recommended_actions(target, report)[0].replace("`", "")
+    assert line == advice_of(target, report).actions[0].replace("`", "")
     assert 0 < len(line) <= LINE_LIMIT
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from exporter.core.values import CredentialKind, Readiness, Step, Vantage
-from exporter.knowledge.code_row import DO_NOT_RESTART, SET_ONLINE
+from exporter.knowledge.code_row import DO_NOT_RESTART, SET_ONLINE, WRITE_SECRET
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind, deciding_failure
 from exporter.presentation import text
-from exporter.presentation.text import recommended_actions, transcript
+from exporter.presentation.text import advice_of, transcript
 from exporter.state.history import History
 from exporter.state.record import TargetRecord
 from tests.support.web_factories import (
@@ -39,7 +39,7 @@ def record_of(report, *results, target=TARGET):
     return record
 
 
-def advice_of(record, target=TARGET):
+def auxiliary_advice(record, target=TARGET):
     results = text.auxiliary_results(target, record, now=STARTED)
     return {identity[0]: advice for identity, _, advice in text.auxiliary_actions(target, record, results)}
 
@@ -47,20 +47,20 @@ def advice_of(record, target=TARGET):
 @pytest.mark.parametrize("reason", [Reason.SECRET_EXPIRED, Reason.SECRET_WRONG, Reason.CREDENTIALS_REFUSED])
 def test_refused_staged_credential_is_not_given_to_sql_server(reason):
     record = record_of(good(), refused_auxiliary(AuxiliaryKind.NEXT, reason=reason))
-    advice = " ".join(advice_of(record)[AuxiliaryKind.NEXT])
+    advice = " ".join(auxiliary_advice(record)[AuxiliaryKind.NEXT])
     assert advice.startswith("Do not give it to SQL Server yet.")
     assert "az ad app credential" in advice
-    assert "ALTER CREDENTIAL" not in advice
+    assert "alter-credential" not in advice
     assert "restart" not in advice
 
 
 def test_proven_staged_credential_replaces_an_expired_one():
     report = bad()
     record = record_of(report, auxiliary_result(AuxiliaryKind.NEXT))
-    advice = recommended_actions(TARGET, report, record)
-    assert advice[0].startswith(
-        f"The staged credential {STAGED} is usable. Give its secret to SQL Server, on every replica: `ALTER CREDENTIAL "
-    )
+    advice = advice_of(TARGET, report, record).actions
+    assert advice[0].startswith(f"The staged credential {STAGED} is usable.")
+    assert advice[0].endswith(WRITE_SECRET[0])
+    assert advice[1] == WRITE_SECRET[1]
     assert f"`credential: {STAGED}`" in advice[2]
     assert "credential reset" not in " ".join(advice)
     assert "restart the SQL Server service" not in " ".join(advice)
@@ -75,8 +75,8 @@ def test_proven_staged_certificate_is_not_given_to_sql_server():
         for each in report.steps
     )
     report = replace(report, steps=signed)
-    advice = recommended_actions(TARGET, report, record_of(report, auxiliary_result(AuxiliaryKind.NEXT)))
-    assert advice[0] == f"The staged credential {STAGED} is usable."
+    advice = advice_of(TARGET, report, record_of(report, auxiliary_result(AuxiliaryKind.NEXT))).actions
+    assert advice[0].startswith(f"The staged credential {STAGED} is usable. In the configuration, set")
     assert "SECRET" not in " ".join(advice)
     assert "restart" not in " ".join(advice)
 
@@ -85,8 +85,8 @@ def test_proven_staged_certificate_is_not_given_to_sql_server():
 def test_unproven_staged_credential_is_no_replacement(usable):
     report = bad()
     record = record_of(report, refused_auxiliary(AuxiliaryKind.NEXT, usable=usable))
-    assert recommended_actions(TARGET, report, record) == recommended_actions(TARGET, report)
-    assert "credential reset" in " ".join(recommended_actions(TARGET, report, record))
+    assert advice_of(TARGET, report, record).actions == advice_of(TARGET, report).actions
+    assert "credential reset" in " ".join(advice_of(TARGET, report, record).actions)
 
 
 def test_one_cause_has_its_actions_once():
@@ -96,7 +96,7 @@ def test_one_cause_has_its_actions_once():
         refused_auxiliary(AuxiliaryKind.RETAINED),
         refused_auxiliary(AuxiliaryKind.RECOVERY, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND),
     )
-    advice = advice_of(record)
+    advice = auxiliary_advice(record)
     assert advice[AuxiliaryKind.RETAINED] == (
         "Backups that need this key version could not be restored.",
         "The cause and its actions are stated above.",
@@ -108,7 +108,7 @@ def test_one_cause_has_its_actions_once():
 def test_disabled_versions_are_two_causes():
     disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
     record = record_of(bad(**disabled), refused_auxiliary(AuxiliaryKind.RETAINED, **disabled))
-    assert "az keyvault key set-attributes" in " ".join(advice_of(record)[AuxiliaryKind.RETAINED])
+    assert "az keyvault key set-attributes" in " ".join(auxiliary_advice(record)[AuxiliaryKind.RETAINED])
 
 
 def test_failed_unwrap_decides_before_a_failed_wrap():
@@ -117,7 +117,7 @@ def test_failed_unwrap_decides_before_a_failed_wrap():
     ready = replace(report, readiness=Readiness(ready=None, why="stale"))
     assert deciding_failure(ready).step is Step.WRAP_KEY
     assert deciding_failure(good()) is None
-    assert "--enabled true" in recommended_actions(TARGET, report)[0]
+    assert "--enabled true" in advice_of(TARGET, report).actions[0]
 
 
 async def pages_of(report, *auxiliary):
@@ -141,7 +141,7 @@ async def test_banner_and_firewall_row_do_not_contradict():
     blocked = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, started_at=time.time())
     overview, _ = await pages_of(blocked)
     assert "2 of 2 SQL Servers: vault side not ready" in overview
-    assert "the firewall may allow that host" in overview
+    assert "whether the vault refuses it too" in overview
     assert "danger" not in overview
     assert "at risk" not in overview
 
@@ -168,7 +168,7 @@ def test_commands_have_the_names_that_the_configuration_knows():
     report = bad()
     token = replace(report.step(Step.TOKEN), facts=replace(report.step(Step.TOKEN).facts, client_id=CLIENT))
     report = replace(report, steps=tuple(token if each.step is Step.TOKEN else each for each in report.steps))
-    advice = " ".join(recommended_actions(TARGET, report))
+    advice = " ".join(advice_of(TARGET, report).actions)
     assert f"az ad app credential reset --id {CLIENT} --append" in advice
     assert 'ekm-exporter probe contoso-key0 --config.file "/etc/ekm exporter/ekm.yml"' in advice
     assert "CLIENT_ID" not in advice
@@ -177,8 +177,8 @@ def test_commands_have_the_names_that_the_configuration_knows():
 
 def test_advice_without_a_configuration_file_has_no_paths():
     report = bad(code=3001, reason=Reason.SECRET_UNREADABLE, secret_file="/etc/ekm/secret")
-    assert "/etc/ekm/secret" in " ".join(recommended_actions(TARGET, report))
-    advice = " ".join(recommended_actions(replace(TARGET, config_file=None), report))
+    assert "/etc/ekm/secret" in " ".join(advice_of(TARGET, report).actions)
+    advice = " ".join(advice_of(replace(TARGET, config_file=None), report).actions)
     assert "/etc/" not in advice
     assert "--config.file FILE" in advice
 
@@ -195,4 +195,4 @@ def test_commands_have_the_host_and_the_proxy_of_the_failed_step(step, reason, c
     failure = deciding_failure(report)
     requested = replace(failure.facts, endpoint="login.microsoftonline.us:443", proxy="proxy.example:3128")
     steps = tuple(replace(each, facts=requested) if each is failure else each for each in report.steps)
-    assert f"`{command}`" in " ".join(recommended_actions(TARGET, replace(report, steps=steps)))
+    assert f"`{command}`" in " ".join(advice_of(TARGET, replace(report, steps=steps)).actions)

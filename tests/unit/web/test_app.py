@@ -230,8 +230,8 @@ async def test_card_of_a_credential_repeats_a_role_for_each_vault():
     card = await card_of(service, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403)
     shown = unescape(words(f"<main >{card}</main>"))
     look_up = "$(az keyvault show --name contoso-{} --query id --output tsv)"
-    undo = f'activity-log list --resource-id "{look_up.format(0)}" --offset 6h . If it was intended: Assign the role'
-    assert f"First: Undo the change, which this shows: az monitor {undo}" in shown
+    undo = f'activity-log list --resource-id "{look_up.format(0)}" --offset 6h . If it was intended, or if there is none, take the other steps. Assign the role'
+    assert f"First: Undo the change that the activity log shows: az monitor {undo}" in shown
     assert all(f'--scope "{look_up.format(number)}/keys/ContosoRSAKey0"' in shown for number in range(3))
 
 
@@ -244,7 +244,7 @@ async def test_card_of_a_credential_has_no_identity_of_one_vault():
         service.add_auxiliary(proven, name=each.name)
     card = await card_of(service)
     assert "IDENTITY = " not in card
-    assert "-i alter-credential.sql</code> writes each statement with the IDENTITY of its credential" in card
+    assert "<code>ekm-exporter script alter-credential.sql</code>" in card
 
 
 async def test_a_refused_managed_identity_is_shown_by_its_object_id():

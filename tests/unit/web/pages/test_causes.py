@@ -42,7 +42,7 @@ async def test_vaults_that_block_one_address_are_one_card():
     service = a_service(40)
     service.add_reports(*(bad(name, started_at=STARTED - n, **FIREWALL) for n, name in enumerate(service.config.targets)))
     shown = await cards(service)
-    assert "40 vaults: the vault&#x27;s firewall blocks this address first seen 1 min ago 3077 (3113)" in shown
+    assert "40 vaults: the vault&#x27;s firewall blocks the probe&#x27;s address first seen 1 min ago 3077 (3113)" in shown
     assert "40 targets . Vaults: v-t00, v-t01, v-t02 and 37 more. Show 40 targets" in shown
     assert "1 cause " in shown
     chosen = await cards(service, "/targets?cause=vault%3A%3Aforbidden_firewall")
@@ -96,7 +96,10 @@ async def test_one_change_of_a_firewall_is_one_card_with_all_its_targets():
         exported = json.loads((await get(session, "/api/v1/targets"))[2])["causes"]
     assert len(exported) > 1  # each step that refuses, and what comes and goes
     assert " 1 cause " in shown
-    assert "not ready 38 vaults: the vault&#x27;s firewall blocks this address began 31 min ago , last 5 min ago 3077" in shown
+    assert (
+        "not ready 38 vaults: the vault&#x27;s firewall blocks the probe&#x27;s address began 31 min ago , last 5 min ago 3077"
+        in shown
+    )
     assert (
         "Vaults: contoso-v0000, contoso-v0001, contoso-v0002 and 35 more. Show 48 targets 2 further targets are unsteady, and"
         in shown
@@ -142,7 +145,7 @@ async def test_changes_days_apart_are_two_cards():
         service.add_reports(*(bad(name, started_at=STARTED - at, **FIREWALL) for at in (ago, 0)))
     shown = await cards(service)
     assert " 2 causes " in shown
-    assert shown.count("2 vaults: the vault&#x27;s firewall blocks this address") == 2
+    assert shown.count("2 vaults: the vault&#x27;s firewall blocks the probe&#x27;s address") == 2
     assert "Vaults: v-t00, v-t01." in shown
 
 
@@ -172,7 +175,7 @@ async def test_vaults_that_need_another_action_are_mentioned():
     )
     shown = await cards(service)
     assert (
-        "Allow the address of this host, and that of each other node, which can be another one. One line for each vault. Some targets need another action: their pages"
+        "Allow the public address of the SQL Server host. Each node can have another one. One line for each vault. Some targets need another action: their pages"
         in shown
     )
     assert shown.count("network-rule add") == 2
@@ -293,7 +296,7 @@ async def test_vaults_of_one_cause_share_a_ticket():
     service = a_service_of(*names)
     service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in names))
     (text,) = await tickets_at(service, "/")
-    assert "Subject: 45 key vaults: the vault's firewall blocks 203.0.113.7 (mon1.contoso.example)" in text
+    assert "Subject: 45 key vaults: the vault's firewall blocks the probe's address (203.0.113.7, mon1.contoso.example)" in text
     assert "v-t00, v-t01, " in text.replace("\n  ", " ")
     assert "and 5 more." in text
     others = next(line for line in text.split("\n") if "also for    " in line)

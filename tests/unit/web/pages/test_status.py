@@ -39,18 +39,19 @@ async def shown(service, path="/"):
 
 async def test_a_repaired_incident_is_a_line_without_an_action():
     text, html = await shown(repaired("a", "b", of="ab"))
-    assert "2 of 2 targets ready 0 not ready 0 failing 0 unknown 2 ready 2 vaults: the vault&#x27;s firewall blocks this" in text
-    assert "address: ended 2026-01-02 03:08:05 UTC , lasted 3 min. Targets a , b" in text
+    assert "2 of 2 targets ready 0 not ready 0 failing 0 unknown 2 ready 2 vaults: the vault&#x27;s firewall blocks the" in text
+    assert "probe&#x27;s address: ended 2026-01-02 03:08:05 UTC , lasted 3 min. Targets a , b" in text
     assert not any(word in html for word in ("First:", "<textarea", 'class="causes"'))
 
 
 async def test_repaired_vaults_are_no_part_of_a_present_card():
     text, _ = await shown(repaired(*"abcdefg", of="abcdefgh"))
     card = text.partition("Copy")[0]
-    assert "not ready Vault v-h: the vault&#x27;s firewall blocks this address" in card
+    assert "not ready Vault v-h: the vault&#x27;s firewall blocks the probe&#x27;s address" in card
     assert "v-a" not in card
     assert (
-        "7 vaults: the vault&#x27;s firewall blocks this address: ended 2026-01-02 03:08:05 UTC , lasted 3 min. 7 targets" in text
+        "7 vaults: the vault&#x27;s firewall blocks the probe&#x27;s address: ended 2026-01-02 03:08:05 UTC , lasted 3 min. 7 targets"
+        in text
     )
     assert "1 cause " in text
 
