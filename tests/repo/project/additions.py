@@ -47,12 +47,6 @@ REASON = Addition(
             noticed="tests/integration/simulator/test_scenario_table.py::test_every_reason_has_a_scenario",
         ),
         Edit(
-            path="alerts/runbooks/EkmForbiddenSpike.md",
-            before="- `key_disabled`:",
-            text="- `key_blocked`: the vault blocks the key. Its owner ends the block.\n",
-            noticed="tests/system/alerts/test_runbooks.py::test_diagnosis_covers_every_possible_reason[EkmForbiddenSpike]",
-        ),
-        Edit(
             path="tests/unit/knowledge/promised.py",
             before='    "KeyDisabled": ',
             text='    "KeyBlocked": Reason("key_blocked"),\n',

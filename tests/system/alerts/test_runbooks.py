@@ -17,8 +17,7 @@ from exporter.core.values import Mode, Outcome, Phase, Step
 from exporter.knowledge.checks import CHECKS
 from exporter.knowledge.checks_host import SQL
 from exporter.knowledge.codes import BY_CODE, both_numbers
-from exporter.knowledge.reasons import VAULT_REASONS, Reason
-from exporter.knowledge.verdict import CREDENTIAL_REFUSED
+from exporter.knowledge.reasons import Reason
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.own import SKIP_REASONS
 from exporter.metrics.target_families import PATH_PARTS
@@ -185,25 +184,6 @@ def reasons_of(rule: dict) -> set[Reason]:
 @pytest.mark.parametrize("rule", [rule for rule in RULES if "alert" in rule and reasons_of(rule)], ids=lambda rule: rule["alert"])
 def test_diagnosis_covers_the_reasons_of_the_expression(rule):
     assert reasons_of(rule) - covered_reasons((ALERTS / "runbooks" / f"{rule['alert']}.md").read_text()) == set()
-
-
-REASONS = {
-    "EkmForbiddenSpike": {rule.reason for rule in VAULT_REASONS if rule.statuses == (403,)}
-    | {Reason.FORBIDDEN, Reason.PROXY_STATUS},
-    "EkmCredentialRefused": CREDENTIAL_REFUSED,
-    "EkmThrottledSpike": {Reason.THROTTLED, Reason.PROXY_STATUS},
-    # All other reasons have a page of their own, or make no statement about the vault.
-    "EkmVaultSideNotReady": set(Reason)
-    - CREDENTIAL_REFUSED
-    - {rule.reason for rule in VAULT_REASONS if rule.statuses == (403,)}
-    - {Reason.FORBIDDEN, Reason.THROTTLED, Reason.KEY_SOFT_DELETED, Reason.CLOCK_SKEW}
-    - {Reason.INTERNAL, Reason.SECRET_UNREADABLE, Reason.SECRET_TIMEOUT},
-}
-
-
-@pytest.mark.parametrize("name", REASONS)
-def test_diagnosis_covers_every_possible_reason(name):
-    assert REASONS[name] - covered_reasons((ALERTS / "runbooks" / f"{name}.md").read_text()) == set()
 
 
 @every_runbook

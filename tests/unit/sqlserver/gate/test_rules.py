@@ -69,7 +69,7 @@ STAGED = row(vault_side_ready=False, code=3303, step="token", next_credential_us
 START = [{"started_utc": f"{TODAY}18:00:00"}]
 OPENED = [sections_of()["opened"][0] | {"opened_utc": f"{TODAY}18:00:10"}]
 PROMOTE = "SQL Server has the staged secret already. Promote the staged credential in the configuration (ekm-exporter docs rollover#4-promote-it-in-the-exporter)"
-ALTER = "ALTER CREDENTIAL with the staged secret on N1\\SQLPRD01 (ekm-exporter docs rollover#3-node-by-node). Then promote the staged credential"
+ALTER = "Run alter-credential.sql with the staged secret on N1\\SQLPRD01 (ekm-exporter docs rollover#3-node-by-node). Then promote the staged credential"
 
 
 @pytest.mark.parametrize(
