@@ -57,7 +57,7 @@ def advise(failure: StepResult, names: Names, *, ready: bool | None, several: bo
     row = BY_CODE[code]
     wrap_only = f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if failure.step is Step.WRAP_KEY else ""
     return Advice(
-        happened=meaning(failure, row.summary),
+        happened=row.summary if failure.reason is None else failure.reason.row.meaning_at(failure.step),
         means=wrap_only if ready else row.effect,
         owner=owner_of_failure(failure, row.owner),
         actions=actions(code, failure.reason, ready=ready, names=names, step=failure.step, several=several),
@@ -206,14 +206,6 @@ _ROUTE_REASONS: Final = (
     Reason.ANSWER_INCOMPLETE,
     Reason.ANSWER_MALFORMED,
 )
-
-
-def meaning(result: StepResult, of_code: str) -> str:
-    """Return what happened: the meaning of the reason. `of_code`, that of the code, stands without a reason only.
-
-    Many answers share a code, and a proxy or a gateway sends some of them.
-    """
-    return of_code if result.reason is None else result.reason.row.meaning_at(result.step)
 
 
 def open_detail(result: StepResult) -> str:

@@ -262,6 +262,11 @@ _USED_THUMBPRINTS = """\
 SELECT DB_NAME(database_id) AS name, CONVERT(varchar(100), encryptor_thumbprint, 1) AS thumbprint
   FROM sys.dm_database_encryption_keys;"""
 
+
+def _permission(operation: str, title: str, question: str, moment: FailureMoment, *needs: str) -> Check:
+    return Check(name=f"permission_{operation}", title=title, question=question, code=3077, moment=moment, needs=needs)
+
+
 KEY: tuple[Check, ...] = (
     Check(
         name="key_name",
@@ -270,14 +275,7 @@ KEY: tuple[Check, ...] = (
         code=2049,
         moment=FailureMoment.SETUP,
     ),
-    Check(
-        name="permission_get",
-        title="Permission get",
-        question="May the identity read the key?",
-        code=3077,
-        moment=FailureMoment.KEY,
-        needs=("audience",),
-    ),
+    _permission("get", "Permission get", "May the identity read the key?", FailureMoment.KEY, "audience"),
     Check(
         name="key_version",
         title="Key and version",
@@ -318,21 +316,11 @@ KEY: tuple[Check, ...] = (
         moment=FailureMoment.UNWRAP,
         needs=("key_type",),
     ),
-    Check(
-        name="permission_wrap",
-        title="Permission wrapKey",
-        question="May the identity wrap with the key?",
-        code=3077,
-        moment=FailureMoment.WRAP,
-        needs=("key_type", "key_enabled"),
+    _permission(
+        "wrap", "Permission wrapKey", "May the identity wrap with the key?", FailureMoment.WRAP, "key_type", "key_enabled"
     ),
-    Check(
-        name="permission_unwrap",
-        title="Permission unwrapKey",
-        question="May the identity unwrap with the key?",
-        code=3077,
-        moment=FailureMoment.UNWRAP,
-        needs=("key_type", "key_enabled"),
+    _permission(
+        "unwrap", "Permission unwrapKey", "May the identity unwrap with the key?", FailureMoment.UNWRAP, "key_type", "key_enabled"
     ),
     Check(
         name="permission_list",

@@ -152,8 +152,8 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         for_exporter(
             "Name an application in the credential, or set its `kind` to `managed_identity` on a host that has this identity."
         ),
-        for_dba(f"If the string in SQL Server names it too, write that of an application, on every replica: {ALTER}."),
-        CRED_AND_STRING,
+        for_dba("If the string in SQL Server names it too, write that of an application as the next step says."),
+        *WRITE_SECRET,
         *AGAIN,
     ),
     _refused(

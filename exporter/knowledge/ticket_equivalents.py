@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 
 from exporter.core import quoting
@@ -20,6 +20,41 @@ _VAULT_OPTIONS = ("--hsm-name", "--vault-name")
 NO_PAGE = "a Managed HSM: use a command"  # the pages of keys are those of a vault
 
 
+# Of the options of all commands; the name of a vault or of a Managed HSM has another one.
+PARAMETERS: Mapping[str, str] = {
+    "--aggregation": "-AggregationType {}",
+    "--assignee": "-ObjectId {}",
+    "--assignee-object-id": "-ObjectId {}",
+    "--enabled": "-Enable ${}",
+    "--expires": "-Expires {}",
+    "--filter": "-MetricFilter {}",
+    "--hsm-name": "-HsmName {}",
+    "--id": "-ApplicationId {}",
+    "--ip-address": "-IpAddressRange {}",
+    "--key-permissions": "-PermissionsToKeys {}",
+    "--kty": "-Destination Software -KeyType {}",
+    "--method": "-Method {}",
+    "--metrics": "-MetricName {}",
+    "--name": "-Name {}",
+    "--not-before": "-NotBefore {}",
+    "--object-id": "-ObjectId {}",
+    "--offset": "-StartTime (Get-Date).AddHours(-6)",
+    "--ops": "-KeyOps {}",
+    "--resource": "-ResourceId {}",
+    "--resource-group": "-ResourceGroupName {}",
+    "--resource-id": "-ResourceId {}",
+    "--role": "-RoleDefinitionName {}",
+    "--scope": "-Scope {}",
+    "--set": "-AccountEnabled",
+    "--size": "-Size {}",
+    "--subnet": "-VirtualNetworkResourceId {}",
+    "--url": "-Uri {}",
+    "--vault-name": "-VaultName {}",
+    "--version": "-Version {}",
+    "--zone-name": "-ZoneName {}",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class AzCommand:
     """A command: `words` such as `keyvault key show`, and its options, each with its values joined by blanks."""
@@ -28,21 +63,22 @@ class AzCommand:
     options: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Equivalent:
     """One `az` command for those who use Az PowerShell or the portal.
 
-    `parameters` have `{}` for the value; an option without one is left out. `properties` are those of a `--query`. `portal`, and
+    `parameters` differ from `PARAMETERS`. They have `{}` for the value; an option without one is left out. `properties` are those of a `--query`. `portal`, and
     `check`, the `az` command that shows the change, have `{name}` for the option `--name`, `{vault}`, `{in_vault}` for its option, and
     `{in_scope}` for the pages of a key.
     """
 
     az: str
-    given: str = ""  # an option that the command must have, with a part of its value
     cmdlet: str
+    portal: str
+    _: KW_ONLY
+    given: str = ""  # an option that the command must have, with a part of its value
     parameters: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
-    portal: str
     check: str = ""
 
     def fits(self, command: AzCommand) -> bool:
@@ -66,7 +102,8 @@ def parse(text: str) -> AzCommand:
 
 def powershell(equivalent: Equivalent, command: AzCommand) -> str:
     """Return the command in Az PowerShell."""
-    parameters = ((equivalent.parameters.get(option, ""), option, value) for option, value in command.options.items())
+    templates = {**PARAMETERS, **equivalent.parameters}
+    parameters = ((templates.get(option, ""), option, value) for option, value in command.options.items())
     words = [template.format(_in_powershell(option, value)) for template, option, value in parameters if template]
     line, shown = " ".join((equivalent.cmdlet, *words)), equivalent.properties.get(command.options.get("--query", ""), "")
     return f"({line}).{shown}" if shown else line
@@ -101,164 +138,118 @@ def _in_powershell(option: str, value: str) -> str:
 
 # The equivalents of commands about vaults, their networks and their roles.
 
-_VAULT = {"--name": "-VaultName {}"}
+_of_vault = partial(Equivalent, parameters={"--name": "-VaultName {}"})
+_of_hsm = partial(Equivalent, given="--hsm-name", parameters={"--hsm-name": "-Name {}"})
 VAULT_PAGE = "Key vaults > {vault}"
 _HSM_PAGE = "Azure Key Vault Managed HSMs > {vault}"
 # The role may come from a group or from a scope above the vault.
 _SHOW_ROLES = 'az role assignment list --assignee {assignee_object_id} --scope "{scope}" --include-inherited --include-groups'
 
 VAULTS: tuple[Equivalent, ...] = (
-    Equivalent(az="keyvault list-deleted", cmdlet="Get-AzKeyVault -InRemovedState", portal="Key vaults > Manage deleted vaults"),
-    Equivalent(
-        az="keyvault network-rule add",
-        given="--hsm-name",
-        cmdlet="Add-AzKeyVaultManagedHsmNetworkRule",
-        parameters={"--hsm-name": "-Name {}", "--ip-address": "-IpAddressRange {}", "--subnet": "-VirtualNetworkResourceId {}"},
-        portal=f"{_HSM_PAGE} > Networking > Apply",
+    Equivalent("keyvault list-deleted", "Get-AzKeyVault -InRemovedState", "Key vaults > Manage deleted vaults"),
+    _of_hsm(
+        "keyvault network-rule add",
+        "Add-AzKeyVaultManagedHsmNetworkRule",
+        f"{_HSM_PAGE} > Networking > Apply",
         check="az keyvault network-rule list --hsm-name {vault}",
     ),
-    Equivalent(
-        az="keyvault network-rule add",
+    _of_vault(
+        "keyvault network-rule add",
+        "Add-AzKeyVaultNetworkRule",
+        "Key vaults > {name} > Settings > Networking > Virtual networks > Add existing virtual networks > Apply",
         given="--subnet",
-        cmdlet="Add-AzKeyVaultNetworkRule",
-        parameters={**_VAULT, "--subnet": "-VirtualNetworkResourceId {}"},
-        portal="Key vaults > {name} > Settings > Networking > Virtual networks > Add existing virtual networks > Apply",
         check="az keyvault network-rule list --name {name}",
     ),
-    Equivalent(
-        az="keyvault network-rule add",
-        cmdlet="Add-AzKeyVaultNetworkRule",
-        parameters={**_VAULT, "--ip-address": "-IpAddressRange {}"},
-        portal="Key vaults > {name} > Settings > Networking > IP address {ip_address} > Apply",
+    _of_vault(
+        "keyvault network-rule add",
+        "Add-AzKeyVaultNetworkRule",
+        "Key vaults > {name} > Settings > Networking > IP address {ip_address} > Apply",
         check="az keyvault network-rule list --name {name}",
     ),
-    Equivalent(
-        az="keyvault network-rule list",
-        given="--hsm-name",
-        cmdlet="Get-AzKeyVaultManagedHsm",
-        parameters={"--hsm-name": "-Name {}"},
-        portal=f"{_HSM_PAGE} > Networking",
-    ),
-    Equivalent(
-        az="keyvault network-rule list",
-        cmdlet="Get-AzKeyVault",
-        parameters=_VAULT,
+    _of_hsm("keyvault network-rule list", "Get-AzKeyVaultManagedHsm", f"{_HSM_PAGE} > Networking"),
+    _of_vault(
+        "keyvault network-rule list",
+        "Get-AzKeyVault",
+        "Key vaults > {name} > Settings > Networking",
         properties={"": "NetworkAcls"},
-        portal="Key vaults > {name} > Settings > Networking",
     ),
     Equivalent(
-        az="keyvault recover",
+        "keyvault recover",
+        "Undo-AzKeyVaultManagedHsmRemoval",
+        "Azure Key Vault Managed HSMs > Manage deleted HSMs",
         given="--hsm-name",
-        cmdlet="Undo-AzKeyVaultManagedHsmRemoval",
         parameters={"--hsm-name": "-InputObject (Get-AzKeyVaultManagedHsm -InRemovedState | Where-Object Name -eq {})"},
-        portal="Azure Key Vault Managed HSMs > Manage deleted HSMs",
         check="az keyvault show --hsm-name {vault} --query properties.tenantId",
     ),
     Equivalent(
-        az="keyvault recover",
-        cmdlet="Undo-AzKeyVaultRemoval",
+        "keyvault recover",
+        "Undo-AzKeyVaultRemoval",
+        "Key vaults > Manage deleted vaults > {name} > Recover",
         parameters={"--name": "-InputObject (Get-AzKeyVault -InRemovedState | Where-Object VaultName -eq {})"},
-        portal="Key vaults > Manage deleted vaults > {name} > Recover",
         check="az keyvault show --name {name} --query id",
     ),
     Equivalent(
-        az="keyvault role assignment create",
-        cmdlet="New-AzKeyVaultRoleAssignment",
-        parameters={
-            "--hsm-name": "-HsmName {}",
-            "--role": "-RoleDefinitionName {}",
-            "--assignee-object-id": "-ObjectId {}",
-            "--scope": "-Scope {}",
-        },
-        portal=f"{_HSM_PAGE} > Settings > Local RBAC > Add > {{role}}",
+        "keyvault role assignment create",
+        "New-AzKeyVaultRoleAssignment",
+        f"{_HSM_PAGE} > Settings > Local RBAC > Add > {{role}}",
         check="az keyvault role assignment list --hsm-name {vault} --assignee-object-id {assignee_object_id}",
     ),
-    Equivalent(
-        az="keyvault role assignment list",
-        cmdlet="Get-AzKeyVaultRoleAssignment",
-        parameters={"--hsm-name": "-HsmName {}", "--assignee-object-id": "-ObjectId {}"},
-        portal=f"{_HSM_PAGE} > Settings > Local RBAC",
-    ),
-    Equivalent(
-        az="keyvault set-policy",
-        cmdlet="Set-AzKeyVaultAccessPolicy",
-        parameters={**_VAULT, "--object-id": "-ObjectId {}", "--key-permissions": "-PermissionsToKeys {}"},
-        portal="Key vaults > {name} > Access policies > select the principal {object_id} > Edit > Key permissions {key_permissions}",
+    Equivalent("keyvault role assignment list", "Get-AzKeyVaultRoleAssignment", f"{_HSM_PAGE} > Settings > Local RBAC"),
+    _of_vault(
+        "keyvault set-policy",
+        "Set-AzKeyVaultAccessPolicy",
+        "Key vaults > {name} > Access policies > select the principal {object_id} > Edit > Key permissions {key_permissions}",
         check="az keyvault show --name {name} --query properties.accessPolicies",
     ),
-    Equivalent(
-        az="keyvault show",
-        given="--hsm-name",
-        cmdlet="Get-AzKeyVaultManagedHsm",
-        parameters={"--hsm-name": "-Name {}"},
-        properties={"properties.tenantId": "TenantId"},
-        portal=f"{_HSM_PAGE} > Properties",
+    _of_hsm(
+        "keyvault show", "Get-AzKeyVaultManagedHsm", f"{_HSM_PAGE} > Properties", properties={"properties.tenantId": "TenantId"}
     ),
-    Equivalent(
-        az="keyvault show",
+    _of_vault(
+        "keyvault show",
+        "Get-AzKeyVault",
+        "Key vaults > {name} > Access policies",
         given="--query accessPolicies",
-        cmdlet="Get-AzKeyVault",
-        parameters=_VAULT,
         properties={"properties.accessPolicies": "AccessPolicies"},
-        portal="Key vaults > {name} > Access policies",
     ),
-    Equivalent(
-        az="keyvault show",
-        cmdlet="Get-AzKeyVault",
-        parameters=_VAULT,
+    _of_vault(
+        "keyvault show",
+        "Get-AzKeyVault",
+        "Key vaults > {name} > Settings > Properties",
         properties={
             "id": "ResourceId",
             "properties.tenantId": "TenantId",
             "properties.enableRbacAuthorization": "EnableRbacAuthorization",
         },
-        portal="Key vaults > {name} > Settings > Properties",
     ),
     Equivalent(
-        az="monitor activity-log list",
-        cmdlet="Get-AzActivityLog",
-        parameters={"--resource-id": "-ResourceId {}", "--offset": "-StartTime (Get-Date).AddHours(-6)"},
-        portal=f"{VAULT_PAGE} > Activity log",
+        "monitor activity-log list",
+        "Get-AzActivityLog",
+        f"{VAULT_PAGE} > Activity log",
     ),
     Equivalent(
-        az="monitor metrics list",
-        cmdlet="Get-AzMetric",
-        parameters={
-            "--resource": "-ResourceId {}",
-            "--metrics": "-MetricName {}",
-            "--filter": "-MetricFilter {}",
-            "--aggregation": "-AggregationType {}",
-        },
-        portal=f"{VAULT_PAGE} > Monitoring > Metrics > Total Service Api Results, filter StatusCode 429",
+        "monitor metrics list",
+        "Get-AzMetric",
+        f"{VAULT_PAGE} > Monitoring > Metrics > Total Service Api Results, filter StatusCode 429",
     ),
     Equivalent(
-        az="network private-dns link vnet list",
-        cmdlet="Get-AzPrivateDnsVirtualNetworkLink",
-        parameters={"--resource-group": "-ResourceGroupName {}", "--zone-name": "-ZoneName {}"},
-        portal="Private DNS zones > {zone_name} > Virtual Network Links",
+        "network private-dns link vnet list",
+        "Get-AzPrivateDnsVirtualNetworkLink",
+        "Private DNS zones > {zone_name} > Virtual Network Links",
     ),
     Equivalent(
-        az="role assignment create",
-        cmdlet="New-AzRoleAssignment",
-        parameters={
-            "--role": "-RoleDefinitionName {}",
-            "--assignee-object-id": "-ObjectId {}",
-            "--assignee-principal-type": "-ObjectType {}",
-            "--scope": "-Scope {}",
-        },
-        portal=f"{VAULT_PAGE}{{in_scope}} > Access control (IAM) > Add > Add role assignment > {{role}}",
+        "role assignment create",
+        "New-AzRoleAssignment",
+        f"{VAULT_PAGE}{{in_scope}} > Access control (IAM) > Add > Add role assignment > {{role}}",
+        parameters={"--assignee-principal-type": "-ObjectType {}"},
         check=_SHOW_ROLES,
     ),
     Equivalent(
-        az="role assignment list",
-        cmdlet="Get-AzRoleAssignment",
-        parameters={"--assignee": "-ObjectId {}", "--scope": "-Scope {}"},
-        portal=f"{VAULT_PAGE}{{in_scope}} > Access control (IAM) > Role assignments",
+        "role assignment list",
+        "Get-AzRoleAssignment",
+        f"{VAULT_PAGE}{{in_scope}} > Access control (IAM) > Role assignments",
     ),
 )
 
-_APPLICATION = {"--id": "-ApplicationId {}"}
-_PLACE = {"--vault-name": "-VaultName {}", "--hsm-name": "-HsmName {}"}
-_KEY = {**_PLACE, "--name": "-Name {}", "--version": "-Version {}"}
 
 _REGISTRATION = "Entra admin center > App registrations > All applications > {id}"
 _PRINCIPAL = "Entra admin center > Enterprise apps > All applications > {id}"
@@ -275,66 +266,38 @@ _attributes = partial(
     Equivalent,
     az="keyvault key set-attributes",
     cmdlet="Update-AzKeyVaultKey",
-    parameters={
-        **_KEY,
-        "--enabled": "-Enable ${}",
-        "--expires": "-Expires {}",
-        "--not-before": "-NotBefore {}",
-        "--ops": "-KeyOps {}",
-    },
     check=_SHOW_VERSION,
 )
 
 ENTRA: tuple[Equivalent, ...] = (
+    Equivalent("ad app credential list", "Get-AzADAppCredential", _SECRETS, properties={"[].endDateTime": "EndDateTime"}),
     Equivalent(
-        az="ad app credential list",
-        cmdlet="Get-AzADAppCredential",
-        parameters=_APPLICATION,
-        properties={"[].endDateTime": "EndDateTime"},
-        portal=_SECRETS,
-    ),
-    Equivalent(
-        az="ad app credential reset",
+        "ad app credential reset",
+        "New-AzADAppCredential",
+        f"{_SECRETS} > Certificates > Upload certificate",
         given="--cert",
-        cmdlet="New-AzADAppCredential",
-        parameters={
-            **_APPLICATION,
-            "--cert": "-CertValue ((Get-Content CERTIFICATE.pem | Where-Object {{ $_ -notmatch '-----' }}) -join '')",
-        },
-        portal=f"{_SECRETS} > Certificates > Upload certificate",
+        parameters={"--cert": "-CertValue ((Get-Content CERTIFICATE.pem | Where-Object {{ $_ -notmatch '-----' }}) -join '')"},
         check=f"{_SHOW_CREDENTIALS} --cert",
     ),
     Equivalent(
-        az="ad app credential reset",
-        cmdlet="New-AzADAppCredential",
-        parameters=_APPLICATION,
-        portal=f"{_SECRETS} > Client secrets > New client secret",
+        "ad app credential reset",
+        "New-AzADAppCredential",
+        f"{_SECRETS} > Client secrets > New client secret",
         check=_SHOW_CREDENTIALS,
     ),
     Equivalent(
-        az="ad app federated-credential list",
-        cmdlet="Get-AzADAppFederatedCredential",
+        "ad app federated-credential list",
+        "Get-AzADAppFederatedCredential",
+        f"{_SECRETS} > Federated credentials",
         parameters={"--id": "-ApplicationObjectId (Get-AzADApplication -ApplicationId {}).Id"},
-        portal=f"{_SECRETS} > Federated credentials",
     ),
+    Equivalent("ad app show", "Get-AzADApplication", _REGISTRATION, properties={"appId": "AppId"}),
+    Equivalent("ad sp create", "New-AzADServicePrincipal", "no page creates it", check=_SHOW_PRINCIPAL),
     Equivalent(
-        az="ad app show",
-        cmdlet="Get-AzADApplication",
-        parameters=_APPLICATION,
-        properties={"appId": "AppId"},
-        portal=_REGISTRATION,
-    ),
-    Equivalent(
-        az="ad sp create",
-        cmdlet="New-AzADServicePrincipal",
-        parameters=_APPLICATION,
-        portal="no page creates it",
-        check=_SHOW_PRINCIPAL,
-    ),
-    Equivalent(
-        az="ad sp show",
-        cmdlet="Get-AzADServicePrincipal",
-        parameters={**_APPLICATION, "--query": "-Select {}"},  # it returns only the usual properties and those selected
+        "ad sp show",
+        "Get-AzADServicePrincipal",
+        f"{_PRINCIPAL} > Properties",
+        parameters={"--query": "-Select {}"},
         properties={
             "id": "Id",
             "appId": "AppId",
@@ -343,75 +306,49 @@ ENTRA: tuple[Equivalent, ...] = (
             "appRoleAssignmentRequired": "AppRoleAssignmentRequired",
             "servicePrincipalType": "ServicePrincipalType",
         },
-        portal=f"{_PRINCIPAL} > Properties",
     ),
     Equivalent(
-        az="ad sp update",
+        "ad sp update",
+        "Update-AzADServicePrincipal",
+        f"{_PRINCIPAL} > Properties > Enabled for users to sign-in: Yes",
         given="--set",
-        cmdlet="Update-AzADServicePrincipal",
-        parameters={**_APPLICATION, "--set": "-AccountEnabled"},
-        portal=f"{_PRINCIPAL} > Properties > Enabled for users to sign-in: Yes",
         check=_SHOW_PRINCIPAL,
     ),
     Equivalent(
-        az="cloud show",
-        cmdlet="Get-AzContext",
+        "cloud show",
+        "Get-AzContext",
+        "the address of the portal: portal.azure.com is the public cloud",
         properties={"name": "Environment.Name"},
-        portal="the address of the portal: portal.azure.com is the public cloud",
     ),
     Equivalent(
-        az="rest",
-        cmdlet="Invoke-AzRestMethod",
-        parameters={"--url": "-Uri {}", "--method": "-Method {}"},
-        portal="Entra admin center > App registrations > Deleted applications",
+        "rest",
+        "Invoke-AzRestMethod",
+        "Entra admin center > App registrations > Deleted applications",
     ),
-    Equivalent(
-        az="vm identity show",
-        cmdlet="Get-AzVM",
-        parameters={"--resource-group": "-ResourceGroupName {}", "--name": "-Name {}"},
-        properties={"": "Identity"},
-        portal="Virtual machines > {name} > Security > Identity",
-    ),
+    Equivalent("vm identity show", "Get-AzVM", "Virtual machines > {name} > Security > Identity", properties={"": "Identity"}),
 )
 KEYS: tuple[Equivalent, ...] = (
     Equivalent(
-        az="keyvault key backup",
-        cmdlet="Backup-AzKeyVaultKey",
-        parameters={**_KEY, "--file": "-OutputFile {}"},
-        portal=f"{_KEYS} > {{name}} > Download Backup",
+        "keyvault key backup",
+        "Backup-AzKeyVaultKey",
+        f"{_KEYS} > {{name}} > Download Backup",
+        parameters={"--file": "-OutputFile {}"},
     ),
+    Equivalent("keyvault key create", "Add-AzKeyVaultKey", f"{_KEYS} > Generate/Import", check=_SHOW_KEY),
+    Equivalent("keyvault key list", "Get-AzKeyVaultKey", _KEYS),
+    Equivalent("keyvault key list-deleted", "Get-AzKeyVaultKey -InRemovedState", f"{_KEYS} > Manage deleted keys"),
+    Equivalent("keyvault key list-versions", "Get-AzKeyVaultKey -IncludeVersions", f"{_KEYS} > {{name}}"),
     Equivalent(
-        az="keyvault key create",
-        cmdlet="Add-AzKeyVaultKey",
-        parameters={**_KEY, "--kty": "-Destination Software -KeyType {}", "--size": "-Size {}"},
-        portal=f"{_KEYS} > Generate/Import",
-        check=_SHOW_KEY,
-    ),
-    Equivalent(az="keyvault key list", cmdlet="Get-AzKeyVaultKey", parameters=_KEY, portal=_KEYS),
-    Equivalent(
-        az="keyvault key list-deleted",
-        cmdlet="Get-AzKeyVaultKey -InRemovedState",
-        parameters=_KEY,
-        portal=f"{_KEYS} > Manage deleted keys",
-    ),
-    Equivalent(
-        az="keyvault key list-versions",
-        cmdlet="Get-AzKeyVaultKey -IncludeVersions",
-        parameters=_KEY,
-        portal=f"{_KEYS} > {{name}}",
-    ),
-    Equivalent(
-        az="keyvault key recover",
-        cmdlet="Undo-AzKeyVaultKeyRemoval",
-        parameters=_KEY,
-        portal=f"{_KEYS} > Manage deleted keys > {{name}} > Recover",
+        "keyvault key recover",
+        "Undo-AzKeyVaultKeyRemoval",
+        f"{_KEYS} > Manage deleted keys > {{name}} > Recover",
         check=_SHOW_KEY,
     ),
     Equivalent(
-        az="keyvault key restore",
-        cmdlet="Restore-AzKeyVaultKey",
-        parameters={**_PLACE, "--file": "-InputFile {}"},
-        portal=f"{_KEYS} > Restore Backup",
+        "keyvault key restore",
+        "Restore-AzKeyVaultKey",
+        f"{_KEYS} > Restore Backup",
+        parameters={"--file": "-InputFile {}"},
         check="az keyvault key list {in_vault}",
     ),
     _attributes(given="--enabled", portal=f"{_VERSION} > Enabled: Yes > Apply"),
@@ -423,11 +360,10 @@ KEYS: tuple[Equivalent, ...] = (
         check="az keyvault key show {in_vault} --name {name} --version {version} --query key.keyOps",
     ),
     Equivalent(
-        az="keyvault key show",
-        cmdlet="Get-AzKeyVaultKey",
-        parameters=_KEY,
+        "keyvault key show",
+        "Get-AzKeyVaultKey",
+        f"{_KEYS} > {{name}}",
         properties={"key": "Key", "key.keyOps": "Key.KeyOps", "attributes": "Attributes"},
-        portal=f"{_KEYS} > {{name}}",
     ),
 )
 EQUIVALENTS: tuple[Equivalent, ...] = (*ENTRA, *KEYS, *VAULTS)

@@ -120,9 +120,7 @@ def _verdict_reasons(needed: NeededTarget, about: Mapping[str, str], now: float)
         yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
     elif not target.ready and target.next_credential_usable:
         late = [one.server for one in needed.dependencies if not has_staged_secret(one, needed.proofs, target.last_success)]
-        alter = (
-            f"Run alter-credential.sql with the staged secret on {listed(late)} (ekm-exporter docs rollover#3-node-by-node). Then promote"
-        )
+        alter = f"Run alter-credential.sql with the staged secret on {listed(late)} (ekm-exporter docs rollover#3-node-by-node). Then promote"
         yield reason(
             Condition.STAGED_ONLY,
             failure=target.failure,

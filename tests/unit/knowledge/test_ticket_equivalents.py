@@ -12,6 +12,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.ticket_equivalents import (
     EQUIVALENTS,
     NO_PAGE,
+    PARAMETERS,
     Equivalent,
     completed,
     find_equivalent,
@@ -111,7 +112,7 @@ def test_az_command_has_an_equivalent_and_a_portal_path(line):
     equivalent = find_equivalent(command)
     assert equivalent is not None
     assert portal_path(equivalent, command, "VAULT")
-    unused = set(command.options) - set(equivalent.parameters) - {"--query", "--output", "--append", "--assignee-principal-type"}
+    unused = set(command.options) - {*PARAMETERS, *equivalent.parameters} - {"--query", "--output", "--append", "--assignee-principal-type"}
     assert unused <= {"--cert", "--include-inherited", "--include-groups"}, "its equivalent drops an option"
 
 
