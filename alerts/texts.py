@@ -81,7 +81,7 @@ def _about_expiry() -> str:
         f"label_replace({date} > time(), 'so', 'is wrong', '', '') or label_replace({date} <= time(), 'so', 'has passed', '', '')"
     )
     return (
-        '{{ if match "^(@{REFUSED})$" .Labels.reason }} Then set a new secret with ALTER CREDENTIAL on every replica. If SQL Server has a newer'
+        '{{ if match "^(@{REFUSED})$" .Labels.reason }} Then write a new secret with alter-credential.sql on every replica. If SQL Server has a newer'
         f' one already, give it to the exporter.{{{{ $ended := match "^(@{{ENDED}})$" .Labels.reason }}}}{{{{ range {dates} }}}}'
         '{{ if eq $ended (eq .Labels.so "is wrong") }} The date of source {{ .Labels.source }}, {{ (.Value | toTime).Format "2006-01-02" }},'
         " {{ .Labels.so }}.{{ end }}{{ end }}{{ end }}"
@@ -211,7 +211,7 @@ TEXTS: Final[Mapping[str, str]] = {
         "{{ range $place, $one := "
         + _query(f"max by (source) (ekm_credential_expiry_timestamp_seconds{_CREDENTIAL})")
         + ' | sortByLabel "source" }}{{ if not $place }}{{ if eq $one.Labels.source "certificate" }}create a new certificate, register it with'
-        " the application, and replace the exporter's certificate file{{ else }}create a second secret, and set it with ALTER CREDENTIAL on every"
+        " the application, and replace the exporter's certificate file{{ else }}create a second secret, and write it with alter-credential.sql on every"
         " replica{{ end }}{{ end }}{{ end }}"
     ),
     "EGRESS_ACTION": _egress_action(),

@@ -114,7 +114,7 @@ STATED = {
     "docs/production.md": (
         "Azure's SQL IaaS extension installed 1.0.4.0 in 2022 and 1.0.5.0 since March 2026",
         "for each key version in each vault",
-        "`ALTER CREDENTIAL` on every node. [A proof on request]",
+        "`alter-credential.sql` on every node. [A proof on request]",
     ),
     "docs/what-needs-the-vault.md": (
         "`OPEN SYMMETRIC KEY … DECRYPTION BY ASYMMETRIC KEY` with an EKM key",

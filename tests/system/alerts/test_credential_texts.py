@@ -68,7 +68,7 @@ def test_expired_credential_has_its_command(tmp_path):
         "description"
     ]
     assert f"First, for t-0: Create a new secret and keep the old one: az ad app credential reset --id {CLIENT} --append." in text
-    assert "Then set a new secret with ALTER CREDENTIAL on every replica." in text
+    assert "Then write a new secret with alter-credential.sql on every replica." in text
 
 
 def test_renewed_credential_has_the_present_failure(tmp_path):

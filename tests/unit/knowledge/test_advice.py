@@ -10,13 +10,13 @@ from exporter.knowledge.advice import (
     LINE_LIMIT,
     action_line,
     actions,
+    advise,
     cause,
-    meaning,
     open_detail,
     owner_of_failure,
 )
 from exporter.knowledge.classify import classify
-from exporter.knowledge.code_row import CONFIRM, DO_NOT_RESTART, FIND_REASON, UNDO, Owner
+from exporter.knowledge.code_row import CONFIRM, DO_NOT_RESTART, FIND_REASON, UNDO, WITHOUT_WRAP, Owner
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import Names, fill_names
 from exporter.knowledge.reason_row import Refused
@@ -404,8 +404,15 @@ def test_the_detail_is_open_only_without_a_specific_reason():
 
 def test_meaning_is_of_the_reason_and_of_the_code_only_without_one():
     failed = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, code=3303, reason=Reason.SECRET_EXPIRED)
-    assert meaning(failed, "of the code") == "The client secret has expired."
-    assert meaning(replace(failed, reason=None), "of the code") == "of the code"
+    assert advise(failed, VAULT, ready=False).happened == "The client secret has expired."
+    assert advise(replace(failed, reason=None), VAULT, ready=False).happened == BY_CODE[3303].summary
+
+
+def test_ready_target_loses_what_needs_wrap_alone():
+    failed = StepResult(step=Step.WRAP_KEY, outcome=Outcome.FAILED, code=3077, reason=Reason.KEY_EXPIRED)
+    assert advise(failed, VAULT, ready=True).means.startswith(WITHOUT_WRAP)
+    assert advise(replace(failed, step=Step.GET_KEY), VAULT, ready=True).means == ""
+    assert advise(failed, VAULT, ready=None).means == BY_CODE[3077].effect
 
 
 def test_page_of_a_proxy_is_repaired_by_the_network_team():

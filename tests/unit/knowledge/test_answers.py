@@ -7,7 +7,7 @@ import pytest
 from exporter.clients.answers import encode
 from exporter.core.secrets import KNOWN_SECRETS
 from exporter.core.values import Facts, Fault, Outcome, Step
-from exporter.knowledge.advice import action_line, meaning
+from exporter.knowledge.advice import NOBODY, action_line, advise
 from exporter.knowledge.answers import (
     Claims,
     is_foreign,
@@ -20,7 +20,6 @@ from exporter.knowledge.answers import (
     with_object_ids,
 )
 from exporter.knowledge.classify import classify
-from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import Names
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
@@ -266,7 +265,7 @@ def result_of(step, status, body):
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 409, 429, 500, 502, 503])
 def test_what_happened_is_true_of_the_answer_of_another_device(step, status, body):
     failed = result_of(step, status, body)
-    said = meaning(failed, BY_CODE[failed.code].summary)
+    said = advise(failed, NOBODY, ready=False).happened
     assert [words for words in UNTRUE if words.lower() in said.lower()] == [], failed.reason
 
 

@@ -112,7 +112,11 @@ def test_az_command_has_an_equivalent_and_a_portal_path(line):
     equivalent = find_equivalent(command)
     assert equivalent is not None
     assert portal_path(equivalent, command, "VAULT")
-    unused = set(command.options) - {*PARAMETERS, *equivalent.parameters} - {"--query", "--output", "--append", "--assignee-principal-type"}
+    unused = (
+        set(command.options)
+        - {*PARAMETERS, *equivalent.parameters}
+        - {"--query", "--output", "--append", "--assignee-principal-type"}
+    )
     assert unused <= {"--cert", "--include-inherited", "--include-groups"}, "its equivalent drops an option"
 
 
