@@ -23,6 +23,7 @@ from exporter.core.values import (
 )
 from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate, SecretEvidence
 from exporter.doctor.run import as_text, assess_all
+from exporter.explain.numbers import codes_of
 from exporter.knowledge.answers import Claims
 from exporter.knowledge.checks import BY_NAME, CHECKS, check_of
 from exporter.knowledge.checks_host import SQL
@@ -101,7 +102,7 @@ def test_fix_has_the_actions_and_names_of_page_and_probe(step, kind):
         proxy="proxy.example:3128",
     )
     for reason in Reason:
-        given = observed(step, reason, 2050 if reason is Reason.SECRET_TOO_SHORT else 3077)
+        given = observed(step, reason, next(iter(codes_of(reason)), 3077))
         steps = tuple(replace(each, facts=facts) if each.facts else each for each in given.report.steps)
         report = replace(given.report, steps=steps)
         target = replace(given.target, config_file=Path("/etc/ekm.yml"))
