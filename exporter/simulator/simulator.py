@@ -11,6 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import MethodType
@@ -90,39 +91,31 @@ class Simulator:
                 accepts_token=self._services.accepts_sql_token,
                 clock=clock,
             )
-        self._server: web.Server | None = None
-        self._frontend: TlsFrontend | None = None
         self._closed_port: socket.socket | None = None  # bound, never listening: connections are refused
+        self._started = AsyncExitStack()
 
     async def start(self) -> None:
         """Open both ports. Raises OSError if a port is in use."""
         hide_versions()
-        self._server = web.Server(self._services.handle, handler_cancellation=True, access_log=None)
-        self._frontend = TlsFrontend(self._certificates, self.state.connection, self._server)
-        try:
-            self._port = self._frontend.open(self._address, self._port)
-            self._closed_port = socket.socket()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._pairs.close)
+            self._closed_port = stack.enter_context(socket.socket())
             self._closed_port.bind((self._address, 0))
-            await self._control_api.start()
-            if self.sql is not None:
-                await self.sql.start()
-        except OSError:
-            await self.stop()
-            raise
+            server = web.Server(self._services.handle, handler_cancellation=True, access_log=None)
+            stack.push_async_callback(server.shutdown, _GRACE)
+            stack.callback(server.pre_shutdown)
+            frontend = TlsFrontend(self._certificates, self.state.connection, server)
+            stack.push_async_callback(frontend.close)
+            self._port = frontend.open(self._address, self._port)
+            for part in (self._control_api, self.sql):
+                if part is not None:
+                    stack.push_async_callback(part.stop)
+                    await part.start()
+            self._started = stack.pop_all()
 
     async def stop(self) -> None:
         """Close both ports and every connection; all state is lost."""
-        await self._control_api.stop()
-        if self.sql is not None:
-            await self.sql.stop()
-        if self._frontend is not None:
-            await self._frontend.close()
-        if self._server is not None:
-            self._server.pre_shutdown()
-            await self._server.shutdown(_GRACE)
-        if self._closed_port is not None:
-            self._closed_port.close()
-        await self._pairs.close()
+        await self._started.aclose()
 
     async def __aenter__(self) -> Self:
         await self.start()
