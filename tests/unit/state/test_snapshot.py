@@ -139,7 +139,9 @@ def test_a_time_without_a_date_is_damage(path, moment):
 
 def test_an_unknown_code_is_damage():
     with pytest.raises(DamagedError):
-        restore(TargetRecord(a_target(), History(5)), changed(snapshot(a_used_record()), ("facts", "last_failures", 0, "code"), 9999))
+        restore(
+            TargetRecord(a_target(), History(5)), changed(snapshot(a_used_record()), ("facts", "last_failures", 0, "code"), 9999)
+        )
 
 
 @pytest.mark.parametrize("name", [None, *snapshot(a_used_record())["facts"]])
