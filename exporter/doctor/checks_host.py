@@ -17,7 +17,7 @@ from exporter.core.connector import NO_EVENTS, WRITE_EVENTS
 from exporter.core.durations import clock_text
 from exporter.core.names import Match, match_entry, server_name
 from exporter.core.secrets import mask
-from exporter.core.values import KeyReference
+from exporter.core.values import CredentialKind, KeyReference
 from exporter.doctor import checks_vault, host_rules
 from exporter.doctor.checks_vault import CheckFunction
 from exporter.doctor.evidence import Evidence
@@ -288,7 +288,7 @@ def _sql_server_check(otherwise: CheckFunction) -> CheckFunction:
 def _connector_version(evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
     """Assess the files, and the builds that the SQL Servers of the target have loaded."""
     loaded = connector_version(evidence)
-    found = host_rules.connector_version(host.files)
+    found = host_rules.connector_version(host.files, managed=evidence.credential.kind is CredentialKind.MANAGED_IDENTITY)
     return (
         found if loaded.outcome is CheckOutcome.UNKNOWN else combined(found, replace(loaded, detail=f"loaded: {loaded.detail}"))
     )

@@ -42,7 +42,7 @@ from exporter.runtime.tasks import DaemonThreadPool
 from exporter.sqlserver.instance import version_number
 from exporter.sqlserver.reading import SqlServerReading, known_instance, rows
 from exporter.windows.accounts import account_sid, members, name_of, own_account
-from exporter.windows.api import ACCESS_DENIED, USERS, RegistryReader, file_version, request_by_windows
+from exporter.windows.api import ACCESS_DENIED, USERS, RegistryReader, file_version, link_time, request_by_windows
 from exporter.windows.event_log import newest_events
 from exporter.windows.rules import ADMINISTRATORS, ServiceState, WindowsResponse, holders, known_sid, read_access_list, token_sids
 from exporter.windows.service import READ, ServiceManager
@@ -80,6 +80,7 @@ class Windows:
     own_account: Callable[[], str] = own_account
     service_state: Callable[[str], ServiceState | None] = _service_state
     file_version: Callable[[Path], Version | None] = file_version
+    link_time: Callable[[Path], float | None] = link_time
     newest_events: Callable[[str, str, int], tuple[str, ...]] = newest_events
     request: Callable[..., WindowsResponse] = request_by_windows
 
@@ -136,7 +137,11 @@ def connector_files(windows: Windows, loaded: Mapping[str, Version]) -> tuple[Co
     named = {path.casefold(): path for path in loaded}
     return tuple(
         ConnectorFile(
-            path=path, version=windows.file_version(Path(path)), of_sql_server=key in named, loaded=loaded.get(path, ())
+            path=path,
+            version=(version := windows.file_version(Path(path))),
+            linked=None if version is None else windows.link_time(Path(path)),
+            of_sql_server=key in named,
+            loaded=loaded.get(path, ()),
         )
         for key, path in (paths | named).items()
     )

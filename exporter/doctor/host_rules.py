@@ -9,6 +9,7 @@ import fnmatch
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final
 
 from exporter.core.connector import REGISTRY_KEY
@@ -157,6 +158,7 @@ class ConnectorFile:
 
     path: str
     version: Version | None
+    linked: float | None = None  # a Unix time; None if unknown
     of_sql_server: bool = False  # SQL Server names this path
     loaded: Version = ()  # what SQL Server has loaded from it; empty if unknown
 
@@ -243,6 +245,8 @@ class HostFacts:
 FOLDER: Final = "SQL Server Connector for Microsoft Azure Key Vault"  # below the folder of programs
 DLL: Final = "Microsoft.AzureKeyVaultService.EKM.dll"
 NEWEST: Final = (15, 0, 2000, 440)
+# Two builds have this number, of September 2020 and of November 2024, and only the newer one supports a managed identity.
+_OF_2024: Final = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
 _LAST_UNSUPPORTED: Final = (1, 0, 0, 440)
 _CURRENT: Final = (15,)  # the first version of connector 1.0.5.0
 _VISUAL_STUDIO: Final = {14: "2015", 12: "2013"}  # by the version of the runtime
@@ -255,20 +259,29 @@ def version_text(version: Version) -> str:
     return ".".join(map(str, version)) if version else "without a version"
 
 
-def connector_version(files: tuple[ConnectorFile, ...] | Unreadable) -> Finding:
-    """Assess the DLLs at the paths of SQL Server; if these are unknown, those in the connector's folder."""
+def connector_version(files: tuple[ConnectorFile, ...] | Unreadable, *, managed: bool = False) -> Finding:
+    """Assess the DLLs at the paths of SQL Server, for a `managed` identity or not; if these are unknown, those in the connector's folder."""
     if isinstance(files, Unreadable):
         return unknown(str(files))
     used = [file for file in files if file.of_sql_server] or [file for file in files if file.version is not None]
-    return combined(*map(_file, used)) if used else warned(f"no {DLL} in the folder {FOLDER!r}")
+    return combined(*(_file(file, managed=managed) for file in used)) if used else warned(f"no {DLL} in the folder {FOLDER!r}")
 
 
-def _file(file: ConnectorFile) -> Finding:
+def _file(file: ConnectorFile, *, managed: bool) -> Finding:
     if file.version is None:
         return failed(f"SQL Server lists {file.path}, but the file does not exist", codeless=True)
     shown = f"{version_text(file.version)} at {file.path}"
     if file.loaded and file.loaded != file.version:
         return warned(f"{version_text(file.loaded)} is loaded, and the next start loads {shown}")
+    if file.version == NEWEST and file.linked is not None:
+        shown = f"{shown}, linked {datetime.fromtimestamp(file.linked, UTC).date()}"
+    is_old = file.version < NEWEST or (file.version == NEWEST and file.linked is not None and file.linked < _OF_2024)
+    if managed and is_old:
+        return failed(f"{shown}: too old for a managed identity (message 37576)", codeless=True)
+    if managed and file.version == NEWEST and file.linked is None:
+        return unknown(
+            f"{shown}: when it was linked is unknown, and the build of 2020 with this number supports no managed identity"
+        )
     if file.version < NEWEST:
         age = "no longer supported" if file.version <= _LAST_UNSUPPORTED else f"older than {version_text(NEWEST)}"
         return warned(f"{shown}: {age}")

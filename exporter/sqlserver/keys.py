@@ -327,7 +327,9 @@ def missing_keys(instance: Instance, known: GroupKeys) -> Iterator[str]:
 
 # What SQL Server and its connector must be for a managed identity. An older SQL Server hangs (KB5043526).
 _SQL_SERVER = (16, 0, 4175)  # 2022 CU17
-_CONNECTOR = (15, 0, 2000, 440)  # of November 2024; an older one fails with message 37576
+# Of November 2024; an older one fails with message 37576. One of 2020 has this number too, and SQL Server shows no date of the DLL: the gate is
+# ready only after a use of the key with the managed identity and this DLL.
+_CONNECTOR = (15, 0, 2000, 440)
 _CATALOG = (1, 0, 5, 0)  # the version that builds since 2018 have in the catalog
 
 
@@ -349,7 +351,7 @@ def _identity_gaps(instance: Instance, provider: str) -> Iterator[tuple[str, Kin
     file, catalog = (version_number(found.file_version), version_number(found.version)) if found is not None else ((), ())
     is_old = file < _CONNECTOR if file else bool(catalog) and catalog < _CATALOG
     if is_old:
-        text = "the connector is too old for a managed identity (message 37576): install 15.0.2000.440 or later"
+        text = "the connector is too old for a managed identity (message 37576): install 15.0.2000.440 of November 2024 or later"
         yield text, Kind.IDENTITY_UNSUPPORTED
     if not product:
         yield "the version of SQL Server is unknown, and a managed identity needs 2022 CU17 (16.0.4175.1) or later", None

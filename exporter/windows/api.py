@@ -7,6 +7,7 @@ import ctypes
 import importlib
 import struct
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from ctypes import wintypes
 from dataclasses import dataclass
@@ -88,6 +89,26 @@ def _fixed_version(path: str, size: int) -> tuple[int, ...]:
         return ()
     second, first, fourth, third = struct.unpack("<4H", ctypes.string_at(start.value + _PLACE, _LENGTH))
     return first, second, third, fourth
+
+
+_FIRST_CONNECTOR: Final = 1_420_070_400  # 2015, as a Unix time
+_HEADER: Final = 0x3C  # where the place of the header of a program file stands
+
+
+def link_time(path: Path) -> float | None:
+    """Return when a program file was linked, as a Unix time; None if the file cannot be read, is no program, or has no time.
+
+    A copy of the file keeps this time, and may change that of the file. Some builds have a number without meaning there: none is of the future.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(_HEADER)
+            file.seek(int.from_bytes(file.read(4), "little"))
+            signature, rest = file.read(4), file.read(8)
+    except OSError:
+        return None
+    linked = int.from_bytes(rest[4:], "little") if signature == b"PE\0\0" else 0
+    return float(linked) if _FIRST_CONNECTOR <= linked <= time.time() else None
 
 
 # What the process has used.

@@ -22,7 +22,7 @@ from exporter.doctor.host_rules import (
     TlsSettings,
     Unreadable,
 )
-from exporter.windows.api import MACHINE, USERS, WindowsCallError
+from exporter.windows.api import MACHINE, USERS, WindowsCallError, link_time
 from exporter.windows.rules import ADMINISTRATORS, SYSTEM, ServiceState, WindowsResponse
 from tests.support.patience import PATIENCE
 from tests.support.windows_facts import ACCOUNT, SID, URI, an_instance, descriptor, full
@@ -131,12 +131,35 @@ def test_account_and_state_may_be_unknown(state):
     assert (str(found), found.sid, found.major) == (r"GONE\sql (PROD, in an unknown state)", "", None)
 
 
+LINKED = 1_731_110_400
+
+
+@pytest.mark.parametrize(
+    ("signature", "linked", "expected"),
+    [
+        (b"PE\0\0", LINKED, float(LINKED)),
+        (b"PE\0\0", 0, None),
+        (b"PE\0\0", 2**32 - 1, None),  # a reproducible build has any number there
+        (b"NE\0\0", LINKED, None),
+    ],
+)
+def test_link_time_is_that_of_the_header(tmp_path, signature, linked, expected):
+    file = tmp_path / "some.dll"
+    file.write_bytes(
+        b"MZ".ljust(60, b"\0") + (128).to_bytes(4, "little") + bytes(64) + signature + bytes(4) + linked.to_bytes(4, "little")
+    )
+    assert link_time(file) == expected
+    file.write_bytes(b"MZ")
+    assert link_time(file) is None
+    assert link_time(tmp_path / "none.dll") is None
+
+
 def test_files_are_those_of_the_folder_and_of_sql_server(monkeypatch):
     monkeypatch.setenv("ProgramFiles", "P")
     default = str(Path("P", "SQL Server Connector for Microsoft Azure Key Vault", "Microsoft.AzureKeyVaultService.EKM.dll"))
     versions = {Path(default): (15, 0, 2000, 440), Path("D:/other.dll"): None}
-    calls = windows(file_version=versions.__getitem__)
-    assert host_facts.connector_files(calls, {}) == (ConnectorFile(path=default, version=(15, 0, 2000, 440)),)
+    calls = windows(file_version=versions.__getitem__, link_time={Path(default): 1.7e9}.__getitem__)
+    assert host_facts.connector_files(calls, {}) == (ConnectorFile(path=default, version=(15, 0, 2000, 440), linked=1.7e9),)
     assert host_facts.connector_files(calls, {"D:/other.dll": ()})[1:] == (
         ConnectorFile(path="D:/other.dll", version=None, of_sql_server=True),
     )

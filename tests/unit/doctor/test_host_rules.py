@@ -68,6 +68,25 @@ def test_file_that_sql_server_loads_is_assessed(files, outcome, text):
     assert found.code is None
 
 
+OF_2020, OF_2024 = 1_599_782_400.0, 1_731_110_400.0  # 11 September 2020, 9 November 2024
+
+
+@pytest.mark.parametrize(
+    ("file", "managed", "outcome", "text"),
+    [
+        (a_file(linked=OF_2024), True, PASS, "linked 2024-11-09"),
+        (a_file(linked=OF_2024), False, PASS, "linked 2024-11-09"),
+        (a_file(linked=OF_2020), True, FAIL, "linked 2020-09-11: too old for a managed identity (message 37576)"),
+        (a_file(linked=OF_2020), False, PASS, "linked 2020-09-11"),
+        (a_file(), True, UNKNOWN, "when it was linked is unknown"),
+        (a_file((15, 0, 300, 96), linked=OF_2024), True, FAIL, "(message 37576)"),
+        (a_file((15, 0, 2100, 1)), True, PASS, "15.0.2100.1"),
+    ],
+)
+def test_managed_identity_needs_the_dll_of_2024_by_number_and_date(file, managed, outcome, text):
+    assert_found(host_rules.connector_version((file,), managed=managed), outcome, text)
+
+
 @pytest.mark.parametrize(
     ("runtimes", "version", "major", "outcome", "text"),
     [
