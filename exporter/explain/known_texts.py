@@ -33,7 +33,7 @@ class KnownText:
     codes: tuple[int, ...] = ()
     commands: tuple[str, ...] = ()
     effect: str = ""  # what fails in SQL Server and when, if no code states it
-    reason: Reason | None = None  # which then has summary and advice
+    reason: Reason | None = None  # whose text and advice follow those of this row
 
     @property
     def headline(self) -> str:
@@ -123,8 +123,12 @@ _NOT_HERE = (
 SERVICE_TEXTS: tuple[KnownText, ...] = (
     KnownText(title="AKV10000: the request had no token", pattern=r"\bakv10000\b", summary="Every vault answers so to a request without a token. The vault was reached, so name, route and certificate are right.",
         causes=("A browser, `curl` or a monitor asked the vault without signing in: expected.",), actions=("To test the sign-in and the key too: `ekm-exporter probe TARGET`.",)),
-    KnownText(title="this machine has no identity, or not the one that was requested", pattern="identity not found|requested identity (?:has not been|isn.t|hasn.t been) assigned", reason=Reason.IDENTITY_UNAVAILABLE),
-    KnownText(title="the sign-in of a managed identity failed before the vault", pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254", reason=Reason.IDENTITY_UNAVAILABLE),
+    KnownText(title="this machine has no identity, or not the one that was requested", pattern="identity not found|requested identity (?:has not been|isn.t|hasn.t been) assigned",
+        summary="The identity endpoint responded, and no request reached Entra ID or the vault.",
+        actions=("List the identities that the VM has: `az vm identity show --resource-group GROUP --name VM`. Without one, follow `ekm-exporter explain 37563`.",),
+        reason=Reason.IDENTITY_UNAVAILABLE),
+    KnownText(title="the sign-in of a managed identity failed before the vault", pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254",
+        summary="It failed at the token step: no request reached the vault, so a status such as 403 says nothing about its permissions.", reason=Reason.IDENTITY_UNAVAILABLE),
     KnownText(title="Entra ID's policy for applications limits how long a secret may be valid", pattern="credential lifetime exceeds the max",
         summary="Entra ID did not create the secret or certificate, because it would be valid longer than a policy of the tenant permits.", causes=("An app management policy of the tenant or of this application.",),
         actions=("Ask the identity team for the longest lifetime, then: `az ad app credential reset --id CLIENT_ID --append --end-date NEW_EXPIRY`.",

@@ -154,6 +154,7 @@ _READ_CODE = "Read the number after `Provider error code:` in the message, and r
 _REGISTER = "Register the DLL: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`. That disables the provider."
 _ENABLE = "Enable the provider: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] ENABLE;`."
 _TURN_ON = "EXEC sp_configure 'EKM provider enabled', 1; RECONFIGURE;"
+_SHOW_LOGINS = "Show which login has which credential: `SELECT SUSER_NAME(principal_id), credential_id FROM sys.server_principal_credentials;`."
 _SHOW_PROVIDERS = "Show the providers: `SELECT name, is_enabled, dll_path FROM sys.cryptographic_providers;`."
 _REWRITE = (
     "Write the credential again, with the statements of `ekm-exporter script alter-credential.sql`: it keeps each IDENTITY. "
@@ -230,7 +231,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         "A defect in the connector build."), actions=(EVENT_LOG, DLL_VERSION, "Reinstall the connector with its Visual C++ runtime."), codes=(7,)),
     KnownText(number=33046, title="The login has no credential for the provider", pattern="has no credential associated with",
         summary="SQL Server signs in with the credential of the key's login, and this login has none.", causes=("`ALTER LOGIN ... ADD CREDENTIAL` did not run for this login.",
-        "The credential is assigned to another login."), actions=("Show which login has which credential: `SELECT * FROM sys.server_principal_credentials;`.",
+        "The credential is assigned to another login."), actions=(_SHOW_LOGINS,
         "Assign it: `ALTER LOGIN [EKM_LOGIN] ADD CREDENTIAL [CRED];`.")),
     KnownText(number=33047, title="Fail to obtain or decrypt the secret of a credential", pattern="obtain or decrypt secret for",
         summary="SQL Server could not decrypt the secret that it stores with the credential. It sent no request to Entra ID or the vault.",
@@ -283,7 +284,6 @@ def _set_up(number: int, title: str, pattern: str, summary: str, cause: str, *ac
     )
 
 
-_SHOW_LOGINS = "Show which login has which credential: `SELECT * FROM sys.server_principal_credentials;`."
 _WAIT_FOR_SCAN = "Wait until `percent_complete` is 0: `SELECT percent_complete FROM sys.dm_database_encryption_keys;`."
 _RETRY = "Wait until backups and other statements on the database end, then repeat it: `SELECT session_id, command FROM sys.dm_exec_requests;`."
 
@@ -341,7 +341,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         "The key was created with connector 1.0.4.0, which computes thumbprints differently from 1.0.5.0."),
         actions=("Run the query below on all nodes. The node with a row shows which key it is, and its registry shows the version (`KeyUri`).",
         "If only this node has no row, create the key, its login and its credential there with the same version.",
-        "For a backup made with 1.0.4.0, see Microsoft's KB4470999: register the older DLL for the restore, then the new one again."),
+        "For a backup made with 1.0.4.0, the older DLL, a key made under it and two restarts are needed: `ekm-exporter docs sql-host`."),
         commands=("SELECT name FROM master.sys.asymmetric_keys WHERE thumbprint = THUMBPRINT;", "CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER]",
         "  WITH PROVIDER_KEY_NAME = 'KEY/VERSION', CREATION_DISPOSITION = OPEN_EXISTING;", "CREATE LOGIN [EKM_LOGIN] FROM ASYMMETRIC KEY [EKM_KEY];", "ALTER LOGIN [EKM_LOGIN] ADD CREDENTIAL [CRED];")),
     KnownText(number=33120, title="The key is not in an EKM provider", pattern="that resides on an extensible key management provider",

@@ -280,7 +280,10 @@ def explain_known_text(known: KnownText | None, text: str = "") -> Explanation |
     if known is None:
         return None
     if known.reason is not None:
-        return explain_reason(known.reason, title=f"{known.reason}: {known.title}")
+        found = explain_reason(known.reason, title=f"{known.reason}: {known.title}")
+        return found and replace(
+            found, summary=f"{known.summary} {found.summary}".strip(), actions=(*known.actions, *found.actions)
+        )
     thumbprint = _THUMBPRINT.search(text)
     named = "" if thumbprint is None else thumbprint[0]
     return Explanation(

@@ -445,6 +445,8 @@ def test_two_findings_of_a_paste_are_both_named_the_cause_first(text, start, oth
         ("Operating system error 5(Access is denied.) D:\\b.bak", "registry", "The vault and its key are not the cause"),
         ("Login failed for user 'x'. Reason: Failed to open the explicitly specified database 'sales'.", "secret", "Change no password"),
         ("VaultNotFound", "reset", "az keyvault list-deleted"),
+        ("Identity not found", "access polic", "1. List the identities that the VM has: `az vm identity show"),
+        ("ManagedIdentityCredential: The remote server returned an error: (403) Forbidden.", "access polic", "It failed at the token step"),
         ("Msg 33047, Level 16, State 1", "ALTER CREDENTIAL", "ekm-exporter script alter-credential.sql"),
         ("The description for Event ID 0 from source SQL Server Connector for Microsoft Azure Key Vault cannot be found.", "Reinstall", "/v EventMessageFile"),
         ("Provider error code: 3809", "SQL Server is not affected", "From SQL Server, it is the connector's"),
