@@ -104,7 +104,7 @@ def _others(paste: Paste, found: Explanation) -> Iterator[str]:
     rows = [row for row in paste.codes if row.code and row not in found.rows and not names_no_cause(row, paste.messages)]
     yield from (f"{both_numbers(row.code)} {row.symbol}" for row in rows)
     for known in TEXTS:
-        if not (known.has_code and paste.codes) and known.headline not in found.title and paste.has(known):
+        if not (known.has_code and paste.codes) and known.headline.partition(":")[0] not in found.title and paste.has(known):
             yield known.headline
 
 

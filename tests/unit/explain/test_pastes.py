@@ -424,6 +424,8 @@ TWO = [
     ("Msg 33042, Level 16, State 1 x\nMsg 15151, Level 16, State 1 x", "Message 15151 ", ("Message 33042 ",)),
     ("Msg 3201, Level 16, State 1, Line 1\nCannot open backup device 'D:\\b.bak'. Operating system error 5(Access is denied.).\nMsg 3013, Level 16, State 1, Line 1\nBACKUP DATABASE is terminating abnormally.", "Message 3201 ", ("Message 3013 ",)),
     ("AADSTS7000222: expired. Provider error code: 3303", "AADSTS7000222", ()),
+    ("Error: 18456, Severity: 14, State: 38. Login failed for user 'x'. Reason: Failed to open the explicitly specified database 'sales'.", "Message 18456 ", ()),
+    ("Error when accessing registry: 5", "The connector cannot access its registry key: Windows error 5", ()),
 ]  # fmt: skip
 
 
