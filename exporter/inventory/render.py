@@ -123,6 +123,13 @@ def _retained(versions: Sequence[RetainedKey]) -> list[str]:
     return lines
 
 
+# The login may not enter user databases, so what is in them is not known, and never "none".
+_COLUMNS = (
+    "Column encryption with an EKM key is not known, because no user database is read. Such columns need the vault at each use:"
+    " ekm-exporter docs what-needs-the-vault"
+)
+
+
 def report(plan: Plan, supplied: Collection[str], secrets: str) -> str:
     """Return what is still to be supplied, what is unknown, and what needs no target.
 
@@ -135,7 +142,7 @@ def report(plan: Plan, supplied: Collection[str], secrets: str) -> str:
     ]
     sections = (
         ("Secrets still to be supplied (paths relative to the written files):", to_supply),
-        ("Not found out, or not covered:", _sentences(plan.findings.gaps)),
+        ("Not found out, or not covered:", [*_sentences(plan.findings.gaps), *((_COLUMNS,) if plan.targets else ())]),
         ("Covered by targets of other files:", _sentences(plan.covered)),
         ("Remarks:", _sentences(plan.findings.notes)),
     )

@@ -1,5 +1,7 @@
 """Names and messages of a hostile SQL Server: the YAML loads to what was meant, and the report has one line each."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
@@ -32,7 +34,7 @@ def test_hostile_names_are_data_in_yaml_and_one_line_in_the_report(name):
     assert loaded["targets"][0]["instances"] == list(target.instances)
     assert list(loaded["credentials"]) == [target.credential.name]
     lines = report(plan, (), "../secrets").splitlines()
-    assert len(lines) == 5  # the secret, a blank line, and the replica that was not read, each with its title
+    assert len(lines) == 6  # the secret, a blank line, the replica and the columns that were not read, each with its title
     assert not any("\x1b" in line or "\u202e" in line for line in lines)
 
 
@@ -58,3 +60,9 @@ def test_case_of_a_credential_name_does_not_matter():
     instances = [instance_of(Document(sections=one)) for one in (rows_of("N1"), rows)]
     plan = make_plan(instances, [URI], HandWritten(), {})
     assert [target.credential.name for target in plan.targets] == ["contoso-prod-tde_cred"]
+
+
+def test_column_encryption_is_not_known_and_never_none():
+    plan = planned(rows_of())
+    assert "Column encryption with an EKM key is not known" in report(plan, (), "../secrets")
+    assert "Column encryption" not in report(replace(plan, targets=()), (), "../secrets")
