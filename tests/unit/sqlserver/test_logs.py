@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.metrics.sql_server import sql_server_samples
 from exporter.sqlserver.logs import LogSpace, log_spaces, stalled_logs
 from exporter.sqlserver.reading import flag_is_on, rows
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, with_growing_logs
@@ -166,8 +167,17 @@ def test_log_without_log_backups_is_truncated_by_checkpoints(reuse_wait, is_full
     assert space.rate == RATE
 
 
-def test_secondary_replica_shows_no_log():
-    assert log_spaces(a_reading(sections={"logs": [a_log("used_kb", "total_kb")]})) == ()
+# sys.dm_db_log_stats has the recovery model and the time of the last log backup there; the limit and the disk come from other views.
+OF_A_SECONDARY = ("vlf_sequence_number", "vlf_count", "vlf_mb", "total_kb", "used_kb", "since_backup_kb")
+
+
+def test_log_of_a_secondary_replica_is_unknown_and_never_empty():
+    row = a_log(*OF_A_SECONDARY)
+    assert {"database", "log_backup_utc", "limit_kb", "disk_free_kb"} <= set(row)
+    assert log_spaces(a_reading(sections={"logs": [row]})) == ()
+    assert stalled_logs(with_growing_logs(a_reading()), [row]) == {}  # it was the primary before
+    values = sql_server_samples(a_reading(sections={"logs": [row]}))
+    assert {name: values[name] for name in values if name.startswith("mssql_ekm_log_") and values[name]} == {}
 
 
 def test_server_that_was_never_read_has_no_log():
