@@ -34,10 +34,8 @@ _SQL_SERVER: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
 )
 _WHAT: Final = ": {{ .Labels.code }} at {{ .Labels.step }}, reason {{ .Labels.reason }}."
-# A proxy sends any status: the meaning of the code is not what it did.
-_MEANING: Final = '{{ if match "^(proxy_auth|proxy_status)$" .Labels.reason }}No request passed the proxy.{{ else }}{{ .Labels.summary }}{{ end }}'
 _MORE: Final = (
-    f'{{{{ .Labels.action }}}} {{{{ .Labels.symbol }}}}, last at {{{{ (.Value | toTime).Format "15:04" }}}} UTC. {_MEANING}'
+    '{{ .Labels.action }} {{ .Labels.symbol }}, last at {{ (.Value | toTime).Format "15:04" }} UTC. {{ .Labels.meaning }}'
 )
 
 

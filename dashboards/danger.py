@@ -20,9 +20,7 @@ from dashboards.words import BAD, not_known
 NOT_CENTRALLY: Final = "A vault firewall that blocks only the central exporter does not endanger SQL Server: an exporter on a SQL Server host still gets through."
 
 
-_WHY: Final = promql.with_meaning(
-    f"{promql.SERVERS} * on (target) group_left (step, code, reason, vantage) {promql.WHY_NOT_READY}", "summary, action"
-)
+_WHY: Final = f"{promql.SERVERS} * on (target) group_left (step, code, reason, action, meaning, vantage) {promql.WHY_NOT_READY}"
 _NOT_READY_FOR: Final = (
     f"{series('ekm_consecutive_unready_probes')} * {series('ekm_probe_interval_seconds')}"
     f" and on (job, instance, target) {promql.NOT_READY_VERDICTS}"
@@ -38,7 +36,7 @@ _NAMES: Final = {
     "Value": "Not ready for",
     "code": "Code",
     "reason": "Reason",
-    "summary": "What it means",
+    "meaning": "What happened",
     "action": "First action",
     "runbook": "Runbook",
     "page": "Page",
@@ -50,7 +48,7 @@ def table_of_servers() -> table.Panel:
         "These SQL Servers cannot get their key: backups fail, and databases stay closed at a restart",
         "Each SQL Server whose vault side is not ready: vantage, reason, duration and first action. Do not restart it "
         f"before. Watch its log space. {NOT_CENTRALLY}",
-        panels.rows(promql.with_runbook(promql.first_sentence(f"{_WHY}{_LASTING}", "summary"))),
+        panels.rows(promql.with_runbook(promql.first_sentence(f"{_WHY}{_LASTING}", "meaning"))),
         size=(24, 18),
         empty="No SQL Server is known to be in danger.",
     )
@@ -67,6 +65,6 @@ def _formatted(panel: table.Panel) -> table.Panel:
     column(panel, "Not ready for", ("unit", "s"), ("decimals", 0), mapped(not_known("not known")), width=125)
     frame.code_column(panel)
     column(panel, "Reason", width=135)
-    column(panel, "What it means", *sheets.WRAPPED)
+    column(panel, "What happened", *sheets.WRAPPED)
     column(panel, "First action", *sheets.WRAPPED)
     return column(panel, "Runbook", frame.to_runbook("Runbook"), width=172)

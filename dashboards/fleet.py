@@ -92,7 +92,7 @@ NUMBERS: Final = (
 )
 
 
-_MEANING: Final = promql.first_sentence(promql.with_meaning(promql.FAILURE, "summary"), "summary")
+_MEANING: Final = promql.first_sentence(promql.FAILURE, "meaning")
 
 
 def _every_target() -> table.Panel:
@@ -127,7 +127,7 @@ def _columns_of_targets(panel: table.Panel) -> table.Panel:
         "target": "Target",
         "Value #H": "Servers",
         "code": "Code",
-        "summary": "What it means",
+        "meaning": "What happened",
         "Value #C": "Success",
         "Value #D": "p50",
         "Value #E": "p99",
@@ -143,7 +143,7 @@ def _columns_of_targets(panel: table.Panel) -> table.Panel:
     column(panel, "Target", frame.to_vault("Target"), width=140)
     column(panel, "Servers", *sheets.COUNT, width=72)
     frame.code_column(panel)
-    column(panel, "What it means", *sheets.WRAPPED)
+    column(panel, "What happened", *sheets.WRAPPED)
     column(panel, "Success", ("unit", "percentunit"), ("decimals", 1), width=85)
     slow = sheets.levels((1, WARNING), (5, BAD))
     for name in ("p50", "p99"):

@@ -98,8 +98,8 @@ def with_meaning(expression: str, labels: str) -> str:
 
 
 def with_affected(expression: str) -> str:
-    """Begin the label `summary` with what the failure affects, if the target is ready all the same."""
-    return f'label_join({expression}, "summary", "", "affects", "summary")'
+    """Begin the label `meaning` with what the failure affects, if the target is ready all the same."""
+    return f'label_join({expression}, "meaning", "", "affects", "meaning")'
 
 
 def label(expression: str, name: str, value: str) -> str:
@@ -145,15 +145,23 @@ IS_NOT_READY: Final = f"({_READY} == 0)"
 NONE_IN_DANGER: Final = f"0 * count({_VERDICTS})"
 
 
+# The failure of each target with its own advice: another target with the same code may need another action.
+_ADVISED: Final = (
+    f"({series('ekm_last_failure_info')} * on (job, instance, target) group_left (action, meaning)"
+    f" max by (job, instance, target, action, meaning) ({series('ekm_failure_action_info')}))"
+)
+_OF_FAILURE: Final = "step, code, symbol, reason, action, meaning"
+
+
 def _why_not_ready(vantage: Vantage) -> str:
-    failure = f"({series('ekm_last_failure_info')} and on (job, instance, target) {NOT_READY_VERDICTS})"
+    failure = f"({_ADVISED} and on (job, instance, target) {NOT_READY_VERDICTS})"
     seen = f"{failure} * on (job, instance, target) group_left (vantage) {_seen_from(vantage)}"
-    return f"topk by (target) (1, max by (target, step, code, symbol, reason, vantage) ({seen}))"
+    return f"topk by (target) (1, max by (target, {_OF_FAILURE}, vantage) ({seen}))"
 
 
 # The failure behind the verdict not ready, preferably from an exporter on the SQL Server host.
 WHY_NOT_READY: Final = f"({_why_not_ready(Vantage.SQL_HOST)} or on (target) {_why_not_ready(Vantage.CENTRAL)})"
-_ANY_FAILURE: Final = one_of("ekm_last_failure_info", "step, code, symbol, reason")
+_ANY_FAILURE: Final = f"topk by (target) (1, max by (target, {_OF_FAILURE}) ({_ADVISED}))"
 
 
 def _affecting(failure: str) -> str:

@@ -91,9 +91,9 @@ NUMBERS: Final = (
 def _cause() -> table.Panel:
     panel = sheets.sheet(
         "What is wrong now, and what to do",
-        "The first failed step of the last probe, with the meaning of its code and the runbook. Empty if no failure is known. If the "
+        "The first failed step of the last probe, with what happened, its own first action and the runbook. Empty if no failure is known. If the "
         "vault side is unknown too, no exporter has recent data of the target.",
-        rows(promql.with_runbook(promql.with_affected(promql.with_meaning(promql.FAILURE, "owner, summary, action")))),
+        rows(promql.with_runbook(promql.with_affected(promql.with_meaning(promql.FAILURE, "owner")))),
         size=(24, 6),
         empty="No failure is known.",
     )
@@ -103,7 +103,7 @@ def _cause() -> table.Panel:
         "symbol": "Symbol",
         "reason": "Reason",
         "owner": "Owner",
-        "summary": "What it means",
+        "meaning": "What happened",
         "action": "First action",
         "runbook": "Runbook",
         "page": "Page",
@@ -114,7 +114,7 @@ def _cause() -> table.Panel:
     column(panel, "Symbol", width=245)
     column(panel, "Reason", width=140)
     column(panel, "Owner", width=80)
-    column(panel, "What it means", *sheets.WRAPPED)
+    column(panel, "What happened", *sheets.WRAPPED)
     column(panel, "First action", *sheets.WRAPPED)
     return column(panel, "Runbook", frame.to_runbook("Runbook"), width=165)
 

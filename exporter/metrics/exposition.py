@@ -58,7 +58,7 @@ class TargetBlock:
     maintenance: bool | None = None  # as rendered
     failed: Failed | None = None  # the present failure
     region: str | None = None
-    action: str = ""  # as rendered
+    advice: tuple[str, str] | None = None  # as rendered
     cause: Cause | None = None  # as rendered
 
     def render_all(self) -> None:

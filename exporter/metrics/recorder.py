@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.settings import Config, Module, Target
 from exporter.config.usage import credentials_in_use, names_of, probed_vaults
-from exporter.knowledge.advice import action_line
+from exporter.knowledge.advice import action_line, advise
 from exporter.knowledge.causes import Cause, Failed, cause_of
 from exporter.knowledge.checks_vault import CheckResult
 from exporter.knowledge.codes import CODES
@@ -77,10 +77,10 @@ class FailureSeries:
     def update(self, block: TargetBlock) -> Values:
         """Note whether the failure of a target changed with its record; return the first action if that did."""
         name, record, report = block.target.name, block.record, block.record.last
-        failed, action = None, ""
+        failed = advice = None
         if report is not None and not report.success:
             failed = linked(block.target, block.module, record, report.started_at).failed
-            action = failure_action(block.target, report, record)
+            advice = failure_advice(block.target, report, record)
         if failed != block.failed or (self._failing and record.region != block.region):
             self._changes += 1
         block.failed, block.region = failed, record.region
@@ -88,8 +88,8 @@ class FailureSeries:
             self._failing.discard(name)
         else:
             self._failing.add(name)
-        changed, block.action = action != block.action, action
-        return action_samples(action) if changed else {}
+        changed, block.advice = advice != block.advice, advice
+        return action_samples(advice) if changed else {}
 
     def forget(self, name: str) -> None:
         """Leave a target out of the causes."""
@@ -132,13 +132,14 @@ class FailureSeries:
         self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
 
 
-def failure_action(target: Target, report: ProbeReport, record: TargetRecord) -> str:
-    """Return the first of the actions that the pages recommend, as the value of a label; empty if there is none."""
+def failure_advice(target: Target, report: ProbeReport, record: TargetRecord) -> tuple[str, str] | None:
+    """Return the first of the actions that the pages recommend, and what happened, as values of labels; None without a failure."""
     failure = deciding_failure(report)
     if failure is None or failure.code is None:
-        return ""
+        return None
     names = names_of(target, report.steps, failure, auxiliary=record.auxiliary.values())
-    return action_line(failure.code, failure.reason, names, step=failure.step)
+    action = action_line(failure.code, failure.reason, names, step=failure.step)
+    return action, advise(failure, names, ready=None).happened.replace("`", "")
 
 
 def _linked(block: TargetBlock) -> Linked:
@@ -156,11 +157,11 @@ def probe_failure_samples(
     """
     failure = deciding_failure(report)
     if failure is None:
-        return action_samples("") | cause_samples(None)
+        return action_samples(None) | cause_samples(None)
     failed, cause = known
     if cause is None or failed is None or (failed.step, failed.reason) != (failure.step, failure.reason):
         cause = cause_of(Failed(step=failure.step, reason=failure.reason, names=links_of(target, module, record, report)))
-    return action_samples(failure_action(target, report, record)) | cause_samples(cause)
+    return action_samples(failure_advice(target, report, record)) | cause_samples(cause)
 
 
 class SqlServerLines(NamedTuple):

@@ -108,9 +108,9 @@ def _one_outcome(outcome: ProbeOutcome) -> ProbeOutcome:
     return outcome
 
 
-def action_samples(action: str) -> Values:
-    """Return the first action for a failure; no series if empty."""
-    return {"ekm_failure_action_info": [((("action", action),), 1.0)] if action else []}
+def action_samples(advice: tuple[str, str] | None) -> Values:
+    """Return the first action for a failure and what happened; no series without a failure."""
+    return {"ekm_failure_action_info": [] if advice is None else [(tuple(zip(("action", "meaning"), advice, strict=True)), 1.0)]}
 
 
 def cause_samples(cause: Cause | None) -> Values:

@@ -43,7 +43,7 @@ def test_forbidden_credential_has_the_reason_that_all_vaults_share(tmp_path):
 
 def test_refusal_of_a_proxy_has_no_meaning_of_the_code(tmp_path):
     text = description(tmp_path, "EkmVaultSideNotReady", Failed("challenge", 3012, "proxy_auth"), "contoso.vault.azure.net")
-    assert text["description"].endswith("No request passed the proxy.")
+    assert text["description"].endswith("The proxy requires a login, or rejected it. No request reached the vault.")
 
 
 def test_text_shows_whether_sql_server_uses_the_credential(tmp_path):

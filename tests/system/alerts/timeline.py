@@ -205,7 +205,10 @@ class Record:
             yield (
                 (
                     "ekm_failure_action_info",
-                    (("action", _action(failed, self.target.name, self.target.vault, self.info["key"])),),
+                    (
+                        ("action", _action(failed, self.target.name, self.target.vault, self.info["key"])),
+                        ("meaning", Reason(failed.reason).row.meaning_at(Step(failed.step))),
+                    ),
                 ),
                 1,
             )

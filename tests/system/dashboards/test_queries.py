@@ -163,7 +163,7 @@ def test_sql_servers_in_danger_have_code_reason_and_runbook(history):
         ("SQLWHS01", "w1", "warehouse-stock", "3011", "EkmThrottledSpike"),
         ("none declared", None, "legal-hold", "3076", "EkmKeySoftDeleted"),
     }
-    assert all(labels["reason"] and labels["summary"] and labels["action"] for labels, _ in found)
+    assert all(labels["reason"] and labels["meaning"] and labels["action"] for labels, _ in found)
     assert {labels["target"]: value for labels, value in found}["payroll-runs"] == 37 * 60
 
 
@@ -199,9 +199,19 @@ def test_failure_of_a_ready_target_is_listed_with_what_it_affects(history):
     found = {labels["target"]: labels for labels in history.rows(by_name("ekm-fleet: Every target, worst first: B").filled())}
     assert (state(history, TROUBLED_ENDS)["orders-core"], found["orders-core"]["reason"]) == (promql.READY, "forbidden_firewall")
     assert found["billing-invoices"]["reason"] == "forbidden_policy"
-    affects = {target: labels["summary"].split(": ")[0] for target, labels in found.items() if ": " in labels["summary"]}
+    affects = {target: labels["meaning"].split(": ")[0] for target, labels in found.items() if ": " in labels["meaning"]}
     assert {"orders-core": "Central exporter only", "web-shop": "Wrap only"}.items() <= affects.items()
-    assert affects["billing-invoices"] == "Status 403"
+    assert "billing-invoices" not in affects
+
+
+def test_each_failing_target_has_its_own_first_action(history):
+    """A firewall, an access policy and a missing role share a code, and none is repaired as another is."""
+    rows = history.rows(by_name("ekm-vault: What is wrong now, and what to do: A").filled(target=".+", instance="central:10377"))
+    shown = {labels["reason"]: (labels["meaning"], labels["action"]) for labels in rows if labels["code"] == "3077"}
+    assert shown["forbidden_firewall"][0].endswith("The vault's firewall blocks this address.")
+    assert "on the SQL Server host: the firewall may allow that host" in shown["forbidden_firewall"][1]
+    assert shown["forbidden_policy"][0] == "The vault's access policies do not allow the operation."
+    assert shown["forbidden_policy"][1].startswith("Show the present permissions")
 
 
 @pytest.mark.parametrize(("days", "number"), [(7, 1), (14, 2), (30, 2)])

@@ -118,8 +118,8 @@ class Reference(Collector):
             midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
             self._of(target, "ekm_key_backup_timestamp_seconds", {}, midnight)
 
-    def take(self, report, standing, action):
-        """For reports that are not discarded. `action` is the text that the pages show first."""
+    def take(self, report, standing, advice):
+        """For reports that are not discarded. `advice` is the action that the pages show first, and what happened."""
         target = self.config.targets[report.target]
         counted = self.counted[target.name]
         counted["ekm_probes_total"][()] += 1
@@ -143,7 +143,9 @@ class Reference(Collector):
         self._path(target, report)
         self._endpoints(report)
         self._budget(target, report)
-        self._gauges("ekm_failure_action_info", target, [({"action": action}, 1)] if action else [])
+        self._gauges(
+            "ekm_failure_action_info", target, [] if advice is None else [({"action": advice[0], "meaning": advice[1]}, 1)]
+        )
         for name, value in {
             "ekm_consecutive_failures": standing.consecutive_failures,
             "ekm_consecutive_blocking_failures": standing.consecutive_blocking,
