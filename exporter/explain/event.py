@@ -361,8 +361,9 @@ _SILENT = wrap(
 def as_text(summary: EventSummary, *, complete: bool = True) -> str:
     """Return the groups, then the details. It is not `complete` if a part of a file was not read."""
     if not summary.count:
-        none = "No event of the connector, and no message of SQL Server about a key provider."
-        return f"{none if complete else 'No such event in the records that were read. Not every record was read.'}\n{_SILENT}\n"
+        if not complete:
+            return "No such event in the records that were read. Not every record was read.\n"
+        return f"No event of the connector, and no message of SQL Server about a key provider.\n{_SILENT}\n"
     head = f"{'COUNT':>6}  {'FIRST (UTC)':<19}  {'LAST (UTC)':<19}  CODE"
     lines = [head, *(line for group in summary.groups for line in _group_lines(group))]
     if not any(Origin.CONNECTOR in group.origins for group in summary.groups):
