@@ -332,6 +332,10 @@ def test_empty_summary_has_one_line():
     assert r'`reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault\Log" /v Level`.' in others
 
 
+def test_summary_of_an_incomplete_file_says_so_alone():
+    assert as_text(EventSummary(), complete=False) == "No such event in the records that were read. Not every record was read.\n"
+
+
 def test_event_without_a_time_has_a_dash():
     summary = summary_of(logged("error 3303", at="never"), details=True)
     assert "     1  -                    -                    3303" in as_text(summary)
