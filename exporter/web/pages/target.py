@@ -321,7 +321,7 @@ def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantag
         f"Probe of {target.name}",
         element("p", link(urls.target(target.name), "Back to the target"), " · ", _bundle(urls, target)),
         facts((name, started if name == "started" else value) for name, value in lines if name != "target"),
-        _advice(urls, target, report),
+        _advice(urls, target, report, means=False),  # the text below has it
         element("h2", "Steps"),
         _steps(report),
         _preformatted("Requests and responses, masked", requests),
@@ -335,7 +335,7 @@ def _preformatted(heading: str, words: str) -> Child:
     return [element("h2", heading), element("pre", words, tabindex=0, role="region", aria_label=heading)]
 
 
-def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Child:
+def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecord | None = None, *, means: bool = True) -> Child:
     failure, advice = deciding_failure(report), text.advice_of(target, report, record)
     if failure is None or failure.code is None or advice is None:
         return None
@@ -345,7 +345,7 @@ def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecor
         element("h2", code_link(urls, failure.code)),
         element("p", element("strong", f"Step {failure.step.value}: "), prose(advice.happened)),
         element("p", element("strong", "Detail: "), detail) if detail else None,
-        element("p", prose(advice.means)) if advice.means else None,
+        element("p", prose(advice.means)) if means and advice.means else None,
         element("p", "Who can repair it: ", who_repairs(failure, BY_CODE[failure.code].owner), "."),
         element("p", "What to do, in this order:") if advice.actions else None,
         element("ol", [element("li", prose(action)) for action in advice.actions]) if advice.actions else None,

@@ -407,6 +407,7 @@ async def test_probe_page_shows_the_whole_probe():
     assert status == 200
     assert "keys for app &lt;id&gt; are expired" in html
     assert "wrap_key        skipped" in html
+    assert words(html).count(WITHOUT_THE_KEY) == 1
 
 
 @pytest.mark.parametrize(
