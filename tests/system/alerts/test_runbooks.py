@@ -186,6 +186,23 @@ def test_diagnosis_covers_the_reasons_of_the_expression(rule):
     assert reasons_of(rule) - covered_reasons((ALERTS / "runbooks" / f"{rule['alert']}.md").read_text()) == set()
 
 
+FIXES = re.findall(
+    r"^\d+\. ((?:`[a-z_]+`(?:, )?)+)(?: from a central exporter)?: (.*?)(?=^\d+\. |^\n)",
+    section((ALERTS / "runbooks" / "EkmForbiddenSpike.md").read_text(), "Fix"),
+    re.DOTALL | re.MULTILINE,
+)
+FIRST_FIXES = {reason: text for names, text in reversed(FIXES) for reason in re.findall("[a-z_]+", names)}
+
+
+@pytest.mark.parametrize("reason", FIRST_FIXES)
+def test_fix_begins_with_the_first_action_of_the_reason(reason):
+    """The page, the ticket and the alert show it too."""
+    said = " ".join(FIRST_FIXES[reason].split())
+    first = Reason(reason).row.actions[0]
+    commands = re.findall("`([^`]+)`", first)
+    assert said.lower().startswith(first[:20].lower()) or re.search("`([^`]+)`", said)[1] == commands[0]
+
+
 @every_runbook
 def test_diagnosis_begins_with_the_reason_or_its_absence(runbook):
     first = " ".join(section(runbook.read_text(), "Diagnosis").strip().split("\n\n")[0].split())
