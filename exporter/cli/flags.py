@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from exporter.cli.main import FlagOwner, add_flag
 from exporter.clients.peers import AccessError, ApiAccess, check_password, parse_url
 from exporter.config.settings import SecretSource, read_secret
 from exporter.core import durations
-from exporter.runtime.files import FileUnreadableError, read_whole
+from exporter.runtime.files import FileUnreadableError, plainly, read_whole
 
 # Flags of commands that request one HTTP server: user, password file and CA.
 
@@ -43,6 +45,23 @@ def time_limit(text: str) -> float:
     if not (seconds := durations.parse(text)):
         raise ValueError("must be longer than 0s")
     return seconds
+
+
+def write_formats(
+    out: Path, name: str, formats: Mapping[str, Callable[[Mapping[str, Any]], str]], data: Mapping[str, Any]
+) -> None:
+    """Write a file for each format, by the end of its name, into a folder, and print their paths; bytes do not depend on the platform.
+
+    Raises ValueError with a text for the user.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for ending, render in formats.items():
+            path = out / f"{name}.{ending}"
+            path.write_bytes(render(data).encode())
+            print(path)
+    except OSError as error:
+        raise ValueError(f"--out: cannot write {out}: {plainly(error)}: name a folder that you may write to") from None
 
 
 URLS_LIMIT = 1024 * 1024  # bytes

@@ -16,7 +16,15 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from exporter.cli.flags import DEFAULT_URL, add_exporter_flags, add_http_flags, read_password, sign_in_flags, time_limit
+from exporter.cli.flags import (
+    DEFAULT_URL,
+    add_exporter_flags,
+    add_http_flags,
+    read_password,
+    sign_in_flags,
+    time_limit,
+    write_formats,
+)
 from exporter.cli.main import FAILED, FINE, FlagGroup, add_flag, refuse
 from exporter.cli.report_audit import report_audit
 from exporter.clients.peers import AccessError, HistoryError, PrometheusAccess, UnreadableHistoryError, on_loopback, parse_url
@@ -24,7 +32,6 @@ from exporter.config.settings import SecretSource, SecretUnreadableError, read_s
 from exporter.report.history import read_minutes
 from exporter.report.minutes import Period, parse_month, parse_period
 from exporter.report.render import as_csv, as_html, as_json, document
-from exporter.runtime.files import plainly
 
 _PREFIX = "prometheus_"  # begins the attributes of --prometheus.user and its kind: --web.user is of the same command
 _A_NAME = "write a name as in Europe/Zurich"
@@ -78,7 +85,10 @@ def report_period(args: argparse.Namespace) -> int:
         period = _period(args)
         minutes = asyncio.run(read_minutes(_access(args), period))
         data = document(period, minutes)
-        _write(args, period, data)
+        if args.out is None:
+            sys.stdout.buffer.write(FORMATS[args.format or "csv"](data).encode())
+        else:
+            write_formats(args.out, f"ekm-report-{period.name}", FORMATS, data)
     except (AccessError, HistoryError, SecretUnreadableError, ValueError) as error:
         code = refuse(error, "report")
         return FAILED if isinstance(error, UnreadableHistoryError) else code
@@ -134,21 +144,6 @@ def _access(args: argparse.Namespace) -> PrometheusAccess:
     token = None if token_file is None else read_secret(SecretSource(file=token_file))
     ca_file = args.prometheus_ca_file
     return PrometheusAccess(url=args.prometheus, timeout=args.timeout, user=user, password=password, token=token, ca_file=ca_file)
-
-
-def _write(args: argparse.Namespace, period: Period, data: Mapping[str, Any]) -> None:
-    """Write every format into the folder, or print one; bytes do not depend on the platform."""
-    if args.out is None:
-        sys.stdout.buffer.write(FORMATS[args.format or "csv"](data).encode())
-        return
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        for name, render in FORMATS.items():
-            path = args.out / f"ekm-report-{period.name}.{name}"
-            path.write_bytes(render(data).encode())
-            print(path)
-    except OSError as error:
-        raise ValueError(f"--out: cannot write {args.out}: {plainly(error)}: name a folder that you may write to") from None
 
 
 def _url(text: str) -> str:

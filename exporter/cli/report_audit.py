@@ -11,21 +11,20 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from exporter.cli.flags import DEFAULT_URL, exporters_of
+from exporter.cli.flags import DEFAULT_URL, exporters_of, write_formats
 from exporter.cli.gate import fetch_state
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, refuse
 from exporter.clients.peers import AccessError, ApiAccess, FetchFailure, FetchProblem, fetch_list
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import json as core_json
-from exporter.runtime.files import plainly
 from exporter.sqlserver.audit import ChoiceError, UnknownKeyError, as_text, choose_target, sheet
 from exporter.sqlserver.gate.conditions import GateReason, TargetState
 from exporter.web.pages.html import audit_document
 
-DONE, DAMAGED, BAD_USAGE, UNANSWERED = 0, 1, 2, 3
+UNANSWERED = 3
 
 
 class DamagedSheetError(Exception):
@@ -36,15 +35,15 @@ class UnansweredError(Exception):
     """No exporter that answers has the key, and one does not answer."""
 
 
-FORMATS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]]] = {  # with the end of the file's name
-    "text": ("txt", as_text),
-    "json": ("json", lambda facts: json.dumps(facts, indent=2, ensure_ascii=False) + "\n"),
-    "html": ("html", audit_document),
+FORMATS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "text": as_text,
+    "json": lambda facts: json.dumps(facts, indent=2, ensure_ascii=False) + "\n",
+    "html": audit_document,
 }
-
+_ENDINGS = {"text": "txt"}  # of a file, if it is not the name of the format
 
 _EXIT_CODES: Final[Mapping[type[Exception], int]] = {
-    DamagedSheetError: DAMAGED,
+    DamagedSheetError: FAILED,
     UnansweredError: UNANSWERED,
     AccessError: BAD_USAGE,
     ChoiceError: BAD_USAGE,
@@ -60,9 +59,9 @@ def report_audit(args: argparse.Namespace) -> int:
         accesses = exporters_of(args, timeout=args.timeout, default=DEFAULT_URL)
         _write(args, asyncio.run(_facts(accesses, args.audit)))
     except tuple(_EXIT_CODES) as error:
-        print(f"ekm-exporter report: {error}", file=sys.stderr)
+        refuse(error, "report")
         return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
-    return DONE
+    return FINE
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -114,14 +113,7 @@ def _write(args: argparse.Namespace, facts: Mapping[str, Any]) -> None:
     """Write every format into the folder, or print one. Raises ValueError with a text for the user."""
     if args.out is None:
         sys.stdout.flush()
-        sys.stdout.buffer.write(FORMATS[args.format or "text"][1](facts).encode())
+        sys.stdout.buffer.write(FORMATS[args.format or "text"](facts).encode())
         return
     name = re.sub(r"[^A-Za-z0-9.-]", "-", f"ekm-audit-{facts['vault'].partition('.')[0]}-{facts['key']}")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        for ending, render in FORMATS.values():
-            path: Path = args.out / f"{name}.{ending}"
-            path.write_bytes(render(facts).encode())
-            print(path)
-    except OSError as error:
-        raise ValueError(f"--out: cannot write {args.out}: {plainly(error)}: name a folder that you may write to") from None
+    write_formats(args.out, name, {_ENDINGS.get(form, form): render for form, render in FORMATS.items()}, facts)

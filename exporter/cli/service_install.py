@@ -9,11 +9,12 @@ import io
 import socket
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PureWindowsPath
 
 from exporter import __version__
+from exporter.cli import main
 from exporter.cli.check import finding_lines
-from exporter.cli.main import build_parser
 from exporter.cli.service import DEFAULT_NAME
 from exporter.cli.service_run import run_words
 from exporter.runtime.files import decoded, plainly
@@ -47,9 +48,6 @@ from exporter.windows.rules import (
 )
 from exporter.windows.service import CHANGE, LOGON_FAILED, READ, STOPPED, FirewallError, ServiceManager
 
-FINE = 0
-FAILED = 1
-BAD_USAGE = 2
 _LARGEST = 64 * 1024  # bytes that are read of a pipe
 HINTS = {  # by the error number of Windows
     ACCESS_DENIED: "run this as an administrator",
@@ -85,7 +83,7 @@ def _remove(args: argparse.Namespace, base: Path) -> int:
         check_service(base, args.name, registered)
         if registered is None and not has_settings:
             print(f"service {args.name}: not installed in {base}: nothing is removed")
-            return FINE
+            return main.FINE
         if not args.dry_run:
             windows_install.remove(base, name, services, WindowsHost(), data=args.remove_data)
     more = ", configuration, secrets, state and logs" if args.remove_data else ""
@@ -94,7 +92,7 @@ def _remove(args: argparse.Namespace, base: Path) -> int:
     )
     if not args.remove_data:
         print(f"kept: {base}")
-    return FINE
+    return main.FINE
 
 
 def secret(args: argparse.Namespace) -> int:
@@ -113,7 +111,7 @@ def secret(args: argparse.Namespace) -> int:
     except OSError as error:
         return fail(error)
     print(f"written: {path}")
-    return FINE
+    return main.FINE
 
 
 def read_secret(name: str) -> str:
@@ -137,10 +135,7 @@ def base_folder(given: Path | None, python: str) -> Path:
     return Path(found).resolve()
 
 
-def refuse(problem: object) -> int:
-    """Print why nothing was done, and return the exit code."""
-    print(f"ekm-exporter service: {problem}", file=sys.stderr)
-    return BAD_USAGE
+refuse = partial(main.refuse, command="service")
 
 
 def fail(error: Exception) -> int:
@@ -148,8 +143,8 @@ def fail(error: Exception) -> int:
     number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "winerror", 0)
     hint = f": {HINTS[number]}" if number in HINTS else ""
     cause = f"{error.filename}: {plainly(error)}" if isinstance(error, OSError) and error.filename else error
-    print(f"ekm-exporter service: {cause}{hint}", file=sys.stderr)
-    return FAILED
+    refuse(f"{cause}{hint}")
+    return main.FAILED
 
 
 _FLAGS_OF_PAGES = ("--web.config.file", "--web.external-url", "--web.route-prefix")
@@ -190,12 +185,12 @@ def _install(args: argparse.Namespace, base: Path, services: HostServices) -> in
     head, changes = f"service {args.name}:", ", ".join(this.plan.changes)
     if args.dry_run:
         print(f"{head} would change: {changes}" if changes else f"{head} unchanged")
-        return FINE
+        return main.FINE
     for warning in windows_install.install(this, services, WindowsHost()):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{head} changed: {changes}" if changes else f"{head} unchanged")
     print(_state(this, services))
-    return FINE
+    return main.FINE
 
 
 def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> Installation:
@@ -237,7 +232,7 @@ def _check_flags(base: Path, settings: ServiceSettings) -> str:
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(printed):
-            flags = build_parser(words).parse_args(words)
+            flags = main.build_parser(words).parse_args(words)
     except SystemExit:
         *_, problem = printed.getvalue().strip().splitlines() or ["with these flags the command run prints something and ends"]
         raise RefusedError(f"{problem}; nothing is changed") from None

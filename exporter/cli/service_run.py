@@ -9,12 +9,12 @@ import argparse
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import __version__
+from exporter.cli.main import BAD_USAGE, FINE, INTERNAL, build_parser, refuse
 from exporter.runtime import signals
 from exporter.runtime.logging import LogStream, fields, place_of
 from exporter.windows.api import WindowsCallError
@@ -24,7 +24,6 @@ from exporter.windows.service import NOT_STARTED_BY_MANAGER, ServiceControl
 if TYPE_CHECKING:
     from exporter.app.web_endpoint import OnListening
 
-FINE, BAD_USAGE, INTERNAL = 0, 2, 3
 _log = logging.getLogger(__name__)
 
 
@@ -35,8 +34,7 @@ def run(args: argparse.Namespace) -> int:
     )
     error = control.connect()
     if error:
-        print(f"ekm-exporter: {_not_connected(args.name, error)}", file=sys.stderr)
-        return BAD_USAGE
+        return refuse(_not_connected(args.name, error))
     code = INTERNAL
     try:
         code = _run_logged(args, control, EventLog(args.name))
@@ -83,8 +81,7 @@ def _run_logged(args: argparse.Namespace, control: ServiceControl, events: Event
 def _run_exporter(args: argparse.Namespace, report: OnListening) -> int:
     """Run the command `run`. An internal error is logged, since no terminal shows it."""
     try:
-        from exporter.cli.main import build_parser  # noqa: PLC0415 - see above
-        from exporter.cli.run import DEFAULT_ADDRESS, run_exporter  # noqa: PLC0415
+        from exporter.cli.run import DEFAULT_ADDRESS, run_exporter  # noqa: PLC0415 - see above
 
         words = run_words(args.base, args.run_flags)
         parsed = build_parser(words).parse_args(words)

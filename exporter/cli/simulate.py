@@ -32,7 +32,6 @@ from exporter.simulator.build import (
     reload_credentials,
     write_config,
 )
-from exporter.simulator.environment import Environment
 from exporter.simulator.simulator import Simulator
 from exporter.simulator.sql_servers import USER
 
@@ -74,21 +73,6 @@ def add_sql_flags(parser: argparse.ArgumentParser) -> None:
     add_flag(parser, "--sql.port PORT", port, type=PORT, default=0)
     password = f"the password of the SQL login {USER} (default: an invented one, in the folder of --out)"
     add_flag(parser, "--sql.password.file FILE", password)
-
-
-def sql_port(args: argparse.Namespace, environment: Environment) -> int | None:
-    """Return the first port, None without --sql. Raises NoSqlServersError."""
-    if not args.sql:
-        return None
-    if not environment.sql_servers:
-        raise NoSqlServersError("--sql: no target has `instances`: list the SQL Servers of a target there")
-    return int(args.sql_port)
-
-
-def sql_password(args: argparse.Namespace) -> str | None:
-    """Return the password of the login, None to invent one. Raises SecretUnreadableError."""
-    file = args.sql_password_file if args.sql else None
-    return None if file is None else read_secret(SecretSource(file=file))
 
 
 def sql_banner(simulator: Simulator, out: Path) -> str:
@@ -163,13 +147,16 @@ def _unusable(error: OSError) -> str:
 
 async def _simulate(args: argparse.Namespace, config: Config) -> None:
     environment = build_environment(config)
+    if args.sql and not environment.sql_servers:
+        raise NoSqlServersError("--sql: no target has `instances`: list the SQL Servers of a target there")
+    password = args.sql_password_file if args.sql else None
     simulator = Simulator(
         environment,
         port=args.sim_port,
         management_port=args.sim_management_port,
         arc_token_folder=args.sim_arc_token_folder,
-        sql_port=sql_port(args, environment),
-        sql_password=sql_password(args),
+        sql_port=args.sql_port if args.sql else None,
+        sql_password=None if password is None else read_secret(SecretSource(file=password)),
     )
     stop = asyncio.Event()
     signals.on_stop(stop.set, hangup=True)
