@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -113,36 +113,21 @@ def _decode(data: bytes) -> str:
     return text
 
 
-@dataclass(slots=True)
-class _Open:
-    """A collection that is not complete yet."""
+class _Sized(NamedTuple):
+    """A node, the number of its values with those of its aliases, and the number of its levels."""
 
-    line: int
-    column: int
-    anchor: str | None
-    nodes: list[Node]
-    mapping: bool
-    size: int = 1
-    height: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Anchored:
     node: Node
     size: int
     height: int
 
 
 def _build(text: str) -> Node | None:
-    builder = _TreeBuilder()
     try:
-        for event in _events(text):
-            builder.take(event)
+        return _TreeBuilder(_events(text)).read_document()
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, text) from None
     except yaml.YAMLError:
         raise DocumentError(1, 1, "not YAML") from None
-    return builder.root
 
 
 def _events(text: str) -> Iterator[Any]:
@@ -163,27 +148,32 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> DocumentError:
 
 
 class _TreeBuilder:
-    """Builds the tree from events, without recursion."""
+    """Builds the tree from events. The limit of the depth is that of the recursion."""
 
-    def __init__(self) -> None:
-        self.root: Node | None = None
-        self._open: list[_Open] = []
-        self._anchors: dict[str, _Anchored] = {}
+    def __init__(self, events: Iterator[Any]) -> None:
+        self._events = events
+        self._anchors: dict[str, _Sized] = {}
         self._nodes = 0
         self._resolver: Any = yaml.resolver.Resolver()
 
-    def take(self, event: Any) -> None:
-        match event:
-            case yaml.ScalarEvent():
-                self._add(self._scalar(event), anchor=event.anchor)
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                self._start(event)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                self._end()
-            case yaml.AliasEvent():
-                self._alias(event)
-            case yaml.DocumentStartEvent() if self.root is not None:
+    def read_document(self) -> Node | None:
+        """Return the only document."""
+        root: Node | None = None
+        for event in self._events:
+            if isinstance(event, yaml.NodeEvent):
+                root = self._read(event, 0).node
+            elif isinstance(event, yaml.DocumentStartEvent) and root is not None:
                 raise _refused(event, "a second document: remove the line ---, or move the rest to another file")
+        return root
+
+    def _read(self, event: Any, depth: int) -> _Sized:
+        """Return what begins with this event, inside as many collections as `depth`."""
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, depth)
+        found = _Sized(self._scalar(event), 1, 0) if isinstance(event, yaml.ScalarEvent) else self._collection(event, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = found
+        return found
 
     def _scalar(self, event: Any) -> Scalar:
         tag = event.tag
@@ -195,49 +185,34 @@ class _TreeBuilder:
             raise _refused(event, "an unknown tag: remove it, or put a text that starts with ! in quotes")
         return Scalar(event.start_mark.line + 1, event.start_mark.column + 1, event.value, type_)
 
-    def _start(self, event: Any) -> None:
-        mapping = isinstance(event, yaml.MappingStartEvent)
+    def _collection(self, event: Any, depth: int) -> _Sized:
+        mapping, found = isinstance(event, yaml.MappingStartEvent), list[_Sized]()
         if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
             raise _refused(event, "an unknown tag: remove it, or put a text that starts with ! in quotes")
-        if len(self._open) >= DEPTH_LIMIT:
+        if depth >= DEPTH_LIMIT:
             raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
-        mark = event.start_mark
-        self._open.append(_Open(mark.line + 1, mark.column + 1, event.anchor, [], mapping))
+        for inner in self._events:
+            if isinstance(inner, yaml.CollectionEndEvent):
+                break
+            item = self._read(inner, depth + 1)
+            self._count(1, item.node.line, item.node.column)
+            found.append(item)
+        line, column, nodes = event.start_mark.line + 1, event.start_mark.column + 1, [each.node for each in found]
+        node = MappingNode(line, column, tuple(_pairs(nodes))) if mapping else SequenceNode(line, column, tuple(nodes))
+        return _Sized(node, 1 + sum(each.size for each in found), 1 + max((each.height for each in found), default=0))
 
-    def _end(self) -> None:
-        done = self._open.pop()
-        node: Node
-        if done.mapping:
-            node = MappingNode(done.line, done.column, tuple(_pairs(done.nodes)))
-        else:
-            node = SequenceNode(done.line, done.column, tuple(done.nodes))
-        self._add(node, anchor=done.anchor, size=done.size, height=done.height)
-
-    def _alias(self, event: Any) -> None:
+    def _alias(self, event: Any, depth: int) -> _Sized:
         anchored = self._anchors.get(event.anchor)
         if anchored is None:  # open ones are missing, so no node contains itself
             raise _refused(event, "an alias without an anchor before it: put a text that starts with * in quotes")
-        if len(self._open) + anchored.height > DEPTH_LIMIT:
+        if depth + anchored.height > DEPTH_LIMIT:
             raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
-        self._count(anchored.size, event.start_mark)
-        self._add(anchored.node, size=anchored.size, height=anchored.height)
+        self._count(anchored.size, event.start_mark.line + 1, event.start_mark.column + 1)
+        return anchored
 
-    def _add(self, node: Node, *, anchor: str | None = None, size: int = 1, height: int = 0) -> None:
-        if anchor is not None:
-            self._anchors[anchor] = _Anchored(node, size, height)
-        if not self._open:
-            self.root = node
-            return
-        parent = self._open[-1]
-        parent.nodes.append(node)
-        parent.size += size
-        parent.height = max(parent.height, height + 1)
-        self._count(1, None, node)
-
-    def _count(self, amount: int, mark: Any, node: Node | None = None) -> None:
+    def _count(self, amount: int, line: int, column: int) -> None:
         self._nodes += amount
         if self._nodes > NODE_LIMIT:
-            line, column = (mark.line + 1, mark.column + 1) if node is None else (node.line, node.column)
             raise DocumentError(line, column, f"more than {NODE_LIMIT} values, counting the content of aliases")
 
 
