@@ -11,7 +11,7 @@ from pathlib import Path
 
 from exporter.config.fields import Section, require
 from exporter.config.files import LoadedFiles, sql_servers_in, targets_in, vault_of
-from exporter.config.schema import REFERENCES, RETAINED, SQL_SERVER, TARGET
+from exporter.config.schema import RETAINED, SQL_SERVER, TARGET
 from exporter.config.settings import (
     DEFAULT_MODULE,
     NEEDS_CLIENT_ID,
@@ -148,50 +148,51 @@ def build_credential(name: str, section: Section) -> Credential | None:
     if kind in NEEDS_CLIENT_ID and not section.is_set("client_id"):
         section.location.child("client_id").error("is required")
     stem, needed = SOURCES.get(kind, ("", False))
-    source = secret_source(section, stem, needed=needed) if stem else None
-    if source is not None:
-        location = section.location_of(f"{stem}_{source.kind}")
-        text = check_secret(source, location)
-        if text is not None and kind is CredentialKind.CONNECTOR_SECRET:
-            for finding in connector_secret_findings(text):
-                location.error(finding.text)
+    is_connector = kind is CredentialKind.CONNECTOR_SECRET
+    source = secret_source(section, stem, needed=needed, is_connector=is_connector) if stem else None
     if section.get("certificate_file") is not None:
         _check_certificate(section)
     attribute = "password" if kind is CredentialKind.CLIENT_CERTIFICATE else "secret"
     return Credential(name=name, **(plain_values(Credential, section) | {attribute: source}))
 
 
-def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource | None:
-    """Return the place of a secret from the keys STEM_file and STEM_env. Only one of the two is allowed."""
+def secret_source(section: Section, stem: str, *, needed: bool, is_connector: bool = False) -> SecretSource | None:
+    """Return the place of a secret from the keys STEM_file and STEM_env. Only one of the two is allowed, and it must be usable."""
     in_file, in_environment = f"{stem}_file", f"{stem}_env"
     if section.is_set(in_file) and section.is_set(in_environment):
         section.location_of(in_environment).error(f"the secret has two sources: keep either this or {in_file}")
         return None
     if needed and not (section.is_set(in_file) or section.is_set(in_environment) or section.holds_secret):
         section.location.child(in_file).error(f"is required (or {in_environment})")
-    if (file := section.get(in_file)) is not None:
-        return SecretSource(file=file)
-    if (variable := section.get(in_environment)) is not None:
-        return SecretSource(env=variable)
-    return None
+    source = SecretSource(file=section.get(in_file), env=section.get(in_environment))
+    if source.file is None and source.env is None:
+        return None
+    _check_secret(source, section.location_of(f"{stem}_{source.kind}"), is_connector=is_connector)
+    return source
 
 
-def check_secret(source: SecretSource, location: Location) -> str | None:
+def _check_secret(source: SecretSource, location: Location, *, is_connector: bool) -> None:
     """Read the secret once and report why it is unusable. No message contains the path: it may be a pasted secret."""
-    if source.file is not None and world_readable(source.file):
-        location.warn("every user of this host can read the file: restrict its permissions")
+    if source.file is not None:
+        _warn_if_world_readable(source.file, location)
     try:
-        return read_secret(source)
+        text = read_secret(source)
     except SecretUnreadableError as error:
         location.error(error.what if source.env is None else f"the environment variable {error.what}")
-        return None
+        return
+    for finding in connector_secret_findings(text) if is_connector else ():
+        location.error(finding.text)
+
+
+def _warn_if_world_readable(file: Path, location: Location) -> None:
+    if world_readable(file):
+        location.warn("every user of this host can read the file: restrict its permissions")
 
 
 def _check_certificate(section: Section) -> None:
     location = section.location_of("certificate_file")
     file = section.get("certificate_file")
-    if world_readable(file):
-        location.warn("every user of this host can read the file: restrict its permissions")
+    _warn_if_world_readable(file, location)
     try:
         if not read_whole(file, limit=CERTIFICATE_LIMIT):
             location.error("is empty")
@@ -212,10 +213,8 @@ def build_module(name: str, section: Section) -> Module:
 
 def _proxy(section: Section) -> Proxy | None:
     password = secret_source(section, "password", needed=section.is_set("username"))
-    if password is not None:
-        check_secret(password, section.location_of(f"password_{password.kind}"))
-        if not section.is_set("username"):
-            section.location.child("username").error("is required with a password")
+    if password is not None and not section.is_set("username"):
+        section.location.child("username").error("is required with a password")
     if section.get("url") is None:
         return None
     built = {"no_proxy": tuple(host.lower() for host in section.get("no_proxy") or ()), "password": password}
@@ -248,8 +247,6 @@ def build_sql_server(raw: Section, declared: Declarations) -> SqlServer | None:
     _check_labels(raw, declared.server_names)
     _check_login(raw, declared.credentials)
     password = secret_source(raw, "password", needed=raw.is_set("user"))
-    if password is not None:
-        check_secret(password, raw.location_of(f"password_{password.kind}"))
     if raw.is_set("ca_file") and raw.is_set("certificate_sha256"):
         raw.location_of("certificate_sha256").error("ca_file and certificate_sha256 exclude each other: keep one")
     if raw.get("ca_file") is not None:
@@ -384,7 +381,7 @@ def build_config(loaded: LoadedFiles, problems: ProblemList) -> tuple[Config | N
     parts = loaded.parts
     declared = Declarations(parts[0].location, complete=loaded.complete)
     _declare_names(parts, declared)
-    _check_references(parts, declared)
+    _check_references(parts, declared, problems)
     globals_ = build_globals(parts[0].get("global"), declared.main)
     targets = [build_target(raw, globals_) for raw in _declare_targets(parts, declared)]
     check_lookup_credentials(declared.credentials, declared.targets)
@@ -446,31 +443,10 @@ def _build_sql_servers(parts: list[Section], declared: Declarations) -> dict[str
     return found
 
 
-def _check_references(parts: list[Section], declared: Declarations) -> None:
+def _check_references(parts: list[Section], declared: Declarations, problems: ProblemList) -> None:
     unreadable = {kind for kind in ("credentials", "modules") for part in parts if part.is_set(kind) and part.get(kind) is None}
     known = {"credentials": tuple(declared.credentials), "modules": (*declared.modules, DEFAULT_MODULE)}
-    for section in _referring(parts):
-        for name, kind in REFERENCES.items():
-            for reference, location in _references(section, name):
-                if reference not in known[kind] and kind not in unreadable and declared.complete:
-                    action = nearest(reference, known[kind]) or f": declare it under {kind}"
-                    location.error(f"no {kind.removesuffix('s')} has this name{action}")
-
-
-def _references(section: Section, name: str) -> Iterator[tuple[str, Location]]:
-    """Each name in a field, single or in a list, and its location."""
-    value, location = section.get(name), section.location_of(name)
-    if isinstance(value, str):
-        yield value, location
-    elif isinstance(value, list):
-        yield from ((each, location.item(index)) for index, each in enumerate(value))
-
-
-def _referring(parts: list[Section]) -> Iterator[Section]:
-    for part in parts:
-        yield from (section for section in (part.get("credentials") or {}).values() if section is not None)
-        for defaults, entries in (("target_defaults", "targets"), ("sql_server_defaults", "sql_servers")):
-            lenders = [part.get(defaults)] if part.get(defaults) is not None else []
-            for section in (*lenders, *(part.get(entries) or ())):
-                yield section
-                yield from section.get("retained_versions") or ()
+    for kind, name, location in problems.references:
+        if name not in known[kind] and kind not in unreadable and declared.complete:
+            action = nearest(name, known[kind]) or f": declare it under {kind}"
+            location.error(f"no {kind.removesuffix('s')} has this name{action}")

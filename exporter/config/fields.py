@@ -151,8 +151,12 @@ def read_section(node: Node, location: Location, fields: Sequence[Field], *, kin
             section.holds_secret |= _is_secret(key.text)
             continue
         section.locations[key.text] = at
-        if (usable := field_.kind.read(value, at)) is not None:
-            section.values[key.text] = usable
+        if (usable := field_.kind.read(value, at)) is None:
+            continue
+        section.values[key.text] = usable
+        if field_.kind.refers_to:
+            names = [(each, at.item(index)) for index, each in enumerate(usable)] if isinstance(usable, list) else [(usable, at)]
+            location.problems.references += [(field_.kind.refers_to, name, place) for name, place in names]
     return section
 
 

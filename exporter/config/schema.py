@@ -35,10 +35,6 @@ GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED, SQL_SERVER = (
 )
 TARGET_DEFAULTS = tuple(field for field in TARGET if field.name != "name")
 SQL_SERVER_DEFAULTS = tuple(field for field in SQL_SERVER if field.name != "address")
-# From keys that name another section's entry to that section.
-REFERENCES = {
-    field.name: field.kind.refers_to for field in (*CREDENTIAL, *TARGET, *RETAINED, *SQL_SERVER) if field.kind.refers_to
-}
 
 
 def _credential(node: Node, location: Location) -> Section | None:

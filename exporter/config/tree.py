@@ -251,9 +251,13 @@ class Problem:
 
 @dataclass(slots=True)
 class ProblemList:
-    """Problems and warnings without duplicates, in the order of `files` and lines."""
+    """Problems and warnings without duplicates, in the order of `files` and lines.
+
+    `references` are the names that were read: the section in which each is to be declared, the name, and its place.
+    """
 
     files: list[str] = field(default_factory=list)
+    references: list[tuple[str, str, Location]] = field(default_factory=list)
     _errors: dict[Problem, None] = field(default_factory=dict)
     _warnings: dict[Problem, None] = field(default_factory=dict)
 
