@@ -6,7 +6,7 @@ Covers the probes and auxiliary probes of every target, the expiry lookups, and 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -44,43 +44,31 @@ class Stream:
             yield operation, 1 / (self.key_every if operation.with_key else self.every)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookupStream:
-    """An hourly expiry lookup, at Microsoft Graph or in a vault."""
-
-    credential: str  # of the lookup, not the one that expires
-    operations: tuple[Operation, ...]  # empty for Graph: one request, no vault
-
-
 def streams(config: Config, today: date) -> Iterator[Stream]:
     """Yield the exchanges of all probes and auxiliary probes."""
     for target in config.targets.values():
         module = config.modules[target.module]
-        yield _probe(target, module)
+        yield Stream(
+            target=target,
+            module=module,
+            credential=target.credential,
+            vault=target.vault,
+            operations=operations_of(module.mode),
+            every=target.interval,
+            key_every=max(target.interval, module.round_trip_interval),
+            auxiliary=False,
+        )
         yield from _auxiliary_probes(target, module, today)
 
 
-def expiry_lookups(config: Config) -> Iterator[LookupStream]:
-    """Yield the expiry lookups of all credentials in use."""
+def expiry_lookups(config: Config) -> Iterator[tuple[str, tuple[Operation, ...]]]:
+    """Yield the hourly expiry lookups of all credentials in use: the credential that looks up, and its operations in a vault."""
     for name in sorted(credentials_in_use(config)):
         credential = config.credentials[name]
         if credential.graph_credential is not None:
-            yield LookupStream(credential=credential.graph_credential, operations=())
+            yield credential.graph_credential, ()
         if credential.key_vault_secret is not None:
-            yield LookupStream(credential=credential.key_vault_lookup_credential, operations=_SECRET_DATES)
-
-
-def _probe(target: Target, module: Module) -> Stream:
-    return Stream(
-        target=target,
-        module=module,
-        credential=target.credential,
-        vault=target.vault,
-        operations=operations_of(module.mode),
-        every=target.interval,
-        key_every=max(target.interval, module.round_trip_interval),
-        auxiliary=False,
-    )
+            yield credential.key_vault_lookup_credential, _SECRET_DATES
 
 
 def _auxiliary_probes(target: Target, module: Module, today: date) -> Iterator[Stream]:
@@ -186,12 +174,12 @@ def monthly(config: Config, today: date) -> dict[str, Monthly]:
         sharing.setdefault(_token_key(stream), _Users(stream.module.token_max_age)).add(stream)
     for (credential, *_), users in sharing.items():
         found[str(credential)].sign_ins += users.sign_ins() * MONTH_SECONDS
-    for lookup in expiry_lookups(config):
-        found[lookup.credential].add(_lookup_numbers(lookup))
+    for name, operations in expiry_lookups(config):
+        found[name].add(_lookup_numbers(operations))
     every = config.settings.sql_interval
-    for name, servers in Counter(server.entra_credential for server in config.sql_servers.values()).items():
-        if name is not None:
-            found[name].sign_ins += min(servers / every, 1 / DATABASE_TOKEN_SECONDS) * MONTH_SECONDS
+    for entra, servers in Counter(server.entra_credential for server in config.sql_servers.values()).items():
+        if entra is not None:
+            found[entra].sign_ins += min(servers / every, 1 / DATABASE_TOKEN_SECONDS) * MONTH_SECONDS
     return {name: sums for name, sums in found.items() if sums.requests or sums.sign_ins}
 
 
@@ -257,12 +245,11 @@ def _stream_numbers(stream: Stream) -> Monthly:
     return Monthly({stream.target.name}, requests, 0.0 if by_the_hour else billable, requests)
 
 
-def _lookup_numbers(lookup: LookupStream) -> Monthly:
-    """Each lookup needs its own token: hourly lookups rarely coincide."""
-    rows, billable = len(lookup.operations), sum(operation.billable for operation in lookup.operations)
-    requests = rows or 1
-    times = MONTH_SECONDS / LOOKUP_SECONDS
-    return Monthly(set(), requests * times, billable * times, rows * times, times)
+def _lookup_numbers(operations: Collection[Operation]) -> Monthly:
+    """One without operations is a request to Graph. Each lookup needs its own token: hourly lookups rarely coincide."""
+    rows, times = len(operations), MONTH_SECONDS / LOOKUP_SECONDS
+    billable = sum(operation.billable for operation in operations)
+    return Monthly(set(), (rows or 1) * times, billable * times, rows * times, times)
 
 
 def _token_key(stream: Stream) -> tuple[object, ...]:

@@ -122,8 +122,11 @@ def report_wrong_type(node: Node, location: Location, expected: str) -> None:
         location.error(f"expected {expected}, found {describe(node)}")
 
 
-def unique_keys(node: MappingNode, location: Location) -> list[tuple[Scalar, Node, Location]]:
-    """The entries with the locations of their values. Repeated keys are reported and left out."""
+def unique_keys(node: Node, location: Location, expected: str = "a mapping") -> list[tuple[Scalar, Node, Location]] | None:
+    """The entries with the locations of their values; None if the node is no mapping. Repeated keys are reported and left out."""
+    if not isinstance(node, MappingNode):
+        report_wrong_type(node, location, expected)
+        return None
     first: dict[str, int] = {}
     entries = []
     for key, value in node.entries:
@@ -139,12 +142,12 @@ def unique_keys(node: MappingNode, location: Location) -> list[tuple[Scalar, Nod
 
 def read_section(node: Node, location: Location, fields: Sequence[Field], *, kind: str | None = None) -> Section | None:
     """Read a section without its unusable values; None if the node is no mapping."""
-    if not isinstance(node, MappingNode):
-        report_wrong_type(node, location, f"a mapping with keys such as {fields[0].name}")
+    entries = unique_keys(node, location, f"a mapping with keys such as {fields[0].name}")
+    if entries is None:
         return None
     section = Section(location)
     known = {field_.name: field_ for field_ in fields}
-    for key, value, at in unique_keys(node, location):
+    for key, value, at in entries:
         field_ = known.get(key.text)
         if field_ is None or not field_.belongs_to(kind):
             at.with_position(key.line, key.column).error(_why_not(key.text, fields, kind))
@@ -377,15 +380,20 @@ def object_json(fields: Sequence[Field], required: Sequence[str] | None = None) 
     return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
 
 
+def _items(node: Node, location: Location) -> list[tuple[Node, Location]] | None:
+    if not isinstance(node, SequenceNode):
+        report_wrong_type(node, location, "a list")
+        return None
+    return [(item, location.item(index).with_position(item.line, item.column)) for index, item in enumerate(node.items)]
+
+
 def list_of(kind: FieldType) -> FieldType:
     """A list without its unusable items."""
 
     def read(node: Node, location: Location) -> list[Any] | None:
-        if not isinstance(node, SequenceNode):
-            report_wrong_type(node, location, "a list")
+        if (items := _items(node, location)) is None:
             return None
-        places = [(item, location.item(index).with_position(item.line, item.column)) for index, item in enumerate(node.items)]
-        usable = (kind.read(item, at) for item, at in places)
+        usable = (kind.read(item, at) for item, at in items)
         return [item for item in usable if item is not None]
 
     return FieldType(f"list of: {kind.type_name}", read, {"type": "array", "items": kind.json}, kind.refers_to)
@@ -395,11 +403,10 @@ def map_of(kind: FieldType, type_name: str) -> FieldType:
     """Names to values, None for an unusable value."""
 
     def read(node: Node, location: Location) -> dict[str, Any] | None:
-        if not isinstance(node, MappingNode):
-            report_wrong_type(node, location, "a mapping")
+        if (entries := unique_keys(node, location)) is None:
             return None
         found: dict[str, Any] = {}
-        for key, value, at in unique_keys(node, location):
+        for key, value, at in entries:
             if not _NAME.fullmatch(key.text):
                 at.with_position(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
             else:
@@ -498,11 +505,10 @@ def labels(reserved: Collection[str]) -> FieldType:
     """Mapping of label names to texts, without the reserved names."""
 
     def read(node: Node, location: Location) -> dict[str, str] | None:
-        if not isinstance(node, MappingNode):
-            report_wrong_type(node, location, "a mapping of label names to texts")
+        if (entries := unique_keys(node, location, "a mapping of label names to texts")) is None:
             return None
         found = {}
-        for key, value, at in unique_keys(node, location):
+        for key, value, at in entries:
             if complaint := _label_name(key.text, reserved):
                 at.with_position(key.line, key.column).error(complaint)
             elif (usable := TEXT.read(value, at)) is not None:
@@ -517,12 +523,10 @@ _INSTANCE = labels(RESERVED_LABELS)
 
 
 def _instances(node: Node, location: Location) -> tuple[dict[str, str], ...] | None:
-    if not isinstance(node, SequenceNode):
-        report_wrong_type(node, location, "a list")
+    if (items := _items(node, location)) is None:
         return None
     found: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
-    for index, item in enumerate(node.items):
-        at = location.item(index).with_position(item.line, item.column)
+    for item, at in items:
         instance = _INSTANCE.read(item, at)
         if instance is None or not isinstance(item, MappingNode):
             continue
@@ -551,11 +555,10 @@ def _label_name(name: str, reserved: Collection[str]) -> str:
 
 
 def _connect_to(node: Node, location: Location) -> dict[str, str] | None:
-    if not isinstance(node, MappingNode):
-        report_wrong_type(node, location, 'a mapping of "HOST:PORT" to "HOST:PORT"')
+    if (entries := unique_keys(node, location, 'a mapping of "HOST:PORT" to "HOST:PORT"')) is None:
         return None
     found: dict[str, str] = {}
-    for key, value, at in unique_keys(node, location):
+    for key, value, at in entries:
         source, target = _HOST_PORT_KIND.read(key, at.with_position(key.line, key.column)), _HOST_PORT_KIND.read(value, at)
         if source in found:
             at.with_position(key.line, key.column).error("the same host and port twice: remove one")

@@ -29,51 +29,49 @@ class LoadedFiles:
 
 def read_with_includes(path: Path, problems: ProblemList) -> LoadedFiles:
     """Read `path` and its includes. Problems are reported, never raised."""
-    return _IncludeReader(problems).run(path)
+    reader = _IncludeReader(problems)
+    location = Location(problems=problems, file=str(path), base=Path.cwd() / path.parent)
+    reader.read(Path.cwd() / path, location, location, above=())
+    return reader.loaded
 
 
 class _IncludeReader:
     def __init__(self, problems: ProblemList) -> None:
         self._problems = problems
-        self._loaded = LoadedFiles()
+        self.loaded = LoadedFiles()
         self._seen: set[str] = set()
         self._shown: set[str] = set()
 
-    def run(self, path: Path) -> LoadedFiles:
-        location = Location(problems=self._problems, file=str(path), base=Path.cwd() / path.parent)
-        self._file(Path.cwd() / path, location, location, above=())
-        return self._loaded
-
-    def _file(self, path: Path, named: Location, location: Location, *, above: tuple[str, ...]) -> None:
+    def read(self, path: Path, named: Location, location: Location, *, above: tuple[str, ...]) -> None:
         """Read one file, which the files `above` include."""
         identity = real_path(path)
         if identity in above:
             named.error(f"{location.file} includes itself: remove one of the includes")
             return
         if len(above) > NESTING_LIMIT:
-            self._loaded.complete = False
+            self.loaded.complete = False
             named.error(f"more than {NESTING_LIMIT} nested includes: include the file from the main file")
             return
         if identity in self._seen:
             return
         self._seen.add(identity)
-        self._loaded.files.append(path)
+        self.loaded.files.append(path)
         if location.file not in self._shown:
             self._shown.add(location.file)
             self._problems.files.append(location.file)
         root = self._root(path, named, location)
         section = None if root is None else read_section(root, location.with_position(root.line, root.column), TOP)
         if section is None:
-            self._loaded.complete = False
+            self.loaded.complete = False
             return
         if above and section.is_set("global"):
             section.location_of("global").error("is only allowed in the main file: move it there")
-        self._loaded.parts.append(section)
+        self.loaded.parts.append(section)
         for pattern, place in section.get("include") or ():
             self._include(pattern, place, above=(*above, identity))
 
     def _root(self, path: Path, named: Location, location: Location) -> Node | None:
-        if len(self._loaded.files) > FILE_LIMIT:
+        if len(self.loaded.files) > FILE_LIMIT:
             named.error(f"more than {FILE_LIMIT} files: merge some of them")
             return None
         try:
@@ -85,21 +83,15 @@ class _IncludeReader:
         return None
 
     def _include(self, pattern: str, named: Location, *, above: tuple[str, ...]) -> None:
-        if not glob.has_magic(pattern):
-            self._included(pattern, named, above=above)
-            return
-        self._loaded.patterns.append(str(named.base / pattern))
-        matches = sorted(glob.glob(pattern, root_dir=named.base))  # noqa: PTH207 - Path.glob refuses whole paths
-        if not matches:
+        names = [pattern]
+        if glob.has_magic(pattern):
+            self.loaded.patterns.append(str(named.base / pattern))
+            names = sorted(glob.glob(pattern, root_dir=named.base))  # noqa: PTH207 - Path.glob refuses whole paths
+        if not names:
             named.warn("no file matches this pattern")
-        for match in matches:
-            self._included(match, named, above=above)
-
-    def _included(self, name: str, named: Location, *, above: tuple[str, ...]) -> None:
-        path = named.base / name
-        shown = str(Path(named.file).parent / name)
-        location = Location(problems=self._problems, file=shown, base=path.parent)
-        self._file(path, named, location, above=above)
+        for name in names:
+            path, shown = named.base / name, str(Path(named.file).parent / name)
+            self.read(path, named, Location(problems=self._problems, file=shown, base=path.parent), above=above)
 
 
 # A target or a SQL Server, with the defaults of its file.

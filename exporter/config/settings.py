@@ -87,17 +87,11 @@ def setting(kind: FieldType, doc: str, default: Any = None, *, shown: str = "", 
 def secret_setting(attribute: str, **stems: tuple[str, tuple[str, ...]]) -> Any:
     """A `SecretSource` or None, set by one of the keys STEM_file and STEM_env."""
     places = (("file", types.PATH, "File"), ("env", types.ENVIRONMENT, "Environment variable"))
-    found = [
-        types.Field(
-            name=f"{stem}_{ending}",
-            kind=kind,
-            doc=f"{place} with {what}.",
-            types=kinds,
-            dumped=partial(_place, attribute, ending),
-        )
-        for stem, (what, kinds) in stems.items()
-        for ending, kind, place in places
-    ]
+    found = list[types.Field]()
+    for stem, (what, kinds) in stems.items():
+        for ending, kind, place in places:
+            name, doc, dumped = f"{stem}_{ending}", f"{place} with {what}.", partial(_place, attribute, ending)
+            found.append(types.Field(name=name, kind=kind, doc=doc, types=kinds, dumped=dumped))
     return _attribute(None, *found)
 
 

@@ -372,10 +372,8 @@ class StateStore:
     def recall(self, target: Target) -> TargetRecord:
         """Return the record of a target, with the preloaded facts of an earlier process."""
         record = self.state.expect(target)
-        document = self._recalled.pop((DocumentKind.TARGET, target.name), None)
-        if record.last is not None:  # the facts of this process are newer
-            return record
-        if document is not None:
+        document = self.recall_document(DocumentKind.TARGET, target.name)
+        if document is not None and record.last is None:  # otherwise the facts of this process are newer
             try:
                 restore(record, document)
             except DamagedError as error:
@@ -384,21 +382,19 @@ class StateStore:
 
     def record(self, context: ProbeContext, report: ProbeReport, *, next_probe_at: float | None) -> TargetRecord:
         """Add one finished probe."""
-        target = context.target
-        record = self.state.record(target, report, next_probe_at=next_probe_at, context=context)
-        if self._files is not None:
-            self._files.put(DocumentKind.TARGET, target.name, snapshot(record))
-        return record
+        return self._keep(self.state.record(context.target, report, next_probe_at=next_probe_at, context=context))
 
     def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> TargetRecord:
         """Add the result of one auxiliary probe."""
-        record = self.state.add_auxiliary(target, result)
+        return self._keep(self.state.add_auxiliary(target, result))
+
+    def _keep(self, record: TargetRecord) -> TargetRecord:
         if self._files is not None:
-            self._files.put(DocumentKind.TARGET, target.name, snapshot(record))
+            self._files.put(DocumentKind.TARGET, record.target.name, snapshot(record))
         return record
 
     def recall_document(self, kind: DocumentKind, name: str) -> Document | None:
-        """Return the preloaded document of a credential or SQL Server."""
+        """Return the preloaded document."""
         return self._recalled.pop((kind, name), None)
 
     def keep_document(self, kind: DocumentKind, name: str, document: Document) -> None:

@@ -16,8 +16,8 @@ from ssl import TLSVersion
 from typing import Any
 
 from exporter.config import fields
-from exporter.config.fields import Field, FieldType, Section, read_section, report_wrong_type, unique_keys
-from exporter.config.tree import DocumentError, Location, MappingNode, Node, Problem, ProblemList, Type, read_document
+from exporter.config.fields import Field, FieldType, Section, read_section, unique_keys
+from exporter.config.tree import DocumentError, Location, Node, Problem, ProblemList, Type, read_document
 from exporter.core.names import nearest
 from exporter.runtime.files import FileUnreadableError, read_whole, world_readable
 from exporter.web.tls import RateLimit, ServerTls, WebConfig, certificates, check_pair, context_of
@@ -99,11 +99,10 @@ def _hash(word: str) -> str:
 
 
 def _users(node: Node, location: Location) -> dict[str, str] | None:
-    if not isinstance(node, MappingNode):
-        report_wrong_type(node, location, "a mapping")
+    if (entries := unique_keys(node, location)) is None:
         return None
     found: dict[str, str] = {}
-    for key, value, at in unique_keys(node, location):
+    for key, value, at in entries:
         if not key.text or ":" in key.text or not key.text.isprintable():
             at.with_position(key.line, key.column).error("expected a user name without a colon")
         elif (hashed := HASH.read(value, at)) is not None:
