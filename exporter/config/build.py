@@ -39,27 +39,13 @@ from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_
 from exporter.runtime.process import is_windows
 
 
-@dataclass(frozen=True, slots=True)
-class Globals:
-    """The section `global`, and which of its keys are in the file."""
-
-    settings: Settings
-    timeout: float | None
-    timeout_location: Location
-    generation_declared: bool
-
-
-def build_globals(section: Section | None, main: Location) -> Globals:
-    """Build the section `global`, which may be absent. `build` raises the concurrency to what the targets need."""
-    section = section or Section(main.child("global"))
-    raw = plain_values(Settings, section)
-    interval = raw.get("interval", Settings().interval)
-    timeout = raw.pop("timeout", None)
-    location = section.location_of("timeout")
+def build_settings(given: Section) -> Settings:
+    """Build the section `global`. `build_config` raises the concurrency to what the targets need."""
+    values = plain_values(Settings, given)
+    interval, timeout = values.get("interval", Settings().interval), values.get("timeout")
     if timeout is not None and timeout > interval / 2:
-        location.error(_above_half(timeout, interval))
-    settings = Settings(**raw, timeout=timeout if timeout is not None else default_timeout(interval))
-    return Globals(settings, timeout, location, section.is_set("connector_generation"))
+        given.location_of("timeout").error(_above_half(timeout, interval))
+    return Settings(**({"timeout": default_timeout(interval)} | values))
 
 
 def default_timeout(interval: float) -> float:
@@ -72,16 +58,16 @@ def _above_half(timeout: float, interval: float) -> str:
     return f"a timeout of {written} exceeds half of the interval of {limited}: shorten it, or probe less often"
 
 
-def build_target(raw: Section, globals_: Globals) -> Target | None:
-    """Build the target; None if a required key is missing or unusable. Problems are reported."""
+def build_target(raw: Section, settings: Settings, given: Section) -> Target | None:
+    """Build the target; None if a required key is missing or unusable. `given` is the section `global`. Problems are reported."""
     usable = _has_all(raw)
-    interval = raw.get("interval") or globals_.settings.interval
-    timeout = _timeout(raw, globals_, interval)
+    interval = raw.get("interval") or settings.interval
+    timeout = _timeout(raw, given, interval)
     retained = _retained(raw)
     if not usable:
         return None
     key: KeyReference = raw.get("key")
-    values = {"generation": globals_.settings.generation, "module": DEFAULT_MODULE} | plain_values(Target, raw)
+    values = {"generation": settings.generation, "module": DEFAULT_MODULE} | plain_values(Target, raw)
     credential, staged, recovery = (raw.get(name) for name in _PROBING)
     built = {
         "vault": vault_of(raw),
@@ -89,7 +75,7 @@ def build_target(raw: Section, globals_: Globals) -> Target | None:
         "key_version": key.version,
         "interval": interval,
         "timeout": timeout,
-        "generation_declared": raw.get("connector_generation") is not None or globals_.generation_declared,
+        "generation_declared": raw.get("connector_generation") is not None or given.is_set("connector_generation"),
         # A default that this target already uses is not staged, as in a rollover with several steps.
         "next_credential": None if staged == credential else staged,
         "retained_versions": retained,
@@ -112,16 +98,15 @@ def _has_all(raw: Section) -> bool:
     return usable
 
 
-def _timeout(raw: Section, globals_: Globals, interval: float) -> float:
+def _timeout(raw: Section, given: Section, interval: float) -> float:
     own: float | None = raw.get("timeout")
-    timeout = own if own is not None else globals_.timeout
+    timeout = own if own is not None else given.get("timeout")
     if timeout is None or (raw.is_set("interval") and raw.get("interval") is None):
         return default_timeout(interval)
     if timeout > interval / 2:
         # At the key that causes the disproportion, nearest to the target.
-        nearest_key = next((name for name in ("timeout", "interval") if raw.is_set(name)), None)
-        location = globals_.timeout_location if nearest_key is None else raw.location_of(nearest_key)
-        location.error(_above_half(timeout, interval))
+        places = (raw.location_of(name) for name in ("timeout", "interval") if raw.is_set(name))
+        next(places, given.location_of("timeout")).error(_above_half(timeout, interval))
     return timeout
 
 
@@ -370,7 +355,6 @@ class Declarations:
     sql_servers: dict[str, Section] = field(default_factory=dict)  # by address
     addresses: dict[tuple[str, int | str], Section] = field(default_factory=dict)
     server_names: dict[str, Section] = field(default_factory=dict)
-    concurrency: bool = False
     complete: bool = True
 
 
@@ -382,8 +366,9 @@ def build_config(loaded: LoadedFiles, problems: ProblemList) -> tuple[Config | N
     declared = Declarations(parts[0].location, complete=loaded.complete)
     _declare_names(parts, declared)
     _check_references(parts, declared, problems)
-    globals_ = build_globals(parts[0].get("global"), declared.main)
-    targets = [build_target(raw, globals_) for raw in _declare_targets(parts, declared)]
+    given: Section = parts[0].get("global") or Section(declared.main.child("global"))
+    settings = build_settings(given)
+    targets = [build_target(raw, settings, given) for raw in _declare_targets(parts, declared)]
     check_lookup_credentials(declared.credentials, declared.targets)
     credentials = [build_credential(name, section) for name, section in declared.credentials.items() if section is not None]
     modules = [build_module(name, section) for name, section in declared.modules.items() if section is not None]
@@ -391,26 +376,24 @@ def build_config(loaded: LoadedFiles, problems: ProblemList) -> tuple[Config | N
     if problems.errors:
         return None, declared
     config = Config(
-        settings=globals_.settings,
+        settings=settings,
         credentials={credential.name: credential for credential in credentials if credential is not None},
         modules={DEFAULT_MODULE: Module(name=DEFAULT_MODULE)} | {module.name: module for module in modules},
         targets={
-            target.name: replace(target, config_file=loaded.files[0], vantage=globals_.settings.vantage)
+            target.name: replace(target, config_file=loaded.files[0], vantage=settings.vantage)
             for target in targets
             if target is not None
         },
         sql_servers=sql_servers,
         files=tuple(loaded.files),
     )
-    if not declared.concurrency:
+    if not given.is_set("concurrency"):
         enough = slots_for([(target.interval, target.timeout) for target in config.targets.values()])
-        config = replace(config, settings=replace(config.settings, concurrency=enough))
+        config = replace(config, settings=replace(settings, concurrency=enough))
     return config, declared
 
 
 def _declare_names(parts: list[Section], declared: Declarations) -> None:
-    settings: Section | None = parts[0].get("global")
-    declared.concurrency = settings is not None and settings.is_set("concurrency")
     for part in parts:
         for kind, known in (("credentials", declared.credentials), ("modules", declared.modules)):
             for name, section in (part.get(kind) or {}).items():
