@@ -9,10 +9,11 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from exporter.cli.flags import DEFAULT_URL, add_exporter_flags, exporters_of, time_limit
 from exporter.cli.main import FAILED, FINE, add_flag
@@ -33,12 +34,18 @@ from exporter.sqlserver.reading import SqlServerReading
 #
 # `gate` and `inventory` use both.
 
+_T = TypeVar("_T")
 _CONDITIONS: Mapping[FetchProblem, Condition] = {
     FetchProblem.UNREACHABLE: Condition.EXPORTER_UNREACHABLE,
     FetchProblem.REFUSED: Condition.EXPORTER_REFUSES,
     FetchProblem.MISSING: Condition.EXPORTER_FOREIGN,
     FetchProblem.FOREIGN: Condition.EXPORTER_FOREIGN,
 }
+
+
+async def fetch_each(fetch: Callable[[ApiAccess], Awaitable[_T]], accesses: Iterable[ApiAccess]) -> list[_T]:
+    """Request all exporters at the same time. Raises AccessError."""
+    return await asyncio.gather(*map(fetch, accesses))
 
 
 async def fetch_exporter(access: ApiAccess) -> ExporterState | GateReason:
@@ -161,11 +168,6 @@ def _answer(args: argparse.Namespace) -> Answer:
         folder=str(args.inventory.parent if args.inventory.name == FACTS else args.inventory),
     )
     inventory = read_inventory(args.inventory)
-    states = asyncio.run(_states(accesses))
+    states = asyncio.run(fetch_each(fetch_exporter, accesses))
     requested = {access.url.rstrip("/"): state for access, state in zip(accesses, states, strict=True)}
     return assess(question, inventory, requested, now=time.time())
-
-
-async def _states(accesses: Sequence[ApiAccess]) -> list[ExporterState | GateReason]:
-    """Request all exporters at the same time. Raises AccessError."""
-    return await asyncio.gather(*(fetch_exporter(access) for access in accesses))

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 
 from exporter.cli.flags import add_exporter_flags, exporters_of
-from exporter.cli.gate import fetch_readings
+from exporter.cli.gate import fetch_each, fetch_readings
 from exporter.cli.main import FAILED, FINE, add_flag, number
-from exporter.clients.peers import AccessError, ApiAccess
+from exporter.clients.peers import AccessError
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.core.names import MANAGEMENT_HOSTS, SqlAddress, parse_address_list, parse_sql_address
 from exporter.inventory.claims import Taken, take_in
@@ -222,15 +222,10 @@ def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
     """Add the readings of each exporter. Raises SourceError if the flags cannot be used."""
     try:
         accesses = exporters_of(args, timeout=_SECONDS)
-        answers = asyncio.run(_answers(accesses)) if accesses else []
+        answers = asyncio.run(fetch_each(fetch_readings, accesses)) if accesses else []
     except (AccessError, SecretUnreadableError) as error:
         raise SourceError(str(error)) from None
     _add({access.url: answer for access, answer in zip(accesses, answers, strict=True)}, sources)
-
-
-async def _answers(accesses: Iterable[ApiAccess]) -> list[tuple[SqlServerReading, ...] | GateReason]:
-    """Request all exporters at the same time. Raises AccessError."""
-    return await asyncio.gather(*(fetch_readings(access) for access in accesses))
 
 
 def _add(answers: dict[str, tuple[SqlServerReading, ...] | GateReason], sources: Sources) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from exporter.cli.flags import DEFAULT_URL, exporters_of, write_formats
-from exporter.cli.gate import fetch_state
+from exporter.cli.gate import fetch_each, fetch_state
 from exporter.cli.main import BAD_USAGE, FAILED, FINE, refuse
 from exporter.clients.peers import AccessError, ApiAccess, FetchFailure, FetchProblem, fetch_list
 from exporter.config.settings import SecretUnreadableError
@@ -92,7 +92,7 @@ async def _facts(accesses: list[ApiAccess], key: str) -> Mapping[str, Any]:
 
 async def _chosen(accesses: list[ApiAccess], key: str) -> tuple[ApiAccess, TargetState]:
     """Return the first exporter that has the key, with its target. Raises AccessError, ChoiceError and UnansweredError."""
-    states = await asyncio.gather(*(fetch_state(access) for access in accesses))
+    states = await fetch_each(fetch_state, accesses)
     known: list[tuple[ApiAccess, TargetState]] = []
     failures: list[str] = []
     for access, state in zip(accesses, states, strict=True):

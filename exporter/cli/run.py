@@ -26,7 +26,7 @@ from exporter.runtime.process import ExtraMissingError
 from exporter.state.store import StateDirError
 from exporter.web.connections import MAX_UNFINISHED
 from exporter.web.listener import ListenAddress, ListenError, parse_address
-from exporter.web.options import WebOptions, web_options
+from exporter.web.options import web_options
 
 DEFAULT_ADDRESS = ":10377"
 
@@ -129,7 +129,19 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str, o
         print(check.summary(args.config_file, loaded), file=sys.stderr)
         return BAD_USAGE
     logging.configure(args.log_level, logging.LogFormat(args.log_format), probes=args.log_prober)
-    options = replace(_options(args, web, default_address=default_address, mode=mode), on_listening=on_listening)
+    options = RunOptions(
+        listen=listen_addresses(args, default_address=default_address),
+        web=web,
+        history_limit=args.history_limit,
+        metrics_level=Level(args.metrics_level),
+        state_dir=args.state_dir,
+        shard=args.shard,
+        scheduler=args.scheduler,
+        config_file=args.config_file,
+        auto_reload=getattr(args, "config_enable_auto_reload", False),
+        mode=mode,
+        on_listening=on_listening,
+    )
     try:
         require_threads()
         options = replace(options, files=files_left(loaded.config, listeners=len(options.listen)))
@@ -137,22 +149,6 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str, o
     except (CapacityError, ExtraMissingError, ListenError, NetworkError, StateDirError) as error:
         return refuse(error)
     return FINE
-
-
-def _options(args: argparse.Namespace, web: WebOptions, *, default_address: str, mode: str) -> RunOptions:
-    shard: Shard | None = args.shard
-    return RunOptions(
-        listen=listen_addresses(args, default_address=default_address),
-        web=web,
-        history_limit=args.history_limit,
-        metrics_level=Level(args.metrics_level),
-        state_dir=args.state_dir,
-        shard=shard,
-        scheduler=args.scheduler,
-        config_file=args.config_file,
-        auto_reload=getattr(args, "config_enable_auto_reload", False),
-        mode=mode,
-    )
 
 
 def listen_addresses(args: argparse.Namespace, *, default_address: str = DEFAULT_ADDRESS) -> tuple[ListenAddress, ...]:

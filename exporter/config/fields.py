@@ -114,12 +114,12 @@ def describe(node: Node) -> str:
     return "a mapping" if isinstance(node, MappingNode) else "a list"
 
 
-def report_wrong_type(node: Node, location: Location, expected: str) -> None:
-    """Report that a node has no value or another type than expected."""
+def report_wrong_type(node: Node, location: Location, expected: str, hint: str = "") -> None:
+    """Report that a node has no value or another type than expected; `hint` is what to do about another single value."""
     if isinstance(node, Scalar) and node.type is Type.NOTHING:
         location.error(f"has no value, expected {expected}")
     else:
-        location.error(f"expected {expected}, found {describe(node)}")
+        location.error(f"expected {expected}, found {describe(node)}{hint if isinstance(node, Scalar) else ''}")
 
 
 def unique_keys(node: Node, location: Location, expected: str = "a mapping") -> list[tuple[Scalar, Node, Location]] | None:
@@ -222,12 +222,14 @@ def scalar(
     types: tuple[Type, ...],
     convert: Callable[[str], Any],
     json: Json | None = None,
+    *,
+    hint: str = "",
 ) -> FieldType:
     """The type of a single value. `convert` raises ValueError with a message that must not contain the value."""
 
     def read(node: Node, location: Location) -> Any:
         if not isinstance(node, Scalar) or node.type not in types:
-            report_wrong_type(node, location, expected)
+            report_wrong_type(node, location, expected, hint)
             return None
         try:
             return convert(node.text)
@@ -248,15 +250,9 @@ def text(type_name: str, convert: Callable[[str], Any] = str, **json: Any) -> Fi
             raise ValueError("contains a line break or a control character: remove it")
         return convert(value)
 
-    quoted = scalar(type_name, "a text", (Type.TEXT,), checked)
-
-    def read(node: Node, location: Location) -> Any:
-        if isinstance(node, Scalar) and node.type not in (Type.TEXT, Type.NOTHING):
-            location.error(f"expected a text, found {node.type.value}: put it in quotes")
-            return None
-        return quoted.read(node, location)
-
-    return FieldType(type_name, read, {"type": "string", "minLength": 1, **json})
+    return scalar(
+        type_name, "a text", (Type.TEXT,), checked, {"type": "string", "minLength": 1, **json}, hint=": put it in quotes"
+    )
 
 
 def matching(type_name: str, pattern: re.Pattern[str], message: str) -> FieldType:

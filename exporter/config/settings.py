@@ -14,7 +14,7 @@ from datetime import date, datetime
 from enum import Enum, StrEnum
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from exporter.config import fields as types
@@ -70,12 +70,6 @@ MASKED = "<secret>"
 _SETTINGS = "settings"
 
 
-class Values(Protocol):
-    """A section that was read: the value of a key, None if it is absent or unusable."""
-
-    def get(self, name: str) -> Any: ...
-
-
 def setting(kind: FieldType, doc: str, default: Any = None, *, shown: str = "", **more: Any) -> Any:
     """Return an attribute that one key sets; a `default` of MISSING is none. `shown` replaces the default in the documentation.
 
@@ -109,7 +103,7 @@ def fields_of(model: type) -> tuple[types.Field, ...]:
     return tuple(row for _, row in _rows(model))
 
 
-def plain_values(model: type, section: Values) -> dict[str, Any]:
+def plain_values(model: type, section: types.Section) -> dict[str, Any]:
     """Return the usable values of a section, by attribute. Absent keys keep the defaults of the dataclass."""
     values = {attribute.name: section.get(row.name) for attribute, row in _rows(model)}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if value is not None}
