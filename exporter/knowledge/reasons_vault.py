@@ -62,7 +62,7 @@ _RESOLVES_PRIVATELY = (
 )
 # A Managed HSM has roles of its own and no access policies.
 _HSM_ROLE = (
-    "Assign the role to the principal on the key: `az keyvault role assignment create --hsm-name VAULT "
+    "Assign the role on the key: `az keyvault role assignment create --hsm-name VAULT "
     f'--role "Managed HSM Crypto Service Encryption User" {_ASSIGNEE} --scope /keys/KEY`.'
 )
 _MOVED = "a subscription that moves to another tenant takes its vaults with it"

@@ -168,7 +168,7 @@ CAUSES = (
     Cause("credential_string", "hyphens in the client id", typed(CLIENT + SECRET), 3128, "hyphens"),
     Cause("credential_string", "121 characters", typed(_DIGITS + "s" * 89), None, "message 33067", effect=_CANNOT_SIGN_IN),
     Cause("credential_string", "no secret behind the client id", typed(_DIGITS), None, "contains only the client id", effect=_CANNOT_SIGN_IN),
-    Cause("token", "the secret has ended", scenario("secret_expired"), 3303, "SECRET = 'STRING'", contradicted="credential_expiry"),
+    Cause("token", "the secret has ended", scenario("secret_expired"), 3303, "alter-credential.sql", contradicted="credential_expiry"),
     Cause("token", "the secret is wrong", scenario("secret_wrong"), 3303, "not its id"),
     Cause("token", "the application is unknown", fault("application_unknown", application=CLIENT), 3128, "AADSTS700016"),
     Cause("token", "the answer holds none", fault("token_missing", application=CLIENT), 3306),

@@ -31,7 +31,10 @@ async def token_result(harness, *, registered):
 async def test_proven_staged_credential_is_the_fix(harness):
     result = await token_result(harness, registered=True)
     assert (result.outcome, result.code) == (CheckOutcome.FAIL, 3303)
-    assert result.fix[0] == "The staged credential sql-next is usable. Give its secret to SQL Server, on every replica:"
+    assert (
+        result.fix[0]
+        == "The staged credential sql-next is usable. On every replica, write the secret with `sqlcmd`, as the first lines of this script show:"
+    )
     assert any("alter-credential.sql" in line for line in result.fix)
     assert not any("credential reset" in line for line in result.fix)
     assert "`credential: sql-next`" in repr(result.fix)

@@ -178,3 +178,13 @@ def test_ten_reasons_have_the_first_step_that_repairs_them(step, facts, reason, 
     assert advice.owner == owner
     assert advice.means == BY_CODE[found.code].effect
     assert advice.happened.endswith(".")
+
+
+@pytest.mark.parametrize("reason", ["forbidden_rbac", "forbidden_policy", "forbidden_firewall", "key_disabled", "key_expired"])
+def test_runbook_begins_the_repair_of_a_reason_as_its_advice(reason):
+    fix = Path("alerts/runbooks/EkmForbiddenSpike.md").read_text("utf-8").partition("## Fix")[2]
+    (line,) = [each for each in re.split(r"\n\d\. ", fix) if f"`{reason}`" in each.partition(":")[0]]
+    sentence, _, command = Reason(reason).row.actions[0].partition("`")
+    names = " ".join(command.partition(" --")[0].split()[:5])
+    words = re.split(r"[:,]", sentence)[0].removesuffix(" on the key").removesuffix(" the key version")
+    assert words.lower() in " ".join(line.split()).lower() or names in line
