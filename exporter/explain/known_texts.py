@@ -110,8 +110,8 @@ CONNECTOR_TEXTS: tuple[KnownText, ...] = (
 
 # The connector's own sentences, each with its code. A refusal by a vault (403) has an open cause: the sentence does not name it.
 CONNECTOR_SENTENCES: Mapping[int, str] = MappingProxyType({
-    3077: r"proper permission to perform the action\b.{0,160}\blist\b",
-    3113: "proper permission to perform the action",
+    3077: r"proper permission to perform\b.{0,160}\blist\b",
+    3113: "proper permission to perform",
     401: "server responded 401 for the request",
 })  # fmt: skip
 
@@ -127,14 +127,16 @@ SERVICE_TEXTS: tuple[KnownText, ...] = (
         summary="The identity endpoint responded, and no request reached Entra ID or the vault.",
         actions=("List the identities that the VM has: `az vm identity show --resource-group GROUP --name VM`. Without one, follow `ekm-exporter explain 37563`.",),
         reason=Reason.IDENTITY_UNAVAILABLE),
-    KnownText(title="the sign-in of a managed identity failed before the vault", pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254",
+    KnownText(title="Azure Arc's key file was not read", pattern=r"azureconnectedmachineagent.tokens",
+        summary="Azure Arc first responds 401 and names a key file (`Basic realm`): expected. The next request carries the content of that file. If the file is denied:", reason=Reason.IDENTITY_KEY_UNREADABLE),
+    KnownText(title="the sign-in of a managed identity failed before the vault", pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254|user assigned identities exist|metadata header not specified",
         summary="It failed at the token step: no request reached the vault, so a status such as 403 says nothing about its permissions.", reason=Reason.IDENTITY_UNAVAILABLE),
     KnownText(title="Entra ID's policy for applications limits how long a secret may be valid", pattern="credential lifetime exceeds the max",
         summary="Entra ID did not create the secret or certificate, because it would be valid longer than a policy of the tenant permits.", causes=("An app management policy of the tenant or of this application.",),
         actions=("Ask the identity team for the longest lifetime, then: `az ad app credential reset --id CLIENT_ID --append --end-date NEW_EXPIRY`.",
         "The secret that exists is not affected: let SQL Server use it until the new one is tested.")),
     KnownText(title="the response is a proxy's page", pattern=r"x-squid-error|\bserver: (?:squid|bluecoat|zscaler)|via: \d\.\d [^\n]{0,60}(?:squid|proxy)", reason=Reason.PROXY_INVALID),
-    KnownText(title="This is Azure SQL, not SQL Server with the connector", pattern="serverkeynotfound|unsupported ?key ?size|azurekeyvault(?:key|unsupported|missing|invalid)|tde protector|key vault uri has unsupported",
+    KnownText(title="This is Azure SQL, not SQL Server with the connector", pattern="serverkeynotfound|unsupported ?key ?size|azurekeyvault(?:key|unsupported|missing|invalid|noserver)|azure key vault (?:critical error|access control or network error)|tde protector|key vault uri has unsupported",
         summary=_NOT_HERE, causes=("Azure SQL signs in to the vault with the server's own identity and its own key (TDE protector).",),
         actions=("Follow Microsoft's page for Azure SQL: https://learn.microsoft.com/azure/azure-sql/database/transparent-data-encryption-byok-overview.",)),
     KnownText(title="A backup or restore at Azure storage failed: the storage account, not the vault", pattern=r"\.blob\.core\.|backup to url received",
@@ -307,7 +309,7 @@ PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         (r"proxy authentication required|\(407\)|\b407 from proxy|tunnel failed, response 407", Reason.PROXY_AUTH),
         (r"http code \d{3} from proxy|tunnel failed, response \d{3}", Reason.PROXY_STATUS),
         ("could not resolve proxy", Reason.PROXY_UNRESOLVED),
-        (r"temporary failure in name resolution|server failure|\bservfail\b", Reason.DNS_TEMPORARY),
+        (r"temporary failure in name resolution|dns server failure|\bservfail\b", Reason.DNS_TEMPORARY),
         ("dns (?:request|query) timed out", Reason.DNS_TIMEOUT),
         (r"(?:remote|server|host) name (?:or address )?could not be resolved|could not resolve host|no such host|name or service not known|dns name does not exist|non-existent domain|\bnxdomain\b|servname provided|getaddrinfo failed|name does not resolve", Reason.DNS_NOT_FOUND),
         (r"certificate (?:has|is) expired|\bnottimevalid\b", Reason.TLS_EXPIRED),

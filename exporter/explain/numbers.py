@@ -28,6 +28,8 @@ _FLAGS = re.IGNORECASE
 NUMBER = r"(?:0x0*(?P<hex>[0-9a-f]{1,8})|(?P<dec>\d{1,5}))"
 SMALLEST = 1000  # smaller codes mean too many other things without the words `provider error`
 _OWN_FACILITY = 0x8004
+_OLE_DB = 0x80040E  # whose errors have the same facility
+_BRIEF = 60  # in which nothing but an error is pasted
 _HIGHEST_LEVEL = 25
 _COMMA = "[,\u3001\uff0c]"
 _COLON = "[:\uff1a]"
@@ -76,7 +78,8 @@ _ABOUT_A_PROVIDER = re.compile(
 _LABELLED = re.compile(r"\b(?:provider|error|err|e|code|ekm|akv|connector)[\s:=#_-]*(\d{1,4})(?!\w)(?![.:/-]\d)", _FLAGS)
 _OF_SQL_SERVER = re.compile(
     r"\W*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d+ +(?:spid\d+\w?|server|logon|backup)\b"
-    r"|.*\(provider: [\w ]{1,40}, error: |.*network-related or instance-specific error",
+    r"|.*(?:\(provider: [\w ]{1,40}, error: |network-related or instance-specific error|\bodbc\b|\bole ?db\b|native client|sspi context"
+    r"|\b(?:tcp|ssl|named pipes|shared memory) provider\b|availability group|mail server)",
     _FLAGS,
 )
 _HRESULT = re.compile(r"\b(?:0x((?!8013)[8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
@@ -187,7 +190,8 @@ def wrapped_code(paste: Paste) -> ConnectorError | None:
     if alone is not None and alone["hex"] and int(alone["hex"], 16) <= LOW_HALF:
         return row_of(alone, least=SMALLEST)
     number = _hresult(paste.text) or 0
-    return BY_CODE.get(number & LOW_HALF) if number >> 16 == _OWN_FACILITY and number & LOW_HALF >= SMALLEST else None
+    is_own = number >> 16 == _OWN_FACILITY and (number >> 8 != _OLE_DB or paste.is_about_a_provider)
+    return BY_CODE.get(number & LOW_HALF) if is_own and number & LOW_HALF >= SMALLEST else None
 
 
 def _hresult(text: str) -> int | None:
@@ -298,8 +302,12 @@ def explain_known_text(known: KnownText | None, text: str = "") -> Explanation |
 
 
 def explain_windows_error(number: int, paste: Paste) -> Explanation:
-    """Explain an error of Windows. A connector code in the same text is the one that SQL Server shows; a file has none."""
-    plain, error = windows_error(number, of_a_file=OF_FILES.search(paste.folded) is not None)
+    """Explain an error of Windows. A connector code in the same text is the one that SQL Server shows; a file has none.
+
+    A longer text is about the connector's registry key only if it says so.
+    """
+    of_the_registry = paste.is_about_a_provider or "regist" in paste.folded or len(paste.text) <= _BRIEF
+    plain, error = windows_error(number, of_a_file=not of_the_registry or OF_FILES.search(paste.folded) is not None)
     coded = next((row for row in labelled_codes(paste) if row.code >= SMALLEST), None)
     row = coded or (None if error.code is None else BY_CODE[error.code])
     shown = f"{plain} (0x{number:08X})" if number != plain else f"0x{plain:08X}" if plain > LOW_HALF else str(plain)

@@ -87,7 +87,10 @@ def explain_log_text(text: str) -> Explanation | None:
 
 def explain_message(number: int, text: str = "") -> Explanation | None:
     """Explain a message of SQL Server by its number; `text` has the names in it."""
-    return None if number not in MESSAGES else explain_known_text(MESSAGES[number], text)
+    case = next(
+        (each for each in TEXTS if each.title.startswith(f"Message {number} ") and re.search(each.pattern, text.casefold())), None
+    )
+    return explain_known_text(case or MESSAGES.get(number), text)
 
 
 def names_no_cause(row: ConnectorError, messages: Iterable[int]) -> bool:

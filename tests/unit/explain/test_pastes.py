@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.explain.explanation import explanation_data, explanation_text
-from exporter.explain.search import explain, unknown
+from exporter.explain.search import explain, explain_message, unknown
 from exporter.knowledge.codes import both_numbers
 
 TAIL = "(Provider Error - No explanation is available, consult EKM Provider for details)"
@@ -191,7 +191,14 @@ RESTORE FILELISTONLY shows 3077 MB in file 2
 The backup set on file 1 is valid. 3303 pages
 elapsed 3303 ms, error count 0
 error rows: 3106 of 3900
-Error count: 3303""".splitlines()
+Error count: 3303
+Sqlcmd: Error: Microsoft ODBC Driver 18 for SQL Server : SSL Provider: The certificate chain was issued by an authority that is not trusted.
+Sqlcmd: Error: Microsoft ODBC Driver 17 for SQL Server : TCP Provider: No connection could be made because the target machine actively refused it.
+[298] SQLServer Error: 10054, TCP Provider: An existing connection was forcibly closed by the remote host. [SQLSTATE 08S01]
+The target principal name is incorrect. Cannot generate SSPI context. (Microsoft SQL Server, Error: 0)
+Microsoft OLE DB Provider for SQL Server error '80040e14' Incorrect syntax near the keyword 'ORDER'.
+Failed to bring availability group 'AG1' online. The operation timed out. (Microsoft SQL Server, Error: 41131)
+The mail could not be sent to the recipients because of the mail server failure. Exception Message: Could not connect to mail server. (A connection attempt failed because the connected party did not properly respond after a period of time 10.0.0.5:25).""".splitlines()
 
 
 @pytest.mark.parametrize("form", ["{}", LOG + "{}", "2026-11-25 14:00:00.12 Server      {}"])
@@ -398,6 +405,17 @@ MORE = [
     ("sales (Recovery Pending)", "Database state RECOVERY_PENDING"),
     ("state_desc RECOVERY_PENDING", "Database state RECOVERY_PENDING"),
     ("Error when accessing registry: 5", "The connector cannot access its registry key: Windows error 5"),
+    ("Msg 33111, Level 16, State 3, Line 1\nCannot find server certificate with thumbprint '0x6E1B2A3C4D5E6F70'.", "Message 33111 of SQL Server: Cannot find server certificate with thumbprint 0x6E1B"),
+    ("Meldung 33111, Ebene 16, Status 3, Zeile 1\nDas Serverzertifikat mit dem Fingerabdruck '0x6E1B2A3C4D5E6F70' wurde nicht gefunden.", "Message 33111 of SQL Server: Cannot find server certificate"),
+    ("Msg 33111, Level 16, State 3, Line 1\nCannot find server asymmetric key with thumbprint '0x6E1B2A3C4D5E6F70'.", "Message 33111 of SQL Server: Cannot find server asymmetric key"),
+    ("[error:113, info:403, state:0] Server responded 403, because the requester does not have proper permission to perform this operation.", "3113 "),
+    ("Get-Content : Access to the path 'C:\\ProgramData\\AzureConnectedMachineAgent\\Tokens\\3f.key' is denied.", "identity_key_unreadable"),
+    ("HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Basic realm=C:\\ProgramData\\AzureConnectedMachineAgent\\Tokens\\3f.key", "identity_key_unreadable"),
+    ('{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}', "identity_unavailable"),
+    ('{"error":"bad_request_102","error_description":"Required metadata header not specified"}', "identity_unavailable"),
+    ("Error 80040E14 on page 3", "Windows error 0x80040E14"),
+    ("AzureKeyVaultNoServerIdentity: The server identity is not correctly configured", "This is Azure SQL"),
+    ("The operation could not be completed because of an Azure Key Vault access control or network error.", "This is Azure SQL"),
     ("Cannot find key uri in registry. Fall back to use thumbprint decoding.", "No KeyUri"),
     ("AADSTS50079: Due to a configuration change made by your administrator, you must enroll in multi-factor authentication", "AADSTS50079: sign_in_of_person"),
 ]  # fmt: skip
@@ -445,6 +463,8 @@ def test_two_findings_of_a_paste_are_both_named_the_cause_first(text, start, oth
         ("Msg 33029, Level 16 State 1 Cannot initialize cryptographic provider. Provider error code: 0.", "No action", "Provider code 0: each call"),
         ("Provider error code: 0", "No action", "explain the number of its message"),
         ("Operating system error 5(Access is denied.) D:\\b.bak", "registry", "The vault and its key are not the cause"),
+        ("Executed as user: CONTOSO\\svc_sql. Access is denied.  Process Exit Code 5.  The step failed.", "registry", "The vault and its key are not the cause"),
+        ("Cannot find server certificate with thumbprint '0x6E1B2A3C4D5E6F70'.", "FROM PROVIDER", "The vault and its key are not the cause"),
         ("Login failed for user 'x'. Reason: Failed to open the explicitly specified database 'sales'.", "secret", "Change no password"),
         ("VaultNotFound", "reset", "az keyvault list-deleted"),
         ("Identity not found", "access polic", "1. List the identities that the VM has: `az vm identity show"),
@@ -459,3 +479,9 @@ def test_advice_begins_with_what_is_really_first(text, never, words):
     shown = " ".join(explanation_text(explain(text)).split())
     assert words in shown
     assert never not in shown
+
+
+def test_message_of_an_event_has_its_special_case():
+    assert "certificate" in explain_message(33111, "Cannot find server certificate with thumbprint '0x6E'.").title
+    assert "asymmetric key" in explain_message(33111, "Cannot find server asymmetric key with thumbprint '0x6E'.").title
+    assert explain_message(208) is None
