@@ -64,6 +64,11 @@ _BACKUP_ACTIONS = (
 
 # fmt: off
 DATABASE_MESSAGES: tuple[KnownText, ...] = (
+    KnownText(title="A backup or restore at Azure storage failed: the storage account, not the vault", pattern=r"\.blob\.core\.|backup to url received",
+        summary="SQL Server could not read or write a blob. The text says nothing about the key that encrypts the backup.",
+        causes=("The signature (SAS) or key in the credential of the storage has expired or lacks a right.", "The firewall of the storage account refuses this host.", "The blob has a lease, or too many blocks."),
+        actions=("Read the HTTP status in the message: 403 is the signature or the firewall, 404 the container, 412 a lease.", "Create a new signature, and alter the credential with the name of the container.",
+        "A line with a provider's code at the same time is another failure: explain it by itself.")),
     KnownText(number=3414, title="Recovery failed, so the database did not start", pattern="an error occurred during recovery, preventing the database",
         summary="SQL Server could not recover the database, so it is not available. An earlier line in the error log names the cause.", causes=(_NO_KEY, _FILES), actions=_RECOVER),
     KnownText(number=9001, title="The log for the database is not available", pattern="the log for database [^\n]{0,140} is not available",
@@ -336,7 +341,7 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         summary="The provider returned a key that differs from the one in SQL Server, so SQL Server does not use it.", causes=("The key was created again under the same name, or restored from another key.",
         "The nodes have different connector builds."), actions=(_SHOW_KEYS, "Compare the key and its version with the vault: `az keyvault key list-versions --vault-name VAULT --name KEY`.")),
     KnownText(title="Message 33111 of SQL Server: Cannot find server certificate with thumbprint",
-        pattern="cannot find server certificate|33111(?![0-9])[^\n]{0,90}(?:zertifikat|certifica|\u8a3c\u660e\u66f8|\u8bc1\u4e66|\u0441\u0435\u0440\u0442\u0438\u0444\u0438\u043a\u0430\u0442)",
+        pattern="cannot find server certificate|33111(?![0-9]|[^\n]{0,60}asymmetric)[^\n]{0,90}(?:zertifikat|certifica|\u8a3c\u660e\u66f8|\u8bc1\u4e66|\u0441\u0435\u0440\u0442\u0438\u0444\u0438\u043a\u0430\u0442)",
         summary="A certificate of SQL Server encrypts this database or backup, and this instance does not have it. The vault and its key are not the cause.",
         causes=("The backup or database comes from a server whose certificate was not restored here.",),
         actions=("On the server that it comes from, back up the certificate with its private key: `BACKUP CERTIFICATE`.",

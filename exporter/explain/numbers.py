@@ -29,7 +29,7 @@ NUMBER = r"(?:0x0*(?P<hex>[0-9a-f]{1,8})|(?P<dec>\d{1,5}))"
 SMALLEST = 1000  # smaller codes mean too many other things without the words `provider error`
 _OWN_FACILITY = 0x8004
 _OLE_DB = 0x80040E  # whose errors have the same facility
-_BRIEF = 60  # in which nothing but an error is pasted
+_BRIEF = 36  # in which nothing but an error is pasted
 _HIGHEST_LEVEL = 25
 _COMMA = "[,\u3001\uff0c]"
 _COLON = "[:\uff1a]"
@@ -79,7 +79,7 @@ _LABELLED = re.compile(r"\b(?:provider|error|err|e|code|ekm|akv|connector)[\s:=#
 _OF_SQL_SERVER = re.compile(
     r"\W*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d+ +(?:spid\d+\w?|server|logon|backup)\b"
     r"|.*(?:\(provider: [\w ]{1,40}, error: |network-related or instance-specific error|\bodbc\b|\bole ?db\b|native client|sspi context"
-    r"|\b(?:tcp|ssl|named pipes|shared memory) provider\b|availability group|mail server)",
+    r"|\b(?:tcp|ssl|named pipes|shared memory) provider\b|availability group|mail server failure|\bwinrm\b)",
     _FLAGS,
 )
 _HRESULT = re.compile(r"\b(?:0x((?!8013)[8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
@@ -109,7 +109,7 @@ class Paste:
     codes: tuple[ConnectorError, ...] = ()
     alone: int | None = None
     is_about_a_provider: bool = False
-    is_of_sql_server: bool = False  # one of its messages, a line of its log, or an error of its clients
+    is_of_sql_server: bool = False  # one of its messages, a line of its log, or an error of a client of it or of Windows
 
     def has(self, known: KnownText) -> bool:
         """Whether the text has the number or the sentence."""

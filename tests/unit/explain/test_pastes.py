@@ -197,6 +197,8 @@ Sqlcmd: Error: Microsoft ODBC Driver 17 for SQL Server : TCP Provider: No connec
 [298] SQLServer Error: 10054, TCP Provider: An existing connection was forcibly closed by the remote host. [SQLSTATE 08S01]
 The target principal name is incorrect. Cannot generate SSPI context. (Microsoft SQL Server, Error: 0)
 Microsoft OLE DB Provider for SQL Server error '80040e14' Incorrect syntax near the keyword 'ORDER'.
+ComputerName : sql02 RemoteAddress : 10.0.0.4 RemotePort : 1433 TcpTestSucceeded : False
+The WinRM client cannot process the request. No connection could be made because the target machine actively refused it.
 Failed to bring availability group 'AG1' online. The operation timed out. (Microsoft SQL Server, Error: 41131)
 The mail could not be sent to the recipients because of the mail server failure. Exception Message: Could not connect to mail server. (A connection attempt failed because the connected party did not properly respond after a period of time 10.0.0.5:25).""".splitlines()
 
@@ -414,6 +416,11 @@ MORE = [
     ('{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}', "identity_unavailable"),
     ('{"error":"bad_request_102","error_description":"Required metadata header not specified"}', "identity_unavailable"),
     ("Error 80040E14 on page 3", "Windows error 0x80040E14"),
+    ("SecretNotFound: A secret with (name/id) dbpass was not found in this key vault.", "The text is about a secret"),
+    ("Status=403 Code=\"Forbidden\" Message=\"The user, group or application 'appid=1' does not have secrets get permission on key vault 'kv;location=x'\"", "The text is about a secret"),
+    ("The user, group or application 'appid=1' does not have keys get permission on key vault 'kv;location=x'", "forbidden_policy"),
+    ("HTTP/1.1 503 Service Unavailable\nConnection: close\n\n<html><head><title>Network Error</title></head><body>A communication error occurred. Blue Coat ProxySG</body></html>", "proxy_invalid"),
+    ("ComputerName : contoso.vault.azure.net RemotePort : 443 TcpTestSucceeded : False", "connect_timeout"),
     ("AzureKeyVaultNoServerIdentity: The server identity is not correctly configured", "This is Azure SQL"),
     ("The operation could not be completed because of an Azure Key Vault access control or network error.", "This is Azure SQL"),
     ("Cannot find key uri in registry. Fall back to use thumbprint decoding.", "No KeyUri"),
@@ -441,6 +448,8 @@ TWO = [
     (f"{LOG}Error: 33111, Severity: 16, State: 4.\n{LOG}Error: 3414, Severity: 21, State: 2.", "Message 33111 ", ("Message 3414 ",)),
     ("Msg 33042, Level 16, State 1 x\nMsg 15151, Level 16, State 1 x", "Message 15151 ", ("Message 33042 ",)),
     ("Msg 3201, Level 16, State 1, Line 1\nCannot open backup device 'D:\\b.bak'. Operating system error 5(Access is denied.).\nMsg 3013, Level 16, State 1, Line 1\nBACKUP DATABASE is terminating abnormally.", "Message 3201 ", ("Message 3013 ",)),
+    ("BACKUP DATABASE x TO URL = 'https://c.blob.core.windows.net/a.bak'\nMsg 33028 Cannot open session for cryptographic provider 'A'. Provider error code: 3303.", "3303 ", ("A backup or restore at Azure storage failed",)),
+    ("Msg 33111 Cannot find server asymmetric key with thumbprint '0x6E1B2A3C4D5E6F70'. The certificate [x] was loaded.", "Message 33111 of SQL Server: Cannot find server asymmetric", ()),
     ("AADSTS7000222: expired. Provider error code: 3303", "AADSTS7000222", ()),
     ("Error: 18456, Severity: 14, State: 38. Login failed for user 'x'. Reason: Failed to open the explicitly specified database 'sales'.", "Message 18456 ", ()),
     ("Error when accessing registry: 5", "The connector cannot access its registry key: Windows error 5", ()),
@@ -464,6 +473,7 @@ def test_two_findings_of_a_paste_are_both_named_the_cause_first(text, start, oth
         ("Provider error code: 0", "No action", "explain the number of its message"),
         ("Operating system error 5(Access is denied.) D:\\b.bak", "registry", "The vault and its key are not the cause"),
         ("Executed as user: CONTOSO\\svc_sql. Access is denied.  Process Exit Code 5.  The step failed.", "registry", "The vault and its key are not the cause"),
+        ("New-NetFirewallRule : Access is denied.", "registry", "The vault and its key are not the cause"),
         ("Cannot find server certificate with thumbprint '0x6E1B2A3C4D5E6F70'.", "FROM PROVIDER", "The vault and its key are not the cause"),
         ("Login failed for user 'x'. Reason: Failed to open the explicitly specified database 'sales'.", "secret", "Change no password"),
         ("VaultNotFound", "reset", "az keyvault list-deleted"),
