@@ -121,7 +121,7 @@ _NOT_HERE = (
 )
 # fmt: off
 SERVICE_TEXTS: tuple[KnownText, ...] = (
-    KnownText(title="AKV10000: the request had no token", pattern=r"\bakv10000\b", summary="Every vault answers so to a request without a token. The vault was reached, so name, route and certificate are right.",
+    KnownText(title="AKV10000: the request had no token", pattern=r"\bakv10000\b|www-authenticate: bearer authorization=(?!.*(?:error=|akv1))", summary="Every vault answers so to a request without a token. The vault was reached, so name, route and certificate are right.",
         causes=("A browser, `curl` or a monitor asked the vault without signing in: expected.",), actions=("To test the sign-in and the key too: `ekm-exporter probe TARGET`.",)),
     KnownText(title="this machine has no identity, or not the one that was requested", pattern="identity not found|requested identity (?:has not been|isn.t|hasn.t been) assigned",
         summary="The identity endpoint responded, and no request reached Entra ID or the vault.",

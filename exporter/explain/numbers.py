@@ -79,7 +79,8 @@ _LABELLED = re.compile(r"\b(?:provider|error|err|e|code|ekm|akv|connector)[\s:=#
 _OF_SQL_SERVER = re.compile(
     r"\W*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d+ +(?:spid\d+\w?|server|logon|backup)\b"
     r"|.*(?:\(provider: [\w ]{1,40}, error: |network-related or instance-specific error|\bodbc\b|\bole ?db\b|native client|sspi context"
-    r"|\b(?:tcp|ssl|named pipes|shared memory) provider\b|availability group|mail server failure|\bwinrm\b)",
+    r"|\b(?:tcp|ssl|named pipes|shared memory) provider\b|availability (?:group|replica)|mail server failure|\bwinrm\b"
+    r"|sqlserverexception|\b(?:1433|5022)\b)",
     _FLAGS,
 )
 _HRESULT = re.compile(r"\b(?:0x((?!8013)[8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)

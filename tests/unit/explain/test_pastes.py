@@ -199,6 +199,10 @@ The target principal name is incorrect. Cannot generate SSPI context. (Microsoft
 Microsoft OLE DB Provider for SQL Server error '80040e14' Incorrect syntax near the keyword 'ORDER'.
 ComputerName : sql02 RemoteAddress : 10.0.0.4 RemotePort : 1433 TcpTestSucceeded : False
 The WinRM client cannot process the request. No connection could be made because the target machine actively refused it.
+com.microsoft.sqlserver.jdbc.SQLServerException: The TCP/IP connection to the host sql01, port 1433 has failed. Error: "Connection refused: connect."
+unable to open tcp connection with host 'sql01:1433': dial tcp 10.0.0.4:1433: connectex: No connection could be made because the target machine actively refused it.
+WARNING: TCP connect to (10.0.0.5 : 1433) failed
+Database mirroring to availability replica 'SQL02': connection attempt timed out
 Failed to bring availability group 'AG1' online. The operation timed out. (Microsoft SQL Server, Error: 41131)
 The mail could not be sent to the recipients because of the mail server failure. Exception Message: Could not connect to mail server. (A connection attempt failed because the connected party did not properly respond after a period of time 10.0.0.5:25).""".splitlines()
 
@@ -416,6 +420,7 @@ MORE = [
     ('{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}', "identity_unavailable"),
     ('{"error":"bad_request_102","error_description":"Required metadata header not specified"}', "identity_unavailable"),
     ("Error 80040E14 on page 3", "Windows error 0x80040E14"),
+    ('HTTP/1.1 401 Unauthorized WWW-Authenticate: Bearer authorization="https://login.microsoftonline.com/1", resource="https://vault.azure.net"', "AKV10000"),
     ("SecretNotFound: A secret with (name/id) dbpass was not found in this key vault.", "The text is about a secret"),
     ("Status=403 Code=\"Forbidden\" Message=\"The user, group or application 'appid=1' does not have secrets get permission on key vault 'kv;location=x'\"", "The text is about a secret"),
     ("The user, group or application 'appid=1' does not have keys get permission on key vault 'kv;location=x'", "forbidden_policy"),
