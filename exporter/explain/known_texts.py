@@ -276,7 +276,7 @@ def is_known(number: int) -> bool:
 
 _OF_FILES = (2, 3, 5)
 # What a text about a file of SQL Server says; the same errors of Windows else mean the connector's registry key.
-OF_FILES = re.compile(r"operating system|\bos error|betriebssystem|\.(?:mdf|ndf|ldf|bak|trn)\b|backup")
+OF_FILES = re.compile(r"operating system|\bos error|betriebssystem|\.(?:mdf|ndf|ldf|bak|trn)\b|backup|filestream")
 
 
 def windows_error(number: int, *, of_a_file: bool = False) -> tuple[int, WindowsError]:

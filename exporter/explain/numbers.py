@@ -76,11 +76,12 @@ _ABOUT_A_PROVIDER = re.compile(
     _FLAGS,
 )
 _LABELLED = re.compile(r"\b(?:provider|error|err|e|code|ekm|akv|connector)[\s:=#_-]*(\d{1,4})(?!\w)(?![.:/-]\d)", _FLAGS)
+# A line of the log, an error of a client of SQL Server, or of mirroring, mail, WinRM or a ping, which a vault does not answer.
 _OF_SQL_SERVER = re.compile(
     r"\W*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d+ +(?:spid\d+\w?|server|logon|backup)\b"
     r"|.*(?:\(provider: [\w ]{1,40}, error: |network-related or instance-specific error|\bodbc\b|\bole ?db\b|native client|sspi context"
     r"|\b(?:tcp|ssl|named pipes|shared memory) provider\b|availability (?:group|replica)|mail server failure|\bwinrm\b"
-    r"|sqlserverexception|\b(?:1433|5022)\b)",
+    r"|sqlserverexception|wait operation timed out|pre-login|database mirroring|\b(?:1433|5022|smtp|pinging)\b|tracing route)",
     _FLAGS,
 )
 _HRESULT = re.compile(r"\b(?:0x((?!8013)[8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)

@@ -203,6 +203,12 @@ com.microsoft.sqlserver.jdbc.SQLServerException: The TCP/IP connection to the ho
 unable to open tcp connection with host 'sql01:1433': dial tcp 10.0.0.4:1433: connectex: No connection could be made because the target machine actively refused it.
 WARNING: TCP connect to (10.0.0.5 : 1433) failed
 Database mirroring to availability replica 'SQL02': connection attempt timed out
+System.Data.SqlClient.SqlException (0x80131904): Execution Timeout Expired. ---> System.ComponentModel.Win32Exception (0x80004005): The wait operation timed out
+System.ComponentModel.Win32Exception: The wait operation timed out
+Cannot connect to sql01. The connection request timed out before the pre-login handshake
+Pinging sql01.contoso.com [10.0.0.4] with 32 bytes of data: Request timed out. Packets: Sent = 4, Received = 0, Lost = 4 (100% loss)
+Tracing route to contoso.vault.azure.net over a maximum of 30 hops: 1 * * * Request timed out.
+The connection to SMTP 10.0.0.4 was forcibly closed by the remote host
 Failed to bring availability group 'AG1' online. The operation timed out. (Microsoft SQL Server, Error: 41131)
 The mail could not be sent to the recipients because of the mail server failure. Exception Message: Could not connect to mail server. (A connection attempt failed because the connected party did not properly respond after a period of time 10.0.0.5:25).""".splitlines()
 
@@ -478,6 +484,7 @@ def test_two_findings_of_a_paste_are_both_named_the_cause_first(text, start, oth
         ("Provider error code: 0", "No action", "explain the number of its message"),
         ("Operating system error 5(Access is denied.) D:\\b.bak", "registry", "The vault and its key are not the cause"),
         ("Executed as user: CONTOSO\\svc_sql. Access is denied.  Process Exit Code 5.  The step failed.", "registry", "The vault and its key are not the cause"),
+        ("FILESTREAM: error 0x80070005", "registry", "The vault and its key are not the cause"),
         ("New-NetFirewallRule : Access is denied.", "registry", "The vault and its key are not the cause"),
         ("Cannot find server certificate with thumbprint '0x6E1B2A3C4D5E6F70'.", "FROM PROVIDER", "The vault and its key are not the cause"),
         ("Login failed for user 'x'. Reason: Failed to open the explicitly specified database 'sales'.", "secret", "Change no password"),
