@@ -11,6 +11,8 @@ import yaml
 
 from exporter.cli.main import build_parser
 from exporter.config.load import load_config
+from exporter.knowledge.advice import action_line
+from exporter.knowledge.names import Names
 from exporter.knowledge.reasons import Reason
 from exporter.metrics.families import BY_NAME
 from tests.support.transcripts import transcript
@@ -101,8 +103,8 @@ def test_page_shows_both_numbers_of_a_pair():
 @pytest.mark.parametrize("page", ["README.md", "docs/alert-timing.md"])
 def test_sample_page_has_the_action_of_the_rules(page):
     sample = " ".join((ROOT / page).read_text(encoding="utf-8").replace('\\"', '"').split())
-    action = re.sub(r"\bKEY\b", "tde", Reason.FORBIDDEN_RBAC.row.actions[0])
-    assert f"First: {action}".replace("`", "") in sample.replace("`", "")
+    names = Names(target="forbidden", vault="forbidden.vault.azure.net", key="tde", version=None)
+    assert f"First: {action_line(3077, Reason.FORBIDDEN_RBAC, names)}" in sample
     assert "Do not restart or fail over SQL Server until a probe succeeds." in sample
 
 

@@ -58,9 +58,7 @@ class Reference(Collector):
                     labels
                     | {
                         "summary": row.summary,
-                        "action": row.actions[1]
-                        if len(row.actions) > 1 and row.actions[0].endswith(": `ekm-exporter probe TARGET`.")
-                        else row.actions[0],
+                        "action": row.actions[0],
                     },
                     1,
                 )
