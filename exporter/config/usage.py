@@ -178,6 +178,7 @@ def names_of(
         config_file=None if target.config_file is None else str(target.config_file),
         secret_file=_first(each.secret_file for each in facts if target.config_file is not None) or given[2],
         vantage=target.vantage,
+        has_page=failure is not None and failure.facts is not None and failure.facts.has_page,
         staged=target.next_credential,
         staged_usable=any(
             one.kind is AuxiliaryKind.NEXT and one.credential == target.next_credential and one.usable is True for one in results

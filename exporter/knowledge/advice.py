@@ -154,6 +154,8 @@ def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str
     row = reason.row
     if row.if_private and is_private(names.client_address or ""):
         return row.if_private
+    if row.if_page and names.has_page:
+        return row.if_page
     of_kind = row.by_kind.get(names.kind) if names.kind is not None and step in (Step.TOKEN, None) else None
     at_sign_in = row.at_sign_in.actions if step is Step.TOKEN else ()
     on_hsm = row.on_hsm if HSM_DOMAIN in names.vault else ()
@@ -206,6 +208,8 @@ _ROUTE_REASONS: Final = (
     Reason.ANSWER_INCOMPLETE,
     Reason.ANSWER_MALFORMED,
 )
+# A gateway sends them as well, then with a page.
+_PAGE_REASONS: Final = (Reason.ANSWER_NOT_JSON, Reason.SERVER_ERROR, Reason.ENTRA_UNAVAILABLE)
 
 
 def open_detail(result: StepResult) -> str:
@@ -220,17 +224,21 @@ def owner_of_failure(result: StepResult, owner: Owner) -> Owner:
     A code stands for a status, which a proxy or Entra ID sends as well as the vault.
     """
     facts, reason = result.facts, result.reason
-    page = facts is not None and facts.has_page and reason is Reason.ANSWER_NOT_JSON
-    if reason is None or page:
-        return Owner.NETWORK if page else owner
+    if reason is None:
+        return owner
     reply, link = reason.row.reply_at(result.step), reason.row.link_at(result.step)
     if reason in _HOST_REASONS or reply is Reply.NOT_TESTED:
         return Owner.EXPORTER
-    if reply is Reply.NONE or link is Link.PROXY or reason in _ROUTE_REASONS:
+    if reply is Reply.NONE or link is Link.PROXY or reason in _ROUTE_REASONS or is_page_of_device(result):
         return Owner.NETWORK
     if facts is None or facts.status is None or facts.status < HTTPStatus.BAD_REQUEST:
         return owner
     return Owner.IDENTITY if result.step is Step.TOKEN else Owner.VAULT if owner is Owner.DBA else owner
+
+
+def is_page_of_device(result: StepResult) -> bool:
+    """Whether a page, a text or other JSON came in place of the service's response, or with an error as a gateway sends it."""
+    return result.facts is not None and result.facts.has_page and result.reason in _PAGE_REASONS
 
 
 def cause(reason: Reason | None, step: Step) -> str:

@@ -261,7 +261,7 @@ PROBE = "`ekm-exporter probe TARGET`"
 FIND_REASON = f"Show the failed step and its `reason`: {PROBE}. Then follow `ekm-exporter explain REASON`."
 # A vault that refuses the address of a central exporter may allow that of SQL Server.
 CONFIRM = (
-    f"Find out first, on the SQL Server host, whether the vault refuses it too: {PROBE}. If it does not, change nothing for SQL Server.",
+    f"On the SQL Server host, find out whether the vault refuses it too: {PROBE}. If it does not, change nothing for SQL Server.",
     "Without a probe there, read LastRefused of SQL Server in the vault's Logs: `ekm-exporter script key-users.kql --vault VAULT.vault.azure.net --key KEY`.",
 )
 REPEAT = for_dba(f"Then repeat the probe: {PROBE}.")
@@ -350,6 +350,6 @@ _ANY_WORD = re.compile(START_OF_WORD + "(?:" + "|".join(WORDS) + ")" + END_OF_WO
 
 def words_in(texts: Iterable[str], commands: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
     """Return the words of the commands in `texts` and of whole `commands`, each with its meaning."""
-    spans = " ".join((*(span for text in texts for span in _SPAN.findall(text)), *commands))
+    spans = "\n".join((*(span for text in texts for span in _SPAN.findall(text)), *commands))
     found = set(_ANY_WORD.findall(spans))
     return tuple((word, meaning) for word, meaning in WORDS.items() if word in found)

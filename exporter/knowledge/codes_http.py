@@ -15,6 +15,7 @@ from exporter.knowledge.code_row import (
     FIND_INTERCEPTION,
     FIND_REASON,
     NOT_A_VAULT,
+    REWRITTEN,
     SHOW_THE_SERVER,
     SUPPORT,
     WHILE_IT_LASTS,
@@ -130,13 +131,14 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
     ),
     _http(3076, "ErrorHttpResourceNotFound", Category.MISSING, Owner.VAULT, counterpart=3112).saying(
         summary=(
-            "Status 404: this vault has no key or key version with that name. Recover the key first; investigate afterwards."
+            "Status 404: this vault, or a device that responds in its place, has no such key or version. Recover a deleted key first; investigate afterwards."
         ),
         effect=WITHOUT_THE_KEY,
         causes=(
             "The key was deleted. A soft-deleted key can be recovered. A purged key needs a restore from backup.",
             "The key name or version is misspelt in SQL Server or in the exporter's configuration.",
             "IDENTITY of the SQL credential names a vault that does not hold the key.",
+            REWRITTEN,
         ),
         actions=(
             "List the deleted keys: `az keyvault key list-deleted --vault-name VAULT`.",
@@ -150,7 +152,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
         ),
     ),
     _http(3077, "ErrorHttpOperationForbidden", Category.PERMISSION, Owner.VAULT, counterpart=3113).saying(
-        summary="Status 403: the caller is known, and the operation is refused. SQL Server gets no key, unless only wrap is refused: then no key can be created or rotated.",
+        summary="Status 403: the vault, or a device that responds in its place, refuses the operation. SQL Server gets no key, unless only wrap is refused: then no key can be created or rotated.",
         effect=WITHOUT_THE_KEY,
         causes=(
             "`forbidden_rbac`, `forbidden_policy`: the role or access policy on this vault is missing or was removed. Microsoft adds `list` under 3077 alone.",

@@ -107,7 +107,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
     ConnectorError(
         3303, "ErrorGetTokenBadCredentials", Category.IDENTITY, Owner.IDENTITY, layer=Layer.TOKEN, fallback=3010
     ).saying(
-        summary="Entra ID refused the credential (401), so SQL Server gets no token and no key.",
+        summary="Entra ID refused the credential (401), or a device on the route responded in its place. SQL Server gets no token and no key.",
         effect=WITHOUT_THE_KEY,
         causes=(
             "The client secret has expired (AADSTS7000222). This is the usual cause.",

@@ -41,6 +41,7 @@ class Names:
     aadsts: int | None = None  # the number of Entra ID
     client_address: str | None = None  # that the vault saw and refused
     vantage: Vantage = Vantage.CENTRAL  # whose address that is
+    has_page: bool = False  # the body of the failed response is not the service's
     staged: str | None = None  # the credential that follows
     staged_usable: bool = False  # its round trip succeeded
     newest: str | None = None  # the newest version of the key

@@ -131,6 +131,7 @@ class ReasonRow:
     on_hsm: Actions = ()  # on a Managed HSM, if they differ
     by_kind: Mapping[CredentialKind, Actions] = field(default_factory=dict)  # at the sign-in
     if_private: Actions = ()  # if the vault saw a private address
+    if_page: Actions = ()  # if the body is a page, a text or other JSON
 
     def advising(self, *actions: str) -> Self:
         """Return the row with its first actions."""

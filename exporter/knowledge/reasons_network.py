@@ -35,6 +35,9 @@ from exporter.knowledge.reason_row import (
 from exporter.knowledge.reasons_vault import CHECK_ROUTE, OTHER_DEVICE, READ_SENTENCE, RECOVER_KEY
 
 _SHOW_CONNECTION = "Show the connection and its response, on the probe's host and from another network: `curl -v https://HOST`."
+# At their roots, a vault and Entra ID have no JSON, and Entra ID redirects.
+_SHOW_VAULT = "Show the response, on the probe's host and from another network: `curl -i https://HOST/keys?api-version=7.4`."
+_SHOW_ENTRA = "Show the response, on the probe's host and from another network: `curl -i https://HOST/common/v2.0/.well-known/openid-configuration`."
 _SHOW_HANDSHAKE = "Show the certificate, its dates and its issuer, on the probe's host and from another network: `openssl s_client -connect HOST:443 -servername HOST`."
 _COMPARE_PROXY = for_dba("Compare with the proxy of SQL Server's service account, which may be another one.")
 
@@ -69,6 +72,8 @@ _CUT_OFF = (
     "If only the network of the probe's host shows the fault, a firewall, proxy or scanner on the route ends the connection.",
     *AGAIN,
 )
+
+_ALLOW_BOTH = ("Allow the vault and Entra ID on the proxy without a login page, and on every portal of the network.", *AGAIN)
 
 _no_answer = partial(ReasonRow, reply=Reply.NONE, spreads_to=(Link.HOST,), at_sign_in=_ENTRA_LINK)
 _dns = partial(
@@ -148,11 +153,8 @@ NETWORK: tuple[ReasonRow, ...] = (
         meaning="The response leads elsewhere, as a login page or a portal does. The connector does not follow it.",
         spreads_to=(Link.HOST,),
         is_open=True,
-    ).advising(
-        f"{_SHOW_CONNECTION} Key Vault and Entra ID do not redirect.",
-        "Allow both hosts on the proxy without a login page, and on every portal of the network.",
-        *AGAIN,
-    ),
+        at_sign_in=AtSignIn(link=Link.ENTRA, actions=(f"{_SHOW_ENTRA} Entra ID does not redirect this.", *_ALLOW_BOTH)),
+    ).advising(f"{_SHOW_VAULT} Key Vault does not redirect this.", *_ALLOW_BOTH),
 )
 
 # The proxy between this host and a service.
@@ -208,6 +210,18 @@ PROXY: tuple[ReasonRow, ...] = (
 # Responses: of another server, unusable, or with only a status.
 
 _OTHER_SERVER = (*BY_CODE[3017].actions[:2], FIND_INTERCEPTION, DO_NOT_RESTART)
+_FROM_A_DEVICE = (
+    "A page, text or other JSON comes from a proxy, a portal or a security appliance on the route. Allow the vault and Entra ID there.",
+    FIND_INTERCEPTION,
+    *AGAIN,
+)
+_PAGE_OF_ERROR = (
+    f"{_SHOW_CONNECTION} The detail of the probe is a page or a text, as a proxy or gateway sends it.",
+    "If only the network of the probe's host gets it, a proxy or gateway on the route fails: repair that one.",
+    f"If every network gets it, Azure fails. {STATUS_PAGE}",
+    *AGAIN,
+    SUPPORT,
+)
 _OTHER_STATUS = (
     "Compare the response from another network: Key Vault and Entra ID do not send this status.",
     FIND_INTERCEPTION,
@@ -250,12 +264,8 @@ ANSWER: tuple[ReasonRow, ...] = (
         meaning="The response is not that of {service}: a page, a text or other JSON, as a proxy, portal or gateway sends it.",
         is_open=True,
         markers=(Markers(EntraOrder.PAGE, _PAGE, (400, 401)), Markers(VaultOrder.PAGE, _PAGE, (400, 401, 403, 404, 409, 429))),
-    ).advising(
-        f"{_SHOW_CONNECTION} Key Vault and Entra ID respond with JSON.",
-        "A page, text or other JSON comes from a proxy, a portal or a security appliance on the route. Allow both hosts there.",
-        FIND_INTERCEPTION,
-        *AGAIN,
-    ),
+        at_sign_in=AtSignIn(link=Link.ENTRA, actions=(f"{_SHOW_ENTRA} Entra ID responds with JSON.", *_FROM_A_DEVICE)),
+    ).advising(f"{_SHOW_VAULT} Key Vault responds with JSON that has `error`.", *_FROM_A_DEVICE),
     _answer("answer_incomplete", "the response lacks a required field"),
     _answer("answer_malformed", "the response has a field with an invalid value", is_open=True),
 )
@@ -297,6 +307,7 @@ STATUS: tuple[ReasonRow, ...] = (
             Markers(EntraOrder.WORD, _UNAVAILABLE),
         ),
         at_sign_in=_ENTRA_LINK,
+        if_page=_PAGE_OF_ERROR,
     ).advising(
         STATUS_PAGE,
         "If another network gets a token, a proxy or gateway on the route of the probe's host failed.",
@@ -360,12 +371,8 @@ STATUS: tuple[ReasonRow, ...] = (
         spreads_to=(Link.REGION,),
         at_sign_in=_ENTRA_LINK,
         one_change="an outage of Azure has many vaults",
-    ).advising(
-        STATUS_PAGE,
-        "If the detail of the probe is a page or a text, a proxy or gateway on the route may have failed: compare with another network.",
-        DO_NOT_RESTART,
-        SUPPORT,
-    ),
+        if_page=_PAGE_OF_ERROR,
+    ).advising(STATUS_PAGE, *AGAIN, SUPPORT),
     _status(
         "unexpected_status", "the response has a status that is not valid for the request", reply=Reply.FAILED, one_change=_DEVICE
     ).advising(*_OTHER_STATUS),

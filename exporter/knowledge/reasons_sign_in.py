@@ -255,8 +255,12 @@ _HSM_PRINCIPAL = (
     CAUSE_IS_ELSEWHERE,
     *AGAIN,
 )
+_RESTORE_APPLICATION = (
+    f"If it was deleted, list the deleted ones: `az rest --method get --url {_DELETED}`. It can be restored for 30 days."
+)
 _FIND_APPLICATION = (
-    "Check the client id, which may have a wrong digit: `az ad sp show --id CLIENT_ID --query displayName`.",
+    "Check that the application exists and that its client id has no wrong digit: `az ad sp show --id CLIENT_ID --query displayName`.",
+    _RESTORE_APPLICATION,
     SHOW_TENANT,
 )
 _TENANT = "a tenant has many applications"
@@ -277,7 +281,7 @@ TENANT: tuple[ReasonRow, ...] = (
         "application_id_invalid", "the client id is invalid, or its application was deleted", markers=(numbers(700038),)
     ).advising(
         "Check that the application exists: `az ad app show --id CLIENT_ID --query appId`.",
-        f"If it was deleted, list the deleted ones: `az rest --method get --url {_DELETED}`. It can be restored for 30 days.",
+        _RESTORE_APPLICATION,
         for_dba("If the client id is wrong, correct it in the configuration and in the SQL credential."),
         *AGAIN,
     ),

@@ -17,7 +17,7 @@ from typing import Final
 from exporter.core.names import cloud_of
 from exporter.core.quoting import plain
 from exporter.core.values import CredentialKind, Facts, Step, Vantage
-from exporter.knowledge.advice import owner_of_failure
+from exporter.knowledge.advice import is_page_of_device, owner_of_failure
 from exporter.knowledge.code_row import OWNERS, Owner, reader_of
 from exporter.knowledge.names import Names, fill_command
 from exporter.knowledge.reason_row import Refused
@@ -48,7 +48,8 @@ _AZURE_REASONS = (Reason.SERVER_ERROR, Reason.ENTRA_UNAVAILABLE, Reason.TOKEN_UN
 def team_of(failure: StepResult, owner: Owner) -> Team | None:
     """Return the team for a failure, with the owner of its code; None if the DBA or the exporter's operator repairs it."""
     team = TEAMS.get(owner_of_failure(failure, owner))
-    return Team.MICROSOFT if team is not None and failure.reason in _AZURE_REASONS else team
+    is_azure = failure.reason in _AZURE_REASONS and not is_page_of_device(failure)
+    return Team.MICROSOFT if team is not None and is_azure else team
 
 
 def who_repairs(failure: StepResult, owner: Owner) -> str:
@@ -62,6 +63,7 @@ AZ, POWERSHELL, PORTAL, RUN, LOGS, KQL, OLD_KQL = "az", "PowerShell", "portal", 
 _SPAN = re.compile(r"`([^`]+)`")
 _COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 _FIRST_WORDS = ("az ", "ekm-exporter script ", "curl ", "Resolve-DnsName ", "Test-NetConnection ", "openssl ", "nslookup ")
+_OF_ENTRA = ("az ad ", "az rest ")
 _CLOUDS: Final = {"us_government": "AzureUSGovernment", "china": "AzureChinaCloud"}  # the public one is the default
 _PAGE = " > "  # between the names of a path in the portal
 
@@ -116,11 +118,11 @@ def command_lines(command: str, vault: str) -> Iterator[tuple[str, str]]:
     yield PORTAL, portal_path(equivalent, parsed, vault)
 
 
-def scope_lines(team: Team, vault: str) -> Iterator[tuple[str, str]]:
-    """Yield what selects cloud and subscription before the commands of a team; Entra ID has no subscriptions."""
+def scope_lines(commands: Iterable[str], vault: str) -> Iterator[tuple[str, str]]:
+    """Yield what selects cloud and subscription before `az` commands; Entra ID has no subscriptions."""
     cloud = cloud_of(vault)
     name = None if cloud is None else _CLOUDS.get(cloud.name)
-    of_vault = team is not Team.IDENTITY
+    of_vault = not all(each.startswith(_OF_ENTRA) for each in commands)
     first = [
         *((f"az cloud set --name {name}", "az login") if name else ()),
         *(("az account set --subscription SUBSCRIPTION",) if of_vault else ()),

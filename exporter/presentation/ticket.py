@@ -378,8 +378,12 @@ class TicketPlan(NamedTuple):
 
 
 def ticket_plans(subject: TicketSubject, extent: Extent) -> Iterator[TicketPlan]:
-    """Yield the plan of the subject and of each other one of its team: a quarter of a millisecond for each."""
-    for each in extent.subjects(subject):
+    """Yield the plan of the subject and of each other one of its team: a quarter of a millisecond for each.
+
+    One target's name is in all: a command that differs in it alone is to run once.
+    """
+    target = subject.target.name
+    for each in (replace(one, target=replace(one.target, name=target)) for one in extent.subjects(subject)):
         failure, team, names, advice = each.failure, each.team, each.names, each.advice(several=extent.total > 1)
         if failure is None or team is None or advice is None:
             continue
@@ -404,8 +408,8 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str, plans: Sequen
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
     commands = [line for step in (*steps, *checks) for line in step.lines]
-    has_az = any(label == AZ for label, _ in commands)
-    scope = [f"{label:<14} {each}" for label, each in scope_lines(team, subject.target.vault)] if has_az else []
+    of_az = [command for label, command in commands if label == AZ]
+    scope = [f"{label:<14} {each}" for label, each in scope_lines(of_az, subject.target.vault)] if of_az else []
     words = words_in((), [*scope, *(command for _, command in commands)])
     sections = (
         ("What fails", what_fails(several, parts, failure, extent, place)),

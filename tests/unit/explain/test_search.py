@@ -395,7 +395,7 @@ CLOCKS = ("Now: ", "At the next virtual log file (VLF) or backup: ", "At a resta
         (("2058", "Error when accessing registry: 5", "Windows error 5"), ("in a planned window, a secondary first",), ()),
         (("33047",), ("change no secret", "Test the string", "alter-credential.sql"), ()),
         (("3304",), ("azcmagent show", "localhost:40342"), ()),
-        (("3900",), ("has lost its roles",), ()),
+        (("3900",), ("has lost its roles", "DNS_ZONE private DNS zone"), ()),
         (("3303",), ("In the commands:", "first 32 digits of SECRET"), ()),
         (("37576", "33032", "33085", "2", "7"), ("(Get-Item 'PATH').VersionInfo.FileVersion",), ("SELECT name, version",)),
     ],

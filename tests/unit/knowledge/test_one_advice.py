@@ -18,7 +18,7 @@ from exporter.knowledge.codes import BY_CODE, CODES
 from exporter.knowledge.names import Names
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
-from exporter.knowledge.tickets import TEAMS, team_steps
+from exporter.knowledge.tickets import TEAMS, Team, team_of, team_steps
 from exporter.presentation.text import advice_lines, advice_of
 from exporter.presentation.ticket import TicketSubject, extent_of, ticket_text
 from tests.support import factories
@@ -130,7 +130,7 @@ def test_no_module_edits_the_words_of_an_action():
 
 def of_reason(row):
     """Return all actions of a reason."""
-    return (*row.actions, *row.on_hsm, *row.if_private, *row.at_sign_in.actions, *chain(*row.by_kind.values()))
+    return (*row.actions, *row.on_hsm, *row.if_private, *row.if_page, *row.at_sign_in.actions, *chain(*row.by_kind.values()))
 
 
 EVERY = [
@@ -156,26 +156,30 @@ def test_reasons_name_no_place_that_only_one_reader_knows():
 @pytest.mark.parametrize(
     ("step", "facts", "reason", "owner", "begins"),
     [
-        (Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=401, has_page=True), "answer_not_json", "network", "Show the connection and its response"),
-        (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, has_page=True), "answer_not_json", "network", "Show the connection and its response"),
+        (Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=401, has_page=True), "answer_not_json", "network", "Show the response, on the probe's host and from another network: `curl -i https://contoso.vault.azure.net/common/v2.0"),
+        (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, has_page=True), "answer_not_json", "network", "Show the response, on the probe's host and from another network: `curl -i https://contoso.vault.azure.net/keys?api"),
         (Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=401, aadsts=7000222), "secret_expired", "identity", "Create a new secret"),
-        (Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=400, aadsts=700016), "application_unknown", "identity", "Check the client id"),
+        (Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=400, aadsts=700016), "application_unknown", "identity", "Check that the application exists"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByRbac"), "forbidden_rbac", "vault", "Assign the role on the key"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByPolicy"), "forbidden_policy", "vault", "Show the present permissions"),
-        (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByFirewall"), "forbidden_firewall", "vault", "Find out first, on the SQL Server host"),
+        (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByFirewall"), "forbidden_firewall", "vault", "On the SQL Server host, find out whether"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="KeyDisabled"), "key_disabled", "vault", "Enable the key version"),
         (Step.CHALLENGE, Facts(fault=Fault.DNS_NOT_FOUND), "dns_not_found", "network", "On the SQL Server host, run `Resolve-DnsName"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=429), "throttled", "vault", "Who calls?"),
+        (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=502), "server_error", "vault", "Check Azure's status page"),
+        (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=502, has_page=True), "server_error", "network", "Show the connection and its response"),
+        (Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=502, has_page=True), "entra_unavailable", "network", "Show the connection and its response"),
     ],
 )  # fmt: skip
-def test_ten_reasons_have_the_first_step_that_repairs_them(step, facts, reason, owner, begins):
+def test_reasons_have_the_first_step_that_repairs_them(step, facts, reason, owner, begins):
     found = classify(step, facts)
     assert found.reason == reason
-    advice = advise(
-        StepResult(step=step, outcome=Outcome.FAILED, code=found.code, reason=found.reason, facts=facts), NAMES, ready=False
-    )
+    failed = StepResult(step=step, outcome=Outcome.FAILED, code=found.code, reason=found.reason, facts=facts)
+    advice = advise(failed, replace(NAMES, has_page=facts.has_page), ready=False)
     assert advice.actions[0].startswith(begins)
     assert advice.owner == owner
+    if facts.has_page:
+        assert team_of(failed, BY_CODE[found.code].owner) is Team.NETWORK
     assert advice.means == BY_CODE[found.code].effect
     assert advice.happened.endswith(".")
 

@@ -137,23 +137,23 @@ def test_page_of_the_portal_and_query_are_lines():
 
 
 @pytest.mark.parametrize(
-    ("vault", "team", "shown"),
+    ("vault", "command", "shown"),
     [
         (
             "contoso.vault.azure.net",
-            Team.VAULT,
+            "az keyvault show --name contoso",
             ["az account set --subscription SUBSCRIPTION", "Connect-AzAccount -Subscription SUBSCRIPTION"],
         ),
-        ("contoso.vault.azure.net", Team.IDENTITY, []),
-        ("contoso.vault.example", Team.IDENTITY, []),
+        ("contoso.vault.azure.net", "az ad sp show --id 6666", []),
+        ("contoso.vault.example", "az ad sp show --id 6666", []),
         (
             "contoso.vault.azure.cn",
-            Team.IDENTITY,
+            "az ad sp show --id 6666",
             ["az cloud set --name AzureChinaCloud; az login", "Connect-AzAccount -Environment AzureChinaCloud"],
         ),
         (
             "contoso.managedhsm.usgovcloudapi.net",
-            Team.VAULT,
+            "az keyvault show --name contoso",
             [
                 "az cloud set --name AzureUSGovernment; az login; az account set --subscription SUBSCRIPTION",
                 "Connect-AzAccount -Environment AzureUSGovernment -Subscription SUBSCRIPTION",
@@ -161,8 +161,8 @@ def test_page_of_the_portal_and_query_are_lines():
         ),
     ],
 )
-def test_commands_select_cloud_and_subscription(vault, team, shown):
-    assert [line for _, line in scope_lines(team, vault)] == shown
+def test_commands_select_cloud_and_subscription(vault, command, shown):
+    assert [line for _, line in scope_lines(["az rest --method get", command], vault)] == shown
 
 
 def test_most_steps_are_bounded():
