@@ -169,7 +169,9 @@ def test_refusal_of_the_monitor_is_not_confirmed():
 @pytest.mark.parametrize("reason", [Reason.FORBIDDEN_FIREWALL, Reason.FORBIDDEN_CONNECTION, Reason.FORBIDDEN_RBAC])
 def test_refusals_by_one_change_undo_it_first(reason):
     refused = bad(step=Step.GET_KEY, code=3077, reason=reason, status=403)
-    todo = section(of_several(*(a_subject(refused, vault=f"{name}.vault.azure.net") for name in ("v1", "v2"))), "What to do")
+    several = (a_subject(refused, name=name, vault=f"{vault}.vault.azure.net") for name, vault in (("pay", "v1"), ("hr", "v2")))
+    todo = section(of_several(*several), "What to do")
+    assert "Only for" not in todo
     assert "\n  1. Undo the change that the activity log shows." in todo
     shell = '"$(az keyvault show --name v1 --query id --output tsv)"'
     assert f" az monitor activity-log list --resource-id {shell} --offset 6h\n" in todo
