@@ -128,7 +128,7 @@ SERVICE_TEXTS: tuple[KnownText, ...] = (
         actions=("List the identities that the VM has: `az vm identity show --resource-group GROUP --name VM`. Without one, follow `ekm-exporter explain 37563`.",),
         reason=Reason.IDENTITY_UNAVAILABLE),
     KnownText(title="Azure Arc's key file was not read", pattern=r"azureconnectedmachineagent.tokens",
-        summary="Azure Arc first responds 401 and names a key file (`Basic realm`): expected. The next request carries the content of that file. If the file is denied:", reason=Reason.IDENTITY_KEY_UNREADABLE),
+        summary="Azure Arc first responds 401 and names a key file (`Basic realm`): expected. The next request carries the content of that file. If the file is denied, do this.", reason=Reason.IDENTITY_KEY_UNREADABLE),
     KnownText(title="the sign-in of a managed identity failed before the vault", pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254|user assigned identities exist|metadata header not specified",
         summary="It failed at the token step: no request reached the vault, so a status such as 403 says nothing about its permissions.", reason=Reason.IDENTITY_UNAVAILABLE),
     KnownText(title="The text is about a secret or certificate in a vault, not about a key", pattern=r"\b(?:secret|certificate)notfound\b|a (?:secret|certificate) with \(name/id\)|does not have (?:secrets|certificates) ",
