@@ -74,39 +74,94 @@ def _registry(number: str, cause: str) -> KnownText:
     )
 
 
-# fmt: off
 CONNECTOR_TEXTS: tuple[KnownText, ...] = (
-    _registry("5", "Access is denied: the service account lacks Full Control of the key, for example after a change of the account."),
+    _registry(
+        "5", "Access is denied: the service account lacks Full Control of the key, for example after a change of the account."
+    ),
     _registry("2", "The key is missing on this host or node."),
     _registry("", "The number is another error of Windows. Print its text: `certutil -error` with the number."),
-    KnownText(title="The registry has no entry for the thumbprint", pattern="cannot find key with thumbprint in registry",
+    KnownText(
+        title="The registry has no entry for the thumbprint",
+        pattern="cannot find key with thumbprint in registry",
         summary="This host has no registry entry that maps the key's thumbprint to its URL, so the connector does not know which key to use. SQL Server shows 2053 for it.",
-        causes=("Another node created the key: after a failover without a registry checkpoint, or on a rebuilt host.", "The key was created with connector 1.0.4.0, which writes no entries."), actions=(_ENTRIES,
-        "Copy the missing entry from a working node: `reg export` there, `reg import` here. On a cluster, add a checkpoint.", "Or drop the asymmetric key on this node and create it again from the same key version.",
-        DO_NOT_RESTART), codes=(2053,)),
-    KnownText(title="No KeyUri for this key: the connector decodes the key name from the thumbprint", pattern="cannot find key uri in registry",
+        causes=(
+            "Another node created the key: after a failover without a registry checkpoint, or on a rebuilt host.",
+            "The key was created with connector 1.0.4.0, which writes no entries.",
+        ),
+        actions=(
+            _ENTRIES,
+            "Copy the missing entry from a working node: `reg export` there, `reg import` here. On a cluster, add a checkpoint.",
+            "Or drop the asymmetric key on this node and create it again from the same key version.",
+            DO_NOT_RESTART,
+        ),
+        codes=(2053,),
+    ),
+    KnownText(
+        title="No KeyUri for this key: the connector decodes the key name from the thumbprint",
+        pattern="cannot find key uri in registry",
         summary="The registry of this host has no `KeyUri` for the key, so the connector reads the key's name from the thumbprint, as 1.0.4.0 did. If the databases open, no action is needed.",
-        causes=("The key was created with connector 1.0.4.0 or older: expected.", "The entry is missing on this host, and the key was created with 1.0.5.0. Then 2053 follows."),
-        actions=("Check whether encrypted databases are open: `SELECT name, state_desc FROM sys.databases;`.", _ENTRIES, "If the entry exists on another node only: `reg export` there, `reg import` here."), codes=(2053,)),
-    KnownText(title="The connector could not read the key before it encrypted", pattern="failed to get key info from azure key vault for thumbprint verification",
-        summary="Before it wraps, the connector reads the key again to compare the thumbprint. That request failed.", causes=("The identity may not read the key (`get`).", "The key or its version was deleted.",
-        "The vault could not be reached."), actions=("Test the steps one by one: `ekm-exporter probe TARGET`.", EVENT_LOG)),
-    KnownText(title="The connector has no session with the vault", pattern="akv client hasn.?t been initialized", summary="The connector was called before a sign-in succeeded. An earlier line shows the cause.",
-        causes=("The session could not be opened (message 33028): secret, tenant, network or Entra ID.",), actions=(EVENT_LOG, "Test the sign-in: `ekm-exporter probe TARGET`.")),
-    KnownText(title="The connector has no text for its error", pattern="error code is missing a error message",
+        causes=(
+            "The key was created with connector 1.0.4.0 or older: expected.",
+            "The entry is missing on this host, and the key was created with 1.0.5.0. Then 2053 follows.",
+        ),
+        actions=(
+            "Check whether encrypted databases are open: `SELECT name, state_desc FROM sys.databases;`.",
+            _ENTRIES,
+            "If the entry exists on another node only: `reg export` there, `reg import` here.",
+        ),
+        codes=(2053,),
+    ),
+    KnownText(
+        title="The connector could not read the key before it encrypted",
+        pattern="failed to get key info from azure key vault for thumbprint verification",
+        summary="Before it wraps, the connector reads the key again to compare the thumbprint. That request failed.",
+        causes=(
+            "The identity may not read the key (`get`).",
+            "The key or its version was deleted.",
+            "The vault could not be reached.",
+        ),
+        actions=("Test the steps one by one: `ekm-exporter probe TARGET`.", EVENT_LOG),
+    ),
+    KnownText(
+        title="The connector has no session with the vault",
+        pattern="akv client hasn.?t been initialized",
+        summary="The connector was called before a sign-in succeeded. An earlier line shows the cause.",
+        causes=("The session could not be opened (message 33028): secret, tenant, network or Entra ID.",),
+        actions=(EVENT_LOG, "Test the sign-in: `ekm-exporter probe TARGET`."),
+    ),
+    KnownText(
+        title="The connector has no text for its error",
+        pattern="error code is missing a error message",
         summary="The connector failed with a number for which it has no text. The numbers of the same event have the cause.",
-        causes=("A failure that its authors did not foresee, or a build that is newer than its texts.",), actions=("Explain the number after `Error:` in the same event: `ekm-exporter explain`.", EVENT_LOG)),
-    KnownText(title="Windows has no texts for the connector's events", pattern=r"description for event id \d+ from source .{0,10}sql server connector",
+        causes=("A failure that its authors did not foresee, or a build that is newer than its texts.",),
+        actions=("Explain the number after `Error:` in the same event: `ekm-exporter explain`.", EVENT_LOG),
+    ),
+    KnownText(
+        title="Windows has no texts for the connector's events",
+        pattern=r"description for event id \d+ from source .{0,10}sql server connector",
         summary="The message file of the connector is not registered, so Windows shows the bare strings of the event. This is no failure.",
-        causes=("The connector was copied instead of installed, or the log is read on another computer.",), actions=("Read the strings below this text: explain the number after `Error:`.",
-        "To register it, run the command below on the SQL Server host, as an administrator, with the path of the connector's DLL."), commands=(REGISTER_TEXTS,)),
-    KnownText(title="Provider error code 2055: the key exists already", pattern=r"\bcode\W{0,4}2055\b|^(?:error )?2055$",
+        causes=("The connector was copied instead of installed, or the log is read on another computer.",),
+        actions=(
+            "Read the strings below this text: explain the number after `Error:`.",
+            "To register it, run the command below on the SQL Server host, as an administrator, with the path of the connector's DLL.",
+        ),
+        commands=(REGISTER_TEXTS,),
+    ),
+    KnownText(
+        title="Provider error code 2055: the key exists already",
+        pattern=r"\bcode\W{0,4}2055\b|^(?:error )?2055$",
         summary="An older table of Microsoft has this code for a key that is there already. It is not in today's table, and a probe cannot see it.",
-        causes=("CREATE ASYMMETRIC KEY ran with CREATION_DISPOSITION = CREATE_NEW, and the vault has a key of that name.",
-        "The registry has an entry for the key already: today's connectors show 2057 if it maps to another key version."), actions=("Open the key that exists: `CREATION_DISPOSITION = OPEN_EXISTING`.",
-        "Compare the entries with the vault's versions: `ekm-exporter explain 2057`."), codes=(2057,)),
+        causes=(
+            "CREATE ASYMMETRIC KEY ran with CREATION_DISPOSITION = CREATE_NEW, and the vault has a key of that name.",
+            "The registry has an entry for the key already: today's connectors show 2057 if it maps to another key version.",
+        ),
+        actions=(
+            "Open the key that exists: `CREATION_DISPOSITION = OPEN_EXISTING`.",
+            "Compare the entries with the vault's versions: `ekm-exporter explain 2057`.",
+        ),
+        codes=(2057,),
+    ),
 )
-# fmt: on
 
 # The connector's own sentences, each with its code. A refusal by a vault (403) has an open cause: the sentence does not name it.
 CONNECTOR_SENTENCES: Mapping[int, str] = MappingProxyType({
@@ -119,31 +174,67 @@ CONNECTOR_SENTENCES: Mapping[int, str] = MappingProxyType({
 _NOT_HERE = (
     "The text is of Azure SQL Database or Managed Instance. They use no connector, and this exporter does not know their errors."
 )
-# fmt: off
 SERVICE_TEXTS: tuple[KnownText, ...] = (
-    KnownText(title="AKV10000: the request had no token", pattern=r"\bakv10000\b|www-authenticate: bearer authorization=(?!.*(?:error=|akv1))", summary="Every vault answers so to a request without a token. The vault was reached, so name, route and certificate are right.",
-        causes=("A browser, `curl` or a monitor asked the vault without signing in: expected.",), actions=("To test the sign-in and the key too: `ekm-exporter probe TARGET`.",)),
-    KnownText(title="this machine has no identity, or not the one that was requested", pattern="identity not found|requested identity (?:has not been|isn.t|hasn.t been) assigned",
+    KnownText(
+        title="AKV10000: the request had no token",
+        pattern=r"\bakv10000\b|www-authenticate: bearer authorization=(?!.*(?:error=|akv1))",
+        summary="Every vault answers so to a request without a token. The vault was reached, so name, route and certificate are right.",
+        causes=("A browser, `curl` or a monitor asked the vault without signing in: expected.",),
+        actions=("To test the sign-in and the key too: `ekm-exporter probe TARGET`.",),
+    ),
+    KnownText(
+        title="this machine has no identity, or not the one that was requested",
+        pattern="identity not found|requested identity (?:has not been|isn.t|hasn.t been) assigned",
         summary="The identity endpoint responded, and no request reached Entra ID or the vault.",
-        actions=("List the identities that the VM has: `az vm identity show --resource-group GROUP --name VM`. Without one, follow `ekm-exporter explain 37563`.",),
-        reason=Reason.IDENTITY_UNAVAILABLE),
-    KnownText(title="Azure Arc's key file was not read", pattern=r"azureconnectedmachineagent.tokens",
-        summary="Azure Arc first responds 401 and names a key file (`Basic realm`): expected. The next request carries the content of that file. If the file is denied, do this.", reason=Reason.IDENTITY_KEY_UNREADABLE),
-    KnownText(title="the sign-in of a managed identity failed before the vault", pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254|user assigned identities exist|metadata header not specified",
-        summary="It failed at the token step: no request reached the vault, so a status such as 403 says nothing about its permissions.", reason=Reason.IDENTITY_UNAVAILABLE),
-    KnownText(title="The text is about a secret or certificate in a vault, not about a key", pattern=r"\b(?:secret|certificate)notfound\b|a (?:secret|certificate) with \(name/id\)|does not have (?:secrets|certificates) ",
-        summary="Another program asked the vault. SQL Server asks for keys alone, so it is not affected.", causes=("An application reads a secret or certificate that is gone, or that it may not read.",),
-        actions=("Tell the owner of that application. Change nothing for SQL Server.",)),
-    KnownText(title="Entra ID's policy for applications limits how long a secret may be valid", pattern="credential lifetime exceeds the max",
-        summary="Entra ID did not create the secret or certificate, because it would be valid longer than a policy of the tenant permits.", causes=("An app management policy of the tenant or of this application.",),
-        actions=("Ask the identity team for the longest lifetime, then: `az ad app credential reset --id CLIENT_ID --append --end-date NEW_EXPIRY`.",
-        "The secret that exists is not affected: let SQL Server use it until the new one is tested.")),
-    KnownText(title="the response is a proxy's page", pattern=r"x-squid-error|\bserver: (?:squid|bluecoat|zscaler)|via: \d\.\d [^\n]{0,60}(?:squid|proxy)|<html.*(?:zscaler|blue ?coat|forcepoint|websense|web gateway)", reason=Reason.PROXY_INVALID),
-    KnownText(title="This is Azure SQL, not SQL Server with the connector", pattern="serverkeynotfound|unsupported ?key ?size|azurekeyvault(?:key|unsupported|missing|invalid|noserver)|azure key vault (?:critical error|access control or network error)|tde protector|key vault uri has unsupported",
-        summary=_NOT_HERE, causes=("Azure SQL signs in to the vault with the server's own identity and its own key (TDE protector).",),
-        actions=("Follow Microsoft's page for Azure SQL: https://learn.microsoft.com/azure/azure-sql/database/transparent-data-encryption-byok-overview.",)),
+        actions=(
+            "List the identities that the VM has: `az vm identity show --resource-group GROUP --name VM`. Without one, follow `ekm-exporter explain 37563`.",
+        ),
+        reason=Reason.IDENTITY_UNAVAILABLE,
+    ),
+    KnownText(
+        title="Azure Arc's key file was not read",
+        pattern=r"azureconnectedmachineagent.tokens",
+        summary="Azure Arc first responds 401 and names a key file (`Basic realm`): expected. The next request carries the content of that file. If the file is denied, do this.",
+        reason=Reason.IDENTITY_KEY_UNREADABLE,
+    ),
+    KnownText(
+        title="the sign-in of a managed identity failed before the vault",
+        pattern=r"managed ?identity ?credential|no managed identity endpoint|\bhimds\b|169\.254\.169\.254|user assigned identities exist|metadata header not specified",
+        summary="It failed at the token step: no request reached the vault, so a status such as 403 says nothing about its permissions.",
+        reason=Reason.IDENTITY_UNAVAILABLE,
+    ),
+    KnownText(
+        title="The text is about a secret or certificate in a vault, not about a key",
+        pattern=r"\b(?:secret|certificate)notfound\b|a (?:secret|certificate) with \(name/id\)|does not have (?:secrets|certificates) ",
+        summary="Another program asked the vault. SQL Server asks for keys alone, so it is not affected.",
+        causes=("An application reads a secret or certificate that is gone, or that it may not read.",),
+        actions=("Tell the owner of that application. Change nothing for SQL Server.",),
+    ),
+    KnownText(
+        title="Entra ID's policy for applications limits how long a secret may be valid",
+        pattern="credential lifetime exceeds the max",
+        summary="Entra ID did not create the secret or certificate, because it would be valid longer than a policy of the tenant permits.",
+        causes=("An app management policy of the tenant or of this application.",),
+        actions=(
+            "Ask the identity team for the longest lifetime, then: `az ad app credential reset --id CLIENT_ID --append --end-date NEW_EXPIRY`.",
+            "The secret that exists is not affected: let SQL Server use it until the new one is tested.",
+        ),
+    ),
+    KnownText(
+        title="the response is a proxy's page",
+        pattern=r"x-squid-error|\bserver: (?:squid|bluecoat|zscaler)|via: \d\.\d [^\n]{0,60}(?:squid|proxy)|<html.*(?:zscaler|blue ?coat|forcepoint|websense|web gateway)",
+        reason=Reason.PROXY_INVALID,
+    ),
+    KnownText(
+        title="This is Azure SQL, not SQL Server with the connector",
+        pattern="serverkeynotfound|unsupported ?key ?size|azurekeyvault(?:key|unsupported|missing|invalid|noserver)|azure key vault (?:critical error|access control or network error)|tde protector|key vault uri has unsupported",
+        summary=_NOT_HERE,
+        causes=("Azure SQL signs in to the vault with the server's own identity and its own key (TDE protector).",),
+        actions=(
+            "Follow Microsoft's page for Azure SQL: https://learn.microsoft.com/azure/azure-sql/database/transparent-data-encryption-byok-overview.",
+        ),
+    ),
 )
-# fmt: on
 
 # Errors of Windows (Win32, Winsock, WinINet, certificates), which logs show as a number or an HRESULT.
 
@@ -173,11 +264,12 @@ class WindowsError:
     actions: tuple[str, ...] = ()
 
 
-# fmt: off
 WINDOWS_ERRORS: Mapping[int, WindowsError] = MappingProxyType(
     {
         2: WindowsError("a file or registry key was not found", code=2058, actions=REGISTRY_ACTIONS),
-        3: WindowsError("a folder was not found", actions=("Check the path in the same line, and the rights of the service account.",)),
+        3: WindowsError(
+            "a folder was not found", actions=("Check the path in the same line, and the rights of the service account.",)
+        ),
         5: WindowsError("access is denied", code=2058, actions=REGISTRY_ACTIONS),
         32: WindowsError("another program has the file open", actions=_FILE_ACTIONS),
         53: WindowsError("the network path was not found", actions=_FILE_ACTIONS),
@@ -204,8 +296,12 @@ WINDOWS_ERRORS: Mapping[int, WindowsError] = MappingProxyType(
         12031: WindowsError("the connection was reset", Reason.CONNECTION_RESET, 3008),
         12037: WindowsError("the certificate of the server is outside its dates", Reason.TLS_EXPIRED, 3008),
         12038: WindowsError("the certificate of the server is for another name", Reason.TLS_WRONG_NAME, 3008),
-        12045: WindowsError("the certificate of the server was issued by an authority that Windows does not trust", Reason.TLS_UNTRUSTED, 3008),
-        12057: WindowsError("Windows could not check whether the certificate of the server is revoked", code=3008, actions=_REVOCATION),
+        12045: WindowsError(
+            "the certificate of the server was issued by an authority that Windows does not trust", Reason.TLS_UNTRUSTED, 3008
+        ),
+        12057: WindowsError(
+            "Windows could not check whether the certificate of the server is revoked", code=3008, actions=_REVOCATION
+        ),
         12152: WindowsError("the response of the server is not valid HTTP", Reason.NOT_HTTP, 3008),
         12157: WindowsError("the TLS handshake failed", Reason.TLS_FAILED, 3008),
         12163: WindowsError("this host has no connection to the network", Reason.NETWORK_DOWN, 3005),
@@ -217,7 +313,9 @@ WINDOWS_ERRORS: Mapping[int, WindowsError] = MappingProxyType(
         0x80090304: WindowsError("Windows could not start the TLS handshake", Reason.TLS_FAILED, 3008),
         0x80090308: WindowsError("the far side sent no valid TLS", Reason.TLS_FAILED, 3008),
         0x80090322: WindowsError("the certificate of the server is for another name", Reason.TLS_WRONG_NAME, 3008),
-        0x80090325: WindowsError("the certificate of the server was issued by an authority that Windows does not trust", Reason.TLS_UNTRUSTED, 3008),
+        0x80090325: WindowsError(
+            "the certificate of the server was issued by an authority that Windows does not trust", Reason.TLS_UNTRUSTED, 3008
+        ),
         0x80090326: WindowsError("the far side sent an unexpected TLS message", Reason.TLS_FAILED, 3008),
         0x80090328: WindowsError("the certificate of the server has expired", Reason.TLS_EXPIRED, 3008),
         0x80090331: WindowsError("both sides have no TLS version or cipher in common", Reason.TLS_FAILED, 3008),
@@ -229,7 +327,6 @@ WINDOWS_ERRORS: Mapping[int, WindowsError] = MappingProxyType(
         0x800B010F: WindowsError("a certificate is for another name", Reason.TLS_WRONG_NAME, 3008),
     }
 )
-# fmt: on
 # What Windows calls the numbers in its headers, tools and logs: each number, then its names.
 _INTERNET = """
 12002 TIMEOUT 12007 NAME_NOT_RESOLVED 12029 CANNOT_CONNECT 12030 CONNECTION_ABORTED CONNECTION_ERROR 12031 CONNECTION_RESET
@@ -300,7 +397,6 @@ def _plain(number: int) -> int:
 
 # Sentences of PowerShell, .NET, curl, OpenSSL and resolvers, each with the reason that a probe would report.
 # The patterns are of text in lower case; the first match counts. TLS comes before the connection that ends because of it.
-# fmt: off
 PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
     (re.compile(pattern), reason)
     for pattern, reason in (
@@ -309,19 +405,37 @@ PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         ("could not resolve proxy", Reason.PROXY_UNRESOLVED),
         (r"temporary failure in name resolution|dns server failure|\bservfail\b", Reason.DNS_TEMPORARY),
         ("dns (?:request|query) timed out", Reason.DNS_TIMEOUT),
-        (r"(?:remote|server|host) name (?:or address )?could not be resolved|could not resolve host|no such host|name or service not known|dns name does not exist|non-existent domain|\bnxdomain\b|servname provided|getaddrinfo failed|name does not resolve", Reason.DNS_NOT_FOUND),
+        (
+            r"(?:remote|server|host) name (?:or address )?could not be resolved|could not resolve host|no such host|name or service not known|dns name does not exist|non-existent domain|\bnxdomain\b|servname provided|getaddrinfo failed|name does not resolve",
+            Reason.DNS_NOT_FOUND,
+        ),
         (r"certificate (?:has|is) expired|\bnottimevalid\b", Reason.TLS_EXPIRED),
         ("certificate is not (?:yet valid|valid yet)", Reason.TLS_NOT_YET_VALID),
-        ("namemismatch|alternative certificate subject name|hostname mismatch|(?:not|n't) match target host|certificate is not valid for|target principal name is incorrect|certificate cn name mismatch", Reason.TLS_WRONG_NAME),
-        ("could not establish trust relationship|chainerrors|unable to get (?:local )?issuer certificate|self[- ]signed certificate|unable to verify the first certificate|untrusted ?root|partialchain|issued by an authority that is not trusted|remote certificate is invalid|certificate verify failed|certificate chain was issued by", Reason.TLS_UNTRUSTED),
+        (
+            "namemismatch|alternative certificate subject name|hostname mismatch|(?:not|n't) match target host|certificate is not valid for|target principal name is incorrect|certificate cn name mismatch",
+            Reason.TLS_WRONG_NAME,
+        ),
+        (
+            "could not establish trust relationship|chainerrors|unable to get (?:local )?issuer certificate|self[- ]signed certificate|unable to verify the first certificate|untrusted ?root|partialchain|issued by an authority that is not trusted|remote certificate is invalid|certificate verify failed|certificate chain was issued by",
+            Reason.TLS_UNTRUSTED,
+        ),
         (r"wrong version number|http/1\.\d 400 the plain http request", Reason.TLS_NOT_TLS),
-        ("could not create ssl/tls secure channel|ssl connection could not be established|handshake failure|(?:do not|don't) possess a common algorithm|ssl_error_syscall|unexpected eof while reading|authentication failed, see inner", Reason.TLS_FAILED),
+        (
+            "could not create ssl/tls secure channel|ssl connection could not be established|handshake failure|(?:do not|don't) possess a common algorithm|ssl_error_syscall|unexpected eof while reading|authentication failed, see inner",
+            Reason.TLS_FAILED,
+        ),
         ("actively refused|connection refused", Reason.CONNECT_REFUSED),
         ("unreachable host|no route to host|host is unreachable", Reason.CONNECT_UNREACHABLE),
         ("unreachable network|network is unreachable", Reason.NETWORK_DOWN),
-        (r"did not properly respond|(?:operation|connection|request|attempt)(?: has)? timed out|^(?!.*port\s*:?\s*(?!443\b)\d).*tcptestsucceeded\s*:\s*false|httpclient\.timeout", Reason.CONNECT_TIMEOUT),
+        (
+            r"did not properly respond|(?:operation|connection|request|attempt)(?: has)? timed out|^(?!.*port\s*:?\s*(?!443\b)\d).*tcptestsucceeded\s*:\s*false|httpclient\.timeout",
+            Reason.CONNECT_TIMEOUT,
+        ),
         ("unable to connect to the remote server|failed to connect to|tcp connect to", Reason.CONNECT_FAILED),
-        ("forcibly closed|connection reset by peer|connection was reset|unexpected error occurred on a (?:send|receive)|unable to read data from the transport connection", Reason.CONNECTION_RESET),
+        (
+            "forcibly closed|connection reset by peer|connection was reset|unexpected error occurred on a (?:send|receive)|unable to read data from the transport connection",
+            Reason.CONNECTION_RESET,
+        ),
         (r"protocol violation|unsupported http/|received http/0\.9", Reason.NOT_HTTP),
         ("empty reply from server|connection was closed unexpectedly|prematurely ended", Reason.CONNECTION_CLOSED),
         ("operation is not allowed", Reason.FORBIDDEN_POLICY),
@@ -331,7 +445,6 @@ PHRASES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         (r"\b(?:unauthorized_client|invalid_request|invalid_resource)\b", Reason.BAD_REQUEST),
     )
 )
-# fmt: on
 _CURL = re.compile(r"\bcurl\b(?:: ?\(|[^\n\d]{0,20}\b(?:error|code)\W{1,3}|:? \(?)(\d{1,3})\b(?!\.)")
 CURL_REASONS: Mapping[int, Reason] = MappingProxyType({
     5: Reason.PROXY_UNRESOLVED, 6: Reason.DNS_NOT_FOUND, 7: Reason.CONNECT_FAILED, 18: Reason.BODY_TRUNCATED, 28: Reason.CONNECT_TIMEOUT,
