@@ -147,10 +147,10 @@ NONE_IN_DANGER: Final = f"0 * count({_VERDICTS})"
 
 # The failure of each target with its own advice: another target with the same code may need another action.
 _ADVISED: Final = (
-    f"({series('ekm_last_failure_info')} * on (job, instance, target) group_left (action, meaning)"
-    f" max by (job, instance, target, action, meaning) ({series('ekm_failure_action_info')}))"
+    f"({series('ekm_last_failure_info')} * on (job, instance, target) group_left (action, meaning, owner)"
+    f" max by (job, instance, target, action, meaning, owner) ({series('ekm_failure_action_info')}))"
 )
-_OF_FAILURE: Final = "step, code, symbol, reason, action, meaning"
+_OF_FAILURE: Final = "step, code, symbol, reason, action, meaning, owner"
 
 
 def _why_not_ready(vantage: Vantage) -> str:

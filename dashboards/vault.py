@@ -93,7 +93,7 @@ def _cause() -> table.Panel:
         "What is wrong now, and what to do",
         "The first failed step of the last probe, with what happened, its own first action and the runbook. Empty if no failure is known. If the "
         "vault side is unknown too, no exporter has recent data of the target.",
-        rows(promql.with_runbook(promql.with_affected(promql.with_meaning(promql.FAILURE, "owner")))),
+        rows(promql.with_runbook(promql.with_affected(promql.FAILURE))),
         size=(24, 6),
         empty="No failure is known.",
     )

@@ -53,7 +53,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_errors_total": 'sum by (target) (increase(ekm_errors_total{code=~"3077|3113"}[1h]))',
     "ekm_throttled_total": "sum by (vault) (increase(ekm_throttled_total[10m]))",
     "ekm_last_failure_info": (
-        "ekm_last_failure_info * on (code) group_left (summary, action) max by (code, summary, action) (ekm_error_info)"
+        "ekm_last_failure_info * on (job, instance, target) group_left (meaning, action, owner) ekm_failure_action_info"
     ),
     "ekm_failure_action_info": "ekm_failure_action_info and on (job, instance, target) ekm_vault_side_ready == 0",
     "ekm_failure_cause_info": "count by (link, name, reason) (ekm_failure_cause_info)",

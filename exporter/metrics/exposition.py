@@ -18,7 +18,7 @@ from exporter.metrics import protobuf
 from exporter.metrics.counters import SAMPLES, TargetCounters
 from exporter.metrics.protobuf import family_start, gauges_of
 from exporter.metrics.target_families import MetricSpec, MetricType, SeriesScope
-from exporter.metrics.target_values import AuxiliaryFacts, ProbeOutcome, RecordFacts, Values
+from exporter.metrics.target_values import AuxiliaryFacts, FailureAdvice, ProbeOutcome, RecordFacts, Values
 from exporter.metrics.text import Counted, HistogramText, Labels, LabelSet, encode, escape, histograms, lines, varint
 from exporter.state.record import TargetRecord
 
@@ -58,7 +58,7 @@ class TargetBlock:
     maintenance: bool | None = None  # as rendered
     failed: Failed | None = None  # the present failure
     region: str | None = None
-    advice: tuple[str, str] | None = None  # as rendered
+    advice: FailureAdvice | None = None  # as rendered
     cause: Cause | None = None  # as rendered
 
     def render_all(self) -> None:

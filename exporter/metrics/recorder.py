@@ -38,6 +38,7 @@ from exporter.metrics.protobuf import started_at
 from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
 from exporter.metrics.target_families import TARGET_METRICS, Level, SeriesScope, phases_at
 from exporter.metrics.target_values import (
+    FailureAdvice,
     Values,
     action_samples,
     auxiliary_facts,
@@ -132,14 +133,18 @@ class FailureSeries:
         self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
 
 
-def failure_advice(target: Target, report: ProbeReport, record: TargetRecord) -> tuple[str, str] | None:
-    """Return the first of the actions that the pages recommend, and what happened, as values of labels; None without a failure."""
+def failure_advice(target: Target, report: ProbeReport, record: TargetRecord) -> FailureAdvice | None:
+    """Return the first of the actions that the pages recommend, what happened and who acts; None without a failure."""
     failure = deciding_failure(report)
     if failure is None or failure.code is None:
         return None
     names = names_of(target, report.steps, failure, auxiliary=record.auxiliary.values())
-    action = action_line(failure.code, failure.reason, names, step=failure.step)
-    return action, advise(failure, names, ready=None).happened.replace("`", "")
+    advice = advise(failure, names, ready=None)
+    return FailureAdvice(
+        action=action_line(failure.code, failure.reason, names, step=failure.step),
+        meaning=advice.happened.replace("`", ""),
+        owner=advice.owner.value,
+    )
 
 
 def _linked(block: TargetBlock) -> Linked:

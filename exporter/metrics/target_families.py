@@ -261,8 +261,8 @@ TARGET_METRICS: Final = (
     _info(
         Retention.PROBE,
         "ekm_failure_action_info",
-        "The first action for the failure of the last probe, with names of the configuration, and what happened. Absent if the probe succeeded.",
-        "action meaning",
+        "The first action for the failure of the last probe, with names of the configuration, what happened, and which team acts. Absent if the probe succeeded.",
+        "action meaning owner",
     ),
     _info(
         Retention.PROBE,

@@ -108,9 +108,17 @@ def _one_outcome(outcome: ProbeOutcome) -> ProbeOutcome:
     return outcome
 
 
-def action_samples(advice: tuple[str, str] | None) -> Values:
-    """Return the first action for a failure and what happened; no series without a failure."""
-    return {"ekm_failure_action_info": [] if advice is None else [(tuple(zip(("action", "meaning"), advice, strict=True)), 1.0)]}
+class FailureAdvice(NamedTuple):
+    """What a failure's series says, as values of labels."""
+
+    action: str
+    meaning: str
+    owner: str
+
+
+def action_samples(advice: FailureAdvice | None) -> Values:
+    """Return the first action for a failure, what happened and who acts; no series without a failure."""
+    return {"ekm_failure_action_info": [] if advice is None else [(tuple(advice._asdict().items()), 1.0)]}
 
 
 def cause_samples(cause: Cause | None) -> Values:

@@ -208,6 +208,7 @@ class Record:
                     (
                         ("action", _action(failed, self.target.name, self.target.vault, self.info["key"])),
                         ("meaning", Reason(failed.reason).row.meaning_at(Step(failed.step))),
+                        ("owner", row.owner.value),
                     ),
                 ),
                 1,

@@ -117,7 +117,7 @@ class Reference(Collector):
             self._of(target, "ekm_key_backup_timestamp_seconds", {}, midnight)
 
     def take(self, report, standing, advice):
-        """For reports that are not discarded. `advice` is the action that the pages show first, and what happened."""
+        """For reports that are not discarded. `advice` has the action that the pages show first."""
         target = self.config.targets[report.target]
         counted = self.counted[target.name]
         counted["ekm_probes_total"][()] += 1
@@ -141,9 +141,7 @@ class Reference(Collector):
         self._path(target, report)
         self._endpoints(report)
         self._budget(target, report)
-        self._gauges(
-            "ekm_failure_action_info", target, [] if advice is None else [({"action": advice[0], "meaning": advice[1]}, 1)]
-        )
+        self._gauges("ekm_failure_action_info", target, [] if advice is None else [(advice._asdict(), 1)])
         for name, value in {
             "ekm_consecutive_failures": standing.consecutive_failures,
             "ekm_consecutive_blocking_failures": standing.consecutive_blocking,

@@ -69,7 +69,7 @@ def families_of(text):
 def test_a_failing_target_shows_its_action_and_its_cause():
     recorder = a_recorder(a_target(instances=({"sql_instance": "A"}, {"sql_instance": "B"})))
     probed(recorder, a_report(ready=False, steps=[refused(client_id="6666")]))
-    ((action, meaning),) = shown(recorder, ACTION)
+    ((action, meaning, _),) = shown(recorder, ACTION)
     assert meaning == "The client secret has expired."
     assert action == "Create a new secret and keep the old one: az ad app credential reset --id 6666 --append."
     assert shown(recorder, CAUSE) == shown(recorder, COMMON) == {SECRET: 1}
@@ -117,9 +117,9 @@ def test_action_names_the_staged_credential_once_it_is_proven():
 def test_action_is_the_first_one_of_the_pages(reason):
     target = a_target(labels={"team": "dba"})
     report = a_report(ready=False, steps=[failed(Step.GET_KEY, 3077, reason, endpoint="contoso.vault.azure.net:443")])
-    line, happened = failure_advice(target, report, TargetRecord(target, History(0)))
+    line, happened, owner = failure_advice(target, report, TargetRecord(target, History(0)))
     assert line == advice_of(target, report).actions[0].replace("`", "")
-    assert happened == advice_of(target, report).happened
+    assert (happened, owner) == (advice_of(target, report).happened, advice_of(target, report).owner)
     assert 0 < len(line) <= LINE_LIMIT
 
 
@@ -127,11 +127,11 @@ def test_meaning_has_no_word_of_a_server():
     """A gateway's 404 has the code of a missing key: the label says what happened, and never what the body says."""
     recorder = a_recorder(a_target())
     probed(recorder, a_report(ready=False, steps=[failed(Step.GET_KEY, 3076, Reason.NOT_FOUND, status=404, detail="Marked")]))
-    ((_, meaning),) = shown(recorder, ACTION)
+    ((_, meaning, _),) = shown(recorder, ACTION)
     assert meaning.startswith("The server that responded has no such URL.")
     assert "Marked" not in scrape(recorder).decode()
     probed(recorder, a_report(ready=False, steps=[failed(Step.GET_KEY, 3076, None)]))
-    ((_, meaning),) = shown(recorder, ACTION)
+    ((_, meaning, _),) = shown(recorder, ACTION)
     assert meaning == BY_CODE[3076].summary
 
 
