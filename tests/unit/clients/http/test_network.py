@@ -177,6 +177,13 @@ async def test_silent_vault_behind_a_proxy_is_a_tls_timeout(serve, key_facts):
     assert facts.fault is Fault.TLS_TIMEOUT
 
 
+async def test_certificate_behind_a_proxy_is_no_page_of_the_proxy(serve, key_facts, fake_vault):
+    """The handshake's bytes follow the proxy's response too."""
+    vault = await serve(fake_vault)
+    proxy = await serve(tunnel(vault.port), tls=False)
+    assert (await key_facts(None, **through(proxy.port), trusted=False)).fault is Fault.TLS_UNTRUSTED
+
+
 async def test_connect_to_bypasses_the_proxy(serve, key_facts, fake_vault):
     vault, proxy = await serve(fake_vault), await serve(tls=False)
     assert (await key_facts(vault, **through(proxy.port))).fault is Fault.NONE
