@@ -354,8 +354,8 @@ async def test_log_that_stops_growing_keeps_its_alert(observed):
     story = observed["stalled"]
     begin, end = story.fires(FULL)
     assert (begin < 150, end) == (True, 200)
-    stalled = "The log of [stalled] has not grown since 07:{} UTC, when its next virtual log file (VLF) was due: the database may no longer write."
-    assert re.search(stalled.replace("[", r"\[").format(r"\d\d"), story.pages[150])
+    stalled = r"The log of \[stalled\] has not grown since 07:\d\d UTC, when its next virtual log file \(VLF\) was due: the database may no longer write\."
+    assert re.search(stalled, story.pages[150])
     assert proof(story, 150)["log_full_in_seconds"] is not None
     stuck = "The database may no longer write: its log no longer grows. The log of database stalled on STALLED (n1) is full in"
     assert stuck in story.text(150, FULL)
