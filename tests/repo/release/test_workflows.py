@@ -71,6 +71,7 @@ def test_ci_tests_each_python_and_the_oldest_dependencies():
     matrix = re.search(r"python: (\[.*\])", jobs)
     assert yaml.safe_load(matrix[1]) == declared
     assert "./dev oldest" in jobs
+    assert "./dev prometheus" in jobs
 
 
 def test_audit_covers_every_list_daily_and_per_pull_request():

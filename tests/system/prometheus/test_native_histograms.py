@@ -1,4 +1,4 @@
-"""Debian's Prometheus stores native histograms and start times from protobuf, and the values of text."""
+"""Prometheus stores native histograms and start times from protobuf, and the values of text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.metrics.target_families import Level
 from tests.support.metric_factories import CONNECTED, a_config, a_key, a_recorder, a_report, a_target, add, headers, ok, probed
 from tests.support.web_server import Service, serving
 from tests.system.dashboards.boards import by_name
-from tests.system.prometheus.servers import Prometheus, prometheus_of
+from tests.system.prometheus.servers import Prometheus, major_version, prometheus_of
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -23,10 +23,11 @@ SCRAPES = """\
 global: {{scrape_interval: 1s, scrape_timeout: 900ms}}
 scrape_configs:
   - {{job_name: native, static_configs: [{{targets: ["{exporter}"]}}]}}
-  - {{job_name: both, scrape_classic_histograms: true, static_configs: [{{targets: ["{exporter}"]}}]}}
+  - {{job_name: both, {classic}: true, static_configs: [{{targets: ["{exporter}"]}}]}}
   - {{job_name: text, scrape_protocols: [PrometheusText0.0.4], static_configs: [{{targets: ["{exporter}"]}}]}}
 """
 FEATURES = "--enable-feature=native-histograms,created-timestamp-zero-ingestion"
+CLASSIC = {2: "scrape_classic_histograms", 3: "always_scrape_classic_histograms"}  # by the major version of Prometheus
 STEPS = "ekm_step_duration_seconds"
 # Nine in ten probes take 20 ms a step, the others 2 s.
 DURATIONS = (*[0.02] * 90, *[2.0] * 10)
@@ -45,7 +46,7 @@ async def prometheus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     """A Prometheus that scrapes the same metrics, which never change, in three ways."""
     async with serving(unchanging()) as session:
         url = session._base_url
-        scrapes = SCRAPES.format(exporter=f"{url.host}:{url.port}")
+        scrapes = SCRAPES.format(exporter=f"{url.host}:{url.port}", classic=CLASSIC[major_version()])
         async with prometheus_of(tmp_path_factory.mktemp("native"), scrapes, FEATURES) as started:
             yield started
 
