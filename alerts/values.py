@@ -13,6 +13,7 @@ from typing import Final
 from alerts import counts, slo
 from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
+from exporter.knowledge import incident
 from exporter.knowledge.causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO
 from exporter.knowledge.codes import both_numbers
 from exporter.knowledge.reason_row import Link, Refused
@@ -65,7 +66,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "LOOKUP_OLD": 3 * DAY,  # without a successful lookup of an expiry date
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
     "RECOLLECTED": 90 * MINUTE,  # all auxiliary probes have run within this time after a start
-    "SLOWLY": 5 * MINUTE,  # at this interval or above, RUN_SLOW failures in a row are enough
+    "SLOWLY": int(incident.SLOW_SECONDS),  # at this interval or above, RUN_SLOW failures in a row are enough
     # Of the alerts on SQL Server.
     "NINETY_DAYS": 90 * DAY,
     "READ_OLD": 3 * DAY,  # without any reading, even if the last attempt succeeded
@@ -91,10 +92,10 @@ RATIOS: Final[Mapping[str, float]] = {
     "SKEW": 120,  # seconds of clock skew: beyond 300 Entra ID refuses what is signed here
     "MOST_RATIO": 0.5,  # of an exporter's targets, more than
     "STALE_INTERVALS": 6,  # backoff from a vault that throttles leaves up to 5.5 intervals between two probes
-    "RUN": 4,  # failed probes in a row: three happen by chance once in two weeks in a fleet of 50 with 1 % random failures
-    "RUN_SLOW": 3,  # failed probes in a row, if the interval is long or the exporter backs off
-    "BACKED_OFF_INTERVALS": 1.5,  # without a probe after a 429: the exporter backs off
-    "CYCLES": 2,  # failed probes in a row, if many targets fail at once
+    "RUN": incident.RUN,  # failed probes in a row
+    "RUN_SLOW": incident.RUN_SLOW,  # failed probes in a row, if the interval is long or the exporter backs off
+    "BACKED_OFF_INTERVALS": incident.BACKED_OFF_INTERVALS,  # without a probe after a 429: the exporter backs off
+    "CYCLES": incident.CYCLES,  # failed probes in a row, if many targets fail at once
     "RESTARTS": 4,  # of an exporter, for a crash loop
     "MANY": MANY,  # of what has a cause in common, at least
     "AGAIN_FAILURES": 1.5,  # soon after an outage, more than
