@@ -5,13 +5,12 @@ The programs run one after another, in several rounds, with one server.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.figures import Figure, ratios
-from bench.programs import AT_ONCE, PER_CREDENTIAL, Bare, Bench, Fleet, Running, blackbox, exporter, query_blackbox
+from bench.programs import AT_ONCE, PER_CREDENTIAL, Bench, Fleet, Running, bare, blackbox, exporter, query_blackbox
 from bench.querying import Watch, metrics, total
 from bench.sizes import Sizes
 
@@ -54,13 +53,13 @@ class Costs:
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    targets, costs, script = sizes.targets, Costs(), Bare(bench)
-    script.make(AT_ONCE, over=0)
-    with ready_blackbox(bench) as theirs:
+    targets, costs = sizes.targets, Costs()
+    with bare(bench) as (script, make), ready_blackbox(bench) as theirs:
+        make(AT_ONCE, 0)
         for _ in range(sizes.runs):
             costs.of_blackbox(bench, theirs, sizes)
-            watch = Watch(bench, os.getpid())
-            script.make(targets, over=sizes.interval)
+            watch = Watch(bench, script)
+            make(targets, sizes.interval)
             costs.keep("bare", watch)
             for name, credentials in (("twenty", None), ("own", targets), ("one", 1)):
                 costs.of_exporter(bench, name, Fleet(targets=targets, credentials=credentials, interval=sizes.interval))

@@ -6,8 +6,11 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import aiohttp
@@ -175,11 +178,30 @@ def query_blackbox(bench: Bench, running: Running, targets: int, *, over: float)
     return texts
 
 
-class Bare:
-    """A bare aiohttp script with the exchanges of a probe, in this process: a new connection a probe, and one token for all."""
+@contextmanager
+def bare(bench: Bench) -> Iterator[tuple[int, Callable[[int, float], None]]]:
+    """Run a bare script in a process of its own. Yield the process id, and what makes a number of probes spread over some seconds."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        yield (
+            pool.submit(os.getpid).result(),
+            lambda probes, over: pool.submit(_make, bench.port, bench.ca_file, probes, over).result(),
+        )
 
-    def __init__(self, bench: Bench) -> None:
-        self._context, self._url = ssl.create_default_context(cafile=bench.ca_file), f"https://127.0.0.1:{bench.port}"
+
+def _make(port: int, ca_file: Path, probes: int, over: float) -> None:
+    _script(port, ca_file).make(probes, over=over)
+
+
+@cache
+def _script(port: int, ca_file: Path) -> _Bare:
+    return _Bare(port, ca_file)
+
+
+class _Bare:
+    """A bare aiohttp script with the exchanges of a probe: a new connection a probe, and one token for all."""
+
+    def __init__(self, port: int, ca_file: Path) -> None:
+        self._context, self._url = ssl.create_default_context(cafile=ca_file), f"https://127.0.0.1:{port}"
         self._bearer = asyncio.run(self._token("login.microsoftonline.com"))
 
     def make(self, probes: int, *, over: float) -> None:
