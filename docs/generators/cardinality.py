@@ -48,6 +48,7 @@ OF_FAILURES: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("ekm_last_failure_info", "ekm_failure_action_info", "ekm_failure_cause_info"), "while the last probe failed"
     ),
+    "ekm_incident": "while the failure pages",
     "ekm_retry_after_seconds": "while a response carries Retry-After: one series per throttled step, two if wrap and unwrap are both throttled",
     "ekm_key_scheduled_purge_timestamp_seconds": "while the key is deleted; wrap and unwrap are then not reached, which removes more series",
 }

@@ -24,6 +24,7 @@ from exporter.core.values import Phase, Step
 from exporter.knowledge.causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO, TOGETHER_SECONDS
 from exporter.knowledge.checks import CHECKS
 from exporter.knowledge.expiry import Source
+from exporter.knowledge.incident import CYCLES, RUN, RUN_SLOW, SLOW_SECONDS, Page
 from exporter.knowledge.reasons import Reason
 from exporter.metrics.families import METRICS, PROBE_METRICS
 from exporter.metrics.own import REQUESTED, SKIP_REASONS
@@ -51,11 +52,13 @@ EXAMPLES: Final[Mapping[str, str]] = {
     ),
     "ekm_step_phase_duration_seconds": "sum by (target, phase) (ekm_step_phase_duration_seconds)",
     "ekm_errors_total": 'sum by (target) (increase(ekm_errors_total{code=~"3077|3113"}[1h]))',
+    "ekm_unsteady_failures_total": "increase(ekm_unsteady_failures_total[1h]) / increase(ekm_probes_total[1h])",
     "ekm_throttled_total": "sum by (vault) (increase(ekm_throttled_total[10m]))",
     "ekm_last_failure_info": (
         "ekm_last_failure_info * on (job, instance, target) group_left (meaning, action, owner) ekm_failure_action_info"
     ),
     "ekm_failure_action_info": "ekm_failure_action_info and on (job, instance, target) ekm_vault_side_ready == 0",
+    "ekm_incident": "count by (page, cause, name) (ekm_incident)",
     "ekm_failure_cause_info": "count by (link, name, reason) (ekm_failure_cause_info)",
     "ekm_common_cause_sql_servers": "topk(5, ekm_common_cause_sql_servers)",
     "ekm_vault_side_ready": "ekm_vault_side_ready == 0",
@@ -111,6 +114,8 @@ _LEVELS = f"""\
 | `default` | these, and the dashboards | {most_series(Level.DEFAULT)} | {most_series(Level.DEFAULT, native=True)} |
 | `full` | every family and bucket | {most_series(Level.FULL)} | {most_series(Level.FULL, native=True)} |"""
 
+_PAGES = ", ".join(f"`{page}`" for page in Page)
+
 _CAUSES = f"""\
 While probes fail, the exporter shows why. The status page shows the causes of one incident as one card and counts them once. A ready target has
 none of these series, even if it is unsteady; neither has a target before its first probe since the start of the exporter.
@@ -130,6 +135,19 @@ began at most {TOGETHER_SECONDS / 60:.0f} minutes after another. It is empty too
 At most {MOST_CAUSES} causes have the series `ekm_common_cause_...`. Those with the most SQL Servers at risk come first, then what cannot be undone, then the oldest.
 `ekm_failure_cause_info` joins each failing target to its cause. Labels consist of the exporter's own words, names in the configuration and names of regions.
 What a server reported, such as an object id or an address, is a capital word in `action`; the pages and `ekm-exporter probe` fill it in.
+
+A failure is an incident, `ekm_incident`, from {RUN} failed probes in a row on; {RUN_SLOW} if the interval is {SLOW_SECONDS / 60:.0f} minutes or more, or the
+exporter backs off from a vault that throttles; {CYCLES} if {MANY} targets or more share the label `cause`. Those that count are not ready; a target without a
+verdict by design counts probes in which a step other than wrap failed, and a wrap that is throttled or forbidden counts itself. A deleted key
+whose purge date is known needs one. `page` is the alert: {_PAGES}.
+
+| cause | name | the incidents of many targets |
+| --- | --- | --- |
+| `host` | empty | {MANY} targets or more, and {NEARLY_ALL_RATIO:.0%} of all, without a connection |
+| `entra` | empty | {MANY} targets or more, and {MANY_RATIO:.0%} of all, without a usable response of Entra ID, and no `host` |
+| `region` | as in `ekm_vault_info` | {MANY} vaults or more of the region with this link, and no `host` |
+| `credential` | its name | {MANY} vaults or more that refuse the credential or the address of the exporter |
+
 With `--no-scheduler` the causes on `/metrics` are those of the last requested probes, and `/probe` has action and cause of its target."""
 
 

@@ -57,11 +57,16 @@ def advise(failure: StepResult, names: Names, *, ready: bool | None, several: bo
     row = BY_CODE[code]
     wrap_only = f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if failure.step is Step.WRAP_KEY else ""
     return Advice(
-        happened=row.summary if failure.reason is None else failure.reason.row.meaning_at(failure.step),
+        happened=happened(failure),
         means=wrap_only if ready else row.effect,
         owner=owner_of_failure(failure, row.owner),
         actions=actions(code, failure.reason, ready=ready, names=names, step=failure.step, several=several),
     )
+
+
+def happened(failure: StepResult) -> str:
+    """Return what happened at a failed step, as one sentence. Raises KeyError for an unknown code."""
+    return BY_CODE[failure.code or 0].summary if failure.reason is None else failure.reason.row.meaning_at(failure.step)
 
 
 # Actions for a credential that is refused or expires soon while another one, NEXT, is staged.

@@ -64,6 +64,7 @@ class TargetCounters:
         self.both_verdicts = True  # whether a probe can be ready as well as not ready: in mode read_only it cannot
         self.probes = 0
         self.failures = 0
+        self.unsteady = 0
         self.verdicts = {"ready": 0, "not_ready": 0}
         self.errors: dict[tuple[Step, int], int] = {}
         self.throttled: dict[Step, int] = {}
@@ -81,8 +82,8 @@ class TargetCounters:
                 if step in steps:
                     self.errors.setdefault((step, generation_code(code, target.generation)), 0)
 
-    def add(self, report: ProbeReport, *, maintenance: bool = False) -> None:
-        """Count one report; a discarded one counts only its 429 responses."""
+    def add(self, report: ProbeReport, *, maintenance: bool = False, unsteady: bool = False) -> None:
+        """Count one report; a discarded one counts only its 429 responses. `unsteady` is whether it failed without a page."""
         for result in report.steps:
             if is_throttled(result):
                 self.throttled[result.step] = self.throttled.get(result.step, 0) + 1
@@ -90,6 +91,7 @@ class TargetCounters:
             return
         self.probes += 1
         self.failures += not report.success
+        self.unsteady += unsteady and not maintenance
         if report.readiness.ready is not None and self.both_verdicts and not maintenance:
             self.verdicts["ready" if report.readiness.ready else "not_ready"] += 1
         for result in report.steps:
@@ -115,13 +117,14 @@ class TargetCounters:
     def sums(self) -> tuple[int, ...]:
         """Return the sum of each family of `SAMPLES`."""
         counted = (self.verdicts, self.errors, self.throttled, self.path_changes)
-        return (self.probes, self.failures, *[sum(counts.values()) for counts in counted])
+        return (self.probes, self.failures, self.unsteady, *[sum(counts.values()) for counts in counted])
 
 
 # The samples of all counter families, in the order of `TargetCounters.sums`.
 SAMPLES: Final[Mapping[str, Callable[[TargetCounters], list[Sample]]]] = {
     "ekm_probes_total": lambda of: [((), of.probes)],
     "ekm_probe_failures_total": lambda of: [((), of.failures)],
+    "ekm_unsteady_failures_total": lambda of: [((), of.unsteady)],
     "ekm_probe_verdicts_total": lambda of: [((("verdict", verdict),), count) for verdict, count in of.verdicts.items()],
     "ekm_errors_total": lambda of: [((("code", str(code)), ("step", step)), count) for (step, code), count in of.errors.items()],
     "ekm_throttled_total": lambda of: [((("step", step),), count) for step, count in of.throttled.items()],

@@ -18,7 +18,7 @@ from exporter.metrics import protobuf
 from exporter.metrics.counters import SAMPLES, TargetCounters
 from exporter.metrics.protobuf import family_start, gauges_of
 from exporter.metrics.target_families import MetricSpec, MetricType, SeriesScope
-from exporter.metrics.target_values import AuxiliaryFacts, FailureAdvice, ProbeOutcome, RecordFacts, Values
+from exporter.metrics.target_values import AuxiliaryFacts, FailureAdvice, Incident, ProbeOutcome, RecordFacts, Standing, Values
 from exporter.metrics.text import Counted, HistogramText, Labels, LabelSet, encode, escape, histograms, lines, varint
 from exporter.state.record import TargetRecord
 
@@ -57,9 +57,11 @@ class TargetBlock:
     auxiliary: AuxiliaryFacts | None = None  # what `auxiliary_samples` were rendered from
     maintenance: bool | None = None  # as rendered
     failed: Failed | None = None  # the present failure
+    standing: Standing | None = None  # of the present failure
     region: str | None = None
     advice: FailureAdvice | None = None  # as rendered
     cause: Cause | None = None  # as rendered
+    incident: Incident | None = None  # as rendered
 
     def render_all(self) -> None:
         """Let the next report render every family, also those that did not change."""

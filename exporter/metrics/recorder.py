@@ -7,17 +7,21 @@ Counters and histograms are on /metrics only: the body of /probe has gauges and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.settings import Config, Module, Target
 from exporter.config.usage import credentials_in_use, names_of, probed_vaults
-from exporter.knowledge.advice import action_line, advise
+from exporter.core.values import Step
+from exporter.knowledge.advice import action_line, happened, owner_of_failure
 from exporter.knowledge.causes import Cause, Failed, cause_of
 from exporter.knowledge.checks_vault import CheckResult
-from exporter.knowledge.codes import CODES
+from exporter.knowledge.codes import BY_CODE, CODES
 from exporter.knowledge.expiry import Source
+from exporter.knowledge.incident import CYCLES, CommonCause, Member, Page, common_causes, is_long, page_of
+from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import AuxiliaryResult, deciding_failure
 from exporter.metrics import target_values
@@ -39,13 +43,17 @@ from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
 from exporter.metrics.target_families import TARGET_METRICS, Level, SeriesScope, phases_at
 from exporter.metrics.target_values import (
     FailureAdvice,
+    Incident,
+    Standing,
     Values,
     action_samples,
     auxiliary_facts,
     auxiliary_samples,
     cause_labels,
     cause_samples,
+    incident_samples,
     one,
+    standing_of,
 )
 from exporter.metrics.text import NO_LABELS, Labels, LabelSet
 from exporter.runtime.loop import yield_with_pauses
@@ -63,28 +71,34 @@ _TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
 
 
 class FailureSeries:
-    """The first action and the cause of each failing target, and the common causes. `blocks` are those of the recorder, by target.
+    """The first action, the cause and the incident of each failing target, and the common causes.
 
-    Causes depend on all targets, so a scrape renders them, in slices, and only after a failure changed.
+    `blocks` are those of the recorder, by target, and `expiry` is when a credential expires. Causes depend on all targets, so a scrape
+    renders them and the incidents, in slices, and only after a failure changed. `now` is the latest Unix time that the recorder was told.
     """
 
-    def __init__(self, exposition: Exposition, blocks: Mapping[str, TargetBlock]) -> None:
-        self._exposition, self._blocks = exposition, blocks
+    def __init__(
+        self, exposition: Exposition, blocks: Mapping[str, TargetBlock], expiry: Callable[[str], float | None], *, incidents: bool
+    ) -> None:
+        self._exposition, self._blocks, self._expiry, self._incidents = exposition, blocks, expiry, incidents
         self._failing: set[str] = set()
         self._shown: set[str] = set()  # ids of causes
         self._changes = self._rendered = 0
+        self._until = math.inf  # when the page of a failure changes with time alone
         self._rendering = asyncio.Lock()
+        self.now = 0.0
 
     def update(self, block: TargetBlock) -> Values:
         """Note whether the failure of a target changed with its record; return the first action if that did."""
         name, record, report = block.target.name, block.record, block.record.last
-        failed = advice = None
+        failed = standing = advice = None
         if report is not None and not report.success:
             failed = linked(block.target, block.module, record, report.started_at).failed
-            advice = failure_advice(block.target, report, record)
-        if failed != block.failed or (self._failing and record.region != block.region):
+            standing = standing_of(record)
+            advice = self.advice_of(block.target, report, record)
+        if (failed, standing) != (block.failed, block.standing) or (self._failing and record.region != block.region):
             self._changes += 1
-        block.failed, block.region = failed, record.region
+        block.failed, block.standing, block.region = failed, standing, record.region
         if failed is None:
             self._failing.discard(name)
         else:
@@ -92,29 +106,92 @@ class FailureSeries:
         changed, block.advice = advice != block.advice, advice
         return action_samples(advice) if changed else {}
 
+    def other_changed(self) -> None:
+        """Note that something else changed that the incidents of failing targets depend on."""
+        self._changes += bool(self._failing)
+
     def forget(self, name: str) -> None:
         """Leave a target out of the causes."""
-        self._changes += name in self._failing
+        self.other_changed()
         self._failing.discard(name)
 
+    def is_unsteady(self, block: TargetBlock) -> bool:
+        """Whether a step other than wrap failed in the last probe, and too few of them in a row for a page."""
+        standing, record = standing_of(block.record), block.record
+        if standing is None or not standing.run or not record.consecutive_blocking:
+            return False
+        return not is_long(standing.run, standing.least, deleted=self._is_deleted(record.purge_at))
+
+    def advice_of(self, target: Target, report: ProbeReport, record: TargetRecord) -> FailureAdvice | None:
+        """Return the advice for the failure of a report, with its page."""
+        failure = deciding_failure(report)
+        if failure is None:
+            return None
+        page = self._page(target, failure.step, failure.code, failure.reason, report.purge_after(record.purge_at))
+        return failure_advice(target, report, record, page)
+
     async def refresh(self) -> None:
-        """Render the causes if a failure changed, and let other tasks run in between."""
+        """Render the causes and incidents if a failure changed, and let other tasks run in between."""
         async with self._rendering:
             changes = self._changes
-            if changes == self._rendered:
+            if changes == self._rendered and self.now < self._until:
                 return
-            groups = await cause_groups(map(_linked, list(self._blocks.values()) if self._failing else ()))
+            blocks = list(self._blocks.values())
+            groups = await cause_groups(map(_linked, blocks if self._failing else ()))
             causes = {target: group.cause for group in groups for target in group.targets}
-            async for block in yield_with_pauses(list(self._blocks.values()), TARGETS_PER_SLICE):
-                self._show_cause(block, causes.get(block.target.name))
+            common = await self._common_causes(blocks, causes) if self._failing and self._incidents else {}
+            self._until = math.inf
+            async for block in yield_with_pauses(blocks, TARGETS_PER_SLICE):
+                if self._blocks.get(block.target.name) is block:
+                    self._show_failure(block, causes.get(block.target.name), common.get(block.target.name))
             self._show_groups(groups[:MOST_CAUSES])
             self._rendered = changes
 
-    def _show_cause(self, block: TargetBlock, cause: Cause | None) -> None:
-        name, cause = block.target.name, None if block.failed is None else cause
-        if cause != block.cause and self._blocks.get(name) is block:
+    async def _common_causes(self, blocks: Iterable[TargetBlock], causes: Mapping[str, Cause]) -> Mapping[str, CommonCause]:
+        members, targets = list[Member](), 0
+        async for block in yield_with_pauses(blocks, TARGETS_PER_SLICE):
+            target, standing = block.target, block.standing
+            targets += not block.maintenance
+            if standing is not None and standing.run >= CYCLES and not block.maintenance and target.name in causes:
+                members.append(Member(target.name, target.vault, target.credential, causes[target.name], standing.reason))
+        return await asyncio.to_thread(common_causes, members, targets)
+
+    def _show_failure(self, block: TargetBlock, cause: Cause | None, common: CommonCause | None) -> None:
+        """Render the cause and the incident of a target, and its advice if the page changed with time."""
+        values: Values = {}
+        cause = None if block.failed is None else cause
+        if cause != block.cause:
             block.cause = cause
-            self._show(OwnerValues(name, block.base, cause_samples(cause)))
+            values |= cause_samples(cause)
+        incident = None
+        if block.failed is not None and block.standing is not None:
+            page = self._page(block.target, *block.standing[:3], block.record.purge_at)
+            if block.advice is not None and block.advice.page is not page:
+                block.advice = block.advice._replace(page=page)
+                values |= action_samples(block.advice)
+            incident = self._incident(block, block.standing, block.failed.since, page, common)
+            turns = self._expiry(block.target.credential), block.record.purge_at
+            self._until = min([self._until, *(at for at in turns if at is not None and at > self.now)])
+        if incident != block.incident:
+            block.incident = incident
+            values |= incident_samples(incident)
+        if values:
+            self._show(block.owner_values(values))
+
+    def _incident(
+        self, block: TargetBlock, standing: Standing, since: float, page: Page, common: CommonCause | None
+    ) -> Incident | None:
+        common, deleted = None if page is Page.KEY_DELETED else common, self._is_deleted(block.record.purge_at)
+        pages = is_long(standing.run, standing.least, shared=common is not None, deleted=deleted)
+        return Incident(since, page, common) if pages and self._incidents and not block.maintenance else None
+
+    def _page(self, target: Target, step: Step, code: int | None, reason: Reason | None, purge_at: float | None) -> Page:
+        """Return the page of a failure at `now`."""
+        end = self._expiry(target.credential)
+        return page_of(step, code, reason, expired=end is not None and end <= self.now, deleted=self._is_deleted(purge_at))
+
+    def _is_deleted(self, purge_at: float | None) -> bool:
+        return purge_at is not None and purge_at > self.now
 
     def _show_groups(self, groups: list[CauseGroup]) -> None:
         ids = {group.cause.id for group in groups}
@@ -133,17 +210,17 @@ class FailureSeries:
         self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
 
 
-def failure_advice(target: Target, report: ProbeReport, record: TargetRecord) -> FailureAdvice | None:
-    """Return the first of the actions that the pages recommend, what happened and who acts; None without a failure."""
+def failure_advice(target: Target, report: ProbeReport, record: TargetRecord, page: Page) -> FailureAdvice | None:
+    """Return the first of the actions that the pages recommend, what happened, who acts and the page; None without a failure."""
     failure = deciding_failure(report)
     if failure is None or failure.code is None:
         return None
     names = names_of(target, report.steps, failure, auxiliary=record.auxiliary.values())
-    advice = advise(failure, names, ready=None)
     return FailureAdvice(
         action=action_line(failure.code, failure.reason, names, step=failure.step),
-        meaning=advice.happened.replace("`", ""),
-        owner=advice.owner.value,
+        meaning=happened(failure).replace("`", ""),
+        owner=owner_of_failure(failure, BY_CODE[failure.code].owner).value,
+        page=page,
     )
 
 
@@ -154,7 +231,13 @@ def _linked(block: TargetBlock) -> Linked:
 
 
 def probe_failure_samples(
-    target: Target, module: Module, report: ProbeReport, record: TargetRecord, known: tuple[Failed | None, Cause | None]
+    target: Target,
+    module: Module,
+    report: ProbeReport,
+    record: TargetRecord,
+    *,
+    known: tuple[Failed | None, Cause | None],
+    advice: FailureAdvice | None,
 ) -> Values:
     """Return the samples of a failure in the response of /probe.
 
@@ -166,7 +249,7 @@ def probe_failure_samples(
     failed, cause = known
     if cause is None or failed is None or (failed.step, failed.reason) != (failure.step, failure.reason):
         cause = cause_of(Failed(step=failure.step, reason=failure.reason, names=links_of(target, module, record, report)))
-    return action_samples(failure_advice(target, report, record)) | cause_samples(cause)
+    return action_samples(advice) | cause_samples(cause)
 
 
 class SqlServerLines(NamedTuple):
@@ -252,7 +335,7 @@ class Recorder(Instruments):
         )
         self._per_target_gauges = per_target_gauges
         self._blocks: dict[str, TargetBlock] = {}
-        self._failures = FailureSeries(self._exposition, self._blocks)
+        self._failures = FailureSeries(self._exposition, self._blocks, self._expiry_of, incidents=per_target_gauges)
         self.sql_servers = SqlServerSeries(self._exposition)
         self._owners = SeriesOwners()
         self._budgets = Budgets()
@@ -262,6 +345,7 @@ class Recorder(Instruments):
     def configure(self, config: Config) -> None:
         """Apply a new configuration. The caller then adds changed targets and forgets removed ones."""
         self._config = config
+        self._failures.other_changed()
         self._show_codes()
 
     def add_target(self, target: Target, module: Module, record: TargetRecord, *, now: float) -> None:
@@ -277,6 +361,8 @@ class Recorder(Instruments):
             counters = TargetCounters(self._bounds)
             block = TargetBlock(target, module, base_of(target), record, counters, started_at(now))
             self._blocks[target.name] = block
+            self._failures.other_changed()
+        self._failures.now = now
         block.target, block.module, block.record = target, module, record
         block.counters.expect(target, module)
         block.counters.path = path_of(record)
@@ -302,9 +388,11 @@ class Recorder(Instruments):
         block = self._blocks.get(report.target)
         if block is None:
             return
-        block.record = record
+        block.record, ended = record, report.started_at + report.duration
+        self._failures.now = ended
         values, endpoints = self._maintenance_values(block, report.started_at), {}
-        block.counters.add(report, maintenance=bool(block.maintenance))
+        unsteady = not report.discarded and self._failures.is_unsteady(block)
+        block.counters.add(report, maintenance=bool(block.maintenance), unsteady=unsteady)
         if report.discarded:
             self._count_tainted()
             values |= target_values.time_samples(record)
@@ -312,7 +400,6 @@ class Recorder(Instruments):
             block.counters.path_after(record)
             values |= self._report_values(block, report)
             endpoints = target_values.endpoint_samples(report)
-        ended = report.started_at + report.duration
         ratios = self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended)
         self._show(
             block.owner_values(values), *self._endpoints(report.target, endpoints), *_budgets_shown(ratios), counters=block
@@ -338,6 +425,7 @@ class Recorder(Instruments):
 
     def sweep(self, now: float) -> None:
         """Update values that change with time; call this every few seconds. `now` is a Unix time."""
+        self._failures.now = now
         self._show(*_budgets_shown(self._budgets.sweep(now)))
 
     def drop_result(self, name: str) -> None:
@@ -409,7 +497,9 @@ class Recorder(Instruments):
             **target_values.on_demand_samples(report, record),
             # If requested probes are counted, the record includes this one and its runs of failures.
             **({} if self._per_target_gauges else target_values.run_samples(target_values.facts_of(record))),
-            **probe_failure_samples(target, module, report, record, known),
+            **probe_failure_samples(
+                target, module, report, record, known=known, advice=self._failures.advice_of(target, report, record)
+            ),
         }
         of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not SeriesScope.EXPORTER}
         of_exporter = {name: samples for name, samples in values.items() if name not in of_target}
@@ -430,7 +520,10 @@ class Recorder(Instruments):
         """Return whether a probe that began then is in a maintenance window, if that changed."""
         windows = (*self._config.settings.maintenance, *block.target.maintenance)
         shown, block.maintenance = block.maintenance, any(window.contains(at) for window in windows) if windows else None
-        return {} if shown == block.maintenance else {"ekm_maintenance": one(block.maintenance)}
+        if shown == block.maintenance:
+            return {}
+        self._failures.other_changed()
+        return {"ekm_maintenance": one(block.maintenance)}
 
     def _report_values(self, block: TargetBlock, report: ProbeReport) -> Values:
         """Return what differs from the last report."""
@@ -476,7 +569,13 @@ class Recorder(Instruments):
             self._owners.add(target, SeriesScope.ENDPOINT, endpoint)
             yield OwnerValues(endpoint, LabelSet.from_labels(("endpoint", endpoint)), shown)
 
+    def _expiry_of(self, name: str) -> float | None:
+        """Return when a credential expires; None if that is unknown, or if a reload removed it and not yet its targets."""
+        credential = self._config.credentials.get(name)
+        return None if credential is None else target_values.expiry_of(credential, self._lookups.get(name, {}))
+
     def _show_credential(self, name: str) -> None:
+        self._failures.other_changed()
         values = target_values.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
         self._show(OwnerValues(name, LabelSet.from_labels(("credential", name)), values))
 

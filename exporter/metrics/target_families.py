@@ -135,7 +135,6 @@ STEP_BUCKETS: Final = tuple(bound for bound, _ in _STEP_BOUNDS)
 COUNTED: Final[tuple[tuple[int, tuple[Step, ...]], ...]] = (
     (3011, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
     (3077, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
-    (3303, (Step.TOKEN,)),
 )
 
 # The label `what` of ekm_path_changes_total: the parts of the network path that can change.
@@ -205,6 +204,10 @@ TARGET_METRICS: Final = (
         "Probes in which at least one step failed; discarded results are not counted.",
     ),
     _counter(
+        "ekm_unsteady_failures_total",
+        "Probes in which a step other than wrap_key failed, and too few in a row for a page. Not counted in a maintenance window.",
+    ),
+    _counter(
         "ekm_probe_verdicts_total",
         "Probes with a verdict, by verdict (ready or not_ready); the basis of a service level.",
         "verdict",
@@ -261,8 +264,15 @@ TARGET_METRICS: Final = (
     _info(
         Retention.PROBE,
         "ekm_failure_action_info",
-        "The first action for the failure of the last probe, with names of the configuration, what happened, and which team acts. Absent if the probe succeeded.",
-        "action meaning owner",
+        "The first action for the failure of the last probe, with names of the configuration, what happened, which team acts, and the page that the failure belongs to. Absent if the probe succeeded.",
+        "action meaning owner page",
+    ),
+    target_metric(
+        Retention.PROBE,
+        "ekm_incident",
+        "Start time of the failure if it pages: it lasts long enough or has a common cause, outside a maintenance window. "
+        "Absent otherwise, and with --no-scheduler.",
+        "page cause name",
     ),
     _info(
         Retention.PROBE,

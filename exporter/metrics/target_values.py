@@ -19,6 +19,7 @@ from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
 from exporter.knowledge.code_row import ConnectorError
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.expiry import Source, start_of
+from exporter.knowledge.incident import RUN, CommonCause, Page, Runs, counted_run, least_run
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, deciding_failure
@@ -46,7 +47,7 @@ UNKNOWN = ProbeOutcome(None, None, (), None)
 class RecordFacts(NamedTuple):
     """Everything in a record that `fact_samples` shows."""
 
-    runs: tuple[int, int, int] | None  # failures, blocking failures and unready probes in a row; None before the first probe
+    runs: Runs | None  # None before the first probe
     key: KeyFacts | None
     vault: VaultHeaders
     purge_at: float | None
@@ -114,10 +115,11 @@ class FailureAdvice(NamedTuple):
     action: str
     meaning: str
     owner: str
+    page: Page
 
 
 def action_samples(advice: FailureAdvice | None) -> Values:
-    """Return the first action for a failure, what happened and who acts; no series without a failure."""
+    """Return the first action for a failure, what happened, who acts and its page; no series without a failure."""
     return {"ekm_failure_action_info": [] if advice is None else [(tuple(advice._asdict().items()), 1.0)]}
 
 
@@ -128,6 +130,43 @@ def cause_samples(cause: Cause | None) -> Values:
 
 def cause_labels(cause: Cause) -> Labels:
     return ("link", cause.link), ("name", cause.name), ("reason", cause.reason or "")
+
+
+class Standing(NamedTuple):
+    """What the incident of a failure follows from: the deciding step, and the failed probes in a row, counted up to those that page."""
+
+    step: Step
+    code: int | None
+    reason: Reason | None
+    run: int
+    least: int
+
+
+def standing_of(record: TargetRecord) -> Standing | None:
+    """Return how the present failure of a target stands; None without one."""
+    failure = None if record.last is None else deciding_failure(record.last)
+    if record.last is None or failure is None:
+        return None
+    gap = None if record.next_probe_at is None or record.last_probe_at is None else record.next_probe_at - record.last_probe_at
+    run = counted_run(failure.step, failure.code, failure.reason, _runs_of(record), record.last.readiness)
+    least = least_run(failure.code, interval=record.target.interval, gap=gap)
+    return Standing(failure.step, failure.code, failure.reason, min(run, RUN), least)
+
+
+class Incident(NamedTuple):
+    """A failure that pages: since when, as a Unix time, its page and its common cause."""
+
+    since: float
+    page: Page
+    common: CommonCause | None
+
+
+def incident_samples(incident: Incident | None) -> Values:
+    """Return the incident of a target; no series without one."""
+    if incident is None:
+        return {"ekm_incident": []}
+    cause, name = incident.common or ("", "")
+    return {"ekm_incident": [((("page", incident.page), ("cause", cause), ("name", name)), incident.since)]}
 
 
 def record_samples(record: TargetRecord, expected: ExpectPath) -> Values:
@@ -168,8 +207,8 @@ def without_green_runs(record: TargetRecord) -> Values:
     return {name: [] for name, run in zip(_RUN_FAMILIES, _runs_of(record), strict=True) if not run}
 
 
-def _runs_of(record: TargetRecord) -> tuple[int, int, int]:
-    return record.consecutive_failures, record.consecutive_blocking, record.consecutive_unready
+def _runs_of(record: TargetRecord) -> Runs:
+    return Runs(record.consecutive_failures, record.consecutive_blocking, record.consecutive_unready)
 
 
 def key_samples(key: KeyFacts | None) -> Values:
@@ -280,6 +319,12 @@ def credential_samples(credential: Credential, lookups: Mapping[Source, tuple[fl
             ((("source", source),), at) for source, (_, at) in lookups.items()
         ],
     }
+
+
+def expiry_of(credential: Credential, lookups: Mapping[Source, tuple[float | None, float]]) -> float | None:
+    """Return when a credential expires, as a Unix time. A date from a lookup takes precedence over a declared date."""
+    declared = None if credential.expires_on is None else start_of(credential.expires_on)
+    return min((end for end, _ in lookups.values() if end is not None), default=declared)
 
 
 def check_samples(results: Iterable[CheckResult] | None) -> Values:

@@ -47,8 +47,8 @@ class Reference(Collector):
         self.samples = {}  # family -> target or other owner -> [(labels, value)]
         self.counted = {}
         self.hist = {}
-        self.skew, self.tls, self.minute = {}, {}, {}
-        self.vaults = {}
+        self.minute, self.vaults, self.present = {}, {}, {}
+        self.now = 0.0
         for row in CODES:
             if row in possible_codes(config):
                 labels = {"code": row.code, "symbol": row.symbol, "category": row.category, "owner": row.owner}
@@ -69,12 +69,13 @@ class Reference(Collector):
             steps += ["wrap_key", "unwrap_key"]
         alerted = {
             "challenge": [],
-            "token": [3303],
+            "token": [],
             **{step: [NO[target.generation][3011], NO[target.generation][3077]] for step in steps[2:]},
         }
         self.counted[target.name] = {
             "ekm_probes_total": {(): 0},
             "ekm_probe_failures_total": {(): 0},
+            "ekm_unsteady_failures_total": {(): 0},
             "ekm_probe_verdicts_total": {(("verdict", verdict),): 0 for verdict in ("ready", "not_ready")},
             "ekm_errors_total": {(("step", step), ("code", str(code))): 0 for step in steps for code in alerted[step]},
             "ekm_throttled_total": {(("step", step),): 0 for step in steps},
@@ -120,6 +121,7 @@ class Reference(Collector):
         """For reports that are not discarded. `advice` has the action that the pages show first."""
         target = self.config.targets[report.target]
         counted = self.counted[target.name]
+        self.now = report.started_at + report.duration
         counted["ekm_probes_total"][()] += 1
         good = any(step.outcome == "ok" for step in report.steps) and not any(step.outcome == "failed" for step in report.steps)
         counted["ekm_probe_failures_total"][()] += not good
@@ -142,6 +144,8 @@ class Reference(Collector):
         self._endpoints(report)
         self._budget(target, report)
         self._gauges("ekm_failure_action_info", target, [] if advice is None else [(advice._asdict(), 1)])
+        self.present[target.name] = self._incident(target, report, standing, made)
+        counted["ekm_unsteady_failures_total"][()] += self.present[target.name][1]
         for name, value in {
             "ekm_consecutive_failures": standing.consecutive_failures,
             "ekm_consecutive_blocking_failures": standing.consecutive_blocking,
@@ -151,9 +155,46 @@ class Reference(Collector):
         }.items():
             self._gauges(name, target, [] if value is None else [({}, value)])
 
+    def _incident(self, target, report, standing, made):
+        """Return when the failure began if it pages, whether it is counted as unsteady, and its page now and once the credential ended."""
+        bad = [step for step in made if step.outcome is Outcome.FAILED]
+        deciding = [step for step in bad if step.step != "wrap_key"] if report.readiness.ready is False else []
+        if not bad:
+            return None, False, None, None
+        first = (deciding or bad)[0]
+        away = {3011: "throttled", 3109: "throttled", 3077: "forbidden", 3113: "forbidden"}.get(first.code)
+        states = ("key_disabled", "key_expired", "key_not_yet_valid")
+        wrap = first.step == "wrap_key" and away and first.reason not in states
+        run = standing.consecutive_failures if wrap else standing.consecutive_unready
+        waits = standing.next_probe_at is not None and standing.next_probe_at - report.started_at > 1.5 * target.interval
+        least = 3 if target.interval >= 300 or (waits and away == "throttled") else 4
+        page = ended = away or "not_ready"
+        if first.step == "token":
+            page = ended = "turned_away" if away else "not_ready"
+            if not away and first.reason in REFUSED:
+                page, ended = "refused", "expired"
+            if not away and first.reason in ("secret_expired", "certificate_expired"):
+                page = "expired"
+        if first.step == "challenge" and first.reason == "dns_not_found":
+            page = ended = "name_gone"
+        if first.reason == "key_soft_deleted":
+            page = ended = "key_deleted"
+        unsteady = 0 < run < least and standing.consecutive_blocking > 0
+        return standing.state_since if run >= least else None, unsteady, page, ended
+
+    def _show_incident(self, target):
+        began, _, page, ended = self.present.get(target.name, (None, False, None, None))
+        day = self.config.credentials[target.credential].expires_on
+        if day is not None and datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() <= self.now:
+            page = ended
+        for own, _ in self.samples.get("ekm_failure_action_info", {}).get(target.name, ()):
+            own["page"] = page
+        self._gauges("ekm_incident", target, [] if began is None else [({"page": page, "cause": "", "name": ""}, began)])
+
     def group(self, causes):
         """`causes` are link, name and reason of the status page, the most urgent first, each with its targets."""
         for target in self.config.targets.values():
+            self._show_incident(target)
             own = [labels for labels, targets in causes if target.name in targets]
             self._gauges("ekm_failure_cause_info", target, [(labels, 1) for labels in own])
         for labels, targets in causes:

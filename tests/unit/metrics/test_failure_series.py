@@ -8,6 +8,7 @@ import pytest
 from exporter.core.values import Step, VaultHeaders
 from exporter.knowledge.advice import LINE_LIMIT
 from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.incident import RUN, Page
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.metrics import recorder
@@ -69,8 +70,8 @@ def families_of(text):
 def test_a_failing_target_shows_its_action_and_its_cause():
     recorder = a_recorder(a_target(instances=({"sql_instance": "A"}, {"sql_instance": "B"})))
     probed(recorder, a_report(ready=False, steps=[refused(client_id="6666")]))
-    ((action, meaning, _),) = shown(recorder, ACTION)
-    assert meaning == "The client secret has expired."
+    ((action, meaning, _, page),) = shown(recorder, ACTION)
+    assert (meaning, page) == ("The client secret has expired.", "expired")
     assert action == "Create a new secret and keep the old one: az ad app credential reset --id 6666 --append."
     assert shown(recorder, CAUSE) == shown(recorder, COMMON) == {SECRET: 1}
     assert (shown(recorder, TARGETS), shown(recorder, SERVERS)) == ({SECRET: 1}, {SECRET: 2})
@@ -117,7 +118,7 @@ def test_action_names_the_staged_credential_once_it_is_proven():
 def test_action_is_the_first_one_of_the_pages(reason):
     target = a_target(labels={"team": "dba"})
     report = a_report(ready=False, steps=[failed(Step.GET_KEY, 3077, reason, endpoint="contoso.vault.azure.net:443")])
-    line, happened, owner = failure_advice(target, report, TargetRecord(target, History(0)))
+    line, happened, owner, _ = failure_advice(target, report, TargetRecord(target, History(0)), Page.NOT_READY)
     assert line == advice_of(target, report).actions[0].replace("`", "")
     assert (happened, owner) == (advice_of(target, report).happened, advice_of(target, report).owner)
     assert 0 < len(line) <= LINE_LIMIT
@@ -127,11 +128,11 @@ def test_meaning_has_no_word_of_a_server():
     """A gateway's 404 has the code of a missing key: the label says what happened, and never what the body says."""
     recorder = a_recorder(a_target())
     probed(recorder, a_report(ready=False, steps=[failed(Step.GET_KEY, 3076, Reason.NOT_FOUND, status=404, detail="Marked")]))
-    ((_, meaning, _),) = shown(recorder, ACTION)
+    ((_, meaning, _, _),) = shown(recorder, ACTION)
     assert meaning.startswith("The server that responded has no such URL.")
     assert "Marked" not in scrape(recorder).decode()
     probed(recorder, a_report(ready=False, steps=[failed(Step.GET_KEY, 3076, None)]))
-    ((_, meaning, _),) = shown(recorder, ACTION)
+    ((_, meaning, _, _),) = shown(recorder, ACTION)
     assert meaning == BY_CODE[3076].summary
 
 
@@ -275,14 +276,14 @@ def test_causes_are_computed_again_only_after_a_failure_changed(monkeypatch):
         probed(recorder, a_report("t2", ready=True, started_at=at))
         scrape(recorder)
     assert len(counted) == 0
-    for at in (START, START + 60):
-        fail(recorder, targets[:1], at=at)
+    for number in range(RUN + 2):
+        fail(recorder, targets[:1], at=START + 60 * number)
         scrape(recorder)
         scrape(recorder)
-    assert len(counted) == 1
-    probed(recorder, a_report("t2", ready=True, steps=steps, started_at=START + 120))  # a region of one more vault
+    assert len(counted) == RUN
+    probed(recorder, a_report("t2", ready=True, steps=steps, started_at=START + 600))  # a region of one more vault
     scrape(recorder)
-    assert len(counted) == 2
+    assert len(counted) == RUN + 1
 
 
 def test_a_scrape_that_ends_early_leaves_the_causes_to_the_next():

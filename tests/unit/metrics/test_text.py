@@ -31,6 +31,7 @@ from exporter.core.values import (
     VaultHeaders,
 )
 from exporter.knowledge.codes import CODES
+from exporter.knowledge.incident import Page
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.metrics import text as text_module
@@ -184,7 +185,7 @@ def test_a_scrape_equals_the_output_of_prometheus_client(data, openmetrics):
         known = data.draw(st.fixed_dictionaries(dict.fromkeys(times, st.none() | unix_times)))
         probed(recorder, report, **known)
         record = recorder.records.get(report.target)
-        reference.take(report, record, failure_advice(record.target, report, record))
+        reference.take(report, record, failure_advice(record.target, report, record, Page.NOT_READY))
     reference.group(causes_on_pages(recorder, config))
     registry = CollectorRegistry()
     registry.register(reference)
