@@ -27,7 +27,7 @@ from exporter.cli.flags import (
 )
 from exporter.cli.main import FAILED, FINE, FlagGroup, add_flag, refuse
 from exporter.cli.report_audit import report_audit
-from exporter.clients.peers import AccessError, HistoryError, PrometheusAccess, UnreadableHistoryError, on_loopback, parse_url
+from exporter.clients.peers import AccessError, ApiAccess, HistoryError, UnreadableHistoryError, on_loopback, parse_url
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.report.history import read_minutes
 from exporter.report.minutes import Period, parse_month, parse_period
@@ -131,7 +131,7 @@ def _zone(name: str) -> tzinfo:
         raise ValueError(f"--timezone {name!r} is not known: {_A_NAME if available_timezones() else _NO_NAMES}") from None
 
 
-def _access(args: argparse.Namespace) -> PrometheusAccess:
+def _access(args: argparse.Namespace) -> ApiAccess:
     """Return how to reach Prometheus. Raises AccessError and SecretUnreadableError."""
     user, token_file = args.prometheus_user, args.prometheus_token_file
     if user is not None and token_file is not None:
@@ -143,7 +143,7 @@ def _access(args: argparse.Namespace) -> PrometheusAccess:
     password = read_password(args, "prometheus", dest=_PREFIX)
     token = None if token_file is None else read_secret(SecretSource(file=token_file))
     ca_file = args.prometheus_ca_file
-    return PrometheusAccess(url=args.prometheus, timeout=args.timeout, user=user, password=password, token=token, ca_file=ca_file)
+    return ApiAccess(url=args.prometheus, timeout=args.timeout, user=user, password=password, token=token, ca_file=ca_file)
 
 
 def _url(text: str) -> str:

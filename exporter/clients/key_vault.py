@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from types import TracebackType
 from typing import Any, ClassVar, Final, NoReturn, Self, TypeVar, cast
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -107,28 +106,38 @@ def _client_for(api_version: str) -> KeyClient:
     return KeyClient("https://unused.invalid", NO_CREDENTIAL, transport=RoutedTransport(), api_version=version, policies=[])
 
 
-class VaultSession:
-    """A session of one probe with one vault, as an async context manager.
+class HostSession:
+    """A session with one host on its own connection, as an async context manager."""
 
-    It uses one connection of its own. Each method takes a `deadline` in loop time and returns facts and, without a fault, a
-    value. Each method raises CancelledError, and PoolExhausted if the deadline passed while the request waited for a thread
-    or a handshake slot.
-    """
-
-    def __init__(self, network: Network, vault: str, api_version: str) -> None:
-        self._network = network
-        self._host = vault
-        self._connection = network.connection(*split_url(vault))
+    def __init__(self, network: Network, host: str) -> None:
+        """Open a session. `host` includes the port unless it is 443."""
+        self.host = host
         self.sent = 0  # requests that left this host
-        self._client = _client_for(api_version)
+        self._connection = network.connection(*split_url(host))
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
+
+    async def _exchange(self, send: Callable[[], Awaitable[Any]], *, deadline: float) -> HttpExchange:
+        exchange = await self._connection.exchange(send, deadline=deadline)
+        self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))
+        return exchange
+
+
+class VaultSession(HostSession):
+    """A session of one probe with one vault. Each method takes a `deadline` in loop time and returns facts and, without a fault, a value.
+
+    Each method raises CancelledError, and PoolExhausted if the deadline passed while the request waited for a thread
+    or a handshake slot.
+    """
+
+    def __init__(self, network: Network, vault: str, api_version: str) -> None:
+        super().__init__(network, vault)
+        self._network = network
+        self._client = _client_for(api_version)
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
         """Send a request without a token, as the connector does, and read the challenge."""
@@ -200,13 +209,11 @@ class VaultSession:
             headers["Authorization"] = f"Bearer {token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        url = f"https://{self._host}{path}?api-version={self._client.api_version}"
+        url = f"https://{self.host}{path}?api-version={self._client.api_version}"
         request = cast("HttpRequest", VaultRequest(method, url, headers, body))
-        exchange = await self._connection.exchange(
+        return await self._exchange(
             lambda: self._client.send_request(request, stream=True, over=self._connection.transport), deadline=deadline
         )
-        self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))
-        return exchange
 
     def _distrust(self, challenge: Challenge) -> Fault:
         """Return a fault if the challenge names an untrusted authority or resource.
@@ -215,7 +222,7 @@ class VaultSession:
         """
         if not is_trusted_authority(challenge.authority, self._network.module.authority_host):
             return Fault.AUTHORITY_UNTRUSTED
-        return Fault.NONE if is_parent_domain(challenge.resource, self._host) else Fault.RESOURCE_MISMATCH
+        return Fault.NONE if is_parent_domain(challenge.resource, self.host) else Fault.RESOURCE_MISMATCH
 
 
 def _body(algorithm: str, data: bytes) -> bytes:
@@ -258,27 +265,16 @@ def encrypt_locally(key: KeyFacts, algorithm: str, data: bytes) -> bytes | None:
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
 
 
-class ApiSession:
-    """A session with one host on its own connection, as an async context manager."""
+class ApiSession(HostSession):
+    """A session for requests that send a token of the caller's."""
 
     request_id_header = "x-ms-client-request-id"
 
     def __init__(self, network: Network, host: str) -> None:
-        """Open a session. `host` includes the port unless it is 443."""
-        self.host = host
-        self.sent = 0  # requests that left this host
-        self._connection = network.connection(*split_url(host))
+        super().__init__(network, host)
         self._client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
             f"https://{host}", transport=self._connection.transport, policies=[BearerPolicy()]
         )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._connection.close()
 
     async def get(
         self, path: str, token: str, read: Callable[[bytes], tuple[Fault, T | None]], *, deadline: float
@@ -290,10 +286,7 @@ class ApiSession:
         """
         headers = {**_HEADERS, self.request_id_header: str(uuid4())}
         request = HttpRequest("GET", f"https://{self.host}{path}", headers=headers)
-        exchange = await self._connection.exchange(
-            lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline
-        )
-        self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))
+        exchange = await self._exchange(lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline)
         facts = facts_from(exchange)
         if facts.fault is not Fault.NONE or exchange.response is None:
             return facts, None

@@ -53,12 +53,13 @@ class AccessError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiAccess:
-    """The exporter's address, and how to sign in."""
+    """The address of an exporter or of Prometheus, and how to sign in."""
 
     url: str  # with a slash at its end
     timeout: float
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)  # instead of them
     ca_file: Path | None = None
 
 
@@ -115,6 +116,8 @@ async def fetch_list(access: ApiAccess, path: str) -> bytes | FetchFailure:
 
 
 def _headers(access: ApiAccess) -> dict[str, str]:
+    if access.token is not None:
+        return {**_HEADERS, "Authorization": f"Bearer {access.token}"}
     if access.user is None:
         return _HEADERS
     pair = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()
@@ -193,22 +196,10 @@ class UnreadableHistoryError(HistoryError):
     """Prometheus answered with something that is no history, or with too much of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrometheusAccess:
-    """The address of Prometheus, and how to sign in."""
-
-    url: str  # with a slash at its end
-    timeout: float
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
-    ca_file: Path | None = None
-
-
 class PrometheusApi:
     """A session with one Prometheus. Use it as an asynchronous context manager."""
 
-    def __init__(self, access: PrometheusAccess) -> None:
+    def __init__(self, access: ApiAccess) -> None:
         """Read the CA file. Raises AccessError."""
         self._access, self._shown = access, access.url.rstrip("/")
         self._tls = trust(access.ca_file, CA_FLAG)
@@ -217,7 +208,7 @@ class PrometheusApi:
     async def __aenter__(self) -> Self:
         """Open the session."""
         timeout = aiohttp.ClientTimeout(total=self._access.timeout)
-        self._session = aiohttp.ClientSession(timeout=timeout, headers=_prometheus_headers(self._access), auto_decompress=False)
+        self._session = aiohttp.ClientSession(timeout=timeout, headers=_headers(self._access), auto_decompress=False)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -269,13 +260,3 @@ class PrometheusApi:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             cause = cause_text(error, CA_FLAG)
             raise HistoryError(f"{self._shown} is unreachable, {cause}: check the URL and the network") from None
-
-
-def _prometheus_headers(access: PrometheusAccess) -> dict[str, str]:
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    if access.token is not None:
-        headers["Authorization"] = f"Bearer {access.token}"
-    elif access.user is not None:
-        pair = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()
-        headers["Authorization"] = f"Basic {pair}"
-    return headers

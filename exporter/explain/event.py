@@ -6,7 +6,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -248,18 +248,6 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s")
 _WORD = 80  # characters of a provider or a computer
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """One event with its masked text; `label` is that of its group."""
-
-    at: datetime | None
-    computer: str
-    provider: str
-    number: int | None
-    label: str
-    text: str
-
-
 @dataclass(slots=True, kw_only=True)
 class EventGroup:
     """The events with one code, or of one kind without a code."""
@@ -294,7 +282,7 @@ class EventSummary:
     def __init__(self, *, since: datetime | None = None, until: datetime | None = None, details: bool = False) -> None:
         self._since, self._until = since, until
         self._groups: dict[str, EventGroup] = {}
-        self.details: deque[Detail] = deque(maxlen=MOST_DETAILS if details else 0)
+        self.details: deque[tuple[str, LoggedEvent]] = deque(maxlen=MOST_DETAILS if details else 0)
 
     @property
     def groups(self) -> list[EventGroup]:
@@ -315,7 +303,7 @@ class EventSummary:
             self._groups[label] = _group(label, event, explanation)
         self._groups[label].add(event)
         if self.details.maxlen:
-            self.details.append(_detail(event, label))
+            self.details.append((label, _masked(event)))
 
     def _is_wanted(self, at: datetime | None) -> bool:
         if at is None:
@@ -346,9 +334,9 @@ def _group(label: str, event: LoggedEvent, explanation: Explanation | None) -> E
     )
 
 
-def _detail(event: LoggedEvent, label: str) -> Detail:
+def _masked(event: LoggedEvent) -> LoggedEvent:
     computer, provider = (mask(text, limit=_WORD) for text in (event.computer, event.provider))
-    return Detail(event.at, computer, provider, event.number, label, mask(" | ".join(event.texts), limit=LONGEST))
+    return replace(event, computer=computer, provider=provider, texts=(mask(" | ".join(event.texts), limit=LONGEST),))
 
 
 _INDENT = " " * 8
@@ -377,7 +365,7 @@ def as_data(summary: EventSummary) -> dict[str, object]:
     """Return the groups and the details as JSON data. The names are public; fields may be added."""
     data: dict[str, object] = {"events": summary.count, "groups": [_group_data(group) for group in summary.groups]}
     if summary.details.maxlen:
-        data["details"] = [_detail_data(detail) for detail in summary.details]
+        data["details"] = [_detail_data(*detail) for detail in summary.details]
     return data
 
 
@@ -392,10 +380,10 @@ def _group_lines(group: EventGroup) -> Iterator[str]:
 def _detail_lines(summary: EventSummary) -> Iterator[str]:
     if summary.count > MOST_DETAILS:
         yield f"The last {MOST_DETAILS} of {summary.count} events:"
-    for detail in summary.details:
-        number = "-" if detail.number is None else detail.number
-        yield f"{_shown(detail.at)}  {detail.label}  {detail.computer}  {detail.provider}  event {number}"
-        yield f"{_INDENT}{detail.text}"
+    for label, event in summary.details:
+        number = "-" if event.number is None else event.number
+        yield f"{_shown(event.at)}  {label}  {event.computer}  {event.provider}  event {number}"
+        yield f"{_INDENT}{event.texts[0]}"
 
 
 def _group_data(group: EventGroup) -> dict[str, object]:
@@ -413,14 +401,14 @@ def _group_data(group: EventGroup) -> dict[str, object]:
     }
 
 
-def _detail_data(detail: Detail) -> dict[str, object]:
+def _detail_data(label: str, event: LoggedEvent) -> dict[str, object]:
     return {
-        "time": _written(detail.at),
-        "label": detail.label,
-        "computer": detail.computer,
-        "provider": detail.provider,
-        "event_id": detail.number,
-        "text": detail.text,
+        "time": _written(event.at),
+        "label": label,
+        "computer": event.computer,
+        "provider": event.provider,
+        "event_id": event.number,
+        "text": event.texts[0],
     }
 
 

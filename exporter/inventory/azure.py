@@ -11,11 +11,11 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, Networks
-from exporter.clients.key_vault import NO_CREDENTIAL, BearerPolicy, KeyListSession, VaultSession
+from exporter.clients.key_vault import NO_CREDENTIAL, BearerPolicy, HostSession, KeyListSession, VaultSession
 from exporter.config.fields import Section
 from exporter.config.files import read_with_includes, targets_in, vault_of
 from exporter.config.settings import DEFAULT_MODULE, Credential, Module
@@ -48,7 +48,7 @@ class ResourceGraphPage:
     limit_hit: bool = False
 
 
-class ResourceGraphSession:
+class ResourceGraphSession(HostSession):
     """A session with one management host, as an async context manager. Raises ExtraMissingError."""
 
     def __init__(self, network: Network, host: str) -> None:
@@ -58,7 +58,7 @@ class ResourceGraphSession:
         except ImportError:
             raise ExtraMissingError("azure") from None
         self._request, self._options = QueryRequest, QueryRequestOptions
-        self._connection = network.connection(host, 443)
+        super().__init__(network, host)
         self._client = ResourceGraphClient(
             NO_CREDENTIAL,
             f"https://{host}",
@@ -66,12 +66,6 @@ class ResourceGraphSession:
             transport=self._connection.transport,
             policies=[BearerPolicy()],
         )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._connection.close()
 
     async def vaults(
         self, token: str, subscriptions: Sequence[str], skip_token: str | None, *, deadline: float
@@ -82,7 +76,7 @@ class ResourceGraphSession:
         """
         options = self._options(top=PAGE, skip_token=skip_token, result_format="objectArray")
         request = self._request(query=QUERY, subscriptions=list(subscriptions) or None, options=options)
-        exchange = await self._connection.exchange(lambda: self._client.resources(request, bearer=token), deadline=deadline)
+        exchange = await self._exchange(lambda: self._client.resources(request, bearer=token), deadline=deadline)
         facts = replace(facts_from(exchange), inner_code=None)  # the implied codes are those of a vault
         if exchange.response is not None and facts.status == 400 and _NO_SUBSCRIPTION in _details(exchange.response.body):
             return facts, ResourceGraphPage()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.clients.peers import HistoryError, PrometheusAccess, PrometheusApi, UnreadableHistoryError
+from exporter.clients.peers import ApiAccess, HistoryError, PrometheusApi, UnreadableHistoryError
 from exporter.core import durations
 from exporter.report.minutes import (
     MINUTE,
@@ -48,7 +48,7 @@ EXPORTERS: Final = "max by (job, instance) (ekm_exporter_build_info)"
 _UNREADABLE: Final = "Prometheus sent an unreadable result: check the URL"
 
 
-async def read_minutes(access: PrometheusAccess, period: Period) -> Minutes:
+async def read_minutes(access: ApiAccess, period: Period) -> Minutes:
     """Return the minutes of the period. Raises HistoryError and AccessError."""
     seconds = WHOLE * access.timeout
     try:

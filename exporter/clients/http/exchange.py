@@ -49,6 +49,11 @@ class RecordedResponse:
 class SdkResponse(AsyncHttpResponse):
     """A recorded response as the SDK's response class."""
 
+    reason = ""
+    is_closed = True
+    is_stream_consumed = True
+    encoding = "utf-8"  # whatever a header declares: Azure sends it
+
     def __init__(self, request: HttpRequest, recorded: RecordedResponse) -> None:
         self._request, self._recorded = request, recorded
 
@@ -65,28 +70,8 @@ class SdkResponse(AsyncHttpResponse):
         return case_insensitive_dict(self._recorded.headers)
 
     @property
-    def reason(self) -> str:
-        return ""
-
-    @property
     def content_type(self) -> str | None:
         return self._recorded.headers.get("content-type")
-
-    @property
-    def is_closed(self) -> bool:
-        return True
-
-    @property
-    def is_stream_consumed(self) -> bool:
-        return True
-
-    @property
-    def encoding(self) -> str | None:
-        return "utf-8"
-
-    @encoding.setter
-    def encoding(self, value: str | None) -> None:
-        """Ignore the value: Azure sends UTF-8, whatever a header declares."""
 
     @property
     def url(self) -> str:
@@ -116,8 +101,7 @@ class SdkResponse(AsyncHttpResponse):
     async def iter_raw(self, **_: Any) -> AsyncIterator[bytes]:
         yield self._recorded.body
 
-    async def iter_bytes(self, **_: Any) -> AsyncIterator[bytes]:
-        yield self._recorded.body
+    iter_bytes = iter_raw
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -356,7 +356,7 @@ def test_only_the_last_details_are_kept(monkeypatch):
     monkeypatch.setattr("exporter.explain.event.MOST_DETAILS", 2)
     summary = summary_of(*(logged(f"error 3303 number {number}") for number in range(5)), details=True)
     assert "The last 2 of 5 events:" in as_text(summary)
-    assert [detail.text for detail in summary.details] == ["error 3303 number 3", "error 3303 number 4"]
+    assert [event.texts[0] for _, event in summary.details] == ["error 3303 number 3", "error 3303 number 4"]
 
 
 def test_json_has_groups_and_details():

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from exporter.clients import peers
-from exporter.clients.peers import HistoryError, PrometheusAccess
+from exporter.clients.peers import ApiAccess, HistoryError
 from exporter.report.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, STALE, UNPROBED, read_minutes
 from exporter.report.minutes import MinuteClass, Minutes, Period, ReportedTarget, parse_month, parse_period
 from tests.unit.clients.test_peers import answering, giving, raw
@@ -54,14 +54,14 @@ def series(labels: Mapping[str, str], *values: tuple[int, float]) -> dict[str, A
 
 async def read(handler: Handler, period: Period = PERIOD, **access: Any) -> Minutes:
     async with answering(handler) as url:
-        return await read_minutes(PrometheusAccess(url=f"{url}/", timeout=PATIENCE, **access), period)
+        return await read_minutes(ApiAccess(url=f"{url}/", timeout=PATIENCE, **access), period)
 
 
 async def problem(handler: Handler, period: Period = PERIOD) -> str:
     """The error, without the address."""
     async with answering(handler) as url:
         with pytest.raises(HistoryError) as caught:
-            await read_minutes(PrometheusAccess(url=f"{url}/", timeout=PATIENCE), period)
+            await read_minutes(ApiAccess(url=f"{url}/", timeout=PATIENCE), period)
     return str(caught.value).replace(url, "URL")
 
 
@@ -111,7 +111,7 @@ async def test_requests_have_the_credentials_of_the_flags(access: dict[str, str]
     seen: list[Any] = []
     await read(fake({RESULTS: [series(LABELS, (0, 1))]}, seen=seen), **access)
     assert {found for *_, found in seen} == {header}
-    assert "not-a-" not in repr(PrometheusAccess(url="u", timeout=1, **access))
+    assert "not-a-" not in repr(ApiAccess(url="u", timeout=1, **access))
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ async def test_too_large_response_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 async def test_closed_connection_is_one_line() -> None:
     async with raw(b"") as url:
         with pytest.raises(HistoryError, match="is unreachable, it closed the connection without a response: check the URL"):
-            await read_minutes(PrometheusAccess(url=f"{url}/", timeout=PATIENCE), PERIOD)
+            await read_minutes(ApiAccess(url=f"{url}/", timeout=PATIENCE), PERIOD)
 
 
 async def test_silent_server_ends_at_the_timeout() -> None:
     async with raw(b"", wait=True) as url:
         with pytest.raises(HistoryError, match=r"gave no whole response within 0.2 s: raise --timeout"):
-            await read_minutes(PrometheusAccess(url=f"{url}/", timeout=0.2), PERIOD)
+            await read_minutes(ApiAccess(url=f"{url}/", timeout=0.2), PERIOD)
