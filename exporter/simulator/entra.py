@@ -14,9 +14,8 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import jwt
@@ -88,15 +87,14 @@ def _names(header: dict[str, Any], member: str, digest: bytes) -> bool:
 # Signed tokens. The keys exist in memory only, so that tokens end with the run.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenClaims:
-    """The claims of an access token; `expires` is a Unix time."""
+class TokenClaims(NamedTuple):
+    """The claims of an access token, under Entra's names: tenant, client id, object id, audience, and the Unix time of its end."""
 
-    tenant_id: str
-    client_id: str
-    object_id: str
-    audience: str
-    expires: int
+    tid: str
+    appid: str
+    oid: str
+    aud: str
+    exp: int
 
 
 def _sign(payload: Mapping[str, object], key: bytes) -> str:
@@ -104,28 +102,20 @@ def _sign(payload: Mapping[str, object], key: bytes) -> str:
 
 
 class TokenMint:
-    """Issues and reads access tokens, whose claims have Entra's names."""
+    """Issues and reads access tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._key = secrets.token_bytes(32)
+        self._clock = clock
 
     def issue(self, claims: TokenClaims) -> str:
-        payload = {"aud": claims.audience, "iss": f"https://sts.windows.net/{claims.tenant_id}/", "tid": claims.tenant_id}
-        more = {"appid": claims.client_id, "oid": claims.object_id, "exp": claims.expires}
-        return _sign({**payload, **more}, self._key)
+        return _sign({**claims._asdict(), "iss": f"https://sts.windows.net/{claims.tid}/"}, self._key)
 
-    def read(self, token: str) -> TokenClaims | None:
-        """Return the claims of a token of this run, None for any other text."""
-        payload = _signed(token, self._key, "HS256")
-        if payload is None:
-            return None
-        return TokenClaims(
-            tenant_id=payload["tid"],
-            client_id=payload["appid"],
-            object_id=payload["oid"],
-            audience=payload["aud"],
-            expires=payload["exp"],
-        )
+    def read(self, token: str | None) -> TokenClaims | None:
+        """Return the claims of a token of this run until its end, None for any other text."""
+        payload = _signed(token or "", self._key, "HS256")
+        living = payload is not None and payload["exp"] > self._clock()
+        return TokenClaims(**{name: payload[name] for name in TokenClaims._fields}) if payload is not None and living else None
 
 
 # Tokens of Kubernetes service accounts, and Entra's checks of them. Entra would fetch a cluster's keys; the simulator accepts
@@ -184,24 +174,6 @@ _TOKEN_FIELDS: Mapping[str, frozenset[str]] = {
 _CHALLENGES = 16  # key files that may remain unused
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityRequest:
-    """One request to an identity service. `client_id` is empty for the identity of the host itself."""
-
-    service: str
-    headers: Mapping[str, str]  # a case-insensitive mapping
-    query: Mapping[str, str]
-
-    @property
-    def client_id(self) -> str:
-        return self.query.get("client_id", "")
-
-    @property
-    def audience(self) -> str:
-        """Return the requested audience without its final slash."""
-        return self.query.get("resource", "").rstrip("/")
-
-
 class IdentityServices:
     """The three services and their rules for a valid request.
 
@@ -210,7 +182,7 @@ class IdentityServices:
 
     def __init__(
         self,
-        issue: Callable[[IdentityRequest], SimulatedResponse],
+        issue: Callable[[str, web.Request], SimulatedResponse],
         count: Callable[[str, SimulatedResponse], None],
         arc_folder: Path | None,
     ) -> None:
@@ -231,24 +203,22 @@ class IdentityServices:
             self._arc.clear()
 
     def _handler(self, service: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def handle(received: web.Request) -> web.StreamResponse:
-            response = self.respond(IdentityRequest(service, received.headers, received.query))
+        async def handle(request: web.Request) -> web.StreamResponse:
+            refusal = (
+                self._arc_refusal(request) if service == ARC else _refusal(service, request)
+            )  # may make or use up a key file
+            response = refusal or self._issue(service, request)
             self._count(service, response)
-            return await deliver(received, response)
+            return await deliver(request, response)
 
         return handle
 
-    def respond(self, request: IdentityRequest) -> SimulatedResponse:
-        """Return the service's response; this can create or use up a key file."""
-        refusal = self._arc_refusal(request) if request.service == ARC else _refusal(request)
-        return refusal if refusal is not None else self._issue(request)
-
-    def _arc_refusal(self, request: IdentityRequest) -> SimulatedResponse | None:
+    def _arc_refusal(self, request: web.Request) -> SimulatedResponse | None:
         if self._arc is None:
             return _oauth_error(
                 404, "not_found", "The simulator has no folder for the keys of Azure Arc: set --sim.arc-token-folder."
             )
-        refusal = _refusal(request)
+        refusal = _refusal(ARC, request)
         if refusal is not None or self._arc.use(request.headers.get("Authorization", "")):
             return refusal
         response = _oauth_error(401, "unauthorized_client", "Send the content of the file that WWW-Authenticate names.")
@@ -264,10 +234,15 @@ def _identity_not_found(service: str) -> SimulatedResponse:
     return _oauth_error(400, "invalid_request", "Identity not found")
 
 
-def _refusal(request: IdentityRequest) -> SimulatedResponse | None:
+def _audience(query: Mapping[str, str]) -> str:
+    """Return the audience that an identity service is asked for, without its final slash."""
+    return query.get("resource", "").rstrip("/")
+
+
+def _refusal(service: str, request: web.Request) -> SimulatedResponse | None:
     """Return the error for an invalid request, None for a valid one."""
-    if request.service == APP_SERVICE:
-        complete = "X-IDENTITY-HEADER" in request.headers and request.audience
+    if service == APP_SERVICE:
+        complete = "X-IDENTITY-HEADER" in request.headers and _audience(request.query)
         return None if complete else _app_service_error("Send X-IDENTITY-HEADER and a resource.")
     if request.headers.get("Metadata", "").lower() != "true":
         return _oauth_error(400, "invalid_request", "Required metadata header not specified")
@@ -387,27 +362,27 @@ class EntraService:
             return "secret_wrong"
         return "secret_expired" if secret.expires is not None and secret.expires <= self._clock() else None
 
-    def respond_as_host(self, tenant: Tenant | None, request: IdentityRequest, client_id: str) -> SimulatedResponse:
+    def respond_as_host(self, tenant: Tenant | None, service: str, query: Mapping[str, str], client_id: str) -> SimulatedResponse:
         """Return the response of one of the host's identity services.
 
         `tenant` is the tenant of the identity, None if the host has no such identity.
         """
         application = None if tenant is None else tenant.applications.get(client_id)
         if tenant is None or application is None:
-            return _identity_not_found(request.service)
-        response = self._token(tenant, application, request.audience, first_version=True)
-        fields, known = {**response.document(), "client_id": application.client_id}, _TOKEN_FIELDS[request.service]
+            return _identity_not_found(service)
+        response = self._token(tenant, application, _audience(query), first_version=True)
+        fields, known = {**response.document(), "client_id": application.client_id}, _TOKEN_FIELDS[service]
         return response.with_document({name: value for name, value in fields.items() if name in known})
 
     def _token(self, tenant: Tenant, application: Application, audience: str, *, first_version: bool) -> SimulatedResponse:
         """Return a token response in the form of the endpoint's version."""
         now = int(self._clock())
         claims = TokenClaims(
-            tenant_id=application.token_tenant or tenant.tenant_id,
-            client_id=application.client_id,
-            object_id=application.object_id,
-            audience=application.token_audience or audience,
-            expires=now + application.token_lifetime,
+            tid=application.token_tenant or tenant.tenant_id,
+            appid=application.client_id,
+            oid=application.object_id,
+            aud=application.token_audience or audience,
+            exp=now + application.token_lifetime,
         )
         body: dict[str, object] = {"token_type": "Bearer", "expires_in": TOKEN_LIFETIME, "ext_expires_in": TOKEN_LIFETIME}
         if first_version:  # v1 sends numbers as text and repeats the audience

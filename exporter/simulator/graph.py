@@ -35,7 +35,6 @@ class GraphService:
 
     _mint: TokenMint
     _tenant_of: Callable[[str], Tenant | None]
-    _clock: Callable[[], float]
 
     def respond(self, exchange: Exchange) -> SimulatedResponse:
         """Return Graph's response with its diagnostic headers."""
@@ -43,10 +42,10 @@ class GraphService:
         return self._respond(exchange).with_header("request-id", str(uuid4())).with_header("client-request-id", request)
 
     def _respond(self, exchange: Exchange) -> SimulatedResponse:
-        caller = self._mint.read(exchange.bearer) if exchange.bearer else None
         if exchange.bearer is None:
             return _unauthorized("token_missing")
-        if caller is None or caller.expires <= self._clock() or caller.audience != f"https://{exchange.host}":
+        caller = self._mint.read(exchange.bearer)
+        if caller is None or caller.aud != f"https://{exchange.host}":
             return _unauthorized("token_refused")
         matched = _PATH.fullmatch(exchange.path)
         if exchange.method != "GET" or matched is None:
@@ -54,8 +53,8 @@ class GraphService:
         return self._read(caller, exchange, matched[1], matched[2].lower())
 
     def _read(self, caller: TokenClaims, exchange: Exchange, collection: str, client_id: str) -> SimulatedResponse:
-        tenant = self._tenant_of(caller.tenant_id)
-        reader = None if tenant is None else tenant.applications.get(caller.client_id)
+        tenant = self._tenant_of(caller.tid)
+        reader = None if tenant is None else tenant.applications.get(caller.appid)
         if tenant is None or reader is None or not reader.graph_reader:
             return graph_error("denied")
         application = tenant.applications.get(client_id)
@@ -169,7 +168,6 @@ class ResourceGraphService:
     _mint: TokenMint
     _tenant_of: Callable[[str], Tenant | None]
     _vaults_of: Callable[[], Iterable[Vault]]
-    _clock: Callable[[], float]
 
     def respond(self, exchange: Exchange) -> SimulatedResponse:
         """Return the response with its diagnostic headers."""
@@ -180,18 +178,18 @@ class ResourceGraphService:
         if exchange.bearer is None:
             return management_error("token_missing")
         caller = self._mint.read(exchange.bearer)
-        if caller is None or caller.expires <= self._clock() or caller.audience != f"https://{exchange.host}":
+        if caller is None or caller.aud != f"https://{exchange.host}":
             return management_error("token_refused")
         if exchange.method != "POST" or exchange.path.lower() != _RESOURCES_PATH:
             return management_error("not_found")
         request = read_object(exchange.body) or {}
         if not _is_known(request, exchange):
             return management_error("bad_query")
-        tenant = self._tenant_of(caller.tenant_id)
-        reader = None if tenant is None else tenant.applications.get(caller.client_id)
+        tenant = self._tenant_of(caller.tid)
+        reader = None if tenant is None else tenant.applications.get(caller.appid)
         if reader is None or not reader.azure_reader:
             return management_error("no_subscription")
-        vaults = [one for one in self._vaults_of() if one.tenant_id == caller.tenant_id and management_host(one) == exchange.host]
+        vaults = [one for one in self._vaults_of() if one.tenant_id == caller.tid and management_host(one) == exchange.host]
         wanted = request.get("subscriptions")
         if wanted and not {one.subscription_id for one in vaults} & set(wanted):
             return management_error("no_subscription")

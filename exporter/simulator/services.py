@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from exporter.simulator.entra import EntraService, IdentityRequest, ServiceAccounts, TokenMint, client_id, tenant_name
+from exporter.simulator.entra import EntraService, ServiceAccounts, TokenMint, client_id, tenant_name
 from exporter.simulator.environment import SQL_RESOURCE, KeyPairs, Vault
 from exporter.simulator.faults import FaultScope
 from exporter.simulator.graph import GraphService, ResourceGraphService
@@ -29,19 +29,18 @@ class Services:
 
     def __init__(self, state: SimulatorState, pairs: KeyPairs, clock: Callable[[], float]) -> None:
         self._state = state
-        self._clock = clock
-        self._mint = mint = TokenMint()
+        self._mint = mint = TokenMint(clock)
         self._vaults = VaultService(mint, pairs, clock)
         self.service_accounts = ServiceAccounts(clock)
         self._entra = EntraService(mint, self.service_accounts, clock)
-        self._graph = GraphService(mint, state.tenant, clock)
-        self._resource_graph = ResourceGraphService(mint, state.tenant, lambda: [*state.environment.vaults.values()], clock)
+        self._graph = GraphService(mint, state.tenant)
+        self._resource_graph = ResourceGraphService(mint, state.tenant, lambda: [*state.environment.vaults.values()])
         self.requests: RequestCount = Counter()
 
     def accepts_sql_token(self, token: str) -> bool:
         """Return whether the token is one of this run for SQL Server."""
         claims = self._mint.read(token)
-        return claims is not None and claims.audience.rstrip("/") == SQL_RESOURCE and claims.expires > self._clock()
+        return claims is not None and claims.aud.rstrip("/") == SQL_RESOURCE
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = await _exchange(request)
@@ -58,22 +57,19 @@ class Services:
             operation, response = "resource_graph", self._state.apply_faults(response, "resource_graph", places)
         else:
             operation, response = "other", SimulatedResponse(status=421, body=b"the simulator does not serve this host\n")
-        self._count(exchange.host, operation, response)
+        self.count(exchange.host, operation, response)
         return await deliver(request, response)
 
-    def identity_response(self, request: IdentityRequest) -> SimulatedResponse:
-        """Return the response of the host's identity service to a valid request."""
-        wanted = request.client_id.lower() or self._state.environment.host_identity or ""
+    def identity_response(self, service: str, request: web.Request) -> SimulatedResponse:
+        """Return the response of the host's identity service to a valid request, which may name the client id of the identity."""
+        wanted = request.query.get("client_id", "").lower() or self._state.environment.host_identity or ""
         tenants = (self._state.tenant(tenant_id) for tenant_id in self._state.environment.tenants)
         home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
         return self._state.apply_faults(
-            self._entra.respond_as_host(home, request, wanted), request.service, [(FaultScope.APPLICATION, wanted)]
+            self._entra.respond_as_host(home, service, request.query, wanted), service, [(FaultScope.APPLICATION, wanted)]
         )
 
-    def count_identity(self, service: str, response: SimulatedResponse) -> None:
-        self._count("identity", service, response)
-
-    def _count(self, host: str, operation: str, response: SimulatedResponse) -> None:
+    def count(self, host: str, operation: str, response: SimulatedResponse) -> None:
         self.requests[host, operation, 0 if response.delivery in _NO_STATUS else response.status] += 1
 
     async def _vault_response(self, vault: Vault, exchange: Exchange) -> tuple[str, SimulatedResponse]:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import Any, ClassVar, NamedTuple, Self
@@ -23,7 +24,7 @@ from exporter.core.json import read_object
 from exporter.core.names import FORM_TYPES, is_cross_site, is_loopback, nearest
 from exporter.core.values import Step
 from exporter.runtime.loop import hide_versions
-from exporter.simulator.entra import IdentityServices, ServiceAccounts
+from exporter.simulator.entra import IdentityServices
 from exporter.simulator.environment import (
     GRAPH_HOSTS,
     PERFORMANCE,
@@ -36,9 +37,9 @@ from exporter.simulator.environment import (
     with_port,
 )
 from exporter.simulator.faults import FAULTS, FaultScope, Options, Route, UnknownNameError
-from exporter.simulator.http import APP_SERVICE, ARC, OPERATIONS, PATHS
+from exporter.simulator.http import APP_SERVICE, OPERATIONS, PATHS
 from exporter.simulator.scenarios import BY_NAME, SIMULATED, Outside
-from exporter.simulator.services import RequestCount, Services
+from exporter.simulator.services import Services
 from exporter.simulator.sql_servers import SqlServers
 from exporter.simulator.state import ActiveFault, SimulatorState
 from exporter.simulator.tls import Certificates, TlsFrontend
@@ -78,7 +79,11 @@ class Simulator:
         self._certificates = Certificates((*environment.served, *GRAPH_HOSTS))
         self._pairs = KeyPairs()
         self._services = Services(self.state, self._pairs, clock)
-        identities = IdentityServices(self._services.identity_response, self._services.count_identity, arc_token_folder)
+        self.service_accounts = self._services.service_accounts  # the issuer of the tokens for AZURE_FEDERATED_TOKEN_FILE
+        self.requests = self._services.requests
+        identities = IdentityServices(
+            self._services.identity_response, partial(self._services.count, "identity"), arc_token_folder
+        )
         self._control_api = ControlApi(self, host, management_port, identities)
         self.sql: SqlServers | None = None
         if sql_port is not None:
@@ -140,29 +145,9 @@ class Simulator:
         return self._control_api.url + PATHS[APP_SERVICE]
 
     @property
-    def arc_identity_url(self) -> str:
-        """Azure Arc: return the value of IDENTITY_ENDPOINT. IDENTITY_HEADER must not be set."""
-        return self._control_api.url + PATHS[ARC]
-
-    @property
-    def arc_imds_url(self) -> str:
-        """Azure Arc: return the value of IMDS_ENDPOINT. No request goes there."""
-        return self._control_api.url + "/arc"
-
-    @property
-    def service_accounts(self) -> ServiceAccounts:
-        """Return the issuer of the tokens for AZURE_FEDERATED_TOKEN_FILE."""
-        return self._services.service_accounts
-
-    @property
     def address(self) -> str:
         """Return host:port of the vaults and Entra."""
         return f"{self._address}:{self._port}"
-
-    @property
-    def requests(self) -> RequestCount:
-        """Return the number of requests by host, operation and status. The status is 0 if no response was sent."""
-        return self._services.requests
 
     @property
     def connect_to(self) -> dict[str, str]:

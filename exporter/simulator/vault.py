@@ -111,7 +111,7 @@ class VaultService:
             operation = "other"  # a managed HSM has no secrets
         if operation == "health":
             return SimulatedResponse().with_body(b"true")
-        caller = self._mint.read(exchange.bearer) if exchange.bearer else None
+        caller = self._mint.read(exchange.bearer)
         refusal = self._refusal(vault, exchange, operation, caller)
         if refusal is not None or caller is None:
             return refusal or vault_error("token_unknown")
@@ -139,7 +139,7 @@ class VaultService:
             return vault_error("bad_parameter", found="api-version is missing")
         if operation == "other":
             return vault_error("not_found")
-        if operation in vault.closed or permission not in vault.permissions.get(caller.client_id, frozenset()):
+        if operation in vault.closed or permission not in vault.permissions.get(caller.appid, frozenset()):
             return vault_error("forbidden_rbac" if vault.rbac else "forbidden_policy", **words)
         return vault_error("throttled") if self._over_limit(vault) else None
 
@@ -148,12 +148,12 @@ class VaultService:
         challenge = f'Bearer authorization="https://{vault.authority}/{vault.tenant_id}", resource="{vault.resource}"'
         if exchange.bearer is None:
             response = SimulatedResponse(status=401) if vault.managed_hsm else vault_error("token_missing")
-        elif caller is None or caller.expires <= self._clock():
+        elif caller is None:
             response = vault_error("token_unknown")
-        elif caller.audience != vault.resource:
-            response = vault_error("token_audience", found=caller.audience)
-        elif caller.tenant_id != vault.tenant_id:
-            response = vault_error("token_issuer", found=caller.tenant_id)
+        elif caller.aud != vault.resource:
+            response = vault_error("token_audience", found=caller.aud)
+        elif caller.tid != vault.tenant_id:
+            response = vault_error("token_issuer", found=caller.tid)
         else:
             return None
         return response.with_header("WWW-Authenticate", challenge)
@@ -244,7 +244,7 @@ def _kid(vault: Vault, key: Key, version: SimulatedKeyVersion) -> str:
 
 
 def _caller(claims: TokenClaims) -> str:
-    return f"appid={claims.client_id};oid={claims.object_id};iss=https://sts.windows.net/{claims.tenant_id}/"
+    return f"appid={claims.appid};oid={claims.oid};iss=https://sts.windows.net/{claims.tid}/"
 
 
 def _with_headers(vault: Vault, exchange: Exchange, response: SimulatedResponse) -> SimulatedResponse:

@@ -10,6 +10,7 @@ import pytest
 from exporter.config.settings import Proxy
 from exporter.core.values import Outcome, Step
 from exporter.knowledge.reasons import Reason
+from exporter.simulator.http import PATHS
 from exporter.simulator.scenarios import Outside
 from exporter.simulator.simulator import Simulator
 from tests.support import broken_credentials
@@ -126,8 +127,8 @@ class ScenarioHarness:
             )
             if name == "identity_key_unreadable":  # the SDK reads keys in the agent's own folder only
                 patch.delenv("IDENTITY_HEADER")
-                patch.setenv("IDENTITY_ENDPOINT", self.simulator.arc_identity_url)
-                patch.setenv("IMDS_ENDPOINT", self.simulator.arc_imds_url)
+                patch.setenv("IDENTITY_ENDPOINT", self.simulator.management_url + PATHS["arc"])
+                patch.setenv("IMDS_ENDPOINT", f"{self.simulator.management_url}/arc")
             if name == "identity_not_json":
                 self.simulator.set_fault("html", application=PUBLIC.client)
                 stack.callback(self.simulator.clear)

@@ -16,6 +16,7 @@ import aiohttp
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import ManagedIdentityCredential
 
+from exporter.simulator.http import PATHS
 from exporter.simulator.simulator import Simulator
 from tests.support.simulated_vaults import environment
 
@@ -38,11 +39,14 @@ async def sign_in(client_id):
 
 async def main():
     async with Simulator(environment(), arc_token_folder=FOLDER) as simulator:
-        os.environ |= {"IDENTITY_ENDPOINT": simulator.arc_identity_url, "IMDS_ENDPOINT": simulator.arc_imds_url}
+        os.environ |= {
+            "IDENTITY_ENDPOINT": simulator.management_url + PATHS["arc"],
+            "IMDS_ENDPOINT": f"{simulator.management_url}/arc",
+        }
         got = [await sign_in(client_id) for client_id in sys.argv[1:]]
         async with aiohttp.ClientSession() as session:
             query = {"api-version": "2020-06-01", "resource": "https://vault.azure.net"}
-            await session.get(simulator.arc_identity_url, params=query, headers={"Metadata": "true"})
+            await session.get(simulator.management_url + PATHS["arc"], params=query, headers={"Metadata": "true"})
         unused = modes()
     counts = sorted((operation, status, count) for (host, operation, status), count in simulator.requests.items())
     print(json.dumps({"got": got, "unused": unused, "left": len(modes()), "counts": counts}))  # noqa: T201

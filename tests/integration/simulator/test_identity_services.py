@@ -127,7 +127,7 @@ async def test_request_without_a_required_part_is_refused(client, service, heade
 
 async def test_arc_accepts_the_content_of_its_key_file_once(client, simulator, tmp_path):
     async def request(**more):
-        return await client.request("GET", simulator.arc_identity_url, params=IMDS, headers={**METADATA, **more})
+        return await client.request("GET", simulator.management_url + PATHS["arc"], params=IMDS, headers={**METADATA, **more})
 
     challenge = await request()
     scheme, _, file = challenge.headers["WWW-Authenticate"].partition(" realm=")
@@ -143,14 +143,14 @@ async def test_unused_arc_keys_are_few_and_removed_at_the_end(tmp_path):
     async with Simulator(environment(), arc_token_folder=tmp_path) as simulator:
         async with Client(simulator) as client:
             for _ in range(40):
-                await client.request("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)
+                await client.request("GET", simulator.management_url + PATHS["arc"], params=IMDS, headers=METADATA)
         assert 1 <= len(list(tmp_path.iterdir())) <= 20
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_arc_without_a_key_folder_returns_404():
     async with Simulator(environment()) as simulator, Client(simulator) as client:
-        assert (await client.request("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)).status == 404
+        assert (await client.request("GET", simulator.management_url + PATHS["arc"], params=IMDS, headers=METADATA)).status == 404
 
 
 @pytest.mark.real
