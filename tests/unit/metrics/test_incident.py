@@ -13,7 +13,6 @@ from exporter.knowledge.incident import MANY, RUN, RUN_SLOW
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import State
 from exporter.metrics.target_families import Level
-from exporter.state.record import TargetRecords
 from tests.support.metric_factories import (
     MODULE,
     START,
@@ -152,16 +151,11 @@ def test_discarded_result_ends_no_incident_but_a_target_that_is_not_measured_has
     assert incidents(recorder) == {}
 
 
-def test_a_restart_shows_the_incident_again_with_its_first_failure():
-    known = {"consecutive_failures": 9, "consecutive_blocking": 9, "consecutive_unready": 9, "state_since": START - 540}
+def test_a_restart_counts_again_and_the_state_directory_knows_the_first_failure():
     recorder = a_recorder(a_target())
-    add(recorder, a_target(), state=State.NOT_READY, **known)
-    assert incidents(recorder) == {}
-    fail(recorder, FORBIDDEN)
+    add(recorder, a_target(), state=State.NOT_READY, state_since=START - 540)
+    assert first_page(recorder, FORBIDDEN) == RUN
     assert incidents(recorder) == {"t": ("forbidden", "", "", -540)}
-    assert count_of(recorder) == [0]
-    without_state = a_recorder(a_target())
-    assert first_page(without_state, FORBIDDEN) == RUN
 
 
 def test_a_reload_changes_the_threshold_and_the_credential_and_removes_the_target():
@@ -388,11 +382,3 @@ def test_no_part_of_a_scrape_with_incidents_holds_the_event_loop():
     fail(recorder, NO_NETWORK, 2, names=names(targets))
     assert max(asyncio.run(calls_of_a_scrape(recorder))) < MOST_CALLS
     assert scrape(recorder).count(b"\nekm_incident{") == 5000
-
-
-def test_records_of_another_process_count_in_no_cause():
-    recorder, targets = a_shared_fleet(3)
-    recorder.records = TargetRecords(history_limit=1)
-    for each in targets:
-        add(recorder, each, consecutive_unready=9, consecutive_failures=9)
-    assert incidents(recorder) == {}
