@@ -22,21 +22,15 @@ from exporter.knowledge.code_row import (
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.verdict import NOT_TESTED
 
-_TARGET: Final = "{job=%q,instance=%q,target=%q}"
-_CREDENTIAL: Final = "{job=%q,instance=%q,credential=%q}"
-_REGION: Final = "{job=%q,instance=%q,region=%q}"
+_TARGET: Final = "instance=%q,target=%q"
+_CREDENTIAL: Final = "instance=%q,credential=%q"
 _SQL: Final = "sql_instance=%q,host=%q"
 _VERDICT: Final = "{{ if eq .Value 1.0 }}ready{{ else }}not ready{{ end }}"
 _UNKNOWN: Final = "{{ else }}not known for this instance.{{ end }}"
 _FILLED: Final = re.compile(r"(\w+)=(?:%q|~'\(%s\)\?')")
 _JOIN: Final = "on (job, instance, target)"
-_SQL_SERVER: Final = (
-    "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
-)
-_WHAT: Final = ": {{ .Labels.code }} at {{ .Labels.step }}, reason {{ .Labels.reason }}."
-_MORE: Final = (
-    '{{ .Labels.action }} {{ .Labels.symbol }}, last at {{ (.Value | toTime).Format "15:04" }} UTC. {{ .Labels.meaning }}'
-)
+# One sentence for all targets of a page, of which some may show nothing about databases.
+_DO_NOT: Final = f"{DO_NOT_RESTART} Not known for a canary, an unpinned target or another host's identity."
 
 
 def _query(query: str) -> str:
@@ -52,80 +46,33 @@ def _listed(found: str, by: str, each: str, most: int = 10) -> str:
     return f"{assign}{first}{each}{{{{ end }}}}{{{{ end }}}}{more}"
 
 
+def _range(query: str, shown: str, by: str = "") -> str:
+    """Return what is shown of each series that a query finds, sorted by a label."""
+    in_order = by and f' | sortByLabel "{by}"'
+    return f"{{{{ range {_query(query)}{in_order} }}}}{shown}{{{{ end }}}}"
+
+
 def _servers(targets: str) -> str:
-    """Return the first three SQL Servers; empty if none is declared. An instance in two availability groups is one SQL Server."""
-    found = _query(
-        f"topk by (sql_instance, host) (1, max by (sql_instance, host, ag) (target:ekm_instance_info:labels{targets}))"
-    )
-    return _listed(found, "sql_instance", _SQL_SERVER, most=3)
-
-
-def _failures_of_credential(pages: str, more: str = "") -> str:
-    """Return the failure of one target of a credential, `more` about it, and the names of all that have one of these pages."""
-    paged = f'last_over_time(target:ekm_incident:page{{page=~"{pages}"}}[@{{HOLD}}])'
-    found = _query(f"target:ekm_failure:latest{_CREDENTIAL} and {_JOIN} {paged}")
-    one = f"{{{{ range slice $all 0 1 }}}}{_WHAT} First, for {{{{ .Labels.target }}}}: {_MORE}{more}{{{{ end }}}}"
-    names = _listed("$all", "target", "{{ $one.Labels.target }}")
-    return f'{{{{ $all := {found} | sortByLabel "target" }}}}{{{{ if $all }}}}{one} Targets: {names}.{{{{ else }}}}.{{{{ end }}}}'
-
-
-def _about_expiry() -> str:
-    """Return what follows the first action of a refusal, with each date that is wrong or explains it.
-
-    Entra ID calls a credential expired: a later date is wrong. It only refuses one: its date has passed.
-    """
-    date = f"max by (source) (ekm_credential_expiry_timestamp_seconds{_CREDENTIAL})"
-    dates = _query(
-        f"label_replace({date} > time(), 'so', 'is wrong', '', '') or label_replace({date} <= time(), 'so', 'has passed', '', '')"
-    )
+    """Return the SQL Servers of targets; empty if none is declared. An instance in two availability groups is one SQL Server."""
+    found = _query(f"count by (sql_instance, host) (target:ekm_instance_info:labels{{{targets}}})")
     return (
-        '{{ if match "^(@{REFUSED})$" .Labels.reason }} Then write a new secret with alter-credential.sql on every replica. If SQL Server has a newer'
-        f' one already, give it to the exporter.{{{{ $ended := match "^(@{{ENDED}})$" .Labels.reason }}}}{{{{ range {dates} }}}}'
-        '{{ if eq $ended (eq .Labels.so "is wrong") }} The date of source {{ .Labels.source }}, {{ (.Value | toTime).Format "2006-01-02" }},'
-        " {{ .Labels.so }}.{{ end }}{{ end }}{{ end }}"
+        f"{{{{ range $i, $_ := {found} }}}}{{{{ if $i }}}}, {{{{ end }}}}{{{{ .Labels.sql_instance }}}}"
+        "{{ with .Labels.host }} on {{ . }}{{ end }}{{ end }}"
     )
 
 
-def _seen(targets: str) -> str:
-    """Return how many targets have which failure, for the ten most frequent failures."""
-    found = _query(f"topk(10, count by (step, reason) (target:ekm_failure:latest{targets}))")
-    each = "{{ if $place }}, {{ end }}{{ .Value }} {{ .Labels.reason }} at {{ .Labels.step }}"
-    return f'Targets by failure: {{{{ range $place, $one := {found} | sortByLabel "reason" }}}}{each}{{{{ end }}}}.'
-
-
-def _egress_action() -> str:
-    """Return the first action of one target if all failures of an exporter have one reason, else what shows the part of the network."""
-    found = _query("target:ekm_failure:latest{job=%q,instance=%q}")
-    several = (
-        ": on that host, resolve a vault's name and connect to its port 443; then do the same on a SQL Server host. Likely causes: DNS, proxy,"
-        " firewall or routing of this host; or the region, if all vaults are in one."
-    )
-    one = ", for {{ .Labels.target }}, reason {{ .Labels.reason }}: {{ .Labels.action }}"
-    return _by_reason(found, one, several, ": read the status page.")
-
-
-def _by_reason(found: str, one: str, several: str, otherwise: str) -> str:
-    """Return `one` of the first failure if all have one reason; `otherwise` without a failure."""
+def _failures(targets: str, more: str = "> time() - @{PRESENT}", first: str = " First: ") -> str:
+    """Return the failure of the first target, and the names of ten with their reasons."""
+    found = _query(f"topk(10, target:ekm_failure:latest{{{targets}}} {more})")
     return (
-        f'{{{{ $all := {found} | sortByLabel "target" | sortByLabel "reason" }}}}{{{{ $last := "" }}}}{{{{ range $all }}}}{{{{ $last = .Labels.reason }}}}{{{{ end }}}}'
-        f"{{{{ range $place, $one := $all }}}}{{{{ if not $place }}}}{{{{ with $one }}}}{{{{ if eq .Labels.reason $last }}}}{one}{{{{ else }}}}{several}"
-        f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{{{{ else }}}}{otherwise}{{{{ end }}}}"
+        f'{{{{ range $i, $_ := {found} | sortByLabel "target" }}}}{{{{ if $i }}}}, {{{{ else }}}}: {{{{ .Labels.code }}}} at {{{{ .Labels.step }}}}.'
+        f"{first}{{{{ .Labels.action }}}} {{{{ .Labels.meaning }}}} Targets, up to ten: {{{{ end }}}}{{{{ .Labels.target }}}} ({{{{ .Labels.reason }}}}){{{{ end }}}}."
     )
 
 
-def _forbidden_action() -> str:
-    """Return what to undo, and the first action of one target if all failures of a credential have one reason."""
-    found = _query(f"target:ekm_failure:latest{_CREDENTIAL}")
-    shown = f"{SHOW_CHANGES.strip('`')}. If it was intended, allow the application or its address"
-    one = f", reason {{{{ .Labels.reason }}}}. First: undo the change: {shown}; for {{{{ .Labels.target }}}}: {{{{ .Labels.action }}}}"
-    several = f". First: undo the change of role assignments, access policies or vault firewalls: {shown}."
-    return _by_reason(found, one, several, several)
-
-
-def _action_or(otherwise: str) -> str:
-    """Return the first action that the exporter shows for the target's failure."""
-    found = _query(f"max by (action) (ekm_failure_action_info{_TARGET})")
-    return f'{{{{ with {found} }}}}{{{{ . | first | label "action" }}}}{{{{ else }}}}{otherwise}{{{{ end }}}}'
+def _paged(page: str) -> str:
+    """Return the failures of a credential's targets that have the page."""
+    return _failures(_CREDENTIAL, f"and on (instance, target) target:ekm_incident:page{{page='{page}'}}")
 
 
 def _targets_of_sql_server() -> str:
@@ -189,39 +136,24 @@ def _sql_action() -> str:
 
 
 TEXTS: Final[Mapping[str, str]] = {
-    "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
-    "CREDENTIAL": "{{ $labels.credential }}, as configured on {{ $labels.instance }}",
-    "FAILURE": (
-        f"{{{{ range {_query(f'target:ekm_failure:latest{_TARGET}')} }}}}{_WHAT} First: {_MORE}"
-        "{{ else }}. First: ekm-exporter probe {{ $labels.target }} --config.file FILE.{{ end }}"
+    "TARGET": "{{ $labels.target }}",
+    "FAILURE": _range(
+        f"target:ekm_failure:latest{{{_TARGET}}}",
+        ": {{ .Labels.code }} at {{ .Labels.step }}, {{ .Labels.reason }}. First: {{ .Labels.action }} {{ .Labels.meaning }}",
     ),
-    "CAREFUL": f"{WITHOUT_THE_KEY} {DO_NOT_RESTART}",
-    "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {DO_NOT_RESTART}",
-    "CAREFUL_IF": (
-        f"{{{{ if $value }}}}{WITHOUT_THE_KEY} {DO_NOT_RESTART} Not tested: {NOT_TESTED}.{{{{ else }}}}No target of this page has a verdict"
-        " about SQL Server's databases: a canary, no pinned version, or another host's managed identity.{{ end }}"
-    ),
+    "EXPORTER_FAILURES": _failures("instance=%q"),
+    "FORBIDDEN_FAILURES": _failures(_CREDENTIAL, first=" "),
+    "REFUSED_FAILURES": _paged("refused"),
+    "EXPIRED_FAILURES": _paged("expired"),
+    "TURNED_AWAY_FAILURES": _paged("turned_away"),
+    "CAREFUL": f"{WITHOUT_THE_KEY} {_DO_NOT}",
+    "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {_DO_NOT}",
     "FROM_THEN_ON": FROM_THEN_ON,
-    "CREDENTIAL_FAILURE": _failures_of_credential("refused|turned_away"),
-    "EXPIRED_FAILURE": _failures_of_credential("expired", _about_expiry()),
-    # Only the certificate of a credential has a date of its file. The first source by name is the certificate.
-    "NEXT_SECRET": (
-        "{{ range $place, $one := "
-        + _query(f"max by (source) (ekm_credential_expiry_timestamp_seconds{_CREDENTIAL})")
-        + ' | sortByLabel "source" }}{{ if not $place }}{{ if eq $one.Labels.source "certificate" }}create a new certificate, register it with'
-        " the application, and replace the exporter's certificate file{{ else }}create a second secret, and write it with alter-credential.sql on every"
-        " replica{{ end }}{{ end }}{{ end }}"
-    ),
-    "EGRESS_ACTION": _egress_action(),
-    "FORBIDDEN_ACTION": _forbidden_action(),
     "SHOW_CHANGES": SHOW_CHANGES.strip("`"),
-    "SEEN_BY_EXPORTER": _seen("{job=%q,instance=%q}"),
-    "SEEN_IN_REGION": _seen(f" and {_JOIN} target:ekm_target_info:labels{_REGION}"),
-    "SEEN_WITH_CREDENTIAL": _seen(_CREDENTIAL),
-    "SERVERS": _servers("{target=%q,vault=%q}"),
+    "SERVERS": _servers("target=%q,vault=%q"),
     "CREDENTIAL_SERVERS": _servers(_CREDENTIAL),
-    "EXPORTER_SERVERS": _servers("{job=%q,instance=%q}"),
-    "REGION_SERVERS": _servers(_REGION),
+    "EXPORTER_SERVERS": _servers("instance=%q"),
+    "REGION_SERVERS": _servers("instance=%q,region=%q"),
     # Of the alerts on SQL Server.
     "SQL_SERVER": "{{ $labels.sql_instance }} ({{ $labels.host }})",
     "SQL_CAREFUL": f"{WITHOUT_THE_KEY} Do not restart or fail over this SQL Server. {WATCH_THE_LOG}",
@@ -266,32 +198,23 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     # A log that was read has the code `other`, even without such a line.
     "SQL_ERROR_LOG": "{{ with " + _query(f"mssql_ekm_error_log_lines{{{_SQL},code='other'}}") + " }}",
-    # Of tickets.
-    "TICKET_ACTION": _action_or("ekm-exporter probe {{ $labels.target }} --config.file FILE, on that host."),
     # An id names a vault and a Managed HSM alike. A name with other signs is no key's, and would be no word of a command.
-    "ENABLE_KEY": (
-        "{{ with "
-        + _query(f"max by (vault, key) (ekm_target_info{_TARGET.removesuffix('}')},key=~'[0-9A-Za-z/-]+'}})")
-        + " }}{{ with . | first }}: az keyvault key set-attributes --id https://{{ .Labels.vault }}/keys/{{ .Labels.key }} --enabled"
-        " true{{ end }}{{ end }}"
+    "ENABLE_KEY": _range(
+        f"max by (vault, key) (ekm_target_info{{{_TARGET},key=~'[0-9A-Za-z/-]+'}})",
+        ": az keyvault key set-attributes --id https://{{ .Labels.vault }}/keys/{{ .Labels.key }} --enabled true",
     ),
-    "KEY_ACTION": _action_or("move its date, or enable it, in the vault, as the runbook shows."),
-    "CHECKS": _listed(_query(f"max by (check) (ekm_preflight_failed{_TARGET})"), "check", "{{ $one.Labels.check }}"),
-    "CREDENTIAL_TARGETS": _listed(
-        _query(f"max by (target) (target:ekm_target_info:known{_CREDENTIAL})"),
+    "PURGE_DATE": _range(
+        f"max(ekm_key_scheduled_purge_timestamp_seconds{{{_TARGET}}})",
+        " Purged at {{ .Value | humanizeTimestamp }}; then only a backup brings it back.",
+    ),
+    "CHECKS": _range(f"max by (check) (ekm_preflight_failed{{{_TARGET}}})", " {{ .Labels.check }}", "check"),
+    "CREDENTIAL_DATES": _range(
+        f"ekm_credential_expiry_timestamp_seconds{{{_CREDENTIAL}}}",
+        " {{ .Value | humanizeTimestamp }} ({{ .Labels.source }})",
+    ),
+    "BURNING_TARGETS": _range(
+        f"topk(10, target:ekm_error_budget_burns:ratio{{instance=%q}} and {_JOIN} target:ekm_target_info:labels{{team=%q,env=%q}})",
+        " {{ .Labels.target }} ({{ .Value | humanizePercentage }})",
         "target",
-        "{{ $one.Labels.target }}",
-    ),
-    "CREDENTIAL_DATES": _listed(
-        _query(f"max by (source) (last_over_time(ekm_credential_expiry_timestamp_seconds{_CREDENTIAL}[@{{HOLD}}]))"),
-        "source",
-        '{{ $one.Labels.source }} {{ ($one.Value | toTime).Format "2006-01-02" }}',
-    ),
-    "BURNING_TARGETS": _listed(
-        _query(
-            f"target:ekm_error_budget_burns:ratio{{job=%q,instance=%q}} and {_JOIN} target:ekm_target_info:labels{{team=%q,env=%q}}"
-        ),
-        "target",
-        "{{ $one.Labels.target }} {{ $one.Value | humanizePercentage }}",
     ),
 }

@@ -62,6 +62,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "SEVEN_DAYS": 7 * DAY,
     "FOURTEEN_DAYS": 14 * DAY,
     "THIRTY_DAYS": 30 * DAY,
+    "PRESENT": 15 * MINUTE,  # a failure seen since then is shown: as long as a page holds
     "RECOVERY_OLD": DAY,  # the recovery vault is probed every few minutes
     "LOOKUP_OLD": 3 * DAY,  # without a successful lookup of an expiry date
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key

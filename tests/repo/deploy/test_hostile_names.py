@@ -16,7 +16,6 @@ import pytest
 import sqlglot
 import yaml
 
-from alerts.texts import TEXTS
 from exporter.cli import doctor, simulate
 from exporter.config.fields import NAME
 from exporter.core.connector import LOG_SCRIPTS, log_query
@@ -354,7 +353,8 @@ SAFE_LABELS = {"$labels.target", "$one.Labels.code", ".", '. | sortByLabel "targ
 
 
 def test_alerts_fill_only_names_without_quotation_into_commands():
-    found = [expression for text in TEXTS.values() for expression in re.findall(r"ekm-exporter [a-z]+ \{\{ (.*?) \}\}", text)]
+    texts = " ".join(text for path in ALERTS.glob("*.rules.yml") for text in texts_of(path))
+    found = re.findall(r"ekm-exporter [a-z]+ \{\{ (.*?) \}\}", texts)
     assert len(found) >= 5
     assert set(found) == SAFE_LABELS
     pattern = re.compile(NAME.json["pattern"])

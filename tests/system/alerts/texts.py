@@ -57,6 +57,9 @@ def _parsed(output: str, chosen: Mapping[str, tuple[str, int]]) -> Iterator[tupl
         annotations = {
             key: value.encode().decode("unicode_escape").replace(prefix, "") for key, value in _ANNOTATION.findall(got)
         }
+        # Their order is that in which Prometheus has found the series.
+        if servers := annotations.get("sql_servers"):
+            annotations["sql_servers"] = ", ".join(sorted(servers.split(", ")))
         yield name, {key: annotations[key] for key in _SHOWN if key in annotations}
 
 

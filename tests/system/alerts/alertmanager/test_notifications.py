@@ -52,6 +52,32 @@ async def test_page_shows_the_shared_impact_once(alertmanager):
     assert firing.count("SQL Servers that depend on it: SQLPRD01.") == 3
 
 
+async def test_page_has_vault_exporter_and_command(alertmanager):
+    await alertmanager.post(pages("EkmForbiddenSpike")[0], ALERTS["EkmCredentialRefused"].sample(**OF_DBA))
+    for alert, shown in (
+        (
+            "EkmForbiddenSpike",
+            " Vault: vault-00.vault.azure.net. Seen from a-instance; ekm-exporter probe vault-00 --config.file FILE ",
+        ),
+        (
+            "EkmCredentialRefused",
+            " Seen from a-instance; ekm-exporter probe TARGET --config.file FILE repeats the probe.",
+        ),
+    ):
+        page = await alertmanager.received.first(lambda each, alert=alert: alert in str(each.body))
+        assert shown in page.body["payload"]["custom_details"]["firing"]
+
+
+async def test_page_has_the_first_of_many_sql_servers(alertmanager):
+    many = {"sql_servers": ", ".join(f"S{number}" for number in range(12))}
+    await alertmanager.post(pages("EkmForbiddenSpike")[0], annotations=many)
+    page = await alertmanager.received.first(lambda each: each.to == DBA)
+    assert page.body["payload"]["summary"].endswith(" vault-00 (S0, S1, S2 and more)")
+    assert (
+        "depend on it: S0, S1, S2, S3, S4, S5, S6, S7, S8, S9 and more. Vault" in page.body["payload"]["custom_details"]["firing"]
+    )
+
+
 async def test_ticket_that_ends_during_a_page_is_closed(alertmanager):
     await alertmanager.post(ticket := ALERTS["EkmKeyStateInvalid"].sample(target="one", **OF_DBA))
     await alertmanager.received.first(lambda each: each.to == "ticket-dba")
