@@ -9,13 +9,16 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from exporter.core.json import decode, read_object, text_of, word_of
 from exporter.core.values import Challenge, Fault, KeyFacts
 from exporter.knowledge.expiry import AppCredentials, ListedCredential, SecretVersion
+
+T = TypeVar("T")
 
 _KID = re.compile(r"https://[A-Za-z0-9.:-]{1,260}/keys/([A-Za-z0-9-]{1,127})/([A-Za-z0-9]{1,64})")
 _LONGEST_NUMBER = 4096  # bytes; eight times the largest key of a vault. Stored with each key, so bounded
@@ -158,23 +161,28 @@ class ListedKey:
 
 def read_key_list(body: bytes) -> tuple[Fault, tuple[ListedKey, ...], str | None]:
     """Return the entries, and the unchecked link to the next page."""
+    return _read_page(body, _listed_key)
+
+
+def _read_page(body: bytes, read: Callable[[dict[str, Any]], T]) -> tuple[Fault, tuple[T, ...], str | None]:
+    """Return the entries of a page of a list, and the unchecked link to the next page. `read` raises ValueError."""
     answer = read_object(body)
     if answer is None:
         return Fault.ANSWER_NOT_JSON, (), None
-    values, link = answer.get("value"), answer.get("nextLink")
+    values = answer.get("value")
     if not isinstance(values, list):
         return Fault.VALUE_MISSING, (), None
-    entries = [_entry(one) for one in values] if len(values) <= _MOST else [None]
-    if None in entries:
+    try:
+        return Fault.NONE, tuple(read(one) for one in _objects(values)), _text(answer.get("nextLink"))
+    except ValueError:
         return Fault.VALUE_UNUSABLE, (), None
-    return Fault.NONE, tuple(one for one in entries if one is not None), link if isinstance(link, str) and link else None
 
 
-def _entry(one: Any) -> ListedKey | None:
-    kid = one.get("kid") if isinstance(one, dict) else None
+def _listed_key(one: dict[str, Any]) -> ListedKey:
+    kid = one.get("kid")
     matched = _LISTED_KID.fullmatch(kid) if isinstance(kid, str) else None
     if matched is None:
-        return None
+        raise ValueError("no key of a list")
     attributes = one.get("attributes")
     enabled = attributes.get("enabled") if isinstance(attributes, dict) else None
     return ListedKey(matched[1], matched[2], enabled if isinstance(enabled, bool) else None, one.get("managed") is True)
@@ -210,17 +218,7 @@ def read_application(body: bytes) -> tuple[Fault, AppCredentials | None]:
 
 def read_secret_versions(body: bytes) -> tuple[Fault, tuple[SecretVersion, ...], str | None]:
     """Read one page of a secret's versions, and the unchecked link to the next page."""
-    answer = read_object(body)
-    if answer is None:
-        return Fault.ANSWER_NOT_JSON, (), None
-    values, link = answer.get("value"), answer.get("nextLink")
-    if not isinstance(values, list):
-        return Fault.VALUE_MISSING, (), None
-    try:
-        found = tuple(_version(one) for one in _objects(values))
-    except ValueError:
-        return Fault.VALUE_UNUSABLE, (), None
-    return Fault.NONE, found, _text(link)
+    return _read_page(body, _version)
 
 
 def _objects(values: list[Any]) -> list[dict[str, Any]]:

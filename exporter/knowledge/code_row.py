@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
-from typing import Required, Self, TypedDict, Unpack
+from typing import Any, Self
 
 
 class Family(StrEnum):
@@ -67,17 +67,6 @@ class Owner(StrEnum):
     EXPORTER = "exporter"
 
 
-class Texts(TypedDict, total=False):
-    """The texts of a code."""
-
-    summary: Required[str]
-    effect: str
-    causes: tuple[str, ...]
-    actions: tuple[str, ...]
-    unobservable_because: str
-    commands: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class ConnectorError:
     """One code. `causes` start with the most likely, `actions` with the first to take.
@@ -102,7 +91,7 @@ class ConnectorError:
     unobservable_because: str = ""
     commands: tuple[str, ...] = ()  # lines to copy, for an action that needs several
 
-    def saying(self, **texts: Unpack[Texts]) -> Self:
+    def saying(self, **texts: Any) -> Self:
         """Return the row with its texts."""
         return replace(self, **texts)
 

@@ -216,6 +216,6 @@ def header_writer(access_control: AccessControl | None) -> Callable[[web.Request
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         if access_control is not None:
-            response.headers.update(access_control.headers)
+            response.headers.update(access_control.config.headers)
 
     return add

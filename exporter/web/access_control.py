@@ -221,15 +221,6 @@ class AccessControl:
         self.context: ssl.SSLContext | None = loaded.context
         self._bucket = _bucket(self.config)
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self.config.headers
-
-    @property
-    def authenticates_every_client(self) -> bool:
-        """Whether every client needs a password or a verified certificate."""
-        return self.config.authenticates_every_client
-
     def allows_certificate(self, certificate: bytes | None, address: str) -> bool:
         """Whether a client with this certificate (DER; None for none) may stay connected."""
         allowed = None if self.config.tls is None else self.config.tls.allowed_names

@@ -34,7 +34,7 @@ class WebOptions:
     @property
     def requires_authentication(self) -> bool:
         """Whether every client needs a password or a verified certificate."""
-        return self.access_control is not None and self.access_control.authenticates_every_client
+        return self.access_control is not None and self.access_control.config.authenticates_every_client
 
 
 def web_options(

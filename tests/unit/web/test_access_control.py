@@ -99,7 +99,7 @@ async def test_changed_file_is_reloaded(folder, monkeypatch):
     monkeypatch.setattr("exporter.web.access_control.READ_AGAIN_SECONDS", 0.01)
     async with protected(folder, "{}") as (_, access):
         folder.write(f"basic_auth_users: {{alice: {HASH}}}")
-        await until(lambda: access.authenticates_every_client)
+        await until(lambda: access.config.authenticates_every_client)
 
 
 PASSWORD = "corr:ect hörse"
