@@ -30,7 +30,7 @@ _UNKNOWN: Final = "{{ else }}not known for this instance.{{ end }}"
 _FILLED: Final = re.compile(r"(\w+)=(?:%q|~'\(%s\)\?')")
 _JOIN: Final = "on (job, instance, target)"
 # One sentence for all targets of a page, of which some may show nothing about databases.
-_DO_NOT: Final = f"{DO_NOT_RESTART} Not known for a canary, an unpinned target or another host's identity."
+_DO_NOT: Final = f"Not known for a canary, an unpinned target or another host's identity. {DO_NOT_RESTART}"
 
 
 def _query(query: str) -> str:

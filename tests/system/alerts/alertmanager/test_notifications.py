@@ -57,11 +57,11 @@ async def test_page_has_vault_exporter_and_command(alertmanager):
     for alert, shown in (
         (
             "EkmForbiddenSpike",
-            " Vault: vault-00.vault.azure.net. Seen from a-instance; ekm-exporter probe vault-00 --config.file FILE ",
+            " Vault: vault-00.vault.azure.net. Seen from a-instance; there, ekm-exporter probe vault-00 --config.file FILE ",
         ),
         (
             "EkmCredentialRefused",
-            " Seen from a-instance; ekm-exporter probe TARGET --config.file FILE repeats the probe.",
+            " Seen from a-instance; there, ekm-exporter probe TARGET --config.file FILE repeats the probe.",
         ),
     ):
         page = await alertmanager.received.first(lambda each, alert=alert: alert in str(each.body))
