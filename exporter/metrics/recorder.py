@@ -136,11 +136,11 @@ class FailureSeries:
             changes = self._changes
             if changes == self._rendered and self.now < self._until:
                 return
+            self._rendered, self._until = -1, math.inf  # an end before the end of this leaves it to the next scrape
             blocks = list(self._blocks.values())
             groups = await cause_groups(map(_linked, blocks if self._failing else ()))
             causes = {target: group.cause for group in groups for target in group.targets}
             common = await self._common_causes(blocks, causes) if self._failing and self._incidents else {}
-            self._until = math.inf
             async for block in yield_with_pauses(blocks, TARGETS_PER_SLICE):
                 if self._blocks.get(block.target.name) is block:
                     self._show_failure(block, causes.get(block.target.name), common.get(block.target.name))

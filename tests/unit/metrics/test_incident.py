@@ -183,6 +183,25 @@ def test_expiry_date_makes_a_refusal_the_expiry_once_it_has_passed():
     assert (pages(recorder), [page for page, *_ in incidents(recorder).values()]) == (["expired"], ["expired"])
 
 
+def test_a_scrape_that_ends_early_leaves_the_new_page_to_the_next(monkeypatch):
+    targets = [a_target(f"t{number}") for number in range(9)]
+    recorder = a_recorder(config=a_config(*targets, credentials=[a_credential(expires_on=TODAY)]))
+    fail(recorder, refused(reason=Reason.SECRET_WRONG), RUN, names=names(targets), at=MIDNIGHT - 600)
+    scrape(recorder)
+    recorder.sweep(MIDNIGHT)
+    show = recorder._failures._show_failure
+
+    def ended(block, *known):
+        if block.target.name == "t5":
+            raise asyncio.CancelledError
+        show(block, *known)
+
+    with monkeypatch.context() as patched, pytest.raises(asyncio.CancelledError):
+        patched.setattr(recorder._failures, "_show_failure", ended)
+        scrape(recorder)
+    assert {page for page, *_ in incidents(recorder).values()} == {"expired"}
+
+
 def test_date_of_a_lookup_comes_first():
     recorder = a_recorder(config=a_config(a_target(), credentials=[a_credential(expires_on=date(2020, 1, 1))]))
     fail(recorder, refused(reason=Reason.SECRET_WRONG), RUN)
