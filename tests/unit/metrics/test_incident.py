@@ -196,9 +196,10 @@ def test_a_scrape_that_ends_early_leaves_the_new_page_to_the_next(monkeypatch):
             raise asyncio.CancelledError
         show(block, *known)
 
-    with monkeypatch.context() as patched, pytest.raises(asyncio.CancelledError):
-        patched.setattr(recorder._failures, "_show_failure", ended)
+    monkeypatch.setattr(recorder._failures, "_show_failure", ended)
+    with pytest.raises(asyncio.CancelledError):
         scrape(recorder)
+    monkeypatch.undo()
     assert {page for page, *_ in incidents(recorder).values()} == {"expired"}
 
 
