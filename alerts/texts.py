@@ -205,7 +205,7 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "PURGE_DATE": _range(
         f"max(ekm_key_scheduled_purge_timestamp_seconds{{{_TARGET}}})",
-        " Purged at {{ .Value | humanizeTimestamp }}; then only a backup brings it back.",
+        ". Recover it before {{ .Value | humanizeTimestamp }}; then only a backup helps",
     ),
     "CHECKS": _range(f"max by (check) (ekm_preflight_failed{{{_TARGET}}})", " {{ .Labels.check }}", "check"),
     "CREDENTIAL_DATES": _range(
