@@ -10,13 +10,11 @@ from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.knowledge.reasons import Reason
 from exporter.presentation.text import advice_of
 from tests.support.doctor_simulated import ENTRA
-from tests.support.swallowing import VARIABLES, swallowing
+from tests.support.swallowing import swallowing
 
 
 @pytest.fixture
 async def imds(harness, monkeypatch):
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     async with swallowing() as endpoint:
         monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://{endpoint}")
         harness.credential = replace(

@@ -194,6 +194,14 @@ async def fetch(url: str, *, status: int | None = 200, **headers: str) -> tuple[
     return answer.status, text
 
 
+async def until(check):
+    """Wait until `check` returns a true value, and return it."""
+    async with asyncio.timeout(PATIENCE):
+        while not (found := await check()):  # noqa: ASYNC110 - the other process sends no event
+            await asyncio.sleep(0.25)  # making and reading a scrape takes both processes 20 ms
+    return found
+
+
 @pytest.fixture
 def get():
     return fetch

@@ -5,7 +5,6 @@ import json
 import stat
 import zipfile
 
-import aiohttp
 import pytest
 
 from exporter.cli.main import main
@@ -70,18 +69,6 @@ async def test_bundle_overwrites_no_file(simulator, tmp_path, capsys):
     assert not (tmp_path / "other.zip").exists()
     expected = "folder.zip: no such file or directory: name a file in a folder that exists"
     assert expected in await refused("fine", "no/such/folder.zip")
-
-
-async def test_running_exporter_serves_a_bundle_with_its_history(exporter, tmp_path):
-    running, url = await exporter()
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/api/v1/targets/fine/support-bundle") as answer:
-        assert answer.status == 200
-        (tmp_path / "case.zip").write_bytes(await answer.read())
-    with zipfile.ZipFile(tmp_path / "case.zip") as archive:
-        assert archive.testzip() is None
-        report = json.loads(next(archive.read(name) for name in archive.namelist() if name.endswith("report.json")))
-    assert any(probe["success"] for probe in report["history"])
-    assert await running.stop() == 0
 
 
 async def test_bundle_has_no_name_of_a_windows_device(simulator, tmp_path, capsys, monkeypatch):

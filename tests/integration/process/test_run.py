@@ -15,7 +15,8 @@ import pytest
 from exporter.__main__ import main
 from exporter.cli import main as main_module
 from exporter.presentation.ticket import NO_FAILURE
-from tests.support.patience import PATIENCE, without_slow_steps
+from tests.integration.process.conftest import until
+from tests.support.patience import without_slow_steps
 
 STOPPED = 30.0  # seconds; the exporter takes two, or five with a dead mount, on a machine that is not busy
 
@@ -29,14 +30,6 @@ FAULTS = [
     ({"vault": "vault-broken", "fault": "foreign_authority"}, "3001"),
     ({"vault": "vault-broken", "fault": "status", "status": 500}, "3013"),
 ]
-
-
-async def until(check):
-    """Wait until `check` returns a true value, and return it."""
-    async with asyncio.timeout(PATIENCE):
-        while not (found := await check()):  # noqa: ASYNC110 - the other process sends no event
-            await asyncio.sleep(0.25)  # making and reading a scrape takes both processes 20 ms
-    return found
 
 
 async def test_failing_vault_has_its_code_and_affects_no_other(exporter, simulator, get, samples):

@@ -5,16 +5,10 @@ import resource
 
 import aiohttp
 
-from tests.support.patience import PATIENCE
+from tests.integration.process.conftest import until
 
 VAULTS = ("ekm_probe_failures_total", "ekm_errors_total", "ekm_exporter_internal_errors_total", "ekm_probe_success")
 NONE_LEFT = 3  # the number of standard streams
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE):
-        while not await condition():  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.25)
 
 
 async def test_descriptor_shortage_changes_no_metric_of_a_vault(exporter, samples):

@@ -32,12 +32,6 @@ async def test_fault_is_served_until_it_is_cleared(client, curl):
     assert (await client.get(token)).status == 200
 
 
-async def test_429_has_no_retry_after_by_default(client, curl):
-    token = await client.token()
-    await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "fault": "throttled"}')
-    assert "Retry-After" not in (await client.get(token)).headers
-
-
 @pytest.mark.parametrize("name", ["sql-prod", CLIENT, CLIENT.replace("-", "").upper()])
 async def test_application_is_found_by_id_and_by_credential_name(client, curl, name):
     await curl("POST", "/sim/fault", f'{{"application": "{name}", "fault": "secret_expired"}}'.encode())

@@ -10,16 +10,10 @@ from tests.support.simulated_vaults import PUBLIC, SECRET
 
 CHAIN = {PUBLIC.name: Credential(name=PUBLIC.name, kind=CredentialKind.DEFAULT)}
 ONE = ((PUBLIC, Generation.CLASSIC),)
-VARIABLES = (
-    "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
-    "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IMDS_ENDPOINT", "MSI_ENDPOINT",
-)  # fmt: skip
 
 
 @pytest.fixture
 async def harness(tmp_path, monkeypatch):
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     # Without PATH and HOME the chain starts no tool of a developer.
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))

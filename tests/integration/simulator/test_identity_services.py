@@ -19,7 +19,6 @@ from tests.system.network.namespaces import Machine
 
 UNKNOWN = "66666666-7777-8888-9999-00000000dead"
 SCOPE, RESOURCE = "https://vault.azure.net/.default", "https://vault.azure.net"
-VARIABLES = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IMDS_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 IMDS = {"api-version": "2018-02-01", "resource": RESOURCE}
 METADATA = {"Metadata": "true"}
 TEXTS = ("expires_in", "expires_on", "not_before", "ext_expires_in")
@@ -31,17 +30,9 @@ async def simulator(tmp_path):
         yield simulator
 
 
-@pytest.fixture
-async def client(simulator):
-    async with Client(simulator) as client:
-        yield client
-
-
 @pytest.fixture(params=["app_service", "imds"])
 def service(request, simulator, monkeypatch):
     """Set the environment in which azure-identity finds one of the services."""
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     if request.param == "imds":
         monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", simulator.management_url)
     else:

@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exporter.config.load import load_config
 from exporter.simulator import story
 from exporter.simulator.build import build_environment, write_config
-from exporter.simulator.scenarios import BY_NAME
 from exporter.simulator.simulator import Simulator
 from tests.support.simulator_client import Client
 from tests.support.tls_server import Authority, Principal
@@ -201,9 +200,3 @@ async def test_demo_story_sets_its_faults(tmp_path):
     )
     then = {(active.name, active.fault.name) for active in simulator.state.active} - now
     assert then == {("contoso-billing.vault.azure.net", "permission_removed")}
-
-
-def test_demo_story_contains_its_codes():
-    codes = {BY_NAME[beat.scenario].classic for beat in story.STORY if beat.scenario is not None}
-    assert {3011, 3077, 3303, 3900} <= codes
-    assert max(beat.at for beat in story.STORY) <= 30

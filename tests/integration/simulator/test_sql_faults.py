@@ -7,7 +7,7 @@ import pytds
 import pytest
 
 from exporter.simulator.build import build_environment
-from exporter.simulator.environment import DEFINITIONS, SECURITY
+from exporter.simulator.environment import DEFINITIONS
 from exporter.simulator.faults import FaultScope, Options
 from exporter.simulator.sql_answers import ROOT
 from exporter.sqlserver.document import read_documents
@@ -57,11 +57,6 @@ async def test_missing_definitions_count_as_unread(servers):
     assert set(found.errors) == {"credentials", "keys", "logins", "replicas"}
     assert (found.keys, found.credentials, found.replicas) == ((), (), ())
     assert [one.thumbprint for one in found.databases] == [SALES]
-
-
-async def test_missing_security_right_hides_encryption(servers):
-    set_fault(servers, "sql_right_missing", right=SECURITY)
-    assert list((await read(servers)).errors) == ["encryption"]
 
 
 async def test_missing_view_is_message_208(servers):

@@ -48,13 +48,8 @@ def placed(folder: Path) -> Path:
 
 
 @pytest.mark.real
-def test_systemd_accepts_the_unit(tmp_path):
-    assert analyze("verify", placed(tmp_path)) == ""
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("name", ["ekm-exporter@0.service", "ekm-exporter.target"])
-def test_systemd_accepts_the_units_of_shards(name, tmp_path):
+@pytest.mark.parametrize("name", [UNIT.name, "ekm-exporter@0.service", "ekm-exporter.target"])
+def test_systemd_accepts_the_unit(name, tmp_path):
     assert analyze("verify", placed(tmp_path).with_name(name)) == ""
 
 

@@ -71,20 +71,6 @@ def actions(msi) -> dict[str, list[str]]:
     return keyed(msi, "CustomAction")
 
 
-def test_msi_places_every_file_of_the_zip_below_program_files(msi):
-    folders = keyed(msi, "Directory")
-    components = {name: row[1] for name, row in keyed(msi, "Component").items()}
-
-    def path(folder: str) -> str:
-        parent, name = folders[folder]
-        return f"{path(parent)}/{long(name)}" if folder != "BASE" else ""
-
-    placed = {f"{path(components[row[1]])}/{long(row[2])}".removeprefix("/") for row in table(msi, "File")}
-    assert placed == set(FILES)
-    assert (folders["BASE"][0], long(folders["BASE"][1])) == ("ProgramFiles64Folder", "ekm-exporter")
-    assert folders["APP"] == ["BASE", "app"]
-
-
 def test_each_name_has_a_short_one_that_is_its_own(msi):
     """Windows Installer wants one of 8 and 3 characters where the file system has such names."""
     files = [(row[1], row[2].split("|")[0]) for row in table(msi, "File")]
@@ -132,18 +118,6 @@ def test_properties_are_secure_public_and_no_secrets(msi):
     assert re.findall("SECRET|PASSWORD|CREDENTIAL|TOKEN", " ".join(secure)) == []
     assert properties["ALLUSERS"] == ["1"]
     assert properties["REINSTALLMODE"] == ["amus"]
-
-
-def test_every_property_is_read(steps, actions):
-    conditions = " ".join(condition for condition, _ in steps.values())
-    targets = " ".join(row[2] for row in actions.values())
-    assert {name for name in make_msi.PROPERTIES if f"[{name}]" not in targets} == {"REMOVEDATA"}
-    assert "REMOVEDATA = 1" in conditions
-
-
-def test_settings_are_read_by_an_installation_and_by_no_repair(steps, actions):
-    readers = {name for name, row in actions.items() if any(f"[{one}]" in row[2] for one in make_msi.PROPERTIES)}
-    assert {name: steps[name][0] for name in readers} == {"SetSettings": "NOT Installed"}
 
 
 def test_value_that_would_end_its_quotes_is_refused(msi, actions):

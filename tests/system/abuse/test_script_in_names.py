@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from aiohttp import ClientSession
@@ -11,11 +11,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
 from exporter.config.settings import Credential, Module, Proxy, Retained, SecretSource
-from exporter.core.values import CredentialKind
+from exporter.core.values import CredentialKind, VaultHeaders
+from exporter.knowledge.expiry import CredentialExpiry, Source
+from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.state.record import ChangeKind, ObservedChange
 from exporter.web.app import create_app
 from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from tests.support.web_factories import bad, config, good, key, target
+from tests.support.sql_differences import a_difference
+from tests.support.sql_readings import a_reading
+from tests.support.web_factories import STARTED, auxiliary_result, bad, config, good, key, refused_auxiliary, target
 from tests.support.web_server import Service, get, serving
 
 MARK = "hostile"
@@ -27,7 +32,7 @@ def hostile_config():
     retained = Retained(key_name=EVIL, key_version=EVIL, vault=EVIL, credential=EVIL)
     one = target(
         NAME, vault=EVIL, key_name=EVIL, key_version=EVIL, credential=EVIL, next_credential=EVIL, module=EVIL, recovery_vault=EVIL,
-        retained_versions=(retained,), labels={"team": EVIL, "sql_instance": EVIL}, instances=({"sql_instance": EVIL, "ag": EVIL, "host": EVIL},),
+        thumbprint="0x2C56", retained_versions=(retained,), labels={"team": EVIL, "sql_instance": EVIL}, instances=({"sql_instance": EVIL, "ag": EVIL, "host": EVIL},),
     )  # fmt: skip
     credential = Credential(name=EVIL, kind=CredentialKind.CLIENT_SECRET, client_id=EVIL, secret=SecretSource(env=EVIL))
     proxy = Proxy(url=f"http://{EVIL}", username=EVIL, no_proxy=(EVIL,))
@@ -41,7 +46,20 @@ def service():
     made = Service(hostile_config())
     facts = dict.fromkeys(("service_code", "inner_code", "request_id", "exception", "detail", "endpoint"), EVIL)
     report = bad(NAME, **facts)
-    made.add_reports(replace(good(NAME), key=replace(key(), name=EVIL, version=EVIL, kid=EVIL, kty=EVIL)), report)
+    hostile_key = replace(key(), name=EVIL, version=EVIL, kid=EVIL, kty=EVIL, key_ops=(EVIL,))
+    made.add_reports(replace(good(NAME), key=hostile_key), report)
+    made.add_auxiliary(
+        refused_auxiliary(AuxiliaryKind.NEXT, name=EVIL, **facts),
+        auxiliary_result(AuxiliaryKind.RECOVERY, name=EVIL, vault=EVIL),
+        auxiliary_result(AuxiliaryKind.NEWEST, key=hostile_key),
+        name=NAME,
+    )
+    record = made.record_of(NAME)
+    record.vault = VaultHeaders(region=EVIL, service_version=EVIL, connection=EVIL)
+    record.changes += (ObservedChange(STARTED, ChangeKind.ISSUER, EVIL, EVIL, EVIL),)
+    made.ends[EVIL] = (CredentialExpiry(credential=EVIL, source=Source.GRAPH, expires_at=STARTED, failure=EVIL),)
+    made.readings = [a_reading(EVIL, sql_instance=EVIL, host=EVIL)]
+    made.differences = [a_difference(target=NAME, other="", host=EVIL)]
     made.answer = lambda _target: report
     return made
 
@@ -75,7 +93,9 @@ class Obedient(HTMLParser):
 
 
 async def test_every_page_shows_hostile_names_as_text(service):
-    seen, todo, shown = set(), ["/", f"/targets?q={MARK}", "/targets?page=1"], 0
+    evil = urlencode(dict.fromkeys(("q", "code", "label", "verdict", "sort", "page"), EVIL))
+    todo = ["/", f"/targets?q={MARK}", "/targets?page=1", "/changes", f"/targets?{evil}", f"/explain?{evil}"]
+    seen, shown = set(), 0
     async with serving(service) as session:
         while todo and len(seen) < 60:
             path = todo.pop()

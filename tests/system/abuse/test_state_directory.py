@@ -146,11 +146,6 @@ def test_only_exporter_root_and_its_group_may_write(status, reason):
     assert process.other_writers(status) == reason
 
 
-def test_windows_reports_no_other_writers(monkeypatch):
-    monkeypatch.setattr("sys.platform", "win32")
-    assert process.other_writers(seen(stat.S_IFDIR | 0o777)) == ""
-
-
 def test_new_directory_in_a_world_writable_one_is_used(open_files, tmp_path):
     # As in an emptyDir of Kubernetes, where every user may write.
     tmp_path.chmod(0o2777)

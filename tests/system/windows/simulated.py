@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.integration.process.conftest import write_configuration
 from tests.support.patience import PATIENCE
@@ -37,6 +38,15 @@ def answered(url: str, good: Callable[[str], bool] = bool, *, within: float = PA
                 return last
         time.sleep(0.05)
     raise AssertionError(f"{url}: {last[-3000:]}")
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Wait until the condition holds, and return its value."""
+    end = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,17 @@
 import contextlib
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.report.test_hostile_prometheus import PERIOD, RESULTS, matrix, prometheus, serving
 from tests.support.broken_credentials import closed_port
-from tests.support.patience import PATIENCE
 from tests.support.sql_inventory import rows_of, sqlcmd
 from tests.support.written import write_private
 from tests.system.windows.both import Both, both
+from tests.system.windows.simulated import until
 
 __all__ = ["both"]
 SECRET = "marked-secret-of-the-test"
@@ -45,13 +44,6 @@ def folder(both) -> Path:
     write_private(both.folder / "Geheimnis", SECRET)
     (both.folder / "ekm.yml").write_text(CONFIG)
     return both.folder
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import socket
-import time
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.patience import PATIENCE
+from tests.system.windows.simulated import until
 
 NAME = "ekm-of-test"
 CONFIGURATION = """\
@@ -37,15 +37,6 @@ ctypes.windll.kernel32.GetShortPathNameW(sys.argv[1], short, 300)
 print(short.value)
 """
 TARGET = "  - {{name: {}, vault: contoso, key: K/00000000000000000000000000000000, credential: sql-prod}}\n"
-
-
-def until(condition):
-    """Wait until the condition holds, and return its value."""
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 class Installed:

@@ -27,11 +27,6 @@ def test_python_of_the_zip_is_the_one_that_runs(host):
     assert done.out == f"{parts.VERSION} {host.windows_path(host.python.parent)}\n"
 
 
-def test_code_is_explained(host):
-    done = host.run("explain", "3303")
-    assert (done.code, done.out.splitlines()[:2], done.err) == (0, ["3303", "ErrorGetTokenBadCredentials"], "")
-
-
 def test_example_names_the_file_that_the_user_must_add(host):
     done = host.run("check", "--config.file", "ekm.example.yml")
     assert done.code == 2

@@ -340,7 +340,6 @@ async def test_assertion_echoed_in_hexadecimal_is_masked(serve, get_token, monke
 async def test_workload_identity_sends_its_token_file_to_entra(serve, get_token, monkeypatch, tmp_path):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
     identity = Credential(name="pod", kind=CredentialKind.WORKLOAD_IDENTITY)
-    monkeypatch.delenv("AZURE_FEDERATED_TOKEN_FILE", raising=False)
     assert (await get_token(wire, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
     file = tmp_path / "token"
     file.write_text("federated.assertion.text")
@@ -443,17 +442,9 @@ MANAGED = Credential(name="managed", kind=CredentialKind.MANAGED_IDENTITY)
 CHAIN = Credential(name="chain", kind=CredentialKind.DEFAULT)
 
 
-VARIABLES = (
-    "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
-    "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IMDS_ENDPOINT", "MSI_ENDPOINT",
-)  # fmt: skip
-
-
 @pytest.fixture
 def get_ambient_token(network_to, free_port, monkeypatch, tmp_path):
     """Fetch a token of a host without any identity but those that a test adds."""
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
 

@@ -143,12 +143,8 @@ async def test_concurrent_sessions_have_their_own_phases(serve, session_to, fake
 @pytest.mark.parametrize(
     ("operation", "body", "fault"),
     [
-        ("get_key", b"", Fault.ANSWER_EMPTY),
         ("get_key", b"<html>", Fault.ANSWER_NOT_JSON),
-        ("get_key", b"{}", Fault.KEY_MISSING),
         ("wrap_key", b"", Fault.ANSWER_EMPTY),
-        ("wrap_key", b"[]", Fault.ANSWER_NOT_JSON),
-        ("unwrap_key", b'{"value": 5}', Fault.VALUE_MISSING),
         ("unwrap_key", b'{"value": "!"}', Fault.VALUE_UNUSABLE),
     ],
 )
@@ -229,10 +225,6 @@ def challenge_of(authorization, resource="https://vault.azure.net"):
     [
         (response(401, b""), Fault.CHALLENGE_ABSENT),
         (response(401, b"", WWW_Authenticate="Negotiate"), Fault.CHALLENGE_NO_AUTHORIZATION),
-        (response(401, b"", WWW_Authenticate=f'Bearer authorization="https://{ENTRA}/x'), Fault.CHALLENGE_OPEN_AUTHORIZATION),
-        (response(401, b"", WWW_Authenticate=challenge_of(f"https://{ENTRA}")), Fault.CHALLENGE_NO_TENANT),
-        (response(401, b"", WWW_Authenticate=f'Bearer authorization="https://{ENTRA}/x"'), Fault.CHALLENGE_NO_RESOURCE),
-        (response(401, b"", WWW_Authenticate=challenge_of(f"https://{ENTRA}/x")[:-1]), Fault.CHALLENGE_OPEN_RESOURCE),
         (response(200, {"value": []}), Fault.NO_CHALLENGE),
         (response(204, b""), Fault.NO_CHALLENGE),
         (response(301, b"", Location="https://elsewhere.example/"), Fault.REDIRECT),

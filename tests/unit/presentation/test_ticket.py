@@ -359,14 +359,6 @@ def test_unsteady_target_without_any_evidence_has_a_ticket():
     assert "the vault's firewall blocks the probe's address" in text_of(subject, Extent(began=STARTED))
 
 
-def test_subject_names_the_address_and_the_host():
-    blocked = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, status=403, client_address="203.0.113.7")
-    text = text_of(a_subject(blocked))
-    assert "the vault's firewall blocks the probe's address (203.0.113.7, mon1)\n" in text
-    untrusted = bad(step=Step.CHALLENGE, code=3008, reason=Reason.TLS_UNTRUSTED, status=None)
-    assert "an authority that the probe's host does not trust\n" in text_of(a_subject(untrusted))
-
-
 def test_network_ticket_names_source_and_destination():
     facts = {"status": None, "endpoint": "contoso:443", "addresses": ("10.1.2.3", "fd00::7"), "local_address": "10.9.9.9"}
     detail = "Multiple exceptions: [Errno 111] Connect call failed ('<address>', 443), [Errno 101] Connect call failed ('<address>', 443)"

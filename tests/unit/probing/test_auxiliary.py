@@ -176,12 +176,6 @@ async def follow(runner, report=None, *, wanted=ALL):
     await runner.wait_idle()
 
 
-async def test_first_probe_starts_all_auxiliary_probes_in_order(fakes):
-    await follow(fakes.runner())
-    assert fakes.made == NAMES
-    assert fakes.reported == [("t", name) for name in NAMES]
-
-
 async def test_successful_auxiliary_probe_waits_for_its_interval(fakes):
     runner = fakes.runner()
     await follow(runner)

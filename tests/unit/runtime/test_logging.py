@@ -32,10 +32,7 @@ SECRET = "kF8~Q9w.marked-secret-0123456789abcdefghijkl"
 
 @pytest.fixture
 def restored_logging():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     yield
-    root.handlers[:], root.level = handlers, level
     logging.getLogger(PROBES).setLevel(logging.NOTSET)
 
 
@@ -277,19 +274,12 @@ def write_lines(logger):
 
 
 def test_lines_of_the_log_and_of_threads_stay_whole(path, opened):
-    stream = opened()
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
-        configure("info", LogFormat.LOGFMT, stream=stream)
-        threads = [threading.Thread(target=partial(write_lines, root)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        root.handlers[:] = before
-        root.setLevel(level)
+    configure("info", LogFormat.LOGFMT, stream=opened())
+    threads = [threading.Thread(target=partial(write_lines, logging.getLogger())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     lines = path.read_text().splitlines()
     assert len(lines) == 200
     assert {line.partition("msg=")[2] for line in lines} == {"m" * 200}

@@ -10,6 +10,7 @@ import pytest
 
 from exporter.runtime import tasks
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, SingleFlight, reported, shortage_of
+from tests.support.web_server import until
 
 # Callers share one task per key; none of them ends it for the others.
 
@@ -141,12 +142,6 @@ def blocker():
     event.set()
 
 
-async def settle(condition):
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - a thread's state has no event
-            await asyncio.sleep(0.001)
-
-
 async def test_call_runs_on_a_daemon_thread_and_returns_its_value(pool):
     def where(a, b):
         return a + b, threading.current_thread()
@@ -196,7 +191,7 @@ async def test_timeout_on_a_thread_is_no_pool_exhaustion(pool, blocker):
         blocker.wait()
 
     call = asyncio.create_task(pool.run(slow))
-    await settle(entered.is_set)
+    await until(entered.is_set)
     with pytest.raises(TimeoutError) as caught:
         async with asyncio.timeout(0.01):
             await call
@@ -210,7 +205,7 @@ async def test_closed_pool_rejects_calls_and_cancels_waiting_ones(blocker):
     entered = threading.Event()
     held = asyncio.create_task(pool.run(lambda: entered.set() or blocker.wait()))
     await asyncio.sleep(0)
-    await settle(entered.is_set)
+    await until(entered.is_set)
     waiting = asyncio.create_task(pool.run(int))
     await asyncio.sleep(0)
     pool.close()
@@ -220,14 +215,14 @@ async def test_closed_pool_rejects_calls_and_cancels_waiting_ones(blocker):
         await pool.run(int)
     blocker.set()
     assert await held is True
-    await settle(lambda: pool.threads == 0)
+    await until(lambda: pool.threads == 0)
 
 
 async def test_idle_thread_ends(monkeypatch):
     monkeypatch.setattr(tasks, "IDLE_SECONDS", 0.01)
     pool = DaemonThreadPool(3)
     await asyncio.gather(*(pool.run(time.sleep, 0.005) for _ in range(3)))
-    await settle(lambda: pool.threads == 0)
+    await until(lambda: pool.threads == 0)
     assert await pool.run(lambda: "again") == "again"
     pool.close()
 
@@ -257,18 +252,18 @@ async def test_pool_without_more_threads_leaves_some_to_others_until_it_was_idle
     pool, ended = DaemonThreadPool(20), threading.Semaphore(0)
     busy = list[bool]()
     first = [asyncio.create_task(pool.run(lambda: busy.append(True) or ended.acquire())) for _ in range(granted)]
-    await settle(lambda: len(busy) == granted)  # a thread without a call ends as soon as the system refuses another one
+    await until(lambda: len(busy) == granted)  # a thread without a call ends as soon as the system refuses another one
     calls = [*first, *(asyncio.create_task(pool.run(ended.acquire)) for _ in range(13))]
-    await settle(lambda: pool.threads == 7)
+    await until(lambda: pool.threads == 7)
     ended.release(4)
-    await settle(lambda: pool.threads == 3)
+    await until(lambda: pool.threads == 3)
     assert sum(call.done() for call in calls) <= 4
     ended.release(16)
     await asyncio.gather(*calls)
-    await settle(lambda: pool.threads == 0)
+    await until(lambda: pool.threads == 0)
     granted = 20
     calls = [asyncio.create_task(pool.run(ended.acquire)) for _ in range(20)]
-    await settle(lambda: pool.threads == 20)
+    await until(lambda: pool.threads == 20)
     ended.release(20)
     await asyncio.gather(*calls)
     pool.close()
@@ -282,7 +277,7 @@ async def test_idle_thread_keeps_no_result_alive(pool):
     gone = weakref.ref(value)
     del value
     gc.collect()
-    await settle(lambda: gone() is None)
+    await until(lambda: gone() is None)
 
 
 def test_result_after_the_loop_closed_is_ignored(recwarn):

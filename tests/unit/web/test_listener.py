@@ -463,7 +463,10 @@ async def test_two_passwords_are_refused(both, password):
 
 
 BROKEN_BODIES = {
-    "no gzip": (f"POST /metrics HTTP/1.1\r\n{LOCAL}Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n", "hello"),
+    "no gzip": (
+        f"POST /metrics HTTP/1.1\r\n{LOCAL}Connection: close\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n",
+        "hello",
+    ),
     "broken chunk": (f"POST /metrics HTTP/1.1\r\n{LOCAL}Transfer-Encoding: chunked\r\n\r\n", "5\r\nhelloX"),
 }
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from dataclasses import replace
 from types import SimpleNamespace
 
 import aiohttp
@@ -13,15 +12,12 @@ from azure.core.rest import HttpRequest
 from exporter.clients.entra import GraphSession, Holder, fetch_token
 from exporter.clients.http.exchange import USER_AGENT, HttpExchange, RecordingTransport
 from exporter.clients.http.timing import MOST_RECEIVED_BYTES, ConnectionState, ExchangeTimer, TooMuchReceivedError
-from exporter.clients.key_vault import SecretVersionsSession, VaultSession, encrypt_locally
+from exporter.clients.key_vault import SecretVersionsSession, VaultSession
 from exporter.config.settings import Credential, Proxy
-from exporter.core.values import Challenge, CredentialKind, Facts, Fault, Outcome, Phase, Step, TokenResult
+from exporter.core.values import Challenge, CredentialKind, Facts, Fault, Outcome, Phase, Step
 from exporter.knowledge.report import StepResult
 from exporter.metrics.recorder import Recorder
-from exporter.presentation.payloads import step_payload
-from exporter.presentation.text import facts_of
-from exporter.probing.prober import LoopClock, Prober, ProberCallbacks
-from exporter.probing.round_trip import ProbeDependencies, run_probe
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop import LoopLag
 from tests.support.factories import a_report
 from tests.support.tls_server import (
@@ -43,7 +39,6 @@ from tests.unit.clients.http.test_network import tunnel
 from tests.unit.clients.http.test_timing import CountingLimiter
 from tests.unit.probing.test_prober import CONFIG
 from tests.unit.probing.test_prober import TARGET as PROBED
-from tests.unit.probing.test_round_trip import REQUEST
 
 # The transport raises what azure-core's own transport raises.
 
@@ -215,27 +210,6 @@ async def test_response_that_has_begun_is_not_resent(serve, session_to):
     assert len(wire.requests) == 2
 
 
-@pytest.mark.parametrize("number", [2, 3, 4])
-async def test_lost_keep_alive_between_two_steps_keeps_the_verdict(serve, session_to, number):
-    wire = await serve(vault := LosesConnections(closes, number))
-    target = replace(REQUEST.target, key_name=vault.name, key_version=vault.version)
-
-    async def tokens(challenge, *, deadline):
-        del challenge, deadline
-        return TokenResult(facts=Facts(), token=TOKEN, duration=0.0, shared=False)
-
-    async with session_to(wire) as session:
-        dependencies = ProbeDependencies(
-            vault=session, tokens=tokens, clock=LoopClock(), encrypt=encrypt_locally, on_internal_error=pytest.fail
-        )
-        report = await run_probe(replace(REQUEST, target=target), dependencies)
-    assert (report.success, report.readiness.ready) == (True, True)
-    resent = [result.step for result in report.steps if result.facts.resent]
-    assert resent == [(Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)[number - 2]]
-    assert dict(facts_of(report.step(resent[0])))["resent"].startswith("yes")
-    assert [result.step for result in report.steps if step_payload(result)["resent"]] == resent
-
-
 async def test_resent_requests_are_counted_by_step(monkeypatch):
     recorder = Recorder(CONFIG, version="0", mode="run")
     callbacks = ProberCallbacks(on_internal_error=pytest.fail, on_shortage=pytest.fail, resent=recorder.resent)
@@ -268,8 +242,6 @@ PARSED_CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resour
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AZURE_HTTP_USER_AGENT", "something-of-the-hosts")
 
 
@@ -308,16 +280,6 @@ async def test_expiry_lookups_send_the_user_agent(serve, network_to):
     async with SecretVersionsSession(network_to(vault=wire), VAULT, "7.4") as session:
         await session.list_versions(TOKEN, "sql", deadline=until())
     assert len(wire.requests) == 2
-    assert user_agents(wire) == {USER_AGENT}
-
-
-async def test_vault_requests_of_a_probe_send_the_user_agent(serve, session_to, fake_vault):
-    wire = await serve(fake_vault)
-    async with session_to(wire) as session:
-        await session.challenge(deadline=until())
-        await session.get_key(TOKEN, "k", None, deadline=until())
-        await session.deleted_key(TOKEN, "k", deadline=until())
-    assert len(wire.requests) == 3
     assert user_agents(wire) == {USER_AGENT}
 
 

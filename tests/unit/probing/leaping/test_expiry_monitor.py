@@ -163,15 +163,8 @@ async def test_first_lookups_are_spread_and_limited(start, sources):
     start(*(by_graph(f"sql-{number}") for number in range(40)), draw=random.Random(3).random)  # noqa: S311 - a spread
     await asyncio.sleep(3000)
     assert sources.most == CONCURRENT_LOOKUPS
+    assert len({name for _, name, _ in sources.lookups}) == 40
     assert len({round(at) for at, _, _ in sources.lookups}) > 5
-
-
-async def test_slow_lookups_reach_every_credential(start, sources):
-    sources.takes = 29.0
-    names = [f"sql-{number}" for number in range(40)]
-    start(*(by_graph(name) for name in names))
-    await asyncio.sleep(1000)
-    assert {name for _, name, _ in sources.lookups} == set(names)
 
 
 async def test_internal_error_is_reported_and_lookups_continue(start, sources, recorded):

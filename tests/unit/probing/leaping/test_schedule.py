@@ -7,8 +7,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from exporter.core.limits import FEWEST_AT_ONCE, slots_for
 from exporter.core.values import Fault
@@ -145,13 +143,6 @@ async def test_probe_longer_than_interval_skips_starts_and_counts_them(scheduler
     skipped = prober.skips["payroll", Skip.OVERLAP]
     assert skipped == pytest.approx(30, abs=4)
     assert len(prober.starts["payroll"]) + skipped == pytest.approx(60, abs=4)
-
-
-async def test_concurrent_probes_never_exceed_the_slots(scheduler, prober):
-    prober.takes = 20.0
-    scheduler.reconcile(a_fleet(200, interval=60.0), concurrency=10)
-    await asyncio.sleep(HOUR)
-    assert prober.most_at_once == 10
 
 
 async def test_wait_for_a_slot_counts_as_lag(scheduler, prober):
@@ -514,16 +505,6 @@ async def test_stall_delays_a_long_interval_by_a_minute(scheduler, prober):
     assert sum(any(start >= woken for start in starts) for starts in prober.starts.values()) == 5000
 
 
-async def test_five_thousand_targets_are_probed_for_an_hour(scheduler, prober):
-    scheduler.reconcile(a_fleet(5000, interval=600.0), concurrency=1000)
-    await asyncio.sleep(HOUR)
-    assert len(prober.reports) == pytest.approx(5000 * 6.45, rel=0.02)
-    assert len(prober.starts) == 5000
-    assert max(prober.lags) < 0.01
-    assert not prober.skips
-    assert not prober.crashes
-
-
 # The slots of probes: in turn, and fewer on a host that is too busy.
 
 
@@ -548,12 +529,6 @@ async def test_probe_waits_until_a_slot_is_free(slots):
     slots.release(at, made=True)
     await first
     assert not second.done()
-
-
-async def test_probe_that_could_not_be_made_halves_those_at_once(slots):
-    at, *_ = await taken(slots, 80)
-    slots.release(at, made=False)
-    assert slots.limit == 40
 
 
 async def test_probes_begun_before_the_reduction_reduce_nothing_more(slots):
@@ -641,23 +616,9 @@ def test_first_probes_spread_over_at_most_the_interval(targets, last):
     assert schedule.first_delay(INTERVAL, targets, 1.0) == pytest.approx(last)
 
 
-def test_gaps_use_the_whole_tenth():
-    assert [schedule.gap(INTERVAL, draw) for draw in (0.0, 0.5, 1.0)] == pytest.approx([54.0, 60.0, 66.0])
-
-
 @pytest.mark.parametrize(("late", "missed"), [(-5.0, 0), (0.0, 0), (0.1, 1), (60.0, 1), (60.1, 2), (3600.0, 60)])
 def test_past_starts_are_missed(late, missed):
     assert schedule.missed_starts(1000.0, 1000.0 + late, INTERVAL) == missed
-
-
-@given(st.floats(0, 1e6), st.floats(0.1, 1e4))
-def test_start_after_missed_ones_is_within_an_interval(late, interval):
-    following = 1000.0 + schedule.missed_starts(1000.0, 1000.0 + late, interval) * interval
-    assert 1000.0 + late - 1e-6 <= following <= 1000.0 + late + interval + 1e-6
-
-
-def test_backoff_starts_at_the_third_throttled_probe():
-    assert skips_after(*[a_throttled_report()] * 7) == [0, 0, 1, 2, 4, 4, 4]
 
 
 @pytest.mark.parametrize("between", [a_report(), a_failure()], ids=["success", "another failure"])

@@ -291,18 +291,6 @@ async def test_ticket_is_folded_with_a_button_and_a_name():
     assert 'tabindex="0" role="region" aria-label="For the identity team (Entra ID): ready text"' in folded
 
 
-async def test_vaults_of_one_cause_share_a_ticket():
-    names = [f"t{number:02}" for number in range(45)]
-    service = a_service_of(*names)
-    service.add_reports(*(bad(name, client_address="203.0.113.7", **FIREWALL) for name in names))
-    (text,) = await tickets_at(service, "/")
-    assert "Subject: 45 key vaults: the vault's firewall blocks the probe's address (203.0.113.7, mon1.contoso.example)" in text
-    assert "v-t00, v-t01, " in text.replace("\n  ", " ")
-    assert "and 5 more." in text
-    others = next(line for line in text.split("\n") if "also for    " in line)
-    assert all(f" v-{name}" in others for name in names[1:])
-
-
 async def test_more_vaults_than_a_command_has_are_counted(monkeypatch):
     monkeypatch.setattr(causes, "MOST_PARTS", 3)
     monkeypatch.setattr(causes, "FEW_PARTS", 3)
@@ -347,16 +335,6 @@ async def test_cause_without_a_ticket_leaves_its_room_to_the_others(monkeypatch)
     assert "The commands cover" not in text
 
 
-async def test_deleted_keys_of_one_vault_share_a_ticket_with_both():
-    keys = [target(name, key_name=name) for name in ("K1", "K2")]
-    service = Service(config(*keys))
-    service.add_reports(
-        *(bad(name, step=Step.GET_KEY, code=3076, reason=Reason.KEY_DISABLED, status=403) for name in ("K1", "K2"))
-    )
-    texts = await tickets_at(service, "/")
-    assert all(any(f"--name {key} " in text or f" {key};" in text for text in texts) for key in ("K1", "K2"))
-
-
 async def test_unsteady_card_names_the_principal_of_its_failure():
     service = a_service_of("sales")
     role = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC, "status": 403, "object_id": "0b1ec7"}
@@ -385,14 +363,6 @@ async def test_failure_of_no_other_team_has_no_ticket():
     assert await tickets_at(service, "/") == []
     assert await tickets_at(service, "/targets/sales") == []
     assert await tickets_at(service, "/targets/unprobed") == []
-
-
-async def test_names_in_a_ticket_are_escaped():
-    service = a_service_of("sales", instances=({"sql_instance": "<b>PROD</b>"},))
-    service.add_reports(bad("sales"))
-    html = (await answer(service, "/targets/sales"))[2]
-    assert "<b>" not in html
-    assert "SQL Servers (1): <b>PROD</b>" in tickets(html)[0]
 
 
 async def test_json_of_a_target_has_the_ticket():

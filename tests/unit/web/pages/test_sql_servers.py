@@ -26,7 +26,6 @@ DAY = "2026-11-26T"
 LOG_TIMES = (
     "the log of [sales] is full in 3 h 39 min; the next virtual log file (VLF) is due in about 5 min (trace flag 15025 is off)"
 )
-HOSTILE = '"><script>alert(1)</script>'
 
 
 @pytest.fixture(autouse=True)
@@ -144,14 +143,6 @@ async def test_page_lists_the_first_twenty_sql_servers():
     assert shown.count("SQL Server itself, ") == 20
     assert "3 more SQL Servers are less urgent. The API lists them." in shown
     assert f"SQL Server itself tested what no probe can: {escape(NOT_TESTED)}." in shown
-
-
-@pytest.mark.parametrize("path", ["/", "/targets/contoso-key0"])
-async def test_names_of_a_server_are_escaped(path):
-    service = service_of("n1", readings=[growing(databases=(HOSTILE,))], report=bad)
-    html = (await answer(service, path))[2]
-    assert HOSTILE not in html
-    assert "[&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;]" in html
 
 
 async def test_cause_has_shortest_time_among_its_sql_servers():
@@ -562,12 +553,6 @@ async def test_pages_without_a_difference_do_not_mention_one():
         for path in ("/", "/targets/contoso-key0"):
             assert "differ" not in words((await get(session, path))[2])
         assert "sql_differences" not in (await get(session, "/api/v1/targets"))[2]
-
-
-async def test_hostile_name_is_text_on_every_page():
-    async with serving(service_with(own(host="<script>alert(1)</script>"))) as session:
-        for path in ("/", "/targets/contoso-key0"):
-            assert "<script>alert" not in (await get(session, path))[2]
 
 
 async def test_json_and_bundle_have_the_differences():
