@@ -67,7 +67,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "LOOKUP_OLD": 3 * DAY,  # without a successful lookup of an expiry date
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
     "RECOLLECTED": 90 * MINUTE,  # all auxiliary probes have run within this time after a start
-    "SLOWLY": int(incident.SLOW_SECONDS),  # at this interval or above, RUN_SLOW failures in a row are enough
+    "UNREQUESTED": 15 * MINUTE,  # without a requested probe, if no scheduler makes any
     # Of the alerts on SQL Server.
     "NINETY_DAYS": 90 * DAY,
     "READ_OLD": 3 * DAY,  # without any reading, even if the last attempt succeeded
@@ -85,8 +85,8 @@ THRESHOLDS: Final[Mapping[str, int]] = {
 # Numbers that no scale changes.
 RATIOS: Final[Mapping[str, float]] = {
     "SPIKE_RATIO": 0.1,  # of the probes of a window, more than
-    "MANY_RATIO": MANY_RATIO,  # of what has a cause in common, at least
-    "NEARLY_ALL_RATIO": NEARLY_ALL_RATIO,  # of an exporter's targets, at least
+    "MANY_RATIO": MANY_RATIO,  # of what has a cause in common, at least, as the exporter counts
+    "NEARLY_ALL_RATIO": NEARLY_ALL_RATIO,  # of an exporter's targets, at least, as the exporter counts
     "SLOW_RATIO": 0.1,  # of the steps of an hour, more than
     "SKIPPED_RATIO": 0.01,  # of the planned probes of an hour, more than
     "TAINTED_RATIO": 0.05,  # of the probes, more than
@@ -94,12 +94,10 @@ RATIOS: Final[Mapping[str, float]] = {
     "MOST_RATIO": 0.5,  # of an exporter's targets, more than
     "STALE_INTERVALS": 6,  # backoff from a vault that throttles leaves up to 5.5 intervals between two probes
     "RUN": incident.RUN,  # failed probes in a row
-    "RUN_SLOW": incident.RUN_SLOW,  # failed probes in a row, if the interval is long or the exporter backs off
-    "BACKED_OFF_INTERVALS": incident.BACKED_OFF_INTERVALS,  # without a probe after a 429: the exporter backs off
+    "HELD_INTERVALS": 4,  # how many intervals an incident is held, if they are longer than HOLD
     "CYCLES": incident.CYCLES,  # failed probes in a row, if many targets fail at once
     "RESTARTS": 4,  # of an exporter, for a crash loop
     "MANY": MANY,  # of what has a cause in common, at least
-    "AGAIN_FAILURES": 1.5,  # soon after an outage, more than
     "INTERNAL_ERRORS": 2.5,  # in an hour, more than; and hours of a day with one, more than
 }
 
@@ -183,14 +181,16 @@ def placeholders(scale: float = 1, *, docs: str | None = None, dashboards: str =
 
 def _rules(scale: float) -> dict[str, str]:
     """Return the groups of recording rules that follow from a table."""
-    windows = sorted({window for burn in slo.BURNS for window in (burn.short, burn.long)})
     return {
-        "COUNT_RULES": counts.counts("@{RECENT}", "@{LONG}", "@{RARE}"),
-        "OFTEN": counts.often(),
-        "RARELY_ENOUGH": counts.rarely(),
-        "SLO_RULES": counts.service_level(
-            [duration(window / scale) for window in windows], [duration(burn.long / scale) for burn in slo.BURNS]
-        ),
+        "SLO_RULES": counts.burns(
+            (
+                duration(burn.long / scale),
+                duration(burn.short / scale),
+                number(burn.bad_ratio),
+                number(slo.least_failures(burn.long, burn.bad_ratio) - 0.5),
+            )
+            for burn in slo.BURNS
+        )
     }
 
 
@@ -208,15 +208,8 @@ def _counts() -> dict[str, str]:
 
 def _service_level(scale: float) -> dict[str, str]:
     words = {"OBJECTIVE": f"{slo.OBJECTIVE:.1%}", "BUDGET_SHARE": f"{1 - slo.OBJECTIVE:.1%}", "PERIOD": f"{slo.PERIOD_DAYS} days"}
-    for place, burn in enumerate(slo.BURNS, 1):
-        name = f"BURN_{place}"
-        words |= {
-            f"{name}_LONG": duration(burn.long / scale),
-            f"{name}_SHORT": duration(burn.short / scale),
-            f"{name}_RATIO": number(burn.bad_ratio),
-            f"{name}_FAILURES": number(slo.least_failures(burn.long, burn.bad_ratio) - 0.5),
-        }
-    return words
+    longest = max(burn.long for burn in slo.BURNS)
+    return words | {"BURN_LONGEST": duration(longest / scale)}
 
 
 def _both(*codes: int) -> dict[str, str]:

@@ -16,7 +16,7 @@ def series(exporters: Iterable[Exporter], length: int, scrape: int) -> list[Seri
 
 
 def _of_exporter(exporter: Exporter, length: int, scrape: int) -> Iterator[tuple[str, str]]:
-    scraped, runs = Scraped(exporter), dict[Sample, list[tuple[str, int]]]()
+    scraped, runs = Scraped(exporter, scrape), dict[Sample, list[tuple[str, int]]]()
     for place, now in enumerate(range(0, length + 1, scrape)):
         _append(runs, scraped.scrape(now), place)
     for (name, labels), values in runs.items():

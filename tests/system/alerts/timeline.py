@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from exporter.core.values import Step
-from exporter.knowledge import causes
+from exporter.core.values import Readiness, Step
+from exporter.knowledge import causes, incident
 from exporter.knowledge.advice import action_line
 from exporter.knowledge.causes import CommonCauses
 from exporter.knowledge.codes import BY_CODE
@@ -22,6 +22,7 @@ from exporter.metrics.target_values import error_samples
 
 SIGN_IN = "login.microsoftonline.com"
 CLIENT = "8d1c7a52-0f2e-4f5b-9c53-2f1f0f3b6a11"
+RUNS = ("failures", "blocking_failures", "unready_probes")
 STEPS = ("challenge", "token", "get_key", "wrap_key", "unwrap_key")
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 Samples = Iterator[tuple[Sample, float]]
@@ -103,19 +104,22 @@ class Exporter:
 class Record:
     """What an exporter exposes of one target, probe by probe since its start at `started`."""
 
-    def __init__(self, target: Target, started: int, region: str | None) -> None:
+    def __init__(self, target: Target, started: int, region: str | None, *, more: Mapping[str, str], scrape: int) -> None:
         self.target = target
+        self.more, self.scrape = more, scrape  # of its exporter
         self.region = region
         self.info = target.all_info
         self.next = -(-started // target.interval)  # the number of the next probe
         self.last: Failed | str | None = NOT_PROBED
-        self.runs = dict.fromkeys(("failures", "blocking_failures", "unready_probes"), 0)
+        self.runs = dict.fromkeys(RUNS, 0)
+        self.least = incident.RUN
         self.since = 0
         self.discarded = 0
         self.is_lost = False  # the last result was discarded
         self.counters: dict[Sample, int] = {
             ("ekm_probes_total", ()): 0,
             ("ekm_probe_failures_total", ()): 0,
+            ("ekm_unsteady_failures_total", ()): 0,
             **{("ekm_probe_verdicts_total", (("verdict", verdict),)): 0 for verdict in ("not_ready", "ready")},
             **{_error(step.value, _in(self.info, code)): 0 for code, steps in COUNTED for step in steps if step in self.steps},
         }
@@ -156,6 +160,83 @@ class Record:
         self.since = now if self.runs["failures"] == 1 else self.since
         self.last, self.is_lost = probe, False
         self.gauges = dict(self._gauges(probe, verdict, now))
+        self._count_unsteady(now)
+
+    def _count_unsteady(self, now: int) -> None:
+        """Count a failed probe that is not long enough for a page."""
+        self.least = self._least(now)
+        if self.run and self.runs["blocking_failures"] and not incident.is_long(self.run, self.least, deleted=self.deleted(now)):
+            self.counters["ekm_unsteady_failures_total", ()] += 1
+
+    def _least(self, now: int) -> int:
+        """The failed probes in a row that page, by the time to the next probe."""
+        later = range(self.next + 1, len(self.target.probes))
+        gaps = (number - self.next for number in later if self.target.probes[number] != NOT_PROBED)
+        code = self.last.code if isinstance(self.last, Failed) else None
+        interval = self.target.interval
+        return incident.least_run(code, interval=interval, gap=next((gap * interval for gap in gaps), None))
+
+    @property
+    def is_maintained(self) -> bool:
+        return bool(self.gauges.get(("ekm_maintenance", ())))
+
+    @property
+    def run(self) -> int:
+        """The failed probes in a row that count for a page."""
+        if not isinstance(self.last, Failed) or self.is_maintained:
+            return 0
+        last, runs = self.last, incident.Runs(*self.runs.values())
+        return incident.counted_run(Step(last.step), last.code, Reason(last.reason), runs, Readiness(ready=last.ready, why=self.why))
+
+    @property
+    def why(self) -> str:
+        """Why there is no verdict by design; empty if there may be one."""
+        known = [name for name in self.more if name.startswith("ekm_credential_expiry_known")]
+        managed = known and not any(f'"{self.target.credential}"' in name for name in known)
+        if self.info["mode"] == "canary":
+            return "canary"
+        if self.info["pin"] != "config":
+            return "version_not_pinned"
+        return "identity_of_another_host" if managed and self.info["vantage"] == "central" else ""
+
+    def deleted(self, now: int) -> bool:
+        """Whether the purge date of the key is ahead."""
+        written = self.target.more.get("ekm_key_scheduled_purge_timestamp_seconds")
+        return written is not None and (value_at(written, now // self.scrape) or 0) > now
+
+    def expired(self, now: int) -> bool:
+        """Whether the known date of the credential has passed: one that was looked up, else a declared one."""
+        of = f'ekm_credential_expiry_timestamp_seconds{{credential="{self.target.credential}",source='
+        dates = {name: value_at(written, now // self.scrape) for name, written in self.more.items() if name.startswith(of)}
+        found = {"declared" in name: date for name, date in dates.items() if date is not None}
+        date = found.get(False, found.get(True))
+        return date is not None and date <= now
+
+    def page(self, now: int) -> incident.Page:
+        """The page of the present failure."""
+        assert isinstance(self.last, Failed)
+        step, reason = Step(self.last.step), Reason(self.last.reason)
+        return incident.page_of(step, self.last.code, reason, expired=self.expired(now), deleted=self.deleted(now))
+
+    def advice(self, now: int) -> Samples:
+        if isinstance(self.last, Failed):
+            failed, target = self.last, self.target
+            labels = (
+                ("action", _action(failed, target.name, target.vault, self.info["key"])),
+                ("meaning", Reason(failed.reason).row.meaning_at(Step(failed.step))),
+                ("owner", BY_CODE[failed.code].owner.value),
+                ("page", self.page(now)),
+            )
+            yield ("ekm_failure_action_info", labels), 1
+
+    def incident(self, now: int, common: incident.CommonCause | None) -> Samples:
+        """What the exporter says of the incident."""
+        if not isinstance(self.last, Failed):
+            return
+        page = self.page(now)
+        cause, name = ("", "") if common is None or page is incident.Page.KEY_DELETED else common
+        if incident.is_long(self.run, self.least, shared=bool(cause), deleted=self.deleted(now)):
+            yield ("ekm_incident", (("page", page), ("cause", cause), ("name", name))), self.since
 
     def _forget(self, now: int) -> bool:
         """Return whether two intervals without a result end what the last one showed, because the host is too slow."""
@@ -202,17 +283,6 @@ class Record:
             row = BY_CODE[failed.code]
             labels = (("step", failed.step), ("code", str(failed.code)), ("symbol", row.symbol), ("reason", failed.reason))
             yield ("ekm_last_failure_info", labels), 1
-            yield (
-                (
-                    "ekm_failure_action_info",
-                    (
-                        ("action", _action(failed, self.target.name, self.target.vault, self.info["key"])),
-                        ("meaning", Reason(failed.reason).row.meaning_at(Step(failed.step))),
-                        ("owner", row.owner.value),
-                    ),
-                ),
-                1,
-            )
 
     def _steps(self, probe: Outcome) -> Samples:
         steps = dict.fromkeys(self.steps[:3] if probe == READ else self.steps, 1)
@@ -247,18 +317,22 @@ class Record:
 class Scraped:
     """An exporter, scrape by scrape."""
 
-    def __init__(self, exporter: Exporter) -> None:
-        self.exporter = exporter
+    def __init__(self, exporter: Exporter, every: int) -> None:
+        self.exporter, self.every = exporter, every
         codes = {probe.code for target in exporter.targets for probe in target.probes if isinstance(probe, Failed)}
         self.codes = sorted(codes | {BY_CODE[code].counterpart or code for code in codes})
         self.records: list[Record] = []
-        self.causes: dict[str, Sample] = {}
+        self.causes: dict[str, causes.Cause] = {}
+        self.common: dict[str, incident.CommonCause] = {}
         self._start(0)
 
     def _start(self, now: int) -> None:
         self.started = now
         known = self.exporter.state or now == 0
-        self.records = [Record(target, now, target.region if known else None) for target in self.exporter.targets]
+        self.records = [
+            Record(target, now, target.region if known else None, more=self.exporter.more, scrape=self.every)
+            for target in self.exporter.targets
+        ]
 
     def scrape(self, now: int) -> dict[Sample, float]:
         """Return everything at `now`; nothing if the scrape fails."""
@@ -269,11 +343,12 @@ class Scraped:
         advanced = [record.advance(now) for record in self.records]
         if any(advanced):
             self.causes = _causes(self.records)
+            self.common = _common(self.records, self.causes)
         scraped = not any(begin <= now < end for begin, end in (*self.exporter.restarts, *self.exporter.gaps))
         up = {("up", ()): float(scraped)} if scraped or self.exporter.listed else {}
-        return up | (dict(self._all()) if scraped else {})
+        return up | (dict(self._all(now)) if scraped else {})
 
-    def _all(self) -> Samples:
+    def _all(self, now: int) -> Samples:
         yield ("ekm_exporter_build_info", (("mode", "run"), ("python", "3.13.5"), ("version", "0.1.0"))), 1
         if any(DISCARDED in record.target.probes for record in self.records):
             yield ("ekm_exporter_probes_tainted_total", ()), sum(record.discarded for record in self.records)
@@ -285,21 +360,44 @@ class Scraped:
                 yield ("ekm_credential_expiry_known", (("credential", credential),)), 1
         for record in self.records:
             own = (("target", record.target.name), ("vault", record.target.vault))
-            for (name, labels), value in record.samples():
+            found = self.common.get(record.target.name)
+            for (name, labels), value in (*record.samples(), *record.incident(now, found), *record.advice(now)):
                 yield (name, (*own, *labels)), value
             if (cause := self.causes.get(record.target.name)) is not None:
-                yield (cause[0], (*own, *cause[1])), 1
+                labels = (("link", cause.link), ("name", cause.name), ("reason", cause.reason or ""))
+                yield ("ekm_failure_cause_info", (*own, *labels)), 1
 
 
-def _causes(records: Iterable[Record]) -> dict[str, Sample]:
+def _causes(records: Iterable[Record]) -> dict[str, causes.Cause]:
     """Return the cause of each failed target, as the exporter finds it."""
     every = CommonCauses()
     for record in records:
         every.add(record.target.name, record.links, record.failed)
-    return {
-        target: ("ekm_failure_cause_info", (("link", cause.link), ("name", cause.name), ("reason", cause.reason or "")))
-        for target, cause in every.find().items()
-    }
+    return every.find()
+
+
+def _common(records: Iterable[Record], found: Mapping[str, causes.Cause]) -> dict[str, incident.CommonCause]:
+    """Return the common cause of each target that has one."""
+    counted = [record for record in records if not record.is_maintained]
+    members = [
+        incident.Member(
+            record.target.name, record.target.vault, record.target.credential, found[record.target.name], record.failed.reason
+        )
+        for record in counted
+        if record.failed is not None and record.run >= incident.CYCLES
+    ]
+    return incident.common_causes(members, len(counted))
+
+
+def value_at(written: str, place: int) -> float | None:
+    """Return a value of the notation of promtool, as far as the cases use it: the last one goes on."""
+    values: list[float | None] = []
+    for part in written.split():
+        value, _, count = part.partition("x")
+        start, _, step = value.partition("+")
+        repeated = int(count or 0) + (start != "_" or not count)
+        values += [None if start in ("_", "stale") else float(start) + float(step or 0) * number for number in range(repeated)]
+    return values[min(place, len(values) - 1)]
 
 
 @cache

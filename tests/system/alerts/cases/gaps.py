@@ -57,7 +57,7 @@ def _one_other_code() -> RuleCase:
 
 def _planned_work() -> RuleCase:
     """Maintenance of its only target changes no label of a credential's page, and does not end the page."""
-    target = Target(probes=[OK] * 90, more={"ekm_maintenance": minutes((0, 20), (1, 40), (0, 40))})
+    target = Target(probes=[OK] * 90, maintenance=(20 * MINUTE, 60 * MINUTE))
     exporter = Exporter(targets=[target], more={**SECRET, ENDS % ("sql-prod", "declared"): f"{12 * HOUR}x100"})
     page = of_credential(exporter, target)
     checks = [(minute * MINUTE, "EkmCredentialExpiresIn1Day", [page]) for minute in range(1, 86, 5)]
@@ -93,8 +93,8 @@ def _firewall_of_both() -> RuleCase:
 
 def _partly_in_maintenance() -> RuleCase:
     """Targets in maintenance do not count: all others of the host fail, so its network is the cause."""
-    work = {"ekm_maintenance": "1x200"}
-    planned = [Target(name=f"p{number}", vault=f"p{number}.vault.azure.net", probes=[OK] * 60, more=work) for number in range(4)]
+    work = (0, 200 * MINUTE)
+    planned = [Target(name=f"p{number}", vault=f"p{number}.vault.azure.net", probes=[OK] * 60, maintenance=work) for number in range(4)]
     failing = [
         Target(name=f"f{number}", vault=f"f{number}.vault.azure.net", probes=[*[OK] * 10, *[NO_DNS] * 10, *[OK] * 40])
         for number in range(4)
@@ -121,11 +121,11 @@ def _in_turn() -> RuleCase:
 
 def _reboot_in_a_window() -> RuleCase:
     """A host reboots within a window of all its targets: no page. It pages outside, and with a target that has no window."""
-    window = {"ekm_maintenance": minutes((0, 10), (1, 200))}
+    window = (10 * MINUTE, 210 * MINUTE)
     away, length = ((20 * MINUTE, 40 * MINUTE),), 45 * MINUTE
-    planned = Exporter(targets=[Target(probes=[OK] * 90, more=window)], gaps=away)
+    planned = Exporter(targets=[Target(probes=[OK] * 90, maintenance=window)], gaps=away)
     partly = Exporter(
-        instance="mon2:10377", targets=[Target(probes=[OK] * 90, more=window), Target(name="b", probes=[OK] * 90)], gaps=away
+        instance="mon2:10377", targets=[Target(probes=[OK] * 90, maintenance=window), Target(name="b", probes=[OK] * 90)], gaps=away
     )
     down = [Fired({"job": "ekm", "instance": partly.instance})]
     checks = [(24 * MINUTE, "EkmExporterDown", []), *((minute * MINUTE, "EkmExporterDown", down) for minute in range(26, 45))]
@@ -134,7 +134,7 @@ def _reboot_in_a_window() -> RuleCase:
 
 def _lost_in_a_window() -> RuleCase:
     """An exporter that does not come back within an hour of its window pages."""
-    planned = Exporter(targets=[Target(probes=[OK] * 20, more={"ekm_maintenance": "1x40"})], gaps=((20 * MINUTE, 120 * MINUTE),))
+    planned = Exporter(targets=[Target(probes=[OK] * 20, maintenance=(0, 40 * MINUTE))], gaps=((20 * MINUTE, 120 * MINUTE),))
     down = [Fired({"job": "ekm", "instance": planned.instance})]
     checks = [(75 * MINUTE, "EkmExporterDown", []), (85 * MINUTE, "EkmExporterDown", down)]
     return RuleCase(name="lost in a window", exporters=[planned], length=85 * MINUTE, checks=checks)

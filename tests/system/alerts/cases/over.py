@@ -54,11 +54,11 @@ def _failed_by_an_outage() -> RuleCase:
 
 def _maintenance() -> RuleCase:
     """Planned work in a declared window: nothing fires, also if failures were intermittent. What fails afterwards pages."""
-    window = {"ekm_maintenance": minutes((0, 10), (1, 40), (0, 80))}
+    window = (10 * MINUTE, 50 * MINUTE)
     work = [*[OK] * 12, *[FORBIDDEN] * 30, *[OK] * 90]
-    inside = Target(name="inside", probes=work, more=window)
-    intermittent = Target(name="intermittent", probes=[*[OK] * 12, *[FORBIDDEN, OK] * 18, *[OK] * 90], more=window)
-    longer = Target(name="longer", probes=[*[OK] * 12, *[FORBIDDEN] * 58, *[OK] * 60], more=window)
+    inside = Target(name="inside", probes=work, maintenance=window)
+    intermittent = Target(name="intermittent", probes=[*[OK] * 12, *[FORBIDDEN, OK] * 18, *[OK] * 90], maintenance=window)
+    longer = Target(name="longer", probes=[*[OK] * 12, *[FORBIDDEN] * 58, *[OK] * 60], maintenance=window)
     unplanned = Target(name="unplanned", probes=work)
     exporter = Exporter(targets=[inside, intermittent, longer, unplanned])
     now, after = target_metric(exporter, unplanned), target_metric(exporter, longer)
