@@ -16,9 +16,8 @@ from alerts.texts import TEXTS
 from exporter.knowledge import incident
 from exporter.knowledge.causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO
 from exporter.knowledge.codes import both_numbers
-from exporter.knowledge.reason_row import Link, Refused
-from exporter.knowledge.reasons import Reason, refusing, spreading_to
-from exporter.knowledge.verdict import CREDENTIAL_REFUSED
+from exporter.knowledge.reason_row import Refused
+from exporter.knowledge.reasons import Reason, refusing
 from exporter.sqlserver.gate.readiness import FULL_SOON
 from exporter.sqlserver.proof import SAME_BACKUP
 
@@ -67,6 +66,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "LOOKUP_OLD": 3 * DAY,  # without a successful lookup of an expiry date
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
     "RECOLLECTED": 90 * MINUTE,  # all auxiliary probes have run within this time after a start
+    "DISCARDED": 5 * MINUTE,  # without a result, while the exporter discards results
     "UNREQUESTED": 15 * MINUTE,  # without a requested probe, if no scheduler makes any
     # Of the alerts on SQL Server.
     "NINETY_DAYS": 90 * DAY,
@@ -114,21 +114,8 @@ def _first_word(reason: Reason) -> str:
     return reason.partition("_")[0]
 
 
-# Codes and reasons, as regular expressions.
-PATTERNS: Final[Mapping[str, str]] = {
-    "THROTTLED": "3011|3109",
-    "FORBIDDEN": "3077|3113",
-    "TURNED_AWAY": "3011|3109|3077|3113",
-    # No vault can cause the first group. The second one is the host's too, but no connection is lost.
-    "NO_EGRESS": _any(reason for reason in Reason if reason.row.is_of_host or reason.row.link is Link.PROXY),
-    "WITH_EGRESS": _any(reason for reason in Reason if reason.row.link is Link.HOST and not reason.row.is_of_host),
-    "KEY_STATE": _any(refusing(Refused.KEY_STATE)),
-    "FIREWALL": _any(refusing(Refused.ADDRESS)),
-    "PERMISSION": _any(spreading_to(Link.CREDENTIAL)),
-    "SILENT": _any(spreading_to(Link.REGION)),
-    "REFUSED": _any(CREDENTIAL_REFUSED),
-    "ENDED": _any(refusing(Refused.EXPIRED_CREDENTIAL)),
-}
+# Reasons, as regular expressions.
+PATTERNS: Final[Mapping[str, str]] = {"FIREWALL": _any(refusing(Refused.ADDRESS))}
 
 _UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
 

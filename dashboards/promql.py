@@ -10,6 +10,9 @@ from typing import Final
 
 from alerts.values import PATTERNS
 from exporter.core.values import Vantage
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.reason_row import Refused
+from exporter.knowledge.reasons import refusing
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.target_families import SeriesScope
 
@@ -176,14 +179,20 @@ DECLARED_SERVERS: Final = f"max by (target, sql_instance, host, ag) ({series('ek
 # Each SQL Server of each target, including targets without a declared SQL Server.
 SERVERS: Final = f"({DECLARED_SERVERS} or on (target) {label(KNOWN, 'sql_instance', 'none declared')})"
 
+
+def _codes(code: int) -> str:
+    """Return a code of both generations."""
+    return f"{code}|{BY_CODE[code].counterpart}"
+
+
 # The runbook of a failure, by one of its labels; the last match wins. The default is the runbook of the verdict alert.
 RUNBOOK_OF: Final = (
     ("EkmVaultHostNameGone", "reason", "dns_not_found"),
     ("EkmVaultSideNotReady", "step", "token"),  # the failed name is a host of Entra ID
-    ("EkmThrottledSpike", "code", PATTERNS["THROTTLED"]),
-    ("EkmForbiddenSpike", "code", PATTERNS["FORBIDDEN"]),
+    ("EkmThrottledSpike", "code", _codes(3011)),
+    ("EkmForbiddenSpike", "code", _codes(3077)),
     ("EkmCredentialRefused", "code", "3303"),
-    ("EkmCredentialExpired", "reason", PATTERNS["ENDED"]),
+    ("EkmCredentialExpired", "reason", "|".join(sorted(refusing(Refused.EXPIRED_CREDENTIAL)))),
     ("EkmKeySoftDeleted", "reason", "key_soft_deleted"),
 )
 

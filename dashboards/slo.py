@@ -61,11 +61,6 @@ def _minutes(by: str) -> str:
     return f"max by ({by}) (({lost}) * on (target, instance) group_left (vantage) {seen})"
 
 
-def _recorded(window: int) -> str:
-    """The share of bad probes in a window (seconds) of the alert rules, of each target, as Prometheus recorded it."""
-    return f"max by (target) ({series(f'target:ekm_not_ready_probes:ratio{duration(window)}')})"
-
-
 NUMBERS: Final = (
     Number(
         "Ready",
@@ -106,29 +101,27 @@ NUMBERS: Final = (
         decimals=0,
     ),
 )
-_NO_RULES: Final = "No series of the recording rules in alerts/ekm.rules.yml."
 
 
 def _burning() -> list[panels.Panel]:
     windows = sorted({BURNS[0].short} | {burn.long for burn in BURNS})
     queries = [
-        over_time(f"avg({_spent(_recorded(window))})", duration(window), chr(65 + place)) for place, window in enumerate(windows)
+        over_time(f"avg({_spent(_bad('target', duration(window)))})", duration(window), chr(65 + place))
+        for place, window in enumerate(windows)
     ]
     rates = ", ".join(f"{burn.rate:g} over {duration(burn.long)} and {duration(burn.short)}" for burn in BURNS)
     window = BURNS[1].short
     return [
         panels.lines(
             "Burn rate, mean of all targets",
-            f"How many times as fast as planned the budget is spent, by window. For a single target, the ticket begins at {rates}. "
-            "From the recording rules of the alerts.",
+            f"How many times as fast as planned the budget is spent, by window. For a single target, the ticket begins at {rates}.",
             *queries,
             unit="short",
-        ).no_value(_NO_RULES),
+        ),
         panels.lines(
             f"Burn rate over {duration(window)}, worst targets",
-            "The five targets that spend their budget fastest at each moment. Empty if no target spends any. From the recording rules "
-            "of the alerts.",
-            over_time(f"topk(5, {_spent(_recorded(window))} > 0)", "{{target}}"),
+            "The five targets that spend their budget fastest at each moment. Empty if no target spends any.",
+            over_time(f"topk(5, {_spent(_bad('target', duration(window)))} > 0)", "{{target}}"),
             unit="short",
         ).no_value("No target spends budget."),
     ]
@@ -171,15 +164,14 @@ def _vantages() -> list[panels.Panel]:
         size=(12, 9),
     )
     seen = f"max by (target, instance, vantage) ({series('ekm_target_info')})"
-    share = f"max by (target, instance) ({series(f'target:ekm_not_ready_probes:ratio{duration(BURNS[0].short)}')})"
+    share = _bad("target, instance", duration(BURNS[0].short))
     ready = panels.lines(
         "Ready, by vantage",
-        f"Mean share over {duration(BURNS[0].short)} of probes that found the vault side ready, by vantage. From the recording rules of "
-        "the alerts.",
+        f"Mean share over {duration(BURNS[0].short)} of probes that found the vault side ready, by vantage.",
         over_time(f"1 - avg by (vantage) ({share} * on (target, instance) group_left (vantage) {seen})", "{{vantage}}"),
         unit="percentunit",
         size=(12, 9),
-    ).no_value(_NO_RULES)
+    )
     return [minutes, ready]
 
 

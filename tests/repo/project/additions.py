@@ -108,7 +108,7 @@ _RULE = """\
       # Why: The key can leave the vault in a backup.
       # First: Let the owner of the key create one in an HSM.
       - alert: EkmKeyOutsideHsm
-        expr: target:ekm_ticket:labels and on (job, instance, target) ekm_key_in_hsm == 0
+        expr: target:ekm_target_info:labels and on (job, instance, target) ekm_key_in_hsm == 0
         for: @{LASTING}
         keep_firing_for: @{HOLD_TICKET}
         labels: {severity: warning}

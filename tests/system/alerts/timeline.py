@@ -186,7 +186,9 @@ class Record:
         if not isinstance(self.last, Failed) or self.is_maintained:
             return 0
         last, runs = self.last, incident.Runs(*self.runs.values())
-        return incident.counted_run(Step(last.step), last.code, Reason(last.reason), runs, Readiness(ready=last.ready, why=self.why))
+        return incident.counted_run(
+            Step(last.step), last.code, Reason(last.reason), runs, Readiness(ready=last.ready, why=self.why)
+        )
 
     @property
     def why(self) -> str:

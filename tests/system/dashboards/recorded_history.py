@@ -37,7 +37,7 @@ from tests.support.metric_factories import (
     scrape,
     throttled,
 )
-from tests.system.dashboards.recorded_rules import alert_samples, share_samples
+from tests.system.dashboards.recorded_rules import alert_samples
 
 MINUTES = 120
 HEALTHY_ENDS = datetime(2026, 11, 24, 8, tzinfo=UTC).timestamp()
@@ -177,7 +177,6 @@ class Exporter:
         self.begins = ends - MINUTES * 60
         self.dice = random.Random(f"{instance} {ends}")  # noqa: S311 - the same history each time
         self.targets = {history.name: _target(history) for history in histories}
-        self.verdicts: dict[str, list[bool]] = {history.name: [] for history in histories if history.pinned}
         expires = {name: date(2028, 1, 1) if healthy else day for name, day in DATES.items()}
         credentials = tuple(a_credential(name, expires_on=day) for name, day in expires.items())
         config = a_config(*self.targets.values(), credentials=credentials, settings=Settings(vantage=vantage))
@@ -203,12 +202,6 @@ class Exporter:
         if not self.healthy and minute % 16 == 6:
             recorder.skipped("backoff")
 
-    def shares(self, at: float) -> Iterator[str]:
-        """Yield what the recording rules keep of the verdicts."""
-        for name, verdicts in self.verdicts.items():
-            labels = f'job="{JOB}",instance="{self.instance}",target="{name}",vault="{self.targets[name].vault}"'
-            yield from share_samples(labels, verdicts, at)
-
     def _probe(self, history: TargetHistory, minute: int, at: float) -> None:
         central = self.vantage is Vantage.CENTRAL and history.centrally is not None
         failures = history.centrally if central else history.failures
@@ -218,8 +211,6 @@ class Exporter:
         failing = None if failure is None else failure.step().step
         read, opens = failing in (None, Step.WRAP_KEY, Step.UNWRAP_KEY), failing in (None, Step.WRAP_KEY)
         key = a_key(name=target.key_name, expires=None if history.days is None else TROUBLED_ENDS + history.days * DAY)
-        if history.pinned:
-            self.verdicts[history.name].append(not opens)
         report = a_report(
             history.name,
             steps=steps,
@@ -313,7 +304,6 @@ def recorded(ends: float, *, healthy: bool) -> Iterator[str]:
             exporter.record(minute)
             yield from _stamped(scrape(exporter.recorder, openmetrics=True).decode(), exporter, at, seen)
             yield f'up{{job="{JOB}",instance="{exporter.instance}"}} 1 {at:.0f}'
-            yield from exporter.shares(at)
         yield from alert_samples(minute, at, JOB, healthy=healthy)
         if not healthy:
             yield from _lost(minute, at)

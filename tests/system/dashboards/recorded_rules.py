@@ -1,14 +1,12 @@
-"""The series that Prometheus itself records of its rules in both histories: firing alerts, and shares of bad probes by window."""
+"""The series that Prometheus itself records of its rules in both histories: firing alerts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from alerts.slo import BURNS, MINUTE
-from alerts.values import duration
+from alerts.slo import MINUTE
 
-WINDOWS = sorted({window for burn in BURNS for window in (burn.short, burn.long)})  # seconds
 PROD = {"team": "hr", "env": "prod"}
 
 
@@ -49,10 +47,3 @@ def alert_samples(minute: int, at: float, job: str, *, healthy: bool) -> Iterato
             labels = ",".join(f'{name}="{value}"' for name, value in given.items())
             yield f'ALERTS{{alertstate="firing",{labels}}} 1 {at:.0f}'
             yield f"ALERTS_FOR_STATE{{{labels}}} {at - (minute - alert.since) * MINUTE:.0f} {at:.0f}"
-
-
-def share_samples(labels: str, verdicts: Sequence[bool], at: float) -> Iterator[str]:
-    """Yield the share of verdicts "not ready" of one target, by window. `verdicts`: one each minute, true if not ready."""
-    for window in WINDOWS:
-        last = verdicts[-window // MINUTE :]
-        yield f"target:ekm_not_ready_probes:ratio{duration(window)}{{{labels}}} {sum(last) / len(last)} {at:.0f}"

@@ -19,13 +19,6 @@ QUERIES = list(queries())
 VARIABLES = list(variables())
 SCRAPED = {"job", "instance"}
 OF_ALERTS = {"alertname", "severity", "scope", "target", "vault", "credential", "region", "team", "env"}
-RULES = yaml.safe_load((Path(__file__).parents[3] / "alerts" / "ekm.rules.yml").read_text())
-SHARES = {
-    rule["record"]
-    for group in RULES["groups"]
-    for rule in group["rules"]
-    if ":ekm_not_ready_probes:ratio" in rule.get("record", "")
-}
 OF_USERS = {"team", "env"}  # labels that target_defaults of the example give to targets
 ADDED_LABELS = re.compile(r'"(what|coverage|name|source|fact|runbook|page|sql_instance)", "')
 
@@ -39,9 +32,7 @@ def known_series() -> dict[str, set[str]]:
             found |= native | {f"{spec.name}_bucket": labels | {"le"}, f"{spec.name}_sum": labels, f"{spec.name}_count": labels}
         else:
             found[spec.name] = labels
-    found |= {"ALERTS": OF_ALERTS | {"alertstate"}, "ALERTS_FOR_STATE": OF_ALERTS} | {
-        name: {"target", "vault"} for name in SHARES
-    }
+    found |= {"ALERTS": OF_ALERTS | {"alertstate"}, "ALERTS_FOR_STATE": OF_ALERTS}
     return found
 
 

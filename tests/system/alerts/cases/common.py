@@ -137,7 +137,10 @@ def _one_vault() -> RuleCase:
     no_dns, gone, silent = (
         Exporter(
             instance=f"mon{number}:10377",
-            targets=[Target(name=f"k{place}", probes=[*[OK] * 5, *[failure] * 6]) for place in range(3)],
+            targets=[
+                Target(name=f"k{place}", vault=f"of{number}.vault.azure.net", probes=[*[OK] * 5, *[failure] * 6])
+                for place in range(3)
+            ],
         )
         for number, failure in enumerate((NO_DNS, GONE, TIMEOUT), 1)
     )

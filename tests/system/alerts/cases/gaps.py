@@ -36,12 +36,12 @@ def _ended_unseen() -> RuleCase:
 
 def _rare_probes() -> RuleCase:
     """A restart within an incident, with a probe each ten minutes: three new failures would take longer than the page is held."""
-    target = Target(interval=600, probes=[OK, OK, *[FORBIDDEN] * 8, *[OK] * 3])
+    target = Target(interval=600, probes=[OK, OK, *[FORBIDDEN] * 8, *[OK] * 6])
     exporter = Exporter(targets=[target], restarts=((48 * MINUTE, 50 * MINUTE),), more=SECRET)
     page = target_metric(exporter, target)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 115)]
-    checks += [(117 * MINUTE, "EkmForbiddenSpike", [])]
-    return RuleCase(name="rare probes and a restart", exporters=[exporter], length=118 * MINUTE, checks=checks)
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 139)]
+    checks += [(142 * MINUTE, "EkmForbiddenSpike", [])]
+    return RuleCase(name="rare probes and a restart", exporters=[exporter], length=143 * MINUTE, checks=checks)
 
 
 def _one_other_code() -> RuleCase:
@@ -94,7 +94,9 @@ def _firewall_of_both() -> RuleCase:
 def _partly_in_maintenance() -> RuleCase:
     """Targets in maintenance do not count: all others of the host fail, so its network is the cause."""
     work = (0, 200 * MINUTE)
-    planned = [Target(name=f"p{number}", vault=f"p{number}.vault.azure.net", probes=[OK] * 60, maintenance=work) for number in range(4)]
+    planned = [
+        Target(name=f"p{number}", vault=f"p{number}.vault.azure.net", probes=[OK] * 60, maintenance=work) for number in range(4)
+    ]
     failing = [
         Target(name=f"f{number}", vault=f"f{number}.vault.azure.net", probes=[*[OK] * 10, *[NO_DNS] * 10, *[OK] * 40])
         for number in range(4)
@@ -125,7 +127,9 @@ def _reboot_in_a_window() -> RuleCase:
     away, length = ((20 * MINUTE, 40 * MINUTE),), 45 * MINUTE
     planned = Exporter(targets=[Target(probes=[OK] * 90, maintenance=window)], gaps=away)
     partly = Exporter(
-        instance="mon2:10377", targets=[Target(probes=[OK] * 90, maintenance=window), Target(name="b", probes=[OK] * 90)], gaps=away
+        instance="mon2:10377",
+        targets=[Target(probes=[OK] * 90, maintenance=window), Target(name="b", probes=[OK] * 90)],
+        gaps=away,
     )
     down = [Fired({"job": "ekm", "instance": partly.instance})]
     checks = [(24 * MINUTE, "EkmExporterDown", []), *((minute * MINUTE, "EkmExporterDown", down) for minute in range(26, 45))]

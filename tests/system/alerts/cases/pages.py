@@ -201,9 +201,9 @@ def _stale() -> RuleCase:
     checks = [
         (4 * MINUTE, alert, []),
         (9 * MINUTE, alert, []),
-        (11 * MINUTE, alert, [none]),
+        (13 * MINUTE, alert, [none]),
         (15 * MINUTE, alert, [none]),
-        (16 * MINUTE, alert, [on, none]),
+        (18 * MINUTE, alert, [on, none]),
         (24 * MINUTE, alert, [on, none]),
         (46 * MINUTE, alert, []),
     ]
@@ -227,7 +227,7 @@ def _without_requests() -> RuleCase:
     busy = Exporter(instance="mon2:10377", more={counter: "0+1x80"})
     on = of_exporter(silent)
     alert = "EkmEveryProbeStale"
-    checks = [(29 * MINUTE, alert, []), (31 * MINUTE, alert, [on]), (49 * MINUTE, alert, [on]), (72 * MINUTE, alert, [])]
+    checks = [(29 * MINUTE, alert, []), (33 * MINUTE, alert, [on]), (49 * MINUTE, alert, [on]), (72 * MINUTE, alert, [])]
     return RuleCase(name="no requests", exporters=[silent, busy], length=72 * MINUTE, checks=checks)
 
 

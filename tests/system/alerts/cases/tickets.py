@@ -106,7 +106,7 @@ def _unknown() -> RuleCase:
     canary = Target(name="canary", probes=probes, info={"mode": "canary"})
     bare = Target(name="bare", probes=probes, info={"pin": "none"})
     managed = Target(name="managed", probes=probes, credential="by-vm")
-    throttled = Target(name="throttled", probes=[*[OK] * 5, *[replace(THROTTLED, ready=None)] * 140])
+    throttled = Target(name="throttled", probes=[*[OK] * 5, *[THROTTLED] * 140])
     moment = Target(name="moment", probes=[*[OK] * 5, *[none] * 20, *[OK] * 120])
     known = {'ekm_credential_expiry_known{credential="sql-prod"}': "1x400"}
     exporter = Exporter(targets=[target, reader, canary, bare, managed, throttled, moment], more=known)
@@ -271,7 +271,7 @@ def _not_measured() -> RuleCase:
     most, half = Exporter(targets=[*some, failed, *well]), Exporter(targets=[*some, *well], instance="mon2:10377")
     alert = "EkmEveryProbeStale"
     checks = [(27 * MINUTE, alert, []), (30 * MINUTE, alert, [of_exporter(most)]), (58 * MINUTE, alert, [of_exporter(most)])]
-    checks += lasting("EkmTargetNotProbed", 41, 60, [target_metric(half, each) for each in some])
+    checks += lasting("EkmTargetNotProbed", 40, 60, [target_metric(half, each) for each in some])
     checks += [(minute * MINUTE, "EkmVaultSideNotReady", []) for minute in range(50, 100, 10)]
     absent = ["EkmErrorBudgetBurns", "EkmRegionDown", "EkmEgressDown", "EkmCredentialForbidden"]
     return RuleCase(name="not measured", exporters=[most, half], length=130 * MINUTE, checks=checks, absent=absent)

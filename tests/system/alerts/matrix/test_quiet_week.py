@@ -10,6 +10,7 @@ from alerts import slo
 from alerts.slo import DAY, HOUR, NOISY, NOISY_TARGETS
 from alerts.values import DURATIONS, RATIOS, THRESHOLDS, placeholders
 from docs.generators.alerts import TIMING
+from exporter.knowledge.incident import RUN, RUN_SLOW, SLOW_SECONDS
 
 WEEK = 7 * DAY
 INTERVALS = (15, 60, 120, 300)
@@ -17,7 +18,7 @@ WEEKS = 200  # simulated
 
 
 def run_of(interval):
-    return round(RATIOS["RUN_SLOW"] if interval >= THRESHOLDS["SLOWLY"] else RATIOS["RUN"])
+    return RUN_SLOW if interval >= SLOW_SECONDS else RUN
 
 
 def windows(interval):
