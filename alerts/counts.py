@@ -7,7 +7,7 @@ from string import Template
 from typing import Final
 
 _T: Final = "job, instance, target, vault"
-_BAD: Final = f'(increase(ekm_probe_verdicts_total{{verdict="not_ready"}}[$window]))'
+_BAD: Final = '(increase(ekm_probe_verdicts_total{verdict="not_ready"}[$window]))'
 _SHARE: Final = Template(f"sum by ({_T}) {_BAD} / sum by ({_T}) (increase(ekm_probe_verdicts_total[$window]))")
 _BURNS: Final = Template(f"""\
       - record: target:ekm_error_budget_burns:ratio

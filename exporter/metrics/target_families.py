@@ -169,8 +169,8 @@ def _counter(name: str, text: str, own: str = "", *, level: Level = Level.MINIMA
     return target_metric(Retention.COUNTED, name, text, own, kind=MetricType.COUNTER, level=level)
 
 
-def _info(retention: Retention, name: str, text: str, own: str = "") -> MetricSpec:
-    return target_metric(retention, name, text, own, kind=MetricType.INFO)
+def _info(retention: Retention, name: str, text: str, own: str = "", *, level: Level = Level.MINIMAL) -> MetricSpec:
+    return target_metric(retention, name, text, own, kind=MetricType.INFO, level=level)
 
 
 TARGET_METRICS: Final = (
@@ -202,6 +202,7 @@ TARGET_METRICS: Final = (
     _counter(
         "ekm_probe_failures_total",
         "Probes in which at least one step failed; discarded results are not counted.",
+        level=Level.DEFAULT,
     ),
     _counter(
         "ekm_unsteady_failures_total",
@@ -248,7 +249,7 @@ TARGET_METRICS: Final = (
         level=Level.DEFAULT,
     ),
     # the failures
-    _counter("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step code"),
+    _counter("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step code", level=Level.DEFAULT),
     target_metric(
         Retention.PROBE,
         "ekm_last_error_code",
@@ -279,6 +280,7 @@ TARGET_METRICS: Final = (
         "ekm_failure_cause_info",
         "The cause of the failure, with the labels of ekm_common_cause_info. Absent if the probe succeeded.",
         "link name reason",
+        level=Level.FULL,
     ),
     _counter(
         "ekm_throttled_total",

@@ -164,11 +164,11 @@ class Record:
 
     def _count_unsteady(self, now: int) -> None:
         """Count a failed probe that is not long enough for a page."""
-        self.least = self._least(now)
+        self.least = self._least()
         if self.run and self.runs["blocking_failures"] and not incident.is_long(self.run, self.least, deleted=self.deleted(now)):
             self.counters["ekm_unsteady_failures_total", ()] += 1
 
-    def _least(self, now: int) -> int:
+    def _least(self) -> int:
         """The failed probes in a row that page, by the time to the next probe."""
         later = range(self.next + 1, len(self.target.probes))
         gaps = (number - self.next for number in later if self.target.probes[number] != NOT_PROBED)

@@ -3,7 +3,6 @@
 from tests.system.alerts.case import Fired, RuleCase, of_credential, target_metric
 from tests.system.alerts.cases.ends import ENDS, KNOWN
 from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
-from tests.system.alerts.cases.tickets import minutes
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400

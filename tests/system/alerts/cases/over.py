@@ -3,7 +3,6 @@
 from tests.system.alerts.case import RuleCase, target_metric
 from tests.system.alerts.cases.pages import NOT_FOUND
 from tests.system.alerts.cases.spikes import FORBIDDEN
-from tests.system.alerts.cases.tickets import minutes
 from tests.system.alerts.timeline import OK, Exporter, Target
 
 MINUTE, HOUR = 60, 3600
