@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Any
 
 from exporter.config.settings import Config, Credential, Module, Target
+from exporter.config.usage import list_auxiliary_probes
 from exporter.core.values import KeyFacts, Vantage
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult, Identity
@@ -51,7 +51,13 @@ def auxiliary_probes(config: Config, target: Target, key: KeyFacts | None, today
 
     `key` are the last facts of the primary's key; without them there is no probe of the recovery vault.
     """
-    return (*_next(config, target), *_retained(config, target, today), *_newest_and_recovery(config, target, key))
+    return tuple(
+        AuxiliaryProbe(
+            kind=kind, name=name, vault=vault, build=partial(_request, config, target, (kind, name, vault), credential, key)
+        )
+        for (kind, name, vault), credential in list_auxiliary_probes(target, today)
+        if kind is not AuxiliaryKind.RECOVERY or key is not None
+    )
 
 
 def is_due(succeeded_at: float | None, interval: float, now: float) -> bool:
@@ -62,61 +68,23 @@ def is_due(succeeded_at: float | None, interval: float, now: float) -> bool:
     return succeeded_at is None or not 0 <= now - succeeded_at < interval
 
 
-def _next(config: Config, target: Target) -> Iterator[AuxiliaryProbe]:
-    """Make the whole round trip, including wrap: SQL Server will need it too."""
-    name = target.next_credential
-    if name is not None:
-        yield AuxiliaryProbe(
-            kind=AuxiliaryKind.NEXT, name=name, vault=target.vault, build=partial(_request, config, target, {"credential": name})
-        )
-
-
-def _retained(config: Config, target: Target, today: date) -> Iterator[AuxiliaryProbe]:
-    for old in target.retained_versions:
-        if not old.is_needed(today):
-            continue
-        kept = {"vault": old.vault, "key_name": old.key_name, "key_version": old.key_version, "credential": old.credential}
-        yield AuxiliaryProbe(
-            kind=AuxiliaryKind.RETAINED,
-            name=f"{old.key_name}/{old.key_version}",
-            vault=old.vault,
-            build=partial(_request, config, target, kept, wrap=False),
-        )
-
-
-def _newest_and_recovery(config: Config, target: Target, key: KeyFacts | None) -> Iterator[AuxiliaryProbe]:
-    if target.key_version is not None:
-        yield AuxiliaryProbe(
-            kind=AuxiliaryKind.NEWEST,
-            name=target.key_name,
-            vault=target.vault,
-            build=partial(_request, config, target, {"key_version": None}, round_trip=False),
-        )
-    if target.recovery_vault is not None and key is not None:
-        restored = {
-            "vault": target.recovery_vault,
-            "key_version": target.key_version or key.version,
-            "credential": target.recovery_credential or target.credential,
-        }
-        yield AuxiliaryProbe(
-            kind=AuxiliaryKind.RECOVERY,
-            name=target.recovery_vault,
-            vault=target.recovery_vault,
-            build=partial(_request, config, target, restored, wrap=False, public_key=key),
-        )
-
-
-def _request(
-    config: Config,
-    target: Target,
-    changes: Mapping[str, Any],
-    *,
-    wrap: bool = True,
-    round_trip: bool = True,
-    public_key: KeyFacts | None = None,
-) -> ProbeRequest:
-    request = probe_request(config, replace(target, **changes))
-    return replace(request, wrap=wrap, round_trip=round_trip, public_key=public_key)
+def _request(config: Config, target: Target, identity: Identity, credential: str, key: KeyFacts | None) -> ProbeRequest:
+    """Return the request of an auxiliary probe. Only the staged credential wraps: SQL Server will need it too."""
+    kind, name, vault = identity
+    is_recovery = kind is AuxiliaryKind.RECOVERY
+    key_name, version = target.key_name, target.key_version
+    if kind is AuxiliaryKind.RETAINED:
+        key_name, _, version = name.partition("/")
+    elif kind is AuxiliaryKind.NEWEST:
+        version = None
+    elif is_recovery and key is not None:
+        version = version or key.version
+    return replace(
+        probe_request(config, replace(target, vault=vault, key_name=key_name, key_version=version, credential=credential)),
+        wrap=kind not in (AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY),
+        round_trip=kind is not AuxiliaryKind.NEWEST,
+        public_key=key if is_recovery else None,
+    )
 
 
 def probe_request(
