@@ -17,7 +17,7 @@ from exporter.clients.entra import GraphSession, Holder
 from exporter.clients.http.network import Network, Networks
 from exporter.clients.key_vault import SecretVersionsSession, VaultSession, split_secret_url
 from exporter.config.settings import Config, Credential, Module, Target
-from exporter.config.usage import probing_credentials
+from exporter.config.usage import probing_credentials, with_lookup_credentials
 from exporter.core.connector import split_connector_secret
 from exporter.core.limits import JITTER
 from exporter.core.secrets import mask
@@ -96,12 +96,8 @@ def monitored_credentials(config: Config) -> dict[str, MonitoredCredential]:
     """Return every used credential by name, lookup credentials included."""
     found: dict[str, MonitoredCredential] = {}
     for target in config.targets.values():
-        waiting = list(probing_credentials(target))
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found[name] = monitored_credential(config, name, target)
-                waiting += config.credentials[name].lookup_credentials
+        for name in sorted(with_lookup_credentials(config, probing_credentials(target)) - found.keys()):
+            found[name] = monitored_credential(config, name, target)
     return found
 
 
