@@ -37,9 +37,9 @@ def clear_foreign_variables(monkeypatch):
 @pytest.fixture(autouse=True)
 def known_secrets():
     """A secret of one test must not be masked in the texts of another."""
-    KNOWN_SECRETS.forget_all()
+    KNOWN_SECRETS.__init__()
     yield
-    KNOWN_SECRETS.forget_all()
+    KNOWN_SECRETS.__init__()
 
 
 @pytest.fixture(autouse=True, scope="session")

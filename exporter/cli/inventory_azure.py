@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import sys
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from exporter.cli.main import FAILED, FINE
+from exporter.config.fields import TENANT_NAME
 from exporter.config.settings import DEFAULT_MODULE, Credential
 from exporter.config.tree import SIZE_LIMIT
 from exporter.core.values import HOST_IDENTITIES
@@ -33,8 +33,6 @@ from exporter.inventory.plan import PlannedTarget
 from exporter.inventory.vault_search import AMBIENT
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.runtime.process import ExtraMissingError
-
-_TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
 
 
 def run_azure(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> int:
@@ -94,7 +92,7 @@ def _credential(args: argparse.Namespace, declared: Declared) -> Credential:
     credential = AMBIENT if name is None else declared.credentials.get(name)
     if credential is None:
         raise SourceError(f"--azure.credential: --config.file declares no credential {name}")
-    if tenant is not None and not _TENANT.fullmatch(tenant):
+    if tenant is not None and not TENANT_NAME.fullmatch(tenant):
         raise SourceError("--azure.tenant: expected its GUID or one of its domain names")
     if tenant is not None and credential.kind in HOST_IDENTITIES:
         raise SourceError("--azure.tenant: this identity has its own tenant: use az login --tenant, or --azure.credential")

@@ -15,7 +15,6 @@ from types import MappingProxyType
 
 WINDOW_SECONDS = 10.0
 OTHER_OPERATIONS = 4000.0  # requests about no key
-SUBSCRIPTION_VAULTS = 5  # the limit of a subscription is that of so many vaults
 OWN_SHARE = 0.01  # of a vault's limit: exporters that use more could slow down SQL Server
 
 # (kept in hardware, size in bits) -> requests about the key in one window

@@ -178,13 +178,6 @@ class KnownSecrets:
         is_word = self._order.get(needle, False) and part.isalpha() and not part.startswith(_JWT)
         return part if len(part) < len(needle) and needle.startswith(part) and not is_word else ""
 
-    def forget_all(self) -> None:
-        """Start again with no secret and no name."""
-        self.spare(tuple)
-        for needle in tuple(self._order):
-            self._forget(needle)
-        self._cached.cache_clear()
-
     def _add(self, needle: str, *, issued: bool) -> None:
         self._by_start.setdefault(needle[:SHORTEST], {})[needle] = None
         before = self._order.pop(needle, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from exporter.config.fields import TENANT_NAME
 from exporter.config.settings import Config, Credential, Module, SecretSource, Settings, Target
 from exporter.config.usage import names_of, names_of_auxiliary
 from exporter.core.names import vault_host
@@ -301,7 +301,6 @@ def _moment(result: CheckResult) -> FailureMoment:
 # A target without a configuration file: a DBA has vault, key, credential string, and a code from the error log. A proxy or a private certificate authority needs a configuration file.
 
 NAME = "connector-secret-file"
-_TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
 
 
 def key_in(vault: str | None, text: str, *, source: str) -> KeyReference:
@@ -331,7 +330,7 @@ def bare_config(vault: str | None, key: str, secret_file: Path, tenant: str | No
     host = host or named
     if host is None:
         raise ValueError("--key names no vault: add --vault, or give the KeyUri")
-    if tenant is not None and not _TENANT.fullmatch(tenant):
+    if tenant is not None and not TENANT_NAME.fullmatch(tenant):
         raise ValueError("--tenant: expected its GUID or one of its domain names")
     settings, module = Settings(), Module(name="default")
     credential = Credential(

@@ -133,7 +133,7 @@ async def fair(request, tmp_path_factory):
     if request.param not in EXPECTED:
         made = await after_poison(tmp_path_factory.mktemp("fair"), "eyJ0eXAi" + "x9Y" * 40, refused=request.param)
         EXPECTED[request.param] = made[1]
-        KNOWN_SECRETS.forget_all()
+        KNOWN_SECRETS.__init__()
     return request.param, EXPECTED[request.param]
 
 
