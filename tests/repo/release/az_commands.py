@@ -20,13 +20,11 @@ AZ: Final = {
         "ad app credential reset": "--append --cert --create-cert --display-name --end-date --id --keyvault --years",
         "ad app federated-credential list": "--id",
         "ad app list": "--all --app-id --display-name --filter --identifier-uri --show-mine",
-        "ad app owner list": "--id",
         "ad app permission add": "--api --api-permissions --id",
         "ad app permission admin-consent": "--id",
         "ad app show": "--id",
         "ad group member list": "--group -g",
         "ad sp create": "--id",
-        "ad sp list": "--all --display-name --filter --show-mine --spn",
         "ad sp show": "--id",
         "ad sp update": "--add --force-string --id --remove --set",
         "cloud show": "--name -n",
@@ -63,7 +61,6 @@ AZ: Final = {
             "--storage-container-SAS-token --storage-resource-uri --vault-name -f -n -t -u"
         ),
         "keyvault key rotation-policy show": "--hsm-name --id --name --vault-name -n",
-        "keyvault key rotation-policy update": "--hsm-name --id --name --value --vault-name -n",
         "keyvault key set-attributes": (
             "--enabled --expires --hsm-name --id --immutable --name --not-before --ops --policy --tags --vault-name "
             "--version -n -v"
@@ -72,7 +69,6 @@ AZ: Final = {
         "keyvault list-deleted": "--resource-type",
         "keyvault network-rule add": "--hsm-name --ip-address --name --no-wait --resource-group --subnet --vnet-name -g -n",
         "keyvault network-rule list": "--hsm-name --name --resource-group -g -n",
-        "keyvault private-endpoint-connection list": "--hsm-name --resource-group -g",
         "keyvault recover": "--hsm-name --location --name --no-wait --resource-group -g -l -n",
         "keyvault role assignment create": (
             "--assignee --assignee-object-id --assignee-principal-type --hsm-name --id --name --role --scope -n -t"
@@ -83,11 +79,6 @@ AZ: Final = {
             "--secret-permissions --spn --storage-permissions --upn -g -n"
         ),
         "keyvault show": "--hsm-name --name --resource-group -g -n",
-        "keyvault update": (
-            "--add --bypass --default-action --enable-purge-protection --enable-rbac-authorization --enabled-for-deployment "
-            "--enabled-for-disk-encryption --enabled-for-template-deployment --force-string --name --no-wait "
-            "--public-network-access --remove --resource-group --retention-days --set -g -n"
-        ),
         "login": "--allow-no-subscriptions --certificate --client-id --federated-token --identity --service-principal --tenant --use-device-code -t",
         "monitor account create": (
             "--azure-monitor-workspace-name --enable-access-using-resource-permissions --enable-res-perm --location "
@@ -118,14 +109,6 @@ AZ: Final = {
             "--resource-namespace --resource-parent --resource-type --start-time --top -g"
         ),
         "network private-dns link vnet list": "--max-items --next-token --resource-group --zone-name -g -z",
-        "network private-dns link vnet create": (
-            "--name --no-wait --registration-enabled --resolution-policy --resource-group --tags --virtual-network "
-            "--zone-name -e -g -n -v -z"
-        ),
-        "network private-dns record-set a add-record": (
-            "--ipv4-address --record-set-name --resource-group --zone-name -a -g -n -z"
-        ),
-        "network private-dns zone list": "--max-items --next-token --resource-group -g",
         "role assignment create": (
             "--assignee --assignee-object-id --assignee-principal-type --condition --condition-version --description --name "
             "--role --scope -n"

@@ -59,9 +59,9 @@ def test_unix_block_has_a_powershell_block_next_to_it(page):
 
 
 def az_lines(page: str) -> list[str]:
-    """Return each `az` command of the page, in blocks and in code spans."""
+    """Return each `az` command of the page, in blocks, in code spans, and in a text up to the end of its sentence."""
     text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
-    return re.findall(r"(?:^|`|\(|= )(az [a-z][^`\n]*)", text, re.MULTILINE)
+    return re.findall(r"(?:^|`|\(|= )(az [a-z](?:(?!\. [A-Z])[^`\n])*)", text, re.MULTILINE)
 
 
 def words(line: str) -> list[str]:

