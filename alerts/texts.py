@@ -142,7 +142,7 @@ TEXTS: Final[Mapping[str, str]] = {
         ": {{ .Labels.code }} at {{ .Labels.step }}, {{ .Labels.reason }}. First: {{ .Labels.action }} {{ .Labels.meaning }}",
     ),
     "EXPORTER_FAILURES": _failures("instance=%q"),
-    "FORBIDDEN_FAILURES": _failures(_CREDENTIAL, first=" "),
+    "FORBIDDEN_FAILURES": _failures(f"{_CREDENTIAL},page='forbidden'", first=" "),
     "REFUSED_FAILURES": _paged("refused"),
     "EXPIRED_FAILURES": _paged("expired"),
     "TURNED_AWAY_FAILURES": _paged("turned_away"),
@@ -213,7 +213,7 @@ TEXTS: Final[Mapping[str, str]] = {
         " {{ .Value | humanizeTimestamp }} ({{ .Labels.source }})",
     ),
     "BURNING_TARGETS": _range(
-        f"topk(10, target:ekm_error_budget_burns:ratio{{instance=%q}} and {_JOIN} target:ekm_target_info:labels{{team=%q,env=%q}})",
+        "max by (target) (target:ekm_error_budget_burns:ratio{instance=%q} and on (instance, target) target:ekm_target_info:labels{team=%q,env=%q})",
         " {{ .Labels.target }} ({{ .Value | humanizePercentage }})",
         "target",
     ),
