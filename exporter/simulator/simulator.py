@@ -5,7 +5,6 @@ The command line and the tests use this object.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import socket
 import time
@@ -44,13 +43,14 @@ from exporter.simulator.sql_servers import SqlServers
 from exporter.simulator.state import ActiveFault, SimulatorState
 from exporter.simulator.tls import Certificates, TlsFrontend
 
+_ADDRESS = "127.0.0.1"  # nothing else can reach the simulator
 _GRACE = 0.1  # seconds for unfinished requests when the simulator stops
 
 
 class Simulator:
     r"""Vaults, Entra ID and Microsoft Graph on loopback, with a management port.
 
-    A `port` of 0 selects a free one. Raises ValueError for a host that is no IPv4 loopback address.
+    A `port` of 0 selects a free one.
 
     `arc_token_folder` is the folder for the key files of Azure Arc; without one, Azure Arc is not served. The SDK reads
     them only in /var/opt/azcmagent/tokens or %ProgramData%\AzureConnectedMachineAgent\Tokens.
@@ -62,7 +62,6 @@ class Simulator:
         self,
         environment: Environment,
         *,
-        host: str = "127.0.0.1",
         port: int = 0,
         management_port: int = 0,
         arc_token_folder: Path | None = None,
@@ -70,12 +69,10 @@ class Simulator:
         sql_password: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not _is_loopback(host):
-            raise ValueError(f"the simulator listens on loopback only, not on {host}")
         self.state = SimulatorState(environment, clock)
         self.on_routes_changed: Callable[[], None] | None = None
         self.on_reload: Callable[[], Awaitable[Mapping[str, str]]] | None = None
-        self._address, self._port = host, port
+        self._port = port
         self._certificates = Certificates((*environment.served, *GRAPH_HOSTS))
         self._pairs = KeyPairs()
         self._services = Services(self.state, self._pairs, clock)
@@ -84,7 +81,7 @@ class Simulator:
         identities = IdentityServices(
             self._services.identity_response, partial(self._services.count, "identity"), arc_token_folder
         )
-        self._control_api = ControlApi(self, host, management_port, identities)
+        self._control_api = ControlApi(self, management_port, identities)
         self.sql: SqlServers | None = None
         if sql_port is not None:
             self.sql = SqlServers(
@@ -105,13 +102,13 @@ class Simulator:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._pairs.close)
             self._closed_port = stack.enter_context(socket.socket())
-            self._closed_port.bind((self._address, 0))
+            self._closed_port.bind((_ADDRESS, 0))
             server = web.Server(self._services.handle, handler_cancellation=True, access_log=None)
             stack.push_async_callback(server.shutdown, _GRACE)
             stack.callback(server.pre_shutdown)
             frontend = TlsFrontend(self._certificates, self.state.connection, server)
             stack.push_async_callback(frontend.close)
-            self._port = frontend.open(self._address, self._port)
+            self._port = frontend.open(_ADDRESS, self._port)
             for part in (self._control_api, self.sql):
                 if part is not None:
                     stack.push_async_callback(part.stop)
@@ -147,7 +144,7 @@ class Simulator:
     @property
     def address(self) -> str:
         """Return host:port of the vaults and Entra."""
-        return f"{self._address}:{self._port}"
+        return f"{_ADDRESS}:{self._port}"
 
     @property
     def connect_to(self) -> dict[str, str]:
@@ -159,7 +156,7 @@ class Simulator:
             case Route.UNRESOLVABLE:
                 return f"{host.partition('.')[0]}.invalid:443"
             case Route.REFUSED if self._closed_port is not None:
-                return f"{self._address}:{self._closed_port.getsockname()[1]}"
+                return f"{_ADDRESS}:{self._closed_port.getsockname()[1]}"
         return self.address
 
     def apply(self, scenario: str, *, key: str | None = None, version: str | None = None, **on: str) -> tuple[ActiveFault, ...]:
@@ -232,14 +229,6 @@ def _single_object(on: Mapping[str, str]) -> tuple[FaultScope, str]:
     return FaultScope(scope), name
 
 
-def _is_loopback(host: str) -> bool:
-    """Return whether the host is an IPv4 loopback address or localhost."""
-    try:
-        return host == "localhost" or ipaddress.IPv4Address(host).is_loopback
-    except ValueError:
-        return False
-
-
 # The management port, by the table `ControlApi.ROUTES`. The identity services of the exporter's host use this port too.
 
 _TYPES: Mapping[type, type | tuple[type, ...]] = {
@@ -270,15 +259,15 @@ class ControlRoute(NamedTuple):
 class ControlApi:
     """The HTTP server of the management port."""
 
-    def __init__(self, simulator: Simulator, host: str, port: int, identities: IdentityServices) -> None:
+    def __init__(self, simulator: Simulator, port: int, identities: IdentityServices) -> None:
         self._simulator = simulator
         self._identities = identities
-        self._host, self._port = host, port
+        self._port = port
         self._runner: web.AppRunner | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{self._port}"
+        return f"http://{_ADDRESS}:{self._port}"
 
     async def start(self) -> None:
         """Listen on the port. Raises OSError if the port is in use."""
@@ -288,7 +277,7 @@ class ControlApi:
             app.router.add_route(route.method, route.path, MethodType(route.handler, self))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        await web.TCPSite(self._runner, _ADDRESS, self._port).start()
         self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

@@ -148,9 +148,9 @@ def write_demo(folder: Path) -> Path:
     return config
 
 
-def begin(simulator: Simulator, story: Iterable[StoryEvent] = STORY) -> None:
+def begin(simulator: Simulator) -> None:
     """Cause the events that are active from the start. Call it before the configuration is written."""
-    for event in story:
+    for event in STORY:
         if _from_the_start(event):
             _cause(simulator, event)
 

@@ -69,15 +69,13 @@ def certificates(data: bytes, location: Location) -> list[x509.Certificate]:
         return []
 
 
-def check_pair(
-    certificate: bytes, key: bytes, certificate_location: Location, key_location: Location, now: datetime | None = None
-) -> None:
+def check_pair(certificate: bytes, key: bytes, certificate_location: Location, key_location: Location) -> None:
     """Report a certificate and key that do not match. Warn outside the certificate's validity."""
     chain = certificates(certificate, certificate_location)
     public = _public_half(key, key_location)
     if not chain:
         return
-    leaf, now = chain[0], now or datetime.now(UTC)
+    leaf, now = chain[0], datetime.now(UTC)
     if leaf.not_valid_after_utc < now:
         certificate_location.warn(f"expired on {leaf.not_valid_after_utc:%Y-%m-%d}: clients will refuse it")
     elif leaf.not_valid_before_utc > now:
