@@ -395,22 +395,36 @@ def list_of(kind: FieldType) -> FieldType:
     return FieldType(f"list of: {kind.type_name}", read, {"type": "array", "items": kind.json}, kind.refers_to)
 
 
-def map_of(kind: FieldType, type_name: str) -> FieldType:
-    """Names to values, None for an unusable value."""
+def mapping(
+    type_name: str,
+    kind: FieldType,
+    complaint: Callable[[str], str],
+    names: Json,
+    *,
+    expected: str = "a mapping",
+    keeps_unusable: bool = False,
+) -> FieldType:
+    """Names to values, without the unusable ones, or with None for them. `complaint` returns why a name is unusable, or nothing."""
 
     def read(node: Node, location: Location) -> dict[str, Any] | None:
-        if (entries := unique_keys(node, location)) is None:
+        if (entries := unique_keys(node, location, expected)) is None:
             return None
         found: dict[str, Any] = {}
         for key, value, at in entries:
-            if not _NAME.fullmatch(key.text):
-                at.with_position(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
-            else:
-                found[key.text] = kind.read(value, at)
+            if problem := complaint(key.text):
+                at.with_position(key.line, key.column).error(problem)
+            elif (usable := kind.read(value, at)) is not None or keeps_unusable:
+                found[key.text] = usable
         return found
 
-    json = {"type": "object", "propertyNames": {"pattern": anchored(_NAME)}, "additionalProperties": kind.json}
-    return FieldType(type_name, read, json)
+    return FieldType(type_name, read, {"type": "object", "propertyNames": names, "additionalProperties": kind.json})
+
+
+def map_of(kind: FieldType, type_name: str) -> FieldType:
+    """Names to values, None for an unusable value."""
+    wrong = "expected a name of letters, digits, dots, underscores and hyphens"
+    names = {"pattern": anchored(_NAME)}
+    return mapping(type_name, kind, lambda name: "" if _NAME.fullmatch(name) else wrong, names, keeps_unusable=True)
 
 
 # Types of values with a rule of Azure, the connector, curl or Prometheus.
@@ -499,20 +513,8 @@ NO_PROXY = matching("host or .domain", _NO_PROXY, "expected a host name, a domai
 
 def labels(reserved: Collection[str]) -> FieldType:
     """Mapping of label names to texts, without the reserved names."""
-
-    def read(node: Node, location: Location) -> dict[str, str] | None:
-        if (entries := unique_keys(node, location, "a mapping of label names to texts")) is None:
-            return None
-        found = {}
-        for key, value, at in entries:
-            if complaint := _label_name(key.text, reserved):
-                at.with_position(key.line, key.column).error(complaint)
-            elif (usable := TEXT.read(value, at)) is not None:
-                found[key.text] = usable
-        return found
-
     names = {"pattern": anchored(_LABEL_NAME), "not": {"enum": sorted(reserved)}}
-    return FieldType("labels", read, {"type": "object", "propertyNames": names, "additionalProperties": TEXT.json})
+    return mapping("labels", TEXT, lambda name: _label_name(name, reserved), names, expected="a mapping of label names to texts")
 
 
 _INSTANCE = labels(RESERVED_LABELS)

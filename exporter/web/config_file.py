@@ -16,7 +16,7 @@ from ssl import TLSVersion
 from typing import Any
 
 from exporter.config import fields
-from exporter.config.fields import Field, FieldType, Section, read_section, unique_keys
+from exporter.config.fields import Field, FieldType, Section, read_section
 from exporter.config.tree import DocumentError, Location, Node, Problem, ProblemList, Type, read_document
 from exporter.core.names import nearest
 from exporter.runtime.files import FileUnreadableError, read_whole, world_readable
@@ -98,16 +98,8 @@ def _hash(word: str) -> str:
     return word
 
 
-def _users(node: Node, location: Location) -> dict[str, str] | None:
-    if (entries := unique_keys(node, location)) is None:
-        return None
-    found: dict[str, str] = {}
-    for key, value, at in entries:
-        if not key.text or ":" in key.text or not key.text.isprintable():
-            at.with_position(key.line, key.column).error("expected a user name without a colon")
-        elif (hashed := HASH.read(value, at)) is not None:
-            found[key.text] = hashed
-    return found
+def _user_name(name: str) -> str:
+    return "" if name and ":" not in name and name.isprintable() else "expected a user name without a colon"
 
 
 VERSION = fields.text("`TLS12` \\| `TLS13`", _version)
@@ -116,7 +108,7 @@ HTTP2 = fields.scalar("`false`", "true or false", (Type.BOOL,), _http2)
 PEM: FieldType = fields.scalar("PEM", "a text", (Type.TEXT,), _pem)
 INTERVAL = fields.scalar("duration", "a duration such as 1s", (Type.TEXT, Type.NUMBER), _interval)
 HASH = fields.text("bcrypt hash", _hash)
-USERS: FieldType = FieldType("names and bcrypt hashes", _users)
+USERS = fields.mapping("names and bcrypt hashes", HASH, _user_name, {})
 
 
 def non_empty_list(kind: FieldType) -> FieldType:
