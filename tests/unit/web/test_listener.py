@@ -380,12 +380,6 @@ def get(target="/metrics", headers=LOCAL):
 
 REBINDING = {
     "user information": get(headers="Host: localhost:10377@evil.example\r\n"),
-    "behind an address": get(headers="Host: [::1].evil.example\r\n"),
-    "below an address": get(headers="Host: 127.0.0.1.evil.example\r\n"),
-    "hexadecimal": get(headers="Host: 0x7f.1\r\n"),
-    "one number": get(headers="Host: 2130706433\r\n"),
-    "path in the host": get(headers="Host: localhost/evil.example\r\n"),
-    "list of hosts": get(headers="Host: localhost, evil.example\r\n"),
     "absolute target": get("http://evil.example/metrics"),
     "absolute target with a user": get("http://localhost@evil.example/metrics"),
     "absolute target and a foreign header": get("http://localhost/metrics", "Host: evil.example\r\n"),
@@ -393,9 +387,6 @@ REBINDING = {
     "target of a tunnel": f"CONNECT evil.example:443 HTTP/1.1\r\n{LOCAL}Connection: close\r\n\r\n",
 }
 ALLOWED = {
-    "upper case": get(headers="Host: LOCALHOST:1\r\n"),
-    "final dot": get(headers="Host: localhost.\r\n"),
-    "address": get(headers="Host: [::1]:10377\r\n"),
     "empty": get(headers="Host:\r\n"),
     "none in HTTP/1.0": "GET /metrics HTTP/1.0\r\n\r\n",
     "absolute target": get("http://localhost/metrics"),

@@ -253,7 +253,6 @@ async def test_a_card_of_a_refused_wrap_shows_what_fails_and_that_it_can_wait():
 @pytest.fixture(autouse=True)
 def named(monkeypatch):
     monkeypatch.setattr(causes, "computer_name", lambda: "mon1.contoso.example")
-    monkeypatch.setattr(app.time, "time", lambda: STARTED + 60)
 
 
 def a_service_of(*names, **changes):
