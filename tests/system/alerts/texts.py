@@ -20,6 +20,7 @@ REVIEWED = Path(__file__).with_name("texts.yml")
 _CHECK = re.compile(r"alertname: (\w+), time.*?\n(.*?)(?=\n    alertname: |\Z)", re.DOTALL)
 _ALERT = re.compile(r"Labels:\{(.*)\},?\n +Annotations:\{(.*)\},?\n")
 _ANNOTATION = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_PERCENT = re.compile(r"[\d.]+(?=%)")
 _SHOWN = ("summary", "description", "impact", "dashboard_url", "sql_servers")
 Texts = dict[str, dict[str, str]]
 
@@ -55,12 +56,18 @@ def _parsed(output: str, chosen: Mapping[str, tuple[str, int]]) -> Iterator[tupl
             texts for labels, texts in _ALERT.findall(body) if f'instance="{prefix}' in labels or "instance=" not in labels
         )
         annotations = {
-            key: value.encode().decode("unicode_escape").replace(prefix, "") for key, value in _ANNOTATION.findall(got)
+            key: _PERCENT.sub(_rounded, value.encode().decode("unicode_escape").replace(prefix, ""))
+            for key, value in _ANNOTATION.findall(got)
         }
         # Their order is that in which Prometheus has found the series.
         if servers := annotations.get("sql_servers"):
             annotations["sql_servers"] = ", ".join(sorted(servers.split(", ")))
         yield name, {key: annotations[key] for key in _SHOWN if key in annotations}
+
+
+def _rounded(share: re.Match[str]) -> str:
+    """Return a share with two digits: Prometheus 3 extrapolates less."""
+    return f"{float(share[0]):.2g}"
 
 
 def reviewed() -> Mapping[str, Mapping[str, str]]:
