@@ -2,7 +2,7 @@
 
 from tests.system.alerts.case import RuleCase, target_metric
 from tests.system.alerts.cases.pages import NOT_FOUND
-from tests.system.alerts.cases.spikes import FORBIDDEN
+from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
 from tests.system.alerts.timeline import OK, Exporter, Target
 
 MINUTE, HOUR = 60, 3600
@@ -71,4 +71,22 @@ def _maintenance() -> RuleCase:
     return RuleCase(name="maintenance", exporters=[exporter], length=119 * MINUTE, checks=checks)
 
 
-CASES = [_removed_target(), _failed_by_an_outage(), _maintenance()]
+def _next_incident() -> RuleCase:
+    """An incident is over, its page too. The next one, with another code, has its own page; a repeat within the hold has the first one."""
+    first = [*[OK] * 10, *[FORBIDDEN] * 10]
+    later = Target(name="later", probes=[*first, *[OK] * 18, *[THROTTLED] * 10, *[OK] * 60])
+    soon = Target(name="soon", probes=[*first, *[OK] * 8, *[THROTTLED] * 10, *[OK] * 60])
+    exporter = Exporter(targets=[later, soon])
+    on_later, on_soon = target_metric(exporter, later), target_metric(exporter, soon)
+    checks = [
+        *((minute * MINUTE, "EkmForbiddenSpike", [on_later, on_soon]) for minute in range(14, 34)),
+        *((minute * MINUTE, "EkmForbiddenSpike", [on_soon]) for minute in range(36, 52)),
+        (55 * MINUTE, "EkmForbiddenSpike", []),
+        *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(0, 41)),
+        *((minute * MINUTE, "EkmThrottledSpike", [on_later]) for minute in range(42, 62)),
+        (65 * MINUTE, "EkmThrottledSpike", []),
+    ]
+    return RuleCase(name="the next incident", exporters=[exporter], length=66 * MINUTE, checks=checks)
+
+
+CASES = [_removed_target(), _failed_by_an_outage(), _maintenance(), _next_incident()]
