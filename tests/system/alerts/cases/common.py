@@ -208,6 +208,22 @@ def _healed_unseen() -> RuleCase:
     )
 
 
+def _most_recover() -> RuleCase:
+    """A host recovers, and two of its ten vaults stay silent: they have a page from the minute in which the common one ends."""
+    exporter = Exporter(targets=fleet([TIMEOUT] * 8, bad=4, good=26))
+    left = fleet([TIMEOUT] * 10, bad=30, good=0)[8:]
+    exporter = replace(exporter, targets=[*exporter.targets, *left])
+    on, alone = of_exporter(exporter), [target_metric(exporter, target) for target in left]
+    checks = [
+        (6 * MINUTE, "EkmEgressDown", [on]),
+        (23 * MINUTE, "EkmEgressDown", [on]),
+        (23 * MINUTE, "EkmVaultSideNotReady", []),
+        (25 * MINUTE, "EkmEgressDown", []),
+        (25 * MINUTE, "EkmVaultSideNotReady", alone),
+    ]
+    return RuleCase(name="most vaults of a host recover", exporters=[exporter], length=30 * MINUTE, checks=checks)
+
+
 def _certificate_of_a_proxy() -> RuleCase:
     """A TLS-inspecting proxy with an expired certificate is in front of five of six vaults: their own pages, and no region."""
     exporter = Exporter(targets=fleet([Failed("challenge", 3008, "tls_expired")] * 5 + [OK], bad=10))
@@ -228,4 +244,5 @@ CASES = [
     _restart(),
     _region_and_a_restart(),
     _healed_unseen(),
+    _most_recover(),
 ]
