@@ -54,7 +54,9 @@ def _range(query: str, shown: str, by: str = "") -> str:
 
 def _servers(targets: str) -> str:
     """Return the SQL Servers of targets; empty if none is declared. An instance in two availability groups is one SQL Server."""
-    found = _query(f"count by (sql_instance, host) (target:ekm_instance_info:labels{{{targets}}})")
+    found = _query(
+        f"count by (sql_instance, host) (last_over_time(ekm_instance_info[@{{HOLD}}]) and {_JOIN} target:ekm_target_info:labels{{{targets}}})"
+    )
     return (
         f"{{{{ range $i, $_ := {found} }}}}{{{{ if $i }}}}, {{{{ end }}}}{{{{ .Labels.sql_instance }}}}"
         "{{ with .Labels.host }} on {{ . }}{{ end }}{{ end }}"

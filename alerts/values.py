@@ -65,7 +65,6 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "RECOVERY_OLD": DAY,  # the recovery vault is probed every few minutes
     "LOOKUP_OLD": 3 * DAY,  # without a successful lookup of an expiry date
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
-    "RECOLLECTED": 90 * MINUTE,  # all auxiliary probes have run within this time after a start
     "DISCARDED": 5 * MINUTE,  # without a result, while the exporter discards results
     "UNREQUESTED": 15 * MINUTE,  # without a requested probe, if no scheduler makes any
     # Of the alerts on SQL Server.
@@ -190,6 +189,7 @@ def _counts() -> dict[str, str]:
         "SPIKE_FAILURES": number(spike - 0.5),
         "RARE_COUNT": str(rare),
         "RARE_FAILURES": number(rare - 0.5),
+        "FEW_STEPS": number((rare - 0.5) / RATIOS["SLOW_RATIO"]),
     }
 
 

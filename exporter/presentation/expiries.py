@@ -19,7 +19,7 @@ DAY = 86400.0
 _OCTETS = 75  # of one line of the calendar, without its line break
 _TARGETS = 10  # named in a description
 _ROWS_PER_SLICE = 250  # targets or expiry dates between two turns of other tasks
-BACKUP_AGE = 180 * DAY  # an older declared backup is reported by EkmKeyBackupOld
+BACKUP_AGE = 180 * DAY  # an older declared backup is reported by EkmKeyCareDue
 
 
 class EndingKind(StrEnum):
@@ -41,7 +41,7 @@ ALERTS: Mapping[EndingKind, tuple[tuple[float, str], ...]] = {
     ),
     EndingKind.OTHER_CREDENTIAL: ((30 * DAY, "EkmCredentialExpires"),),
     EndingKind.KEY: ((30 * DAY, "EkmKeyStateInvalid"),),
-    EndingKind.BACKUP: ((0.0, "EkmKeyBackupOld"),),
+    EndingKind.BACKUP: ((0.0, "EkmKeyCareDue"),),
     EndingKind.TLS: ((14 * DAY, "EkmTlsCertificateExpires"),),
 }
 # Days before the expiry from which a page shows it as expiring soon.

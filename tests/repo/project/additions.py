@@ -166,14 +166,14 @@ ALERT = Addition(
         ),
         Edit(
             path="tests/system/alerts/alertmanager/labels.py",
-            before="EkmKeyBackupOld ",
+            before="EkmKeyCareDue ",
             text="EkmKeyOutsideHsm ",
             noticed="tests/system/alerts/alertmanager/test_routes.py::test_labels_of_the_tests_equal_those_of_the_rules",
         ),
         Edit(
             path="tests/system/alerts/cases/tickets.py",
-            before='        "EkmPathNotAsExpected": (',
-            text='        "EkmKeyOutsideHsm": ({"ekm_key_in_hsm": _bad(0, 1)}, {}),\n',
+            before='        ("EkmPathNotAsExpected", ',
+            text='        ("EkmKeyOutsideHsm", {"ekm_key_in_hsm": _bad(0, 1)}, {}),\n',
             noticed="tests/system/alerts/test_cases.py::test_every_alert_begins_and_ends_in_a_case",
         ),
     ),

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.system.alerts.case import differences, named, spans_by_case
+from tests.system.alerts.cases import ends, keys, tickets
 from tests.system.alerts.firing import fleet, spans
 from tests.system.alerts.timeline import Exporter, Failed, Target
 
@@ -63,3 +65,27 @@ def fired(tmp_path_factory):
 def test_second_series_changes_no_alert(name, fired):
     assert without(fired[name], "rack", "replica", "instance") == without(fired["one"], "instance")
     assert len({dict(alert)["alertname"] for alert in fired["one"]}) > 5
+
+
+def without_replica(found):
+    """Return the spans of alerts without the label of a replica."""
+    return {frozenset(pair for pair in alert if pair[0] != "replica"): periods for alert, periods in found.items()}
+
+
+SCRAPED_TWICE = named(case for table in (tickets, ends, keys) for case in table.CASES if case.scrape == MINUTE)
+
+
+@pytest.fixture(scope="module")
+def fired_twice(tmp_path_factory):
+    """When each alert fires if every series is there twice: no evaluation may fail, which the run itself asserts."""
+    twice = {
+        prefix: replace(case, exporters=[replace(one, labels={"replica": name}) for one in case.exporters for name in "ab"])
+        for prefix, case in SCRAPED_TWICE.items()
+    }
+    found = spans_by_case(tmp_path_factory.mktemp("twice"), twice)
+    return {prefix: without_replica(found[prefix]) for prefix in twice}
+
+
+@pytest.mark.parametrize("prefix", SCRAPED_TWICE, ids=[case.name for case in SCRAPED_TWICE.values()])
+def test_ticket_is_the_same_if_every_series_is_there_twice(prefix, fired_twice):
+    assert list(differences(SCRAPED_TWICE[prefix], prefix, fired_twice[prefix])) == []

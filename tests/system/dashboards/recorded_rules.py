@@ -25,7 +25,7 @@ WATCHDOG = Alert("EkmWatchdog", "info", 0, {})
 ALERTS = (
     WATCHDOG,
     Alert("EkmExporterDown", "critical", 8, {**LOST, "scope": "exporter"}),
-    Alert("EkmReloadFailed", "warning", 10, HOST),
+    Alert("EkmExporterMisconfigured", "warning", 10, HOST),
     Alert("EkmCredentialExpired", "critical", 87, {**HOST, **PROD, "scope": "credential", "credential": "sql-payroll"}),
     Alert("EkmCredentialExpired", "critical", 88, {**CENTRAL, **PROD, "scope": "credential", "credential": "sql-payroll"}),
     Alert("EkmForbiddenSpike", "critical", 108, {**CENTRAL, "target": "billing-invoices", "vault": "contoso-billing.vault.azure.net",

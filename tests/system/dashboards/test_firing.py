@@ -26,16 +26,16 @@ def test_firing_alerts_are_listed_without_the_watchdog(history):
 
 def test_fleet_lists_alerts_of_the_chosen_target_or_of_none(history):
     assert {name for name, _ in alerts(history, "ekm-fleet", target="legal-hold", instance="sqlhost1:10377")} == {
-        "EkmKeySoftDeleted", "EkmReloadFailed", "EkmCredentialExpired",
+        "EkmKeySoftDeleted", "EkmExporterMisconfigured", "EkmCredentialExpired",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("target", "names"),
     [
-        ("payroll-runs", {"EkmReloadFailed", "EkmCredentialExpired"}),
-        ("legal-hold", {"EkmReloadFailed", "EkmKeySoftDeleted"}),
-        ("billing-invoices", {"EkmReloadFailed", "EkmForbiddenSpike"}),
+        ("payroll-runs", {"EkmExporterMisconfigured", "EkmCredentialExpired"}),
+        ("legal-hold", {"EkmExporterMisconfigured", "EkmKeySoftDeleted"}),
+        ("billing-invoices", {"EkmExporterMisconfigured", "EkmForbiddenSpike"}),
     ],
 )
 def test_vault_lists_alerts_of_its_target_credential_and_exporter(history, target, names):

@@ -59,7 +59,7 @@ async def test_everything_that_expires_is_listed_once_earliest_first():
         (EndingKind.CREDENTIAL, 31, None),
         (EndingKind.OTHER_CREDENTIAL, 29, "EkmCredentialExpires"),
         (EndingKind.KEY, 29, "EkmKeyStateInvalid"),
-        (EndingKind.BACKUP, -1, "EkmKeyBackupOld"),
+        (EndingKind.BACKUP, -1, "EkmKeyCareDue"),
         (EndingKind.TLS, 15, None),
     ],
 )

@@ -32,9 +32,8 @@ def _alerts(severity: str, always: tuple[str, ...], maybe: tuple[str, ...], name
 
 TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVaultHostNameGone EkmKeySoftDeleted
     EkmKeyDisabledUntested"""
-TARGET_TICKETS = """EkmNextCredentialRefused EkmTargetNotProbed EkmWrapFails EkmKeyStateInvalid EkmKeyBackupOld EkmRetainedVersionUnusable
-    EkmRecoveryUnusable EkmKeyRotationPending EkmLatencyHigh EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed
-    EkmTargetGone"""
+TARGET_TICKETS = """EkmNextCredentialRefused EkmTargetNotProbed EkmWrapFails EkmKeyStateInvalid EkmRecoveryUnusable EkmKeyCareDue
+    EkmLatencyHigh EkmPathNotAsExpected EkmPreflightFailed EkmTargetGone"""
 
 ALERTS: Mapping[str, Alert] = {
     alert.name: alert
@@ -55,7 +54,7 @@ ALERTS: Mapping[str, Alert] = {
             "warning",
             _EXPORTER,
             (),
-            "EkmExporterOverloaded EkmExporterInternalErrors EkmClockSkew EkmReloadFailed EkmStateNotWritable",
+            "EkmExporterOverloaded EkmExporterInternalErrors EkmClockSkew EkmExporterMisconfigured",
         ),
         *_alerts("warning", ("job", "of"), (), "EkmShardMissing"),
         *_alerts("info", (), (), "EkmWatchdog"),

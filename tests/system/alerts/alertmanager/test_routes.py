@@ -34,7 +34,7 @@ TABLE = [
     ("alertname=EkmSqlNotRead severity=warning team=dba", "ticket-dba"),
     ("alertname=EkmKeyStateInvalid severity=warning team=dba env=prod", "ticket-dba"),
     ("alertname=EkmKeyStateInvalid severity=warning team=payments", "mail-platform"),
-    ("alertname=EkmReloadFailed severity=warning", "mail-platform"),
+    ("alertname=EkmExporterMisconfigured severity=warning", "mail-platform"),
     ("alertname=EkmCredentialExpires severity=warning team=dba", "ticket-dba"),
     ("alertname=EkmFuture severity=info team=dba", "blackhole"),
     ("alertname=EkmWatchdog severity=info", "dead-mans-switch"),

@@ -110,10 +110,7 @@ def _stale_and_unknown() -> RuleCase:
         KNOWN % "staged": minutes((1, 10), (0, 30), (1, 80)),
     }
     exporter = Exporter(targets=[stale, refused, unknown, managed], more=more)
-    on = [
-        Fired({"credential": name, "job": "ekm", "instance": exporter.instance, "problem": problem})
-        for name, problem in (("stale", "date_passed"), ("unknown", "unknown"), ("staged", "unknown"))
-    ]
+    on = [Fired({"credential": name, "job": "ekm", "instance": exporter.instance}) for name in ("stale", "unknown", "staged")]
     return ticket("dates that are stale or unknown", [exporter], ("EkmCredentialExpiryDoubtful", 25, 40, on))
 
 
@@ -134,10 +131,7 @@ def _doubtful() -> RuleCase:
     }
     exporter = Exporter(targets=targets, more=more)
 
-    def of(name: str, problem: str) -> Fired:
-        return Fired({"credential": name, "job": "ekm", "instance": exporter.instance, "problem": problem})
-
-    apart, unread = of("apart", "sources_disagree"), of("unread", "lookup_fails")
+    apart, unread = (Fired({"credential": name, "job": "ekm", "instance": exporter.instance}) for name in ("apart", "unread"))
     alert = "EkmCredentialExpiryDoubtful"
     checks = [
         (DAY - 3 * HOUR, alert, []),
@@ -197,12 +191,13 @@ def _of_exporters() -> RuleCase:
         "EkmExporterInternalErrors": Fired(labels),
         "EkmExporterDown": Fired(labels),
         "EkmClockSkew": Fired(labels),
-        "EkmReloadFailed": Fired(labels),
-        "EkmStateNotWritable": Fired(labels),
+        "EkmExporterMisconfigured": Fired(labels),
     }
     checks = [(9 * MINUTE, alert, []) for alert in faults]
-    checks += [(50 * MINUTE, alert, [on]) for alert, on in faults.items() if alert != "EkmReloadFailed"]
-    checks += [(50 * MINUTE, "EkmReloadFailed", [Fired(labels), Fired({"job": "ekm", "instance": empty.instance})])]
+    checks += [(50 * MINUTE, alert, [on]) for alert, on in faults.items() if alert != "EkmExporterMisconfigured"]
+    problems = [Fired({**labels, "problem": problem}) for problem in ("configuration", "state directory")]
+    problems.append(Fired({"job": "ekm", "instance": empty.instance, "problem": "no targets"}))
+    checks += [(50 * MINUTE, "EkmExporterMisconfigured", problems)]
     checks += [(190 * MINUTE, alert, []) for alert in faults]
     checks += [(second, "EkmWatchdog", [Fired({})]) for second in (0, 190 * MINUTE)]
     return RuleCase(name="faults of exporters", exporters=[bad, good, empty], length=190 * MINUTE, checks=checks)

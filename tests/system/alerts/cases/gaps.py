@@ -86,7 +86,7 @@ def _firewall_of_both() -> RuleCase:
     alert = "EkmForbiddenSpike"
     pages = [target_metric(here, central), target_metric(there, host)]
     checks = [(10 * MINUTE, alert, []), (15 * MINUTE, alert, pages), (29 * MINUTE, alert, pages), (50 * MINUTE, alert, [])]
-    absent = ["EkmFirewallRefusesMonitoring"]
+    absent = ["EkmPathNotAsExpected"]
     return RuleCase(name="a firewall that blocks both", exporters=[here, there], length=50 * MINUTE, checks=checks, absent=absent)
 
 
@@ -159,7 +159,60 @@ def _clock_behind() -> RuleCase:
     return RuleCase(name="a clock that is behind", exporters=exporters, length=55 * MINUTE, checks=checks, absent=absent)
 
 
+def _two_exporters_two_codes() -> RuleCase:
+    """Two exporters see the same vault in two ways, at the same time or one later: one page by one name."""
+    well = [*[OK] * 10, *[FORBIDDEN] * 15, *[OK] * 20]
+    here = Exporter(targets=[Target(probes=well)], more=SECRET)
+    there = Exporter(targets=[Target(probes=[*[OK] * 12, *[BROKEN] * 13, *[OK] * 20])], instance="sql1:10377", more=SECRET)
+    pages = [target_metric(one, one.targets[0]) for one in (here, there)]
+    alert = "EkmForbiddenSpike"
+    checks = [(12 * MINUTE, alert, []), (14 * MINUTE, alert, pages[:1]), (17 * MINUTE, alert, pages), (38 * MINUTE, alert, pages)]
+    checks += [(42 * MINUTE, alert, [])]
+    absent = ["EkmVaultSideNotReady"]
+    return RuleCase(name="two codes of two exporters", exporters=[here, there], length=44 * MINUTE, checks=checks, absent=absent)
+
+
+def _first_code_changes() -> RuleCase:
+    """The first two probes fail otherwise than all others: one page, by the failure with which it starts."""
+    target = Target(probes=[*[OK] * 5, *[BROKEN] * 2, *[FORBIDDEN] * 3, *[BROKEN] * 20, *[OK] * 30])
+    exporter = Exporter(targets=[target], more=SECRET)
+    page = target_metric(exporter, target)
+    checks = [(7 * MINUTE, "EkmForbiddenSpike", []), *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(9, 44))]
+    checks += [(47 * MINUTE, "EkmForbiddenSpike", [])]
+    absent = ["EkmVaultSideNotReady"]
+    return RuleCase(name="a first code that changes", exporters=[exporter], length=48 * MINUTE, checks=checks, absent=absent)
+
+
+def _four_intervals() -> RuleCase:
+    """With a probe each ten minutes an incident is held for four of them: one good probe in between ends no page."""
+    target = Target(interval=600, probes=[OK, OK, *[BROKEN] * 4, OK, OK, BROKEN, *[OK] * 8])
+    exporter = Exporter(targets=[target], more=SECRET)
+    page = target_metric(exporter, target)
+    checks = [(minute * MINUTE, "EkmVaultSideNotReady", [page]) for minute in range(42, 125, 4)]
+    checks += [(30 * MINUTE, "EkmVaultSideNotReady", []), (133 * MINUTE, "EkmVaultSideNotReady", [])]
+    return RuleCase(name="four intervals of ten minutes", exporters=[exporter], length=134 * MINUTE, checks=checks)
+
+
+def _retyped() -> RuleCase:
+    """A common cause ends, and a vault fails on in its own way: its page comes when the common one ends."""
+    names = [f"v{number}" for number in range(4)]
+    many = [
+        Target(name=name, vault=f"{name}.vault.azure.net", probes=[*[OK] * 5, *[BROKEN] * 10, *[OK] * 70]) for name in names[1:]
+    ]
+    stays = Target(name="v0", vault="v0.vault.azure.net", probes=[*[OK] * 5, *[BROKEN] * 10, *[FORBIDDEN] * 60])
+    exporter = Exporter(targets=[stays, *many], more=SECRET)
+    region = Fired({"region": "westeurope", "job": exporter.job, "instance": exporter.instance})
+    own = target_metric(exporter, stays)
+    checks = [(20 * MINUTE, "EkmRegionDown", [region]), (20 * MINUTE, "EkmForbiddenSpike", [])]
+    checks += [(50 * MINUTE, "EkmRegionDown", []), (50 * MINUTE, "EkmForbiddenSpike", [own])]
+    return RuleCase(name="one vault after a region", exporters=[exporter], length=50 * MINUTE, checks=checks)
+
+
 CASES = [
+    _two_exporters_two_codes(),
+    _first_code_changes(),
+    _four_intervals(),
+    _retyped(),
     _in_turn(),
     _reboot_in_a_window(),
     _lost_in_a_window(),

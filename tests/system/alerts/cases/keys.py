@@ -8,13 +8,14 @@ MINUTE = 60
 
 
 def _disabled() -> RuleCase:
-    """If no probe unwraps, a page. If the last round trip was within the hour, a ticket with its result."""
+    """A ticket. If no probe unwraps, also a page."""
     off = {"ekm_key_enabled": minutes((1, 10), (0, 20), (1, 90))}
     untested = Target(name="untested", probes=[READ] * 60, info={"mode": "read_only"}, more=off)
     rare = Target(name="rare", probes=[OK, *[READ] * 60], more=off)
     well = Target(name="well", probes=[READ] * 60, info={"mode": "read_only"}, more={"ekm_key_enabled": "1x120"})
     exporter = Exporter(targets=[untested, rare, well])
-    page, ticket = [target_metric(exporter, untested)], [target_metric(exporter, rare, label_state="disabled")]
+    page = [target_metric(exporter, untested)]
+    ticket = [target_metric(exporter, one, label_state="disabled") for one in (untested, rare)]
     checks = [
         (9 * MINUTE, "EkmKeyDisabledUntested", []),
         (11 * MINUTE, "EkmKeyDisabledUntested", page),
@@ -32,14 +33,10 @@ def _expired() -> RuleCase:
     untested = Target(probes=[READ] * 60, info={"mode": "read_only"}, more=ends)
     exporter = Exporter(targets=[untested])
     checks = [
-        (9 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state="expires soon")]),
-        (
-            16 * MINUTE,
-            "EkmKeyStateInvalid",
-            [target_metric(exporter, untested, label_state=state) for state in ("expires soon", "expired")],
-        ),
+        (9 * MINUTE, "EkmKeyStateInvalid", []),
+        (17 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state="expired")]),
     ]
-    return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=16 * MINUTE, checks=checks)
+    return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=17 * MINUTE, checks=checks)
 
 
 def _not_yet_valid() -> RuleCase:
@@ -67,9 +64,14 @@ def _auxiliary() -> RuleCase:
     retained = target_metric(exporter, target, label_key="tde", label_version="2023")
     recovery = target_metric(exporter, target)
     checks = [
-        (minute * MINUTE, alert, fires)
-        for alert, on in (("EkmRetainedVersionUnusable", retained), ("EkmRecoveryUnusable", recovery))
-        for minute, fires in ((24, []), (26, [on]), (120, [on]), (280, [on]), (350, []))
+        (minute * MINUTE, "EkmRecoveryUnusable", fires)
+        for minute, fires in (
+            (24, []),
+            (26, [retained, recovery]),
+            (120, [retained, recovery]),
+            (280, [retained, recovery]),
+            (350, []),
+        )
     ]
     return RuleCase(name="no result after a refusal", exporters=[exporter], length=350 * MINUTE, checks=checks, scrape=300)
 

@@ -1,5 +1,6 @@
 """Tickets of a target, and similar states that are none. Scraped once a minute, like the values in `more`."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -42,17 +43,20 @@ def _plain() -> RuleCase:
     """Each target has one bad series. One more target has none of these series, and one is healthy."""
     version = 'ekm_retained_version_usable{key="tde",version="%s"}'
     versions = {version % "2023": _bad(0, 1), version % "2024": "1x80"}
-    troubles = {
-        "EkmRecoveryUnusable": ({"ekm_recovery_usable": _bad(0, 1)}, {}),
-        "EkmKeyRotationPending": ({"ekm_key_rotation_pending": _bad(1, 0)}, {}),
-        "EkmPathNotAsExpected": ({"ekm_path_as_expected": _bad(0, 1)}, {}),
-        "EkmRetainedVersionUnusable": (versions, {"label_key": "tde", "label_version": "2023"}),
-    }
+    troubles = (
+        ("EkmRecoveryUnusable", {"ekm_recovery_usable": _bad(0, 1)}, {}),
+        ("EkmKeyCareDue", {"ekm_key_rotation_pending": _bad(1, 0)}, {"label_problem": "newer version"}),
+        ("EkmPathNotAsExpected", {"ekm_path_as_expected": _bad(0, 1)}, {"label_problem": "network path"}),
+        ("EkmRecoveryUnusable", versions, {"label_key": "tde", "label_version": "2023"}),
+    )
     well = {"ekm_recovery_usable": "1x80", "ekm_key_rotation_pending": "0x80", "ekm_path_as_expected": "1x80"}
-    targets = {alert: Target(name=alert.lower(), probes=[OK] * 80, more=more) for alert, (more, _) in troubles.items()}
+    targets = [Target(name=f"t{place}", probes=[OK] * 80, more=more) for place, (_, more, _) in enumerate(troubles)]
     others = [Target(name="silent", probes=[OK] * 80), Target(name="well", probes=[OK] * 80, more=well)]
-    exporter = Exporter(targets=[*targets.values(), *others])
-    lasts = [(alert, 25, 60, [target_metric(exporter, targets[alert], **words)]) for alert, (_, words) in troubles.items()]
+    exporter = Exporter(targets=[*targets, *others])
+    fired = defaultdict(list)
+    for target, (alert, _, words) in zip(targets, troubles, strict=True):
+        fired[alert].append(target_metric(exporter, target, **words))
+    lasts = [(alert, 25, 60, on) for alert, on in fired.items()]
     return ticket("tickets by one series", [exporter], *lasts)
 
 
@@ -73,12 +77,15 @@ def _expiry() -> RuleCase:
     far = Target(name="far", probes=[OK] * 90, more={"ekm_key_expiry_timestamp_seconds": minutes((31 * DAY, 210))})
     never = Target(name="never", probes=[OK] * 90)
     exporter = Exporter(targets=[target, unready, far, never])
-    soon = [target_metric(exporter, one, label_state="expires soon") for one in (target, unready)]
+    soon = [target_metric(exporter, one, label_problem="expires soon") for one in (target, unready)]
     expired = [target_metric(exporter, target, label_state="expired")]
-    alert = "EkmKeyStateInvalid"
+    state, care = "EkmKeyStateInvalid", "EkmKeyCareDue"
     checks = [
-        *((minute * MINUTE, alert, fired) for minute, fired in ((4, []), (6, soon), (59, soon), (79, [*soon, *expired]))),
-        *((minute * MINUTE, alert, fired) for minute, fired in ((125, expired), (135, expired), (146, []))),
+        *((minute * MINUTE, care, fired) for minute, fired in ((4, []), (16, soon), (59, soon), (79, soon), (135, []))),
+        *(
+            (minute * MINUTE, state, fired)
+            for minute, fired in ((59, []), (67, expired), (79, expired), (135, expired), (146, []))
+        ),
     ]
     return RuleCase(name="a key that expires", exporters=[exporter], length=146 * MINUTE, checks=checks)
 
@@ -171,9 +178,10 @@ def _firewall() -> RuleCase:
     on_host = Target(probes=[OK] * 130, info={"vantage": "sql_host"})
     one, two = Exporter(targets=[central, alone]), Exporter(targets=[on_host], instance="sql1:10377")
     many, seen = _behind_firewalls(refused)
-    on = [target_metric(one, central), *(target_metric(many, target) for target in many.targets)]
+    refused_here = [(one, central), *((many, target) for target in many.targets)]
+    on = [target_metric(exporter, target, label_problem="firewall") for exporter, target in refused_here]
     checks = [
-        *lasting("EkmFirewallRefusesMonitoring", 20, 45, on),
+        *lasting("EkmPathNotAsExpected", 20, 45, on),
         *((minute * MINUTE, "EkmCredentialForbidden", []) for minute in range(5, 61)),
         (30 * MINUTE, "EkmForbiddenSpike", [target_metric(one, alone)]),
     ]
@@ -235,8 +243,8 @@ def _ticket_continues() -> RuleCase:
     values = {"ekm_key_rotation_pending": "0x4 1x24 stale _ 1x68 _x40 1x19 0x70"}
     target = Target(probes=[*[OK] * 40, *[FORBIDDEN] * 20, *[OK] * 170], more=values)
     exporter = Exporter(targets=[target], restarts=((1800, 1875),), gaps=((100 * MINUTE, 140 * MINUTE),))
-    on = [target_metric(exporter, target)]
-    alert = "EkmKeyRotationPending"
+    on = [target_metric(exporter, target, label_problem="newer version")]
+    alert = "EkmKeyCareDue"
     checks = [
         *((minute * MINUTE, alert, on) for minute in range(24, 215)),
         (50 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target)]),
@@ -336,19 +344,26 @@ def _backup() -> RuleCase:
     old = Target(probes=[], interval=DAY, more={"ekm_key_backup_timestamp_seconds": f"{-178 * DAY}x8 {5 * DAY}x8"})
     never = Target(name="never", probes=[], interval=DAY)
     exporter = Exporter(targets=[old, never])
-    alert = "EkmKeyBackupOld"
-    checks = [(DAY, alert, []), (6 * DAY, alert, [target_metric(exporter, old)]), (17 * DAY, alert, [])]
+    alert = "EkmKeyCareDue"
+    checks = [
+        (DAY, alert, []),
+        (6 * DAY, alert, [target_metric(exporter, old, label_problem="old backup")]),
+        (17 * DAY, alert, []),
+    ]
     return RuleCase(name="an old backup", exporters=[exporter], length=17 * DAY, checks=checks, scrape=DAY)
 
 
 def _removed() -> RuleCase:
-    """A reload removes a retained version that fails: the alert ends and does not fire again."""
+    """A reload removes a retained version that fails: the alert ends a day later and does not fire again."""
     version = 'ekm_retained_version_usable{key="tde",version="2023"}'
-    target = Target(probes=[OK] * 200, more={version: "1x9 0x50 stale _x140"})
-    exporter = Exporter(targets=[target], more={"process_start_time_seconds": "-7200x200"})
+    target = Target(interval=600, probes=[OK] * 170, more={version: "1x2 0x5 stale"})
+    exporter = Exporter(targets=[target])
     on = [target_metric(exporter, target, label_key="tde", label_version="2023")]
-    case = ticket("a retained version that is removed", [exporter], ("EkmRetainedVersionUnusable", 25, 61, on))
-    return replace(case, length=190 * MINUTE, checks=[*case.checks, (190 * MINUTE, "EkmRetainedVersionUnusable", [])])
+    alert = "EkmRecoveryUnusable"
+    checks = [(20 * MINUTE, alert, []), (HOUR, alert, on), (24 * HOUR, alert, on), (27 * HOUR, alert, [])]
+    return RuleCase(
+        name="a retained version that is removed", exporters=[exporter], length=27 * HOUR, checks=checks, scrape=10 * MINUTE
+    )
 
 
 def _budget() -> RuleCase:
