@@ -135,15 +135,6 @@ class Skip(StrEnum):
     STALL = "stall"  # the process was stalled
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The changes of a reconciliation, by target name."""
-
-    started: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
-
-
 @dataclass(slots=True, eq=False)
 class _TargetJob:
     """The probes of one target.
@@ -198,7 +189,7 @@ class Scheduler:
         self.first_round_done = asyncio.Event()
         """Set once every target has a result; a later reconciliation does not clear it."""
 
-    def reconcile(self, targets: Iterable[Target], *, concurrency: int | None = None) -> Changes:
+    def reconcile(self, targets: Iterable[Target], *, concurrency: int | None = None) -> None:
         """Make the schedule match `targets`, without waiting.
 
         Call it from the event loop.
@@ -212,10 +203,9 @@ class Scheduler:
             self._slots.resize(concurrency)
         wanted = {target.name: target for target in targets}
         jobs = self._runner.jobs
-        removed = tuple(name for name in jobs if name not in wanted)
         started = tuple(name for name in wanted if name not in jobs)
         changed = tuple(name for name, job in jobs.items() if name in wanted and wanted[name] != job.target)
-        for name in removed:
+        for name in jobs.keys() - wanted.keys():
             self._runner.stop(name)
             self._without_result.discard(name)
         for name in changed:
@@ -225,7 +215,6 @@ class Scheduler:
             due = loop_time() + first_delay(wanted[name].interval, len(started) + len(changed), self._rng.random())
             self._runner.start(name, _TargetJob(wanted[name], due))
         self._note_first_round()
-        return Changes(started, changed, removed)
 
     def next_probe_at(self, name: str) -> float | None:
         """Return the Unix time of the next planned start. The result is None if the target is not scheduled."""

@@ -242,10 +242,10 @@ async def test_reload_keeps_the_job_of_an_unchanged_target(scheduler):
     scheduler.reconcile([a_target("kept"), a_target("other")])
     await asyncio.sleep(10.0)
     job, planned = scheduler._runner.jobs["kept"], scheduler.next_probe_at("kept")
-    changes = scheduler.reconcile([a_target("kept"), a_target("new")])
+    scheduler.reconcile([a_target("kept"), a_target("new")])
     assert scheduler._runner.jobs["kept"] is job
     assert scheduler.next_probe_at("kept") == planned
-    assert (changes.started, changes.changed, changes.removed) == (("new",), (), ("other",))
+    assert scheduler._runner.jobs.keys() == {"kept", "new"}
 
 
 async def test_frequent_reloads_do_not_add_probes(scheduler, prober):
