@@ -137,7 +137,6 @@ def weak_proof(target: Target, config: Config, _: date) -> _Lines:
 
 Advice = Iterator[tuple[Location, str]]
 _SECRET_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate has its own expiry date
-_NEEDS_A_TENANT = (*_SECRET_KINDS, CredentialKind.CLIENT_CERTIFICATE)  # the environment of the others sets it
 # The settings of a module that decide which hosts receive a secret.
 _TRUST: Mapping[str, Callable[[Module], object]] = {
     "authority_host": lambda module: module.authority_host,
@@ -260,7 +259,8 @@ def _credential(credential: Credential, config: Config, today: date, *, used: bo
     if used and credential.kind in _SECRET_KINDS and all(source is None for source in sources):
         yield "expires_on", "the expiry of the secret is unknown: write expires_on, graph_credential or key_vault_secret"
     lookup = config.credentials.get(credential.graph_credential or "")
-    if lookup is not None and lookup.kind in _NEEDS_A_TENANT and not (lookup.tenant_id or credential.tenant_id):
+    # the environment of the other kinds sets it
+    if lookup is not None and lookup.has_own_secret and not (lookup.tenant_id or credential.tenant_id):
         yield (
             "graph_credential",
             f"credential {lookup.name} has no tenant_id, and Microsoft Graph names none: write it there ({_TENANT})",

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from exporter.core.connector import GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
+from exporter.core.connector import GRANT_RIGHT, SHOW_RIGHTS
 from exporter.knowledge.code_row import DO_NOT_RESTART, EVENT_LOG, RESTART_LATER
+from exporter.knowledge.codes import SHOW_REGISTRY
 from exporter.knowledge.reasons import Reason
 
 
@@ -49,7 +50,6 @@ REGISTER_TEXTS = (
     r'/v EventMessageFile /t REG_EXPAND_SZ /d "C:\Program Files\SQL Server Connector for Microsoft Azure Key Vault'
     r'\Microsoft.AzureKeyVaultService.EKM.dll"'
 )
-_ENTRIES = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
 REGISTRY_ACTIONS = (
     "Find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
     f"For the connector's registry key, show who has rights: `{SHOW_RIGHTS}`.",
@@ -89,7 +89,7 @@ CONNECTOR_TEXTS: tuple[KnownText, ...] = (
             "The key was created with connector 1.0.4.0, which writes no entries.",
         ),
         actions=(
-            _ENTRIES,
+            SHOW_REGISTRY,
             "Copy the missing entry from a working node: `reg export` there, `reg import` here. On a cluster, add a checkpoint.",
             "Or drop the asymmetric key on this node and create it again from the same key version.",
             DO_NOT_RESTART,
@@ -106,7 +106,7 @@ CONNECTOR_TEXTS: tuple[KnownText, ...] = (
         ),
         actions=(
             "Check whether encrypted databases are open: `SELECT name, state_desc FROM sys.databases;`.",
-            _ENTRIES,
+            SHOW_REGISTRY,
             "If the entry exists on another node only: `reg export` there, `reg import` here.",
         ),
         codes=(2053,),

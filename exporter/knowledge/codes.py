@@ -188,7 +188,7 @@ ENGINE: tuple[ConnectorError, ...] = (
 
 _input = partial(ConnectorError, layer=Layer.INPUT)
 _LOCAL = "Thumbprints and registry are on the SQL Server host. No request can read them."
-_SHOW_REGISTRY = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
+SHOW_REGISTRY = rf'Show the entries: `reg query "HKLM\{REGISTRY_KEY}" /s`.'
 
 INPUTS: tuple[ConnectorError, ...] = (
     _input(2049, "scp_err_KeyNameDoesNotFitThumbprint", Category.INPUT, Owner.DBA).saying(
@@ -238,7 +238,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "The key was created with connector 1.0.4.0, which computes thumbprints differently from 1.0.5.0.",
         ),
         actions=(
-            _SHOW_REGISTRY,
+            SHOW_REGISTRY,
             "Compare with `SELECT name, thumbprint FROM sys.asymmetric_keys;` in master.",
             "Copy the missing entry from a working node. On a failover cluster, add a registry checkpoint.",
         ),
@@ -254,7 +254,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "An entry remains from an earlier setup. Old entries are never removed.",
         ),
         actions=(
-            _SHOW_REGISTRY,
+            SHOW_REGISTRY,
             "Decide which `KeyUri` is correct for the databases on this host.",
             "Save the stale entry with `reg export`, delete it, and repeat CREATE ASYMMETRIC KEY.",
         ),

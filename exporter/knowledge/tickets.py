@@ -61,7 +61,7 @@ def who_repairs(failure: StepResult, owner: Owner) -> str:
 MOST_STEPS: Final = 6
 AZ, POWERSHELL, PORTAL, RUN, LOGS, KQL, OLD_KQL = "az", "PowerShell", "portal", "run", "Logs", "KQL", "or"
 _SPAN = re.compile(r"`([^`]+)`")
-_COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
+COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 _FIRST_WORDS = ("az ", "ekm-exporter script ", "curl ", "Resolve-DnsName ", "Test-NetConnection ", "openssl ", "nslookup ")
 _OF_ENTRA = ("az ad ", "az rest ")
 _CLOUDS: Final = {"us_government": "AzureUSGovernment", "china": "AzureChinaCloud"}  # the public one is the default
@@ -93,7 +93,7 @@ def _reader(action: str, team: Team) -> Team | None:
 
 def _step(text: str, vault: str) -> TeamStep:
     commands = [each for each in _SPAN.findall(text) if each.startswith(_FIRST_WORDS) or _PAGE in each]
-    sentence = _COMMAND_AT_END.sub(lambda found: "" if found[1] in commands else found[0], text)
+    sentence = COMMAND_AT_END.sub(lambda found: "" if found[1] in commands else found[0], text)
     return TeamStep(sentence.replace("`", ""), tuple(line for command in commands for line in command_lines(command, vault)))
 
 

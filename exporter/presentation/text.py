@@ -6,7 +6,6 @@ the report.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +22,9 @@ from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.names import fill_names
 from exporter.knowledge.reason_row import Reply
+from exporter.knowledge.reasons_vault import RECOVER_KEY
 from exporter.knowledge.report import ProbeReport, StepResult
-from exporter.knowledge.tickets import who_repairs
+from exporter.knowledge.tickets import COMMAND_AT_END, who_repairs
 from exporter.knowledge.verdict import (
     KEY_REFUSED,
     NOT_TESTED,
@@ -43,7 +43,6 @@ from exporter.state.record import TargetRecord, unsteady_at
 Line = tuple[str, str]
 _INDENT, _LABEL_WIDTH = "  ", 15
 VAULTS = 10  # that one action names, at most
-_COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 
 BEARER = "Authorization: Bearer <token>"
 _VALUE = "<32 random bytes>"
@@ -56,7 +55,6 @@ _SIGN_IN: Mapping[CredentialKind, str] = {
 }
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
-_RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
 _SAME_CAUSE = "The cause and its actions are stated above."
 # The consequence of an unusable result.
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
@@ -170,9 +168,9 @@ def vault_actions(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[st
     """
     if len(actions) == 1:
         return actions[0], ()
-    commands = tuple(dict.fromkeys(span for each in actions for span in _COMMAND_AT_END.findall(each)))
+    commands = tuple(dict.fromkeys(span for each in actions for span in COMMAND_AT_END.findall(each)))
     others = f" The pages of the targets have those of {vaults - VAULTS:,} more vaults." if vaults > VAULTS else ""
-    return f"{_COMMAND_AT_END.sub('', actions[0])} One line for each vault.{others}", commands
+    return f"{COMMAND_AT_END.sub('', actions[0])} One line for each vault.{others}", commands
 
 
 def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
@@ -419,7 +417,7 @@ def path_lines(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
 
 def recover_command(target: Target) -> str:
     """Return the command that recovers a deleted key, as a `code` span."""
-    return fill_names(_RECOVER, names_of(target, ()))
+    return fill_names(RECOVER_KEY, names_of(target, ()))
 
 
 def expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:

@@ -296,16 +296,11 @@ class DaemonThreadPool:
         self._name = name
         self._changed = threading.Condition()
         self._waiting: OrderedDict[_Call, None] = OrderedDict()
-        self._threads = 0
+        self.threads = 0  # that exist now
         self._idle = 0
         self._started = 0
         self._refused = False  # the system did not grant the last thread
         self._closed = False
-
-    @property
-    def threads(self) -> int:
-        """The number of threads that exist now."""
-        return self._threads
 
     def allow(self, size: int) -> None:
         """Raise the limit to at least `size` threads; the limit never falls."""
@@ -352,7 +347,7 @@ class DaemonThreadPool:
             self._waiting[call] = None
             if self._idle >= len(self._waiting):
                 self._changed.notify()
-            elif self._threads < self._size:
+            elif self.threads < self._size:
                 self._spawn(call)
 
     def _spawn(self, call: _Call) -> None:
@@ -361,12 +356,12 @@ class DaemonThreadPool:
         try:
             thread.start()
         except RuntimeError as error:
-            if not self._threads:
+            if not self.threads:
                 del self._waiting[call]
                 raise PoolExhausted("the system grants no threads", Shortage.THREADS) from error
-            self._refused, self._size = True, max(1, self._threads - LEFT_FREE)
+            self._refused, self._size = True, max(1, self.threads - LEFT_FREE)
         else:
-            self._threads += 1
+            self.threads += 1
             self._refused = False
 
     def _busy(self, text: str) -> PoolExhausted:
@@ -386,9 +381,9 @@ class DaemonThreadPool:
 
     def _next(self) -> _Call | None:
         with self._changed:
-            while not self._waiting or self._threads > self._size:
-                if self._closed or self._threads > self._size or not self._rest():
-                    self._threads -= 1
+            while not self._waiting or self.threads > self._size:
+                if self._closed or self.threads > self._size or not self._rest():
+                    self.threads -= 1
                     return None
             return self._waiting.popitem(last=False)[0]
 

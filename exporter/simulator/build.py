@@ -430,15 +430,13 @@ def _write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 # Changed secrets and certificates. Accepted credentials stay accepted until they are removed, as in Entra ID. The files are read from the configured
 # places; no secret is sent. A changed configuration needs a restart.
 
-_FILE_KINDS = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, CredentialKind.CLIENT_CERTIFICATE)
-
 
 async def reload_credentials(simulator: Simulator, config: Config) -> Mapping[str, str]:
     """Accept the current contents of the credential files.
 
     Returns the result for each credential with files, by its name; never a secret.
     """
-    credentials = [one for one in config.credentials.values() if one.kind in _FILE_KINDS]
+    credentials = [one for one in config.credentials.values() if one.has_own_secret]
     contents = await asyncio.to_thread(lambda: {one.name: _read(one) for one in credentials})
     return {name: one if isinstance(one, str) else _accept(simulator, *one) for name, one in contents.items()}
 
