@@ -166,7 +166,7 @@ ALERT = Addition(
         ),
         Edit(
             path="tests/system/alerts/alertmanager/labels.py",
-            before="EkmKeyCareDue ",
+            before="EkmKeyCareDue",
             text="EkmKeyOutsideHsm ",
             noticed="tests/system/alerts/alertmanager/test_routes.py::test_labels_of_the_tests_equal_those_of_the_rules",
         ),
