@@ -54,9 +54,7 @@ def _range(query: str, shown: str, by: str = "") -> str:
 
 def _servers(targets: str) -> str:
     """Return the SQL Servers of targets; empty if none is declared. An instance in two availability groups is one SQL Server."""
-    found = _query(
-        f"count by (sql_instance, host) (last_over_time(ekm_instance_info[@{{HOLD}}]) and {_JOIN} target:ekm_target_info:labels{{{targets}}})"
-    )
+    found = _query(f"count by (sql_instance, host) (last_over_time(ekm_instance_info{targets})")
     return (
         f"{{{{ range $i, $_ := {found} }}}}{{{{ if $i }}}}, {{{{ end }}}}{{{{ .Labels.sql_instance }}}}"
         "{{ with .Labels.host }} on {{ . }}{{ end }}{{ end }}"
@@ -152,10 +150,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {_DO_NOT}",
     "FROM_THEN_ON": FROM_THEN_ON,
     "SHOW_CHANGES": SHOW_CHANGES.strip("`"),
-    "SERVERS": _servers("target=%q,vault=%q"),
-    "CREDENTIAL_SERVERS": _servers(_CREDENTIAL),
-    "EXPORTER_SERVERS": _servers("instance=%q"),
-    "REGION_SERVERS": _servers("instance=%q,region=%q"),
+    "SERVERS": _servers("{target=%q,vault=%q}[@{HOLD}])"),
+    "CREDENTIAL_SERVERS": _servers(f"[@{{HOLD}}]) and on (instance, target) target:ekm_target_info:labels{{{_CREDENTIAL}}}"),
+    "EXPORTER_SERVERS": _servers("{instance=%q}[@{HOLD}])"),
+    "REGION_SERVERS": _servers("[@{HOLD}]) and on (instance, target) target:ekm_target_info:labels{instance=%q,region=%q}"),
     # Of the alerts on SQL Server.
     "SQL_SERVER": "{{ $labels.sql_instance }} ({{ $labels.host }})",
     "SQL_CAREFUL": f"{WITHOUT_THE_KEY} Do not restart or fail over this SQL Server. {WATCH_THE_LOG}",
@@ -207,7 +205,7 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "PURGE_DATE": _range(
         f"max(ekm_key_scheduled_purge_timestamp_seconds{{{_TARGET}}})",
-        ". Recover it before {{ .Value | humanizeTimestamp }}; then only a backup helps",
+        ". Recover it before {{ .Value | humanizeTimestamp }}",
     ),
     "CHECKS": _range(f"max by (check) (ekm_preflight_failed{{{_TARGET}}})", " {{ .Labels.check }}", "check"),
     "CREDENTIAL_DATES": _range(

@@ -41,7 +41,7 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
     vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(3)]
     text = description(tmp_path, "EkmCredentialForbidden", refused, *vaults)["description"]
     assert "3 vaults refuse sql. First: undo the change of roles, policies or firewalls: az monitor activity-log list" in text
-    assert "If it was intended: 3077 at get_key. Show the present permissions: az keyvault show --name contoso-00 --query" in text
+    assert "If intended: 3077 at get_key. Show the present permissions: az keyvault show --name contoso-00 --query" in text
     assert text.endswith("Targets, up to ten: t-0 (forbidden_policy), t-1 (forbidden_policy), t-2 (forbidden_policy).")
 
 

@@ -193,7 +193,7 @@ def test_rule_file_can_be_read():
     assert sum(queries[name] for name, rule in ALERTS.items() if rule["labels"]["severity"] == "warning") <= 10
     lengths = [len(" ".join(rule["annotations"]["description"].split())) for rule in ALERTS.values()]
     assert max(lengths) <= 700
-    assert mean(lengths) <= 305
+    assert mean(lengths) <= 300
     assert "reReplaceAll" not in TEXT + SQL_TEXT
     assert [one for one in re.findall(r"\{\{ ?-? ?(?:else )?if .*?\}\}|match ", TEXT) if one != "{{ if $i }}"] == []
     assert "ALERTS" not in TEXT + SQL_TEXT
