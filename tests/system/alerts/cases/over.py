@@ -82,7 +82,7 @@ def _next_incident() -> RuleCase:
         *((minute * MINUTE, "EkmForbiddenSpike", [on_later, on_soon]) for minute in range(14, 34)),
         *((minute * MINUTE, "EkmForbiddenSpike", [on_soon]) for minute in range(36, 52)),
         (55 * MINUTE, "EkmForbiddenSpike", []),
-        *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(0, 41)),
+        *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(41)),
         *((minute * MINUTE, "EkmThrottledSpike", [on_later]) for minute in range(42, 62)),
         (65 * MINUTE, "EkmThrottledSpike", []),
     ]
