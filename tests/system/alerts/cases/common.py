@@ -45,7 +45,7 @@ def _egress() -> RuleCase:
         (5 * MINUTE + 45, "EkmEgressDown", []),
         (6 * MINUTE, "EkmEgressDown", on),
         (9 * MINUTE, "EkmVaultSideNotReady", alone),
-        (25 * MINUTE, "EkmEgressDown", on),
+        (24 * MINUTE, "EkmEgressDown", on),
         (32 * MINUTE, "EkmEgressDown", []),
     ]
     absent = ["EkmEntraUnavailable", "EkmCredentialForbidden"]
@@ -216,8 +216,8 @@ def _most_recover() -> RuleCase:
     on, alone = of_exporter(exporter), [target_metric(exporter, target) for target in left]
     checks = [
         (6 * MINUTE, "EkmEgressDown", [on]),
-        (23 * MINUTE, "EkmEgressDown", [on]),
-        (23 * MINUTE, "EkmVaultSideNotReady", []),
+        (22 * MINUTE, "EkmEgressDown", [on]),
+        (22 * MINUTE, "EkmVaultSideNotReady", []),
         (25 * MINUTE, "EkmEgressDown", []),
         (25 * MINUTE, "EkmVaultSideNotReady", alone),
     ]

@@ -18,7 +18,7 @@ def _lost_exporter() -> RuleCase:
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 60, *[OK] * 30])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
     page = target_metric(exporter, target)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 85, 2)]
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 83, 2)]
     checks += [(86 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="an incident and a lost exporter", exporters=[exporter], length=88 * MINUTE, checks=checks)
 
@@ -28,7 +28,7 @@ def _ended_unseen() -> RuleCase:
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 20, *[OK] * 40])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
     page = target_metric(exporter, target)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 56, 2)]
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 53, 2)]
     checks += [(57 * MINUTE, "EkmForbiddenSpike", [])]
     return RuleCase(name="an incident that ends unseen", exporters=[exporter], length=58 * MINUTE, checks=checks)
 
@@ -131,7 +131,7 @@ def _reboot_in_a_window() -> RuleCase:
         gaps=away,
     )
     down = [Fired({"job": "ekm", "instance": partly.instance})]
-    checks = [(24 * MINUTE, "EkmExporterDown", []), *((minute * MINUTE, "EkmExporterDown", down) for minute in range(26, 45))]
+    checks = [(23 * MINUTE, "EkmExporterDown", []), *((minute * MINUTE, "EkmExporterDown", down) for minute in range(26, 45))]
     return RuleCase(name="a reboot in a window", exporters=[planned, partly], length=length, checks=checks)
 
 

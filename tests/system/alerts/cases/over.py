@@ -64,7 +64,7 @@ def _maintenance() -> RuleCase:
     alert = "EkmForbiddenSpike"
     checks = [
         *((minute * MINUTE, alert, [now]) for minute in range(16, 50)),
-        *((minute * MINUTE, alert, [now, after]) for minute in range(52, 57)),
+        *((minute * MINUTE, alert, [now, after]) for minute in range(52, 56)),
         *((minute * MINUTE, alert, [after]) for minute in range(61, 84)),
         *((minute * MINUTE, alert, []) for minute in range(87, 119)),
     ]

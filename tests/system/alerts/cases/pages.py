@@ -153,7 +153,7 @@ def _without_verdict() -> RuleCase:
     exporter = Exporter(targets=[*bad, *other, *others], more={known: "1x400"})
     on = [target_metric(exporter, target) for target in (*bad, verdict)]
     alert = "EkmVaultSideNotReady"
-    checks = [(7 * MINUTE + 45, alert, []), (8 * MINUTE + 15, alert, on), (29 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
+    checks = [(7 * MINUTE + 45, alert, []), (8 * MINUTE + 15, alert, on), (28 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
     return RuleCase(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
 
@@ -167,7 +167,7 @@ def _exporter_down() -> RuleCase:
     one, two = (of_exporter(exporter) for exporter in (down, gone))
     alert = "EkmExporterDown"
     checks = [
-        (600 + 4 * MINUTE, alert, []),
+        (600 + 3 * MINUTE, alert, []),
         (600 + 5 * MINUTE + 15, alert, [one, two]),
         (28 * MINUTE, alert, [one, two]),
         (51 * MINUTE, alert, [two]),

@@ -120,7 +120,7 @@ def _unknown() -> RuleCase:
     one, two = (target_metric(exporter, each) for each in (target, reader))
     alert = "EkmTargetNotProbed"
     checks = [
-        *((minute * MINUTE, alert, fired) for minute, fired in ((19, []), (24, [two]), (34, [two]), (36, [one, two]))),
+        *((minute * MINUTE, alert, fired) for minute, fired in ((18, []), (24, [two]), (33, [two]), (37, [one, two]))),
         *((minute * MINUTE, alert, fired) for minute, fired in ((64, [one, two]), (120, [one, two]), (131, []))),
     ]
     return RuleCase(name="no verdict", exporters=[exporter], length=131 * MINUTE, checks=checks)
