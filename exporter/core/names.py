@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import product
 from types import MappingProxyType
@@ -136,6 +137,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+@lru_cache(maxsize=8192)  # of a fleet, for each request
 def is_address(name: str) -> bool:
     """Return whether a name is an IP address in its usual form; `0x7f.1` and `2130706433` are names."""
     return _address(name) is not None

@@ -19,13 +19,13 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from exporter.clients.http.network import EndpointResult, Network, Networks, Resolver, check_endpoint, split_url
-from exporter.clients.http.timing import is_address, make_context
+from exporter.clients.http.timing import make_context
 from exporter.clients.key_vault import ApiSession
 from exporter.config.settings import Config, Proxy, SecretUnreadableError, SqlServer, Target
 from exporter.config.usage import compared_targets, names_at, servers_of
 from exporter.core.connector import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.json import read_object
-from exporter.core.names import match_entry, told_apart
+from exporter.core.names import is_address, match_entry, told_apart
 from exporter.core.secrets import mask
 from exporter.core.values import Challenge, CredentialKind, Facts, Fault, KeyFacts, Outcome, Step, TokenResult, is_discarded
 from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate, Revocation, SecretEvidence

@@ -31,7 +31,8 @@ from azure.core.settings import settings
 from azure.core.utils import case_insensitive_dict
 
 from exporter import __version__
-from exporter.clients.http.timing import ExchangeTimer, current, is_address
+from exporter.clients.http.timing import ExchangeTimer, current
+from exporter.core.names import is_address
 from exporter.core.secrets import remember
 from exporter.runtime.errors import every_exception
 

@@ -40,12 +40,12 @@ from exporter.clients.http.timing import (
     TimedConnector,
     TimedSSLObject,
     current,
-    is_address,
     make_context,
     make_socket,
 )
 from exporter.config.settings import Config, Module, Proxy, read_secret
 from exporter.config.usage import public_names
+from exporter.core.names import is_address
 from exporter.core.secrets import remember, spare
 from exporter.core.values import Facts, Fault
 from exporter.runtime.errors import drop_tracebacks

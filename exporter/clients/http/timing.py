@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 import ssl
 from contextvars import ContextVar
@@ -431,12 +430,3 @@ class TimedConnector(aiohttp.TCPConnector):
         self._latest[timer.endpoint] = connection.transport
         timer.request_sent()
         return connection
-
-
-@lru_cache(maxsize=8192)
-def is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
