@@ -8,6 +8,7 @@ as well. `KNOWN_SECRETS` is the only state of the core: log formatters and recor
 from __future__ import annotations
 
 import binascii
+import hashlib
 import html
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -210,6 +211,15 @@ def _folded(text: str) -> str:
 KNOWN_SECRETS = KnownSecrets()
 remember, remember_token, spare = KNOWN_SECRETS.remember, KNOWN_SECRETS.remember_token, KNOWN_SECRETS.spare
 reveals, stands_in_bytes, hide = KNOWN_SECRETS.reveals, KNOWN_SECRETS.stands_in_bytes, KNOWN_SECRETS.hide
+
+
+def keyed_digest(key: bytes, *parts: bytes) -> bytes:
+    """Return a digest of secrets that tells nothing to who does not have the key."""
+    digest = hashlib.blake2b(key=key, digest_size=32)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.digest()
+
 
 # Masking by shape: secrets and identities in texts of servers and libraries. A masked text is still never a label value.
 

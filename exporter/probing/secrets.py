@@ -7,7 +7,6 @@ write twice within one tick of the clock.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 
 from exporter.clients.certificates import ClientCertificate, load_certificate
 from exporter.config.settings import Credential, SecretUnreadableError, read_secret
+from exporter.core.secrets import keyed_digest
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, SingleFlight
 
@@ -128,20 +128,16 @@ class SecretCache:
     def _load(self, credential: Credential, before: CredentialSecret | None) -> CredentialSecret:
         """Read the secret, and the private key only if its file or password changed: that takes as long as many probes."""
         text, file = read_material(credential)
-        fingerprint = self._fingerprint(b"secret", (text or "").encode(), file)
+        fingerprint = keyed_digest(self._key, b"secret", (text or "").encode(), file).hex()
         if before is not None and before.fingerprint == fingerprint:
             return before
         certificate = None if credential.certificate_file is None else load_certificate(file, text)
         return CredentialSecret(text=text, certificate=certificate, fingerprint=fingerprint)
 
     def _unreadable(self, failure: str) -> CredentialSecret:
-        return CredentialSecret(failure=failure, fingerprint=self._fingerprint(b"failure", failure.encode(errors="replace")))
-
-    def _fingerprint(self, *parts: bytes) -> str:
-        digest = hashlib.blake2b(key=self._key, digest_size=16)
-        for part in parts:
-            digest.update(len(part).to_bytes(8, "big") + part)
-        return digest.hexdigest()
+        return CredentialSecret(
+            failure=failure, fingerprint=keyed_digest(self._key, b"failure", failure.encode(errors="replace")).hex()
+        )
 
 
 def read_material(credential: Credential) -> tuple[str | None, bytes]:

@@ -12,7 +12,6 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import hashlib
 import logging
 import re
 import secrets
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import bcrypt
 
+from exporter.core.secrets import keyed_digest
 from exporter.runtime.logging import Throttle, fields, place_of
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, SingleFlight
 from exporter.web.config_file import WebLoaded, file_signature, load
@@ -87,7 +87,7 @@ class Passwords:
         """Verify a user's password. `users` are bcrypt hashes by name, `address` is the client's."""
         known = users.get(user)
         hashed = _decoy(users) if known is None else known
-        digest = self._digest(user.encode(), hashed.encode(), password)
+        digest = keyed_digest(self._key, user.encode(), hashed.encode(), password)
         if digest in self._right:
             self._right.move_to_end(digest)
             return PasswordResult.RIGHT
@@ -147,12 +147,6 @@ class Passwords:
         except PoolExhausted:
             return PasswordResult.BUSY
         return PasswordResult.RIGHT if right else PasswordResult.WRONG
-
-    def _digest(self, *parts: bytes) -> bytes:
-        digest = hashlib.blake2b(key=self._key, digest_size=32)
-        for part in parts:
-            digest.update(len(part).to_bytes(8, "big") + part)
-        return digest.digest()
 
 
 def _matches(password: bytes, hashed: bytes) -> bool:
