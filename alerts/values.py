@@ -75,6 +75,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "SAME_BACKUP": int(SAME_BACKUP),
     "AN_HOUR": HOUR,
     "TWO_HOURS": 2 * HOUR,  # one failed backup pages after this time; lines without one are forgotten
+    "HELD_SECONDS": 15 * MINUTE,  # HOLD
     "HALF_AN_HOUR": 30 * MINUTE,
     "DUE": 15 * MINUTE,  # a log backup may be late by this, and a fifth of its rhythm
     "CLOSED_BEFORE": 15 * MINUTE,  # a database that closed this long before a line is not its cause

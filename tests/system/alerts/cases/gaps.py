@@ -208,7 +208,65 @@ def _retyped() -> RuleCase:
     return RuleCase(name="one vault after a region", exporters=[exporter], length=50 * MINUTE, checks=checks)
 
 
+def _other_credentials() -> RuleCase:
+    """Two exporters with a credential each on one vault: the expired one of the first is no page of the second, which has its own."""
+    expired, begins = Failed("token", 3303, "secret_expired"), [*[OK] * 5, *[FORBIDDEN] * 12, *[OK] * 20]
+    first = Target(probes=[*[OK] * 2, *[expired] * 20, *[OK] * 15], credential="first")
+    second = Target(probes=begins, credential="second")
+    here, there = Exporter(targets=[first]), Exporter(targets=[second], instance="mon2:10377")
+    on = target_metric(there, second)
+    checks = [
+        *((minute * MINUTE, "EkmCredentialExpired", [of_credential(here, first)]) for minute in range(7, 30, 2)),
+        *((minute * MINUTE, "EkmForbiddenSpike", [on]) for minute in range(9, 30, 2)),
+    ]
+    return RuleCase(name="two credentials on one vault", exporters=[here, there], length=31 * MINUTE, checks=checks)
+
+
+def _host_then_credential() -> RuleCase:
+    """A host without a network, then a refused credential, then all is well: each page comes once."""
+    probes = [*[OK] * 5, *[NO_DNS] * 4, *[BLOCKED] * 4, *[OK] * 40]
+    targets = [Target(name=f"t{n}", vault=f"v{n}.vault.azure.net", probes=probes, info={"vantage": "sql_host"}) for n in range(3)]
+    exporter = Exporter(targets=targets)
+    egress = Fired({"job": "ekm", "instance": exporter.instance, "scope": "exporter"})
+    checks = [
+        (8 * MINUTE, "EkmEgressDown", [egress]),
+        *((minute * MINUTE, "EkmEgressDown", []) for minute in range(12, 45)),
+        *((minute * MINUTE, "EkmCredentialForbidden", []) for minute in range(29, 45)),
+    ]
+    return RuleCase(name="a host, then a credential", exporters=[exporter], length=45 * MINUTE, checks=checks)
+
+
+def _host_is_lost() -> RuleCase:
+    """A firewall refuses the exporter on the SQL Server host, which is then lost, and the central one: that one pages, too."""
+    central = Target(probes=[*[OK] * 10, *[BLOCKED] * 40])
+    host = Target(probes=[*[OK] * 5, *[BLOCKED] * 40], info={"vantage": "sql_host"})
+    outside = Exporter(targets=[central])
+    inside = Exporter(targets=[host], instance="sql1:10377", gaps=((10 * MINUTE, 45 * MINUTE),))
+    on = [target_metric(outside, central), target_metric(inside, host)]
+    checks = [(minute * MINUTE, "EkmForbiddenSpike", on) for minute in range(14, 24)]
+    return RuleCase(name="the exporter on the host is lost", exporters=[outside, inside], length=25 * MINUTE, checks=checks)
+
+
+def _planned_restarts() -> RuleCase:
+    """Restarts within a window of all targets are planned, also half an hour after it."""
+    restarts = tuple((minute * MINUTE, minute * MINUTE + 60) for minute in (12, 15, 18, 21, 24))
+    target = Target(probes=[OK] * 60, maintenance=(10 * MINUTE, 26 * MINUTE))
+    started = "100x12 " + " ".join(f"{100 + minute}x2" for minute in (12, 15, 18, 21)) + " 130x30"
+    exporter = Exporter(targets=[target], restarts=restarts, more={"process_start_time_seconds": started})
+    return RuleCase(
+        name="planned restarts",
+        exporters=[exporter],
+        length=55 * MINUTE,
+        checks=[(50 * MINUTE, "EkmExporterDown", [])],
+        absent=["EkmExporterDown"],
+    )
+
+
 CASES = [
+    _other_credentials(),
+    _host_then_credential(),
+    _host_is_lost(),
+    _planned_restarts(),
     _two_exporters_two_codes(),
     _first_code_changes(),
     _four_intervals(),

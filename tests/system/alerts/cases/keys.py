@@ -34,7 +34,7 @@ def _expired() -> RuleCase:
     exporter = Exporter(targets=[untested])
     checks = [
         (9 * MINUTE, "EkmKeyStateInvalid", []),
-        (17 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state="expired")]),
+        (17 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state="dates")]),
     ]
     return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=17 * MINUTE, checks=checks)
 
@@ -47,7 +47,7 @@ def _not_yet_valid() -> RuleCase:
     reader = Target(name="reader", probes=[READ] * 60, info={"mode": "read_only"}, more=begins)
     past = Target(name="past", probes=[OK] * 60, more={"ekm_key_not_before_timestamp_seconds": minutes((-1800, 60))})
     exporter = Exporter(targets=[full, reader, past])
-    on = [target_metric(exporter, target, label_state="not yet valid") for target in (full, reader)]
+    on = [target_metric(exporter, target, label_state="dates") for target in (full, reader)]
     alert = "EkmKeyStateInvalid"
     checks = [(4 * MINUTE, alert, []), (6 * MINUTE, alert, on), (29 * MINUTE, alert, on), (95 * MINUTE, alert, [])]
     absent = ["EkmForbiddenSpike", "EkmVaultSideNotReady"]

@@ -89,4 +89,17 @@ def _next_incident() -> RuleCase:
     return RuleCase(name="the next incident", exporters=[exporter], length=66 * MINUTE, checks=checks)
 
 
-CASES = [_removed_target(), _failed_by_an_outage(), _maintenance(), _next_incident()]
+def _down_in_a_window() -> RuleCase:
+    """A window begins during an incident, and the exporter goes down in it: the page ends with its hold, and nothing pages until the end."""
+    target = Target(probes=[*[OK] * 5, *[FORBIDDEN] * 115], maintenance=(15 * MINUTE, 110 * MINUTE))
+    exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 70 * MINUTE),))
+    on, alert = target_metric(exporter, target), "EkmForbiddenSpike"
+    checks = [
+        *((minute * MINUTE, alert, [on]) for minute in range(9, 28)),
+        *((minute * MINUTE, alert, []) for minute in range(33, 110)),
+        (112 * MINUTE, alert, [on]),
+    ]
+    return RuleCase(name="down in a window", exporters=[exporter], length=113 * MINUTE, checks=checks, absent=["EkmExporterDown"])
+
+
+CASES = [_removed_target(), _failed_by_an_outage(), _maintenance(), _next_incident(), _down_in_a_window()]

@@ -63,7 +63,7 @@ def _plain() -> RuleCase:
 def _expired() -> RuleCase:
     target = Target(probes=[OK] * 10, more={"ekm_key_expiry_timestamp_seconds": minutes((60, 20))})
     exporter = Exporter(targets=[target])
-    on = [target_metric(exporter, target, label_state="expired")]
+    on = [target_metric(exporter, target, label_state="dates")]
     return RuleCase(
         name="an expired key", exporters=[exporter], length=9 * MINUTE, checks=[(9 * MINUTE, "EkmKeyStateInvalid", on)]
     )
@@ -78,7 +78,7 @@ def _expiry() -> RuleCase:
     never = Target(name="never", probes=[OK] * 90)
     exporter = Exporter(targets=[target, unready, far, never])
     soon = [target_metric(exporter, one, label_problem="expires soon") for one in (target, unready)]
-    expired = [target_metric(exporter, target, label_state="expired")]
+    expired = [target_metric(exporter, target, label_state="dates")]
     state, care = "EkmKeyStateInvalid", "EkmKeyCareDue"
     checks = [
         *((minute * MINUTE, care, fired) for minute, fired in ((4, []), (16, soon), (59, soon), (79, soon), (135, []))),
