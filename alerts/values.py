@@ -18,8 +18,7 @@ from exporter.knowledge.causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO
 from exporter.knowledge.codes import both_numbers
 from exporter.knowledge.reason_row import Refused
 from exporter.knowledge.reasons import Reason, refusing
-from exporter.sqlserver.gate.readiness import FULL_SOON
-from exporter.sqlserver.proof import SAME_BACKUP
+from exporter.sqlserver.urgency import SOON
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"
@@ -53,7 +52,6 @@ DURATIONS: Final[Mapping[str, int]] = {
     "UNREAD": 10 * MINUTE,  # how long a reading counts while the exporter restarts
     "REPLACED": 30 * MINUTE,  # a credential or a key may be replaced within this time
     "PROOF_DUE": 4 * HOUR,
-    "TWO_WEEKS": 14 * DAY,  # the window that measures how often a key is proven
 }
 # Seconds. The template gets them as numbers, for comparisons.
 THRESHOLDS: Final[Mapping[str, int]] = {
@@ -68,18 +66,10 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "DISCARDED": 5 * MINUTE,  # without a result, while the exporter discards results
     "UNREQUESTED": 15 * MINUTE,  # without a requested probe, if no scheduler makes any
     # Of the alerts on SQL Server.
-    "NINETY_DAYS": 90 * DAY,
-    "READ_OLD": 3 * DAY,  # without any reading, even if the last attempt succeeded
-    "PROOF_OLD": 20 * HOUR,  # with PROOF_DUE it is a day
-    "LOG_FULL": int(FULL_SOON),
-    "SAME_BACKUP": int(SAME_BACKUP),
     "AN_HOUR": HOUR,
-    "TWO_HOURS": 2 * HOUR,  # one failed backup pages after this time; lines without one are forgotten
     "HELD_SECONDS": 15 * MINUTE,  # HOLD
-    "HALF_AN_HOUR": 30 * MINUTE,
-    "DUE": 15 * MINUTE,  # a log backup may be late by this, and a fifth of its rhythm
-    "CLOSED_BEFORE": 15 * MINUTE,  # a database that closed this long before a line is not its cause
-    "LINES_APART": 10 * MINUTE,  # between two failed backups that page
+    "NINETY_DAYS": 90 * DAY,
+    "LOG_FULL": int(SOON),
     "RARELY": 2 * MINUTE,  # targets with a longer interval count as probed rarely
 }
 # Numbers that no scale changes.

@@ -51,7 +51,7 @@ def table_of_keys() -> table.Panel:
     panel = sheets.sheet(
         TITLE,
         "Keys that encrypt databases, by SQL Server and thumbprint, and the target that probes each. Another version: the pin of that "
-        "target is not in use (EkmSqlOtherKeyVersion). No target, not listed: EkmSqlKeyNotProbed. Not known: no target pins the thumbprint, "
+        "target is not in use (EkmSqlConfigurationDiffers). No target, not listed: the same alert. Not known: no target pins the thumbprint, "
         "and the exporter reports no difference. The choice of vault and target does not apply.",
         panels.rows(_expression()),
         size=(24, 8),

@@ -24,6 +24,9 @@ _PHASES: Final = "ekm_step_phase_duration_seconds"
 DATABASE: Final = "each database that is encrypted or not online"
 TARGET: Final = "each target that certainly lists it"
 DIFFERENCE: Final = "each difference from the configuration"
+OWNED: Final = "each availability group, or none, if a target lists the SQL Server"
+FILLS: Final = "each database whose log backups are late while its key fails"
+SAID: Final = "each thing of which an alert says what to do first"
 MISSING: Final = "each row of the evidence that a restart lacks, for each key"
 FAILING: Final = "each key that SQL Server itself fails to get, or that is due to be proven: one of the two"
 BACKUP: Final = "each such database and type of backup"
@@ -71,11 +74,14 @@ OF_CHECKS: Final[Mapping[str, str]] = {
 OF_SQL_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "the SQL Server": (
         "mssql_ekm_read_success",
-        "mssql_ekm_read_refused",
         "mssql_ekm_objects_left_out",
         "mssql_ekm_start_timestamp_seconds",
         "mssql_ekm_trace_flag_enabled",
+        "mssql_ekm_backups_failing_since_timestamp_seconds",
+        "mssql_ekm_read_until_timestamp_seconds",
     ),
+    OWNED: ("mssql_ekm_alerts_enabled",),
+    SAID: ("mssql_ekm_first_action_info",),
     "each section of a reading": ("mssql_ekm_section_timestamp_seconds",),
     "each provider": ("mssql_ekm_provider_enabled",),
     "each provider in each availability group, or in none": (
@@ -83,7 +89,6 @@ OF_SQL_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
         "mssql_ekm_provider_dll_info",
         "mssql_ekm_provider_loaded_info",
     ),
-    "each credential": ("mssql_ekm_credential_modified_after_start",),
     "each credential in each availability group, or in none": (
         "mssql_ekm_credential_modified_timestamp_seconds",
         "mssql_ekm_credential_altered_timestamp_seconds",
@@ -109,6 +114,7 @@ OF_SQL_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
         "mssql_ekm_log_free_bytes",
         "mssql_ekm_log_full_seconds",
     ),
+    FILLS: ("mssql_ekm_log_full_timestamp_seconds",),
     BACKUP: ("mssql_ekm_backup_started_timestamp_seconds", "mssql_ekm_backup_finished_timestamp_seconds"),
     "each code in the error log": ("mssql_ekm_error_log_lines", "mssql_ekm_error_log_last_timestamp_seconds"),
 }
@@ -145,7 +151,7 @@ def of_each_database(level: Level) -> int:
 def of_a_sql_server(level: Level) -> int:
     """Return the most series of a healthy SQL Server without databases and groups, with one provider, credential and key."""
     without_credential = "each key that protects a database, and whose login has no credential"
-    left_out = (DATABASE, BACKUP, TARGET, DIFFERENCE, MISSING, FAILING, without_credential)
+    left_out = (DATABASE, BACKUP, TARGET, DIFFERENCE, OWNED, FILLS, SAID, MISSING, FAILING, without_credential)
     ones = sum(for_each(what, level) for what in OF_SQL_SERVERS if what not in left_out)
     return ones + len((*SECTIONS, *PROOF_SECTIONS, CHANGES)) - 1
 

@@ -87,7 +87,6 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_path_changes_total": 'increase(ekm_path_changes_total{what="region"}[15m]) > 0',
     "mssql_ekm_read_success": "mssql_ekm_read_success == 0",
     "mssql_ekm_section_timestamp_seconds": "(time() - mssql_ekm_section_timestamp_seconds) / 3600 > 24",
-    "mssql_ekm_credential_modified_after_start": "mssql_ekm_credential_modified_after_start == 1",
     "mssql_ekm_asymmetric_key_info": "count by (thumbprint) (mssql_ekm_asymmetric_key_info)",
     "mssql_ekm_proven_timestamp_seconds": "(time() - max by (sql_instance, host, thumbprint) (mssql_ekm_proven_timestamp_seconds)) / 60",
     "mssql_ekm_proof_due": "mssql_ekm_proof_due == 1",

@@ -30,11 +30,14 @@ from exporter.runtime.tasks import reported
 from exporter.state.store import DocumentKind, StateStore
 
 if TYPE_CHECKING:
+    from exporter.metrics.sql_server import Owner
     from exporter.presentation.payloads import Payload
     from exporter.sqlserver.differences import DeclaredTargets, Difference
+    from exporter.sqlserver.gate.conditions import TargetState
     from exporter.sqlserver.gate.inputs import RestartReadiness
     from exporter.sqlserver.monitor import SqlServerMonitor
     from exporter.sqlserver.reading import SqlServerReading
+    from exporter.sqlserver.urgency import Watch
 
 _log = logging.getLogger(__name__)
 _ENDS = (Source.DECLARED, Source.GRAPH, Source.KEY_VAULT)  # of secrets; SQL Server has no certificate
@@ -71,6 +74,8 @@ class SqlServerReadings:
         self._store, self._recorder, self._enabled, self._on_internal_error = store, recorder, enabled, on_internal_error
         self._expiries_of, self._target_rows = expiries_of, target_rows
         self._readiness: dict[str, list[RestartReadiness]] = {}  # by address
+        self._watches: dict[str, Watch] = {}  # by address: what alerts rest on
+        self._whole: Config | None = None
         self._is_read = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._config: Config | None = None
@@ -103,7 +108,7 @@ class SqlServerReadings:
             await self._apply(config, whole)
 
     async def _apply(self, config: Config, whole: Config) -> None:
-        before, self._config = self._config, config
+        before, self._config, self._whole = self._config, config, whole
         if not self._enabled or (self._monitor is None and not config.sql_servers):
             return
         self._declared = self._declared_targets(whole)
@@ -169,14 +174,47 @@ class SqlServerReadings:
         vantage = config.settings.vantage
         host = computer_name() if vantage is Vantage.SQL_HOST else None
         about = {"at": moment(now), "vantage": vantage.value, "host": host, "targets": rows}
-        found = await asyncio.to_thread(_readiness_of, about, readings, now)
+        found, targets = await asyncio.to_thread(_readiness_of, about, readings, now)
         self._readiness = {each.address: [one for one in found if one.address == each.address] for each in readings}
         async for reading in yield_with_pauses(readings, 1):
             known = self._readiness.get(reading.address, ())
             lines = await asyncio.to_thread(self._recorder.sql_servers.render_readiness, reading, known, now)
+            self._watches[reading.address], alerts = await asyncio.to_thread(self._watch, reading, readings, targets, now)
             shown = self._compared.get(reading.address)
             if shown is not None and shown.reading is reading:  # else it was read again, or forgotten
                 self._recorder.sql_servers.show(lines)
+                self._recorder.sql_servers.show(alerts)
+
+    def _watch(
+        self, reading: SqlServerReading, readings: Iterable[SqlServerReading], targets: Iterable[TargetState], now: float
+    ) -> tuple[Watch, SqlServerLines]:
+        """Add what a SQL Server shows now to what is known of it, and return that with the series that alerts rest on."""
+        from exporter.sqlserver.urgency import WatchedServer, watched  # noqa: PLC0415 - see above
+
+        config, declared = self._config, self._declared
+        assert config is not None  # noqa: S101 - `apply` set both
+        assert declared is not None  # noqa: S101 - as above
+        names = {name for name, (_, match) in declared.listing(reading).items() if match is Match.CERTAIN}
+        own, others = [each for each in targets if each.name in names], [each for each in readings if each is not reading]
+        server = WatchedServer(reading, own, others)
+        watch = watched(self._watches.get(reading.address), server, now)
+        owners, interval = self._owners(names, now), config.settings.sql_interval
+        return watch, self._recorder.sql_servers.render_alerts(watch, server, owners, interval, now)
+
+    def _owners(self, names: Collection[str], now: float) -> list[Owner]:
+        from exporter.metrics.sql_server import Owner  # noqa: PLC0415 - see above
+
+        whole = self._whole
+        assert whole is not None  # noqa: S101 - `apply` set it
+        return [
+            Owner(
+                target.labels.get("team", ""),
+                target.labels.get("env", ""),
+                any(window.contains(now) for window in (*whole.settings.maintenance, *target.maintenance)),
+            )
+            for name in sorted(names)
+            if (target := whole.targets.get(name)) is not None
+        ]
 
     async def _compare_all(self) -> None:
         """Compare again after a reload, on a thread: a large SQL Server takes 100 ms."""
@@ -279,12 +317,15 @@ class SqlServerReadings:
     def _forget(self, address: str) -> None:
         self._compared.pop(address, None)
         self._readiness.pop(address, None)
+        self._watches.pop(address, None)
         self._recorder.sql_servers.forget(address)
         self._store.forget_document(DocumentKind.SQL_SERVER, address)
 
 
-def _readiness_of(about: Mapping[str, Any], readings: tuple[SqlServerReading, ...], now: float) -> tuple[RestartReadiness, ...]:
-    """Return what the gate answers from this exporter alone, which is asked as the gate asks it."""
+def _readiness_of(
+    about: Mapping[str, Any], readings: tuple[SqlServerReading, ...], now: float
+) -> tuple[tuple[RestartReadiness, ...], tuple[TargetState, ...]]:
+    """Return what the gate answers from this exporter alone, which is asked as the gate asks it, and the targets."""
     from exporter.sqlserver.gate.assess import assess  # noqa: PLC0415 - see above
     from exporter.sqlserver.gate.conditions import GateReason  # noqa: PLC0415
     from exporter.sqlserver.gate.exporters import state_of  # noqa: PLC0415
@@ -293,7 +334,8 @@ def _readiness_of(about: Mapping[str, Any], readings: tuple[SqlServerReading, ..
     state = state_of(about, _ITSELF)
     if isinstance(state, GateReason):
         raise TypeError(state.text)
-    return assess(Question(every=True), Inventory(), {_ITSELF: replace(state, readings=readings)}, now=now).readiness
+    answer = assess(Question(every=True), Inventory(), {_ITSELF: replace(state, readings=readings)}, now=now)
+    return answer.readiness, state.targets
 
 
 def _log_sections(before: _ComparedServer | None, reading: SqlServerReading) -> None:

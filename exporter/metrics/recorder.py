@@ -62,9 +62,11 @@ from exporter.state.history import History
 from exporter.state.record import TargetRecord, headers_after, readiness_at
 
 if TYPE_CHECKING:
+    from exporter.metrics.sql_server import Owner
     from exporter.sqlserver.differences import Difference
     from exporter.sqlserver.gate.inputs import RestartReadiness
     from exporter.sqlserver.reading import SqlServerReading
+    from exporter.sqlserver.urgency import Watch, WatchedServer
 
 _GAUGES = (SeriesScope.TARGET, SeriesScope.SQL_SERVER)  # not exposed if only probes on request return gauges
 _TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)
@@ -277,20 +279,31 @@ class SqlServerSeries:
 
         They include those of its differences from the configuration, and of its targets. Any thread may call: a large one takes 50 ms.
         """
-        from exporter.metrics.sql_server import labels_of, sql_server_samples  # noqa: PLC0415 - with all rules of `sqlserver`
+        from exporter.metrics.sql_server import sql_server_samples  # noqa: PLC0415 - with all rules of `sqlserver`
 
-        base = labels_of(reading)
-        owner = OwnerValues(reading.address, base, sql_server_samples(reading, differences, targets))
-        rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)
-        return SqlServerLines(reading.address, base.labels, rendered)
+        return self._rendered(reading, sql_server_samples(reading, differences, targets))
 
     def render_readiness(self, reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> SqlServerLines:
         """Return the series of the restart readiness alone: it changes between two readings. Any thread may call."""
-        from exporter.metrics.sql_server import labels_of, readiness_samples  # noqa: PLC0415 - with all rules of `sqlserver`
+        from exporter.metrics.sql_server import readiness_samples  # noqa: PLC0415 - see above
+
+        return self._rendered(reading, readiness_samples(reading, readiness, now))
+
+    def render_alerts(
+        self, watch: Watch, server: WatchedServer, owners: Iterable[Owner], interval: float, now: float
+    ) -> SqlServerLines:
+        """Return the series that alerts rest on: they follow the targets and the clock, too. Any thread may call."""
+        from exporter.metrics.sql_server import alert_samples  # noqa: PLC0415 - see above
+
+        return self._rendered(server.reading, alert_samples(watch, server, owners, interval, now))
+
+    def _rendered(self, reading: SqlServerReading, values: Values) -> SqlServerLines:
+        from exporter.metrics.sql_server import labels_of  # noqa: PLC0415 - see above
 
         base = labels_of(reading)
-        owner = OwnerValues(reading.address, base, readiness_samples(reading, readiness, now))
-        rendered = render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes)
+        rendered = render_gauges(
+            [OwnerValues(reading.address, base, values)], self._exposition.names, encodes=self._exposition.encodes
+        )
         return SqlServerLines(reading.address, base.labels, rendered)
 
     def show(self, server: SqlServerLines) -> None:
@@ -302,10 +315,9 @@ class SqlServerSeries:
 
     def show_targets(self, reading: SqlServerReading, targets: Iterable[str]) -> None:
         """Replace the series of the targets of a SQL Server."""
-        from exporter.metrics.sql_server import labels_of, target_samples  # noqa: PLC0415 - see above
+        from exporter.metrics.sql_server import target_samples  # noqa: PLC0415 - see above
 
-        owner = OwnerValues(reading.address, labels_of(reading), target_samples(targets))
-        self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
+        self._exposition.put(self._rendered(reading, target_samples(targets)).rendered)
 
     def forget(self, address: str) -> None:
         """Remove the series of a SQL Server."""

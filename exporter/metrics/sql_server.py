@@ -6,10 +6,11 @@ in number, and label values in length.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.core.durations import known_time
 from exporter.core.names import parse_sql_address
@@ -24,6 +25,7 @@ from exporter.sqlserver.instance import EKM_OPTION, OPEN, printable
 from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.proof import KeyProof, ProofState, key_proofs, server_proofs
 from exporter.sqlserver.reading import BACKUP_TYPES, TRACE_FLAG, SqlServerReading
+from exporter.sqlserver.urgency import Watch, WatchedServer, first_actions, full_at, proofs_missing, read_until
 
 _LONGEST = 256  # characters of a label value: names of SQL Server have 128
 _LARGEST = 2**53  # whole numbers up to here are exact as a value
@@ -129,7 +131,8 @@ def difference_samples(differences: Iterable[Difference]) -> Values:
     samples: list[Sample] = []
     for each in islice(differences, FEW):
         thumbprint, key_uri = ("thumbprint", text(each.thumbprint)), ("key_uri", text(each.key_uri))
-        samples.append(((("kind", each.kind), ("target", each.subject), thumbprint, key_uri), float(len(each.databases))))
+        texts = ("difference", each.sentence), ("action", each.action)
+        samples.append(((("kind", each.kind), ("target", each.subject), thumbprint, key_uri, *texts), float(len(each.databases))))
     return {"mssql_ekm_difference_databases": samples}
 
 
@@ -147,21 +150,63 @@ def proof_samples(proofs: Iterable[KeyProof]) -> Values:
     }
 
 
+def alert_samples(watch: Watch, server: WatchedServer, owners: Iterable[Owner], interval: float, now: float) -> Values:
+    """Return the samples of what the alerts rest on. `owners` are those of the targets that list the SQL Server."""
+    reading = server.reading
+    proofs = {each.proof.thumbprint: each.proof for each in server.proofs}
+    behind = server.behind
+    return {
+        "mssql_ekm_backups_failing_since_timestamp_seconds": [] if watch.since is None else one(watch.since),
+        "mssql_ekm_proof_due_since_timestamp_seconds": [
+            (_key(proofs[key]), since) for key, since in islice(proofs_missing(watch, server).items(), MOST)
+        ],
+        "mssql_ekm_log_full_timestamp_seconds": [
+            ((("database", text(name)),), at - behind) for name, at in islice(full_at(watch, server, now).items(), MOST)
+        ],
+        "mssql_ekm_first_action_info": [
+            (
+                (("about", each.about), ("database", text(each.database)), ("shows", each.shows), ("action", each.action)),
+                1.0,
+            )
+            for each in islice(first_actions(watch, server, now), FEW)
+        ],
+        "mssql_ekm_alerts_enabled": _alerts_enabled(reading, list(owners)),
+        "mssql_ekm_read_until_timestamp_seconds": one(read_until(reading, interval)),
+    }
+
+
+class Owner(NamedTuple):
+    """Whose a target is, and whether it is in a maintenance window."""
+
+    team: str
+    env: str
+    in_window: bool
+
+
+def _alerts_enabled(reading: SqlServerReading, owners: list[Owner]) -> list[Sample]:
+    """Return for each group whether alerts may fire, with the team and environment that most targets have; none without a target."""
+    if not owners:
+        return []
+    (team, env), _ = max(Counter((each.team, each.env) for each in owners).items(), key=lambda found: (found[1], found[0]))
+    groups = ("",) if reading.document is None else rows_of(reading.document).groups
+    enabled = float(not all(each.in_window for each in owners))
+    return [((("ag", ag), ("team", text(team)), ("env", text(env))), enabled) for ag in groups]
+
+
 def readiness_samples(reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> Values:
-    """Return the samples of the restart readiness at `now`, and since when SQL Server itself fails or owes a proof."""
+    """Return the samples of the restart readiness at `now`, and since when SQL Server itself fails."""
     proofs = {each.proof.thumbprint: each for each in server_proofs(reading)}
     shown = sorted(readiness, key=lambda each: (each.key_name, each.thumbprint))[:MOST]
     values: dict[str, list[Sample]] = {name: [] for name in READINESS_FAMILIES}
-    until, missing, failing, due = values.values()
+    until, missing, failing = values.values()
     for each in shown:
         labels, answer = (("key_name", text(each.key_name)), ("thumbprint", text(each.thumbprint))), each.answer(now)
         until += [(labels, each.until if answer == "ready" else 0.0)] if answer != "not_known" else []
         found = sorted({(evidence_of(one).value, "not_ready" if one.known else "not_known") for one in each.missing})
         missing += (((*labels, ("evidence", row), ("answer", known)), 1.0) for row, known in found)
         proof = proofs.get(each.thumbprint)
-        if proof is not None and proof.since is not None:
-            failing += [(labels, proof.since)] if proof.cause is ProofState.FAILING else []
-            due += [(labels, proof.since)] if proof.state is ProofState.DUE else []
+        if proof is not None and proof.since is not None and proof.cause is ProofState.FAILING:
+            failing.append((labels, proof.since))
     return values
 
 
@@ -193,7 +238,6 @@ READINESS_FAMILIES: Final = (
     "mssql_ekm_restart_ready_until_timestamp_seconds",
     "mssql_ekm_restart_missing_info",
     "mssql_ekm_failing_since_timestamp_seconds",
-    "mssql_ekm_proof_due_since_timestamp_seconds",
 )
 _LOG_FAMILIES: Final[Mapping[str, Callable[[LogSpace], float | None]]] = {
     "mssql_ekm_log_used_bytes": lambda space: space.used_bytes,
@@ -228,7 +272,6 @@ def sql_server_samples(reading: SqlServerReading, differences: Iterable[Differen
         | target_samples(targets)
         | {
             "mssql_ekm_read_success": one(not reading.failure),
-            "mssql_ekm_read_refused": one(reading.refused),
             "mssql_ekm_section_timestamp_seconds": [((("section", name),), at) for name, at in reading.read_at.items()],
         }
     )
@@ -295,14 +338,6 @@ def _credential(row: Row) -> Labels:
         ("credential", label(row, "name")),
         ("credential_identity", label(row, "identity")),
     )
-
-
-def _modified_after_start(rows: SqlServerRows) -> Iterator[_Known]:
-    started = next((time(row, "started_utc") for row in rows.section("start")), None)
-    for row in rows.credentials:
-        modified = time(row, "modified_utc")
-        if modified is not None and started is not None:
-            yield _credential(row), float(modified > started)
 
 
 def _modified(rows: SqlServerRows) -> Iterator[_Known]:
@@ -387,7 +422,6 @@ _FAMILIES: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
     "mssql_ekm_provider_info": _providers,
     "mssql_ekm_provider_dll_info": _dlls,
     "mssql_ekm_provider_loaded_info": _loaded,
-    "mssql_ekm_credential_modified_after_start": _modified_after_start,
     "mssql_ekm_credential_modified_timestamp_seconds": _modified,
     "mssql_ekm_credential_altered_timestamp_seconds": _altered,
     "mssql_ekm_asymmetric_key_info": _keys,

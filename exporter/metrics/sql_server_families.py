@@ -26,11 +26,6 @@ SQL_SERVER_METRICS: Final = (
         retention=Retention.NOW,
     ),
     _sql_server(
-        "mssql_ekm_read_refused",
-        "1 if SQL Server refused the login, so that the exporter does not try again for an hour or until the secret changes. Else 0.",
-        retention=Retention.NOW,
-    ),
-    _sql_server(
         "mssql_ekm_section_timestamp_seconds",
         "Time of the last good reading of the section. Absent before the first one.",
         "section",
@@ -67,11 +62,6 @@ SQL_SERVER_METRICS: Final = (
         "ag provider provider_version friendly_name",
     ),
     _sql_server(
-        "mssql_ekm_credential_modified_after_start",
-        "1 if the credential was created or altered after the last start of the service, so that no start proved its secret. Else 0.",
-        "provider credential credential_identity",
-    ),
-    _sql_server(
         "mssql_ekm_credential_modified_timestamp_seconds",
         "Time at which the credential was created or last altered on this node.",
         "ag provider credential credential_identity",
@@ -96,11 +86,13 @@ SQL_SERVER_METRICS: Final = (
         "mssql_ekm_proven_timestamp_seconds",
         "Time at which SQL Server itself last proved the key, by source and database. Absent if nothing did since its credential was altered.",
         "key_name thumbprint source database",
+        level=Level.DEFAULT,
     ),
     _sql_server(
         "mssql_ekm_proof_due",
         "1 if SQL Server has not proved the key since its credential was altered, or has no credential for it, else 0. Absent if the credential is unknown.",
         "key_name thumbprint",
+        level=Level.DEFAULT,
     ),
     _sql_server(
         "mssql_ekm_target_info",
@@ -114,10 +106,32 @@ SQL_SERVER_METRICS: Final = (
         level=Level.DEFAULT,
     ),
     _sql_server(
+        "mssql_ekm_backups_failing_since_timestamp_seconds",
+        "Time since which backups of encrypted databases fail, because SQL Server does not get its key: what EkmSqlBackupsFail pages. 0 if none "
+        "fails. Absent if that is not known, as after one failed backup.",
+    ),
+    _sql_server(
         "mssql_ekm_proof_due_since_timestamp_seconds",
-        "Time of the change of the credential since which nothing has proved the key. Absent if no proof is due.",
+        "Time since which a proof of the key is missing: of the change of its credential, else of the last proof, if that is older than three times the "
+        "rhythm of its backups and 20 hours. Absent if none is missing, and while backups fail.",
         "key_name thumbprint",
-        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_first_action_info",
+        "What an alert says of the SQL Server, or of the database: what is the matter, and what to do first. The label about is backups, closed, log or "
+        "reading.",
+        "about database shows action",
+    ),
+    _sql_server(
+        "mssql_ekm_alerts_enabled",
+        "1 if alerts on the SQL Server may fire, 0 while all of its targets are in a maintenance window. With the team and the environment of most of its "
+        "targets, for each availability group.",
+        "ag team env",
+    ),
+    _sql_server(
+        "mssql_ekm_read_until_timestamp_seconds",
+        "Time until which the oldest section of the reading counts as read: that is one and a half intervals and 15 minutes. 0 if the SQL Server was "
+        "never read.",
     ),
     _sql_server(
         "mssql_ekm_restart_ready_until_timestamp_seconds",
@@ -133,13 +147,14 @@ SQL_SERVER_METRICS: Final = (
     _sql_server(
         "mssql_ekm_difference_databases",
         f"Databases under a key by which the configuration differs from SQL Server, by kind of difference. At most {FEW} of a SQL Server. "
-        "The label target is empty if no target probes the key, and key_uri if it is unknown.",
-        "kind target thumbprint key_uri",
+        "The label target is empty if no target probes the key, and key_uri if it is unknown. The labels difference and action are what an alert says.",
+        "kind target thumbprint key_uri difference action",
     ),
     _sql_server(
         "mssql_ekm_database_encryption_state",
         "1 unencrypted, 2 encrypting, 3 encrypted, 4 key change, 5 decrypting, 6 change of the protecting key.",
         "database encryptor_type encryptor_thumbprint",
+        level=Level.DEFAULT,
     ),
     _sql_server(
         "mssql_ekm_database_encryption_percent_complete",
@@ -162,6 +177,7 @@ SQL_SERVER_METRICS: Final = (
         "mssql_ekm_backup_finished_timestamp_seconds",
         "End of the last finished backup of the database on this node, by type: full, differential or log.",
         "database type",
+        level=Level.DEFAULT,
     ),
     _sql_server(
         "mssql_ekm_backup_started_timestamp_seconds",
@@ -175,7 +191,7 @@ SQL_SERVER_METRICS: Final = (
         "database",
         level=Level.DEFAULT,
     ),
-    _sql_server("mssql_ekm_log_used_bytes", "Used space in the log of the database.", "database"),
+    _sql_server("mssql_ekm_log_used_bytes", "Used space in the log of the database.", "database", level=Level.DEFAULT),
     _sql_server(
         "mssql_ekm_log_free_bytes",
         "Space that the log of the database has until its limit or until the disk is full.",
@@ -186,16 +202,27 @@ SQL_SERVER_METRICS: Final = (
         "mssql_ekm_log_full_seconds",
         "Time from the last reading of the section logs until the log of the database is full, at its present rate. Absent without a rate.",
         "database",
+        level=Level.DEFAULT,
     ),
-    _sql_server("mssql_ekm_trace_flag_enabled", "1 if the trace flag is on for the whole SQL Server, else 0.", "flag"),
+    _sql_server(
+        "mssql_ekm_log_full_timestamp_seconds",
+        "Time at which the log of the database is full, if its log backups are late and the key fails. Infinite if that time is not known, otherwise "
+        "absent.",
+        "database",
+    ),
+    _sql_server(
+        "mssql_ekm_trace_flag_enabled", "1 if the trace flag is on for the whole SQL Server, else 0.", "flag", level=Level.DEFAULT
+    ),
     _sql_server(
         "mssql_ekm_error_log_lines",
         "Lines of the error log with the code in the last 24 hours, and before since SQL Server last proved every key, for up to 35 days. Code other has all unknown codes; without it, the log was not read.",
         "code",
+        level=Level.DEFAULT,
     ),
     _sql_server(
         "mssql_ekm_error_log_last_timestamp_seconds",
         "Time of the last line of the error log with the code, of those that mssql_ekm_error_log_lines counts.",
         "code",
+        level=Level.DEFAULT,
     ),
 )

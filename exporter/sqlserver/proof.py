@@ -260,7 +260,7 @@ _OLDEST: Final = {ProofSource.LOG_BACKUP: _DAY, ProofSource.DIFFERENTIAL_BACKUP:
 _HOUR: Final = 3600.0  # the age from which a text has the time of its reading
 # What a proof follows from: backups alone do not show that databases have another key since, or the key another credential.
 _SECTIONS: Final = ("backups", "errors", "keys", "credentials", "encryption")
-_ROLL_OVER: Final = 14 * _DAY  # as EkmSqlCredentialLeftBehind: within this time, nodes get one secret
+_ROLL_OVER: Final = 14 * _DAY  # as EkmSqlNodesDiffer: within this time, nodes get one secret
 
 
 class ProofState(StrEnum):

@@ -24,9 +24,8 @@ from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
 from exporter.sqlserver.keys import Usage
 from exporter.sqlserver.proof import KeyUse, ProofSource, ReportedCode, ServerProof, finished_backups, key_uses, lines_of, started
 from exporter.sqlserver.reading import SqlServerReading, rows, section_age
-from exporter.sqlserver.urgency import closed_names, closed_states, full_text, full_times, log_text, with_present_rates
+from exporter.sqlserver.urgency import SOON, closed_names, closed_states, full_text, full_times, log_text, with_present_rates
 
-FULL_SOON: Final = 4 * 3600.0  # as EkmSqlLogFillsUp
 _TRUNCATED: Final = (
     1800.0  # seconds since a log backup within which the next one is not missing: a reading does not show its rhythm
 )
@@ -484,7 +483,7 @@ def _room(case: _Case) -> Iterator[GateReason]:
     earliest = max((code.last_at for code in (*server.codes, *server.failed)), default=recent)
     growing = replace(server, logs=tuple(log for log in server.logs if backups.get(log.database, 0.0) <= earliest))
     full = min(full_times(with_present_rates([growing], case.now), case.now), default=None)
-    if full is not None and full[0] <= FULL_SOON:
+    if full is not None and full[0] <= SOON:
         at = backups.get(full[1])
         since = "no log backup is known" if at is None else f"its last log backup was {span_text(case.now - at)} ago"
         yield reason(Condition.LOG_FILLS, server=case.server, database=full[1], when=full_text(full[0]), since=since)

@@ -26,6 +26,7 @@ from exporter.config.settings import Settings
 from exporter.core.values import TokenResult
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.report import ProbeReport
+from exporter.presentation.payloads import Payload, gate_row
 from exporter.simulator.build import build_environment, redirect_config, simulated_sql_servers
 from exporter.simulator.environment import DaySettings, Environment
 from exporter.simulator.simulator import Simulator
@@ -194,6 +195,7 @@ class StoryRunner:
         for module in ("app", "api"):
             patch.setattr(f"exporter.web.{module}.time", SimpleNamespace(time=self.clock))
         patch.setattr("exporter.cli.gate.time", SimpleNamespace(time=self.clock))
+        patch.setattr("exporter.app.sql_servers.time", SimpleNamespace(time=self.clock))
         for name in CREDENTIALS:
             self.service.ends[name] = (CredentialExpiry(credential=name, source=Source.DECLARED, expires_at=BEGIN + 900 * DAY),)
         self._session = await self._stack.enter_async_context(serving(self.service))
@@ -219,16 +221,23 @@ class StoryRunner:
             patch.setattr(monitor, "SqlServerMonitor", partial(SqlServerMonitor, clock=self.clock, draw=lambda: 0.0))
             store = StateStore(self.service.state, None)
             errors: list[Exception] = []
-            readings = SqlServerReadings(
-                store, self.service.recorder, enabled=True, target_rows=lambda _now: (), on_internal_error=errors.append
+            self.sql = readings = SqlServerReadings(
+                store, self.service.recorder, enabled=True, target_rows=self._target_rows, on_internal_error=errors.append
             )
             self._readings, self.service.sql_differences = readings.readings, readings.differences
             try:
                 await readings.apply(config, self.config)
+                assert readings._following is not None
+                readings._following.cancel()  # the runner itself has what follows from a reading found, once in each step
                 yield
             finally:
                 await readings.aclose()
             assert errors == []
+
+    def _target_rows(self, now: float) -> Iterator[Payload]:
+        for target in self.config.targets.values():
+            credential = self.config.credentials[target.credential]
+            yield gate_row(target, self.service.state.get(target.name), credential, self.service.ends[target.credential], now=now)
 
     async def run(self) -> None:
         """Play every story to its end."""
@@ -253,6 +262,8 @@ class StoryRunner:
                 await asyncio.sleep(0.01)
                 if wanted <= {each.address for each in self.readings() if each.attempted_at == self.clock()}:
                     samples = await self._samples(read)
+        await self.sql._find_readiness()
+        samples = await self._samples(read)
         for story in read:
             self.observed[story.name].samples[minute] = samples[story.name]
             if minute in story.shown:
@@ -330,5 +341,5 @@ def samples_of(story: Story, exposed: str) -> dict[str, float]:
 def _samples(story: Story, exposed: str) -> Iterator[tuple[str, float]]:
     for name, labels, value in _SERIES.findall(exposed):
         if f'target="{story.name}"' in labels or f'sql_instance="{story.name.upper()}"' in labels:
-            begin = BEGIN if name.endswith("_timestamp_seconds") else 0.0
+            begin = BEGIN if name.endswith("_timestamp_seconds") and float(value) else 0.0
             yield f"{name}{{{EXPORTER},{labels}}}", float(value) - begin

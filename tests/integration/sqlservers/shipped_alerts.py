@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from tests.integration.sqlservers.harness import Observed, Story
 from tests.repo.deploy.rule_cases import FILE, GROUP_ORDER, RULES, promtool
 
-STEP = 10  # minutes between two samples, and between two evaluations
+STEP = 5  # minutes between two samples, and between two evaluations: three within the ten minutes that a reading counts
 _FIRING = re.compile(r'\{__name__="ALERTS".*?\balertname="(\w+)"(.*?)\} 1E\+00')
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:0s)?")
 
@@ -55,7 +56,7 @@ def _values(values: Iterable[float | None]) -> str:
     shown: list[str] = []
     for value in values:
         ended = bool(shown) and shown[-1] not in ("_", "stale")
-        shown.append(f"{value:.6f}" if value is not None else "stale" if ended else "_")
+        shown.append(("Inf" if value == math.inf else f"{value:.6f}") if value is not None else "stale" if ended else "_")
     return " ".join(shown)
 
 

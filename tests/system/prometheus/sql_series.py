@@ -16,6 +16,7 @@ from exporter.sqlserver.read import SqlServerAccess, read_server
 from exporter.sqlserver.reading import SqlServerReading
 from exporter.sqlserver.script import batches, proof_batches
 from exporter.sqlserver.tds import SqlLogin, make_context
+from exporter.sqlserver.urgency import Watch, WatchedServer, watched
 from tests.support.metric_factories import a_config, show_reading
 
 
@@ -39,10 +40,14 @@ async def serving(own: str, servers: Mapping[str, tuple[str, str]], password: st
     context = make_context(str(ca_file), verify=True)
     access = SqlServerAccess(SqlLogin(user="ekm", password=password), context, seconds=30.0)
     recorder = Recorder(a_config(), version="1", mode="scheduler")
+    watches: dict[str, Watch] = {}
 
     async def scrape(_request: web.Request) -> web.Response:
         for reading in await asyncio.gather(*(asyncio.to_thread(_read, *server, access) for server in servers.items())):
             show_reading(recorder, reading)
+            now, watched_server = time.time(), WatchedServer(reading)
+            watches[reading.address] = watch = watched(watches.get(reading.address), watched_server, now)
+            recorder.sql_servers.show(recorder.sql_servers.render_alerts(watch, watched_server, (), 60.0, now))
         body = b"".join([piece async for piece in recorder.scrape(openmetrics=False)])
         return web.Response(body=body, content_type="text/plain")
 

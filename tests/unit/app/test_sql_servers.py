@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from exporter.app.sql_servers import SqlServerReadings
 from exporter.cli import check, run
 from exporter.cli.main import main
 from exporter.config.load import Loaded
+from exporter.config.settings import MaintenanceWindow
 from exporter.core.values import CredentialKind, Facts, TokenResult
 from exporter.knowledge.expiry import start_of
 from exporter.runtime import process
@@ -402,5 +403,24 @@ async def test_running_exporter_asks_itself_as_the_gate_does(monkeypatch):
             assert text.count(f"\n{KEY}{{") == until
         readings._forget("n1")
         assert service.sql_readiness() == ()
+    finally:
+        await service.stop()
+
+
+@pytest.mark.parametrize(("end", "value"), [(2099, "0.0"), (2001, "1.0")], ids=["in its window", "after it"])
+@pytest.mark.usefixtures("reads_sales")
+async def test_alerts_are_off_in_the_windows_of_the_targets_and_have_their_owner(end, value):
+    window = MaintenanceWindow(datetime(2000, 1, 1, tzinfo=UTC), datetime(end, 1, 1, tzinfo=UTC))
+    owned = {"labels": {"team": "dba", "env": "test"}, "maintenance": (window,)}
+    target = a_target("payroll", instances=({"sql_instance": "SQLPRD01", "host": "n1"},), **owned)
+    service = a_service(with_sql_servers(a_config(target), a_server()))
+    await service.start()
+    try:
+        await until_read(service)
+        await service.sql_servers._find_readiness()
+        exposed = series(b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]))
+        found = {key: each for key, each in exposed.items() if key[0] == "mssql_ekm_alerts_enabled"}
+        ((labels, shown),) = found.items()
+        assert ({*labels[1:]} >= {("team", "dba"), ("env", "test")}, float(shown)) == (True, float(value))
     finally:
         await service.stop()

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, OF_SQL_SERVERS, of_a_sql_server, of_each_database
+from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, FILLS, OF_SQL_SERVERS, of_a_sql_server, of_each_database
 from exporter.metrics.sql_server import (
     READINESS_FAMILIES,
+    Owner,
+    alert_samples,
     difference_samples,
     labels_of,
     log_samples,
@@ -25,6 +27,7 @@ from exporter.sqlserver.gate.conditions import Condition, reason
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.logs import LogSpace
 from exporter.sqlserver.proof import KeyProof, ProofSource
+from exporter.sqlserver.urgency import WatchedServer, watched
 from tests.support import client_model
 from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_readiness, show_reading
 from tests.support.sql_differences import URI, a_difference
@@ -33,7 +36,9 @@ from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, pro
 
 PREFIX = "mssql_ekm_"
 CREDENTIAL = {"name": "tde_cred", "identity": "contoso-prod", "provider": "AzureKV", "created_utc": "2026-01-02T03:04:05"}
-OF_DATABASES = [spec.name for spec in SQL_SERVER_METRICS if spec.own[:1] == ("database",)]
+OF_DATABASES = [
+    spec.name for spec in SQL_SERVER_METRICS if spec.own[:1] == ("database",) and spec.name not in OF_SQL_SERVERS[FILLS]
+]
 
 
 READY = RestartReadiness("N1\\SQLPRD01", "n1\\SQLPRD01", "0x2C56", "key_2C56", (), READ_AT + 600)
@@ -59,14 +64,12 @@ def shown(name, reading=None, **sections):
     ("name", "expected"),
     [
         ("read_success", {(): 1}),
-        ("read_refused", {(): 0}),
         ("objects_left_out", {(): 0}),
         ("start_timestamp_seconds", {("N1\\SQLPRD01", "N1", "16.0.4105.2"): unix("2026-11-01T00:00:00")}),
         ("provider_enabled", {("AzureKV",): 1}),
         ("provider_info", {("", "AzureKV", "1.0.5.0", "C:\\x.dll"): 1}),
         ("provider_dll_info", {("", "AzureKV", "15.0.2000.440", "C:\\x.dll"): 1}),
         ("provider_loaded_info", {("", "AzureKV", "1.0.5.0", "Azure Key Vault"): 1}),
-        ("credential_modified_after_start", {("AzureKV", "tde_cred", "contoso-prod"): 0}),
         ("credential_modified_timestamp_seconds", {("", "AzureKV", "tde_cred", "contoso-prod"): unix("2026-01-02T03:04:05")}),
         ("credential_altered_timestamp_seconds", {}),
         ("asymmetric_key_info", {("key_2C56", "0x2C56", "AzureKV"): 1}),
@@ -120,19 +123,57 @@ def test_restart_readiness_is_a_time_until_which_it_holds(readiness, now, until,
     ]
 
 
-def test_failing_and_due_keys_have_the_time_since_then():
-    failing = a_reading(
-        sections={"errors": [{"code": "3303", "lines": 1, "first_utc": "2026-11-26T19:10:00", "last_utc": "2026-11-26T19:40:00"}]}
+def test_failing_key_has_the_time_since_then():
+    row = {"code": "3303", "lines": 1, "first_utc": "2026-11-26T19:10:00", "last_utc": "2026-11-26T19:40:00"}
+    values = readiness_samples(a_reading(sections={"errors": [row]}), [NOT_KNOWN], READ_AT)
+    assert values["mssql_ekm_failing_since_timestamp_seconds"] == [(KEY, unix("2026-11-26T19:10:00"))]
+
+
+def alerts_of(reading, *owners, watch=None):
+    """Return the samples of what alerts rest on."""
+    server = WatchedServer(reading)
+    return alert_samples(watch or watched(None, server, READ_AT), server, owners, 300.0, READ_AT)
+
+
+def test_alerts_rest_on_what_a_healthy_server_shows():
+    values = alerts_of(with_growing_logs(a_reading()), Owner("dba", "prod", in_window=False))
+    assert values == {
+        "mssql_ekm_backups_failing_since_timestamp_seconds": [((), 0.0)],
+        "mssql_ekm_proof_due_since_timestamp_seconds": [],
+        "mssql_ekm_log_full_timestamp_seconds": [],
+        "mssql_ekm_first_action_info": [],
+        "mssql_ekm_alerts_enabled": [((("ag", ""), ("team", "dba"), ("env", "prod")), 1.0)],
+        "mssql_ekm_read_until_timestamp_seconds": [((), READ_AT + 450 + 900)],
+    }
+
+
+def test_alerts_rest_on_what_fails():
+    line = {"lines": 2, "first_utc": "2026-11-26T19:10:00", "last_utc": "2026-11-26T19:40:00"}
+    reading = with_growing_logs(
+        a_reading(sections={"errors": [{"code": "3303", **line}, {"code": "3041", **line}]}, clock_behind=10.0)
     )
-    due = a_reading(sections={"credentials": [CREDENTIAL | {"modified_utc": "2026-11-26T19:30:00"}]})
-    for reading, name, since in (
-        (failing, "failing_since", "2026-11-26T19:10:00"),
-        (due, "proof_due_since", "2026-11-26T19:30:00"),
-    ):
-        values = readiness_samples(reading, [NOT_KNOWN], READ_AT)
-        assert {each: values[each] for each in READINESS_FAMILIES[2:] if values[each]} == {
-            f"{PREFIX}{name}_timestamp_seconds": [(KEY, unix(since))]
-        }
+    late = {name: at - 3600 if name in ("backups", "logs") else at for name, at in reading.read_at.items()}
+    values = alerts_of(replace(reading, read_at=late | {"backups": READ_AT + 7200}))
+    assert values["mssql_ekm_backups_failing_since_timestamp_seconds"] == [((), unix("2026-11-26T19:10:00"))]
+    assert values["mssql_ekm_log_full_timestamp_seconds"] == []  # they were read an hour ago
+    ((labels, one),) = values["mssql_ekm_first_action_info"]
+    assert (dict(labels)["about"], dict(labels)["action"][-22:], one) == ("backups", " Vault side: not known", 1.0)
+    assert values["mssql_ekm_alerts_enabled"] == []
+    altered = a_reading(sections={"credentials": [CREDENTIAL | {"modified_utc": "2026-11-26T19:30:00"}]})
+    assert alerts_of(altered)["mssql_ekm_proof_due_since_timestamp_seconds"] == [(KEY, unix("2026-11-26T19:30:00"))]
+
+
+@pytest.mark.parametrize(
+    ("owners", "expected"),
+    [
+        ([("a", "prod", True), ("b", "prod", False), ("b", "prod", True)], ("b", "prod", 1.0)),
+        ([("a", "prod", True), ("b", "test", True)], ("b", "test", 0.0)),
+    ],
+    ids=["one outside its window", "all in a window"],
+)
+def test_alerts_have_the_team_of_most_targets_and_are_off_in_the_windows_of_all(owners, expected):
+    ((labels, value),) = alerts_of(an_unread_server(), *(Owner(*each) for each in owners))["mssql_ekm_alerts_enabled"]
+    assert (*(value for _, value in labels[1:]), value) == expected
 
 
 def test_restart_readiness_outlives_a_reading():
@@ -150,18 +191,17 @@ def test_section_times_are_those_of_the_last_good_reading():
 
 def test_reading_has_samples_for_every_family_and_label():
     values = sql_server_samples(a_reading())
-    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {*READINESS_FAMILIES}
-    values |= readiness_samples(a_reading(), [NOT_KNOWN], READ_AT)
+    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {*READINESS_FAMILIES, *alerts_of(a_reading())}
+    values |= readiness_samples(a_reading(), [NOT_KNOWN], READ_AT) | alerts_of(a_reading())
     for spec in SQL_SERVER_METRICS:
         assert {tuple(name for name, _ in labels) for labels, _ in values[spec.name]} <= {spec.own}
 
 
 def test_unread_server_shows_only_that_it_was_not_read():
     values = sql_server_samples(an_unread_server(refused=True))
-    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {*READINESS_FAMILIES}
+    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {*READINESS_FAMILIES, *alerts_of(a_reading())}
     assert {name: samples for name, samples in values.items() if samples} == {
         "mssql_ekm_read_success": [((), 0)],
-        "mssql_ekm_read_refused": [((), 1)],
     }
 
 
@@ -217,24 +257,17 @@ def test_state_of_a_database_names_its_group_and_its_replicas():
 
 
 @pytest.mark.parametrize(
-    ("modified", "after", "altered"),
-    [
-        ("2026-01-02T03:04:06", 0, None),
-        ("2026-01-02T03:04:07", 0, unix("2026-01-02T03:04:07")),
-        ("2026-11-01T00:00:00", 0, unix("2026-11-01T00:00:00")),
-        ("2026-11-01T00:00:01", 1, unix("2026-11-01T00:00:01")),
-    ],
+    ("modified", "altered"),
+    [("2026-01-02T03:04:06", None), ("2026-01-02T03:04:07", unix("2026-01-02T03:04:07"))],
 )
-def test_altered_credential_is_compared_with_creation_and_start(modified, after, altered):
+def test_altered_credential_is_compared_with_its_creation(modified, altered):
     credentials = [CREDENTIAL | {"modified_utc": modified}]
-    assert list(shown("credential_modified_after_start", credentials=credentials).values()) == [after]
     found = list(shown("credential_altered_timestamp_seconds", credentials=credentials).values())
     assert found == ([] if altered is None else [altered])
 
 
 @pytest.mark.parametrize("start", [[], None, [{"started_utc": "yesterday"}]])
-def test_credential_is_not_compared_with_an_unknown_start(start):
-    assert shown("credential_modified_after_start", start=start) == {}
+def test_unknown_start_has_no_series(start):
     assert shown("start_timestamp_seconds", start=start) == {}
 
 
@@ -300,7 +333,7 @@ def test_objects_above_the_limits_are_left_out_and_counted():
     reading = a_reading(sections=sections)
     assert shown("objects_left_out", reading) == {(): 3 * (MOST + 3 - FEW) + 3}
     assert len(shown("provider_info", reading)) == FEW * FEW
-    assert len(shown("credential_modified_after_start", reading)) == FEW
+    assert len(shown("credential_modified_timestamp_seconds", reading)) == FEW * FEW
     assert len(shown("asymmetric_key_info", reading)) == MOST
 
 
@@ -467,8 +500,9 @@ FAMILY = "mssql_ekm_difference_databases"
     ("changes", "target"), [({}, "sales"), ({"target": "", "other": "claims"}, "claims"), ({"target": "", "other": ""}, "")]
 )
 def test_sample_names_target_and_key_and_counts_databases(changes, target):
+    found = a_difference(**changes)
     labels = (("kind", "other_version"), ("target", target), ("thumbprint", "0x2C56"), ("key_uri", URI))
-    assert difference_samples([a_difference(**changes)]) == {FAMILY: [(labels, 2.0)]}
+    assert difference_samples([found]) == {FAMILY: [((*labels, ("difference", found.sentence), ("action", found.action)), 2.0)]}
 
 
 def test_samples_are_bounded_in_number_and_length():
@@ -500,6 +534,9 @@ def of_the_fullest(*databases, level=Level.FULL, change=None):
     show_reading(recorder, reading)
     keys = {row["thumbprint"] for row in sections["encryption"]}
     show_readiness(recorder, reading, *(replace(READY, thumbprint=key) for key in keys), now=READ_AT)
+    server = WatchedServer(reading)
+    watch = watched(None, server, READ_AT)
+    recorder.sql_servers.show(recorder.sql_servers.render_alerts(watch, server, (), 300.0, READ_AT))
     return Counter(name for name, *_ in series(scrape(recorder)) if name.startswith("mssql_ekm_"))
 
 
@@ -541,7 +578,6 @@ def test_a_database_adds_the_documented_series():
     ("what", "change"),
     [
         ("each provider", adding("providers", name="Other")),
-        ("each credential", adding("credentials", name="other")),
         ("each key", adding("keys", name="other", thumbprint="0x2C57")),
         ("each key that protects a database", another_key_in_use),
         ("each key that protects a database, and whose login has no credential", without_credential),
@@ -571,7 +607,7 @@ def test_every_family_of_a_sql_server_is_counted_once():
     assert sorted(counted) == sorted(spec.name for spec in SQL_SERVER_METRICS)
 
 
-@pytest.mark.parametrize(("level", "alone", "each"), [(Level.MINIMAL, 37, 7), (Level.DEFAULT, 40, 14), (Level.FULL, 40, 14)])
+@pytest.mark.parametrize(("level", "alone", "each"), [(Level.MINIMAL, 37, 2), (Level.DEFAULT, 40, 14), (Level.FULL, 40, 14)])
 def test_series_of_a_sql_server_stay_within_the_promise(level, alone, each):
     """Fleets are sized by these numbers: a higher one is a decision and a breaking change."""
     assert of_a_sql_server(level) <= alone
@@ -656,7 +692,7 @@ def test_levels_leave_out_series_of_sql_servers(level):
     recorder = a_recorder(level=level)
     show_reading(recorder, a_reading())
     names = names_in(scrape(recorder))
-    assert "mssql_ekm_backup_finished_timestamp_seconds" in names
+    assert "mssql_ekm_database_state" in names
     assert ("mssql_ekm_backup_started_timestamp_seconds" in names) is (level is not Level.MINIMAL)
 
 

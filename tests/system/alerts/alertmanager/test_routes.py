@@ -30,7 +30,7 @@ TABLE = [
     ("alertname=EkmSqlBackupsFail severity=critical env=prod", "page-dba"),
     ("alertname=EkmSqlLogFillsUp severity=critical team=payments env=prod", "page-platform"),
     ("alertname=EkmSqlLogFillsUp severity=critical env=test", "ticket-dba"),
-    ("alertname=EkmSqlKeyNotProbed severity=warning", "ticket-dba"),
+    ("alertname=EkmSqlConfigurationDiffers severity=warning", "ticket-dba"),
     ("alertname=EkmSqlNotRead severity=warning team=dba", "ticket-dba"),
     ("alertname=EkmKeyStateInvalid severity=warning team=dba env=prod", "ticket-dba"),
     ("alertname=EkmKeyStateInvalid severity=warning team=payments", "mail-platform"),
