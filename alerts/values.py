@@ -39,6 +39,7 @@ DURATIONS: Final[Mapping[str, int]] = {
     # How long an alert keeps firing after its cause: through a restart, a lost scrape or one good probe.
     "HOLD_TICKET": HOUR,  # tickets: a lost exporter or a restart closes none and opens none again
     "HOLD": 15 * MINUTE,  # pages
+    "SCRAPED": MINUTE,  # from one scrape to the next, at most
     "SCRAPES_LOST": 3 * MINUTE,  # without one successful scrape the exporter counts as down
     "SURE": 2 * MINUTE,
     "CRASH_LOOP": 30 * MINUTE,  # the window that counts restarts
