@@ -74,7 +74,7 @@ def _half_throttled() -> RuleCase:
     exporter = Exporter(targets=[half, third, slow])
     checks = [
         (23 * MINUTE, "EkmThrottledSpike", []),
-        (26 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, half)]),
+        (29 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, half)]),
         (34 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
         (45 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
         (58 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (third, slow)]),
