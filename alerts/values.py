@@ -66,9 +66,9 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
     "DISCARDED": 5 * MINUTE,  # without a result, while the exporter discards results
     "UNREQUESTED": 15 * MINUTE,  # without a requested probe, if no scheduler makes any
-    # Of the alerts on SQL Server.
     "AN_HOUR": HOUR,
     "HELD_SECONDS": 15 * MINUTE,  # HOLD
+    # Of the alerts on SQL Server.
     "NINETY_DAYS": 90 * DAY,
     "LOG_FULL": int(SOON),
     "RARELY": 2 * MINUTE,  # targets with a longer interval count as probed rarely

@@ -173,7 +173,7 @@ async def test_node_with_the_old_secret_is_the_one_that_is_named(observed):
     assert story.fires(PROVEN) == (300, 360)  # n3 starts at 330
     assert "GROUP (n3) has not proved key" in story.text(300, PROVEN)
     assert story.fires("EkmSqlNodesDiffer") == (1500, 1640)
-    older = "In AG-group credential tde on GROUP (n2) is 40d 0h 0m 0s older than the newest one."
+    older = "In AG-group credential tde on GROUP (n2) is 40d 0h 0m 0s older than the newest."
     assert older in story.text(1620, "EkmSqlNodesDiffer")
     assert story.fires(BACKUPS) == (1600, 1660)  # n2 is altered at 1650, and makes a backup
     assert "on GROUP (n2) fail with code 3303." in story.text(1620, BACKUPS)
