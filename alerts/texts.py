@@ -23,7 +23,6 @@ _TARGET: Final = "instance=%q,target=%q"
 _CREDENTIAL: Final = "instance=%q,credential=%q"
 _SQL: Final = "sql_instance=%q,host=%q"
 _FILLED: Final = re.compile(r"(\w+)=(?:%q|~'\(%s\)\?')")
-_JOIN: Final = "on (job, instance, target)"
 # One sentence for all targets of a page, of which some may show nothing about databases.
 _DO_NOT: Final = f"Not known for a canary, an unpinned target or another host's identity. {DO_NOT_RESTART}"
 

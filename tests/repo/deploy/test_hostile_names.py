@@ -348,14 +348,14 @@ def test_commands_of_the_gate_have_no_second_command(condition, value):
         assert "EVIL" not in re.sub(r'"[^"]*"', "", command)
 
 
-# Of labels, a name of the configuration, which is letters, digits, dots, underscores and hyphens, and a code of the closed list.
-SAFE_LABELS = {"$labels.target", "$one.Labels.code", ".", '. | sortByLabel "target" | first | label "target"'}
+# Of labels, a name of the configuration, which is letters, digits, dots, underscores and hyphens.
+SAFE_LABELS = {"$labels.target"}
 
 
 def test_alerts_fill_only_names_without_quotation_into_commands():
     texts = " ".join(text for path in ALERTS.glob("*.rules.yml") for text in texts_of(path))
     found = re.findall(r"ekm-exporter [a-z]+ \{\{ (.*?) \}\}", texts)
-    assert len(found) >= 5
+    assert len(found) >= 3
     assert set(found) == SAFE_LABELS
     pattern = re.compile(NAME.json["pattern"])
     assert [sign for sign in map(chr, range(0x2100)) if pattern.fullmatch(f"a{sign}") and plain(f"a{sign}", "") == ""] == []

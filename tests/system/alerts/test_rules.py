@@ -160,7 +160,7 @@ def test_page_forbids_a_restart_unless_it_is_part_of_the_rollover(rule):
             assert (words in rule["annotations"]["impact"]) != (rule["alert"] == "EkmCredentialExpiresIn1Day")
 
 
-@every_alert
+@pytest.mark.parametrize("rule", (ALERTS | SQL_ALERTS).values(), ids=ALERTS | SQL_ALERTS)
 def test_impact_is_the_same_for_all_alerts_of_a_message(rule):
     """ekm.tmpl shows the one that they have in common."""
     assert "{{" not in rule["annotations"].get("impact", "")
@@ -191,7 +191,7 @@ def test_rule_file_can_be_read():
     queries = Counter({name: str(rule["annotations"]).count("query (") for name, rule in ALERTS.items()})
     assert queries.total() <= 35
     assert sum(queries[name] for name, rule in ALERTS.items() if rule["labels"]["severity"] == "warning") <= 10
-    lengths = [len(" ".join(rule["annotations"]["description"].split())) for rule in ALERTS.values()]
+    lengths = [len(" ".join(rule["annotations"]["description"].split())) for rule in (ALERTS | SQL_ALERTS).values()]
     assert max(lengths) <= 700
     assert mean(lengths) <= 300
     assert "reReplaceAll" not in TEXT + SQL_TEXT
