@@ -63,7 +63,7 @@ def test_nothing_is_sent_after_the_page(name, fired):
     assert [one.alertname for one in messages] == [AFTER[name].page] * bool(AFTER[name].page)
 
 
-# A vault alone, then many for a quarter of an hour, then all is well, then the vault alone again.
+# A vault alone, then many for less than a quarter of an hour, then all is well, then the vault alone again.
 ALONE = {
     "forbidden": (FORBIDDEN, "EkmForbiddenSpike"),
     "throttled": (Failed("get_key", 3011, "throttled"), "EkmThrottledSpike"),
@@ -88,7 +88,7 @@ def pair(name):
     (first, _), (many, _) = PAIRS[name]
     together = name.partition("-")[0] in MANY
     own = {"credential": name, "info": {"vantage": "sql_host"}, "instances": ()}
-    probes = [*[None] * 10, *[first] * 10, *[many] * 15, *[None] * (AGAIN - 35), *[first] * 10, *[None] * 20]
+    probes = [*[None] * 10, *[first] * 10, *[many] * 14, *[None] * (AGAIN - 34), *[first] * 10, *[None] * 20]
     others = probes if together else [*[None] * 20, *probes[20:AGAIN], *[None] * 30]
     targets = [Target(name=f"{name}-0", vault=f"{name}-0.vault.azure.net", probes=probes, **own)]
     targets += [Target(name=f"{name}-{n}", vault=f"{name}-{n}.vault.azure.net", probes=others, **own) for n in (1, 2)]
