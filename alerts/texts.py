@@ -47,18 +47,23 @@ def _servers(targets: str) -> str:
     )
 
 
-def _failures(targets: str, more: str = "> time() - @{PRESENT}", first: str = " First: ") -> str:
-    """Return the failure of the first target, and the names of ten with their reasons."""
+_HAPPENED: Final = "{{ .Labels.meaning }} Code {{ .Labels.code }} at {{ .Labels.step }}"
+_ACTION: Final = "{{ .Labels.action }}"
+_AT_SIGN_IN: Final = f"{{{{ .Labels.meaning }}}} Code {{{{ .Labels.code }}}}. First: {_ACTION}"
+
+
+def _failures(targets: str, more: str = "> time() - @{PRESENT}", shown: str = f"{_HAPPENED}. First: {_ACTION}") -> str:
+    """Return what is shown of the failure of the first target, and the names of ten with their reasons."""
     found = _query(f"topk(10, target:ekm_failure:latest{{{targets}}} {more})")
     return (
-        f'{{{{ range $i, $_ := {found} | sortByLabel "target" }}}}{{{{ if $i }}}}, {{{{ else }}}}: {{{{ .Labels.code }}}} at {{{{ .Labels.step }}}}.'
-        f"{first}{{{{ .Labels.action }}}} {{{{ .Labels.meaning }}}} Targets, up to ten: {{{{ end }}}}{{{{ .Labels.target }}}} ({{{{ .Labels.reason }}}}){{{{ end }}}}."
+        f'{{{{ range $i, $_ := {found} | sortByLabel "target" }}}}{{{{ if $i }}}}, {{{{ else }}}}: {shown}'
+        " Targets, up to ten: {{ end }}{{ .Labels.target }} ({{ .Labels.reason }}){{ end }}."
     )
 
 
 def _paged(page: str) -> str:
     """Return the failures of a credential's targets that have the page."""
-    return _failures(_CREDENTIAL, f"and on (instance, target) target:ekm_incident:page{{page='{page}'}}")
+    return _failures(_CREDENTIAL, f"and on (instance, target) target:ekm_incident:page{{page='{page}'}}", _AT_SIGN_IN)
 
 
 _SAYS: Final = "First: {{ .Labels.action }}."
@@ -73,10 +78,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }}",
     "FAILURE": _range(
         f"target:ekm_failure:latest{{{_TARGET}}}",
-        ": {{ .Labels.code }} at {{ .Labels.step }}, {{ .Labels.reason }}. First: {{ .Labels.action }} {{ .Labels.meaning }}",
+        f": {_HAPPENED}, {{{{ .Labels.reason }}}}. First: {_ACTION}",
     ),
     "EXPORTER_FAILURES": _failures("instance=%q"),
-    "FORBIDDEN_FAILURES": _failures(f"{_CREDENTIAL},page='forbidden'", first=" "),
+    "FORBIDDEN_FAILURES": _failures(f"{_CREDENTIAL},page='forbidden'", shown=f"{_ACTION} {_HAPPENED}."),
     "REFUSED_FAILURES": _paged("refused"),
     "EXPIRED_FAILURES": _paged("expired"),
     "TURNED_AWAY_FAILURES": _paged("turned_away"),

@@ -41,13 +41,13 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
     vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(3)]
     text = description(tmp_path, "EkmCredentialForbidden", refused, *vaults)["description"]
     assert "3 vaults refuse sql. First: undo the change of roles, policies or firewalls: az monitor activity-log list" in text
-    assert "If intended: 3077 at get_key. Show the present permissions: az keyvault show --name contoso-00 --query" in text
+    assert "If it was intended: Show the present permissions: az keyvault show --name contoso-00 --query" in text
     assert text.endswith("Targets, up to ten: t-0 (forbidden_policy), t-1 (forbidden_policy), t-2 (forbidden_policy).")
 
 
 def test_refusal_of_a_proxy_has_no_meaning_of_the_code(tmp_path):
     text = description(tmp_path, "EkmVaultSideNotReady", Failed("challenge", 3012, "proxy_auth"), "contoso.vault.azure.net")
-    assert text["description"].endswith("The proxy requires a login, or rejected it. No request reached the vault.")
+    assert text["description"].startswith("t-0: The proxy requires a login, or rejected it. No request reached the vault. Code 3012 ")
 
 
 def test_expired_credential_has_its_command_and_its_dates(tmp_path):
@@ -64,7 +64,7 @@ def test_expired_credential_has_its_command_and_its_dates(tmp_path):
 def test_renewed_credential_has_the_present_failure(tmp_path):
     ended, broken = Failed("token", 3303, "secret_expired"), Failed("get_key", 3013, "server_error")
     text = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", then=broken)["description"]
-    assert text.startswith("sql: 3013 at get_key. First: ")
+    assert text.startswith("sql: The vault, or a proxy or gateway on the route, failed. Code 3013. First: ")
     assert "Targets, up to ten: t-0 (server_error)." in text
     assert "secret" not in text
 
