@@ -47,7 +47,9 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
 
 def test_refusal_of_a_proxy_has_no_meaning_of_the_code(tmp_path):
     text = description(tmp_path, "EkmVaultSideNotReady", Failed("challenge", 3012, "proxy_auth"), "contoso.vault.azure.net")
-    assert text["description"].startswith("t-0: The proxy requires a login, or rejected it. No request reached the vault. Code 3012 ")
+    assert text["description"].startswith(
+        "t-0: The proxy requires a login, or rejected it. No request reached the vault. Code 3012 "
+    )
 
 
 def test_expired_credential_has_its_command_and_its_dates(tmp_path):
