@@ -98,6 +98,10 @@ class ReportedCode(NamedTuple):
         """The code as `explain` knows it, else None."""
         return BY_CODE.get(int(self.code)) if self.code.isdecimal() else None
 
+    def may_be_of(self, database: str) -> bool:
+        """Whether it names a database, or none."""
+        return not self.backup_of or _begins_with(self.backup_of, database)
+
     @property
     def is_refusal(self) -> bool:
         """Whether Entra ID refused a secret."""

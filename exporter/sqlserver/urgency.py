@@ -196,7 +196,10 @@ class Verdict(Protocol):
     def success(self) -> bool | None: ...
 
     @property
-    def is_doubtful(self) -> bool: ...
+    def fails(self) -> bool: ...
+
+    @property
+    def answers(self) -> bool: ...
 
     @property
     def ready_since(self) -> float | None: ...
@@ -304,10 +307,11 @@ class WatchedServer:
         times = (self.log_backup_at(name) for name in self.peers if name not in primary)
         return max(times, default=-math.inf) if "logs" in self.reading.read_at else -math.inf
 
-    def lines(self, after: float) -> _Lines:
-        """Return the lines about a key after a time."""
+    def lines(self, after: float, database: str = "") -> _Lines:
+        """Return the lines about a key after a time. With a database, failed backups of others are left out."""
         found = [each for each in lines_of(self.reading) if each.last_at > after and each.code != OTHER]
         failed = [each for each in found if each.code in BACKUP_MESSAGES and any(one.may_be_of_key(each) for one in self.proofs)]
+        failed = [each for each in failed if not database or each.may_be_of(database)]
         keyed = [each for each in found if each.code not in BACKUP_MESSAGES]
         of_backups = [
             each for each in keyed if each.code not in OPEN_MESSAGES or any(_are_near(each, one, after) for one in failed)
@@ -378,11 +382,12 @@ def watched(before: Watch | None, server: WatchedServer, now: float) -> Watch:
 def _with_verdicts(watch: Watch, server: WatchedServer, now: float) -> Watch:
     """Add what the targets show: an outage of the vault, its end, and the first verdict of this process."""
     ready = [each for each in server.targets if each.ready]
-    if not ready:
-        if any(each.ready is False or each.success is None for each in server.targets):
-            return replace(watch, down_since=now if watch.down_since is None else watch.down_since)
-        # An old result says nothing new; a target without a verdict by design never does.
-        return watch if any(each.is_doubtful for each in server.targets) else replace(watch, down_since=None)
+    if not ready and any(each.fails or each.success is None for each in server.targets):
+        return replace(watch, down_since=now if watch.down_since is None else watch.down_since)
+    if not server.targets:
+        return replace(watch, down_since=None)
+    if not ready and not all(each.answers for each in server.targets):
+        return watch  # an old result says nothing new
     since = min((each.ready_since for each in ready if each.ready_since is not None), default=now)
     if watch.seen_at is None:
         failed = max((each.last_not_ready for each in ready if each.last_not_ready is not None), default=-math.inf)
@@ -446,10 +451,10 @@ def _began(watch: Watch, server: WatchedServer, after: float) -> float | None:
 def _missing_since(watch: Watch, server: WatchedServer) -> float | None:
     """Return the last log backup of an open database whose log backups stopped while lines about a key came."""
     after = max(watch.counted_after, -math.inf if watch.seen_at is None else watch.seen_at)
-    stopped = (
-        server.log_backup_at(name) for name in server.peers if name not in server.closed and server.is_missing(name, after)
-    )
-    return min((at for at in stopped if server.lines(max(at, watch.counted_after)).keyed), default=None)
+    stopped = {
+        name: server.log_backup_at(name) for name in server.peers if name not in server.closed and server.is_missing(name, after)
+    }
+    return min((at for name, at in stopped.items() if server.lines(max(at, watch.counted_after), name).keyed), default=None)
 
 
 def full_at(watch: Watch, server: WatchedServer, now: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from exporter.core.quoting import word
 from exporter.core.secrets import hide
-from exporter.core.values import Vantage
+from exporter.core.values import Step, Vantage
 from exporter.sqlserver.instance import EKM_OPTION, ENABLE_OPTION, printable
 from exporter.sqlserver.reading import SqlServerReading
 
@@ -45,6 +45,7 @@ class TargetState:
     success: bool | None
     why: str
     failure: str  # in words, empty without a failure
+    step: str  # the first one that failed, empty without a failure
     ready_since: float | None
     last_not_ready: float | None
     last_success: float | None
@@ -62,6 +63,16 @@ class TargetState:
     def is_doubtful(self) -> bool:
         """Whether it fails, or has no verdict for another reason than its configuration."""
         return not self.ready and (self.ready is False or not self.success or self.why not in _UNTESTED_CAUSES)
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is not ready; without a verdict by its configuration, whether a step other than wrap_key failed."""
+        return self.ready is False or (self.why in _UNTESTED_CAUSES and self.step not in ("", Step.WRAP_KEY))
+
+    @property
+    def answers(self) -> bool:
+        """Whether the vault answers it: it is ready, or has no verdict by its configuration and does not fail."""
+        return self.ready is True or (self.why in _UNTESTED_CAUSES and not self.fails)
 
     @property
     def answers_nothing(self) -> bool:

@@ -255,7 +255,8 @@ def _target(row: Any, **about: Any) -> TargetState:
     values = {attribute: _read(name, read, row) for name, attribute, read in _FIELDS}
     if values["ready"] and values["why"] != "ready":
         raise _FieldError("why")  # the row contradicts itself
-    return TargetState(failure=_failure(row), **about, **values)
+    step = row.get("step")
+    return TargetState(failure=_failure(row), step=step if isinstance(step, str) else "", **about, **values)
 
 
 def _failure(row: Mapping[str, Any]) -> str:

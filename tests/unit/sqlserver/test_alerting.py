@@ -43,10 +43,15 @@ class Target:
     success: bool | None = True
     ready_since: float | None = None
     last_not_ready: float | None = None
+    has_verdicts: bool = True  # else none by its configuration
 
     @property
-    def is_doubtful(self) -> bool:
-        return not self.ready and not self.success
+    def fails(self) -> bool:
+        return self.ready is False or not (self.has_verdicts or self.success)
+
+    @property
+    def answers(self) -> bool:
+        return self.ready is True or not (self.has_verdicts or self.fails)
 
 
 Targets = Callable[[int], list[Target]]
@@ -88,6 +93,7 @@ class Server:
     keyless: int = NEVER
     more: str = ""  # another database, whose backups fail
     gaps: int = 99
+    backup_of: str = ""  # the database that the lines of failed backups name
     read: Callable[[int], int] | None = None  # the minute of the last reading
 
     def good(self, minute: int) -> list[int]:
@@ -134,6 +140,7 @@ class Server:
             {"code": code, "lines": len(found), "first_utc": utc(at(found[0])), "last_utc": utc(at(found[-1]))}
             for code, found in self.logged(minute).items()
         ]
+        lines = [{**each, "backup_of": self.backup_of} if each["code"] == "3041" else each for each in lines]
         sections["errors"] = [{"code": "other", "lines": 0}, *lines] if self.error_log else []
         rows = sections_of(*names, **sections)
         for database in rows["databases"]:
@@ -267,6 +274,14 @@ def test_database_without_log_backups_pages_among_others_that_succeed():
     assert found.says[200]["backups"][0] == " with code 3303. No backup finished since of: [hr]"
 
 
+@pytest.mark.parametrize(("named", "end"), [("pay WITH COMPRESSION", 520), ("hr WITH COMPRESSION", 695), ("", 695)])
+def test_failed_backup_of_another_database_keeps_no_page_of_one_without_log_backups(named, end):
+    """Those of hr were switched off; one of pay fails once, and finishes a quarter of an hour later."""
+    lines = {"3303": (400,), "3041": (400,)}
+    server = Server(fails=(120, NEVER), code="", failure_code="", more="hr", lines=lines, backup_of=named)
+    assert played(server, until=700).page == (400, end)
+
+
 def test_login_without_a_credential_pages_with_failed_backups():
     found = played(Server(code="", fails=(120, 180), keyless=110))
     assert found.page == (135, 175)
@@ -290,6 +305,17 @@ def test_outage_of_the_vault_is_no_page_of_sql_server_after_its_end(restarts):
             return [replace(each, last_not_ready=None) for each in shown] if minute >= since > 212 else shown
 
         assert played(Server(fails=(120, 213)), targets=forgotten, restarts=restarts).failing == []
+
+
+def test_outage_of_targets_without_a_verdict_by_their_configuration_is_no_page_of_sql_server():
+    """As of managed identities from a central host: their probes fail and succeed."""
+
+    def shown(minute: int) -> list[Target]:
+        targets = down(120, 212)(minute)
+        return [replace(each, ready=None, ready_since=None, last_not_ready=None, has_verdicts=False) for each in targets]
+
+    assert played(Server(fails=(120, 213)), targets=shown).failing == []
+    assert played(Server(fails=(120, 280)), targets=shown).page == (240, 280)
 
 
 def test_lines_after_the_first_ready_verdict_page_if_backups_still_fail():

@@ -299,6 +299,23 @@ def test_failure_is_one_line(changes, text):
     assert found.targets[0].failure == text
 
 
+@pytest.mark.parametrize(
+    ("changes", "fails", "answers"),
+    [
+        ({}, False, True),
+        ({"vault_side_ready": False, "why": "not_ready", "step": "token"}, True, False),
+        ({"vault_side_ready": None, "why": "identity_of_another_host"}, False, True),
+        ({"vault_side_ready": None, "why": "identity_of_another_host", "step": "challenge", "success": False}, True, False),
+        ({"vault_side_ready": None, "why": "canary", "step": "wrap_key", "success": False}, False, True),
+        ({"vault_side_ready": None, "why": "stale", "step": "token", "success": False}, False, False),
+    ],
+    ids=["ready", "not ready", "no verdict", "no verdict, fails", "no verdict, wrap_key alone fails", "old"],
+)
+def test_target_fails_or_answers_also_without_a_verdict(changes, fails, answers):
+    found = read_state(body(row(**changes)), URL).targets[0]
+    assert (found.fails, found.answers) == (fails, answers)
+
+
 def test_control_characters_of_names_are_replaced():
     found = read_state(body(row(target="a\x1b[2Jb")), URL)
     assert found.targets[0].name == "a?[2Jb"
