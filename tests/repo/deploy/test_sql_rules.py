@@ -314,6 +314,17 @@ def test_difference_that_one_of_two_exporters_reports_is_no_ticket(tmp_path):
     assert problems(tmp_path, [count(80, "EkmSqlConfigurationDiffers", 0)], given) == ""
 
 
+@pytest.mark.real
+def test_difference_whose_text_changes_is_one_ticket(tmp_path):
+    first, later = (DIFFERENCE.replace("another key", f"another key for {number} databases") for number in (1, 2))
+    given = [
+        *whole("EkmSqlConfigurationDiffers")[1:],
+        lasting("difference_databases", f'kind="other_version",{first}', "_x5 1x70 stale"),
+        lasting("difference_databases", f'kind="other_version",{later}', "_x77 2x60"),
+    ]
+    assert problems(tmp_path, [count(minute, "EkmSqlConfigurationDiffers", 1) for minute in (74, 80, 120)], given) == ""
+
+
 def said(about, action, database="", shows=""):
     own = f'about="{about}",database="{database}",shows="{shows}",action="{action}"'
     return lasting("first_action_info", own, "1x1700")
