@@ -238,6 +238,22 @@ def test_exporter_that_read_the_server_last_decides(mine, others, number, tmp_pa
 
 
 @pytest.mark.real
+def test_database_that_an_exporter_saw_closed_when_its_reading_stopped_is_open_for_another_one(tmp_path):
+    given = [
+        lasting("read_success", "", "0x100"),
+        lasting("database_state", 'database="sales"', "3x100"),
+        lasting("read_until_timestamp_seconds", "", "1200+60x5 1500x95"),
+    ]
+    read = [
+        lasting("database_state", 'database="sales"', "3x20 0x80"),
+        lasting("read_until_timestamp_seconds", "", "1200+60x100"),
+    ]
+    for others, number in ((of_other_exporter(read), 0), ([], 1)):
+        checks = [count(15, "EkmSqlDatabaseNotOpened", 1), count(60, "EkmSqlDatabaseNotOpened", number)]
+        assert problems(tmp_path, checks, [*given, *others]) == ""
+
+
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("values", "number"),
     [
