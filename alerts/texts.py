@@ -32,10 +32,11 @@ def _query(query: str) -> str:
     return f"query (printf `{query}` {' '.join(f'$labels.{label}' for label in _FILLED.findall(query))})"
 
 
-def _range(query: str, shown: str, by: str = "") -> str:
-    """Return what is shown of each series that a query finds, sorted by a label."""
+def _range(query: str, shown: str, by: str = "", none: str = "") -> str:
+    """Return what is shown of each series that a query finds, sorted by a label, and what if it finds `none`."""
     in_order = by and f' | sortByLabel "{by}"'
-    return f"{{{{ range {_query(query)}{in_order} }}}}{shown}{{{{ end }}}}"
+    otherwise = none and f"{{{{ else }}}}{none}"
+    return f"{{{{ range {_query(query)}{in_order} }}}}{shown}{otherwise}{{{{ end }}}}"
 
 
 def _servers(targets: str) -> str:
@@ -54,16 +55,16 @@ _AT_SIGN_IN: Final = f"{{{{ .Labels.meaning }}}} Code {{{{ .Labels.code }}}}. Fi
 
 def _failures(targets: str, more: str = "> time() - @{PRESENT}", shown: str = f"{_HAPPENED}. First: {_ACTION}") -> str:
     """Return what is shown of the failure of the first target, and the names of ten with their reasons."""
-    found = _query(f"topk(10, target:ekm_failure:latest{{{targets}}} {more})")
+    found = _query(f"topk(10,target:ekm_failure:latest{{{targets}}} {more})")
     return (
         f'{{{{ range $i, $_ := {found} | sortByLabel "target" }}}}{{{{ if $i }}}}, {{{{ else }}}}: {shown}'
-        " Targets, up to ten: {{ end }}{{ .Labels.target }} ({{ .Labels.reason }}){{ end }}."
+        f" Targets, up to ten: {{{{ end }}}}{{{{ .Labels.target }}}} ({{{{ .Labels.reason }}}}){{{{ else }}}}: not known{{{{ end }}}}."
     )
 
 
 def _paged(page: str) -> str:
-    """Return the failures of a credential's targets that have the page."""
-    return _failures(_CREDENTIAL, f"and on (instance, target) target:ekm_incident:page{{page='{page}'}}", _AT_SIGN_IN)
+    """Return the failures of the targets whose page names the credential: a reload may have given them another one since."""
+    return _failures("", f"and on(instance,target) target:ekm_incident:page{{{_CREDENTIAL},page='{page}'}}", _AT_SIGN_IN)
 
 
 _SAYS: Final = "First: {{ .Labels.action }}."
@@ -71,7 +72,8 @@ _SAYS: Final = "First: {{ .Labels.action }}."
 
 def _sql_says(about: str, more: str = "", says: str = "") -> str:
     """Return what the exporter says of a SQL Server, or of one of its databases."""
-    return _range(f"topk(1,mssql_ekm_first_action_info{{{_SQL}{more},about='{about}'}})", says or _SAYS)
+    found = f"topk(1,mssql_ekm_first_action_info{{{_SQL}{more},about='{about}'}})"
+    return _range(found, says or _SAYS, none=". See the runbook." if says else "See the runbook.")
 
 
 TEXTS: Final[Mapping[str, str]] = {
@@ -80,8 +82,9 @@ TEXTS: Final[Mapping[str, str]] = {
         f"target:ekm_failure:latest{{{_TARGET}}}",
         f": {_HAPPENED}, {{{{ .Labels.reason }}}}. First: {_ACTION}",
     ),
+    "PROBE": _range(f"target:ekm_failure:latest{{{_TARGET}}}", ": {{ .Labels.meaning }} {{ .Labels.action }}"),
     "EXPORTER_FAILURES": _failures("instance=%q"),
-    "FORBIDDEN_FAILURES": _failures(f"{_CREDENTIAL},page='forbidden'", shown=f"{_ACTION} {_HAPPENED}."),
+    "FORBIDDEN_FAILURES": _failures(f"{_CREDENTIAL},page='forbidden'", shown=f"{_HAPPENED}. If that is intended: {_ACTION}"),
     "REFUSED_FAILURES": _paged("refused"),
     "EXPIRED_FAILURES": _paged("expired"),
     "TURNED_AWAY_FAILURES": _paged("turned_away"),
@@ -105,6 +108,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "SQL_DIFFERENCE": _range(
         f"topk(1,mssql_ekm_difference_databases{{{_SQL},kind=%q,target=%q,thumbprint=%q}})",
         "{{ .Labels.difference }}. First: {{ .Labels.action }}.",
+        none="See the runbook.",
     ),
     # An id names a vault and a Managed HSM alike. A name with other signs is no key's, and would be no word of a command.
     "ENABLE_KEY": _range(
@@ -113,12 +117,12 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "PURGE_DATE": _range(
         f"max(ekm_key_scheduled_purge_timestamp_seconds{{{_TARGET}}})",
-        ". Recover it before {{ .Value | humanizeTimestamp }}",
+        "; it is lost after {{ .Value | humanizeTimestamp }}",
     ),
     "CHECKS": _range(f"max by (check) (ekm_preflight_failed{{{_TARGET}}})", " {{ .Labels.check }}", "check"),
     "CREDENTIAL_DATES": _range(
         f"ekm_credential_expiry_timestamp_seconds{{{_CREDENTIAL}}}",
-        " {{ .Value | humanizeTimestamp }} ({{ .Labels.source }})",
+        " Date: {{ .Value | humanizeTimestamp }} ({{ .Labels.source }}).",
     ),
     "BURNING_TARGETS": _range(
         "max by (target) (target:ekm_error_budget_burns:ratio{instance=%q} and on (instance, target) target:ekm_target_info:labels{team=%q,env=%q})",

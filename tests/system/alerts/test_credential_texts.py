@@ -40,8 +40,10 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
     refused = Failed("get_key", 3077, "forbidden_policy")
     vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(3)]
     text = description(tmp_path, "EkmCredentialForbidden", refused, *vaults)["description"]
-    assert "3 vaults refuse sql. First: undo the change of roles, policies or firewalls: az monitor activity-log list" in text
-    assert "If it was intended: Show the present permissions: az keyvault show --name contoso-00 --query" in text
+    assert "3 vaults refuse credential sql. First: find and undo the change of roles, policies or firewalls: az monitor" in text
+    assert re.search(
+        r"The last refusals: [^:]+\. Code 3077 at get_key\. If that is intended: Show the present permissions: az keyvault", text
+    )
     assert text.endswith("Targets, up to ten: t-0 (forbidden_policy), t-1 (forbidden_policy), t-2 (forbidden_policy).")
 
 
@@ -58,9 +60,35 @@ def test_expired_credential_has_its_command_and_its_dates(tmp_path):
     ended = Failed("token", 3303, "secret_expired")
     text = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", more=dates)["description"]
     assert f"First: Create a new secret and keep the old one: az ad app credential reset --id {CLIENT} --append." in text
-    assert " Then alter-credential.sql on every replica. Dates: " in text
+    assert " Then alter-credential.sql on every replica. Date: " in text
     for date in ("1970-04-15 04:00:00 +0000 UTC (declared)", "1970-01-01 00:01:00 +0000 UTC (graph)"):
-        assert date in text
+        assert f" Date: {date}." in text
+
+
+def test_expired_credential_without_a_date_shows_none(tmp_path):
+    text = description(tmp_path, "EkmCredentialExpired", Failed("token", 3303, "secret_expired"), "contoso-a.vault.azure.net")
+    assert text["description"].endswith(" Then alter-credential.sql on every replica.")
+
+
+def test_page_of_a_refused_credential_has_the_failures_with_the_next_one(tmp_path):
+    wrong, rolled = Failed("token", 3303, "secret_wrong"), (11 * MINUTE, "sql-2027")
+    target = Target(name="t-0", credential="sql", probes=[OK] * 5 + [wrong] * 15, rolled=rolled)
+    checks = [(15 * MINUTE, "EkmCredentialRefused", [True])]
+    case = RuleCase(name="texts", exporters=[Exporter(targets=[target])], length=15 * MINUTE, checks=checks, scrape=60)
+    text = rendered([case], tmp_path)["EkmCredentialRefused"]["description"]
+    assert text.startswith("sql: The client secret is wrong. Code 3303. First: ")
+    assert text.endswith("Targets, up to ten: t-0 (secret_wrong).")
+
+
+def test_recovery_vault_is_no_version_without_a_name(tmp_path):
+    more = {'ekm_recovery_usable{target="t-0",vault="contoso-a.vault.azure.net",key="tde"}': "0x40"}
+    target = Target(name="t-0", vault="contoso-a.vault.azure.net", probes=[OK] * 31)
+    exporter = replace(Exporter(targets=[target]), more=more)
+    case = RuleCase(
+        name="texts", exporters=[exporter], length=30 * MINUTE, checks=[(30 * MINUTE, "EkmRecoveryUnusable", [True])], scrape=60
+    )
+    text = rendered([case], tmp_path)["EkmRecoveryUnusable"]["description"]
+    assert text.startswith("t-0: the recovery vault does not unwrap. First: ")
 
 
 def test_renewed_credential_has_the_present_failure(tmp_path):
@@ -77,7 +105,7 @@ def test_renewed_credential_has_the_present_failure(tmp_path):
 def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
     more = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': f"{days * 86400:.0f}x20"}
     text = description(tmp_path, "EkmCredentialExpires", OK, *vaults, more=more)["description"]
-    assert text.startswith(f"sql expires. Time left: {left}. First: create a second secret, ")
+    assert text.startswith(f"Credential sql expires. Time left, minus if overdue: {left}. First: create a second secret, ")
 
 
 def test_first_action_before_the_date_is_for_each_kind(tmp_path):

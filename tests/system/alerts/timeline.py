@@ -55,7 +55,8 @@ Outcome = Failed | str | None
 class Target:
     """One target of one exporter. `probes` come one each `interval` seconds; `more` are further series, value by value.
 
-    A reload removes the target at `removed` (in seconds). `maintenance` is the start and the end of a window.
+    A reload removes the target at `removed` (in seconds). `maintenance` is the start and the end of a window, `rolled` when a reload
+    gives it another credential, and its name.
     """
 
     name: str = "billing"
@@ -72,6 +73,7 @@ class Target:
     region: str | None = "westeurope"
     removed: float = math.inf
     maintenance: Sequence[int] = ()
+    rolled: tuple[float, str] = (math.inf, "")
     more: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -141,6 +143,8 @@ class Record:
     def advance(self, now: int) -> bool:
         """Add the probes that ended by `now`, and return whether there are any."""
         begin, target = self.next, self.target
+        if now >= target.rolled[0]:
+            self.info |= {"credential": target.rolled[1]}
         while self.next < len(target.probes) and self.next * target.interval <= now:
             if (probe := target.probes[self.next]) == DISCARDED:
                 self.discarded += 1

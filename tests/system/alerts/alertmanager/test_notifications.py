@@ -52,6 +52,13 @@ async def test_page_shows_the_shared_impact_once(alertmanager):
     assert firing.count("SQL Servers that depend on it: SQLPRD01.") == 3
 
 
+async def test_impact_of_many_alerts_is_a_line_of_its_own(alertmanager):
+    await alertmanager.post(*pages("EkmForbiddenSpike"), annotations={"impact": "Do not restart SQL Server."})
+    await alertmanager.all_sent()
+    (page,) = alertmanager.received.arrived
+    assert page.body["payload"]["custom_details"]["firing"].endswith("vault-28, vault-29\nDo not restart SQL Server.")
+
+
 async def test_page_has_vault_exporter_and_command(alertmanager):
     await alertmanager.post(pages("EkmForbiddenSpike")[0], ALERTS["EkmCredentialRefused"].sample(**OF_DBA))
     for alert, shown in (
