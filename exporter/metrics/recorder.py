@@ -456,8 +456,10 @@ class Recorder(Instruments):
     def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
         """Record a successful expiry lookup at `at` (Unix times), which is shown until the next one.
 
-        None means that the source has no expiry date.
+        None means that the source has no expiry date. A lookup may end after a reload has removed its credential; it is ignored.
         """
+        if credential not in self._config.credentials:
+            return
         self._lookups.setdefault(credential, {})[source] = expires_at, at
         self._show_credential(credential)
 

@@ -186,6 +186,13 @@ def test_each_source_of_an_expiry_has_a_series():
     }
 
 
+def test_lookup_of_a_removed_credential_is_ignored():
+    """A reload removes it while the lookup is under way."""
+    recorder = a_recorder(a_target())
+    recorder.credential_expiry_found("removed", Source.GRAPH, START, START)
+    assert {labels[0] for labels in shown(recorder, "ekm_credential_expiry_known")} == {"sql-prod"}
+
+
 def test_a_managed_hsm_has_no_budget():
     recorder = after(a_report(), target=a_target(vault="contoso.managedhsm.azure.net"))
     assert "ekm_request_budget_ratio" not in names_in(scrape(recorder))
