@@ -355,6 +355,9 @@ def said(about, action, database="", shows=""):
         ("EkmSqlLogFillsUp", said("log", "free it", "pay"), "at its present rate. First: free it."),
         ("EkmSqlNotRead", said("reading", "check it", shows="it was never read"), "cannot read SQLPRD01 (n1): it was never read. First: check it."),
         ("EkmSqlConfigurationDiffers", said("other", ""), "SQLPRD01 uses another key. First: write it."),
+        ("EkmSqlDatabaseNotOpened", said("other", ""), "sales on SQLPRD01 (n1) is RECOVERY PENDING. See the runbook."),
+        ("EkmSqlBackupsFail", said("other", ""), "on SQLPRD01 (n1) fail. See the runbook."),
+        ("EkmSqlNotRead", said("other", ""), "cannot read SQLPRD01 (n1). See the runbook."),
         ("EkmSqlKeyWithoutCredential", said("other", ""), "The login of key SalesKey on SQLPRD01 (n1) has no credential."),
     ],
 )  # fmt: skip
