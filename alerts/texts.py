@@ -93,7 +93,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "FROM_THEN_ON": FROM_THEN_ON,
     "SHOW_CHANGES": SHOW_CHANGES.strip("`"),
     "SERVERS": _servers("{target=%q,vault=%q}[@{HOLD}])"),
-    "CREDENTIAL_SERVERS": _servers(f"[@{{HOLD}}]) and on (instance, target) target:ekm_target_info:labels{{{_CREDENTIAL}}}"),
+    "CREDENTIAL_SERVERS": _servers(
+        f"[@{{HOLD}}]) and on (instance, target) (target:ekm_target_info:labels{{{_CREDENTIAL}}} or target:ekm_incident:page{{{_CREDENTIAL}}})"
+    ),
     "EXPORTER_SERVERS": _servers("{instance=%q}[@{HOLD}])"),
     "REGION_SERVERS": _servers("[@{HOLD}]) and on (instance, target) target:ekm_target_info:labels{instance=%q,region=%q}"),
     # Of the alerts on SQL Server.

@@ -75,9 +75,10 @@ def test_page_of_a_refused_credential_has_the_failures_with_the_next_one(tmp_pat
     target = Target(name="t-0", credential="sql", probes=[OK] * 5 + [wrong] * 15, rolled=rolled)
     checks = [(15 * MINUTE, "EkmCredentialRefused", [True])]
     case = RuleCase(name="texts", exporters=[Exporter(targets=[target])], length=15 * MINUTE, checks=checks, scrape=60)
-    text = rendered([case], tmp_path)["EkmCredentialRefused"]["description"]
-    assert text.startswith("sql: The client secret is wrong. Code 3303. First: ")
-    assert text.endswith("Targets, up to ten: t-0 (secret_wrong).")
+    text = rendered([case], tmp_path)["EkmCredentialRefused"]
+    assert text["description"].startswith("sql: The client secret is wrong. Code 3303. First: ")
+    assert text["description"].endswith("Targets, up to ten: t-0 (secret_wrong).")
+    assert text["sql_servers"] == "SQLPRD01 on n1, SQLPRD02"
 
 
 def test_recovery_vault_is_no_version_without_a_name(tmp_path):
