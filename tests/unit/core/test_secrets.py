@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.core.secrets import LIMIT, MARK, SHORTEST, KnownSecrets, mask, remember, stands_in_bytes
+from exporter.core.secrets import LIMIT, MARK, SHORTEST, KnownSecrets, keyed_digest, mask, remember, stands_in_bytes
 from tests.system.abuse.echoes import ENCODINGS, leaks
 
 SECRET = "Zx9~q&<\"8Q%w'+/\\=0?12#zyxKLm"
@@ -269,3 +269,15 @@ def test_any_text_becomes_one_line_of_limited_length(text: str):
 def test_hostile_text_takes_a_limited_time():
     for text in ("a:" * 500_000, "1." * 500_000, "http://" + "a" * 1_000_000, "secret" * 200_000):
         assert len(mask(text)) <= LIMIT
+
+
+def test_digest_tells_key_and_parts_apart():
+    digests = [
+        keyed_digest(b"k" * 32, b"user", b"secret"),
+        keyed_digest(b"l" * 32, b"user", b"secret"),
+        keyed_digest(b"k" * 32, b"users", b"ecret"),
+        keyed_digest(b"k" * 32, b"usersecret"),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert digests[0] == keyed_digest(b"k" * 32, b"user", b"secret")
+    assert b"secret" not in digests[0]
