@@ -162,7 +162,7 @@ _VERSION, _ENCRYPTION, _INSTANCE, _THREAD, _MARS, _TOKEN_REQUIRED = 0, 1, 2, 3, 
 _SERVER_VERSION = struct.pack(">BBHH", 16, 0, 4105, 0)
 
 _FIXED_BYTES = 94
-_USER, _PASSWORD, _DATABASE = 40, 44, 68
+_USER, _PASSWORD, _APP, _DATABASE = 40, 44, 48, 68
 _EXTENSION = 56  # the pair of an offset to the offset of the features
 _INTEGRATED = 0x80  # in the second byte of options
 _HAS_EXTENSION = 0x10  # in the third byte
@@ -205,6 +205,7 @@ class Login:
     user: str = ""
     password: str = field(default="", repr=False)
     token: str | None = field(default=None, repr=False)
+    app: str = ""  # that the client names itself
     database: str = ""
     integrated: bool = False  # Windows' own sign-in
 
@@ -251,6 +252,7 @@ def read_login(body: bytes) -> Login:
         user=_login_text(body, _USER),
         password=_unscrambled(_bytes(body, _PASSWORD)),
         token=_token(body) if third & _HAS_EXTENSION else None,
+        app=_login_text(body, _APP),
         database=_login_text(body, _DATABASE),
         integrated=bool(second & _INTEGRATED),
     )

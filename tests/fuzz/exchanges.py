@@ -72,7 +72,7 @@ class _Replayed(VaultSession):
 
     def __init__(self, seen: HttpExchange) -> None:
         self._seen = seen
-        self._host = VAULT
+        self.host = VAULT
         self._network = SimpleNamespace(module=Module(name="default"))
 
     async def _send(self, *_: Any, **__: Any) -> HttpExchange:
