@@ -1,6 +1,6 @@
 """The dashboard of the service level: how much of the budget is left, who spends it, and what a restart would have met.
 
-For: the objective of the alert rules over longer times; curves use the recording rules, numbers the chosen time range.
+For: the objective of the alert rules over longer times; curves use the windows of the alert, numbers the chosen time range.
 Not for: alerting itself (see alerts/), single probes (see `vault`).
 """
 
@@ -40,8 +40,8 @@ def _with_verdict(by: str, over: str) -> str:
 
 
 def _bad(by: str, over: str) -> str:
-    """The share of bad probes, of the exporter that saw more of them."""
-    return f"({_not_ready(by, over)} / {_with_verdict(by, over)})"
+    """The share of bad probes, of the exporter that saw more of them; none without a probe that has a verdict."""
+    return f"({_not_ready(by, over)} / ({_with_verdict(by, over)} > 0))"
 
 
 def _all_bad(over: str) -> str:

@@ -37,7 +37,7 @@ async def opened(address, browser):
         ("ekm_probe_success", "metrics.html#ekm_probe_success"),
         ("3303", "codes.html#3303-errorgettokenbadcredentials"),
         ("EkmForbiddenSpike", "runbooks/EkmForbiddenSpike.html"),
-        ("firewall", "runbooks/EkmPathNotAsExpected.html"),
+        ("firewall", "private-endpoints.html"),
     ],
 )
 async def test_first_results_for_a_word_have_its_page(opened, words, name):
