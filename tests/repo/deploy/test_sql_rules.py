@@ -238,19 +238,21 @@ def test_exporter_that_read_the_server_last_decides(mine, others, number, tmp_pa
 
 
 @pytest.mark.real
-def test_database_that_an_exporter_saw_closed_when_its_reading_stopped_is_open_for_another_one(tmp_path):
-    given = [
-        lasting("read_success", "", "0x100"),
-        lasting("database_state", 'database="sales"', "3x100"),
-        lasting("read_until_timestamp_seconds", "", "1200+60x5 1500x95"),
-    ]
-    read = [
-        lasting("database_state", 'database="sales"', "3x20 0x80"),
-        lasting("read_until_timestamp_seconds", "", "1200+60x100"),
-    ]
-    for others, number in ((of_other_exporter(read), 0), ([], 1)):
-        checks = [count(15, "EkmSqlDatabaseNotOpened", 1), count(60, "EkmSqlDatabaseNotOpened", number)]
-        assert problems(tmp_path, checks, [*given, *others]) == ""
+@pytest.mark.parametrize(
+    ("alert", "metric", "bad", "good"),
+    [
+        ("EkmSqlDatabaseNotOpened", ("database_state", 'database="sales"'), 3, 0),
+        ("EkmSqlProviderDisabled", ("provider_enabled", 'provider="AzureKeyVault"'), 0, 1),
+    ],
+)
+def test_what_an_exporter_saw_when_its_reading_stopped_does_not_count_beside_another_one(tmp_path, alert, metric, bad, good):
+    stopped = [lasting("read_success", "", "0x100"), lasting("read_until_timestamp_seconds", "", "1200+60x5 1500x95")]
+    reading = lasting("read_until_timestamp_seconds", "", "1200+60x100")
+    mended = of_other_exporter([lasting(*metric, f"{bad}x20 {good}x80"), reading])
+    broken = of_other_exporter([lasting(*metric, f"{good}x40 {bad}x60"), reading])
+    seen = {value: lasting(*metric, f"{value}x100") for value in (bad, good)}
+    for given, early, late in (((seen[bad], *mended), 1, 0), ((seen[bad],), 1, 1), ((seen[good], *broken), 0, 1)):
+        assert problems(tmp_path, [count(15, alert, early), count(60, alert, late)], [*stopped, *given]) == ""
 
 
 @pytest.mark.real
