@@ -109,7 +109,7 @@ INCIDENTS = (
     ),
     Incident(
         name="deleted", broken="the key is deleted and can be recovered", alert="EkmKeySoftDeleted",
-        fault={"fault": "key_soft_deleted"}, words=("Recover it before",),
+        fault={"fault": "key_soft_deleted"}, words=("it is lost after",),
     ),
 )  # fmt: skip
 
