@@ -5,13 +5,14 @@ Elsewhere than on that host, what nothing else shows is unknown.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from itertools import islice
 from types import MappingProxyType
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 from exporter.core.connector import NO_EVENTS, WRITE_EVENTS
 from exporter.core.durations import clock_text
@@ -21,7 +22,7 @@ from exporter.core.values import CredentialKind, KeyReference
 from exporter.doctor import checks_vault, host_rules
 from exporter.doctor.checks_vault import CheckFunction
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.host_rules import HostFacts, HostInstance, Unreadable
+from exporter.doctor.host_rules import ConnectorFile, HostFacts, HostInstance, Unreadable
 from exporter.explain.event import LoggedEvent, explain_event, read_event_xml
 from exporter.explain.explanation import Explanation
 from exporter.explain.known_texts import windows_error
@@ -31,21 +32,16 @@ from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.knowledge.code_row import Category
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.differences import find_differences, is_comparable
-from exporter.sqlserver.instance import instance_of, labels_of
+from exporter.sqlserver.instance import labels_of
 from exporter.sqlserver.proof import ServerProof, codes_text, proof_text, server_proofs
-from exporter.sqlserver.reading import SqlServerReading, shown_name
+from exporter.sqlserver.reading import SqlServerReading, known_instance, shown_name
 from exporter.sqlserver.urgency import closed_names, closed_states
 from exporter.windows.rules import WindowsResponse
 
 _NONE: Final = "none of the target's instances is under sql_servers"
-_AGAIN: Final = "accepted, but refused when the connection was opened again"
+
 _MOST_NAMED: Final = 8  # SQL Servers in one line
-_OTHER_FAULT: Final = ("The message names the cause: `ekm-exporter explain NUMBER` has more about it.",)
-_PROXY_REFUSES: Final = 407
-_REJECTED: Final = 3012  # the code of a request that a proxy rejects
-_RECENT: Final = timedelta(days=7)
 _MOST_KINDS: Final = 3  # of events in one line
-_WRITE: Final = (f"As an administrator, let the connector write its events again: `{WRITE_EVENTS}`.",)
 
 
 def connection(evidence: Evidence) -> Finding:
@@ -54,90 +50,72 @@ def connection(evidence: Evidence) -> Finding:
     lost = [f"{reading.address}: {reading.failure}" for reading in servers if reading.failure and not reading.refused]
     if not servers:
         return skipped(_NONE)
-    if lost:
-        return failed(_joined(lost, "; "), codeless=True)
-    return passed(f"encrypted and verified: {_joined(map(_name, servers))}")
+    return (
+        failed(_joined(lost, "; "), codeless=True) if lost else passed(f"encrypted and verified: {_joined(map(_name, servers))}")
+    )
 
 
 def login(evidence: Evidence) -> Finding:
     """Report the SQL Servers that refused the login."""
-    servers = evidence.sql_servers or ()
-    refused = [f"{reading.address}: {reading.failure or _AGAIN}" for reading in servers if reading.refused]
+    again = "accepted, but refused when the connection was opened again"
+    refused = [f"{each.address}: {each.failure or again}" for each in evidence.sql_servers or () if each.refused]
     if refused:
         return failed(_joined(refused, "; "), codeless=True)
-    accepted = list(_read(evidence))
+    accepted = _read(evidence)
     return passed(f"accepted by {_joined(map(_name, accepted))}") if accepted else _without_reading(evidence)
 
 
-def rights(evidence: Evidence) -> Finding:
+def rights(_evidence: Evidence, readings: Readings) -> Finding:
     """Report the sections that were not read, and the rights that they lack."""
-    readings = list(_read(evidence))
-    if not readings:
-        return _without_reading(evidence)
-    found, lacking, optional = list[str](), dict[SqlRight, None](), dict[SqlRight, None]()
+    found, lacking = list[str](), dict[SqlRight, None]()
     for reading in readings:
-        errors = {} if reading.document is None else reading.document.errors
-        for section, message in errors.items():
+        for section, message in ({} if reading.document is None else reading.document.errors).items():
             right = missing_right(section, message)
-            if right is not None and right.is_optional:
-                optional[right] = None
-            else:
+            lacking |= {} if right is None else {right: None}
+            if right is None or not right.is_optional:
                 found.append(f"{_name(reading)}: {section} {'not readable' if right else f'not read: {message}'}")
-                lacking |= {} if right is None else {right: None}
-    without = (f"{right.name} (optional) is missing, so {right.without}" for right in optional)
-    if found:
-        actions = tuple(right.action for right in lacking) or _OTHER_FAULT
-        return warned("; ".join((_joined(found, "; "), *without)), actions=actions)
-    return passed("; ".join(("all that are needed", *without)))
+    without = [f"{right.name} (optional) is missing, so {right.without}" for right in lacking if right.is_optional]
+    if not found:
+        return passed("; ".join(("all that are needed", *without)))
+    actions = tuple(right.action for right in lacking if not right.is_optional)
+    other = "The message names the cause: `ekm-exporter explain NUMBER` has more about it."
+    return warned("; ".join((_joined(found, "; "), *without)), actions=actions or (other,))
 
 
-def labels(evidence: Evidence) -> Finding:
+def labels(evidence: Evidence, readings: Readings) -> Finding:
     """Report labels that are not the names of SQL Server, or that no instance of the target has."""
-    readings = list(_read(evidence))
-    if not readings:
-        return _without_reading(evidence)
     different = [text for reading in readings for text in _differences(reading, evidence)]
     return warned(_joined(different, "; ")) if different else passed(_joined(map(_name, readings)))
 
 
-def keys(evidence: Evidence) -> Finding:
+def keys(evidence: Evidence, readings: Readings) -> Finding:
     """Report differences from the keys that the SQL Servers use. They are those of the configuration that concern the target."""
-    readings = list(_read(evidence))
-    if not readings:
-        return _without_reading(evidence)
     compared = [reading for reading in readings if is_comparable(reading)]
     if not compared:
         return unknown("the login may not read which keys are in use")
-    every = [found for reading in compared for found in find_differences(reading, evidence.declared)]
+    every = (found for reading in compared for found in find_differences(reading, evidence.declared))
     found = [each for each in every if each.subject in ("", evidence.target.name)]
-    if found:
-        actions = tuple(f"{each.action[0].upper()}{each.action[1:]}." for each in found[:_MOST_NAMED])
-        return warned(_joined((each.sentence for each in found), "; "), actions=actions)
-    return passed(f"no difference from {_joined(map(_name, compared))}")
+    if not found:
+        return passed(f"no difference from {_joined(map(_name, compared))}")
+    actions = tuple(f"{each.action[0].upper()}{each.action[1:]}." for each in found[:_MOST_NAMED])
+    return warned(_joined((each.sentence for each in found), "; "), actions=actions)
 
 
-def proof(evidence: Evidence) -> Finding:
+def proof(evidence: Evidence, readings: Readings) -> Finding:
     """Report which SQL Servers cannot get a key themselves, and which keys nothing has proved."""
-    proofs = [each for reading in _read(evidence) for each in server_proofs(reading)]
-    if not any(_read(evidence)):
-        return _without_reading(evidence)
-    bad = [each for each in proofs if each.state.is_bad]
+    proofs = [each for reading in readings for each in server_proofs(reading)]
+    bad, due = [each for each in proofs if each.state.is_bad], [each for each in proofs if each.state.is_open]
+    text = _joined(map(_proof_sentence, bad or due or proofs), "; ")
     if bad:
-        return replace(
-            failed(_joined(map(_proof_sentence, bad), "; "), codeless=True), actions=tuple(_proof_actions(evidence, bad))
-        )
-    due = [each for each in proofs if each.state.is_open]
+        return failed(text, codeless=True, actions=tuple(_proof_actions(evidence, bad)))
     if due:
-        return warned(_joined(map(_proof_sentence, due), "; "))
-    return passed(_joined(map(_proof_sentence, proofs), "; ")) if proofs else skipped("no key in use")
+        return warned(text)
+    return passed(text) if proofs else skipped("no key in use")
 
 
-def closed(evidence: Evidence) -> Finding:
+def closed(_evidence: Evidence, readings: Readings) -> Finding:
     """Report the databases that did not open."""
-    if not any(_read(evidence)):
-        return _without_reading(evidence)
-    proofs = [each for reading in _read(evidence) for each in server_proofs(reading)]
-    found = {each.reading.address: each for each in proofs if each.proof.closed}
+    found = {each.reading.address: each for reading in readings for each in server_proofs(reading) if each.proof.closed}
     if not found:
         return passed("none is closed")
     named = _joined(f"{closed_names(each)} of {each.server} ({closed_states(each)})" for each in found.values())
@@ -182,11 +160,12 @@ def host_only(_evidence: Evidence) -> Finding:
 
 def ekm_enabled(evidence: Evidence) -> Finding:
     """Report the SQL Servers whose option or provider is disabled."""
-    states = dict[str, bool]()
-    for reading in _read(evidence):
-        instance = None if reading.document is None else instance_of(reading.document)
-        if instance is not None and instance.ekm is not None:
-            states[_name(reading)] = instance.ekm.in_use and any(provider.enabled for provider in instance.providers)
+    found = {_name(reading): instance for reading in _read(evidence) if (instance := known_instance(reading)) is not None}
+    states = {
+        name: each.ekm.in_use and any(provider.enabled for provider in each.providers)
+        for name, each in found.items()
+        if each.ekm is not None
+    }
     disabled = [name for name, enabled in states.items() if not enabled]
     if disabled:
         return failed(f"the option or the provider is disabled: {_joined(disabled)}", codeless=True)
@@ -195,11 +174,12 @@ def ekm_enabled(evidence: Evidence) -> Finding:
 
 def connector_version(evidence: Evidence) -> Finding:
     """Report the builds of each provider's DLL, which must be equal on all nodes."""
+    instances = [(_name(reading), known_instance(reading)) for reading in _read(evidence)]
     builds = {
-        (_name(reading), provider.name): provider.file_version
-        for reading in _read(evidence)
-        if reading.document is not None
-        for provider in instance_of(reading.document).providers
+        (name, provider.name): provider.file_version
+        for name, instance in instances
+        if instance is not None
+        for provider in instance.providers
         if provider.file_version
     }
     providers = {provider for _, provider in builds}
@@ -210,14 +190,9 @@ def connector_version(evidence: Evidence) -> Finding:
     return passed(shown) if builds else host_only(evidence)
 
 
-SQL_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
-    {"sql_connection": connection, "sql_login": login, "sql_rights": rights, "sql_labels": labels, "sql_keys": keys}
-    | {"sql_closed": closed, "sql_proof": proof}
-)
-
-
 def _differences(reading: SqlServerReading, evidence: Evidence) -> Iterator[str]:
-    own = "" if reading.document is None else _name_of(*labels_of(reading.document))
+    sql_instance, host = ("", "") if reading.document is None else labels_of(reading.document)
+    own = server_name({"sql_instance": sql_instance, "host": host})
     if reading.contested:
         yield f"{_name(reading)}, and so does another address"
     elif own.casefold() != _name(reading).casefold():
@@ -230,21 +205,24 @@ def _name(reading: SqlServerReading) -> str:
     return shown_name(reading) if reading.sql_instance else reading.address
 
 
-def _name_of(sql_instance: str, host: str) -> str:
-    return server_name({"sql_instance": sql_instance, "host": host})
+Readings = Sequence[SqlServerReading]
 
 
-def _read(evidence: Evidence) -> Iterator[SqlServerReading]:
-    """Yield the readings without a failure."""
-    return (reading for reading in evidence.sql_servers or () if not reading.failure)
+def _read(evidence: Evidence) -> Readings:
+    """Return the readings without a failure."""
+    return [reading for reading in evidence.sql_servers or () if not reading.failure]
 
 
 def _without_reading(evidence: Evidence) -> Finding:
     """Return the finding of a check that needs a reading, and has none."""
-    servers = evidence.sql_servers or ()
-    if not servers:
+    if not evidence.sql_servers:
         return skipped(_NONE)
-    return blocked("sql_login" if all(reading.refused for reading in servers) else "sql_connection")
+    return blocked("sql_login" if all(reading.refused for reading in evidence.sql_servers) else "sql_connection")
+
+
+def _of_readings(rule: Callable[[Evidence, Readings], Finding]) -> CheckFunction:
+    """Return the check by this rule, if a SQL Server was read."""
+    return lambda evidence: rule(evidence, readings) if (readings := _read(evidence)) else _without_reading(evidence)
 
 
 def _joined(texts: Iterable[str], separator: str = ", ") -> str:
@@ -257,20 +235,20 @@ _Instances = tuple[HostInstance, ...]
 
 
 def _host_check(
-    rule: Callable[[Evidence, HostFacts, _Instances], Finding], otherwise: CheckFunction = host_only
+    fact: str, rule: Callable[[Any, Evidence, HostFacts, _Instances], Finding], otherwise: CheckFunction = host_only
 ) -> CheckFunction:
-    """Return the check by this rule, if the host was looked up and has a SQL Server; `otherwise` is the check elsewhere."""
+    """Return the check by this rule, if the host has a SQL Server and this fact was read; `otherwise` is the check elsewhere."""
 
     def check(evidence: Evidence) -> Finding:
-        host = evidence.host
+        host, found = evidence.host, otherwise(evidence)
         if host is None:
-            return otherwise(evidence)
+            return found
         if isinstance(host.instances, Unreadable):
             return unknown(f"the instances of SQL Server: {host.instances}")
-        if host.instances:
-            return rule(evidence, host, host.instances)
-        found = otherwise(evidence)
-        return unknown("no SQL Server on this host") if found.outcome is CheckOutcome.UNKNOWN else found
+        if not host.instances:
+            return unknown("no SQL Server on this host") if found.outcome is CheckOutcome.UNKNOWN else found
+        value = getattr(host, fact)
+        return unknown(str(value)) if isinstance(value, Unreadable) else rule(value, evidence, host, host.instances)
 
     return check
 
@@ -278,90 +256,71 @@ def _host_check(
 def _sql_server_check(otherwise: CheckFunction) -> CheckFunction:
     """Return the check of what only SQL Server shows: a reading, or its command."""
 
-    def rule(evidence: Evidence, _host: HostFacts, _instances: _Instances) -> Finding:
+    def rule(_instances: _Instances, evidence: Evidence, *_host: object) -> Finding:
         found = otherwise(evidence)
         return unknown("visible only in SQL Server") if found.outcome is CheckOutcome.UNKNOWN else found
 
-    return _host_check(rule, otherwise)
+    return _host_check("instances", rule, otherwise)
 
 
-def _connector_version(evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
+def _connector_version(files: Sequence[ConnectorFile], evidence: Evidence, *_host: object) -> Finding:
     """Assess the files, and the builds that the SQL Servers of the target have loaded."""
     loaded = connector_version(evidence)
-    found = host_rules.connector_version(host.files, managed=evidence.credential.kind is CredentialKind.MANAGED_IDENTITY)
-    return (
-        found if loaded.outcome is CheckOutcome.UNKNOWN else combined(found, replace(loaded, detail=f"loaded: {loaded.detail}"))
-    )
+    found = host_rules.connector_version(files, managed=evidence.credential.kind is CredentialKind.MANAGED_IDENTITY)
+    is_known = loaded.outcome is not CheckOutcome.UNKNOWN
+    return combined(found, replace(loaded, detail=f"loaded: {loaded.detail}")) if is_known else found
 
 
-def _registry_rights(evidence: Evidence, host: HostFacts, instances: _Instances) -> Finding:
-    target = evidence.target
-    wanted = KeyReference(target.key_name, target.key_version, target.vault)
-    return host_rules.registry_rights(host.key, instances, wanted, current=host_rules.is_current(host.files))
+def _windows_tls(_value: object, _evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
+    """Assess the settings, and Windows' own request to the vault, which this account made."""
+    settings = host.tls
+    found = unknown(f"settings of TLS {settings}") if isinstance(settings, Unreadable) else host_rules.tls_settings(settings)
+    return combined(found, _response(host.response, f"{host.account}"))
 
 
 def _response(response: WindowsResponse | Unreadable | None, account: str) -> Finding:
-    """Assess Windows' own request to the vault, which this account made."""
     if response is None:
         return skipped("Windows made no request, because connect_to of the module redirects the vault")
     if isinstance(response, Unreadable):
         return unknown(f"Windows' request to the vault {response}")
-    if response.status == _PROXY_REFUSES:
-        return warned(f"the proxy of {account} requires a sign-in (HTTP {_PROXY_REFUSES})", code=_REJECTED)
-    if response.status is None:
-        return _windows_error(response.error, account)
-    return passed(f"Windows trusts the vault's certificate: HTTP {response.status} as {account}")
-
-
-def _windows_error(number: int, account: str) -> Finding:
-    """Return a failure for an error of TLS; others may be of this account only."""
-    number, error = windows_error(number)
+    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return warned(f"the proxy of {account} requires a sign-in (HTTP {response.status})", code=3012)
+    if response.status is not None:
+        return passed(f"Windows trusts the vault's certificate: HTTP {response.status} as {account}")
+    number, error = windows_error(response.error)
+    # An error of TLS is a failure; others may be of this account only.
+    assess = failed if number in host_rules.ERRORS_OF_TLS else warned
     text = f"Windows error {number} as {account}: {error.meaning}"
-    if number in host_rules.ERRORS_OF_TLS:
-        return replace(failed(text, code=error.code, reason=error.reason), actions=error.actions)
-    return warned(text, code=error.code, reason=error.reason, actions=error.actions)
+    return assess(text, code=error.code, reason=error.reason, actions=error.actions)
 
 
-def _service_proxy(evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
-    vault = evidence.vault
-    expected = None if vault.redirected else urlsplit(vault.proxy or "").netloc.rpartition("@")[2]
-    return host_rules.service_proxy(host.proxies, host.winhttp, host=vault.host, expected=expected)
-
-
-def _event_log(evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
-    if isinstance(host.events, Unreadable):
-        return unknown(str(host.events))
-    events = [event for event in map(read_event_xml, host.events) if event is not None]
+def _event_log(xml: Iterable[str], evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
+    events = [event for event in map(read_event_xml, xml) if event is not None]
     explained = [(event, explanation) for event in events if (explanation := explain_event(event)) is not None]
     none = f"no error among the connector's last events: {len(events)}" if events else "no event of the connector"
     text = "; ".join(_event_texts(explained)) or none
     if host.log_level == NO_EVENTS:
-        return warned(
-            f"{text}; it proves nothing: the connector writes no events (registry value `Level` is {NO_EVENTS})", actions=_WRITE
-        )
-    if not explained:
-        level = f"; whether it writes any: {host.log_level}" if isinstance(host.log_level, Unreadable) else ""
-        return unknown(text + level) if level and not events else passed(text)
-    since = datetime.fromtimestamp(evidence.now, UTC) - _RECENT
+        write = f"As an administrator, let the connector write its events again: `{WRITE_EVENTS}`."
+        silent = f"it proves nothing: the connector writes no events (registry value `Level` is {NO_EVENTS})"
+        return warned(f"{text}; {silent}", actions=(write,))
+    if isinstance(host.log_level, Unreadable) and not events:
+        return unknown(f"{text}; whether it writes any: {host.log_level}")
+    since = datetime.fromtimestamp(evidence.now, UTC) - timedelta(days=7)
     if not any(event.at is not None and event.at >= since for event, _ in explained):
         return passed(text)
-    codes = dict.fromkeys(row.code for _, explanation in explained for row in explanation.rows)
-    more = tuple(f"More about it: `ekm-exporter explain {code}`." for code in list(codes)[:1])
+    codes = [row.code for _, explanation in explained for row in explanation.rows]
+    more = tuple(f"More about it: `ekm-exporter explain {code}`." for code in codes[:1])
     return warned(text, actions=(*more, *BY_NAME["event_log"].actions))
 
 
 def _event_texts(explained: list[tuple[LoggedEvent, Explanation]]) -> Iterator[str]:
     """Yield a text for each kind of event, the newest first."""
-    counts = Counter(_label(explanation) for _, explanation in explained)
-    newest = {_label(explanation): event for event, explanation in reversed(explained)}
-    for label in list(counts)[:_MOST_KINDS]:
-        at = newest[label].at
-        times = "once" if counts[label] == 1 else f"{counts[label]} times"
+    kinds = defaultdict[str, list[datetime | None]](list)
+    for event, explanation in explained:
+        kinds[both_numbers(explanation.rows[0].code) if explanation.is_code else mask(explanation.title)].append(event.at)
+    for label, (at, *others) in islice(kinds.items(), _MOST_KINDS):
+        times = f"{len(others) + 1} times" if others else "once"
         yield f"{label}: {times}, last {'at an unknown time' if at is None else f'{at:%Y-%m-%d %H:%M} UTC'}"
-
-
-def _label(explanation: Explanation) -> str:
-    return both_numbers(explanation.rows[0].code) if explanation.is_code else mask(explanation.title)
 
 
 def clock(evidence: Evidence) -> Finding:
@@ -372,18 +331,48 @@ def clock(evidence: Evidence) -> Finding:
     return replace(found, detail=f"{found.detail}; {host_rules.time_text(evidence.host.time_service)}")
 
 
-HOST_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
+CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
     {
-        "connector_version": _host_check(_connector_version, connector_version),
-        "vc_runtime": _host_check(lambda _, host, instances: host_rules.vc_runtime(host.runtimes, host.files, instances)),
-        "ekm_enabled": _sql_server_check(ekm_enabled),
-        "registry_rights": _host_check(_registry_rights),
-        "cluster_checkpoint": _host_check(lambda _, host, instances: host_rules.cluster_checkpoint(host.cluster_node, instances)),
-        "windows_tls": _host_check(
-            lambda _, host, _instances: combined(host_rules.tls_settings(host.tls), _response(host.response, f"{host.account}"))
+        "clock": clock,
+        "sql_connection": connection,
+        "sql_login": login,
+        "sql_rights": _of_readings(rights),
+        "sql_labels": _of_readings(labels),
+        "sql_keys": _of_readings(keys),
+        "sql_closed": _of_readings(closed),
+        "sql_proof": _of_readings(proof),
+        "connector_version": _host_check("files", _connector_version, connector_version),
+        "vc_runtime": _host_check(
+            "runtimes",
+            lambda runtimes, _, host, instances: host_rules.vc_runtime(
+                runtimes, instances, current=host_rules.is_current(host.files)
+            ),
         ),
-        "service_proxy": _host_check(_service_proxy),
+        "ekm_enabled": _sql_server_check(ekm_enabled),
+        "registry_rights": _host_check(
+            "key",
+            lambda key, evidence, host, instances: host_rules.registry_rights(
+                key,
+                instances,
+                KeyReference(evidence.target.key_name, evidence.target.key_version, evidence.target.vault),
+                current=host_rules.is_current(host.files),
+            ),
+        ),
+        "cluster_checkpoint": _host_check(
+            "cluster_node",
+            lambda cluster_node, _, __, instances: host_rules.cluster_checkpoint(instances, cluster_node=cluster_node),
+        ),
+        "windows_tls": _host_check("instances", _windows_tls),
+        "service_proxy": _host_check(
+            "proxies",
+            lambda proxies, evidence, host, _: host_rules.service_proxy(
+                proxies,
+                host.winhttp,
+                host=evidence.vault.host,
+                expected=None if evidence.vault.redirected else evidence.vault.proxy_address,
+            ),
+        ),
         "sql_credential": _sql_server_check(credential),
-        "event_log": _host_check(_event_log),
+        "event_log": _host_check("events", _event_log),
     }
 )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
@@ -30,12 +31,8 @@ from exporter.knowledge.verdict import WHY, AuxiliaryKind, AuxiliaryResult
 EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an expiry
 CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before the expiry of a host's certificate
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
-# Organisations that issue the certificates of Azure's hosts.
-AZURE_ISSUERS: Final = ("Microsoft Corporation", "DigiCert Inc", "DigiCert, Inc.")
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _SIGNED: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.WORKLOAD_IDENTITY})
-_SECRETLESS_KINDS: Final = _SIGNED | {CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT}
-_FORBIDDEN = 403
 _NO_KEY = "the key was not read"
 _OPERATIONS = {Step.WRAP_KEY: "wrapKey", Step.UNWRAP_KEY: "unwrapKey"}
 
@@ -48,10 +45,8 @@ CheckFunction = Callable[[Evidence], Finding]
 def failed_at(result: StepResult, *, discarded: bool = False) -> Finding:
     """Return the finding of a failed step, or that it says nothing: with `discarded`, silence may be the fault of this host."""
     if discarded and result.facts is not None and result.facts.fault.silence is not None:
-        return replace(unknown(WHY["not_measured"]), discarded=True)
-    return Finding(
-        outcome=CheckOutcome.FAIL, detail=failure_text(result), code=result.code, reason=result.reason, step=result.step
-    )
+        return unknown(WHY["not_measured"], discarded=True)
+    return failed(failure_text(result), code=result.code, reason=result.reason, step=result.step)
 
 
 def step_finding(evidence: Evidence, step: Step, check: str) -> Finding | None:
@@ -72,8 +67,8 @@ def owned(evidence: Evidence, check: str) -> Finding | None:
         if result.outcome is Outcome.FAILED and check_of(result.step, result.reason) == check:
             unwrapped = evidence.report.step(Step.UNWRAP_KEY)
             opens = result.step is Step.WRAP_KEY and unwrapped is not None and unwrapped.outcome is Outcome.OK
-            found = failed_at(result, discarded=evidence.report.discarded)
-            return replace(found, moment=FailureMoment.WRAP if opens else None)  # databases still open
+            # With unwrap alone, databases still open.
+            return replace(failed_at(result, discarded=evidence.report.discarded), moment=FailureMoment.WRAP if opens else None)
     return None
 
 
@@ -84,52 +79,40 @@ def day(moment: float) -> str:
 
 def failure_text(result: StepResult) -> str:
     """Return a failure as text: `secret expired (HTTP 401, AADSTS7000222)`."""
-    facts = result.facts
-    words = (result.reason or Reason.INTERNAL).value.replace("_", " ")
+    words, facts = (result.reason or Reason.INTERNAL).value.replace("_", " "), result.facts
     if facts is None:
         return words
-    parts = (
-        None if facts.status is None else f"HTTP {facts.status}",
-        None if facts.aadsts is None else f"AADSTS{facts.aadsts}",
-        None if facts.akv is None else f"AKV{facts.akv}",
-        facts.inner_code,
-    )
-    codes = ", ".join(one for one in parts if one is not None)
-    detail = open_detail(result)
-    return (f"{words} ({codes})" if codes else words) + (f": {detail}" if detail else "")
+    numbers = {"HTTP ": facts.status, "AADSTS": facts.aadsts, "AKV": facts.akv, "": facts.inner_code}
+    codes = ", ".join(f"{label}{number}" for label, number in numbers.items() if number is not None)
+    return ": ".join(filter(None, (f"{words} ({codes})" if codes else words, open_detail(result))))
 
 
 # The sign-in, and whether the vault answers.
-
-
-def challenge(evidence: Evidence) -> Finding:
-    found = step_finding(evidence, Step.CHALLENGE, "challenge")
-    return found or passed("read as the connector reads it")
 
 
 def tenant(evidence: Evidence) -> Finding:
     if evidence.challenge is None:
         return step_finding(evidence, Step.CHALLENGE, "tenant") or unknown("no challenge was read")
     named, own = evidence.challenge.tenant.lower(), (evidence.credential.tenant_id or "").lower()
-    if not own:
-        return passed("the credential has none: that of the vault is used")
-    if named == own:
-        return passed("the vault and the credential name the same")
-    if _GUID.fullmatch(named) and _GUID.fullmatch(own):
-        refused = owned(evidence, "audience")  # SQL Server, which signs in at the tenant of the vault, has another code
-        why = "" if refused is None else f"; the probe signs in at the latter, so it shows {refused.code}"
-        return failed(f"the vault is in {named}, the credential in {own}{why}", reason=Reason.TOKEN_WRONG_ISSUER)
-    return unknown("one is an id, the other a domain: they cannot be compared")
+    if own in ("", named):
+        return passed(
+            "the vault and the credential name the same" if own else "the credential has none: that of the vault is used"
+        )
+    if not (_GUID.fullmatch(named) and _GUID.fullmatch(own)):
+        return unknown("one is an id, the other a domain: they cannot be compared")
+    refused = owned(evidence, "audience")  # SQL Server, which signs in at the tenant of the vault, has another code
+    why = "" if refused is None else f"; the probe signs in at the latter, so it shows {refused.code}"
+    return failed(f"the vault is in {named}, the credential in {own}{why}", reason=Reason.TOKEN_WRONG_ISSUER)
 
 
 def secret(evidence: Evidence) -> Finding:
+    unreadable, kind = owned(evidence, "secret"), evidence.credential.kind
     if evidence.secret.failure:
         return failed(evidence.secret.failure, reason=Reason.SECRET_UNREADABLE, codeless=True)
-    unreadable = owned(evidence, "secret")
     if unreadable is not None:
         return replace(unreadable, code=None, codeless=True)
-    if evidence.credential.kind in _SECRETLESS_KINDS and evidence.credential.password is None:
-        return skipped(f"a {evidence.credential.kind.value.replace('_', ' ')} has none")
+    if kind in {*_SIGNED, CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT} and evidence.credential.password is None:
+        return skipped(f"a {kind.value.replace('_', ' ')} has none")
     return passed("can be read")
 
 
@@ -142,12 +125,7 @@ def credential_string(evidence: Evidence) -> Finding:
     text = "; ".join(finding.text for finding in findings)
     # 3128 for a client id with hyphens: the connector sends it to Entra ID, which responds 400.
     code = next((finding.code for finding in findings if finding.code is not None), 3128 if "3128" in text else None)
-    found = failed(text, code=code, reason=Reason.SECRET_TOO_SHORT, codeless=code is None)
-    return replace(found, step=Step.TOKEN)
-
-
-def token(evidence: Evidence) -> Finding:
-    return step_finding(evidence, Step.TOKEN, "token") or passed("issued by Entra")
+    return failed(text, code=code, reason=Reason.SECRET_TOO_SHORT, codeless=code is None, step=Step.TOKEN)
 
 
 def audience(evidence: Evidence) -> Finding:
@@ -179,20 +157,11 @@ def _wrong_claim(evidence: Evidence) -> Finding | None:
     return None
 
 
-def firewall(evidence: Evidence) -> Finding:
-    return _vault_finding(evidence, "firewall", "allows this network")
-
-
-def vault_answers(evidence: Evidence) -> Finding:
-    return _vault_finding(evidence, "vault_answers", "complete and readable")
-
-
 def _vault_finding(evidence: Evidence, check: str, success: str) -> Finding:
-    get = evidence.report.step(Step.GET_KEY)
-    requested = get is not None and get.outcome is not Outcome.SKIPPED
-    if not requested:
-        return owned(evidence, check) or step_finding(evidence, Step.GET_KEY, check) or unknown("no request was sent")
-    return owned(evidence, check) or passed(success)
+    get, found = evidence.report.step(Step.GET_KEY), owned(evidence, check)
+    if get is not None and get.outcome is not Outcome.SKIPPED:
+        return found or passed(success)
+    return found or step_finding(evidence, Step.GET_KEY, check) or unknown("no request was sent")
 
 
 def credential_expiry(evidence: Evidence) -> Finding:
@@ -200,6 +169,7 @@ def credential_expiry(evidence: Evidence) -> Finding:
 
     A reason selects the advice: for a date that is reached or near, not for a wrong one.
     """
+    kind = evidence.credential.kind
     dates = [one for one in evidence.expiry if one.source is not Source.ENTRA]  # of an earlier probe
     answer = entra_answer(evidence.report.steps, evidence.now)
     wrong = wrong_dates(mark_wrong_dates(evidence.credential.name, dates, answer))
@@ -207,21 +177,19 @@ def credential_expiry(evidence: Evidence) -> Finding:
         return warned(f"Entra ID refuses it as expired: {wrong}")
     known = [(one.expires_at, one.source) for one in dates if one.expires_at is not None]
     if not known and not evidence.credential.may_expire:
-        return skipped(f"a {evidence.credential.kind.value.replace('_', ' ')} has none")
+        return skipped(f"a {kind.value.replace('_', ' ')} has none")
     if not known:
         reasons = "; ".join(f"{one.source}: {one.failure}" for one in dates if one.failure)
         return unknown(reasons or "no source has it: set expires_on or graph_credential")
     # As in the alert rules, a date that was looked up takes precedence over a declared one.
     expiry, source = min([one for one in known if one[1] is not Source.DECLARED] or known)
-    when = f"{day(expiry)} ({source})"
-    signed = evidence.credential.kind is CredentialKind.CLIENT_CERTIFICATE
-    reason = Reason.CERTIFICATE_EXPIRED if signed else Reason.SECRET_EXPIRED
+    when, is_declared = f"{day(expiry)} ({source})", source is Source.DECLARED
+    reason = Reason.CERTIFICATE_EXPIRED if kind is CredentialKind.CLIENT_CERTIFICATE else Reason.SECRET_EXPIRED
+    if expiry <= evidence.now and not evidence.granted:
+        return failed(f"expired on {when}", reason=reason, step=Step.TOKEN)
     if expiry <= evidence.now:
-        if not evidence.granted:
-            return replace(failed(f"expired on {when}", reason=reason), step=Step.TOKEN)
-        if source is Source.DECLARED:
-            return warned(f"declared as expired on {day(expiry)}, yet Entra issues tokens: correct expires_on")
-        return warned(f"expired on {when}, yet Entra issues tokens: correct that source")
+        shown = f"declared as expired on {day(expiry)}" if is_declared else f"expired on {when}"
+        return warned(f"{shown}, yet Entra issues tokens: correct {'expires_on' if is_declared else 'that source'}")
     near = expiry - evidence.now < EXPIRY_WARN
     return warned(f"expires on {when}", code=3303, reason=reason) if near else passed(f"expires on {when}")
 
@@ -230,17 +198,15 @@ def credential_expiry(evidence: Evidence) -> Finding:
 
 
 def key_name(evidence: Evidence) -> Finding:
-    findings = key_name_findings(evidence.target.key_name)
-    if findings:
-        text = "; ".join(finding.text for finding in findings)
+    text = "; ".join(finding.text for finding in key_name_findings(evidence.target.key_name))
+    if text:
         return failed(text, code=KEY_NAME_UNUSABLE, reason=Reason.KEY_NAME_TOO_LONG)
     return owned(evidence, "key_name") or passed(evidence.target.key_name)
 
 
 def permission_get(evidence: Evidence) -> Finding:
     found = step_finding(evidence, Step.GET_KEY, "permission_get")
-    key_was_read = found is not None and found.blocked_by in ("key_version", "key_type", "key_name")
-    return passed("allowed") if found is None or key_was_read else found
+    return passed("allowed") if found is None or found.blocked_by in ("key_version", "key_type", "key_name") else found
 
 
 def key_version(evidence: Evidence) -> Finding:
@@ -296,23 +262,17 @@ def key_ops(evidence: Evidence) -> Finding:
     missing = [name for name in _OPERATIONS.values() if name not in key.key_ops]
     if not missing:
         return refused or passed("wrapKey and unwrapKey")
-    found = failed(f"{' and '.join(missing)} missing", reason=Reason.KEY_OPERATION_FORBIDDEN)
-    # With unwrap alone databases still open.
-    return found if _OPERATIONS[Step.UNWRAP_KEY] in missing else replace(found, moment=FailureMoment.WRAP)
+    moment = None if _OPERATIONS[Step.UNWRAP_KEY] in missing else FailureMoment.WRAP  # with unwrap alone databases still open
+    return failed(f"{' and '.join(missing)} missing", reason=Reason.KEY_OPERATION_FORBIDDEN, moment=moment)
 
 
-def permission(step: Step, check: str) -> Callable[[Evidence], Finding]:
-    """Return the check of the permission for one operation with the key."""
-
-    def run(evidence: Evidence) -> Finding:
-        key, operation = evidence.report.key, _OPERATIONS[step]
-        if key is not None and key.key_ops and operation not in key.key_ops:
-            return blocked("key_ops")
-        found = step_finding(evidence, step, check)
-        # Different bytes after a round trip are no permission failure.
-        return passed("allowed") if found is None or found.blocked_by == "round_trip" else found
-
-    return run
+def _permission(evidence: Evidence, step: Step, check: str) -> Finding:
+    key = evidence.report.key
+    if key is not None and key.key_ops and _OPERATIONS[step] not in key.key_ops:
+        return blocked("key_ops")
+    found = step_finding(evidence, step, check)
+    # Different bytes after a round trip are no permission failure.
+    return passed("allowed") if found is None or found.blocked_by == "round_trip" else found
 
 
 def permission_list(evidence: Evidence) -> Finding:
@@ -323,34 +283,28 @@ def permission_list(evidence: Evidence) -> Finding:
         return passed("allowed")
     if owned(evidence, "firewall") is not None:
         return blocked("firewall")
-    if facts.status == _FORBIDDEN:
-        return warned("not allowed; the connector does not need it")
-    return unknown(facts.fault.replace("_", " "))
+    is_refused = facts.status == HTTPStatus.FORBIDDEN
+    return warned("not allowed; the connector does not need it") if is_refused else unknown(facts.fault.replace("_", " "))
 
 
 def round_trip(evidence: Evidence) -> Finding:
-    found = step_finding(evidence, Step.UNWRAP_KEY, "round_trip")
-    if found is not None:
-        return found
     wrapped = evidence.report.step(Step.WRAP_KEY)
     here = wrapped is not None and wrapped.outcome is not Outcome.OK
-    return passed(
-        "unwrap returned equal bytes; wrap failed, so they were encrypted locally" if here else "the bytes came back equal"
-    )
+    how = "unwrap returned equal bytes; wrap failed, so they were encrypted locally" if here else "the bytes came back equal"
+    return step_finding(evidence, Step.UNWRAP_KEY, "round_trip") or passed(how)
 
 
 def retained_versions(evidence: Evidence) -> Finding:
     results = [one for one in evidence.auxiliary if one.kind is AuxiliaryKind.RETAINED]
     if not results:
         return skipped("none were probed" if evidence.target.retained_versions else "none are declared")
-    owner = next((name for one in results if (name := _owner_of_same(evidence, one)) is not None), None)
-    unusable = [(one, one.failure) for one in results if one.usable is False and _owner_of_same(evidence, one) is None]
-    for bad, failure in unusable:
-        if failure is not None:
-            found = failed_at(failure)
-            return replace(found, detail=f"{bad.name}: {failure.step} {found.detail}", subject=bad)
-    if owner is not None:
-        return blocked(owner)
+    owners = [_owner_of_same(evidence, one) for one in results]
+    for bad, owner in zip(results, owners, strict=True):
+        if bad.usable is False and owner is None and bad.failure is not None:
+            found = failed_at(bad.failure)
+            return replace(found, detail=f"{bad.name}: {bad.failure.step} {found.detail}", subject=bad)
+    if any(owners):
+        return blocked(next(filter(None, owners)))
     unsure = [one.name for one in results if one.usable is None]
     return unknown(f"not known for {', '.join(unsure)}") if unsure else passed(f"{len(results)} can be used")
 
@@ -376,30 +330,14 @@ def newest_version(evidence: Evidence) -> Finding:
 
 def key_expiry(evidence: Evidence) -> Finding:
     key = evidence.report.key
-    if key is None:
-        return unknown(_NO_KEY)
-    if key.expires is None:
-        return passed("the key does not expire")
+    if key is None or key.expires is None:
+        return unknown(_NO_KEY) if key is None else passed("the key does not expire")
     if key.expires <= evidence.now:
         return blocked("key_dates")
-    text = f"expires on {day(key.expires)}"
-    return warned(text) if key.expires - evidence.now < EXPIRY_WARN else passed(text)
+    return (warned if key.expires - evidence.now < EXPIRY_WARN else passed)(f"expires on {day(key.expires)}")
 
 
 # The network, from the proxy to certificates and clocks.
-
-
-def _failure(evidence: Evidence, endpoint: Endpoint, check: str) -> Finding | None:
-    """Return the failure of the endpoint check or step that belongs to a check."""
-    step = Step.CHALLENGE if endpoint is evidence.vault else Step.TOKEN
-    if endpoint.facts.fault not in (Fault.NONE, Fault.HTTP_STATUS):
-        cause = classify(step, endpoint.facts)
-        if check_of(step, cause.reason) == check:
-            return failed_at(
-                StepResult(step=step, outcome=Outcome.FAILED, code=cause.code, reason=cause.reason, facts=endpoint.facts),
-                discarded=endpoint.discarded,
-            )
-    return owned(evidence, check)
 
 
 def _host_check(check: str, assess: Callable[[Evidence, Endpoint, Finding | None], Finding]) -> CheckFunction:
@@ -409,7 +347,16 @@ def _host_check(check: str, assess: Callable[[Evidence, Endpoint, Finding | None
         endpoint = evidence.vault if check.endswith("_vault") else evidence.entra
         if endpoint is None:
             return skipped("the host's identity service issues the tokens")
-        return assess(evidence, endpoint, _failure(evidence, endpoint, check))
+        step, facts, failure = (
+            Step.CHALLENGE if endpoint is evidence.vault else Step.TOKEN,
+            endpoint.facts,
+            owned(evidence, check),
+        )
+        if facts.fault not in (Fault.NONE, Fault.HTTP_STATUS):
+            cause = classify(step, facts)
+            result = StepResult(step=step, outcome=Outcome.FAILED, code=cause.code, reason=cause.reason, facts=facts)
+            failure = failed_at(result, discarded=endpoint.discarded) if check_of(step, cause.reason) == check else failure
+        return assess(evidence, endpoint, failure)
 
     return run
 
@@ -435,7 +382,7 @@ def _issuer(evidence: Evidence, endpoint: Endpoint, _failure: Finding | None) ->
     certificate, ca_file = endpoint.certificate, evidence.module.ca_file
     if certificate is None:
         return skipped("no certificate was seen")
-    if certificate.organization in AZURE_ISSUERS:
+    if certificate.organization in ("Microsoft Corporation", "DigiCert Inc", "DigiCert, Inc."):  # those of Azure's hosts
         return passed(certificate.issuer)
     who = f"{certificate.issuer!r}" + (f" of {certificate.organization!r}" if certificate.organization else "")
     if endpoint.facts.fault is Fault.TLS_UNTRUSTED:
@@ -453,40 +400,38 @@ def _tls(evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Fin
     certificate = endpoint.facts.certificate
     if certificate is None:
         return unknown("the handshake succeeded, but the certificate could not be read")
-    end = f"valid until {day(certificate.not_after)}"
-    return warned(end) if certificate.not_after - evidence.now < CERTIFICATE_WARN else passed(end)
+    is_near = certificate.not_after - evidence.now < CERTIFICATE_WARN
+    return (warned if is_near else passed)(f"valid until {day(certificate.not_after)}")
 
 
 def _certificate_text(certificate: HostCertificate | None, reason: Reason | None) -> str:
-    if certificate is None:
+    if certificate is None or reason is None:
         return ""
-    texts = {
+    return {
         Reason.TLS_EXPIRED: f": it expired on {day(certificate.not_after)}",
         Reason.TLS_NOT_YET_VALID: f": it is valid from {day(certificate.not_before)}",
         Reason.TLS_WRONG_NAME: f": it is for {certificate.subject!r}",
-    }
-    return texts.get(reason, f": issued by {certificate.issuer!r}") if reason is not None else ""
+    }.get(reason, f": issued by {certificate.issuer!r}")
 
 
 def revocation(evidence: Evidence) -> Finding:
     if not evidence.module.crl_check:
         return skipped("crl_check is off in the module")
     if not evidence.revocation:
-        shown = [one for one in (evidence.vault, evidence.entra) if one is not None and one.certificate is not None]
+        shown = any(one is not None and one.certificate is not None for one in (evidence.vault, evidence.entra))
         return skipped("the certificates have no revocation host" if shown else "no certificate was seen")
-    closed = [f"{one.host}: {one.problem}" for one in evidence.revocation if one.problem]
-    return warned("; ".join(closed)) if closed else passed(", ".join(one.host for one in evidence.revocation))
+    closed = [f"{host}: {problem}" for host, problem in evidence.revocation.items() if problem]
+    return warned("; ".join(closed)) if closed else passed(", ".join(evidence.revocation))
 
 
 def path(evidence: Evidence) -> Finding:
     taken, source = _path_taken(evidence)
     expected = evidence.module.expect_path
+    is_any = expected is ExpectPath.ANY
     if taken is None:
-        return passed("not known; any is allowed") if expected is ExpectPath.ANY else unknown(f"{source}; {expected} is expected")
-    if expected is ExpectPath.ANY:
-        return passed(f"{taken}, {source}")
-    if taken == expected:
-        return passed(f"{taken}, as expected, {source}")
+        return passed("not known; any is allowed") if is_any else unknown(f"{source}; {expected} is expected")
+    if is_any or taken == expected:
+        return passed(f"{taken}, {source}" if is_any else f"{taken}, as expected, {source}")
     return failed(f"{taken}, {source}; {expected} is expected", codeless=True)
 
 
@@ -495,14 +440,11 @@ def _path_taken(evidence: Evidence) -> tuple[str | None, str]:
     for facts in (evidence.vault.facts, *(result.facts for result in evidence.report.steps if result.step is not Step.TOKEN)):
         if facts is not None and facts.vault is not None and facts.vault.connection is not None:
             return facts.vault.connection, "by the vault's header"
-    kinds = {_kind(address) for address in evidence.vault.addresses}
+    addresses = (ipaddress.ip_address(address.partition("%")[0]) for address in evidence.vault.addresses)
+    kinds = {"private" if address.is_private else "public" for address in addresses}
     if len(kinds) == 1:
         return kinds.pop(), "by its address"
     return None, "the vault has private and public addresses" if kinds else "the vault sends no such header"
-
-
-def _kind(address: str) -> str:
-    return "private" if ipaddress.ip_address(address.partition("%")[0]).is_private else "public"
 
 
 def clock(evidence: Evidence) -> Finding:
@@ -518,21 +460,6 @@ def clock(evidence: Evidence) -> Finding:
     if abs(skew) > SKEW_FAIL:
         return failed(how, codeless=evidence.credential.kind not in _SIGNED)
     return warned(how) if abs(skew) > SKEW_WARN else passed(how)
-
-
-ENDPOINT_CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
-    {
-        f"{name}_{host}": _host_check(f"{name}_{host}", assess)
-        for name, assess in (
-            ("proxy", _proxy),
-            ("dns", _dns),
-            ("tcp", lambda _, __, failure: failure or passed("open")),
-            ("issuer", _issuer),
-            ("tls", _tls),
-        )
-        for host in ("vault", "entra")
-    }
-)
 
 
 # Only SQL Server stores the thumbprint together with the public key. This host can find a contradiction, never a proof.
@@ -553,7 +480,52 @@ def thumbprint(evidence: Evidence) -> Finding:
             f"{pin.thumbprint} has {length_of(pin.thumbprint)} bytes, not the 20 of connector 1.0.5.0: versions can share it"
         )
     # The encoding of the longest names by connector 1.0.4.0 may have as many bytes as the hash.
-    classic = target.generation_declared and target.generation is Generation.CLASSIC and len(target.key_name) < KEY_NAME_LIMIT
-    if classic:
+    is_classic = target.generation_declared and target.generation is Generation.CLASSIC and len(target.key_name) < KEY_NAME_LIMIT
+    if is_classic:
         return warned(f"{pin.thumbprint} has the 20 bytes of connector 1.0.5.0, but connector_generation is classic")
     return unknown(f"{pin.thumbprint} is declared for this version; only SQL Server can compare the public key")
+
+
+CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
+    {
+        f"{name}_{host}": _host_check(f"{name}_{host}", assess)
+        for name, assess in (
+            ("proxy", _proxy),
+            ("dns", _dns),
+            ("tcp", lambda _, __, failure: failure or passed("open")),
+            ("issuer", _issuer),
+            ("tls", _tls),
+        )
+        for host in ("vault", "entra")
+    }
+    | {
+        "revocation": revocation,
+        "path": path,
+        "challenge": lambda evidence: (
+            step_finding(evidence, Step.CHALLENGE, "challenge") or passed("read as the connector reads it")
+        ),
+        "tenant": tenant,
+        "secret": secret,
+        "credential_string": credential_string,
+        "token": lambda evidence: step_finding(evidence, Step.TOKEN, "token") or passed("issued by Entra"),
+        "audience": audience,
+        "firewall": lambda evidence: _vault_finding(evidence, "firewall", "allows this network"),
+        "vault_answers": lambda evidence: _vault_finding(evidence, "vault_answers", "complete and readable"),
+        "credential_expiry": credential_expiry,
+        "key_name": key_name,
+        "permission_get": permission_get,
+        "key_version": key_version,
+        "key_type": key_type,
+        "key_enabled": key_enabled,
+        "key_dates": key_dates,
+        "key_ops": key_ops,
+        "permission_wrap": lambda evidence: _permission(evidence, Step.WRAP_KEY, "permission_wrap"),
+        "permission_unwrap": lambda evidence: _permission(evidence, Step.UNWRAP_KEY, "permission_unwrap"),
+        "permission_list": permission_list,
+        "round_trip": round_trip,
+        "retained_versions": retained_versions,
+        "newest_version": newest_version,
+        "key_expiry": key_expiry,
+        "thumbprint": thumbprint,
+    }
+)

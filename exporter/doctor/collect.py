@@ -12,6 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,7 +29,7 @@ from exporter.core.json import read_object
 from exporter.core.names import is_address, match_entry, told_apart
 from exporter.core.secrets import mask
 from exporter.core.values import Challenge, CredentialKind, Facts, Fault, KeyFacts, Outcome, Step, TokenResult, is_discarded
-from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate, Revocation, SecretEvidence
+from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate, SecretEvidence
 from exporter.doctor.host_facts import LookUpHost, facts_of_host
 from exporter.knowledge.answers import read_claims
 from exporter.knowledge.expiry import CredentialExpiry, graph_of
@@ -49,7 +50,6 @@ from exporter.sqlserver.reading import SqlServerReading, contested_addresses, na
 
 # A server's certificate. The DER may come from an untrusted host; its content raises no exception.
 
-_MOST_URLS = 6
 _URL = re.compile(r"http://[A-Za-z0-9.-]{1,253}(?::[1-5]?[0-9]{1,4})?(?:/[!-~]{0,500})?")
 
 
@@ -63,7 +63,7 @@ def read_certificate(der: bytes) -> HostCertificate | None:
             organization=_part(found.issuer, NameOID.ORGANIZATION_NAME),
             not_before=found.not_valid_before_utc.timestamp(),
             not_after=found.not_valid_after_utc.timestamp(),
-            revocation=tuple(dict.fromkeys(_urls(found)))[:_MOST_URLS],
+            revocation=tuple(islice(dict.fromkeys(_urls(found)), 6)),
         )
     except ValueError:
         return None
@@ -79,26 +79,18 @@ def _part(name: x509.Name, oid: x509.ObjectIdentifier) -> str:
 
 
 def _urls(certificate: x509.Certificate) -> Iterator[str]:
-    for general in _general_names(certificate):
-        if isinstance(general, x509.UniformResourceIdentifier) and _URL.fullmatch(general.value):
-            yield general.value
-
-
-def _general_names(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
     for extension in certificate.extensions:
-        value = extension.value
-        if isinstance(value, x509.CRLDistributionPoints):
-            for point in value:
-                yield from point.full_name or ()
-        elif isinstance(value, x509.AuthorityInformationAccess):
-            yield from (one.access_location for one in value if one.access_method == AuthorityInformationAccessOID.OCSP)
+        names: Iterable[x509.GeneralName] = ()
+        match extension.value:
+            case x509.CRLDistributionPoints() as points:
+                names = [name for point in points for name in point.full_name or ()]
+            case x509.AuthorityInformationAccess() as accesses:
+                names = [one.access_location for one in accesses if one.access_method == AuthorityInformationAccessOID.OCSP]
+        yield from (one.value for one in names if isinstance(one, x509.UniformResourceIdentifier) and _URL.fullmatch(one.value))
 
 
 # Whether the revocation host of a certificate answers on port 80: one HEAD request over plain HTTP, as Windows does.
 # Any response is a success; revocation lists are not read.
-
-_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
-_PROXY_REFUSES = frozenset({401, 403, 407})
 
 
 async def problem_with(network: Network, url: str, *, deadline: float) -> str:
@@ -119,15 +111,13 @@ async def problem_with(network: Network, url: str, *, deadline: float) -> str:
         return "the proxy's password cannot be read"
     except OSError as error:
         drop_tracebacks(error)
-        lacking = shortage_of(error)
+        lacking, number = shortage_of(error), number_of(error)
         if lacking is not None:
             raise PoolExhausted(f"the system grants no {lacking}", lacking) from None
-        number = number_of(error)
         return text_of(number) if number else type(error).__name__.lower()
     if status is None:
         return "the response is not HTTP"
-    refused = proxy is not None and (status in _PROXY_REFUSES or status >= 500)
-    return f"the proxy answers HTTP {status}" if refused else ""
+    return f"the proxy answers HTTP {status}" if proxy is not None and (status in (401, 403, 407) or status >= 500) else ""
 
 
 def host_of(url: str) -> str:
@@ -143,36 +133,28 @@ async def _direct(network: Network, host: str, port: int, url: str) -> int | Non
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
     for found in await Resolver(network.pool, network.module.connect_to).resolve(host, port):
         try:
-            streams = await asyncio.open_connection(found["host"], found["port"])
+            return await _head(asyncio.open_connection(found["host"], found["port"]), urlsplit(url).path or "/", host, {})
         except OSError as error:
             failure = error
-        else:
-            return await _head(*streams, urlsplit(url).path or "/", host, {})
     raise failure
 
 
 async def _through(network: Network, proxy: Proxy, url: str) -> int | None:
-    parts = urlsplit(proxy.url)
-    secure = parts.scheme == "https"
-    context = await network.pool.run(make_context, network.module.ca_file) if secure else None
-    headers = await network.proxy_headers()
-    streams = await asyncio.open_connection(parts.hostname, parts.port or (443 if secure else 80), ssl=context)
-    return await _head(*streams, url, host_of(url), headers)
+    parts, headers = urlsplit(proxy.url), await network.proxy_headers()
+    context = await network.pool.run(make_context, network.module.ca_file) if parts.scheme == "https" else None
+    opening = asyncio.open_connection(parts.hostname, parts.port or (80 if context is None else 443), ssl=context)
+    return await _head(opening, url, host_of(url), headers)
 
 
 async def _head(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, what: str, host: str, headers: Mapping[str, str]
+    opening: Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]], what: str, host: str, headers: Mapping[str, str]
 ) -> int | None:
-    lines = [
-        f"HEAD {what} HTTP/1.1",
-        f"Host: {host}",
-        "Connection: close",
-        *(f"{name}: {value}" for name, value in headers.items()),
-    ]
+    reader, writer = await opening
+    lines = [f"HEAD {what} HTTP/1.1", f"Host: {host}", "Connection: close", *(": ".join(header) for header in headers.items())]
     try:
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         await writer.drain()
-        found = _STATUS.match(await reader.readline())
+        found = re.match(rb"HTTP/1\.[01] ([0-9]{3})", await reader.readline())
     except ValueError:  # a line that never ends
         return None
     finally:
@@ -206,7 +188,6 @@ async def absolute_addresses(resolver: Resolver, host: str, port: int, *, deadli
 # The evidence of one target.
 
 _THREADS: Final = 24
-_AUXILIARY: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
 _MOST_READINGS: Final = 8  # of SQL Servers at the same time
 
 Lookup = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
@@ -352,39 +333,34 @@ class EvidenceCollector:
         began = self._clock.monotonic()
         checked = await check_endpoint(self._network, host, path, deadline=self._deadline())
         ended = self._clock.monotonic()
-        late = self._clock.late_between(began, ended)
-        return checked, is_discarded(checked.facts.fault, late=late, took=ended - began)
+        return checked, is_discarded(checked.facts.fault, late=self._clock.late_between(began, ended), took=ended - began)
 
     async def _secret(self) -> SecretEvidence:
-        credential = self._credential
-        secret = await self._secrets.current(credential)
+        credential, secret = self._credential, await self._secrets.current(self._credential)
         if secret.failure:
             return SecretEvidence(failure=secret.failure)
+        text, client_id = secret.text or "", credential.client_id
         if credential.kind is CredentialKind.CONNECTOR_SECRET:
-            parts = split_connector_secret(secret.text or "")
-            return SecretEvidence(
-                findings=connector_secret_findings(secret.text or ""), client_id=None if parts is None else parts.client_id
-            )
-        if credential.kind is not CredentialKind.CLIENT_SECRET:
-            return SecretEvidence(client_id=credential.client_id)
-        # The string in SQL Server consists of both.
-        digits = (credential.client_id or "").replace("-", "")[:CLIENT_ID_DIGITS]
-        return SecretEvidence(findings=connector_secret_findings(digits + (secret.text or "")), client_id=credential.client_id)
+            parts = split_connector_secret(text)
+            client_id = None if parts is None else parts.client_id
+        elif credential.kind is CredentialKind.CLIENT_SECRET:
+            text = (client_id or "").replace("-", "")[:CLIENT_ID_DIGITS] + text  # the string in SQL Server consists of both
+        findings = connector_secret_findings(text) if credential.kind.has_secret else None
+        return SecretEvidence(findings=findings, client_id=client_id)
 
     async def _list(self, token: str | None) -> Facts | None:
         if token is None:
             return None
         path = f"/keys?api-version={self._module.api_version}&maxresults=1"
         async with ApiSession(self._network, self._target.vault) as reading:
-            facts, _ = await reading.get(path, token, _read_listing, deadline=self._deadline())
-        return facts
+            return (await reading.get(path, token, _read_listing, deadline=self._deadline()))[0]
 
     async def _auxiliary(self, report: ProbeReport) -> tuple[AuxiliaryResult, ...]:
         """Make the auxiliary probes in turn, except at a vault that did not answer."""
-        today = datetime.fromtimestamp(report.started_at, UTC).date()
-        failure = report.first_failure
-        refused = failure is not None and failure.step is Step.TOKEN and failure.reason in CREDENTIAL_REFUSED
-        kinds = (*_AUXILIARY, AuxiliaryKind.NEXT) if refused else _AUXILIARY
+        today, failure = datetime.fromtimestamp(report.started_at, UTC).date(), report.first_failure
+        kinds = [AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST]
+        if failure is not None and failure.step is Step.TOKEN and failure.reason in CREDENTIAL_REFUSED:
+            kinds.append(AuxiliaryKind.NEXT)
         answered = report.steps[0].outcome is Outcome.OK
         plans = auxiliary_probes(self._config, self._target, report.key, today)
         wanted = [plan for plan in plans if plan.kind in kinds and (answered or plan.request.target.vault != self._target.vault)]
@@ -395,7 +371,6 @@ class EvidenceCollector:
         read, slots = self._read_sql_server, asyncio.Semaphore(_MOST_READINGS)
         if read is None or not self._config.sql_servers:
             return None
-        instances = self._target.instances
 
         async def bounded(server: SqlServer) -> SqlServerReading:
             async with slots:
@@ -404,9 +379,9 @@ class EvidenceCollector:
         readings = await asyncio.gather(*map(bounded, servers_of(self._target, self._config.sql_servers.values())))
         contested = contested_addresses(readings)
         return tuple(
-            replace(reading, contested=reading.address in contested)
-            for reading in readings
-            if not reading.sql_instance or any(match_entry(each, names_of(reading)) for each in instances)
+            replace(each, contested=each.address in contested)
+            for each in readings
+            if not each.sql_instance or any(match_entry(entry, names_of(each)) for entry in self._target.instances)
         )
 
     async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:
@@ -417,16 +392,17 @@ class EvidenceCollector:
         finally:
             await monitor.aclose()
 
-    async def _revocation(self, *endpoints: Endpoint | None) -> tuple[Revocation, ...]:
-        """Check the revocation hosts of trusted certificates. An untrusted one must not choose a host to connect to."""
-        if not self._module.crl_check:
-            return ()
-        shown = [
-            one.certificate for one in endpoints if one is not None and one.certificate is not None and one.facts.certificate
-        ]
-        urls = {host_of(url): url for certificate in shown for url in certificate.revocation}
+    async def _revocation(self, *endpoints: Endpoint | None) -> dict[str, str]:
+        """Return the problem of each revocation host of trusted certificates. An untrusted one must not choose a host to connect to."""
+        trusted = [each.certificate for each in endpoints if each is not None and each.facts.certificate]
+        urls = {
+            host_of(url): url
+            for certificate in trusted
+            if certificate is not None and self._module.crl_check
+            for url in certificate.revocation
+        }
         problems = await asyncio.gather(*(problem_with(self._network, url, deadline=self._deadline()) for url in urls.values()))
-        return tuple(Revocation(host=host, problem=problem) for host, problem in zip(urls, problems, strict=True))
+        return dict(zip(urls, problems, strict=True))
 
 
 async def _wait_all(*tasks: asyncio.Future[Any]) -> None:

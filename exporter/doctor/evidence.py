@@ -5,7 +5,9 @@ None means that a fact was not collected or could not be found. No token and no 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from exporter.config.settings import Credential, Module, Target
 from exporter.core.connector import FormatProblem
@@ -46,13 +48,10 @@ class Endpoint:
     skew: float | None = None
     discarded: bool = False  # it had no answer, and this host was too slow to hear one
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revocation:
-    """A revocation host of a certificate; `problem` is empty if it answers on port 80."""
-
-    host: str
-    problem: str = ""
+    @property
+    def proxy_address(self) -> str:
+        """Host and port of the active proxy, empty without one."""
+        return urlsplit(self.proxy or "").netloc.rpartition("@")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ class Evidence:
     listing: Facts | None = None
     auxiliary: tuple[AuxiliaryResult, ...] = ()
     expiry: tuple[CredentialExpiry, ...] = ()
-    revocation: tuple[Revocation, ...] = ()
+    revocation: Mapping[str, str] = field(default_factory=dict)  # problem by revocation host, empty if it answers on port 80
     pins: tuple[tuple[str, Pin], ...] = ()  # declared by other targets, with their names
     sql_servers: tuple[SqlServerReading, ...] | None = None  # None if no SQL Server is to be read
     host: HostFacts | None = None  # None if this host was not looked up

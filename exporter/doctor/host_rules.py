@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import struct
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -21,7 +21,6 @@ from exporter.windows.rules import ADMINISTRATORS, SYSTEM, AccessEntry, WindowsR
 # Proxy settings of WinINet and WinHTTP, from the registry, and the route to one host.
 
 _BY_PROXY, _BY_SCRIPT, _DETECTED = 2, 4, 8  # flags of a connection
-_LONGEST: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +44,7 @@ class ProxySettings:
         """Return host and port of the proxy for https, empty if the host is reached directly; None if a script decides."""
         if self.script or self.detects:
             return None
-        proxy = _https_proxy(self.proxy)
-        return "" if not proxy or _is_bypassed(host, self.bypass) else proxy
+        return "" if _is_bypassed(host, self.bypass) else _https_proxy(self.proxy)
 
 
 def read_connection(data: bytes) -> ProxySettings:
@@ -54,30 +52,23 @@ def read_connection(data: bytes) -> ProxySettings:
 
     The layout is published nowhere: a size, a counter, flags, then texts after their lengths. WinHTTP has two texts, WinINet three.
     """
+    data, texts, place = data[: 64 * 1024], list[str](), 12
     try:
         _, _, flags = struct.unpack_from("<III", data)
-        proxy, bypass, script = _texts(data)
+        while len(texts) < 2 or (len(texts) == 2 and len(data) >= place + 4):
+            (length,) = struct.unpack_from("<I", data, place)
+            (text,) = struct.unpack_from(f"{length}s", data, place + 4)
+            texts.append(text.decode("ascii"))
+            place += 4 + length
     except (struct.error, UnicodeDecodeError):
         raise ValueError("no settings of a connection") from None
+    proxy, bypass, script = (*texts, "")[:3]
     return ProxySettings(
         proxy=proxy if flags & _BY_PROXY else "",
         bypass=bypass if flags & _BY_PROXY else "",
         script=script if flags & _BY_SCRIPT else "",
         detects=bool(flags & _DETECTED),
     )
-
-
-def _texts(data: bytes) -> Iterator[str]:
-    place = 12
-    for number in range(3):
-        if number == 2 and len(data) < place + 4:
-            yield ""
-            return
-        (length,) = struct.unpack_from("<I", data, place)
-        if length > min(_LONGEST, len(data) - place - 4):
-            raise struct.error
-        yield data[place + 4 : place + 4 + length].decode("ascii")
-        place += 4 + length
 
 
 def read_values(values: Mapping[str, object]) -> ProxySettings | None:
@@ -112,13 +103,12 @@ def _https_proxy(servers: str) -> str:
 
 def _is_bypassed(host: str, bypass: str) -> bool:
     name = host.partition(":")[0].casefold()
-    for pattern in bypass.casefold().replace(" ", ";").split(";"):
-        plain = pattern.partition("://")[2] or pattern
-        if plain == "<local>" and "." not in name:
-            return True
-        if plain and (fnmatch.fnmatchcase(name, plain) or fnmatch.fnmatchcase(host.casefold(), plain)):
-            return True
-    return False
+    patterns = (pattern.partition("://")[2] or pattern for pattern in bypass.casefold().replace(" ", ";").split(";"))
+    return any(
+        (pattern == "<local>" and "." not in name) or fnmatch.filter((name, host.casefold()), pattern)
+        for pattern in patterns
+        if pattern
+    )
 
 
 Version = tuple[int, ...]
@@ -193,14 +183,6 @@ class ConnectorKey:
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountProxy:
-    """Settings of one service account; None if its registry is not loaded."""
-
-    account: str
-    settings: ProxySettings | Unreadable | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
     """Settings of TLS; None for a value that does not exist."""
@@ -233,7 +215,7 @@ class HostFacts:
     cluster_node: bool | Unreadable
     tls: TlsSettings | Unreadable
     response: WindowsResponse | Unreadable | None  # None: no request was made
-    proxies: tuple[AccountProxy, ...] | Unreadable
+    proxies: Mapping[str, ProxySettings | None] | Unreadable  # by account; None if its registry is not loaded
     winhttp: ProxySettings | Unreadable
     time_service: TimeService | Unreadable
     events: tuple[str, ...] | Unreadable  # the XML of the connector's last events, the newest first
@@ -248,22 +230,17 @@ NEWEST: Final = (15, 0, 2000, 440)
 # Two builds have this number, of September 2020 and of November 2024, and only the newer one supports a managed identity.
 _OF_2024: Final = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
 _LAST_UNSUPPORTED: Final = (1, 0, 0, 440)
-_CURRENT: Final = (15,)  # the first version of connector 1.0.5.0
-_VISUAL_STUDIO: Final = {14: "2015", 12: "2013"}  # by the version of the runtime
-_SERVICES: Final = "S-1-5-80-"  # the beginning of the identities of services
-_CREATOR_OWNER: Final = "S-1-3-0"
-_NO_GROUPS: Final = (SYSTEM, ADMINISTRATORS, _CREATOR_OWNER)  # their members are known
+_CREATOR_OWNER, _SERVICES = "S-1-3-0", "S-1-5-80-"  # the second one is the beginning of the identities of services
 
 
 def version_text(version: Version) -> str:
     return ".".join(map(str, version)) if version else "without a version"
 
 
-def connector_version(files: tuple[ConnectorFile, ...] | Unreadable, *, managed: bool = False) -> Finding:
+def connector_version(files: Iterable[ConnectorFile], *, managed: bool = False) -> Finding:
     """Assess the DLLs at the paths of SQL Server, for a `managed` identity or not; if these are unknown, those in the connector's folder."""
-    if isinstance(files, Unreadable):
-        return unknown(str(files))
-    used = [file for file in files if file.of_sql_server] or [file for file in files if file.version is not None]
+    found = tuple(files)
+    used = [file for file in found if file.of_sql_server] or [file for file in found if file.version is not None]
     return combined(*(_file(file, managed=managed) for file in used)) if used else warned(f"no {DLL} in the folder {FOLDER!r}")
 
 
@@ -273,124 +250,101 @@ def _file(file: ConnectorFile, *, managed: bool) -> Finding:
     shown = f"{version_text(file.version)} at {file.path}"
     if file.loaded and file.loaded != file.version:
         return warned(f"{version_text(file.loaded)} is loaded, and the next start loads {shown}")
-    if file.version == NEWEST and file.linked is not None:
+    is_newest = file.version == NEWEST
+    if is_newest and file.linked is not None:
         shown = f"{shown}, linked {datetime.fromtimestamp(file.linked, UTC).date()}"
-    is_old = file.version < NEWEST or (file.version == NEWEST and file.linked is not None and file.linked < _OF_2024)
-    if managed and is_old:
+    if managed and (file.version < NEWEST or (is_newest and file.linked is not None and file.linked < _OF_2024)):
         return failed(f"{shown}: too old for a managed identity (message 37576)", codeless=True)
-    if managed and file.version == NEWEST and file.linked is None:
+    if managed and is_newest and file.linked is None:
         return unknown(
             f"{shown}: when it was linked is unknown, and the build of 2020 with this number supports no managed identity"
         )
-    if file.version < NEWEST:
-        age = "no longer supported" if file.version <= _LAST_UNSUPPORTED else f"older than {version_text(NEWEST)}"
-        return warned(f"{shown}: {age}")
-    return passed(shown)
+    if file.version >= NEWEST:
+        return passed(shown)
+    return warned(
+        f"{shown}: {'no longer supported' if file.version <= _LAST_UNSUPPORTED else f'older than {version_text(NEWEST)}'}"
+    )
 
 
-def vc_runtime(
-    runtimes: tuple[RuntimeLibrary, ...] | Unreadable,
-    files: tuple[ConnectorFile, ...] | Unreadable,
-    instances: Iterable[HostInstance],
-) -> Finding:
-    """Assess whether the runtime of this connector is installed for each SQL Server. Without a DLL, connector 1.0.5.0 is assumed."""
-    if isinstance(runtimes, Unreadable):
-        return unknown(str(runtimes))
-    older = is_current(files) is False
-    needed = {12 if older or (instance.major or SQL_SERVER_2016) < SQL_SERVER_2016 else 14 for instance in instances}
-    return combined(*(_runtime(number, runtimes) for number in sorted(needed)))
+def vc_runtime(runtimes: Iterable[RuntimeLibrary], instances: Iterable[HostInstance], *, current: bool | None) -> Finding:
+    """Assess whether the runtime of this connector is installed for each SQL Server. If `current` is None, connector 1.0.5.0 is assumed."""
+    found = tuple(runtimes)
+    needed = {current is not False and (instance.major or SQL_SERVER_2016) >= SQL_SERVER_2016 for instance in instances}
+    return combined(*(_runtime(14, "2015", found) if new else _runtime(12, "2013", found) for new in sorted(needed)))
 
 
-def _runtime(number: int, runtimes: Iterable[RuntimeLibrary]) -> Finding:
+def _runtime(number: int, year: str, runtimes: Iterable[RuntimeLibrary]) -> Finding:
     found = [library for library in runtimes if library.version[:1] == (number,)]
     best = max(found, key=lambda library: (library.registered, library.version), default=None)
     if best is None:
-        return failed(f"Visual C++ {_VISUAL_STUDIO[number]} for x64 is not installed", codeless=True)
+        return failed(f"Visual C++ {year} for x64 is not installed", codeless=True)
     if not best.registered:
-        return warned(
-            f"no installation of Visual C++ {_VISUAL_STUDIO[number]} for x64 is registered, although {best.name} exists"
-        )
+        return warned(f"no installation of Visual C++ {year} for x64 is registered, although {best.name} exists")
     return passed(f"{best.name}, {version_text(best.version)}")
 
 
 def is_current(files: tuple[ConnectorFile, ...] | Unreadable) -> bool | None:
     """Return whether the newest DLL is of connector 1.0.5.0; None if there is none."""
     versions = [] if isinstance(files, Unreadable) else [file.version for file in files if file.version]
-    return max(versions) >= _CURRENT if versions else None
+    return max(versions) >= (15,) if versions else None
 
 
 def registry_rights(
-    key: ConnectorKey | Unreadable, instances: Iterable[HostInstance], wanted: KeyReference, *, current: bool | None
+    key: ConnectorKey, instances: Iterable[HostInstance], wanted: KeyReference, *, current: bool | None
 ) -> Finding:
-    """Assess the right of each service account to the connector's key and to those below, and the entry of the wanted key.
+    """Assess the right of each service account to the connector's key and to those below, and whether an entry names the wanted key version.
 
-    `current`: connector 1.0.5.0; None if unknown.
+    `current`: connector 1.0.5.0, which writes an entry for each key that it creates; None if unknown.
     """
-    if isinstance(key, Unreadable):
-        return unknown(str(key))
     if not key.entries:
         missing = rf"HKLM\{REGISTRY_KEY} does not exist"
         return failed(missing) if current else warned(f"{missing}; connector 1.0.5.0 needs it")
-    return combined(*(_rights(instance, key) for instance in instances), _entries(key, wanted, current=current))
+    uris = [entry.key_uri for entry in key.entries if entry.key_uri]
+    is_there, count = any(_names(uri, wanted) for uri in uris), f"{len(uris)} {'entry' if len(uris) == 1 else 'entries'}"
+    entries = passed(f"{count}, {'of this key version too' if is_there else 'none of this key version'}")
+    if current and not is_there:
+        entries = warned(f"{entries.detail}: SQL Server created the key on another host, or uses another version")
+    return combined(*(_rights(instance, key) for instance in instances), entries)
 
 
 def _rights(instance: HostInstance, key: ConnectorKey) -> Finding:
+    """Assess the rights of one account. What it lacks is a warning if a group has the right that the account may be in."""
     if not instance.sid:
         return unknown(f"{instance}: this host cannot resolve the account")
     sids = instance.sids | {group for group, members in key.members.items() if instance.sids.intersection(members)}
-    lacking = [entry for entry in key.entries if not has_full_control(entry.rights, sids)]
-    if lacking:
-        return _lacking(instance, lacking[0], key)
-    if not has_full_control(key.entries[0].rights, sids, below=True):
-        return warned(f"{instance} has Full Control, but keys below do not inherit it")
-    return passed(f"{instance} has Full Control")
-
-
-def _lacking(instance: HostInstance, entry: RegistryEntry, key: ConnectorKey) -> Finding:
-    """Return a failure; a warning if a group has the right that the account may be in."""
-    holding = (sid for sid in holders(entry.rights or ()) if sid not in _NO_GROUPS and not sid.startswith(_SERVICES))
-    others = [key.groups[sid] for sid in holding if sid in key.groups]
-    where = f" of {entry.path}" if entry.path else ""
-    text = f"{instance} lacks Full Control{where}"
-    if others:
-        return warned(f"{text}, unless it is a member of {', '.join(others)}")
-    return replace(failed(text), moment=FailureMoment.KEY if any(each.key_uri for each in key.entries) else None)
-
-
-def _entries(key: ConnectorKey, wanted: KeyReference, *, current: bool | None) -> Finding:
-    """Assess whether an entry names this key version; connector 1.0.5.0 writes one for each key that it creates."""
-    uris = [entry.key_uri for entry in key.entries if entry.key_uri]
-    count = f"{len(uris)} {'entry' if len(uris) == 1 else 'entries'}"
-    if any(_names(uri, wanted) for uri in uris):
-        return passed(f"{count}, of this key version too")
-    none = f"{count}, none of this key version"
-    return warned(f"{none}: SQL Server created the key on another host, or uses another version") if current else passed(none)
+    lacking = next((entry for entry in key.entries if not has_full_control(entry.rights, sids)), None)
+    if lacking is None:
+        is_inherited, full = has_full_control(key.entries[0].rights, sids, below=True), f"{instance} has Full Control"
+        return passed(full) if is_inherited else warned(f"{full}, but keys below do not inherit it")
+    known = {SYSTEM, ADMINISTRATORS, _CREATOR_OWNER}  # whose members are known
+    holding = (sid for sid in holders(lacking.rights or ()) if sid not in known and not sid.startswith(_SERVICES))
+    groups = ", ".join(key.groups[sid] for sid in holding if sid in key.groups)
+    text = f"{instance} lacks Full Control{f' of {lacking.path}' if lacking.path else ''}"
+    if groups:
+        return warned(f"{text}, unless it is a member of {groups}")
+    return failed(text, moment=FailureMoment.KEY if any(each.key_uri for each in key.entries) else None)
 
 
 def _names(uri: str, wanted: KeyReference) -> bool:
     try:
-        name, version, vault = parse_key(uri)
+        name, version, vault = parse_key(uri.casefold())
     except ValueError:
         return False
-    same = (vault, name.casefold()) == (wanted.vault, wanted.name.casefold())
-    return same and (wanted.version is None or (version or "").casefold() == wanted.version.casefold())
+    is_same = (name, vault) == (wanted.name.casefold(), wanted.vault)
+    return is_same and (wanted.version is None or wanted.version.casefold() == version)
 
 
-def cluster_checkpoint(cluster_node: bool | Unreadable, instances: Collection[HostInstance]) -> Finding:
+def cluster_checkpoint(instances: Iterable[HostInstance], *, cluster_node: bool) -> Finding:
     """Assess whether a checkpoint is needed; whether one exists, only a command of the cluster shows."""
-    if isinstance(cluster_node, Unreadable):
-        return unknown(str(cluster_node))
-    clustered = [instance.name for instance in instances if instance.clustered]
+    clustered = ", ".join(instance.name for instance in instances if instance.clustered)
     if cluster_node and clustered:
-        return unknown(f"needed for {', '.join(clustered)}, which the cluster fails over")
+        return unknown(f"needed for {clustered}, which the cluster fails over")
     return passed("not needed: no SQL Server of this host fails over by a cluster")
 
 
 # Proxies of the service accounts, TLS, and the time service.
 
 _TLS_1_2, _TLS_1_3 = 0x800, 0x2000  # bits of SecureProtocols
-# The vault's certificates are RSA, and Azure accepts no key exchange without forward secrecy.
-_NEEDED_SUITES: Final = ("TLS_ECDHE_RSA_WITH_AES_", "TLS_AES_")
 # How Windows Time finds its source, by the value Type.
 _TIME_SOURCES: Final = {
     "NT5DS": "the domain is its source",
@@ -403,26 +357,20 @@ ERRORS_OF_TLS: Final = frozenset({12037, 12038, 12045, 12157, 12169, 12170, 1217
 
 
 def service_proxy(
-    proxies: tuple[AccountProxy, ...] | Unreadable, winhttp: ProxySettings | Unreadable, *, host: str, expected: str | None
+    proxies: Mapping[str, ProxySettings | None], winhttp: ProxySettings | Unreadable, *, host: str, expected: str | None
 ) -> Finding:
     """Compare the route of each account to the vault with that of the exporter: host and port, empty if direct.
 
     `expected` None: the exporter's route cannot be compared. WinHTTP loads lists of revoked certificates; the connector uses WinINet.
     """
-    if isinstance(proxies, Unreadable):
-        return unknown(str(proxies))
-    found = combined(*(_proxy(each, host, expected) for each in proxies))
-    return combined(found, Finding(outcome=found.outcome, detail=f"WinHTTP of this host: {winhttp}"))
+    found = combined(*(_proxy(account, settings, host, expected) for account, settings in proxies.items()))
+    return combined(found, Finding(found.outcome, f"WinHTTP of this host: {winhttp}"))
 
 
-def _proxy(account: AccountProxy, host: str, expected: str | None) -> Finding:
-    settings = account.settings
+def _proxy(account: str, settings: ProxySettings | None, host: str, expected: str | None) -> Finding:
     if settings is None:
-        return unknown(f"{account.account}: its registry is not loaded: start the service")
-    shown = f"{account.account}: {settings}"
-    if isinstance(settings, Unreadable):
-        return unknown(shown)
-    route = settings.route(host)
+        return unknown(f"{account}: its registry is not loaded: start the service")
+    route, shown = settings.route(host), f"{account}: {settings}"
     if route is None:
         return unknown(f"{shown} decides")
     if expected is not None and _address(route) != _address(expected):
@@ -434,36 +382,29 @@ def _address(proxy: str) -> str:
     return proxy.casefold() if ":" in proxy or not proxy else f"{proxy.casefold()}:80"
 
 
-def tls_settings(settings: TlsSettings | Unreadable) -> Finding:
+def tls_settings(settings: TlsSettings) -> Finding:
     """Assess whether programs may use TLS 1.2 with a cipher suite of Azure."""
-    if isinstance(settings, Unreadable):
-        return unknown(f"settings of TLS {settings}")
-    findings = tuple(_tls_findings(settings))
-    fips = ("FIPS mode is on",) if settings.fips else ()
-    return combined(*findings, *map(passed, fips)) if findings else passed(", ".join(("TLS 1.2 is enabled", *fips)))
-
-
-def _tls_findings(settings: TlsSettings) -> Iterator[Finding]:
+    found, fips = list[Finding](), ["FIPS mode is on"] if settings.fips else []
     if settings.enabled == 0:
-        yield failed("TLS 1.2 is disabled for clients")
+        found.append(failed("TLS 1.2 is disabled for clients"))
     elif settings.disabled_by_default == 1:
-        yield warned("TLS 1.2 is off by default for clients")
+        found.append(warned("TLS 1.2 is off by default for clients"))
     suites = None if settings.suites is None else [suite.strip() for suite in settings.suites.upper().split(",")]
-    if suites is not None and not any(suite.startswith(_NEEDED_SUITES) for suite in suites):
-        yield warned("the policy about cipher suites has no suite that Azure accepts: TLS_ECDHE_RSA_WITH_AES_...")
-    for account, protocols in (settings.protocols or {}).items():
-        if protocols is not None and not protocols & (_TLS_1_2 | _TLS_1_3):
-            yield warned(f"the Internet settings of {account} leave out TLS 1.2")
+    # The vault's certificates are RSA, and Azure accepts no key exchange without forward secrecy.
+    if suites is not None and not any(suite.startswith(("TLS_ECDHE_RSA_WITH_AES_", "TLS_AES_")) for suite in suites):
+        found.append(warned("the policy about cipher suites has no suite that Azure accepts: TLS_ECDHE_RSA_WITH_AES_..."))
+    found += [
+        warned(f"the Internet settings of {account} leave out TLS 1.2")
+        for account, protocols in (settings.protocols or {}).items()
+        if protocols is not None and not protocols & (_TLS_1_2 | _TLS_1_3)
+    ]
+    return combined(*found, *map(passed, fips)) if found else passed(", ".join(("TLS 1.2 is enabled", *fips)))
 
 
 def time_text(service: TimeService | Unreadable) -> str:
-    """Return how Windows sets this host's clock."""
+    """Return how Windows sets this host's clock, with the servers' names without their flags, as in `time.windows.com,0x8`."""
     if isinstance(service, Unreadable):
         return f"Windows Time {service}"
-    source = _TIME_SOURCES.get(service.kind.upper(), "its source is unknown").format(servers=_servers(service.servers.split()))
+    servers = ", ".join(server.partition(",")[0] for server in service.servers.split()) or "no server"
+    source = _TIME_SOURCES.get(service.kind.upper(), "its source is unknown").format(servers=servers)
     return f"Windows Time is {service.state}: {source}"
-
-
-def _servers(servers: Iterable[str]) -> str:
-    """Return the names without their flags, as in `time.windows.com,0x8`."""
-    return ", ".join(server.partition(",")[0] for server in servers) or "no server"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from exporter.config.fields import TENANT_NAME
 from exporter.config.settings import Config, Credential, Module, SecretSource, Settings, Target
@@ -22,7 +22,7 @@ from exporter.doctor.collect import EvidenceCollector, Lookup, ReadSqlServer
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.host_facts import LookUpHost
 from exporter.explain.explanation import wrap
-from exporter.knowledge.checks import BY_NAME, CHECKS, Finding, action_lines, check_actions
+from exporter.knowledge.checks import BY_NAME, CHECKS, Finding, action_lines, blocked, check_actions, skipped
 from exporter.knowledge.checks_host import SQL
 from exporter.knowledge.checks_vault import Actions, Check, CheckOutcome, CheckResult, FailureMoment
 from exporter.knowledge.code_row import WATCH_THE_LOG
@@ -30,40 +30,7 @@ from exporter.knowledge.codes import both_numbers, generation_code
 from exporter.knowledge.names import Names, command_about
 from exporter.knowledge.verdict import AuxiliaryResult
 
-CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
-    {
-        **checks_vault.ENDPOINT_CHECKS,
-        "revocation": checks_vault.revocation,
-        "path": checks_vault.path,
-        "clock": checks_host.clock,
-        "challenge": checks_vault.challenge,
-        "tenant": checks_vault.tenant,
-        "secret": checks_vault.secret,
-        "credential_string": checks_vault.credential_string,
-        "token": checks_vault.token,
-        "audience": checks_vault.audience,
-        "firewall": checks_vault.firewall,
-        "vault_answers": checks_vault.vault_answers,
-        "credential_expiry": checks_vault.credential_expiry,
-        "key_name": checks_vault.key_name,
-        "permission_get": checks_vault.permission_get,
-        "key_version": checks_vault.key_version,
-        "key_type": checks_vault.key_type,
-        "key_enabled": checks_vault.key_enabled,
-        "key_dates": checks_vault.key_dates,
-        "key_ops": checks_vault.key_ops,
-        "permission_wrap": checks_vault.permission(Step.WRAP_KEY, "permission_wrap"),
-        "permission_unwrap": checks_vault.permission(Step.UNWRAP_KEY, "permission_unwrap"),
-        "permission_list": checks_vault.permission_list,
-        "round_trip": checks_vault.round_trip,
-        "retained_versions": checks_vault.retained_versions,
-        "newest_version": checks_vault.newest_version,
-        "key_expiry": checks_vault.key_expiry,
-        "thumbprint": checks_vault.thumbprint,
-        **checks_host.SQL_CHECKS,
-        **checks_host.HOST_CHECKS,
-    }
-)
+CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType({**checks_vault.CHECKS, **checks_host.CHECKS})
 
 
 def _raise(error: Exception) -> None:
@@ -109,29 +76,25 @@ async def run_checks(
 
 
 def assess_all(evidence: Evidence, *, again: str) -> tuple[CheckResult, ...]:
-    roots: dict[str, str] = {}  # the failed check that is the cause, by skipped check
-    results = []
+    """Return the result of each check. A check whose cause another one reports is skipped, and names that one."""
+    roots: dict[str, str] = {}  # the failed check that is the cause, by its own name and by that of each skipped check
+    results = list[CheckResult]()
     for check in CHECKS if evidence.sql_servers is None else (*CHECKS, *SQL):
-        result, root = _assess(check, evidence, roots, again)
-        results.append(result)
-        if root is not None:
-            roots[check.name] = root
+        # A check that another one is blocked by reports its failure itself.
+        before = next((roots[name] for name in check.needs if roots.get(name, check.name) != check.name), None)
+        found = CHECK_FUNCTIONS[check.name](evidence) if before is None else blocked(before)
+        if found.blocked_by is not None:
+            root = roots[check.name] = roots.get(found.blocked_by, found.blocked_by)
+            found = skipped(f"because of: {BY_NAME[root].title}")
+        elif found.outcome is CheckOutcome.FAIL or found.discarded:
+            roots[check.name] = check.name
+        results.append(_result(check, found, evidence, again))
     return tuple(results)
 
 
-def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: str) -> tuple[CheckResult, str | None]:
-    """Return the result, and the failed check that blocks those that need this one."""
-    # A check that another one is blocked by reports its failure itself.
-    before = next((roots[name] for name in check.needs if roots.get(name, check.name) != check.name), None)
-    found = CHECK_FUNCTIONS[check.name](evidence) if before is None else None
-    if found is None or found.blocked_by is not None:
-        blocker = before or (found.blocked_by if found is not None else None) or check.name
-        root = roots.get(blocker, blocker)
-        result = CheckResult(check=check.name, outcome=CheckOutcome.SKIPPED, detail=f"because of: {BY_NAME[root].title}")
-        return result, root
-    failed = found.outcome is CheckOutcome.FAIL
-    code = found.code if found.code is not None or not failed or found.codeless else check.code
-    result = CheckResult(
+def _result(check: Check, found: Finding, evidence: Evidence, again: str) -> CheckResult:
+    code = check.code if found.code is None and found.outcome is CheckOutcome.FAIL and not found.codeless else found.code
+    return CheckResult(
         check=check.name,
         outcome=found.outcome,
         code=None if code is None else generation_code(code, evidence.target.generation),
@@ -139,7 +102,6 @@ def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: s
         moment=found.moment,
         fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, code, evidence, again),
     )
-    return result, check.name if failed or found.discarded else None
 
 
 def _fix(check: Check, found: Finding, code: int | None, evidence: Evidence, again: str) -> Actions:
@@ -147,14 +109,18 @@ def _fix(check: Check, found: Finding, code: int | None, evidence: Evidence, aga
     names = replace(_names(evidence, found.subject, step), again=again)
     texts = found.actions or check_actions(check, found.outcome, names, code=code, reason=found.reason, step=step)
     lines = action_lines(texts, names, reason=found.reason, ready=found.outcome is CheckOutcome.WARN)
-    return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
+    ids = {result.step: result.facts.request_id for result in evidence.report.steps if result.facts and result.facts.request_id}
+    if not ids or not any("request id" in line for line in lines):
+        return lines
+    return (*lines, "The request ids of this run:", *(f"  {step.value:<10} {request_id}" for step, request_id in ids.items()))
 
 
 def _names(evidence: Evidence, subject: AuxiliaryResult | None, step: Step | None) -> Names:
     """Return the names for commands, of the target or of the auxiliary probe that failed."""
     if subject is not None:
         return names_of_auxiliary(evidence.target, subject)
-    report, endpoint = evidence.report, evidence.entra if step is Step.TOKEN else evidence.vault
+    report, vault, entra = evidence.report, evidence.vault, evidence.entra
+    endpoint = entra if step is Step.TOKEN else vault
     names = names_of(
         evidence.target,
         report.steps,
@@ -167,36 +133,21 @@ def _names(evidence: Evidence, subject: AuxiliaryResult | None, step: Step | Non
         names,
         client_id=evidence.secret.client_id or names.client_id,
         host=names.host if endpoint is None else endpoint.host,
-        proxy=names.proxy or _proxy(evidence),
+        proxy=names.proxy or vault.proxy_address or ("" if entra is None else entra.proxy_address) or None,
     )
-
-
-def _proxy(evidence: Evidence) -> str | None:
-    """Return host and port of the active proxy."""
-    url = evidence.vault.proxy or (None if evidence.entra is None else evidence.entra.proxy)
-    return None if url is None else urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _request_ids(evidence: Evidence) -> Iterator[str]:
-    """Return the request ids of this run, which the lines before refer to."""
-    steps = [(result.step, result.facts.request_id) for result in evidence.report.steps if result.facts is not None]
-    named = [f"  {step.value:<10} {request_id}" for step, request_id in steps if request_id]
-    if named:
-        yield "The request ids of this run:"
-        yield from named
 
 
 # The results as text of 80 columns for a terminal, where commands are never wrapped, and as JSON data.
 
 _OUTCOME, _TITLE, _LABEL = 8, 28, 12
 _BELOW = " " * _OUTCOME
-_COUNTED = (
-    (CheckOutcome.FAIL, "failed"),
-    (CheckOutcome.WARN, "warned"),
-    (CheckOutcome.PASS, "passed"),
-    (CheckOutcome.SKIPPED, "skipped"),
-    (CheckOutcome.UNKNOWN, "not visible from this host"),
-)
+_COUNTED = {
+    CheckOutcome.FAIL: "failed",
+    CheckOutcome.WARN: "warned",
+    CheckOutcome.PASS: "passed",
+    CheckOutcome.SKIPPED: "skipped",
+    CheckOutcome.UNKNOWN: "not visible from this host",
+}
 _ADVICE = (
     "Until this is fixed, do not restart or fail over SQL Server: its encrypted databases might not open. Backups may fail, log backups "
     f"too. {WATCH_THE_LOG}"
@@ -244,11 +195,11 @@ def as_data(target: Target, results: Sequence[CheckResult]) -> dict[str, Any]:
 
 def as_text(target: Target, results: Sequence[CheckResult]) -> str:
     """Return the whole list, with a final line break."""
-    head = (("target", target.name), ("vault", target.vault), ("key", target.key), ("credential", target.credential))
-    lines = [f"{label:<{_LABEL}}{value}" for label, value in head]
+    head = {"target": target.name, "vault": target.vault, "key": target.key, "credential": target.credential}
+    lines = [*(f"{label:<{_LABEL}}{value}" for label, value in head.items()), ""]
     for result in results:
         lines += _lines(result)
-    return "\n".join([*lines[:4], "", *lines[4:], "", *_summary(results)]) + "\n"
+    return "\n".join([*lines, "", *_summary(results)]) + "\n"
 
 
 def _lines(result: CheckResult) -> Iterator[str]:
@@ -266,24 +217,22 @@ def _lines(result: CheckResult) -> Iterator[str]:
 
 
 def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
-    numbers = [(sum(result.outcome is verdict for result in results), word) for verdict, word in _COUNTED]
-    yield ", ".join(f"{number} {word}" for number, word in numbers if number) + "."
+    counts = Counter(result.outcome for result in results)
+    yield ", ".join(f"{counts[outcome]} {word}" for outcome, word in _COUNTED.items() if counts[outcome]) + "."
     failures = [result for result in results if result.outcome is CheckOutcome.FAIL]
     if not failures:
         yield wrap("Nothing visible from this host would stop SQL Server.")
         return
     own = {result.check: result.detail for result in failures if result.check in ("sql_closed", "sql_proof")}
-    shown = next((result for result in failures if result.code is not None), None)
     if "sql_closed" in own:
         yield wrap(f"{own['sql_closed']}.")
-    if shown is None or shown.code is None:
-        if not own:  # SQL Server shows what it fails at
-            yield "SQL Server would show no code for this."
-    else:
-        yield wrap(f"SQL Server would show {both_numbers(shown.code)} {_moment(shown)}.")
-        yield f"More about it: ekm-exporter explain {shown.code}"
-    for advice in _advice(failures):
-        yield wrap(advice)
+    code, moment = next(((result.code, _moment(result)) for result in failures if result.code is not None), (None, None))
+    if code is not None:
+        yield wrap(f"SQL Server would show {both_numbers(code)} {moment}.")
+        yield f"More about it: ekm-exporter explain {code}"
+    elif not own:  # SQL Server shows what it fails at
+        yield "SQL Server would show no code for this."
+    yield from map(wrap, _advice(failures))
 
 
 def _advice(failures: Sequence[CheckResult]) -> Iterable[str]:
@@ -348,9 +297,4 @@ def bare_config(vault: str | None, key: str, secret_file: Path, tenant: str | No
         generation=Generation.CLASSIC,
         generation_declared=False,
     )
-    return Config(
-        settings=settings,
-        credentials={NAME: credential},
-        modules={module.name: module},
-        targets={target.name: target},
-    )
+    return Config(settings=settings, credentials={NAME: credential}, modules={module.name: module}, targets={host: target})

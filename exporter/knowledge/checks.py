@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 from exporter.core.values import KEY_STEPS, CredentialKind, Step
@@ -25,18 +26,19 @@ CHECKS: tuple[Check, ...] = (*NETWORK, *SIGN_IN, *KEY, *HOST)
 BY_NAME: Mapping[str, Check] = MappingProxyType({check.name: check for check in (*CHECKS, *SQL)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """The finding of a check: an outcome with its text. `code` may be of any generation; without one, a failure has the code of the table.
 
-    `blocked_by` is the failed check.
+    `blocked_by` is the check that reports the cause.
     """
 
     outcome: CheckOutcome
     detail: str
+    blocked_by: str | None = None
+    _: KW_ONLY
     code: int | None = None
     reason: Reason | None = None
-    blocked_by: str | None = None
     moment: FailureMoment | None = None  # None: that of the table
     step: Step | None = None  # the failed one
     subject: AuxiliaryResult | None = None  # whose names the fix has, instead of the target's
@@ -45,30 +47,12 @@ class Finding:
     discarded: bool = False  # a failure that says nothing, since this host was too slow: it blocks as one, and is none
 
 
-def passed(detail: str) -> Finding:
-    return Finding(outcome=CheckOutcome.PASS, detail=detail)
-
-
-def warned(detail: str, *, code: int | None = None, reason: Reason | None = None, actions: Actions = ()) -> Finding:
-    return Finding(outcome=CheckOutcome.WARN, detail=detail, code=code, reason=reason, actions=actions)
-
-
-def failed(detail: str, *, code: int | None = None, reason: Reason | None = None, codeless: bool = False) -> Finding:
-    return Finding(outcome=CheckOutcome.FAIL, detail=detail, code=code, reason=reason, codeless=codeless)
-
-
-def skipped(detail: str) -> Finding:
-    return Finding(outcome=CheckOutcome.SKIPPED, detail=detail)
-
-
-def unknown(detail: str) -> Finding:
-    return Finding(outcome=CheckOutcome.UNKNOWN, detail=detail)
-
-
-def blocked(check: str) -> Finding:
-    """Return the finding of a check whose cause another check reports."""
-    return Finding(outcome=CheckOutcome.SKIPPED, detail="", blocked_by=check)
-
+passed = partial(Finding, CheckOutcome.PASS)
+warned = partial(Finding, CheckOutcome.WARN)
+failed = partial(Finding, CheckOutcome.FAIL)
+skipped = partial(Finding, CheckOutcome.SKIPPED)
+unknown = partial(Finding, CheckOutcome.UNKNOWN)
+blocked = partial(skipped, "")
 
 _WORST_FIRST = (CheckOutcome.FAIL, CheckOutcome.WARN, CheckOutcome.UNKNOWN, CheckOutcome.PASS, CheckOutcome.SKIPPED)
 

@@ -3,7 +3,6 @@
 import struct
 
 from exporter.doctor.host_rules import (
-    AccountProxy,
     ConnectorFile,
     ConnectorKey,
     HostFacts,
@@ -48,7 +47,7 @@ def host_facts(**changes):
         "cluster_node": False,
         "tls": TlsSettings(),
         "response": WindowsResponse(200),
-        "proxies": (AccountProxy(ACCOUNT, ProxySettings()),),
+        "proxies": {ACCOUNT: ProxySettings()},
         "winhttp": ProxySettings(),
         "time_service": TimeService("running", "NT5DS", "time.windows.com,0x8"),
         "events": (),

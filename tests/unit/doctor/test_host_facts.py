@@ -10,10 +10,8 @@ import pytest
 
 from exporter.core.connector import REGISTRY_KEY
 from exporter.doctor import host_facts
-from exporter.doctor.evidence import Endpoint
-from exporter.doctor.host_facts import HostRequest, Windows, facts_of_host, look_up_host
+from exporter.doctor.host_facts import Windows, facts_of_host, look_up_host
 from exporter.doctor.host_rules import (
-    AccountProxy,
     ConnectorFile,
     ConnectorKey,
     ProxySettings,
@@ -99,6 +97,10 @@ def windows(machine=None, users=None, denied=(), **functions):
         "request": lambda *_request: WindowsResponse(200),
     }
     return Windows(registry=FakeRegistry(machine or {}, users, denied), **given | functions)
+
+
+async def looked_up(*keys, vault="", **functions):
+    return await look_up_host(vault, {}, windows=windows(*keys, **functions))
 
 
 SQL_SERVER = {
@@ -216,15 +218,8 @@ DETECTING = struct.pack("<IIIIII", 0x46, 1, 9, 0, 0, 0)
 )  # fmt: skip
 def test_proxy_of_an_account_comes_from_policy_values_or_connection(machine, users, expected):
     found = host_facts.account_proxies(windows(machine, users), (an_instance(), an_instance(name="SAME")))
-    assert found == (AccountProxy(ACCOUNT, expected),)
-    assert host_facts.account_proxies(windows(), (an_instance(sid=""),)) == (AccountProxy(ACCOUNT, None),)
-
-
-def test_winhttp_has_one_proxy_for_all():
-    assert host_facts.winhttp_proxy(windows()) == ProxySettings()
-    assert host_facts.winhttp_proxy(windows({rf"{INTERNET}\Connections": {"WinHttpSettings": BLOB}})) == ProxySettings(
-        proxy="p:1"
-    )
+    assert found == {ACCOUNT: expected}
+    assert host_facts.account_proxies(windows(), (an_instance(sid=""),)) == {ACCOUNT: None}
 
 
 def test_settings_of_tls_are_read_where_they_exist():
@@ -244,29 +239,31 @@ def test_settings_of_tls_are_read_where_they_exist():
     assert host_facts.tls_settings(windows(), ()) == TlsSettings(protocols={})
 
 
-def test_cluster_time_and_events_are_read():
+async def test_cluster_time_events_and_proxy_of_all_accounts_are_read():
     queries = []
-    calls = windows(
-        {"Cluster": {}, r"SYSTEM\CurrentControlSet\Services\W32Time\Parameters": {"Type": "NTP", "NtpServer": "a.example,0x8"}},
-        newest_events=lambda *query: queries.append(query) or ("<Event/>",),
-    )
-    assert host_facts.log_level(calls) == 0
-    assert host_facts.log_level(windows({rf"{REGISTRY_KEY}\Azure Key Vault\Log": {"Level": 2}})) == 2
-    assert host_facts.is_cluster_node(calls)
-    assert host_facts.time_service(calls) == TimeService("running", "NTP", "a.example,0x8")
-    assert host_facts.connector_events(calls) == ("<Event/>",)
+    machine = {
+        "Cluster": {},
+        r"SYSTEM\CurrentControlSet\Services\W32Time\Parameters": {"Type": "NTP", "NtpServer": "a.example,0x8"},
+        rf"{REGISTRY_KEY}\Azure Key Vault\Log": {"Level": 2},
+        rf"{INTERNET}\Connections": {"WinHttpSettings": BLOB},
+    }
+    found = await looked_up(machine, newest_events=lambda *query: queries.append(query) or ("<Event/>",))
+    assert (found.cluster_node, found.log_level, found.winhttp) == (True, 2, ProxySettings(proxy="p:1"))
+    assert (found.time_service, found.events) == (TimeService("running", "NTP", "a.example,0x8"), ("<Event/>",))
     assert queries == [("Application", "*[System[Provider[@Name='SQL Server Connector for Microsoft Azure Key Vault']]]", 20)]
+    absent = await looked_up()
+    assert (absent.cluster_node, absent.log_level, absent.winhttp) == (False, 0, ProxySettings())
 
 
 async def test_every_look_up_has_its_place():
-    found = await look_up_host(HostRequest(vault="v.vault.azure.net:8443"), windows=windows(SQL_SERVER))
+    found = await looked_up(SQL_SERVER, vault="v.vault.azure.net:8443")
     assert not [name for name in found.__slots__ if isinstance(getattr(found, name), Unreadable)]
-    assert [proxy.account for proxy in found.proxies] == [ACCOUNT, r".\sql"]
+    assert list(found.proxies) == [ACCOUNT, r".\sql"]
     assert found.response == WindowsResponse(200)
 
 
 async def test_redirected_vault_gets_no_request():
-    found = await look_up_host(HostRequest(), windows=windows(request=None))
+    found = await looked_up(request=None)
     assert found.response is None
 
 
@@ -285,7 +282,7 @@ async def test_failing_look_up_stops_no_other(error, expected):
     def fail(*_query):
         raise error
 
-    found = await look_up_host(HostRequest(), windows=windows(SQL_SERVER, newest_events=fail))
+    found = await looked_up(SQL_SERVER, newest_events=fail)
     assert found.events == expected
     assert len(found.instances) == 2
     assert [name for name in found.__slots__ if isinstance(getattr(found, name), Unreadable)] == ["events"]
@@ -295,14 +292,14 @@ async def test_look_up_that_hangs_ends_at_its_deadline(monkeypatch):
     monkeypatch.setattr(host_facts, "_SECONDS", 0.1)
     release = threading.Event()
     async with asyncio.timeout(PATIENCE):
-        found = await look_up_host(HostRequest(), windows=windows(own_account=release.wait))
+        found = await looked_up(own_account=release.wait)
     release.set()
     assert found.account == Unreadable("no result within 0 s")
     assert found.instances == ()
 
 
 async def test_unreadable_instances_leave_the_rest():
-    found = await look_up_host(HostRequest(), windows=windows(SQL_SERVER, denied=[INSTANCES]))
+    found = await looked_up(SQL_SERVER, denied=[INSTANCES])
     assert found.instances == Unreadable(denied=True)
     assert found.time_service.state == "running"
 
@@ -310,7 +307,7 @@ async def test_unreadable_instances_leave_the_rest():
 async def requested(*readings, **vault):
     seen = []
 
-    async def look_up(request):
+    async def look_up(*request):
         seen.append(request)
         return facts()
 
@@ -319,16 +316,12 @@ async def requested(*readings, **vault):
 
 
 async def test_paths_of_this_host_are_looked_up(monkeypatch):
-    reading = a_reading()
     monkeypatch.setattr(host_facts, "computer_name", lambda: "n1.contoso.example")
-    found = await requested(reading)
-    assert found.vault == vault_at().host
-    assert list(found.loaded.values()) == [(15, 0, 2000, 440)]
+    vault, loaded = await requested(a_reading())
+    assert (vault, list(loaded.values())) == (vault_at().host, [(15, 0, 2000, 440)])
     monkeypatch.setattr(host_facts, "computer_name", lambda: "n2")
-    assert (await requested(reading)).loaded == {}
-    assert (await requested(redirected="127.0.0.1:1")).vault == ""
+    assert await requested(a_reading(), redirected="127.0.0.1:1") == ("", {})
 
 
 async def test_without_a_function_nothing_is_looked_up():
-    endpoint: Endpoint = vault_at()
-    assert await facts_of_host(None, endpoint, None) is None
+    assert await facts_of_host(None, vault_at(), None) is None
