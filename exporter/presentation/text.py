@@ -142,11 +142,15 @@ def what_depends(target: Target) -> str:
 
     An example is `SQLPRD01 (host n1, ag AG7), SQLPRD02`.
     """
-    servers = []
-    for each in target.instances:
-        others = ", ".join(f"{name} {value}" for name, value in each.items() if name != "sql_instance")
-        servers.append(each.get("sql_instance", "") + (f" ({others})" if others else ""))
-    return ", ".join(servers)
+    servers = map(what_an_instance_is, target.instances)
+    return ", ".join(server + (f" ({others})" if others else "") for server, others in servers)
+
+
+def what_an_instance_is(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Return the name of a declared SQL Server, and its other labels as text."""
+    return labels.get("sql_instance", ""), ", ".join(
+        f"{name} {value}" for name, value in labels.items() if name != "sql_instance"
+    )
 
 
 def advice_of(target: Target, report: ProbeReport, record: TargetRecord | None = None, *, several: bool = False) -> Advice | None:

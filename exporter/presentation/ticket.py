@@ -192,19 +192,19 @@ class Extent:
         return [first, *(each for each in self.others if each.team is first.team)]
 
 
-def subject_of(target: Target, record: TargetRecord | None, now: float) -> TicketSubject | None:
-    """Return the subject of the last probe, or of the last failed one if the target is unsteady at `now`; None if no probe finished."""
-    if record is None or record.last is None:
+def subject_of(
+    target: Target, record: TargetRecord | None, now: float, proofs: Sequence[ServerProof] = ()
+) -> TicketSubject | None:
+    """Return the subject of the last probe, or of the last failed one if the target is unsteady at `now`; None if no probe finished.
+
+    Of an unsteady target, it is the last probe with the most frequent failure, or what is left of it after a restart.
+    """
+    if record is None or (last := record.last) is None:
         return None
     unsteady = unsteady_at(record, now)
+    subject = TicketSubject(target=target, report=last, record=record, unsteady=unsteady, proofs=proofs)
     if unsteady is None:
-        return TicketSubject(target=target, report=record.last, record=record)
-    return _unsteady_subject(target, record, record.last, unsteady)
-
-
-def _unsteady_subject(target: Target, record: TargetRecord, last: ProbeReport, unsteady: Unsteady) -> TicketSubject:
-    """Return the last probe with the most frequent failure, or what is left of it after a restart."""
-    subject = TicketSubject(target=target, report=last, record=record, unsteady=unsteady)
+        return subject
     for entry in islice(record.history.failures(), RECENT):
         report = entry.report
         failure = deciding_failure(report)

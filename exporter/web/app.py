@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
+from functools import cache, partial
 from importlib.resources import files
 
 from aiohttp import hdrs, web
@@ -28,13 +29,13 @@ from exporter.web.api import ApiHandlers, audit_facts
 from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.listener import LISTENER_TLS, accepts_gzip, encoded, header, stream
 from exporter.web.options import WebOptions
-from exporter.web.pages.causes import group_tickets
+from exporter.web.pages.causes import ListPage, group_tickets
 from exporter.web.pages.codes import SHOWN, changes_page, codes_page, explanation_page
 from exporter.web.pages.fleet import fleet, read
 from exporter.web.pages.html import Html, Urls, audit_page, foot, head
-from exporter.web.pages.status import ListPage, overview
+from exporter.web.pages.status import notices, overview
 from exporter.web.pages.target import probe_page, target_page
-from exporter.web.pages.views import ExpiryCache, expiries_of, view
+from exporter.web.pages.views import expiries_of, view
 from exporter.web.probe import ProbeHandler
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
@@ -49,12 +50,6 @@ class PageHandlers:
         self._service = service
         self._proofs = proofs
         self.urls = Urls(options.link_prefix, service.version, assets=_TAG)
-
-    async def status(self, request: web.Request) -> web.StreamResponse:
-        return await self._list(request, "Status", "/")
-
-    async def targets(self, request: web.Request) -> web.StreamResponse:
-        return await self._list(request, "Targets", "/targets")
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
         service, targets = self._service, self._service.config.targets  # a reload may replace them meanwhile
@@ -130,39 +125,28 @@ class PageHandlers:
         headers = {"Cache-Control": "public, max-age=86400"}
         return web.Response(text=_ASSETS[name], content_type=_TYPES[name], charset="utf-8", headers=headers)
 
-    async def _list(self, request: web.Request, title: str, path: str) -> web.StreamResponse:
+    async def listed(self, request: web.Request, path: str) -> web.StreamResponse:
+        """Serve the status page, or the list of targets."""
         service, now = self._service, time.time()
         config = service.config  # a reload may replace it while other tasks run
-        query = read(request.query.items(), config.targets.values())
-        expiries = ExpiryCache(service)
+        expiries_of = cache(service.credential_expiries)
         views = (
-            view(config, target, service.record_of(target.name), expiries.credential_expiries(target.credential), now=now)
+            view(config, target, service.record_of(target.name), expiries_of(target.credential), now=now)
             for target in config.targets.values()
         )
-        whole = await fleet(views, query, self._proofs, now)
-        page = ListPage(
-            title=title,
-            path=path,
-            fleet=whole,
-            query=replace(query, cause="") if whole.has_ended else query,
-            vantage=config.settings.vantage,
-            ready=service.ready,
-            delayed=service.first_probes().text(),
-            keeps_state=service.keeps_state,
-            now=now,
-        )
-        if path == "/":
+        whole = await fleet(views, read(request.query.items(), config.targets.values()), self._proofs, now)
+        page, unread = ListPage(path=path, fleet=whole, vantage=config.settings.vantage), list[tuple[str, str]]()
+        if page.is_status:
             within = replace(config, targets={name: config.targets[name] for name in whole.scope})
-            endings = await all_endings(within, service.record_of, expiries.credential_expiries, soon_at=now)
-            differences = service.sql_differences()
-            if query.scope:
-                differences = tuple(each for each in differences if each.subject in whole.scope)
-            unread, restart = [] if query.scope else self._proofs.unread(now), service.sql_readiness()
-            page = replace(page, differences=differences, endings=endings, unread=unread, restart=restart)
+            endings = await all_endings(within, service.record_of, expiries_of, soon_at=now)
+            unread = [] if whole.query.scope else self._proofs.unread(now)
+            differences = [each for each in service.sql_differences() if not whole.query.scope or each.subject in whole.scope]
+            page = replace(page, differences=differences, endings=endings, restart=service.sql_readiness())
+        delayed = service.first_probes().text()
+        shown = notices(whole, delayed, unread, ready=service.ready, keeps_state=service.keeps_state)
         texts = await cause_log_texts(page.cards, config.targets, self._proofs, now=now)
-        is_chosen = bool(page.query.cause)
-        tickets = await group_tickets(self.urls, page.cards, whole.views, self._proofs, texts, is_chosen=is_chosen)
-        page = replace(page, log_texts=texts, tickets=tickets)
+        page = replace(page, notices=shown, log_texts=texts)
+        page = replace(page, tickets=await group_tickets(self.urls, page, self._proofs))
         return await stream(request, encoded(overview(self.urls, page)), headers=_HTML)
 
 
@@ -243,8 +227,8 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
 
 def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler) -> dict[str, Handler]:
     return {
-        "/": pages.status,
-        "/targets": pages.targets,
+        "/": partial(pages.listed, path="/"),
+        "/targets": partial(pages.listed, path="/targets"),
         "/changes": pages.changes,
         "/targets/{name}": pages.target,
         "/targets/{name}/probes/{id}": pages.probe,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from math import inf
 from operator import itemgetter
 
 from exporter.core import durations
-from exporter.core.values import Outcome, Step
+from exporter.core.values import Outcome, Step, Vantage
 from exporter.knowledge import advice
 from exporter.knowledge.causes import TITLES, Cause, cause_of
 from exporter.knowledge.code_row import OWNERS, Owner
@@ -20,16 +20,21 @@ from exporter.knowledge.reason_row import Link, sentence
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.tickets import TEAM_TITLES, Team, who_repairs
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FAILURES_OF_UNSTEADY
+from exporter.presentation.expiries import Ending
 from exporter.presentation.sql import SqlCause, SqlProofs, urgency_text
 from exporter.presentation.text import VAULTS, vault_actions
 from exporter.presentation.ticket import Extent, TicketSubject, extent_of, subject_of, ticket_plans, ticket_text
 from exporter.runtime.loop import yield_with_pauses
 from exporter.runtime.process import computer_name
 from exporter.sqlserver.audit import counted
+from exporter.sqlserver.differences import Difference
+from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.instance import few
-from exporter.sqlserver.proof import ProofState, ServerProof
+from exporter.sqlserver.proof import ProofState
 from exporter.state.causes import CauseGroup, linked, links_of
+from exporter.web.pages.fleet import Fleet
 from exporter.web.pages.html import (
+    COPY,
     NAMED,
     Child,
     Html,
@@ -39,12 +44,14 @@ from exporter.web.pages.html import (
     element,
     link,
     named_servers,
+    scrollable,
     target_links,
     who_acts,
 )
 from exporter.web.pages.sql_servers import proof_badge, sql_cause, start_here
 from exporter.web.pages.views import TargetView, Urgency, badge, brief_name, unsteady_badge, when
 
+PER_PAGE = 50
 SHOWN = 8  # causes on a page
 MOST_SHOWN = 100  # on the page of all causes
 OWN_SHOWN = 3  # of the first ones, causes of SQL Servers themselves
@@ -57,57 +64,80 @@ SHARED_PARTS = 100  # of all tickets of a page with several causes, the most urg
 FEW_PARTS = 10  # of a ticket, whatever the tickets before it have
 _PARTS_PER_SLICE = 4  # a quarter of a millisecond each
 
-Views = Mapping[str, TargetView]  # by the name of the target
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cards:
-    """The causes of a page. `log_texts` and `tickets` are by the id of a cause, `now` is a Unix time, `more` is the address of all causes."""
+class ListPage:
+    """The status page, or one page of the list of targets. Pages count from 1; any requested number is valid.
 
-    groups: Sequence[CauseGroup]
-    own: Sequence[SqlCause]
-    views: Views
-    now: float
-    log_texts: Mapping[str, str]
-    tickets: Mapping[str, Child]
-    all_causes: bool
-    more: str
+    `notices` are sentences, `log_texts` and `tickets` are by the id of a cause.
+    """
+
+    path: str
+    fleet: Fleet
+    vantage: Vantage
+    notices: Sequence[str] = ()
+    endings: Sequence[Ending] = ()
+    differences: Sequence[Difference] = ()
+    restart: Sequence[RestartReadiness] = ()
+    log_texts: Mapping[str, str] = field(default_factory=dict)
+    tickets: Mapping[str, Child] = field(default_factory=dict)
+
+    @property
+    def is_status(self) -> bool:
+        return self.path == "/"
+
+    @property
+    def count(self) -> int:
+        return max(1, -(-len(self.fleet.shown) // PER_PAGE))
+
+    @property
+    def number(self) -> int:
+        return min(max(self.fleet.query.page, 1), self.count)
+
+    @property
+    def causes(self) -> Sequence[CauseGroup]:
+        """All causes on the status page, or the chosen one."""
+        return self.fleet.causes if self.is_status or self.fleet.query.cause else ()
+
+    @property
+    def own(self) -> Sequence[SqlCause]:
+        """The causes of SQL Servers themselves: all on the status page, or the chosen one."""
+        chosen = self.fleet.query.cause
+        return [each for each in self.fleet.own if (chosen == each.id if chosen else self.is_status)]
+
+    @property
+    def cards(self) -> Sequence[CauseGroup]:
+        """The causes with a card. Those of SQL Servers themselves have a few places of their own: no probe shows them."""
+        return self.causes[: MOST_SHOWN if self.fleet.query.all_causes else SHOWN - len(self.own_cards)]
+
+    @property
+    def own_cards(self) -> Sequence[SqlCause]:
+        return self.own[: MOST_SHOWN if self.fleet.query.all_causes else OWN_SHOWN]
 
 
-def shown_groups(groups: Sequence[CauseGroup], own: Sequence[SqlCause], *, all_causes: bool) -> Sequence[CauseGroup]:
-    """Return the groups that have a card. Causes of SQL Servers themselves have a few places of their own: no probe shows them."""
-    return groups[: MOST_SHOWN if all_causes else SHOWN - len(own[:OWN_SHOWN])]
-
-
-def shown_own(own: Sequence[SqlCause], *, all_causes: bool) -> Sequence[SqlCause]:
-    """Return the causes of SQL Servers themselves that have a card."""
-    return own[: MOST_SHOWN if all_causes else OWN_SHOWN]
-
-
-def causes_section(urls: Urls, cards: Cards) -> Iterator[Child]:
+def causes_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     """Yield the causes with their size, age and first action, each card alone: all of them are many."""
-    groups = shown_groups(cards.groups, cards.own, all_causes=cards.all_causes)
-    own = shown_own(cards.own, all_causes=cards.all_causes)
     made: list[tuple[float, partial[Html]]] = []
-    for each in groups:
-        is_closed = any(cards.views[name].is_closed for name in each.targets)  # databases of a SQL Server behind it
-        made.append((-inf if is_closed else -len(each.at_risk), partial(_cause, urls, each, cards, is_closed=is_closed)))
-    made += [(each.weight, partial(sql_cause, urls, each, cards.now)) for each in own]
+    for group in page.cards:
+        is_closed = any(page.fleet.views[name].is_closed for name in group.targets)  # databases of a SQL Server behind it
+        made.append((-inf if is_closed else -len(group.at_risk), partial(_cause, urls, group, page, is_closed=is_closed)))
+    made += [(each.weight, partial(sql_cause, urls, each, page.fleet.now)) for each in page.own_cards]
     if made:
         yield Html('<ol class="causes" aria-label="Causes">')
         yield from (card() for _, card in sorted(made, key=itemgetter(0)))
         yield Html("</ol>")
-    if more := len(cards.groups) + len(cards.own) - len(made):
-        words = counted(more, "more cause")
-        shown = f"{words}: their targets are in the list." if cards.all_causes else link(cards.more, words)
-        yield element("p", shown)
+    if more := len(page.causes) + len(page.own) - len(made):
+        words, query = counted(more, "more cause"), page.fleet.query
+        every = urls.to("/", query=[*query.scope, ("causes", "all")])
+        yield element("p", f"{words}: their targets are in the list." if query.all_causes else link(every, words))
 
 
-def _cause(urls: Urls, group: CauseGroup, cards: Cards, *, is_closed: bool) -> Html:
-    first, log_text = cards.views[group.first], cards.log_texts.get(group.id, "")
+def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) -> Html:
+    views = page.fleet.views
+    first, log_text = views[group.first], page.log_texts.get(group.id, "")
     code = first.failed.code
     few = len(group.targets) <= NAMED
-    affected = sorted(group.targets, key=lambda name: (cards.views[name].urgency, name)) if few else group.targets
+    affected = sorted(group.targets, key=lambda name: (views[name].urgency, name)) if few else group.targets
     # What fails if only wrap does; the headline has what fails if a vault is not ready.
     advised = first.advice()
     what = advised.means if advised is not None and first.readiness.ready else ""
@@ -116,15 +146,14 @@ def _cause(urls: Urls, group: CauseGroup, cards: Cards, *, is_closed: bool) -> H
         proof_badge(ProofState.CLOSED) if is_closed else None,
         badge(first.urgency) if first.unsteady is None else unsteady_badge(),
         element("h2", group_title(group), title=group.cause.name or None),
-        element("span", _age(group, first, cards.now), class_="age"),
-        None if code is None else element("span", brief_code(urls, code), class_="code"),
-        None if code is None else who_acts(_who(first, code)),
+        element("span", _age(group, first, page.fleet.now), class_="age"),
+        None if code is None else [element("span", brief_code(urls, code), class_="code"), who_acts(_who(first, code))],
         element("p", _size(group), ". ", _links(group), target_links(urls, group.id, affected), _some_unsteady(group)),
         element("p", sentence(log_text)) if log_text else None,
         start_here(urls) if is_closed else None,
         element("p", what) if what else None,
-        _action(group, cards.views),
-        cards.tickets.get(group.id),
+        _action(group, views),
+        page.tickets.get(group.id),
         class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
         data_key=group.id,
     )
@@ -134,11 +163,8 @@ def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
     """Return when its failures began, the first and the last; of one that comes and goes, how often the first target failed."""
     if first.unsteady is not None:
         within = durations.write(first.unsteady.probes * first.target.interval)
-        return (
-            f"{first.unsteady}".removeprefix("unsteady: ")
-            + f", within {within}"
-            + (f", of {first.target.name}" if len(group.targets) > 1 else "")
-        )
+        one = f", of {first.target.name}" if len(group.targets) > 1 else ""
+        return f"{str(first.unsteady).removeprefix('unsteady: ')}, within {within}{one}"
     last = [", last ", when(group.last, now)] if group.last - group.since >= _SHORTEST_RANGE else None
     recent = "" if first.record is None else first.record.recent
     failed = sum(map(recent.count, _FAILED))
@@ -149,17 +175,14 @@ def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
 
 def _links(group: CauseGroup) -> str | None:
     """Return the first names of several vaults, keys or credentials."""
-    links = group.links if group.cause.is_several else ()
-    if len(links) < 2:
-        return None
-    return f"{TITLES[group.cause.link]}s: {few(sorted(map(brief_name, links)), NAMED)}. "
+    names = few(sorted(map(brief_name, group.links)), NAMED)
+    return f"{TITLES[group.cause.link]}s: {names}. " if group.cause.is_several and len(group.links) > 1 else None
 
 
 def _some_unsteady(group: CauseGroup) -> str | None:
     """Return how many further targets failed in the same way several times, and are ready now."""
-    if not group.unsteady:
-        return None
-    return f" {counted(len(group.unsteady), 'further target')} {'is' if len(group.unsteady) == 1 else 'are'} unsteady, and ready now."
+    number = len(group.unsteady)
+    return f" {counted(number, 'further target')} {'is' if number == 1 else 'are'} unsteady, and ready now." if number else None
 
 
 def _who(view: TargetView, code: int) -> str:
@@ -172,7 +195,7 @@ def _who(view: TargetView, code: int) -> str:
     return OWNERS[Owner.DBA if is_staged else owner] if failure is None or is_staged else who_repairs(failure, owner)
 
 
-def _action(group: CauseGroup, views: Views) -> Child:
+def _action(group: CauseGroup, views: Mapping[str, TargetView]) -> Child:
     """Return the first action. An action for several vaults has one line for each."""
     several = group.cause.link is Link.CREDENTIAL or group.cause.is_several
     parts = dict.fromkeys((group.first, *(group.parts.values() if several else ())))
@@ -207,27 +230,27 @@ def title_of(cause: Cause, several: int = 1) -> str:
 
 def _size(group: CauseGroup) -> Child:
     """Return how many SQL Servers depend on it and the first names, else how many targets."""
-    servers, groups = group.servers, group.availability_groups
-    if not servers:
-        return element("strong", counted(len(group.targets), "target"))
-    return named_servers(servers.values(), f" in {counted(len(groups), 'availability group')}" if groups else "")
+    groups = group.availability_groups
+    within = f" in {counted(len(groups), 'availability group')}" if groups else ""
+    named = named_servers(group.servers.values(), within)
+    return named if group.servers else element("strong", counted(len(group.targets), "target"))
 
 
 def chain(view: TargetView) -> Html:
     """Draw the links from this host to SQL Server, with the broken one marked."""
     _, links, failed = linked(view.target, view.module, view.record, view.now)
     broken = None if failed is None or failed.unsteady else cause_of(failed)
-    names = dict(links) | {Link.HOST: "this host"}
-    names[Link.KEY] = view.target.key_name
+    names = dict(links) | {Link.HOST: "this host", Link.KEY: view.target.key_name}
+    order = list(Link)
+    at = len(order) if broken is None else order.index(broken.link)
     shown = [
-        (name, TITLES[each], _state(each, broken))
-        for each in Link
-        if each is not Link.REGION and (name := names.get(each)) is not None
+        (names[each], TITLES[each], "before" if number < at else "broken" if number == at else "after")
+        for number, each in enumerate(order)
+        if each is not Link.REGION and each in names
     ]
     servers = list(view.servers.values())
     last = f"{servers[0]} and {len(servers) - 1} more" if len(servers) > 1 else "".join(servers) or "not named"
-    own = "broken" if view.fails_itself else "before"
-    shown.append((last, "SQL Server", "after" if broken is not None else own))
+    shown.append((last, "SQL Server", "after" if broken is not None else "broken" if view.fails_itself else "before"))
     itself = "broken at SQL Server itself" if view.fails_itself else "no link is known to be broken"
     words = itself if broken is None else f"broken at {title_of(broken)}"
     width = len(shown) * (_WIDTH + _GAP) - _GAP
@@ -236,13 +259,6 @@ def chain(view: TargetView) -> Html:
         aria_label=f"From the exporter to SQL Server: {words}.",
     )  # fmt: skip
     return element("div", drawing, class_="scroll", tabindex=0, role="region", aria_label="Chain to SQL Server")
-
-
-def _state(each: Link, broken: Cause | None) -> str:
-    order = list(Link)
-    if broken is None or order.index(each) < order.index(broken.link):
-        return "before"
-    return "broken" if each is broken.link else "after"
 
 
 def _boxes(shown: Iterable[tuple[str, str, str]]) -> Iterator[Html]:
@@ -261,48 +277,41 @@ def _boxes(shown: Iterable[tuple[str, str, str]]) -> Iterator[Html]:
         )
 
 
-async def group_tickets(
-    urls: Urls,
-    groups: Iterable[CauseGroup],
-    views: Views,
-    proofs: SqlProofs,
-    log_texts: Mapping[str, str],
-    *,
-    is_chosen: bool,
-) -> dict[str, Child]:
-    """Return the ticket of each cause that another team repairs; tickets and `log_texts` are by the id of the cause.
+async def group_tickets(urls: Urls, page: ListPage, proofs: SqlProofs) -> dict[str, Child]:
+    """Return the ticket of each card whose cause another team repairs, by the id of the cause.
 
-    With `is_chosen`, the page has one cause, and its ticket may be long. Other tasks run in between.
+    If one cause was chosen, its ticket may be long. Other tasks run in between.
     """
-    found, left = dict[str, Child](), MOST_PARTS if is_chosen else SHARED_PARTS
-    for group in groups:
+    found, left = dict[str, Child](), MOST_PARTS if page.fleet.query.cause else SHARED_PARTS
+    for group in page.cards:
         most = max(left, FEW_PARTS)
-        team_and_words = await _group_ticket(group, views, proofs, log_texts.get(group.id, ""), most)
-        if team_and_words is None:
-            continue
-        is_short = most < min(len(group.parts), MOST_PARTS)
-        more = [" ", link(urls.targets([("cause", group.id)]), f"Show the text for up to {MOST_PARTS}")] if is_short else None
-        found[group.id] = _details(*team_and_words, more)
-        left -= len(group.parts)
+        if (ticket := await _group_ticket(group, page, proofs, most)) is not None:
+            is_short = most < min(len(group.parts), MOST_PARTS)
+            chosen = urls.to("/targets", query=[("cause", group.id)])
+            more = [" ", link(chosen, f"Show the text for up to {MOST_PARTS}")] if is_short else None
+            found[group.id] = _details(*ticket, more)
+            left -= len(group.parts)
     return found
 
 
-async def _group_ticket(group: CauseGroup, views: Views, proofs: SqlProofs, log_text: str, most: int) -> tuple[Team, str] | None:
+async def _group_ticket(group: CauseGroup, page: ListPage, proofs: SqlProofs, most: int) -> tuple[Team, str] | None:
     """Return the ticket of a cause for its team, with one target of each vault, key or credential, `most` of them.
 
     The result is None if no other team repairs the cause.
     """
+
+    def subject_of_view(view: TargetView) -> TicketSubject | None:
+        return subject_of(view.target, view.record, view.now, proofs.target_proofs(view.target))
+
+    views = page.fleet.views
     first = views[group.first]
-    subject = _subject(first, proofs.target_proofs(first.target))
+    subject = subject_of_view(first)
     if subject is None or subject.team is None:
         return None
     links = links_of(first.target, first.module, first.record, first.report)
     own = links.get(group.cause.link, ""), first.target.vault
     names = [name for part, name in islice(group.parts.items(), most) if part != own]
-    others = [
-        _subject(view, proofs.target_proofs(view.target))
-        async for view in yield_with_pauses(map(views.__getitem__, names), _PARTS_PER_SLICE)
-    ]
+    others = [subject_of_view(view) async for view in yield_with_pauses(map(views.__getitem__, names), _PARTS_PER_SLICE)]
     extent = Extent(
         began=group.since,
         last=group.last,
@@ -311,18 +320,17 @@ async def _group_ticket(group: CauseGroup, views: Views, proofs: SqlProofs, log_
         others=[each for each in others if each is not None],
         vaults=len({vault for _, vault in group.parts}),
         total=len(group.parts),
-        urgency=log_text,
+        urgency=page.log_texts.get(group.id, ""),
     )
-    host = computer_name()
     plans = [plan async for plan in yield_with_pauses(ticket_plans(subject, extent), _PARTS_PER_SLICE)]
     if len(plans) <= _PARTS_PER_SLICE:
-        return subject.team, ticket_text(subject, extent, host, plans)
-    return subject.team, await asyncio.to_thread(ticket_text, subject, extent, host, plans)
+        return subject.team, ticket_text(subject, extent, computer_name(), plans)
+    return subject.team, await asyncio.to_thread(ticket_text, subject, extent, computer_name(), plans)
 
 
 def target_ticket(view: TargetView) -> Child:
     """Return the ticket of one target; None if no other team repairs it."""
-    subject = _subject(view, view.own)
+    subject = subject_of(view.target, view.record, view.now, view.own)
     if subject is None or subject.team is None:
         return None
     urgency = urgency_text(view.own, view.now) if view.urgency is Urgency.NOT_READY else ""
@@ -331,14 +339,6 @@ def target_ticket(view: TargetView) -> Child:
 
 def _details(team: Team, words: str, more: Child = None) -> Html:
     title = f"For {TEAM_TITLES[team]}: ready text"
-    button = element("button", "Copy", type="button", class_="copy")
-    text = element("pre", element("code", words), tabindex=0, role="region", aria_label=title)
-    note = element(
-        "p", "Read it before you send it: it names hosts, vaults and SQL Servers, and no secret.", more, class_="quiet"
-    )
-    return element("details", element("summary", title), element("div", note, button, text, data_copy=True), class_="ticket")
-
-
-def _subject(view: TargetView, proofs: Sequence[ServerProof]) -> TicketSubject | None:
-    subject = subject_of(view.target, view.record, view.now)
-    return None if subject is None else replace(subject, proofs=proofs)
+    note = "Read it before you send it: it names hosts, vaults and SQL Servers, and no secret."
+    content = [element("p", note, more, class_="quiet"), COPY, scrollable(element("code", words), label=title)]
+    return element("details", element("summary", title), element("div", content, data_copy=True), class_="ticket")

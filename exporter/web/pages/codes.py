@@ -19,6 +19,7 @@ from exporter.sqlserver.audit import counted
 from exporter.state.causes import RecentChange
 from exporter.state.record import MAX_CHANGES, ChangeKind, ObservedChange
 from exporter.web.pages.html import (
+    TABLE_FOOT,
     Child,
     Html,
     Urls,
@@ -32,7 +33,6 @@ from exporter.web.pages.html import (
     page,
     prose,
     table,
-    table_foot,
     table_head,
 )
 from exporter.web.pages.views import Urgency, badge, exact_time, span, when
@@ -158,7 +158,7 @@ def changes_page(urls: Urls, found: Sequence[RecentChange], targets: Mapping[str
     if found:
         yield table_head(_COLUMNS, caption=caption, name="changes")
         yield from (_row(urls, each, targets, now) for each in found)
-        yield table_foot()
+        yield TABLE_FOOT
     else:
         yield element("p", "Nothing has changed since the first probes.")
     yield Html("</div>" + foot(urls))

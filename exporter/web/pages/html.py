@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import chain
 from urllib.parse import quote, urlencode
 
 from exporter.core.durations import moment
@@ -36,10 +37,8 @@ Child = str | int | float | None | Iterable["Child"]
 
 def markup(child: Child) -> Html:
     """Return a child as markup. "" for None, escaped unless it is markup, an iterable in order."""
-    if child is None:
-        return Html("")
-    if isinstance(child, Html):
-        return child
+    if child is None or isinstance(child, Html):
+        return child or Html("")
     if isinstance(child, str | int | float):
         return Html(escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(child)), quote=True))
     return Html("".join(markup(each) for each in child))
@@ -47,17 +46,12 @@ def markup(child: Child) -> Html:
 
 def element(tag: str, *children: Child, **attributes: str | int | bool | None) -> Html:
     """Return one element. `aria_label` becomes aria-label; None and False omit an attribute."""
-    written = "".join(_attribute(name, value) for name, value in attributes.items())
-    if tag in _VOID:
-        return Html(f"<{tag}{written}>")
-    return Html(f"<{tag}{written}>{markup(children)}</{tag}>")
-
-
-def _attribute(name: str, value: str | int | bool | None) -> str:
-    if value is None or value is False:
-        return ""
-    spelled = name.rstrip("_").replace("_", "-")
-    return f" {spelled}" if value is True else f' {spelled}="{markup(value)}"'
+    written = f"<{tag}"
+    for name, value in attributes.items():
+        if value is not None and value is not False:
+            spelled = name.rstrip("_").replace("_", "-")
+            written += f" {spelled}" if value is True else f' {spelled}="{markup(value)}"'
+    return Html(f"{written}>" if tag in _VOID else f"{written}>{markup(children)}</{tag}>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,39 +63,19 @@ class Urls:
     assets: str = ""  # changes with the style sheet and the script, so that browsers load the new ones
     served: frozenset[str] | None = None  # the paths that the listener serves; None: all
 
-    def to(self, path: str, **query: str | int) -> str:
-        """Return the URL of `path`, a literal that starts with a slash."""
-        return self.prefix + path + (f"?{urlencode(query)}" if query else "")
-
-    def status(self, query: Sequence[tuple[str, str]]) -> str:
-        return self.to("/") + (f"?{urlencode(query)}" if query else "")
-
-    def targets(self, query: Sequence[tuple[str, str | int]] = ()) -> str:
-        return self.to("/targets") + (f"?{urlencode(query)}" if query else "")
+    def to(self, path: str, *names: str, query: Sequence[tuple[str, str | int]] = ()) -> str:
+        """Return the URL of `path`, a literal that starts with a slash and has {} for each name."""
+        quoted = path.format(*(quote(name, safe="") for name in names))
+        return self.prefix + quoted + (f"?{urlencode(query)}" if query else "")
 
     def target(self, name: str) -> str:
-        return self.to(f"/targets/{quote(name, safe='')}")
-
-    def probe(self, name: str, identity: str) -> str:
-        return f"{self.target(name)}/probes/{quote(identity, safe='')}"
+        return self.to("/targets/{}", name)
 
     def code(self, code: int) -> str:
         return self.to(f"/explain/{code}")
 
-    def probe_now(self, name: str) -> str:
-        return self.to("/probe", target=name, debug="true")
-
-    def support_bundle(self, name: str) -> str:
-        return self.to(f"/api/v1/targets/{quote(name, safe='')}/support-bundle")
-
-    def audit(self, name: str) -> str:
-        return f"{self.target(name)}/audit"
-
-    def audit_json(self, name: str) -> str:
-        return self.to(f"/api/v1/targets/{quote(name, safe='')}/audit")
-
     def asset(self, name: str) -> str:
-        return self.to(f"/static/{name}", v=self.assets)
+        return self.to(f"/static/{name}", query=[("v", self.assets)])
 
 
 _PAGE_LINKS = (
@@ -131,7 +105,6 @@ def head(urls: Urls, title: str, *, at: str = "", now: float | None = None, head
     `at` is the path of the current entry of the navigation, `now` the Unix time of a page that refreshes. Without `heading`
     the content has it.
     """
-    live_script = element("script", src=urls.asset("live.js"), defer=True) if script else ""
     return Html(
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
@@ -139,7 +112,7 @@ def head(urls: Urls, title: str, *, at: str = "", now: float | None = None, head
         + element("title", f"{title} · ekm-exporter")
         + element("link", rel="icon", href=urls.asset("icon.svg"), type="image/svg+xml")
         + element("link", rel="stylesheet", href=urls.asset("style.css"))
-        + live_script
+        + (element("script", src=urls.asset("live.js"), defer=True) if script else "")
         + "</head><body>"
         + element("a", "Skip to the content", href="#main", class_="skip")
         + element(
@@ -180,8 +153,8 @@ def _clock(now: float) -> Html:
     """Return the time of the page, and how to refresh it without the script."""
     exact = moment(now)
     shown = element("time", f"{exact[11:19]} UTC", datetime=exact, title=exact, class_="exact")
-    again = element("noscript", " Reload this page to refresh it.")
     as_of = element("span", "As of ", shown, id="as-of", data_live=True)
+    again = element("noscript", " Reload this page to refresh it.")
     return element("div", as_of, again, element("span", id="live", role="status"), class_="clock quiet")
 
 
@@ -194,14 +167,13 @@ def facts(pairs: Iterable[tuple[str, Child]]) -> Html:
     return element("dl", [(element("dt", name), element("dd", value)) for name, value in pairs if value is not None])
 
 
-def section(heading: str, pairs: Iterable[tuple[str, Child]]) -> Child:
-    """Yield names and values under a heading; nothing without values."""
-    shown = list(pairs)
-    return element("section", element("h2", heading), facts(shown)) if shown else None
+def section(heading: str, pairs: Sequence[tuple[str, Child]]) -> Child:
+    """Return names and values under a heading; nothing without values."""
+    return element("section", element("h2", heading), facts(pairs)) if pairs else None
 
 
 def table(columns: Iterable[str], rows: Iterable[Child], *, caption: str, name: str = "") -> Html:
-    return Html(table_head(columns, caption=caption, name=name) + markup(rows) + table_foot())
+    return Html(table_head(columns, caption=caption, name=name) + markup(rows) + TABLE_FOOT)
 
 
 def table_head(columns: Iterable[str], *, caption: str, name: str = "") -> Html:
@@ -210,8 +182,7 @@ def table_head(columns: Iterable[str], *, caption: str, name: str = "") -> Html:
     return Html(f'<table class="stacked {name}">' + element("caption", caption, class_="quiet") + heads + "<tbody>")
 
 
-def table_foot() -> Html:
-    return Html("</tbody></table>")
+TABLE_FOOT = Html("</tbody></table>")
 
 
 def cell(label: str, *children: Child, class_: str | None = None) -> Html:
@@ -221,15 +192,14 @@ def cell(label: str, *children: Child, class_: str | None = None) -> Html:
 
 def prose(words: str) -> Html:
     """Return a text with its `code` spans as code elements."""
-    pieces = _TICKED.split(words)
-    return markup(element("code", piece) if odd else piece for piece, odd in ((p, n % 2) for n, p in enumerate(pieces)))
+    return markup(element("code", piece) if number % 2 else piece for number, piece in enumerate(_TICKED.split(words)))
 
 
 def brief_code(urls: Urls, code: int) -> Html:
     """Return both numbers, linked to the page of the code; the tooltip has the symbol. A message of SQL Server itself has neither."""
     entry = BY_CODE.get(code)
     if entry is None:
-        return link(urls.to("/explain", code=f"Msg {code}"), f"message {code}")
+        return link(urls.to("/explain", query=[("code", f"Msg {code}")]), f"message {code}")
     other = "" if entry.counterpart is None else f" ({entry.counterpart})"
     return element("a", f"{code}{other}", href=urls.code(code), title=f"{both_numbers(code)} {entry.symbol}")
 
@@ -242,10 +212,17 @@ def code_link(urls: Urls, code: int) -> Html:
 
 def copyable(words: str, commands: Sequence[str] = ()) -> Html:
     """Return an action, with further commands in lines; with the script, a button copies them, or the command in it."""
-    button = element("button", "Copy", type="button", class_="copy")
-    lines = element("pre", element("code", "\n".join(commands)), tabindex=0, role="region", aria_label="Commands")
     action = element("p", element("strong", "First: "), element("span", prose(words)))
-    return element("div", action, button, lines if commands else None, data_copy=True)
+    lines = scrollable(element("code", "\n".join(commands)), label="Commands") if commands else None
+    return element("div", action, COPY, lines, data_copy=True)
+
+
+COPY = element("button", "Copy", type="button", class_="copy")
+
+
+def scrollable(words: str, *, label: str) -> Html:
+    """Return preformatted text; the tab stop makes it scrollable from the keyboard."""
+    return element("pre", words, tabindex=0, role="region", aria_label=label)
 
 
 def who_acts(who: str) -> Html:
@@ -261,9 +238,9 @@ def named_servers(names: Collection[str], within: str = "") -> Child:
 def target_links(urls: Urls, cause: str, names: Collection[str]) -> Child:
     """Return links to the few targets of a cause, or to the list of many; `cause` is its id."""
     if len(names) > NAMED:
-        return link(urls.targets([("cause", cause)]), f"Show {counted(len(names), 'target')}")
-    links = [link(urls.target(name), name) for name in names]
-    return ["Target" if len(links) == 1 else "Targets", " ", links[0], [(", ", each) for each in links[1:]]]
+        return link(urls.to("/targets", query=[("cause", cause)]), f"Show {counted(len(names), 'target')}")
+    links = [(", " if number else " ", link(urls.target(name), name)) for number, name in enumerate(names)]
+    return ["Target" if len(links) == 1 else "Targets", links]
 
 
 _STYLE = (
@@ -279,13 +256,12 @@ def audit_page(urls: Urls, name: str, found: Facts) -> Iterator[Html]:
     yield element(
         "p",
         "For a security officer, from what this exporter knows. ",
-        link(urls.audit_json(name), "The same as JSON"),
+        link(urls.to("/api/v1/targets/{}/audit", name), "The same as JSON"),
         ". To print it: ",
         element("code", f"ekm-exporter report --audit {name} --format html"),
         class_="quiet",
     )
-    for part in parts(found):
-        yield from _section(part)
+    yield from chain.from_iterable(map(_section, parts(found)))
     yield foot(urls)
 
 
@@ -302,6 +278,5 @@ def _section(part: SheetPart) -> Iterator[Html]:
         yield facts(part.lines[at : at + _LINES])
     for query in part.queries:
         words = f"{query.about} ({query.language})"
-        shown = element("pre", element("code", query.text), tabindex=0, role="region", aria_label=words)
-        yield element("div", element("p", words, ":"), shown)
+        yield element("div", element("p", words, ":"), scrollable(element("code", query.text), label=words))
     yield Html("</section>")

@@ -51,14 +51,13 @@ _BADGES = {
     Urgency.UNKNOWN: ("unknown", "unsure"),
     Urgency.READY: ("ready", "good"),
 }
-_OUTCOMES = {Outcome.OK: "good", Outcome.FAILED: "bad", Outcome.SKIPPED: "quiet"}
 _AZURE = re.compile(r"\.(vault|managedhsm)[a-z-]*\.")  # hosts of vaults in every cloud
 _SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
 @dataclass(frozen=True, slots=True)
 class TargetView:
-    """One target at `now`, a Unix time. `age` is in seconds since the last probe began."""
+    """One target at `now`, a Unix time."""
 
     target: Target
     module: Module
@@ -67,7 +66,6 @@ class TargetView:
     report: ProbeReport | None
     readiness: Readiness
     urgency: Urgency
-    age: float | None
     ending: Ending | None = None  # the next expiry of its credential or key
     unsteady: Unsteady | None = None
     wrong: str = ""  # which dates of its credential Entra ID contradicts
@@ -100,12 +98,6 @@ class TargetView:
         """Whether a SQL Server of the target cannot get the key itself."""
         own = (each for each in self.own if self.report is not None or each.cause.is_seen_inside)
         return any(server.state.is_bad for server in own)
-
-    @property
-    def blocking(self) -> StepResult | None:
-        """The first failed step that keeps databases from opening."""
-        steps = () if self.report is None else self.report.steps
-        return next((each for each in steps if each.step in NEEDED and each.outcome is Outcome.FAILED), None)
 
     @property
     def since(self) -> float | None:
@@ -141,27 +133,20 @@ def view(
     config: Config, target: Target, record: TargetRecord | None, expiries: Sequence[CredentialExpiry] = (), *, now: float
 ) -> TargetView:
     """Build the view of a target at `now`, a Unix time. `expiries` are the expiries of its credential."""
-    report = None if record is None else record.last
-    readiness = readiness_at(target, record, now)
-    age = None if report is None else max(0.0, now - report.started_at)
-    urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
-    ending, unsteady, wrong = next_ending(target, record, expiries), unsteady_at(record, now), wrong_dates(expiries)
-    module, ended = config.modules[target.module], ended_at(record, now)
-    return TargetView(target, module, now, record, report, readiness, urgency, age, ending, unsteady, wrong, ended)
-
-
-class ExpiryCache:
-    """Expiries by credential, each read once for one page."""
-
-    def __init__(self, service: ExporterService) -> None:
-        self._service = service
-        self._expiries: dict[str, tuple[CredentialExpiry, ...]] = {}
-
-    def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
-        """Return the expiries of a credential, one per source."""
-        if name not in self._expiries:
-            self._expiries[name] = self._service.credential_expiries(name)
-        return self._expiries[name]
+    report, readiness = None if record is None else record.last, readiness_at(target, record, now)
+    return TargetView(
+        target=target,
+        module=config.modules[target.module],
+        now=now,
+        record=record,
+        report=report,
+        readiness=readiness,
+        urgency=Urgency[state_of(readiness, success=None if report is None else report.success).name],
+        ending=next_ending(target, record, expiries),
+        unsteady=unsteady_at(record, now),
+        wrong=wrong_dates(expiries),
+        ended=ended_at(record, now),
+    )
 
 
 def expiries_of(service: ExporterService, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
@@ -179,17 +164,15 @@ def unsteady_badge(count: int | None = None) -> Html:
     return element("span", "unsteady" if count is None else f"{count:,} unsteady", class_="state unsure")
 
 
-def outcome(result: StepResult) -> Html:
-    return element("span", result.outcome.value, class_=f"state {_OUTCOMES[result.outcome]}")
-
-
 def verdict(view: TargetView, vantage: Vantage) -> str:
     """Return the verdict and its deciding failed step, else the first failed one."""
     text = readiness_text(view.readiness, vantage)
-    if view.readiness.ready is None:
-        return text
-    failure = view.failure if view.readiness.ready else view.blocking
-    if failure is None:
+    # While it is not ready, the first failed step that keeps databases from opening.
+    blocking = (
+        (each for each in view.report.steps if each.step in NEEDED and each.outcome is Outcome.FAILED) if view.report else ()
+    )
+    failure = view.failure if view.readiness.ready else next(iter(blocking), None)
+    if view.readiness.ready is None or failure is None:
         return text
     number = "" if failure.code is None else f" with {both_numbers(failure.code)}"
     return f"{text}, {'although' if view.readiness.ready else 'because'} step {failure.step.value} failed{number}"

@@ -9,7 +9,7 @@ import pytest
 from exporter.core.values import Step
 from exporter.knowledge.reasons import Reason
 from exporter.web import app
-from exporter.web.pages.fleet import BY_LABEL, SortOrder
+from exporter.web.pages.fleet import BY_LABEL, ORDERS
 from exporter.web.pages.views import brief_name
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving, words
@@ -123,7 +123,7 @@ async def test_openapi_document_has_every_order():
     for path in ("/", "/targets"):
         parameters = json.loads(text)["paths"][path]["get"]["parameters"]
         named, by_label = next(one for one in parameters if one["name"] == "sort")["schema"]["anyOf"]
-        assert named["enum"] == [order.value for order in SortOrder]
+        assert named["enum"] == list(ORDERS)
         assert re.fullmatch(by_label["pattern"], f"{BY_LABEL}team")
 
 

@@ -53,5 +53,5 @@ def test_ticks_become_code_spans():
 def test_names_in_addresses_are_quoted():
     site = Urls("/ekm", "1")
     assert site.target("a/../b?c#d") == "/ekm/targets/a%2F..%2Fb%3Fc%23d"
-    assert site.probe("a", "1/2") == "/ekm/targets/a/probes/1%2F2"
-    assert site.probe_now("a&b=c") == "/ekm/probe?target=a%26b%3Dc&debug=true"
+    assert site.to("/targets/{}/probes/{}", "a{}", "1/2") == "/ekm/targets/a%7B%7D/probes/1%2F2"
+    assert site.to("/probe", query=[("target", "a&b=c")]) == "/ekm/probe?target=a%26b%3Dc"
