@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from exporter.core.json import decode, read_object, text_of, word_of
 from exporter.core.values import Challenge, Fault, KeyFacts
@@ -159,23 +159,30 @@ class ListedKey:
     managed: bool = False
 
 
-def read_key_list(body: bytes) -> tuple[Fault, tuple[ListedKey, ...], str | None]:
-    """Return the entries, and the unchecked link to the next page."""
+class Page(NamedTuple, Generic[T]):
+    """The entries of a page of a list, and the unchecked link to the next page."""
+
+    entries: tuple[T, ...]
+    link: str | None
+
+
+def read_key_list(body: bytes) -> tuple[Fault, Page[ListedKey] | None]:
+    """Read one page of the keys, or of the versions of a key."""
     return _read_page(body, _listed_key)
 
 
-def _read_page(body: bytes, read: Callable[[dict[str, Any]], T]) -> tuple[Fault, tuple[T, ...], str | None]:
-    """Return the entries of a page of a list, and the unchecked link to the next page. `read` raises ValueError."""
+def _read_page(body: bytes, read: Callable[[dict[str, Any]], T]) -> tuple[Fault, Page[T] | None]:
+    """Read a page whose entries `read` reads. It raises ValueError."""
     answer = read_object(body)
     if answer is None:
-        return Fault.ANSWER_NOT_JSON, (), None
+        return Fault.ANSWER_NOT_JSON, None
     values = answer.get("value")
     if not isinstance(values, list):
-        return Fault.VALUE_MISSING, (), None
+        return Fault.VALUE_MISSING, None
     try:
-        return Fault.NONE, tuple(read(one) for one in _objects(values)), _text(answer.get("nextLink"))
+        return Fault.NONE, Page(tuple(read(one) for one in _objects(values)), _text(answer.get("nextLink")))
     except ValueError:
-        return Fault.VALUE_UNUSABLE, (), None
+        return Fault.VALUE_UNUSABLE, None
 
 
 def _listed_key(one: dict[str, Any]) -> ListedKey:
@@ -216,8 +223,8 @@ def read_application(body: bytes) -> tuple[Fault, AppCredentials | None]:
         return Fault.VALUE_UNUSABLE, None
 
 
-def read_secret_versions(body: bytes) -> tuple[Fault, tuple[SecretVersion, ...], str | None]:
-    """Read one page of a secret's versions, and the unchecked link to the next page."""
+def read_secret_versions(body: bytes) -> tuple[Fault, Page[SecretVersion] | None]:
+    """Read one page of a secret's versions."""
     return _read_page(body, _version)
 
 

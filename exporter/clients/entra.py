@@ -31,11 +31,10 @@ from azure.identity.aio import (
 
 from exporter.clients.answers import check_token, read_application, read_token, unix_time
 from exporter.clients.certificates import ClientCertificate, make_assertion
-from exporter.clients.http.exchange import HttpExchange, SecretTimeoutError
-from exporter.clients.http.facts import facts_from
+from exporter.clients.http.exchange import CURRENT, TRANSPORT, Exchange, SecretTimeoutError
+from exporter.clients.http.facts import facts_from, facts_of_failure
 from exporter.clients.http.network import Network, split_url
-from exporter.clients.http.timing import CURRENT
-from exporter.clients.key_vault import ApiSession
+from exporter.clients.key_vault import HostSession
 from exporter.config.settings import Credential
 from exporter.core.connector import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.json import read_object
@@ -165,7 +164,7 @@ async def fetch_token(
         secret=secret,
         certificate=proof if isinstance(proof, ClientCertificate) else _NO_CERTIFICATE,
         options={
-            "transport": connection.transport,
+            "transport": TRANSPORT,
             "authority": authority,
             "retry_total": 0,
             # The identity services of a host need the SDK's policies.
@@ -204,7 +203,7 @@ def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential
         raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
-def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
+def _assess(exchange: Exchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
     granted = exchange.result if isinstance(exchange.result, AccessToken) else None
     if granted is not None and isinstance(granted.token, str):  # the SDK accepts a token of any type
         remember_token(granted.token)
@@ -214,21 +213,21 @@ def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> Tok
         fault, token = check_token(granted.token)
         return TokenResponse(replace(facts, fault=fault), token, expires_at)
     if kind.ambient and (_lacks_response_of(entra, facts) or isinstance(exchange.error, CredentialUnavailableError)):
-        facts = replace(facts, endpoint=exchange.timer.endpoint, detail=_identity_detail(exchange, facts))
+        facts = replace(facts, endpoint=exchange.endpoint, detail=_identity_detail(exchange, facts))
         return TokenResponse(_identity_unavailable(facts, _identity_fault(exchange)))
     if facts.fault is not Fault.NONE or exchange.response is None:
         return TokenResponse(facts)
-    fault, token = read_token(exchange.response.body)
+    fault, token = read_token(exchange.response.content)
     if token is None:
         return TokenResponse(
-            replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.body))), None, expires_at
+            replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.content))), None, expires_at
         )
     if granted is None:
         remember_token(token)
     return TokenResponse(facts, token, expires_at)
 
 
-def _identity_detail(exchange: HttpExchange, facts: Facts) -> str:
+def _identity_detail(exchange: Exchange, facts: Facts) -> str:
     """Return the masked sentence of the SDK, or the response if the SDK cannot read it."""
     if exchange.error is None or exchange.timed_out:
         return facts.detail
@@ -239,12 +238,12 @@ def _identity_detail(exchange: HttpExchange, facts: Facts) -> str:
     )
 
 
-def _identity_fault(exchange: HttpExchange) -> Fault:
+def _identity_fault(exchange: Exchange) -> Fault:
     """Return the fault of an identity endpoint that provided no token.
 
     Azure Arc responds to the first request with the path of a key file. Without a further response, the file was not read.
     """
-    headers = {} if exchange.response is None or exchange.response.status != 401 else exchange.response.headers
+    headers = {} if exchange.response is None or exchange.response.status_code != 401 else exchange.response.headers
     proof = headers.get("WWW-Authenticate", "").lower().startswith("basic realm=")
     return Fault.IDENTITY_KEY_UNREADABLE if proof else Fault.IDENTITY_UNAVAILABLE
 
@@ -294,20 +293,16 @@ def pending_facts(context: Context, network: Network, authority: str) -> Facts:
     It goes to `authority` or to an identity endpoint. Raises PoolExhausted if the request still waits for a thread or a
     handshake slot.
     """
-    timer = context.get(CURRENT)
-    if timer is None:
+    exchange = context.get(CURRENT)
+    if exchange is None:
         return Facts(fault=Fault.READ_TIMEOUT, detail="no time was left")
-    if timer.is_pool_exhaustion:
+    if exchange.is_pool_exhaustion:
         raise PoolExhausted("time ran out before a thread or a handshake slot was free")
-    if timer.reached is None:
+    if exchange.reached is None:
         return Facts(fault=Fault.SECRET_TIMEOUT, detail=str(SecretTimeoutError()))
+    facts = replace(facts_of_failure(replace(exchange, timed_out=True)), certificate=None)
     host, port = split_url(network.module.authority_host or authority)
-    entra = f"{host}:{port}"
-    endpoint = timer.endpoint or entra
-    via_proxy = endpoint == entra and network.proxy_for(host, port) is not None
-    exchange = HttpExchange(endpoint=endpoint, timer=timer, via_proxy=via_proxy, timed_out=True)
-    facts = replace(facts_from(exchange), certificate=None)
-    return facts if endpoint == entra else _identity_unavailable(facts)
+    return facts if exchange.endpoint == f"{host}:{port}" else _identity_unavailable(facts)
 
 
 # Microsoft Graph: only two kinds of GET requests. No request or response contains a secret: Graph lists dates, hints and thumbprints.
@@ -322,7 +317,7 @@ class Holder(StrEnum):
     SERVICE_PRINCIPAL = "servicePrincipals"
 
 
-class GraphSession(ApiSession):
+class GraphSession(HostSession):
     """A session with Microsoft Graph, as an async context manager."""
 
     request_id_header = "client-request-id"

@@ -1,24 +1,22 @@
-"""Requests to one vault: those of a probe (challenge, get, wrap and unwrap), and lists of keys and of a secret's versions.
+"""Requests to one host, each exactly one exchange: those of a probe to a vault (challenge, get, wrap and unwrap), and lists of a vault.
 
-Each is exactly one exchange. Those of a probe use `KeyClient.send_request` with an explicit policy list: no retry, no redirect, no
-challenge handling and no decoding. They do not use `CryptographyClient`, which would wrap locally.
+Those of a probe use `KeyClient.send_request` with an explicit policy list: no retry, no redirect, no challenge handling and no decoding.
+They do not use `CryptographyClient`, which would wrap locally. A token is sent to no other host.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Final, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar, cast
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from azure.core import AsyncPipelineClient
-from azure.core.pipeline import PipelineRequest
-from azure.core.pipeline.policies import SansIOHTTPPolicy
-from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -26,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from exporter.clients.answers import (
     ListedKey,
+    Page,
     encode,
     read_challenge,
     read_deleted_key,
@@ -34,49 +33,28 @@ from exporter.clients.answers import (
     read_secret_versions,
     read_value,
 )
-from exporter.clients.http.exchange import USER_AGENT, HttpExchange, RoutedTransport
+from exporter.clients.http.exchange import TRANSPORT, Exchange
 from exporter.clients.http.facts import facts_from, facts_of_success, fault_of_body
 from exporter.clients.http.network import Network, split_url
+from exporter.clients.http.timing import TimedSSLObject
 from exporter.core.names import is_parent_domain, is_trusted_authority
 from exporter.core.secrets import mask
 from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase
 from exporter.knowledge.answers import unexpected_text
 from exporter.knowledge.expiry import SecretVersion
 
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.rest import HttpRequest
+
 T = TypeVar("T")
 
-
-class BearerPolicy(SansIOHTTPPolicy[HttpRequest, Any]):
-    """Add the token of the request option `bearer`, if there is one."""
-
-    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
-        token = request.context.options.pop("bearer", None)
-        if token is not None:
-            request.http_request.headers["Authorization"] = f"Bearer {token}"
-
-
-class NoCredential:
-    """The credential object that a client of the SDK requires and these policies never use."""
-
-    async def get_token(self, *_: str, **__: Any) -> NoReturn:
-        raise RuntimeError("the SDK requested a token: it does not use the given policies")
-
-    async def close(self) -> None:
-        """Do nothing: nothing is open."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Do nothing: nothing is open."""
-
-
-NO_CREDENTIAL = NoCredential()
+NO_CREDENTIAL = cast("AsyncTokenCredential", object())  # the clients of the SDK require one, and these policies never use it
 
 
 @dataclass(slots=True, eq=False)
-class VaultRequest:
-    """A request to a vault: the part of `HttpRequest` that the SDK and the transport use.
+class Request:
+    """A request: the part of `HttpRequest` that the SDK and the transport use.
 
     The class of the SDK searches older names of attributes at every access: 4 % of a probe.
     """
@@ -84,7 +62,7 @@ class VaultRequest:
     method: str
     url: str
     headers: dict[str, str] = field(repr=False)
-    content: bytes | None = field(repr=False)
+    content: bytes | None = field(default=None, repr=False)
     multipart_mixed_info: ClassVar[None] = None
 
     def prepare_multipart_body(self) -> int:
@@ -96,18 +74,24 @@ class VaultRequest:
         return self
 
 
-@lru_cache(maxsize=64)
-def _client_for(api_version: str) -> KeyClient:
-    """Return the client of all vaults: creating one takes as long as half a request.
+# The clients serve all hosts: creating one takes as long as half a request. They have no state, and each request has an absolute URL.
+_ANY_HOST = "https://unused.invalid"
 
-    It has no state. Each request has an absolute URL and names its transport, so the client's own URL is never used.
-    """
-    version = quote(api_version, safe="")
-    return KeyClient("https://unused.invalid", NO_CREDENTIAL, transport=RoutedTransport(), api_version=version, policies=[])
+
+@lru_cache(maxsize=64)
+def _vault_client(api_version: str) -> KeyClient:
+    return KeyClient(_ANY_HOST, NO_CREDENTIAL, transport=TRANSPORT, api_version=quote(api_version, safe=""), policies=[])
 
 
 class HostSession:
-    """A session with one host on its own connection, as an async context manager."""
+    """A session with one host on its own connection, as an async context manager.
+
+    Deadlines are in loop time. Each method that makes an exchange raises CancelledError, and PoolExhausted if the deadline passed
+    while the request waited for a thread or a handshake slot.
+    """
+
+    request_id_header = "x-ms-client-request-id"
+    _client: AsyncPipelineClient[Any, Any] | KeyClient = AsyncPipelineClient(_ANY_HOST, transport=TRANSPORT, policies=[])
 
     def __init__(self, network: Network, host: str) -> None:
         """Open a session. `host` includes the port unless it is 443."""
@@ -121,62 +105,72 @@ class HostSession:
     async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
 
-    async def _exchange(self, send: Callable[[], Awaitable[Any]], *, deadline: float) -> HttpExchange:
+    async def exchange(self, send: Callable[[], Awaitable[Any]], *, deadline: float) -> Exchange:
+        """Run `send`, a call of a client of the SDK that uses `TRANSPORT`."""
         exchange = await self._connection.exchange(send, deadline=deadline)
-        self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))
+        self.sent += exchange.resent + (exchange.reached in (Phase.WAIT, Phase.TRANSFER))
         return exchange
+
+    async def get(
+        self, path: str, token: str, read: Callable[[bytes], tuple[Fault, T | None]], *, deadline: float
+    ) -> tuple[Facts, T | None]:
+        """Send one GET request and return its facts and the value that `read` returns. `path` is quoted and includes the query."""
+        return _with_value(await self.send("GET", path, token, deadline=deadline), read)
+
+    async def send(self, method: str, path: str, token: str | None, body: bytes | None = None, *, deadline: float) -> Exchange:
+        """Send one request. A body is JSON."""
+        headers = {self.request_id_header: str(uuid4())}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        request = cast("HttpRequest", Request(method, f"https://{self.host}{path}", headers, body))
+        return await self.exchange(lambda: self._client.send_request(request, stream=True), deadline=deadline)
 
 
 class VaultSession(HostSession):
-    """A session of one probe with one vault. Each method takes a `deadline` in loop time and returns facts and, without a fault, a value.
-
-    Each method raises CancelledError, and PoolExhausted if the deadline passed while the request waited for a thread
-    or a handshake slot.
-    """
+    """A session with one vault. Each method returns facts and, without a fault, a value."""
 
     def __init__(self, network: Network, vault: str, api_version: str) -> None:
         super().__init__(network, vault)
-        self._network = network
-        self._client = _client_for(api_version)
+        self._module = network.module
+        self._client = _vault_client(api_version)
+        self._query = f"api-version={quote(api_version, safe='')}"
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
         """Send a request without a token, as the connector does, and read the challenge."""
-        exchange = await self._send("GET", "/keys", None, deadline=deadline)
-        answer = exchange.response
-        if answer is not None and answer.status == 401 and answer.complete:
-            _, challenge = read_challenge(answer.headers.get("WWW-Authenticate"))
-            if challenge is not None and self._distrust(challenge) is Fault.NONE:
-                return facts_of_success(exchange, answer), challenge
-        return self._unusable_challenge(exchange)
-
-    def _unusable_challenge(self, exchange: HttpExchange) -> tuple[Facts, Challenge | None]:
-        """Return the facts of any other response; a truncated 401 may still have a challenge."""
-        facts = facts_from(exchange)
-        if facts.fault is Fault.NONE:
-            return replace(facts, fault=Fault.NO_CHALLENGE), None
-        if exchange.response is None or facts.status != 401:
-            return facts, None
-        broken = fault_of_body(exchange, exchange.response)
+        exchange = await self.send("GET", f"/keys?{self._query}", None, deadline=deadline)
+        response = exchange.response
+        if response is None or response.status_code != 401:
+            facts = facts_from(exchange)
+            return replace(facts, fault=Fault.NO_CHALLENGE) if facts.fault is Fault.NONE else facts, None
+        broken = fault_of_body(exchange, response)
         if broken not in (Fault.NONE, Fault.BODY_TRUNCATED):  # a truncated body is acceptable here, a late one is not
-            return replace(facts, fault=broken, raised_at=exchange.raised_at if broken is Fault.INTERNAL else None), None
-        fault, challenge = read_challenge(exchange.response.headers.get("WWW-Authenticate"))
-        detail = facts.detail
-        if challenge is not None:
-            fault, detail = self._distrust(challenge), mask(f"the 401 names {challenge.authority} and {challenge.resource}")
-        facts = replace(facts, fault=fault, detail="" if fault is Fault.NONE else detail)
-        return facts, challenge if fault is Fault.NONE else None
+            unexplained = exchange.raised_at if broken is Fault.INTERNAL else None
+            return replace(facts_from(exchange), fault=broken, raised_at=unexplained), None
+        fault, challenge = read_challenge(response.headers.get("WWW-Authenticate"))
+        if challenge is None:
+            return replace(facts_from(exchange), fault=fault), None
+        # A secret goes only to Entra ID. A token goes only to a vault below the domain of its resource.
+        if not is_trusted_authority(challenge.authority, self._module.authority_host):
+            fault = Fault.AUTHORITY_UNTRUSTED
+        elif not is_parent_domain(challenge.resource, self.host):
+            fault = Fault.RESOURCE_MISMATCH
+        else:
+            return facts_of_success(exchange, response), challenge
+        detail = mask(f"the 401 names {challenge.authority} and {challenge.resource}")
+        return replace(facts_from(exchange), fault=fault, detail=detail), None
 
     async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
         """Return the key version; the newest if `version` is None."""
         path = "/".join(quote(part, safe="") for part in (name, version) if part)
-        exchange = await self._send("GET", f"/keys/{path}", token, deadline=deadline)
-        return _with_value(exchange, read_key)
+        return _with_value(await self.send("GET", f"/keys/{path}?{self._query}", token, deadline=deadline), read_key)
 
     async def wrap_key(
         self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
         """Let the vault encrypt `data` with this key version."""
-        facts, wrapped = await self._operate("wrapkey", token, key, _body(algorithm, data), deadline=deadline)
+        facts, wrapped = await self._operate("wrapkey", token, key, algorithm, data, deadline=deadline)
         if wrapped is None or len(wrapped) == (key.size_bits + 7) // 8:
             return facts, wrapped
         # Unwrap would fail with such bytes, and unwrap decides the verdict.
@@ -187,56 +181,124 @@ class VaultSession(HostSession):
         self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
         """Let the vault decrypt `data` with this key version."""
-        return await self._operate("unwrapkey", token, key, _body(algorithm, data), deadline=deadline)
+        return await self._operate("unwrapkey", token, key, algorithm, data, deadline=deadline)
 
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
         """Return the Unix time at which the deleted key of that name is purged."""
-        exchange = await self._send("GET", f"/deletedkeys/{quote(name, safe='')}", token, deadline=deadline)
-        return _with_value(exchange, read_deleted_key)
+        path = f"/deletedkeys/{quote(name, safe='')}?{self._query}"
+        return _with_value(await self.send("GET", path, token, deadline=deadline), read_deleted_key)
 
     async def _operate(
-        self, operation: str, token: str, key: KeyFacts, body: bytes, *, deadline: float
+        self, operation: str, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
+        body = json.dumps({"alg": algorithm, "value": encode(data)}).encode("ascii")
         # The name and version of a `kid` need no quoting.
-        exchange = await self._send("POST", f"/keys/{key.name}/{key.version}/{operation}", token, body, deadline=deadline)
-        return _with_value(exchange, read_value)
+        path = f"/keys/{key.name}/{key.version}/{operation}?{self._query}"
+        return _with_value(await self.send("POST", path, token, body, deadline=deadline), read_value)
 
-    async def _send(
-        self, method: str, path: str, token: str | None, body: bytes | None = None, *, deadline: float
-    ) -> HttpExchange:
-        headers = {"x-ms-client-request-id": str(uuid4())}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        url = f"https://{self.host}{path}?api-version={self._client.api_version}"
-        request = cast("HttpRequest", VaultRequest(method, url, headers, body))
-        return await self._exchange(
-            lambda: self._client.send_request(request, stream=True, over=self._connection.transport), deadline=deadline
-        )
+    # Lists: they need the permission `list`, and have no key material and no value of a secret. No request goes to `/secrets/NAME`
+    # or to one version: those return the secret itself, and the exporter does not need the permission for it.
 
-    def _distrust(self, challenge: Challenge) -> Fault:
-        """Return a fault if the challenge names an untrusted authority or resource.
+    async def list_keys(self, token: str, *, deadline: float) -> tuple[Facts, tuple[ListedKey, ...] | None]:
+        """Return the names of all keys; None if a page cannot be read."""
+        return await self.entries("/keys", token, read_key_list, deadline=deadline, most_pages=_MOST_PAGES_OF_KEYS)
 
-        A secret goes only to Entra ID. A token goes only to a vault below the domain of its resource.
+    async def list_key_versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[ListedKey, ...] | None]:
+        """Return all versions of a key; None if a page cannot be read."""
+        path = f"/keys/{quote(name, safe='')}/versions"
+        return await self.entries(path, token, read_key_list, deadline=deadline, most_pages=_MOST_PAGES_OF_KEYS)
+
+    async def list_secret_versions(
+        self, token: str, name: str, *, deadline: float
+    ) -> tuple[Facts, tuple[SecretVersion, ...] | None]:
+        """Return every version of a secret, without values; None if a page cannot be read or there are too many."""
+        path = f"/secrets/{quote(name, safe='')}/versions"
+        return await self.entries(path, token, read_secret_versions, deadline=deadline, most_pages=MOST_PAGES_OF_SECRETS)
+
+    async def entries(
+        self, path: str, token: str, read: Callable[[bytes], tuple[Fault, Page[T] | None]], *, deadline: float, most_pages: int
+    ) -> tuple[Facts, tuple[T, ...] | None]:
+        """Return the entries of all pages: a link to the next page stays on the same host and path.
+
+        They are None if a page cannot be read or there are more entries than `most_pages` pages have.
         """
-        if not is_trusted_authority(challenge.authority, self._network.module.authority_host):
-            return Fault.AUTHORITY_UNTRUSTED
-        return Fault.NONE if is_parent_domain(challenge.resource, self.host) else Fault.RESOURCE_MISMATCH
+        query: str | None = self._query
+        found: tuple[T, ...] = ()
+        for _ in range(most_pages):
+            facts, page = await self.get(f"{path}?{query}", token, read, deadline=deadline)
+            if page is None:
+                return facts, None
+            found = (*found, *page.entries)
+            if len(found) > _ENTRIES * most_pages:
+                break
+            if page.link is None:
+                return facts, found
+            query = self._query_of(page.link, path)
+            if query is None:
+                return replace(facts, fault=Fault.REDIRECT, detail="the next page of the list has another host or path"), None
+        return replace(facts, fault=Fault.BODY_TOO_LARGE, detail=f"more than {most_pages} pages of {_ENTRIES}"), None
+
+    def _query_of(self, link: str, path: str) -> str | None:
+        """Return the query of the link to the next page; None if it leaves this list."""
+        try:
+            parts = urlsplit(link)
+            here = parts.scheme == "https" and split_url(parts.netloc) == split_url(self.host)
+        except ValueError:
+            return None
+        same_list = here and parts.path.lower() == path.lower() and _QUERY.fullmatch(parts.query) is not None
+        return parts.query if same_list else None
 
 
-def _body(algorithm: str, data: bytes) -> bytes:
-    return json.dumps({"alg": algorithm, "value": encode(data)}).encode("ascii")
+MOST_PAGES_OF_SECRETS: Final = 10
+_MOST_PAGES_OF_KEYS: Final = 400
+_ENTRIES: Final = 25  # of a page, the most that a vault sends
+_QUERY = re.compile("[!-z|~]+")  # printable ASCII without a blank; the SDK would take braces for a template
 
 
-def _with_value(exchange: HttpExchange, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
+def _with_value(exchange: Exchange, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
     facts = facts_from(exchange)
     if facts.fault is not Fault.NONE or exchange.response is None:
         return facts, None
-    fault, value = read(exchange.response.body)
+    fault, value = read(exchange.response.content)
     if fault is Fault.NONE:
         return facts, value
-    return replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.body))), None
+    return replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.content))), None
+
+
+def split_secret_url(url: str) -> tuple[str, str, str | None]:
+    """Split a valid https://VAULT/secrets/NAME[/VERSION] into its parts; the vault with a port unless it is 443."""
+    parts = urlsplit(url)
+    _, _, name, *version = parts.path.split("/")
+    return parts.netloc.lower().removesuffix(":443"), name, version[0] if version else None
+
+
+# The check of the network path to a host: one GET without a token.
+# If the certificate is not trusted, a second connection without verification reads it, so that a report can name its issuer.
+# No secret is sent over that connection.
+
+_UNVERIFIED = frozenset({Fault.TLS_UNTRUSTED, Fault.TLS_EXPIRED, Fault.TLS_NOT_YET_VALID, Fault.TLS_WRONG_NAME})
+
+
+async def check_endpoint(network: Network, host: str, path: str, *, deadline: float) -> tuple[Facts, bytes | None]:
+    """Send a GET to `host` on new connections until `deadline`. Return the facts, and the server's certificate as DER, None if unknown.
+
+    Raises as the methods of a session do.
+    """
+    exchange = await _get(network, host, path, deadline)
+    facts, proxy = facts_from(exchange), network.proxy_for(*split_url(host))
+    # An unverified connection to a TLS proxy would expose the proxy's password.
+    exposed = proxy is not None and proxy.username is not None and proxy.url.startswith("https:")
+    if facts.fault in _UNVERIFIED and not exposed:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode, context.sslobject_class = False, ssl.CERT_NONE, TimedSSLObject
+        context.set_alpn_protocols(["http/1.1"])
+        exchange = await _get(Network(network.module, context, pool=network.pool, limiter=None), host, path, deadline)
+    return facts, exchange.leaf
+
+
+async def _get(network: Network, host: str, path: str, deadline: float) -> Exchange:
+    async with HostSession(network, host) as session:
+        return await session.send("GET", path, None, deadline=deadline)
 
 
 # Encrypt locally with a public key, to test unwrap after a failed wrap, which stays failed.
@@ -258,152 +320,3 @@ def encrypt_locally(key: KeyFacts, algorithm: str, data: bytes) -> bytes | None:
         return numbers.public_key().encrypt(data, oaep)
     except (ValueError, UnsupportedAlgorithm):
         return None
-
-
-# Authenticated GET requests to one host, one exchange each: no retry, redirect or decoding by the SDK, and a token is sent to no other host.
-
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
-
-
-class ApiSession(HostSession):
-    """A session for requests that send a token of the caller's."""
-
-    request_id_header = "x-ms-client-request-id"
-
-    def __init__(self, network: Network, host: str) -> None:
-        super().__init__(network, host)
-        self._client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
-            f"https://{host}", transport=self._connection.transport, policies=[BearerPolicy()]
-        )
-
-    async def get(
-        self, path: str, token: str, read: Callable[[bytes], tuple[Fault, T | None]], *, deadline: float
-    ) -> tuple[Facts, T | None]:
-        """Send one GET request and return its facts and the value that `read` returns.
-
-        `path` is quoted and includes the query. `deadline` is in loop time. Raises CancelledError, and PoolExhausted if the
-        deadline passed while the request waited for a thread or a handshake slot.
-        """
-        headers = {**_HEADERS, self.request_id_header: str(uuid4())}
-        request = HttpRequest("GET", f"https://{self.host}{path}", headers=headers)
-        exchange = await self._exchange(lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline)
-        facts = facts_from(exchange)
-        if facts.fault is not Fault.NONE or exchange.response is None:
-            return facts, None
-        fault, value = read(exchange.response.body)
-        return (facts, value) if fault is Fault.NONE else (replace(facts, fault=fault), None)
-
-
-# Lists of a vault, page by page: a link to the next page stays on the same host and path.
-
-MOST_PAGES: Final = 10
-_PAGE: Final = 25  # entries, the most that a vault sends
-_QUERY = re.compile("[!-~]+")  # printable ASCII without a blank
-
-# Reads the entries of one page, and the unchecked link to the next page.
-ReadPage = Callable[[bytes], tuple[Fault, tuple[T, ...], str | None]]
-
-
-class PagedSession(ApiSession):
-    """A session that reads lists of one vault, as an async context manager."""
-
-    def __init__(self, network: Network, vault: str, api_version: str) -> None:
-        super().__init__(network, vault)
-        self.query = f"api-version={quote(api_version, safe='')}"
-
-    async def entries(
-        self, path: str, token: str, read: ReadPage[T], *, deadline: float, most_pages: int = MOST_PAGES
-    ) -> tuple[Facts, tuple[T, ...] | None]:
-        """Return the entries of all pages.
-
-        They are None if a page cannot be read or there are more entries than `most_pages` pages have.
-        """
-        query = self.query
-        found: tuple[T, ...] = ()
-        for _ in range(most_pages):
-            facts, page = await self.get(f"{path}?{query}", token, _whole(read), deadline=deadline)
-            if page is None:
-                return facts, None
-            entries, link = page
-            found = (*found, *entries)
-            if len(found) > _PAGE * most_pages:
-                break
-            if link is None:
-                return facts, found
-            following = self._query_of(link, path)
-            if following is None:
-                return replace(facts, fault=Fault.REDIRECT, detail="the next page of the list has another host or path"), None
-            query = following
-        return replace(facts, fault=Fault.BODY_TOO_LARGE, detail=f"more than {most_pages} pages of {_PAGE}"), None
-
-    def _query_of(self, link: str, path: str) -> str | None:
-        """Return the query of the link to the next page; None if it leaves this list."""
-        try:
-            parts = urlsplit(link)
-            here = parts.scheme == "https" and split_url(parts.netloc) == split_url(self.host)
-        except ValueError:
-            return None
-        same_list = here and parts.path.lower() == path.lower() and _QUERY.fullmatch(parts.query) is not None
-        return parts.query if same_list else None
-
-
-def _whole(read: ReadPage[T]) -> Callable[[bytes], tuple[Fault, tuple[tuple[T, ...], str | None] | None]]:
-    def page(body: bytes) -> tuple[Fault, tuple[tuple[T, ...], str | None] | None]:
-        fault, entries, link = read(body)
-        return (fault, (entries, link)) if fault is Fault.NONE else (fault, None)
-
-    return page
-
-
-# Keys of a vault: listing needs the permission `list`, reading one version needs `get`.
-
-_MOST_PAGES: Final = 400  # of 25 entries
-
-
-class KeyListSession(PagedSession):
-    """A session that lists keys of one vault, as an async context manager. `deadline` is in loop time."""
-
-    async def list_keys(self, token: str, *, deadline: float) -> tuple[Facts, tuple[ListedKey, ...] | None]:
-        """Return the names of all keys; None if a page cannot be read."""
-        return await self.entries("/keys", token, read_key_list, deadline=deadline, most_pages=_MOST_PAGES)
-
-    async def list_versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[ListedKey, ...] | None]:
-        """Return all versions of a key, without key material; None if a page cannot be read."""
-        path = f"/keys/{quote(name, safe='')}/versions"
-        return await self.entries(path, token, read_key_list, deadline=deadline, most_pages=_MOST_PAGES)
-
-    async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
-        """Return a key version with its public key; the newest if `version` is None."""
-        path = "/".join(quote(part, safe="") for part in (name, version) if part)
-        return await self.get(f"/keys/{path}?{self.query}", token, read_key, deadline=deadline)
-
-
-# Dates of a secret: `/secrets/NAME/versions` returns attributes without values. No request goes to `/secrets/NAME` or to one version:
-# those return the secret itself, and the exporter does not need the permission for it.
-
-
-@dataclass(frozen=True, slots=True)
-class SecretName:
-    """A configured secret. `vault` is the host, with a port unless it is 443."""
-
-    vault: str
-    name: str
-    version: str | None
-
-
-def split_secret_url(url: str) -> SecretName:
-    """Split a valid https://VAULT/secrets/NAME[/VERSION] into its parts."""
-    parts = urlsplit(url)
-    _, _, name, *version = parts.path.split("/")
-    return SecretName(parts.netloc.lower().removesuffix(":443"), name, version[0] if version else None)
-
-
-class SecretVersionsSession(PagedSession):
-    """A session that lists secret versions of one vault, as an async context manager."""
-
-    async def list_versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[SecretVersion, ...] | None]:
-        """Return every version of the secret.
-
-        The versions are None if a page cannot be read or there are more than `MOST_PAGES` pages.
-        """
-        return await self.entries(f"/secrets/{quote(name, safe='')}/versions", token, read_secret_versions, deadline=deadline)

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from exporter.clients.http.network import EndpointResult, Network, Networks, Resolver, check_endpoint, split_url
+from exporter.clients.http.network import Network, Networks, Resolver, split_url
 from exporter.clients.http.timing import make_context
-from exporter.clients.key_vault import ApiSession
+from exporter.clients.key_vault import HostSession, check_endpoint
 from exporter.config.settings import Config, Proxy, SecretUnreadableError, SqlServer, Target
 from exporter.config.usage import compared_targets, names_at, servers_of
 from exporter.core.connector import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
@@ -310,30 +310,30 @@ class EvidenceCollector:
         name, port = split_url(host)
         resolver, proxy = Resolver(self._pool, self._module.connect_to), self._network.proxy_for(name, port)
         direct = proxy is None and not resolver.redirects(name, port)
-        (checked, discarded), addresses, absolute = await asyncio.gather(
+        (facts, certificate, discarded), addresses, absolute = await asyncio.gather(
             self._check_endpoint(host, path),
             addresses_of(resolver, name, port, deadline=self._deadline()),
             absolute_addresses(resolver, name if direct else "", port, deadline=self._deadline()),
         )
-        sent = checked.facts.server_time
         return Endpoint(
             host=host,
-            facts=checked.facts,
+            facts=facts,
             proxy=None if proxy is None else proxy.url,
             redirected=self._module.connect_to.get(f"{name}:{port}"),
             addresses=addresses or () if proxy is None else (),
             absolute=absolute,
-            certificate=None if checked.certificate is None else read_certificate(checked.certificate),
-            skew=None if sent is None else self._clock.time() - sent,
+            certificate=None if certificate is None else read_certificate(certificate),
+            skew=None if facts.server_time is None else self._clock.time() - facts.server_time,
             discarded=discarded,
         )
 
-    async def _check_endpoint(self, host: str, path: str) -> tuple[EndpointResult, bool]:
-        """Return the check of a host, and whether it says nothing."""
+    async def _check_endpoint(self, host: str, path: str) -> tuple[Facts, bytes | None, bool]:
+        """Return the facts and the certificate of a host, and whether the check says nothing."""
         began = self._clock.monotonic()
-        checked = await check_endpoint(self._network, host, path, deadline=self._deadline())
+        facts, certificate = await check_endpoint(self._network, host, path, deadline=self._deadline())
         ended = self._clock.monotonic()
-        return checked, is_discarded(checked.facts.fault, late=self._clock.late_between(began, ended), took=ended - began)
+        late = self._clock.late_between(began, ended)
+        return facts, certificate, is_discarded(facts.fault, late=late, took=ended - began)
 
     async def _secret(self) -> SecretEvidence:
         credential, secret = self._credential, await self._secrets.current(self._credential)
@@ -352,7 +352,7 @@ class EvidenceCollector:
         if token is None:
             return None
         path = f"/keys?api-version={self._module.api_version}&maxresults=1"
-        async with ApiSession(self._network, self._target.vault) as reading:
+        async with HostSession(self._network, self._target.vault) as reading:
             return (await reading.get(path, token, _read_listing, deadline=self._deadline()))[0]
 
     async def _auxiliary(self, report: ProbeReport) -> tuple[AuxiliaryResult, ...]:

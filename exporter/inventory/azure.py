@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from exporter.clients.http.exchange import TRANSPORT
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, Networks
-from exporter.clients.key_vault import NO_CREDENTIAL, BearerPolicy, HostSession, KeyListSession, VaultSession
+from exporter.clients.key_vault import NO_CREDENTIAL, HostSession, VaultSession
 from exporter.config.fields import Section
 from exporter.config.files import read_with_includes, targets_in, vault_of
 from exporter.config.settings import DEFAULT_MODULE, Credential, Module
@@ -59,12 +60,12 @@ class ResourceGraphSession(HostSession):
             raise ExtraMissingError("azure") from None
         self._request, self._options = QueryRequest, QueryRequestOptions
         super().__init__(network, host)
-        self._client = ResourceGraphClient(
+        self._graph = ResourceGraphClient(
             NO_CREDENTIAL,
             f"https://{host}",
             credential_scopes=[f"https://{host}/.default"],
-            transport=self._connection.transport,
-            policies=[BearerPolicy()],
+            transport=TRANSPORT,
+            policies=[],
         )
 
     async def vaults(
@@ -76,9 +77,11 @@ class ResourceGraphSession(HostSession):
         """
         options = self._options(top=PAGE, skip_token=skip_token, result_format="objectArray")
         request = self._request(query=QUERY, subscriptions=list(subscriptions) or None, options=options)
-        exchange = await self._exchange(lambda: self._client.resources(request, bearer=token), deadline=deadline)
+        exchange = await self.exchange(
+            lambda: self._graph.resources(request, headers={"Authorization": f"Bearer {token}"}), deadline=deadline
+        )
         facts = replace(facts_from(exchange), inner_code=None)  # the implied codes are those of a vault
-        if exchange.response is not None and facts.status == 400 and _NO_SUBSCRIPTION in _details(exchange.response.body):
+        if exchange.response is not None and facts.status == 400 and _NO_SUBSCRIPTION in _details(exchange.response.content):
             return facts, ResourceGraphPage()
         if facts.fault is not Fault.NONE or exchange.response is None:
             return facts, None
@@ -221,7 +224,7 @@ class _AzureReader:
         module = self._declared.module_of(host)
         network = self._networks.network_of(module)
         token = await self._vault_token(host, network, time)
-        async with KeyListSession(network, host, module.api_version) as session:
+        async with VaultSession(network, host, module.api_version) as session:
             facts, listed = await session.list_keys(token, deadline=time.deadline())
             if listed is None:
                 raise _VaultFailureError(_advised(facts, _VAULT))
@@ -252,7 +255,7 @@ class _AzureReader:
         return await self._tokens[key]
 
 
-async def _newest(session: KeyListSession, token: str, name: str, time: TimeLimit) -> KeyFacts | None:
+async def _newest(session: VaultSession, token: str, name: str, time: TimeLimit) -> KeyFacts | None:
     """Return the newest version; None for a key that was deleted meanwhile. Raises _VaultFailureError."""
     facts, key = await session.get_key(token, name, None, deadline=time.deadline())
     if key is None and facts.status != 404:

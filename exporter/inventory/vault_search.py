@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from exporter.clients.entra import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.network import Network, NetworkError, Networks
-from exporter.clients.key_vault import KeyListSession, VaultSession
+from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Credential, Module
 from exporter.core.values import Challenge, CredentialKind, KeyFacts
 from exporter.inventory.folder import Declared, SourceError
@@ -154,7 +154,7 @@ async def _search(networks: Networks, declared: Declared, credential: str, run: 
     identity, module = _identity(declared, run.vault, credential)
     network = networks.network_of(module)
     token = await _token(networks, network, identity, run)
-    async with KeyListSession(network, run.vault, module.api_version) as session:
+    async with VaultSession(network, run.vault, module.api_version) as session:
         for name in await _names(session, token, run):
             newest = await _compare(session, token, name, None, run)
             for version in await _versions(session, token, name, run):
@@ -183,7 +183,7 @@ async def _token(networks: Networks, network: Network, identity: Credential, run
     return token
 
 
-async def _names(session: KeyListSession, token: str, run: _SearchRun) -> list[str]:
+async def _names(session: VaultSession, token: str, run: _SearchRun) -> list[str]:
     """All names of the vault; without the permission `list` those that are known."""
     facts, keys = await session.list_keys(token, deadline=run.time.deadline())
     if keys is None and facts.status != _FORBIDDEN:
@@ -192,16 +192,16 @@ async def _names(session: KeyListSession, token: str, run: _SearchRun) -> list[s
     return sorted(run.search.named) if keys is None else [key.name for key in keys]
 
 
-async def _versions(session: KeyListSession, token: str, name: str, run: _SearchRun) -> list[str]:
+async def _versions(session: VaultSession, token: str, name: str, run: _SearchRun) -> list[str]:
     if not run.result.listed:
         return sorted(run.search.named[name])
-    facts, versions = await session.list_versions(token, name, deadline=run.time.deadline())
+    facts, versions = await session.list_key_versions(token, name, deadline=run.time.deadline())
     if versions is None:
         raise _VaultError(failure_line(facts))
     return [entry.version for entry in versions if entry.version is not None]
 
 
-async def _compare(session: KeyListSession, token: str, name: str, version: str | None, run: _SearchRun) -> str | None:
+async def _compare(session: VaultSession, token: str, name: str, version: str | None, run: _SearchRun) -> str | None:
     """Compare one key version, the newest without `version`; None if the vault does not return it."""
     facts, key = await session.get_key(token, name, version, deadline=run.time.deadline())
     if key is not None:

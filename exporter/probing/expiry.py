@@ -15,7 +15,7 @@ from typing import Final
 from exporter.clients.certificates import PublicPart, read_public_part
 from exporter.clients.entra import GraphSession, Holder
 from exporter.clients.http.network import Network, Networks
-from exporter.clients.key_vault import SecretVersionsSession, VaultSession, split_secret_url
+from exporter.clients.key_vault import VaultSession, split_secret_url
 from exporter.config.settings import Config, Credential, Module, Target
 from exporter.config.usage import probing_credentials, with_lookup_credentials
 from exporter.core.connector import split_connector_secret
@@ -265,21 +265,21 @@ class ExpiryLookup:
         return client_id, lambda listed: choose_secret(listed.secrets, secret, time.time())
 
     async def _key_vault(self, monitored: MonitoredCredential) -> LookupResult:
-        wanted = split_secret_url(monitored.credential.key_vault_secret or "")
+        host, name, version = split_secret_url(monitored.credential.key_vault_secret or "")
         identity, module = monitored.lookup_credentials[Source.KEY_VAULT], monitored.module
-        network, deadline = self._network(module), loop_time() + LOOKUP_SECONDS
-        async with VaultSession(network, wanted.vault, module.api_version) as vault:
-            facts, challenge = await vault.challenge(deadline=deadline)
-            self._requested("vault", vault.sent)
-        if challenge is None:
-            return failure_of(f"the vault {wanted.vault}", facts)
-        token = await self._token(identity, module, challenge, deadline)
-        async with SecretVersionsSession(network, wanted.vault, module.api_version) as dates:
-            facts, versions = await dates.list_versions(token, wanted.name, deadline=deadline)
-            self._requested("vault", dates.sent)
-        if versions is None:
-            return failure_of(f"the vault {wanted.vault}", facts, KEY_VAULT_ACTIONS)
-        return choose_version(versions, wanted.version)
+        deadline = loop_time() + LOOKUP_SECONDS
+        async with VaultSession(self._network(module), host, module.api_version) as vault:
+            try:
+                facts, challenge = await vault.challenge(deadline=deadline)
+                if challenge is None:
+                    return failure_of(f"the vault {host}", facts)
+                token = await self._token(identity, module, challenge, deadline)
+                facts, versions = await vault.list_secret_versions(token, name, deadline=deadline)
+            finally:
+                self._requested("vault", vault.sent)
+        return (
+            failure_of(f"the vault {host}", facts, KEY_VAULT_ACTIONS) if versions is None else choose_version(versions, version)
+        )
 
     async def _public_part(self, credential: Credential) -> PublicPart:
         """Return the public part of the certificate file, parsed after each change."""

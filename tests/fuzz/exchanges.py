@@ -6,15 +6,13 @@ The property tests and the fuzzer use it; `invariants` checks the outcome.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, Self
 
 import aiohttp
 from multidict import CIMultiDict
 
 from exporter.clients.entra import fetch_token, quiet_sdk_loggers
-from exporter.clients.http.exchange import HttpExchange, RecordedResponse, SdkResponse
-from exporter.clients.http.timing import ExchangeTimer
+from exporter.clients.http.exchange import CURRENT, Exchange, Response
 from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Credential, Module
 from exporter.core.secrets import remember
@@ -70,12 +68,12 @@ def outcome(reported: Reported) -> Outcome:
 class _Replayed(VaultSession):
     """A session that returns a recorded exchange."""
 
-    def __init__(self, seen: HttpExchange) -> None:
+    def __init__(self, seen: Exchange) -> None:
         self._seen = seen
         self.host = VAULT
-        self._network = SimpleNamespace(module=Module(name="default"))
+        self._module, self._query = Module(name="default"), "api-version=7.4"
 
-    async def _send(self, *_: Any, **__: Any) -> HttpExchange:
+    async def send(self, *_: Any, **__: Any) -> Exchange:
         return self._seen
 
 
@@ -84,54 +82,50 @@ class _ReplayedNetwork:
 
     module = Module(name="default")
 
-    def __init__(self, seen: HttpExchange) -> None:
+    def __init__(self, seen: Exchange) -> None:
         self._seen = seen
-        self.transport = self
+        seen.connection = self
 
     def connection(self, *_: object) -> Self:
         return self
 
-    async def exchange(self, call: Callable[[], Awaitable[object]], **_: float) -> HttpExchange:
+    async def exchange(self, call: Callable[[], Awaitable[object]], **_: float) -> Exchange:
+        named = CURRENT.set(self._seen)
         try:
             self._seen.result = await call()
         except Exception as error:  # noqa: BLE001 - as in the exchange itself
             self._seen.error = error
+        finally:
+            CURRENT.reset(named)
         return self._seen
 
-    async def send(self, request: Any, **_: Any) -> SdkResponse:
+    async def send(self, *_: object) -> Response:
         if self._seen.error is not None:
             raise self._seen.error
-        return SdkResponse(request, self._seen.response)
-
-    async def open(self) -> None: ...
+        return self._seen.response
 
     async def close(self) -> None: ...
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None: ...
-
-
-async def _timer() -> ExchangeTimer:
-    timer = ExchangeTimer()
-    timer.headers_received()
-    timer.finish()
-    return timer
-
 
 quiet_sdk_loggers()  # as the exporter does
-_TIMER = asyncio.run(_timer())
+_LOOP = asyncio.new_event_loop()  # no exchange waits, so it never runs
 
 
-def _seen(reported: Reported) -> HttpExchange:
+def _seen(reported: Reported) -> Exchange:
     headers = CIMultiDict(reported.headers)
-    answer = RecordedResponse(status=reported.status, headers=headers, body=reported.body, complete=reported.complete)
+    answer = Response(None, reported.status, headers, reported.body, reported.complete)
     error = None if reported.complete else aiohttp.ClientPayloadError("the body broke off")
-    return HttpExchange(endpoint=f"{VAULT}:443", timer=_TIMER, response=answer, error=error, timed_out=reported.timed_out)
+    return Exchange(
+        f"{VAULT}:443",
+        response=answer,
+        error=error,
+        timed_out=reported.timed_out,
+        at={"received": 1.0, "ended": 1.0},
+        _loop=_LOOP,
+    )
 
 
-def _token(seen: HttpExchange) -> Outcome:
+def _token(seen: Exchange) -> Outcome:
     reported = _at_once(fetch_token(_ReplayedNetwork(seen), CREDENTIAL, SECRET, ENTRA, deadline=0.0))
     return Outcome(reported.facts, reported.token, reported.expires_at)
 

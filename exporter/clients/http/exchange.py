@@ -1,24 +1,27 @@
-"""One HTTP exchange: its marks, the recorded response, and the result or exception of the SDK.
+"""One HTTP exchange: its marks, the response as far as it arrived, and the result or exception of the SDK.
 
-The SDK hides the status of a response that it cannot parse. The transport therefore records status, headers and the bounded body of the
+The SDK hides the status of a response that it cannot parse. The connection therefore records status, headers and the bounded body of the
 last response before the SDK reads it. azure-core's own transport for aiohttp would wrap each response and read its body through a
 generator: a twentieth of the processor time of a probe.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
+import contextlib
+import logging
+import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from azure.core.exceptions import (
     AzureError,
-    HttpResponseError,
     IncompleteReadError,
     ServiceRequestError,
     ServiceRequestTimeoutError,
@@ -26,97 +29,40 @@ from azure.core.exceptions import (
     ServiceResponseTimeoutError,
 )
 from azure.core.pipeline.transport import AsyncHttpTransport
-from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.core.rest import HttpRequest
 from azure.core.settings import settings
-from azure.core.utils import case_insensitive_dict
 
 from exporter import __version__
-from exporter.clients.http.timing import ExchangeTimer, current
 from exporter.core.names import is_address
 from exporter.core.secrets import remember
-from exporter.runtime.errors import every_exception
+from exporter.core.values import PeerCertificate, Phase
+from exporter.runtime.errors import drop_tracebacks, every_exception
+from exporter.runtime.logging import fields, frames_of, place_of
+from exporter.runtime.loop import loop_time
+from exporter.runtime.tasks import PoolExhausted, Shortage, shortage_of
 
-
-@dataclass(slots=True)
-class RecordedResponse:
-    """The response as far as it arrived. `body` is whole only if `complete`."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
-    complete: bool = False
-
-
-class SdkResponse(AsyncHttpResponse):
-    """A recorded response as the SDK's response class."""
-
-    reason = ""
-    is_closed = True
-    is_stream_consumed = True
-    encoding = "utf-8"  # whatever a header declares: Azure sends it
-
-    def __init__(self, request: HttpRequest, recorded: RecordedResponse) -> None:
-        self._request, self._recorded = request, recorded
-
-    @property
-    def request(self) -> HttpRequest:
-        return self._request
-
-    @property
-    def status_code(self) -> int:
-        return self._recorded.status
-
-    @property
-    def headers(self) -> MutableMapping[str, str]:
-        return case_insensitive_dict(self._recorded.headers)
-
-    @property
-    def content_type(self) -> str | None:
-        return self._recorded.headers.get("content-type")
-
-    @property
-    def url(self) -> str:
-        return self._request.url
-
-    @property
-    def content(self) -> bytes:
-        return self._recorded.body
-
-    def body(self) -> bytes:
-        return self._recorded.body
-
-    def text(self, encoding: str | None = None) -> str:
-        del encoding
-        return self._recorded.body.decode("utf-8-sig", errors="replace")
-
-    def json(self) -> Any:
-        return json.loads(self.text())
-
-    def raise_for_status(self) -> None:
-        if self.status_code >= 400:
-            raise HttpResponseError(response=self)
-
-    async def read(self) -> bytes:
-        return self._recorded.body
-
-    async def iter_raw(self, **_: Any) -> AsyncIterator[bytes]:
-        yield self._recorded.body
-
-    iter_bytes = iter_raw
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is open."""
-
+_log = logging.getLogger(__name__)
 
 USER_AGENT = f"ekm-exporter/{__version__}"
+HEADERS: Mapping[str, str] = {"Accept-Encoding": "identity"}  # of every session
+PORTS = {"https": 443, "http": 80}
 MAX_BODY_BYTES = 1024 * 1024
+# A response with a body of the largest size needs less. More is a flood, which would delay other probes while it is parsed.
+MOST_RECEIVED_BYTES = 1280 * 1024
+_MOST_KEPT = 16 * 1024  # longer than aiohttp allows a head to be
+# A handshake that takes longer waits for the network, not for this host's processor, and releases its slot.
+HANDSHAKE_HOLD_SECONDS = 0.25
 
 
 class BodyTooLargeError(Exception):
     """The body is larger than any response of Key Vault or Entra ID."""
+
+
+class TooMuchReceivedError(OSError):
+    """An exchange received more bytes than any response has.
+
+    It is an OSError: asyncio then closes the connection without a log line.
+    """
 
 
 class SecretTimeoutError(Exception):
@@ -130,37 +76,173 @@ class ConnectionLostError(aiohttp.ClientConnectionError):
     """The connection broke. aiohttp does not repeat a request after this class."""
 
 
+@dataclass(slots=True, eq=False)
+class Response:
+    """The response as far as it arrived, with what the SDK reads of one. `content` is whole only if `complete`."""
+
+    request: Any
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes = b""
+    complete: bool = False
+    reason: ClassVar = ""
+    is_stream_consumed: ClassVar = True
+
+    @property
+    def content_type(self) -> str | None:
+        return self.headers.get("Content-Type")
+
+    def body(self) -> bytes:
+        return self.content
+
+    def text(self, encoding: str | None = None) -> str:
+        """Return the body as UTF-8, whatever a header declares: Azure sends it."""
+        del encoding
+        return self.content.decode("utf-8-sig", errors="replace")
+
+    async def read(self) -> bytes:
+        return self.content
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+# The marks of an exchange, in their order. `queued` waits for a resolver thread, and `dns` begins on it. `connected` is the first request
+# without TLS. `last_byte` of the request and `first_byte` of the response are more exact than `sent` and `received`; they are missing
+# without TLS, or if the event loop bypasses `TimedSocket`.
+Mark = Literal[
+    "queued", "dns", "resolved", "connect", "connected", "tls", "secured", "sent", "last_byte", "first_byte", "received", "ended"
+]
+_BEGUN: tuple[tuple[Mark, Phase], ...] = (
+    ("received", Phase.TRANSFER),
+    ("sent", Phase.WAIT),
+    ("secured", Phase.WAIT),
+    ("tls", Phase.TLS),
+    ("connect", Phase.CONNECT),
+    ("dns", Phase.DNS),
+)
+_NEW_OR_ANSWERED: frozenset[Mark] = frozenset({"queued", "connect", "first_byte", "received"})
 # What aiohttp and OpenSSL raise if the far side closed or reset an open connection.
 _CONNECTION_ENDED = (ConnectionLostError, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
-@dataclass(slots=True)
-class HttpExchange:
-    """One exchange with `endpoint` (host:port).
-
-    It holds the marks, the recorded response, and the result or exception of the SDK.
-    """
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One exchange with `endpoint` (host:port). Marks are in the loop's time; those that were not reached are missing."""
 
     endpoint: str
-    timer: ExchangeTimer
-    via_proxy: bool = False
+    connection: HostConnection | None = None  # until the exchange has ended
+    traffic: Traffic | None = None
     proxy: str | None = None  # host:port
-    response: RecordedResponse | None = None
+    response: Response | None = None
     result: object = None
     error: Exception | None = None
     raised_at: str | None = None  # the innermost frames of `error`
     timed_out: bool = False
     resent: bool = False  # the request was sent twice: the far side had closed the first connection
+    at: dict[Mark, float] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()  # of the host or the proxy, if a connection was begun
+    certificate: PeerCertificate | None = None
+    leaf: bytes | None = None  # the peer's certificate as DER
+    refused_issuer: str | None = None
+    hop_is_address: bool = False  # aiohttp does not call the resolver for an address
+    waits_for_slot: bool = False  # of the handshakes
+    _slot: asyncio.TimerHandle | None = None  # set while this exchange holds one
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+    def mark(self, name: Mark, *, stale: Mark | None = None) -> None:
+        """Set a mark to now, and remove one of an earlier attempt."""
+        self.at[name] = self._loop.time()
+        if stale is not None:
+            self.at.pop(stale, None)
+
+    async def connect_begins(self) -> None:
+        """Wait for a handshake slot; `connect` starts after it."""
+        limiter = None if self.connection is None else self.connection.limiter
+        if limiter is not None and self._slot is None:
+            self.waits_for_slot = True
+            await limiter.acquire()
+            self.waits_for_slot = False
+            self._slot = self._loop.call_later(HANDSHAKE_HOLD_SECONDS, self.release_slot)
+        self.mark("connect", stale="connected")
+
+    def release_slot(self) -> None:
+        """Release the handshake slot if this exchange still holds it."""
+        if self._slot is not None and self.connection is not None and self.connection.limiter is not None:
+            self._slot.cancel()
+            self._slot = None
+            self.connection.limiter.release()
+
+    def request_sent(self) -> None:
+        """Mark that a connection is open for the request, which is sent now."""
+        self.mark("sent", stale="first_byte")
+        self.at.setdefault("connected", self.at["sent"])
+
+    def bytes_sent(self) -> None:
+        if "first_byte" not in self.at:
+            self.mark("last_byte")
+
+    def data_read(self) -> None:
+        if "sent" in self.at and "first_byte" not in self.at:
+            self.mark("first_byte")
 
     @property
     def lost_connection(self) -> bool:
         """Whether a reused connection ended before a byte of the response."""
-        lost = self.timer.is_reused_connection and not self.timer.has_response_bytes and not self.timed_out
+        lost = not self.timed_out and _NEW_OR_ANSWERED.isdisjoint(self.at)
         return lost and any(isinstance(each, _CONNECTION_ENDED) for each in every_exception(self.error))
 
+    @property
+    def is_pool_exhaustion(self) -> bool:
+        """Whether this process delayed the exchange: no handshake slot or no thread.
 
-HEADERS: Mapping[str, str] = {"Accept-Encoding": "identity"}  # of every session
-PORTS = {"https": 443, "http": 80}
+        It is True if the exchange still waits for one, or if the wait for a thread exceeded the time left for the lookup.
+        A timeout is then the exporter's own and no fault of the network.
+        """
+        if self.waits_for_slot or "queued" not in self.at or "resolved" in self.at:
+            return self.waits_for_slot
+        began = self.at.get("dns")
+        return began is None or began - self.at["queued"] > self._now() - began
+
+    @property
+    def reached(self) -> Phase | None:
+        """The last phase that began."""
+        for mark, phase in _BEGUN:
+            if mark in self.at:
+                return phase
+        return None
+
+    def phases(self) -> dict[Phase, float]:
+        """Return the seconds of each phase; an unfinished phase lasts until now."""
+        at = self.at.get
+        sent, received = at("sent"), at("received")
+        # Incomplete headers belong to `wait`.
+        responded = None if received is None else at("first_byte", received)
+        spans = (
+            (Phase.DNS, at("dns"), at("resolved")),
+            (Phase.CONNECT, at("connect"), at("tls", at("connected"))),
+            (Phase.TLS, at("tls"), at("secured")),
+            (Phase.WAIT, None if sent is None else at("last_byte", sent), responded),
+            (Phase.TRANSFER, responded, at("ended")),
+        )
+        reached, found = self.reached, {}
+        for phase, start, end in spans:
+            stop = self._now() if end is None and phase is reached else end
+            if start is not None and stop is not None:
+                found[phase] = max(0.0, stop - start)
+        return found
+
+    def _now(self) -> float:
+        return self.at.get("ended") or self._loop.time()
+
+
+CURRENT: ContextVar[Exchange | None] = ContextVar("ekm_exchange", default=None)
+
+
+def current() -> Exchange:
+    """Return this task's exchange; an unused one outside of an exchange."""
+    return CURRENT.get() or Exchange("")
+
 
 _PROOFS_ON_THIS_HOST = ("X-IDENTITY-HEADER", "secret", "Authorization")  # App Service, Service Fabric, Azure Arc
 _NO_TIMEOUT = aiohttp.ClientTimeout()  # the exchange sets the deadline
@@ -185,18 +267,29 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         raise
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
         raise ConnectionLostError(str(error)) from error
-    current().headers_received()
+    current().mark("received")
     return response
 
 
-class BaseTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
-    """A transport that owns no session: the SDK opens and closes nothing."""
+class Transport(AsyncHttpTransport[HttpRequest, Any]):
+    """The transport of every client of the SDK. It sends over the connection of this task's exchange, and owns none itself."""
+
+    async def send(self, request: HttpRequest, **options: Any) -> Any:
+        """Send the request. All options of the SDK are ignored (stream, proxies, timeouts) but one.
+
+        That is how long the default chain waits for a connection to the host's identity service, which most hosts lack.
+        Without it no later identity would have its turn.
+        """
+        exchange = CURRENT.get()
+        if exchange is None or exchange.connection is None:
+            raise RuntimeError("a request outside of an exchange")
+        return await exchange.connection.send(exchange, request, options.get("connection_timeout"))
 
     async def open(self) -> None:
-        """The session is open from its creation."""
+        """Nothing is to be opened."""
 
     async def close(self) -> None:
-        """Keep the session open: its owner closes it. The SDK closes a transport whenever a client ends."""
+        """Close nothing: the SDK calls this whenever a client ends."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -205,80 +298,183 @@ class BaseTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         """See `close`."""
 
 
-class RoutedTransport(BaseTransport):
-    """The transport of a client that all probes share. It sends over the transport of the request option `over`."""
-
-    async def send(self, request: HttpRequest, **options: Any) -> AsyncHttpResponse:
-        """Send the request over a transport of its probe."""
-        over: BaseTransport = options.pop("over")
-        return await over.send(request, **options)
+TRANSPORT = Transport()
 
 
-class RecordingTransport(BaseTransport):
-    """A transport over a given session, without timeouts of its own. The exchange sets the deadline."""
+@dataclass(slots=True, eq=False)
+class Traffic:
+    """The sockets of one probe to one host, and what they received since the exchange under way began.
 
-    def __init__(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
-        self._session, self._proxy = session, proxy
-        self.proxy_headers: Mapping[str, str] | None = None
-        self.exchange: HttpExchange | None = None  # the exchange under way
+    They refer to this object alone: asyncio holds a socket in reference cycles for a while.
+    """
 
-    async def send(self, request: HttpRequest, **options: Any) -> AsyncHttpResponse:
-        """Send the request, record the response and return it with its body.
+    exchange: Exchange | None = None  # under way
+    sockets: list[socket.socket] = field(default_factory=list)  # open or closed
+    received: int = 0  # bytes
+    plain: bytes = b""  # the first ones without TLS
 
-        Options of the SDK (stream, proxies, timeouts) are ignored. One counts: how long the default chain waits for a
-        connection to the host's identity service, which most hosts lack. Without it no later identity would have its turn.
+    @property
+    def is_flood(self) -> bool:
+        return self.received > MOST_RECEIVED_BYTES
+
+    @property
+    def has_body(self) -> bool:
+        """Whether more than a head arrived without TLS: a proxy that opens a tunnel sends no body."""
+        return bool(self.plain.partition(b"\r\n\r\n")[2])
+
+    def data_read(self, size: int) -> None:
+        """Mark and count received bytes. Raises TooMuchReceivedError."""
+        if self.exchange is not None:
+            self.exchange.data_read()
+        self._count(size)
+
+    def plain_read(self, data: bytes) -> None:
+        """Count bytes without TLS, and keep the first ones. Raises TooMuchReceivedError."""
+        self.plain = (self.plain + data)[:_MOST_KEPT]
+        self._count(len(data))
+
+    def _count(self, size: int) -> None:
+        self.received += size
+        if self.is_flood:
+            raise TooMuchReceivedError(f"more than {MOST_RECEIVED_BYTES} bytes")
+
+
+class HostConnection:
+    """The connections of one probe to one host. Create it in the event loop. The creator closes it.
+
+    Exchanges follow one another, on the same connection if it stays open.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        connector: aiohttp.TCPConnector,
+        proxy: str | None,
+        proxy_headers: Callable[[], Awaitable[Mapping[str, str]]] | None,
+        limiter: asyncio.Semaphore | None,
+    ) -> None:
+        """Create the session. `proxy_headers` is called once, before the first request.
+
+        It may raise any exception that `facts` classifies. `limiter` limits concurrent handshakes: they use the processor of this host.
         """
+        self._endpoint, self._proxy, self.limiter = endpoint, proxy, limiter
+        self._ask_proxy_headers = proxy_headers
+        self._proxy_headers: Mapping[str, str] | None = None
+        self.traffic = Traffic()
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers=HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            middlewares=(send_once,),
+        )
+
+    async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float) -> Exchange:
+        """Run `call`, which sends through `TRANSPORT`, until `deadline` (loop time).
+
+        If the far side closed a reused connection before a byte of the response, `call` runs once more on a new connection.
+        Raises CancelledError, and PoolExhausted if this process lacked a resource or waited for one until the deadline.
+        """
+        exchange = await self._attempt(call, deadline)
+        if exchange.lost_connection:
+            exchange = await self._attempt(call, deadline)
+            exchange.resent = True
+        return exchange
+
+    async def _attempt(self, call: Callable[[], Awaitable[object]], deadline: float) -> Exchange:
+        traffic = self.traffic
+        exchange = traffic.exchange = Exchange(self._endpoint, self, traffic)
+        traffic.received, traffic.plain = 0, b""
+        if deadline <= loop_time():  # the timeout would take effect only after a connection attempt
+            exchange.timed_out = True
+            return exchange
+        named = CURRENT.set(exchange)
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                if self._ask_proxy_headers is not None and self._proxy_headers is None:
+                    self._proxy_headers = await self._ask_proxy_headers()
+                exchange.result = await call()
+        except PoolExhausted:
+            raise
+        except Exception as error:  # noqa: BLE001 - exceptions of the SDK become values here
+            exchange.error, exchange.raised_at, exchange.timed_out = error, frames_of(error), limit.expired()
+            drop_tracebacks(error)
+            if traffic.is_flood:  # aiohttp reports the body as truncated
+                exchange.error = BodyTooLargeError(f"more than {MOST_RECEIVED_BYTES} bytes")
+        finally:
+            CURRENT.reset(named)
+            exchange.mark("ended")
+            exchange.release_slot()
+            traffic.exchange = exchange.connection = None
+        if exchange.error is None:
+            return exchange
+        lacking = Shortage.RESOLVER if exchange.timed_out and exchange.is_pool_exhaustion else shortage_of(exchange.error)
+        if lacking is Shortage.RESOLVER:
+            raise PoolExhausted("time ran out before a thread or a handshake slot was free")
+        if lacking is not None:
+            raise PoolExhausted(f"the system grants no {lacking}", lacking)
+        if exchange.timed_out and exchange.reached is None:  # no network phase began
+            exchange.error, exchange.timed_out = SecretTimeoutError(), False
+        return exchange
+
+    async def send(self, exchange: Exchange, request: HttpRequest, connect_seconds: float | None) -> Response:
+        """Send the request, record the response and return it with its body. Raises what azure-core's own transport raises."""
         scheme, rest = request.url.split("://", 1)
         # A plain HTTP endpoint is an identity service of this host or its link: never behind a proxy.
         proxy = self._proxy if scheme == "https" else None
-        exchange = self._begin(scheme, rest.partition("/")[0], proxy)
+        exchange.response, exchange.proxy = None, None if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
+        exchange.endpoint, exchange.hop_is_address = _endpoint_of(scheme, rest.partition("/")[0], proxy)
         # Every request of every part of the SDK: audit logs show the exporter under this name.
         request.headers["User-Agent"] = USER_AGENT
         _remember_proof(request)
-        limits = _NO_TIMEOUT
-        if scheme == "http" and "connection_timeout" in options:
-            limits = aiohttp.ClientTimeout(sock_connect=options["connection_timeout"])
+        form = request.content
         try:
-            recorded = exchange.response = await self._receive(exchange, request, proxy, limits)
+            response = await self._session.request(
+                request.method,
+                request.url,
+                headers=request.headers,
+                # aiohttp would prepare parts of a file for each field of a form.
+                data=urlencode(form, doseq=True).encode("ascii") if isinstance(form, dict) else form,
+                timeout=_NO_TIMEOUT
+                if scheme == "https" or connect_seconds is None
+                else aiohttp.ClientTimeout(sock_connect=connect_seconds),
+                allow_redirects=False,
+                proxy=proxy,
+                proxy_headers=None if proxy is None else {"User-Agent": USER_AGENT, **(self._proxy_headers or {})},
+            )
+            recorded = exchange.response = Response(request, response.status, response.headers)
+            try:
+                recorded.content = await _read(response.content)
+            except BaseException:
+                response.close()
+                raise
         except Exception as error:
             table = _ERRORS if exchange.response is None else _ERRORS_OF_BODY
             raised = next((raised for kind, raised in table if isinstance(error, kind)), None)
             if raised is None:
                 raise
             raise raised(error, error=error) from error
-        return SdkResponse(request, recorded)
-
-    async def _receive(
-        self, exchange: HttpExchange, request: HttpRequest, proxy: str | None, limits: aiohttp.ClientTimeout
-    ) -> RecordedResponse:
-        response = await self._session.request(
-            request.method,
-            request.url,
-            headers=request.headers,
-            data=_encoded(request.content),
-            timeout=limits,
-            allow_redirects=False,
-            proxy=proxy,
-            proxy_headers=None if proxy is None else {"User-Agent": USER_AGENT, **(self.proxy_headers or {})},
-        )
-        recorded = exchange.response = RecordedResponse(status=response.status, headers=response.headers)
-        try:
-            recorded.body = await _read(response.content)
-        except BaseException:
-            response.close()
-            raise
         recorded.complete = True
         return recorded
 
-    def _begin(self, scheme: str, authority: str, proxy: str | None) -> HttpExchange:
-        exchange = self.exchange
-        if exchange is None:
-            raise RuntimeError("a request outside of an exchange")
-        exchange.response, exchange.via_proxy = None, proxy is not None
-        exchange.proxy = None if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
-        exchange.endpoint, exchange.timer.hop_is_address = _endpoint_of(scheme, authority, proxy)
-        exchange.timer.endpoint = exchange.endpoint
-        return exchange
+    async def close(self) -> None:
+        """Abort every open connection at once, also if the caller is cancelled.
+
+        Raises nothing but CancelledError. After bytes that are not HTTP, aiohttp may close a TLS connection twice. A third
+        call fails inside asyncio and leaves the remaining connections open. A connection that is abandoned just before its
+        handshake also stays open. Shutting the sockets down ends all of them: the event loop then reads an end of file.
+        """
+        try:
+            await self._session.close()
+        except Exception as error:  # noqa: BLE001 - a failure here changes no response
+            _log.debug("connections not closed in order", extra=fields(**place_of(error)))
+        finally:
+            for each in self.traffic.sockets:
+                with contextlib.suppress(OSError):  # already closed, or not connected
+                    each.shutdown(socket.SHUT_RDWR)
+            self.traffic.sockets.clear()  # each has a reference to it
 
 
 @lru_cache(maxsize=8192)
@@ -302,11 +498,6 @@ def _remember_proof(request: HttpRequest) -> None:
     if isinstance(form := request.content, dict):
         for name in ("client_secret", "client_assertion"):
             remember(str(form.get(name, "")))
-
-
-def _encoded(content: Any) -> Any:
-    """Return a form as bytes: aiohttp would prepare parts of a file for each of its fields."""
-    return urlencode(content, doseq=True).encode("ascii") if isinstance(content, dict) else content
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

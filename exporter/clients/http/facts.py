@@ -14,11 +14,11 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from enum import Enum
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import aiohttp
@@ -26,7 +26,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
 from exporter.clients.answers import unix_time
-from exporter.clients.http.exchange import BodyTooLargeError, HttpExchange, RecordedResponse, SecretTimeoutError
+from exporter.clients.http.exchange import BodyTooLargeError, Exchange, Response, SecretTimeoutError
 from exporter.config.settings import SecretUnreadableError
 from exporter.core.names import is_private
 from exporter.core.secrets import hide, mask, reveals
@@ -66,25 +66,25 @@ def request_id(headers: Mapping[str, str], trace_id: str | None = None) -> str |
     return _matching(_ID, headers.get("x-ms-request-id")) or _matching(_ID, trace_id)
 
 
-def claims_required(headers: Mapping[str, str]) -> bool:
+def _claims_required(headers: Mapping[str, str]) -> bool:
     """Whether a 401 reports that continuous access evaluation revoked the token."""
     return 'error="insufficient_claims"' in (headers.get("WWW-Authenticate") or "")
 
 
 def vault_headers(headers: Mapping[str, str]) -> VaultHeaders | None:
     """Return the vault's diagnostic headers; None if it sent none. Entra ID and Managed HSM send none."""
-    region = _matching(_REGION, headers.get("x-ms-keyvault-region"))
-    version = _matching(_WORD, headers.get("x-ms-keyvault-service-version"))
-    connection = _connection(headers.get("x-ms-keyvault-network-info") or "")
-    if region is None and version is None and connection is None:
-        return None
-    return _headers(region, version, connection)
+    return _headers(
+        _matching(_REGION, headers.get("x-ms-keyvault-region")),
+        _matching(_WORD, headers.get("x-ms-keyvault-service-version")),
+        _connection(headers.get("x-ms-keyvault-network-info") or ""),
+    )
 
 
 @lru_cache(maxsize=256)
-def _headers(region: str | None, version: str | None, connection: str | None) -> VaultHeaders:
+def _headers(region: str | None, version: str | None, connection: str | None) -> VaultHeaders | None:
     """Return one object for equal headers: a fleet keeps several of each target, and most are equal."""
-    return VaultHeaders(region=region, service_version=version, connection=connection)
+    known = any((region, version, connection))
+    return VaultHeaders(region=region, service_version=version, connection=connection) if known else None
 
 
 @lru_cache(maxsize=256)
@@ -116,26 +116,17 @@ def _matching(pattern: re.Pattern[str], text: str | None) -> str | None:
 
 # The fault of an exception.
 
-
-class Stage(Enum):
-    """The stage of an exchange at its failure."""
-
-    CONNECT = 0
-    TLS = 1
-    WAIT = 2
-    BODY = 3
-
-
-STAGES: dict[Phase | None, Stage] = {
-    None: Stage.CONNECT,
-    Phase.DNS: Stage.CONNECT,
-    Phase.CONNECT: Stage.CONNECT,
-    Phase.TLS: Stage.TLS,
-    Phase.WAIT: Stage.WAIT,
-    Phase.TRANSFER: Stage.BODY,
+# The stage at which it was raised: while connecting, in the handshake, before the headers, in the body.
+_CONNECT, _TLS, _WAIT, _BODY = range(4)
+_STAGES: Mapping[Phase | None, int] = {
+    None: _CONNECT,
+    Phase.DNS: _CONNECT,
+    Phase.CONNECT: _CONNECT,
+    Phase.TLS: _TLS,
+    Phase.WAIT: _WAIT,
+    Phase.TRANSFER: _BODY,
 }
-
-# The fault of one kind of failure while connecting, in the handshake, before the headers, in the body.
+# The fault of one kind of failure, by stage.
 _REFUSED = (Fault.CONNECT_REFUSED, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 _RESET = (Fault.CONNECT_RESET, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 _CLOSED = (Fault.CONNECT_RESET, Fault.TLS_RESET, Fault.CONNECTION_CLOSED, Fault.BODY_TRUNCATED)
@@ -143,6 +134,20 @@ _SLOW = (Fault.CONNECT_TIMEOUT, Fault.TLS_TIMEOUT, Fault.READ_TIMEOUT, Fault.BOD
 _UNREACHABLE = (Fault.CONNECT_UNREACHABLE, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 _DOWN = (Fault.NETWORK_DOWN, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 _BROKEN = (Fault.CONNECT_FAILED, Fault.TLS_FAILED, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
+
+# The faults of a host that are those of a proxy, if the request goes through one: at any stage, and before the tunnel stands.
+_OF_PROXY: Mapping[Fault, Fault] = {
+    Fault.DNS_NOT_FOUND: Fault.PROXY_UNRESOLVED,
+    Fault.DNS_TEMPORARY: Fault.PROXY_UNRESOLVED,
+    Fault.DNS_TIMEOUT: Fault.PROXY_TIMEOUT,
+    Fault.CONNECT_REFUSED: Fault.PROXY_UNREACHABLE,
+    Fault.CONNECT_RESET: Fault.PROXY_UNREACHABLE,
+    Fault.CONNECT_UNREACHABLE: Fault.PROXY_UNREACHABLE,
+    Fault.CONNECT_FAILED: Fault.PROXY_UNREACHABLE,
+    Fault.CONNECT_TIMEOUT: Fault.PROXY_TIMEOUT,
+    Fault.TLS_NOT_TLS: Fault.PROXY_INVALID,
+}
+_OF_PROXY_BEFORE_THE_TUNNEL = frozenset({Fault.NOT_HTTP, Fault.BODY_TOO_LARGE})
 
 # If several addresses failed in different ways, the first of these decides.
 _ERRNOS: dict[int, tuple[Fault, ...]] = {
@@ -184,46 +189,23 @@ _NOT_TLS = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class FailureContext:
-    """The circumstances that decide the fault of an exception."""
-
-    stage: Stage
-    via_proxy: bool
-
-    def pick(self, faults: tuple[Fault, ...]) -> Fault:
-        """Return the fault of this stage; a proxy fault while connecting to a proxy."""
-        fault = faults[self.stage.value]
-        if not self.via_proxy or self.stage is not Stage.CONNECT or faults is _DOWN:
-            return fault
-        return Fault.PROXY_TIMEOUT if faults is _SLOW else Fault.PROXY_UNREACHABLE
+# A rule: the fault, the fault by stage, or what tells either from the exception and the stage.
+_Faults = Fault | tuple[Fault, ...]
+Rule = _Faults | Callable[[Any, int], _Faults]
 
 
-def _dns(error: aiohttp.ClientConnectorDNSError, context: FailureContext) -> Fault:
-    fault = _EAI.get(error.os_error.errno, Fault.DNS_TEMPORARY)
-    return Fault.PROXY_UNRESOLVED if context.via_proxy else fault
-
-
-def _certificate(error: ssl.SSLCertVerificationError, _context: FailureContext) -> Fault:
-    return _VERIFY_CODES.get(getattr(error, "verify_code", 0), Fault.TLS_UNTRUSTED)
-
-
-def _tls(error: ssl.SSLError, context: FailureContext) -> Fault:
-    if context.stage is Stage.BODY:
+def _tls(error: ssl.SSLError, stage: int) -> _Faults:
+    if stage == _BODY:
         return Fault.BODY_TRUNCATED
-    if (error.reason or "").upper() not in _NOT_TLS:
-        return Fault.TLS_FAILED
-    return Fault.PROXY_INVALID if context.via_proxy else Fault.TLS_NOT_TLS
+    return Fault.TLS_NOT_TLS if (error.reason or "").upper() in _NOT_TLS else Fault.TLS_FAILED
 
 
-def _os_error(error: OSError, context: FailureContext) -> Fault:
+def _os_error(error: OSError, _stage: int) -> _Faults:
     if error.filename is not None:  # a file that an identity needs, not a connection
         return Fault.IDENTITY_UNAVAILABLE
     numbers = numbers_of(error)
-    faults = next((faults for number, faults in _ERRNOS.items() if number in numbers), None)
-    if faults is None:
-        faults = next((faults for kind, faults in _OS_ERRORS if isinstance(error, kind)), _BROKEN)
-    return context.pick(faults)
+    by_number = (faults for number, faults in _ERRNOS.items() if number in numbers)
+    return next(chain(by_number, (faults for kind, faults in _OS_ERRORS if isinstance(error, kind))), _BROKEN)
 
 
 # asyncio raises these classes without an error number.
@@ -235,55 +217,47 @@ _OS_ERRORS: tuple[tuple[type[OSError], tuple[Fault, ...]], ...] = (
     (TimeoutError, _SLOW),
 )
 
-Rule = Callable[[Any, FailureContext], Fault]
-
-
-def _always(fault: Fault) -> Rule:
-    return lambda _error, _context: fault
-
-
-def _unless_proxy(fault: Fault) -> Rule:
-    """Return a rule for a malformed response, which is the proxy's before the tunnel stands."""
-    return lambda _error, context: Fault.PROXY_INVALID if context.via_proxy and context.stage is Stage.CONNECT else fault
-
-
-def _stage_rule(faults: tuple[Fault, ...]) -> Rule:
-    return lambda _error, context: context.pick(faults)
-
-
 # The first class that occurs in the chain decides. If it occurs several times, the innermost exception decides.
 RULES: tuple[tuple[type[BaseException], Rule], ...] = (
-    (SecretUnreadableError, _always(Fault.SECRET_UNREADABLE)),
-    (SecretTimeoutError, _always(Fault.SECRET_TIMEOUT)),
-    (BodyTooLargeError, _unless_proxy(Fault.BODY_TOO_LARGE)),
-    (aiohttp.ClientConnectorDNSError, _dns),
-    (aiohttp.ClientHttpProxyError, _always(Fault.PROXY_STATUS)),
-    (ssl.SSLCertVerificationError, _certificate),
-    (ssl.SSLEOFError, _stage_rule(_CLOSED)),
-    (ssl.SSLZeroReturnError, _stage_rule(_CLOSED)),
+    (SecretUnreadableError, Fault.SECRET_UNREADABLE),
+    (SecretTimeoutError, Fault.SECRET_TIMEOUT),
+    (BodyTooLargeError, Fault.BODY_TOO_LARGE),
+    (aiohttp.ClientConnectorDNSError, lambda error, _: _EAI.get(error.os_error.errno, Fault.DNS_TEMPORARY)),
+    (aiohttp.ClientHttpProxyError, Fault.PROXY_STATUS),
+    (ssl.SSLCertVerificationError, lambda error, _: _VERIFY_CODES.get(getattr(error, "verify_code", 0), Fault.TLS_UNTRUSTED)),
+    (ssl.SSLEOFError, _CLOSED),
+    (ssl.SSLZeroReturnError, _CLOSED),
     (ssl.SSLError, _tls),
-    (aiohttp.ClientPayloadError, _always(Fault.BODY_TRUNCATED)),
-    (aiohttp.ClientResponseError, _unless_proxy(Fault.NOT_HTTP)),
-    (aiohttp.ServerDisconnectedError, _stage_rule(_CLOSED)),
-    (aiohttp.ServerTimeoutError, _stage_rule(_SLOW)),
+    (aiohttp.ClientPayloadError, Fault.BODY_TRUNCATED),
+    (aiohttp.ClientResponseError, Fault.NOT_HTTP),
+    (aiohttp.ServerDisconnectedError, _CLOSED),
+    (aiohttp.ServerTimeoutError, _SLOW),
     (OSError, _os_error),
-    (aiohttp.ClientError, _stage_rule(_BROKEN)),
-    (CredentialUnavailableError, _always(Fault.IDENTITY_UNAVAILABLE)),
-    (ClientAuthenticationError, _always(Fault.IDENTITY_UNAVAILABLE)),
+    (aiohttp.ClientError, _BROKEN),
+    (CredentialUnavailableError, Fault.IDENTITY_UNAVAILABLE),
+    (ClientAuthenticationError, Fault.IDENTITY_UNAVAILABLE),
 )
 
 
-def fault_of(error: BaseException | None, context: FailureContext) -> tuple[Fault, BaseException]:
-    """Return the fault of an exception, and the cause in its chain that decided.
+def fault_of(error: BaseException | None, reached: Phase | None, *, via_proxy: bool) -> tuple[Fault, BaseException]:
+    """Return the fault of an exception in that phase, and the cause in its chain that decided.
 
     An exception without a rule is an internal error.
     """
-    chain = tuple(causes(error))
-    for kind, rule in RULES:
-        for cause in reversed(chain):
-            if isinstance(cause, kind):
-                return rule(cause, context), cause
-    return Fault.INTERNAL, chain[-1] if chain else RuntimeError("no response and no error")
+    known = tuple(causes(error)) or (RuntimeError("no response and no error"),)
+    matching = ((rule, cause) for kind, rule in RULES for cause in reversed(known) if isinstance(cause, kind))
+    rule, cause = next(matching, (Fault.INTERNAL, known[-1]))
+    stage = _STAGES[reached]
+    found = rule(cause, stage) if callable(rule) else rule
+    fault = found[stage] if isinstance(found, tuple) else found
+    return _blamed(fault, stage) if via_proxy else fault, cause
+
+
+def _blamed(fault: Fault, stage: int) -> Fault:
+    """Return the fault of a request through a proxy."""
+    if stage == _CONNECT and fault in _OF_PROXY_BEFORE_THE_TUNNEL:
+        return Fault.PROXY_INVALID
+    return _OF_PROXY.get(fault, fault)
 
 
 # The address of this host on the route to another one.
@@ -306,35 +280,46 @@ def local_address(destination: str) -> str | None:
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})  # not 304: "not modified" names no other place
 
 
-def facts_of_success(exchange: HttpExchange, response: RecordedResponse) -> Facts:
+def facts_of_success(exchange: Exchange, response: Response) -> Facts:
     """Return the facts of a complete response that is as expected: its body has no error to report."""
     return _facts_of_status(exchange, response, Fault.NONE, ErrorBody())
 
 
-def facts_from(exchange: HttpExchange) -> Facts:
+def facts_from(exchange: Exchange) -> Facts:
     response = exchange.response
     if response is None:
-        return _facts_of_failure(exchange)
-    fault = _fault_of_response(exchange, response)
-    error = read_error(response.body) if fault is Fault.HTTP_STATUS else ErrorBody()
-    return _facts_of_status(exchange, response, fault, error)
+        return facts_of_failure(exchange)
+    if response.status_code in _REDIRECTS:  # the status decides first, as in the connector, even with an incomplete body
+        fault = Fault.REDIRECT
+    else:
+        fault = fault_of_body(exchange, response) if 200 <= response.status_code < 300 else Fault.HTTP_STATUS
+    return _facts_of_status(
+        exchange, response, fault, read_error(response.content) if fault is Fault.HTTP_STATUS else ErrorBody()
+    )
 
 
-def _facts_of_failure(exchange: HttpExchange) -> Facts:
-    reached = exchange.timer.reached
+def fault_of_body(exchange: Exchange, response: Response) -> Fault:
+    if response.complete:
+        return Fault.NONE
+    if exchange.timed_out:
+        return Fault.BODY_TIMEOUT
+    return fault_of(exchange.error, Phase.TRANSFER, via_proxy=exchange.proxy is not None)[0]
+
+
+def facts_of_failure(exchange: Exchange) -> Facts:
+    """Return the facts of an exchange whose response, if there is one, does not count."""
+    reached, via_proxy = exchange.reached, exchange.proxy is not None
     status = name = unexplained = None
     if exchange.timed_out:
-        is_at_proxy = exchange.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
-        fault = Fault.PROXY_TIMEOUT if is_at_proxy else TIMEOUT_IN[reached]
+        fault = _OF_PROXY.get(TIMEOUT_IN[reached], TIMEOUT_IN[reached]) if via_proxy else TIMEOUT_IN[reached]
         detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
     else:
-        fault, error = fault_of(exchange.error, FailureContext(STAGES[reached], exchange.via_proxy))
+        fault, error = fault_of(exchange.error, reached, via_proxy=via_proxy)
         name, detail = type(error).__name__, mask(str(error))
         if fault is Fault.INTERNAL and not isinstance(error, OSError):  # an OSError needs no frames
             unexplained = exchange.raised_at
         status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
-    connection = exchange.timer.connection
-    if exchange.via_proxy and reached is Phase.TLS and connection is not None and connection.has_body:
+    if via_proxy and reached is Phase.TLS and exchange.traffic is not None and exchange.traffic.has_body:
         # aiohttp reads it as the body of the response to CONNECT: the handshake then only ends or waits.
         fault, detail = Fault.PROXY_INVALID, "a page followed the proxy's response to CONNECT"
     return Facts(
@@ -343,35 +328,35 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
         exception=name,
         detail=detail,
         raised_at=unexplained,
-        phases=exchange.timer.phases(),
+        phases=exchange.phases(),
         phase_reached=reached,
         endpoint=exchange.endpoint,
         proxy=exchange.proxy,
-        addresses=exchange.timer.addresses,
-        local_address=next(map(local_address, exchange.timer.addresses), None),
+        addresses=exchange.addresses,
+        local_address=next(map(local_address, exchange.addresses), None),
         resent=exchange.resent,
         certificate=_certificate_shown(exchange),
-        refused_issuer=None if exchange.timer.refused_issuer is None else mask(exchange.timer.refused_issuer),
+        refused_issuer=None if exchange.refused_issuer is None else mask(exchange.refused_issuer),
     )
 
 
-def _facts_of_status(exchange: HttpExchange, response: RecordedResponse, fault: Fault, body: ErrorBody) -> Facts:
+def _facts_of_status(exchange: Exchange, response: Response, fault: Fault, body: ErrorBody) -> Facts:
     return Facts(
         fault=fault,
-        status=response.status,
+        status=response.status_code,
         service_code=body.service_code,
-        inner_code="insufficient_claims" if claims_required(response.headers) else body.inner_code,
+        inner_code="insufficient_claims" if _claims_required(response.headers) else body.inner_code,
         aadsts=body.aadsts,
         akv=body.akv,
         client_address=body.client_address,
         retry_after_seconds=retry_after(response.headers),
         request_id=request_id(response.headers, body.trace_id),
         correlation_id=body.correlation_id,
-        detail="" if fault is Fault.NONE else _detail_of(exchange, response, body),
+        detail="" if fault is Fault.NONE else mask(_detail_of(exchange, response, body)),
         raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
-        phases=exchange.timer.phases(),
-        phase_reached=exchange.timer.reached,
-        has_page=fault is Fault.HTTP_STATUS and response.complete and is_foreign(response.body),
+        phases=exchange.phases(),
+        phase_reached=exchange.reached,
+        has_page=fault is Fault.HTTP_STATUS and response.complete and is_foreign(response.content),
         server_time=server_time(response.headers),
         endpoint=exchange.endpoint,
         proxy=exchange.proxy,
@@ -382,37 +367,15 @@ def _facts_of_status(exchange: HttpExchange, response: RecordedResponse, fault: 
     )
 
 
-def _fault_of_response(exchange: HttpExchange, response: RecordedResponse) -> Fault:
-    """Return the fault of a response: by status first, as in the connector.
-
-    A status from 400 up decides, even with an incomplete body.
-    """
-    if response.status in _REDIRECTS:
-        return Fault.REDIRECT
-    if not 200 <= response.status < 300:
-        return Fault.HTTP_STATUS
-    return fault_of_body(exchange, response)
+def _detail_of(exchange: Exchange, response: Response, body: ErrorBody) -> str:
+    if body.message or response.content:
+        return body.message or response.content[:4096].decode("utf-8", errors="replace")
+    return str(exchange.error) if exchange.error is not None and not response.complete else ""
 
 
-def fault_of_body(exchange: HttpExchange, response: RecordedResponse) -> Fault:
-    if response.complete:
-        return Fault.NONE
-    return (
-        Fault.BODY_TIMEOUT if exchange.timed_out else fault_of(exchange.error, FailureContext(Stage.BODY, exchange.via_proxy))[0]
-    )
-
-
-def _detail_of(exchange: HttpExchange, response: RecordedResponse, body: ErrorBody) -> str:
-    if body.message:
-        return mask(body.message)
-    if response.body:
-        return mask(response.body[:4096].decode("utf-8", errors="replace"))
-    return mask(str(exchange.error)) if exchange.error is not None and not response.complete else ""
-
-
-def _certificate_shown(exchange: HttpExchange) -> PeerCertificate | None:
+def _certificate_shown(exchange: Exchange) -> PeerCertificate | None:
     """Return the peer's certificate; its issuer, a metric label, is masked."""
-    certificate = exchange.timer.certificate
+    certificate = exchange.certificate
     if certificate is None or (issuer := hide(certificate.issuer)) == certificate.issuer:
         return certificate
     return replace(certificate, issuer=issuer)

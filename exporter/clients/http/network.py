@@ -7,143 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import socket
-import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any
 
-import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from azure.core import AsyncPipelineClient
-from azure.core.rest import HttpRequest
 
-from exporter.clients.http.exchange import (
-    HEADERS,
-    USER_AGENT,
-    BodyTooLargeError,
-    HttpExchange,
-    RecordingTransport,
-    SecretTimeoutError,
-    send_once,
-)
-from exporter.clients.http.facts import facts_from
-from exporter.clients.http.timing import (
-    CURRENT,
-    MOST_RECEIVED_BYTES,
-    ConnectionState,
-    ExchangeTimer,
-    HandshakeLimiter,
-    TimedConnector,
-    TimedSSLObject,
-    current,
-    make_context,
-    make_socket,
-)
+from exporter.clients.http.exchange import Exchange, HostConnection, current
+from exporter.clients.http.timing import TimedConnector, make_context, make_socket
 from exporter.config.settings import Config, Module, Proxy, read_secret
 from exporter.config.usage import public_names
 from exporter.core.names import is_address
 from exporter.core.secrets import remember, spare
-from exporter.core.values import Facts, Fault
-from exporter.runtime.errors import drop_tracebacks
-from exporter.runtime.logging import fields, frames_of, place_of
-from exporter.runtime.loop import loop_time
-from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, Shortage, require_descriptor, shortage_of
-
-_log = logging.getLogger(__name__)
-
-
-class HostConnection:
-    """The connections of one probe to one host. Create it in the event loop. The creator closes it."""
-
-    def __init__(
-        self,
-        *,
-        endpoint: str,
-        connector: aiohttp.TCPConnector,
-        proxy: str | None,
-        proxy_headers: Callable[[], Awaitable[Mapping[str, str]]] | None,
-        limiter: HandshakeLimiter | None,
-    ) -> None:
-        """Create the session. `proxy_headers` is called once, before the first request.
-
-        It may raise any exception that `faults` classifies.
-        """
-        self._endpoint, self._proxy_headers, self._limiter, self._state = endpoint, proxy_headers, limiter, ConnectionState()
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers=HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            middlewares=(send_once,),
-        )
-        self.transport = RecordingTransport(self._session, proxy)
-
-    async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float) -> HttpExchange:
-        """Run `call`, which sends through `transport`, until `deadline` (loop time).
-
-        If the far side closed a reused connection before a byte of the response, `call` runs once more on a new connection.
-        Raises CancelledError, and PoolExhausted if this process lacked a resource or waited for one until the deadline.
-        """
-        exchange = await self._attempt(call, deadline)
-        if exchange.lost_connection:
-            exchange = await self._attempt(call, deadline)
-            exchange.resent = True
-        return exchange
-
-    async def _attempt(self, call: Callable[[], Awaitable[object]], deadline: float) -> HttpExchange:
-        timer = ExchangeTimer(self._limiter, self._state)
-        self._state.exchange_begins(timer)
-        exchange = self.transport.exchange = HttpExchange(endpoint=self._endpoint, timer=timer)
-        if deadline <= loop_time():  # the timeout would take effect only after a connection attempt
-            exchange.timed_out = True
-            return exchange
-        named = CURRENT.set(timer)
-        try:
-            async with asyncio.timeout_at(deadline) as limit:
-                if self._proxy_headers is not None and self.transport.proxy_headers is None:
-                    self.transport.proxy_headers = await self._proxy_headers()
-                exchange.result = await call()
-        except PoolExhausted:
-            raise
-        except Exception as error:  # noqa: BLE001 - exceptions of the SDK become values here
-            exchange.error, exchange.raised_at, exchange.timed_out = error, frames_of(error), limit.expired()
-            drop_tracebacks(error)
-            if self._state.is_flooded:  # aiohttp reports the body as truncated
-                exchange.error = BodyTooLargeError(f"more than {MOST_RECEIVED_BYTES} bytes")
-        finally:
-            CURRENT.reset(named)
-            timer.finish()
-            self._state.timer = self.transport.exchange = None
-        if exchange.error is None:
-            return exchange
-        lacking = Shortage.RESOLVER if exchange.timed_out and timer.is_pool_exhaustion else shortage_of(exchange.error)
-        if lacking is Shortage.RESOLVER:
-            raise PoolExhausted("time ran out before a thread or a handshake slot was free")
-        if lacking is not None:
-            raise PoolExhausted(f"the system grants no {lacking}", lacking)
-        if exchange.timed_out and timer.reached is None:  # no network phase began
-            exchange.error, exchange.timed_out = SecretTimeoutError(), False
-        return exchange
-
-    async def close(self) -> None:
-        """Abort every open connection at once, also if the caller is cancelled.
-
-        Raises nothing but CancelledError. After bytes that are not HTTP, aiohttp may close a TLS connection twice. A third
-        call fails inside asyncio and leaves the remaining connections open. A connection that is abandoned just before its
-        handshake also stays open. Shutting the sockets down ends all of them.
-        """
-        try:
-            await self._session.close()
-        except Exception as error:  # noqa: BLE001 - a failure here changes no response
-            _log.debug("connections not closed in order", extra=fields(**place_of(error)))
-        finally:
-            self._state.shut_down()
-
+from exporter.runtime.tasks import DaemonThreadPool, require_descriptor
 
 # Names are resolved by the system, on threads of the pool, for every connection again: a cached address would hide a DNS fault.
 
@@ -167,35 +44,31 @@ class Resolver(AbstractResolver):
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         """Return the addresses to try. Raises socket.gaierror."""
-        timer = current()
+        exchange = current()
         name, port = self._connect_to.get((host.lower(), port), (host, port))
         if is_address(name):
             found = [(int(socket.AF_INET6 if ":" in name else socket.AF_INET), name)]
         else:
-            found = await self._look_up(name, port, family, timer)
-        timer.addresses = tuple(dict.fromkeys(address for _, address in found))
-        await timer.connect_begins()
+            exchange.mark("queued")
+            try:
+                found = await self._pool.run(_getaddrinfo, name, port, family, exchange)
+            except OSError:
+                exchange.mark("resolved")
+                raise
+            exchange.mark("resolved")
+        exchange.addresses = tuple(dict.fromkeys(address for _, address in found))
+        await exchange.connect_begins()
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=socket.IPPROTO_TCP, flags=0)
             for kind, address in found
         ]
 
-    async def _look_up(self, name: str, port: int, family: int, timer: ExchangeTimer) -> list[tuple[int, str]]:
-        timer.dns_queue_begins()
-        try:
-            found = await self._pool.run(_getaddrinfo, name, port, family, timer)
-        except OSError:
-            timer.dns_ends()
-            raise
-        timer.dns_ends()
-        return found
-
     async def close(self) -> None:
         """Close nothing: the threads belong to the process."""
 
 
-def _getaddrinfo(name: str, port: int, family: int, timer: ExchangeTimer) -> list[tuple[int, str]]:
-    timer.dns_begins()
+def _getaddrinfo(name: str, port: int, family: int, exchange: Exchange) -> list[tuple[int, str]]:
+    exchange.mark("dns")  # on this thread: the wait for it is not part of the phase
     try:
         infos = socket.getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except UnicodeError as error:  # a label that is empty or too long for DNS
@@ -219,7 +92,7 @@ class NetworkError(ValueError):
 class Network:
     """The outbound network of one module, without connections. Each probe creates its own connections with `connection`."""
 
-    def __init__(self, module: Module, context: SSLContext, *, pool: DaemonThreadPool, limiter: HandshakeLimiter | None) -> None:
+    def __init__(self, module: Module, context: SSLContext, *, pool: DaemonThreadPool, limiter: asyncio.Semaphore | None) -> None:
         self.module = module
         self.pool = pool
         self._context, self._limiter = context, limiter
@@ -268,7 +141,7 @@ class Networks:
     Loading blocks for some milliseconds per set of certificate authorities.
     """
 
-    def __init__(self, config: Config, *, pool: DaemonThreadPool, limiter: HandshakeLimiter | None = None) -> None:
+    def __init__(self, config: Config, *, pool: DaemonThreadPool, limiter: asyncio.Semaphore | None = None) -> None:
         """Create the networks; their responses never mask a name of the configuration.
 
         Raises NetworkError if a `ca_file` cannot be used.
@@ -315,71 +188,3 @@ def split_url(url: str) -> tuple[str, int]:
     """Split an https URL or `host[:port]` into host and port."""
     authority = url.removeprefix("https://").partition("/")[0]
     return split_host_port(authority) if ":" in authority.rpartition("]")[2] else (authority.strip("[]").lower(), 443)
-
-
-# The check of the network path to a host: one GET without a token.
-# If the certificate is not trusted, a second connection without verification reads it, so that a report can name its issuer.
-# No secret is sent over that connection.
-
-_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
-_UNVERIFIED = frozenset({Fault.TLS_UNTRUSTED, Fault.TLS_EXPIRED, Fault.TLS_NOT_YET_VALID, Fault.TLS_WRONG_NAME})
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointResult:
-    """The facts of the request and the server's certificate as DER, None if unknown."""
-
-    facts: Facts
-    certificate: bytes | None = None
-
-
-async def check_endpoint(network: Network, host: str, path: str, *, deadline: float) -> EndpointResult:
-    """Send a GET to `host` on new connections until `deadline` (loop time).
-
-    `host` includes the port unless it is 443. Raises CancelledError, and PoolExhausted if the deadline passed while the
-    request waited for a thread.
-    """
-    context = await network.pool.run(make_context, network.module.ca_file)
-    first = await _get(network, context, host, path, deadline=deadline)
-    proxy = network.proxy_for(*split_url(host))
-    # An unverified connection to a TLS proxy would expose the proxy's password.
-    exposed = proxy is not None and proxy.username is not None and proxy.url.startswith("https:")
-    if first.facts.fault not in _UNVERIFIED or exposed:
-        return first
-    second = await _get(network, _unchecked(), host, path, deadline=deadline)
-    return EndpointResult(first.facts, second.certificate)
-
-
-async def _get(network: Network, context: ssl.SSLContext, host: str, path: str, *, deadline: float) -> EndpointResult:
-    shown: list[bytes] = []
-    context.sslobject_class = _recording(shown)
-    connection = Network(network.module, context, pool=network.pool, limiter=None).connection(*split_url(host))
-    client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(f"https://{host}", transport=connection.transport, policies=[])
-    request = HttpRequest("GET", f"https://{host}{path}", headers=dict(_HEADERS))
-    try:
-        exchange = await connection.exchange(lambda: client.send_request(request, stream=True), deadline=deadline)
-    finally:
-        await connection.close()
-    facts = facts_from(exchange)
-    return EndpointResult(facts, shown[-1] if shown and facts.fault not in _UNVERIFIED else None)
-
-
-def _unchecked() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _recording(shown: list[bytes]) -> type[TimedSSLObject]:
-    """Return an SSL object class that appends the peer's certificate to `shown`."""
-
-    class Recording(TimedSSLObject):
-        def do_handshake(self) -> None:
-            super().do_handshake()
-            leaf = self.getpeercert(binary_form=True)
-            if leaf is not None:
-                shown.append(leaf)
-
-    return Recording

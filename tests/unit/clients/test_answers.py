@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.clients.answers import (
     ListedKey,
+    Page,
     encode,
     read_application,
     read_challenge,
@@ -226,12 +227,12 @@ def test_keys_and_versions_are_read():
         ListedKey("tde", "22bb"),
         ListedKey("of-a-certificate", None, managed=True),
     )
-    assert read_key_list(body) == (Fault.NONE, entries, "https://next")
+    assert read_key_list(body) == (Fault.NONE, Page(entries, "https://next"))
 
 
 @pytest.mark.parametrize("link", [None, "", 7])
 def test_last_page_has_no_link(link):
-    assert read_key_list(key_page(link=link)) == (Fault.NONE, (), None)
+    assert read_key_list(key_page(link=link)) == (Fault.NONE, Page((), None))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ def test_last_page_has_no_link(link):
     ],
 )
 def test_unusable_page_is_a_fault(body, fault):
-    assert read_key_list(body) == (fault, (), None)
+    assert read_key_list(body) == (fault, None)
 
 
 # Valid and malformed responses of Graph and Key Vault.
@@ -328,11 +329,13 @@ def test_versions_are_listed_with_attributes_and_next_link():
     body = page(one("A1", created=10, exp=100), one("b2", enabled=False), link="https://contoso.vault.azure.net:443/x")
     assert read_secret_versions(body) == (
         Fault.NONE,
-        (
-            SecretVersion(version="a1", enabled=True, created=10, expires=100),
-            SecretVersion(version="b2", enabled=False),
+        Page(
+            (
+                SecretVersion(version="a1", enabled=True, created=10, expires=100),
+                SecretVersion(version="b2", enabled=False),
+            ),
+            "https://contoso.vault.azure.net:443/x",
         ),
-        "https://contoso.vault.azure.net:443/x",
     )
 
 
@@ -351,7 +354,7 @@ def test_versions_are_listed_with_attributes_and_next_link():
     ],
 )
 def test_unreadable_page_is_a_fault(body, fault):
-    assert read_secret_versions(body) == (fault, (), None)
+    assert read_secret_versions(body) == (fault, None)
 
 
 JSON = st.recursive(

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.clients.certificates import PS256, SHA256, Signer, load_certificate, make_assertion
 from exporter.clients.entra import fetch_token
+from exporter.clients.http.exchange import TRANSPORT
 from exporter.clients.http.network import split_url
 from exporter.config.settings import Credential, SecretSource
 from exporter.core.values import Challenge, CredentialKind, Fault
@@ -169,7 +170,7 @@ async def test_assertion_is_that_of_azure_identity(serve, network_to, principal,
     connection = network_to(entra=wire).connection(*split_url(ENTRA))
 
     async def get_token():
-        options = {"transport": connection.transport, "authority": AUTHORITY}
+        options = {"transport": TRANSPORT, "authority": AUTHORITY}
         credential = CertificateCredential(tenant, CLIENT, certificate_data=principal.pem(), **options)
         await credential.get_token("https://vault.azure.net/.default")
 

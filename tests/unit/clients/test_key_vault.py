@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from exporter.clients.answers import encode, read_key
-from exporter.clients.key_vault import PagedSession, VaultRequest, encrypt_locally
+from exporter.clients.answers import Page, encode, read_key
+from exporter.clients.key_vault import Request, VaultSession, encrypt_locally
 from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase
 from tests.support.tls_server import CHALLENGE, ENTRA, TENANT, TOKEN, response, until
 
@@ -208,7 +208,7 @@ async def test_vault_401_names_its_cause(serve, key_facts, header, message, expe
 
 
 def test_request_shows_no_token_and_no_body():
-    shown = repr(VaultRequest("POST", "https://vault/keys", {"Authorization": f"Bearer {TOKEN}"}, b"MARKED"))
+    shown = repr(Request("POST", "https://vault/keys", {"Authorization": f"Bearer {TOKEN}"}, b"MARKED"))
     assert TOKEN not in shown
     assert "MARKED" not in shown
 
@@ -342,25 +342,25 @@ def test_unusable_key_algorithm_or_data_gives_none(pair, change, algorithm, size
 # A list of a vault that never ends.
 
 
-class Endless(PagedSession):
+class Endless(VaultSession):
     """Each page has many entries and a link to the next one."""
 
     def __init__(self, entries: int) -> None:
-        self.host, self.query, self.requests, self._entries = "v.vault.azure.net", "api-version=7.4", 0, entries
+        self.host, self._query, self.requests, self._entries = "v.vault.azure.net", "api-version=7.4", 0, entries
 
     async def get(self, *_request, **_options):
         self.requests += 1
-        return Facts(fault=Fault.NONE, status=200), (("x",) * self._entries, f"https://{self.host}/keys?page={self.requests}")
+        return Facts(fault=Fault.NONE, status=200), Page(("x",) * self._entries, f"https://{self.host}/keys?page={self.requests}")
 
 
 async def test_list_ends_after_the_entries_of_its_pages():
     session = Endless(1000)
-    facts, found = await session.entries("/keys", "t", lambda _: (Fault.NONE, (), None), deadline=1.0, most_pages=100)
+    facts, found = await session.entries("/keys", "t", lambda _: (Fault.NONE, None), deadline=1.0, most_pages=100)
     assert (facts.fault, facts.detail, found) == (Fault.BODY_TOO_LARGE, "more than 100 pages of 25", None)
     assert session.requests == 3
 
 
 async def test_list_ends_after_its_pages():
     session = Endless(25)
-    facts, found = await session.entries("/keys", "t", lambda _: (Fault.NONE, (), None), deadline=1.0, most_pages=7)
+    facts, found = await session.entries("/keys", "t", lambda _: (Fault.NONE, None), deadline=1.0, most_pages=7)
     assert (facts.fault, found, session.requests) == (Fault.BODY_TOO_LARGE, None, 7)

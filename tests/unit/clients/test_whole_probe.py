@@ -19,8 +19,9 @@ import aiohttp
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from exporter.clients.http.network import check_endpoint
-from exporter.clients.http.timing import ConnectionState, TimedSocket
+from exporter.clients.http.exchange import Traffic
+from exporter.clients.http.timing import TimedSocket
+from exporter.clients.key_vault import check_endpoint
 from exporter.config.settings import Credential, Module, SecretSource, Settings
 from exporter.core.values import CredentialKind, Fault, Step
 from exporter.presentation.text import BEARER, exchanges
@@ -63,7 +64,7 @@ def collecting():
 
 
 def _is_of_the_exporter(each):
-    if isinstance(each, (ConnectionState, TimedSocket)):  # held by asyncio's transports, which are reference cycles
+    if isinstance(each, (Traffic, TimedSocket)):  # held by asyncio's transports, which are reference cycles
         return False
     if isinstance(each, types.FrameType):
         return each.f_globals.get("__name__", "").startswith(("exporter", "aiohttp", "azure"))
@@ -172,7 +173,7 @@ async def test_failed_endpoint_check_leaves_nothing_to_collect(failure, environm
     network = network_to(await failure(environment))
 
     async def fail():
-        return (await check_endpoint(network, VAULT, "/", deadline=until(PATIENCE))).facts.fault
+        return (await check_endpoint(network, VAULT, "/", deadline=until(PATIENCE)))[0].fault
 
     await fail()
     with collecting() as left:
@@ -227,7 +228,7 @@ from exporter.core.values import Challenge
 from exporter.clients.entra import fetch_token
 from exporter.clients.http.network import Networks
 from exporter.clients.key_vault import VaultSession
-from exporter.clients.http.network import check_endpoint
+from exporter.clients.key_vault import check_endpoint
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 
 VAULT, ENTRA = "contoso.vault.azure.net", "https://login.microsoftonline.com"

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from exporter.clients.http.facts import FailureContext, Stage, _os_error
-from exporter.core.values import Fault
+from exporter.clients.http.facts import fault_of
+from exporter.core.values import Fault, Phase
 from exporter.runtime import errors
 from exporter.runtime.tasks import Shortage, shortage_of
 
@@ -50,7 +50,7 @@ def test_errno_that_python_gives_stays():
     ],
 )
 def test_failed_connection_on_windows_is_the_same_fault(winerror, fault):
-    assert _os_error(WindowsError(winerror), FailureContext(Stage.CONNECT, via_proxy=False)) is fault
+    assert fault_of(WindowsError(winerror), Phase.CONNECT, via_proxy=False)[0] is fault
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import HttpRequest
 
 from exporter.clients.entra import GraphSession, Holder, fetch_token
-from exporter.clients.http.exchange import USER_AGENT, HttpExchange, RecordingTransport
-from exporter.clients.http.timing import MOST_RECEIVED_BYTES, ConnectionState, ExchangeTimer, TooMuchReceivedError
-from exporter.clients.key_vault import SecretVersionsSession, VaultSession
+from exporter.clients.http.exchange import CURRENT, MOST_RECEIVED_BYTES, TRANSPORT, USER_AGENT, Exchange, TooMuchReceivedError
+from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Credential, Proxy
 from exporter.core.values import Challenge, CredentialKind, Facts, Fault, Outcome, Phase, Step
 from exporter.knowledge.report import StepResult
@@ -112,41 +111,52 @@ async def sdk_reads(session):
     return [chunk async for chunk in response.iter_raw()]
 
 
-def recording(session):
-    transport = RecordingTransport(session, None)
-    transport.exchange = HttpExchange(endpoint="vault.example:443", timer=ExchangeTimer())
-    return transport
+@pytest.fixture
+async def exchange(network_to):
+    """An exchange under way."""
+    connection = network_to().connection("vault.example", 443)
+    made = Exchange("vault.example:443", connection, connection.traffic)
+    named = CURRENT.set(made)
+    yield made
+    CURRENT.reset(named)
+    await connection.close()
+
+
+async def send(exchange, session):
+    real, exchange.connection._session = exchange.connection._session, session
+    try:
+        return await TRANSPORT.send(HttpRequest("GET", URL))
+    finally:
+        exchange.connection._session = real
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-async def test_failed_request_raises_as_the_sdk_does(error):
-    raised = await failure_of(recording(Session(sending=error)).send(HttpRequest("GET", URL)))
+async def test_failed_request_raises_as_the_sdk_does(exchange, error):
+    raised = await failure_of(send(exchange, Session(sending=error)))
     assert raised == await failure_of(
         AioHttpTransport(session=Session(sending=error), session_owner=False).send(HttpRequest("GET", URL))
     )
 
 
 @pytest.mark.parametrize("error", [error for error in ERRORS if not isinstance(error, aiohttp.ConnectionTimeoutError)])
-async def test_broken_body_raises_as_the_sdk_does_and_closes_the_response(error):
+async def test_broken_body_raises_as_the_sdk_does_and_closes_the_response(exchange, error):
     session = Session(reading=error)
-    transport = recording(session)
-    exchange = transport.exchange
-    raised = await failure_of(transport.send(HttpRequest("GET", URL)))
+    raised = await failure_of(send(exchange, session))
     assert raised == await failure_of(sdk_reads(Session(reading=error)))
     assert session.closed == 1
-    assert (exchange.response.status, exchange.response.complete) == (200, False)
+    assert (exchange.response.status_code, exchange.response.complete) == (200, False)
 
 
-async def test_cancellation_is_passed_on_and_closes_the_response():
+async def test_cancellation_is_passed_on_and_closes_the_response(exchange):
     session = Session(reading=asyncio.CancelledError())
     with pytest.raises(asyncio.CancelledError):
-        await recording(session).send(HttpRequest("GET", URL))
+        await send(exchange, session)
     assert session.closed == 1
 
 
 async def test_request_outside_of_an_exchange_is_refused():
     with pytest.raises(RuntimeError, match="outside of an exchange"):
-        await RecordingTransport(Session(), None).send(HttpRequest("GET", URL))
+        await TRANSPORT.send(HttpRequest("GET", URL))
 
 
 # A request is sent again if the far side closed the kept connection before a byte of the response.
@@ -277,8 +287,8 @@ async def test_expiry_lookups_send_the_user_agent(serve, network_to):
     wire = await serve(lambda _request: response(404, {"error": {"code": "NotFound"}}, Content_Type="application/json"))
     async with GraphSession(network_to(vault=wire), VAULT) as graph:
         await graph.list_credentials(TOKEN, Holder.APPLICATION, "66666666-7777-8888-9999-aaaaaaaaaaaa", deadline=until())
-    async with SecretVersionsSession(network_to(vault=wire), VAULT, "7.4") as session:
-        await session.list_versions(TOKEN, "sql", deadline=until())
+    async with VaultSession(network_to(vault=wire), VAULT, "7.4") as session:
+        await session.list_secret_versions(TOKEN, "sql", deadline=until())
     assert len(wire.requests) == 2
     assert user_agents(wire) == {USER_AGENT}
 
@@ -429,11 +439,10 @@ async def test_body_of_more_than_a_mebibyte_is_not_read(serve, session_to, size,
     assert (facts.fault is Fault.BODY_TOO_LARGE) is is_too_large
 
 
-def test_response_has_a_quarter_more_bytes_at_most():
-    connection = ConnectionState()
-    connection.count(1_310_720)
+async def test_response_has_a_quarter_more_bytes_at_most(exchange):
+    exchange.traffic.data_read(1_310_720)
     with pytest.raises(TooMuchReceivedError):
-        connection.count(1)
+        exchange.traffic.data_read(1)
 
 
 # Bytes after a response: the session raises nothing and closes its sockets.
@@ -492,7 +501,7 @@ async def test_surplus_bytes_raise_nothing_and_close_the_sockets(serve, session_
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
         after, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
-        sockets = list(session._connection._state.sockets)
+        sockets = list(session._connection.traffic.sockets)
     assert facts.fault in EXPECTED, facts
     assert (challenge is not None) is (facts.fault is Fault.NONE)
     assert after.fault in (*EXPECTED, Fault.HTTP_STATUS, Fault.ANSWER_EMPTY), after
@@ -506,7 +515,7 @@ async def test_failed_close_of_a_session_still_closes_the_sockets(serve, session
     wire = await serve(FakeVault())
     async with session_to(wire) as session:
         await session.challenge(deadline=until())
-        sockets = list(session._connection._state.sockets)
+        sockets = list(session._connection.traffic.sockets)
         close, session._connection._session.close = session._connection._session.close, fail
     assert len(sockets) == 1
     await all_closed(sockets)

@@ -15,11 +15,9 @@ from azure.core.exceptions import ClientAuthenticationError, IncompleteReadError
 from azure.identity import CredentialUnavailableError
 
 from exporter.clients.http import facts
-from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, HttpExchange, RecordedResponse
+from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, Exchange, Response
 from exporter.clients.http.facts import (
     RULES,
-    FailureContext,
-    Stage,
     facts_from,
     fault_of,
     local_address,
@@ -28,7 +26,6 @@ from exporter.clients.http.facts import (
     server_time,
     vault_headers,
 )
-from exporter.clients.http.timing import ExchangeTimer
 from exporter.config.settings import SecretSource, SecretUnreadableError
 from exporter.core.secrets import LIMIT, remember
 from exporter.core.values import Fault, Phase, VaultHeaders
@@ -131,7 +128,7 @@ def test_equal_vault_headers_are_one_object():
 
 # The fault of each exception, and the facts of any response.
 
-FOUR = tuple(Stage)
+FOUR = (Phase.CONNECT, Phase.TLS, Phase.WAIT, Phase.TRANSFER)
 
 
 def chained(*errors):
@@ -174,49 +171,49 @@ def certificate(code):
 )
 def test_error_number_has_a_fault_for_each_stage(number, faults):
     error = sdk(aiohttp.ClientOSError(number, "words"), OSError(number, "words"))
-    assert tuple(fault_of(error, FailureContext(stage, via_proxy=False))[0] for stage in FOUR) == faults
+    assert tuple(fault_of(error, phase, via_proxy=False)[0] for phase in FOUR) == faults
 
 
 @pytest.mark.parametrize(
-    ("error", "stage", "fault"),
+    ("error", "phase", "fault"),
     [
-        (ConnectionResetError(), Stage.TLS, Fault.TLS_RESET),
-        (ConnectionAbortedError("SSL handshake is taking longer than 60.0 seconds"), Stage.TLS, Fault.TLS_TIMEOUT),
-        (TimeoutError(), Stage.CONNECT, Fault.CONNECT_TIMEOUT),
-        (BrokenPipeError(), Stage.WAIT, Fault.CONNECTION_CLOSED),
-        (ConnectionRefusedError(), Stage.CONNECT, Fault.CONNECT_REFUSED),
-        (tls("WRONG_VERSION_NUMBER"), Stage.TLS, Fault.TLS_NOT_TLS),
-        (tls("HTTP_REQUEST"), Stage.TLS, Fault.TLS_NOT_TLS),
-        (tls("record_layer_failure"), Stage.TLS, Fault.TLS_NOT_TLS),
-        (tls("UNSUPPORTED_PROTOCOL"), Stage.TLS, Fault.TLS_FAILED),
-        (tls("TLSV1_ALERT_INTERNAL_ERROR"), Stage.WAIT, Fault.TLS_FAILED),
-        (tls("DECRYPTION_FAILED_OR_BAD_RECORD_MAC"), Stage.BODY, Fault.BODY_TRUNCATED),
-        (ssl.SSLEOFError(8, "EOF occurred"), Stage.TLS, Fault.TLS_RESET),
-        (ssl.SSLEOFError(8, "EOF occurred"), Stage.WAIT, Fault.CONNECTION_CLOSED),
-        (ssl.SSLZeroReturnError(6, "closed"), Stage.TLS, Fault.TLS_RESET),
-        (certificate(10), Stage.TLS, Fault.TLS_EXPIRED),
-        (certificate(9), Stage.TLS, Fault.TLS_NOT_YET_VALID),
-        (certificate(62), Stage.TLS, Fault.TLS_WRONG_NAME),
-        (certificate(64), Stage.TLS, Fault.TLS_WRONG_NAME),
-        *((certificate(code), Stage.TLS, Fault.TLS_UNTRUSTED) for code in (2, 18, 19, 20, 21, 23, 26, 79)),
-        (ssl.SSLCertVerificationError("without a code"), Stage.TLS, Fault.TLS_UNTRUSTED),
-        (aiohttp.ServerDisconnectedError(), Stage.WAIT, Fault.CONNECTION_CLOSED),
-        (aiohttp.SocketTimeoutError(), Stage.WAIT, Fault.READ_TIMEOUT),
-        (aiohttp.ConnectionTimeoutError(), Stage.CONNECT, Fault.CONNECT_TIMEOUT),
-        (aiohttp.ClientPayloadError("cut"), Stage.BODY, Fault.BODY_TRUNCATED),
-        (BodyTooLargeError("big"), Stage.BODY, Fault.BODY_TOO_LARGE),
-        (aiohttp.ClientResponseError(None, (), status=400, message="x"), Stage.WAIT, Fault.NOT_HTTP),
-        (aiohttp.ClientConnectionError("Connector is closed"), Stage.CONNECT, Fault.CONNECT_FAILED),
-        (SecretUnreadableError(SecretSource(env="X"), "is not set"), Stage.CONNECT, Fault.SECRET_UNREADABLE),
-        (CredentialUnavailableError("no identity"), Stage.CONNECT, Fault.IDENTITY_UNAVAILABLE),
-        (ClientAuthenticationError("no"), Stage.CONNECT, Fault.IDENTITY_UNAVAILABLE),
-        (FileNotFoundError(2, "No such file", "/token"), Stage.CONNECT, Fault.IDENTITY_UNAVAILABLE),
-        (KeyError("access_token"), Stage.CONNECT, Fault.INTERNAL),
-        (RuntimeError("words"), Stage.WAIT, Fault.INTERNAL),
+        (ConnectionResetError(), Phase.TLS, Fault.TLS_RESET),
+        (ConnectionAbortedError("SSL handshake is taking longer than 60.0 seconds"), Phase.TLS, Fault.TLS_TIMEOUT),
+        (TimeoutError(), Phase.CONNECT, Fault.CONNECT_TIMEOUT),
+        (BrokenPipeError(), Phase.WAIT, Fault.CONNECTION_CLOSED),
+        (ConnectionRefusedError(), Phase.CONNECT, Fault.CONNECT_REFUSED),
+        (tls("WRONG_VERSION_NUMBER"), Phase.TLS, Fault.TLS_NOT_TLS),
+        (tls("HTTP_REQUEST"), Phase.TLS, Fault.TLS_NOT_TLS),
+        (tls("record_layer_failure"), Phase.TLS, Fault.TLS_NOT_TLS),
+        (tls("UNSUPPORTED_PROTOCOL"), Phase.TLS, Fault.TLS_FAILED),
+        (tls("TLSV1_ALERT_INTERNAL_ERROR"), Phase.WAIT, Fault.TLS_FAILED),
+        (tls("DECRYPTION_FAILED_OR_BAD_RECORD_MAC"), Phase.TRANSFER, Fault.BODY_TRUNCATED),
+        (ssl.SSLEOFError(8, "EOF occurred"), Phase.TLS, Fault.TLS_RESET),
+        (ssl.SSLEOFError(8, "EOF occurred"), Phase.WAIT, Fault.CONNECTION_CLOSED),
+        (ssl.SSLZeroReturnError(6, "closed"), Phase.TLS, Fault.TLS_RESET),
+        (certificate(10), Phase.TLS, Fault.TLS_EXPIRED),
+        (certificate(9), Phase.TLS, Fault.TLS_NOT_YET_VALID),
+        (certificate(62), Phase.TLS, Fault.TLS_WRONG_NAME),
+        (certificate(64), Phase.TLS, Fault.TLS_WRONG_NAME),
+        *((certificate(code), Phase.TLS, Fault.TLS_UNTRUSTED) for code in (2, 18, 19, 20, 21, 23, 26, 79)),
+        (ssl.SSLCertVerificationError("without a code"), Phase.TLS, Fault.TLS_UNTRUSTED),
+        (aiohttp.ServerDisconnectedError(), Phase.WAIT, Fault.CONNECTION_CLOSED),
+        (aiohttp.SocketTimeoutError(), Phase.WAIT, Fault.READ_TIMEOUT),
+        (aiohttp.ConnectionTimeoutError(), Phase.CONNECT, Fault.CONNECT_TIMEOUT),
+        (aiohttp.ClientPayloadError("cut"), Phase.TRANSFER, Fault.BODY_TRUNCATED),
+        (BodyTooLargeError("big"), Phase.TRANSFER, Fault.BODY_TOO_LARGE),
+        (aiohttp.ClientResponseError(None, (), status=400, message="x"), Phase.WAIT, Fault.NOT_HTTP),
+        (aiohttp.ClientConnectionError("Connector is closed"), Phase.CONNECT, Fault.CONNECT_FAILED),
+        (SecretUnreadableError(SecretSource(env="X"), "is not set"), Phase.CONNECT, Fault.SECRET_UNREADABLE),
+        (CredentialUnavailableError("no identity"), Phase.CONNECT, Fault.IDENTITY_UNAVAILABLE),
+        (ClientAuthenticationError("no"), Phase.CONNECT, Fault.IDENTITY_UNAVAILABLE),
+        (FileNotFoundError(2, "No such file", "/token"), Phase.CONNECT, Fault.IDENTITY_UNAVAILABLE),
+        (KeyError("access_token"), Phase.CONNECT, Fault.INTERNAL),
+        (RuntimeError("words"), Phase.WAIT, Fault.INTERNAL),
     ],
 )
-def test_innermost_exception_decides_the_fault(error, stage, fault):
-    found, cause = fault_of(sdk(error), FailureContext(stage, via_proxy=False))
+def test_innermost_exception_decides_the_fault(error, phase, fault):
+    found, cause = fault_of(sdk(error), phase, via_proxy=False)
     assert found is fault
     assert cause is error
 
@@ -233,31 +230,31 @@ def test_innermost_exception_decides_the_fault(error, stage, fault):
     ],
 )
 def test_failed_connection_to_a_proxy_is_the_proxys_fault(error, fault):
-    assert fault_of(sdk(error), FailureContext(Stage.CONNECT, via_proxy=True))[0] is fault
+    assert fault_of(sdk(error), Phase.CONNECT, via_proxy=True)[0] is fault
 
 
 def test_failed_tls_through_a_proxy_is_the_hosts_fault():
     error = sdk(ConnectionResetError(errno.ECONNRESET, "x"))
-    assert fault_of(error, FailureContext(Stage.TLS, via_proxy=True))[0] is Fault.TLS_RESET
+    assert fault_of(error, Phase.TLS, via_proxy=True)[0] is Fault.TLS_RESET
 
 
 def test_sdk_exception_with_a_cause_is_ignored():
     cut = chained(IncompleteReadError("x"), aiohttp.ClientPayloadError("cut"))
     lost = chained(ServiceResponseError("x"), ConnectionLostError("x"), aiohttp.ServerDisconnectedError())
-    assert fault_of(cut, FailureContext(Stage.BODY, via_proxy=False))[0] is Fault.BODY_TRUNCATED
-    assert fault_of(lost, FailureContext(Stage.WAIT, via_proxy=False))[0] is Fault.CONNECTION_CLOSED
+    assert fault_of(cut, Phase.TRANSFER, via_proxy=False)[0] is Fault.BODY_TRUNCATED
+    assert fault_of(lost, Phase.WAIT, via_proxy=False)[0] is Fault.CONNECTION_CLOSED
 
 
 def test_most_specific_error_number_of_a_text_counts():
     text = "Multiple exceptions: [Errno 101] Connect call failed ('::1', 443, 0, 0), [Errno 111] Connect call failed"
-    assert fault_of(sdk(OSError(text)), FailureContext(Stage.CONNECT, via_proxy=False))[0] is Fault.CONNECT_REFUSED
+    assert fault_of(sdk(OSError(text)), Phase.CONNECT, via_proxy=False)[0] is Fault.CONNECT_REFUSED
 
 
 def test_circular_chain_of_exceptions_is_internal():
     first, second = RuntimeError("a"), RuntimeError("b")
     first.__cause__, second.__cause__ = second, first
-    assert fault_of(first, FailureContext(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
-    assert fault_of(None, FailureContext(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
+    assert fault_of(first, Phase.WAIT, via_proxy=False)[0] is Fault.INTERNAL
+    assert fault_of(None, Phase.WAIT, via_proxy=False)[0] is Fault.INTERNAL
 
 
 def test_no_rule_is_hidden_by_an_earlier_one():
@@ -267,11 +264,8 @@ def test_no_rule_is_hidden_by_an_earlier_one():
 
 
 async def _exchange(status, headers, body, complete):
-    answer = RecordedResponse(status=status, headers=headers, body=body, complete=complete)
-    timer = ExchangeTimer()
-    timer.headers_received()
-    timer.finish()
-    return HttpExchange(endpoint="host:443", timer=timer, response=answer)
+    answer = Response(None, status, headers, body, complete)
+    return Exchange("host:443", response=answer, at={"received": 1.0, "ended": 1.0})
 
 
 async def test_huge_error_body_is_shortened_and_masked():

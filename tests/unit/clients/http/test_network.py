@@ -10,7 +10,7 @@ import pytest
 from azure.core import AsyncPipelineClient
 from azure.core.rest import HttpRequest
 
-from exporter.clients.http.exchange import USER_AGENT
+from exporter.clients.http.exchange import TRANSPORT, USER_AGENT
 from exporter.clients.http.network import split_host_port, split_url
 from exporter.config.settings import Proxy, SecretSource
 from exporter.core.values import Fault, Phase, Step
@@ -410,7 +410,7 @@ def unresponsive_port():
 
 async def send(network, url, **options):
     connection = network.connection("127.0.0.1", 80)
-    client = AsyncPipelineClient(url, transport=connection.transport, policies=[])
+    client = AsyncPipelineClient(url, transport=TRANSPORT, policies=[])
     request = HttpRequest("GET", url)
     try:
         return await connection.exchange(lambda: client.send_request(request, stream=True, **options), deadline=until(60.0))

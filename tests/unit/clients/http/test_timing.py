@@ -11,17 +11,10 @@ import pytest
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.keyvault.keys.aio import KeyClient
 
+from exporter.clients.http.exchange import CURRENT, Exchange
 from exporter.clients.http.network import NetworkError, Networks
-from exporter.clients.http.timing import (
-    CURRENT,
-    ConnectionState,
-    ExchangeTimer,
-    TimedSocket,
-    TimedSSLObject,
-    make_context,
-    make_socket,
-)
-from exporter.clients.key_vault import VaultRequest, VaultSession
+from exporter.clients.http.timing import TimedSocket, TimedSSLObject, make_context, make_socket
+from exporter.clients.key_vault import Request, VaultSession
 from exporter.config.settings import Config, Module, Settings
 from exporter.core.values import Fault, Phase
 from tests.support.tls_server import TOKEN, VAULT, is_silent, until
@@ -40,35 +33,37 @@ class Clock:
 
 
 @pytest.fixture
-async def exchange(monkeypatch):
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", Clock().time)
-    connection = ConnectionState()
-    connection.timer = ExchangeTimer(None, connection)
-    return connection.timer
+async def exchange(monkeypatch, network_to):
+    connection = network_to().connection(VAULT, 443)
+    made = connection.traffic.exchange = Exchange(f"{VAULT}:443", connection, connection.traffic)
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio.get_running_loop(), "time", Clock().time)
+        yield made
+    await connection.close()
 
 
-def answered(timer):
-    timer.headers_received()
-    timer.finish()
-    return timer.phases()
+def answered(exchange):
+    exchange.mark("received")
+    exchange.mark("ended")
+    return exchange.phases()
 
 
 async def test_first_data_of_the_response_ends_the_wait(exchange):
     exchange.request_sent()  # 1
-    exchange.connection.bytes_sent()  # 2
+    exchange.bytes_sent()  # 2
     for _ in range(3):
-        exchange.connection.data_read(1)  # 3: the first is marked
-    exchange.connection.bytes_sent()  # the response has begun, so these bytes are no request
+        exchange.traffic.data_read(1)  # 3: the first is marked
+    exchange.bytes_sent()  # the response has begun, so these bytes are no request
     assert answered(exchange) == {Phase.WAIT: 1.0, Phase.TRANSFER: 2.0}  # headers at 4, the end at 5
 
 
 async def test_second_request_starts_a_new_wait(exchange):
     """A session through a proxy sends CONNECT before the first request."""
     exchange.request_sent()
-    exchange.connection.data_read(1)  # at 2
+    exchange.traffic.data_read(1)  # at 2
     exchange.request_sent()  # 3
-    exchange.connection.bytes_sent()  # 4
-    exchange.connection.data_read(1)  # 5
+    exchange.bytes_sent()  # 4
+    exchange.traffic.data_read(1)  # 5
     assert answered(exchange)[Phase.WAIT] == 1.0
 
 
@@ -84,29 +79,10 @@ async def test_connect_without_tls_ends_at_the_first_request(exchange):
     assert answered(exchange) == {Phase.CONNECT: 1.0, Phase.WAIT: 1.0, Phase.TRANSFER: 1.0}
 
 
-async def test_connection_without_an_exchange_records_nothing():
-    connection = ConnectionState()
-    connection.bytes_sent()
-    connection.data_read(1)
-    assert connection.timer is None
-
-
-class Marks:
-    """The timer and the connection of a TLS object; counts the marks of its data."""
-
-    certificate = None
-
-    def __init__(self):
-        self.marks, self.connection = [], self
-
-    def tls_begins(self):
-        self.marks.append("begins")
-
-    def tls_ends(self, certificate):
-        self.certificate = certificate
-
-    def data_read(self, _size):
-        self.marks.append("read")
+async def test_connection_without_an_exchange_records_nothing(exchange):
+    exchange.traffic.exchange = None
+    exchange.traffic.data_read(1)
+    assert exchange.at == {}
 
 
 class Pipe:
@@ -128,19 +104,19 @@ def pipe(authority):
     return Pipe(make_context(authority.file), authority.server(VAULT))
 
 
-def test_handshake_and_session_ticket_are_no_data(pipe):
-    marks = Marks()
-    named = CURRENT.set(marks)
+async def test_handshake_and_session_ticket_are_no_data(pipe, exchange):
+    exchange.request_sent()
+    named = CURRENT.set(exchange)
     try:
         pipe.shake_hands()
     finally:
         CURRENT.reset(named)
     with pytest.raises(ssl.SSLWantReadError):  # only the session tickets have arrived
         pipe.client.read()
-    assert (marks.marks, marks.certificate.issuer) == (["begins"], "CN=Test CA")
+    assert (list(exchange.at), exchange.certificate.issuer) == (["sent", "connected", "tls", "secured"], "CN=Test CA")
     pipe.server.write(b"response")
     assert pipe.client.read() == b"response"
-    assert marks.marks == ["begins", "read"]
+    assert list(exchange.at)[-1] == "first_byte"
 
 
 async def test_socket_belongs_to_the_exchange_that_makes_it(exchange):
@@ -151,8 +127,8 @@ async def test_socket_belongs_to_the_exchange_that_makes_it(exchange):
         CURRENT.reset(named)
     with made:
         assert isinstance(made, TimedSocket)
-        assert made.connection is exchange.connection
-        assert exchange.connection.sockets == [made]
+        assert made.traffic is exchange.traffic
+        assert exchange.traffic.sockets == [made]
         assert (made.family, made.type, made.proto) == (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
 
@@ -171,7 +147,7 @@ class CountingCredential:
 
 
 async def test_sdk_passes_url_and_options_to_the_transport():
-    """One `KeyClient` serves all vaults: it keeps an absolute URL, and needs no more of a request than `VaultRequest` has."""
+    """One `KeyClient` serves all vaults: it keeps an absolute URL, and needs no more of a request than `Request` has."""
     seen = []
 
     class Transport(AsyncHttpTransport):
@@ -187,9 +163,9 @@ async def test_sdk_passes_url_and_options_to_the_transport():
     credential = CountingCredential()
     client = KeyClient("https://unused.invalid", credential, transport=Transport(), api_version="7.4", policies=[])
     for host in (VAULT, f"other.{VAULT}:8443"):
-        request = VaultRequest("POST", f"https://{host}/keys/Key0?api-version=7.4", {"Authorization": "t"}, b"{}")
-        await client.send_request(request, stream=True, over="that")
-        assert seen[-1] == (request, {"stream": True, "over": "that"})
+        request = Request("POST", f"https://{host}/keys/Key0?api-version=7.4", {"Authorization": "t"}, b"{}")
+        await client.send_request(request, stream=True)
+        assert seen[-1] == (request, {"stream": True})
         assert seen[-1][0] is request
         assert request.url == f"https://{host}/keys/Key0?api-version=7.4"
     assert credential.requests == 0
