@@ -61,33 +61,32 @@ def timeout_failure(seconds: float, words: Words) -> SqlConnectionError:
 
 def connection_error(error: OSError, host: str, port: int, seconds: float, words: Words) -> SqlConnectionError:
     """Return the failure with cause and action, for an error of socket or TLS."""
-    return SqlConnectionError(_text(error, host, port, seconds, words))
-
-
-def _text(error: OSError, host: str, port: int, seconds: float, words: Words) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _certificate(error, host, words["trust"])
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({mask(error.reason or type(error).__name__)}): the server may lack TLS 1.2"
-    if isinstance(error, socket.gaierror):
-        return NO_SUCH_NAME
-    if isinstance(error, TimeoutError):
-        return f"no answer from port {port} within {seconds:g} s: check the firewall, or {words['slow']}"
-    if isinstance(error, ConnectionRefusedError):
-        return f"port {port} is closed: start the instance, enable TCP/IP, or correct the port"
-    if isinstance(error, ConnectionError):
-        return "the server closed the connection: its error log may have the reason"
-    number = number_of(error)
-    return f"not reached: {text_of(number) if number else mask(type(error).__name__)}"
+    match error:
+        case ssl.SSLCertVerificationError():
+            text = _certificate(error, host, words["trust"])
+        case ssl.SSLError():
+            text = f"TLS failed ({mask(error.reason or type(error).__name__)}): the server may lack TLS 1.2"
+        case socket.gaierror():
+            text = NO_SUCH_NAME
+        case TimeoutError():
+            text = f"no answer from port {port} within {seconds:g} s: check the firewall, or {words['slow']}"
+        case ConnectionRefusedError():
+            text = f"port {port} is closed: start the instance, enable TCP/IP, or correct the port"
+        case ConnectionError():
+            text = "the server closed the connection: its error log may have the reason"
+        case _:
+            text = f"not reached: {text_of(number) if (number := number_of(error)) else mask(type(error).__name__)}"
+    return SqlConnectionError(text)
 
 
 def _certificate(error: ssl.SSLCertVerificationError, host: str, trust: str) -> str:
-    if error.verify_code in (62, 64):  # name, IP address
-        return f"the certificate is not for the name {host}: use the name in the certificate"
-    if error.verify_code in (18, 19):  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and ..._SELF_SIGNED_CERT_IN_CHAIN
-        return f"the certificate is self-signed: {trust}"
-    if error.verify_code in (2, 20, 21):
-        return f"the certificate's issuer is not trusted: {trust}"
+    match error.verify_code:
+        case 62 | 64:  # name, IP address
+            return f"the certificate is not for the name {host}: use the name in the certificate"
+        case 18 | 19:  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and ..._SELF_SIGNED_CERT_IN_CHAIN
+            return f"the certificate is self-signed: {trust}"
+        case 2 | 20 | 21:
+            return f"the certificate's issuer is not trusted: {trust}"
     return f"the certificate is not trusted ({mask(error.verify_message)}): renew it, or {trust}"
 
 
@@ -196,16 +195,20 @@ class EncryptedSocket:
         try:
             while True:
                 try:
-                    if data := self._tls.read(size):
-                        return self._checked(data)
-                    raise ConnectionResetError
+                    data = self._tls.read(size)
+                    break
                 except ssl.SSLWantReadError:
                     self._flush()
                     self._incoming.write(self._receive(_CHUNK))
-        except ssl.SSLEOFError:
-            raise self._failed(ConnectionResetError()) from None
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._failed(ConnectionResetError() if isinstance(error, ssl.SSLEOFError) else error) from None
+        if not data:
+            raise self._failed(ConnectionResetError())
+        if self._sizes.too_large(data):
+            raise SqlConnectionError(
+                f"the server names packets above {LARGEST_PACKET} bytes, which TDS forbids: is it a SQL Server?"
+            )
+        return data
 
     def recv_into(self, buffer: bytearray | memoryview, size: int = 0, _flags: int = 0) -> int:
         """Fill the start of the buffer."""
@@ -254,19 +257,14 @@ class EncryptedSocket:
                 self._send_handshake()
                 self._incoming.write(self._packet()[HEADER:])
         self._send_handshake()
-        if isinstance(self._tls.context, PinnedContext):
-            self._compare_certificate(self._tls.context.certificate_sha256)
-        self._reply = with_encryption(reply, ENCRYPT_NOT_SUPPORTED)
-        self._encrypted = True
-
-    def _compare_certificate(self, expected: str) -> None:
-        """Raise SqlConnectionError if the server has another certificate."""
         found = hashlib.sha256(self._tls.getpeercert(binary_form=True) or b"").hexdigest()
-        if found != expected:
+        if isinstance(self._tls.context, PinnedContext) and found != self._tls.context.certificate_sha256:
             raise SqlConnectionError(
                 f"the server's certificate has the SHA-256 {found}, so the login was not sent: if it is the server's, correct "
                 "certificate_sha256 (SQL Server makes a new one at each start, unless one is installed)"
             )
+        self._reply = with_encryption(reply, ENCRYPT_NOT_SUPPORTED)
+        self._encrypted = True
 
     def _send_handshake(self) -> None:
         while data := self._outgoing.read(_PACKET - HEADER):
@@ -277,27 +275,21 @@ class EncryptedSocket:
 
     def _packet(self) -> bytes:
         """Receive one packet with its header."""
-        header = self._exactly(HEADER)
-        size = int.from_bytes(header[2:4], "big")
-        if header[0] not in (_PRELOGIN, _REPLY) or size < HEADER:
-            raise SqlConnectionError(_FOREIGN)
-        return header + self._exactly(size - HEADER)
-
-    def _exactly(self, size: int) -> bytes:
-        data = b""
+        data, size = b"", HEADER
         while len(data) < size:
             data += self._receive(size - len(data))
-        return data
-
-    def _checked(self, data: bytes) -> bytes:
-        if self._sizes.too_large(data):
-            raise SqlConnectionError(
-                f"the server names packets above {LARGEST_PACKET} bytes, which TDS forbids: is it a SQL Server?"
-            )
+            if len(data) == HEADER:
+                size = int.from_bytes(data[2:4], "big")
+                if data[0] not in (_PRELOGIN, _REPLY) or size < HEADER:
+                    raise SqlConnectionError(_FOREIGN)
         return data
 
     def _receive(self, size: int) -> bytes:
-        data = self._some(size)
+        while True:
+            self._socket.settimeout(min(self._left(), _GLANCE))
+            with contextlib.suppress(TimeoutError):  # `_left` raises at the end
+                data = self._socket.recv(size)
+                break
         if not data:
             raise ConnectionResetError
         self._left_bytes -= len(data)
@@ -307,12 +299,6 @@ class EncryptedSocket:
                 "is it a SQL Server?"
             )
         return data
-
-    def _some(self, size: int) -> bytes:
-        while True:
-            self._socket.settimeout(min(self._left(), _GLANCE))
-            with contextlib.suppress(TimeoutError):  # `_left` raises at the end
-                return self._socket.recv(size)
 
     def _flush(self) -> None:
         if data := self._outgoing.read():
@@ -407,16 +393,12 @@ class SqlConnection:
                 disable_connect_retry=True,  # the socket refuses a server that the first one names
                 login_timeout=0,
             )
-        except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
-            encrypted_socket.close()
-            raise _login_error(error, words) from None
-        try:
             if self._session.tds_version < _OLDEST:
                 raise SqlConnectionError(_TOO_OLD)  # noqa: TRY301 - closes as any other failure
             self.query(_OPTIONS)
-        except (SqlConnectionError, SqlStatementError) as error:
+        except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
             encrypted_socket.close()
-            raise SqlConnectionError(str(error)) from None
+            raise _login_error(error, words) from None
 
     def query(self, batch: str) -> Result:
         """Send a batch and read everything. Raises SqlConnectionError and SqlStatementError."""
@@ -428,12 +410,12 @@ class SqlConnection:
                 while cursor.nextset():
                     """Read on: a message may follow."""
             except self._pytds.DatabaseError as error:
-                raise SqlStatementError(tuple(_messages(cursor)) or (_message(error),)) from None
+                raise SqlStatementError(_messages(cursor) or (_message(error),)) from None
             except SqlConnectionError:
                 raise
             except Exception as error:  # noqa: BLE001 - the driver raises many kinds for a foreign answer
                 raise SqlConnectionError(f"{_UNREADABLE} ({type(error).__name__})") from None
-            return Result(rows, tuple(_messages(cursor)))
+            return Result(rows, _messages(cursor))
 
     def _rows(self, cursor: Any) -> Iterator[Sequence[Any]]:
         """Yield the rows of the first result. Raises SqlConnectionError for a result that no batch of the inventory has."""
@@ -466,6 +448,8 @@ def _login_error(error: Exception, words: Words) -> SqlConnectionError:
     cause = error.__cause__ if isinstance(error, TimeoutError) and isinstance(error.__cause__, Exception) else error
     if isinstance(cause, SqlConnectionError):
         return cause
+    if isinstance(cause, SqlStatementError):
+        return SqlConnectionError(str(cause))
     if getattr(cause, "number", 0):
         message = _message(cause)
         return SqlConnectionError(refusal(message, words), refused_login(message))
@@ -474,9 +458,8 @@ def _login_error(error: Exception, words: Words) -> SqlConnectionError:
     return SqlConnectionError(f"{_UNREADABLE} ({type(cause).__name__})")
 
 
-def _messages(cursor: Any) -> Iterator[SqlMessage]:
-    for _, message in cursor.messages or ():
-        yield _message(message)
+def _messages(cursor: Any) -> tuple[SqlMessage, ...]:
+    return tuple(_message(message) for _, message in cursor.messages or ())
 
 
 def _message(error: Any) -> SqlMessage:

@@ -12,9 +12,8 @@ from exporter.simulator import sql_answers
 from exporter.simulator.build import build_environment
 from exporter.simulator.simulator import Simulator
 from exporter.simulator.sql_answers import ResultSet
-from exporter.sqlserver.document import Document
 from exporter.sqlserver.errors import INVENTORY
-from exporter.sqlserver.read import SqlServerAccess, find_port, read_server, read_servers
+from exporter.sqlserver.read import SqlServerAccess, find_port, read_server
 from exporter.sqlserver.tds import EncryptedSocket, SqlConnection, SqlConnectionError, SqlLogin, make_context
 from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import CONFIG, DEFAULT, configuration, sql_servers
@@ -124,37 +123,6 @@ async def test_login_does_not_follow_to_a_server_that_the_first_one_names(tmp_pa
         document = await asyncio.to_thread(read_server, server, access)
     assert looked_up == ["localhost"]
     assert document.failure == "the server sends its clients to another server: name that one"
-
-
-async def test_interrupt_abandons_servers_that_are_being_read(monkeypatch):
-    released = threading.Event()
-
-    def read(server, _access):
-        if server.host == "slow":
-            released.wait()
-        return Document(address=server.text, failure="refused")
-
-    def interrupt(_done, _failed):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("exporter.sqlserver.read.read_server", read)
-    servers = [parse_sql_address("slow"), parse_sql_address("fast")]
-    access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), GUARD)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            read_servers(servers, access, parallel=2, progress=interrupt)
-    finally:
-        released.set()
-
-
-async def test_internal_error_of_a_reading_is_raised(monkeypatch):
-    def read(_server, _access):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("exporter.sqlserver.read.read_server", read)
-    access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), GUARD)
-    with pytest.raises(ZeroDivisionError):
-        read_servers([parse_sql_address("n1")], access, parallel=9, progress=lambda *_: None)
 
 
 @pytest.mark.parametrize("end", ["silence", "close", "nonsense"])

@@ -1,6 +1,7 @@
 """One SQL Server whose connection breaks, whose registry is odd, or whose driver fails; nothing is connected."""
 
 import re
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +12,9 @@ from exporter.core.quoting import sql_text
 from exporter.core.secrets import KnownSecrets
 from exporter.sqlserver import read as read_module
 from exporter.sqlserver import script, tds
-from exporter.sqlserver.document import LOST, PROOF_SECTIONS, SECTIONS, RegistryUri
+from exporter.sqlserver.document import LOST, PROOF_SECTIONS, SECTIONS, Document, RegistryUri
 from exporter.sqlserver.errors import INVENTORY, RUN, SqlMessage
-from exporter.sqlserver.read import KEY_URI, SUBKEYS, read_key_uris
+from exporter.sqlserver.read import KEY_URI, SUBKEYS, SqlServerAccess, read_key_uris, read_servers
 from exporter.sqlserver.tds import Result, SqlConnectionError, SqlLogin, SqlStatementError, make_context
 from tests.support.sql_inventory import lines_of, rows_of
 
@@ -53,7 +54,7 @@ def read(monkeypatch):
     def run(server, batches=None):
         monkeypatch.setattr(read_module, "EncryptedSocket", lambda *_, **__: None)
         monkeypatch.setattr(read_module, "SqlConnection", server.connect)
-        access = read_module.SqlServerAccess(SqlLogin("u", "p"), make_context(None, verify=False), 15.0)
+        access = SqlServerAccess(SqlLogin("u", "p"), make_context(None, verify=False), 15.0)
         document = read_module.read_server(parse_sql_address("n1"), access, batches)
         assert server.closed == server.opened
         return document
@@ -336,3 +337,34 @@ def test_windows_account_elsewhere_has_a_reason(monkeypatch, words, action):
     monkeypatch.setattr("sys.platform", "linux")
     with pytest.raises(SqlConnectionError, match=f"Windows sign-in exists on Windows only: {action}"):
         tds._windows_account("n1", 1433, words)
+
+
+def test_interrupt_abandons_servers_that_are_being_read(monkeypatch):
+    released = threading.Event()
+
+    def read(server, _access):
+        if server.host == "slow":
+            released.wait()
+        return Document(address=server.text, failure="refused")
+
+    def interrupt(_done, _failed):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exporter.sqlserver.read.read_server", read)
+    servers = [parse_sql_address("slow"), parse_sql_address("fast")]
+    access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), 15.0)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            read_servers(servers, access, parallel=2, progress=interrupt)
+    finally:
+        released.set()
+
+
+def test_internal_error_of_a_reading_is_raised(monkeypatch):
+    def read(_server, _access):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("exporter.sqlserver.read.read_server", read)
+    access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), 15.0)
+    with pytest.raises(ZeroDivisionError):
+        read_servers([parse_sql_address("n1")], access, parallel=9, progress=lambda *_: None)
