@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from exporter.config.settings import Config, Credential
+from exporter.config.settings import Config, Credential, Settings
 from exporter.config.usage import compared_targets
 from exporter.core.durations import moment
 from exporter.core.names import Match, ServerNames, told_apart
@@ -44,6 +44,7 @@ _ENDS = (Source.DECLARED, Source.GRAPH, Source.KEY_VAULT)  # of secrets; SQL Ser
 _ITSELF = "this exporter"
 _PAUSE_SECONDS = 15.0  # between two searches for the restart readiness
 _ROWS_PER_SLICE = 25
+_NOTHING = Config(settings=Settings(), credentials={}, modules={}, targets={})  # before the first configuration
 _NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
 
 
@@ -75,10 +76,9 @@ class SqlServerReadings:
         self._expiries_of, self._target_rows = expiries_of, target_rows
         self._readiness: dict[str, list[RestartReadiness]] = {}  # by address
         self._watches: dict[str, Watch] = {}  # by address: what alerts rest on
-        self._whole: Config | None = None
         self._is_read = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
-        self._config: Config | None = None
+        self._config = self._whole = _NOTHING
         self._applying = asyncio.Lock()
         self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
@@ -96,8 +96,7 @@ class SqlServerReadings:
 
     def unread(self, config: Config) -> Collection[str]:
         """Return the SQL Servers that `apply` would begin to read."""
-        before = () if self._config is None else self._config.sql_servers
-        return config.sql_servers.keys() - before if self._enabled else ()
+        return config.sql_servers.keys() - self._config.sql_servers if self._enabled else ()
 
     async def apply(self, config: Config, whole: Config) -> None:
         """Read the SQL Servers of this configuration from now on.
@@ -105,32 +104,45 @@ class SqlServerReadings:
         Compare them with the targets of all shards, which `whole` has.
         """
         async with self._applying:
-            await self._apply(config, whole)
+            before, self._config, self._whole = self._config, config, whole
+            if not self._enabled or (self._monitor is None and not config.sql_servers):
+                return
+            from exporter.sqlserver.differences import DeclaredTargets  # noqa: PLC0415 - see above
 
-    async def _apply(self, config: Config, whole: Config) -> None:
-        before, self._config, self._whole = self._config, config, whole
-        if not self._enabled or (self._monitor is None and not config.sql_servers):
-            return
-        self._declared = self._declared_targets(whole)
-        self._credentials = {
-            target.name: tuple(whole.credentials[name] for name in (target.credential, target.next_credential) if name)
-            for target in compared_targets(whole)
-        }
-        tokens = self._tokens
-        if tokens is None or before is None or (before.credentials, before.modules) != (config.credentials, config.modules):
-            self._tokens = DatabaseTokens(config, on_request=lambda: self._recorder.requested("entra"))
-        if self._monitor is None:
-            if not self._store.has_folder and any(server.user is not None for server in config.sql_servers.values()):
-                _log.warning("state", extra=fields(problem=_NOT_KEPT))
-            self._monitor = self._make_monitor(config)
-            await self._monitor.restore()
-            self._monitor.start()
-            self._following = asyncio.create_task(self._follow(), name="restart readiness")
-        else:
-            await self._monitor.reconfigure(config)
-            await self._compare_all()
-        if tokens is not None and tokens is not self._tokens:
-            await tokens.aclose()
+            # The targets of all shards: another shard may probe the key of a SQL Server that this one reads.
+            self._declared = DeclaredTargets(compared_targets(whole), self._key_of, self._names_of)
+            self._credentials = {
+                target.name: tuple(whole.credentials[name] for name in (target.credential, target.next_credential) if name)
+                for target in compared_targets(whole)
+            }
+            tokens = self._tokens
+            if tokens is None or (before.credentials, before.modules) != (config.credentials, config.modules):
+                self._tokens = DatabaseTokens(config, on_request=lambda: self._recorder.requested("entra"))
+            if self._monitor is not None:
+                await self._monitor.reconfigure(config)
+                await self._compare_all()
+            else:
+                await self._start(config)
+            if tokens is not None and tokens is not self._tokens:
+                await tokens.aclose()
+
+    async def _start(self, config: Config) -> None:
+        from exporter.sqlserver.monitor import ServerReader, SqlServerMonitor  # noqa: PLC0415 - see above
+
+        if not self._store.has_folder and any(server.user is not None for server in config.sql_servers.values()):
+            _log.warning("state", extra=fields(problem=_NOT_KEPT))
+        self._monitor = SqlServerMonitor(
+            config,
+            ServerReader(self._token_of, self._secret_ends),
+            prepare=self._prepare,
+            on_forgotten=self._forget,
+            on_internal_error=self._on_internal_error,
+            load=partial(self._store.recall_document, DocumentKind.SQL_SERVER),
+            store=partial(self._store.keep_document, DocumentKind.SQL_SERVER),
+        )
+        await self._monitor.restore()
+        self._monitor.start()
+        self._following = asyncio.create_task(self._follow(), name="restart readiness")
 
     async def aclose(self) -> None:
         """End all readings without waiting for a server."""
@@ -168,10 +180,8 @@ class SqlServerReadings:
                     await self._is_read.wait()
 
     async def _find_readiness(self) -> None:
-        config, now, readings = self._config, time.time(), self.readings()
-        assert config is not None  # noqa: S101 - `apply` set it
+        now, readings, vantage = time.time(), self.readings(), self._config.settings.vantage
         rows = [row async for row in yield_with_pauses(self._target_rows(now), _ROWS_PER_SLICE)]
-        vantage = config.settings.vantage
         host = computer_name() if vantage is Vantage.SQL_HOST else None
         about = {"at": moment(now), "vantage": vantage.value, "host": host, "targets": rows}
         found, targets = await asyncio.to_thread(_readiness_of, about, readings, now)
@@ -191,21 +201,17 @@ class SqlServerReadings:
         """Add what a SQL Server shows now to what is known of it, and return that with the series that alerts rest on."""
         from exporter.sqlserver.urgency import WatchedServer, watched  # noqa: PLC0415 - see above
 
-        config, declared = self._config, self._declared
-        assert config is not None  # noqa: S101 - `apply` set both
-        assert declared is not None  # noqa: S101 - as above
-        names = {name for name, (_, match) in declared.listing(reading).items() if match is Match.CERTAIN}
+        names = set(self._certain(reading, self._declared))
         own, others = [each for each in targets if each.name in names], [each for each in readings if each is not reading]
         server = WatchedServer(reading, own, others)
         watch = watched(self._watches.get(reading.address), server, now)
-        owners, interval = self._owners(names, now), config.settings.sql_interval
-        return watch, self._recorder.sql_servers.render_alerts(watch, server, owners, interval, now)
+        interval = self._config.settings.sql_interval
+        return watch, self._recorder.sql_servers.render_alerts(watch, server, self._owners(names, now), interval, now)
 
     def _owners(self, names: Collection[str], now: float) -> list[Owner]:
         from exporter.metrics.sql_server import Owner  # noqa: PLC0415 - see above
 
         whole = self._whole
-        assert whole is not None  # noqa: S101 - `apply` set it
         return [
             Owner(
                 target.labels.get("team", ""),
@@ -223,12 +229,6 @@ class SqlServerReadings:
             if self._compared.get(address) is before:  # else it was read again, or forgotten
                 self._show(server)
 
-    def _declared_targets(self, whole: Config) -> DeclaredTargets:
-        """Return the targets of all shards. Another shard may probe the key of a SQL Server that this one reads."""
-        from exporter.sqlserver.differences import DeclaredTargets  # noqa: PLC0415 - see above
-
-        return DeclaredTargets(compared_targets(whole), self._key_of, self._names_of)
-
     def _names_of(self, reading: SqlServerReading) -> ServerNames:
         """Return the names of a SQL Server, told apart from those of the others."""
         from exporter.sqlserver.reading import names_of  # noqa: PLC0415 - see above
@@ -237,24 +237,16 @@ class SqlServerReadings:
 
     def _targets_of(self, reading: SqlServerReading, declared: DeclaredTargets) -> tuple[str, ...]:
         """Return the targets of this shard that certainly list a SQL Server."""
-        shard = {} if self._config is None else self._config.targets
-        return tuple(name for name, (_, match) in declared.listing(reading).items() if match is Match.CERTAIN and name in shard)
+        return tuple(name for name in self._certain(reading, declared) if name in self._config.targets)
+
+    @staticmethod
+    def _certain(reading: SqlServerReading, declared: DeclaredTargets | None) -> Iterable[str]:
+        listing = {} if declared is None else declared.listing(reading)
+        return (name for name, (_, match) in listing.items() if match is Match.CERTAIN)
 
     def _key_of(self, target: str) -> KeyFacts | None:
         record = self._store.state.get(target)
         return None if record is None else record.key
-
-    def _make_monitor(self, config: Config) -> SqlServerMonitor:
-        from exporter.sqlserver.monitor import ServerReader, SqlServerCallbacks, SqlServerMonitor  # noqa: PLC0415 - see above
-
-        callbacks = SqlServerCallbacks(
-            prepare=self._prepare,
-            on_forgotten=self._forget,
-            on_internal_error=self._on_internal_error,
-            load=partial(self._store.recall_document, DocumentKind.SQL_SERVER),
-            store=partial(self._store.keep_document, DocumentKind.SQL_SERVER),
-        )
-        return SqlServerMonitor(config, ServerReader(self._token_of, self._secret_ends), callbacks)
 
     def _secret_ends(self, reading: SqlServerReading) -> dict[str, set[float]]:
         """Return when the secrets end with which a SQL Server may sign in, as far as that is known, by client id, else by credential."""
@@ -340,13 +332,11 @@ def _readiness_of(
 
 def _log_sections(before: _ComparedServer | None, reading: SqlServerReading) -> None:
     """Log once which sections can no longer be read, and which can again."""
-    lost = set() if before is None or before.reading.document is None else set(before.reading.document.errors)
-    losing = set() if reading.document is None else set(reading.document.errors)
-    if losing - lost:
-        _log.warning(
-            "SQL Server sections not read", extra=fields(server=reading.address, sections=",".join(sorted(losing - lost)))
-        )
-    if lost - losing:
-        _log.info(
-            "SQL Server sections read again", extra=fields(server=reading.address, sections=",".join(sorted(lost - losing)))
-        )
+    documents = None if before is None else before.reading.document, reading.document
+    lost, losing = (set() if document is None else set(document.errors) for document in documents)
+    for log, text, names in (
+        (_log.warning, "SQL Server sections not read", losing - lost),
+        (_log.info, "SQL Server sections read again", lost - losing),
+    ):
+        if names:
+            log(text, extra=fields(server=reading.address, sections=",".join(sorted(names))))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.core import json
 from exporter.core.durations import ago, known_time, second
@@ -69,21 +69,15 @@ def thumbprint_of(text: str) -> str:
     return "0x" + text.strip().upper().removeprefix("0X")
 
 
-class RegistryLines:
-    """Collects the entries from the output of `reg query` or a file of `reg export`."""
-
-    def __init__(self) -> None:
-        self._name: str | None = None
-        self._found: dict[RegistryUri, None] = {}
-
-    def take(self, line: str) -> None:
+def registry_uris(lines: Iterable[str]) -> tuple[RegistryUri, ...]:
+    """Return the entries in the output of `reg query` or a file of `reg export`."""
+    name, found = None, dict[RegistryUri, None]()
+    for line in lines:
         if path := _PATH.fullmatch(line):
-            self._name = path[1]
-        elif self._name is not None and (value := _VALUE.fullmatch(line)):
-            self._found[RegistryUri(self._name, value[1])] = None
-
-    def found(self) -> tuple[RegistryUri, ...]:
-        return tuple(self._found)
+            name = path[1]
+        elif name is not None and (value := _VALUE.fullmatch(line)):
+            found[RegistryUri(name, value[1])] = None
+    return tuple(found)
 
 
 # What SQL Server allows in the fields of a section.
@@ -96,38 +90,57 @@ _MOST_ROWS = dict.fromkeys(
 )  # an instance has at most 32,767 databases
 LONGEST = 8000  # characters of any value: as hex digits, varbinary(4000)
 MESSAGE = 2048  # characters of a message of SQL Server
-# Characters of a name: sysname has 128. The replicas of an availability group have 256.
-_NAMES: Mapping[str, int] = dict.fromkeys(
-    ("name", "machine", "instance_name", "node", "provider", "credential", "login", "database", "ag"), 128
-) | {"server_name": 256}
-# Characters of other texts: most become values of labels.
-_LONGEST = {
-    "code": 20,
-    "type": 1,
-    "reuse_wait": 60,
-    "provider_version": 256,
-    "friendly_name": 2048,
-    "volume": 512,
-    "last_volume": 512,
+# Kinds of fields: whether a value fits, and what it is if not. Rates, ages and proofs follow from numbers and times.
+_Kind = tuple[Callable[[str | int], bool], str]
+_TEXT: _Kind = (lambda value: isinstance(value, str), "no text")
+_NUMBER: _Kind = (lambda value: type(value) is int and 0 <= value < 2**63, "no number that SQL Server has")  # bigint
+_OFFSET: _Kind = (lambda value: type(value) is int and abs(value) <= 24 * 60, "no offset of a time zone")  # minutes
+_TIME: _Kind = (
+    lambda value: isinstance(value, str) and len(value) == len("2026-11-24T12:00:00") and known_time(value) is not None,
+    "no time",
+)
+_ANY: _Kind = (lambda _value: True, "")
+_NAMES = frozenset(
+    {"name", "machine", "instance_name", "node", "provider", "credential", "login", "database", "ag", "server_name"}
+)
+_SYSNAME = 128
+# Each field with its kind and its most characters: most texts become values of labels. In `changes`, a value is text, elsewhere a number.
+_FIELDS: Mapping[str, tuple[_Kind, int]] = {
+    name: (kind, most)
+    for kind, most, names in (
+        (_TEXT, _SYSNAME, "name machine instance_name node provider credential login database ag thumbprint"),
+        (_TEXT, 256, "server_name provider_version"),  # the replicas of an availability group have 256
+        (_TEXT, 1, "type"),
+        (_TEXT, 20, "code what"),
+        (_TEXT, 60, "reuse_wait"),
+        (_TEXT, 140, "backup_of"),
+        (_TEXT, 512, "volume last_volume"),
+        (_TEXT, 2048, "friendly_name uri"),
+        (_TEXT, LONGEST, "identity state version dll_path file_version encryptor_type public_key mode product_version platform"),
+        (_ANY, 64, "value"),
+        (
+            _NUMBER,
+            LONGEST,
+            "percent_complete vlf_sequence_number vlf_count vlf_mb total_kb used_kb since_backup_kb limit_kb disk_free_kb",
+        ),
+        (
+            _NUMBER,
+            LONGEST,
+            "flag is_on lines auto_close gaps longest_seconds second_seconds newest_id first encryption_state key_length",
+        ),
+        (_NUMBER, LONGEST, "has_sid in_group is_enabled is_encrypted value_in_use"),
+        (_NUMBER, LONGEST, "may_view_databases may_view_definitions may_view_security_definitions"),
+        (_OFFSET, LONGEST, "utc_offset_minutes offset_minutes"),
+        (
+            _TIME,
+            LONGEST,
+            "opened_utc set_utc started_utc finished_utc first_utc last_utc log_backup_utc earlier_utc since_utc until_utc",
+        ),
+        (_TIME, LONGEST, "known_utc created_utc modified_utc"),
+    )
+    for name in names.split()
 }
-_LONGEST |= {"backup_of": 140, "what": 20, "value": 64}
-# Fields whose values are numbers and times: rates, ages and proofs follow from them.
-_NUMBERS = frozenset(
-    {"percent_complete", "vlf_sequence_number", "vlf_count", "vlf_mb", "total_kb", "used_kb", "since_backup_kb"}
-    | {"limit_kb", "disk_free_kb", "flag", "is_on", "lines", "auto_close", "gaps", "longest_seconds", "second_seconds"}
-    | {"newest_id", "first", "encryption_state", "key_length", "has_sid", "in_group", "is_enabled", "is_encrypted"}
-    | {"may_view_databases", "may_view_definitions", "may_view_security_definitions", "value_in_use"}
-)
-_TEXTS = frozenset({*_NAMES, *_LONGEST, "thumbprint", "identity", "state", "version", "dll_path", "file_version"}) - {"value"}
-_TEXTS |= {"encryptor_type", "public_key", "mode", "product_version", "platform"}
-_OFFSETS = frozenset({"utc_offset_minutes", "offset_minutes"})
-_LARGEST = 2**63 - 1  # bigint
-_FARTHEST = 24 * 60  # minutes
-_TIME = len("2026-11-24T12:00:00")  # UTC
-_TIMES = frozenset(
-    {"opened_utc", "set_utc", "started_utc", "finished_utc", "first_utc", "last_utc", "log_backup_utc", "earlier_utc"}
-    | {"since_utc", "until_utc", "known_utc", "created_utc", "modified_utc"}
-)
+_TIMES = frozenset(name for name, (kind, _) in _FIELDS.items() if kind is _TIME)
 _AHEAD = 300.0  # seconds after the reading from which on a time is impossible
 # Columns without which a row says nothing.
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -145,7 +158,6 @@ _DATABASES = frozenset(
         *((section, "database") for section in ("encryption", "opened", "backups", "logs")),
     }
 )
-_LONGEST_OF_URIS = {"thumbprint": 128, "uri": 2048}
 _ACTION = "find out who or what changed this reading"
 NO_ROWS = f"the section has no list of whole rows: {_ACTION}"
 NO_LINES = "what the error log shows was not read"
@@ -167,39 +179,25 @@ def section_problem(section: str, rows: Sequence[Row]) -> str | None:
 
 def uris_problem(uris: Iterable[RegistryUri]) -> str | None:
     """Return why no registry has these entries, None if one may have them."""
-    for uri in uris:
-        for column, longest in _LONGEST_OF_URIS.items():
-            if len(text := str(getattr(uri, column))) > longest:
-                return _too_long(column, len(text), longest)
-    return None
+    found = (_problem("registry", field, getattr(uri, field)) for uri in uris for field in ("thumbprint", "uri"))
+    return next((problem for problem in found if problem is not None), None)
 
 
 def _problem(section: str, field: str, value: str | int) -> str | None:
     text = str(value)
-    longest = _NAMES.get(field) or _LONGEST.get(field, LONGEST)
-    if not field.isidentifier() or len(field) > _NAMES["name"]:
+    (fits, otherwise), most = _FIELDS.get(field, (_ANY, LONGEST))
+    if not field.isidentifier() or len(field) > _SYSNAME:
         return f"a field has a name that no section has: {_ACTION}"
-    if len(text) > longest:
-        return _too_long(field, len(text), longest)
-    if field in _TEXTS and not isinstance(value, str):
-        return f"the field {field} is no text: {_ACTION}"
-    if field in _NUMBERS and not (type(value) is int and 0 <= value <= _LARGEST):
-        return f"the field {field} is no number that SQL Server has: {_ACTION}"
-    if field in _OFFSETS and not (type(value) is int and abs(value) <= _FARTHEST):
-        return f"the field {field} is no offset of a time zone: {_ACTION}"
-    if field in _TIMES and not (isinstance(value, str) and len(value) == _TIME and known_time(value) is not None):
-        return f"the field {field} is no time: {_ACTION}"
-    if field not in _NAMES or (section, field) in _DATABASES:
-        return None
-    if not text.strip():
-        return f"the field {field} is blank, which no name in SQL Server is: {_ACTION}"
-    if field in _COMPUTERS and _CONTROL.search(text):
-        return f"the field {field} has a control character or a line break, which no name of a computer has: {_ACTION}"
+    if len(text) > most:
+        return f"the field {field} has {len(text)} characters, more than the {most} that SQL Server allows: {_ACTION}"
+    if not fits(value):
+        return f"the field {field} is {otherwise}: {_ACTION}"
+    if field in _NAMES and (section, field) not in _DATABASES:
+        if not text.strip():
+            return f"the field {field} is blank, which no name in SQL Server is: {_ACTION}"
+        if field in _COMPUTERS and _CONTROL.search(text):
+            return f"the field {field} has a control character or a line break, which no name of a computer has: {_ACTION}"
     return None
-
-
-def _too_long(field: str, length: int, longest: int) -> str:
-    return f"the field {field} has {length} characters, more than the {longest} that SQL Server allows: {_ACTION}"
 
 
 # Sections that a missing right leaves empty without an error: they count as unread, never as gone.
@@ -232,48 +230,41 @@ def _definitions(own: Row, sections: Sections) -> Iterator[str]:
 OTHER = "other"
 BACKUP_MESSAGES = ("18204", "3041")  # a backup device failed; a backup failed
 OPEN_MESSAGES = ("33027", "33111")  # the DLL was not loaded; a key is missing: neither has a code of the provider
+_CHOICES: tuple[tuple[str, Callable[[list[str]], str]], ...] = (("first_utc", min), ("last_utc", max))
 KNOWN_CODES = frozenset({*map(str, BY_CODE), *BACKUP_MESSAGES, *OPEN_MESSAGES})
 
 
 def known_codes(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Return one row for each number, known or not, and backup; what has no number is one row, `other`, which exists whenever the log was read."""
-    groups = _by_code(({"code": OTHER}, *rows))
-    return tuple(dict(_joined(about, group, sum(map(_lines, group)))) for about, group in groups.items())
+    return _by_code(({"code": OTHER}, *rows), lambda _rows, lines: sum(lines))
 
 
 def joined_codes(one: Iterable[Row], other: Iterable[Row]) -> tuple[Row, ...]:
     """Return the rows of two readings as one. Lines that both may have are counted once."""
-    return tuple(dict(_joined(about, group, _lines_of_both(group))) for about, group in _by_code((*one, *other)).items())
+
+    def lines_of_both(rows: list[Row], lines: list[int]) -> int:
+        spans = sorted((str(row.get("first_utc", "")), str(row.get("last_utc", ""))) for row in rows)
+        return sum(lines) if spans[0][1] < spans[-1][0] else max(lines)
+
+    return _by_code((*one, *other), lines_of_both)
 
 
-def _by_code(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+def _by_code(rows: Iterable[Row], joined: Callable[[list[Row], list[int]], int]) -> tuple[Row, ...]:
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         code = str(row.get("code"))
         is_number = code.isascii() and code.isdecimal()
         groups.setdefault((code if is_number else OTHER, str(row.get("backup_of", ""))), []).append(row)
-    return groups
-
-
-def _joined(about: tuple[str, str], rows: list[Row], lines: int) -> Iterator[tuple[str, str | int]]:
-    code, backup = about
-    yield "code", code
-    yield "lines", lines
-    for column, choose in (("first_utc", min), ("last_utc", max)):
-        if times := [str(row[column]) for row in rows if column in row]:
-            yield column, choose(times)
-    if backup:
-        yield "backup_of", backup
-
-
-def _lines(row: Row) -> int:
-    return int(row.get("lines", 0))
-
-
-def _lines_of_both(rows: list[Row]) -> int:
-    spans = sorted((str(row.get("first_utc", "")), str(row.get("last_utc", ""))) for row in rows)
-    are_apart = spans[0][1] < spans[-1][0]
-    return (sum if are_apart else max)(map(_lines, rows))
+    return tuple(
+        dict[str, str | int](code=code, lines=joined(group, [int(row.get("lines", 0)) for row in group]))
+        | {
+            column: choose(times)
+            for column, choose in _CHOICES
+            if (times := [str(row[column]) for row in group if column in row])
+        }
+        | ({"backup_of": backup} if backup else {})
+        for (code, backup), group in groups.items()
+    )
 
 
 SECRET_END = "secret_end"  # noqa: S105 - in the section `changes`: when a secret ends or ended
@@ -325,15 +316,16 @@ def read_documents(text: str) -> tuple[Document, ...]:
     An unusable text is one document with a failure.
     """
     if _JSON.match(text):
-        content = _json(text, _MOST_OF_FILE)
-        if content is None:
+        try:
+            content = json.parse(text, _MOST_OF_FILE)
+        except ValueError:
             return (Document(failure="not JSON, or too much of it: the file is incomplete or was edited"),)
         entries = content if isinstance(content, list) else [content]
         return tuple(document_from(entry) for entry in entries) or (Document(failure=_NO_OUTPUT),)
     lines = _Lines()
     for line in text.split("\n"):
         lines.take(line.rstrip("\r"))
-    return tuple(lines.documents())
+    return lines.documents()
 
 
 def document_from(content: Any) -> Document:
@@ -387,11 +379,11 @@ def completed(document: Document) -> Document:
     return replace(document, failure=failure, errors=errors)
 
 
-def _checked(document: Document) -> Document:
-    """Turn each section that no SQL Server can have sent into an error of that section."""
+def _checked(document: Document, ahead: Mapping[str, str] | None = None) -> Document:
+    """Turn each section that no SQL Server can have sent into an error of that section, and so those that are `ahead`."""
     unfit = uris_problem(document.key_uris)
     problems = {name: section_problem(name, rows) for name, rows in document.sections.items()} | {"registry": unfit}
-    damaged = {name: problem for name, problem in problems.items() if problem is not None}
+    damaged = {name: problem for name, problem in {**problems, **(ahead or {})}.items() if problem is not None}
     if "log" in document.sections and ("errors" in damaged or "errors" not in document.sections):
         damaged["log"] = NO_LINES
     errors = {name: message[:MESSAGE] for name, message in document.errors.items()} | damaged
@@ -422,11 +414,7 @@ def without_future(document: Document) -> Document:
         for field, value in row.items()
         if field in _TIMES and str(value) > latest and row.get("what") != SECRET_END
     }
-    if not ahead:
-        return document
-    sections = {name: rows for name, rows in document.sections.items() if name not in ahead}
-    kept = {name: time for name, time in document.kept.items() if name not in ahead}
-    return _checked(replace(document, sections=sections, errors={**document.errors, **ahead}, kept=kept))
+    return _checked(document, ahead) if ahead else document
 
 
 def server_time(sections: Sections) -> float | None:
@@ -468,14 +456,6 @@ def _checked_rows(text: str, checksum: str) -> tuple[Row, ...] | None:
         return None
 
 
-def _json(text: str, most: int) -> Any:
-    """Return the value, None if the text is not JSON, is nested too deeply or has more than `most` values."""
-    try:
-        return json.parse(text, most)
-    except ValueError:
-        return None
-
-
 def _text(value: Any) -> str | None:
     return value[:MESSAGE] if isinstance(value, str) and value else None
 
@@ -485,7 +465,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._done: list[Document] = []
-        self._registry = RegistryLines()
+        self._others: list[str] = []
         self._start()
 
     def _start(self) -> None:
@@ -516,22 +496,16 @@ class _Lines:
         elif line.strip().startswith("Sqlcmd: "):
             self._failure = self._failure or line.strip()
         else:
-            self._registry.take(line)
+            self._others.append(line)
 
-    def documents(self) -> Iterator[Document]:
+    def documents(self) -> tuple[Document, ...]:
         if self._chunks or self._open is not None:
             self._error(DAMAGED)
         self._flush()
-        uris = self._registry.found()
+        uris = registry_uris(self._others)
         if len(self._done) == 1:
-            (only,) = self._done
-            yield completed(replace(only, key_uris=uris))
-            return
-        yield from self._done
-        if uris:
-            yield completed(Document(key_uris=uris))
-        elif not self._done:
-            yield Document(failure=_NO_OUTPUT)
+            return (completed(replace(self._done[0], key_uris=uris)),)
+        return (*self._done, *((completed(Document(key_uris=uris)),) if uris else ())) or (Document(failure=_NO_OUTPUT),)
 
     def _chunk(self, chunk: str) -> None:
         checksum = _CHECKSUM.fullmatch(chunk)
@@ -570,20 +544,14 @@ def utc_text(time: str) -> str:
     return f"{time}Z" if len(time) == len("2026-11-26T20:00:00") and known_time(time) is not None else time
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierRows:
-    """What a section still has of an earlier reading: when the rows of a section were read, why they were not read again, and their age; empty if unknown."""
+class EarlierRows(NamedTuple):
+    """What a section still has of an earlier reading: when that was, with its age if it is known, and why it was not read again."""
 
-    read_at: str
+    when: str
     message: str
-    age: str = ""
-
-    @property
-    def when(self) -> str:
-        return f"{utc_text(self.read_at)} ({self.age})" if self.age else utc_text(self.read_at)
 
 
 def earlier_rows(time: str, message: str, now: float | None) -> EarlierRows:
     """Return the time and message of a section, with its age at `now`, a Unix time."""
     at = known_time(time)
-    return EarlierRows(time, message, "" if now is None or at is None else ago(now - at))
+    return EarlierRows(utc_text(time) + ("" if now is None or at is None else f" ({ago(now - at)})"), message)

@@ -14,9 +14,9 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from exporter.config.settings import Config, Credential, SecretUnreadableError, SqlServer, read_secret
 from exporter.core.limits import JITTER
@@ -77,14 +77,6 @@ class Attempt:
     reading: SqlServerReading
     lockout: Lockout | None
     stored: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Secret:
-    """`material` changes with the secret."""
-
-    password: str = field(default="", repr=False)
-    material: bytes = field(default=b"", repr=False)
 
 
 class _FailedError(Exception):
@@ -157,18 +149,18 @@ class ServerReader:
         """Read a server at a Unix time; None if its lockout holds. Raises only CancelledError and internal errors."""
         address, tried = state.server.address, False
         try:
-            new_secret = partial(_new_secret, state, at)
-            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", new_secret, threading.Event())
+            read = partial(_secret, state, at)
+            secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", read, threading.Event())
             if secret is None:
                 return None
-            tried = True
-            login = await self._login(state, secret)
+            tried, (password, material) = True, secret
+            login = await self._login(state, password)
             search = _Search(state, at, self._searches.get(address))
             stopped, ends = threading.Event(), self._ends_of(state.reading)
 
             def attempt() -> Attempt:
                 document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, search, stopped)
-                lockout = lockout_after(state.account, secret.material, at) if document.refused_login else None
+                lockout = lockout_after(state.account, material, at) if document.refused_login else None
                 whole = search.after is None
                 reading = updated(state.reading, state.server, document, at, refused=lockout is not None, whole=whole, ends=ends)
                 return Attempt(reading, lockout, document_of(reading, lockout))
@@ -196,10 +188,10 @@ class ServerReader:
         for ended in tuple(self._busy.values()):
             ended.set()
 
-    async def _login(self, state: ServerState, secret: _Secret) -> SqlLogin | Document:
+    async def _login(self, state: ServerState, password: str) -> SqlLogin | Document:
         """Return how to sign in, or the refusal of Entra ID."""
         if state.credential is None:
-            return SqlLogin(user=state.server.user or "", password=secret.password)
+            return SqlLogin(user=state.server.user or "", password=password)
         result = await self._token_of(state.credential.name)
         if result.token is not None:
             return SqlLogin(token=result.token)
@@ -250,23 +242,18 @@ class ServerReader:
                 self._busy.pop(address, None)
 
 
-def _new_secret(state: ServerState, at: float) -> _Secret | None:
-    """Read the secret of the login; None if it was refused, and its lockout holds. Blocks.
+def _secret(state: ServerState, at: float) -> tuple[str, bytes] | None:
+    """Return the password of the login, and what changes with its secret; None if it was refused, and its lockout holds. Blocks.
 
     Raises SecretUnreadableError and FileUnreadableError.
     """
-    secret = _read_secret(state)
-    if state.lockout is not None and state.lockout.holds(state.account, secret.material, at):
-        return None
-    return secret
-
-
-def _read_secret(state: ServerState) -> _Secret:
+    password = "" if state.server.password is None else read_secret(state.server.password)
+    material = password.encode()
     if state.credential is not None:  # the token is requested with the same content, which others read
         text, certificate = read_material(state.credential)
-        return _Secret(material=(text or "").encode() + b"\0" + certificate)
-    password = "" if state.server.password is None else read_secret(state.server.password)
-    return _Secret(password, password.encode())
+        material = (text or "").encode() + b"\0" + certificate
+    is_locked = state.lockout is not None and state.lockout.holds(state.account, material, at)
+    return None if is_locked else (password, material)
 
 
 def _read(server: SqlServer, login: SqlLogin, seconds: float, search: _Search, stopped: threading.Event) -> Document:
@@ -288,37 +275,7 @@ def _context(server: SqlServer) -> Any:
     try:
         return make_context(str(server.ca_file), verify=True)
     except OSError as error:
-        if shortage_of(error) is not None:
-            raise
-        raise FileUnreadableError("no certificate in PEM") from None
-
-
-class Reader(Protocol):
-    """Raises only CancelledError and internal errors."""
-
-    def is_busy(self, address: str) -> bool: ...
-
-    async def read(self, state: ServerState, at: float) -> Attempt | None: ...
-
-    async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T: ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SqlServerCallbacks:
-    """Callbacks of `SqlServerMonitor`.
-
-    A thread calls `prepare` with what is known after each attempt, and with what was known before a restart. The event loop then
-    calls what it returned; True prepares again. `on_forgotten` receives the address of a server that a reload removed. `on_internal_error` receives
-    internal errors. `load` and `store` read and write the document of a server.
-    """
-
-    prepare: Callable[[SqlServerReading], Callable[[], bool]]
-    on_forgotten: Callable[[str], None] = lambda _address: None
-    on_internal_error: Callable[[Exception], None] = lambda _error: None
-    load: Callable[[str], Mapping[str, Any] | None] = lambda _address: None
-    store: Callable[[str, Mapping[str, Any]], None] = lambda _address, _document: None
+        raise error if shortage_of(error) is not None else FileUnreadableError("no certificate in PEM") from None
 
 
 @dataclass(slots=True)
@@ -336,21 +293,30 @@ class SqlServerMonitor:
     def __init__(
         self,
         config: Config,
-        reader: Reader,
-        callbacks: SqlServerCallbacks,
+        reader: ServerReader,
         *,
+        prepare: Callable[[SqlServerReading], Callable[[], bool]],
+        on_forgotten: Callable[[str], None],
+        on_internal_error: Callable[[Exception], None],
+        load: Callable[[str], Mapping[str, Any] | None],
+        store: Callable[[str, Mapping[str, Any]], None],
         clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """`clock` gives Unix time, `draw` a number in [0, 1]."""
-        self._config, self._reader, self._callbacks = config, reader, callbacks
+        """A thread calls `prepare` with what is known after each attempt, and with what was known before a restart.
+
+        The event loop then calls what it returned; True prepares again. `on_forgotten` receives the address of a server that a reload removed. `load` and
+        `store` read and write the document of a server. `clock` gives Unix time, `draw` a number in [0, 1].
+        """
+        self._config, self._reader, self._prepare, self._on_forgotten = config, reader, prepare, on_forgotten
+        self._on_internal_error, self._load, self._store = on_internal_error, load, store
         self._clock, self._draw = clock, draw
         self._slots, self._retries = asyncio.Semaphore(CONCURRENT_READINGS), asyncio.Semaphore(_CONCURRENT_RETRIES)
         self._entries = {address: _ServerEntry(_first_state(config, address)) for address in config.sql_servers}
         self._runner = PeriodicRunner(
             self._read_due,
             pause=lambda _entry: self._config.settings.sql_interval,
-            on_error=lambda _entry, error: callbacks.on_internal_error(error),
+            on_error=lambda _entry, error: on_internal_error(error),
             name="reading of",
         )
 
@@ -375,7 +341,7 @@ class SqlServerMonitor:
         for address in before.sql_servers.keys() - config.sql_servers.keys():
             self._runner.stop(address)
             del self._entries[address]
-            self._callbacks.on_forgotten(address)
+            self._on_forgotten(address)
         for address in config.sql_servers:
             state, entry = _first_state(config, address), self._entries.get(address)
             if entry is None:
@@ -430,7 +396,7 @@ class SqlServerMonitor:
             else:
                 _log.info("SQL Server read again", extra=fields(server=reading.address))
         if attempt.stored is not None:
-            self._callbacks.store(reading.address, attempt.stored)
+            self._store(reading.address, attempt.stored)
         await self._mark_contested()
         await self._show(entry)
 
@@ -442,23 +408,24 @@ class SqlServerMonitor:
             reading = replace(entry.state.reading, contested=not entry.state.reading.contested)
             entry.state = replace(entry.state, reading=reading)
         for entry in sorted(changed, key=lambda entry: not entry.state.reading.contested):
-            if entry.state.reading.contested:
-                problem = _CONTESTED.format(shown_name(entry.state.reading))
-                _log.warning("SQL Servers have the same names", extra=fields(server=entry.state.reading.address, problem=problem))
+            reading = entry.state.reading
+            if reading.contested:
+                extra = fields(server=reading.address, problem=_CONTESTED.format(shown_name(reading)))
+                _log.warning("SQL Servers have the same names", extra=extra)
             await self._show(entry)
 
     async def _show(self, entry: _ServerEntry) -> None:
-        with reported(self._callbacks.on_internal_error):
+        with reported(self._on_internal_error):
             while True:
                 reading = entry.state.reading
-                show = await self._reader.compute(self._callbacks.prepare, reading)
+                show = await self._reader.compute(self._prepare, reading)
                 if reading is entry.state.reading and not show():
                     return
 
     async def _restore_entry(self, entry: _ServerEntry) -> None:
         server = entry.state.server
-        with reported(self._callbacks.on_internal_error):
-            document = self._callbacks.load(server.address)
+        with reported(self._on_internal_error):
+            document = self._load(server.address)
             if document is None:
                 return
             try:

@@ -8,7 +8,7 @@ from exporter.config.settings import SecretSource, Settings, SqlServer
 from exporter.sqlserver.document import Document, completed
 from exporter.sqlserver.errors import lockout_after
 from exporter.sqlserver.last_reading import document_of, updated
-from exporter.sqlserver.monitor import Attempt, SqlServerCallbacks, SqlServerMonitor
+from exporter.sqlserver.monitor import Attempt, SqlServerMonitor
 from tests.support import factories
 from tests.support.sql_inventory import rows_of
 
@@ -123,13 +123,13 @@ class Recorded:
 
     @property
     def callbacks(self):
-        return SqlServerCallbacks(
-            prepare=self._prepare,
-            on_forgotten=self.forgotten.append,
-            on_internal_error=self.errors.append,
-            load=self.documents.get,
-            store=self.documents.__setitem__,
-        )
+        return {
+            "prepare": self._prepare,
+            "on_forgotten": self.forgotten.append,
+            "on_internal_error": self.errors.append,
+            "load": self.documents.get,
+            "store": self.documents.__setitem__,
+        }
 
     def _prepare(self, reading):
         first = self.preparations.pop(0) if self.preparations else None
@@ -139,4 +139,5 @@ class Recorded:
 
 
 def a_monitor(config, reader, recorded, **more):
-    return SqlServerMonitor(config, reader, recorded.callbacks, **{"clock": lambda: WALL + now(), "draw": lambda: 0.5, **more})
+    how = {"clock": lambda: WALL + now(), "draw": lambda: 0.5, **recorded.callbacks, **more}
+    return SqlServerMonitor(config, reader, **how)

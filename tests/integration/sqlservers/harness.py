@@ -31,7 +31,7 @@ from exporter.simulator.build import build_environment, redirect_config, simulat
 from exporter.simulator.environment import DaySettings, Environment
 from exporter.simulator.simulator import Simulator
 from exporter.sqlserver import monitor
-from exporter.sqlserver.monitor import Attempt, Reader, ServerReader, ServerState, SqlServerMonitor
+from exporter.sqlserver.monitor import Attempt, ServerReader, ServerState, SqlServerMonitor
 from exporter.sqlserver.reading import SqlServerReading
 from exporter.state.store import StateStore
 from tests.support import web_server
@@ -144,22 +144,19 @@ class Clock:
         return BEGIN + self.minute * MINUTE
 
 
-class SteppedReader:
+class SteppedReader(ServerReader):
     """The reader of `run`, for which a server is busy until the runner wants it to be read, once in each step."""
 
     def __init__(self) -> None:
-        self._reader = ServerReader(no_token)
+        super().__init__(no_token)
         self.wanted: set[str] = set()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reader, name)
-
     def is_busy(self, address: str) -> bool:
-        return address not in self.wanted or self._reader.is_busy(address)
+        return address not in self.wanted or super().is_busy(address)
 
     async def read(self, state: ServerState, at: float) -> Attempt | None:
         self.wanted.discard(state.server.address)
-        return await self._reader.read(state, at)
+        return await super().read(state, at)
 
 
 async def no_token(credential: str) -> TokenResult:
@@ -213,7 +210,7 @@ class StoryRunner:
         return yaml.safe_dump({"credentials": credentials, "targets": [story.target for story in self.stories.values()]})
 
     @contextlib.asynccontextmanager
-    async def reading(self, reader: Reader, interval: float) -> AsyncIterator[None]:
+    async def reading(self, reader: ServerReader, interval: float) -> AsyncIterator[None]:
         """Read the SQL Servers as `run` does, with this reader and clock."""
         config = replace(self.config, settings=Settings(sql_interval=interval))
         with pytest.MonkeyPatch.context() as patch:
