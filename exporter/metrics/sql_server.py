@@ -7,16 +7,16 @@ in number, and label values in length.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
 from exporter.core.durations import known_time
 from exporter.core.names import parse_sql_address
-from exporter.metrics.sql_server_families import FEW, MOST
-from exporter.metrics.target_values import Values, one
-from exporter.metrics.text import Labels, LabelSet, Sample
+from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
+from exporter.metrics.target_values import Values
+from exporter.metrics.text import LabelSet
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.document import KNOWN_CODES, OTHER, Document, Row, thumbprint_of
 from exporter.sqlserver.gate.inputs import RestartReadiness
@@ -31,8 +31,28 @@ _LONGEST = 256  # characters of a label value: names of SQL Server have 128
 _LARGEST = 2**53  # whole numbers up to here are exact as a value
 # The column with the name of the database.
 _COLUMNS = dict.fromkeys(("encryption", "opened", "backups", "logs"), "database") | {"databases": "name"}
+_LISTED = {"providers": FEW, "credentials": FEW, "keys": MOST}
 _TEMPDB = "tempdb"  # no vault protects its key
-_Known = tuple[Labels, float | None]  # None: unknown
+# By `state_desc` of sys.databases.
+STATES: Final = {
+    "ONLINE": 0.0,
+    "RESTORING": 1.0,
+    "RECOVERING": 2.0,
+    "RECOVERY_PENDING": 3.0,
+    "SUSPECT": 4.0,
+    "EMERGENCY": 5.0,
+    "OFFLINE": 6.0,
+}
+_OWN: Final = {spec.name: spec.own for spec in SQL_SERVER_METRICS}  # the names of the labels of a family
+_Known = tuple[tuple[str, ...], float | None]  # the values of its labels, in that order; None: unknown
+
+
+def _values(known: Mapping[str, Iterable[_Known]]) -> Values:
+    """Return one sample for each set of labels with a value."""
+    return {
+        name: list({tuple(zip(_OWN[name], own, strict=True)): value for own, value in found if value is not None}.items())
+        for name, found in known.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +60,11 @@ class SqlServerRows:
     """The rows of a reading without those that have no series. `databases` has the label of each name."""
 
     groups: tuple[str, ...]
-    providers: tuple[Row, ...]
-    credentials: tuple[Row, ...]
-    keys: tuple[Row, ...]
     databases: Mapping[str, str]
     left_out: int
-    sections: Mapping[str, tuple[Row, ...]]
+    sections: Mapping[str, Sequence[Row]]
 
-    def section(self, name: str) -> tuple[Row, ...]:
+    def section(self, name: str) -> Sequence[Row]:
         return self.sections.get(name, ())
 
     def listed_databases(self, name: str) -> Iterable[tuple[str, Row]]:
@@ -58,25 +75,18 @@ class SqlServerRows:
 def rows_of(document: Document) -> SqlServerRows:
     """Return what a SQL Server has series for."""
     sections = document.sections
-    groups = sorted({label(row, "ag") for row in sections.get("replicas", ())})
-    names = _databases(sections)
-    listed = {
-        name: sorted(sections.get(name, ()), key=lambda row: str(row.get("name", "")))
-        for name in ("providers", "credentials", "keys")
-    }
+    groups, names = sorted({label(row, "ag") for row in sections.get("replicas", ())}), _databases(sections)
+    listed = {name: sorted(sections.get(name, ()), key=lambda row: str(row.get("name", ""))) for name in _LISTED}
+    numbers = [(len(groups), FEW), (len(names), MOST), *((len(listed[name]), most) for name, most in _LISTED.items())]
     databases = {name: text(name) for name in names[:MOST]}
-    limits = ((groups, FEW), (names, MOST), (listed["providers"], FEW), (listed["credentials"], FEW), (listed["keys"], MOST))
+    of_databases = {
+        name: [row for row in sections[name] if _database(name, row) in databases] for name in _COLUMNS if name in sections
+    }
     return SqlServerRows(
         groups=tuple(groups[:FEW]) or ("",),
-        providers=tuple(listed["providers"][:FEW]),
-        credentials=tuple(listed["credentials"][:FEW]),
-        keys=tuple(listed["keys"][:MOST]),
         databases=databases,
-        left_out=sum(max(0, len(found) - most) for found, most in limits),
-        sections={
-            name: tuple(row for row in found if _database(name, row) in databases) if name in _COLUMNS else found
-            for name, found in sections.items()
-        },
+        left_out=sum(max(0, number - most) for number, most in numbers),
+        sections={**sections, **of_databases, **{name: listed[name][:most] for name, most in _LISTED.items()}},
     )
 
 
@@ -104,6 +114,10 @@ def label(row: Row, column: str) -> str:
     return text(str(row.get(column, "")))
 
 
+def _labels(row: Row, *columns: str) -> tuple[str, ...]:
+    return tuple(label(row, column) for column in columns)
+
+
 def thumbprint(row: Row) -> str:
     """Return the thumbprint of a row, as targets have theirs; empty if it is missing."""
     found = label(row, "thumbprint")
@@ -121,140 +135,103 @@ def time(row: Row, column: str) -> float | None:
     return known_time(str(row.get(column, "")))
 
 
-def providers_are_on(rows: SqlServerRows) -> bool:
-    """Whether the server option allows EKM providers; an unknown option does."""
-    return all(row.get("value_in_use") != 0 for row in rows.section("configurations") if row.get("name") == EKM_OPTION)
-
-
-def difference_samples(differences: Iterable[Difference]) -> Values:
-    """Return one sample for each difference: how many databases the key protects."""
-    samples: list[Sample] = []
-    for each in islice(differences, FEW):
-        thumbprint, key_uri = ("thumbprint", text(each.thumbprint)), ("key_uri", text(each.key_uri))
-        texts = ("difference", each.sentence), ("action", each.action)
-        samples.append(((("kind", each.kind), ("target", each.subject), thumbprint, key_uri, *texts), float(len(each.databases))))
-    return {"mssql_ekm_difference_databases": samples}
-
-
-def target_samples(targets: Iterable[str]) -> Values:
-    """Return one sample for each target that certainly lists the SQL Server."""
-    return {"mssql_ekm_target_info": [((("target", name),), 1.0) for name in islice(targets, MOST)]}
-
-
-def proof_samples(proofs: Iterable[KeyProof]) -> Values:
-    """Return the samples of each key in use."""
-    shown = sorted(proofs, key=lambda proof: (proof.key_name, proof.thumbprint))[:MOST]
+def _of_rows(rows: SqlServerRows) -> dict[str, Iterable[_Known]]:
+    """Return what the rows of a SQL Server show, by family."""
+    groups, databases, providers = rows.groups, rows.listed_databases, rows.section("providers")
+    options = (row.get("value_in_use") != 0 for row in rows.section("configurations") if row.get("name") == EKM_OPTION)
+    are_on = all(options)  # an unknown option allows EKM providers
+    paths = {label(row, "name"): label(row, "dll_path") for row in providers}
+    # The last row of each provider: a server may send thousands.
+    modules, loaded = ({label(row, "provider"): row for row in rows.section(name)} for name in ("modules", "loaded"))
+    credentials = [
+        ((ag, *_labels(row, "provider", "name", "identity")), row) for row in rows.section("credentials") for ag in groups
+    ]
+    replicas = _replicas(rows)
+    codes: dict[str, list[Row]] = {}
+    for row in rows.section("errors"):
+        codes.setdefault(code if (code := str(row.get("code"))) in KNOWN_CODES else OTHER, []).append(row)
+    backups = [
+        ((database, BACKUP_TYPES[kind]), row)
+        for database, row in databases("backups")
+        if (kind := str(row.get("type", ""))) in BACKUP_TYPES
+    ]
     return {
-        name: [(labels, value) for labels, value in map(known, shown) if value is not None]
-        for name, known in _PROOF_FAMILIES.items()
-    }
-
-
-def alert_samples(watch: Watch, server: WatchedServer, owners: Iterable[Owner], interval: float, now: float) -> Values:
-    """Return the samples of what the alerts rest on. `owners` are those of the targets that list the SQL Server."""
-    reading = server.reading
-    proofs = {each.proof.thumbprint: each.proof for each in server.proofs}
-    behind = server.behind
-    return {
-        "mssql_ekm_backups_failing_since_timestamp_seconds": [] if watch.since is None else one(watch.since),
-        "mssql_ekm_proof_due_since_timestamp_seconds": [
-            (_key(proofs[key]), since) for key, since in islice(proofs_missing(watch, server).items(), MOST)
-        ],
-        "mssql_ekm_log_full_timestamp_seconds": [
-            ((("database", text(name)),), at - behind) for name, at in islice(full_at(watch, server, now).items(), MOST)
-        ],
-        "mssql_ekm_first_action_info": [
+        "mssql_ekm_objects_left_out": [((), float(rows.left_out))],
+        "mssql_ekm_start_timestamp_seconds": (
             (
-                (("about", each.about), ("database", text(each.database)), ("shows", each.shows), ("action", each.action)),
-                1.0,
+                _labels(row, "server_name", "node", "product_version"),
+                next(iter(_cells(rows.section("start")[:1], "started_utc", time)), None),
             )
-            for each in islice(first_actions(watch, server, now), FEW)
-        ],
-        "mssql_ekm_alerts_enabled": _alerts_enabled(reading, list(owners)),
-        "mssql_ekm_read_until_timestamp_seconds": one(read_until(reading, interval)),
+            for row in rows.section("instance")[:1]
+        ),
+        "mssql_ekm_provider_enabled": ((_labels(row, "name"), float(are_on and row.get("is_enabled") != 0)) for row in providers),
+        "mssql_ekm_provider_info": (
+            ((ag, *_labels(row, "name", "version", "dll_path")), 1.0) for row in providers for ag in groups
+        ),
+        "mssql_ekm_provider_dll_info": (
+            ((ag, provider, label(row, "file_version"), paths[provider]), 1.0)
+            for provider, row in modules.items()
+            if provider in paths
+            for ag in groups
+        ),
+        "mssql_ekm_provider_loaded_info": (
+            ((ag, provider, *_labels(row, "provider_version", "friendly_name")), 1.0)
+            for provider, row in loaded.items()
+            if provider in paths
+            for ag in groups
+        ),
+        "mssql_ekm_credential_modified_timestamp_seconds": ((own, time(row, "modified_utc")) for own, row in credentials),
+        "mssql_ekm_credential_altered_timestamp_seconds": ((own, _altered(row)) for own, row in credentials),
+        "mssql_ekm_asymmetric_key_info": (
+            ((label(row, "name"), thumbprint(row), label(row, "provider")), 1.0) for row in rows.section("keys")
+        ),
+        "mssql_ekm_database_encryption_state": (
+            ((database, label(row, "encryptor_type"), thumbprint(row)), number(row, "encryption_state"))
+            for database, row in dict(databases("encryption")).items()
+        ),
+        "mssql_ekm_database_encryption_percent_complete": (
+            ((database,), number(row, "percent_complete")) for database, row in databases("opened")
+        ),
+        "mssql_ekm_database_key_opened_timestamp_seconds": (
+            ((database,), time(row, "opened_utc")) for database, row in databases("opened")
+        ),
+        "mssql_ekm_database_state": (
+            ((database, label(row, "ag"), replicas.get(label(row, "ag"), "")), STATES.get(str(row.get("state", ""))))
+            for database, row in databases("databases")
+        ),
+        "mssql_ekm_backup_finished_timestamp_seconds": ((own, time(row, "finished_utc")) for own, row in backups),
+        "mssql_ekm_backup_started_timestamp_seconds": ((own, time(row, "started_utc")) for own, row in backups),
+        "mssql_ekm_log_vlf_sequence_number": (
+            ((database,), number(row, "vlf_sequence_number")) for database, row in databases("logs")
+        ),
+        "mssql_ekm_trace_flag_enabled": (
+            ((str(TRACE_FLAG),), number(row, "is_on")) for row in rows.section("flags") if row.get("flag") == TRACE_FLAG
+        ),
+        "mssql_ekm_error_log_lines": (
+            ((code,), sum(lines)) for code, found in codes.items() if (lines := _cells(found, "lines", number))
+        ),
+        "mssql_ekm_error_log_last_timestamp_seconds": (
+            ((code,), max(_cells(found, "last_utc", time), default=None)) for code, found in codes.items()
+        ),
     }
 
 
-class Owner(NamedTuple):
-    """Whose a target is, and whether it is in a maintenance window."""
-
-    team: str
-    env: str
-    in_window: bool
+def _cells(rows: Iterable[Row], column: str, value: Callable[[Row, str], float | None]) -> list[float]:
+    return [cell for row in rows if (cell := value(row, column)) is not None]
 
 
-def _alerts_enabled(reading: SqlServerReading, owners: list[Owner]) -> list[Sample]:
-    """Return for each group whether alerts may fire, with the team and environment that most targets have; none without a target."""
-    if not owners:
-        return []
-    (team, env), _ = max(Counter((each.team, each.env) for each in owners).items(), key=lambda found: (found[1], found[0]))
-    groups = ("",) if reading.document is None else rows_of(reading.document).groups
-    enabled = float(not all(each.in_window for each in owners))
-    return [((("ag", ag), ("team", text(team)), ("env", text(env))), enabled) for ag in groups]
+def _altered(row: Row) -> float | None:
+    """Return when a credential was altered. CREATE CREDENTIAL writes both times, with a fraction of a second between them."""
+    created, modified = time(row, "created_utc"), time(row, "modified_utc")
+    return modified if created is not None and modified is not None and modified > created + 1 else None
 
 
-def readiness_samples(reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> Values:
-    """Return the samples of the restart readiness at `now`, and since when SQL Server itself fails."""
-    proofs = {each.proof.thumbprint: each for each in server_proofs(reading)}
-    shown = sorted(readiness, key=lambda each: (each.key_name, each.thumbprint))[:MOST]
-    values: dict[str, list[Sample]] = {name: [] for name in READINESS_FAMILIES}
-    until, missing, failing = values.values()
-    for each in shown:
-        labels, answer = (("key_name", text(each.key_name)), ("thumbprint", text(each.thumbprint))), each.answer(now)
-        until += [(labels, each.until if answer == "ready" else 0.0)] if answer != "not_known" else []
-        found = sorted({(evidence_of(one).value, "not_ready" if one.known else "not_known") for one in each.missing})
-        missing += (((*labels, ("evidence", row), ("answer", known)), 1.0) for row, known in found)
-        proof = proofs.get(each.thumbprint)
-        if proof is not None and proof.since is not None and proof.cause is ProofState.FAILING:
-            failing.append((labels, proof.since))
-    return values
-
-
-def log_samples(spaces: Iterable[LogSpace], databases: Collection[str]) -> Values:
-    """Return the samples of the log of each of these databases."""
-    shown = [((("database", name),), space) for space in spaces if (name := text(space.database)) in databases]
-    return {
-        name: [(labels, value) for labels, space in shown if (value := known(space)) is not None]
-        for name, known in _LOG_FAMILIES.items()
-    }
-
-
-def _key(proof: KeyProof) -> Labels:
-    return ("key_name", text(proof.key_name)), ("thumbprint", text(proof.thumbprint))
-
-
-_PROOF_FAMILIES: Final[Mapping[str, Callable[[KeyProof], _Known]]] = {
-    "mssql_ekm_key_without_credential": lambda proof: (
-        (*_key(proof), ("login", text(proof.login))),
-        1.0 if proof.credential_missing else None,
-    ),
-    "mssql_ekm_proven_timestamp_seconds": lambda proof: (
-        (*_key(proof), ("source", proof.source or ""), ("database", text(proof.database))),
-        proof.proven_at,
-    ),
-    "mssql_ekm_proof_due": lambda proof: (_key(proof), None if proof.is_due is None else float(proof.is_due)),
-}
-READINESS_FAMILIES: Final = (
-    "mssql_ekm_restart_ready_until_timestamp_seconds",
-    "mssql_ekm_restart_missing_info",
-    "mssql_ekm_failing_since_timestamp_seconds",
-)
-_LOG_FAMILIES: Final[Mapping[str, Callable[[LogSpace], float | None]]] = {
-    "mssql_ekm_log_used_bytes": lambda space: space.used_bytes,
-    "mssql_ekm_log_free_bytes": lambda space: space.free_bytes,
-    "mssql_ekm_log_full_seconds": lambda space: space.full_in,
-}
-
-# By `state_desc` of sys.databases.
-STATES: Final = {
-    "ONLINE": 0.0,
-    "RESTORING": 1.0,
-    "RECOVERING": 2.0,
-    "RECOVERY_PENDING": 3.0,
-    "SUSPECT": 4.0,
-    "EMERGENCY": 5.0,
-    "OFFLINE": 6.0,
-}
+def _replicas(rows: SqlServerRows) -> dict[str, str]:
+    """Return the servers of each availability group as one label. Groups of one name may be of two clusters."""
+    servers: dict[str, set[str]] = {}
+    for row in rows.section("replicas"):
+        servers.setdefault(label(row, "ag"), set()).add(label(row, "server_name").lower())
+    return {ag: text(" ".join(sorted(names))) for ag, names in servers.items()}
 
 
 def labels_of(reading: SqlServerReading) -> LabelSet:
@@ -267,172 +244,125 @@ def labels_of(reading: SqlServerReading) -> LabelSet:
 
 def sql_server_samples(reading: SqlServerReading, differences: Iterable[Difference] = (), targets: Iterable[str] = ()) -> Values:
     """Return the samples of every family; a family without a value has none."""
-    values: Values = (
-        difference_samples(differences)
-        | target_samples(targets)
-        | {
-            "mssql_ekm_read_success": one(not reading.failure),
-            "mssql_ekm_section_timestamp_seconds": [((("section", name),), at) for name, at in reading.read_at.items()],
-        }
-    )
-    if reading.document is None:
-        return values | {name: [] for name in _FAMILIES} | proof_samples(()) | log_samples((), ())
-    rows = rows_of(reading.document)
-    values |= {name: _samples(known(rows)) for name, known in _FAMILIES.items()}
+    rows = rows_of(reading.document or Document())
+    of_reading: dict[str, Iterable[_Known]] = {
+        "mssql_ekm_read_success": [((), float(not reading.failure))],
+        "mssql_ekm_section_timestamp_seconds": (((name,), at) for name, at in reading.read_at.items()),
+    }
+    of_rows = _of_rows(rows) if reading.document is not None else dict.fromkeys(_of_rows(rows), ())
+    values = difference_samples(differences) | target_samples(targets) | _values({**of_reading, **of_rows})
     # Few of the databases may have series, but all logs of a volume share its room.
     return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading), frozenset(rows.databases.values()))
 
 
-def _samples(known: Iterable[_Known]) -> list[Sample]:
-    """Return one sample for each set of labels with a value."""
-    return list({labels: value for labels, value in known if value is not None}.items())
+def difference_samples(differences: Iterable[Difference]) -> Values:
+    """Return one sample for each difference: how many databases the key protects."""
+    found = [
+        (
+            (each.kind, each.subject, text(each.thumbprint), text(each.key_uri), each.sentence, each.action),
+            float(len(each.databases)),
+        )
+        for each in islice(differences, FEW)
+    ]
+    return _values({"mssql_ekm_difference_databases": found})
 
 
-def _start(rows: SqlServerRows) -> Iterator[_Known]:
-    for row in rows.section("instance")[:1]:
-        names = ("server_name", "node", "product_version")
-        started = next((time(each, "started_utc") for each in rows.section("start")), None)
-        yield tuple((name, label(row, name)) for name in names), started
+def target_samples(targets: Iterable[str]) -> Values:
+    """Return one sample for each target that certainly lists the SQL Server."""
+    return _values({"mssql_ekm_target_info": (((name,), 1.0) for name in islice(targets, MOST))})
 
 
-def _enabled(rows: SqlServerRows) -> Iterator[_Known]:
-    allowed = providers_are_on(rows)
-    for row in rows.providers:
-        yield (("provider", label(row, "name")),), float(allowed and row.get("is_enabled") != 0)
-
-
-def _providers(rows: SqlServerRows) -> Iterator[_Known]:
-    for row in rows.providers:
-        yield from _group_infos(rows, label(row, "name"), provider_version=label(row, "version"), dll_path=label(row, "dll_path"))
-
-
-def _dlls(rows: SqlServerRows) -> Iterator[_Known]:
-    paths = {label(row, "name"): label(row, "dll_path") for row in rows.providers}
-    for provider, row in _last_rows(rows, "modules").items():
-        if provider in paths:
-            yield from _group_infos(rows, provider, file_version=label(row, "file_version"), dll_path=paths[provider])
-
-
-def _loaded(rows: SqlServerRows) -> Iterator[_Known]:
-    known = {label(row, "name") for row in rows.providers}
-    for provider, row in _last_rows(rows, "loaded").items():
-        if provider in known:
-            own = {name: label(row, name) for name in ("provider_version", "friendly_name")}
-            yield from _group_infos(rows, provider, **own)
-
-
-def _last_rows(rows: SqlServerRows, section: str) -> dict[str, Row]:
-    """Return the last row of each provider: a server may send thousands."""
-    return {label(row, "provider"): row for row in rows.section(section)}
-
-
-def _group_infos(rows: SqlServerRows, provider: str, **own: str) -> Iterator[_Known]:
-    """Yield an info for each availability group of the node."""
-    for ag in rows.groups:
-        yield (("ag", ag), ("provider", provider), *own.items()), 1.0
-
-
-def _credential(row: Row) -> Labels:
-    return (
-        ("provider", label(row, "provider")),
-        ("credential", label(row, "name")),
-        ("credential_identity", label(row, "identity")),
+def proof_samples(proofs: Iterable[KeyProof]) -> Values:
+    """Return the samples of each key in use."""
+    shown = [(_key(each), each) for each in sorted(proofs, key=lambda proof: (proof.key_name, proof.thumbprint))[:MOST]]
+    return _values(
+        {
+            "mssql_ekm_key_without_credential": (
+                ((*key, text(proof.login)), 1.0) for key, proof in shown if proof.credential_missing
+            ),
+            "mssql_ekm_proven_timestamp_seconds": (
+                ((*key, proof.source or "", text(proof.database)), proof.proven_at) for key, proof in shown
+            ),
+            "mssql_ekm_proof_due": ((key, None if proof.is_due is None else float(proof.is_due)) for key, proof in shown),
+        }
     )
 
 
-def _modified(rows: SqlServerRows) -> Iterator[_Known]:
-    for row in rows.credentials:
-        for ag in rows.groups:
-            yield (("ag", ag), *_credential(row)), time(row, "modified_utc")
+def _key(about: KeyProof | RestartReadiness) -> tuple[str, str]:
+    return text(about.key_name), text(about.thumbprint)
 
 
-def _altered(rows: SqlServerRows) -> Iterator[_Known]:
-    for row in rows.credentials:
-        created, modified = time(row, "created_utc"), time(row, "modified_utc")
-        # CREATE CREDENTIAL writes both times, with a fraction of a second between them.
-        if created is not None and modified is not None and modified > created + 1:
-            for ag in rows.groups:
-                yield (("ag", ag), *_credential(row)), modified
-
-
-def _keys(rows: SqlServerRows) -> Iterator[_Known]:
-    for row in rows.keys:
-        yield (("key_name", label(row, "name")), ("thumbprint", thumbprint(row)), ("provider", label(row, "provider"))), 1.0
-
-
-def _encryption(rows: SqlServerRows) -> Iterator[_Known]:
-    for database, row in dict(rows.listed_databases("encryption")).items():
-        encryptor = ("encryptor_type", label(row, "encryptor_type")), ("encryptor_thumbprint", thumbprint(row))
-        yield (("database", database), *encryptor), number(row, "encryption_state")
-
-
-def _states(rows: SqlServerRows) -> Iterator[_Known]:
-    replicas = _replicas(rows)
-    for database, row in rows.listed_databases("databases"):
-        ag = label(row, "ag")
-        yield (("database", database), ("ag", ag), ("replicas", replicas.get(ag, ""))), STATES.get(str(row.get("state", "")))
-
-
-def _replicas(rows: SqlServerRows) -> dict[str, str]:
-    """Return the servers of each availability group as one label. Groups of one name may be of two clusters."""
-    servers: dict[str, set[str]] = {}
-    for row in rows.section("replicas"):
-        servers.setdefault(label(row, "ag"), set()).add(label(row, "server_name").lower())
-    return {ag: text(" ".join(sorted(names))) for ag, names in servers.items()}
-
-
-def _by_database(
-    section: str, column: str, value: Callable[[Row, str], float | None]
-) -> Callable[[SqlServerRows], Iterator[_Known]]:
-    return lambda rows: (((("database", database),), value(row, column)) for database, row in rows.listed_databases(section))
-
-
-def _backups(column: str) -> Callable[[SqlServerRows], Iterator[_Known]]:
-    return lambda rows: (
-        ((("database", database), ("type", BACKUP_TYPES[kind])), time(row, column))
-        for database, row in rows.listed_databases("backups")
-        if (kind := str(row.get("type", ""))) in BACKUP_TYPES
+def log_samples(spaces: Iterable[LogSpace], databases: Collection[str]) -> Values:
+    """Return the samples of the log of each of these databases."""
+    shown = [((name,), space) for space in spaces if (name := text(space.database)) in databases]
+    return _values(
+        {
+            "mssql_ekm_log_used_bytes": ((name, space.used_bytes) for name, space in shown),
+            "mssql_ekm_log_free_bytes": ((name, space.free_bytes) for name, space in shown),
+            "mssql_ekm_log_full_seconds": ((name, space.full_in) for name, space in shown),
+        }
     )
 
 
-def _flags(rows: SqlServerRows) -> Iterator[_Known]:
-    for row in rows.section("flags"):
-        if row.get("flag") == TRACE_FLAG:
-            yield (("flag", str(TRACE_FLAG)),), number(row, "is_on")
+def alert_samples(watch: Watch, server: WatchedServer, owners: Iterable[Owner], interval: float, now: float) -> Values:
+    """Return the samples of what the alerts rest on. `owners` are those of the targets that list the SQL Server."""
+    proofs = {each.proof.thumbprint: each.proof for each in server.proofs}
+    behind = server.behind
+    return _values(
+        {
+            "mssql_ekm_backups_failing_since_timestamp_seconds": [((), watch.since)],
+            "mssql_ekm_proof_due_since_timestamp_seconds": (
+                (_key(proofs[key]), since) for key, since in islice(proofs_missing(watch, server).items(), MOST)
+            ),
+            "mssql_ekm_log_full_timestamp_seconds": (
+                ((text(name),), at - behind) for name, at in islice(full_at(watch, server, now).items(), MOST)
+            ),
+            "mssql_ekm_first_action_info": (
+                ((each.about, text(each.database), each.shows, each.action), 1.0)
+                for each in islice(first_actions(watch, server, now), FEW)
+            ),
+            "mssql_ekm_alerts_enabled": _alerts_enabled(server.reading, list(owners)),
+            "mssql_ekm_read_until_timestamp_seconds": [((), read_until(server.reading, interval))],
+        }
+    )
 
 
-def _errors(
-    column: str, value: Callable[[Row, str], float | None], join: Callable[[Iterable[float]], float]
-) -> Callable[[SqlServerRows], Iterator[_Known]]:
-    def known(rows: SqlServerRows) -> Iterator[_Known]:
-        found: dict[str, list[float]] = {}
-        for row in rows.section("errors"):
-            code = str(row.get("code"))
-            if (cell := value(row, column)) is not None:
-                found.setdefault(code if code in KNOWN_CODES else OTHER, []).append(cell)
-        return (((("code", code),), join(cells)) for code, cells in found.items())
+class Owner(NamedTuple):
+    """Whose a target is, and whether it is in a maintenance window."""
 
-    return known
+    team: str
+    env: str
+    in_window: bool
 
 
-_FAMILIES: Final[Mapping[str, Callable[[SqlServerRows], Iterable[_Known]]]] = {
-    "mssql_ekm_objects_left_out": lambda rows: [((), float(rows.left_out))],
-    "mssql_ekm_start_timestamp_seconds": _start,
-    "mssql_ekm_provider_enabled": _enabled,
-    "mssql_ekm_provider_info": _providers,
-    "mssql_ekm_provider_dll_info": _dlls,
-    "mssql_ekm_provider_loaded_info": _loaded,
-    "mssql_ekm_credential_modified_timestamp_seconds": _modified,
-    "mssql_ekm_credential_altered_timestamp_seconds": _altered,
-    "mssql_ekm_asymmetric_key_info": _keys,
-    "mssql_ekm_database_encryption_state": _encryption,
-    "mssql_ekm_database_encryption_percent_complete": _by_database("opened", "percent_complete", number),
-    "mssql_ekm_database_key_opened_timestamp_seconds": _by_database("opened", "opened_utc", time),
-    "mssql_ekm_database_state": _states,
-    "mssql_ekm_backup_finished_timestamp_seconds": _backups("finished_utc"),
-    "mssql_ekm_backup_started_timestamp_seconds": _backups("started_utc"),
-    "mssql_ekm_log_vlf_sequence_number": _by_database("logs", "vlf_sequence_number", number),
-    "mssql_ekm_trace_flag_enabled": _flags,
-    "mssql_ekm_error_log_lines": _errors("lines", number, sum),
-    "mssql_ekm_error_log_last_timestamp_seconds": _errors("last_utc", time, max),
-}
+def _alerts_enabled(reading: SqlServerReading, owners: list[Owner]) -> list[_Known]:
+    """Return for each group whether alerts may fire, with the team and environment that most targets have; none without a target."""
+    if not owners:
+        return []
+    (team, env), _ = max(Counter((each.team, each.env) for each in owners).items(), key=lambda found: (found[1], found[0]))
+    enabled = float(not all(each.in_window for each in owners))
+    return [((ag, text(team), text(env)), enabled) for ag in rows_of(reading.document or Document()).groups]
+
+
+def readiness_samples(reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> Values:
+    """Return the samples of the restart readiness at `now`, and since when SQL Server itself fails."""
+    proofs = {each.proof.thumbprint: each for each in server_proofs(reading)}
+    shown = [
+        (_key(each), each, each.answer(now)) for each in sorted(readiness, key=lambda each: (each.key_name, each.thumbprint))
+    ]
+    failing = ((key, proofs[each.thumbprint]) for key, each, _ in shown[:MOST] if each.thumbprint in proofs)
+    return _values(
+        {
+            "mssql_ekm_restart_ready_until_timestamp_seconds": (
+                (key, each.until if answer == "ready" else 0.0) for key, each, answer in shown[:MOST] if answer != "not_known"
+            ),
+            "mssql_ekm_restart_missing_info": (
+                ((*key, evidence_of(one).value, "not_ready" if one.known else "not_known"), 1.0)
+                for key, each, _ in shown[:MOST]
+                for one in each.missing
+            ),
+            "mssql_ekm_failing_since_timestamp_seconds": (
+                (key, proof.since if proof.cause is ProofState.FAILING else None) for key, proof in failing
+            ),
+        }
+    )

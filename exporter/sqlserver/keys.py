@@ -125,15 +125,14 @@ def pairs_by_name(keys: Sequence[str], logins: Sequence[str]) -> dict[str, str]:
 
     One key and one login are a pair, also if they are what is left of pairs.
     """
-    found: dict[str, str] = {}
-    for key in keys:
-        same = [login for login in logins if _words(login) == _words(key)]
-        if len(same) == 1 and sum(_words(other) == _words(key) for other in keys) == 1:
-            found[key] = same[0]
+    key_words, login_words = ([_words(name) for name in names] for names in (keys, logins))
+    found = {
+        key: logins[login_words.index(words)]
+        for key, words in zip(keys, key_words, strict=True)
+        if key_words.count(words) == login_words.count(words) == 1
+    }
     rest = [key for key in keys if key not in found], [login for login in logins if login not in found.values()]
-    if len(rest[0]) == len(rest[1]) == 1:
-        found[rest[0][0]] = rest[1][0]
-    return found
+    return found | (dict(zip(*rest, strict=True)) if len(rest[0]) == len(rest[1]) == 1 else {})
 
 
 def _words(name: str) -> frozenset[str]:
@@ -156,14 +155,17 @@ def _missing(likely: Sequence[SqlCredential], cause: str, login: str | None, key
 
 def new_credential(key: AsymmetricKey) -> str:
     """Return the statements for a key whose provider has no credential."""
-    provider = sql_name(key.provider, "PROVIDER")
-    create = f"CREATE CREDENTIAL [CREDENTIAL] WITH IDENTITY = 'VAULT', SECRET = 'SECRET' FOR CRYPTOGRAPHIC PROVIDER {provider}"
-    return f"{create}; ALTER LOGIN {sql_name(key.login, 'LOGIN')} ADD CREDENTIAL [CREDENTIAL]"
+    return (
+        "CREATE CREDENTIAL [CREDENTIAL] WITH IDENTITY = 'VAULT', SECRET = 'SECRET' FOR CRYPTOGRAPHIC PROVIDER "
+        f"{sql_name(key.provider, 'PROVIDER')}; ALTER LOGIN {sql_name(key.login, 'LOGIN')} ADD CREDENTIAL [CREDENTIAL]"
+    )
 
 
 def _guessed(likely: Sequence[SqlCredential], cause: str) -> Pairing:
-    others = _named([one.name for one in likely])
-    problem = f"{cause}, so its credential is a guess of {others}: the target has the first. Each login needs a credential of its key's vault"
+    problem = (
+        f"{cause}, so its credential is a guess of {_named([one.name for one in likely])}: the target has the first. "
+        "Each login needs a credential of its key's vault"
+    )
     return Pairing(likely[0], problem, Kind.CREDENTIAL_GUESSED)
 
 
@@ -204,13 +206,12 @@ class KeyUris:
                     self._by_public_key.setdefault(key.public_key, {})[key.thumbprint] = None
 
     def _add(self, uri: RegistryUri, source: str, findings: Findings) -> None:
-        version = key_version(uri.uri)
-        if version is None:
-            thumbprint = printable(thumbprint_of(uri.thumbprint))
-            servers = [source] if source else []
-            findings.gap(f"the registry's KeyUri of thumbprint {thumbprint} is not https://VAULT/keys/NAME/VERSION", *servers)
-        else:
-            self._claims.setdefault(thumbprint_of(uri.thumbprint), {}).setdefault(version, {})[source] = None
+        thumbprint, version = thumbprint_of(uri.thumbprint), key_version(uri.uri)
+        if version is not None:
+            self._claims.setdefault(thumbprint, {}).setdefault(version, {})[source] = None
+            return
+        text = f"the registry's KeyUri of thumbprint {printable(thumbprint)} is not https://VAULT/keys/NAME/VERSION"
+        findings.gap(text, *([source] if source else []))
 
     def _claims_of(self, key: AsymmetricKey) -> _Claims:
         if found := self._claims.get(key.thumbprint):
@@ -400,29 +401,23 @@ def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[U
     server = instance.server_name
     for provider, count in instance.foreign.items():
         findings.note(f"provider [{provider}] is not of Azure Key Vault, so its keys ({count}) are not probed", server)
-    if not (instance.uses_provider or needs_key(instance) or {"providers", "keys"} & instance.errors.keys()):
+    needs_key = any(one.thumbprint or (one.encrypted and one.needs_unknown_key) for one in instance.databases)
+    if not (instance.uses_provider or needs_key or {"providers", "keys"} & instance.errors.keys()):
         findings.note("no EKM provider and no key of one: nothing to probe", server)
         return
     _report_limits(instance, uris, findings)
     _report_databases(instance, findings)
-    protected: dict[str, list[Database]] = {}
-    for database in instance.databases:
-        protected.setdefault(database.thumbprint, []).append(database)
     used = {key.thumbprint for key in used_keys(instance)}
-    hidden = [database for database in instance.databases if database.hidden]
+    hidden = [one for one in instance.databases if one.hidden]
+    protected: dict[str, list[Database]] = {}
+    for one in instance.databases:
+        protected.setdefault(one.thumbprint, []).append(one)
     for key in instance.keys:
         if key.thumbprint not in used:
             text = f"key [{key.name}] ({key.thumbprint}) protects no database that is shown"
             findings.note(f"{text}: columns in databases and old backups may need it (retire-version.sql)", server)
-            continue
-        usage = _resolved(instance, key, tuple(protected.get(key.thumbprint, hidden)), uris, findings)
-        if usage is not None:
+        elif usage := _resolved(instance, key, tuple(protected.get(key.thumbprint, hidden)), uris, findings):
             yield usage
-
-
-def needs_key(instance: Instance) -> bool:
-    """Whether a database is under a key of a provider, or may be: then a server without provider and key lacks both."""
-    return any(one.thumbprint or (one.encrypted and one.needs_unknown_key) for one in instance.databases)
 
 
 def used_keys(instance: Instance) -> list[AsymmetricKey]:
@@ -457,8 +452,8 @@ def _report_kept(instance: Instance, findings: Findings) -> None:
         text = f"not read in the latest run, so everything is of {whole.when}: {whole.message}"
         findings.gap(text, server, kind=Kind.INSTANCE_KEPT)
         return
-    for section, kept in instance.kept.items():
-        text = f"the section {section} is of {kept.when}, because it was not read again: {kept.message}"
+    for section, (when, message) in instance.kept.items():
+        text = f"the section {section} is of {when}, because it was not read again: {message}"
         if section in (REGISTRY, NODES):
             findings.note(text, server)
         else:

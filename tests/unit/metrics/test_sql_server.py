@@ -10,7 +10,6 @@ import pytest
 
 from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, FILLS, OF_SQL_SERVERS, of_a_sql_server, of_each_database
 from exporter.metrics.sql_server import (
-    READINESS_FAMILIES,
     Owner,
     alert_samples,
     difference_samples,
@@ -191,7 +190,10 @@ def test_section_times_are_those_of_the_last_good_reading():
 
 def test_reading_has_samples_for_every_family_and_label():
     values = sql_server_samples(a_reading())
-    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {*READINESS_FAMILIES, *alerts_of(a_reading())}
+    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {
+        *readiness_samples(a_reading(), [], READ_AT),
+        *alerts_of(a_reading()),
+    }
     values |= readiness_samples(a_reading(), [NOT_KNOWN], READ_AT) | alerts_of(a_reading())
     for spec in SQL_SERVER_METRICS:
         assert {tuple(name for name, _ in labels) for labels, _ in values[spec.name]} <= {spec.own}
@@ -199,7 +201,10 @@ def test_reading_has_samples_for_every_family_and_label():
 
 def test_unread_server_shows_only_that_it_was_not_read():
     values = sql_server_samples(an_unread_server(refused=True))
-    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {*READINESS_FAMILIES, *alerts_of(a_reading())}
+    assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {
+        *readiness_samples(a_reading(), [], READ_AT),
+        *alerts_of(a_reading()),
+    }
     assert {name: samples for name, samples in values.items() if samples} == {
         "mssql_ekm_read_success": [((), 0)],
     }
