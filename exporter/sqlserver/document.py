@@ -209,7 +209,7 @@ _NO_DATABASES = "the login may not see every database: grant VIEW ANY DATABASE (
 
 def unseen(sections: Sections) -> dict[str, str]:
     """Return a message for each section that may have fewer rows than the server."""
-    own = next(iter(sections.get("instance", ())), {})
+    own = own_row(sections)
     of_databases = ("encryption", "databases", *(name for name in ("opened", "backups", "logs") if name in sections))
     hidden = dict.fromkeys(of_databases, _NO_DATABASES) if own.get("may_view_databases") == 0 else {}
     return hidden | dict.fromkeys(_definitions(own, sections), _NO_DEFINITIONS)
@@ -419,7 +419,12 @@ def without_future(document: Document) -> Document:
 
 def server_time(sections: Sections) -> float | None:
     """Return when the sections were read, as a Unix time of the server's clock; None if unknown."""
-    return next((known_time(str(row.get("read_at_utc"))) for row in sections.get("instance", ())), None)
+    return known_time(str(own_row(sections).get("read_at_utc")))
+
+
+def own_row(sections: Sections) -> Row:
+    """Return what a server says of itself; empty if that was not read."""
+    return next(iter(sections.get("instance", ())), {})
 
 
 def utc(unix: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -26,6 +27,7 @@ from exporter.sqlserver.document import (
     Row,
     completed,
     joined_codes,
+    own_row,
     thumbprint_of,
     utc,
     without_future,
@@ -96,23 +98,21 @@ def updated(
     if earlier is not None and is_good(later, LOGS) and is_good(earlier, LOGS):
         rows = before.read_at.get(LOGS, before.attempted_at), earlier.sections[LOGS]
         reading = replace(reading, earlier_logs=rows, stalled=stalled_logs(before, later.sections[LOGS]))
-    if is_good(later, "instance") and (own := known_time(read_at(later))) is not None:
-        reading = replace(reading, clock_behind=own - at)
-    times = dict(_times(document, later, at, reading.read_at))
-    return labelled(_without_proven_errors(replace(reading, document=document, read_at=times)), server)
-
-
-def _times(document: Document, later: Document, at: float, before: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """Yield the time of each section that was ever read as a whole."""
-    for section in (*document.sections, REGISTRY):
-        if is_good(document, section):
-            yield section, at if is_good(later, section) else before.get(section, at)
+    own = known_time(read_at(later)) if is_good(later, "instance") else None
+    times = {
+        section: at if is_good(later, section) else reading.read_at.get(section, at)
+        for section in (*document.sections, REGISTRY)
+        if is_good(document, section)  # that was ever read as a whole
+    }
+    behind = reading.clock_behind if own is None else own - at
+    reading = replace(reading, document=document, read_at=times, clock_behind=behind)
+    return labelled(_without_proven_errors(reading), server)
 
 
 def _is_other_server(later: Document, earlier: Document) -> bool:
     """Whether another server answers at this address. Then nothing of the earlier one counts."""
-    both = later, earlier
-    return all(is_good(one, "instance") for one in both) and len({names_of(one)[0].upper() for one in both}) > 1
+    names = [names_of(one)[0].upper() for one in (later, earlier) if is_good(one, "instance")]
+    return len({*names}) > 1
 
 
 def log_since(
@@ -173,7 +173,7 @@ _LOCAL: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 
 def _offset(later: Document, earlier: Document, now: float) -> Row | None:
     """Return the row of the present offset, and since when it holds as far as readings and backups show; None if the server does not tell it."""
-    offset = later.sections["instance"][0].get("utc_offset_minutes")
+    offset = own_row(later.sections).get("utc_offset_minutes")
     if offset is None:
         return None
     is_recent = 0 <= now - (known_time(read_at(earlier)) or 0.0) < _SEASON
@@ -188,9 +188,8 @@ def _offset(later: Document, earlier: Document, now: float) -> Row | None:
 def _with_safe_times(later: Document, earlier: Document, offset: Row, now: float) -> Document:
     """Move each local time from before the offset is known to where it is an hour off in the safe direction: what breaks a proof later, a start earlier."""
     since, sections = known_time(str(offset["since_utc"])) or now, dict(later.sections)
-    for section, groups in _LOCAL.items():
-        if section in sections:
-            sections[section] = tuple(_late(row, groups, since, now) for row in sections[section])
+    for section in _LOCAL.keys() & sections.keys():
+        sections[section] = tuple(_late(row, _LOCAL[section], since, now) for row in sections[section])
     if CREDENTIALS in sections:
         before = {row.get("name"): row for row in earlier.sections.get(CREDENTIALS, ())}
         pairs = zip(later.sections[CREDENTIALS], sections[CREDENTIALS], strict=True)
@@ -257,7 +256,7 @@ def _known(earlier: Document, now: float) -> dict[About, Row]:
 
 def _node(document: Document) -> str:
     """Return the computer of the instance in lower case; empty if unknown."""
-    return next((str(row.get("node", "")).lower() for row in document.sections.get("instance", ())), "")
+    return str(own_row(document.sections).get("node", "")).lower()
 
 
 def _seen(later: Document, known: Mapping[About, Row], what: str, name: str, value: str) -> Row:
@@ -273,34 +272,40 @@ def _changes(later: Document, earlier: Document, now: float, ends: Ends) -> Iter
     """Yield the rows of all but the offset. A section that was not read leaves its rows as they are."""
     known = _known(earlier, now)
     rows = {key: row for key, row in known.items() if key[0] != _OFFSET}
-    for what, values in _fingerprints(later):
+    for what, values in _fingerprints(later).items():
         if what != "dll":  # which shows while it is loaded
             rows = {key: row for key, row in rows.items() if key[0] != what or key[1] in values}
         rows |= {about(row): row for name, value in values.items() for row in (_seen(later, known, what, name, value),)}
     rows |= {about(row): row for row in (*_start(later, known), *_secret_ends(ends, now))}
     altered = _last_altered(later)
-    by_kind: dict[str, list[Row]] = {}
-    for row in rows.values():
-        if str(row.get("known_utc", altered)) >= altered:
-            by_kind.setdefault(str(row["what"]), []).append(row)
-    for what, found in by_kind.items():
-        newest = sorted(found, key=lambda row: str(row.get("known_utc", row["since_utc"])), reverse=True)
-        yield from newest[: _MOST.get(what, _MOST_OTHERS)]
+    found = [row for row in rows.values() if str(row.get("known_utc", altered)) >= altered]
+    found.sort(key=lambda row: str(row.get("known_utc", row["since_utc"])), reverse=True)
+    for what in {str(row["what"]) for row in found}:
+        yield from [row for row in found if row["what"] == what][: _MOST.get(what, _MOST_OTHERS)]
 
 
-def _fingerprints(later: Document) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the values by name of each kind whose sections were read."""
-    rows = {name: found for name, found in later.sections.items() if is_good(later, name)}
-    if "providers" in rows:
-        columns = ("dll_path", "version", "is_enabled")
-        yield "provider", {str(row.get("name")): _digest([row.get(column) for column in columns]) for row in rows["providers"]}
-    if "modules" in rows:
-        yield "dll", {str(row.get("provider")): str(row.get("file_version", ""))[:64] for row in rows["modules"]}
-    if "configurations" in rows:
-        options = [row for row in rows["configurations"] if row.get("name") == EKM_OPTION]
-        yield "option", {name: str(row.get("value_in_use"))[:64] for name, row in zip([""], options, strict=False)}
-    if {"keys", "logins", CREDENTIALS} <= rows.keys():
-        yield "mapping", {thumbprint_of(str(row.get("thumbprint"))): _mapping(row, rows) for row in rows["keys"]}
+# The sections of which each kind of value follows.
+_NEEDED: Final = {
+    "provider": {"providers"},
+    "dll": {"modules"},
+    "option": {"configurations"},
+    "mapping": {"keys", "logins", CREDENTIALS},
+}
+
+
+def _fingerprints(later: Document) -> dict[str, dict[str, str]]:
+    """Return the values by name of each kind whose sections were read."""
+    good = {name: found for name, found in later.sections.items() if is_good(later, name)}
+    rows = defaultdict[str, tuple[Row, ...]](tuple, good)
+    columns = ("dll_path", "version", "is_enabled")
+    options = [str(row.get("value_in_use"))[:64] for row in rows["configurations"] if row.get("name") == EKM_OPTION]
+    values = {
+        "provider": {str(row.get("name")): _digest([row.get(column) for column in columns]) for row in rows["providers"]},
+        "dll": {str(row.get("provider")): str(row.get("file_version", ""))[:64] for row in rows["modules"]},
+        "option": dict(zip([""], options, strict=False)),
+        "mapping": {thumbprint_of(str(row.get("thumbprint"))): _mapping(row, rows) for row in rows["keys"]},
+    }
+    return {what: found for what, found in values.items() if _NEEDED[what] <= good.keys()}
 
 
 def _mapping(key: Row, rows: Mapping[str, tuple[Row, ...]]) -> str:
@@ -328,11 +333,11 @@ def _start(later: Document, known: Mapping[About, Row]) -> Iterator[Row]:
         yield {**_seen(later, known, _START, "", started), "since_utc": started}
 
 
-def _secret_ends(ends: Ends, now: float) -> Iterator[Row]:
-    for client, times in ends.items():
-        for at in times:
-            row = {"what": SECRET_END, "name": client.lower(), "value": utc(at), "since_utc": utc(at), "known_utc": utc(now)}
-            yield {**row, "first": 1}
+def _secret_ends(ends: Ends, now: float) -> list[Row]:
+    row: Row = {"what": SECRET_END, "known_utc": utc(now), "first": 1}
+    return [
+        {**row, "name": client.lower(), "value": utc(at), "since_utc": utc(at)} for client, times in ends.items() for at in times
+    ]
 
 
 def _last_altered(later: Document) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
+from msgspec import convert
+
 from exporter.core.durations import known_time, moment, unix_time
 from exporter.core.names import ServerNames, server_name, server_names_at
 from exporter.sqlserver.document import (
@@ -24,6 +26,7 @@ from exporter.sqlserver.document import (
     as_json,
     document_from,
     joined_codes,
+    own_row,
     without_future,
 )
 from exporter.sqlserver.instance import Instance, asked_host, instance_of
@@ -39,7 +42,7 @@ LOCAL_TIME: Final = (
 )
 BACKUPS: Final = "backups"
 _ONE_START: Final = 4200.0  # seconds between two times of one start: an hour of daylight saving, and how clocks drift
-_LONGEST_ADDRESS = 512  # characters of an address or a label
+_TEXTS: Final = {"address": 512, "sql_instance": 512, "host": 512, "failure": MESSAGE}  # characters
 _T = TypeVar("_T")
 BACKUP_TYPES: Final = {"D": "full", "I": "differential", "L": "log"}  # by their letter in the section `backups`
 
@@ -108,21 +111,17 @@ def contested_addresses(readings: Iterable[SqlServerReading]) -> frozenset[str]:
 
     One of them keeps the names: that of the configuration, else the one that was asked under its host. None hides another.
     """
-    all_readings = tuple(readings)
-    addresses = {each.address.casefold() for each in all_readings}
-    by_name = dict[str, list[SqlServerReading]]()
-    found = set[str]()
-    for each in all_readings:
-        if each.sql_instance:
-            name = {"sql_instance": each.sql_instance, "host": each.host}
-            by_name.setdefault(server_name(name).casefold(), []).append(each)
-            if each.sql_instance.casefold() in addresses - {each.address.casefold()}:  # an address stands for unknown names
-                found.add(each.address)
+    every = tuple(readings)
+    addresses, by_name = {each.address.casefold() for each in every}, dict[str, list[SqlServerReading]]()
+    named = [each for each in every if each.sql_instance]
+    for each in named:
+        by_name.setdefault(server_name({"sql_instance": each.sql_instance, "host": each.host}).casefold(), []).append(each)
+    # An address stands for unknown names.
+    found = {each.address for each in named if each.sql_instance.casefold() in addresses - {each.address.casefold()}}
     for same in by_name.values():
         best = max(map(_claim, same))
         owners = [each for each in same if _claim(each) == best]
-        if len(same) > 1:
-            found |= {each.address for each in same if len(owners) > 1 or each is not owners[0]}
+        found |= {each.address for each in same if len(owners) > 1 or each is not owners[0]}
     return frozenset(found)
 
 
@@ -355,7 +354,7 @@ def time_of(document: Document, section: str) -> str:
 
 def read_at(document: Document) -> str:
     """Return the time of the reading; empty if unknown."""
-    return next((str(row.get("read_at_utc", "")) for row in document.sections.get("instance", ())), "")
+    return str(own_row(document.sections).get("read_at_utc", ""))
 
 
 def _source(section: str, later: Document, earlier: Document) -> Document:
@@ -391,19 +390,13 @@ def reading_from(values: Any) -> SqlServerReading:
     A damaged section is an error of that section, and has no time.
     """
     try:
-        address, refused, contested = _text(values, "address"), values["refused"], values["contested"]
-        if not address or not isinstance(refused, bool) or not isinstance(contested, bool):
+        plain: dict[str, Any] = {name: convert(values[name], str)[:longest] for name, longest in _TEXTS.items()}
+        plain |= {name: convert(values[name], bool) for name in ("refused", "contested")}
+        behind = convert(values["clock_behind"], float | None)
+        if not plain["address"] or not math.isfinite(behind or 0.0):
             raise ValueError("no reading")  # noqa: TRY301 - as any other damage
-        reading = SqlServerReading(
-            address=address,
-            sql_instance=_text(values, "sql_instance"),
-            host=_text(values, "host"),
-            attempted_at=0.0 if values["attempted_at"] is None else unix_time(values["attempted_at"]),
-            failure=_text(values, "failure", MESSAGE),
-            refused=refused,
-            contested=contested,
-            clock_behind=_seconds(values["clock_behind"]),
-        )
+        attempted_at = 0.0 if values["attempted_at"] is None else unix_time(values["attempted_at"])
+        reading = SqlServerReading(**plain, attempted_at=attempted_at, clock_behind=behind)
         times, logs, stops = values["read_at"].items(), values["earlier_logs"], values["stalled"].items()
         if values["document"] is None:
             return reading
@@ -437,19 +430,6 @@ def inventory_document(reading: SqlServerReading) -> Document:
 
 def _without_proofs(values: Mapping[str, Any]) -> dict[str, Any]:
     return {section: value for section, value in values.items() if section not in (*PROOF_SECTIONS, CHANGES)}
-
-
-def _seconds(value: Any) -> float | None:
-    if value is not None and not (type(value) in (int, float) and math.isfinite(value)):
-        raise TypeError
-    return None if value is None else float(value)
-
-
-def _text(values: Mapping[str, Any], name: str, longest: int = _LONGEST_ADDRESS) -> str:
-    value = values[name]
-    if not isinstance(value, str):
-        raise TypeError
-    return value[:longest]
 
 
 def _document(value: Any) -> Document:
