@@ -17,19 +17,20 @@ from exporter.core.values import HOST_IDENTITIES
 from exporter.inventory.azure import AzureRequest, read_azure, read_coverage
 from exporter.inventory.azure_plan import (
     EMPTY,
+    GUID,
+    MARK,
     Azure,
     AzurePlan,
     Coverage,
     azure_report,
     cloud_from,
-    is_own_proposal,
-    is_subscription,
     plan_azure,
     proposals_file,
     proposals_text,
 )
 from exporter.inventory.folder import Declared, FileChange, SourceError, read_declared, write
 from exporter.inventory.plan import PlannedTarget
+from exporter.inventory.render import is_own
 from exporter.inventory.vault_search import AMBIENT
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.runtime.process import ExtraMissingError
@@ -78,7 +79,7 @@ def _coverage(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> C
 def _request(args: argparse.Namespace, declared: Declared, coverage: Coverage) -> AzureRequest:
     """Return where to look, and the identity. Raises SourceError."""
     credential = _credential(args, declared)
-    wrong = [one for one in args.azure_subscription if not is_subscription(one)]
+    wrong = [one for one in args.azure_subscription if not GUID.fullmatch(one)]
     if wrong:
         raise SourceError("--azure.subscription: expected its GUID: az account list --query '[].id'")
     cloud = args.azure_cloud or cloud_from(declared.modules[DEFAULT_MODULE].authority_host, coverage.vaults)
@@ -114,7 +115,7 @@ def _own_text(args: argparse.Namespace) -> str | None:
         return None
     except FileUnreadableError as error:
         raise SourceError(f"--azure.out: {path}: {error}") from None
-    if not is_own_proposal(text):
+    if not is_own(text, MARK):
         raise SourceError(f"--azure.out: {path}: it was edited or is another file: rename it, or choose another name")
     return text
 

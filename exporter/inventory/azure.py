@@ -10,29 +10,28 @@ import asyncio
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from exporter.clients.http.exchange import TRANSPORT
 from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, Networks
-from exporter.clients.key_vault import NO_CREDENTIAL, HostSession, VaultSession
+from exporter.clients.key_vault import NO_CREDENTIAL, HostSession
 from exporter.config.fields import Section
 from exporter.config.files import read_with_includes, targets_in, vault_of
 from exporter.config.settings import DEFAULT_MODULE, Credential, Module
 from exporter.config.tree import ProblemList
 from exporter.core.names import MANAGEMENT_HOSTS
 from exporter.core.values import Challenge, Facts, Fault, KeyFacts, KeyReference
-from exporter.inventory.azure_plan import PAGE, QUERY, Azure, AzureKey, AzureVault, Coverage, authority_of, read_rows
+from exporter.inventory.azure_plan import PAGE, QUERY, Azure, AzureVault, Coverage, authority_of, read_rows
 from exporter.inventory.folder import Declared, SourceError
-from exporter.inventory.vault_search import TimeLimit, TimeLimitError, open_networks, request_token
+from exporter.inventory.vault_search import NoTokenError, TimeLimit, UnreadError, open_networks, open_vault, request_token
 from exporter.probing.tokens import failure_line
 from exporter.runtime.files import real_path
 from exporter.runtime.process import ExtraMissingError
 from exporter.runtime.tasks import PoolExhausted
-
-_LIMIT_HIT = "x-ms-tenant-subscription-limit-hit"
-_NO_SUBSCRIPTION = "NoValidSubscriptionsInQueryRequest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +79,14 @@ class ResourceGraphSession(HostSession):
         exchange = await self.exchange(
             lambda: self._graph.resources(request, headers={"Authorization": f"Bearer {token}"}), deadline=deadline
         )
-        facts = replace(facts_from(exchange), inner_code=None)  # the implied codes are those of a vault
-        if exchange.response is not None and facts.status == 400 and _NO_SUBSCRIPTION in _details(exchange.response.content):
+        # The implied codes are those of a vault.
+        facts, response = replace(facts_from(exchange), inner_code=None), exchange.response
+        if response is not None and facts.status == 400 and "NoValidSubscriptionsInQueryRequest" in _details(response.content):
             return facts, ResourceGraphPage()
-        if facts.fault is not Fault.NONE or exchange.response is None:
+        if facts.fault is not Fault.NONE or response is None:
             return facts, None
-        page = _page(exchange.result, limit_hit=exchange.response.headers.get(_LIMIT_HIT, "").lower() == "true")
+        limit_hit = response.headers.get("x-ms-tenant-subscription-limit-hit", "").lower() == "true"
+        page = _page(exchange.result, limit_hit=limit_hit)
         return (facts, page) if page is not None else (replace(facts, fault=Fault.ANSWER_NOT_JSON), None)
 
 
@@ -94,16 +95,15 @@ def _page(answer: Any, *, limit_hit: bool) -> ResourceGraphPage | None:
     rows, total, token = (getattr(answer, name, None) for name in ("data", "total_records", "skip_token"))
     if not isinstance(rows, list) or not isinstance(total, int):
         return None
-    truncated = str(getattr(answer, "result_truncated", "")).lower() == "true"
     text = token if isinstance(token, str) and token else None
-    return ResourceGraphPage(rows=rows, total=total, skip_token=text, is_cut=truncated and text is None, limit_hit=limit_hit)
+    is_cut = text is None and str(getattr(answer, "result_truncated", "")).lower() == "true"
+    return ResourceGraphPage(rows=rows, total=total, skip_token=text, is_cut=is_cut, limit_hit=limit_hit)
 
 
 def _details(body: bytes) -> set[str]:
     """Return the codes in the details of an error."""
     try:
-        details = json.loads(body)["error"]["details"]
-        return {one["code"] for one in details}
+        return {one["code"] for one in json.loads(body)["error"]["details"]}
     except (ValueError, KeyError, TypeError, RecursionError):
         return set()
 
@@ -113,7 +113,6 @@ _LIST_SECONDS, _VAULT_SECONDS, _WHOLE_SECONDS = 600.0, 300.0, 3600.0  # for the 
 _CONCURRENT_VAULTS = 16
 _MOST_PAGES, _MOST_VAULTS = 200, 20_000
 _NAME_SOME = "name some subscriptions with --azure.subscription"
-_RSA = ("RSA", "RSA-HSM")
 # Advice by HTTP status.
 _MANAGEMENT = {
     401: "the token was not accepted",
@@ -137,130 +136,104 @@ class AzureRequest:
     subscriptions: Sequence[str]
 
 
-class _VaultFailureError(Exception):
-    """Why the keys of a vault are unknown, in one line."""
-
-
 async def read_azure(declared: Declared, request: AzureRequest) -> Azure:
     """Return the vaults, keys and failures. Raises SourceError and ExtraMissingError."""
     azure = Azure(MANAGEMENT_HOSTS[request.cloud])
     async with open_networks(declared) as networks:
-        reader = _AzureReader(networks, declared, request)
-        await reader.list_vaults(azure)
-        limit = asyncio.Semaphore(_CONCURRENT_VAULTS)
-        await asyncio.gather(*(_read_vault(reader, vault, azure, limit) for vault in azure.vaults))
+        reader = _AzureReader(networks, declared, request, azure)
+        await reader.list_vaults()
+        await asyncio.gather(*(reader.read_keys(vault.host) for vault in azure.vaults))
     azure.failures.sort()
     return azure
-
-
-async def _read_vault(reader: _AzureReader, vault: AzureVault, azure: Azure, limit: asyncio.Semaphore) -> None:
-    async with limit:
-        try:
-            azure.keys[vault.host] = await reader.keys_of(vault.host)
-        except (_VaultFailureError, TimeLimitError, PoolExhausted) as failure:
-            azure.failures.append(f"{vault.host}: not read: {failure}")
 
 
 class _AzureReader:
     """Reads with one credential; the vaults of a tenant share a token."""
 
-    def __init__(self, networks: Networks, declared: Declared, request: AzureRequest) -> None:
-        self._networks, self._declared, self._request = networks, declared, request
-        self._tokens: dict[tuple[Challenge, str], asyncio.Task[tuple[str | None, str]]] = {}
-        self._time = TimeLimit(SECONDS, _WHOLE_SECONDS)
+    def __init__(self, networks: Networks, declared: Declared, request: AzureRequest, azure: Azure) -> None:
+        self._networks, self._declared, self._request, self._azure = networks, declared, request, azure
+        self._tokens: dict[tuple[Challenge, str], asyncio.Task[str]] = {}
+        self._time, self._slots = TimeLimit(SECONDS, _WHOLE_SECONDS), asyncio.Semaphore(_CONCURRENT_VAULTS)
 
-    async def list_vaults(self, azure: Azure) -> None:
+    def _fail(self, text: str) -> None:
+        self._azure.failures.append(f"{self._azure.host}: {text}")
+
+    async def list_vaults(self) -> None:
         """Read every page of Resource Graph. The token goes to the management host only."""
-        network = self._networks.network_of(self._declared.modules[DEFAULT_MODULE])
-        async with ResourceGraphSession(network, azure.host) as session:
-            tenant = self._request.credential.tenant_id or self._request.tenant or ""
-            challenge = Challenge(authority=authority_of(self._request.cloud), tenant=tenant, resource=f"https://{azure.host}")
+        host, module, identity = self._azure.host, self._declared.modules[DEFAULT_MODULE], self._request.credential
+        challenge = Challenge(
+            authority=authority_of(self._request.cloud),
+            tenant=identity.tenant_id or self._request.tenant or "",
+            resource=f"https://{host}",
+        )
+        async with ResourceGraphSession(self._networks.network_of(module), host) as session:
             try:
-                token, why = await self._token(challenge, network.module)
-                if token is None:
-                    azure.failures.append(f"{azure.host}: no token for {self._request.credential.name}: {why}")
-                    return
-                await self._pages(session, token, azure)
-            except (TimeLimitError, PoolExhausted) as failure:
-                azure.failures.append(f"{azure.host}: not read: {failure}")
+                await self._pages(session, await self._token(challenge, module))
+            except NoTokenError as failure:
+                self._fail(str(failure))
+            except (UnreadError, PoolExhausted) as failure:
+                self._fail(f"not read: {failure}")
 
-    async def _pages(self, session: ResourceGraphSession, token: str, azure: Azure) -> None:
+    async def _pages(self, session: ResourceGraphSession, token: str) -> None:
         skip_token: str | None = None
-        seen: set[str | None] = {None}
-        time = TimeLimit(SECONDS, _LIST_SECONDS)
-        rows = others = 0
+        seen, time, rows, others = {skip_token}, TimeLimit(SECONDS, _LIST_SECONDS), 0, 0
         vaults: dict[str, AzureVault] = {}
         for number in range(1, _MOST_PAGES + 1):
             facts, page = await session.vaults(token, self._request.subscriptions, skip_token, deadline=time.deadline())
             if page is None:
-                azure.failures.append(f"{azure.host}: page {number} not read: {_advised(facts, _MANAGEMENT)}")
+                self._fail(f"page {number} not read: {_advised(facts, _MANAGEMENT)}")
                 break
             found, unknown = read_rows(page.rows, self._request.cloud)
             vaults |= {vault.host: vault for vault in found}
-            azure.vaults = [vaults[host] for host in sorted(vaults)[:_MOST_VAULTS]]
+            self._azure.vaults = [vaults[host] for host in sorted(vaults)[:_MOST_VAULTS]]
             rows, others = rows + len(found) + unknown, others + unknown
             if page.limit_hit:
-                azure.failures.append(f"{azure.host}: more than 10,000 subscriptions: {_NAME_SOME}")
+                self._fail(f"more than 10,000 subscriptions: {_NAME_SOME}")
             if len(vaults) > _MOST_VAULTS:
-                azure.failures.append(f"{azure.host}: more than {_MOST_VAULTS} vaults: {_NAME_SOME}")
+                self._fail(f"more than {_MOST_VAULTS} vaults: {_NAME_SOME}")
                 break
             if page.skip_token in seen:
                 if page.is_cut or page.skip_token is not None or rows < page.total:
-                    azure.failures.append(
-                        f"{azure.host}: Resource Graph listed {rows} of {page.total} vaults: run the command again"
-                    )
+                    self._fail(f"Resource Graph listed {rows} of {page.total} vaults: run the command again")
                 break
             skip_token = page.skip_token
             seen.add(skip_token)
         else:
-            azure.failures.append(f"{azure.host}: more than {_MOST_PAGES} pages: {_NAME_SOME}")
+            self._fail(f"more than {_MOST_PAGES} pages: {_NAME_SOME}")
         if others:
-            azure.failures.append(f"{azure.host}: entries that name no vault of the cloud {self._request.cloud}: {others}")
+            self._fail(f"entries that name no vault of the cloud {self._request.cloud}: {others}")
 
-    async def keys_of(self, host: str) -> tuple[AzureKey, ...]:
-        """Return the newest versions of a vault's RSA keys. Raises _VaultFailureError, TimeLimitError and PoolExhausted."""
+    async def read_keys(self, host: str) -> None:
+        """Read the newest versions of a vault's RSA keys, or why they are unknown."""
+        async with self._slots:
+            try:
+                self._azure.keys[host] = await self._keys_of(host)
+            except (UnreadError, PoolExhausted) as failure:
+                self._azure.failures.append(f"{host}: not read: {failure}")
+
+    async def _keys_of(self, host: str) -> tuple[KeyFacts, ...]:
         self._time.deadline()
-        time = TimeLimit(SECONDS, _VAULT_SECONDS)
-        module = self._declared.module_of(host)
-        network = self._networks.network_of(module)
-        token = await self._vault_token(host, network, time)
-        async with VaultSession(network, host, module.api_version) as session:
+        time, module, found = TimeLimit(SECONDS, _VAULT_SECONDS), self._declared.module_of(host), list[KeyFacts]()
+        line_of, token_for = partial(_advised, advice=_VAULT), partial(self._token, module=module)
+        async with open_vault(self._networks.network_of(module), host, time, token_for, line_of) as (session, token):
             facts, listed = await session.list_keys(token, deadline=time.deadline())
             if listed is None:
-                raise _VaultFailureError(_advised(facts, _VAULT))
-            found = [await _newest(session, token, key.name, time) for key in listed if not key.managed]
-        return tuple(
-            AzureKey(name=key.name, version=key.version, bits=key.size_bits, enabled=key.enabled is not False)
-            for key in found
-            if key is not None and key.kty in _RSA
-        )
+                raise UnreadError(line_of(facts))
+            for name in [key.name for key in listed if not key.managed]:
+                facts, key = await session.get_key(token, name, None, deadline=time.deadline())
+                if key is not None and key.kty in ("RSA", "RSA-HSM"):
+                    found.append(key)
+                elif key is None and facts.status != HTTPStatus.NOT_FOUND:  # 404: it was deleted meanwhile
+                    raise UnreadError(f"key {name}: {line_of(facts)}")
+        return tuple(found)
 
-    async def _vault_token(self, host: str, network: Network, time: TimeLimit) -> str:
-        """Return a token for the vault, which must be below the domain of the token's resource."""
-        async with VaultSession(network, host, network.module.api_version) as session:
-            facts, challenge = await session.challenge(deadline=time.deadline())
-        if challenge is None:
-            raise _VaultFailureError(_advised(facts, _VAULT))
-        token, why = await self._token(challenge, network.module)
-        if token is None:
-            raise _VaultFailureError(f"no token for {self._request.credential.name}: {why}")
-        return token
-
-    async def _token(self, challenge: Challenge, module: Module) -> tuple[str | None, str]:
-        """Return a token, or None and why; equal requests are sent once."""
-        key = challenge, module.name
+    async def _token(self, challenge: Challenge, module: Module) -> str:
+        """Return a token; equal requests are sent once. Raises UnreadError and PoolExhausted."""
+        key, request = (challenge, module.name), self._request
         if key not in self._tokens:
-            sent = request_token(self._networks, module, self._request.credential, challenge, SECONDS)
+            sent = request_token(self._networks, module, request.credential, challenge, SECONDS, missing="no token for")
             self._tokens[key] = asyncio.create_task(sent)
         return await self._tokens[key]
-
-
-async def _newest(session: VaultSession, token: str, name: str, time: TimeLimit) -> KeyFacts | None:
-    """Return the newest version; None for a key that was deleted meanwhile. Raises _VaultFailureError."""
-    facts, key = await session.get_key(token, name, None, deadline=time.deadline())
-    if key is None and facts.status != 404:
-        raise _VaultFailureError(f"key {name}: {_advised(facts, _VAULT)}")
-    return key
 
 
 def _advised(facts: Facts, advice: dict[int, str]) -> str:

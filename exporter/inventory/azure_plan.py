@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.core.connector import key_name_findings
 from exporter.core.names import CLOUDS, MANAGEMENT_HOSTS, cloud_of, vault_host
 from exporter.core.quoting import yaml
+from exporter.core.values import KeyFacts
 from exporter.inventory.plan import short_vault
-from exporter.inventory.render import is_own, signed
+from exporter.inventory.render import signed
 from exporter.knowledge.expiry import graph_of
 from exporter.sqlserver.document import KeyVersion
 from exporter.sqlserver.instance import counted, listed
@@ -21,8 +22,7 @@ resources
 | project id, name, type, subscriptionId, location, uri = coalesce(tostring(properties.vaultUri), tostring(properties.hsmUri))
 | order by id asc"""
 PAGE = 1000  # rows, the most that the service allows
-_GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
-_WORD = re.compile(r"[A-Za-z0-9 _-]{1,64}")
+GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -39,34 +39,19 @@ class AzureVault:
         return cloud is not None and cloud.managed_hsm
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AzureKey:
-    """The newest version of an RSA key. `enabled` is False if it is disabled."""
-
-    name: str
-    version: str
-    bits: int
-    enabled: bool
-
-
 @dataclass(slots=True)
 class Azure:
-    """What Azure listed: vaults in order, the keys of each vault that was read, and one line for each failure."""
+    """What Azure listed: vaults in order, the newest RSA keys of each vault that was read, and one line for each failure."""
 
     host: str
     vaults: list[AzureVault] = field(default_factory=list)
-    keys: dict[str, tuple[AzureKey, ...]] = field(default_factory=dict)
+    keys: dict[str, tuple[KeyFacts, ...]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
-
-
-def is_subscription(text: str) -> bool:
-    return _GUID.fullmatch(text) is not None
 
 
 def read_rows(rows: object, cloud: str) -> tuple[list[AzureVault], int]:
     """Return the vaults of a page, and the number of rows that name no vault of this cloud."""
-    listed = rows if isinstance(rows, list) else []
-    vaults = [_vault(row, cloud) for row in listed]
+    vaults = [_vault(row, cloud) for row in rows] if isinstance(rows, list) else []
     found = [one for one in vaults if one is not None]
     return found, len(vaults) - len(found)
 
@@ -81,19 +66,17 @@ def _vault(row: object, cloud: str) -> AzureVault | None:
     known = cloud_of(host)
     if known is None or known.name != cloud or ":" in host:
         return None
-    return AzureVault(
-        host=host, subscription=_matching(_GUID, row.get("subscriptionId")), location=_matching(_WORD, row.get("location"))
-    )
+    location = _matching(r"[A-Za-z0-9 _-]{1,64}", row.get("location"))
+    return AzureVault(host=host, subscription=_matching(GUID, row.get("subscriptionId")), location=location)
 
 
-def _matching(pattern: re.Pattern[str], value: object) -> str:
-    return value if isinstance(value, str) and pattern.fullmatch(value) else "?"
+def _matching(pattern: str | re.Pattern[str], value: object) -> str:
+    return value if isinstance(value, str) and re.fullmatch(pattern, value) else "?"
 
 
 def authority_of(cloud: str) -> str:
     """Return the host of Entra ID for a cloud of MANAGEMENT_HOSTS."""
-    domain = next(one.domain for one in CLOUDS if one.name == cloud)
-    return graph_of(f"vault.{domain}", None).authority
+    return graph_of("vault." + next(one.domain for one in CLOUDS if one.name == cloud), None).authority
 
 
 def cloud_from(authority_host: str | None, vaults: Iterable[str]) -> str | None:
@@ -106,9 +89,6 @@ def cloud_from(authority_host: str | None, vaults: Iterable[str]) -> str | None:
         authority = graph_of("", authority_host).authority
         return next(name for name in MANAGEMENT_HOSTS if authority_of(name) == authority)
     return None if len(names) > 1 else next(iter(names), CLOUDS[0].name)
-
-
-SIZES = (2048, 3072)  # bits that the connector supports
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +104,8 @@ class Coverage:
     declared: frozenset[str] = frozenset()
 
     @property
-    def vaults(self) -> frozenset[str]:
-        return frozenset(vault for vault, _ in self.keys)
+    def vaults(self) -> set[str]:
+        return {vault for vault, _ in self.keys}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,54 +124,46 @@ class AzurePlan:
     """`open_vaults` have no target, `open_keys` no target in a vault that has one; `unfit` are keys that the connector rejects."""
 
     covered: int = 0
-    open_vaults: dict[AzureVault, list[AzureKey]] = field(default_factory=dict)
-    open_keys: dict[AzureVault, list[AzureKey]] = field(default_factory=dict)
+    open_vaults: dict[AzureVault, list[KeyFacts]] = field(default_factory=dict)
+    open_keys: dict[AzureVault, list[KeyFacts]] = field(default_factory=dict)
     unfit: list[str] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
 
 
 def plan_azure(azure: Azure, coverage: Coverage) -> AzurePlan:
-    plan, taken, covered_vaults = AzurePlan(), set(coverage.names), coverage.vaults
+    plan, taken = AzurePlan(), set(coverage.names)
     for vault in azure.vaults:
         keys = azure.keys.get(vault.host, ())
         left = [key for key in keys if (vault.host, key.name.lower()) not in coverage.keys]
         plan.covered += len(keys) - len(left)
-        if vault.host not in covered_vaults:
+        if vault.host not in coverage.vaults:
             plan.open_vaults[vault] = left
         elif left:
             plan.open_keys[vault] = left
         for key in left:
-            _propose(vault, key, coverage, plan, taken)
+            if reason := _unfit(key):
+                plan.unfit.append(f"{vault.host}: {key.name}: {reason}")
+            else:
+                plan.proposals.append(_proposal(vault, key, coverage, taken))
     return plan
 
 
-def _propose(vault: AzureVault, key: AzureKey, coverage: Coverage, plan: AzurePlan, taken: set[str]) -> None:
-    if (reason := _unfit(key)) is not None:
-        plan.unfit.append(f"{vault.host}: {key.name}: {reason}")
-        return
+def _proposal(vault: AzureVault, key: KeyFacts, coverage: Coverage, taken: set[str]) -> Proposal:
     credential = coverage.credentials.get(vault.host, short_vault(vault.host))
-    name = _free(f"{short_vault(vault.host)}-{key.name}", taken)
+    stem = f"{short_vault(vault.host)}-{key.name}"
+    name = next(name for name in (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))) if name not in taken)
     taken.add(name)
     version = KeyVersion(vault.host, key.name, key.version)
-    plan.proposals.append(Proposal(name, vault, version, credential, credential in coverage.declared))
+    return Proposal(name, vault, version, credential, credential in coverage.declared)
 
 
-def _unfit(key: AzureKey) -> str | None:
-    """Return why SQL Server cannot use the key as it is, None if it can."""
-    if key.bits not in SIZES:
-        return f"{key.bits} bits; the connector supports 2048 and 3072"
-    if not key.enabled:
+def _unfit(key: KeyFacts) -> str:
+    """Return why SQL Server cannot use the key as it is, empty if it can."""
+    if key.size_bits not in (2048, 3072):
+        return f"{key.size_bits} bits; the connector supports 2048 and 3072"
+    if key.enabled is False:
         return "its newest version is disabled"
-    rules = key_name_findings(key.name)
-    return rules[0].text if rules else None
-
-
-def _free(stem: str, taken: Collection[str]) -> str:
-    number, name = 1, stem
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    return name
+    return next((rule.text for rule in key_name_findings(key.name)), "")
 
 
 EMPTY = (
@@ -211,11 +183,6 @@ def proposals_file(plan: AzurePlan, secrets: str) -> str:
     return signed(proposals_text(plan, secrets), MARK) if plan.proposals else ""
 
 
-def is_own_proposal(text: str) -> bool:
-    """Whether `inventory --azure` wrote this text, and it was not changed since."""
-    return is_own(text, MARK)
-
-
 def proposals_text(plan: AzurePlan, secrets: str) -> str:
     """Return the proposed credentials and targets. `secrets` is the folder of the secrets, relative to the file."""
     missing = {one.credential: one.vault for one in plan.proposals if not one.is_declared}
@@ -229,47 +196,36 @@ def proposals_text(plan: AzurePlan, secrets: str) -> str:
         ]
     lines.append("targets:")
     for proposal in plan.proposals:
-        lines += _target(proposal)
+        lines += [
+            f"  # subscription {proposal.vault.subscription}, {proposal.vault.location}",
+            f"  - name: {yaml(proposal.name)}",
+            f"    key: {proposal.version.uri}",
+            f"    credential: {yaml(proposal.credential)}",
+        ]
     return _NOTICE + "\n".join(lines) + "\n"
 
 
 def azure_report(azure: Azure, plan: AzurePlan) -> str:
-    sections = (
-        ("Vaults without a target:", [_line(vault, keys, azure) for vault, keys in plan.open_vaults.items()]),
-        ("Keys without a target:", [_line(vault, keys, azure) for vault, keys in plan.open_keys.items()]),
-        ("Keys that SQL Server cannot use:", plan.unfit),
-    )
-    parts = [f"{title}\n" + "".join(f"  - {line}\n" for line in lines) for title, lines in sections if lines]
-    return "\n".join([_summary(azure, plan), *parts])
-
-
-def _summary(azure: Azure, plan: AzurePlan) -> str:
     hsms = sum(vault.is_hsm for vault in azure.vaults)
-    keys = sum(map(len, azure.keys.values()))
-    numbers = ", ".join(
-        (
-            counted(len(azure.vaults) - hsms, "vault"),
-            counted(hsms, "Managed HSM"),
-            counted(keys, "RSA key"),
-            f"{plan.covered} with a target",
-        )
+    numbers = (
+        counted(len(azure.vaults) - hsms, "vault"),
+        counted(hsms, "Managed HSM"),
+        counted(sum(map(len, azure.keys.values())), "RSA key"),
+        f"{plan.covered} with a target",
     )
-    return f"{azure.host}: {numbers}; {counted(len(azure.failures), 'failure')}\n"
+    sections = {
+        "Vaults without a target:": [_line(vault, keys, azure) for vault, keys in plan.open_vaults.items()],
+        "Keys without a target:": [_line(vault, keys, azure) for vault, keys in plan.open_keys.items()],
+        "Keys that SQL Server cannot use:": plan.unfit,
+    }
+    return f"{azure.host}: {', '.join(numbers)}; {counted(len(azure.failures), 'failure')}\n" + "".join(
+        f"\n{title}\n" + "".join(f"  - {line}\n" for line in lines) for title, lines in sections.items() if lines
+    )
 
 
-def _line(vault: AzureVault, keys: Sequence[AzureKey], azure: Azure) -> str:
+def _line(vault: AzureVault, keys: Sequence[KeyFacts], azure: Azure) -> str:
     where = f"{vault.host} (subscription {vault.subscription}, {vault.location})"
     if vault.host not in azure.keys:
         return f"{where}: keys unknown"
-    named = listed(key.name if key.enabled else f"{key.name} (disabled)" for key in keys)
+    named = listed(f"{key.name} (disabled)" if key.enabled is False else key.name for key in keys)
     return f"{where}: {named or 'no RSA key'}"
-
-
-def _target(proposal: Proposal) -> list[str]:
-    vault = proposal.vault
-    return [
-        f"  # subscription {vault.subscription}, {vault.location}",
-        f"  - name: {yaml(proposal.name)}",
-        f"    key: {proposal.version.uri}",
-        f"    credential: {yaml(proposal.credential)}",
-    ]

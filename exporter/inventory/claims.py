@@ -48,8 +48,9 @@ class Taken:
     def keys_of(self, identity: Identity) -> list[str]:
         """Return the keys of the servers that an identity may mean."""
         same = self.known.get(identity.name, {})
-        exact = [key for key, other in same.items() if other.domain == identity.domain]
-        return exact or [key for key, other in same.items() if is_same_server(identity.key, other.key)]
+        return [key for key, other in same.items() if other.domain == identity.domain] or [
+            key for key, other in same.items() if is_same_server(identity.key, other.key)
+        ]
 
 
 def take_in(held: Mapping[str, Document], readings: Sequence[DocumentReading], *, prune: bool = False) -> Taken:
@@ -60,8 +61,15 @@ def take_in(held: Mapping[str, Document], readings: Sequence[DocumentReading], *
     taken = Taken()
     for key, document in held.items():
         taken.put(key, document)
+
+    def is_its_own(pair: tuple[DocumentReading, Identity]) -> bool:
+        """Whether the name is that of the address, or was known from there before."""
+        reading, identity = pair
+        known = (taken.documents[key] for key in taken.keys_of(identity))
+        return identity.proven or any(_same_address(reading.document, one) for one in known)
+
     found = [(one, identity_of(one.document)) for one in readings if one.document.failure is None]
-    for one, identity in sorted(found, key=lambda pair: not _is_its_own(pair[0], pair[1], taken)):
+    for one, identity in sorted(found, key=is_its_own, reverse=True):
         _take(one, identity, taken, prune=prune)
     if prune:
         taken.documents = {key: one for key, one in taken.documents.items() if key in taken.read}
@@ -69,32 +77,25 @@ def take_in(held: Mapping[str, Document], readings: Sequence[DocumentReading], *
     return taken
 
 
-def _is_its_own(reading: DocumentReading, identity: Identity, taken: Taken) -> bool:
-    """Whether the name is that of the address, or was known from there before."""
-    known = (taken.documents[key] for key in taken.keys_of(identity))
-    return identity.proven or any(_same_address(reading.document, one) for one in known)
-
-
 def _same_address(one: Document, held: Document) -> bool:
     return held.address is None or (one.address or "").lower() == held.address.lower()
 
 
 def _take(reading: DocumentReading, identity: Identity, taken: Taken, *, prune: bool) -> None:
-    keys = taken.keys_of(identity)
-    if len(keys) > 1:
-        keys = [key for key in keys if _same_address(reading.document, taken.documents[key])]
+    known = taken.keys_of(identity)
+    keys = [key for key in known if len(known) == 1 or _same_address(reading.document, taken.documents[key])]
     key = keys[0] if keys else identity.key
     holder, before = taken.documents.get(key), taken.read.get(key)
-    if problem := _problem(reading, identity, holder, before, ambiguous=not keys and bool(taken.keys_of(identity)), prune=prune):
+    if problem := _problem(reading, identity, holder, before, ambiguous=bool(known) and not keys, prune=prune):
         taken.failures.append(f"{reading.where}: {problem}")
         return
     if before is not None and not (before.of_exporter or reading.of_exporter):
-        text = (
-            f"was read from another source too ({before.where}), and the later reading counts: name it once, or with its domain"
+        taken.failures.append(
+            f"{reading.where}: {identity.name} was read from another source too ({before.where}), and the later reading counts: "
+            "name it once, or with its domain"
         )
-        taken.failures.append(f"{reading.where}: {identity.name} {text}")
-    is_other = holder is not None and not (identity.proven or _same_address(reading.document, holder))
-    document = reading.document if holder is None or is_other else _joined(reading, holder, before, taken)
+    is_same = holder is not None and (identity.proven or _same_address(reading.document, holder))
+    document = _joined(reading, holder, before, taken) if holder is not None and is_same else reading.document
     taken.remove(key, identity.name)
     key = identity.key if identity.domain else key
     taken.put(key, document)
@@ -115,15 +116,15 @@ def _problem(
         return f"answers as {identity.name}, but with the machine name of another server, so it was not used: find out why"
     if ambiguous:
         return f"answers as {identity.name}, a name of servers in several domains, so it was not used: name it with its domain"
-    if holder is None or identity.proven or _same_address(reading.document, holder):
+    if holder is None or identity.proven or _same_address(reading.document, holder) or (prune and before is None):
         return ""
     if before is not None:
         return f"{identity.name} was read from another source too ({before.where}), and this one was not used: name it once"
-    if prune:
-        return ""
     known = (holder.address or "another source").removeprefix(FILE)
-    text = f"answers as {identity.name}, which is known from {known}, so it was not used: read that server by its own name"
-    return f"{text}, or forget the other source with --prune"
+    return (
+        f"answers as {identity.name}, which is known from {known}, so it was not used: read that server by its own name, "
+        "or forget the other source with --prune"
+    )
 
 
 def _joined(reading: DocumentReading, holder: Document, before: DocumentReading | None, taken: Taken) -> Document:

@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -76,31 +77,24 @@ class FileChange:
 
     def diff(self) -> str:
         """Return the unified diff without the line with the checksum."""
-        before, after = (_lines(text) for text in (self.before, self.after))
-        old = "/dev/null" if self.before is None else str(self.path)
-        new = "/dev/null" if self.after is None else str(self.path)
-        return "".join(
-            line if line.endswith("\n") else f"{line}\n" for line in difflib.unified_diff(before, after, old, new, n=2)
-        )
+        old, new = ("/dev/null" if text is None else str(self.path) for text in (self.before, self.after))
+        lines = difflib.unified_diff(_lines(self.before), _lines(self.after), old, new, n=2)
+        return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
 def read_folder(path: Path) -> Folder:
     """Read the YAML files of the folder, which may not exist. Raises FolderError."""
     if path.exists() and not path.is_dir():
         raise FolderError(f"--out: {path}: a file, not a folder: name a folder")
-    own: dict[str, str] = {}
-    edited: list[str] = []
-    others: list[str] = []
-    for file in sorted(path.glob("*.yml")) if path.is_dir() else ():
+    texts = dict[str, str]()
+    for file in sorted(path.glob("*.yml")):
         try:
-            text = read_whole(file, limit=SIZE_LIMIT).decode("utf-8", "replace")
+            texts[file.name] = read_whole(file, limit=SIZE_LIMIT).decode("utf-8", "replace")
         except FileUnreadableError as error:
             raise FolderError(f"{file}: {error}") from None
-        if is_own(text):
-            own[file.name] = text
-        else:
-            (edited if text.startswith(MARK) else others).append(file.name)
-    return Folder(path, own, tuple(edited), tuple(others))
+    own = {name: text for name, text in texts.items() if is_own(text)}
+    edited = tuple(name for name, text in texts.items() if name not in own and text.startswith(MARK))
+    return Folder(path, own, edited, tuple(name for name in texts if name not in own and name not in edited))
 
 
 def read_facts(folder: Folder) -> FolderFacts:
@@ -112,30 +106,32 @@ def read_facts(folder: Folder) -> FolderFacts:
         documents = {name: document_from(one) for name, one in content["instances"].items()}
         if not all(one.failure is None and one.sections.get("instance") for one in documents.values()):
             raise ValueError  # noqa: TRY301 - as every other damage
-        loose = {RegistryUri(str(one["thumbprint"]), str(one["uri"])): None for one in content["key_uris"]}
-        names = {str(one): str(name) for one, name in content["names"].items()}
-        compared = _versions((str(one["public_key"]), one["uri"]) for one in content.get("public_keys", ()))
-        established = {str(server): _versions(uris.items()) for server, uris in content.get("versions", {}).items()}
-        return FolderFacts(documents, loose, names, compared, established, hashlib.sha256(data).digest())
+        return FolderFacts(
+            documents=documents,
+            loose={RegistryUri(str(one["thumbprint"]), str(one["uri"])): None for one in content["key_uris"]},
+            names={str(one): str(name) for one, name in content["names"].items()},
+            compared=_versions({str(one["public_key"]): one["uri"] for one in content.get("public_keys", ())}),
+            established={str(server): _versions(uris) for server, uris in content.get("versions", {}).items()},
+            digest=hashlib.sha256(data).digest(),
+        )
     except FileMissingError:
-        if folder.own:
-            raise FolderError(
-                f"{path} is missing, but {folder.path} has files of earlier runs: restore it, or remove them"
-            ) from None
-        return FolderFacts()
+        if not folder.own:
+            return FolderFacts()
+        raise FolderError(f"{path} is missing, but {folder.path} has files of earlier runs: restore it, or remove them") from None
     except FileUnreadableError as error:
         raise FolderError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise FolderError(f"{path}: damaged: restore it, or remove it and the files of earlier runs") from None
 
 
-def _versions(uris: Iterable[tuple[str, Any]]) -> dict[str, KeyVersion]:
-    return {name: version for name, uri in uris if (version := key_version(str(uri))) is not None}
+def _versions(uris: Mapping[str, Any]) -> dict[str, KeyVersion]:
+    return {name: version for name, uri in uris.items() if (version := key_version(str(uri))) is not None}
 
 
-def facts_text(facts: FolderFacts) -> str:
+def save_facts(path: Path, facts: FolderFacts) -> None:
+    """Replace the file of facts. Raises FolderError if another run replaced it since it was read."""
     content: dict[str, Any] = {
-        "instances": {name: as_json(facts.documents[name]) for name in sorted(facts.documents)},
+        "instances": {name: as_json(document) for name, document in facts.documents.items()},
         "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in facts.loose],
         "names": facts.names,
         "public_keys": [{"public_key": one, "uri": version.uri} for one, version in facts.compared.items()],
@@ -143,18 +139,14 @@ def facts_text(facts: FolderFacts) -> str:
             server: {one: version.uri for one, version in versions.items()} for server, versions in facts.established.items()
         },
     }
-    return json.dumps(content, indent=1, sort_keys=True) + "\n"
-
-
-def save_facts(path: Path, facts: FolderFacts) -> None:
-    """Replace the file of facts. Raises FolderError if another run replaced it since it was read."""
-    text = facts_text(facts)
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
     if len(text.encode()) > FACTS_LIMIT:
         raise FolderError(f"{path}: it would exceed {FACTS_LIMIT // 1024**2} MiB: use one folder for each part of the servers")
+    digest = b""
     try:
         digest = hashlib.sha256(read_whole(path, limit=FACTS_LIMIT)).digest()
     except FileMissingError:
-        digest = b""
+        pass
     except FileUnreadableError as error:
         raise FolderError(f"{path}: {error}") from None
     if digest != facts.digest:
@@ -168,11 +160,8 @@ def changes(folder: Folder, files: Mapping[str, str]) -> Iterator[FileChange]:
     A name that another file has gets `.inventory` before its suffix. A device of Windows, such as the vault `con`, gets `_` before it.
     """
     foreign = {*folder.edited, *folder.others}
-    wanted: dict[str, str] = {}
-    for given, text in files.items():
-        stem = f"_{given}" if is_device(given) else given
-        name = f"{stem}.yml"
-        wanted[f"{stem}.inventory.yml" if name in foreign else name] = text
+    stems = {f"_{stem}" if is_device(stem) else stem: text for stem, text in files.items()}
+    wanted = {f"{stem}.inventory.yml" if f"{stem}.yml" in foreign else f"{stem}.yml": text for stem, text in stems.items()}
     if clash := foreign & wanted.keys():
         raise FolderError(f"{folder.path / min(clash)} was edited: rename it, and the next run writes a new one")
     for name in sorted({*wanted, *folder.own}):
@@ -203,8 +192,6 @@ def _lines(text: str | None) -> list[str]:
 
 
 _MAIN = "main.yaml"
-_INCLUDED = re.compile(r"include\[([0-9]+)\]")
-_SECRET = ".secret_file"  # noqa: S105 - the end of a setting's path: the secret itself may still be missing
 
 
 def accepted(todo: Iterable[FileChange], declared: Collection[str], findings: Findings) -> list[FileChange]:
@@ -212,8 +199,7 @@ def accepted(todo: Iterable[FileChange], declared: Collection[str], findings: Fi
 
     `declared` are the credentials of other files, which the new ones may name.
     """
-    changes = list(todo)
-    refused: dict[str, str] = {}
+    changes, refused = list(todo), dict[str, str]()
     texts = {change.path.name: change.after for change in changes if change.after is not None}
     while found := _problems({file: text for file, text in texts.items() if file not in refused}, declared):
         refused |= found  # a file that cannot be parsed hides the problems of others
@@ -229,38 +215,34 @@ def accepted(todo: Iterable[FileChange], declared: Collection[str], findings: Fi
 def _problems(texts: dict[str, str], declared: Collection[str]) -> dict[str, str]:
     """Return the first problem of each file that has one."""
     with tempfile.TemporaryDirectory(prefix="ekm-inventory-") as name:
-        folder = Path(name)
+        folder, files, found = Path(name), sorted(texts), dict[str, str]()
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8", errors="replace", newline="\n")
-        files = sorted(texts)
         main = {"credentials": {one: {"type": "managed_identity"} for one in declared}, "include": files}
         (folder / _MAIN).write_text(json.dumps(main), encoding="utf-8")
-        found: dict[str, str] = {}
         for problem in load_config(folder / _MAIN).problems:
-            included = _INCLUDED.fullmatch(problem.path)  # a file that cannot be read is a problem of its include
-            file = files[int(included[1])] if included is not None else Path(problem.file).name
-            if file in texts and not problem.path.endswith(_SECRET):
-                found.setdefault(file, problem.message if included is not None else problem.what)
+            included = re.fullmatch(
+                r"include\[([0-9]+)\]", problem.path
+            )  # a file that cannot be read is a problem of its include
+            file = Path(problem.file).name if included is None else files[int(included[1])]
+            if file in texts and not problem.path.endswith(".secret_file"):  # the secret itself may still be missing
+                found.setdefault(file, problem.what if included is None else problem.message)
         return found
 
 
 def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritten:
     """Read these files and their includes, without the files in `own`. What is unusable in them is left out: `check` reports it."""
     mine = {real_path(path) for path in own}
-    targets: dict[str, HandWrittenTarget] = {}
-    credentials: set[str] = set()
-    for path in files:
-        for part in read_with_includes(path, ProblemList()).parts:
-            if real_path(part.location.file) not in mine:
-                credentials |= set(part.get("credentials") or {})
-                targets |= {target.where: target for target in _targets(part)}
-    return HandWritten(tuple(targets.values()), frozenset(credentials))
+    every = (part for path in files for part in read_with_includes(path, ProblemList()).parts)
+    parts = [part for part in every if real_path(part.location.file) not in mine]
+    targets = {target.where: target for part in parts for target in _targets(part)}
+    return HandWritten(tuple(targets.values()), frozenset(name for part in parts for name in part.get("credentials") or ()))
 
 
 def includes_folder(config: Path, folder: Path) -> bool:
     """Whether the configuration includes `*.yml` of the folder."""
-    pattern = real_path(folder / "x.yml")
-    return any(Path(pattern).match(real_path(one)) for one in read_with_includes(config, ProblemList()).patterns)
+    pattern = Path(real_path(folder / "x.yml"))
+    return any(pattern.match(real_path(one)) for one in read_with_includes(config, ProblemList()).patterns)
 
 
 def _targets(part: Section) -> Iterator[HandWrittenTarget]:
@@ -316,25 +298,18 @@ class Sources:
 
     def read_files(self, patterns: Iterable[str]) -> None:
         for pattern in patterns:
-            files = list(_files(pattern))
+            places = [sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path] for path in expand(pattern)]
+            files = list(chain.from_iterable(places))
             if not files:
                 self.failures.append(f"{pattern}: no file: copy the output of inventory.ps1 or inventory.sql there")
             for file in files:
-                self._read_file(file)
-
-    def _read_file(self, file: Path) -> None:
-        try:
-            data = read_whole(file, limit=FILE_LIMIT)
-        except FileUnreadableError as error:
-            self.failures.append(f"{file}: {error}")
-            return
-        for document in read_documents(decoded(data)):
-            self.add(document, str(file))
-
-
-def _files(pattern: str) -> Iterator[Path]:
-    for path in expand(pattern):
-        yield from sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+                try:
+                    documents = read_documents(decoded(read_whole(file, limit=FILE_LIMIT)))
+                except FileUnreadableError as error:
+                    self.failures.append(f"{file}: {error}")
+                    continue
+                for document in documents:
+                    self.add(document, str(file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,17 +337,16 @@ class Declared:
 
 def read_declared(path: Path | None) -> Declared:
     """Read the file and its includes; what is unusable in them is left out. Blocks."""
-    if path is None:
-        return Declared()
+    modules, uses, hosts = (
+        {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)},
+        dict[str, dict[tuple[str, str], None]](),
+        dict[str, str](),
+    )
     credentials: dict[str, Credential] = {}
-    modules = {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)}
-    uses: dict[str, dict[tuple[str, str], None]] = {}
-    hosts: dict[str, str] = {}
-    for part in read_with_includes(path, ProblemList()).parts:
+    for part in [] if path is None else read_with_includes(path, ProblemList()).parts:
         for name, section in (part.get("credentials") or {}).items():
             credential = build_credential(name, section) if section is not None else None
-            if credential is not None:
-                credentials[name] = credential
+            credentials |= {} if credential is None else {name: credential}
         modules |= {name: build_module(name, one) for name, one in (part.get("modules") or {}).items() if one is not None}
         for raw in targets_in(part):
             vault = vault_of(raw)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 from exporter.config.tree import SIZE_LIMIT
 from exporter.core.quoting import word
 from exporter.inventory.folder import FileChange, FolderError, accepted, changes, includes_folder, read_folder, read_hand_written
-from exporter.inventory.plan import HandWritten, Plan, WrittenHosts, instances_by_host, targets_of_host, with_retained
+from exporter.inventory.plan import Plan, WrittenHosts, instances_by_host, targets_of_host, with_retained
 from exporter.inventory.render import credentials_to_supply, files_of, is_own, signed
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.sqlserver.document import KeyVersion
@@ -34,7 +35,6 @@ global:
 include: [targets.d/*.yml]
 """
 _EDITED = "was edited, so it counts as written by hand and was not changed"
-_SECRET = re.compile(r"secrets[/\\]+([\w.-]+)")
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class HostFiles:
     """What changes in the folder, and the secret files that each host needs. The files are given by name."""
 
     changes: list[FileChange] = field(default_factory=list)
-    secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets: dict[str, list[str]] = field(default_factory=dict)
 
 
 def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uris: KeyUris, written: WrittenHosts) -> HostFiles:
@@ -50,21 +50,17 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
 
     `written` are the hosts that the operator wrote. What is unknown goes to the findings of the plan. Raises FolderError.
     """
-    found = HostFiles()
-    common = _text(folder / CONFIG)
+    found, common = HostFiles(), _text(folder / CONFIG)
     if common is None:
-        common = _COMMON
-        found.changes.append(FileChange(folder / CONFIG, None, common))
+        found.changes.append(FileChange(folder / CONFIG, None, _COMMON))
     elif not includes_folder(folder / CONFIG, folder / TARGETS):
         plan.findings.gap(f"{folder / CONFIG} does not include {TARGETS}/*.yml: add it to include")
-    writer = _HostWriter(folder, common, plan, uris, found)
     there = {place.name.lower(): place.name for place in folder.iterdir() if place.is_dir()} if folder.is_dir() else {}
     hosts = {there.get(host, host): own for host, own in instances_by_host(instances, plan.findings, written).items()}
     for host, own in sorted(hosts.items()):
-        writer.add(host, own)
-    for host in sorted(there.values()):
-        gone = [*_own_change(folder / host / CONFIG, None), *changes(read_folder(folder / host / TARGETS), {})]
-        if host not in hosts and gone:
+        _add_host(found, folder / host, common or _COMMON, plan, instances=own, uris=uris)
+    for host in sorted(set(there.values()) - hosts.keys()):
+        if gone := [*_own_change(folder / host / CONFIG, None), *changes(read_folder(folder / host / TARGETS), {})]:
             found.changes += gone
             plan.findings.note(
                 f"host {host} has no SQL Server with a key any more: run `ekm-exporter service remove` there, and remove {folder / host}"
@@ -76,56 +72,39 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
 
 def host_report(folder: Path, files: HostFiles, plan: Plan) -> str:
     """Return the number of hosts, and each secret file that is in no folder. Each file has the hosts that need it."""
-    names = {one.name: f"the SECRET of CREDENTIAL [{one.sql_name}], " for one in credentials_to_supply(plan, ())}
-    wanted: dict[str, list[str]] = {}
-    for host, secrets in sorted(files.secrets.items()):
-        for name in secrets:
-            if not any(os.access(place / SECRETS / name, os.F_OK) for place in (folder, folder / host)):
-                wanted.setdefault(name, []).append(host)
-    lines = [
-        f"  - {folder / SECRETS / name}: {names.get(name, '')}for {counted(len(hosts), 'host')}: {listed(hosts)}\n"
-        for name, hosts in sorted(wanted.items())
-    ]
-    title = "Secrets for the hosts that do not have them yet (or into the folder secrets of one host):\n" if lines else ""
-    return f"{folder / LIST}: {counted(len(files.secrets), 'host')}\n{title}{''.join(lines)}"
+    names, wanted = {one.name: one.sql_name for one in credentials_to_supply(plan, ())}, defaultdict[str, list[str]](list)
+    for host, name in ((host, name) for host, secrets in sorted(files.secrets.items()) for name in secrets):
+        if not any(os.access(place / SECRETS / name, os.F_OK) for place in (folder, folder / host)):
+            wanted[name].append(host)
+    text = f"{folder / LIST}: {counted(len(files.secrets), 'host')}\n"
+    if wanted:
+        text += "Secrets for the hosts that do not have them yet (or into the folder secrets of one host):\n"
+    for name, hosts in sorted(wanted.items()):
+        what = f"the SECRET of CREDENTIAL [{names[name]}], " if name in names else ""
+        text += f"  - {folder / SECRETS / name}: {what}for {counted(len(hosts), 'host')}: {listed(hosts)}\n"
+    return text
 
 
-class _HostWriter:
-    """Adds the changes of one host after the other."""
-
-    def __init__(self, folder: Path, common: str, plan: Plan, uris: KeyUris, found: HostFiles) -> None:
-        self._folder, self._common, self._plan, self._uris, self._found = folder, common, plan, uris, found
-        self._credentials = {one.name for one in credentials_to_supply(plan, ())}
-
-    def add(self, host: str, instances: Sequence[Instance]) -> None:
-        """Add the changes of a host, and the secrets that it needs."""
-        place, findings = self._folder / host, self._plan.findings
-        config, parts = _text(place / CONFIG), read_folder(place / TARGETS)
-        is_edited = config is not None and not is_own(config)
-        files = [
-            place / CONFIG if is_edited else self._folder / CONFIG,
-            *(parts.path / one for one in (*parts.edited, *parts.others)),
-        ]
-        hand_written = read_hand_written([one for one in files if one.exists()], [parts.path / name for name in parts.own])
-        plan = self._plan_of(instances, hand_written)
-        if config is None or not is_edited:
-            others = self._credentials - {one.name for one in credentials_to_supply(plan, ())}
-            config = signed(_without_credentials(self._common, others, self._folder / CONFIG))
-        wanted = files_of(plan, hand_written.credentials, f"../{SECRETS}")
-        self._found.changes += _own_change(place / CONFIG, config, findings)
-        self._found.changes += accepted(changes(parts, wanted), hand_written.credentials, findings)
-        for name in parts.edited:
-            findings.note(f"{parts.path / name} {_EDITED}")
-        self._found.secrets[host] = tuple(sorted({name for text in (config, *wanted.values()) for name in _SECRET.findall(text)}))
-
-    def _plan_of(self, instances: Sequence[Instance], hand_written: HandWritten) -> Plan:
-        """Return the targets of a host without those that its own files declare.
-
-        They have the old versions of its own servers.
-        """
-        declared = {KeyVersion(one.vault, one.key_name, one.key_version or "") for one in hand_written.targets}
-        targets = [one for one in targets_of_host(self._plan.targets, instances) if one.version not in declared]
-        return Plan(targets=with_retained(targets, instances, self._uris, hand_written, self._plan.findings))
+def _add_host(found: HostFiles, place: Path, common: str, plan: Plan, *, instances: Sequence[Instance], uris: KeyUris) -> None:
+    """Add the changes of a host, and the secrets that it needs: the targets that its own files do not declare, with its old versions."""
+    own_config, shared_config = place / CONFIG, place.parent / CONFIG
+    config, parts = _text(own_config), read_folder(place / TARGETS)
+    is_edited = config is not None and not is_own(config)
+    files = [own_config if is_edited else shared_config, *(parts.path / one for one in (*parts.edited, *parts.others))]
+    hand_written = read_hand_written([one for one in files if one.exists()], [parts.path / name for name in parts.own])
+    declared = {KeyVersion(one.vault, one.key_name, one.key_version or "") for one in hand_written.targets}
+    targets = [one for one in targets_of_host(plan.targets, instances) if one.version not in declared]
+    own = Plan(targets=with_retained(targets, instances, uris, hand_written, plan.findings))
+    if config is None or not is_edited:
+        every, kept = ({one.name for one in credentials_to_supply(each, ())} for each in (plan, own))
+        config = signed(_without_credentials(common, every - kept, shared_config))
+    wanted = files_of(own, hand_written.credentials, f"../{SECRETS}")
+    found.changes += _own_change(own_config, config, plan.findings)
+    found.changes += accepted(changes(parts, wanted), hand_written.credentials, plan.findings)
+    for name in parts.edited:
+        plan.findings.note(f"{parts.path / name} {_EDITED}")
+    secrets = {name for text in (config, *wanted.values()) for name in re.findall(r"secrets[/\\]+([\w.-]+)", text)}
+    found.secrets[place.name] = sorted(secrets)
 
 
 def _own_change(path: Path, text: str | None, findings: Findings | None = None) -> Iterator[FileChange]:
@@ -144,15 +123,16 @@ def _without_credentials(text: str, names: Collection[str], path: Path) -> str:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:
         raise FolderError(f"{path}: not YAML: check it with ekm-exporter check --config.file {word(str(path), 'FILE')}") from None
+    sections = (
+        [section for key, section in root.value if key.value == "credentials"] if isinstance(root, yaml.MappingNode) else []
+    )
     removed = False
-    for key, section in root.value if isinstance(root, yaml.MappingNode) else ():
-        if key.value == "credentials" and isinstance(section, yaml.MappingNode):
-            kept = [pair for pair in section.value if pair[0].value not in names]
-            removed = removed or len(kept) != len(section.value)
-            section.value = kept
-    if not removed:
-        return text  # with its comments
-    return str(yaml.serialize(root, Dumper=yaml.SafeDumper, allow_unicode=True, width=120))
+    for section in (one for one in sections if isinstance(one, yaml.MappingNode)):
+        kept = [pair for pair in section.value if pair[0].value not in names]
+        removed = removed or len(kept) != len(section.value)
+        section.value = kept
+    # With its comments, unless something was removed.
+    return str(yaml.serialize(root, Dumper=yaml.SafeDumper, allow_unicode=True, width=120)) if removed else text
 
 
 def _text(path: Path) -> str | None:

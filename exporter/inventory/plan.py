@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter, itemgetter
 
 from exporter.core.connector import key_name_findings
 from exporter.core.names import CLOUDS, Match, is_device, is_same_server, match_entry
@@ -27,8 +28,6 @@ from exporter.sqlserver.keys import (
     used_keys,
     vault_of,
 )
-
-_UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +96,17 @@ def make_plan(
     `names` are those of the last plan: an unchanged target keeps its name. `compared` and `established` are those of
     `KeyUris`.
     """
-    plan = Plan()
-    usages = find_usages(instances, KeyUris(instances, loose, plan.findings, compared, established), plan.findings)
-    for usage in usages:
+    plan, groups = Plan(), dict[tuple[KeyVersion, str], list[Usage]]()
+    for usage in find_usages(instances, KeyUris(instances, loose, plan.findings, compared, established), plan.findings):
         plan.versions.setdefault(usage.instance.server_name, {})[usage.key.thumbprint] = usage.version
-    groups: dict[tuple[KeyVersion, str], list[Usage]] = {}
-    for usage in usages:
         groups.setdefault((usage.version, credential_name(usage)), []).append(usage)
     left = {group: those for group, those in groups.items() if not _is_covered(group[0], those, hand_written, plan)}
     plan.names = _named(sorted(left), names, {target.name for target in hand_written.targets})
     for group in sorted(left):
         plan.targets.append(_target(plan.names[identity(*group)], group[0], left[group], plan.findings))
-    _report_replicas(instances, plan.findings)
+    for ag, server in sorted({replica for instance in instances for replica in instance.replicas}):
+        if not any(is_same_server(server, instance.server_name) for instance in instances):
+            plan.findings.gap(f"{server} has replicas of availability group {ag}, but was not read")
     return plan
 
 
@@ -122,15 +120,14 @@ def credential_name(usage: Usage) -> str:
 
     SQL Servers and the files of Windows ignore the case. A SQL Server that does not may have two names which differ in case alone.
     """
-    name = usage.credential.name.lower()
-    stem = short_vault(usage.version.vault)
+    own, stem = usage.credential.name, short_vault(usage.version.vault)
     if is_managed(usage.credential):
         return f"{stem}-managed-identity"
-    slug = _UNFIT.sub("-", name).strip("-")[:48]
-    if any(one.name.lower() == name and one.name != usage.credential.name for one in usage.instance.credentials):
-        name = usage.credential.name
-        return f"{stem}-{slug or 'credential'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
-    return f"{stem}-{slug}" if slug == name else f"{stem}-{slug or 'credential'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    is_shared = any(one.name.lower() == own.lower() and one.name != own for one in usage.instance.credentials)
+    name = own if is_shared else own.lower()
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", own.lower()).strip("-")[:48]
+    digest = "" if slug == name and not is_shared else f"-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return f"{stem}-{slug or 'credential'}{digest}"
 
 
 def short_vault(vault: str) -> str:
@@ -141,53 +138,48 @@ def short_vault(vault: str) -> str:
 def labels_of(usage: Usage) -> list[dict[str, str]]:
     """The entries of an instance in `instances`: one for each availability group."""
     own = {"sql_instance": usage.instance.sql_instance, "host": usage.instance.host}
-    groups = sorted({database.ag for database in usage.databases if database.ag})
-    return [own | {"ag": group} for group in groups] or [own]
+    return [own | {"ag": group} for group in sorted({database.ag for database in usage.databases if database.ag})] or [own]
 
 
 def _is_covered(version: KeyVersion, usages: list[Usage], hand_written: HandWritten, plan: Plan) -> bool:
-    servers = [usage.instance.server_name for usage in usages]
+    """Whether a hand-written target has this key version, with a gap for each server that contradicts one of the same key."""
     same_key = [one for one in hand_written.targets if names_key(one, version)]
-    for target in same_key:
-        if pinned_version(target) == version:
-            plan.covered.setdefault(f"target {target.name} ({target.where})", []).extend(servers)
-            _report_unlisted(target, usages, plan.findings)
-            return True
-    for target in same_key:
-        pinned = target.key_version or "no version"
+    covering = next((one for one in same_key if pinned_version(one) == version), None)
+    for target in same_key if covering is None else [covering]:
+        where = f"target {target.name} ({target.where})"
+        if target is covering:
+            plan.covered.setdefault(where, []).extend(usage.instance.server_name for usage in usages)
         for usage in usages:
-            if _lists(target, usage.instance):
-                text = f"target {target.name} ({target.where}) has {pinned}, but SQL Server uses {version.name}/{version.version}"
-                plan.findings.gap(f"{text}: correct its key", usage.instance.server_name)
-    return False
+            is_listed = any(match_entry(entry, usage.instance.names) is Match.CERTAIN for entry in target.instances)
+            for text in _contradictions(target, usage, is_covering=target is covering, is_listed=is_listed):
+                plan.findings.gap(f"{where} {text}", usage.instance.server_name)
+    return covering is not None
 
 
-def _report_unlisted(target: HandWrittenTarget, usages: list[Usage], findings: Findings) -> None:
-    for usage in usages:
-        if target.thumbprint not in (None, usage.key.thumbprint):
-            text = f"target {target.name} ({target.where}) has thumbprint {target.thumbprint}, but SQL Server has {usage.key.thumbprint}"
-            findings.gap(f"{text}: correct it", usage.instance.server_name)
-        if not _lists(target, usage.instance):
-            text = f"target {target.name} ({target.where}) covers the key, but does not list the server in instances"
-            findings.gap(text, usage.instance.server_name)
-
-
-def _lists(target: HandWrittenTarget, instance: Instance) -> bool:
-    return any(match_entry(entry, instance.names) is Match.CERTAIN for entry in target.instances)
+def _contradictions(target: HandWrittenTarget, usage: Usage, *, is_covering: bool, is_listed: bool) -> Iterator[str]:
+    if is_covering and target.thumbprint not in (None, usage.key.thumbprint):
+        yield f"has thumbprint {target.thumbprint}, but SQL Server has {usage.key.thumbprint}: correct it"
+    if is_covering and not is_listed:
+        yield "covers the key, but does not list the server in instances"
+    if is_listed and not is_covering:
+        used = f"{usage.version.name}/{usage.version.version}"
+        yield f"has {target.key_version or 'no version'}, but SQL Server uses {used}: correct its key"
 
 
 def _named(groups: Sequence[tuple[KeyVersion, str]], names: Mapping[str, str], reserved: set[str]) -> dict[str, str]:
     found = {one: names[one] for one in (identity(*group) for group in groups) if one in names and names[one] not in reserved}
     taken = reserved | set(found.values())
     for version, credential in groups:
-        one = identity(version, credential)
-        if one in found:
-            continue
-        stem = f"{short_vault(version.vault)}-{version.name}"
-        longer = (f"{stem}-{version.version[:length]}" for length in (8, 32))
-        digest = hashlib.sha256(one.encode()).hexdigest()[:8]
-        found[one] = next(name for name in (stem, *longer, f"{stem}-{digest}") if name not in taken)
-        taken.add(found[one])
+        one, stem = identity(version, credential), f"{short_vault(version.vault)}-{version.name}"
+        if one not in found:
+            endings = (
+                "",
+                f"-{version.version[:8]}",
+                f"-{version.version[:32]}",
+                f"-{hashlib.sha256(one.encode()).hexdigest()[:8]}",
+            )
+            found[one] = next(stem + ending for ending in endings if stem + ending not in taken)
+            taken.add(found[one])
     return found
 
 
@@ -198,9 +190,10 @@ def planned_credential(usage: Usage, servers: tuple[str, ...]) -> PlannedCredent
 
 
 def _target(name: str, version: KeyVersion, usages: list[Usage], findings: Findings) -> PlannedTarget:
-    servers = tuple(sorted({usage.instance.server_name for usage in usages}))
+    databases = {usage.instance.server_name: tuple(database.name for database in usage.databases) for usage in usages}
     entries = {tuple(entry.items()): entry for usage in usages for entry in labels_of(usage)}
     thumbprints = sorted({usage.key.thumbprint for usage in usages})
+    servers = tuple(sorted(databases))
     if len(thumbprints) > 1:
         text = f"target {name}: SQL Servers have the key under several thumbprints ({', '.join(thumbprints)})"
         findings.gap(f"{text}: those of one availability group must be equal", *servers)
@@ -211,19 +204,17 @@ def _target(name: str, version: KeyVersion, usages: list[Usage], findings: Findi
         credential=planned_credential(usages[0], servers),
         generation=_generation(name, usages, findings),
         instances=tuple(entries[key] for key in sorted(entries)),
-        databases={
-            usage.instance.server_name: tuple(database.name for database in usage.databases)
-            for usage in sorted(usages, key=lambda usage: usage.instance.server_name)
-        },
+        databases={server: databases[server] for server in servers},
     )
 
 
 def _generation(name: str, usages: list[Usage], findings: Findings) -> Generation:
     servers: dict[Generation | None, list[str]] = {}
     for usage in usages:
-        provider = next((one for one in usage.instance.providers if one.name == usage.key.provider), None)
-        known_by_version = provider is not None and usage.instance.platform != "linux"  # Linux has a provider of its own
-        servers.setdefault(provider.generation if provider and known_by_version else None, []).append(usage.instance.server_name)
+        # Linux has a provider of its own.
+        providers = () if usage.instance.platform == "linux" else usage.instance.providers
+        generation = next((one.generation for one in providers if one.name == usage.key.provider), None)
+        servers.setdefault(generation, []).append(usage.instance.server_name)
     known = [generation for generation in Generation if generation in servers]
     if len(known) == 1:
         return known[0]
@@ -233,12 +224,6 @@ def _generation(name: str, usages: list[Usage], findings: Findings) -> Generatio
     else:
         findings.gap(f"target {name}: the connector's version is unknown; connector_generation is current", *servers[None])
     return Generation.CURRENT
-
-
-def _report_replicas(instances: Sequence[Instance], findings: Findings) -> None:
-    for group, server in sorted({replica for instance in instances for replica in instance.replicas}):
-        if not any(is_same_server(server, instance.server_name) for instance in instances):
-            findings.gap(f"{server} has replicas of availability group {group}, but was not read")
 
 
 def with_retained(
@@ -252,63 +237,54 @@ def with_retained(
     probed = {target.version for target in targets} | {one for target in hand_written.targets for one in target.retained}
     probed |= {KeyVersion(one.vault, one.key_name, one.key_version or "") for one in hand_written.targets}
     found: dict[str, dict[tuple[KeyVersion, str], RetainedKey]] = {}
-    for instance, key, version, credential in (one for each in instances for one in _unused(each, uris)):
-        if version in probed:
-            continue
-        server = instance.server_name
+    for server, key, version, credential in (one for each in instances for one in _unused(each, uris) if one[2] not in probed):
         target = _nearest(version, [one for one in targets if server in one.databases])
-        own = None if target is None or target.version.vault == version.vault else credential
-        if target is None or (own is None and target.version.vault != version.vault):
+        is_foreign = target is not None and target.version.vault != version.vault
+        own = credential if is_foreign else None
+        if target is None or (is_foreign and own is None):
             findings.note(f"{version.uri} protects no database, and no target retains it: old backups may need it", server)
-            continue
-        group = (version, "" if own is None else own.name)
-        _add(found.setdefault(target.name, {}), group, RetainedKey(version=version, credential=own, keys={server: (key,)}))
+        else:
+            retained = RetainedKey(version=version, credential=own, keys={server: (key,)})
+            _add(found.setdefault(target.name, {}), (version, "" if own is None else own.name), retained)
     return [
-        replace(target, retained=tuple(one for _, one in sorted(found.get(target.name, {}).items(), key=lambda pair: pair[0])))
-        for target in targets
+        replace(each, retained=tuple(one for _, one in sorted(found.get(each.name, {}).items(), key=itemgetter(0))))
+        for each in targets
     ]
 
 
-def _unused(instance: Instance, uris: KeyUris) -> Iterator[tuple[Instance, str, KeyVersion, PlannedCredential | None]]:
-    """Yield the names of the keys that protect no database, each with its version and the credential of its login in that vault."""
-    used = {key.thumbprint for key in used_keys(instance)}
+def _unused(instance: Instance, uris: KeyUris) -> Iterator[tuple[str, str, KeyVersion, PlannedCredential | None]]:
+    """Yield server and name of the keys that protect no database, each with its version and the credential of its login in that vault."""
+    used, server = {key.thumbprint for key in used_keys(instance)}, instance.server_name
     for key in instance.keys:
         version = uris.version_of(instance, key) if key.thumbprint not in used else None
         if version is None or key_name_findings(version.name):
             continue
-        credential = None
-        if credentials_of(instance, key):
-            paired = pair(instance, key, version.vault).credential
-            if vault_of(paired) == version.vault:
-                credential = planned_credential(Usage(instance, key, version, paired, ()), (instance.server_name,))
-        yield instance, key.name, version, credential
+        paired = pair(instance, key, version.vault).credential if credentials_of(instance, key) else None
+        is_of_vault = paired is not None and vault_of(paired) == version.vault
+        usage = Usage(instance, key, version, paired, ()) if paired is not None and is_of_vault else None
+        yield server, key.name, version, None if usage is None else planned_credential(usage, (server,))
 
 
 def _nearest(version: KeyVersion, targets: Sequence[PlannedTarget]) -> PlannedTarget | None:
     """Return the target of the same key, otherwise of the same vault, otherwise any."""
-
-    def distance(target: PlannedTarget) -> tuple[bool, bool, str]:
-        there = target.version
-        return there.vault != version.vault, there.name.lower() != version.name.lower(), target.name
-
-    return min(targets, key=distance, default=None)
+    return min(
+        targets,
+        key=lambda one: (one.version.vault != version.vault, one.version.name.lower() != version.name.lower(), one.name),
+        default=None,
+    )
 
 
 def _add(found: dict[tuple[KeyVersion, str], RetainedKey], group: tuple[KeyVersion, str], one: RetainedKey) -> None:
     """Add a key to those of the same version. Replicas have the same one, and one server may have two."""
-    known = found.get(group)
-    if known is None:
-        found[group] = one
-        return
+    known, credential = found.get(group, one), one.credential
     ((server, names),) = one.keys.items()
-    credential = one.credential
     if credential is not None and known.credential is not None:
         credential = replace(credential, servers=tuple(sorted({*credential.servers, *known.credential.servers})))
-    found[group] = replace(known, credential=credential, keys={**known.keys, server: (*known.keys.get(server, ()), *names)})
+    keys = one.keys if known is one else {**known.keys, server: (*known.keys.get(server, ()), *names)}
+    found[group] = replace(known, credential=credential, keys=keys)
 
 
 # The name of a host becomes that of a folder. A server answers with its own name, so a forged one must not lead out of the folder.
-_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,35 +303,36 @@ def instances_by_host(
     A SQL Server answers with its hosts, so one counts if it was asked under that name, or if the operator wrote it. Those whose hosts are
     unknown are in the findings.
     """
-    written = written or WrittenHosts()
     found: dict[str, list[Instance]] = {}
-    for instance in instances:
-        server = instance.server_name
-        if not instance.uses_provider:
-            continue
+    for instance in filter(attrgetter("uses_provider"), instances):
         if instance.platform == "linux":
-            findings.note("runs on Linux, which install-hosts.ps1 does not reach, so it is on no host of --per-host", server)
-        elif not instance.nodes:
-            cause = instance.errors.get(NODES, "the section nodes is empty")
+            text = "runs on Linux, which install-hosts.ps1 does not reach, so it is on no host of --per-host"
+            findings.note(text, instance.server_name)
+            continue
+        if not instance.nodes:
             text = "runs in a failover cluster whose nodes are unknown, so it is on no host of --per-host"
-            findings.gap(f"{text} (needs VIEW SERVER PERFORMANCE STATE, before 2022 VIEW SERVER STATE): {cause}", server)
-        hosts = dict.fromkeys(_hosts(instance, written, findings)) if instance.platform != "linux" else {}
-        for host in hosts:
+            cause = instance.errors.get(NODES, "the section nodes is empty")
+            needed = "needs VIEW SERVER PERFORMANCE STATE, before 2022 VIEW SERVER STATE"
+            findings.gap(f"{text} ({needed}): {cause}", instance.server_name)
+        for host in dict.fromkeys(_hosts(instance, written or WrittenHosts(), findings)):
             found.setdefault(host, []).append(instance)
     return found
 
 
 def _hosts(instance: Instance, written: WrittenHosts, findings: Findings) -> Iterator[str]:
     for node in instance.nodes:
-        if not _HOST.fullmatch(node) or is_device(node):
-            findings.gap(
-                "the name of its computer is not fit for a folder, so it is on no host of --per-host", instance.server_name
-            )
+        # The name of a host becomes that of a folder. A server answers with its own name, so a forged one must not lead out of the folder.
+        if not re.fullmatch(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?", node) or is_device(node):
+            text = "the name of its computer is not fit for a folder, so it is on no host of --per-host"
         elif host := _vouched(node, instance.address, written):
             yield host
+            continue
         else:
-            text = f"read as {printable(instance.address)}, it names the host {node}, which you did not, so it is not on that host of --per-host"
-            findings.gap(f"{text}: if that is right, write {node} in the file of --hosts", instance.server_name)
+            text = (
+                f"read as {printable(instance.address)}, it names the host {node}, which you did not, so it is not on that host of "
+                f"--per-host: if that is right, write {node} in the file of --hosts"
+            )
+        findings.gap(text, instance.server_name)
 
 
 def _vouched(node: str, address: str, written: WrittenHosts) -> str:
@@ -383,9 +360,6 @@ def targets_of_host(targets: Iterable[PlannedTarget], instances: Sequence[Instan
     ]
 
 
-_VAULT_NAME = re.compile(r"[A-Za-z0-9-]{1,127}")
-
-
 @dataclass(slots=True)
 class Search:
     """What to look for in one vault.
@@ -402,22 +376,19 @@ class Search:
 def plan_searches(instances: Iterable[Instance], uris: KeyUris, hand_written: Iterable[HandWrittenTarget]) -> dict[str, Search]:
     """Return a search for each vault with a key in use whose version is unknown or ambiguous."""
     found: dict[str, Search] = {}
-    for instance in instances:
-        for key in used_keys(instance):
-            if not key.public_key or uris.version_of(instance, key) is not None:
-                continue
-            for vault in sorted({vault for one in credentials_of(instance, key) if (vault := vault_of(one)) is not None}):
-                search = found.setdefault(vault, Search())
-                search.wanted.setdefault(key.public_key, key.name)
-                search.servers[instance.server_name] = None
-                if _VAULT_NAME.fullmatch(key.name):  # the DBA may have given both the same name
-                    search.named.setdefault(key.name, set())
+    for instance, key in [(each, key) for each in instances for key in used_keys(each)]:
+        if not key.public_key or uris.version_of(instance, key) is not None:
+            continue
+        for vault in sorted({vault for one in credentials_of(instance, key) if (vault := vault_of(one)) is not None}):
+            search = found.setdefault(vault, Search())
+            search.wanted.setdefault(key.public_key, key.name)
+            search.servers[instance.server_name] = None
+            if re.fullmatch(r"[A-Za-z0-9-]{1,127}", key.name):  # the DBA may have given both the same name
+                search.named.setdefault(key.name, set())
     for vault, search in found.items():
-        for version in uris.versions_in(vault):
-            search.named.setdefault(version.name, set()).add(version.version)
-        for target in hand_written:
-            if target.vault == vault:
-                search.named.setdefault(target.key_name, set()).update([target.key_version] if target.key_version else [])
+        declared = [(target.key_name, target.key_version) for target in hand_written if target.vault == vault]
+        for name, version in (*((one.name, one.version) for one in uris.versions_in(vault)), *declared):
+            search.named.setdefault(name, set()).update([version] if version else [])
     return found
 
 
@@ -449,12 +420,10 @@ def report_search(vault: str, search: Search, result: SearchResult, findings: Fi
         text += f"; {result.refused} refused (permission get)"
     if result.failure:
         text += f"; {result.failure}"
-    found = {*result.found, *elsewhere}
-    missing = {public_key: name for public_key, name in search.wanted.items() if public_key not in found}
-    for public_key, name in sorted(missing.items(), key=lambda one: one[1]):
+    missing = {one: name for one, name in search.wanted.items() if one not in result.found and one not in elsewhere}
+    for public_key, name in sorted(missing.items(), key=itemgetter(1)):
         several = sorted(f"{version.name}/{version.version}" for version in result.matches.get(public_key, ()))
         what = f"several have that of [{name}]: {', '.join(several)}" if several else f"none has that of [{name}]"
         findings.gap(f"{text}; {what}", *search.servers)
     if not missing:
-        add = findings.gap if result.failure else findings.note
-        add(f"{text}; each was found", *search.servers)
+        (findings.gap if result.failure else findings.note)(f"{text}; each was found", *search.servers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +15,6 @@ from exporter.sqlserver.instance import listed
 
 MARK = "# Written by ekm-exporter inventory, which replaces this file unless it was edited: sha256 "
 _NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
-_THUMBPRINT = re.compile(THUMBPRINT_PATTERN)
 
 
 def files_of(plan: Plan, hand_written: Collection[str], secrets: str) -> dict[str, str]:
@@ -22,17 +22,13 @@ def files_of(plan: Plan, hand_written: Collection[str], secrets: str) -> dict[st
 
     `hand_written` are credentials that other files declare; `secrets` is the folder of the secrets, relative to the files.
     """
-    targets: dict[str, list[PlannedTarget]] = {}
-    credentials: dict[str, list[PlannedCredential]] = {}
+    targets, credentials = defaultdict[str, list[PlannedTarget]](list), defaultdict[str, list[PlannedCredential]](list)
     for target in plan.targets:
-        targets.setdefault(short_vault(target.version.vault), []).append(target)
+        targets[short_vault(target.version.vault)].append(target)
         for vault, credential in _credentials_of(target):
-            credentials.setdefault(short_vault(vault), []).append(credential)
-    return {
-        stem: signed(_content(targets.get(stem, ()), _joined(credentials[stem], hand_written), secrets))
-        for stem in sorted(credentials)
-        if targets.get(stem) or _joined(credentials[stem], hand_written)
-    }
+            credentials[short_vault(vault)].append(credential)
+    contents = {stem: _content(targets[stem], _joined(credentials[stem], hand_written), secrets) for stem in sorted(credentials)}
+    return {stem: signed(content) for stem, content in contents.items() if content != _NOTICE}
 
 
 def signed(content: str, mark: str = MARK) -> str:
@@ -62,23 +58,16 @@ def _credentials_of(target: PlannedTarget) -> Iterator[tuple[str, PlannedCredent
 def _joined(credentials: Iterable[PlannedCredential], hand_written: Collection[str]) -> list[PlannedCredential]:
     found: dict[str, PlannedCredential] = {}
     for credential in credentials:
-        known = found.get(credential.name)
-        servers = sorted({*credential.servers, *(known.servers if known is not None else ())})
-        found[credential.name] = replace(credential, servers=tuple(servers))
+        servers = {*credential.servers, *found.get(credential.name, credential).servers}
+        found[credential.name] = replace(credential, servers=tuple(sorted(servers)))
     return [found[name] for name in sorted(found) if name not in hand_written]
 
 
 def _content(targets: Sequence[PlannedTarget], credentials: Sequence[PlannedCredential], secrets: str) -> str:
-    lines = [_NOTICE.rstrip("\n")]
-    if credentials:
-        lines.append("credentials:")
-        for credential in credentials:
-            lines += _credential(credential, secrets)
-    if targets:
-        lines.append("targets:")
-        for target in targets:
-            lines += _target(target)
-    return "\n".join(lines) + "\n"
+    lines = ["credentials:"] if credentials else []
+    lines += [line for credential in credentials for line in _credential(credential, secrets)]
+    lines += ["targets:"] if targets else []
+    return _NOTICE + "".join(f"{line}\n" for line in (*lines, *(line for target in targets for line in _target(target))))
 
 
 def _credential(credential: PlannedCredential, secrets: str) -> list[str]:
@@ -98,12 +87,12 @@ def _credential(credential: PlannedCredential, secrets: str) -> list[str]:
 
 
 def _target(target: PlannedTarget) -> list[str]:
-    thumbprint = [f"    thumbprint: {yaml(target.thumbprint)}"] if _THUMBPRINT.fullmatch(target.thumbprint) else []
+    has_thumbprint = re.fullmatch(THUMBPRINT_PATTERN, target.thumbprint)
     return [
         *(f"  # {server}: {listed(names) if names else 'no database known'}" for server, names in target.databases.items()),
         f"  - name: {yaml(target.name)}",
         f"    key: {yaml(target.version.uri)}",
-        *thumbprint,
+        *([f"    thumbprint: {yaml(target.thumbprint)}"] if has_thumbprint else []),
         f"    credential: {yaml(target.credential.name)}",
         f"    connector_generation: {target.generation}",
         *_retained(target.retained),
@@ -112,15 +101,15 @@ def _target(target: PlannedTarget) -> list[str]:
     ]
 
 
-def _retained(versions: Sequence[RetainedKey]) -> list[str]:
-    lines = ["    retained_versions:"] if versions else []
+def _retained(versions: Sequence[RetainedKey]) -> Iterator[str]:
+    if versions:
+        yield "    retained_versions:"
     for one in versions:
         for server, names in one.keys.items():
-            lines.append(f"      # {server}: {listed(names)} protects no database now, but old backups may need it")
-        lines.append(f"      - key: {yaml(one.version.uri)}")
+            yield f"      # {server}: {listed(names)} protects no database now, but old backups may need it"
+        yield f"      - key: {yaml(one.version.uri)}"
         if one.credential is not None:
-            lines.append(f"        credential: {yaml(one.credential.name)}")
-    return lines
+            yield f"        credential: {yaml(one.credential.name)}"
 
 
 # The login may not enter user databases, so what is in them is not known, and never "none".
@@ -135,18 +124,17 @@ def report(plan: Plan, supplied: Collection[str], secrets: str) -> str:
 
     `supplied` are credentials with a secret, and those of other files.
     """
-    to_supply = [
-        f"{secrets}/{one.name}: the SECRET of CREDENTIAL [{one.sql_name}] on {listed(one.servers)}"
-        for one in credentials_to_supply(plan, supplied)
-        if not one.managed
-    ]
-    sections = (
-        ("Secrets still to be supplied (paths relative to the written files):", to_supply),
-        ("Not found out, or not covered:", [*_sentences(plan.findings.gaps), *((_COLUMNS,) if plan.targets else ())]),
-        ("Covered by targets of other files:", _sentences(plan.covered)),
-        ("Remarks:", _sentences(plan.findings.notes)),
-    )
-    return "\n".join(f"{title}\n" + "".join(f"  - {line}\n" for line in lines) for title, lines in sections if lines)
+    sections = {
+        "Secrets still to be supplied (paths relative to the written files):": [
+            f"{secrets}/{one.name}: the SECRET of CREDENTIAL [{one.sql_name}] on {listed(one.servers)}"
+            for one in credentials_to_supply(plan, supplied)
+            if not one.managed
+        ],
+        "Not found out, or not covered:": [*_sentences(plan.findings.gaps), *((_COLUMNS,) if plan.targets else ())],
+        "Covered by targets of other files:": _sentences(plan.covered),
+        "Remarks:": _sentences(plan.findings.notes),
+    }
+    return "\n".join(f"{title}\n" + "".join(f"  - {line}\n" for line in lines) for title, lines in sections.items() if lines)
 
 
 def _sentences(table: Mapping[str, Sequence[str]]) -> list[str]:

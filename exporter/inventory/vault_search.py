@@ -6,15 +6,17 @@ The tokens of an inventory are requested here, with a credential of the configur
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 
 from exporter.clients.entra import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.network import Network, NetworkError, Networks
 from exporter.clients.key_vault import VaultSession
-from exporter.config.settings import Credential, Module
-from exporter.core.values import Challenge, CredentialKind, KeyFacts
+from exporter.config.settings import DEFAULT_MODULE, Credential, Module
+from exporter.core.values import Challenge, CredentialKind, Facts
 from exporter.inventory.folder import Declared, SourceError
 from exporter.inventory.plan import Search, SearchResult
 from exporter.probing.secrets import SecretCache
@@ -26,14 +28,17 @@ from exporter.sqlserver.keys import has_modulus
 
 _THREADS = 32
 AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
-_ADVICE = "sign in with az login, or name a credential of --config.file"
-_FORBIDDEN, _NOT_FOUND = 403, 404
 _VAULTS = 8  # at the same time
 _WHOLE = 60  # times the seconds of a request: what the search of a vault may take
+_UNREADABLE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)  # of one key
 
 
-class TimeLimitError(Exception):
-    """The time of a series of requests is over; the text is for the user."""
+class UnreadError(Exception):
+    """Why something was not read to the end, in one line for the user that contains no secret."""
+
+
+class NoTokenError(UnreadError):
+    """Why there is no token."""
 
 
 class TimeLimit:
@@ -44,10 +49,10 @@ class TimeLimit:
         self._end = loop_time() + whole
 
     def deadline(self) -> float:
-        """Return the deadline of the next request, in loop time. Raises TimeLimitError."""
+        """Return the deadline of the next request, in loop time. Raises UnreadError."""
         now = loop_time()
         if now >= self._end:
-            raise TimeLimitError(f"not read to the end within {self._whole:g} s: run the command again")
+            raise UnreadError(f"not read to the end within {self._whole:g} s: run the command again")
         return min(now + self._seconds, self._end)
 
 
@@ -65,44 +70,60 @@ async def open_networks(declared: Declared) -> AsyncIterator[Networks]:
 
 
 async def request_token(
-    networks: Networks, module: Module, credential: Credential, challenge: Challenge, seconds: float
-) -> tuple[str | None, str]:
-    """Return a token, or None and why there is none."""
+    networks: Networks,
+    module: Module,
+    credential: Credential,
+    challenge: Challenge,
+    seconds: float,
+    *,
+    missing: str = "no token from",
+) -> str:
+    """Return a token. Raises NoTokenError, with `missing` before the name of the credential, and PoolExhausted."""
     network = networks.network_of(module)
-    try:
-        secret = await SecretCache(network.pool).current(credential)
-        if secret.failure:
-            return None, secret.failure
+    secret = await SecretCache(network.pool).current(credential)
+    why = secret.failure
+    if not why:
         response = await fetch_token(network, credential, secret.proof, challenge, deadline=loop_time() + seconds)
-    except PoolExhausted as error:
-        return None, str(error)
-    if response.token is not None:
-        return response.token, ""
-    return None, f"{_ADVICE}: {failure_line(response.facts)}" if credential is AMBIENT else failure_line(response.facts)
+        if response.token is not None:
+            return response.token
+        hint = "sign in with az login, or name a credential of --config.file: " if credential is AMBIENT else ""
+        why = hint + failure_line(response.facts)
+    raise NoTokenError(f"{missing} {credential.name}: {why}")
+
+
+@asynccontextmanager
+async def open_vault(
+    network: Network,
+    vault: str,
+    time: TimeLimit,
+    token_for: Callable[[Challenge], Awaitable[str]],
+    line_of: Callable[[Facts], str] = failure_line,
+) -> AsyncIterator[tuple[VaultSession, str]]:
+    """Yield a session with a vault, and a token for the resource that it names. Raises UnreadError with `line_of` the facts."""
+    async with VaultSession(network, vault, network.module.api_version) as session:
+        facts, challenge = await session.challenge(deadline=time.deadline())
+        if challenge is None:
+            raise UnreadError(line_of(facts))
+        yield session, await token_for(challenge)
 
 
 def database_token(declared: Declared, name: str, seconds: float) -> str:
     """Return a token for SQL Servers; an empty name is the default chain. Raises SourceError."""
-    credential = AMBIENT if not name else declared.credentials.get(name)
+    credential, module = AMBIENT if not name else declared.credentials.get(name), declared.modules[DEFAULT_MODULE]
     if credential is None:
         raise SourceError(f"--sql.entra: --config.file declares no credential {name}")
-    module = declared.modules["default"]
     challenge = database_challenge(credential, module)
     if challenge is None:
         raise SourceError(f"--sql.entra: credential {name} has no tenant_id: add it")
 
     async def run() -> str:
         async with open_networks(declared) as networks:
-            token, why = await request_token(networks, module, credential, challenge, seconds)
-        if token is None:
-            raise SourceError(f"--sql.entra: no token from {credential.name}: {why}")
-        return token
+            return await request_token(networks, module, credential, challenge, seconds)
 
-    return asyncio.run(run())
-
-
-class _VaultError(Exception):
-    """The vault refused or did not answer; the text contains no secret."""
+    try:
+        return asyncio.run(run())
+    except (UnreadError, PoolExhausted) as error:
+        raise SourceError(f"--sql.entra: {error}") from None
 
 
 def search_vaults(searches: Mapping[str, Search], declared: Declared, credential: str, seconds: float) -> dict[str, SearchResult]:
@@ -118,21 +139,31 @@ def search_vaults(searches: Mapping[str, Search], declared: Declared, credential
 async def _search_all(
     searches: Mapping[str, Search], declared: Declared, credential: str, seconds: float
 ) -> dict[str, SearchResult]:
-    limit = asyncio.Semaphore(_VAULTS)
+    limit, results = asyncio.Semaphore(_VAULTS), {vault: SearchResult() for vault in searches}
     async with open_networks(declared) as networks:
 
-        async def one(vault: str, search: Search) -> SearchResult:
+        async def one(vault: str) -> None:
             async with limit:
-                result = SearchResult()
                 try:
-                    run = _SearchRun(vault, search, result, seconds, TimeLimit(seconds, _WHOLE * seconds))
-                    await _search(networks, declared, credential, run)
-                except (_VaultError, TimeLimitError, PoolExhausted) as error:
-                    result.failure = str(error)
-                return result
+                    await _search(networks, declared, credential, _SearchRun(vault, searches[vault], results[vault], seconds))
+                except (UnreadError, PoolExhausted) as error:
+                    results[vault].failure = str(error)
 
-        results = await asyncio.gather(*(one(vault, search) for vault, search in searches.items()))
-    return dict(zip(searches, results, strict=True))
+        await asyncio.gather(*map(one, searches))
+    return results
+
+
+async def _search(networks: Networks, declared: Declared, credential: str, run: _SearchRun) -> None:
+    module, uses = declared.module_of(run.vault), declared.uses.get(run.vault, ())
+    named = [credential] if credential else [name for name, _ in uses if name in declared.credentials]
+    if not named:
+        raise UnreadError("no target of --config.file names it with a credential: give --vault.credential NAME")
+    token_for = partial(
+        request_token, networks, module, declared.credentials[named[0]], seconds=run.seconds, missing="no token from credential"
+    )
+    time = TimeLimit(run.seconds, _WHOLE * run.seconds)
+    async with open_vault(networks.network_of(module), run.vault, time, token_for) as (session, token):
+        await run.compare_all(session, token, time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,73 +172,37 @@ class _SearchRun:
     search: Search
     result: SearchResult
     seconds: float
-    time: TimeLimit
 
-    def compare(self, key: KeyFacts) -> None:
+    async def compare_all(self, session: VaultSession, token: str, time: TimeLimit) -> None:
+        """Compare all versions of all keys; without the permission `list`, those that are known."""
+        named, result = self.search.named, self.result
+        facts, keys = await session.list_keys(token, deadline=time.deadline())
+        result.listed = keys is not None
+        if keys is None and facts.status != HTTPStatus.FORBIDDEN:
+            raise UnreadError(failure_line(facts))
+        for name in sorted(named) if keys is None else [key.name for key in keys]:
+            newest = await self._compare(session, token, name, None, time)
+            versions = sorted(named[name]) if keys is None else await self._versions(session, token, name, time)
+            for version in versions:
+                if version != newest:
+                    await self._compare(session, token, name, version, time)
+
+    async def _versions(self, session: VaultSession, token: str, name: str, time: TimeLimit) -> list[str]:
+        facts, versions = await session.list_key_versions(token, name, deadline=time.deadline())
+        if versions is None:
+            raise UnreadError(failure_line(facts))
+        return [entry.version for entry in versions if entry.version is not None]
+
+    async def _compare(self, session: VaultSession, token: str, name: str, version: str | None, time: TimeLimit) -> str | None:
+        """Compare one key version, the newest without `version`; None if the vault does not return it."""
+        facts, key = await session.get_key(token, name, version, deadline=time.deadline())
+        if key is None:
+            if facts.status not in _UNREADABLE:
+                raise UnreadError(failure_line(facts))
+            self.result.refused += facts.status == HTTPStatus.FORBIDDEN
+            return None
         self.result.compared += 1
         for public_key in self.search.wanted:
             if has_modulus(public_key, key.modulus):
                 self.result.matches.setdefault(public_key, set()).add(KeyVersion(self.vault, key.name, key.version))
-
-
-async def _search(networks: Networks, declared: Declared, credential: str, run: _SearchRun) -> None:
-    identity, module = _identity(declared, run.vault, credential)
-    network = networks.network_of(module)
-    token = await _token(networks, network, identity, run)
-    async with VaultSession(network, run.vault, module.api_version) as session:
-        for name in await _names(session, token, run):
-            newest = await _compare(session, token, name, None, run)
-            for version in await _versions(session, token, name, run):
-                if version != newest:
-                    await _compare(session, token, name, version, run)
-
-
-def _identity(declared: Declared, vault: str, credential: str) -> tuple[Credential, Module]:
-    module = declared.module_of(vault)
-    if credential:
-        return declared.credentials[credential], module
-    named = [declared.credentials[name] for name, _ in declared.uses.get(vault, ()) if name in declared.credentials]
-    if not named:
-        raise _VaultError("no target of --config.file names it with a credential: give --vault.credential NAME")
-    return named[0], module
-
-
-async def _token(networks: Networks, network: Network, identity: Credential, run: _SearchRun) -> str:
-    async with VaultSession(network, run.vault, network.module.api_version) as session:
-        facts, challenge = await session.challenge(deadline=run.time.deadline())
-    if challenge is None:
-        raise _VaultError(failure_line(facts))
-    token, why = await request_token(networks, network.module, identity, challenge, run.seconds)
-    if token is None:
-        raise _VaultError(f"no token from credential {identity.name}: {why}")
-    return token
-
-
-async def _names(session: VaultSession, token: str, run: _SearchRun) -> list[str]:
-    """All names of the vault; without the permission `list` those that are known."""
-    facts, keys = await session.list_keys(token, deadline=run.time.deadline())
-    if keys is None and facts.status != _FORBIDDEN:
-        raise _VaultError(failure_line(facts))
-    run.result.listed = keys is not None
-    return sorted(run.search.named) if keys is None else [key.name for key in keys]
-
-
-async def _versions(session: VaultSession, token: str, name: str, run: _SearchRun) -> list[str]:
-    if not run.result.listed:
-        return sorted(run.search.named[name])
-    facts, versions = await session.list_key_versions(token, name, deadline=run.time.deadline())
-    if versions is None:
-        raise _VaultError(failure_line(facts))
-    return [entry.version for entry in versions if entry.version is not None]
-
-
-async def _compare(session: VaultSession, token: str, name: str, version: str | None, run: _SearchRun) -> str | None:
-    """Compare one key version, the newest without `version`; None if the vault does not return it."""
-    facts, key = await session.get_key(token, name, version, deadline=run.time.deadline())
-    if key is not None:
-        run.compare(key)
         return key.version
-    if facts.status not in (_FORBIDDEN, _NOT_FOUND):
-        raise _VaultError(failure_line(facts))
-    run.result.refused += facts.status == _FORBIDDEN
-    return None

@@ -186,7 +186,7 @@ async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
     async def read_no_keys(*_):
         pass
 
-    monkeypatch.setattr(azure, "_read_vault", read_no_keys)
+    monkeypatch.setattr(azure._AzureReader, "read_keys", read_no_keys)
     environment = simulator.state.environment
     many = {
         host: Vault(host=host, tenant_id=TENANT, permissions=LISTED)

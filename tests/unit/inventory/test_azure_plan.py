@@ -5,21 +5,20 @@ import yaml
 
 from exporter.core.names import MANAGEMENT_HOSTS
 from exporter.inventory.azure_plan import (
+    MARK,
     Azure,
-    AzureKey,
     AzureVault,
     Coverage,
     authority_of,
     azure_report,
     cloud_from,
-    is_own_proposal,
-    is_subscription,
     plan_azure,
     proposals_file,
     proposals_text,
     read_rows,
 )
 from exporter.inventory.render import is_own
+from tests.support.factories import a_key
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 PROD, NEW, HSM = "contoso-prod.vault.azure.net", "contoso-new.vault.azure.net", "contoso-hsm.managedhsm.azure.net"
@@ -34,7 +33,7 @@ def vault(host):
 
 
 def key(name, bits=2048, enabled=True):
-    return AzureKey(name=name, version="0123456789abcdef0123456789abcdef", bits=bits, enabled=enabled)
+    return a_key(name=name, version="0123456789abcdef0123456789abcdef", size_bits=bits, enabled=enabled)
 
 
 def test_rows_become_vaults_of_the_cloud():
@@ -75,11 +74,6 @@ def test_unusable_words_of_a_row_are_not_shown():
 
 def test_vault_of_no_known_cloud_is_no_hsm():
     assert not vault("vault.example").is_hsm
-
-
-def test_subscription_is_a_guid():
-    assert is_subscription(SUBSCRIPTION)
-    assert not is_subscription("contoso")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +148,7 @@ def test_proposals_have_the_whole_key_uri_and_a_credential():
             "credential": "sql-prod",
         },
     ]
-    assert is_own_proposal(proposals_file(plan, "../secrets"))
+    assert is_own(proposals_file(plan, "../secrets"), MARK)
     assert not is_own(proposals_file(plan, "../secrets"))  # the inventory of SQL Servers does not remove it
 
 
