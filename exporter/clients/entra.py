@@ -28,6 +28,7 @@ from azure.identity.aio import (
     ManagedIdentityCredential,
     WorkloadIdentityCredential,
 )
+from msgspec import structs
 
 from exporter.clients.answers import check_token, read_application, read_token, unix_time
 from exporter.clients.certificates import ClientCertificate, make_assertion
@@ -40,7 +41,7 @@ from exporter.core.connector import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.json import read_object
 from exporter.core.names import is_trusted_authority
 from exporter.core.secrets import mask, remember_token
-from exporter.core.values import Challenge, CredentialKind, Facts, Fault, TokenResponse
+from exporter.core.values import Challenge, CredentialKind, Facts, Fault, TokenResult
 from exporter.knowledge.answers import unexpected_text
 from exporter.knowledge.expiry import AppCredentials
 from exporter.runtime.tasks import PoolExhausted
@@ -143,7 +144,7 @@ _KINDS: Mapping[CredentialKind, _CredentialSpec] = {
 
 async def fetch_token(
     network: Network, credential: Credential, proof: str | ClientCertificate | None, challenge: Challenge, *, deadline: float
-) -> TokenResponse:
+) -> TokenResult:
     """Request one token.
 
     `proof` is the client secret, the connector's string or the certificate with its key. `deadline` is in loop time. Raises
@@ -151,10 +152,10 @@ async def fetch_token(
     """
     authority = network.module.authority_host or challenge.authority
     if not is_trusted_authority(authority, network.module.authority_host):
-        return TokenResponse(Facts(fault=Fault.AUTHORITY_UNTRUSTED))
+        return TokenResult(facts=Facts(fault=Fault.AUTHORITY_UNTRUSTED))
     kind = _KINDS[credential.kind]
     if kind.needs_secret and not proof:
-        return TokenResponse(Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
+        return TokenResult(facts=Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
     secret = proof if isinstance(proof, str) else ""
     host, port = split_url(authority)
     connection = network.connection(host, port)
@@ -180,12 +181,12 @@ async def fetch_token(
     finally:
         await connection.close()
     response = (
-        TokenResponse(exchange.error.facts)
+        TokenResult(facts=exchange.error.facts)
         if isinstance(exchange.error, _UnusableError)
         else _assess(exchange, kind, entra=f"{host}:{port}")
     )
-    facts = replace(response.facts, client_id=_client_id(credential, secret), credential_kind=credential.kind)
-    return replace(response, facts=facts)
+    facts = structs.replace(response.facts, client_id=_client_id(credential, secret), credential_kind=credential.kind)
+    return structs.replace(response, facts=facts)
 
 
 def _client_id(credential: Credential, secret: str) -> str | None:
@@ -203,7 +204,7 @@ def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential
         raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
-def _assess(exchange: Exchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
+def _assess(exchange: Exchange, kind: _CredentialSpec, *, entra: str) -> TokenResult:
     granted = exchange.result if isinstance(exchange.result, AccessToken) else None
     if granted is not None and isinstance(granted.token, str):  # the SDK accepts a token of any type
         remember_token(granted.token)
@@ -211,20 +212,21 @@ def _assess(exchange: Exchange, kind: _CredentialSpec, *, entra: str) -> TokenRe
     facts = facts_from(exchange)
     if kind.ambient and granted is not None:  # the last response may be that of an identity that had no token
         fault, token = check_token(granted.token)
-        return TokenResponse(replace(facts, fault=fault), token, expires_at)
+        return TokenResult(facts=structs.replace(facts, fault=fault), token=token, expires_at=expires_at)
     if kind.ambient and (_lacks_response_of(entra, facts) or isinstance(exchange.error, CredentialUnavailableError)):
-        facts = replace(facts, endpoint=exchange.endpoint, detail=_identity_detail(exchange, facts))
-        return TokenResponse(_identity_unavailable(facts, _identity_fault(exchange)))
+        facts = structs.replace(facts, endpoint=exchange.endpoint, detail=_identity_detail(exchange, facts))
+        return TokenResult(facts=_identity_unavailable(facts, _identity_fault(exchange)))
     if facts.fault is not Fault.NONE or exchange.response is None:
-        return TokenResponse(facts)
+        return TokenResult(facts=facts)
     fault, token = read_token(exchange.response.content)
     if token is None:
-        return TokenResponse(
-            replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.content))), None, expires_at
+        return TokenResult(
+            facts=structs.replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.content))),
+            expires_at=expires_at,
         )
     if granted is None:
         remember_token(token)
-    return TokenResponse(facts, token, expires_at)
+    return TokenResult(facts=facts, token=token, expires_at=expires_at)
 
 
 def _identity_detail(exchange: Exchange, facts: Facts) -> str:
@@ -254,7 +256,7 @@ def _identity_unavailable(facts: Facts, fault: Fault = Fault.IDENTITY_UNAVAILABL
     The masked detail begins with the name of that endpoint.
     """
     detail = facts.detail if facts.endpoint is None else f"{facts.endpoint}: {facts.detail}"
-    return replace(facts, fault=fault, detail=detail[:256])
+    return structs.replace(facts, fault=fault, detail=detail[:256])
 
 
 def _lacks_response_of(entra: str, facts: Facts) -> bool:
@@ -300,7 +302,7 @@ def pending_facts(context: Context, network: Network, authority: str) -> Facts:
         raise PoolExhausted("time ran out before a thread or a handshake slot was free")
     if exchange.reached is None:
         return Facts(fault=Fault.SECRET_TIMEOUT, detail=str(SecretTimeoutError()))
-    facts = replace(facts_of_failure(replace(exchange, timed_out=True)), certificate=None)
+    facts = structs.replace(facts_of_failure(replace(exchange, timed_out=True)), certificate=None)
     host, port = split_url(network.module.authority_host or authority)
     return facts if exchange.endpoint == f"{host}:{port}" else _identity_unavailable(facts)
 

@@ -1,41 +1,20 @@
 """The values of a probe: faults, steps, facts, tokens and keys, and the rules that follow from them alone.
 
-All are frozen, for mypy alone: a dataclass that is frozen at run time calls a function for each field of a new object, a thirtieth of the cost of a
-probe. A failure is a value, never an exception. Results with a reason and reports are in `knowledge.report`.
+A failure is a value, never an exception. Results with a reason and reports are in `knowledge.report`. No value holds itself, so the garbage
+collector need not look for cycles.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field, fields
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import NamedTuple, Self
+
+from msgspec import Struct, field
 
 from exporter.core.limits import KEY_OPERATIONS, MANAGED_HSM_OPERATIONS, OTHER_OPERATIONS
 from exporter.core.names import cloud_of, vault_host
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass as dataclass  # noqa: PLC0414 - others take it from here
-else:
-    import dataclasses
-
-    def dataclass(*, frozen: bool, **options: bool) -> object:
-        """Make a dataclass with the hash and the pickled state of a frozen one."""
-
-        def decorate(cls: type) -> type:
-            cls.__getstate__, cls.__setstate__ = _values, _set_values
-            return dataclasses.dataclass(unsafe_hash=frozen, **options)(cls)
-
-        return decorate
-
-    def _values(self: Any) -> list[object]:
-        """Return the values without the names of the fields, which would be most of a pickle."""
-        return [getattr(self, each.name) for each in fields(self)]
-
-    def _set_values(self: Any, values: list[object]) -> None:
-        for each, value in zip(fields(self), values, strict=True):
-            setattr(self, each.name, value)
 
 
 class Silence(Enum):
@@ -250,8 +229,7 @@ class CredentialKind(StrEnum):
 HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True, gc=False):
     """The facts of one exchange. `classify` derives the code and the reason.
 
     `detail` is masked and at most 256 characters. Times are in seconds; `server_time` and certificate dates are Unix times.
@@ -291,8 +269,7 @@ class Facts:
     object_id: str | None = None  # of the principal that the vault refused; shown, never a label value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VaultHeaders:
+class VaultHeaders(Struct, frozen=True, kw_only=True, gc=False):
     """The diagnostic headers of a vault's response."""
 
     region: str | None = None
@@ -300,16 +277,14 @@ class VaultHeaders:
     connection: str | None = None  # `private` or `public`, None if unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerCertificate:
+class PeerCertificate(Struct, frozen=True, kw_only=True, gc=False):
     """The certificate of the endpoint. `not_after` is a Unix time, the earliest known of the chain."""
 
     not_after: float
     issuer: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
+class Challenge(Struct, frozen=True, kw_only=True, gc=False):
     """The two things the connector reads from the vault's 401."""
 
     authority: str  # https://host[:port]
@@ -317,27 +292,23 @@ class Challenge:
     resource: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenResult:
-    """A token for a probe. `duration` is that of the fetch in seconds. It counts for the probe whose result is not `shared`."""
+class TokenResult(Struct, frozen=True, kw_only=True, gc=False):
+    """A token and the facts of its request. `expires_at` is the Unix time from the response, `duration` that of the fetch in seconds.
+
+    It counts for the probe whose result is not `shared`.
+    """
 
     facts: Facts
-    token: str | None = field(repr=False)
-    duration: float
-    shared: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TokenResponse:
-    """The result of a token request; `expires_at` is the Unix time from the response."""
-
-    facts: Facts
-    token: str | None = field(default=None, repr=False)
+    token: str | None = None
     expires_at: float | None = None
+    duration: float = 0.0
+    shared: bool = False
+
+    def __repr__(self) -> str:
+        return f"TokenResult(facts={self.facts}, expires_at={self.expires_at}, duration={self.duration}, shared={self.shared})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyFacts:
+class KeyFacts(Struct, frozen=True, kw_only=True, gc=False):
     """One key version of the vault. Dates are Unix seconds, None if absent."""
 
     name: str
@@ -361,8 +332,7 @@ class KeyFacts:
         return self.kty in ("RSA", "RSA-HSM") and self.size_bits in (2048, 3072)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Readiness:
+class Readiness(Struct, frozen=True, kw_only=True, gc=False):
     """Whether SQL Server could open its databases with this vault. `ready` is None if unknown."""
 
     ready: bool | None
@@ -471,8 +441,7 @@ def slowest(spent: Mapping[Step, float], *, left: float, timeout: float) -> Step
 # The operations of one probe, and how many of each a vault allows.
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """The request of one step. `of_key` counts against the key's limit, `with_key` also uses the key, `billable` is invoiced."""
 
     step: Step

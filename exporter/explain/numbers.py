@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from exporter.core.values import Facts, Fault, Step
 from exporter.explain.explanation import Explanation
@@ -227,7 +227,7 @@ _ENTRA_NUMBER = re.compile(r"\d{5,8}")
 _LONG = re.compile(r"(?<![\w.-])\d{6,8}(?![\w.-])")
 _CERTAIN = (6, 7)  # digits of most numbers of Entra ID, and of no message of SQL Server and no code
 _SIGN_IN_STATUSES, _VAULT_STATUSES = (401, 400, 403, 429, 503), (403, 401, 404, 429)
-_SHARED = {field.name for field in fields(ErrorBody)} & {field.name for field in fields(Facts)}
+_SHARED = {*ErrorBody.__struct_fields__} & {*Facts.__struct_fields__}
 
 
 def entra_reason(text: str) -> tuple[int, Reason] | None:

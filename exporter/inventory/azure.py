@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from exporter.clients.http.exchange import TRANSPORT
 from exporter.clients.http.facts import facts_from

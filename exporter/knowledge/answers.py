@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from exporter.core.json import decode, read_object, text_of, word_of
-from exporter.core.values import Fault, Step, dataclass
+from exporter.core.values import Fault, Step
 from exporter.knowledge.reasons import IMPLIED_BY_ENTRA, IMPLIED_BY_VAULT, Implied, rank
 from exporter.knowledge.reasons_vault import DENIED
 from exporter.knowledge.report import StepResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
+class Claims(Struct, frozen=True, kw_only=True, gc=False):
     """Three claims of an access token for the preflight checks, printable and short; None if absent. One more is read, the object id."""
 
     audience: str | None = None
@@ -87,8 +88,7 @@ _SHOWN = 1024  # bytes of a page
 _MOST_NUMBERS = 16  # of Entra's error_codes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorBody:
+class ErrorBody(Struct, frozen=True, kw_only=True, gc=False):
     """The codes and the message of an error body.
 
     `message` is unmasked: mask it before use. `inner_code` is the one that the message implies if the service sends none.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.core.secrets import hide, mask, reveals, stands_in_bytes
-from exporter.core.values import Facts, KeyFacts, Outcome, Phase, Readiness, Step, dataclass
-
-if TYPE_CHECKING:
-    from exporter.knowledge.reasons import Reason
+from exporter.core.values import Facts, KeyFacts, Outcome, Phase, Readiness, Step
+from exporter.knowledge.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepResult:
+class StepResult(Struct, frozen=True, kw_only=True, gc=False):
     """One step of one probe. `code` is in the target's generation. It is None unless the step failed."""
 
     step: Step
@@ -34,8 +33,7 @@ class StepResult:
         return self.facts is not None and self.facts.phase_reached in (Phase.WAIT, Phase.TRANSFER)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeReport:
+class ProbeReport(Struct, frozen=True, kw_only=True, gc=False):
     """One whole probe. `started_at` is a Unix time, `duration` seconds."""
 
     target: str

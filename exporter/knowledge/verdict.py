@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from exporter.core.durations import moment
 from exporter.core.values import Facts, Fault, Generation, KeyFacts, Mode, Outcome, Readiness, Step, Vantage
@@ -163,8 +164,7 @@ class FailedProbe(NamedTuple):
 NO_FAILURE: Final = FailedProbe(None, None, None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsteady:
+class Unsteady(Struct, frozen=True, kw_only=True, gc=False):
     """The failed probes among the last `probes` ones. `most` is the most frequent failure, which `alike` of them have."""
 
     failed: int
@@ -238,8 +238,7 @@ CALLER_REFUSED = refusing(Refused.TOKEN, Refused.PERMISSION)
 KEY_REFUSED = refusing(Refused.KEY, Refused.KEY_STATE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuxiliaryResult:
+class AuxiliaryResult(Struct, frozen=True, kw_only=True, gc=False):
     """The result of one auxiliary probe.
 
     `at` is a Unix time. `usable` is None if unknown or not tested in this mode. `name` is unique among those of one target:

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import structs
+
 from exporter.config.settings import Config, Module, Target
 from exporter.config.usage import credentials_in_use, names_of, probed_vaults
 from exporter.core.values import Step
@@ -558,7 +560,7 @@ class Recorder(Instruments):
         target, record = block.target, block.record
         values: Values = {}
         if record.last is not None:
-            last = replace(record.last, readiness=readiness_at(target, record, now))
+            last = structs.replace(record.last, readiness=readiness_at(target, record, now))
             values |= target_values.report_samples(last, self._phases)
         values |= target_values.record_samples(record, block.module.expect_path)
         return values | _auxiliary_values(block) | self._failures.update(block)

@@ -14,6 +14,8 @@ from functools import cached_property
 from itertools import islice
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from exporter.config.settings import Target
 from exporter.config.usage import names_of
 from exporter.core import durations
@@ -217,7 +219,7 @@ def subject_of(
     summary = next((each for each in reversed(record.last_failures) if (each.step, each.code, each.reason) == wanted), None)
     facts = None if summary is None else Facts(status=summary.http_status, request_id=summary.request_id)
     failed = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason, facts=facts)
-    return replace(subject, report=last if summary is None else replace(last, started_at=summary.at), other=failed)
+    return replace(subject, report=last if summary is None else structs.replace(last, started_at=summary.at), other=failed)
 
 
 def extent_of(subject: TicketSubject) -> Extent:
@@ -447,9 +449,9 @@ def last_ticket(
     for each in subject.report.steps:
         if (facts := each.facts) is not None:
             proxy, local = facts.proxy and mask_address(facts.proxy), facts.local_address and mask_address(facts.local_address)
-            facts = replace(facts, proxy=proxy, local_address=local, addresses=tuple(map(mask_address, facts.addresses)))
-        steps.append(replace(each, facts=facts))
-    subject = replace(subject, report=replace(subject.report, steps=tuple(steps)))
+            facts = structs.replace(facts, proxy=proxy, local_address=local, addresses=tuple(map(mask_address, facts.addresses)))
+        steps.append(structs.replace(each, facts=facts))
+    subject = replace(subject, report=structs.replace(subject.report, steps=tuple(steps)))
     return ticket_text(subject, extent_of(subject), host)
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
+from msgspec import structs
+
 from exporter.config.settings import Config, Credential, Module, Target
 from exporter.config.usage import list_auxiliary_probes
 from exporter.core.values import KeyFacts, Vantage
@@ -79,7 +81,7 @@ def _request(config: Config, target: Target, identity: Identity, credential: str
         version = None
     elif is_recovery and key is not None:
         version = version or key.version
-    return replace(
+    return structs.replace(
         probe_request(config, replace(target, vault=vault, key_name=key_name, key_version=version, credential=credential)),
         wrap=kind not in (AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY),
         round_trip=kind is not AuxiliaryKind.NEWEST,

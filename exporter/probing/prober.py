@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from exporter.clients.http.network import HANDSHAKES, Network, Networks
 from exporter.clients.key_vault import VaultSession, encrypt_locally

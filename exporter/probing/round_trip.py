@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.config.settings import Credential, Module, Target
 from exporter.core.values import (
@@ -23,7 +25,6 @@ from exporter.core.values import (
     Step,
     TokenResult,
     Vantage,
-    dataclass,
     different_key,
     is_discarded,
     is_disturbed,
@@ -79,8 +80,7 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeRequest:
+class ProbeRequest(Struct, frozen=True, kw_only=True, gc=False):
     """What to probe and how. `timeout`: seconds for the whole probe."""
 
     target: Target
@@ -95,8 +95,7 @@ class ProbeRequest:
     public_key: KeyFacts | None = None  # encrypts them; None for the key that was read
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeDependencies:
+class ProbeDependencies(Struct, frozen=True, kw_only=True, gc=False):
     """What a probe uses; `on_internal_error` receives internal errors."""
 
     vault: VaultRequests

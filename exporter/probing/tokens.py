@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
+
 from exporter.clients.certificates import ClientCertificate
 from exporter.clients.entra import fetch_token, pending_facts
 from exporter.clients.http.network import Network, NetworkError, make_network
@@ -20,7 +22,7 @@ from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module
 from exporter.config.usage import probing_credentials
 from exporter.core.limits import DATABASE_TOKEN_SECONDS, JITTER
 from exporter.core.secrets import hide, mask
-from exporter.core.values import HOST_IDENTITIES, Challenge, Facts, Fault, TokenResponse, TokenResult
+from exporter.core.values import HOST_IDENTITIES, Challenge, Facts, Fault, TokenResult
 from exporter.probing.secrets import CredentialSecret, SecretCache
 from exporter.runtime.files import FileUnreadableError
 from exporter.runtime.loop import loop_time
@@ -97,7 +99,7 @@ class InFlightFetch:
     began: float
     context: Context = field(default_factory=copy_context)
     # PoolExhausted is a result: a raised error would keep this object alive, and this object keeps the task.
-    task: asyncio.Task[TokenResponse | PoolExhausted] = field(init=False)
+    task: asyncio.Task[TokenResult | PoolExhausted] = field(init=False)
     duration: float = 0.0
     unusable_from: float = float("inf")  # end of the token's life, less the last seconds
     counted: bool = False  # one probe has received it as its own measurement
@@ -143,7 +145,7 @@ class Fetch(Protocol):
         challenge: Challenge,
         *,
         deadline: float,
-    ) -> TokenResponse: ...
+    ) -> TokenResult: ...
 
 
 class TokenCache:
@@ -171,7 +173,7 @@ class TokenCache:
         self._on_request, self._fetch, self._pending_facts = on_request, fetch, pending_facts
         self._clock = clock
         self._entries: dict[str, CredentialEntry] = {}
-        self._fetches: SingleFlight[InFlightFetch, TokenResponse | PoolExhausted] = SingleFlight()
+        self._fetches: SingleFlight[InFlightFetch, TokenResult | PoolExhausted] = SingleFlight()
         self._closed = False
 
     async def token(
@@ -264,7 +266,7 @@ class TokenCache:
         flight.entry.flights[flight.key] = flight
         return flight
 
-    async def _run(self, flight: InFlightFetch) -> TokenResponse | PoolExhausted:
+    async def _run(self, flight: InFlightFetch) -> TokenResult | PoolExhausted:
         entry, response = flight.entry, None
         deadline = flight.began + self.reuse_policy(entry.credential, flight.module).timeout
         try:
@@ -288,7 +290,7 @@ class TokenCache:
         if flight.task.cancelled() or flight.task.exception() is not None:  # the waiting probes have received it
             self._drop(flight)
 
-    def _keep(self, flight: InFlightFetch, response: TokenResponse) -> None:
+    def _keep(self, flight: InFlightFetch, response: TokenResult) -> None:
         """Keep the response for as long as a probe can reuse it, and no longer."""
         granted = response.token is not None
         if granted and response.expires_at is not None:
@@ -315,22 +317,22 @@ class TokenCache:
             raise RuntimeError("the token request was cancelled from inside")
         if not flight.task.done():
             facts = self._pending_facts(flight.context, flight.network, flight.challenge.authority)
-            return TokenResult(facts=facts, token=None, duration=loop_time() - before, shared=not leading)
+            return TokenResult(facts=facts, duration=loop_time() - before, shared=not leading)
         response = flight.task.result()
         if isinstance(response, PoolExhausted):
             raise PoolExhausted(str(response), response.shortage)
         shared, flight.counted = flight.counted, True
-        return TokenResult(facts=response.facts, token=response.token, duration=flight.duration, shared=shared)
+        return replace(response, duration=flight.duration, shared=shared)
 
 
-def _is_worth_keeping(response: TokenResponse) -> bool:
+def _is_worth_keeping(response: TokenResult) -> bool:
     """Return True for a token or a complete response of Entra. A network failure is retried."""
     return response.token is not None or (response.facts.status is not None and response.facts.fault not in TRANSIENT_FAULTS)
 
 
 def _without_request(facts: Facts, duration: float = 0.0) -> TokenResult:
     """Return the result of a probe that sent no request."""
-    return TokenResult(facts=facts, token=None, duration=duration, shared=False)
+    return TokenResult(facts=facts, duration=duration)
 
 
 _REFUSALS = frozenset({400, 401, 403})  # any other status does not depend on the credential
@@ -396,7 +398,7 @@ class DatabaseTokens:
         challenge = database_challenge(credential, module)
         if challenge is None:
             facts = Facts(fault=Fault.CHALLENGE_NO_TENANT, detail=f"credential {name} has no tenant_id: add it")
-            return TokenResult(facts=facts, token=None, duration=0.0, shared=False)
+            return TokenResult(facts=facts)
         network = await self._network_of(module)
         now = loop_time()
         return await self._tokens.token(credential, network, challenge, started=now, deadline=now + _TOKEN_SECONDS)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import pickle
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from exporter.config.settings import Credential, Module, Target
 from exporter.core.values import (
@@ -36,8 +38,8 @@ _UNPACKED: Final = 8  # reports that a page of a history reads again and again
 
 
 def _all_but(kind: type[Any], *names: str) -> attrgetter[tuple[object, ...]]:
-    """Return a getter of all fields of a dataclass, also of future ones, but those with these names."""
-    return attrgetter(*(field.name for field in fields(kind) if field.name not in names))
+    """Return a getter of all fields of a struct, also of future ones, but those with these names."""
+    return attrgetter(*(name for name in kind.__struct_fields__ if name not in names))
 
 
 _of_report = _all_but(ProbeReport, "started_at", "duration", "steps", "key")

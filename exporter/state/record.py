@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import Enum, StrEnum
 from itertools import pairwise, takewhile
 from typing import Any, Final, NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from exporter.config.settings import Target
 from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Readiness, Step, VaultHeaders

@@ -14,6 +14,8 @@ from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from msgspec import Struct
+
 from exporter.core.values import Readiness
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.verdict import WHY
@@ -85,7 +87,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return lambda value: {parts[0](name): parts[1](each) for name, each in value.items()}
     if get_origin(kind) is tuple:
         return lambda value: tuple(map(parts[0], _exactly(list, value)))
-    if is_dataclass(kind) or issubclass(kind, tuple):
+    if is_dataclass(kind) or issubclass(kind, (Struct, tuple)):
         return partial(_object, kind, {name: _reader(hint) for name, hint in _hints(kind).items()})
     return _SIMPLE.get(kind) or (lambda value: kind(_text(value)))
 

@@ -1,12 +1,12 @@
 """A configuration with every auxiliary probe, and the facts of its key."""
 
-from dataclasses import replace
 from datetime import date
 
 from exporter.config.settings import Module, Retained
 from exporter.core.values import Generation
 from tests.support import factories
 from tests.support.factories import a_credential, a_key, a_target
+from tests.support.values import replace
 
 PINNED, OLD, OLDER = "a" * 32, "b" * 32, "c" * 32
 TODAY = date(2026, 11, 24)

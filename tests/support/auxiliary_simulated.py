@@ -1,12 +1,11 @@
 """A simulated environment for auxiliary probes: three vaults and four identities."""
 
-from dataclasses import replace
-
 from exporter.config.settings import Config, Module, Settings, Target
 from exporter.core.values import Vantage
 from exporter.simulator.environment import Application, ClientSecret, Environment, Key, SimulatedKeyVersion, Tenant, Vault
 from tests.support.auxiliary_factories import NAMES, OLD, OLDER, PINNED, TARGET
 from tests.support.factories import a_config, a_credential
+from tests.support.values import replace
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 PRIMARY, ARCHIVE, RECOVERY = "contoso.vault.azure.net", "old.vault.azure.net", "contoso-dr.vault.azure.net"

@@ -5,7 +5,6 @@ import contextlib
 import datetime as dt
 import itertools
 import socket
-from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +16,7 @@ from exporter.config.settings import Credential, SecretSource
 from exporter.core.values import CredentialKind
 from exporter.simulator.faults import Options
 from tests.support.tls_server import Authority, Principal
+from tests.support.values import replace
 
 _NOW = dt.datetime.now(dt.UTC)
 _DAY = dt.timedelta(days=1)

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from dataclasses import replace
 from datetime import date
 
 from exporter.config.settings import Config, Module, Retained
@@ -21,6 +20,7 @@ from exporter.simulator.environment import (
 )
 from exporter.simulator.simulator import Simulator
 from tests.support.factories import a_config, a_credential, a_target
+from tests.support.values import replace
 
 VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"
 TENANT = "11111111-2222-3333-4444-555555555555"

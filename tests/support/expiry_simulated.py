@@ -1,7 +1,5 @@
 """A configuration with every kind of credential that expires, a lookup credential, and the simulator."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.config.load import load_config
@@ -10,6 +8,7 @@ from exporter.probing.expiry_monitor import ExpiryMonitor
 from exporter.simulator.build import build_environment, redirect_config
 from exporter.simulator.simulator import Simulator
 from tests.support.expiry_fakes import Recorded
+from tests.support.values import replace
 from tests.support.written import write_private
 
 TENANT = "11111111-2222-3333-4444-555555555555"

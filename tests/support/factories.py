@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from exporter.config.settings import Config, Credential, Module, SecretSource, Settings, Target
 from exporter.config.usage import probing_credentials
 from exporter.core.values import CredentialKind, Facts, Fault, Generation, KeyFacts, Outcome, Readiness, Step
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
+from tests.support.values import replace
 
 DEFAULT = Module(name="default")
 

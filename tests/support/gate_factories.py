@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from exporter.sqlserver.gate.inputs import Answer, Inventory, Question
 from exporter.sqlserver.instance import Instance, instance_of
 from exporter.sqlserver.reading import SqlServerReading
 from tests.support.sql_inventory import rows_of, sqlcmd
+from tests.support.values import replace
 
 NOW = datetime(2026, 11, 26, 20, 0, 0, tzinfo=UTC).timestamp()
 HOUR, DAY = 3600.0, 86400.0

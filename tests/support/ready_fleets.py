@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from exporter.config.settings import SqlServer
@@ -19,6 +19,7 @@ from exporter.sqlserver.reading import SqlServerReading, reading_values
 from tests.support.gate_factories import DAY, HOUR, NOW, URIS, V2, VAULT, body, row, time_of
 from tests.support.sql_inventory import rows_of
 from tests.support.sql_readings import changes_of, proof_rows
+from tests.support.values import replace
 
 LONG_AGO = NOW - 60 * DAY
 Sections = dict[str, list[dict[str, Any]]]

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -16,6 +15,7 @@ from exporter.simulator.simulator import Simulator
 from tests.support import broken_credentials
 from tests.support.running import a_prober
 from tests.support.simulated_vaults import PROBED, PUBLIC, SECRET, VAULTS, by_secret, configuration, environment, target_name
+from tests.support.values import replace
 
 SILENCE = {Reason.READ_TIMEOUT, Reason.TLS_TIMEOUT, Reason.BODY_TIMEOUT, Reason.PROXY_TIMEOUT}
 PATIENCE, SHORT_PATIENCE = 60.0, 1.2  # seconds

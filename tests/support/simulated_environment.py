@@ -1,7 +1,5 @@
 """A small environment without faults."""
 
-from dataclasses import replace
-
 from exporter.simulator.environment import (
     ALL_OPERATIONS,
     Application,
@@ -28,6 +26,7 @@ from tests.support.simulator_client import (
     VAULT,
     VERSION,
 )
+from tests.support.values import replace
 
 LATER = "0123456789abcdef0123456789abcd02"
 

@@ -1,6 +1,6 @@
 """One vault of each cloud and kind, each in its own tenant, and a configuration that probes them all."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from exporter.config.settings import Module
 from exporter.core.values import Generation
@@ -16,6 +16,7 @@ from exporter.simulator.environment import (
 )
 from tests.support.factories import a_config, a_credential, a_target
 from tests.support.simulator_client import KEY, VERSION
+from tests.support.values import replace
 
 SECRET = "marked~secret.of-every_vault"
 

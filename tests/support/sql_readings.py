@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from exporter.sqlserver.document import Document
 from exporter.sqlserver.reading import SqlServerReading
 from tests.support.sql_inventory import rows_of
+from tests.support.values import replace
 
 READ_AT = datetime(2026, 11, 26, 20, 0, 0, tzinfo=UTC).timestamp()
 STARTED = "2026-11-01T00:00:00"

@@ -1,13 +1,12 @@
 """Targets, reports and auxiliary results for the tests of pages, API and texts."""
 
-from dataclasses import replace
-
 from exporter.config.settings import Module, Retained, SecretSource
 from exporter.core.values import Facts, Fault, Outcome, Phase, Readiness, Step
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
 from tests.support import factories
+from tests.support.values import replace
 
 STARTED = 1767323045.678  # 2026-01-02T03:04:05.678Z
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"

@@ -1,6 +1,5 @@
 """Fleets of any size for pages: three causes, one change of a firewall, one vault that throttles, and a start."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -13,6 +12,7 @@ from exporter.sqlserver.document import RegistryUri
 from exporter.sqlserver.reading import SqlServerReading
 from exporter.state.record import RECENT
 from tests.support.sql_readings import a_reading, with_growing_logs
+from tests.support.values import replace
 from tests.support.web_factories import auxiliary_result, bad, good, key, target
 from tests.support.web_factories import config as config_of
 from tests.support.web_server import Service

@@ -14,7 +14,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -24,6 +23,7 @@ from typing import Any
 import aiohttp
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
+from msgspec.structs import replace
 
 from exporter.clients.answers import unix_time
 from exporter.clients.http.exchange import BodyTooLargeError, Exchange, Response, SecretTimeoutError

@@ -4,7 +4,7 @@ A cause is a real fault at the simulator, in a file, in a clock or in the networ
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from exporter.config.settings import ExpectPath, Proxy
@@ -13,6 +13,7 @@ from exporter.simulator.faults import Options
 from tests.support.broken_credentials import closed_port
 from tests.support.doctor_simulated import CLIENT, ENTRA, KEY, OLD, PINNED, SECRET, VAULT
 from tests.support.inspecting_proxy import COMPANY, CRL, OCSP, inspecting, write_certificates
+from tests.support.values import replace
 
 _DIGITS = CLIENT.replace("-", "")
 

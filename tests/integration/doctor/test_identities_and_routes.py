@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -17,6 +16,7 @@ from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
 from tests.support.inspecting_proxy import CRL, inspecting, write_certificates
 from tests.support.slow_host import stalled_loop
+from tests.support.values import replace
 
 
 def outcomes(results):

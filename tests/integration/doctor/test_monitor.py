@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -18,6 +17,7 @@ from exporter.web.listener import parse_address
 from exporter.web.options import web_options
 from tests.support.doctor_simulated import TARGET
 from tests.support.patience import PATIENCE
+from tests.support.values import replace
 
 GOOD = (CheckResult(check="dns_vault", outcome=CheckOutcome.PASS),)
 BAD = (CheckResult(check="dns_vault", outcome=CheckOutcome.PASS), CheckResult(check="revocation", outcome=CheckOutcome.FAIL))

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -18,6 +17,7 @@ from exporter.simulator.build import build_environment, redirect_config
 from exporter.simulator.simulator import Simulator
 from tests.support.factories import with_sql_servers
 from tests.support.simulated_sql import CONFIG, FIRST, SECOND, configuration
+from tests.support.values import replace
 from tests.support.written import write_private
 
 PASS, WARN, FAIL, SKIPPED = CheckOutcome.PASS, CheckOutcome.WARN, CheckOutcome.FAIL, CheckOutcome.SKIPPED

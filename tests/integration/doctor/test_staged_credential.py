@@ -1,7 +1,5 @@
 """A refused credential with a staged one: `doctor` advises to switch only if the staged one is proven."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.config.settings import SecretSource
@@ -9,6 +7,7 @@ from exporter.doctor.run import run_checks
 from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.simulator.environment import ClientSecret
 from tests.support.doctor_simulated import CLIENT, SECRET
+from tests.support.values import replace
 
 NEXT_SECRET = "MARKED~staged.secret"
 

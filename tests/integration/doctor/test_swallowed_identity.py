@@ -1,7 +1,5 @@
 """A managed identity on a host whose identity endpoint swallows every connection."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.core.values import CredentialKind, Step
@@ -11,6 +9,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.presentation.text import advice_of
 from tests.support.doctor_simulated import ENTRA
 from tests.support.swallowing import swallowing
+from tests.support.values import replace
 
 
 @pytest.fixture

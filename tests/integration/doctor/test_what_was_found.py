@@ -1,7 +1,5 @@
 """Faults of certificate, secret file and key id name the cause in `doctor`."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.core.values import CredentialKind, Step
@@ -9,6 +7,7 @@ from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, VAULT
 from tests.support.tls_server import Authority, Principal
+from tests.support.values import replace
 
 SECRET_NAMES = ("BEGIN", "PRIVATE KEY-----")
 

@@ -1,7 +1,6 @@
 """Lookups through the real SDK against the simulator's Entra, Microsoft Graph and Key Vault."""
 
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -23,6 +22,7 @@ from tests.support.expiry_simulated import (
     by_source,
 )
 from tests.support.swallowing import VARIABLES, swallowing
+from tests.support.values import replace
 
 NOW = float(int(time.time()))
 MONTH = 30 * 86400.0

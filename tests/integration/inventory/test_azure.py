@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from dataclasses import replace
 
 import pytest
 import yaml
@@ -19,6 +18,7 @@ from tests.support.inventory_command import InventoryCommand
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, KEY, MANAGEMENT, OTHER, SECRET, TENANT, VAULT, VERSION, Client
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
+from tests.support.values import replace
 
 LATER = "0123456789abcdef0123456789abcd02"  # the newest version of each key
 LISTED = dict.fromkeys((CLIENT,), ALL_OPERATIONS)

@@ -1,7 +1,5 @@
 """Later runs of the command report moved databases, rotated keys, a refusal and a vault without a target."""
 
-from dataclasses import replace
-
 import pytest
 import yaml
 
@@ -10,6 +8,7 @@ from exporter.simulator.build import build_environment, write_config
 from exporter.simulator.faults import FaultScope, Options
 from exporter.simulator.simulator import Simulator
 from tests.support.inventory_command import SECRET, InventoryCommand
+from tests.support.values import replace
 
 pytestmark = pytest.mark.asyncio
 SERVERS, VAULTS = 60, 20

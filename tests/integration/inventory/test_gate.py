@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -18,6 +17,7 @@ from tests.support.command_lines import with_defaults
 from tests.support.factories import a_config, a_target
 from tests.support.running import a_service
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
+from tests.support.values import replace
 from tests.support.web_server import until
 
 KEY_URI = f"https://{VAULT}/keys/Key0/{VERSION}"

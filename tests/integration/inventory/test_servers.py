@@ -6,7 +6,6 @@ import logging
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -15,6 +14,7 @@ from exporter.config.load import load_config
 from tests.support.inventory_command import InventoryCommand
 from tests.support.simulated_sql import DEFAULT, FIRST, OLD, SECOND, sql_servers
 from tests.support.sql_inventory import rows_of, sqlcmd
+from tests.support.values import replace
 
 pytestmark = pytest.mark.asyncio
 PASSWORD = "hunter22-" * 3

@@ -1,6 +1,5 @@
 """The command `inventory --vault.credential`: simulated vaults return the public keys that simulated SQL Servers show."""
 
-from dataclasses import replace
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
@@ -12,6 +11,7 @@ from exporter.simulator.simulator import Simulator
 from exporter.simulator.sql_servers import SqlServers
 from tests.support.inventory_command import InventoryCommand, redirected
 from tests.support.simulated_sql import DEFAULT, NEW, OLD, configuration
+from tests.support.values import replace
 
 pytestmark = pytest.mark.asyncio
 VAULT, KEY = "contoso-claims.vault.azure.net", "ClaimsKey"

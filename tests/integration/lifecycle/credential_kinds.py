@@ -3,8 +3,6 @@
 Each can be refused and renewed, and has a staged successor.
 """
 
-from dataclasses import replace
-
 from cryptography.hazmat.primitives import serialization
 
 from exporter.config.settings import Credential, SecretSource
@@ -13,6 +11,7 @@ from exporter.simulator.environment import Application, ClientSecret
 from exporter.simulator.faults import Options
 from tests.support.factories import a_credential
 from tests.support.tls_server import Authority, Principal
+from tests.support.values import replace
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 NOW, STAGED = "66666666-7777-8888-9999-000000000001", "66666666-7777-8888-9999-000000000002"

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import time
-from dataclasses import replace
 from datetime import date
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,6 +18,7 @@ from tests.integration.lifecycle.credential_kinds import NOW, STAGED, TENANT
 from tests.integration.process.conftest import fetch
 from tests.support.factories import a_config, a_target
 from tests.support.patience import PATIENCE
+from tests.support.values import replace
 
 VAULT, RECOVERY = "contoso.vault.azure.net", "contoso-dr.vault.azure.net"
 VERSION = "0123456789abcdef0123456789abcdef"

@@ -1,7 +1,5 @@
 """Auxiliary probes through the real SDK against the simulator: results and requests."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.core.values import Mode, Outcome, Step
@@ -15,6 +13,7 @@ from tests.support.auxiliary_factories import NAMES, OLDER, PINNED, TARGET, TODA
 from tests.support.auxiliary_simulated import ARCHIVE, PRIMARY, RECOVERY
 from tests.support.running import a_prober
 from tests.support.slow_host import stalled_loop
+from tests.support.values import replace
 
 
 class Harness:

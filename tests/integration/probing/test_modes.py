@@ -1,7 +1,5 @@
 """The requests of each mode, counted at the vault, and its verdicts."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.core.values import Mode
@@ -9,6 +7,7 @@ from exporter.simulator.simulator import Simulator
 from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import OLD, plain
 from tests.support.running import a_prober
+from tests.support.values import replace
 
 
 @pytest.fixture

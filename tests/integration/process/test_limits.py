@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -12,6 +11,7 @@ from exporter.config.settings import Module, Settings
 from tests.integration.process.conftest import fetch
 from tests.support.factories import a_config, a_credential, a_target
 from tests.support.patience import PATIENCE
+from tests.support.values import replace
 
 TARGETS = 60
 FEW_THREADS = """

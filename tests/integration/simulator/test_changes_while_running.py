@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -16,6 +15,7 @@ from tests.integration.simulator.test_simulate_command import banner, end, post,
 from tests.support.simulated_environment import LATER
 from tests.support.simulator_client import CLIENT, KEY, SECRET, TENANT, VAULT, Client
 from tests.support.tls_server import Authority, Principal
+from tests.support.values import replace
 from tests.support.written import written
 
 NEW = "marked-secret-new"

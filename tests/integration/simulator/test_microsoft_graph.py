@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +14,7 @@ from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, MONITOR, MONITOR_SECRET, SECRET, TENANT, VAULT, Client
 from tests.support.tls_server import Authority, Principal
+from tests.support.values import replace
 from tests.support.written import written
 
 ENDS = datetime(2027, 3, 1, 12, tzinfo=UTC)

@@ -1,7 +1,5 @@
 """Azure Resource Graph in the simulator: the vaults of the caller's tenant, page by page, and its refusals."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.inventory.azure_plan import QUERY
@@ -9,6 +7,7 @@ from exporter.simulator.graph import MANAGEMENT_ERRORS
 from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, MANAGEMENT, OTHER, TENANT, VAULT, Client
+from tests.support.values import replace
 
 RESOURCE = f"https://{MANAGEMENT}"
 

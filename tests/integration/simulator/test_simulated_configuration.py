@@ -1,5 +1,4 @@
 import stat
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +10,7 @@ from exporter.simulator.build import build_environment, write_config
 from exporter.simulator.simulator import Simulator
 from tests.support.simulator_client import Client
 from tests.support.tls_server import Authority, Principal
+from tests.support.values import replace
 
 MAIN = """\
 include: [more.yml]

@@ -1,7 +1,6 @@
 """Faults, restarts and the registry of simulated SQL Servers, through python-tds."""
 
 import asyncio
-from dataclasses import replace
 
 import pytds
 import pytest
@@ -13,6 +12,7 @@ from exporter.simulator.sql_answers import ROOT
 from exporter.sqlserver.document import read_documents
 from exporter.sqlserver.instance import instance_of
 from tests.support.simulated_sql import FIRST, NEW, OLD, batches, client, configuration, script_output
+from tests.support.values import replace
 
 pytestmark = pytest.mark.asyncio
 SALES, CLAIMS = "0x" + "A1" * 20, "0x" + "C3" * 20

@@ -1,7 +1,5 @@
 """Secrets of a vault: lists in pages, and values for permitted callers only."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.simulator.build import build_environment
@@ -10,6 +8,7 @@ from exporter.simulator.faults import Options
 from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, MONITOR, MONITOR_SECRET, SECRET, VAULT, Client
+from tests.support.values import replace
 from tests.support.written import written
 
 LISTED = "/secrets/sql-prod/versions"

@@ -1,7 +1,6 @@
 """Sign-in of pods with service account tokens, and the reasons for refusals."""
 
 import stat
-from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -16,6 +15,7 @@ from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_environment import small_environment
 from tests.support.simulated_vaults import PROBED, VAULTS
 from tests.support.simulator_client import CLIENT, ENTRA, TENANT, Client
+from tests.support.values import replace
 from tests.support.written import written
 
 ISSUER, SUBJECT = "https://oidc.example/cluster/", "system:serviceaccount:monitoring:exporter"

@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,6 +39,7 @@ from tests.support.factories import with_sql_servers
 from tests.support.patience import PATIENCE
 from tests.support.running import a_prober
 from tests.support.simulated_sql import OLD, configuration
+from tests.support.values import replace
 from tests.support.web_server import get, serving, words
 from tests.support.written import write_private
 

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import ssl
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from exporter.sqlserver.read import SqlServerAccess, read_server
 from exporter.sqlserver.tds import SqlLogin, make_context, make_pinned_context
 from tests.support.patience import PATIENCE
 from tests.support.simulated_sql import FIRST, sql_servers
+from tests.support.values import replace
 
 pytestmark = pytest.mark.asyncio
 DAY = timedelta(days=1)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import re
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -25,6 +24,7 @@ from tests.support.patience import PATIENCE
 from tests.support.running import a_service
 from tests.support.simulated_sql import CONFIG, DEFAULT, FIRST, SECOND, configuration
 from tests.support.sql_monitors import reading_of
+from tests.support.values import replace
 from tests.support.written import write_private
 
 pytestmark = pytest.mark.asyncio

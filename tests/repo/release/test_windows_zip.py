@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.windows import make_zip
 from exporter import __version__
+from tests.support.values import replace
 
 ROOT = Path(__file__).parents[3]
 TOP = f"ekm-exporter-{__version__}-windows-amd64"

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +14,7 @@ from tests.support.auxiliary_factories import plain
 from tests.support.auxiliary_simulated import PRIMARY, SECRET, configuration, environment
 from tests.support.patience import PATIENCE
 from tests.support.running import answering
+from tests.support.values import replace
 
 OTHER_AUTHORITY = "login.microsoftonline.us"
 ENTRA = "login.microsoftonline.com"

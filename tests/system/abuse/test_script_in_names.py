@@ -1,7 +1,6 @@
 """Scripts, quotes and line breaks in every configurable or received text have no effect on pages and responses."""
 
 import json
-from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import quote, urlencode
 
@@ -20,6 +19,7 @@ from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
 from tests.support.sql_differences import a_difference
 from tests.support.sql_readings import a_reading
+from tests.support.values import replace
 from tests.support.web_factories import STARTED, auxiliary_result, bad, config, good, key, refused_auxiliary, target
 from tests.support.web_server import Service, get, serving
 

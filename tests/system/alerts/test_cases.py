@@ -3,7 +3,6 @@
 import re
 import subprocess
 from collections import defaultdict
-from dataclasses import replace
 
 import pytest
 import yaml
@@ -11,6 +10,7 @@ import yaml
 from alerts.build import RULES
 from exporter.metrics.families import BY_NAME
 from tests.support.patience import PROGRAM_SECONDS
+from tests.support.values import replace
 from tests.system.alerts.case import Fired, RuleCase, differences, named, prefixed, spans_by_case
 from tests.system.alerts.cases import common, ends, gaps, keys, over, pages, spikes, tickets
 from tests.system.alerts.texts import rendered, reviewed

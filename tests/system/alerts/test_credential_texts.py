@@ -1,10 +1,10 @@
 """Texts of a credential's alerts that name no wrong vault, no wrong failure and no wrong number of SQL Servers."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
+from tests.support.values import replace
 from tests.system.alerts.case import RuleCase
 from tests.system.alerts.texts import rendered
 from tests.system.alerts.timeline import CLIENT, OK, Exporter, Failed, Target

@@ -1,9 +1,8 @@
 """No rule breaks on a second series of a target: an extra label, a changed label within a window, two Prometheus replicas."""
 
-from dataclasses import replace
-
 import pytest
 
+from tests.support.values import replace
 from tests.system.alerts.case import differences, named, spans_by_case
 from tests.system.alerts.cases import ends, keys, tickets
 from tests.system.alerts.firing import fleet, spans

@@ -8,11 +8,11 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
+from tests.support.values import replace
 from tests.system.alerts.case import CaseBatch, RuleCase, batches, named
 from tests.system.alerts.firing import bare_rules, evaluated
 

@@ -10,7 +10,7 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from exporter.config.settings import Retained, Settings
@@ -37,6 +37,7 @@ from tests.support.metric_factories import (
     scrape,
     throttled,
 )
+from tests.support.values import replace
 from tests.system.dashboards.recorded_rules import alert_samples
 
 MINUTES = 120

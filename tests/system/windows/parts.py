@@ -12,10 +12,10 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 from deploy.windows import make_zip
+from tests.support.values import replace
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[2] / ".cache" / "windows"

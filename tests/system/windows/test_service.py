@@ -11,12 +11,12 @@ import shutil
 import signal
 import socket
 import urllib.request
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.patience import PATIENCE
+from tests.support.values import replace
 from tests.system.windows.simulated import until
 
 NAME = "ekm-of-test"

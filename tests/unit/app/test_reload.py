@@ -6,7 +6,6 @@ import threading
 import time
 import weakref
 from collections import Counter
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -22,6 +21,7 @@ from exporter.runtime import process
 from exporter.state.history import ProbeContext
 from tests.support.factories import a_config, a_credential, a_report, a_target
 from tests.support.running import a_service
+from tests.support.values import replace
 from tests.support.web_server import until
 
 # Reloads: many signals, a secret that is created later, internal errors.

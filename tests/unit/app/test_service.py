@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -25,6 +24,7 @@ from exporter.web.options import web_options
 from tests.support.factories import a_config, with_sql_servers
 from tests.support.patience import PATIENCE
 from tests.support.sql_monitors import a_server
+from tests.support.values import replace
 from tests.support.web_server import until
 
 # The open files and threads that the system grants, and how many probes may run at once with them.

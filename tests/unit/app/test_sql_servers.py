@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -31,6 +30,7 @@ from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 from tests.support.running import a_service
 from tests.support.sql_monitors import a_server, servers_of
 from tests.support.sql_readings import READ_AT, a_reading
+from tests.support.values import replace
 
 CONFIG = a_config(a_target())
 WITH_SERVERS = with_sql_servers(CONFIG, a_server())

@@ -24,33 +24,33 @@ credentials:
 targets:
   - {name: a, vault: contoso.vault.azure.net, key: key0, credential: sql}
 """
-OWN = {"aiohttp", "azure", "bcrypt", "cryptography", "evtx", "prometheus_client", "pytds", "yaml"}
+OWN = {"aiohttp", "azure", "bcrypt", "cryptography", "evtx", "msgspec", "prometheus_client", "pytds", "yaml"}
 CERTIFICATES = {"bcrypt", "cryptography"}  # cryptography imports bcrypt
-PROBES = {"aiohttp", "azure", "yaml", *CERTIFICATES}
+PROBES = {"aiohttp", "azure", "msgspec", "yaml", *CERTIFICATES}
 # A command, and which libraries of the exporter it imports. A command with no such library imports none at all.
 LIBRARIES = {
     "--version": set(),
     "--help": set(),
     "unknown-command": set(),
     "explain 3303": set(),
-    "explain AADSTS7000222": set(),
-    "explain no-such-text": set(),
+    "explain AADSTS7000222": {"msgspec"},
+    "explain no-such-text": {"msgspec"},
     "explain": set(),
     "docs": set(),
     "docs doctor": set(),
     "script": set(),
     "script prove.sql": set(),
-    "events --help": set(),
-    "check --config.file ekm.yml": {"yaml"},
-    "check --config.file ekm.yml --print-effective --cost": {"yaml"},
-    "check --config.file ekm.yml --web.config.file web.yml": {"yaml", *CERTIFICATES},
-    "gate --help": {"aiohttp", "yaml"},
-    "report --help": {"aiohttp", "yaml"},
-    "inventory --help": {"aiohttp", "yaml"},
+    "events --help": {"msgspec"},
+    "check --config.file ekm.yml": {"msgspec", "yaml"},
+    "check --config.file ekm.yml --print-effective --cost": {"msgspec", "yaml"},
+    "check --config.file ekm.yml --web.config.file web.yml": {"msgspec", "yaml", *CERTIFICATES},
+    "gate --help": {"aiohttp", "msgspec", "yaml"},
+    "report --help": {"aiohttp", "msgspec", "yaml"},
+    "inventory --help": {"aiohttp", "msgspec", "yaml"},
     "probe --help": PROBES,
     "bundle --help": PROBES,
     "doctor --help": PROBES,
-    "simulate --help": {"aiohttp", "yaml", *CERTIFICATES},
+    "simulate --help": {"aiohttp", "msgspec", "yaml", *CERTIFICATES},
     "run --help": {"prometheus_client", *PROBES},
 }
 # A command, and which packages of exporter/ it imports.

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -13,6 +12,7 @@ from exporter.inventory.folder import SourceError, Sources
 from exporter.sqlserver.document import completed
 from exporter.sqlserver.reading import reading_values
 from tests.support.sql_readings import a_reading, an_unread_server
+from tests.support.values import replace
 from tests.unit.clients.test_peers import answering, giving
 
 

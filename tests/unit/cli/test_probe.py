@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,6 +20,7 @@ from exporter.state.history import History
 from exporter.state.record import TargetRecord
 from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import OLD, PINNED, TARGET
+from tests.support.values import replace
 from tests.support.web_factories import (
     DR,
     STAGED,

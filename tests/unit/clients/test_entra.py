@@ -8,7 +8,6 @@ import shutil
 import time
 import urllib.parse
 from contextvars import copy_context
-from dataclasses import replace
 from pathlib import Path
 
 import msal
@@ -29,6 +28,7 @@ from exporter.probing.secrets import CredentialSecret
 from exporter.probing.tokens import ReuseWindow, TokenCache
 from exporter.runtime.tasks import PoolExhausted
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, closes, is_silent, response, until
+from tests.support.values import replace
 from tests.support.web_server import until as eventually
 
 # Token requests: what Entra receives, and the facts of each response.

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import time
-from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -15,6 +14,7 @@ from exporter.clients.answers import Page, encode, read_key
 from exporter.clients.key_vault import Request, VaultSession, encrypt_locally
 from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase
 from tests.support.tls_server import CHALLENGE, ENTRA, TENANT, TOKEN, response, until
+from tests.support.values import replace
 
 # Key Vault sessions: requests, results, phases and connections.
 

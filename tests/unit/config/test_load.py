@@ -1,7 +1,6 @@
 """Loaded configurations: defaults, merging, includes, and the effective configuration."""
 
 import re
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, 
 from exporter.config.settings import ExpectPath, Module, SecretSource, Settings, mask_user
 from exporter.core import durations
 from exporter.core.values import CredentialKind, Generation, Mode
+from tests.support.values import replace
 from tests.unit.web.authority import authority
 
 IN_VARIABLE = SecretSource(env="EKM_TEST_PLAIN")

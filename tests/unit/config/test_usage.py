@@ -1,6 +1,5 @@
 """What targets use: differences of configurations, auxiliary probes, and SQL Servers."""
 
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tests.support import auxiliary_factories, expiry_fakes
 from tests.support.auxiliary_factories import KEY, TARGET, TODAY, plain
 from tests.support.expiry_fakes import a_credential, by_graph
 from tests.support.factories import a_config, a_target
+from tests.support.values import replace
 
 # The targets that a new configuration changes.
 

@@ -1,6 +1,5 @@
 """The checks of SQL Servers by their readings, and of their host by facts of Windows."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -16,6 +15,7 @@ from exporter.windows.rules import SYSTEM, WindowsResponse
 from tests.support import sql_readings
 from tests.support.doctor_simulated import VAULT
 from tests.support.sql_inventory import rows_of
+from tests.support.values import replace
 from tests.support.windows_facts import ACCOUNT, DLL, a_key, event_xml, full, host_facts
 from tests.unit.doctor.test_checks_vault import evidence, vault_at
 

@@ -1,7 +1,6 @@
 """The checks of network, sign-in, vault and key, by evidence alone; and the check that owns each failure."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +35,7 @@ from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
 from exporter.presentation.text import advice_of
 from tests.support.doctor_simulated import CLIENT, ENTRA, KEY, OLD, TARGET, VAULT
 from tests.support.factories import a_key
+from tests.support.values import replace
 
 PROBE = "ekm-exporter probe contoso-key0 --config.file /etc/ekm.yml"
 NAME = re.compile(r"(?<![A-Z] )\b(VAULT|KEY|TARGET|HOST|PROXY|CLIENT_ID|OBJECT_ID|SECRET_FILE|VERSION|NUMBER)\b")

@@ -3,7 +3,6 @@
 import asyncio
 import struct
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from exporter.doctor.host_rules import (
 from exporter.windows.api import MACHINE, USERS, WindowsCallError, link_time
 from exporter.windows.rules import ADMINISTRATORS, SYSTEM, ServiceState, WindowsResponse
 from tests.support.patience import PATIENCE
+from tests.support.values import replace
 from tests.support.windows_facts import ACCOUNT, SID, URI, an_instance, descriptor, full
 from tests.support.windows_facts import host_facts as facts
 from tests.unit.doctor.test_checks_host import a_reading

@@ -1,7 +1,6 @@
 """The rules of a Windows host with SQL Server: connector, proxies, TLS."""
 
 import struct
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -23,6 +22,7 @@ from exporter.doctor.host_rules import (
 )
 from exporter.knowledge.checks_vault import CheckOutcome, FailureMoment
 from exporter.windows.rules import ADMINISTRATORS, SYSTEM
+from tests.support.values import replace
 from tests.support.windows_facts import DLL, SID, a_key, an_instance, full
 
 PASS, WARN, FAIL, UNKNOWN = CheckOutcome.PASS, CheckOutcome.WARN, CheckOutcome.FAIL, CheckOutcome.UNKNOWN

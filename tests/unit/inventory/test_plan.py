@@ -1,7 +1,5 @@
 """Targets from what instances use, those of each host, old versions, searches for public keys, and the findings of the report."""
 
-from dataclasses import replace
-
 import pytest
 import yaml
 
@@ -25,6 +23,7 @@ from exporter.sqlserver.instance import Findings, Provider, instance_of, instanc
 from exporter.sqlserver.keys import HandWrittenTarget, KeyUris, has_modulus
 from tests.support.gate_factories import URIS, V1, V2, VAULT, instance
 from tests.support.sql_inventory import altering, replacing, rows_of
+from tests.support.values import replace
 
 
 def plan_of(*instances, uris=URIS, hand_written=HandWritten(), names=None):  # noqa: B008 - frozen

@@ -1,7 +1,5 @@
 """Names and messages of a hostile SQL Server: the YAML loads to what was meant, and the report has one line each."""
 
-from dataclasses import replace
-
 import pytest
 import yaml
 
@@ -10,6 +8,7 @@ from exporter.inventory.render import files_of, report
 from exporter.sqlserver.document import Document, RegistryUri
 from exporter.sqlserver.instance import instance_of
 from tests.support.sql_inventory import rows_of
+from tests.support.values import replace
 
 URI = RegistryUri("2C56", "https://contoso-prod.vault.azure.net/keys/K/1111aaaa2222")
 SECRET = "0123456789abcdef0123456789abcdef" + "Abc8Q8abcdefghijklmnopqrstuvwxyz01234567"

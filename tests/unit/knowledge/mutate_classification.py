@@ -10,7 +10,7 @@ The exit code is 1 if there is a survivor. The promises are in `promised`.
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Any
 
@@ -19,6 +19,7 @@ from exporter.knowledge import classify as classify_module
 from exporter.knowledge import reasons
 from exporter.knowledge.classify import Classification, StatusRule, classify
 from exporter.knowledge.reasons import Reason, ReasonRule
+from tests.support.values import replace
 from tests.unit.knowledge.promised import PROMISED, aadsts_with
 
 TABLES = ("STATUS_RULES", "ENTRA_REASONS", "VAULT_REASONS", "FAULT_RULES")

@@ -1,7 +1,6 @@
 """The recommended actions, cause and team of one failure of one target."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -22,6 +21,7 @@ from exporter.knowledge.names import Names, fill_names
 from exporter.knowledge.reason_row import Refused
 from exporter.knowledge.reasons import Reason, refusing
 from exporter.knowledge.report import StepResult
+from tests.support.values import replace
 from tests.unit.knowledge.promised import AMBIGUOUS, ENTRA_NUMBERS, OTHER_NUMBERS, SENTENCES
 
 VAULT = Names(target="t1", vault="contoso-prod.vault.azure.net", key="K0", version="v1")

@@ -1,7 +1,6 @@
 """The fix of a check, its findings, and the rights that SQL Server demands."""
 
 import re
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -29,6 +28,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS, unseen
 from exporter.sqlserver.keys import REGISTRY
 from tests.repo.deploy.system_views import VIEWS
+from tests.support.values import replace
 
 # The fix of a check: the actions of its reason, its row or its code, as lines with the names of the target.
 

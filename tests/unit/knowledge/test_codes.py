@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from copy import deepcopy
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from exporter.knowledge.code_row import (
 from exporter.knowledge.codes import BY_CODE, CODES, both_numbers, find, generation_code
 from exporter.knowledge.names import Names, fill_names
 from exporter.knowledge.reasons import Reason
+from tests.support.values import replace
 
 PAIRS = [
     (int(code), symbol)

@@ -1,7 +1,6 @@
 """One advice per reason: page, `probe`, ticket, `doctor`, label and `explain` begin with the same action, and nothing edits it."""
 
 import re
-from dataclasses import replace
 from itertools import chain, product
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from exporter.knowledge.tickets import TEAMS, Team, team_of, team_steps
 from exporter.presentation.text import advice_lines, advice_of
 from exporter.presentation.ticket import TicketSubject, extent_of, ticket_text
 from tests.support import factories
+from tests.support.values import replace
 from tests.support.web_factories import target
 from tests.unit.knowledge import promised
 

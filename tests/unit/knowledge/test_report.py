@@ -1,11 +1,10 @@
 """Success, first failure and the other properties of a report follow from its steps."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.core.values import Facts, Fault, Outcome, Phase, Readiness, Step
 from exporter.knowledge.report import ProbeReport, StepResult
+from tests.support.values import replace
 
 
 def report_of(*outcomes):

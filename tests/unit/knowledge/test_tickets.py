@@ -1,7 +1,5 @@
 """The ticket of a failure for another team: who gets it, its steps, its checks, and several as one."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.core.values import CredentialKind, Facts, Outcome, Step, Vantage
@@ -38,6 +36,7 @@ from exporter.knowledge.tickets import (
     who_repairs,
 )
 from tests.repo.powershell import errors, parsed
+from tests.support.values import replace
 
 # Which team gets the ticket of a failure.
 

@@ -1,7 +1,5 @@
 """The verdict on a probe, on an auxiliary probe and on the last probes of a target; reports without secrets."""
 
-from dataclasses import fields, replace
-
 import pytest
 
 from exporter.core.secrets import MARK, remember
@@ -30,6 +28,7 @@ from exporter.knowledge.verdict import (
     state_of,
     version_fault,
 )
+from tests.support.values import replace
 from tests.support.web_factories import key
 
 
@@ -359,7 +358,7 @@ def test_key_loses_a_secret_alone(field, sent, kept):
 
 
 def test_every_text_of_a_server_in_the_facts_is_redacted():
-    texts = {field.name for field in fields(Facts) if "str" in str(field.type).split(" | ")}
+    texts = {name for name, kind in Facts.__annotations__.items() if "str" in kind.split(" | ")}
     assert {name for name in texts if getattr(redacted_facts(Facts(**{name: SECRET})), name) == SECRET} == OWN_TEXTS
 
 

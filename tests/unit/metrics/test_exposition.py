@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import io
-from dataclasses import asdict, fields, is_dataclass, replace
 from types import UnionType
 from typing import get_args, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
-from exporter.core.values import Generation, KeyFacts, Step
+from exporter.core.values import Facts, Generation, Step
 from exporter.knowledge.codes import BY_CODE
-from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.metrics.exposition import CHUNK_BYTES, STEP_DURATIONS, Exposition
@@ -44,6 +43,7 @@ from tests.support.metric_factories import (
     silent,
     throttled,
 )
+from tests.support.values import replace
 from tests.unit.metrics.test_protobuf import scrape_protobuf
 
 MANY = 501
@@ -180,24 +180,26 @@ LEFT_OUT = {
 
 def fields_of(value, *path):
     """The path to every field of a dataclass and of those in it, and the values that its type allows."""
-    hints = get_type_hints(type(value), localns={"Reason": Reason})
-    for each in fields(value):
-        inner = getattr(value, each.name)
-        if (type(value), each.name) in LEFT_OUT:
+    hints = get_type_hints(type(value))
+    for name in getattr(value, "__struct_fields__", None) or value.__dataclass_fields__:
+        inner = getattr(value, name)
+        if (type(value), name) in LEFT_OUT:
             continue
-        if each.name == "steps":
+        if name == "steps":
             for place, step in enumerate(inner[:3]):
                 yield from fields_of(step, *path, "steps", place)
             continue
         codes = st.none() | st.sampled_from(sorted(BY_CODE))
-        yield (*path, each.name), codes if (type(value), each.name) == (StepResult, "code") else values_of(hints[each.name])
-        if is_dataclass(inner):
-            yield from fields_of(inner, *path, each.name)
+        yield (*path, name), codes if (type(value), name) == (StepResult, "code") else values_of(hints[name])
+        if isinstance(inner, Struct):
+            yield from fields_of(inner, *path, name)
 
 
 def values_of(hint):
     if isinstance(hint, UnionType):
         return st.one_of([values_of(each) for each in get_args(hint)])
+    if hint is Facts:
+        return st.builds(Facts, **{name: values_of(each) for name, each in get_type_hints(Facts).items() if name != "phases"})
     return st.floats(0, 4e9) if hint is float else st.from_type(hint)
 
 
@@ -264,7 +266,7 @@ def puts_of(recorder, report, monkeypatch):
 def test_a_good_probe_after_a_good_one_renders_times_and_counts_alone(monkeypatch):
     recorder = a_recorder(a_target())
     probed(recorder, GOOD)
-    found = puts_of(recorder, replace(GOOD, started_at=START + 60, key=KeyFacts(**asdict(GOOD.key))), monkeypatch)
+    found = puts_of(recorder, replace(GOOD, started_at=START + 60, key=replace(GOOD.key)), monkeypatch)
     still = ("ekm_key_", "ekm_step_success", "ekm_target", "ekm_errors", "ekm_credential", "ekm_retained", "ekm_recovery")
     assert not [name for name in found if name.startswith((*still, "ekm_maintenance"))]
     assert {"ekm_probes_total", "ekm_probe_verdicts_total", "ekm_step_duration_seconds", "ekm_probe_duration_seconds"} <= found

@@ -1,7 +1,6 @@
 """Series of failures: the first action and the cause of each failing target, and the common causes."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -39,6 +38,7 @@ from tests.support.metric_factories import (
     silent,
 )
 from tests.support.turns import MOST_CALLS, counted_calls
+from tests.support.values import replace
 
 ACTION, CAUSE, COMMON = "ekm_failure_action_info", "ekm_failure_cause_info", "ekm_common_cause_info"
 TARGETS, SERVERS = "ekm_common_cause_targets", "ekm_common_cause_sql_servers"

@@ -1,7 +1,6 @@
 """The incident of each failing target, as the recorder shows it: its page, since when, and the cause that many targets share."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -34,6 +33,7 @@ from tests.support.metric_factories import (
     throttled,
 )
 from tests.support.turns import MOST_CALLS
+from tests.support.values import replace
 from tests.unit.metrics.test_failure_series import FIREWALL, a_fleet, calls_of_a_scrape
 from tests.unit.metrics.test_protobuf import scrape_protobuf
 

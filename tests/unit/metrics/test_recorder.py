@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -43,6 +42,7 @@ from tests.support.metric_factories import (
     silent,
     throttled,
 )
+from tests.support.values import replace
 
 COUNTERS = {spec.name for spec in TARGET_METRICS if spec.kind is MetricType.COUNTER} | {
     f"ekm_step_duration_seconds_{suffix}" for suffix in ("bucket", "count", "sum")

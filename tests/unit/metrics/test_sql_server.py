@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
@@ -32,6 +31,7 @@ from tests.support.metric_factories import a_recorder, names_in, scrape, series,
 from tests.support.sql_differences import URI, a_difference
 from tests.support.sql_inventory import altering
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
+from tests.support.values import replace
 
 PREFIX = "mssql_ekm_"
 CREDENTIAL = {"name": "tde_cred", "identity": "contoso-prod", "provider": "AzureKV", "created_utc": "2026-01-02T03:04:05"}

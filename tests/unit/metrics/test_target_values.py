@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -38,6 +37,7 @@ from tests.support.metric_factories import (
     shown,
     silent,
 )
+from tests.support.values import replace
 
 OLD, OTHER = "0" * 32, "1" * 32
 DR = "contoso-dr.vault.azure.net"

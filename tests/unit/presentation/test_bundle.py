@@ -1,7 +1,6 @@
 """The support bundle: its content, what it leaves out, and its requests."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from exporter.core.values import Phase, Step
 from exporter.knowledge.reasons import Reason
 from exporter.presentation.text import as_lines, exchanges
 from exporter.state.history import ProbeContext
+from tests.support.values import replace
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, get, serving, unzipped
 

@@ -1,7 +1,6 @@
 """Advice that does not contradict itself, on the page of a target and in the command `probe`."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from exporter.presentation import text
 from exporter.presentation.text import advice_of, transcript
 from exporter.state.history import History
 from exporter.state.record import TargetRecord
+from tests.support.values import replace
 from tests.support.web_factories import (
     STAGED,
     STARTED,

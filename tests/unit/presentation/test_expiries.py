@@ -1,7 +1,6 @@
 """Expiry dates: which counts, in which order, with which alert, and as a calendar."""
 
 import re
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from exporter.core.values import PeerCertificate
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.presentation.expiries import ALERTS, DAY, Ending, EndingKind, all_endings, calendar, credential_ending, uid
+from tests.support.values import replace
 from tests.support.web_factories import STAGED, STARTED, fully_declared_config, good
 from tests.support.web_server import Service
 

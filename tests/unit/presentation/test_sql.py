@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.core.values import Step
@@ -24,6 +22,7 @@ from exporter.sqlserver.proof import server_proofs
 from exporter.state.history import History
 from exporter.state.record import ChangeKind, ObservedChange, TargetRecord
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
+from tests.support.values import replace
 from tests.support.web_factories import VERSION, bad, good, target
 
 NOW = READ_AT + 60

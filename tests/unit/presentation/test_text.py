@@ -1,7 +1,5 @@
 """The exact plain-text transcript, and texts of auxiliary probes, keys, paths and expiries."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.config.settings import ExpectPath
@@ -13,6 +11,7 @@ from exporter.presentation import text as text_module
 from exporter.presentation.text import transcript
 from exporter.state.history import History
 from exporter.state.record import TargetRecord
+from tests.support.values import replace
 from tests.support.web_factories import (
     DR,
     OLD,

@@ -1,7 +1,5 @@
 """The ticket of a failure as text: one for each team, bounded, without a secret."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.core.secrets import KNOWN_SECRETS
@@ -27,6 +25,7 @@ from exporter.state.history import History
 from exporter.state.record import TargetRecord, TargetRecords
 from tests.support import factories
 from tests.support.sql_readings import a_reading, unix
+from tests.support.values import replace
 from tests.support.web_factories import STAGED, STARTED, auxiliary_result, bad, good, target
 from tests.unit.knowledge import promised
 

@@ -1,7 +1,6 @@
 """A prober with a vault and Entra on loopback, and recorded callbacks."""
 
 import asyncio
-from dataclasses import replace
 
 from exporter.config.settings import Credential, Module, SecretSource
 from exporter.core.values import CredentialKind, Vantage
@@ -12,6 +11,7 @@ from exporter.probing.round_trip import ProbeRequest
 from exporter.runtime.loop import LoopLag
 from tests.support.factories import a_config, a_target
 from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, VAULT, Wire, response
+from tests.support.values import replace
 
 SECRET = "S3CRET-MARK-of-the-harness"
 GRANT = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}

@@ -1,7 +1,6 @@
 """The auxiliary probes of a target: which there are, their requests, and when they run."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -13,6 +12,7 @@ from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
 from exporter.probing.auxiliary import AuxiliaryRunner, auxiliary_probes, is_due
 from tests.support.auxiliary_factories import KEY, OLD, OLDER, PINNED, TARGET, TODAY, a_config, plain
 from tests.support.factories import DISCARDED
+from tests.support.values import replace
 
 # The auxiliary probes of a target, their requests, and when they are due.
 

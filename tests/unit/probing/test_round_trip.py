@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -30,6 +30,7 @@ from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_pro
 from exporter.runtime.tasks import PoolExhausted
 from tests.support.factories import a_target
 from tests.support.tls_server import CHALLENGE, ENTRA, is_silent
+from tests.support.values import replace
 from tests.unit.probing.harness import stalls_after_headers
 
 # The steps of a probe: order, failures, deadlines and internal errors.

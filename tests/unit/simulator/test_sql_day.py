@@ -1,12 +1,12 @@
 """The day of a simulated SQL Server, as a function of time alone: backups, tokens, logs and the lines of failures."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
 from exporter.simulator.environment import RECOVERY_PENDING, DaySettings, SimulatedSqlServer, SqlDatabase, SqlKey, VaultSide
 from exporter.simulator.sql_day import DIFFERENTIAL, FULL, LOG, LogLine, begin_day
+from tests.support.values import replace
 
 BEGIN = 1_700_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from exporter.sqlserver.urgency import (
     watched,
 )
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of
+from tests.support.values import replace
 
 MINUTE, HOUR = 60.0, 3600.0
 NEVER = 10**6

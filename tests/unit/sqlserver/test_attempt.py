@@ -3,7 +3,6 @@
 import asyncio
 import re
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -20,6 +19,7 @@ from tests.support.factories import a_credential
 from tests.support.patience import PATIENCE
 from tests.support.sql_inventory import rows_of
 from tests.support.sql_monitors import Recorded, a_config, a_document, a_monitor, a_server, failed
+from tests.support.values import replace
 from tests.support.written import write_private
 
 pytestmark = pytest.mark.asyncio

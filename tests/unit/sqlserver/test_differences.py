@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.config.settings import Retained
@@ -13,6 +11,7 @@ from exporter.sqlserver.document import RegistryUri
 from exporter.sqlserver.reading import names_of
 from tests.support.factories import a_key, a_target
 from tests.support.sql_readings import a_reading, an_unread_server, sections_of
+from tests.support.values import replace
 
 VAULT = "contoso-prod.vault.azure.net"
 OLD, NEW = "a" * 32, "b" * 32

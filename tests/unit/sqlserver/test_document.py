@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -35,6 +34,7 @@ from exporter.sqlserver.document import (
 )
 from exporter.sqlserver.instance import instance_of
 from tests.support.sql_inventory import lines_of, reg_query, rows_of, sqlcmd
+from tests.support.values import replace
 
 URI = "https://contoso-prod.vault.azure.net/keys/K/v1"
 

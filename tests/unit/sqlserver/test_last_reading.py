@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,6 +17,7 @@ from exporter.sqlserver.reading import united
 from exporter.state.store import LARGEST
 from tests.support.sql_inventory import rows_of
 from tests.support.sql_monitors import a_document, a_server, failed
+from tests.support.values import replace
 
 SERVER = a_server()
 FIRST, SECOND, THIRD = 1000.0, 1300.0, 1600.0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.metrics.sql_server import sql_server_samples
 from exporter.sqlserver.logs import LogSpace, log_spaces, stalled_logs
 from exporter.sqlserver.reading import flag_is_on, rows
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, with_growing_logs
+from tests.support.values import replace
 
 KIB, MIB = 1024.0, 1048576.0
 RATE = MIB / 300

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from exporter.sqlserver.proof import (
     version_of,
 )
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
+from tests.support.values import replace
 
 DAY = "2026-11-26T"
 OPENED = {"database": "sales", "opened_utc": "2026-11-01T00:00:10", "encryption_state": 3}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -30,6 +29,7 @@ from exporter.sqlserver.reading import (
 )
 from tests.support.sql_inventory import rows_of
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, with_growing_logs
+from tests.support.values import replace
 
 URI = RegistryUri("2C56", "https://contoso-prod.vault.azure.net/keys/K/1111")
 MONDAY, TUESDAY, FRIDAY = "2026-11-23T20:00:00", "2026-11-24T20:00:00", "2026-11-27T20:00:00"

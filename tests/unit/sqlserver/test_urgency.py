@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from exporter.sqlserver.proof import server_proofs
 from exporter.sqlserver.urgency import closed_text, log_text, most_urgent, not_writing_text, room_text
 from tests.support.sql_readings import READ_AT, a_reading, proof_rows, with_growing_logs
+from tests.support.values import replace
 
 NOW = READ_AT + 60
 

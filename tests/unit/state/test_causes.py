@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -19,6 +18,7 @@ from exporter.state.snapshot import restore, snapshot
 from tests.support import metric_factories
 from tests.support.factories import a_target
 from tests.support.metric_factories import MODULE, START, a_report, failed, ok, refused, silent
+from tests.support.values import replace
 
 # Causes with the targets and SQL Servers behind them, as records and configuration give them.
 

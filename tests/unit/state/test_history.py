@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +9,7 @@ from exporter.core.values import Facts, Fault, Outcome, Phase, Readiness, Step, 
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.state.history import OVERHEAD, History
 from tests.support.factories import DISCARDED, a_failure, a_report
+from tests.support.values import replace
 
 _READ = {Phase.WAIT: 0.02, Phase.TRANSFER: 0.001}
 _MEASURED = {"request_id", "correlation_id", "addresses", "local_address", "server_time", "phases"}
@@ -102,7 +101,7 @@ def test_reports_remain_readable_after_the_first_of_their_kind_is_dropped():
 
 
 def test_every_other_fact_is_compared():
-    for name in {field.name for field in fields(Facts)} - _MEASURED:
+    for name in {*Facts.__struct_fields__} - _MEASURED:
         added = [measured(1), measured(2, **{name: "other"})]
         assert [entry.report for entry in filled(added)] == added[::-1], name
 

@@ -2,7 +2,6 @@
 
 import pickle
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -26,6 +25,7 @@ from exporter.state.snapshot import restore, snapshot
 from tests.support import metric_factories
 from tests.support.factories import DISCARDED, a_failure, a_fleet, a_key, a_report, a_target
 from tests.support.metric_factories import START, failed
+from tests.support.values import replace
 from tests.support.web_factories import auxiliary_result, key
 
 # The record of a target: counters, last known facts, verdict and history.

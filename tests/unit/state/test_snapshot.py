@@ -1,7 +1,6 @@
 """Snapshots of records: what a restart restores, and damaged documents."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from exporter.state.history import History
 from exporter.state.record import TargetRecord, TargetRecords
 from exporter.state.snapshot import DamagedError, restore, snapshot
 from tests.support.factories import a_failure, a_key, a_report, a_target
+from tests.support.values import replace
 
 KEY = a_key(kty="RSA-HSM", modulus=bytes(range(256)), exponent=b"\1\0\1", expires=1.9e9, key_ops=("wrapKey", "unwrapKey"))
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import socket
-from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession
@@ -24,6 +23,7 @@ from exporter.web.options import web_options
 from tests.support import client_model, factories
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, with_growing_logs
 from tests.support.turns import MOST_CALLS, counted_calls
+from tests.support.values import replace
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from html import unescape
@@ -19,6 +18,7 @@ from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.state.record import ChangeKind, FailureSummary, ObservedChange
 from exporter.web import app
 from tests.support.factories import DISCARDED
+from tests.support.values import replace
 from tests.support.web_factories import auxiliary_result, bad, config, good, target
 from tests.support.web_fleets import refusing_vaults, three_causes
 from tests.support.web_server import Service, answer, get, serving, words

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession
@@ -18,6 +17,7 @@ from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
 from exporter.web.probe import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
 from tests.support.factories import DISCARDED
+from tests.support.values import replace
 from tests.support.web_factories import bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving, until
 

@@ -1,6 +1,5 @@
 """Installing and removing, on a stand-in for Windows."""
 
-from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 import pytest
@@ -27,6 +26,7 @@ from exporter.windows.rules import (
     service_command,
 )
 from exporter.windows.service import RUNNING, START_PENDING, STOP_PENDING, STOPPED, FirewallError
+from tests.support.values import replace
 
 SETTINGS = ServiceSettings(name="ekm", version="1", address=":10377", prometheus=("10.1.2.3",))
 SERVICE = ServiceDefinition(name="ekm", command="p --base x", account="a")

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import PureWindowsPath
 
 import pytest
@@ -33,6 +32,7 @@ from exporter.windows.rules import (
     service_sid,
     token_sids,
 )
+from tests.support.values import replace
 from tests.support.windows_facts import SID, descriptor, full, sid_bytes
 
 OTHER = "S-1-5-21-1-2-3-1001"

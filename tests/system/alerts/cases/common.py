@@ -1,8 +1,8 @@
 """Many vaults at once: one alert of their common cause, one interval before the single alerts; and failures without one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from tests.support.values import replace
 from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import DISCARDED, OK, Exporter, Failed, Outcome, Target

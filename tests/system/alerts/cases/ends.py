@@ -1,7 +1,6 @@
 """Expiry of credentials and certificates, and tickets about exporters."""
 
-from dataclasses import replace
-
+from tests.support.values import replace
 from tests.system.alerts.case import Fired, RuleCase, of_credential
 from tests.system.alerts.cases.tickets import HELD, lasting, minutes, ticket
 from tests.system.alerts.timeline import OK, Exporter, Failed, Target

@@ -1,7 +1,6 @@
 """The other pages of one target or one credential, the error budget, and exporters that are down or stale."""
 
-from dataclasses import replace
-
+from tests.support.values import replace
 from tests.system.alerts.case import Fired, RuleCase, of_credential, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target

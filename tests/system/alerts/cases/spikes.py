@@ -1,7 +1,6 @@
 """Spikes: throttled, forbidden, not ready, at every interval and in both generations, through restarts and lost scrapes."""
 
-from dataclasses import replace
-
+from tests.support.values import replace
 from tests.system.alerts.case import RuleCase, target_metric
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from alerts.values import DURATIONS
+from tests.support.values import replace
 from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
 from tests.system.alerts.cases.pages import NOT_FOUND
 from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED

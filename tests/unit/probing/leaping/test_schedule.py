@@ -3,7 +3,6 @@
 import asyncio
 import math
 from collections import Counter, defaultdict
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,6 +12,7 @@ from exporter.core.values import Fault
 from exporter.probing import schedule
 from exporter.probing.schedule import ProbeSlots, Scheduler, Skip
 from tests.support.factories import DISCARDED, a_failure, a_fleet, a_report, a_target, a_throttled_report
+from tests.support.values import replace
 
 # Start times, concurrency, backoff, reloads and failures of scheduled probes.
 

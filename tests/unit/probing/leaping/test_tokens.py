@@ -1,7 +1,6 @@
 """Sharing of token requests, reuse of tokens, failures, and tokens for SQL Servers."""
 
 import asyncio
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,13 +8,14 @@ import pytest
 
 from exporter.clients.http.network import make_network
 from exporter.config.settings import Credential, Module, Proxy, Retained, Settings
-from exporter.core.values import Challenge, CredentialKind, Facts, Fault
+from exporter.core.values import Challenge, CredentialKind, Facts, Fault, TokenResult
 from exporter.probing import tokens as tokens_module
 from exporter.probing.secrets import CredentialSecret
 from exporter.probing.tokens import DatabaseTokens, ReuseWindow, TokenCache, TokenReusePolicy, database_challenge, is_refusal
 from exporter.runtime.files import FileUnreadableError
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 from tests.support.factories import a_config, a_credential, a_target
+from tests.support.values import replace
 
 # Sharing of token requests, reuse of tokens, and failures.
 
@@ -35,13 +35,6 @@ GRANTED = Facts(status=200)
 
 
 WALL = 1_700_000_000.0
-
-
-@dataclass
-class Response:
-    facts: Facts = GRANTED
-    token: str | None = None
-    expires_at: float | None = None
 
 
 class Entra:
@@ -70,7 +63,7 @@ class Entra:
             raise facts
         token = f"token-{number}" if facts.fault is Fault.NONE else None
         expires_at = None if self.lives is None else WALL + now() + self.lives
-        return Response(facts, token, expires_at)
+        return TokenResult(facts=facts, token=token, expires_at=expires_at)
 
 
 class Secrets:

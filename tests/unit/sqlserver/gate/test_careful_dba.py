@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from random import Random
@@ -18,6 +18,7 @@ from exporter.sqlserver.reading import SqlServerReading
 from tests.support.gate_factories import DAY, HOUR, URIS, row, state, time_of
 from tests.support.ready_fleets import server, utc
 from tests.support.sql_readings import unix
+from tests.support.values import replace
 
 MONDAY = unix("2026-11-09T00:00:00")
 HOURS, STEP = 168, 23  # of each server a sample each 23 hours: over all servers, every hour of the week

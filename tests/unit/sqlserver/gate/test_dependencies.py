@@ -1,13 +1,12 @@
 """The chosen instances and the keys that they and their replicas need; the EKM option, credentials, other key stores."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.sqlserver.gate.conditions import Condition
 from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import HOUR, NOW, URL, V1, answer, answer_of, conditions, document, row, state, time_of
 from tests.support.sql_inventory import altering, replacing
+from tests.support.values import replace
 
 WITHOUT = {name: [] for name in ("providers", "modules", "credentials", "keys")}
 THALES = {"name": "LunaEKM", "version": "1.2.0.0", "dll_path": r"C:\Program Files\SafeNet\EKM\LunaEKM.dll", "is_enabled": 1}

@@ -1,7 +1,6 @@
 """Which exporter answers for a server, what the others report differently, and every response that is no list."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -15,6 +14,7 @@ from exporter.sqlserver.gate.render import as_json, as_text
 from exporter.sqlserver.reading import reading_values
 from tests.support.gate_factories import HOUR, NOW, URL, V2, answer, answer_of, body, conditions, document, row, state, time_of
 from tests.support.sql_readings import an_unread_server
+from tests.support.values import replace
 
 N1, N2, C1, C2 = (f"http://{name}:10377" for name in ("n1", "n2", "c1", "c2"))
 EVERY = [{"sql_instance": "SQLPRD01"}]

@@ -1,7 +1,5 @@
 """Instances of the inventory's file and of the exporters' readings."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.sqlserver.document import RegistryUri
@@ -12,6 +10,7 @@ from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import NOW, URIS, URL, V2, VAULT, answer, answer_of, conditions, document, row, state
 from tests.support.sql_inventory import altering, replacing
 from tests.support.sql_readings import a_reading, an_unread_server, with_growing_logs
+from tests.support.values import replace
 
 MISSING = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
 OTHER = "http://n2:10377"

@@ -1,7 +1,5 @@
 """What the restart readiness rests on: by row of the evidence, what is changed in a ready reading, and what is missing then."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.sqlserver.gate.conditions import CONDITIONS, Condition, GateReason
@@ -9,6 +7,7 @@ from exporter.sqlserver.gate.readiness import EVIDENCE, Evidence, evidence_of
 from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import DAY, HOUR, NOW, URIS, answer, answer_of, conditions, row, state
 from tests.support.sql_readings import a_reading, proof_rows, sections_of, with_growing_logs
+from tests.support.values import replace
 
 TODAY = "2026-11-26T"
 DENIED = "message 229: denied"

@@ -1,7 +1,6 @@
 """The answer of the gate as text and as JSON."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import DAY, HOUR, NOW, URL, VAULT, answer, answer_of, document, row, state, time_of
 from tests.support.sql_inventory import altering
 from tests.support.sql_readings import a_reading
+from tests.support.values import replace
 
 KEY = f"https://{VAULT}/keys/K/1111aaaa2222"
 

@@ -1,7 +1,5 @@
 """What targets say, beside what SQL Servers proved themselves."""
 
-from dataclasses import replace
-
 import pytest
 
 from exporter.sqlserver.gate.conditions import Condition
@@ -9,6 +7,7 @@ from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import DAY, HOUR, NOW, answer, conditions, document, row, time_of
 from tests.support.sql_inventory import altering
 from tests.support.sql_readings import a_reading, sections_of
+from tests.support.values import replace
 
 TODAY = "2026-11-26T"
 FAILING = row(vault_side_ready=False, code=3303, step="token")

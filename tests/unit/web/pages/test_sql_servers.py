@@ -1,7 +1,6 @@
 """What SQL Servers proved themselves and where the configuration differs: pages, causes, JSON and bundle."""
 
 import json
-from dataclasses import replace
 from html import escape, unescape
 
 import pytest
@@ -18,6 +17,7 @@ from exporter.web import api, app
 from exporter.web.pages import fleet as fleet_module
 from tests.support.sql_differences import PINNED, URI, a_difference
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, with_growing_logs
+from tests.support.values import replace
 from tests.support.web_factories import bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving, tickets, unzipped, words
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import NOT_TESTED, AuxiliaryKind
 from exporter.web import api, app
 from exporter.web.pages.target import waterfall
+from tests.support.values import replace
 from tests.support.web_factories import (
     DR,
     OLD,
