@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -76,10 +77,8 @@ def is_cross_site_change(headers: Mapping[str, str], external_host: str, *, know
 
 def on_loopback(sockname: object) -> bool:
     """Whether the local end is a loopback address or a Unix socket; false if unknown."""
-    if isinstance(sockname, str | bytes):
-        return True
     if not isinstance(sockname, tuple) or not sockname:
-        return False
+        return isinstance(sockname, str | bytes)
     try:
         address = ip_address(str(sockname[0]).partition("%")[0])
     except ValueError:
@@ -105,32 +104,12 @@ def is_refused(path: str, sockname: object, options: WebOptions, *, transcript: 
 
 def serves_pages(request: web.Request, options: WebOptions) -> bool:
     """Whether the listener of this request serves every path."""
-    return not is_refused("/", _sockname(request), options)
+    return not is_refused("/", _end(request, "sockname"), options)
 
 
-def is_rebinding(sockname: object, hosts: Iterable[str], options: WebOptions) -> bool:
-    """Whether a request reaches loopback under a foreign name (DNS rebinding)."""
-    if options.requires_authentication or not on_loopback(sockname):
-        return False
-    return not all(is_own_name(host, options.external_host) for host in hosts)
-
-
-def _named_hosts(request: web.Request) -> list[str]:
-    """Return every host that a request names: in its header, and in a target such as `http://HOST/PATH`."""
-    hosts = request.headers.getall(hdrs.HOST, [])
-    if request.raw_path.startswith(("/", "*")):
-        return hosts
-    return [*hosts, *_TARGET.findall(request.raw_path)]
-
-
-def _sockname(request: web.Request) -> object:
-    return None if request.transport is None else request.transport.get_extra_info("sockname")
-
-
-def _authorization(request: web.Request) -> str:
-    """Return the `Authorization` header; nothing if there are several, because a proxy may have checked another one."""
-    sent = request.headers.getall(hdrs.AUTHORIZATION, [])
-    return sent[0] if len(sent) == 1 else ""
+def _end(request: web.Request, name: str) -> Any:
+    """Return `sockname` or `peername` of the connection, None if it has none."""
+    return None if request.transport is None else request.transport.get_extra_info(name)
 
 
 def _route_path(request: web.Request, options: WebOptions) -> str:
@@ -141,23 +120,25 @@ def _route_path(request: web.Request, options: WebOptions) -> str:
 
 async def _refusal(request: web.Request, options: WebOptions, unfinished: UnfinishedResponses) -> Refusal | None:
     """Return the first reason to refuse a request, or None."""
-    connection = connection_of(request.transport)
+    connection, sockname, peer = connection_of(request.transport), _end(request, "sockname"), _end(request, "peername")
     if options.access_control is not None:
-        peer = None if request.transport is None else request.transport.get_extra_info("peername")
-        address = str(peer[0]) if isinstance(peer, tuple) else ""
-        refusal = await options.access_control.refusal(_authorization(request), address)
-        if refusal is not None:
+        sent = request.headers.getall(hdrs.AUTHORIZATION, [])
+        # Several are none, because a proxy may have checked another one.
+        authorization = sent[0] if len(sent) == 1 else ""
+        if refusal := await options.access_control.refusal(authorization, str(peer[0]) if isinstance(peer, tuple) else ""):
             return refusal
         if connection is not None:
             connection.trusted = options.requires_authentication
-    sockname = _sockname(request)
-    path = _route_path(request, options)
+    path, headers = _route_path(request, options), request.headers
     if is_refused(path, sockname, options, transcript=path == "/probe" and wants_transcript(request.query)):
         return Refusal(403, REFUSAL)
-    if is_rebinding(sockname, _named_hosts(request), options):
-        return Refusal(421, FOREIGN_NAME)
+    if not options.requires_authentication and on_loopback(sockname):
+        # Every host that the request names: in its header, and in a target such as `http://HOST/PATH`.
+        target = [] if request.raw_path.startswith(("/", "*")) else _TARGET.findall(request.raw_path)
+        if not all(is_own_name(host, options.external_host) for host in (*headers.getall(hdrs.HOST, []), *target)):
+            return Refusal(421, FOREIGN_NAME)
     changes = request.method not in ("GET", "HEAD", "OPTIONS")
-    if changes and is_cross_site_change(request.headers, options.external_host, known_by_name=options.requires_authentication):
+    if changes and is_cross_site_change(headers, options.external_host, known_by_name=options.requires_authentication):
         return Refusal(403, FOREIGN_SITE)
     if (request.content_length or 0) > LARGEST_BODY:
         return Refusal(413, BODY_TOO_LARGE)

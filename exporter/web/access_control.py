@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import contextlib
 import logging
 import re
 import secrets
 import ssl
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -51,13 +50,11 @@ class PasswordResult(Enum):
 
 def credentials_of(authorization: str) -> tuple[str, bytes] | None:
     """Return user and password of an `Authorization` header. The result is None unless the scheme is Basic."""
-    basic = _BASIC.fullmatch(authorization)
-    if basic is None:
-        return None
     try:
-        user, colon, password = base64.b64decode(basic[1], validate=True).partition(b":")
+        basic = _BASIC.fullmatch(authorization)
+        user, colon, password = base64.b64decode(basic[1] if basic else "", validate=True).partition(b":")
         return (user.decode(), password) if colon else None
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
 
 
@@ -80,56 +77,54 @@ class Passwords:
         self._checks: SingleFlight[bytes, PasswordResult] = SingleFlight()  # by digest
         self._wrong: Counter[str] = Counter()  # by source, the latest last
         self._waiting: list[_Check] = []  # the oldest first
-        self._worker: asyncio.Task[None] | None = None
+        self._worker: SingleFlight[None, None] = SingleFlight()
         self._pool = DaemonThreadPool(1, name="password")
 
     async def check(self, users: Mapping[str, str], user: str, password: bytes, *, address: str) -> PasswordResult:
         """Verify a user's password. `users` are bcrypt hashes by name, `address` is the client's."""
-        known = users.get(user)
-        hashed = _decoy(users) if known is None else known
+        # An unknown user has a hash that costs as much as those of known ones, and no password.
+        hashed = users.get(user) or f"$2b${max((each[4:6] for each in users.values()), default='10')}${'.' * 53}"
         digest = keyed_digest(self._key, user.encode(), hashed.encode(), password)
         if digest in self._right:
             self._right.move_to_end(digest)
             return PasswordResult.RIGHT
         result = await self._checks.join(digest, lambda: self._check(hashed, password, source_of(address)), name="password")
-        if result is PasswordResult.RIGHT and known is None:
-            return PasswordResult.WRONG
-        if result is PasswordResult.RIGHT:
-            self._right[digest] = None
-            if len(self._right) > MAX_REMEMBERED:
-                self._right.popitem(last=False)
+        if result is not PasswordResult.RIGHT or user not in users:
+            return PasswordResult.BUSY if result is PasswordResult.BUSY else PasswordResult.WRONG
+        self._right[digest] = None
+        if len(self._right) > MAX_REMEMBERED:
+            self._right.popitem(last=False)
         return result
 
     async def aclose(self) -> None:
-        if self._worker is not None:
-            self._worker.cancel()
+        await self._worker.aclose()
         await self._checks.aclose()
         self._pool.close()
 
     async def _check(self, hashed: str, password: bytes, source: str) -> PasswordResult:
         """Wait for the turn and the result of a password."""
-        result: asyncio.Future[PasswordResult] = asyncio.get_running_loop().create_future()
         if sum(check.source == source for check in self._waiting) >= MOST_WAITING_OF_ONE_ADDRESS:
             return PasswordResult.BUSY
-        self._waiting.append(_Check(source, hashed, password[:_MOST_BYTES], result))
+        check = _Check(source, hashed, password[:_MOST_BYTES], asyncio.get_running_loop().create_future())
+        self._waiting.append(check)
         if len(self._waiting) > MOST_WAITING:
-            self._take(max(reversed(self._waiting), key=self._wrong_passwords)).result.set_result(PasswordResult.BUSY)
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work(), name="check of passwords")
-        return await result
-
-    def _wrong_passwords(self, check: _Check) -> int:
-        return self._wrong[check.source]
-
-    def _take(self, check: _Check) -> _Check:
-        self._waiting.remove(check)
-        return check
+            last = max(reversed(self._waiting), key=lambda each: self._wrong[each.source])
+            self._waiting.remove(last)
+            last.result.set_result(PasswordResult.BUSY)
+        if not self._worker.running(None):
+            self._worker.start(None, self._work(), name="check of passwords")
+        return await check.result
 
     async def _work(self) -> None:
         while self._waiting:
-            check = self._take(min(self._waiting, key=self._wrong_passwords))
+            check = min(self._waiting, key=lambda each: self._wrong[each.source])
+            self._waiting.remove(check)
             began = time.monotonic()
-            result = await self._compute(check)
+            try:
+                right = await self._pool.run(_matches, check.password, check.hashed.encode())
+                result = PasswordResult.RIGHT if right else PasswordResult.WRONG
+            except PoolExhausted:
+                result = PasswordResult.BUSY
             if not check.result.done():
                 check.result.set_result(result)
             if result is PasswordResult.RIGHT:
@@ -141,13 +136,6 @@ class Passwords:
                 # Guessing leaves at least half a processor to the probes.
                 await asyncio.sleep(time.monotonic() - began)
 
-    async def _compute(self, check: _Check) -> PasswordResult:
-        try:
-            right = await self._pool.run(_matches, check.password, check.hashed.encode())
-        except PoolExhausted:
-            return PasswordResult.BUSY
-        return PasswordResult.RIGHT if right else PasswordResult.WRONG
-
 
 def _matches(password: bytes, hashed: bytes) -> bool:
     try:
@@ -156,29 +144,19 @@ def _matches(password: bytes, hashed: bytes) -> bool:
         return False
 
 
-def _decoy(users: Mapping[str, str]) -> str:
-    """Return a hash for unknown users that costs as much as known ones."""
-    cost = max((hashed[4:6] for hashed in users.values()), default="10")
-    return f"$2b${cost}${'.' * 53}"
-
-
 class TokenBucket:
     """The token bucket of `rate_limit`, for all clients together, full at first."""
 
     def __init__(self, limit: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
-        self._clock = clock
-        self._tokens = float(limit.burst)
-        self._at = clock()
+        self._limit, self._clock = limit, clock
+        self._tokens, self._at = float(limit.burst), clock()
 
     def allow(self) -> bool:
         now = self._clock()
         self._tokens = min(float(self._limit.burst), self._tokens + (now - self._at) / self._limit.interval)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+        self._at, is_allowed = now, self._tokens >= 1
+        self._tokens -= is_allowed
+        return is_allowed
 
 
 READ_AGAIN_SECONDS = 2.0
@@ -201,28 +179,32 @@ TOO_MANY_ATTEMPTS = Refusal(429, "Too many passwords are being checked. Try agai
 UNAUTHORIZED = Refusal(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="ekm-exporter", charset="UTF-8"'})
 
 
+_REFUSALS = {PasswordResult.RIGHT: None, PasswordResult.WRONG: UNAUTHORIZED, PasswordResult.BUSY: TOO_MANY_ATTEMPTS}
+
+
 class AccessControl:
     """Checks clients against a web configuration without problems. Use it from one event loop."""
 
     def __init__(self, path: Path, loaded: WebLoaded) -> None:
         if loaded.config is None:
             raise ValueError("cannot use a web configuration with problems")
-        self._path = path
-        self._seen = loaded.seen
+        self._path, self._seen = path, loaded.seen
         self._passwords: Passwords | None = None
-        self._wrong, self._nameless = Throttle(1, LOGGED_AGAIN_SECONDS), Throttle(1, LOGGED_AGAIN_SECONDS)
+        self._throttles = defaultdict[str, Throttle](lambda: Throttle(1, LOGGED_AGAIN_SECONDS))  # by message
         self.config: WebConfig = loaded.config
         self.context: ssl.SSLContext | None = loaded.context
         self._bucket = _bucket(self.config)
 
     def allows_certificate(self, certificate: bytes | None, address: str) -> bool:
         """Whether a client with this certificate (DER; None for none) may stay connected."""
-        allowed = None if self.config.tls is None else self.config.tls.allowed_names
-        if has_allowed_name(certificate, allowed):
-            return True
-        if (omitted := self._nameless.admit(time.monotonic())) is not None:
-            _log.warning("client certificate without an allowed name", extra=fields(client=address, more=omitted or None))
-        return False
+        is_allowed = has_allowed_name(certificate, None if self.config.tls is None else self.config.tls.allowed_names)
+        if not is_allowed:
+            self._warn("client certificate without an allowed name", address)
+        return is_allowed
+
+    def _warn(self, message: str, address: str) -> None:
+        if (omitted := self._throttles[message].admit(time.monotonic())) is not None:
+            _log.warning(message, extra=fields(client=address, more=omitted or None))
 
     async def refusal(self, authorization: str, address: str) -> Refusal | None:
         """Return the refusal of a request, or None. `authorization` is that header, `address` the client's."""
@@ -236,18 +218,13 @@ class AccessControl:
             return TOO_OFTEN
         if not self.config.users:
             return None
-        shown = credentials_of(authorization)
-        if shown is None:
+        if (shown := credentials_of(authorization)) is None:
             return UNAUTHORIZED
-        if self._passwords is None:
-            self._passwords = Passwords()
+        self._passwords = self._passwords or Passwords()
         result = await self._passwords.check(self.config.users, *shown, address=address)
-        if result is PasswordResult.RIGHT:
-            return None
-        if result is PasswordResult.WRONG and (omitted := self._wrong.admit(time.monotonic())) is not None:
-            # Never the user name: it could be a password in the wrong field.
-            _log.warning("wrong user or password", extra=fields(client=address, more=omitted or None))
-        return UNAUTHORIZED if result is PasswordResult.WRONG else TOO_MANY_ATTEMPTS
+        if result is PasswordResult.WRONG:
+            self._warn("wrong user or password", address)  # never the user name: it could be a password in the wrong field
+        return _REFUSALS[result]
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -261,15 +238,6 @@ class AccessControl:
             if self._passwords is not None:
                 await self._passwords.aclose()
 
-    async def refresh(self) -> None:
-        """Reload the files if they changed, and apply a version without problems."""
-        seen = self._seen
-        if await asyncio.to_thread(lambda: all(file_signature(path) == then for path, then in seen.items())):
-            return
-        loaded = await asyncio.to_thread(load, self._path)
-        self._seen = loaded.seen
-        self._apply(loaded)
-
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(READ_AGAIN_SECONDS)
@@ -278,18 +246,23 @@ class AccessControl:
             except Exception as error:  # noqa: BLE001 - the active version stays, and the watch continues
                 _log.error("web configuration reload crashed", extra=fields(**place_of(error)))
 
-    def _apply(self, loaded: WebLoaded) -> None:
-        problems = [str(problem) for problem in loaded.problems]
-        if loaded.config is not None and (loaded.config.tls is None) != (self.config.tls is None):
+    async def refresh(self) -> None:
+        """Reload the files if they changed, and apply a version without problems."""
+        seen = self._seen
+        if await asyncio.to_thread(lambda: all(file_signature(path) == then for path, then in seen.items())):
+            return
+        loaded = await asyncio.to_thread(load, self._path)
+        self._seen, config, problems = loaded.seen, loaded.config, [str(problem) for problem in loaded.problems]
+        if config is not None and (config.tls is None) != (self.config.tls is None):
             fixed = "TLS cannot be switched on or off while the exporter runs: restart the exporter"
             problems = [f"{self._path}:1:1: tls_server_config: {fixed}"]
         for problem in problems:
             _log.error("web configuration reload failed", extra=fields(problem=problem))
-        if problems or loaded.config is None:
+        if problems or config is None:
             return
-        if loaded.config.rate_limit != self.config.rate_limit:
-            self._bucket = _bucket(loaded.config)
-        self.config, self.context = loaded.config, loaded.context
+        if config.rate_limit != self.config.rate_limit:
+            self._bucket = _bucket(config)
+        self.config, self.context = config, loaded.context
         _log.info("web configuration reloaded", extra=fields(file=str(self._path)))
 
 

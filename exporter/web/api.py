@@ -10,8 +10,10 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
+from itertools import islice
 from typing import Any, Final, TypedDict
 
 from aiohttp import hdrs, web
@@ -40,16 +42,13 @@ from exporter.runtime.process import computer_name
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.reading import SqlServerReading, reading_values
 from exporter.state.causes import MOST_CAUSES, cause_groups, linked
-from exporter.state.record import TargetRecord, readiness_at
+from exporter.state.record import readiness_at
 from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.listener import (
     OPENMETRICS,
     PROTOBUF,
-    TEXT,
-    accepts_gzip,
-    accepts_openmetrics,
-    accepts_protobuf,
     encoded,
+    format_for,
     header,
     stream,
 )
@@ -58,8 +57,7 @@ from exporter.web.pages.views import expiries_of
 
 _JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
 _CALENDAR = {"Content-Type": "text/calendar; charset=utf-8", "Cache-Control": "no-store"}
-_TARGETS_PER_SLICE = 25
-_ROWS: Final = 100  # of a reading that are encoded at once
+_ITEMS_AT_ONCE: Final = 25
 _OPENAPI: Mapping[str, object] = json.loads(files("exporter.web").joinpath("static", "openapi.json").read_text("utf-8"))
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
@@ -123,6 +121,25 @@ def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, 
     return labels
 
 
+def json_pieces(value: Any) -> Iterator[str]:
+    """Yield the JSON of a value. The items of a tuple or of an iterator are small, and encoded many at once."""
+    if isinstance(value, tuple | Iterator):
+        items, opening = iter(value), "["
+        while batch := list(islice(items, _ITEMS_AT_ONCE)):
+            yield opening + json.dumps(batch)[1:-1]
+            opening = ", "
+        yield "[]" if opening == "[" else "]"
+    elif isinstance(value, dict | list):
+        named = isinstance(value, dict)
+        yield "{" if named else "["
+        for number, (name, each) in enumerate(value.items() if isinstance(value, dict) else (("", each) for each in value)):
+            yield (", " if number else "") + (f"{json.dumps(name)}: " if named else "")
+            yield from json_pieces(each)
+        yield "}" if named else "]"
+    else:
+        yield json.dumps(value)
+
+
 def readings_json(
     readings: Iterable[SqlServerReading], readiness: Iterable[RestartReadiness] = (), *, now: float
 ) -> Iterator[str]:
@@ -130,37 +147,14 @@ def readings_json(
 
     The restart readiness is as this exporter sees it: another one may have other targets of a SQL Server.
     """
-    known: dict[str, list[Payload]] = {}
+    known = defaultdict[str, list[Payload]](list)
     for each in readiness:
-        known.setdefault(each.address, []).append(readiness_payload(each, now))
+        known[each.address].append(readiness_payload(each, now))
     yield f'{{"at": "{moment(now)}", "sql_servers": ['
     for number, reading in enumerate(readings):
         yield ", " if number else ""
-        yield from _value_pieces(reading_values(reading) | {"readiness": known.get(reading.address, [])})
+        yield from json_pieces(reading_values(reading) | {"readiness": known[reading.address]})
     yield "]}"
-
-
-def _value_pieces(value: Any) -> Iterator[str]:
-    """Yield the JSON of a value. A tuple has flat rows, which are encoded many at once."""
-    if isinstance(value, dict):
-        yield "{"
-        for number, (name, each) in enumerate(value.items()):
-            yield f"{', ' if number else ''}{json.dumps(name)}: "
-            yield from _value_pieces(each)
-        yield "}"
-    elif isinstance(value, list):
-        yield "["
-        for number, each in enumerate(value):
-            yield ", " if number else ""
-            yield from _value_pieces(each)
-        yield "]"
-    elif isinstance(value, tuple):
-        yield "["
-        for at in range(0, len(value), _ROWS):
-            yield (", " if at else "") + json.dumps(value[at : at + _ROWS])[1:-1]
-        yield "]"
-    else:
-        yield json.dumps(value)
 
 
 class ApiHandlers:
@@ -171,25 +165,21 @@ class ApiHandlers:
         self._proofs = proofs
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        accept, recorder = header(request, hdrs.ACCEPT), self._service.recorder
-        if accepts_protobuf(accept):
-            content_type, pieces = PROTOBUF, recorder.scrape_protobuf()
-        else:
-            openmetrics = accepts_openmetrics(accept)
-            content_type, pieces = OPENMETRICS if openmetrics else TEXT, recorder.scrape(openmetrics=openmetrics)
-        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-        return await stream(request, pieces, headers=headers, gzip=accepts_gzip(header(request, hdrs.ACCEPT_ENCODING)))
+        content_type, recorder = format_for(header(request, hdrs.ACCEPT)), self._service.recorder
+        pieces = (
+            recorder.scrape_protobuf() if content_type == PROTOBUF else recorder.scrape(openmetrics=content_type == OPENMETRICS)
+        )
+        return await stream(request, pieces, headers={"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}, gzip=True)
 
     async def discovery(self, request: web.Request) -> web.StreamResponse:
         address = self._options.external_host or _requested_host(request)
-        found = groups(self._service.config, address=address, timeout_offset=self._options.timeout_offset)
-        return await _send(request, _listed("[", found, "]"))
+        return await _send(request, groups(self._service.config, address=address, timeout_offset=self._options.timeout_offset))
 
     async def shards(self, request: web.Request) -> web.StreamResponse:
         """Serve the addresses of all shards of this host, as far as they follow from the own address."""
         outside, offsets = self._options.external_host, self._options.shard_offsets
         found = shard_group(outside, range(1)) if outside else shard_group(_requested_host(request), offsets)
-        return await _send(request, _listed("[", [found], "]"))
+        return await _send(request, [found])
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
         # One configuration for the whole response: a reload may replace that of the service between two pieces.
@@ -205,7 +195,7 @@ class ApiHandlers:
         records = ((each, service.record_of(each.name)) for each in every)
         verdicts = ((each, readiness_at(each, record, now).ready, record) for each, record in records)
         own = await sql_causes(verdicts, self._proofs)
-        about = {
+        shown = {
             "at": moment(now),
             "vantage": config.settings.vantage.value,
             "host": computer_name() if config.settings.vantage is Vantage.SQL_HOST else None,
@@ -213,16 +203,15 @@ class ApiHandlers:
             "causes": causes_payload(causes[:MOST_CAUSES], own),
             **differences_payload(service.sql_differences()),
             **unread_payload(self._proofs.unread(now)),
+            "expiring": (payloads.ending_payload(each, now=now) for each in endings),
+            "targets": rows,
         }
-        expiring = (payloads.ending_payload(each, now=now) for each in endings)
-        lists = {"expiring": expiring, "targets": rows}
-        return await _send(request, _with_lists(about, lists))
+        return await _send(request, shown)
 
     async def sql_servers(self, request: web.Request) -> web.StreamResponse:
         """Serve what this exporter read of each SQL Server."""
-        return await _send(
-            request, encoded(readings_json(self._service.sql_readings(), self._service.sql_readiness(), now=time.time()))
-        )
+        pieces = readings_json(self._service.sql_readings(), self._service.sql_readiness(), now=time.time())
+        return await stream(request, encoded(pieces), headers=_JSON, gzip=True)
 
     async def calendar(self, request: web.Request) -> web.StreamResponse:
         """Serve all known expiry dates as a calendar feed."""
@@ -230,41 +219,39 @@ class ApiHandlers:
         endings = await all_endings(service.config, service.record_of, service.credential_expiries)
         return await stream(request, encoded(calendar(endings, now=now)), headers=_CALENDAR)
 
-    async def target(self, request: web.Request) -> web.StreamResponse:
+    async def target(self, request: web.Request, target: Target) -> web.StreamResponse:
         self._proofs.refresh()
-        target = self._service.config.targets.get(request.match_info["name"])
-        if target is None:
-            return web.json_response({"error": "unknown target"}, status=404)
-        record = self._service.record_of(target.name)
+        service, config, now, record = self._service, self._service.config, time.time(), self._service.record_of(target.name)
+        expiries = [expiry for each in expiries_of(service, target).values() for expiry in each]
         # A list, because a probe that ends while this response is sent changes the history.
         entries = [] if record is None else list(record.history)
-        history = (payloads.entry_payload(target, entry) for entry in entries)
-        before = [payloads.earlier_payload(each) for each in payloads.earlier(record, entries)]
-        shown = {**self._known_of(target, record), "earlier_failures": before, "history": []}
-        opening = json.dumps(shown).removesuffix("]}")
-        return await _send(request, _listed(opening, history, "]}"))
+        shown = {
+            **self._gate_row(target, config, now),
+            **payloads.target_payload(target, record, now=now),
+            **sql_servers_payload(self._proofs.target_proofs(target), now=now),
+            **differences_payload(target_differences(target, service.sql_differences())),
+            **payloads.verdict_payload(
+                readiness_at(target, record, now), config.settings.vantage, self._proofs.not_tested(target, now)
+            ),
+            **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
+            "preflight": payloads.checks_payload(service.last_checks(target.name)),
+            "ticket": last_ticket(target, record, computer_name(), now=now) or None,
+            "earlier_failures": [payloads.earlier_payload(each) for each in payloads.earlier(record, entries)],
+            "history": (payloads.entry_payload(target, entry) for entry in entries),
+        }
+        return await _send(request, shown)
 
-    async def audit(self, request: web.Request) -> web.StreamResponse:
-        target = self._service.config.targets.get(request.match_info["name"])
-        if target is None:
-            return web.json_response({"error": "unknown target"}, status=404)
-        found = await audit_facts(self._service, self._proofs, target)
-        lists = {name: value for name, value in found.items() if isinstance(value, list)}
-        about = {name: value for name, value in found.items() if name not in lists}
-        return await _send(request, _with_lists(about, lists))
+    async def audit(self, request: web.Request, target: Target) -> web.StreamResponse:
+        return await _send(request, await audit_facts(self._service, self._proofs, target))
 
-    async def support_bundle(self, request: web.Request) -> web.Response:
+    async def support_bundle(self, _request: web.Request, target: Target) -> web.Response:
         service = self._service
         self._proofs.refresh()
-        target = service.config.targets.get(request.match_info["name"])
-        if target is None:
-            return web.json_response({"error": "unknown target"}, status=404)
-        expiries = [expiry for each in expiries_of(service, target).values() for expiry in each]
         bundle = collect_bundle(
             service.config,
             target,
             service.record_of(target.name),
-            expiries,
+            [expiry for each in expiries_of(service, target).values() for expiry in each],
             self._proofs.target_proofs(target),
             version=service.version,
             now=time.time(),
@@ -276,21 +263,6 @@ class ApiHandlers:
     async def openapi(self, _request: web.Request) -> web.Response:
         """Serve the OpenAPI document, with the link prefix as its server."""
         return web.json_response({**_OPENAPI, "servers": [{"url": self._options.link_prefix or "/"}]})
-
-    def _known_of(self, target: Target, record: TargetRecord | None) -> payloads.Payload:
-        config, now = self._service.config, time.time()
-        readiness = readiness_at(target, record, now)
-        expiries = [expiry for each in expiries_of(self._service, target).values() for expiry in each]
-        return {
-            **self._gate_row(target, config, now),
-            **payloads.target_payload(target, record, now=now),
-            **sql_servers_payload(self._proofs.target_proofs(target), now=now),
-            **differences_payload(target_differences(target, self._service.sql_differences())),
-            **payloads.verdict_payload(readiness, config.settings.vantage, self._proofs.not_tested(target, now)),
-            **payloads.target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
-            "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
-            "ticket": last_ticket(target, record, computer_name(), now=now) or None,
-        }
 
     def _gate_row(self, target: Target, config: Config, now: float) -> payloads.Payload:
         service, credential = self._service, config.credentials[target.credential]
@@ -312,32 +284,8 @@ class ApiHandlers:
         return web.Response(text="Configuration reloaded\n")
 
 
-async def _listed(opening: str, items: Iterable[Mapping[str, object]], closing: str) -> AsyncIterator[bytes]:
-    """Yield a long JSON list in pieces of a few entries."""
-    yield opening.encode()
-    separator, pending = "", list[str]()
-    for item in items:
-        pending.append(json.dumps(item))
-        if len(pending) == _TARGETS_PER_SLICE:
-            yield (separator + ", ".join(pending)).encode()
-            separator, pending = ", ", []
-    if pending:
-        yield (separator + ", ".join(pending)).encode()
-    yield closing.encode()
-
-
-async def _with_lists(about: Mapping[str, object], lists: Mapping[str, Iterable[Mapping[str, object]]]) -> AsyncIterator[bytes]:
-    """Yield a JSON object that ends with long lists."""
-    opening = json.dumps(about).removesuffix("}")
-    for name, items in lists.items():
-        async for piece in _listed(f'{opening}, "{name}": [', items, "]"):
-            yield piece
-        opening = ""
-    yield b"}"
-
-
-async def _send(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
-    return await stream(request, pieces, headers=_JSON, gzip=accepts_gzip(header(request, hdrs.ACCEPT_ENCODING)))
+async def _send(request: web.Request, value: Any) -> web.StreamResponse:
+    return await stream(request, encoded(json_pieces(value)), headers=_JSON, gzip=True)
 
 
 def _requested_host(request: web.Request) -> str:

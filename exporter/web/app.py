@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.config.schema import effective_pieces
@@ -27,7 +27,7 @@ from exporter.state.history import ProbeContext
 from exporter.web.access import LARGEST_BODY, OPEN_PATHS, access_middleware, header_writer, serves_pages
 from exporter.web.api import ApiHandlers, audit_facts
 from exporter.web.interfaces import ExporterService, Reload
-from exporter.web.listener import LISTENER_TLS, accepts_gzip, encoded, header, stream
+from exporter.web.listener import LISTENER_TLS, encoded, stream
 from exporter.web.options import WebOptions
 from exporter.web.pages.causes import ListPage, group_tickets
 from exporter.web.pages.codes import SHOWN, changes_page, codes_page, explanation_page
@@ -56,34 +56,25 @@ class PageHandlers:
         found = await recent_changes((service.record_of(name) for name in targets), most=SHOWN)
         return await stream(request, encoded(changes_page(self.urls, found, targets, time.time())), headers=_HTML)
 
-    async def target(self, request: web.Request) -> web.StreamResponse:
-        service, now = self._service, time.time()
-        target = service.config.targets.get(request.match_info["name"])
-        if target is None:
-            return _not_found("No target has this name. /targets lists all targets.")
-        record = service.record_of(target.name)
-        history = [] if record is None else list(record.history)
-        shown, expiries = view(service.config, target, record, now=now), expiries_of(service, target)
-        checks, vantage = service.last_checks(target.name), service.config.settings.vantage
+    async def target(self, request: web.Request, target: Target) -> web.StreamResponse:
+        service, now, record = self._service, time.time(), self._service.record_of(target.name)
         self._proofs.refresh()
-        servers = self._proofs.target_proofs(target)
+        restart = {(each.address, each.thumbprint): each for each in service.sql_readiness()}
+        shown = view(service.config, target, record, now=now)
         pieces = target_page(
             self.urls,
-            replace(shown, own=servers, restart={(each.address, each.thumbprint): each for each in service.sql_readiness()}),
-            history,
-            expiries=expiries,
-            checks=checks,
-            vantage=vantage,
+            replace(shown, own=self._proofs.target_proofs(target), restart=restart),
+            [] if record is None else list(record.history),
+            expiries=expiries_of(service, target),
+            checks=service.last_checks(target.name),
+            vantage=service.config.settings.vantage,
             untested=self._proofs.not_tested(target, now),
             unread=self._proofs.not_read(target, now),
             differences=target_differences(target, service.sql_differences()),
         )
         return await stream(request, encoded(pieces), headers=_HTML)
 
-    async def audit(self, request: web.Request) -> web.StreamResponse:
-        target = self._service.config.targets.get(request.match_info["name"])
-        if target is None:
-            return _not_found("No target has this name. /targets lists all targets.")
+    async def audit(self, request: web.Request, target: Target) -> web.StreamResponse:
         found = await audit_facts(self._service, self._proofs, target)
         return await stream(request, encoded(audit_page(self.urls, target.name, found)), headers=_HTML)
 
@@ -160,8 +151,7 @@ def _not_found(why: str) -> web.Response:
 
 class DocumentHandler:
     def __init__(self, urls: Urls, options: WebOptions) -> None:
-        self._urls = urls
-        self._options = options
+        self._urls, self._options = urls, options
         self._documentation = Documentation.load()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -169,26 +159,21 @@ class DocumentHandler:
         if self._documentation is None:
             return web.Response(status=404, text=NOT_BUILT)
         name = request.match_info["name"]
-        page = self._documentation.find(name)
-        if page is None:
-            return self._elsewhere(self._documentation.moved_to(name))
+        if (page := self._documentation.find(name)) is None:
+            # A redirect to the new page of an old name. 301, since Windows PowerShell 5.1 does not follow 308.
+            if (moved := self._documentation.moved_to(name)) is None:
+                return _not_found("No page of the documentation has this name. /docs/ lists all pages.")
+            where = {"Location": self._urls.to(f"/docs/{moved}"), "Cache-Control": _DOCUMENT["Cache-Control"]}
+            return web.Response(status=301, headers=where, text=f"The page is now /docs/{moved}.\n")
         served = None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"}
         urls = replace(self._urls, served=served)
         start = head(urls, page.title, at="/docs/", heading=False, script=False)
         document = f'{start}<article class="document">{self._documentation.html(page)}</article>{foot(urls)}'
         tag = hashlib.sha256(document.encode()).hexdigest()[:32]
-        headers = {**_DOCUMENT, hdrs.ETAG: f'W/"{tag}"'}  # weak: the same for plain and gzip
+        headers = {**_DOCUMENT, "ETag": f'W/"{tag}"'}  # weak: the same for plain and gzip
         if any(each.value in (tag, "*") for each in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
-        gzip = accepts_gzip(header(request, hdrs.ACCEPT_ENCODING))
-        return await stream(request, encoded([document]), headers=headers, gzip=gzip)
-
-    def _elsewhere(self, moved_to: str | None) -> web.Response:
-        """Return a redirect to the new page of an old name. 301, since Windows PowerShell 5.1 does not follow 308."""
-        if moved_to is None:
-            return _not_found("No page of the documentation has this name. /docs/ lists all pages.")
-        headers = {hdrs.LOCATION: self._urls.to(f"/docs/{moved_to}"), hdrs.CACHE_CONTROL: _DOCUMENT["Cache-Control"]}
-        return web.Response(status=301, headers=headers, text=f"The page is now /docs/{moved_to}.\n")
+        return await stream(request, encoded([document]), headers=headers, gzip=True)
 
 
 def create_app(service: ExporterService, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
@@ -204,14 +189,15 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
     for path, handler in _readable(pages, api, documents).items():
         app.router.add_get(options.route_prefix + path, handler)
+    for path, of_target in _of_targets(pages, api).items():
+        app.router.add_get(options.route_prefix + path, _for_target(service, of_target, is_page=path.startswith("/targets/")))
     # No HEAD: it would run a whole probe for a response without a body.
     app.router.add_get(f"{options.route_prefix}/probe", probing.handle, allow_head=False)
     if reload is not None:
         app.router.add_post(f"{options.route_prefix}/-/reload", api.reload)
-    app.router.add_get(f"{options.route_prefix}/docs", _to(f"{options.link_prefix}/docs/"))
-    if options.route_prefix:
-        app.router.add_get("/", _to(f"{options.link_prefix}/"))
-        app.router.add_get(options.route_prefix, _to(f"{options.link_prefix}/"))
+    home = {"/": "/", options.route_prefix: "/"} if options.route_prefix else {}
+    for path, to in {f"{options.route_prefix}/docs": "/docs/", **home}.items():
+        app.router.add_get(path, _to(f"{options.link_prefix}{to}"))
     app.on_response_prepare.append(header_writer(options.access_control))
     app.on_shutdown.append(probing.close)
     if (access_control := options.access_control) is not None:
@@ -230,9 +216,7 @@ def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler)
         "/": partial(pages.listed, path="/"),
         "/targets": partial(pages.listed, path="/targets"),
         "/changes": pages.changes,
-        "/targets/{name}": pages.target,
         "/targets/{name}/probes/{id}": pages.probe,
-        "/targets/{name}/audit": pages.audit,
         "/explain": pages.codes,
         "/explain/{code}": pages.explain,
         "/config": pages.config,
@@ -243,14 +227,35 @@ def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler)
         "/sd/shards": api.shards,
         "/calendar.ics": api.calendar,
         "/api/v1/targets": api.targets,
-        "/api/v1/targets/{name}": api.target,
-        "/api/v1/targets/{name}/support-bundle": api.support_bundle,
-        "/api/v1/targets/{name}/audit": api.audit,
         "/api/v1/sql-servers": api.sql_servers,
         "/api/v1/openapi.json": api.openapi,
         "/-/healthy": api.healthy,
         "/-/ready": api.ready,
     }
+
+
+_TargetHandler = Callable[[web.Request, Target], Awaitable[web.StreamResponse]]
+
+
+def _of_targets(pages: PageHandlers, api: ApiHandlers) -> dict[str, _TargetHandler]:
+    return {
+        "/targets/{name}": pages.target,
+        "/targets/{name}/audit": pages.audit,
+        "/api/v1/targets/{name}": api.target,
+        "/api/v1/targets/{name}/support-bundle": api.support_bundle,
+        "/api/v1/targets/{name}/audit": api.audit,
+    }
+
+
+def _for_target(service: ExporterService, handler: _TargetHandler, *, is_page: bool) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        target = service.config.targets.get(request.match_info["name"])
+        if target is not None:
+            return await handler(request, target)
+        unknown = web.json_response({"error": "unknown target"}, status=404)
+        return _not_found("No target has this name. /targets lists all targets.") if is_page else unknown
+
+    return handle
 
 
 def _to(address: str) -> Handler:

@@ -9,7 +9,8 @@ own share. So a flood from any number of strangers cannot shut a known client ou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address, ip_address
 
 from exporter.runtime.loop import loop_time
@@ -25,26 +26,21 @@ class KnownAddresses:
         self._last: dict[str, float] = {}  # time of the last scrape or login
 
     def __contains__(self, address: str) -> bool:
-        return self._is_recent(self._last.get(address))
+        return address in self._last and loop_time() - self._last[address] <= KNOWN_SECONDS
 
     def add(self, address: str) -> None:
         """Add an address or renew it.
 
         A full table accepts no other address until one of its own is old, so that strangers displace no known address.
         """
-        if address not in self._last and len(self._last) >= MOST_KNOWN:
-            self._last = {each: at for each, at in self._last.items() if self._is_recent(at)}
-            if len(self._last) >= MOST_KNOWN:
-                return
-        self._last[address] = loop_time()
+        if len(self._last) >= MOST_KNOWN and address not in self._last:
+            self._last = {each: at for each, at in self._last.items() if each in self}
+        if len(self._last) < MOST_KNOWN or address in self._last:
+            self._last[address] = loop_time()
 
     def share_of(self, address: str, most: int) -> int:
         """Return how many of `most` places are kept for an address; 0 for a stranger."""
         return max(1, most // MOST_KNOWN) if address in self else 0
-
-    @staticmethod
-    def _is_recent(at: float | None) -> bool:
-        return at is not None and loop_time() - at <= KNOWN_SECONDS
 
 
 _NETWORK_BITS = 64  # an IPv6 client can use any address of its /64 network
@@ -85,32 +81,17 @@ Vet = Callable[[asyncio.Transport], bool]
 class Connection(asyncio.Protocol):
     """A layer between a transport and its HTTP protocol that enforces the time limits."""
 
-    def __init__(
-        self,
-        speak: Speak,
-        *,
-        address: str,
-        vet: Vet,
-        on_end: Callable[[Connection], None],
-        may_begin: Callable[[Connection], bool] = lambda _connection: True,
-        known: KnownAddresses | None = None,
-    ) -> None:
+    def __init__(self, speak: Speak, *, address: str, vet: Vet, limiter: ConnectionLimiter) -> None:
         """`speak` makes the HTTP protocol after `vet` has accepted the client."""
-        self._known = KnownAddresses() if known is None else known
-        self._speak = speak
-        self._inner: asyncio.Protocol | None = None
-        self._vet = vet
-        self._on_end = on_end
-        self._may_begin = may_begin
+        self._speak, self._vet, self._limiter = speak, vet, limiter
+        self._inner = asyncio.Protocol()  # ignores everything until there is the HTTP protocol
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
+        self._limits: dict[str, asyncio.TimerHandle] = {}  # each cuts the client
         self._received = 0
         self._fresh = True  # no byte of the next request has arrived
         self.address = source_of(address)
-        self.busy = False
-        self.served = False
+        self.busy = self.served = False
         self.trusted = False  # the client has presented a valid password or certificate
         self.since = self._loop.time()
         self.pending: asyncio.Task[None] | None = None  # the task that sets the connection up, with its TLS handshake
@@ -124,28 +105,29 @@ class Connection(asyncio.Protocol):
 
     def share(self, most: int) -> int:
         """Return how many of `most` places are kept for the client's address."""
-        return self._known.share_of(self.address, most)
+        return self._limiter.known.share_of(self.address, most)
 
     def become_known(self) -> None:
         """Record that the client has completed a scrape or a login."""
-        self._known.add(self.address)
+        self._limiter.known.add(self.address)
 
     @property
     def stalled_seconds(self) -> float:
         """Seconds since the client stopped reading its response; 0 if it reads."""
-        return 0.0 if self._unread is None else WRITE_SECONDS - (self._unread.when() - self._loop.time())
+        limit = self._limits.get("unread")
+        return 0.0 if limit is None else WRITE_SECONDS - (limit.when() - self._loop.time())
 
     def begin(self) -> bool:
         """Mark a complete request as in work. Return False if the address has too many of them."""
         self.busy = True
-        self._keep_time(None)
-        return self._may_begin(self)
+        self._limit("silent", None)
+        return self._limiter.may_begin(self)
 
     def end(self) -> None:
         """Mark the request as done."""
         self.busy, self.served, self._fresh, self._received = False, True, True, 0
         self.since = self._loop.time()
-        self._keep_time(IDLE_SECONDS + _SLACK_SECONDS)
+        self._limit("silent", IDLE_SECONDS + _SLACK_SECONDS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - stream transports are always of this type
@@ -154,60 +136,53 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         self._inner = self._speak()
-        self._keep_time(HEADER_SECONDS)
+        self._limit("silent", HEADER_SECONDS)
         self._inner.connection_made(transport)
         transport.set_write_buffer_limits(high=_UNSENT_BYTES, low=0)  # last, because TLS may pause writing at once
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._keep_time(None)
-        self._stop_unread_timer()
-        self._on_end(self)
+        self._limit("silent", None)
+        self._limit("unread", None)
+        self._limiter.give_back(self)
         self._transport = None  # breaks a reference cycle that holds a quarter of a megabyte of TLS buffers
-        if self._inner is not None:
-            self._inner.connection_lost(error)
+        self._inner.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        if self._inner is None or self._transport is None:
-            return
         self._received += len(data)
         if self._received > MOST_BYTES:
-            self._refuse(self._transport)
+            self._refuse()
             return
         if self._fresh and self.served and not self.busy:
-            self._keep_time(HEADER_SECONDS)
+            self._limit("silent", HEADER_SECONDS)
         self._fresh = False
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        return None if self._inner is None else self._inner.eof_received()
+        return self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        if self._unread is None:
-            self._unread = self._loop.call_later(WRITE_SECONDS, self.cut)
-        if self._inner is not None:
-            self._inner.pause_writing()
+        if "unread" not in self._limits:
+            self._limit("unread", WRITE_SECONDS)
+        self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        self._stop_unread_timer()
-        if self._inner is not None:
-            self._inner.resume_writing()
+        self._limit("unread", None)
+        self._inner.resume_writing()
 
-    def _stop_unread_timer(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
-
-    def _refuse(self, transport: asyncio.Transport) -> None:
-        if self.busy or transport.get_write_buffer_size():
-            transport.abort()
+    def _refuse(self) -> None:
+        transport = self._transport
+        if transport is None or self.busy or transport.get_write_buffer_size():
+            self.cut()
         elif not transport.is_closing():
             transport.write(_TOO_LARGE)
             transport.close()
 
-    def _keep_time(self, seconds: float | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None if seconds is None else self._loop.call_later(seconds, self.cut)
+    def _limit(self, what: str, seconds: float | None) -> None:
+        """Cut the client after so many seconds, in place of the earlier limit of this name; None: no limit."""
+        if (earlier := self._limits.pop(what, None)) is not None:
+            earlier.cancel()
+        if seconds is not None:
+            self._limits[what] = self._loop.call_later(seconds, self.cut)
 
 
 def connection_of(transport: asyncio.BaseTransport | None) -> Connection | None:
@@ -232,35 +207,23 @@ class HeldConnections:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._taken: dict[str, dict[Connection, None]] = {}  # by address
-        self._count = 0
+        self._taken: defaultdict[str, dict[Connection, None]] = defaultdict(dict)  # by address
 
     def __len__(self) -> int:
-        return self._count
+        return sum(map(len, self._taken.values()))
 
     def all(self) -> list[Connection]:
         return [connection for own in self._taken.values() for connection in own]
 
     def give_back(self, connection: Connection) -> None:
         """Free the place, if any; a second call has no effect."""
-        own = self._taken.get(connection.address, {})
-        if connection in own:
-            del own[connection]
-            self._count -= 1
-            if not own:
-                del self._taken[connection.address]
-
-    def _add(self, connection: Connection) -> None:
-        own = self._taken.setdefault(connection.address, {})
-        self._count += connection not in own
-        own[connection] = None
-
-    def _connections_of(self, address: str) -> Collection[Connection]:
-        return self._taken.get(address, ())
+        self._taken[connection.address].pop(connection, None)
+        if not self._taken[connection.address]:
+            del self._taken[connection.address]
 
     def _excess(self, connection: Connection) -> int:
         """Return how many places its address has above the share that is kept for it."""
-        return len(self._connections_of(connection.address)) - connection.share(self.most)
+        return len(self._taken.get(connection.address, ())) - connection.share(self.most)
 
     def _make_room(self, may_be_cut: Callable[[Connection], bool]) -> bool:
         """Cut a client of the address with the most places above its share.
@@ -285,16 +248,16 @@ class UnfinishedResponses(HeldConnections):
 
     def take(self, connection: Connection) -> bool:
         """Take a place; return False if none is free and none can be freed."""
-        own, is_owed = len(self._connections_of(connection.address)), self._excess(connection) < 0
+        own, is_owed = len(self._taken.get(connection.address, ())), self._excess(connection) < 0
 
         def may_be_cut(each: Connection) -> bool:
-            has_more = len(self._connections_of(each.address)) > own + 1
+            has_more = len(self._taken[each.address]) > own + 1
             return has_more or each.stalled_seconds > STALLED_SECONDS or (is_owed and self._excess(each) > 0)
 
-        if self.most and len(self) >= self.most and not self._make_room(may_be_cut):
-            return False
-        self._add(connection)
-        return True
+        is_free = not self.most or len(self) < self.most or self._make_room(may_be_cut)
+        if is_free:
+            self._taken[connection.address][connection] = None
+        return is_free
 
 
 class ConnectionLimiter(HeldConnections):
@@ -318,29 +281,26 @@ class ConnectionLimiter(HeldConnections):
 
         A busy connection yields only to a known address below its share.
         """
-        self._cut_down(_waiting(self._connections_of(connection.address)), self._most_waiting_of_one - 1)
-        waiting = _waiting(self.all())
-        self._cut_down(waiting, min(self._most_waiting, self.most - len(self) + len(waiting)) - 1)
+        self._cut_down(self._taken.get(connection.address, ()), self._most_waiting_of_one - 1)
+        busy = sum(each.busy for each in self.all())
+        self._cut_down(self.all(), min(self._most_waiting, self.most - busy) - 1)
         is_owed = self._excess(connection) < 0
-        if len(self) >= self.most and not (is_owed and self._make_room(lambda each: self._excess(each) > 0)):
-            return False
-        self._add(connection)
-        return True
+        is_free = len(self) < self.most or (is_owed and self._make_room(lambda each: self._excess(each) > 0))
+        if is_free:
+            self._taken[connection.address][connection] = None
+        return is_free
 
     def may_begin(self, connection: Connection) -> bool:
         """Whether its address may have one more busy connection. Half of all places remain for others."""
-        busy = sum(each.busy for each in self._connections_of(connection.address))
+        busy = sum(each.busy for each in self._taken.get(connection.address, ()))
         return busy <= max(1, min(self._most_busy_of_one, self.most // 2))
 
-    def _cut_down(self, waiting: list[Connection], most: int) -> None:
-        """Cut the connections that have waited longest until `most` are left.
+    def _cut_down(self, connections: Iterable[Connection], most: int) -> None:
+        """Cut the connections that have waited longest until `most` are left of those that wait.
 
         Strangers go first, and among them clients that have never sent a request.
         """
+        waiting = [each for each in connections if not each.busy]
         waiting.sort(key=lambda each: (each.trusted or each.address in self.known, each.served, each.since))
         for connection in waiting[: max(0, len(waiting) - max(0, most))]:
             self._cut(connection)
-
-
-def _waiting(connections: Iterable[Connection]) -> list[Connection]:
-    return [connection for connection in connections if not connection.busy]

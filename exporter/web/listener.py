@@ -10,17 +10,15 @@ import contextlib
 import errno
 import itertools
 import logging
-import math
 import socket
 import ssl
 import traceback
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Protocol, Self
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from exporter.runtime import process
 from exporter.runtime.errors import number_of, text_of
@@ -154,13 +152,9 @@ class WebServer:
     """A server of `app`, as an async context manager. Stopping takes at most two seconds."""
 
     def __init__(self, app: web.Application, addresses: list[ListenAddress], *, limiter: ConnectionLimiter | None = None) -> None:
-        self._addresses = addresses
-        self._tls = app.get(LISTENER_TLS)
-        self._given_limiter = limiter
-        self._limiter = ConnectionLimiter()
+        self._addresses, self._tls, self._limiter = addresses, app.get(LISTENER_TLS), limiter
         self._sockets: list[socket.socket] = []
-        self._accepting: list[asyncio.Task[None]] = []
-        self._arriving: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._runner = web.AppRunner(app, shutdown_timeout=_GRACE_SECONDS)
         self.listening: tuple[ListenAddress, ...] = ()
 
@@ -180,28 +174,27 @@ class WebServer:
         try:
             await self._runner.setup()
         except BaseException:
-            await self._runner.cleanup()
-            self._close()
+            await self.stop()
             raise
         # Read here, because the start of the process raises the limit on open files.
-        self._limiter = (
-            ConnectionLimiter(most=most_clients(process.file_limit())) if self._given_limiter is None else self._given_limiter
-        )
-        self._accepting = [asyncio.create_task(self._accept(each), name="accept") for each in self._sockets]
+        limiter = ConnectionLimiter(most=most_clients(process.file_limit())) if self._limiter is None else self._limiter
+        self._limiter = limiter
+        self._tasks.update(asyncio.create_task(self._accept(each, limiter), name="accept") for each in self._sockets)
         self.listening = real_addresses(self._addresses, self._sockets)
 
     async def stop(self) -> None:
-        for task in (*self._accepting, *self._arriving):
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._accepting, *self._arriving, return_exceptions=True)
-        self._close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for each in self._sockets:
+            each.close()
         await self._runner.cleanup()
-        for connection in self._limiter.all():  # clients that do not read the end of a response
+        for connection in () if self._limiter is None else self._limiter.all():  # clients that do not read the end of a response
             connection.cut()
         await asyncio.sleep(0)
-        self.listening = ()
+        self.listening, self._sockets = (), []
 
-    async def _accept(self, bound: socket.socket) -> None:
+    async def _accept(self, bound: socket.socket, limiter: ConnectionLimiter) -> None:
         loop = asyncio.get_running_loop()
         for accepted in itertools.count(1):
             try:
@@ -212,25 +205,22 @@ class WebServer:
                     await asyncio.sleep(_SHORTAGE_SECONDS)
                 continue
             try:
-                self._take_in(client, str(peer[0]) if isinstance(peer, tuple) else "")
+                self._take_in(client, str(peer[0]) if isinstance(peer, tuple) else "", limiter)
             except Exception as error:  # noqa: BLE001 - an error with one client must not stop the others
                 client.close()
                 _log.error("connection not accepted", extra=fields(**place_of(error)))
             if accepted % _ACCEPTED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _take_in(self, client: socket.socket, address: str) -> None:
+    def _take_in(self, client: socket.socket, address: str, limiter: ConnectionLimiter) -> None:
         server = self._runner.server
         assert server is not None  # noqa: S101 - set before the first accept
-        limiter = self._limiter
-        connection = Connection(
-            lambda: HttpProtocol(server),
-            address=address,
-            vet=self._vet(address),
-            on_end=limiter.give_back,
-            may_begin=limiter.may_begin,
-            known=limiter.known,
-        )
+
+        def vet(transport: asyncio.Transport) -> bool:
+            tls: Any = transport.get_extra_info("ssl_object")
+            return self._tls is None or tls is None or self._tls.allows_certificate(tls.getpeercert(binary_form=True), address)
+
+        connection = Connection(lambda: HttpProtocol(server), address=address, vet=vet, limiter=limiter)
         with contextlib.suppress(OSError):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
         if not limiter.take(connection):
@@ -239,27 +229,26 @@ class WebServer:
                     client.send(_NO_PLACE)
             client.close()
             return
-        task = connection.pending = asyncio.create_task(self._connect(client, connection), name="connect")
-        self._arriving.add(task)
+        task = connection.pending = asyncio.create_task(self._connect(client, connection, limiter), name="connect")
+        self._tasks.add(task)
 
         def on_arrival(_: asyncio.Task[None]) -> None:
-            self._arriving.discard(task)
+            self._tasks.discard(task)
             if task.cancelled():  # perhaps before it began, so that it has closed nothing
                 client.close()
 
         task.add_done_callback(on_arrival)
 
-    async def _connect(self, client: socket.socket, connection: Connection) -> None:
+    async def _connect(self, client: socket.socket, connection: Connection, limiter: ConnectionLimiter) -> None:
         """Connect a socket to its protocol, after the handshake if TLS is on."""
         context = self._context
-        timeouts = (
-            {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
-        )
-        loop = asyncio.get_running_loop()
+        handshake, goodbye = (None, None) if context is None else (_HANDSHAKE_SECONDS, _GOODBYE_SECONDS)
         try:
-            await loop.connect_accepted_socket(lambda: connection, client, ssl=context, **timeouts)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection, client, ssl=context, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=goodbye
+            )
         except BaseException as error:
-            self._limiter.give_back(connection)
+            limiter.give_back(connection)
             client.close()
             # The error's traceback is a reference cycle that holds the TLS buffers.
             traceback.clear_frames(error.__traceback__)
@@ -268,25 +257,11 @@ class WebServer:
         finally:
             connection.pending = None
 
-    def _vet(self, address: str) -> Callable[[asyncio.Transport], bool]:
-        def vet(transport: asyncio.Transport) -> bool:
-            tls: Any = transport.get_extra_info("ssl_object")
-            if self._tls is None or tls is None:
-                return True
-            return self._tls.allows_certificate(tls.getpeercert(binary_form=True), address)
-
-        return vet
-
-    def _close(self) -> None:
-        for each in self._sockets:
-            each.close()
-        self._sockets = []
-
     async def __aenter__(self) -> Self:
         await self.start()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.stop()
 
 
@@ -308,40 +283,33 @@ def urls_of(addresses: Iterable[ListenAddress], tls: ssl.SSLContext | None) -> t
 
 async def bind(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
     """Return a listening socket for every address, or raise ListenError and listen on none."""
-    sockets: list[socket.socket] = []
-    try:
+    with contextlib.ExitStack() as opened:
+        sockets = []
         for address in addresses:
-            sockets.append(await _bound(address))
+            try:
+                sockets.append(opened.enter_context(await _bound(address)))
+            except OSError as error:
+                raise ListenError(f"cannot listen on {address}: {_why(error)}") from None
             sockets[-1].setblocking(False)
-    except BaseException:
-        for each in sockets:
-            each.close()
-        raise
-    return sockets
+        opened.pop_all()
+        return sockets
 
 
 async def _bound(address: ListenAddress) -> socket.socket:
-    try:
-        if not address.host:
-            return _every_interface(address.port)
+    if address.host:
         found = await asyncio.get_running_loop().getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         # As in Go: the first IPv4 address of a name, else the first address.
         family, _, _, _, where = min(found, key=lambda each: each[0] != socket.AF_INET)
         return socket.create_server(where[:2], family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ListenError(f"cannot listen on {address}: {_why(error)}") from None
-
-
-def _every_interface(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         try:
-            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
+            return socket.create_server(("", address.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
         except OSError as error:
             if error.errno != errno.EADDRNOTAVAIL:  # IPv6 is compiled in but disabled
                 raise
-    return socket.create_server(("", port), backlog=_BACKLOG)
+    return socket.create_server(("", address.port), backlog=_BACKLOG)
 
 
 def _why(error: OSError) -> str:
@@ -349,8 +317,8 @@ def _why(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "no such host (use an address of this host, or :PORT for all of them)"
     number = number_of(error)
-    message = text_of(number) if number else str(error)
-    return f"{message} ({_ACTIONS[number]})" if number in _ACTIONS else message
+    message, action = text_of(number) if number else str(error), _ACTIONS.get(number or 0)
+    return f"{message} ({action})" if action else message
 
 
 # A third of the time of zlib's default level, for a sixth more bytes.
@@ -369,10 +337,11 @@ SECONDS_TO_TAKE_IT = 60.0
 async def stream(
     request: web.Request, pieces: AsyncIterator[bytes], *, headers: Mapping[str, str], gzip: bool = False
 ) -> web.StreamResponse:
-    """Send `pieces` in slices of `SLICE_BYTES`, within `SECONDS_TO_TAKE_IT`."""
+    """Send `pieces` in slices of `SLICE_BYTES`, within `SECONDS_TO_TAKE_IT`; with `gzip` compressed, if the client accepts it."""
     response = web.StreamResponse(headers=headers)
-    if gzip:
+    if gzip and accepts_gzip(header(request, hdrs.ACCEPT_ENCODING)):
         response.headers["Content-Encoding"] = "gzip"
+        pieces = compressed(pieces)
     if request.method == "HEAD":
         await response.prepare(request)
         await response.write_eof()
@@ -380,17 +349,17 @@ async def stream(
     try:
         async with asyncio.timeout(SECONDS_TO_TAKE_IT):
             await response.prepare(request)
-            async for piece in compressed(pieces) if gzip else pieces:
+            async for piece in pieces:
                 for at in range(0, len(piece), SLICE_BYTES):
                     await response.write(piece[at : at + SLICE_BYTES])
                     await asyncio.sleep(0)
             await response.write_eof()
-    except TimeoutError:
-        _cut(request)
-    except Exception:
+    except Exception as error:
         # The status line is sent already: only a cut connection shows the client that the response is incomplete.
-        _cut(request)
-        raise
+        if request.transport is not None:
+            request.transport.abort()
+        if not isinstance(error, TimeoutError):
+            raise
     return response
 
 
@@ -406,26 +375,17 @@ async def encoded(pieces: Iterable[str]) -> AsyncIterator[bytes]:
     yield "".join(pending).encode()
 
 
-def _cut(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
-
-
 async def compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the pieces as one gzip stream, compressed in a worker thread."""
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-    batch: list[bytes] = []
-    size = 0
+    batch = bytearray()
     async for piece in pieces:
-        batch.append(piece)
-        size += len(piece)
-        if size >= _BATCH_BYTES:
-            if done := await asyncio.to_thread(compressor.compress, b"".join(batch)):
+        batch += piece
+        if len(batch) >= _BATCH_BYTES:
+            if done := await asyncio.to_thread(compressor.compress, batch):
                 yield done
-            batch.clear()
-            size = 0
-    rest = b"".join(batch)
-    yield await asyncio.to_thread(lambda: compressor.compress(rest) + compressor.flush())
+            batch = bytearray()
+    yield await asyncio.to_thread(lambda: compressor.compress(batch) + compressor.flush())
 
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -433,69 +393,51 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    value: str
-    parameters: dict[str, str]
-    weight: float
-
-
 def header(request: web.Request, name: str) -> str:
     """Return all headers of this name as one list."""
     return ",".join(request.headers.getall(name, []))
 
 
-def accepts_openmetrics(accept: str) -> bool:
-    """Whether OpenMetrics 1.0 or later is listed and text/plain is not preferred."""
-    choices = list(_choices(accept))
-    wanted = _openmetrics_weight(choices)
-    return wanted > 0 and wanted >= _plain_weight(choices)
+def format_for(accept: str, *, protobuf: bool = True) -> str:
+    """Return the content type of an exposition.
+
+    Delimited messages of Prometheus, if they are offered and no text format is preferred; OpenMetrics 1.0 or later, if it is listed
+    and text/plain is not preferred; else text.
+    """
+    weights = {PROTOBUF: 0.0, OPENMETRICS: 0.0, TEXT: 0.0}
+    for value, parameters, weight in _choices(accept):
+        if value in ("text/plain", "text/*", "*/*"):
+            weights[TEXT] = max(weights[TEXT], weight)
+        elif value == "application/openmetrics-text" and _is_1_0(parameters.get("version", "1.0.0")):
+            weights[OPENMETRICS] = max(weights[OPENMETRICS], weight)
+        elif protobuf and value == "application/vnd.google.protobuf" and parameters.items() >= _DELIMITED.items():
+            weights[PROTOBUF] = max(weights[PROTOBUF], weight)
+    return max(weights, key=weights.__getitem__) if any(weights.values()) else TEXT  # the first of equal ones
 
 
-def accepts_protobuf(accept: str) -> bool:
-    """Whether delimited messages of Prometheus are listed and no text format is preferred."""
-    choices = list(_choices(accept))
-    wanted = max((c.weight for c in choices if c.value == "application/vnd.google.protobuf" and _is_delimited(c)), default=0.0)
-    return wanted > 0 and wanted >= max(_openmetrics_weight(choices), _plain_weight(choices))
-
-
-def _openmetrics_weight(choices: Iterable[_Choice]) -> float:
-    return max((c.weight for c in choices if c.value == "application/openmetrics-text" and _since_1_0(c)), default=0.0)
-
-
-def _plain_weight(choices: Iterable[_Choice]) -> float:
-    return max((c.weight for c in choices if c.value in ("text/plain", "text/*", "*/*")), default=0.0)
-
-
-def _is_delimited(choice: _Choice) -> bool:
-    wanted = {"proto": "io.prometheus.client.MetricFamily", "encoding": "delimited"}
-    return all(choice.parameters.get(name) == value for name, value in wanted.items())
+_DELIMITED = {"proto": "io.prometheus.client.MetricFamily", "encoding": "delimited"}
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether gzip is listed, or covered by `*`, with a weight above 0."""
-    weights = {choice.value: choice.weight for choice in _choices(accept_encoding)}
+    weights = {value: weight for value, _, weight in _choices(accept_encoding)}
     return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
 
 
-def _choices(header: str) -> Iterator[_Choice]:
+def _choices(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Yield each value with its parameters and its weight; an invalid weight counts as 0."""
     for part in header.split(","):
         value, *rest = (piece.strip() for piece in part.split(";"))
         parameters = {name.strip().lower(): given.strip(' "') for name, _, given in (piece.partition("=") for piece in rest)}
+        try:
+            weight = float(parameters.get("q", "1"))
+        except ValueError:
+            weight = 0.0
         if value:
-            yield _Choice(value.lower(), parameters, _weight(parameters.get("q", "1")))
+            yield value.lower(), parameters, weight if 0 <= weight <= 1 else 0.0
 
 
-def _weight(text: str) -> float:
-    """Return a weight; an invalid weight counts as 0."""
-    try:
-        weight = float(text)
-    except ValueError:
-        return 0.0
-    return weight if math.isfinite(weight) and 0 <= weight <= 1 else 0.0
-
-
-def _since_1_0(choice: _Choice) -> bool:
-    major = choice.parameters.get("version", "1.0.0").partition(".")[0]
+def _is_1_0(version: str) -> bool:
+    major = version.partition(".")[0]
     # No int(): Python rejects a text of thousands of digits, and any client can send one.
     return major.isascii() and major.isdigit() and major.strip("0") != ""

@@ -16,7 +16,7 @@ from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.sqlserver.gate.exporters import read_readings
 from exporter.sqlserver.reading import reading_values
 from exporter.web.access import OPEN_PATHS
-from exporter.web.api import _listed, readings_json
+from exporter.web.api import json_pieces, readings_json
 from exporter.web.app import create_app
 from exporter.web.listener import SECURITY_HEADERS, ListenAddress, WebServer
 from exporter.web.options import web_options
@@ -275,9 +275,10 @@ async def test_list_names_the_host_of_a_sql_server(monkeypatch, vantage, host):
 
 
 @pytest.mark.parametrize("count", [0, 1, 24, 25, 26, 50])
-async def test_list_in_several_pieces_is_valid_json(count):
-    pieces = [piece async for piece in _listed('{"items": [', ({"n": number} for number in range(count)), "]}")]
-    assert json.loads(b"".join(pieces)) == {"items": [{"n": number} for number in range(count)]}
+def test_list_in_several_pieces_is_valid_json(count):
+    items = [{"n": number, "of": [count]} for number in range(count)]
+    for value in (items, tuple(items), iter(items)):
+        assert json.loads("".join(json_pieces({"empty": {}, "items": value}))) == {"empty": {}, "items": items}
 
 
 async def test_one_target_as_json_has_its_history():

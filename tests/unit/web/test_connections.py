@@ -204,7 +204,9 @@ async def test_new_client_gets_503_if_every_connection_is_busy(served):
 
 
 async def a_connection(address, *, busy=False, served=False, since=0.0, known=None):
-    made = Connection(asyncio.Protocol, address=address, vet=lambda _: True, on_end=lambda _: None, known=known)
+    limiter = ConnectionLimiter()
+    limiter.known = known or limiter.known
+    made = Connection(asyncio.Protocol, address=address, vet=lambda _: True, limiter=limiter)
     made.busy, made.served, made.since = busy, served, since
     return made
 

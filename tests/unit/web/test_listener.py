@@ -17,12 +17,13 @@ from exporter.web.access_control import AccessControl
 from exporter.web.app import create_app
 from exporter.web.config_file import load
 from exporter.web.listener import (
+    OPENMETRICS,
+    TEXT,
     ListenAddress,
     ListenError,
     WebServer,
     accepts_gzip,
-    accepts_openmetrics,
-    accepts_protobuf,
+    format_for,
     parse_address,
 )
 from exporter.web.options import web_options
@@ -188,7 +189,7 @@ PROMETHEUS_3_PROTO_FIRST = (
     ],
 )
 def test_openmetrics_is_sent_on_request(accept, openmetrics):
-    assert accepts_openmetrics(accept) is openmetrics
+    assert format_for(accept, protobuf=False) == (OPENMETRICS if openmetrics else TEXT)
 
 
 PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
@@ -220,7 +221,7 @@ PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFam
     ],
 )
 def test_protobuf_is_sent_on_request(accept, protobuf):
-    assert accepts_protobuf(accept) is protobuf
+    assert (format_for(accept) == listener.PROTOBUF) is protobuf
 
 
 @pytest.mark.parametrize(
