@@ -33,7 +33,7 @@ from exporter.presentation.payloads import (
     verdict_payload,
 )
 from exporter.presentation.sql import differences_payload, sql_servers_payload
-from exporter.presentation.text import as_lines, exchanges, transcript
+from exporter.presentation.text import exchanges, transcript
 from exporter.presentation.ticket import last_ticket
 from exporter.runtime.process import computer_name
 from exporter.sqlserver.differences import Difference
@@ -171,10 +171,7 @@ def _transcripts(bundle: SupportBundle) -> str:
 def _text_of(bundle: SupportBundle, entry: HistoryEntry) -> str:
     target, config, report = bundle.target, bundle.config, entry.report
     context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
-    wire = (
-        f"{exchange.step.value}\n" + "".join(f"  {line}\n" for line in as_lines(exchange))
-        for exchange in exchanges(context, report)
-    )
+    wire = (f"{step.value}\n" + "".join(f"  {line}\n" for line in lines) for step, lines in exchanges(context, report))
     text = transcript(_without_labels(context.target), report, vantage=config.settings.vantage)
     return text + "\nRequests and responses, masked\n\n" + "\n".join(wire)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from exporter.config.settings import Credential, ExpectPath, Target
 from exporter.config.usage import configured_auxiliary, names_of, names_of_auxiliary
 from exporter.core.durations import moment
-from exporter.core.values import CredentialKind, KeyFacts, Outcome, Step, Vantage, VaultHeaders
+from exporter.core.values import CredentialKind, Facts, KeyFacts, Outcome, Step, Vantage, VaultHeaders
 from exporter.explain.explanation import wrap
 from exporter.knowledge.advice import Advice, advise, open_detail
 from exporter.knowledge.code_row import REWRITTEN, WRITE_SECRET, Owner
@@ -55,6 +55,12 @@ _SIGN_IN: Mapping[CredentialKind, str] = {
 }
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
+_NOUNS: Mapping[AuxiliaryKind, str] = {
+    AuxiliaryKind.NEXT: "staged credential",
+    AuxiliaryKind.RETAINED: "retained version",
+    AuxiliaryKind.RECOVERY: "recovery vault",
+    AuxiliaryKind.NEWEST: "newest version of",
+}
 _SAME_CAUSE = "The cause and its actions are stated above."
 # The consequence of an unusable result.
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
@@ -81,41 +87,44 @@ def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record:
         headline = f"{result.step.value:<{_LABEL_WIDTH}} {result.outcome.value:<8} {took}".rstrip()
         lines += ["", headline, *(line(*each, indent=_INDENT) for each in facts_of(result))]
     if deciding_failure(report) is not None:
-        lines += ["", *(wrapped(*each) for each in advice_lines(target, report, record))]
+        lines += ["", *(wrapped(*each) for each in _advice_lines(target, report, record))]
     return "\n".join(lines) + "\n"
 
 
-def probe_lines(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[Line]:
-    """Yield target, time, result and verdict of a probe."""
-    yield "target", target.name
-    if servers := what_depends(target):
-        yield "SQL Servers", servers
-    yield "vault", target.vault
-    yield "key", target.key
-    yield "credential", target.credential
-    yield "started", moment(report.started_at)
-    yield "took", seconds(report.duration)
+def probe_lines(target: Target, report: ProbeReport, *, vantage: Vantage) -> list[Line]:
+    """Return target, time, result and verdict of a probe."""
     result = "every step succeeded and the bytes came back equal" if report.success else "failed"
-    yield "result", discarded_text(report.readiness) if report.discarded else result
-    yield "verdict", readiness_text(report.readiness, vantage)
-    yield "not tested", NOT_TESTED
-    if any(step.disturbed for step in report.steps):
-        yield "note", "the exporter was slow during this probe: the times include its own delay"
+    slow = "the exporter was slow during this probe: the times include its own delay"
+    return _known(
+        ("target", target.name),
+        ("SQL Servers", what_depends(target)),
+        ("vault", target.vault),
+        ("key", target.key),
+        ("credential", target.credential),
+        ("started", moment(report.started_at)),
+        ("took", seconds(report.duration)),
+        ("result", discarded_text(report.readiness) if report.discarded else result),
+        ("verdict", readiness_text(report.readiness, vantage)),
+        ("not tested", NOT_TESTED),
+        ("note", slow if any(step.disturbed for step in report.steps) else None),
+    )
 
 
-def facts_of(result: StepResult) -> Iterator[Line]:
-    """Yield the known facts of a step, code and reason first."""
-    if result.outcome is Outcome.FAILED and result.code is not None:
-        entry = BY_CODE.get(result.code)
-        yield "code", both_numbers(result.code) + (f" {entry.symbol}" if entry else "")
-    if result.reason is not None:
-        yield "reason", result.reason.value
-    if result.shared:
-        yield "shared", "the token comes from a request that several targets share; its time is not this probe's"
-    facts = result.facts
-    if facts is None:
-        return
-    named = (
+def _known(*named: tuple[str, str | int | None]) -> list[Line]:
+    """Return the lines that have a value."""
+    return [(label, str(value)) for label, value in named if value not in (None, "")]
+
+
+def facts_of(result: StepResult) -> list[Line]:
+    """Return the known facts of a step, code and reason first."""
+    facts, has_failed = result.facts or Facts(), result.outcome is Outcome.FAILED
+    entry = None if result.code is None else BY_CODE.get(result.code)
+    symbol = "" if entry is None else f" {entry.symbol}"
+    shared = "the token comes from a request that several targets share; its time is not this probe's"
+    return _known(
+        ("code", both_numbers(result.code) + symbol if has_failed and result.code is not None else None),
+        ("reason", None if result.reason is None else result.reason.value),
+        ("shared", shared if result.shared else None),
         ("HTTP status", facts.status),
         ("service code", facts.service_code),
         ("inner code", facts.inner_code),
@@ -129,12 +138,11 @@ def facts_of(result: StepResult) -> Iterator[Line]:
         ("endpoint", facts.endpoint),
         ("issuer", facts.refused_issuer),
         ("resent", "yes, on a new connection: the far side had closed the kept one" if facts.resent else None),
-        ("phase reached", facts.phase_reached.value if facts.phase_reached and result.outcome is Outcome.FAILED else None),
+        ("phase reached", facts.phase_reached.value if facts.phase_reached and has_failed else None),
         ("exception", facts.exception),
-        ("detail", facts.detail or None),
-        ("phases", "  ".join(f"{phase.value} {seconds(took)}" for phase, took in facts.phases.items()) or None),
+        ("detail", facts.detail),
+        ("phases", "  ".join(f"{phase.value} {seconds(took)}" for phase, took in facts.phases.items())),
     )
-    yield from ((label, str(value)) for label, value in named if value is not None)
 
 
 def what_depends(target: Target) -> str:
@@ -177,27 +185,27 @@ def vault_actions(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[st
     return f"{COMMAND_AT_END.sub('', actions[0])} One line for each vault.{others}", commands
 
 
-def advice_lines(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
-    """Yield meaning, actions and owner of the deciding failure with a code.
+def _advice_lines(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> list[Line]:
+    """Return meaning, actions and owner of the deciding failure with a code.
 
     The likely causes of the code follow only if the probe did not observe the cause.
     """
     failure, advice = deciding_failure(report), advice_of(target, report, record)
     if failure is None or failure.code is None or advice is None:
-        return
-    entry = BY_CODE[failure.code]
-    yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
-    yield "meaning", advice.happened
-    if advice.means:
-        yield "effect", advice.means
-    reason = failure.reason
+        return []
+    entry, reason = BY_CODE[failure.code], failure.reason
     # The connection itself shows its cause, and no other one is likely.
     is_observed = reason is not None and (not reason.row.is_open or reason.row.reply_at(failure.step) is Reply.NONE)
-    yield from (("do", action) for action in advice.actions)
     is_rewritten = advice.owner is Owner.NETWORK and entry.owner is not advice.owner
     likely = () if is_observed else (REWRITTEN,) if is_rewritten else entry.causes
-    yield from (("likely cause", each) for each in likely)
-    yield "owner", f"{advice.owner}: {who_repairs(failure, entry.owner)}"
+    return _known(
+        ("code", f"{both_numbers(failure.code)} {entry.symbol}"),
+        ("meaning", advice.happened),
+        ("effect", advice.means),
+        *(("do", action) for action in advice.actions),
+        *(("likely cause", each) for each in likely),
+        ("owner", f"{advice.owner}: {who_repairs(failure, entry.owner)}"),
+    )
 
 
 def seconds(duration: float) -> str:
@@ -215,64 +223,44 @@ def wrapped(label: str, value: str, *, indent: str = "") -> str:
     return wrap(value, first=f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} ", rest=" " * (_LABEL_WIDTH + 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedExchange:
-    """The lines of one request and of its response. The request is empty if it was not sent."""
-
-    step: Step
-    request: tuple[str, ...]
-    response: tuple[str, ...]
-
-
-def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[LoggedExchange]:
-    """Yield the exchange of each step that was not skipped, in order."""
+def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[tuple[Step, list[str]]]:
+    """Yield the exchange of each step that was not skipped, in order: sent lines after `> `, received ones after `< `."""
     for result in report.steps:
         if result.outcome is not Outcome.SKIPPED:
-            request = _request(context, report, result) if result.sent else ()
+            request = _request(context, report, result) if result.sent else ["(no request left this host)"]
             # The transcript has the conclusions of the exporter.
             own = ("code", "reason", "shared", "phases", "endpoint")
-            response = tuple(f"{name}: {value}" for name, value in facts_of(result) if name not in own)
-            yield LoggedExchange(step=result.step, request=request, response=response)
+            response = [f"{name}: {value}" for name, value in facts_of(result) if name not in own] or ["(nothing)"]
+            yield result.step, [*(f"> {each}" for each in request), *(f"< {each}" for each in response)]
 
 
-def as_lines(exchange: LoggedExchange) -> Iterator[str]:
-    """Yield the lines of an exchange: sent ones after `> `, received ones after `< `."""
-    yield from (f"> {line}" for line in exchange.request or ("(no request left this host)",))
-    yield from (f"< {line}" for line in exchange.response or ("(nothing)",))
-
-
-def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
-    target, module = context.target, context.module
-    if result.step is Step.TOKEN:
+def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> list[str]:
+    target, module, step = context.target, context.module, result.step
+    if step is Step.TOKEN:
         return _sign_in(context.credential, report, result)
-    method, path = ("GET", "/keys") if result.step is Step.CHALLENGE else _key_request(target, report, result.step)
-    lines = [f"{method} https://{target.vault}{path}?api-version={quote(module.api_version, safe='')}"]
-    if result.step is not Step.CHALLENGE:
-        lines.append(BEARER)
-    if method == "POST":
-        lines.append(f'{{"alg": "{module.algorithm}", "value": "{_VALUE}"}}')
-    return tuple(lines)
+    query = f"?api-version={quote(module.api_version, safe='')}"
+    if step is Step.CHALLENGE:
+        return [f"GET https://{target.vault}/keys{query}"]
+    key = f"https://{target.vault}/keys/{quote(target.key_name, safe='')}"
+    if step is Step.GET_KEY:  # as requested: without a version, if none is pinned
+        version = f"/{quote(target.key_version, safe='')}" if target.key_version else ""
+        return [f"GET {key}{version}{query}", BEARER]
+    version = quote((target.key_version if report.key is None else report.key.version) or "", safe="")
+    operation = "/".join(filter(None, (key, version, step.value.replace("_", ""))))
+    return [f"POST {operation}{query}", BEARER, f'{{"alg": "{module.algorithm}", "value": "{_VALUE}"}}']
 
 
-def _key_request(target: Target, report: ProbeReport, step: Step) -> tuple[str, str]:
-    version = target.key_version if report.key is None else report.key.version
-    if step is Step.GET_KEY:
-        version = target.key_version  # as requested: empty without a pinned version
-    path = "/keys/" + "/".join(quote(part, safe="") for part in (target.key_name, version) if part)
-    return ("GET", path) if step is Step.GET_KEY else ("POST", f"{path}/{step.value.replace('_', '')}")
-
-
-def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
+def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) -> list[str]:
     proof = _SIGN_IN.get(credential.kind)
     host = None if result.facts is None else result.facts.endpoint
     if proof is None or host is None:
-        return (f"a token, by {credential.kind.value}",)
+        return [f"a token, by {credential.kind.value}"]
     tenant = report.tenant or credential.tenant_id or "<tenant>"
     client = credential.client_id or "<client id>"
-    return (
+    return [
         f"POST https://{host.removesuffix(':443')}/{tenant}/oauth2/v2.0/token",
         f"grant_type=client_credentials&client_id={client}&{proof}&scope=<resource of the challenge>/.default",
-    )
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,12 +283,8 @@ def auxiliary_results(target: Target, record: TargetRecord, *, now: float) -> tu
 def title(target: Target, identity: Identity) -> str:
     """Return the subject of an auxiliary probe. An example is `retained version Key0/0123 in old.vault.azure.net`."""
     kind, name, vault = identity
-    if kind is AuxiliaryKind.RECOVERY:
-        return f"recovery vault {name}"
-    if kind is AuxiliaryKind.NEWEST:
-        return f"newest version of {name}"
-    noun = "staged credential" if kind is AuxiliaryKind.NEXT else "retained version"
-    return f"{noun} {name}" + ("" if vault == target.vault else f" in {vault}")
+    elsewhere = "" if vault == target.vault or kind in (AuxiliaryKind.RECOVERY, AuxiliaryKind.NEWEST) else f" in {vault}"
+    return f"{_NOUNS[kind]} {name}{elsewhere}"
 
 
 def answer(result: AuxiliaryResult | None) -> str:
@@ -314,16 +298,14 @@ def reason_text(record: TargetRecord, identity: Identity, result: AuxiliaryResul
         waits = identity[0] is AuxiliaryKind.RECOVERY and record.key is None
         return "the key that the recovery vault must hold is not read yet" if waits else "not probed yet"
     if result.failure is not None:
-        return failed(result.failure)
-    if result.usable:
-        return ""
-    if result.usable is False:  # no step failed: the version itself cannot be used
-        return version_fault(result.key, result.at)
+        return _failed(result.failure)
+    if result.usable is not None:  # no step failed: the version itself cannot be used
+        return "" if result.usable else version_fault(result.key, result.at)
     unwrapped = any(step.step is Step.UNWRAP_KEY and step.outcome is Outcome.OK for step in result.steps)
     return WHY["identity_of_another_host"] if unwrapped else "unwrap was not tested"
 
 
-def failed(failure: StepResult) -> str:
+def _failed(failure: StepResult) -> str:
     """Return a failed step as one line.
 
     An example is `step token failed with 3303 ErrorGetTokenBadCredentials, reason secret_expired`.
@@ -336,38 +318,32 @@ def failed(failure: StepResult) -> str:
     return f"step {failure.step.value} failed{code}{symbol}{reason}" + (f": {detail}" if detail else "")
 
 
-def actions_of_failure(target: Target, result: AuxiliaryResult) -> tuple[str, ...]:
-    """Return the actions in their order, with real names in commands.
-
-    The result is empty without a failure. An auxiliary probe never keeps a database closed.
-    """
-    failure = result.failure
-    if failure is None:
-        return ()
-    first = [_CONSEQUENCES[result.kind]] if result.usable is False and _CONSEQUENCES[result.kind] else []
-    if failure.code is None:
-        return tuple(first)
-    advice = advise(failure, names_of_auxiliary(target, result), ready=True).actions
-    # A refused staged credential is not for SQL Server.
-    return (*first, *(each for each in advice if result.kind is not AuxiliaryKind.NEXT or each not in WRITE_SECRET))
-
-
 def auxiliary_actions(
     target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]
 ) -> Iterator[tuple[Identity, AuxiliaryResult | None, tuple[str, ...]]]:
-    """Yield each auxiliary probe with its actions. If the same cause was stated before, a reference replaces the actions."""
-    failure = None if record.last is None else deciding_failure(record.last)
-    stated = set() if failure is None else {_cause(failure, target.vault, target.credential, target.key)}
+    """Yield each auxiliary probe with its actions in their order, with real names in commands; none without a failure.
+
+    If the same cause was stated before, a reference replaces the actions. An auxiliary probe never keeps a database closed.
+    """
+    stated, own = set[tuple[str | None, ...]](), None if record.last is None else deciding_failure(record.last)
+    if own is not None:
+        stated.add(_cause(own, target.vault, target.credential, target.key))
     for identity, result in results:
-        if result is None or result.failure is None:
+        failure = None if result is None else result.failure
+        if result is None or failure is None:
             yield identity, result, ()
             continue
-        cause = _cause(result.failure, result.vault, result.credential, result.name)
-        advice = actions_of_failure(target, result)
+        cause = _cause(failure, result.vault, result.credential, result.name)
+        first = _CONSEQUENCES[result.kind] if result.usable is False else ""
+        then: tuple[str, ...] = ()
         if cause in stated:
-            advice = (*(each for each in advice if each == _CONSEQUENCES[result.kind]), _SAME_CAUSE)
+            then = (_SAME_CAUSE,)
+        elif failure.code is not None:
+            advice = advise(failure, names_of_auxiliary(target, result), ready=True).actions
+            # A refused staged credential is not for SQL Server.
+            then = tuple(each for each in advice if result.kind is not AuxiliaryKind.NEXT or each not in WRITE_SECRET)
         stated.add(cause)
-        yield identity, result, advice
+        yield identity, result, (first, *then) if first else then
 
 
 def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[str | None, ...]:
@@ -386,37 +362,40 @@ def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[
     )
 
 
-def key_lines(key: KeyFacts) -> Iterator[Line]:
-    """Yield the last known facts about the key version."""
-    yield "key", key.name
-    yield "version", key.version
-    yield "type", f"{key.kty}, {key.size_bits} bits" + ("" if key.supported else ", not supported by the connector")
-    if key.enabled is not None:
-        yield "enabled", ANSWERS[key.enabled]
-    if key.key_ops:
-        yield "operations", ", ".join(key.key_ops)
-    for label, date in (("not before", key.not_before), ("expires", key.expires)):
-        if date is not None:
-            yield label, moment(date)
+def key_lines(key: KeyFacts) -> list[Line]:
+    """Return the last known facts about the key version."""
+    return _known(
+        ("key", key.name),
+        ("version", key.version),
+        ("type", f"{key.kty}, {key.size_bits} bits" + ("" if key.supported else ", not supported by the connector")),
+        ("enabled", None if key.enabled is None else ANSWERS[key.enabled]),
+        ("operations", ", ".join(key.key_ops)),
+        *((name, None if at is None else moment(at)) for name, at in (("not before", key.not_before), ("expires", key.expires))),
+    )
 
 
-def version_lines(target: Target, record: TargetRecord) -> Iterator[Line]:
-    """Yield the newest version, the scheduled purge and the last recovery, if known."""
-    if record.newest_version is not None:
-        pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
-        yield "newest version", record.newest_version + pending
-    if record.purge_at is not None:
-        yield "deleted", f"purged at {moment(record.purge_at)}; recover it before then: {recover_command(target)}"
-    if record.proof_at is not None and target.recovery_vault is not None:
-        yield "recovery test", f"{moment(record.proof_at)}, successful unwrap in {target.recovery_vault}"
+def version_lines(target: Target, record: TargetRecord) -> list[Line]:
+    """Return the newest version, the scheduled purge and the last recovery, if known."""
+    newest, purge_at, proof_at = record.newest_version, record.purge_at, record.proof_at
+    pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
+    recover = f"recover it before then: {recover_command(target)}"
+    is_tested = proof_at is not None and target.recovery_vault is not None
+    return _known(
+        ("newest version", None if newest is None else newest + pending),
+        ("deleted", None if purge_at is None else f"purged at {moment(purge_at)}; {recover}"),
+        ("recovery test", f"{moment(proof_at or 0)}, successful unwrap in {target.recovery_vault}" if is_tested else None),
+    )
 
 
-def path_lines(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
-    """Yield region, service version and network path of the vault, if known."""
-    named = (("region", vault.region), ("service version", vault.service_version), ("path", vault.connection))
-    yield from ((label, value) for label, value in named if value)
-    if expected is not ExpectPath.ANY:
-        yield "as expected", f"{ANSWERS[expected.met_by(vault.connection)]}: expect_path is {expected.value}"
+def path_lines(vault: VaultHeaders, expected: ExpectPath) -> list[Line]:
+    """Return region, service version and network path of the vault, if known."""
+    shown = f"{ANSWERS[expected.met_by(vault.connection)]}: expect_path is {expected.value}"
+    return _known(
+        ("region", vault.region),
+        ("service version", vault.service_version),
+        ("path", vault.connection),
+        ("as expected", None if expected is ExpectPath.ANY else shown),
+    )
 
 
 def recover_command(target: Target) -> str:

@@ -242,7 +242,8 @@ class ApiHandlers:
         return await _send(request, shown)
 
     async def audit(self, request: web.Request, target: Target) -> web.StreamResponse:
-        return await _send(request, await audit_facts(self._service, self._proofs, target))
+        found = await audit_facts(self._service, self._proofs, target)
+        return await _send(request, {name: iter(each) if isinstance(each, list) else each for name, each in found.items()})
 
     async def support_bundle(self, _request: web.Request, target: Target) -> web.Response:
         service = self._service

@@ -22,7 +22,7 @@ from exporter.knowledge.tickets import who_repairs
 from exporter.knowledge.verdict import State, deciding_failure, why_text
 from exporter.presentation import text
 from exporter.presentation.payloads import earlier
-from exporter.presentation.text import as_lines, exchanges
+from exporter.presentation.text import exchanges
 from exporter.sqlserver.differences import Difference
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.record import LETTERS, RECENT, TargetRecord
@@ -291,7 +291,7 @@ def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantag
     # The heading shows the target; the start has the reader's local time too.
     lines, started = text.probe_lines(target, report, vantage=vantage), exact_time(report.started_at)
     texts = {
-        "Requests and responses, masked": "\n\n".join("\n".join((each.step.value, *as_lines(each))) for each in wire),
+        "Requests and responses, masked": "\n\n".join("\n".join((step.value, *lines)) for step, lines in wire),
         "As text": text.transcript(target, report, vantage=vantage),
     }
     return page(

@@ -8,7 +8,7 @@ import pytest
 from exporter.config.settings import Module, Proxy, SecretSource
 from exporter.core.values import Phase, Step
 from exporter.knowledge.reasons import Reason
-from exporter.presentation.text import as_lines, exchanges
+from exporter.presentation.text import exchanges
 from exporter.state.history import ProbeContext
 from tests.support.values import replace
 from tests.support.web_factories import STARTED, bad, config, good, target
@@ -102,7 +102,7 @@ async def test_an_unknown_target_has_no_bundle():
 def wire_lines(report, **changes):
     made = config(target(**changes))
     found = exchanges(ProbeContext(made.targets["contoso-key0"], made.modules["default"], made.credentials["sql-prod"]), report)
-    return {each.step: list(as_lines(each)) for each in found}
+    return dict(found)
 
 
 def test_each_step_has_its_request_and_response():

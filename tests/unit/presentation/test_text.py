@@ -190,6 +190,12 @@ def test_a_version_in_another_vault_names_it():
     assert f"retained version ContosoRSAKey0/{OLD} in old.vault.azure.net" in titles
 
 
+def actions_of(result):
+    """The actions of an auxiliary probe of a target without another failure."""
+    ((_, _, actions),) = text_module.auxiliary_actions(fully_declared(), a_record(), [((result.kind, "", ""), result)])
+    return actions
+
+
 @pytest.mark.parametrize(
     ("what", "meaning"),
     [
@@ -199,9 +205,7 @@ def test_a_version_in_another_vault_names_it():
     ],
 )
 def test_actions_begin_with_the_consequence(what, meaning):
-    actions = text_module.actions_of_failure(
-        fully_declared(), refused_auxiliary(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND)
-    )
+    actions = actions_of(refused_auxiliary(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND))
     assert actions[0] == meaning
     assert len(actions) > 2
     assert not any("do not restart" in each for each in actions)
@@ -209,16 +213,16 @@ def test_actions_begin_with_the_consequence(what, meaning):
 
 def test_commands_name_vault_key_version_and_credential():
     disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
-    kept = " ".join(text_module.actions_of_failure(fully_declared(), refused_auxiliary(AuxiliaryKind.RETAINED, **disabled)))
-    restored = " ".join(text_module.actions_of_failure(fully_declared(), refused_auxiliary(AuxiliaryKind.RECOVERY, **disabled)))
-    staged = " ".join(text_module.actions_of_failure(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT, **disabled)))
+    kept = " ".join(actions_of(refused_auxiliary(AuxiliaryKind.RETAINED, **disabled)))
+    restored = " ".join(actions_of(refused_auxiliary(AuxiliaryKind.RECOVERY, **disabled)))
+    staged = " ".join(actions_of(refused_auxiliary(AuxiliaryKind.NEXT, **disabled)))
     assert f"--vault-name contoso-prod --name ContosoRSAKey0 --version {OLD}" in kept
     assert f"--vault-name contoso-dr --name ContosoRSAKey0 --version {target().key_version}" in restored
     assert f"ekm-exporter probe contoso-key0 --credential {STAGED} --config.file FILE" in staged
 
 
 def test_a_usable_result_has_no_actions():
-    assert text_module.actions_of_failure(fully_declared(), auxiliary_result(AuxiliaryKind.NEXT)) == ()
+    assert actions_of(auxiliary_result(AuxiliaryKind.NEXT)) == ()
 
 
 def test_versions_have_rotation_deletion_and_last_recovery():
@@ -316,5 +320,5 @@ def test_results_no_longer_configured_have_no_warnings():
 
 
 def test_a_failure_without_a_code_has_its_reason():
-    (failure,) = [each for each in bad(code=None, reason=Reason.SECRET_UNREADABLE).steps if each.reason is not None]
-    assert text_module.failed(failure) == "step token failed, reason secret_unreadable"
+    result = refused_auxiliary(AuxiliaryKind.NEXT, code=None, reason=Reason.SECRET_UNREADABLE)
+    assert text_module.reason_text(a_record(), (result.kind, "", ""), result) == "step token failed, reason secret_unreadable"
