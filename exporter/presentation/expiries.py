@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -87,17 +87,10 @@ def credential_ending(expiries: Iterable[CredentialExpiry], *, kind: EndingKind 
     Entra ID takes precedence. Then the earliest date of a lookup takes precedence over the declared date, as in the alerts.
     """
     known = tuple(expiries)
-    dated = sorted(
-        (
-            (expiry.source is not Source.ENTRA, expiry.source is Source.DECLARED, expiry.expires_at, expiry)
-            for expiry in known
-            if expiry.expires_at is not None and not expiry.wrong
-        ),
-        key=lambda each: each[:3],
-    )
+    dated = [(each.expires_at, each) for each in known if each.expires_at is not None and not each.wrong]
     if not dated:
         return None
-    *_, at, expiry = dated[0]
+    at, expiry = min(dated, key=lambda each: (each[1].source is not Source.ENTRA, each[1].source is Source.DECLARED, each[0]))
     return Ending(kind=kind, name=expiry.credential, at=at, source=expiry.source.value, wrong=wrong_dates(known))
 
 
@@ -125,15 +118,19 @@ async def all_endings(
 
     Other tasks run in between.
     """
-    credentials = {name: ending async for name, ending in _credentials(config, expiries_of)}
-    found = {(ending.kind, ending.name): ending for ending in credentials.values()}
+    used, own = set[str](), set[str]()
+    async for target in yield_with_pauses(config.targets.values(), _ROWS_PER_SLICE):
+        used.update(probing_credentials(target))
+        own.update((target.credential,) if config.modules[target.module].mode is not Mode.CANARY else ())
+    kinds = {
+        name: EndingKind.CREDENTIAL if name in own else EndingKind.OTHER_CREDENTIAL
+        for name in with_lookup_credentials(config, used)
+    }
+    credentials = {name: credential_ending(expiries_of(name), kind=kind) for name, kind in kinds.items()}
+    found = {(ending.kind, ending.name): ending for ending in credentials.values() if ending is not None}
     users: dict[tuple[EndingKind, str], list[str]] = {}
     async for target in yield_with_pauses(config.targets.values(), _ROWS_PER_SLICE):
-        record = record_of(target.name)
-        certificates = {} if record is None else record.certificates
-        own = (credentials.get(target.credential), key_ending(target, record), _backup(target))
-        tls = (Ending(kind=EndingKind.TLS, name=end, at=each.not_after, source="endpoint") for end, each in certificates.items())
-        for ending in filter(None, (*own, *tls)):
+        for ending in filter(None, (credentials.get(target.credential), *_of_target(target, record_of(target.name)))):
             key = (ending.kind, ending.name)
             if key not in found or ending.at < found[key].at:
                 found[key] = ending
@@ -145,25 +142,14 @@ async def all_endings(
     return sorted(listed, key=lambda ending: (ending.at, ending.kind, ending.name))
 
 
-async def _credentials(
-    config: Config, expiries_of: Callable[[str], Iterable[CredentialExpiry]]
-) -> AsyncIterator[tuple[str, Ending]]:
-    used, own = set[str](), set[str]()
-    async for target in yield_with_pauses(config.targets.values(), _ROWS_PER_SLICE):
-        used.update(probing_credentials(target))
-        own.update((target.credential,) if config.modules[target.module].mode is not Mode.CANARY else ())
-    for name in with_lookup_credentials(config, used):
-        kind = EndingKind.CREDENTIAL if name in own else EndingKind.OTHER_CREDENTIAL
-        ending = credential_ending(expiries_of(name), kind=kind)
-        if ending is not None:
-            yield name, ending
-
-
-def _backup(target: Target) -> Ending | None:
-    if target.backup_on is None:
-        return None
-    at = start_of(target.backup_on) + BACKUP_AGE
-    return Ending(kind=EndingKind.BACKUP, name=f"{target.vault}/{target.key_name}", at=at, source="declared")
+def _of_target(target: Target, record: TargetRecord | None) -> Iterator[Ending | None]:
+    """Yield the expiry of the key version, the age of its declared backup, and the expiry of the certificates of its hosts."""
+    yield key_ending(target, record)
+    if target.backup_on is not None:
+        at = start_of(target.backup_on) + BACKUP_AGE
+        yield Ending(kind=EndingKind.BACKUP, name=f"{target.vault}/{target.key_name}", at=at, source="declared")
+    for host, certificate in () if record is None else record.certificates.items():
+        yield Ending(kind=EndingKind.TLS, name=host, at=certificate.not_after, source="endpoint")
 
 
 def calendar(endings: Iterable[Ending], *, now: float) -> Iterator[str]:
@@ -225,11 +211,10 @@ def _folded(line: str) -> str:
     """Fold a line after at most 75 octets, never inside a character."""
     if len(line) <= _OCTETS and line.isascii():
         return line
-    pieces, piece, size = list[str](), "", 0
+    folded, size = "", 0
     for letter in line:
         width = len(letter.encode())
         if size + width > _OCTETS:
-            pieces.append(piece)
-            piece, size = "", 1  # the space that begins the next line
-        piece, size = piece + letter, size + width
-    return "\r\n ".join((*pieces, piece))
+            folded, size = f"{folded}\r\n ", 1  # the space that begins the next line
+        folded, size = folded + letter, size + width
+    return folded

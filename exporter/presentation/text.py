@@ -95,7 +95,7 @@ def probe_lines(target: Target, report: ProbeReport, *, vantage: Vantage) -> lis
     """Return target, time, result and verdict of a probe."""
     result = "every step succeeded and the bytes came back equal" if report.success else "failed"
     slow = "the exporter was slow during this probe: the times include its own delay"
-    return _known(
+    return known_lines(
         ("target", target.name),
         ("SQL Servers", what_depends(target)),
         ("vault", target.vault),
@@ -110,7 +110,7 @@ def probe_lines(target: Target, report: ProbeReport, *, vantage: Vantage) -> lis
     )
 
 
-def _known(*named: tuple[str, str | int | None]) -> list[Line]:
+def known_lines(*named: tuple[str, str | int | None]) -> list[Line]:
     """Return the lines that have a value."""
     return [(label, str(value)) for label, value in named if value not in (None, "")]
 
@@ -121,7 +121,7 @@ def facts_of(result: StepResult) -> list[Line]:
     entry = None if result.code is None else BY_CODE.get(result.code)
     symbol = "" if entry is None else f" {entry.symbol}"
     shared = "the token comes from a request that several targets share; its time is not this probe's"
-    return _known(
+    return known_lines(
         ("code", both_numbers(result.code) + symbol if has_failed and result.code is not None else None),
         ("reason", None if result.reason is None else result.reason.value),
         ("shared", shared if result.shared else None),
@@ -198,7 +198,7 @@ def _advice_lines(target: Target, report: ProbeReport, record: TargetRecord | No
     is_observed = reason is not None and (not reason.row.is_open or reason.row.reply_at(failure.step) is Reply.NONE)
     is_rewritten = advice.owner is Owner.NETWORK and entry.owner is not advice.owner
     likely = () if is_observed else (REWRITTEN,) if is_rewritten else entry.causes
-    return _known(
+    return known_lines(
         ("code", f"{both_numbers(failure.code)} {entry.symbol}"),
         ("meaning", advice.happened),
         ("effect", advice.means),
@@ -364,7 +364,7 @@ def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[
 
 def key_lines(key: KeyFacts) -> list[Line]:
     """Return the last known facts about the key version."""
-    return _known(
+    return known_lines(
         ("key", key.name),
         ("version", key.version),
         ("type", f"{key.kty}, {key.size_bits} bits" + ("" if key.supported else ", not supported by the connector")),
@@ -380,7 +380,7 @@ def version_lines(target: Target, record: TargetRecord) -> list[Line]:
     pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
     recover = f"recover it before then: {recover_command(target)}"
     is_tested = proof_at is not None and target.recovery_vault is not None
-    return _known(
+    return known_lines(
         ("newest version", None if newest is None else newest + pending),
         ("deleted", None if purge_at is None else f"purged at {moment(purge_at)}; {recover}"),
         ("recovery test", f"{moment(proof_at or 0)}, successful unwrap in {target.recovery_vault}" if is_tested else None),
@@ -390,7 +390,7 @@ def version_lines(target: Target, record: TargetRecord) -> list[Line]:
 def path_lines(vault: VaultHeaders, expected: ExpectPath) -> list[Line]:
     """Return region, service version and network path of the vault, if known."""
     shown = f"{ANSWERS[expected.met_by(vault.connection)]}: expect_path is {expected.value}"
-    return _known(
+    return known_lines(
         ("region", vault.region),
         ("service version", vault.service_version),
         ("path", vault.connection),

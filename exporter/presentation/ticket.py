@@ -29,7 +29,7 @@ from exporter.knowledge.advice import Advice, advise, cause, owner_of_failure
 from exporter.knowledge.code_row import OWNERS, Owner, words_in
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.names import Names
-from exporter.knowledge.reason_row import Refused
+from exporter.knowledge.reason_row import Refused, sentence
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.tickets import (
@@ -50,7 +50,7 @@ from exporter.knowledge.tickets import (
     titles,
 )
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FailedProbe, Unsteady, deciding_failure
-from exporter.presentation.text import Line, facts_of
+from exporter.presentation.text import Line, facts_of, known_lines
 from exporter.sqlserver.proof import ServerProof
 from exporter.state.record import RECENT, TargetRecord, beginning_of, unsteady_at
 
@@ -83,12 +83,8 @@ _GREEN_THROTTLED: Final = (
 _SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)(?: --key (\S+))?")
 _INDENT, _LABEL = "  ", 15
 
-
-class Place(NamedTuple):
-    """Where a failure was observed: the host's name, and whether SQL Server runs there."""
-
-    host: str
-    is_sql_host: bool
+TicketPlan = tuple[TicketPart, TicketPart]
+"""What a team does about one vault, key or application, and how it sees that the repair works."""
 
 
 class LoggedFailure(NamedTuple):
@@ -134,33 +130,24 @@ class TicketSubject:
     @cached_property
     def team(self) -> Team | None:
         """The team that repairs it; None if no other team does, or if a DBA can use the staged credential."""
-        failure = self.failure
-        if failure is None or failure.code is None or self._has_successor:
+        if self.failure is None or self._owner is None or self._has_successor:
             return None
-        return team_of(failure, BY_CODE[failure.code].owner)
+        return team_of(self.failure, self._owner)
 
     @property
     def why_no_team(self) -> str:
         """Why no other team repairs it, as a sentence."""
-        failure = self.failure
-        if failure is None or failure.code is None:
+        if self.failure is None or self._owner is None:
             return NO_FAILURE
         if self._has_successor:
             return f"The staged credential {self.target.next_credential} is usable: {OWNERS[Owner.DBA]} can use it."
-        return f"No other team repairs this, but {OWNERS[owner_of_failure(failure, BY_CODE[failure.code].owner)]}."
+        return f"No other team repairs this, but {OWNERS[owner_of_failure(self.failure, self._owner)]}."
 
-    def logged(self, began: float) -> LoggedFailure | None:
-        """Return the first SQL Server that logged the code, or its counterpart, since the failure began; None if none did."""
-        if self.failure is None or self.failure.code is None:
-            return None
-        row, since = BY_CODE[self.failure.code], began - self.target.interval  # a probe sees the failure later
-        found = (
-            LoggedFailure(each.first_at, proof.server, each.code)
-            for proof in self.proofs
-            for each in proof.codes
-            if each.code in (str(row.code), str(row.counterpart)) and each.last_at >= since
-        )
-        return min(found, default=None)
+    @property
+    def _owner(self) -> Owner | None:
+        """The owner of the code of the failure."""
+        code = None if self.failure is None else self.failure.code
+        return None if code is None else BY_CODE[code].owner
 
     @property
     def _has_successor(self) -> bool:
@@ -231,38 +218,34 @@ def extent_of(subject: TicketSubject) -> Extent:
     return Extent(began=began, is_first_seen=is_first_seen, servers=servers)
 
 
-def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, place: Place) -> Iterator[Line]:
-    """Yield labels and values; `several` are the subjects of the parts, the first one with all its facts."""
+def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, host: str) -> list[Line]:
+    """Return labels and values; `several` are the subjects of the parts, the first one with all its facts."""
     subject, facts, names = several[0], failure.facts or Facts(), several[0].names
-    yield "seen from", f"{place.host}, {'a SQL Server host' if place.is_sql_host else 'the host of the monitor'}"
-    if subject.team is Team.NETWORK:
-        local = f" ({facts.local_address})" if facts.local_address else ""
-        yield "connection", f"from {place.host}{local} to {_destination(subject, facts)}"  # as a rule of a firewall has them
-    yield "time", moment(subject.report.started_at)
-    yield "step", failure.step.value
-    for label, value in facts_of(failure):
-        if label not in _DBA_FACTS and (shown := _detail(value, facts) if label == "detail" else value):
-            yield label, shown
-    named = (
+    seen_by = "a SQL Server host" if subject.target.vantage is Vantage.SQL_HOST else "the host of the monitor"
+    local = f" ({facts.local_address})" if facts.local_address else ""
+    connection = f"from {host}{local} to {_destination(subject, facts)}"  # as a rule of a firewall has them
+    shown = [
+        (label, _detail(value, facts) if label == "detail" else value)
+        for label, value in facts_of(failure)
+        if label not in _DBA_FACTS
+    ]
+    # Only a refused certificate that the probe could not read has an issuer to look up.
+    is_known = facts.refused_issuer or facts.certificate or failure.reason not in _REFUSED_CERTIFICATES
+    return known_lines(
+        ("seen from", f"{host}, {seen_by}"),
+        ("connection", connection if subject.team is Team.NETWORK else None),
+        ("time", moment(subject.report.started_at)),
+        ("step", failure.step.value),
+        *shown,
         ("resolves to", ", ".join(subject.addresses)),
         ("certificate of", None if facts.certificate is None else facts.certificate.issuer),
-        ("issuer", _how_to_see_issuer(subject, failure, place)),
+        ("issuer", None if is_known else f"ekm-exporter doctor {subject.target.name}, run on {host}, shows it"),
         ("proxy", names.proxy or "none"),
         ("client id", names.client_id),
         ("tenant id", subject.report.tenant),
         ("region", None if subject.record is None else subject.record.region),
+        *(_evidence_of_others(several, parts) if len(parts) > 1 else ()),
     )
-    yield from ((label, value) for label, value in named if value)
-    if len(parts) > 1:
-        yield from _evidence_of_others(several, parts)
-
-
-def _how_to_see_issuer(subject: TicketSubject, failure: StepResult, place: Place) -> str | None:
-    """Return the command that shows the issuer of a refused certificate; None if the probe knows it."""
-    is_known = failure.facts is not None and (failure.facts.refused_issuer or failure.facts.certificate)
-    if is_known or failure.reason not in _REFUSED_CERTIFICATES:
-        return None
-    return f"ekm-exporter doctor {subject.target.name}, run on {place.host}, shows it"
 
 
 def _destination(subject: TicketSubject, facts: Facts) -> str:
@@ -277,9 +260,8 @@ def _destination(subject: TicketSubject, facts: Facts) -> str:
 def _detail(text: str, facts: Facts) -> str:
     """Return the detail without masked ids, and with the addresses to which the host connected."""
     text = _IDS.sub("", text).strip()
-    if text.count(_MASKED_ADDRESS) == len(facts.addresses):
-        for address in facts.addresses:
-            text = text.replace(_MASKED_ADDRESS, f"'{address}'", 1)
+    for address in facts.addresses if text.count(_MASKED_ADDRESS) == len(facts.addresses) else ():
+        text = text.replace(_MASKED_ADDRESS, f"'{address}'", 1)
     return text
 
 
@@ -287,8 +269,7 @@ def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[Ticket
     """Yield one line for each further vault, key or application."""
     for each, part in list(zip(several, parts, strict=True))[1:MOST_NAMED]:
         failure = each.failure
-        shown = () if failure is None else facts_of(failure)
-        values = [f"{label} {value}" for label, value in shown if label in _PART_FACTS]
+        values = [f"{label} {value}" for label, value in facts_of(failure) if label in _PART_FACTS] if failure else []
         if each.team is Team.NETWORK and failure is not None and failure.facts is not None and failure.facts.addresses:
             values.append(f"to {_destination(each, failure.facts)}")
         yield "also", ", ".join((f"{titles([part], parts)[0]}: {second(each.report.started_at)}", *values))
@@ -297,86 +278,88 @@ def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[Ticket
 
 
 def what_fails(
-    several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, place: Place
-) -> Iterator[str]:
-    """Yield the request, its cause, and whose requests fail too."""
+    several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, host: str
+) -> list[str]:
+    """Return the request, its cause, and whose requests fail too."""
     subject, names, target = several[0], several[0].names, several[0].target
     request = _REQUESTS[failure.step].format(
         vault=target.vault, key=target.key, client=parts[0].application, host=names.host or "Entra ID"
     )
-    yield from wrapped_lines(f"{request} fails: {_cause(several, failure, place)}.")
-    yield from _confirmed(several, failure, extent)
-    applications = list(dict.fromkeys(part.application for part in parts))
-    if failure.step is Step.TOKEN and len(applications) > 1:
-        yield from _same_holds("applications", applications, len(applications))
-    causes = _causes(several, place)
-    same = "The same holds for" if len(causes) == 1 else "It also fails for others, in all"
+    applications = list(dict.fromkeys(part.application for part in parts)) if failure.step is Step.TOKEN else []
+    causes = _causes(several, host)
+    same, others = "The same holds for" if len(causes) == 1 else "It also fails for others, in all", ""
     if extent.vaults > 1:
-        yield from _same_holds("key vaults", list(dict.fromkeys(part.vault for part in parts)), extent.vaults, same)
+        others = _same_holds("key vaults", [part.vault for part in parts], extent.vaults, same)
     elif extent.total > 1 and noun(parts) == "key":
-        yield from _same_holds("keys", list(dict.fromkeys(part.key for part in parts)), extent.total, same)
-    if len(causes) > 1:
-        named = "; ".join(f"{count:,}: {text}" for text, count in causes.most_common())
-        yield from wrapped_lines(f"The causes differ. {named}.")
-    if subject.unsteady is not None:
-        text = str(subject.unsteady)
-        yield from wrapped_lines(f"{text[0].upper()}{text[1:]}.")
+        others = _same_holds("keys", [part.key for part in parts], extent.total, same)
+    differ = "; ".join(f"{count:,}: {text}" for text, count in causes.most_common())
+    return [
+        f"{request} fails: {_cause(several, failure, host)}.",
+        _confirmed(several, failure, extent),
+        _same_holds("applications", applications, len(applications)) if len(applications) > 1 else "",
+        others,
+        f"The causes differ. {differ}." if len(causes) > 1 else "",
+        "" if subject.unsteady is None else sentence(str(subject.unsteady)),
+    ]
 
 
-def _cause(several: Sequence[TicketSubject], failure: StepResult, place: Place) -> str:
+def _cause(several: Sequence[TicketSubject], failure: StepResult, host: str) -> str:
     """Return the cause, with the addresses that a vault refused and their host, or the issuer of a certificate."""
     found = list(dict.fromkeys(each.names.client_address for each in several if each.names.client_address))
     more = f" and {len(found) - _ADDRESSES:,} more" if len(found) > _ADDRESSES else ""
     issuer = failure.facts.refused_issuer if failure.facts is not None else None
-    is_address = failure.reason is not None and failure.reason.row.refuses is Refused.ADDRESS
-    known = (
-        f"{', '.join(found[:_ADDRESSES])}{more}, {place.host}" if is_address and found else f"issuer {issuer}" if issuer else ""
-    )
-    return cause(failure.reason, failure.step) + (f" ({known})" if known else "")
+    known = f" (issuer {issuer})" if issuer else ""
+    if found and failure.reason is not None and failure.reason.row.refuses is Refused.ADDRESS:
+        known = f" ({', '.join(found[:_ADDRESSES])}{more}, {host})"
+    return cause(failure.reason, failure.step) + known
 
 
-def _causes(several: Sequence[TicketSubject], place: Place) -> Counter[str]:
+def _causes(several: Sequence[TicketSubject], host: str) -> Counter[str]:
     """Return the different causes, and how many vaults, keys or applications have each."""
-    kinds = Counter((failure.reason, failure.step) for each in several if (failure := each.failure) is not None)
-    firsts = {(failure.reason, failure.step): failure for each in reversed(several) if (failure := each.failure) is not None}
+    kinds: dict[tuple[Reason | None, Step], list[StepResult]] = {}
+    for failure in (each.failure for each in several):
+        if failure is not None:
+            kinds.setdefault((failure.reason, failure.step), []).append(failure)
     found = Counter[str]()
-    for kind, count in kinds.items():
-        found[_cause(several, firsts[kind], place)] += count
+    for failures in kinds.values():
+        found[_cause(several, failures[0], host)] += len(failures)
     return found
 
 
-def _confirmed(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> Iterator[str]:
-    """Yield which SQL Server logged the failure itself, or that none is known to be refused."""
-    logged = [found for each in several if (found := logged_failure(each, extent)) is not None]
+def _confirmed(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> str:
+    """Return which SQL Server logged the failure itself, or that none is known to be refused."""
+    logged = [found for each in several if (found := _logged_failure(each, extent)) is not None]
     is_open = is_unconfirmed(failure, several[0].names)
-    if logged:
-        first, others = min(logged), len(several) - len(logged)
-        rest = f" Not confirmed for {others:,} more." if is_open and others else ""
-        yield from wrapped_lines(f"SQL Server {first.server} logged {first.code} itself since {second(first.first_at)}.{rest}")
-    elif is_open:
-        yield from wrapped_lines("This is not confirmed from a SQL Server host: the vault refused the host of the monitor.")
+    if not logged:
+        return "This is not confirmed from a SQL Server host: the vault refused the host of the monitor." if is_open else ""
+    first, others = min(logged), len(several) - len(logged)
+    rest = f" Not confirmed for {others:,} more." if is_open and others else ""
+    return f"SQL Server {first.server} logged {first.code} itself since {second(first.first_at)}.{rest}"
 
 
-def logged_failure(subject: TicketSubject, extent: Extent) -> LoggedFailure | None:
-    """Return what a SQL Server of the subject logged since the failure began, None if nothing is known."""
-    return subject.logged(subject.report.started_at if extent.began is None else extent.began)
+def _logged_failure(subject: TicketSubject, extent: Extent) -> LoggedFailure | None:
+    """Return the first SQL Server that logged the code, or its counterpart, since the failure began; None if none did."""
+    row = BY_CODE.get(subject.failure.code or 0) if subject.failure is not None else None
+    codes = () if row is None else (str(row.code), str(row.counterpart))
+    began = subject.report.started_at if extent.began is None else extent.began
+    found = (
+        LoggedFailure(each.first_at, proof.server, each.code)
+        for proof in subject.proofs
+        for each in proof.codes
+        # A probe sees the failure later.
+        if each.code in codes and each.last_at >= began - subject.target.interval
+    )
+    return min(found, default=None)
 
 
-def _same_holds(what: str, names: Sequence[str], total: int, same: str = "The same holds for") -> Iterator[str]:
-    named = names[:MOST_NAMED]
+def _same_holds(what: str, names: Iterable[str], total: int, same: str = "The same holds for") -> str:
+    named = list(dict.fromkeys(names))[:MOST_NAMED]
     more = f" and {total - len(named):,} more" if total > len(named) else ""
-    yield from wrapped_lines(f"{same} {total:,} {what}: {', '.join(named)}{more}.")
+    return f"{same} {total:,} {what}: {', '.join(named)}{more}."
 
 
-def wrapped_lines(text: str, first: str = "", rest: str = "") -> Iterator[str]:
-    yield from wrap(text, first=first, rest=rest).split("\n")
-
-
-class TicketPlan(NamedTuple):
-    """What a team does about one vault, key or application, and how it sees that the repair works."""
-
-    repair: TicketPart
-    check: TicketPart
+def wrapped_lines(text: str, first: str = "", rest: str = "") -> list[str]:
+    return wrap(text, first=first, rest=rest).split("\n") if text else []
 
 
 def ticket_plans(subject: TicketSubject, extent: Extent) -> Iterator[TicketPlan]:
@@ -390,9 +373,8 @@ def ticket_plans(subject: TicketSubject, extent: Extent) -> Iterator[TicketPlan]
         if failure is None or team is None or advice is None:
             continue
         part = TicketPart(vault=each.vault_name, key=each.target.key_name, application=names.client_id or each.target.credential)
-        steps = team_steps(team, advice.actions, part.vault)
         checks = list(team_checks(team, failure, names, check_command(advice.actions, part.vault)))
-        yield TicketPlan(repair=replace(part, steps=steps), check=replace(part, steps=checks))
+        yield replace(part, steps=team_steps(team, advice.actions, part.vault)), replace(part, steps=checks)
 
 
 def ticket_text(subject: TicketSubject, extent: Extent, host: str, plans: Sequence[TicketPlan] = ()) -> str:
@@ -403,36 +385,46 @@ def ticket_text(subject: TicketSubject, extent: Extent, host: str, plans: Sequen
     failure, team = subject.failure, subject.team
     if failure is None or team is None:
         return ""
-    place = Place(host, subject.target.vantage is Vantage.SQL_HOST)
     several, plans = extent.subjects(subject), plans or list(ticket_plans(subject, extent))
-    parts = [plan.repair for plan in plans]
-    steps, checks = merged_steps(parts), merged_steps([plan.check for plan in plans])
+    parts = [repair for repair, _ in plans]
+    steps, checks = merged_steps(parts), merged_steps([check for _, check in plans])
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
     commands = [line for step in (*steps, *checks) for line in step.lines]
     of_az = [command for label, command in commands if label == AZ]
     scope = [f"{label:<14} {each}" for label, each in scope_lines(of_az, subject.target.vault)] if of_az else []
     words = words_in((), [*scope, *(command for _, command in commands)])
-    sections = (
-        ("What fails", what_fails(several, parts, failure, extent, place)),
-        ("What depends on it", _dependents(several, failure, extent)),
-        ("Since", (_since(subject, extent),)),
-        ("Evidence", (f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, place))),
-        ("What to do", (*_coverage(parts, team, extent), *scope, *_step_lines(steps, numbered=True))),
-        ("Words in capitals", (f"{word:<{_LABEL}} {meaning}" for word, meaning in words)),
-        ("How you see that it works", _step_lines(checks)),
-        ("How the DBA sees it", _how_we_see(subject, failure, extent)),
-    )
-    others = len(_causes(several, place)) - 1
+    # How many vaults, keys or applications fail; empty for one.
+    number, one = "", (several[0].names.host or several[0].target.vault).removesuffix(":443")
+    if team is Team.IDENTITY:
+        applications = len({part.application for part in parts})
+        number, one = f"{applications:,} applications" if applications > 1 else "", f"application {parts[0].application}"
+    elif extent.vaults > 1:
+        number = f"{extent.vaults:,} key vaults"
+    elif extent.total > 1 and len(parts) > 1:
+        number = f"{extent.total:,} {noun(parts)}s of {parts[0].vault}"
+    covered = f"The commands cover {len(parts):,} of {extent.total:,}. Repeat them for the others of this kind."
+    coverage = wrapped_lines(covered if number and extent.total > len(parts) else "")
+    others = len(_causes(several, host)) - 1
     more = f", and {others:,} other cause{'' if others == 1 else 's'}" if others else ""
-    lines = [
-        f"To: {TEAM_TITLES[team]}",
-        f"Subject: {_what(several, parts, team, extent)}: {_cause(several, failure, place)}{more}",
-    ]
-    for title, body in sections:
-        if shown := list(body):
-            lines += ["", title, *(f"{_INDENT}{line}" for line in shown)]
+    sections = {
+        "What fails": _wrapped(what_fails(several, parts, failure, extent, host)),
+        "What depends on it": _wrapped(_dependents(several, failure, extent)),
+        "Since": [_since(subject, extent)],
+        "Evidence": [f"{label:<{_LABEL}} {value}" for label, value in evidence(several, parts, failure, host)],
+        "What to do": [*coverage, *scope, *_step_lines(steps, numbered=True)],
+        "Words in capitals": [f"{word:<{_LABEL}} {meaning}" for word, meaning in words],
+        "How you see that it works": list(_step_lines(checks)),
+        "How the DBA sees it": _wrapped(_how_we_see(subject, failure, extent)),
+    }
+    lines = [f"To: {TEAM_TITLES[team]}", f"Subject: {number or one}: {_cause(several, failure, host)}{more}"]
+    for title, body in sections.items():
+        lines += ["", title, *(f"{_INDENT}{line}" for line in body)] if body else []
     return "".join(f"{hide(line)}\n" for line in lines)
+
+
+def _wrapped(sentences: Iterable[str]) -> list[str]:
+    return [line for each in sentences for line in wrapped_lines(each)]
 
 
 def last_ticket(
@@ -455,44 +447,20 @@ def last_ticket(
     return ticket_text(subject, extent_of(subject), host)
 
 
-def _several(parts: Sequence[TicketPart], team: Team, extent: Extent) -> str:
-    """Return how many vaults, keys or applications fail; empty for one."""
-    if team is Team.IDENTITY:
-        applications = len({part.application for part in parts})
-        return f"{applications:,} applications" if applications > 1 else ""
-    if extent.vaults > 1:
-        return f"{extent.vaults:,} key vaults"
-    return f"{extent.total:,} {noun(parts)}s of {parts[0].vault}" if extent.total > 1 and len(parts) > 1 else ""
-
-
-def _what(several: Sequence[TicketSubject], parts: Sequence[TicketPart], team: Team, extent: Extent) -> str:
-    names = several[0].names
-    one = f"application {parts[0].application}" if team is Team.IDENTITY else names.host or several[0].target.vault
-    return _several(parts, team, extent) or one.removesuffix(":443")
-
-
-def _coverage(parts: Sequence[TicketPart], team: Team, extent: Extent) -> Iterator[str]:
-    if extent.total > len(parts) and _several(parts, team, extent):
-        yield from wrapped_lines(
-            f"The commands cover {len(parts):,} of {extent.total:,}. Repeat them for the others of this kind."
-        )
-
-
-def _dependents(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> Iterator[str]:
+def _dependents(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> list[str]:
     subject, servers = several[0], extent.servers
     more = f" and {len(servers) - MOST_SERVERS:,} more" if len(servers) > MOST_SERVERS else ""
-    if servers:
-        yield from wrapped_lines(f"SQL Servers ({len(servers):,}): {', '.join(sorted(servers)[:MOST_SERVERS])}{more}")
-    else:
-        yield f"SQL Servers that use the credential {subject.target.credential}"
-    if extent.urgency:
-        yield from wrapped_lines(f"{extent.urgency[0].upper()}{extent.urgency[1:]}.")
-    is_logged = any(logged_failure(each, extent) is not None for each in several)
-    if is_unconfirmed(failure, subject.names) and subject.unsteady is None and not is_logged:
-        yield "If the vault refuses SQL Server too:"
+    named = f"SQL Servers ({len(servers):,}): {', '.join(sorted(servers)[:MOST_SERVERS])}{more}"
+    is_logged = any(_logged_failure(each, extent) is not None for each in several)
+    is_open = is_unconfirmed(failure, subject.names) and subject.unsteady is None and not is_logged
     advice = subject.advice()
     stopped = "" if subject.unsteady is not None or advice is None else advice.means
-    yield from wrapped_lines(stopped or "The vault is usable now, and fails again and again.")
+    return [
+        named if servers else f"SQL Servers that use the credential {subject.target.credential}",
+        sentence(extent.urgency),
+        "If the vault refuses SQL Server too:" if is_open else "",
+        stopped or "The vault is usable now, and fails again and again.",
+    ]
 
 
 def _since(subject: TicketSubject, extent: Extent) -> str:
@@ -520,18 +488,18 @@ def _form(label: str, command: str) -> str:
     return f"{label:<11} {one_line(log_query(script[1], **{name: value for name, value in names.items() if value}))}"
 
 
-def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> Iterator[str]:
-    target, reason, every = subject.target, failure.reason, durations.write(subject.target.interval)
-    advice = subject.advice()
-    if advice is not None and check_command(advice.actions, subject.vault_name).startswith("az ad app credential"):
-        yield from wrapped_lines(
-            "Send a new secret or certificate to the DBA in a safe way, never in a ticket: SQL Server needs it too."
-        )
-    shown = f"The probe of {target.name} runs every {every}. {_GREEN_THROTTLED if reason is Reason.THROTTLED else _GREEN}"
+def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> list[str]:
+    target, reason, advice = subject.target, failure.reason, subject.advice()
+    is_secret = advice is not None and check_command(advice.actions, subject.vault_name).startswith("az ad app credential")
+    green = _GREEN_THROTTLED if reason is Reason.THROTTLED else _GREEN
     if subject.unsteady is not None:
-        within = durations.write(RECENT * target.interval)
-        shown = f"The probe of {target.name} runs every {every}. The repair shows after {within}: no failure among the next {RECENT} probes."
+        green = f"The repair shows after {durations.write(RECENT * target.interval)}: no failure among the next {RECENT} probes."
     also = f" So does each other one of the {extent.total:,}." if extent.total > 1 else ""
-    yield from wrapped_lines(f"{shown}{also} Please answer this ticket then.")
     code = "" if failure.code is None else f", code {both_numbers(failure.code)}"
-    yield from wrapped_lines(f"For the DBA's records: target {target.name}{code}{f', reason {reason.value}' if reason else ''}.")
+    return [
+        "Send a new secret or certificate to the DBA in a safe way, never in a ticket: SQL Server needs it too."
+        if is_secret
+        else "",
+        f"The probe of {target.name} runs every {durations.write(target.interval)}. {green}{also} Please answer this ticket then.",
+        f"For the DBA's records: target {target.name}{code}{f', reason {reason.value}' if reason else ''}.",
+    ]

@@ -228,10 +228,6 @@ def test_vaults_without_a_logged_code_stay_unconfirmed():
     assert "Not confirmed for 1 more." in section(text, "What fails").replace("\n  ", " ")
 
 
-def test_success_has_no_logged_failure():
-    assert a_subject(good()).logged(BEGAN) is None
-
-
 def test_urgency_of_the_sql_servers_is_shown():
     text = text_of(extent=Extent(urgency="backups of SQLPRD01 fail since 19:10 UTC"))
     assert "\n  Backups of SQLPRD01 fail since 19:10 UTC.\n" in section(text, "What depends on it")
