@@ -25,10 +25,10 @@ def main() -> int:
 
         process.forbid_core_dumps()
         with process.importing():
-            from exporter.cli.main import load  # noqa: PLC0415
+            from exporter.cli.main import command_of, load  # noqa: PLC0415
             from exporter.cli.main import main as command  # noqa: PLC0415
 
-            load(sys.argv[1:])
+            load([command_of(sys.argv[1:])])
         if serving:
             signals.hold_signals(sys.exit, reloads=reloads)
         process.leave(command())

@@ -16,6 +16,7 @@ def _table(head: str, texts: Iterable[tuple[str, str]]) -> str:
 
 PARTS = (
     GeneratedPart("flags", lambda: flags("report")),
+    GeneratedPart("audit-flags", lambda: flags("audit")),
     GeneratedPart("classes", lambda: _table("class", CLASS_TEXTS.items())),
     GeneratedPart("parties", lambda: _table("party", PARTY_TEXTS.items())),
 )

@@ -11,14 +11,14 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.main import BAD_USAGE, FINE, add_flag
+from exporter.cli.main import BAD_USAGE, CONFIG, FINE, Command, Flag, Refusal
 from exporter.config.cost import monthly_cost
 from exporter.config.load import Loaded, load_config
 from exporter.config.schema import dump_yaml, schema_text
+from exporter.config.settings import Config
 from exporter.config.tree import Problem
 from exporter.runtime.process import ExtraMissingError, is_installed
 
@@ -54,31 +54,6 @@ def _kind(problem: Problem) -> str:
     return f"{path}: {problem.message}" if path else problem.message
 
 
-DESCRIPTION = (
-    "Validates a configuration without any request, and prints every problem and warning with its line. "
-    "Many equal findings share a line after the first three. "
-    "A library that run needs for SQL Servers, and that is missing here, is a warning: run may have another installation. "
-    "Exit code: 0 without a problem, 2 with one; warnings do not change it."
-)
-EPILOG = "examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema"
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    flag = partial(add_flag, parser)
-    flag("--config.file FILE", "the configuration", required=True)
-    flag("--web.config.file FILE", "also validate this web configuration")
-    flag(
-        "--print-effective",
-        "print the whole valid configuration: includes merged, defaults filled in, paths absolute, no secrets",
-    )
-    flag(
-        "--cost",
-        "print requests, billable operations, rows of audit logs, sign-ins and readings of SQL Servers per month, for each credential",
-    )
-    flag("--verbose", "print each problem and warning, also if many are equal")
-    parser.add_argument("--print-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema for editors, and exit")
-
-
 class _PrintSchema(argparse.Action):
     """Print the schema and exit, as --help does: no other flag is required."""
 
@@ -91,8 +66,7 @@ def run(args: argparse.Namespace) -> int:
     """Check the configuration; 0 without a problem, 2 with one."""
     loaded = _with_driver(load_config(args.config_file), args.config_file)
     print_findings(loaded, every=args.verbose)
-    web_file: Path | None = getattr(args, "web_config_file", None)
-    web = None if web_file is None else web_config(web_file)
+    web = None if args.web_config_file is None else web_config(args.web_config_file)
     config = loaded.config
     if config is None or (web is not None and web.config is None):
         print(summary(args.config_file, loaded), file=sys.stderr)
@@ -102,6 +76,15 @@ def run(args: argparse.Namespace) -> int:
     print(summary(args.config_file, loaded), file=sys.stderr if texts else sys.stdout)
     print("\n".join(text(config).rstrip("\n") for text in texts), end="\n" if texts else "")
     return FINE
+
+
+def configuration(path: Path) -> Config:
+    """Load a configuration for a command that needs one. Raises Refusal after printing the problems."""
+    loaded = load_config(path)
+    if loaded.config is None:
+        print_findings(loaded)
+        raise Refusal
+    return loaded.config
 
 
 def _with_driver(loaded: Loaded, path: Path) -> Loaded:
@@ -148,3 +131,29 @@ def _count(number: int, noun: str) -> str:
     if number == 0:
         return f"no {noun}"
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+COMMAND = Command(
+    description=(
+        "Validates a configuration without any request, and prints every problem and warning with its line. "
+        "Many equal findings share a line after the first three. "
+        "A library that run needs for SQL Servers, and that is missing here, is a warning: run may have another installation. "
+        "Exit code: 0 without a problem, 2 with one; warnings do not change it."
+    ),
+    epilog="examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema",
+    run=run,
+    flags=(
+        CONFIG,
+        Flag("--web.config.file FILE", "also validate this web configuration"),
+        Flag(
+            "--print-effective",
+            "print the whole valid configuration: includes merged, defaults filled in, paths absolute, no secrets",
+        ),
+        Flag(
+            "--cost",
+            "print requests, billable operations, rows of audit logs, sign-ins and readings of SQL Servers per month, for each credential",
+        ),
+        Flag("--verbose", "print each problem and warning, also if many are equal"),
+        Flag("--print-schema", "print the JSON Schema for editors, and exit", action=_PrintSchema, nargs=0),
+    ),
+)

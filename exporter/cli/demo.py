@@ -12,12 +12,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from exporter.app.web_endpoint import DEMO
-from exporter.cli.main import INTERNAL
-from exporter.cli.run import add_service_flags, run_exporter
+from exporter.cli.main import INTERNAL, Command, Refusal
+from exporter.cli.run import REFUSALS, run_exporter, service_flags
 from exporter.cli.simulate import READY, quoted, request
 from exporter.simulator import story
 
@@ -26,22 +25,12 @@ _START_SECONDS = 300.0  # a cold and busy computer reads thousands of files firs
 _STOP_SECONDS = 3.0
 
 
-DESCRIPTION = (
-    "Starts simulated vaults, most of which fail, and the exporter with a configuration for them. "
-    "Needs no Azure and no configuration; everything is on loopback."
-)
-EPILOG = "example: ekm-exporter demo, then open http://127.0.0.1:10377/"
-add_flags = partial(add_service_flags, default_address=_ADDRESS)
-
-
 def run(args: argparse.Namespace) -> int:
     """Run until a signal; return the exit code, 3 if the simulator fails."""
     with (
         tempfile.TemporaryDirectory(prefix="ekm-demo-", ignore_cleanup_errors=True) as folder,
         _child_simulator(Path(folder)) as management_url,
     ):
-        if management_url is None:
-            return INTERNAL
         address = str(args.listen[0]) if args.listen else _ADDRESS
         print(_banner(f"127.0.0.1{address}" if address.startswith(":") else address, management_url), flush=True)
         args.config_file = Path(folder, "out", "ekm.yml")
@@ -49,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _child_simulator(folder: Path) -> Iterator[str | None]:
-    """Run a simulator with the demo's story as a child process. Yields its management URL, None if it did not start."""
+def _child_simulator(folder: Path) -> Iterator[str]:
+    """Run a simulator with the demo's story as a child process. Yields its management URL. Raises Refusal if it did not start."""
     config = story.write_demo(folder)
     flags = ["--config.file", str(config), "--out", str(folder / "out"), "--sim.port", "0", "--sim.management-port", "0"]
     command = [sys.executable, "-m", "exporter", "simulate", "--for-demo", *flags]
@@ -65,8 +54,8 @@ def _child_simulator(folder: Path) -> Iterator[str | None]:
                 child.kill()
 
 
-def _management_url(child: subprocess.Popen[str]) -> str | None:
-    """Return the URL that the child prints when it is ready; None, and print why, if it ends or is too slow."""
+def _management_url(child: subprocess.Popen[str]) -> str:
+    """Return the URL that the child prints when it is ready. Raises Refusal if it ends or is too slow."""
     assert child.stdout is not None  # noqa: S101 - it was started with a pipe
     timer = threading.Timer(_START_SECONDS, child.kill)
     timer.start()
@@ -78,8 +67,7 @@ def _management_url(child: subprocess.Popen[str]) -> str | None:
         return line.removeprefix(READY).strip()
     code = child.wait()
     why = f"was not ready after {_START_SECONDS:g} seconds" if is_late else f"ended with exit code {code} before it was ready"
-    print(f"ekm-exporter demo: the simulator {why}", file=sys.stderr)
-    return None
+    raise Refusal(f"the simulator {why}", INTERNAL)
 
 
 def _banner(address: str, management_url: str) -> str:
@@ -95,3 +83,15 @@ THIS IS A DEMO: eleven simulated vaults on loopback. Six of them stay broken, on
   stop:        Ctrl-C
 
 Within a minute: 3011 throttled in waves, 3077 no longer allowed to unwrap, 3303 secret expired, 3900 vault gone."""
+
+
+COMMAND = Command(
+    description=(
+        "Starts simulated vaults, most of which fail, and the exporter with a configuration for them. "
+        "Needs no Azure and no configuration; everything is on loopback."
+    ),
+    epilog="example: ekm-exporter demo, then open http://127.0.0.1:10377/",
+    run=run,
+    flags=service_flags(_ADDRESS),
+    refusals=REFUSALS,
+)

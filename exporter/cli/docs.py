@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from exporter.cli.main import BAD_USAGE, FINE, refuse
+from exporter.cli.main import BAD_USAGE, FINE, Command, Flag, Refusal
 from exporter.core.names import nearest
 from exporter.presentation.documentation import NOT_BUILT, Documentation, DocumentPage
 
@@ -16,19 +16,7 @@ _PAGES, _RUNBOOKS, _SCRIPTS, _FILES = (
     "Scripts (`ekm-exporter script` shows what each of them does)",
     "Other files",
 )
-
-
-DESCRIPTION = (
-    "Prints a page of the documentation of this version as Markdown, or another shipped file as it is. It accepts each name that an "
-    "output, a page or an alert shows, and the names of pages that moved. Without a name, it lists the pages. Exit code: 2 for an unknown name."
-)
-EPILOG = "examples: ekm-exporter docs doctor; ekm-exporter docs codes#3303; ekm-exporter docs docs/runbooks/EkmEgressDown.md"
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "page", metavar="PAGE", nargs="?", help="name, path or address of a page, also with #HEADING (default: list all)"
-    )
+_LISTED = "`ekm-exporter docs` lists all pages."
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,16 +37,13 @@ def run(args: argparse.Namespace) -> int:
     if len(found) != 1:
         names = ", ".join(page.name for page in found)
         several = f"{reference!r} can be one of these: {names}"
-        return _refuse(several if found else _unknown(reference, documentation.pages()))
+        raise Refusal(f"{several if found else _unknown(reference, documentation.pages())}\n{_LISTED}")
     text = documentation.text(found[0]) if not anchor else documentation.parts(found[0]).get(anchor)
     if text is None:
-        return _refuse(f"page {found[0].name} has no part {anchor!r}{nearest(anchor, documentation.parts(found[0]))}")
+        near = nearest(anchor, documentation.parts(found[0]))
+        raise Refusal(f"page {found[0].name} has no part {anchor!r}{near}\n{_LISTED}")
     print(text, end="")
     return FINE
-
-
-def _refuse(problem: str) -> int:
-    return refuse(f"{problem}\n`ekm-exporter docs` lists all pages.", "docs")
 
 
 def _unknown(reference: str, pages: Iterable[DocumentPage]) -> str:
@@ -84,3 +69,14 @@ def _group(page: DocumentPage) -> str:
 def _line(page: DocumentPage) -> str:
     titled = page.title not in (page.source, page.name.rpartition("/")[2])
     return f"  {page.name:24}  {page.title}\n" if titled else f"  {page.name}\n"
+
+
+COMMAND = Command(
+    description=(
+        "Prints a page of the documentation of this version as Markdown, or another shipped file as it is. It accepts each name that an "
+        "output, a page or an alert shows, and the names of pages that moved. Without a name, it lists the pages. Exit code: 2 for an unknown name."
+    ),
+    epilog="examples: ekm-exporter docs doctor; ekm-exporter docs codes#3303; ekm-exporter docs docs/runbooks/EkmEgressDown.md",
+    run=run,
+    flags=(Flag("PAGE", "name, path or address of a page, also with #HEADING (default: list all)", nargs="?"),),
+)

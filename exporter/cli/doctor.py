@@ -9,14 +9,14 @@ import argparse
 import asyncio
 import contextlib
 import json
-import sys
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 
-from exporter.cli.main import BAD_USAGE, FAILED, FINE, INTERNAL, add_flag, refuse
-from exporter.cli.probe import add_output_flags, configured, print_ticket, ticket_hint
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, INTERNAL, Command, Flag, OneOf, Refusal
+from exporter.cli.probe import TICKET, configured, print_ticket, ticket_hint
 from exporter.cli.simulate import quoted
 from exporter.clients.entra import quiet_sdk_loggers
 from exporter.clients.http.network import NetworkError
@@ -60,60 +60,28 @@ async def sql_server_reader(config: Config) -> AsyncIterator[ReadSqlServer]:
         await tokens.aclose()
 
 
-DESCRIPTION = """\
-Runs the preflight checks of one target: names, ports, certificates, sign-in,
-permissions, key, and its SQL Servers under sql_servers, which it reads once. Prints
-one line for each check; a failed one with the code that SQL Server would show and the
-fix. On a Windows host with SQL Server, it also looks up the connector's DLL, the
-registry, the proxy of the service account, TLS of Windows and the event log. Secrets
-are read from files, never from arguments.
-
-exit code: 0 if no check failed, 1 if a check failed, 2 for bad arguments or a bad
-configuration"""
-EPILOG = """\
-examples:
-  ekm-exporter doctor contoso-key0 --config.file ekm.yml
-  ekm-exporter doctor --vault contoso-prod --key ContosoRSAKey0/cgacf4f763ar42 \\
-    --connector-secret-file ekm-credential
-"""
-
-
-class _UsageError(Exception):
-    """A message for the user about wrong arguments."""
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    flag = partial(add_flag, parser)
-    parser.add_argument("target", metavar="TARGET", nargs="?", help="name of a target in the configuration")
-    flag("--config.file FILE", "the configuration")
-    flag("--credential NAME", "use another credential of the configuration, such as the staged one")
-    flag("--key NAME/VERSION", "use another key or version, or its KeyUri; without a configuration: the key to check")
-    flag("--vault VAULT", "without a configuration: the vault, as in IDENTITY of the SQL credential; not needed with a KeyUri")
-    flag("--connector-secret-file FILE", "without a configuration: file with the SECRET of the SQL credential")
-    flag("--tenant TENANT", "without a configuration: the tenant (default: the tenant that the vault names)")
-    add_output_flags(parser)
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the checks, print the results and return the exit code."""
     try:
-        request = _configured_target(args) if args.config_file is not None else _adhoc_target(args)
-    except (_UsageError, ValueError) as error:
-        return refuse(error, "doctor")
-    if request is None:
-        return BAD_USAGE
-    config, target = request
-    logging.configure("error", logging.LogFormat.LOGFMT)
+        config, target = _configured_target(args) if args.config_file is not None else _adhoc_target(args)
+    except ValueError as error:
+        raise Refusal(str(error)) from None
     quiet_sdk_loggers()
     collected = list[Evidence]()
     try:
         results = asyncio.run(_results(config, target, _repeat_command(args), collected.append))
-    except NetworkError as error:
-        return refuse(error)
     except PoolExhausted as error:
-        print(f"ekm-exporter: the checks were not made: {error}", file=sys.stderr)
-        return INTERNAL
-    _print_results(args, target, results, _subject(target, collected[0]))
+        raise Refusal(f"the checks were not made: {error}", INTERNAL) from None
+    subject = _subject(target, collected[0])
+    if args.ticket:
+        print_ticket(subject)
+    else:
+        text = (
+            json.dumps(as_data(target, results), indent=2) + "\n"
+            if args.json
+            else as_text(target, results) + ticket_hint(subject)
+        )
+        print(text, end="")
     return FINE if is_ok(results) else FAILED
 
 
@@ -135,27 +103,12 @@ def _subject(target: Target, evidence: Evidence) -> TicketSubject:
     return replace(subject, addresses=() if endpoint is None else endpoint.addresses)
 
 
-def _print_results(args: argparse.Namespace, target: Target, results: Sequence[CheckResult], subject: TicketSubject) -> None:
-    if args.ticket:
-        print_ticket(subject)
-    elif args.json:
-        print(json.dumps(as_data(target, results), indent=2))
-    else:
-        print(as_text(target, results) + ticket_hint(subject), end="")
-
-
-def _configured_target(args: argparse.Namespace) -> tuple[Config, Target] | None:
-    """Return None after printing the problem."""
+def _configured_target(args: argparse.Namespace) -> tuple[Config, Target]:
     if args.vault or args.connector_secret_file or args.tenant:
-        raise _UsageError(
-            "--vault, --connector-secret-file and --tenant are for use without --config.file: remove one or the other"
-        )
+        raise Refusal("--vault, --connector-secret-file and --tenant are for use without --config.file: remove one or the other")
     if args.target is None:
-        raise _UsageError("TARGET is missing: name a TARGET of the configuration")
-    found = configured(args, args.credential)
-    if found is None:
-        return None
-    config, target = found
+        raise Refusal("TARGET is missing: name a TARGET of the configuration")
+    config, target = configured(args)
     target = replace(target, credential=args.credential or target.credential)
     if args.key is not None:
         key = key_in(target.vault, args.key, source="the target's vault")
@@ -166,26 +119,55 @@ def _configured_target(args: argparse.Namespace) -> tuple[Config, Target] | None
 
 def _adhoc_target(args: argparse.Namespace) -> tuple[Config, Target]:
     if args.target is not None or args.credential is not None:
-        raise _UsageError("TARGET and --credential name parts of a configuration: add --config.file")
+        raise Refusal("TARGET and --credential name parts of a configuration: add --config.file")
     if not (args.key and args.connector_secret_file):
-        raise _UsageError("too few arguments: give TARGET and --config.file, or --vault, --key and --connector-secret-file")
+        raise Refusal("too few arguments: give TARGET and --config.file, or --vault, --key and --connector-secret-file")
     config = bare_config(args.vault, args.key, args.connector_secret_file, args.tenant)
     try:
         read_secret(SecretSource(file=args.connector_secret_file))
     except SecretUnreadableError as error:
-        raise _UsageError(f"--connector-secret-file: {error.what}") from None
+        raise Refusal(f"--connector-secret-file: {error.what}") from None
+    logging.configure("error", logging.LogFormat.LOGFMT)
     return config, next(iter(config.targets.values()))
 
 
 def _repeat_command(args: argparse.Namespace) -> str:
     """Return the command line, to repeat after a fix."""
-    flags = (
-        ("--config.file", args.config_file),
-        ("--credential", args.credential),
-        ("--vault", args.vault),
-        ("--key", args.key),
-        ("--connector-secret-file", args.connector_secret_file),
-        ("--tenant", args.tenant),
-    )
-    given = (f"{flag} {quoted(value)}" for flag, value in flags if value is not None)
+    names = ("--config.file", "--credential", "--vault", "--key", "--connector-secret-file", "--tenant")
+    values = [(name, getattr(args, re.sub(r"\W", "_", name[2:]))) for name in names]
+    given = [f"{name} {quoted(value)}" for name, value in values if value is not None]
     return " ".join(["ekm-exporter doctor", *([quoted(args.target)] if args.target else []), *given])
+
+
+COMMAND = Command(
+    description="""\
+Runs the preflight checks of one target: names, ports, certificates, sign-in,
+permissions, key, and its SQL Servers under sql_servers, which it reads once. Prints
+one line for each check; a failed one with the code that SQL Server would show and the
+fix. On a Windows host with SQL Server, it also looks up the connector's DLL, the
+registry, the proxy of the service account, TLS of Windows and the event log. Secrets
+are read from files, never from arguments.
+
+exit code: 0 if no check failed, 1 if a check failed, 2 for bad arguments or a bad
+configuration""",
+    epilog="""\
+examples:
+  ekm-exporter doctor contoso-key0 --config.file ekm.yml
+  ekm-exporter doctor --vault contoso-prod --key ContosoRSAKey0/cgacf4f763ar42 \\
+    --connector-secret-file ekm-credential
+""",
+    run=run,
+    flags=(
+        Flag("TARGET", "name of a target in the configuration", nargs="?"),
+        Flag("--config.file FILE", "the configuration"),
+        Flag("--credential NAME", "use another credential of the configuration, such as the staged one"),
+        Flag("--key NAME/VERSION", "use another key or version, or its KeyUri; without a configuration: the key to check"),
+        Flag(
+            "--vault VAULT", "without a configuration: the vault, as in IDENTITY of the SQL credential; not needed with a KeyUri"
+        ),
+        Flag("--connector-secret-file FILE", "without a configuration: file with the SECRET of the SQL credential"),
+        Flag("--tenant TENANT", "without a configuration: the tenant (default: the tenant that the vault names)"),
+        OneOf((Flag("--json", "print JSON, for scripts"), TICKET)),
+    ),
+    refusals={NetworkError: BAD_USAGE},
+)

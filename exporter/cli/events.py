@@ -12,32 +12,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
-from exporter.cli.main import FAILED, FINE, add_flag, refuse
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Refusal
 from exporter.explain.event import EventSummary, LoggedEvent, as_data, as_text, moment_of, read_event
 from exporter.runtime.files import expand, plainly
 from exporter.runtime.process import ExtraMissingError, install_command
 from exporter.sqlserver.instance import printable
-
-REFUSALS = (ExtraMissingError,)
-DESCRIPTION = f"""\
-Lists the events of SQL Server's key provider in saved Windows event logs: one line
-for each code, with count, first and last time, meaning and first action. It reads the
-events of the connector, and SQL Server's messages about a key provider. Texts are
-masked. Times are in UTC. Needs an optional library:
-{install_command("events")}
-
-exit code: 0 if every file was read as a whole, 1 if a file is damaged or unreadable,
-2 for bad arguments or a missing extra"""
-EPILOG = """\
-examples:
-  ekm-exporter events Application.evtx
-  ekm-exporter events n1.evtx n2.evtx --since 2026-11-24T10:00 --until 2026-11-24T11:00 --all
-
-To save the log on the SQL Server host: wevtutil epl Application Application.evtx
-"""
 
 _MAGIC = b"ElfFile\0"
 _HEADER = 4096  # bytes
@@ -48,19 +29,10 @@ _SMALLEST_RECORD = 24  # bytes: its fixed part
 _LONGEST_RECORD = 1024 * 1024  # characters of its JSON
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    flag = partial(add_flag, parser)
-    parser.add_argument("files", metavar="FILE", nargs="+", help="saved event log (.evtx), or a pattern")
-    flag("--all", "print each event too, with the first 4000 characters of its masked text; the last 10000 events")
-    flag("--since TIME", "leave out earlier events: 2026-11-24T10:00, in UTC unless it has an offset", type=_moment)
-    flag("--until TIME", "leave out later events", type=_moment)
-    flag("--json", "print JSON, for scripts")
-
-
 def run(args: argparse.Namespace) -> int:
     """Read the files, print their events and return the exit code."""
     if args.since is not None and args.until is not None and args.since > args.until:
-        return refuse("--since is later than --until: swap them", "events")
+        raise Refusal("--since is later than --until: swap them")
     summary = EventSummary(since=args.since, until=args.until, details=args.all)
     files = [path for pattern in args.files for path in expand(pattern) or [Path(pattern)]]
     reports = [read_event_file(path, summary.add) for path in files]
@@ -92,7 +64,7 @@ def _data(report: FileReport) -> dict[str, object]:
 def _moment(text: str) -> datetime:
     moment = moment_of(text)
     if moment is None:
-        raise argparse.ArgumentTypeError("expected a time such as 2026-11-24T10:00 (UTC, or with +01:00)")
+        raise ValueError("expected a time such as 2026-11-24T10:00 (UTC, or with +01:00)")
     return moment
 
 
@@ -182,3 +154,32 @@ def _records(report: FileReport) -> Iterator[str]:
         report.note = "has more records than fit into its size: the rest was not read"
     else:
         report.note = f"has more than {_MOST_UNREADABLE} unreadable records: the rest was not read"
+
+
+COMMAND = Command(
+    description=f"""\
+Lists the events of SQL Server's key provider in saved Windows event logs: one line
+for each code, with count, first and last time, meaning and first action. It reads the
+events of the connector, and SQL Server's messages about a key provider. Texts are
+masked. Times are in UTC. Needs an optional library:
+{install_command("events")}
+
+exit code: 0 if every file was read as a whole, 1 if a file is damaged or unreadable,
+2 for bad arguments or a missing extra""",
+    epilog="""\
+examples:
+  ekm-exporter events Application.evtx
+  ekm-exporter events n1.evtx n2.evtx --since 2026-11-24T10:00 --until 2026-11-24T11:00 --all
+
+To save the log on the SQL Server host: wevtutil epl Application Application.evtx
+""",
+    run=run,
+    flags=(
+        Flag("FILE", "saved event log (.evtx), or a pattern", dest="files", nargs="+", type=str),
+        Flag("--all", "print each event too, with the first 4000 characters of its masked text; the last 10000 events"),
+        Flag("--since TIME", "leave out earlier events: 2026-11-24T10:00, in UTC unless it has an offset", type=_moment),
+        Flag("--until TIME", "leave out later events", type=_moment),
+        Flag("--json", "print JSON, for scripts"),
+    ),
+    refusals={ExtraMissingError: BAD_USAGE},
+)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exporter.cli.main import FlagOwner, add_flag
+from exporter.cli.main import Flag, Refusal
 from exporter.clients.peers import AccessError, ApiAccess, check_password, parse_url
 from exporter.config.settings import SecretSource, read_secret
 from exporter.core import durations
@@ -22,12 +22,17 @@ def sign_in_flags(prefix: str) -> str:
     return f"--{prefix}.user and --{prefix}.password.file"
 
 
-def add_http_flags(parser: FlagOwner, prefix: str, *, user: str, server: str, dest: str = "") -> None:
-    """Add the flags; `user` and `server` are for the help. `dest` begins the attributes of a second server of one command."""
-    flag = partial(add_flag, parser)
-    flag(f"--{prefix}.user NAME", f"user of {user}", dest=f"{dest}user")
-    flag(f"--{prefix}.password.file FILE", f"file with the password of --{prefix}.user", dest=f"{dest}password_file")
-    flag(f"--{prefix}.ca.file FILE", f"CA of the certificate of {server}, in PEM (default: the system's)", dest=f"{dest}ca_file")
+def http_flags(prefix: str, *, user: str, server: str, dest: str = "") -> list[Flag]:
+    """Return the flags; `user` and `server` are for the help. `dest` begins the attributes of a second server of one command."""
+    return [
+        Flag(f"--{prefix}.user NAME", f"user of {user}", dest=f"{dest}user"),
+        Flag(f"--{prefix}.password.file FILE", f"file with the password of --{prefix}.user", dest=f"{dest}password_file"),
+        Flag(
+            f"--{prefix}.ca.file FILE",
+            f"CA of the certificate of {server}, in PEM (default: the system's)",
+            dest=f"{dest}ca_file",
+        ),
+    ]
 
 
 def read_password(args: argparse.Namespace, prefix: str, *, dest: str = "") -> str | None:
@@ -47,32 +52,41 @@ def time_limit(text: str) -> float:
     return seconds
 
 
-def write_formats(
-    out: Path, name: str, formats: Mapping[str, Callable[[Mapping[str, Any]], str]], data: Mapping[str, Any]
-) -> None:
-    """Write a file for each format, by the end of its name, into a folder, and print their paths; bytes do not depend on the platform.
+Render = Callable[[Mapping[str, Any]], str]
 
-    Raises ValueError with a text for the user.
+
+def write_formats(
+    args: argparse.Namespace, name: str, default: str, formats: Mapping[str, Render], data: Mapping[str, Any]
+) -> None:
+    """Print the format of the flags, or write a file for each into the folder of the flags, and print their paths.
+
+    Bytes do not depend on the platform. Raises Refusal.
     """
+    if args.out is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(formats[args.format or default](data).encode())
+        return
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for ending, render in formats.items():
-            path = out / f"{name}.{ending}"
+        args.out.mkdir(parents=True, exist_ok=True)
+        for form, render in formats.items():
+            path = args.out / f"{name}.{'txt' if form == 'text' else form}"
             path.write_bytes(render(data).encode())
             print(path)
     except OSError as error:
-        raise ValueError(f"--out: cannot write {out}: {plainly(error)}: name a folder that you may write to") from None
+        raise Refusal(f"--out: cannot write {args.out}: {plainly(error)}: name a folder that you may write to") from None
 
 
 URLS_LIMIT = 1024 * 1024  # bytes
 DEFAULT_URL = "http://localhost:10377"
 
 
-def add_exporter_flags(owner: FlagOwner, *, text: str) -> None:
-    """Add the flags; `text` is the help of `--url`."""
-    add_flag(owner, "--url URL", text, dest="urls_given", action="append", type=parse_url)
-    add_flag(owner, "--urls FILE", "file with the URL of an exporter on each line; a line with # is a comment", dest="urls_file")
-    add_http_flags(owner, "web", user="the exporter's --web.config.file", server="the exporter")
+def exporter_flags(text: str) -> list[Flag]:
+    """Return the flags; `text` is the help of `--url`."""
+    return [
+        Flag("--url URL", text, dest="urls_given", action="append", type=parse_url),
+        Flag("--urls FILE", "file with the URL of an exporter on each line; a line with # is a comment", dest="urls_file"),
+        *http_flags("web", user="the exporter's --web.config.file", server="the exporter"),
+    ]
 
 
 def exporters_of(args: argparse.Namespace, *, timeout: float, default: str | None = None) -> list[ApiAccess]:

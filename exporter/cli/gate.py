@@ -11,12 +11,11 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from exporter.cli.flags import DEFAULT_URL, add_exporter_flags, exporters_of, time_limit
-from exporter.cli.main import FAILED, FINE, add_flag
+from exporter.cli.flags import DEFAULT_URL, exporter_flags, exporters_of, time_limit
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, OneOf
 from exporter.clients.peers import SQL_SERVERS, TARGETS, AccessError, ApiAccess, FetchFailure, FetchProblem, fetch_list
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import durations
@@ -25,7 +24,7 @@ from exporter.runtime.files import plainly
 from exporter.sqlserver.gate.assess import assess
 from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, reason
 from exporter.sqlserver.gate.exporters import read_readings, read_state
-from exporter.sqlserver.gate.inputs import Answer, Inventory, Question
+from exporter.sqlserver.gate.inputs import Inventory, Question
 from exporter.sqlserver.gate.readiness import Evidence
 from exporter.sqlserver.gate.render import as_json, as_text
 from exporter.sqlserver.reading import SqlServerReading
@@ -94,7 +93,6 @@ def read_inventory(path: Path) -> Inventory | GateReason:
         return reason(Condition.INVENTORY_UNUSABLE, cause=f"{file}: {plainly(error)}", folder=str(folder))
 
 
-REFUSALS = (AccessError, SecretUnreadableError)
 # Flag, field of the question, default, help.
 _LIMITS = (
     ("--for", "ready_for", "1h", "how long each target must have been ready"),
@@ -106,57 +104,15 @@ _LIMITS = (
 )
 
 
-DESCRIPTION = (
-    "Reads which databases and keys each instance has (readings of the exporters, and targets.d/inventory.json of the command "
-    "inventory), and the state of each key from running exporters. Exit code: 0 if every key is ready and was for an hour, SQL Server "
-    "itself proved it, no credential expires within a day, and the restart stays below the vault's request limit; 1 with reasons "
-    "otherwise, also if something is not known; 2 for bad arguments."
-)
-EPILOG = r"examples: ekm-exporter gate --instance n1\SQLPRD01; ekm-exporter gate --ag AG7 --urls exporters.txt --json"
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    which = partial(add_flag, parser.add_mutually_exclusive_group(required=True))
-    which(
-        "--instance NAME",
-        r"INSTANCE or HOST\INSTANCE that restarts; may be repeated. Without a host, every instance of that name",
-        action="append",
-    )
-    which("--ag NAME", "every server of this availability group")
-    which("--all", "every instance that is known, by a reading or the inventory")
-    flag = partial(add_flag, parser)
-    flag("--json", "print JSON, for pipelines")
-    flag("--vault-side", "the narrower question: whether the vault gives the keys. What SQL Server itself proved is not asked")
-    flag(
-        "--accept ROW@NODE",
-        "what you vouch for: a row of the evidence that is not known of a node, as nodes@N2; may be repeated, and is printed",
-        action="append",
-        type=_accepted,
-        default=[],
-    )
-    add_exporter_flags(parser, text=f"an exporter that probes the targets (default {DEFAULT_URL}); may be repeated")
-    flag("--inventory PATH", f"folder of the inventory, or its {FACTS} (default targets.d)", type=Path, default=Path("targets.d"))
-    flag("--timeout DURATION", "for the response of each exporter (default 30s)", type=time_limit, default=30.0)
-    for name, attribute, default, words in _LIMITS:
-        text, seconds = f"{words} (default {default})", durations.parse(default)
-        flag(f"{name} DURATION", text, dest=attribute, type=durations.parse, default=seconds)
-
-
 def _accepted(text: str) -> tuple[str, str]:
     row, _, node = text.partition("@")
     if row not in {*Evidence} or not node:
-        raise argparse.ArgumentTypeError(f"must be ROW@NODE, with one of these rows: {', '.join(Evidence)}")
+        raise ValueError(f"must be ROW@NODE, with one of these rows: {', '.join(Evidence)}")
     return row, node
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the answer and return the exit code."""
-    answer = _answer(args)
-    print(json.dumps(as_json(answer), indent=2) if args.json else as_text(answer).rstrip("\n"))
-    return FINE if answer.verdict == "ready" else FAILED
-
-
-def _answer(args: argparse.Namespace) -> Answer:
     accesses = exporters_of(args, timeout=args.timeout, default=DEFAULT_URL)
     question = Question(
         instances=tuple(args.instance or ()),
@@ -170,4 +126,62 @@ def _answer(args: argparse.Namespace) -> Answer:
     inventory = read_inventory(args.inventory)
     states = asyncio.run(fetch_each(fetch_exporter, accesses))
     requested = {access.url.rstrip("/"): state for access, state in zip(accesses, states, strict=True)}
-    return assess(question, inventory, requested, now=time.time())
+    answer = assess(question, inventory, requested, now=time.time())
+    print(json.dumps(as_json(answer), indent=2) if args.json else as_text(answer).rstrip("\n"))
+    return FINE if answer.verdict == "ready" else FAILED
+
+
+COMMAND = Command(
+    description=(
+        "Reads which databases and keys each instance has (readings of the exporters, and targets.d/inventory.json of the command "
+        "inventory), and the state of each key from running exporters. Exit code: 0 if every key is ready and was for an hour, SQL Server "
+        "itself proved it, no credential expires within a day, and the restart stays below the vault's request limit; 1 with reasons "
+        "otherwise, also if something is not known; 2 for bad arguments."
+    ),
+    epilog=r"examples: ekm-exporter gate --instance n1\SQLPRD01; ekm-exporter gate --ag AG7 --urls exporters.txt --json",
+    run=run,
+    flags=(
+        OneOf(
+            (
+                Flag(
+                    "--instance NAME",
+                    r"INSTANCE or HOST\INSTANCE that restarts; may be repeated. Without a host, every instance of that name",
+                    action="append",
+                ),
+                Flag("--ag NAME", "every server of this availability group"),
+                Flag("--all", "every instance that is known, by a reading or the inventory"),
+            ),
+            required=True,
+        ),
+        Flag("--json", "print JSON, for pipelines"),
+        Flag(
+            "--vault-side", "the narrower question: whether the vault gives the keys. What SQL Server itself proved is not asked"
+        ),
+        Flag(
+            "--accept ROW@NODE",
+            "what you vouch for: a row of the evidence that is not known of a node, as nodes@N2; may be repeated, and is printed",
+            action="append",
+            type=_accepted,
+            default=[],
+        ),
+        *exporter_flags(f"an exporter that probes the targets (default {DEFAULT_URL}); may be repeated"),
+        Flag(
+            "--inventory PATH",
+            f"folder of the inventory, or its {FACTS} (default targets.d)",
+            type=Path,
+            default=Path("targets.d"),
+        ),
+        Flag("--timeout DURATION", "for the response of each exporter (default 30s)", type=time_limit, default=30.0),
+        *(
+            Flag(
+                f"{name} DURATION",
+                f"{words} (default {default})",
+                dest=attribute,
+                type=durations.parse,
+                default=durations.parse(default),
+            )
+            for name, attribute, default, words in _LIMITS
+        ),
+    ),
+    refusals=dict.fromkeys((AccessError, SecretUnreadableError), BAD_USAGE),
+)

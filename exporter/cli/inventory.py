@@ -11,13 +11,12 @@ import os
 import ssl
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
-from exporter.cli.flags import add_exporter_flags, exporters_of
+from exporter.cli.flags import exporter_flags, exporters_of
 from exporter.cli.gate import fetch_each, fetch_readings
-from exporter.cli.main import FAILED, FINE, add_flag, number
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Group, number
 from exporter.clients.peers import AccessError
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.core.names import MANAGEMENT_HOSTS, SqlAddress, parse_address_list, parse_sql_address
@@ -67,43 +66,45 @@ from exporter.sqlserver.tds import NEEDED, SqlLogin, make_context
 # The flags of `inventory` that connect to SQL Servers.
 
 _LIST_LIMIT = 1024 * 1024  # bytes
-_VERIFY, _TRUST = "verify", "trust"
+_VERIFY, _TRUST, _SECRETS = "verify", "trust", "../secrets"
 _NO_LOGIN = "no login: give --sql.user with --sql.password.file, or --sql.entra (a Windows account signs in on Windows only)"
 
 
-def add_server_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the direct way."""
-    group = parser.add_argument_group("SQL Servers", f"read directly over TDS; needs {install_command('sql')}")
-    flag = partial(add_flag, group)
-    flag("--server NAME", r"HOST, HOST\INSTANCE or HOST,PORT; repeatable", action="append", default=[])
-    flag("--servers FILE", "a file with one name a line")
-    flag("--sql.user NAME", "a SQL login; without it, on Windows, the account of this process")
-    flag("--sql.password.file FILE", "the login's password")
-    flag(
-        "--sql.entra CREDENTIAL",
-        "sign in with Entra ID: a credential of --config.file, or without a name azure-identity's default chain",
-        nargs="?",
-        const="",
-    )
-    flag("--sql.ca.file FILE", "authorities of the servers' certificates (default: the system's)")
-    flag(
-        "--sql.encrypt",
-        "every session is encrypted; trust accepts any certificate (default: verify)",
-        choices=(_VERIFY, _TRUST),
-        default=_VERIFY,
-    )
-    flag(
-        "--sql.timeout SECONDS",
-        "for a connection and for each query (default: 15); a server may take 20 times as long",
-        type=number(float, 1e-9, 600.0, "a number of seconds: write more than 0 and at most 600"),
-        default=15.0,
-    )
-    flag(
-        "--sql.parallel N",
-        "servers at the same time (default: 16)",
-        type=number(int, 1, 256, "a number of servers: write 1 to 256"),
-        default=16,
-    )
+_SERVERS = Group(
+    "SQL Servers",
+    f"read directly over TDS; needs {install_command('sql')}",
+    (
+        Flag("--server NAME", r"HOST, HOST\INSTANCE or HOST,PORT; repeatable", action="append", default=[]),
+        Flag("--servers FILE", "a file with one name a line"),
+        Flag("--sql.user NAME", "a SQL login; without it, on Windows, the account of this process"),
+        Flag("--sql.password.file FILE", "the login's password"),
+        Flag(
+            "--sql.entra CREDENTIAL",
+            "sign in with Entra ID: a credential of --config.file, or without a name azure-identity's default chain",
+            nargs="?",
+            const="",
+        ),
+        Flag("--sql.ca.file FILE", "authorities of the servers' certificates (default: the system's)"),
+        Flag(
+            "--sql.encrypt",
+            "every session is encrypted; trust accepts any certificate (default: verify)",
+            choices=(_VERIFY, _TRUST),
+            default=_VERIFY,
+        ),
+        Flag(
+            "--sql.timeout SECONDS",
+            "for a connection and for each query (default: 15); a server may take 20 times as long",
+            type=number(float, 1e-9, 600.0, "a number of seconds: write more than 0 and at most 600"),
+            default=15.0,
+        ),
+        Flag(
+            "--sql.parallel N",
+            "servers at the same time (default: 16)",
+            type=number(int, 1, 256, "a number of servers: write 1 to 256"),
+            default=16,
+        ),
+    ),
+)
 
 
 def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
@@ -212,27 +213,16 @@ _SECONDS = 60.0  # for a response; the exporter cuts a client that is slower
 _NO_SERVERS = "the exporter reads no SQL Server: add sql_servers to its configuration (ekm-exporter docs sql-servers)"
 
 
-def add_reading_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of exporters that read SQL Servers."""
-    exporters = parser.add_argument_group("exporters", "running exporters with sql_servers: their last readings")
-    add_exporter_flags(exporters, text="an exporter, such as http://localhost:10377; repeatable")
-
-
 def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
-    """Add the readings of each exporter. Raises SourceError if the flags cannot be used."""
+    """Add each reading of the exporters; one that only one of several has is no failure. Raises SourceError for unusable flags."""
     try:
         accesses = exporters_of(args, timeout=_SECONDS)
         answers = asyncio.run(fetch_each(fetch_readings, accesses)) if accesses else []
     except (AccessError, SecretUnreadableError) as error:
         raise SourceError(str(error)) from None
-    _add({access.url: answer for access, answer in zip(accesses, answers, strict=True)}, sources)
-
-
-def _add(answers: dict[str, tuple[SqlServerReading, ...] | GateReason], sources: Sources) -> None:
-    """Add each reading. A server that only one of several exporters has read is no failure."""
     found: list[tuple[str, Sequence[SqlServerReading]]] = []
-    for url, answer in answers.items():
-        where = url.rstrip("/")
+    for access, answer in zip(accesses, answers, strict=True):
+        where = access.url.rstrip("/")
         if isinstance(answer, GateReason):
             sources.failures.append(f"{answer.text}. {answer.fix}")
         elif not answer:
@@ -246,35 +236,9 @@ def _add(answers: dict[str, tuple[SqlServerReading, ...] | GateReason], sources:
                 sources.add(inventory_document(reading), where, of_exporter=True)
 
 
-# The flags of `inventory` that read Azure.
-
-
-def add_azure_flags(parser: argparse.ArgumentParser) -> None:
-    text = f"reports the vaults and keys that no target covers; needs {install_command('azure')}"
-    flag = partial(add_flag, parser.add_argument_group("Azure", text))
-    flag("--azure", "list vaults and Managed HSMs with Azure Resource Graph, and their keys")
-    only = "only these subscriptions (default: all that the identity may read)"
-    flag("--azure.subscription ID", only, nargs="+", default=[])
-    flag("--azure.tenant TENANT", "the tenant of a credential without tenant_id")
-    flag("--azure.credential NAME", "a credential of --config.file (default: azure-identity's default chain, such as az login)")
-    flag("--azure.cloud", "default: the cloud of the configuration's vaults, else public", choices=tuple(MANAGEMENT_HOSTS))
-    flag("--azure.out FILE", "write the proposed targets there instead of printing them")
-
-
-# The flag of `inventory` that compares public keys with those of vaults.
+# What compares public keys with those of vaults.
 
 _VAULT_SECONDS = 30.0  # for each request
-
-
-def add_vault_flags(parser: argparse.ArgumentParser) -> None:
-    add_flag(
-        parser,
-        "--vault.credential CREDENTIAL",
-        "find key versions without KeyUri by their public keys: a credential of --config.file, or without a name the one of a "
-        "target for the vault; needs the permissions get and list",
-        nargs="?",
-        const="",
-    )
 
 
 def compare_with_vaults(
@@ -293,39 +257,6 @@ def compare_with_vaults(
     for result in results.values():
         facts.compared |= result.found
     return {vault: (searches[vault], result) for vault, result in results.items()}
-
-
-REFUSALS = (FolderError, SourceError, OSError)
-DESCRIPTION = (
-    "Reads SQL Servers, what running exporters read of them, or what the scripts inventory.sql or inventory.ps1 printed, and "
-    "writes one file of targets for each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "
-    "again keeps its targets. With --azure it lists the vaults and keys in Azure that no target covers. Exit code: 0 if everything was "
-    "found out, 1 if the report lists a gap, a file, server or vault is unreadable, or Azure shows no vault, "
-    "2 for bad arguments."
-)
-EPILOG = (
-    "example: ekm-exporter inventory --servers servers.txt --sql.user inventory --sql.password.file password "
-    "--out targets.d --config.file ekm.yml"
-)
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    flag, secrets = partial(add_flag, parser), "../secrets"
-    flag("--from FILE", "output of the scripts, or of reg query", type=str, dest="sources", nargs="+", default=[])
-    flag("--out FOLDER", "the folder of the generated files; --azure alone needs none")
-    flag("--config.file FILE", "the configuration: what it declares is not written again")
-    flag("--secrets FOLDER", f"folder of the secrets, relative to --out (default: {secrets})", type=str, default=secrets)
-    flag("--per-host FOLDER", "write a folder for each SQL Server's host there, for install-hosts.ps1")
-    flag(
-        "--hosts FILE",
-        "a file with one host a line: --per-host also takes these if a SQL Server names them, such as the nodes of a cluster",
-    )
-    flag("--prune", "forget the instances that are not read this time")
-    flag("--dry-run", "print the differences and the report, and write nothing")
-    add_reading_flags(parser)
-    add_server_flags(parser)
-    add_vault_flags(parser)
-    add_azure_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -350,14 +281,20 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
         raise FolderError(f"--config.file: {args.config_file}: no such file: create it with the include of {args.out}/*.yml")
     folder = read_folder(place)
     facts = read_facts(folder)
-    sources = _read(args)
+    if not _names_servers(args):
+        raise SourceError("nothing to read: give --url, --server, --servers, --from or --azure")
+    sources = Sources()
+    sources.read_files(args.sources)
+    read_exporters(args, sources)
+    read_named_servers(args, sources)
     taken = take_in(facts.documents, sources.readings, prune=args.prune)
     sources.failures += taken.failures
     for failure in sources.failures:
         print(failure, file=sys.stderr)
     facts.documents = taken.documents
     facts.loose |= sources.loose
-    hand_written = read_hand_written(_other_files(args, folder), [place / name for name in folder.own])
+    others = [folder.path / name for name in (*folder.edited, *folder.others)]  # written by hand, as the configuration is
+    hand_written = read_hand_written([*filter(None, [args.config_file]), *others], [place / name for name in folder.own])
     instances = instances_of(facts.documents.values(), time.time())
     searched = compare_with_vaults(args, instances, facts, hand_written)
     plan = make_plan(instances, facts.loose, hand_written, facts.names, facts.compared, established=facts.established)
@@ -371,9 +308,12 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
     facts.established = {name: {**facts.established.get(name, {}), **plan.versions.get(name, {})} for name in known}
     wanted = files_of(plan, hand_written.credentials, args.secrets) if args.out is not None else {}
     todo = accepted(changes(folder, wanted), hand_written.credentials, plan.findings) + hosts.changes
-    _show(todo)
+    for change in todo:
+        print(change.diff(), end="")
     if not args.dry_run:
-        _apply(todo, place / FACTS, facts)
+        save_facts(place / FACTS, facts)
+        for change in todo:
+            change.path.unlink(missing_ok=True) if change.after is None else write(change.path, change.after)
     print(_summary(plan, taken, len(sources.failures), todo, dry_run=args.dry_run))
     print(report(plan, hand_written.credentials | _supplied(args, plan), args.secrets), end="")
     if args.per_host is not None:
@@ -407,42 +347,10 @@ def _plan_hosts(
     return plan_host_files(args.per_host, every, instances, uris, written)
 
 
-def _read(args: argparse.Namespace) -> Sources:
-    """Read every source. Raises SourceError if there is none, or its flags cannot be used."""
-    if not _names_servers(args):
-        raise SourceError("nothing to read: give --url, --server, --servers, --from or --azure")
-    sources = Sources()
-    sources.read_files(args.sources)
-    read_exporters(args, sources)
-    read_named_servers(args, sources)
-    return sources
-
-
-def _other_files(args: argparse.Namespace, folder: Folder) -> list[Path]:
-    """The files with hand-written declarations: the configuration, and the folder's others."""
-    there = [folder.path / name for name in (*folder.edited, *folder.others)]
-    return there if args.config_file is None else [args.config_file, *there]
-
-
 def _supplied(args: argparse.Namespace, plan: Plan) -> set[str]:
     """The credentials whose files exist; `check` reports an unusable one. Without --out, no written file names one."""
-    if args.out is None:
-        return {one.name for one in credentials_to_supply(plan, ())}
-    return {one.name for one in credentials_to_supply(plan, ()) if os.access(args.out / args.secrets / one.name, os.F_OK)}
-
-
-def _show(todo: Iterable[FileChange]) -> None:
-    for change in todo:
-        print(change.diff(), end="")
-
-
-def _apply(todo: Iterable[FileChange], facts_file: Path, facts: FolderFacts) -> None:
-    save_facts(facts_file, facts)
-    for change in todo:
-        if change.after is None:
-            change.path.unlink(missing_ok=True)
-        else:
-            write(change.path, change.after)
+    names = {one.name for one in credentials_to_supply(plan, ())}
+    return names if args.out is None else {name for name in names if os.access(args.out / args.secrets / name, os.F_OK)}
 
 
 def _summary(plan: Plan, taken: Taken, failures: int, todo: list[FileChange], *, dry_run: bool) -> str:
@@ -455,3 +363,75 @@ def _summary(plan: Plan, taken: Taken, failures: int, todo: list[FileChange], *,
             f"Not read this time, kept as last read: {listed(f'{one.server_name} ({utc_text(one.read_at)})' for one in kept)}"
         )
     return "\n".join(lines)
+
+
+COMMAND = Command(
+    description=(
+        "Reads SQL Servers, what running exporters read of them, or what the scripts inventory.sql or inventory.ps1 printed, and "
+        "writes one file of targets for each vault. A later run prints the differences and changes only the files that it wrote itself; an instance that is not read "
+        "again keeps its targets. With --azure it lists the vaults and keys in Azure that no target covers. Exit code: 0 if everything was "
+        "found out, 1 if the report lists a gap, a file, server or vault is unreadable, or Azure shows no vault, "
+        "2 for bad arguments."
+    ),
+    epilog=(
+        "example: ekm-exporter inventory --servers servers.txt --sql.user inventory --sql.password.file password "
+        "--out targets.d --config.file ekm.yml"
+    ),
+    run=run,
+    flags=(
+        Flag("--from FILE", "output of the scripts, or of reg query", type=str, dest="sources", nargs="+", default=[]),
+        Flag("--out FOLDER", "the folder of the generated files; --azure alone needs none"),
+        Flag("--config.file FILE", "the configuration: what it declares is not written again"),
+        Flag(
+            "--secrets FOLDER",
+            f"folder of the secrets, relative to --out (default: {_SECRETS})",
+            type=str,
+            default=_SECRETS,
+        ),
+        Flag("--per-host FOLDER", "write a folder for each SQL Server's host there, for install-hosts.ps1"),
+        Flag(
+            "--hosts FILE",
+            "a file with one host a line: --per-host also takes these if a SQL Server names them, such as the nodes of a cluster",
+        ),
+        Flag("--prune", "forget the instances that are not read this time"),
+        Flag("--dry-run", "print the differences and the report, and write nothing"),
+        Group(
+            "exporters",
+            "running exporters with sql_servers: their last readings",
+            exporter_flags("an exporter, such as http://localhost:10377; repeatable"),
+        ),
+        _SERVERS,
+        Flag(
+            "--vault.credential CREDENTIAL",
+            "find key versions without KeyUri by their public keys: a credential of --config.file, or without a name the one of a "
+            "target for the vault; needs the permissions get and list",
+            nargs="?",
+            const="",
+        ),
+        Group(
+            "Azure",
+            f"reports the vaults and keys that no target covers; needs {install_command('azure')}",
+            (
+                Flag("--azure", "list vaults and Managed HSMs with Azure Resource Graph, and their keys"),
+                Flag(
+                    "--azure.subscription ID",
+                    "only these subscriptions (default: all that the identity may read)",
+                    nargs="+",
+                    default=[],
+                ),
+                Flag("--azure.tenant TENANT", "the tenant of a credential without tenant_id"),
+                Flag(
+                    "--azure.credential NAME",
+                    "a credential of --config.file (default: azure-identity's default chain, such as az login)",
+                ),
+                Flag(
+                    "--azure.cloud",
+                    "default: the cloud of the configuration's vaults, else public",
+                    choices=tuple(MANAGEMENT_HOSTS),
+                ),
+                Flag("--azure.out FILE", "write the proposed targets there instead of printing them"),
+            ),
+        ),
+    ),
+    refusals=dict.fromkeys((FolderError, SourceError, OSError), BAD_USAGE),
+)

@@ -11,62 +11,111 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 from exporter import __version__
+from exporter.core.names import nearest
 from exporter.runtime.errors import is_closed_pipe
 from exporter.runtime.files import adapt_output
+from exporter.runtime.process import is_windows
 
-# A parser that refuses a flag with one value if it is given twice, and flags that follow from their names.
+FINE, FAILED, BAD_USAGE, INTERNAL = 0, 1, 2, 3
 
-T = TypeVar("T", int, float)
 
-_DIGITS = re.compile(r"[0-9.eE+-]{1,20}")  # Python also reads spaces, underscores and digits of other scripts
-_PATHS = ("FILE", "FOLDER", "DIR")
+class Refusal(Exception):  # noqa: N818 - an answer to the user
+    """Why a command ends without its result, in one line; empty if that is printed already."""
+
+    def __init__(self, text: str = "", code: int = BAD_USAGE) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def refuse(message: object, command: str = "") -> int:
+    """Print why nothing was done, and return the exit code."""
+    print(f"{f'ekm-exporter {command}'.rstrip()}: {message}", file=sys.stderr)
+    return BAD_USAGE
+
+
+# A command is a value: its texts, its rows of flags, what it does, and which exceptions are an answer to its user.
+
+
+class Flag:
+    """One flag such as `--config.file FILE`, or one argument such as `TARGET`, with its help and the options of argparse.
+
+    Its attribute is its name, with underscores. A FILE, FOLDER or DIR is a path; a flag without a value is true if it is given, unless it
+    has an action or choices. The user reads the text of a ValueError of `type`.
+    """
+
+    def __init__(self, usage: str, text: str, **options: Any) -> None:
+        name, _, value = usage.partition(" ")
+        self.names = (name,) if name.startswith("-") else ()
+        shown = {"metavar": value or name} if value or not self.names else {}
+        convert = options.get("type", Path if value in ("FILE", "FOLDER", "DIR") else None)
+        kind = {} if convert is None else {"type": convert if isinstance(convert, type) else _text_converter(convert)}
+        given = {"action": "store_true"} if self.names and not value and not {"action", "choices"} & options.keys() else {}
+        attribute = name.lstrip("-").replace(".", "_").replace("-", "_").lower()
+        self.options = {"dest": attribute, "help": text, **shown, **given, **options, **kind}
+
+    def add_to(self, owner: FlagOwner) -> None:
+        owner.add_argument(*self.names, **self.options)
+
+
+class Group(NamedTuple):
+    """Flags of one purpose, below a heading of the help."""
+
+    title: str
+    description: str
+    flags: Sequence[Flag]
+
+
+class OneOf(NamedTuple):
+    """Flags of which one excludes the others."""
+
+    flags: Sequence[Flag]
+    required: bool = False
+
+
+class Command(NamedTuple):
+    """A command, or one of the `commands` of another. An exception of `refusals` is a line for the user and an exit code."""
+
+    description: str
+    epilog: str
+    run: Callable[[argparse.Namespace], int]
+    flags: Sequence[Flag | Group | OneOf] = ()
+    refusals: Mapping[type[Exception], int] = {}
+    commands: Mapping[str, tuple[str, Command]] = {}  # by name: the line in the help
+
+    def add_to(self, parsers: argparse._SubParsersAction[Any], name: str, text: str | None = None) -> None:
+        """Add the parser of this command; `text` is its line in the help."""
+        shape = argparse.RawDescriptionHelpFormatter if "\n" in self.description else argparse.HelpFormatter
+        options: dict[str, Any] = {"help": text} if text else {}  # None would be a line too
+        parser = parsers.add_parser(name, description=self.description, epilog=self.epilog, formatter_class=shape, **options)
+        parser.set_defaults(handler=self.run, refusals=self.refusals, parser=parser)
+        for row in self.flags:
+            match row:
+                case Flag():
+                    row.add_to(parser)
+                case Group():
+                    group = parser.add_argument_group(row.title, row.description)
+                    for flag in row.flags:
+                        flag.add_to(group)
+                case OneOf():
+                    either = parser.add_mutually_exclusive_group(required=row.required)
+                    for flag in row.flags:
+                        flag.add_to(either)
+        if self.commands:
+            own = parser.add_subparsers(title="commands", metavar="COMMAND", dest=f"{name}_command", required=True)
+            for each, (line, command) in self.commands.items():
+                command.add_to(own, each, line)
 
 
 class FlagOwner(Protocol):
     """A parser, or a group of its flags."""
 
     def add_argument(self, *names: str, **options: Any) -> argparse.Action: ...
-
-
-class FlagGroup:
-    """Flags of one purpose, below a heading of the help. A flag that is not given has no value."""
-
-    def __init__(self, parser: argparse.ArgumentParser, title: str, description: str) -> None:
-        self._group = parser.add_argument_group(title, description)
-        self._actions: list[argparse.Action] = []
-
-    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
-        """Add a flag, as a parser does."""
-        action = self._group.add_argument(*names, **options)
-        self._actions.append(action)
-        return action
-
-    def first_given(self, args: argparse.Namespace) -> str | None:
-        """Return the first of these flags that a command line has."""
-        return next((action.option_strings[0] for action in self._actions if getattr(args, action.dest) is not None), None)
-
-
-def add_flag(owner: FlagOwner, usage: str, text: str, **options: Any) -> None:
-    """Add a flag such as `--config.file FILE`, with its help and the options of argparse.
-
-    Its attribute is its name, with underscores. A FILE, FOLDER or DIR is a path; a flag without a value or an action is true if it is
-    given. The user reads the text of a ValueError of `type`.
-    """
-    flag, _, value = usage.partition(" ")
-    convert = options.get("type", Path if value in _PATHS else None)
-    if convert is not None:
-        options["type"] = convert if isinstance(convert, type) else _text_converter(convert)
-    if not value and not {"action", "choices"} & options.keys():
-        options["action"] = "store_true"
-    attribute = flag.lstrip("-").replace(".", "_").replace("-", "_")
-    owner.add_argument(flag, **{"dest": attribute, "help": text, **({"metavar": value} if value else {}), **options})
 
 
 def _text_converter(convert: Callable[[str], object]) -> Callable[[str], object]:
@@ -79,6 +128,11 @@ def _text_converter(convert: Callable[[str], object]) -> Callable[[str], object]
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return converted
+
+
+T = TypeVar("T", int, float)
+
+_DIGITS = re.compile(r"[0-9.eE+-]{1,20}")  # Python also reads spaces, underscores and digits of other scripts
 
 
 def number(kind: Callable[[str], T], least: T, most: T, expected: str) -> Callable[[str], T]:
@@ -94,23 +148,19 @@ def number(kind: Callable[[str], T], least: T, most: T, expected: str) -> Callab
 
 
 PORT = number(int, 0, 65535, "a port: write a number from 0 to 65535")
+CONFIG = Flag("--config.file FILE", "the configuration", required=True)
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The parser of `ekm-exporter` and, through `add_subparsers`, of its commands."""
+    """The parser of `ekm-exporter` and, through `add_subparsers`, of its commands. An error is one line."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
-        self.given: set[str] = set()
-        self.register("action", None, _StoreOnce)
-        self.register("action", "store", _StoreOnce)
+        for action in (None, "store"):
+            self.register("action", action, _StoreOnce)
 
-    def parse_known_args(  # type: ignore[override] # typeshed has overloads, which this passes on
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse one command line."""
-        self.given.clear()
-        return super().parse_known_args(args, namespace)
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_USAGE, f"{self.prog}: {message}\n")
 
 
 class _StoreOnce(argparse.Action):
@@ -118,22 +168,19 @@ class _StoreOnce(argparse.Action):
 
     def __call__(
         self,
-        parser: argparse.ArgumentParser,
+        _parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        if option_string is not None and isinstance(parser, CommandParser):
-            if self.dest in parser.given:
-                raise argparse.ArgumentError(self, _twice(self.nargs, self.option_strings))
-            parser.given.add(self.dest)
+        given = vars(namespace).setdefault("given", set())
+        if option_string is not None and self.dest in given:
+            several = f"only the last would count: write all values after one {self.option_strings[0]}"
+            raise argparse.ArgumentError(
+                self, f"given twice, and {several if self.nargs in ('+', '*') else 'it has one value: name it once'}"
+            )
+        given.add(self.dest)
         setattr(namespace, self.dest, values)
-
-
-def _twice(nargs: str | int | None, flags: Iterable[str]) -> str:
-    if nargs in ("+", "*"):
-        return f"given twice, and only the last would count: write all values after one {next(iter(flags))}"
-    return "given twice, and it has one value: name it once"
 
 
 DESCRIPTION = """\
@@ -145,16 +192,16 @@ examples:
   ekm-exporter check --config.file ekm.yml
   ekm-exporter run --config.file ekm.yml
   ekm-exporter probe contoso-key0 --config.file ekm.yml
+  ekm-exporter probe contoso-key0 --config.file ekm.yml --bundle case.zip
   ekm-exporter doctor contoso-key0 --config.file ekm.yml
-  ekm-exporter bundle contoso-key0 --config.file ekm.yml --out case.zip
   ekm-exporter docs doctor
   ekm-exporter explain 3303        (a number from SQL Server's error log)
   ekm-exporter events Application.evtx
   ekm-exporter inventory --from inventory/*.json --out targets.d
   ekm-exporter gate --instance SQLPRD01
   ekm-exporter report --month 2026-11 --prometheus http://localhost:9090
+  ekm-exporter audit contoso-key0 --format html
   ekm-exporter script prove.sql
-  ekm-exporter service install --config.file ekm.yml        (Windows)
   ekm-exporter simulate --config.file ekm.yml --out sim
 
 "ekm-exporter COMMAND --help" describes the options of a command.
@@ -165,15 +212,15 @@ examples:
 _HELP = {
     "run": "run the exporter",
     "check": "validate a configuration",
-    "probe": "probe one target now and print each step",
+    "probe": "probe one target now and print each step, or write a zip file for a support case",
     "doctor": "run the preflight checks of one target and print the fixes",
-    "bundle": "probe one target now and write a zip file for a support case",
     "docs": "print a page of the documentation, or list the pages",
     "explain": "explain a code, message or log line, with the first action, or list all codes",
     "events": "list the connector's events of a saved Windows event log by code",
     "inventory": "write targets from what SQL Servers use",
     "gate": "before a restart of SQL Servers: would they find their keys?",
     "report": "evidence per vault: minutes answered, throttled, refused and unreachable, and whose fault",
+    "audit": "one key for a security officer: who may use it, who did, when it was last proven, what expires",
     "script": "print a T-SQL, PowerShell or KQL script, such as prove.sql",
     "service": "install, change and remove the service of Windows, and write its secrets",
     "simulate": "run the simulator alone, for game days",
@@ -181,49 +228,36 @@ _HELP = {
 }
 
 
-def load(arguments: Sequence[str]) -> list[ModuleType]:
-    """Import and return the module of the command, or none if the first argument is no command."""
-    first = next((argument for argument in arguments if argument != "--"), "")
-    return _import([first] if first in _HELP else ())
+def _shown() -> list[str]:
+    return [name for name in _HELP if name != "service" or is_windows()]
 
 
-def _import(names: Iterable[str]) -> list[ModuleType]:
-    return [import_module(f"exporter.cli.{name}") for name in names]
+def command_of(arguments: Sequence[str]) -> str:
+    """Return the word in the place of the command, if there is one."""
+    return next((argument for argument in arguments if argument != "--"), "")
+
+
+def load(names: Iterable[str]) -> dict[str, Command]:
+    """Import the modules of these commands, and return the commands; other names are left out."""
+    return {name: import_module(f"exporter.cli.{name}").COMMAND for name in names if name in _HELP}
 
 
 def build_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """Return the parser of these arguments; by default that of all commands.
 
-    Without a command, it only has their names and help.
+    Without a command, it only has their names and help. The service of Windows is shown there alone.
     """
-    parser: argparse.ArgumentParser = CommandParser(
-        prog="ekm-exporter",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = CommandParser(prog="ekm-exporter", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=shape)
     parser.add_argument("--version", action="version", version=f"ekm-exporter {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    modules = _import(_HELP) if arguments is None else load(arguments)
-    for module in modules:
-        _add_command(commands, module)
-    if not modules:
-        for name, text in _HELP.items():
-            commands.add_parser(name, help=text)
+    parsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    commands = load(_HELP if arguments is None else [command_of(arguments)])
+    for name, command in commands.items():
+        command.add_to(parsers, name)
+    if not commands:
+        for name in _shown():
+            parsers.add_parser(name, help=_HELP[name])
     return parser
-
-
-def _add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], module: ModuleType) -> None:
-    """Add the command of a module: its texts, its flags, what it does, and the errors that are an answer to its user."""
-    as_written = "\n" in module.DESCRIPTION
-    parser = commands.add_parser(
-        module.__name__.rpartition(".")[2],
-        description=module.DESCRIPTION,
-        epilog=module.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter if as_written else argparse.HelpFormatter,
-    )
-    module.add_flags(parser)
-    parser.set_defaults(handler=module.run, refusals=getattr(module, "REFUSALS", ()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -233,28 +267,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     adapt_output()
-    args = build_parser(given).parse_args(given)
+    parser, name = build_parser(given), command_of(given)
+    if not given:
+        parser.print_help()
+        return FINE
+    if name not in _HELP and not name.startswith("-"):
+        return refuse(f"no command {name!r}{nearest(name, _shown()) or ': write one of ' + ', '.join(_shown())}")
+    args, unknown = parser.parse_known_args(given)
+    if unknown:
+        flag = nearest(unknown[0].partition("=")[0], re.findall(r"--[a-z][a-z.-]+", args.parser.format_help()))
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{flag}")
     try:
-        code = _run(args)
+        code = run_command(args)
         print(end="", flush=True)  # the reader may have closed standard output
     except Exception as error:  # noqa: BLE001 - the last line of defence
         if is_closed_pipe(error):  # `ekm-exporter explain | head`
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            return FINE
         if os.environ.get("EKM_DEBUG"):
             print(_traceback(error), file=sys.stderr)
-            return 3
+            return INTERNAL
         print(f"ekm-exporter: internal error: {type(error).__name__} (set EKM_DEBUG=1 for the traceback)", file=sys.stderr)
-        return 3
+        return INTERNAL
     return code
 
 
-def _run(args: argparse.Namespace) -> int:
+def run_command(args: argparse.Namespace) -> int:
+    """Run the command of these arguments. A refusal is one line on stderr."""
     try:
         code: int = args.handler(args)
-    except args.refusals as error:
-        return refuse(error, args.command)
+    except (Refusal, *args.refusals) as error:
+        if str(error):
+            refuse(error, args.command)
+        if isinstance(error, Refusal):
+            return error.code
+        code = next(code for kind, code in args.refusals.items() if isinstance(error, kind))
     return code
 
 
@@ -265,14 +313,3 @@ def _traceback(error: Exception) -> str:
     from exporter.core.secrets import hide  # noqa: PLC0415
 
     return "\n".join(map(hide, "".join(traceback.format_exception(error)).splitlines()))
-
-
-# How commands end: the exit codes of those that probe, and the line of one that did nothing.
-
-FINE, FAILED, BAD_USAGE, INTERNAL = 0, 1, 2, 3
-
-
-def refuse(message: object, command: str = "") -> int:
-    """Print why nothing was done, and return the exit code."""
-    print(f"{f'ekm-exporter {command}'.rstrip()}: {message}", file=sys.stderr)
-    return BAD_USAGE

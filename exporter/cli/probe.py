@@ -1,29 +1,34 @@
-"""The command `ekm-exporter probe`: one probe with a fresh token, as text or JSON."""
+"""The command `ekm-exporter probe`: one probe with a fresh token, as text, JSON, ticket or a zip file for a support case.
+
+The zip file has the format of that of a running exporter, for hosts on which none runs or answers.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from pathlib import Path
 
+from exporter import __version__
 from exporter.cli import check
-from exporter.cli.main import BAD_USAGE, FAILED, FINE, INTERNAL, add_flag, refuse
+from exporter.cli.main import BAD_USAGE, CONFIG, FAILED, FINE, INTERNAL, Command, Flag, OneOf, Refusal
 from exporter.clients.entra import quiet_sdk_loggers
 from exporter.clients.http.network import NetworkError
-from exporter.config.load import load_config
 from exporter.config.settings import Config, Target
 from exporter.config.usage import credentials_in_use
-from exporter.core.names import nearest
+from exporter.core.names import is_device, nearest
 from exporter.knowledge.expiry import CredentialExpiry, entra_answer, mark_wrong_dates
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.tickets import TEAM_TITLES
 from exporter.knowledge.verdict import AuxiliaryResult
+from exporter.presentation.bundle import archive, collect_bundle
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
 from exporter.presentation.text import line, target_text, transcript
 from exporter.presentation.ticket import TicketSubject, extent_of, ticket_text
@@ -32,8 +37,9 @@ from exporter.probing.expiry import ExpiryLookup
 from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime import logging
+from exporter.runtime.files import plainly
 from exporter.runtime.loop import LoopLag
-from exporter.runtime.process import computer_name
+from exporter.runtime.process import computer_name, is_windows
 from exporter.state.history import History
 from exporter.state.record import TargetRecord
 
@@ -112,62 +118,58 @@ def _print_internal_error(error: BaseException) -> None:
     print(f"ekm-exporter: internal error: {type(error).__name__}", file=sys.stderr)
 
 
-T = TypeVar("T")
-
 _SHOWN_NAMES = 10  # if none is similar to the requested name
-TICKET_HELP = "print the text of a ticket for the team that repairs the failure, and nothing else"
-NO_PROBE = "ekm-exporter: no probe was made, because no thread was free to resolve a host name: try again"
-
-
-DESCRIPTION = (
-    "Probes one target of the configuration with a fresh token, and prints each step with the code that SQL Server would "
-    "show. Then runs the auxiliary probes (staged credential, retained key versions, newest version, recovery vault) and "
-    "looks up when the credentials expire. Exit code: 0 if every step succeeded, 1 if a step failed or this host is too slow for "
-    'a result, 2 for bad arguments or a bad configuration. Problems found by auxiliary probes are printed as lines starting with "warning" and do not '
-    "affect the exit code."
-)
-EPILOG = "example: ekm-exporter probe contoso-key0 --config.file ekm.yml"
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="name of a target in the configuration")
-    add_flag(parser, "--config.file FILE", "the configuration", required=True)
-    add_flag(
-        parser,
-        "--credential NAME",
-        "use another credential of the configuration, such as the staged one, and run no auxiliary probes",
-    )
-    add_output_flags(parser)
-
-
-def add_output_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags `--json` and `--ticket`, which exclude each other."""
-    either = parser.add_mutually_exclusive_group()
-    add_flag(either, "--json", "print JSON, for scripts")
-    add_flag(either, "--ticket", TICKET_HELP)
+TICKET = Flag("--ticket", "print the text of a ticket for the team that repairs the failure, and nothing else")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Probe, print and return the exit code, which auxiliary probes do not affect."""
-    found = configured(args, args.credential)
-    if found is None:
-        return BAD_USAGE
-    config, target = found
-    logging.configure("error", logging.LogFormat.LOGFMT)
-    try:
+    """Probe, print or write the result, and return the exit code, which auxiliary probes do not affect."""
+    config, target = configured(args)
+    if args.bundle is not None and args.credential is not None:
+        raise Refusal("--bundle tells what the target's own credential gets: leave out --credential")
+    with contextlib.nullcontext() if args.bundle is None else _reserved(args.bundle):
         result = asyncio.run(probe_once(config, target, args.credential))
-    except NetworkError as error:
-        return refuse(error)
-    if result is None:
-        print(NO_PROBE, file=sys.stderr)
-        return INTERNAL
-    if args.ticket:
-        print_ticket(TicketSubject(target=result.record.target, report=result.report, record=result.record))
-    elif args.json:
-        print(json.dumps(as_json(config, result, now=time.time()), indent=2))
-    else:
-        print(as_text(config, result, now=time.time()), end="")
-    return FINE if result.report.success else FAILED
+        if result is None:
+            raise Refusal("no probe was made, because no thread was free to resolve a host name: try again", INTERNAL)
+        now, success = time.time(), result.report.success
+        subject = TicketSubject(target=result.record.target, report=result.report, record=result.record)
+        if args.bundle is not None:
+            args.bundle.write_bytes(_archive(config, result, now=now))
+            print(f"{args.bundle}: {'every step succeeded' if success else 'a step failed'}. Read the file before you send it.")
+        elif args.ticket:
+            print_ticket(subject)
+        else:
+            text = (
+                json.dumps(as_json(config, result, now=now), indent=2) + "\n" if args.json else as_text(config, result, now=now)
+            )
+            print(text, end="")
+    return FINE if success else FAILED
+
+
+@contextlib.contextmanager
+def _reserved(path: Path) -> Iterator[None]:
+    """Create the file before the probe, so that an unusable name costs no request; remove it after a failure. Raises Refusal."""
+    if is_windows() and is_device(path.name):
+        raise Refusal(f"--bundle: {path}: Windows takes this name for a device: choose another name")
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        raise Refusal(f"{path} already exists: choose another name, or remove the file") from None
+    except OSError as error:
+        why = f"{plainly(error)}: name a file in a folder that exists and that you may write"
+        raise Refusal(f"--bundle: {path}: {why}") from None
+    try:
+        yield
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def _archive(config: Config, result: ProbeOnceResult, *, now: float) -> bytes:
+    record = result.record
+    record.history.add(result.report, 1, most_bytes=float("inf"))
+    expiries = [expiry for each in result.expiries.values() for expiry in each]
+    return archive(collect_bundle(config, record.target, record, expiries, version=__version__, now=now))
 
 
 def as_text(config: Config, result: ProbeOnceResult, *, now: float) -> str:
@@ -205,23 +207,46 @@ def as_json(config: Config, result: ProbeOnceResult, *, now: float) -> Payload:
     }
 
 
-def configured(args: argparse.Namespace, credential: str | None = None) -> tuple[Config, Target] | None:
-    """Return the configuration and the target of the flags; None after printing what is wrong or unknown."""
-    loaded = load_config(args.config_file)
-    if loaded.config is None:
-        check.print_findings(loaded)
-        return None
-    target = _find_named(loaded.config.targets, args.target, "target")
-    if target is None or (credential is not None and _find_named(loaded.config.credentials, credential, "credential") is None):
-        return None
-    return loaded.config, target
+def configured(args: argparse.Namespace) -> tuple[Config, Target]:
+    """Return the configuration and the target of the flags, and log only errors. Raises Refusal."""
+    config = check.configuration(args.config_file)
+    for what, name, entries in (("target", args.target, config.targets), ("credential", args.credential, config.credentials)):
+        if name is not None and name not in entries:
+            existing = ", ".join(list(entries)[:_SHOWN_NAMES]) + (", ..." if len(entries) > _SHOWN_NAMES else "")
+            raise Refusal(f"the configuration has no {what} {name!r}{nearest(name, entries) or f'; use one of: {existing}'}")
+    logging.configure("error", logging.LogFormat.LOGFMT)
+    return config, config.targets[args.target]
 
 
-def _find_named(entries: Mapping[str, T], name: str, what: str) -> T | None:
-    """Return the entry of that name; None after printing similar or existing names."""
-    if name in entries:
-        return entries[name]
-    existing = ", ".join(list(entries)[:_SHOWN_NAMES]) + (", ..." if len(entries) > _SHOWN_NAMES else "")
-    hint = nearest(name, entries) or f"; use one of: {existing}"
-    print(f"ekm-exporter: the configuration has no {what} {name!r}{hint}", file=sys.stderr)
-    return None
+COMMAND = Command(
+    description=(
+        "Probes one target of the configuration with a fresh token, and prints each step with the code that SQL Server would "
+        "show. Then runs the auxiliary probes (staged credential, retained key versions, newest version, recovery vault) and "
+        "looks up when the credentials expire. With --bundle, writes all of that to a zip file without secrets instead: report, "
+        "transcript with masked requests and responses, versions, masked configuration. The bundle of a running exporter also has the "
+        "history: download /api/v1/targets/TARGET/support-bundle. Exit code: 0 if every step succeeded, 1 if a step failed or this host is "
+        "too slow for a result, 2 for bad arguments or a bad configuration. Problems found by auxiliary probes are printed as lines "
+        'starting with "warning" and do not affect the exit code.'
+    ),
+    epilog=(
+        "examples: ekm-exporter probe contoso-key0 --config.file ekm.yml; "
+        "ekm-exporter probe contoso-key0 --config.file ekm.yml --bundle case.zip"
+    ),
+    run=run,
+    flags=(
+        Flag("TARGET", "name of a target in the configuration"),
+        CONFIG,
+        Flag(
+            "--credential NAME",
+            "use another credential of the configuration, such as the staged one, and run no auxiliary probes",
+        ),
+        OneOf(
+            (
+                Flag("--json", "print JSON, for scripts"),
+                TICKET,
+                Flag("--bundle FILE", "write a zip file for a support case; an existing file is never overwritten"),
+            )
+        ),
+    ),
+    refusals={NetworkError: BAD_USAGE},
+)

@@ -9,27 +9,11 @@ import argparse
 import re
 import sys
 
-from exporter.cli.main import FINE, add_flag, refuse
+from exporter.cli.main import FINE, Command, Flag, Refusal
 from exporter.core.connector import fill_query
 from exporter.core.names import host_name, nearest, vault_host
 from exporter.presentation.documentation import Documentation
 from exporter.sqlserver.script import script_bytes, script_names, summary
-
-DESCRIPTION = (
-    "Prints a script for SQL Server, for the logs of vaults and Entra ID, or for an installation on many hosts. Without a name, it lists them. It "
-    "runs none: read a script before you run it. Exit code: 2 for an unknown name."
-)
-EPILOG = "example: ekm-exporter script prove.sql > prove.sql"
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="the file's name (default: list all)")
-    add_flag(parser, "--vault VAULT", "name, host name or URL of the vault that a .kql query is about", type=_vault_name)
-    add_flag(parser, "--key KEY", "name of the key that a .kql query is about", type=_key_name)
-
-
-def _vault_name(text: str) -> str:
-    return host_name(vault_host(text))
 
 
 def _key_name(text: str) -> str:
@@ -45,12 +29,12 @@ def run(args: argparse.Namespace) -> int:
         print(_list(scripts))
         return FINE
     if args.name not in scripts:
-        return refuse(f"no script {args.name!r}{nearest(args.name, scripts)}\n\n{_list(scripts)}", "script")
+        raise Refusal(f"no script {args.name!r}{nearest(args.name, scripts)}\n\n{_list(scripts)}")
     values = {name: value for name in ("vault", "key") if (value := getattr(args, name)) is not None}
     text = scripts[args.name].decode("ascii")
     unused = next((name for name in values if not re.search(rf"^let {name} = ", text, re.MULTILINE)), None)
     if unused is not None:
-        return refuse(f"{args.name} has no {unused} to fill in: leave out --{unused}", "script")
+        raise Refusal(f"{args.name} has no {unused} to fill in: leave out --{unused}")
     sys.stdout.flush()
     sys.stdout.buffer.write(fill_query(text, values).encode())  # its bytes: a text stream of Windows would change the line ends
     return FINE
@@ -67,3 +51,22 @@ def _scripts() -> dict[str, bytes]:
 def _list(scripts: dict[str, bytes]) -> str:
     width = max(map(len, scripts))
     return "\n".join(f"{name:{width}}  {summary(content)}" for name, content in sorted(scripts.items()))
+
+
+COMMAND = Command(
+    description=(
+        "Prints a script for SQL Server, for the logs of vaults and Entra ID, or for an installation on many hosts. Without a name, it lists them. It "
+        "runs none: read a script before you run it. Exit code: 2 for an unknown name."
+    ),
+    epilog="example: ekm-exporter script prove.sql > prove.sql",
+    run=run,
+    flags=(
+        Flag("NAME", "the file's name (default: list all)", nargs="?"),
+        Flag(
+            "--vault VAULT",
+            "name, host name or URL of the vault that a .kql query is about",
+            type=lambda text: host_name(vault_host(text)),
+        ),
+        Flag("--key KEY", "name of the key that a .kql query is about", type=_key_name),
+    ),
+)

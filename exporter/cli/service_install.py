@@ -8,13 +8,13 @@ import getpass
 import io
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path, PureWindowsPath
 
 from exporter import __version__
-from exporter.cli import main
 from exporter.cli.check import finding_lines
+from exporter.cli.main import FAILED, FINE, Refusal, build_parser, refuse
 from exporter.cli.service import DEFAULT_NAME
 from exporter.cli.service_run import run_words
 from exporter.runtime.files import decoded, plainly
@@ -55,19 +55,29 @@ HINTS = {  # by the error number of Windows
 }
 
 
-def remove(args: argparse.Namespace) -> int:
-    """Remove the service; return the exit code."""
-    if problem := check_name(args.name):
-        return refuse(problem)
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Raise a Refusal for what cannot be done, and one that is a failure for what Windows refuses or what does not start."""
     try:
-        return _remove(args, base_folder(args.base, this_program()))
+        yield
+    except BadConfigurationError as error:
+        print("\n".join(finding_lines(error.loaded.problems)), file=sys.stderr)
+        raise Refusal(str(error)) from None
     except RefusedError as error:
-        return refuse(error)
-    except (OSError, FirewallError, StillThereError) as error:
-        return fail(error)
+        raise Refusal(str(error)) from None
+    except (OSError, FirewallError, NotRunningError, StillThereError) as error:
+        number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "winerror", 0)
+        hint = f": {HINTS[number]}" if number in HINTS else ""
+        cause = f"{error.filename}: {plainly(error)}" if isinstance(error, OSError) and error.filename else error
+        raise Refusal(f"{cause}{hint}", FAILED) from None
 
 
-def _remove(args: argparse.Namespace, base: Path) -> int:
+@refusing()
+def remove(args: argparse.Namespace) -> int:
+    """Remove the service; return the exit code. Raises Refusal."""
+    if problem := check_name(args.name):
+        raise Refusal(problem)
+    base = base_folder(args.base, this_program())
     try:
         earlier = windows_install.read_settings(base)
     except RefusedError:
@@ -77,13 +87,13 @@ def _remove(args: argparse.Namespace, base: Path) -> int:
     has_settings = earlier is not None and earlier.name.casefold() == args.name.casefold()
     name = earlier.name if earlier is not None and has_settings else args.name  # the firewall's rule has its case
     if args.remove_data and not has_settings:
-        return refuse(f"{base} has no data of the service {args.name}: it lacks {windows_install.SETTINGS} of that service")
+        raise Refusal(f"{base} has no data of the service {args.name}: it lacks {windows_install.SETTINGS} of that service")
     with ServiceManager(READ if args.dry_run else CHANGE) as services:
         registered = services.find(args.name)
         check_service(base, args.name, registered)
         if registered is None and not has_settings:
             print(f"service {args.name}: not installed in {base}: nothing is removed")
-            return main.FINE
+            return FINE
         if not args.dry_run:
             windows_install.remove(base, name, services, WindowsHost(), data=args.remove_data)
     more = ", configuration, secrets, state and logs" if args.remove_data else ""
@@ -92,26 +102,22 @@ def _remove(args: argparse.Namespace, base: Path) -> int:
     )
     if not args.remove_data:
         print(f"kept: {base}")
-    return main.FINE
+    return FINE
 
 
+@refusing()
 def secret(args: argparse.Namespace) -> int:
-    """Read a secret and write its file; return the exit code."""
+    """Read a secret and write its file; return the exit code. Raises Refusal."""
     if problem := check_secret_name(args.secret_name):
-        return refuse(problem)
-    try:
-        typed = read_secret(args.secret_name)
-        if not typed.strip():
-            return refuse("no secret was typed; nothing is changed")
-        if typed != typed.strip():
-            print("warning: the secret begins or ends with a blank, which is written too", file=sys.stderr)
-        path = windows_install.write_secret(base_folder(args.base, this_program()), args.secret_name, typed, WindowsHost())
-    except RefusedError as error:
-        return refuse(error)
-    except OSError as error:
-        return fail(error)
+        raise Refusal(problem)
+    typed = read_secret(args.secret_name)
+    if not typed.strip():
+        raise Refusal("no secret was typed; nothing is changed")
+    if typed != typed.strip():
+        print("warning: the secret begins or ends with a blank, which is written too", file=sys.stderr)
+    path = windows_install.write_secret(base_folder(args.base, this_program()), args.secret_name, typed, WindowsHost())
     print(f"written: {path}")
-    return main.FINE
+    return FINE
 
 
 def read_secret(name: str) -> str:
@@ -135,62 +141,42 @@ def base_folder(given: Path | None, python: str) -> Path:
     return Path(found).resolve()
 
 
-refuse = partial(main.refuse, command="service")
-
-
-def fail(error: Exception) -> int:
-    """Print what Windows refused or what did not start, and return the exit code."""
-    number = ACCESS_DENIED if isinstance(error, PermissionError) else getattr(error, "winerror", 0)
-    hint = f": {HINTS[number]}" if number in HINTS else ""
-    cause = f"{error.filename}: {plainly(error)}" if isinstance(error, OSError) and error.filename else error
-    refuse(f"{cause}{hint}")
-    return main.FAILED
-
-
 _FLAGS_OF_PAGES = ("--web.config.file", "--web.external-url", "--web.route-prefix")
 
 
 def install(args: argparse.Namespace) -> int:
-    """Create or change the service; print what has changed, or write it to a file; return the exit code."""
+    """Create or change the service; print what has changed, or write it to a file; return the exit code. Raises Refusal."""
     if not args.log_file:
-        return _install_or_report(args)
+        return _install(args)
     try:
         log = Path(args.log_file).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 - closed below
     except OSError as error:
-        return refuse(f"cannot write {args.log_file}: {error.strerror}")
+        raise Refusal(f"cannot write {args.log_file}: {error.strerror}") from None
     with log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         try:
-            return _install_or_report(args)
+            return _install(args)
+        except Refusal as error:
+            refuse(error, "service")
+            return error.code
         except Exception as error:
             print(f"ekm-exporter: internal error: {type(error).__name__}")  # no terminal shows what follows
             raise
 
 
-def _install_or_report(args: argparse.Namespace) -> int:
-    try:
-        base = base_folder(args.base, this_program())
-        with ServiceManager(READ if args.dry_run else CHANGE) as services:
-            return _install(args, base, services)
-    except BadConfigurationError as error:
-        print("\n".join(finding_lines(error.loaded.problems)), file=sys.stderr)
-        return refuse(error)
-    except RefusedError as error:
-        return refuse(error)
-    except (OSError, FirewallError, NotRunningError, StillThereError) as error:
-        return fail(error)
-
-
-def _install(args: argparse.Namespace, base: Path, services: HostServices) -> int:
-    this = _prepare(args, base, services)
-    head, changes = f"service {args.name}:", ", ".join(this.plan.changes)
-    if args.dry_run:
-        print(f"{head} would change: {changes}" if changes else f"{head} unchanged")
-        return main.FINE
-    for warning in windows_install.install(this, services, WindowsHost()):
-        print(f"warning: {warning}", file=sys.stderr)
-    print(f"{head} changed: {changes}" if changes else f"{head} unchanged")
-    print(_state(this, services))
-    return main.FINE
+@refusing()
+def _install(args: argparse.Namespace) -> int:
+    base = base_folder(args.base, this_program())
+    with ServiceManager(READ if args.dry_run else CHANGE) as services:
+        this = _prepare(args, base, services)
+        head, changes = f"service {args.name}:", ", ".join(this.plan.changes)
+        if args.dry_run:
+            print(f"{head} would change: {changes}" if changes else f"{head} unchanged")
+            return FINE
+        for warning in windows_install.install(this, services, WindowsHost()):
+            print(f"warning: {warning}", file=sys.stderr)
+        print(f"{head} changed: {changes}" if changes else f"{head} unchanged")
+        print(_state(this, services))
+    return FINE
 
 
 def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> Installation:
@@ -232,7 +218,7 @@ def _check_flags(base: Path, settings: ServiceSettings) -> str:
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(printed):
-            flags = main.build_parser(words).parse_args(words)
+            flags = build_parser(words).parse_args(words)
     except SystemExit:
         *_, problem = printed.getvalue().strip().splitlines() or ["with these flags the command run prints something and ends"]
         raise RefusedError(f"{problem}; nothing is changed") from None

@@ -10,11 +10,12 @@ import contextlib
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import __version__
-from exporter.cli.main import BAD_USAGE, FINE, INTERNAL, build_parser, refuse
+from exporter.cli.main import BAD_USAGE, FINE, INTERNAL, Refusal, build_parser, run_command
 from exporter.runtime import signals
 from exporter.runtime.logging import LogStream, fields, place_of
 from exporter.windows.api import WindowsCallError
@@ -34,19 +35,17 @@ def run(args: argparse.Namespace) -> int:
     )
     error = control.connect()
     if error:
-        return refuse(_not_connected(args.name, error))
+        raise Refusal(
+            f"only the service manager starts this: net start {args.name}"
+            if error == NOT_STARTED_BY_MANAGER
+            else str(WindowsCallError("connect to the service manager", error))
+        )
     code = INTERNAL
     try:
         code = _run_logged(args, control, EventLog(args.name))
     finally:
         control.report_stopped(code)
     return code
-
-
-def _not_connected(name: str, error: int) -> str:
-    if error == NOT_STARTED_BY_MANAGER:
-        return f"only the service manager starts this: net start {name}"
-    return str(WindowsCallError("connect to the service manager", error))
 
 
 def _run_logged(args: argparse.Namespace, control: ServiceControl, events: EventLog) -> int:
@@ -81,11 +80,12 @@ def _run_logged(args: argparse.Namespace, control: ServiceControl, events: Event
 def _run_exporter(args: argparse.Namespace, report: OnListening) -> int:
     """Run the command `run`. An internal error is logged, since no terminal shows it."""
     try:
-        from exporter.cli.run import DEFAULT_ADDRESS, run_exporter  # noqa: PLC0415 - see above
+        from exporter.cli.run import run_exporter  # noqa: PLC0415 - see above
 
         words = run_words(args.base, args.run_flags)
         parsed = build_parser(words).parse_args(words)
-        return run_exporter(parsed, default_address=DEFAULT_ADDRESS, mode="run", on_listening=report)
+        parsed.handler = partial(run_exporter, on_listening=report)
+        return run_command(parsed)
     except SystemExit as error:  # the parser has printed what is wrong
         return error.code if isinstance(error.code, int) else BAD_USAGE
     except Exception as error:  # noqa: BLE001 - the last line of defence

@@ -12,12 +12,10 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
-from exporter.cli.check import print_findings
-from exporter.cli.main import BAD_USAGE, FINE, PORT, add_flag, refuse
-from exporter.config.load import load_config
+from exporter.cli.check import configuration
+from exporter.cli.main import BAD_USAGE, CONFIG, FINE, PORT, Command, Flag, Refusal
 from exporter.config.settings import Config, SecretSource, SecretUnreadableError, read_secret
 from exporter.core.quoting import powershell, sh
 from exporter.runtime import signals
@@ -63,18 +61,6 @@ _SHOWN = 10  # SQL Servers in the text at the start
 _INDENT = " " * 21
 
 
-class NoSqlServersError(Exception):
-    """The configuration has no SQL Server to serve."""
-
-
-def add_sql_flags(parser: argparse.ArgumentParser) -> None:
-    add_flag(parser, "--sql", "also serve the SQL Servers of `instances`, over TDS")
-    port = "port of the first SQL Server; the others follow; 0: any free ports (default 0)"
-    add_flag(parser, "--sql.port PORT", port, type=PORT, default=0)
-    password = f"the password of the SQL login {USER} (default: an invented one, in the folder of --out)"
-    add_flag(parser, "--sql.password.file FILE", password)
-
-
 def sql_banner(simulator: Simulator, out: Path) -> str:
     """Return the lines about SQL Servers; empty if none is served."""
     if simulator.sql is None:
@@ -95,46 +81,19 @@ def sql_banner(simulator: Simulator, out: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-REFUSALS = (SecretUnreadableError, NoSqlServersError)
 _PORT, _MANAGEMENT_PORT = 10443, 10378
 READY = "management port: "  # `demo` waits for this line
 
 
-DESCRIPTION = (
-    "Serves the vaults, tenants and credentials of a configuration on loopback, and writes the configuration with which "
-    "an exporter probes them. Faults are set on the management port."
-)
-EPILOG = "example: ekm-exporter simulate --config.file ekm.yml --out sim"
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    flag = partial(add_flag, parser)
-    flag("--config.file FILE", "the configuration", required=True)
-    flag("--out DIR", "directory for ca.pem and the changed ekm.yml", required=True)
-    port, faults = "port of the vaults and Entra ID", "port on which faults are set"
-    flag("--sim.port PORT", f"{port}; 0: any free port (default {_PORT})", type=PORT, default=_PORT)
-    any_port = f"0: any free port (default {_MANAGEMENT_PORT})"
-    flag("--sim.management-port PORT", f"{faults}; {any_port}", type=PORT, default=_MANAGEMENT_PORT)
-    flag(
-        "--sim.arc-token-folder DIR",
-        "also act as the agent of Azure Arc, with its key files in DIR (azure-identity requires /var/opt/azcmagent/tokens)",
-    )
-    add_sql_flags(parser)
-    flag("--for-demo", argparse.SUPPRESS)
-
-
 def run(args: argparse.Namespace) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP; return the exit code."""
-    loaded = load_config(args.config_file)
-    if loaded.config is None:
-        print_findings(loaded)
-        return BAD_USAGE
+    config = configuration(args.config_file)
     try:
         # The default loop of Windows cannot peek at a connection.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(_simulate(args, loaded.config))
+            runner.run(_simulate(args, config))
     except OSError as error:
-        return refuse(_unusable(error), "simulate")
+        raise Refusal(_unusable(error)) from None
     return FINE
 
 
@@ -148,7 +107,7 @@ def _unusable(error: OSError) -> str:
 async def _simulate(args: argparse.Namespace, config: Config) -> None:
     environment = build_environment(config)
     if args.sql and not environment.sql_servers:
-        raise NoSqlServersError("--sql: no target has `instances`: list the SQL Servers of a target there")
+        raise Refusal("--sql: no target has `instances`: list the SQL Servers of a target there")
     password = args.sql_password_file if args.sql else None
     simulator = Simulator(
         environment,
@@ -224,3 +183,46 @@ list the scenarios:  {request(f"{url}/scenarios")}
 list the requests:   {request(f"{url}/requests")}
 after a new secret:  {request(f"{url}/reload", "POST")}
 {sql_banner(simulator, out)}stop:                Ctrl-C"""
+
+
+COMMAND = Command(
+    description=(
+        "Serves the vaults, tenants and credentials of a configuration on loopback, and writes the configuration with which "
+        "an exporter probes them. Faults are set on the management port."
+    ),
+    epilog="example: ekm-exporter simulate --config.file ekm.yml --out sim",
+    run=run,
+    flags=(
+        CONFIG,
+        Flag("--out DIR", "directory for ca.pem and the changed ekm.yml", required=True),
+        Flag(
+            "--sim.port PORT",
+            f"port of the vaults and Entra ID; 0: any free port (default {_PORT})",
+            type=PORT,
+            default=_PORT,
+        ),
+        Flag(
+            "--sim.management-port PORT",
+            f"port on which faults are set; 0: any free port (default {_MANAGEMENT_PORT})",
+            type=PORT,
+            default=_MANAGEMENT_PORT,
+        ),
+        Flag(
+            "--sim.arc-token-folder DIR",
+            "also act as the agent of Azure Arc, with its key files in DIR (azure-identity requires /var/opt/azcmagent/tokens)",
+        ),
+        Flag("--sql", "also serve the SQL Servers of `instances`, over TDS"),
+        Flag(
+            "--sql.port PORT",
+            "port of the first SQL Server; the others follow; 0: any free ports (default 0)",
+            type=PORT,
+            default=0,
+        ),
+        Flag(
+            "--sql.password.file FILE",
+            f"the password of the SQL login {USER} (default: an invented one, in the folder of --out)",
+        ),
+        Flag("--for-demo", argparse.SUPPRESS),
+    ),
+    refusals={SecretUnreadableError: BAD_USAGE},
+)

@@ -462,7 +462,7 @@ EXPORTER: tuple[ReasonRow, ...] = (
         "Check the disk or share with the secret file: reading it took longer than the timeout of the target.", REPEAT
     ),
     _exporter("internal", "the exporter itself failed").advising(
-        "Report the error with the exporter's log and the support bundle: `ekm-exporter bundle TARGET`.",
+        "Report the error with the exporter's log and the support bundle: `ekm-exporter probe TARGET --bundle FILE`.",
         "The exporter failed. Check SQL Server's own access with its error log.",
     ),
 )

@@ -258,7 +258,7 @@ def audit_page(urls: Urls, name: str, found: Facts) -> Iterator[Html]:
         "For a security officer, from what this exporter knows. ",
         link(urls.to("/api/v1/targets/{}/audit", name), "The same as JSON"),
         ". To print it: ",
-        element("code", f"ekm-exporter report --audit {name} --format html"),
+        element("code", f"ekm-exporter audit {name} --format html"),
         class_="quiet",
     )
     yield from chain.from_iterable(map(_section, parts(found)))

@@ -1,4 +1,4 @@
-"""`ekm-exporter bundle`: a file for a support case, with the real requests and without secrets."""
+"""`ekm-exporter probe --bundle`: a file for a support case, with the real requests and without secrets."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ def bundle(command, simulator, tmp_path):
     """Make a bundle of a target. Returns the exit code, the output, and the texts in the file."""
 
     async def make(target):
-        running = await command("bundle", target, "--config.file", simulator.config, "--out", tmp_path / "case.zip")
+        running = await command("probe", target, "--config.file", simulator.config, "--bundle", tmp_path / "case.zip")
         code = await running.end()
         with zipfile.ZipFile(tmp_path / "case.zip") as archive:
             texts = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
@@ -58,7 +58,7 @@ async def test_bundle_has_no_secret_that_a_server_returned(bundle, simulator):
 
 async def test_bundle_overwrites_no_file(simulator, tmp_path, capsys):
     async def refused(target, out):
-        arguments = ["bundle", target, "--config.file", str(simulator.config), "--out", str(tmp_path / out)]
+        arguments = ["probe", target, "--config.file", str(simulator.config), "--bundle", str(tmp_path / out)]
         assert await asyncio.to_thread(main, arguments) == 2
         return "".join(capsys.readouterr())
 
@@ -72,8 +72,11 @@ async def test_bundle_overwrites_no_file(simulator, tmp_path, capsys):
 
 
 async def test_bundle_has_no_name_of_a_windows_device(simulator, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("exporter.cli.bundle.is_windows", lambda: True)
+    monkeypatch.setattr("exporter.cli.probe.is_windows", lambda: True)
     out = tmp_path / "con.zip"
-    assert await asyncio.to_thread(main, ["bundle", "fine", "--config.file", str(simulator.config), "--out", str(out)]) == 2
-    assert capsys.readouterr().err == f"ekm-exporter: --out: {out}: Windows takes this name for a device: choose another name\n"
+    assert await asyncio.to_thread(main, ["probe", "fine", "--config.file", str(simulator.config), "--bundle", str(out)]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"ekm-exporter probe: --bundle: {out}: Windows takes this name for a device: choose another name\n"
+    )
     assert not out.exists()

@@ -78,7 +78,7 @@ async def test_port_in_use_is_one_clear_line(command, simulator):
         assert await running.end() == 2
     errors = [line for line in without_slow_steps(running.err) if "warning" not in line]
     assert errors == [
-        f"ekm-exporter: cannot listen on {address}: address already in use (choose another with --web.listen-address)\n"
+        f"ekm-exporter run: cannot listen on {address}: address already in use (choose another with --web.listen-address)\n"
     ]
 
 
@@ -92,12 +92,11 @@ def test_bad_configuration_is_reported_line_by_line(tmp_path, capsys):
         assert re.search(r"bad\.yml:3:\d+: targets\[0\]\.vault: ", err)
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["run", "--shard", "3/3"], ["nonsense"]])
-def test_bad_usage_exits_2(capsys, arguments):
+def test_bad_usage_exits_2(capsys):
     with pytest.raises(SystemExit) as ended:
-        main_module.main(arguments)
+        main_module.main(["run", "--shard", "3/3"])
     assert ended.value.code == 2
-    assert "usage: " in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("ekm-exporter run: argument --shard: ")
 
 
 async def test_no_output_has_a_secret_or_token(exporter, simulator, get, capsys):

@@ -18,7 +18,7 @@ def crashing(monkeypatch):
             cause.add_note(f"sent {echo}")
             raise RuntimeError({"answer": echo}) from cause
 
-        monkeypatch.setattr(explain, "run", handler)
+        monkeypatch.setattr(explain, "explain_exactly", handler)
         return main(["explain", "3303"])
 
     return crash

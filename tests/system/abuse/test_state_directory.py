@@ -157,7 +157,7 @@ async def test_world_writable_directory_is_exit_code_2(command, tmp_path, state_
     state_dir.chmod(0o777)
     running = await command("run", "--config.file", write_configuration(tmp_path), "--no-scheduler", "--state.dir", state_dir)
     assert await running.end() == 2
-    [line] = [line for line in running.err if line.startswith("ekm-exporter: ")]
+    [line] = [line for line in running.err if line.startswith("ekm-exporter run: ")]
     assert "every user may write to it" in line
     assert "chmod 0700" in line
     assert list(state_dir.iterdir()) == []

@@ -148,7 +148,7 @@ def test_simulator_serves_this_machine_and_a_bundle(both, host):
         (both.folder / "here.yml").write_text(text, encoding="utf-8")
         probe = both.here("probe", "sales", "--config.file", "here.yml")
         assert (probe.code, probe.out.count(" ok ")) == (0, 5), probe.text
-        bundle = ("bundle", "sales", "--config.file", config.relative_to(both.folder), "--out", "Fall 1 für März.zip")
+        bundle = ("probe", "sales", "--config.file", config.relative_to(both.folder), "--bundle", "Fall 1 für März.zip")
         assert both.there(*bundle).out == "Fall 1 für März.zip: every step succeeded. Read the file before you send it.\n"
         port = re.search(r"vaults and Entra ID on [\d.]+:(\d+)", simulator.text)
         assert port is not None

@@ -70,7 +70,7 @@ def loaded(config):
 def test_section_without_its_driver_is_bad_usage(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(run, "load_config", lambda _: loaded(WITH_SERVERS))
     assert main(["run", "--config.file", str(tmp_path / "ekm.yml"), "--web.listen-address", "127.0.0.1:0"]) == 2
-    assert capsys.readouterr().err == f"ekm-exporter: {NEEDED}\n"
+    assert capsys.readouterr().err == f"ekm-exporter run: {NEEDED}\n"
 
 
 @pytest.mark.usefixtures("without_driver")

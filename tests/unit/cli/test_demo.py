@@ -6,13 +6,14 @@ import sys
 import pytest
 
 from exporter.cli import demo, simulate
+from exporter.cli.main import Refusal
 from exporter.simulator.story import CONFIG, STORY
 
 READY = "management port: http://127.0.0.1:1"
 SLOW = "import time; time.sleep(600)"
 
 
-def url_of(program: str) -> str | None:
+def url_of(program: str) -> str:
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - a test's program
         try:
             return demo._management_url(child)
@@ -32,10 +33,11 @@ def test_simulator_that_is_ready_has_a_url():
         (SLOW, 0.2, "was not ready after 0.2 seconds"),
     ],
 )
-def test_simulator_that_does_not_start_is_reported_with_the_cause(monkeypatch, capsys, program, patience, why):
+def test_simulator_that_does_not_start_is_reported_with_the_cause(monkeypatch, program, patience, why):
     monkeypatch.setattr(demo, "_START_SECONDS", patience)
-    assert url_of(program) is None
-    assert capsys.readouterr().err == f"ekm-exporter demo: the simulator {why}\n"
+    with pytest.raises(Refusal, match=f"^the simulator {why}$") as caught:
+        url_of(program)
+    assert caught.value.code == 3
 
 
 def test_slow_computer_has_minutes_to_start_the_simulator():

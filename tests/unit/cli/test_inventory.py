@@ -1,13 +1,13 @@
 """`inventory --url`: readings of running exporters as documents, and every reason why there are none."""
 
-import argparse
 import asyncio
 import json
 from contextlib import AsyncExitStack, contextmanager
 
 import pytest
 
-from exporter.cli.inventory import add_reading_flags, read_exporters
+from exporter.cli.inventory import read_exporters
+from exporter.cli.main import build_parser
 from exporter.inventory.folder import SourceError, Sources
 from exporter.sqlserver.document import completed
 from exporter.sqlserver.reading import reading_values
@@ -17,9 +17,8 @@ from tests.unit.clients.test_peers import answering, giving
 
 
 def read(*flags):
-    parser, sources = argparse.ArgumentParser(), Sources()
-    add_reading_flags(parser)
-    read_exporters(parser.parse_args([str(flag) for flag in flags]), sources)
+    sources = Sources()
+    read_exporters(build_parser(["inventory"]).parse_args(["inventory", *map(str, flags)]), sources)
     return sources
 
 

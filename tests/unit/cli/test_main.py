@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from exporter.cli import main as main_module
 from exporter.cli import simulate
-from exporter.cli.main import PORT, CommandParser, add_flag, build_parser, main
+from exporter.cli.main import PORT, CommandParser, Flag, build_parser, main
 from exporter.cli.simulate import quoted, request, with_variables
 
 # A flag with one value may be given once, in each command.
@@ -66,9 +67,11 @@ def test_parser_of_one_command_is_that_of_all(name):
     assert alone[name].format_help() == COMMANDS[name].format_help()
 
 
-def test_help_has_a_line_for_each_command():
+@pytest.mark.parametrize(("windows", "missing"), [(True, []), (False, ["service"])])
+def test_help_has_a_line_for_each_command_of_this_system(windows, missing, monkeypatch):
+    monkeypatch.setattr(main_module, "is_windows", lambda: windows)
     text = " ".join(build_parser([]).format_help().split())
-    assert [name for name in COMMANDS if f" {name} " not in text.partition("commands:")[2]] == []
+    assert [name for name in COMMANDS if f" {name} " not in text.partition("commands:")[2]] == missing
 
 
 def test_command_after_two_dashes_has_its_flags(capsys):
@@ -76,12 +79,32 @@ def test_command_after_two_dashes_has_its_flags(capsys):
     assert capsys.readouterr().out.startswith("[")
 
 
-def test_unknown_command_gets_the_names_of_all(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["prove", "explain"])
-    message = capsys.readouterr().err
-    assert ended.value.code == 2
-    assert [name for name in COMMANDS if name not in message] == []
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["prob", "explain"], "ekm-exporter: no command 'prob' (did you mean 'probe'?)"),
+        (["zzz"], f"ekm-exporter: no command 'zzz': write one of {', '.join(name for name in COMMANDS if name != 'service')}"),
+        (["run"], "ekm-exporter run: the following arguments are required: --config.file"),
+        (["run", "--config", "ekm.yml"], "ekm-exporter run: the following arguments are required: --config.file"),
+        (
+            ["doctor", "--config=e.yml"],
+            "ekm-exporter doctor: unrecognized arguments: --config=e.yml (did you mean '--config.file'?)",
+        ),
+        (["run", "--config.file", "e.yml", "--zzz"], "ekm-exporter run: unrecognized arguments: --zzz"),
+    ],
+)
+def test_wrong_words_are_one_line(arguments, problem, capsys, monkeypatch):
+    monkeypatch.setattr(main_module, "is_windows", lambda: False)
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    assert (code, *capsys.readouterr()) == (2, "", f"{problem}\n")
+
+
+def test_without_words_the_help_is_printed(capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out == build_parser([]).format_help()
 
 
 def test_flag_of_another_spelling_is_the_same_flag(capsys):
@@ -96,8 +119,8 @@ def test_flag_of_another_spelling_is_the_same_flag(capsys):
 
 def test_flag_has_the_attribute_of_its_name_and_a_path():
     parser = CommandParser(prog="x")
-    add_flag(parser, "--web.config.file FILE", "a file")
-    add_flag(parser, "--dry-run", "nothing is written", action="store_true")
+    Flag("--web.config.file FILE", "a file").add_to(parser)
+    Flag("--dry-run", "nothing is written").add_to(parser)
     args = parser.parse_args(["--web.config.file", "web.yml", "--dry-run"])
     assert (args.web_config_file, args.dry_run) == (Path("web.yml"), True)
     assert "--web.config.file FILE" in parser.format_help()
@@ -106,7 +129,7 @@ def test_flag_has_the_attribute_of_its_name_and_a_path():
 @pytest.mark.parametrize("text", ["", "x", "-1", "65536", "1.5", " 1", "1_0", "\u0661", "nan", "9" * 30])
 def test_number_out_of_its_range_has_its_own_message(text, capsys):
     parser = CommandParser(prog="x")
-    add_flag(parser, "--port PORT", "a port", type=PORT)
+    Flag("--port PORT", "a port", type=PORT).add_to(parser)
     with pytest.raises(SystemExit):
         parser.parse_args([f"--port={text}"])
     assert f"argument --port: {text!r} is not a port: write a number from 0 to 65535" in capsys.readouterr().err

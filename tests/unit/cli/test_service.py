@@ -1,6 +1,7 @@
 """The command `service`, on a system without services of Windows and on a stand-in for one."""
 
 import contextlib
+import errno
 import io
 import logging
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from exporter import __version__
 from exporter.cli import service_install, service_run
-from exporter.cli.main import build_parser, main
+from exporter.cli.main import Refusal, build_parser, main
 from exporter.windows import install as install_module
 from exporter.windows.api import WindowsCallError
 from exporter.windows.event_log import EventKind
@@ -36,6 +37,13 @@ def test_each_verb_has_its_function_on_windows(words, module, monkeypatch):
     monkeypatch.setattr("exporter.cli.service.is_windows", lambda: True)
     monkeypatch.setattr(module, words[0], lambda _args: 7)
     assert main(["service", *words]) == 7
+
+
+@pytest.fixture
+def on_windows(monkeypatch):
+    """Returns the exit code of `ekm-exporter service` there."""
+    monkeypatch.setattr("exporter.cli.service.is_windows", lambda: True)
+    return lambda *words: main(["service", *words])
 
 
 def parsed(*words):
@@ -71,14 +79,14 @@ def test_settings_of_the_installation_are_kept_and_given_ones_replace_them():
     assert service_install._settings(parsed("install", "--arguments", "", "--config.file", ""), settings) == settings
 
 
-def test_output_of_an_installation_goes_to_its_log_file(tmp_path, monkeypatch, capsys):
+def test_output_of_an_installation_goes_to_its_log_file(on_windows, tmp_path, monkeypatch, capsys):
     def install(_args):
         sys.stdout.write("changed: Übung\n")
-        return service_install.refuse("a problem")
+        raise Refusal("a problem")
 
-    monkeypatch.setattr(service_install, "_install_or_report", install)
+    monkeypatch.setattr(service_install, "_install", install)
     log = tmp_path / "install.log"
-    assert service_install.install(parsed("install", "--log.file", str(log))) == 2
+    assert on_windows("install", "--log.file", str(log)) == 2
     assert log.read_text(encoding="utf-8") == "changed: Übung\nekm-exporter service: a problem\n"
     assert capsys.readouterr() == ("", "")
 
@@ -91,8 +99,8 @@ def test_log_file_names_an_internal_error(tmp_path, monkeypatch):
     assert "internal error: ZeroDivisionError" in log.read_text()
 
 
-def test_log_file_that_cannot_be_written_is_refused(tmp_path, capsys):
-    assert service_install.install(parsed("install", "--log.file", str(tmp_path))) == 2
+def test_log_file_that_cannot_be_written_is_refused(on_windows, tmp_path, capsys):
+    assert on_windows("install", "--log.file", str(tmp_path)) == 2
     assert f"cannot write {tmp_path}" in capsys.readouterr().err
 
 
@@ -138,32 +146,32 @@ def test_secret_of_a_pipe_is_its_first_line(monkeypatch, encoding):
 
 
 @pytest.mark.parametrize(("name", "typed"), [("../s", b"x"), ("s", b""), ("s", b"  \n")])
-def test_secret_without_a_plain_name_or_text_is_refused(tmp_path, monkeypatch, name, typed):
+def test_secret_without_a_plain_name_or_text_is_refused(on_windows, tmp_path, monkeypatch, name, typed):
     monkeypatch.setattr(sys, "stdin", piped(typed))
-    assert service_install.secret(parsed("secret", name, "--base", str(tmp_path))) == 2
+    assert on_windows("secret", name, "--base", str(tmp_path)) == 2
     assert list(tmp_path.iterdir()) == []
 
 
-def test_blank_at_an_end_of_a_secret_is_written_with_a_warning(tmp_path, monkeypatch, capsys):
+def test_blank_at_an_end_of_a_secret_is_written_with_a_warning(on_windows, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(install_module.WindowsHost, "protect_secrets", lambda *_: None)
     monkeypatch.setattr(sys, "stdin", piped(b"x \n"))
-    assert service_install.secret(parsed("secret", "s", "--base", str(tmp_path / "a" / ".."))) == 0
+    assert on_windows("secret", "s", "--base", str(tmp_path / "a" / "..")) == 0
     assert (tmp_path / "secrets" / "s").read_bytes() == b"x "
     assert "ends with a blank" in capsys.readouterr().err
 
 
-def test_damaged_settings_prevent_only_the_removal_of_data(tmp_path, monkeypatch):
+def test_damaged_settings_prevent_only_the_removal_of_data(on_windows, tmp_path, monkeypatch):
     services = Services(monkeypatch, service_command("p", ServiceSettings(name="ekm"), PureWindowsPath(tmp_path)))
     (tmp_path / "service.json").write_text('{"name": "ekm", "prometheus": "10.1.2.3"}')
-    assert service_install.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path), "--remove-data")) == 2
+    assert on_windows("remove", "--name", "ekm", "--base", str(tmp_path), "--remove-data") == 2
     assert services.removed == []
-    assert service_install.remove(parsed("remove", "--name", "ekm", "--base", str(tmp_path))) == 0
+    assert on_windows("remove", "--name", "ekm", "--base", str(tmp_path)) == 0
     assert services.removed == ["ekm"]
 
 
-def test_data_of_something_else_is_not_removed(tmp_path):
+def test_data_of_something_else_is_not_removed(on_windows, tmp_path):
     (tmp_path / "state").mkdir()
-    assert service_install.remove(parsed("remove", "--remove-data", "--base", str(tmp_path))) == 2
+    assert on_windows("remove", "--remove-data", "--base", str(tmp_path)) == 2
     assert (tmp_path / "state").exists()
 
 
@@ -182,34 +190,34 @@ class Services(contextlib.AbstractContextManager):
         return self.command and ServiceDefinition(name=name, command=self.command, account="a")
 
 
-def test_service_of_something_else_is_not_removed(tmp_path, monkeypatch, capsys):
+def test_service_of_something_else_is_not_removed(on_windows, tmp_path, monkeypatch, capsys):
     services = Services(monkeypatch, r'"C:\SQL\Binn\sqlservr.exe" -sMSSQLSERVER')
     for flags in ((), ("--dry-run",)):
-        assert service_install.remove(parsed("remove", "--name", "MSSQLSERVER", "--base", str(tmp_path), *flags)) == 2
+        assert on_windows("remove", "--name", "MSSQLSERVER", "--base", str(tmp_path), *flags) == 2
         assert "is not that of" in capsys.readouterr().err
     assert services.removed == []
 
 
 @pytest.mark.parametrize("name", ["all", "ALL", "a b"])
-def test_name_that_is_no_service_is_not_removed(monkeypatch, name):
+def test_name_that_is_no_service_is_not_removed(on_windows, monkeypatch, name):
     services = Services(monkeypatch)
-    assert service_install.remove(parsed("remove", "--name", name)) == 2
+    assert on_windows("remove", "--name", name) == 2
     assert services.removed == []
 
 
-def test_name_that_was_never_installed_keeps_its_rule_and_event_source(tmp_path, monkeypatch, capsys):
+def test_name_that_was_never_installed_keeps_its_rule_and_event_source(on_windows, tmp_path, monkeypatch, capsys):
     services = Services(monkeypatch)
-    assert service_install.remove(parsed("remove", "--name", "OpenSSH-Server-In-TCP", "--base", str(tmp_path))) == 0
+    assert on_windows("remove", "--name", "OpenSSH-Server-In-TCP", "--base", str(tmp_path)) == 0
     assert "nothing is removed" in capsys.readouterr().out
     assert services.removed == []
 
 
-def test_service_that_is_deleted_already_still_loses_its_rule_and_event_source(tmp_path, monkeypatch):
+def test_service_that_is_deleted_already_still_loses_its_rule_and_event_source(on_windows, tmp_path, monkeypatch):
     """Windows Installer deletes the service itself."""
     services = Services(monkeypatch)
     (tmp_path / "service.json").write_text(dump_settings(ServiceSettings(name="ekm")))
     for name in ("ekm", "EKM"):  # Windows ignores the case
-        assert service_install.remove(parsed("remove", "--name", name, "--base", str(tmp_path))) == 0
+        assert on_windows("remove", "--name", name, "--base", str(tmp_path)) == 0
     assert services.removed == ["ekm", "ekm"]
 
 
@@ -227,17 +235,24 @@ def test_running_service_names_its_page_on_this_host(tmp_path, listen, arguments
     assert service_install._state(SimpleNamespace(base=tmp_path, settings=settings), services).splitlines()[1:] == lines
 
 
-def test_missing_rights_name_what_to_do(capsys):
-    assert service_install.fail(WindowsCallError("open the service manager", 5)) == 1
-    assert capsys.readouterr().err.endswith("(Windows error 5): run this as an administrator\n")
-
-
-def test_file_in_the_place_of_a_folder_is_named_plainly(tmp_path, capsys):
-    (tmp_path / "secrets").touch()
-    with pytest.raises(FileExistsError) as caught:
-        (tmp_path / "secrets").mkdir()
-    assert service_install.fail(caught.value) == 1
-    assert capsys.readouterr().err == f"ekm-exporter service: {tmp_path / 'secrets'}: file exists\n"
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            WindowsCallError("open the service manager", 5),
+            "open the service manager: error (Windows error 5): run this as an administrator",
+        ),
+        (
+            WindowsCallError("start the service", 1069),
+            "start the service: error (Windows error 1069): give the account the right",
+        ),
+        (FileExistsError(errno.EEXIST, "File exists", "C:/secrets"), "C:/secrets: file exists"),
+    ],
+)
+def test_what_windows_refuses_names_the_place_or_what_to_do(error, text):
+    with pytest.raises(Refusal) as caught, service_install.refusing():
+        raise error
+    assert (caught.value.code, str(caught.value)[: len(text)]) == (1, text)
 
 
 def test_folder_is_no_configuration(tmp_path):
@@ -246,13 +261,8 @@ def test_folder_is_no_configuration(tmp_path):
         service_install._prepare(args, tmp_path / "base", SimpleNamespace())
 
 
-def test_account_without_the_right_to_log_on_names_what_to_do(capsys):
-    assert service_install.fail(WindowsCallError("start the service", 1069)) == 1
-    assert "Log on as a service" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(("flags", "access"), [(["--dry-run"], 0x1), ([], 0x3)])
-def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
+def test_dry_run_needs_no_right_to_change(on_windows, tmp_path, monkeypatch, flags, access):
     requested = []
 
     def refuse(access):
@@ -260,7 +270,7 @@ def test_dry_run_needs_no_right_to_change(tmp_path, monkeypatch, flags, access):
         raise WindowsCallError("open the service manager", 5)
 
     monkeypatch.setattr(service_install, "ServiceManager", refuse)
-    assert service_install.install(parsed("install", "--base", str(tmp_path), *flags)) == 1
+    assert on_windows("install", "--base", str(tmp_path), *flags) == 1
     assert requested == [access]
 
 
@@ -307,11 +317,11 @@ def test_service_without_a_log_reports_that(tmp_path):
     assert "cannot write its log" in events[0][1]
 
 
-def test_process_that_a_user_starts_is_refused(monkeypatch, capsys):
+def test_process_that_a_user_starts_is_refused(on_windows, monkeypatch, capsys):
     control = SimpleNamespace(connect=lambda: 1063)
     monkeypatch.setattr(service_run, "ServiceControl", lambda *_, **__: control)
-    assert service_run.run(build_parser(["service"]).parse_args(["service", "run", "--base", "x"])) == 2
-    assert capsys.readouterr().err == "ekm-exporter: only the service manager starts this: net start ekm-exporter\n"
+    assert on_windows("run", "--base", "x") == 2
+    assert capsys.readouterr().err == "ekm-exporter service: only the service manager starts this: net start ekm-exporter\n"
 
 
 def test_service_manager_gets_the_exit_code_also_of_an_internal_error(monkeypatch, tmp_path):
