@@ -252,16 +252,19 @@ def _nodes(rows: tuple[Row, ...], own: Row, host: str) -> tuple[str, ...]:
 
 
 def _foreign_providers(document: Document) -> set[str]:
-    rows = document.sections
     known = {thumbprint_of(uri.thumbprint) for uri in document.key_uris}
-    found = set()
-    for provider in rows.get("providers", ()):
-        name = _cell(provider, "name")
-        identities = [_cell(row, "identity") for row in rows.get("credentials", ()) if _cell(row, "provider") == name]
-        keys = {thumbprint_of(_cell(row, "thumbprint")) for row in rows.get("keys", ()) if _cell(row, "provider") == name}
-        if is_foreign(name, _cell(provider, "dll_path"), identities, has_key_uri=bool(known & keys)):
-            found.add(name)
-    return found
+
+    def cells(section: str, column: str, provider: str) -> list[str]:
+        rows = document.sections.get(section, ())
+        return [_cell(row, column) for row in rows if _cell(row, "provider") == provider]
+
+    paths = {_cell(row, "name"): _cell(row, "dll_path") for row in document.sections.get("providers", ())}
+    keys = {name: map(thumbprint_of, cells("keys", "thumbprint", name)) for name in paths}
+    return {
+        name
+        for name, path in paths.items()
+        if is_foreign(name, path, cells("credentials", "identity", name), has_key_uri=not known.isdisjoint(keys[name]))
+    }
 
 
 def _without(rows: tuple[Row, ...], column: str, values: Collection[str]) -> tuple[Row, ...]:
@@ -299,7 +302,7 @@ def _keys(rows: tuple[Row, ...]) -> tuple[AsymmetricKey, ...]:
 def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreign: Collection[str]) -> tuple[Database, ...]:
     """Return the databases; those under a key of a foreign provider have no thumbprint. `encryption` is None if it was not read."""
     thumbprints = {
-        _cell(row, "database"): thumbprint_of(_cell(row, "thumbprint"))
+        _cell(row, "database"): "" if (key := thumbprint_of(_cell(row, "thumbprint"))) in foreign else key
         for row in encryption or ()
         if row.get("encryptor_type") == ASYMMETRIC
     }
@@ -307,21 +310,18 @@ def _databases(rows: tuple[Row, ...], encryption: tuple[Row, ...] | None, foreig
     encrypted = {name for row in rows if row.get("is_encrypted") == 1 and (name := _cell(row, "name")).lower() != _TEMPDB}
     shown = {_cell(row, "database") for row in encryption or ()}
     closed = set() if encryption is None else encrypted
-    found = []
-    for name in sorted(listed.keys() | thumbprints.keys()):
-        state, ag = listed.get(name, ("", ""))
-        thumbprint = thumbprints.get(name, "")
-        found.append(
-            Database(
-                name=name,
-                state=state,
-                ag=ag,
-                thumbprint="" if thumbprint in foreign else thumbprint,
-                encrypted=name in encrypted,
-                hidden=name not in shown and (state not in OPEN or name in closed),
-            )
+    names = sorted(listed.keys() | thumbprints.keys())
+    return tuple(
+        Database(
+            name=name,
+            state=state,
+            ag=ag,
+            thumbprint=thumbprints.get(name, ""),
+            encrypted=name in encrypted,
+            hidden=name not in shown and (state not in OPEN or name in closed),
         )
-    return tuple(found)
+        for name, (state, ag) in ((name, listed.get(name, ("", ""))) for name in names)
+    )
 
 
 # Which SQL Server a reading is about. A server answers with its own name: only the address proves that the name is its own.
@@ -436,8 +436,7 @@ class Findings:
 
 
 def _add(table: dict[str, list[str]], text: str, servers: Iterable[str]) -> None:
-    known = table.setdefault(text, [])
-    known.extend(server for server in servers if server not in known)
+    table[text] = list(dict.fromkeys((*table.get(text, ()), *servers)))
 
 
 def few(names: Sequence[str], most: int = FEW) -> str:

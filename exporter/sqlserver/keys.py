@@ -255,16 +255,23 @@ class KeyUris:
             vaults = ", ".join(sorted(named)) or "?"
             findings.gap(f"{about}: no KeyUri, so name and version in vault {vaults} are unknown. {_advice(instance)}", server)
         elif version is None and not here:
-            text = f"{about}: {_sources(claims)}, but {_identities(instance, key)}"
-            findings.gap(f"{text}: no target, because no credential of this server names that vault", server)
+            findings.gap(
+                f"{about}: {_sources(claims)}, but {_identities(instance, key)}"
+                ": no target, because no credential of this server names that vault",
+                server,
+            )
         elif version is None:
             findings.gap(f"{about}: several KeyUri in its vault: {_sources(here)}: remove the old or wrong entries", server)
         elif wrong:
-            text = f"{about}: {_sources(wrong)}, but {version.uri} counts"
-            findings.gap(f"{text}: remove the wrong entry, and find out who wrote it", server)
+            findings.gap(
+                f"{about}: {_sources(wrong)}, but {version.uri} counts: remove the wrong entry, and find out who wrote it",
+                server,
+            )
         if version is not None and (foreign := {one: claims[one] for one in claims if self._is_foreign(one, named, claims[one])}):
-            text = f"{about}: {_sources(foreign)}, a vault that no credential of this server names"
-            findings.note(f"{text}: this entry does not count", server)
+            findings.note(
+                f"{about}: {_sources(foreign)}, a vault that no credential of this server names: this entry does not count",
+                server,
+            )
 
     def _is_foreign(self, version: KeyVersion, named: Collection[str], sources: Iterable[str]) -> bool:
         """Whether only servers that do not use the vault name the version."""
@@ -414,8 +421,11 @@ def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[U
         protected.setdefault(one.thumbprint, []).append(one)
     for key in instance.keys:
         if key.thumbprint not in used:
-            text = f"key [{key.name}] ({key.thumbprint}) protects no database that is shown"
-            findings.note(f"{text}: columns in databases and old backups may need it (retire-version.sql)", server)
+            findings.note(
+                f"key [{key.name}] ({key.thumbprint}) protects no database that is shown"
+                ": columns in databases and old backups may need it (retire-version.sql)",
+                server,
+            )
         elif usage := _resolved(instance, key, tuple(protected.get(key.thumbprint, hidden)), uris, findings):
             yield usage
 
@@ -437,12 +447,18 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
     _report_kept(instance, findings)
     _report_other_keys(instance, findings)
     if instance.ekm is not None and instance.ekm.fault and instance.uses_provider:
-        text = f"the option '{EKM_OPTION}' is {instance.ekm.fault}. Without it, databases under a provider's keys do not open"
-        findings.note(f"{text}: {ENABLE_OPTION}", server)
+        findings.note(
+            f"the option '{EKM_OPTION}' is {instance.ekm.fault}. Without it, databases under a provider's keys do not open"
+            f": {ENABLE_OPTION}",
+            server,
+        )
     for provider in instance.providers:
         if not provider.enabled:
-            text = f"provider [{provider.name}] is disabled, so databases under its keys do not open"
-            findings.note(f"{text}: ALTER CRYPTOGRAPHIC PROVIDER {sql_name(provider.name, 'PROVIDER')} ENABLE", server)
+            findings.note(
+                f"provider [{provider.name}] is disabled, so databases under its keys do not open"
+                f": ALTER CRYPTOGRAPHIC PROVIDER {sql_name(provider.name, 'PROVIDER')} ENABLE",
+                server,
+            )
 
 
 def _report_kept(instance: Instance, findings: Findings) -> None:
@@ -466,8 +482,11 @@ def _report_other_keys(instance: Instance, findings: Findings) -> None:
     for uri in instance.key_uris if "keys" not in instance.errors else ():
         version = key_version(uri.uri)
         if version is not None and thumbprint_of(uri.thumbprint) not in known:
-            text = f"the registry names {version.uri}, whose key master does not have, so no target probes it"
-            findings.note(f"{text}: columns in databases and old backups may need it", instance.server_name)
+            findings.note(
+                f"the registry names {version.uri}, whose key master does not have, so no target probes it"
+                ": columns in databases and old backups may need it",
+                instance.server_name,
+            )
 
 
 def _report_databases(instance: Instance, findings: Findings) -> None:
@@ -480,11 +499,17 @@ def _report_databases(instance: Instance, findings: Findings) -> None:
             findings.gap(f"{text}: {fix}", instance.server_name)
         elif database.hidden and known:
             state = "encrypted but not open, as with AUTO_CLOSE" if database.state in OPEN else f"in {database.state}"
-            text = f"database [{database.name}] is {state}, so its key is unknown"
-            findings.note(f"{text}: keys that protect no other database count as used", instance.server_name)
+            findings.note(
+                f"database [{database.name}] is {state}, so its key is unknown"
+                ": keys that protect no other database count as used",
+                instance.server_name,
+            )
         elif database.thumbprint and database.thumbprint not in known and "keys" not in instance.errors:
-            text = f"database [{database.name}] is under {database.thumbprint}, but this server has no key with that thumbprint"
-            findings.gap(f"{text}: create the asymmetric key, or grant VIEW ANY DEFINITION", instance.server_name)
+            findings.gap(
+                f"database [{database.name}] is under {database.thumbprint}, but this server has no key with that thumbprint"
+                ": create the asymmetric key, or grant VIEW ANY DEFINITION",
+                instance.server_name,
+            )
 
 
 def _resolved(
@@ -513,8 +538,11 @@ def _resolved(
         findings.gap(f"{about}: {text}", server, kind=kind)
     if version.vault != vault_of(pairing.credential):
         named = vault_of(pairing.credential) or mask(pairing.credential.identity) or "nothing"
-        text = f"{about}: KeyUri is in {version.vault}, but credential [{pairing.credential.name}] names {named}"
-        findings.gap(f"{text}; the target follows KeyUri", server)
+        findings.gap(
+            f"{about}: KeyUri is in {version.vault}, but credential [{pairing.credential.name}] names {named}"
+            "; the target follows KeyUri",
+            server,
+        )
     if rules := key_name_findings(version.name):
         findings.gap(f"{about}: {version.name}: {rules[0].text}", server)
         return None

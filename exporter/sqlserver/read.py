@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.core.connector import ENTRIES
@@ -128,35 +128,35 @@ def read_server(server: SqlAddress, access: SqlServerAccess, wanted: Batches | N
         reading.read()
     except SqlConnectionError as error:
         refused_login = error.number
-        if not reading.has_inventory:
+        if not {*SECTIONS} <= {*reading.sections, *reading.errors}:
             return Document(address=server.text, failure=str(error), refused_login=refused_login)
         reading.give_up(str(error))
     finally:
-        reading.session.close()
-    sections = {name: tuple(map(_masked, rows)) for name, rows in reading.sections.items()}
+        reading.close()
+    # A server may call a database as the password that it got: no secret of this process is part of a document.
+    sections = {
+        name: tuple({column: hide(cell) if isinstance(cell, str) else cell for column, cell in row.items()} for row in rows)
+        for name, rows in with_log(reading.sections).items()
+    }
     uris = tuple(RegistryUri(hide(uri.thumbprint), hide(uri.uri)) for uri in reading.uris)
     found = Document(address=server.text, sections=sections, errors=reading.errors, key_uris=uris)
     return completed(replace(found, refused_login=refused_login))
 
 
-def _masked(row: Row) -> Row:
-    """Return the row without secrets of this process: a server may call a database as the password that it got."""
-    return {column: hide(cell) if isinstance(cell, str) else cell for column, cell in row.items()}
+class _LostError(Exception):
+    """A batch broke its connection; another one may be opened."""
 
 
 class _Reading:
-    """What was read of one server so far."""
+    """What was read of one server so far, over a connection that is opened again if a batch broke it, a few times."""
 
     def __init__(self, server: SqlAddress, access: SqlServerAccess, wanted: Batches) -> None:
-        self.session = _Session(server, access)
         self.sections: dict[str, tuple[Row, ...]] = {}
         self.errors: dict[str, str] = {}
         self.uris: tuple[RegistryUri, ...] = ()
-        self._wanted = wanted
-
-    @property
-    def has_inventory(self) -> bool:
-        return {*SECTIONS} <= {*self.sections, *self.errors}
+        self._server, self._access, self._wanted = server, access, wanted
+        self._connection: SqlConnection | None = None
+        self._opened, self._until = 0, time.monotonic() + access.whole_seconds
 
     def read(self) -> None:
         """Read everything. Raises SqlConnectionError if the server is lost."""
@@ -164,18 +164,28 @@ class _Reading:
             statement = batch if isinstance(batch, str) else batch(self.sections)
             if statement:
                 self._ask(section, statement)
-        self.sections = with_log(self.sections)
-        if _has_registry(self.sections):
+        on_linux = any(row.get("platform") == "linux" for row in self.sections.get("instance", ()))
+        if not on_linux and (self.sections.get("providers") or self.sections.get("keys")):  # else there is no entry
             try:
-                self.uris = read_key_uris(self.session.query)
+                self.uris = read_key_uris(self._query)
             except (SqlStatementError, _LostError) as error:
                 self.errors[REGISTRY] = str(error)
+
+    def give_up(self, reason: str) -> None:
+        """Give the reason to each section that was not read."""
+        names = [section for section, _ in self._wanted if section not in self.sections]
+        self.errors = dict.fromkeys([*names, REGISTRY], reason) | self.errors
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _ask(self, section: str, statement: str) -> None:
         """Read a section, or more rows of one: then a failure leaves those that are known."""
         known, failure = self.sections.get(section, ()), LOST
         try:
-            result = self.session.query(statement)
+            result = self._query(statement)
             missing = tuple(message for message in result.messages if message.number == MISSING_FILE)
             rows = read_section(str(row[0]) for row in result.rows)
             if rows is not None and not missing:
@@ -188,53 +198,21 @@ class _Reading:
         if section not in self.sections:
             self.errors[section] = failure
 
-    def give_up(self, reason: str) -> None:
-        """Give the reason to each section that was not read."""
-        self.sections = with_log(self.sections)
-        names = [section for section, _ in self._wanted if section not in self.sections]
-        self.errors = dict.fromkeys([*names, REGISTRY], reason) | self.errors
+    def _query(self, batch: str) -> Result:
+        """Send a batch. Raises SqlStatementError, _LostError, and SqlConnectionError if the server is lost.
 
-
-def _has_registry(sections: Mapping[str, tuple[Row, ...]]) -> bool:
-    """Whether to read it: Linux has none, and without a provider there is no entry."""
-    on_linux = any(row.get("platform") == "linux" for row in sections.get("instance", ()))
-    return not on_linux and bool(sections.get("providers") or sections.get("keys"))
-
-
-class _LostError(Exception):
-    """A batch broke its connection; another one may be opened."""
-
-
-class _Session:
-    """A connection that is opened again if a batch broke it, a few times."""
-
-    def __init__(self, server: SqlAddress, access: SqlServerAccess) -> None:
-        self._server, self._access = server, access
-        self._connection: SqlConnection | None = None
-        self._opened = 0
-        self._until = time.monotonic() + access.whole_seconds
-
-    def query(self, batch: str) -> Result:
-        """Send a batch. Raises SqlStatementError, and SqlConnectionError if the server is lost."""
-        if self._opened and self._is_over():
+        A server that has used up its time is not lost: what was read of it counts.
+        """
+        if self._opened and time.monotonic() >= self._until:
             raise _LostError(str(timeout_failure(self._access.seconds, self._access.words)))
         connection = self._connection or self._open()
         try:
             return connection.query(batch)
         except SqlConnectionError as error:
             self.close()
-            if self._opened == _MOST_CONNECTIONS and not self._is_over():
+            if self._opened == _MOST_CONNECTIONS and time.monotonic() < self._until:
                 raise
             raise _LostError(str(error)) from None
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _is_over(self) -> bool:
-        """Whether the server has used up its time: then what was read of it counts."""
-        return time.monotonic() >= self._until
 
     def _open(self) -> SqlConnection:
         self._opened += 1
