@@ -255,8 +255,7 @@ def _foreign_providers(document: Document) -> set[str]:
     known = {thumbprint_of(uri.thumbprint) for uri in document.key_uris}
 
     def cells(section: str, column: str, provider: str) -> list[str]:
-        rows = document.sections.get(section, ())
-        return [_cell(row, column) for row in rows if _cell(row, "provider") == provider]
+        return [_cell(row, column) for row in document.sections.get(section, ()) if _cell(row, "provider") == provider]
 
     paths = {_cell(row, "name"): _cell(row, "dll_path") for row in document.sections.get("providers", ())}
     keys = {name: map(thumbprint_of, cells("keys", "thumbprint", name)) for name in paths}

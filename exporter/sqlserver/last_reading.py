@@ -368,8 +368,7 @@ def _without_proven_errors(reading: SqlServerReading) -> SqlServerReading:
     lines = [row for row in rows(reading, ERRORS) if row.get("code") != OTHER]
     if document is None or now is None or not lines:
         return reading
-    proofs = key_proofs(reading)
-    proven = [-math.inf if each.closed or each.proven_from is None else each.proven_from for each in proofs]
+    proven = [-math.inf if each.closed or each.proven_from is None else each.proven_from for each in key_proofs(reading)]
     ended = max(now - _MEMORY, min(now - _DAY, min(proven, default=-math.inf)))
     lines = [row for row in lines if (_time(row, "last_utc") or now) >= ended]
     lines.sort(key=lambda row: (row.get("code") not in BACKUP_MESSAGES, str(row.get("last_utc"))), reverse=True)

@@ -226,9 +226,8 @@ class ServerReader:
             async with asyncio.timeout(seconds):
                 return await self._pool.run(run)
         except TimeoutError as error:
-            lacking = shortage_of(error)
-            cause = f"{late} within {seconds:g} s" if lacking is None else f"no thread was free within {seconds:g} s"
-            raise _FailedError(cause) from None
+            cause = late if shortage_of(error) is None else "no thread was free"
+            raise _FailedError(f"{cause} within {seconds:g} s") from None
         except asyncio.CancelledError:
             stopped.set()
             if begun:

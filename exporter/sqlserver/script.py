@@ -109,8 +109,7 @@ def with_log(sections: dict[str, tuple[Row, ...]]) -> dict[str, tuple[Row, ...]]
     """Return the sections with one that says from when to when the error log was read, in place of a row for each file."""
     if not (files := _files(sections)):
         return sections
-    oldest = min(str(row.get("first_utc")) for row in files)
-    since = files[0].get("since_utc", "") if _reaches_back(files) else oldest
+    since = files[0].get("since_utc", "") if _reaches_back(files) else min(str(row.get("first_utc")) for row in files)
     errors = tuple(row for row in sections["errors"] if row.get("code") != READ)
     log = tuple(
         {"since_utc": since, "until_utc": row["read_at_utc"]} for row in sections.get("instance", ()) if "read_at_utc" in row

@@ -1,6 +1,7 @@
 """One SQL Server whose connection breaks, whose registry is odd, or whose driver fails; nothing is connected."""
 
 import re
+import signal
 import threading
 from types import SimpleNamespace
 
@@ -347,15 +348,12 @@ def test_interrupt_abandons_servers_that_are_being_read(monkeypatch):
             released.wait()
         return Document(address=server.text, failure="refused")
 
-    def interrupt(_done, _failed):
-        raise KeyboardInterrupt
-
     monkeypatch.setattr("exporter.sqlserver.read.read_server", read)
     servers = [parse_sql_address("slow"), parse_sql_address("fast")]
     access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), 15.0)
     try:
         with pytest.raises(KeyboardInterrupt):
-            read_servers(servers, access, parallel=2, progress=interrupt)
+            read_servers(servers, access, parallel=2, progress=lambda *_: signal.raise_signal(signal.SIGINT))
     finally:
         released.set()
 
