@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -210,19 +210,17 @@ _NO_DATABASES = "the login may not see every database: grant VIEW ANY DATABASE (
 def unseen(sections: Sections) -> dict[str, str]:
     """Return a message for each section that may have fewer rows than the server."""
     own = own_row(sections)
-    of_databases = ("encryption", "databases", *(name for name in ("opened", "backups", "logs") if name in sections))
-    hidden = dict.fromkeys(of_databases, _NO_DATABASES) if own.get("may_view_databases") == 0 else {}
-    return hidden | dict.fromkeys(_definitions(own, sections), _NO_DEFINITIONS)
-
-
-def _definitions(own: Row, sections: Sections) -> Iterator[str]:
-    if own.get("may_view_definitions") != 0:
-        return
-    if own.get("may_view_security_definitions") != 1:  # SQL Server 2022: VIEW ANY SECURITY DEFINITION is enough
-        yield from ("credentials", "keys", "logins")
+    no_databases, no_definitions = own.get("may_view_databases") == 0, own.get("may_view_definitions") == 0
+    # SQL Server 2022: VIEW ANY SECURITY DEFINITION is enough.
+    no_keys = no_definitions and own.get("may_view_security_definitions") != 1
     # Without a database in a group, no group matters. Older readings do not have the column.
-    if any(row.get("in_group", 1) == 1 and not row.get("ag") for row in sections.get("databases", ())):
-        yield "replicas"
+    has_group = any(row.get("in_group", 1) == 1 and not row.get("ag") for row in sections.get("databases", ()))
+    of_databases = ("encryption", "databases", *(name for name in ("opened", "backups", "logs") if name in sections))
+    return (
+        dict.fromkeys(of_databases if no_databases else (), _NO_DATABASES)
+        | dict.fromkeys(("credentials", "keys", "logins") if no_keys else (), _NO_DEFINITIONS)
+        | dict.fromkeys(("replicas",) if no_definitions and has_group else (), _NO_DEFINITIONS)
+    )
 
 
 # The codes of the section `errors`: what the error log shows, by code.
@@ -333,12 +331,11 @@ def document_from(content: Any) -> Document:
         return Document(failure=f'not an inventory of format {FORMAT}: it lacks "inventory": {FORMAT}')
     errors = {str(row.get("section")): _text(row.get("message")) or "unknown error" for row in _rows(content.get("errors"))}
     listed = content.get("sections")
-    entries = [
-        entry
+    found = {
+        str(entry["section"]): _whole_rows(entry.get("rows"))
         for entry in (listed if isinstance(listed, list) else ())
         if isinstance(entry, dict) and str(entry.get("section")) in _KNOWN_SECTIONS
-    ]
-    found = {str(entry["section"]): _whole_rows(entry.get("rows")) for entry in entries}
+    }
     errors |= {name: NO_ROWS for name, rows in found.items() if rows is None}
     sections = {name: rows for name, rows in found.items() if rows is not None}
     uris = tuple(RegistryUri(str(row.get("thumbprint")), str(row.get("uri"))) for row in _rows(content.get("key_uris")))
@@ -373,10 +370,8 @@ def completed(document: Document) -> Document:
         return document
     missing = {name: "missing in the output" for name in SECTIONS if name not in document.sections}
     errors = missing | unseen(document.sections) | dict(document.errors)
-    failure = None
-    if not document.sections.get("instance"):
-        failure = errors.get("instance", "the section instance is empty") if document.sections or document.errors else _NO_OUTPUT
-    return replace(document, failure=failure, errors=errors)
+    no_instance = errors.get("instance", "the section instance is empty") if document.sections or document.errors else _NO_OUTPUT
+    return replace(document, failure=None if document.sections.get("instance") else no_instance, errors=errors)
 
 
 def _checked(document: Document, ahead: Mapping[str, str] | None = None) -> Document:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.core.connector import key_name_findings
@@ -217,9 +217,9 @@ class KeyUris:
         if found := self._claims.get(key.thumbprint):
             return found
         joined: _Claims = {}
-        for thumbprint in self._by_public_key.get(key.public_key, ()):
-            for version, sources in self._claims.get(thumbprint, {}).items():
-                joined.setdefault(version, {}).update(sources)
+        same = (self._claims.get(thumbprint, {}) for thumbprint in self._by_public_key.get(key.public_key, ()))
+        for version, sources in (claim for claims in same for claim in claims.items()):
+            joined.setdefault(version, {}).update(sources)
         return joined
 
     def version_of(self, instance: Instance, key: AsymmetricKey) -> KeyVersion | None:
@@ -267,15 +267,16 @@ class KeyUris:
                 f"{about}: {_sources(wrong)}, but {version.uri} counts: remove the wrong entry, and find out who wrote it",
                 server,
             )
-        if version is not None and (foreign := {one: claims[one] for one in claims if self._is_foreign(one, named, claims[one])}):
+        foreign = {  # that only servers name which do not use the vault
+            one: sources
+            for one, sources in claims.items()
+            if one.vault not in named and not any(one.vault in self._vaults.get(source, (one.vault,)) for source in sources)
+        }
+        if version is not None and foreign:
             findings.note(
                 f"{about}: {_sources(foreign)}, a vault that no credential of this server names: this entry does not count",
                 server,
             )
-
-    def _is_foreign(self, version: KeyVersion, named: Collection[str], sources: Iterable[str]) -> bool:
-        """Whether only servers that do not use the vault name the version."""
-        return version.vault not in named and not any(version.vault in self._vaults.get(one, (version.vault,)) for one in sources)
 
 
 def _vaults(credentials: Iterable[SqlCredential]) -> frozenset[str]:

@@ -66,9 +66,8 @@ def unread(server: SqlServer) -> SqlServerReading:
 
 def labelled(reading: SqlServerReading, server: SqlServer) -> SqlServerReading:
     """Return the reading with its labels. They are from the configuration, else as SQL Server names itself."""
-    found = "", ""
-    if reading.document is not None and is_good(reading.document, "instance"):
-        found = labels_of(reading.document)
+    document = reading.document
+    found = labels_of(document) if document is not None and is_good(document, "instance") else ("", "")
     sql_instance, host = server.sql_instance or found[0], server.host or found[1]
     return replace(reading, sql_instance=sql_instance, host=host, configured=server.host is not None)
 

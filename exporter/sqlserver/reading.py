@@ -147,12 +147,10 @@ def may_be_two(one: SqlServerReading, other: SqlServerReading, *, of_one_exporte
 def _is_one_server(one: SqlServerReading, other: SqlServerReading) -> bool:
     """Whether both know the start of the service, and nothing else differs."""
     known = [instance for each in (one, other) if (instance := known_instance(each)) is not None]
-    starts = [known_time(instance.started_utc) for instance in known]
     keys = [{key.thumbprint for key in instance.keys} for instance in known if not {"keys", "providers"} & instance.errors.keys()]
-    same_keys = len(keys) < 2 or keys[0] == keys[1]
-    begun = [at for at in starts if at is not None]
+    begun = [at for instance in known if (at := known_time(instance.started_utc)) is not None]
     same_start = len(begun) == 2 and abs(begun[0] - begun[1]) <= _ONE_START
-    return same_start and known[0].nodes == known[1].nodes and same_keys
+    return same_start and known[0].nodes == known[1].nodes and (len(keys) < 2 or keys[0] == keys[1])
 
 
 def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:
@@ -303,7 +301,8 @@ def united(one: SqlServerReading, other: SqlServerReading) -> SqlServerReading:
         return newer
     documents = older.document, newer.document
     names = dict.fromkeys(name for each in documents for name in (*each.sections, *each.errors, REGISTRY))
-    chosen = {name: _last_read(name, older, newer) for name in names}
+    last = {name: [each.read_at.get(name, -math.inf) for each in (older, newer)] for name in names}
+    chosen = {name: older if at[0] > at[1] else newer for name, at in last.items()}
     own = {name: each.document for name, each in chosen.items() if each.document is not None}
     stale = [
         name
@@ -329,10 +328,6 @@ _JOINED: Final[Mapping[str, Callable[[Iterable[Row], Iterable[Row]], tuple[Row, 
     BACKUPS: joined_backups,
     CHANGES: joined_changes,
 }
-
-
-def _last_read(section: str, older: SqlServerReading, newer: SqlServerReading) -> SqlServerReading:
-    return older if older.read_at.get(section, -math.inf) > newer.read_at.get(section, -math.inf) else newer
 
 
 def is_good(document: Document, section: str) -> bool:
@@ -416,9 +411,7 @@ def inventory_document(reading: SqlServerReading) -> Document:
         return Document(address=reading.address, failure=reading.failure or "the exporter has not read it yet")
     sections = _without_proofs(document.sections)
     if CREDENTIALS in sections:
-        sections[CREDENTIALS] = tuple(
-            {name: cell for name, cell in row.items() if name != LOCAL_TIME} for row in sections[CREDENTIALS]
-        )
+        sections[CREDENTIALS] = tuple({name: row[name] for name in row if name != LOCAL_TIME} for row in sections[CREDENTIALS])
     return replace(
         document,
         address=reading.address,
