@@ -1,6 +1,6 @@
 """Read the JSON bodies of Key Vault, Entra ID and Microsoft Graph, and the challenge of a vault: a value or a fault.
 
-No function raises, whatever the bytes. A wrong JSON type counts as missing. A top level other than an object counts as not JSON.
+No public function raises, whatever the bytes. A wrong JSON type counts as missing. A top level other than an object counts as not JSON.
 Refusals are read in `knowledge.answers`.
 """
 
@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from exporter.core.json import decode, read_object, text_of, word_of
@@ -19,6 +20,39 @@ from exporter.core.values import Challenge, Fault, KeyFacts
 from exporter.knowledge.expiry import AppCredentials, ListedCredential, SecretVersion
 
 T = TypeVar("T")
+_Given = TypeVar("_Given")
+
+
+class _UnusableError(ValueError):
+    """Why an answer has no value."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.value)
+        self.fault = fault
+
+
+def _value_or_fault(read: Callable[[_Given], T]) -> Callable[[_Given], tuple[Fault, T | None]]:
+    """Make `read`, which raises ValueError or OverflowError, return a fault in place of an exception."""
+
+    @wraps(read)
+    def judged(given: _Given) -> tuple[Fault, T | None]:
+        try:
+            return Fault.NONE, read(given)
+        except (ValueError, OverflowError) as error:
+            return error.fault if isinstance(error, _UnusableError) else Fault.VALUE_UNUSABLE, None
+
+    return judged
+
+
+def _need(value: T | None, missing: Fault) -> T:
+    if value is None:
+        raise _UnusableError(missing)
+    return value
+
+
+def _object(body: bytes, *, empty: Fault = Fault.ANSWER_NOT_JSON) -> dict[str, Any]:
+    return _need(read_object(body), Fault.ANSWER_NOT_JSON if body.strip() else empty)
+
 
 _KID = re.compile(r"https://[A-Za-z0-9.:-]{1,260}/keys/([A-Za-z0-9-]{1,127})/([A-Za-z0-9]{1,64})")
 _LONGEST_NUMBER = 4096  # bytes; eight times the largest key of a vault. Stored with each key, so bounded
@@ -29,70 +63,40 @@ _LONGEST_TOKEN = 65536  # characters; no server accepts a longer header, and the
 def read_token(body: bytes) -> tuple[Fault, str | None]:
     """Return the access token of Entra's response."""
     answer = read_object(body)
-    if answer is None:
-        return Fault.ANSWER_NOT_JSON, None
-    return check_token(answer.get("access_token"))
+    return (Fault.ANSWER_NOT_JSON, None) if answer is None else check_token(answer.get("access_token"))
 
 
-def check_token(token: object) -> tuple[Fault, str | None]:
+@_value_or_fault
+def check_token(token: object) -> str:
     """Return an access token that a header can hold, or the fault.
 
     Identity services of a host and the SDK pass on any JSON value.
     """
-    if not isinstance(token, str):
-        return Fault.TOKEN_MISSING, None
-    return (Fault.NONE, token) if len(token) <= _LONGEST_TOKEN and _TOKEN.fullmatch(token) else (Fault.TOKEN_UNUSABLE, None)
+    text = _need(token if isinstance(token, str) else None, Fault.TOKEN_MISSING)
+    return _need(text if len(text) <= _LONGEST_TOKEN and _TOKEN.fullmatch(text) else None, Fault.TOKEN_UNUSABLE)
 
 
-def read_value(body: bytes) -> tuple[Fault, bytes | None]:
+@_value_or_fault
+def read_value(body: bytes) -> bytes:
     """Return the bytes of a wrap or unwrap response."""
-    if not body.strip():
-        return Fault.ANSWER_EMPTY, None
-    answer = read_object(body)
-    if answer is None:
-        return Fault.ANSWER_NOT_JSON, None
-    value = text_of(answer, "value")
-    if value is None:
-        return Fault.VALUE_MISSING, None
-    data = decode(value)
-    return (Fault.NONE, data) if data is not None else (Fault.VALUE_UNUSABLE, None)
+    value = _need(text_of(_object(body, empty=Fault.ANSWER_EMPTY), "value"), Fault.VALUE_MISSING)
+    return _need(decode(value), Fault.VALUE_UNUSABLE)
 
 
-def read_key(body: bytes) -> tuple[Fault, KeyFacts | None]:
+@_value_or_fault
+def read_key(body: bytes) -> KeyFacts:
     """Return the key version of a get response, checked in the connector's order."""
-    if not body.strip():
-        return Fault.ANSWER_EMPTY, None
-    answer = read_object(body)
-    if answer is None:
-        return Fault.ANSWER_NOT_JSON, None
-    key = answer.get("key")
-    if not isinstance(key, dict):
-        return Fault.KEY_MISSING, None
-    attributes = answer.get("attributes")
-    return _read_jwk(key, attributes if isinstance(attributes, dict) else {})
-
-
-def read_deleted_key(body: bytes) -> tuple[Fault, float | None]:
-    """Return the Unix time at which a deleted key is purged. It is None if the vault does not name it."""
-    answer = read_object(body)
-    if answer is None:
-        return Fault.ANSWER_NOT_JSON, None
-    return Fault.NONE, unix_time(answer.get("scheduledPurgeDate"))
-
-
-def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, KeyFacts | None]:
-    kid, kty = text_of(key, "kid"), text_of(key, "kty")
-    if kid is None:
-        return Fault.KID_MISSING, None
-    parts = _KID.fullmatch(kid)
-    if parts is None:
-        return Fault.KID_UNUSABLE, None
-    if kty is None:
-        return Fault.KTY_MISSING, None
-    fault, modulus, exponent = _read_numbers(key) if kty in ("RSA", "RSA-HSM") else (Fault.NONE, b"", b"")
-    if fault is not Fault.NONE:
-        return fault, None
-    return Fault.NONE, KeyFacts(
+    answer = _object(body, empty=Fault.ANSWER_EMPTY)
+    key, attributes = _need(_dict(answer.get("key")), Fault.KEY_MISSING), _dict(answer.get("attributes")) or {}
+    kid = _need(text_of(key, "kid"), Fault.KID_MISSING)
+    parts = _need(_KID.fullmatch(kid), Fault.KID_UNUSABLE)
+    kty = _need(text_of(key, "kty"), Fault.KTY_MISSING)
+    modulus = exponent = b""  # other types are unsupported, not malformed
+    if kty in ("RSA", "RSA-HSM"):
+        modulus = _number(key, "n", Fault.MODULUS_MISSING, Fault.MODULUS_UNUSABLE)
+        exponent = _number(key, "e", Fault.EXPONENT_MISSING, Fault.EXPONENT_UNUSABLE)
+    key_ops = key.get("key_ops")
+    return KeyFacts(
         name=parts[1],
         version=parts[2],
         kid=kid,
@@ -100,37 +104,27 @@ def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, K
         size_bits=int.from_bytes(modulus, "big").bit_length(),
         modulus=modulus,
         exponent=exponent,
-        enabled=attributes.get("enabled") if isinstance(attributes.get("enabled"), bool) else None,
+        enabled=_bool(attributes.get("enabled")),
         not_before=unix_time(attributes.get("nbf")),
         expires=unix_time(attributes.get("exp")),
-        key_ops=_words(key.get("key_ops")),
+        key_ops=tuple(filter(None, map(word_of, key_ops[:32]))) if isinstance(key_ops, list) else (),
     )
 
 
-def _read_numbers(key: dict[str, Any]) -> tuple[Fault, bytes, bytes]:
-    """Return the modulus and exponent of an RSA key. Other types are unsupported, not malformed."""
-    n, e = text_of(key, "n"), text_of(key, "e")
-    if n is None:
-        return Fault.MODULUS_MISSING, b"", b""
-    modulus = decode(n)
-    if not modulus or len(modulus) > _LONGEST_NUMBER:
-        return Fault.MODULUS_UNUSABLE, b"", b""
-    if e is None:
-        return Fault.EXPONENT_MISSING, b"", b""
-    exponent = decode(e)
-    if not exponent or len(exponent) > _LONGEST_NUMBER:
-        return Fault.EXPONENT_UNUSABLE, b"", b""
-    return Fault.NONE, modulus, exponent
+def _number(key: dict[str, Any], name: str, missing: Fault, unusable: Fault) -> bytes:
+    number = decode(_need(text_of(key, name), missing))
+    return _need(number if number and len(number) <= _LONGEST_NUMBER else None, unusable)
+
+
+@_value_or_fault
+def read_deleted_key(body: bytes) -> float | None:
+    """Return the Unix time at which a deleted key is purged. It is None if the vault does not name it."""
+    return unix_time(_object(body).get("scheduledPurgeDate"))
 
 
 def encode(data: bytes) -> str:
     """Return base64url without padding, as Key Vault requires."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def _words(value: object) -> tuple[str, ...]:
-    items = value[:32] if isinstance(value, list) else []
-    return tuple(word for item in items if (word := word_of(item)) is not None)
 
 
 def unix_time(value: object) -> float | None:
@@ -140,10 +134,31 @@ def unix_time(value: object) -> float | None:
     return float(value)
 
 
-# One page of a vault's keys, or of the versions of a key.
+def _dict(value: object) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _bool(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+# Lists: one page of a vault's keys, of the versions of a key or of a secret, and the credentials that Microsoft Graph lists. An unreadable
+# date makes the whole response unusable: without it, the secret would seem to have no expiry.
 
 _LISTED_KID = re.compile(r"https://[^/]{1,260}/keys/([A-Za-z0-9-]{1,127})(?:/([A-Za-z0-9]{1,64}))?")
+_VERSION_ID = re.compile(r"https://[^/]{1,260}/secrets/[A-Za-z0-9-]{1,127}/([A-Za-z0-9]{1,64})")
 _MOST = 1000  # accepted entries of a page
+
+
+class Page(NamedTuple, Generic[T]):
+    """The entries of a page of a list, and the unchecked link to the next page."""
+
+    entries: tuple[T, ...]
+    link: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,94 +174,40 @@ class ListedKey:
     managed: bool = False
 
 
-class Page(NamedTuple, Generic[T]):
-    """The entries of a page of a list, and the unchecked link to the next page."""
-
-    entries: tuple[T, ...]
-    link: str | None
-
-
-def read_key_list(body: bytes) -> tuple[Fault, Page[ListedKey] | None]:
+@_value_or_fault
+def read_key_list(body: bytes) -> Page[ListedKey]:
     """Read one page of the keys, or of the versions of a key."""
-    return _read_page(body, _listed_key)
+    return _page(body, _listed_key)
 
 
-def _read_page(body: bytes, read: Callable[[dict[str, Any]], T]) -> tuple[Fault, Page[T] | None]:
-    """Read a page whose entries `read` reads. It raises ValueError."""
-    answer = read_object(body)
-    if answer is None:
-        return Fault.ANSWER_NOT_JSON, None
-    values = answer.get("value")
-    if not isinstance(values, list):
-        return Fault.VALUE_MISSING, None
-    try:
-        return Fault.NONE, Page(tuple(read(one) for one in _objects(values)), _text(answer.get("nextLink")))
-    except ValueError:
-        return Fault.VALUE_UNUSABLE, None
+@_value_or_fault
+def read_secret_versions(body: bytes) -> Page[SecretVersion]:
+    """Read one page of a secret's versions."""
+    return _page(body, _secret_version)
+
+
+def _page(body: bytes, read: Callable[[dict[str, Any]], T]) -> Page[T]:
+    answer = _object(body)
+    return Page(tuple(map(read, _objects(answer.get("value")))), _text(answer.get("nextLink")))
+
+
+def _objects(values: object) -> list[dict[str, Any]]:
+    """Return the objects of a list."""
+    found = _need(values if isinstance(values, list) else None, Fault.VALUE_MISSING)
+    return _need(found if len(found) <= _MOST and all(isinstance(one, dict) for one in found) else None, Fault.VALUE_UNUSABLE)
 
 
 def _listed_key(one: dict[str, Any]) -> ListedKey:
-    kid = one.get("kid")
-    matched = _LISTED_KID.fullmatch(kid) if isinstance(kid, str) else None
-    if matched is None:
-        raise ValueError("no key of a list")
-    attributes = one.get("attributes")
-    enabled = attributes.get("enabled") if isinstance(attributes, dict) else None
-    return ListedKey(matched[1], matched[2], enabled if isinstance(enabled, bool) else None, one.get("managed") is True)
+    parts = _need(_LISTED_KID.fullmatch(text_of(one, "kid") or ""), Fault.VALUE_UNUSABLE)
+    enabled = _bool((_dict(one.get("attributes")) or {}).get("enabled"))
+    return ListedKey(parts[1], parts[2], enabled, one.get("managed") is True)
 
 
-# The lists of secrets and certificates of Microsoft Graph and Key Vault. An unreadable date makes the whole response unusable: without
-# it, the secret would seem to have no expiry.
-
-_VERSION_ID = re.compile(r"https://[^/]{1,260}/secrets/[A-Za-z0-9-]{1,127}/([A-Za-z0-9]{1,64})")
-_SHA1_HEX = re.compile(r"[0-9a-fA-F]{40}")
-_SHA1_BYTES = 20
-
-
-def read_application(body: bytes) -> tuple[Fault, AppCredentials | None]:
-    """Read Graph's list for an application or a service principal."""
-    answer = read_object(body)
-    if answer is None:
-        return Fault.ANSWER_NOT_JSON, None
-    secrets, certificates = answer.get("passwordCredentials"), answer.get("keyCredentials")
-    if not isinstance(secrets, list) or not isinstance(certificates, list):
-        return Fault.VALUE_MISSING, None
-    try:
-        return Fault.NONE, AppCredentials(
-            secrets=tuple(ListedCredential(mark=_text(one.get("hint")), expires=_end(one)) for one in _objects(secrets)),
-            certificates=tuple(
-                ListedCredential(mark=_thumbprint(one.get("customKeyIdentifier")), expires=_end(one))
-                for one in _objects(certificates)
-            ),
-        )
-    except (ValueError, OverflowError):
-        return Fault.VALUE_UNUSABLE, None
-
-
-def read_secret_versions(body: bytes) -> tuple[Fault, Page[SecretVersion] | None]:
-    """Read one page of a secret's versions."""
-    return _read_page(body, _version)
-
-
-def _objects(values: list[Any]) -> list[dict[str, Any]]:
-    """Return the objects of a list. Raises ValueError for other entries or too many."""
-    if len(values) > _MOST or not all(isinstance(one, dict) for one in values):
-        raise ValueError("not a list of objects")
-    return values
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _version(one: dict[str, Any]) -> SecretVersion:
-    """Read one version. Raises ValueError."""
-    match = _VERSION_ID.fullmatch(one["id"]) if isinstance(one.get("id"), str) else None
-    attributes = one.get("attributes")
-    if match is None or not isinstance(attributes, dict):
-        raise ValueError("no version of a secret")
+def _secret_version(one: dict[str, Any]) -> SecretVersion:
+    parts = _need(_VERSION_ID.fullmatch(text_of(one, "id") or ""), Fault.VALUE_UNUSABLE)
+    attributes = _need(_dict(one.get("attributes")), Fault.VALUE_UNUSABLE)
     return SecretVersion(
-        version=match[1].lower(),
+        version=parts[1].lower(),
         enabled=attributes.get("enabled") is True,
         created=_seconds(attributes.get("created")),
         expires=_seconds(attributes.get("exp")),
@@ -254,34 +215,47 @@ def _version(one: dict[str, Any]) -> SecretVersion:
 
 
 def _seconds(value: object) -> float | None:
-    moment = unix_time(value)
-    if moment is None and value is not None:
-        raise ValueError("no Unix time")
-    return moment
+    return None if value is None else _need(unix_time(value), Fault.VALUE_UNUSABLE)
+
+
+@_value_or_fault
+def read_application(body: bytes) -> AppCredentials:
+    """Read Graph's list for an application or a service principal."""
+    answer = _object(body)
+    lists = answer.get("passwordCredentials"), answer.get("keyCredentials")
+    if not all(isinstance(each, list) for each in lists):
+        raise _UnusableError(Fault.VALUE_MISSING)
+    secrets, certificates = map(_objects, lists)
+    return AppCredentials(
+        secrets=tuple(ListedCredential(mark=_text(one.get("hint")), expires=_end(one)) for one in secrets),
+        certificates=tuple(
+            ListedCredential(mark=_thumbprint(one.get("customKeyIdentifier")), expires=_end(one)) for one in certificates
+        ),
+    )
 
 
 def _end(one: dict[str, Any]) -> float | None:
-    """Return Graph's `endDateTime` as a Unix time, UTC by default. Raises ValueError and OverflowError."""
-    text = one.get("endDateTime")
-    if text is None:
+    """Return Graph's `endDateTime` as a Unix time, UTC by default."""
+    if one.get("endDateTime") is None:
         return None
-    if not isinstance(text, str) or len(text) > 64:
-        raise ValueError("no date")
-    moment = datetime.fromisoformat(text)
+    text = text_of(one, "endDateTime") or ""
+    moment = datetime.fromisoformat(_need(text if len(text) <= 64 else None, Fault.VALUE_UNUSABLE))
     return _seconds((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp())
+
+
+_SHA1_HEX = re.compile(r"[0-9a-fA-F]{40}")
+_SHA1_BYTES = 20
 
 
 def _thumbprint(value: object) -> str | None:
     """Return a SHA-1 in lower-case hex, from hex or base64."""
-    if not isinstance(value, str) or len(value) > 128:
-        return None
-    if _SHA1_HEX.fullmatch(value):
-        return value.lower()
-    try:
-        data = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    text = data.hex() if len(data) == _SHA1_BYTES else data.decode("ascii", errors="replace")
+    text = value if isinstance(value, str) and len(value) <= 128 else ""
+    if not _SHA1_HEX.fullmatch(text):
+        try:
+            data = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        text = data.hex() if len(data) == _SHA1_BYTES else data.decode("ascii", errors="replace")
     return text.lower() if _SHA1_HEX.fullmatch(text) else None
 
 
@@ -294,23 +268,23 @@ _AUTHORITY = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")  # not "..", which would change the path of the sign-in
 
 
-def read_challenge(header: str | None) -> tuple[Fault, Challenge | None]:
+@_value_or_fault
+def read_challenge(header: str | None) -> Challenge:
     """Return authority, tenant and resource of the header, or the fault."""
-    if not header:
-        return Fault.CHALLENGE_ABSENT, None
-    if not header.startswith(_AUTHORIZATION):
-        return Fault.CHALLENGE_NO_AUTHORIZATION, None
-    authorization, closed, _ = header[len(_AUTHORIZATION) :].partition('"')
-    if not closed:
-        return Fault.CHALLENGE_OPEN_AUTHORIZATION, None
-    host, _, path = authorization.partition("/")
+    text = _need(header or None, Fault.CHALLENGE_ABSENT)
+    if not text.startswith(_AUTHORIZATION):
+        raise _UnusableError(Fault.CHALLENGE_NO_AUTHORIZATION)
+    host, _, path = _quoted(text, _AUTHORIZATION, Fault.CHALLENGE_OPEN_AUTHORIZATION).partition("/")
     tenant = path.partition("/")[0]
     if not _AUTHORITY.fullmatch(host) or not _TENANT.fullmatch(tenant):
-        return Fault.CHALLENGE_NO_TENANT, None
-    _, found, rest = header.partition(_RESOURCE)
-    if not found:
-        return Fault.CHALLENGE_NO_RESOURCE, None
-    resource, closed, _ = rest.partition('"')
-    if not closed:
-        return Fault.CHALLENGE_OPEN_RESOURCE, None
-    return Fault.NONE, Challenge(authority=f"https://{host.lower()}", tenant=tenant, resource=resource)
+        raise _UnusableError(Fault.CHALLENGE_NO_TENANT)
+    if _RESOURCE not in text:
+        raise _UnusableError(Fault.CHALLENGE_NO_RESOURCE)
+    resource = _quoted(text, _RESOURCE, Fault.CHALLENGE_OPEN_RESOURCE)
+    return Challenge(authority=f"https://{host.lower()}", tenant=tenant, resource=resource)
+
+
+def _quoted(text: str, start: str, unclosed: Fault) -> str:
+    """Return what follows `start` up to the next quote."""
+    value, closed, _ = text.partition(start)[2].partition('"')
+    return _need(value if closed else None, unclosed)
