@@ -38,10 +38,10 @@ from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, Auxili
 from exporter.probing.auxiliary import auxiliary_probes, probe_request
 from exporter.probing.expiry import ExpiryLookup
 from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
-from exporter.probing.prober import LoopClock, auxiliary_result, probe_vault
-from exporter.probing.round_trip import ProbeRequest
+from exporter.probing.prober import auxiliary_result, probe_vault
+from exporter.probing.round_trip import LoopClock, ProbeRequest
 from exporter.probing.secrets import SecretCache
-from exporter.probing.tokens import TokenCache, TokenReusePolicy
+from exporter.probing.tokens import TokenCache, reuse_policy
 from exporter.runtime.errors import drop_tracebacks, number_of, text_of
 from exporter.runtime.loop import LoopLag
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
@@ -232,7 +232,7 @@ class EvidenceCollector:
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.network_of(self._module)
         self._secrets = SecretCache(self._pool)
-        self._tokens = TokenCache(self._secrets, reuse_policy=TokenReusePolicy(config))
+        self._tokens = TokenCache(self._secrets, reuse_policy=reuse_policy(config))
 
     async def aclose(self) -> None:
         self._lag.stop()

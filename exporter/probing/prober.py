@@ -7,33 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from exporter.clients.http.network import HANDSHAKES, Network, Networks
-from exporter.clients.key_vault import VaultSession, encrypt_locally
+from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Config, Credential, Module, Target
-from exporter.core.values import KEY_STEPS, Challenge, Facts, Outcome, Step, TokenResult
+from exporter.core.values import KEY_STEPS, Facts, Outcome, Step
 from exporter.knowledge.report import ProbeReport, redacted
 from exporter.knowledge.verdict import AuxiliaryResult, assess_auxiliary, broken_report
 from exporter.probing.auxiliary import AuxiliaryProbe, probe_request
-from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, Tokens, run_probe
+from exporter.probing.round_trip import LoopClock, Probe, ProbeRequest, Tokens
 from exporter.probing.secrets import SecretCache
-from exporter.probing.tokens import TokenCache, TokenReusePolicy
-from exporter.runtime.loop import LoopLag, loop_time
+from exporter.probing.tokens import TokenCache, reuse_policy
+from exporter.runtime.loop import LoopLag
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, Shortage, is_cancelled
-
-
-@dataclass(frozen=True, slots=True)
-class LoopClock:
-    """Unix time, the time of the running event loop (the unit of deadlines), and how long the loop was late in a span of that."""
-
-    time: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = loop_time
-    late_between: Callable[[float, float], float] = lambda _start, _end: 0.0
 
 
 async def probe_vault(
@@ -49,14 +41,11 @@ async def probe_vault(
 
     `on_requests` receives the number of requests to the vault.
 
-    Raises as `run_probe` does.
+    Raises as `Probe.run` does.
     """
     async with VaultSession(network, request.target.vault, request.module.api_version) as vault:
-        dependencies = ProbeDependencies(
-            vault=vault, tokens=tokens, clock=clock, encrypt=encrypt_locally, on_internal_error=on_internal_error
-        )
         try:
-            return redacted(await run_probe(request, dependencies))
+            return redacted(await Probe(request, vault, tokens, clock, on_internal_error).run())
         finally:
             on_requests(vault.sent)
 
@@ -76,11 +65,10 @@ def auxiliary_result(probe: AuxiliaryProbe, report: ProbeReport) -> AuxiliaryRes
     )
 
 
-@dataclass(slots=True)
-class _RoundTrip:
-    """The last round trip of one target: its loop time, and whether it passed."""
+class _RoundTrip(NamedTuple):
+    """The last round trip of one target: what it tested, its loop time, and whether it passed."""
 
-    subject: tuple[object, ...]  # what it tested; see `_subject`
+    subject: tuple[object, ...]  # a success proves nothing for another key version, identity or route
     at: float
     passed: bool
     unwrapped: bool
@@ -113,7 +101,7 @@ class Prober:
         self._limiter = asyncio.Semaphore(HANDSHAKES)
         self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._secrets = SecretCache(self._pool)
-        self._tokens = TokenCache(self._secrets, reuse_policy=TokenReusePolicy(config), on_request=callbacks.on_token_request)
+        self._tokens = TokenCache(self._secrets, reuse_policy=reuse_policy(config), on_request=callbacks.on_token_request)
         self._clock = LoopClock(late_between=lag.late_between)
         self._round_trips: dict[str, _RoundTrip] = {}
 
@@ -125,7 +113,7 @@ class Prober:
         self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._config = config
         self._pool.allow(2 * config.settings.concurrency)
-        self._tokens.reuse_policy = TokenReusePolicy(config)
+        self._tokens.reuse_policy = reuse_policy(config)
         self._secrets.keep_only(config.credentials.values())
 
     async def aclose(self) -> None:
@@ -151,15 +139,21 @@ class Prober:
         if not interval:  # each probe makes a round trip; one that is remembered is out of date
             self.forget(target.name)
             return await self._make(request)
-        last = self._last_round_trip(request)
-        if last is not None and last.passed and self._clock.monotonic() - last.at < interval:
+        subject = target.vault, target.key, request.credential, request.module
+        last = self._round_trips.get(target.name)
+        recent = last is not None and last.subject == subject and self._clock.monotonic() - last.at < interval
+        if last is not None and recent and last.passed:
             report = await self._make(replace(request, round_trip=False, last_unwrapped=last.unwrapped))
             if report is None or report.key is None or report.key.enabled == last.enabled or not self._is_active(request.module):
                 return report
             # The key was enabled or disabled since the last unwrap, so that result may no longer hold.
         report = await self._make(request)
-        if report is not None:
-            self._remember_round_trip(request, report)
+        outcomes = {} if report is None else {result.step: result.outcome for result in report.steps}
+        if report is not None and outcomes[Step.UNWRAP_KEY] is not Outcome.SKIPPED:
+            unwrapped = outcomes[Step.UNWRAP_KEY] is Outcome.OK
+            passed = unwrapped and outcomes[Step.WRAP_KEY] is Outcome.OK
+            enabled = None if report.key is None else report.key.enabled
+            self._round_trips[target.name] = _RoundTrip(subject, self._clock.monotonic(), passed, unwrapped, enabled)
         return report
 
     async def probe_on_demand(
@@ -219,12 +213,7 @@ class Prober:
     async def _make(self, request: ProbeRequest, *, fresh: bool = False) -> ProbeReport | None:
         # The token request goes over this network, too, also after a reload: a secret must not go to a new route.
         started, network = self._clock.monotonic(), self._networks.network_of(request.module)
-
-        async def tokens(challenge: Challenge, *, deadline: float) -> TokenResult:
-            return await self._tokens.token(
-                request.credential, network, challenge, started=started, deadline=deadline, fresh=fresh
-            )
-
+        tokens = partial(self._tokens.token, request.credential, network, started=started, fresh=fresh)
         on_internal_error, on_requests = self._callbacks.on_internal_error, self._callbacks.on_vault_requests
         try:
             report = await probe_vault(request, network, tokens, self._clock, on_internal_error, on_requests=on_requests)
@@ -250,21 +239,3 @@ class Prober:
 
     def _is_active(self, module: Module) -> bool:
         return self._config.modules.get(module.name) == module
-
-    def _last_round_trip(self, request: ProbeRequest) -> _RoundTrip | None:
-        """Return None also if a reload has changed the key, the credential or the route."""
-        last = self._round_trips.get(request.target.name)
-        return last if last is not None and last.subject == _subject(request) else None
-
-    def _remember_round_trip(self, request: ProbeRequest, report: ProbeReport) -> None:
-        outcomes = {result.step: result.outcome for result in report.steps}
-        if outcomes[Step.UNWRAP_KEY] is not Outcome.SKIPPED:
-            unwrapped = outcomes[Step.UNWRAP_KEY] is Outcome.OK
-            passed = unwrapped and outcomes[Step.WRAP_KEY] is Outcome.OK
-            enabled = None if report.key is None else report.key.enabled
-            self._round_trips[report.target] = _RoundTrip(_subject(request), self._clock.monotonic(), passed, unwrapped, enabled)
-
-
-def _subject(request: ProbeRequest) -> tuple[object, ...]:
-    """Return what a round trip tests. A success proves nothing for another key version, identity or route."""
-    return request.target.vault, request.target.key, request.credential, request.module

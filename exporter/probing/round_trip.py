@@ -1,17 +1,20 @@
 """One probe: challenge, token, get key, wrap, unwrap, in the connector's order.
 
-Each step is classified by itself. Network access is passed in, so a probe runs without a network in tests.
+Each step is classified by itself.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from exporter.clients.key_vault import VaultSession, encrypt_locally
 from exporter.config.settings import Credential, Module, Target
 from exporter.core.values import (
     Challenge,
@@ -38,46 +41,25 @@ from exporter.knowledge.codes import generation_code
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import assess
+from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import PoolExhausted
 
 T = TypeVar("T")
 
 ROUND_TRIP_BYTES = 32  # the size of a database encryption key of AES-256
-_STEPS = tuple(Step)
-
-
-class VaultRequests(Protocol):
-    """Requests to one vault until a deadline in `Clock.monotonic` time."""
-
-    async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]: ...
-
-    async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]: ...
-
-    async def wrap_key(
-        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
-    ) -> tuple[Facts, bytes | None]: ...
-
-    async def unwrap_key(
-        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
-    ) -> tuple[Facts, bytes | None]: ...
-
-    async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
-        """Return facts without a fault and the purge time of a soft-deleted key."""
-        ...
 
 
 class Tokens(Protocol):
     async def __call__(self, challenge: Challenge, *, deadline: float) -> TokenResult: ...
 
 
-class Clock(Protocol):
-    def time(self) -> float: ...
+@dataclass(frozen=True, slots=True)
+class LoopClock:
+    """Unix time, the time of the running event loop (the unit of deadlines), and how long the loop was late in a span of that."""
 
-    def monotonic(self) -> float: ...
-
-    def late_between(self, start: float, end: float) -> float:
-        """Return for how many seconds of a span of `monotonic` the event loop was late."""
-        ...
+    time: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = loop_time
+    late_between: Callable[[float, float], float] = lambda _start, _end: 0.0
 
 
 class ProbeRequest(Struct, frozen=True, kw_only=True, gc=False):
@@ -95,56 +77,46 @@ class ProbeRequest(Struct, frozen=True, kw_only=True, gc=False):
     public_key: KeyFacts | None = None  # encrypts them; None for the key that was read
 
 
-class ProbeDependencies(Struct, frozen=True, kw_only=True, gc=False):
-    """What a probe uses; `on_internal_error` receives internal errors."""
+@dataclass(slots=True, eq=False)
+class Probe:
+    """One probe: what it uses, and its state while it runs. `on_internal_error` receives internal errors."""
 
-    vault: VaultRequests
+    request: ProbeRequest
+    vault: VaultSession
     tokens: Tokens
-    clock: Clock
-    encrypt: Callable[[KeyFacts, str, bytes], bytes | None]
+    clock: LoopClock
     on_internal_error: Callable[[Exception], None]
+    _deadline: float = field(init=False)
+    _ended: float = field(init=False)  # when the last step ended
+    _began: dict[Step, float] = field(default_factory=dict)  # without a gap: a pause between two steps belongs to the later one
+    _results: dict[Step, StepResult] = field(default_factory=dict)
+    _spent: dict[Step, float] = field(default_factory=dict)  # seconds here; the fetch of a shared token may have taken longer
+    # Failed steps that say nothing, and the share of their time that this host lost.
+    _discarded: dict[Step, float] = field(default_factory=dict)
+    _key: KeyFacts | None = None
+    _tenant: str | None = None
+    _unwrapped: bool | None = None
+    _purge_at: float | None = None
+    _purged: bool = False
 
+    async def run(self) -> ProbeReport:
+        """Make the probe. A step that could not run is `skipped`. An internal error is a failed step; between two steps it fails the next one.
 
-async def run_probe(request: ProbeRequest, dependencies: ProbeDependencies) -> ProbeReport:
-    """Make one probe. A step that could not run is `skipped`.
-
-    An internal error is a failed step. The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
-    """
-    started_at, started = dependencies.clock.time(), dependencies.clock.monotonic()
-    run = _ProbeRun(request, dependencies, deadline=started + request.timeout)
-    await run.all_steps()
-    return run.report(started_at=started_at, duration=dependencies.clock.monotonic() - started)
-
-
-class _ProbeRun:
-    """The state of one probe while it runs."""
-
-    def __init__(self, request: ProbeRequest, dependencies: ProbeDependencies, *, deadline: float) -> None:
-        self._request, self._dependencies, self._deadline = request, dependencies, deadline
-        self._vault, self._clock = dependencies.vault, dependencies.clock
-        self._results: dict[Step, StepResult] = {}
-        self._spent: dict[Step, float] = {}  # seconds of this probe; the fetch of a shared token may have taken longer
-        self._ended = deadline - request.timeout  # when the last step ended
-        self._began: dict[Step, float] = {}  # without a gap: a pause between two steps belongs to the later one
-        self._discarded: dict[Step, float] = {}  # failed steps that say nothing, and the share of their time that this host lost
-        self._key: KeyFacts | None = None
-        self._tenant: str | None = None
-        self._unwrapped: bool | None = None
-        self._purge_at: float | None = None
-        self._purged = False
-
-    async def all_steps(self) -> None:
-        """Run all steps; an internal error between two steps fails the next one."""
+        The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
+        """
+        started_at, started = self.clock.time(), self.clock.monotonic()
+        self._ended, self._deadline = started, started + self.request.timeout
         try:
             await self._run_steps()
         except PoolExhausted:
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            step = next((step for step in _STEPS if step not in self._results), Step.UNWRAP_KEY)
+            step = next((step for step in Step if step not in self._results), Step.UNWRAP_KEY)
             self._keep(step, self._internal_error(error), 0.0)
+        return self._report(started_at=started_at, duration=self.clock.monotonic() - started)
 
     async def _run_steps(self) -> None:
-        challenge = await self._step(Step.CHALLENGE, lambda: self._vault.challenge(deadline=self._deadline))
+        challenge = await self._step(Step.CHALLENGE, lambda: self.vault.challenge(deadline=self._deadline))
         if challenge is None:
             return
         self._tenant = challenge.tenant
@@ -152,7 +124,7 @@ class _ProbeRun:
         if token is None:
             return
         key = await self._get_key(token)
-        if key is not None and self._request.round_trip and self._request.module.mode is not Mode.READ_ONLY:
+        if key is not None and self.request.round_trip and self.request.module.mode is not Mode.READ_ONLY:
             await self._round_trip(token, key)
         self._results.update(with_object_ids(self._results, token))
 
@@ -161,9 +133,9 @@ class _ProbeRun:
 
         async def fetch() -> tuple[Facts, str | None]:
             nonlocal result
-            result = await self._dependencies.tokens(challenge, deadline=self._deadline)
+            result = await self.tokens(challenge, deadline=self._deadline)
             if result.token is None:  # a pause before this probe waited for the fetch may be the cause
-                self._began[Step.TOKEN] = min(self._began[Step.TOKEN], self._clock.monotonic() - result.duration)
+                self._began[Step.TOKEN] = min(self._began[Step.TOKEN], self.clock.monotonic() - result.duration)
             return result.facts, result.token
 
         token = await self._step(Step.TOKEN, fetch)
@@ -172,10 +144,10 @@ class _ProbeRun:
         return token
 
     async def _get_key(self, token: str) -> KeyFacts | None:
-        target = self._request.target
+        target = self.request.target
 
         async def get() -> tuple[Facts, KeyFacts | None]:
-            facts, key = await self._vault.get_key(token, target.key_name, target.key_version, deadline=self._deadline)
+            facts, key = await self.vault.get_key(token, target.key_name, target.key_version, deadline=self._deadline)
             if key is not None and (other := different_key(target.key_name, target.key_version, key)):
                 # A round trip with it would prove nothing about the requested version.
                 return replace(facts, fault=Fault.KID_UNUSABLE, detail=f"the response is about {other}"), None
@@ -195,11 +167,11 @@ class _ProbeRun:
         if missing is None or missing.reason is not Reason.KEY_NOT_FOUND or missing.facts is None:
             return
         try:
-            facts, purge_at = await self._vault.deleted_key(token, self._request.target.key_name, deadline=self._deadline)
+            facts, purge_at = await self.vault.deleted_key(token, self.request.target.key_name, deadline=self._deadline)
         except PoolExhausted:
             return
         except Exception as error:  # noqa: BLE001 - an internal error ends here
-            self._dependencies.on_internal_error(error)
+            self.on_internal_error(error)
             return
         self._purged = facts.status == 404
         if facts.fault is Fault.NONE:
@@ -207,23 +179,23 @@ class _ProbeRun:
             self._keep(Step.GET_KEY, replace(missing.facts, key_state="soft_deleted"), missing.duration)
 
     async def _round_trip(self, token: str, key: KeyFacts) -> None:
-        algorithm, data = self._request.module.algorithm, os.urandom(ROUND_TRIP_BYTES)
-        state = key_state(key, self._clock.time())
+        algorithm, data = self.request.module.algorithm, os.urandom(ROUND_TRIP_BYTES)
+        state = key_state(key, self.clock.time())
 
         async def wrap() -> tuple[Facts, bytes | None]:
             # Half of the remaining time: a hanging wrap must not prevent unwrap, which decides the verdict.
-            half = (self._clock.monotonic() + self._deadline) / 2
-            facts, wrapped = await self._vault.wrap_key(token, key, algorithm, data, deadline=half)
+            half = (self.clock.monotonic() + self._deadline) / 2
+            facts, wrapped = await self.vault.wrap_key(token, key, algorithm, data, deadline=half)
             return _with_state(facts, state), wrapped
 
-        allotted = (self._deadline - self._clock.monotonic()) / 2
-        wrapped = await self._step(Step.WRAP_KEY, wrap, allotted) if self._request.wrap else None
-        wrapped = wrapped or self._dependencies.encrypt(self._request.public_key or key, algorithm, data)
+        allotted = (self._deadline - self.clock.monotonic()) / 2
+        wrapped = await self._step(Step.WRAP_KEY, wrap, allotted) if self.request.wrap else None
+        wrapped = wrapped or encrypt_locally(self.request.public_key or key, algorithm, data)
         if wrapped is None:
             return
 
         async def unwrap() -> tuple[Facts, bytes | None]:
-            facts, back = await self._vault.unwrap_key(token, key, algorithm, wrapped, deadline=self._deadline)
+            facts, back = await self.vault.unwrap_key(token, key, algorithm, wrapped, deadline=self._deadline)
             facts = _with_state(facts, state)
             return (facts, back) if back in (None, data) else (replace(facts, fault=Fault.BYTES_DIFFER), None)
 
@@ -236,9 +208,9 @@ class _ProbeRun:
 
         Return the value unless there was a fault. `allotted`: seconds, or None for all remaining time. If an earlier step used up the time, that step fails instead of this one.
         """
-        before, self._began[step] = self._clock.monotonic(), self._ended
+        before, self._began[step] = self.clock.monotonic(), self._ended
         left = self._deadline - before if allotted is None else allotted
-        culprit = slowest(self._spent, left=left, timeout=self._request.timeout)
+        culprit = slowest(self._spent, left=left, timeout=self.request.timeout)
         try:
             facts, value = await exchange()
         except PoolExhausted:
@@ -249,7 +221,7 @@ class _ProbeRun:
             facts, value = self._internal_error(error), None
         if facts.fault is Fault.NONE and value is None:  # the probe would end here and count as a success
             facts = self._internal_error(RuntimeError(f"{step} has no fault and no result"))
-        self._ended = self._clock.monotonic()
+        self._ended = self.clock.monotonic()
         if culprit is not None and facts.fault.silence is Silence.TIMEOUT:
             self._charge(culprit, step)
         else:
@@ -265,7 +237,7 @@ class _ProbeRun:
 
     def _keep(self, step: Step, facts: Facts, duration: float, *, shared: bool = False) -> None:
         began = self._began.get(step, self._ended)
-        late, took = self._clock.late_between(began, self._ended), self._ended - began
+        late, took = self.clock.late_between(began, self._ended), self._ended - began
         disturbed = is_disturbed(late=late, took=took)
         if facts.fault is Fault.NONE:
             self._results[step] = StepResult(
@@ -274,15 +246,15 @@ class _ProbeRun:
             return
         if is_discarded(facts.fault, late=late, took=took):
             self._discarded[step] = late / took
-        is_late = facts.fault is not Fault.HTTP_STATUS and self._clock.monotonic() >= self._deadline
-        if self._request.cut_by_scrape and (facts.fault.silence is Silence.TIMEOUT or is_late):
+        is_late = facts.fault is not Fault.HTTP_STATUS and self.clock.monotonic() >= self._deadline
+        if self.request.cut_by_scrape and (facts.fault.silence is Silence.TIMEOUT or is_late):
             facts = replace(facts, cut_by_scrape=True)
         classification = classify(step, facts)
         self._results[step] = StepResult(
             step=step,
             outcome=Outcome.FAILED,
             duration=duration,
-            code=generation_code(classification.code, self._request.target.generation),
+            code=generation_code(classification.code, self.request.target.generation),
             reason=classification.reason,
             facts=facts,
             shared=shared,
@@ -290,17 +262,17 @@ class _ProbeRun:
         )
 
     def _internal_error(self, error: Exception) -> Facts:
-        self._dependencies.on_internal_error(error)
+        self.on_internal_error(error)
         return Facts(fault=Fault.INTERNAL, exception=type(error).__name__)
 
-    def report(self, *, started_at: float, duration: float) -> ProbeReport:
-        request = self._request
+    def _report(self, *, started_at: float, duration: float) -> ProbeReport:
+        request = self.request
         if any(result.outcome is Outcome.FAILED and step not in self._discarded for step, result in self._results.items()):
             # The failure of another step counts. A step that says nothing is as good as not made.
             self._results = {step: result for step, result in self._results.items() if step not in self._discarded}
             self._unwrapped = None if Step.UNWRAP_KEY in self._discarded else self._unwrapped
             self._discarded.clear()
-        steps = tuple([self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in _STEPS])
+        steps = tuple([self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step])
         return ProbeReport(
             target=request.target.name,
             started_at=started_at,

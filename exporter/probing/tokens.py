@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from exporter.clients.certificates import ClientCertificate
 from exporter.clients.entra import fetch_token, pending_facts
 from exporter.clients.http.network import Network, NetworkError, make_network
 from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module
@@ -46,22 +45,16 @@ class ReuseWindow:
         return max(gap, module.token_max_age) if granted else gap
 
 
-class TokenReusePolicy:
-    """The reuse window of each credential on each route to Entra. Call it with a credential and a module."""
-
-    def __init__(self, config: Config) -> None:
-        self._default = ReuseWindow(config.settings.interval, config.settings.timeout)
-        self._windows: dict[Hashable, ReuseWindow] = {}
-        for target in config.targets.values():
-            route = config.modules[target.module].entra_route
-            for credential in probing_credentials(target):
-                known = self._windows.get((credential, route), ReuseWindow(target.interval, target.timeout))
-                shared = ReuseWindow(min(known.interval, target.interval), max(known.timeout, target.timeout))
-                self._windows[credential, route] = shared
-
-    def __call__(self, credential: Credential, module: Module) -> ReuseWindow:
-        """Return the pair's window, or that of `global` for an unused pair."""
-        return self._windows.get((credential.name, module.entra_route), self._default)
+def reuse_policy(config: Config) -> Callable[[Credential, Module], ReuseWindow]:
+    """Return the reuse window of a credential on the route of a module to Entra; that of `global` for an unused pair."""
+    windows: dict[Hashable, ReuseWindow] = {}
+    for target in config.targets.values():
+        route = config.modules[target.module].entra_route
+        for name in probing_credentials(target):
+            known = windows.get((name, route), ReuseWindow(target.interval, target.timeout))
+            windows[name, route] = ReuseWindow(min(known.interval, target.interval), max(known.timeout, target.timeout))
+    default = ReuseWindow(config.settings.interval, config.settings.timeout)
+    return lambda credential, module: windows.get((credential.name, module.entra_route), default)
 
 
 class TokenKey(NamedTuple):
@@ -74,29 +67,16 @@ class TokenKey(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class CredentialEntry:
-    """Fetches of one credential with one secret. A changed secret gets a new entry."""
+class TokenFetch:
+    """A fetch and, when it is done, its response. All times are loop times."""
 
     credential: Credential
     secret: CredentialSecret
-    flights: dict[TokenKey, InFlightFetch] = field(default_factory=dict)
-
-    def empty(self) -> None:
-        """Give the responses of all fetches to no later probe."""
-        for flight in list(self.flights.values()):
-            flight.forget()
-
-
-@dataclass(slots=True, eq=False)
-class InFlightFetch:
-    """A fetch and, when it is done, its response. All times are loop times."""
-
-    entry: CredentialEntry
     key: TokenKey
     network: Network  # of the probe that started it; a reload does not change it
     challenge: Challenge
     window_start: float  # the start of the first probe that needed it
-    began: float
+    began: float = field(default_factory=loop_time)
     context: Context = field(default_factory=copy_context)
     # PoolExhausted is a result: a raised error would keep this object alive, and this object keeps the task.
     task: asyncio.Task[TokenResult | PoolExhausted] = field(init=False)
@@ -105,47 +85,17 @@ class InFlightFetch:
     counted: bool = False  # one probe has received it as its own measurement
     timer: asyncio.TimerHandle | None = None
 
-    @property
-    def module(self) -> Module:
-        return self.network.module
-
-    @property
-    def current(self) -> bool:
-        return self.entry.flights.get(self.key) is self
-
-    @property
-    def granted(self) -> bool:
-        """Whether the finished fetch brought a token."""
-        response = self.task.result()
-        return not isinstance(response, PoolExhausted) and response.token is not None
-
-    def forget(self) -> None:
-        """Give the response to no later probe; those that wait still receive it."""
-        if self.current:
-            del self.entry.flights[self.key]
-        if self.timer is not None:
-            self.timer.cancel()
-
 
 # Faults with an HTTP status that the network or the exporter caused, not the credential. The next probe sends a new request.
 TRANSIENT_FAULTS = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})
 # A token is not reused in its last seconds: the probe needs time to use it, and clocks may differ.
 EXPIRY_MARGIN_SECONDS = 60.0
+_STOPPING = Facts(fault=Fault.INTERNAL, detail="the exporter is stopping")
 OVERTIME_SECONDS = 5.0  # a fetch that continues for longer after its deadline is an internal error
 
 
-class Fetch(Protocol):
-    """One token request until `deadline` (loop time); raises PoolExhausted."""
-
-    async def __call__(
-        self,
-        network: Network,
-        credential: Credential,
-        proof: str | ClientCertificate | None,
-        challenge: Challenge,
-        *,
-        deadline: float,
-    ) -> TokenResult: ...
+# One token request until `deadline` (loop time), as `fetch_token` makes it; raises PoolExhausted.
+Fetch = Callable[..., Awaitable[TokenResult]]
 
 
 class TokenCache:
@@ -172,8 +122,8 @@ class TokenCache:
         self.reuse_policy = reuse_policy
         self._on_request, self._fetch, self._pending_facts = on_request, fetch, pending_facts
         self._clock = clock
-        self._entries: dict[str, CredentialEntry] = {}
-        self._fetches: SingleFlight[InFlightFetch, TokenResult | PoolExhausted] = SingleFlight()
+        self._fetches: dict[str, dict[TokenKey, TokenFetch]] = {}  # by credential; a changed secret replaces them
+        self._tasks: SingleFlight[TokenFetch, TokenResult | PoolExhausted] = SingleFlight()
         self._closed = False
 
     async def token(
@@ -195,42 +145,40 @@ class TokenCache:
         module, before = network.module, loop_time()
         secret = self._secrets.find(credential) or await self._secret(credential, deadline)
         if self._closed:
-            return _without_request(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
+            return TokenResult(facts=_STOPPING)
         if secret is None:
             late = Facts(fault=Fault.SECRET_TIMEOUT, detail="reading the secret file took too long")
-            return _without_request(late, duration=loop_time() - before)
+            return TokenResult(facts=late, duration=loop_time() - before)
         if secret.failure:
             unreadable = Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure), secret_file=credential.secret_path)
-            return _without_request(unreadable)
-        entry = self._entry(credential, secret)
+            return TokenResult(facts=unreadable)
         key = TokenKey(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.entra_route)
-        flight = entry.flights.get(key)
-        if flight is not None and self._is_reusable(flight, module, started=started, fresh=fresh):
-            return await self._wait_for(flight, deadline, leading=False)
-        if flight is not None:
-            flight.forget()
-        return await self._wait_for(
-            self._start(InFlightFetch(entry, key, network, challenge, started, loop_time())), deadline, leading=True
-        )
+        fetch = self._fetches.get(credential.name, {}).get(key)
+        if fetch is not None:
+            same = fetch.credential == credential and fetch.secret.fingerprint == secret.fingerprint
+            if same and self._is_reusable(fetch, module, started=started, fresh=fresh):
+                return await self._wait_for(fetch, deadline, leading=False)
+            self._forget(fetch)
+        fetch = self._start(TokenFetch(credential, secret, key, network, challenge, started))
+        return await self._wait_for(fetch, deadline, leading=True)
 
     def invalidate(self, credential: Credential) -> None:
         """Drop the old tokens of a credential after a vault refused one of them.
 
         Tokens of the current reuse window stay: otherwise, if all tokens are refused, each target would request its own.
         """
-        entry = self._entries.get(credential.name)
-        for flight in [] if entry is None else list(entry.flights.values()):
-            window = self.reuse_policy(credential, flight.module)
-            if flight.task.done() and loop_time() >= flight.window_start + window.reusable_for(flight.module, granted=False):
-                self._drop(flight)
+        for fetch in list(self._fetches.get(credential.name, {}).values()):
+            module = fetch.network.module
+            window = self.reuse_policy(credential, module)
+            if fetch.task.done() and loop_time() >= fetch.window_start + window.reusable_for(module, granted=False):
+                self._forget(fetch)
 
     async def aclose(self) -> None:
         """Cancel every fetch and forget every token."""
         self._closed = True
-        for entry in self._entries.values():
-            entry.empty()
-        self._entries.clear()
-        await self._fetches.aclose()
+        for fetch in [fetch for fetches in self._fetches.values() for fetch in fetches.values()]:
+            self._forget(fetch)
+        await self._tasks.aclose()
 
     async def _secret(self, credential: Credential, deadline: float) -> CredentialSecret | None:
         """Read the secret on a thread. Return None after the deadline; raise PoolExhausted without a free thread."""
@@ -243,96 +191,86 @@ class TokenCache:
                 raise PoolExhausted("no thread was free to read the secret", lacking) from error
             return None
 
-    def _entry(self, credential: Credential, secret: CredentialSecret) -> CredentialEntry:
-        entry = self._entries.get(credential.name)
-        if entry is not None:
-            if entry.credential == credential and entry.secret.fingerprint == secret.fingerprint:
-                return entry
-            entry.empty()
-        entry = self._entries[credential.name] = CredentialEntry(credential, secret)
-        return entry
-
-    def _is_reusable(self, flight: InFlightFetch, module: Module, *, started: float, fresh: bool) -> bool:
-        if not flight.task.done():
+    def _is_reusable(self, fetch: TokenFetch, module: Module, *, started: float, fresh: bool) -> bool:
+        if not fetch.task.done():
             return True
-        granted = flight.granted
-        age_limit = self.reuse_policy(flight.entry.credential, module).reusable_for(module, granted=granted)
-        return not fresh and started < flight.window_start + age_limit and loop_time() < flight.unusable_from
+        response = fetch.task.result()
+        granted = not isinstance(response, PoolExhausted) and response.token is not None
+        age_limit = self.reuse_policy(fetch.credential, module).reusable_for(module, granted=granted)
+        return not fresh and started < fetch.window_start + age_limit and loop_time() < fetch.unusable_from
 
-    def _start(self, flight: InFlightFetch) -> InFlightFetch:
-        name = f"token {flight.entry.credential.name}"
-        flight.task = self._fetches.start(flight, self._run(flight), name=name, context=flight.context)
-        flight.task.add_done_callback(lambda _: self._done(flight))
-        flight.entry.flights[flight.key] = flight
-        return flight
+    def _start(self, fetch: TokenFetch) -> TokenFetch:
+        def done(task: asyncio.Task[TokenResult | PoolExhausted]) -> None:
+            if task.cancelled() or task.exception() is not None:  # the waiting probes have received it
+                self._forget(fetch)
 
-    async def _run(self, flight: InFlightFetch) -> TokenResult | PoolExhausted:
-        entry, response = flight.entry, None
-        deadline = flight.began + self.reuse_policy(entry.credential, flight.module).timeout
+        fetch.task = self._tasks.start(fetch, self._run(fetch), name=f"token {fetch.credential.name}", context=fetch.context)
+        fetch.task.add_done_callback(done)
+        self._fetches.setdefault(fetch.credential.name, {})[fetch.key] = fetch
+        return fetch
+
+    async def _run(self, fetch: TokenFetch) -> TokenResult | PoolExhausted:
+        credential, module, response = fetch.credential, fetch.network.module, None
+        deadline = fetch.began + self.reuse_policy(credential, module).timeout
         try:
             async with asyncio.timeout_at(deadline + OVERTIME_SECONDS):
                 self._on_request()
-                response = await self._fetch(
-                    flight.network, entry.credential, entry.secret.proof, flight.challenge, deadline=deadline
-                )
+                response = await self._fetch(fetch.network, credential, fetch.secret.proof, fetch.challenge, deadline=deadline)
+                return response
         except PoolExhausted as busy:
             return PoolExhausted(str(busy), busy.shortage)
-        else:
-            return response
         finally:
-            flight.duration = loop_time() - flight.began
-            if response is not None and _is_worth_keeping(response) and flight.current:
-                self._keep(flight, response)
+            fetch.duration = loop_time() - fetch.began
+            if response is not None and _is_worth_keeping(response) and self._is_current(fetch):
+                self._keep(fetch, response)
             else:
-                self._drop(flight)
+                self._forget(fetch)
 
-    def _done(self, flight: InFlightFetch) -> None:
-        if flight.task.cancelled() or flight.task.exception() is not None:  # the waiting probes have received it
-            self._drop(flight)
-
-    def _keep(self, flight: InFlightFetch, response: TokenResult) -> None:
+    def _keep(self, fetch: TokenFetch, response: TokenResult) -> None:
         """Keep the response for as long as a probe can reuse it, and no longer."""
-        granted = response.token is not None
+        granted, module = response.token is not None, fetch.network.module
         if granted and response.expires_at is not None:
-            flight.unusable_from = loop_time() + response.expires_at - self._clock() - EXPIRY_MARGIN_SECONDS
-        window = self.reuse_policy(flight.entry.credential, flight.module)
-        last_start = flight.window_start + window.reusable_for(flight.module, granted=granted)
-        last_request = min(last_start + window.timeout, flight.unusable_from)
-        flight.timer = asyncio.get_running_loop().call_at(last_request, self._drop, flight)
+            fetch.unusable_from = loop_time() + response.expires_at - self._clock() - EXPIRY_MARGIN_SECONDS
+        window = self.reuse_policy(fetch.credential, module)
+        last_start = fetch.window_start + window.reusable_for(module, granted=granted)
+        last_request = min(last_start + window.timeout, fetch.unusable_from)
+        fetch.timer = asyncio.get_running_loop().call_at(last_request, self._forget, fetch)
 
-    def _drop(self, flight: InFlightFetch) -> None:
-        flight.forget()
-        entry = flight.entry
-        if not entry.flights and self._entries.get(entry.credential.name) is entry:
-            del self._entries[entry.credential.name]
+    def _is_current(self, fetch: TokenFetch) -> bool:
+        return self._fetches.get(fetch.credential.name, {}).get(fetch.key) is fetch
 
-    async def _wait_for(self, flight: InFlightFetch, deadline: float, *, leading: bool) -> TokenResult:
+    def _forget(self, fetch: TokenFetch) -> None:
+        """Give the response to no later probe; those that wait still receive it."""
+        if self._is_current(fetch):
+            fetches = self._fetches[fetch.credential.name]
+            del fetches[fetch.key]
+            if not fetches:
+                del self._fetches[fetch.credential.name]
+        if fetch.timer is not None:
+            fetch.timer.cancel()
+
+    async def _wait_for(self, fetch: TokenFetch, deadline: float, *, leading: bool) -> TokenResult:
         before = loop_time()
-        if not flight.task.done():
+        if not fetch.task.done():
             # A timeout or a cancellation here does not reach the fetch: others wait for it, and its response is kept.
-            await asyncio.wait([flight.task], timeout=max(0.0, deadline - before))
-        if flight.task.cancelled():
+            await asyncio.wait([fetch.task], timeout=max(0.0, deadline - before))
+        if fetch.task.cancelled():
             if self._closed:
-                return _without_request(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
+                return TokenResult(facts=_STOPPING)
             raise RuntimeError("the token request was cancelled from inside")
-        if not flight.task.done():
-            facts = self._pending_facts(flight.context, flight.network, flight.challenge.authority)
+        if not fetch.task.done():
+            facts = self._pending_facts(fetch.context, fetch.network, fetch.challenge.authority)
             return TokenResult(facts=facts, duration=loop_time() - before, shared=not leading)
-        response = flight.task.result()
+        response = fetch.task.result()
         if isinstance(response, PoolExhausted):
             raise PoolExhausted(str(response), response.shortage)
-        shared, flight.counted = flight.counted, True
-        return replace(response, duration=flight.duration, shared=shared)
+        shared, fetch.counted = fetch.counted, True
+        return replace(response, duration=fetch.duration, shared=shared)
 
 
 def _is_worth_keeping(response: TokenResult) -> bool:
     """Return True for a token or a complete response of Entra. A network failure is retried."""
     return response.token is not None or (response.facts.status is not None and response.facts.fault not in TRANSIENT_FAULTS)
-
-
-def _without_request(facts: Facts, duration: float = 0.0) -> TokenResult:
-    """Return the result of a probe that sent no request."""
-    return TokenResult(facts=facts, duration=duration)
 
 
 _REFUSALS = frozenset({400, 401, 403})  # any other status does not depend on the credential

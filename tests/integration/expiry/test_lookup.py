@@ -199,7 +199,7 @@ async def test_failed_lookup_has_a_reason_and_keeps_the_expiry(expiry_harness, f
     monitor = expiry_harness.monitor()
     before = by_source(await monitor.look_up("sql"))[source]
     expiry_harness.simulator.set_fault(fault, **on)
-    monitor._lookup._tokens._entries.clear()  # the shared token would still serve
+    monitor._lookup._tokens._fetches.clear()  # the shared token would still serve
     after = by_source(await monitor.look_up("sql"))[source]
     assert expected in after.failure
     assert before.expires_at is not None

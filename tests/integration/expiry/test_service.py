@@ -138,7 +138,7 @@ async def test_secrets_are_in_no_metric_log_state_or_page(expiry_harness, run, t
     await look_up(service, "sql", "typed", "cert")
     expiry_harness.secrets_of(CLIENT, ClientSecret(value="Q~1another-secret", expires=NOW + MONTH))
     expiry_harness.simulator.set_fault("secret_wrong", application="monitor")
-    service._expiry._lookup._tokens._entries.clear()  # the shared token would still serve
+    service._expiry._lookup._tokens._fetches.clear()  # the shared token would still serve
     await look_up(service, "sql", "typed", "cert")
     reported = [await text_of(service)]
     reported += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records if record.name.startswith("exporter")]

@@ -66,7 +66,7 @@ class Harness:
 
     def forget(self):
         """Empty the caches: the next probe reads the secret and fetches a token."""
-        self.prober._tokens._entries.clear()
+        self.prober._tokens._fetches.clear()
         self.prober._secrets._entries.clear()
 
     async def probe(self):
@@ -83,7 +83,7 @@ class Harness:
     async def nothing_open(self):
         """Wait until the server has no connection and no token request is running."""
         async with asyncio.timeout(30):
-            while self.wire.open or self.prober._tokens._fetches._tasks:  # noqa: ASYNC110 - the peer's end of a socket has no event
+            while self.wire.open or self.prober._tokens._tasks._tasks:  # noqa: ASYNC110 - the peer's end of a socket has no event
                 await asyncio.sleep(0.001)
 
     def _answer(self, request):

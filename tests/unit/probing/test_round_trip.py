@@ -25,8 +25,8 @@ from exporter.core.values import (
 from exporter.knowledge import answers
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import deciding_failure
-from exporter.probing import secrets
-from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
+from exporter.probing import round_trip, secrets
+from exporter.probing.round_trip import Probe, ProbeRequest
 from exporter.runtime.tasks import PoolExhausted
 from tests.support.factories import a_target
 from tests.support.tls_server import CHALLENGE, ENTRA, is_silent
@@ -135,6 +135,12 @@ class FakeVault:
         return facts, self.spoil(data[::-1]) if facts.fault is Fault.NONE else None
 
 
+@pytest.fixture(autouse=True)
+def encryption(monkeypatch):
+    """Encrypt locally by reversing, as the fake vault wraps."""
+    monkeypatch.setattr(round_trip, "encrypt_locally", lambda _key, _algorithm, data: data[::-1])
+
+
 async def probed(request=REQUEST, bugs=None, *, kind=FakeVault, parts=None, **changes):
     """The report of a probe and its vault; `parts` are other dependencies than the usual ones."""
     vault = kind(Clock(), **changes)
@@ -142,10 +148,9 @@ async def probed(request=REQUEST, bugs=None, *, kind=FakeVault, parts=None, **ch
         "vault": vault,
         "tokens": vault.token,
         "clock": vault.clock,
-        "encrypt": lambda _key, _algorithm, data: data[::-1],
         "on_internal_error": ([] if bugs is None else bugs).append,
     }
-    return await run_probe(request, ProbeDependencies(**(usual | (parts or {})))), vault
+    return await Probe(request, **(usual | (parts or {}))).run(), vault
 
 
 def outcomes(report):
@@ -374,7 +379,7 @@ async def test_request_without_wrap_encrypts_locally():
     assert report.success
 
 
-async def test_request_without_wrap_can_use_another_key():
+async def test_request_without_wrap_can_use_another_key(monkeypatch):
     other = replace(KEY, version="primary")
     under = []
 
@@ -382,7 +387,8 @@ async def test_request_without_wrap_can_use_another_key():
         under.append(key)
         return data[::-1]
 
-    await probed(replace(REQUEST, wrap=False, public_key=other), parts={"encrypt": encrypt})
+    monkeypatch.setattr(round_trip, "encrypt_locally", encrypt)
+    await probed(replace(REQUEST, wrap=False, public_key=other))
     assert under == [other]
 
 

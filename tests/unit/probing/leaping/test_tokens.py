@@ -11,7 +11,7 @@ from exporter.config.settings import Credential, Module, Proxy, Retained, Settin
 from exporter.core.values import Challenge, CredentialKind, Facts, Fault, TokenResult
 from exporter.probing import tokens as tokens_module
 from exporter.probing.secrets import CredentialSecret
-from exporter.probing.tokens import DatabaseTokens, ReuseWindow, TokenCache, TokenReusePolicy, database_challenge, is_refusal
+from exporter.probing.tokens import DatabaseTokens, ReuseWindow, TokenCache, database_challenge, is_refusal, reuse_policy
 from exporter.runtime.files import FileUnreadableError
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 from tests.support.factories import a_config, a_credential, a_target
@@ -236,7 +236,7 @@ async def test_changed_secret_replaces_the_old_response(cache, entra, secrets):
     secrets.text = "n3w"
     assert (await token_for(cache)).token == "token-1"
     assert [secret for _, secret, *_ in entra.requests] == ["s3cret", "n3w"]
-    assert [entry.secret.text for entry in cache._entries.values()] == ["n3w"]
+    assert [fetch.secret.text for fetches in cache._fetches.values() for fetch in fetches.values()] == ["n3w"]
 
 
 async def test_request_with_old_secret_serves_only_its_waiters(cache, entra, secrets):
@@ -389,10 +389,10 @@ async def test_request_beyond_its_deadline_is_abandoned(cache, entra):
 async def test_responses_are_dropped_when_unusable(cache):
     for number in range(2000):
         await token_for(cache, challenge=replace(CHALLENGE, tenant=f"tenant-{number}"))
-        assert sum(len(entry.flights) for entry in cache._entries.values()) < 330
+        assert sum(map(len, cache._fetches.values())) < 330
     await asyncio.sleep(120.0)
-    assert not cache._entries
-    assert not cache._fetches._tasks
+    assert not cache._fetches
+    assert not cache._tasks._tasks
 
 
 async def test_close_cancels_requests_and_answers_waiters(cache, entra):
@@ -416,7 +416,7 @@ def test_window_is_the_shortest_interval_and_longest_timeout():
     ]
     versions = (Retained(key_name="k", key_version="v", vault="x", credential="old"),)
     targets.append(a_target("e", interval=600.0, timeout=3.0, retained_versions=versions, credential="other"))
-    policy = TokenReusePolicy(a_config(*targets, modules=[MODULE, proxied], settings=Settings(interval=45.0, timeout=7.0)))
+    policy = reuse_policy(a_config(*targets, modules=[MODULE, proxied], settings=Settings(interval=45.0, timeout=7.0)))
 
     def window(name, module=MODULE):
         return policy(replace(CREDENTIAL, name=name), module)
