@@ -10,7 +10,7 @@ import json
 import platform
 import ssl
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
@@ -119,14 +119,13 @@ def archive(bundle: SupportBundle) -> bytes:
     """Return the zip file. Blocks for some ten milliseconds."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, text in documents(bundle):
+        for name, text in documents(bundle).items():
             zipped.writestr(f"{bundle.name}/{name}", text)
     return file.getvalue()
 
 
-def documents(bundle: SupportBundle) -> Iterator[tuple[str, str]]:
-    """Yield the name and text of each file."""
-    yield "README.txt", _README.format(target=bundle.target.name, made_at=moment(bundle.made_at))
+def documents(bundle: SupportBundle) -> dict[str, str]:
+    """Return the text of each file by its name."""
     report = {
         "format": FORMAT,
         "made_at": moment(bundle.made_at),
@@ -134,11 +133,18 @@ def documents(bundle: SupportBundle) -> Iterator[tuple[str, str]]:
         **bundle.details,
         "history": [entry_payload(bundle.target, entry) for entry in bundle.entries],
     }
-    yield "report.json", json.dumps(report, indent=2) + "\n"
-    yield "transcript.txt", _transcripts(bundle)
-    if bundle.ticket:
-        yield "ticket.txt", bundle.ticket
-    yield "environment.txt", environment(bundle)
+    # The last probe, then the last failures.
+    entries = bundle.entries
+    chosen = [*entries[:1], *(entry for entry in entries[1:] if not entry.report.success)][:MOST_TRANSCRIPTS]
+    transcripts = f"\n{'=' * 80}\n\n".join(_text_of(bundle, entry) for entry in chosen)
+    found = {
+        "README.txt": _README.format(target=bundle.target.name, made_at=moment(bundle.made_at)),
+        "report.json": json.dumps(report, indent=2) + "\n",
+        "transcript.txt": transcripts or "No probe has finished yet.\n",
+        "ticket.txt": bundle.ticket,
+        "environment.txt": environment(bundle),
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def environment(bundle: SupportBundle) -> str:
@@ -158,14 +164,6 @@ def environment(bundle: SupportBundle) -> str:
         dump_yaml(_masked(bundle.config, bundle.target)),
     ]
     return "\n".join(lines)
-
-
-def _transcripts(bundle: SupportBundle) -> str:
-    """Return the transcript of the last probe, then those of the last failures."""
-    entries = bundle.entries
-    chosen = [*entries[:1], *(entry for entry in entries[1:] if not entry.report.success)][:MOST_TRANSCRIPTS]
-    texts = (_text_of(bundle, entry) for entry in chosen)
-    return f"\n{'=' * 80}\n\n".join(texts) or "No probe has finished yet.\n"
 
 
 def _text_of(bundle: SupportBundle, entry: HistoryEntry) -> str:
@@ -211,14 +209,12 @@ def _credential(credential: Credential) -> Credential:
 
 
 def _module(module: Module) -> Module:
-    proxy = module.proxy
-    if proxy is not None:
-        proxy = replace(
-            proxy,
-            url=mask(proxy.url),
-            no_proxy=tuple(mask(each) for each in proxy.no_proxy),
-            username=proxy.username and _NOT_SHOWN,
-            password=proxy.password and _HIDDEN,
-        )
+    proxy = module.proxy and replace(
+        module.proxy,
+        url=mask(module.proxy.url),
+        no_proxy=tuple(map(mask, module.proxy.no_proxy)),
+        username=module.proxy.username and _NOT_SHOWN,
+        password=module.proxy.password and _HIDDEN,
+    )
     hidden_routes = dict.fromkeys(module.connect_to, _NOT_SHOWN)
     return replace(module, proxy=proxy, ca_file=module.ca_file and Path(_NOT_SHOWN), connect_to=hidden_routes)

@@ -51,6 +51,7 @@ from exporter.knowledge.tickets import (
 )
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FailedProbe, Unsteady, deciding_failure
 from exporter.presentation.text import Line, facts_of, known_lines
+from exporter.sqlserver.instance import few
 from exporter.sqlserver.proof import ServerProof
 from exporter.state.record import RECENT, TargetRecord, beginning_of, unsteady_at
 
@@ -306,11 +307,10 @@ def what_fails(
 def _cause(several: Sequence[TicketSubject], failure: StepResult, host: str) -> str:
     """Return the cause, with the addresses that a vault refused and their host, or the issuer of a certificate."""
     found = list(dict.fromkeys(each.names.client_address for each in several if each.names.client_address))
-    more = f" and {len(found) - _ADDRESSES:,} more" if len(found) > _ADDRESSES else ""
     issuer = failure.facts.refused_issuer if failure.facts is not None else None
     known = f" (issuer {issuer})" if issuer else ""
     if found and failure.reason is not None and failure.reason.row.refuses is Refused.ADDRESS:
-        known = f" ({', '.join(found[:_ADDRESSES])}{more}, {host})"
+        known = f" ({few(found, _ADDRESSES)}, {host})"
     return cause(failure.reason, failure.step) + known
 
 
@@ -449,8 +449,7 @@ def last_ticket(
 
 def _dependents(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> list[str]:
     subject, servers = several[0], extent.servers
-    more = f" and {len(servers) - MOST_SERVERS:,} more" if len(servers) > MOST_SERVERS else ""
-    named = f"SQL Servers ({len(servers):,}): {', '.join(sorted(servers)[:MOST_SERVERS])}{more}"
+    named = f"SQL Servers ({len(servers):,}): {few(sorted(servers), MOST_SERVERS)}"
     is_logged = any(_logged_failure(each, extent) is not None for each in several)
     is_open = is_unconfirmed(failure, subject.names) and subject.unsteady is None and not is_logged
     advice = subject.advice()

@@ -91,9 +91,8 @@ def groups(config: Config, *, address: str, timeout_offset: float) -> Iterator[T
 def shard_group(address: str, offsets: range) -> TargetGroup:
     """Return the shards of one host. `offsets` are their ports, relative to the port in `address`."""
     host, _, port = address.rpartition(":")
-    if not port.isdigit():  # the port of the scheme, so a proxy stands before the exporter
-        return TargetGroup(targets=[address], labels={})
-    return TargetGroup(targets=[f"{host}:{int(port) + offset}" for offset in offsets], labels={})
+    shards = [f"{host}:{int(port) + offset}" for offset in offsets] if port.isdigit() else []
+    return TargetGroup(targets=shards or [address], labels={})  # without its port, a proxy stands before the exporter
 
 
 def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, str]:
@@ -159,10 +158,7 @@ def readings_json(
 
 class ApiHandlers:
     def __init__(self, service: ExporterService, options: WebOptions, reload: Reload | None, proofs: SqlProofs) -> None:
-        self._service = service
-        self._options = options
-        self._reload = reload
-        self._proofs = proofs
+        self._service, self._options, self._reload, self._proofs = service, options, reload, proofs
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         content_type, recorder = format_for(header(request, hdrs.ACCEPT)), self._service.recorder

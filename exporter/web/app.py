@@ -47,8 +47,7 @@ _TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
 
 class PageHandlers:
     def __init__(self, service: ExporterService, options: WebOptions, proofs: SqlProofs) -> None:
-        self._service = service
-        self._proofs = proofs
+        self._service, self._proofs = service, proofs
         self.urls = Urls(options.link_prefix, service.version, assets=_TAG)
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
@@ -79,16 +78,14 @@ class PageHandlers:
         return await stream(request, encoded(audit_page(self.urls, target.name, found)), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:
-        service = self._service
-        target = service.config.targets.get(request.match_info["name"])
-        record = None if target is None else service.record_of(target.name)
-        wanted = request.match_info["id"]
-        entry = next((entry for entry in (record.history if record else ()) if entry.id == wanted), None)
+        config = self._service.config
+        target = config.targets.get(request.match_info["name"])
+        record = None if target is None else self._service.record_of(target.name)
+        entries = () if record is None else record.history
+        entry = next((entry for entry in entries if entry.id == request.match_info["id"]), None)
         if target is None or entry is None:
-            return _not_found(
-                "This probe is no longer stored. The exporter keeps the last probes of a target, and failures longer."
-            )
-        config = service.config
+            kept = "The exporter keeps the last probes of a target, and failures longer."
+            return _not_found(f"This probe is no longer stored. {kept}")
         context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
         return _page(probe_page(self.urls, context, entry.report, vantage=config.settings.vantage))
 

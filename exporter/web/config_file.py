@@ -41,8 +41,7 @@ CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "sec
 
 _VERSIONS = {"TLS12": TLSVersion.TLSv1_2, "TLS13": TLSVersion.TLSv1_3}
 _VERIFIED = "RequireAndVerifyClientCert"
-# Client certificates: not requested, optional, required.
-_CLIENT_AUTH = {"NoClientCert": None, "VerifyClientCertIfGiven": False, _VERIFIED: True}
+_CLIENT_AUTH = {"NoClientCert": ssl.CERT_NONE, "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL, _VERIFIED: ssl.CERT_REQUIRED}
 _UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 # The last character of the salt has four bits that must be 0.
 _BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
@@ -59,12 +58,12 @@ def _version(word: str) -> TLSVersion:
     return _VERSIONS[word]
 
 
-def _client_auth(word: str) -> tuple[bool | None]:
+def _client_auth(word: str) -> ssl.VerifyMode:
     if word in _UNVERIFIED:
         raise ValueError(f"Python cannot request a certificate without verifying it: write {_VERIFIED}")
     if word not in _CLIENT_AUTH:
         raise ValueError(f"expected one of {', '.join(_CLIENT_AUTH)}{nearest(word, list(_CLIENT_AUTH))}")
-    return (_CLIENT_AUTH[word],)  # a tuple, because a bare None means an invalid value
+    return _CLIENT_AUTH[word]
 
 
 def _http2(word: str) -> bool:
@@ -255,29 +254,27 @@ class _WebConfigReader:
     seen: dict[Path, str] = field(default_factory=dict)
 
     def run(self, path: Path) -> tuple[WebConfig | None, ssl.SSLContext | None]:
-        root = self._root(path)
+        data = self._read(path, self.location, "")
+        try:
+            root = None if data is None else read_document(data)
+        except DocumentError as error:
+            self.location.with_position(error.line, error.column).error(error.message)
+            return None, None
         top = None if root is None else read_section(root, self.location.with_position(root.line, root.column), TOP)
         if top is None:
             return None, None
         tls = self._tls(top.get("tls_server_config"))
         http, users = top.get("http_server_config"), top.get("basic_auth_users") or {}
         headers = None if http is None else http.get("headers")
-        self._advise_on(users, top)
-        config = WebConfig(
-            tls=tls,
-            headers={} if headers is None else dict(headers.values),
-            users=users,
-            rate_limit=_rate_limit(top.get("rate_limit")),
-        )
-        return config, self._context(tls, top)
-
-    def _root(self, path: Path) -> Node | None:
-        data = self._read(path, self.location, "")
+        _advise_on(users, top.location_of("basic_auth_users"))
+        rate_limit, context = _rate_limit(top.get("rate_limit")), None
         try:
-            return None if data is None else read_document(data)
-        except DocumentError as error:
-            self.location.with_position(error.line, error.column).error(error.message)
-            return None
+            context = None if tls is None or self.location.problems.errors else context_of(tls)
+        except (ssl.SSLError, ValueError) as error:
+            reason = getattr(error, "reason", None) or type(error).__name__
+            top.location_of("tls_server_config").error(f"refused by OpenSSL: {str(reason).lower().replace('_', ' ')}")
+        given = {} if headers is None else dict(headers.values)
+        return WebConfig(tls=tls, headers=given, users=users, rate_limit=rate_limit), context
 
     def _read(self, path: Path, location: Location, named: str) -> bytes | None:
         try:
@@ -309,7 +306,7 @@ class _WebConfigReader:
         return ServerTls(
             certificate=certificate,
             key=key,
-            client_certificate=_client_certificate(section),
+            client_certificate=section.get("client_auth_type") or ssl.CERT_NONE,
             client_ca=client_ca,
             allowed_names=None if names is None else frozenset(names),
             ciphers=_ciphers(section),
@@ -332,43 +329,28 @@ class _WebConfigReader:
             section.location_of(from_file).warn(f"file {path}: every user of this host can read it: restrict its permissions")
         return self._read(path, section.location_of(from_file), f"file {path}: ")
 
-    def _context(self, tls: ServerTls | None, top: Section) -> ssl.SSLContext | None:
-        if tls is None or self.location.problems.errors:
-            return None
-        try:
-            return context_of(tls)
-        except (ssl.SSLError, ValueError) as error:
-            reason = getattr(error, "reason", None) or type(error).__name__
-            top.location_of("tls_server_config").error(f"refused by OpenSSL: {str(reason).lower().replace('_', ' ')}")
-            return None
 
-    def _advise_on(self, users: dict[str, str], top: Section) -> None:
-        costs = {int(hashed[4:6]) for hashed in users.values()}
-        location = top.location_of("basic_auth_users")
-        if len(costs) > 1:
-            location.warn("hashes of different cost: the time of a response reveals which users exist; use one cost")
-        if costs and max(costs) > _SLOW_COST:
-            location.warn(f"a cost above {_SLOW_COST} takes seconds for each password: use a cost of 10")
+def _advise_on(users: dict[str, str], location: Location) -> None:
+    costs = {int(hashed[4:6]) for hashed in users.values()}
+    if len(costs) > 1:
+        location.warn("hashes of different cost: the time of a response reveals which users exist; use one cost")
+    if max(costs, default=0) > _SLOW_COST:
+        location.warn(f"a cost above {_SLOW_COST} takes seconds for each password: use a cost of 10")
 
 
 def _check_clients(section: Section, client_ca: bytes | None) -> None:
-    required = _client_certificate(section)
-    if required is None and section.get("client_auth_type") is None and section.is_set("client_auth_type"):
+    required = section.get("client_auth_type") or ssl.CERT_NONE
+    if section.get("client_auth_type") is None and section.is_set("client_auth_type"):
         return  # an invalid value, which has its own message
     has_ca = client_ca is not None or section.is_set("client_ca") or section.is_set("client_ca_file")
-    if has_ca and required is None:
+    if has_ca and required is ssl.CERT_NONE:
         _place(section, "client_ca").error("needs client_auth_type: without it, no certificate is requested")
-    if required is not None and not has_ca:
+    if required is not ssl.CERT_NONE and not has_ca:
         section.location_of("client_auth_type").error(
             "needs client_ca_file: without it, certificates of any public authority would be accepted"
         )
-    if section.is_set("client_allowed_sans") and required is not True:
+    if section.is_set("client_allowed_sans") and required is not ssl.CERT_REQUIRED:
         section.location_of("client_allowed_sans").error("needs client_auth_type: RequireAndVerifyClientCert")
-
-
-def _client_certificate(section: Section) -> bool | None:
-    found: tuple[bool | None] | None = section.get("client_auth_type")
-    return None if found is None else found[0]
 
 
 def _place(section: Section, name: str) -> Location:

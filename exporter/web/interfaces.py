@@ -32,7 +32,6 @@ class ExporterService(Protocol):
     @property
     def keeps_state(self) -> bool:
         """Whether the state directory can be written; true without one."""
-        ...
 
     @property
     def version(self) -> str: ...
@@ -41,30 +40,24 @@ class ExporterService(Protocol):
 
     def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry of a configured credential, one item per source."""
-        ...
 
     def first_probes(self) -> FirstProbes:
         """Return how many targets have no result yet."""
-        ...
 
     def last_checks(self, target: str) -> CheckRun | None:
         """Return the last run of the preflight checks.
 
         The result is None before the first run, and after a change of the target.
         """
-        ...
 
     def sql_readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each SQL Server that this exporter reads."""
-        ...
 
     def sql_readiness(self) -> tuple[RestartReadiness, ...]:
         """Return the restart readiness of each node and key of these SQL Servers, as this exporter sees it."""
-        ...
 
     def sql_differences(self) -> tuple[Difference, ...]:
         """Return where the configuration differs from these SQL Servers. The most urgent difference of each is first."""
-        ...
 
     async def probe(
         self,
@@ -77,10 +70,8 @@ class ExporterService(Protocol):
 
         `timeout` is in seconds, or None for the target's own timeout.
         """
-        ...
 
 
 class Reload(Protocol):
     async def __call__(self) -> Iterable[str]:
         """Reload the configuration; return the problems that prevented it, one line each."""
-        ...

@@ -29,10 +29,6 @@ from exporter.web.connections import IDLE_SECONDS, MOST_CONNECTIONS, Connection,
 _log = logging.getLogger(__name__)
 
 LONGEST_LINE = LONGEST_HEADER = 8190
-_MOST_HEADERS = 64
-_LINGER_SECONDS = 1.0
-_MALFORMED = "Malformed request. Send a valid HTTP/1.1 request.\n"
-_FAILED = "Internal error.\n"
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
@@ -57,10 +53,10 @@ class HttpProtocol(web.RequestHandler):
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type]  # None is allowed, and means none
             keepalive_timeout=IDLE_SECONDS,
-            lingering_time=_LINGER_SECONDS,
+            lingering_time=1.0,
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_HEADER,
-            max_headers=_MOST_HEADERS,
+            max_headers=64,
             auto_decompress=False,
         )
 
@@ -78,7 +74,8 @@ class HttpProtocol(web.RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("a response has already begun")
-        response = web.Response(status=status, text=_MALFORMED if status < 500 else _FAILED, headers=SECURITY_HEADERS)
+        text = "Malformed request. Send a valid HTTP/1.1 request.\n" if status < 500 else "Internal error.\n"
+        response = web.Response(status=status, text=text, headers=SECURITY_HEADERS)
         response.force_close()
         return response
 
@@ -115,7 +112,6 @@ class ListenerTls(Protocol):
 
     def allows_certificate(self, certificate: bytes | None, address: str) -> bool:
         """Whether a client with this certificate (DER; None for none) may stay connected."""
-        ...
 
 
 LISTENER_TLS: web.AppKey[ListenerTls] = web.AppKey("listener_tls")
@@ -342,14 +338,10 @@ async def stream(
     if gzip and accepts_gzip(header(request, hdrs.ACCEPT_ENCODING)):
         response.headers["Content-Encoding"] = "gzip"
         pieces = compressed(pieces)
-    if request.method == "HEAD":
-        await response.prepare(request)
-        await response.write_eof()
-        return response
     try:
         async with asyncio.timeout(SECONDS_TO_TAKE_IT):
             await response.prepare(request)
-            async for piece in pieces:
+            async for piece in pieces if request.method != "HEAD" else encoded(()):
                 for at in range(0, len(piece), SLICE_BYTES):
                     await response.write(piece[at : at + SLICE_BYTES])
                     await asyncio.sleep(0)

@@ -277,8 +277,7 @@ class ProbeHandler:
     """The handler of `/probe` and its cache."""
 
     def __init__(self, service: ExporterService, options: WebOptions) -> None:
-        self._service = service
-        self._offset = options.timeout_offset
+        self._service, self._offset = service, options.timeout_offset
         self._cache = ProbeCache(self._probe, min_interval=lambda: service.config.settings.min_interval)
 
     async def handle(self, request: web.Request) -> web.Response:

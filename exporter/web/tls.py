@@ -24,12 +24,12 @@ from exporter.config.tree import Location
 class ServerTls:
     """TLS settings.
 
-    `certificate`, `key` and `client_ca` are PEM. `client_certificate` is None (not requested), False (optional) or True (required).
+    `certificate`, `key` and `client_ca` are PEM.
     """
 
     certificate: bytes
     key: bytes = field(repr=False)
-    client_certificate: bool | None = None
+    client_certificate: ssl.VerifyMode = ssl.CERT_NONE
     client_ca: bytes | None = None
     allowed_names: frozenset[str] | None = None
     minimum: TLSVersion = TLSVersion.TLSv1_2
@@ -57,7 +57,7 @@ class WebConfig:
     @property
     def authenticates_every_client(self) -> bool:
         """Whether every client needs a password or a verified certificate."""
-        return bool(self.users) or (self.tls is not None and self.tls.client_certificate is True)
+        return bool(self.users) or (self.tls is not None and self.tls.client_certificate is ssl.CERT_REQUIRED)
 
 
 def certificates(data: bytes, location: Location) -> list[x509.Certificate]:
@@ -141,9 +141,6 @@ def has_allowed_name(certificate: bytes | None, allowed: frozenset[str] | None) 
     return allowed is None or (certificate is not None and not allowed.isdisjoint(names_of(certificate)))
 
 
-_VERIFY = {None: ssl.CERT_NONE, False: ssl.CERT_OPTIONAL, True: ssl.CERT_REQUIRED}
-
-
 def context_of(tls: ServerTls) -> ssl.SSLContext:
     """Return the server's TLS context. Raises ssl.SSLError if OpenSSL refuses a setting."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -159,7 +156,7 @@ def context_of(tls: ServerTls) -> ssl.SSLContext:
     with as_file(tls.certificate) as certificate, as_file(tls.key) as key:
         # With an empty password, OpenSSL never prompts. Encrypted keys are refused earlier.
         context.load_cert_chain(certificate, key, password="")
-    context.verify_mode = _VERIFY[tls.client_certificate]
+    context.verify_mode = tls.client_certificate
     if tls.client_ca is not None:
         context.load_verify_locations(cadata=tls.client_ca.decode("ascii"))
     return context

@@ -96,8 +96,7 @@ class TargetView:
     @property
     def fails_itself(self) -> bool:
         """Whether a SQL Server of the target cannot get the key itself."""
-        own = (each for each in self.own if self.report is not None or each.cause.is_seen_inside)
-        return any(server.state.is_bad for server in own)
+        return any(each.state.is_bad and (self.report is not None or each.cause.is_seen_inside) for each in self.own)
 
     @property
     def since(self) -> float | None:
@@ -121,12 +120,10 @@ class TargetView:
 
         `several`: its cause has several vaults, keys or credentials.
         """
-        if self.report is None:
-            return None
-        if self.unsteady is not None:
-            failed = subject_of(self.target, self.record, self.now)  # its last failure has more names than the last report
-            return None if failed is None else failed.advice(several=several)
-        return advice_of(self.target, self.report, self.record, several=several)
+        if self.report is None or self.unsteady is None:
+            return None if self.report is None else advice_of(self.target, self.report, self.record, several=several)
+        failed = subject_of(self.target, self.record, self.now)  # its last failure has more names than the last report
+        return None if failed is None else failed.advice(several=several)
 
 
 def view(
@@ -151,8 +148,9 @@ def view(
 
 def expiries_of(service: ExporterService, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
     """Return the expiry of each credential of the target by name."""
-    names = credentials_in_use(replace(service.config, targets={target.name: target}))
-    return {name: service.credential_expiries(name) for name in sorted(names) if service.config.credentials[name].may_expire}
+    config = service.config
+    names = sorted(credentials_in_use(replace(config, targets={target.name: target})))
+    return {name: service.credential_expiries(name) for name in names if config.credentials[name].may_expire}
 
 
 def badge(urgency: Urgency, *, count: int | None = None) -> Html:

@@ -41,7 +41,7 @@ http_server_config:
     )
     assert (loaded.problems, loaded.warnings) == ((), ())
     config = loaded.config
-    assert config.tls.client_certificate is True
+    assert config.tls.client_certificate is ssl.CERT_REQUIRED
     assert config.tls.allowed_names == {"prometheus.corp", "10.0.0.5"}
     assert config.tls.ciphers == "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
     assert (config.tls.server_preference, config.tls.curve) == (False, "X25519")
