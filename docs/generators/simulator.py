@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from itertools import groupby
+from typing import get_type_hints
 
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart
@@ -14,7 +15,7 @@ from exporter.knowledge.codes import CODES
 from exporter.simulator.environment import DaySettings
 from exporter.simulator.faults import FAULTS
 from exporter.simulator.scenarios import ASSUMPTIONS, SCENARIOS, Scenario
-from exporter.simulator.simulator import ControlApi
+from exporter.simulator.simulator import ROUTES
 from exporter.simulator.story import STORY
 
 _SCENARIOS = """\
@@ -105,13 +106,14 @@ def demo() -> str:
 
 def requests() -> str:
     """Return a row for each request that the management port serves."""
-    rows = (f"| `{one.method} {one.path}` | {one.effect} |" for one in ControlApi.ROUTES)
+    rows = (f"| `{one.method} {one.path}` | {one.effect} |" for one in ROUTES)
     return "\n".join(("| request | effect |", "| --- | --- |", *rows))
 
 
 def day() -> str:
     """Return the settings of a day as a table."""
-    rows = (f"| `{one.name}` | {_plain(one.default)} | {one.metadata['meaning']} |" for one in fields(DaySettings))
+    types, default = get_type_hints(DaySettings, include_extras=True), asdict(DaySettings())
+    rows = (f"| `{name}` | {_plain(default[name])} | {one.__metadata__[0].description} |" for name, one in types.items())
     return "\n".join(("| setting | default | meaning |", "| --- | --- | --- |", *rows))
 
 

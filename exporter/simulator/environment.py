@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from msgspec import Meta
 
 from exporter.clients.answers import encode
 from exporter.core.names import CLOUDS, MANAGEMENT_HOSTS, cloud_of
@@ -73,28 +74,34 @@ class VaultSide:
     key: str | None = None
 
 
-def _setting(default: Any, meaning: str) -> Any:
-    """Return a field with a default, and with its line in the documentation."""
-    return field(default=default, metadata={"meaning": meaning})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaySettings:
     """How a day of a SQL Server goes. Intervals are in seconds, of a day that passes at `speed`; 0 is never."""
 
-    every: float = _setting(900.0, "seconds from one log backup to the next; 0: never")
-    differential_every: float = _setting(0.0, "seconds from one differential backup to the next; 0: never")
-    full_every: float = _setting(86400.0, "seconds from one full backup to the next; 0: never")
-    token_seconds: float = _setting(4500.0, "how long a sign-in to the vault serves further requests")
-    speed: float = _setting(
-        1.0, "all intervals are shorter, and the log grows faster, by this factor; times stay those of the clock"
-    )
-    kb_per_second: float = _setting(64.0, "log that each database writes")
-    vlf_kb: int = _setting(65_536, "size of a VLF; a log has sixteen at first")
-    limit_kb: int = _setting(0, "limit of each log; 0: none")
-    disk_kb: int = _setting(40 * 1024 * 1024, "free disk beyond the first sixteen VLFs")
-    trace_flag: bool = _setting(False, "trace flag 15025: a new VLF needs no request to the vault")
-    backups: bool | None = _setting(None, "whether this server makes the backups; null: the first of a group does")
+    every: Annotated[float, Meta(ge=0, le=1e12, description="seconds from one log backup to the next; 0: never")] = 900.0
+    differential_every: Annotated[
+        float, Meta(ge=0, le=1e12, description="seconds from one differential backup to the next; 0: never")
+    ] = 0.0
+    full_every: Annotated[float, Meta(ge=0, le=1e12, description="seconds from one full backup to the next; 0: never")] = 86400.0
+    token_seconds: Annotated[
+        float, Meta(ge=0, le=1e12, description="how long a sign-in to the vault serves further requests")
+    ] = 4500.0
+    speed: Annotated[
+        float,
+        Meta(
+            ge=0.001,
+            le=1e12,
+            description="all intervals are shorter, and the log grows faster, by this factor; times stay those of the clock",
+        ),
+    ] = 1.0
+    kb_per_second: Annotated[float, Meta(ge=0, le=1e12, description="log that each database writes")] = 64.0
+    vlf_kb: Annotated[int, Meta(ge=64, le=10**12, description="size of a VLF; a log has sixteen at first")] = 65_536
+    limit_kb: Annotated[int, Meta(ge=0, le=10**12, description="limit of each log; 0: none")] = 0
+    disk_kb: Annotated[int, Meta(ge=0, le=10**12, description="free disk beyond the first sixteen VLFs")] = 40 * 1024 * 1024
+    trace_flag: Annotated[bool, Meta(description="trace flag 15025: a new VLF needs no request to the vault")] = False
+    backups: Annotated[
+        bool | None, Meta(description="whether this server makes the backups; null: the first of a group does")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +250,10 @@ class SimulatedKeyVersion(SimulatedVersion):
     size: int = 2048
     material: int = 0
     key_ops: tuple[str, ...] = _KEY_OPS
+
+    @property
+    def is_rsa(self) -> bool:
+        return self.kty in ("RSA", "RSA-HSM")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -416,11 +427,7 @@ class KeyPairs:
 
 
 def public_numbers(pair: rsa.RSAPrivateKey) -> tuple[str, str]:
-    """Return modulus and exponent in the form of a JSON Web Key."""
+    """Return modulus and exponent in the form of a JSON Web Key: Base64url of their big-endian bytes."""
     numbers = pair.public_key().public_numbers()
-    return _unsigned(numbers.n), _unsigned(numbers.e)
-
-
-def _unsigned(number: int) -> str:
-    """Encode a number as Base64url of its big-endian bytes."""
-    return encode(number.to_bytes((number.bit_length() + 7) // 8, "big"))
+    n, e = (encode(one.to_bytes((one.bit_length() + 7) // 8, "big")) for one in (numbers.n, numbers.e))
+    return n, e

@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from exporter.core.values import KEY_STEPS, Step
 from exporter.simulator.environment import (
@@ -30,7 +32,7 @@ from exporter.simulator.environment import (
 )
 from exporter.simulator.errors import ENTRA_ERRORS, GRAPH_ERRORS, VAULT_ERRORS, entra_error, graph_error, vault_error
 from exporter.simulator.graph import MANAGEMENT_ERRORS, management_error
-from exporter.simulator.http import AUXILIARY_OPERATIONS, Delivery, SimulatedResponse, step_of
+from exporter.simulator.http import Delivery, SimulatedResponse
 
 VaultOf = Callable[[str], Vault | None]
 
@@ -81,13 +83,13 @@ class Options:
     key: str | None = None
     version: str | None = None
     since: float = 0.0  # Unix time
-    status: int = 500
+    status: Annotated[int, Meta(ge=200, le=599)] = 500
     body: str = ""
-    retry_after: int | None = None
-    seconds: float = 1.0
+    retry_after: Annotated[int, Meta(ge=0, le=86_400)] | None = None
+    seconds: Annotated[float, Meta(ge=0, le=86_400)] = 1.0
     operation: str = "unwrapKey"
-    bits: int = 4096
-    limit: int = 1
+    bits: Annotated[int, Meta(ge=1024, le=16_384)] = 4096
+    limit: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
     right: str = PERFORMANCE
     view: str = "dm_os_loaded_modules"
     database: str | None = None  # only this one
@@ -107,22 +109,6 @@ class SimulatedFault:
     connection: ConnectionFault | None = None
     route: Route | None = None
     sql: SqlChange | None = None
-
-    def applies_to(self, operation: str, options: Options) -> bool:
-        """Return whether the fault changes the response to that operation.
-
-        A fault of every step also affects the auxiliary operations.
-        """
-        step = step_of(operation)
-        if options.at is not None:
-            return operation == options.at
-        if options.step is not None:
-            return step is options.step
-        return step in self.steps if step is not None else operation in AUXILIARY_OPERATIONS and self._anywhere
-
-    @property
-    def _anywhere(self) -> bool:
-        return not self.steps or self.steps >= frozenset(KEY_STEPS)
 
 
 class UnknownNameError(ValueError):
@@ -151,10 +137,6 @@ def set_member(name: str, value: object) -> Edit:
     return edit_member(name, lambda holder, member: holder.update({member: value}))
 
 
-def remove_member(name: str) -> Edit:
-    return edit_member(name, lambda holder, member: holder.pop(member, None))
-
-
 def append_members(members: bytes) -> Edit:
     """Append raw members to the document. They may be invalid JSON, or repeat a member that is already there."""
     return lambda response, _: response.with_body(response.body.removesuffix(b"}") + b"," + members + b"}")
@@ -166,7 +148,8 @@ def set_body(text: str, *, status: int | None = None, content_type: str = "appli
 
 def rewrite_challenge(rewrite: Callable[[str], str | None]) -> Edit:
     """Change the challenge, or remove it."""
-    return lambda response, _: response.with_header("WWW-Authenticate", rewrite(response.challenge))
+    name = "WWW-Authenticate"
+    return lambda response, _: response.with_header(name, rewrite(response.headers.get(name, "")))
 
 
 def refuse(make: Callable[[str], SimulatedResponse], name: str) -> Edit:
@@ -175,19 +158,17 @@ def refuse(make: Callable[[str], SimulatedResponse], name: str) -> Edit:
     def edit(response: SimulatedResponse, options: Options) -> SimulatedResponse:
         refusal = make(name)
         changed = replace(response, status=refusal.status, body=refusal.body, headers={**response.headers, **refusal.headers})
-        return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
+        return _with_retry_after(changed, options)
 
     return edit
 
 
+def _with_retry_after(response: SimulatedResponse, options: Options) -> SimulatedResponse:
+    return response if options.retry_after is None else response.with_header("Retry-After", str(options.retry_after))
+
+
 def set_delivery(delivery: Delivery) -> Edit:
     return lambda response, _: replace(response, delivery=delivery)
-
-
-def set_status(response: SimulatedResponse, options: Options) -> SimulatedResponse:
-    """Replace status and body by those of the options."""
-    changed = response.with_body(options.body.encode(), status=options.status)
-    return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
 
 
 Change = Callable[[Vault, Options], Vault]
@@ -287,7 +268,7 @@ def _members(  # noqa: PLR0917 - a row of the table
 ) -> Iterator[SimulatedFault]:
     """Yield a fault for each defect of a member: `prefix`_missing and so on."""
     kinds: tuple[tuple[str, str, Edit], ...] = (
-        ("missing", "is missing", remove_member(name)),
+        ("missing", "is missing", edit_member(name, lambda holder, member: holder.pop(member, None))),
         ("null", "is null", set_member(name, None)),
         ("number", "is a number", set_member(name, 20)),
         ("list", "is a list", set_member(name, ["a"])),
@@ -371,7 +352,8 @@ _TABLE: tuple[SimulatedFault, ...] = (
     SimulatedFault(name="delayed", broken="the response is delayed by `seconds`", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, o: replace(a, delay=o.seconds)),
     SimulatedFault(name="redirected", broken="the response is a redirect", scopes=_ANYWHERE, steps=_EVERY,
           response=lambda a, _: a.with_body(b"", status=302).with_header("Location", "https://elsewhere.invalid/")),
-    SimulatedFault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY, response=set_status),
+    SimulatedFault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY,
+          response=lambda a, o: _with_retry_after(a.with_body(o.body.encode(), status=o.status), o)),
     SimulatedFault(name="html", broken="an HTML page with 200 instead of JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=200, content_type="text/html")),
     SimulatedFault(name="html_unavailable", broken="an HTML page with 503", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=503, content_type="text/html")),
     SimulatedFault(name="html_forbidden", broken="an HTML page with 403", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=403, content_type="text/html")),
@@ -397,7 +379,8 @@ _TABLE: tuple[SimulatedFault, ...] = (
     SimulatedFault(name="no_challenge", broken="200 without a token", scopes=_VAULT, steps=_CHALLENGE,
           response=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),
     *(
-        SimulatedFault(name=name, broken=broken, scopes=_VAULT, steps=_CHALLENGE, response=rewrite_challenge(rewrite))
+        SimulatedFault(name=name, broken=broken, scopes=_VAULT, steps=_CHALLENGE,
+              response=rewrite_challenge(rewrite))
         for name, broken, rewrite in _CHALLENGES
     ),
     # Entra: refusals, and responses without a usable token

@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
@@ -18,64 +17,46 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 from cryptography import x509
 
 from exporter.core.json import read_object
-from exporter.simulator.entra import TokenClaims, TokenMint
+from exporter.simulator.entra import TokenClaims
 from exporter.simulator.environment import FAR_FUTURE, Application, ClientSecret, Tenant, Vault, management_host
-from exporter.simulator.errors import ServiceError, graph_error, skip_token, start_of
+from exporter.simulator.errors import ServiceError, graph_error, start_of
 from exporter.simulator.http import Exchange, SimulatedResponse
 
 _PATH = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class GraphService:
-    """Turns one request to Microsoft Graph into one response.
-
-    `tenant_of` returns a tenant by its id, with the active faults applied.
-    """
-
-    _mint: TokenMint
-    _tenant_of: Callable[[str], Tenant | None]
-
-    def respond(self, exchange: Exchange) -> SimulatedResponse:
-        """Return Graph's response with its diagnostic headers."""
-        request = exchange.headers.get("client-request-id", str(uuid4()))
-        return self._respond(exchange).with_header("request-id", str(uuid4())).with_header("client-request-id", request)
-
-    def _respond(self, exchange: Exchange) -> SimulatedResponse:
-        if exchange.bearer is None:
-            return _unauthorized("token_missing")
-        caller = self._mint.read(exchange.bearer)
-        if caller is None or caller.aud != f"https://{exchange.host}":
-            return _unauthorized("token_refused")
-        matched = _PATH.fullmatch(exchange.path)
-        if exchange.method != "GET" or matched is None:
-            return graph_error("no_such_path")
-        return self._read(caller, exchange, matched[1], matched[2].lower())
-
-    def _read(self, caller: TokenClaims, exchange: Exchange, collection: str, client_id: str) -> SimulatedResponse:
-        tenant = self._tenant_of(caller.tid)
-        reader = None if tenant is None else tenant.applications.get(caller.appid)
-        if tenant is None or reader is None or not reader.graph_reader:
-            return graph_error("denied")
-        application = tenant.applications.get(client_id)
-        if application is None:
-            return graph_error("not_found")
-        return _selected(_document(application, collection.lower() == "serviceprincipals"), exchange, collection)
+def graph_response(exchange: Exchange, caller: TokenClaims | None, tenant: Tenant | None) -> SimulatedResponse:
+    """Return Graph's response with its diagnostic headers. `tenant` is the caller's."""
+    request = exchange.headers.get("client-request-id", str(uuid4()))
+    response = _graph(exchange, caller, tenant)
+    return response.with_header("request-id", str(uuid4())).with_header("client-request-id", request)
 
 
-def _unauthorized(name: str) -> SimulatedResponse:
-    challenge = 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
-    return graph_error(name).with_header("WWW-Authenticate", challenge)
-
-
-def _selected(document: Mapping[str, object], exchange: Exchange, collection: str) -> SimulatedResponse:
-    """Return the members that `$select` names, or all members without `$select`."""
+def _graph(exchange: Exchange, caller: TokenClaims | None, tenant: Tenant | None) -> SimulatedResponse:
+    if caller is None or caller.aud != f"https://{exchange.host}":
+        challenge = 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
+        return graph_error(_token_error(exchange)).with_header("WWW-Authenticate", challenge)
+    matched = _PATH.fullmatch(exchange.path)
+    if exchange.method != "GET" or matched is None:
+        return graph_error("no_such_path")
+    applications = {} if tenant is None else tenant.applications
+    if caller.appid not in applications or not applications[caller.appid].graph_reader:
+        return graph_error("denied")
+    application = applications.get(matched[2].lower())
+    if application is None:
+        return graph_error("not_found")
+    document = _document(application, matched[1].lower() == "serviceprincipals")
+    # `$select` names the members; without it there are all
     wanted = [name.strip() for name in exchange.query.get("$select", "").split(",") if name.strip()]
     if not set(wanted) <= set(document):
         return graph_error("no_such_property")
     selection = f"({','.join(wanted)})" if wanted else ""
-    context = {"@odata.context": f"https://{exchange.host}/v1.0/$metadata#{collection}{selection}/$entity"}
+    context = {"@odata.context": f"https://{exchange.host}/v1.0/$metadata#{matched[1]}{selection}/$entity"}
     return SimulatedResponse().with_document({**context, **{name: document[name] for name in wanted or document}})
+
+
+def _token_error(exchange: Exchange) -> str:
+    return "token_missing" if exchange.bearer is None else "token_refused"
 
 
 def _document(application: Application, of_principal: bool) -> dict[str, object]:
@@ -158,42 +139,31 @@ def management_error(name: str) -> SimulatedResponse:
     return response.with_header("Retry-After", "5").with_header("x-ms-user-quota-resets-after", "00:00:05")
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceGraphService:
-    """Turns one request to Azure Resource Graph into one response.
+def resource_graph_response(
+    exchange: Exchange, caller: TokenClaims | None, tenant: Tenant | None, vaults: Iterable[Vault]
+) -> SimulatedResponse:
+    """Return the response with its diagnostic headers. `tenant` is the caller's."""
+    response = _resource_graph(exchange, caller, tenant, vaults).with_header("x-ms-request-id", str(uuid4()))
+    return response.with_header("x-ms-user-quota-remaining", "14").with_header("x-ms-correlation-request-id", str(uuid4()))
 
-    `tenant_of` returns a tenant by its id, with the active faults applied; `vaults_of` all vaults.
-    """
 
-    _mint: TokenMint
-    _tenant_of: Callable[[str], Tenant | None]
-    _vaults_of: Callable[[], Iterable[Vault]]
-
-    def respond(self, exchange: Exchange) -> SimulatedResponse:
-        """Return the response with its diagnostic headers."""
-        response = self._respond(exchange).with_header("x-ms-request-id", str(uuid4()))
-        return response.with_header("x-ms-user-quota-remaining", "14").with_header("x-ms-correlation-request-id", str(uuid4()))
-
-    def _respond(self, exchange: Exchange) -> SimulatedResponse:
-        if exchange.bearer is None:
-            return management_error("token_missing")
-        caller = self._mint.read(exchange.bearer)
-        if caller is None or caller.aud != f"https://{exchange.host}":
-            return management_error("token_refused")
-        if exchange.method != "POST" or exchange.path.lower() != _RESOURCES_PATH:
-            return management_error("not_found")
-        request = read_object(exchange.body) or {}
-        if not _is_known(request, exchange):
-            return management_error("bad_query")
-        tenant = self._tenant_of(caller.tid)
-        reader = None if tenant is None else tenant.applications.get(caller.appid)
-        if reader is None or not reader.azure_reader:
-            return management_error("no_subscription")
-        vaults = [one for one in self._vaults_of() if one.tenant_id == caller.tid and management_host(one) == exchange.host]
-        wanted = request.get("subscriptions")
-        if wanted and not {one.subscription_id for one in vaults} & set(wanted):
-            return management_error("no_subscription")
-        return _page([one for one in vaults if not wanted or one.subscription_id in wanted], request.get("options") or {})
+def _resource_graph(
+    exchange: Exchange, caller: TokenClaims | None, tenant: Tenant | None, vaults: Iterable[Vault]
+) -> SimulatedResponse:
+    if caller is None or caller.aud != f"https://{exchange.host}":
+        return management_error(_token_error(exchange))
+    if exchange.method != "POST" or exchange.path.lower() != _RESOURCES_PATH:
+        return management_error("not_found")
+    request = read_object(exchange.body) or {}
+    if not _is_known(request, exchange):
+        return management_error("bad_query")
+    reader = None if tenant is None else tenant.applications.get(caller.appid)
+    if reader is None or not reader.azure_reader:
+        return management_error("no_subscription")
+    own = [one for one in vaults if one.tenant_id == caller.tid and management_host(one) == exchange.host]
+    wanted = request.get("subscriptions")
+    found = [one for one in own if not wanted or one.subscription_id in wanted]
+    return management_error("no_subscription") if wanted and not found else _page(found, request.get("options") or {})
 
 
 def _is_known(request: dict[str, Any], exchange: Exchange) -> bool:
@@ -219,7 +189,7 @@ def _page(vaults: list[Vault], options: dict[str, Any]) -> SimulatedResponse:
     page, more = rows[start : start + size], start + size < len(rows)
     body = {"totalRecords": len(rows), "count": len(page), "data": page, "facets": [], "resultTruncated": str(more).lower()}
     if more:
-        body["$skipToken"] = skip_token(start + size)
+        body["$skipToken"] = str(start + size)
     return SimulatedResponse().with_document(body)
 
 

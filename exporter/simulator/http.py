@@ -13,7 +13,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 from weakref import WeakSet
 
@@ -50,10 +50,6 @@ class SimulatedResponse:
     delivery: Delivery = Delivery.PLAIN
     delay: float = 0.0
 
-    @property
-    def challenge(self) -> str:
-        return self.headers.get("WWW-Authenticate", "")
-
     def with_header(self, name: str, value: str | None) -> SimulatedResponse:
         """Return the response with that header set, or removed if the value is None."""
         headers = {other: old for other, old in self.headers.items() if other.lower() != name.lower()}
@@ -74,7 +70,7 @@ class SimulatedResponse:
 # Faulty deliveries write to the connection's transport and end it, which HTTP libraries would not do.
 
 _USED: WeakSet[asyncio.Transport] = WeakSet()  # connections that had a request during the fault `keep_alive_lost`
-_PAUSE = 0.2  # seconds between the bytes of a trickling body
+_PAUSE = 0.2  # seconds between the bytes of a body or header that trickles
 
 
 async def deliver(request: web.BaseRequest, response: SimulatedResponse) -> web.StreamResponse:
@@ -87,7 +83,8 @@ async def deliver(request: web.BaseRequest, response: SimulatedResponse) -> web.
 
 
 async def _deliver_badly(transport: asyncio.Transport, response: SimulatedResponse) -> None:
-    match response.delivery:
+    delivery, whole = response.delivery, _head(response, 1_000_000)
+    match delivery:
         case Delivery.CLOSED:
             transport.close()
         case Delivery.LOST:
@@ -99,41 +96,29 @@ async def _deliver_badly(transport: asyncio.Transport, response: SimulatedRespon
             transport.abort()  # without a TLS close
         case Delivery.SILENT:
             await asyncio.get_running_loop().create_future()  # until the client disconnects, which cancels this
-        case Delivery.GARBAGE:
-            transport.write(b"\x00\x01\x02 this is not HTTP\r\n\r\n")
+        case Delivery.GARBAGE | Delivery.TRUNCATED:
+            garbage = b"\x00\x01\x02 this is not HTTP\r\n\r\n"
+            transport.write(
+                garbage if delivery is Delivery.GARBAGE else _head(response, len(response.body) + 100) + response.body
+            )
             transport.close()
-        case Delivery.TRUNCATED:
-            transport.write(_head(response, len(response.body) + 100) + response.body)
-            transport.close()
-        case Delivery.ENDLESS_HEADER | Delivery.TRICKLING:
-            head = f"HTTP/1.1 {response.status} {_phrase(response.status)}\r\nx-filler: ".encode()
-            transport.write(head if response.delivery is Delivery.ENDLESS_HEADER else _head(response, 1_000_000))
-            await _drip(transport)
         case Delivery.INFORMATIONAL:
             transport.write(b"HTTP/1.1 103 Early Hints\r\nLink: </>; rel=preload\r\n\r\n")
-
-
-async def _drip(transport: asyncio.Transport) -> None:
-    """Send a blank at intervals until the connection ends."""
-    while not transport.is_closing():
-        transport.write(b" ")
-        await asyncio.sleep(_PAUSE)
+        case Delivery.ENDLESS_HEADER | Delivery.TRICKLING:
+            transport.write(whole if delivery is Delivery.TRICKLING else whole.removesuffix(b"\r\n") + b"x-filler: ")
+            while not transport.is_closing():
+                transport.write(b" ")
+                await asyncio.sleep(_PAUSE)
 
 
 def _head(response: SimulatedResponse, length: int) -> bytes:
     """Return status line and headers with this content length."""
+    headers = {**response.headers, "Content-Length": length}
     lines = [
-        f"HTTP/1.1 {response.status} {_phrase(response.status)}",
-        *(f"{name}: {value}" for name, value in response.headers.items()),
+        f"HTTP/1.1 {response.status} {responses.get(response.status, 'Unknown')}",
+        *(f"{name}: {value}" for name, value in headers.items()),
     ]
-    return ("\r\n".join([*lines, f"Content-Length: {length}"]) + "\r\n\r\n").encode()
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def reset_on_close(connection: socket.socket) -> None:
@@ -149,7 +134,7 @@ PATHS: Mapping[str, str] = {
     IMDS: "/metadata/identity/oauth2/token",
     ARC: "/arc/metadata/identity/oauth2/token",
 }
-_STEPS: Mapping[str, Step] = {
+STEPS: Mapping[str, Step] = {
     "challenge": Step.CHALLENGE,
     "token": Step.TOKEN,
     **dict.fromkeys(PATHS, Step.TOKEN),
@@ -175,7 +160,7 @@ _OPERATION_PATTERNS = tuple(
     )
 )
 _NO_VERSIONS = ("", "versions", "wrapkey", "unwrapkey")  # segments that can follow a name instead of a version
-OPERATIONS = (*_STEPS, *AUXILIARY_OPERATIONS)
+OPERATIONS = (*STEPS, *AUXILIARY_OPERATIONS)
 """All operations that a fault can be limited to."""
 
 
@@ -220,8 +205,3 @@ class Exchange:
             return "challenge"
         line = f"{self.method} {'/'.join(self.parts)}"
         return next((name for pattern, name in _OPERATION_PATTERNS if pattern.fullmatch(line)), "other")
-
-
-def step_of(operation: str) -> Step | None:
-    """Return the connector's step for an operation, None if it makes no such request."""
-    return _STEPS.get(operation)

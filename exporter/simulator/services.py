@@ -1,4 +1,4 @@
-"""The HTTP server of every vault and of Entra, Microsoft Graph and Resource Graph.
+"""The HTTP server of every vault and of Entra, Microsoft Graph and Resource Graph, and of the host's identity services.
 
 The host header selects the service. The server applies the active faults to the response and counts it.
 """
@@ -8,34 +8,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from exporter.simulator.entra import EntraService, ServiceAccounts, TokenMint, client_id, tenant_name
-from exporter.simulator.environment import SQL_RESOURCE, KeyPairs, Vault
+from exporter.simulator.entra import EntraService, IdentityRequests, ServiceAccounts, TokenMint, client_id, tenant_name
+from exporter.simulator.environment import SQL_RESOURCE, KeyPairs
 from exporter.simulator.faults import FaultScope
-from exporter.simulator.graph import GraphService, ResourceGraphService
-from exporter.simulator.http import Delivery, Exchange, SimulatedResponse, deliver
+from exporter.simulator.graph import graph_response, resource_graph_response
+from exporter.simulator.http import PATHS, Delivery, Exchange, SimulatedResponse, deliver
 from exporter.simulator.state import SimulatorState
 from exporter.simulator.vault import VaultService
 
-RequestCount = Counter[tuple[str, str, int]]
 _NO_STATUS = frozenset({Delivery.RESET, Delivery.CLOSED, Delivery.SILENT, Delivery.ENDLESS_HEADER, Delivery.GARBAGE})
 
 
 class Services:
     """The services behind one port. `requests` counts by host, operation and status; the status is 0 if no response was sent."""
 
-    def __init__(self, state: SimulatorState, pairs: KeyPairs, clock: Callable[[], float]) -> None:
+    def __init__(self, state: SimulatorState, pairs: KeyPairs, clock: Callable[[], float], arc_folder: Path | None) -> None:
         self._state = state
-        self._mint = mint = TokenMint(clock)
-        self._vaults = VaultService(mint, pairs, clock)
+        self._mint = TokenMint(clock)
+        self._vaults = VaultService(pairs, clock)
         self.service_accounts = ServiceAccounts(clock)
-        self._entra = EntraService(mint, self.service_accounts, clock)
-        self._graph = GraphService(mint, state.tenant)
-        self._resource_graph = ResourceGraphService(mint, state.tenant, lambda: [*state.environment.vaults.values()])
-        self.requests: RequestCount = Counter()
+        self._entra = EntraService(self._mint, self.service_accounts, clock)
+        self._identities = IdentityRequests(arc_folder)
+        self.close = self._identities.close
+        self.requests: Counter[tuple[str, str, int]] = Counter()
 
     def accepts_sql_token(self, token: str) -> bool:
         """Return whether the token is one of this run for SQL Server."""
@@ -44,45 +45,49 @@ class Services:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = await _exchange(request)
-        vault = self._state.vault(exchange.host)
+        environment, host, caller = self._state.environment, exchange.host, self._mint.read(exchange.bearer)
+        tenant = None if caller is None else self._state.tenant(caller.tid)
+        vault, latency = self._state.vault(host), 0.0
         if vault is not None:
-            operation, response = await self._vault_response(vault, exchange)
-        elif exchange.host in self._state.environment.authorities:
-            operation, response = "token", self._entra_response(exchange)
-        elif exchange.host in self._state.environment.graph_hosts:
-            places, response = [(FaultScope.GRAPH, exchange.host)], self._graph.respond(exchange)
-            operation, response = "graph", self._state.apply_faults(response, "graph", places)
-        elif exchange.host in self._state.environment.management_hosts:
-            places, response = [(FaultScope.MANAGEMENT, exchange.host)], self._resource_graph.respond(exchange)
-            operation, response = "resource_graph", self._state.apply_faults(response, "resource_graph", places)
+            operation, places, latency = exchange.vault_operation(), [(FaultScope.VAULT, vault.host)], vault.latency
+            response = await self._vaults.respond(vault, exchange, caller)
+        elif host in environment.authorities:
+            operation, name = "token", tenant_name(exchange)
+            places = [(FaultScope.AUTHORITY, host), (FaultScope.TENANT, name), (FaultScope.APPLICATION, client_id(exchange))]
+            response = self._entra.respond(self._state.tenant(name), environment.resources, exchange)
+        elif host in environment.graph_hosts:
+            operation, places = "graph", [(FaultScope.GRAPH, host)]
+            response = graph_response(exchange, caller, tenant)
+        elif host in environment.management_hosts:
+            operation, places = "resource_graph", [(FaultScope.MANAGEMENT, host)]
+            response = resource_graph_response(exchange, caller, tenant, environment.vaults.values())
         else:
-            operation, response = "other", SimulatedResponse(status=421, body=b"the simulator does not serve this host\n")
-        self.count(exchange.host, operation, response)
+            operation, places = "other", []
+            response = SimulatedResponse(status=421, body=b"the simulator does not serve this host\n")
+        response = self._state.apply_faults(response, operation, places, exchange.subject)
+        self._count(host, operation, response)
+        return await deliver(request, replace(response, delay=response.delay + latency))
+
+    def add_identities(self, app: web.Application) -> None:
+        """Add the paths of the host's identity services. Raises NotADirectoryError if Azure Arc's folder is missing."""
+        self._identities.check_folder()
+        for service, path in PATHS.items():
+            app.router.add_get(path, partial(self._handle_identity, service))
+
+    async def _handle_identity(self, service: str, request: web.Request) -> web.StreamResponse:
+        """Respond to a request, which may name the client id of an identity."""
+        response = self._identities.refusal(service, request)
+        if response is None:
+            wanted = request.query.get("client_id", "").lower() or self._state.environment.host_identity or ""
+            tenants = (self._state.tenant(tenant_id) for tenant_id in self._state.environment.tenants)
+            home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
+            issued = self._entra.respond_as_host(home, service, request.query, wanted)
+            response = self._state.apply_faults(issued, service, [(FaultScope.APPLICATION, wanted)])
+        self._count("identity", service, response)
         return await deliver(request, response)
 
-    def identity_response(self, service: str, request: web.Request) -> SimulatedResponse:
-        """Return the response of the host's identity service to a valid request, which may name the client id of the identity."""
-        wanted = request.query.get("client_id", "").lower() or self._state.environment.host_identity or ""
-        tenants = (self._state.tenant(tenant_id) for tenant_id in self._state.environment.tenants)
-        home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
-        return self._state.apply_faults(
-            self._entra.respond_as_host(home, service, request.query, wanted), service, [(FaultScope.APPLICATION, wanted)]
-        )
-
-    def count(self, host: str, operation: str, response: SimulatedResponse) -> None:
+    def _count(self, host: str, operation: str, response: SimulatedResponse) -> None:
         self.requests[host, operation, 0 if response.delivery in _NO_STATUS else response.status] += 1
-
-    async def _vault_response(self, vault: Vault, exchange: Exchange) -> tuple[str, SimulatedResponse]:
-        operation = exchange.vault_operation()
-        response = await self._vaults.respond(vault, exchange)
-        response = self._state.apply_faults(response, operation, [(FaultScope.VAULT, vault.host)], exchange.subject)
-        return operation, replace(response, delay=response.delay + vault.latency)
-
-    def _entra_response(self, exchange: Exchange) -> SimulatedResponse:
-        tenant, caller = tenant_name(exchange), client_id(exchange)
-        response = self._entra.respond(self._state.tenant(tenant), self._state.environment.resources, exchange)
-        places = [(FaultScope.AUTHORITY, exchange.host), (FaultScope.TENANT, tenant), (FaultScope.APPLICATION, caller)]
-        return self._state.apply_faults(response, "token", places)
 
 
 async def _exchange(request: web.BaseRequest) -> Exchange:

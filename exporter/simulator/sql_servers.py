@@ -9,7 +9,9 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -63,7 +65,7 @@ class SqlServers:
         self._accepts_token = accepts_token
         self._clock = clock
         self._context: ssl.SSLContext | None = None
-        self._listeners: list[asyncio.Server] = []
+        self._started = AsyncExitStack()
         self._sessions: set[asyncio.Task[None]] = set()
         known, now = self.state.environment.sql_servers.values(), clock()
         self._days = {server.name: begin_day(server, now) for server in known}
@@ -79,33 +81,34 @@ class SqlServers:
         return {name: f"127.0.0.1:{port}" for name, port in self.ports.items()}
 
     async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except OSError:
-            await self.stop()
-            raise
+        """Open a port for each server. Raises OSError if a port is in use."""
+        async with AsyncExitStack() as stack:
+            if self._own_pairs:
+                stack.push_async_callback(self._pairs.close)
+            stack.push_async_callback(self._end_sessions)
+            for number, server in enumerate(self.state.environment.sql_servers.values()):
+                accept = partial(self._accept, _Backend(self, server.name))
+                port = self._first_port + number if self._first_port else 0
+                listener = await asyncio.start_server(accept, "127.0.0.1", port)
+                stack.callback(listener.close)
+                self.ports[server.name] = listener.sockets[0].getsockname()[1]
+            self._started = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        await self._started.aclose()
 
-    async def start(self) -> None:
-        """Open a port for each server. Raises OSError if a port is in use."""
-        for number, server in enumerate(self.state.environment.sql_servers.values()):
-            backend = _Backend(self, server.name)
-            port = self._first_port + number if self._first_port else 0
-            listener = await asyncio.start_server(self._accept(backend), "127.0.0.1", port)
-            self._listeners.append(listener)
-            self.ports[server.name] = listener.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        for listener in self._listeners:
-            listener.close()
+    async def _end_sessions(self) -> None:
         for task in tuple(self._sessions):
             task.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)
-        if self._own_pairs:
-            await self._pairs.close()
+
+    def _accept(self, backend: _Backend, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection in a task, and close the connection with it, also if it never ran."""
+        session = asyncio.create_task(backend.serve(reader, writer))
+        self._sessions.add(session)
+        session.add_done_callback(self._sessions.discard)
+        session.add_done_callback(lambda _: writer.close())
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS context of every server, made at first use."""
@@ -117,9 +120,7 @@ class SqlServers:
 
     def server(self, name: str) -> SimulatedSqlServer:
         """Return a server with the active faults applied."""
-        found = self.state.sql_server(name)
-        assert found is not None  # noqa: S101 - servers are never removed
-        return found
+        return self.state.sql_server(name)
 
     def restart(self, name: str) -> SimulatedSqlServer:
         """Restart a server: the databases open whose vault side works now. Raises UnknownNameError."""
@@ -180,17 +181,6 @@ class SqlServers:
         version = version or SimulatedKeyVersion(version=key.key_version, material=_FOREIGN)
         pair = await self._pairs.get(version.size, version.material)
         return _public_key_blob(pair.public_key().public_numbers())
-
-    def _accept(self, backend: _Backend) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
-        """Return what asyncio calls for each connection: a task that closes the connection, also if it never ran."""
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            session = asyncio.create_task(backend.serve(reader, writer))
-            self._sessions.add(session)
-            session.add_done_callback(self._sessions.discard)
-            session.add_done_callback(lambda _: writer.close())
-
-        return accept
 
 
 class _Backend:

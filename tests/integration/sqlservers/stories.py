@@ -32,7 +32,7 @@ def day(server: str, **settings: object) -> Event:
 
 
 def restart(server: str) -> Event:
-    return lambda simulator: simulator.restart_sql_server(server)
+    return lambda simulator: simulator.served_sql.restart(server)
 
 
 def both(*events: Event) -> Event:

@@ -60,7 +60,7 @@ async def simulated(place):
         written = write_config(simulator, config, place / "sim").read_text()
         (server,) = simulator.sql.ports.values()
         modules = re.search(r"^modules:\n(?:  .*\n)+", written, re.MULTILINE)[0]
-        restart = partial(simulator.restart_sql_server, "N1\\SQLPRD01")
+        restart = partial(simulator.served_sql.restart, "N1\\SQLPRD01")
         yield Azure(f"127.0.0.1,{server}", simulator.sql.password, simulator.ca_pem, modules, restart)
 
 
