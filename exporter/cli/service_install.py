@@ -22,7 +22,6 @@ from exporter.windows import install as windows_install
 from exporter.windows.api import ACCESS_DENIED
 from exporter.windows.install import (
     BadConfigurationError,
-    HostServices,
     Installation,
     NotRunningError,
     RefusedError,
@@ -179,7 +178,7 @@ def _install(args: argparse.Namespace) -> int:
     return FINE
 
 
-def _prepare(args: argparse.Namespace, base: Path, services: HostServices) -> Installation:
+def _prepare(args: argparse.Namespace, base: Path, services: ServiceManager) -> Installation:
     """Check what is given and found, and plan. Raises RefusedError and OSError."""
     earlier = windows_install.read_settings(base)
     settings = _settings(args, earlier)
@@ -228,7 +227,7 @@ def _check_flags(base: Path, settings: ServiceSettings) -> str:
     return str(listen_addresses(flags)[0])
 
 
-def _state(this: Installation, services: HostServices) -> str:
+def _state(this: Installation, services: ServiceManager) -> str:
     configuration = this.base / windows_install.CONFIGURATION
     if not configuration.exists():
         name = this.settings.name

@@ -18,21 +18,91 @@ from exporter.windows.rules import WindowsResponse
 
 ACCESS_DENIED: Final = 5
 
+# Every function that is called, by library: its result, then its arguments.
+
+_TEXT, _NUMBER, _TRUTH, _POINTER, _NUMBERS = wintypes.LPCWSTR, wintypes.DWORD, wintypes.BOOL, ctypes.c_void_p, wintypes.LPDWORD
+_WORD, _LONG = wintypes.WORD, wintypes.LONG
+_SERVICE = (_NUMBER, _NUMBER, _NUMBER, _TEXT, _TEXT, _POINTER, _TEXT, _TEXT, _TEXT)  # what a service is made of
+_FUNCTIONS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "advapi32": {
+        "OpenSCManagerW": (_POINTER, _TEXT, _TEXT, _NUMBER),
+        "OpenServiceW": (_POINTER, _POINTER, _TEXT, _NUMBER),
+        "CreateServiceW": (_POINTER, _POINTER, _TEXT, _TEXT, _NUMBER, *_SERVICE),
+        "ChangeServiceConfigW": (_TRUTH, _POINTER, *_SERVICE, _TEXT),
+        "ChangeServiceConfig2W": (_TRUTH, _POINTER, _NUMBER, _POINTER),
+        "QueryServiceConfigW": (_TRUTH, _POINTER, _POINTER, _NUMBER, _POINTER),
+        "QueryServiceStatus": (_TRUTH, _POINTER, _POINTER),
+        "StartServiceW": (_TRUTH, _POINTER, _NUMBER, _POINTER),
+        "ControlService": (_TRUTH, _POINTER, _NUMBER, _POINTER),
+        "DeleteService": (_TRUTH, _POINTER),
+        "CloseServiceHandle": (_TRUTH, _POINTER),
+        "StartServiceCtrlDispatcherW": (_TRUTH, _POINTER),
+        "RegisterServiceCtrlHandlerExW": (_POINTER, _TEXT, _POINTER, _POINTER),
+        "SetServiceStatus": (_TRUTH, _POINTER, _POINTER),
+        "RegisterEventSourceW": (_POINTER, _TEXT, _TEXT),
+        "ReportEventW": (_TRUTH, _POINTER, _WORD, _WORD, _NUMBER, _POINTER, _WORD, _NUMBER, _POINTER, _POINTER),
+        "RegGetKeySecurity": (_LONG, _POINTER, _NUMBER, _POINTER, _NUMBERS),
+        "LookupAccountSidW": (_TRUTH, _TEXT, _POINTER, _TEXT, _NUMBERS, _TEXT, _NUMBERS, _NUMBERS),
+        "LookupAccountNameW": (_TRUTH, _TEXT, _TEXT, _POINTER, _NUMBERS, _TEXT, _NUMBERS, _NUMBERS),
+        "ConvertSidToStringSidW": (_TRUTH, _POINTER, _POINTER),
+        "ConvertStringSecurityDescriptorToSecurityDescriptorW": (_TRUTH, _TEXT, _NUMBER, _POINTER, _POINTER),
+        "GetSecurityDescriptorDacl": (_TRUTH, *[_POINTER] * 4),
+        "GetSecurityDescriptorOwner": (_TRUTH, *[_POINTER] * 3),
+        "SetNamedSecurityInfoW": (_NUMBER, _TEXT, _NUMBER, _NUMBER, *[_POINTER] * 4),
+    },
+    "kernel32": {
+        "LocalFree": (_POINTER, _POINTER),
+        "GetProcessTimes": (_TRUTH, *[_POINTER] * 5),
+        "K32GetProcessMemoryInfo": (_TRUTH, _POINTER, _POINTER, _NUMBER),
+        "GetProcessHandleCount": (_TRUTH, _POINTER, _NUMBERS),
+    },
+    "netapi32": {
+        "NetLocalGroupGetMembers": (_NUMBER, _TEXT, _TEXT, _NUMBER, _POINTER, _NUMBER, _NUMBERS, _NUMBERS, _POINTER),
+        "NetApiBufferFree": (_NUMBER, _POINTER),
+    },
+    "secur32": {"GetUserNameExW": (wintypes.BOOLEAN, ctypes.c_int, _TEXT, _NUMBERS)},
+    "version": {
+        "GetFileVersionInfoSizeW": (_NUMBER, _TEXT, _POINTER),
+        "GetFileVersionInfoW": (_TRUTH, _TEXT, _NUMBER, _NUMBER, _POINTER),
+        "VerQueryValueW": (_TRUTH, _POINTER, _TEXT, _POINTER, wintypes.PUINT),
+    },
+    "wevtapi": {
+        "EvtQuery": (_POINTER, _POINTER, _TEXT, _TEXT, _NUMBER),
+        "EvtNext": (_TRUTH, _POINTER, _NUMBER, _POINTER, _NUMBER, _NUMBER, _NUMBERS),
+        "EvtRender": (_TRUTH, _POINTER, _POINTER, _NUMBER, _NUMBER, _POINTER, _NUMBERS, _NUMBERS),
+        "EvtClose": (_TRUTH, _POINTER),
+    },
+    "wininet": {
+        "InternetOpenW": (_POINTER, _TEXT, _NUMBER, _TEXT, _TEXT, _NUMBER),
+        "InternetSetOptionW": (_TRUTH, _POINTER, _NUMBER, _POINTER, _NUMBER),
+        "InternetConnectW": (_POINTER, _POINTER, _TEXT, _WORD, _TEXT, _TEXT, _NUMBER, _NUMBER, _POINTER),
+        "HttpOpenRequestW": (_POINTER, _POINTER, _TEXT, _TEXT, _TEXT, _TEXT, _POINTER, _NUMBER, _POINTER),
+        "HttpSendRequestW": (_TRUTH, _POINTER, _TEXT, _NUMBER, _POINTER, _NUMBER),
+        "HttpQueryInfoW": (_TRUTH, _POINTER, _NUMBER, _POINTER, _NUMBERS, _NUMBERS),
+        "InternetCloseHandle": (_TRUTH, _POINTER),
+    },
+}
+
 
 class WindowsCallError(OSError):
     """A function of Windows failed; `winerror` is its error, and the text names the action and the cause."""
 
     def __init__(self, action: str, number: int) -> None:
-        super().__init__(f"{action}: {_text(number)} (Windows error {number})")
+        text = "error"
+        if sys.platform == "win32":
+            text = ctypes.FormatError(number).strip().rstrip(".")
+        super().__init__(f"{action}: {text} (Windows error {number})")
         self.winerror = number
 
 
-def function(library: str, name: str, result: Any, *arguments: Any) -> Any:
-    """Return a function of a DLL with its types. Raises OSError elsewhere than on Windows."""
+def call(name: str, *arguments: Any) -> Any:
+    """Call a function of Windows, and return its result. Raises OSError elsewhere than on Windows."""
     if sys.platform == "win32":
+        (library,) = (library for library, names in _FUNCTIONS.items() if name in names)
         found = getattr(ctypes.WinDLL(library, use_last_error=True), name)
-        found.restype, found.argtypes = result, arguments
-        return found
+        found.restype, *types = _FUNCTIONS[library][name]
+        found.argtypes = types
+        return found(*arguments)
     raise OSError("only Windows has these functions")
 
 
@@ -48,25 +118,17 @@ def last_error() -> int:
     return 0
 
 
-def checked(action: str, result: Any, *, harmless: Sequence[int] = ()) -> Any:
-    """Return the result of a call. Raises WindowsCallError if it is zero, unless the error is harmless."""
-    number = 0 if result else last_error()
-    if result or number in harmless:
-        return result
-    raise WindowsCallError(action, number)
-
-
-def _text(number: int) -> str:
-    if sys.platform == "win32":
-        return ctypes.FormatError(number).strip().rstrip(".")
-    return "error"
+def checked(action: str, name: str, *arguments: Any, harmless: Sequence[int] = ()) -> Any:
+    """Call a function, and return its result. Raises WindowsCallError if that is zero, unless the error is harmless."""
+    result = call(name, *arguments)
+    if not result and (number := last_error()) not in harmless:
+        raise WindowsCallError(action, number)
+    return result
 
 
 # The version of a program's file, from its resource.
 
 _NO_RESOURCE = (1812, 1813, 1814)  # no resources; none of this type or name
-_TEXT = wintypes.LPCWSTR
-_POINTER = ctypes.c_void_p
 _PLACE = 8  # of the version in VS_FIXEDFILEINFO, in bytes
 _LENGTH = 8
 
@@ -75,16 +137,10 @@ def file_version(path: Path) -> tuple[int, ...] | None:
     """Return the four numbers; empty if the file has no version, None if there is no file. Raises WindowsCallError."""
     if not path.is_file():
         return None
-    measure = function("version", "GetFileVersionInfoSizeW", wintypes.DWORD, _TEXT, _POINTER)
-    size = checked("read the version of a file", measure(str(path), None), harmless=_NO_RESOURCE)
-    return _fixed_version(str(path), size) if size else ()
-
-
-def _fixed_version(path: str, size: int) -> tuple[int, ...]:
-    read = function("version", "GetFileVersionInfoW", wintypes.BOOL, _TEXT, wintypes.DWORD, wintypes.DWORD, _POINTER)
-    query = function("version", "VerQueryValueW", wintypes.BOOL, _POINTER, _TEXT, _POINTER, wintypes.PUINT)
-    buffer, start, length = ctypes.create_string_buffer(size), _POINTER(), wintypes.UINT()
-    found = read(path, 0, size, buffer) and query(buffer, "\\", ctypes.byref(start), ctypes.byref(length))
+    size = checked("read the version of a file", "GetFileVersionInfoSizeW", str(path), None, harmless=_NO_RESOURCE)
+    buffer, start, length = ctypes.create_string_buffer(size or 1), _POINTER(), wintypes.UINT()
+    found = size and call("GetFileVersionInfoW", str(path), 0, size, buffer)
+    found = found and call("VerQueryValueW", buffer, "\\", ctypes.byref(start), ctypes.byref(length))
     if not found or start.value is None or length.value < _PLACE + _LENGTH:
         return ()
     second, first, fourth, third = struct.unpack("<4H", ctypes.string_at(start.value + _PLACE, _LENGTH))
@@ -104,10 +160,10 @@ def link_time(path: Path) -> float | None:
         with path.open("rb") as file:
             file.seek(_HEADER)
             file.seek(int.from_bytes(file.read(4), "little"))
-            signature, rest = file.read(4), file.read(8)
+            header = file.read(12)
     except OSError:
         return None
-    linked = int.from_bytes(rest[4:], "little") if signature == b"PE\0\0" else 0
+    linked = int.from_bytes(header[8:], "little") if header.startswith(b"PE\0\0") else 0
     return float(linked) if _FIRST_CONNECTOR <= linked <= time.time() else None
 
 
@@ -115,6 +171,7 @@ def link_time(path: Path) -> float | None:
 
 _TICKS = 10_000_000  # in a second
 _UNIX_EPOCH = 11_644_473_600  # seconds from 1601, where Windows starts to count, to 1970
+_THIS_PROCESS = _POINTER(-1)  # what GetCurrentProcess returns
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +198,11 @@ class _Memory(ctypes.Structure):
 
 def resources() -> Resources:
     """Return the resources of this process. Raises OSError."""
-    created, ended, kernel, user = (ctypes.c_uint64() for _ in range(4))  # FILETIME: both halves of a number
+    created, _ended, kernel, user = times = [ctypes.c_uint64() for _ in range(4)]  # FILETIME: both halves of a number
     memory, handles = _Memory(ctypes.sizeof(_Memory)), wintypes.DWORD()
-    _call("GetProcessTimes", created, ended, kernel, user)
-    _call("K32GetProcessMemoryInfo", memory, size=memory.size)
-    _call("GetProcessHandleCount", handles)
+    checked("read the times of this process", "GetProcessTimes", _THIS_PROCESS, *map(ctypes.byref, times))
+    checked("read the memory of this process", "K32GetProcessMemoryInfo", _THIS_PROCESS, ctypes.byref(memory), memory.size)
+    checked("count the handles of this process", "GetProcessHandleCount", _THIS_PROCESS, ctypes.byref(handles))
     return Resources(
         cpu_seconds=(kernel.value + user.value) / _TICKS,
         started=created.value / _TICKS - _UNIX_EPOCH,
@@ -153,15 +210,6 @@ def resources() -> Resources:
         private_bytes=memory.private,
         handles=handles.value,
     )
-
-
-def _call(name: str, *results: ctypes._CData, size: int | None = None) -> None:
-    """Call a function of kernel32 for this process, with addresses for its results. Raises OSError."""
-    if sys.platform == "win32":
-        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-        this = ctypes.c_void_p(-1)  # what GetCurrentProcess returns
-        if not kernel[name](this, *map(ctypes.byref, results), *(() if size is None else (wintypes.DWORD(size),))):
-            raise ctypes.WinError(ctypes.get_last_error())
 
 
 # Reads the registry of Windows, of programs with 64 bits. Changes nothing.
@@ -193,23 +241,20 @@ class RegistryReader:
         """Return whether there is such a key, also one that this account may not read."""
         try:
             self._open(path, root).Close()
-        except FileNotFoundError:
-            return False
-        except PermissionError:
-            return True
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError | PermissionError):
+                raise
+            return isinstance(error, PermissionError)
         return True
 
     def descriptor(self, path: str) -> bytes:
         """Return the security descriptor of a key of the machine, with its access list alone."""
-        read = function(
-            "advapi32", "RegGetKeySecurity", wintypes.LONG, ctypes.c_void_p, wintypes.DWORD, ctypes.c_void_p, wintypes.LPDWORD
-        )
+        size = wintypes.DWORD(0)
         with self._open(path, MACHINE) as key:
-            size = wintypes.DWORD(0)
-            failure = read(int(key), _ACCESS_LIST, None, ctypes.byref(size))
+            failure = call("RegGetKeySecurity", int(key), _ACCESS_LIST, None, ctypes.byref(size))
             buffer = ctypes.create_string_buffer(size.value)
             if failure in (0, _BUFFER_TOO_SMALL):
-                failure = read(int(key), _ACCESS_LIST, buffer, ctypes.byref(size))
+                failure = call("RegGetKeySecurity", int(key), _ACCESS_LIST, buffer, ctypes.byref(size))
         if failure:
             raise WindowsCallError("read the rights of a key", failure)
         return buffer.raw[: size.value]
@@ -250,55 +295,31 @@ def delete_key(path: str) -> None:
 
 # A request by WinINet, the HTTP client of Windows that the connector uses too.
 
-_DWORD = wintypes.DWORD
 _HTTP = 3  # a service of InternetConnect
 _TIMEOUTS = (2, 5, 6)  # options: to connect, to send, to receive
-# No cache, no cookies, no dialogue, no sign-in, no other host.
-_FLAGS = 0x80000000 | 0x04000000 | 0x00080000 | 0x00000200 | 0x00040000 | 0x00200000
-_SECURE = 0x00800000
+# No cache, no cookies, no dialogue, no sign-in, no other host; TLS.
+_FLAGS = 0x80000000 | 0x04000000 | 0x00080000 | 0x00000200 | 0x00040000 | 0x00200000 | 0x00800000
 _STATUS = 19 | 0x20000000  # HTTP_QUERY_STATUS_CODE as a number
 
 
 def request_by_windows(host: str, port: int, path: str, seconds: float) -> WindowsResponse:
     """Send GET without a credential, by the proxy of this account, and return the status or the error."""
-    try:
-        with _handle("InternetOpenW", ("ekm-exporter", 0, None, None, 0), _TEXT, _DWORD, _TEXT, _TEXT, _DWORD) as session:
-            _limit(session, int(seconds * 1000))
-            return WindowsResponse(_status(session, host, port, path))
-    except WindowsCallError as error:
-        return WindowsResponse(None, error.winerror)
+    status, size, milliseconds = _NUMBER(), _NUMBER(4), _NUMBER(int(seconds * 1000))
+    with contextlib.ExitStack() as handles:
 
+        def opened(name: str, *values: Any) -> Any:
+            handle = checked("prepare the request", name, *values)
+            handles.callback(call, "InternetCloseHandle", handle)
+            return handle
 
-def _status(session: int, host: str, port: int, path: str) -> int:
-    to_host = (session, host, port, None, None, _HTTP, 0, None)
-    of_host = (_POINTER, _TEXT, wintypes.WORD, _TEXT, _TEXT, _DWORD, _DWORD, _POINTER)
-    with _handle("InternetConnectW", to_host, *of_host) as connection:
-        get = (connection, "GET", path, None, None, None, _FLAGS | _SECURE, None)
-        of_get = (_POINTER, _TEXT, _TEXT, _TEXT, _TEXT, _POINTER, _DWORD, _POINTER)
-        with _handle("HttpOpenRequestW", get, *of_get) as request:
-            send = function("wininet", "HttpSendRequestW", wintypes.BOOL, _POINTER, _TEXT, _DWORD, _POINTER, _DWORD)
-            checked("send the request", send(request, None, 0, None, 0))
-            return _number(request)
-
-
-def _number(request: int) -> int:
-    query = function("wininet", "HttpQueryInfoW", wintypes.BOOL, _POINTER, _DWORD, _POINTER, wintypes.LPDWORD, wintypes.LPDWORD)
-    status, size = _DWORD(), _DWORD(4)
-    checked("read the status", query(request, _STATUS, ctypes.byref(status), ctypes.byref(size), None))
-    return status.value
-
-
-@contextlib.contextmanager
-def _handle(name: str, values: tuple[Any, ...], *types: Any) -> Iterator[int]:
-    """Open a handle, and close it afterwards. Raises WindowsCallError."""
-    handle = checked("prepare the request", function("wininet", name, _POINTER, *types)(*values))
-    try:
-        yield handle
-    finally:
-        function("wininet", "InternetCloseHandle", wintypes.BOOL, _POINTER)(handle)
-
-
-def _limit(session: int, milliseconds: int) -> None:
-    set_option = function("wininet", "InternetSetOptionW", wintypes.BOOL, _POINTER, _DWORD, _POINTER, _DWORD)
-    for option in _TIMEOUTS:
-        set_option(session, option, ctypes.byref(_DWORD(milliseconds)), 4)
+        try:
+            session = opened("InternetOpenW", "ekm-exporter", 0, None, None, 0)
+            for option in _TIMEOUTS:
+                call("InternetSetOptionW", session, option, ctypes.byref(milliseconds), 4)
+            connection = opened("InternetConnectW", session, host, port, None, None, _HTTP, 0, None)
+            request = opened("HttpOpenRequestW", connection, "GET", path, None, None, None, _FLAGS, None)
+            checked("send the request", "HttpSendRequestW", request, None, 0, None, 0)
+            checked("read the status", "HttpQueryInfoW", request, _STATUS, ctypes.byref(status), ctypes.byref(size), None)
+        except WindowsCallError as error:
+            return WindowsResponse(None, error.winerror)
+    return WindowsResponse(status.value)

@@ -15,9 +15,8 @@ from enum import Enum
 from typing import Any
 
 from exporter.runtime.logging import LogfmtFormatter, Throttle, is_allowed
-from exporter.windows.api import checked, delete_key, function, write_key
+from exporter.windows.api import call, checked, delete_key, write_key
 
-_TEXT, _POINTER, _DWORD = wintypes.LPCWSTR, ctypes.c_void_p, wintypes.DWORD
 _SOURCES = r"SYSTEM\CurrentControlSet\Services\EventLog\Application"
 _MESSAGE_FILE = r"%SystemRoot%\System32\EventCreate.exe"
 _ERROR, _WARNING, _INFORMATION = 1, 2, 4  # types of entries
@@ -39,17 +38,14 @@ class EventLog:
     """Writes entries of one source. Without the right to write, it does nothing."""
 
     def __init__(self, source: str) -> None:
-        head = (_POINTER, wintypes.WORD, wintypes.WORD, _DWORD, _POINTER)
-        self._report = function("advapi32", "ReportEventW", wintypes.BOOL, *head, wintypes.WORD, _DWORD, _POINTER, _POINTER)
-        register = function("advapi32", "RegisterEventSourceW", _POINTER, _TEXT, _TEXT)
-        self._handle: Any = register(None, source)
+        self._handle: Any = call("RegisterEventSourceW", None, source)
 
     def write(self, event: EventKind, text: str) -> None:
         """Write an entry. Any thread may call it."""
         number, kind = event.value
         strings = (wintypes.LPCWSTR * 1)(text[:_LONGEST])
         if self._handle:
-            self._report(self._handle, kind, 0, number, None, 1, 0, strings, None)
+            call("ReportEventW", self._handle, kind, 0, number, None, 1, 0, strings, None)
 
 
 class EventLogHandler(logging.Handler):
@@ -92,40 +88,31 @@ _LARGEST = 1024 * 1024  # bytes of one event
 
 def newest_events(channel: str, query: str, most: int) -> tuple[str, ...]:
     """Return at most so many events that an XPath selects. Raises WindowsCallError if the log cannot be read."""
-    start = function("wevtapi", "EvtQuery", _POINTER, _POINTER, _TEXT, _TEXT, _DWORD)
-    result = checked("read the event log", start(None, channel, query, _NEWEST_FIRST))
-    try:
+    with _closed(checked("read the event log", "EvtQuery", None, channel, query, _NEWEST_FIRST)) as result:
         return tuple(_events(result, most))
-    finally:
-        _close(result)
 
 
 def _events(result: int, most: int) -> Iterator[str]:
-    following = function("wevtapi", "EvtNext", wintypes.BOOL, _POINTER, _DWORD, _POINTER, _DWORD, _DWORD, wintypes.LPDWORD)
-    event, count = _POINTER(), _DWORD()
+    event, count = ctypes.c_void_p(), wintypes.DWORD()
     for _ in range(most):
-        found = following(result, 1, ctypes.byref(event), _PAUSE, 0, ctypes.byref(count))
-        if not checked("read an event", found, harmless=(_NO_MORE,)) or not event.value:
+        where = (ctypes.byref(event), _PAUSE, 0, ctypes.byref(count))
+        if not checked("read an event", "EvtNext", result, 1, *where, harmless=(_NO_MORE,)) or not event.value:
             return
-        try:
+        with _closed(event.value):
             yield _xml(event.value)
-        finally:
-            _close(event.value)
 
 
 def _xml(event: int) -> str:
-    render = function(
-        "wevtapi",
-        "EvtRender",
-        wintypes.BOOL,
-        *(_POINTER, _POINTER, _DWORD, _DWORD, _POINTER, wintypes.LPDWORD, wintypes.LPDWORD),
-    )
-    used, count = _DWORD(), _DWORD()
-    render(None, event, _AS_XML, 0, None, ctypes.byref(used), ctypes.byref(count))
+    used, count = wintypes.DWORD(), wintypes.DWORD()
+    call("EvtRender", None, event, _AS_XML, 0, None, ctypes.byref(used), ctypes.byref(count))
     buffer = ctypes.create_unicode_buffer(min(used.value, _LARGEST) // 2 + 1)
-    whole = render(None, event, _AS_XML, ctypes.sizeof(buffer), buffer, ctypes.byref(used), ctypes.byref(count))
-    return buffer.value if whole else ""
+    into = (ctypes.sizeof(buffer), buffer, ctypes.byref(used), ctypes.byref(count))
+    return buffer.value if call("EvtRender", None, event, _AS_XML, *into) else ""
 
 
-def _close(handle: int) -> None:
-    function("wevtapi", "EvtClose", wintypes.BOOL, _POINTER)(handle)
+@contextlib.contextmanager
+def _closed(handle: int) -> Iterator[int]:
+    try:
+        yield handle
+    finally:
+        call("EvtClose", handle)

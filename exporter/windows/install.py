@@ -1,7 +1,6 @@
 """Installing: prepare the folders, put the files, register, start; restore what was there if it does not start. And removal.
 
-`install` and `remove` work on a host that is a protocol: on Windows the real one, in tests a stand-in. Before, `check_place` and
-`check_program` tell whether folder, program and service belong together.
+Before, `check_place` and `check_program` tell whether folder, program and service belong together.
 """
 
 from __future__ import annotations
@@ -9,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import Protocol
 
 from exporter.config.load import Loaded, load_config
 from exporter.runtime.files import plainly
@@ -40,43 +38,16 @@ from exporter.windows.rules import (
     port_of,
     service_sid,
 )
-from exporter.windows.service import RELOAD, RESTART_SECONDS, RUNNING, STOP, STOP_PENDING, STOPPED, FirewallError
+from exporter.windows.service import RELOAD, RESTART_SECONDS, RUNNING, STOP, STOP_PENDING, STOPPED, FirewallError, ServiceManager
 
-# What an installation needs of the host.
-
-
-class HostServices(Protocol):
-    """The service manager: see `ServiceManager`, which raises WindowsCallError."""
-
-    def find(self, name: str) -> ServiceDefinition | None: ...
-    def save(self, wanted: ServiceDefinition) -> tuple[str, ...]: ...
-    def set_restarts(self, name: str, seconds: Sequence[int]) -> tuple[str, ...]: ...
-    def state(self, name: str) -> ServiceState | None: ...
-    def start(self, name: str) -> None: ...
-    def control(self, name: str, control: int) -> None: ...
-    def delete(self, name: str) -> None: ...
-
-
-class Surroundings(Protocol):
-    """Rights, the event log's source and the firewall. Raises OSError and FirewallError."""
-
-    def protect(self, base: Path, settings: ServiceSettings, folders: Collection[str]) -> None:
-        """Give each of these folders its rights, if it exists; `""` is the installation itself."""
-        ...
-
-    def protect_secrets(self, folder: Path) -> None:
-        """Give the folder its rights, before there is a service."""
-        ...
-
-    def add_source(self, name: str) -> None: ...
-    def remove_source(self, name: str) -> None: ...
-    def admit(self, name: str, port: int, addresses: Sequence[str]) -> None: ...
+# What an installation changes besides the service. Each step raises OSError.
 
 
 class WindowsHost:
-    """The surroundings on Windows."""
+    """Rights, the event log's source and the firewall, which raises FirewallError."""
 
     def protect(self, base: Path, settings: ServiceSettings, folders: Collection[str]) -> None:
+        """Give each of these folders its rights, if it exists; `""` is the installation itself."""
         who = account(settings)
         own = who.casefold() == own_account(settings.name).casefold()
         rights = folder_rights(service_sid(settings.name) if own else accounts.account_sid(who))
@@ -86,6 +57,7 @@ class WindowsHost:
                 accounts.set_folder_access(base / name, descriptor, keep=keep)
 
     def protect_secrets(self, folder: Path) -> None:
+        """Give the folder its rights, before there is a service."""
         accounts.set_folder_access(folder, ADMINISTRATORS_ONLY)
 
     def add_source(self, name: str) -> None:
@@ -109,63 +81,47 @@ class StillThereError(Exception):
     """A service has not stopped or is not deleted; the text states what to do."""
 
 
-def wait_until_running(services: HostServices, name: str) -> int | None:
+def _states(services: ServiceManager, name: str, seconds: float) -> Iterator[ServiceState | None]:
+    """Yield the state of a service, None without one, again and again until the time is over. Raises OSError."""
+    deadline = time.monotonic() + seconds
+    yield services.state(name)
+    while time.monotonic() <= deadline:
+        time.sleep(PAUSE_SECONDS)
+        yield services.state(name)
+
+
+def wait_until_running(services: ServiceManager, name: str) -> int | None:
     """Return None once the service runs, the exit code if it has stopped, or TIMED_OUT. Raises OSError."""
-    result: int | None = TIMED_OUT
-
-    def is_decided() -> bool:
-        nonlocal result
-        found = services.state(name)
+    for found in _states(services, name, START_SECONDS):
         if found is not None and found.state in (RUNNING, STOPPED):
-            result = None if found.state == RUNNING else found.exit_code
-            return True
-        return False
-
-    _wait(is_decided, START_SECONDS)
-    return result
+            return None if found.state == RUNNING else found.exit_code
+    return TIMED_OUT
 
 
-def stop(services: HostServices, name: str) -> None:
+def stop(services: ServiceManager, name: str) -> None:
     """Stop a service and wait; nothing if it does not run. Raises StillThereError and OSError."""
-
-    def is_stopped() -> bool:
-        found = services.state(name)
+    for found in _states(services, name, STOP_SECONDS):
         if found is None or found.state == STOPPED:
-            return True
+            return
         if found.state != STOP_PENDING:  # again, since a service that is starting refuses it
             services.control(name, STOP)
-        return False
-
-    if not _wait(is_stopped, STOP_SECONDS):
-        raise StillThereError(f"the service {name} does not stop: end its process in the task manager, then run this again")
+    raise StillThereError(f"the service {name} does not stop: end its process in the task manager, then run this again")
 
 
-def start_again(services: HostServices, name: str) -> None:
+def start_again(services: ServiceManager, name: str) -> None:
     """Start a service that may still be stopping, without a wait for its start; nothing if it runs. Raises OSError."""
-
-    def is_settled() -> bool:
-        found = services.state(name)
-        return found is None or found.state in (RUNNING, STOPPED)
-
-    _wait(is_settled, STOP_SECONDS)
+    for found in _states(services, name, STOP_SECONDS):
+        if found is None or found.state in (RUNNING, STOPPED):
+            break
     services.start(name)
 
 
-def wait_until_gone(services: HostServices, name: str) -> None:
+def wait_until_gone(services: ServiceManager, name: str) -> None:
     """Wait until Windows has deleted a service. Raises StillThereError and OSError."""
-    if not _wait(lambda: services.state(name) is None, DELETE_SECONDS):
+    if None not in _states(services, name, DELETE_SECONDS):
         raise StillThereError(
             f"Windows keeps the service {name} while a program shows it: close services.msc, and Windows deletes it"
         )
-
-
-def _wait(is_done: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not is_done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(PAUSE_SECONDS)
-    return True
 
 
 # The files: what a given configuration changes, the changes, and what undoes them.
@@ -191,11 +147,6 @@ def changed_files(base: Path, source: Path | None) -> dict[str, bytes | None]:
     secrets = _files(source.parent, SECRETS, "*")
     wanted |= {name: content for name, content in secrets.items() if not check_secret_name(name.partition("/")[2])}
     return {name: content for name, content in wanted.items() if content != _content(base / name)}
-
-
-def contents(base: Path, names: Iterable[str]) -> dict[str, bytes | None]:
-    """Return what files have now; with it, `write_files` undoes a change. Raises OSError."""
-    return {name: _content(base / name) for name in names}
 
 
 def write_files(base: Path, changes: Mapping[str, bytes | None]) -> None:
@@ -305,7 +256,7 @@ class _WayBack(contextlib.ExitStack):
         self.callback(undo)
 
 
-def install(this: Installation, services: HostServices, host: Surroundings) -> tuple[str, ...]:
+def install(this: Installation, services: ServiceManager, host: WindowsHost) -> tuple[str, ...]:
     """Install and start as planned; return warnings. A failure leaves things as they were: a new service is removed.
 
     Raises BadConfigurationError, NotRunningError, StillThereError, OSError (WindowsCallError too) and FirewallError.
@@ -319,35 +270,26 @@ def install(this: Installation, services: HostServices, host: Surroundings) -> t
         previous = _put_files(this, way_back)
         if this.plan.action is Action.RESTART:
             stop(services, this.settings.name)
-        _protect(this, host, way_back, _folders_to_protect(this))
+        # not those where the service writes while it runs: it could put a link there meanwhile
+        runs = this.found.is_running and this.plan.action is not Action.RESTART
+        program = not this.found.is_running or Change.PROGRAM in this.plan.changes  # thousands of files, in use while it runs
+        _protect(this, host, way_back, (*(() if runs else WRITTEN_BY_SERVICE), *((PROGRAM,) if program else ())))
         warnings = _register(this, services, host, way_back)
         _start(this, services, way_back)
         warnings += services.set_restarts(this.settings.name, RESTART_SECONDS)
         way_back.pop_all()
-    return (*warnings, *_keep_previous(this, previous))
-
-
-def _keep_previous(this: Installation, previous: Mapping[str, bytes | None]) -> tuple[str, ...]:
-    """Keep the previous configuration; return a warning if that fails, since the new one is in use already."""
     try:
         keep_previous(this.base, previous)
-    except OSError as error:
-        return (f"the previous configuration is not kept: {error.filename}: {plainly(error)}",)
-    return ()
+    except OSError as error:  # a warning, since the new one is in use already
+        return (*warnings, f"the previous configuration is not kept: {error.filename}: {plainly(error)}")
+    return warnings
 
 
-def _protect(this: Installation, host: Surroundings, way_back: _WayBack, folders: tuple[str, ...]) -> None:
+def _protect(this: Installation, host: WindowsHost, way_back: _WayBack, folders: tuple[str, ...]) -> None:
     before = this.found.settings
     if before is not None and account(before) != account(this.settings):
         way_back.add(host.protect, this.base, before, folders)
     host.protect(this.base, this.settings, folders)
-
-
-def _folders_to_protect(this: Installation) -> tuple[str, ...]:
-    """Return the other folders; those where the service writes only while it does not run: it could put a link there meanwhile."""
-    runs = this.found.is_running and this.plan.action is not Action.RESTART
-    program = not this.found.is_running or Change.PROGRAM in this.plan.changes  # thousands of files, in use while it runs
-    return (*(() if runs else WRITTEN_BY_SERVICE), *((PROGRAM,) if program else ()))
 
 
 def _put_files(this: Installation, way_back: _WayBack) -> dict[str, bytes | None]:
@@ -361,13 +303,13 @@ def _put_files(this: Installation, way_back: _WayBack) -> dict[str, bytes | None
 
 
 def _write(this: Installation, way_back: _WayBack, changes: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    previous = contents(this.base, changes)
+    previous = {name: _content(this.base / name) for name in changes}
     way_back.add(write_files, this.base, previous)
     write_files(this.base, changes)
     return previous
 
 
-def _register(this: Installation, services: HostServices, host: Surroundings, way_back: _WayBack) -> tuple[str, ...]:
+def _register(this: Installation, services: ServiceManager, host: WindowsHost, way_back: _WayBack) -> tuple[str, ...]:
     name, found = this.settings.name, this.found
     if found.service is None:
         way_back.add(host.remove_source, name)
@@ -385,7 +327,7 @@ def _register(this: Installation, services: HostServices, host: Surroundings, wa
     return warnings
 
 
-def _start(this: Installation, services: HostServices, way_back: _WayBack) -> None:
+def _start(this: Installation, services: ServiceManager, way_back: _WayBack) -> None:
     name, action = this.settings.name, this.plan.action
     if action is Action.RELOAD:
         services.control(name, RELOAD)
@@ -412,9 +354,8 @@ def _log_since(path: Path, begun: int) -> str:
     """Return what a start has logged; at most the last ten lines."""
     if not path.exists():
         return f"It has written no log to {path}"
-    with path.open("rb") as log:
-        log.seek(begun if _size(path) >= begun else 0)
-        lines = log.read().decode(errors="replace").splitlines()
+    written = path.read_bytes()
+    lines = written[begun if len(written) >= begun else 0 :].decode(errors="replace").splitlines()
     return "\n".join((f"The end of {path}:", *lines[-10:]))
 
 
@@ -436,7 +377,7 @@ def read_settings(base: Path) -> ServiceSettings | None:
         raise RefusedError(f"{path} is damaged: delete this file, and run service install with all flags") from None
 
 
-def remove(base: Path, name: str, services: HostServices, host: Surroundings, *, data: bool) -> None:
+def remove(base: Path, name: str, services: ServiceManager, host: WindowsHost, *, data: bool) -> None:
     """Remove service, firewall rule and event source; with `data` also all but the program. Raises OSError and FirewallError."""
     stop(services, name)
     services.delete(name)
@@ -447,7 +388,7 @@ def remove(base: Path, name: str, services: HostServices, host: Surroundings, *,
     wait_until_gone(services, name)
 
 
-def write_secret(base: Path, name: str, secret: str, host: Surroundings) -> Path:
+def write_secret(base: Path, name: str, secret: str, host: WindowsHost) -> Path:
     """Write a secret file in UTF-8 without a byte order mark; return its path. Raises OSError.
 
     An installation has protected its folder; before the first one, everybody may be able to read it.
@@ -504,7 +445,7 @@ def check_service(base: Path, name: str, registered: ServiceDefinition | None) -
         )
 
 
-def check_program(python: str, base: Path, services: HostServices) -> None:
+def check_program(python: str, base: Path, services: ServiceManager) -> None:
     """Raises RefusedError unless this program has the rights of an installation: every user may be able to change another one."""
     program = PureWindowsPath(python)
     other = folder_of_program(program)
@@ -516,12 +457,9 @@ def check_program(python: str, base: Path, services: HostServices) -> None:
     )
 
 
-def _has_service(base: PureWindowsPath, program: PureWindowsPath, services: HostServices) -> bool:
+def _has_service(base: PureWindowsPath, program: PureWindowsPath, services: ServiceManager) -> bool:
     settings = read_settings(Path(base))
     registered = None if settings is None else services.find(settings.name)
-    return (
-        settings is not None
-        and registered is not None
-        and is_program_of(program, base)
-        and is_command_of(registered.command, settings.name, base)
-    )
+    if settings is None or registered is None:
+        return False
+    return is_program_of(program, base) and is_command_of(registered.command, settings.name, base)

@@ -13,10 +13,12 @@ import re
 import struct
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import PureWindowsPath
 from typing import Any, Final
+
+import msgspec
 
 FULL_CONTROL: Final = 0xF003F  # KEY_ALL_ACCESS
 _GENERIC_ALL: Final = 0x10000000
@@ -188,15 +190,7 @@ class ServiceSettings:
 
 def parse_settings(text: str) -> ServiceSettings:
     """Parse `service.json`. Raises ValueError."""
-    read = json.loads(text)
-    known = {field.name for field in fields(ServiceSettings)}
-    values: dict[str, Any] = {name: value for name, value in read.items() if name in known} if isinstance(read, dict) else {}
-    addresses = values.pop("prometheus", [])
-    if not (
-        isinstance(addresses, list) and "name" in values and all(isinstance(one, str) for one in (*addresses, *values.values()))
-    ):
-        raise ValueError("not the settings of a service")
-    found = ServiceSettings(**values, prometheus=tuple(addresses))
+    found = msgspec.json.decode(text, type=ServiceSettings)
     if check_settings(found) or (found.address and not _ADDRESS.fullmatch(found.address)):
         raise ValueError("not possible as settings of a service")
     return found
@@ -208,12 +202,8 @@ def dump_settings(settings: ServiceSettings) -> str:
 
 def merge(earlier: ServiceSettings, given: Mapping[str, str | Sequence[str] | None]) -> ServiceSettings:
     """Return the earlier settings with the given ones. An empty value keeps the earlier one, `none` removes it."""
-    changed: dict[str, Any] = {}
-    for name, value in given.items():
-        if value:
-            emptied = "" if isinstance(value, str) else ()
-            changed[name] = emptied if value in (NONE, [NONE]) else value if isinstance(value, str) else tuple(value)
-    return replace(earlier, **changed)
+    changed: dict[str, Any] = {name: value if isinstance(value, str) else tuple(value) for name, value in given.items() if value}
+    return replace(earlier, **{name: type(value)() if value in (NONE, (NONE,)) else value for name, value in changed.items()})
 
 
 def check_settings(settings: ServiceSettings) -> str:
@@ -227,9 +217,14 @@ def check_settings(settings: ServiceSettings) -> str:
             ipaddress.ip_network(address, strict=False)
         except ValueError:
             return f"{address!r} is not an address: write one such as 10.1.2.3 or 10.1.2.0/24"
-    if settings.account and settings.account.casefold() != own_account(settings.name).casefold():
-        return check_account(settings)
-    return ""
+    own = own_account(settings.name)
+    if not settings.account or settings.account.casefold() == own.casefold() or _MANAGED_ACCOUNT.fullmatch(settings.account):
+        return ""
+    return (
+        f"the service does not run as {settings.account!r}: use {own}, which is the default, or a group "
+        r"managed service account such as CONTOSO\ekm$. A shared account such as LocalSystem could read more than it needs, and a "
+        "password would have to be kept"
+    )
 
 
 def check_name(name: str) -> str:
@@ -237,17 +232,6 @@ def check_name(name: str) -> str:
     if _NAME.fullmatch(name) and name.casefold() != EVERY_RULE:
         return ""
     return f"{name!r} is not a name for a service: write letters, digits and hyphens, and not the word {EVERY_RULE}"
-
-
-def check_account(settings: ServiceSettings) -> str:
-    """Return why another account than the service's own is refused, or an empty text."""
-    if _MANAGED_ACCOUNT.fullmatch(settings.account):
-        return ""
-    return (
-        f"the service does not run as {settings.account!r}: use {own_account(settings.name)}, which is the default, or a group "
-        r"managed service account such as CONTOSO\ekm$. A shared account such as LocalSystem could read more than it needs, and a "
-        "password would have to be kept"
-    )
 
 
 def own_account(name: str) -> str:
@@ -362,16 +346,15 @@ def make_plan(found: Existing, wanted: Wanted) -> InstallationPlan:
     before = found.settings
     program = before is None or before.version != wanted.settings.version
     service = not wanted.service.is_same(found.service)
-    secrets = any(_is_secret(name) for name in wanted.changed_files)
-    configuration = any(not _is_secret(name) for name in wanted.changed_files)
-    firewall = _firewall(before) != _firewall(wanted.settings)
+    secrets = any(name.startswith("secrets/") for name in wanted.changed_files)
+    configuration = any(not name.startswith("secrets/") for name in wanted.changed_files)
     action = _action(found, wanted, restart=program or service, reload=configuration)
     changes = {
         Change.PROGRAM: program,
         Change.SERVICE: service,
         Change.CONFIGURATION: configuration,
         Change.SECRETS: secrets,
-        Change.FIREWALL: firewall,
+        Change.FIREWALL: _firewall(before) != _firewall(wanted.settings),
         Change.START: action is Action.START,
     }
     return InstallationPlan(tuple(change for change, is_due in changes.items() if is_due), action)
@@ -392,10 +375,6 @@ def _firewall(settings: ServiceSettings | None) -> tuple[str, ...]:
     return (settings.address, *settings.prometheus) if settings and settings.prometheus else ()
 
 
-def _is_secret(name: str) -> bool:
-    return name.startswith("secrets/")
-
-
 # Who may read and write the folders of an installation, as security descriptors (SDDL).
 
 _READ, _READ_RUN, _MODIFY = "FR", "0x1200a9", "0x1301bf"
@@ -408,9 +387,5 @@ ADMINISTRATORS_ONLY = "O:BAD:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)"  # administrator
 
 def folder_rights(service_sid: str) -> dict[str, str]:
     """Return the security descriptor of each folder; the outer folder comes first."""
-    rights = {folder: _with(right, service_sid) for folder, right in SERVICE_RIGHTS.items()}
-    return {**rights, PROGRAM: _with(_READ_RUN, _USERS)}
-
-
-def _with(right: str, who: str) -> str:
-    return f"{ADMINISTRATORS_ONLY}(A;OICI;{right};;;{who})"
+    rights = {**{folder: (right, service_sid) for folder, right in SERVICE_RIGHTS.items()}, PROGRAM: (_READ_RUN, _USERS)}
+    return {folder: f"{ADMINISTRATORS_ONLY}(A;OICI;{right};;;{who})" for folder, (right, who) in rights.items()}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ctypes import wintypes
 from pathlib import Path
 from typing import Any, Self
 
-from exporter.windows.api import WindowsCallError, callback, checked, function, last_error
+from exporter.windows.api import WindowsCallError, call, callback, checked, last_error
 from exporter.windows.rules import ServiceDefinition, ServiceState
 
 # A process that the service manager has started: its status, and the requests to stop and to reload.
@@ -22,7 +23,7 @@ _STOP, _INTERROGATE, _SHUTDOWN, _PARAMETER_CHANGE, _PRESHUTDOWN = 1, 4, 5, 6, 15
 _STOPS = (_STOP, _SHUTDOWN, _PRESHUTDOWN)
 _ACCEPTED = 0x1 | 0x4 | 0x8 | 0x100  # stop, shutdown, parameter change, preshutdown
 _OWN_PROCESS = 0x10
-_SERVICE_SPECIFIC, _NOT_IMPLEMENTED = 1066, 120
+_SPECIFIC, _NOT_IMPLEMENTED = 1066, 120  # errors
 _CHECKPOINT_SECONDS, _WAIT_HINT = 2.0, 20_000  # milliseconds
 
 
@@ -73,16 +74,13 @@ class ServiceControl:
 
     def _dispatch(self) -> None:
         table = (_TableEntry * 2)(_TableEntry(self._name, ctypes.cast(self._main, ctypes.c_void_p)))  # an empty entry ends it
-        start = function("advapi32", "StartServiceCtrlDispatcherW", wintypes.BOOL, ctypes.c_void_p)
-        if not start(ctypes.byref(table)):
+        if not call("StartServiceCtrlDispatcherW", ctypes.byref(table)):
             self._error = last_error()
         self._connected.set()
 
     def _serve(self, _count: int, _arguments: Any) -> None:
         """Stay until the end of the service, as Windows expects; report progress while a start or stop is pending."""
-        types = (wintypes.LPCWSTR, _HANDLER, ctypes.c_void_p)
-        register = function("advapi32", "RegisterServiceCtrlHandlerExW", ctypes.c_void_p, *types)
-        self._status_handle = register(self._name, self._handler, None)
+        self._status_handle = call("RegisterServiceCtrlHandlerExW", self._name, self._handler, None)
         if not self._status_handle:
             self._error = last_error()
             self._connected.set()
@@ -110,12 +108,10 @@ class ServiceControl:
                 return
             pending = state in (START_PENDING, STOP_PENDING)
             self._state, self._checkpoint = state, self._checkpoint + 1 if pending else 0
-            accepted = _ACCEPTED if state == RUNNING else 0
-            result = _SERVICE_SPECIFIC if code else 0
-            hint = _WAIT_HINT if pending else 0
+            accepted, hint = _ACCEPTED if state == RUNNING else 0, _WAIT_HINT if pending else 0
+            result = _SPECIFIC if code else 0
             status = ServiceStatus(_OWN_PROCESS, state, accepted, result, code, self._checkpoint, hint)
-            types = (ctypes.c_void_p, ctypes.c_void_p)
-            function("advapi32", "SetServiceStatus", wintypes.BOOL, *types)(self._status_handle, ctypes.byref(status))
+            call("SetServiceStatus", self._status_handle, ctypes.byref(status))
 
 
 # Registered services.
@@ -126,28 +122,14 @@ RESET_SECONDS = 3600  # without a failure, after which the count begins again
 LOGON_FAILED = 1069
 STOP, RELOAD = 1, 6  # controls
 READ, CHANGE = 0x1, 0x3  # rights to the service manager: to connect, and to create services too
-_SPECIFIC, _MISSING, _ALREADY_RUNNING, _CANNOT_NOW, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1066, 1060, 1056, 1061, 1062, 1072
+_MISSING, _ALREADY_RUNNING, _CANNOT_NOW, _NOT_ACTIVE, _MARKED_FOR_DELETE = 1060, 1056, 1061, 1062, 1072
 # Rights to a service.
 _FIND, _STATE, _START, _SAVE, _DELETE = 0x1, 0x4, 0x10, 0x2 | 0x10, 0x10000  # Windows needs that to start to set a restart
 _CONTROL = {STOP: 0x20, RELOAD: 0x40}
 _AUTOMATIC, _NORMAL_ERRORS = 2, 1
 _RESTART, _UNRESTRICTED = 1, 1
 
-_HANDLE, _TEXT, _NUMBER, _TRUTH = ctypes.c_void_p, wintypes.LPCWSTR, wintypes.DWORD, wintypes.BOOL
-_CONFIGURATION = (_NUMBER, _NUMBER, _NUMBER, _TEXT, _TEXT, ctypes.c_void_p, _TEXT, _TEXT, _TEXT)
-_FUNCTIONS: dict[str, tuple[Any, ...]] = {  # the result, then the arguments
-    "OpenSCManagerW": (_HANDLE, _TEXT, _TEXT, _NUMBER),
-    "OpenServiceW": (_HANDLE, _HANDLE, _TEXT, _NUMBER),
-    "CreateServiceW": (_HANDLE, _HANDLE, _TEXT, _TEXT, _NUMBER, *_CONFIGURATION),
-    "ChangeServiceConfigW": (_TRUTH, _HANDLE, *_CONFIGURATION, _TEXT),
-    "ChangeServiceConfig2W": (_TRUTH, _HANDLE, _NUMBER, ctypes.c_void_p),
-    "QueryServiceConfigW": (_TRUTH, _HANDLE, ctypes.c_void_p, _NUMBER, ctypes.c_void_p),
-    "QueryServiceStatus": (_TRUTH, _HANDLE, ctypes.c_void_p),
-    "StartServiceW": (_TRUTH, _HANDLE, _NUMBER, ctypes.c_void_p),
-    "ControlService": (_TRUTH, _HANDLE, _NUMBER, ctypes.c_void_p),
-    "DeleteService": (_TRUTH, _HANDLE),
-    "CloseServiceHandle": (_TRUTH, _HANDLE),
-}
+_TEXT, _NUMBER = wintypes.LPCWSTR, wintypes.DWORD
 
 
 def _structure(*fields: tuple[str, Any]) -> Any:
@@ -177,39 +159,35 @@ class ServiceManager:
 
     def __init__(self, access: int = CHANGE) -> None:
         """Connect with the right to READ or to CHANGE. Raises WindowsCallError, and OSError elsewhere than on Windows."""
-        self._manager = self._call("open the service manager", "OpenSCManagerW", None, None, access)
+        self._manager = checked("open the service manager", "OpenSCManagerW", None, None, access)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close(self._manager)
+        call("CloseServiceHandle", self._manager)
 
     def find(self, name: str) -> ServiceDefinition | None:
         """Return a registered service. Raises WindowsCallError."""
         with self._opened(name, _FIND) as service:
-            if service.handle is None:
+            if service is None:
                 return None
             size, buffer = _NUMBER(), ctypes.create_string_buffer(8192)  # the largest that Windows has
-            self._call("read the service", "QueryServiceConfigW", service.handle, buffer, len(buffer), ctypes.byref(size))
+            checked("read the service", "QueryServiceConfigW", service, buffer, len(buffer), ctypes.byref(size))
             found = _Query.from_buffer(buffer)
             return ServiceDefinition(name=name, command=found.command, account=found.account or "")
 
     def save(self, wanted: ServiceDefinition) -> tuple[str, ...]:
         """Create or change a service; return what this Windows does not support. Raises WindowsCallError."""
         values = (_OWN_PROCESS, _AUTOMATIC, _NORMAL_ERRORS, wanted.command, None, None, None, wanted.account, None)
-        with self._opened(wanted.name, _SAVE) as service:
-            if service.handle is None:
-                head = (self._manager, wanted.name, wanted.name, _SAVE)
-                service.handle = self._call("create the service", "CreateServiceW", *head, *values)
-            else:
-                self._call("change the service", "ChangeServiceConfigW", service.handle, *values, wanted.name)
+        with self._opened(wanted.name, _SAVE, create=values) as service:
+            checked("change the service", "ChangeServiceConfigW", service, *values, wanted.name)
             details = (
                 ("the description", 1, _Text(DESCRIPTION)),
                 ("the delayed start", 3, _Number(1)),
                 ("the identity of the service", 5, _Number(_UNRESTRICTED)),
             )
-            return self._set(service.handle, details)
+            return _set_details(service, details)
 
     def set_restarts(self, name: str, seconds: Sequence[int]) -> tuple[str, ...]:
         """Set after how long each failure is followed by a start, or no start; return as `save`. Raises WindowsCallError."""
@@ -219,64 +197,56 @@ class ServiceManager:
                 ("the restart after a failure", 2, recovery),
                 ("the restart after an error", 4, _Number(bool(seconds))),
             )
-            return self._set(service.handle, details)
-
-    def _set(self, handle: Any, details: Iterable[tuple[str, int, Any]]) -> tuple[str, ...]:
-        call = function("advapi32", "ChangeServiceConfig2W", *_FUNCTIONS["ChangeServiceConfig2W"])
-        failed = [(what, last_error()) for what, level, value in details if not call(handle, level, ctypes.byref(value))]
-        return tuple(str(WindowsCallError(f"set {what}", number)) for what, number in failed)
+            return _set_details(service, details)
 
     def state(self, name: str) -> ServiceState | None:
         """Return the state of a service; None if there is no such service. Raises WindowsCallError."""
         with self._opened(name, _STATE) as service:
-            if service.handle is None:
+            if service is None:
                 return None
             status = ServiceStatus()
-            self._call("read the state", "QueryServiceStatus", service.handle, ctypes.byref(status))
+            checked("read the state", "QueryServiceStatus", service, ctypes.byref(status))
             code = status.specific_exit_code if status.exit_code == _SPECIFIC else status.exit_code
             return ServiceState(status.state, code)
 
     def start(self, name: str) -> None:
         """Request a start. Raises WindowsCallError."""
         with self._opened(name, _START) as service:
-            self._call("start the service", "StartServiceW", service.handle, 0, None, harmless=(_ALREADY_RUNNING,))
+            checked("start the service", "StartServiceW", service, 0, None, harmless=(_ALREADY_RUNNING,))
 
     def control(self, name: str, control: int) -> None:
         """Request a stop or a reload of a service, if it runs and can do so now. Raises WindowsCallError."""
         with self._opened(name, _CONTROL[control]) as service:
-            if service.handle is not None:
-                arguments = (service.handle, control, ctypes.byref(ServiceStatus()))
-                self._call("control the service", "ControlService", *arguments, harmless=(_NOT_ACTIVE, _CANNOT_NOW))
+            if service is not None:
+                status = ctypes.byref(ServiceStatus())
+                checked("control the service", "ControlService", service, control, status, harmless=(_NOT_ACTIVE, _CANNOT_NOW))
 
     def delete(self, name: str) -> None:
         """Delete a service; Windows deletes it when all programs have closed it. Raises WindowsCallError."""
         with self._opened(name, _DELETE) as service:
-            if service.handle is not None:
-                self._call("delete the service", "DeleteService", service.handle, harmless=(_MARKED_FOR_DELETE,))
+            if service is not None:
+                checked("delete the service", "DeleteService", service, harmless=(_MARKED_FOR_DELETE,))
 
-    def _opened(self, name: str, access: int) -> _Opened:
-        arguments = (self._manager, name, access)
-        return _Opened(self._call("open the service", "OpenServiceW", *arguments, harmless=(_MISSING,)), self._close)
+    @contextlib.contextmanager
+    def _opened(self, name: str, access: int, create: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield the handle of a service; of one that does not exist None, or of a new one that is made of `create`."""
+        handle = checked("open the service", "OpenServiceW", self._manager, name, access, harmless=(_MISSING,)) or None
+        if handle is None and create:
+            handle = checked("create the service", "CreateServiceW", self._manager, name, name, access, *create)
+        try:
+            yield handle
+        finally:
+            if handle is not None:
+                call("CloseServiceHandle", handle)
 
-    def _call(self, action: str, name: str, *arguments: Any, harmless: tuple[int, ...] = ()) -> Any:
-        return checked(action, function("advapi32", name, *_FUNCTIONS[name])(*arguments), harmless=harmless)
 
-    def _close(self, handle: Any) -> None:
-        function("advapi32", "CloseServiceHandle", *_FUNCTIONS["CloseServiceHandle"])(handle)
-
-
-class _Opened:
-    """A handle of a service, closed at the end; None without such a service."""
-
-    def __init__(self, handle: Any, close: Any) -> None:
-        self.handle, self._close = handle, close
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.handle is not None:
-            self._close(self.handle)
+def _set_details(service: Any, details: Iterable[tuple[str, int, Any]]) -> tuple[str, ...]:
+    failed = [
+        (what, last_error())
+        for what, level, value in details
+        if not call("ChangeServiceConfig2W", service, level, ctypes.byref(value))
+    ]
+    return tuple(str(WindowsCallError(f"set {what}", number)) for what, number in failed)
 
 
 # The firewall.

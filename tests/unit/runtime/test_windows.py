@@ -33,6 +33,16 @@ class Written(list):
         self.append((kind, text))
 
 
+class Calls(list):
+    failing = None
+
+
+def made(monkeypatch, call):
+    """Let `call` stand for each call to Windows."""
+    for module in (event_log, service, api):
+        monkeypatch.setattr(module, "call", call)
+
+
 def record(level, message, **fields):
     found = logging.LogRecord("exporter.x", level, "x.py", 1, message, (), None)
     found.fields = fields
@@ -65,7 +75,7 @@ def test_each_detail_is_set_and_refused_ones_are_reported(monkeypatch):
         values[level] = pointer._obj
         return level < 4
 
-    monkeypatch.setattr(service, "function", lambda _, name, *__: change if name == "ChangeServiceConfig2W" else lambda *___: 7)
+    made(monkeypatch, lambda name, *arguments: change(*arguments) if name == "ChangeServiceConfig2W" else 7)
     monkeypatch.setattr(service, "last_error", lambda: 124)
     with ServiceManager(service.READ) as services:
         warnings = services.save(ServiceDefinition(name="x", command="y", account="z"))
@@ -82,15 +92,10 @@ def test_each_detail_is_set_and_refused_ones_are_reported(monkeypatch):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Every call to Windows by name with its arguments; each one succeeds."""
-    made = []
-
-    def function(_library, name, *_types):
-        return lambda *arguments: made.append((name, arguments)) or 7
-
-    for module in (event_log, service, api):
-        monkeypatch.setattr(module, "function", function)
-    return made
+    """Every call to Windows by name with its arguments, of which those in `failing` return 0."""
+    found = Calls()
+    made(monkeypatch, lambda name, *arguments: 0 if found.append((name, arguments)) or name == found.failing else 7)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -116,12 +121,7 @@ def test_each_request_has_only_the_rights_that_it_needs(calls, request_, access)
 
 def test_response_without_a_status_is_an_error(calls, monkeypatch):
     """A proxy or a filter can end the response before its status."""
-    plain = api.function
-
-    def function(library, name, *types):
-        return (lambda *_: 0) if name == "HttpQueryInfoW" else plain(library, name, *types)
-
-    monkeypatch.setattr(api, "function", function)
+    calls.failing = "HttpQueryInfoW"
     monkeypatch.setattr(api, "last_error", lambda: 12150)
     assert api.request_by_windows("127.0.0.1", 9, "/", 1.0) == WindowsResponse(None, 12150)
     assert [name for name, _ in calls].count("InternetCloseHandle") == 3
@@ -129,12 +129,7 @@ def test_response_without_a_status_is_an_error(calls, monkeypatch):
 
 @pytest.mark.parametrize(("number", "expected"), [(259, contextlib.nullcontext()), (5, pytest.raises(api.WindowsCallError))])
 def test_only_the_end_of_the_events_is_no_error(calls, monkeypatch, number, expected):
-    plain = api.function
-
-    def function(library, name, *types):
-        return (lambda *_: 0) if name == "EvtNext" else plain(library, name, *types)
-
-    monkeypatch.setattr(event_log, "function", function)
+    calls.failing = "EvtNext"
     monkeypatch.setattr(api, "last_error", lambda: number)
     with expected:
         assert event_log.newest_events("Application", "*", 20) == ()
@@ -195,15 +190,16 @@ def test_source_of_entries_is_registered_where_windows_looks_for_it(monkeypatch)
 
 def test_functions_of_windows_are_refused_elsewhere():
     with pytest.raises(OSError, match="only Windows"):
-        api.function("advapi32", "OpenSCManagerW", None)
+        api.call("OpenSCManagerW", None, None, 1)
 
 
-def test_error_of_a_call_names_action_and_number(monkeypatch):
+def test_error_of_a_call_names_action_and_number(calls, monkeypatch):
     monkeypatch.setattr(api, "last_error", lambda: 5)
-    assert api.checked("x", 7) == 7
-    assert api.checked("x", 0, harmless=(5,)) == 0
+    assert api.checked("x", "OpenServiceW") == 7
+    calls.failing = "OpenServiceW"
+    assert api.checked("x", "OpenServiceW", harmless=(5,)) == 0
     with pytest.raises(api.WindowsCallError, match=r"open the service: .*\(Windows error 5\)") as failure:
-        api.checked("open the service", 0)
+        api.checked("open the service", "OpenServiceW")
     assert failure.value.winerror == 5
 
 
@@ -215,12 +211,12 @@ def reported(monkeypatch):
     """State, accepted controls, exit codes and checkpoint of each report."""
     found = []
 
-    def report(_handle, pointer):
+    def report(_name, _handle, pointer):
         status = pointer._obj
         found.append((status.state, status.accepted, status.exit_code, status.specific_exit_code, status.checkpoint))
         return 1
 
-    monkeypatch.setattr(service, "function", lambda *_: report)
+    made(monkeypatch, report)
     return found
 
 
@@ -287,14 +283,14 @@ def test_end_without_an_error_has_no_exit_code(control, reported):
 
 
 def test_handler_that_windows_refuses_ends_the_connection_with_its_error(monkeypatch):
-    made = ServiceControl("ekm", on_stop=list, on_reload=list)
+    control = ServiceControl("ekm", on_stop=list, on_reload=list)
     calls = {
-        "StartServiceCtrlDispatcherW": lambda _table: made._serve(0, None) or 1,
+        "StartServiceCtrlDispatcherW": lambda _table: control._serve(0, None) or 1,
         "RegisterServiceCtrlHandlerExW": lambda *_: None,
     }
-    monkeypatch.setattr(service, "function", lambda _library, name, *_: calls[name])
+    made(monkeypatch, lambda name, *arguments: calls[name](*arguments))
     monkeypatch.setattr(service, "last_error", lambda: 87)
-    assert made.connect() == 87
+    assert control.connect() == 87
 
 
 # Which files and folders get the rights of a folder; only Windows shows the rights themselves.
