@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from typing import Final
 
 from exporter.clients.peers import ApiAccess, HistoryError, PrometheusApi, UnreadableHistoryError
@@ -22,11 +21,10 @@ from exporter.report.minutes import (
     Points,
     ReportedTarget,
     Slice,
-    exporter_of,
-    key_of,
     read_range,
     read_series,
 )
+from exporter.sqlserver.instance import printable
 
 SLICE = 180  # minutes; Prometheus allows 11,000 points per series
 MOST_POINTS = 500_000  # of one response, about 10 MB: many series have shorter slices
@@ -108,7 +106,7 @@ async def _series(api: PrometheusApi, period: Period) -> list[tuple[Exporter, Re
     found = read_series(await api.get("api/v1/series", form))
     if found is None:
         raise UnreadableHistoryError(_UNREADABLE)
-    keys = list({key_of(labels): None for labels in found})
+    keys = list(dict.fromkeys(labels.key for labels in found))
     if not keys:
         raise _no_series(period)
     if len(keys) > MOST_SERIES:
@@ -119,34 +117,29 @@ async def _series(api: PrometheusApi, period: Period) -> list[tuple[Exporter, Re
 
 
 async def _slice(api: PrometheusApi, period: Period, first: int, minutes: int) -> Slice:
+    """Read the results of consecutive minutes: of a recent probe, or that a configured target has none."""
     start = period.start + first * MINUTE
+
+    async def series(query: str) -> list[tuple[Labels, Points]]:
+        """Return the series of a query, with a point at the start of each minute. Raises HistoryError."""
+        form = {"query": query, "start": str(start), "end": str(start + (minutes - 1) * MINUTE), "step": str(MINUTE)}
+        found = read_range(await api.get("api/v1/query_range", form), start, minutes)
+        if found is None:
+            raise UnreadableHistoryError(_UNREADABLE)
+        return found
+
+    results = {labels.key: dict(points) for labels, points in await series(RESULTS)}
+    for query in (STALE, UNPROBED):
+        for labels, points in await series(query):
+            results.setdefault(labels.key, {}).update(dict.fromkeys(points, WITHOUT_PROBE))
     failures: dict[tuple[Exporter, ReportedTarget], list[tuple[str, str, Points]]] = {}
-    for labels, points in await _range(api, FAILURES, start, minutes):
-        failures.setdefault(key_of(labels), []).append((labels["step"], labels["reason"], points))
+    for labels, points in await series(FAILURES):
+        failures.setdefault(labels.key, []).append((printable(labels.step), printable(labels.reason), points))
     return Slice(
         first=first,
         minutes=minutes,
-        results=await _results(api, start, minutes),
+        results=results,
         failures=failures,
-        maintenance={key_of(labels): points for labels, points in await _range(api, MAINTENANCE, start, minutes)},
-        exporters={exporter_of(labels): points for labels, points in await _range(api, EXPORTERS, start, minutes)},
+        maintenance={labels.key: points for labels, points in await series(MAINTENANCE)},
+        exporters={labels.exporter: points for labels, points in await series(EXPORTERS)},
     )
-
-
-async def _results(api: PrometheusApi, start: int, minutes: int) -> Mapping[tuple[Exporter, ReportedTarget], Points]:
-    """Return the result of each minute: of a recent probe, or that a configured target has none."""
-    results = {key_of(labels): dict(points) for labels, points in await _range(api, RESULTS, start, minutes)}
-    for query in (STALE, UNPROBED):
-        for labels, points in await _range(api, query, start, minutes):
-            results.setdefault(key_of(labels), {}).update(dict.fromkeys(points, WITHOUT_PROBE))
-    return results
-
-
-async def _range(api: PrometheusApi, query: str, start: int, minutes: int) -> list[tuple[Labels, Points]]:
-    """Return the series of a query, with a point at the start of each minute. Raises HistoryError."""
-    end = start + (minutes - 1) * MINUTE
-    data = await api.get("api/v1/query_range", {"query": query, "start": str(start), "end": str(end), "step": str(MINUTE)})
-    found = read_range(data, start, minutes)
-    if found is None:
-        raise UnreadableHistoryError(_UNREADABLE)
-    return found

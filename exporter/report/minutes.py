@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
 
 from exporter.core.values import Step
 from exporter.knowledge.reason_row import Link, ReasonRow
@@ -101,8 +103,7 @@ def _party(row: ReasonRow, step: Step, kind: MinuteClass) -> Party:
     """Return whose fault it is: that of a setting or of the network, unless the host or the service itself broke."""
     if row.link_at(step) is Link.HOST:
         return Party.HOST
-    of_service = row.is_of_service and row.reply_at(step) is row.reply  # not of another device
-    if kind in _BLAMED_PARTIES and not of_service:
+    if kind in _BLAMED_PARTIES and not (row.is_of_service and row.reply_at(step) is row.reply):  # or of another device
         return _BLAMED_PARTIES[kind]
     return Party.ENTRA if step is Step.TOKEN else Party.VAULT
 
@@ -163,13 +164,11 @@ class Row:
         self.states.update(states)
         for number, state in enumerate(states, first):
             if state.kind in GAPS:
-                self._add_gap(state.kind, number)
-
-    def _add_gap(self, kind: MinuteClass, number: int) -> None:
-        if self.gaps and self.gaps[-1][0] is kind and self.gaps[-1][2] == number:
-            self.gaps[-1] = (kind, self.gaps[-1][1], number + 1)
-        else:
-            self.gaps.append((kind, number, number + 1))
+                kind, begun, end = self.gaps.pop() if self.gaps else (state.kind, number, number)
+                if (kind, end) != (state.kind, number):
+                    self.gaps.append((kind, begun, end))
+                    begun = number
+                self.gaps.append((state.kind, begun, number + 1))
 
     def count(self, *kinds: MinuteClass) -> int:
         return sum(count for state, count in self.states.items() if state.kind in kinds)
@@ -238,23 +237,17 @@ def _minutes_of(part: Slice, exporter: Exporter, target: ReportedTarget) -> Sequ
     if len(results) == part.minutes and set(results.values()) == {GOOD_PROBE}:
         return [ANSWERED] * part.minutes
     failures = part.failures.get((exporter, target), ())
-    states = []
-    for number in range(part.minutes):
+
+    def state_of(number: int) -> MinuteState:
         result = results.get(number)
-        if result == GOOD_PROBE:
-            states.append(ANSWERED)
-        elif result == FAILED_PROBE:
-            states.append(_failure(failures, number))
-        elif result == WITHOUT_PROBE:
-            states.append(NO_PROBE)
-        else:
-            states.append(NOT_CONFIGURED if number in alive else NO_DATA)
-    return states
+        if result == FAILED_PROBE:
+            found = [failed_minute(step, reason) for step, reason, points in failures if number in points]
+            return min(found, key=_rank, default=UNEXPLAINED)
+        if result is None:
+            return NOT_CONFIGURED if number in alive else NO_DATA
+        return ANSWERED if result == GOOD_PROBE else NO_PROBE
 
-
-def _failure(failures: Sequence[tuple[str, str, Points]], number: int) -> MinuteState:
-    found = [failed_minute(step, reason) for step, reason, points in failures if number in points]
-    return min(found, key=_rank, default=UNEXPLAINED)
+    return [state_of(number) for number in range(part.minutes)]
 
 
 LONGEST = 366 * 86400
@@ -315,53 +308,51 @@ def _minute(flag: str, text: str) -> int:
 
 
 # The results of queries to Prometheus, checked: whatever is not one is None, never an exception.
-LABELS = ("job", "instance", "target", "vault", "step", "reason")
-_LONGEST = 1024  # characters of a label
-Labels = Mapping[str, str]  # of LABELS; one that is absent is empty, as for Prometheus
+
+_Label = Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class Labels(msgspec.Struct, frozen=True):
+    """The labels of a series; one that is absent is empty, as for Prometheus."""
+
+    job: _Label = ""
+    instance: _Label = ""
+    target: _Label = ""
+    vault: _Label = ""
+    step: _Label = ""
+    reason: _Label = ""
+
+    @property
+    def exporter(self) -> Exporter:
+        return Exporter(printable(self.job), printable(self.instance))
+
+    @property
+    def key(self) -> tuple[Exporter, ReportedTarget]:
+        return self.exporter, ReportedTarget(printable(self.vault), printable(self.target))
+
+
+class _Series(msgspec.Struct):
+    metric: Labels
+    values: list[tuple[float, str]]
+
+
+class _Matrix(msgspec.Struct):
+    result: list[_Series]
 
 
 def read_series(data: Any) -> list[Labels] | None:
     """Return the labels of each series in `data` of `/api/v1/series`."""
-    if not isinstance(data, list):
+    try:
+        return msgspec.convert(data, list[Labels])
+    except msgspec.ValidationError:
         return None
-    found = [_labels(one) for one in data]
-    return None if None in found else [labels for labels in found if labels is not None]
 
 
 def read_range(data: Any, start: int, minutes: int) -> list[tuple[Labels, Points]] | None:
     """Return labels and points of each series in `data` of `/api/v1/query_range`, for `minutes` from `start` on."""
-    result = data.get("result") if isinstance(data, dict) else None
-    if not isinstance(result, list):
-        return None
-    found: list[tuple[Labels, Points]] = []
-    for series in result:
-        labels = _labels(series.get("metric")) if isinstance(series, dict) else None
-        points = _points(series.get("values"), start, minutes) if labels is not None else None
-        if labels is None or points is None:
-            return None
-        found.append((labels, points))
-    return found
-
-
-def exporter_of(labels: Labels) -> Exporter:
-    return Exporter(labels["job"], labels["instance"])
-
-
-def key_of(labels: Labels) -> tuple[Exporter, ReportedTarget]:
-    return exporter_of(labels), ReportedTarget(labels["vault"], labels["target"])
-
-
-def _labels(value: Any) -> Labels | None:
-    if not isinstance(value, dict):
-        return None
-    texts = {name: value.get(name, "") for name in LABELS}
-    fit = all(isinstance(text, str) and len(text) <= _LONGEST for text in texts.values())
-    return {name: printable(text) for name, text in texts.items()} if fit else None
-
-
-def _points(value: Any, start: int, minutes: int) -> Points | None:
     try:
-        points = {round((at - start) / MINUTE): float(text) for at, text in value}
-    except (TypeError, ValueError, OverflowError):  # the last one: a time of infinity
+        series = msgspec.convert(data, _Matrix).result
+        found = [(one.metric, {round((at - start) / MINUTE): float(text) for at, text in one.values}) for one in series]
+    except (ValueError, OverflowError):  # also of msgspec; the latter: a time of infinity
         return None
-    return points if all(0 <= number < minutes for number in points) else None
+    return found if all(0 <= number < minutes for _, points in found for number in points) else None

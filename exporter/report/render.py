@@ -131,6 +131,7 @@ _STYLE: Final = (
 )
 _CLASSES: Final = tuple(kind.value for kind in MinuteClass)
 _PARTIES: Final = tuple(party.value for party in Party)
+_FAILURE: Final = ("class", "fault", "step", "reason")
 
 
 def as_html(data: Mapping[str, Any]) -> str:
@@ -158,9 +159,21 @@ def as_html(data: Mapping[str, Any]) -> str:
         "<h2>Targets: whose fault</h2>",
         _faults(("vault", "target"), data["targets"]),
         "<h2>Failures of targets</h2>",
-        _failures_table(data["targets"]),
+        _table(
+            ("target", *_FAILURE),
+            ("minutes",),
+            [
+                ((row["target"], *(each[name] or "-" for name in _FAILURE)), (each["minutes"],))
+                for row in data["targets"]
+                for each in row["failures"]
+            ],
+        ),
         "<h2>Gaps in the data</h2>",
-        _gaps_table(data["gaps"]),
+        _table(
+            ("from", "to", "class", "targets"),
+            ("minutes",),
+            [((gap["from"], gap["to"], gap["class"], _names(gap["targets"])), (gap["minutes"],)) for gap in data["gaps"]],
+        ),
         "<h2>What is counted</h2>",
         _definitions(data["classes"]),
         "<h2>The parties</h2>",
@@ -183,7 +196,7 @@ def _minutes(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
         )
         for row in rows
     )
-    return _html_table(names, numbers, lines)
+    return _table(names, numbers, lines)
 
 
 def _faults(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
@@ -193,20 +206,7 @@ def _faults(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
         for row in rows
         if any(row["fault_minutes"].values())
     ]
-    return _html_table(names, _PARTIES, lines) if lines else "<p>None.</p>"
-
-
-def _failures_table(rows: Iterable[Mapping[str, Any]]) -> str:
-    names = ("class", "fault", "step", "reason")
-    lines = [
-        ((row["target"], *(each[name] or "-" for name in names)), (each["minutes"],)) for row in rows for each in row["failures"]
-    ]
-    return _html_table(("target", *names), ("minutes",), lines) if lines else "<p>None.</p>"
-
-
-def _gaps_table(gaps: Sequence[Mapping[str, Any]]) -> str:
-    lines = [((gap["from"], gap["to"], gap["class"], _names(gap["targets"])), (gap["minutes"],)) for gap in gaps]
-    return _html_table(("from", "to", "class", "targets"), ("minutes",), lines) if lines else "<p>None.</p>"
+    return _table(names, _PARTIES, lines)
 
 
 def _names(targets: Sequence[str]) -> str:
@@ -215,18 +215,18 @@ def _names(targets: Sequence[str]) -> str:
 
 
 def _definitions(texts: Mapping[str, str]) -> str:
-    return _html_table(("word", "meaning"), (), (((word, text), ()) for word, text in texts.items()))
+    return _table(("word", "meaning"), (), (((word, text), ()) for word, text in texts.items()))
 
 
-def _html_table(names: Sequence[str], numbers: Sequence[str], rows: Iterable[tuple[Sequence[str], Sequence[object]]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in names) + "".join(
-        f'<th class="n">{escape(name)}</th>' for name in numbers
-    )
-    lines = (
+def _table(names: Sequence[str], numbers: Sequence[str], rows: Iterable[tuple[Sequence[str], Sequence[object]]]) -> str:
+    lines = [
         "".join(f"<td>{escape(text)}</td>" for text in texts)
         + "".join(f'<td class="n">{escape(str(number))}</td>' for number in values)
         for texts, values in rows
-    )
-    return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "\n</tbody></table>"
-    )
+    ]
+    if not lines:
+        return "<p>None.</p>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    head += "".join(f'<th class="n">{escape(name)}</th>' for name in numbers)
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"

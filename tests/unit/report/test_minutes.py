@@ -22,9 +22,7 @@ from exporter.report.minutes import (
     ReportedTarget,
     Row,
     Slice,
-    exporter_of,
     failed_minute,
-    key_of,
     parse_month,
     parse_period,
     read_range,
@@ -274,7 +272,7 @@ def matrix(metric: Any = METRIC, values: Any = ((START, "1"),)) -> Any:
 
 def test_series_of_a_query_have_labels_and_points_by_minute() -> None:
     ((labels, points),) = read_range(matrix(values=[[START, "1"], [START + 120, "0"]]), START, 3) or [({}, {})]
-    assert (exporter_of(labels), key_of(labels)[1], labels["reason"]) == (Exporter("ekm", "a:1"), ReportedTarget("v", "one"), "")
+    assert (labels.exporter, labels.key[1], labels.reason) == (Exporter("ekm", "a:1"), ReportedTarget("v", "one"), "")
     assert points == {0: 1.0, 2: 0.0}
 
 
@@ -305,7 +303,7 @@ def test_data_without_a_matrix_are_refused(data: Any) -> None:
 
 def test_labels_become_printable() -> None:
     (labels,) = read_series([METRIC | {"target": "a\ud800\x1b[2Jb", "unused": 1}]) or [{}]
-    assert labels["target"] == "a??[2Jb"
+    assert labels.key[1].target == "a??[2Jb"
 
 
 @given(JSON)
