@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_urlsafe
@@ -33,7 +34,6 @@ from exporter.simulator.environment import (
     ClientSecret,
     Environment,
     Key,
-    Secret,
     SimulatedKeyVersion,
     SimulatedSecretVersion,
     SimulatedSqlServer,
@@ -41,104 +41,23 @@ from exporter.simulator.environment import (
     SqlKey,
     Tenant,
     Vault,
+    Versioned,
     invented_thumbprint,
 )
 from exporter.simulator.faults import UnknownNameError
 from exporter.simulator.simulator import Simulator
 from exporter.simulator.sql_servers import USER
 
-# The SQL Servers of the targets' `instances`: each target protects one database of its name.
-# The same configuration makes the same servers, databases and thumbprints in each run.
-
 _DAY = 86400.0
-_FILE_VERSIONS = {Generation.CLASSIC: "1.0.4.0", Generation.CURRENT: "15.0.2000.440"}
-_HOST_KINDS = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT)
-_HOST_OR_POD_KINDS = (*_HOST_KINDS, CredentialKind.WORKLOAD_IDENTITY)
-_Uses = list[tuple[Target, Mapping[str, str]]]  # targets, each with its entry of `instances`
-
-
-def sql_servers(config: Config, newest: str, applications: Mapping[str, str]) -> dict[str, SimulatedSqlServer]:
-    """Return the servers by name in lower case.
-
-    `newest` is the version of a key that no target pins. `applications` has the client id of each credential.
-    """
-    found: dict[str, _Uses] = {}
-    for target in config.targets.values():
-        for instance in target.instances:
-            found.setdefault(server_name(instance), []).append((target, instance))
-    derivation = _Derivation(config, newest, applications, found)
-    return {name.lower(): derivation.server(name, uses) for name, uses in found.items()}
-
-
-def server_name(instance: Mapping[str, str]) -> str:
-    """Return @@SERVERNAME of an entry of `instances`."""
-    name, host = instance["sql_instance"].upper(), instance.get("host", "").partition(".")[0].upper()
-    if not host or name in {host, "MSSQLSERVER"}:
-        return host or name
-    return f"{host}\\{name}"
-
-
-class _Derivation:
-    """Makes the servers of one configuration."""
-
-    def __init__(self, config: Config, newest: str, applications: Mapping[str, str], found: Mapping[str, _Uses]) -> None:
-        self._config, self._newest, self._applications = config, newest, applications
-        self._groups: dict[str, dict[str, None]] = {}  # the servers of each availability group
-        for name, uses in found.items():
-            for ag in _groups(uses):
-                self._groups.setdefault(ag, {})[name] = None
-
-    def server(self, name: str, uses: _Uses) -> SimulatedSqlServer:
-        first, now = uses[0][1], time.time()
-        keys: dict[str, SqlKey] = {}
-        databases = []
-        for target, instance in uses:
-            key = self._key(target, {key.credential: key.identity for key in keys.values()})
-            keys.setdefault(key.thumbprint, key)
-            databases.append(SqlDatabase(name=target.name, thumbprint=key.thumbprint, ag=instance.get("ag")))
-        return SimulatedSqlServer(
-            name=name,
-            sql_instance=first["sql_instance"],
-            host=first.get("host", ""),
-            keys=tuple(keys.values()),
-            databases=tuple({one.name: one for one in databases}.values()),
-            groups=tuple((ag, tuple(self._groups[ag])) for ag in _groups(uses)),
-            started=now - 10 * _DAY,
-            altered=now - 40 * _DAY,
-            file_version=_FILE_VERSIONS[uses[0][0].generation],
-        )
-
-    def _key(self, target: Target, known: Mapping[str, str]) -> SqlKey:
-        version = target.key_version or self._newest
-        credential, identity = self._credential(target, known)
-        return SqlKey(
-            vault=target.vault,
-            key_name=target.key_name,
-            key_version=version,
-            thumbprint=target.thumbprint or invented_thumbprint(target.key_name, version),
-            credential=credential,
-            identity=identity,
-            application=self._applications.get(target.credential),
-        )
-
-    def _credential(self, target: Target, known: Mapping[str, str]) -> tuple[str, str]:
-        """Return name and identity in SQL Server. A credential there belongs to one vault, and one in the configuration to many."""
-        if self._config.credentials[target.credential].kind in _HOST_OR_POD_KINDS:
-            return target.vault, MANAGED_IDENTITY
-        identity = target.vault.removesuffix(".vault.azure.net")
-        name = target.credential
-        return name if known.get(name, identity) == identity else f"{name}-{identity}", identity
-
-
-def _groups(uses: _Uses) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(instance["ag"] for _, instance in uses if "ag" in instance))
-
-
-_MONTH = 30 * 86400.0  # seconds
+_MONTH = 30 * _DAY
 _NEWEST = "0123456789abcdef0123456789abcdef"  # the version of a key that no configuration pins
 _AUTHORITIES = {"us_government": "login.microsoftonline.us", "china": "login.partner.microsoftonline.cn"}
 SERVICE_ACCOUNT = ("https://cluster.invalid/simulator/", "system:serviceaccount:monitoring:ekm-exporter")
 """Issuer and subject of the exporter's service account, which every workload identity trusts."""
+_FILE_VERSIONS = {Generation.CLASSIC: "1.0.4.0", Generation.CURRENT: "15.0.2000.440"}
+_HOST_KINDS = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT)
+_HOST_OR_POD_KINDS = (*_HOST_KINDS, CredentialKind.WORKLOAD_IDENTITY)
+_Uses = list[tuple[Target, Mapping[str, str]]]  # targets, each with its entry of `instances`
 
 
 def build_environment(config: Config) -> Environment:
@@ -147,12 +66,7 @@ def build_environment(config: Config) -> Environment:
     It has every vault, key version, tenant and credential that the configuration names. Blocks: reads the
     secrets. Raises SecretUnreadableError if a secret cannot be read.
     """
-    builder = _EnvironmentBuilder(config)
-    for target in config.targets.values():
-        builder.add_keys(target)
-    for credential in config.credentials.values():
-        builder.add_secret(credential)
-    return builder.build()
+    return _Derivation(config).environment()
 
 
 @dataclass(slots=True)
@@ -162,25 +76,43 @@ class _VaultContents:
     `keys` has the old and the newest versions of each key. `readers` are the credentials that list secrets.
     """
 
-    callers: list[str] = field(default_factory=list)
+    callers: dict[str, None] = field(default_factory=dict)
     keys: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # by the first spelling of the name
     readers: list[str] = field(default_factory=list)
-    secrets: dict[str, list[str]] = field(default_factory=dict)
+    secrets: dict[str, dict[str, None]] = field(default_factory=dict)
 
 
-class _EnvironmentBuilder:
-    """Gathers the uses of each vault, then builds the environment."""
+class _Derivation:
+    """Gathers the uses of each vault, then builds the environment of one configuration."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         named = {credential.tenant_id.lower() for credential in config.credentials.values() if credential.tenant_id}
         self._tenant = named.pop() if len(named) == 1 else str(uuid4())  # of the credentials that name none
-        self._host_identity: str | None = None  # invented if a credential is the host's own identity
-        self._workload_identity: str | None = None  # invented if a credential is the pod's identity
-        self._contents: dict[str, _VaultContents] = {}
+        # client ids of the host's own identity (False) and the pod's (True), if a credential is one of them
+        self._invented: defaultdict[bool, str] = defaultdict(lambda: str(uuid4()))
+        self._contents: defaultdict[str, _VaultContents] = defaultdict(_VaultContents)
         self._materials: dict[tuple[str, str], int] = {}  # by key name and version: a restored key has the same material
 
-    def add_keys(self, target: Target) -> None:
+    def environment(self) -> Environment:
+        for target in self._config.targets.values():
+            self._add_keys(target)
+        for credential in self._config.credentials.values():
+            self._add_secret(credential)
+        vaults = {host: self._vault(host, contents) for host, contents in self._contents.items()}
+        modules = self._config.modules.values()
+        named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}
+        tenants = self._tenants()
+        applications = [one for tenant in tenants.values() for one in tenant.applications.values()]
+        return Environment(
+            tenants=tenants,
+            vaults=vaults,
+            authorities=frozenset(vault.authority for vault in vaults.values()) | named,
+            host_identity=self._invented.get(False),
+            sql_servers=self._sql_servers({name: one.client_id for one in applications for name in one.names}),
+        )
+
+    def _add_keys(self, target: Target) -> None:
         """Add each key version that a target uses and its caller to the vault, the retained versions first."""
         for old in target.retained_versions:
             self._add_key(old.vault, old.credential, old.key_name, old.key_version, newest=False)
@@ -193,68 +125,46 @@ class _EnvironmentBuilder:
 
     def _add_key(self, vault: str, credential: str, key_name: str, key_version: str | None, *, newest: bool) -> None:
         """Add a version. `newest`: it is the newest one of its key, as a pinned version is."""
-        contents = self._contents.setdefault(vault, _VaultContents())
-        if credential not in contents.callers:
-            contents.callers.append(credential)
-        both, version = contents.keys.setdefault(key_name, ([], [])), key_version or _NEWEST
+        self._contents[vault].callers[credential] = None
+        both, version = self._contents[vault].keys.setdefault(key_name, ([], [])), key_version or _NEWEST
         if version not in (*both[0], *both[1]):
             both[newest].append(version)
 
-    def add_secret(self, credential: Credential) -> None:
-        """Add the vault secret that holds the credential's expiry, and its reader.
-
-        Does nothing if the credential has no such secret.
-        """
-        if credential.key_vault_secret is None:
-            return
-        address = urlsplit(credential.key_vault_secret)
-        _, _, name, *version = address.path.split("/")
-        contents = self._contents.setdefault(vault_host(address.netloc), _VaultContents())
-        versions = contents.secrets.setdefault(name, [])
-        versions.extend({(version[0] if version else "") or _NEWEST} - set(versions))
-        contents.readers.append(credential.key_vault_credential or credential.graph_credential or credential.name)
-
-    def build(self) -> Environment:
-        vaults = {host: self._vault(host, contents) for host, contents in self._contents.items()}
-        modules = self._config.modules.values()
-        named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}
-        authorities = frozenset(vault.authority for vault in vaults.values()) | named
-        tenants = self._tenants()
-        clients = {
-            name: one.client_id for tenant in tenants.values() for one in tenant.applications.values() for name in one.names
-        }
-        return Environment(
-            tenants=tenants,
-            vaults=vaults,
-            authorities=authorities,
-            host_identity=self._host_identity,
-            sql_servers=sql_servers(self._config, _NEWEST, clients),
-        )
+    def _add_secret(self, credential: Credential) -> None:
+        """Add the vault secret that holds the credential's expiry, and its reader, if it has such a secret."""
+        if credential.key_vault_secret is not None:
+            address = urlsplit(credential.key_vault_secret)
+            name, version = (*address.path.split("/")[2:4], "")[:2]
+            contents = self._contents[vault_host(address.netloc)]
+            contents.secrets.setdefault(name, {})[version or _NEWEST] = None
+            contents.readers.append(credential.key_vault_credential or credential.graph_credential or credential.name)
 
     def _vault(self, host: str, contents: _VaultContents) -> Vault:
         cloud = cloud_of(host)
         callers, readers = ([self._config.credentials[name] for name in names] for names in (contents.callers, contents.readers))
         allowed = dict.fromkeys(self._ids(callers), ALL_OPERATIONS)
         allowed |= {one: allowed.get(one, frozenset()) | {SECRETS_LIST} for one in self._ids(readers)}
-        vault = Vault(
+        kty = "RSA-HSM" if cloud is not None and cloud.managed_hsm else "RSA"
+        return Vault(
             host=host,
             tenant_id=self._tenant_of((callers or readers)[0]),
             authority=_AUTHORITIES.get(cloud.name, ENTRA) if cloud is not None else ENTRA,
             permissions=allowed,
+            keys={name.lower(): self._key(name, [*old, *newest], kty) for name, (old, newest) in contents.keys.items()},
             secrets={name.lower(): _secret(name, versions) for name, versions in contents.secrets.items()},
         )
-        keys = {name.lower(): self._key(name, [*old, *newest], vault) for name, (old, newest) in contents.keys.items()}
-        return replace(vault, keys=keys)
 
     def _ids(self, credentials: Iterable[Credential]) -> Iterator[str]:
         return (found[0] for one in credentials if (found := self._identity(one)) is not None)
 
-    def _key(self, name: str, versions: Iterable[str], vault: Vault) -> Key:
-        kty = "RSA-HSM" if vault.managed_hsm else "RSA"
-        materials = [self._materials.setdefault((name.lower(), one), len(self._materials)) for one in versions]
-        made = [SimulatedKeyVersion(version=one, kty=kty, material=which) for one, which in zip(versions, materials, strict=True)]
-        dated = [replace(one, created=one.created - age * _MONTH) for age, one in enumerate(reversed(made))]
-        return Key(name=name, versions=tuple(reversed(dated)))
+    def _key(self, name: str, versions: Sequence[str], kty: str) -> Key:
+        """Return a key whose versions follow each other by a month."""
+        made = []
+        for age, version in zip(reversed(range(len(versions))), versions, strict=True):
+            material = self._materials.setdefault((name.lower(), version), len(self._materials))
+            one = SimulatedKeyVersion(version=version, kty=kty, material=material)
+            made.append(replace(one, created=one.created - age * _MONTH))
+        return Key(name=name, versions=tuple(made))
 
     def _tenant_of(self, credential: Credential) -> str:
         return (self._resolve(credential).tenant_id or self._tenant).lower()
@@ -277,15 +187,14 @@ class _EnvironmentBuilder:
             if found is not None:
                 client_id, secrets = found
                 application = members.get(client_id) or Application(client_id=client_id, object_id=str(uuid4()))
+                is_pod = credential.kind is CredentialKind.WORKLOAD_IDENTITY
                 members[client_id] = replace(
                     application,
                     names=(*application.names, credential.name),
                     secrets=(*application.secrets, *secrets),
                     graph_reader=application.graph_reader or credential.name in readers,
                     certificates=(*application.certificates, *read_certificates(credential)),
-                    federated=(SERVICE_ACCOUNT,)
-                    if credential.kind is CredentialKind.WORKLOAD_IDENTITY
-                    else application.federated,
+                    federated=(SERVICE_ACCOUNT,) if is_pod else application.federated,
                 )
         return {tenant: Tenant(tenant_id=tenant, applications=members) for tenant, members in applications.items()}
 
@@ -297,21 +206,80 @@ class _EnvironmentBuilder:
         credential = self._resolve(credential)
         if credential.client_id is not None or credential.kind not in _HOST_OR_POD_KINDS:
             return read_identity(credential)
-        if credential.kind is CredentialKind.WORKLOAD_IDENTITY:
-            self._workload_identity = self._workload_identity or str(uuid4())
-            return self._workload_identity, ()
-        self._host_identity = self._host_identity or str(uuid4())
-        return self._host_identity, ()
+        return self._invented[credential.kind is CredentialKind.WORKLOAD_IDENTITY], ()
+
+    # The SQL Servers of the targets' `instances`: each target protects one database of its name.
+    # The same configuration makes the same servers, databases and thumbprints in each run.
+
+    def _sql_servers(self, applications: Mapping[str, str]) -> dict[str, SimulatedSqlServer]:
+        """Return the servers by name in lower case. `applications` has the client id of each credential."""
+        found: defaultdict[str, _Uses] = defaultdict(list)
+        groups: defaultdict[str, dict[str, None]] = defaultdict(dict)  # the servers of each availability group
+        for target in self._config.targets.values():
+            for instance in target.instances:
+                found[server_name(instance)].append((target, instance))
+        for name, uses in found.items():
+            for _, instance in uses:
+                if "ag" in instance:
+                    groups[instance["ag"]][name] = None
+        return {name.lower(): self._sql_server(name, uses, groups, applications) for name, uses in found.items()}
+
+    def _sql_server(
+        self, name: str, uses: _Uses, groups: Mapping[str, Iterable[str]], applications: Mapping[str, str]
+    ) -> SimulatedSqlServer:
+        (generation, first), now = (uses[0][0].generation, uses[0][1]), time.time()
+        keys: dict[str, SqlKey] = {}
+        databases: dict[str, SqlDatabase] = {}
+        for target, instance in uses:
+            version = target.key_version or _NEWEST
+            thumbprint = target.thumbprint or invented_thumbprint(target.key_name, version)
+            credential, identity = self._sql_credential(target, {key.credential: key.identity for key in keys.values()})
+            made = SqlKey(
+                vault=target.vault,
+                key_name=target.key_name,
+                key_version=version,
+                thumbprint=thumbprint,
+                credential=credential,
+                identity=identity,
+                application=applications.get(target.credential),
+            )
+            keys.setdefault(thumbprint, made)
+            databases[target.name] = SqlDatabase(name=target.name, thumbprint=thumbprint, ag=instance.get("ag"))
+        return SimulatedSqlServer(
+            name=name,
+            sql_instance=first["sql_instance"],
+            host=first.get("host", ""),
+            keys=tuple(keys.values()),
+            databases=tuple(databases.values()),
+            groups=tuple((ag, tuple(groups[ag])) for ag in dict.fromkeys(one["ag"] for _, one in uses if "ag" in one)),
+            started=now - 10 * _DAY,
+            altered=now - 40 * _DAY,
+            file_version=_FILE_VERSIONS[generation],
+        )
+
+    def _sql_credential(self, target: Target, known: Mapping[str, str]) -> tuple[str, str]:
+        """Return name and identity in SQL Server. A credential there belongs to one vault, and one in the configuration to many."""
+        if self._config.credentials[target.credential].kind in _HOST_OR_POD_KINDS:
+            return target.vault, MANAGED_IDENTITY
+        identity, name = target.vault.removesuffix(".vault.azure.net"), target.credential
+        return name if known.get(name, identity) == identity else f"{name}-{identity}", identity
 
 
-def _secret(name: str, versions: Iterable[str]) -> Secret:
+def server_name(instance: Mapping[str, str]) -> str:
+    """Return @@SERVERNAME of an entry of `instances`."""
+    name, host = instance["sql_instance"].upper(), instance.get("host", "").partition(".")[0].upper()
+    if not host or name in {host, "MSSQLSERVER"}:
+        return host or name
+    return f"{host}\\{name}"
+
+
+def _secret(name: str, versions: Iterable[str]) -> Versioned[SimulatedSecretVersion]:
     """Return a secret that is a month old and expires in eleven months."""
-    now = time.time()
-    made = [
-        SimulatedSecretVersion(version=one, value=token_urlsafe(24), created=now - _MONTH, exp=now + 11 * _MONTH)
-        for one in versions
-    ]
-    return Secret(name=name, versions=tuple(made))
+    starts = time.time() - _MONTH
+    made = (
+        SimulatedSecretVersion(version=one, value=token_urlsafe(24), created=starts, exp=starts + 12 * _MONTH) for one in versions
+    )
+    return Versioned(name=name, versions=tuple(made))
 
 
 def find_credential(config: Config, *kinds: CredentialKind) -> Credential | None:
@@ -411,8 +379,7 @@ def exporter_variables(simulator: Simulator, config: Config, out: Path) -> dict[
     found: dict[str, str] = {}
     if find_credential(config, *_HOST_KINDS) is not None:
         found |= {"IDENTITY_ENDPOINT": simulator.identity_url, "IDENTITY_HEADER": "any"}
-    pod = find_credential(config, CredentialKind.WORKLOAD_IDENTITY)
-    if pod is not None:
+    if (pod := find_credential(config, CredentialKind.WORKLOAD_IDENTITY)) is not None:
         tenant, client_id = simulator.state.locate_application(pod.name)
         found |= {"AZURE_TENANT_ID": tenant, "AZURE_CLIENT_ID": client_id}
         found["AZURE_FEDERATED_TOKEN_FILE"] = str(out.resolve() / _TOKEN_FILE)
@@ -456,18 +423,17 @@ def _read(credential: Credential) -> tuple[str, tuple[ClientSecret, ...], tuple[
 
 def _accept(simulator: Simulator, client_id: str, secrets: tuple[ClientSecret, ...], certificates: tuple[bytes, ...]) -> str:
     """Add the new secrets and certificates to the application, and return the result."""
-    new = 0
+    results = []
 
     def add(known: Application) -> Application:
-        nonlocal new
         values = {secret.value for secret in known.secrets}
         added = tuple(one for one in secrets if one.value not in values)
         registered = tuple(one for one in certificates if one not in known.certificates)
-        new = len(added) + len(registered)
+        results.append("new" if added or registered else "as before")
         return replace(known, secrets=(*known.secrets, *added), certificates=(*known.certificates, *registered))
 
     try:
         simulator.state.change_application(client_id, add)
     except UnknownNameError:
-        return "is another application's now: restart the simulator"
-    return "new" if new else "as before"
+        results.append("is another application's now: restart the simulator")
+    return results[0]

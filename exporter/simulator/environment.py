@@ -287,10 +287,6 @@ class Key(Versioned[SimulatedKeyVersion]):
     deleted: float | None = None
 
 
-class Secret(Versioned[SimulatedSecretVersion]):
-    """A vault's secret."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vault:
     """One vault or managed HSM.
@@ -301,7 +297,7 @@ class Vault:
     host: str  # lower case, with :port only if it is not 443
     tenant_id: str
     keys: Mapping[str, Key] = field(default_factory=dict)  # by name, lower case
-    secrets: Mapping[str, Secret] = field(default_factory=dict)  # by name, lower case
+    secrets: Mapping[str, Versioned[SimulatedSecretVersion]] = field(default_factory=dict)  # by name, lower case
     permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)  # operations by client id, lower case
     rbac: bool = False
     authority: str = ENTRA

@@ -233,20 +233,12 @@ class SqlView:
         return self.server.keys if self.definitions else ()
 
     @property
-    def groups(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        return self.server.groups if self.definitions else ()
-
-    @property
     def open_databases(self) -> list[SqlDatabase]:
         return [one for one in self.server.databases if one.state == ONLINE]
 
-    @property
-    def catalog_version(self) -> str:
-        """The version that the provider had when it was registered."""
-        return "1.0.5.0" if self.server.file_version.startswith("15.") else self.server.file_version
 
-    def text(self, moment: float) -> str:
-        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _utc(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _instance(view: SqlView) -> Rows:
@@ -263,20 +255,19 @@ def _instance(view: SqlView) -> Rows:
             "may_view_definitions": int(view.definitions),
             "may_view_security_definitions": int(view.definitions),
             "may_view_databases": 1,
-            "read_at_utc": view.text(view.now),
+            "read_at_utc": _utc(view.now),
             "utc_offset_minutes": 0,
         }
     ]
 
 
 def _providers(view: SqlView) -> Rows:
-    return [
-        {"name": PROVIDER, "version": view.catalog_version, "dll_path": _DLL, "is_enabled": int(view.server.provider_enabled)}
-    ]
+    registered = "1.0.5.0" if view.server.file_version.startswith("15.") else view.server.file_version
+    return [{"name": PROVIDER, "version": registered, "dll_path": _DLL, "is_enabled": int(view.server.provider_enabled)}]
 
 
 def _credentials(view: SqlView) -> Rows:
-    times = {"created_utc": view.text(view.server.altered - 86400), "modified_utc": view.text(view.server.altered)}
+    times = {"created_utc": _utc(view.server.altered - 86400), "modified_utc": _utc(view.server.altered)}
     seen = sorted(view.server.credentials.items()) if view.definitions else ()
     return [{"name": name, "identity": identity, "provider": PROVIDER, **times} for name, identity in seen]
 
@@ -320,11 +311,16 @@ def _databases(view: SqlView) -> Rows:
 
 
 def _replicas(view: SqlView) -> Rows:
-    return [{"ag": ag, "server_name": name, "mode": "SYNCHRONOUS_COMMIT"} for ag, names in view.groups for name in names]
+    return [
+        {"ag": ag, "server_name": name, "mode": "SYNCHRONOUS_COMMIT"}
+        for ag, names in view.server.groups
+        if view.definitions
+        for name in names
+    ]
 
 
 def _opened(view: SqlView) -> Rows:
-    opened = view.text(view.server.started)
+    opened = _utc(view.server.started)
     return [
         {"database": one.name, "opened_utc": opened, "set_utc": _ENCRYPTED_UTC, "encryption_state": 3, "percent_complete": 0}
         for one in sorted(view.open_databases, key=lambda one: one.name)
@@ -350,8 +346,8 @@ def _backup(view: SqlView, database: str, kind: str, made: Sequence[Backup]) -> 
     return {
         "database": database,
         "type": kind,
-        "started_utc": view.text(started),
-        "finished_utc": view.text(finished),
+        "started_utc": _utc(started),
+        "finished_utc": _utc(finished),
         "offset_minutes": 0,
         "gaps": len(gaps),
         "longest_seconds": gaps[0] if gaps else None,
@@ -362,7 +358,7 @@ def _backup(view: SqlView, database: str, kind: str, made: Sequence[Backup]) -> 
 def _logs(view: SqlView) -> Rows:
     """The logs of this server's databases; a secondary replica has the time of the last log backup alone."""
     settings = view.server.day
-    rows: Rows = [{"database": name, "log_backup_utc": view.text(moment)} for name, moment in view.primary_backups.items()]
+    rows: Rows = [{"database": name, "log_backup_utc": _utc(moment)} for name, moment in view.primary_backups.items()]
     for day in view.day.shown(view.server):
         total = day.total_kb(settings)
         rows.append(
@@ -374,7 +370,7 @@ def _logs(view: SqlView) -> Rows:
                 "total_kb": int(total),
                 "used_kb": int(day.used_kb),
                 "since_backup_kb": int(day.used_kb),
-                "log_backup_utc": view.text(day.finished[LOG][1]) if LOG in day.finished else None,
+                "log_backup_utc": _utc(day.finished[LOG][1]) if LOG in day.finished else None,
                 "limit_kb": settings.limit_kb or None if view.definitions else None,
                 "volume": f"L:\\{day.name}\\" if view.definitions else None,  # each log has its own disk
                 "disk_free_kb": int(day.disk_free_kb(settings)) if view.definitions else None,
@@ -397,9 +393,9 @@ def _errors(view: SqlView) -> Rows:
             "code": code,
             "backup_of": f"{of}. Check the backup application log for detailed messages."[:_LONGEST_BACKUP] if of else None,
             "lines": len(found),
-            "first_utc": view.text(found[0]),
-            "last_utc": view.text(found[-1]),
-            "since_utc": view.text(asked) if code == "read" else None,
+            "first_utc": _utc(found[0]),
+            "last_utc": _utc(found[-1]),
+            "since_utc": _utc(asked) if code == "read" else None,
         }
         for (code, of), found in sorted(times.items())
     ]
@@ -418,9 +414,9 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "configurations": lambda view: [
         {"name": EKM_OPTION, "value": int(view.server.ekm_configured), "value_in_use": int(view.server.ekm_in_use)}
     ],
-    "start": lambda view: [{"started_utc": view.text(view.server.started)}],
+    "start": lambda view: [{"started_utc": _utc(view.server.started)}],
     "nodes": lambda _: [],  # of a failover cluster instance
-    "service": lambda view: [{"started_utc": view.text(view.server.started)}],
+    "service": lambda view: [{"started_utc": _utc(view.server.started)}],
     "opened": _opened,
     "history": lambda view: [{"newest_id": view.day.history[-1].number if view.day.history else None}],
     "backups": _backups,

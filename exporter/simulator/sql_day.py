@@ -10,13 +10,12 @@ import math
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
 
 from exporter.simulator.environment import (
     MANAGED_IDENTITY,
     ONLINE,
-    Application,
     DaySettings,
     NetworkAccess,
     SimulatedSqlServer,
@@ -25,7 +24,7 @@ from exporter.simulator.environment import (
     Vault,
     VaultSide,
 )
-from exporter.simulator.faults import FaultScope, Options
+from exporter.simulator.faults import FaultScope
 from exporter.simulator.scenarios import SIMULATED
 from exporter.simulator.state import ActiveFault, SimulatorState
 
@@ -120,7 +119,7 @@ class SqlDay:
 
     def advance(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], until: float) -> None:
         """Play what happens until then, if all stays as it is. `sides` has each key by its thumbprint."""
-        found = {one.name: one for one in server.databases if one.state == ONLINE and server.makes_backups(one)}
+        found = _backed_up(server)
         for name, database in found.items():
             if name not in self.databases:
                 self.databases[name] = day = _first_day(server, database, self.at, made_before=self.begins)
@@ -151,8 +150,7 @@ class SqlDay:
 
     def shown(self, server: SimulatedSqlServer) -> list[DatabaseDay]:
         """Return the days of the databases that are open and that this server backs up, by name."""
-        names = sorted(one.name for one in server.databases if one.state == ONLINE and server.makes_backups(one))
-        return [self.databases[name] for name in names]
+        return [self.databases[name] for name in sorted(_backed_up(server))]
 
     def log_lines(self, server: SimulatedSqlServer, since: float) -> list[LogLine]:
         """Return the lines of the error log from then on, with those that a fault wrote."""
@@ -175,8 +173,13 @@ class SqlDay:
         return side.key
 
     def _happen(self, settings: DaySettings, day: DatabaseDay, kind: str, refusal: str | None, moment: float) -> None:
+        """Let a backup end, or a VLF be full."""
         if kind == _NEW_FILE:
-            self._make_file(settings, day, refusal, moment)
+            if refusal is None:
+                day.sequence, day.file_ends, day.retry_at = day.sequence + 1, day.written + settings.vlf_kb, None
+                return
+            day.retry_at = moment + _RETRY / settings.speed
+            self.lines.extend(LogLine(moment, code) for code in (refusal,) if code)
             return
         interval = _intervals(settings)[kind]
         day.due[kind] = moment + interval
@@ -190,16 +193,14 @@ class SqlDay:
             day.log_backup_failed = refusal is not None
             day.truncated = day.truncated if refusal is not None else day.written
 
-    def _make_file(self, settings: DaySettings, day: DatabaseDay, refusal: str | None, moment: float) -> None:
-        if refusal is None:
-            day.sequence, day.file_ends, day.retry_at = day.sequence + 1, day.written + settings.vlf_kb, None
-            return
-        day.retry_at = moment + _RETRY / settings.speed
-        self.lines.extend(LogLine(moment, code) for code in (refusal,) if code)
-
     def _record(self, database: str, kind: str, finished: float) -> None:
         number = self.history[-1].number + 1 if self.history else 1
         self.history.append(Backup(number, database, kind, finished))
+
+
+def _backed_up(server: SimulatedSqlServer) -> dict[str, SqlDatabase]:
+    """Return the databases that are open and that this server backs up, by name."""
+    return {one.name: one for one in server.databases if one.state == ONLINE and server.makes_backups(one)}
 
 
 def begin_day(server: SimulatedSqlServer, now: float) -> SqlDay:
@@ -231,15 +232,14 @@ def _first_day(server: SimulatedSqlServer, database: SqlDatabase, now: float, *,
     share = (zlib.crc32(f"{server.name}/{database.name}".encode()) % 997 + 1) / 997
     intervals = _intervals(server.day)
     due = {kind: now + share * interval for kind, interval in intervals.items()}
-    finished = {kind: (due[kind] - interval - min(_SECONDS[kind], interval / 2), due[kind] - interval)
-                for kind, interval in intervals.items() if made_before}  # fmt: skip
+    ended = {kind: due[kind] - interval for kind, interval in intervals.items() if made_before}
     written = (1 - share) * intervals.get(LOG, 0.0) * server.day.kb_per_second * server.day.speed
     written = min(written, capacity_kb(server.day))
     return DatabaseDay(
         name=database.name,
         at=now,
         due=due,
-        finished=finished,
+        finished={kind: (moment - min(_SECONDS[kind], intervals[kind] / 2), moment) for kind, moment in ended.items()},
         sequence=1000 + int(997 * share),
         file_ends=written + share * server.day.vlf_kb,
         written=written,
@@ -249,10 +249,10 @@ def _first_day(server: SimulatedSqlServer, database: SqlDatabase, now: float, *,
 
 def _adopt(day: DatabaseDay, settings: DaySettings, now: float) -> None:
     """Apply changed settings; a database that was closed begins where its day goes on."""
-    intervals = _intervals(settings)
-    due = {kind: day.due.get(kind, now) for kind in intervals}
+    due = day.due
     day.due = {
-        kind: min(due[kind], now + interval) if due[kind] > now else now + interval for kind, interval in intervals.items()
+        kind: min(due[kind], now + interval) if due.get(kind, now) > now else now + interval
+        for kind, interval in _intervals(settings).items()
     }
     day.file_ends = min(day.file_ends, day.written + settings.vlf_kb)
     day.at = max(day.at, now)
@@ -314,24 +314,20 @@ class _Refusals:
 
     def _broken_response(self, faults: list[ActiveFault], *operations: str) -> str | None:
         """Return the code of the first fault that breaks a response, None if there is none."""
-        broken = [one for one in faults if self._breaks_response(one, operations)]
-        return next((self._code_of(one) or _UNKNOWN for one in broken), None)
-
-    def _breaks_response(self, active: ActiveFault, operations: tuple[str, ...]) -> bool:
-        if active.fault.response is None or active.fault.name in _HARMLESS:
-            return False
         subject = (self._key.key_name.lower(), self._key.key_version)
-        return any(active.applies_to(operation, subject) for operation in operations)
+        for one in faults:
+            breaks = one.fault.response is not None and one.fault.name not in _HARMLESS
+            if breaks and any(one.applies_to(operation, subject) for operation in operations):
+                return self._code_of(one) or _UNKNOWN
+        return None
 
     def _code_of(self, active: ActiveFault) -> str | None:
+        """Return the code of the scenario with this fault; of several, that whose options differ least."""
+        given = asdict(active.options).items()
         rows = [row for row in SIMULATED if row.cause == active.fault.name]
-        if not rows:
+        row = min(rows, key=lambda row: len(asdict(row.options).items() ^ given), default=None)
+        if row is None:
             return None
-        # of several scenarios with the same fault, the one whose options differ least
-        row = min(
-            rows,
-            key=lambda row: sum(getattr(row.options, one.name) != getattr(active.options, one.name) for one in fields(Options)),
-        )
         return str(row.classic if self._server.file_version.startswith("1.") else row.current)
 
     def _cut_off(self, host: str) -> bool:
@@ -345,13 +341,9 @@ class _Refusals:
 
     def _signs_in(self, client_id: str) -> bool:
         """Whether the application is as it was configured."""
-        configured = self._state.environment.tenants.get(self._vault.tenant_id)
-        now = self._state.tenant(self._vault.tenant_id)
-        if configured is None or now is None or client_id not in now.applications:
+        tenants = (self._state.environment.tenants.get(self._vault.tenant_id), self._state.tenant(self._vault.tenant_id))
+        configured, now = (one.applications.get(client_id) if one is not None else None for one in tenants)
+        if configured is None or now is None:
             return False
-        return _plain(now.applications[client_id]) == _plain(configured.applications[client_id])
-
-
-def _plain(application: Application) -> Application:
-    """Return the application without what no sign-in to a vault needs."""
-    return replace(application, graph_reader=False, azure_reader=False)
+        # what no sign-in to a vault needs
+        return now == replace(configured, graph_reader=now.graph_reader, azure_reader=now.azure_reader)

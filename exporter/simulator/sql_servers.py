@@ -87,7 +87,7 @@ class SqlServers:
                 stack.push_async_callback(self._pairs.close)
             stack.push_async_callback(self._end_sessions)
             for number, server in enumerate(self.state.environment.sql_servers.values()):
-                accept = partial(self._accept, _Backend(self, server.name))
+                accept = partial(self._accept, SqlBackend(self, server.name))
                 port = self._first_port + number if self._first_port else 0
                 listener = await asyncio.start_server(accept, "127.0.0.1", port)
                 stack.callback(listener.close)
@@ -103,7 +103,7 @@ class SqlServers:
             task.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)
 
-    def _accept(self, backend: _Backend, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, backend: SqlBackend, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection in a task, and close the connection with it, also if it never ran."""
         session = asyncio.create_task(backend.serve(reader, writer))
         self._sessions.add(session)
@@ -183,7 +183,7 @@ class SqlServers:
         return _public_key_blob(pair.public_key().public_numbers())
 
 
-class _Backend:
+class SqlBackend:
     """One server: its connections, logins and statements."""
 
     def __init__(self, servers: SqlServers, name: str) -> None:
@@ -196,7 +196,7 @@ class _Backend:
         try:
             if self._connections <= _CONNECTIONS:
                 await SqlSession(Transport(reader, writer), self, self._servers.context).serve()
-        except (ProtocolError, OSError, TimeoutError):
+        except (ProtocolError, EOFError, OSError, TimeoutError):
             pass  # the client has left or is none
         finally:
             self._connections -= 1

@@ -97,6 +97,16 @@ class StoryEvent:
     every: float | None = None
     state: str = ""  # what the vault shows with it, for docs/simulator.md; empty: the next event has it
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is active from the start, without an end."""
+        return self.at == 0 and self.lasts is None
+
+    def cause(self, simulator: Simulator) -> tuple[ActiveFault, ...]:
+        if self.scenario is not None:
+            return simulator.apply(self.scenario, vault=self.vault)
+        return (simulator.set_fault(self.fault or "", self.options, vault=self.vault),)
+
 
 STORY: tuple[StoryEvent, ...] = (
     StoryEvent(vault="contoso-hr", fault="key_size", options=Options(bits=3072)),
@@ -151,15 +161,15 @@ def write_demo(folder: Path) -> Path:
 def begin(simulator: Simulator) -> None:
     """Cause the events that are active from the start. Call it before the configuration is written."""
     for event in STORY:
-        if _from_the_start(event):
-            _cause(simulator, event)
+        if event.is_lasting:
+            event.cause(simulator)
 
 
 async def play(simulator: Simulator, story: Iterable[StoryEvent] = STORY) -> None:
     """Cause the other events of the story, until it ends or is cancelled."""
     async with asyncio.TaskGroup() as group:
         for event in story:
-            if not _from_the_start(event):
+            if not event.is_lasting:
                 group.create_task(_happen(simulator, event))
 
 
@@ -167,7 +177,7 @@ async def _happen(simulator: Simulator, event: StoryEvent) -> None:
     """Cause one event at its time, clear it, and repeat it if it has `every`."""
     await asyncio.sleep(event.at)
     while True:
-        active = _cause(simulator, event)
+        active = event.cause(simulator)
         if event.lasts is None:
             return
         await asyncio.sleep(event.lasts)
@@ -176,13 +186,3 @@ async def _happen(simulator: Simulator, event: StoryEvent) -> None:
         if event.every is None:
             return
         await asyncio.sleep(event.every - event.lasts)
-
-
-def _from_the_start(event: StoryEvent) -> bool:
-    return event.at == 0 and event.lasts is None
-
-
-def _cause(simulator: Simulator, event: StoryEvent) -> tuple[ActiveFault, ...]:
-    if event.scenario is not None:
-        return simulator.apply(event.scenario, vault=event.vault)
-    return (simulator.set_fault(event.fault or "", event.options, vault=event.vault),)

@@ -7,16 +7,20 @@ of a client is checked before it is used.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import ssl
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exporter.simulator import sql_answers
-from exporter.simulator.sql_answers import ResultSet, SimulatedMessage
+from exporter.simulator.sql_answers import SimulatedMessage
+
+if TYPE_CHECKING:
+    from exporter.simulator.sql_servers import SqlBackend
 
 # A message is a series of packets. The first handshake of TLS travels inside packets of type PRELOGIN; afterwards the packets travel inside TLS
 # (MS-TDS 2.2.6.5 and 3.3.5.1).
@@ -42,10 +46,6 @@ class ProtocolError(Exception):
     """The client broke the protocol; the connection ends."""
 
 
-class ConnectionEndedError(ProtocolError):
-    """The client closed the connection."""
-
-
 class TdsMessage(NamedTuple):
     """A whole message of the client."""
 
@@ -54,16 +54,18 @@ class TdsMessage(NamedTuple):
 
 
 class Transport:
-    """Reads and writes messages; `start_tls` and `end_tls` change the layer below."""
+    """Reads and writes messages; `start_tls` and `end_tls` change the layer below.
+
+    Every method raises ProtocolError, and EOFError or OSError at the end of the connection.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._received = bytearray()  # plain text that no message took yet
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
 
     async def receive(self, limit: int) -> TdsMessage:
-        """Return the next message. Raises ProtocolError if it has more than `limit` bytes."""
+        """Return the next message, of at most `limit` bytes."""
         body = bytearray()
         first: int | None = None
         while True:
@@ -80,34 +82,31 @@ class Transport:
     async def send(self, body: bytes, kind: PacketType = PacketType.RESPONSE) -> None:
         """Send a message in packets of at most `PACKET_BYTES`."""
         room = PACKET_BYTES - _HEADER.size
-        pieces = [body[start : start + room] for start in range(0, len(body), room)] or [b""]
         packets = bytearray()
-        for number, piece in enumerate(pieces, start=1):
-            last = _LAST if number == len(pieces) else 0
+        for number, start in enumerate(range(0, len(body) or 1, room), start=1):
+            piece = body[start : start + room]
+            last = _LAST if start + room >= len(body) else 0
             packets += _HEADER.pack(kind, last, len(piece) + _HEADER.size, 0, number % 256, 0) + piece
-        await self._write(bytes(packets))
+        if self._tls is not None:
+            for start in range(0, len(packets), _READ_BYTES):
+                self._tls.write(packets[start : start + _READ_BYTES])
+        self._writer.write(bytes(packets) if self._tls is None else self._outgoing.read())
+        await self._writer.drain()
 
     async def start_tls(self, context: ssl.SSLContext, limit: int) -> None:
-        """Do the handshake inside PRELOGIN packets. Raises ProtocolError."""
-        tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        while True:
-            try:
+        """Do the handshake inside PRELOGIN packets."""
+        tls, is_done = context.wrap_bio(self._incoming, self._outgoing, server_side=True), False
+        while not is_done:
+            with contextlib.suppress(ssl.SSLWantReadError):
                 tls.do_handshake()
-            except ssl.SSLWantReadError:
-                if flight := self._outgoing.read():
-                    await self.send(flight, PacketType.PRELOGIN)
+                is_done = True
+            if flight := self._outgoing.read():
+                await self.send(flight, PacketType.PRELOGIN)
+            if not is_done:
                 message = await self.receive(limit)
                 if message.type != PacketType.PRELOGIN:
-                    raise ProtocolError("the handshake was interrupted") from None
+                    raise ProtocolError("the handshake was interrupted")
                 self._incoming.write(message.body)
-            except ssl.SSLError as error:
-                raise ProtocolError("the handshake failed") from error
-            else:
-                break
-        if flight := self._outgoing.read():
-            await self.send(flight, PacketType.PRELOGIN)
-        self._incoming.write(bytes(self._received))  # a record that came with the last packet
-        self._received.clear()
         self._tls = tls
 
     def end_tls(self) -> None:
@@ -115,43 +114,20 @@ class Transport:
         self._tls = None
 
     async def _take(self, count: int) -> bytes:
-        while len(self._received) < count:
-            self._received += await self._more()
-        taken = bytes(self._received[:count])
-        del self._received[:count]
-        return taken
-
-    async def _more(self) -> bytes:
-        """Return at least one byte of plain text. Raises ConnectionEndedError."""
-        while not (plain := self._decrypted()):
-            chunk = await self._reader.read(_READ_BYTES)
-            if not chunk:
-                raise ConnectionEndedError
-            if self._tls is None:
-                return chunk
-            self._incoming.write(chunk)
-        return plain
-
-    def _decrypted(self) -> bytes:
+        """Return so many bytes of plain text."""
         if self._tls is None:
-            return b""
-        try:
-            plain = self._tls.read(_READ_BYTES)
-        except ssl.SSLWantReadError:
-            return b""
-        except ssl.SSLError as error:
-            raise ProtocolError("a TLS record is damaged") from error
-        if not plain:
-            raise ConnectionEndedError
-        return plain
-
-    async def _write(self, data: bytes) -> None:
-        if self._tls is not None:
-            for start in range(0, len(data), _READ_BYTES):
-                self._tls.write(data[start : start + _READ_BYTES])
-            data = self._outgoing.read()
-        self._writer.write(data)
-        await self._writer.drain()
+            return await self._reader.readexactly(count)
+        taken = bytearray()
+        while len(taken) < count:
+            try:
+                data = self._tls.read(count - len(taken))
+                taken += data
+            except ssl.SSLWantReadError:
+                data = await self._reader.read(_READ_BYTES)
+                self._incoming.write(data)
+            if not data:
+                raise EOFError("the client closed the connection")
+        return bytes(taken)
 
 
 # The first two messages of a client, PRELOGIN and LOGIN7 (MS-TDS 2.2.6.5 and 2.2.6.4).
@@ -178,23 +154,11 @@ class Encryption(IntEnum):
     REQUIRED = 3
 
 
-_ANSWERS: Mapping[int, Encryption] = {
-    Encryption.REQUIRED: Encryption.WHOLE_SESSION,
-    **{one: one for one in (Encryption.WHOLE_SESSION, Encryption.LOGIN_ONLY)},
-}
+class Prelogin(NamedTuple):
+    """What the client wishes: an access token, and the encryption that a SQL Server with a certificate, that forces none, replies."""
 
-
-@dataclass(frozen=True, slots=True)
-class Prelogin:
-    """What the client wishes."""
-
-    encryption: int
+    answer: Encryption
     token: bool
-
-    @property
-    def answer(self) -> Encryption:
-        """What a SQL Server with a certificate, that forces no encryption, replies."""
-        return _ANSWERS.get(self.encryption, Encryption.NOT_SUPPORTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,13 +179,15 @@ def read_prelogin(body: bytes) -> Prelogin:
     options: dict[int, bytes] = {}
     position = 0
     while position < len(body) and body[position] != _END:
-        if position + _OPTION.size > len(body):
-            raise ProtocolError("PRELOGIN is cut short")
-        token, offset, length = _OPTION.unpack_from(body, position)
+        token, offset, length = _OPTION.unpack(_slice(body, position, _OPTION.size))
         options[token] = _slice(body, offset, length)
         position += _OPTION.size
-    encryption = options.get(_ENCRYPTION, b"")[:1] or bytes([Encryption.NOT_SUPPORTED])
-    return Prelogin(encryption[0], token=options.get(_TOKEN_REQUIRED, b"\0")[:1] == b"\x01")
+    wishes = {
+        bytes([Encryption.REQUIRED]): Encryption.WHOLE_SESSION,
+        **{bytes([one]): one for one in (Encryption.WHOLE_SESSION, Encryption.LOGIN_ONLY)},
+    }
+    answer = wishes.get(options.get(_ENCRYPTION, b"")[:1], Encryption.NOT_SUPPORTED)
+    return Prelogin(answer, token=options.get(_TOKEN_REQUIRED, b"")[:1] == b"\x01")
 
 
 def write_prelogin(client: Prelogin) -> bytes:
@@ -243,35 +209,25 @@ def write_prelogin(client: Prelogin) -> bytes:
 
 def read_login(body: bytes) -> Login:
     """Parse LOGIN7. Raises ProtocolError."""
-    if len(body) < _FIXED_BYTES:
-        raise ProtocolError("LOGIN7 is cut short")
-    (version,) = struct.unpack_from("<I", body, 4)
-    second, third = body[25], body[27]
+    _slice(body, 0, _FIXED_BYTES)
+
+    def data(at: int) -> bytes:
+        """Return the text whose offset in bytes and length in characters are at `at`."""
+        offset, length = struct.unpack_from("<HH", body, at)
+        return _slice(body, offset, 2 * length)
+
+    user, app, database = (data(at).decode("utf-16-le", "replace") for at in (_USER, _APP, _DATABASE))
+    # the client changes each byte of the password: halves swapped, then XOR 0xA5
+    password = bytes(((byte ^ 0xA5) << 4 | (byte ^ 0xA5) >> 4) & 0xFF for byte in data(_PASSWORD))
     return Login(
-        version=version,
-        user=_login_text(body, _USER),
-        password=_unscrambled(_bytes(body, _PASSWORD)),
-        token=_token(body) if third & _HAS_EXTENSION else None,
-        app=_login_text(body, _APP),
-        database=_login_text(body, _DATABASE),
-        integrated=bool(second & _INTEGRATED),
+        version=struct.unpack_from("<I", body, 4)[0],
+        user=user,
+        password=password.decode("utf-16-le", "replace"),
+        token=_token(body) if body[27] & _HAS_EXTENSION else None,
+        app=app,
+        database=database,
+        integrated=bool(body[25] & _INTEGRATED),
     )
-
-
-def _bytes(body: bytes, at: int) -> bytes:
-    """Return the text whose offset in bytes and length in characters are at `at`."""
-    offset, length = struct.unpack_from("<HH", body, at)
-    return _slice(body, offset, 2 * length)
-
-
-def _login_text(body: bytes, at: int) -> str:
-    return _bytes(body, at).decode("utf-16-le", "replace")
-
-
-def _unscrambled(secret: bytes) -> str:
-    """Undo the client's change of each byte: halves swapped, then XOR 0xA5."""
-    plain = bytes(((byte ^ 0xA5) << 4 | (byte ^ 0xA5) >> 4) & 0xFF for byte in secret)
-    return plain.decode("utf-16-le", "replace")
 
 
 def _token(body: bytes) -> str | None:
@@ -283,15 +239,14 @@ def _token(body: bytes) -> str | None:
         if feature == _TOKEN_FEATURE:
             if length < 5 or data[0] >> 1 != _SECURITY_TOKEN:
                 raise ProtocolError("only access tokens of the client are supported")
-            (size,) = struct.unpack_from("<I", data, 1)
-            return _slice(data, 5, size).decode("utf-16-le", "replace")
+            return _slice(data, 5, struct.unpack_from("<I", data, 1)[0]).decode("utf-16-le", "replace")
         at += 5 + length
     return None
 
 
 def _slice(body: bytes, offset: int, length: int) -> bytes:
     if offset + length > len(body):
-        raise ProtocolError("an offset is outside the message")
+        raise ProtocolError("the message is cut short, or an offset is outside of it")
     return body[offset : offset + length]
 
 
@@ -306,34 +261,20 @@ _FOLLOWING = {300: SimulatedMessage(297, "The user does not have permission to p
 _USE = re.compile(r"\s*USE\s+\[?([^\]\s;]+)\]?\s*;?\s*", re.IGNORECASE)
 
 
-class SqlBackend(Protocol):
-    """The instance behind a connection."""
-
-    @property
-    def server_name(self) -> str: ...
-
-    async def log_in(self, login: Login) -> SimulatedMessage | None:
-        """Return the refusal, None if the client may enter."""
-
-    async def run(self, text: str) -> tuple[ResultSet, ...] | SimulatedMessage:
-        """Return the results of a batch, or its error."""
-
-
 class SqlSession:
-    """Serves one connection."""
+    """Serves one connection to an instance, the backend."""
 
     def __init__(self, transport: Transport, backend: SqlBackend, context: Callable[[], ssl.SSLContext]) -> None:
         self._transport, self._backend, self._context = transport, backend, context
 
     async def serve(self) -> None:
-        """Serve until the client leaves. Raises ProtocolError, OSError or TimeoutError."""
+        """Serve until the client leaves. Raises ProtocolError, EOFError, OSError or TimeoutError."""
         async with asyncio.timeout(_LOGIN_SECONDS):
             entered = await self._enter()
-        if not entered:
-            return
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._transport.receive(_REQUEST_BYTES))]
+        tasks: list[asyncio.Task[Any]] = []
         try:
-            await self._serve_requests(tasks)
+            if entered:
+                await self._serve_requests(tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -341,9 +282,10 @@ class SqlSession:
 
     async def _serve_requests(self, tasks: list[asyncio.Task[Any]]) -> None:
         """Answer each request while the next message is awaited: an attention ends the work. The caller ends the tasks."""
+        receiving: asyncio.Task[TdsMessage] = asyncio.create_task(self._transport.receive(_REQUEST_BYTES))
+        tasks[:] = [receiving]
         while True:
-            request: TdsMessage = await tasks[0]
-            working = asyncio.create_task(self._answer(request))
+            working = asyncio.create_task(self._answer(await receiving))
             receiving = asyncio.create_task(self._transport.receive(_REQUEST_BYTES))
             tasks[:] = [receiving, working]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -365,28 +307,22 @@ class SqlSession:
             self._transport.end_tls()
         if second.type != PacketType.LOGIN7:
             raise ProtocolError("the second message is not LOGIN7")
-        return await self._log_in(read_login(second.body))
-
-    async def _log_in(self, login: Login) -> bool:
+        login, name = read_login(second.body), self._backend.server_name
         refusal = _OLD_CLIENT if login.version < _OLDEST else await self._backend.log_in(login)
-        name = self._backend.server_name
         if refusal is not None:
-            await self._transport.send(sql_answers.message(refusal, name) + sql_answers.done(sql_answers.FAILED))
-            return False
-        version, database = min(login.version, _NEWEST), login.database or "master"
-        token = login.token is not None
-        await self._transport.send(sql_answers.login_acknowledged(version, database, name, token=token))
-        return True
+            response = sql_answers.message(refusal, name) + sql_answers.done(sql_answers.FAILED)
+        else:
+            version, database = min(login.version, _NEWEST), login.database or "master"
+            response = sql_answers.login_acknowledged(version, database, name, token=login.token is not None)
+        await self._transport.send(response)
+        return refusal is None
 
     async def _answer(self, request: TdsMessage) -> bytes:
-        match request.type:
-            case PacketType.SQL_BATCH:
-                return await self._batch(read_batch(request.body))
-            case PacketType.ATTENTION:
-                return sql_answers.done(sql_answers.ATTENTION)
-        raise ProtocolError(f"the message type {request.type} is not supported")
-
-    async def _batch(self, text: str) -> bytes:
+        if request.type == PacketType.ATTENTION:
+            return sql_answers.done(sql_answers.ATTENTION)
+        if request.type != PacketType.SQL_BATCH:
+            raise ProtocolError(f"the message type {request.type} is not supported")
+        text = read_batch(request.body)
         answer = await self._backend.run(text)
         if isinstance(answer, SimulatedMessage):
             messages = [answer, *([_FOLLOWING[answer.number]] if answer.number in _FOLLOWING else [])]
@@ -397,14 +333,12 @@ class SqlSession:
         for number, result in enumerate(answer, start=1):
             more = sql_answers.MORE if number < len(answer) else 0
             parts += [sql_answers.rows(result), sql_answers.done(sql_answers.COUNTED | more, len(result.rows))]
-        return b"".join(parts) if answer else b"".join(parts) + sql_answers.done()
+        return b"".join(parts if answer else [*parts, sql_answers.done()])
 
 
 def read_batch(body: bytes) -> str:
     """Return the text of a batch, after its headers (MS-TDS 2.2.6.7). Raises ProtocolError."""
-    if len(body) < 4:
-        raise ProtocolError("the batch is cut short")
-    (length,) = struct.unpack_from("<I", body)
+    (length,) = struct.unpack("<I", _slice(body, 0, 4))
     if not 4 <= length <= len(body):
         raise ProtocolError("the headers are cut short")
     return body[length:].decode("utf-16-le", "replace")

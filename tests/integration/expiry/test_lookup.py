@@ -6,7 +6,7 @@ import pytest
 
 from exporter.core.values import CredentialKind
 from exporter.knowledge.expiry import Source
-from exporter.simulator.environment import ClientSecret, Secret, SimulatedSecretVersion
+from exporter.simulator.environment import ClientSecret, SimulatedSecretVersion, Versioned
 from tests.support.expiry_simulated import (
     CERTIFIED_CLIENT,
     CLIENT,
@@ -29,7 +29,7 @@ MONTH = 30 * 86400.0
 
 
 def keep(expiry_harness, *versions):
-    kept = {"sql-prod": Secret(name="sql-prod", versions=versions)}
+    kept = {"sql-prod": Versioned(name="sql-prod", versions=versions)}
     expiry_harness.simulator.state.change_vault(OPS, lambda vault: replace(vault, secrets=kept))
 
 

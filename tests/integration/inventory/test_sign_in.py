@@ -157,7 +157,7 @@ async def test_batch_without_an_answer_is_a_lost_connection(tmp_path, monkeypatc
     async with sql_servers(tmp_path) as servers:
         (tmp_path / "ca.pem").write_bytes(servers.ca_pem)
         port = servers.ports[DEFAULT]
-        monkeypatch.setattr("exporter.simulator.sql_servers._Backend.run", run)
+        monkeypatch.setattr("exporter.simulator.sql_servers.SqlBackend.run", run)
         if end == "nonsense":
             monkeypatch.setattr(sql_answers, "rows", rows)
         text = await asyncio.to_thread(work)

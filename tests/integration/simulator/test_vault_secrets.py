@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.simulator.build import build_environment
-from exporter.simulator.environment import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SimulatedSecretVersion
+from exporter.simulator.environment import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, SimulatedSecretVersion, Versioned
 from exporter.simulator.faults import Options
 from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
@@ -22,7 +22,7 @@ def version(number):
 def environment(*, rbac=False):
     versions = [SimulatedSecretVersion(version=version(n), value=f"marked-value-{n}", created=1.7e9 + n) for n in range(COUNT)]
     versions[-1] = replace(versions[-1], exp=1.9e9, nbf=1.6e9, enabled=False)
-    secrets = {"sql-prod": Secret(name="sql-prod", versions=tuple(versions)), "one": Secret(name="One", versions=versions[:1])}
+    secrets = {"sql-prod": Versioned(name="sql-prod", versions=tuple(versions)), "one": Versioned(name="One", versions=versions[:1])}
     permissions = {CLIENT: ALL_OPERATIONS, MONITOR: frozenset({SECRETS_LIST})}
     return small_environment(secrets=secrets, permissions=permissions, rbac=rbac)
 

@@ -202,14 +202,14 @@ async def test_given_up_reading_waits_for_no_answer():
 
 
 async def test_statement_that_hangs_costs_its_section_and_is_told_as_slow(hostile, monkeypatch):
-    usual, ended = sql_servers_module._Backend.run, asyncio.Event()
+    usual, ended = sql_servers_module.SqlBackend.run, asyncio.Event()
 
     async def hang(self, text):
         if '"section":"keys"' in text:
             await ended.wait()
         return await usual(self, text)
 
-    monkeypatch.setattr(sql_servers_module._Backend, "run", hang)
+    monkeypatch.setattr(sql_servers_module.SqlBackend, "run", hang)
     document, _ = await hostile.read(seconds=3.0)
     ended.set()
     assert document.errors == {"keys": "the statement was not answered within 3 s: raise --sql.timeout"}
@@ -228,7 +228,7 @@ async def test_pair_at_the_end_of_a_line_stays_whole(hostile, monkeypatch):
 
 
 async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):
-    usual = sql_servers_module._Backend.run
+    usual = sql_servers_module.SqlBackend.run
 
     async def slow(self, text):
         if "xp_reg" not in text:
@@ -236,7 +236,7 @@ async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):
         await asyncio.sleep(0.02)
         return (ResultSet(("SubKey",), tuple((f"key-{number}",) for number in range(5000))),) if "enumkeys" in text else ()
 
-    monkeypatch.setattr(sql_servers_module._Backend, "run", slow)
+    monkeypatch.setattr(sql_servers_module.SqlBackend, "run", slow)
     for module in (read, tds_module):
         monkeypatch.setattr(module, "WHOLE", 0.4)
     started = time.monotonic()
@@ -248,12 +248,12 @@ async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):
 
 
 async def test_registry_with_an_endless_name_is_a_reason(hostile, monkeypatch):
-    usual = sql_servers_module._Backend.run
+    usual = sql_servers_module.SqlBackend.run
 
     async def long(self, text):
         return (ResultSet(("SubKey",), (("x" * 300,),)),) if "xp_reg" in text else await usual(self, text)
 
-    monkeypatch.setattr(sql_servers_module._Backend, "run", long)
+    monkeypatch.setattr(sql_servers_module.SqlBackend, "run", long)
     document, _ = await hostile.read()
     assert "the registry has a name or a KeyUri that is too long" in document.errors["registry"]
 

@@ -32,7 +32,7 @@ class Server:
         self.certificate = authority.context(["elsewhere"], starts=-2 * DAY, ends=-DAY)  # foreign, expired, wrong name
         self.certificate.maximum_version = ssl.TLSVersion.TLSv1_2
         simulated._context = self.certificate
-        read_login, run = tds.read_login, sql_servers_module._Backend.run
+        read_login, run = tds.read_login, sql_servers_module.SqlBackend.run
 
         def received(body):
             self.logins.append(read_login(body))
@@ -43,7 +43,7 @@ class Server:
             return await run(backend, text)
 
         monkeypatch.setattr(tds, "read_login", received)
-        monkeypatch.setattr(sql_servers_module._Backend, "run", record)
+        monkeypatch.setattr(sql_servers_module.SqlBackend, "run", record)
 
     async def read(self, context, words=RUN):
         login = SqlLogin("ekm", self.simulated.password)
@@ -128,7 +128,7 @@ async def test_refused_session_options_are_a_failure(server, monkeypatch):
     async def refuse(_backend, _text):
         return sql_answers.SimulatedMessage(229, "denied")
 
-    monkeypatch.setattr(sql_servers_module._Backend, "run", refuse)
+    monkeypatch.setattr(sql_servers_module.SqlBackend, "run", refuse)
     document = await server.read(make_pinned_context(sha256(server.certificate)))
     assert document.failure == "message 229: denied"
     assert len(server.logins) == 1
