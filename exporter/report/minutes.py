@@ -352,7 +352,9 @@ def read_range(data: Any, start: int, minutes: int) -> list[tuple[Labels, Points
     """Return labels and points of each series in `data` of `/api/v1/query_range`, for `minutes` from `start` on."""
     try:
         series = msgspec.convert(data, _Matrix).result
-        found = [(one.metric, {round((at - start) / MINUTE): float(text) for at, text in one.values}) for one in series]
+        found: list[tuple[Labels, Points]] = [
+            (one.metric, {round((at - start) / MINUTE): float(text) for at, text in one.values}) for one in series
+        ]
     except (ValueError, OverflowError):  # also of msgspec; the latter: a time of infinity
         return None
     return found if all(0 <= number < minutes for _, points in found for number in points) else None

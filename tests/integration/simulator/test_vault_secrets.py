@@ -22,7 +22,10 @@ def version(number):
 def environment(*, rbac=False):
     versions = [SimulatedSecretVersion(version=version(n), value=f"marked-value-{n}", created=1.7e9 + n) for n in range(COUNT)]
     versions[-1] = replace(versions[-1], exp=1.9e9, nbf=1.6e9, enabled=False)
-    secrets = {"sql-prod": Versioned(name="sql-prod", versions=tuple(versions)), "one": Versioned(name="One", versions=versions[:1])}
+    secrets = {
+        "sql-prod": Versioned(name="sql-prod", versions=tuple(versions)),
+        "one": Versioned(name="One", versions=versions[:1]),
+    }
     permissions = {CLIENT: ALL_OPERATIONS, MONITOR: frozenset({SECRETS_LIST})}
     return small_environment(secrets=secrets, permissions=permissions, rbac=rbac)
 
