@@ -195,7 +195,8 @@ class SqlBackend:
         self._connections += 1
         try:
             if self._connections <= _CONNECTIONS:
-                await SqlSession(Transport(reader, writer), self, self._servers.context).serve()
+                session = SqlSession(Transport(reader, writer), self.server_name, self.log_in, self.run, self._servers.context)
+                await session.serve()
         except (ProtocolError, EOFError, OSError, TimeoutError):
             pass  # the client has left or is none
         finally:

@@ -11,16 +11,13 @@ import contextlib
 import re
 import ssl
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from exporter.simulator import sql_answers
-from exporter.simulator.sql_answers import SimulatedMessage
-
-if TYPE_CHECKING:
-    from exporter.simulator.sql_servers import SqlBackend
+from exporter.simulator.sql_answers import ResultSet, SimulatedMessage
 
 # A message is a series of packets. The first handshake of TLS travels inside packets of type PRELOGIN; afterwards the packets travel inside TLS
 # (MS-TDS 2.2.6.5 and 3.3.5.1).
@@ -262,10 +259,21 @@ _USE = re.compile(r"\s*USE\s+\[?([^\]\s;]+)\]?\s*;?\s*", re.IGNORECASE)
 
 
 class SqlSession:
-    """Serves one connection to an instance, the backend."""
+    """Serves one connection to the instance `server`.
 
-    def __init__(self, transport: Transport, backend: SqlBackend, context: Callable[[], ssl.SSLContext]) -> None:
-        self._transport, self._backend, self._context = transport, backend, context
+    `log_in` returns the refusal of a login, None if the client may enter; `run` the results of a batch, or its error.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        server: str,
+        log_in: Callable[[Login], Awaitable[SimulatedMessage | None]],
+        run: Callable[[str], Awaitable[tuple[ResultSet, ...] | SimulatedMessage]],
+        context: Callable[[], ssl.SSLContext],
+    ) -> None:
+        self._transport, self._server, self._context = transport, server, context
+        self._log_in, self._run = log_in, run
 
     async def serve(self) -> None:
         """Serve until the client leaves. Raises ProtocolError, EOFError, OSError or TimeoutError."""
@@ -307,8 +315,8 @@ class SqlSession:
             self._transport.end_tls()
         if second.type != PacketType.LOGIN7:
             raise ProtocolError("the second message is not LOGIN7")
-        login, name = read_login(second.body), self._backend.server_name
-        refusal = _OLD_CLIENT if login.version < _OLDEST else await self._backend.log_in(login)
+        login, name = read_login(second.body), self._server
+        refusal = _OLD_CLIENT if login.version < _OLDEST else await self._log_in(login)
         if refusal is not None:
             response = sql_answers.message(refusal, name) + sql_answers.done(sql_answers.FAILED)
         else:
@@ -323,10 +331,10 @@ class SqlSession:
         if request.type != PacketType.SQL_BATCH:
             raise ProtocolError(f"the message type {request.type} is not supported")
         text = read_batch(request.body)
-        answer = await self._backend.run(text)
+        answer = await self._run(text)
         if isinstance(answer, SimulatedMessage):
             messages = [answer, *([_FOLLOWING[answer.number]] if answer.number in _FOLLOWING else [])]
-            tokens = b"".join(sql_answers.message(one, self._backend.server_name) for one in messages)
+            tokens = b"".join(sql_answers.message(one, self._server) for one in messages)
             return tokens + sql_answers.done(sql_answers.FAILED if answer.level > 10 else 0)
         used = _USE.fullmatch(text)
         parts = [sql_answers.database_changed(used[1])] if used else []
