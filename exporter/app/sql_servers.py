@@ -32,12 +32,12 @@ from exporter.state.store import DocumentKind, StateStore
 if TYPE_CHECKING:
     from exporter.metrics.sql_server import Owner
     from exporter.presentation.payloads import Payload
+    from exporter.sqlserver.alerting import Watch
     from exporter.sqlserver.differences import DeclaredTargets, Difference
     from exporter.sqlserver.gate.conditions import TargetState
     from exporter.sqlserver.gate.inputs import RestartReadiness
     from exporter.sqlserver.monitor import SqlServerMonitor
     from exporter.sqlserver.reading import SqlServerReading
-    from exporter.sqlserver.urgency import Watch
 
 _log = logging.getLogger(__name__)
 _ENDS = (Source.DECLARED, Source.GRAPH, Source.KEY_VAULT)  # of secrets; SQL Server has no certificate
@@ -199,7 +199,7 @@ class SqlServerReadings:
         self, reading: SqlServerReading, readings: Iterable[SqlServerReading], targets: Iterable[TargetState], now: float
     ) -> tuple[Watch, SqlServerLines]:
         """Add what a SQL Server shows now to what is known of it, and return that with the series that alerts rest on."""
-        from exporter.sqlserver.urgency import WatchedServer, watched  # noqa: PLC0415 - see above
+        from exporter.sqlserver.alerting import WatchedServer, watched  # noqa: PLC0415 - see above
 
         names = set(self._certain(reading, self._declared))
         own, others = [each for each in targets if each.name in names], [each for each in readings if each is not reading]

@@ -65,10 +65,10 @@ from exporter.state.record import TargetRecord, headers_after, readiness_at
 
 if TYPE_CHECKING:
     from exporter.metrics.sql_server import Owner
+    from exporter.sqlserver.alerting import Watch, WatchedServer
     from exporter.sqlserver.differences import Difference
     from exporter.sqlserver.gate.inputs import RestartReadiness
     from exporter.sqlserver.reading import SqlServerReading
-    from exporter.sqlserver.urgency import Watch, WatchedServer
 
 _GAUGES = (SeriesScope.TARGET, SeriesScope.SQL_SERVER)  # not exposed if only probes on request return gauges
 _TIED = (SeriesScope.CREDENTIAL, SeriesScope.VAULT, SeriesScope.ENDPOINT)

@@ -17,6 +17,7 @@ from exporter.core.names import parse_sql_address
 from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
 from exporter.metrics.target_values import Values
 from exporter.metrics.text import LabelSet
+from exporter.sqlserver.alerting import Watch, WatchedServer, first_actions, full_at, proofs_missing, read_until
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.document import KNOWN_CODES, OTHER, Document, Row, thumbprint_of
 from exporter.sqlserver.gate.inputs import RestartReadiness
@@ -25,7 +26,6 @@ from exporter.sqlserver.instance import EKM_OPTION, OPEN, printable
 from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.proof import KeyProof, ProofState, key_proofs, server_proofs
 from exporter.sqlserver.reading import BACKUP_TYPES, TRACE_FLAG, SqlServerReading
-from exporter.sqlserver.urgency import Watch, WatchedServer, first_actions, full_at, proofs_missing, read_until
 
 _LONGEST = 256  # characters of a label value: names of SQL Server have 128
 _LARGEST = 2**53  # whole numbers up to here are exact as a value

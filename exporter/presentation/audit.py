@@ -21,7 +21,7 @@ from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.audit import LOGS, AuditQuery, access_queries, key_roles, log_files_a_day
 from exporter.sqlserver.differences import names_key
 from exporter.sqlserver.gate.inputs import RestartReadiness
-from exporter.sqlserver.proof import ServerProof, version_of
+from exporter.sqlserver.proof import ServerProof, server_proofs, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
 from exporter.state.record import TargetRecord, readiness_at
 
@@ -133,9 +133,9 @@ async def _sql_servers(targets: Sequence[Target], sources: AuditSources) -> Payl
             if not readings:
                 declared[server_name(entry).casefold()] = entry
             for reading in readings:
-                found = {proof_key(each): each for each in proofs.proofs_of(reading) if _is_of_key(each, target)}
+                found = {proof_key(each): each for each in server_proofs(reading) if _is_of_key(each, target)}
                 using |= found
-                others |= {} if found else {reading.address: _read_other(reading, target, proofs)}
+                others |= {} if found else {reading.address: _read_other(reading, target)}
     addresses = {address for address, _ in using}
     maybe, unused = list[Payload](), list[Payload]()
     for address, row in others.items():
@@ -166,13 +166,13 @@ def _is_of_key(server: ServerProof, target: Target) -> bool:
     return is_of_target(server, target) or names_key(target, version_of(server.reading, server.proof.thumbprint))
 
 
-def _read_other(reading: SqlServerReading, target: Target, proofs: SqlProofs) -> Payload:
+def _read_other(reading: SqlServerReading, target: Target) -> Payload:
     """Return a SQL Server without a database that is known to be under the key.
 
     It does not use the key if the keys of its databases were read, and its registry shows other keys for all of them.
     """
     read_at = max(reading.read_at.values(), default=None)
-    versions = [version_of(reading, each.proof.thumbprint) for each in proofs.proofs_of(reading)]
+    versions = [version_of(reading, each.proof.thumbprint) for each in server_proofs(reading)]
     is_whole = reading.read_at.keys() >= {"databases", "encryption", "keys", "providers"}
     is_other = is_whole and not any(version is None or names_key(target, version) for version in versions)
     return _other(shown_name(reading), None, read_at, uses_key=False if is_other else None)

@@ -25,7 +25,7 @@ from exporter.sqlserver.differences import Difference, pins
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.instance import FEW, few, printable
-from exporter.sqlserver.proof import ProofState, ServerProof, left_behind, lines_of, login_text, server_proofs, version_of
+from exporter.sqlserver.proof import ProofState, ServerProof, login_text, server_proofs, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, names_of, rows, shown_name
 from exporter.sqlserver.urgency import (
     closed_text,
@@ -80,7 +80,6 @@ _ACTIONS: Mapping[ProofState, str] = {
     ProofState.CLOSED: "Change nothing on {server} before the cause is known. On that host, run `ekm-exporter doctor {target}`.",
     ProofState.PROVIDER_DISABLED: "Enable the provider on {server}: `ekm-exporter script verify.sql`, part 3, shows what is off.",
     ProofState.NO_CREDENTIAL: "Add a credential to {login} on {server}: {statement}",
-    ProofState.LEFT_BEHIND: f"Write the present secret into the credential of {{server}} with `ekm-exporter script alter-credential.sql`. {_PROVE}",
     ProofState.STOPPED: f"Check that the backups of {{server}} run, unless another node of its group makes them. {_PROVE}",
     ProofState.DUE: f"Nothing, if a backup of {{server}} starts two hours after the change. {_PROVE}",
 }
@@ -249,12 +248,8 @@ def _add_credential(login: str, candidate: str) -> str:
 class SqlProofs:
     """The proofs of the SQL Servers that the exporter reads, as of the last `refresh`."""
 
-    def __init__(
-        self, readings: Callable[[], Iterable[SqlServerReading]], targets: Callable[[], Iterable[tuple[str, Target]]] = tuple
-    ) -> None:
-        """Take what returns the readings, and what returns each target with its client: the client id, else its credential's name."""
-        self._readings, self._targets = readings, targets
-        self._left_behind: Mapping[tuple[str, str], ServerProof] = {}
+    def __init__(self, readings: Callable[[], Iterable[SqlServerReading]]) -> None:
+        self._readings = readings
         self._by_entry: dict[tuple[str, str], list[tuple[SqlServerReading, ServerNames]]] = {}
         self._known: tuple[SqlServerReading, ...] = ()
         self._read: tuple[SqlServerReading, ...] = ()
@@ -267,23 +262,7 @@ class SqlProofs:
             for key in names[each.address].entry_keys:
                 self._by_entry.setdefault(key, []).append((each, names[each.address]))
         self._read = tuple(each for each in self._known if each.document is not None)
-        self._left_behind = {}
-        self._left_behind = {proof_key(each): each for each in self._find_left_behind()}
         return bool(self._read)
-
-    def _find_left_behind(self) -> Iterator[ServerProof]:
-        """Yield the proofs of SQL Servers that share a client with one whose secret Entra ID refused, and have not shown another secret."""
-        # Few error logs have a refusal: the proofs of the other SQL Servers need not be found for it.
-        suspects = (reading for reading in self._read if any(line.is_refusal for line in lines_of(reading)))
-        if not any(each.refused is not None for reading in suspects for each in server_proofs(reading)):
-            return
-        pairs = ((client, each) for client, target in self._targets() for each in self._proofs_of_target(target))
-        yield from left_behind(pairs)
-
-    def proofs_of(self, reading: SqlServerReading) -> tuple[ServerProof, ...]:
-        """Return the proof of each key that a SQL Server uses."""
-        proofs = server_proofs(reading)
-        return tuple(self._left_behind.get(proof_key(each), each) for each in proofs) if self._left_behind else proofs
 
     def readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each SQL Server that was read, whether a target names it or not."""
@@ -302,7 +281,7 @@ class SqlProofs:
 
     def _proofs_of_target(self, target: Target) -> Iterator[ServerProof]:
         for reading in self._servers_of(target) if self._read else ():
-            yield from (each for each in self.proofs_of(reading) if is_of_target(each, target))
+            yield from (each for each in server_proofs(reading) if is_of_target(each, target))
 
     def not_read(self, target: Target, now: float) -> str:
         """Return which SQL Servers of the target are not read, and why; empty if none."""
@@ -502,7 +481,7 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
     proofs.refresh()
     # One reading a slice: a SQL Server may have thousands of databases.
     readings = yield_with_pauses(proofs.readings(), 1)
-    opened = [each async for reading in readings for each in proofs.proofs_of(reading) if each.state.is_open]
+    opened = [each async for reading in readings for each in server_proofs(reading) if each.state.is_open]
     behind: dict[tuple[str, str], dict[str, bool | None]] = {proof_key(each): {} for each in opened}
     of_itself = set[tuple[str, str]]()
     ended = dict[tuple[str, str], float]()

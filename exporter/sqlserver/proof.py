@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -26,8 +26,8 @@ from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_ins
 
 # An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
 TWO_HOURS: Final = 7200.0
-SAME_BACKUP: Final = 600.0  # seconds between two lines of the error log that may be of one backup
-A_DAY: Final = 86400.0  # an assumption, too: tokens of a managed identity live up to 24 hours
+_SAME_BACKUP: Final = 600.0  # seconds between two lines of the error log that may be of one backup
+A_DAY: Final = 86400.0  # tokens of a managed identity live so long: an assumption, too
 _NO_CODE: Final = frozenset({OTHER, *BACKUP_MESSAGES, *OPEN_MESSAGES})
 
 
@@ -40,6 +40,12 @@ class ProofSource(StrEnum):
     LOG_BACKUP = "log_backup"
 
 
+GAPS: Final = 3  # from so many gaps on, the rhythm of backups is known
+# From this age on, a use is too old if its rhythm is not known. Full backups may be weekly. A node without backups proves its keys at a start alone.
+OLDEST: Final[Mapping[ProofSource | None, float]] = {
+    ProofSource.LOG_BACKUP: 90_000.0, ProofSource.DIFFERENTIAL_BACKUP: 8 * A_DAY, ProofSource.FULL_BACKUP: 8 * A_DAY,
+    ProofSource.START: math.inf, None: math.inf,
+}  # fmt: skip
 # Backups of files and of parts of a database ask the vault as a full one does.
 _BACKUPS: Final = {letter: ProofSource(f"{name}_backup") for letter, name in BACKUP_TYPES.items()} | {
     "F": ProofSource.FULL_BACKUP, "P": ProofSource.FULL_BACKUP,
@@ -55,9 +61,8 @@ class KeyProof:
     has none with which it can sign in for the key; `candidate` is then the only one of its provider. With `provider_disabled`, SQL Server uses
     no provider for it. `altered_at` is the latest time of several credentials if SQL Server does not show which one belongs to the key.
     `proven_from` is the latest time at which what proves the key began: it needs the vault then, and may end hours later. `closed` has the
-    databases that did not open, with their state: a closed one whose key SQL Server does not show may be under any key. `altered_before` is
-    when the credential was altered before `altered_at`. A use of the key proves a change from `grace` seconds after it on: no older token
-    is left then.
+    databases that did not open, with their state: a closed one whose key SQL Server does not show may be under any key. A use of the key proves a
+    change from `grace` seconds after it on: no older token is left then.
     """
 
     thumbprint: str
@@ -74,7 +79,6 @@ class KeyProof:
     source: ProofSource | None = None
     database: str = ""
     closed: tuple[tuple[str, str], ...] = ()
-    altered_before: float | None = None
     grace: float = TWO_HOURS
 
     @property
@@ -101,6 +105,11 @@ class ReportedCode(NamedTuple):
     def may_be_of(self, database: str) -> bool:
         """Whether it names a database, or none."""
         return not self.backup_of or _begins_with(self.backup_of, database)
+
+    def is_near(self, other: ReportedCode, after: float) -> bool:
+        """Whether a line of each after a time may be of the same backup. The log shows the first and the last one."""
+        pairs = product((self.first_at, self.last_at), (other.first_at, other.last_at))
+        return any(min(pair) > after and abs(pair[0] - pair[1]) <= _SAME_BACKUP for pair in pairs)
 
     @property
     def is_refusal(self) -> bool:
@@ -131,6 +140,12 @@ class KeyUse(NamedTuple):
         done = "start that opened" if self.source is ProofSource.START else f"{self.source.value.replace('_', ' ')} of"
         return f"{span_text(now - self.at)} ago, {done} [{self.database}]"
 
+    @property
+    def gap(self) -> int | None:
+        """The second-longest gap between two backups of this kind in seconds, None if few are known. The longest one may be an outage."""
+        gaps, second = self.row.get("gaps"), self.row.get("second_seconds")
+        return second if isinstance(gaps, int) and isinstance(second, int) and gaps >= GAPS else None
+
 
 @once
 def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
@@ -151,7 +166,7 @@ def lines_of(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
     found = (
         ReportedCode(str(row.get("code")), first, last, printable(str(row.get("backup_of", ""))))
         for row in rows(reading, "errors")
-        if (first := _time(row.get("first_utc"))) is not None and (last := _time(row.get("last_utc"))) is not None
+        if (first := cell_time(row, "first_utc")) is not None and (last := cell_time(row, "last_utc")) is not None
     )
     return tuple(sorted(found, key=lambda each: -each.last_at))
 
@@ -194,14 +209,12 @@ def _signed_in(proof: KeyProof, reading: SqlServerReading, instance: Instance, k
     if pairing.kind is Kind.CREDENTIAL_MISSING:
         candidate = candidates[0].name if len(candidates) == 1 else ""
         return replace(proof, login=pairing.login, credential_missing=True, candidate=candidate)
-    certain = pairing.kind is not Kind.CREDENTIAL_GUESSED
-    counting = [pairing.credential] if certain else candidates
+    counting = candidates if pairing.kind is Kind.CREDENTIAL_GUESSED else [pairing.credential]
     return replace(
         proof,
         login=key.login or pairing.login,
         credential=pairing.credential.name,
         altered_at=max((at for one in counting if (at := known_time(one.modified_utc)) is not None), default=None),
-        altered_before=known_time(pairing.credential.earlier_utc) if certain else None,
         grace=A_DAY if is_managed(pairing.credential) else TWO_HOURS,
     )
 
@@ -217,7 +230,7 @@ def _uses(reading: SqlServerReading) -> Mapping[str, tuple[KeyUse, ...]]:
     keys = (
         {} if instance is None else {one.name: one.thumbprint for one in instance.databases if one.thumbprint and not one.hidden}
     )
-    set_at = {printable(str(row.get("database"))): _time(row.get("set_utc")) for row in rows(reading, "opened")}
+    set_at = {printable(str(row.get("database"))): cell_time(row, "set_utc") for row in rows(reading, "opened")}
     found: dict[str, list[KeyUse]] = {}
     for use in (*_openings(reading), *finished_backups(reading)):
         if (key := keys.get(use.database)) is not None:
@@ -231,19 +244,22 @@ def _openings(reading: SqlServerReading) -> Iterator[KeyUse]:
     if reading.read_at.get("opened", 0.0) < (started_at or 0.0):
         return
     for row in rows(reading, "opened"):
-        name, opened_at = printable(str(row.get("database"))), _time(row.get("opened_utc"))
+        name, opened_at = printable(str(row.get("database"))), cell_time(row, "opened_utc")
         if opened_at is not None:
             since = started_at if opened_at >= (started_at or math.inf) else None
             yield KeyUse(opened_at, opened_at, ProofSource.START, name, started_at=since)
 
 
-def finished_backups(reading: SqlServerReading) -> Iterator[KeyUse]:
-    """Yield the last finished backup of each database by type."""
-    for row in rows(reading, "backups"):
-        name, source = printable(str(row.get("database"))), _BACKUPS.get(str(row.get("type")))
-        began_at, finished_at = _time(row.get("started_utc")), _time(row.get("finished_utc"))
-        if source is not None and began_at is not None and finished_at is not None:
-            yield KeyUse(finished_at, began_at, source, name, row=row)
+@once
+def finished_backups(reading: SqlServerReading) -> tuple[KeyUse, ...]:
+    """Return the last finished backup of each database by type."""
+    return tuple(
+        KeyUse(finished_at, began_at, source, printable(str(row.get("database"))), row=row)
+        for row in rows(reading, "backups")
+        if (source := _BACKUPS.get(str(row.get("type")))) is not None
+        and (began_at := cell_time(row, "started_utc")) is not None
+        and (finished_at := cell_time(row, "finished_utc")) is not None
+    )
 
 
 def started(reading: SqlServerReading) -> float | None:
@@ -252,19 +268,16 @@ def started(reading: SqlServerReading) -> float | None:
     return None if instance is None else known_time(instance.started_utc)
 
 
-def _time(cell: str | int | None) -> float | None:
-    return known_time(str(cell))
+def cell_time(row: Row, column: str) -> float | None:
+    """Return a cell with a time as a Unix time, None if it is none."""
+    return known_time(str(row.get(column)))
 
 
 # What one SQL Server proved of one key, and in sentences. Times are Unix times. Names were bounded and made printable when they were read.
 
-_DAY: Final = 86400.0
-# From this age on, the last proof is too old. Full backups may be weekly. A node without backups proves its keys at a start alone.
-_OLDEST: Final = {ProofSource.LOG_BACKUP: _DAY, ProofSource.DIFFERENTIAL_BACKUP: 8 * _DAY, ProofSource.FULL_BACKUP: 8 * _DAY}
 _HOUR: Final = 3600.0  # the age from which a text has the time of its reading
 # What a proof follows from: backups alone do not show that databases have another key since, or the key another credential.
 _SECTIONS: Final = ("backups", "errors", "keys", "credentials", "encryption")
-_ROLL_OVER: Final = 14 * _DAY  # as EkmSqlNodesDiffer: within this time, nodes get one secret
 
 
 class ProofState(StrEnum):
@@ -274,7 +287,6 @@ class ProofState(StrEnum):
     PROVIDER_DISABLED = "provider_disabled"
     NO_CREDENTIAL = "no_credential"
     FAILING = "failing"
-    LEFT_BEHIND = "left_behind"
     STOPPED = "stopped"
     DUE = "due"
     PROVEN = "proven"
@@ -296,31 +308,14 @@ class ProofState(StrEnum):
         return self not in (ProofState.PROVEN, ProofState.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A SQL Server that has another secret since Entra ID refused its former one. Times are Unix times.
-
-    Credentials that were altered before `written_before` may have the refused secret.
-    """
-
-    server: str
-    since: float
-    written_before: float
-
-
 @dataclass(frozen=True)  # without slots: what follows from the reading is found once
 class ServerProof:
-    """The proof of a target's key by one SQL Server.
-
-    `logs` are those of the key's databases. `refusal` is that of another SQL Server of the same client id, after which this one has not shown that
-    it has another secret.
-    """
+    """The proof of a target's key by one SQL Server; `logs` are those of the key's databases."""
 
     server: str
     reading: SqlServerReading
     proof: KeyProof
     logs: tuple[LogSpace, ...]
-    refusal: Refusal | None = None
 
     @property
     def known_since(self) -> float | None:
@@ -367,12 +362,11 @@ class ServerProof:
         Without a failed backup near it, a message may be of a restore of another server's backup.
         """
         found = (each for each in self._lines_of_its_fault if each.code in OPEN_MESSAGES)
-        return tuple(each for each in found if self.proof.closed or any(self._is_near(each, one) for one in self._failed_backups))
-
-    def _is_near(self, one: ReportedCode, other: ReportedCode) -> bool:
-        """Whether a line of each since the last proof may be of the same backup. The log shows the first and the last one."""
-        lines = product((one.first_at, one.last_at), (other.first_at, other.last_at))
-        return any(min(pair) > self.free_of_codes_at and abs(pair[0] - pair[1]) <= SAME_BACKUP for pair in lines)
+        return tuple(
+            each
+            for each in found
+            if self.proof.closed or any(each.is_near(one, self.free_of_codes_at) for one in self._failed_backups)
+        )
 
     @property
     def latest(self) -> ConnectorError | None:
@@ -423,8 +417,6 @@ class ServerProof:
         began = [code.first_at for code in (*self.codes, *self.messages, *self.failed)]
         if self.proof.closed:
             return min(began, default=self.known_since)
-        if not began and self.refusal is not None and self.state is ProofState.LEFT_BEHIND:
-            return self.refusal.since
         return max(min(began), self.free_of_codes_at) if began else self.known_since
 
     @cached_property
@@ -434,7 +426,7 @@ class ServerProof:
 
     def state_at(self, now: float) -> ProofState:
         """What it shows now: what was read too long ago proves nothing."""
-        is_read = "backups" in self.reading.read_at and self.age(now) <= _DAY
+        is_read = "backups" in self.reading.read_at and self.age(now) <= A_DAY
         return ProofState.UNKNOWN if self.state is ProofState.PROVEN and not is_read else self.state
 
     @cached_property
@@ -449,8 +441,6 @@ class ServerProof:
             return ProofState.FAILING
         if proof.closed:
             return ProofState.CLOSED
-        if self.refusal is not None:
-            return ProofState.LEFT_BEHIND
         if proof.source is None or proof.proven_at is None:
             return ProofState.DUE if proof.is_due else ProofState.UNKNOWN
         return ProofState.STOPPED if self.is_old or self.fails_for_long else ProofState.PROVEN
@@ -458,27 +448,7 @@ class ServerProof:
     @property
     def is_old(self) -> bool:
         """Whether a further backup is missing since the last proof."""
-        oldest = math.inf if self.proof.source is None else _OLDEST.get(self.proof.source, math.inf)
-        return self.reading.read_at.get("backups", 0.0) - (self.proof.proven_at or math.inf) > oldest
-
-    @cached_property
-    def refused(self) -> Refusal | None:
-        """The secret that Entra ID refused in the last 24 hours, if the credential was altered since and nothing fails now.
-
-        A credential that was refused within a day of its change had a wrong secret from the start, which no other SQL Server has.
-        """
-        refused = (each.first_at for each in lines_of(self.reading) if each.is_refusal)
-        since, before = min(refused, default=math.inf), self.proof.altered_before
-        if since >= (self.proof.altered_at or 0.0) or self.codes or (before is not None and since - _DAY < before <= since):
-            return None
-        return Refusal(self.server, since, since if before is None else min(since, before + _ROLL_OVER))
-
-    def may_meet(self, refusal: Refusal) -> bool:
-        """Whether its credential is as old as the refused one, and no start and no later backup used it with a new token since."""
-        if (self.proof.altered_at or 0.0) >= refusal.written_before:
-            return False
-        needs = 0.0 if self.proof.source is ProofSource.START else TWO_HOURS
-        return (self.proof.proven_from or 0.0) <= refusal.since + needs
+        return self.reading.read_at.get("backups", 0.0) - (self.proof.proven_at or math.inf) > OLDEST[self.proof.source]
 
     def age(self, now: float) -> float:
         """Return the age of what it follows from, in seconds; what was never read proves nothing."""
@@ -489,7 +459,7 @@ class ServerProof:
         """Whether SQL Server proves the key no more: since a day, if its credential was altered then."""
         if self.state is not ProofState.DUE:
             return self.state.is_open
-        return self.reading.read_at.get("backups", 0.0) - (self.known_since or math.inf) > _DAY
+        return self.reading.read_at.get("backups", 0.0) - (self.known_since or math.inf) > A_DAY
 
     @cached_property
     def first_full(self) -> LogSpace | None:
@@ -512,44 +482,17 @@ def _begins_with(text: str, name: str) -> bool:
 @once
 def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
     """Return the proof of each key in use, under the names of its series."""
-    name = shown_name(reading)
-    logs = log_spaces(reading)
-    return tuple(ServerProof(name, reading, proof, logs_of(proof, logs)) for proof in key_proofs(reading))
-
-
-def left_behind(pairs: Iterable[tuple[str, ServerProof]]) -> Iterator[ServerProof]:
-    """Yield the proofs that may meet a refusal elsewhere, each with the last one: repairs may be half done.
-
-    Each pair has a proof and the client of its target: the client id, else the credential's name.
-    """
-    sharing: dict[str, dict[tuple[str, str], ServerProof]] = {}
-    for client, each in pairs:
-        sharing.setdefault(client.casefold(), {})[each.server, each.proof.thumbprint] = each
-    for members in sharing.values():
-        known = [each.refused for each in members.values() if each.refused is not None]
-        for each in members.values():
-            if met := [one for one in known if one.server != each.server and each.may_meet(one)]:
-                yield replace(each, refusal=max(met, key=lambda one: one.since))
-
-
-def logs_of(proof: KeyProof, logs: Iterable[LogSpace]) -> tuple[LogSpace, ...]:
-    names = frozenset(proof.databases)  # a SQL Server may have thousands
-    return tuple(log for log in logs if log.database in names)
+    logs = {log.database: log for log in log_spaces(reading)}  # a SQL Server may have thousands
+    return tuple(
+        ServerProof(shown_name(reading), reading, proof, tuple(logs[name] for name in proof.databases if name in logs))
+        for proof in key_proofs(reading)
+    )
 
 
 def proof_text(server: ServerProof, now: float) -> str:
     """Return when and by what SQL Server proved the key, or that it did not."""
-    parts = _proof(server.proof, now), worked_text(server, now), refusal_text(server, now)
+    parts = _proof(server.proof, now), worked_text(server, now)
     return "; ".join(filter(None, parts)) + read_text(server, now)
-
-
-def refusal_text(server: ServerProof, now: float) -> str:
-    """Return that its credential may have a secret that was refused elsewhere; empty if it cannot."""
-    if server.refusal is None or server.cause is not ProofState.LEFT_BEHIND:
-        return ""
-    since, altered = clock_text(server.refusal.since, now), server.proof.altered_at
-    when = "at an unknown time" if altered is None else f"at {clock_text(altered, now)}"
-    return f"its credential was altered {when}, before Entra ID refused the secret of {server.refusal.server} since {since}, so it may have that secret too"
 
 
 def worked_text(server: ServerProof, now: float) -> str:
@@ -569,7 +512,9 @@ def read_text(server: ServerProof, now: float) -> str:
 
 
 def _proof(proof: KeyProof, now: float) -> str:
-    lacks = _lacks(proof)
+    lacks = "its EKM provider is disabled, so SQL Server cannot use the key" if proof.provider_disabled else ""
+    if proof.credential_missing and not lacks:
+        lacks = f"{login_text(proof)} has no credential, so SQL Server cannot sign in to the vault"
     if proof.source is not None and proof.proven_at is not None:
         done = KeyUse(proof.proven_at, proof.proven_at, proof.source, proof.database).text(now)
         return f"{done}, but {lacks}" if lacks else done
@@ -578,13 +523,6 @@ def _proof(proof: KeyProof, now: float) -> str:
     if proof.altered_at is not None:
         return f"not proven since the credential was altered at {clock_text(proof.altered_at, now)}"
     return "not proven: no start and no finished backup is known"
-
-
-def _lacks(proof: KeyProof) -> str:
-    """Return what SQL Server lacks to use the key; empty if nothing is known to be missing."""
-    if proof.provider_disabled:
-        return "its EKM provider is disabled, so SQL Server cannot use the key"
-    return f"{login_text(proof)} has no credential, so SQL Server cannot sign in to the vault" if proof.credential_missing else ""
 
 
 def login_text(proof: KeyProof) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
@@ -16,7 +16,6 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.config.schema import effective_pieces
-from exporter.config.settings import Target
 from exporter.explain.explanation import LONGEST
 from exporter.explain.search import explain
 from exporter.presentation.documentation import NOT_BUILT, Documentation
@@ -175,12 +174,7 @@ class DocumentHandler:
 
 def create_app(service: ExporterService, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
     """Build the web endpoint of a service. `/-/reload` exists only if `reload` is given."""
-
-    def targets() -> Iterable[tuple[str, Target]]:
-        config = service.config  # a reload replaces it
-        return ((config.credentials[each.credential].client_id or each.credential, each) for each in config.targets.values())
-
-    proofs = SqlProofs(service.sql_readings, targets)
+    proofs = SqlProofs(service.sql_readings)
     pages, api = PageHandlers(service, options, proofs), ApiHandlers(service, options, reload, proofs)
     documents, probing = DocumentHandler(pages.urls, options), ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)

@@ -22,7 +22,18 @@ from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetStat
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, KnownInstance, Limits, RestartReadiness, is_within
 from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
 from exporter.sqlserver.keys import Usage
-from exporter.sqlserver.proof import KeyUse, ProofSource, ReportedCode, ServerProof, finished_backups, key_uses, lines_of, started
+from exporter.sqlserver.proof import (
+    GAPS,
+    OLDEST,
+    KeyUse,
+    ProofSource,
+    ReportedCode,
+    ServerProof,
+    finished_backups,
+    key_uses,
+    lines_of,
+    started,
+)
 from exporter.sqlserver.reading import SqlServerReading, rows, section_age
 from exporter.sqlserver.urgency import SOON, closed_names, closed_states, full_text, full_times, log_text, with_present_rates
 
@@ -33,10 +44,7 @@ LOGS_GROW: Final = (
     "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
 )
 _DEVICE, _FAILED_BACKUP = BACKUP_MESSAGES
-_GAPS: Final = 3  # from so many gaps on, the rhythm of backups is known
 _RHYTHM: Final = 1.5  # times the second-longest gap
-_WITHOUT_RHYTHM: Final[Mapping[ProofSource, float]] = {ProofSource.LOG_BACKUP: 25 * 3600.0}
-_OTHER_BACKUPS: Final = 8 * DAY
 
 
 Cell = str | int | None
@@ -426,7 +434,7 @@ def _also(section: str, row: Row) -> tuple[tuple[str, Callable[[Cell], bool]], .
         return () if row.get("lines") == 0 else (("first_utc", _is_time), ("last_utc", _is_time))
     if section == "databases":
         return (("ag", _is_text),) if row.get("in_group") == 1 else ()
-    return (("second_seconds", _is_number),) if section == "backups" and row.get("gaps") not in range(_GAPS) else ()
+    return (("second_seconds", _is_number),) if section == "backups" and row.get("gaps") not in range(GAPS) else ()
 
 
 def _lacks_databases(reading: SqlServerReading) -> bool:
@@ -663,10 +671,7 @@ def _is_recent(use: KeyUse, case: _Case) -> bool:
 def _oldest(*, use: KeyUse, limits: Limits) -> float:
     if use.source is ProofSource.START:
         return min(35 * DAY, limits.proof_age)
-    gaps, second = use.row.get("gaps"), use.row.get("second_seconds")
-    if isinstance(gaps, int) and isinstance(second, int) and gaps >= _GAPS:
-        return min(_RHYTHM * second, limits.proof_age)
-    return min(_WITHOUT_RHYTHM.get(use.source, _OTHER_BACKUPS), limits.proof_age)
+    return min(OLDEST[use.source] if use.gap is None else _RHYTHM * use.gap, limits.proof_age)
 
 
 def _have_stopped(case: _Case) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.core.durations import clock_text
 from exporter.knowledge.code_row import OWNERS, WITHOUT_THE_KEY, Owner
 from exporter.knowledge.reason_row import sentence
-from exporter.presentation.sql import SqlCause, difference_text, ended_at, first_action, first_actions, urgency_text
+from exporter.presentation.sql import SqlCause, difference_text, ended_at, first_action, first_actions, proof_key, urgency_text
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.gate.inputs import RestartReadiness
-from exporter.sqlserver.proof import ProofState, ServerProof, codes_text, proof_text, read_text, refusal_text, worked_text
+from exporter.sqlserver.gate.readiness import Evidence, evidence_of
+from exporter.sqlserver.proof import ProofState, ServerProof, codes_text, proof_text, read_text, worked_text
 from exporter.sqlserver.urgency import closed_names, closed_states, closed_text, most_urgent, stalled_text, times_text
 from exporter.web.pages.html import (
     Child,
@@ -34,7 +35,6 @@ _BADGES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.PROVIDER_DISABLED: ("provider disabled", "bad"),
     ProofState.NO_CREDENTIAL: ("no credential", "bad"),
     ProofState.FAILING: ("SQL Server fails", "bad"),
-    ProofState.LEFT_BEHIND: ("old secret?", "unsure"),
     ProofState.STOPPED: ("no proof", "unsure"),
     ProofState.DUE: ("proof due", "unsure"),
     ProofState.PROVEN: ("proven", "good"),
@@ -56,7 +56,6 @@ _TITLES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.PROVIDER_DISABLED: ("SQL Server itself: its EKM provider is disabled", "last proof "),
     ProofState.NO_CREDENTIAL: ("SQL Server itself: the login of its key has no credential", "last proof "),
     ProofState.FAILING: ("SQL Server itself does not get its key", "began "),
-    ProofState.LEFT_BEHIND: ("SQL Server itself may have a secret that Entra ID refused on another SQL Server", "refused there "),
     ProofState.STOPPED: ("SQL Server itself: its backups prove the key no more", "last proof "),
     ProofState.DUE: ("SQL Server itself: nothing has proved its key since the credential was altered", "altered "),
 }
@@ -120,12 +119,15 @@ def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
     """Return the state of the proof. While the vault side is not ready, a proof only shows when the key last worked."""
     if server.state is ProofState.PROVEN and view.readiness.ready is False:
         return element("span", "last worked", class_="state unsure")
+    restart = view.restart.get(proof_key(server))
+    if server.state is ProofState.PROVEN and restart is not None and Evidence.SECRET in map(evidence_of, restart.missing):
+        return element("span", "old secret?", class_="state unsure")
     return proof_badge(server.state_at(view.now), over)
 
 
 def _restart(view: TargetView, server: ServerProof) -> Child:
     """Return what a restart of a SQL Server would find, and the first row of its evidence that is missing."""
-    known = view.restart.get((server.reading.address, server.proof.thumbprint))
+    known = view.restart.get(proof_key(server))
     if known is None:
         return None
     return element("p", _restart_badge(known, view.now), " ", _first_missing(known, view.now))
@@ -174,7 +176,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     """Return the card of a cause of SQL Server itself: who, since when, how long the logs have room, and what to do first."""
     servers = list(cause.servers.values())
     first = most_urgent(servers, now)
-    text = worked_text(first, now) if cause.state is ProofState.DUE else refusal_text(first, now) or urgency_text(servers, now)
+    text = worked_text(first, now) if cause.state is ProofState.DUE else urgency_text(servers, now)
     is_closed, (_, age) = cause.state is ProofState.CLOSED, _TITLES[cause.state]
     title = _closed_title(servers) if is_closed else _title(cause.state, cause.ended_at, is_ready=cause.is_ready)
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."

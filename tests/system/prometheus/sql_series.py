@@ -12,11 +12,11 @@ from aiohttp import web
 
 from exporter.core.names import parse_sql_address
 from exporter.metrics.recorder import Recorder
+from exporter.sqlserver.alerting import Watch, WatchedServer, watched
 from exporter.sqlserver.read import SqlServerAccess, read_server
 from exporter.sqlserver.reading import SqlServerReading
 from exporter.sqlserver.script import batches, proof_batches
 from exporter.sqlserver.tds import SqlLogin, make_context
-from exporter.sqlserver.urgency import Watch, WatchedServer, watched
 from tests.support.metric_factories import a_config, show_reading
 
 

@@ -99,7 +99,7 @@ async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
     management, exporter, sql = (f"127.0.0.1:{free_port()}" for _ in range(3))
     async with contextlib.AsyncExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr("exporter.sqlserver.urgency.LINES_APART", 2.0)
+        patch.setattr("exporter.sqlserver.alerting.LINES_APART", 2.0)
 
         async def start(name: str, url: str, *command: object) -> None:
             await stack.enter_async_context(started(place / f"{name}.log", url, *command))

@@ -20,12 +20,12 @@ from exporter.metrics.sql_server import (
 )
 from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
 from exporter.metrics.target_families import Level
+from exporter.sqlserver.alerting import WatchedServer, watched
 from exporter.sqlserver.document import MOST_ROWS
 from exporter.sqlserver.gate.conditions import Condition, reason
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.logs import LogSpace
 from exporter.sqlserver.proof import KeyProof, ProofSource
-from exporter.sqlserver.urgency import WatchedServer, watched
 from tests.support import client_model
 from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_readiness, show_reading
 from tests.support.sql_differences import URI, a_difference

@@ -245,32 +245,6 @@ def test_proofs_follow_each_new_reading():
     assert proofs.target_proofs(a_target()) == ()
 
 
-REFUSED = {"errors": [error("3303", "12:00:00", "13:50:00")], "credentials": credential(DAY + "14:00:00")}
-
-
-def test_credential_of_a_refused_secret_is_left_behind_on_targets_that_share_it():
-    """A repair of one SQL Server is half a repair of all with the same credential in the configuration."""
-    hosts = ("n1", "n2", "n3")
-    targets = [
-        a_target(
-            name=host, instances=({"sql_instance": "SQLPRD01", "host": host},), **({"credential": "own"} if host == "n3" else {})
-        )
-        for host in hosts
-    ]
-    readings = [a_reading(address=host, host=host, sections=REFUSED if host == "n1" else {"backups": []}) for host in hosts]
-    proofs = SqlProofs(lambda: readings, lambda: [(each.credential, each) for each in targets])
-    proofs.refresh()
-    states = [proofs.target_proofs(each)[0].state.value for each in targets]
-    assert states == ["proven", "left_behind", "proven"]
-    assert [proofs.proofs_of(each)[0].state.value for each in readings] == states
-    assert first_action(proofs.target_proofs(targets[1])[0]).startswith(
-        "Write the present secret into the credential of SQLPRD01 on n2 with `ekm-exporter script alter-credential.sql`."
-    )
-    readings[0] = a_reading(address="n1", host="n1")
-    proofs.refresh()
-    assert proofs.target_proofs(targets[1])[0].state.value == "proven"
-
-
 def test_messages_without_a_code_have_their_repair():
     server = a_server(errors=[error("33111", "19:10:00", "19:50:00"), error("3041", "19:10:00", "19:50:00")])
     assert first_action(server).startswith(

@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 
 from exporter.core.values import Vantage
-from exporter.sqlserver.document import utc
-from exporter.sqlserver.reading import SqlServerReading
-from exporter.sqlserver.urgency import (
-    SOON,
+from exporter.sqlserver.alerting import (
     Watch,
     WatchedServer,
     first_actions,
@@ -23,6 +20,9 @@ from exporter.sqlserver.urgency import (
     verdicts_text,
     watched,
 )
+from exporter.sqlserver.document import utc
+from exporter.sqlserver.reading import SqlServerReading
+from exporter.sqlserver.urgency import SOON
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of
 from tests.support.values import replace
 
@@ -515,7 +515,7 @@ def missing(reading: SqlServerReading, *others: SqlServerReading) -> dict[str, f
     ("kind", "rhythm", "hours", "is_missing"),
     [
         ("L", 900, 19, False), ("L", 900, 21, True), ("L", 9 * 3600, 21, False), ("L", 9 * 3600, 28, True),
-        ("L", None, 21, False), ("L", None, 25, True), ("D", None, 190, False), ("D", None, 193, True),
+        ("L", None, 25, False), ("L", None, 26, True), ("D", None, 190, False), ("D", None, 193, True),
     ],
 )  # fmt: skip
 def test_last_proof_is_old_after_three_times_its_rhythm(kind, rhythm, hours, is_missing):

@@ -14,9 +14,7 @@ from exporter.sqlserver.proof import (
     ServerProof,
     codes_text,
     key_proofs,
-    left_behind,
     proof_text,
-    refusal_text,
     server_proofs,
     version_of,
 )
@@ -361,75 +359,6 @@ def test_backups_that_fail_for_an_hour_without_a_code_prove_nothing(message, fir
     assert not the_proof(errors=[error(message, first, last)], databases=CLOSED).failed
 
 
-def of_node(server: ServerProof, node: str) -> ServerProof:
-    return replace(server, server=node, reading=replace(server.reading, address=node))
-
-
-def repaired(altered_at: str = DAY + "14:00:00", before: str | None = None, **sections: Any) -> ServerProof:
-    """The node that failed from 12:00 to 13:50."""
-    credentials = [altered(altered_at)[0] | ({} if before is None else {"earlier_utc": before})]
-    return of_node(the_proof(errors=[error("3303", "12:00:00", "13:50:00")], credentials=credentials, **sections), "n2")
-
-
-def sharing_with(other: ServerProof, **sections: Any) -> ServerProof:
-    """The proof of a node that shares the client id."""
-    own = of_node(the_proof(**sections), "n1")
-    found = {each.server: each for each in left_behind([("app", other), ("APP", own)])}
-    assert "n2" not in found
-    return found.get("n1", own)
-
-
-NOT_SINCE = {"backups": []}  # its proof is its start of long ago
-
-
-@pytest.mark.parametrize(
-    ("other", "sections", "expected"),
-    [
-        (repaired(), NOT_SINCE, True),
-        (repaired(), {}, False),  # a backup of 19:00
-        (repaired(), {"credentials": altered(DAY + "12:00:00"), **NOT_SINCE}, False),  # altered since the refusal
-        (repaired(), {"credentials": altered("never"), **NOT_SINCE}, True),
-        (repaired(DAY + "11:00:00"), NOT_SINCE, False),  # not repaired
-        (of_node(the_proof(), "n2"), NOT_SINCE, False),  # nothing was refused
-        (repaired(before="2026-01-02T00:00:00"), NOT_SINCE, True),
-        (repaired(before="2025-12-20T03:00:00"), NOT_SINCE, True),  # two weeks earlier: one roll-over
-        (repaired(before="2025-12-19T03:00:00"), NOT_SINCE, False),  # it had another secret
-        (repaired(before=DAY + "11:00:00"), NOT_SINCE, False),  # it was typed wrong
-        (repaired(before=DAY + "13:00:00"), NOT_SINCE, True),  # it was typed wrong after the refusal
-    ],
-)
-def test_credential_as_old_as_a_refused_one_needs_a_proof_since(other, sections, expected):
-    server = sharing_with(other, **sections)
-    assert server.state is (ProofState.LEFT_BEHIND if expected else the_proof(**sections).state)
-    assert (refusal_text(server, READ_AT) != "") == expected
-    if expected:
-        assert (server.since, server.state.is_open, server.state.is_bad) == (unix(DAY + "12:00:00"), True, False)
-
-
-@pytest.mark.parametrize(("started", "expected"), [("14:00:00", True), ("14:00:01", False)])
-def test_backup_two_hours_after_the_refusal_elsewhere_proves_another_secret(started, expected):
-    late = last_backup("L")[0] | {"started_utc": DAY + started, "finished_utc": DAY + "14:05:00"}
-    assert (sharing_with(repaired(), backups=[late]).state is ProofState.LEFT_BEHIND) == expected
-
-
-def test_start_after_the_refusal_elsewhere_proves_another_secret():
-    start = {"start": [{"started_utc": DAY + "12:30:00"}], "opened": [{"database": "sales", "opened_utc": DAY + "12:30:10"}]}
-    assert sharing_with(repaired(), backups=[], **start).state is ProofState.PROVEN
-
-
-def test_credential_that_is_left_behind_is_named_with_the_other_server():
-    text = proof_text(sharing_with(repaired(), **NOT_SINCE), READ_AT)
-    assert text == (
-        "25 d 19 h ago, start that opened [sales]; its credential was altered at 2026-01-02 03:04 UTC, before Entra ID refused the secret of n2 "
-        "since 12:00 UTC, so it may have that secret too"
-    )
-    assert "altered at an unknown time, before" in refusal_text(
-        sharing_with(repaired(), credentials=altered("never"), **NOT_SINCE), READ_AT
-    )
-    failing = sharing_with(repaired(), errors=[error("3303", "19:10:00", "19:50:00")], **NOT_SINCE)
-    assert (failing.state, refusal_text(failing, READ_AT)) == (ProofState.FAILING, "")
-
-
 def test_long_backup_hides_no_code_that_follows_its_start():
     full = last_backup("D")[0] | {"started_utc": DAY + "17:00:00", "finished_utc": DAY + "19:58:00"}
     errors = [error("3303", "19:00:00", "19:45:00"), error("3041", "19:00:30", "19:45:00")]
@@ -466,9 +395,9 @@ def test_backups_fail_with_code_or_without_credential(sections, expected):
     )
 
 
-@pytest.mark.parametrize(("kind", "finished", "days"), [("L", "19:05:00", 1), ("I", "13:05:00", 8), ("D", "01:05:00", 8)])
-def test_proofs_stop_with_the_rhythm_of_their_backups(kind, finished, days):
-    last = unix(DAY + finished) + days * 86400
+@pytest.mark.parametrize(("kind", "finished", "hours"), [("L", "19:05:00", 25), ("I", "13:05:00", 192), ("D", "01:05:00", 192)])
+def test_proofs_stop_with_the_rhythm_of_their_backups(kind, finished, hours):
+    last = unix(DAY + finished) + hours * 3600
     assert the_proof(backups=last_backup(kind), backups_read_at=last).state is ProofState.PROVEN
     stopped = the_proof(backups=last_backup(kind), backups_read_at=last + 1)
     assert (stopped.state, stopped.has_stopped) == (ProofState.STOPPED, True)

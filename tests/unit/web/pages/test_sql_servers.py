@@ -283,15 +283,6 @@ async def test_failing_backups_without_a_code_are_a_cause(sections, expected):
     assert expected in words((await answer(service_of("n1", readings=[reading]), "/"))[2])
 
 
-async def test_cause_of_a_credential_that_was_left_behind():
-    refused = [{"code": "3303", "lines": 2, "first_utc": f"{DAY}12:00:00", "last_utc": f"{DAY}13:50:00"}]
-    repaired = a_reading(address="n1", host="n1", sections={"errors": refused, "credentials": altered("14:00:00")})
-    left = a_reading(address="n2", host="n2", sections={"backups": []})
-    shown = words((await answer(service_of("n1", "n2", readings=[repaired, left]), "/"))[2])
-    assert "old secret? SQL Server itself may have a secret that Entra ID refused on another SQL Server refused there" in shown
-    assert "Its credential was altered at 2026-01-02 03:04 UTC, before Entra ID refused the secret of SQLPRD01 on n1" in shown
-
-
 async def test_cause_of_sql_servers_filters_targets_and_stands_in_json():
     targets = [target(name, instances=(on(host),), thumbprint="0x2C56") for name, host in (("alpha", "n1"), ("beta", "n2"))]
     service = Service(config(*targets))
@@ -604,6 +595,15 @@ async def test_restart_readiness_stands_on_both_pages(change, counts, badge, lin
     assert f"{SUMMARY} {counts}" in of_all
     assert (f"{badge} N1\\SQLPRD01, key key_2C56:" in of_all) is bool(change)
     assert unescape(line) in unescape(of_all)
+
+
+@pytest.mark.parametrize(
+    ("condition", "badge"), [(Condition.CREDENTIAL_LEFT_BEHIND, "old secret?"), (Condition.PROOF_OLD, "proven")]
+)
+async def test_secret_that_may_be_gone_is_not_shown_as_proven(condition, badge):
+    service = service_of("n1", readings=[growing()])
+    service.restart = [replace(READY, missing=(replace(CLOCK, condition=condition),))]
+    assert f"{badge} SQL Server itself, SQLPRD01 on n1:" in await page_of(service)
 
 
 async def test_many_restarts_that_are_not_ready_are_counted():
