@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from exporter.core.durations import ago, write
 from exporter.core.values import Vantage
@@ -12,13 +12,12 @@ from exporter.sqlserver.gate.dependencies import (
     ReplicaKeys,
     choose,
     find_dependencies,
-    find_replica_keys,
     match,
     needed_sections,
     not_read,
     notes_of,
 )
-from exporter.sqlserver.gate.exporters import Requested, TargetsByKey, answering, compared, failures, targets_by_key
+from exporter.sqlserver.gate.exporters import Requested, answering, compared, failures, targets_by_key
 from exporter.sqlserver.gate.inputs import (
     Answer,
     Dependency,
@@ -30,11 +29,10 @@ from exporter.sqlserver.gate.inputs import (
     is_within,
     known_instances,
 )
-from exporter.sqlserver.gate.readiness import NodeKey, damaged, device_notes, evidence_of, restart_readiness
+from exporter.sqlserver.gate.readiness import NodeKey, damaged, device_notes, evidence_of, restart_readiness, unread_readiness
 from exporter.sqlserver.gate.rules import (
-    chosen_proofs,
+    Proofs,
     forecast_of,
-    needed_targets,
     other_target_reasons,
     start_reasons,
     target_reasons,
@@ -43,41 +41,10 @@ from exporter.sqlserver.gate.rules import (
 )
 from exporter.sqlserver.instance import Findings, listed
 from exporter.sqlserver.keys import KeyUris, Usage, find_usages
-from exporter.sqlserver.proof import ServerProof
+from exporter.sqlserver.proof import ServerProof, server_proofs
 from exporter.sqlserver.reading import known_instance
 
 _MOVED = " (a replica that does not restart)"
-
-
-@dataclass(slots=True)
-class _Servers:
-    """The chosen instances with the keys that they need, the replicas that need keys too, and all others that may share a client."""
-
-    chosen: list[KnownInstance] = field(default_factory=list)
-    usages: list[Usage] = field(default_factory=list)
-    replicas: ReplicaKeys = field(default_factory=ReplicaKeys)
-    reasons: list[GateReason] = field(default_factory=list)
-    own: Mapping[str, Sequence[GateReason]] = field(default_factory=dict)  # of them, those of one server
-    others: list[KnownInstance] = field(default_factory=list)
-    other_usages: list[Usage] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
-    """What an answer is made of: the states of the exporters, and who needs which target. `now` is a Unix time."""
-
-    question: Question
-    states: Sequence[ExporterState]
-    targets: TargetsByKey
-    several: bool
-    now: float
-    servers: _Servers
-    by_server: Mapping[str, tuple[ExporterState, ...]]  # the exporters that answer for a chosen server
-    dependencies: tuple[Dependency, ...]
-    moved: tuple[Dependency, ...]  # keys that replicas need, which do not restart
-    others: tuple[Dependency, ...]
-    unmatched: Mapping[tuple[str, str], Sequence[GateReason]]  # why keys have no target, by server and thumbprint
-    proofs: Mapping[tuple[str, str], ServerProof]  # by server and thumbprint, of all of these keys
 
 
 def assess(question: Question, inventory: Inventory | GateReason, requested: Requested, *, now: float) -> Answer:
@@ -90,24 +57,21 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             url: replace(found, targets=tuple(map(vault_side, found.targets))) if isinstance(found, ExporterState) else found
             for url, found in requested.items()
         }
-    facts = _facts(question, inventory, requested, now)
-    servers, states = facts.servers, facts.states
-    failed = list(failures(requested, [one.instance for one in servers.chosen], now))
+    facts = _Facts(question, inventory, requested, now)
+    states, chosen = facts.states, [one.server for one in facts.chosen]
+    failed = list(failures(requested, [one.instance for one in facts.chosen], now))
     causes = {url: each.text for url, each, _ in reversed(failed)}  # the first failure of each
     against, despite = compared(facts.dependencies, facts.targets)
     forecast, unknown = forecast_of(facts.dependencies)
-    readiness = tuple(_readiness(facts))
-    first = (
-        *servers.reasons,
-        *(each for _, each, matters in failed if matters),
-        *(each for those in facts.unmatched.values() for each in those),
-    )
-    # What targets lack is grouped by target, and what a server lacks is in `first`. Without an exporter, whether one reads it is not known.
+    readiness = tuple(facts.readiness())
+    # What targets lack is grouped by target. Without an exporter, whether one reads it is not known.
     missing = [each for one in readiness for each in one.missing if each.server] if states else []
     own = [each for each in missing if each.known or not question.vault_side]
-    found = dict.fromkeys((*first, *own, *_reasons(facts), *against, *unknown, *throttled(forecast)))
+    matter = [each for _, each, matters in failed if matters]
+    unmatched = [each for those in facts.unmatched.values() for each in those]
+    of_targets = (*facts.target_reasons(), *against, *unknown, *throttled(forecast))
+    found = dict.fromkeys((*facts.reasons, *matter, *unmatched, *own, *of_targets))
     accepted = tuple(each for each in found if _is_accepted(each, question))
-    chosen = tuple(one.server for one in servers.chosen)
     own_proofs = tuple(each for (server, _), each in facts.proofs.items() if server in chosen)
     return Answer(
         question=question,
@@ -121,17 +85,17 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             )
             for url, found in requested.items()
         ),
-        instances=chosen,
-        readings=tuple(servers.chosen),
+        instances=tuple(chosen),
+        readings=tuple(facts.chosen),
         proofs=own_proofs,
         now=now,
-        dependencies=facts.dependencies if states else (),
+        dependencies=tuple(facts.dependencies) if states else (),
         forecast=tuple(forecast),
         readiness=readiness,
         reasons=tuple(each for each in found if each not in accepted),
         accepted=accepted,
         notes=(
-            *(note for one in servers.chosen for note in notes_of(one.instance)),
+            *(note for one in facts.chosen for note in notes_of(one.instance)),
             *dict.fromkeys(device_notes(own_proofs, now)),
             *(each.text for _, each, matters in failed if not matters),
             *despite,
@@ -143,174 +107,153 @@ def _is_accepted(each: GateReason, question: Question) -> bool:
     """Whether a person vouches for it: only what is not known can be accepted, row by row and node by node."""
     host = each.server.casefold().partition("\\")[0]
     names = {each.server.casefold(), host, host.partition(".")[0]}
-    return (
-        not each.known
-        and bool(each.server)
-        and any(row == evidence_of(each) and node.casefold() in names for row, node in question.accepted)
-    )
+    is_named = any(row == evidence_of(each) and node.casefold() in names for row, node in question.accepted)
+    return not each.known and bool(each.server) and is_named
 
 
-def _facts(question: Question, inventory: Inventory | GateReason, requested: Requested, now: float) -> _Facts:
-    states = [one for one in requested.values() if isinstance(one, ExporterState)]
-    servers, targets = _servers(question, inventory, states, now), targets_by_key(states)
-    matches = [_match(usage, states, targets, question) for usage in servers.usages]
-    moved = [_match(usage, states, targets, question) for usage in servers.replicas.usages]
-    contested = {one.server for one in servers.chosen if one.contested}
-    known = (*servers.chosen, *servers.replicas.replicas, *servers.others)
-    usages = (*servers.usages, *servers.replicas.usages, *servers.other_usages)
-    return _Facts(
-        question=question,
-        states=states,
-        targets=targets,
-        several=len(requested) > 1,
-        now=now,
-        servers=servers,
-        by_server={one.server: answering(one.instance, states) for one in servers.chosen},
-        dependencies=tuple(dependency for dependency, _ in matches),
-        moved=tuple(dependency for dependency, _ in moved),
-        others=tuple(_match(usage, states, targets, question)[0] for usage in servers.other_usages),
-        # Whether a target lists it is not known either.
-        unmatched={
-            (dependency.server, dependency.usage.key.thumbprint): [
-                each for each in found if each.condition is not Condition.SERVER_NOT_LISTED or dependency.server not in contested
+class _Facts:
+    """What an answer is made of: the chosen instances, the replicas of their groups, which do not restart ("moved" below), and all others that may
+    share a client; the states of the exporters, and who needs which target.
+    """
+
+    def __init__(self, question: Question, inventory: Inventory | GateReason, requested: Requested, now: float) -> None:
+        self.question, self.now, self._several = question, now, len(requested) > 1
+        self.states = [one for one in requested.values() if isinstance(one, ExporterState)]
+        self.targets = targets_by_key(self.states)
+        held, reasons = (inventory, []) if isinstance(inventory, Inventory) else (Inventory(), [inventory])
+        known = known_instances(held, self.states, question, now=now)
+        is_blind = bool(reasons) and not known
+        self.chosen, missing = ([], []) if is_blind else choose(question, known)
+        if question.every and not is_blind:
+            unread = {each.address: each for state in self.states for each in state.readings if known_instance(each) is None}
+            missing += [not_read(address, question) for address in unread]
+        uris = KeyUris((one.instance for one in known), held.loose, Findings(), held.compared, held.established)
+        instances = [one.instance for one in self.chosen]
+        usages, gaps = find_dependencies(question, instances, [one.instance for one in known], uris)
+        replicas = ReplicaKeys(self.chosen, known, uris, question)
+        if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not is_blind:
+            # A missing file matters if a server is in no reading.
+            lacks = any(each.condition is Condition.INSTANCE_NOT_READ for each in (*missing, *replicas.reasons))
+            reasons = reasons if lacks else []
+        near = (*self.chosen, *replicas.replicas)
+        old, contested = dict(_old(question, near, now)), _contested(self.chosen)
+        using = {one.instance.server_name for one in (*usages, *replicas.usages)}
+        unsure = [
+            each
+            for one in near
+            if one.reading is not None and one.server not in using
+            for each in damaged(one.reading, one.server, question)
+        ]
+        self.reasons = [*reasons, *missing, *contested, *old, *unsure, *gaps, *replicas.reasons]
+        self._own: dict[str, list[GateReason]] = {}  # of them, those of one server
+        for each, servers in (*contested.items(), *old.items(), *gaps.items()):
+            for server in servers:
+                self._own.setdefault(server, []).append(each)
+        names = {one.server for one in near}
+        others = [one for one in known if one.server not in names and one.reading is not None]
+        other_usages = find_usages([one.instance for one in others], uris, Findings())
+        self._known = {one.server: one for one in (*near, *others)}
+        self.by_server = {one.server: answering(one.instance, self.states) for one in self.chosen}
+        matches, moved = list(map(self._match, usages)), list(map(self._match, replicas.usages))
+        self.dependencies, self._moved = [one for one, _ in matches], [one for one, _ in moved]
+        self._others = [one for one, _ in map(self._match, other_usages)]
+        unsure_names = {one.server for one in self.chosen if one.contested}
+        self.unmatched = {  # why keys have no target
+            dependency.place: [
+                each
+                for each in found
+                # Whether a target lists it is not known either.
+                if each.condition is not Condition.SERVER_NOT_LISTED or dependency.server not in unsure_names
             ]
-            for dependency, found in (*matches, *(moved if not question.vault_side else ()))
-            if states
-        },
-        proofs=chosen_proofs(known, usages),
-    )
-
-
-def _readiness(facts: _Facts) -> Iterator[RestartReadiness]:
-    """Yield the readiness of each node and key, those of replicas last."""
-    every = (*facts.servers.chosen, *facts.servers.replicas.replicas, *facts.servers.others)
-    known = {one.server: one for one in every}
-    clients: dict[str, dict[tuple[str, str], ServerProof]] = {}
-    for one in (*facts.dependencies, *facts.moved, *facts.others):
-        place = one.server, one.usage.key.thumbprint
-        for target in one.targets if place in facts.proofs else ():
-            clients.setdefault((target.client_id or target.credential).casefold(), {})[place] = facts.proofs[place]
-    for one, suffix in (*((each, "") for each in facts.dependencies), *((each, _MOVED) for each in facts.moved)):
-        groups = {database.ag.casefold() for database in one.usage.databases if database.ag}
-        peers = {
-            place: each
-            for target in one.targets
-            for place, each in clients.get((target.client_id or target.credential).casefold(), {}).items()
+            for dependency, found in (*matches, *(() if question.vault_side else moved))
+            if self.states
         }
-        case = NodeKey(
-            known=known[one.server],
-            usage=one.usage,
-            proof=facts.proofs.get((one.server, one.usage.key.thumbprint)),
-            targets=one.targets,
-            peers=tuple(peers.values()),
-            replicas=tuple(
-                each.reading
-                for each in every
-                if each.reading is not None
-                and each.server != one.server
-                and not groups.isdisjoint(database.ag.casefold() for database in each.instance.databases)
-            ),
-            ready_hosts=frozenset(_ready_hosts(one, facts)),
-            suffix=suffix,
-        )
-        yield restart_readiness(case, facts.question, facts.now, _vault_reasons(one, facts))
+        used = {one.place for one in (*self.dependencies, *self._moved, *self._others)}
+        self.proofs: Proofs = {
+            (one.server, each.proof.thumbprint): replace(each, server=one.server)
+            for one in self._known.values()
+            for each in (() if one.reading is None else server_proofs(one.reading))
+            if (one.server, each.proof.thumbprint) in used
+        }
 
+    def _match(self, usage: Usage) -> tuple[Dependency, list[GateReason]]:
+        urls = {state.url for state in answering(usage.instance, self.states)}
+        return match(usage, [target for target in self.targets.get(usage.version, ()) if target.url in urls], self.question)
 
-def _vault_reasons(one: Dependency, facts: _Facts) -> Iterator[GateReason]:
-    """Yield what the targets of a key lack, and what is known of its server as a whole."""
-    yield from facts.unmatched.get((one.server, one.usage.key.thumbprint), ())
-    yield from facts.servers.own.get(one.server, ())
-    for needed in needed_targets([one], tuple(facts.proofs.values())):
-        yield from target_reasons(needed, facts.question, facts.now, several=facts.several)
+    def readiness(self) -> Iterator[RestartReadiness]:
+        """Yield the readiness of each node and key, those of replicas last."""
+        clients: dict[str, dict[tuple[str, str], ServerProof]] = {}
+        for one in (*self.dependencies, *self._moved, *self._others):
+            for client in one.clients if one.place in self.proofs else ():
+                clients.setdefault(client, {})[one.place] = self.proofs[one.place]
+        for one, suffix in (*((each, "") for each in self.dependencies), *((each, _MOVED) for each in self._moved)):
+            known, proof = self._known[one.server], self.proofs.get(one.place)
+            vault = list(self._vault_reasons(one))
+            if proof is None:
+                yield unread_readiness(one, suffix, vault, self.now)
+                continue
+            groups = {database.ag.casefold() for database in one.usage.databases if database.ag}
+            peers = {place: each for client in one.clients for place, each in clients.get(client, {}).items()}
+            case = NodeKey(
+                dependency=one,
+                proof=proof,
+                question=self.question,
+                now=self.now,
+                peers=tuple(peers.values()),
+                replicas=tuple(
+                    each.reading
+                    for each in self._known.values()
+                    if each.reading is not None
+                    and each is not known
+                    and not groups.isdisjoint(database.ag.casefold() for database in each.instance.databases)
+                ),
+                ready_hosts=frozenset(self._ready_hosts(one)),
+                suffix=suffix,
+            )
+            yield restart_readiness(case, vault)
 
+    def _vault_reasons(self, one: Dependency) -> Iterator[GateReason]:
+        """Yield what the targets of a key lack, and what is known of its server as a whole."""
+        yield from self.unmatched.get(one.place, ())
+        yield from self._own.get(one.server, ())
+        yield from target_reasons([one], self.proofs, self.question, self.now, several=self._several)
 
-def _ready_hosts(one: Dependency, facts: _Facts) -> Iterator[str]:
-    """Yield the computers whose exporter has a ready target of a key for a server."""
-    named = {(target.name, target.vault, target.key_name, target.key_version) for target in one.targets}
-    for state in facts.states:
-        ready = {(each.name, each.vault, each.key_name, each.key_version) for each in state.targets if each.ready}
-        if state.vantage is Vantage.SQL_HOST and state.host and named & ready:
-            yield state.host.casefold().partition(".")[0]
+    def _ready_hosts(self, one: Dependency) -> Iterator[str]:
+        """Yield the computers whose exporter has a ready target of a key for a server."""
+        named = {(target.name, target.vault, target.key_name, target.key_version) for target in one.targets}
+        for state in self.states:
+            ready = {(each.name, each.vault, each.key_name, each.key_version) for each in state.targets if each.ready}
+            if state.vantage is Vantage.SQL_HOST and state.host and named & ready:
+                yield state.host.casefold().partition(".")[0]
 
-
-def _reasons(facts: _Facts) -> Iterator[GateReason]:
-    """Yield what is against a restart by the targets."""
-    question, now, several = facts.question, facts.now, facts.several
-    for needed in needed_targets(facts.dependencies, tuple(facts.proofs.values())):
-        yield from target_reasons(needed, question, now, several=several)
-    for one in (*facts.dependencies, *facts.moved) if question.vault_side else ():
-        if (one.server, one.usage.key.thumbprint) not in facts.proofs:
-            yield from start_reasons(one.usage, question.folder)
-    for needed in needed_targets(facts.moved, (), _MOVED):
-        yield from target_reasons(needed, question, now, several=several)
-    for state in facts.states:
-        own = [one for one in facts.servers.chosen if any(state is each for each in facts.by_server[one.server])]
-        yield from other_target_reasons(state, own, facts.dependencies, question.folder, several=several)
-
-
-def _servers(question: Question, inventory: Inventory | GateReason, states: Iterable[ExporterState], now: float) -> _Servers:
-    """Return the chosen instances. A missing file matters if a server is in no reading."""
-    held = inventory if isinstance(inventory, Inventory) else Inventory()
-    reasons = [] if isinstance(inventory, Inventory) else [inventory]
-    known = known_instances(held, states, question, now=now)
-    if reasons and not known:
-        return _Servers(reasons=reasons)
-    chosen, missing = choose(question, known)
-    unread = (
-        {each.address: each for state in states for each in state.readings if known_instance(each) is None}
-        if question.every
-        else {}
-    )
-    missing += [not_read(address, question) for address in unread]
-    uris = KeyUris((one.instance for one in known), held.loose, Findings(), held.compared, held.established)
-    usages, gaps = find_dependencies(question, [one.instance for one in chosen], [one.instance for one in known], uris)
-    replicas = find_replica_keys(chosen, known, uris, question)
-    lacking = [*missing, *(each for each in replicas.reasons if each.condition is Condition.INSTANCE_NOT_READ)]
-    if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not lacking:
-        reasons = []
-    old = dict(_old(question, [*chosen, *replicas.replicas], now))
-    using = {one.instance.server_name for one in (*usages, *replicas.usages)}
-    unsure = [
-        each
-        for one in (*chosen, *replicas.replicas)
-        if one.reading is not None and one.server not in using
-        for each in damaged(one.reading, one.server, question)
-    ]
-    contested = _contested(chosen)
-    near = {one.server for one in (*chosen, *replicas.replicas)}
-    others = [one for one in known if one.server not in near and one.reading is not None]
-    other_usages = find_usages([one.instance for one in others], uris, Findings())
-    own: dict[str, list[GateReason]] = {}
-    for each, servers in (*contested.items(), *old.items(), *gaps.items()):
-        for server in servers:
-            own.setdefault(server, []).append(each)
-    every = [*reasons, *missing, *contested, *old, *unsure, *gaps, *replicas.reasons]
-    return _Servers(chosen, usages, replicas, every, own, others, other_usages)
+    def target_reasons(self) -> Iterator[GateReason]:
+        """Yield what is against a restart by the targets."""
+        question, now, several = self.question, self.now, self._several
+        yield from target_reasons(self.dependencies, self.proofs, question, now, several=several)
+        for one in (*self.dependencies, *self._moved) if question.vault_side else ():
+            if one.place not in self.proofs:
+                yield from start_reasons(one.usage, question.folder)
+        yield from target_reasons(self._moved, {}, question, now, several=several, suffix=_MOVED)
+        for state in self.states:
+            own = [one for one in self.chosen if any(state is each for each in self.by_server[one.server])]
+            yield from other_target_reasons(state, own, self.dependencies, question.folder, several=several)
 
 
 def _contested(known: Iterable[KnownInstance]) -> dict[GateReason, list[str]]:
     """Return a reason for each name that addresses of several servers may answer, with these servers."""
-    found: dict[tuple[str, ...], list[KnownInstance]] = {}
+    found: dict[tuple[str, ...], list[str]] = {}
     for one in known:
         if one.contested:
-            found.setdefault(one.contested, []).append(one)
+            found.setdefault(one.contested, []).append(one.server)
     return {
         reason(
             Condition.SERVER_CONTESTED,
             addresses=" and ".join(addresses),
             all="both" if len(addresses) == 2 else "all",
-            # Without a domain that only one of them shows.
-            name=min((one.server.partition(" (")[0] for one in those), key=len),
-        ): [one.server for one in those]
-        for addresses, those in found.items()
+            name=min((each.partition(" (")[0] for each in servers), key=len),  # without a domain that only one of them shows
+        ): servers
+        for addresses, servers in found.items()
     }
-
-
-def _match(
-    usage: Usage, states: Sequence[ExporterState], targets: TargetsByKey, question: Question
-) -> tuple[Dependency, list[GateReason]]:
-    urls = {state.url for state in answering(usage.instance, states)}
-    return match(usage, [target for target in targets.get(usage.version, ()) if target.url in urls], question)
 
 
 def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iterator[tuple[GateReason, list[str]]]:

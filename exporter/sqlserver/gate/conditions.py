@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+import msgspec
 
 from exporter.core.quoting import word
 from exporter.core.secrets import hide
-from exporter.core.values import Step, Vantage
+from exporter.core.values import CredentialKind, Step, Vantage
+from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.instance import EKM_OPTION, ENABLE_OPTION, printable
 from exporter.sqlserver.reading import SqlServerReading
 
@@ -30,34 +34,55 @@ class GateReason:
     server: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetState:
-    """One target as the exporter at `url` reports it at `at`; times are Unix times, unknown is None."""
+class Moment(float):
+    """A Unix time; in JSON a text."""
+
+
+class Shown(str):
+    """A text of others, with characters that a line of a report may have."""
+
+    __slots__ = ()
+
+
+class TargetState(
+    msgspec.Struct, frozen=True, kw_only=True, rename={"name": "target", "key_name": "key", "ready": "vault_side_ready"}
+):
+    """One target as the exporter at `url` reports it at `at`, under the names of its JSON; unknown is None."""
 
     url: str
     vantage: Vantage
     at: float
-    name: str
-    vault: str
-    key_name: str
-    key_version: str | None
+    name: Shown
+    vault: Shown
+    key_name: Shown
+    key_version: Shown | None
     ready: bool | None
     success: bool | None
-    why: str
-    failure: str  # in words, empty without a failure
-    step: str  # the first one that failed, empty without a failure
-    ready_since: float | None
-    last_not_ready: float | None
-    last_success: float | None
-    last_unwrap: float | None
-    key_type: str | None
+    why: Shown
+    # Of the first step that failed; None without a failure.
+    step: Any = None
+    code: Any = None
+    symbol: Any = None
+    reason: Any = None
+    ready_since: Moment | None
+    last_not_ready: Moment | None
+    last_success: Moment | None
+    last_unwrap: Moment | None
+    key_type: Shown | None
     key_size_bits: int | None
-    credential: str
-    credential_type: str
-    client_id: str | None  # of the credential; None if the configuration does not have it
-    credential_expires_at: float | None
+    credential: Shown
+    credential_type: CredentialKind
+    client_id: Shown | None  # of the credential; None if the configuration does not have it
+    credential_expires_at: Moment | None
     next_credential_usable: bool | None  # None without a staged one
-    instances: tuple[Mapping[str, str], ...]
+    instances: tuple[dict[str, Shown], ...]
+
+    @property
+    def failure(self) -> str:
+        """The failure in words."""
+        parts = [str(each) for each in (self.code, self.symbol) if isinstance(each, str | int)]
+        parts += [f"at {self.step}"] if isinstance(self.step, str) else []
+        return " ".join([*parts, *([f"({self.reason})"] if isinstance(self.reason, str) else [])]) or WHY["not_ready"]
 
     @property
     def is_doubtful(self) -> bool:
@@ -67,7 +92,7 @@ class TargetState:
     @property
     def fails(self) -> bool:
         """Whether it is not ready; without a verdict by its configuration, whether a step other than wrap_key failed."""
-        return self.ready is False or (self.why in _UNTESTED_CAUSES and self.step not in ("", Step.WRAP_KEY))
+        return self.ready is False or (self.why in _UNTESTED_CAUSES and self.step not in (None, Step.WRAP_KEY))
 
     @property
     def answers(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from exporter.core.names import Match, is_same_server, match_entry
 from exporter.core.quoting import plain, sql_name
@@ -35,15 +35,18 @@ from exporter.sqlserver.keys import (
 )
 
 
-def option_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
-    """Yield a reason if no EKM provider may be used, or if that is not known."""
-    if not (instance.uses_provider or instance.foreign):
-        return
-    if instance.ekm is None:
+def inside_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
+    """Yield a reason if no EKM provider, or not that of a key in use, may be used, or if that is not known."""
+    server = instance.server_name
+    if instance.ekm is None and (instance.uses_provider or instance.foreign):
         yield from unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, folder)
-    elif instance.ekm.fault:
+    elif instance.ekm is not None and instance.ekm.fault and (instance.uses_provider or instance.foreign):
         databases = counted(sum(len(one.databases) for one in usages), "database")
-        yield reason(Condition.EKM_DISABLED, server=instance.server_name, state=instance.ekm.fault, databases=databases)
+        yield reason(Condition.EKM_DISABLED, server=server, state=instance.ekm.fault, databases=databases)
+    off = {one.name for one in instance.providers if not one.enabled}
+    for usage in (each for each in usages if each.key.provider in off):
+        provider, databases = sql_name(usage.key.provider, "PROVIDER"), counted(len(usage.databases), "database")
+        yield reason(Condition.PROVIDER_DISABLED, provider=provider, server=server, databases=databases)
 
 
 def notes_of(instance: Instance) -> Iterator[str]:
@@ -86,7 +89,7 @@ def find_dependencies(
 ) -> tuple[list[Usage], dict[GateReason, list[str]]]:
     """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it, with its servers."""
     findings = Findings()
-    instances = [_without_others(one, needed_sections(one, question) | {"instance"}) for one in chosen]
+    instances = [_with_needed(one, needed_sections(one, question) | {"instance"}) for one in chosen]
     usages = find_usages(instances, uris, findings, known)
     reasons = {
         reason(
@@ -99,8 +102,7 @@ def find_dependencies(
         if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which find_replica_keys finds on every replica
     }
     for instance in instances:
-        own = [one for one in usages if one.instance is instance]
-        for each in (*option_reasons(instance, own, question.folder), *disabled(own)):
+        for each in inside_reasons(instance, [one for one in usages if one.instance is instance], question.folder):
             reasons.setdefault(each, []).append(instance.server_name)
     return usages, reasons
 
@@ -110,7 +112,7 @@ def needed_sections(instance: Instance, question: Question) -> frozenset[str]:
     return NEEDED | {"replicas"} if in_group else NEEDED
 
 
-def _without_others(instance: Instance, needed: frozenset[str]) -> Instance:
+def _with_needed(instance: Instance, needed: frozenset[str]) -> Instance:
     """Return the instance without what happened to sections that do not matter here."""
     errors = {name: text for name, text in instance.errors.items() if name in needed}
     return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
@@ -120,15 +122,15 @@ def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> 
     """Return the targets that probe the key for this instance, from those of its key version, or why there is none."""
     named = tuple(one for one in same_key if lists(one, usage.instance))
     found = tuple(one for one in named if not one.answers_nothing) or named
-    about = {"key": usage.version.uri, "servers": usage.instance.server_name, "folder": question.folder}
-    if found:
-        return Dependency(usage, found), []
-    if same_key:
-        names = listed(f"target {one.name}" for one in same_key)
-        return Dependency(usage, ()), [reason(Condition.SERVER_NOT_LISTED, target=names, **about)]
-    return Dependency(usage, ()), [
-        reason(Condition.KEY_WITHOUT_TARGET, databases=counted(len(usage.databases), "database"), **about)
-    ]
+    condition = Condition.SERVER_NOT_LISTED if same_key else Condition.KEY_WITHOUT_TARGET
+    about = {
+        "key": usage.version.uri,
+        "servers": usage.instance.server_name,
+        "folder": question.folder,
+        "target": listed(f"target {one.name}" for one in same_key),
+        "databases": counted(len(usage.databases), "database"),
+    }
+    return Dependency(usage, found), [] if found else [reason(condition, **about)]
 
 
 def not_read(name: str, question: Question) -> GateReason:
@@ -164,18 +166,6 @@ def _groups(instance: Instance) -> set[str]:
     return {name.lower() for name, _ in instance.replicas} | {one.ag.lower() for one in instance.databases if one.ag}
 
 
-def disabled(usages: Iterable[Usage]) -> Iterable[GateReason]:
-    for usage in usages:
-        disabled = [one.name for one in usage.instance.providers if one.name == usage.key.provider and not one.enabled]
-        if disabled:
-            yield reason(
-                Condition.PROVIDER_DISABLED,
-                provider=sql_name(disabled[0], "PROVIDER"),
-                server=usage.instance.server_name,
-                databases=counted(len(usage.databases), "database"),
-            )
-
-
 def lists(target: TargetState, instance: Instance, *, doubt: bool = False) -> bool:
     """Whether the target names this SQL Server; with `doubt`, whether it may.
 
@@ -192,69 +182,91 @@ def lists(target: TargetState, instance: Instance, *, doubt: bool = False) -> bo
 # The keys of availability groups: each replica needs them before databases move there.
 
 
-@dataclass(slots=True)
-class ReplicaKeys:
-    """The replicas that do not restart, the keys that they need, and what stands in the way on any replica."""
-
-    replicas: list[KnownInstance] = field(default_factory=list)
-    usages: list[Usage] = field(default_factory=list)
-    reasons: list[GateReason] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """A key that each replica of a group needs, as the replica `holder` has it."""
+    """A key that each replica of a group needs, as the replica `holder` has it. `key` and `version` are None if they are unknown."""
 
-    group: str
-    thumbprint: str
     holder: Instance
+    thumbprint: str
+    key: AsymmetricKey | None
+    version: KeyVersion | None
     databases: tuple[Database, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """The versions of all keys, the question, and what was found so far."""
-
-    uris: KeyUris
-    question: Question
-    found: ReplicaKeys = field(default_factory=ReplicaKeys)
-
-    def add(self, instance: Instance, gap: str, condition: Condition = Condition.INVENTORY_GAP) -> None:
-        self.found.reasons.append(reason(condition, servers=instance.server_name, gap=gap, folder=self.question.folder))
+    def __str__(self) -> str:
+        names = listed(f"[{each.name}]" for each in self.databases)
+        return f"{'database' if len(self.databases) == 1 else 'databases'} {names} of availability group {self.databases[0].ag}"
 
 
-def find_replica_keys(
-    chosen: Sequence[KnownInstance], known: Sequence[KnownInstance], uris: KeyUris, question: Question
-) -> ReplicaKeys:
-    """Return what the groups of the chosen instances need on each of their replicas."""
-    search, taken = _Search(uris, question), {one.server for one in chosen}
-    groups, others = keys_of_groups(one.instance for one in known), dict[str, KnownInstance]()
-    for one in chosen:
-        for group in sorted({each.ag for each in one.instance.databases if each.ag}):
-            members, missing = _other_replicas(one.instance, group, known)
-            search.found.reasons += [not_read(f"{name}, a replica of {group}", question) for name in missing]
-            others |= {each.server: each for each in members if each.server not in taken}
-            needs = list(_needs(group, [each.instance for each in (one, *members)], groups))
-            for each in (one, *members):
-                _check(each.instance, needs, search, is_chosen=each.server in taken)
-    search.found.replicas += others.values()
-    return search.found
+class ReplicaKeys:
+    """The replicas of the chosen instances' groups that do not restart, the keys that they need, and what stands in the way on any replica."""
+
+    def __init__(
+        self, chosen: Sequence[KnownInstance], known: Sequence[KnownInstance], uris: KeyUris, question: Question
+    ) -> None:
+        self._uris, self._folder = uris, question.folder
+        self.usages: list[Usage] = []
+        self.reasons: list[GateReason] = []
+        groups, taken = keys_of_groups(one.instance for one in known), {one.server for one in chosen}
+        others = dict[str, KnownInstance]()
+        for one in chosen:
+            for group in sorted({each.ag for each in one.instance.databases if each.ag}):
+                members, missing = _other_replicas(one.instance, group, known)
+                self.reasons += [not_read(f"{name}, a replica of {group}", question) for name in missing]
+                others |= {each.server: each for each in members if each.server not in taken}
+                needs = list(_needs(group, [each.instance for each in (one, *members)], groups, uris))
+                for each in (one, *members):
+                    self._check(each.instance, needs, is_chosen=each.server in taken)
+        self.replicas: list[KnownInstance] = list(others.values())
+
+    def _add(self, instance: Instance, gap: str, condition: Condition = Condition.INVENTORY_GAP) -> None:
+        self.reasons.append(reason(condition, servers=instance.server_name, gap=gap, folder=self._folder))
+
+    def _check(self, instance: Instance, needs: Iterable[_Need], *, is_chosen: bool) -> None:
+        """Add what a replica lacks. The keys that a chosen instance uses are checked with it."""
+        own = {key.thumbprint: key for key in instance.keys}
+        checked = {key.thumbprint for key in used_keys(instance)} if is_chosen else set()
+        usages = []
+        for need in needs:
+            key = own.get(need.thumbprint)
+            if "keys" in instance.errors:
+                if not is_chosen:
+                    self._add(instance, f"whether it has the key of {need} is unknown: {instance.errors['keys']}")
+            elif key is None:
+                self.reasons.append(_missing(instance, need))
+            elif need.thumbprint not in checked:
+                usages += self._usage(instance, key, need)
+        if usages:
+            self.reasons += inside_reasons(instance, usages, self._folder)
+            self.usages += [] if is_chosen else usages
+
+    def _usage(self, instance: Instance, key: AsymmetricKey, need: _Need) -> list[Usage]:
+        """Return the replica's key in use, none if its version or credential is unknown; add what is wrong with its credential."""
+        about = f"key [{key.name}] ({key.thumbprint}) of {need}"
+        if not credentials_of(instance, key):
+            text = f"{about}: no credential of its provider belongs to its login"
+            if "credentials" in instance.errors:
+                self._add(instance, f"{text}, as far as is known: {instance.errors['credentials']}")
+            else:
+                self._add(instance, f"{text}: {new_credential(key)}", Condition.CREDENTIAL_MISSING)
+            return []
+        version = self._uris.version_of(instance, key) or need.version  # its own registry may be unknown
+        pairing = pair(instance, key, None if version is None else version.vault)
+        if pairing.kind is not None:
+            self._add(instance, f"{about}: {pairing.problem}", Condition(pairing.kind))
+        return [] if version is None else [Usage(instance, key, version, pairing.credential, need.databases)]
 
 
-def _other_replicas(instance: Instance, group: str, known: Iterable[KnownInstance]) -> tuple[list[KnownInstance], list[str]]:
+def _other_replicas(instance: Instance, group: str, known: Sequence[KnownInstance]) -> tuple[list[KnownInstance], list[str]]:
     """Return the other replicas that were read, and the names of those that were not. Another cluster may have a group of this name.
 
     A replica that one of them names is one, too.
     """
     found, missing = [], []
-    known = tuple(known)
     listing = (instance, *(one.instance for one in known if _shows_replica(one.instance, instance, group)))
     names = {
         server.lower(): server for one in reversed(listing) for each, server in one.replicas if each.lower() == group.lower()
     }
-    for name in sorted(names.values()):
-        if is_same_server(name, instance.server_name):
-            continue
+    for name in sorted(each for each in names.values() if not is_same_server(each, instance.server_name)):
         same = [(one, _shows_replica(one.instance, instance, group)) for one in known if is_same_server(name, one.server)]
         # Of two domains with the name, the one that lists this server is the replica.
         members = [one for one, is_listed in same if is_listed] or [one for one, is_listed in same if is_listed is None]
@@ -269,7 +281,7 @@ def _shows_replica(other: Instance, instance: Instance, group: str) -> bool | No
     return any(is_same_server(server, instance.server_name) for server in servers) if servers else None
 
 
-def _needs(group: str, members: Sequence[Instance], groups: GroupKeys) -> Iterator[_Need]:
+def _needs(group: str, members: Iterable[Instance], groups: GroupKeys, uris: KeyUris) -> Iterator[_Need]:
     """Yield each key that protects a database of the group on a replica."""
     by_name = {one.server_name: one for one in members}
     found: dict[str, tuple[Instance, dict[str, Database]]] = {}
@@ -279,68 +291,22 @@ def _needs(group: str, members: Sequence[Instance], groups: GroupKeys) -> Iterat
                 _, databases = found.setdefault(thumbprint, (by_name[server], {}))
                 databases.setdefault(database, Database(name=database, state="", ag=group, thumbprint=thumbprint))
     for thumbprint, (holder, databases) in found.items():
-        yield _Need(group, thumbprint, holder, tuple(databases.values()))
+        key = next((each for each in holder.keys if each.thumbprint == thumbprint), None)
+        version = None if key is None else uris.version_of(holder, key)
+        yield _Need(holder, thumbprint, key, version, tuple(databases.values()))
 
 
-def _check(instance: Instance, needs: Iterable[_Need], search: _Search, *, is_chosen: bool) -> None:
-    """Add what a replica lacks. The keys that a chosen instance uses are checked with it."""
-    own = {key.thumbprint: key for key in instance.keys}
-    checked = {key.thumbprint for key in used_keys(instance)} if is_chosen else set()
-    usages = []
-    for need in needs:
-        key = own.get(need.thumbprint)
-        if "keys" in instance.errors:
-            if not is_chosen:
-                search.add(instance, f"whether it has the key of {_named(need)} is unknown: {instance.errors['keys']}")
-        elif key is None:
-            search.found.reasons.append(_missing(instance, need, search.uris))
-        elif need.thumbprint not in checked:
-            usages += _usage(instance, key, need, search)
-    if usages:
-        search.found.reasons += [*option_reasons(instance, usages, search.question.folder), *disabled(usages)]
-        search.found.usages += [] if is_chosen else usages
-
-
-def _usage(instance: Instance, key: AsymmetricKey, need: _Need, search: _Search) -> list[Usage]:
-    """Return the replica's key in use, none if its version or credential is unknown; add what is wrong with its credential."""
-    about = f"key [{key.name}] ({key.thumbprint}) of {_named(need)}"
-    if not credentials_of(instance, key):
-        text = f"{about}: no credential of its provider belongs to its login"
-        if "credentials" in instance.errors:
-            search.add(instance, f"{text}, as far as is known: {instance.errors['credentials']}")
-        else:
-            search.add(instance, f"{text}: {new_credential(key)}", Condition.CREDENTIAL_MISSING)
-        return []
-    version = _version(instance, key, need, search.uris)
-    pairing = pair(instance, key, None if version is None else version.vault)
-    if pairing.kind is not None:
-        search.add(instance, f"{about}: {pairing.problem}", Condition(pairing.kind))
-    return [] if version is None else [Usage(instance, key, version, pairing.credential, need.databases)]
-
-
-def _version(instance: Instance, key: AsymmetricKey, need: _Need, uris: KeyUris) -> KeyVersion | None:
-    """Return the key's version, from the holder if the replica's own registry is unknown."""
-    holders = (each for each in need.holder.keys if each.thumbprint == need.thumbprint)
-    return uris.version_of(instance, key) or next((uris.version_of(need.holder, each) for each in holders), None)
-
-
-def _missing(instance: Instance, need: _Need, uris: KeyUris) -> GateReason:
-    key = next((each for each in need.holder.keys if each.thumbprint == need.thumbprint), None)
-    version = None if key is None else uris.version_of(need.holder, key)
+def _missing(instance: Instance, need: _Need) -> GateReason:
+    key, version = need.key, need.version
     provider = next(iter(each.name for each in instance.providers), "" if key is None else key.provider)
     name = sql_name("" if key is None else key.name, "KEY")
     return reason(
         Condition.KEY_NOT_ON_REPLICA,
         server=instance.server_name,
         thumbprint=need.thumbprint,
-        databases=_named(need),
+        databases=str(need),
         holder=need.holder.server_name,
         statement=f"CREATE ASYMMETRIC KEY {name} FROM PROVIDER {sql_name(provider, 'PROVIDER')} WITH PROVIDER_KEY_NAME = "
         f"'{'NAME/VERSION' if version is None else plain(f'{version.name}/{version.version}', 'NAME/VERSION')}', CREATION_DISPOSITION = OPEN_EXISTING; "
         f"CREATE LOGIN [LOGIN] FROM ASYMMETRIC KEY {name}; ALTER LOGIN [LOGIN] ADD CREDENTIAL [CREDENTIAL]",
     )
-
-
-def _named(need: _Need) -> str:
-    names = listed(f"[{each.name}]" for each in need.databases)
-    return f"{'database' if len(need.databases) == 1 else 'databases'} {names} of availability group {need.group}"

@@ -5,17 +5,20 @@ A response of another program or version is a reason, never a shorter list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from exporter.core import json
 from exporter.core.durations import moment, unix_time
 from exporter.core.names import is_same_host
 from exporter.core.values import Vantage
-from exporter.knowledge.verdict import WHY, vantage_text
+from exporter.knowledge.verdict import vantage_text
 from exporter.sqlserver.document import KeyVersion
-from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, TargetState, reason, shown
+from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, Moment, Shown, TargetState, reason, shown
 from exporter.sqlserver.gate.dependencies import lists
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, Dependency
 from exporter.sqlserver.instance import Instance, listed, printable
@@ -116,78 +119,23 @@ def _verdict(target: TargetState) -> str:
     return f"{target.name} is {'ready' if target.ready else f'not ready ({target.failure})'} at {place_of(target)}"
 
 
-# The values of the configuration's `type`.
-CREDENTIAL_TYPES = (
-    "client_secret", "connector_secret", "client_certificate", "managed_identity", "workload_identity", "default"
-)  # fmt: skip
 MOST_OF_READINGS = 12_000_000  # values of a response; the client's limit of bytes allows a fleet half of them
+_MISSING = re.compile(r"missing required field `(\w+)`")
+_FIELD = re.compile(r"`\$\.(\w+)")
 
 
-class _FieldError(Exception):
-    """A field has a value of another kind; the text is its name."""
+class _Response(msgspec.Struct):
+    at: Moment
+    vantage: Vantage
+    host: Shown | None
+    targets: list[dict[str, Any]]
 
 
-def _text(value: Any) -> str:
+def _read(kind: type, value: Any) -> Any:
+    """Return a text of others as what its field has."""
     if not isinstance(value, str):
-        raise TypeError
-    return printable(value)
-
-
-def _time(value: Any) -> float:
-    return unix_time(_text(value))
-
-
-def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return the reader of a value that may be unknown."""
-    return lambda value: None if value is None else read(value)
-
-
-def _exactly(kind: type) -> Callable[[Any], Any]:
-    """Return the reader of a value of one type; a bool is no int."""
-
-    def read(value: Any) -> Any:
-        if type(value) is not kind:
-            raise TypeError
-        return value
-
-    return _optional(read)
-
-
-def _credential_type(value: Any) -> str:
-    if value not in CREDENTIAL_TYPES:  # of another version, with an expiry that this program may misjudge
-        raise ValueError
-    return _text(value)
-
-
-def _instances(value: Any) -> tuple[Mapping[str, str], ...]:
-    if not isinstance(value, list):
-        raise TypeError
-    return tuple({_text(name): _text(label) for name, label in one.items()} for one in value)
-
-
-# Field of the JSON, attribute of TargetState, and the reader of its value.
-_FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
-    ("target", "name", _text),
-    ("vault", "vault", _text),
-    ("key", "key_name", _text),
-    ("key_version", "key_version", _optional(_text)),
-    ("vault_side_ready", "ready", _exactly(bool)),
-    ("why", "why", _text),
-    ("ready_since", "ready_since", _optional(_time)),
-    ("last_not_ready", "last_not_ready", _optional(_time)),
-    ("last_success", "last_success", _optional(_time)),
-    ("last_unwrap", "last_unwrap", _optional(_time)),
-    ("success", "success", _exactly(bool)),
-    ("key_type", "key_type", _optional(_text)),
-    ("key_size_bits", "key_size_bits", _exactly(int)),
-    ("credential", "credential", _text),
-    ("credential_type", "credential_type", _credential_type),
-    ("client_id", "client_id", _optional(_text)),
-    ("credential_expires_at", "credential_expires_at", _optional(_time)),
-    ("next_credential_usable", "next_credential_usable", _exactly(bool)),
-    ("instances", "instances", _instances),
-)
-_HEAD = ("at", "vantage", "host")
+        raise TypeError("no text")
+    return Moment(unix_time(value)) if kind is Moment else Shown(printable(value))
 
 
 def read_state(data: bytes, url: str) -> ExporterState | GateReason:
@@ -198,15 +146,22 @@ def read_state(data: bytes, url: str) -> ExporterState | GateReason:
 
 def state_of(content: Mapping[str, Any], url: str) -> ExporterState | GateReason:
     """Return the state in parsed JSON, as `read_state`. An exporter asks so about itself."""
-    if missing := _missing(content):
-        return reason(Condition.EXPORTER_OLD, url=url, field=missing)
     try:
-        at, vantage = _read("at", _time, content), _read("vantage", Vantage, content)
-        host = _read("host", _optional(_text), content)
-        targets = tuple(_target(row, url=url, vantage=vantage, at=at) for row in content["targets"])
-        return ExporterState(at, vantage, targets, url, None if host is None else host.lower())
-    except _FieldError as error:
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"its field {error} has a value of another kind")
+        head = msgspec.convert(content, _Response, dec_hook=_read)
+        about = {"url": url, "vantage": head.vantage, "at": float(head.at)}
+        targets = tuple(msgspec.convert({**row, **about}, TargetState, dec_hook=_read) for row in head.targets)
+    except msgspec.ValidationError as error:
+        if missing := _MISSING.search(str(error)):
+            return reason(Condition.EXPORTER_OLD, url=url, field=missing[1])
+        found = _FIELD.search(str(error))
+        return _foreign(url, "targets" if found is None else found[1])
+    if any(each.ready and each.why != "ready" for each in targets):
+        return _foreign(url, "why")  # the row contradicts itself
+    return ExporterState(float(head.at), head.vantage, targets, url, None if head.host is None else head.host.lower())
+
+
+def _foreign(url: str, field: str) -> GateReason:
+    return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"its field {field} has a value of another kind")
 
 
 def read_readings(data: bytes, url: str) -> tuple[SqlServerReading, ...] | GateReason:
@@ -235,31 +190,3 @@ def _content(data: bytes, url: str, name: str, words: str, most: int) -> Any | G
     if not isinstance(content, dict) or not isinstance(content.get(name), list):
         return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has no list of {words}")
     return content
-
-
-def _read(name: str, read: Callable[[Any], Any], row: Any) -> Any:
-    """Return the value of a field. Raises _FieldError if it is of another kind."""
-    try:
-        return read(row[name])
-    except (TypeError, ValueError, AttributeError):
-        raise _FieldError(name) from None
-
-
-def _missing(content: Mapping[str, Any]) -> str | None:
-    of_all = (name for name in _HEAD if name not in content)
-    rows = (row for row in content["targets"] if isinstance(row, dict))
-    return next(of_all, None) or next((name for row in rows for name, _, _ in _FIELDS if name not in row), None)
-
-
-def _target(row: Any, **about: Any) -> TargetState:
-    values = {attribute: _read(name, read, row) for name, attribute, read in _FIELDS}
-    if values["ready"] and values["why"] != "ready":
-        raise _FieldError("why")  # the row contradicts itself
-    step = row.get("step")
-    return TargetState(failure=_failure(row), step=step if isinstance(step, str) else "", **about, **values)
-
-
-def _failure(row: Mapping[str, Any]) -> str:
-    parts = [str(row[name]) for name in ("code", "symbol") if isinstance(row.get(name), str | int)]
-    parts += [f"at {row['step']}"] if isinstance(row.get("step"), str) else []
-    return " ".join([*parts, *([f"({row['reason']})"] if isinstance(row.get("reason"), str) else [])]) or WHY["not_ready"]

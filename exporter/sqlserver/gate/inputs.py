@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -34,8 +35,11 @@ def is_within(age: float, limit: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The limits of the evidence in seconds. `folder` is that of the inventory, for texts."""
+class Question:
+    """Which instances restart, and the limits of the evidence in seconds. `folder` is that of the inventory, for texts.
+
+    `vault_side` asks whether the vault gives the keys, and no more. `accepted` has what a person vouches for: row of the evidence and node.
+    """
 
     ready_for: float = 3600.0
     window: float = DAY
@@ -44,15 +48,6 @@ class Limits:
     reading_age: float = 3600.0
     proof_age: float = 35 * DAY
     folder: str = "targets.d"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question(Limits):
-    """Which instances restart.
-
-    `vault_side` asks whether the vault gives the keys, and no more. `accepted` has what a person vouches for: row of the evidence and node.
-    """
-
     instances: tuple[str, ...] = ()
     group: str | None = None
     every: bool = False
@@ -131,6 +126,16 @@ class Dependency:
     def key(self) -> str:
         return self.usage.version.uri
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The server and the thumbprint of the key."""
+        return self.server, self.usage.key.thumbprint
+
+    @property
+    def clients(self) -> Iterable[str]:
+        """The clients of its targets, each once: the client id, else the credential's name."""
+        return dict.fromkeys((each.client_id or each.credential).casefold() for each in self.targets)
+
 
 @dataclass(frozen=True, slots=True)
 class RestartReadiness:
@@ -158,12 +163,8 @@ class VaultForecast:
     """The unwraps of a restart in one vault; `shares` of its limit in 10 seconds, by server."""
 
     vault: str
-    unwraps: Mapping[str, int]
-    shares: Mapping[str, float]
-
-    @property
-    def total(self) -> int:
-        return sum(self.unwraps.values())
+    unwraps: Counter[str] = field(default_factory=Counter)
+    shares: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @property
     def share(self) -> float:
@@ -294,9 +295,11 @@ def _contested(found: Sequence[_Source]) -> Iterator[tuple[str, ...]]:
 
 
 def _contradict(one: _Source, other: _Source) -> bool:
-    if one.reading is None or other.reading is None:
-        return False
-    return may_be_two(one.reading, other.reading, of_one_exporter=one.url == other.url)
+    return (
+        one.reading is not None
+        and other.reading is not None
+        and may_be_two(one.reading, other.reading, of_one_exporter=one.url == other.url)
+    )
 
 
 def _joined(sources: Sequence[_Source]) -> _Source:
@@ -304,7 +307,6 @@ def _joined(sources: Sequence[_Source]) -> _Source:
     earlier, later = sorted(sources, key=lambda each: each.at or 0.0)
     named = max(later, earlier, key=lambda each: len(each.key))  # with its domain, if one of them has it
     document = replace(merged(later.document, earlier.document), address=named.document.address)
-    reading = later.reading or earlier.reading
-    if later.reading is not None and earlier.reading is not None:
-        reading = united(later.reading, earlier.reading)
+    readings = [each.reading for each in (later, earlier) if each.reading is not None]
+    reading = united(*readings) if len(readings) > 1 else next(iter(readings), None)
     return replace(later, key=named.key, document=document, reading=reading, file=earlier.file or later.file)

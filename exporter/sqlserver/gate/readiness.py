@@ -17,9 +17,9 @@ from exporter.core.durations import ago, clock_text, known_time, span_text, writ
 from exporter.core.quoting import sql_name
 from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.verdict import WHY
-from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, Row
+from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row
 from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetState, reason
-from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, KnownInstance, Limits, RestartReadiness, is_within
+from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, Dependency, Question, RestartReadiness, is_within
 from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
 from exporter.sqlserver.keys import Usage
 from exporter.sqlserver.proof import (
@@ -29,6 +29,7 @@ from exporter.sqlserver.proof import (
     ProofSource,
     ReportedCode,
     ServerProof,
+    cell_time,
     finished_backups,
     key_uses,
     lines_of,
@@ -165,28 +166,6 @@ def evidence_of(missing: GateReason) -> Evidence:
     return _OF_ROW[Condition(missing.condition)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeKey:
-    """A key that a node needs, with what is known of both.
-
-    `proof` is None if no exporter reads the node. `peers` are the proofs of every SQL Server of the same client, `replicas` the readings of those that share
-    a group with it, `ready_hosts` the computers on which an exporter has a ready target of it.
-    """
-
-    known: KnownInstance
-    usage: Usage
-    proof: ServerProof | None
-    targets: Sequence[TargetState] = ()
-    peers: Sequence[ServerProof] = ()
-    replicas: Sequence[SqlServerReading] = ()
-    ready_hosts: frozenset[str] = frozenset()
-    suffix: str = ""  # of the name in texts
-
-    @property
-    def server(self) -> str:
-        return self.known.server + self.suffix
-
-
 class _Change(NamedTuple):
     """Something that a use of the key rests on, which changed at a Unix time; `grace` is how long an older token may serve. `words` end before the time."""
 
@@ -202,17 +181,33 @@ class _Change(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: what follows from it is found once
-class _Case:
-    """A node and key whose SQL Server is read, at `now`. `at` is the time on the server's clock of what was read."""
+class NodeKey:
+    """A key that a node needs, with what is known of both at `now`. An exporter reads the node: `at` is the time of that on the node's clock.
 
-    key: NodeKey
+    `peers` are the proofs of every SQL Server of the same client, `replicas` the readings of those that share a group with it, `ready_hosts` the
+    computers on which an exporter has a ready target of it.
+    """
+
+    dependency: Dependency
     proof: ServerProof
-    limits: Limits
+    question: Question
     now: float
+    peers: Sequence[ServerProof] = ()
+    replicas: Sequence[SqlServerReading] = ()
+    ready_hosts: frozenset[str] = frozenset()
+    suffix: str = ""  # of the name in texts
 
     @property
     def server(self) -> str:
-        return self.key.server
+        return self.dependency.server + self.suffix
+
+    @property
+    def usage(self) -> Usage:
+        return self.dependency.usage
+
+    @property
+    def targets(self) -> Sequence[TargetState]:
+        return self.dependency.targets
 
     @property
     def reading(self) -> SqlServerReading:
@@ -228,12 +223,12 @@ class _Case:
 
     @property
     def database(self) -> str:
-        return sql_name(next((one.name for one in self.key.usage.databases if not one.hidden), ""), "DATABASE")
+        return sql_name(next((one.name for one in self.usage.databases if not one.hidden), ""), "DATABASE")
 
     @cached_property
     def uses(self) -> list[KeyUse]:
         """What this node did with the key; nothing happened after it was read. A cluster instance shares its backups with its other nodes."""
-        since = (started(self.reading) or math.inf) if len(self.key.usage.instance.nodes) > 1 else -math.inf
+        since = (started(self.reading) or math.inf) if len(self.usage.instance.nodes) > 1 else -math.inf
         found = key_uses(self.reading, self.proof.proof.thumbprint)
         return [use for use in found if since <= use.began_at <= use.at <= self.at + CLOCK_TOLERANCE]
 
@@ -257,27 +252,26 @@ class _Case:
         """What may have changed for every use of the key on this node."""
         proof, found = self.proof.proof, list[_Change]()
         if not proof.credential_missing:  # which is a reason of its own
-            credential = self.key.usage.credential
+            credential = self.usage.credential
             altered = known_time(credential.modified_utc) if credential.name == proof.credential else None
             at = max((each for each in (altered, proof.altered_at) if each is not None), default=math.inf)
             found.append(_Change(at, proof.grace, f"credential [{proof.credential}] was altered at"))
         for row in self.fingerprints:
-            since, is_first = known_time(str(row.get("since_utc"))), row.get("first") == 1
-            verb = "was first seen at" if is_first else "changed, as seen at"
-            at = math.inf if since is None else since
-            found.append(_Change(at, 0.0 if is_first else proof.grace, f"the {_WHAT[str(row['what'])]} {verb}"))
+            since, is_first = cell_time(row, "since_utc"), row.get("first") == 1
+            words = f"the {_WHAT[str(row['what'])]} {'was first seen at' if is_first else 'changed, as seen at'}"
+            found.append(_Change(math.inf if since is None else since, 0.0 if is_first else proof.grace, words))
         return tuple(found)
 
     @cached_property
     def fingerprints(self) -> list[Row]:
         """The rows of what has no time of its own, as they are on this node."""
-        provider, node = self.key.usage.key.provider, self.node
-        names = {"provider": provider, "dll": provider, "option": None, "mapping": self.proof.proof.thumbprint}
+        provider, node = self.usage.key.provider, self.node
+        names = {"provider": (provider,), "dll": (provider,), "mapping": (self.proof.proof.thumbprint,)}
         return [
             row
             for row in rows(self.reading, "changes")
-            if (what := str(row.get("what"))) in names
-            and names[what] in (None, row.get("name"))
+            if (what := str(row.get("what"))) in _WHAT
+            and row.get("name") in names.get(what, (row.get("name"),))
             and str(row.get("node", "")).casefold() == node
             and _is_text(row.get("value"))
         ]
@@ -288,7 +282,7 @@ class _Case:
         if self.is_managed:
             return ()
         found, grace = list[_Change](), self.proof.proof.grace
-        for peer in self.key.peers:
+        for peer in self.peers:
             if peer.server == self.proof.server:
                 continue
             if not self.is_fresh(peer.reading, "credentials"):
@@ -302,16 +296,16 @@ class _Case:
         return tuple(found)
 
     def is_fresh(self, reading: SqlServerReading, section: str) -> bool:
-        return is_within(self.now - reading.read_at.get(section, -math.inf), self.limits.reading_age)
+        return is_within(self.now - reading.read_at.get(section, -math.inf), self.question.reading_age)
 
     def secret_ends(self) -> set[float]:
-        clients = {(each.client_id or each.credential).casefold() for each in self.key.targets}
-        found = (
-            row
+        return {
+            at
             for row in rows(self.reading, "changes")
-            if row.get("what") == "secret_end" and str(row.get("name")).casefold() in clients
-        )
-        return {at for row in found if (at := known_time(str(row.get("since_utc")))) is not None}
+            if row.get("what") == SECRET_END
+            and str(row.get("name")).casefold() in self.dependency.clients
+            and (at := cell_time(row, "since_utc")) is not None
+        }
 
     @property
     def is_managed(self) -> bool:
@@ -358,7 +352,7 @@ _STATES: Final = (
     "ONLINE", "RESTORING", "RECOVERING", "RECOVERY_PENDING", "SUSPECT", "EMERGENCY", "OFFLINE", "COPYING", "OFFLINE_SECONDARY",
 )  # fmt: skip
 # What each section must have in a row: a row without it says nothing.
-_COLUMNS: Final[Mapping[str, Mapping[str, Callable[[Cell], bool]]]] = {
+_COLUMNS: Final[Mapping[str, dict[str, Callable[[Cell], bool]]]] = {
     "instance": {"read_at_utc": _is_time, "node": _is_text, "may_view_databases": _is_flag, "may_view_definitions": _is_flag},
     "providers": {"name": _is_text, "is_enabled": _is_flag, "dll_path": _is_text},
     "modules": {"provider": _is_text},
@@ -389,10 +383,10 @@ _NOT_EMPTY: Final = frozenset(
     {"instance", "providers", "credentials", "keys", "encryption", "databases", "configurations", "start", "opened", "changes"}
 )
 _OF_USE: Final = ("instance", "providers", "keys", "encryption", "databases")  # show whether a server uses a key at all
-_Row = Callable[[_Case], Iterator[GateReason]]
+_Row = Callable[[NodeKey], Iterator[GateReason]]
 
 
-def _read(case: _Case) -> Iterator[GateReason]:
+def _read(case: NodeKey) -> Iterator[GateReason]:
     """The sections are whole and fresh. One that the login may not read excuses nothing but the error log."""
     old = [name for name in _READ if not case.is_fresh(case.reading, name)]
     if old:
@@ -403,87 +397,82 @@ def _read(case: _Case) -> Iterator[GateReason]:
             server=case.server,
             sections=listed(old),
             age="at an unknown time" if len(ages) < len(old) else ago(max(ages)),
-            limit=write(case.limits.reading_age),
+            limit=write(case.question.reading_age),
             cause=f". The last attempt failed: {failure}" if failure else "",
         )
-    yield from damaged(case.reading, case.server, case.limits, [name for name in _COLUMNS if name not in old])
+    yield from damaged(case.reading, case.server, case.question, [name for name in _COLUMNS if name not in old])
 
 
-def damaged(reading: SqlServerReading, server: str, limits: Limits, sections: Iterable[str] = _OF_USE) -> Iterator[GateReason]:
+def damaged(
+    reading: SqlServerReading, server: str, question: Question, sections: Iterable[str] = _OF_USE
+) -> Iterator[GateReason]:
     """Yield a reason if sections lack what the evidence needs of them; without `sections`, what shows whether a server uses a key."""
     found = [name for name in sections if not _is_whole(name, rows(reading, name), uses_keys=sections is not _OF_USE)]
     if sections is not _OF_USE:
-        found += [name for name, lacks in _LACKING.items() if name not in found and lacks(reading)]
+        found += [name for name in _lacking(reading) if name not in found]
     if found:
         gap = f"rows of {listed(found)} are incomplete, so they prove nothing"
-        yield reason(Condition.INVENTORY_GAP, servers=server, gap=gap, folder=limits.folder)
+        yield reason(Condition.INVENTORY_GAP, servers=server, gap=gap, folder=question.folder)
 
 
 def _is_whole(section: str, found: Sequence[Row], *, uses_keys: bool) -> bool:
     """Whether each row has what the evidence needs of it, and there is one if a server with a key in use has some."""
-    lacks_rows = not found and section in _NOT_EMPTY and (uses_keys or section == "instance")
-    columns = _COLUMNS[section]
-    return not lacks_rows and all(
-        has_kind(row.get(column)) for row in found for column, has_kind in (*columns.items(), *_also(section, row))
+    if not found and section in _NOT_EMPTY and (uses_keys or section == "instance"):
+        return False
+    return all(
+        has_kind(row.get(column)) for row in found for column, has_kind in (_COLUMNS[section] | _also(section, row)).items()
     )
 
 
-def _also(section: str, row: Row) -> tuple[tuple[str, Callable[[Cell], bool]], ...]:
+def _also(section: str, row: Row) -> dict[str, Callable[[Cell], bool]]:
     """Return the columns that a row needs for what it says: a line has times, several gaps a second-longest one, and a group a name."""
     if section == "errors":
-        return () if row.get("lines") == 0 else (("first_utc", _is_time), ("last_utc", _is_time))
+        return {} if row.get("lines") == 0 else {"first_utc": _is_time, "last_utc": _is_time}
     if section == "databases":
-        return (("ag", _is_text),) if row.get("in_group") == 1 else ()
-    return (("second_seconds", _is_number),) if section == "backups" and row.get("gaps") not in range(GAPS) else ()
+        return {"ag": _is_text} if row.get("in_group") == 1 else {}
+    return {"second_seconds": _is_number} if section == "backups" and row.get("gaps") not in range(GAPS) else {}
 
 
-def _lacks_databases(reading: SqlServerReading) -> bool:
-    """Whether a database that has a log, and so is encrypted and online, is missing."""
-    known = {row.get("name") for row in rows(reading, "databases")}
-    return any(row.get("database") not in known for row in rows(reading, "logs"))
+def _lacking(reading: SqlServerReading) -> Iterator[str]:
+    """Yield the sections without a row that another section shows: a database that has a log, and so is encrypted and online, and a group's replicas."""
+    databases, groups = rows(reading, "databases"), {str(row.get("ag")).casefold() for row in rows(reading, "replicas")}
+    if not {row.get("database") for row in rows(reading, "logs")} <= {row.get("name") for row in databases}:
+        yield "databases"
+    if not {str(row.get("ag")).casefold() for row in databases if row.get("in_group") == 1} <= groups:
+        yield "replicas"
 
 
-def _lacks_replicas(reading: SqlServerReading) -> bool:
-    """Whether a database is in a group without replicas."""
-    groups = {str(row.get("ag")).casefold() for row in rows(reading, "replicas")}
-    return any(row.get("in_group") == 1 and str(row.get("ag")).casefold() not in groups for row in rows(reading, "databases"))
-
-
-_LACKING: Final = {"databases": _lacks_databases, "replicas": _lacks_replicas}
-
-
-def _clocks(case: _Case) -> Iterator[GateReason]:
-    behind = case.reading.clock_behind
-    if behind is None or not is_within(abs(behind), CLOCK_TOLERANCE):
-        is_known = behind is not None and math.isfinite(behind)
+def _clocks(case: NodeKey) -> Iterator[GateReason]:
+    behind = math.inf if case.reading.clock_behind is None else abs(case.reading.clock_behind)
+    if not is_within(behind, CLOCK_TOLERANCE):
         text = (
-            f"differs from the exporter's by {span_text(abs(behind or 0.0))}, more than five minutes"
-            if is_known
+            f"differs from the exporter's by {span_text(behind)}, more than five minutes"
+            if math.isfinite(behind)
             else "is not known"
         )
         yield reason(Condition.SERVER_CLOCK, server=case.server, difference=text)
 
 
-def _identity(case: _Case) -> Iterator[GateReason]:
+def _identity(case: NodeKey) -> Iterator[GateReason]:
     """Yield a reason if no target tests the managed identity of this node's computer."""
-    targets = case.key.targets
-    is_tested = case.node in case.key.ready_hosts and all(each.credential_type == _MANAGED for each in targets)
+    targets = case.targets
+    is_tested = case.node in case.ready_hosts and all(each.credential_type == _MANAGED for each in targets)
     if case.is_managed and targets and not is_tested:
         names, why = listed(each.name for each in targets), WHY["identity_of_another_host"]
         yield reason(Condition.NO_VERDICT, target=names, where="", why=why, servers=case.server)
 
 
-def _open(case: _Case) -> Iterator[GateReason]:
+def _open(case: NodeKey) -> Iterator[GateReason]:
     if case.proof.proof.closed:
         yield reason(
             Condition.DATABASE_CLOSED, server=case.server, databases=closed_names(case.proof), states=closed_states(case.proof)
         )
 
 
-def _room(case: _Case) -> Iterator[GateReason]:
+def _room(case: NodeKey) -> Iterator[GateReason]:
     """No log is full soon that no backup truncates, while backups or the target fail."""
     server = case.proof
-    fails = server.failed or server.codes or any(target.ready is False for target in case.key.targets)
+    fails = server.failed or server.codes or any(target.ready is False for target in case.targets)
     if not fails:
         return
     backups = {use.database: use.at for use in sorted(case.uses) if use.source is ProofSource.LOG_BACKUP}
@@ -497,8 +486,8 @@ def _room(case: _Case) -> Iterator[GateReason]:
         yield reason(Condition.LOG_FILLS, server=case.server, database=full[1], when=full_text(full[0]), since=since)
 
 
-def _used(case: _Case) -> Iterator[GateReason]:
-    key, provider = case.proof.proof.key_name, case.key.usage.key.provider
+def _used(case: NodeKey) -> Iterator[GateReason]:
+    key, provider = case.proof.proof.key_name, case.usage.key.provider
     is_loaded = any(row.get("provider") == provider for row in rows(case.reading, "modules"))
     known = {str(row["what"]) for row in case.fingerprints}
     unseen = [_WHAT[what] for what in (*_FINGERPRINTED, *(["dll"] if is_loaded else [])) if what not in known]
@@ -514,7 +503,7 @@ def _used(case: _Case) -> Iterator[GateReason]:
         yield _not_proven(case, cause, change.at + change.grace)
 
 
-def _secret(case: _Case) -> Iterator[GateReason]:
+def _secret(case: NodeKey) -> Iterator[GateReason]:
     """Some use of what is as it is, else of what was, proves the present secret."""
     uses, proof = case.new_uses or case.uses, case.proof.proof
     last_end = max(case.secret_ends(), default=math.inf)
@@ -529,14 +518,14 @@ def _secret(case: _Case) -> Iterator[GateReason]:
         )
 
 
-def _unfailed(case: _Case) -> Iterator[GateReason]:
+def _unfailed(case: NodeKey) -> Iterator[GateReason]:
     server = case.proof
     since = max((use.began_at for use in case.good_uses), default=server.free_of_codes_at)
     lines = [each for each in lines_of(case.reading) if each.last_at > since]
     codes = [each for each in lines if each.code not in BACKUP_MESSAGES]
     failed = [each for each in lines if each.code == _FAILED_BACKUP and server.may_be_of_key(each)]
     if codes:
-        ready = bool(case.key.targets) and all(target.ready for target in case.key.targets)
+        ready = bool(case.targets) and all(target.ready for target in case.targets)
         yield reason(
             Condition.BACKUPS_FAIL,
             server=case.server,
@@ -552,7 +541,7 @@ def _unfailed(case: _Case) -> Iterator[GateReason]:
         yield reason(Condition.BACKUPS_FAIL_UNEXPLAINED, server=case.server, since=since_text, logs=meanwhile([server], case.now))
 
 
-def _log(case: _Case) -> Iterator[GateReason]:
+def _log(case: NodeKey) -> Iterator[GateReason]:
     last = max((use.began_at for use in case.good_uses), default=None)
     if last is None:
         return
@@ -561,26 +550,19 @@ def _log(case: _Case) -> Iterator[GateReason]:
             yield reason(Condition.LOG_NOT_READ, server=case.server, cause="the login may not read it")
         return
     fresh = all(case.is_fresh(case.reading, name) for name in ("errors", "log"))
-    spans = [(known_time(str(row.get("since_utc"))), known_time(str(row.get("until_utc")))) for row in rows(case.reading, "log")]
+    spans = [(cell_time(row, "since_utc"), cell_time(row, "until_utc")) for row in rows(case.reading, "log")]
     covers = any(
         since is not None and until is not None and since <= last and abs(until - case.at) <= CLOCK_TOLERANCE
         for since, until in spans
     )
     if not (fresh and covers):
         begun = min((since for since, _ in spans if since is not None), default=None)
-        text = (
-            "it was not read of late"
-            if not fresh
-            else "what was read of it is not known"
-            if begun is None
-            else f"it was read from {clock_text(begun, case.now)} on"
-        )
-        yield reason(
-            Condition.LOG_NOT_READ, server=case.server, cause=f"{text}, and the last use began at {clock_text(last, case.now)}"
-        )
+        text = "what was read of it is not known" if begun is None else f"it was read from {clock_text(begun, case.now)} on"
+        cause = f"{text if fresh else 'it was not read of late'}, and the last use began at {clock_text(last, case.now)}"
+        yield reason(Condition.LOG_NOT_READ, server=case.server, cause=cause)
 
 
-def _recent(case: _Case) -> Iterator[GateReason]:
+def _recent(case: NodeKey) -> Iterator[GateReason]:
     good = case.good_uses
     if good and not any(_is_recent(use, case) for use in good):
         last = max(good, key=lambda use: use.at)
@@ -589,28 +571,28 @@ def _recent(case: _Case) -> Iterator[GateReason]:
             server=case.server,
             key=case.proof.proof.key_name,
             proof=last.text(case.now),
-            limit=write(round(_oldest(use=last, limits=case.limits))),
+            limit=write(round(_oldest(last, case.question))),
         )
 
 
-def _nodes(case: _Case) -> Iterator[GateReason]:
+def _nodes(case: NodeKey) -> Iterator[GateReason]:
     """Yield the nodes of a failover cluster instance that did not start it of late: DLL, registry and network are their own."""
-    instance = case.key.usage.instance
+    instance = case.usage.instance
     if not instance.nodes and not instance.host.casefold().startswith(case.node):  # a long name is cut in that of the node
         gap = "it runs on a node of another name, and the nodes of its cluster are not known"
-        yield reason(Condition.INVENTORY_GAP, servers=case.server, gap=gap, folder=case.limits.folder)
+        yield reason(Condition.INVENTORY_GAP, servers=case.server, gap=gap, folder=case.question.folder)
     changed = [row for row in case.fingerprints if row.get("what") == "provider" and row.get("first") == 0]
-    oldest = case.at - min(35 * DAY, case.limits.proof_age)
-    earliest = max((oldest, *(known_time(str(row.get("since_utc"))) or math.inf for row in changed)))
+    oldest = case.at - min(35 * DAY, case.question.proof_age)
+    earliest = max((oldest, *(cell_time(row, "since_utc") or math.inf for row in changed)))
     started_on = {
-        str(row.get("node", "")).casefold(): known_time(str(row.get("since_utc"))) or -math.inf
+        str(row.get("node", "")).casefold(): cell_time(row, "since_utc") or -math.inf
         for row in rows(case.reading, "changes")
         if row.get("what") == "start"
     }
     for node in sorted({printable(each) for each in instance.nodes} - {case.node}):
         host = node.partition(".")[0]
         at = started_on.get(host, -math.inf)
-        if host not in (case.node, *case.key.ready_hosts) and not earliest <= at <= case.at + CLOCK_TOLERANCE:
+        if host not in (case.node, *case.ready_hosts) and not earliest <= at <= case.at + CLOCK_TOLERANCE:
             yield replace(reason(Condition.NODE_NOT_PROVEN, server=case.server, node=node), server=node)
 
 
@@ -630,59 +612,56 @@ _ROWS: Final[Mapping[Evidence, _Row]] = {
 }
 
 
-def restart_readiness(key: NodeKey, limits: Limits, now: float, vault: Iterable[GateReason] = ()) -> RestartReadiness:
+def unread_readiness(one: Dependency, suffix: str, vault: Iterable[GateReason], now: float) -> RestartReadiness:
+    """Return what a restart lacks for a key of a node that no exporter reads."""
+    key = one.usage.key
+    unread = replace(reason(Condition.NOT_READ_ITSELF, server=one.server + suffix, key=key.name), server=one.server)
+    return RestartReadiness(one.server, "", key.thumbprint, key.name, (*vault, unread), now)
+
+
+def restart_readiness(case: NodeKey, vault: Iterable[GateReason] = ()) -> RestartReadiness:
     """Return what a restart or failover of a node lacks for a key, and until when the rest holds.
 
     `vault` are the reasons of its targets, and what the login, the key and the provider lack.
     """
-    missing = list(vault)
-    if key.proof is None:
-        missing.append(
-            replace(reason(Condition.NOT_READ_ITSELF, server=key.server, key=key.usage.key.name), server=key.known.server)
-        )
-        return RestartReadiness(key.known.server, "", key.usage.key.thumbprint, key.usage.key.name, tuple(missing), now)
-    case = _Case(key=key, proof=key.proof, limits=limits, now=now)
-    for row in _ROWS.values():
-        missing += (replace(each, server=each.server or key.known.server) for each in row(case))
-    address = key.proof.reading.address
-    return RestartReadiness(key.known.server, address, key.usage.key.thumbprint, key.usage.key.name, tuple(missing), _until(case))
+    key, server = case.usage.key, case.dependency.server
+    rest = (replace(each, server=each.server or server) for row in _ROWS.values() for each in row(case))
+    return RestartReadiness(server, case.reading.address, key.thumbprint, key.name, (*vault, *rest), _until(case))
 
 
-def _until(case: _Case) -> float:
+def _until(case: NodeKey) -> float:
     """Return the earliest time at which something that is there now is too old."""
-    sections = [case.reading.read_at.get(name, -math.inf) + case.limits.reading_age for name in _READ]
-    unwraps = [(target.last_unwrap or -math.inf) + case.limits.unwrap_age for target in case.key.targets]
-    ends = [
-        target.credential_expires_at - case.limits.window
-        for target in case.key.targets
-        if target.credential_expires_at is not None
-    ]
-    ends += [at for at in case.secret_ends() if at > case.now]
-    return min((*sections, *unwraps, *ends))
+    limits = case.question
+    return min(
+        *(case.reading.read_at.get(name, -math.inf) + limits.reading_age for name in _READ),
+        *((target.last_unwrap or -math.inf) + limits.unwrap_age for target in case.targets),
+        *(at - limits.window for target in case.targets if (at := target.credential_expires_at) is not None),
+        *(at for at in case.secret_ends() if at > case.now),
+    )
 
 
-def _is_recent(use: KeyUse, case: _Case) -> bool:
+def _is_recent(use: KeyUse, case: NodeKey) -> bool:
     """Whether a further use is not missing when the server was read: a backup follows the rhythm of its kind."""
-    if case.at - use.at > _oldest(use=use, limits=case.limits):
+    if case.at - use.at > _oldest(use, case.question):
         return False
     return use.source is not ProofSource.START or not _have_stopped(case)
 
 
-def _oldest(*, use: KeyUse, limits: Limits) -> float:
-    if use.source is ProofSource.START:
-        return min(35 * DAY, limits.proof_age)
-    return min(OLDEST[use.source] if use.gap is None else _RHYTHM * use.gap, limits.proof_age)
+def _oldest(use: KeyUse, question: Question) -> float:
+    """Return the age from which a use is too old."""
+    own = 35 * DAY if use.source is ProofSource.START else OLDEST[use.source] if use.gap is None else _RHYTHM * use.gap
+    return min(own, question.proof_age)
 
 
-def _have_stopped(case: _Case) -> bool:
+def _have_stopped(case: NodeKey) -> bool:
     """Whether this node made backups of a database under the key, and no node of its groups does any more."""
     own = [use for use in case.uses if use.source is not ProofSource.START]
     if not own or any(_is_recent(use, case) for use in own):
         return False
     names = {use.database for use in own}
-    fresh = [each for each in case.key.replicas if is_within(section_age(each, "backups", case.now), case.limits.reading_age)]
+    fresh = [each for each in case.replicas if is_within(section_age(each, "backups", case.now), case.question.reading_age)]
     return not any(
-        use.database in names and is_within(_read_at(other) - use.at, _oldest(use=use, limits=case.limits))
+        use.database in names and is_within(_read_at(other) - use.at, _oldest(use, case.question))
         for other in fresh
         for use in finished_backups(other)
     )
@@ -690,7 +669,7 @@ def _have_stopped(case: _Case) -> bool:
 
 def _read_at(reading: SqlServerReading) -> float:
     """Return when a server was read, by its own clock."""
-    times = (known_time(str(row.get("read_at_utc"))) for row in rows(reading, "instance"))
+    times = (cell_time(row, "read_at_utc") for row in rows(reading, "instance"))
     return next((at for at in times if at is not None), -math.inf)
 
 
@@ -705,7 +684,7 @@ def _refused_at(server: ServerProof) -> float | None:
     return min((max(each.first_at, since) for each in lines), default=None)
 
 
-def _not_proven(case: _Case, cause: str, since: float = -math.inf) -> GateReason:
+def _not_proven(case: NodeKey, cause: str, since: float = -math.inf) -> GateReason:
     """Return what is not proven, and from when on a backup settles it; a time that is past or unknown needs no wait."""
     when = f"from {clock_text(since, case.now)} on" if case.now < since < math.inf else "from now on"
     return reason(Condition.CREDENTIAL_NOT_PROVEN, server=case.server, cause=cause, database=case.database, when=when)

@@ -39,7 +39,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "keys": [_key(one) for one in answer.dependencies],
         "targets": [_target(one) for one in sorted(targets.values(), key=lambda one: one.name)],
         "forecast": [
-            {"vault": one.vault, "unwraps": one.total, "share_of_limit": round(one.share, 4)} for one in answer.forecast
+            {"vault": one.vault, "unwraps": one.unwraps.total(), "share_of_limit": round(one.share, 4)} for one in answer.forecast
         ],
         "vault_side_only": answer.question.vault_side,
         "readiness": [
@@ -98,7 +98,7 @@ def _details(answer: Answer) -> Iterator[str]:
     for name in without if answer.verdict == "ready" else ():
         yield f"{name}: no database depends on a key of a vault"
     for vault in answer.forecast:
-        yield f"restart: {counted(vault.total, 'unwrap')} in {vault.vault}, {percent(vault.share)} of its request limit in 10 seconds"
+        yield f"restart: {counted(vault.unwraps.total(), 'unwrap')} in {vault.vault}, {percent(vault.share)} of its request limit in 10 seconds"
     for each in answer.accepted:
         yield f"accepted ({evidence_of(each)}@{each.server}): {each.text}"
     yield from (f"note: {one}" for one in answer.notes)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from exporter.core.values import Vantage
 from exporter.sqlserver.alerting import (
     Watch,
     WatchedServer,
@@ -21,8 +21,10 @@ from exporter.sqlserver.alerting import (
     watched,
 )
 from exporter.sqlserver.document import utc
+from exporter.sqlserver.gate.conditions import TargetState
 from exporter.sqlserver.reading import SqlServerReading
 from exporter.sqlserver.urgency import SOON
+from tests.support.gate_factories import URL, row, state, time_of
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of
 from tests.support.values import replace
 
@@ -34,42 +36,36 @@ def at(minute: float) -> float:
     return READ_AT + MINUTE * minute
 
 
-@dataclass(frozen=True)
-class Target:
-    """A target as it is at one moment."""
-
-    name: str = "contoso-key0"
-    vantage: Vantage = Vantage.CENTRAL
-    ready: bool | None = True
-    success: bool | None = True
-    ready_since: float | None = None
-    last_not_ready: float | None = None
-    has_verdicts: bool = True  # else none by its configuration
-
-    @property
-    def fails(self) -> bool:
-        return self.ready is False or not (self.has_verdicts or self.success)
-
-    @property
-    def answers(self) -> bool:
-        return self.ready is True or not (self.has_verdicts or self.fails)
+def target(
+    name: str = "contoso-key0",
+    vantage: str = "central",
+    *,
+    ready: bool | None = True,
+    success: bool | None = True,
+    ready_since: float | None = None,
+    last_not_ready: float | None = None,
+) -> TargetState:
+    """Return a target as an exporter reports it at one moment."""
+    times = {"ready_since": time_of(ready_since), "last_not_ready": time_of(last_not_ready)}
+    why = {True: "ready", False: "not_ready", None: "stale"}[ready]
+    return state(URL, row(target=name, vault_side_ready=ready, success=success, why=why, **times), vantage=vantage).targets[0]
 
 
-Targets = Callable[[int], list[Target]]
+Targets = Callable[[int], list[TargetState]]
 
 
-def healthy(_minute: int) -> list[Target]:
-    return [Target(ready_since=at(-100))]
+def healthy(_minute: int) -> list[TargetState]:
+    return [target(ready_since=at(-100))]
 
 
 def down(begin: int, end: int, since: int = -100) -> Targets:
     """Return the target of a vault that fails from one minute to another one; the exporter started at `since`."""
 
-    def shown(minute: int) -> list[Target]:
+    def shown(minute: int) -> list[TargetState]:
         if begin <= minute < end:
-            return [Target(ready=False, success=False, last_not_ready=at(minute))]
+            return [target(ready=False, success=False, last_not_ready=at(minute))]
         failed = at(end - 1) if minute >= end else None
-        return [Target(ready_since=at(max(end, since) if minute >= end else since), last_not_ready=failed)]
+        return [target(ready_since=at(max(end, since) if minute >= end else since), last_not_ready=failed)]
 
     return shown
 
@@ -127,13 +123,13 @@ class Server:
             else {"database": name}
             for name in names
         ]
-        for row in sections["logs"]:
-            row.pop("log_backup_utc", None)
-            row["reuse_wait"] = "LOG_BACKUP"
-        row = next(each for each in sections["backups"] if each["type"] == "L")
+        for each in sections["logs"]:
+            each.pop("log_backup_utc", None)
+            each["reuse_wait"] = "LOG_BACKUP"
+        last_log = next(each for each in sections["backups"] if each["type"] == "L")
         gap = {"gaps": self.gaps, "second_seconds": 60 * self.every, "longest_seconds": 60 * self.every}
         sections["backups"] = [
-            {**row, **gap, "database": name, "started_utc": utc(at(last)), "finished_utc": utc(at(last))}
+            {**last_log, **gap, "database": name, "started_utc": utc(at(last)), "finished_utc": utc(at(last))}
             for name in names
             for last in self.good(min(minute, self.fails[0]) if name == self.more else minute)[-1:]
         ]
@@ -303,7 +299,7 @@ def test_outage_of_the_vault_is_no_page_of_sql_server_after_its_end(restarts):
 
         def forgotten(minute, since=since):
             shown = down(120, 212, since)(minute)
-            return [replace(each, last_not_ready=None) for each in shown] if minute >= since > 212 else shown
+            return [structs.replace(each, last_not_ready=None) for each in shown] if minute >= since > 212 else shown
 
         assert played(Server(fails=(120, 213)), targets=forgotten, restarts=restarts).failing == []
 
@@ -311,9 +307,9 @@ def test_outage_of_the_vault_is_no_page_of_sql_server_after_its_end(restarts):
 def test_outage_of_targets_without_a_verdict_by_their_configuration_is_no_page_of_sql_server():
     """As of managed identities from a central host: their probes fail and succeed."""
 
-    def shown(minute: int) -> list[Target]:
-        targets = down(120, 212)(minute)
-        return [replace(each, ready=None, ready_since=None, last_not_ready=None, has_verdicts=False) for each in targets]
+    def shown(minute: int) -> list[TargetState]:
+        about = {"ready": None, "ready_since": None, "last_not_ready": None, "why": "identity_of_another_host"}
+        return [structs.replace(each, **about, step=None if each.ready else "token") for each in down(120, 212)(minute)]
 
     assert played(Server(fails=(120, 213)), targets=shown).failing == []
     assert played(Server(fails=(120, 280)), targets=shown).page == (240, 280)
@@ -326,12 +322,12 @@ def test_lines_after_the_first_ready_verdict_page_if_backups_still_fail():
 
 
 def test_old_result_ends_no_outage_and_begins_none():
-    def stale(minute: int) -> list[Target]:
-        return [Target(ready=None, success=False)] if minute in (150, 155) else down(120, 212)(minute)
+    def stale(minute: int) -> list[TargetState]:
+        return [target(ready=None, success=False)] if minute in (150, 155) else down(120, 212)(minute)
 
     assert played(Server(fails=(120, 213)), targets=stale).failing == []
     assert played(
-        FAILING, targets=lambda minute: [Target(ready=None, success=False)] if minute > 100 else healthy(minute)
+        FAILING, targets=lambda minute: [target(ready=None, success=False)] if minute > 100 else healthy(minute)
     ).page == (135, 175)
 
 
@@ -343,23 +339,23 @@ def test_page_goes_on_if_the_vault_fails_later():
 def test_target_that_flaps_hides_no_fault():
     """One probe of five minutes in ten fails, which is no outage."""
 
-    def flapping(minute: int) -> list[Target]:
+    def flapping(minute: int) -> list[TargetState]:
         is_down = minute % 10 == 5
-        return [Target(ready=not is_down, ready_since=at(minute - minute % 10), last_not_ready=at(minute - 5))]
+        return [target(ready=not is_down, ready_since=at(minute - minute % 10), last_not_ready=at(minute - 5))]
 
     assert played(Server(fails=(120, 280)), targets=flapping).failing
 
 
 @pytest.mark.parametrize(("success", "failing"), [(None, []), (True, [*range(135, 180, 5)])])
 def test_target_that_was_never_probed_lets_nothing_begin(success, failing):
-    found = played(FAILING, targets=lambda _: [Target(ready=None, success=success)])
+    found = played(FAILING, targets=lambda _: [target(ready=None, success=success)])
     assert found.failing == failing
 
 
 def test_server_that_is_first_read_in_an_incident_is_one_page():
-    began = [Target(ready_since=at(150))]
+    began = [target(ready_since=at(150))]
     assert played(Server(fails=(120, 240)), targets=lambda _: began, begin=150).page == (165, 235)
-    once = played(Server(every=240, fails=(240, 241)), targets=lambda _: [Target(ready_since=at(245))], begin=245, until=475)
+    once = played(Server(every=240, fails=(240, 241)), targets=lambda _: [target(ready_since=at(245))], begin=245, until=475)
     assert once.page == (370, 470)
 
 
@@ -460,10 +456,10 @@ def test_failing_backups_have_the_first_action_of_their_code(code, first):
 
 
 def test_verdicts_are_of_the_first_targets():
-    shown = [Target(), Target("b", Vantage.SQL_HOST, ready=False), Target("c", ready=None)]
+    shown = [target(), target("b", "sql_host", ready=False), target("c", ready=None)]
     text = "contoso-key0 ready, seen from a central host; b not ready, seen on the SQL host; c without a verdict, seen from a central host"
     assert verdicts_text(shown) == text
-    assert verdicts_text([*shown, Target("d")]) == f"{text} and 1 more"
+    assert verdicts_text([*shown, target("d")]) == f"{text} and 1 more"
     assert verdicts_text([]) == "not known"
 
 
@@ -520,8 +516,14 @@ def missing(reading: SqlServerReading, *others: SqlServerReading) -> dict[str, f
 )  # fmt: skip
 def test_last_proof_is_old_after_three_times_its_rhythm(kind, rhythm, hours, is_missing):
     ended = READ_AT - hours * HOUR
-    row = {"database": "sales", "type": kind, "started_utc": utc(ended), "finished_utc": utc(ended), "gaps": 9 if rhythm else 0}
-    found = missing(a_reading(sections={"backups": [row | ({"second_seconds": rhythm} if rhythm else {})], "opened": []}))
+    backup = {
+        "database": "sales",
+        "type": kind,
+        "started_utc": utc(ended),
+        "finished_utc": utc(ended),
+        "gaps": 9 if rhythm else 0,
+    }
+    found = missing(a_reading(sections={"backups": [backup | ({"second_seconds": rhythm} if rhythm else {})], "opened": []}))
     assert found == ({"0x2C56": ended} if is_missing else {})
 
 

@@ -234,7 +234,7 @@ def test_limits_of_two_keys_in_a_vault_add_up():
     )
     found = answer(*rows, inventory=[document(databases=used)])
     assert conditions(found) == ["instance_throttles"]
-    assert [(one.total, round(one.share, 3)) for one in found.forecast] == [(301, 1.002)]
+    assert [(one.unwraps.total(), round(one.share, 3)) for one in found.forecast] == [(301, 1.002)]
 
 
 @pytest.mark.parametrize("name", ["SQLPRD01", "n1\\sqlprd01", "N1\\SQLPRD01", "n1.contoso.com\\SQLPRD01"])

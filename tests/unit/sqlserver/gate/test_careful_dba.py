@@ -8,6 +8,8 @@ from functools import lru_cache
 from itertools import pairwise
 from random import Random
 
+import msgspec
+
 from exporter.config.settings import SqlServer
 from exporter.sqlserver.document import Document
 from exporter.sqlserver.gate.assess import assess
@@ -115,7 +117,7 @@ def _target(names: tuple[str, ...]) -> ExporterState:
 def verdict(readings: Sequence[SqlServerReading], now: float) -> str:
     held = _target(tuple(reading.host for reading in readings))
     times = {"at": now, "ready_since": now - DAY, "last_success": now - MINUTE, "last_unwrap": now - MINUTE}
-    targets = tuple(replace(each, **times, credential_expires_at=now + 30 * DAY) for each in held.targets)
+    targets = tuple(msgspec.structs.replace(each, **times, credential_expires_at=now + 30 * DAY) for each in held.targets)
     fresh = replace(held, at=now, targets=targets, readings=tuple(readings))
     question = Question(instances=(readings[0].address,))
     return assess(question, Inventory((), URIS), {held.url: fresh}, now=now).verdict

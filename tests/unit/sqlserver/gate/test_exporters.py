@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.core.secrets import remember
-from exporter.core.values import CredentialKind, Vantage
+from exporter.core.values import Vantage
 from exporter.sqlserver.gate.conditions import Condition, GateReason, reason
-from exporter.sqlserver.gate.exporters import CREDENTIAL_TYPES, MOST_OF_READINGS, read_readings, read_state
+from exporter.sqlserver.gate.exporters import MOST_OF_READINGS, read_readings, read_state
 from exporter.sqlserver.gate.render import as_json, as_text
 from exporter.sqlserver.reading import reading_values
 from tests.support.gate_factories import HOUR, NOW, URL, V2, answer, answer_of, body, conditions, document, row, state, time_of
@@ -333,10 +333,6 @@ def test_reason_names_the_field_and_not_its_value():
     assert (
         found.text == f"the response of {URL} is not that of an exporter: its field vault_side_ready has a value of another kind"
     )
-
-
-def test_credential_types_are_those_of_the_configuration():
-    assert set(CREDENTIAL_TYPES) == set(CredentialKind)
 
 
 VALUES = st.recursive(
