@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
@@ -18,7 +18,7 @@ from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.presentation.payloads import Payload, expiry_payload, failure_payload, moment_or_none
 from exporter.presentation.sql import SqlProofs, declared_servers, is_of_target, proof_fields, proof_key, urgency
 from exporter.runtime.loop import yield_with_pauses
-from exporter.sqlserver.audit import LOGS, AuditQuery, access_queries, key_roles, log_files_a_day
+from exporter.sqlserver.audit import LOGS, access_queries, key_roles, log_files_a_day
 from exporter.sqlserver.differences import names_key
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof, server_proofs, version_of
@@ -78,8 +78,8 @@ async def audit_payload(sources: AuditSources, target: Target) -> Payload:
         **{name: [row async for row in yield_with_pauses(rows, _ROWS_PER_SLICE)] for name, rows in lists.items()},
         "requests_in_10_seconds": limit,
         "roles": [{"role": role, "effect": effect} for role, effect in key_roles(target.vault)],
-        "who_may": [asdict(each) for each in access_queries(target.vault, target.key_name)],
-        "who_did": [asdict(each) for each in _log_queries(target, limit)],
+        "who_may": access_queries(target.vault, target.key_name),
+        "who_did": list(_log_queries(target, limit)),
     }
 
 
@@ -270,9 +270,16 @@ def _retained(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
             }
 
 
-def _log_queries(target: Target, limit: int | None) -> Iterator[AuditQuery]:
-    vault = host_name(target.vault)
-    about = "Who used the key: each caller's operations with address, application, first and last time"
-    yield AuditQuery(about, LOGS, log_query("key-users.kql", vault=vault, key=target.key_name))
-    about = "Who calls the vault now: each caller's part of all requests and of the limit"
-    yield AuditQuery(about, LOGS, log_query("callers.kql", vault=vault, **({} if limit is None else {"key_limit": limit})))
+def _log_queries(target: Target, limit: int | None) -> Iterator[Payload]:
+    vault, limits = host_name(target.vault), {} if limit is None else {"key_limit": limit}
+    for about, text in (
+        (
+            "Who used the key: each caller's operations with address, application, first and last time",
+            log_query("key-users.kql", vault=vault, key=target.key_name),
+        ),
+        (
+            "Who calls the vault now: each caller's part of all requests and of the limit",
+            log_query("callers.kql", vault=vault, **limits),
+        ),
+    ):
+        yield {"about": about, "language": LOGS, "text": text}

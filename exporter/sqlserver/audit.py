@@ -9,56 +9,25 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from exporter.core.durations import ago, unix_time
 from exporter.core.names import cloud_of, host_name, nearest
 from exporter.core.quoting import plain
-from exporter.sqlserver.differences import DeclaredKey
-from exporter.sqlserver.instance import FEW, few, printable
+from exporter.sqlserver.gate.conditions import TargetState
+from exporter.sqlserver.instance import FEW, counted, few, printable
 from exporter.sqlserver.proof import ServerProof
 from exporter.sqlserver.reading import TRACE_FLAG, flag_is_on
 
 Facts = Mapping[str, Any]
 Line = tuple[str, str]
-NO_RIGHT: Final = "not known: the exporter has no right to read it in Azure. The queries below list it"
-NO_TEST: Final = "not known: the exporter sees no restore. Record its date where you keep this sheet"
-
-
-def when(at: str, facts: Facts) -> str:
-    """Return a time with its distance from that of the facts."""
-    seconds = unix_time(facts["at"]) - unix_time(at)
-    distance = ago(seconds) if seconds >= 0 else "in " + ago(-seconds).removesuffix(" ago")
-    return f"{clock(at)} ({distance})"
-
-
-def when_known(at: str | None, facts: Facts) -> str:
-    """Return a time as `when`, or that it is not known."""
-    return "not known" if at is None else when(at, facts)
-
-
-def clock(at: str) -> str:
-    """Return `2026-11-28 21:40 UTC`. Raises ValueError for another text."""
-    unix_time(at)
-    return f"{at[:10]} {at[11:16]} UTC"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def word(value: Any) -> str:
-    """Return a text without control characters. Raises TypeError for another value."""
-    if not isinstance(value, str):
-        raise TypeError
-    return printable(value)
-
-
-def known(value: Any) -> str:
-    return "not known" if value is None else word(value)
-
-
+_WIDTH: Final = 110
+_LABEL: Final = 28
+_DAY: Final = 86400.0
+_NO_RIGHT: Final = "not known: the exporter has no right to read it in Azure. The queries below list it"
+_NO_TEST: Final = "not known: the exporter sees no restore. Record its date where you keep this sheet"
 _USABLE: Final[Mapping[bool | None, str]] = {True: "usable", False: "not usable", None: "not known"}
+_ENABLED: Final[Mapping[bool | None, str]] = {True: ", enabled", False: ", disabled", None: ""}
 _SOURCES: Final[Mapping[str, str]] = {
     "declared": "declared in the configuration",
     "certificate": "certificate file",
@@ -66,205 +35,348 @@ _SOURCES: Final[Mapping[str, str]] = {
     "key_vault": "Key Vault secret",
     "entra": "Entra ID, which refused it",
 }
-
-
-def who_may(facts: Facts) -> Iterator[Line]:
-    yield "list of callers", NO_RIGHT
-    for each in facts["credentials"]:
-        yield f"credential {word(each['credential'])}", _identity(each)
-    yield from ((word(each["role"]), word(each["effect"])) for each in facts["roles"])
-
-
-def _identity(row: Facts) -> str:
-    names = (("application", "client_id"), ("object id", "object_id"), ("tenant", "tenant_id"))
-    ids = ", ".join(f"{noun} {known(row[field])}" for noun, field in names)
-    return f"{word(row['type'])}, as {' and '.join(map(word, row['uses']))} of the exporter: {ids}"
-
-
-def who_did(facts: Facts) -> Iterator[Line]:
-    """Yield the limit, and what each SQL Server itself requests."""
-    yield "list of uses", "not known: run the first query in the vault's Logs"
-    limit = facts["requests_in_10_seconds"]
-    yield (
-        "limit",
-        (
-            f"{limit:,} requests about this key in 10 seconds, for all clients of the vault together"
-            if limit is not None
-            else "none is published for this vault"
-        ),
-    )
-    for each in _dependent_rows(facts):
-        yield f"requests of {word(each['server'])}", _own_requests(each, limit)
-
-
-def _own_requests(row: Facts, limit: int | None) -> str:
-    """Return what a SQL Server itself requests; backups are not counted."""
-    if not row["uses_key"]:
-        return "not known: its use of the key is not read. The rows of SQL Server in the second query count them"
-    share = "" if limit is None else f", {row['restart_unwraps'] / limit:.1%} of the limit"
-    if row["log_files_a_day"] is not None:
-        files = f"about {row['log_files_a_day']:,.0f} a day for new virtual log files (VLF)"
-    else:
-        files = "new virtual log files (VLF): not known"
-    return f"at a restart {counted(row['restart_unwraps'], 'unwrap')} at once{share}; {files}; each backup one more at least"
-
-
-def versions(facts: Facts) -> Iterator[Line]:
-    for each in facts["versions"]:
-        kind = f"{word(each['type'])} of {each['size_bits']} bits" if each["read"] else "not read yet"
-        state = {True: ", enabled", False: ", disabled", None: ""}[each["enabled"]]
-        pin = "" if each["pinned"] else ", followed as the newest: no version is pinned"
-        yield (
-            f"version {word(each['version'] or 'not known')}",
-            f"{kind}{state}{pin}; probed by {', '.join(map(word, each['targets']))}",
-        )
-        yield "URI", word(each["uri"])
-        yield "thumbprint", "not known: no target declares it" if each["thumbprint"] is None else word(each["thumbprint"])
-    yield "newest version", known(facts["newest_version"])
-    yield "region", known(facts["region"])
-    if facts["scheduled_purge"] is not None:
-        yield "deleted, purged on", clock(facts["scheduled_purge"])
-
-
-def dependents(facts: Facts) -> Iterator[Line]:
-    for each in facts["sql_servers"]:
-        yield word(each["server"]), _dependent(each)
-    if not facts["sql_servers"]:
-        yield "SQL Servers", "not known: no target of this key has instances"
-    totals = facts["dependents"]
-    if more := totals["sql_servers"] + totals["unused"] - len(facts["sql_servers"]):
-        yield "more SQL Servers", f"and {more:,} more: /api/v1/sql-servers of the exporter lists each that it reads"
-
-
-def _dependent_rows(facts: Facts) -> list[Facts]:
-    """Return the SQL Servers that use the key or may use it."""
-    return [row for row in facts["sql_servers"] if row["uses_key"] is not False]
-
-
-def _dependent(row: Facts) -> str:
-    if row["uses_key"] is False:
-        return "read, does not use it: none of its databases is under this key"
-    if row["uses_key"] is None and row["read_at"] is not None:
-        return "read, but not which key its databases have: /api/v1/sql-servers has the reason"
-    if row["read_at"] is None:
-        group = f" (availability group {word(row['ag'])})" if row["ag"] is not None else ""
-        return f"declared{group}; its databases are not known: the exporter does not read it"
-    credential = "none" if row["credential"] is None else word(row["credential"])
-    return f"{', '.join(map(word, row['databases'])) or 'no database'}; login {known(row['login'])}, SQL credential {credential}"
-
-
-def probes(facts: Facts) -> Iterator[Line]:
-    for each in facts["probes"]:
-        parts = [
-            f"unwrap {when_known(each['last_unwrap'], facts)}",
-            f"whole round trip with wrap {when_known(each['last_round_trip'], facts)}",
-            f"from {word(each['from'])}, with credential {word(each['credential'])}",
-        ]
-        if each["code"] is not None:
-            parts.append(f"the last probe failed at {word(each['step'])}: {each['code']} {word(each['reason'] or '')}".rstrip())
-        yield f"probe {word(each['target'])}", "; ".join(parts)
-
-
-def proofs(facts: Facts) -> Iterator[Line]:
-    for each in _dependent_rows(facts):
-        yield f"by {word(each['server'])}", _proof(each, facts)
-        if each["uses_key"]:
-            yield (
-                f"restart of {word(each['server'])}",
-                _RESTART.get(each["restart"], "not known: /api/v1/sql-servers has what is missing"),
-            )
-
-
-def _proof(row: Facts, facts: Facts) -> str:
-    if not row["uses_key"]:
-        return f"not known: the exporter does not read {'it' if row['read_at'] is None else 'which key it uses'}"
-    state = word(row["state"]).replace("_", " ")
-    if row["proven_at"] is None:
-        proof = f"no start and no finished backup proves it ({state})"
-    else:
-        done = word(row["proven_by"]).replace("_", " ")
-        proof = f"{when(row['proven_at'], facts)}, {done} of {word(row['database'] or '')} ({state})"
-    return "; ".join([proof, *_trouble(row, facts)])
-
-
 _RESTART: Final[Mapping[str | None, str]] = {
     "ready": "would find the key, as this exporter sees it",
     "not_ready": "would not find the key: /api/v1/sql-servers has the reasons",
 }
 
 
+@dataclass(frozen=True, slots=True)
+class SheetPart:
+    """A part of the sheet: lines of a name and a text, then queries to run."""
+
+    title: str
+    lines: Sequence[Line]
+    queries: Sequence[Facts] = ()
+
+
+def sheet(facts: Facts) -> tuple[SheetPart, ...]:
+    """Return the parts of the sheet. Raises ValueError if the facts are not those of an exporter."""
+    try:
+        return tuple(parts(facts))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the facts are damaged ({type(error).__name__})") from None
+
+
+def title_of(facts: Facts) -> str:
+    return f"Audit of key {printable(facts['key'])}"
+
+
+def parts(facts: Facts) -> Iterator[SheetPart]:
+    """Yield the parts of the sheet, from facts of this exporter."""
+    shown = _printable(facts)
+    yield SheetPart("In short", _summary(shown))
+    yield SheetPart("What depends on it", _dependents(shown))
+    yield SheetPart("Last proven", [*_probes(shown), *_proofs(shown)])
+    yield SheetPart("Recovery", _recovery(shown))
+    yield SheetPart("What expires", _expiries(shown))
+    yield SheetPart("Key and versions", _versions(shown))
+    yield SheetPart("Who may unwrap", _who_may(shown), _queries(facts["who_may"]))
+    yield SheetPart("Who did", _who_did(shown), _queries(facts["who_did"]))
+
+
+def _printable(value: Any) -> Any:
+    """Return facts without characters that could steer a terminal."""
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _printable(each) for name, each in value.items()}
+    return printable(value) if isinstance(value, str) else value
+
+
+def _queries(rows: Iterable[Facts]) -> list[Facts]:
+    return [
+        {
+            "about": printable(row["about"]),
+            "language": printable(row["language"]),
+            "text": "\n".join(map(printable, row["text"].split("\n"))),
+        }
+        for row in rows
+    ]
+
+
+def _when(at: str | None, facts: Facts) -> str:
+    """Return a time with its distance from that of the facts."""
+    if at is None:
+        return "not known"
+    seconds = unix_time(facts["at"]) - unix_time(at)
+    distance = ago(seconds) if seconds >= 0 else "in " + ago(-seconds).removesuffix(" ago")
+    return f"{_clock(at)} ({distance})"
+
+
+def _clock(at: str) -> str:
+    """Return `2026-11-28 21:40 UTC`. Raises ValueError for another text."""
+    unix_time(at)
+    return f"{at[:10]} {at[11:16]} UTC"
+
+
+def _words(value: str) -> str:
+    return value.replace("_", " ")
+
+
+def _summary(facts: Facts) -> list[Line]:
+    exporter, probed = facts["exporter"], len(facts["probes"])
+    others = f"{probed} of {counted(facts['targets'], 'target')} of this key are on this sheet: audit another one by its name"
+    has_recovery = any(row["recovery_vault"] is not None for row in facts["recovery"])
+    never = (
+        "never: no unwrap in the recovery vault has succeeded" if has_recovery else "not known: no recovery_vault is configured"
+    )
+    return [
+        ("key", f"{printable(facts['key'])} in {facts['vault']}"),
+        ("as of", f"{_clock(facts['at'])}, by ekm-exporter {exporter['version']} on {exporter['host']}"),
+        ("depends on it", _dependent_totals(facts["dependents"])),
+        *([("targets", others)] if facts["targets"] > probed else []),
+        ("who may unwrap", _NO_RIGHT),
+        ("who did", "not known: the vault's log has it. The query below lists it"),
+        ("last proven by probe", _latest(facts["probes"], facts, "no unwrap is known") + _failing(facts)),
+        ("last proven by SQL Server", _own_proof(facts)),
+        ("recovery vault proven", _latest(facts["recovery"], facts, never)),
+        ("test restore", _NO_TEST),
+        ("next expiry", _next_expiry(facts)),
+    ]
+
+
+def _dependent_totals(totals: Facts) -> str:
+    """Return how many SQL Servers and databases depend on the key, as far as they are read."""
+    servers, read, unused = totals["sql_servers"], totals["read"], totals["unused"]
+    unread, number = servers - read, counted(servers, "SQL Server")
+    if not servers:
+        found = f"no SQL Server is {'known to use it' if unused else 'declared or read'}"
+    elif not read:
+        found = f"{number}; databases not known: the exporter reads none of them"
+    else:
+        found = f"{number}, {'at least ' if unread else ''}{counted(totals['databases'], 'database')}"
+        found += f"; {unread} of these SQL Servers {'is' if unread == 1 else 'are'} not read" if unread else ""
+    return found + (f"; {unused:,} more {'is read and does' if unused == 1 else 'are read and do'} not use it" if unused else "")
+
+
+def _latest(rows: Iterable[Facts], facts: Facts, absent: str) -> str:
+    """Return the latest unwrap, or the sentence about its absence."""
+    times = [row["last_unwrap"] for row in rows if row["last_unwrap"] is not None]
+    return _when(max(times, key=unix_time), facts) if times else absent
+
+
+def _failing(facts: Facts) -> str:
+    """Return since when the key is not ready, with the failure of the target that began; empty if no target fails."""
+    rows = [each for each in facts["probes"] if each["ready"] is False]
+    if not rows:
+        return ""
+    first = min(rows, key=lambda each: unix_time(each["not_ready_since"] or facts["at"]))
+    several = f" ({len(rows)} of {len(facts['probes'])} targets)" if len(facts["probes"]) > 1 else ""
+    failure = "no code" if first["code"] is None else _failure(first)
+    return f"; not ready since {_when(first['not_ready_since'], facts)}: {failure}{several}"
+
+
+def _failure(probe: Facts) -> str:
+    return f"{probe['code']} {probe['reason'] or ''}".rstrip()
+
+
+def _own_proof(facts: Facts) -> str:
+    """Return the oldest proof of all SQL Servers, which lack one, and what fails: the newest one says nothing about another node."""
+    totals, rows = facts["dependents"], [row for row in facts["sql_servers"] if row["uses_key"]]
+    read, proven_at = totals["read"], totals["proven_at"]
+    if not read:
+        none = "not known: the exporter reads none of these SQL Servers"
+        return none if totals["sql_servers"] else "no SQL Server is known to use it"
+    named = few([row["server"] for row in rows if row["proven_at"] == proven_at])
+    oldest = f", the oldest of {counted(read, 'SQL Server')}{': ' if named else ''}{named}" if read > 1 else ""
+    parts = [f"no start and no backup proves it on {named}" if proven_at is None else _when(proven_at, facts) + oldest]
+    troubled = [f"{row['server']}: {', '.join(found)}" for row in rows if (found := list(_trouble(row, facts)))]
+    parts += [*troubled[:FEW], *([f"{len(troubled) - FEW:,} more SQL Servers fail"] if len(troubled) > FEW else [])]
+    if unread := totals["sql_servers"] - read:
+        parts.append(f"not known of {counted(unread, 'more SQL Server')}, which {'is' if unread == 1 else 'are'} not read")
+    return "; ".join(parts)
+
+
 def _trouble(row: Facts, facts: Facts) -> Iterator[str]:
     """Yield which databases of a SQL Server are closed, and what its error log has since the last proof."""
-    if closed := [f"{word(each['database'])} ({word(each['state']).replace('_', ' ')})" for each in row["closed"]]:
+    if closed := [f"{each['database']} ({_words(each['state'])})" for each in row["closed"]]:
         yield f"closed: {few(closed)}"
-    if codes := list(map(word, row["codes_since"])):
-        yield f"its error log has {few(codes)} since {when_known(row['since'], facts)}"
+    if row["codes_since"]:
+        yield f"its error log has {few(row['codes_since'])} since {_when(row['since'], facts)}"
     if row["backups_fail"]:
         yield "backups fail"
 
 
-def recovery(facts: Facts) -> Iterator[Line]:
+def _next_expiry(facts: Facts) -> str:
+    dates = [
+        *(
+            (expiry["expires_at"], f"credential {each['credential']}")
+            for each in facts["credentials"]
+            for expiry in each["expiries"]
+            if expiry["wrong"] is None
+        ),
+        *((each["expires"], f"key version {each['version'] or ''}") for each in facts["versions"]),
+        *((each["expires_at"], f"TLS of {each['endpoint']}") for each in facts["tls_certificates"]),
+    ]
+    dated = sorted((unix_time(at), at, what) for at, what in dates if at is not None)
+    return f"{dated[0][2]}, {_when(dated[0][1], facts)}" if dated else "not known: no date of any kind"
+
+
+def _dependents(facts: Facts) -> list[Line]:
+    totals, rows = facts["dependents"], facts["sql_servers"]
+    more = totals["sql_servers"] + totals["unused"] - len(rows)
+    further = f"and {more:,} more: /api/v1/sql-servers of the exporter lists each that it reads"
+    return [
+        *((each["server"], _dependent(each)) for each in rows),
+        *([] if rows else [("SQL Servers", "not known: no target of this key has instances")]),
+        *([("more SQL Servers", further)] if more else []),
+    ]
+
+
+def _dependent(row: Facts) -> str:
+    if row["uses_key"]:
+        about = f"login {row['login'] or 'not known'}, SQL credential {row['credential'] or 'none'}"
+        return f"{', '.join(row['databases']) or 'no database'}; {about}"
+    if row["uses_key"] is False:
+        return "read, does not use it: none of its databases is under this key"
+    if row["read_at"] is not None:
+        return "read, but not which key its databases have: /api/v1/sql-servers has the reason"
+    group = f" (availability group {row['ag']})" if row["ag"] is not None else ""
+    return f"declared{group}; its databases are not known: the exporter does not read it"
+
+
+def _probes(facts: Facts) -> Iterator[Line]:
+    for each in facts["probes"]:
+        failed = "" if each["code"] is None else f"; the last probe failed at {each['step']}: {_failure(each)}"
+        unwrap, trip = _when(each["last_unwrap"], facts), _when(each["last_round_trip"], facts)
+        place = f"from {each['from']}, with credential {each['credential']}"
+        yield f"probe {each['target']}", f"unwrap {unwrap}; whole round trip with wrap {trip}; {place}{failed}"
+
+
+def _proofs(facts: Facts) -> Iterator[Line]:
+    for each in _using_rows(facts):
+        yield f"by {each['server']}", _proof(each, facts)
+        if each["uses_key"]:
+            restart = _RESTART.get(each["restart"], "not known: /api/v1/sql-servers has what is missing")
+            yield f"restart of {each['server']}", restart
+
+
+def _using_rows(facts: Facts) -> list[Facts]:
+    """Return the SQL Servers that use the key or may use it."""
+    return [row for row in facts["sql_servers"] if row["uses_key"] is not False]
+
+
+def _proof(row: Facts, facts: Facts) -> str:
+    if not row["uses_key"]:
+        return f"not known: the exporter does not read {'it' if row['read_at'] is None else 'which key it uses'}"
+    proof = "no start and no finished backup proves it"
+    if row["proven_at"] is not None:
+        proof = f"{_when(row['proven_at'], facts)}, {_words(row['proven_by'])} of {row['database'] or ''}"
+    return "; ".join([f"{proof} ({_words(row['state'])})", *_trouble(row, facts)])
+
+
+def _recovery(facts: Facts) -> list[Line]:
+    lines = list[Line]()
     for each in facts["recovery"]:
-        name = word(each["target"])
-        if each["recovery_vault"] is None:
-            yield f"recovery vault of {name}", "none is configured"
-        else:
-            unwrapped = when_known(each["last_unwrap"], facts)
-            yield (
-                f"recovery vault of {name}",
-                f"{word(each['recovery_vault'])}: {_USABLE[each['usable']]}; last unwrap there {unwrapped}",
-            )
-        backup = each["backup_on"]
-        yield (
-            f"backup of the key, {name}",
-            "not known: backup_on is not declared" if backup is None else f"declared: {word(backup)}",
-        )
+        vault, backup = each["recovery_vault"], each["backup_on"]
+        usable = f"{vault}: {_USABLE[each['usable']]}; last unwrap there {_when(each['last_unwrap'], facts)}"
+        declared = "not known: backup_on is not declared" if backup is None else f"declared: {backup}"
+        lines.append((f"recovery vault of {each['target']}", "none is configured" if vault is None else usable))
+        lines.append((f"backup of the key, {each['target']}", declared))
     for each in facts["retained_versions"]:
-        until = "without an end" if each["until"] is None else f"until {word(each['until'])}"
-        yield (
-            f"old version {word(each['key'])}",
-            (
-                f"needed by backups {until}, in {word(each['vault'])}: {_USABLE[each['usable']]}; last probe {when_known(each['last_probe'], facts)}"
-            ),
-        )
-    yield "test restore", NO_TEST
+        until = "without an end" if each["until"] is None else f"until {each['until']}"
+        usable = f"{_USABLE[each['usable']]}; last probe {_when(each['last_probe'], facts)}"
+        lines.append((f"old version {each['key']}", f"needed by backups {until}, in {each['vault']}: {usable}"))
+    return [*lines, ("test restore", _NO_TEST)]
 
 
-def expiries(facts: Facts) -> Iterator[Line]:
-    """Yield every expiry, each credential by each source."""
+def _expiries(facts: Facts) -> list[Line]:
+    """Return every expiry, each credential by each source."""
+    lines = list[Line]()
     for each in facts["credentials"]:
-        label = f"credential {word(each['credential'])}"
-        if not each["may_expire"]:
-            yield label, f"{word(each['type'])} has no secret that expires"
-        elif not each["expiries"]:
-            yield label, "not known: no source is configured"
-        for expiry in each["expiries"]:
-            yield label, _expiry(expiry, facts)
+        none = "not known: no source is configured" if each["may_expire"] else f"{each['type']} has no secret that expires"
+        found = [_expiry(expiry, facts) for expiry in each["expiries"] if each["may_expire"]] or [none]
+        lines += [(f"credential {each['credential']}", text) for text in found]
     if not any("next" in each["uses"] for each in facts["credentials"]):
-        yield "next credential", "none is staged"
+        lines.append(("next credential", "none is staged"))
     for each in facts["versions"]:
-        expires = when(each["expires"], facts) if each["expires"] is not None else ("no date" if each["read"] else "not read yet")
-        yield f"key version {word(each['version'] or 'not known')}", expires
+        none = "no date" if each["read"] else "not read yet"
+        lines.append(
+            (f"key version {each['version'] or 'not known'}", _when(each["expires"], facts) if each["expires"] else none)
+        )
     for each in facts["tls_certificates"]:
-        yield f"TLS of {word(each['endpoint'])}", f"{when(each['expires_at'], facts)}, issued by {word(each['issuer'])}"
+        lines.append((f"TLS of {each['endpoint']}", f"{_when(each['expires_at'], facts)}, issued by {each['issuer']}"))
     if not facts["tls_certificates"]:
-        yield "TLS certificates", "not known: no probe has reached an endpoint"
+        lines.append(("TLS certificates", "not known: no probe has reached an endpoint"))
+    return lines
 
 
 def _expiry(expiry: Facts, facts: Facts) -> str:
-    source = _SOURCES.get(expiry["source"], word(expiry["source"]))
-    date = when_known(expiry["expires_at"], facts)
-    notes = [word(expiry[field]) for field in ("failure", "wrong") if expiry[field] is not None]
-    return f"{date} ({source}){''.join(f'; {note}' for note in notes)}"
+    notes = "".join(f"; {expiry[field]}" for field in ("failure", "wrong") if expiry[field] is not None)
+    return f"{_when(expiry['expires_at'], facts)} ({_SOURCES.get(expiry['source'], expiry['source'])}){notes}"
 
 
-@dataclass(frozen=True, slots=True)
-class AuditQuery:
-    """A query for a person: the exporter has no right to run it, and needs none. `language` is where to run it."""
+def _versions(facts: Facts) -> list[Line]:
+    lines = list[Line]()
+    for each in facts["versions"]:
+        kind = f"{each['type']} of {each['size_bits']} bits" if each["read"] else "not read yet"
+        pin = "" if each["pinned"] else ", followed as the newest: no version is pinned"
+        probed = f"probed by {', '.join(each['targets'])}"
+        lines.append((f"version {each['version'] or 'not known'}", f"{kind}{_ENABLED[each['enabled']]}{pin}; {probed}"))
+        lines.append(("URI", each["uri"]))
+        lines.append(("thumbprint", each["thumbprint"] or "not known: no target declares it"))
+    lines += [("newest version", facts["newest_version"] or "not known"), ("region", facts["region"] or "not known")]
+    purge = facts["scheduled_purge"]
+    return lines if purge is None else [*lines, ("deleted, purged on", _clock(purge))]
 
-    about: str
-    language: str
-    text: str
+
+def _who_may(facts: Facts) -> list[Line]:
+    return [
+        ("list of callers", _NO_RIGHT),
+        *((f"credential {each['credential']}", _identity(each)) for each in facts["credentials"]),
+        *((each["role"], each["effect"]) for each in facts["roles"]),
+    ]
+
+
+def _identity(row: Facts) -> str:
+    names = (("application", "client_id"), ("object id", "object_id"), ("tenant", "tenant_id"))
+    ids = ", ".join(f"{noun} {row[field] or 'not known'}" for noun, field in names)
+    return f"{row['type']}, as {' and '.join(row['uses'])} of the exporter: {ids}"
+
+
+def _who_did(facts: Facts) -> list[Line]:
+    """Return the limit, and what each SQL Server itself requests."""
+    limit = facts["requests_in_10_seconds"]
+    published = f"{limit or 0:,} requests about this key in 10 seconds, for all clients of the vault together"
+    return [
+        ("list of uses", "not known: run the first query in the vault's Logs"),
+        ("limit", "none is published for this vault" if limit is None else published),
+        *((f"requests of {each['server']}", _own_requests(each, limit)) for each in _using_rows(facts)),
+    ]
+
+
+def _own_requests(row: Facts, limit: int | None) -> str:
+    """Return what a SQL Server itself requests; backups are not counted."""
+    if not row["uses_key"]:
+        return "not known: its use of the key is not read. The rows of SQL Server in the second query count them"
+    unwraps, a_day = row["restart_unwraps"], row["log_files_a_day"]
+    share = "" if limit is None else f", {unwraps / limit:.1%} of the limit"
+    files = (
+        "new virtual log files (VLF): not known" if a_day is None else f"about {a_day:,.0f} a day for new virtual log files (VLF)"
+    )
+    return f"at a restart {counted(unwraps, 'unwrap')} at once{share}; {files}; each backup one more at least"
+
+
+def as_text(facts: Facts) -> str:
+    """Return the sheet as plain text. Raises ValueError as `sheet`."""
+    lines = [title_of(facts), ""]
+    for part in sheet(facts):
+        lines += [part.title, "-" * len(part.title), *(row for line in part.lines for row in _wrapped(*line)), ""]
+        for query in part.queries:
+            about = textwrap.wrap(f"{query['about']} ({query['language']}):", _WIDTH)
+            lines += [*about, "", *(f"  {row}" for row in query["text"].split("\n")), ""]
+    return "\n".join(lines)
+
+
+def _wrapped(label: str, words: str) -> list[str]:
+    indent = " " * (_LABEL + 2)
+    first = f"{label:{_LABEL}}  " if len(label) <= _LABEL else f"{label}:\n{indent}"
+    wrapped = textwrap.wrap(words, _WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+    return f"\n{indent}".join([first + wrapped[0], *wrapped[1:]]).split("\n")
+
+
+# Who may unwrap, and the queries that list them.
 
 
 BASH, POWERSHELL = "az, in bash or PowerShell", "Az PowerShell"
@@ -405,183 +517,19 @@ def key_roles(vault: str) -> tuple[tuple[str, str], ...]:
     return HSM_ROLES if is_hsm(vault) else VAULT_ROLES
 
 
-def access_queries(vault: str, key: str) -> tuple[AuditQuery, ...]:
-    """Return the queries that list who may unwrap with a key. `vault` is a host name."""
+def access_queries(vault: str, key: str) -> list[dict[str, str]]:
+    """Return the queries that list who may unwrap with a key. `vault` is a host name.
+
+    A person runs them: the exporter has no right to, and needs none. `language` is where to run it.
+    """
     values = {"VAULT": plain(host_name(vault).partition(".")[0], "VAULT"), "KEY": plain(key, "KEY")}
-    rows = _HSM_QUERIES if is_hsm(vault) else _VAULT_QUERIES
-    return tuple(
-        AuditQuery(about, language, re.sub(r"\b(VAULT|KEY)\b", lambda found: values[found[0]], text))
-        for about, language, text in rows
-    )
-
-
-_WIDTH: Final = 110
-_LABEL: Final = 28
-_DAY: Final = 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class SheetPart:
-    """A part of the sheet: lines of a name and a text, then queries to run."""
-
-    title: str
-    lines: tuple[Line, ...]
-    queries: tuple[AuditQuery, ...] = ()
-
-
-def sheet(facts: Facts) -> tuple[SheetPart, ...]:
-    """Return the parts of the sheet. Raises ValueError if the facts are not those of an exporter."""
-    try:
-        return tuple(parts(facts))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the facts are damaged ({type(error).__name__})") from None
-
-
-def title_of(facts: Facts) -> str:
-    return f"Audit of key {word(facts['key'])}"
-
-
-def parts(facts: Facts) -> Iterator[SheetPart]:
-    """Yield the parts of the sheet, from facts of this exporter."""
-    yield SheetPart("In short", tuple(_summary(facts)))
-    yield SheetPart("What depends on it", tuple(dependents(facts)))
-    yield SheetPart("Last proven", (*probes(facts), *proofs(facts)))
-    yield SheetPart("Recovery", tuple(recovery(facts)))
-    yield SheetPart("What expires", tuple(expiries(facts)))
-    yield SheetPart("Key and versions", tuple(versions(facts)))
-    yield SheetPart("Who may unwrap", tuple(who_may(facts)), _queries(facts["who_may"]))
-    yield SheetPart("Who did", tuple(who_did(facts)), _queries(facts["who_did"]))
-
-
-def _summary(facts: Facts) -> Iterator[Line]:
-    exporter = facts["exporter"]
-    yield "key", f"{word(facts['key'])} in {word(facts['vault'])}"
-    yield "as of", f"{clock(facts['at'])}, by ekm-exporter {word(exporter['version'])} on {word(exporter['host'])}"
-    yield "depends on it", _dependents(facts["dependents"])
-    if facts["targets"] > len(facts["probes"]):
-        yield (
-            "targets",
-            f"{len(facts['probes'])} of {counted(facts['targets'], 'target')} of this key are on this sheet: audit another one by its name",
-        )
-    yield "who may unwrap", NO_RIGHT
-    yield "who did", "not known: the vault's log has it. The query below lists it"
-    yield "last proven by probe", _latest(facts["probes"], "last_unwrap", facts, "no unwrap is known") + _failing(facts)
-    yield "last proven by SQL Server", _own_proof(facts)
-    yield "recovery vault proven", _latest(facts["recovery"], "last_unwrap", facts, _no_recovery(facts["recovery"]))
-    yield "test restore", NO_TEST
-    yield "next expiry", _next_expiry(facts)
-
-
-def _latest(rows: Iterable[Facts], field: str, facts: Facts, absent: str) -> str:
-    """Return the latest time of a field, or the sentence about its absence."""
-    times = [row[field] for row in rows if row[field] is not None]
-    return when(max(times, key=unix_time), facts) if times else absent
-
-
-def _own_proof(facts: Facts) -> str:
-    """Return the oldest proof of all SQL Servers, which lack one, and what fails: the newest one says nothing about another node."""
-    totals, rows = facts["dependents"], [row for row in facts["sql_servers"] if row["uses_key"]]
-    if not totals["read"]:
-        return (
-            "not known: the exporter reads none of these SQL Servers"
-            if totals["sql_servers"]
-            else "no SQL Server is known to use it"
-        )
-    if totals["proven_at"] is not None:
-        oldest = [word(row["server"]) for row in rows if row["proven_at"] == totals["proven_at"]]
-        of = f", the oldest of {counted(totals['read'], 'SQL Server')}{': ' if oldest else ''}{few(oldest)}"
-        parts = [when(totals["proven_at"], facts) + (of if totals["read"] > 1 else "")]
-    else:
-        parts = [f"no start and no backup proves it on {few([word(row['server']) for row in rows if row['proven_at'] is None])}"]
-    troubled = [f"{word(row['server'])}: {', '.join(found)}" for row in rows if (found := list(_trouble(row, facts)))]
-    parts += [*troubled[:FEW], *([f"{len(troubled) - FEW:,} more SQL Servers fail"] if len(troubled) > FEW else [])]
-    if unread := totals["sql_servers"] - totals["read"]:
-        parts.append(f"not known of {counted(unread, 'more SQL Server')}, which {'is' if unread == 1 else 'are'} not read")
-    return "; ".join(parts)
-
-
-def _dependents(totals: Facts) -> str:
-    """Return how many SQL Servers and databases depend on the key, as far as they are read."""
-    servers, read, unused = totals["sql_servers"], totals["read"], totals["unused"]
-    others = f"; {unused:,} more {'is read and does' if unused == 1 else 'are read and do'} not use it" if unused else ""
-    if not servers:
-        return f"no SQL Server is {'known to use it' if unused else 'declared or read'}{others}"
-    if not read:
-        return f"{counted(servers, 'SQL Server')}; databases not known: the exporter reads none of them{others}"
-    databases, unread = counted(totals["databases"], "database"), servers - read
-    if not unread:
-        return f"{counted(servers, 'SQL Server')}, {databases}{others}"
-    are = "is" if unread == 1 else "are"
-    return f"{counted(servers, 'SQL Server')}, at least {databases}; {unread} of these SQL Servers {are} not read{others}"
-
-
-def _failing(facts: Facts) -> str:
-    """Return since when the key is not ready, with the failure of the target that began; empty if no target fails."""
-    rows = [each for each in facts["probes"] if each["ready"] is False]
-    if not rows:
-        return ""
-    first = min(rows, key=lambda each: unix_time(each["not_ready_since"] or facts["at"]))
-    several = f" ({len(rows)} of {len(facts['probes'])} targets)" if len(facts["probes"]) > 1 else ""
-    failure = f"{first['code']} {word(first['reason'] or '')}".rstrip() if first["code"] is not None else "no code"
-    return f"; not ready since {when_known(first['not_ready_since'], facts)}: {failure}{several}"
-
-
-def _no_recovery(rows: Iterable[Facts]) -> str:
-    configured = any(row["recovery_vault"] is not None for row in rows)
-    return "never: no unwrap in the recovery vault has succeeded" if configured else "not known: no recovery_vault is configured"
-
-
-def _next_expiry(facts: Facts) -> str:
-    dates = [
-        (expiry["expires_at"], f"credential {word(each['credential'])}")
-        for each in facts["credentials"]
-        for expiry in each["expiries"]
-        if expiry["wrong"] is None
+    return [
+        {"about": about, "language": language, "text": re.sub(r"\b(VAULT|KEY)\b", lambda found: values[found[0]], text)}
+        for about, language, text in (_HSM_QUERIES if is_hsm(vault) else _VAULT_QUERIES)
     ]
-    dates += [(each["expires"], f"key version {word(each['version'] or '')}") for each in facts["versions"]]
-    dates += [(each["expires_at"], f"TLS of {word(each['endpoint'])}") for each in facts["tls_certificates"]]
-    dated = sorted((unix_time(at), at, what) for at, what in dates if at is not None)
-    return f"{dated[0][2]}, {when(dated[0][1], facts)}" if dated else "not known: no date of any kind"
-
-
-def _queries(rows: Iterable[Facts]) -> tuple[AuditQuery, ...]:
-    return tuple(
-        AuditQuery(word(row["about"]), word(row["language"]), "\n".join(map(printable, row["text"].split("\n")))) for row in rows
-    )
-
-
-def as_text(facts: Facts) -> str:
-    """Return the sheet as plain text. Raises ValueError as `sheet`."""
-    lines = [title_of(facts), ""]
-    for part in sheet(facts):
-        lines += [part.title, "-" * len(part.title), *(row for line in part.lines for row in _wrapped(*line)), ""]
-        for query in part.queries:
-            lines += [
-                *textwrap.wrap(f"{query.about} ({query.language}):", _WIDTH),
-                "",
-                *(f"  {row}" for row in query.text.split("\n")),
-                "",
-            ]
-    return "\n".join(lines)
-
-
-def _wrapped(label: str, words: str) -> list[str]:
-    indent = " " * (_LABEL + 2)
-    first = f"{label:{_LABEL}}  " if len(label) <= _LABEL else f"{label}:\n{indent}"
-    wrapped = textwrap.wrap(words, _WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
-    return f"\n{indent}".join([first + wrapped[0], *wrapped[1:]]).split("\n")
 
 
 # Which target of an exporter a text names: by its own name, by its key version, or by the key's URI.
-
-Named = TypeVar("Named", bound="NamedKey")
-
-
-class NamedKey(DeclaredKey, Protocol):
-    """The key of a target, with the target's name."""
-
-    @property
-    def name(self) -> str: ...
 
 
 class ChoiceError(Exception):
@@ -592,7 +540,7 @@ class UnknownKeyError(ChoiceError):
     """No target has this name or this key."""
 
 
-def choose_target(text: str, targets: Sequence[Named]) -> Named:
+def choose_target(text: str, targets: Sequence[TargetState]) -> TargetState:
     """Return the target of this name, else the first one of this key. Raises ChoiceError."""
     wanted = text.removesuffix("/").casefold()
     found = [one for one in targets if one.name == text] or [one for one in targets if wanted in _names(one)]
@@ -607,7 +555,7 @@ def choose_target(text: str, targets: Sequence[Named]) -> Named:
     return found[0]
 
 
-def _names(target: NamedKey) -> tuple[str, ...]:
+def _names(target: TargetState) -> tuple[str, ...]:
     """Return the names of a key, with and without its version, in lower case."""
     key = target.key_name if target.key_version is None else f"{target.key_name}/{target.key_version}"
     return tuple(
@@ -615,7 +563,7 @@ def _names(target: NamedKey) -> tuple[str, ...]:
     )
 
 
-def _uri(target: NamedKey) -> str:
+def _uri(target: TargetState) -> str:
     version = "" if target.key_version is None else f"/{target.key_version}"
     return f"https://{target.vault}/keys/{target.key_name}{version}"
 

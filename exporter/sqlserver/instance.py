@@ -452,4 +452,4 @@ def listed(names: Iterable[str]) -> str:
 
 def counted(number: int, noun: str) -> str:
     """`1 file` or `2 files`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

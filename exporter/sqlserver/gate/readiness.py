@@ -596,7 +596,7 @@ def _nodes(case: NodeKey) -> Iterator[GateReason]:
             yield replace(reason(Condition.NODE_NOT_PROVEN, server=case.server, node=node), server=node)
 
 
-# In the order of the table. What targets lack is found in `rules`, too.
+# In the order of the table. What targets lack is found in `assess`, too.
 _ROWS: Final[Mapping[Evidence, _Row]] = {
     Evidence.VAULT: _identity,
     Evidence.READ: _read,

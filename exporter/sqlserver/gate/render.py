@@ -9,11 +9,11 @@ from typing import Any
 from exporter.core.durations import moment
 from exporter.core.secrets import hide
 from exporter.knowledge.verdict import NOT_TESTED, vantage_text
+from exporter.sqlserver.gate.assess import percent
 from exporter.sqlserver.gate.conditions import GateReason, TargetState
 from exporter.sqlserver.gate.exporters import place_of
 from exporter.sqlserver.gate.inputs import Answer, Dependency, ExporterAnswer, KnownInstance
 from exporter.sqlserver.gate.readiness import evidence_of
-from exporter.sqlserver.gate.rules import percent
 from exporter.sqlserver.instance import counted, listed
 from exporter.sqlserver.logs import LogSpace
 from exporter.sqlserver.proof import ServerProof, proof_text

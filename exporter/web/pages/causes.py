@@ -26,10 +26,9 @@ from exporter.presentation.text import VAULTS, vault_actions
 from exporter.presentation.ticket import Extent, TicketSubject, extent_of, subject_of, ticket_plans, ticket_text
 from exporter.runtime.loop import yield_with_pauses
 from exporter.runtime.process import computer_name
-from exporter.sqlserver.audit import counted
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.gate.inputs import RestartReadiness
-from exporter.sqlserver.instance import few
+from exporter.sqlserver.instance import counted, few
 from exporter.sqlserver.proof import ProofState
 from exporter.state.causes import CauseGroup, linked, links_of
 from exporter.web.pages.fleet import Fleet

@@ -15,7 +15,7 @@ from exporter.knowledge.causes import TOGETHER_SECONDS
 from exporter.knowledge.code_row import OWNERS, ConnectorError
 from exporter.knowledge.codes import BY_CODE, CODES, both_numbers
 from exporter.knowledge.verdict import State
-from exporter.sqlserver.audit import counted
+from exporter.sqlserver.instance import counted
 from exporter.state.causes import RecentChange
 from exporter.state.record import MAX_CHANGES, ChangeKind, ObservedChange
 from exporter.web.pages.html import (

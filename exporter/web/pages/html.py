@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode
 
 from exporter.core.durations import moment
 from exporter.knowledge.codes import BY_CODE, both_numbers
-from exporter.sqlserver.audit import Facts, SheetPart, counted, parts, sheet, title_of
-from exporter.sqlserver.instance import few
+from exporter.sqlserver.audit import Facts, SheetPart, parts, sheet, title_of
+from exporter.sqlserver.instance import counted, few
 
 # Control characters are removed: a terminal that shows the source could execute them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -277,6 +277,6 @@ def _section(part: SheetPart) -> Iterator[Html]:
     for at in range(0, len(part.lines), _LINES):
         yield facts(part.lines[at : at + _LINES])
     for query in part.queries:
-        words = f"{query.about} ({query.language})"
-        yield element("div", element("p", words, ":"), scrollable(element("code", query.text), label=words))
+        words = f"{query['about']} ({query['language']})"
+        yield element("div", element("p", words, ":"), scrollable(element("code", query["text"]), label=words))
     yield Html("</section>")

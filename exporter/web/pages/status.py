@@ -21,7 +21,7 @@ from exporter.knowledge.verdict import NOT_TESTED, STATES, vantage_text, why_tex
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql import sql_headline, unread_text
 from exporter.presentation.text import what_an_instance_is
-from exporter.sqlserver.audit import counted
+from exporter.sqlserver.instance import counted
 from exporter.web.pages.causes import PER_PAGE, ListPage, causes_section, group_title
 from exporter.web.pages.fleet import BY_LABEL, MOST_LABELS, ORDERS, UNSTEADY, VERDICTS, Fleet, HeadlineState, TargetQuery
 from exporter.web.pages.html import (

@@ -276,7 +276,7 @@ def azure_commands(vault: str) -> Iterator[str]:
     lines = (line for one in (THROTTLED, SHOW_CHANGES.strip("`")) for line in command_lines(fill_command(one, names), vault))
     yield from (command for label, command in lines if label != "portal")
     yield from (query for _, query in request_queries(vault, 'ClientInfo == "x"'))
-    yield from (each.text for each in access_queries(vault, HOSTILE))
+    yield from (each["text"] for each in access_queries(vault, HOSTILE))
     yield from (log_query(script, vault=vault, key=HOSTILE) for script in LOG_SCRIPTS)
 
 

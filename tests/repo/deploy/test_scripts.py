@@ -395,7 +395,7 @@ def test_the_parser_finds_only_the_broken_queries():
     broken = ["AZKVAuditLogs | where A >>> 1", "AZKVAuditLogs | where Nothing == 1"]
     scripts = [text for _, text in sorted(LOG_SCRIPTS.items())]
     for vault in ("contoso.vault.azure.net", "contoso.managedhsm.azure.net"):
-        scripts += [each.text for each in access_queries(vault, "Key-0") if each.language == GRAPH]
+        scripts += [each["text"] for each in access_queries(vault, "Key-0") if each["language"] == GRAPH]
     found = diagnoses(*scripts, *queries, *broken)
     assert len(scripts) == 5
     assert found[:7] == [[]] * 7
@@ -408,7 +408,7 @@ def test_the_parser_accepts_the_queries_of_tickets():
     hostile = '") or 1 == 1 //'
     queries = [
         *(query for _, query in request_queries(hostile, EXPORTER_REQUESTS)),
-        *(each.text for each in access_queries(hostile, hostile) if each.language == GRAPH),
+        *(each["text"] for each in access_queries(hostile, hostile) if each["language"] == GRAPH),
         *(log_query(name, vault=hostile, key=hostile) for name in LOG_SCRIPTS),
         *(SIGN_INS.format(table=f"AAD{each}SignInLogs", client_id="0") for each in ("ServicePrincipal", "ManagedIdentity")),
         *(query for caller in callers for _, query in request_queries("contoso", caller)),

@@ -297,22 +297,22 @@ WITH_PORT, HSM = "contoso-prod.vault.azure.net:8443", "contoso.managedhsm.azure.
 def test_queries_have_the_names_and_no_placeholder_but_the_group(vault):
     name = vault.partition(".")[0]
     queries = access_queries(vault, "Key-0")
-    assert all(name in each.text or "GROUP" in each.text for each in queries)
-    assert not [each for each in queries if "VAULT" in each.text or "KEY" in each.text or "8443" in each.text]
-    abouts = {each.about: {one.language for one in queries if one.about == each.about} for each in queries}
+    assert all(name in each["text"] or "GROUP" in each["text"] for each in queries)
+    assert not [each for each in queries if "VAULT" in each["text"] or "KEY" in each["text"] or "8443" in each["text"]]
+    abouts = {each["about"]: {one["language"] for one in queries if one["about"] == each["about"]} for each in queries}
     assert all(languages in ({BASH, POWERSHELL}, {GRAPH}) for languages in abouts.values())
 
 
 def test_commands_of_bash_are_whole():
     for vault in (WITH_PORT, HSM):
         for each in access_queries(vault, "Key-0"):
-            if each.language == BASH:
-                assert shlex.split(each.text)[0] == "az"
-                assert "\n" not in each.text
+            if each["language"] == BASH:
+                assert shlex.split(each["text"])[0] == "az"
+                assert "\n" not in each["text"]
 
 
 def test_inherited_roles_are_listed_on_the_key():
-    first = access_queries(WITH_PORT, "Key-0")[0].text
+    first = access_queries(WITH_PORT, "Key-0")[0]["text"]
     assert '--include-inherited --scope "$(az keyvault show --name contoso-prod --query id -o tsv)/keys/Key-0"' in first
 
 
@@ -324,10 +324,10 @@ def test_managed_hsm_has_roles_of_its_own():
 
 def test_azure_roles_on_a_managed_hsm_are_listed():
     about = "Who may change or delete the HSM: Azure roles on it, with those inherited from above"
-    first, second = (each.text for each in access_queries(HSM, "k") if each.about == about)
+    first, second = (each["text"] for each in access_queries(HSM, "k") if each["about"] == about)
     assert '--include-inherited --scope "$(az keyvault show --hsm-name contoso --query id -o tsv)" -o table' in first
     assert second.startswith('Get-AzRoleAssignment -Scope "$((Get-AzKeyVaultManagedHsm -Name contoso).ResourceId)" | ')
-    (graph,) = (each.text for each in access_queries(HSM, "k") if each.language == GRAPH)
+    (graph,) = (each["text"] for each in access_queries(HSM, "k") if each["language"] == GRAPH)
     assert 'type =~ "microsoft.keyvault/managedhsms" and name =~ "contoso"' in graph
 
 
