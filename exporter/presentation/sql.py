@@ -6,7 +6,7 @@ Names were bounded and made printable when they were read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 
@@ -18,7 +18,7 @@ from exporter.knowledge.advice import SERVER_ACTIONS
 from exporter.knowledge.code_row import Category
 from exporter.knowledge.reason_row import sentence
 from exporter.knowledge.reasons import Reason
-from exporter.knowledge.verdict import NOT_TESTED, State
+from exporter.knowledge.verdict import NOT_TESTED, State, Unsteady
 from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.differences import Difference, pins
@@ -37,7 +37,7 @@ from exporter.sqlserver.urgency import (
     times_text,
 )  # fmt: skip
 from exporter.state.causes import CauseGroup
-from exporter.state.record import ChangeKind, ObservedChange, TargetRecord, unsteady_at
+from exporter.state.record import ChangeKind, TargetRecord, unsteady_at
 
 Verdicts = Iterable[tuple[Target, bool | None, TargetRecord | None]]  # each target, with whether its vault side is ready
 MOST_DIFFERENCES_LISTED = 100  # in one response
@@ -85,50 +85,33 @@ _ACTIONS: Mapping[ProofState, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class EndedFault:
-    """A period in which a target was not ready, with the codes of its probes. Times are Unix times; `began` is -inf if unknown.
-
-    A SQL Server may still have it in its error log, or show its effects.
-    """
-
-    began: float
-    ended: float
-    codes: frozenset[int]
-
-
 def ended_at(record: TargetRecord | None, server: ServerProof) -> float | None:
     """Return when the fault ended to which the latest code of a SQL Server belongs; None if it belongs to none.
 
-    The target is ready again, and steady: of one that fails in waves, nothing has ended. SQL Server may show another code of the pair than the probe.
+    The target is ready again, and steady: of one that fails in waves, nothing has ended. SQL Server may still have the fault in its error log, or
+    show its effects, and may show another code of the pair than the probe.
     """
-    if record is None or record.state is not State.READY or (code := server.latest) is None:
+    if record is None or record.state is not State.READY or (code := server.latest) is None or _wave(record) is not None:
         return None
-    if record.last is not None and unsteady_at(record, record.last.started_at) is not None:
-        return None
-    at, faults = server.codes[0].last_at, ended_faults(record.changes, slack=record.target.interval)
-    return next(
-        (each.ended for each in faults if each.began <= at <= each.ended and each.codes & {code.code, code.counterpart}), None
-    )
+    at, began, codes = server.codes[0].last_at, -inf, set[int]()
+    for change in record.changes:
+        if change.what is ChangeKind.STATE and change.before == State.READY:
+            began, codes = change.at - record.target.interval, set()  # when the last good probe was
+        codes |= set() if change.failure.code is None else {change.failure.code}
+        if change.what is ChangeKind.STATE and change.after == State.READY and began <= at <= change.at:
+            if codes & {code.code, code.counterpart}:
+                return change.at
+    return None
+
+
+def _wave(record: TargetRecord | None) -> Unsteady | None:
+    return None if record is None or record.last is None else unsteady_at(record, record.last.started_at)
 
 
 def is_of_the_wave(record: TargetRecord | None, server: ServerProof) -> bool:
     """Return whether the latest code of a SQL Server is the failure that comes and goes in the probes of the target."""
-    if record is None or record.last is None or (code := server.latest) is None:
-        return False
-    unsteady = unsteady_at(record, record.last.started_at)
-    return unsteady is not None and unsteady.most.code in (code.code, code.counterpart)
-
-
-def ended_faults(changes: Iterable[ObservedChange], *, slack: float) -> Iterator[EndedFault]:
-    """Yield the ended faults, the oldest first. A fault began up to `slack` seconds before a probe found it, and ends with a ready one."""
-    began, codes = float("-inf"), set[int]()
-    for change in changes:
-        if change.what is ChangeKind.STATE and change.before == State.READY:
-            began, codes = change.at - slack, set()
-        codes |= set() if change.failure.code is None else {change.failure.code}
-        if change.what is ChangeKind.STATE and change.after == State.READY:
-            yield EndedFault(began, change.at, frozenset(codes))
+    wave, code = _wave(record), server.latest
+    return wave is not None and code is not None and wave.most.code in (code.code, code.counterpart)
 
 
 def urgency_text(servers: Sequence[ServerProof], now: float) -> str:
@@ -277,11 +260,9 @@ class SqlProofs:
 
         A SQL Server that was not read, or that lacks the target's key, has none.
         """
-        return tuple(sorted(self._proofs_of_target(target), key=urgency))
-
-    def _proofs_of_target(self, target: Target) -> Iterator[ServerProof]:
-        for reading in self._servers_of(target) if self._read else ():
-            yield from (each for each in server_proofs(reading) if is_of_target(each, target))
+        servers = self._servers_of(target) if self._read else ()
+        found = (each for reading in servers for each in server_proofs(reading) if is_of_target(each, target))
+        return tuple(sorted(found, key=urgency))
 
     def not_read(self, target: Target, now: float) -> str:
         """Return which SQL Servers of the target are not read, and why; empty if none."""

@@ -7,10 +7,8 @@ import pytest
 from exporter.core.values import Step
 from exporter.knowledge.verdict import NO_FAILURE, NOT_TESTED, FailedProbe, State
 from exporter.presentation.sql import (
-    EndedFault,
     SqlProofs,
     ended_at,
-    ended_faults,
     first_action,
     first_actions,
     is_of_the_wave,
@@ -362,18 +360,13 @@ def a_record(*changes, **known):
     return TargetRecord(target(interval=60.0), History(1), state=known.get("state", State.READY), changes=changes)
 
 
-def test_fault_has_all_codes_between_two_ready_probes():
-    changes = [
-        state(100, "not_ready", "ready", NO_NAME),
-        state(200, "ready", "not_ready"),
-        ObservedChange(230, ChangeKind.CODE, "3077", "3900", failure=NO_NAME),
-        ObservedChange(240, ChangeKind.REGION, "a", "b"),
-        state(300, "not_ready", "ready", NO_NAME),
-        state(400, "ready", "not_ready"),
-    ]
-    first, second = ended_faults(changes, slack=60)
-    assert first == EndedFault(float("-inf"), 100, frozenset({3900}))
-    assert second == EndedFault(140, 300, frozenset({3077, 3900}))
+CHANGED = (
+    state(BEGAN, "ready", "not_ready"),
+    ObservedChange(BEGAN + 60, ChangeKind.CODE, "3077", "3900", failure=NO_NAME),
+    ObservedChange(BEGAN + 90, ChangeKind.REGION, "a", "b"),
+    state(ENDED, "not_ready", "ready", NO_NAME),
+    state(ENDED + 60, "ready", "not_ready"),
+)
 
 
 @pytest.mark.parametrize(
@@ -384,6 +377,10 @@ def test_fault_has_all_codes_between_two_ready_probes():
         (a_server_with(last="19:40:01"), a_record(*CHANGES), None),  # after the end
         (a_server_with(last="19:09:29"), a_record(*CHANGES), None),  # before its begin
         (a_server_with("3303"), a_record(*CHANGES), None),
+        (a_server_with("3077"), a_record(*CHANGED), ENDED),  # a fault has all codes between two ready probes
+        (a_server_with("3900"), a_record(*CHANGED), ENDED),
+        (a_server_with("3900"), a_record(state(ENDED, "not_ready", "ready", NO_NAME)), ENDED),  # its begin is not known
+        (a_server_with("3900"), a_record(state(BEGAN, "not_ready", "ready", NO_NAME), *CHANGES), None),
         (a_server_with("99999"), a_record(*CHANGES), None),
         (a_server_with(), a_record(state(BEGAN, "ready", "not_ready", NO_FAILURE), state(ENDED, "not_ready", "ready", NO_FAILURE)), None),
         (a_server_with(), a_record(*CHANGES, state=State.NOT_READY), None),
