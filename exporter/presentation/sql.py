@@ -24,7 +24,7 @@ from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.differences import Difference, pins
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.gate.readiness import evidence_of
-from exporter.sqlserver.instance import FEW, few, printable
+from exporter.sqlserver.instance import FEW, counted, few, printable
 from exporter.sqlserver.proof import ProofState, ServerProof, login_text, server_proofs, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, names_of, rows, shown_name
 from exporter.sqlserver.urgency import (
@@ -98,9 +98,9 @@ def ended_at(record: TargetRecord | None, server: ServerProof) -> float | None:
         if change.what is ChangeKind.STATE and change.before == State.READY:
             began, codes = change.at - record.target.interval, set()  # when the last good probe was
         codes |= set() if change.failure.code is None else {change.failure.code}
-        if change.what is ChangeKind.STATE and change.after == State.READY and began <= at <= change.at:
-            if codes & {code.code, code.counterpart}:
-                return change.at
+        is_end = change.what is ChangeKind.STATE and change.after == State.READY and began <= at <= change.at
+        if is_end and codes & {code.code, code.counterpart}:
+            return change.at
     return None
 
 
@@ -116,17 +116,15 @@ def is_of_the_wave(record: TargetRecord | None, server: ServerProof) -> bool:
 
 def urgency_text(servers: Sequence[ServerProof], now: float) -> str:
     """Return what is closed, since when backups fail, and how long the logs have room, for several SQL Servers together."""
-    failing = {each.reading.address: each for each in servers if each.failed and each.since is not None}
-    since = min((each.since for each in failing.values() if each.since is not None), default=None)
-    of = next(iter(failing.values())).server if len(failing) == 1 else f"{len(failing):,} SQL Servers"
-    fail = "" if since is None else f"backups of {of} fail since {clock_text(since, now)}"
+    failing = {each.reading.address: (each.since, each.server) for each in servers if each.failed and each.since is not None}
+    of = next(iter(failing.values()))[1] if len(failing) == 1 else f"{len(failing):,} SQL Servers"
+    fail = f"backups of {of} fail since {clock_text(min(failing.values())[0], now)}" if failing else ""
     closed, stalled, times = closed_text(servers), stalled_text(servers, now, named=True), times_text(servers, now, named=True)
+    if not stalled:
+        return "; ".join(filter(None, (closed, fail, times)))
     # That a database may no longer write is a sentence of its own, before all that still works.
-    first = [closed, stalled] if stalled else []
-    rest = "; ".join(filter(None, (*(() if stalled else (closed,)), fail, times)))
-    return ". ".join(
-        text if place == 0 else f"{text[0].upper()}{text[1:]}" for place, text in enumerate(filter(None, (*first, rest)))
-    )
+    first, *rest = filter(None, (closed, stalled, "; ".join(filter(None, (fail, times)))))
+    return ". ".join((first, *(f"{text[0].upper()}{text[1:]}" for text in rest)))
 
 
 def first_actions(
@@ -164,23 +162,19 @@ def first_action(server: ServerProof, ended_at: float | None = None, *, target: 
     With `ended_at`, the fault of the vault that SQL Server shows has ended. `target` is one with the key; `is_ready` if its vault side is ready.
     """
     proof, where = server.proof, prose(server.server)
+    opened = _open_text(server) if proof.closed else ""
     if ended_at is not None:
-        return _open_text(server) if proof.closed else _REPEAT.format(server=where)
-    found = _action_text(server, is_ready=is_ready)
-    names = {
-        "server": where,
-        "target": target,
-        "login": prose(login_text(proof)),
-        "statement": _add_credential(proof.login, proof.candidate),
-        "code": plain(server.codes[0].code, "CODE") if server.codes else "",
-        "meaning": _meaning(server).format(server=where),
-        "explain": " and ".join(f"`ekm-exporter explain {each.code}`" for each in server.messages),
-    }
-    action = found.format(**names)
-    if not proof.closed:
-        return action
-    opened = _open_text(server)
-    return f"{action} Then {opened[0].lower()}{opened[1:]}"
+        return opened or _REPEAT.format(server=where)
+    action = _action_text(server, is_ready=is_ready).format(
+        server=where,
+        target=target,
+        login=prose(login_text(proof)),
+        statement=_add_credential(proof.login, proof.candidate),
+        code=plain(server.codes[0].code, "CODE") if server.codes else "",
+        meaning=_meaning(server).format(server=where),
+        explain=" and ".join(f"`ekm-exporter explain {each.code}`" for each in server.messages),
+    )
+    return f"{action} Then {opened[0].lower()}{opened[1:]}" if opened else action
 
 
 def _action_text(server: ServerProof, *, is_ready: bool) -> str:
@@ -191,13 +185,13 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
         return _READ_WHY
     if server.cause is not ProofState.FAILING:
         return _ACTIONS.get(server.cause, "")
-    category = Category.UNKNOWN if server.latest is None else server.latest.category
+    category, is_closed = Category.UNKNOWN if server.latest is None else server.latest.category, bool(server.proof.closed)
     if category in _COMPARED and not is_ready:
         return _NO_PROBE
-    action = SERVER_ACTIONS.get(category)
-    if server.proof.closed and category is Category.THROTTLED:
+    if is_closed and category is Category.THROTTLED:
         return _WAIT
-    then = f" {action.then}" if action is not None and action.then and not server.proof.closed else ""  # opening comes first
+    action = SERVER_ACTIONS.get(category)
+    then = f" {action.then}" if action is not None and action.then and not is_closed else ""  # opening comes first
     return f"{_DIAGNOSES.get(category, '')}{action or _READ_THE_LOG}{then}"
 
 
@@ -215,9 +209,11 @@ def _open_text(server: ServerProof) -> str:
         printable(str(row.get("name"))) for row in rows(server.reading, "databases") if row.get("in_group") == 1 or row.get("ag")
     }
     in_group = [name for name in closed if name in grouped]
-    others = f" Do so for the other {len(closed) - 1:,} too." if len(closed) > 1 else ""
-    text = _OPEN_IN_GROUP if in_group else _OPEN
-    return text.format(server=prose(server.server), database=sql_name((in_group or closed)[0], "DATABASE"), others=others)
+    return (_OPEN_IN_GROUP if in_group else _OPEN).format(
+        server=prose(server.server),
+        database=sql_name((in_group or closed)[0], "DATABASE"),
+        others=f" Do so for the other {len(closed) - 1:,} too." if len(closed) > 1 else "",
+    )
 
 
 def _add_credential(login: str, candidate: str) -> str:
@@ -289,13 +285,15 @@ class SqlProofs:
         return f"{NOT_TESTED}, for {few(untested)}" if untested else ""
 
     def _servers_of(self, target: Target) -> tuple[SqlServerReading, ...]:
-        listed = (each for entry in declared_servers(target) for each in self.listed(entry))
-        return tuple({each.address: each for each in listed}.values())
+        return tuple({each.address: each for entry in declared_servers(target) for each in self.listed(entry)}.values())
 
     def listed(self, entry: Mapping[str, str]) -> list[SqlServerReading]:
         """Return the SQL Server of `sql_servers`, read or not, that an entry of `instances` names, with those that answer with its name too: none hides another."""
-        found = ((each, match_entry(entry, names)) for each, names in self._by_entry.get(entry_key(entry), ()))
-        return [each for each, matched in found if matched is Match.CERTAIN or (matched and each.contested)]
+        return [
+            each
+            for each, names in self._by_entry.get(entry_key(entry), ())
+            if (matched := match_entry(entry, names)) is Match.CERTAIN or (matched and each.contested)
+        ]
 
 
 def proof_key(server: ServerProof) -> tuple[str, str]:
@@ -358,7 +356,7 @@ def sql_servers_payload(servers: Sequence[ServerProof], *, now: float) -> Payloa
 
 def _server_payload(server: ServerProof, now: float) -> Payload:
     """Return one SQL Server. The times of the logs count from their reading, as in the metrics."""
-    proof, reading, log = server.proof, server.reading, server.first_full
+    proof, reading, log, file = server.proof, server.reading, server.first_full, server.next_file
     return {
         "sql_instance": reading.sql_instance,
         "host": reading.host,
@@ -369,9 +367,9 @@ def _server_payload(server: ServerProof, now: float) -> Payload:
         "proof_due": proof.is_due,
         "trace_flag_15025": flag_is_on(reading, TRACE_FLAG),
         "logs_read_at": moment_or_none(reading.read_at.get("logs")),
-        "log_full_in_seconds": None if log is None else _whole(log.full_in),
+        "log_full_in_seconds": None if log is None or log.full_in is None else round(log.full_in),
         "log_full_database": None if log is None else log.database,
-        "next_log_file_in_seconds": _whole(None if server.next_file is None else server.next_file.next_file_in),
+        "next_log_file_in_seconds": None if file is None or file.next_file_in is None else round(file.next_file_in),
     }
 
 
@@ -391,10 +389,6 @@ def proof_fields(server: ServerProof, now: float) -> Payload:
         "codes_since": [code.code for code in server.signs],
         "backups_fail": bool(server.failed),
     }
-
-
-def _whole(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds)
 
 
 @dataclass(slots=True)
@@ -461,8 +455,9 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
     """
     proofs.refresh()
     # One reading a slice: a SQL Server may have thousands of databases.
-    readings = yield_with_pauses(proofs.readings(), 1)
-    opened = [each async for reading in readings for each in server_proofs(reading) if each.state.is_open]
+    opened = [
+        each async for reading in yield_with_pauses(proofs.readings(), 1) for each in server_proofs(reading) if each.state.is_open
+    ]
     behind: dict[tuple[str, str], dict[str, bool | None]] = {proof_key(each): {} for each in opened}
     of_itself = set[tuple[str, str]]()
     ended = dict[tuple[str, str], float]()
@@ -477,9 +472,8 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
     causes = dict[tuple[ProofState, str, float | None], SqlCause]()
     async for proof in yield_with_pauses(opened, _PROOFS_PER_SLICE):
         targets = behind[proof_key(proof)]
-        if targets and proof_key(proof) not in of_itself and not proof.cause.is_seen_inside:
-            continue
-        if not (targets or all_servers):
+        is_of_targets = bool(targets) and proof_key(proof) not in of_itself and not proof.cause.is_seen_inside
+        if is_of_targets or not (targets or all_servers):
             continue
         code = proof.signs[0].code if proof.cause is ProofState.FAILING else ""
         key = (proof.state, code, ended.get(proof_key(proof)))
@@ -489,10 +483,8 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
 
 def _is_of_the_target(ready: bool | None, record: TargetRecord | None, server: ServerProof) -> bool:
     """Return whether the probes of a target have the cause, or may have it: before a probe finishes, SQL Server itself is not accused."""
-    is_pending = record is None or record.last is None
-    if ready is False or (is_pending and server.state is not ProofState.CLOSED):
-        return True
-    return server.state is ProofState.FAILING and is_of_the_wave(record, server)
+    is_pending = (record is None or record.last is None) and server.state is not ProofState.CLOSED
+    return ready is False or is_pending or (server.state is ProofState.FAILING and is_of_the_wave(record, server))
 
 
 async def stuck_behind(verdicts: Verdicts, proofs: SqlProofs, now: float) -> dict[str, tuple[ServerProof, ...]]:
@@ -524,13 +516,11 @@ def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof], now:
     closed = {each.reading.address for each in behind if each.proof.closed}
     closed |= {address for cause in bad if cause.state is ProofState.CLOSED for address in cause.servers}
     others = {address for cause in bad for address in cause.servers} - closed
-    its = "its key itself" if len(others) == 1 else "their keys themselves"
-    has = f"{'has' if len(closed) == 1 else 'have'} closed databases"
-    counts = [
-        f"{len(found):,} SQL Server{'' if len(found) == 1 else 's'} {text}" if found else ""
-        for found, text in ((closed, has), (others, f"cannot get {its}"))
-    ]
-    return ". ".join(filter(None, (counts[0], stuck, counts[1])))
+    has = f"{counted(len(closed), 'SQL Server')} {'has' if len(closed) == 1 else 'have'} closed databases"
+    cannot = (
+        f"{counted(len(others), 'SQL Server')} cannot get {'its key itself' if len(others) == 1 else 'their keys themselves'}"
+    )
+    return ". ".join(filter(None, (has if closed else "", stuck, cannot if others else "")))
 
 
 def _fails_alike(server: ServerProof, reason: Reason | None) -> bool:
@@ -612,9 +602,8 @@ def differences_payload(differences: Sequence[Difference]) -> Payload:
 
 def causes_payload(groups: Iterable[CauseGroup], own: Sequence[SqlCause]) -> list[Payload]:
     """Return the causes, the most urgent first. Those of SQL Servers that only lack a proof are last."""
-    bad = [each for each in own if each.is_bad]
-    rest = [each for each in own if not each.is_bad]
-    return [*map(_sql_cause_payload, bad), *map(_cause_payload, groups), *map(_sql_cause_payload, rest)]
+    bad, rest = ([_sql_cause_payload(each) for each in own if each.is_bad is is_bad] for is_bad in (True, False))
+    return [*bad, *map(_cause_payload, groups), *rest]
 
 
 def _cause_payload(group: CauseGroup) -> Payload:

@@ -5,6 +5,7 @@ What is not known is no difference: a section that was never read, a key without
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,7 @@ from exporter.core import quoting
 from exporter.core.names import Match, ServerNames, entry_key, match_entry, server_name
 from exporter.core.values import KeyFacts
 from exporter.sqlserver.document import KeyVersion
-from exporter.sqlserver.instance import AsymmetricKey, Findings, counted
+from exporter.sqlserver.instance import Findings, counted
 from exporter.sqlserver.keys import KeyUris, has_modulus, used_keys
 from exporter.sqlserver.reading import SqlServerReading, known_instance, names_of, once
 
@@ -86,8 +87,9 @@ class DeclaredTargets:
     def modulus(self, target: DeclaredTarget) -> bytes:
         """Return the modulus of the key that a target pins; empty if unknown."""
         key = self._key_of(target.name)
-        is_pinned = key is not None and KeyVersion(target.vault, key.name, key.version) == pinned_version(target)
-        return key.modulus if key is not None and is_pinned else b""
+        if key is None or KeyVersion(target.vault, key.name, key.version) != pinned_version(target):
+            return b""
+        return key.modulus
 
     def pinning(self, version: KeyVersion | None, thumbprint: str) -> Sequence[DeclaredTarget]:
         """Return the targets that pin a key, whatever they list. Its thumbprint counts if the version is unknown."""
@@ -109,8 +111,8 @@ def pins(target: DeclaredKey, version: KeyVersion | None, thumbprint: str, known
     KeyUri counts first: a probe uses it, and never the thumbprint.
     """
     if version is not None:
-        is_followed = target.key_version is None and names_key(target, version)  # the newest version may be this one
-        return None if is_followed else pinned_version(target) == version
+        # Without a pin, the newest version may be this one.
+        return None if target.key_version is None and names_key(target, version) else pinned_version(target) == version
     return thumbprint in known if known and target.key_version is not None else None
 
 
@@ -192,10 +194,9 @@ class Difference:
     @property
     def action(self) -> str:
         """What to write into the configuration, without a full stop."""
-        moves = self.kind is DifferenceKind.OTHER_VERSION and self.other
-        action = (_MOVE if moves else TEXTS[self.kind][1]).format_map(self._words())
-        where = f". KEYURI is in the registry of the SQL Server's host, under {self.thumbprint}"
-        return action + (where if _NO_URI in action else "")
+        text = _MOVE if self.kind is DifferenceKind.OTHER_VERSION and self.other else TEXTS[self.kind][1]
+        where = f". {_NO_URI} is in the registry of the SQL Server's host, under {self.thumbprint}"
+        return text.format_map(self._words()) + ("" if self.key_uri or "{uri}" not in text else where)
 
     def _words(self) -> Mapping[str, str]:
         labels = {"sql_instance": self.sql_instance, "host": self.host}
@@ -224,15 +225,6 @@ class _Key:
     databases: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """The keys of a SQL Server. They are those that it has, those that may protect a database, and those that do."""
-
-    every: tuple[_Key, ...]
-    possible: tuple[_Key, ...]
-    certain: tuple[_Key, ...]
-
-
 def is_comparable(reading: SqlServerReading) -> bool:
     """Whether the keys in use are known. They are if each section that shows them was read at some time."""
     return reading.read_at.keys() >= _NEEDED
@@ -240,11 +232,7 @@ def is_comparable(reading: SqlServerReading) -> bool:
 
 def find_differences(reading: SqlServerReading, declared: DeclaredTargets) -> tuple[Difference, ...]:
     """Return the differences of a SQL Server, the most urgent first. There are at most `MOST_DIFFERENCES`."""
-    keys = _keys_of(reading)
-    if keys is None:
-        return ()
-    comparison = _Comparison(keys, declared, declared.listing(reading))
-    found = [
+    found = (
         Difference(
             kind=kind,
             sql_instance=reading.sql_instance,
@@ -256,8 +244,8 @@ def find_differences(reading: SqlServerReading, declared: DeclaredTargets) -> tu
             databases=key.databases,
             pinned="" if target is None or (pinned := pinned_version(target)) is None else pinned.uri,
         )
-        for kind, key, target, other in comparison.found()
-    ]
+        for kind, key, target, other in _Comparison(reading, declared).found()
+    )
     return tuple(sorted(found, key=lambda each: (_ORDER[each.kind], each.target, each.thumbprint))[:MOST_DIFFERENCES])
 
 
@@ -265,32 +253,34 @@ _Found = tuple[DifferenceKind, _Key, DeclaredTarget | None, DeclaredTarget | Non
 
 
 class _Comparison:
-    """One SQL Server and the targets that list it."""
+    """One SQL Server and the targets that list it. Without known keys, there is nothing to compare."""
 
-    def __init__(self, keys: _Keys, declared: DeclaredTargets, listing: Mapping[str, tuple[DeclaredTarget, Match]]) -> None:
-        self._keys, self._declared = keys, declared
-        self._listing = [target for target, _ in listing.values()]
-        self._certain = [target for target, matched in listing.values() if matched is Match.CERTAIN]
+    def __init__(self, reading: SqlServerReading, declared: DeclaredTargets) -> None:
+        self._declared = declared
+        self._every, self._in_use, used = _keys_of(reading)
+        listing = declared.listing(reading).values() if self._in_use else ()
+        self._listing = [target for target, _ in listing]
         # The thumbprints of each target: those of its public key, else the declared one.
         self._thumbprints = {target.name: self._thumbprints_of(target) for target in self._listing}
+        self._certain = [target for target, matched in listing if matched is Match.CERTAIN]
         # Targets that pin a key under which no database of the SQL Server can be.
-        self._stale = [target for target in self._certain if self._has_none(target, keys.possible)]
+        self._stale = [target for target in self._certain if self._has_none(target, (*used, *self._in_use))]
 
     def found(self) -> Iterator[_Found]:
-        for key in self._keys.certain:
+        for key in self._in_use:
             pins = [(target, self._pins(target, key)) for target in self._listing]
-            if any(pinned is None for _, pinned in pins):
-                continue
-            probing = [target for target, pinned in pins if pinned]
-            yield from self._probed_differences(key, probing) if probing else self._unprobed_differences(key)
+            if all(pinned is not None for _, pinned in pins):
+                probing = [target for target, pinned in pins if pinned]
+                yield from self._probed_differences(key, probing) if probing else self._unprobed_differences(key)
 
     def _probed_differences(self, key: _Key, probing: Sequence[DeclaredTarget]) -> Iterator[_Found]:
         for target in probing:
             if target in self._certain and target.thumbprint not in (None, key.thumbprint):
                 yield DifferenceKind.OTHER_THUMBPRINT, key, target, None
         for target in self._stale:
-            other = next((each for each in probing if names_key(each, pinned_version(target))), None)
-            if other is not None and self._has_none(target, self._keys.every) and not self._is_retained(pinned_version(target)):
+            version = pinned_version(target)
+            other = next((each for each in probing if names_key(each, version)), None)
+            if other is not None and self._has_none(target, self._every) and not self._is_retained(version):
                 yield DifferenceKind.KEY_NOT_USED, key, target, other
 
     def _unprobed_differences(self, key: _Key) -> Iterator[_Found]:
@@ -302,14 +292,12 @@ class _Comparison:
         older = [target for target in self._stale if names_key(target, key.version)] or self._stale
         for target in older:
             yield DifferenceKind.OTHER_VERSION, key, target, other
-        if older or not all(target.instances for target in elsewhere):
-            return  # a target without instances may be for any SQL Server
-        kind = DifferenceKind.KEY_NOT_PROBED if other is None else DifferenceKind.SERVER_NOT_LISTED
-        yield kind, key, None, other
+        if not older and all(target.instances for target in elsewhere):  # one without instances may be for any SQL Server
+            yield DifferenceKind.KEY_NOT_PROBED if other is None else DifferenceKind.SERVER_NOT_LISTED, key, None, other
 
     def _thumbprints_of(self, target: DeclaredTarget) -> frozenset[str]:
         modulus = self._declared.modulus(target)
-        keys = self._keys.every[:_MOST_COMPARED] if modulus else ()
+        keys = self._every[:_MOST_COMPARED] if modulus else ()
         found = frozenset(key.thumbprint for key in keys if has_modulus(key.public_key, modulus))
         return found or frozenset(filter(None, [target.thumbprint]))
 
@@ -322,28 +310,26 @@ class _Comparison:
 
     def _is_retained(self, version: KeyVersion | None) -> bool:
         """Whether a target that pins a key in use has the version for old backups."""
-        current = (target for target in self._listing if target not in self._stale)
-        return version is not None and any(pinned_version(each) == version for one in current for each in one.retained_versions)
+        retained = (each for one in self._listing if one not in self._stale for each in one.retained_versions)
+        return version is not None and any(pinned_version(each) == version for each in retained)
 
 
 @once
-def _keys_of(reading: SqlServerReading) -> _Keys | None:
-    """Return the keys, None if they are unknown."""
+def _keys_of(reading: SqlServerReading) -> tuple[tuple[_Key, ...], ...]:
+    """Return the keys that a SQL Server has, those that certainly protect a database, and those that may; none if they are unknown."""
     instance = known_instance(reading) if is_comparable(reading) else None
     if instance is None:
-        return None
-    uris = KeyUris([instance], (), Findings())
-    databases: dict[str, list[str]] = {}
+        return (), (), ()
+    uris, databases = KeyUris([instance], (), Findings()), defaultdict[str, list[str]](list)
     for database in instance.databases:
         if database.thumbprint and database.encrypted:
-            databases.setdefault(database.thumbprint, []).append(database.name)
-
-    def known(key: AsymmetricKey) -> _Key:
-        names = tuple(databases.get(key.thumbprint, ()))
-        return _Key(key.thumbprint, uris.version_of(instance, key), key.public_key, names)
-
-    every = {key.thumbprint: known(key) for key in instance.keys}
+            databases[database.thumbprint].append(database.name)
+    every = {
+        key.thumbprint: _Key(
+            key.thumbprint, uris.version_of(instance, key), key.public_key, tuple(databases.get(key.thumbprint, ()))
+        )
+        for key in instance.keys
+    }
     # A database may be under a key that the server does not show.
     certain = tuple(every.get(each) or _Key(each, None, databases=tuple(names)) for each, names in databases.items())
-    used = tuple(every[key.thumbprint] for key in used_keys(instance))
-    return _Keys(tuple(every.values()), (*used, *certain), certain)
+    return tuple(every.values()), certain, tuple(every[key.thumbprint] for key in used_keys(instance))

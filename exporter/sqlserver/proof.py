@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import product
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -108,8 +109,10 @@ class ReportedCode(NamedTuple):
 
     def is_near(self, other: ReportedCode, after: float) -> bool:
         """Whether a line of each after a time may be of the same backup. The log shows the first and the last one."""
-        pairs = product((self.first_at, self.last_at), (other.first_at, other.last_at))
-        return any(min(pair) > after and abs(pair[0] - pair[1]) <= _SAME_BACKUP for pair in pairs)
+        return any(
+            min(one, two) > after and abs(one - two) <= _SAME_BACKUP
+            for one, two in product((self.first_at, self.last_at), (other.first_at, other.last_at))
+        )
 
     @property
     def is_refusal(self) -> bool:
@@ -163,17 +166,19 @@ def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
 @once
 def lines_of(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
     """Return what is known of the error log, the latest first."""
-    found = (
-        ReportedCode(str(row.get("code")), first, last, printable(str(row.get("backup_of", ""))))
-        for row in rows(reading, "errors")
-        if (first := cell_time(row, "first_utc")) is not None and (last := cell_time(row, "last_utc")) is not None
+    return tuple(
+        sorted(
+            (
+                ReportedCode(str(row.get("code")), first, last, printable(str(row.get("backup_of", ""))))
+                for row in rows(reading, "errors")
+                if (first := cell_time(row, "first_utc")) is not None and (last := cell_time(row, "last_utc")) is not None
+            ),
+            key=lambda each: -each.last_at,
+        )
     )
-    return tuple(sorted(found, key=lambda each: -each.last_at))
 
 
 def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
-    hidden = tuple(one.name for one in instance.databases if one.hidden)
-    databases = tuple(one.name for one in instance.databases if one.thumbprint == key.thumbprint) or hidden
     proof = _signed_in(KeyProof(key.thumbprint, key.name), reading, instance, key)
     grace, changed = proof.grace, -math.inf if proof.altered_at is None else proof.altered_at
     events = [
@@ -182,11 +187,13 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         if use.proves(changed, grace) and use.proves(-math.inf if use.set_at is None else use.set_at, grace)
     ]
     last = max(events, key=lambda use: use[:2], default=None)
-    is_off = instance.ekm is not None and not instance.ekm.in_use  # the option for all providers, now
     return replace(
         proof,
-        provider_disabled=is_off or any(one.name == key.provider and not one.enabled for one in instance.providers),
-        databases=databases,
+        # The option for all providers counts as it is now.
+        provider_disabled=(instance.ekm is not None and not instance.ekm.in_use)
+        or any(one.name == key.provider and not one.enabled for one in instance.providers),
+        databases=tuple(one.name for one in instance.databases if one.thumbprint == key.thumbprint)
+        or tuple(one.name for one in instance.databases if one.hidden),
         proven_from=max((each.began_at for each in events), default=None),
         proven_at=None if last is None else last.at,
         source=None if last is None else last.source,
@@ -336,9 +343,12 @@ class ServerProof:
         altered = self.proof.altered_at
         if altered is None or self.proof.proven_at is not None:
             return None
-        found = key_uses(self.reading, self.proof.thumbprint)
         return max(
-            ((each.began_at, each.at) for each in found if each.source is not ProofSource.START and each.began_at >= altered),
+            (
+                (each.began_at, each.at)
+                for each in key_uses(self.reading, self.proof.thumbprint)
+                if each.source is not ProofSource.START and each.began_at >= altered
+            ),
             default=None,
         )
 
@@ -381,8 +391,11 @@ class ServerProof:
     @cached_property
     def _failed_backups(self) -> tuple[ReportedCode, ...]:
         """The messages about failed backups since then that may be of the key's databases, of any cause."""
-        found = (each for each in lines_of(self.reading) if each.code in BACKUP_MESSAGES and each.last_at > self.free_of_codes_at)
-        return tuple(each for each in found if self.may_be_of_key(each))
+        return tuple(
+            each
+            for each in lines_of(self.reading)
+            if each.code in BACKUP_MESSAGES and each.last_at > self.free_of_codes_at and self.may_be_of_key(each)
+        )
 
     def may_be_of_key(self, line: ReportedCode) -> bool:
         """Whether a failed backup may be of a database under the key: the line names one, or none that is known."""
@@ -426,8 +439,8 @@ class ServerProof:
 
     def state_at(self, now: float) -> ProofState:
         """What it shows now: what was read too long ago proves nothing."""
-        is_read = "backups" in self.reading.read_at and self.age(now) <= A_DAY
-        return ProofState.UNKNOWN if self.state is ProofState.PROVEN and not is_read else self.state
+        is_old = "backups" not in self.reading.read_at or self.age(now) > A_DAY
+        return ProofState.UNKNOWN if self.state is ProofState.PROVEN and is_old else self.state
 
     @cached_property
     def cause(self) -> ProofState:
@@ -464,14 +477,14 @@ class ServerProof:
     @cached_property
     def first_full(self) -> LogSpace | None:
         """The log that is full first, None if that is unknown."""
-        known = (log for log in self.logs if log.full_in is not None)
-        return min(known, key=lambda log: (log.full_in or 0.0, log.database), default=None)
+        return min((log for log in self.logs if log.full_in is not None), key=attrgetter("full_in", "database"), default=None)
 
     @cached_property
     def next_file(self) -> LogSpace | None:
         """The log whose next virtual log file is due first, None if that is unknown."""
-        known = (log for log in self.logs if log.next_file_in is not None)
-        return min(known, key=lambda log: (log.next_file_in or 0.0, log.database), default=None)
+        return min(
+            (log for log in self.logs if log.next_file_in is not None), key=attrgetter("next_file_in", "database"), default=None
+        )
 
 
 def _begins_with(text: str, name: str) -> bool:
@@ -491,8 +504,7 @@ def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
 
 def proof_text(server: ServerProof, now: float) -> str:
     """Return when and by what SQL Server proved the key, or that it did not."""
-    parts = _proof(server.proof, now), worked_text(server, now)
-    return "; ".join(filter(None, parts)) + read_text(server, now)
+    return "; ".join(filter(None, (_proof(server.proof, now), worked_text(server, now)))) + read_text(server, now)
 
 
 def worked_text(server: ServerProof, now: float) -> str:

@@ -35,7 +35,7 @@ from exporter.sqlserver.proof import (
     lines_of,
     started,
 )
-from exporter.sqlserver.reading import SqlServerReading, rows, section_age
+from exporter.sqlserver.reading import SqlServerReading, rows
 from exporter.sqlserver.urgency import SOON, closed_names, closed_states, full_text, full_times, log_text, with_present_rates
 
 _TRUNCATED: Final = (
@@ -229,8 +229,8 @@ class NodeKey:
     def uses(self) -> list[KeyUse]:
         """What this node did with the key; nothing happened after it was read. A cluster instance shares its backups with its other nodes."""
         since = (started(self.reading) or math.inf) if len(self.usage.instance.nodes) > 1 else -math.inf
-        found = key_uses(self.reading, self.proof.proof.thumbprint)
-        return [use for use in found if since <= use.began_at <= use.at <= self.at + CLOCK_TOLERANCE]
+        until = self.at + CLOCK_TOLERANCE
+        return [use for use in key_uses(self.reading, self.proof.proof.thumbprint) if since <= use.began_at <= use.at <= until]
 
     @cached_property
     def new_uses(self) -> list[KeyUse]:
@@ -250,11 +250,10 @@ class NodeKey:
     @cached_property
     def node_changes(self) -> tuple[_Change, ...]:
         """What may have changed for every use of the key on this node."""
-        proof, found = self.proof.proof, list[_Change]()
+        proof, credential, found = self.proof.proof, self.usage.credential, list[_Change]()
         if not proof.credential_missing:  # which is a reason of its own
-            credential = self.usage.credential
-            altered = known_time(credential.modified_utc) if credential.name == proof.credential else None
-            at = max((each for each in (altered, proof.altered_at) if each is not None), default=math.inf)
+            times = proof.altered_at, known_time(credential.modified_utc) if credential.name == proof.credential else None
+            at = max((each for each in times if each is not None), default=math.inf)
             found.append(_Change(at, proof.grace, f"credential [{proof.credential}] was altered at"))
         for row in self.fingerprints:
             since, is_first = cell_time(row, "since_utc"), row.get("first") == 1
@@ -279,12 +278,8 @@ class NodeKey:
     @cached_property
     def secret_changes(self) -> tuple[_Change, ...]:
         """What shows that a secret of this client may have gone: changes and refusals elsewhere, and known ends."""
-        if self.is_managed:
-            return ()
         found, grace = list[_Change](), self.proof.proof.grace
-        for peer in self.peers:
-            if peer.server == self.proof.server:
-                continue
+        for peer in (each for each in self.peers if each.server != self.proof.server and not self.is_managed):
             if not self.is_fresh(peer.reading, "credentials"):
                 words = f"the credentials of {peer.server} were not read of late, so its secret was altered at"
                 found.append(_Change(math.inf, grace, words))
@@ -292,18 +287,21 @@ class NodeKey:
                 found.append(_Change(at, grace, f"the secret was altered on {peer.server} at"))
             if (at := _refused_at(peer)) is not None:
                 found.append(_Change(at, grace, f"Entra ID refused the secret of {peer.server} since"))
-        found += (_Change(at, grace, "a secret of its client ended at") for at in self.secret_ends() if at <= self.now)
-        return tuple(found)
+        ended = (at for at in self.secret_ends if at <= self.now)
+        return (*found, *(_Change(at, grace, "a secret of its client ended at") for at in ended))
 
     def is_fresh(self, reading: SqlServerReading, section: str) -> bool:
         return is_within(self.now - reading.read_at.get(section, -math.inf), self.question.reading_age)
 
+    @cached_property
     def secret_ends(self) -> set[float]:
+        """When the known secrets of its clients end or ended; none of a managed identity."""
+        clients = frozenset(() if self.is_managed else self.dependency.clients)
         return {
             at
             for row in rows(self.reading, "changes")
             if row.get("what") == SECRET_END
-            and str(row.get("name")).casefold() in self.dependency.clients
+            and str(row.get("name")).casefold() in clients
             and (at := cell_time(row, "since_utc")) is not None
         }
 
@@ -311,21 +309,14 @@ class NodeKey:
     def is_managed(self) -> bool:
         return self.proof.proof.grace == DAY
 
-    @property
-    def denied(self) -> frozenset[str]:
-        """The sections that were never read because the login lacks a right."""
-        errors = {} if self.reading.document is None else self.reading.document.errors
-        return frozenset(name for name, text in errors.items() if name not in self.reading.read_at and is_denied(text))
 
-
-_WHAT: Final = {
+_WHAT: Final = {  # the DLL last: it is seen once it is loaded
     "provider": "provider",
-    "dll": "DLL of the provider",
     "option": "option for EKM providers",
     "mapping": "credential of the key's login",
+    "dll": "DLL of the provider",
 }
 _MANAGED: Final = "managed_identity"  # the type of a target's credential
-_FINGERPRINTED: Final = ("provider", "option", "mapping")  # and the DLL, once it is loaded
 
 
 def _is_text(cell: Cell) -> bool:
@@ -390,15 +381,14 @@ def _read(case: NodeKey) -> Iterator[GateReason]:
     """The sections are whole and fresh. One that the login may not read excuses nothing but the error log."""
     old = [name for name in _READ if not case.is_fresh(case.reading, name)]
     if old:
-        ages = [case.now - at for name in old if (at := case.reading.read_at.get(name)) is not None]
-        failure = case.reading.failure
+        age = case.now - min(case.reading.read_at.get(name, -math.inf) for name in old)
         yield reason(
             Condition.READING_OLD,
             server=case.server,
             sections=listed(old),
-            age="at an unknown time" if len(ages) < len(old) else ago(max(ages)),
+            age=ago(age) if math.isfinite(age) else "at an unknown time",
             limit=write(case.question.reading_age),
-            cause=f". The last attempt failed: {failure}" if failure else "",
+            cause=f". The last attempt failed: {case.reading.failure}" if case.reading.failure else "",
         )
     yield from damaged(case.reading, case.server, case.question, [name for name in _COLUMNS if name not in old])
 
@@ -411,8 +401,12 @@ def damaged(
     if sections is not _OF_USE:
         found += [name for name in _lacking(reading) if name not in found]
     if found:
-        gap = f"rows of {listed(found)} are incomplete, so they prove nothing"
-        yield reason(Condition.INVENTORY_GAP, servers=server, gap=gap, folder=question.folder)
+        yield reason(
+            Condition.INVENTORY_GAP,
+            servers=server,
+            gap=f"rows of {listed(found)} are incomplete, so they prove nothing",
+            folder=question.folder,
+        )
 
 
 def _is_whole(section: str, found: Sequence[Row], *, uses_keys: bool) -> bool:
@@ -458,8 +452,8 @@ def _identity(case: NodeKey) -> Iterator[GateReason]:
     targets = case.targets
     is_tested = case.node in case.ready_hosts and all(each.credential_type == _MANAGED for each in targets)
     if case.is_managed and targets and not is_tested:
-        names, why = listed(each.name for each in targets), WHY["identity_of_another_host"]
-        yield reason(Condition.NO_VERDICT, target=names, where="", why=why, servers=case.server)
+        names = listed(each.name for each in targets)
+        yield reason(Condition.NO_VERDICT, target=names, where="", why=WHY["identity_of_another_host"], servers=case.server)
 
 
 def _open(case: NodeKey) -> Iterator[GateReason]:
@@ -472,25 +466,27 @@ def _open(case: NodeKey) -> Iterator[GateReason]:
 def _room(case: NodeKey) -> Iterator[GateReason]:
     """No log is full soon that no backup truncates, while backups or the target fail."""
     server = case.proof
-    fails = server.failed or server.codes or any(target.ready is False for target in case.targets)
-    if not fails:
+    if not (server.failed or server.codes or any(target.ready is False for target in case.targets)):
         return
     backups = {use.database: use.at for use in sorted(case.uses) if use.source is ProofSource.LOG_BACKUP}
     recent = case.reading.read_at.get("backups", 0.0) - _TRUNCATED
     earliest = max((code.last_at for code in (*server.codes, *server.failed)), default=recent)
     growing = replace(server, logs=tuple(log for log in server.logs if backups.get(log.database, 0.0) <= earliest))
-    full = min(full_times(with_present_rates([growing], case.now), case.now), default=None)
-    if full is not None and full[0] <= SOON:
-        at = backups.get(full[1])
-        since = "no log backup is known" if at is None else f"its last log backup was {span_text(case.now - at)} ago"
-        yield reason(Condition.LOG_FILLS, server=case.server, database=full[1], when=full_text(full[0]), since=since)
+    for left, name, _ in full_times(with_present_rates([growing], case.now), case.now):
+        if left <= SOON:
+            last = (
+                f"its last log backup was {span_text(case.now - backups[name])} ago"
+                if name in backups
+                else "no log backup is known"
+            )
+            yield reason(Condition.LOG_FILLS, server=case.server, database=name, when=full_text(left), since=last)
 
 
 def _used(case: NodeKey) -> Iterator[GateReason]:
-    key, provider = case.proof.proof.key_name, case.usage.key.provider
-    is_loaded = any(row.get("provider") == provider for row in rows(case.reading, "modules"))
-    known = {str(row["what"]) for row in case.fingerprints}
-    unseen = [_WHAT[what] for what in (*_FINGERPRINTED, *(["dll"] if is_loaded else [])) if what not in known]
+    key, known = case.proof.proof.key_name, {str(row["what"]) for row in case.fingerprints}
+    if not any(row.get("provider") == case.usage.key.provider for row in rows(case.reading, "modules")):
+        known.add("dll")  # not loaded yet
+    unseen = [words for what, words in _WHAT.items() if what not in known]
     if not case.uses:
         yield _not_proven(case, f"no start and no finished backup of a database under key [{key}] is known on it")
     elif unseen:
@@ -498,21 +494,19 @@ def _used(case: NodeKey) -> Iterator[GateReason]:
     elif not case.new_uses:
         last = max(case.uses, key=lambda use: use.began_at)
         change = max(case.changes(last), key=lambda change: change.at + change.grace)
-        token = " with a new token" if change.grace else ""
-        cause = f"{change.text(case.now)}, and it has not used key [{key}]{token} since (last {last.text(case.now)})"
+        unused = f"it has not used key [{key}]{' with a new token' if change.grace else ''} since"
+        cause = f"{change.text(case.now)}, and {unused} (last {last.text(case.now)})"
         yield _not_proven(case, cause, change.at + change.grace)
 
 
 def _secret(case: NodeKey) -> Iterator[GateReason]:
     """Some use of what is as it is, else of what was, proves the present secret."""
     uses, proof = case.new_uses or case.uses, case.proof.proof
-    last_end = max(case.secret_ends(), default=math.inf)
-    if not case.is_managed and last_end <= case.now and not any(use.proves(last_end, proof.grace) for use in uses):
+    last_end = max(case.secret_ends, default=math.inf)
+    if last_end <= case.now and not any(use.proves(last_end, proof.grace) for use in uses):
         yield reason(Condition.SECRET_ENDED, server=case.server, credential=proof.credential, at=clock_text(last_end, case.now))
-        return
-    changes = case.secret_changes
-    if uses and not any(all(each.is_before(use) for each in changes) for use in uses):
-        cause = max(changes, key=lambda change: change.at).text(case.now)
+    elif uses and not any(all(each.is_before(use) for each in case.secret_changes) for use in uses):
+        cause = max(case.secret_changes, key=lambda change: change.at).text(case.now)
         yield reason(
             Condition.CREDENTIAL_LEFT_BEHIND, server=case.server, cause=cause, key=proof.key_name, database=case.database
         )
@@ -524,28 +518,26 @@ def _unfailed(case: NodeKey) -> Iterator[GateReason]:
     lines = [each for each in lines_of(case.reading) if each.last_at > since]
     codes = [each for each in lines if each.code not in BACKUP_MESSAGES]
     failed = [each for each in lines if each.code == _FAILED_BACKUP and server.may_be_of_key(each)]
-    if codes:
+    if codes or failed:
         ready = bool(case.targets) and all(target.ready for target in case.targets)
         yield reason(
-            Condition.BACKUPS_FAIL,
+            Condition.BACKUPS_FAIL if codes else Condition.BACKUPS_FAIL_UNEXPLAINED,
             server=case.server,
             codes=" and ".join(map(_code_text, codes)),
-            since=clock_text(max(min(each.first_at for each in codes), since), case.now),
+            since=clock_text(max(min(each.first_at for each in codes or failed), since), case.now),
             failed=", and backups fail" if failed else "",
-            code=codes[0].code,
+            code=next((each.code for each in codes), ""),
             although=", although the vault side is ready" if ready else "",
             logs=meanwhile([server], case.now),
         )
-    elif failed:
-        since_text = clock_text(max(min(each.first_at for each in failed), since), case.now)
-        yield reason(Condition.BACKUPS_FAIL_UNEXPLAINED, server=case.server, since=since_text, logs=meanwhile([server], case.now))
 
 
 def _log(case: NodeKey) -> Iterator[GateReason]:
     last = max((use.began_at for use in case.good_uses), default=None)
-    if last is None:
+    document = case.reading.document
+    if last is None or document is None:
         return
-    if "errors" in case.denied:
+    if "errors" not in case.reading.read_at and is_denied(document.errors.get("errors", "")):
         if not any(use.source is not ProofSource.START and _is_recent(use, case) for use in case.good_uses):
             yield reason(Condition.LOG_NOT_READ, server=case.server, cause="the login may not read it")
         return
@@ -636,7 +628,7 @@ def _until(case: NodeKey) -> float:
         *(case.reading.read_at.get(name, -math.inf) + limits.reading_age for name in _READ),
         *((target.last_unwrap or -math.inf) + limits.unwrap_age for target in case.targets),
         *(at - limits.window for target in case.targets if (at := target.credential_expires_at) is not None),
-        *(at for at in case.secret_ends() if at > case.now),
+        *(at for at in case.secret_ends if at > case.now),
     )
 
 
@@ -659,18 +651,16 @@ def _have_stopped(case: NodeKey) -> bool:
     if not own or any(_is_recent(use, case) for use in own):
         return False
     names = {use.database for use in own}
-    fresh = [each for each in case.replicas if is_within(section_age(each, "backups", case.now), case.question.reading_age)]
     return not any(
         use.database in names and is_within(_read_at(other) - use.at, _oldest(use, case.question))
-        for other in fresh
-        for use in finished_backups(other)
+        for other in case.replicas
+        for use in (finished_backups(other) if case.is_fresh(other, "backups") else ())
     )
 
 
 def _read_at(reading: SqlServerReading) -> float:
     """Return when a server was read, by its own clock."""
-    times = (cell_time(row, "read_at_utc") for row in rows(reading, "instance"))
-    return next((at for at in times if at is not None), -math.inf)
+    return next((at for row in rows(reading, "instance") if (at := cell_time(row, "read_at_utc")) is not None), -math.inf)
 
 
 def _clock(at: float, now: float) -> str:
@@ -679,9 +669,8 @@ def _clock(at: float, now: float) -> str:
 
 def _refused_at(server: ServerProof) -> float | None:
     """Return since when Entra ID refuses the secret of a SQL Server. The log shows the first and the last line of a code."""
-    since = server.proof.proven_from or 0.0
-    lines = (each for each in lines_of(server.reading) if each.is_refusal and each.last_at > since)
-    return min((max(each.first_at, since) for each in lines), default=None)
+    since, lines = server.proof.proven_from or 0.0, lines_of(server.reading)
+    return min((max(each.first_at, since) for each in lines if each.is_refusal and each.last_at > since), default=None)
 
 
 def _not_proven(case: NodeKey, cause: str, since: float = -math.inf) -> GateReason:

@@ -11,6 +11,7 @@ from exporter.presentation.sql import SqlCause, difference_text, ended_at, first
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.gate.readiness import Evidence, evidence_of
+from exporter.sqlserver.instance import counted
 from exporter.sqlserver.proof import ProofState, ServerProof, codes_text, proof_text, read_text, worked_text
 from exporter.sqlserver.urgency import closed_names, closed_states, closed_text, most_urgent, stalled_text, times_text
 from exporter.web.pages.html import (
@@ -74,11 +75,13 @@ def proof_lines(urls: Urls, view: TargetView) -> Child:
     """
     if not view.own:
         return None
-    entries = [element("li", _server(urls, view, each)) for each in view.own[:_SHOWN]]
-    rest = len(view.own) - _SHOWN
-    more = element("p", f"{rest:,} more SQL Servers are less urgent. The API lists them.", class_="quiet") if rest > 0 else None
-    effect = element("p", WITHOUT_THE_KEY) if any(_needs_effect(view, each) for each in view.own[:_SHOWN]) else None
-    return [element("ul", entries, class_="proofs", aria_label="Proven by SQL Server itself"), effect, more]
+    shown, rest = view.own[:_SHOWN], len(view.own) - _SHOWN
+    entries = [element("li", _server(urls, view, each)) for each in shown]
+    return [
+        element("ul", entries, class_="proofs", aria_label="Proven by SQL Server itself"),
+        element("p", WITHOUT_THE_KEY) if any(_needs_effect(view, each) for each in shown) else None,
+        element("p", f"{rest:,} more SQL Servers are less urgent. The API lists them.", class_="quiet") if rest > 0 else None,
+    ]
 
 
 def _needs_effect(view: TargetView, server: ServerProof) -> bool:
@@ -89,11 +92,9 @@ def _needs_effect(view: TargetView, server: ServerProof) -> bool:
 
 
 def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
-    not_ready = view.readiness.ready is False
-    logs = not_ready or server.has_stopped
-    stalled, log = (each([server], view.now) if logs else "" for each in (stalled_text, times_text))
-    over = _over(view, server)
-    proof = proof_text(server, view.now)
+    not_ready, over, proof = view.readiness.ready is False, _over(view, server), proof_text(server, view.now)
+    logs = [server] if not_ready or server.has_stopped else []
+    stalled, log = stalled_text(logs, view.now), times_text(logs, view.now)
     urgent = sentence("; ".join(filter(None, (closed_text([server]), codes_text(server, view.now), log))))
     is_own = server.state.is_open and (not (not_ready or view.report is None) or server.cause.is_seen_inside)
     return [
@@ -180,14 +181,12 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
     is_closed, (_, age) = cause.state is ProofState.CLOSED, _TITLES[cause.state]
     title = _closed_title(servers) if is_closed else _title(cause.state, cause.ended_at, is_ready=cause.is_ready)
     targets = target_links(urls, cause.id, sorted(cause.targets)) if cause.targets else "No target has its key."
-    if is_closed and not (first.codes or first.messages):
-        age = "last proof "
-    began = "began " if first.failed else age
+    age = "began " if first.failed else "last proof " if is_closed and not first.signs else age
     return element(
         "li",
         proof_badge(cause.state, cause.ended_at),
         element("h2", title),
-        element("span", began, when(cause.since, now), class_="age"),
+        element("span", age, when(cause.since, now), class_="age"),
         element("span", brief_code(urls, int(cause.code)), class_="code") if cause.code else None,
         who_acts(OWNERS[Owner.DBA]),
         element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
@@ -202,12 +201,14 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
 
 def own_causes(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     """Yield what fails in the SQL Servers of a target themselves, with the first action if `action`."""
+    is_ready = view.readiness.ready is True
     for server in view.own:
         over = _over(view, server)
-        yield element("div", _title(server.state, over, is_ready=view.readiness.ready is True))
         named = [" with ", brief_code(urls, int(server.signs[0].code))] if server.cause is ProofState.FAILING else None
-        yield element("div", server.server, named, class_="quiet")
-        is_ready = view.readiness.ready is True
+        yield [
+            element("div", _title(server.state, over, is_ready=is_ready)),
+            element("div", server.server, named, class_="quiet"),
+        ]
         yield copyable(first_action(server, over, target=view.target.name, is_ready=is_ready)) if action else None
 
 
@@ -241,10 +242,9 @@ def _closed_title(servers: Sequence[ServerProof]) -> str:
 
 def _title(state: ProofState, ended: float | None, *, is_ready: bool) -> str:
     """Return the cause as text; that the vault side is ready is a part of the diagnosis."""
-    title, _ = _TITLES[state]
     if state is ProofState.FAILING and ended is not None:
         return "SQL Server itself: no backup has finished since the vault fault ended"
-    return f"{title}, although the vault side is ready" if state is ProofState.FAILING and is_ready else title
+    return f"{_TITLES[state][0]}{', although the vault side is ready' if state is ProofState.FAILING and is_ready else ''}"
 
 
 def target_differences_list(differences: Sequence[Difference]) -> Child:
@@ -261,7 +261,7 @@ def differences_line(urls: Urls, differences: Sequence[Difference]) -> Child:
     """Return the number of differences and the first of them; None without any."""
     if not differences:
         return None
-    first, number = differences[0], len(differences)
-    count = f"The configuration differs from SQL Server in {number:,} place{'' if number == 1 else 's'}. "
+    first = differences[0]
+    count = f"The configuration differs from SQL Server in {counted(len(differences), 'place')}. "
     target = [" ", link(urls.target(first.subject), first.subject)] if first.subject else None
     return element("p", element("strong", count), prose(difference_text(first)), target, class_="notice")
