@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.config.schema import effective_pieces
+from exporter.config.settings import Target
 from exporter.explain.explanation import LONGEST
 from exporter.explain.search import explain
 from exporter.presentation.documentation import NOT_BUILT, Documentation
