@@ -6,11 +6,12 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
+
+import msgspec
 
 from exporter.core.connector import SHOW_LEVEL
 from exporter.core.secrets import mask
@@ -23,13 +24,9 @@ from exporter.knowledge.codes import BY_CODE, both_numbers
 
 _OBJECT_NOT_FOUND = 15151  # the object may be a key, which the provider did not return
 LONGEST = 4000  # characters of an event that are read
-_HIGHEST_ID = 0xFFFF
-_DEEPEST = 16  # elements within elements
 _CONNECTOR = re.compile(r"sql server connector|key ?vault|\bekm\b", re.IGNORECASE)
 _SQL_SERVER = re.compile(r"MSSQLSERVER|MSSQL\$\S+", re.IGNORECASE)
 _KEY_WORDS = re.compile(r"key|credential|provider|certificate", re.IGNORECASE)
-_PROVIDER_CODE = re.compile(r"provider error", re.IGNORECASE)
-_FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
 class Origin(StrEnum):
@@ -54,7 +51,7 @@ class LoggedEvent:
 def moment_of(text: str) -> datetime | None:
     """Return an ISO 8601 time in UTC, which is also the default; None for any other text."""
     try:
-        moment = datetime.fromisoformat(_FRACTION.sub(r"\1", text.strip()))
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.strip()))
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -62,31 +59,24 @@ def moment_of(text: str) -> datetime | None:
 
 def _event(provider: str, number: int | None, texts: Iterable[str], at: str, computer: str) -> LoggedEvent | None:
     """Return the event with at most so many characters of its texts; None if it is about no key provider."""
-    kept: list[str] = []
-    left = LONGEST
+    kept, left = list[str](), LONGEST
     for text in texts:
-        if left <= 0:
-            break
         kept.append(text[:left])
-        left -= len(text)
-    origin = _origin_of(provider, number, " ".join(kept))
-    if origin is None:
-        return None
+        left -= len(kept[-1])
+        if not left:
+            break
+    whole, origin = " ".join(kept), Origin.CONNECTOR
+    if not _CONNECTOR.search(provider):
+        origin = Origin.SQL_SERVER
+        is_named = "provider error" in whole.casefold() or (number == _OBJECT_NOT_FOUND and _KEY_WORDS.search(whole))
+        if not (_SQL_SERVER.fullmatch(provider) and (number in EKM_MESSAGES or is_named)):
+            return None
     return LoggedEvent(origin=origin, at=moment_of(at), provider=provider, number=number, computer=computer, texts=tuple(kept))
 
 
-def _origin_of(provider: str, number: int | None, text: str) -> Origin | None:
-    if _CONNECTOR.search(provider):
-        return Origin.CONNECTOR
-    if not _SQL_SERVER.fullmatch(provider):
-        return None
-    wraps = number in EKM_MESSAGES or _PROVIDER_CODE.search(text) or (number == _OBJECT_NOT_FOUND and _KEY_WORDS.search(text))
-    return Origin.SQL_SERVER if wraps else None
-
-
 def _number(text: str) -> int | None:
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else None
-    return number if number is not None and number <= _HIGHEST_ID else None
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else -1
+    return number if 0 <= number <= 0xFFFF else None
 
 
 # The connector code in an event, whatever the layout and the language of its text.
@@ -126,35 +116,29 @@ def _codes(event: LoggedEvent) -> Iterator[ConnectorError]:
         yield from _message_codes(event.texts)
 
 
+def _codes_alone(texts: tuple[str, ...], *, least: int = 0) -> Iterator[ConnectorError]:
+    """Yield the codes of the strings that are nothing but a number, the last one first."""
+    found = (row_of(match, least=least) for text in reversed(texts) if (match := _ALONE.fullmatch(text)) is not None)
+    return (row for row in found if row is not None)
+
+
 def _message_codes(texts: tuple[str, ...]) -> Iterator[ConnectorError]:
     """Yield the code of a message that has one: its last string that is a number, since names come before it."""
-    for text in reversed(texts):
-        if (match := _ALONE.fullmatch(text)) is not None and (row := row_of(match)) is not None:
-            yield row
+    yield from _codes_alone(texts)
     for text in texts:
         yield from translated_codes(without_names(text))[-1:]
 
 
 def _connector_text_codes(event: LoggedEvent) -> Iterator[ConnectorError]:
     for text in map(without_names, event.texts):
-        yield from (
-            row
-            for match in _ANYWHERE.finditer(text)
-            if _is_near_word(text, match) and (row := row_of(match, least=SMALLEST)) is not None
-        )
-    for text in reversed(event.texts):
-        if (match := _ALONE.fullmatch(text)) is not None and (row := row_of(match, least=SMALLEST)) is not None:
-            yield row
+        for match in _ANYWHERE.finditer(text):
+            start, end = match.span()
+            around = text[max(0, start - _CHARACTERS_BEFORE) : start], text[end : end + _CHARACTERS_AFTER]
+            if any(map(_KNOWN_WORD.search, around)) and (row := row_of(match, least=SMALLEST)) is not None:
+                yield row
+    yield from _codes_alone(event.texts, least=SMALLEST)
     if event.number is not None and event.number >= SMALLEST and event.number in BY_CODE:
         yield BY_CODE[event.number]
-
-
-def _is_near_word(text: str, match: re.Match[str]) -> bool:
-    start, end = match.span()
-    return any(
-        _KNOWN_WORD.search(part)
-        for part in (text[max(0, start - _CHARACTERS_BEFORE) : start], text[end : end + _CHARACTERS_AFTER])
-    )
 
 
 # The XML that Windows renders, and the JSON of the parser of saved logs.
@@ -191,7 +175,7 @@ def _texts(event: Element) -> Iterator[str]:
 
 
 def read_event(text: str) -> LoggedEvent | None:
-    """Return the event of a record's JSON; None if it is about no key provider."""
+    """Return the event of a record's JSON; None if it is about no key provider. A forwarded event has its whole message too."""
     try:
         event = json.loads(text)["Event"]
         system = event["System"]
@@ -199,36 +183,25 @@ def read_event(text: str) -> LoggedEvent | None:
         return None
     if not isinstance(event, dict) or not isinstance(system, dict):
         return None
-    number = system.get("EventID")
+    number, rendered = system.get("EventID"), event.get("RenderingInfo")
+    message = rendered.get("Message") if isinstance(rendered, dict) else None
     return _event(
         _record_attribute(system.get("Provider"), "Name"),
         _number(str(number.get("#text") if isinstance(number, dict) else number)),  # with qualifiers it is an object
-        _record_texts(event),
+        _strings([event.get("EventData"), event.get("UserData"), message]),
         _record_attribute(system.get("TimeCreated"), "SystemTime"),
         _word(system.get("Computer")),
     )
 
 
-def _record_texts(event: dict[str, Any]) -> Iterator[str]:
-    """Yield the strings of an event; a forwarded event has its whole message too."""
-    rendered = event.get("RenderingInfo")
-    message = rendered.get("Message") if isinstance(rendered, dict) else None
-    return _strings([event.get("EventData"), event.get("UserData"), message])
-
-
-def _strings(value: object, depth: int = 0) -> Iterator[str]:
-    """Yield the strings and numbers of a value, without attributes and binary data."""
-    if depth > _DEEPEST:
-        return
-    if isinstance(value, dict):
-        for name, each in value.items():
-            if name not in ("#attributes", "Binary"):
-                yield from _strings(each, depth + 1)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _strings(each, depth + 1)
-    elif isinstance(value, str | int) and not isinstance(value, bool) and (text := str(value).strip()):
+def _strings(value: object, left: int = 16) -> Iterator[str]:
+    """Yield the strings and numbers of a value, without attributes and binary data, from at most so many levels."""
+    if isinstance(value, str | int) and not isinstance(value, bool) and (text := str(value).strip()):
         yield text
+    inner = [each for name, each in value.items() if name not in ("#attributes", "Binary")] if isinstance(value, dict) else value
+    if isinstance(inner, list) and left:
+        for each in inner:
+            yield from _strings(each, left - 1)
 
 
 def _record_attribute(value: object, name: str) -> str:
@@ -244,33 +217,30 @@ def _word(value: object) -> str:
 
 MOST_DETAILS = 10_000
 NO_CODE = "no code"
-_SENTENCE = re.compile(r"(?<=[.!?])\s")
 _WORD = 80  # characters of a provider or a computer
 
 
-@dataclass(slots=True, kw_only=True)
-class EventGroup:
-    """The events with one code, or of one kind without a code."""
+class EventGroup(msgspec.Struct, kw_only=True):
+    """The events with one code, or of one kind without a code, as in JSON: the names are public."""
 
     label: str
     code: int | None = None
-    name: str = ""
-    summary: str = ""
-    action: str = ""
     count: int = 0
     first: datetime | None = None
     last: datetime | None = None
-    origins: set[Origin] = field(default_factory=set)
-    numbers: set[int] = field(default_factory=set)
+    origins: set[Origin] = msgspec.field(default_factory=set)
+    event_ids: set[int] = msgspec.field(default_factory=set)
+    name: str = ""
+    summary: str = ""
+    first_action: str = ""
 
     def add(self, event: LoggedEvent) -> None:
         self.count += 1
         self.origins.add(event.origin)
-        if event.number is not None:
-            self.numbers.add(event.number)
+        self.event_ids.update([] if event.number is None else [event.number])
         if event.at is not None:
-            self.first = event.at if self.first is None else min(self.first, event.at)
-            self.last = event.at if self.last is None else max(self.last, event.at)
+            at = event.at.replace(microsecond=0)
+            self.first, self.last = min(self.first or at, at), max(self.last or at, at)
 
 
 class EventSummary:
@@ -295,7 +265,9 @@ class EventSummary:
 
     def add(self, event: LoggedEvent) -> None:
         """Count an event."""
-        if not self._is_wanted(event.at):
+        at = event.at
+        is_late = self._until is not None and (at is None or at > self._until)
+        if is_late or (self._since is not None and (at is None or at < self._since)):
             return
         explanation = explain_event(event)
         label = _label(event, explanation)
@@ -303,12 +275,9 @@ class EventSummary:
             self._groups[label] = _group(label, event, explanation)
         self._groups[label].add(event)
         if self.details.maxlen:
-            self.details.append((label, _masked(event)))
-
-    def _is_wanted(self, at: datetime | None) -> bool:
-        if at is None:
-            return self._since is None and self._until is None
-        return (self._since is None or at >= self._since) and (self._until is None or at <= self._until)
+            computer, provider = (mask(text, limit=_WORD) for text in (event.computer, event.provider))
+            texts = (mask(" | ".join(event.texts), limit=LONGEST),)
+            self.details.append((label, replace(event, computer=computer, provider=provider, texts=texts)))
 
 
 def _label(event: LoggedEvent, explanation: Explanation | None) -> str:
@@ -321,22 +290,16 @@ def _label(event: LoggedEvent, explanation: Explanation | None) -> str:
 def _group(label: str, event: LoggedEvent, explanation: Explanation | None) -> EventGroup:
     if explanation is None:
         name, summary = mask(event.provider, limit=_WORD), "The text contains no code that the exporter knows."
-        return EventGroup(label=label, name=name, summary=summary, action="Read the text: add --all.")
+        return EventGroup(label=label, name=name, summary=summary, first_action="Read the text: add --all.")
     row = explanation.rows[0] if explanation.is_code or len(explanation.rows) == 1 else None
-    name = f"{both_numbers(row.code)} {row.symbol}" if row is not None and explanation.is_code else ""
-    shown = row if row is not None and explanation.is_code else explanation
+    shown = explanation if row is None or not explanation.is_code else row
     return EventGroup(
         label=label,
         code=None if row is None else row.code,
-        name=name,
-        summary=_SENTENCE.split(shown.summary, maxsplit=1)[0],
-        action=next(iter(shown.actions), ""),
+        name=f"{both_numbers(shown.code)} {shown.symbol}" if isinstance(shown, ConnectorError) else "",
+        summary=re.split(r"(?<=[.!?])\s", shown.summary, maxsplit=1)[0],
+        first_action=next(iter(shown.actions), ""),
     )
-
-
-def _masked(event: LoggedEvent) -> LoggedEvent:
-    computer, provider = (mask(text, limit=_WORD) for text in (event.computer, event.provider))
-    return replace(event, computer=computer, provider=provider, texts=(mask(" | ".join(event.texts), limit=LONGEST),))
 
 
 _INDENT = " " * 8
@@ -352,69 +315,45 @@ def as_text(summary: EventSummary, *, complete: bool = True) -> str:
         if not complete:
             return "No such event in the records that were read. Not every record was read.\n"
         return f"No event of the connector, and no message of SQL Server about a key provider.\n{_SILENT}\n"
-    head = f"{'COUNT':>6}  {'FIRST (UTC)':<19}  {'LAST (UTC)':<19}  CODE"
-    lines = [head, *(line for group in summary.groups for line in _group_lines(group))]
+    lines = [f"{'COUNT':>6}  {'FIRST (UTC)':<19}  {'LAST (UTC)':<19}  CODE"]
+    lines += [line for group in summary.groups for line in _group_lines(group)]
     if not any(Origin.CONNECTOR in group.origins for group in summary.groups):
         lines += ["", _SILENT]
     if summary.details.maxlen:
-        lines += ["", *_detail_lines(summary)]
+        lines.append("" if summary.count <= MOST_DETAILS else f"\nThe last {MOST_DETAILS} of {summary.count} events:")
+    for label, event in summary.details:
+        number = "-" if event.number is None else event.number
+        lines.append(
+            f"{_shown(event.at)}  {label}  {event.computer}  {event.provider}  event {number}\n{_INDENT}{event.texts[0]}"
+        )
     return "\n".join(lines) + "\n"
 
 
 def as_data(summary: EventSummary) -> dict[str, object]:
     """Return the groups and the details as JSON data. The names are public; fields may be added."""
-    data: dict[str, object] = {"events": summary.count, "groups": [_group_data(group) for group in summary.groups]}
+    data: dict[str, object] = {"events": summary.count, "groups": msgspec.to_builtins(summary.groups, order="deterministic")}
     if summary.details.maxlen:
-        data["details"] = [_detail_data(*detail) for detail in summary.details]
+        data["details"] = [
+            {
+                "time": None if event.at is None else f"{event.at:%Y-%m-%dT%H:%M:%SZ}",
+                "label": label,
+                "computer": event.computer,
+                "provider": event.provider,
+                "event_id": event.number,
+                "text": event.texts[0],
+            }
+            for label, event in summary.details
+        ]
     return data
 
 
 def _group_lines(group: EventGroup) -> Iterator[str]:
     title = group.name if group.label.isdecimal() else group.label
     yield f"{group.count:>6}  {_shown(group.first):<19}  {_shown(group.last):<19}  {title}"
-    for text in (group.summary, f"First: {group.action}" if group.action else ""):
+    for text in (group.summary, f"First: {group.first_action}" if group.first_action else ""):
         if text:
             yield wrap(text, first=_INDENT, rest=_INDENT)
 
 
-def _detail_lines(summary: EventSummary) -> Iterator[str]:
-    if summary.count > MOST_DETAILS:
-        yield f"The last {MOST_DETAILS} of {summary.count} events:"
-    for label, event in summary.details:
-        number = "-" if event.number is None else event.number
-        yield f"{_shown(event.at)}  {label}  {event.computer}  {event.provider}  event {number}"
-        yield f"{_INDENT}{event.texts[0]}"
-
-
-def _group_data(group: EventGroup) -> dict[str, object]:
-    return {
-        "label": group.label,
-        "code": group.code,
-        "count": group.count,
-        "first": _written(group.first),
-        "last": _written(group.last),
-        "origins": sorted(group.origins),
-        "event_ids": sorted(group.numbers),
-        "name": group.name,
-        "summary": group.summary,
-        "first_action": group.action,
-    }
-
-
-def _detail_data(label: str, event: LoggedEvent) -> dict[str, object]:
-    return {
-        "time": _written(event.at),
-        "label": label,
-        "computer": event.computer,
-        "provider": event.provider,
-        "event_id": event.number,
-        "text": event.texts[0],
-    }
-
-
 def _shown(moment: datetime | None) -> str:
     return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _written(moment: datetime | None) -> str | None:
-    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"

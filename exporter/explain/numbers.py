@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from exporter.core.values import Facts, Fault, Step
 from exporter.explain.explanation import Explanation
@@ -22,15 +24,13 @@ from exporter.knowledge.classify import FAULT_RULES, STATUS_RULES, classify
 from exporter.knowledge.code_row import ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.names import fill_names
+from exporter.knowledge.reason_row import sentence
 from exporter.knowledge.reasons import ENTRA_REASONS, VAULT_REASONS, Reason, reason_of_number
 
 _FLAGS = re.IGNORECASE
 NUMBER = r"(?:0x0*(?P<hex>[0-9a-f]{1,8})|(?P<dec>\d{1,5}))"
 SMALLEST = 1000  # smaller codes mean too many other things without the words `provider error`
-_OWN_FACILITY = 0x8004
-_OLE_DB = 0x80040E  # whose errors have the same facility
 _BRIEF = 36  # in which nothing but an error is pasted
-_HIGHEST_LEVEL = 25
 _COMMA = "[,\u3001\uff0c]"
 _COLON = "[:\uff1a]"
 # The provider in the languages of SQL Server. Only English needs no colon before the number.
@@ -55,7 +55,7 @@ _MSG = re.compile(
     rf"|\berror number{_COLON}\s?|\bsql error \[|\b(?:event[ -]?id|ereignis-id){_COLON}?\s+)(?P<number>\d{{3,5}})(?!\d)",
     _FLAGS,
 )
-_FIVE_DIGITS = re.compile(r"\berror[:\s]\s?(\d{5})(?![\d.])", _FLAGS)
+
 _QUOTED = re.compile(
     "'[^'\n]{0,256}'|\"[^\"\n]{0,256}\"|[\u00ab\u201e\u201c\u300c\u300e\u2018][^\u00bb\u201c\u201d\u300d\u300f\u2019\n]{0,256}[\u00bb\u201c\u201d\u300d\u300f\u2019]"
 )
@@ -63,10 +63,9 @@ _NAMED = re.compile(r"\b(?:key|vault|name|named|database|credential|login)\s?[:=
 # The last number after a colon: every language ends these messages with `provider error code: N. (...)`.
 _NUMBER_AFTER_COLON = re.compile(rf"(?<!\d){_COLON}\s?(\d{{1,5}})(?![\d:])")
 _ANY_CODE = re.compile(r"(?<![\w.:/-])(\d{4})(?![\w:/-]|\.\d)")
-_LABELS = "error|err|code|scp_err|number|fehler|fehlercode|no|e"
 # Nothing but a number and such words: what a person types.
 _ALONE = re.compile(
-    rf"(?!-)\W*(?:(?:{_LABELS}|provider|ekm|akv|connector|azure|key|vault|sql|server|the|a|an|i|we|get|got|getting|is|was|with)"
+    rf"(?!-)\W*(?:(?:error|err|code|scp_err|number|fehler|fehlercode|no|e|provider|ekm|akv|connector|azure|key|vault|sql|server|the|a|an|i|we|get|got|getting|is|was|with)"
     rf"\b[\s:=#_-]*)*e?{NUMBER}\W*",
     _FLAGS,
 )
@@ -85,16 +84,13 @@ _OF_SQL_SERVER = re.compile(
     _FLAGS,
 )
 _HRESULT = re.compile(r"\b(?:0x((?!8013)[8c][0-9a-f]{7})|(800[0-9a-f]{5}))\b|(?<![\w-])-(2\d{9})\b", _FLAGS)
-_SYMBOL = re.compile(r"\b[A-Z][A-Z_]{5,60}\b")
-_WINDOWS_WORDS = "windows|win32|winsock|wininet|winhttp|socket|system|os|betriebssystem|syst\u00e8me|sistema"
 _WINDOWS = re.compile(
     r"\binfo\W{0,2}(1[012]\d{3})\b"
-    rf"|\b(?:{_WINDOWS_WORDS})[\s-]?(?:error|err|errno|fehler|fel|code)(?:\s?code)?\W{{0,3}}(\d{{1,5}})(?!\w)(?!\.\d)"
+    r"|\b(?:windows|win32|winsock|wininet|winhttp|socket|system|os|betriebssystem|syst\u00e8me|sistema)[\s-]?(?:error|err|errno|fehler|fel|code)(?:\s?code)?\W{0,3}(\d{1,5})(?!\w)(?!\.\d)"
     r"|\b(\d{1,5})\s?[(:]\s?access is denied"
     r"|\b(?:error|fehler|erreur|errore|fel)\W{0,2}(\d{1,5})\([^\W\d]",
     _FLAGS,
 )
-_WINDOWS_NUMBER = re.compile(r"(?:error[\s:]*)?(1[012]\d{3})", _FLAGS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +119,10 @@ def read(text: str) -> Paste:
     plain, alone = without_names(text), _ALONE.fullmatch(text)
     number = None if alone is None else _value(alone)
     messages = _messages(text, number)
-    explicit = [row for match in _PROVIDER_CODE.finditer(text) if (row := row_of(match)) is not None]
-    coded = sum(each in MESSAGES and MESSAGES[each].has_code for each in dict.fromkeys(messages))
-    rows = explicit or translated_codes(plain)[-coded:] if coded else explicit
+    rows = [row for match in _PROVIDER_CODE.finditer(text) if (row := row_of(match)) is not None]
+    coded = sum(each in MESSAGES and MESSAGES[each].has_code for each in set(messages))
+    if coded and not rows:
+        rows = translated_codes(plain)[-coded:]
     return Paste(
         text=text,
         folded=text.casefold(),
@@ -139,8 +136,7 @@ def read(text: str) -> Paste:
 
 
 def _value(match: re.Match[str]) -> int:
-    digits = match["hex"]
-    return int(match["dec"]) if digits is None else int(digits, 16)
+    return int(match["dec"]) if match["hex"] is None else int(match["hex"], 16)
 
 
 def row_of(match: re.Match[str], *, least: int = 0) -> ConnectorError | None:
@@ -159,9 +155,9 @@ def named_provider_code(text: str) -> str:
 
 def _messages(text: str, alone: int | None) -> list[int]:
     """Return the numbers of messages. A number with a level or the word for a message counts even if no table lists it."""
-    sure = [int(match["number"]) for match in _HEAD.finditer(text) if int(match["level"]) <= _HIGHEST_LEVEL]
+    sure = [int(match["number"]) for match in _HEAD.finditer(text) if int(match["level"]) <= 25]
     sure += [int(match["number"]) for match in _MSG.finditer(text)]
-    likely = [int(number) for number in _FIVE_DIGITS.findall(text)] + ([] if alone is None else [alone])
+    likely = [*map(int, re.findall(r"\berror[:\s]\s?(\d{5})(?![\d.])", text, _FLAGS)), *([] if alone is None else [alone])]
     return sure + [number for number in likely if number in MESSAGES and number not in BY_CODE and number >= SMALLEST]
 
 
@@ -174,25 +170,27 @@ def without_names(text: str) -> str:
 
 def translated_codes(plain: str) -> list[ConnectorError]:
     """Return the codes in a message of any language: the numbers after a colon, else all of four digits."""
-    numbers = _NUMBER_AFTER_COLON.findall(plain) or _ANY_CODE.findall(plain)
-    return [BY_CODE[int(number)] for number in numbers if int(number) in BY_CODE and int(number)]
+    return _rows(number for number in _NUMBER_AFTER_COLON.findall(plain) or _ANY_CODE.findall(plain) if int(number))
+
+
+def _rows(numbers: Iterable[str]) -> list[ConnectorError]:
+    return [BY_CODE[int(number)] for number in numbers if int(number) in BY_CODE]
 
 
 def labelled_codes(paste: Paste) -> list[ConnectorError]:
     """Return the code that is alone with words for one, or the codes after `error` and the like in a text about a provider."""
     if paste.alone is not None:
-        return [BY_CODE[paste.alone]] if paste.alone in BY_CODE else []
-    found = _LABELLED.findall(paste.plain) if paste.is_about_a_provider else []
-    return [BY_CODE[int(number)] for number in found if int(number) in BY_CODE]
+        return _rows([str(paste.alone)])
+    return _rows(_LABELLED.findall(paste.plain)) if paste.is_about_a_provider else []
 
 
 def wrapped_code(paste: Paste) -> ConnectorError | None:
     """Return the code as a hexadecimal number, alone or in an HRESULT of the provider's own facility: 0xCE7, 0x80040CE7."""
-    alone = _ALONE.fullmatch(paste.text)
+    alone, number = _ALONE.fullmatch(paste.text), _hresult(paste.text) or 0
     if alone is not None and alone["hex"] and int(alone["hex"], 16) <= LOW_HALF:
         return row_of(alone, least=SMALLEST)
-    number = _hresult(paste.text) or 0
-    is_own = number >> 16 == _OWN_FACILITY and (number >> 8 != _OLE_DB or paste.is_about_a_provider)
+    # The errors of OLE DB, 0x80040Exx, have the same facility.
+    is_own = number >> 16 == 0x8004 and (number >> 8 != 0x80040E or paste.is_about_a_provider)
     return BY_CODE.get(number & LOW_HALF) if is_own and number & LOW_HALF >= SMALLEST else None
 
 
@@ -205,35 +203,28 @@ def _hresult(text: str) -> int | None:
 
 def windows_number(text: str) -> int | None:
     """Return the number of a Windows error: an HRESULT, a name, or a number that the text calls one."""
-    number = _hresult(text)
-    if number is not None:
-        return number
-    symbol = next((WINDOWS_NAMES[word] for word in _SYMBOL.findall(text) if word in WINDOWS_NAMES), None)
-    if symbol is not None:
-        return symbol
-    named = _WINDOWS.search(text)
-    if named is not None:
-        return int(next(group for group in named.groups() if group))
-    alone = _WINDOWS_NUMBER.fullmatch(text)
-    return int(alone[1]) if alone and int(alone[1]) in WINDOWS_ERRORS else None
+    number, named = _hresult(text), _WINDOWS.search(text)
+    if number is None:
+        number = next((WINDOWS_NAMES[word] for word in re.findall(r"\b[A-Z][A-Z_]{5,60}\b", text) if word in WINDOWS_NAMES), None)
+    if number is None and named is not None:
+        number = int(next(filter(None, named.groups())))
+    alone = re.fullmatch(r"(?:error[\s:]*)?(1[012]\d{3})", text, _FLAGS) if number is None else None
+    return int(alone[1]) if alone and int(alone[1]) in WINDOWS_ERRORS else number
 
 
 # From a text of Entra ID or a vault to the reason, by the classification, and from a reason to its codes.
 
 _AADSTS = re.compile(r"\bAADSTS\s*:?\s*(\d{4,8})\b", _FLAGS)
 _LISTED = re.compile(r"error_codes\W{1,8}([\d,\s]{4,200})|error\?code=(\d{4,8})\b", _FLAGS)
-_DIGITS = re.compile(r"\d{4,8}")
-_ENTRA_NUMBER = re.compile(r"\d{5,8}")
-_LONG = re.compile(r"(?<![\w.-])\d{6,8}(?![\w.-])")
-_CERTAIN = (6, 7)  # digits of most numbers of Entra ID, and of no message of SQL Server and no code
 _SIGN_IN_STATUSES, _VAULT_STATUSES = (401, 400, 403, 429, 503), (403, 401, 404, 429)
 _SHARED = {*ErrorBody.__struct_fields__} & {*Facts.__struct_fields__}
 
 
 def entra_reason(text: str) -> tuple[int, Reason] | None:
     """Return the AADSTS number that decides, and its reason; None without a number."""
-    of_body = [int(number) for listed, linked in _LISTED.findall(text) for number in _DIGITS.findall(listed or linked)]
-    numbers = [*map(int, _AADSTS.findall(text)), *of_body] or _bare_numbers(text)
+    numbers = list(map(int, _AADSTS.findall(text)))
+    numbers += [int(number) for parts in _LISTED.findall(text) for number in re.findall(r"\d{4,8}", "".join(parts))]
+    numbers = numbers or _bare_numbers(text)
     if not numbers:
         return None
     body = read_error(json.dumps({"error": "", "error_codes": numbers, "error_description": text}).encode())
@@ -259,10 +250,11 @@ def codes_of(reason: Reason) -> tuple[int, ...]:
 
 def _bare_numbers(text: str) -> list[int]:
     """Return a number without the word AADSTS: alone, or of so many digits that nothing else is meant."""
-    alone = [int(text)] if text.isascii() and _ENTRA_NUMBER.fullmatch(text) else []
-    if alone and (len(text) in _CERTAIN or reason_of_number(alone[0])) and alone[0] not in MESSAGES:
-        return alone
-    return [int(number) for number in _LONG.findall(text) if reason_of_number(int(number))]
+    alone = int(text) if text.isascii() and re.fullmatch(r"\d{5,8}", text) else 0
+    # Most numbers of Entra ID have six or seven digits, and no message of SQL Server and no code has.
+    if alone and (len(text) in (6, 7) or reason_of_number(alone)) and alone not in MESSAGES:
+        return [alone]
+    return [int(number) for number in re.findall(r"(?<![\w.-])\d{6,8}(?![\w.-])", text) if reason_of_number(int(number))]
 
 
 def _classified(step: Step, statuses: tuple[int, ...], body: ErrorBody) -> Reason | None:
@@ -277,9 +269,6 @@ def _classified(step: Step, statuses: tuple[int, ...], body: ErrorBody) -> Reaso
 
 # The explanations of what is no code.
 
-_HTTP = 400  # the first status of a failure
-_THUMBPRINT = re.compile(r"0x[0-9A-F]{12,64}\b", re.IGNORECASE)
-
 
 def explain_known_text(known: KnownText | None, text: str = "") -> Explanation | None:
     """Explain a known text, with the thumbprint of `text` in its title and commands."""
@@ -287,10 +276,9 @@ def explain_known_text(known: KnownText | None, text: str = "") -> Explanation |
         return None
     if known.reason is not None:
         found = explain_reason(known.reason, title=f"{known.reason}: {known.title}")
-        return found and replace(
-            found, summary=f"{known.summary} {found.summary}".strip(), actions=(*known.actions, *found.actions)
-        )
-    thumbprint = _THUMBPRINT.search(text)
+        summary, actions = f"{known.summary} {found.summary}".strip(), (*known.actions, *found.actions)
+        return replace(found, summary=summary, actions=actions)
+    thumbprint = re.search(r"0x[0-9A-F]{12,64}\b", text, re.IGNORECASE)
     named = "" if thumbprint is None else thumbprint[0]
     return Explanation(
         title=known.headline + (f" {named}" if named and known.title.endswith("thumbprint") else ""),
@@ -310,14 +298,15 @@ def explain_windows_error(number: int, paste: Paste) -> Explanation:
     """
     of_the_registry = paste.is_about_a_provider or "regist" in paste.folded or len(paste.text) <= _BRIEF
     plain, error = windows_error(number, of_a_file=not of_the_registry or OF_FILES.search(paste.folded) is not None)
-    coded = next((row for row in labelled_codes(paste) if row.code >= SMALLEST), None)
-    row = coded or (None if error.code is None else BY_CODE[error.code])
+    codes = (*(row.code for row in labelled_codes(paste) if row.code >= SMALLEST), *([] if error.code is None else [error.code]))
+    row = BY_CODE[codes[0]] if codes else None
     shown = f"{plain} (0x{number:08X})" if number != plain else f"0x{plain:08X}" if plain > LOW_HALF else str(plain)
-    reported = f"The connector reports it as {both_numbers(row.code)} {row.symbol}." if row else ""
-    own = f"This is an error of Windows, not provider code {plain}." if plain in BY_CODE else "This is an error of Windows."
+    summary = f"This is an error of Windows{f', not provider code {plain}' if plain in BY_CODE else ''}."
+    if row is not None:
+        summary += f" The connector reports it as {both_numbers(row.code)} {row.symbol}."
     return Explanation(
         title=f"Windows error {shown}: {error.meaning}",
-        summary=f"{own} {reported}".strip(),
+        summary=summary,
         actions=error.actions or _actions(error.reason, row),
         rows=() if row is None else (row,),
         reason=error.reason,
@@ -326,7 +315,7 @@ def explain_windows_error(number: int, paste: Paste) -> Explanation:
 
 def explain_small_number(row: ConnectorError) -> Explanation:
     """Explain a small number after the word error, which Windows and the provider use for different failures."""
-    if row.code >= _HTTP:
+    if row.code >= HTTPStatus.BAD_REQUEST:
         return Explanation(rows=(row,))  # an event line of the connector shows the status
     meaning = WINDOWS_ERRORS[row.code].meaning if row.code in WINDOWS_ERRORS else "see `net helpmsg`"
     return Explanation(
@@ -343,18 +332,17 @@ def explain_small_number(row: ConnectorError) -> Explanation:
     )
 
 
-def explain_reason(
-    reason: Reason | None, *, title: str = "", codes: tuple[int, ...] = (), number: int | None = None
-) -> Explanation | None:
+def explain_reason(reason: Reason, *, title: str = "", codes: tuple[int, ...] = (), number: int | None = None) -> Explanation:
     """Explain a reason by its text, its codes and its advice; `number` is that of Entra ID."""
-    if reason is None:
-        return None
     rows = tuple(BY_CODE[code] for code in codes or codes_of(reason))
     numbers = ", ".join(both_numbers(row.code) for row in rows)
-    text = reason.row.text
-    summary = f"{text[0].upper()}{text[1:]}." + (f" Code: {numbers}." if numbers else "")
-    advice = _actions(reason, next(iter(rows), None), number)
-    return Explanation(title=title or str(reason), summary=summary, actions=advice, rows=rows, reason=reason)
+    return Explanation(
+        title=title or str(reason),
+        summary=sentence(reason.row.text) + (f" Code: {numbers}." if numbers else ""),
+        actions=_actions(reason, next(iter(rows), None), number),
+        rows=rows,
+        reason=reason,
+    )
 
 
 def _actions(reason: Reason | None, row: ConnectorError | None, number: int | None = None) -> tuple[str, ...]:

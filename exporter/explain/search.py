@@ -50,7 +50,6 @@ Lookup = Callable[[Paste], Explanation | None]
 
 _FLAGS = re.IGNORECASE
 _EVENT_STATUS = re.compile(r"\b(?:info|error):?\s*([45]\d\d)\b", _FLAGS)
-_AKV = re.compile(r"\bAKV(\d{5})\b", _FLAGS)
 _STATUS = re.compile(r"\b([45]\d\d)\b")
 _HTTP_STATUS = re.compile(
     r"\W{0,9}(?:http(?:\s+status)?|status|info:?)?\s*([45]\d\d)\W{0,9}"
@@ -58,10 +57,8 @@ _HTTP_STATUS = re.compile(
     r"|.*?(?:returned (?:an )?error:|indicate success:|status ?code\s*:|http/\d(?:\.\d)?)\s*\(?([45]\d\d)\b.*",
     _FLAGS | re.DOTALL,
 )
-_WININET = re.compile(r"\b(12\d{3})\b")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{2,80}")
 _ERROR_WORD = re.compile("error|exception|hresult|failed|fehler", _FLAGS)
-_OS_ERROR = "operating system error"
 _FEW_WORDS = 4  # in which `get 403` means an operation
 _OPERATIONS = {
     **dict.fromkeys(("acquiretoken", "token"), Step.TOKEN),
@@ -80,17 +77,10 @@ def explain(text: str) -> Explanation | None:
     return found and replace(found, also=tuple(_others(paste, found)))
 
 
-def explain_log_text(text: str) -> Explanation | None:
-    """Explain the text of an event, which may have numbers of any meaning."""
-    return _first(read(join_lines(text)), _LOG_TEXT_KINDS)
-
-
 def explain_message(number: int, text: str = "") -> Explanation | None:
     """Explain a message of SQL Server by its number; `text` has the names in it."""
-    case = next(
-        (each for each in TEXTS if each.title.startswith(f"Message {number} ") and re.search(each.pattern, text.casefold())), None
-    )
-    return explain_known_text(case or MESSAGES.get(number), text)
+    cases = (each for each in TEXTS if each.title.startswith(f"Message {number} ") and re.search(each.pattern, text.casefold()))
+    return explain_known_text(next(cases, MESSAGES.get(number)), text)
 
 
 def names_no_cause(row: ConnectorError, messages: Iterable[int]) -> bool:
@@ -104,8 +94,9 @@ def _first(paste: Paste, lookups: Iterable[Lookup]) -> Explanation | None:
 
 def _others(paste: Paste, found: Explanation) -> Iterator[str]:
     """Yield the titles of the other codes and messages of the text; a message that a code explains is none."""
-    rows = [row for row in paste.codes if row.code and row not in found.rows and not names_no_cause(row, paste.messages)]
-    yield from (f"{both_numbers(row.code)} {row.symbol}" for row in rows)
+    for row in paste.codes:
+        if row.code and row not in found.rows and not names_no_cause(row, paste.messages):
+            yield f"{both_numbers(row.code)} {row.symbol}"
     for known in TEXTS:
         if not (known.has_code and paste.codes) and known.headline.partition(":")[0] not in found.title and paste.has(known):
             yield known.headline
@@ -113,7 +104,7 @@ def _others(paste: Paste, found: Explanation) -> Iterator[str]:
 
 def _reason_by(read_reason: Callable[[str], Reason | None]) -> Lookup:
     """Return the lookup of a reason in a text."""
-    return lambda paste: explain_reason(read_reason(paste.text))
+    return lambda paste: None if (reason := read_reason(paste.text)) is None else explain_reason(reason)
 
 
 def _known(texts: Iterable[KnownText]) -> Lookup:
@@ -124,22 +115,22 @@ def _known(texts: Iterable[KnownText]) -> Lookup:
 def _of_tools(look_up: Lookup) -> Lookup:
     """Return a lookup for texts of tools and services: one of SQL Server that names no provider and no error of Windows is none."""
     return lambda paste: (
-        look_up(paste) if paste.is_about_a_provider or not paste.is_of_sql_server or _OS_ERROR in paste.folded else None
+        look_up(paste)
+        if paste.is_about_a_provider or not paste.is_of_sql_server or "operating system error" in paste.folded
+        else None
     )
 
 
 def _entra(paste: Paste) -> Explanation | None:
     found = entra_reason(paste.text)
-    if found is None:
-        return None
-    number, reason = found
-    if reason is Reason.SIGN_IN_REFUSED and paste.codes:
+    if found is None or (found[1] is Reason.SIGN_IN_REFUSED and paste.codes):
         return None  # the number has no row, the code has
+    number, reason = found
     return explain_reason(reason, title=f"AADSTS{number}: {reason}", number=number)
 
 
 def _akv(paste: Paste) -> Explanation | None:
-    number = _AKV.search(paste.text)
+    number = re.search(r"\bAKV(\d{5})\b", paste.text, _FLAGS)
     if number is None:
         return None
     found = classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=401, akv=int(number[1])))
@@ -160,23 +151,22 @@ def _provider_code(paste: Paste) -> Explanation | None:
 
 
 def _symbol(paste: Paste) -> Explanation | None:
-    words = dict.fromkeys(_WORD.findall(paste.text))
-    return next((Explanation(rows=rows) for word in words if "rr" in word and (rows := find(word))), None)
+    found = (find(word) for word in dict.fromkeys(_WORD.findall(paste.text)) if "rr" in word)
+    return next((Explanation(rows=rows) for rows in found if rows), None)
 
 
 def _status_with_operation(paste: Paste) -> Explanation | None:
     words = [word.lower() for word in _WORD.findall(paste.plain)]
-    steps = [_OPERATIONS[word] for word in words if word in _OPERATIONS]
-    status = _EVENT_STATUS.search(paste.plain) if len(words) > _FEW_WORDS else _STATUS.search(paste.plain)
-    if not steps or status is None or not (paste.is_about_a_provider or len(words) <= _FEW_WORDS):
+    is_brief, steps = len(words) <= _FEW_WORDS, [_OPERATIONS[word] for word in words if word in _OPERATIONS]
+    status = (_STATUS if is_brief else _EVENT_STATUS).search(paste.plain)
+    if not steps or status is None or not (paste.is_about_a_provider or is_brief):
         return None
-    found = classify(steps[0], Facts(fault=Fault.HTTP_STATUS, status=int(status[1])))
-    return explain_codes(BY_CODE[found.code])
+    return explain_codes(BY_CODE[classify(steps[0], Facts(fault=Fault.HTTP_STATUS, status=int(status[1]))).code])
 
 
-def _inner_code(paste: Paste) -> Explanation | None:
-    words = {word.lower() for word in _WORD.findall(paste.text)}
-    return explain_reason(next((rule.reason for rule in VAULT_REASONS if not words.isdisjoint(rule.markers)), None))
+def _inner_code(text: str) -> Reason | None:
+    words = {word.lower() for word in _WORD.findall(text)}
+    return next((rule.reason for rule in VAULT_REASONS if not words.isdisjoint(rule.markers)), None)
 
 
 def _http_status(paste: Paste) -> Explanation | None:
@@ -203,15 +193,16 @@ def _windows_error(paste: Paste) -> Explanation | None:
 
 def _other_windows_error(paste: Paste) -> Explanation | None:
     """Explain an error of Windows by its sentence, or how to print the text of its number."""
-    named = windows_number(paste.text) if len(paste.text) <= _SHOWN or _ERROR_WORD.search(paste.text) else None
-    number = next((number for phrase, number in WINDOWS_PHRASES.items() if phrase in paste.folded), named)
+    is_error = len(paste.text) <= _SHOWN or _ERROR_WORD.search(paste.text)
+    named = (number for phrase, number in WINDOWS_PHRASES.items() if phrase in paste.folded)
+    number = next(named, windows_number(paste.text) if is_error else None)
     return None if number is None else explain_windows_error(number, paste)
 
 
 def _wininet(paste: Paste) -> Explanation | None:
-    numbers = map(int, _WININET.findall(paste.text if paste.is_about_a_provider or len(paste.text) <= _SHOWN else ""))
-    number = next((number for number in numbers if number in WINDOWS_ERRORS), None)
-    return None if number is None else explain_windows_error(number, paste)
+    is_error = paste.is_about_a_provider or len(paste.text) <= _SHOWN
+    numbers = (int(number) for number in re.findall(r"\b(12\d{3})\b", paste.text) if is_error and int(number) in WINDOWS_ERRORS)
+    return next((explain_windows_error(number, paste) for number in numbers), None)
 
 
 def _other_curl_error(paste: Paste) -> Explanation | None:
@@ -227,19 +218,19 @@ def _other_curl_error(paste: Paste) -> Explanation | None:
 
 def _labelled(paste: Paste) -> Explanation | None:
     rows = labelled_codes(paste)
-    sure = next((row for row in rows if row.code >= SMALLEST), None)
-    return explain_codes(sure) or (explain_small_number(rows[0]) if rows else None)
+    sure = (explain_codes(row) for row in rows if row.code >= SMALLEST)
+    return next(sure, explain_small_number(rows[0]) if rows else None)
 
 
-def _reason(paste: Paste) -> Explanation | None:
-    """Explain the name of a reason: a word of English only if nothing else is pasted."""
-    words = [paste.text, *(word for word in _WORD.findall(paste.text) if "_" in word)]
-    return explain_reason(next((Reason(word.lower()) for word in words if word.lower() in set(Reason)), None))
+def _reason(text: str) -> Reason | None:
+    """Return the reason that a text names: a word of English only if nothing else is pasted."""
+    words = (text.lower(), *(word.lower() for word in _WORD.findall(text) if "_" in word))
+    return next((Reason(word) for word in words if word in set(Reason)), None)
 
 
 # The first kind that fits. What names a cause comes before what follows from it, and a number with a meaning before one without.
 _OF_SERVICES: tuple[Lookup, ...] = (_known(SERVICE_TEXTS), _entra, _akv, _sentence(3077, 3113), _reason_by(vault_reason))
-_NAMED: tuple[Lookup, ...] = (_symbol, _inner_code, _status_with_operation, _sentence(401))
+_NAMED: tuple[Lookup, ...] = (_symbol, _reason_by(_inner_code), _status_with_operation, _sentence(401))
 _LOOKUPS: tuple[Lookup, ...] = (
     lambda paste: explain_exactly(paste.text),
     *_OF_SERVICES,
@@ -253,7 +244,7 @@ _LOOKUPS: tuple[Lookup, ...] = (
     _labelled,
     _of_tools(_reason_by(reason_of_phrase)),
     _of_tools(_wininet),
-    _reason,
+    _reason_by(_reason),
     _known(STATES),
     _of_tools(_other_windows_error),
     _other_curl_error,
@@ -266,6 +257,12 @@ _LOG_TEXT_KINDS: tuple[Lookup, ...] = (
     _wininet,
     _reason_by(reason_of_phrase),
 )
+
+
+def explain_log_text(text: str) -> Explanation | None:
+    """Explain the text of an event, which may have numbers of any meaning."""
+    return _first(read(join_lines(text)), _LOG_TEXT_KINDS)
+
 
 # The answer to a text without an explanation: the nearest known texts, and what is accepted.
 
@@ -312,13 +309,11 @@ def _near_symbols(shown: str) -> list[str]:
 
 
 def _near_texts(text: str) -> list[str]:
-    """Return the titles that share the most words with the text."""
-    words = set(_WORDS.findall(text[:_SCANNED].lower()))
-    shares = {each.headline: _share(each, words) for each in KNOWN_TEXTS}
+    """Return the titles that share the most words with the text: at least two, and half of their own."""
+    words, shares = set(_WORDS.findall(text[:_SCANNED].lower())), dict[str, float]()
+    for each in KNOWN_TEXTS:
+        wanted = set(_WORDS.findall(each.title.lower()))
+        if len(wanted & words) > 1:
+            shares[each.headline] = len(wanted & words) / len(wanted)
     near = sorted((headline for headline, share in shares.items() if share >= _LEAST_SHARED), key=lambda each: -shares[each])
     return [f"'{headline}'" for headline in near[:_SUGGESTIONS]]
-
-
-def _share(known: KnownText, words: set[str]) -> float:
-    wanted = set(_WORDS.findall(known.title.lower()))
-    return len(wanted & words) / len(wanted) if len(wanted & words) > 1 else 0.0
