@@ -54,11 +54,10 @@ def advise(failure: StepResult, names: Names, *, ready: bool | None, several: bo
     `ready` is the verdict, and `several` whether the same cause has several vaults, keys or credentials. Raises KeyError for an unknown code.
     """
     code = failure.code or 0
-    row = BY_CODE[code]
-    wrap_only = f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if failure.step is Step.WRAP_KEY else ""
+    row, wraps = BY_CODE[code], failure.step is Step.WRAP_KEY
     return Advice(
         happened=happened(failure),
-        means=wrap_only if ready else row.effect,
+        means=(f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if wraps else "") if ready else row.effect,
         owner=owner_of_failure(failure, row.owner),
         actions=actions(code, failure.reason, ready=ready, names=names, step=failure.step, several=several),
     )
@@ -76,11 +75,9 @@ _SET = f"In the configuration, set `credential: NEXT`, remove `next_credential`,
 
 def switch(names: Names) -> tuple[str, ...]:
     """Return the actions that make the staged credential the current one, after its round trip."""
-    usable = f"The staged credential {names.staged} is usable."
-    if not _is_of_sql_server(names):
-        return (f"{usable} {_SET}",)
-    write, what = WRITE_SECRET
-    return for_dba(f"{usable} {write}"), what, _SET, DO_NOT_RESTART, SET_ONLINE
+    usable, (write, what) = f"The staged credential {names.staged} is usable.", WRITE_SECRET
+    is_of_sql_server = _is_of_sql_server(names)
+    return (for_dba(f"{usable} {write}"), what, _SET, DO_NOT_RESTART, SET_ONLINE) if is_of_sql_server else (f"{usable} {_SET}",)
 
 
 def prove_and_switch(names: Names) -> tuple[str, ...]:
@@ -142,29 +139,30 @@ def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | 
     first = next(iter(kept(of_failure(code, reason, step, names), names, reason=reason)), "")
     text = fill_names(first, replace(names, object_id=None, client_address=None, aadsts=None))
     line = " ".join(text.replace("`", "").split())
-    return line if len(line) <= LINE_LIMIT else _cut(text, f"... All of it: ekm-exporter explain {reason or code}")
-
-
-def _cut(text: str, hint: str) -> str:
-    """Return the beginning of a text and the hint. A cut command would do something else, so it is left out whole."""
+    if len(line) <= LINE_LIMIT:
+        return line
+    hint = f"... All of it: ekm-exporter explain {reason or code}"
     cut = text[: LINE_LIMIT - len(hint)]
+    # A cut command would do something else, so it is left out whole.
     cut = cut.rpartition("`")[0] if cut.count("`") % 2 else cut.rpartition(" ")[0]
     return " ".join(cut.replace("`", "").split()).rstrip(" :;,.") + hint
 
 
 def reason_actions(reason: Reason, step: Step | None, names: Names) -> tuple[str, ...]:
     """Return the actions of a reason, before names are filled in; empty if its codes have them."""
-    if names.staged_usable and step is Step.TOKEN and reason in CREDENTIAL_REFUSED:
+    row, at_sign_in = reason.row, step is Step.TOKEN
+    if names.staged_usable and at_sign_in and reason in CREDENTIAL_REFUSED:
         return switch(names)
-    row = reason.row
     if row.if_private and is_private(names.client_address or ""):
         return row.if_private
     if row.if_page and names.has_page:
         return row.if_page
-    of_kind = row.by_kind.get(names.kind) if names.kind is not None and step in (Step.TOKEN, None) else None
-    at_sign_in = row.at_sign_in.actions if step is Step.TOKEN else ()
-    on_hsm = row.on_hsm if HSM_DOMAIN in names.vault else ()
-    return of_kind or at_sign_in or on_hsm or row.actions
+    return (
+        (row.by_kind.get(names.kind, ()) if names.kind is not None and (at_sign_in or step is None) else ())
+        or (row.at_sign_in.actions if at_sign_in else ())
+        or (row.on_hsm if HSM_DOMAIN in names.vault else ())
+        or row.actions
+    )
 
 
 # First actions for a code that a SQL Server logged itself: pages and alerts have the same words.
@@ -203,8 +201,6 @@ SERVER_ACTIONS: Final[Mapping[Category, ServerAction]] = {
 
 # The cause of a failed step as text, and its team.
 
-# Only the operators of this host repair these.
-_HOST_REASONS: Final = (Reason.CLOCK_SKEW, Reason.TOKEN_EXPIRED, Reason.IDENTITY_KEY_UNREADABLE)
 # Another device responds, connects or rewrites the response.
 _ROUTE_REASONS: Final = (
     Reason.CLIENT_ERROR,
@@ -213,8 +209,6 @@ _ROUTE_REASONS: Final = (
     Reason.ANSWER_INCOMPLETE,
     Reason.ANSWER_MALFORMED,
 )
-# A gateway sends them as well, then with a page.
-_PAGE_REASONS: Final = (Reason.ANSWER_NOT_JSON, Reason.SERVER_ERROR, Reason.ENTRA_UNAVAILABLE)
 
 
 def open_detail(result: StepResult) -> str:
@@ -232,7 +226,8 @@ def owner_of_failure(result: StepResult, owner: Owner) -> Owner:
     if reason is None:
         return owner
     reply, link = reason.row.reply_at(result.step), reason.row.link_at(result.step)
-    if reason in _HOST_REASONS or reply is Reply.NOT_TESTED:
+    of_host = reason in (Reason.CLOCK_SKEW, Reason.TOKEN_EXPIRED, Reason.IDENTITY_KEY_UNREADABLE)
+    if of_host or reply is Reply.NOT_TESTED:
         return Owner.EXPORTER
     if reply is Reply.NONE or link is Link.PROXY or reason in _ROUTE_REASONS or is_page_of_device(result):
         return Owner.NETWORK
@@ -243,7 +238,8 @@ def owner_of_failure(result: StepResult, owner: Owner) -> Owner:
 
 def is_page_of_device(result: StepResult) -> bool:
     """Whether a page, a text or other JSON came in place of the service's response, or with an error as a gateway sends it."""
-    return result.facts is not None and result.facts.has_page and result.reason in _PAGE_REASONS
+    of_gateway = result.reason in (Reason.ANSWER_NOT_JSON, Reason.SERVER_ERROR, Reason.ENTRA_UNAVAILABLE)
+    return result.facts is not None and result.facts.has_page and of_gateway
 
 
 def cause(reason: Reason | None, step: Step) -> str:

@@ -145,7 +145,7 @@ class CommonCauses:
 
     def find(self) -> dict[str, Cause]:
         """Return the cause of each failed target."""
-        moved = dict[str, Cause]()
+        causes, moved = {target: own for target, (own, _) in self._failures.items()}, set[str]()
         for (place, name), failures in sorted(self._movable.items()):
             spread = SPREADS[place]
             alike = [each for each in failures if each.target not in moved]
@@ -154,22 +154,22 @@ class CommonCauses:
                 counts = Counter(each.reason for each in alike)
                 most_frequent = min(counts, key=lambda each: (-counts[each], each or ""))
                 cause = Cause(spread.cause_link, name if spread.cause_link is spread.shared_link else "", most_frequent)
-                moved.update(dict.fromkeys([each.target for each in alike], cause))
-        return self._merged({target: moved.get(target, own) for target, (own, _) in self._failures.items()})
+                causes |= dict.fromkeys([each.target for each in alike], cause)
+                moved |= {each.target for each in alike}
+        return self._merged(causes)
 
     def _merged(self, causes: dict[str, Cause]) -> dict[str, Cause]:
         """Return the causes, with one in place of those with one link, reason and step that began together in `MANY` vaults."""
         alike = defaultdict[tuple[Link, Reason | None, Step], list[_Failure]](list)
         for target, cause in causes.items():
+            failed = self._failures[target][1]
             if cause.link in SEVERAL and not cause.unsteady:
-                failed = self._failures[target][1]
-                alike[cause.link, cause.reason, failed.step].append(
-                    _Failure(failed.since, target, failed.names[Link.VAULT], cause.reason)
-                )
+                failure = _Failure(failed.since, target, failed.names[Link.VAULT], cause.reason)
+                alike[cause.link, cause.reason, failed.step].append(failure)
         for (link, reason, _), failures in alike.items():
-            for together in _together(sorted(failures)) if len(failures) >= MANY else ():
+            for together in _together(sorted(failures)):
                 if len({each.vault for each in together}) >= MANY and len({causes[each.target].name for each in together}) > 1:
-                    causes.update(dict.fromkeys([each.target for each in together], Cause(link, "", reason)))
+                    causes |= dict.fromkeys([each.target for each in together], Cause(link, "", reason))
         return causes
 
 
@@ -188,7 +188,6 @@ def _together(failures: list[_Failure]) -> Iterable[list[_Failure]]:
 
 # Between the beginnings of two causes of one incident, at most: a change reaches vaults one after another.
 WITHIN_SECONDS: Final = 3600.0
-_DIGITS: Final = 12  # of a Unix time, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +207,7 @@ def incidents(causes: Iterable[Began]) -> list[list[Began]]:
     alike = defaultdict[Hashable, list[Began]](list)
     for each in causes:
         alike[_kind(each.cause)].append(each)
-    found = (run for kind in alike.values() for run in _split(kind))
-    return [sorted(run, key=lambda each: each.cause.unsteady) for run in found]
+    return [sorted(run, key=lambda each: each.cause.unsteady) for kind in alike.values() for run in _split(kind)]
 
 
 def incident_id(cause: Cause, first: float) -> str:
@@ -224,7 +222,7 @@ def nearest_incident(wanted: str, incidents: Iterable[tuple[Cause, float]]) -> s
     """
     family, _, first = wanted.rpartition(":")
     alike = [(cause, began) for cause, began in incidents if _family(cause) == f"{family}:"]
-    if not first.isdecimal() or len(first) > _DIGITS or not alike:
+    if not alike or not first.isdecimal() or len(first) > 12:  # digits of a Unix time, at most
         return ""
     return incident_id(*min(alike, key=lambda each: abs(each[1] - int(first))))
 
@@ -235,8 +233,8 @@ def _family(cause: Cause) -> str:
 
 def _kind(cause: Cause) -> Hashable:
     """Return what the causes of one incident have in common: the name too, unless one change breaks several of these links."""
-    spreads = cause.link in SEVERAL and cause.reason is not None and cause.reason.row.one_change
-    return cause.link, cause.reason, "" if spreads else cause.name
+    is_spreading = cause.link in SEVERAL and cause.reason is not None and cause.reason.row.one_change
+    return cause.link, cause.reason, "" if is_spreading else cause.name
 
 
 def _split(alike: list[Began]) -> list[list[Began]]:

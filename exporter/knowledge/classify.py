@@ -54,9 +54,6 @@ STATUS_RULES: tuple[StatusRule, ...] = (
     StatusRule(500, 599, 3013, Reason.SERVER_ERROR),
 )
 
-# A proxy that requires credentials: 407 is the standard's status, 401 is tinyproxy's for a wrong password.
-_PROXY_AUTH_STATUSES = (401, 407)
-
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
@@ -70,8 +67,7 @@ class FaultRule:
 
 def _rules(code: int, *faults: Fault, reason: Reason | None = None, step: Step | None = None) -> tuple[FaultRule, ...]:
     """Return a rule for each fault, with the reason of its name unless another one is given."""
-    steps = None if step is None else (step,)
-    return tuple(FaultRule(fault, code, reason or Reason(fault.value), steps) for fault in faults)
+    return tuple(FaultRule(fault, code, reason or Reason(fault.value), None if step is None else (step,)) for fault in faults)
 
 
 FAULT_RULES: tuple[FaultRule, ...] = (
@@ -162,41 +158,33 @@ def classify(step: Step, facts: Facts) -> Classification:
     if facts.fault in (Fault.HTTP_STATUS, Fault.PROXY_STATUS):
         classification = _classify_status(step, facts)
     else:
-        classification = _classify_fault(step, facts.fault)
+        rules = (rule for rule in _FAULT_RULES[facts.fault] if rule.steps is None or step in rule.steps)
+        classification = next(
+            (Classification(rule.code, rule.reason) for rule in rules), Classification(UNKNOWN, Reason.INTERNAL)
+        )
     return Classification(classification.code, Reason.SCRAPE_TIMEOUT) if facts.cut_by_scrape else classification
 
 
-def _classify_fault(step: Step, fault: Fault) -> Classification:
-    for rule in _FAULT_RULES[fault]:
-        if rule.steps is None or step in rule.steps:
-            return Classification(rule.code, rule.reason)
-    return Classification(UNKNOWN, Reason.INTERNAL)
-
-
 def _classify_status(step: Step, facts: Facts) -> Classification:
-    found = markers_of(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
-    rule = _status_rule(step, facts.status or 0, found)
-    if facts.fault is Fault.PROXY_STATUS:
-        reason = Reason.PROXY_AUTH if facts.status in _PROXY_AUTH_STATUSES else Reason.PROXY_STATUS
-        return Classification(UNKNOWN if rule is None else rule.code, reason)
+    of_service, status = facts.fault is Fault.HTTP_STATUS, facts.status or 0
+    found = markers_of(facts) if of_service else frozenset()
+    rules = (
+        rule
+        for rule in STATUS_RULES
+        if rule.first <= status <= rule.last
+        and (rule.steps is None or step in rule.steps)
+        and not (rule.markers and found.isdisjoint(rule.markers))
+    )
+    rule = next(rules, None)
+    code = UNKNOWN if rule is None else rule.code
+    if not of_service:
+        # A proxy that requires credentials: 407 is the standard's status, 401 is tinyproxy's for a wrong password.
+        return Classification(code, Reason.PROXY_AUTH if status in (401, 407) else Reason.PROXY_STATUS)
     if rule is None:
-        return Classification(UNKNOWN, Reason.UNEXPECTED_STATUS)
-    return Classification(rule.code, _reason(step, facts.status or 0, found) or rule.reason)
-
-
-def _status_rule(step: Step, status: int, found: frozenset[str]) -> StatusRule | None:
-    for rule in STATUS_RULES:
-        if (
-            rule.first <= status <= rule.last
-            and (rule.steps is None or step in rule.steps)
-            and (not rule.markers or not found.isdisjoint(rule.markers))
-        ):
-            return rule
-    return None
-
-
-def _reason(step: Step, status: int, found: frozenset[str]) -> Reason | None:
-    for rule in ENTRA_REASONS if step is Step.TOKEN else VAULT_REASONS:
-        if (not rule.statuses or status in rule.statuses) and not found.isdisjoint(rule.markers):
-            return rule.reason
-    return None
+        return Classification(code, Reason.UNEXPECTED_STATUS)
+    specific = (
+        each.reason
+        for each in (ENTRA_REASONS if step is Step.TOKEN else VAULT_REASONS)
+        if (not each.statuses or status in each.statuses) and not found.isdisjoint(each.markers)
+    )
+    return Classification(code, next(specific, rule.reason))

@@ -6,7 +6,7 @@ A secret is compared here and never stored. Entra ID decides: a date that contra
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -132,9 +132,8 @@ def choose_secret(listed: Sequence[ListedCredential], secret: str, now: float) -
 
     Without hints, a single listed secret is taken as the configured one.
     """
-    matching = [one for one in listed if one.mark is not None and one.mark == secret[:HINT_LENGTH]]
-    if not matching and len(listed) == 1 and listed[0].mark is None:
-        matching = list(listed)
+    is_single = len(listed) == 1 and listed[0].mark is None
+    matching = [one for one in listed if is_single or (one.mark is not None and one.mark == secret[:HINT_LENGTH])]
     return _soonest(matching, now, "the application lists no secret that begins like the configured one")
 
 
@@ -155,14 +154,10 @@ def _soonest(matching: Iterable[ListedCredential], now: float, nothing: str) -> 
 
 def choose_version(versions: Sequence[SecretVersion], wanted: str | None) -> LookupResult:
     """Return the expiry of the wanted version, or of the newest enabled one."""
-    if wanted is not None:
-        named = next((one for one in versions if one.version == wanted.lower()), None)
-        if named is None:
-            return LookupResult(answered=True, note="the vault lists no such version of the secret")
-        return LookupResult(answered=True, expires_at=named.expires)
-    usable = [one for one in versions if one.enabled]
+    usable = [one for one in versions if (one.enabled if wanted is None else one.version == wanted.lower())]
     if not usable:
-        return LookupResult(answered=True, note="the vault lists no version of the secret that is enabled")
+        which = "no version of the secret that is enabled" if wanted is None else "no such version of the secret"
+        return LookupResult(answered=True, note=f"the vault lists {which}")
     newest = max(usable, key=lambda one: -math.inf if one.created is None else one.created)
     return LookupResult(answered=True, expires_at=newest.expires)
 
@@ -173,12 +168,6 @@ _EXPIRED: Final = refusing(Refused.EXPIRED_CREDENTIAL)
 _DATE_TOLERANCE: Final = 86400.0
 REFUSED: Final = "wrong: Entra ID refuses the credential as expired"
 ACCEPTED: Final = "wrong: Entra ID accepted the credential after that date"
-_ADJECTIVES: Final[Mapping[Source, str]] = {
-    Source.DECLARED: "declared",
-    Source.CERTIFICATE: "certificate's",
-    Source.GRAPH: "Graph",
-    Source.KEY_VAULT: "Key Vault",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,39 +188,34 @@ def entra_answer(steps: Sequence[StepResult], at: float, before: EntraAnswer | N
         return EntraAnswer(at=at)
     if token is None or token.reason not in _EXPIRED:
         return before
-    since = None if before is None else before.expired_since
-    return EntraAnswer(at=at, expired_since=at if since is None else since)
+    return EntraAnswer(at=at, expired_since=at if before is None or before.expired_since is None else before.expired_since)
 
 
 def mark_wrong_dates(
     credential: str, expiries: Iterable[CredentialExpiry], answer: EntraAnswer | None
 ) -> tuple[CredentialExpiry, ...]:
     """Return the dates of a credential with the wrong ones marked, and the date of Entra ID itself if it calls the credential expired."""
+    found = list(expiries)
     if answer is None:
-        return tuple(expiries)
-    since = answer.expired_since
-    if since is None:
-        latest = answer.at - _DATE_TOLERANCE
-        return tuple(
-            replace(expiry, wrong=ACCEPTED) if expiry.expires_at is not None and expiry.expires_at < latest else expiry
-            for expiry in expiries
-        )
-    own = CredentialExpiry(credential=credential, source=Source.ENTRA, expires_at=since, looked_up_at=answer.at)
-    return (*(replace(expiry, wrong=REFUSED) if _is_later(expiry, answer.at) else expiry for expiry in expiries), own)
+        return tuple(found)
+    since, latest = answer.expired_since, answer.at - _DATE_TOLERANCE
+    for place, each in enumerate(found):
+        at = each.expires_at
+        has_no_end = at is None and each.looked_up_at is not None and not each.failure
+        if since is not None and (has_no_end or (at is not None and at > answer.at)):
+            found[place] = replace(each, wrong=REFUSED)
+        elif since is None and at is not None and at < latest:
+            found[place] = replace(each, wrong=ACCEPTED)
+    if since is not None:
+        found.append(CredentialExpiry(credential=credential, source=Source.ENTRA, expires_at=since, looked_up_at=answer.at))
+    return tuple(found)
 
 
 def wrong_dates(expiries: Iterable[CredentialExpiry]) -> str:
     """Return which dates Entra ID contradicts, such as `the declared date 2027-03-01 is wrong`; empty without any."""
-    dates = (
-        ("(none)" if expiry.expires_at is None else moment(expiry.expires_at)[:10], expiry.source)
-        for expiry in expiries
-        if expiry.wrong
+    names = {Source.CERTIFICATE: "certificate's", Source.GRAPH: "Graph", Source.KEY_VAULT: "Key Vault"}
+    return ", ".join(
+        f"the {names.get(each.source, each.source)} date {'(none)' if each.expires_at is None else moment(each.expires_at)[:10]} is wrong"
+        for each in expiries
+        if each.wrong
     )
-    return ", ".join(f"the {_ADJECTIVES.get(source, source)} date {day} is wrong" for day, source in dates)
-
-
-def _is_later(expiry: CredentialExpiry, at: float) -> bool:
-    """Whether a source reports a later date, or that there is none."""
-    if expiry.expires_at is None:
-        return expiry.looked_up_at is not None and not expiry.failure
-    return expiry.expires_at > at

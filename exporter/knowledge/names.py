@@ -15,7 +15,6 @@ from exporter.core.values import CredentialKind, Vantage
 from exporter.knowledge.code_row import END_OF_WORD, START_OF_WORD, reworded
 
 HSM_DOMAIN = ".managedhsm."
-MODULUS_BYTES = 32  # of the public key, that a query compares
 _COMMAND = re.compile(r"`[^`]+`")
 
 
@@ -70,17 +69,10 @@ def _target(names: Names) -> str:
     return f"{plain(names.target, 'TARGET')}{credential} --config.file {word(names.config_file or '', 'FILE')}"
 
 
-def private_zone_of(host: str) -> str | None:
-    """Return the private DNS zone of a vault's endpoints; None outside the known clouds."""
-    cloud = cloud_of(host)
-    return None if cloud is None else "privatelink." + cloud.domain.replace("vault.", "vaultcore.", 1)
-
-
 def identity_of(vault: str) -> str:
     """Return IDENTITY of the SQL credential. It is the vault's name in the public cloud, else the vault's host name."""
     host, cloud = host_name(vault), cloud_of(vault)
-    is_short = cloud is not None and cloud.name == "public" and not cloud.managed_hsm
-    return host.partition(".")[0] if is_short else host
+    return host.partition(".")[0] if cloud is not None and cloud.name == "public" and not cloud.managed_hsm else host
 
 
 @lru_cache(maxsize=2)  # the words of a vault, and those of a Managed HSM
@@ -90,10 +82,8 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 
 def _words(names: Names) -> dict[str, str | None]:
     """Return the value of each word. A longer one that begins with another one comes first."""
-    host, modulus = plain(host_name(names.vault), "VAULT.vault.azure.net"), names.modulus[-MODULUS_BYTES:]
-    name = host.partition(".")[0]
-    is_hsm = HSM_DOMAIN in host
-    flags = ("--vault-name VAULT", "--name VAULT") if is_hsm else ()
+    host, modulus = plain(host_name(names.vault), "VAULT.vault.azure.net"), names.modulus[-32:]  # bytes that a query compares
+    name, is_hsm, cloud = host.partition(".")[0], HSM_DOMAIN in host, cloud_of(names.vault)
     vault_id = f"$(az keyvault show {'--hsm-name' if is_hsm else '--name'} {name} --query id --output tsv)"
     of_azure = {
         "KEY": names.key,
@@ -111,9 +101,9 @@ def _words(names: Names) -> dict[str, str | None]:
         "ekm-exporter probe TARGET": names.again or (command_about(names) if names.target else None),
         "TARGET": _target(names) if names.target else None,
         "VAULT.vault.azure.net": host,
-        "DNS_ZONE": private_zone_of(names.vault),
+        "DNS_ZONE": None if cloud is None else "privatelink." + cloud.domain.replace("vault.", "vaultcore.", 1),
         "'VAULT'": f"'{identity_of(host)}'",
-        **dict.fromkeys(flags, f"--hsm-name {name}"),
+        **dict.fromkeys(("--vault-name VAULT", "--name VAULT") if is_hsm else (), f"--hsm-name {name}"),
         # Looked up by the command itself, in quotes of sh and of PowerShell.
         "VAULT_ID/keys/KEY": f'"{vault_id}/keys/{plain(names.key, "KEY")}"' if names.vault else None,
         "VAULT_ID": f'"{vault_id}"' if names.vault else None,

@@ -7,7 +7,7 @@ Not for: what a client observed (`Fault`), or the code of a failure (see `classi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import EnumType, StrEnum
 from types import MappingProxyType
@@ -77,21 +77,19 @@ def _ordered(service: type[EntraOrder | VaultOrder]) -> list[tuple[Markers, Reas
     return sorted(found, key=lambda each: each[0].order)
 
 
-def _rules(service: type[EntraOrder | VaultOrder]) -> Iterator[ReasonRule]:
-    return (ReasonRule(markers.words, reason, markers.statuses) for markers, reason in _ordered(service))
+def _rules(service: type[EntraOrder | VaultOrder]) -> tuple[ReasonRule, ...]:
+    return tuple(ReasonRule(markers.words, reason, markers.statuses) for markers, reason in _ordered(service))
 
 
-def _implied(service: type[EntraOrder | VaultOrder]) -> Iterator[tuple[str, re.Pattern[str]]]:
+def _implied(service: type[EntraOrder | VaultOrder]) -> Implied:
     rows = (markers for markers, _ in _ordered(service) if markers.sentence)
-    return ((markers.inner_code, re.compile(markers.sentence, re.IGNORECASE)) for markers in rows)
+    return tuple((markers.inner_code, re.compile(markers.sentence, re.IGNORECASE)) for markers in rows)
 
 
-ENTRA_REASONS: tuple[ReasonRule, ...] = tuple(_rules(EntraOrder))
-VAULT_REASONS: tuple[ReasonRule, ...] = tuple(_rules(VaultOrder))
+ENTRA_REASONS, VAULT_REASONS = _rules(EntraOrder), _rules(VaultOrder)
 # The code that a sentence implies: some numbers of Entra ID have several meanings, and a Managed HSM and older vaults send no
 # specific code.
-IMPLIED_BY_ENTRA: Implied = tuple(_implied(EntraOrder))
-IMPLIED_BY_VAULT: Implied = tuple(_implied(VaultOrder))
+IMPLIED_BY_ENTRA, IMPLIED_BY_VAULT = _implied(EntraOrder), _implied(VaultOrder)
 
 
 def markers_of(facts: Facts) -> frozenset[str]:

@@ -15,8 +15,7 @@ from exporter.core import quoting
 _BARE = re.compile(r"\$?[\w./:@-]+")  # needs no quotes in PowerShell
 _LOOKUP = re.compile(r"\$\((az [^)]*)\)(.*)")  # the output of another command
 _PART = re.compile(r'"[^"]*"|\S+')
-_LISTS = ("--key-permissions", "--ops")  # options with several values
-_VAULT_OPTIONS = ("--hsm-name", "--vault-name")
+
 NO_PAGE = "a Managed HSM: use a command"  # the pages of keys are those of a vault
 
 
@@ -102,20 +101,20 @@ def parse(text: str) -> AzCommand:
 
 def powershell(equivalent: Equivalent, command: AzCommand) -> str:
     """Return the command in Az PowerShell."""
-    templates = {**PARAMETERS, **equivalent.parameters}
-    parameters = ((templates.get(option, ""), option, value) for option, value in command.options.items())
-    words = [template.format(_in_powershell(option, value)) for template, option, value in parameters if template]
-    line, shown = " ".join((equivalent.cmdlet, *words)), equivalent.properties.get(command.options.get("--query", ""), "")
+    words, templates = [equivalent.cmdlet], {**PARAMETERS, **equivalent.parameters}
+    for option, value in command.options.items():
+        if template := templates.get(option):
+            words.append(template.format(_in_powershell(option, value)))
+    line, shown = " ".join(words), equivalent.properties.get(command.options.get("--query", ""), "")
     return f"({line}).{shown}" if shown else line
 
 
 def completed(template: str, command: AzCommand, vault: str) -> str:
     """Return a template of an equivalent with the values of the command; `vault` is the name if the command has none."""
     options = command.options
-    option = next((each for each in _VAULT_OPTIONS if each in options), "--vault-name")
+    option = "--hsm-name" if "--hsm-name" in options else "--vault-name"
+    name, key = options.get(option, vault), options.get("--scope", "").partition("/keys/")[2]
     values = {each.removeprefix("--").replace("-", "_"): value for each, value in options.items()}
-    name = options.get(option, vault)
-    key = options.get("--scope", "").partition("/keys/")[2]
     in_scope = f" > Objects > Keys > {key}" if key else ""
     return template.format_map({"name": name, "in_scope": in_scope, **values, "vault": name, "in_vault": f"{option} {name}"})
 
@@ -127,7 +126,7 @@ def portal_path(equivalent: Equivalent, command: AzCommand, vault: str) -> str:
 
 
 def _in_powershell(option: str, value: str) -> str:
-    if option in _LISTS:
+    if option in ("--key-permissions", "--ops"):  # those with several values
         return "'" + value.replace(" ", "', '") + "'"
     if lookup := _LOOKUP.fullmatch(value):
         inner, rest = parse(lookup[1]), lookup[2]

@@ -63,7 +63,7 @@ AZ, POWERSHELL, PORTAL, RUN, LOGS, KQL, OLD_KQL = "az", "PowerShell", "portal", 
 _SPAN = re.compile(r"`([^`]+)`")
 COMMAND_AT_END = re.compile(r": `([^`]+)`(?=\.(?: [A-Z]|$))")
 _FIRST_WORDS = ("az ", "ekm-exporter script ", "curl ", "Resolve-DnsName ", "Test-NetConnection ", "openssl ", "nslookup ")
-_OF_ENTRA = ("az ad ", "az rest ")
+
 _CLOUDS: Final = {"us_government": "AzureUSGovernment", "china": "AzureChinaCloud"}  # the public one is the default
 _PAGE = " > "  # between the names of a path in the portal
 
@@ -78,61 +78,45 @@ class TeamStep:
 
 def team_steps(team: Team, actions: Sequence[str], vault: str) -> list[TeamStep]:
     """Return the steps of a team, then those that it forwards to another one. `actions` have the names of `vault` filled in."""
-    readers = [(text, reader) for text in actions if (reader := _reader(text, team)) is not None]
-    readers.sort(key=lambda each: each[1] is not team)
-    steps = ((reader, _step(text, vault)) for text, reader in readers)
-    found = (step if reader is team else replace(step, text=f"For {TEAM_TITLES[reader]}: {step.text}") for reader, step in steps)
-    return list(islice(found, MOST_STEPS))
+    owners = [(reader_of(text), text) for text in actions]
+    readers = [(team if owner is None else TEAMS.get(owner), text) for owner, text in owners]  # none: the DBA or the operator
+    own = [_step(text, vault) for reader, text in readers if reader is team]
+    forwarded = [_step(text, vault, f"For {TEAM_TITLES[reader]}: ") for reader, text in readers if reader not in (team, None)]
+    return [*own, *forwarded][:MOST_STEPS]
 
 
-def _reader(action: str, team: Team) -> Team | None:
-    """Return the team that takes an action of a ticket for `team`; None if the DBA or the exporter's operator does."""
-    reader = reader_of(action)
-    return team if reader is None else TEAMS.get(reader)
-
-
-def _step(text: str, vault: str) -> TeamStep:
+def _step(text: str, vault: str, before: str = "") -> TeamStep:
     commands = [each for each in _SPAN.findall(text) if each.startswith(_FIRST_WORDS) or _PAGE in each]
-    sentence = COMMAND_AT_END.sub(lambda found: "" if found[1] in commands else found[0], text)
-    return TeamStep(sentence.replace("`", ""), tuple(line for command in commands for line in command_lines(command, vault)))
+    sentence = COMMAND_AT_END.sub(lambda found: "" if found[1] in commands else found[0], text).replace("`", "")
+    return TeamStep(before + sentence, tuple(line for command in commands for line in command_lines(command, vault)))
 
 
-def command_lines(command: str, vault: str) -> Iterator[tuple[str, str]]:
-    """Yield a command in its forms."""
+def command_lines(command: str, vault: str) -> list[tuple[str, str]]:
+    """Return a command in its forms."""
     if _PAGE in command:
-        yield PORTAL, command
-        return
+        return [(PORTAL, command)]
     if command.startswith("ekm-exporter script "):
-        yield LOGS, command
-        return
+        return [(LOGS, command)]
     if not command.startswith("az "):
-        yield RUN, command.replace("curl ", "curl.exe ")
-        return
+        return [(RUN, command.replace("curl ", "curl.exe "))]
     parsed = parse(command)
     equivalent = find_equivalent(parsed)
     if equivalent is None:
-        yield AZ, command
-        return
-    yield AZ, command
-    yield POWERSHELL, powershell(equivalent, parsed)
-    yield PORTAL, portal_path(equivalent, parsed, vault)
+        return [(AZ, command)]
+    return [(AZ, command), (POWERSHELL, powershell(equivalent, parsed)), (PORTAL, portal_path(equivalent, parsed, vault))]
 
 
 def scope_lines(commands: Iterable[str], vault: str) -> Iterator[tuple[str, str]]:
     """Yield what selects cloud and subscription before `az` commands; Entra ID has no subscriptions."""
     cloud = cloud_of(vault)
     name = None if cloud is None else _CLOUDS.get(cloud.name)
-    of_vault = not all(each.startswith(_OF_ENTRA) for each in commands)
-    first = [
-        *((f"az cloud set --name {name}", "az login") if name else ()),
-        *(("az account set --subscription SUBSCRIPTION",) if of_vault else ()),
-    ]
-    if first:
-        yield f"first, {AZ}", "; ".join(first)
-        yield (
-            f"or {POWERSHELL}",
-            f"Connect-AzAccount{f' -Environment {name}' if name else ''}{' -Subscription SUBSCRIPTION' if of_vault else ''}",
-        )
+    az, connect = [f"az cloud set --name {name}", "az login"] if name else [], f" -Environment {name}" if name else ""
+    if not all(each.startswith(("az ad ", "az rest ")) for each in commands):
+        az.append("az account set --subscription SUBSCRIPTION")
+        connect += " -Subscription SUBSCRIPTION"
+    if az:
+        yield f"first, {AZ}", "; ".join(az)
+        yield f"or {POWERSHELL}", f"Connect-AzAccount{connect}"
 
 
 def check_command(actions: Iterable[str], vault: str) -> str:
@@ -172,8 +156,7 @@ THROTTLED = (
 EXPORTER_REQUESTS = 'ClientInfo startswith "ekm-exporter/"'
 BY_ADDRESS = 'CallerIpAddress == "{}"'
 BY_REQUEST = ' or CorrelationId == "{}"'
-_STATUS = 'curl.exe -sS -o NUL -w "%{{http_code}}"{} https://HOST{}'
-_ISSUER = """curl.exe -sS -o NUL -w "%{{http_code}} %{{certs}}"{} https://HOST{} | Select-String '^[0-9]|^Issuer'"""
+
 _BY_CHECK = (
     ("dns_", "Resolve-DnsName HOST", "It shows an address."),
     ("tcp_", "Test-NetConnection HOST -Port 443", "It shows TcpTestSucceeded: True."),
@@ -191,55 +174,48 @@ def team_checks(team: Team, failure: StepResult, names: Names, check: str) -> It
     if team is Team.NETWORK:
         yield from _network(failure, names)
     if team in (Team.IDENTITY, Team.VAULT) and check:
-        yield TeamStep("The setting:", tuple(line for line in command_lines(check, vault) if line[0] != "portal"))
+        yield TeamStep("The setting:", tuple(line for line in command_lines(check, vault) if line[0] != PORTAL))
     if team is Team.IDENTITY and names.client_id:
-        yield from _sign_ins(names, facts)
+        yield _sign_ins(names.client_id, facts.request_id, is_managed=names.kind is CredentialKind.MANAGED_IDENTITY)
     if team is Team.VAULT and failure.reason is Reason.THROTTLED:
-        yield TeamStep(
-            "The requests that the vault throttled in each minute: 0.",
-            tuple(command_lines(fill_command(THROTTLED, names), vault)),
-        )
+        queries = tuple(command_lines(fill_command(THROTTLED, names), vault))
+        yield TeamStep("The requests that the vault throttled in each minute: 0.", queries)
     elif team is Team.VAULT:
-        yield from _requests(vault, failure, names, facts)
+        yield TeamStep(
+            "The requests of the last hour, if the vault has a diagnostic setting. 200 is a success; 401 is the usual first request.",
+            request_queries(vault, _caller(failure, names, facts.request_id)),
+        )
     if team is Team.MICROSOFT:
         yield TeamStep("The portal lists events and resolutions: Service Health > Service issues.")
 
 
 def _network(failure: StepResult, names: Names) -> Iterator[TeamStep]:
-    shown = "" if failure.reason is None or failure.reason.row.shown_by is None else failure.reason.row.shown_by.check
+    shown_by = None if failure.reason is None else failure.reason.row.shown_by
+    shown, at_entra = "" if shown_by is None else shown_by.check, failure.step is Step.TOKEN
     for check, command, result in _BY_CHECK:
         if shown.startswith(check) and not names.proxy:
             yield TeamStep(f"On each SQL Server host. {result}", ((POWERSHELL, fill_command(command, names)),))
-    at_entra, with_issuer = failure.step is Step.TOKEN, shown.startswith("tls_")
-    path = "/common/v2.0/.well-known/openid-configuration" if at_entra else "/keys?api-version=7.4"
     through = f" -x http://{plain(names.proxy, 'PROXY')}" if names.proxy else ""
+    path = "/common/v2.0/.well-known/openid-configuration" if at_entra else "/keys?api-version=7.4"
     status = "200" if at_entra else "401, or 403 if only the vault's firewall refuses"
-    issuer = ", and an issuer of the certificate that is not the network's" if with_issuer else ""
-    command = fill_command((_ISSUER if with_issuer else _STATUS).format(through, path), names)
-    yield TeamStep(
-        f"On each SQL Server host. It prints {status}{issuer}, and no error of the connection.",
-        ((POWERSHELL if with_issuer else RUN, command),),
-    )
+    label, written, after = RUN, "%{http_code}", ""
+    if shown.startswith("tls_"):
+        label, written, after = POWERSHELL, "%{http_code} %{certs}", " | Select-String '^[0-9]|^Issuer'"
+        status += ", and an issuer of the certificate that is not the network's"
+    command = fill_command(f'curl.exe -sS -o NUL -w "{written}"{through} https://HOST{path}{after}', names)
+    yield TeamStep(f"On each SQL Server host. It prints {status}, and no error of the connection.", ((label, command),))
 
 
-def _sign_ins(names: Names, facts: Facts) -> Iterator[TeamStep]:
-    managed = names.kind is CredentialKind.MANAGED_IDENTITY
-    table = "AADManagedIdentitySignInLogs" if managed else "AADServicePrincipalSignInLogs"
-    page = "Managed identity sign-ins" if managed else "Service principal sign-ins"
-    by_id = f", filter Request ID {facts.request_id}" if facts.request_id else ""
-    yield TeamStep(
+def _sign_ins(client_id: str, request_id: str | None, *, is_managed: bool) -> TeamStep:
+    table = "AADManagedIdentitySignInLogs" if is_managed else "AADServicePrincipalSignInLogs"
+    page = "Managed identity sign-ins" if is_managed else "Service principal sign-ins"
+    by_id = f", filter Request ID {request_id}" if request_id else ""
+    return TeamStep(
         "The sign-ins of the last hour. ResultType 0 is a success. The log is a few minutes late.",
         (
-            (KQL, SIGN_INS.format(table=table, client_id=plain(names.client_id or "", "CLIENT_ID"))),
-            ("portal", f"Entra admin center > Monitoring & health > Sign-in logs > {page}{by_id}"),
+            (KQL, SIGN_INS.format(table=table, client_id=plain(client_id, "CLIENT_ID"))),
+            (PORTAL, f"Entra admin center > Monitoring & health > Sign-in logs > {page}{by_id}"),
         ),
-    )
-
-
-def _requests(vault: str, failure: StepResult, names: Names, facts: Facts) -> Iterator[TeamStep]:
-    yield TeamStep(
-        "The requests of the last hour, if the vault has a diagnostic setting. 200 is a success; 401 is the usual first request.",
-        request_queries(vault, _caller(failure, names, facts)),
     )
 
 
@@ -249,19 +225,19 @@ def request_queries(vault: str, caller: str) -> tuple[tuple[str, str], ...]:
     return ((KQL, REQUESTS.format(vault=vault, caller=caller)), (OLD_KQL, OLD_REQUESTS.format(vault=vault, caller=caller)))
 
 
-def _caller(failure: StepResult, names: Names, facts: Facts) -> str:
+def _caller(failure: StepResult, names: Names, request_id: str | None) -> str:
     """Return the condition of the requests that show the repair."""
     if is_unconfirmed(failure, names):
         return BY_ADDRESS.format("ADDRESS")
     caller = BY_ADDRESS.format(plain(names.client_address, "ADDRESS")) if names.client_address else EXPORTER_REQUESTS
     # Key Vault logs the request id as the correlation id, unless the client sent another one.
-    return caller + (BY_REQUEST.format(plain(facts.request_id, "REQUEST_ID")) if facts.request_id else "")
+    return caller + (BY_REQUEST.format(plain(request_id, "REQUEST_ID")) if request_id else "")
 
 
 def is_unconfirmed(failure: StepResult, names: Names) -> bool:
     """Whether a vault refuses an address that no SQL Server may have: that of a central exporter."""
-    refuses = None if failure.reason is None else failure.reason.row.refuses
-    return refuses is Refused.ADDRESS and names.vantage is not Vantage.SQL_HOST
+    is_refused = failure.reason is not None and failure.reason.row.refuses is Refused.ADDRESS
+    return is_refused and names.vantage is not Vantage.SQL_HOST
 
 
 # The steps of several vaults, keys or applications as one list: each command once, with the names of the others, and queries with all names.
@@ -272,9 +248,6 @@ _VARIABLES: Final = ("vault", "key", "application")
 _QUERIES: Final = (KQL, OLD_KQL)
 _COMPARED = re.compile(r'(?P<column>\w+) (?P<operator>==|=~|endswith) "/?(?P<value>[^"]*)"')
 _SEVERAL: Final = {"==": "in", "=~": "in~", "endswith": "has_any"}
-_PLACES: Final = ("_ResourceId", "Resource")  # columns that name the vault
-_SHOWN: Final = "project TimeGenerated, "
-_MOST_ROWS: Final = ("| take 100", "| take 1000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,17 +263,15 @@ class TicketPart:
 def merged_steps(parts: Sequence[TicketPart]) -> list[TeamStep]:
     """Return the steps of all parts, equal ones once: first those of the first part, then those that only others have."""
     known, alike = dict[str, str](), defaultdict[tuple[str, ...], list[tuple[TicketPart, TeamStep]]](list)
-    for part in parts:
-        for step in part.steps:
-            text = known.setdefault(step.text, _marked_all(step.text, part))
-            alike[text, *(label for label, _ in step.lines)].append((part, step))
+    for part, step in [(each, step) for each in parts for step in each.steps]:
+        text = known.setdefault(step.text, _marked_all(step.text, part))
+        alike[text, *(label for label, _ in step.lines)].append((part, step))
     return [_merged(each, parts) for each in alike.values()]
 
 
 def titles(parts: Sequence[TicketPart], among: Sequence[TicketPart] = ()) -> list[str]:
     """Return the names in which parts differ from each other, such as `vault1/key1`; `among` are more of them."""
-    differing = _differing((*parts, *among))
-    return list(dict.fromkeys("/".join(getattr(part, each) for each in differing) for part in parts))
+    return _names(parts, _differing((*parts, *among)))
 
 
 def noun(parts: Sequence[TicketPart]) -> str:
@@ -342,8 +313,11 @@ def _lines(each: Sequence[tuple[TicketPart, TeamStep]]) -> Iterator[tuple[str, s
 def _others(lines: Iterable[tuple[str, str]], parts: Sequence[TicketPart]) -> list[str]:
     """Return what stands in the commands of the other parts in place of the names of the first."""
     text = "\n".join(line for label, line in lines if label not in _QUERIES)
-    named = [each for each in _differing(parts) if getattr(parts[0], each) in text]
-    return list(dict.fromkeys("/".join(getattr(part, each) for each in named) for part in parts))[1:]
+    return _names(parts, [each for each in _differing(parts) if getattr(parts[0], each) in text])[1:]
+
+
+def _names(parts: Iterable[TicketPart], variables: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys("/".join(getattr(part, each) for each in variables) for part in parts))
 
 
 def _marked_all(text: str, part: TicketPart) -> str:
@@ -358,23 +332,23 @@ def _queries(queries: Iterable[str]) -> Iterator[str]:
     forms = defaultdict[str, list[str]](list)
     for query in queries:
         forms[_COMPARED.sub(r"\g<column>", query)].append(query)
-    yield from (alike[0] if len(alike) == 1 else _query(alike) for alike in forms.values())
+    return (alike[0] if len(alike) == 1 else _query(alike) for alike in forms.values())
 
 
 def _query(queries: Sequence[str]) -> str:
     """Return one query for all values that queries of the same form compare with."""
-    found = [[each["value"] for each in _COMPARED.finditer(query)] for query in queries]
-    values = (list(dict.fromkeys(each)) for each in zip(*found, strict=True))
-    columns = list[str]()
-    query = _COMPARED.sub(lambda compared: _compared(compared, next(values), columns), queries[0])
-    place = next((each for each in columns if each in _PLACES), "")
-    return query.replace(_SHOWN, f"{_SHOWN}{place}, ").replace(*_MOST_ROWS) if place else query
+    found = zip(*([each["value"] for each in _COMPARED.finditer(query)] for query in queries), strict=True)
+    values, columns = (list(dict.fromkeys(each)) for each in found), list[str]()
 
+    def compared(match: re.Match[str]) -> str:
+        """Return a comparison with all values, and add its column if there are several."""
+        quoted = [f'"{value}"' for value in next(values)]
+        if len(quoted) == 1:
+            return match[0]
+        columns.append(match["column"])
+        return f"{match['column']} {_SEVERAL[match['operator']]} ({', '.join(quoted)})"
 
-def _compared(compared: re.Match[str], values: Iterable[str], columns: list[str]) -> str:
-    """Return a comparison with all values, and add its column if there are several."""
-    quoted = [f'"{value}"' for value in values]
-    if len(quoted) == 1:
-        return compared[0]
-    columns.append(compared["column"])
-    return f"{compared['column']} {_SEVERAL[compared['operator']]} ({', '.join(quoted)})"
+    query = _COMPARED.sub(compared, queries[0])
+    place = next((each for each in columns if each in ("_ResourceId", "Resource")), "")  # they name the vault
+    shown = "project TimeGenerated, "
+    return query.replace(shown, f"{shown}{place}, ").replace("| take 100", "| take 1000") if place else query
