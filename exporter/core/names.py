@@ -6,6 +6,7 @@ Each function says which names it accepts and what they mean. `quoting` writes n
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -62,9 +63,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # Nothing after the host: the resource becomes a scope, and a blank would start a second one.
 _RESOURCE = re.compile(rf"https://({_LABEL}(?:\.{_LABEL})*)(?::[0-9]{{1,5}})?/?", re.ASCII | re.IGNORECASE)
-_PORT = re.compile(r"[1-9][0-9]{0,4}")
 _HIGHEST_PORT: Final = 65535
-_VAULT_NAME = re.compile(r"[a-z][a-z0-9-]{1,22}[a-z0-9]")
 
 
 def vault_host(identity: str) -> str:
@@ -76,12 +75,11 @@ def vault_host(identity: str) -> str:
     text = identity.strip().lower()
     if text.startswith("http://"):
         raise ValueError("a vault accepts https only: write https:// or the name alone")
-    text = text.removeprefix("https://").removesuffix("/")
-    host, colon, port = text.partition(":")
-    if colon and (not _PORT.fullmatch(port) or int(port) > _HIGHEST_PORT):
+    host, colon, port = text.removeprefix("https://").removesuffix("/").partition(":")
+    if colon and (not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > _HIGHEST_PORT):
         raise ValueError("the port is not a number from 1 to 65535")
     if "." not in host:
-        if not _VAULT_NAME.fullmatch(host):
+        if not re.fullmatch(r"[a-z][a-z0-9-]{1,22}[a-z0-9]", host):
             raise ValueError("a vault name has 3 to 24 letters, digits and hyphens and starts with a letter")
         host = f"{host}.{CLOUDS[0].domain}"
     if len(host) > 253 or not _HOST.fullmatch(host):
@@ -103,9 +101,7 @@ def cloud_of(vault: str) -> Cloud | None:
 def is_parent_domain(resource: str, vault: str) -> bool:
     """Whether a token for `resource` may be sent to `vault`. The resource's host must be a parent domain of the vault's host."""
     named = _RESOURCE.fullmatch(resource)
-    if named is None or "." not in named[1]:
-        return False
-    return host_name(vault).lower().endswith("." + named[1].lower())
+    return named is not None and "." in named[1] and host_name(vault).lower().endswith("." + named[1].lower())
 
 
 def is_trusted_authority(authority: str, authority_host: str | None) -> bool:
@@ -113,14 +109,8 @@ def is_trusted_authority(authority: str, authority_host: str | None) -> bool:
 
     It must be a known Entra ID host, or the configured one.
     """
-    host = _without_default_port(authority)
-    if authority_host is not None and host == _without_default_port(authority_host):
-        return True
-    return host.removeprefix("https://") in ENTRA_HOSTS
-
-
-def _without_default_port(authority: str) -> str:
-    return authority.lower().rstrip("/").removesuffix(":443")
+    host, own = (each.lower().rstrip("/").removesuffix(":443") for each in (authority, authority_host or ""))
+    return (own != "" and host == own) or host.removeprefix("https://") in ENTRA_HOSTS
 
 
 # RFC 1918, shared address space of providers (RFC 6598), link-local and unique local addresses.
@@ -146,10 +136,8 @@ def is_address(name: str) -> bool:
 def is_private(address: str) -> bool | None:
     """Whether an IP address belongs to a private network; None if it is no address."""
     parsed = _address(address)
-    if parsed is None:
-        return None
     mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-    return any(mapped.version == net.version and mapped in net for net in _PRIVATE)
+    return None if mapped is None else any(mapped.version == net.version and mapped in net for net in _PRIVATE)
 
 
 # Names of SQL Servers as `sqlcmd -S` takes them, and the answer of SQL Server Browser.
@@ -157,10 +145,9 @@ def is_private(address: str) -> bool | None:
 DEFAULT_PORT = 1433
 _SQL_ADDRESS = re.compile(r"(?:tcp:)?([^\s\\,]+)(?:\\([^\s\\,;]{1,16}))?(?:\s*,\s*([0-9]{1,5}))?", re.IGNORECASE)
 _OTHER_FORM = re.compile(r"[;=/]|^[^:\[\]]+:[0-9]*$")  # a connection string, or HOST:PORT; an IPv6 address has more colons
-_HERE = frozenset({".", "(local)"})
 _EXPECTED_ADDRESS = "expected HOST, HOST\\INSTANCE or HOST,PORT"
 # MC-SQLR: the request for one instance, and the first byte of the answer, before a length of two bytes.
-_BROWSER_REQUEST, _BROWSER_ANSWER = b"\x04", 5
+_BROWSER_REQUEST, _BROWSER_ANSWER = b"\x04", b"\x05"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,29 +165,24 @@ def parse_sql_address(text: str) -> SqlAddress:
     matched = _SQL_ADDRESS.fullmatch(text.strip())
     if matched is None or not matched[1].isascii():
         raise ValueError(_EXPECTED_ADDRESS)
-    host, instance, digits = matched[1].strip("[]"), matched[2], matched[3]
+    host, instance = matched[1].strip("[]"), matched[2]
     if _OTHER_FORM.search(matched[1]):
         raise ValueError(f"{_EXPECTED_ADDRESS}; the port follows a comma")
-    port = int(digits) if digits is not None else None
+    port = int(matched[3]) if matched[3] is not None else DEFAULT_PORT if instance is None else None
     if port is not None and not 0 < port <= _HIGHEST_PORT:
         raise ValueError(f"port {port}: expected 1 to 65535")
-    if port is None and instance is None:
-        port = DEFAULT_PORT
-    return SqlAddress(text.strip(), "localhost" if host.lower() in _HERE else host, instance, port)
+    return SqlAddress(text.strip(), "localhost" if host.lower() in (".", "(local)") else host, instance, port)
 
 
 def parse_address_list(text: str) -> tuple[list[str], list[str]]:
     """Return the names of a file with one name a line, and a problem for each bad line. `#` begins a comment."""
-    names: dict[str, None] = {}
-    problems = []
+    names, problems = dict[str, None](), list[str]()
     for number, line in enumerate(text.splitlines(), start=1):
-        name = line.partition("#")[0].strip()
-        if not name:
-            continue
-        try:
-            names[parse_sql_address(name).text] = None
-        except ValueError as error:
-            problems.append(f"line {number}: {error}")
+        if name := line.partition("#")[0].strip():
+            try:
+                names[parse_sql_address(name).text] = None
+            except ValueError as error:
+                problems.append(f"line {number}: {error}")
     return list(names), problems
 
 
@@ -211,15 +193,12 @@ def browser_request(instance: str) -> bytes:
 
 def browser_port(answer: bytes, instance: str) -> int | None:
     """Return the TCP port of the instance; None if the answer has none."""
-    if len(answer) < 3 or answer[0] != _BROWSER_ANSWER:
-        return None
-    for entry in answer[3:].decode("ascii", "replace").split(";;"):
+    for entry in answer[3:].decode("ascii", "replace").split(";;") if answer[:1] == _BROWSER_ANSWER else ():
         words = entry.split(";")
         fields = dict(zip(words[::2], words[1::2], strict=False))
-        port = fields.get("tcp", "")
-        is_port = re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) <= _HIGHEST_PORT
-        if is_port and fields.get("InstanceName", "").upper() == instance.upper():
-            return int(port)
+        port = int(fields["tcp"]) if re.fullmatch("[0-9]{1,5}", fields.get("tcp", "")) else 0
+        if 0 < port <= _HIGHEST_PORT and fields.get("InstanceName", "").upper() == instance.upper():
+            return port
     return None
 
 
@@ -232,16 +211,14 @@ def server_name(labels: Mapping[str, str]) -> str:
 def server_names(instances: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Return each declared SQL Server once, by a key that ignores case, as Windows does."""
     names = dict[str, str]()
-    for each in instances:
-        if each.get("sql_instance"):
-            names.setdefault(server_name(each).casefold(), server_name(each))
+    for name in (server_name(each) for each in instances if each.get("sql_instance")):
+        names.setdefault(name.casefold(), name)
     return names
 
 
 # Which SQL Server an entry of `instances` names: the one rule of warnings, pages, differences, series, inventory and gate. What is good of a
 # SQL Server counts for a target if it is certainly one of its entries; what may be bad, if it is possibly one.
 
-_NUMERIC = re.compile(r"[0-9.]+|.*:.*")  # an IP address
 _DEFAULT_INSTANCE = "mssqlserver"  # the service of the instance without a name, which has that of its host
 
 
@@ -288,13 +265,13 @@ def server_names_at(address: str, sql_instance: str, host: str, *, contested: bo
         asked = parse_sql_address(address)
     except ValueError:  # of a file
         asked = SqlAddress(address, "", None, None)
-    is_name = asked.host != "localhost" and not _NUMERIC.fullmatch(asked.host)
+    is_name = asked.host != "localhost" and not re.fullmatch(r"[0-9.]+|.*:.*", asked.host)  # no IP address
     asked_computer, _, asked_domain = (asked.host if is_name else "").casefold().rstrip(".").partition(".")
     instance, host = (sql_instance or asked.instance or "").casefold(), (host or asked_computer).casefold()
     computer, _, domain = host.partition(".")
-    is_default = instance in (_DEFAULT_INSTANCE, computer)
+    labels = {instance, _DEFAULT_INSTANCE, computer} if instance in (_DEFAULT_INSTANCE, computer) and instance else {instance}
     return ServerNames(
-        labels=frozenset(filter(None, (instance, _DEFAULT_INSTANCE, computer) if instance and is_default else (instance,))),
+        labels=frozenset(labels - {""}),
         host=host,
         computer=computer,
         domain=domain or (asked_domain if host == asked_computer else ""),
@@ -304,14 +281,12 @@ def server_names_at(address: str, sql_instance: str, host: str, *, contested: bo
 
 def told_apart(servers: Mapping[_Key, ServerNames]) -> dict[_Key, ServerNames]:
     """Return each of these SQL Servers with what the others have in common with it."""
-    hosts: dict[str, dict[str, set[str]]] = {}  # of each label and computer, without those whose name is contested
-    unnamed = {key for key, each in servers.items() if not each.labels}
+    # Of each label and computer, without those whose name is contested.
+    hosts = defaultdict[str, defaultdict[str, set[str]]](lambda: defaultdict(set))
     for each in servers.values():
         for label in each.labels:
-            names = hosts.setdefault(label, {}).setdefault(each.computer, set())
-            if not each.contested:
-                names.add(each.host)
-    found = {}
+            hosts[label][each.computer].update([] if each.contested else [each.host])
+    unnamed, found = {key for key, each in servers.items() if not each.labels}, dict[_Key, ServerNames]()
     for key, each in servers.items():
         shared = {label for label in each.labels if len(hosts[label]) > 1} | ({""} if unnamed - {key} else set())
         has_twin = each.has_twin or any(hosts[label][each.computer] - {each.host} for label in each.labels)
@@ -350,13 +325,11 @@ def is_same_host(host: str, other: str) -> bool:
     return short == other_short and (domain == other_domain or not domain or not other_domain)
 
 
-# https://learn.microsoft.com/windows/win32/fileio/naming-a-file; before Windows 11, con.yml is the console too.
-_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE | re.DOTALL)
-
-
 def is_device(name: str) -> bool:
     """Whether Windows opens a device by this name of a file, in every folder."""
-    return _DEVICE.fullmatch(name) is not None
+    # https://learn.microsoft.com/windows/win32/fileio/naming-a-file; before Windows 11, con.yml is the console too.
+    devices = r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\..*)?"
+    return re.fullmatch(devices, name, re.IGNORECASE | re.DOTALL) is not None
 
 
 _LONGEST_WORD = 80  # the comparison takes quadratic time
@@ -411,12 +384,12 @@ def contradiction(one: Pin, other: Pin) -> str:
     """
     same_name = one.key_name.lower() == other.key_name.lower()
     same_version = same_name and (one.key_version or "").lower() == (other.key_version or "").lower()
+    hashes = is_hash(one.thumbprint) and is_hash(other.thumbprint)
+    if one.thumbprint == other.thumbprint and not same_name:
+        return "the same thumbprint, but another key name"
     if one.thumbprint == other.thumbprint:
-        if not same_name:
-            return "the same thumbprint, but another key name"
-        return "the same thumbprint, but another version" if is_hash(one.thumbprint) and not same_version else ""
-    both = is_hash(one.thumbprint) and is_hash(other.thumbprint)
-    return "the same key version, but another thumbprint" if both and same_version and one.key_version else ""
+        return "the same thumbprint, but another version" if hashes and not same_version else ""
+    return "the same key version, but another thumbprint" if hashes and same_version and one.key_version else ""
 
 
 # Requests that a browser sends on behalf of another site. The listener defines its own hosts; `exporter.web.access` controls access.
@@ -429,7 +402,6 @@ _AUTHORITY: Final = re.compile(
     r"(?:\[(?P<address>[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9._~-]{1,64})?)\]|(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*)\.?)"
     r"(?::(?P<port>[0-9]{0,5}))?"
 )
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Authority(NamedTuple):
@@ -464,21 +436,20 @@ def is_cross_site(headers: Mapping[str, str], hosts: Iterable[str]) -> bool:
     Programs send none of these headers. `headers` is case-insensitive. `hosts` are the listener's own, each with its port if
     the browser shows one.
     """
-    own = [authority for host in hosts if host and (authority := parse_authority(host)) is not None]
     if headers.get("Sec-Fetch-Site") not in (None, "none", "same-origin"):
         return True
     # An old browser sends only the page's address.
     origin = headers.get("Origin", headers.get("Referer"))
-    return origin is not None and not any(_is_of(origin, authority) for authority in own)
+    return origin is not None and not any(_is_of(origin, host) for host in hosts)
 
 
-def _is_of(origin: str, host: Authority) -> bool:
+def _is_of(origin: str, host: str) -> bool:
     """Return whether an origin names this host; a port that one of them omits is the default of the scheme."""
     try:
         url = urlsplit(origin)
     except ValueError:
         return False
-    default, authority = _DEFAULT_PORTS.get(url.scheme), parse_authority(url.netloc)
-    if default is None or authority is None:
+    default, named, own = {"http": 80, "https": 443}.get(url.scheme), parse_authority(url.netloc), parse_authority(host)
+    if default is None or named is None or own is None:
         return False
-    return (authority.name, authority.port or default) == (host.name, host.port or default)
+    return (named.name, named.port or default) == (own.name, own.port or default)
