@@ -230,16 +230,45 @@ def test_address_stands_for_unknown_labels(address, known, expected):
     assert (labels["sql_instance"], labels["host"]) == expected
 
 
-@pytest.mark.parametrize(("provider", "option", "enabled"), [(1, 1, 1), (0, 1, 0), (1, 0, 0), (1, None, 1)])
-def test_provider_is_enabled_if_it_and_the_option_are(provider, option, enabled):
-    options = [] if option is None else [{"name": "EKM provider enabled", "value": 1, "value_in_use": option}]
-    providers = [{"name": "AzureKV", "is_enabled": provider}]
-    assert shown("provider_enabled", providers=providers, configurations=options) == {("AzureKV",): enabled}
+def options(value):
+    return [{"name": "EKM provider enabled", "value": 1, "value_in_use": value}]
 
 
-def test_module_of_no_provider_has_no_series():
-    assert shown("provider_dll_info", modules=[{"provider": "other", "file_version": "1"}]) == {}
-    assert shown("provider_loaded_info", loaded=[{"provider": "other", "provider_version": "1"}]) == {}
+def provided(enabled):
+    return [{"name": "AzureKV", "is_enabled": enabled}]
+
+
+TIMES = ("", "soon", "0001-01-01T00:00:00", 7)
+NUMBERS = ("3", "", 2**60, -(2**60), 10**400)
+STATES = {"RESTORING": 1, "RECOVERING": 2, "RECOVERY_PENDING": 3, "SUSPECT": 4, "EMERGENCY": 5, "OFFLINE": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "sections", "expected"),
+    [
+        ("provider_enabled", {"providers": provided(1), "configurations": options(1)}, {("AzureKV",): 1}),
+        ("provider_enabled", {"providers": provided(0), "configurations": options(1)}, {("AzureKV",): 0}),
+        ("provider_enabled", {"providers": provided(1), "configurations": options(0)}, {("AzureKV",): 0}),
+        ("provider_enabled", {"providers": provided(1), "configurations": []}, {("AzureKV",): 1}),
+        ("provider_dll_info", {"modules": [{"provider": "other", "file_version": "1"}]}, {}),  # of no provider
+        ("provider_loaded_info", {"loaded": [{"provider": "other", "provider_version": "1"}]}, {}),
+        *(("start_timestamp_seconds", {"start": start}, {}) for start in ([], None, [{"started_utc": "yesterday"}])),
+        *(("database_state", {"databases": [{"name": "x", "state": each}]}, {("x", "", ""): STATES[each]}) for each in STATES),
+        ("trace_flag_enabled", {"flags": [{"flag": 1117, "is_on": 1}]}, {}),
+        ("trace_flag_enabled", {"flags": [{"flag": 15025, "is_on": 0}, {"flag": 15025, "is_on": 1}]}, {("15025",): 1}),
+        ("trace_flag_enabled", {"flags": None}, {}),
+        ("error_log_lines", {"errors": None}, {}),
+        ("database_state", {"databases": None, "encryption": None}, {}),
+        ("log_vlf_sequence_number", {"logs": [{"database": "sales"}]}, {}),
+        *(("log_vlf_sequence_number", {"logs": [{"database": "sales", "vlf_sequence_number": each}]}, {}) for each in NUMBERS),
+        *(
+            ("database_key_opened_timestamp_seconds", {"opened": [{"database": "sales", "opened_utc": each}]}, {})
+            for each in TIMES
+        ),
+    ],
+)
+def test_rows_have_these_series(name, sections, expected):
+    assert shown(name, **sections) == expected
 
 
 def test_providers_and_credentials_are_listed_under_each_group():
@@ -271,11 +300,6 @@ def test_altered_credential_is_compared_with_its_creation(modified, altered):
     assert found == ([] if altered is None else [altered])
 
 
-@pytest.mark.parametrize("start", [[], None, [{"started_utc": "yesterday"}]])
-def test_unknown_start_has_no_series(start):
-    assert shown("start_timestamp_seconds", start=start) == {}
-
-
 def test_databases_are_the_encrypted_ones_and_those_not_online():
     databases = [
         {"name": "tempdb", "state": "ONLINE", "is_encrypted": 1},
@@ -292,14 +316,6 @@ def test_databases_are_the_encrypted_ones_and_those_not_online():
         ("was encrypted", "", ""): 0,
     }
     assert shown("database_encryption_state", databases=databases, encryption=encryption) == {("was encrypted", "", ""): 1}
-
-
-@pytest.mark.parametrize(
-    ("state", "value"),
-    [("RESTORING", 1), ("RECOVERING", 2), ("RECOVERY_PENDING", 3), ("SUSPECT", 4), ("EMERGENCY", 5), ("OFFLINE", 6)],
-)
-def test_database_state_has_the_number_of_sql_server(state, value):
-    assert shown("database_state", databases=[{"name": "sales", "state": state}]) == {("sales", "", ""): value}
 
 
 def test_databases_above_the_limit_are_left_out_and_counted():
@@ -365,33 +381,6 @@ def test_repeated_provider_or_database_has_its_last_row():
     for name in ("provider_dll_info", "provider_loaded_info"):
         assert [labels[2] for labels in shown(name, reading)] == [last] * FEW
     assert shown("database_encryption_state", reading) == {("sales", "", f"0x{MOST_ROWS - 1:04X}"): 3}
-
-
-def test_repeated_row_is_one_series():
-    twice = [{"flag": 15025, "is_on": 0}, {"flag": 15025, "is_on": 1}]
-    assert sql_server_samples(a_reading(sections={"flags": twice}))["mssql_ekm_trace_flag_enabled"] == [((("flag", "15025"),), 1)]
-
-
-def test_other_trace_flag_has_no_series():
-    assert shown("trace_flag_enabled", flags=[{"flag": 1117, "is_on": 1}]) == {}
-
-
-def test_unread_section_has_no_series():
-    assert shown("error_log_lines", errors=None) == {}
-    assert shown("trace_flag_enabled", flags=None) == {}
-    assert shown("database_state", databases=None, encryption=None) == {}
-
-
-@pytest.mark.parametrize("value", ["3", "", None, 2**60, -(2**60), 10**400])
-def test_impossible_number_has_no_series(value):
-    logs = [{"database": "sales", **({} if value is None else {"vlf_sequence_number": value})}]
-    assert shown("log_vlf_sequence_number", logs=logs) == {}
-
-
-@pytest.mark.parametrize("value", ["", "soon", "0001-01-01T00:00:00", 7])
-def test_impossible_time_has_no_series(value):
-    opened = [{"database": "sales", "opened_utc": value}]
-    assert shown("database_key_opened_timestamp_seconds", opened=opened) == {}
 
 
 def test_names_of_a_server_are_bounded_and_printable():
