@@ -332,8 +332,7 @@ def _readiness_of(
 
 def _log_sections(before: _ComparedServer | None, reading: SqlServerReading) -> None:
     """Log once which sections can no longer be read, and which can again."""
-    documents = None if before is None else before.reading.document, reading.document
-    lost, losing = (set() if document is None else set(document.errors) for document in documents)
+    lost, losing = set(() if before is None else before.reading.document.errors), set(reading.document.errors)
     for log, text, names in (
         (_log.warning, "SQL Server sections not read", losing - lost),
         (_log.info, "SQL Server sections read again", lost - losing),

@@ -229,10 +229,10 @@ def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
             sources.failures.append(f"{where}: {_NO_SERVERS}")
         else:
             found.append((where, answer))
-    read = {one.address.lower() for _, readings in found for one in readings if one.document is not None}
+    read = {one.address.lower() for _, readings in found for one in readings if one.document.sections}
     for where, readings in found:
         for reading in readings:
-            if reading.document is not None or reading.address.lower() not in read:
+            if reading.document.sections or reading.address.lower() not in read:
                 sources.add(inventory_document(reading), where, of_exporter=True)
 
 

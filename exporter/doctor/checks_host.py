@@ -69,7 +69,7 @@ def rights(_evidence: Evidence, readings: Readings) -> Finding:
     """Report the sections that were not read, and the rights that they lack."""
     found, lacking = list[str](), dict[SqlRight, None]()
     for reading in readings:
-        for section, message in ({} if reading.document is None else reading.document.errors).items():
+        for section, message in reading.document.errors.items():
             right = missing_right(section, message)
             lacking |= {} if right is None else {right: None}
             if right is None or not right.is_optional:
@@ -191,7 +191,7 @@ def connector_version(evidence: Evidence) -> Finding:
 
 
 def _differences(reading: SqlServerReading, evidence: Evidence) -> Iterator[str]:
-    sql_instance, host = ("", "") if reading.document is None else labels_of(reading.document)
+    sql_instance, host = labels_of(reading.document) if reading.document.sections else ("", "")
     own = server_name({"sql_instance": sql_instance, "host": host})
     if reading.contested:
         yield f"{_name(reading)}, and so does another address"

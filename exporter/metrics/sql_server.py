@@ -244,12 +244,12 @@ def labels_of(reading: SqlServerReading) -> LabelSet:
 
 def sql_server_samples(reading: SqlServerReading, differences: Iterable[Difference] = (), targets: Iterable[str] = ()) -> Values:
     """Return the samples of every family; a family without a value has none."""
-    rows = rows_of(reading.document or Document())
+    rows = rows_of(reading.document)
     of_reading: dict[str, Iterable[_Known]] = {
         "mssql_ekm_read_success": [((), float(not reading.failure))],
         "mssql_ekm_section_timestamp_seconds": (((name,), at) for name, at in reading.read_at.items()),
     }
-    of_rows = _of_rows(rows) if reading.document is not None else dict.fromkeys(_of_rows(rows), ())
+    of_rows = _of_rows(rows) if reading.document.sections else dict.fromkeys(_of_rows(rows), ())
     values = difference_samples(differences) | target_samples(targets) | _values({**of_reading, **of_rows})
     # Few of the databases may have series, but all logs of a volume share its room.
     return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading), frozenset(rows.databases.values()))
@@ -341,7 +341,7 @@ def _alerts_enabled(reading: SqlServerReading, owners: list[Owner]) -> list[_Kno
         return []
     (team, env), _ = max(Counter((each.team, each.env) for each in owners).items(), key=lambda found: (found[1], found[0]))
     enabled = float(not all(each.in_window for each in owners))
-    return [((ag, text(team), text(env)), enabled) for ag in rows_of(reading.document or Document()).groups]
+    return [((ag, text(team), text(env)), enabled) for ag in rows_of(reading.document).groups]
 
 
 def readiness_samples(reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> Values:

@@ -240,7 +240,7 @@ class SqlProofs:
         for each in self._known:
             for key in names[each.address].entry_keys:
                 self._by_entry.setdefault(key, []).append((each, names[each.address]))
-        self._read = tuple(each for each in self._known if each.document is not None)
+        self._read = tuple(each for each in self._known if each.document.sections)
         return bool(self._read)
 
     def readings(self) -> tuple[SqlServerReading, ...]:
@@ -315,7 +315,7 @@ def declared_servers(target: Target) -> tuple[Mapping[str, str], ...]:
 def _unread(reading: SqlServerReading, now: float) -> str:
     """Return why the use of keys of a SQL Server is not read; empty if it is. One failed attempt within the hour is not shown."""
     document, failure = reading.document, printable(reading.failure[:_LONGEST_WHY])
-    if document is None:
+    if not document.sections:
         return failure or "not tried yet"
     if failure and (reading.refused or now - max(reading.read_at.values(), default=0.0) > _HOUR):
         return failure

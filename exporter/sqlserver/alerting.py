@@ -356,8 +356,8 @@ def first_actions(watch: Watch, server: WatchedServer, now: float) -> Iterator[F
     for about, database, shows, action in found:
         yield FirstAction(about, database, shows, f"{action}. Vault side: {vault_side}")
     reading = server.reading
-    errors = () if reading.document is None else sorted(reading.document.errors)
-    if not reading.read_at or reading.failure or reading.document is None or errors:
+    errors = sorted(reading.document.errors)
+    if not reading.read_at or reading.failure or errors:
         shows = "it does not answer as it should" if reading.failure else f"sections not read: {', '.join(errors)}"
         shows = shows if reading.read_at else "it was never read"
         yield FirstAction("reading", "", "it refuses the login of the exporter" if reading.refused else shows, _CHECK_LOGIN)

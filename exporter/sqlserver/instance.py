@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from exporter.core.names import ServerNames, parse_sql_address, server_names_at, told_apart
 from exporter.core.values import Generation
-from exporter.sqlserver.document import Document, EarlierRows, RegistryUri, Row, earlier_rows, thumbprint_of
+from exporter.sqlserver.document import Document, EarlierRows, RegistryUri, Row, earlier_rows, own_row, thumbprint_of
 
 # In the name of the provider or the path of its DLL: Microsoft.AzureKeyVaultService.EKM.dll, AzureKeyVault_EKM_Prov.
 _CONNECTOR = re.compile(r"azure|akv|key[ _-]?vault", re.IGNORECASE)
@@ -178,7 +178,7 @@ def printable(text: str) -> str:
 
 def names_of(document: Document) -> tuple[str, str]:
     """Return the names that a server answered for itself and for its machine."""
-    own = document.sections["instance"][0]
+    own = own_row(document.sections)
     server = _cell(own, "server_name") or _cell(own, "node") or (document.address or "unknown")
     return server, _cell(own, "machine") or server.partition("\\")[0]
 
@@ -186,13 +186,13 @@ def names_of(document: Document) -> tuple[str, str]:
 def labels_of(document: Document) -> tuple[str, str]:
     """Return the labels `sql_instance` and `host` of the server that answered."""
     machine = names_of(document)[1]
-    return _cell(document.sections["instance"][0], "instance_name") or machine, machine.lower()
+    return _cell(own_row(document.sections), "instance_name") or machine, machine.lower()
 
 
 def instance_of(document: Document, now: float | None = None) -> Instance:
     """Build the instance of a document without a failure. `now`, a Unix time, is for the age of what was kept."""
     rows = document.sections
-    own = rows["instance"][0]
+    own = own_row(rows)
     server, _ = names_of(document)
     sql_instance, host = labels_of(document)
     messages = {printable(section): printable(message) for section, message in document.errors.items()}

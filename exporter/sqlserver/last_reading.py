@@ -67,7 +67,7 @@ def unread(server: SqlServer) -> SqlServerReading:
 def labelled(reading: SqlServerReading, server: SqlServer) -> SqlServerReading:
     """Return the reading with its labels. They are from the configuration, else as SQL Server names itself."""
     document = reading.document
-    found = labels_of(document) if document is not None and is_good(document, "instance") else ("", "")
+    found = labels_of(document) if is_good(document, "instance") else ("", "")
     sql_instance, host = server.sql_instance or found[0], server.host or found[1]
     return replace(reading, sql_instance=sql_instance, host=host, configured=server.host is not None)
 
@@ -88,13 +88,13 @@ def updated(
     """
     reading = replace(before, attempted_at=at, failure=hide(later.failure or ""), refused=refused)
     earlier = before.document
-    if earlier is not None and _is_other_server(later, earlier):
-        earlier, reading = None, replace(reading, read_at={}, earlier_logs=None, stalled={}, clock_behind=None)
-    if earlier is None and later.failure is not None:
+    if _is_other_server(later, earlier):
+        earlier, reading = Document(), replace(reading, read_at={}, earlier_logs=None, stalled={}, clock_behind=None)
+    if not earlier.sections and later.failure is not None:
         return reading
-    later = _arrived(later, earlier or Document(), ends or {})
-    document = later if earlier is None else _remembered(later, earlier, whole=whole)
-    if earlier is not None and is_good(later, LOGS) and is_good(earlier, LOGS):
+    later = _arrived(later, earlier, ends or {})
+    document = _remembered(later, earlier, whole=whole)
+    if is_good(later, LOGS) and is_good(earlier, LOGS):
         rows = before.read_at.get(LOGS, before.attempted_at), earlier.sections[LOGS]
         reading = replace(reading, earlier_logs=rows, stalled=stalled_logs(before, later.sections[LOGS]))
     own = known_time(read_at(later)) if is_good(later, "instance") else None
@@ -127,8 +127,8 @@ def log_since(
     now = known_time(read_at(own)) if is_good(own, "instance") else None
     if now is None:
         return at - _DAY, at - _DAY
-    earlier, known = before.document or Document(), before
-    if before.document is None or _is_other_server(own, before.document):
+    earlier, known = before.document, before
+    if not earlier.sections or _is_other_server(own, before.document):
         earlier, known = Document(), updated(unread(server), server, completed(Document(sections=found)), at, refused=False)
     proven = (each.proven_from for each in key_proofs(known) if each.proven_from is not None)
     needed = max(now - _MEMORY, min(proven, default=now))
@@ -363,9 +363,9 @@ def _remembered(later: Document, earlier: Document, *, whole: bool) -> Document:
 
 def _without_proven_errors(reading: SqlServerReading) -> SqlServerReading:
     """Forget what failed before every key was proven. Of too many rows, the oldest failed backups become one that may be of any database."""
-    document, now = reading.document, 0.0 if reading.document is None else known_time(read_at(reading.document))
+    document, now = reading.document, known_time(read_at(reading.document))
     lines = [row for row in rows(reading, ERRORS) if row.get("code") != OTHER]
-    if document is None or now is None or not lines:
+    if now is None or not lines:
         return reading
     proven = [-math.inf if each.closed or each.proven_from is None else each.proven_from for each in key_proofs(reading)]
     ended = max(now - _MEMORY, min(now - _DAY, min(proven, default=-math.inf)))
@@ -386,9 +386,12 @@ MOST_CHARACTERS = 400 * 1024  # of the stored sections, and of the earlier logs;
 
 def document_of(reading: SqlServerReading, lockout: Lockout | None) -> dict[str, Any]:
     """Return a JSON document. The largest sections are left out if all are too large together: they are read again soon."""
-    document = None if reading.document is None else _bounded(reading.document)
     logs = reading.earlier_logs
-    stored = replace(reading, document=document, earlier_logs=None if logs is None or _size(logs[1]) > MOST_CHARACTERS else logs)
+    stored = replace(
+        reading,
+        document=_bounded(reading.document),
+        earlier_logs=None if logs is None or _size(logs[1]) > MOST_CHARACTERS else logs,
+    )
     return reading_values(stored) | {
         "lockout": None
         if lockout is None
@@ -403,7 +406,7 @@ def restored(document: Mapping[str, Any], server: SqlServer) -> tuple[SqlServerR
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"is damaged ({type(error).__name__})") from None
     reading = replace(reading_from(document), address=server.address, refused=lockout is not None)
-    if reading.document is not None:
+    if reading.document.sections:
         reading = replace(reading, document=replace(reading.document, address=server.address))
     return labelled(reading, server), lockout
 

@@ -94,8 +94,7 @@ class _Search:
 
     def __init__(self, state: ServerState, at: float, last: _Search | None) -> None:
         self._state, self._at = state, at
-        document = state.reading.document
-        is_same = last is not None and document is not None and names_of(document)[0] == last.server
+        is_same = last is not None and last.server == names_of(state.reading.document)[0]
         if last is not None and is_same and 0 <= at - last.searched_at < _DAY:
             self.after, self.searched_at, self.asked = _newest_id(state.reading), last.searched_at, last.asked
 
@@ -106,7 +105,7 @@ class _Search:
 
     def end(self, reading: SqlServerReading) -> bool:
         """Add what was read, and return whether anything was. The history of another msdb is searched anew."""
-        if reading.document is None or reading.failure:
+        if not reading.document.sections or reading.failure:
             return False
         self.server = names_of(reading.document)[0]
         if self.after is None and reading.read_at.get(BACKUPS) == self._at:
@@ -353,7 +352,7 @@ class SqlServerMonitor:
             else:
                 self._runner.stop(address)
                 entry.state = replace(state, reading=labelled(entry.state.reading, state.server), lockout=entry.state.lockout)
-                if entry.state.reading.document is not None:
+                if entry.state.reading.document.sections:
                     await self._show(entry)
             self._start_reading(address)
         await self._mark_contested()

@@ -159,7 +159,7 @@ def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
 
 def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
     """Return the key version that the server's registry has for a thumbprint."""
-    uris = () if reading.document is None else reading.document.key_uris
+    uris = reading.document.key_uris
     return next((key_version(each.uri) for each in uris if thumbprint_of(each.thumbprint) == thumbprint), None)
 
 

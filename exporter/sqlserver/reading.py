@@ -52,7 +52,7 @@ class SqlServerReading:
     """The sections of one SQL Server, with the time of each. Times are Unix times.
 
     `sql_instance` and `host` are the labels of its series: from the configuration, else as read; empty until the first reading.
-    `document` is None until the first reading. A section that was not read again keeps its rows and its time.
+    `document` has no section until the first reading. A section that was not read again keeps its rows and its time.
     `earlier_logs` are the rows of the section `logs` of the reading before, for rates. `stalled` has each database whose log no longer grows and
     that no log backup followed: since when, and its last rate in bytes per second.
     `configured` is whether the configuration has its host, `contested` whether another server answers with its names, too. `clock_behind` is by how
@@ -63,7 +63,7 @@ class SqlServerReading:
     sql_instance: str
     host: str
     attempted_at: float
-    document: Document | None = None
+    document: Document = field(default_factory=Document)
     read_at: Mapping[str, float] = field(default_factory=dict)  # of each section
     failure: str = ""  # of the last attempt as a whole; empty if it read the server
     refused: bool = False  # the login was refused: no attempt until its secret changes, or an hour has passed
@@ -155,7 +155,7 @@ def _is_one_server(one: SqlServerReading, other: SqlServerReading) -> bool:
 
 def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:
     """Return the rows of a section; none if it was never read."""
-    return () if reading.document is None else reading.document.sections.get(section, ())
+    return reading.document.sections.get(section, ())
 
 
 def section_age(reading: SqlServerReading, section: str, now: float) -> float:
@@ -165,8 +165,7 @@ def section_age(reading: SqlServerReading, section: str, now: float) -> float:
 
 def known_instance(reading: SqlServerReading) -> Instance | None:
     """Return the instance, None if it was never read."""
-    document = reading.document
-    return None if document is None or not rows(reading, "instance") else instance_of(document)
+    return instance_of(reading.document) if rows(reading, "instance") else None
 
 
 def flag_is_on(reading: SqlServerReading, flag: int) -> bool | None:
@@ -296,14 +295,14 @@ def _with_change(row: Row, before: Row) -> Row:
 
 def united(one: SqlServerReading, other: SqlServerReading) -> SqlServerReading:
     """Return what two exporters know of one SQL Server: each section as it was last read, what failed for either, and the proofs of both."""
-    older, newer = sorted((one, other), key=lambda each: (each.document is not None, each.attempted_at))
-    if older.document is None or newer.document is None:
+    older, newer = sorted((one, other), key=lambda each: (bool(each.document.sections), each.attempted_at))
+    if not older.document.sections:
         return newer
     documents = older.document, newer.document
     names = dict.fromkeys(name for each in documents for name in (*each.sections, *each.errors, REGISTRY))
     last = {name: [each.read_at.get(name, -math.inf) for each in (older, newer)] for name in names}
     chosen = {name: older if at[0] > at[1] else newer for name, at in last.items()}
-    own = {name: each.document for name, each in chosen.items() if each.document is not None}
+    own = {name: each.document for name, each in chosen.items()}
     stale = [
         name
         for name, source in own.items()
@@ -375,7 +374,7 @@ def reading_values(reading: SqlServerReading) -> dict[str, Any]:
         "read_at": {section: moment(at) for section, at in reading.read_at.items()},
         "earlier_logs": None if earlier is None else [moment(earlier[0]), earlier[1]],
         "stalled": {name: [moment(at), rate] for name, (at, rate) in reading.stalled.items()},
-        "document": None if reading.document is None else as_json(reading.document),
+        "document": as_json(reading.document) if reading.document.sections else None,
     }
 
 
@@ -407,7 +406,7 @@ def reading_from(values: Any) -> SqlServerReading:
 def inventory_document(reading: SqlServerReading) -> Document:
     """Return what an inventory has of a reading: nothing of proof.sql and nothing that the exporter added. A server that was never read is a failure."""
     document = reading.document
-    if document is None:
+    if not document.sections:
         return Document(address=reading.address, failure=reading.failure or "the exporter has not read it yet")
     sections = _without_proofs(document.sections)
     if CREDENTIALS in sections:

@@ -115,7 +115,6 @@ def a_reading(*databases: str, address: str = "n1\\SQLPRD01", sections: Any = No
 
 def with_growing_logs(reading: SqlServerReading) -> SqlServerReading:
     """Return the reading with one of five minutes before, when each log was smaller by 1 MiB."""
-    assert reading.document is not None
     rows = reading.document.sections["logs"]
     sizes = ("total_kb", "used_kb", "since_backup_kb")
     earlier = tuple({**row, **{size: int(row[size]) - 1024 for size in sizes}, "vlf_sequence_number": 4710} for row in rows)

@@ -534,10 +534,9 @@ def _unfailed(case: NodeKey) -> Iterator[GateReason]:
 
 def _log(case: NodeKey) -> Iterator[GateReason]:
     last = max((use.began_at for use in case.good_uses), default=None)
-    document = case.reading.document
-    if last is None or document is None:
+    if last is None:
         return
-    if "errors" not in case.reading.read_at and is_denied(document.errors.get("errors", "")):
+    if "errors" not in case.reading.read_at and is_denied(case.reading.document.errors.get("errors", "")):
         if not any(use.source is not ProofSource.START and _is_recent(use, case) for use in case.good_uses):
             yield reason(Condition.LOG_NOT_READ, server=case.server, cause="the login may not read it")
         return

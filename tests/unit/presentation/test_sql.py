@@ -15,7 +15,7 @@ from exporter.presentation.sql import (
     sql_servers_payload,
     urgency_text,
 )
-from exporter.sqlserver.document import RegistryUri
+from exporter.sqlserver.document import Document, RegistryUri
 from exporter.sqlserver.proof import server_proofs
 from exporter.state.history import History
 from exporter.state.record import ChangeKind, ObservedChange, TargetRecord
@@ -188,7 +188,6 @@ def test_target_with_other_key_or_server_has_no_proof(changes):
 
 def test_target_without_thumbprint_has_proof_by_key_uri():
     reading = a_reading()
-    assert reading.document is not None
     uri = f"https://contoso-prod.vault.azure.net/keys/contosorsakey0/{VERSION.upper()}"
     known = replace(reading, document=replace(reading.document, key_uris=(RegistryUri("0x2c56", uri),)))
     (server,) = proofs_of(known).target_proofs(a_target(thumbprint=None))
@@ -197,7 +196,6 @@ def test_target_without_thumbprint_has_proof_by_key_uri():
 
 def test_key_uri_counts_before_a_thumbprint_of_several_versions():
     reading = a_reading()
-    assert reading.document is not None
     uri = f"https://contoso-prod.vault.azure.net/keys/contosorsakey0/{'0' * 32}"
     known = replace(reading, document=replace(reading.document, key_uris=(RegistryUri("0x2c56", uri),)))
     assert proofs_of(known).target_proofs(a_target()) == ()
@@ -219,10 +217,10 @@ def test_worse_of_two_addresses_with_the_same_names_comes_first():
     assert [(each.reading.address, each.state) for each in found] == [("10.0.0.6", "closed"), ("10.0.0.5", "proven")]
     assert found[0].server == "10.0.0.6 (answers as SQLPRD01 on n1)"
     assert len(proofs_of(liar, honest).target_proofs(a_target(instances=({"sql_instance": "SQLPRD01"},)))) == 2
-    assert proofs_of(liar, replace(honest, document=None)).target_proofs(a_target()) == (found[1],)
+    assert proofs_of(liar, replace(honest, document=Document())).target_proofs(a_target()) == (found[1],)
 
 
-@pytest.mark.parametrize("changes", [{}, {"document": None}])
+@pytest.mark.parametrize("changes", [{}, {"document": Document()}])
 def test_instance_without_host_on_two_servers_has_no_proof(changes):
     other = a_reading(address="n2", host="n2", **changes)
     assert proofs_of(a_reading(), other).target_proofs(a_target(instances=({"sql_instance": "SQLPRD01"},))) == ()

@@ -391,7 +391,6 @@ def test_node_that_alone_is_read_sees_the_log_backups_of_its_group_in_its_log():
 
     def shown(minute: int) -> SqlServerReading:
         reading = Server(ag="AG7", fails=(120, 170), serves=(120, 170)).reading(minute)
-        assert reading.document is not None
         log = {"database": "pay", "log_backup_utc": utc(at(minute - minute % 15))}
         sections = dict(reading.document.sections) | ({"logs": (log,)} if minute >= 170 else {})
         return replace(reading, document=replace(reading.document, sections=sections))
@@ -572,7 +571,6 @@ def test_reading_that_stopped_is_described(reading: Any, shows: str):
 
 def test_sections_that_were_not_read_are_named():
     reading = a_reading()
-    assert reading.document is not None
     reading = replace(reading, document=replace(reading.document, errors={"history": "denied", "backups": "denied"}))
     assert [each.shows for each in first_actions(Watch(), WatchedServer(reading), READ_AT)] == [
         "sections not read: backups, history"

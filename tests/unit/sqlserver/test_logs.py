@@ -76,7 +76,6 @@ def test_log_without_a_rate_takes_no_room_of_its_volume():
 
 def test_log_that_checkpoints_truncate_takes_no_room_of_its_volume():
     reading = volume_of(2)
-    assert reading.document is not None
     first, second = reading.document.sections["logs"]
     first = {name: value for name, value in first.items() if name != "log_backup_utc"}
     sections = {**reading.document.sections, "logs": (first, second)}
@@ -85,7 +84,6 @@ def test_log_that_checkpoints_truncate_takes_no_room_of_its_volume():
 
 def test_log_on_two_volumes_shares_the_room_of_both():
     reading = volume_of(3)
-    assert reading.document is not None
     first, *others = reading.document.sections["logs"]
     both = ({**first, "last_volume": "M:\\"}, others[0], {**others[1], "volume": "M:\\"})
     sections = {**reading.document.sections, "logs": both}

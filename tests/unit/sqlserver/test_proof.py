@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.sqlserver.document import KeyVersion, RegistryUri
+from exporter.sqlserver.document import Document, KeyVersion, RegistryUri
 from exporter.sqlserver.proof import (
     ProofSource,
     ProofState,
@@ -49,7 +49,7 @@ def _without(row, *columns, **changes):
 def test_proofs_of_a_reading_are_made_once():
     reading = a_reading()
     assert key_proofs(reading) is key_proofs(reading)
-    assert key_proofs(replace(reading, document=None)) == ()
+    assert key_proofs(replace(reading, document=Document())) == ()
 
 
 def test_latest_backup_proves_key_of_its_database():
@@ -146,7 +146,6 @@ def test_openings_read_before_last_start_prove_nothing():
     reading = a_reading(sections={"backups": [], "start": [{"started_utc": DAY + "19:00:00"}], "opened": [OPENED]})
     late = replace(reading, document=reading.document, read_at={**reading.read_at, "opened": unix(DAY + "18:59:00")})
     opened = [OPENED | {"opened_utc": DAY + "18:30:00"}]
-    assert late.document is not None
     late = replace(late, document=replace(late.document, sections={**late.document.sections, "opened": tuple(opened)}))
     assert key_proofs(late)[0].proven_at is None
     assert key_proofs(replace(late, read_at={**late.read_at, "opened": READ_AT}))[0].source is ProofSource.START
@@ -191,7 +190,6 @@ def test_key_without_its_login_has_no_guessed_one():
 @pytest.mark.parametrize(("unknown", "is_missing"), [("credentials", False), ("logins", True)])
 def test_unknown_credentials_are_not_missing(unknown, is_missing):
     reading = a_reading(sections={"credentials": None, "keys": [_without(a_key()[0], "login", "credential")]})
-    assert reading.document is not None
     (proof,) = key_proofs(replace(reading, document=replace(reading.document, errors={unknown: "refused"})))
     assert (proof.credential_missing, proof.is_due) == (is_missing, is_missing)
 
@@ -227,7 +225,6 @@ def test_credential_follows_vault_of_the_servers_own_registry():
     ]
     sections = {"credentials": credentials, "keys": [_without(a_key()[0], "login", "credential")], "logins": logins}
     reading = a_reading(sections=sections)
-    assert reading.document is not None
     uris = (RegistryUri("0x2c56", "https://contoso-new.vault.azure.net/keys/Key0/0123"),)
     (proof,) = key_proofs(replace(reading, document=replace(reading.document, key_uris=uris)))
     assert (proof.credential, proof.altered_at) == ("new", unix(DAY + "15:00:00"))
@@ -242,7 +239,6 @@ def test_credential_without_vault_does_not_hide_that_of_the_login():
 
 def test_registry_names_version_of_thumbprint():
     reading = a_reading()
-    assert reading.document is not None
     uris = RegistryUri("0xAB", "https://a.vault.azure.net/keys/K/1"), RegistryUri("0x2c56", "https://b.vault.azure.net/keys/K/2")
     known = replace(reading, document=replace(reading.document, key_uris=uris))
     assert version_of(known, "0x2C56") == KeyVersion("b.vault.azure.net", "K", "2")
