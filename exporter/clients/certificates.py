@@ -7,6 +7,7 @@ thread: OpenSSL checks the numbers of a key, which takes as long as many probes.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import time
@@ -22,103 +23,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, pkcs12
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 
 from exporter.core.values import Fault
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _DER_SEQUENCE = b"\x30"
-
-
-def pem_blocks(data: bytes) -> str:
-    """Return the blocks of a PEM file: `2 x CERTIFICATE, 1 x PRIVATE KEY`."""
-    counts = Counter(name.decode("ascii") for name in _BLOCK.findall(data))
-    return ", ".join(f"{count} x {name}" for name, count in counts.items()) or "no block"
-
-
-def pem_certificates(data: bytes) -> list[x509.Certificate]:
-    """Return the certificates of a PEM file; none if one of them is unreadable."""
-    try:
-        return x509.load_pem_x509_certificates(data)
-    except ValueError:
-        return []
-
-
-def unopened_key(data: bytes, password: bytes | None) -> str:
-    """Return why the private key of a PEM file does not load."""
-    if b"ENCRYPTED" not in data:
-        return "the key block is damaged, or its format is not supported"
-    return "the key is encrypted, and no password is configured" if password is None else "the password does not open the key"
-
-
-def unopened_pfx(data: bytes, password: bytes | None) -> str:
-    """Return why a PFX file does not open."""
-    if not data.startswith(_DER_SEQUENCE):
-        return "the file is empty" if not data else "the file does not start as a PFX file does"
-    if password is None:
-        return "the file is damaged, or it needs a password and none is configured"
-    return "the file is damaged, or the password is wrong"
-
-
-def key_type(key: object) -> str:
-    """Return type and size of a private key."""
-    if isinstance(key, RSAPrivateKey):
-        return f"an RSA key of {key.key_size} bits"
-    if isinstance(key, EllipticCurvePrivateKey):
-        return f"an EC key ({key.curve.name})"
-    return f"a key of type {type(key).__name__.strip('_')}"
-
-
-def owner_of_key(key: object, certificates: Sequence[x509.Certificate]) -> str:
-    """Return which certificate of the file the private key belongs to."""
-    numbers = [number for number, each in enumerate(certificates, 1) if same_key(each, key)]
-    first = f"the first certificate is {_subject(certificates[0])}" if certificates else "the file has no certificate"
-    if not numbers:
-        return f"{first}; the key belongs to no certificate in the file"
-    return f"{first}; the key belongs to certificate {numbers[0]} of {len(certificates)}"
-
-
-def same_key(certificate: x509.Certificate, key: object) -> bool:
-    """Return whether the private key is that of the certificate."""
-    public = getattr(key, "public_key", None)
-    return public is not None and _public(certificate.public_key()) == _public(public())
-
-
-def _public(key: object) -> bytes:
-    encode = getattr(key, "public_bytes", None)
-    return encode(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) if encode is not None else b""
-
-
-def _subject(certificate: x509.Certificate) -> str:
-    name = certificate.subject.rfc4514_string()[:80]
-    return f"that of the authority {name}" if _is_authority(certificate) else name
-
-
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-
-
-@dataclass(frozen=True, slots=True)
-class _FaultsOfFormat:
-    """The faults of one file format."""
-
-    no_certificate: Fault
-    no_private_key: Fault
-    not_rsa: Fault
-    key_unusable: Fault
-    cannot_sign: Fault
-
-
-_PFX = _FaultsOfFormat(
-    Fault.PFX_NO_CERTIFICATE, Fault.PFX_NO_PRIVATE_KEY, Fault.PFX_NOT_RSA, Fault.PFX_KEY_UNUSABLE, Fault.PFX_REQUEST
-)
-_PEM = _FaultsOfFormat(
-    Fault.PEM_NO_CERTIFICATE, Fault.PEM_NO_PRIVATE_KEY, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE, Fault.PEM_REQUEST
-)
 SHA256 = hashes.SHA256()
+_SHA1 = hashes.SHA1()  # noqa: S303 - the name of a certificate in Entra ID and AD FS, not a protection
 PS256 = padding.PSS(padding.MGF1(SHA256), hashes.SHA256.digest_size)  # the signature that Entra ID requires
 
 
@@ -135,96 +47,117 @@ class ClientCertificate:
 
     fault: Fault = Fault.NONE
     signer: Signer | None = field(default=None, repr=False)
+    certificate: x509.Certificate | None = field(default=None, repr=False)  # also without a key that can sign
     detail: str = ""  # what the file contains instead; not masked
 
 
-@dataclass(frozen=True, slots=True)
-class PublicPart:
-    """Public facts of a certificate: expiry (Unix time) and SHA-1 (lower-case hex)."""
+class _UnusableError(Exception):
+    """Why a file has no certificate to sign in with, and what it contains instead."""
 
-    not_after: float
-    thumbprint: str
+    def __init__(self, fault: Fault, detail: str, certificate: x509.Certificate | None = None) -> None:
+        super().__init__(fault.value)
+        self.result = ClientCertificate(fault, certificate=certificate, detail=detail)
 
 
 def load_certificate(data: bytes, password: str | None) -> ClientCertificate:
-    """Return the certificate of a file. Never raises for its content."""
-    secret = password.encode() if password else None
-    return _load_pem(data, secret) if b"-----BEGIN " in data else _load_pfx(data, secret)
+    """Return the certificate of a file. Never raises for its content.
 
-
-def read_public_part(data: bytes, password: str | None) -> tuple[Fault, PublicPart | None]:
-    """Return the public facts of a file's sign-in certificate.
-
-    A PEM file needs no password for them. Never raises for the content.
+    An expiry needs no private key, and no password of a PEM file.
     """
-    if b"-----BEGIN " in data:
-        certificate, fault = _pem_certificate(data), _PEM.no_certificate
-    else:
-        certificate, _, fault = _open_pfx(data, password.encode() if password else None)
-    if certificate is None:
-        return fault, None
-    thumbprint = certificate.fingerprint(hashes.SHA1())  # noqa: S303 - Entra's identifier of a certificate, not a protection
-    return Fault.NONE, PublicPart(certificate.not_valid_after_utc.timestamp(), thumbprint.hex())
+    load = _load_pem if b"-----BEGIN " in data else _load_pfx
+    try:
+        return load(data, password.encode() if password else None)
+    except _UnusableError as unusable:
+        return unusable.result
 
 
 def _load_pfx(data: bytes, password: bytes | None) -> ClientCertificate:
-    certificate, key, fault = _open_pfx(data, password)
-    if fault is Fault.PFX_UNREADABLE:
-        return ClientCertificate(fault, detail=unopened_pfx(data, password))
-    if fault is Fault.PFX_KEY_UNUSABLE:
-        return ClientCertificate(fault, detail="an encryption that is not supported here")
-    if certificate is None:
-        return ClientCertificate(fault, detail="no certificate" if key is None else f"{key_type(key)} and no certificate")
-    return _assess([certificate], key, _PFX)
-
-
-def _open_pfx(data: bytes, password: bytes | None) -> tuple[x509.Certificate | None, object, Fault]:
-    """Return the certificate, the key, and the fault if there is no certificate."""
     try:
         key, certificate, others = pkcs12.load_key_and_certificates(data, password)
-    except ValueError:  # not a PFX, or a wrong password
-        return None, None, Fault.PFX_UNREADABLE
+    except ValueError:
+        if not data.startswith(_DER_SEQUENCE):
+            why = "the file does not start as a PFX file does" if data else "the file is empty"
+        elif password is None:
+            why = "the file is damaged, or it needs a password and none is configured"
+        else:
+            why = "the file is damaged, or the password is wrong"
+        raise _UnusableError(Fault.PFX_UNREADABLE, why) from None
     except UnsupportedAlgorithm:
-        return None, None, Fault.PFX_KEY_UNUSABLE
+        raise _UnusableError(Fault.PFX_KEY_UNUSABLE, "an encryption that is not supported here") from None
     # Without a key, every certificate is listed among the others.
     found = certificate or next(iter(others), None)
-    return found, key, Fault.NONE if found is not None else _PFX.no_certificate
-
-
-def _pem_certificate(data: bytes) -> x509.Certificate | None:
-    try:
-        return x509.load_pem_x509_certificate(data)
-    except ValueError:
-        return None
+    if found is None:
+        raise _UnusableError(
+            Fault.PFX_NO_CERTIFICATE, "no certificate" if key is None else f"{_key_type(key)} and no certificate"
+        )
+    if key is None:
+        raise _UnusableError(Fault.PFX_NO_PRIVATE_KEY, "a certificate and no private key", found)
+    return _assess([found], key, Fault.PFX_NOT_RSA, Fault.PFX_KEY_UNUSABLE, Fault.PFX_REQUEST)
 
 
 def _load_pem(data: bytes, password: bytes | None) -> ClientCertificate:
-    certificate = _pem_certificate(data)
-    if certificate is None:
-        return ClientCertificate(_PEM.no_certificate, detail=f"{pem_blocks(data)}; no readable certificate")
-    if b"PRIVATE KEY-----" not in data:
-        return ClientCertificate(_PEM.no_private_key, detail=f"{pem_blocks(data)}; no private key")
+    counts = Counter(name.decode("ascii") for name in _BLOCK.findall(data))
+    blocks = ", ".join(f"{count} x {name}" for name, count in counts.items()) or "no block"
     try:
-        key = load_pem_private_key(data, password if b"ENCRYPTED" in data else None)
+        certificates = [x509.load_pem_x509_certificate(data)]
+    except ValueError:
+        raise _UnusableError(Fault.PEM_NO_CERTIFICATE, f"{blocks}; no readable certificate") from None
+    if b"PRIVATE KEY-----" not in data:
+        raise _UnusableError(Fault.PEM_NO_PRIVATE_KEY, f"{blocks}; no private key", certificates[0])
+    is_encrypted = b"ENCRYPTED" in data
+    try:
+        key = load_pem_private_key(data, password if is_encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: the key is encrypted and no password was given
-        return ClientCertificate(_PEM.key_unusable, detail=unopened_key(data, password))
-    return _assess(pem_certificates(data) or [certificate], key, _PEM)
+        why = "the key block is damaged, or its format is not supported"
+        if is_encrypted:
+            missing = "the key is encrypted, and no password is configured"
+            why = missing if password is None else "the password does not open the key"
+        raise _UnusableError(Fault.PEM_KEY_UNUSABLE, why, certificates[0]) from None
+    with contextlib.suppress(ValueError):  # a later one is unreadable: the first counts alone
+        certificates = x509.load_pem_x509_certificates(data)
+    return _assess(certificates, key, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE, Fault.PEM_REQUEST)
 
 
-def _assess(certificates: Sequence[x509.Certificate], key: object, faults: _FaultsOfFormat) -> ClientCertificate:
+def _assess(
+    certificates: Sequence[x509.Certificate], key: object, not_rsa: Fault, other_key: Fault, cannot_sign: Fault
+) -> ClientCertificate:
     """Check the key against the first of the certificates."""
-    certificate = certificates[0]
-    if key is None:
-        return ClientCertificate(faults.no_private_key, detail="a certificate and no private key")
+    first = certificates[0]
     if not isinstance(key, RSAPrivateKey):
-        return ClientCertificate(faults.not_rsa, detail=key_type(key))
-    if not same_key(certificate, key):
-        return ClientCertificate(faults.key_unusable, detail=owner_of_key(key, certificates))
+        raise _UnusableError(not_rsa, _key_type(key), first)
+    owners = [number for number, each in enumerate(certificates, 1) if each.public_key() == key.public_key()]
+    if 1 not in owners:
+        owner = f"certificate {owners[0]} of {len(certificates)}" if owners else "no certificate in the file"
+        detail = f"the first certificate is {_subject(first)}; the key belongs to {owner}"
+        raise _UnusableError(other_key, detail, first)
     try:
         key.sign(b"", PS256, SHA256)
     except ValueError:  # the key is too short for the signature
-        return ClientCertificate(faults.cannot_sign, detail=key_type(key))
-    return ClientCertificate(signer=Signer(key, certificate))
+        raise _UnusableError(cannot_sign, _key_type(key), first) from None
+    return ClientCertificate(signer=Signer(key, first), certificate=first)
+
+
+def _key_type(key: object) -> str:
+    """Return type and size of a private key."""
+    if isinstance(key, RSAPrivateKey):
+        return f"an RSA key of {key.key_size} bits"
+    if isinstance(key, EllipticCurvePrivateKey):
+        return f"an EC key ({key.curve.name})"
+    return f"a key of type {type(key).__name__.strip('_')}"
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    name = certificate.subject.rfc4514_string()[:80]
+    try:
+        is_authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        is_authority = False
+    return f"that of the authority {name}" if is_authority else name
+
+
+def thumbprint(certificate: x509.Certificate) -> str:
+    """Return Entra's identifier of a certificate: SHA-1 in lower-case hex."""
+    return certificate.fingerprint(_SHA1).hex()
 
 
 # The proof of a client certificate: a JWT with the signature of its key, as azure-identity's `CertificateCredential` makes it.
@@ -234,7 +167,6 @@ def _assess(certificates: Sequence[x509.Certificate], key: object, faults: _Faul
 
 _LIFE_SECONDS = 30 * 60
 _RS256 = padding.PKCS1v15()
-_SHA1 = hashes.SHA1()  # noqa: S303 - the name of a certificate in AD FS, not a protection
 
 
 def make_assertion(signer: Signer, *, authority: str, tenant: str, client_id: str) -> str:

@@ -10,11 +10,14 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-from exporter.clients.certificates import PublicPart, read_public_part
+from cryptography.x509 import Certificate
+
+from exporter.clients.certificates import thumbprint
 from exporter.clients.entra import GraphSession, Holder
-from exporter.clients.http.network import Network, Networks
+from exporter.clients.http.network import Networks
 from exporter.clients.key_vault import VaultSession, split_secret_url
 from exporter.config.settings import Config, Credential, Module, Target
 from exporter.config.usage import probing_credentials, with_lookup_credentials
@@ -33,9 +36,8 @@ from exporter.knowledge.expiry import (
 )
 from exporter.probing.secrets import CredentialSecret, SecretCache
 from exporter.probing.tokens import ReuseWindow, TokenCache
-from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.runtime.loop import loop_time
-from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, shortage_of
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 
 # Failed lookups: the same cause gives the same text, so that it is logged once. A text quotes only the codes of a response, masked.
 
@@ -202,9 +204,12 @@ class ExpiryLookup:
             self._secrets, reuse_policy=lambda _credential, _module: window, on_request=lambda: requested("entra", 1)
         )
         # Loading the authorities takes milliseconds and memory: only if a source needs the network.
-        remote = any({Source.GRAPH, Source.KEY_VAULT} & {*one.sources} for one in monitored_credentials(config).values())
-        self._networks = self._load() if remote else None
-        self._parts: dict[str, tuple[str, PublicPart]] = {}
+        if any({Source.GRAPH, Source.KEY_VAULT} & {*one.sources} for one in monitored_credentials(config).values()):
+            _ = self._networks
+
+    @cached_property
+    def _networks(self) -> Networks:
+        return Networks(self._config, pool=self._pool, limiter=asyncio.Semaphore(CONCURRENT_LOOKUPS))
 
     async def fingerprint(self, monitored: MonitoredCredential) -> tuple[str, ...]:
         """Return a value that changes with the credential's or a lookup's secret."""
@@ -229,8 +234,8 @@ class ExpiryLookup:
         self._pool.close()
 
     async def _certificate(self, monitored: MonitoredCredential) -> LookupResult:
-        part = await self._public_part(monitored.credential)
-        return LookupResult(answered=True, expires_at=part.not_after)
+        certificate = await self._certificate_of(monitored.credential)
+        return LookupResult(answered=True, expires_at=certificate.not_valid_after_utc.timestamp())
 
     async def _graph(self, monitored: MonitoredCredential) -> LookupResult:
         client_id, choose = await self._choice(monitored.credential)
@@ -242,7 +247,7 @@ class ExpiryLookup:
         deadline = loop_time() + LOOKUP_SECONDS
         challenge = Challenge(authority=cloud.authority, tenant=tenant or "", resource=f"https://{cloud.graph}")
         token = await self._token(identity, module, challenge, deadline)
-        async with GraphSession(self._network(module), cloud.graph) as graph:
+        async with GraphSession(self._networks.network_of(module), cloud.graph) as graph:
             try:
                 return await _find_in(graph, token, client_id, choose, deadline)
             finally:
@@ -251,10 +256,8 @@ class ExpiryLookup:
     async def _choice(self, credential: Credential) -> tuple[str, Choose]:
         """Return the client id to look up, and a function that finds the credential."""
         if credential.kind is CredentialKind.CLIENT_CERTIFICATE:
-            part = await self._public_part(credential)
-            return credential.client_id or "", lambda listed: choose_certificate(
-                listed.certificates, part.thumbprint, time.time()
-            )
+            mark = thumbprint(await self._certificate_of(credential))
+            return credential.client_id or "", lambda listed: choose_certificate(listed.certificates, mark, time.time())
         secret = (await self._secret(credential)).text or ""
         client_id = credential.client_id or ""
         if credential.kind is CredentialKind.CONNECTOR_SECRET:
@@ -268,7 +271,7 @@ class ExpiryLookup:
         host, name, version = split_secret_url(monitored.credential.key_vault_secret or "")
         identity, module = monitored.lookup_credentials[Source.KEY_VAULT], monitored.module
         deadline = loop_time() + LOOKUP_SECONDS
-        async with VaultSession(self._network(module), host, module.api_version) as vault:
+        async with VaultSession(self._networks.network_of(module), host, module.api_version) as vault:
             try:
                 facts, challenge = await vault.challenge(deadline=deadline)
                 if challenge is None:
@@ -281,16 +284,13 @@ class ExpiryLookup:
             failure_of(f"the vault {host}", facts, KEY_VAULT_ACTIONS) if versions is None else choose_version(versions, version)
         )
 
-    async def _public_part(self, credential: Credential) -> PublicPart:
-        """Return the public part of the certificate file, parsed after each change."""
-        secret = await self._secret(credential)
-        fingerprint, part = self._parts.get(credential.name, ("", None))
-        if part is None or fingerprint != secret.fingerprint:
-            fault, part = await self._pool.run(_read_certificate, credential, secret.text)
-            if part is None:
-                raise _NoResultError(failed(f"the certificate file: {fault.replace('_', ' ')}"))
-            self._parts[credential.name] = secret.fingerprint, part
-        return part
+    async def _certificate_of(self, credential: Credential) -> Certificate:
+        """Return the certificate of the file; it needs no key that can sign."""
+        loaded = (await self._secret(credential)).certificate
+        if loaded is None or loaded.certificate is None:
+            fault = Fault.SECRET_UNREADABLE if loaded is None else loaded.fault
+            raise _NoResultError(failed(f"the certificate file: {fault.replace('_', ' ')}"))
+        return loaded.certificate
 
     async def _secret(self, credential: Credential) -> CredentialSecret:
         secret = await self._secrets.current(credential)
@@ -299,20 +299,14 @@ class ExpiryLookup:
         return secret
 
     async def _token(self, identity: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
-        result = await self._tokens.token(identity, self._network(module), challenge, started=loop_time(), deadline=deadline)
+        result = await self._tokens.token(
+            identity, self._networks.network_of(module), challenge, started=loop_time(), deadline=deadline
+        )
         if result.token is None or result.facts.fault is not Fault.NONE:
             unavailable = result.facts.fault in _HOST_FAULTS and result.facts.endpoint is not None
             service = f"identity endpoint {result.facts.endpoint}" if unavailable else "Entra"
             raise _NoResultError(failure_of(f"no token for {identity.name}: {service}", result.facts))
         return result.token
-
-    def _network(self, module: Module) -> Network:
-        if self._networks is None:
-            self._networks = self._load()
-        return self._networks.network_of(module)
-
-    def _load(self) -> Networks:
-        return Networks(self._config, pool=self._pool, limiter=asyncio.Semaphore(CONCURRENT_LOOKUPS))
 
 
 async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> LookupResult:
@@ -327,15 +321,3 @@ async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choo
             return found
         result = found if result is None or found.answered else result
     return result or failed("no request was sent to Microsoft Graph")
-
-
-def _read_certificate(credential: Credential, password: str | None) -> tuple[Fault, PublicPart | None]:
-    """Read a certificate file. Blocks."""
-    assert credential.certificate_file is not None  # noqa: S101 - the configuration requires it for this kind
-    try:
-        data = read_whole(credential.certificate_file, limit=CERTIFICATE_LIMIT)
-    except FileUnreadableError as error:
-        if shortage_of(error) is not None:
-            raise
-        return Fault.SECRET_UNREADABLE, None
-    return read_public_part(data, password)

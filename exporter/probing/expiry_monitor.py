@@ -11,15 +11,17 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final
 
-from exporter.clients.answers import unix_time
-from exporter.config.settings import Config, Credential
-from exporter.knowledge.expiry import CredentialExpiry, LookupResult, Source, start_of
+from msgspec import Meta, Struct, ValidationError, convert, to_builtins
+
+from exporter.config.settings import Config
+from exporter.knowledge.expiry import CredentialExpiry, Source, start_of
 from exporter.probing.expiry import (
     CONCURRENT_LOOKUPS,
     SECRET_SECONDS,
+    ExpiryLookup,
     MonitoredCredential,
     failed,
     first_delay,
@@ -37,58 +39,21 @@ _log = logging.getLogger(__name__)
 _REWRITE_SECONDS: Final = 3000.0  # between two writes of an unchanged expiry
 
 
-class StoredExpiry(NamedTuple):
-    """An answer of a source, in Unix times."""
-
-    expires_at: float | None
-    looked_up_at: float
+UnixTime = Annotated[float, Meta(ge=0, lt=253402300800)]  # to the year 9999
 
 
-def document_of(credential: Credential, answers: tuple[CredentialExpiry, ...]) -> dict[str, Any]:
-    """Return a JSON document with every source that has answered."""
-    return {
-        "sources": {
-            str(answer.source): {
-                "subject": list(subject(credential, answer.source)),
-                "expires_at": answer.expires_at,
-                "looked_up_at": answer.looked_up_at,
-            }
-            for answer in answers
-            if answer.looked_up_at is not None
-        }
-    }
+class StoredAnswer(Struct, frozen=True):
+    """An answer of a source about its subject."""
+
+    subject: tuple[str, ...]
+    expires_at: UnixTime | None
+    looked_up_at: UnixTime
 
 
-def answers_in(document: Mapping[str, Any], credential: Credential) -> dict[Source, StoredExpiry]:
-    """Return the answers about this credential. Raises ValueError for a damaged document."""
-    try:
-        sources = {Source(name): dict(entry) for name, entry in document["sources"].items()}
-        return {
-            source: StoredExpiry(
-                None if entry["expires_at"] is None else _known_time(entry["expires_at"]), _known_time(entry["looked_up_at"])
-            )
-            for source, entry in sources.items()
-            if entry["subject"] == list(subject(credential, source))
-        }
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"is damaged ({type(error).__name__})") from None
+class StoredExpiry(Struct, frozen=True):
+    """The stored document of a credential: every source that has answered."""
 
-
-def _known_time(value: object) -> float:
-    moment = unix_time(value)
-    if moment is None:
-        raise ValueError("no time")
-    return moment
-
-
-class LookupClient(Protocol):
-    """Raises only CancelledError and internal errors."""
-
-    async def fingerprint(self, monitored: MonitoredCredential) -> tuple[str, ...]: ...
-
-    async def look_up(self, monitored: MonitoredCredential, source: Source) -> LookupResult: ...
-
-    async def aclose(self) -> None: ...
+    sources: dict[Source, StoredAnswer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +74,13 @@ class ExpiryCallbacks:
 
 @dataclass(slots=True)
 class _SourceState:
-    """The last answer of one source, and its state. `due` is a loop time."""
+    """What one source says about its subject. `due` is a loop time."""
 
-    expires_at: float | None = None
-    looked_up_at: float | None = None
-    failure: str = ""
+    subject: tuple[str, ...]
+    expiry: CredentialExpiry
     failures: int = 0
     due: float = 0.0
-    stored: tuple[float | None, float] | None = None  # as last written
+    stored: CredentialExpiry | None = None  # as last written
 
 
 @dataclass(slots=True)
@@ -135,7 +99,7 @@ class ExpiryMonitor:
     def __init__(
         self,
         config: Config,
-        lookup: LookupClient,
+        lookup: ExpiryLookup,
         callbacks: ExpiryCallbacks,
         *,
         clock: Callable[[], float] = time.time,
@@ -158,8 +122,18 @@ class ExpiryMonitor:
         """Load the last known expiries from before a restart. Call it before `start`. Blocks on small files."""
         for name, entry in self._entries.items():
             document = self._callbacks.load(name) if entry.states else None
-            if document is not None:
-                self._restore_entry(entry, document)
+            try:
+                stored = {} if document is None else convert(document, StoredExpiry).sources
+            except ValidationError:
+                problem = f"the stored expiry of the credential {name} is damaged and is ignored"
+                _log.warning("state", extra=fields(problem=problem))
+                continue
+            for source, answer in stored.items():
+                state = entry.states.get(source)
+                if state is not None and state.subject == answer.subject:
+                    known = replace(state.expiry, expires_at=answer.expires_at, looked_up_at=answer.looked_up_at)
+                    state.expiry = state.stored = known
+                    self._callbacks.on_lookup(name, source, answer.expires_at, answer.looked_up_at)
 
     def start(self) -> None:
         """Start the periodic lookups."""
@@ -168,7 +142,7 @@ class ExpiryMonitor:
             self._plan(entry)
         self._follow_all()
 
-    async def reconfigure(self, config: Config, lookup: LookupClient) -> None:
+    async def reconfigure(self, config: Config, lookup: ExpiryLookup) -> None:
         """Apply a configuration. Answers about the same subject are kept, with their due times."""
         await self.aclose()
         self._config, self._lookup = config, lookup
@@ -177,9 +151,13 @@ class ExpiryMonitor:
             old = before.get(name)
             if old is not None and old.monitored == entry.monitored:
                 self._entries[name] = old
-            else:
-                self._inherit(old, entry)
-                self._plan(entry)
+                continue
+            for source, state in ({} if old is None else old.states).items():
+                if source in entry.states and entry.states[source].subject == state.subject:
+                    entry.states[source] = state
+                else:
+                    self._callbacks.on_forgotten(name, source)
+            self._plan(entry)
         if self._started:
             self._follow_all()
 
@@ -199,17 +177,6 @@ class ExpiryMonitor:
                 entry.due = loop_time()
                 self._runner.start(name, entry)
 
-    def _inherit(self, old: _ExpiryEntry | None, entry: _ExpiryEntry) -> None:
-        """Keep those answers about a changed credential that have the same subject."""
-        credential = entry.monitored.credential
-        if old is None:
-            return
-        for source, state in old.states.items():
-            if source in entry.states and subject(old.monitored.credential, source) == subject(credential, source):
-                entry.states[source] = state
-            else:
-                self._callbacks.on_forgotten(credential.name, source)
-
     def expiry_of(self, credential_name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry by each source, with or without an answer. The result is empty for an unknown credential."""
         credential = self._config.credentials.get(credential_name)
@@ -221,7 +188,7 @@ class ExpiryMonitor:
             else ()
         )
         entry = self._entries.get(credential_name)
-        return declared if entry is None else (*declared, *_expiry(entry))
+        return declared if entry is None else (*declared, *(state.expiry for state in entry.states.values()))
 
     async def look_up(self, credential_name: str, target_name: str | None = None) -> tuple[CredentialExpiry, ...]:
         """Look up every source of a credential now, and return the expiry by source.
@@ -251,62 +218,40 @@ class ExpiryMonitor:
         with reported(self._callbacks.on_internal_error):
             async with self._slots:
                 result = await self._lookup.look_up(entry.monitored, source)
-        self._add(entry, source, result)
+        name, before = entry.monitored.credential.name, state.expiry
+        state.expiry = replace(before, failure=result.note)
+        if result.answered:
+            now = self._clock()
+            state.expiry = replace(state.expiry, expires_at=result.expires_at, looked_up_at=now)
+            self._callbacks.on_lookup(name, source, result.expires_at, now)
+            self._store(entry, state, now)
+        if result.note and result.note != before.failure:
+            _log.warning("expiry lookup failed", extra=fields(credential=name, source=source, problem=result.note))
+        elif result.note != before.failure:
+            _log.info("expiry lookup recovered", extra=fields(credential=name, source=source))
         # If the answer does not list the credential, the lookup is repeated soon: a new secret is listed with a delay.
         state.failures = state.failures + 1 if result.note else 0
         state.due = loop_time() + next_delay(source, state.failures, self._draw())
 
-    def _add(self, entry: _ExpiryEntry, source: Source, result: LookupResult) -> None:
-        state, name = entry.states[source], entry.monitored.credential.name
-        if result.answered:
-            state.expires_at, state.looked_up_at = result.expires_at, self._clock()
-            self._callbacks.on_lookup(name, source, state.expires_at, state.looked_up_at)
-            self._store(entry, state)
-        if result.note != state.failure:
-            state.failure = result.note
-            if result.note:
-                _log.warning("expiry lookup failed", extra=fields(credential=name, source=source, problem=result.note))
-            else:
-                _log.info("expiry lookup recovered", extra=fields(credential=name, source=source))
-
-    def _store(self, entry: _ExpiryEntry, state: _SourceState) -> None:
-        if state.looked_up_at is None:
-            return
-        if (
-            state.stored is None
-            or state.stored[0] != state.expires_at
-            or state.looked_up_at - state.stored[1] >= _REWRITE_SECONDS
-        ):
-            state.stored = (state.expires_at, state.looked_up_at)
-            self._callbacks.store(entry.monitored.credential.name, document_of(entry.monitored.credential, _expiry(entry)))
-
-    def _restore_entry(self, entry: _ExpiryEntry, document: Mapping[str, Any]) -> None:
-        name = entry.monitored.credential.name
-        try:
-            found = answers_in(document, entry.monitored.credential)
-        except ValueError as error:
-            _log.warning("state", extra=fields(problem=f"the stored expiry of the credential {name} {error} and is ignored"))
-            return
-        for source, kept in found.items():
-            state = entry.states.get(source)
-            if state is not None:
-                state.expires_at, state.looked_up_at = kept
-                state.stored = (kept.expires_at, kept.looked_up_at)
-                self._callbacks.on_lookup(name, source, kept.expires_at, kept.looked_up_at)
+    def _store(self, entry: _ExpiryEntry, state: _SourceState, now: float) -> None:
+        """Write what is known of a credential, if its date changed or the last writing is long ago."""
+        kept = state.stored
+        if kept is None or kept.expires_at != state.expiry.expires_at or now - (kept.looked_up_at or 0.0) >= _REWRITE_SECONDS:
+            state.stored = state.expiry
+            answers = {
+                source: StoredAnswer(each.subject, each.expiry.expires_at, each.expiry.looked_up_at)
+                for source, each in entry.states.items()
+                if each.expiry.looked_up_at is not None
+            }
+            self._callbacks.store(entry.monitored.credential.name, to_builtins(StoredExpiry(answers)))
 
 
 def _new_entry(one: MonitoredCredential) -> _ExpiryEntry:
-    return _ExpiryEntry(one, {source: _SourceState() for source in one.sources})
-
-
-def _expiry(entry: _ExpiryEntry) -> tuple[CredentialExpiry, ...]:
-    return tuple(
-        CredentialExpiry(
-            credential=entry.monitored.credential.name,
-            source=source,
-            expires_at=state.expires_at,
-            looked_up_at=state.looked_up_at,
-            failure=state.failure,
-        )
-        for source, state in entry.states.items()
+    name = one.credential.name
+    return _ExpiryEntry(
+        one,
+        {
+            source: _SourceState(subject(one.credential, source), CredentialExpiry(credential=name, source=source))
+            for source in one.sources
+        },
     )

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.clients.certificates import read_public_part
+from exporter.clients.certificates import load_certificate, thumbprint
 from exporter.config.settings import Credential, Module, Retained, SecretSource
 from exporter.core.values import CredentialKind, Fault
 from exporter.knowledge.expiry import Source
@@ -51,22 +51,22 @@ def renewed(authority, principal, days):
 
 
 def test_readable_files_have_expiry_and_thumbprint(principal, not_after):
-    thumbprint = principal.certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - how Entra names it
+    mark = principal.certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - how Entra names it
     for name, content, password in principal.good():
-        fault, part = read_public_part(content, password)
-        assert (fault, part.not_after, part.thumbprint) == (Fault.NONE, not_after, thumbprint), name
+        certificate = load_certificate(content, password).certificate
+        assert (certificate.not_valid_after_utc.timestamp(), thumbprint(certificate)) == (not_after, mark), name
 
 
-def test_pem_expiry_needs_no_readable_key(principal, not_after):
+def test_pem_expiry_needs_no_readable_key(principal):
     locked = principal.certificate_pem() + principal.key_pem(b"right")
-    assert read_public_part(locked, "wrong")[1].not_after == not_after
-    assert read_public_part(principal.certificate_pem(), None)[1].not_after == not_after
-    assert read_public_part(principal.elliptic_pfx(), None)[0] is Fault.NONE
+    for content, password in ((locked, "wrong"), (principal.certificate_pem(), None), (principal.pfx(None, key=False), None)):
+        assert load_certificate(content, password).certificate == principal.certificate
+    assert load_certificate(principal.elliptic_pfx(), None).certificate is not None
 
 
-def test_first_certificate_of_a_pem_counts(principal, authority, not_after):
+def test_first_certificate_of_a_pem_counts(principal, authority):
     chain = principal.pem() + authority.certificate.public_bytes(serialization.Encoding.PEM)
-    assert read_public_part(chain, None)[1].not_after == not_after
+    assert load_certificate(chain, None).certificate == principal.certificate
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,8 @@ def test_first_certificate_of_a_pem_counts(principal, authority, not_after):
     ],
 )
 def test_unreadable_certificate_has_a_fault(principal, make, password, fault):
-    assert read_public_part(make(principal), password) == (fault, None)
+    loaded = load_certificate(make(principal), password)
+    assert (loaded.fault, loaded.certificate) == (fault, None)
 
 
 async def test_wrong_password_keeps_the_last_expiry(expiry_harness, not_after):
