@@ -12,7 +12,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter.config.settings import Target
@@ -30,38 +30,20 @@ def first_delay(interval: float, starting: int, draw: float) -> float:
     return draw * min(interval, SPACING * starting)
 
 
-def gap(interval: float, draw: float) -> float:
-    """Return the seconds from one planned start to the next. `draw` is uniform in [0, 1]."""
-    return interval * (1 - JITTER + 2 * JITTER * draw)
-
-
 def missed_starts(planned: float, now: float, interval: float) -> int:
     """Return how many starts, from `planned` on, lie in the past."""
     return max(0, math.ceil((now - planned) / interval))
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How often in a row a target was throttled, and the intervals to skip. The value is immutable."""
+def backoff(throttled: int, retry_after: float, interval: float) -> int:
+    """Return the intervals to skip after so many throttled probes in a row.
 
-    throttled: int = 0
-    skips: int = 0  # intervals to skip before the next probe
-
-    def advance(self, report: ProbeReport, interval: float) -> Backoff:
-        """Return the state after one more probe; a probe that was not throttled resets it.
-
-        Once backoff has begun, Retry-After may lengthen the pause, up to the longest of `SKIPS`.
-        """
-        throttled_facts = report.throttled_facts
-        if not throttled_facts:
-            return Backoff()
-        throttled = self.throttled + 1
-        if throttled < TOLERATED:
-            return Backoff(throttled)
-        step = SKIPS[min(throttled - TOLERATED, len(SKIPS) - 1)]
-        retry_after = max(facts.retry_after_seconds or 0.0 for facts in throttled_facts)
-        asked = math.ceil(min(retry_after / interval, SKIPS[-1] + 1.0)) - 1  # bounded before rounding: it may be infinite
-        return Backoff(throttled, max(step, min(SKIPS[-1], asked)))
+    Once backoff has begun, `retry_after` seconds may lengthen the pause, up to the longest of `SKIPS`.
+    """
+    if throttled < TOLERATED:
+        return 0
+    asked = math.ceil(min(retry_after / interval, SKIPS[-1] + 1.0)) - 1  # bounded before rounding: it may be infinite
+    return max(SKIPS[min(throttled - TOLERATED, len(SKIPS) - 1)], min(SKIPS[-1], asked))
 
 
 class ProbeSlots:
@@ -144,7 +126,8 @@ class _TargetJob:
 
     target: Target
     due: float
-    backoff: Backoff = field(default_factory=Backoff)
+    throttled: int = 0  # probes in a row
+    skips: int = 0  # intervals to skip before the next probe, as the vault throttles
     failed: int = 0
 
 
@@ -169,11 +152,7 @@ class Scheduler:
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._probe = probe
-        self._on_report = on_report
-        self._on_skip = on_skip
-        self._on_lag = on_lag
-        self._on_crash = on_crash
+        self._probe, self._on_report, self._on_skip, self._on_lag, self._on_crash = probe, on_report, on_skip, on_lag, on_crash
         self._slots = ProbeSlots(concurrency)
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._clock = clock
@@ -203,17 +182,19 @@ class Scheduler:
             self._slots.resize(concurrency)
         wanted = {target.name: target for target in targets}
         jobs = self._runner.jobs
-        started = tuple(name for name in wanted if name not in jobs)
-        changed = tuple(name for name, job in jobs.items() if name in wanted and wanted[name] != job.target)
         for name in jobs.keys() - wanted.keys():
             self._runner.stop(name)
             self._without_result.discard(name)
-        for name in changed:
-            self._replace(wanted[name], restarting=len(started) + len(changed))
-        for name in started:
-            self._without_result.add(name)
-            due = loop_time() + first_delay(wanted[name].interval, len(started) + len(changed), self._rng.random())
-            self._runner.start(name, _TargetJob(wanted[name], due))
+        starting = [target for name, target in wanted.items() if name not in jobs or jobs[name].target != target]
+        for target in starting:
+            old, job = jobs.get(target.name), _TargetJob(target, self._spread(target, len(starting)))
+            if old is None:
+                self._without_result.add(target.name)
+            elif old.due > loop_time():
+                job.due = min(old.due, loop_time() + target.interval)
+            if old is not None and old.target.vault == target.vault:
+                job.throttled, job.skips = old.throttled, old.skips
+            self._runner.start(target.name, job)
         self._note_first_round()
 
     def next_probe_at(self, name: str) -> float | None:
@@ -238,27 +219,20 @@ class Scheduler:
         self._closed = True
         await self._runner.aclose()
 
-    def _replace(self, target: Target, *, restarting: int) -> None:
-        old = self._runner.jobs[target.name]
-        now = loop_time()
-        if old.due > now:
-            due = min(old.due, now + target.interval)
-        else:
-            due = now + first_delay(target.interval, restarting, self._rng.random())
-        backoff = old.backoff if old.target.vault == target.vault else Backoff()
-        self._runner.start(target.name, _TargetJob(target, due, backoff))
+    def _spread(self, target: Target, starting: int) -> float:
+        """Return the loop time of the first probe of one of so many targets that start now."""
+        return loop_time() + first_delay(target.interval, starting, self._rng.random())
 
     async def _run(self, job: _TargetJob) -> None:
         if missed := missed_starts(job.due, loop_time() - job.target.interval, job.target.interval):
             # All targets wake at once after a stall: spread them as at the start.
             self._on_skip(job.target, Skip.STALL, missed)
-            job.due = loop_time() + first_delay(job.target.interval, len(self._runner.jobs), self._rng.random())
+            job.due = self._spread(job.target, len(self._runner.jobs))
             return
         report = await self._probe_in_slot(job)
-        if self._runner.jobs.get(job.target.name) is not job:
-            return
-        self._plan_next(job, report)
-        self._report(job, report)
+        if self._runner.jobs.get(job.target.name) is job:
+            self._plan_next(job, report)
+            self._report(job, report)
 
     async def _probe_in_slot(self, job: _TargetJob) -> ProbeReport | None:
         """Return None if this host could not make the probe, or after an internal error."""
@@ -268,7 +242,9 @@ class Scheduler:
         try:
             self._on_lag(max(0.0, taken_at - job.due))
             report = await self._probe(job.target)
-            made = self._is_made(job, report)
+            made = report is not None
+            if report is not None and report.discarded:  # uncertain, but not at the start, twice in a row
+                made = False if job.failed and job.target.name in self._without_result else None
             job.failed = 0 if made else job.failed + 1
         except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
             job.failed = 0
@@ -277,23 +253,19 @@ class Scheduler:
             self._slots.release(taken_at, made=made)
         return report
 
-    def _is_made(self, job: _TargetJob, report: ProbeReport | None) -> bool | None:
-        """Return whether this host could make the probe, None if that is uncertain: not at the start, twice in a row."""
-        if report is None or not report.discarded:
-            return report is not None
-        return False if job.failed and job.target.name in self._without_result else None
-
     def _plan_next(self, job: _TargetJob, report: ProbeReport | None) -> None:
-        target, backoff = job.target, job.backoff
-        uncertain, has_result = report is not None, target.name not in self._without_result
-        if is_retried(job.failed, uncertain=uncertain, has_result=has_result):
-            job.due = loop_time() + retry_after(target.interval, job.failed, self._rng.random(), uncertain=uncertain)
+        target, draw, uncertain = job.target, self._rng.random(), report is not None
+        if is_retried(job.failed, uncertain=uncertain, has_result=target.name not in self._without_result):
+            job.due = loop_time() + retry_after(target.interval, job.failed, draw, uncertain=uncertain)
             return
         if report is not None:
-            backoff = job.backoff = backoff.advance(report, target.interval)
-        job.due += gap(target.interval, self._rng.random())
+            throttled = report.throttled_facts
+            job.throttled = job.throttled + 1 if throttled else 0
+            asked = max((facts.retry_after_seconds or 0.0 for facts in throttled), default=0.0)
+            job.skips = backoff(job.throttled, asked, target.interval)
+        job.due += target.interval * (1 - JITTER + 2 * JITTER * draw)
         self._skip(job, Skip.OVERLAP, missed_starts(job.due, loop_time(), target.interval))
-        self._skip(job, Skip.BACKOFF, backoff.skips)
+        self._skip(job, Skip.BACKOFF, job.skips)
 
     def _skip(self, job: _TargetJob, reason: Skip, starts: int) -> None:
         if starts:

@@ -16,7 +16,7 @@ from exporter.clients.certificates import ClientCertificate, load_certificate
 from exporter.config.settings import Credential, SecretUnreadableError, read_secret
 from exporter.core.secrets import keyed_digest
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
-from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, SingleFlight
+from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, SingleFlight, shortage_of
 
 READ_AGAIN_SECONDS = 1.0
 
@@ -48,10 +48,6 @@ class _CachedSecret:
     read_at: float = 0.0
     started: bool = False  # a thread has started the current read
 
-    def keep(self, secret: CredentialSecret, now: float) -> CredentialSecret:
-        self.secret, self.read_at = secret, now
-        return secret
-
 
 class SecretCache:
     """Reads secrets on threads, at most once per second and credential. Use it from one event loop."""
@@ -68,13 +64,7 @@ class SecretCache:
         entry = self._entries.setdefault(credential, _CachedSecret())
         if entry.secret is not None and self._clock() - entry.read_at < READ_AGAIN_SECONDS:
             return entry.secret
-        if credential.reads_file:
-            return None
-        try:
-            secret = self._load(credential, entry.secret)
-        except SecretUnreadableError as error:
-            secret = self._unreadable(str(error))
-        return entry.keep(secret, self._clock())
+        return None if credential.reads_file else self._keep(entry, self._load(credential, entry.secret))
 
     async def current(self, credential: Credential) -> CredentialSecret:
         """Return the secret, at most a second old, as `find` or `read` do."""
@@ -109,35 +99,35 @@ class SecretCache:
         self._entries = {credential: entry for credential, entry in self._entries.items() if credential in wanted}
 
     async def _read(self, credential: Credential, entry: _CachedSecret) -> CredentialSecret:
-        return entry.keep(await self._secret(credential, entry), self._clock())
-
-    async def _secret(self, credential: Credential, entry: _CachedSecret) -> CredentialSecret:
         def read() -> CredentialSecret:
             entry.started = True
             return self._load(credential, entry.secret)
 
         try:
-            return await self._pool.run(read)
+            return self._keep(entry, await self._pool.run(read))
         except PoolExhausted:  # a shortage of this process is no failure of the file
             if entry.secret is None:
                 raise
-            return entry.secret
-        except (SecretUnreadableError, FileUnreadableError) as error:
-            return self._unreadable(str(error))
+            return self._keep(entry, entry.secret)
+
+    def _keep(self, entry: _CachedSecret, secret: CredentialSecret) -> CredentialSecret:
+        entry.secret, entry.read_at = secret, self._clock()
+        return secret
 
     def _load(self, credential: Credential, before: CredentialSecret | None) -> CredentialSecret:
         """Read the secret, and the private key only if its file or password changed: that takes as long as many probes."""
-        text, file = read_material(credential)
+        try:
+            text, file = read_material(credential)
+        except (SecretUnreadableError, FileUnreadableError) as error:
+            if shortage_of(error) is not None:
+                raise
+            digest = keyed_digest(self._key, b"failure", str(error).encode(errors="replace"))
+            return CredentialSecret(failure=str(error), fingerprint=digest.hex())
         fingerprint = keyed_digest(self._key, b"secret", (text or "").encode(), file).hex()
         if before is not None and before.fingerprint == fingerprint:
             return before
         certificate = None if credential.certificate_file is None else load_certificate(file, text)
         return CredentialSecret(text=text, certificate=certificate, fingerprint=fingerprint)
-
-    def _unreadable(self, failure: str) -> CredentialSecret:
-        return CredentialSecret(
-            failure=failure, fingerprint=keyed_digest(self._key, b"failure", failure.encode(errors="replace")).hex()
-        )
 
 
 def read_material(credential: Credential) -> tuple[str | None, bytes]:

@@ -276,11 +276,11 @@ async def test_changed_target_keeps_backoff_of_the_same_vault_only(scheduler, pr
     prober.answers["payroll"] = a_throttled_report()
     scheduler.reconcile([a_target()])
     await asyncio.sleep(170.0)
-    assert scheduler._runner.jobs["payroll"].backoff.throttled == 3
+    assert scheduler._runner.jobs["payroll"].throttled == 3
     scheduler.reconcile([a_target(labels={"team": "dba"})])
-    assert scheduler._runner.jobs["payroll"].backoff.throttled == 3
+    assert scheduler._runner.jobs["payroll"].throttled == 3
     scheduler.reconcile([a_target(vault="other.vault.azure.net")])
-    assert scheduler._runner.jobs["payroll"].backoff.throttled == 0
+    assert scheduler._runner.jobs["payroll"].throttled == 0
 
 
 async def test_removed_target_is_cancelled_and_never_reported(scheduler, prober):
@@ -602,14 +602,6 @@ async def test_fewer_slots_apply_at_once_and_a_reduction_stays(slots):
 INTERVAL = 60.0
 
 
-def skips_after(*reports):
-    state, skips = schedule.Backoff(), []
-    for report in reports:
-        state = state.advance(report, INTERVAL)
-        skips.append(state.skips)
-    return skips
-
-
 @pytest.mark.parametrize(("targets", "last"), [(1, 0.012), (100, 1.2), (5000, 60.0), (100_000, 60.0)])
 def test_first_probes_spread_over_at_most_the_interval(targets, last):
     assert schedule.first_delay(INTERVAL, targets, 0.0) == 0.0
@@ -622,17 +614,21 @@ def test_past_starts_are_missed(late, missed):
 
 
 @pytest.mark.parametrize("between", [a_report(), a_failure()], ids=["success", "another failure"])
-def test_unthrottled_probe_resets_the_backoff(between):
-    throttled = a_throttled_report()
-    assert skips_after(throttled, throttled, throttled, between, throttled, throttled, throttled) == [0, 0, 1, 0, 0, 0, 1]
+async def test_unthrottled_probe_resets_the_backoff(scheduler, prober, between):
+    throttled = [a_throttled_report()] * 3
+    answers = iter([*throttled, between, *throttled])
+    prober.answers["payroll"] = lambda: next(answers, GOOD)
+    scheduler.reconcile([a_target(interval=INTERVAL)])
+    await asyncio.sleep(HOUR)
+    assert [round(gap / INTERVAL) for gap in prober.gaps("payroll")][:8] == [1, 1, 2, 1, 1, 1, 2, 1]
 
 
 @pytest.mark.parametrize(
     ("retry_after", "skipped"),
-    [(None, 1), (5.0, 1), (60.0, 1), (120.0, 1), (120.5, 2), (300.0, 4), (86_400.0, 4), (math.inf, 4)],
+    [(0.0, 1), (5.0, 1), (60.0, 1), (120.0, 1), (120.5, 2), (300.0, 4), (86_400.0, 4), (math.inf, 4)],
 )
 def test_retry_after_lengthens_backoff_up_to_four_intervals(retry_after, skipped):
-    assert skips_after(*[a_throttled_report(retry_after=retry_after)] * 3) == [0, 0, skipped]
+    assert [schedule.backoff(throttled, retry_after, INTERVAL) for throttled in range(4)] == [0, 0, 0, skipped]
 
 
 @pytest.mark.parametrize(("targets", "least", "most"), [(5000, 5000 * 10 / 60, 5000), (400, 400, 400), (1, 64, 64), (0, 64, 64)])
