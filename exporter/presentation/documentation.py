@@ -64,10 +64,8 @@ class Documentation:
     def look_up(self, reference: str) -> tuple[DocumentPage, ...]:
         """Return the pages that a path, a link, an address or the end of a path can mean; one if it is exact."""
         ends = _ends(reference)
-        exact = (page for end in ends for page in self.pages() if end in page.paths)
-        if (page := next(exact, None)) is not None:
-            return (page,)
-        return tuple(page for page in self.pages() if any(one.endswith(f"/{ends[0]}") for one in page.paths))
+        exact = tuple(page for end in ends for page in self.pages() if end in page.paths)
+        return exact[:1] or tuple(page for page in self.pages() if any(one.endswith(f"/{ends[0]}") for one in page.paths))
 
     def html(self, page: DocumentPage) -> str:
         """Return the content of a page as HTML; of a file other than Markdown: its text."""

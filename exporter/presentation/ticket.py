@@ -434,16 +434,16 @@ def last_ticket(
 
     `mask_address` masks the proxy and the addresses of connections; `now` is a Unix time.
     """
+
+    def masked(facts: Facts) -> Facts:
+        proxy, local = facts.proxy and mask_address(facts.proxy), facts.local_address and mask_address(facts.local_address)
+        return structs.replace(facts, proxy=proxy, local_address=local, addresses=tuple(map(mask_address, facts.addresses)))
+
     subject = subject_of(target, record, now)
     if subject is None:
         return ""
-    steps = []
-    for each in subject.report.steps:
-        if (facts := each.facts) is not None:
-            proxy, local = facts.proxy and mask_address(facts.proxy), facts.local_address and mask_address(facts.local_address)
-            facts = structs.replace(facts, proxy=proxy, local_address=local, addresses=tuple(map(mask_address, facts.addresses)))
-        steps.append(structs.replace(each, facts=facts))
-    subject = replace(subject, report=structs.replace(subject.report, steps=tuple(steps)))
+    steps = tuple(structs.replace(each, facts=each.facts and masked(each.facts)) for each in subject.report.steps)
+    subject = replace(subject, report=structs.replace(subject.report, steps=steps))
     return ticket_text(subject, extent_of(subject), host)
 
 
@@ -464,10 +464,10 @@ def _dependents(several: Sequence[TicketSubject], failure: StepResult, extent: E
 
 def _since(subject: TicketSubject, extent: Extent) -> str:
     began = subject.report.started_at if extent.began is None else extent.began
-    if extent.last is not None and extent.last - began >= _SHORTEST_RANGE:
-        first = f"{second(began)} (first observed then)" if extent.is_first_seen else second(began)
-        return f"{first} to {second(extent.last)}, one after another"
-    return f"before {second(began)}, first observed then" if extent.is_first_seen else second(began)
+    if extent.last is None or extent.last - began < _SHORTEST_RANGE:
+        return f"before {second(began)}, first observed then" if extent.is_first_seen else second(began)
+    observed = " (first observed then)" if extent.is_first_seen else ""
+    return f"{second(began)}{observed} to {second(extent.last)}, one after another"
 
 
 def _step_lines(steps: Iterable[TeamStep], *, numbered: bool = False) -> Iterator[str]:
@@ -483,8 +483,8 @@ def _form(label: str, command: str) -> str:
     script = _SCRIPT.fullmatch(command)
     if script is None:
         return f"{label:<11} {command}"
-    names = {"vault": script[2], "key": script[3]}
-    return f"{label:<11} {one_line(log_query(script[1], **{name: value for name, value in names.items() if value}))}"
+    names = {"vault": script[2]} | ({"key": script[3]} if script[3] else {})
+    return f"{label:<11} {one_line(log_query(script[1], **names))}"
 
 
 def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> list[str]:

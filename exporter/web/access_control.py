@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import logging
 import re
 import secrets
@@ -23,6 +22,7 @@ from enum import Enum
 from pathlib import Path
 
 import bcrypt
+from aiohttp import web
 
 from exporter.core.secrets import keyed_digest
 from exporter.runtime.logging import Throttle, fields, place_of
@@ -226,9 +226,8 @@ class AccessControl:
             self._warn("wrong user or password", address)  # never the user name: it could be a password in the wrong field
         return _REFUSALS[result]
 
-    @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Reload changed files while the context is open."""
+    async def watching(self, _app: web.Application) -> AsyncIterator[None]:
+        """Reload changed files until the application stops: a cleanup context of aiohttp."""
         watch = asyncio.create_task(self._watch(), name="web configuration")
         try:
             yield

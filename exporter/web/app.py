@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
@@ -192,14 +192,9 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
         app.router.add_get(path, _to(f"{options.link_prefix}{to}"))
     app.on_response_prepare.append(header_writer(options.access_control))
     app.on_shutdown.append(probing.close)
-    if (access_control := options.access_control) is not None:
-
-        async def watch(_app: web.Application) -> AsyncIterator[None]:
-            async with access_control.watching():
-                yield
-
-        app[LISTENER_TLS] = access_control
-        app.cleanup_ctx.append(watch)
+    if options.access_control is not None:
+        app[LISTENER_TLS] = options.access_control
+        app.cleanup_ctx.append(options.access_control.watching)
     return app
 
 

@@ -345,10 +345,9 @@ def _check_clients(section: Section, client_ca: bytes | None) -> None:
     has_ca = client_ca is not None or section.is_set("client_ca") or section.is_set("client_ca_file")
     if has_ca and required is ssl.CERT_NONE:
         _place(section, "client_ca").error("needs client_auth_type: without it, no certificate is requested")
-    if required is not ssl.CERT_NONE and not has_ca:
-        section.location_of("client_auth_type").error(
-            "needs client_ca_file: without it, certificates of any public authority would be accepted"
-        )
+    if not has_ca and required is not ssl.CERT_NONE:
+        accepted = "certificates of any public authority would be accepted"
+        section.location_of("client_auth_type").error(f"needs client_ca_file: without it, {accepted}")
     if section.is_set("client_allowed_sans") and required is not ssl.CERT_REQUIRED:
         section.location_of("client_allowed_sans").error("needs client_auth_type: RequireAndVerifyClientCert")
 

@@ -53,99 +53,76 @@ _NOUNS = {
 
 def explanation_page(urls: Urls, explanation: Explanation) -> Html:
     """Render one code, or the two that share a symbol; or a message, number or reason, with links to its codes."""
-    also = _list("Also in this text", explanation.also)
+    also, rows = _list("Also in this text", explanation.also), explanation.rows
     if explanation.is_code:
-        first = explanation.rows[0]
-        title = f"{both_numbers(first.code)} {first.symbol}"
-        return page(urls, title, [_code(row) for row in explanation.rows], *also, at="/explain")
-    listed = [element("li", link(urls.code(row.code), f"{row.code} {row.symbol}")) for row in explanation.rows]
-    return page(
-        urls,
-        explanation.title,
-        element("p", prose(explanation.summary)),
-        element("p", prose(effect(explanation))) if effect(explanation) else None,
-        *_list("Likely causes, most likely first", explanation.causes),
-        *_list("What to do, in this order", explanation.actions),
-        *_commands(explanation.commands),
-        [element("h2", "Codes"), element("ul", listed)] if listed else None,
-        *also,
-        at="/explain",
-    )
+        title = f"{both_numbers(rows[0].code)} {rows[0].symbol}"
+        return page(
+            urls, title, [element("section", _what_to_do(row, row.effect), _about(row)) for row in rows], also, at="/explain"
+        )
+    listed = [element("li", link(urls.code(row.code), f"{row.code} {row.symbol}")) for row in rows]
+    codes = [element("h2", "Codes"), element("ul", listed)] if listed else None
+    return page(urls, explanation.title, _what_to_do(explanation, effect(explanation)), codes, also, at="/explain")
 
 
-def _list(title: str, items: tuple[str, ...]) -> tuple[Html, ...]:
-    return (element("h2", title), element("ol", [element("li", prose(item)) for item in items])) if items else ()
+def _what_to_do(explained: Explanation | ConnectorError, effect: str) -> Child:
+    commands = [element("h2", "Commands"), element("pre", "\n".join(explained.commands))]
+    return [
+        element("p", prose(explained.summary)),
+        element("p", prose(effect)) if effect else None,
+        _list("Likely causes, most likely first", explained.causes),
+        _list("What to do, in this order", explained.actions),
+        commands if explained.commands else None,
+    ]
 
 
-def _commands(lines: tuple[str, ...]) -> tuple[Html, ...]:
-    return (element("h2", "Commands"), element("pre", "\n".join(lines))) if lines else ()
+def _about(row: ConnectorError) -> Child:
+    pairs = [
+        ("number", both_numbers(row.code)),
+        ("symbol", element("code", row.symbol)),
+        ("owner", OWNERS[row.owner]),
+        ("kind", f"{row.category.value}, layer {row.layer.value}"),
+        ("probe", prose(visibility(row))),
+        ("elsewhere", prose(elsewhere(row)) if elsewhere(row) else None),
+    ]
+    return [element("h2", "About this code"), facts(pairs)]
+
+
+def _list(title: str, items: tuple[str, ...]) -> Child:
+    return [element("h2", title), element("ol", [element("li", prose(item)) for item in items])] if items else None
 
 
 def codes_page(urls: Urls, searched: str) -> Html:
     """Render all codes and a search field; `searched` is a text without a match."""
-    why = unknown(searched)
-    notice = element("p", f"{why[0].upper()}{why[1:]}", class_="notice", role="alert")
-    return page(
-        urls,
-        "Connector codes",
-        element("p", f"Explains {KINDS}."),
-        _form(urls, searched),
-        notice if searched else None,
-        *(_list("For a failure that no table lists, check in this order", OTHERWISE) if searched else ()),
-        _table(urls),
-        at="/explain",
-    )
-
-
-@cache
-def _table(urls: Urls) -> Html:
-    """Return the table of all codes, which never changes."""
-    columns = ("Code", "What it means", "Symbol", "Counterpart code", "Who can repair it")
-    return table(columns, [_listed(urls, row) for row in CODES], caption="All codes.", name="codes")
-
-
-def _form(urls: Urls, text: str) -> Html:
-    field = element("input", id="code", name="code", value=text, size=20, autocomplete="off", spellcheck="false")
-    return element(
+    field = element("input", id="code", name="code", value=searched, size=20, autocomplete="off", spellcheck="false")
+    form = element(
         "form",
         element("div", element("label", "Code, message or log line", for_="code"), field),
         element("button", "Explain", type="submit"),
         action=urls.to("/explain"), method="get", class_="filters", role="search", aria_label="Find a code",
     )  # fmt: skip
+    why = unknown(searched)
+    notice = element("p", f"{why[0].upper()}{why[1:]}", class_="notice", role="alert")
+    otherwise = _list("For a failure that no table lists, check in this order", OTHERWISE)
+    unmatched = [notice, otherwise] if searched else None
+    return page(urls, "Connector codes", element("p", f"Explains {KINDS}."), form, unmatched, _table(urls), at="/explain")
 
 
-def _listed(urls: Urls, row: ConnectorError) -> Html:
-    counterpart: Child = "" if row.counterpart is None else link(urls.code(row.counterpart), row.counterpart)
-    return element(
-        "tr",
-        element("th", link(urls.code(row.code), row.code), scope="row"),
-        cell("What it means", prose(row.summary)),
-        cell("Symbol", element("code", row.symbol)),
-        cell("Counterpart code", counterpart),
-        cell("Who can repair it", OWNERS[row.owner]),
-    )
-
-
-def _code(row: ConnectorError) -> Html:
-    return element(
-        "section",
-        element("p", prose(row.summary)),
-        element("p", prose(row.effect)) if row.effect else None,
-        *_list("Likely causes, most likely first", row.causes),
-        *_list("What to do, in this order", row.actions),
-        *_commands(row.commands),
-        element("h2", "About this code"),
-        facts(
-            [
-                ("number", both_numbers(row.code)),
-                ("symbol", element("code", row.symbol)),
-                ("owner", OWNERS[row.owner]),
-                ("kind", f"{row.category.value}, layer {row.layer.value}"),
-                ("probe", prose(visibility(row))),
-                ("elsewhere", prose(elsewhere(row)) if elsewhere(row) else None),
-            ]
-        ),
-    )
+@cache
+def _table(urls: Urls) -> Html:
+    """Return the table of all codes, which never changes."""
+    rows = [
+        element(
+            "tr",
+            element("th", link(urls.code(row.code), row.code), scope="row"),
+            cell("What it means", prose(row.summary)),
+            cell("Symbol", element("code", row.symbol)),
+            cell("Counterpart code", "" if row.counterpart is None else link(urls.code(row.counterpart), row.counterpart)),
+            cell("Who can repair it", OWNERS[row.owner]),
+        )
+        for row in CODES
+    ]
+    columns = ("Code", "What it means", "Symbol", "Counterpart code", "Who can repair it")
+    return table(columns, rows, caption="All codes.", name="codes")
 
 
 def changes_page(urls: Urls, found: Sequence[RecentChange], targets: Mapping[str, Target], now: float) -> Iterator[Html]:

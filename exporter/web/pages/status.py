@@ -118,15 +118,14 @@ def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
         yield element("span", "nothing failed", class_="quiet")
     yield own_causes(urls, view, action=action)
     step, code, reason = view.failed
-    if step is None or code is None:
-        return
-    last = "" if view.unsteady is None else ", but the last probe succeeded"
-    detail = None if failure is None else open_detail(failure)
-    advice = view.advice() if action else None
-    yield element("div", cause(reason, step))
-    yield element("div", brief_code(urls, code), f" in step {step.value}{last}", class_="quiet")
-    yield element("div", detail, class_="quiet") if detail else None
-    yield copyable(advice.actions[0]) if advice is not None and advice.actions else None
+    if step is not None and code is not None:
+        last = "" if view.unsteady is None else ", but the last probe succeeded"
+        detail = None if failure is None else open_detail(failure)
+        advice = view.advice() if action else None
+        yield element("div", cause(reason, step))
+        yield element("div", brief_code(urls, code), f" in step {step.value}{last}", class_="quiet")
+        yield element("div", detail, class_="quiet") if detail else None
+        yield copyable(advice.actions[0]) if advice is not None and advice.actions else None
 
 
 def _next_expiry(view: TargetView) -> Child:
@@ -286,24 +285,30 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
     fleet, query = page.fleet, page.fleet.query
     themselves = sql_headline(fleet.own, (server for view in fleet.within() for server in view.stuck), fleet.now)
     is_bad = bool(fleet.counts[Urgency.NOT_READY] or themselves)
-    if page.is_status:
-        headline = ". ".join(filter(None, (_vault_side(fleet), themselves)))
-        yield [element("h1", headline, class_="bad-ink" if is_bad else None), scope_line(urls, fleet)]
-    if fleet.has_ended:
-        ended = "has ended, or is outside the filter" if query.scope else "has ended"
-        yield element("p", f"The cause of this link {ended}. This page shows what is there now.", class_="notice")
+    headline = ". ".join(filter(None, (_vault_side(fleet), themselves)))
+    ended = "has ended, or is outside the filter" if query.scope else "has ended"
     number = len(page.causes) + len(page.own)
     causes = element("p", element("strong", counted(number, "cause"))) if number else None
-    yield element("div", _badges(urls, fleet), causes, _next_expiry_line(page), class_="overall")
-    yield [element("p", prose(words), class_="notice") for words in page.notices]
-    if is_bad and page.is_status:
-        yield element("p", SOME_DO_NOT_WRITE if "may no longer write" in themselves else WITHOUT_THE_KEY, class_="quiet")
+    effect = SOME_DO_NOT_WRITE if "may no longer write" in themselves else WITHOUT_THE_KEY
+    yield [
+        [element("h1", headline, class_="bad-ink" if is_bad else None), scope_line(urls, fleet)] if page.is_status else None,
+        _notice(f"The cause of this link {ended}. This page shows what is there now.") if fleet.has_ended else None,
+        element("div", _badges(urls, fleet), causes, _next_expiry_line(page), class_="overall"),
+        map(_notice, page.notices),
+        element("p", effect, class_="quiet") if is_bad and page.is_status else None,
+    ]
     yield from causes_section(urls, page)
-    if page.is_status:
-        fewer = element("p", link(urls.to("/", query=query.scope), "Show the first causes only"))
-        yield [fewer if query.all_causes else None, ended_section(urls, fleet)]
-    yield [restart_section(page.restart, fleet.now), differences_line(urls, page.differences)]
-    yield expiring_section(urls, page.endings, fleet.now)
+    fewer = element("p", link(urls.to("/", query=query.scope), "Show the first causes only"))
+    yield [
+        [fewer if query.all_causes else None, ended_section(urls, fleet)] if page.is_status else None,
+        restart_section(page.restart, fleet.now),
+        differences_line(urls, page.differences),
+        expiring_section(urls, page.endings, fleet.now),
+    ]
+
+
+def _notice(words: str) -> Html:
+    return element("p", prose(words), class_="notice")
 
 
 def notices(fleet: Fleet, delayed: str, unread: Sequence[tuple[str, str]], *, ready: bool, keeps_state: bool) -> list[str]:
