@@ -33,7 +33,6 @@ from exporter.windows.rules import (
     Existing,
     ServiceDefinition,
     ServiceSettings,
-    Wanted,
     account,
     check_name,
     check_secret_name,
@@ -197,8 +196,7 @@ def _prepare(args: argparse.Namespace, base: Path, services: ServiceManager) -> 
     changes = windows_install.changed_files(base, source)
     found = Existing(service=registered, settings=earlier, is_running=state is not None and state.state != STOPPED)
     configured = windows_install.CONFIGURATION in changes or (base / windows_install.CONFIGURATION).exists()
-    wanted = Wanted(service=service, settings=settings, changed_files=changes, has_configuration=configured, start=args.start)
-    plan = make_plan(found, wanted)
+    plan = make_plan(found, service, settings, changes, starts=args.start and configured)
     return Installation(base=base, settings=settings, service=service, found=found, changes=changes, plan=plan)
 
 

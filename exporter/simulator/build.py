@@ -325,9 +325,8 @@ SQL_SERVERS, SQL_PASSWORD = "sql-servers.txt", "sql-password"
 
 def redirect_config(simulator: Simulator, config: Config, ca_file: Path) -> Config:
     """Return the configuration with `connect_to` and `tls.ca_file` in every module."""
-    connect_to = simulator.connect_to
     modules = {
-        name: replace(module, ca_file=ca_file, connect_to={**module.connect_to, **connect_to})
+        name: replace(module, ca_file=ca_file, connect_to={**module.connect_to, **simulator.connect_to})
         for name, module in config.modules.items()
     }
     return replace(config, modules=modules)

@@ -136,8 +136,9 @@ class ServiceAccounts:
         """
         now = int(self._clock())
         starts, ends = min(now, now + int(lifetime)), now + int(lifetime)
-        payload = {"iss": issuer, "sub": subject, "aud": [audience], "iat": starts, "nbf": starts, "exp": ends}
-        return jwt.encode(payload, self._key)
+        return jwt.encode(
+            {"iss": issuer, "sub": subject, "aud": [audience], "iat": starts, "nbf": starts, "exp": ends}, self._key
+        )
 
     def refusal(self, application: Application, token: str) -> str | None:
         """Return the name of Entra's refusal, None if the token signs the application in."""

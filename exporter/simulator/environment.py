@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Annotated, Generic, TypeVar
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -179,14 +178,6 @@ _CREATED = 1767225600.0  # 2026-01-01
 _KEY_OPS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
 
 
-class NetworkAccess(StrEnum):
-    """Who can reach a vault's data from the exporter's network."""
-
-    OPEN = "open"
-    FIREWALL = "firewall"  # the caller's address is not on the list
-    PRIVATE_ONLY = "private_only"  # public network access is off
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
     """One secret of an application; dates are Unix times.
@@ -302,7 +293,7 @@ class Vault:
     rbac: bool = False
     authority: str = ENTRA
     region: str = "westeurope"
-    network_access: NetworkAccess = NetworkAccess.OPEN
+    network_refusal: str | None = None  # the error that a caller from the exporter's network gets
     latency: float = 0.0
     limit: int | None = None
     closed: frozenset[str] = frozenset()  # operations that no permission covers

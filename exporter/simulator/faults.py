@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -22,7 +22,6 @@ from exporter.simulator.environment import (
     Application,
     ClientSecret,
     Key,
-    NetworkAccess,
     SimulatedKeyVersion,
     SimulatedSqlServer,
     SqlDatabase,
@@ -49,25 +48,24 @@ class FaultScope(StrEnum):
     SQL = "sql"  # a SQL Server
 
 
-class ConnectionFault(StrEnum):
-    """A failure of the connection before the first request."""
+ConnectionFault = Literal[
+    "tls_expired",
+    "tls_not_yet_valid",
+    "tls_wrong_name",
+    "tls_untrusted",
+    "tls_alert",
+    "tls_reset",  # RST as soon as the handshake begins
+    "tls_closed",
+    "tls_silent",  # accepted, then no data
+    "plain_http",  # an HTTP response to a handshake
+]
+"""A failure of the connection before the first request."""
 
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not_yet_valid"
-    WRONG_NAME = "wrong_name"
-    UNTRUSTED = "untrusted"
-    REFUSED_HANDSHAKE = "refused_handshake"  # a TLS alert
-    RESET = "reset"  # RST as soon as the handshake begins
-    CLOSED = "closed"
-    SILENT = "silent"  # accepted, then no data
-    PLAIN_HTTP = "plain_http"  # an HTTP response to a handshake
-
-
-class Route(StrEnum):
-    """The address that a host name leads to. A client follows a change after it reloads its configuration."""
-
-    UNRESOLVABLE = "unresolvable"  # a name under .invalid, which never resolves (RFC 6761)
-    REFUSED = "refused"  # a port without a listener
+Route = Literal[
+    "unresolvable",  # a name under .invalid, which never resolves (RFC 6761)
+    "refused",  # a port without a listener
+]
+"""The address that a host name leads to. A client follows a change after it reloads its configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,15 +165,11 @@ def _with_retry_after(response: SimulatedResponse, options: Options) -> Simulate
     return response if options.retry_after is None else response.with_header("Retry-After", str(options.retry_after))
 
 
-def set_delivery(delivery: Delivery) -> Edit:
-    return lambda response, _: replace(response, delivery=delivery)
-
-
 Change = Callable[[Vault, Options], Vault]
 
 
 def change(**changes: Any) -> Callable[..., Any]:
-    """Set fields of a vault, an application or a SQL Server."""
+    """Set fields of a vault, an application, a SQL Server or a response."""
     return lambda thing, *_: replace(thing, **changes)
 
 
@@ -226,8 +220,7 @@ def _other_version(key: SqlKey, vault_of: VaultOf) -> SqlKey:
     known = vault.keys.get(key.key_name.lower()) if vault is not None else None
     known = known or Key(name=key.key_name, versions=(SimulatedKeyVersion(version=key.key_version),))
     newest = known.versions[-1] if known.versions[-1].version != key.key_version else rotate_key(known).versions[-1]
-    thumbprint = invented_thumbprint(key.key_name, newest.version)
-    return replace(key, key_version=newest.version, thumbprint=thumbprint)
+    return replace(key, key_version=newest.version, thumbprint=invented_thumbprint(key.key_name, newest.version))
 
 
 def _move_databases(server: SimulatedSqlServer, options: Options, vault_of: VaultOf) -> SimulatedSqlServer:
@@ -324,57 +317,66 @@ _SQL_FAULTS: tuple[tuple[str, str, SqlChange], ...] = (
     ("sql_database_added", "a further database uses a key that no target has", _add_database),
 )  # fmt: skip
 
+_ROUTES: Mapping[Route, str] = {"unresolvable": "the host name does not resolve", "refused": "the port refuses connections"}
+_CONNECTIONS: Mapping[ConnectionFault, str] = {
+    "tls_expired": "the certificate is expired",
+    "tls_not_yet_valid": "the certificate is not yet valid",
+    "tls_wrong_name": "the certificate is another host's",
+    "tls_untrusted": "the certificate's issuer is not trusted",
+    "tls_alert": "the handshake is refused",
+    "tls_reset": "the connection is reset in the handshake",
+    "tls_closed": "the connection is closed in the handshake",
+    "tls_silent": "the connection is accepted, then no data arrives",
+    "plain_http": "the TLS port serves plain HTTP",
+}
+_DELIVERIES: Mapping[str, tuple[Delivery, str]] = {
+    "reset": ("reset", "the connection is reset after the request"),
+    "closed": ("closed", "the connection is closed without a response"),
+    "keep_alive_lost": ("lost", "each connection serves one request and is closed by the next one"),
+    "silent": ("silent", "no response arrives"),
+    "endless_header": ("endless_header", "the header never ends"),
+    "garbage": ("garbage", "the response is not HTTP"),
+    "truncated": ("truncated", "the body is cut short"),
+    "trickling": ("trickling", "the body arrives one byte at a time"),
+    "informational": ("informational", "a 103 response precedes the response"),
+}
+_BODIES: tuple[tuple[str, str, Edit], ...] = (
+    ("html", "an HTML page with 200 instead of JSON", set_body(_HTML, status=200, content_type="text/html")),
+    ("html_unavailable", "an HTML page with 503", set_body(_HTML, status=503, content_type="text/html")),
+    ("html_forbidden", "an HTML page with 403", set_body(_HTML, status=403, content_type="text/html")),
+    ("html_unauthorized", "an HTML page with 401", set_body(_HTML, status=401, content_type="text/html")),
+    ("text_forbidden", "a plain text with 403", set_body("Access denied by the security policy of the network.", status=403, content_type="text/plain")),
+    ("empty", "the body is empty", set_body("")),
+    ("not_json", "the body is truncated JSON", set_body('{"key":{"kid":')),
+    ("json_list", "the body is a JSON list", set_body("[1,2,3]")),
+    ("whitespace", "the body is blank", set_body(" \r\n")),
+    ("json_text", "the body is a JSON string", set_body('"value"')),
+    ("json_number", "the body is a JSON number", set_body("429")),
+    ("json_null", "the body is the JSON value null", set_body("null")),
+    ("json_pair", "the body is the JSON object twice", lambda a, _: a.with_body(a.body * 2)),
+    ("json_deep", "the body is JSON nested 100,000 deep", set_body("[" * 100_000)),
+    ("json_huge_number", "a number in the body has 100,000 digits", append_members(b'"more":' + b"9" * 100_000)),
+    ("nul_bytes", "a string in the body has NUL bytes", append_members(b'"more":"\x00\x00"')),
+    ("not_utf8", "a string in the body is not UTF-8", append_members(b'"more":"\xff\xfe"')),
+    ("huge", "the body has ten million bytes", set_body(_MEGABYTES)),
+    ("broken_gzip", "the body is truncated gzip", lambda a, _: replace(a, body=gzip.compress(a.body)[:-12]).with_header("Content-Encoding", "gzip")),
+)  # fmt: skip
+
+
 _TABLE: tuple[SimulatedFault, ...] = (
-    # the route
-    SimulatedFault(name="unresolvable", broken="the host name does not resolve", scopes=_HOSTS, route=Route.UNRESOLVABLE),
-    SimulatedFault(name="refused", broken="the port refuses connections", scopes=_HOSTS, route=Route.REFUSED),
-    # the connection
-    SimulatedFault(name="tls_expired", broken="the certificate is expired", scopes=_HOSTS, connection=ConnectionFault.EXPIRED),
-    SimulatedFault(name="tls_not_yet_valid", broken="the certificate is not yet valid", scopes=_HOSTS, connection=ConnectionFault.NOT_YET_VALID),
-    SimulatedFault(name="tls_wrong_name", broken="the certificate is another host's", scopes=_HOSTS, connection=ConnectionFault.WRONG_NAME),
-    SimulatedFault(name="tls_untrusted", broken="the certificate's issuer is not trusted", scopes=_HOSTS, connection=ConnectionFault.UNTRUSTED),
-    SimulatedFault(name="tls_alert", broken="the handshake is refused", scopes=_HOSTS, connection=ConnectionFault.REFUSED_HANDSHAKE),
-    SimulatedFault(name="tls_reset", broken="the connection is reset in the handshake", scopes=_HOSTS, connection=ConnectionFault.RESET),
-    SimulatedFault(name="tls_closed", broken="the connection is closed in the handshake", scopes=_HOSTS, connection=ConnectionFault.CLOSED),
-    SimulatedFault(name="tls_silent", broken="the connection is accepted, then no data arrives", scopes=_HOSTS, connection=ConnectionFault.SILENT),
-    SimulatedFault(name="plain_http", broken="the TLS port serves plain HTTP", scopes=_HOSTS, connection=ConnectionFault.PLAIN_HTTP),
+    *(SimulatedFault(name=route, broken=broken, scopes=_HOSTS, route=route) for route, broken in _ROUTES.items()),
+    *(SimulatedFault(name=fault, broken=broken, scopes=_HOSTS, connection=fault) for fault, broken in _CONNECTIONS.items()),
     # the exchange
-    SimulatedFault(name="reset", broken="the connection is reset after the request", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.RESET)),
-    SimulatedFault(name="closed", broken="the connection is closed without a response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.CLOSED)),
-    SimulatedFault(name="keep_alive_lost", broken="each connection serves one request and is closed by the next one", scopes=_ANYWHERE, steps=_EVERY,
-          response=set_delivery(Delivery.LOST)),
-    SimulatedFault(name="silent", broken="no response arrives", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.SILENT)),
-    SimulatedFault(name="endless_header", broken="the header never ends", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.ENDLESS_HEADER)),
-    SimulatedFault(name="garbage", broken="the response is not HTTP", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.GARBAGE)),
-    SimulatedFault(name="truncated", broken="the body is cut short", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRUNCATED)),
-    SimulatedFault(name="trickling", broken="the body arrives one byte at a time", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRICKLING)),
-    SimulatedFault(name="informational", broken="a 103 response precedes the response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.INFORMATIONAL)),
+    *(
+        SimulatedFault(name=name, broken=broken, scopes=_ANYWHERE, steps=_EVERY, response=change(delivery=delivery))
+        for name, (delivery, broken) in _DELIVERIES.items()
+    ),
     SimulatedFault(name="delayed", broken="the response is delayed by `seconds`", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, o: replace(a, delay=o.seconds)),
     SimulatedFault(name="redirected", broken="the response is a redirect", scopes=_ANYWHERE, steps=_EVERY,
           response=lambda a, _: a.with_body(b"", status=302).with_header("Location", "https://elsewhere.invalid/")),
     SimulatedFault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY,
           response=lambda a, o: _with_retry_after(a.with_body(o.body.encode(), status=o.status), o)),
-    SimulatedFault(name="html", broken="an HTML page with 200 instead of JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=200, content_type="text/html")),
-    SimulatedFault(name="html_unavailable", broken="an HTML page with 503", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=503, content_type="text/html")),
-    SimulatedFault(name="html_forbidden", broken="an HTML page with 403", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=403, content_type="text/html")),
-    SimulatedFault(name="html_unauthorized", broken="an HTML page with 401", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=401, content_type="text/html")),
-    SimulatedFault(name="text_forbidden", broken="a plain text with 403", scopes=_ANYWHERE, steps=_EVERY,
-          response=set_body("Access denied by the security policy of the network.", status=403, content_type="text/plain")),
-    SimulatedFault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, response=set_body("")),
-    SimulatedFault(name="not_json", broken="the body is truncated JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body('{"key":{"kid":')),
-    SimulatedFault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[1,2,3]")),
-    SimulatedFault(name="whitespace", broken="the body is blank", scopes=_ANYWHERE, steps=_EVERY, response=set_body(" \r\n")),
-    SimulatedFault(name="json_text", broken="the body is a JSON string", scopes=_ANYWHERE, steps=_EVERY, response=set_body('"value"')),
-    SimulatedFault(name="json_number", broken="the body is a JSON number", scopes=_ANYWHERE, steps=_EVERY, response=set_body("429")),
-    SimulatedFault(name="json_null", broken="the body is the JSON value null", scopes=_ANYWHERE, steps=_EVERY, response=set_body("null")),
-    SimulatedFault(name="json_pair", broken="the body is the JSON object twice", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, _: a.with_body(a.body * 2)),
-    SimulatedFault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[" * 100_000)),
-    SimulatedFault(name="json_huge_number", broken="a number in the body has 100,000 digits", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":' + b"9" * 100_000)),
-    SimulatedFault(name="nul_bytes", broken="a string in the body has NUL bytes", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\x00\x00"')),
-    SimulatedFault(name="not_utf8", broken="a string in the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\xff\xfe"')),
-    SimulatedFault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_MEGABYTES)),
-    SimulatedFault(name="broken_gzip", broken="the body is truncated gzip", scopes=_ANYWHERE, steps=_EVERY,
-          response=lambda a, _: replace(a, body=gzip.compress(a.body)[:-12]).with_header("Content-Encoding", "gzip")),
+    *(SimulatedFault(name=name, broken=broken, scopes=_ANYWHERE, steps=_EVERY, response=edit) for name, broken, edit in _BODIES),
     # the challenge
     SimulatedFault(name="no_challenge", broken="200 without a token", scopes=_VAULT, steps=_CHALLENGE,
           response=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),
@@ -426,8 +428,8 @@ _TABLE: tuple[SimulatedFault, ...] = (
           vault=lambda vault, options: vault.without(options.operation)),
     SimulatedFault(name="role_removed", broken="a role assignment is removed (`operation` as above)", scopes=_VAULT,
           vault=lambda vault, options: replace(vault.without(options.operation), rbac=True)),
-    SimulatedFault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=change(network_access=NetworkAccess.FIREWALL)),
-    SimulatedFault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=change(network_access=NetworkAccess.PRIVATE_ONLY)),
+    SimulatedFault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=change(network_refusal="forbidden_firewall")),
+    SimulatedFault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=change(network_refusal="forbidden_connection")),
     SimulatedFault(name="limited", broken="the vault accepts at most `limit` requests per ten seconds", scopes=_VAULT,
           vault=lambda vault, options: replace(vault, limit=options.limit)),
     SimulatedFault(name="slow", broken="every response takes `seconds`", scopes=_VAULT, vault=lambda vault, options: replace(vault, latency=options.seconds)),

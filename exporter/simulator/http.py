@@ -12,9 +12,8 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from http.client import responses
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakSet
 
 from aiohttp import web
@@ -25,19 +24,19 @@ from exporter.core.values import Step
 JSON = "application/json; charset=utf-8"
 
 
-class Delivery(StrEnum):
-    """How a response is sent."""
-
-    PLAIN = "plain"
-    RESET = "reset"  # RST instead of a response
-    LOST = "lost"  # the response to the first request of a connection; a later request closes it
-    CLOSED = "closed"  # orderly close instead of a response
-    SILENT = "silent"  # no data, and the connection stays open
-    ENDLESS_HEADER = "endless_header"  # a header line that never ends
-    GARBAGE = "garbage"  # bytes that are not HTTP
-    TRUNCATED = "truncated"  # a body shorter than its Content-Length
-    TRICKLING = "trickling"  # a byte of the body at intervals
-    INFORMATIONAL = "informational"  # a 1xx before the response
+Delivery = Literal[
+    "plain",
+    "reset",  # RST instead of a response
+    "lost",  # the response to the first request of a connection; a later request closes it
+    "closed",  # orderly close instead of a response
+    "silent",  # no data, and the connection stays open
+    "endless_header",  # a header line that never ends
+    "garbage",  # bytes that are not HTTP
+    "truncated",  # a body shorter than its Content-Length
+    "trickling",  # a byte of the body at intervals
+    "informational",  # a 1xx before the response
+]
+"""How a response is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class SimulatedResponse:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    delivery: Delivery = Delivery.PLAIN
+    delivery: Delivery = "plain"
     delay: float = 0.0
 
     def with_header(self, name: str, value: str | None) -> SimulatedResponse:
@@ -85,27 +84,25 @@ async def deliver(request: web.BaseRequest, response: SimulatedResponse) -> web.
 async def _deliver_badly(transport: asyncio.Transport, response: SimulatedResponse) -> None:
     delivery, whole = response.delivery, _head(response, 1_000_000)
     match delivery:
-        case Delivery.CLOSED:
+        case "closed":
             transport.close()
-        case Delivery.LOST:
+        case "lost":
             if transport in _USED:
                 transport.close()
             _USED.add(transport)
-        case Delivery.RESET:
+        case "reset":
             reset_on_close(transport.get_extra_info("socket"))
             transport.abort()  # without a TLS close
-        case Delivery.SILENT:
+        case "silent":
             await asyncio.get_running_loop().create_future()  # until the client disconnects, which cancels this
-        case Delivery.GARBAGE | Delivery.TRUNCATED:
+        case "garbage" | "truncated":
             garbage = b"\x00\x01\x02 this is not HTTP\r\n\r\n"
-            transport.write(
-                garbage if delivery is Delivery.GARBAGE else _head(response, len(response.body) + 100) + response.body
-            )
+            transport.write(garbage if delivery == "garbage" else _head(response, len(response.body) + 100) + response.body)
             transport.close()
-        case Delivery.INFORMATIONAL:
+        case "informational":
             transport.write(b"HTTP/1.1 103 Early Hints\r\nLink: </>; rel=preload\r\n\r\n")
-        case Delivery.ENDLESS_HEADER | Delivery.TRICKLING:
-            transport.write(whole if delivery is Delivery.TRICKLING else whole.removesuffix(b"\r\n") + b"x-filler: ")
+        case "endless_header" | "trickling":
+            transport.write(whole if delivery == "trickling" else whole.removesuffix(b"\r\n") + b"x-filler: ")
             while not transport.is_closing():
                 transport.write(b" ")
                 await asyncio.sleep(_PAUSE)

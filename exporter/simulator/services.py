@@ -18,11 +18,11 @@ from exporter.simulator.entra import EntraService, IdentityRequests, ServiceAcco
 from exporter.simulator.environment import SQL_RESOURCE, KeyPairs
 from exporter.simulator.faults import FaultScope
 from exporter.simulator.graph import graph_response, resource_graph_response
-from exporter.simulator.http import PATHS, Delivery, Exchange, SimulatedResponse, deliver
+from exporter.simulator.http import PATHS, Exchange, SimulatedResponse, deliver
 from exporter.simulator.state import SimulatorState
 from exporter.simulator.vault import VaultService
 
-_NO_STATUS = frozenset({Delivery.RESET, Delivery.CLOSED, Delivery.SILENT, Delivery.ENDLESS_HEADER, Delivery.GARBAGE})
+_NO_STATUS = frozenset({"reset", "closed", "silent", "endless_header", "garbage"})
 
 
 class Services:

@@ -32,7 +32,7 @@ from exporter.simulator.environment import (
     SimulatedSqlServer,
     with_port,
 )
-from exporter.simulator.faults import FAULTS, FaultScope, Options, Route, UnknownNameError
+from exporter.simulator.faults import FAULTS, FaultScope, Options, UnknownNameError
 from exporter.simulator.http import APP_SERVICE, OPERATIONS, PATHS
 from exporter.simulator.scenarios import BY_NAME, SIMULATED, Outside
 from exporter.simulator.services import Services
@@ -159,9 +159,9 @@ class Simulator:
 
     def _route(self, host: str) -> str:
         match self.state.route(host):
-            case Route.UNRESOLVABLE:
+            case "unresolvable":
                 return f"{host.partition('.')[0]}.invalid:443"
-            case Route.REFUSED:
+            case "refused":
                 return self._refusing
         return self.address
 
@@ -182,8 +182,7 @@ class Simulator:
             vault, scope = self.state.environment.vaults[name], row.scope
             related = {FaultScope.TENANT: [vault.tenant_id], FaultScope.AUTHORITY: [vault.authority]}
             names = {**related, FaultScope.APPLICATION: list(vault.permissions)}.get(scope, names)
-        options = replace(row.options, key=key, version=version)
-        return self._set(row.cause, scope, names, options)
+        return self._set(row.cause, scope, names, replace(row.options, key=key, version=version))
 
     def set_fault(self, fault: str, options: Options | None = None, **on: str) -> ActiveFault:
         """Set a fault on one object.

@@ -241,26 +241,6 @@ def _utc(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _instance(view: SqlView) -> Rows:
-    server = view.server
-    return [
-        {
-            "server_name": server.name,
-            "machine": server.machine,
-            "instance_name": server.instance_name,
-            "node": server.machine,
-            "product_version": server.product_version,
-            "edition": "Enterprise Edition (64-bit)",
-            "platform": "windows",
-            "may_view_definitions": int(view.definitions),
-            "may_view_security_definitions": int(view.definitions),
-            "may_view_databases": 1,
-            "read_at_utc": _utc(view.now),
-            "utc_offset_minutes": 0,
-        }
-    ]
-
-
 def _providers(view: SqlView) -> Rows:
     registered = "1.0.5.0" if view.server.file_version.startswith("15.") else view.server.file_version
     return [{"name": PROVIDER, "version": registered, "dll_path": _DLL, "is_enabled": int(view.server.provider_enabled)}]
@@ -270,53 +250,6 @@ def _credentials(view: SqlView) -> Rows:
     times = {"created_utc": _utc(view.server.altered - 86400), "modified_utc": _utc(view.server.altered)}
     seen = sorted(view.server.credentials.items()) if view.definitions else ()
     return [{"name": name, "identity": identity, "provider": PROVIDER, **times} for name, identity in seen]
-
-
-def _keys(view: SqlView) -> Rows:
-    return [
-        {
-            "name": key.name,
-            "thumbprint": key.thumbprint,
-            "key_length": 8 * ((len(view.public_keys[key.thumbprint]) - 2) // 2 - 20),
-            "public_key": view.public_keys[key.thumbprint],
-            "provider": PROVIDER,
-            "has_sid": 1,
-            "login": f"{key.credential}-login",
-            "credential": key.credential if view.server.login_has_credential else None,
-        }
-        for key in view.keys
-    ]
-
-
-def _encryption(view: SqlView) -> Rows:
-    """The encryption keys of databases that opened."""
-    return [
-        {"database": one.name, "encryption_state": 3, "encryptor_type": _ASYMMETRIC, "thumbprint": one.thumbprint}
-        for one in view.open_databases
-    ]
-
-
-def _databases(view: SqlView) -> Rows:
-    return [
-        {
-            "name": one.name,
-            "state": STATES[one.state],
-            "is_encrypted": 1,
-            "in_group": int(one.ag is not None),
-            "ag": one.ag if view.definitions else None,
-            "auto_close": 0,
-        }
-        for one in view.server.databases
-    ]
-
-
-def _replicas(view: SqlView) -> Rows:
-    return [
-        {"ag": ag, "server_name": name, "mode": "SYNCHRONOUS_COMMIT"}
-        for ag, names in view.server.groups
-        if view.definitions
-        for name in names
-    ]
 
 
 def _opened(view: SqlView) -> Rows:
@@ -335,8 +268,8 @@ def _backups(view: SqlView) -> Rows:
     for backup in view.day.history:
         if backup.number > after:
             found.setdefault((backup.database, backup.kind), []).append(backup)
-    open_databases = {one.name for one in view.open_databases}
-    return [_backup(view, *of, made) for of, made in sorted(found.items()) if of[0] in open_databases]
+    is_open = {one.name for one in view.open_databases}
+    return [_backup(view, *of, made) for of, made in sorted(found.items()) if of[0] in is_open]
 
 
 def _backup(view: SqlView, database: str, kind: str, made: Sequence[Backup]) -> dict[str, Any]:
@@ -402,15 +335,60 @@ def _errors(view: SqlView) -> Rows:
 
 
 SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
-    "instance": _instance,
+    "instance": lambda view: [
+        {
+            "server_name": view.server.name,
+            "machine": view.server.machine,
+            "instance_name": view.server.instance_name,
+            "node": view.server.machine,
+            "product_version": view.server.product_version,
+            "edition": "Enterprise Edition (64-bit)",
+            "platform": "windows",
+            "may_view_definitions": int(view.definitions),
+            "may_view_security_definitions": int(view.definitions),
+            "may_view_databases": 1,
+            "read_at_utc": _utc(view.now),
+            "utc_offset_minutes": 0,
+        }
+    ],
     "providers": _providers,
     "modules": lambda view: [{"provider": PROVIDER, "file_version": view.server.file_version}],
     "credentials": _credentials,
-    "keys": _keys,
+    "keys": lambda view: [
+        {
+            "name": key.name,
+            "thumbprint": key.thumbprint,
+            "key_length": 8 * ((len(view.public_keys[key.thumbprint]) - 2) // 2 - 20),
+            "public_key": view.public_keys[key.thumbprint],
+            "provider": PROVIDER,
+            "has_sid": 1,
+            "login": f"{key.credential}-login",
+            "credential": key.credential if view.server.login_has_credential else None,
+        }
+        for key in view.keys
+    ],
     "logins": lambda _: [],  # those of keys without a SID
-    "encryption": _encryption,
-    "databases": _databases,
-    "replicas": _replicas,
+    "encryption": lambda view: [
+        {"database": one.name, "encryption_state": 3, "encryptor_type": _ASYMMETRIC, "thumbprint": one.thumbprint}
+        for one in view.open_databases
+    ],  # the encryption keys of databases that opened
+    "databases": lambda view: [
+        {
+            "name": one.name,
+            "state": STATES[one.state],
+            "is_encrypted": 1,
+            "in_group": int(one.ag is not None),
+            "ag": one.ag if view.definitions else None,
+            "auto_close": 0,
+        }
+        for one in view.server.databases
+    ],
+    "replicas": lambda view: [
+        {"ag": ag, "server_name": name, "mode": "SYNCHRONOUS_COMMIT"}
+        for ag, names in view.server.groups
+        if view.definitions
+        for name in names
+    ],
     "configurations": lambda view: [
         {"name": EKM_OPTION, "value": int(view.server.ekm_configured), "value_in_use": int(view.server.ekm_in_use)}
     ],

@@ -17,7 +17,6 @@ from exporter.simulator.environment import (
     MANAGED_IDENTITY,
     ONLINE,
     DaySettings,
-    NetworkAccess,
     SimulatedSqlServer,
     SqlDatabase,
     SqlKey,
@@ -194,8 +193,7 @@ class SqlDay:
             day.truncated = day.truncated if refusal is not None else day.written
 
     def _record(self, database: str, kind: str, finished: float) -> None:
-        number = self.history[-1].number + 1 if self.history else 1
-        self.history.append(Backup(number, database, kind, finished))
+        self.history.append(Backup(self.history[-1].number + 1 if self.history else 1, database, kind, finished))
 
 
 def _backed_up(server: SimulatedSqlServer) -> dict[str, SqlDatabase]:
@@ -295,8 +293,8 @@ class _Refusals:
         """Return the code of a refused sign-in, None if there is a token."""
         if not self._server.secret_accepted and self._key.identity != MANAGED_IDENTITY:
             return _REFUSED_SECRET
-        works = self._key.application is None or self._signs_in(self._key.application)
-        if not works or self._cut_off(self._vault.authority):
+        client_id = self._key.application
+        if (client_id is not None and not self._signs_in(client_id)) or self._cut_off(self._vault.authority):
             return self._code_of_change(self._at_entra, _REFUSED_SECRET)
         return self._broken_response(self._at_vault, "challenge") or self._broken_response(self._at_entra, "token")
 
@@ -337,7 +335,7 @@ class _Refusals:
         found = self._vault.keys.get(self._key.key_name.lower())
         version = found.version(self._key.key_version) if found is not None and found.deleted is None else None
         usable = version is not None and version.enabled and "unwrapKey" in version.key_ops and version.kty.startswith("RSA")
-        return usable and self._vault.network_access is NetworkAccess.OPEN
+        return usable and self._vault.network_refusal is None
 
     def _signs_in(self, client_id: str) -> bool:
         """Whether the application is as it was configured."""

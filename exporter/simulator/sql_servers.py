@@ -88,8 +88,7 @@ class SqlServers:
             stack.push_async_callback(self._end_sessions)
             for number, server in enumerate(self.state.environment.sql_servers.values()):
                 accept = partial(self._accept, SqlBackend(self, server.name))
-                port = self._first_port + number if self._first_port else 0
-                listener = await asyncio.start_server(accept, "127.0.0.1", port)
+                listener = await asyncio.start_server(accept, "127.0.0.1", self._first_port and self._first_port + number)
                 stack.callback(listener.close)
                 self.ports[server.name] = listener.sockets[0].getsockname()[1]
             self._started = stack.pop_all()
@@ -164,14 +163,12 @@ class SqlServers:
         accepted = right if login.token is None else self._accepts_token(login.token)
         if accepted and not login.integrated and not server.refuses_login:
             return None
-        user = login.user or "<token-identified principal>"
-        return SimulatedMessage(18456, f"Login failed for user '{user}'.", level=14)
+        return SimulatedMessage(18456, f"Login failed for user '{login.user or '<token-identified principal>'}'.", level=14)
 
     async def view(self, server: SimulatedSqlServer) -> SqlView:
         """Return the server's rows at this moment."""
         public_keys = {key.thumbprint: await self._public_key(key) for key in server.keys}
-        day = self.day(server)
-        return SqlView(server, day, public_keys, self._primary_backups(server), self._clock())
+        return SqlView(server, self.day(server), public_keys, self._primary_backups(server), self._clock())
 
     async def _public_key(self, key: SqlKey) -> str:
         """Return the public key of the key in the vault, as sys.asymmetric_keys shows it."""

@@ -70,8 +70,7 @@ class SimulatorState:
         if fault is None:
             raise UnknownNameError(f"there is no fault {fault_name!r}{nearest(fault_name, FAULTS)}")
         if scope not in fault.scopes:
-            allowed = ", ".join(sorted(fault.scopes))
-            raise UnknownNameError(f"the fault {fault_name!r} can be set on: {allowed}; not on: {scope}")
+            raise UnknownNameError(f"the fault {fault_name!r} can be set on: {', '.join(sorted(fault.scopes))}; not on: {scope}")
         found, options = self.find(scope, name), replace(options or Options(), since=self._clock())
         self._check_key(scope, found, options)
         active = ActiveFault(number=next(self._numbers), fault=fault, scope=scope, name=found, options=options)

@@ -29,10 +29,10 @@ _LONG = 30 * _DAY  # leaked keys soon expire; pages and alerts warn 14 days befo
 _VALID = (-_DAY, _LONG)
 # The validity of a certificate with each defect, from now.
 _DEFECTS: Mapping[ConnectionFault | None, tuple[timedelta, timedelta]] = {
-    ConnectionFault.EXPIRED: (-2 * _DAY, -_DAY),
-    ConnectionFault.NOT_YET_VALID: (_DAY, 2 * _DAY),
-    ConnectionFault.WRONG_NAME: _VALID,
-    ConnectionFault.UNTRUSTED: _VALID,
+    "tls_expired": (-2 * _DAY, -_DAY),
+    "tls_not_yet_valid": (_DAY, 2 * _DAY),
+    "tls_wrong_name": _VALID,
+    "tls_untrusted": _VALID,
 }
 
 
@@ -124,9 +124,9 @@ class Certificates:
         return self._contexts[fault]
 
     def _make(self, fault: ConnectionFault | None) -> ssl.SSLContext:
-        untrusted = fault is ConnectionFault.UNTRUSTED
+        untrusted = fault == "tls_untrusted"
         authority = CertificateAuthority("ekm-exporter simulator, untrusted authority") if untrusted else self.authority
-        names = ["another-host.invalid"] if fault is ConnectionFault.WRONG_NAME else self._names
+        names = ["another-host.invalid"] if fault == "tls_wrong_name" else self._names
         starts, ends = _DEFECTS.get(fault, _VALID)
         return authority.context(names, starts=starts, ends=ends)
 
@@ -143,10 +143,10 @@ def _certificate_name(host: str) -> str:
 _HANDSHAKE_SECONDS = 30.0  # for a client that connects
 _ACCEPT_RETRY = 0.05  # seconds until the next accept
 # What a client gets instead of a handshake.
-_LAST_BYTES = {
-    ConnectionFault.PLAIN_HTTP: b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n",
+_LAST_BYTES: Mapping[ConnectionFault | None, bytes] = {
+    "plain_http": b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n",
     # asyncio ends a failed handshake without the alert. Record type alert, TLS 1.2, 2 bytes: fatal, handshake_failure
-    ConnectionFault.REFUSED_HANDSHAKE: b"\x15\x03\x03\x00\x02\x02\x28",
+    "tls_alert": b"\x15\x03\x03\x00\x02\x02\x28",
 }
 
 
@@ -209,9 +209,9 @@ class TlsFrontend:
         if (chosen := self._certificates.context(fault)) is not None:
             handshake.context = chosen
             return None
-        if fault is ConnectionFault.RESET:
+        if fault == "tls_reset":
             reset_on_close(connection)
-        elif fault is ConnectionFault.SILENT:
+        elif fault == "tls_silent":
             self._start(self._keep_open(connection.dup()))
         elif fault in _LAST_BYTES:
             connection.send(_LAST_BYTES[fault])

@@ -25,7 +25,6 @@ from exporter.simulator.environment import (
     SECRETS_LIST,
     Key,
     KeyPairs,
-    NetworkAccess,
     SimulatedKeyVersion,
     SimulatedVersion,
     Vault,
@@ -38,7 +37,6 @@ from exporter.simulator.http import Exchange, SimulatedResponse
 
 # The requests of a vault.
 
-_NETWORK_ERRORS = {NetworkAccess.FIREWALL: "forbidden_firewall", NetworkAccess.PRIVATE_ONLY: "forbidden_connection"}
 # Permissions whose name differs from the operation.
 _PERMISSIONS = {
     "get_newest": "get",
@@ -80,7 +78,7 @@ class VaultService:
         if vault.managed_hsm:
             headers["x-ms-server-latency"] = "1"
         else:
-            connection = "PrivateLink" if vault.network_access is NetworkAccess.PRIVATE_ONLY else "Ipv4"
+            connection = "PrivateLink" if vault.network_refusal == "forbidden_connection" else "Ipv4"
             network = f"conn_type={connection};addr=203.0.113.10;act_addr_fam=InterNetwork;"
             own = {"region": vault.region, "service-version": "1.9.2200.1", "network-info": network}
             headers |= {f"x-ms-keyvault-{name}": value for name, value in own.items()}
@@ -113,8 +111,8 @@ class VaultService:
         called, action = _PERMISSION_NAMES.get(permission, ("-", "-"))
         named = f"appid={caller.appid};oid={caller.oid};iss=https://sts.windows.net/{caller.tid}/"
         words = {"permission": called, "action": action, "vault": vault.name, "caller": named}
-        if vault.network_access is not NetworkAccess.OPEN:
-            return vault_error(_NETWORK_ERRORS[vault.network_access], **words)
+        if vault.network_refusal is not None:
+            return vault_error(vault.network_refusal, **words)
         if "api-version" not in exchange.query:
             return vault_error("bad_parameter", found="api-version is missing")
         if operation == "other":

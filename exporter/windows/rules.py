@@ -71,9 +71,8 @@ def known_sid(account: str) -> str | None:
 
 def token_sids(sid: str, service: str, *, with_service_sid: bool) -> frozenset[str]:
     """Return what the token of a service surely has: its account, its own SID, and groups of every service."""
-    own = {service_sid(service), _ALL_SERVICES} if with_service_sid else set()
-    of_system = {ADMINISTRATORS} if sid == SYSTEM else set()
-    return frozenset({sid, *_SERVICE_GROUPS} | own | of_system)
+    own = (service_sid(service), _ALL_SERVICES) if with_service_sid else ()
+    return frozenset({sid, *_SERVICE_GROUPS, *own, *([ADMINISTRATORS] if sid == SYSTEM else [])})
 
 
 def read_sid(data: bytes) -> str:
@@ -326,48 +325,37 @@ class Existing:
     is_running: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    service: ServiceDefinition
-    settings: ServiceSettings
-    changed_files: Collection[str]  # relative to the folder of the installation
-    has_configuration: bool  # afterwards
-    start: bool
-
-
 @dataclass(frozen=True, slots=True)
 class InstallationPlan:
     changes: tuple[Change, ...]
     action: Action
 
 
-def make_plan(found: Existing, wanted: Wanted) -> InstallationPlan:
-    """Return what changes, in the order in which it is reported."""
+def make_plan(
+    found: Existing, service: ServiceDefinition, settings: ServiceSettings, changed_files: Collection[str], *, starts: bool
+) -> InstallationPlan:
+    """Return what changes, in the order in which it is reported.
+
+    `changed_files` are relative to the folder of the installation. `starts`: the service is to run, and has a configuration.
+    """
     before = found.settings
-    program = before is None or before.version != wanted.settings.version
-    service = not wanted.service.is_same(found.service)
-    secrets = any(name.startswith("secrets/") for name in wanted.changed_files)
-    configuration = any(not name.startswith("secrets/") for name in wanted.changed_files)
-    action = _action(found, wanted, restart=program or service, reload=configuration)
+    secrets = [name for name in changed_files if name.startswith("secrets/")]
     changes = {
-        Change.PROGRAM: program,
-        Change.SERVICE: service,
-        Change.CONFIGURATION: configuration,
-        Change.SECRETS: secrets,
-        Change.FIREWALL: _firewall(before) != _firewall(wanted.settings),
-        Change.START: action is Action.START,
+        Change.PROGRAM: before is None or before.version != settings.version,
+        Change.SERVICE: not service.is_same(found.service),
+        Change.CONFIGURATION: len(secrets) < len(changed_files),
+        Change.SECRETS: bool(secrets),
+        Change.FIREWALL: _firewall(before) != _firewall(settings),
+        Change.START: starts and not found.is_running,
     }
+    action = Action.NOTHING
+    if changes[Change.START]:
+        action = Action.START
+    elif starts and (changes[Change.PROGRAM] or changes[Change.SERVICE]):
+        action = Action.RESTART
+    elif starts and changes[Change.CONFIGURATION]:
+        action = Action.RELOAD
     return InstallationPlan(tuple(change for change, is_due in changes.items() if is_due), action)
-
-
-def _action(found: Existing, wanted: Wanted, *, restart: bool, reload: bool) -> Action:
-    if not wanted.start or not wanted.has_configuration:
-        return Action.NOTHING
-    if not found.is_running:
-        return Action.START
-    if restart:
-        return Action.RESTART
-    return Action.RELOAD if reload else Action.NOTHING
 
 
 def _firewall(settings: ServiceSettings | None) -> tuple[str, ...]:
