@@ -49,11 +49,10 @@ _NOT_KEPT = "a refused login is tried again after each restart, so a wrong passw
 
 
 class _ComparedServer(NamedTuple):
-    """A reading with its differences from the targets, those that certainly list it, and its rendered series."""
+    """A reading with its differences from the targets, and its rendered series."""
 
     reading: SqlServerReading
     declared: DeclaredTargets
-    targets: tuple[str, ...]
     differences: tuple[Difference, ...]
     lines: SqlServerLines
 
@@ -87,7 +86,6 @@ class SqlServerReadings:
         self._credentials: dict[str, tuple[Credential, ...]] = {}  # of each target of all shards: the present and the staged one
         self._known: dict[str, ServerNames] = {}
         self._told_apart: dict[str, ServerNames] = {}
-        self._shown: dict[str, ServerNames] = {}
 
     def require_driver(self, config: Config) -> None:
         """Raise ExtraMissingError if the driver is needed and not installed."""
@@ -201,12 +199,14 @@ class SqlServerReadings:
         """Add what a SQL Server shows now to what is known of it, and return that with the series that alerts rest on."""
         from exporter.sqlserver.alerting import WatchedServer, watched  # noqa: PLC0415 - see above
 
-        names = set(self._certain(reading, self._declared))
+        listing = {} if self._declared is None else self._declared.listing(reading)
+        names = {name for name, (_, match) in listing.items() if match is Match.CERTAIN}
         own, others = [each for each in targets if each.name in names], [each for each in readings if each is not reading]
         server = WatchedServer(reading, own, others)
         watch = watched(self._watches.get(reading.address), server, now)
-        interval = self._config.settings.sql_interval
-        return watch, self._recorder.sql_servers.render_alerts(watch, server, self._owners(names, now), interval, now)
+        owners, interval = self._owners(names, now), self._config.settings.sql_interval
+        shard = sorted(names & self._config.targets.keys())
+        return watch, self._recorder.sql_servers.render_alerts(watch, server, owners, interval, now, targets=shard)
 
     def _owners(self, names: Collection[str], now: float) -> list[Owner]:
         from exporter.metrics.sql_server import Owner  # noqa: PLC0415 - see above
@@ -234,15 +234,6 @@ class SqlServerReadings:
         from exporter.sqlserver.reading import names_of  # noqa: PLC0415 - see above
 
         return self._told_apart.get(reading.address) or names_of(reading)
-
-    def _targets_of(self, reading: SqlServerReading, declared: DeclaredTargets) -> tuple[str, ...]:
-        """Return the targets of this shard that certainly list a SQL Server."""
-        return tuple(name for name in self._certain(reading, declared) if name in self._config.targets)
-
-    @staticmethod
-    def _certain(reading: SqlServerReading, declared: DeclaredTargets | None) -> Iterable[str]:
-        listing = {} if declared is None else declared.listing(reading)
-        return (name for name, (_, match) in listing.items() if match is Match.CERTAIN)
 
     def _key_of(self, target: str) -> KeyFacts | None:
         record = self._store.state.get(target)
@@ -279,9 +270,8 @@ class SqlServerReadings:
         known = {each.address: names_of(each) for each in self.readings()}
         if known != self._known:
             self._known, self._told_apart = known, told_apart(known)
-        differences, targets = find_differences(reading, declared), self._targets_of(reading, declared)
-        lines = self._recorder.sql_servers.render(reading, differences, targets)
-        return _ComparedServer(reading, declared, targets, differences, lines)
+        differences = find_differences(reading, declared)
+        return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
 
     def _show(self, server: _ComparedServer) -> bool:
         """Show a SQL Server and return False. If a reload has changed the targets since, return True and show nothing."""
@@ -293,18 +283,7 @@ class SqlServerReadings:
         self._compared[address] = server
         self._recorder.sql_servers.show(server.lines)
         self._is_read.set()
-        if self._told_apart is not self._shown:
-            self._show_targets()
         return False
-
-    def _show_targets(self) -> None:
-        """Show the targets of each SQL Server after the names of one changed: another one may have the same."""
-        before, self._shown = self._shown, self._told_apart
-        for address, server in self._compared.items():
-            changed = before.get(address) != self._shown.get(address)
-            if changed and (targets := self._targets_of(server.reading, server.declared)) != server.targets:
-                self._compared[address] = server._replace(targets=targets)
-                self._recorder.sql_servers.show_targets(server.reading, targets)
 
     def _forget(self, address: str) -> None:
         self._compared.pop(address, None)

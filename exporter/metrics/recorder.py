@@ -274,16 +274,11 @@ class SqlServerSeries:
         self._exposition = exposition
         self._labels: dict[str, Labels] = {}  # by address
 
-    def render(
-        self, reading: SqlServerReading, differences: Iterable[Difference] = (), targets: Iterable[str] = ()
-    ) -> SqlServerLines:
-        """Return the series of a SQL Server.
-
-        They include those of its differences from the configuration, and of its targets. Any thread may call: a large one takes 50 ms.
-        """
+    def render(self, reading: SqlServerReading, differences: Iterable[Difference] = ()) -> SqlServerLines:
+        """Return the series of a SQL Server, and of its differences from the configuration. Any thread may call: a large one takes 50 ms."""
         from exporter.metrics.sql_server import sql_server_samples  # noqa: PLC0415 - with all rules of `sqlserver`
 
-        return self._rendered(reading, sql_server_samples(reading, differences, targets))
+        return self._rendered(reading, sql_server_samples(reading, differences))
 
     def render_readiness(self, reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> SqlServerLines:
         """Return the series of the restart readiness alone: it changes between two readings. Any thread may call."""
@@ -292,12 +287,19 @@ class SqlServerSeries:
         return self._rendered(reading, readiness_samples(reading, readiness, now))
 
     def render_alerts(
-        self, watch: Watch, server: WatchedServer, owners: Iterable[Owner], interval: float, now: float
+        self,
+        watch: Watch,
+        server: WatchedServer,
+        owners: Iterable[Owner],
+        interval: float,
+        now: float,
+        *,
+        targets: Iterable[str] = (),
     ) -> SqlServerLines:
-        """Return the series that alerts rest on: they follow the targets and the clock, too. Any thread may call."""
+        """Return the series that alerts rest on: they follow the targets that list the server, and the clock. Any thread may call."""
         from exporter.metrics.sql_server import alert_samples  # noqa: PLC0415 - see above
 
-        return self._rendered(server.reading, alert_samples(watch, server, owners, interval, now))
+        return self._rendered(server.reading, alert_samples(watch, server, owners, interval, now, targets=targets))
 
     def _rendered(self, reading: SqlServerReading, values: Values) -> SqlServerLines:
         from exporter.metrics.sql_server import labels_of  # noqa: PLC0415 - see above
@@ -314,12 +316,6 @@ class SqlServerSeries:
             self.forget(server.address)
         self._labels[server.address] = server.base
         self._exposition.put(server.rendered)
-
-    def show_targets(self, reading: SqlServerReading, targets: Iterable[str]) -> None:
-        """Replace the series of the targets of a SQL Server."""
-        from exporter.metrics.sql_server import target_samples  # noqa: PLC0415 - see above
-
-        self._exposition.put(self._rendered(reading, target_samples(targets)).rendered)
 
     def forget(self, address: str) -> None:
         """Remove the series of a SQL Server."""

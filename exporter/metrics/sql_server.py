@@ -242,7 +242,7 @@ def labels_of(reading: SqlServerReading) -> LabelSet:
     return LabelSet.from_labels(("sql_instance", text(sql_instance)), ("host", text(host)))
 
 
-def sql_server_samples(reading: SqlServerReading, differences: Iterable[Difference] = (), targets: Iterable[str] = ()) -> Values:
+def sql_server_samples(reading: SqlServerReading, differences: Iterable[Difference] = ()) -> Values:
     """Return the samples of every family; a family without a value has none."""
     rows = rows_of(reading.document)
     of_reading: dict[str, Iterable[_Known]] = {
@@ -250,7 +250,7 @@ def sql_server_samples(reading: SqlServerReading, differences: Iterable[Differen
         "mssql_ekm_section_timestamp_seconds": (((name,), at) for name, at in reading.read_at.items()),
     }
     of_rows = _of_rows(rows) if reading.document.sections else dict.fromkeys(_of_rows(rows), ())
-    values = difference_samples(differences) | target_samples(targets) | _values({**of_reading, **of_rows})
+    values = difference_samples(differences) | _values({**of_reading, **of_rows})
     # Few of the databases may have series, but all logs of a volume share its room.
     return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading), frozenset(rows.databases.values()))
 
@@ -265,11 +265,6 @@ def difference_samples(differences: Iterable[Difference]) -> Values:
         for each in islice(differences, FEW)
     ]
     return _values({"mssql_ekm_difference_databases": found})
-
-
-def target_samples(targets: Iterable[str]) -> Values:
-    """Return one sample for each target that certainly lists the SQL Server."""
-    return _values({"mssql_ekm_target_info": (((name,), 1.0) for name in islice(targets, MOST))})
 
 
 def proof_samples(proofs: Iterable[KeyProof]) -> Values:
@@ -304,8 +299,13 @@ def log_samples(spaces: Iterable[LogSpace], databases: Collection[str]) -> Value
     )
 
 
-def alert_samples(watch: Watch, server: WatchedServer, owners: Iterable[Owner], interval: float, now: float) -> Values:
-    """Return the samples of what the alerts rest on. `owners` are those of the targets that list the SQL Server."""
+def alert_samples(
+    watch: Watch, server: WatchedServer, owners: Iterable[Owner], interval: float, now: float, *, targets: Iterable[str] = ()
+) -> Values:
+    """Return the samples of what the alerts rest on.
+
+    `owners` are those of the targets that certainly list the SQL Server, `targets` the names of those that this exporter probes.
+    """
     proofs = {each.proof.thumbprint: each.proof for each in server.proofs}
     behind = server.behind
     return _values(
@@ -322,6 +322,7 @@ def alert_samples(watch: Watch, server: WatchedServer, owners: Iterable[Owner], 
                 for each in islice(first_actions(watch, server, now), FEW)
             ),
             "mssql_ekm_alerts_enabled": _alerts_enabled(server.reading, list(owners)),
+            "mssql_ekm_target_info": (((name,), 1.0) for name in islice(targets, MOST)),
             "mssql_ekm_read_until_timestamp_seconds": [((), read_until(server.reading, interval))],
         }
     )

@@ -315,15 +315,19 @@ async def test_target_is_shown_while_no_other_server_may_be_meant(readings, monk
     )
     await readings.apply(config, config)
     readings._prepare(known[0])()
+    await readings._find_readiness()
     assert await targets_in(readings) == {("n1", "any"), ("n1", "one")}
     known.append(a_reading(address="n2", host="n2"))
     readings._prepare(known[1])()
+    await readings._find_readiness()
     assert await targets_in(readings) == {("n1", "one")}
     known[1] = replace(known[1], sql_instance="SQLPRD02")
     readings._prepare(known[1])()
+    await readings._find_readiness()
     assert await targets_in(readings) == {("n1", "any"), ("n1", "one")}
     config = with_sql_servers(a_config(a_target("one", instances=({"sql_instance": "sqlprd02", "host": "N2"},))))
     await readings.apply(config, config)
+    await readings._find_readiness()
     assert await targets_in(readings) == {("n2", "one")}
 
 

@@ -142,6 +142,7 @@ def test_alerts_rest_on_what_a_healthy_server_shows():
         "mssql_ekm_log_full_timestamp_seconds": [],
         "mssql_ekm_first_action_info": [],
         "mssql_ekm_alerts_enabled": [((("ag", ""), ("team", "dba"), ("env", "prod")), 1.0)],
+        "mssql_ekm_target_info": [],
         "mssql_ekm_read_until_timestamp_seconds": [((), READ_AT + 450 + 900)],
     }
 
