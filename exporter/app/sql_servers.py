@@ -138,8 +138,7 @@ class SqlServerReadings:
             load=partial(self._store.recall_document, DocumentKind.SQL_SERVER),
             store=partial(self._store.keep_document, DocumentKind.SQL_SERVER),
         )
-        await self._monitor.restore()
-        self._monitor.start()
+        await self._monitor.start()
         self._following = asyncio.create_task(self._follow(), name="restart readiness")
 
     async def aclose(self) -> None:

@@ -318,14 +318,11 @@ class SqlServerMonitor:
             name="reading of",
         )
 
-    async def restore(self) -> None:
-        """Use what an earlier process knew. Call it before `start`."""
+    async def start(self) -> None:
+        """Use what an earlier process knew, and start the periodic readings, spread over the interval."""
         for entry in self._entries.values():
             await self._restore_entry(entry)
         await self._mark_contested()
-
-    def start(self) -> None:
-        """Start the periodic readings, spread over the interval."""
         for address in self._entries:
             self._start_reading(address)
 

@@ -222,13 +222,6 @@ class EncryptedSocket:
     def settimeout(self, _seconds: float | None) -> None:
         """Do nothing: `start` sets the time of each request."""
 
-    def gettimeout(self) -> float | None:
-        """Return the time of a request."""
-        return self._seconds
-
-    def shutdown(self, _how: int = 0) -> None:
-        """Do nothing: `close` ends the session."""
-
     def close(self) -> None:
         """Close the connection.
 

@@ -385,7 +385,7 @@ async def test_reloads_while_servers_hang_start_no_more_threads(harness, monkeyp
     monkeypatch.setattr(monitor, "BUSY_SECONDS", 0.01)
     servers = [a_server(f"n{number}", password=SecretSource(file=harness.file)) for number in range(30)]
     found = a_monitor(a_config(*servers), harness.reader(), Recorded(), draw=lambda: 0.0)
-    found.start()
+    await found.start()
     for number in range(20):
         await asyncio.sleep(0.02)
         await found.reconfigure(a_config(*(replace(server, user=f"ekm{number}") for server in servers)))

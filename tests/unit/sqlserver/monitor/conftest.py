@@ -22,8 +22,7 @@ def start(reader, recorded, monitors):  # noqa: F811 - the fixture above
 
     async def begin(*servers, interval=300.0, **more):
         monitors.append(a_monitor(a_config(*servers, interval=interval), reader, recorded, **more))
-        await monitors[-1].restore()
-        monitors[-1].start()
+        await monitors[-1].start()
         return monitors[-1]
 
     return begin
