@@ -1,6 +1,6 @@
 """Request a token for a vault, with a new azure-identity credential each time, and list an application's credentials in Microsoft Graph.
 
-One literal table builds each kind of credential. The recorded response decides the result. The SDK's exception decides only
+The recorded response decides the result. The SDK's exception decides only
 without a response. azure-identity rejects a tenant with invalid characters. If the challenge named that tenant, the challenge
 is at fault; otherwise the identity is unavailable.
 """
@@ -8,11 +8,12 @@ is at fault; otherwise the identity is unavailable.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import Context
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import StrEnum
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from azure.core.credentials import AccessToken
@@ -41,7 +42,7 @@ from exporter.core.connector import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.json import read_object
 from exporter.core.names import is_trusted_authority
 from exporter.core.secrets import mask, remember_token
-from exporter.core.values import Challenge, CredentialKind, Facts, Fault, TokenResult
+from exporter.core.values import HOST_IDENTITIES, Challenge, CredentialKind, Facts, Fault, TokenResult
 from exporter.knowledge.answers import unexpected_text
 from exporter.knowledge.expiry import AppCredentials
 from exporter.runtime.tasks import PoolExhausted
@@ -78,8 +79,6 @@ class NoTokenCache:
 
 NO_TOKEN_CACHE = NoTokenCache()
 
-_NO_CERTIFICATE = ClientCertificate(Fault.SECRET_UNREADABLE, detail="no certificate")
-
 
 class _UnusableError(Exception):
     """The credential cannot be used; `facts` hold the cause."""
@@ -89,57 +88,39 @@ class _UnusableError(Exception):
         self.facts = facts
 
 
-class _Identity(Protocol):
-    async def get_token(self, *scopes: str) -> AccessToken: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _TokenRequest:
-    """The parameters of a credential. `options` are azure-identity's: transport, authority, no retries."""
-
-    tenant: str
-    client_id: str
-    secret: str = field(repr=False)
-    certificate: ClientCertificate = field(repr=False)
-    options: Mapping[str, Any] = field(repr=False)
-
-
-def _client_secret(request: _TokenRequest) -> _Identity:
-    return ClientSecretCredential(request.tenant, request.client_id, request.secret, **request.options)
-
-
-def _client_certificate(request: _TokenRequest) -> _Identity:
-    tenant, client_id, signer = request.tenant, request.client_id, request.certificate.signer
-    if signer is None:
-        raise _UnusableError(Facts(fault=request.certificate.fault, detail=mask(request.certificate.detail)))
-
-    def assertion() -> str:
-        return make_assertion(signer, authority=request.options["authority"], tenant=tenant, client_id=client_id)
-
-    return ClientAssertionCredential(tenant, client_id, assertion, **request.options)
-
-
-@dataclass(frozen=True, slots=True)
-class _CredentialSpec:
-    build: Callable[[_TokenRequest], _Identity]
-    needs_secret: bool = False
-    ambient: bool = False  # an identity of the host: if it is unavailable, the state of Entra ID is unknown
-
-
-_KINDS: Mapping[CredentialKind, _CredentialSpec] = {
-    CredentialKind.CLIENT_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
-    CredentialKind.CONNECTOR_SECRET: _CredentialSpec(lambda one: _client_secret(_split_as_connector(one)), needs_secret=True),
-    CredentialKind.CLIENT_CERTIFICATE: _CredentialSpec(_client_certificate, needs_secret=True),
-    CredentialKind.MANAGED_IDENTITY: _CredentialSpec(
-        lambda one: ManagedIdentityCredential(client_id=one.client_id or None, **one.options), ambient=True
-    ),
-    CredentialKind.WORKLOAD_IDENTITY: _CredentialSpec(
-        lambda one: WorkloadIdentityCredential(tenant_id=one.tenant, client_id=one.client_id or None, **one.options)
-    ),
-    CredentialKind.DEFAULT: _CredentialSpec(
-        lambda one: DefaultAzureCredential(managed_identity_client_id=one.client_id or None, **one.options), ambient=True
-    ),
-}
+def _identity(
+    credential: Credential, proof: str | ClientCertificate | None, tenant: str, authority: str, options: Mapping[str, Any]
+) -> Any:
+    """Return a new credential object of azure-identity. Raises _UnusableError."""
+    client_id, secret = credential.client_id or "", proof if isinstance(proof, str) else ""
+    try:
+        match credential.kind:
+            case CredentialKind.CLIENT_SECRET:
+                return ClientSecretCredential(tenant, client_id, secret, **options)
+            case CredentialKind.CONNECTOR_SECRET:
+                if len(secret) <= CLIENT_ID_DIGITS:
+                    short = f"needs more than {CLIENT_ID_DIGITS} characters"
+                    raise _UnusableError(Facts(fault=Fault.SECRET_TOO_SHORT, detail=short))
+                parts = split_connector_secret(secret)
+                # An invalid client id is sent as it is, and Entra ID rejects it.
+                client_id = secret[:CLIENT_ID_DIGITS] if parts is None else parts.client_id
+                return ClientSecretCredential(tenant, client_id, secret[CLIENT_ID_DIGITS:], **options)
+            case CredentialKind.CLIENT_CERTIFICATE:
+                loaded = proof if isinstance(proof, ClientCertificate) else ClientCertificate(Fault.SECRET_UNREADABLE)
+                if loaded.signer is None:
+                    raise _UnusableError(Facts(fault=loaded.fault, detail=mask(loaded.detail)))
+                sign = partial(make_assertion, loaded.signer, authority=authority, tenant=tenant, client_id=client_id)
+                return ClientAssertionCredential(tenant, client_id, sign, **options)
+            case CredentialKind.MANAGED_IDENTITY:
+                return ManagedIdentityCredential(client_id=client_id or None, **options)
+            case CredentialKind.WORKLOAD_IDENTITY:
+                return WorkloadIdentityCredential(tenant_id=tenant, client_id=client_id or None, **options)
+            case CredentialKind.DEFAULT:
+                return DefaultAzureCredential(managed_identity_client_id=client_id or None, **options)
+    except (ValueError, TypeError, OSError) as error:
+        from_challenge = credential.tenant_id is None and "tenant" in str(error).lower()
+        fault = Fault.CHALLENGE_NO_TENANT if from_challenge else Fault.IDENTITY_UNAVAILABLE
+        raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
 async def fetch_token(
@@ -153,78 +134,56 @@ async def fetch_token(
     authority = network.module.authority_host or challenge.authority
     if not is_trusted_authority(authority, network.module.authority_host):
         return TokenResult(facts=Facts(fault=Fault.AUTHORITY_UNTRUSTED))
-    kind = _KINDS[credential.kind]
-    if kind.needs_secret and not proof:
+    if credential.has_own_secret and not proof:
         return TokenResult(facts=Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
-    secret = proof if isinstance(proof, str) else ""
     host, port = split_url(authority)
     connection = network.connection(host, port)
-    request = _TokenRequest(
-        tenant=credential.tenant_id or challenge.tenant,
-        client_id=credential.client_id or "",
-        secret=secret,
-        certificate=proof if isinstance(proof, ClientCertificate) else _NO_CERTIFICATE,
-        options={
-            "transport": TRANSPORT,
-            "authority": authority,
-            "retry_total": 0,
-            # The identity services of a host need the SDK's policies.
-            **({} if kind.ambient else {"policies": [TokenPolicy()], "cache": NO_TOKEN_CACHE}),
-        },
-    )
+    options: dict[str, Any] = {"transport": TRANSPORT, "authority": authority, "retry_total": 0}
+    is_ambient = credential.kind in HOST_IDENTITIES
+    if not is_ambient:  # the identity services of a host need the SDK's policies
+        options |= {"policies": [TokenPolicy()], "cache": NO_TOKEN_CACHE}
 
     async def get_token() -> AccessToken:
-        return await _build(kind, request, credential).get_token(f"{challenge.resource.rstrip('/')}/.default")
+        identity = _identity(credential, proof, credential.tenant_id or challenge.tenant, authority, options)
+        granted: AccessToken = await identity.get_token(f"{challenge.resource.rstrip('/')}/.default")
+        return granted
 
     try:
         exchange = await connection.exchange(get_token, deadline=deadline)
     finally:
         await connection.close()
-    response = (
-        TokenResult(facts=exchange.error.facts)
-        if isinstance(exchange.error, _UnusableError)
-        else _assess(exchange, kind, entra=f"{host}:{port}")
+    if isinstance(exchange.error, _UnusableError):
+        response = TokenResult(facts=exchange.error.facts)
+    else:
+        response = _assess(exchange, entra=f"{host}:{port}", is_ambient=is_ambient)
+    parts = (
+        split_connector_secret(proof) if credential.kind is CredentialKind.CONNECTOR_SECRET and isinstance(proof, str) else None
     )
-    facts = structs.replace(response.facts, client_id=_client_id(credential, secret), credential_kind=credential.kind)
+    client_id = credential.client_id if parts is None else parts.client_id
+    facts = structs.replace(response.facts, client_id=client_id, credential_kind=credential.kind)
     return structs.replace(response, facts=facts)
 
 
-def _client_id(credential: Credential, secret: str) -> str | None:
-    """Return the client id of the configuration or of a valid connector string."""
-    parts = split_connector_secret(secret) if credential.kind is CredentialKind.CONNECTOR_SECRET else None
-    return credential.client_id if parts is None else parts.client_id
-
-
-def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential) -> _Identity:
-    try:
-        return kind.build(request)
-    except (ValueError, TypeError, OSError) as error:
-        from_challenge = credential.tenant_id is None and "tenant" in str(error).lower()
-        fault = Fault.CHALLENGE_NO_TENANT if from_challenge else Fault.IDENTITY_UNAVAILABLE
-        raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
-
-
-def _assess(exchange: Exchange, kind: _CredentialSpec, *, entra: str) -> TokenResult:
+def _assess(exchange: Exchange, *, entra: str, is_ambient: bool) -> TokenResult:
     granted = exchange.result if isinstance(exchange.result, AccessToken) else None
     if granted is not None and isinstance(granted.token, str):  # the SDK accepts a token of any type
         remember_token(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
     facts = facts_from(exchange)
-    if kind.ambient and granted is not None:  # the last response may be that of an identity that had no token
+    if is_ambient and granted is not None:  # the last response may be that of an identity that had no token
         fault, token = check_token(granted.token)
         return TokenResult(facts=structs.replace(facts, fault=fault), token=token, expires_at=expires_at)
-    if kind.ambient and (_lacks_response_of(entra, facts) or isinstance(exchange.error, CredentialUnavailableError)):
+    # Throttling by the identity endpoint of the host counts as a response of Entra ID.
+    lacking = facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
+    if is_ambient and (lacking or isinstance(exchange.error, CredentialUnavailableError)):
         facts = structs.replace(facts, endpoint=exchange.endpoint, detail=_identity_detail(exchange, facts))
         return TokenResult(facts=_identity_unavailable(facts, _identity_fault(exchange)))
     if facts.fault is not Fault.NONE or exchange.response is None:
         return TokenResult(facts=facts)
     fault, token = read_token(exchange.response.content)
     if token is None:
-        return TokenResult(
-            facts=structs.replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.content))),
-            expires_at=expires_at,
-        )
-    if granted is None:
+        facts = structs.replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.content)))
+    elif granted is None:
         remember_token(token)
     return TokenResult(facts=facts, token=token, expires_at=expires_at)
 
@@ -257,28 +216,6 @@ def _identity_unavailable(facts: Facts, fault: Fault = Fault.IDENTITY_UNAVAILABL
     """
     detail = facts.detail if facts.endpoint is None else f"{facts.endpoint}: {facts.detail}"
     return structs.replace(facts, fault=fault, detail=detail[:256])
-
-
-def _lacks_response_of(entra: str, facts: Facts) -> bool:
-    """Whether the host's identity endpoint failed and Entra ID did not respond.
-
-    Throttling by the identity endpoint counts as a response of Entra ID.
-    """
-    return facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
-
-
-def _split_as_connector(request: _TokenRequest) -> _TokenRequest:
-    """Split the string of CREATE CREDENTIAL into client id and secret.
-
-    An invalid client id is sent as it is, and Entra ID rejects it.
-    """
-    text = request.secret
-    if len(text) <= CLIENT_ID_DIGITS:
-        raise _UnusableError(Facts(fault=Fault.SECRET_TOO_SHORT, detail=f"needs more than {CLIENT_ID_DIGITS} characters"))
-    parts = split_connector_secret(text)
-    if parts is None:
-        return replace(request, client_id=text[:CLIENT_ID_DIGITS], secret=text[CLIENT_ID_DIGITS:])
-    return replace(request, client_id=parts.client_id, secret=parts.secret)
 
 
 def quiet_sdk_loggers() -> None:

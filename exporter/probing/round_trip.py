@@ -186,7 +186,7 @@ class Probe:
             # Half of the remaining time: a hanging wrap must not prevent unwrap, which decides the verdict.
             half = (self.clock.monotonic() + self._deadline) / 2
             facts, wrapped = await self.vault.wrap_key(token, key, algorithm, data, deadline=half)
-            return _with_state(facts, state), wrapped
+            return replace(facts, key_state=state), wrapped
 
         allotted = (self._deadline - self.clock.monotonic()) / 2
         wrapped = await self._step(Step.WRAP_KEY, wrap, allotted) if self.request.wrap else None
@@ -196,7 +196,7 @@ class Probe:
 
         async def unwrap() -> tuple[Facts, bytes | None]:
             facts, back = await self.vault.unwrap_key(token, key, algorithm, wrapped, deadline=self._deadline)
-            facts = _with_state(facts, state)
+            facts = replace(facts, key_state=state)
             return (facts, back) if back in (None, data) else (replace(facts, fault=Fault.BYTES_DIFFER), None)
 
         self._unwrapped = await self._step(Step.UNWRAP_KEY, unwrap) is not None
@@ -238,27 +238,22 @@ class Probe:
     def _keep(self, step: Step, facts: Facts, duration: float, *, shared: bool = False) -> None:
         began = self._began.get(step, self._ended)
         late, took = self.clock.late_between(began, self._ended), self._ended - began
-        disturbed = is_disturbed(late=late, took=took)
-        if facts.fault is Fault.NONE:
-            self._results[step] = StepResult(
-                step=step, outcome=Outcome.OK, duration=duration, facts=facts, shared=shared, disturbed=disturbed
-            )
-            return
+        failed = facts.fault is not Fault.NONE
         if is_discarded(facts.fault, late=late, took=took):
             self._discarded[step] = late / took
         is_late = facts.fault is not Fault.HTTP_STATUS and self.clock.monotonic() >= self._deadline
-        if self.request.cut_by_scrape and (facts.fault.silence is Silence.TIMEOUT or is_late):
+        if failed and self.request.cut_by_scrape and (facts.fault.silence is Silence.TIMEOUT or is_late):
             facts = replace(facts, cut_by_scrape=True)
-        classification = classify(step, facts)
+        classification = classify(step, facts) if failed else None
         self._results[step] = StepResult(
             step=step,
-            outcome=Outcome.FAILED,
+            outcome=Outcome.FAILED if failed else Outcome.OK,
             duration=duration,
-            code=generation_code(classification.code, self.request.target.generation),
-            reason=classification.reason,
+            code=None if classification is None else generation_code(classification.code, self.request.target.generation),
+            reason=None if classification is None else classification.reason,
             facts=facts,
             shared=shared,
-            disturbed=disturbed,
+            disturbed=is_disturbed(late=late, took=took),
         )
 
     def _internal_error(self, error: Exception) -> Facts:
@@ -294,7 +289,3 @@ class Probe:
             purge_at=self._purge_at,
             purged=self._purged,
         )
-
-
-def _with_state(facts: Facts, state: str | None) -> Facts:
-    return facts if state is None else replace(facts, key_state=state)
