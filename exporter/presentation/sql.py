@@ -23,7 +23,7 @@ from exporter.presentation.payloads import Payload, moment_or_none
 from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.differences import Difference, pins
 from exporter.sqlserver.gate.inputs import RestartReadiness
-from exporter.sqlserver.gate.readiness import evidence_of
+from exporter.sqlserver.gate.render import missing_row
 from exporter.sqlserver.instance import FEW, counted, few, printable
 from exporter.sqlserver.proof import ProofState, ServerProof, login_text, server_proofs, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, names_of, rows, shown_name
@@ -558,16 +558,7 @@ def readiness_payload(readiness: RestartReadiness, now: float) -> Payload:
         "thumbprint": readiness.thumbprint,
         "answer": readiness.answer(now),
         "holds_until": moment_or_none(readiness.until if isfinite(readiness.until) else None),
-        "missing": [
-            {
-                "evidence": evidence_of(each).value,
-                "condition": each.condition,
-                "known": each.known,
-                "text": each.text,
-                "fix": each.fix,
-            }
-            for each in readiness.missing
-        ],
+        "missing": list(map(missing_row, readiness.missing)),
     }
 
 
@@ -601,34 +592,38 @@ def differences_payload(differences: Sequence[Difference]) -> Payload:
 
 
 def causes_payload(groups: Iterable[CauseGroup], own: Sequence[SqlCause]) -> list[Payload]:
-    """Return the causes, the most urgent first. Those of SQL Servers that only lack a proof are last."""
-    bad, rest = ([_sql_cause_payload(each) for each in own if each.is_bad is is_bad] for is_bad in (True, False))
-    return [*bad, *map(_cause_payload, groups), *rest]
+    """Return the causes, the most urgent first. Those of SQL Servers that only lack a proof are last.
 
-
-def _cause_payload(group: CauseGroup) -> Payload:
-    """Return a cause, which the status page may show with others as one; `cause` is the parameter of `/targets` that lists its targets."""
-    return {
-        "cause": group.cause.id,
-        "link": group.cause.link.value,
-        "name": group.cause.name,
-        "reason": group.cause.reason,
-        "unsteady": group.cause.unsteady,
-        "since": moment(group.since),
-        "targets": len(group.targets),
-        "sql_servers": len(group.servers),
-    }
-
-
-def _sql_cause_payload(cause: SqlCause) -> Payload:
-    """Return a cause of SQL Server itself in the same form. The reason is the state of its proofs."""
-    return {
-        "cause": cause.id,
-        "link": "sql_server",
-        "name": "",
-        "reason": cause.state.value,
-        "unsteady": False,
-        "since": moment_or_none(cause.since),
-        "targets": len(cause.targets),
-        "sql_servers": len(cause.servers),
-    }
+    `cause` is the parameter of `/targets` that lists the targets. The reason of a SQL Server itself is the state of its proofs.
+    """
+    bad, rest = (
+        [
+            {
+                "cause": each.id,
+                "link": "sql_server",
+                "name": "",
+                "reason": each.state.value,
+                "unsteady": False,
+                "since": moment_or_none(each.since),
+                "targets": len(each.targets),
+                "sql_servers": len(each.servers),
+            }
+            for each in own
+            if each.is_bad is is_bad
+        ]
+        for is_bad in (True, False)
+    )
+    of_targets = [
+        {
+            "cause": group.cause.id,
+            "link": group.cause.link.value,
+            "name": group.cause.name,
+            "reason": group.cause.reason,
+            "unsteady": group.cause.unsteady,
+            "since": moment(group.since),
+            "targets": len(group.targets),
+            "sql_servers": len(group.servers),
+        }
+        for group in groups
+    ]
+    return [*bad, *of_targets, *rest]

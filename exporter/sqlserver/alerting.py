@@ -198,9 +198,8 @@ def _rhythm(use: KeyUse) -> float | None:
 
 def watched(before: Watch | None, server: WatchedServer, now: float) -> Watch:
     """Return what is known of a SQL Server at `now`, after what was known before."""
-    watch = _with_verdicts(before or Watch(), server, now)
-    closed = {name: watch.closed.get(name, server.read_at("databases")) for name in server.closed}
-    return _with_failures(replace(watch, closed=closed), server)
+    watch, read_at = _with_verdicts(before or Watch(), server, now), server.read_at("databases")
+    return _with_failures(replace(watch, closed={name: watch.closed.get(name, read_at) for name in server.closed}), server)
 
 
 def _with_verdicts(watch: Watch, server: WatchedServer, now: float) -> Watch:
@@ -358,12 +357,13 @@ def first_actions(watch: Watch, server: WatchedServer, now: float) -> Iterator[F
     reading = server.reading
     errors = sorted(reading.document.errors)
     if not reading.read_at or reading.failure or errors:
-        shows = "it does not answer as it should" if reading.failure else f"sections not read: {', '.join(errors)}"
-        shows = shows if reading.read_at else "it was never read"
-        yield FirstAction("reading", "", "it refuses the login of the exporter" if reading.refused else shows, _CHECK_LOGIN)
-
-
-_CHECK_LOGIN: Final = "check the login of the exporter"
+        shows = (
+            (reading.refused and "it refuses the login of the exporter")
+            or (not reading.read_at and "it was never read")
+            or (reading.failure and "it does not answer as it should")
+            or f"sections not read: {', '.join(errors)}"
+        )
+        yield FirstAction("reading", "", shows, "check the login of the exporter")
 
 
 def _about_backups(server: WatchedServer, since: float) -> tuple[str, str]:
@@ -374,8 +374,10 @@ def _about_backups(server: WatchedServer, since: float) -> tuple[str, str]:
     codes = [each for each in server.lines(-math.inf).keyed if each.code not in BACKUP_MESSAGES and each.last_at >= since]
     codes = [each for each in codes if each.code not in OPEN_MESSAGES] or codes
     if not codes:
-        add = "add the credential to the login: `verify.sql`, part 2, has the names"
-        return f": the login of a key has no credential{named}", add
+        return (
+            f": the login of a key has no credential{named}",
+            "add the credential to the login: `verify.sql`, part 2, has the names",
+        )
     shows = f" with code {listed(dict.fromkeys(each.code for each in codes))}{named}"
     category = None if codes[0].known is None else codes[0].known.category
     if category not in _NAMED_ACTIONS:

@@ -38,6 +38,8 @@ _SOURCES: Final[Mapping[str, str]] = {
 _RESTART: Final[Mapping[str | None, str]] = {
     "ready": "would find the key, as this exporter sees it",
     "not_ready": "would not find the key: /api/v1/sql-servers has the reasons",
+    "not_known": "not known: /api/v1/sql-servers has what is missing",
+    None: "not known: /api/v1/sql-servers has what is missing",
 }
 
 
@@ -163,12 +165,11 @@ def _failing(facts: Facts) -> str:
         return ""
     first = min(rows, key=lambda each: unix_time(each["not_ready_since"] or facts["at"]))
     several = f" ({len(rows)} of {len(facts['probes'])} targets)" if len(facts["probes"]) > 1 else ""
-    failure = "no code" if first["code"] is None else _failure(first)
-    return f"; not ready since {_when(first['not_ready_since'], facts)}: {failure}{several}"
+    return f"; not ready since {_when(first['not_ready_since'], facts)}: {_failure(first)}{several}"
 
 
 def _failure(probe: Facts) -> str:
-    return f"{probe['code']} {probe['reason'] or ''}".rstrip()
+    return "no code" if probe["code"] is None else f"{probe['code']} {probe['reason'] or ''}".rstrip()
 
 
 def _own_proof(facts: Facts) -> str:
@@ -238,18 +239,20 @@ def _dependent(row: Facts) -> str:
 
 def _probes(facts: Facts) -> Iterator[Line]:
     for each in facts["probes"]:
-        failed = "" if each["code"] is None else f"; the last probe failed at {each['step']}: {_failure(each)}"
-        unwrap, trip = _when(each["last_unwrap"], facts), _when(each["last_round_trip"], facts)
-        place = f"from {each['from']}, with credential {each['credential']}"
-        yield f"probe {each['target']}", f"unwrap {unwrap}; whole round trip with wrap {trip}; {place}{failed}"
+        parts = [
+            f"unwrap {_when(each['last_unwrap'], facts)}",
+            f"whole round trip with wrap {_when(each['last_round_trip'], facts)}",
+            f"from {each['from']}, with credential {each['credential']}",
+            *([] if each["code"] is None else [f"the last probe failed at {each['step']}: {_failure(each)}"]),
+        ]
+        yield f"probe {each['target']}", "; ".join(parts)
 
 
 def _proofs(facts: Facts) -> Iterator[Line]:
     for each in _using_rows(facts):
         yield f"by {each['server']}", _proof(each, facts)
         if each["uses_key"]:
-            restart = _RESTART.get(each["restart"], "not known: /api/v1/sql-servers has what is missing")
-            yield f"restart of {each['server']}", restart
+            yield f"restart of {each['server']}", _RESTART[each["restart"]]
 
 
 def _using_rows(facts: Facts) -> list[Facts]:
@@ -272,12 +275,14 @@ def _recovery(facts: Facts) -> list[Line]:
         vault, backup = each["recovery_vault"], each["backup_on"]
         usable = f"{vault}: {_USABLE[each['usable']]}; last unwrap there {_when(each['last_unwrap'], facts)}"
         declared = "not known: backup_on is not declared" if backup is None else f"declared: {backup}"
-        lines.append((f"recovery vault of {each['target']}", "none is configured" if vault is None else usable))
-        lines.append((f"backup of the key, {each['target']}", declared))
+        lines += [
+            (f"recovery vault of {each['target']}", "none is configured" if vault is None else usable),
+            (f"backup of the key, {each['target']}", declared),
+        ]
     for each in facts["retained_versions"]:
         until = "without an end" if each["until"] is None else f"until {each['until']}"
         usable = f"{_USABLE[each['usable']]}; last probe {_when(each['last_probe'], facts)}"
-        lines.append((f"old version {each['key']}", f"needed by backups {until}, in {each['vault']}: {usable}"))
+        lines += [(f"old version {each['key']}", f"needed by backups {until}, in {each['vault']}: {usable}")]
     return [*lines, ("test restore", _NO_TEST)]
 
 
@@ -292,14 +297,12 @@ def _expiries(facts: Facts) -> list[Line]:
         lines.append(("next credential", "none is staged"))
     for each in facts["versions"]:
         none = "no date" if each["read"] else "not read yet"
-        lines.append(
-            (f"key version {each['version'] or 'not known'}", _when(each["expires"], facts) if each["expires"] else none)
-        )
-    for each in facts["tls_certificates"]:
-        lines.append((f"TLS of {each['endpoint']}", f"{_when(each['expires_at'], facts)}, issued by {each['issuer']}"))
-    if not facts["tls_certificates"]:
-        lines.append(("TLS certificates", "not known: no probe has reached an endpoint"))
-    return lines
+        lines += [(f"key version {each['version'] or 'not known'}", _when(each["expires"], facts) if each["expires"] else none)]
+    certificates = [
+        (f"TLS of {each['endpoint']}", f"{_when(each['expires_at'], facts)}, issued by {each['issuer']}")
+        for each in facts["tls_certificates"]
+    ]
+    return [*lines, *(certificates or [("TLS certificates", "not known: no probe has reached an endpoint")])]
 
 
 def _expiry(expiry: Facts, facts: Facts) -> str:
@@ -312,13 +315,18 @@ def _versions(facts: Facts) -> list[Line]:
     for each in facts["versions"]:
         kind = f"{each['type']} of {each['size_bits']} bits" if each["read"] else "not read yet"
         pin = "" if each["pinned"] else ", followed as the newest: no version is pinned"
-        probed = f"probed by {', '.join(each['targets'])}"
-        lines.append((f"version {each['version'] or 'not known'}", f"{kind}{_ENABLED[each['enabled']]}{pin}; {probed}"))
-        lines.append(("URI", each["uri"]))
-        lines.append(("thumbprint", each["thumbprint"] or "not known: no target declares it"))
-    lines += [("newest version", facts["newest_version"] or "not known"), ("region", facts["region"] or "not known")]
-    purge = facts["scheduled_purge"]
-    return lines if purge is None else [*lines, ("deleted, purged on", _clock(purge))]
+        about = f"{kind}{_ENABLED[each['enabled']]}{pin}; probed by {', '.join(each['targets'])}"
+        lines += [
+            (f"version {each['version'] or 'not known'}", about),
+            ("URI", each["uri"]),
+            ("thumbprint", each["thumbprint"] or "not known: no target declares it"),
+        ]
+    return [
+        *lines,
+        ("newest version", facts["newest_version"] or "not known"),
+        ("region", facts["region"] or "not known"),
+        *([("deleted, purged on", _clock(purge))] if (purge := facts["scheduled_purge"]) is not None else []),
+    ]
 
 
 def _who_may(facts: Facts) -> list[Line]:
@@ -543,29 +551,18 @@ class UnknownKeyError(ChoiceError):
 def choose_target(text: str, targets: Sequence[TargetState]) -> TargetState:
     """Return the target of this name, else the first one of this key. Raises ChoiceError."""
     wanted = text.removesuffix("/").casefold()
-    found = [one for one in targets if one.name == text] or [one for one in targets if wanted in _names(one)]
-    vaults = sorted({one.vault for one in found})
-    if len(vaults) > 1:
-        raise ChoiceError(f"{text!r} is a key in {len(vaults)} vaults: write its URI, such as {_uri(found[0])}")
+    found = [one for one in targets if one.name == text] or [
+        one
+        for one in targets
+        # With and without its version.
+        if wanted in {name.casefold() for uri in (one.uri, one.uri_of_key) for name in (uri, uri.partition("/keys/")[2])}
+    ]
+    if (number := len({one.vault for one in found})) > 1:
+        raise ChoiceError(f"{text!r} is a key in {number} vaults: write its URI, such as {found[0].uri}")
     if not found:
-        names = [name for one in targets for name in (one.name, one.key_name)]
-        raise UnknownKeyError(
-            f"no target and no key {text!r}{nearest(text, names)}: write a target's name, KEY/VERSION or the key's URI"
-        )
+        near = nearest(text, [name for one in targets for name in (one.name, one.key_name)])
+        raise UnknownKeyError(f"no target and no key {text!r}{near}: write a target's name, KEY/VERSION or the key's URI")
     return found[0]
-
-
-def _names(target: TargetState) -> tuple[str, ...]:
-    """Return the names of a key, with and without its version, in lower case."""
-    key = target.key_name if target.key_version is None else f"{target.key_name}/{target.key_version}"
-    return tuple(
-        name.casefold() for name in (target.key_name, key, f"https://{target.vault}/keys/{target.key_name}", _uri(target))
-    )
-
-
-def _uri(target: TargetState) -> str:
-    version = "" if target.key_version is None else f"/{target.key_version}"
-    return f"https://{target.vault}/keys/{target.key_name}{version}"
 
 
 def log_files_a_day(server: ServerProof) -> float | None:

@@ -70,10 +70,8 @@ class SqlMessage:
 
 
 def refusal(message: SqlMessage, words: Words) -> str:
-    if message.number not in _REFUSALS:
-        return f"the login failed: {error_of((message,))}"
-    what, action = _REFUSALS[message.number]
-    return f"{what} ({message.number}): {action.format_map(words)}"
+    what, action = _REFUSALS.get(message.number, ("", ""))
+    return f"{what} ({message.number}): {action.format_map(words)}" if what else f"the login failed: {error_of((message,))}"
 
 
 def refused_login(message: SqlMessage) -> int:

@@ -50,15 +50,14 @@ def times_text(servers: Iterable[ServerProof], now: float, *, named: bool = Fals
     """Return when the first log is full, and when the next virtual log file is due; empty if both are unknown."""
     present = with_present_rates(servers, now)
     full = min((each for each in full_times(present, now) if each[1:] not in stalled(present)), default=None)
-    next_file = min(next_files(present), default=None)
     parts = []
     if full is not None:
-        where = f" of {full[2]}" if named else ""
-        parts.append(f"the log of [{full[1]}]{where} is {full_text(full[0])}")
-    if next_file is not None:
-        left, database, _ = next_file
-        where = f" of [{database}]" if full is None or full[1:] != next_file[1:] else ""
-        parts.append(f"the next virtual log file (VLF){where} is due in about {span_text(left)} (trace flag {TRACE_FLAG} is off)")
+        parts.append(f"the log of [{full[1]}]{f' of {full[2]}' if named else ''} is {full_text(full[0])}")
+    if (file := min(next_files(present), default=None)) is not None:
+        where = f" of [{file[1]}]" if full is None or full[1:] != file[1:] else ""
+        parts.append(
+            f"the next virtual log file (VLF){where} is due in about {span_text(file[0])} (trace flag {TRACE_FLAG} is off)"
+        )
     # A token of the old secret may still serve.
     still = "once log backups fail, " if all(each.state is ProofState.PROVEN for each in present) else ""
     return f"{still}at the present rate {'; '.join(parts)}" if parts else ""
@@ -70,9 +69,8 @@ def stalled_text(servers: Iterable[ServerProof], now: float, *, named: bool = Fa
     if not found:
         return ""
     (database, name), (at, due) = min(found.items(), key=lambda each: each[1])
-    where = f" of {name}" if named else ""
     when = f"{clock_text(at, now)}{', when its next virtual log file (VLF) was due' if due else ''}"
-    return f"the log of [{database}]{where} has not grown since {when}: the database may no longer write"
+    return f"the log of [{database}]{f' of {name}' if named else ''} has not grown since {when}: the database may no longer write"
 
 
 def stalled(servers: Iterable[ServerProof]) -> dict[tuple[str, str], tuple[float, bool]]:
@@ -137,6 +135,5 @@ def next_files(servers: Iterable[ServerProof]) -> Iterator[tuple[float, str, str
 
 def most_urgent(servers: Sequence[ServerProof], now: float) -> ServerProof:
     """Return the SQL Server whose log is full first, else the first one."""
-    present = with_present_rates(servers, now)
-    times = {left: each for each in reversed(present) for left, _, _ in full_times([each], now)}
+    times = {left: each for each in reversed(with_present_rates(servers, now)) for left, _, _ in full_times([each], now)}
     return times[min(times)] if times else servers[0]

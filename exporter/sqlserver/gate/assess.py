@@ -70,17 +70,23 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     facts = _Facts(question, inventory, requested, now)
     states, chosen = facts.states, [one.server for one in facts.chosen]
     failed = list(failures(requested, [one.instance for one in facts.chosen], now))
-    causes = {url: each.text for url, each, _ in reversed(failed)}  # the first failure of each
     against, despite = compared(facts.dependencies, facts.targets)
     forecast, unknown = forecast_of(facts.dependencies)
     readiness = tuple(facts.readiness())
     # What targets lack is grouped by target. Without an exporter, whether one reads it is not known.
     missing = [each for one in readiness for each in one.missing if each.server] if states else []
-    own = [each for each in missing if each.known or not question.vault_side]
-    matter = [each for _, each, matters in failed if matters]
-    unmatched = [each for those in facts.unmatched.values() for each in those]
-    of_targets = (*facts.target_reasons(), *against, *unknown, *throttled(forecast))
-    found = dict.fromkeys((*facts.reasons, *matter, *unmatched, *own, *of_targets))
+    found = dict.fromkeys(
+        (
+            *facts.reasons,
+            *(each for _, each, matters in failed if matters),
+            *(each for those in facts.unmatched.values() for each in those),
+            *(each for each in missing if each.known or not question.vault_side),
+            *facts.target_reasons(),
+            *against,
+            *unknown,
+            *throttled(forecast),
+        )
+    )
     accepted = tuple(each for each in found if _is_accepted(each, question))
     own_proofs = tuple(each for (server, _), each in facts.proofs.items() if server in chosen)
     return Answer(
@@ -90,7 +96,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             ExporterAnswer(
                 url,
                 found if isinstance(found, ExporterState) else None,
-                causes.get(url, ""),
+                next((each.text for place, each, _ in failed if place == url), ""),
                 tuple(server for server, those in facts.by_server.items() if any(found is each for each in those)),
             )
             for url, found in requested.items()
@@ -116,9 +122,8 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
 def _is_accepted(each: GateReason, question: Question) -> bool:
     """Whether a person vouches for it: only what is not known can be accepted, row by row and node by node."""
     host = each.server.casefold().partition("\\")[0]
-    names = {each.server.casefold(), host, host.partition(".")[0]}
-    is_named = any(row == evidence_of(each) and node.casefold() in names for row, node in question.accepted)
-    return not each.known and bool(each.server) and is_named
+    rows = {row for row, node in question.accepted if node.casefold() in (each.server.casefold(), host, host.partition(".")[0])}
+    return not each.known and bool(each.server) and evidence_of(each) in rows
 
 
 class _Facts:
@@ -138,8 +143,7 @@ class _Facts:
             unread = {each.address: each for state in self.states for each in state.readings if known_instance(each) is None}
             missing += [not_read(address, question) for address in unread]
         uris = KeyUris((one.instance for one in known), held.loose, Findings(), held.compared, held.established)
-        instances = [one.instance for one in self.chosen]
-        usages, gaps = find_dependencies(question, instances, [one.instance for one in known], uris)
+        usages, gaps = find_dependencies(question, [one.instance for one in self.chosen], [one.instance for one in known], uris)
         replicas = ReplicaKeys(self.chosen, known, uris, question)
         if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not is_blind:
             # A missing file matters if a server is in no reading.
@@ -161,12 +165,11 @@ class _Facts:
                 self._own.setdefault(server, []).append(each)
         names = {one.server for one in near}
         others = [one for one in known if one.server not in names and one.reading is not None]
-        other_usages = find_usages([one.instance for one in others], uris, Findings())
         self._known = {one.server: one for one in (*near, *others)}
         self.by_server = {one.server: answering(one.instance, self.states) for one in self.chosen}
         matches, moved = list(map(self._match, usages)), list(map(self._match, replicas.usages))
         self.dependencies, self._moved = [one for one, _ in matches], [one for one, _ in moved]
-        self._others = [one for one, _ in map(self._match, other_usages)]
+        self._others = [one for one, _ in map(self._match, find_usages([one.instance for one in others], uris, Findings()))]
         unsure_names = {one.server for one in self.chosen if one.contested}
         self.unmatched = {  # why keys have no target
             dependency.place: [
@@ -198,7 +201,11 @@ class _Facts:
                 clients.setdefault(client, {})[one.place] = self.proofs[one.place]
         for one, suffix in (*((each, "") for each in self.dependencies), *((each, _MOVED) for each in self._moved)):
             known, proof = self._known[one.server], self.proofs.get(one.place)
-            vault = list(self._vault_reasons(one))
+            vault = (
+                *self.unmatched.get(one.place, ()),
+                *self._own.get(one.server, ()),  # what is known of its server as a whole
+                *target_reasons([one], self.proofs, self.question, self.now, several=self._several),
+            )
             if proof is None:
                 yield unread_readiness(one, suffix, vault, self.now)
                 continue
@@ -221,12 +228,6 @@ class _Facts:
                 suffix=suffix,
             )
             yield restart_readiness(case, vault)
-
-    def _vault_reasons(self, one: Dependency) -> Iterator[GateReason]:
-        """Yield what the targets of a key lack, and what is known of its server as a whole."""
-        yield from self.unmatched.get(one.place, ())
-        yield from self._own.get(one.server, ())
-        yield from target_reasons([one], self.proofs, self.question, self.now, several=self._several)
 
     def _ready_hosts(self, one: Dependency) -> Iterator[str]:
         """Yield the computers whose exporter has a ready target of a key for a server."""
@@ -358,8 +359,7 @@ def _verdict_reasons(
     if target.ready is None:
         yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
     elif not target.ready and target.next_credential_usable:
-        until = target.last_success
-        late = [one.server for one in dependencies if not _has_staged_secret(one, proofs.get(one.place), until)]
+        late = [each.server for each in dependencies if not _has_staged_secret(each, proofs.get(each.place), target.last_success)]
         alter = f"Run alter-credential.sql with the staged secret on {listed(late)} (ekm-exporter docs rollover#3-node-by-node). Then promote"
         yield reason(
             Condition.STAGED_ONLY,

@@ -78,6 +78,14 @@ class TargetState(
     instances: tuple[dict[str, Shown], ...]
 
     @property
+    def uri_of_key(self) -> str:
+        return f"https://{self.vault}/keys/{self.key_name}"
+
+    @property
+    def uri(self) -> str:
+        return self.uri_of_key if self.key_version is None else f"{self.uri_of_key}/{self.key_version}"
+
+    @property
     def failure(self) -> str:
         """The failure in words."""
         parts = [str(each) for each in (self.code, self.symbol) if isinstance(each, str | int)]

@@ -108,14 +108,16 @@ def find_dependencies(
 
 
 def needed_sections(instance: Instance, question: Question) -> frozenset[str]:
-    in_group = question.group is not None or any(each.ag for each in instance.databases)
-    return NEEDED | {"replicas"} if in_group else NEEDED
+    return NEEDED | {"replicas"} if question.group is not None or any(each.ag for each in instance.databases) else NEEDED
 
 
 def _with_needed(instance: Instance, needed: frozenset[str]) -> Instance:
     """Return the instance without what happened to sections that do not matter here."""
-    errors = {name: text for name, text in instance.errors.items() if name in needed}
-    return replace(instance, errors=errors, kept={name: one for name, one in instance.kept.items() if name in needed})
+    return replace(
+        instance,
+        errors={name: text for name, text in instance.errors.items() if name in needed},
+        kept={name: one for name, one in instance.kept.items() if name in needed},
+    )
 
 
 def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> tuple[Dependency, list[GateReason]]:

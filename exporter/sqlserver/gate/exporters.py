@@ -97,14 +97,13 @@ def compared(dependencies: Iterable[Dependency], targets: TargetsByKey) -> tuple
     despite: dict[tuple[str, str, str], list[str]] = {}
     for one in dependencies:
         own = {target.url for target in one.targets}
-        others = [target for target in targets.get(one.usage.version, ()) if target.url not in own]
+        same_key = targets.get(one.usage.version, ()) if one.targets else ()
+        others = [target for target in same_key if target.url not in own and lists(target, one.usage.instance)]
+        if all(target.ready for target in one.targets):
+            for target in (each for each in others if each.ready is False):
+                against.setdefault((one.key, _verdict(one.targets[0]), _verdict(target)), []).append(one.server)
         refused = [target for target in one.targets if target.ready is False]
-        ready = bool(one.targets) and all(target.ready for target in one.targets)
-        failing = [target for target in others if ready and target.ready is False and lists(target, one.usage.instance)]
-        for target in failing:
-            against.setdefault((one.key, _verdict(one.targets[0]), _verdict(target)), []).append(one.server)
-        working = next((target for target in others if refused and target.ready and lists(target, one.usage.instance)), None)
-        if working is not None:
+        for working in [each for each in others if each.ready and refused][:1]:
             despite.setdefault((one.key, _verdict(refused[0]), _verdict(working)), []).append(one.server)
     return [
         reason(Condition.EXPORTERS_DISAGREE, key=key, own=own, other=other, servers=listed(servers))

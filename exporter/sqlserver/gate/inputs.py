@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from exporter.core.durations import ago, known_time, moment
 from exporter.core.names import is_same_server
@@ -306,7 +307,11 @@ def _joined(sources: Sequence[_Source]) -> _Source:
     """Return two sources of one server as one: each section from the newer one that has it."""
     earlier, later = sorted(sources, key=lambda each: each.at or 0.0)
     named = max(later, earlier, key=lambda each: len(each.key))  # with its domain, if one of them has it
-    document = replace(merged(later.document, earlier.document), address=named.document.address)
     readings = [each.reading for each in (later, earlier) if each.reading is not None]
-    reading = united(*readings) if len(readings) > 1 else next(iter(readings), None)
-    return replace(later, key=named.key, document=document, reading=reading, file=earlier.file or later.file)
+    return replace(
+        later,
+        key=named.key,
+        document=replace(merged(later.document, earlier.document), address=named.document.address),
+        reading=reduce(united, readings) if readings else None,
+        file=earlier.file or later.file,
+    )

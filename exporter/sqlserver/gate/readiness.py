@@ -506,9 +506,12 @@ def _secret(case: NodeKey) -> Iterator[GateReason]:
     if last_end <= case.now and not any(use.proves(last_end, proof.grace) for use in uses):
         yield reason(Condition.SECRET_ENDED, server=case.server, credential=proof.credential, at=clock_text(last_end, case.now))
     elif uses and not any(all(each.is_before(use) for each in case.secret_changes) for use in uses):
-        cause = max(case.secret_changes, key=lambda change: change.at).text(case.now)
         yield reason(
-            Condition.CREDENTIAL_LEFT_BEHIND, server=case.server, cause=cause, key=proof.key_name, database=case.database
+            Condition.CREDENTIAL_LEFT_BEHIND,
+            server=case.server,
+            cause=max(case.secret_changes, key=lambda change: change.at).text(case.now),
+            key=proof.key_name,
+            database=case.database,
         )
 
 
@@ -605,9 +608,8 @@ _ROWS: Final[Mapping[Evidence, _Row]] = {
 
 def unread_readiness(one: Dependency, suffix: str, vault: Iterable[GateReason], now: float) -> RestartReadiness:
     """Return what a restart lacks for a key of a node that no exporter reads."""
-    key = one.usage.key
-    unread = replace(reason(Condition.NOT_READ_ITSELF, server=one.server + suffix, key=key.name), server=one.server)
-    return RestartReadiness(one.server, "", key.thumbprint, key.name, (*vault, unread), now)
+    unread = replace(reason(Condition.NOT_READ_ITSELF, server=one.server + suffix, key=one.usage.key.name), server=one.server)
+    return RestartReadiness(one.server, "", one.usage.key.thumbprint, one.usage.key.name, (*vault, unread), now)
 
 
 def restart_readiness(case: NodeKey, vault: Iterable[GateReason] = ()) -> RestartReadiness:

@@ -10,13 +10,12 @@ from exporter.core.durations import moment
 from exporter.core.secrets import hide
 from exporter.knowledge.verdict import NOT_TESTED, vantage_text
 from exporter.sqlserver.gate.assess import percent
-from exporter.sqlserver.gate.conditions import GateReason, TargetState
+from exporter.sqlserver.gate.conditions import GateReason
 from exporter.sqlserver.gate.exporters import place_of
-from exporter.sqlserver.gate.inputs import Answer, Dependency, ExporterAnswer, KnownInstance
+from exporter.sqlserver.gate.inputs import Answer
 from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.instance import counted, listed
-from exporter.sqlserver.logs import LogSpace
-from exporter.sqlserver.proof import ServerProof, proof_text
+from exporter.sqlserver.proof import proof_text
 
 
 def as_text(answer: Answer) -> str:
@@ -31,13 +30,72 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "answer": answer.verdict,
         "at": moment(answer.at),
         "vantage": None if answer.vantage is None else answer.vantage.value,
-        "exporters": [_exporter(one) for one in answer.exporters],
+        "exporters": [
+            {
+                "url": one.url,
+                "vantage": None if one.state is None else one.state.vantage.value,
+                "host": None if one.state is None else one.state.host,
+                "at": None if one.state is None else moment(one.state.at),
+                "failure": one.failure or None,
+                "instances": list(one.servers),
+            }
+            for one in answer.exporters
+        ],
         "instances": list(answer.instances),
-        "readings": [_reading(one) for one in answer.readings],
-        "proofs": [_proof(one) for one in answer.proofs],
-        "logs": [_log(one, log) for one in answer.proofs for log in one.logs],
-        "keys": [_key(one) for one in answer.dependencies],
-        "targets": [_target(one) for one in sorted(targets.values(), key=lambda one: one.name)],
+        "readings": [
+            {
+                "instance": one.server,
+                "read_at": _moment(one.at),
+                "age_seconds": None if one.age is None else round(one.age),
+                "source": one.source,
+            }
+            for one in answer.readings
+        ],
+        "proofs": [
+            {
+                "instance": one.server,
+                "key_name": one.proof.key_name,
+                "thumbprint": one.proof.thumbprint,
+                "credential_altered_at": _moment(one.proof.altered_at),
+                "proof_due": one.proof.is_due,
+                "proven_at": _moment(one.proof.proven_at),
+                "proven_by": None if one.proof.source is None else one.proof.source.value,
+                "database": one.proof.database or None,
+                "codes_since": [each.code for each in one.signs],
+            }
+            for one in answer.proofs
+        ],
+        "logs": [
+            {
+                "instance": one.server,
+                "database": log.database,
+                "read_at": _moment(one.reading.read_at.get("logs")),
+                "full_in_seconds": None if log.full_in is None else round(log.full_in),
+                "next_file_in_seconds": None if log.next_file_in is None else round(log.next_file_in),
+            }
+            for one in answer.proofs
+            for log in one.logs
+        ],
+        "keys": [
+            {
+                "instance": one.server,
+                "key": one.key,
+                "databases": [database.name for database in one.usage.databases],
+                "targets": [hide(target.name) for target in one.targets],
+            }
+            for one in answer.dependencies
+        ],
+        "targets": [
+            {
+                "target": hide(one.name),
+                "vault_side_ready": one.ready,
+                "last_unwrap": _moment(one.last_unwrap),
+                "ready_since": _moment(one.ready_since),
+                "credential": hide(one.credential),
+                "credential_expires_at": _moment(one.credential_expires_at),
+            }
+            for one in sorted(targets.values(), key=lambda one: one.name)
+        ],
         "forecast": [
             {"vault": one.vault, "unwraps": one.unwraps.total(), "share_of_limit": round(one.share, 4)} for one in answer.forecast
         ],
@@ -53,22 +111,30 @@ def as_json(answer: Answer) -> dict[str, Any]:
             }
             for one in answer.readiness
         ],
-        "reasons": [_reason(one) for one in answer.reasons],
-        "accepted": [_reason(one) for one in answer.accepted],
+        "reasons": list(map(missing_row, answer.reasons)),
+        "accepted": list(map(missing_row, answer.accepted)),
         "notes": list(answer.notes),
         "not_tested": _not_tested(answer),
     }
+
+
+def missing_row(one: GateReason) -> dict[str, Any]:
+    """Return a reason with the row of the evidence that it is about."""
+    return {"condition": one.condition, "evidence": evidence_of(one).value, "known": one.known, "text": one.text, "fix": one.fix}
+
+
+def _moment(at: float | None) -> str | None:
+    return None if at is None else moment(at)
 
 
 def _headline(answer: Answer) -> str:
     known = sum(one.known for one in answer.reasons)
     unknown = len(answer.reasons) - known
     if answer.verdict == "ready":
-        keys = {one.key for one in answer.dependencies}
-        databases = sum(len(one.usage.databases) for one in answer.dependencies)
-        counts = (counted(len(answer.instances), "instance"), counted(len(keys), "key"), counted(databases, "database"))
+        keys = counted(len({one.key for one in answer.dependencies}), "key")
+        databases = counted(sum(len(one.usage.databases) for one in answer.dependencies), "database")
         narrow = "the vault side of " if answer.question.vault_side else ""
-        return f"ready: {narrow}{', '.join(counts)}"
+        return f"ready: {narrow}{counted(len(answer.instances), 'instance')}, {keys}, {databases}"
     if answer.verdict == "not_known":
         return f"not known: {counted(unknown, 'reason')}"
     return f"not ready: {counted(known, 'reason')}" + (f", and {unknown} not known" if unknown else "")
@@ -89,10 +155,9 @@ def _details(answer: Answer) -> Iterator[str]:
     proofs = {(each.server, each.proof.thumbprint): each for each in answer.proofs}
     for one in answer.dependencies:
         places = (f"{target.name} at {place_of(target)}" if answer.several else target.name for target in one.targets)
-        targets = " and ".join(places) if answer.several else ", ".join(places)
-        databases = counted(len(one.usage.databases), "database")
-        yield f"{one.server}: {databases} under {one.key}, probed by {hide(targets) or 'no target'}"
-        if (proof := proofs.get((one.server, one.usage.key.thumbprint))) is not None:
+        targets = hide((" and " if answer.several else ", ").join(places)) or "no target"
+        yield f"{one.server}: {counted(len(one.usage.databases), 'database')} under {one.key}, probed by {targets}"
+        if (proof := proofs.get(one.place)) is not None:
             yield f"  SQL Server itself: {hide(proof_text(proof, answer.now))}"
     without = [name for name in answer.instances if name not in {one.server for one in answer.dependencies}]
     for name in without if answer.verdict == "ready" else ():
@@ -110,86 +175,12 @@ def _details(answer: Answer) -> Iterator[str]:
 
 def _not_tested(answer: Answer) -> str:
     """Return what is still untested, of those that did not show themselves what no probe can."""
-    missing = {each.server for each in answer.readiness if each.missing} | (
-        {*answer.instances} if answer.question.vault_side else set()
-    )
+    missing = {
+        *(answer.instances if answer.question.vault_side else ()),
+        *(one.server for one in answer.readiness if one.missing),
+    }
     servers = dict.fromkeys(one.server for one in answer.dependencies)
     untested = [server for server in servers if server in missing]
     if len(untested) == len(servers):
         return NOT_TESTED
     return f"{NOT_TESTED}, for {listed(untested)}" if untested else ""
-
-
-def _exporter(one: ExporterAnswer) -> dict[str, Any]:
-    state = one.state
-    return {
-        "url": one.url,
-        "vantage": None if state is None else state.vantage.value,
-        "host": None if state is None else state.host,
-        "at": None if state is None else moment(state.at),
-        "failure": one.failure or None,
-        "instances": list(one.servers),
-    }
-
-
-def _reason(one: GateReason) -> dict[str, Any]:
-    row = evidence_of(one).value
-    return {"condition": one.condition, "evidence": row, "known": one.known, "text": one.text, "fix": one.fix}
-
-
-def _reading(one: KnownInstance) -> dict[str, Any]:
-    return {
-        "instance": one.server,
-        "read_at": _moment(one.at),
-        "age_seconds": None if one.age is None else round(one.age),
-        "source": one.source,
-    }
-
-
-def _proof(one: ServerProof) -> dict[str, Any]:
-    proof = one.proof
-    return {
-        "instance": one.server,
-        "key_name": proof.key_name,
-        "thumbprint": proof.thumbprint,
-        "credential_altered_at": _moment(proof.altered_at),
-        "proof_due": proof.is_due,
-        "proven_at": _moment(proof.proven_at),
-        "proven_by": None if proof.source is None else proof.source.value,
-        "database": proof.database or None,
-        "codes_since": [each.code for each in one.signs],
-    }
-
-
-def _log(one: ServerProof, log: LogSpace) -> dict[str, Any]:
-    return {
-        "instance": one.server,
-        "database": log.database,
-        "read_at": _moment(one.reading.read_at.get("logs")),
-        "full_in_seconds": None if log.full_in is None else round(log.full_in),
-        "next_file_in_seconds": None if log.next_file_in is None else round(log.next_file_in),
-    }
-
-
-def _moment(at: float | None) -> str | None:
-    return None if at is None else moment(at)
-
-
-def _key(one: Dependency) -> dict[str, Any]:
-    return {
-        "instance": one.server,
-        "key": one.key,
-        "databases": [database.name for database in one.usage.databases],
-        "targets": [hide(target.name) for target in one.targets],
-    }
-
-
-def _target(one: TargetState) -> dict[str, Any]:
-    return {
-        "target": hide(one.name),
-        "vault_side_ready": one.ready,
-        "last_unwrap": _moment(one.last_unwrap),
-        "ready_since": _moment(one.ready_since),
-        "credential": hide(one.credential),
-        "credential_expires_at": _moment(one.credential_expires_at),
-    }
