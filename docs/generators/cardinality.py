@@ -28,7 +28,7 @@ OWNED: Final = "each availability group, or none, if a target lists the SQL Serv
 FILLS: Final = "each database whose log backups are late while its key fails"
 SAID: Final = "each thing of which an alert says what to do first"
 MISSING: Final = "each row of the evidence that a restart lacks, for each key"
-FAILING: Final = "each key that SQL Server itself fails to get, or that is due to be proven: one of the two"
+FAILING: Final = "each key that is due to be proven"
 BACKUP: Final = "each such database and type of backup"
 
 # Families with labels from a closed list: the most series for one target, and the reason.
@@ -100,7 +100,7 @@ OF_SQL_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
         "mssql_ekm_restart_ready_until_timestamp_seconds",
     ),
     MISSING: ("mssql_ekm_restart_missing_info",),
-    FAILING: ("mssql_ekm_failing_since_timestamp_seconds", "mssql_ekm_proof_due_since_timestamp_seconds"),
+    FAILING: ("mssql_ekm_proof_due_since_timestamp_seconds",),
     "each key that protects a database, and whose login has no credential": ("mssql_ekm_key_without_credential",),
     TARGET: ("mssql_ekm_target_info",),
     DIFFERENCE: ("mssql_ekm_difference_databases",),

@@ -284,7 +284,7 @@ class SqlServerSeries:
         """Return the series of the restart readiness alone: it changes between two readings. Any thread may call."""
         from exporter.metrics.sql_server import readiness_samples  # noqa: PLC0415 - see above
 
-        return self._rendered(reading, readiness_samples(reading, readiness, now))
+        return self._rendered(reading, readiness_samples(readiness, now))
 
     def render_alerts(
         self,

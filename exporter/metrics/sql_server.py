@@ -24,7 +24,7 @@ from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.instance import EKM_OPTION, OPEN, printable
 from exporter.sqlserver.logs import LogSpace, log_spaces
-from exporter.sqlserver.proof import KeyProof, ProofState, key_proofs, server_proofs
+from exporter.sqlserver.proof import KeyProof, key_proofs
 from exporter.sqlserver.reading import BACKUP_TYPES, TRACE_FLAG, SqlServerReading
 
 _LONGEST = 256  # characters of a label value: names of SQL Server have 128
@@ -345,13 +345,11 @@ def _alerts_enabled(reading: SqlServerReading, owners: list[Owner]) -> list[_Kno
     return [((ag, text(team), text(env)), enabled) for ag in rows_of(reading.document).groups]
 
 
-def readiness_samples(reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> Values:
-    """Return the samples of the restart readiness at `now`, and since when SQL Server itself fails."""
-    proofs = {each.proof.thumbprint: each for each in server_proofs(reading)}
+def readiness_samples(readiness: Iterable[RestartReadiness], now: float) -> Values:
+    """Return the samples of the restart readiness at `now`."""
     shown = [
         (_key(each), each, each.answer(now)) for each in sorted(readiness, key=lambda each: (each.key_name, each.thumbprint))
     ]
-    failing = ((key, proofs[each.thumbprint]) for key, each, _ in shown[:MOST] if each.thumbprint in proofs)
     return _values(
         {
             "mssql_ekm_restart_ready_until_timestamp_seconds": (
@@ -361,9 +359,6 @@ def readiness_samples(reading: SqlServerReading, readiness: Iterable[RestartRead
                 ((*key, evidence_of(one).value, "not_ready" if one.known else "not_known"), 1.0)
                 for key, each, _ in shown[:MOST]
                 for one in each.missing
-            ),
-            "mssql_ekm_failing_since_timestamp_seconds": (
-                (key, proof.since if proof.cause is ProofState.FAILING else None) for key, proof in failing
             ),
         }
     )

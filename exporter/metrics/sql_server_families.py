@@ -100,12 +100,6 @@ SQL_SERVER_METRICS: Final = (
         "target",
     ),
     _sql_server(
-        "mssql_ekm_failing_since_timestamp_seconds",
-        "Time since which the error log shows that SQL Server does not get the key. Absent if it does not fail.",
-        "key_name thumbprint",
-        level=Level.DEFAULT,
-    ),
-    _sql_server(
         "mssql_ekm_backups_failing_since_timestamp_seconds",
         "Time since which backups of encrypted databases fail, because SQL Server does not get its key: what EkmSqlBackupsFail pages. 0 if none "
         "fails. Absent if that is not known, as after one failed backup.",

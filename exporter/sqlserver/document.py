@@ -134,7 +134,7 @@ _FIELDS: Mapping[str, tuple[_Kind, int]] = {
         (
             _TIME,
             LONGEST,
-            "opened_utc set_utc started_utc finished_utc first_utc last_utc log_backup_utc earlier_utc since_utc until_utc",
+            "opened_utc set_utc started_utc finished_utc first_utc last_utc log_backup_utc since_utc until_utc",
         ),
         (_TIME, LONGEST, "known_utc created_utc modified_utc"),
     )

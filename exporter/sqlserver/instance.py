@@ -64,13 +64,12 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlCredential:
-    """A credential of a provider; times are ISO 8601. `earlier_utc` is when it was altered before its last change, empty if unknown."""
+    """A credential of a provider; times are ISO 8601."""
 
     name: str
     identity: str
     provider: str
     modified_utc: str
-    earlier_utc: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +217,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
             for row in _without(rows.get("providers", ()), "name", foreign)
         ),
         credentials=tuple(
-            SqlCredential(**_cells(row, "name", "identity", "provider", "modified_utc", "earlier_utc"))
+            SqlCredential(**_cells(row, "name", "identity", "provider", "modified_utc"))
             for row in _without(rows.get("credentials", ()), "provider", foreign)
         ),
         keys=_keys(_without(rows.get("keys", ()), "provider", foreign)),

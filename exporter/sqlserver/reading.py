@@ -198,18 +198,15 @@ def _of_sources(chosen: Mapping[str, Document], later: Document, earlier: Docume
 
 
 def with_known_rows(later: Document, earlier: Document, *, whole: bool = True) -> Document:
-    """Add what an earlier reading knows of backups and credentials. A later one that is not `whole` did not search all backups that may count.
+    """Add what an earlier reading knows of backups. A later one that is not `whole` did not search all backups that may count.
 
-    A database that is no longer encrypted has no backup. SQL Server shows the last change of a credential alone.
+    A database that is no longer encrypted has no backup.
     """
     sections = dict(later.sections)
     if BACKUPS in sections:
         encrypted = {row.get("name") for row in sections.get("databases", ()) if row.get("is_encrypted") == 1}
         kept = (row for row in earlier.sections.get(BACKUPS, ()) if row.get("database") in encrypted)
         sections[BACKUPS] = joined_backups(sections[BACKUPS], kept, whole=whole)
-    if CREDENTIALS in sections:
-        known = {row.get("name"): row for row in earlier.sections.get(CREDENTIALS, ())}
-        sections[CREDENTIALS] = tuple(_with_change(row, known.get(row.get("name"), {})) for row in sections[CREDENTIALS])
     return replace(later, sections=sections)
 
 
@@ -284,13 +281,6 @@ def _changed(one: Row, other: Row) -> Row:
     known = max(str(row.get("known_utc", "")) for row in (one, other))
     first = int(same and min(int(row.get("first", 0)) for row in (one, other)))
     return {**(earlier if same else later), "first": first} | ({"known_utc": known} if known else {})
-
-
-def _with_change(row: Row, before: Row) -> Row:
-    """Return a credential with when it was altered before its last change, if an earlier reading knows that."""
-    changed = before.get("modified_utc") not in (None, row.get("modified_utc"))
-    at = before["modified_utc"] if changed else before.get("earlier_utc")
-    return row if at is None else {**row, "earlier_utc": at}
 
 
 def united(one: SqlServerReading, other: SqlServerReading) -> SqlServerReading:

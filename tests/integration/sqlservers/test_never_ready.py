@@ -27,7 +27,6 @@ from tests.support.ready_fleets import (
     utc,
     with_readings,
 )
-from tests.support.sql_readings import a_reading
 
 MINUTE = 60.0
 CLIENT = "11111111-2222-4333-8444-555555555555"
@@ -244,7 +243,7 @@ def test_page_and_series_show_the_incident(name):
     missing = [(each, one) for each in readiness for one in each.missing if one.condition == condition]
     assert missing
     page = re.sub(r"<[^>]+>", "", unescape(str(restart_section(readiness, NOW))))
-    samples = [readiness_samples(a_reading(), [each], NOW) for each, _ in missing]
+    samples = [readiness_samples([each], NOW) for each, _ in missing]
     for (each, one), values in zip(missing, samples, strict=True):
         assert f"{each.server}, key {each.key_name}: " in page
         labels = ("evidence", evidence_of(one)), ("answer", "not_ready" if one.known else "not_known")

@@ -115,17 +115,11 @@ KEY = (("key_name", "key_2C56"), ("thumbprint", "0x2C56"))
     ],
 )
 def test_restart_readiness_is_a_time_until_which_it_holds(readiness, now, until, missing):
-    values = readiness_samples(a_reading(), [readiness], now)
+    values = readiness_samples([readiness], now)
     assert values["mssql_ekm_restart_ready_until_timestamp_seconds"] == until
     assert values["mssql_ekm_restart_missing_info"] == [
         ((*KEY, ("evidence", row), ("answer", known)), 1.0) for row, known in missing
     ]
-
-
-def test_failing_key_has_the_time_since_then():
-    row = {"code": "3303", "lines": 1, "first_utc": "2026-11-26T19:10:00", "last_utc": "2026-11-26T19:40:00"}
-    values = readiness_samples(a_reading(sections={"errors": [row]}), [NOT_KNOWN], READ_AT)
-    assert values["mssql_ekm_failing_since_timestamp_seconds"] == [(KEY, unix("2026-11-26T19:10:00"))]
 
 
 def alerts_of(reading, *owners, watch=None):
@@ -192,10 +186,10 @@ def test_section_times_are_those_of_the_last_good_reading():
 def test_reading_has_samples_for_every_family_and_label():
     values = sql_server_samples(a_reading())
     assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {
-        *readiness_samples(a_reading(), [], READ_AT),
+        *readiness_samples([], READ_AT),
         *alerts_of(a_reading()),
     }
-    values |= readiness_samples(a_reading(), [NOT_KNOWN], READ_AT) | alerts_of(a_reading())
+    values |= readiness_samples([NOT_KNOWN], READ_AT) | alerts_of(a_reading())
     for spec in SQL_SERVER_METRICS:
         assert {tuple(name for name, _ in labels) for labels, _ in values[spec.name]} <= {spec.own}
 
@@ -203,7 +197,7 @@ def test_reading_has_samples_for_every_family_and_label():
 def test_unread_server_shows_only_that_it_was_not_read():
     values = sql_server_samples(an_unread_server(refused=True))
     assert values.keys() == {spec.name for spec in SQL_SERVER_METRICS} - {
-        *readiness_samples(a_reading(), [], READ_AT),
+        *readiness_samples([], READ_AT),
         *alerts_of(a_reading()),
     }
     assert {name: samples for name, samples in values.items() if samples} == {

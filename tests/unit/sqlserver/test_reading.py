@@ -82,23 +82,6 @@ def test_backups_without_times_have_no_gap():
     assert joined_backups([a_backup("D")], [known], whole=False) == (known,)
 
 
-def credentials_of(*rows):
-    return Document(sections={"credentials": rows})
-
-
-def a_credential(modified, **changes):
-    return {"name": "tde", "modified_utc": modified, **changes}
-
-
-def test_credential_keeps_when_it_was_altered_before():
-    changed = with_known_rows(credentials_of(a_credential(TUESDAY), {"name": "new"}), credentials_of(a_credential(MONDAY)))
-    assert changed.sections["credentials"] == (a_credential(TUESDAY, earlier_utc=MONDAY), {"name": "new"})
-    assert with_known_rows(credentials_of(a_credential(TUESDAY)), changed).sections["credentials"][0]["earlier_utc"] == MONDAY
-    again = with_known_rows(credentials_of(a_credential(FRIDAY)), changed)
-    assert again.sections["credentials"] == (a_credential(FRIDAY, earlier_utc=TUESDAY),)
-    assert with_known_rows(Document(), changed) == Document()
-
-
 def test_empty_registry_is_good_without_provider_and_keys():
     expected = {(): True, ("providers",): False, ("keys",): False, ("providers", "keys"): False}
     for used, good in expected.items():
