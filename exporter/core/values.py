@@ -229,7 +229,7 @@ class CredentialKind(StrEnum):
 HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 
-class Facts(Struct, frozen=True, kw_only=True, gc=False):
+class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """The facts of one exchange. `classify` derives the code and the reason.
 
     `detail` is masked and at most 256 characters. Times are in seconds; `server_time` and certificate dates are Unix times.

@@ -15,7 +15,7 @@ from exporter.core.values import Facts, KeyFacts, Outcome, Phase, Readiness, Ste
 from exporter.knowledge.reasons import Reason
 
 
-class StepResult(Struct, frozen=True, kw_only=True, gc=False):
+class StepResult(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One step of one probe. `code` is in the target's generation. It is None unless the step failed."""
 
     step: Step
@@ -33,7 +33,7 @@ class StepResult(Struct, frozen=True, kw_only=True, gc=False):
         return self.facts is not None and self.facts.phase_reached in (Phase.WAIT, Phase.TRANSFER)
 
 
-class ProbeReport(Struct, frozen=True, kw_only=True, gc=False):
+class ProbeReport(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One whole probe. `started_at` is a Unix time, `duration` seconds."""
 
     target: str

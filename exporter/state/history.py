@@ -6,143 +6,64 @@ was measured: times and request ids. Then the measured values alone are packed, 
 
 from __future__ import annotations
 
-import pickle
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
+from msgspec import Struct, msgpack
 from msgspec.structs import replace
 
 from exporter.config.settings import Credential, Module, Target
-from exporter.core.values import (
-    CredentialKind,
-    Facts,
-    Fault,
-    KeyFacts,
-    Outcome,
-    PeerCertificate,
-    Phase,
-    Readiness,
-    Step,
-    VaultHeaders,
-)
-from exporter.knowledge.reasons import Reason
-from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.core.values import Facts, KeyFacts
+from exporter.knowledge.report import ProbeReport
 
-LEVEL: Final = 1
-MEMORY_LEVEL: Final = 4  # a larger match table takes longer to clear than packing a report takes
+_LEVEL: Final = 1
 _UNPACKED: Final = 8  # reports that a page of a history reads again and again
-
-
-def _all_but(kind: type[Any], *names: str) -> attrgetter[tuple[object, ...]]:
-    """Return a getter of all fields of a struct, also of future ones, but those with these names."""
-    return attrgetter(*(name for name in kind.__struct_fields__ if name not in names))
-
-
-_of_report = _all_but(ProbeReport, "started_at", "duration", "steps", "key")
-_of_step = _all_but(StepResult, "duration", "facts")
-_MEASURED: Final = ("request_id", "correlation_id", "addresses", "local_address", "server_time")  # of facts, with the phases
+_MEASURED: Final = ("request_id", "correlation_id", "addresses", "local_address", "server_time")  # of the facts, with the phases
 _measured_of = attrgetter(*_MEASURED)
-_of_facts = _all_but(Facts, *_MEASURED, "phases")
+_NOTHING: Final = Facts()
+_WITHOUT: Final[dict[str, Any]] = dict(zip(_MEASURED, _measured_of(_NOTHING), strict=True))
+
+_Measured = tuple[str | None, str | None, tuple[str, ...], str | None, float | None]
+_encode = msgpack.Encoder().encode
+_report_in = msgpack.Decoder(ProbeReport).decode
+_measured_in = msgpack.Decoder(tuple[float, float, tuple[tuple[float, _Measured, tuple[float, ...]], ...]]).decode
 
 
-def pack(report: ProbeReport) -> bytes:
-    """Return the report without its key."""
-    packer = zlib.compressobj(LEVEL, memLevel=MEMORY_LEVEL, zdict=_COMMON)
-    return packer.compress(pickle.dumps(replace(report, key=None), pickle.HIGHEST_PROTOCOL)) + packer.flush()
+def similar(report: ProbeReport) -> ProbeReport:
+    """Return the report without its key and what was measured: most reports of a target are alike."""
+    steps = [
+        replace(
+            step, duration=0.0, facts=step.facts and replace(step.facts, **_WITHOUT, phases=dict.fromkeys(step.facts.phases, 0))
+        )
+        for step in report.steps
+    ]
+    return replace(report, started_at=0.0, duration=0.0, steps=tuple(steps), key=None)
+
+
+def measured(report: ProbeReport) -> bytes:
+    """Return the times, ids and addresses of a report."""
+    facts = [(step.duration, step.facts or _NOTHING) for step in report.steps]
+    steps = [(duration, _measured_of(each), [*each.phases.values()]) for duration, each in facts]
+    return _encode((report.started_at, report.duration, steps))
 
 
 @lru_cache(maxsize=_UNPACKED)
 def unpack(packed: bytes) -> ProbeReport:
-    report = pickle.loads(zlib.decompressobj(zdict=_COMMON).decompress(packed))  # noqa: S301 - packed by this very process
-    assert isinstance(report, ProbeReport)  # noqa: S101 - for the type checker
-    return report
+    return _report_in(zlib.decompress(packed))
 
 
-def differ_as_measured(one: ProbeReport, other: ProbeReport) -> bool:
-    """Return whether two reports differ at most in their keys and in what `pack_measured` packs."""
-    return (
-        len(one.steps) == len(other.steps)
-        and _of_report(one) == _of_report(other)
-        and all(_of_step(step) == _of_step(same) for step, same in zip(one.steps, other.steps, strict=True))
-        and all(_are_alike(step.facts, same.facts) for step, same in zip(one.steps, other.steps, strict=True))
-    )
+def _with_measured(facts: Facts, values: _Measured, phases: tuple[float, ...]) -> Facts:
+    found: dict[str, Any] = dict(zip(_MEASURED, values, strict=True))
+    return replace(facts, **found, phases=dict(zip(facts.phases, phases, strict=True)))
 
 
-def pack_measured(report: ProbeReport) -> bytes:
-    """Return the times, ids and addresses of a report."""
-    values: list[object] = [report.started_at, report.duration]
-    for result in report.steps:
-        values.append(result.duration)
-        if result.facts is not None:
-            values += (*_measured_of(result.facts), *result.facts.phases.values())
-    return pickle.dumps(values, pickle.HIGHEST_PROTOCOL)
+OVERHEAD: Final = 300  # bytes of an entry without what is packed, about the sum of sys.getsizeof
 
 
-def unpack_measured(packed: bytes, similar: ProbeReport) -> ProbeReport:
-    """Return the report with these times, ids and addresses, and with the other facts of `similar`."""
-    values = iter(pickle.loads(packed))  # noqa: S301 - packed by this very process
-    started_at, duration = next(values), next(values)
-    return replace(similar, started_at=started_at, duration=duration, steps=tuple(_step(each, values) for each in similar.steps))
-
-
-def _are_alike(one: Facts | None, other: Facts | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return _of_facts(one) == _of_facts(other) and tuple(one.phases) == tuple(other.phases)
-
-
-def _step(similar: StepResult, values: Iterator[Any]) -> StepResult:
-    duration = next(values)
-    if similar.facts is None:
-        return replace(similar, duration=duration)
-    measured = dict(zip(_MEASURED, values, strict=False))
-    phases = dict(zip(similar.facts.phases, values, strict=False))  # the values of later steps follow
-    return replace(
-        similar,
-        duration=duration,
-        facts=replace(similar.facts, **measured, phases=phases),
-    )
-
-
-def _typical_facts(detail: str) -> Facts:
-    return Facts(
-        fault=Fault.HTTP_STATUS,
-        status=403,
-        service_code="Forbidden",
-        inner_code="ForbiddenByPolicy",
-        request_id="00000000-0000-0000-0000-000000000000",
-        detail=detail,
-        phases=dict.fromkeys(Phase, 0.01),
-        phase_reached=Phase.TRANSFER,
-        server_time=1.8e9,
-        endpoint=".vault.azure.net:443 login.microsoftonline.com:443",
-        credential_kind=CredentialKind.CLIENT_SECRET,
-        vault=VaultHeaders(region="westeurope", service_version="1.9.2000.1", connection="public"),
-        certificate=PeerCertificate(not_after=1.8e9, issuer="CN=Microsoft Azure RSA TLS Issuing CA,O=Microsoft Corporation,C=US"),
-    )
-
-
-def _typical_report() -> ProbeReport:
-    steps = tuple(
-        StepResult(step=step, outcome=outcome, duration=0.01, code=3077, reason=Reason.FORBIDDEN, facts=_typical_facts(outcome))
-        for step, outcome in zip(Step, (*Outcome, *Outcome), strict=False)
-    )
-    readiness = Readiness(ready=False, why="not_ready")
-    return ProbeReport(target="", started_at=1.8e9, duration=0.1, steps=steps, readiness=readiness)
-
-
-# Compression dictionary with the content of most reports, above all names of classes and fields.
-_COMMON = pickle.dumps(_typical_report(), pickle.HIGHEST_PROTOCOL)
-
-OVERHEAD = 300  # bytes of an entry without what is packed, about the sum of sys.getsizeof
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeContext:
+class ProbeContext(Struct, frozen=True, gc=False):
     """Target, module and credential of a probe, as they were when the probe started."""
 
     target: Target
@@ -150,29 +71,31 @@ class ProbeContext:
     credential: Credential
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(Struct, frozen=True, gc=False):
     """One stored probe. `id` is unique, also across restarts.
 
-    `packed` is its report, or one that differs from it only in what `measured` holds. Entries share most `packed`, `key` and
-    `context` objects.
+    `packed` is what is similar in most reports of the target. Entries share most `packed`, `key` and `context` objects.
     """
 
     id: str
     packed: bytes
-    measured: bytes | None  # None: `packed` is its own report
+    measured: bytes
     key: KeyFacts | None
     context: ProbeContext | None = None  # None if unknown
 
     @property
     def report(self) -> ProbeReport:
-        report = unpack(self.packed)
-        return replace(report if self.measured is None else unpack_measured(self.measured, report), key=self.key)
+        report, (started_at, duration, found) = unpack(self.packed), _measured_in(self.measured)
+        steps = [
+            replace(step, duration=took, facts=step.facts and _with_measured(step.facts, values, phases))
+            for step, (took, values, phases) in zip(report.steps, found, strict=True)
+        ]
+        return replace(report, started_at=started_at, duration=duration, steps=tuple(steps), key=self.key)
 
     def size_next_to(self, neighbour: HistoryEntry | None) -> int:
         """Return the size in bytes without what a neighbour has too."""
         shared = neighbour is not None and neighbour.packed is self.packed
-        return OVERHEAD + len(self.measured or b"") + (0 if shared else len(self.packed))
+        return OVERHEAD + len(self.measured) + (0 if shared else len(self.packed))
 
 
 class History:
@@ -186,28 +109,22 @@ class History:
         self._failures = _Ring()
         self._context: ProbeContext | None = None
         self._last: ProbeReport | None = None  # the newest, which the record of the target holds anyway
-        self._packed = b""  # its report, or one that differs as measured
+        self._packed = b""  # what is similar in it
 
     def add(self, report: ProbeReport, number: int, *, most_bytes: float, context: ProbeContext | None = None) -> HistoryEntry:
         """Add a probe and drop the oldest above `most_bytes`. `number` counts the probes of this process, from 1."""
         if context != self._context:
             self._context = context  # reuse the object of older entries: a reload creates equal copies
-        measured = self._pack(report)
-        entry = HistoryEntry(f"{int(report.started_at)}-{number}", self._packed, measured, report.key, self._context)
+        known, now, self._last = self._last, similar(report), report
+        if known is None or similar(known) != now:
+            self._packed = zlib.compress(_encode(now), _LEVEL)
+        entry = HistoryEntry(f"{int(report.started_at)}-{number}", self._packed, measured(report), report.key, self._context)
         self._recent.add(entry)
         if not report.success and not report.discarded:
             self._failures.add(entry)
         for ring in (self._recent, self._failures):
             ring.trim(self._limit, most_bytes / 2)
         return entry
-
-    def _pack(self, report: ProbeReport) -> bytes | None:
-        """Pack what differs from the last report: all of it, or what was measured, which is returned."""
-        last, self._last = self._last, report
-        if last is not None and differ_as_measured(last, report):
-            return pack_measured(report)
-        self._packed = pack(report)
-        return None
 
     @property
     def size(self) -> int:
