@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct
 
 from exporter.core.limits import KEY_OPERATIONS, MANAGED_HSM_OPERATIONS, OTHER_OPERATIONS
 from exporter.core.names import cloud_of, vault_host
+
+# As text, a later time than the year 9999 has no date. Checked where a time is read from a file.
+UnixTime = Annotated[float, Meta(ge=0, lt=253402300800)]
 
 
 class Silence(Enum):
@@ -247,7 +250,7 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     exception: str | None = None  # class name of the innermost exception that explains the fault
     detail: str = ""
     raised_at: str | None = None  # `file:line < file:line` of an exception that no rule explains
-    phases: Mapping[Phase, float] = field(default_factory=dict)
+    phases: Mapping[Phase, float] = {}
     phase_reached: Phase | None = None
     cut_by_scrape: bool = False  # the deadline was Prometheus' scrape timeout, not the target's
     server_time: float | None = None  # the Date header of the response
@@ -280,7 +283,7 @@ class VaultHeaders(Struct, frozen=True, kw_only=True, gc=False):
 class PeerCertificate(Struct, frozen=True, kw_only=True, gc=False):
     """The certificate of the endpoint. `not_after` is a Unix time, the earliest known of the chain."""
 
-    not_after: float
+    not_after: UnixTime
     issuer: str
 
 
@@ -319,8 +322,8 @@ class KeyFacts(Struct, frozen=True, kw_only=True, gc=False):
     modulus: bytes
     exponent: bytes
     enabled: bool | None = None
-    not_before: float | None = None
-    expires: float | None = None
+    not_before: UnixTime | None = None
+    expires: UnixTime | None = None
     key_ops: tuple[str, ...] = ()
 
     @property

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from enum import Enum, StrEnum
 from itertools import pairwise, takewhile
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Final, NamedTuple, TypeVar, get_type_hints
 
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from exporter.config.settings import Target
-from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Readiness, Step, VaultHeaders
+from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Readiness, Step, UnixTime, VaultHeaders
 from exporter.knowledge.expiry import EntraAnswer, entra_answer
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
@@ -34,11 +34,10 @@ LETTERS = {State.NOT_READY: "n", State.FAILING: "f", State.UNKNOWN: "u", State.R
 _FAILED = LETTERS[State.NOT_READY] + LETTERS[State.FAILING]
 
 
-@dataclass(frozen=True, slots=True)
-class FailureSummary:
+class FailureSummary(Struct, frozen=True, gc=False):
     """Summary of a failure that is kept over a restart. `at` is a Unix time."""
 
-    at: float
+    at: UnixTime
     step: str
     code: int | None
     reason: str | None
@@ -116,8 +115,7 @@ _VERDICT = (ChangeKind.STATE, ChangeKind.CODE, ChangeKind.REASON)  # the first v
 _VERSIONS = (ChangeKind.KEY_VERSION, ChangeKind.NEWEST_VERSION)
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedChange:
+class ObservedChange(Struct, frozen=True, gc=False):
     """One change, found by the probe that began at `at`, a Unix time.
 
     `subject` is the endpoint of a certificate, else empty. `failure` is the failure after a change of state, code or reason, or the one
@@ -185,15 +183,39 @@ def same_scopes(before: Sequence[object], target: Target) -> set[Scope]:
     return {scope for scope, *_ in takewhile(lambda each: each[1] == each[2], zip(Scope, before, subjects(target), strict=True))}
 
 
-def _fact(scope: Scope, default: object = None, *, kept: bool = True) -> Any:
-    """A fact of a scope; `kept` over a restart. A class as the default is called for each record."""
-    metadata = {"scope": scope, "kept": kept}
-    return field(default_factory=default, metadata=metadata) if callable(default) else field(default=default, metadata=metadata)
+_VAULT, _KEY, _RECOVERY_VAULT = (Meta(extra={"scope": scope}) for scope in Scope)
+_State = Annotated[str, Meta(max_length=RECENT, pattern=f"^[{''.join(LETTERS.values())}]*$")]
 
 
-@dataclass(slots=True)
-class TargetRecord:
-    """Record of one target. Times are Unix times, unknown is None. Last known facts are kept while probes fail."""
+class Kept(Struct, kw_only=True):
+    """The facts of a record that are kept over a restart, each with what it is about. Times are Unix times, unknown is None."""
+
+    last_success_at: Annotated[UnixTime | None, _VAULT] = None  # when the last good one began
+    verdict: Annotated[Readiness | None, _KEY] = None
+    verdict_at: Annotated[UnixTime | None, _KEY] = None
+    state: Annotated[State | None, _KEY] = None  # of the last probe
+    state_since: Annotated[UnixTime | None, _KEY] = None  # when the first probe with this state began
+    is_first_seen: Annotated[bool, _KEY] = False  # the state may be older: no result came shortly before `state_since`
+    # When the last probe began whose unwrap succeeded, with any configuration: a fact about the key.
+    key_unwrapped_at: Annotated[UnixTime | None, _KEY] = None
+    recent: Annotated[_State, _KEY] = ""  # the states of the last probes, oldest first, as `LETTERS`
+    recent_failures: Annotated[tuple[FailedProbe, ...], _KEY] = ()  # those of `recent` that failed, oldest first
+    key: Annotated[KeyFacts | None, _KEY] = None
+    vault: Annotated[VaultHeaders, _VAULT] = VaultHeaders()
+    # That the vault reported with the last probe that its key proved: no other server can set it.
+    region: Annotated[str | None, _VAULT] = None
+    tenant: Annotated[str | None, _VAULT] = None
+    newest_version: Annotated[str | None, _KEY] = None  # of the key, last known
+    proof_at: Annotated[UnixTime | None, _RECOVERY_VAULT] = None  # last successful unwrap in the recovery vault
+    purge_at: Annotated[UnixTime | None, _KEY] = None  # time of the permanent deletion of a deleted key
+    certificates: Annotated[dict[str, PeerCertificate], _VAULT] = {}  # of vault and Entra, by host:port
+    # Tuples: an empty one takes no memory, an empty deque takes 760 bytes in each record of a fleet.
+    last_failures: Annotated[tuple[FailureSummary, ...], Meta(max_length=SUMMARIES), _VAULT] = ()  # the newest last
+    changes: Annotated[tuple[ObservedChange, ...], Meta(max_length=MAX_CHANGES), _VAULT] = ()  # the newest last
+
+
+class TargetRecord(Kept):
+    """Record of one target. Last known facts are kept while probes fail."""
 
     target: Target
     history: History
@@ -205,40 +227,16 @@ class TargetRecord:
     consecutive_blocking: int = 0  # of those in which a step other than wrap_key failed
     consecutive_unready: int = 0
     last_probe_at: float | None = None  # when the last probe began
-    last_success_at: float | None = _fact(Scope.VAULT)  # when the last good one began
     next_probe_at: float | None = None
-    verdict: Readiness | None = _fact(Scope.KEY)
-    verdict_at: float | None = _fact(Scope.KEY)
-    state: State | None = _fact(Scope.KEY)  # of the last probe
-    state_since: float | None = _fact(Scope.KEY)  # when the first probe with this state began
-    is_first_seen: bool = _fact(Scope.KEY, default=False)  # the state may be older: no result came shortly before `state_since`
     # When the first of the ready probes began, without a gap, a restart or another verdict.
-    ready_since: float | None = _fact(Scope.KEY, kept=False)
-    not_ready_at: float | None = _fact(
-        Scope.KEY, kept=False
-    )  # when the last probe that was not ready began, since the start of the exporter
+    ready_since: Annotated[float | None, _KEY] = None
+    # When the last probe that was not ready began, since the start of the exporter.
+    not_ready_at: Annotated[float | None, _KEY] = None
     # When the last probe began whose unwrap succeeded, not with another configuration.
-    unwrapped_at: float | None = _fact(Scope.KEY, kept=False)
-    key_unwrapped_at: float | None = _fact(
-        Scope.KEY
-    )  # the same with any configuration, also before a restart: a fact about the key
+    unwrapped_at: Annotated[float | None, _KEY] = None
     discarded: Readiness | None = None  # of the last probe, if its result was discarded
     discarded_since: float | None = None  # when the first probe began whose result was discarded, of those in a row
-    recent: str = _fact(Scope.KEY, "")  # the states of the last probes, oldest first, as `LETTERS`
-    recent_failures: tuple[FailedProbe, ...] = _fact(Scope.KEY, ())  # those of `recent` that failed, oldest first
-    key: KeyFacts | None = _fact(Scope.KEY)
-    vault: VaultHeaders = _fact(Scope.VAULT, VaultHeaders)
-    # That the vault reported with the last probe that its key proved: no other server can set it.
-    region: str | None = _fact(Scope.VAULT)
-    tenant: str | None = _fact(Scope.VAULT)
-    newest_version: str | None = _fact(Scope.KEY)  # of the key, last known
-    proof_at: float | None = _fact(Scope.RECOVERY_VAULT)  # last successful unwrap in the recovery vault
-    purge_at: float | None = _fact(Scope.KEY)  # time of the permanent deletion of a deleted key
-    auxiliary: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
-    certificates: dict[str, PeerCertificate] = _fact(Scope.VAULT, dict)  # of vault and Entra, by host:port
-    # Tuples: an empty one takes no memory, an empty deque takes 760 bytes in each record of a fleet.
-    last_failures: tuple[FailureSummary, ...] = _fact(Scope.VAULT, ())  # the newest last
-    changes: tuple[ObservedChange, ...] = _fact(Scope.VAULT, ())  # the newest last
+    auxiliary: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = {}
 
     def add_report(self, report: ProbeReport) -> None:
         """Add a report. Of a discarded one nothing else is kept here: only the history has it."""
@@ -359,9 +357,13 @@ class TargetRecord:
                 self.certificates[facts.endpoint] = facts.certificate
 
 
-# The facts of a record by their scope, and those that are kept over a restart.
-FACTS: Final = {each.name: each.metadata["scope"] for each in fields(TargetRecord) if each.metadata}
-KEPT: Final = tuple(each.name for each in fields(TargetRecord) if each.metadata.get("kept"))
+# The scope of each fact of a record.
+FACTS: Final[dict[str, Scope]] = {
+    name: meta.extra["scope"]
+    for name, hint in get_type_hints(TargetRecord, include_extras=True).items()
+    for meta in getattr(hint, "__metadata__", ())
+    if meta.extra
+}
 
 
 class TargetRecords:

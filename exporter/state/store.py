@@ -20,6 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from exporter.config.settings import Target
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import AuxiliaryResult
@@ -130,7 +132,7 @@ class PrivateDirectory:
             )
 
 
-VERSION = 1
+VERSION = 2
 LARGEST = 1024 * 1024  # bytes; the exporter writes no larger file
 # A disk error, a full disk or a missing right can end; after any other error the name is wrong.
 _UNWRITABLE = frozenset(getattr(errno, name, 0) for name in ("EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT", "EIO", "ESTALE"))
@@ -219,7 +221,7 @@ class StateFiles:
     def put(self, kind: DocumentKind, name: str, document: Document) -> None:
         """Schedule a write of plain JSON; the last document of a name wins."""
         file = _file(kind, name)
-        text = json.dumps({**document, "version": VERSION, "kind": kind, "name": name}, allow_nan=False).encode()
+        text = _encode({**document, "version": VERSION, "kind": kind, "name": name})
         digest = sha256(text).digest()
         if self._written.get(file) != digest:
             self._written[file] = digest
@@ -265,6 +267,13 @@ class StateFiles:
             file, why = next(iter(failures.items()))
             self._on_problem(f"{self._directory.path / file}: cannot be written and will be missing after a restart: {why}")
         self._failing = bool(failures)
+
+
+def _encode(document: Document) -> bytes:
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:  # a lone surrogate in a text of SQL Server
+        return json.dumps(msgspec.to_builtins(document)).encode()
 
 
 def _file(kind: DocumentKind, name: str) -> str:
@@ -319,8 +328,8 @@ class StateStore:
         self.state = state
         self._folder = folder
         self._recalled: dict[_Key, Document | None] = {}
-        self._pool = DaemonThreadPool(_THREADS, name="ekm-state") if folder is not None else None
-        self._files = StateFiles(folder, pool=self._pool, on_problem=_report) if folder is not None and self._pool else None
+        self._pool = DaemonThreadPool(_THREADS, name="ekm-state")  # starts its threads when they are needed
+        self._files = None if folder is None else StateFiles(folder, pool=self._pool, on_problem=_report)
 
     @property
     def has_folder(self) -> bool:
@@ -334,7 +343,7 @@ class StateStore:
 
     async def open(self, targets: Iterable[str], credentials: Iterable[str], sql_servers: Iterable[str] = ()) -> None:
         """Open the directory and preload from it, within a time limit. Raise StateDirError."""
-        if self._files is None or self._pool is None:
+        if self._files is None:
             return
         files, self._files = self._files, None  # a thread may hold it even after a time-out or a stop
         try:
@@ -350,9 +359,10 @@ class StateStore:
 
     async def preload(self, targets: Iterable[str], credentials: Iterable[str] = (), sql_servers: Iterable[str] = ()) -> None:
         """Read the documents of an earlier process within `LOADING_SECONDS`."""
-        if self._files is None or self._pool is None:
+        if self._files is None:
             return
-        wanted = [(DocumentKind.TARGET, name) for name in targets if not self._is_seen(name)]
+        unseen = [name for name in targets if (record := self.state.get(name)) is None or record.last is None]
+        wanted = [(DocumentKind.TARGET, name) for name in unseen]
         wanted += [(DocumentKind.CREDENTIAL, name) for name in credentials]
         wanted += [(DocumentKind.SQL_SERVER, address) for address in sql_servers]
         if not wanted:
@@ -415,12 +425,7 @@ class StateStore:
     async def aclose(self) -> None:
         if self._files is not None:
             await self._files.aclose()
-        if self._pool is not None:
-            self._pool.close()
-
-    def _is_seen(self, name: str) -> bool:
-        record = self.state.get(name)
-        return record is not None and record.last is not None
+        self._pool.close()
 
 
 def _load_all(files: StateFiles, todo: deque[_Key], found: dict[_Key, Document | None]) -> None:
