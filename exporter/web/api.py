@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from itertools import islice
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 
@@ -76,23 +76,6 @@ async def audit_facts(service: ExporterService, proofs: SqlProofs, target: Targe
         restart=service.sql_readiness(),
     )
     return await audit_payload(sources, target)
-
-
-class TargetGroup(TypedDict):
-    targets: list[str]
-    labels: dict[str, str]
-
-
-def groups(config: Config, *, address: str, timeout_offset: float) -> Iterator[TargetGroup]:
-    """Return one group per target. `address` is this exporter's host:port, as Prometheus reaches it."""
-    return (TargetGroup(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values())
-
-
-def shard_group(address: str, offsets: range) -> TargetGroup:
-    """Return the shards of one host. `offsets` are their ports, relative to the port in `address`."""
-    host, _, port = address.rpartition(":")
-    shards = [f"{host}:{int(port) + offset}" for offset in offsets] if port.isdigit() else []
-    return TargetGroup(targets=shards or [address], labels={})  # without its port, a proxy stands before the exporter
 
 
 def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, str]:
@@ -168,14 +151,25 @@ class ApiHandlers:
         return await stream(request, pieces, headers={"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}, gzip=True)
 
     async def discovery(self, request: web.Request) -> web.StreamResponse:
-        address = self._options.external_host or _requested_host(request)
-        return await _send(request, groups(self._service.config, address=address, timeout_offset=self._options.timeout_offset))
+        """Serve one group per target, with this exporter's address as Prometheus reaches it."""
+        config, offset, address = self._service.config, self._options.timeout_offset, self._address(request)
+        targets = config.targets.values()
+        return await _send(request, ({"targets": [address], "labels": _labels(config, each, offset)} for each in targets))
 
     async def shards(self, request: web.Request) -> web.StreamResponse:
         """Serve the addresses of all shards of this host, as far as they follow from the own address."""
-        outside, offsets = self._options.external_host, self._options.shard_offsets
-        found = shard_group(outside, range(1)) if outside else shard_group(_requested_host(request), offsets)
-        return await _send(request, [found])
+        address = self._address(request)
+        host, _, port = address.rpartition(":")
+        if port.isdigit() and not self._options.external_host:  # otherwise a proxy stands before the exporter
+            shards = [f"{host}:{int(port) + offset}" for offset in self._options.shard_offsets]
+        else:
+            shards = [address]
+        return await _send(request, [{"targets": shards, "labels": {}}])
+
+    def _address(self, request: web.Request) -> str:
+        """Return the external address, else the Host header if it is valid: the address that the client used."""
+        host = request.headers.get(hdrs.HOST, "")
+        return self._options.external_host or (host if _HOST.fullmatch(host) else "localhost")
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
         # One configuration for the whole response: a reload may replace that of the service between two pieces.
@@ -283,9 +277,3 @@ class ApiHandlers:
 
 async def _send(request: web.Request, value: Any) -> web.StreamResponse:
     return await stream(request, encoded(json_pieces(value)), headers=_JSON, gzip=True)
-
-
-def _requested_host(request: web.Request) -> str:
-    """Return the Host header if it is valid: the address that the client used."""
-    host = request.headers.get(hdrs.HOST, "")
-    return host if _HOST.fullmatch(host) else "localhost"

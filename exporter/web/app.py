@@ -47,13 +47,14 @@ _TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
 
 class PageHandlers:
     def __init__(self, service: ExporterService, options: WebOptions, proofs: SqlProofs) -> None:
-        self._service, self._proofs = service, proofs
-        self.urls = Urls(options.link_prefix, service.version, assets=_TAG)
+        self._service, self._options, self._proofs = service, options, proofs
+        self._urls = Urls(options.link_prefix, service.version, assets=_TAG)
+        self._documentation = Documentation.load()
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
         service, targets = self._service, self._service.config.targets  # a reload may replace them meanwhile
         found = await recent_changes((service.record_of(name) for name in targets), most=SHOWN)
-        return await stream(request, encoded(changes_page(self.urls, found, targets, time.time())), headers=_HTML)
+        return await stream(request, encoded(changes_page(self._urls, found, targets, time.time())), headers=_HTML)
 
     async def target(self, request: web.Request, target: Target) -> web.StreamResponse:
         service, now, record = self._service, time.time(), self._service.record_of(target.name)
@@ -61,7 +62,7 @@ class PageHandlers:
         restart = {(each.address, each.thumbprint): each for each in service.sql_readiness()}
         shown = view(service.config, target, record, now=now)
         pieces = target_page(
-            self.urls,
+            self._urls,
             replace(shown, own=self._proofs.target_proofs(target), restart=restart),
             [] if record is None else list(record.history),
             expiries=expiries_of(service, target),
@@ -75,7 +76,7 @@ class PageHandlers:
 
     async def audit(self, request: web.Request, target: Target) -> web.StreamResponse:
         found = await audit_facts(self._service, self._proofs, target)
-        return await stream(request, encoded(audit_page(self.urls, target.name, found)), headers=_HTML)
+        return await stream(request, encoded(audit_page(self._urls, target.name, found)), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:
         config = self._service.config
@@ -87,13 +88,13 @@ class PageHandlers:
             kept = "The exporter keeps the last probes of a target, and failures longer."
             return _not_found(f"This probe is no longer stored. {kept}")
         context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
-        return _page(probe_page(self.urls, context, entry.report, vantage=config.settings.vantage))
+        return _page(probe_page(self._urls, context, entry.report, vantage=config.settings.vantage))
 
     async def explain(self, request: web.Request) -> web.Response:
         found = explain(request.match_info["code"])
         if found is None:
             return _not_found("This text is no known code, message or reason. /explain lists all codes.")
-        return _page(explanation_page(self.urls, found))
+        return _page(explanation_page(self._urls, found))
 
     async def config(self, request: web.Request) -> web.StreamResponse:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
@@ -103,8 +104,8 @@ class PageHandlers:
         text = request.query.get("code", "").strip()[:LONGEST]
         found = explain(text)
         if found is not None and found.is_code and not found.also:
-            raise web.HTTPFound(self.urls.code(found.rows[0].code))
-        return _page(codes_page(self.urls, text) if found is None else explanation_page(self.urls, found))
+            raise web.HTTPFound(self._urls.code(found.rows[0].code))
+        return _page(codes_page(self._urls, text) if found is None else explanation_page(self._urls, found))
 
     async def asset(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -112,6 +113,27 @@ class PageHandlers:
             return _not_found("There is no such file.")
         headers = {"Cache-Control": "public, max-age=86400"}
         return web.Response(text=_ASSETS[name], content_type=_TYPES[name], charset="utf-8", headers=headers)
+
+    async def document(self, request: web.Request) -> web.StreamResponse:
+        """Return a page, or a redirect. The tag of a page is that of its content, so that an update shows at once."""
+        if self._documentation is None:
+            return web.Response(status=404, text=NOT_BUILT)
+        name = request.match_info["name"]
+        if (page := self._documentation.find(name)) is None:
+            # A redirect to the new page of an old name. 301, since Windows PowerShell 5.1 does not follow 308.
+            if (moved := self._documentation.moved_to(name)) is None:
+                return _not_found("No page of the documentation has this name. /docs/ lists all pages.")
+            where = {"Location": self._urls.to(f"/docs/{moved}"), "Cache-Control": _DOCUMENT["Cache-Control"]}
+            return web.Response(status=301, headers=where, text=f"The page is now /docs/{moved}.\n")
+        served = None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"}
+        urls = replace(self._urls, served=served)
+        start = head(urls, page.title, at="/docs/", heading=False, script=False)
+        document = f'{start}<article class="document">{self._documentation.html(page)}</article>{foot(urls)}'
+        tag = hashlib.sha256(document.encode()).hexdigest()[:32]
+        headers = {**_DOCUMENT, "ETag": f'W/"{tag}"'}  # weak: the same for plain and gzip
+        if any(each.value in (tag, "*") for each in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        return await stream(request, encoded([document]), headers=headers, gzip=True)
 
     async def listed(self, request: web.Request, path: str) -> web.StreamResponse:
         """Serve the status page, or the list of targets."""
@@ -134,8 +156,8 @@ class PageHandlers:
         shown = notices(whole, delayed, unread, ready=service.ready, keeps_state=service.keeps_state)
         texts = await cause_log_texts(page.cards, config.targets, self._proofs, now=now)
         page = replace(page, notices=shown, log_texts=texts)
-        page = replace(page, tickets=await group_tickets(self.urls, page, self._proofs))
-        return await stream(request, encoded(overview(self.urls, page)), headers=_HTML)
+        page = replace(page, tickets=await group_tickets(self._urls, page, self._proofs))
+        return await stream(request, encoded(overview(self._urls, page)), headers=_HTML)
 
 
 def _page(markup: Html) -> web.Response:
@@ -146,40 +168,13 @@ def _not_found(why: str) -> web.Response:
     return web.Response(status=404, text=f"{why}\n")
 
 
-class DocumentHandler:
-    def __init__(self, urls: Urls, options: WebOptions) -> None:
-        self._urls, self._options = urls, options
-        self._documentation = Documentation.load()
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Return a page, or a redirect. The tag of a page is that of its content, so that an update shows at once."""
-        if self._documentation is None:
-            return web.Response(status=404, text=NOT_BUILT)
-        name = request.match_info["name"]
-        if (page := self._documentation.find(name)) is None:
-            # A redirect to the new page of an old name. 301, since Windows PowerShell 5.1 does not follow 308.
-            if (moved := self._documentation.moved_to(name)) is None:
-                return _not_found("No page of the documentation has this name. /docs/ lists all pages.")
-            where = {"Location": self._urls.to(f"/docs/{moved}"), "Cache-Control": _DOCUMENT["Cache-Control"]}
-            return web.Response(status=301, headers=where, text=f"The page is now /docs/{moved}.\n")
-        served = None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"}
-        urls = replace(self._urls, served=served)
-        start = head(urls, page.title, at="/docs/", heading=False, script=False)
-        document = f'{start}<article class="document">{self._documentation.html(page)}</article>{foot(urls)}'
-        tag = hashlib.sha256(document.encode()).hexdigest()[:32]
-        headers = {**_DOCUMENT, "ETag": f'W/"{tag}"'}  # weak: the same for plain and gzip
-        if any(each.value in (tag, "*") for each in request.if_none_match or ()):
-            return web.Response(status=304, headers=headers)
-        return await stream(request, encoded([document]), headers=headers, gzip=True)
-
-
 def create_app(service: ExporterService, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
     """Build the web endpoint of a service. `/-/reload` exists only if `reload` is given."""
     proofs = SqlProofs(service.sql_readings)
     pages, api = PageHandlers(service, options, proofs), ApiHandlers(service, options, reload, proofs)
-    documents, probing = DocumentHandler(pages.urls, options), ProbeHandler(service, options)
+    probing = ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
-    for path, handler in _readable(pages, api, documents).items():
+    for path, handler in _readable(pages, api).items():
         app.router.add_get(options.route_prefix + path, handler)
     for path, of_target in _of_targets(pages, api).items():
         app.router.add_get(options.route_prefix + path, _for_target(service, of_target, is_page=path.startswith("/targets/")))
@@ -198,7 +193,7 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
     return app
 
 
-def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler) -> dict[str, Handler]:
+def _readable(pages: PageHandlers, api: ApiHandlers) -> dict[str, Handler]:
     return {
         "/": partial(pages.listed, path="/"),
         "/targets": partial(pages.listed, path="/targets"),
@@ -208,7 +203,7 @@ def _readable(pages: PageHandlers, api: ApiHandlers, documents: DocumentHandler)
         "/explain/{code}": pages.explain,
         "/config": pages.config,
         "/static/{name}": pages.asset,
-        "/docs/{name:.*}": documents.handle,
+        "/docs/{name:.*}": pages.document,
         "/metrics": api.metrics,
         "/sd/targets": api.discovery,
         "/sd/shards": api.shards,
