@@ -74,14 +74,18 @@ MOST_BYTES = 32 * 1024
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-Speak = Callable[[], asyncio.Protocol]
-Vet = Callable[[asyncio.Transport], bool]
-
 
 class Connection(asyncio.Protocol):
     """A layer between a transport and its HTTP protocol that enforces the time limits."""
 
-    def __init__(self, speak: Speak, *, address: str, vet: Vet, limiter: ConnectionLimiter) -> None:
+    def __init__(
+        self,
+        speak: Callable[[], asyncio.Protocol],
+        *,
+        address: str,
+        vet: Callable[[asyncio.Transport], bool],
+        limiter: ConnectionLimiter,
+    ) -> None:
         """`speak` makes the HTTP protocol after `vet` has accepted the client."""
         self._speak, self._vet, self._limiter = speak, vet, limiter
         self._inner = asyncio.Protocol()  # ignores everything until there is the HTTP protocol
