@@ -138,13 +138,8 @@ async def test_programs_receive_hostile_names_unchanged(service):
 
 
 TRAVERSALS = [
-    "/../../etc/passwd",
-    "/%2e%2e/%2e%2e/etc/passwd",
-    "/..%2f..%2fetc%2fpasswd",
-    "//etc/passwd",
-    "/./etc/passwd",
-    "/%00",
-]
+    "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "//etc/passwd", "/./etc/passwd", "/%00",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -165,12 +165,8 @@ async def test_world_writable_directory_is_exit_code_2(command, tmp_path, state_
 
 async def test_exporter_runs_with_a_read_only_directory(command, tmp_path):  # noqa: F811 - a fixture
     flags = (
-        "--no-scheduler",
-        "--web.listen-address",
-        "127.0.0.1:0",
-        "--state.dir",
-        "/sys/kernel",
-    )  # where no user can create a file
+        "--no-scheduler", "--web.listen-address", "127.0.0.1:0", "--state.dir", "/sys/kernel",
+    )  # where no user can create a file  # fmt: skip
     running = await command("run", "--config.file", write_configuration(tmp_path), *flags)
     url = (await running.output(r"url=(http://\S+)"))[1]
     _, metrics = await fetch(f"{url}/metrics")

@@ -78,12 +78,9 @@ def status_of(answer):
 
 # The small ones first: what the exporter keeps of a large one could hide their memory.
 RESPONSES = (
-    ("/config", "identity"),
-    ("/metrics", "gzip"),
-    ("/api/v1/targets", "identity"),
-    ("/targets", "identity"),
+    ("/config", "identity"), ("/metrics", "gzip"), ("/api/v1/targets", "identity"), ("/targets", "identity"),
     ("/metrics", "identity"),
-)
+)  # fmt: skip
 
 
 async def test_unread_responses_take_little_memory_and_block_no_client(tmp_path):

@@ -45,14 +45,10 @@ async def opened(browser, exporter):
 @pytest.mark.parametrize(
     ("timezone", "here"),
     [
-        ("Asia/Kolkata", KOLKATA),
-        ("Europe/Berlin", "22:55:42 here"),
-        ("America/New_York", "16:55:42 here"),
-        ("Pacific/Honolulu", "11:55:42 here"),
-        ("UTC", ""),
-        ("Europe/London", ""),
+        ("Asia/Kolkata", KOLKATA), ("Europe/Berlin", "22:55:42 here"), ("America/New_York", "16:55:42 here"),
+        ("Pacific/Honolulu", "11:55:42 here"), ("UTC", ""), ("Europe/London", ""),
     ],
-)
+)  # fmt: skip
 async def test_change_has_utc_and_then_the_local_time(opened, timezone, here):
     page = await opened("/changes", timezone)
     assert (await page.locator("tbody time.exact").inner_text()).split("\n") == ["2026-01-02 21:55:42 UTC", *filter(None, [here])]

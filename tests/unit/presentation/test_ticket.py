@@ -33,17 +33,8 @@ CLIENT = "66666666-7777-8888-9999-000000000000"
 MOST_LINES = 73
 # Words of the DBA and of the exporter's operator.
 NOT_THEIRS = (
-    "ekm-exporter",
-    "ALTER ",
-    "sys.",
-    "ekm_",
-    "interval",
-    "the exporter",
-    "configur",
-    "the module",
-    "restart",
-    "this host",
-)
+    "ekm-exporter", "ALTER ", "sys.", "ekm_", "interval", "the exporter", "configur", "the module", "restart", "this host",
+)  # fmt: skip
 
 
 def a_subject(report=None, **changes):
@@ -92,14 +83,9 @@ def test_every_reason_has_a_whole_ticket_or_none(reason, step, code, facts, chan
         return
     assert text.startswith(f"To: {TEAM_TITLES[given.team]}\nSubject: ")
     titles = (
-        "What fails",
-        "What depends on it",
-        "Since",
-        "Evidence",
-        "What to do",
-        "How you see that it works",
+        "What fails", "What depends on it", "Since", "Evidence", "What to do", "How you see that it works",
         "How the DBA sees it",
-    )
+    )  # fmt: skip
     assert all(section(text, title) for title in titles)
     assert text.count("\n") <= MOST_LINES
     assert "`" not in text
@@ -191,12 +177,8 @@ def a_proof(code, first="19:10:00", last="19:50:00"):
 
 
 REFUSED = {
-    "step": Step.GET_KEY,
-    "code": 3077,
-    "reason": Reason.FORBIDDEN_FIREWALL,
-    "status": 403,
-    "client_address": "203.0.113.7",
-}
+    "step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_FIREWALL, "status": 403, "client_address": "203.0.113.7",
+}  # fmt: skip
 BEGAN = unix("2026-11-26T19:30:00")
 
 

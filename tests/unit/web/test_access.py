@@ -39,16 +39,8 @@ def test_only_loopback_and_unix_sockets_count_as_this_host(sockname, loopback):
 
 OUTSIDE = ("10.0.0.5", 10377)
 PAGES = (
-    "/",
-    "/targets",
-    "/targets/{name}",
-    "/api/v1/targets",
-    "/api/v1/sql-servers",
-    "/config",
-    "/explain/{code}",
-    "/-/reload",
-    "",
-)
+    "/", "/targets", "/targets/{name}", "/api/v1/targets", "/api/v1/sql-servers", "/config", "/explain/{code}", "/-/reload", "",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -99,19 +91,10 @@ FOREIGN = {"Host": "evil.example:10377"}
 @pytest.mark.parametrize(
     "host",
     [
-        "127.0.0.1:10377",
-        "[::1]:10377",
-        "10.0.0.5",
-        "localhost:1",
-        "a.localhost",
-        "ekm.corp",
-        "EKM.CORP:8443",
-        "thishost",
-        "",
-        "localhost.",
-        "ThisHost.:1",
+        "127.0.0.1:10377", "[::1]:10377", "10.0.0.5", "localhost:1", "a.localhost", "ekm.corp", "EKM.CORP:8443", "thishost", "",
+        "localhost.", "ThisHost.:1",
     ],
-)
+)  # fmt: skip
 def test_addresses_and_local_names_are_own(host, monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "ThisHost")
     assert is_own_name(host, "ekm.corp:8443")

@@ -227,22 +227,11 @@ def test_protobuf_is_sent_on_request(accept, protobuf):
 @pytest.mark.parametrize(
     ("accept_encoding", "gzip"),
     [
-        ("gzip", True),
-        ("GZIP;q=1.0", True),
-        ("deflate, gzip;q=0.001", True),
-        ("x-gzip", True),
-        ("*", True),
-        ("br, *;q=0.5", True),
-        ("", False),
-        ("identity", False),
-        ("gzip;q=0", False),
-        ("gzip;q=0.000", False),
-        ("gzip;q=0, *", False),
-        ("gzip;q=wrong", False),
-        ("*;q=0", False),
-        ("gzipped", False),
+        ("gzip", True), ("GZIP;q=1.0", True), ("deflate, gzip;q=0.001", True), ("x-gzip", True), ("*", True),
+        ("br, *;q=0.5", True), ("", False), ("identity", False), ("gzip;q=0", False), ("gzip;q=0.000", False),
+        ("gzip;q=0, *", False), ("gzip;q=wrong", False), ("*;q=0", False), ("gzipped", False),
     ],
-)
+)  # fmt: skip
 def test_gzip_is_used_only_where_it_is_accepted(accept_encoding, gzip):
     assert accepts_gzip(accept_encoding) is gzip
 

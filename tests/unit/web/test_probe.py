@@ -220,24 +220,12 @@ CUT_SHORTER = Limit(seconds=0.1, remaining=30.0)
 @pytest.mark.parametrize(
     ("header", "seconds", "remaining"),
     [
-        (None, None, None),
-        ("", None, None),
-        ("garbage", None, None),
-        ("nan", None, None),
-        ("inf", None, None),
-        ("-inf", None, None),
-        ("-5", None, None),
-        ("0", None, None),
-        ("1e999", None, None),
-        ("10", 9.5, 9.75),
-        ("10.000000", 9.5, 9.75),
-        ("11", None, 10.75),
-        ("60", None, 59.75),
-        ("1", 0.5, 0.75),
-        ("0.5", 0.25, 0.375),
+        (None, None, None), ("", None, None), ("garbage", None, None), ("nan", None, None), ("inf", None, None),
+        ("-inf", None, None), ("-5", None, None), ("0", None, None), ("1e999", None, None), ("10", 9.5, 9.75),
+        ("10.000000", 9.5, 9.75), ("11", None, 10.75), ("60", None, 59.75), ("1", 0.5, 0.75), ("0.5", 0.25, 0.375),
         ("0.2", 0.1, 0.15),
     ],
-)
+)  # fmt: skip
 def test_the_scrape_timeout_minus_the_offset_limits_the_probe(header, seconds, remaining):
     limit = limit_of(header, offset=0.5, target_timeout=10.0)
     assert limit.seconds == pytest.approx(seconds)

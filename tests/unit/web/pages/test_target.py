@@ -140,24 +140,11 @@ async def test_json_has_each_auxiliary_probe_with_failure_and_steps():
     shown = await read(troubled())
     staged, retained, newest, recovery = shown["auxiliary_probes"]
     steps = staged.pop("steps")
-    assert staged == {
-        "what": "next",
-        "name": STAGED,
-        "vault": "contoso-prod.vault.azure.net",
-        "credential": STAGED,
-        "at": "2026-01-02T03:04:05.678Z",
-        "usable": False,
-        "step": "token",
-        "code": 3303,
-        "symbol": "ErrorGetTokenBadCredentials",
-        "reason": "secret_expired",
-        "key_version": None,
-    }
-    assert [(step["step"], step["outcome"]) for step in steps][:3] == [
-        ("challenge", "ok"),
-        ("token", "failed"),
-        ("get_key", "skipped"),
-    ]
+    about = {"what": "next", "name": STAGED, "vault": "contoso-prod.vault.azure.net", "credential": STAGED, "key_version": None}
+    failure = {"step": "token", "code": 3303, "symbol": "ErrorGetTokenBadCredentials", "reason": "secret_expired"}
+    assert staged == {**about, "at": "2026-01-02T03:04:05.678Z", "usable": False, **failure}
+    outcomes = [("challenge", "ok"), ("token", "failed"), ("get_key", "skipped")]
+    assert [(step["step"], step["outcome"]) for step in steps][:3] == outcomes
     assert steps[1]["aadsts"] == 7000222
     assert (retained["what"], retained["name"]) == ("retained", f"ContosoRSAKey0/{OLD}")
     assert (newest["usable"], newest["key_version"], newest["code"]) == (True, "f" * 32, None)
@@ -167,55 +154,21 @@ async def test_json_has_each_auxiliary_probe_with_failure_and_steps():
 async def test_json_has_key_path_and_expiry():
     shown = await read(troubled())
     assert shown["key_facts"] == {
-        "name": "ContosoRSAKey0",
-        "version": VERSION,
-        "kty": "RSA",
-        "size_bits": 2048,
-        "enabled": True,
-        "not_before": None,
-        "expires": "2027-01-15T08:00:00.000Z",
-        "key_ops": ["wrapKey", "unwrapKey"],
-        "supported": True,
-    }
-    assert shown["path"] == {
-        "region": "westeurope",
-        "service_version": "1.9",
-        "connection": "public",
-        "expected": "private",
-        "as_expected": False,
-    }
+        "name": "ContosoRSAKey0", "version": VERSION, "kty": "RSA", "size_bits": 2048, "enabled": True, "not_before": None,
+        "expires": "2027-01-15T08:00:00.000Z", "key_ops": ["wrapKey", "unwrapKey"], "supported": True,
+    }  # fmt: skip
+    path = {"region": "westeurope", "service_version": "1.9", "connection": "public", "expected": "private"}
+    assert shown["path"] == path | {"as_expected": False}
     assert (shown["rotation_pending"], shown["newest_version"]) == (True, "f" * 32)
-    assert shown["credential_expiries"] == [
-        {
-            "credential": "sql-prod",
-            "source": "declared",
-            "expires_at": "2026-04-02T03:05:05.678Z",
-            "looked_up_at": None,
-            "failure": None,
-            "wrong": None,
-        },
-        {
-            "credential": "sql-prod",
-            "source": "graph",
-            "expires_at": "2026-01-03T03:05:05.678Z",
-            "looked_up_at": "2026-01-02T01:05:05.678Z",
-            "failure": "Graph: HTTP 403",
-            "wrong": None,
-        },
-        {
-            "credential": STAGED,
-            "source": "entra",
-            "expires_at": "2026-01-02T03:04:05.678Z",
-            "looked_up_at": "2026-01-02T03:04:05.678Z",
-            "failure": None,
-            "wrong": None,
-        },
-    ]
-    assert (shown["vantage"], shown["verdict"], shown["not_tested"]) == (
-        "central",
-        "vault side ready, seen from a central host",
-        NOT_TESTED,
+    names = ("credential", "source", "expires_at", "looked_up_at", "failure", "wrong")
+    rows = (
+        ("sql-prod", "declared", "2026-04-02T03:05:05.678Z", None, None, None),
+        ("sql-prod", "graph", "2026-01-03T03:05:05.678Z", "2026-01-02T01:05:05.678Z", "Graph: HTTP 403", None),
+        (STAGED, "entra", "2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.678Z", None, None),
     )
+    assert shown["credential_expiries"] == [dict(zip(names, row, strict=True)) for row in rows]
+    verdict = "central", "vault side ready, seen from a central host", NOT_TESTED
+    assert (shown["vantage"], shown["verdict"], shown["not_tested"]) == verdict
     assert len(shown["history"]) == 1
 
 
@@ -299,14 +252,18 @@ async def shown(*results, report=None):
     return html, payload["preflight"]
 
 
-async def test_failed_checks_are_on_the_page_with_their_fix():
-    html, _ = await shown(*QUIET, FAILED, CODED)
+async def test_failed_checks_are_on_the_page_and_in_json_with_their_fix():
+    html, payload = await shown(*QUIET, FAILED, CODED)
     text = words(html)
     assert "Failed preflight checks" in text
     assert "Revocation, port 80" in text
     assert "Test-NetConnection crl.example.com -Port 80" in text
     assert "port 80 of &lt;crl&gt; is closed" in html
     assert "not to be seen" not in text
+    revocation = {"check": "revocation", "title": "Revocation, port 80", "code": None, "detail": "port 80 of <crl> is closed"}
+    token = {"check": "token", "title": "Token", "code": 3303, "detail": "secret expired", "fix": None}
+    fix = "Let the host through:\n  Test-NetConnection crl.example.com -Port 80"
+    assert payload == {"at": "2026-01-02T03:03:20.000Z", "failed": [revocation | {"fix": fix}, token]}
 
 
 async def test_check_of_the_failed_step_refers_to_its_actions():
@@ -316,23 +273,6 @@ async def test_check_of_the_failed_step_refers_to_its_actions():
     assert "A fix of the check" not in text
     assert "Test-NetConnection crl.example.com -Port 80" in text
     assert "A fix of the check" in words((await shown(token))[0])
-
-
-async def test_failed_checks_are_in_json():
-    _, payload = await shown(*QUIET, FAILED, CODED)
-    assert payload == {
-        "at": "2026-01-02T03:03:20.000Z",
-        "failed": [
-            {
-                "check": "revocation",
-                "title": "Revocation, port 80",
-                "code": None,
-                "detail": "port 80 of <crl> is closed",
-                "fix": "Let the host through:\n  Test-NetConnection crl.example.com -Port 80",
-            },
-            {"check": "token", "title": "Token", "code": 3303, "detail": "secret expired", "fix": None},
-        ],
-    }
 
 
 @pytest.mark.parametrize(("results", "expected"), [(QUIET, {"at": "2026-01-02T03:03:20.000Z", "failed": []}), ((), None)])
