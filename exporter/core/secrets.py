@@ -19,12 +19,10 @@ from urllib.parse import unquote, unquote_plus
 
 GAPS = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufffd]")
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")  # at least eight bytes
-_HEX = re.compile(r"[0-9A-Fa-f]{16,}")
+_BASE64, _HEX = re.compile(r"[A-Za-z0-9+/_-]{11,}"), re.compile(r"[0-9A-Fa-f]{16,}")  # at least eight bytes
 _BYTE_SEPARATOR = re.compile(r"[:,-]|0x")
 _CLEAN_CHARACTER = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]"
 _CLEAN = re.compile(rf"{_CLEAN_CHARACTER}{_CLEAN_CHARACTER}{{7,}}")  # the first alone: `re` skips others faster than a repetition
-_ALTERNATIVE = str.maketrans("-_", "+/")
 _LAYOUT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
 
 
@@ -50,10 +48,8 @@ def decoded(text: str) -> Iterator[str]:
         if sign in text:
             yield decode(text)
     dense = GAPS.sub("", text)
-    if runs := _BASE64.findall(dense):
-        runs = [run.translate(_ALTERNATIVE) for run in runs]
-        for offset in range(4):
-            yield "\n".join(readable(_base64(run[offset:])) for run in runs)
+    if runs := _BASE64.findall(dense.replace("-", "+").replace("_", "/")):
+        yield from ("\n".join(readable(_base64(run[offset:])) for run in runs) for offset in range(4))
     if runs := _HEX.findall(_BYTE_SEPARATOR.sub("", dense)):
         for offset in range(2):
             yield "\n".join(readable(bytes.fromhex(run[offset : len(run) - (len(run) - offset) % 2])) for run in runs)
@@ -73,22 +69,20 @@ SHORTEST = 8  # characters: a shorter secret would mask common words
 MARK = "<secret>"
 _SHORTEST_TOKEN = 40  # characters: a server can choose its token, and tokens of Entra ID have hundreds
 _LONGEST = 64  # characters that are compared: enough to identify a secret; a token has thousands
-_MOST = 16384  # halves of secrets; the least recently used are removed first
 _SCANNED = 4096  # characters of a text; the rest is dropped
 _CACHED = 128  # characters of a text that is cached
 _DEPTH = 3  # encodings inside each other
 _MOST_DECODED = 16 * _SCANNED  # characters of one text in all its decodings; more counts as a secret
 
 _WORD = re.compile(r"\S+")
-_JWT = "eyj"  # the start of a token of Entra ID, folded
-_DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[a-z]")
+_OF_TOKEN = re.compile("[a-z].*[0-9]|[0-9].*[a-z]", re.DOTALL)
 
 
 class KnownSecrets:
     """A bounded set of secrets. Any thread may use it: each change is one step of a dictionary."""
 
-    def __init__(self, most: int = _MOST) -> None:
-        self._most = most
+    def __init__(self, most: int = 16384) -> None:
+        self._most = most  # halves of secrets; the least recently used are removed first
         self._order: dict[str, bool] = {}  # whether a server chose it, by the text to search
         self._by_start: dict[str, dict[str, None]] = {}
         self._cached = lru_cache(maxsize=4096)(self._search)  # most short texts are the same in every probe
@@ -100,23 +94,18 @@ class KnownSecrets:
         self._list_names, self._names = list_names, None
         self._cached.cache_clear()
 
-    def remember(self, secret: str) -> None:
-        """Mask this secret from now on. A secret with fewer than `SHORTEST` characters is ignored."""
+    def remember(self, secret: str, *, issued: bool = False) -> None:
+        """Mask this secret from now on. One with fewer than `SHORTEST` characters is ignored, and a server's if it has no form of a token."""
         for needle in _needles(_folded(secret)):
-            self._add(needle, issued=False)
-        self._forget_surplus()
-
-    def _forget_surplus(self) -> None:
-        surplus = len(self._order) - self._most
-        for needle in tuple(self._order)[:surplus] if surplus > 0 else ():
+            if not issued or _OF_TOKEN.search(needle):
+                self._add(needle, issued=issued)
+        for needle in tuple(self._order)[: max(0, len(self._order) - self._most)]:
             self._forget(needle)
 
     def remember_token(self, token: str) -> None:
         """Mask this token of a server from now on, if it has the form of one: long, of digits and letters."""
-        for needle in _needles(_folded(token)) if len(token) >= _SHORTEST_TOKEN else ():
-            if _DIGIT.search(needle) and _LETTER.search(needle):
-                self._add(needle, issued=True)
-        self._forget_surplus()
+        if len(token) >= _SHORTEST_TOKEN:
+            self.remember(token, issued=True)
 
     def reveals(self, text: str) -> bool:
         """Whether the text holds a known secret, a half of one, or its beginning."""
@@ -176,7 +165,8 @@ class KnownSecrets:
         """
         at = folded.rfind(needle[:SHORTEST])
         part = folded[at:] if at >= 0 else ""
-        is_word = self._order.get(needle, False) and part.isalpha() and not part.startswith(_JWT)
+        # `eyj` is the start of a token of Entra ID.
+        is_word = self._order.get(needle, False) and part.isalpha() and not part.startswith("eyj")
         return part if len(part) < len(needle) and needle.startswith(part) and not is_word else ""
 
     def _add(self, needle: str, *, issued: bool) -> None:
