@@ -61,8 +61,7 @@ def slots_for(paces: Collection[tuple[float, float]]) -> int:
     a timeout.
     """
     steady = MARGIN * math.fsum(timeout / interval for interval, timeout in paces)
-    longest = max((timeout for _, timeout in paces), default=0.0)
-    starting = min(float(len(paces)), longest / SPACING)
+    starting = min(float(len(paces)), max((timeout for _, timeout in paces), default=0.0) / SPACING)
     return max(FEWEST_SLOTS, math.ceil(steady), math.ceil(starting))
 
 

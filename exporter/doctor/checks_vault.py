@@ -480,8 +480,7 @@ def thumbprint(evidence: Evidence) -> Finding:
             f"{pin.thumbprint} has {length_of(pin.thumbprint)} bytes, not the 20 of connector 1.0.5.0: versions can share it"
         )
     # The encoding of the longest names by connector 1.0.4.0 may have as many bytes as the hash.
-    is_classic = target.generation_declared and target.generation is Generation.CLASSIC and len(target.key_name) < KEY_NAME_LIMIT
-    if is_classic:
+    if target.generation_declared and target.generation is Generation.CLASSIC and len(target.key_name) < KEY_NAME_LIMIT:
         return warned(f"{pin.thumbprint} has the 20 bytes of connector 1.0.5.0, but connector_generation is classic")
     return unknown(f"{pin.thumbprint} is declared for this version; only SQL Server can compare the public key")
 

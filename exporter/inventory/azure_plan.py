@@ -153,8 +153,7 @@ def _proposal(vault: AzureVault, key: KeyFacts, coverage: Coverage, taken: set[s
     stem = f"{short_vault(vault.host)}-{key.name}"
     name = next(name for name in (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))) if name not in taken)
     taken.add(name)
-    version = KeyVersion(vault.host, key.name, key.version)
-    return Proposal(name, vault, version, credential, credential in coverage.declared)
+    return Proposal(name, vault, KeyVersion(vault.host, key.name, key.version), credential, credential in coverage.declared)
 
 
 def _unfit(key: KeyFacts) -> str:

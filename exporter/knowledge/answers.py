@@ -194,8 +194,7 @@ def _aadsts(answer: dict[str, Any], message: str) -> int | None:
     codes = answer.get("error_codes")
     listed = [one for one in codes if isinstance(one, int) and 0 < one < 10**8] if isinstance(codes, list) else []
     described = [int(number) for number in _AADSTS.findall(message)]
-    numbers = [one for one in (*listed, *described)[:_MOST_NUMBERS] if one is not True]
-    return min(numbers, key=rank, default=None)
+    return min([one for one in (*listed, *described)[:_MOST_NUMBERS] if one is not True], key=rank, default=None)
 
 
 def _deepest_code(inner: object) -> str | None:

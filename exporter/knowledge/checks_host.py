@@ -283,5 +283,4 @@ def missing_right(section: str, message: str) -> SqlRight | None:
     if not is_denied(message):
         return None
     by_name = (right for right in SQL_RIGHTS if right.name in message)
-    by_section = (right for right in SQL_RIGHTS if section in right.sections)
-    return next(by_name, None) or next(by_section, None)
+    return next(by_name, None) or next((right for right in SQL_RIGHTS if section in right.sections), None)

@@ -339,6 +339,5 @@ _ANY_WORD = re.compile(START_OF_WORD + "(?:" + "|".join(WORDS) + ")" + END_OF_WO
 
 def words_in(texts: Iterable[str], commands: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
     """Return the words of the commands in `texts` and of whole `commands`, each with its meaning."""
-    spans = "\n".join((*(span for text in texts for span in _SPAN.findall(text)), *commands))
-    found = set(_ANY_WORD.findall(spans))
+    found = set(_ANY_WORD.findall("\n".join((*(span for text in texts for span in _SPAN.findall(text)), *commands))))
     return tuple((word, meaning) for word, meaning in WORDS.items() if word in found)
