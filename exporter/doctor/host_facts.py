@@ -53,12 +53,8 @@ _SERVICES: Final = r"SYSTEM\CurrentControlSet\Services"
 _DEFAULT: Final = "MSSQLSERVER"  # the instance without a name, and its service
 _INTERNET: Final = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings"
 _POLICY: Final = r"SOFTWARE\Policies\Microsoft\Windows\CurrentVersion\Internet Settings"
-_TLS_CLIENT: Final = r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client"
-_SUITES: Final = r"SOFTWARE\Policies\Microsoft\Cryptography\Configuration\SSL\00010002"
-_FIPS: Final = r"SYSTEM\CurrentControlSet\Control\Lsa\FipsAlgorithmPolicy"
 _STATES: Final = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 5: "continuing", 6: "pausing", 7: "paused"}
 _MOST_ENTRIES, _MOST_EVENTS = 500, 20
-_EVENTS: Final = "*[System[Provider[@Name='SQL Server Connector for Microsoft Azure Key Vault']]]"
 
 
 def _service_state(name: str) -> ServiceState | None:
@@ -209,7 +205,10 @@ def _connection(values: Mapping[str, object], name: str) -> ProxySettings:
 
 def tls_settings(windows: Windows, found: Iterable[HostInstance]) -> TlsSettings:
     """Return the settings of TLS 1.2, cipher suites and FIPS, and SecureProtocols of each account."""
-    client, suites = windows.values(_TLS_CLIENT), windows.values(_SUITES).get("Functions")
+    client, suites = (
+        windows.values(r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client"),
+        windows.values(r"SOFTWARE\Policies\Microsoft\Cryptography\Configuration\SSL\00010002").get("Functions"),
+    )
     protocols = {
         each.account: windows.values(rf"{each.sid}\{_INTERNET}", USERS).get("SecureProtocols") for each in found if each.sid
     }
@@ -217,7 +216,7 @@ def tls_settings(windows: Windows, found: Iterable[HostInstance]) -> TlsSettings
         enabled=_number(client.get("Enabled")),
         disabled_by_default=_number(client.get("DisabledByDefault")),
         suites=None if suites is None else ",".join(suites) if isinstance(suites, list) else str(suites),
-        fips=windows.values(_FIPS).get("Enabled") == 1,
+        fips=windows.values(r"SYSTEM\CurrentControlSet\Control\Lsa\FipsAlgorithmPolicy").get("Enabled") == 1,
         protocols={account: _number(value) for account, value in protocols.items()},
     )
 
@@ -280,7 +279,9 @@ async def look_up_host(vault: str, loaded: Mapping[str, Version], *, windows: Wi
             "proxies": partial(account_proxies, found=found),
             "winhttp": lambda calls: _connection(calls.values(rf"{_INTERNET}\Connections"), "WinHttpSettings"),
             "time_service": time_service,
-            "events": lambda calls: calls.newest_events("Application", _EVENTS, _MOST_EVENTS),
+            "events": lambda calls: calls.newest_events(
+                "Application", "*[System[Provider[@Name='SQL Server Connector for Microsoft Azure Key Vault']]]", _MOST_EVENTS
+            ),
             "log_level": lambda calls: _number(calls.values(LOG).get("Level")) or 0,
         }
         values = await asyncio.gather(*(_read(pool, calls, look_up) for look_up in look_ups.values()))

@@ -82,7 +82,6 @@ _CLOCKS = f"""\
 ## Without the key
 
 {WITHOUT_THE_KEY} [What needs the vault](what-needs-the-vault.md) has each operation, with its source."""
-_SEE_CLOCKS = "What fails now, later and at a restart: [without the key](#without-the-key)."
 
 _BACKGROUND = """\
 ## What `explain` takes
@@ -297,7 +296,7 @@ def _markdown_section(row: ConnectorError) -> str:
     blocks = [
         f'<a id="{row.code}"></a>\n\n### {row.code} {row.symbol}',
         row.summary,
-        row.effect.replace(WITHOUT_THE_KEY, _SEE_CLOCKS),
+        row.effect.replace(WITHOUT_THE_KEY, "What fails now, later and at a restart: [without the key](#without-the-key)."),
         f"{_counterpart_note(row)}Kind: {row.category.value}. Owner: {row.owner.value}. {visibility(row)}",
         elsewhere(row),
     ]

@@ -12,12 +12,10 @@ from exporter.knowledge.checks_vault import Check, FailureMoment
 _SHOW_DLL = """\
 SELECT p.name, p.version, p.dll_path, p.is_enabled, m.file_version FROM sys.cryptographic_providers AS p
   LEFT JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path;"""
-_SHOW_FILE = "Get-Item 'PATH' | Format-List 'LastWriteTime', 'VersionInfo'"
 SHOW_RUNTIME = (
     r"Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* |"
     " Where-Object DisplayName -like '*Visual C++*' | Select-Object 'DisplayName', 'DisplayVersion'"
 )
-_SHOW_OPTION = "SELECT name, value_in_use FROM sys.configurations WHERE name = 'EKM provider enabled';"
 _TURN_ON = """\
 EXEC sp_configure 'show advanced options', 1; RECONFIGURE;
 EXEC sp_configure 'EKM provider enabled', 1; RECONFIGURE;"""
@@ -30,13 +28,8 @@ _SET_PROXY = f"""\
 $key = "{_INTERNET_SETTINGS}"
 Set-ItemProperty -Path $key -Name 'ProxyServer' -Value 'proxy.example.com:3128'
 Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord"""
-_SHOW_CREDENTIALS = (
-    "SELECT name, credential_identity, modify_date FROM sys.credentials WHERE target_type = 'CRYPTOGRAPHIC PROVIDER';"
-)
 _GRANT, _ADD_CHECKPOINT = "\n".join(GRANT_RIGHT), "\n".join(ADD_CHECKPOINT)
-_SHOW_EVENTS = "Get-WinEvent -MaxEvents 20 -FilterHashtable @{LogName='Application'; ProviderName='SQL Server Connector for Microsoft Azure Key Vault'}"
 _NO_PROVIDER_NEXT = "At its next start, SQL Server loads no provider, so it gets no key, and no encrypted database opens."
-_NO_PROVIDER = "SQL Server loads no provider, so it gets no key: backups fail, and after a restart no encrypted database opens."
 
 HOST: tuple[Check, ...] = (
     Check(
@@ -48,7 +41,7 @@ HOST: tuple[Check, ...] = (
         effect=_NO_PROVIDER_NEXT,
         actions=(
             f"In SQL Server. `is_enabled` must be 1, and `file_version` is the DLL that runs: `{_SHOW_DLL}`.",
-            f"On the host, in PowerShell, with that path: `{_SHOW_FILE}`.",
+            "On the host, in PowerShell, with that path: `Get-Item 'PATH' | Format-List 'LastWriteTime', 'VersionInfo'`.",
             "Expected: 15.0.2000.440, DLL of 9 November 2024. One of 11 September 2020 has the same number, but no managed identity.",
             "15.0.300.96, DLL of 30 January 2018, calls itself 1.0.5.0 too.",
             "Build and path must be equal on all nodes. `version` in the catalog may be that from before an upgrade.",
@@ -71,8 +64,11 @@ HOST: tuple[Check, ...] = (
         question="Is the option enabled, and is the provider registered and enabled?",
         looked_up="a reading, with `sql_servers`",
         moment=FailureMoment.LOAD,
-        effect=_NO_PROVIDER,
-        actions=(f"In SQL Server. Expected: 1: `{_SHOW_OPTION}`.", f"To turn it on: `{_TURN_ON}`."),
+        effect="SQL Server loads no provider, so it gets no key: backups fail, and after a restart no encrypted database opens.",
+        actions=(
+            "In SQL Server. Expected: 1: `SELECT name, value_in_use FROM sys.configurations WHERE name = 'EKM provider enabled';`.",
+            f"To turn it on: `{_TURN_ON}`.",
+        ),
     ),
     Check(
         name="registry_rights",
@@ -126,7 +122,7 @@ HOST: tuple[Check, ...] = (
         looked_up="a reading, with `sql_servers`",
         code=3303,
         actions=(
-            f"In SQL Server. `credential_identity` must be `'VAULT'`: `{_SHOW_CREDENTIALS}`.",
+            "In SQL Server. `credential_identity` must be `'VAULT'`: `SELECT name, credential_identity, modify_date FROM sys.credentials WHERE target_type = 'CRYPTOGRAPHIC PROVIDER';`.",
             "A restart proves a new secret, and so does a backup that starts two hours after `modify_date`.",
         ),
     ),
@@ -135,14 +131,18 @@ HOST: tuple[Check, ...] = (
         title="Event log of the connector",
         question="Which events did the connector write?",
         looked_up="the last 20 events",
-        actions=(f"In PowerShell: `{_SHOW_EVENTS}`.",),
+        actions=(
+            "In PowerShell: `Get-WinEvent -MaxEvents 20 -FilterHashtable @{LogName='Application'; ProviderName='SQL Server Connector for Microsoft Azure Key Vault'}`.",
+        ),
     ),
 )
 
 # Rows of the checks of a target's SQL Servers, and what each right shows.
 
-_UNAFFECTED = "The exporter reports nothing that this SQL Server alone can show, such as its last backup. SQL Server itself is not affected."
-_check = partial(Check, effect=_UNAFFECTED)
+_check = partial(
+    Check,
+    effect="The exporter reports nothing that this SQL Server alone can show, such as its last backup. SQL Server itself is not affected.",
+)
 
 SQL: tuple[Check, ...] = (
     _check(

@@ -252,7 +252,6 @@ CREATE ASYMMETRIC KEY [NEW_EKM_KEY] FROM PROVIDER [PROVIDER]
 CREATE LOGIN [NEW_EKM_LOGIN] FROM ASYMMETRIC KEY [NEW_EKM_KEY];
 ALTER LOGIN [YOUR_LOGIN] DROP CREDENTIAL [NEW_CREDENTIAL];
 ALTER LOGIN [NEW_EKM_LOGIN] ADD CREDENTIAL [NEW_CREDENTIAL];"""
-_RE_ENCRYPT = "ALTER DATABASE ENCRYPTION KEY ENCRYPTION BY SERVER ASYMMETRIC KEY [NEW_EKM_KEY];"
 # In which byte order SQL Server stores the modulus is not documented, so the query searches both.
 _SAME_PUBLIC_KEY = """\
 SELECT name, CONVERT(varchar(100), thumbprint, 1) AS thumbprint FROM master.sys.asymmetric_keys
@@ -363,7 +362,7 @@ KEY: tuple[Check, ...] = (
             "No action is urgent: SQL Server keeps the version of its asymmetric key. Do not disable or delete that version.",
             "To move to the newest, create a credential for the login of the new key.",
             f"Then on every replica, while that credential is assigned to your own login: `{_NEW_KEY}`.",
-            f"When every replica is done, on the primary, in each database: `{_RE_ENCRYPT}`.",
+            "When every replica is done, on the primary, in each database: `ALTER DATABASE ENCRYPTION KEY ENCRYPTION BY SERVER ASYMMETRIC KEY [NEW_EKM_KEY];`.",
             "Keep the old key and its login in SQL Server, and the old version enabled in the vault. Existing backups need them.",
             "Then write the new version into `key` of the target, and back up the databases.",
         ),

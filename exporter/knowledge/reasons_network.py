@@ -43,9 +43,8 @@ _COMPARE_PROXY = for_dba("Compare with the proxy of SQL Server's service account
 
 _ENTRA_LINK = AtSignIn(link=Link.ENTRA)
 _HOST_OR_REGION = (Link.HOST, Link.REGION)
-_RESOLVE = "Resolve this name and another one, on the probe's host and on the SQL Server host: `Resolve-DnsName HOST`."
 _DNS_DOWN = (
-    _RESOLVE,
+    "Resolve this name and another one, on the probe's host and on the SQL Server host: `Resolve-DnsName HOST`.",
     "If other names fail too, the DNS server of the host is down, overloaded or unreachable. Report it to its operators.",
     DO_NOT_RESTART,
 )

@@ -247,7 +247,6 @@ SIGN_IN: tuple[ReasonRow, ...] = (
 
 _KEY_VAULT_APPLICATION = "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"
 _ENABLE_PRINCIPAL = f"`az ad sp update --id {_KEY_VAULT_APPLICATION} --set accountEnabled=true`"
-_DELETED = "https://graph.microsoft.com/v1.0/directory/deletedItems/microsoft.graph.application"
 # No page of Microsoft's names the application of Managed HSM. The id is that of public listings of tenants.
 _HSM_PRINCIPAL = (
     "Show the service principal of Managed HSM, by the id of public listings: `az ad sp show --id 589d5083-6f11-4d30-a62a-a4b316a14abf`.",
@@ -255,9 +254,7 @@ _HSM_PRINCIPAL = (
     CAUSE_IS_ELSEWHERE,
     *AGAIN,
 )
-_RESTORE_APPLICATION = (
-    f"If it was deleted, list the deleted ones: `az rest --method get --url {_DELETED}`. It can be restored for 30 days."
-)
+_RESTORE_APPLICATION = "If it was deleted, list the deleted ones: `az rest --method get --url https://graph.microsoft.com/v1.0/directory/deletedItems/microsoft.graph.application`. It can be restored for 30 days."
 _FIND_APPLICATION = (
     "Check that the application exists and that its client id has no wrong digit: `az ad sp show --id CLIENT_ID --query displayName`.",
     _RESTORE_APPLICATION,

@@ -35,7 +35,6 @@ from exporter.knowledge.reason_row import (
 )
 
 _SHOW_POLICIES = "`az keyvault show --name VAULT --query properties.accessPolicies`"
-_SHOW_ROLES = "`az role assignment list --assignee OBJECT_ID --scope VAULT_ID/keys/KEY --include-inherited --include-groups`"
 _ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
 
 CHECK_ROUTE = "Check the proxy and the network policy between the probe's host and Entra ID."
@@ -65,8 +64,6 @@ _HSM_ROLE = (
     "Assign the role on the key: `az keyvault role assignment create --hsm-name VAULT "
     f'--role "Managed HSM Crypto Service Encryption User" {_ASSIGNEE} --scope /keys/KEY`.'
 )
-_MOVED = "a subscription that moves to another tenant takes its vaults with it"
-_POLICY = "an Azure Policy, a template or a network perimeter closes many vaults"
 _token = partial(ReasonRow, link=Link.CREDENTIAL, refuses=Refused.TOKEN, shown_by=ShownBy("audience", KEY_STEPS))
 _permission = partial(
     ReasonRow,
@@ -76,7 +73,13 @@ _permission = partial(
     on_hsm=(_HSM_ROLE, FIND_OBJECT_ID, *AGAIN),
     one_change="a role at a resource group or subscription covers many vaults, and a template sets the access policies of many",
 )
-_address = partial(_permission, refuses=Refused.ADDRESS, shown_by=ShownBy("firewall", KEY_STEPS), on_hsm=(), one_change=_POLICY)
+_address = partial(
+    _permission,
+    refuses=Refused.ADDRESS,
+    shown_by=ShownBy("firewall", KEY_STEPS),
+    on_hsm=(),
+    one_change="an Azure Policy, a template or a network perimeter closes many vaults",
+)
 
 inner_code = partial(implied, VaultOrder.INNER_CODE, statuses=(403,))
 DENIED = "ForbiddenByDenyAssignment"  # of no service: its sentence implies it beside another code
@@ -98,9 +101,11 @@ VAULT: tuple[ReasonRow, ...] = (
         for_network(SHOW_THE_SERVER),
         *AGAIN,
     ),
-    _token("token_wrong_issuer", "the token was issued by another tenant than the vault's", one_change=_MOVED).advising(
-        *USE_ITS_TENANT
-    ),
+    _token(
+        "token_wrong_issuer",
+        "the token was issued by another tenant than the vault's",
+        one_change="a subscription that moves to another tenant takes its vaults with it",
+    ).advising(*USE_ITS_TENANT),
     _token(
         "token_expired",
         "the token had expired when the vault received it",
@@ -239,7 +244,7 @@ VAULT: tuple[ReasonRow, ...] = (
         READ_SENTENCE,
         "Without a sentence, another device may have responded. Compare with another network.",
         "Do roles decide? `true` means yes: `az keyvault show --name VAULT --query properties.enableRbacAuthorization`.",
-        f"If roles decide and none allows the key, assign `Key Vault Crypto Service Encryption User`. Show them: {_SHOW_ROLES}.",
+        "If roles decide and none allows the key, assign `Key Vault Crypto Service Encryption User`. Show them: `az role assignment list --assignee OBJECT_ID --scope VAULT_ID/keys/KEY --include-inherited --include-groups`.",
         f"If policies decide and none allows `get`, `wrapKey` and `unwrapKey`, add them. Show them: {_SHOW_POLICIES}.",
         "If the firewall's rules lack the address of the SQL Server host, add it. Show them: `az keyvault network-rule list --name VAULT`.",
         FIND_OBJECT_ID,
@@ -254,7 +259,6 @@ VAULT: tuple[ReasonRow, ...] = (
 RECOVER_KEY = "`az keyvault key recover --vault-name VAULT --name KEY`"
 _ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
 _CREATE = "az keyvault key create --vault-name VAULT --name NEW_KEY --kty RSA --size 2048"
-_OPEN = "CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER] WITH PROVIDER_KEY_NAME = 'NEW_KEY', CREATION_DISPOSITION = OPEN_EXISTING;"
 _key = partial(ReasonRow, link=Link.KEY, refuses=Refused.KEY)
 _state = partial(_key, refuses=Refused.KEY_STATE)
 _dates = partial(_state, shown_by=ShownBy("key_dates", KEY_STEPS))
@@ -339,7 +343,7 @@ KEY: tuple[ReasonRow, ...] = (
         "key_name_too_long", "the key name is longer than the connector allows", shown_by=ShownBy("key_name", (Step.GET_KEY,))
     ).advising(
         f"Create a key with at most 26 letters, digits and hyphens in its name: `{_CREATE}`.",
-        f"Then move SQL Server to it: `{_OPEN}`.",
+        "Then move SQL Server to it: `CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER] WITH PROVIDER_KEY_NAME = 'NEW_KEY', CREATION_DISPOSITION = OPEN_EXISTING;`.",
         *BY_CODE[2049].actions[1:],
     ),
     _key(

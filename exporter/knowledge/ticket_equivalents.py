@@ -259,13 +259,12 @@ _VERSION = f"{_KEYS} > {{name}} > {{version}}"
 _SHOW_CREDENTIALS = "az ad app credential list --id {id}"
 _SHOW_PRINCIPAL = "az ad sp show --id {id} --query accountEnabled"
 _SHOW_KEY = "az keyvault key show {in_vault} --name {name} --query attributes"
-_SHOW_VERSION = "az keyvault key show {in_vault} --name {name} --version {version} --query attributes"
 
 _attributes = partial(
     Equivalent,
     az="keyvault key set-attributes",
     cmdlet="Update-AzKeyVaultKey",
-    check=_SHOW_VERSION,
+    check="az keyvault key show {in_vault} --name {name} --version {version} --query attributes",
 )
 
 ENTRA: tuple[Equivalent, ...] = (
