@@ -325,10 +325,8 @@ def _event_texts(explained: list[tuple[LoggedEvent, Explanation]]) -> Iterator[s
 
 def clock(evidence: Evidence) -> Finding:
     """Report the clock, and on Windows what sets it."""
-    found = checks_vault.clock(evidence)
-    if evidence.host is None:
-        return found
-    return replace(found, detail=f"{found.detail}; {host_rules.time_text(evidence.host.time_service)}")
+    found, host = checks_vault.clock(evidence), evidence.host
+    return found if host is None else replace(found, detail=f"{found.detail}; Windows Time {host.time_service}")
 
 
 CHECKS: Mapping[str, CheckFunction] = MappingProxyType(

@@ -30,12 +30,12 @@ from exporter.doctor.host_rules import (
     ProxySettings,
     RegistryEntry,
     RuntimeLibrary,
-    TimeService,
     TlsSettings,
     Unreadable,
     Version,
     read_connection,
     read_values,
+    time_text,
     with_values,
 )
 from exporter.runtime.process import computer_name
@@ -225,10 +225,10 @@ def _number(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def time_service(windows: Windows) -> TimeService:
-    """Return the state of Windows Time and its settings."""
+def time_service(windows: Windows) -> str:
+    """Return the state of Windows Time and its settings, as text."""
     values = windows.values(rf"{_SERVICES}\W32Time\Parameters")
-    return TimeService(_state(windows, "W32Time"), str(values.get("Type", "")), str(values.get("NtpServer", "")))
+    return time_text(_state(windows, "W32Time"), str(values.get("Type", "")), str(values.get("NtpServer", "")))
 
 
 # All look-ups at once.

@@ -194,15 +194,6 @@ class TlsSettings:
     protocols: Mapping[str, int | None] | None = None  # SecureProtocols of WinINet, by account
 
 
-@dataclass(frozen=True, slots=True)
-class TimeService:
-    """The service Windows Time: its state, how it finds its source, and the servers."""
-
-    state: str
-    kind: str
-    servers: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """Everything that was looked up. `account` is that of this process."""
@@ -217,7 +208,7 @@ class HostFacts:
     response: WindowsResponse | Unreadable | None  # None: no request was made
     proxies: Mapping[str, ProxySettings | None] | Unreadable  # by account; None if its registry is not loaded
     winhttp: ProxySettings | Unreadable
-    time_service: TimeService | Unreadable
+    time_service: str | Unreadable  # whether Windows Time runs, and its source
     events: tuple[str, ...] | Unreadable  # the XML of the connector's last events, the newest first
     log_level: int | Unreadable  # of the events that the connector writes
 
@@ -401,10 +392,7 @@ def tls_settings(settings: TlsSettings) -> Finding:
     return combined(*found, *map(passed, fips)) if found else passed(", ".join(("TLS 1.2 is enabled", *fips)))
 
 
-def time_text(service: TimeService | Unreadable) -> str:
-    """Return how Windows sets this host's clock, with the servers' names without their flags, as in `time.windows.com,0x8`."""
-    if isinstance(service, Unreadable):
-        return f"Windows Time {service}"
-    servers = ", ".join(server.partition(",")[0] for server in service.servers.split()) or "no server"
-    source = _TIME_SOURCES.get(service.kind.upper(), "its source is unknown").format(servers=servers)
-    return f"Windows Time is {service.state}: {source}"
+def time_text(state: str, kind: str, servers: str) -> str:
+    """Return how Windows sets this host's clock: the state of Windows Time, how it finds its source, and the servers without their flags."""
+    named = ", ".join(server.partition(",")[0] for server in servers.split()) or "no server"
+    return f"is {state}: {_TIME_SOURCES.get(kind.upper(), 'its source is unknown').format(servers=named)}"

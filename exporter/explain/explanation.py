@@ -192,40 +192,40 @@ def as_data(row: ConnectorError) -> dict[str, object]:
 
 def as_text(row: ConnectorError) -> str:
     """Return the row as terminal text, with whole `code` spans."""
-    blocks = [
-        f"{both_numbers(row.code)}\n{row.symbol}",
-        *_body(row, row.effect),
-        "\n".join(
-            wrap(value, first=f"{name:<10}", rest=" " * 10)
-            for name, value in (
-                ("Owner", f"{row.owner.value}: {OWNERS[row.owner]}"),
-                ("Kind", f"{row.category.value}, layer {row.layer.value}"),
-                ("Probe", visibility(row)),
-                ("Elsewhere", elsewhere(row)),
-            )
-            if value
-        ),
-    ]
-    return "\n\n".join(block for block in blocks if block)
+    about = {
+        "Owner": f"{row.owner.value}: {OWNERS[row.owner]}",
+        "Kind": f"{row.category.value}, layer {row.layer.value}",
+        "Probe": visibility(row),
+        "Elsewhere": elsewhere(row),
+    }
+    lines = "\n".join(wrap(value, first=f"{name:<10}", rest=" " * 10) for name, value in about.items() if value)
+    return _joined(f"{both_numbers(row.code)}\n{row.symbol}", *_body(row, row.effect), lines)
 
 
 def explanation_text(explanation: Explanation) -> str:
     """Return an explanation as terminal text. It shows the code, or title, causes, actions and related codes."""
     also = "\n".join(wrap(f"Also in this text: {each}", rest="  ") for each in explanation.also)
     if explanation.is_code:
-        return "\n\n".join(block for block in (as_text(explanation.rows[0]), also) if block)
+        return _joined(as_text(explanation.rows[0]), also)
     more = "\n".join(f"More: ekm-exporter explain {row.code}" for row in explanation.rows)
-    return "\n\n".join(block for block in (explanation.title, *_body(explanation, effect(explanation)), more, also) if block)
+    return _joined(explanation.title, *_body(explanation, effect(explanation)), more, also)
+
+
+def _joined(*blocks: str) -> str:
+    return "\n\n".join(filter(None, blocks))
 
 
 def _body(described: ConnectorError | Explanation, effect: str) -> tuple[str, ...]:
+    words = [
+        wrap(meaning, first=f"  {word:<12} ", rest=" " * 15) for word, meaning in words_in(described.actions, described.commands)
+    ]
     return (
         wrap(described.summary),
         wrap(effect),
         _numbered("Likely causes, most likely first", described.causes),
         _numbered("What to do, in this order", described.actions),
-        _commands(described.commands),
-        _words(described.actions, described.commands),
+        _listed("Commands:", [f"  {line}" for line in described.commands]),  # to copy: never wrapped
+        _listed("In the commands:", words),  # what the capital words stand for
     )
 
 
@@ -253,12 +253,12 @@ def explanation_data(explanation: Explanation) -> dict[str, object]:
 
 def as_table(rows: Iterable[ConnectorError]) -> str:
     """Return a line per code: number, counterpart, symbol, owner, visible to a probe."""
-    lines = [f"{'CODE':<6}{'ALSO':<6}{'SYMBOL':<50}{'OWNER':<10}PROBE"]
-    lines += [
-        f"{row.code:<6}{row.counterpart or '-':<6}{row.symbol:<50}{row.owner.value:<10}{'yes' if row.observable else 'no'}"
+    cells = [("CODE", "ALSO", "SYMBOL", "OWNER", "PROBE")]
+    cells += [
+        (f"{row.code}", f"{row.counterpart or '-'}", row.symbol, row.owner.value, "yes" if row.observable else "no")
         for row in rows
     ]
-    return "\n".join(lines)
+    return "\n".join(f"{code:<6}{also:<6}{symbol:<50}{owner:<10}{probe}" for code, also, symbol, owner, probe in cells)
 
 
 def as_markdown(rows: Iterable[ConnectorError]) -> str:
@@ -273,66 +273,48 @@ def as_markdown(rows: Iterable[ConnectorError]) -> str:
         parts += ["## Codes that a DBA meets", _frequent_table(frequent), *map(_markdown_section, frequent)]
     parts.append(_BACKGROUND)
     for layer in Layer:
-        of_layer = [row for row in rows if row.layer is layer and row not in frequent]
-        if of_layer:
-            parts.append(f"## {_LAYER_TITLES[layer]}")
-            parts += [_markdown_section(row) for row in of_layer]
-    parts += ["## A failure that no table lists", _markdown_list("Check in this order", OTHERWISE)]
-    return "\n\n".join(parts) + "\n"
+        sections = [_markdown_section(row) for row in rows if row.layer is layer and row not in frequent]
+        parts += [f"## {_LAYER_TITLES[layer]}", *sections] if sections else []
+    return "\n\n".join((*parts, "## A failure that no table lists", _markdown_list("Check in this order", OTHERWISE))) + "\n"
 
 
 def _frequent_table(rows: Iterable[ConnectorError]) -> str:
     """Return a line per failure; a pair of numbers is one failure."""
     lines = ["| code | a DBA meets it if | owner |", "| --- | --- | --- |"]
-    for row in rows:
-        if row.code in FREQUENT:
-            numbers = " or ".join(f"[{code}](#{code})" for code in (row.code, row.counterpart) if code is not None)
-            lines.append(f"| {numbers} | {FREQUENT[row.code]} | {row.owner.value} |")
+    for row in (row for row in rows if row.code in FREQUENT):
+        numbers = " or ".join(f"[{code}](#{code})" for code in (row.code, row.counterpart) if code is not None)
+        lines.append(f"| {numbers} | {FREQUENT[row.code]} | {row.owner.value} |")
     return "\n".join(lines)
 
 
 def _markdown_section(row: ConnectorError) -> str:
     """Return one code as Markdown. A current number links to its classic counterpart for the details."""
-    blocks = [
+    when = "On connector 1.0.5.0" if row.generation is Family.CLASSIC else "Before connector 1.0.5.0"
+    note = f"{when}: [{row.counterpart}](#{row.counterpart}). " if row.counterpart is not None else ""
+    details = [f"Causes and actions: see [{row.counterpart}](#{row.counterpart})."]
+    if row.generation is not Family.CURRENT:
+        details = [_markdown_list("Likely causes", row.causes), _markdown_list("What to do", row.actions)]
+        details += ["\n".join(["Commands:", "", "```", *row.commands, "```"])] if row.commands else []
+    return _joined(
         f'<a id="{row.code}"></a>\n\n### {row.code} {row.symbol}',
         row.summary,
         row.effect.replace(WITHOUT_THE_KEY, "What fails now, later and at a restart: [without the key](#without-the-key)."),
-        f"{_counterpart_note(row)}Kind: {row.category.value}. Owner: {row.owner.value}. {visibility(row)}",
+        f"{note}Kind: {row.category.value}. Owner: {row.owner.value}. {visibility(row)}",
         elsewhere(row),
-    ]
-    if row.generation is Family.CURRENT:
-        blocks.append(f"Causes and actions: see [{row.counterpart}](#{row.counterpart}).")
-    else:
-        blocks += [_markdown_list("Likely causes", row.causes), _markdown_list("What to do", row.actions)]
-        blocks += ["\n".join(["Commands:", "", "```", *row.commands, "```"])] if row.commands else []
-    return "\n\n".join(block for block in blocks if block)
-
-
-def _counterpart_note(row: ConnectorError) -> str:
-    if row.counterpart is None:
-        return ""
-    when = "On connector 1.0.5.0" if row.generation is Family.CLASSIC else "Before connector 1.0.5.0"
-    return f"{when}: [{row.counterpart}](#{row.counterpart}). "
+        *details,
+    )
 
 
 def _markdown_list(title: str, items: tuple[str, ...]) -> str:
     return f"{title}:\n\n" + "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1)) if items else ""
 
 
-def _commands(commands: tuple[str, ...]) -> str:
-    """Return lines to copy. They are never wrapped."""
-    return "\n".join(["Commands:", *(f"  {line}" for line in commands)]) if commands else ""
-
-
-def _words(actions: tuple[str, ...], commands: tuple[str, ...]) -> str:
-    """Return what the capital words in the commands stand for."""
-    lines = [wrap(meaning, first=f"  {word:<12} ", rest=" " * 15) for word, meaning in words_in(actions, commands)]
-    return "\n".join(["In the commands:", *lines]) if lines else ""
-
-
 def _numbered(title: str, items: tuple[str, ...]) -> str:
-    lines = [wrap(item, first=f"  {number}. ", rest="     ") for number, item in enumerate(items, 1)]
-    return "\n".join([f"{title}:", *lines]) if lines else ""
+    return _listed(f"{title}:", [wrap(item, first=f"  {number}. ", rest="     ") for number, item in enumerate(items, 1)])
+
+
+def _listed(title: str, lines: list[str]) -> str:
+    return "\n".join((title, *lines)) if lines else ""
 
 
 def wrap(text: str, *, first: str = "", rest: str = "") -> str:

@@ -365,6 +365,11 @@ def test_unreadable_fact_leaves_only_its_check_unknown(fact, check):
     assert found[check].fix
 
 
+def test_unreadable_time_service_is_a_part_of_the_clock():
+    found = results_on(host_facts(time_service=Unreadable(denied=True)))["clock"]
+    assert found.detail.endswith("; Windows Time cannot be read: run elevated")
+
+
 def test_reading_of_sql_server_joins_the_file():
     found = results_on(host_facts(instances=()), sql_servers=(a_reading(),))
     assert found["connector_version"].outcome is PASS

@@ -13,7 +13,6 @@ from exporter.doctor.host_rules import (
     ConnectorKey,
     ProxySettings,
     RuntimeLibrary,
-    TimeService,
     TlsSettings,
     Unreadable,
     read_connection,
@@ -245,16 +244,15 @@ def test_settings_of_tls_allow_a_connection_to_azure(settings, outcome, text):
 @pytest.mark.parametrize(
     ("service", "text"),
     [
-        (TimeService("running", "NT5DS", ""), "Windows Time is running: the domain is its source"),
-        (TimeService("running", "NTP", "a.example,0x9 b.example"), "Windows Time is running: its source is a.example, b.example"),
-        (TimeService("stopped", "AllSync", ""), "Windows Time is stopped: its source is the domain or no server"),
-        (TimeService("running", "NoSync", ""), "Windows Time is running: it has no source"),
-        (TimeService("in an unknown state", "", ""), "Windows Time is in an unknown state: its source is unknown"),
-        (Unreadable(denied=True), "Windows Time cannot be read: run elevated"),
+        (("running", "NT5DS", ""), "is running: the domain is its source"),
+        (("running", "NTP", "a.example,0x9 b.example"), "is running: its source is a.example, b.example"),
+        (("stopped", "AllSync", ""), "is stopped: its source is the domain or no server"),
+        (("running", "NoSync", ""), "is running: it has no source"),
+        (("in an unknown state", "", ""), "is in an unknown state: its source is unknown"),
     ],
 )
 def test_time_service_has_its_source(service, text):
-    assert host_rules.time_text(service) == text
+    assert host_rules.time_text(*service) == text
 
 
 VAULT = "contoso-prod.vault.azure.net"
