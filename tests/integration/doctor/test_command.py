@@ -122,10 +122,7 @@ async def test_thumbprint_is_that_of_the_declared_version_only(config, as_json, 
         ([], "--vault, --key and --connector-secret-file"),
         (["--vault", "contoso"], "--vault, --key and --connector-secret-file"),
         (["--key", "K/v", "--connector-secret-file", "TYPED"], "--key names no vault: add --vault"),
-        (
-            ["--vault", "contoso", "--key", f"https://dr.vault.azure.net/keys/{KEY}/v", "--connector-secret-file", "TYPED"],
-            "but --vault is contoso",
-        ),
+        (["--vault", "contoso", "--key", f"https://dr.vault.azure.net/keys/{KEY}/v", "--connector-secret-file", "TYPED"], "but --vault is contoso"),
         (
             ["contoso-key0", "--config.file", "CONFIG", "--key", f"https://dr.vault.azure.net/keys/{KEY}/v"],
             f"--key names the vault dr.vault.azure.net, but the target's vault is {VAULT}: correct one",
@@ -141,13 +138,10 @@ async def test_thumbprint_is_that_of_the_declared_version_only(config, as_json, 
         (["--vault", "not a vault", "--key", "K", "--connector-secret-file", "TYPED"], "--vault: a vault name has"),
         (["--vault", "contoso", "--key", "K/", "--connector-secret-file", "TYPED"], "--key: expected NAME/VERSION"),
         (["--vault", "contoso", "--key", "K", "--connector-secret-file", "nowhere"], "--connector-secret-file"),
-        (
-            ["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--tenant", "a b"],
-            "--tenant: expected its GUID",
-        ),
+        (["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--tenant", "a b"], "--tenant: expected its GUID"),
         (["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--credential", "c"], "--credential"),
     ],
-)
+)  # fmt: skip
 def test_bad_usage_exits_2_with_the_reason(config, capsys, arguments, expected):
     typed = config.parent / "typed"
     typed.write_text(TYPED)

@@ -224,18 +224,12 @@ ROW = {"uri": f"https://{VAULT}/", "subscriptionId": TENANT, "location": "westeu
         ({"data": [ROW], "totalRecords": 3, "resultTruncated": "true"}, "Resource Graph listed 1 of 3 vaults"),
         ({"data": [ROW], "totalRecords": 1, "resultTruncated": "true"}, "Resource Graph listed 1 of 1 vaults"),
         ({"data": [ROW], "totalRecords": 2, "resultTruncated": "false"}, "Resource Graph listed 1 of 2 vaults"),
-        (
-            {"data": [ROW], "totalRecords": 9, "resultTruncated": "true", "$skipToken": "same"},
-            "Resource Graph listed 2 of 9 vaults",
-        ),
-        (
-            {"data": [ROW, {"uri": "https://evil.example/"}], "totalRecords": 2, "resultTruncated": "false"},
-            "entries that name no vault of the cloud public: 1",
-        ),
+        ({"data": [ROW], "totalRecords": 9, "resultTruncated": "true", "$skipToken": "same"}, "Resource Graph listed 2 of 9 vaults"),
+        ({"data": [ROW, {"uri": "https://evil.example/"}], "totalRecords": 2, "resultTruncated": "false"}, "entries that name no vault of the cloud public: 1"),
         ({"data": {"rows": []}, "totalRecords": 1, "resultTruncated": "false"}, "page 1 not read: answer not json"),
         ({"totalRecords": 1}, "page 1 not read: answer not json"),
     ],
-)
+)  # fmt: skip
 async def test_incomplete_list_is_a_failure(workspace, simulator, answer, message):
     body = json.dumps({"count": 1, "facets": []} | answer)
     simulator.set_fault("status", Options(status=200, body=body), management=MANAGEMENT)

@@ -74,16 +74,11 @@ def test_hostile_rows_never_write_a_file_that_check_refuses(workspace, changes, 
 @pytest.mark.parametrize(
     ("section", "field", "value", "problem"),
     [
-        (
-            "credentials",
-            "name",
-            "c" * 17_000_000,
-            "the field name has 17000000 characters, more than the 128 that SQL Server allows",
-        ),
+        ("credentials", "name", "c" * 17_000_000, "the field name has 17000000 characters, more than the 128 that SQL Server allows"),
         ("instance", "instance_name", " ", "the field instance_name is blank, which no name in SQL Server is"),
         ("databases", "ag", " ", "the field ag is blank, which no name in SQL Server is"),
     ],
-)
+)  # fmt: skip
 def test_impossible_name_is_a_finding_with_server_and_field(workspace, section, field, value, problem):
     rows = rows_of("N1")
     rows[section][0][field] = value

@@ -123,16 +123,12 @@ def with_proofs(**sections):
     ("readings", "outcome", "detail"),
     [
         ((with_proofs(),), PASS, "SQLPRD01 on n1: 55 min ago, log backup of [sales]"),
-        (
-            (with_proofs(errors=[CODE]),),
-            FAIL,
-            "SQLPRD01 on n1: 55 min ago, log backup of [sales]; its error log shows 3303 since 19:10 UTC",
-        ),
+        ((with_proofs(errors=[CODE]),), FAIL, "SQLPRD01 on n1: 55 min ago, log backup of [sales]; its error log shows 3303 since 19:10 UTC"),
         ((a_reading(),), WARN, "SQLPRD01 on n1: not proven since the credential was altered at 2026-01-02 03:04 UTC"),
         ((with_proofs(keys=[], encryption=[]),), SKIPPED, "no key in use"),
         ((a_failure(),), SKIPPED, "because of: Connection to SQL Server"),
     ],
-)
+)  # fmt: skip
 def test_check_shows_what_sql_server_itself_proved(readings, outcome, detail):
     found = results(*readings)["sql_proof"]
     assert (found.outcome, found.detail) == (outcome, detail)
@@ -159,13 +155,9 @@ def test_missing_optional_right_is_part_of_a_pass():
         ({"host": "N1"}, (N1,), None),
         ({"sql_instance": "PROD"}, (N1,), "n1.contoso.com is SQLPRD01 on n1, but sql_servers names it PROD on n1"),
         ({}, ({"sql_instance": "SQLPRD01", "host": "n1.contoso.com"},), None),
-        (
-            {},
-            ({"sql_instance": "SQLPRD01", "host": "n2"},),
-            "the target's instances may name SQLPRD01 on n1, or another SQL Server",
-        ),
+        ({}, ({"sql_instance": "SQLPRD01", "host": "n2"},), "the target's instances may name SQLPRD01 on n1, or another SQL Server"),
     ],
-)
+)  # fmt: skip
 def test_labels_that_differ_are_a_warning(changes, instances, detail):
     found = results(a_reading(**changes), instances=instances)["sql_labels"]
     assert (found.outcome, found.detail) == (
@@ -216,11 +208,7 @@ def disabled(reading, section, **values):
     ("readings", "outcome", "detail"),
     [
         ((a_reading(), a_reading("N2\\SQLPRD01")), PASS, "enabled: SQLPRD01 on n1, SQLPRD01 on n2"),
-        (
-            (a_reading(), disabled(a_reading("N2\\SQLPRD01"), "configurations", value_in_use=0)),
-            FAIL,
-            "the option or the provider is disabled: SQLPRD01 on n2",
-        ),
+        ((a_reading(), disabled(a_reading("N2\\SQLPRD01"), "configurations", value_in_use=0)), FAIL, "the option or the provider is disabled: SQLPRD01 on n2"),
         ((disabled(a_reading(), "providers", is_enabled=0),), FAIL, "the option or the provider is disabled: SQLPRD01 on n1"),
         ((a_failure(),), UNKNOWN, "visible only on the SQL Server host"),
         ((a_reading(errors={"configurations": "message 300: denied"}),), UNKNOWN, "visible only on the SQL Server host"),

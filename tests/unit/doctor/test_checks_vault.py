@@ -290,13 +290,7 @@ def expiries(**days):
 @pytest.mark.parametrize(
     ("known", "granted", "outcome", "code", "text"),
     [
-        (
-            expiries(declared=-100),
-            True,
-            WARN,
-            None,
-            "declared as expired on 2026-10-07, yet Entra issues tokens: correct expires_on",
-        ),
+        (expiries(declared=-100), True, WARN, None, "declared as expired on 2026-10-07, yet Entra issues tokens: correct expires_on"),
         (expiries(declared=-100), False, FAIL, 3303, "expired on 2026-10-07 (declared)"),
         (expiries(declared=-100, graph=200), True, PASS, None, "(graph)"),
         (expiries(declared=-100, graph=200), False, PASS, None, "(graph)"),
@@ -305,7 +299,7 @@ def expiries(**days):
         (expiries(key_vault=-1, graph=200), True, WARN, None, "(key_vault), yet Entra issues tokens: correct that source"),
         (expiries(key_vault=-1, graph=200), False, FAIL, 3303, "(key_vault)"),
     ],
-)
+)  # fmt: skip
 def test_expiry_prefers_lookups_and_tokens(known, granted, outcome, code, text):
     result = check("credential_expiry", expiry=known, granted=granted)
     assert (result.outcome, result.code) == (outcome, code)

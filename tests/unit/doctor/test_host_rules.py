@@ -172,20 +172,14 @@ def test_missing_key_fails_for_connector_1_0_5_0(current, outcome):
 @pytest.mark.parametrize(
     ("uri", "wanted", "current", "outcome", "text"),
     [
-        (
-            "https://contoso-prod.vault.azure.net/keys/ContosoRSAKey0/bbbb",
-            WANTED,
-            True,
-            WARN,
-            "1 entry, none of this key version: SQL",
-        ),
+        ("https://contoso-prod.vault.azure.net/keys/ContosoRSAKey0/bbbb", WANTED, True, WARN, "1 entry, none of this key version: SQL"),
         ("https://contoso-prod.vault.azure.net/keys/ContosoRSAKey0/bbbb", WANTED, False, PASS, "none of this key version"),
         ("https://contoso-prod.vault.azure.net/keys/ContosoRSAKey0/bbbb", WANTED._replace(version=None), True, PASS, "too"),
         ("https://other.vault.azure.net/keys/ContosoRSAKey0/" + "a" * 32, WANTED, True, WARN, "none"),
         ("https://no-key", WANTED, False, PASS, "none"),
         ("", WANTED, True, WARN, "0 entries"),
     ],
-)
+)  # fmt: skip
 def test_entry_of_the_key_version_is_counted(uri, wanted, current, outcome, text):
     assert_found(rights(a_key(uri=uri), wanted=wanted, current=current), outcome, text)
 

@@ -88,10 +88,7 @@ def test_same_public_key_has_the_same_version():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (
-            altering("keys", thumbprint="0xFFFF", public_key=""),
-            "is under 0x2C56, but this server has no key with that thumbprint",
-        ),
+        (altering("keys", thumbprint="0xFFFF", public_key=""), "is under 0x2C56, but this server has no key with that thumbprint"),
         (altering("credentials", identity="other-vault"), "but credential [tde_cred] names other-vault.vault.azure.net"),
         (altering("credentials", provider="Other"), ""),
         (altering("databases", state="RECOVERY_PENDING"), ""),
@@ -109,7 +106,7 @@ def test_same_public_key_has_the_same_version():
         (lambda rows: rows["modules"].clear() or rows["providers"][0].update(version=""), "the connector's version is unknown"),
         (altering("credentials", identity="not a vault"), "names not a vault; the target follows KeyUri"),
     ],
-)
+)  # fmt: skip
 def test_gap_is_reported(change, expected):
     gaps = plan_of(instance(change=change)).findings.gaps
     assert any(expected in text for text in gaps) if expected else not gaps
@@ -118,15 +115,11 @@ def test_gap_is_reported(change, expected):
 @pytest.mark.parametrize(
     ("uris", "targets", "expected"),
     [
-        (
-            (*URIS, RegistryUri("AB", f"https://{VAULT}/keys/K")),
-            1,
-            "KeyUri of thumbprint 0xAB is not https://VAULT/keys/NAME/VERSION",
-        ),
+        ((*URIS, RegistryUri("AB", f"https://{VAULT}/keys/K")), 1, "KeyUri of thumbprint 0xAB is not https://VAULT/keys/NAME/VERSION"),
         ((RegistryUri("2C56", f"https://{VAULT}/keys/{'K' * 27}/v1"),), 0, "27 characters"),
         ((), 0, "write the target by hand"),
     ],
-)
+)  # fmt: skip
 def test_gap_of_the_registry_is_reported(uris, targets, expected):
     plan = plan_of(instance(change=None if uris else altering("instance", platform="linux")), uris=uris)
     assert len(plan.targets) == targets

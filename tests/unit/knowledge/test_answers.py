@@ -75,14 +75,10 @@ def test_html_is_a_page(body, expected):
         (Fault.ANSWER_NOT_JSON, b"<" + b"a" * 2000, "<" + "a" * 1023),
         (Fault.ANSWER_NOT_JSON, b'{"access_token": "cut', ""),
         (Fault.VALUE_MISSING, b"<html>", ""),
-        (
-            Fault.TOKEN_MISSING,
-            b'{"error": "invalid_client", "error_description": "AADSTS7000222: expired"}',
-            "AADSTS7000222: expired",
-        ),
+        (Fault.TOKEN_MISSING, b'{"error": "invalid_client", "error_description": "AADSTS7000222: expired"}', "AADSTS7000222: expired"),
         (Fault.TOKEN_MISSING, b'{"access_token": 5}', ""),
     ],
-)
+)  # fmt: skip
 def test_page_instead_of_a_response_is_shown(fault, body, expected):
     assert unexpected_text(fault, body) == expected
 

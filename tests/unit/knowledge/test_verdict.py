@@ -58,10 +58,7 @@ REFUSED = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.SECR
         (steps(), {}, READY),
         (steps(wrap_key=Outcome.FAILED), {}, READY),
         (steps(), {"managed_identity": True, "vantage": Vantage.SQL_HOST}, READY),
-        *(
-            (steps(**{step: Outcome.FAILED}), {"unwrapped": None}, NOT_READY)
-            for step in ("challenge", "token", "get_key", "unwrap_key")
-        ),
+        *((steps(**{step: Outcome.FAILED}), {"unwrapped": None}, NOT_READY) for step in ("challenge", "token", "get_key", "unwrap_key")),
         (steps(get_key=Outcome.FAILED), {"mode": Mode.READ_ONLY, "unwrapped": None}, NOT_READY),
         (steps(unwrap_key=Outcome.SKIPPED), {"unwrapped": False}, NOT_READY),  # between round trips the last unwrap counts
         ([REFUSED, CUT], {"unwrapped": None}, NOT_READY),
@@ -74,7 +71,7 @@ REFUSED = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.SECR
         (steps(), {"own_module": False}, Readiness(ready=None, why="other_module")),
         (steps(token=Outcome.FAILED), {"own_module": False}, Readiness(ready=None, why="other_module")),
     ],
-)
+)  # fmt: skip
 def test_verdict_follows_steps_and_situation(results: list[StepResult], changes: dict[str, object], expected: Readiness):
     assert verdict(results, **changes) == expected
 
