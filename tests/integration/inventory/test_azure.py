@@ -194,7 +194,7 @@ async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
     }
     simulator.state.environment = replace(environment, vaults={**many, **environment.vaults})
     output = await workspace.query()
-    assert "management.azure.com: 1202 vaults, 1 Managed HSM, 0 RSA keys, 0 with a target; 0 failures\n" in output
+    assert "management.azure.com: 1,202 vaults, 1 Managed HSM, 0 RSA keys, 0 with a target; 0 failures\n" in output
     assert simulator.requests[MANAGEMENT, "resource_graph", 200] == 2
 
 

@@ -20,7 +20,6 @@ ADDED = """
 import json, sys
 from exporter.knowledge.reason_row import Link
 from exporter.core.values import CredentialKind, Facts, Outcome, Step
-from exporter.knowledge.report import StepResult
 from exporter.knowledge import reasons_vault as key
 from exporter.knowledge.reason_row import Markers, ReasonRow, Refused, ShownBy, VaultOrder, implied
 
@@ -33,6 +32,7 @@ key.KEY = (*key.KEY, row)
 assert "exporter.knowledge.reasons" not in sys.modules
 
 from exporter.knowledge.verdict import KEY_REFUSED
+from exporter.knowledge.report import StepResult
 from exporter.knowledge.causes import Failed, cause_of
 from exporter.knowledge.checks import check_of
 from exporter.knowledge.classify import classify
