@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
-from exporter.core.durations import known_time
 from exporter.core.names import parse_sql_address
 from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
 from exporter.metrics.target_values import Values
 from exporter.metrics.text import LabelSet
 from exporter.sqlserver.alerting import Watch, WatchedServer, first_actions, full_at, proofs_missing, read_until
 from exporter.sqlserver.differences import Difference
-from exporter.sqlserver.document import KNOWN_CODES, OTHER, Document, Row, thumbprint_of
+from exporter.sqlserver.document import KNOWN_CODES, OTHER, Document, Row, cell_time, thumbprint_of
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.instance import EKM_OPTION, OPEN, printable
@@ -130,11 +129,6 @@ def number(row: Row, column: str) -> float | None:
     return float(value) if isinstance(value, int) and abs(value) <= _LARGEST else None
 
 
-def time(row: Row, column: str) -> float | None:
-    """Return a cell with a time as a Unix time, None if it is none."""
-    return known_time(str(row.get(column, "")))
-
-
 def _of_rows(rows: SqlServerRows) -> dict[str, Iterable[_Known]]:
     """Return what the rows of a SQL Server show, by family."""
     groups, databases, providers = rows.groups, rows.listed_databases, rows.section("providers")
@@ -160,7 +154,7 @@ def _of_rows(rows: SqlServerRows) -> dict[str, Iterable[_Known]]:
         "mssql_ekm_start_timestamp_seconds": (
             (
                 _labels(row, "server_name", "node", "product_version"),
-                next(iter(_cells(rows.section("start")[:1], "started_utc", time)), None),
+                next(iter(_cells(rows.section("start")[:1], "started_utc", cell_time)), None),
             )
             for row in rows.section("instance")[:1]
         ),
@@ -180,7 +174,7 @@ def _of_rows(rows: SqlServerRows) -> dict[str, Iterable[_Known]]:
             if provider in paths
             for ag in groups
         ),
-        "mssql_ekm_credential_modified_timestamp_seconds": ((own, time(row, "modified_utc")) for own, row in credentials),
+        "mssql_ekm_credential_modified_timestamp_seconds": ((own, cell_time(row, "modified_utc")) for own, row in credentials),
         "mssql_ekm_credential_altered_timestamp_seconds": ((own, _altered(row)) for own, row in credentials),
         "mssql_ekm_asymmetric_key_info": (
             ((label(row, "name"), thumbprint(row), label(row, "provider")), 1.0) for row in rows.section("keys")
@@ -193,14 +187,14 @@ def _of_rows(rows: SqlServerRows) -> dict[str, Iterable[_Known]]:
             ((database,), number(row, "percent_complete")) for database, row in databases("opened")
         ),
         "mssql_ekm_database_key_opened_timestamp_seconds": (
-            ((database,), time(row, "opened_utc")) for database, row in databases("opened")
+            ((database,), cell_time(row, "opened_utc")) for database, row in databases("opened")
         ),
         "mssql_ekm_database_state": (
             ((database, label(row, "ag"), replicas.get(label(row, "ag"), "")), STATES.get(str(row.get("state", ""))))
             for database, row in databases("databases")
         ),
-        "mssql_ekm_backup_finished_timestamp_seconds": ((own, time(row, "finished_utc")) for own, row in backups),
-        "mssql_ekm_backup_started_timestamp_seconds": ((own, time(row, "started_utc")) for own, row in backups),
+        "mssql_ekm_backup_finished_timestamp_seconds": ((own, cell_time(row, "finished_utc")) for own, row in backups),
+        "mssql_ekm_backup_started_timestamp_seconds": ((own, cell_time(row, "started_utc")) for own, row in backups),
         "mssql_ekm_log_vlf_sequence_number": (
             ((database,), number(row, "vlf_sequence_number")) for database, row in databases("logs")
         ),
@@ -211,7 +205,7 @@ def _of_rows(rows: SqlServerRows) -> dict[str, Iterable[_Known]]:
             ((code,), sum(lines)) for code, found in codes.items() if (lines := _cells(found, "lines", number))
         ),
         "mssql_ekm_error_log_last_timestamp_seconds": (
-            ((code,), max(_cells(found, "last_utc", time), default=None)) for code, found in codes.items()
+            ((code,), max(_cells(found, "last_utc", cell_time), default=None)) for code, found in codes.items()
         ),
     }
 
@@ -222,7 +216,7 @@ def _cells(rows: Iterable[Row], column: str, value: Callable[[Row, str], float |
 
 def _altered(row: Row) -> float | None:
     """Return when a credential was altered. CREATE CREDENTIAL writes both times, with a fraction of a second between them."""
-    created, modified = time(row, "created_utc"), time(row, "modified_utc")
+    created, modified = cell_time(row, "created_utc"), cell_time(row, "modified_utc")
     return modified if created is not None and modified is not None and modified > created + 1 else None
 
 

@@ -17,7 +17,7 @@ from exporter.core.durations import clock_text
 from exporter.core.values import Vantage
 from exporter.knowledge.advice import SERVER_ACTIONS
 from exporter.knowledge.code_row import Category
-from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER
+from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, cell_time
 from exporter.sqlserver.gate.conditions import TargetState
 from exporter.sqlserver.instance import FEW, few, listed, printable
 from exporter.sqlserver.logs import log_spaces
@@ -28,7 +28,6 @@ from exporter.sqlserver.proof import (
     ProofSource,
     ReportedCode,
     ServerProof,
-    cell_time,
     finished_backups,
     lines_of,
     server_proofs,

@@ -414,7 +414,12 @@ def without_future(document: Document) -> Document:
 
 def server_time(sections: Sections) -> float | None:
     """Return when the sections were read, as a Unix time of the server's clock; None if unknown."""
-    return known_time(str(own_row(sections).get("read_at_utc")))
+    return cell_time(own_row(sections), "read_at_utc")
+
+
+def cell_time(row: Row, column: str) -> float | None:
+    """Return a cell with a time as a Unix time, None if it is none."""
+    return known_time(str(row.get(column)))
 
 
 def own_row(sections: Sections) -> Row:

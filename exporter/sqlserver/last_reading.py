@@ -25,6 +25,7 @@ from exporter.sqlserver.document import (
     SECRET_END,
     Document,
     Row,
+    cell_time,
     completed,
     joined_codes,
     own_row,
@@ -132,7 +133,9 @@ def log_since(
         earlier, known = Document(), updated(unread(server), server, completed(Document(sections=found)), at, refused=False)
     proven = (each.proven_from for each in key_proofs(known) if each.proven_from is not None)
     needed = max(now - _MEMORY, min(proven, default=now))
-    begun, ended = next(((_time(row, "since_utc"), _time(row, "until_utc")) for row in rows(known, ERROR_LOG)), (None, None))
+    begun, ended = next(
+        ((cell_time(row, "since_utc"), cell_time(row, "until_utc")) for row in rows(known, ERROR_LOG)), (None, None)
+    )
     if begun is None or ended is None or ended > now:
         needed = since = min(needed, now - _DAY)
     else:
@@ -202,21 +205,21 @@ def _with_safe_times(later: Document, earlier: Document, offset: Row, now: float
 def _late(row: Row, groups: Iterable[tuple[str, ...]], since: float, now: float) -> Row:
     found = dict(row)
     for group in groups:
-        at = _time(row, group[0])
+        at = cell_time(row, group[0])
         if at is not None and at < since + _HOUR:  # in autumn, an hour is there twice: what seems to come has happened
             by = min(at + _HOUR if at < since else at, now) - at
-            found |= {column: utc(before + by) for column in group if (before := _time(row, column)) is not None}
+            found |= {column: utc(before + by) for column in group if (before := cell_time(row, column)) is not None}
     return found
 
 
 def _early(row: Row, since: float) -> Row:
-    at = _time(row, "started_utc")
+    at = cell_time(row, "started_utc")
     return row if at is None or at >= since + _HOUR else {**row, "started_utc": utc(at - _HOUR)}
 
 
 def _as_before(row: Row, raw: Row, before: Row, offset: float) -> Row:
     """Return a credential with the times that an earlier reading found, if it was not altered since."""
-    at = _time(raw, "modified_utc")
+    at = cell_time(raw, "modified_utc")
     if at is None:
         return row
     local = utc(max(at + offset, 0.0))
@@ -227,11 +230,11 @@ def _as_before(row: Row, raw: Row, before: Row, offset: float) -> Row:
 def _with_start(later: Document, earlier: Document) -> Document:
     """Put the start of the service in place of that of tempdb, if it was read. It is the one of before if only the clocks differ."""
     rows = later.sections["service"] if is_good(later, "service") else later.sections.get("start", ())
-    at = _time(rows[0], "started_utc") if rows else None
+    at = cell_time(rows[0], "started_utc") if rows else None
     if at is None:
         return later
     known = next((row for row in earlier.sections.get("start", ())), {})
-    before = _time(known, "started_utc")
+    before = cell_time(known, "started_utc")
     is_same = before is not None and abs(at - before) <= _SAME_START and _node(later) == _node(earlier)
     start = {"started_utc": str(known["started_utc"])} if is_same else rows[0]
     errors = {name: text for name, text in later.errors.items() if name != "start"}
@@ -342,7 +345,7 @@ def _secret_ends(ends: Ends, now: float) -> list[Row]:
 def _last_altered(later: Document) -> str:
     """Return the time before which no secret of a credential was set; empty if unknown. An hour is of daylight saving."""
     rows = later.sections[CREDENTIALS] if is_good(later, CREDENTIALS) else ()
-    times = [_time(row, "modified_utc") for row in rows]
+    times = [cell_time(row, "modified_utc") for row in rows]
     known = [at for at in times if at is not None]
     return utc(max(min(known) - _HOUR, 0.0)) if known and len(known) == len(times) else ""
 
@@ -369,16 +372,12 @@ def _without_proven_errors(reading: SqlServerReading) -> SqlServerReading:
         return reading
     proven = [-math.inf if each.closed or each.proven_from is None else each.proven_from for each in key_proofs(reading)]
     ended = max(now - _MEMORY, min(now - _DAY, min(proven, default=-math.inf)))
-    lines = [row for row in lines if (_time(row, "last_utc") or now) >= ended]
+    lines = [row for row in lines if (cell_time(row, "last_utc") or now) >= ended]
     lines.sort(key=lambda row: (row.get("code") not in BACKUP_MESSAGES, str(row.get("last_utc"))), reverse=True)
     others = [row for row in rows(reading, ERRORS) if row.get("code") == OTHER]
     rest = [{name: cell for name, cell in row.items() if name != "backup_of"} for row in lines[_MOST_ERRORS:]]
     kept = joined_codes((*others, *lines[:_MOST_ERRORS]), (row for row in rest if row["code"] in BACKUP_MESSAGES))
     return replace(reading, document=replace(document, sections={**document.sections, ERRORS: kept}))
-
-
-def _time(row: Row, column: str) -> float | None:
-    return known_time(str(row.get(column)))
 
 
 MOST_CHARACTERS = 400 * 1024  # of the stored sections, and of the earlier logs; a file of the state directory has 1 MiB at most

@@ -19,7 +19,16 @@ from typing import Final, NamedTuple
 from exporter.core.durations import clock_text, known_time, span_text
 from exporter.knowledge.code_row import Category, ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
-from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, KeyVersion, Row, key_version, thumbprint_of
+from exporter.sqlserver.document import (
+    BACKUP_MESSAGES,
+    OPEN_MESSAGES,
+    OTHER,
+    KeyVersion,
+    Row,
+    cell_time,
+    key_version,
+    thumbprint_of,
+)
 from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, Kind, printable
 from exporter.sqlserver.keys import credentials_of, is_managed, login_of, pair, used_keys
 from exporter.sqlserver.logs import LogSpace, log_spaces
@@ -273,11 +282,6 @@ def started(reading: SqlServerReading) -> float | None:
     """Return when the service started, as a Unix time."""
     instance = known_instance(reading)
     return None if instance is None else known_time(instance.started_utc)
-
-
-def cell_time(row: Row, column: str) -> float | None:
-    """Return a cell with a time as a Unix time, None if it is none."""
-    return known_time(str(row.get(column)))
 
 
 # What one SQL Server proved of one key, and in sentences. Times are Unix times. Names were bounded and made printable when they were read.

@@ -17,7 +17,7 @@ from exporter.core.durations import ago, clock_text, known_time, span_text, writ
 from exporter.core.quoting import sql_name
 from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.verdict import WHY
-from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row
+from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row, cell_time
 from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetState, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, Dependency, Question, RestartReadiness, is_within
 from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
@@ -29,7 +29,6 @@ from exporter.sqlserver.proof import (
     ProofSource,
     ReportedCode,
     ServerProof,
-    cell_time,
     finished_backups,
     key_uses,
     lines_of,
