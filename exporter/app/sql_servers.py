@@ -84,7 +84,6 @@ class SqlServerReadings:
         self._declared: DeclaredTargets | None = None
         self._compared: dict[str, _ComparedServer] = {}  # by address
         self._credentials: dict[str, tuple[Credential, ...]] = {}  # of each target of all shards: the present and the staged one
-        self._known: dict[str, ServerNames] = {}
         self._told_apart: dict[str, ServerNames] = {}
 
     def require_driver(self, config: Config) -> None:
@@ -266,9 +265,7 @@ class SqlServerReadings:
 
         declared = self._declared
         assert declared is not None  # noqa: S101 - `apply` set it
-        known = {each.address: names_of(each) for each in self.readings()}
-        if known != self._known:
-            self._known, self._told_apart = known, told_apart(known)
+        self._told_apart = told_apart({each.address: names_of(each) for each in self.readings()})
         differences = find_differences(reading, declared)
         return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
 
@@ -277,8 +274,7 @@ class SqlServerReadings:
         if server.declared is not self._declared:
             return True
         address = server.reading.address
-        before = self._compared.get(address)
-        _log_sections(before, server.reading)
+        _log_sections(self._compared.get(address), server.reading)
         self._compared[address] = server
         self._recorder.sql_servers.show(server.lines)
         self._is_read.set()
