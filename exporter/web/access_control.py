@@ -29,7 +29,7 @@ from exporter.runtime.logging import Throttle, fields, place_of
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, SingleFlight
 from exporter.web.config_file import WebLoaded, file_signature, load
 from exporter.web.connections import source_of
-from exporter.web.tls import RateLimit, WebConfig, has_allowed_name
+from exporter.web.tls import RateLimit, WebConfig, names_of
 
 _log = logging.getLogger(__name__)
 
@@ -197,7 +197,8 @@ class AccessControl:
 
     def allows_certificate(self, certificate: bytes | None, address: str) -> bool:
         """Whether a client with this certificate (DER; None for none) may stay connected."""
-        is_allowed = has_allowed_name(certificate, None if self.config.tls is None else self.config.tls.allowed_names)
+        allowed = None if self.config.tls is None else self.config.tls.allowed_names
+        is_allowed = allowed is None or (certificate is not None and not allowed.isdisjoint(names_of(certificate)))
         if not is_allowed:
             self._warn("client certificate without an allowed name", address)
         return is_allowed

@@ -102,12 +102,7 @@ def _user_name(name: str) -> str:
 
 
 VERSION = fields.text("`TLS12` \\| `TLS13`", _version)
-CLIENT_AUTH = fields.text(" \\| ".join(f"`{word}`" for word in _CLIENT_AUTH), _client_auth)
-HTTP2 = fields.scalar("`false`", "true or false", (Type.BOOL,), _http2)
 PEM: FieldType = fields.scalar("PEM", "a text", (Type.TEXT,), _pem)
-INTERVAL = fields.scalar("duration", "a duration such as 1s", (Type.TEXT, Type.NUMBER), _interval)
-HASH = fields.text("bcrypt hash", _hash)
-USERS = fields.mapping("names and bcrypt hashes", HASH, _user_name, {})
 
 
 def non_empty_list(kind: FieldType) -> FieldType:
@@ -135,7 +130,7 @@ TLS: tuple[Field, ...] = (
     ),
     Field(
         name="client_auth_type",
-        kind=CLIENT_AUTH,
+        kind=fields.text(" \\| ".join(f"`{word}`" for word in _CLIENT_AUTH), _client_auth),
         default="NoClientCert",
         doc="Whether a client may or must present a certificate. A presented certificate is always verified.",
     ),
@@ -196,19 +191,33 @@ HEADERS: tuple[Field, ...] = (
 )
 
 HTTP: tuple[Field, ...] = (
-    Field(name="http2", kind=HTTP2, default="false", doc="HTTP/2 is not supported; `true` is refused."),
+    Field(
+        name="http2",
+        kind=fields.scalar("`false`", "true or false", (Type.BOOL,), _http2),
+        default="false",
+        doc="HTTP/2 is not supported; `true` is refused.",
+    ),
     Field(name="headers", kind=fields.section(HEADERS), doc="Headers of every response."),
 )
 
 RATE_LIMIT: tuple[Field, ...] = (
-    Field(name="interval", kind=INTERVAL, default="0", doc="Time between two requests, after the burst; 0 for no limit."),
+    Field(
+        name="interval",
+        kind=fields.scalar("duration", "a duration such as 1s", (Type.TEXT, Type.NUMBER), _interval),
+        default="0",
+        doc="Time between two requests, after the burst; 0 for no limit.",
+    ),
     Field(name="burst", kind=fields.whole(1, 1_000_000), doc="Requests allowed at once. Required with an interval."),
 )
 
 TOP: tuple[Field, ...] = (
     Field(name="tls_server_config", kind=fields.section(TLS), doc="TLS; without it, plain HTTP."),
     Field(name="http_server_config", kind=fields.section(HTTP), doc="HTTP."),
-    Field(name="basic_auth_users", kind=USERS, doc="Users and the bcrypt hashes of their passwords."),
+    Field(
+        name="basic_auth_users",
+        kind=fields.mapping("names and bcrypt hashes", fields.text("bcrypt hash", _hash), _user_name, {}),
+        doc="Users and the bcrypt hashes of their passwords.",
+    ),
     Field(name="rate_limit", kind=fields.section(RATE_LIMIT), doc="Limit on the requests of all clients together."),
 )
 

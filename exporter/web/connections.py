@@ -43,20 +43,15 @@ class KnownAddresses:
         return max(1, most // MOST_KNOWN) if address in self else 0
 
 
-_NETWORK_BITS = 64  # an IPv6 client can use any address of its /64 network
-
-
 def source_of(address: str) -> str:
-    """Return an IPv4 address unchanged, and the network of an IPv6 address."""
+    """Return an IPv4 address unchanged, and the /64 network of an IPv6 address, whose client can use any address of it."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return address
     if not isinstance(found, IPv6Address):
         return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return f"{int(found) >> (128 - _NETWORK_BITS):x}::"
+    return f"{int(found) >> 64:x}::" if found.ipv4_mapped is None else str(found.ipv4_mapped)
 
 
 # For the header of a request, from the connection or from its first byte.

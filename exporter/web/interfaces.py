@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from exporter.config.settings import Config
@@ -72,6 +72,5 @@ class ExporterService(Protocol):
         """
 
 
-class Reload(Protocol):
-    async def __call__(self) -> Iterable[str]:
-        """Reload the configuration; return the problems that prevented it, one line each."""
+# Reloads the configuration; returns the problems that prevented it, one line each.
+Reload = Callable[[], Awaitable[Iterable[str]]]

@@ -136,11 +136,6 @@ def names_of(certificate: bytes) -> frozenset[str]:
     return frozenset([*plain, *(str(address) for address in names.get_values_for_type(x509.IPAddress))])
 
 
-def has_allowed_name(certificate: bytes | None, allowed: frozenset[str] | None) -> bool:
-    """Whether a certificate has an allowed name. The result is True without a restriction, and False without a certificate."""
-    return allowed is None or (certificate is not None and not allowed.isdisjoint(names_of(certificate)))
-
-
 def context_of(tls: ServerTls) -> ssl.SSLContext:
     """Return the server's TLS context. Raises ssl.SSLError if OpenSSL refuses a setting."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -135,8 +135,11 @@ def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) ->
     views = page.fleet.views
     first, log_text = views[group.first], page.log_texts.get(group.id, "")
     code = first.failed.code
-    few = len(group.targets) <= NAMED
-    affected = sorted(group.targets, key=lambda name: (views[name].urgency, name)) if few else group.targets
+    affected = group.targets
+    if len(affected) <= NAMED:
+        affected = sorted(affected, key=lambda name: (views[name].urgency, name))
+    are = "is" if len(group.unsteady) == 1 else "are"
+    unsteady = f" {counted(len(group.unsteady), 'further target')} {are} unsteady, and ready now."
     # What fails if only wrap does; the headline has what fails if a vault is not ready.
     advised = first.advice()
     what = advised.means if advised is not None and first.readiness.ready else ""
@@ -147,7 +150,7 @@ def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) ->
         element("h2", group_title(group), title=group.cause.name or None),
         element("span", _age(group, first, page.fleet.now), class_="age"),
         None if code is None else [element("span", brief_code(urls, code), class_="code"), who_acts(_who(first, code))],
-        element("p", _size(group), ". ", _links(group), target_links(urls, group.id, affected), _some_unsteady(group)),
+        element("p", _size(group), target_links(urls, group.id, affected), unsteady if group.unsteady else None),
         element("p", sentence(log_text)) if log_text else None,
         start_here(urls) if is_closed else None,
         element("p", what) if what else None,
@@ -170,18 +173,6 @@ def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
     before = failed - len(recent) + len(recent.rstrip(_FAILED))
     waves = f", in waves: {failed} of the last {len(recent)} probes failed" if before >= FAILURES_OF_UNSTEADY else None
     return ["first seen " if group.is_first_seen else "began ", when(group.since, now, absent="an unknown time ago"), last, waves]
-
-
-def _links(group: CauseGroup) -> str | None:
-    """Return the first names of several vaults, keys or credentials."""
-    names = few(sorted(map(brief_name, group.links)), NAMED)
-    return f"{TITLES[group.cause.link]}s: {names}. " if group.cause.is_several and len(group.links) > 1 else None
-
-
-def _some_unsteady(group: CauseGroup) -> str | None:
-    """Return how many further targets failed in the same way several times, and are ready now."""
-    number = len(group.unsteady)
-    return f" {counted(number, 'further target')} {'is' if number == 1 else 'are'} unsteady, and ready now." if number else None
 
 
 def _who(view: TargetView, code: int) -> str:
@@ -228,11 +219,13 @@ def title_of(cause: Cause, several: int = 1) -> str:
 
 
 def _size(group: CauseGroup) -> Child:
-    """Return how many SQL Servers depend on it and the first names, else how many targets."""
+    """Return how many SQL Servers depend on it, else how many targets; and the first names of several vaults, keys or credentials."""
     groups = group.availability_groups
     within = f" in {counted(len(groups), 'availability group')}" if groups else ""
     named = named_servers(group.servers.values(), within)
-    return named if group.servers else element("strong", counted(len(group.targets), "target"))
+    links = f"{TITLES[group.cause.link]}s: {few(sorted(map(brief_name, group.links)), NAMED)}. "
+    size = named if group.servers else element("strong", counted(len(group.targets), "target"))
+    return [size, ". ", links if group.cause.is_several and len(group.links) > 1 else None]
 
 
 def chain(view: TargetView) -> Html:

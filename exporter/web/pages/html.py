@@ -21,7 +21,6 @@ from exporter.sqlserver.instance import counted, few
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 _TICKED = re.compile(r"`([^`]+)`")
-REFRESH_SECONDS = 10
 NAMED = 3  # SQL Servers and targets of a cause that are named
 _LINES = 50  # in a piece of an audit sheet
 
@@ -121,7 +120,7 @@ def head(urls: Urls, title: str, *, at: str = "", now: float | None = None, head
             _navigation(urls, _PAGE_LINKS, "Main", at),
             None if now is None else _clock(now),
         )
-        + f'<main id="main" tabindex="-1" data-every="{REFRESH_SECONDS}">'
+        + '<main id="main" tabindex="-1" data-every="10">'  # seconds between two refreshes
         + (element("h1", title) if heading else "")
     )
 
