@@ -378,7 +378,7 @@ def version_lines(target: Target, record: TargetRecord) -> list[Line]:
     """Return the newest version, the scheduled purge and the last recovery, if known."""
     newest, purge_at, proof_at = record.newest_version, record.purge_at, record.proof_at
     pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
-    recover = f"recover it before then: {recover_command(target)}"
+    recover = f"recover it before then: {fill_names(RECOVER_KEY, names_of(target, ()))}"
     is_tested = proof_at is not None and target.recovery_vault is not None
     return known_lines(
         ("newest version", None if newest is None else newest + pending),
@@ -396,11 +396,6 @@ def path_lines(vault: VaultHeaders, expected: ExpectPath) -> list[Line]:
         ("path", vault.connection),
         ("as expected", None if expected is ExpectPath.ANY else shown),
     )
-
-
-def recover_command(target: Target) -> str:
-    """Return the command that recovers a deleted key, as a `code` span."""
-    return fill_names(RECOVER_KEY, names_of(target, ()))
 
 
 def expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:

@@ -52,15 +52,12 @@ def is_own_name(host: str, external_host: str) -> bool:
 
     Such hosts are IP addresses, localhost, this machine's name and the external URL's. An empty host counts too: no browser sends one.
     """
-    if not host:
-        return True
-    authority = parse_authority(host)
-    if authority is None:
-        return False
-    name, external = authority.name, parse_authority(external_host)
-    if name == "localhost" or name.endswith(".localhost") or is_address(name):
-        return True
-    return name == computer_name() or (external is not None and name == external.name)
+    authority, external = parse_authority(host), parse_authority(external_host)
+    if not host or authority is None:
+        return not host
+    name = authority.name
+    is_local = name == "localhost" or name.endswith(".localhost") or is_address(name) or name == computer_name()
+    return is_local or (external is not None and name == external.name)
 
 
 def is_cross_site_change(headers: Mapping[str, str], external_host: str, *, known_by_name: bool) -> bool:

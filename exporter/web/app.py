@@ -186,7 +186,7 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
     for path, to in {f"{options.route_prefix}/docs": "/docs/", **home}.items():
         app.router.add_get(path, _to(f"{options.link_prefix}{to}"))
     app.on_response_prepare.append(header_writer(options.access_control))
-    app.on_shutdown.append(probing.close)
+    app.on_shutdown.append(probing.cache.close)
     if options.access_control is not None:
         app[LISTENER_TLS] = options.access_control
         app.cleanup_ctx.append(options.access_control.watching)

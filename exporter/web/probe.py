@@ -262,7 +262,7 @@ class ProbeCache:
             return 0.0
         return max(0.0, last.ended_at + self._min_interval() - self._clock())
 
-    async def close(self) -> None:
+    async def close(self, _app: web.Application | None = None) -> None:
         """Cancel the running probes; requests that wait for one get no report."""
         await self._runners.aclose()
         for target in list(self._queues):  # a runner that was cancelled before its start left its queue
@@ -278,7 +278,10 @@ class ProbeHandler:
 
     def __init__(self, service: ExporterService, options: WebOptions) -> None:
         self._service, self._offset = service, options.timeout_offset
-        self._cache = ProbeCache(self._probe, min_interval=lambda: service.config.settings.min_interval)
+        self.cache = ProbeCache(
+            lambda target, module, limit: service.probe(target, module, timeout=limit.seconds),
+            min_interval=lambda: service.config.settings.min_interval,
+        )
 
     async def handle(self, request: web.Request) -> web.Response:
         config = self._service.config
@@ -290,7 +293,7 @@ class ProbeHandler:
         about = target, module, config.credentials[target.credential], config.settings.vantage
         own = module.name == target.module and (limit.seconds is None or limit.seconds >= target.timeout / 2)
         demand = ProbeDemand(target=target.name, module=module.name, limit=limit, about=about, own=own)
-        cached = await self._cache.report_for(demand)
+        cached = await self.cache.report_for(demand)
         if cached is None:
             return web.Response(status=503, text=_NO_REPORT)
         if isinstance(cached, RetryLater):
@@ -301,12 +304,6 @@ class ProbeHandler:
         content_type = format_for(header(request, hdrs.ACCEPT), protobuf=False)
         body = self._service.recorder.render_probe(target, module, cached.report, openmetrics=content_type == OPENMETRICS)
         return web.Response(body=body, headers={"Content-Type": content_type, "Vary": "Accept"})
-
-    async def close(self, _app: web.Application) -> None:
-        await self._cache.close()
-
-    async def _probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
-        return await self._service.probe(target, module, timeout=limit.seconds)
 
     def _debug(self, target: Target, module: Module, cached: CachedReport) -> str:
         text = transcript(target, cached.report, vantage=self._service.config.settings.vantage)

@@ -127,13 +127,8 @@ def names_of(certificate: bytes) -> frozenset[str]:
         extension = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         return frozenset()
-    names = extension.value
-    plain = [
-        *names.get_values_for_type(x509.DNSName),
-        *names.get_values_for_type(x509.RFC822Name),
-        *names.get_values_for_type(x509.UniformResourceIdentifier),
-    ]
-    return frozenset([*plain, *(str(address) for address in names.get_values_for_type(x509.IPAddress))])
+    kinds = (x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier, x509.IPAddress)
+    return frozenset(str(name) for kind in kinds for name in extension.value.get_values_for_type(kind))
 
 
 def context_of(tls: ServerTls) -> ssl.SSLContext:

@@ -27,7 +27,6 @@ from exporter.knowledge.verdict import (
     state_of,
 )
 from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind, next_ending
-from exporter.presentation.text import advice_of
 from exporter.presentation.ticket import subject_of
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof
@@ -120,9 +119,7 @@ class TargetView:
 
         `several`: its cause has several vaults, keys or credentials.
         """
-        if self.report is None or self.unsteady is None:
-            return None if self.report is None else advice_of(self.target, self.report, self.record, several=several)
-        failed = subject_of(self.target, self.record, self.now)  # its last failure has more names than the last report
+        failed = subject_of(self.target, self.record, self.now)
         return None if failed is None else failed.advice(several=several)
 
 
