@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from exporter.config.settings import Target
-from exporter.explain.explanation import LONGEST
+from exporter.explain.explanation import LONGEST, Explanation
 from exporter.explain.search import explain
 from exporter.knowledge.report import StepResult
 from exporter.presentation.sql import SqlCause, SqlProofs, sql_causes, stuck_behind
@@ -126,31 +126,28 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
 def matcher(query: TargetQuery) -> Callable[[TargetView], bool]:
     """Return the filter of the scope as a function, prepared once."""
     words, labels = query.words.casefold().split(), [each.partition("=") for each in query.labels]
-    by_code, by_words = _failures(query.code), _failures(query.words)
+    by_code, by_words = (explain(text) if text else None for text in (query.code, query.words))
 
     def matches(view: TargetView) -> bool:
-        if query.code and not by_code(view.failure):
-            return False
         target = view.target
+        if query.code and not _stands_for(by_code, view.failure):
+            return False
         if not all(_has(target, name.strip(), value.strip() if equals else None) for name, equals, value in labels):
             return False
         servers = " ".join(value for each in target.instances for value in each.values())
         text = f"{target.name} {target.vault} {target.key} {servers}".casefold() if words else ""
-        return all(word in text for word in words) or by_words(view.failure)
+        return all(word in text for word in words) or _stands_for(by_words, view.failure)
 
     return matches
 
 
-def _failures(text: str) -> Callable[[StepResult | None], bool]:
-    """Return the filter for failures that a code, message, reason or log line stands for."""
-    found = explain(text) if text else None
-    reason, rows = (None, ()) if found is None else (found.reason, found.rows)
-    numbers = {number for row in rows for number in (row.code, row.counterpart) if number is not None}
-
-    def matches(failure: StepResult | None) -> bool:
-        return failure is not None and (failure.code in numbers if reason is None else failure.reason is reason)
-
-    return matches
+def _stands_for(found: Explanation | None, failure: StepResult | None) -> bool:
+    """Whether a code, message, reason or log line stands for a failure."""
+    if found is None or failure is None:
+        return False
+    if found.reason is not None:
+        return failure.reason is found.reason
+    return failure.code is not None and any(failure.code in (row.code, row.counterpart) for row in found.rows)
 
 
 def _has(target: Target, name: str, value: str | None) -> bool:
