@@ -45,7 +45,6 @@ from exporter.inventory.plan import (
     Plan,
     PlannedTarget,
     Search,
-    SearchResult,
     WrittenHosts,
     make_plan,
     plan_searches,
@@ -243,20 +242,20 @@ _VAULT_SECONDS = 30.0  # for each request
 
 def compare_with_vaults(
     args: argparse.Namespace, instances: Sequence[Instance], facts: FolderFacts, hand_written: HandWritten
-) -> dict[str, tuple[Search, SearchResult]]:
+) -> list[Search]:
     """Search the vaults with unknown key versions and keep in the facts what was found. Raises SourceError."""
     if args.vault_credential is None:
-        return {}
+        return []
     if args.config_file is None:
         raise SourceError("--vault.credential needs --config.file, which declares the credential")
     from exporter.inventory.vault_search import search_vaults  # noqa: PLC0415 - it imports the Azure SDK
 
     uris = KeyUris(instances, facts.loose, Findings(), facts.compared, facts.established)
-    searches = plan_searches(instances, uris, hand_written.targets)
-    results = search_vaults(searches, read_declared(args.config_file), args.vault_credential, _VAULT_SECONDS)
-    for result in results.values():
-        facts.compared |= result.found
-    return {vault: (searches[vault], result) for vault, result in results.items()}
+    searches = list(plan_searches(instances, uris, hand_written.targets).values())
+    search_vaults(searches, read_declared(args.config_file), args.vault_credential, _VAULT_SECONDS)
+    for search in searches:
+        facts.compared |= search.found
+    return searches
 
 
 def run(args: argparse.Namespace) -> int:
@@ -300,8 +299,8 @@ def _run(args: argparse.Namespace) -> tuple[int, list[PlannedTarget]]:
     plan = make_plan(instances, facts.loose, hand_written, facts.names, facts.compared, established=facts.established)
     uris = KeyUris(instances, facts.loose, Findings(), facts.compared, facts.established)
     plan.targets = with_retained(plan.targets, instances, uris, hand_written, plan.findings)
-    for vault, (search, result) in searched.items():
-        report_search(vault, search, result, plan.findings, facts.compared)
+    for search in searched:
+        report_search(search, plan.findings, facts.compared)
     _add_findings(args, folder, taken, plan.findings)
     hosts = _plan_hosts(args, plan, instances, facts, uris)
     known = (one.server_name for one in instances)

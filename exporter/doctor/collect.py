@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -190,7 +191,7 @@ async def absolute_addresses(resolver: Resolver, host: str, port: int, *, deadli
 _THREADS: Final = 24
 _MOST_READINGS: Final = 8  # of SQL Servers at the same time
 
-Lookup = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
+Lookup = Callable[[str, str], Coroutine[Any, Any, tuple[CredentialExpiry, ...]]]
 ReadSqlServer = Callable[[SqlServer], Awaitable[SqlServerReading]]
 
 
@@ -244,19 +245,19 @@ class EvidenceCollector:
 
         Eight of its SQL Servers at a time may take four minutes more. Raises PoolExhausted if this process lacks a resource.
         """
-        target, trace, start = self._target, _SignInTrace(), asyncio.ensure_future
+        target, trace = self._target, _SignInTrace()
         self._lag.start()
-        probe = start(self._probe(probe_request(self._config, target), trace))
-        vault = start(self._endpoint(target.vault, "/healthstatus"))
-        secret = start(self._secret())
-        sql_servers = start(self._sql_servers())
-        await _wait_all(probe, vault, secret, sql_servers)
-        entra = start(self._entra(trace.challenge))
-        listing = start(self._list(trace.token))
-        auxiliary = start(self._auxiliary(probe.result()))
-        expiry = start(self._look_up(self._credential.name, target.name))
-        host = start(facts_of_host(self._look_up_host, vault.result(), sql_servers.result()))
-        await _wait_all(entra, listing, auxiliary, expiry, host)
+        async with _together() as group:
+            probe = group.create_task(self._probe(probe_request(self._config, target), trace))
+            vault = group.create_task(self._endpoint(target.vault, "/healthstatus"))
+            secret = group.create_task(self._secret())
+            sql_servers = group.create_task(self._sql_servers())
+        async with _together() as group:
+            entra = group.create_task(self._entra(trace.challenge))
+            listing = group.create_task(self._list(trace.token))
+            auxiliary = group.create_task(self._auxiliary(probe.result()))
+            expiry = group.create_task(self._look_up(self._credential.name, target.name))
+            host = group.create_task(facts_of_host(self._look_up_host, vault.result(), sql_servers.result()))
         return Evidence(
             target=target,
             credential=self._credential,
@@ -405,15 +406,14 @@ class EvidenceCollector:
         return dict(zip(urls, problems, strict=True))
 
 
-async def _wait_all(*tasks: asyncio.Future[Any]) -> None:
-    """Wait for all; if one raises, cancel the others before raising."""
+@asynccontextmanager
+async def _together() -> AsyncIterator[asyncio.TaskGroup]:
+    """Yield a group of tasks, and wait for all; if one raises, cancel the others and raise its error alone."""
     try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 def _read_listing(body: bytes) -> tuple[Fault, bool | None]:

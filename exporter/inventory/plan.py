@@ -284,9 +284,6 @@ def _add(found: dict[tuple[KeyVersion, str], RetainedKey], group: tuple[KeyVersi
     found[group] = replace(known, credential=credential, keys=keys)
 
 
-# The name of a host becomes that of a folder. A server answers with its own name, so a forged one must not lead out of the folder.
-
-
 @dataclass(frozen=True, slots=True)
 class WrittenHosts:
     """The hosts in the operator's own files, in lower case: of one SQL Server, by its address in lower case, and of any."""
@@ -362,43 +359,17 @@ def targets_of_host(targets: Iterable[PlannedTarget], instances: Sequence[Instan
 
 @dataclass(slots=True)
 class Search:
-    """What to look for in one vault.
+    """What to look for in one vault, and what was found there.
 
     `wanted` has the name in SQL Server for each public key. `named` has versions by key name: a vault that refuses the list
-    still returns these, and the newest of each name.
+    still returns these, and the newest of each name. `matches` has key versions by public key; `compared` and `refused` count key versions.
+    Without `listed`, the vault refused the list. `failure` is why it was not searched to the end.
     """
 
+    vault: str
     wanted: dict[str, str] = field(default_factory=dict)
     named: dict[str, set[str]] = field(default_factory=dict)
     servers: dict[str, None] = field(default_factory=dict)
-
-
-def plan_searches(instances: Iterable[Instance], uris: KeyUris, hand_written: Iterable[HandWrittenTarget]) -> dict[str, Search]:
-    """Return a search for each vault with a key in use whose version is unknown or ambiguous."""
-    found: dict[str, Search] = {}
-    for instance, key in [(each, key) for each in instances for key in used_keys(each)]:
-        if not key.public_key or uris.version_of(instance, key) is not None:
-            continue
-        for vault in sorted({vault for one in credentials_of(instance, key) if (vault := vault_of(one)) is not None}):
-            search = found.setdefault(vault, Search())
-            search.wanted.setdefault(key.public_key, key.name)
-            search.servers[instance.server_name] = None
-            if re.fullmatch(r"[A-Za-z0-9-]{1,127}", key.name):  # the DBA may have given both the same name
-                search.named.setdefault(key.name, set())
-    for vault, search in found.items():
-        declared = [(target.key_name, target.key_version) for target in hand_written if target.vault == vault]
-        for name, version in (*((one.name, one.version) for one in uris.versions_in(vault)), *declared):
-            search.named.setdefault(name, set()).update([version] if version else [])
-    return found
-
-
-@dataclass(slots=True)
-class SearchResult:
-    """Key versions by SQL Server's public key. `failure` is why the vault was not searched to the end.
-
-    `compared` and `refused` count key versions. Without `listed`, the vault refused the list.
-    """
-
     matches: dict[str, set[KeyVersion]] = field(default_factory=dict)
     compared: int = 0
     refused: int = 0
@@ -411,19 +382,38 @@ class SearchResult:
         return {public_key: next(iter(those)) for public_key, those in self.matches.items() if len(those) == 1}
 
 
-def report_search(vault: str, search: Search, result: SearchResult, findings: Findings, elsewhere: Collection[str] = ()) -> None:
+def plan_searches(instances: Iterable[Instance], uris: KeyUris, hand_written: Iterable[HandWrittenTarget]) -> dict[str, Search]:
+    """Return a search for each vault with a key in use whose version is unknown or ambiguous."""
+    found: dict[str, Search] = {}
+    for instance, key in [(each, key) for each in instances for key in used_keys(each)]:
+        if not key.public_key or uris.version_of(instance, key) is not None:
+            continue
+        for vault in sorted({vault for one in credentials_of(instance, key) if (vault := vault_of(one)) is not None}):
+            search = found.setdefault(vault, Search(vault))
+            search.wanted.setdefault(key.public_key, key.name)
+            search.servers[instance.server_name] = None
+            if re.fullmatch(r"[A-Za-z0-9-]{1,127}", key.name):  # the DBA may have given both the same name
+                search.named.setdefault(key.name, set())
+    for vault, search in found.items():
+        declared = [(target.key_name, target.key_version) for target in hand_written if target.vault == vault]
+        for name, version in (*((one.name, one.version) for one in uris.versions_in(vault)), *declared):
+            search.named.setdefault(name, set()).update([version] if version else [])
+    return found
+
+
+def report_search(search: Search, findings: Findings, elsewhere: Collection[str] = ()) -> None:
     """Add what the search brought: a gap if a public key was found not here, and by `elsewhere` not in another vault."""
-    text = f"vault {vault}: {result.compared} key versions compared by their public keys"
-    if not result.listed:
+    text = f"vault {search.vault}: {search.compared} key versions compared by their public keys"
+    if not search.listed:
         text += ", the newest and the named ones only: it refuses the list (permission list)"
-    if result.refused:
-        text += f"; {result.refused} refused (permission get)"
-    if result.failure:
-        text += f"; {result.failure}"
-    missing = {one: name for one, name in search.wanted.items() if one not in result.found and one not in elsewhere}
+    if search.refused:
+        text += f"; {search.refused} refused (permission get)"
+    if search.failure:
+        text += f"; {search.failure}"
+    missing = {one: name for one, name in search.wanted.items() if one not in search.found and one not in elsewhere}
     for public_key, name in sorted(missing.items(), key=itemgetter(1)):
-        several = sorted(f"{version.name}/{version.version}" for version in result.matches.get(public_key, ()))
+        several = sorted(f"{version.name}/{version.version}" for version in search.matches.get(public_key, ()))
         what = f"several have that of [{name}]: {', '.join(several)}" if several else f"none has that of [{name}]"
         findings.gap(f"{text}; {what}", *search.servers)
     if not missing:
-        (findings.gap if result.failure else findings.note)(f"{text}; each was found", *search.servers)
+        (findings.gap if search.failure else findings.note)(f"{text}; each was found", *search.servers)

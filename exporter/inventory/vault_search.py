@@ -6,9 +6,8 @@ The tokens of an inventory are requested here, with a credential of the configur
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
@@ -18,7 +17,7 @@ from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import DEFAULT_MODULE, Credential, Module
 from exporter.core.values import Challenge, CredentialKind, Facts
 from exporter.inventory.folder import Declared, SourceError
-from exporter.inventory.plan import Search, SearchResult
+from exporter.inventory.plan import Search
 from exporter.probing.secrets import SecretCache
 from exporter.probing.tokens import database_challenge, failure_line
 from exporter.runtime.loop import loop_time
@@ -30,7 +29,6 @@ _THREADS = 32
 AMBIENT = Credential(name="default chain", kind=CredentialKind.DEFAULT)
 _VAULTS = 8  # at the same time
 _WHOLE = 60  # times the seconds of a request: what the search of a vault may take
-_UNREADABLE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)  # of one key
 
 
 class UnreadError(Exception):
@@ -126,83 +124,72 @@ def database_token(declared: Declared, name: str, seconds: float) -> str:
         raise SourceError(f"--sql.entra: {error}") from None
 
 
-def search_vaults(searches: Mapping[str, Search], declared: Declared, credential: str, seconds: float) -> dict[str, SearchResult]:
+def search_vaults(searches: Iterable[Search], declared: Declared, credential: str, seconds: float) -> None:
     """Search every vault; `seconds` is for each request.
 
     An empty `credential` is that of a target for the vault. Raises SourceError if the named one is not declared.
     """
     if credential and credential not in declared.credentials:
         raise SourceError(f"--vault.credential: --config.file declares no credential {credential}")
-    return asyncio.run(_search_all(searches, declared, credential, seconds))
+    asyncio.run(_search_all(searches, declared, credential, seconds))
 
 
-async def _search_all(
-    searches: Mapping[str, Search], declared: Declared, credential: str, seconds: float
-) -> dict[str, SearchResult]:
-    limit, results = asyncio.Semaphore(_VAULTS), {vault: SearchResult() for vault in searches}
+async def _search_all(searches: Iterable[Search], declared: Declared, credential: str, seconds: float) -> None:
+    limit = asyncio.Semaphore(_VAULTS)
     async with open_networks(declared) as networks:
 
-        async def one(vault: str) -> None:
+        async def one(search: Search) -> None:
             async with limit:
                 try:
-                    await _search(networks, declared, credential, _SearchRun(vault, searches[vault], results[vault], seconds))
+                    await _search(networks, declared, credential, search, seconds)
                 except (UnreadError, PoolExhausted) as error:
-                    results[vault].failure = str(error)
+                    search.failure = str(error)
 
         await asyncio.gather(*map(one, searches))
-    return results
 
 
-async def _search(networks: Networks, declared: Declared, credential: str, run: _SearchRun) -> None:
-    module, uses = declared.module_of(run.vault), declared.uses.get(run.vault, ())
-    named = [credential] if credential else [name for name, _ in uses if name in declared.credentials]
-    if not named:
+async def _search(networks: Networks, declared: Declared, credential: str, search: Search, seconds: float) -> None:
+    module, uses = declared.module_of(search.vault), declared.uses.get(search.vault, ())
+    known = [credential] if credential else [name for name, _ in uses if name in declared.credentials]
+    if not known:
         raise UnreadError("no target of --config.file names it with a credential: give --vault.credential NAME")
-    token_for = partial(
-        request_token, networks, module, declared.credentials[named[0]], seconds=run.seconds, missing="no token from credential"
-    )
-    time = TimeLimit(run.seconds, _WHOLE * run.seconds)
-    async with open_vault(networks.network_of(module), run.vault, time, token_for) as (session, token):
-        await run.compare_all(session, token, time)
+    identity, missing, time = declared.credentials[known[0]], "no token from credential", TimeLimit(seconds, _WHOLE * seconds)
+    token_for = partial(request_token, networks, module, identity, seconds=seconds, missing=missing)
+    async with open_vault(networks.network_of(module), search.vault, time, token_for) as (session, token):
+        await _compare_all(session, token, search, time)
 
 
-@dataclass(frozen=True, slots=True)
-class _SearchRun:
-    vault: str
-    search: Search
-    result: SearchResult
-    seconds: float
-
-    async def compare_all(self, session: VaultSession, token: str, time: TimeLimit) -> None:
-        """Compare all versions of all keys; without the permission `list`, those that are known."""
-        named, result = self.search.named, self.result
-        facts, keys = await session.list_keys(token, deadline=time.deadline())
-        result.listed = keys is not None
-        if keys is None and facts.status != HTTPStatus.FORBIDDEN:
-            raise UnreadError(failure_line(facts))
-        for name in sorted(named) if keys is None else [key.name for key in keys]:
-            newest = await self._compare(session, token, name, None, time)
-            versions = sorted(named[name]) if keys is None else await self._versions(session, token, name, time)
-            for version in versions:
-                if version != newest:
-                    await self._compare(session, token, name, version, time)
-
-    async def _versions(self, session: VaultSession, token: str, name: str, time: TimeLimit) -> list[str]:
-        facts, versions = await session.list_key_versions(token, name, deadline=time.deadline())
-        if versions is None:
-            raise UnreadError(failure_line(facts))
-        return [entry.version for entry in versions if entry.version is not None]
-
-    async def _compare(self, session: VaultSession, token: str, name: str, version: str | None, time: TimeLimit) -> str | None:
-        """Compare one key version, the newest without `version`; None if the vault does not return it."""
-        facts, key = await session.get_key(token, name, version, deadline=time.deadline())
-        if key is None:
-            if facts.status not in _UNREADABLE:
+async def _compare_all(session: VaultSession, token: str, search: Search, time: TimeLimit) -> None:
+    """Compare all versions of all keys; without the permission `list`, those that are known."""
+    compare = partial(_compare, session, token, search, time)
+    facts, keys = await session.list_keys(token, deadline=time.deadline())
+    search.listed = keys is not None
+    if keys is None and facts.status != HTTPStatus.FORBIDDEN:
+        raise UnreadError(failure_line(facts))
+    for name in sorted(search.named) if keys is None else [key.name for key in keys]:
+        newest, versions = await compare(name=name), sorted(search.named.get(name, ()))
+        if search.listed:
+            facts, listed = await session.list_key_versions(token, name, deadline=time.deadline())
+            if listed is None:
                 raise UnreadError(failure_line(facts))
-            self.result.refused += facts.status == HTTPStatus.FORBIDDEN
-            return None
-        self.result.compared += 1
-        for public_key in self.search.wanted:
-            if has_modulus(public_key, key.modulus):
-                self.result.matches.setdefault(public_key, set()).add(KeyVersion(self.vault, key.name, key.version))
-        return key.version
+            versions = [entry.version for entry in listed if entry.version is not None]
+        for version in versions:
+            if version != newest:
+                await compare(name=name, version=version)
+
+
+async def _compare(
+    session: VaultSession, token: str, search: Search, time: TimeLimit, *, name: str, version: str | None = None
+) -> str | None:
+    """Compare one key version, the newest without `version`; None if the vault does not return it."""
+    facts, key = await session.get_key(token, name, version, deadline=time.deadline())
+    if key is None:
+        if facts.status not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            raise UnreadError(failure_line(facts))
+        search.refused += facts.status == HTTPStatus.FORBIDDEN
+        return None
+    search.compared += 1
+    for public_key in search.wanted:
+        if has_modulus(public_key, key.modulus):
+            search.matches.setdefault(public_key, set()).add(KeyVersion(search.vault, key.name, key.version))
+    return key.version

@@ -8,7 +8,6 @@ from exporter.inventory.plan import (
     HandWritten,
     Plan,
     Search,
-    SearchResult,
     WrittenHosts,
     instances_by_host,
     make_plan,
@@ -708,19 +707,23 @@ def test_modulus_matches_in_both_byte_orders():
     assert not has_modulus("0x0602", b"")
 
 
-def reported(result, wanted=None):
+def searched(**result):
+    return Search("v", wanted={"0xAA": "tde"}, servers={"N1": None}, **result)
+
+
+def reported(search):
     findings = Findings()
-    report_search("v", Search(wanted=wanted or {"0xAA": "tde"}, servers={"N1": None}), result, findings)
+    report_search(search, findings)
     return findings.gaps, findings.notes
 
 
 def test_report_names_extent_and_missing_keys():
-    full = SearchResult(matches={"0xAA": {FIRST}}, compared=3)
+    full = searched(matches={"0xAA": {FIRST}}, compared=3)
     assert reported(full) == ({}, {"vault v: 3 key versions compared by their public keys; each was found": ["N1"]})
-    ended = SearchResult(matches={"0xAA": {FIRST}}, compared=3, failure="HTTP 500")
+    ended = searched(matches={"0xAA": {FIRST}}, compared=3, failure="HTTP 500")
     gap = "vault v: 3 key versions compared by their public keys; HTTP 500; each was found"
     assert reported(ended) == ({gap: ["N1"]}, {})
-    part = SearchResult(compared=1, refused=2, listed=False, failure="HTTP 500")
+    part = searched(compared=1, refused=2, listed=False, failure="HTTP 500")
     text = (
         "vault v: 1 key versions compared by their public keys, the newest and the named ones only: it refuses the list "
         "(permission list); 2 refused (permission get); HTTP 500; none has that of [tde]"
@@ -729,7 +732,7 @@ def test_report_names_extent_and_missing_keys():
 
 
 def test_key_that_is_in_the_vault_twice_is_a_gap():
-    result = SearchResult(matches={"0xAA": {FIRST, SECOND}}, compared=2)
+    result = searched(matches={"0xAA": {FIRST, SECOND}}, compared=2)
     gaps, notes = reported(result)
     assert (result.found, notes) == ({}, {})
     assert next(iter(gaps)).endswith("; several have that of [tde]: K/1111aaaa, K/2222bbbb")
