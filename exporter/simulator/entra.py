@@ -61,14 +61,14 @@ def _assertion_refusal(application: Application, assertion: str, audience: str, 
     payload = _signed(assertion, certificate.public_key(), "RS256", "PS256") if certificate is not None else None
     if certificate is None or not payload:
         return "certificate_unknown"
-    if {payload.get("iss"), payload.get("sub")} != {application.client_id}:
-        return "assertion_application"
-    if payload.get("aud") != audience:
-        return "assertion_audience"
-    if not _is_in_time(payload, now):
-        return "assertion_outside_validity"
-    valid = certificate.not_valid_before_utc.timestamp() <= now < certificate.not_valid_after_utc.timestamp()
-    return None if valid else "certificate_expired"
+    starts, ends = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    refusals = {
+        "assertion_application": {payload.get("iss"), payload.get("sub")} != {application.client_id},
+        "assertion_audience": payload.get("aud") != audience,
+        "assertion_outside_validity": not _is_in_time(payload, now),
+        "certificate_expired": not starts <= now < ends,
+    }
+    return next((refusal for refusal, applies in refusals.items() if applies), None)
 
 
 def _certificate(application: Application, assertion: str) -> x509.Certificate | None:
@@ -97,22 +97,6 @@ class TokenClaims(msgspec.Struct, frozen=True, kw_only=True):
     oid: str
     aud: str
     exp: int
-
-
-class TokenMint:
-    """Issues and reads access tokens."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._key = secrets.token_bytes(32)
-        self._clock = clock
-
-    def issue(self, claims: TokenClaims) -> str:
-        return jwt.encode({**msgspec.structs.asdict(claims), "iss": f"https://sts.windows.net/{claims.tid}/"}, self._key)
-
-    def read(self, token: str | None) -> TokenClaims | None:
-        """Return the claims of a token of this run until its end, None for any other text."""
-        payload = None if token is None else _signed(token, self._key, "HS256")
-        return None if payload is None or payload["exp"] <= self._clock() else msgspec.convert(payload, TokenClaims)
 
 
 # Tokens of Kubernetes service accounts, and Entra's checks of them. Entra would fetch a cluster's keys; the simulator accepts
@@ -145,13 +129,13 @@ class ServiceAccounts:
         payload = _signed(token, self._key, "HS256")
         if payload is None:
             return "assertion_signature"
-        if payload["iss"] not in dict(application.federated):
-            return "federation_issuer"
-        if (payload["iss"], payload["sub"]) not in application.federated:
-            return "federation_subject"
-        if AUDIENCE not in payload["aud"]:
-            return "federation_audience"
-        return None if _is_in_time(payload, self._clock()) else "assertion_outside_validity"
+        refusals = {
+            "federation_issuer": payload["iss"] not in dict(application.federated),
+            "federation_subject": (payload["iss"], payload["sub"]) not in application.federated,
+            "federation_audience": AUDIENCE not in payload["aud"],
+            "assertion_outside_validity": not _is_in_time(payload, self._clock()),
+        }
+        return next((refusal for refusal, applies in refusals.items() if applies), None)
 
 
 # The host's identity services: App Service, Azure VM and Azure Arc.
@@ -250,10 +234,16 @@ V1, V2 = ("oauth2", "token"), ("oauth2", "v2.0", "token")
 
 
 class EntraService:
-    """Turns one token request into one response."""
+    """Turns one token request into one response, and reads the tokens."""
 
-    def __init__(self, mint: TokenMint, service_accounts: ServiceAccounts, clock: Callable[[], float] = time.time) -> None:
-        self._mint, self._service_accounts, self._clock = mint, service_accounts, clock
+    def __init__(self, service_accounts: ServiceAccounts, clock: Callable[[], float] = time.time) -> None:
+        self._service_accounts, self._clock = service_accounts, clock
+        self._key = secrets.token_bytes(32)
+
+    def read(self, token: str | None) -> TokenClaims | None:
+        """Return the claims of a token of this run until its end, None for any other text."""
+        payload = None if token is None else _signed(token, self._key, "HS256")
+        return None if payload is None or payload["exp"] <= self._clock() else msgspec.convert(payload, TokenClaims)
 
     def respond(self, tenant: Tenant | None, resources: frozenset[str], exchange: Exchange) -> SimulatedResponse:
         """Return Entra's response: a token, or the first refusal.
@@ -315,18 +305,20 @@ class EntraService:
     def _token(self, tenant: Tenant, application: Application, audience: str, *, first_version: bool) -> SimulatedResponse:
         """Return a token response in the form of the endpoint's version."""
         now = int(self._clock())
+        tid = application.token_tenant or tenant.tenant_id
         claims = TokenClaims(
-            tid=application.token_tenant or tenant.tenant_id,
+            tid=tid,
             appid=application.client_id,
             oid=application.object_id,
             aud=application.token_audience or audience,
             exp=now + application.token_lifetime,
         )
+        token = jwt.encode({**msgspec.structs.asdict(claims), "iss": f"https://sts.windows.net/{tid}/"}, self._key)
         body: dict[str, object] = {"token_type": "Bearer", "expires_in": TOKEN_LIFETIME, "ext_expires_in": TOKEN_LIFETIME}
         if first_version:  # v1 sends numbers as text and repeats the audience
             body = {name: str(value) for name, value in body.items()}
             body |= {"expires_on": str(now + TOKEN_LIFETIME), "not_before": str(now), "resource": audience}
-        return SimulatedResponse().with_document({**body, "access_token": self._mint.issue(claims)})
+        return SimulatedResponse().with_document({**body, "access_token": token})
 
 
 def tenant_name(exchange: Exchange) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from exporter.simulator.entra import EntraService, IdentityRequests, ServiceAccounts, TokenMint, client_id, tenant_name
+from exporter.simulator.entra import EntraService, IdentityRequests, ServiceAccounts, client_id, tenant_name
 from exporter.simulator.environment import SQL_RESOURCE, KeyPairs
 from exporter.simulator.faults import FaultScope
 from exporter.simulator.graph import graph_response, resource_graph_response
@@ -30,22 +30,21 @@ class Services:
 
     def __init__(self, state: SimulatorState, pairs: KeyPairs, clock: Callable[[], float], arc_folder: Path | None) -> None:
         self._state = state
-        self._mint = TokenMint(clock)
         self._vaults = VaultService(pairs, clock)
         self.service_accounts = ServiceAccounts(clock)
-        self._entra = EntraService(self._mint, self.service_accounts, clock)
+        self._entra = EntraService(self.service_accounts, clock)
         self._identities = IdentityRequests(arc_folder)
         self.close = self._identities.close
         self.requests: Counter[tuple[str, str, int]] = Counter()
 
     def accepts_sql_token(self, token: str) -> bool:
         """Return whether the token is one of this run for SQL Server."""
-        claims = self._mint.read(token)
+        claims = self._entra.read(token)
         return claims is not None and claims.aud.rstrip("/") == SQL_RESOURCE
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = await _exchange(request)
-        environment, host, caller = self._state.environment, exchange.host, self._mint.read(exchange.bearer)
+        environment, host, caller = self._state.environment, exchange.host, self._entra.read(exchange.bearer)
         tenant = None if caller is None else self._state.tenant(caller.tid)
         vault, latency = self._state.vault(host), 0.0
         if vault is not None:

@@ -284,9 +284,8 @@ class _Refusals:
 
     def __init__(self, state: SimulatorState, server: SimulatedSqlServer, key: SqlKey, vault: Vault) -> None:
         self._state, self._server, self._key, self._vault = state, server, key, vault
-        places = {(FaultScope.AUTHORITY, vault.authority), (FaultScope.TENANT, vault.tenant_id)}
-        places.add((FaultScope.APPLICATION, key.application or ""))
-        self._at_entra = [one for one in state.active if (one.scope, one.name) in places]
+        entra = {"authority": vault.authority, "tenant": vault.tenant_id, "application": key.application}
+        self._at_entra = [one for one in state.active if entra.get(one.scope) == one.name]
         self._at_vault = [one for one in state.active if (one.scope, one.name) == (FaultScope.VAULT, vault.host)]
 
     def sign_in_side(self) -> str | None:
@@ -334,7 +333,7 @@ class _Refusals:
     def _has_key(self) -> bool:
         found = self._vault.keys.get(self._key.key_name.lower())
         version = found.version(self._key.key_version) if found is not None and found.deleted is None else None
-        usable = version is not None and version.enabled and "unwrapKey" in version.key_ops and version.kty.startswith("RSA")
+        usable = version is not None and version.enabled and "unwrapKey" in version.key_ops and version.is_rsa
         return usable and self._vault.network_refusal is None
 
     def _signs_in(self, client_id: str) -> bool:

@@ -14,8 +14,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from exporter.simulator.environment import (
     ONLINE,
     Environment,
@@ -123,8 +121,7 @@ class SqlServers:
 
     def restart(self, name: str) -> SimulatedSqlServer:
         """Restart a server: the databases open whose vault side works now. Raises UnknownNameError."""
-        server = self.server(self.state.find(FaultScope.SQL, name))
-        now = self._clock()
+        server, now = self.server(self.state.find(FaultScope.SQL, name)), self._clock()
         started = replace(server, ekm_in_use=server.ekm_configured)
         opened = self.day(server).restart(started, self._sides(started), now)
         self.state.change_sql_servers([name], lambda known: known.restarted(now, opened))
@@ -176,8 +173,11 @@ class SqlServers:
         known = [vault.keys[key.key_name.lower()] for vault in vaults if vault is not None and key.key_name.lower() in vault.keys]
         version = next((found for one in known if (found := one.version(key.key_version)) is not None), None)
         version = version or SimulatedKeyVersion(version=key.key_version, material=_FOREIGN)
-        pair = await self._pairs.get(version.size, version.material)
-        return _public_key_blob(pair.public_key().public_numbers())
+        numbers = (await self._pairs.get(version.size, version.material)).public_key().public_numbers()
+        # a PUBLICKEYBLOB of the Windows CryptoAPI, which has the modulus with its last byte first
+        size = (numbers.n.bit_length() + 7) // 8
+        head = bytes.fromhex("0602000000A40000") + b"RSA1" + (8 * size).to_bytes(4, "little") + numbers.e.to_bytes(4, "little")
+        return f"0x{(head + numbers.n.to_bytes(size, 'little')).hex().upper()}"
 
 
 class SqlBackend:
@@ -214,10 +214,3 @@ class SqlBackend:
         if server.silent:
             await asyncio.Event().wait()
         return server
-
-
-def _public_key_blob(numbers: rsa.RSAPublicNumbers) -> str:
-    """Return a PUBLICKEYBLOB of the Windows CryptoAPI, which has the modulus with its last byte first."""
-    size = (numbers.n.bit_length() + 7) // 8
-    head = bytes.fromhex("0602000000A40000") + b"RSA1" + (8 * size).to_bytes(4, "little") + numbers.e.to_bytes(4, "little")
-    return f"0x{(head + numbers.n.to_bytes(size, 'little')).hex().upper()}"

@@ -76,7 +76,14 @@ class CertificateAuthority:
             .add_extension(identifier, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return _server_context(certificate, key)
+        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        context = _server_context()
+        with tempfile.TemporaryDirectory(prefix="ekm-simulator-") as folder:  # load_cert_chain reads files only
+            path = Path(folder, "server.pem")
+            path.touch(mode=0o600)
+            path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+            context.load_cert_chain(path)
+        return context
 
 
 def _general_name(name: str) -> x509.GeneralName:
@@ -95,15 +102,9 @@ def _builder(
     return builder.not_valid_before(starts).not_valid_after(ends)
 
 
-def _server_context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
+def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    with tempfile.TemporaryDirectory(prefix="ekm-simulator-") as folder:  # load_cert_chain reads files only
-        path = Path(folder, "server.pem")
-        path.touch(mode=0o600)
-        path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-        context.load_cert_chain(path)
     return context
 
 
@@ -120,15 +121,12 @@ class Certificates:
         if fault is not None and fault not in _DEFECTS:
             return None
         if fault not in self._contexts:
-            self._contexts[fault] = self._make(fault)
+            untrusted = fault == "tls_untrusted"
+            authority = CertificateAuthority("ekm-exporter simulator, untrusted authority") if untrusted else self.authority
+            names = ["another-host.invalid"] if fault == "tls_wrong_name" else self._names
+            starts, ends = _DEFECTS.get(fault, _VALID)
+            self._contexts[fault] = authority.context(names, starts=starts, ends=ends)
         return self._contexts[fault]
-
-    def _make(self, fault: ConnectionFault | None) -> ssl.SSLContext:
-        untrusted = fault == "tls_untrusted"
-        authority = CertificateAuthority("ekm-exporter simulator, untrusted authority") if untrusted else self.authority
-        names = ["another-host.invalid"] if fault == "tls_wrong_name" else self._names
-        starts, ends = _DEFECTS.get(fault, _VALID)
-        return authority.context(names, starts=starts, ends=ends)
 
 
 def _certificate_name(host: str) -> str:
@@ -196,7 +194,7 @@ class TlsFrontend:
                 self._start(self._serve_client(connection))
 
     async def _serve_client(self, connection: socket.socket) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # of this connection alone: OpenSSL calls it with the name
+        context = _server_context()  # of this connection alone: OpenSSL calls it with the name
         context.sni_callback = partial(self._choose, connection)
         with contextlib.suppress(OSError):  # the client refused the certificate, or was refused itself
             await asyncio.get_running_loop().connect_accepted_socket(
