@@ -14,7 +14,7 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from exporter.simulator import sql_answers
 from exporter.simulator.sql_answers import ResultSet, SimulatedMessage
@@ -43,13 +43,6 @@ class ProtocolError(Exception):
     """The client broke the protocol; the connection ends."""
 
 
-class TdsMessage(NamedTuple):
-    """A whole message of the client."""
-
-    type: int
-    body: bytes
-
-
 class Transport:
     """Reads and writes messages; `start_tls` and `end_tls` change the layer below.
 
@@ -61,8 +54,8 @@ class Transport:
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
 
-    async def receive(self, limit: int) -> TdsMessage:
-        """Return the next message, of at most `limit` bytes."""
+    async def receive(self, limit: int) -> tuple[int, bytes]:
+        """Return type and body of the next message, of at most `limit` bytes."""
         body = bytearray()
         first: int | None = None
         while True:
@@ -74,7 +67,14 @@ class Transport:
             first = kind
             body += await self._take(length - _HEADER.size)
             if status & _LAST:
-                return TdsMessage(kind, bytes(body))
+                return kind, bytes(body)
+
+    async def receive_one(self, kind: PacketType, limit: int) -> bytes:
+        """Return the body of the next message, which has to be of that type."""
+        found, body = await self.receive(limit)
+        if found != kind:
+            raise ProtocolError(f"the next message is not {kind.name}")
+        return body
 
     async def send(self, body: bytes, kind: PacketType = PacketType.RESPONSE) -> None:
         """Send a message in packets of at most `PACKET_BYTES`."""
@@ -100,10 +100,7 @@ class Transport:
             if flight := self._outgoing.read():
                 await self.send(flight, PacketType.PRELOGIN)
             if not is_done:
-                message = await self.receive(limit)
-                if message.type != PacketType.PRELOGIN:
-                    raise ProtocolError("the handshake was interrupted")
-                self._incoming.write(message.body)
+                self._incoming.write(await self.receive_one(PacketType.PRELOGIN, limit))
         self._tls = tls
 
     def end_tls(self) -> None:
@@ -142,20 +139,8 @@ _HAS_EXTENSION = 0x10  # in the third byte
 _TOKEN_FEATURE, _SECURITY_TOKEN = 0x02, 0x01
 
 
-class Encryption(IntEnum):
-    """The values of the option ENCRYPTION."""
-
-    LOGIN_ONLY = 0  # "off": the login alone is encrypted
-    WHOLE_SESSION = 1
-    NOT_SUPPORTED = 2
-    REQUIRED = 3
-
-
-class Prelogin(NamedTuple):
-    """What the client wishes: an access token, and the encryption that a SQL Server with a certificate, that forces none, replies."""
-
-    answer: Encryption
-    token: bool
+# The values of the option ENCRYPTION: only the login is encrypted, the whole session, nothing, or it has to be.
+_LOGIN_ONLY, _WHOLE_SESSION, _NOT_SUPPORTED, _REQUIRED = range(4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,35 +156,35 @@ class Login:
     integrated: bool = False  # Windows' own sign-in
 
 
-def read_prelogin(body: bytes) -> Prelogin:
-    """Parse PRELOGIN. Raises ProtocolError."""
+def read_prelogin(body: bytes) -> tuple[int, bool]:
+    """Parse PRELOGIN: the encryption that a SQL Server with a certificate, which forces none, replies; and whether a token comes.
+
+    Raises ProtocolError.
+    """
     options: dict[int, bytes] = {}
     position = 0
     while position < len(body) and body[position] != _END:
         token, offset, length = _OPTION.unpack(_slice(body, position, _OPTION.size))
         options[token] = _slice(body, offset, length)
         position += _OPTION.size
-    wishes = {
-        bytes([Encryption.REQUIRED]): Encryption.WHOLE_SESSION,
-        **{bytes([one]): one for one in (Encryption.WHOLE_SESSION, Encryption.LOGIN_ONLY)},
-    }
-    answer = wishes.get(options.get(_ENCRYPTION, b"")[:1], Encryption.NOT_SUPPORTED)
-    return Prelogin(answer, token=options.get(_TOKEN_REQUIRED, b"")[:1] == b"\x01")
+    wished = int.from_bytes(options.get(_ENCRYPTION, b"")[:1] or bytes([_NOT_SUPPORTED]))
+    answers = {_REQUIRED: _WHOLE_SESSION, _WHOLE_SESSION: _WHOLE_SESSION, _LOGIN_ONLY: _LOGIN_ONLY}
+    return answers.get(wished, _NOT_SUPPORTED), options.get(_TOKEN_REQUIRED, b"")[:1] == b"\x01"
 
 
-def write_prelogin(client: Prelogin) -> bytes:
+def write_prelogin(encryption: int, *, token: bool) -> bytes:
     options: Mapping[int, bytes] = {
         _VERSION: _SERVER_VERSION,
-        _ENCRYPTION: bytes([client.answer]),
+        _ENCRYPTION: bytes([encryption]),
         _INSTANCE: b"\0",
         _THREAD: b"",
         _MARS: b"\0",
-        **({_TOKEN_REQUIRED: b"\x01"} if client.token else {}),
+        **({_TOKEN_REQUIRED: b"\x01"} if token else {}),
     }
     offset = len(options) * _OPTION.size + 1
     head, data = b"", b""
-    for token, value in options.items():
-        head += _OPTION.pack(token, offset + len(data), len(value))
+    for option, value in options.items():
+        head += _OPTION.pack(option, offset + len(data), len(value))
         data += value
     return head + bytes([_END]) + data
 
@@ -290,32 +275,27 @@ class SqlSession:
 
     async def _serve_requests(self, tasks: list[asyncio.Task[Any]]) -> None:
         """Answer each request while the next message is awaited: an attention ends the work. The caller ends the tasks."""
-        receiving: asyncio.Task[TdsMessage] = asyncio.create_task(self._transport.receive(_REQUEST_BYTES))
+        receiving: asyncio.Task[tuple[int, bytes]] = asyncio.create_task(self._transport.receive(_REQUEST_BYTES))
         tasks[:] = [receiving]
         while True:
             working = asyncio.create_task(self._answer(await receiving))
             receiving = asyncio.create_task(self._transport.receive(_REQUEST_BYTES))
             tasks[:] = [receiving, working]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done() and receiving.result().type == PacketType.ATTENTION:
+            if not working.done() and receiving.result()[0] == PacketType.ATTENTION:
                 working.cancel()
                 continue
             await self._transport.send(await working)
 
     async def _enter(self) -> bool:
-        first = await self._transport.receive(_LOGIN_BYTES)
-        if first.type != PacketType.PRELOGIN:
-            raise ProtocolError("the first message is not PRELOGIN")
-        client = read_prelogin(first.body)
-        await self._transport.send(write_prelogin(client))
-        if client.answer is not Encryption.NOT_SUPPORTED:
+        encryption, token = read_prelogin(await self._transport.receive_one(PacketType.PRELOGIN, _LOGIN_BYTES))
+        await self._transport.send(write_prelogin(encryption, token=token))
+        if encryption != _NOT_SUPPORTED:
             await self._transport.start_tls(self._context(), _LOGIN_BYTES)
-        second = await self._transport.receive(_LOGIN_BYTES)
-        if client.answer is Encryption.LOGIN_ONLY:
+        body, name = await self._transport.receive_one(PacketType.LOGIN7, _LOGIN_BYTES), self._server
+        if encryption == _LOGIN_ONLY:
             self._transport.end_tls()
-        if second.type != PacketType.LOGIN7:
-            raise ProtocolError("the second message is not LOGIN7")
-        login, name = read_login(second.body), self._server
+        login = read_login(body)
         refusal = _OLD_CLIENT if login.version < _OLDEST else await self._log_in(login)
         if refusal is not None:
             response = sql_answers.message(refusal, name) + sql_answers.done(sql_answers.FAILED)
@@ -325,12 +305,13 @@ class SqlSession:
         await self._transport.send(response)
         return refusal is None
 
-    async def _answer(self, request: TdsMessage) -> bytes:
-        if request.type == PacketType.ATTENTION:
+    async def _answer(self, request: tuple[int, bytes]) -> bytes:
+        kind, body = request
+        if kind == PacketType.ATTENTION:
             return sql_answers.done(sql_answers.ATTENTION)
-        if request.type != PacketType.SQL_BATCH:
-            raise ProtocolError(f"the message type {request.type} is not supported")
-        text = read_batch(request.body)
+        if kind != PacketType.SQL_BATCH:
+            raise ProtocolError(f"the message type {kind} is not supported")
+        text = read_batch(body)
         answer = await self._run(text)
         if isinstance(answer, SimulatedMessage):
             messages = [answer, *([_FOLLOWING[answer.number]] if answer.number in _FOLLOWING else [])]

@@ -195,11 +195,7 @@ async def test_request_that_is_no_batch_ends_the_connection(servers, raw, kind):
 
 @pytest.mark.parametrize("parser", [read_prelogin, read_login, read_batch])
 async def test_every_cut_of_a_message_is_a_protocol_error_or_a_message(parser):
-    whole = {
-        read_prelogin: prelogin(),
-        read_login: login(password="x"),
-        read_batch: batch("SELECT 1"),
-    }
+    whole = {read_prelogin: prelogin(), read_login: login(password="x"), read_batch: batch("SELECT 1")}
     body = whole[parser][8:]
     for length in range(len(body)):
         try:
