@@ -61,16 +61,6 @@ async def test_changed_keys_and_permissions_persist(client, simulator):
     assert (await client.get(token, path=f"/keys/{KEY}/{LATER}")).json["attributes"]["enabled"] is True
 
 
-async def test_key_is_deleted_recovered_and_purged(client, simulator):
-    token = await client.token()
-    fault = simulator.set_fault("key_soft_deleted", vault=VAULT)
-    assert (await client.get(token)).status == 404
-    simulator.clear(number=fault.number)
-    assert (await client.get(token)).status == 200
-    simulator.state.change_vault(VAULT, lambda vault: replace(vault, keys={}))
-    assert (await client.get(token, path=f"/deletedkeys/{KEY}")).status == 404
-
-
 async def test_change_of_an_unknown_name_is_an_error(simulator):
     with pytest.raises(UnknownNameError, match="there is no application 'sql-prodd'"):
         simulator.state.change_application("sql-prodd", accepting(NEW))

@@ -1,4 +1,4 @@
-"""Faults of one key, one key version or one operation."""
+"""Faults of one key, one key version or one operation; lists of key versions."""
 
 import pytest
 
@@ -11,6 +11,11 @@ from tests.support.simulator_client import KEY, VAULT, VERSION
 SECOND = "0123456789abcdef0123456789abcd03"
 ONLY = Options(version=VERSION)
 DAY = 86400
+LISTED, COUNT = "ListedKey", 60
+
+
+def listed_version(number):
+    return f"{number * 7919 % 65536:04x}" * 8
 
 
 @pytest.fixture
@@ -21,7 +26,9 @@ def now():
 @pytest.fixture
 async def simulator(now):
     second = Key(name="Second", versions=(SimulatedKeyVersion(version=SECOND, material=2),))
-    async with Simulator(small_environment(second), clock=lambda: now[0]) as simulator:
+    versions = (SimulatedKeyVersion(version=listed_version(n), enabled=n % 2 == 0, exp=1.9e9) for n in range(COUNT))
+    listed = Key(name=LISTED, versions=tuple(versions))
+    async with Simulator(small_environment(second, listed), clock=lambda: now[0]) as simulator:
         yield simulator
 
 
@@ -117,3 +124,24 @@ async def test_fault_without_a_step_affects_every_key_request(client, simulator)
     for path in ("/keys", f"/keys/{KEY}", f"/deletedkeys/{KEY}"):
         assert (await client.get(token, path=path)).status == 429
     assert (await client.request("GET", f"https://{VAULT}/healthstatus")).status == 200
+
+
+async def test_key_versions_are_listed_in_pages_without_material(client):
+    pages = [page async for page in client.pages(await client.token(), f"/keys/{LISTED}/versions")]
+    assert [len(page) for page in pages] == [25, 25, 10]
+    items = [item for page in pages for item in page]
+    assert {item["kid"] for item in items} == {f"https://{VAULT}/keys/{LISTED}/{listed_version(n)}" for n in range(COUNT)}
+    assert {item["attributes"]["enabled"] for item in items} == {True, False}
+    assert {item["attributes"]["exp"] for item in items} == {1900000000}
+    assert all(set(item) == {"kid", "attributes", "tags"} for item in items)
+
+
+async def test_missing_key_has_no_versions(client):
+    assert [page async for page in client.pages(await client.token(), "/keys/Missing/versions")] == [[]]
+
+
+async def test_list_of_versions_needs_the_list_permission(client, simulator):
+    simulator.set_fault("permission_removed", Options(operation="list"), vault=VAULT)
+    refused = await client.get(await client.token(), path=f"/keys/{LISTED}/versions")
+    assert (refused.status, refused.error["innererror"]["code"]) == (403, "ForbiddenByPolicy")
+    assert simulator.requests[VAULT, "key_versions", 403] == 1
