@@ -251,8 +251,7 @@ class EntraService:
         `tenant` is the one that the path names, None if the environment has no tenant of that name.
         """
         path, form = tuple(part.lower() for part in exchange.parts[1:]), exchange.form
-        scope = form.get("resource", "") if path == V1 else form.get("scope", "").removesuffix("/.default")
-        audience = scope.rstrip("/")
+        audience = (form.get("resource", "") if path == V1 else form.get("scope", "").removesuffix("/.default")).rstrip("/")
         application = None if tenant is None else tenant.applications.get(client_id(exchange))
         if exchange.method != "POST" or path not in (V1, V2):
             response = SimulatedResponse(status=404)

@@ -160,8 +160,7 @@ class SimulatedSqlServer:
 
 def invented_thumbprint(key_name: str, key_version: str) -> str:
     """Return a thumbprint that is equal on all servers for one key version, as the connector's is."""
-    made = hashlib.sha1(f"{key_name.lower()}/{key_version}".encode(), usedforsecurity=False)
-    return f"0x{made.hexdigest().upper()}"
+    return f"0x{hashlib.sha1(f'{key_name.lower()}/{key_version}'.encode(), usedforsecurity=False).hexdigest().upper()}"
 
 
 # Tenants and vaults.

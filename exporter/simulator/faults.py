@@ -241,19 +241,14 @@ def _add_database(server: SimulatedSqlServer, options: Options, _vault_of: Vault
     return replace(server, keys=(*server.keys, key), databases=(*server.databases, database))
 
 
-_VAULT = frozenset({FaultScope.VAULT})
-_GRAPH = frozenset({FaultScope.GRAPH})
-_APPLICATION = frozenset({FaultScope.APPLICATION})
-_TOKEN_SIDE = frozenset({FaultScope.TENANT, FaultScope.APPLICATION, FaultScope.AUTHORITY})
-_MANAGEMENT = frozenset({FaultScope.MANAGEMENT})
-_HOSTS = frozenset({FaultScope.VAULT, FaultScope.AUTHORITY, FaultScope.GRAPH, FaultScope.MANAGEMENT})
-_ANYWHERE = frozenset(FaultScope) - {FaultScope.SQL}
+_VAULT, _TENANT, _APPLICATION, _AUTHORITY, _GRAPH, _MANAGEMENT, _SQL = (frozenset({one}) for one in FaultScope)
+_TOKEN_SIDE = _TENANT | _APPLICATION | _AUTHORITY
+_HOSTS = _VAULT | _AUTHORITY | _GRAPH | _MANAGEMENT
+_ANYWHERE = frozenset(FaultScope) - _SQL
 
 _EVERY = frozenset(Step)
-_WRAPPINGS = frozenset({Step.WRAP_KEY, Step.UNWRAP_KEY})
-_CHALLENGE = frozenset({Step.CHALLENGE})
-_TOKEN = frozenset({Step.TOKEN})
-_GET = frozenset({Step.GET_KEY})
+_CHALLENGE, _TOKEN, _GET, _WRAP, _UNWRAP = (frozenset({one}) for one in Step)
+_WRAPPINGS = _WRAP | _UNWRAP
 
 
 def _members(  # noqa: PLR0917 - a row of the table
@@ -453,7 +448,7 @@ _TABLE: tuple[SimulatedFault, ...] = (
     SimulatedFault(name="versions_replaced", broken="each key has only a newer version", scopes=_VAULT,
           vault=change_keys(lambda key: replace(key, versions=rotate_key(key).versions[-1:]))),
     SimulatedFault(name="key_rotated", broken="each key has a newer version", scopes=_VAULT, vault=change_keys(rotate_key)),
-    SimulatedFault(name="cannot_unwrap", broken="the unwrap of wrapped bytes fails", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
+    SimulatedFault(name="cannot_unwrap", broken="the unwrap of wrapped bytes fails", scopes=_VAULT, steps=_UNWRAP,
           response=refuse(vault_error, "bad_parameter")),
     SimulatedFault(name="key_size", broken="the keys have `bits` bits", scopes=_VAULT, vault=lambda vault, options: vault.with_versions(options.key, options.version, size=options.bits)),
     SimulatedFault(name="key_type_ec", broken="the keys are EC keys", scopes=_VAULT, vault=change_versions(kty="EC")),
@@ -466,12 +461,12 @@ _TABLE: tuple[SimulatedFault, ...] = (
     *_members("n", "key.n", "the key's modulus", _VAULT, _GET),
     *_members("e", "key.e", "the key's exponent", _VAULT, _GET),
     *_members("value", "value", "the value", _VAULT, _WRAPPINGS),
-    SimulatedFault(name="wrapped_elsewhere", broken="the wrapped bytes belong to another version", scopes=_VAULT, steps=frozenset({Step.WRAP_KEY}),
+    SimulatedFault(name="wrapped_elsewhere", broken="the wrapped bytes belong to another version", scopes=_VAULT, steps=_WRAP,
           response=set_member("value", "A" * 340 + "AQ")),
-    SimulatedFault(name="other_bytes", broken="the unwrapped bytes differ from the original", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
+    SimulatedFault(name="other_bytes", broken="the unwrapped bytes differ from the original", scopes=_VAULT, steps=_UNWRAP,
           response=set_member("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
     # SQL Servers
-    *(SimulatedFault(name=name, broken=broken, scopes=frozenset({FaultScope.SQL}), sql=edit) for name, broken, edit in _SQL_FAULTS),
+    *(SimulatedFault(name=name, broken=broken, scopes=_SQL, sql=edit) for name, broken, edit in _SQL_FAULTS),
 )  # fmt: skip
 
 FAULTS: Mapping[str, SimulatedFault] = {fault.name: fault for fault in _TABLE}

@@ -7,7 +7,7 @@ Not for: causing faults (see `faults`), or classification, whose rules must agre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -66,30 +66,21 @@ class Scenario:
         return replace(self.given, step=self.given.step or self.step)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One step, for the scenarios that several steps have in common: the prefix of their names, and what it waits for."""
-
-    step: Step
-    prefix: str
-    awaited: str
-    scope: FaultScope = FaultScope.VAULT
-
-
 # The short names of the rows.
 _VAULT, _ENTRA, _APPLICATION = FaultScope.VAULT, FaultScope.AUTHORITY, FaultScope.APPLICATION
 _CONFIGURATION, _CERTIFICATE, _IDENTITY, _NETWORK, _PROXY = Outside
 _CHALLENGE, _TOKEN, _GET, _WRAP, _UNWRAP = Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY
 _R = Reason
 
-_PARTS = (
-    _Part(_CHALLENGE, "challenge", "the challenge"),
-    _Part(_TOKEN, "token", "the token", _APPLICATION),
-    _Part(_GET, "key", "the key"),
-    _Part(_WRAP, "wrap", "the wrapped bytes"),
-    _Part(_UNWRAP, "unwrap", "the unwrapped bytes"),
-)
-_BODIES = _PARTS[1:]  # the body of the challenge is not read
+# Of each step, for the scenarios that several steps have in common: the prefix of their names, and what it waits for.
+_STEPS = {
+    _CHALLENGE: ("challenge", "the challenge"),
+    _TOKEN: ("token", "the token"),
+    _GET: ("key", "the key"),
+    _WRAP: ("wrap", "the wrapped bytes"),
+    _UNWRAP: ("unwrap", "the unwrapped bytes"),
+}
+_BODIES = tuple(_STEPS)[1:]  # the body of the challenge is not read
 _EMPTY = {_TOKEN: 3307, _GET: 3403, _WRAP: 3609, _UNWRAP: 3709}
 _NOT_JSON = {_TOKEN: 3307, _GET: 3404, _WRAP: 3607, _UNWRAP: 3707}
 # a member that counts as missing, a repeated member, and an unusable one
@@ -99,26 +90,19 @@ _MALFORMED = {"unusable": "is malformed", "blank": "is empty", "nul": "begins wi
 
 
 def _at_each(  # noqa: PLR0917 - a row of the table
-    parts: tuple[_Part, ...], fault: str, classic: int | dict[Step, int], current: int | None, reason: Reason, story: str
+    steps: Iterable[Step], fault: str, classic: int | dict[Step, int], current: int | None, reason: Reason, story: str
 ) -> Iterator[Scenario]:
     """Yield the same fault at each of these steps.
 
     `{awaited}` in the story is what the step waits for. `classic` is one code for all steps, or one for each. `current` is
     None if the code has no counterpart.
     """
-    for part in parts:
-        code = classic if isinstance(classic, int) else classic[part.step]
-        text = story.format(awaited=part.awaited)
-        yield Scenario(
-            f"{part.prefix}_{fault}",
-            fault,
-            part.scope,
-            part.step,
-            code,
-            code if current is None else current,
-            reason,
-            text[0].upper() + text[1:],
-        )
+    for step in steps:
+        prefix, awaited = _STEPS[step]
+        scope, code = _APPLICATION if step is _TOKEN else _VAULT, classic if isinstance(classic, int) else classic[step]
+        text = story.format(awaited=awaited)
+        text = text[0].upper() + text[1:]
+        yield Scenario(f"{prefix}_{fault}", fault, scope, step, code, code if current is None else current, reason, text)
 
 
 def _member(  # noqa: PLR0917 - a row of the table
@@ -197,12 +181,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("entra_tls_reset", "tls_reset", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_RESET, "The firewall's list of names lacks the sign-in host."),
     Scenario("entra_tls_silent", "tls_silent", _ENTRA, _TOKEN, 3008, 3106, _R.TLS_TIMEOUT, "A firewall drops packets to the sign-in host after the connection."),
     # the exchange, at every step
-    *_at_each(_PARTS, "reset", 3008, 3106, _R.CONNECTION_RESET, "The connection is reset instead of {awaited}."),
-    *_at_each(_PARTS, "closed", 3008, 3106, _R.CONNECTION_CLOSED, "The connection is closed instead of {awaited}."),
-    *_at_each(_PARTS, "silent", 3008, 3106, _R.READ_TIMEOUT, "The request for {awaited} gets no response."),
-    *_at_each(_PARTS, "endless_header", 3008, 3106, _R.READ_TIMEOUT, "The header before {awaited} never ends."),
-    *_at_each(_PARTS, "garbage", 3008, 3106, _R.NOT_HTTP, "Bytes that are not HTTP arrive instead of {awaited}."),
-    *_at_each(_PARTS, "redirected", 3001, None, _R.REDIRECT, "A portal redirects the request for {awaited}."),
+    *_at_each(_STEPS, "reset", 3008, 3106, _R.CONNECTION_RESET, "The connection is reset instead of {awaited}."),
+    *_at_each(_STEPS, "closed", 3008, 3106, _R.CONNECTION_CLOSED, "The connection is closed instead of {awaited}."),
+    *_at_each(_STEPS, "silent", 3008, 3106, _R.READ_TIMEOUT, "The request for {awaited} gets no response."),
+    *_at_each(_STEPS, "endless_header", 3008, 3106, _R.READ_TIMEOUT, "The header before {awaited} never ends."),
+    *_at_each(_STEPS, "garbage", 3008, 3106, _R.NOT_HTTP, "Bytes that are not HTTP arrive instead of {awaited}."),
+    *_at_each(_STEPS, "redirected", 3001, None, _R.REDIRECT, "A portal redirects the request for {awaited}."),
     *_at_each(_BODIES, "truncated", 3019, 3119, _R.BODY_TRUNCATED, "The response ends in the middle of {awaited}."),
     *_at_each(_BODIES, "trickling", 3019, 3119, _R.BODY_TIMEOUT, "The response with {awaited} arrives too slowly."),
     *_at_each(_BODIES, "huge", 3019, 3119, _R.BODY_TOO_LARGE, "Ten million bytes arrive instead of {awaited}."),

@@ -258,17 +258,20 @@ async def _show_state(simulator: Simulator, _request: web.Request) -> object:
 
 
 async def _show_scenarios(_simulator: Simulator, _request: web.Request) -> object:
-    rows = [
-        {"scenario": one.name, "fault": one.cause, "broken": one.broken, "set_on": one.scope, "step": one.step,
-         "classic": one.classic, "current": one.current, "reason": one.reason, "story": one.story}
-        for one in SIMULATED
-    ]  # fmt: skip
-    return {"scenarios": rows}
+    return {
+        "scenarios": [
+            {"scenario": one.name, "fault": one.cause, "broken": one.broken, "set_on": one.scope, "step": one.step,
+             "classic": one.classic, "current": one.current, "reason": one.reason, "story": one.story}
+            for one in SIMULATED
+        ]
+    }  # fmt: skip
 
 
 async def _show_faults(_simulator: Simulator, _request: web.Request) -> object:
-    rows = [{"fault": one.name, "broken": one.broken, "set_on": sorted(one.scopes)} for one in FAULTS.values()]
-    return {"faults": rows, "options": _OPTIONS}
+    return {
+        "faults": [{"fault": one.name, "broken": one.broken, "set_on": sorted(one.scopes)} for one in FAULTS.values()],
+        "options": _OPTIONS,
+    }
 
 
 async def _set_fault(simulator: Simulator, request: web.Request) -> object:
@@ -341,8 +344,12 @@ async def _reload(simulator: Simulator, _request: web.Request) -> object:
 
 
 async def _show_requests(simulator: Simulator, _request: web.Request) -> object:
-    counts = sorted(simulator.requests.items())
-    return {"requests": [{"host": host, "operation": what, "status": status, "count": n} for (host, what, status), n in counts]}
+    return {
+        "requests": [
+            {"host": host, "operation": what, "status": status, "count": count}
+            for (host, what, status), count in sorted(simulator.requests.items())
+        ]
+    }
 
 
 class ControlRoute(NamedTuple):

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from exporter.clients import peers
 from exporter.clients.peers import ApiAccess, HistoryError
 from exporter.report.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, STALE, UNPROBED, read_minutes
 from exporter.report.minutes import MinuteClass, Minutes, Period, ReportedTarget, parse_month, parse_period
@@ -135,20 +134,6 @@ async def test_other_server_is_no_prometheus(text: str) -> None:
     assert await problem(giving(text=text)) == "URL is no Prometheus: its response is not that of the API: check the URL"
 
 
-@pytest.mark.parametrize(
-    "result",
-    [None, [[]], [{"metric": 1, "values": []}], [{"metric": {}, "values": [["x", 1]]}], [{"metric": {}, "values": [[1]]}]],
-    ids=["none", "list", "labels", "time", "value"],
-)
-async def test_unreadable_result_is_one_line(result: Any) -> None:
-    assert await problem(fake({FAILURES: result})) == "Prometheus sent an unreadable result: check the URL"
-
-
-@pytest.mark.parametrize("found", [{}, ("x",), None], ids=["object", "text", "nothing"])
-async def test_unreadable_series_are_one_line(found: Any) -> None:
-    assert await problem(fake(series=found)) == "Prometheus sent an unreadable result: check the URL"
-
-
 async def test_history_without_series_names_the_action() -> None:
     text = await problem(fake(series=()))
     assert text.startswith("Prometheus has no series of a target from 2026-11-01T00:00Z to 2026-11-01T00:03Z: does it scrape")
@@ -162,11 +147,6 @@ async def test_retention_shorter_than_the_period_names_the_flag() -> None:
 @pytest.mark.parametrize("retention", [None, "10GiB", "0s"])
 async def test_unknown_retention_is_no_error(retention: str | None) -> None:
     assert await read(fake({RESULTS: [series(LABELS, (0, 1))]}, retention=retention))
-
-
-async def test_too_large_response_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "LARGEST_PROMETHEUS_RESPONSE", 1024 * 1024)
-    assert "sent more than 1 MiB" in await problem(giving(body=b" " * (1024 * 1024 + 1)))
 
 
 async def test_closed_connection_is_one_line() -> None:
