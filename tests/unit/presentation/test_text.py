@@ -151,11 +151,9 @@ def lines_of(record, *, of=None):
 
 def test_a_usable_result_is_yes_without_a_reason():
     record = a_record(*(auxiliary_result(what) for what in AuxiliaryKind))
+    retained, newest = f"retained version ContosoRSAKey0/{OLD}", "newest version of ContosoRSAKey0"
     assert lines_of(record) == [
-        (f"staged credential {STAGED}", "yes", ""),
-        (f"retained version ContosoRSAKey0/{OLD}", "yes", ""),
-        ("newest version of ContosoRSAKey0", "yes", ""),
-        (f"recovery vault {DR}", "yes", ""),
+        (title, "yes", "") for title in (f"staged credential {STAGED}", retained, newest, f"recovery vault {DR}")
     ]
 
 
@@ -219,9 +217,6 @@ def test_commands_name_vault_key_version_and_credential():
     assert f"--vault-name contoso-prod --name ContosoRSAKey0 --version {OLD}" in kept
     assert f"--vault-name contoso-dr --name ContosoRSAKey0 --version {target().key_version}" in restored
     assert f"ekm-exporter probe contoso-key0 --credential {STAGED} --config.file FILE" in staged
-
-
-def test_a_usable_result_has_no_actions():
     assert actions_of(auxiliary_result(AuxiliaryKind.NEXT)) == ()
 
 
@@ -275,48 +270,30 @@ def test_expiry_has_its_time_and_remaining_days(expires_at, looked_up_at, failur
 
 def test_a_credential_without_an_expiry_source_is_listed():
     (row,) = text_module.expiry_lines({"by-vm": ()}, now=NOW)
-    assert (row.credential, row.source, row.when, row.note) == (
-        "by-vm",
-        "none",
-        "unknown",
-        "no source of its expiry is configured",
-    )
+    shown = "by-vm", "none", "unknown", "no source of its expiry is configured"
+    assert (row.credential, row.source, row.when, row.note) == shown
 
 
-def test_warnings_are_a_few_words_each():
-    record = a_record(
-        refused_auxiliary(AuxiliaryKind.NEXT),
-        refused_auxiliary(AuxiliaryKind.RETAINED),
-        refused_auxiliary(AuxiliaryKind.RECOVERY),
-        pending_auxiliary(),
-        purge_at=NOW,
-        vault=VaultHeaders(connection="public"),
-    )
-    assert text_module.target_warnings(fully_declared(), record, ExpectPath.PRIVATE, now=NOW) == (
-        "staged credential refused",
-        "retained version unusable",
-        "recovery vault unusable",
-        "rotation pending",
-        "key deleted",
-        "unexpected path",
-    )
+WARNED = (AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY)
+REFUSED = a_record(*map(refused_auxiliary, WARNED), pending_auxiliary(), purge_at=NOW, vault=VaultHeaders(connection="public"))
+WARNINGS = (
+    "staged credential refused", "retained version unusable", "recovery vault unusable", "rotation pending", "key deleted",
+    "unexpected path",
+)  # fmt: skip
 
 
-def test_unknown_results_have_no_warnings():
-    unknown = [
-        auxiliary_result(what, usable=None) for what in (AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY)
-    ]
-    assert text_module.target_warnings(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
-    assert text_module.target_warnings(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
-
-
-def test_results_no_longer_configured_have_no_warnings():
-    record = a_record(
-        refused_auxiliary(AuxiliaryKind.NEXT),
-        refused_auxiliary(AuxiliaryKind.RETAINED),
-        refused_auxiliary(AuxiliaryKind.RECOVERY),
-    )
-    assert text_module.target_warnings(target(), record, ExpectPath.ANY, now=NOW) == ()
+@pytest.mark.parametrize(
+    ("declared", "record", "warnings"),
+    [
+        (fully_declared(), REFUSED, WARNINGS),
+        (fully_declared(), a_record(*(auxiliary_result(what, usable=None) for what in WARNED)), ()),
+        (fully_declared(), None, ()),
+        (target(), a_record(*map(refused_auxiliary, WARNED)), ()),
+    ],
+    ids=["everything", "unknown", "no probe", "no longer configured"],
+)
+def test_warnings_are_a_few_words_each(declared, record, warnings):
+    assert text_module.target_warnings(declared, record, ExpectPath.PRIVATE, now=NOW) == warnings
 
 
 def test_a_failure_without_a_code_has_its_reason():

@@ -58,10 +58,8 @@ async def test_every_link_inside_the_pages_leads_to_a_page_and_its_anchor():
             links += [(path, each.path, each.fragment) for each in found if not each.netloc]
             elsewhere |= {each.geturl() for each in found if each.netloc}
             todo |= {each.path for each in found if not each.netloc} - set(pages)
-    unread = {
-        page.name for page in Documentation.load().pages() if page.source.endswith(".md") and f"/docs/{page.name}" not in pages
-    }
-    assert unread == set()
+    rendered = {page.name for page in Documentation.load().pages() if page.source.endswith(".md")}
+    assert {name for name in rendered if f"/docs/{name}" not in pages} == set()
     # A closed network opens none of them: they are pages of other projects.
     assert [link for link in elsewhere if "ekm-exporter" in link or "OWNER" in link] == []
     assert any("learn.microsoft.com" in link for link in elsewhere)
