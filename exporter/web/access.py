@@ -7,6 +7,7 @@ rebinding). A page of another site must not change anything here.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +20,7 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter.core.names import is_address, is_cross_site, parse_authority
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.process import computer_name
-from exporter.web.access_control import AccessControl, Refusal
+from exporter.web.access_control import REFUSED_AFTER_SECONDS, AccessControl, Refusal
 from exporter.web.connections import UnfinishedResponses, connection_of
 from exporter.web.listener import SECURITY_HEADERS
 from exporter.web.options import WebOptions
@@ -123,6 +124,7 @@ async def _refusal(request: web.Request, options: WebOptions, unfinished: Unfini
         # Several are none, because a proxy may have checked another one.
         authorization = sent[0] if len(sent) == 1 else ""
         if refusal := await options.access_control.refusal(authorization, str(peer[0]) if isinstance(peer, tuple) else ""):
+            await asyncio.sleep(REFUSED_AFTER_SECONDS)
             return refusal
         if connection is not None:
             connection.trusted = options.requires_authentication

@@ -209,12 +209,6 @@ class AccessControl:
 
     async def refusal(self, authorization: str, address: str) -> Refusal | None:
         """Return the refusal of a request, or None. `authorization` is that header, `address` the client's."""
-        refusal = await self._refusal(authorization, address)
-        if refusal is not None:
-            await asyncio.sleep(REFUSED_AFTER_SECONDS)
-        return refusal
-
-    async def _refusal(self, authorization: str, address: str) -> Refusal | None:
         if self._bucket is not None and not self._bucket.allow():
             return TOO_OFTEN
         if not self.config.users:
