@@ -46,7 +46,6 @@ _SECTIONS = ("databases", "encryption", "keys", "backups")  # without which noth
 _HOUR, _LONGEST_WHY = 3600.0, 240
 _MOST_NAMED = 12  # SQL Servers in a sentence about what each of them needs
 _ORDER = {state: place for place, state in enumerate(ProofState)}
-_READ_THE_LOG = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
 _COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose action compares with a probe that succeeds
 _OTHER_IDENTITY = "{server} signs in with another identity than the probe, or uses another key. "
 # What a page shows before the first action for a code of the provider: what a probe that succeeds, or the code, means.
@@ -70,11 +69,6 @@ _OPEN_IN_GROUP = (
     "Restart the service of {server} alone: a database of an availability group refuses SET ONLINE. If its data movement stays suspended, "
     "resume it there: `ALTER DATABASE {database} SET HADR RESUME;`{others}"
 )
-_WAIT = "Wait for ten minutes without 429."
-_REPEAT = "Repeat the failed log backups of {server}: they need no other change."
-_WITH_MESSAGE = "{meaning} {explain} has the repair. On that host, `ekm-exporter doctor {target}` tests it."
-_REPEAT_BACKUPS = "Repeat the log backups after ten minutes without 429"
-_READ_WHY = "Read why backups of {server} fail: `EXEC sys.sp_readerrorlog 0, 1, N'BACKUP';`. Then repeat them."
 _PROVE = "`ekm-exporter script prove.sql` prints a backup that breaks no chain."
 _ACTIONS: Mapping[ProofState, str] = {
     ProofState.CLOSED: "Change nothing on {server} before the cause is known. On that host, run `ekm-exporter doctor {target}`.",
@@ -164,7 +158,7 @@ def first_action(server: ServerProof, ended_at: float | None = None, *, target: 
     proof, where = server.proof, prose(server.server)
     opened = _open_text(server) if proof.closed else ""
     if ended_at is not None:
-        return opened or _REPEAT.format(server=where)
+        return opened or f"Repeat the failed log backups of {where}: they need no other change."
     action = _action_text(server, is_ready=is_ready).format(
         server=where,
         target=target,
@@ -180,19 +174,20 @@ def first_action(server: ServerProof, ended_at: float | None = None, *, target: 
 def _action_text(server: ServerProof, *, is_ready: bool) -> str:
     """Return the text of the first action, with names to fill in."""
     if server.messages and not server.codes and server.cause in (ProofState.CLOSED, ProofState.FAILING):
-        return _WITH_MESSAGE
+        return "{meaning} {explain} has the repair. On that host, `ekm-exporter doctor {target}` tests it."
     if server.cause is ProofState.STOPPED and server.failed:
-        return _READ_WHY
+        return "Read why backups of {server} fail: `EXEC sys.sp_readerrorlog 0, 1, N'BACKUP';`. Then repeat them."
     if server.cause is not ProofState.FAILING:
         return _ACTIONS.get(server.cause, "")
     category, is_closed = Category.UNKNOWN if server.latest is None else server.latest.category, bool(server.proof.closed)
     if category in _COMPARED and not is_ready:
         return _NO_PROBE
     if is_closed and category is Category.THROTTLED:
-        return _WAIT
+        return "Wait for ten minutes without 429."
     action = SERVER_ACTIONS.get(category)
     then = f" {action.then}" if action is not None and action.then and not is_closed else ""  # opening comes first
-    return f"{_DIAGNOSES.get(category, '')}{action or _READ_THE_LOG}{then}"
+    read = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
+    return f"{_DIAGNOSES.get(category, '')}{action or read}{then}"
 
 
 def _meaning(server: ServerProof) -> str:
@@ -547,7 +542,11 @@ async def cause_log_texts(
                 each for each in proofs.target_proofs(targets[name]) if not in_waves or _fails_alike(each, group.cause.reason)
             )
         if text := urgency_text(servers, now):
-            texts[group.id] = f"{text}. {_REPEAT_BACKUPS}" if in_waves and group.cause.reason is Reason.THROTTLED else text
+            texts[group.id] = (
+                f"{text}. Repeat the log backups after ten minutes without 429"
+                if in_waves and group.cause.reason is Reason.THROTTLED
+                else text
+            )
     return texts
 
 

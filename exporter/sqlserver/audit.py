@@ -428,13 +428,6 @@ HSM_ROLES: Final[tuple[tuple[str, str], ...]] = (
     ("User Access Administrator", f"may assign Owner; {_CHANGES.partition(';')[0]}"),
     ("Role Based Access Control Administrator", f"may assign Owner; {_CHANGES.partition(';')[0]}"),
 )
-_ROLES: Final = "Roles on the key, with those inherited from vault, resource group, subscription and management groups"
-_HSM_ROLES: Final = "Who may change or delete the HSM: Azure roles on it, with those inherited from above"
-_ACTIVATED: Final = "Roles that someone may activate (PIM)"
-_POLICIES: Final = "Whether roles or access policies count (rbac), and the access policies"
-_LOCAL_ROLES: Final = "Local roles of the Managed HSM; a role at / counts for every key"
-_FIRST: Final = "The first administrators, who assign the local roles"
-_MEMBERS: Final = "The members of a group that has a role; GROUP is its object id in the lists above"
 _RESOURCE_GRAPH: Final = """\
 authorizationresources
 | where type =~ "microsoft.authorization/roleassignments"
@@ -455,63 +448,87 @@ authorizationresources
     on role
 | project roleName, principalType, principal, scope, dataActions
 | order by roleName asc"""
-_VAULT_ID: Final = "$(az keyvault show --name VAULT --query id -o tsv)"
-_RESOURCE_ID: Final = "(Get-AzKeyVault -VaultName VAULT).ResourceId"
-_HSM_ID: Final = "$(az keyvault show --hsm-name VAULT --query id -o tsv)"
-_HSM_RESOURCE_ID: Final = "(Get-AzKeyVaultManagedHsm -Name VAULT).ResourceId"
-_ELIGIBLE: Final = "providers/Microsoft.Authorization/roleEligibilityScheduleInstances?api-version=2020-10-01"
-# What a query lists, where to run it, and the query with the words VAULT and KEY.
-_GROUP_QUERIES: Final[tuple[tuple[str, str, str], ...]] = (
-    (_MEMBERS, BASH, "az ad group member list --group GROUP -o table"),
-    (_MEMBERS, POWERSHELL, "Get-AzADGroupMember -GroupObjectId GROUP"),
+_Queries = tuple[
+    tuple[str, Mapping[str, str]], ...
+]  # what a query lists, and by where to run it the query, with the words VAULT and KEY
+_MEMBERS: Final[_Queries] = (
+    (
+        "The members of a group that has a role; GROUP is its object id in the lists above",
+        {BASH: "az ad group member list --group GROUP -o table", POWERSHELL: "Get-AzADGroupMember -GroupObjectId GROUP"},
+    ),
 )
 
 
-def _azure_roles(about: str, kind: str, identity: str, resource: str, key: str = "") -> tuple[tuple[str, str, str], ...]:
+def _azure_roles(about: str, kind: str, identity: str, resource: str, key: str = "") -> _Queries:
     """Return the queries of roles in Azure on a resource, or on a key of it; `identity` and `resource` read its id."""
-    columns = "[].{who:principalName, id:principalId, type:principalType, role:roleDefinitionName, scope:scope}"
-    eligible = (
-        "value[].properties.expandedProperties.{who:principal.displayName, role:roleDefinition.displayName, scope:scope.id}"
-    )
-    shown = "Format-Table DisplayName, ObjectId, ObjectType, RoleDefinitionName, Scope"
-    same = "The same with the data actions of each role, custom ones too. A management group counts only if it is above the subscription"
-    shown_eligible = "Format-Table PrincipalDisplayName, RoleDefinitionDisplayName, ScopeId"
     return (
-        (about, BASH, f'az role assignment list --include-inherited --scope "{identity}{key}" -o table --query "{columns}"'),
-        (about, POWERSHELL, f'Get-AzRoleAssignment -Scope "$({resource}){key}" | {shown}'),
-        (same, GRAPH, _RESOURCE_GRAPH.replace("TYPE", kind)),
-        (_ACTIVATED, BASH, f'az rest --method get --url "{identity}/{_ELIGIBLE}" -o table --query "{eligible}"'),
-        (_ACTIVATED, POWERSHELL, f"Get-AzRoleEligibilityScheduleInstance -Scope {resource} | {shown_eligible}"),
+        (
+            about,
+            {
+                BASH: f'az role assignment list --include-inherited --scope "{identity}{key}" -o table '
+                '--query "[].{who:principalName, id:principalId, type:principalType, role:roleDefinitionName, scope:scope}"',
+                POWERSHELL: f'Get-AzRoleAssignment -Scope "$({resource}){key}" | '
+                "Format-Table DisplayName, ObjectId, ObjectType, RoleDefinitionName, Scope",
+            },
+        ),
+        (
+            "The same with the data actions of each role, custom ones too. A management group counts only if it is above the subscription",
+            {GRAPH: _RESOURCE_GRAPH.replace("TYPE", kind)},
+        ),
+        (
+            "Roles that someone may activate (PIM)",
+            {
+                BASH: f'az rest --method get --url "{identity}/providers/Microsoft.Authorization/roleEligibilityScheduleInstances'
+                '?api-version=2020-10-01" -o table --query "value[].properties.expandedProperties.'
+                '{who:principal.displayName, role:roleDefinition.displayName, scope:scope.id}"',
+                POWERSHELL: f"Get-AzRoleEligibilityScheduleInstance -Scope {resource} | "
+                "Format-Table PrincipalDisplayName, RoleDefinitionDisplayName, ScopeId",
+            },
+        ),
     )
 
 
-_VAULT_QUERIES: Final = (
-    *_azure_roles(_ROLES, "vaults", _VAULT_ID, _RESOURCE_ID, "/keys/KEY"),
-    (
-        _POLICIES,
-        BASH,
-        (
-            "az keyvault show --name VAULT -o json "
-            '--query "properties.{rbac:enableRbacAuthorization, policies:accessPolicies[].{objectId:objectId, keys:permissions.keys}}"'
-        ),
+_VAULT_QUERIES: Final[_Queries] = (
+    *_azure_roles(
+        "Roles on the key, with those inherited from vault, resource group, subscription and management groups",
+        "vaults",
+        "$(az keyvault show --name VAULT --query id -o tsv)",
+        "(Get-AzKeyVault -VaultName VAULT).ResourceId",
+        "/keys/KEY",
     ),
     (
-        _POLICIES,
-        POWERSHELL,
-        (
-            "Get-AzKeyVault -VaultName VAULT | ForEach-Object { $_.EnableRbacAuthorization; $_.AccessPolicies | "
-            "Format-Table DisplayName, ObjectId, PermissionsToKeysStr }"
-        ),
+        "Whether roles or access policies count (rbac), and the access policies",
+        {
+            BASH: "az keyvault show --name VAULT -o json "
+            '--query "properties.{rbac:enableRbacAuthorization, policies:accessPolicies[].{objectId:objectId, keys:permissions.keys}}"',
+            POWERSHELL: "Get-AzKeyVault -VaultName VAULT | ForEach-Object { $_.EnableRbacAuthorization; $_.AccessPolicies | "
+            "Format-Table DisplayName, ObjectId, PermissionsToKeysStr }",
+        },
     ),
-    *_GROUP_QUERIES,
+    *_MEMBERS,
 )
-_HSM_QUERIES: Final = (
-    (_LOCAL_ROLES, BASH, "az keyvault role assignment list --hsm-name VAULT -o table"),
-    (_LOCAL_ROLES, POWERSHELL, "Get-AzKeyVaultRoleAssignment -HsmName VAULT"),
-    (_FIRST, BASH, "az keyvault show --hsm-name VAULT --query properties.initialAdminObjectIds"),
-    (_FIRST, POWERSHELL, "(Get-AzKeyVaultManagedHsm -Name VAULT).InitialAdminObjectIds"),
-    *_azure_roles(_HSM_ROLES, "managedhsms", _HSM_ID, _HSM_RESOURCE_ID),
-    *_GROUP_QUERIES,
+_HSM_QUERIES: Final[_Queries] = (
+    (
+        "Local roles of the Managed HSM; a role at / counts for every key",
+        {
+            BASH: "az keyvault role assignment list --hsm-name VAULT -o table",
+            POWERSHELL: "Get-AzKeyVaultRoleAssignment -HsmName VAULT",
+        },
+    ),
+    (
+        "The first administrators, who assign the local roles",
+        {
+            BASH: "az keyvault show --hsm-name VAULT --query properties.initialAdminObjectIds",
+            POWERSHELL: "(Get-AzKeyVaultManagedHsm -Name VAULT).InitialAdminObjectIds",
+        },
+    ),
+    *_azure_roles(
+        "Who may change or delete the HSM: Azure roles on it, with those inherited from above",
+        "managedhsms",
+        "$(az keyvault show --hsm-name VAULT --query id -o tsv)",
+        "(Get-AzKeyVaultManagedHsm -Name VAULT).ResourceId",
+    ),
+    *_MEMBERS,
 )
 
 
@@ -533,7 +550,8 @@ def access_queries(vault: str, key: str) -> list[dict[str, str]]:
     values = {"VAULT": plain(host_name(vault).partition(".")[0], "VAULT"), "KEY": plain(key, "KEY")}
     return [
         {"about": about, "language": language, "text": re.sub(r"\b(VAULT|KEY)\b", lambda found: values[found[0]], text)}
-        for about, language, text in (_HSM_QUERIES if is_hsm(vault) else _VAULT_QUERIES)
+        for about, texts in (_HSM_QUERIES if is_hsm(vault) else _VAULT_QUERIES)
+        for language, text in texts.items()
     ]
 
 
