@@ -84,19 +84,6 @@ def test_reason_names_target_servers_and_failure():
     assert "expired at 2026-11-26T19:59:59.000Z" in answer(row(credential_expires_at=time_of(NOW - 1))).reasons[0].text
 
 
-def test_limits_of_the_question_apply():
-    young = row(ready_since=time_of(NOW - 60), credential_expires_at=time_of(NOW + 2 * DAY))
-    assert conditions(answer(young, ready_for=60.0)) == []
-    assert conditions(answer(young, ready_for=60.0, window=2 * DAY)) == ["credential_expires"]
-
-
-def test_every_target_of_the_key_must_be_ready():
-    failing = row(target="second", vault_side_ready=False)
-    assert conditions(answer(row(), failing)) == ["not_ready"]
-    elsewhere = row(target="second", vault_side_ready=False, instances=[{"sql_instance": "SQLPRD09"}])
-    assert conditions(answer(row(), elsewhere)) == []
-
-
 NO_ANSWER = {"vault_side_ready": None, "ready_since": None, "last_unwrap": None}
 
 
@@ -115,14 +102,6 @@ def test_mode_without_a_verdict_next_to_a_tested_key(why):
     ]
     # The narrower question is not about the identity.
     assert conditions(answer(row(), other | {"why": "identity_of_another_host"})) == ["unwrap_old"]
-
-
-@pytest.mark.parametrize("name", ["MSSQLSERVER", "n1\\mssqlserver", "N1", "n1.contoso.com"])
-def test_default_instance_has_the_name_of_its_service(name):
-    target = row(instances=[{"sql_instance": "MSSQLSERVER", "host": "n1"}])
-    held = [document("N1"), document("N2\\SQLPRD01")]
-    found = answer(target, inventory=held, instances=(name,))
-    assert (found.instances, conditions(found)) == (("N1",), [])
 
 
 def test_two_targets_of_one_name_must_both_be_ready():
@@ -200,21 +179,6 @@ def test_disabled_provider_is_a_reason():
     assert found.text == "provider [AzureKV] of N1\\SQLPRD01 is disabled, so 1 database would not open"
 
 
-@pytest.mark.parametrize(
-    ("databases", "key", "expected"),
-    [
-        (250, {"key_type": "RSA-HSM", "key_size_bits": 4096}, []),
-        (251, {"key_type": "RSA-HSM", "key_size_bits": 4096}, ["instance_throttles"]),
-        (500, {"key_type": "RSA", "key_size_bits": 4096}, []),
-        (501, {"key_type": "RSA", "key_size_bits": 4096}, ["instance_throttles"]),
-        (2000, {"key_type": "RSA-HSM", "key_size_bits": 2048}, []),
-    ],
-)
-def test_databases_of_one_instance_are_compared_with_the_limit(databases, key, expected):
-    one = document(databases=dict(list(MANY.items())[:databases]))
-    assert conditions(answer(row(**key), inventory=[one])) == expected
-
-
 def test_instances_that_restart_together_share_the_limit():
     servers = [document(f"N{number}\\SQLPRD01", databases=dict(list(MANY.items())[:126])) for number in (1, 2)]
     shared = row(key_type="RSA-HSM", key_size_bits=4096, instances=[{"sql_instance": "SQLPRD01"}])
@@ -235,12 +199,6 @@ def test_limits_of_two_keys_in_a_vault_add_up():
     found = answer(*rows, inventory=[document(databases=used)])
     assert conditions(found) == ["instance_throttles"]
     assert [(one.unwraps.total(), round(one.share, 3)) for one in found.forecast] == [(301, 1.002)]
-
-
-@pytest.mark.parametrize("name", ["SQLPRD01", "n1\\sqlprd01", "N1\\SQLPRD01", "n1.contoso.com\\SQLPRD01"])
-def test_instance_has_several_names(name):
-    found = answer(inventory=[document(), document("N9\\OTHER")], instances=(name,))
-    assert (found.instances, found.verdict) == (("N1\\SQLPRD01",), "ready")
 
 
 def of_domain(domain, **more):
@@ -264,24 +222,6 @@ def test_servers_of_two_domains_with_one_name_are_two():
     ]
 
 
-@pytest.mark.parametrize("label", [{"host": "n1"}, {}])
-def test_label_without_a_domain_does_not_choose_between_two(label):
-    servers = [of_domain("a.com"), of_domain("b.com")]
-    unclear = row(instances=[{"sql_instance": "SQLPRD01", **label}])
-    assert conditions(answer(unclear, inventory=servers)) == ["server_not_listed", "server_not_listed"]
-    failing = row(target="second", key_version=V2, vault_side_ready=False, instances=[{"sql_instance": "SQLPRD01", **label}])
-    exact = [row(instances=[{"sql_instance": "SQLPRD01", "host": f"n1.{domain}"} for domain in ("a.com", "b.com")])]
-    assert conditions(answer(*exact, failing, inventory=servers)) == ["other_target_fails"]
-
-
-def test_replica_of_a_group_may_have_a_domain():
-    servers = [of_domain("a.com", ag="AG7", change=replacing(replicas=REPLICAS[:1]))]
-    assert (
-        answer(row(instances=[{"sql_instance": "SQLPRD01", "host": "n1.a.com"}]), inventory=servers, group="AG7").verdict
-        == "ready"
-    )
-
-
 def namesakes(**of_b):
     """Two servers of one name in two domains; the other replica of a.com lists the name without a domain."""
     listed = replacing(replicas=REPLICAS)
@@ -289,75 +229,11 @@ def namesakes(**of_b):
     return [other, of_domain("a.com", ag="AG7", change=listed), of_domain("b.com", **of_b)]
 
 
-def test_group_has_the_replica_of_its_own_domain():
-    assert answer(inventory=namesakes(), group="AG7").instances == ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01")
-
-
-def test_namesake_whose_groups_are_unknown_may_be_the_replica():
-    found = answer(inventory=namesakes(failing={"replicas": "no answer"}), group="AG7")
-    assert found.instances == ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01")
-
-
-def test_replica_without_a_reading_of_its_groups_counts():
-    first, _, third = namesakes()
-    unclear = of_domain("a.com", change=replacing(replicas=[], databases=[]))
-    assert answer(inventory=[first, unclear, third], group="AG7").instances == (
-        "N2\\SQLPRD01",
-        "N1.a.com\\SQLPRD01",
-        "N1.b.com\\SQLPRD01",
-    )
-
-
-def test_default_instance_has_the_name_of_its_host():
-    found = answer(
-        row(instances=[{"sql_instance": "SQLHOST1"}]), inventory=[document("SQLHOST1")], instances=("sqlhost1.contoso.com",)
-    )
-    assert (found.instances, found.verdict) == (("SQLHOST1",), "ready")
-
-
-@pytest.mark.parametrize(
-    "question",
-    [{"instances": ("SQLPRD02",)}, {"instances": ("n2\\SQLPRD01",)}, {"group": "AG9"}, {"instances": ("SQLPRD01", "GONE")}],
-)
-def test_name_that_the_inventory_lacks_is_not_known(question):
-    found = answer(**question)
-    assert (conditions(found), found.verdict) == (["instance_not_read"], "not_known")
-
-
-def test_all_of_an_empty_inventory_is_not_known():
-    assert conditions(answer(inventory=[], every=True)) == ["instance_not_read"]
-    assert conditions(answer(every=True)) == []
-
-
-def test_group_has_every_server_of_its_databases():
-    servers = [document("N1\\SQLPRD01", ag="AG7"), document("N2\\SQLPRD01", ag="AG7"), document("N3\\SQLPRD01")]
-    shared = row(instances=[{"sql_instance": "SQLPRD01"}])
-    found = answer(shared, inventory=servers, group="ag7")
-    assert (found.instances, found.verdict) == (("N1\\SQLPRD01", "N2\\SQLPRD01"), "ready")
-
-
-def test_replica_without_a_database_belongs_to_its_group():
-    servers = [document("N1\\SQLPRD01", ag="AG7", change=replacing(replicas=REPLICAS)), document("N2\\SQLPRD01")]
-    assert answer(row(), inventory=servers, group="AG7").instances == ("N1\\SQLPRD01", "N2\\SQLPRD01")
-    found = answer(row(), inventory=servers[:1], group="AG7")
-    assert found.reasons[0].text == "the inventory does not have N2\\SQLPRD01, a replica of AG7"
-
-
-def test_unknown_servers_of_a_group_are_a_gap():
-    unread = document(ag="AG7", failing={"replicas": "denied"})
-    assert conditions(answer(inventory=[unread])) == ["inventory_gap"]
-    assert conditions(answer(inventory=[document(failing={"replicas": "denied"})])) == []
-
-
 @pytest.mark.parametrize("section", ["providers", "credentials", "keys", "encryption", "databases"])
 def test_section_that_was_not_read_is_a_gap(section):
     found = answer(inventory=[document(failing={section: "permission was denied"})])
     assert found.verdict == "not_known"
     assert any("permission was denied" in one.text for one in found.reasons)
-
-
-def test_version_of_the_connector_does_not_matter():
-    assert conditions(answer(inventory=[document(failing={"modules": "denied"})])) == []
 
 
 def test_key_without_its_uri_is_a_gap():
@@ -372,27 +248,10 @@ def test_version_that_was_found_by_its_public_key_counts():
     assert (found.verdict, found.dependencies[0].targets[0].name) == ("ready", "contoso-key0")
 
 
-@pytest.mark.parametrize(("age", "expected"), [(35 * DAY, []), (35 * DAY + 1, ["inventory_old"])])
-def test_old_inventory_is_not_known(age, expected):
-    found = answer(now=NOW + age, at=NOW + age, inventory=[document()])
-    assert [one for one in conditions(found) if one == "inventory_old"] == expected
-
-
 @pytest.mark.parametrize("read_at", [None, "yesterday"])
 def test_inventory_without_a_time_is_old(read_at):
     (found,) = answer(inventory=[document(change=altering("instance", read_at_utc=read_at or ""))]).reasons
     assert found.text.startswith("the inventory of N1\\SQLPRD01 was read at an unknown time, longer ago than 5w")
-
-
-def test_reading_of_the_future_is_old():
-    future = document(change=altering("instance", read_at_utc="2126-11-26T20:00:00"))
-    assert conditions(answer(inventory=[future])) == ["inventory_old"]
-
-
-@pytest.mark.parametrize(("shift", "expected"), [(300, []), (301, ["clocks_differ"]), (-300, []), (-301, ["clocks_differ"])])
-def test_clock_of_the_exporter_may_differ_by_five_minutes(shift, expected):
-    found = answer(at=NOW + shift, ready_for=60.0)
-    assert conditions(found) == expected
 
 
 def test_missing_inventory_and_exporter_are_two_reasons():
@@ -410,3 +269,112 @@ def test_values_of_a_reason_are_printable_and_short():
     assert "\x1b" not in text
     assert "?[31m{cause}x" in text
     assert len(text) < LONGEST_VALUE + 200
+
+
+YOUNG = row(ready_since=time_of(NOW - 60), credential_expires_at=time_of(NOW + 2 * DAY))
+SECOND = row(target="second", vault_side_ready=False)
+TWO_DOMAINS = [of_domain("a.com"), of_domain("b.com")]
+OF_BOTH = row(instances=[{"sql_instance": "SQLPRD01", "host": f"n1.{domain}"} for domain in ("a.com", "b.com")])
+ON_N1, ANYWHERE = {"sql_instance": "SQLPRD01", "host": "n1"}, {"sql_instance": "SQLPRD01"}
+MOVED_AWAY = {"target": "second", "key_version": V2, "vault_side_ready": False}
+HSM, SOFTWARE = {"key_type": "RSA-HSM", "key_size_bits": 4096}, {"key_type": "RSA", "key_size_bits": 4096}
+
+
+def with_databases(number):
+    return [document(databases=dict(list(MANY.items())[:number]))]
+
+
+@pytest.mark.parametrize(
+    ("rows", "question", "expected"),
+    [
+        ([YOUNG], {"ready_for": 60.0}, []),
+        ([YOUNG], {"ready_for": 60.0, "window": 2 * DAY}, ["credential_expires"]),
+        ([row(), SECOND], {}, ["not_ready"]),  # every target of the key must be ready
+        ([row(), SECOND | {"instances": [{"sql_instance": "SQLPRD09"}]}], {}, []),
+        # A label without a domain does not choose between two.
+        ([row(instances=[ON_N1])], {"inventory": TWO_DOMAINS}, ["server_not_listed"] * 2),
+        ([row(instances=[ANYWHERE])], {"inventory": TWO_DOMAINS}, ["server_not_listed"] * 2),
+        ([OF_BOTH, row(**MOVED_AWAY, instances=[ON_N1])], {"inventory": TWO_DOMAINS}, ["other_target_fails"]),
+        ([OF_BOTH, row(**MOVED_AWAY, instances=[ANYWHERE])], {"inventory": TWO_DOMAINS}, ["other_target_fails"]),
+        # A name that the inventory lacks is not known.
+        ([], {"instances": ("SQLPRD02",)}, ["instance_not_read"]),
+        ([], {"instances": ("n2\\SQLPRD01",)}, ["instance_not_read"]),
+        ([], {"instances": ("SQLPRD01", "GONE")}, ["instance_not_read"]),
+        ([], {"group": "AG9"}, ["instance_not_read"]),
+        ([], {"inventory": [], "every": True}, ["instance_not_read"]),
+        ([], {"every": True}, []),
+        # Unknown servers of a group are a gap; the connector's version does not matter.
+        ([], {"inventory": [document(ag="AG7", failing={"replicas": "denied"})]}, ["inventory_gap"]),
+        ([], {"inventory": [document(failing={"replicas": "denied"})]}, []),
+        ([], {"inventory": [document(failing={"modules": "denied"})]}, []),
+        # A reading of the future is old; the exporter's clock may differ by five minutes.
+        ([], {"inventory": [document(change=altering("instance", read_at_utc="2126-11-26T20:00:00"))]}, ["inventory_old"]),
+        *(
+            ([], {"at": NOW + shift, "ready_for": 60.0}, ["clocks_differ"] if abs(shift) > 300 else [])
+            for shift in (300, 301, -300, -301)
+        ),
+        # The databases of one instance are compared with the limit.
+        ([row(**HSM)], {"inventory": with_databases(250)}, []),
+        ([row(**HSM)], {"inventory": with_databases(251)}, ["instance_throttles"]),
+        ([row(**SOFTWARE)], {"inventory": with_databases(500)}, []),
+        ([row(**SOFTWARE)], {"inventory": with_databases(501)}, ["instance_throttles"]),
+        ([row(**HSM | {"key_size_bits": 2048})], {"inventory": with_databases(2000)}, []),
+    ],
+)
+def test_question_and_inventory_decide(rows, question, expected):
+    found = answer(*rows, **question)
+    assert conditions(found) == expected
+    known = [CONDITIONS[Condition(one)].known for one in expected]
+    assert found.verdict == ("not_ready" if any(known) else "not_known" if known else "ready")
+
+
+@pytest.mark.parametrize(("age", "expected"), [(35 * DAY, []), (35 * DAY + 1, ["inventory_old"])])
+def test_old_inventory_is_not_known(age, expected):
+    found = answer(now=NOW + age, at=NOW + age, inventory=[document()])
+    assert [one for one in conditions(found) if one == "inventory_old"] == expected
+
+
+IN_GROUP = replacing(replicas=REPLICAS)
+NAMESAKES = namesakes()
+UNCLEAR = of_domain("a.com", change=replacing(replicas=[], databases=[]))
+DEFAULT = [document("N1"), document("N2\\SQLPRD01")]
+
+
+@pytest.mark.parametrize(
+    ("inventory", "question", "chosen"),
+    [
+        *(([document(), document("N9\\OTHER")], {"instances": (name,)}, ("N1\\SQLPRD01",))
+            for name in ("SQLPRD01", "n1\\sqlprd01", "N1\\SQLPRD01", "n1.contoso.com\\SQLPRD01")),
+        *((DEFAULT, {"instances": (name,)}, ("N1",)) for name in ("MSSQLSERVER", "n1\\mssqlserver", "N1", "n1.contoso.com")),
+        ([document("SQLHOST1")], {"instances": ("sqlhost1.contoso.com",)}, ("SQLHOST1",)),
+        ([of_domain("a.com", ag="AG7", change=replacing(replicas=REPLICAS[:1]))], {"group": "AG7"}, ("N1\\SQLPRD01",)),
+        # A group has every server of its databases, and each replica; of two domains, that of its own.
+        ([document("N1\\SQLPRD01", ag="AG7"), document("N2\\SQLPRD01", ag="AG7"), document("N3\\SQLPRD01")], {"group": "ag7"},
+            ("N1\\SQLPRD01", "N2\\SQLPRD01")),
+        ([document("N1\\SQLPRD01", ag="AG7", change=IN_GROUP), document("N2\\SQLPRD01")], {"group": "AG7"}, ("N1\\SQLPRD01", "N2\\SQLPRD01")),
+        (NAMESAKES, {"group": "AG7"}, ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01")),
+        # A namesake whose groups are unknown may be the replica.
+        (namesakes(failing={"replicas": "no answer"}), {"group": "AG7"}, ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01")),
+        ([NAMESAKES[0], UNCLEAR, NAMESAKES[2]], {"group": "AG7"}, ("N2\\SQLPRD01", "N1.a.com\\SQLPRD01", "N1.b.com\\SQLPRD01")),
+    ],
+)  # fmt: skip
+def test_names_and_groups_choose_instances(inventory, question, chosen):
+    assert answer(inventory=inventory, **question).instances == chosen
+
+
+@pytest.mark.parametrize(
+    ("instance", "inventory", "question"),
+    [
+        ({"sql_instance": "MSSQLSERVER", "host": "n1"}, DEFAULT, {"instances": ("N1",)}),
+        ({"sql_instance": "SQLHOST1"}, [document("SQLHOST1")], {"instances": ("sqlhost1.contoso.com",)}),
+        (ANYWHERE, [document("N1\\SQLPRD01", ag="AG7"), document("N2\\SQLPRD01", ag="AG7")], {"group": "ag7"}),
+        ({"sql_instance": "SQLPRD01", "host": "n1.a.com"}, [of_domain("a.com", ag="AG7", change=replacing(replicas=REPLICAS[:1]))], {"group": "AG7"}),
+    ],
+)  # fmt: skip
+def test_target_under_another_name_of_the_server_is_its_own(instance, inventory, question):
+    assert answer(row(instances=[instance]), inventory=inventory, **question).verdict == "ready"
+
+
+def test_replica_that_was_not_read_is_named():
+    found = answer(row(), inventory=[document("N1\\SQLPRD01", ag="AG7", change=IN_GROUP)], group="AG7")
+    assert found.reasons[0].text == "the inventory does not have N2\\SQLPRD01, a replica of AG7"
