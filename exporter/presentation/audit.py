@@ -104,9 +104,8 @@ def _versions(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
         probed.setdefault(each.key_version, []).append(each)
     for version, several in probed.items():
         key = _first(records[each.name].key for each in several if each.name in records)
-        shown = version or (None if key is None else key.version)
         yield {
-            "version": shown,
+            "version": version or (None if key is None else key.version),
             "pinned": version is not None,
             "uri": f"https://{several[0].vault}/keys/{several[0].key}",
             "targets": [each.name for each in several],
@@ -137,14 +136,12 @@ async def _sql_servers(targets: Sequence[Target], sources: AuditSources) -> Payl
                 using |= found
                 others |= {} if found else {reading.address: _read_other(reading, target)}
     addresses = {address for address, _ in using}
-    maybe, unused = list[Payload](), list[Payload]()
-    for address, row in others.items():
-        if address not in addresses:
-            (maybe if row["uses_key"] is None else unused).append(row)
+    read = [row for address, row in others.items() if address not in addresses]
+    maybe, unused = ([row for row in read if row["uses_key"] is uses] for uses in (None, False))
     rows = chain(
         (_read_server(server, restart.get(proof_key(server)), now) for server in sorted(using.values(), key=urgency)),
         maybe,
-        (_other(server_name(entry), entry.get("ag"), None) for entry in declared.values()),
+        ({"server": server_name(entry), "ag": entry.get("ag"), "read_at": None, "uses_key": None} for entry in declared.values()),
         unused,
     )
     proven = [each.proof.proven_at for each in using.values()]
@@ -171,15 +168,12 @@ def _read_other(reading: SqlServerReading, target: Target) -> Payload:
 
     It does not use the key if the keys of its databases were read, and its registry shows other keys for all of them.
     """
-    read_at = max(reading.read_at.values(), default=None)
     versions = [version_of(reading, each.proof.thumbprint) for each in server_proofs(reading)]
-    is_whole = reading.read_at.keys() >= {"databases", "encryption", "keys", "providers"}
-    is_other = is_whole and not any(version is None or names_key(target, version) for version in versions)
-    return _other(shown_name(reading), None, read_at, uses_key=False if is_other else None)
-
-
-def _other(server: str, group: str | None, read_at: float | None, *, uses_key: bool | None = None) -> Payload:
-    return {"server": server, "ag": group, "read_at": moment_or_none(read_at), "uses_key": uses_key}
+    may_use = not reading.read_at.keys() >= {"databases", "encryption", "keys", "providers"} or any(
+        version is None or names_key(target, version) for version in versions
+    )
+    read_at = moment_or_none(max(reading.read_at.values(), default=None))
+    return {"server": shown_name(reading), "ag": None, "read_at": read_at, "uses_key": None if may_use else False}
 
 
 def _read_server(server: ServerProof, restart: RestartReadiness | None, now: float) -> Payload:
@@ -223,13 +217,12 @@ def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -
     last = None if record is None else record.last
     ready = readiness_at(target, record, sources.now).ready
     unwrapped = None if record is None else record.key_unwrapped_at  # without one, a success is no round trip with this key
-    on_sql_host = sources.config.settings.vantage is Vantage.SQL_HOST
     return {
         "target": target.name,
         "version": target.key_version,
         "credential": target.credential,
         "mode": sources.config.modules[target.module].mode.value,
-        "from": sources.host if on_sql_host else f"{sources.host}, a central host",
+        "from": f"{sources.host}{'' if sources.config.settings.vantage is Vantage.SQL_HOST else ', a central host'}",
         "ready": ready,
         "not_ready_since": moment_or_none(None if record is None or ready is not False else record.state_since),
         "last_probe": moment_or_none(None if record is None else record.last_probe_at),
@@ -272,14 +265,13 @@ def _retained(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
 
 def _log_queries(target: Target, limit: int | None) -> Iterator[Payload]:
     vault, limits = host_name(target.vault), {} if limit is None else {"key_limit": limit}
-    for about, text in (
-        (
-            "Who used the key: each caller's operations with address, application, first and last time",
-            log_query("key-users.kql", vault=vault, key=target.key_name),
-        ),
-        (
-            "Who calls the vault now: each caller's part of all requests and of the limit",
-            log_query("callers.kql", vault=vault, **limits),
-        ),
-    ):
-        yield {"about": about, "language": LOGS, "text": text}
+    yield {
+        "about": "Who used the key: each caller's operations with address, application, first and last time",
+        "language": LOGS,
+        "text": log_query("key-users.kql", vault=vault, key=target.key_name),
+    }
+    yield {
+        "about": "Who calls the vault now: each caller's part of all requests and of the limit",
+        "language": LOGS,
+        "text": log_query("callers.kql", vault=vault, **limits),
+    }

@@ -134,20 +134,15 @@ def first_actions(
 
     Each of them needs it: the first ones whose statement has other names have their own.
     """
-    action = first_action(first, ended_at, target=target, is_ready=is_ready)
     rest = [each for each in servers if each is not first]
-    alike, own = list[str](), list[str]()
-    for each in rest[:_MOST_NAMED]:
-        text = first_action(each, ended_at, target=target, is_ready=is_ready)
-        is_alike = text.replace(prose(each.server), "") == action.replace(prose(first.server), "")
-        if is_alike or len(own) == FEW:
-            alike.append(prose(each.server))
-        else:
-            own.append(f" {text}")
-    alike += [prose(each.server) for each in rest[_MOST_NAMED:]]
+    action, *texts = (first_action(each, ended_at, target=target, is_ready=is_ready) for each in (first, *rest[:_MOST_NAMED]))
+    names = [prose(each.server) for each in rest]
+    differ = [text.replace(name, "") != action.replace(prose(first.server), "") for name, text in zip(names, texts, strict=False)]
+    own = [place for place, is_other in enumerate(differ) if is_other][:FEW]
+    alike = [name for place, name in enumerate(names) if place not in own]
     others = f" Then do the same on {few(alike, _MOST_NAMED)}." if alike else ""
     room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else prose(room_text(servers, now))
-    return room + action + "".join(own) + others
+    return f"{room}{' '.join((action, *(texts[place] for place in own)))}{others}"
 
 
 def first_action(server: ServerProof, ended_at: float | None = None, *, target: str = "TARGET", is_ready: bool = True) -> str:
@@ -309,13 +304,12 @@ def declared_servers(target: Target) -> tuple[Mapping[str, str], ...]:
 
 def _unread(reading: SqlServerReading, now: float) -> str:
     """Return why the use of keys of a SQL Server is not read; empty if it is. One failed attempt within the hour is not shown."""
-    document, failure = reading.document, printable(reading.failure[:_LONGEST_WHY])
-    if not document.sections:
-        return failure or "not tried yet"
-    if failure and (reading.refused or now - max(reading.read_at.values(), default=0.0) > _HOUR):
-        return failure
-    missing = [section for section in _SECTIONS if section not in reading.read_at]
-    return printable(f"{' and '.join(missing)}: {document.errors.get(missing[0], 'not read')}"[:_LONGEST_WHY]) if missing else ""
+    sections, missing = reading.document.sections, [section for section in _SECTIONS if section not in reading.read_at]
+    is_old = reading.refused or now - max(reading.read_at.values(), default=0.0) > _HOUR
+    why = reading.failure if is_old or not sections else ""
+    if not why and missing:
+        why = f"{' and '.join(missing)}: {reading.document.errors.get(missing[0], 'not read')}" if sections else "not tried yet"
+    return printable(why[:_LONGEST_WHY])
 
 
 def _all_unread(readings: Iterable[SqlServerReading], now: float) -> list[tuple[str, str]]:

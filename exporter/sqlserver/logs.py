@@ -38,10 +38,11 @@ def log_spaces(reading: SqlServerReading) -> tuple[LogSpace, ...]:
     at, earlier = reading.earlier_logs or (0.0, ())
     seconds = reading.read_at.get("logs", 0.0) - at
     before = {row.get("database"): row for row in earlier} if seconds > 0 else {}
-    sized = [row for row in rows(reading, "logs") if _number(row, "used_kb") is not None]
     stalled = {name: rate for name, (_, rate) in reading.stalled.items()}
     logs = [
-        (row, stalled.get(str(row.get("database"))) or _rate(row, before.get(row.get("database"), {}), seconds)) for row in sized
+        (row, stalled.get(str(row.get("database"))) or _rate(row, before.get(row.get("database"), {}), seconds))
+        for row in rows(reading, "logs")
+        if _number(row, "used_kb") is not None
     ]
     by_volume, files_need_vault = _volume_rates(logs), flag_is_on(reading, TRACE_FLAG) is False
     return tuple(

@@ -71,13 +71,10 @@ _OPTION = struct.Struct(">BHH")  # token, offset and length of its data
 
 def encryption_at(packet: bytes) -> int | None:
     """Return the position of the encryption byte in the packet; None if it has none."""
-    at = HEADER
-    while at + _OPTION.size <= len(packet) and packet[at] != _TERMINATOR:
+    for at in range(HEADER, len(packet) - _OPTION.size + 1, _OPTION.size):
         token, offset, length = _OPTION.unpack_from(packet, at)
-        if token == _ENCRYPTION:
-            position: int = HEADER + offset
-            return position if length and position < len(packet) else None
-        at += _OPTION.size
+        if token in (_ENCRYPTION, _TERMINATOR):
+            return HEADER + int(offset) if token == _ENCRYPTION and length and HEADER + offset < len(packet) else None
     return None
 
 
