@@ -65,50 +65,51 @@ def seconds_of(reading):
     return [log.full_in and round(log.full_in) for log in log_spaces(reading)]
 
 
-def test_logs_of_one_volume_share_its_room():
-    assert seconds_of(volume_of(50)) == [300] * 50
+def changed(reading, *changes):
+    """Return the reading with other logs; None leaves a column out."""
+    logs = [
+        {name: value for name, value in {**row, **change}.items() if value is not None}
+        for row, change in zip(reading.document.sections["logs"], changes, strict=True)
+    ]
+    return replace(reading, document=replace(reading.document, sections={**reading.document.sections, "logs": tuple(logs)}))
+
+
+TOTAL = a_log()["used_kb"] + 2048
+
+
+@pytest.mark.parametrize(
+    ("reading", "seconds"),
+    [
+        (volume_of(50), [300] * 50),
+        (volume_of(3, grown_kb=-1), [None, 450, 450]),  # without a rate, no room is taken
+        (changed(volume_of(2), {"log_backup_utc": None}, {}), [None, 600]),  # checkpoints truncate it
+        (changed(volume_of(3), {"last_volume": "M:\\"}, {}, {"volume": "M:\\"}), [450] * 3),  # on two volumes
+        (volume_of(4, volume=None), [1200] * 4),  # of an unknown volume, its disk alone counts
+        # Room in the files of a log is its own.
+        *((volume_of(2, total_kb=TOTAL, disk_free_kb=kb), [at] * 2) for kb, at in ((0, 600), (2048, 600), (4096, 900), (8192, 1500))),
+    ],
+)  # fmt: skip
+def test_logs_of_one_volume_share_its_room(reading, seconds):
+    assert seconds_of(reading) == seconds
+
+
+def test_room_of_a_volume_is_that_of_each_log():
     assert {log.free_bytes for log in log_spaces(volume_of(50))} == {50 * MIB}
 
 
-def test_log_without_a_rate_takes_no_room_of_its_volume():
-    assert seconds_of(volume_of(3, grown_kb=-1)) == [None, 450, 450]
-
-
-def test_log_that_checkpoints_truncate_takes_no_room_of_its_volume():
-    reading = volume_of(2)
-    first, second = reading.document.sections["logs"]
-    first = {name: value for name, value in first.items() if name != "log_backup_utc"}
-    sections = {**reading.document.sections, "logs": (first, second)}
-    assert seconds_of(replace(reading, document=replace(reading.document, sections=sections))) == [None, 600]
-
-
-def test_log_on_two_volumes_shares_the_room_of_both():
-    reading = volume_of(3)
-    first, *others = reading.document.sections["logs"]
-    both = ({**first, "last_volume": "M:\\"}, others[0], {**others[1], "volume": "M:\\"})
-    sections = {**reading.document.sections, "logs": both}
-    shared = replace(reading, document=replace(reading.document, sections=sections))
-    assert seconds_of(shared) == [450, 450, 450]
-
-
-def test_log_of_an_unknown_volume_has_its_disk_alone():
-    assert seconds_of(volume_of(4, volume=None)) == [1200] * 4
-
-
-@pytest.mark.parametrize(("disk_kb", "seconds"), [(0, 600), (2048, 600), (4096, 900), (8192, 1500)])
-def test_room_in_the_files_of_a_log_is_its_own(disk_kb, seconds):
-    total_kb = a_log()["used_kb"] + 2048
-    assert seconds_of(volume_of(2, total_kb=total_kb, disk_free_kb=disk_kb)) == [seconds] * 2
-
-
-def test_log_without_any_end_is_never_full():
-    space = space_of("limit_kb", "disk_free_kb")
-    assert (space.rate, space.full_in) == (RATE, None)
-
-
-def test_log_of_one_reading_has_no_rate():
-    (space,) = log_spaces(a_reading())
-    assert (space.rate, space.full_in, space.next_file_in) == (None, None, None)
+@pytest.mark.parametrize(
+    ("space", "rate", "is_full", "has_next_file"),
+    [
+        (space_of("limit_kb", "disk_free_kb"), RATE, False, True),  # without any end
+        (space_of("vlf_mb"), RATE, True, False),
+        (space_of("log_backup_utc", reuse_wait="LOG_BACKUP"), RATE, True, True),
+        (space_of("log_backup_utc", reuse_wait="NOTHING"), RATE, False, True),  # checkpoints truncate it
+        (space_of("log_backup_utc", "disk_free_kb", used_kb=2_097_152), RATE, False, True),
+        (log_spaces(a_reading())[0], None, False, False),  # of one reading
+    ],
+)
+def test_what_is_unknown_has_no_time(space, rate, is_full, has_next_file):
+    assert (space.rate, space.full_in is not None, space.next_file_in is not None) == (rate, is_full, has_next_file)
 
 
 @pytest.mark.parametrize(("earlier_kb", "rate"), [(102_400, 0.0), (102_401, None), (None, None)])
@@ -126,10 +127,6 @@ def test_full_log_without_a_rate_is_full_now(used_kb, full_in):
     earlier = (reading.attempted_at - 300.0, (a_log(used_kb=used_kb),))
     (space,) = log_spaces(replace(reading, earlier_logs=earlier))
     assert (space.rate, space.full_in) == (0.0, full_in)
-
-
-def test_full_log_that_checkpoints_truncate_is_not_full():
-    assert space_of("log_backup_utc", "disk_free_kb", used_kb=2_097_152).full_in is None
 
 
 @pytest.mark.parametrize("seconds", [0, -300])
@@ -151,17 +148,6 @@ def test_rate_follows_its_own_database():
 def test_next_file_needs_vault_without_trace_flag(flags, is_on):
     assert flag_is_on(a_reading(sections={"flags": flags}), 15025) is is_on
     assert (space_of(flags=flags).next_file_in is not None) == (is_on is False)
-
-
-def test_next_file_of_unknown_size_has_no_time():
-    assert space_of("vlf_mb").next_file_in is None
-
-
-@pytest.mark.parametrize(("reuse_wait", "is_full_in_time"), [("LOG_BACKUP", True), ("NOTHING", False)])
-def test_log_without_log_backups_is_truncated_by_checkpoints(reuse_wait, is_full_in_time):
-    space = space_of("log_backup_utc", reuse_wait=reuse_wait)
-    assert (space.full_in is not None) == is_full_in_time
-    assert space.rate == RATE
 
 
 # sys.dm_db_log_stats has the recovery model and the time of the last log backup there; the limit and the disk come from other views.

@@ -167,74 +167,58 @@ def test_server_that_was_never_read_has_no_proof(reading):
     assert key_proofs(reading) == ()
 
 
-@pytest.mark.parametrize("sections", [{}, {"credentials": []}], ids=["login", "provider"])
-def test_login_or_provider_without_credential_is_reported(sections):
-    proof = proof_of(keys=[_without(a_key()[0], "credential", has_sid=1)], **sections)
-    assert (proof.login, proof.credential, proof.altered_at) == ("tde_login", "", None)
-    assert (proof.credential_missing, proof.is_due) == (True, True)
+WITHOUT_LOGIN, NO_CREDENTIAL = [_without(a_key()[0], "login", "credential")], [_without(a_key()[0], "credential", has_sid=1)]
+OF_NO_LOGIN = [_without(a_key()[0], "login", "credential", has_sid=1)]
+LOGINS = [{"name": "tde_login", "provider": "AzureKV", "credential": "tde_cred"}]
+SEVERAL = [*altered(DAY + "14:00:00"), *altered(DAY + "15:00:00", name="other"), *altered("never", name="third")]
+ODD = [*altered(DAY + "14:00:00", name="odd", identity="?"), *altered("2026-01-02T03:04:05")]
+OLD = "2026-01-02T03:04:05"
 
 
-@pytest.mark.parametrize(("logins", "login"), [(["tde_login"], "tde_login"), (["tde_login", "other_login"], ""), ([], "")])
-def test_provider_without_credential_is_reported_without_sid(logins, login):
-    keys = [_without(a_key()[0], "login", "credential")]
-    proof = proof_of(keys=keys, credentials=[], logins=[{"name": name} for name in logins])
-    assert (proof.login, proof.credential, proof.credential_missing) == (login, "", True)
-    assert (proof.is_due, proof.proven_at) == (True, unix(DAY + "19:05:00"))
+@pytest.mark.parametrize(
+    ("sections", "login", "credential", "is_missing", "altered_at"),
+    [
+        ({"keys": NO_CREDENTIAL}, "tde_login", "", True, None),
+        ({"keys": NO_CREDENTIAL, "credentials": []}, "tde_login", "", True, None),
+        # Without a SID, the only login is that of the key.
+        ({"keys": WITHOUT_LOGIN, "credentials": [], "logins": [{"name": "tde_login"}]}, "tde_login", "", True, None),
+        ({"keys": WITHOUT_LOGIN, "credentials": [], "logins": [{"name": "tde_login"}, {"name": "other_login"}]}, "", "", True, None),
+        ({"keys": WITHOUT_LOGIN, "credentials": [], "logins": []}, "", "", True, None),
+        ({"keys": OF_NO_LOGIN, "credentials": [], "logins": [{"name": "a"}]}, "", "", True, None),
+        ({"keys": WITHOUT_LOGIN, "logins": [{"name": "tde_login"}]}, "tde_login", "", True, None),
+        ({"keys": WITHOUT_LOGIN, "logins": LOGINS}, "", "tde_cred", False, OLD),
+        ({"keys": WITHOUT_LOGIN, "logins": LOGINS, "credentials": ODD}, "", "tde_cred", False, OLD),  # one without a vault hides none
+        ({"credentials": []}, "tde_login", "tde_cred", False, None),  # one that is not listed is not missing
+        ({"keys": a_key(credential="gone"), "credentials": SEVERAL}, "tde_login", "tde_cred", False, DAY + "15:00:00"),  # the latest change counts
+    ],
+)  # fmt: skip
+def test_credential_of_a_key(sections, login, credential, is_missing, altered_at):
+    proof = proof_of(**sections)
+    assert (proof.login, proof.credential, proof.credential_missing) == (login, credential, is_missing)
+    assert proof.altered_at == (altered_at and unix(altered_at))
+    assert (proof.is_due, proof.proven_at) == (is_missing, unix(DAY + "19:05:00"))
 
 
-def test_key_without_its_login_has_no_guessed_one():
-    proof = proof_of(keys=[_without(a_key()[0], "login", "credential", has_sid=1)], credentials=[], logins=[{"name": "a"}])
-    assert (proof.login, proof.credential_missing) == ("", True)
+def test_credential_that_is_not_listed_is_not_due():
+    assert proof_of(credentials=[], backups=[], opened=[]).is_due is None
 
 
 @pytest.mark.parametrize(("unknown", "is_missing"), [("credentials", False), ("logins", True)])
 def test_unknown_credentials_are_not_missing(unknown, is_missing):
-    reading = a_reading(sections={"credentials": None, "keys": [_without(a_key()[0], "login", "credential")]})
+    reading = a_reading(sections={"credentials": None, "keys": WITHOUT_LOGIN})
     (proof,) = key_proofs(replace(reading, document=replace(reading.document, errors={unknown: "refused"})))
     assert (proof.credential_missing, proof.is_due) == (is_missing, is_missing)
-
-
-def test_credential_that_is_not_listed_is_not_missing():
-    proof = proof_of(credentials=[], backups=[], opened=[])
-    assert (proof.credential, proof.credential_missing, proof.is_due) == ("tde_cred", False, None)
-
-
-def test_key_without_sid_uses_credential_of_its_login():
-    logins = [{"name": "tde_login", "provider": "AzureKV", "credential": "tde_cred"}]
-    proof = proof_of(keys=[_without(a_key()[0], "login", "credential")], logins=logins)
-    assert (proof.credential, proof.altered_at) == ("tde_cred", unix("2026-01-02T03:04:05"))
-    assert (proof.credential_missing, proof.is_due) == (False, False)
-
-
-def test_key_without_sid_names_its_login_without_credential():
-    proof = proof_of(keys=[_without(a_key()[0], "login", "credential")], logins=[{"name": "tde_login"}])
-    assert (proof.login, proof.credential, proof.credential_missing) == ("tde_login", "", True)
-
-
-def test_uncertain_credential_counts_from_its_latest_change():
-    credentials = [*altered(DAY + "14:00:00"), *altered(DAY + "15:00:00", name="other"), *altered("never", name="third")]
-    proof = proof_of(credentials=credentials, keys=a_key(credential="gone"))
-    assert (proof.altered_at, proof.proven_at) == (unix(DAY + "15:00:00"), unix(DAY + "19:05:00"))
 
 
 def test_credential_follows_vault_of_the_servers_own_registry():
     credentials = [*altered(DAY + "14:00:00"), *altered(DAY + "15:00:00", name="new", identity="contoso-new")]
     logins = [
-        {"name": "a_login", "provider": "AzureKV", "credential": "tde_cred"},
-        {"name": "b_login", "provider": "AzureKV", "credential": "new"},
+        {"name": f"{name}_login", "provider": "AzureKV", "credential": of} for name, of in (("a", "tde_cred"), ("b", "new"))
     ]
-    sections = {"credentials": credentials, "keys": [_without(a_key()[0], "login", "credential")], "logins": logins}
-    reading = a_reading(sections=sections)
+    reading = a_reading(sections={"credentials": credentials, "keys": WITHOUT_LOGIN, "logins": logins})
     uris = (RegistryUri("0x2c56", "https://contoso-new.vault.azure.net/keys/Key0/0123"),)
     (proof,) = key_proofs(replace(reading, document=replace(reading.document, key_uris=uris)))
     assert (proof.credential, proof.altered_at) == ("new", unix(DAY + "15:00:00"))
-
-
-def test_credential_without_vault_does_not_hide_that_of_the_login():
-    credentials = [*altered(DAY + "14:00:00", name="odd", identity="?"), *altered("2026-01-02T03:04:05")]
-    logins = [{"name": "tde_login", "provider": "AzureKV", "credential": "tde_cred"}]
-    proof = proof_of(credentials=credentials, keys=[_without(a_key()[0], "login", "credential")], logins=logins)
-    assert proof.credential == "tde_cred"
 
 
 def test_registry_names_version_of_thumbprint():
