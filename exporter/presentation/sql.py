@@ -399,8 +399,7 @@ class SqlCause:
 
     def add(self, server: ServerProof, targets: Mapping[str, bool | None]) -> None:
         """Add a proof, with the verdict of each target of its key."""
-        if server.since is not None:
-            self.since = server.since if self.since is None else min(self.since, server.since)
+        self.since = min((at for at in (self.since, server.since) if at is not None), default=None)
         self.servers.setdefault(server.reading.address, server)
         self.targets = dict.fromkeys(targets, server) | self.targets
         self.is_probed = self.is_probed or any(targets.values())
@@ -430,11 +429,6 @@ class SqlCause:
             return -inf
         return -len(self.servers) if self.is_bad else 0 if stalled(self.servers.values()) else 1
 
-    @property
-    def order(self) -> tuple[object, ...]:
-        """Sort closed databases first, then by most SQL Servers, then the oldest; what only lacks a proof comes last."""
-        return self.weight, -len(self.servers), self.since or 0.0
-
 
 async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool = True) -> list[SqlCause]:
     """Return the causes in the order of their urgency, and let other tasks run in between.
@@ -451,13 +445,15 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
     of_itself = set[tuple[str, str]]()
     ended = dict[tuple[str, str], float]()
     async for target, ready, record in yield_with_pauses(verdicts if opened else (), _TARGETS_PER_SLICE):
-        for proof in proofs.target_proofs(target):
-            if proof_key(proof) in behind:
-                behind[proof_key(proof)][target.name] = ready
-                if not _is_of_the_target(ready, record, proof):
-                    of_itself.add(proof_key(proof))
-                if ready is not False and (at := ended_at(record, proof)) is not None:
-                    ended[proof_key(proof)] = at
+        for proof in (each for each in proofs.target_proofs(target) if proof_key(each) in behind):
+            behind[proof_key(proof)][target.name] = ready
+            # Before a probe finishes, SQL Server itself is not accused.
+            is_pending = (record is None or record.last is None) and proof.state is not ProofState.CLOSED
+            is_of_wave = proof.state is ProofState.FAILING and is_of_the_wave(record, proof)
+            if not (ready is False or is_pending or is_of_wave):
+                of_itself.add(proof_key(proof))
+            if ready is not False and (at := ended_at(record, proof)) is not None:
+                ended[proof_key(proof)] = at
     causes = dict[tuple[ProofState, str, float | None], SqlCause]()
     async for proof in yield_with_pauses(opened, _PROOFS_PER_SLICE):
         targets = behind[proof_key(proof)]
@@ -467,13 +463,7 @@ async def sql_causes(verdicts: Verdicts, proofs: SqlProofs, *, all_servers: bool
         code = proof.signs[0].code if proof.cause is ProofState.FAILING else ""
         key = (proof.state, code, ended.get(proof_key(proof)))
         causes.setdefault(key, SqlCause(proof.state, code, ended_at=key[2])).add(proof, targets)
-    return sorted(causes.values(), key=lambda cause: cause.order)
-
-
-def _is_of_the_target(ready: bool | None, record: TargetRecord | None, server: ServerProof) -> bool:
-    """Return whether the probes of a target have the cause, or may have it: before a probe finishes, SQL Server itself is not accused."""
-    is_pending = (record is None or record.last is None) and server.state is not ProofState.CLOSED
-    return ready is False or is_pending or (server.state is ProofState.FAILING and is_of_the_wave(record, server))
+    return sorted(causes.values(), key=lambda cause: (cause.weight, -len(cause.servers), cause.since or 0.0))
 
 
 async def stuck_behind(verdicts: Verdicts, proofs: SqlProofs, now: float) -> dict[str, tuple[ServerProof, ...]]:
@@ -512,12 +502,6 @@ def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof], now:
     return ". ".join(filter(None, (has if closed else "", stuck, cannot if others else "")))
 
 
-def _fails_alike(server: ServerProof, reason: Reason | None) -> bool:
-    """Return whether backups fail that a vault in waves may have refused: of a throttled one, with the code of that."""
-    is_throttled = server.latest is not None and server.latest.category is Category.THROTTLED
-    return bool(server.failed) and (reason is not Reason.THROTTLED or is_throttled)
-
-
 async def cause_log_texts(
     groups: Iterable[CauseGroup], targets: Mapping[str, Target], proofs: SqlProofs, *, now: float
 ) -> dict[str, str]:
@@ -529,18 +513,18 @@ async def cause_log_texts(
         return {}
     texts = dict[str, str]()
     for group in groups:
-        servers = list[ServerProof]()
-        in_waves = group.cause.unsteady
+        in_waves, servers = group.cause.unsteady, list[ServerProof]()
+        throttles = in_waves and group.cause.reason is Reason.THROTTLED
         async for name in yield_with_pauses(group.targets if group.at_risk or in_waves else (), _TARGETS_PER_SLICE):
+            # A vault in waves may have refused the backups that fail: a throttled one, those with the code of that.
             servers += (
-                each for each in proofs.target_proofs(targets[name]) if not in_waves or _fails_alike(each, group.cause.reason)
+                each
+                for each in proofs.target_proofs(targets[name])
+                if (each.failed or not in_waves)
+                and not (throttles and (each.latest is None or each.latest.category is not Category.THROTTLED))
             )
         if text := urgency_text(servers, now):
-            texts[group.id] = (
-                f"{text}. Repeat the log backups after ten minutes without 429"
-                if in_waves and group.cause.reason is Reason.THROTTLED
-                else text
-            )
+            texts[group.id] = f"{text}. Repeat the log backups after ten minutes without 429" if throttles else text
     return texts
 
 
