@@ -89,9 +89,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP; return the exit code."""
     config = configuration(args.config_file)
     try:
-        # The default loop of Windows cannot peek at a connection.
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(_simulate(args, config))
+        asyncio.run(_simulate(args, config))
     except OSError as error:
         raise Refusal(_unusable(error)) from None
     return FINE
