@@ -10,9 +10,10 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.app.reload import Reloader, select_shard
@@ -39,18 +40,14 @@ from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop import LoopLag, loop_time
 from exporter.runtime.tasks import reported
 from exporter.state.history import ProbeContext
-from exporter.state.record import TargetRecord, TargetRecords
+from exporter.state.record import TargetRecords
 from exporter.state.store import DocumentKind, StateStore
 from exporter.web.listener import most_clients
 
 if TYPE_CHECKING:
-    from exporter.core.limits import FirstProbes
-    from exporter.knowledge.checks_vault import CheckResult, CheckRun
+    from exporter.knowledge.checks_vault import CheckResult
     from exporter.knowledge.expiry import CredentialExpiry
     from exporter.presentation.payloads import Payload
-    from exporter.sqlserver.differences import Difference
-    from exporter.sqlserver.gate.inputs import RestartReadiness
-    from exporter.sqlserver.reading import SqlServerReading
 
 _log = logging.getLogger(__name__)
 
@@ -61,9 +58,6 @@ SQL_FILES = 12  # readings of SQL Servers at once, and requests for their tokens
 _OTHER_FILES = 3 + 16  # of the loop; of the state directory, imports, expiry lookups and preflight checks
 SWEEP_SECONDS = 2.0  # how long a verdict may stay that is too old
 READY_AFTER_SECONDS = 120.0  # ready after this time, even if a first probe has not finished
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class CapacityError(Exception):
@@ -160,60 +154,17 @@ class Sweeper:
         with reported(self._on_internal_error):
             unmeasured = self._records.unmeasured(now)
             self._on_unmeasured(unmeasured)
-            self._unmeasured &= unmeasured.keys()
-            for name in unmeasured.keys() - self._unmeasured:
-                with reported(self._on_internal_error):
-                    self._recorder.drop_result(name)
-                    self._unmeasured.add(name)
+            self._drop(unmeasured.keys(), self._unmeasured, self._recorder.drop_result)
         with reported(self._on_internal_error):
-            stale = self._records.stale(now)
-            self._dropped &= stale
-            for name in stale - self._dropped:
-                with reported(self._on_internal_error):
-                    self._recorder.drop_verdict(name)
-                    self._dropped.add(name)
+            self._drop(self._records.stale(now), self._dropped, self._recorder.drop_verdict)
 
-
-class Reports:
-    """Pass results to the store, the metrics, the log and the auxiliary probes. If one receiver fails, the others still get the result.
-
-    Use it from one event loop. `on_internal_error` receives the exceptions of these receivers.
-    """
-
-    def __init__(
-        self, store: StateStore, recorder: Recorder, log: ProbeLog, *, on_internal_error: Callable[[Exception], None]
-    ) -> None:
-        self._store, self._recorder, self._log, self._on_internal_error = store, recorder, log, on_internal_error
-
-    def add(
-        self, config: Config, target: Target, report: ProbeReport, *, runner: AuxiliaryRunner, next_probe_at: float | None
-    ) -> None:
-        """Pass on the report of one probe."""
-        context = ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
-        record = self._pass(self._store.record, context, report, next_probe_at=next_probe_at)
-        record = record or self._store.state.expect(target)
-        self._pass(self._recorder.record, report, record)
-        if not report.discarded:
-            self._pass(self._log.record, target, report)
-        with reported(self._on_internal_error):
-            today = datetime.fromtimestamp(report.started_at, UTC).date()
-            interval = context.module.auxiliary_interval
-            if runner.has_due(target.name, configured_auxiliary(target, today), interval=interval):
-                runner.start_due(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)
-
-    def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> None:
-        """Pass on the result of one auxiliary probe."""
-        self._pass(self._recorder.spend, target.name, result)
-        record = self._pass(self._store.add_auxiliary, target, result)
-        self._pass(self._recorder.auxiliary_recorded, target.name, record or self._store.state.expect(target))
-        self._pass(self._log.auxiliary_recorded, target, result)
-
-    def _pass(self, receiver: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        try:
-            return receiver(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - an error of one receiver must not stop the others
-            self._on_internal_error(error)
-            return None
+    def _drop(self, names: AbstractSet[str], dropped: set[str], drop: Callable[[str], None]) -> None:
+        """Drop what is shown of each target once, until it is no longer one of these."""
+        dropped.intersection_update(names)
+        for name in names - dropped:
+            with reported(self._on_internal_error):
+                drop(name)
+                dropped.add(name)
 
 
 class Service:
@@ -235,8 +186,15 @@ class Service:
         )
         if options.shard is not None:
             self.recorder.shard(options.shard.index, options.shard.count)
-        self._reports = Reports(self._store, self.recorder, self._log, on_internal_error=self._on_error)
-        self._prober = Prober(self.config, lag=self._lag, callbacks=self._prober_callbacks())
+        callbacks = ProberCallbacks(
+            on_internal_error=self._on_error,
+            on_shortage=self.recorder.skipped,
+            on_token_request=lambda: self.recorder.requested("entra"),
+            on_vault_requests=lambda count: self.recorder.requested("vault", count),
+            resent=self.recorder.resent,
+            on_unexplained=self._unexplained,
+        )
+        self._prober = Prober(self.config, lag=self._lag, callbacks=callbacks)
         self._scheduler = Scheduler(
             probe=self._prober.probe_scheduled,
             on_report=self._add_report,
@@ -247,11 +205,18 @@ class Service:
         )
         self._auxiliary_runner = AuxiliaryRunner(
             self._prober.auxiliary,
-            on_result=self._reports.add_auxiliary,
+            on_result=self._add_auxiliary,
             on_internal_error=self._on_error,
             concurrency=auxiliary_slots(concurrency),
         )
-        self._expiry = self._expiry_monitor()
+        expiry = ExpiryCallbacks(
+            on_lookup=self.recorder.credential_expiry_found,
+            on_internal_error=self._on_error,
+            load=partial(self._store.recall_document, DocumentKind.CREDENTIAL),
+            store=partial(self._store.keep_document, DocumentKind.CREDENTIAL),
+            on_forgotten=self.recorder.credential_forgotten,
+        )
+        self._expiry = ExpiryMonitor(self.config, self._expiry_lookup(self.config), expiry)
         self.sql_servers = SqlServerReadings(
             self._store,
             self.recorder,
@@ -266,6 +231,13 @@ class Service:
             on_results=lambda target, results: self.recorder.checked(target.name, results),
             on_internal_error=self._on_error,
         )
+        # What pages and API ask of a part.
+        self.record_of = self._store.state.get
+        self.first_probes = self._scheduler.first_probes
+        self.last_checks = self._preflights.last_of
+        self.sql_readings = self.sql_servers.readings
+        self.sql_readiness = self.sql_servers.readiness
+        self.sql_differences = self.sql_servers.differences
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = (
             None
@@ -286,26 +258,6 @@ class Service:
         self._log.unmeasured(found, len(self.config.targets))
         for name in found:  # its auxiliary probes are made again with its next result
             self._auxiliary_runner.forget(name)
-
-    def _prober_callbacks(self) -> ProberCallbacks:
-        return ProberCallbacks(
-            on_internal_error=self._on_error,
-            on_shortage=self.recorder.skipped,
-            on_token_request=lambda: self.recorder.requested("entra"),
-            on_vault_requests=lambda count: self.recorder.requested("vault", count),
-            resent=self.recorder.resent,
-            on_unexplained=self._unexplained,
-        )
-
-    def _expiry_monitor(self) -> ExpiryMonitor:
-        callbacks = ExpiryCallbacks(
-            on_lookup=self.recorder.credential_expiry_found,
-            on_internal_error=self._on_error,
-            load=partial(self._store.recall_document, DocumentKind.CREDENTIAL),
-            store=partial(self._store.keep_document, DocumentKind.CREDENTIAL),
-            on_forgotten=self.recorder.credential_forgotten,
-        )
-        return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
 
     async def start(self) -> None:
         """Listen, start all parts, and answer clients. Raises ListenError and StateDirError before any probe."""
@@ -366,24 +318,9 @@ class Service:
         waited = loop_time() - self._started
         return not self._options.scheduler or self._scheduler.first_round_done.is_set() or waited > READY_AFTER_SECONDS
 
-    def first_probes(self) -> FirstProbes:
-        return self._scheduler.first_probes()
-
-    def record_of(self, target: str) -> TargetRecord | None:
-        return self._store.state.get(target)
-
     def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry of a credential by each source, held against what Entra ID answers."""
         return mark_wrong_dates(name, self._expiry.expiry_of(name), self._store.state.entra_answer(name))
-
-    def last_checks(self, target: str) -> CheckRun | None:
-        return self._preflights.last_of(target)
-
-    def sql_readings(self) -> tuple[SqlServerReading, ...]:
-        return self.sql_servers.readings()
-
-    def sql_readiness(self) -> tuple[RestartReadiness, ...]:
-        return self.sql_servers.readiness()
 
     def _gate_rows(self, now: float) -> Iterator[Payload]:
         from exporter.presentation.payloads import gate_row  # noqa: PLC0415 - after the first probes, as the pages
@@ -392,9 +329,6 @@ class Service:
         for target in config.targets.values():
             credential, expiries = config.credentials[target.credential], self.credential_expiries(target.credential)
             yield gate_row(target, self.record_of(target.name), credential, expiries, now=now)
-
-    def sql_differences(self) -> tuple[Difference, ...]:
-        return self.sql_servers.differences()
 
     async def apply(self, config: Config) -> None:
         """Apply another configuration.
@@ -439,11 +373,11 @@ class Service:
         await asyncio.sleep(0)
 
     def _expiry_lookup(self, config: Config) -> ExpiryLookup:
-        return ExpiryLookup(config, requested=self.recorder.requested, tenant_of=self._tenant_of)
+        def tenant_of(target: str) -> str | None:
+            record = self.record_of(target)
+            return None if record is None else record.tenant
 
-    def _tenant_of(self, target: str) -> str | None:
-        record = self.record_of(target)
-        return None if record is None else record.tenant
+        return ExpiryLookup(config, requested=self.recorder.requested, tenant_of=tenant_of)
 
     async def probe(self, target: str, module: str, *, timeout: float | None) -> ProbeReport | None:  # noqa: ASYNC109 - passed on
         """Make a probe on demand.
@@ -460,17 +394,43 @@ class Service:
         return report
 
     def _add_report(self, target: Target, report: ProbeReport) -> None:
+        """The way of a result: report, record, metrics, log, auxiliary probes. A receiver that fails stops none of the others."""
         self._web.probe_ended()
-        if self.config.targets.get(target.name) != target:
+        config, state, received = self.config, self._store.state, partial(reported, self._on_error)
+        if config.targets.get(target.name) != target:
             return  # a reload has removed or replaced the target during the probe
-        next_probe_at = self._scheduler.next_probe_at(target.name)
-        self._reports.add(self.config, target, report, runner=self._auxiliary_runner, next_probe_at=next_probe_at)
+        context = ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
+        with received():
+            self._store.record(context, report, next_probe_at=self._scheduler.next_probe_at(target.name))
+        record = state.expect(target)
+        with received():
+            self.recorder.record(report, record)
+        with received():
+            if not report.discarded:
+                self._log.record(target, report)
+        with received():
+            today, interval = datetime.fromtimestamp(report.started_at, UTC).date(), context.module.auxiliary_interval
+            if self._auxiliary_runner.has_due(target.name, configured_auxiliary(target, today), interval=interval):
+                probes = auxiliary_probes(config, target, record.key, today)
+                self._auxiliary_runner.start_due(target, report, probes, interval=interval)
+
+    def _add_auxiliary(self, target: Target, result: AuxiliaryResult) -> None:
+        """The same way of the result of one auxiliary probe."""
+        received = partial(reported, self._on_error)
+        with received():
+            self.recorder.spend(target.name, result)
+        with received():
+            self._store.add_auxiliary(target, result)
+        with received():
+            self.recorder.auxiliary_recorded(target.name, self._store.state.expect(target))
+        with received():
+            self._log.auxiliary_recorded(target, result)
 
     async def _run_preflight(self, target: Target) -> tuple[CheckResult, ...]:
-        return await run_preflight(self.config, target, look_up=self._known_expiry, on_internal_error=self._on_error)
+        async def known(credential: str, _target: str) -> tuple[CredentialExpiry, ...]:
+            return self.credential_expiries(credential)
 
-    async def _known_expiry(self, credential: str, _target: str) -> tuple[CredentialExpiry, ...]:
-        return self.credential_expiries(credential)
+        return await run_preflight(self.config, target, look_up=known, on_internal_error=self._on_error)
 
     def _on_error(self, error: BaseException) -> None:
         self.recorder.internal_error()
@@ -494,22 +454,15 @@ async def serve(config: Config, options: RunOptions) -> None:
     loop.bound_tls_buffers()
     quiet_sdk_loggers()
     service = Service(config, options)
+    starting, stopping = asyncio.create_task(service.start(), name="start"), asyncio.create_task(stop.wait(), name="stop signal")
     try:
-        await _start(service, stop)
-        await stop.wait()
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting  # raises why it failed
+            await stopping
         _log.info("stopping")
     finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.wait({starting})  # a signal ends a start that waits for a dead mount
         await service.stop()
-
-
-async def _start(service: Service, stop: asyncio.Event) -> None:
-    """Start the service; a stop signal cancels a start that waits for a dead mount."""
-    starting = asyncio.create_task(service.start(), name="start")
-    stopping = asyncio.create_task(stop.wait(), name="stop signal")
-    stopping.add_done_callback(lambda _: starting.cancel())
-    try:
-        await asyncio.wait({starting})
-    finally:
-        stopping.cancel()
-    if not starting.cancelled():
-        starting.result()
