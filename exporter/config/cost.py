@@ -6,9 +6,10 @@ Covers the probes and auxiliary probes of every target, the expiry lookups, and 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import NamedTuple
 
 from exporter.config.settings import Config, Module, Target
 from exporter.config.usage import credentials_in_use, list_auxiliary_probes
@@ -114,23 +115,21 @@ connection with one login and {of_one} statements. On Windows, one or two follow
 """
 
 
-@dataclass(slots=True)
-class Monthly:
+class Monthly(NamedTuple):
     """Numbers per month of 30 days, of one credential or of all."""
 
-    targets: set[str] = field(default_factory=set)
+    targets: frozenset[str] = frozenset()
     requests: float = 0.0
     billable: float = 0.0
     log_rows: float = 0.0
     sign_ins: float = 0.0
 
-    def add(self, other: Monthly) -> None:
-        """Add the numbers of another one."""
-        self.targets |= other.targets
-        self.requests += other.requests
-        self.billable += other.billable
-        self.log_rows += other.log_rows
-        self.sign_ins += other.sign_ins
+    @classmethod
+    def total(cls, parts: Sequence[Monthly]) -> Monthly:
+        """Return the numbers of all parts together."""
+        return cls(
+            frozenset().union(*(part.targets for part in parts)), *map(sum, zip(*(part[1:] for part in parts), strict=True))
+        )
 
 
 @dataclass(slots=True)
@@ -167,20 +166,34 @@ class _Users:
 
 def monthly(config: Config, today: date) -> dict[str, Monthly]:
     """Return the numbers by credential, without unused credentials."""
-    found = {name: Monthly() for name in config.credentials}
+    parts: dict[str, list[Monthly]] = {name: [] for name in config.credentials}
     sharing: dict[tuple[object, ...], _Users] = {}
     for stream in streams(config, today):
-        found[stream.credential].add(_stream_numbers(stream))
-        sharing.setdefault(_token_key(stream), _Users(stream.module.token_max_age)).add(stream)
+        requests, billable = (
+            sum(rate for operation, rate in stream.rates() if operation.billable or every) * MONTH_SECONDS
+            for every in (True, False)
+        )
+        cloud = cloud_of(stream.vault)
+        by_the_hour = cloud is not None and cloud.managed_hsm
+        parts[stream.credential].append(
+            Monthly(frozenset({stream.target.name}), requests, 0.0 if by_the_hour else billable, requests)
+        )
+        # Streams share tokens of one credential, age, audience and route to Entra ID.
+        resource = cloud.resource if cloud is not None else stream.vault
+        shared = (stream.credential, stream.module.token_max_age, resource, stream.module.entra_route)
+        sharing.setdefault(shared, _Users(stream.module.token_max_age)).add(stream)
     for (credential, *_), users in sharing.items():
-        found[str(credential)].sign_ins += users.sign_ins() * MONTH_SECONDS
+        parts[str(credential)].append(Monthly(sign_ins=users.sign_ins() * MONTH_SECONDS))
     for name, operations in expiry_lookups(config):
-        found[name].add(_lookup_numbers(operations))
+        # One without operations is a request to Graph. Each lookup needs its own token: hourly lookups rarely coincide.
+        rows, times = len(operations), MONTH_SECONDS / LOOKUP_SECONDS
+        billed = sum(operation.billable for operation in operations) * times
+        parts[name].append(Monthly(requests=(rows or 1) * times, billable=billed, log_rows=rows * times, sign_ins=times))
     every = config.settings.sql_interval
     for entra, servers in Counter(server.entra_credential for server in config.sql_servers.values()).items():
         if entra is not None:
-            found[entra].sign_ins += min(servers / every, 1 / DATABASE_TOKEN_SECONDS) * MONTH_SECONDS
-    return {name: sums for name, sums in found.items() if sums.requests or sums.sign_ins}
+            parts[entra].append(Monthly(sign_ins=min(servers / every, 1 / DATABASE_TOKEN_SECONDS) * MONTH_SECONDS))
+    return {name: Monthly.total(found) for name, found in parts.items() if found}
 
 
 def vault_shares(config: Config, today: date) -> dict[str, Share]:
@@ -199,12 +212,8 @@ def monthly_cost(config: Config, today: date | None = None) -> str:
     """Return the numbers of all credentials as a text table with an explanation."""
     today = today or datetime.now(UTC).date()
     rows = monthly(config, today)
-    total = Monthly()
-    for sums in rows.values():
-        total.add(sums)
-    lines: list[tuple[str, ...]] = [_COLUMNS]
-    lines += [(name, *_numbers(sums)) for name, sums in rows.items()]
-    lines.append(("total", *_numbers(total)))
+    counted = rows | {"total": Monthly.total([*rows.values()] or [Monthly()])}
+    lines: list[tuple[str, ...]] = [_COLUMNS, *((name, *_numbers(sums)) for name, sums in counted.items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
     shares = _most_used(vault_shares(config, today))
@@ -235,32 +244,6 @@ def _readings(config: Config) -> Iterator[str]:
             statements=f"{round(servers * each * STATEMENTS):,}",
             of_one=STATEMENTS,
         )
-
-
-def _stream_numbers(stream: Stream) -> Monthly:
-    requests = sum(rate for _, rate in stream.rates()) * MONTH_SECONDS
-    billable = sum(rate for operation, rate in stream.rates() if operation.billable) * MONTH_SECONDS
-    cloud = cloud_of(stream.vault)
-    by_the_hour = cloud is not None and cloud.managed_hsm
-    return Monthly({stream.target.name}, requests, 0.0 if by_the_hour else billable, requests)
-
-
-def _lookup_numbers(operations: Collection[Operation]) -> Monthly:
-    """One without operations is a request to Graph. Each lookup needs its own token: hourly lookups rarely coincide."""
-    rows, times = len(operations), MONTH_SECONDS / LOOKUP_SECONDS
-    billable = sum(operation.billable for operation in operations)
-    return Monthly(set(), (rows or 1) * times, billable * times, rows * times, times)
-
-
-def _token_key(stream: Stream) -> tuple[object, ...]:
-    """Return what streams need in common to share tokens.
-
-    It is the credential, the audience of the token, and the route to Entra ID.
-
-    """
-    cloud = cloud_of(stream.vault)
-    resource = cloud.resource if cloud is not None else stream.vault
-    return stream.credential, stream.module.token_max_age, resource, stream.module.entra_route
 
 
 def _numbers(sums: Monthly) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import yaml
 
-from exporter.config.tree import Location, MappingNode, Node, Scalar, SequenceNode, Type
+from exporter.config.tree import Location, Node, Type
 from exporter.core import durations
 from exporter.core.connector import key_name_findings
 from exporter.core.names import EXPECTED_THUMBPRINT, THUMBPRINT_PATTERN, nearest, normalize_thumbprint, vault_host
@@ -107,36 +107,28 @@ _SECRET_KEY = re.compile(r"(?i)(?:secret|password|passwd|passphrase|pwd|token|ap
 _SOURCE = re.compile(r"(?P<what>.*)_(?:file|env)")
 
 
-def describe(node: Node) -> str:
-    """Describe a node without its content."""
-    if isinstance(node, Scalar):
-        return node.type.value
-    return "a mapping" if isinstance(node, MappingNode) else "a list"
-
-
 def report_wrong_type(node: Node, location: Location, expected: str, hint: str = "") -> None:
     """Report that a node has no value or another type than expected; `hint` is what to do about another single value."""
-    if isinstance(node, Scalar) and node.type is Type.NOTHING:
-        location.error(f"has no value, expected {expected}")
-    else:
-        location.error(f"expected {expected}, found {describe(node)}{hint if isinstance(node, Scalar) else ''}")
+    hint = "" if node.type in (Type.LIST, Type.MAPPING) else hint
+    nothing = node.type is Type.NOTHING
+    location.error(f"has no value, expected {expected}" if nothing else f"expected {expected}, found {node.type.value}{hint}")
 
 
-def unique_keys(node: Node, location: Location, expected: str = "a mapping") -> list[tuple[Scalar, Node, Location]] | None:
+def unique_keys(node: Node, location: Location, expected: str = "a mapping") -> list[tuple[Node, Node, Location]] | None:
     """The entries with the locations of their values; None if the node is no mapping. Repeated keys are reported and left out."""
-    if not isinstance(node, MappingNode):
+    if node.type is not Type.MAPPING:
         report_wrong_type(node, location, expected)
         return None
     first: dict[str, int] = {}
     entries = []
     for key, value in node.entries:
-        at_key = location.child(_printable(key.text)).with_position(key.line, key.column)
+        # `client_secret:abc` without a space after the colon is one word, and half of it is a secret.
+        at_key = location.child(key.text if _PLAIN_KEY.fullmatch(key.text) else "(key)").with_position(key.line, key.column)
         if key.text in first:
             at_key.error(f"written twice, first in line {first[key.text]}: remove one")
             continue
         first[key.text] = key.line
-        empty = isinstance(value, Scalar) and value.type is Type.NOTHING
-        entries.append((key, value, at_key if empty else at_key.with_position(value.line, value.column)))
+        entries.append((key, value, at_key if value.type is Type.NOTHING else at_key.with_position(value.line, value.column)))
     return entries
 
 
@@ -168,11 +160,6 @@ def require(section: Section, fields: Sequence[Field], *, kind: str | None = Non
     for field_ in fields:
         if field_.required and field_.belongs_to(kind) and not section.is_set(field_.name):
             section.location.child(field_.name).error("is required")
-
-
-def _printable(key: str) -> str:
-    # `client_secret:abc` without a space after the colon is one word, and half of it is a secret.
-    return key if _PLAIN_KEY.fullmatch(key) else "(key)"
 
 
 def _why_not(key: str, fields: Sequence[Field], kind: str | None) -> str:
@@ -228,7 +215,7 @@ def scalar(
     """The type of a single value. `convert` raises ValueError with a message that must not contain the value."""
 
     def read(node: Node, location: Location) -> Any:
-        if not isinstance(node, Scalar) or node.type not in types:
+        if node.type not in types:
             report_wrong_type(node, location, expected, hint)
             return None
         try:
@@ -377,7 +364,7 @@ def object_json(fields: Sequence[Field], required: Sequence[str] | None = None) 
 
 
 def _items(node: Node, location: Location) -> list[tuple[Node, Location]] | None:
-    if not isinstance(node, SequenceNode):
+    if node.type is not Type.LIST:
         report_wrong_type(node, location, "a list")
         return None
     return [(item, location.item(index).with_position(item.line, item.column)) for index, item in enumerate(node.items)]
@@ -456,41 +443,27 @@ def _host_port(value: str) -> str:
     return value.lower()
 
 
-def _split(value: str, schemes: Collection[str], expected: str) -> SplitResult:
-    """Split a URL. No message contains the URL: it may contain a password."""
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:  # its text may contain the password
-        raise ValueError(expected) from None
-    if "@" in parts.netloc:
-        raise ValueError(f"{expected} without user and password: the configuration must not contain secrets")
-    if parts.scheme not in schemes or not parts.hostname or port == 0 or parts.query or parts.fragment or "\\" in value:
-        raise ValueError(expected)
-    if ":" not in parts.hostname and not _HOST.fullmatch(parts.hostname):
-        raise ValueError(expected)
-    return parts
+def _url(expected: str, path: str = "/?", *, misplaced: str = "", schemes: Collection[str] = ("https",)) -> Callable[[str], str]:
+    """Return the converter of a URL. No message contains the URL: it may contain a password."""
 
+    def convert(value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError:  # its text may contain the password
+            raise ValueError(expected) from None
+        if "@" in parts.netloc:
+            raise ValueError(f"{expected} without user and password: the configuration must not contain secrets")
+        host = parts.hostname or ""
+        if parts.scheme not in schemes or not (":" in host or _HOST.fullmatch(host)):
+            raise ValueError(expected)
+        if port == 0 or parts.query or parts.fragment or "\\" in value:
+            raise ValueError(expected)
+        if not re.fullmatch(path, parts.path):
+            raise ValueError(expected + misplaced)
+        return value.rstrip("/")
 
-def _authority(value: str) -> str:
-    expected = "expected https://HOST[:PORT]"
-    if _split(value, ("https",), expected).path not in ("", "/"):
-        raise ValueError(f"{expected} without a path: the challenge names the tenant")
-    return value.rstrip("/").lower()
-
-
-def _proxy(value: str) -> str:
-    expected = "expected http://HOST:PORT or https://HOST:PORT"
-    if _split(value, ("http", "https"), expected).path not in ("", "/"):
-        raise ValueError(expected)
-    return value.rstrip("/")
-
-
-def _secret_url(value: str) -> str:
-    expected = "expected https://VAULT/secrets/NAME"
-    if not _SECRET_PATH.fullmatch(_split(value, ("https",), expected).path):
-        raise ValueError(expected)
-    return value
+    return convert
 
 
 VAULT = text("vault name, host name or https URL", vault_host)
@@ -505,9 +478,12 @@ THUMBPRINT = scalar(
 )
 TENANT = matching("GUID or domain", TENANT_NAME, "expected a tenant: its GUID or one of its domain names")
 API_VERSION = matching("API version", _API_VERSION, 'expected an API version such as "7.4" or "2025-07-01"')
-AUTHORITY = text("`https://HOST[:PORT]`", _authority, pattern="^https://[^/@]+/?$")
-PROXY_URL = text("`http[s]://HOST:PORT`", _proxy, pattern="^https?://[^/@]+/?$")
-SECRET_URL = text("URL of a Key Vault secret", _secret_url, pattern=f"^https://[^/@]+{_SECRET_PATH.pattern}$")
+_AUTHORITY = _url("expected https://HOST[:PORT]", misplaced=" without a path: the challenge names the tenant")
+AUTHORITY = text("`https://HOST[:PORT]`", lambda value: _AUTHORITY(value).lower(), pattern="^https://[^/@]+/?$")
+_PROXY = _url("expected http://HOST:PORT or https://HOST:PORT", schemes=("http", "https"))
+PROXY_URL = text("`http[s]://HOST:PORT`", _PROXY, pattern="^https?://[^/@]+/?$")
+_SECRET_URL = _url("expected https://VAULT/secrets/NAME", _SECRET_PATH.pattern)
+SECRET_URL = text("URL of a Key Vault secret", _SECRET_URL, pattern=f"^https://[^/@]+{_SECRET_PATH.pattern}$")
 NO_PROXY = matching("host or .domain", _NO_PROXY, "expected a host name, a domain that starts with a dot, or *")
 
 
@@ -526,7 +502,7 @@ def _instances(node: Node, location: Location) -> tuple[dict[str, str], ...] | N
     found: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
     for item, at in items:
         instance = _INSTANCE.read(item, at)
-        if instance is None or not isinstance(item, MappingNode):
+        if instance is None:
             continue
         if all(key.text != "sql_instance" for key, _ in item.entries):
             at.child("sql_instance").error("is required")

@@ -27,7 +27,7 @@ from exporter.config.settings import (
     dump,
     fields_of,
 )
-from exporter.config.tree import Location, MappingNode, Node, Scalar
+from exporter.config.tree import Location, Node, Type
 from exporter.core.values import CredentialKind
 
 GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED, SQL_SERVER = (
@@ -39,11 +39,8 @@ SQL_SERVER_DEFAULTS = tuple(field for field in SQL_SERVER if field.name != "addr
 
 def _credential(node: Node, location: Location) -> Section | None:
     """A credential, by the fields of its type; by all fields if the type is unusable."""
-    if not isinstance(node, MappingNode):
-        return read_section(node, location, CREDENTIAL)
-    written = next((value for key, value in node.entries if key.text == "type"), None)
-    known = {str(kind): kind for kind in CredentialKind}
-    kind = known.get(written.text) if isinstance(written, Scalar) else None
+    written = [value.text for key, value in node.entries if key.text == "type"] if node.type is Type.MAPPING else []
+    kind = next((kind for kind in CredentialKind if kind in written[:1]), None)
     section = read_section(node, location, CREDENTIAL, kind=kind)
     if section is not None:
         require(section, CREDENTIAL if kind else CREDENTIAL[:1], kind=kind)

@@ -21,44 +21,35 @@ NODE_LIMIT = 1_000_000  # of one file; an alias counts as its content
 
 
 class Type(Enum):
-    """The type of a scalar; the value completes "expected …, found"."""
+    """The type of a node; the value completes "expected …, found"."""
 
     TEXT = "a text"
     NUMBER = "a number"
     BOOL = "true or false"
     DATE = "a date"
     NOTHING = "nothing"
+    LIST = "a list"
+    MAPPING = "a mapping"
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A single value."""
+class Node(NamedTuple):
+    """A value at its place: one text, or the items of a list, or the keys and values of a mapping in turn; keys may repeat."""
 
     line: int
     column: int
-    text: str = field(repr=False)
     type: Type
+    text: str = ""
+    items: tuple[Node, ...] = ()
+    size: int = 1  # number of its values with those of its aliases
+    height: int = 0  # number of its levels
 
+    def __repr__(self) -> str:
+        return f"{self.type.name} at {self.line}:{self.column}"  # the text may be a secret
 
-@dataclass(frozen=True, slots=True)
-class SequenceNode:
-    """A list."""
-
-    line: int
-    column: int
-    items: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MappingNode:
-    """Pairs of key and value, in the order of the file; keys may repeat."""
-
-    line: int
-    column: int
-    entries: tuple[tuple[Scalar, Node], ...]
-
-
-Node = Scalar | SequenceNode | MappingNode
+    @property
+    def entries(self) -> Iterator[tuple[Node, Node]]:
+        """The pairs of key and value of a mapping."""
+        return zip(self.items[::2], self.items[1::2], strict=True)
 
 
 class DocumentError(Exception):
@@ -72,8 +63,14 @@ class DocumentError(Exception):
 def read_document(data: bytes) -> Node:
     """Read the only document in `data`. Raises DocumentError."""
     text = _decode(data)
-    root = _build(text)
-    if root is None or (isinstance(root, Scalar) and root.type is Type.NOTHING):
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times as fast
+    try:
+        root = _TreeBuilder(yaml.parse(text, Loader=loader)).read_document()
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error, text) from None
+    except yaml.YAMLError:
+        raise DocumentError(1, 1, "not YAML") from None
+    if root is None or root.type is Type.NOTHING:
         raise DocumentError(1, 1, "the file is empty")
     return root
 
@@ -91,6 +88,8 @@ _SCALAR_TAGS = {
 }
 # Not allowed in YAML, and lone surrogates.
 _REFUSED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAG = "an unknown tag: remove it, or put a text that starts with ! in quotes"
+_TOO_DEEP = f"nested deeper than {DEPTH_LIMIT} levels"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -113,28 +112,6 @@ def _decode(data: bytes) -> str:
     return text
 
 
-class _Sized(NamedTuple):
-    """A node, the number of its values with those of its aliases, and the number of its levels."""
-
-    node: Node
-    size: int
-    height: int
-
-
-def _build(text: str) -> Node | None:
-    try:
-        return _TreeBuilder(_events(text)).read_document()
-    except yaml.MarkedYAMLError as error:
-        raise _not_yaml(error, text) from None
-    except yaml.YAMLError:
-        raise DocumentError(1, 1, "not YAML") from None
-
-
-def _events(text: str) -> Iterator[Any]:
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times as fast
-    return yaml.parse(text, Loader=loader)
-
-
 def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> DocumentError:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark is not None else (0, 0)
@@ -152,7 +129,7 @@ class _TreeBuilder:
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
-        self._anchors: dict[str, _Sized] = {}
+        self._anchors: dict[str, Node] = {}
         self._nodes = 0
         self._resolver: Any = yaml.resolver.Resolver()
 
@@ -161,74 +138,66 @@ class _TreeBuilder:
         root: Node | None = None
         for event in self._events:
             if isinstance(event, yaml.NodeEvent):
-                root = self._read(event, 0).node
+                root = self._read(event, 0)
             elif isinstance(event, yaml.DocumentStartEvent) and root is not None:
                 raise _refused(event, "a second document: remove the line ---, or move the rest to another file")
         return root
 
-    def _read(self, event: Any, depth: int) -> _Sized:
+    def _read(self, event: Any, depth: int) -> Node:
         """Return what begins with this event, inside as many collections as `depth`."""
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event, depth)
-        found = _Sized(self._scalar(event), 1, 0) if isinstance(event, yaml.ScalarEvent) else self._collection(event, depth)
+            found = self._anchors.get(event.anchor or "")
+            if found is None:  # open ones are missing, so no node contains itself
+                raise _refused(event, "an alias without an anchor before it: put a text that starts with * in quotes")
+            if depth + found.height > DEPTH_LIMIT:
+                raise _refused(event, _TOO_DEEP)
+            self._count(found.size, event)
+            return found
+        found = self._scalar(event) if isinstance(event, yaml.ScalarEvent) else self._collection(event, depth)
         if event.anchor is not None:
             self._anchors[event.anchor] = found
         return found
 
-    def _scalar(self, event: Any) -> Scalar:
+    def _scalar(self, event: Any) -> Node:
         tag = event.tag
         if tag is None or tag == "!":
             plain = (event.implicit[0], event.implicit[1]) if tag is None else (False, True)
             tag = self._resolver.resolve(yaml.ScalarNode, event.value, plain)
         type_ = _SCALAR_TAGS.get(tag.removeprefix(_CORE)) if tag.startswith(_CORE) else None
         if type_ is None:
-            raise _refused(event, "an unknown tag: remove it, or put a text that starts with ! in quotes")
-        return Scalar(event.start_mark.line + 1, event.start_mark.column + 1, event.value, type_)
+            raise _refused(event, _TAG)
+        return Node(event.start_mark.line + 1, event.start_mark.column + 1, type_, event.value)
 
-    def _collection(self, event: Any, depth: int) -> _Sized:
-        mapping, found = isinstance(event, yaml.MappingStartEvent), list[_Sized]()
+    def _collection(self, event: Any, depth: int) -> Node:
+        mapping, items = isinstance(event, yaml.MappingStartEvent), list[Node]()
         if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
-            raise _refused(event, "an unknown tag: remove it, or put a text that starts with ! in quotes")
+            raise _refused(event, _TAG)
         if depth >= DEPTH_LIMIT:
-            raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
+            raise _refused(event, _TOO_DEEP)
         for inner in self._events:
             if isinstance(inner, yaml.CollectionEndEvent):
                 break
             item = self._read(inner, depth + 1)
-            self._count(1, item.node.line, item.node.column)
-            found.append(item)
-        line, column, nodes = event.start_mark.line + 1, event.start_mark.column + 1, [each.node for each in found]
-        node = MappingNode(line, column, tuple(_pairs(nodes))) if mapping else SequenceNode(line, column, tuple(nodes))
-        return _Sized(node, 1 + sum(each.size for each in found), 1 + max((each.height for each in found), default=0))
+            self._count(1, inner)
+            items.append(item)
+        for key in items[::2] if mapping else ():
+            if key.type in (Type.LIST, Type.MAPPING):
+                raise DocumentError(key.line, key.column, "expected a plain word as the key")
+        size, height = 1 + sum(each.size for each in items), 1 + max((each.height for each in items), default=0)
+        mark, type_ = event.start_mark, Type.MAPPING if mapping else Type.LIST
+        return Node(mark.line + 1, mark.column + 1, type_, "", tuple(items), size, height)
 
-    def _alias(self, event: Any, depth: int) -> _Sized:
-        anchored = self._anchors.get(event.anchor)
-        if anchored is None:  # open ones are missing, so no node contains itself
-            raise _refused(event, "an alias without an anchor before it: put a text that starts with * in quotes")
-        if depth + anchored.height > DEPTH_LIMIT:
-            raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
-        self._count(anchored.size, event.start_mark.line + 1, event.start_mark.column + 1)
-        return anchored
-
-    def _count(self, amount: int, line: int, column: int) -> None:
+    def _count(self, amount: int, event: Any) -> None:
         self._nodes += amount
         if self._nodes > NODE_LIMIT:
-            raise DocumentError(line, column, f"more than {NODE_LIMIT} values, counting the content of aliases")
-
-
-def _pairs(nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
-    for key, value in zip(nodes[::2], nodes[1::2], strict=True):
-        if not isinstance(key, Scalar):
-            raise DocumentError(key.line, key.column, "expected a plain word as the key")
-        yield key, value
+            raise _refused(event, f"more than {NODE_LIMIT} values, counting the content of aliases")
 
 
 def _refused(event: Any, message: str) -> DocumentError:
     return DocumentError(event.start_mark.line + 1, event.start_mark.column + 1, message)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One problem or warning. `line` and `column` count from 1; `path` is like `targets[0].key`, empty for a whole file."""
 
     file: str
@@ -258,27 +227,22 @@ class ProblemList:
 
     files: list[str] = field(default_factory=list)
     references: list[tuple[str, str, Location]] = field(default_factory=list)
-    _errors: dict[Problem, None] = field(default_factory=dict)
-    _warnings: dict[Problem, None] = field(default_factory=dict)
-
-    def add(self, problem: Problem, *, warning: bool = False) -> None:
-        (self._warnings if warning else self._errors)[problem] = None
+    found: dict[bool, dict[Problem, None]] = field(default_factory=lambda: {False: {}, True: {}})  # whether they are warnings
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        return self._sorted(self._errors)
+        return self._sorted(self.found[False])
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        return self._sorted(self._warnings)
+        return self._sorted(self.found[True])
 
     def _sorted(self, problems: dict[Problem, None]) -> tuple[Problem, ...]:
         order = {file: position for position, file in enumerate(self.files)}
         return tuple(sorted(problems, key=lambda problem: (order[problem.file], problem.line, problem.column)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
+class Location(NamedTuple):
     """A place in a file, at which problems are reported. `base` is the folder for relative paths."""
 
     problems: ProblemList
@@ -289,24 +253,21 @@ class Location:
     path: str = ""
 
     def with_position(self, line: int, column: int) -> Location:
-        return self._moved(line, column, self.path)
+        return Location(self.problems, self.file, self.base, line, column, self.path)
 
     def child(self, name: str) -> Location:
-        return self._moved(self.line, self.column, f"{self.path}.{name}" if self.path else name)
+        path = f"{self.path}.{name}" if self.path else name
+        return Location(self.problems, self.file, self.base, self.line, self.column, path)
 
     def item(self, index: int) -> Location:
-        return self._moved(self.line, self.column, f"{self.path}[{index}]")
-
-    def _moved(self, line: int, column: int, path: str) -> Location:
-        # dataclasses.replace takes three times as long, and a large file has a hundred thousand of these
-        return Location(problems=self.problems, file=self.file, base=self.base, line=line, column=column, path=path)
+        return Location(self.problems, self.file, self.base, self.line, self.column, f"{self.path}[{index}]")
 
     @property
     def where(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
-    def error(self, message: str) -> None:
-        self.problems.add(Problem(self.file, self.line, self.column, self.path, message))
+    def error(self, message: str, *, warning: bool = False) -> None:
+        self.problems.found[warning][Problem(self.file, self.line, self.column, self.path, message)] = None
 
     def warn(self, message: str) -> None:
-        self.problems.add(Problem(self.file, self.line, self.column, self.path, message), warning=True)
+        self.error(message, warning=True)

@@ -368,7 +368,7 @@ def test_check_prints_no_secret_of_a_good_configuration(tmp_path, capsys):
         "modules: {default: {proxy: {url: 'http://p:3128', username: u, password_file: plain}}}\n"
         "targets:\n  - {name: a, vault: contoso, key: k/1, credential: a}\n  - {name: b, vault: contoso, key: k/1, credential: b}\n"
     )
-    assert check.run(SimpleNamespace(config_file=path, print_effective=True, cost=True, verbose=True)) == 0
+    assert check.run(SimpleNamespace(config_file=path, web_config_file=None, print_effective=True, cost=True, verbose=True)) == 0
     printed = "".join(capsys.readouterr())
     assert "client_secret_file" in printed
     assert "S3CRET" not in printed
