@@ -93,6 +93,12 @@ def harness(tmp_path, monkeypatch):
     made.close()
 
 
+async def until(condition):
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - threads
+            await asyncio.sleep(0.01)
+
+
 def after(state, result):
     return replace(state, reading=result.reading, lockout=result.lockout)
 
@@ -271,9 +277,7 @@ async def test_server_that_hangs_is_abandoned_and_not_read_twice(harness):
     assert reader.is_busy("n1")
     assert not reader.is_busy("n2")
     harness.free.set()
-    async with asyncio.timeout(PATIENCE):
-        while reader.is_busy("n1"):  # noqa: ASYNC110 - a thread
-            await asyncio.sleep(0.01)
+    await until(lambda: not reader.is_busy("n1"))
 
 
 async def test_hanging_servers_leave_threads_to_the_others(harness):
@@ -281,9 +285,8 @@ async def test_hanging_servers_leave_threads_to_the_others(harness):
     reader, state = harness.reader(), harness.state(certificate_sha256="ab" * 32)
     hanging = [replace(state, server=replace(state.server, address=f"h{number}")) for number in range(100)]
     tasks = [asyncio.create_task(reader.read(one, AT)) for one in hanging]
+    await until(lambda: len(harness.read) == 100)
     async with asyncio.timeout(PATIENCE):
-        while len(harness.read) < 100:  # noqa: ASYNC110 - threads
-            await asyncio.sleep(0.01)
         assert (await reader.read(state, AT)).reading.failure == ""
     assert not any(task.done() for task in tasks)
     harness.free.set()
@@ -356,9 +359,7 @@ async def test_stop_does_not_wait_for_a_server_that_hangs(harness):
     harness.answers = [None]
     reader = harness.reader()
     task = asyncio.create_task(reader.read(harness.state(), AT))
-    async with asyncio.timeout(PATIENCE):
-        while not harness.read:  # noqa: ASYNC110 - a thread
-            await asyncio.sleep(0.01)
+    await until(lambda: harness.read)
     task.cancel()
     await asyncio.sleep(0)
     reader.close()
@@ -371,12 +372,10 @@ async def test_cancelled_reading_ends_with_its_thread(harness):
     harness.answers = [STOPPED]
     reader = harness.reader()
     task = asyncio.create_task(reader.read(harness.state(), AT))
-    async with asyncio.timeout(PATIENCE):
-        while not harness.running:  # noqa: ASYNC110 - a thread
-            await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    await until(lambda: harness.running)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert not reader.is_busy("n1")
 
 
@@ -389,11 +388,8 @@ async def test_reloads_while_servers_hang_start_no_more_threads(harness, monkeyp
     for number in range(20):
         await asyncio.sleep(0.02)
         await found.reconfigure(a_config(*(replace(server, user=f"ekm{number}") for server in servers)))
-    async with asyncio.timeout(PATIENCE):
-        while harness.running < CONCURRENT_READINGS:  # noqa: ASYNC110 - threads
-            await asyncio.sleep(0.01)
-        assert harness.most == CONCURRENT_READINGS
-        assert len(harness.read) > 2 * CONCURRENT_READINGS
-        await found.aclose()
-        while harness.running or [one for one in threading.enumerate() if one.name.startswith("ekm-sql")]:  # noqa: ASYNC110 - threads
-            await asyncio.sleep(0.01)
+    await until(lambda: harness.running == CONCURRENT_READINGS)
+    assert harness.most == CONCURRENT_READINGS
+    assert len(harness.read) > 2 * CONCURRENT_READINGS
+    await found.aclose()
+    await until(lambda: not harness.running and not [one for one in threading.enumerate() if one.name.startswith("ekm-sql")])

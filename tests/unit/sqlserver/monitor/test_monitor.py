@@ -47,8 +47,7 @@ async def test_server_is_read_soon_and_at_every_interval(start, reader, recorded
 async def test_names_of_two_servers_hide_neither(start, reader, recorded, caplog):
     answers = {"10.0.0.5": a_document(address="10.0.0.5"), "n1": a_document(address="n1"), "n2": a_document("N2", address="n2")}
     reader.answers = {address: [answer] for address, answer in answers.items()}
-    monitor = await start(*map(a_server, answers))
-    await asyncio.sleep(2 * INTERVAL)
+    monitor = await start(*map(a_server, answers), wait=2 * INTERVAL)
     assert [(each.address, each.contested) for each in monitor.readings()] == [("10.0.0.5", True), ("n1", False), ("n2", False)]
     shown = {each.address: each.contested for each in recorded.readings}
     assert shown == {"10.0.0.5": True, "n1": False, "n2": False}
@@ -75,8 +74,7 @@ async def test_first_readings_are_spread_over_the_interval(start, reader):
 
 async def test_intervals_have_jitter(start, reader):
     rng = random.Random(7)  # noqa: S311 - a spread
-    await start(a_server(), draw=rng.random)
-    await asyncio.sleep(50 * INTERVAL)
+    await start(a_server(), draw=rng.random, wait=50 * INTERVAL)
     found = gaps(reader.times())
     assert min(found) >= 270
     assert max(found) <= 331
@@ -85,8 +83,7 @@ async def test_intervals_have_jitter(start, reader):
 
 async def test_at_most_eight_servers_are_read_at_once(start, reader):
     reader.takes = 20.0
-    await start(*servers_of(100), draw=lambda: 0.0)
-    await asyncio.sleep(HOUR)
+    await start(*servers_of(100), draw=lambda: 0.0, wait=HOUR)
     assert reader.most == CONCURRENT_READINGS == 8
 
 
@@ -94,8 +91,7 @@ async def test_thirty_hanging_of_300_do_not_stop_the_rest(start, reader, recorde
     rng = random.Random(7)  # noqa: S311 - a spread
     hanging = {f"n{number}" for number in range(0, 300, 10)}
     reader.answers = {address: [HANG] for address in hanging}
-    monitor = await start(*servers_of(300), draw=rng.random)
-    await asyncio.sleep(HOUR)
+    monitor = await start(*servers_of(300), draw=rng.random, wait=HOUR)
     reader.readings.clear()
     await asyncio.sleep(HOUR)
     assert recorded.errors == []
@@ -107,8 +103,7 @@ async def test_thirty_hanging_of_300_do_not_stop_the_rest(start, reader, recorde
 
 async def test_server_with_an_abandoned_thread_waits_for_it(start, reader):
     reader.busy.add("n1")
-    await start(a_server(), a_server("n2"))
-    await asyncio.sleep(INTERVAL)
+    await start(a_server(), a_server("n2"), wait=INTERVAL)
     assert reader.times() == []
     assert reader.times("n2")
     reader.busy.clear()
@@ -119,8 +114,7 @@ async def test_server_with_an_abandoned_thread_waits_for_it(start, reader):
 async def test_failure_keeps_the_rows_and_is_logged_once(start, reader, recorded, caplog):
     caplog.set_level(logging.INFO)
     reader.answers["n1"] = [a_document(), failed(), failed(), a_document()]
-    monitor = await start(a_server())
-    await asyncio.sleep(2.5 * INTERVAL)
+    monitor = await start(a_server(), wait=2.5 * INTERVAL)
     reading = reading_of(monitor, "n1")
     assert reading.failure == "does not answer"
     assert reading.document.sections["keys"]
@@ -135,16 +129,14 @@ async def test_failure_keeps_the_rows_and_is_logged_once(start, reader, recorded
 
 async def test_internal_error_is_reported_and_the_next_reading_follows(start, reader, recorded):
     reader.answers["n1"] = [ZeroDivisionError(), a_document()]
-    monitor = await start(a_server())
-    await asyncio.sleep(1.5 * INTERVAL)
+    monitor = await start(a_server(), wait=1.5 * INTERVAL)
     assert [type(error) for error in recorded.errors] == [ZeroDivisionError]
     assert reading_of(monitor, "n1").document.sections
 
 
 async def test_secret_of_a_locked_server_is_checked_each_minute(start, reader, recorded):
     reader.answers["n1"] = [failed("the login was refused", refused=18456), None]
-    monitor = await start(a_server())
-    await asyncio.sleep(2 * INTERVAL)
+    monitor = await start(a_server(), wait=2 * INTERVAL)
     assert set(gaps(reader.times())[1:]) == {LOCKED_SECONDS}
     assert reading_of(monitor, "n1").refused
     assert len(recorded.readings) == 1
@@ -153,8 +145,7 @@ async def test_secret_of_a_locked_server_is_checked_each_minute(start, reader, r
 
 async def test_reading_and_lockout_are_known_after_a_restart(start, reader, recorded):
     reader.answers["n1"] = [a_document(), failed("the login was refused", refused=18456), None]
-    before = await start(a_server())
-    await asyncio.sleep(1.5 * INTERVAL)
+    before = await start(a_server(), wait=1.5 * INTERVAL)
     await before.aclose()
     recorded.readings.clear()
     after = await start(a_server())
@@ -165,16 +156,14 @@ async def test_reading_and_lockout_are_known_after_a_restart(start, reader, reco
 
 async def test_restart_yields_to_others_after_each_server(start, recorded):
     servers = servers_of(5)
-    monitor = await start(*servers)
-    await asyncio.sleep(1.5 * INTERVAL)
+    monitor = await start(*servers, wait=1.5 * INTERVAL)
     await monitor.aclose()
     recorded.readings.clear()
     assert await restored_at_each_step(start(*servers), recorded) == [1, 2, 3, 4, 5]
 
 
 async def test_rows_are_parsed_and_rendered_on_threads(start, reader, recorded):
-    before = await start(a_server())
-    await asyncio.sleep(0.5 * INTERVAL)
+    before = await start(a_server(), wait=0.5 * INTERVAL)
     await before.aclose()
     await (await start(a_server())).reconfigure(a_config(a_server(host="node-a")))
     assert reader.computed == ["_prepare", "restored", "_prepare", "_prepare"]
@@ -191,27 +180,23 @@ async def test_damaged_document_is_ignored_and_reported(start, recorded, caplog)
 
 async def test_reading_that_a_reload_outdates_is_prepared_again(start, reader, recorded):
     recorded.preparations = [lambda: True, lambda: True]
-    await start(a_server())
-    await asyncio.sleep(0.5 * INTERVAL)
+    await start(a_server(), wait=0.5 * INTERVAL)
     assert reader.computed == ["_prepare"] * 3
     assert len(recorded.readings) == 1
 
 
 async def test_error_with_a_stored_reading_stops_no_readings(start, reader, recorded):
-    before = await start(a_server())
-    await asyncio.sleep(0.5 * INTERVAL)
+    before = await start(a_server(), wait=0.5 * INTERVAL)
     await before.aclose()
     recorded.preparations = [ZeroDivisionError()]
-    await start(a_server(), a_server("n2"))
-    await asyncio.sleep(0.5 * INTERVAL)
+    await start(a_server(), a_server("n2"), wait=0.5 * INTERVAL)
     assert [type(error) for error in recorded.errors] == [ZeroDivisionError]
     assert (len(reader.times("n1")), len(reader.times("n2"))) == (2, 1)
 
 
 async def test_stop_waits_for_no_server(start, reader):
     reader.takes = HOUR
-    monitor = await start(a_server())
-    await asyncio.sleep(2.0)
+    monitor = await start(a_server(), wait=2.0)
     began = now()
     await monitor.aclose()
     assert now() == began
@@ -223,8 +208,7 @@ OTHER = SecretSource(env="SQL_PASSWORD")
 
 
 async def test_unchanged_server_keeps_its_reading_and_time(start, reader):
-    monitor = await start(a_server(), a_server("n2"))
-    await asyncio.sleep(0.1 * INTERVAL)
+    monitor = await start(a_server(), a_server("n2"), wait=0.1 * INTERVAL)
     before = reading_of(monitor, "n1")
     await monitor.reconfigure(a_config(a_server(), a_server("n3")))
     assert reading_of(monitor, "n1") is before
@@ -236,8 +220,7 @@ async def test_unchanged_server_keeps_its_reading_and_time(start, reader):
 
 async def test_running_reading_of_an_unchanged_server_continues(start, reader):
     reader.takes = 100.0
-    monitor = await start(a_server())
-    await asyncio.sleep(50.0)
+    monitor = await start(a_server(), wait=50.0)
     await monitor.reconfigure(a_config(a_server(), a_server("n2")))
     await asyncio.sleep(60.0)
     assert reader.cancelled == []
@@ -245,8 +228,7 @@ async def test_running_reading_of_an_unchanged_server_continues(start, reader):
 
 
 async def test_removed_server_is_forgotten(start, reader, recorded):
-    monitor = await start(a_server(), a_server("n2"))
-    await asyncio.sleep(0.5 * INTERVAL)
+    monitor = await start(a_server(), a_server("n2"), wait=0.5 * INTERVAL)
     await monitor.reconfigure(a_config(a_server("n2")))
     assert recorded.forgotten == ["n1"]
     assert reading_of(monitor, "n1") is None
@@ -256,8 +238,7 @@ async def test_removed_server_is_forgotten(start, reader, recorded):
 
 @pytest.mark.parametrize("change", [{"user": "other"}, {"password": OTHER}, {"certificate_sha256": "a" * 64}])
 async def test_changed_server_is_read_soon_and_keeps_its_rows(start, reader, change):
-    monitor = await start(a_server())
-    await asyncio.sleep(0.5 * INTERVAL)
+    monitor = await start(a_server(), wait=0.5 * INTERVAL)
     await monitor.reconfigure(a_config(a_server(**change)))
     assert reading_of(monitor, "n1").document.sections["keys"]
     await asyncio.sleep(2.0)
@@ -266,15 +247,13 @@ async def test_changed_server_is_read_soon_and_keeps_its_rows(start, reader, cha
 
 
 async def test_changed_label_is_reported_at_once(start, recorded):
-    monitor = await start(a_server())
-    await asyncio.sleep(0.5 * INTERVAL)
+    monitor = await start(a_server(), wait=0.5 * INTERVAL)
     await monitor.reconfigure(a_config(a_server(host="node-a")))
     assert (recorded.readings[-1].sql_instance, recorded.readings[-1].host) == ("SQLPRD01", "node-a")
 
 
 async def test_error_during_a_reload_stops_no_readings(start, reader, recorded):
-    monitor = await start(a_server())
-    await asyncio.sleep(0.5 * INTERVAL)
+    monitor = await start(a_server(), wait=0.5 * INTERVAL)
     recorded.preparations = [ZeroDivisionError()]
     await monitor.reconfigure(a_config(a_server(host="node-a"), a_server("n2")))
     await asyncio.sleep(0.5 * INTERVAL)
@@ -284,8 +263,7 @@ async def test_error_during_a_reload_stops_no_readings(start, reader, recorded):
 
 async def test_running_reading_of_a_changed_server_is_dropped(start, reader, recorded):
     reader.takes = 100.0
-    monitor = await start(a_server())
-    await asyncio.sleep(50.0)
+    monitor = await start(a_server(), wait=50.0)
     recorded.readings.clear()
     await monitor.reconfigure(a_config(a_server(user="other")))
     await asyncio.sleep(90.0)
@@ -296,8 +274,7 @@ async def test_running_reading_of_a_changed_server_is_dropped(start, reader, rec
 
 async def test_changed_credential_of_entra_reads_again(start, reader, recorded):
     server = a_server(user=None, password=None, entra_credential="sql")
-    monitor = await start(server)
-    await asyncio.sleep(0.5 * INTERVAL)
+    monitor = await start(server, wait=0.5 * INTERVAL)
     await monitor.reconfigure(a_config(server, credentials=[a_credential(client_id="another")]))
     await asyncio.sleep(2.0)
     assert len(reader.times()) == 2
@@ -306,8 +283,7 @@ async def test_changed_credential_of_entra_reads_again(start, reader, recorded):
 
 
 async def test_shorter_interval_counts_for_waiting_readings(start, reader):
-    monitor = await start(a_server(), interval=86400.0)
-    await asyncio.sleep(600.0)
+    monitor = await start(a_server(), interval=86400.0, wait=600.0)
     await monitor.reconfigure(a_config(a_server(), interval=60.0))
     began = now()
     await asyncio.sleep(600.0)
@@ -317,8 +293,7 @@ async def test_shorter_interval_counts_for_waiting_readings(start, reader):
 
 
 async def test_added_server_is_known_from_the_state_directory(start):
-    first = await start(a_server())
-    await asyncio.sleep(0.5 * INTERVAL)
+    first = await start(a_server(), wait=0.5 * INTERVAL)
     known = reading_of(first, "n1")
     second = await start(a_server("n2"))
     await second.reconfigure(a_config(a_server(), a_server("n2")))
@@ -335,8 +310,7 @@ async def test_readings_of_a_reload_are_spread_over_the_interval(start, reader):
 
 async def test_reload_yields_to_others_after_each_added_server(start, recorded):
     servers = servers_of(5)
-    first = await start(*servers)
-    await asyncio.sleep(1.5 * INTERVAL)
+    first = await start(*servers, wait=1.5 * INTERVAL)
     await first.aclose()
     monitor = await start()
     recorded.readings.clear()
@@ -345,8 +319,7 @@ async def test_reload_yields_to_others_after_each_added_server(start, recorded):
 
 async def test_lockout_lives_over_a_reload(start, reader):
     reader.answers["n1"] = [failed("the login was refused", refused=18456), None]
-    monitor = await start(a_server())
-    await asyncio.sleep(2.0)
+    monitor = await start(a_server(), wait=2.0)
     await monitor.reconfigure(a_config(a_server(host="node-a")))
     await asyncio.sleep(2.0)
     assert reader.states[-1].lockout is not None
