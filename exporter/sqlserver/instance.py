@@ -54,12 +54,10 @@ class Provider:
 
         The files of connector 1.0.5.0 have versions from 15.0 on. The catalog may be older than the DLL.
         """
-        if (file := version_number(self.file_version)) and file >= (15, 0):
+        file, catalog = version_number(self.file_version), version_number(self.version)
+        if file >= (15, 0) or catalog >= (1, 0, 5, 0):
             return Generation.CURRENT
-        catalog = version_number(self.version)
-        if not catalog:
-            return None
-        return Generation.CURRENT if catalog >= (1, 0, 5, 0) else Generation.CLASSIC
+        return Generation.CLASSIC if catalog else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -233,7 +233,7 @@ def _with_start(later: Document, earlier: Document) -> Document:
     at = cell_time(rows[0], "started_utc") if rows else None
     if at is None:
         return later
-    known = next((row for row in earlier.sections.get("start", ())), {})
+    known: Row = next(iter(earlier.sections.get("start", ())), {})
     before = cell_time(known, "started_utc")
     is_same = before is not None and abs(at - before) <= _SAME_START and _node(later) == _node(earlier)
     start = {"started_utc": str(known["started_utc"])} if is_same else rows[0]
