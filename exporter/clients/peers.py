@@ -7,9 +7,11 @@ the server of the URL: redirects are not followed.
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import ssl
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from ipaddress import ip_address
@@ -96,23 +98,26 @@ def parse_url(text: str, port: int = 10377, flags: str = "--web.user and --web.p
 async def fetch_list(access: ApiAccess, path: str) -> bytes | FetchFailure:
     """Return the body of the response of a path. Raises AccessError."""
     tls = trust(access.ca_file, "--web.ca.file")
-    timeout = aiohttp.ClientTimeout(total=access.timeout)
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout, headers=_headers(access), auto_decompress=False) as session,
-            session.get(f"{access.url}{path}", allow_redirects=False, ssl=tls) as response,
-        ):
-            if response.status in REFUSALS:
-                return FetchFailure(FetchProblem.REFUSED, f"HTTP status {response.status}")
-            if response.status != 200:
-                problem = FetchProblem.MISSING if response.status == 404 else FetchProblem.FOREIGN
-                return FetchFailure(problem, f"it has HTTP status {response.status}")
-            data = await body_within(response, LARGEST_RESPONSE)
+        async with _session(access) as session:
+            status, data = await _exchange(session.get(f"{access.url}{path}", allow_redirects=False, ssl=tls), LARGEST_RESPONSE)
     except TimeoutError:
         return FetchFailure(FetchProblem.UNREACHABLE, f"no whole response within {access.timeout:g} s")
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except _NO_RESPONSE as error:
         return FetchFailure(FetchProblem.UNREACHABLE, cause_text(error, "--web.ca.file"))
+    if status in REFUSALS:
+        return FetchFailure(FetchProblem.REFUSED, f"HTTP status {status}")
+    if status != 200:
+        return FetchFailure(FetchProblem.MISSING if status == 404 else FetchProblem.FOREIGN, f"it has HTTP status {status}")
     return FetchFailure(FetchProblem.FOREIGN, f"it is larger than {LARGEST_RESPONSE // 1024**2} MiB") if data is None else data
+
+
+_NO_RESPONSE = (aiohttp.ClientError, OSError, ValueError)
+
+
+def _session(access: ApiAccess) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=access.timeout)
+    return aiohttp.ClientSession(timeout=timeout, headers=_headers(access), auto_decompress=False)
 
 
 def _headers(access: ApiAccess) -> dict[str, str]:
@@ -124,27 +129,30 @@ def _headers(access: ApiAccess) -> dict[str, str]:
     return {**_HEADERS, "Authorization": f"Basic {pair}"}
 
 
-async def body_within(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """Return the body, None if it is larger than the limit."""
+async def _exchange(sent: AbstractAsyncContextManager[aiohttp.ClientResponse], limit: int) -> tuple[int, bytes | None]:
+    """Return the status of a response and its body: None if it is larger than the limit, empty unless the status is 200."""
     data = bytearray()
-    async for chunk in response.content.iter_any():
-        data += chunk
-        if len(data) > limit:
-            return None
-    return bytes(data)
+    async with sent as response:
+        if response.status == 200:
+            async for chunk in response.content.iter_any():
+                data += chunk
+                if len(data) > limit:
+                    return response.status, None
+        return response.status, bytes(data)
 
 
 def trust(ca_file: Path | None, flag: str) -> ssl.SSLContext | bool:
     """Return the trust in the CA of a flag's file, or in the system's. Raises AccessError."""
     if ca_file is None:
         return True
-    try:
-        text = read_whole(ca_file, limit=CERTIFICATE_LIMIT).decode("utf-8")
-        return ssl.create_default_context(cadata=_certificates(text))
-    except FileUnreadableError as error:
-        raise AccessError(f"{flag}: {ca_file}: {error}") from None
-    except (ssl.SSLError, ValueError):
-        raise AccessError(f"{flag}: {ca_file}: no certificate in PEM: export the CA as Base64") from None
+    with contextlib.suppress(ssl.SSLError, ValueError):
+        try:
+            text = read_whole(ca_file, limit=CERTIFICATE_LIMIT).decode("utf-8")
+        except FileUnreadableError as error:
+            raise AccessError(f"{flag}: {ca_file}: {error}") from None
+        if blocks := _PEM.findall(text):  # without the comments between them, which may not be ASCII
+            return ssl.create_default_context(cadata="\n".join(blocks))
+    raise AccessError(f"{flag}: {ca_file}: no certificate in PEM: export the CA as Base64")
 
 
 # The first entry of this type gives the cause.
@@ -158,14 +166,6 @@ _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientResponseError, "it is no HTTP response, or one with too long headers"),
     (BaseException, "the request failed"),
 )
-
-
-def _certificates(text: str) -> str:
-    """Return the PEM blocks without the comments between them, which may not be ASCII."""
-    blocks = _PEM.findall(text)
-    if not blocks:
-        raise ValueError("no certificate")
-    return "\n".join(blocks)
 
 
 def cause_text(error: BaseException, flag: str) -> str:
@@ -200,39 +200,44 @@ class PrometheusApi:
     """A session with one Prometheus. Use it as an asynchronous context manager."""
 
     def __init__(self, access: ApiAccess) -> None:
-        """Read the CA file. Raises AccessError."""
+        """Read the CA file, and open the session. Raises AccessError."""
         self._access, self._shown = access, access.url.rstrip("/")
         self._tls = trust(access.ca_file, CA_FLAG)
-        self._session: aiohttp.ClientSession | None = None
+        self._session = _session(access)
 
     async def __aenter__(self) -> Self:
-        """Open the session."""
-        timeout = aiohttp.ClientTimeout(total=self._access.timeout)
-        self._session = aiohttp.ClientSession(timeout=timeout, headers=_headers(self._access), auto_decompress=False)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Close the session."""
-        if self._session is not None:
-            await self._session.close()
+        await self._session.close()
 
     async def get(self, path: str, form: Mapping[str, str] | None = None, *, optional: bool = False) -> Any:
         """Return `data` of a response. Raises HistoryError.
 
         A form is sent by POST. An optional path that this server does not have gives None.
         """
-        status, body = await self._exchange(path, form)
+        method = "GET" if form is None else "POST"
+        sent = self._session.request(method, self._access.url + path, data=form, allow_redirects=False, ssl=self._tls)
+        try:
+            status, body = await _exchange(sent, LARGEST_PROMETHEUS_RESPONSE)
+        except TimeoutError:
+            late = f"{self._shown} gave no whole response within {self._access.timeout:g} s: raise --timeout"
+            raise HistoryError(late) from None
+        except _NO_RESPONSE as error:
+            cause = cause_text(error, CA_FLAG)
+            raise HistoryError(f"{self._shown} is unreachable, {cause}: check the URL and the network") from None
         if optional and status in (400, 404, 405, 501):
             return None
         if status != 200:
             action = _ACTIONS.get(status, "is it Prometheus?")
             raise HistoryError(f"{self._shown} responded with HTTP status {status}: {action}")
+        document = None
         try:
             document = None if body is None else json.parse(body.decode("utf-8"), json.MOST_OF_RESPONSE)
         except json.TooManyValuesError:
-            body = document = None
-        except ValueError:
-            document = None
+            body = None
+        except ValueError:  # no JSON
+            pass
         if body is None:
             raise UnreadableHistoryError(
                 f"{self._shown} sent more than {LARGEST_PROMETHEUS_RESPONSE // 1024**2} MiB or {json.MOST_OF_RESPONSE} values: "
@@ -241,22 +246,3 @@ class PrometheusApi:
         if not isinstance(document, dict) or document.get("status") != "success" or "data" not in document:
             raise UnreadableHistoryError(f"{self._shown} is no Prometheus: its response is not that of the API: check the URL")
         return document["data"]
-
-    async def _exchange(self, path: str, form: Mapping[str, str] | None) -> tuple[int, bytes | None]:
-        """Return status and body; None for a body above the limit. Raises HistoryError."""
-        if self._session is None:
-            raise RuntimeError("the session is not open")
-        method = "GET" if form is None else "POST"
-        try:
-            async with self._session.request(
-                method, self._access.url + path, data=form, allow_redirects=False, ssl=self._tls
-            ) as response:
-                body = await body_within(response, LARGEST_PROMETHEUS_RESPONSE) if response.status == 200 else b""
-                return response.status, body
-        except TimeoutError:
-            raise HistoryError(
-                f"{self._shown} gave no whole response within {self._access.timeout:g} s: raise --timeout"
-            ) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            cause = cause_text(error, CA_FLAG)
-            raise HistoryError(f"{self._shown} is unreachable, {cause}: check the URL and the network") from None
