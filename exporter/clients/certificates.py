@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import re
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import uuid4
 
+import jwt
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -166,21 +166,13 @@ def thumbprint(certificate: x509.Certificate) -> str:
 # hundredth of that.
 
 _LIFE_SECONDS = 30 * 60
-_RS256 = padding.PKCS1v15()
 
 
 def make_assertion(signer: Signer, *, authority: str, tenant: str, client_id: str) -> str:
     """Return a new assertion for the token request to a tenant; AD FS, tenant `adfs`, knows only an older signature."""
-    key, certificate = signer
-    now = int(time.time())
-    is_adfs = tenant.lower() == "adfs"
-    algorithm, name, digest, scheme = ("RS256", "x5t", _SHA1, _RS256) if is_adfs else ("PS256", "x5t#S256", SHA256, PS256)
-    header = {"typ": "JWT", "alg": algorithm, name: _encoded(certificate.fingerprint(digest))}
+    is_adfs, now = tenant.lower() == "adfs", int(time.time())
+    algorithm, name, digest = ("RS256", "x5t", _SHA1) if is_adfs else ("PS256", "x5t#S256", SHA256)
     audience = f"{authority.rstrip('/')}/{tenant}/oauth2/v2.0/token"
     claims = {"jti": str(uuid4()), "aud": audience, "iss": client_id, "sub": client_id, "nbf": now, "exp": now + _LIFE_SECONDS}
-    signed = f"{_encoded(json.dumps(header).encode())}.{_encoded(json.dumps(claims).encode())}"
-    return f"{signed}.{_encoded(key.sign(signed.encode(), scheme, SHA256))}"
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode("ascii")
+    mark = base64.urlsafe_b64encode(signer.certificate.fingerprint(digest)).decode("ascii")
+    return jwt.encode(claims, signer.key, algorithm, headers={name: mark})

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -57,22 +56,13 @@ def reuse_policy(config: Config) -> Callable[[Credential, Module], ReuseWindow]:
     return lambda credential, module: windows.get((credential.name, module.entra_route), default)
 
 
-class TokenKey(NamedTuple):
-    """What a token depends on, in addition to the credential and its secret."""
-
-    authority: str
-    tenant: str
-    resource: str
-    route: Hashable
-
-
 @dataclass(slots=True, eq=False)
 class TokenFetch:
     """A fetch and, when it is done, its response. All times are loop times."""
 
     credential: Credential
     secret: CredentialSecret
-    key: TokenKey
+    key: Hashable  # what the token depends on, in addition to the credential and its secret
     network: Network  # of the probe that started it; a reload does not change it
     challenge: Challenge
     window_start: float  # the start of the first probe that needed it
@@ -122,7 +112,7 @@ class TokenCache:
         self.reuse_policy = reuse_policy
         self._on_request, self._fetch, self._pending_facts = on_request, fetch, pending_facts
         self._clock = clock
-        self._fetches: dict[str, dict[TokenKey, TokenFetch]] = {}  # by credential; a changed secret replaces them
+        self._fetches: dict[str, dict[Hashable, TokenFetch]] = {}  # by credential; a changed secret replaces them
         self._tasks: SingleFlight[TokenFetch, TokenResult | PoolExhausted] = SingleFlight()
         self._closed = False
 
@@ -152,7 +142,7 @@ class TokenCache:
         if secret.failure:
             unreadable = Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure), secret_file=credential.secret_path)
             return TokenResult(facts=unreadable)
-        key = TokenKey(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.entra_route)
+        key = challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.entra_route
         fetch = self._fetches.get(credential.name, {}).get(key)
         if fetch is not None:
             same = fetch.credential == credential and fetch.secret.fingerprint == secret.fingerprint
@@ -221,7 +211,10 @@ class TokenCache:
             return PoolExhausted(str(busy), busy.shortage)
         finally:
             fetch.duration = loop_time() - fetch.began
-            if response is not None and _is_worth_keeping(response) and self._is_current(fetch):
+            # A network failure is retried; a token and a complete response of Entra are kept.
+            status, fault = (None, None) if response is None else (response.facts.status, response.facts.fault)
+            is_answer = status is not None and fault not in TRANSIENT_FAULTS
+            if response is not None and (is_answer or response.token is not None) and self._is_current(fetch):
                 self._keep(fetch, response)
             else:
                 self._forget(fetch)
@@ -266,11 +259,6 @@ class TokenCache:
             raise PoolExhausted(str(response), response.shortage)
         shared, fetch.counted = fetch.counted, True
         return replace(response, duration=fetch.duration, shared=shared)
-
-
-def _is_worth_keeping(response: TokenResult) -> bool:
-    """Return True for a token or a complete response of Entra. A network failure is retried."""
-    return response.token is not None or (response.facts.status is not None and response.facts.fault not in TRANSIENT_FAULTS)
 
 
 _REFUSALS = frozenset({400, 401, 403})  # any other status does not depend on the credential

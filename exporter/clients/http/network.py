@@ -122,7 +122,9 @@ class Network:
         proxy = self.module.proxy
         if proxy is None or self._resolver.redirects(host, port):
             return None
-        return None if any(_covers(entry, host.lower()) for entry in proxy.no_proxy) else proxy
+        # By curl's rules, an entry is `*`, the host or a parent domain.
+        domains = (entry.lower().lstrip(".") for entry in proxy.no_proxy)
+        return None if any(domain == "*" or f".{host.lower()}".endswith(f".{domain}") for domain in domains) else proxy
 
     async def proxy_headers(self) -> Mapping[str, str]:
         """Read the proxy's credentials, for each probe. Raises SecretUnreadableError."""
@@ -176,12 +178,6 @@ def _context(module: Module) -> SSLContext:
         return make_context(module.ca_file)
     except OSError as error:
         raise NetworkError(f"module {module.name}: {module.ca_file} holds no usable certificate authority") from error
-
-
-def _covers(entry: str, host: str) -> bool:
-    """Whether an entry of `no_proxy` names this host, by curl's rules. An entry is `*`, the host or a parent domain."""
-    domain = entry.lower().lstrip(".")
-    return entry == "*" or host == domain or host.endswith("." + domain)
 
 
 def split_url(url: str) -> tuple[str, int]:
