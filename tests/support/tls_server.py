@@ -132,6 +132,24 @@ async def resets(_wire, _reader, writer):
     return False
 
 
+def writes(*pieces, then=closes, pause=0.0):
+    """A server that writes these bytes, with pauses between them, and then behaves like `then`."""
+
+    async def write(wire, reader, writer):
+        for number, piece in enumerate(pieces):
+            if number:
+                await asyncio.sleep(pause)
+            writer.write(piece)
+            await writer.drain()
+        return await then(wire, reader, writer)
+
+    return write
+
+
+async def keeps_open(_wire, _reader, _writer):
+    return True
+
+
 @dataclass
 class Wire:
     """A server. `answer(request)` returns the response as bytes, or a coroutine function that writes it."""

@@ -29,8 +29,6 @@ from exporter.knowledge.expiry import ListedCredential, SecretVersion
 # Bodies of every kind become a value or a fault, never an exception.
 
 MODULUS = (1 << 2047) + 12345
-
-
 KID = "https://contoso.vault.azure.net/keys/ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87"
 
 
@@ -56,8 +54,6 @@ def test_key_response_becomes_the_facts_of_its_version():
 
 
 DEEP = b"[" * 100_000
-
-
 UNREADABLE_KEYS = [
     (b"", Fault.ANSWER_EMPTY),
     (b" \r\n", Fault.ANSWER_EMPTY),
@@ -362,8 +358,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=12,
 )
-
-
 NAMES = st.sampled_from(["hint", "endDateTime", "customKeyIdentifier", "id", "attributes", "enabled", "exp"])
 
 

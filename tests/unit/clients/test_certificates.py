@@ -144,11 +144,7 @@ async def test_changed_or_removed_key_is_not_kept(kept, monkeypatch, change):
 # The assertion of a certificate: what azure-identity would send, also for AD FS.
 
 CLIENT = "66666666-7777-8888-9999-aaaaaaaaaaaa"
-
-
 AUTHORITY = f"https://{ENTRA}"
-
-
 CREDENTIAL = Credential(name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT)
 
 

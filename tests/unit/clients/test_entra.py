@@ -27,35 +27,21 @@ from exporter.knowledge.reasons import Reason
 from exporter.probing.secrets import CredentialSecret
 from exporter.probing.tokens import ReuseWindow, TokenCache
 from exporter.runtime.tasks import PoolExhausted
-from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, closes, is_silent, response, until
+from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, closes, is_silent, response, until, writes
 from tests.support.values import replace
 from tests.support.web_server import until as eventually
 
 # Token requests: what Entra receives, and the facts of each response.
 
 CLIENT = "66666666-7777-8888-9999-aaaaaaaaaaaa"
-
-
 SECRET = "MARKED~secret.value-With_everything+/=&40chars"
-
-
 CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="https://vault.azure.net")
-
-
 GRANT = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
-
-
 BY_SECRET = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT)
-
-
 BY_CERTIFICATE = Credential(
     name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=Path("no-such-folder/gone.pem")
 )
-
-
 BY_HOST = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
-
-
 TYPED = Credential(name="typed", kind=CredentialKind.CONNECTOR_SECRET)
 
 
@@ -226,16 +212,14 @@ async def test_network_fault_names_the_entra_endpoint(get_token, free_port, serv
     assert gone.fault in (Fault.DNS_NOT_FOUND, Fault.DNS_TEMPORARY)  # depends on the resolver of this host
 
 
-async def test_request_on_a_closed_connection_is_not_repeated(serve, get_token):
-    wire = await serve(lambda _request: closes)
-    assert (await get_token(wire)).facts.fault is Fault.CONNECTION_CLOSED
-    assert len(wire.requests) == 1
-
-
-async def test_silent_server_is_a_read_timeout(serve, get_token):
-    wire = await serve(lambda _request: is_silent)
-    facts = (await get_token(wire, seconds=0.3)).facts
-    assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, Phase.WAIT)
+@pytest.mark.parametrize(
+    ("behaviour", "expected", "seconds"),
+    [(closes, (Fault.CONNECTION_CLOSED, Phase.WAIT), 5.0), (is_silent, (Fault.READ_TIMEOUT, Phase.WAIT), 0.3)],
+)
+async def test_request_without_a_response_is_not_repeated(serve, get_token, behaviour, expected, seconds):
+    wire = await serve(lambda _request: behaviour)
+    facts = (await get_token(wire, seconds=seconds)).facts
+    assert ((facts.fault, facts.phase_reached), len(wire.requests)) == (expected, 1)
 
 
 async def test_connector_secret_is_split_as_the_connector_does(serve, get_token):
@@ -361,8 +345,6 @@ async def test_cancelled_request_leaves_no_connection(serve, get_token):
 
 # The facts of a probe whose wait for a shared token timed out.
 
-CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=TENANT)
-
 
 class Secrets:
     def find(self, _credential):
@@ -374,7 +356,7 @@ async def wait_for_token():
     """Get a token from a cache whose requests have a longer timeout than the caller."""
     caches = []
 
-    async def get(network, patience, credential=CREDENTIAL):
+    async def get(network, patience, credential=BY_SECRET):
         cache = TokenCache(Secrets(), reuse_policy=lambda *_: ReuseWindow(60.0, 5.0))
         caches.append(cache)
         started = asyncio.get_running_loop().time()
@@ -385,18 +367,15 @@ async def wait_for_token():
         await cache.aclose()
 
 
-async def starts_a_body(wire, _reader, writer):
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
-    await wire.release.wait()
-    return False
-
-
 @pytest.mark.parametrize(
     ("behaviour", "expected"),
     [
         ({"tls": False, "on_connect": is_silent}, (Fault.TLS_TIMEOUT, Phase.TLS)),
         ({"answer": lambda _request: is_silent}, (Fault.READ_TIMEOUT, Phase.WAIT)),
-        ({"answer": lambda _request: starts_a_body}, (Fault.BODY_TIMEOUT, Phase.TRANSFER)),
+        (
+            {"answer": lambda _request: writes(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", then=is_silent)},
+            (Fault.BODY_TIMEOUT, Phase.TRANSFER),
+        ),
     ],
     ids=["in the handshake", "before the headers", "in the body"],
 )
@@ -411,8 +390,7 @@ async def test_timeout_names_the_phase_of_the_request(serve, network_to, wait_fo
 async def test_silent_imds_is_named_as_the_endpoint(serve, network_to, wait_for_token, monkeypatch, free_port):
     imds = await serve(tls=False, on_connect=is_silent)
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{imds.port}")
-    identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
-    result = await wait_for_token(network_to(entra=free_port), 0.6, identity)
+    result = await wait_for_token(network_to(entra=free_port), 0.6, BY_HOST)
     assert result.token is None
     assert (result.facts.fault, result.facts.endpoint) == (Fault.IDENTITY_UNAVAILABLE, f"127.0.0.1:{imds.port}")
     assert result.facts.detail.startswith(f"127.0.0.1:{imds.port}: ")
@@ -431,9 +409,6 @@ async def test_request_that_was_not_started_has_no_phase(network_to):
 
 
 # Tokens of the identity services of a host: unusable ones, and unreadable responses.
-
-MANAGED = Credential(name="managed", kind=CredentialKind.MANAGED_IDENTITY)
-
 
 CHAIN = Credential(name="chain", kind=CredentialKind.DEFAULT)
 
@@ -466,7 +441,7 @@ def granted(token):
 )
 async def test_unusable_token_of_a_host_fails_the_token_step(app_service, get_ambient_token, token, fault):
     await app_service(granted(token))
-    answer = await get_ambient_token(MANAGED)
+    answer = await get_ambient_token(BY_HOST)
     assert answer.facts.fault is fault
     assert answer.token == (token if fault is Fault.NONE else None)
 
@@ -477,7 +452,7 @@ async def test_unusable_token_of_a_host_fails_the_token_step(app_service, get_am
 )
 async def test_response_that_the_sdk_cannot_read_is_shown(app_service, get_ambient_token, body, detail):
     wire = await app_service(response(403, body))
-    facts = (await get_ambient_token(MANAGED)).facts
+    facts = (await get_ambient_token(BY_HOST)).facts
     assert facts.fault is Fault.IDENTITY_UNAVAILABLE
     assert facts.detail == f"127.0.0.1:{wire.port}: status 403, not a token response{detail}"
 
@@ -485,7 +460,7 @@ async def test_response_that_the_sdk_cannot_read_is_shown(app_service, get_ambie
 async def test_unreadable_expiry_shows_no_token(app_service, get_ambient_token):
     body = {"access_token": TOKEN, "expires_on": "soon", "resource": "r", "token_type": "Bearer"}
     wire = await app_service(response(200, body, Content_Type="application/json"))
-    facts = (await get_ambient_token(MANAGED)).facts
+    facts = (await get_ambient_token(BY_HOST)).facts
     assert facts.detail == f"127.0.0.1:{wire.port}: status 200, not a token response"
 
 
@@ -512,7 +487,7 @@ async def get_answered_token(serve, network_to):
 
     async def get(body, media_type="application/json"):
         wire = await serve(lambda _request: response(200, body, Content_Type=media_type))
-        return await fetch_token(network_to(entra=wire), CREDENTIAL, "s3cret", CHALLENGE, deadline=until(5.0))
+        return await fetch_token(network_to(entra=wire), BY_SECRET, "s3cret", CHALLENGE, deadline=until(5.0))
 
     return get
 
@@ -555,9 +530,6 @@ async def test_expiry_is_that_of_the_body_whatever_the_client_info(get_answered_
 PAGE = b"<html><title>Blocked by proxy.example</title></html>"
 
 
-OF_TENANT = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=TENANT)
-
-
 @pytest.fixture
 def get_key(serve, key_facts):
     async def get(answer):
@@ -570,7 +542,7 @@ def get_key(serve, key_facts):
 def sign_in(serve, network_to):
     async def get(answer):
         wire = await serve(lambda _request: answer)
-        answer = await fetch_token(network_to(entra=wire), OF_TENANT, "s3cret-of-test", CHALLENGE, deadline=until())
+        answer = await fetch_token(network_to(entra=wire), BY_SECRET, "s3cret-of-test", CHALLENGE, deadline=until())
         assert answer.token is None
         return answer.facts
 
@@ -600,12 +572,7 @@ async def test_page_is_no_refusal_by_the_vault(get_key, status, body, reason):
 
 
 async def test_truncated_error_is_no_page(get_key):
-    async def cut(_wire, _reader, writer):
-        writer.write(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{"error"')
-        await writer.drain()
-        return False
-
-    facts = await get_key(cut)
+    facts = await get_key(writes(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{"error"'))
     assert classify(Step.GET_KEY, facts).reason is Reason.FORBIDDEN
 
 
@@ -623,17 +590,13 @@ async def test_page_is_no_refused_credential(sign_in, status, code, reason):
     facts = await sign_in(response(status, PAGE, Content_Type="text/html"))
     found = classify(Step.TOKEN, facts)
     assert (found.code, found.reason, facts.detail) == (code, reason, PAGE.decode())
-
-
-async def test_refusal_without_a_body_stays_one(sign_in):
     assert classify(Step.TOKEN, await sign_in(response(401, b""))).reason is Reason.CREDENTIALS_REFUSED
 
 
-async def test_page_instead_of_a_key_is_shown(get_key):
-    facts = await get_key(response(200, PAGE))
-    assert (facts.fault, facts.detail) == (Fault.ANSWER_NOT_JSON, PAGE.decode())
-
-
-@pytest.mark.parametrize(("status", "fault"), [(301, Fault.REDIRECT), (308, Fault.REDIRECT), (304, Fault.HTTP_STATUS)])
-async def test_only_a_status_with_another_place_is_a_redirect(get_key, status, fault):
-    assert (await get_key(response(status, b"", Location=f"https://{VAULT}/"))).fault is fault
+@pytest.mark.parametrize(
+    ("status", "body", "fault"),
+    [(200, PAGE, Fault.ANSWER_NOT_JSON), (301, b"", Fault.REDIRECT), (308, b"", Fault.REDIRECT), (304, b"", Fault.HTTP_STATUS)],
+)
+async def test_only_a_status_with_another_place_is_a_redirect(get_key, status, body, fault):
+    facts = await get_key(response(status, body, Location=f"https://{VAULT}/"))
+    assert (facts.fault, facts.detail) == (fault, body.decode())

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from exporter.clients.answers import Page, encode, read_key
 from exporter.clients.key_vault import Request, VaultSession, encrypt_locally
 from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase
-from tests.support.tls_server import CHALLENGE, ENTRA, TENANT, TOKEN, response, until
+from tests.support.tls_server import CHALLENGE, ENTRA, TENANT, TOKEN, closes, is_silent, keeps_open, response, until, writes
 from tests.support.values import replace
 
 # Key Vault sessions: requests, results, phases and connections.
@@ -48,25 +48,16 @@ async def test_round_trip_is_four_requests_on_one_connection(serve, session_to, 
     ]
     assert wire.connections == 1
     assert all(request.target.endswith("?api-version=7.4") for request in wire.requests)
-    assert facts.status == 401
+    assert (facts.fault, facts.status, facts.service_code, facts.inner_code, facts.detail) == (Fault.NONE, 401, None, None, "")
     assert facts.request_id == "request-1"
     assert got.vault.region == "westus2"
     assert got.server_time == 1445412480.0
     assert got.endpoint == "contoso.vault.azure.net:443"
-
-
-async def test_only_the_challenge_request_has_no_token(serve, session_to, fake_vault):
-    wire = await serve(fake_vault)
-    async with session_to(wire) as session:
-        await round_trip(session)
-    challenge, *others = wire.requests
-    assert "authorization" not in challenge.headers
-    assert all(request.headers["authorization"] == f"Bearer {TOKEN}" for request in others)
+    assert [request.headers.get("authorization") for request in wire.requests] == [None, *[f"Bearer {TOKEN}"] * 3]
     for request in wire.requests:
         assert request.headers["host"] == "contoso.vault.azure.net"
         assert request.headers["user-agent"].startswith("ekm-exporter/")
-        assert request.headers["accept"] == "*/*"
-        assert request.headers["accept-encoding"] == "identity"
+        assert (request.headers["accept"], request.headers["accept-encoding"]) == ("*/*", "identity")
     assert len({request.headers["x-ms-client-request-id"] for request in wire.requests}) == 4
     assert json.loads(wire.requests[2].body)["alg"] == "RSA-OAEP"
 
@@ -89,29 +80,17 @@ async def test_connection_phases_belong_to_the_first_exchange(serve, session_to,
     assert second.certificate is None
 
 
-async def pauses(_wire, _reader, writer):
-    whole = response(401, b"{}", WWW_Authenticate=CHALLENGE)
-    writer.write(whole[:20])
-    await writer.drain()
-    await asyncio.sleep(PAUSE)
-    writer.write(whole[20:])
-    await writer.drain()
-    return True
+WHOLE = response(401, b"{}", WWW_Authenticate=CHALLENGE)
 
 
 async def test_wait_ends_with_the_first_byte_of_the_response(challenged):
-    facts, challenge = await challenged(pauses)
+    facts, challenge = await challenged(writes(WHOLE[:20], WHOLE[20:], then=keeps_open, pause=PAUSE))
     assert challenge is not None
     assert facts.phases[Phase.TRANSFER] >= PAUSE
 
 
 async def test_unfinished_headers_count_as_wait(challenged):
-    async def stops(wire, _reader, writer):
-        writer.write(b"HTTP/1.1 401 Status\r\nServer: ")
-        await wire.release.wait()
-        return False
-
-    facts, _ = await challenged(stops, PAUSE)
+    facts, _ = await challenged(writes(b"HTTP/1.1 401 Status\r\nServer: ", then=is_silent), PAUSE)
     assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, Phase.WAIT)
     assert Phase.TRANSFER not in facts.phases
     assert facts.phases[Phase.WAIT] > PAUSE / 2
@@ -267,34 +246,14 @@ async def test_challenge_with_an_empty_body_is_accepted(challenged):
     assert (facts.fault, facts.detail, challenge.tenant) == (Fault.NONE, "", TENANT)
 
 
-def unfinished(*, stalls):
-    """A response whose body is cut, or stalls."""
-
-    async def begin(wire, _reader, writer):
-        writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode())
-        await writer.drain()
-        if stalls:
-            await wire.release.wait()
-        return False
-
-    return begin
+CUT = f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode()
 
 
-async def test_challenge_with_a_truncated_body_is_accepted(challenged):
-    facts, challenge = await challenged(unfinished(stalls=False))
-    assert (facts.fault, challenge.tenant) == (Fault.NONE, TENANT)
-
-
-async def test_challenge_with_a_stalled_body_is_a_body_timeout(challenged):
-    facts, challenge = await challenged(unfinished(stalls=True), 0.5)
-    assert (facts.fault, facts.status, facts.phase_reached) == (Fault.BODY_TIMEOUT, 401, Phase.TRANSFER)
-    assert challenge is None
-
-
-async def test_good_challenge_has_no_error_of_its_body(serve, session_to, fake_vault):
-    async with session_to(await serve(fake_vault)) as session:
-        facts, _ = await session.challenge(deadline=until())
-    assert (facts.fault, facts.status, facts.service_code, facts.inner_code, facts.detail) == (Fault.NONE, 401, None, None, "")
+@pytest.mark.parametrize(("then", "fault"), [(closes, Fault.NONE), (is_silent, Fault.BODY_TIMEOUT)], ids=["cut", "stalled"])
+async def test_challenge_needs_no_whole_body_but_none_that_stalls(challenged, then, fault):
+    facts, challenge = await challenged(writes(CUT, then=then), 0.5)
+    assert (facts.fault, facts.status, facts.phase_reached) == (fault, 401, Phase.TRANSFER)
+    assert (None if challenge is None else challenge.tenant) == (TENANT if fault is Fault.NONE else None)
 
 
 # Local encryption, which replaces a wrap that the vault refused.
@@ -353,14 +312,9 @@ class Endless(VaultSession):
         return Facts(fault=Fault.NONE, status=200), Page(("x",) * self._entries, f"https://{self.host}/keys?page={self.requests}")
 
 
-async def test_list_ends_after_the_entries_of_its_pages():
-    session = Endless(1000)
-    facts, found = await session.entries("/keys", "t", lambda _: (Fault.NONE, None), deadline=1.0, most_pages=100)
-    assert (facts.fault, facts.detail, found) == (Fault.BODY_TOO_LARGE, "more than 100 pages of 25", None)
-    assert session.requests == 3
-
-
-async def test_list_ends_after_its_pages():
-    session = Endless(25)
-    facts, found = await session.entries("/keys", "t", lambda _: (Fault.NONE, None), deadline=1.0, most_pages=7)
-    assert (facts.fault, found, session.requests) == (Fault.BODY_TOO_LARGE, None, 7)
+@pytest.mark.parametrize(("entries", "most", "requests"), [(1000, 100, 3), (25, 7, 7)], ids=["large pages", "many pages"])
+async def test_list_ends_after_its_entries_or_pages(entries, most, requests):
+    session = Endless(entries)
+    facts, found = await session.entries("/keys", "t", lambda _: (Fault.NONE, None), deadline=1.0, most_pages=most)
+    assert (facts.fault, facts.detail, found) == (Fault.BODY_TOO_LARGE, f"more than {most} pages of 25", None)
+    assert session.requests == requests

@@ -37,11 +37,7 @@ from tests.unit.probing.test_round_trip import TARGET
 # A failed probe leaves no exporter object that only the collector can free.
 
 PROBES = 8
-
-
 PATIENCE = 1.5  # seconds: a probe has to reach the failing request, also on a busy machine
-
-
 LATE = 0.1  # seconds until a lookup ends after the probe
 
 
@@ -362,8 +358,6 @@ async def test_vault_session_without_a_thread_raises_the_shortage(session_to, mo
 # Pages and support bundles show the requests that were sent, without secrets.
 
 SECRET = "MARKED~secret.8Q"
-
-
 CLIENT = "66666666-7777-8888-9999-000000000000"
 
 
@@ -420,8 +414,6 @@ async def test_shown_requests_are_the_sent_ones(serve, authority, fake_vault, tm
 # The memory of an idle TLS connection.
 
 WAITING = 10
-
-
 ENDS = 2  # the test's server has buffers too
 
 

@@ -10,7 +10,7 @@ from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.probing.round_trip import ProbeRequest
 from exporter.runtime.loop import LoopLag
 from tests.support.factories import a_config, a_target
-from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, VAULT, Wire, response
+from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, VAULT, Wire, is_silent, response, writes
 from tests.support.values import replace
 
 SECRET = "S3CRET-MARK-of-the-harness"
@@ -102,12 +102,5 @@ class Harness:
 
 def stalls_after_headers(status, **headers):
     """A response with a body that never ends."""
-
-    async def stall(wire, _reader, writer):
-        head = response(status, b"{", **headers).replace(b"Content-Length: 1", b"Content-Length: 99")
-        writer.write(head)
-        await writer.drain()
-        await wire.release.wait()
-        return False
-
-    return stall
+    head = response(status, b"{", **headers).replace(b"Content-Length: 1", b"Content-Length: 99")
+    return writes(head, then=is_silent)

@@ -64,18 +64,11 @@ def test_staged_identity_of_a_central_exporter_is_another_host(kind, vantage, ex
     assert found == [expected, *[False] * 4]
 
 
-def test_recovery_probe_defaults_to_the_target_credential():
-    request = planned(replace(TARGET, recovery_credential=None))["contoso-dr.vault.azure.net"].request
-    assert request.credential.name == "now"
-
-
-def test_recovery_probe_without_pin_uses_the_last_read_version():
-    target = plain(key_version=None, recovery_vault="contoso-dr.vault.azure.net")
-    assert planned(target)["contoso-dr.vault.azure.net"].request.target.key_version == PINNED
-
-
-def test_recovery_is_not_probed_without_a_key():
-    assert "contoso-dr.vault.azure.net" not in planned(key=None)
+def test_recovery_probe_has_the_last_known_key_and_the_credential_of_the_target_by_default():
+    dr = "contoso-dr.vault.azure.net"
+    assert planned(replace(TARGET, recovery_credential=None))[dr].request.credential.name == "now"
+    assert planned(plain(key_version=None, recovery_vault=dr))[dr].request.target.key_version == PINNED
+    assert dr not in planned(key=None)
 
 
 def test_newest_version_is_only_read():
@@ -102,14 +95,8 @@ def test_auxiliary_probe_is_due_after_interval_or_failure(succeeded_at, now, exp
 # Due auxiliary probes run after a probe, one after the other.
 
 ALL = auxiliary_probes(a_config(), TARGET, KEY, TODAY)
-
-
 NAMES = [plan.name for plan in ALL]
-
-
 STAGED = ALL[:1]
-
-
 NOT_TESTED = Readiness(ready=None, why="not_tested")
 
 
@@ -203,22 +190,15 @@ async def test_auxiliary_probes_are_due_until_their_result_is_fresh(fakes):
     assert due()
 
 
-async def test_failed_auxiliary_probe_repeats_after_each_probe(fakes):
+@pytest.mark.parametrize(("answer", "reported"), [(False, 2), (None, 1)], ids=["failed", "not made"])
+async def test_probe_without_a_success_is_repeated_after_each_probe(fakes, answer, reported):
     runner = fakes.runner()
-    fakes.answers["staged"] = False
-    await follow(runner)
-    await follow(runner)
-    assert fakes.made == [*NAMES, "staged"]
-
-
-async def test_auxiliary_probe_without_result_is_repeated(fakes):
-    runner = fakes.runner()
-    fakes.answers["staged"] = None
+    fakes.answers["staged"] = answer
     await follow(runner, wanted=STAGED)
     fakes.answers.clear()
     await follow(runner, wanted=STAGED)
-    assert fakes.made == ["staged", "staged"]
-    assert fakes.reported == [("t", "staged")]
+    await follow(runner, wanted=STAGED)
+    assert (fakes.made, fakes.reported) == (["staged"] * 2, [("t", "staged")] * reported)
 
 
 @pytest.mark.parametrize(("bug", "kind"), [(ZeroDivisionError, ZeroDivisionError), (asyncio.CancelledError, RuntimeError)])
@@ -229,15 +209,16 @@ async def test_error_in_one_auxiliary_probe_stops_no_other(fakes, bug, kind):
     assert [type(bug) for bug in fakes.bugs] == [kind]
 
 
-async def test_throttled_probe_starts_no_auxiliary_probe(fakes):
-    facts = Facts(fault=Fault.HTTP_STATUS, status=429)
-    await follow(fakes.runner(), a_report(reason=Reason.THROTTLED, facts=facts))
-    assert fakes.made == []
-
-
-async def test_discarded_result_starts_no_auxiliary_probe(fakes):
-    facts = Facts(fault=Fault.READ_TIMEOUT)
-    await follow(fakes.runner(), a_report(readiness=DISCARDED, reason=Reason.READ_TIMEOUT, facts=facts))
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"reason": Reason.THROTTLED, "facts": Facts(fault=Fault.HTTP_STATUS, status=429)},
+        {"reason": Reason.READ_TIMEOUT, "facts": Facts(fault=Fault.READ_TIMEOUT), "readiness": DISCARDED},
+    ],
+    ids=["throttled", "discarded"],
+)
+async def test_probe_that_was_throttled_or_discarded_starts_none(fakes, failure):
+    await follow(fakes.runner(), a_report(**failure))
     assert fakes.made == []
 
 

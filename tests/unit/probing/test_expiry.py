@@ -128,14 +128,8 @@ async def test_renewed_certificate_is_found_by_the_next_lookup(expiry_harness, p
 # Lookups against hostile services leak no token and raise nothing.
 
 VAULT, GRAPH_HOST, ELSEWHERE = "contoso.vault.azure.net", "graph.microsoft.com", "elsewhere.example"
-
-
 HOSTS = (VAULT, GRAPH_HOST, ENTRA, ELSEWHERE)
-
-
 LIST = "/secrets/sql/versions"
-
-
 SECRET = "Zq9~marked"
 
 
@@ -343,8 +337,6 @@ async def test_graph_response_without_hints_is_accepted(server):
 # Which credentials are monitored, with which sources and pauses.
 
 SECRET_URL = "https://ops.vault.azure.net/secrets/sql"
-
-
 GRAPH, KEY_VAULT, CERTIFICATE = Source.GRAPH, Source.KEY_VAULT, Source.CERTIFICATE
 
 

@@ -27,8 +27,6 @@ from tests.unit.probing.throwing import Plan, thrown_into
 # Scheduled probes and probes on demand do not take each other's threads.
 
 TARGET = a_target("a", timeout=0.3)
-
-
 CONFIG = a_config(TARGET, settings=Settings(concurrency=1))
 
 
@@ -71,8 +69,6 @@ STEP = StepResult(
     reason=Reason.SECRET_WRONG,
     facts=Facts(fault=Fault.HTTP_STATUS, status=401),
 )
-
-
 REPORT = ProbeReport(
     target="a", started_at=1_800_000_000.0, duration=0.1, steps=(STEP,), readiness=Readiness(ready=False, why="not_ready")
 )
@@ -115,8 +111,6 @@ async def test_failing_receiver_keeps_no_report_from_others(service, monkeypatch
 KINDS = (
     RuntimeError, OSError, ValueError, KeyError, AttributeError, asyncio.TimeoutError, asyncio.CancelledError, aiohttp.ClientError,
 )  # fmt: skip
-
-
 FEWEST_SUSPENSIONS = 14  # five exchanges over two connections
 
 

@@ -29,23 +29,17 @@ from exporter.probing import round_trip, secrets
 from exporter.probing.round_trip import Probe, ProbeRequest
 from exporter.runtime.tasks import PoolExhausted
 from tests.support.factories import a_target
-from tests.support.tls_server import CHALLENGE, ENTRA, is_silent
+from tests.support.tls_server import CHALLENGE, ENTRA, is_silent, keeps_open, writes
 from tests.support.values import replace
 from tests.unit.probing.harness import stalls_after_headers
 
 # The steps of a probe: order, failures, deadlines and internal errors.
 
 PARSED_CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t", resource="https://vault.azure.net")
-
-
 KEY = KeyFacts(
     name="k", version="v1", kid="https://x.vault.azure.net/keys/k/v1", kty="RSA", size_bits=2048, modulus=b"n", exponent=b"e"
 )
-
-
 TARGET = a_target("x", vault="x.vault.azure.net", key_name="k", key_version="v1", credential="c")
-
-
 REQUEST = ProbeRequest(
     target=TARGET,
     module=Module(name="default"),
@@ -53,11 +47,7 @@ REQUEST = ProbeRequest(
     vantage=Vantage.SQL_HOST,
     timeout=10,
 )
-
-
 REFUSED = Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByPolicy")
-
-
 OF_TOKEN, OF_CALLER = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "12")
 
 
@@ -330,8 +320,6 @@ def test_token_result_repr_has_no_token():
 
 
 MISSING = Facts(fault=Fault.HTTP_STATUS, status=404, service_code="KeyNotFound")
-
-
 FOUND = (Facts(status=200), 1_900_000_000.0)
 
 
@@ -619,12 +607,8 @@ async def test_probe_during_a_reload_signs_in_over_its_own_route(harness):
 async def test_challenge_that_uses_all_time_is_the_failed_step(harness):
     harness.within(1.0)
 
-    async def late(_wire, _reader, writer):
-        await asyncio.sleep(0.95)
-        writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 0\r\n\r\n".encode())
-        await writer.drain()
-        return True
-
+    answer = f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 0\r\n\r\n".encode()
+    late = writes(b"", answer, then=keeps_open, pause=0.95)
     harness.instead = lambda request: late if at_challenge(request) else is_silent
     step, code, reason, report = await failure_of(harness)
     assert (step, code, reason) == (Step.CHALLENGE, 3008, Reason.READ_TIMEOUT)

@@ -29,7 +29,21 @@ from exporter.clients.http.facts import (
 from exporter.config.settings import SecretSource, SecretUnreadableError
 from exporter.core.secrets import LIMIT, remember
 from exporter.core.values import Fault, Phase, VaultHeaders
-from tests.support.tls_server import DAY, ENTRA, NOW, TOKEN, VAULT, FakeVault, closes, get_key, is_silent, resets, response, until
+from tests.support.tls_server import (
+    DAY,
+    ENTRA,
+    NOW,
+    TOKEN,
+    VAULT,
+    FakeVault,
+    closes,
+    get_key,
+    is_silent,
+    resets,
+    response,
+    until,
+    writes,
+)
 from tests.support.web_server import until as eventually
 
 # Values of response headers; malformed headers are ignored.
@@ -294,17 +308,12 @@ async def resets_in_the_handshake(wire, reader, writer):
     return not await resets(wire, reader, writer)
 
 
-async def sends_plain_http(_wire, reader, writer):
+async def sends_plain_http(wire, reader, writer):
     await reader.read(100)
-    writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-    await writer.drain()
-    await reader.read(100)
-    return True
+    return await writes(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", then=reads_on)(wire, reader, writer)
 
 
-async def sends_another_protocol(_wire, reader, writer):
-    writer.write(b"220 mail.example ESMTP\r\n" * 20)
-    await writer.drain()
+async def reads_on(_wire, reader, _writer):
     await reader.read(100)
     return True
 
@@ -316,7 +325,7 @@ async def sends_another_protocol(_wire, reader, writer):
         (resets_in_the_handshake, Fault.TLS_RESET, Phase.TLS),
         (is_silent, Fault.TLS_TIMEOUT, Phase.TLS),
         (sends_plain_http, Fault.TLS_NOT_TLS, Phase.TLS),
-        (sends_another_protocol, Fault.TLS_NOT_TLS, Phase.TLS),
+        (writes(b"220 mail.example ESMTP\r\n" * 20, then=reads_on), Fault.TLS_NOT_TLS, Phase.TLS),
     ],
 )
 async def test_failed_handshake_has_its_own_fault(serve, key_facts, behaviour, fault, phase):
@@ -329,24 +338,18 @@ async def test_failed_handshake_has_its_own_fault(serve, key_facts, behaviour, f
     assert wire.connections == 1
 
 
-@pytest.mark.parametrize("host", ["other.example", ENTRA])
-async def test_certificate_of_another_host_is_a_wrong_name(serve, key_facts, authority, host):
-    wire = await serve(context=authority.server(host))
-    assert (await key_facts(wire)).fault is Fault.TLS_WRONG_NAME
-
-
 @pytest.mark.parametrize(
-    ("start", "end", "fault"),
+    ("host", "dates", "fault"),
     [
-        (NOW - 10 * DAY, NOW - DAY, Fault.TLS_EXPIRED),
-        (NOW + DAY, NOW + 10 * DAY, Fault.TLS_NOT_YET_VALID),
+        ("other.example", {}, Fault.TLS_WRONG_NAME),
+        (ENTRA, {}, Fault.TLS_WRONG_NAME),
+        (VAULT, {"start": NOW - 10 * DAY, "end": NOW - DAY}, Fault.TLS_EXPIRED),
+        (VAULT, {"start": NOW + DAY, "end": NOW + 10 * DAY}, Fault.TLS_NOT_YET_VALID),
     ],
 )
-async def test_certificate_outside_its_dates_has_its_own_fault(serve, key_facts, authority, *, start, end, fault):
-    wire = await serve(context=authority.server(VAULT, start=start, end=end))
-    facts = await key_facts(wire)
-    assert facts.fault is fault
-    assert facts.exception == "SSLCertVerificationError"
+async def test_unusable_certificate_has_its_own_fault(serve, key_facts, authority, *, host, dates, fault):
+    facts = await key_facts(await serve(context=authority.server(host, **dates)))
+    assert (facts.fault, facts.exception) == (fault, "SSLCertVerificationError")
     assert "certificate" in facts.detail
 
 
@@ -396,47 +399,14 @@ async def trickles_headers(wire, _reader, writer):
     return False
 
 
-async def stops_in_a_header(_wire, _reader, writer):
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-")
-    await writer.drain()
-    return False
-
-
-async def stops_in_the_body(_wire, _reader, writer):
-    writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"key"')
-    await writer.drain()
-    return False
-
-
-async def resets_in_the_body(wire, reader, writer):
-    writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"key"')
-    await writer.drain()
-    await asyncio.sleep(0.02)
-    return await resets(wire, reader, writer)
-
-
-async def breaks_a_chunk(_wire, _reader, writer):
-    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-    await writer.drain()
-    await asyncio.sleep(0.02)  # together with the headers, the chunk would give not_http
-    writer.write(b"ZZ\r\n")
-    await writer.drain()
-    return False
-
-
-async def stalls_in_the_body(wire, _reader, writer):
-    writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"key"')
-    await writer.drain()
-    await wire.release.wait()
-    return False
-
-
-async def sends_ten_megabytes(_wire, _reader, writer):
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n")
-    for _ in range(160):
-        writer.write(bytes(65536))
-        await writer.drain()
-    return False
+BEGUN = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"key"'
+stops_in_a_header = writes(b"HTTP/1.1 200 OK\r\nContent-")
+stops_in_the_body = writes(BEGUN)
+resets_in_the_body = writes(BEGUN, b"", then=resets, pause=0.02)
+# Together with the headers, the broken chunk would give not_http.
+breaks_a_chunk = writes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"ZZ\r\n", pause=0.02)
+stalls_in_the_body = writes(BEGUN, then=is_silent)
+sends_ten_megabytes = writes(b"HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n", *[bytes(65536)] * 160)
 
 
 async def sends_endless_chunks(wire, _reader, writer):

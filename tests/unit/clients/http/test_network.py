@@ -294,36 +294,31 @@ async def test_silent_resolver_is_a_dns_timeout(key_facts, stuck):
     assert facts.phases[Phase.DNS] == pytest.approx(0.3, abs=0.15)
 
 
-@pytest.mark.usefixtures("stuck")
-async def test_wait_for_a_thread_is_no_fault_of_the_resolver(session_to, pool):
-    held = [asyncio.create_task(pool.run(socket.getaddrinfo)) for _ in range(8)]
-    await asyncio.sleep(0)
-    async with session_to(None) as session:
-        with pytest.raises(PoolExhausted):
-            await get_key(session, 0.1)
-    for task in held:
-        task.cancel()
-    await asyncio.gather(*held, return_exceptions=True)
-
-
-async def test_late_thread_is_no_fault_of_the_resolver(session_to, replace_resolver, pool):
-    free, over = threading.Event(), threading.Event()
-    replace_resolver(lambda *_args, **_kwargs: over.wait(10))
+@pytest.fixture
+async def occupied(pool):
+    """Every thread of the pool is in use until this event is set."""
+    free = threading.Event()
     held = [asyncio.create_task(pool.run(free.wait)) for _ in range(8)]
     await asyncio.sleep(0)
-    asyncio.get_running_loop().call_later(0.25, free.set)
+    yield free
+    free.set()
+    await asyncio.gather(*held)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["no thread", "a late one"])
+async def test_wait_for_a_thread_is_no_fault_of_the_resolver(session_to, occupied, replace_resolver, late):
+    over = threading.Event()
+    replace_resolver(lambda *_args, **_kwargs: over.wait(10))
+    if late:
+        asyncio.get_running_loop().call_later(0.25, occupied.set)
     async with session_to(None) as session:
         with pytest.raises(PoolExhausted):
             await get_key(session, 0.35)
     over.set()
-    await asyncio.gather(*held)
 
 
-@pytest.mark.usefixtures("stuck")
-async def test_cancelled_wait_for_a_thread_raises_cancelled_error(session_to, pool):
-    held = [asyncio.create_task(pool.run(socket.getaddrinfo)) for _ in range(8)]
-    await asyncio.sleep(0)
-
+@pytest.mark.usefixtures("occupied")
+async def test_cancelled_wait_for_a_thread_raises_cancelled_error(session_to):
     async def one():
         async with session_to(None) as session:
             await get_key(session, 60)
@@ -333,9 +328,6 @@ async def test_cancelled_wait_for_a_thread_raises_cancelled_error(session_to, po
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    for other in held:
-        other.cancel()
-    await asyncio.gather(*held, return_exceptions=True)
 
 
 async def test_dead_names_do_not_delay_a_healthy_one(session_to, key_facts, serve, fake_vault, replace_resolver):

@@ -28,8 +28,6 @@ from tests.support.expiry_fakes import (
 # Times of lookups, effects of failures, log lines and last known results.
 
 NO_EXPIRY = LookupResult(answered=True)
-
-
 NOT_LISTED = LookupResult(answered=True, note="the application lists no secret that begins like the configured one")
 
 

@@ -17,14 +17,8 @@ from tests.support.values import replace
 # Start times, concurrency, backoff, reloads and failures of scheduled probes.
 
 HOUR = 3600.0
-
-
 GOOD = a_report()
-
-
 UNSURE = replace(a_failure(fault=Fault.CONNECT_TIMEOUT, status=None), readiness=DISCARDED)
-
-
 BUG = RuntimeError("a bug")
 
 
@@ -564,35 +558,26 @@ async def test_uncertain_probe_changes_nothing(slots):
     assert slots.limit == 40
 
 
-async def test_cancelled_wait_takes_no_slot(slots):
+@pytest.mark.parametrize("given", [False, True], ids=["waiting", "at the same moment"])
+async def test_cancelled_wait_takes_no_slot(slots, given):
     at, *_ = await taken(slots, 100)
     gone, next_one = await waiting(slots), await waiting(slots)
-    gone.cancel()
-    slots.release(at, made=True)
-    await next_one
-    assert gone.cancelled()
-
-
-async def test_slot_given_at_the_moment_of_a_cancellation_is_free(slots):
-    at, *_ = await taken(slots, 100)
-    gone, next_one = await waiting(slots), await waiting(slots)
-    slots.release(at, made=True)
-    gone.cancel()
+    for act in (
+        (lambda: slots.release(at, made=True), gone.cancel) if given else (gone.cancel, lambda: slots.release(at, made=True))
+    ):
+        act()
     await next_one
 
 
-async def test_more_slots_apply_to_probes_that_wait(slots):
-    await taken(slots, 100)
+async def test_number_of_slots_changes_at_once_and_a_reduction_stays(slots):
+    at, *_ = await taken(slots, 100)
     waits = await waiting(slots)
     slots.resize(101)
     await waits
-
-
-async def test_fewer_slots_apply_at_once_and_a_reduction_stays(slots):
-    at, *_ = await taken(slots, 60)
     slots.release(at, made=False)
+    assert slots.limit == 50
     slots.resize(200)
-    assert slots.limit == 30
+    assert slots.limit == 50
     slots.resize(20)
     assert slots.limit == 20
 

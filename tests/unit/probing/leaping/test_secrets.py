@@ -10,8 +10,6 @@ from exporter.probing.secrets import SecretCache
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 
 BY_VARIABLE = Credential(name="v", kind=CredentialKind.CLIENT_SECRET, secret=SecretSource(env="EKM_TEST_SECRET"))
-
-
 BY_HOST = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
 
 

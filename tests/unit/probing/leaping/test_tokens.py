@@ -20,20 +20,10 @@ from tests.support.values import replace
 # Sharing of token requests, reuse of tokens, and failures.
 
 CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id="c")
-
-
 MODULE = Module(name="default")
-
-
 CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t1", resource="https://vault.azure.net")
-
-
 REFUSED = Facts(fault=Fault.HTTP_STATUS, status=401, aadsts=7000215)
-
-
 GRANTED = Facts(status=200)
-
-
 WALL = 1_700_000_000.0
 
 
@@ -432,8 +422,6 @@ def test_window_is_the_shortest_interval_and_longest_timeout():
 # Which token a SQL Server needs, and when a missing one is a refusal.
 
 TENANT = "11111111-2222-3333-4444-555555555555"
-
-
 PUBLIC = "https://database.windows.net"
 
 
@@ -519,24 +507,18 @@ async def test_network_for_tokens_spares_no_other_names(tokens, monkeypatch):
     assert loaded == [(module,)]
 
 
-@pytest.mark.parametrize("status", [400, 401, 403])
-def test_answer_about_the_credential_is_a_refusal(status):
-    facts = Facts(fault=Fault.HTTP_STATUS, status=status)
-    assert {kind for kind in CredentialKind if is_refusal(facts, a_credential(kind=kind))} == {
-        CredentialKind.CLIENT_SECRET,
-        CredentialKind.CONNECTOR_SECRET,
-        CredentialKind.CLIENT_CERTIFICATE,
-    }
+OWN = {CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, CredentialKind.CLIENT_CERTIFICATE}
 
 
 @pytest.mark.parametrize(
-    "facts",
+    ("facts", "kinds"),
     [
-        Facts(),
-        Facts(fault=Fault.CONNECT_TIMEOUT),
-        Facts(fault=Fault.PROXY_STATUS, status=407),
-        *(Facts(fault=Fault.HTTP_STATUS, status=status) for status in (302, 404, 405, 408, 413, 429, 451, 500, 503)),
+        *((Facts(fault=Fault.HTTP_STATUS, status=status), OWN) for status in (400, 401, 403)),
+        (Facts(), set()),
+        (Facts(fault=Fault.CONNECT_TIMEOUT), set()),
+        (Facts(fault=Fault.PROXY_STATUS, status=407), set()),
+        *((Facts(fault=Fault.HTTP_STATUS, status=status), set()) for status in (302, 404, 405, 408, 413, 429, 451, 500, 503)),
     ],
 )
-def test_any_other_failure_is_none(facts):
-    assert not is_refusal(facts, a_credential())
+def test_refusal_is_an_answer_about_an_own_secret(facts, kinds):
+    assert {kind for kind in CredentialKind if is_refusal(facts, a_credential(kind=kind))} == kinds
