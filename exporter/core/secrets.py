@@ -99,7 +99,8 @@ class KnownSecrets:
         for needle in _needles(_folded(secret)):
             if not issued or _OF_TOKEN.search(needle):
                 self._add(needle, issued=issued)
-        for needle in tuple(self._order)[: max(0, len(self._order) - self._most)]:
+        surplus = len(self._order) - self._most
+        for needle in tuple(self._order)[:surplus] if surplus > 0 else ():
             self._forget(needle)
 
     def remember_token(self, token: str) -> None:
