@@ -226,7 +226,7 @@ def owner_of_failure(result: StepResult, owner: Owner) -> Owner:
     if reason is None:
         return owner
     reply, link = reason.row.reply_at(result.step), reason.row.link_at(result.step)
-    if (reason in (Reason.CLOCK_SKEW, Reason.TOKEN_EXPIRED, Reason.IDENTITY_KEY_UNREADABLE)) or reply is Reply.NOT_TESTED:
+    if reason in (Reason.CLOCK_SKEW, Reason.TOKEN_EXPIRED, Reason.IDENTITY_KEY_UNREADABLE) or reply is Reply.NOT_TESTED:
         return Owner.EXPORTER
     if reply is Reply.NONE or link is Link.PROXY or reason in _ROUTE_REASONS or is_page_of_device(result):
         return Owner.NETWORK

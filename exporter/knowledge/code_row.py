@@ -156,7 +156,6 @@ WITHOUT_THE_KEY = _CLOCKS.format("Now", _OPEN)
 SOME_DO_NOT_WRITE = _CLOCKS.format("Now", f"other {_OPEN}")
 IF_IN_USE = f"This follows if databases here use a key in the vault. {WITHOUT_THE_KEY}"
 IF_SQL_SERVER_SHOWS_IT = f"This follows if SQL Server shows the code, not only a probe. {WITHOUT_THE_KEY}"
-FROM_THEN_ON = _CLOCKS.format("From then on", _OPEN)
 WHILE_IT_LASTS = f"What needs the key meanwhile may fail. {WITHOUT_THE_KEY}"
 # A database, a virtual log file and a backup decrypt the database's key and encrypt none: an assumption, which no page of Microsoft's states.
 WITHOUT_WRAP = (

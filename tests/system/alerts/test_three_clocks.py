@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.knowledge.code_row import FROM_THEN_ON, WATCH_THE_LOG, WITHOUT_THE_KEY
+from exporter.knowledge.code_row import WATCH_THE_LOG, WITHOUT_THE_KEY
 from tests.system.alerts.test_runbooks import RULES, RUNBOOKS, section
 
 ROOT = Path(__file__).parents[3]
 SQL_RULES = ROOT / "alerts" / "ekm-sql.rules.yml"
 # These pages are about an exporter that monitors nothing, and SQL Server does not need it.
 MONITORING = {"EkmExporterDown", "EkmEveryProbeStale"}
+FROM_THEN_ON = WITHOUT_THE_KEY.replace("Now: ", "From then on: ", 1)
 BEFORE_THE_DATE = {"EkmCredentialExpiresIn1Day"}
 PAGES = [rule for rule in RULES if rule.get("labels", {}).get("severity") == "critical" and rule["alert"] not in MONITORING]
 
