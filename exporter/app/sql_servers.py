@@ -183,18 +183,16 @@ class SqlServerReadings:
         found, targets = await asyncio.to_thread(_readiness_of, about, readings, now)
         self._readiness = {each.address: [one for one in found if one.address == each.address] for each in readings}
         async for reading in yield_with_pauses(readings, 1):
-            known = self._readiness.get(reading.address, ())
-            lines = await asyncio.to_thread(self._recorder.sql_servers.render_readiness, reading, known, now)
-            self._watches[reading.address], alerts = await asyncio.to_thread(self._watch, reading, readings, targets, now)
+            self._watches[reading.address], lines = await asyncio.to_thread(self._watch, reading, readings, targets, now)
             shown = self._compared.get(reading.address)
             if shown is not None and shown.reading is reading:  # else it was read again, or forgotten
                 self._recorder.sql_servers.show(lines)
-                self._recorder.sql_servers.show(alerts)
 
     def _watch(
         self, reading: SqlServerReading, readings: Iterable[SqlServerReading], targets: Iterable[TargetState], now: float
     ) -> tuple[Watch, SqlServerLines]:
-        """Add what a SQL Server shows now to what is known of it, and return that with the series that alerts rest on."""
+        """Add what a SQL Server shows now to what is known of it, and return that with the series that change between two readings."""
+        from exporter.metrics.sql_server import alert_samples, readiness_samples  # noqa: PLC0415 - see above
         from exporter.sqlserver.alerting import WatchedServer, watched  # noqa: PLC0415 - see above
 
         listing = {} if self._declared is None else self._declared.listing(reading)
@@ -204,7 +202,9 @@ class SqlServerReadings:
         watch = watched(self._watches.get(reading.address), server, now)
         owners, interval = self._owners(names, now), self._config.settings.sql_interval
         shard = sorted(names & self._config.targets.keys())
-        return watch, self._recorder.sql_servers.render_alerts(watch, server, owners, interval, now, targets=shard)
+        alerts = alert_samples(watch, server, owners, interval, now, targets=shard)
+        samples = readiness_samples(self._readiness.get(reading.address, ()), now) | alerts
+        return watch, self._recorder.sql_servers.render(reading, samples)
 
     def _owners(self, names: Collection[str], now: float) -> list[Owner]:
         from exporter.metrics.sql_server import Owner  # noqa: PLC0415 - see above
@@ -260,14 +260,16 @@ class SqlServerReadings:
         return partial(self._show, self._compare(reading))
 
     def _compare(self, reading: SqlServerReading) -> _ComparedServer:
-        from exporter.sqlserver.differences import find_differences  # noqa: PLC0415 - see above
+        from exporter.metrics.sql_server import sql_server_samples  # noqa: PLC0415 - see above
+        from exporter.sqlserver.differences import find_differences  # noqa: PLC0415
         from exporter.sqlserver.reading import names_of  # noqa: PLC0415
 
         declared = self._declared
         assert declared is not None  # noqa: S101 - `apply` set it
         self._told_apart = told_apart({each.address: names_of(each) for each in self.readings()})
         differences = find_differences(reading, declared)
-        return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, differences))
+        samples = sql_server_samples(reading, differences)
+        return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, samples))
 
     def _show(self, server: _ComparedServer) -> bool:
         """Show a SQL Server and return False. If a reload has changed the targets since, return True and show nothing."""

@@ -64,10 +64,6 @@ from exporter.state.history import History
 from exporter.state.record import TargetRecord, headers_after, readiness_at
 
 if TYPE_CHECKING:
-    from exporter.metrics.sql_server import Owner
-    from exporter.sqlserver.alerting import Watch, WatchedServer
-    from exporter.sqlserver.differences import Difference
-    from exporter.sqlserver.gate.inputs import RestartReadiness
     from exporter.sqlserver.reading import SqlServerReading
 
 _GAUGES = (SeriesScope.TARGET, SeriesScope.SQL_SERVER)  # not exposed if only probes on request return gauges
@@ -274,35 +270,9 @@ class SqlServerSeries:
         self._exposition = exposition
         self._labels: dict[str, Labels] = {}  # by address
 
-    def render(self, reading: SqlServerReading, differences: Iterable[Difference] = ()) -> SqlServerLines:
-        """Return the series of a SQL Server, and of its differences from the configuration. Any thread may call: a large one takes 50 ms."""
-        from exporter.metrics.sql_server import sql_server_samples  # noqa: PLC0415 - with all rules of `sqlserver`
-
-        return self._rendered(reading, sql_server_samples(reading, differences))
-
-    def render_readiness(self, reading: SqlServerReading, readiness: Iterable[RestartReadiness], now: float) -> SqlServerLines:
-        """Return the series of the restart readiness alone: it changes between two readings. Any thread may call."""
-        from exporter.metrics.sql_server import readiness_samples  # noqa: PLC0415 - see above
-
-        return self._rendered(reading, readiness_samples(readiness, now))
-
-    def render_alerts(
-        self,
-        watch: Watch,
-        server: WatchedServer,
-        owners: Iterable[Owner],
-        interval: float,
-        now: float,
-        *,
-        targets: Iterable[str] = (),
-    ) -> SqlServerLines:
-        """Return the series that alerts rest on: they follow the targets that list the server, and the clock. Any thread may call."""
-        from exporter.metrics.sql_server import alert_samples  # noqa: PLC0415 - see above
-
-        return self._rendered(server.reading, alert_samples(watch, server, owners, interval, now, targets=targets))
-
-    def _rendered(self, reading: SqlServerReading, values: Values) -> SqlServerLines:
-        from exporter.metrics.sql_server import labels_of  # noqa: PLC0415 - see above
+    def render(self, reading: SqlServerReading, values: Values) -> SqlServerLines:
+        """Return the series of a SQL Server with these samples (see `metrics.sql_server`). Any thread may call: a large one takes 50 ms."""
+        from exporter.metrics.sql_server import labels_of  # noqa: PLC0415 - with all rules of `sqlserver`
 
         base = labels_of(reading)
         rendered = render_gauges(
@@ -311,7 +281,7 @@ class SqlServerSeries:
         return SqlServerLines(reading.address, base.labels, rendered)
 
     def show(self, server: SqlServerLines) -> None:
-        """Replace the series of a SQL Server."""
+        """Replace these series of a SQL Server."""
         if self._labels.get(server.address, server.base) != server.base:
             self.forget(server.address)
         self._labels[server.address] = server.base

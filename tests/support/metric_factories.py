@@ -13,6 +13,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import AuxiliaryResult
 from exporter.metrics.recorder import Recorder
+from exporter.metrics.sql_server import readiness_samples, sql_server_samples
 from exporter.state.record import TargetRecords
 from tests.support import factories
 
@@ -47,12 +48,12 @@ def a_recorder(*targets, config=None, **options):
 
 def show_reading(recorder, reading, *differences):
     """Show the series of a SQL Server."""
-    recorder.sql_servers.show(recorder.sql_servers.render(reading, differences))
+    recorder.sql_servers.show(recorder.sql_servers.render(reading, sql_server_samples(reading, differences)))
 
 
 def show_readiness(recorder, reading, *readiness, now=START):
     """Show the series of the restart readiness of a SQL Server."""
-    recorder.sql_servers.show(recorder.sql_servers.render_readiness(reading, readiness, now))
+    recorder.sql_servers.show(recorder.sql_servers.render(reading, readiness_samples(readiness, now)))
 
 
 def add(recorder, target, module=MODULE, *, now=START, **known):

@@ -8,6 +8,7 @@ import re
 import pytest
 import pytest_asyncio
 
+from exporter.metrics.sql_server import alert_samples
 from exporter.sqlserver.alerting import Watch, WatchedServer
 from exporter.sqlserver.monitor import ServerReader
 from tests.integration.sqlservers.harness import StoryRunner, no_token, samples_of
@@ -38,7 +39,7 @@ async def run_fleet(runner):
             await asyncio.sleep(0.1)
         shown = runner.service.recorder.sql_servers
         for reading in runner.readings():
-            shown.show(shown.render_alerts(Watch(), WatchedServer(reading), (), 60.0, runner.clock()))
+            shown.show(shown.render(reading, alert_samples(Watch(), WatchedServer(reading), (), 60.0, runner.clock())))
         known = samples_of(FLEET, await runner.scraped())
     await runner.take_pages(FLEET)
     # promtool loads ten thousand samples at once, so one section stands for all.

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from exporter.core.names import parse_sql_address
 from exporter.metrics.recorder import Recorder
+from exporter.metrics.sql_server import alert_samples
 from exporter.sqlserver.alerting import Watch, WatchedServer, watched
 from exporter.sqlserver.read import SqlServerAccess, read_server
 from exporter.sqlserver.reading import SqlServerReading
@@ -47,7 +48,8 @@ async def serving(own: str, servers: Mapping[str, tuple[str, str]], password: st
             show_reading(recorder, reading)
             now, watched_server = time.time(), WatchedServer(reading)
             watches[reading.address] = watch = watched(watches.get(reading.address), watched_server, now)
-            recorder.sql_servers.show(recorder.sql_servers.render_alerts(watch, watched_server, (), 60.0, now))
+            samples = alert_samples(watch, watched_server, (), 60.0, now)
+            recorder.sql_servers.show(recorder.sql_servers.render(reading, samples))
         body = b"".join([piece async for piece in recorder.scrape(openmetrics=False)])
         return web.Response(body=body, content_type="text/plain")
 

@@ -525,7 +525,7 @@ def of_the_fullest(*databases, level=Level.FULL, change=None):
     show_readiness(recorder, reading, *(replace(READY, thumbprint=key) for key in keys), now=READ_AT)
     server = WatchedServer(reading)
     watch = watched(None, server, READ_AT)
-    recorder.sql_servers.show(recorder.sql_servers.render_alerts(watch, server, (), 300.0, READ_AT))
+    recorder.sql_servers.show(recorder.sql_servers.render(reading, alert_samples(watch, server, (), 300.0, READ_AT)))
     return Counter(name for name, *_ in series(scrape(recorder)) if name.startswith("mssql_ekm_"))
 
 
