@@ -168,33 +168,16 @@ def _not_found(why: str) -> web.Response:
     return web.Response(status=404, text=f"{why}\n")
 
 
+_TargetHandler = Callable[[web.Request, Target], Awaitable[web.StreamResponse]]
+
+
 def create_app(service: ExporterService, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
     """Build the web endpoint of a service. `/-/reload` exists only if `reload` is given."""
     proofs = SqlProofs(service.sql_readings)
     pages, api = PageHandlers(service, options, proofs), ApiHandlers(service, options, reload, proofs)
     probing = ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
-    for path, handler in _readable(pages, api).items():
-        app.router.add_get(options.route_prefix + path, handler)
-    for path, of_target in _of_targets(pages, api).items():
-        app.router.add_get(options.route_prefix + path, _for_target(service, of_target, is_page=path.startswith("/targets/")))
-    # No HEAD: it would run a whole probe for a response without a body.
-    app.router.add_get(f"{options.route_prefix}/probe", probing.handle, allow_head=False)
-    if reload is not None:
-        app.router.add_post(f"{options.route_prefix}/-/reload", api.reload)
-    home = {"/": "/", options.route_prefix: "/"} if options.route_prefix else {}
-    for path, to in {f"{options.route_prefix}/docs": "/docs/", **home}.items():
-        app.router.add_get(path, _to(f"{options.link_prefix}{to}"))
-    app.on_response_prepare.append(header_writer(options.access_control))
-    app.on_shutdown.append(probing.cache.close)
-    if options.access_control is not None:
-        app[LISTENER_TLS] = options.access_control
-        app.cleanup_ctx.append(options.access_control.watching)
-    return app
-
-
-def _readable(pages: PageHandlers, api: ApiHandlers) -> dict[str, Handler]:
-    return {
+    readable: dict[str, Handler] = {
         "/": partial(pages.listed, path="/"),
         "/targets": partial(pages.listed, path="/targets"),
         "/changes": pages.changes,
@@ -214,19 +197,29 @@ def _readable(pages: PageHandlers, api: ApiHandlers) -> dict[str, Handler]:
         "/-/healthy": api.healthy,
         "/-/ready": api.ready,
     }
-
-
-_TargetHandler = Callable[[web.Request, Target], Awaitable[web.StreamResponse]]
-
-
-def _of_targets(pages: PageHandlers, api: ApiHandlers) -> dict[str, _TargetHandler]:
-    return {
+    of_targets: dict[str, _TargetHandler] = {
         "/targets/{name}": pages.target,
         "/targets/{name}/audit": pages.audit,
         "/api/v1/targets/{name}": api.target,
         "/api/v1/targets/{name}/support-bundle": api.support_bundle,
         "/api/v1/targets/{name}/audit": api.audit,
     }
+    readable |= {path: _for_target(service, each, is_page=path.startswith("/targets/")) for path, each in of_targets.items()}
+    for path, handler in readable.items():
+        app.router.add_get(options.route_prefix + path, handler)
+    # No HEAD: it would run a whole probe for a response without a body.
+    app.router.add_get(f"{options.route_prefix}/probe", probing.handle, allow_head=False)
+    if reload is not None:
+        app.router.add_post(f"{options.route_prefix}/-/reload", api.reload)
+    home = {"/": "/", options.route_prefix: "/"} if options.route_prefix else {}
+    for path, to in {f"{options.route_prefix}/docs": "/docs/", **home}.items():
+        app.router.add_get(path, partial(_redirect, address=f"{options.link_prefix}{to}"))
+    app.on_response_prepare.append(header_writer(options.access_control))
+    app.on_shutdown.append(probing.cache.close)
+    if options.access_control is not None:
+        app[LISTENER_TLS] = options.access_control
+        app.cleanup_ctx.append(options.access_control.watching)
+    return app
 
 
 def _for_target(service: ExporterService, handler: _TargetHandler, *, is_page: bool) -> Handler:
@@ -240,8 +233,5 @@ def _for_target(service: ExporterService, handler: _TargetHandler, *, is_page: b
     return handle
 
 
-def _to(address: str) -> Handler:
-    async def redirect(_request: web.Request) -> web.Response:
-        raise web.HTTPFound(address)
-
-    return redirect
+async def _redirect(_request: web.Request, address: str) -> web.Response:
+    raise web.HTTPFound(address)

@@ -70,8 +70,6 @@ def web_options(
 
 
 def _external(url: str) -> tuple[str, str]:
-    if not url:
-        return "", ""
     try:
         parts = urlsplit(url)
     except ValueError as error:

@@ -131,14 +131,11 @@ def changes_page(urls: Urls, found: Sequence[RecentChange], targets: Mapping[str
         f"The newest first, at most {SHOWN} rows. Equal changes of several targets within {TOGETHER_SECONDS / 60:.0f} minutes are one row. "
         f"A target keeps {MAX_CHANGES} changes, with --state.dir also over a restart."
     )
-    yield Html(head(urls, "Changes", at="/changes", now=now) + '<div id="changes" data-live>')
-    if found:
-        yield table_head(_COLUMNS, caption=caption, name="changes")
-        yield from (_row(urls, each, targets, now) for each in found)
-        yield TABLE_FOOT
-    else:
-        yield element("p", "Nothing has changed since the first probes.")
-    yield Html("</div>" + foot(urls))
+    nothing = element("p", "Nothing has changed since the first probes.")
+    above = table_head(_COLUMNS, caption=caption, name="changes") if found else nothing
+    yield Html(head(urls, "Changes", at="/changes", now=now) + '<div id="changes" data-live>' + above)
+    yield from (_row(urls, each, targets, now) for each in found)
+    yield Html((TABLE_FOOT if found else "") + "</div>" + foot(urls))
 
 
 def _row(urls: Urls, each: RecentChange, targets: Mapping[str, Target], now: float) -> Html:
@@ -173,11 +170,8 @@ def _target(urls: Urls, target: Target) -> list[Child]:
 def _targets(urls: Urls, each: RecentChange, targets: Mapping[str, Target]) -> Html:
     """Return the number of targets, vaults and SQL Servers, with the list behind it."""
     number = len(each.group.targets)
-    counts = [
-        counted(number, "target"),
-        counted(each.vaults, "vault"),
-        *([counted(each.servers, "SQL Server")] if each.servers else ()),
-    ]
+    counts = [counted(number, "target"), counted(each.vaults, "vault")]
+    counts += [counted(each.servers, "SQL Server")] if each.servers else []
     listed = [element("li", _target(urls, targets[name])) for name in islice(each.group.targets, LISTED)]
     more = element("p", f"and {number - LISTED:,} more") if number > LISTED else None
     return element("details", element("summary", ", ".join(counts)), element("ul", listed), more)
