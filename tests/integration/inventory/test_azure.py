@@ -121,28 +121,39 @@ async def test_vault_that_refuses_is_one_line_and_stops_no_other(workspace, simu
     assert f"  - {HSM} (subscription " in output
 
 
+PAGE_1, OF_VAULT = f"{MANAGEMENT}: page 1 not read: ", f"{OTHER}: not read: "
+
+
 @pytest.mark.parametrize(
-    ("fault", "message"),
+    ("fault", "place", "begin", "message"),
     [
-        ("refused", "connect refused"),
-        ("tls_untrusted", "tls untrusted"),
-        ("firewall", "HTTP 403 ForbiddenByFirewall"),
-        ("vault_in_other_tenant", "no token for untenanted: HTTP 400 invalid_request AADSTS90002"),
-        ("foreign_authority", "authority untrusted"),
-        ("foreign_resource", "resource mismatch"),
-        ("html", "answer not json"),
+        ("refused", {"vault": OTHER}, OF_VAULT, "connect refused"),
+        ("tls_untrusted", {"vault": OTHER}, OF_VAULT, "tls untrusted"),
+        ("firewall", {"vault": OTHER}, OF_VAULT, "HTTP 403 ForbiddenByFirewall"),
+        ("vault_in_other_tenant", {"vault": OTHER}, OF_VAULT, "no token for untenanted: HTTP 400 invalid_request AADSTS90002"),
+        ("foreign_authority", {"vault": OTHER}, OF_VAULT, "authority untrusted"),
+        ("foreign_resource", {"vault": OTHER}, OF_VAULT, "resource mismatch"),
+        ("html", {"vault": OTHER, "options": Options(at="list")}, OF_VAULT, "answer not json"),
+        ("resource_graph_denied", {"management": MANAGEMENT}, PAGE_1, "HTTP 403 AccessDenied: The caller may not read"),
+        ("resource_graph_throttled", {"management": MANAGEMENT}, PAGE_1, ": wait a minute and run the command again"),
+        ("resource_graph_token_refused", {"management": MANAGEMENT}, PAGE_1, "HTTP 401 InvalidAuthenticationTokenAudience"),
+        ("resource_graph_bad_query", {"management": MANAGEMENT}, PAGE_1, "HTTP 400 BadRequest"),
+        ("html", {"management": MANAGEMENT}, PAGE_1, "answer not json"),
+        ("truncated", {"management": MANAGEMENT}, PAGE_1, "body truncated"),
+        ("refused", {"management": MANAGEMENT}, PAGE_1, "connect refused"),
+        ("secret_expired", {"application": CLIENT}, f"{MANAGEMENT}: no token for sql: ", "HTTP 401 invalid_client AADSTS7000222"),
     ],
 )
-async def test_unusable_vault_is_one_line(workspace, simulator, fault, message):
-    options = Options(at="list") if fault == "html" else None
-    simulator.set_fault(fault, options, vault=OTHER)
+async def test_what_cannot_be_read_is_one_line(workspace, simulator, *, fault, place, begin, message):
+    simulator.set_fault(fault, place.get("options"), **{name: value for name, value in place.items() if name != "options"})
     workspace.cover((VAULT, KEY))
-    credential = "untenanted" if fault == "vault_in_other_tenant" else "sql"
-    flags = ("--azure.tenant", TENANT) if credential == "untenanted" else ()
-    await workspace.query(*flags, code=1, credential=credential)
-    lines = [line for line in workspace.errors.splitlines() if line.startswith(f"{OTHER}: not read: ")]
-    assert len(lines) == 1
-    assert message in lines[0]
+    untenanted = fault == "vault_in_other_tenant"
+    flags = ("--azure.tenant", TENANT) if untenanted else ()
+    await workspace.query(*flags, code=1, credential="untenanted" if untenanted else "sql")
+    (line,) = [each for each in workspace.errors.splitlines() if "vault" not in place or each.startswith(begin)]
+    assert line.startswith(begin)
+    assert message in line
+    assert "application" not in place or MANAGEMENT not in workspace.requested_hosts
 
 
 @pytest.mark.parametrize("fault", ["resource_graph_empty", "azure_role_removed"])
@@ -151,35 +162,6 @@ async def test_empty_answer_is_never_all_covered(workspace, simulator, fault):
     output = await workspace.query(code=1)
     assert workspace.errors.startswith("Resource Graph shows no vault to this identity: it lacks the role Reader")
     assert output == "management.azure.com: 0 vaults, 0 Managed HSMs, 0 RSA keys, 0 with a target; 0 failures\n"
-
-
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [
-        ("resource_graph_denied", "HTTP 403 AccessDenied: The caller may not read"),
-        ("resource_graph_throttled", ": wait a minute and run the command again"),
-        ("resource_graph_token_refused", "HTTP 401 InvalidAuthenticationTokenAudience"),
-        ("resource_graph_bad_query", "HTTP 400 BadRequest"),
-        ("html", "answer not json"),
-        ("truncated", "body truncated"),
-        ("refused", "connect refused"),
-    ],
-)
-async def test_refusal_of_resource_graph_is_one_line(workspace, simulator, fault, message):
-    simulator.set_fault(fault, management=MANAGEMENT)
-    workspace.cover((VAULT, KEY))
-    await workspace.query(code=1)
-    (line,) = workspace.errors.splitlines()
-    assert line.startswith(f"{MANAGEMENT}: page 1 not read: ")
-    assert message in line
-
-
-async def test_no_token_is_one_line(workspace, simulator):
-    simulator.set_fault("secret_expired", application=CLIENT)
-    await workspace.query(code=1)
-    (line,) = workspace.errors.splitlines()
-    assert line.startswith(f"{MANAGEMENT}: no token for sql: HTTP 401 invalid_client AADSTS7000222")
-    assert "management.azure.com" not in workspace.requested_hosts
 
 
 async def test_1200_vaults_are_read_in_pages(workspace, simulator, monkeypatch):
