@@ -35,7 +35,7 @@ from exporter.clients.answers import (
     read_value,
 )
 from exporter.clients.http.exchange import TRANSPORT, Exchange
-from exporter.clients.http.facts import facts_from, facts_of_success, fault_of_body
+from exporter.clients.http.facts import facts_from, facts_of_response, fault_of_body
 from exporter.clients.http.network import Network, split_url
 from exporter.clients.http.timing import TimedSSLObject
 from exporter.core.names import is_parent_domain, is_trusted_authority
@@ -158,7 +158,7 @@ class VaultSession(HostSession):
         elif not is_parent_domain(challenge.resource, self.host):
             fault = Fault.RESOURCE_MISMATCH
         else:
-            return facts_of_success(exchange, response), challenge
+            return facts_of_response(exchange, response), challenge
         detail = mask(f"the 401 names {challenge.authority} and {challenge.resource}")
         return replace(facts_from(exchange), fault=fault, detail=detail), None
 
@@ -200,13 +200,11 @@ class VaultSession(HostSession):
     # Lists: they need the permission `list`, and have no key material and no value of a secret. No request goes to `/secrets/NAME`
     # or to one version: those return the secret itself, and the exporter does not need the permission for it.
 
-    async def list_keys(self, token: str, *, deadline: float) -> tuple[Facts, tuple[ListedKey, ...] | None]:
-        """Return the names of all keys; None if a page cannot be read."""
-        return await self.entries("/keys", token, read_key_list, deadline=deadline, most_pages=_MOST_PAGES_OF_KEYS)
-
-    async def list_key_versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[ListedKey, ...] | None]:
-        """Return all versions of a key; None if a page cannot be read."""
-        path = f"/keys/{quote(name, safe='')}/versions"
+    async def list_keys(
+        self, token: str, versions_of: str | None = None, *, deadline: float
+    ) -> tuple[Facts, tuple[ListedKey, ...] | None]:
+        """Return the names of all keys, or all versions of one; None if a page cannot be read."""
+        path = "/keys" if versions_of is None else f"/keys/{quote(versions_of, safe='')}/versions"
         return await self.entries(path, token, read_key_list, deadline=deadline, most_pages=_MOST_PAGES_OF_KEYS)
 
     async def list_secret_versions(

@@ -169,7 +169,7 @@ async def _compare_all(session: VaultSession, token: str, search: Search, time: 
     for name in sorted(search.named) if keys is None else [key.name for key in keys]:
         newest, versions = await compare(name=name), sorted(search.named.get(name, ()))
         if search.listed:
-            facts, listed = await session.list_key_versions(token, name, deadline=time.deadline())
+            facts, listed = await session.list_keys(token, name, deadline=time.deadline())
             if listed is None:
                 raise UnreadError(failure_line(facts))
             versions = [entry.version for entry in listed if entry.version is not None]

@@ -93,6 +93,7 @@ class Probe:
     _spent: dict[Step, float] = field(default_factory=dict)  # seconds here; the fetch of a shared token may have taken longer
     # Failed steps that say nothing, and the share of their time that this host lost.
     _discarded: dict[Step, float] = field(default_factory=dict)
+    _fetched: TokenResult | None = None
     _key: KeyFacts | None = None
     _tenant: str | None = None
     _unwrapped: bool | None = None
@@ -129,17 +130,14 @@ class Probe:
         self._results.update(with_object_ids(self._results, token))
 
     async def _token(self, challenge: Challenge) -> str | None:
-        result: TokenResult | None = None
-
         async def fetch() -> tuple[Facts, str | None]:
-            nonlocal result
-            result = await self.tokens(challenge, deadline=self._deadline)
+            result = self._fetched = await self.tokens(challenge, deadline=self._deadline)
             if result.token is None:  # a pause before this probe waited for the fetch may be the cause
                 self._began[Step.TOKEN] = min(self._began[Step.TOKEN], self.clock.monotonic() - result.duration)
             return result.facts, result.token
 
         token = await self._step(Step.TOKEN, fetch)
-        if result is not None and Step.TOKEN in self._results:
+        if (result := self._fetched) is not None and Step.TOKEN in self._results:
             self._results[Step.TOKEN] = replace(self._results[Step.TOKEN], duration=result.duration, shared=result.shared)
         return token
 

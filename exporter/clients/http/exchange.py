@@ -44,8 +44,6 @@ from exporter.runtime.tasks import PoolExhausted, Shortage, shortage_of
 _log = logging.getLogger(__name__)
 
 USER_AGENT = f"ekm-exporter/{__version__}"
-HEADERS: Mapping[str, str] = {"Accept-Encoding": "identity"}  # of every session
-PORTS = {"https": 443, "http": 80}
 MAX_BODY_BYTES = 1024 * 1024
 # A response with a body of the largest size needs less. More is a flood, which would delay other probes while it is parsed.
 MOST_RECEIVED_BYTES = 1280 * 1024
@@ -364,7 +362,7 @@ class HostConnection:
         self.traffic = Traffic()
         self._session = aiohttp.ClientSession(
             connector=connector,
-            headers=HEADERS,
+            headers={"Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -482,7 +480,7 @@ def _endpoint_of(scheme: str, authority: str, proxy: str | None) -> tuple[str, b
     """Return the endpoint as host:port, and whether the first hop is an IP address."""
     url = urlsplit(f"{scheme}://{authority}")
     first = url if proxy is None else urlsplit(proxy)
-    endpoint = authority if url.port is not None else f"{authority}:{PORTS.get(scheme, 443)}"
+    endpoint = authority if url.port is not None else f"{authority}:{80 if scheme == 'http' else 443}"
     return endpoint, is_address(first.hostname or "")
 
 

@@ -66,11 +66,6 @@ def request_id(headers: Mapping[str, str], trace_id: str | None = None) -> str |
     return _matching(_ID, headers.get("x-ms-request-id")) or _matching(_ID, trace_id)
 
 
-def _claims_required(headers: Mapping[str, str]) -> bool:
-    """Whether a 401 reports that continuous access evaluation revoked the token."""
-    return 'error="insufficient_claims"' in (headers.get("WWW-Authenticate") or "")
-
-
 def vault_headers(headers: Mapping[str, str]) -> VaultHeaders | None:
     """Return the vault's diagnostic headers; None if it sent none. Entra ID and Managed HSM send none."""
     return _headers(
@@ -280,11 +275,6 @@ def local_address(destination: str) -> str | None:
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})  # not 304: "not modified" names no other place
 
 
-def facts_of_success(exchange: Exchange, response: Response) -> Facts:
-    """Return the facts of a complete response that is as expected: its body has no error to report."""
-    return _facts_of_status(exchange, response, Fault.NONE, ErrorBody())
-
-
 def facts_from(exchange: Exchange) -> Facts:
     response = exchange.response
     if response is None:
@@ -293,9 +283,8 @@ def facts_from(exchange: Exchange) -> Facts:
         fault = Fault.REDIRECT
     else:
         fault = fault_of_body(exchange, response) if 200 <= response.status_code < 300 else Fault.HTTP_STATUS
-    return _facts_of_status(
-        exchange, response, fault, read_error(response.content) if fault is Fault.HTTP_STATUS else ErrorBody()
-    )
+    body = read_error(response.content) if fault is Fault.HTTP_STATUS else _NO_ERROR
+    return facts_of_response(exchange, response, fault, body)
 
 
 def fault_of_body(exchange: Exchange, response: Response) -> Fault:
@@ -340,12 +329,18 @@ def facts_of_failure(exchange: Exchange) -> Facts:
     )
 
 
-def _facts_of_status(exchange: Exchange, response: Response, fault: Fault, body: ErrorBody) -> Facts:
+_NO_ERROR = ErrorBody()
+
+
+def facts_of_response(exchange: Exchange, response: Response, fault: Fault = Fault.NONE, body: ErrorBody = _NO_ERROR) -> Facts:
+    """Return the facts of a response. Without a fault it is as expected, whatever its status: its body has no error to report."""
+    # Continuous access evaluation revoked the token.
+    is_revoked = 'error="insufficient_claims"' in (response.headers.get("WWW-Authenticate") or "")
     return Facts(
         fault=fault,
         status=response.status_code,
         service_code=body.service_code,
-        inner_code="insufficient_claims" if _claims_required(response.headers) else body.inner_code,
+        inner_code="insufficient_claims" if is_revoked else body.inner_code,
         aadsts=body.aadsts,
         akv=body.akv,
         client_address=body.client_address,

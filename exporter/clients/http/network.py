@@ -25,18 +25,12 @@ from exporter.runtime.tasks import DaemonThreadPool, require_descriptor
 # Names are resolved by the system, on threads of the pool, for every connection again: a cached address would hide a DNS fault.
 
 
-def split_host_port(text: str) -> tuple[str, int]:
-    """Split `host:port` or `[v6]:port` into host and port. Raises ValueError."""
-    host, _, port = text.rpartition(":")
-    return host.removeprefix("[").removesuffix("]").lower(), int(port)
-
-
 class Resolver(AbstractResolver):
     """A resolver that replaces host and port by `connect_to`, as curl's option does. TLS still verifies the original name."""
 
     def __init__(self, pool: DaemonThreadPool, connect_to: Mapping[str, str]) -> None:
         self._pool = pool
-        self._connect_to = {split_host_port(source): split_host_port(target) for source, target in connect_to.items()}
+        self._connect_to = {split_url(source): split_url(target) for source, target in connect_to.items()}
 
     def redirects(self, host: str, port: int) -> bool:
         """Whether `connect_to` names this host and port."""
@@ -181,6 +175,8 @@ def _context(module: Module) -> SSLContext:
 
 
 def split_url(url: str) -> tuple[str, int]:
-    """Split an https URL or `host[:port]` into host and port."""
+    """Split an https URL, `host[:port]` or `[v6][:port]` into host and port. Raises ValueError."""
     authority = url.removeprefix("https://").partition("/")[0]
-    return split_host_port(authority) if ":" in authority.rpartition("]")[2] else (authority.strip("[]").lower(), 443)
+    has_port = ":" in authority.rpartition("]")[2]
+    host, _, port = authority.rpartition(":") if has_port else (authority, "", "443")
+    return host.strip("[]").lower(), int(port)

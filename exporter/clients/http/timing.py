@@ -51,12 +51,14 @@ class TimedSSLObject(ssl.SSLObject):
             raise
         except ssl.SSLError as error:
             if exchange is not None:
-                exchange.refused_issuer = _refused_issuer(self) if isinstance(error, ssl.SSLCertVerificationError) else None
+                is_refused = isinstance(error, ssl.SSLCertVerificationError)
+                refused = _shown(self, "get_unverified_chain", ()) if is_refused else None
+                exchange.refused_issuer = None if refused is None else refused.issuer
                 exchange.release_slot()
             raise
         if exchange is not None:
             self._exchange, exchange.leaf = None, self.getpeercert(binary_form=True)
-            exchange.certificate = _certificate(self, exchange.leaf)
+            exchange.certificate = _shown(self, "get_verified_chain", (exchange.leaf,))
             exchange.mark("secured")
             exchange.release_slot()
 
@@ -88,17 +90,10 @@ def make_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _certificate(connection: ssl.SSLObject, leaf: bytes | None) -> PeerCertificate | None:
-    verified = getattr(connection, "get_verified_chain", None)  # from Python 3.13 on
-    chain = verified() if verified is not None else [leaf]
+def _shown(connection: ssl.SSLObject, method: str, otherwise: tuple[bytes | None, ...]) -> PeerCertificate | None:
+    """Return the certificate of the chain that a method of Python 3.13 shows."""
+    chain = getattr(connection, method, lambda: otherwise)()
     return _read(tuple(filter(None, chain)))
-
-
-def _refused_issuer(connection: ssl.SSLObject) -> str | None:
-    """Return the issuer of a certificate that was refused; None if this version of Python cannot show it."""
-    shown = getattr(connection, "get_unverified_chain", None)  # from Python 3.13 on
-    certificate = _read(tuple(shown()[:1]) if shown is not None else ())
-    return None if certificate is None else certificate.issuer
 
 
 @lru_cache(maxsize=1024)

@@ -11,7 +11,7 @@ from azure.core import AsyncPipelineClient
 from azure.core.rest import HttpRequest
 
 from exporter.clients.http.exchange import TRANSPORT, USER_AGENT
-from exporter.clients.http.network import split_host_port, split_url
+from exporter.clients.http.network import split_url
 from exporter.config.settings import Proxy, SecretSource
 from exporter.core.values import Fault, Phase, Step
 from exporter.knowledge.classify import Classification, classify
@@ -218,6 +218,7 @@ def test_no_proxy_matches_hosts_and_domains(network_to, entry, bypassed):
         ("contoso.vault.azure.net:8443", ("contoso.vault.azure.net", 8443)),
         ("https://[::1]:8443", ("::1", 8443)),
         ("https://[::1]", ("::1", 443)),
+        ("[2001:db8::1]:8443", ("2001:db8::1", 8443)),
     ],
 )
 def test_url_is_split_into_host_and_port(url, expected):
@@ -376,11 +377,6 @@ async def test_second_address_is_tried_if_the_first_refuses(key_facts, replace_r
 
     replace_resolver(two)
     assert (await key_facts(None, connect_to={f"{VAULT}:443": f"vault.example:{wire.port}"})).fault is Fault.NONE
-
-
-def test_hosts_and_ports_are_split_with_and_without_brackets():
-    assert split_host_port("Contoso.Vault.azure.net:443") == ("contoso.vault.azure.net", 443)
-    assert split_host_port("[2001:db8::1]:8443") == ("2001:db8::1", 8443)
 
 
 # The default chain's short wait for an identity service of the host is kept; other waits are the exchange's.
