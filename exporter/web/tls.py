@@ -15,6 +15,7 @@ from ssl import TLSVersion
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from exporter.config.tree import Location
@@ -71,8 +72,13 @@ def certificates(data: bytes, location: Location) -> list[x509.Certificate]:
 
 def check_pair(certificate: bytes, key: bytes, certificate_location: Location, key_location: Location) -> None:
     """Report a certificate and key that do not match. Warn outside the certificate's validity."""
-    chain = certificates(certificate, certificate_location)
-    public = _public_half(key, key_location)
+    chain, public = certificates(certificate, certificate_location), None
+    try:
+        public = _public_bytes(load_pem_private_key(key, None))
+    except TypeError:
+        key_location.error("is encrypted: store it without a password, in a file that only the exporter can read")
+    except (ValueError, UnsupportedAlgorithm):
+        key_location.error("does not contain a private key in PEM")
     if not chain:
         return
     leaf, now = chain[0], datetime.now(UTC)
@@ -81,7 +87,7 @@ def check_pair(certificate: bytes, key: bytes, certificate_location: Location, k
     elif leaf.not_valid_before_utc > now:
         certificate_location.warn(f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d}: clients will refuse it")
     try:
-        its_public = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        its_public = _public_bytes(leaf)
     except (ValueError, UnsupportedAlgorithm):
         certificate_location.error("contains a certificate with an unsupported type of key")
         return
@@ -89,16 +95,8 @@ def check_pair(certificate: bytes, key: bytes, certificate_location: Location, k
         key_location.error("is not the key of the first certificate")
 
 
-def _public_half(key: bytes, location: Location) -> bytes | None:
-    try:
-        private = load_pem_private_key(key, None)
-    except TypeError:
-        location.error("is encrypted: store it without a password, in a file that only the exporter can read")
-        return None
-    except (ValueError, UnsupportedAlgorithm):
-        location.error("does not contain a private key in PEM")
-        return None
-    return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def _public_bytes(holder: x509.Certificate | PrivateKeyTypes) -> bytes:
+    return holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 @contextlib.contextmanager
