@@ -11,7 +11,6 @@ from typing import Final
 
 from exporter.knowledge.code_row import (
     DO_NOT_RESTART,
-    FROM_THEN_ON,
     SHOW_CHANGES,
     WATCH_THE_LOG,
     WHILE_IT_LASTS,
@@ -90,7 +89,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "TURNED_AWAY_FAILURES": _paged("turned_away"),
     "CAREFUL": f"{WITHOUT_THE_KEY} {_DO_NOT}",
     "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {_DO_NOT}",
-    "FROM_THEN_ON": FROM_THEN_ON,
+    "FROM_THEN_ON": WITHOUT_THE_KEY.replace("Now: ", "From then on: ", 1),
     "SHOW_CHANGES": SHOW_CHANGES.strip("`"),
     "SERVERS": _servers("{target=%q,vault=%q}[@{HOLD}])"),
     "CREDENTIAL_SERVERS": _servers(
