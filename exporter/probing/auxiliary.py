@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 
 from msgspec import structs
 
@@ -26,20 +25,15 @@ from exporter.runtime.tasks import SingleFlight, reported
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuxiliaryProbe:
-    """One auxiliary probe to make. `name` is that of its result, `vault` the host that receives its requests."""
+    """One auxiliary probe to make. `name` is that of its result."""
 
     kind: AuxiliaryKind
     name: str
-    vault: str
-    build: Callable[[], ProbeRequest]  # called if it is due: the list is made after every probe
-
-    @property
-    def request(self) -> ProbeRequest:
-        return self.build()
+    request: ProbeRequest
 
     @property
     def identity(self) -> Identity:
-        return self.kind, self.name, self.vault
+        return self.kind, self.name, self.request.target.vault
 
     @property
     def is_of_another_host(self) -> bool:
@@ -54,9 +48,7 @@ def auxiliary_probes(config: Config, target: Target, key: KeyFacts | None, today
     `key` are the last facts of the primary's key; without them there is no probe of the recovery vault.
     """
     return tuple(
-        AuxiliaryProbe(
-            kind=kind, name=name, vault=vault, build=partial(_request, config, target, (kind, name, vault), credential, key)
-        )
+        AuxiliaryProbe(kind=kind, name=name, request=_request(config, target, (kind, name, vault), credential, key))
         for (kind, name, vault), credential in list_auxiliary_probes(target, today)
         if kind is not AuxiliaryKind.RECOVERY or key is not None
     )

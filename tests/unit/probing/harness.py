@@ -78,7 +78,7 @@ class Harness:
             target=self.target, module=self.config.modules["default"], credential=self.config.credentials["c"],
             vantage=Vantage.CENTRAL, timeout=self.target.timeout,
         )  # fmt: skip
-        return AuxiliaryProbe(kind=AuxiliaryKind.NEXT, name="c", vault=request.target.vault, build=lambda: request)
+        return AuxiliaryProbe(kind=AuxiliaryKind.NEXT, name="c", request=request)
 
     async def nothing_open(self):
         """Wait until the server has no connection and no token request is running."""
