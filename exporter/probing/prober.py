@@ -66,12 +66,10 @@ def auxiliary_result(probe: AuxiliaryProbe, report: ProbeReport) -> AuxiliaryRes
 
 
 class _RoundTrip(NamedTuple):
-    """The last round trip of one target: what it tested, its loop time, and whether it passed."""
+    """The last round trip of one target, if it passed: what it tested, and its loop time."""
 
     subject: tuple[object, ...]  # a success proves nothing for another key version, identity or route
     at: float
-    passed: bool
-    unwrapped: bool
     enabled: bool | None  # of the key version, at that time
 
 
@@ -141,19 +139,17 @@ class Prober:
             return await self._make(request)
         subject = target.vault, target.key, request.credential, request.module
         last = self._round_trips.get(target.name)
-        recent = last is not None and last.subject == subject and self._clock.monotonic() - last.at < interval
-        if last is not None and recent and last.passed:
-            report = await self._make(replace(request, round_trip=False, last_unwrapped=last.unwrapped))
+        if last is not None and last.subject == subject and self._clock.monotonic() - last.at < interval:
+            report = await self._make(replace(request, round_trip=False, last_unwrapped=True))
             if report is None or report.key is None or report.key.enabled == last.enabled or not self._is_active(request.module):
                 return report
             # The key was enabled or disabled since the last unwrap, so that result may no longer hold.
         report = await self._make(request)
-        outcomes = {} if report is None else {result.step: result.outcome for result in report.steps}
-        if report is not None and outcomes[Step.UNWRAP_KEY] is not Outcome.SKIPPED:
-            unwrapped = outcomes[Step.UNWRAP_KEY] is Outcome.OK
-            passed = unwrapped and outcomes[Step.WRAP_KEY] is Outcome.OK
-            enabled = None if report.key is None else report.key.enabled
-            self._round_trips[target.name] = _RoundTrip(subject, self._clock.monotonic(), passed, unwrapped, enabled)
+        if report is not None and (unwrap := report.step(Step.UNWRAP_KEY)) and unwrap.outcome is not Outcome.SKIPPED:
+            self.forget(target.name)
+            if report.success:
+                enabled = None if report.key is None else report.key.enabled
+                self._round_trips[target.name] = _RoundTrip(subject, self._clock.monotonic(), enabled)
         return report
 
     async def probe_on_demand(
