@@ -62,8 +62,7 @@ def observed(bench: Bench, running: Running, runs: int) -> Iterator[Callable[[st
             spent, last = watch.stop(), len(pings) + 1
             time.sleep(0.2)  # a ping that waited ends
             rows.append((1000 * spent.wall, 1000 * spent.cpu, 1000 * max(pings[first:last])))
-        took, cpu, pauses = map(list, zip(*rows, strict=True))
-        return Costs(took, cpu, pauses, size)
+        return Costs(*map(list, zip(*rows, strict=True)), size)
 
     with closing(connection), repeated(ping, 0.0005) as pings:
         yield costs
@@ -87,8 +86,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             found = {path: costs_of(path) for path in PATHS}
     what = f"status page of {sizes.fleet:,} targets in three causes"
     how = f"over loopback to the last byte, while it probes each target every {_PAGE_INTERVAL:g} s"
-    took = [took / 1000 for took in status.took]
-    yield Figure(f"{what}: time", took, "s", how, commit=2 * _LONGEST_SECONDS, aim=_LONGEST_SECONDS)
+    yield Figure(f"{what}: time", [ms / 1000 for ms in status.took], "s", how, commit=2 * _LONGEST_SECONDS, aim=_LONGEST_SECONDS)
     yield Figure(f"{what}: processor time", status.cpu, "ms", "of the exporter")
     how = "without compression, with the head of the response"
     yield Figure(f"{what}: size", [status.size / 1000], "KB", how, commit=_LARGEST_KB)

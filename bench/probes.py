@@ -63,10 +63,9 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             costs.keep("bare", watch)
             for name, credentials in (("twenty", None), ("own", targets), ("one", 1)):
                 costs.of_exporter(bench, name, Fleet(targets=targets, credentials=credentials, interval=sizes.interval))
-    pace = f"{targets} targets every {sizes.interval:g} s"
-    scheduled = f"{pace} by the scheduler; {costs.failed:.0f} failed in all"
+    pace, scheduled = f"{targets} targets every {sizes.interval:g} s", f" by the scheduler; {costs.failed:.0f} failed in all"
     for name, what in NAMES.items():
-        how = pace if name in ("blackbox", "bare") else scheduled
+        how = pace if name in ("blackbox", "bare") else pace + scheduled
         yield Figure(f"a probe: {what}", costs.runs[name], "ms", how, busy=costs.busy[name])
     for name, other, commit, aim in BOUNDS:
         what, how = f"a probe, {NAMES[name]}, against {NAMES[other].partition(',')[0]}", "run by run, from the figures above"

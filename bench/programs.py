@@ -9,9 +9,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import aiohttp
 
@@ -182,21 +183,16 @@ def query_blackbox(bench: Bench, running: Running, targets: int, *, over: float)
 def bare(bench: Bench) -> Iterator[tuple[int, Callable[[int, float], None]]]:
     """Run a bare script in a process of its own. Yield the process id, and what makes a number of probes spread over some seconds."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        yield (
-            pool.submit(os.getpid).result(),
-            lambda probes, over: pool.submit(_make, bench.port, bench.ca_file, probes, over).result(),
-        )
+        make = partial(pool.submit, _make, bench.port, bench.ca_file)
+        yield pool.submit(os.getpid).result(), lambda probes, over: make(probes, over).result()
 
 
 def _make(port: int, ca_file: Path, probes: int, over: float) -> None:
-    _script(port, ca_file).make(probes, over=over)
+    """Make probes spread over `over` seconds. Raises RuntimeError if other bytes come back."""
+    asyncio.run(_spread(probes, over, _Bare(port, ca_file).probe))
 
 
 @cache
-def _script(port: int, ca_file: Path) -> _Bare:
-    return _Bare(port, ca_file)
-
-
 class _Bare:
     """A bare aiohttp script with the exchanges of a probe: a new connection a probe, and one token for all."""
 
@@ -204,32 +200,18 @@ class _Bare:
         self._context, self._url = ssl.create_default_context(cafile=ca_file), f"https://127.0.0.1:{port}"
         self._bearer = asyncio.run(self._token("login.microsoftonline.com"))
 
-    def make(self, probes: int, *, over: float) -> None:
-        """Make probes spread over `over` seconds. Raises RuntimeError if other bytes come back."""
-        asyncio.run(_spread(probes, over, self._probe))
-
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(self._url, connector=aiohttp.TCPConnector(ssl=self._context))
 
     async def _token(self, host: str) -> str:
-        form, path = (
-            {"grant_type": "client_credentials", "client_id": "bench", "client_secret": "none"},
-            f"/{TENANT}/oauth2/v2.0/token",
-        )
-        async with (
-            self._session() as session,
-            session.post(path, data=form, headers={"Host": host}, server_hostname=host) as answer,
-        ):
+        path, form, own = _REQUESTS[0][2], dict(parse_qsl(_FORM)), {"Host": host}
+        async with self._session() as session, session.post(path, data=form, headers=own, server_hostname=host) as answer:
             return str((await answer.json())["access_token"])
 
-    async def _probe(self, number: int) -> None:
+    async def probe(self, number: int) -> None:
         key, host = f"/keys/Key/{number:032x}", f"bench-{number:04}.vault.azure.net"
-        value, headers, query = (
-            encode(os.urandom(32)),
-            {"Host": host, "Authorization": f"Bearer {self._bearer}"},
-            {"api-version": "7.4"},
-        )
-        back = value
+        headers, query = {"Host": host, "Authorization": f"Bearer {self._bearer}"}, {"api-version": "7.4"}
+        value = back = encode(os.urandom(32))
         async with self._session() as session:
             async with session.get("/keys", params=query, headers={"Host": host}, server_hostname=host) as answer:
                 await answer.read()
