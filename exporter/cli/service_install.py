@@ -26,7 +26,6 @@ from exporter.windows.install import (
     NotRunningError,
     RefusedError,
     StillThereError,
-    WindowsHost,
     check_service,
 )
 from exporter.windows.rules import (
@@ -93,7 +92,7 @@ def remove(args: argparse.Namespace) -> int:
             print(f"service {args.name}: not installed in {base}: nothing is removed")
             return FINE
         if not args.dry_run:
-            windows_install.remove(base, name, services, WindowsHost(), data=args.remove_data)
+            windows_install.remove(base, name, services, data=args.remove_data)
     more = ", configuration, secrets, state and logs" if args.remove_data else ""
     print(
         f"service {args.name}: {'would be removed' if args.dry_run else 'removed'}: service, firewall rule and event source{more}"
@@ -113,7 +112,7 @@ def secret(args: argparse.Namespace) -> int:
         raise Refusal("no secret was typed; nothing is changed")
     if typed != typed.strip():
         print("warning: the secret begins or ends with a blank, which is written too", file=sys.stderr)
-    path = windows_install.write_secret(base_folder(args.base, this_program()), args.secret_name, typed, WindowsHost())
+    path = windows_install.write_secret(base_folder(args.base, this_program()), args.secret_name, typed)
     print(f"written: {path}")
     return FINE
 
@@ -170,7 +169,7 @@ def _install(args: argparse.Namespace) -> int:
         if args.dry_run:
             print(f"{head} would change: {changes}" if changes else f"{head} unchanged")
             return FINE
-        for warning in windows_install.install(this, services, WindowsHost()):
+        for warning in windows_install.install(this, services):
             print(f"warning: {warning}", file=sys.stderr)
         print(f"{head} changed: {changes}" if changes else f"{head} unchanged")
         print(_state(this, services))

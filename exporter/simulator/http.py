@@ -76,7 +76,7 @@ async def deliver(request: web.BaseRequest, response: SimulatedResponse) -> web.
     """Send the response. The result is for the HTTP server, which drops it if the connection has ended."""
     if response.delay:
         await asyncio.sleep(response.delay)
-    if request.transport is not None:
+    if response.delivery != "plain" and request.transport is not None:
         await _deliver_badly(request.transport, response)
     return web.Response(status=response.status, headers=response.headers, body=response.body)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -40,34 +40,18 @@ from exporter.windows.rules import (
 )
 from exporter.windows.service import RELOAD, RESTART_SECONDS, RUNNING, STOP, STOP_PENDING, STOPPED, FirewallError, ServiceManager
 
-# What an installation changes besides the service. Each step raises OSError.
+# The rights on the folders.
 
 
-class WindowsHost:
-    """Rights, the event log's source and the firewall, which raises FirewallError."""
-
-    def protect(self, base: Path, settings: ServiceSettings, folders: Collection[str]) -> None:
-        """Give each of these folders its rights, if it exists; `""` is the installation itself."""
-        who = account(settings)
-        own = who.casefold() == own_account(settings.name).casefold()
-        rights = folder_rights(service_sid(settings.name) if own else accounts.account_sid(who))
-        keep = tuple(base / name for name in rights if name)
-        for name, descriptor in rights.items():
-            if name in folders and (base / name).is_dir():
-                accounts.set_folder_access(base / name, descriptor, keep=keep)
-
-    def protect_secrets(self, folder: Path) -> None:
-        """Give the folder its rights, before there is a service."""
-        accounts.set_folder_access(folder, ADMINISTRATORS_ONLY)
-
-    def add_source(self, name: str) -> None:
-        event_log.register_source(name)
-
-    def remove_source(self, name: str) -> None:
-        event_log.remove_source(name)
-
-    def admit(self, name: str, port: int, addresses: Sequence[str]) -> None:
-        service.set_rule(name, port, addresses)
+def protect(base: Path, settings: ServiceSettings, folders: Collection[str]) -> None:
+    """Give each of these folders its rights, if it exists; `""` is the installation itself. Raises OSError."""
+    who = account(settings)
+    own = who.casefold() == own_account(settings.name).casefold()
+    rights = folder_rights(service_sid(settings.name) if own else accounts.account_sid(who))
+    keep = tuple(base / name for name in rights if name)
+    for name, descriptor in rights.items():
+        if name in folders and (base / name).is_dir():
+            accounts.set_folder_access(base / name, descriptor, keep=keep)
 
 
 # Waiting for a service to run, to stop and to be gone.
@@ -256,7 +240,7 @@ class _WayBack(contextlib.ExitStack):
         self.callback(undo)
 
 
-def install(this: Installation, services: ServiceManager, host: WindowsHost) -> tuple[str, ...]:
+def install(this: Installation, services: ServiceManager) -> tuple[str, ...]:
     """Install and start as planned; return warnings. A failure leaves things as they were: a new service is removed.
 
     Raises BadConfigurationError, NotRunningError, StillThereError, OSError (WindowsCallError too) and FirewallError.
@@ -266,15 +250,15 @@ def install(this: Installation, services: ServiceManager, host: WindowsHost) -> 
     with _WayBack() as way_back:
         if this.found.is_running:
             way_back.add(start_again, services, this.settings.name)
-        _protect(this, host, way_back, READ_BY_SERVICE)
+        _protect(this, way_back, READ_BY_SERVICE)
         previous = _put_files(this, way_back)
         if this.plan.action is Action.RESTART:
             stop(services, this.settings.name)
         # not those where the service writes while it runs: it could put a link there meanwhile
         runs = this.found.is_running and this.plan.action is not Action.RESTART
         program = not this.found.is_running or Change.PROGRAM in this.plan.changes  # thousands of files, in use while it runs
-        _protect(this, host, way_back, (*(() if runs else WRITTEN_BY_SERVICE), *((PROGRAM,) if program else ())))
-        warnings = _register(this, services, host, way_back)
+        _protect(this, way_back, (*(() if runs else WRITTEN_BY_SERVICE), *((PROGRAM,) if program else ())))
+        warnings = _register(this, services, way_back)
         _start(this, services, way_back)
         warnings += services.set_restarts(this.settings.name, RESTART_SECONDS)
         way_back.pop_all()
@@ -285,11 +269,11 @@ def install(this: Installation, services: ServiceManager, host: WindowsHost) -> 
     return warnings
 
 
-def _protect(this: Installation, host: WindowsHost, way_back: _WayBack, folders: tuple[str, ...]) -> None:
+def _protect(this: Installation, way_back: _WayBack, folders: tuple[str, ...]) -> None:
     before = this.found.settings
     if before is not None and account(before) != account(this.settings):
-        way_back.add(host.protect, this.base, before, folders)
-    host.protect(this.base, this.settings, folders)
+        way_back.add(protect, this.base, before, folders)
+    protect(this.base, this.settings, folders)
 
 
 def _put_files(this: Installation, way_back: _WayBack) -> dict[str, bytes | None]:
@@ -309,20 +293,20 @@ def _write(this: Installation, way_back: _WayBack, changes: Mapping[str, bytes |
     return previous
 
 
-def _register(this: Installation, services: ServiceManager, host: WindowsHost, way_back: _WayBack) -> tuple[str, ...]:
+def _register(this: Installation, services: ServiceManager, way_back: _WayBack) -> tuple[str, ...]:
     name, found = this.settings.name, this.found
     if found.service is None:
-        way_back.add(host.remove_source, name)
-        way_back.add(host.admit, name, 0, ())
+        way_back.add(event_log.remove_source, name)
+        way_back.add(service.set_rule, name, 0, ())
         way_back.add(services.delete, name)  # Windows deletes one that does not stop once its process has ended
     else:
         way_back.add(services.save, found.service)
     warnings = services.save(this.service)
-    host.add_source(name)
+    event_log.register_source(name)
     if Change.FIREWALL in this.plan.changes or this.settings.prometheus:  # also if the rule was changed by hand
         if found.settings is not None:
-            way_back.add(host.admit, name, port_of(found.settings), found.settings.prometheus)
-        host.admit(name, port_of(this.settings), this.settings.prometheus)
+            way_back.add(service.set_rule, name, port_of(found.settings), found.settings.prometheus)
+        service.set_rule(name, port_of(this.settings), this.settings.prometheus)
     _write(this, way_back, {SETTINGS: dump_settings(this.settings).encode()})
     return warnings
 
@@ -377,18 +361,18 @@ def read_settings(base: Path) -> ServiceSettings | None:
         raise RefusedError(f"{path} is damaged: delete this file, and run service install with all flags") from None
 
 
-def remove(base: Path, name: str, services: ServiceManager, host: WindowsHost, *, data: bool) -> None:
+def remove(base: Path, name: str, services: ServiceManager, *, data: bool) -> None:
     """Remove service, firewall rule and event source; with `data` also all but the program. Raises OSError and FirewallError."""
     stop(services, name)
     services.delete(name)
-    host.admit(name, 0, ())
-    host.remove_source(name)
+    service.set_rule(name, 0, ())
+    event_log.remove_source(name)
     if data:
         remove_data(base)
     wait_until_gone(services, name)
 
 
-def write_secret(base: Path, name: str, secret: str, host: WindowsHost) -> Path:
+def write_secret(base: Path, name: str, secret: str) -> Path:
     """Write a secret file in UTF-8 without a byte order mark; return its path. Raises OSError.
 
     An installation has protected its folder; before the first one, everybody may be able to read it.
@@ -396,7 +380,7 @@ def write_secret(base: Path, name: str, secret: str, host: WindowsHost) -> Path:
     folder = base / SECRETS
     folder.mkdir(parents=True, exist_ok=True)
     if not (base / SETTINGS).exists():
-        host.protect_secrets(folder)
+        accounts.set_folder_access(folder, ADMINISTRATORS_ONLY)
     replace_file(folder / name, secret.encode())
     return folder / name
 

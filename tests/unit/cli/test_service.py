@@ -153,7 +153,7 @@ def test_secret_without_a_plain_name_or_text_is_refused(on_windows, tmp_path, mo
 
 
 def test_blank_at_an_end_of_a_secret_is_written_with_a_warning(on_windows, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(install_module.WindowsHost, "protect_secrets", lambda *_: None)
+    monkeypatch.setattr(install_module.accounts, "set_folder_access", lambda *_: None)
     monkeypatch.setattr(sys, "stdin", piped(b"x \n"))
     assert on_windows("secret", "s", "--base", str(tmp_path / "a" / "..")) == 0
     assert (tmp_path / "secrets" / "s").read_bytes() == b"x "

@@ -60,8 +60,8 @@ class Windows:
         if "secrets" in folders:
             self.files_at_protection = [path.name for path in Path(base).rglob("*") if path.is_file()]
 
-    def protect_secrets(self, folder):
-        self.done.append(f"protect {folder.name}")
+    def protect_secrets(self, folder, rights):
+        self.done.append((f"protect {folder.name}", rights))
 
     def add_source(self, _name):
         self.do("source")
@@ -79,5 +79,14 @@ def quick(monkeypatch):
 
 
 @pytest.fixture
-def windows():
-    return Windows()
+def windows(monkeypatch):
+    made = Windows()
+    for module, name, step in (
+        (install, "protect", made.protect),
+        (install.accounts, "set_folder_access", made.protect_secrets),
+        (install.event_log, "register_source", made.add_source),
+        (install.event_log, "remove_source", made.remove_source),
+        (install.service, "set_rule", made.admit),
+    ):
+        monkeypatch.setattr(module, name, step)
+    return made

@@ -11,7 +11,6 @@ from exporter.windows.install import (
     NotRunningError,
     RefusedError,
     StillThereError,
-    WindowsHost,
 )
 from exporter.windows.rules import (
     ADMINISTRATORS_ONLY,
@@ -60,7 +59,7 @@ def tree(folder):
 
 
 def test_installation_protects_before_it_writes_and_registers_before_it_starts(this, windows):
-    assert install.install(this, windows, windows) == ("a warning", "no restarts")
+    assert install.install(this, windows) == ("a warning", "no restarts")
     assert windows.done == [READ, (*WRITTEN, "app"), ("save", SERVICE.command), "source", ADMIT, "restarts", "start", RESTARTS]
     assert windows.files_at_protection == []
     assert (this.base / "secrets" / "s").read_bytes() == SECRET
@@ -71,7 +70,7 @@ def test_configuration_with_problems_changes_nothing(this, windows):
     this.base.mkdir()
     (this.base / "ekm.yml").write_text("old")
     with pytest.raises(BadConfigurationError) as caught:
-        install.install(replace(this, changes={"ekm.yml": b"targets: 1", "secrets/s": SECRET}), windows, windows)
+        install.install(replace(this, changes={"ekm.yml": b"targets: 1", "secrets/s": SECRET}), windows)
     assert caught.value.loaded.problems
     assert windows.done == [READ]
     assert [path.name for path in this.base.rglob("*") if path.is_file()] == ["ekm.yml"]
@@ -79,7 +78,7 @@ def test_configuration_with_problems_changes_nothing(this, windows):
 
 
 def test_installation_without_a_configuration_starts_nothing(this, windows):
-    install.install(replace(this, changes={}, plan=InstallationPlan((), Action.NOTHING)), windows, windows)
+    install.install(replace(this, changes={}, plan=InstallationPlan((), Action.NOTHING)), windows)
     assert "start" not in windows.done
     assert windows.done[-1] == RESTARTS
     assert windows.service == SERVICE
@@ -88,7 +87,7 @@ def test_installation_without_a_configuration_starts_nothing(this, windows):
 @pytest.fixture
 def changed(this, windows):
     """Return a change of an installation that runs, with nothing done yet."""
-    install.install(this, windows, windows)
+    install.install(this, windows)
     windows.done.clear()
     windows.coming = [ServiceState(START_PENDING), ServiceState(RUNNING)]
     return replace(
@@ -102,7 +101,7 @@ def changed(this, windows):
 
 
 def test_restart_waits_for_the_end_of_the_process_before_it_protects_what_the_service_writes(changed, windows):
-    install.install(changed, windows, windows)
+    install.install(changed, windows)
     assert [step if isinstance(step, str) else step[0] for step in windows.done] == [
         *("protect", "stop", "protect", "save", "source", "admit", "restarts", "start", "restarts")
     ]
@@ -113,20 +112,20 @@ def test_restart_waits_for_the_end_of_the_process_before_it_protects_what_the_se
 @pytest.mark.parametrize(("changes", "folders"), [((), ()), ((Change.PROGRAM,), ("app",))])
 def test_folders_of_a_service_that_stays_running_are_left_alone(this, windows, changes, folders):
     found = Existing(service=SERVICE, settings=SETTINGS, is_running=True)
-    install.install(replace(this, found=found, plan=InstallationPlan(changes, Action.NOTHING)), windows, windows)
+    install.install(replace(this, found=found, plan=InstallationPlan(changes, Action.NOTHING)), windows)
     assert windows.done[:2] == [READ, ("protect", "", *folders)]
 
 
 @pytest.mark.parametrize(("changes", "addresses", "calls"), [((), (), 0), ((), ("10.1.2.3",), 1), ((Change.FIREWALL,), (), 1)])
 def test_firewall_is_called_only_for_a_rule_that_is_wanted_or_changed(this, windows, changes, addresses, calls):
     settings = replace(SETTINGS, prometheus=addresses)
-    install.install(replace(this, settings=settings, plan=InstallationPlan(changes, Action.NOTHING)), windows, windows)
+    install.install(replace(this, settings=settings, plan=InstallationPlan(changes, Action.NOTHING)), windows)
     assert [step[0] for step in windows.done].count("admit") == calls
 
 
 def test_changed_configuration_of_a_running_service_is_reloaded(this, windows):
     windows.service, windows.current = SERVICE, ServiceState(RUNNING)
-    install.install(replace(this, plan=InstallationPlan((), Action.RELOAD)), windows, windows)
+    install.install(replace(this, plan=InstallationPlan((), Action.RELOAD)), windows)
     assert windows.done[-2:] == ["reload", RESTARTS]
     assert "start" not in windows.done
 
@@ -147,13 +146,13 @@ def test_failed_start_names_exit_code_and_what_was_logged(this, windows):
         NotRunningError,
         match=r"ended with exit code 2\. The end of [^\n]+:\nport in use\nCorrect the cause, then run the same command again\.$",
     ):
-        install.install(this, windows, windows)
+        install.install(this, windows)
 
 
 def test_failed_start_without_a_log_names_its_place(this, windows):
     windows.coming = [ServiceState(STOPPED, 1)]
     with pytest.raises(NotRunningError, match="has written no log"):
-        install.install(this, windows, windows)
+        install.install(this, windows)
 
 
 FAILURES = [
@@ -166,7 +165,7 @@ FAILURES = [
 def test_each_failure_of_a_first_installation_removes_what_it_has_created(this, windows, step, failure):
     windows.failing, windows.failure = step, failure
     with pytest.raises(type(failure)):
-        install.install(this, windows, windows)
+        install.install(this, windows)
     assert windows.service is None
     assert windows.done[-2:] == [("admit", "ekm", 0), "no source ekm"]
     assert tree(this.base) == {}
@@ -177,7 +176,7 @@ def test_each_failure_of_a_change_restores_the_previous_service_and_configuratio
     before = tree(changed.base)
     windows.failing, windows.failure = step, failure
     with pytest.raises(type(failure)):
-        install.install(changed, windows, windows)
+        install.install(changed, windows)
     assert windows.service == SERVICE
     assert tree(changed.base) == before
     assert [one for one in windows.done if one[0] == "admit"][-1:] in ([], [ADMIT])
@@ -190,7 +189,7 @@ def test_change_that_ends_at_once_is_undone(changed, windows):
     windows.coming = [ServiceState(STOPPED, 2), ServiceState(START_PENDING), ServiceState(RUNNING)]
     before = tree(changed.base)
     with pytest.raises(NotRunningError):
-        install.install(changed, windows, windows)
+        install.install(changed, windows)
     assert tree(changed.base) == before
     assert windows.done[-5:] == [ADMIT, ("save", SERVICE.command), WRITTEN, READ, "start"]
     assert [step for step in windows.done if "restarts" in step] == ["restarts", RESTARTS]
@@ -200,14 +199,14 @@ def test_failed_change_leaves_a_stopped_service_stopped(changed, windows):
     windows.current, windows.coming = ServiceState(STOPPED), [ServiceState(STOPPED, 2)]
     found = replace(changed.found, is_running=False)
     with pytest.raises(NotRunningError):
-        install.install(replace(changed, found=found, plan=InstallationPlan((), Action.START)), windows, windows)
+        install.install(replace(changed, found=found, plan=InstallationPlan((), Action.START)), windows)
     assert windows.service == SERVICE
     assert windows.done.count("start") == 1
 
 
 def test_bad_configuration_does_not_stop_a_running_service(changed, windows):
     with pytest.raises(BadConfigurationError):
-        install.install(replace(changed, changes={"ekm.yml": b"targets: 1"}), windows, windows)
+        install.install(replace(changed, changes={"ekm.yml": b"targets: 1"}), windows)
     assert "stop" not in windows.done
     assert (changed.base / "ekm.yml").read_text() == GOOD
 
@@ -217,7 +216,7 @@ def test_first_installation_whose_start_hangs_leaves_nothing_behind(this, window
     monkeypatch.setattr(install, "STOP_SECONDS", 0.0)
     windows.coming, windows.stops = [ServiceState(START_PENDING)], False
     with pytest.raises(NotRunningError, match=r"has not started within a minute(.|\n)*run the same command again"):
-        install.install(this, windows, windows)
+        install.install(this, windows)
     assert windows.service is None
     assert windows.done[-3:] == ["delete", ("admit", "ekm", 0), "no source ekm"]
     assert tree(this.base) == {}
@@ -226,7 +225,7 @@ def test_first_installation_whose_start_hangs_leaves_nothing_behind(this, window
 def test_failed_start_is_not_followed_by_one_of_windows(this, windows):
     windows.coming = [ServiceState(STOPPED, 2)]
     with pytest.raises(NotRunningError):
-        install.install(this, windows, windows)
+        install.install(this, windows)
     assert [step for step in windows.done if step == RESTARTS] == []
 
 
@@ -242,14 +241,14 @@ def test_service_that_stops_late_is_started_again(changed, windows, monkeypatch)
     monkeypatch.setattr(install, "stop", stop_late)
     monkeypatch.setattr(windows, "start", lambda name: start(name) if windows.current.state == STOPPED else None)
     with pytest.raises(StillThereError):
-        install.install(changed, windows, windows)
+        install.install(changed, windows)
     assert windows.done[-1] == "start"
     assert windows.current.state == RUNNING
 
 
 def test_previous_configuration_that_cannot_be_kept_is_a_warning(changed, windows):
     (changed.base / "ekm.yml.old").mkdir()
-    *_, warning = install.install(changed, windows, windows)
+    *_, warning = install.install(changed, windows)
     assert warning == f"the previous configuration is not kept: {changed.base / 'ekm.yml.old'}: a directory, not a file"
     assert (changed.base / install.CONFIGURATION).read_bytes() == changed.changes["ekm.yml"]
     assert windows.current.state == RUNNING
@@ -268,7 +267,7 @@ def test_damaged_settings_are_refused_with_what_to_do(tmp_path):
 def test_removal_stops_and_deletes_and_keeps_the_data(tmp_path, windows):
     windows.service, windows.current = SERVICE, ServiceState(RUNNING)
     (tmp_path / "ekm.yml").touch()
-    install.remove(tmp_path, "ekm", windows, windows, data=False)
+    install.remove(tmp_path, "ekm", windows, data=False)
     assert windows.done == ["stop", "delete", ("admit", "ekm", 0), "no source ekm"]
     assert (tmp_path / "ekm.yml").exists()
 
@@ -278,7 +277,7 @@ def test_removal_can_run_twice_and_delete_the_data(tmp_path, windows):
     base.mkdir()
     (base / "ekm.yml").touch()
     for _ in range(2):
-        install.remove(base, "ekm", windows, windows, data=True)
+        install.remove(base, "ekm", windows, data=True)
     assert "stop" not in windows.done
     assert not base.exists()
 
@@ -287,7 +286,7 @@ def test_service_that_does_not_stop_is_not_deleted(tmp_path, windows, monkeypatc
     monkeypatch.setattr(install, "STOP_SECONDS", 0.0)
     windows.service, windows.current, windows.stops = SERVICE, ServiceState(RUNNING), False
     with pytest.raises(StillThereError, match="task manager"):
-        install.remove(tmp_path, "ekm", windows, windows, data=True)
+        install.remove(tmp_path, "ekm", windows, data=True)
     assert "delete" not in windows.done
 
 
@@ -297,19 +296,19 @@ def test_service_that_a_program_shows_is_named_after_the_firewall_is_closed(tmp_
     monkeypatch.setattr(windows, "delete", lambda _name: None)
     (tmp_path / "ekm.yml").touch()
     with pytest.raises(StillThereError, match=r"services\.msc"):
-        install.remove(tmp_path, "ekm", windows, windows, data=True)
+        install.remove(tmp_path, "ekm", windows, data=True)
     assert windows.done == [("admit", "ekm", 0), "no source ekm"]
     assert not tmp_path.exists()
 
 
 def test_secret_is_written_into_a_protected_folder(tmp_path, windows):
     (tmp_path / "secrets").mkdir()  # by a user, before the first installation
-    path = install.write_secret(tmp_path, "s", "gehëim", windows)
+    path = install.write_secret(tmp_path, "s", "gehëim")
     assert path.read_bytes() == "gehëim".encode()
-    assert windows.done == ["protect secrets"]
+    assert windows.done == [("protect secrets", ADMINISTRATORS_ONLY)]
     (tmp_path / install.SETTINGS).touch()
-    install.write_secret(tmp_path, "s", "other", windows)
-    assert windows.done == ["protect secrets"]
+    install.write_secret(tmp_path, "s", "other")
+    assert windows.done == [("protect secrets", ADMINISTRATORS_ONLY)]
     assert [one.name for one in path.parent.iterdir()] == ["s"]
 
 
@@ -542,7 +541,7 @@ def protected(monkeypatch):
 def test_only_the_given_folders_that_exist_get_rights_and_others_keep_theirs(tmp_path, protected):
     (tmp_path / "secrets").mkdir()
     (tmp_path / "state").mkdir()
-    WindowsHost().protect(tmp_path, ServiceSettings(name="ekm"), ("", "secrets", "logs"))
+    install.protect(tmp_path, ServiceSettings(name="ekm"), ("", "secrets", "logs"))
     assert list(protected) == [tmp_path, tmp_path / "secrets"]
     assert protected[tmp_path][1] == tuple(tmp_path / name for name in ("secrets", "state", "logs", "app"))
 
@@ -550,10 +549,5 @@ def test_only_the_given_folders_that_exist_get_rights_and_others_keep_theirs(tmp
 @pytest.mark.parametrize(("account", "sid"), [("", ";;;S-1-5-80-"), (r"D\m$", ";;;S-1-5-21-7)")])
 def test_rights_are_those_of_the_account_of_the_service(tmp_path, monkeypatch, protected, account, sid):
     monkeypatch.setattr(accounts, "account_sid", lambda _account: "S-1-5-21-7")
-    WindowsHost().protect(tmp_path, ServiceSettings(name="ekm", account=account), ("",))
+    install.protect(tmp_path, ServiceSettings(name="ekm", account=account), ("",))
     assert sid in protected[tmp_path][0]
-
-
-def test_secrets_before_an_installation_are_of_administrators_alone(tmp_path, protected):
-    WindowsHost().protect_secrets(tmp_path)
-    assert protected == {tmp_path: (ADMINISTRATORS_ONLY, ())}
