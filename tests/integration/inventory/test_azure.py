@@ -156,6 +156,14 @@ async def test_what_cannot_be_read_is_one_line(workspace, simulator, *, fault, p
     assert "application" not in place or MANAGEMENT not in workspace.requested_hosts
 
 
+async def test_key_that_was_deleted_meanwhile_is_no_failure(workspace, monkeypatch):
+    async def get_key(*_arguments, **_options):
+        return Facts(fault=Fault.HTTP_STATUS, status=404), None
+
+    monkeypatch.setattr("exporter.clients.key_vault.VaultSession.get_key", get_key)
+    assert "2 vaults, 1 Managed HSM, 0 RSA keys, 0 with a target; 0 failures\n" in await workspace.query()
+
+
 @pytest.mark.parametrize("fault", ["resource_graph_empty", "azure_role_removed"])
 async def test_empty_answer_is_never_all_covered(workspace, simulator, fault):
     simulator.set_fault(fault, **({"management": MANAGEMENT} if fault == "resource_graph_empty" else {"application": CLIENT}))

@@ -110,6 +110,7 @@ def test_a_secret_is_sent_only_to_a_trusted_authority():
     assert not is_trusted_authority("https://login.microsoftonline.com:8443", None)
     assert is_trusted_authority("https://login.microsoftonline.com:443", None)
     assert not is_trusted_authority("https://evil.example:443", None)
+    assert not is_trusted_authority("", None)
     assert is_trusted_authority("https://sts.corp.example", "https://sts.corp.example:443/")
     assert is_trusted_authority("https://sts.corp.example:443", "https://sts.corp.example")
     assert is_trusted_authority("https://sts.corp.example:8443", "https://STS.corp.example:8443/")

@@ -401,9 +401,15 @@ def test_log_that_the_connector_does_not_write_proves_nothing(events):
     )
 
 
-@pytest.mark.parametrize(("level", "outcome"), [(0, PASS), (1, PASS), (Unreadable(denied=True), UNKNOWN)])
-def test_empty_log_passes_only_if_the_connector_writes_errors(level, outcome):
-    assert results_on(host_facts(log_level=level))["event_log"].outcome is outcome
+SILENT, STARTED = (), (event_xml("started"),)
+
+
+@pytest.mark.parametrize(
+    ("level", "events", "outcome"),
+    [(0, SILENT, PASS), (1, SILENT, PASS), (Unreadable(denied=True), SILENT, UNKNOWN), (Unreadable(denied=True), STARTED, PASS)],
+)
+def test_empty_log_passes_only_if_the_connector_writes_errors(level, events, outcome):
+    assert results_on(host_facts(log_level=level, events=events))["event_log"].outcome is outcome
 
 
 def test_report_of_a_host_keeps_its_columns_and_fields():

@@ -299,7 +299,14 @@ def test_bytes_of_a_connection_are_read(data, expected):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", blob(3, "p:8080")[:-2], blob(3), struct.pack("<IIII", 0x46, 1, 3, 2) + b"\xff\xff" + bytes(4)]
+    "data",
+    [
+        b"",
+        blob(3, "p:8080")[:-2],
+        blob(3),
+        blob(3, "p" * 70_000, "", ""),
+        struct.pack("<IIII", 0x46, 1, 3, 2) + b"\xff\xff" + bytes(4),
+    ],
 )
 def test_other_bytes_are_refused(data):
     with pytest.raises(ValueError, match="no settings of a connection"):
