@@ -41,9 +41,9 @@ def test_malformed_certificate_is_none(data):
     assert read_certificate(data) is None
 
 
-async def inspected_by(harness, company, *, trusted):
+async def inspected_by(harness, company, *, trusted, crl_check=False):
     """The results if an authority of that company signs the certificates of both hosts."""
-    harness.module["crl_check"] = False
+    harness.module["crl_check"] = crl_check
     async with contextlib.AsyncExitStack() as stack:
         await inspected(VAULT, ENTRA, trusted=trusted, company=company)(harness, stack)
         return await harness.results()
@@ -59,6 +59,20 @@ async def test_untrusted_azure_authority_fails_tls(harness):
     failed = {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL}
     assert failed == {"tls_vault", "tls_entra"}
     assert "issued by 'Contoso Inspection CA'" in results["tls_vault"].detail
+
+
+async def test_untrusted_certificate_chooses_no_host_to_connect_to(harness, monkeypatch):
+    asked = []
+
+    async def note(_network, url, **_deadline):
+        asked.append(url)
+        return ""
+
+    monkeypatch.setattr(collect, "problem_with", note)
+    await inspected_by(harness, "Contoso", trusted=False, crl_check=True)
+    assert asked == []
+    await inspected_by(harness, "Contoso", trusted=True, crl_check=True)
+    assert URL in asked
 
 
 @contextlib.asynccontextmanager

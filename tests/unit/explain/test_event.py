@@ -360,7 +360,7 @@ def test_only_the_last_details_are_kept(monkeypatch):
 
 
 def test_json_has_groups_and_details():
-    summary = summary_of(logged("error 3303", number=9), details=True)
+    summary = summary_of(logged("error 3303", number=9, at="2026-11-24T10:02:00.7Z"), details=True)
     data = as_data(summary)
     group = data["groups"][0]
     assert data["events"] == 1

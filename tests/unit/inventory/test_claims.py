@@ -74,8 +74,9 @@ def test_domain_that_appears_later_is_the_same_server():
     assert addresses(taken(document("N1", "n1"), held=found.documents)) == {"N1.CONTOSO.COM": "n1"}
 
 
-def test_forged_name_does_not_replace_a_server_of_the_run():
-    found = taken(document("N1", "evil"), document("N1", "n1"))
+@pytest.mark.parametrize("prune", [False, True])
+def test_forged_name_does_not_replace_a_server_of_the_run(*, prune):
+    found = taken(document("N1", "evil"), document("N1", "n1"), prune=prune)
     assert addresses(found) == {"N1": "n1"}
     assert found.failures == ["evil: N1 was read from another source too (n1), and this one was not used: name it once"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.inventory.folder import Folder, changes
+from exporter.inventory.folder import Folder, Sources, changes
 from exporter.inventory.render import signed
 
 
@@ -23,3 +23,14 @@ def test_file_of_a_vault_has_a_name_for_itself(tmp_path, vault, others, name):
 def test_difference_has_no_line_of_the_checksum(tmp_path):
     (change,) = changes(Folder(tmp_path, {"contoso.yml": signed("a\nb\n")}, (), ()), {"contoso": signed("a\nc\n")})
     assert change.diff().splitlines()[2:] == ["@@ -1,2 +1,2 @@", " a", "-b", "+c"]
+
+
+@pytest.mark.parametrize(("names", "place", "failure"), [((), "", "no file: copy"), (("keys.txt",), "/keys.txt", "not read: ")])
+def test_folder_of_outputs_may_have_folders(tmp_path, names, place, failure):
+    (tmp_path / "old").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+    sources = Sources()
+    sources.read_files([str(tmp_path)])
+    (line,) = sources.failures
+    assert line.startswith(f"{tmp_path}{place}: {failure}")
