@@ -29,16 +29,25 @@ async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **modu
     return reports, auxiliary_simulated.requests_to(simulator, auxiliary_simulated.PRIMARY)
 
 
-async def test_mode_full_makes_the_round_trip_and_a_verdict(simulator, tmp_path):
-    (report,), requests = await scheduled(simulator, tmp_path)
-    assert requests == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
-    assert report.readiness.ready is True
+READ, WHOLE = {"challenge": 1, "get": 1}, {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
 
 
-async def test_mode_read_only_only_reads_and_is_never_ready(simulator, tmp_path):
-    (report,), requests = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
-    assert requests == {"challenge": 1, "get": 1}
-    assert (report.readiness.ready, report.readiness.why) == (None, "read_only")
+@pytest.mark.parametrize(
+    ("mode", "broken", "expected", "verdict"),
+    [
+        (Mode.FULL, False, WHOLE, (True, "ready")),
+        (Mode.READ_ONLY, False, READ, (None, "read_only")),
+        (Mode.CANARY, False, WHOLE, (None, "canary")),
+        (Mode.CANARY, True, WHOLE, (None, "canary")),
+    ],
+)
+async def test_mode_has_its_requests_and_its_verdict(simulator, tmp_path, *, mode, broken, expected, verdict):
+    if broken:
+        simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
+    (report,), requests = await scheduled(simulator, tmp_path, mode=mode)
+    assert requests == expected
+    assert (report.readiness.ready, report.readiness.why) == verdict
+    assert report.success is not broken
 
 
 async def test_mode_read_only_can_be_not_ready(simulator, tmp_path):
@@ -46,16 +55,6 @@ async def test_mode_read_only_can_be_not_ready(simulator, tmp_path):
     (report,), requests = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
     assert report.readiness.ready is False
     assert set(requests) == {"challenge", "get", "get_deleted"}
-
-
-@pytest.mark.parametrize("broken", [False, True], ids=["well", "broken"])
-async def test_mode_canary_makes_the_round_trip_without_verdict(simulator, tmp_path, broken):
-    if broken:
-        simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
-    (report,), requests = await scheduled(simulator, tmp_path, mode=Mode.CANARY)
-    assert requests == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
-    assert (report.readiness.ready, report.readiness.why) == (None, "canary")
-    assert report.success is not broken
 
 
 async def test_between_round_trips_the_last_verdict_is_kept(simulator, tmp_path):

@@ -21,7 +21,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from exporter.clients.http.exchange import Traffic
 from exporter.clients.http.timing import TimedSocket
-from exporter.clients.key_vault import check_endpoint
+from exporter.clients.key_vault import VaultSession, check_endpoint
 from exporter.config.settings import Credential, Module, SecretSource, Settings
 from exporter.core.values import CredentialKind, Fault, Step
 from exporter.presentation.text import BEARER, exchanges
@@ -110,10 +110,12 @@ FAILURES = {
 
 
 @pytest.fixture
-def environment(pool, monkeypatch, serve, free_port):
+def environment(pool, monkeypatch, serve, *, free_port, network_to, authority):
     """What the failures need, and a thread for each probe."""
     pool.allow(PROBES)
-    return SimpleNamespace(monkeypatch=monkeypatch, serve=serve, free_port=free_port)
+    return SimpleNamespace(
+        monkeypatch=monkeypatch, serve=serve, free_port=free_port, network_to=network_to, authority=authority, probers=[]
+    )
 
 
 def prober_of(module, *, timeout):
@@ -126,55 +128,49 @@ def prober_of(module, *, timeout):
     return Prober(config, lag=LoopLag(), callbacks=ProberCallbacks(on_internal_error=pytest.fail)), target
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)
-async def test_failed_request_to_a_vault_leaves_nothing_to_collect(failure, environment, session_to):
-    vault = await failure(environment)
-
+async def of_a_vault(port, environment):
     async def fail():
-        async with session_to(vault) as session:
+        async with VaultSession(environment.network_to(port), VAULT, "7.4") as session:
             return (await session.challenge(deadline=until(PATIENCE)))[0].fault
 
+    return fail
+
+
+async def of_an_endpoint(port, environment):
+    async def fail():
+        return (await check_endpoint(environment.network_to(port), VAULT, "/", deadline=until(PATIENCE)))[0].fault
+
+    return fail
+
+
+async def of_a_token(port, environment):
+    environment.monkeypatch.setenv("EKM_LEFT_OVER", "not-a-secret")
+    vault = await environment.serve(FakeVault())
+    connect_to = {f"{VAULT}:443": f"127.0.0.1:{vault.port}"}
+    if port is not None:
+        connect_to[f"{ENTRA}:443"] = f"127.0.0.1:{port}"
+    module = Module(name="default", ca_file=environment.authority.file, connect_to=connect_to)
+    made, target = prober_of(module, timeout=PATIENCE)
+    environment.probers.append(made)
+
+    async def fail():
+        report = await made.probe_on_demand(target)
+        return Fault.NONE if report is None else report.step(Step.TOKEN).facts.fault
+
+    return fail
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)
+@pytest.mark.parametrize("request_to", [of_a_vault, of_an_endpoint, of_a_token], ids=lambda request: request.__name__)
+async def test_failed_request_leaves_nothing_to_collect(failure, request_to, environment):
+    fail = await request_to(await failure(environment), environment)
     assert await fail() is FAILURES[failure]
     with collecting() as left:
         faults = set(await asyncio.gather(*(fail() for _ in range(PROBES))))
         await asyncio.sleep(4 * LATE)
+    for prober in environment.probers:
+        await prober.aclose()
     assert faults == {FAILURES[failure]}
-    assert left == []
-
-
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)
-async def test_failed_token_request_leaves_nothing_to_collect(failure, environment, monkeypatch, serve, authority):
-    monkeypatch.setenv("EKM_LEFT_OVER", "not-a-secret")
-    vault, entra = await serve(FakeVault()), await failure(environment)
-    connect_to = {f"{VAULT}:443": f"127.0.0.1:{vault.port}"}
-    if entra is not None:
-        connect_to[f"{ENTRA}:443"] = f"127.0.0.1:{entra}"
-    made, target = prober_of(Module(name="default", ca_file=authority.file, connect_to=connect_to), timeout=PATIENCE)
-
-    async def fail():
-        report = await made.probe_on_demand(target)
-        return {report.step(Step.TOKEN).facts.fault} if report is not None else set()
-
-    await made.probe_on_demand(target)
-    with collecting() as left:
-        faults = set().union(*await asyncio.gather(*(fail() for _ in range(PROBES))))
-        await asyncio.sleep(4 * LATE)
-    await made.aclose()
-    assert faults == {FAILURES[failure]}
-    assert left == []
-
-
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)
-async def test_failed_endpoint_check_leaves_nothing_to_collect(failure, environment, network_to):
-    network = network_to(await failure(environment))
-
-    async def fail():
-        return (await check_endpoint(network, VAULT, "/", deadline=until(PATIENCE)))[0].fault
-
-    await fail()
-    with collecting() as left:
-        assert await fail() is FAILURES[failure]
-        await asyncio.sleep(4 * LATE)
     assert left == []
 
 
@@ -224,7 +220,7 @@ from exporter.core.values import Challenge
 from exporter.clients.entra import fetch_token
 from exporter.clients.http.network import Networks
 from exporter.clients.key_vault import VaultSession
-from exporter.clients.key_vault import check_endpoint
+from exporter.clients.key_vault import VaultSession, check_endpoint
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 
 VAULT, ENTRA = "contoso.vault.azure.net", "https://login.microsoftonline.com"
