@@ -169,41 +169,23 @@ def _limit(vault: str, operation: Operation, key: KeyFacts | None) -> float:
     return operation_limit(operation, vault, hardware=key.kty.endswith("-HSM"), size_bits=key.size_bits)
 
 
-class Budget:
-    """Usage of one vault in the last minute, in slots of ten seconds. All times are Unix times."""
-
-    def __init__(self, vault: str) -> None:
-        self._vault = vault
-        self._slots: dict[int, float] = {}
-
-    def add_steps(self, at: float, steps: Iterable[StepResult], key: KeyFacts | None) -> None:
-        """Count requests in the slot of `at`, the time of the first request."""
-        slot = _slot(at)
-        self._slots[slot] = self._slots.get(slot, 0.0) + share_of(self._vault, steps, key)
-
-    def ratio(self, now: float) -> float:
-        """Return the largest share of a slot in the minute before `now`. The share is 0 without requests."""
-        current = _slot(now)
-        # Compare in both directions: after a clock was set back, old slots lie in the future.
-        self._slots = {slot: share for slot, share in self._slots.items() if abs(slot - current) < SLOTS}
-        return max(self._slots.values(), default=0.0)
-
-
 class Budgets:
-    """Budgets of all vaults with published limits. Each method returns the changed ratios by vault."""
+    """Usage of the vaults with published limits in the last minute, in slots of ten seconds.
+
+    Each method returns the changed ratios by vault: the largest share of a slot, 0 without requests. All times are Unix times.
+    """
 
     def __init__(self) -> None:
-        self._budgets: dict[str, Budget] = {}
+        self._slots: dict[str, dict[int, float]] = {}
         self._shown: dict[str, float] = {}
         self._swept: int | None = None
 
     def add(self, vault: str, at: float, steps: Iterable[StepResult], key: KeyFacts | None, *, now: float) -> dict[str, float]:
-        """Count requests between `at` and `now` (Unix times)."""
-        if vault not in self._budgets:
-            if not has_limits(vault):
-                return {}
-            self._budgets[vault] = Budget(vault)
-        self._budgets[vault].add_steps(at, steps, key)
+        """Count requests in the slot of `at`, the time of the first one; they ended at `now`."""
+        if vault not in self._slots and not has_limits(vault):
+            return {}
+        slots = self._slots.setdefault(vault, {})
+        slots[_slot(at)] = slots.get(_slot(at), 0.0) + share_of(vault, steps, key)
         return self._changed([vault], now)
 
     def sweep(self, now: float) -> dict[str, float]:
@@ -211,16 +193,20 @@ class Budgets:
         if self._swept == _slot(now):
             return {}
         self._swept = _slot(now)
-        return self._changed(self._budgets, now)
+        return self._changed(self._slots, now)
 
     def forget(self, vault: str) -> None:
-        self._budgets.pop(vault, None)
+        self._slots.pop(vault, None)
         self._shown.pop(vault, None)
 
     def _changed(self, vaults: Iterable[str], now: float) -> dict[str, float]:
-        ratios = {vault: self._budgets[vault].ratio(now) for vault in vaults}
-        changed = {vault: ratio for vault, ratio in ratios.items() if self._shown.get(vault) != ratio}
-        self._shown.update(changed)
+        changed = {}
+        for vault in vaults:
+            # Compare in both directions: after a clock was set back, old slots lie in the future.
+            slots = {slot: share for slot, share in self._slots[vault].items() if abs(slot - _slot(now)) < SLOTS}
+            self._slots[vault], ratio = slots, max(slots.values(), default=0.0)
+            if self._shown.get(vault) != ratio:
+                changed[vault] = self._shown[vault] = ratio
         return changed
 
 

@@ -8,9 +8,9 @@ rendered from the first scrape in protobuf on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeVar
 
 from exporter.config.settings import Module, Target
 from exporter.knowledge.causes import Cause, Failed
@@ -18,7 +18,7 @@ from exporter.metrics import protobuf
 from exporter.metrics.counters import SAMPLES, TargetCounters
 from exporter.metrics.protobuf import family_start, gauges_of
 from exporter.metrics.target_families import MetricSpec, MetricType, SeriesScope
-from exporter.metrics.target_values import AuxiliaryFacts, FailureAdvice, Incident, ProbeOutcome, RecordFacts, Standing, Values
+from exporter.metrics.target_values import FailureAdvice, Standing, Values
 from exporter.metrics.text import Counted, HistogramText, Labels, LabelSet, encode, escape, histograms, lines, varint
 from exporter.state.record import TargetRecord
 
@@ -26,6 +26,7 @@ STEP_DURATIONS = "ekm_step_duration_seconds"
 CHUNK_BYTES = 64 * 1024  # a stalled client holds one chunk in memory
 _BLOCKS_PER_SLICE = 20  # blocks that are encoded without a pause: about 1 ms
 _NOTHING: Final = (None,) * len(SAMPLES)
+_T = TypeVar("_T")
 
 
 class OwnerValues(NamedTuple):
@@ -52,20 +53,25 @@ class TargetBlock:
     started: tuple[bytes, bytes]
     tenant_shown: str | None = None
     sums: tuple[int, ...] = ()  # of the counters, as rendered; empty: none is
-    outcome: ProbeOutcome | None = None  # what `outcome_samples` were rendered from
-    facts: RecordFacts | None = None  # what `fact_samples` were rendered from
-    auxiliary: AuxiliaryFacts | None = None  # what `auxiliary_samples` were rendered from
+    shown: dict[Callable[..., Values], object] = field(default_factory=dict)  # what samples were rendered from, by their function
     maintenance: bool | None = None  # as rendered
     failed: Failed | None = None  # the present failure
     standing: Standing | None = None  # of the present failure
     region: str | None = None
     advice: FailureAdvice | None = None  # as rendered
     cause: Cause | None = None  # as rendered
-    incident: Incident | None = None  # as rendered
 
     def render_all(self) -> None:
         """Let the next report render every family, also those that did not change."""
-        self.sums, self.outcome, self.facts, self.auxiliary = (), None, None, None
+        self.sums = ()
+        self.shown.clear()
+
+    def changed(self, samples: Callable[[_T], Values], value: _T) -> Values:
+        """Return the samples of a value if it is another one than what they were rendered from."""
+        if samples in self.shown and self.shown[samples] == value:
+            return {}
+        self.shown[samples] = value
+        return samples(value)
 
     def owner_values(self, values: Values) -> OwnerValues:
         """Return samples of this target as those of an owner."""

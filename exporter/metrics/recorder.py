@@ -172,10 +172,7 @@ class FailureSeries:
             incident = self._incident(block, block.standing, block.failed.since, page, common)
             turns = self._expiry(block.target.credential), block.record.purge_at
             self._until = min([self._until, *(at for at in turns if at is not None and at > self.now)])
-        if incident != block.incident:
-            block.incident = incident
-            values |= incident_samples(incident)
-        if values:
+        if values := values | block.changed(incident_samples, incident):
             self._show(block.owner_values(values))
 
     def _incident(
@@ -412,7 +409,11 @@ class Recorder(Instruments):
         """Remove the result of a target that is not measured: its record has none."""
         if (block := self._blocks.get(name)) is not None:
             block.render_all()
-            values = target_values.outcome_samples(target_values.UNKNOWN) | target_values.without_green_runs(block.record)
+            # A target that is not measured has not succeeded. The alert of a failed run stays.
+            runs = target_values.run_samples(target_values.runs_of(block.record))
+            values = target_values.outcome_samples(target_values.UNKNOWN) | {
+                name: [] for name, [(_, run)] in runs.items() if not run
+            }
             self._show(block.owner_values(values | self._failures.update(block) | _auxiliary_values(block)))
 
     def drop_verdict(self, name: str) -> None:
@@ -478,7 +479,11 @@ class Recorder(Instruments):
             **auxiliary_samples(auxiliary_facts(target, record, report)),
             **target_values.on_demand_samples(report, record),
             # If requested probes are counted, the record includes this one and its runs of failures.
-            **({} if self._per_target_gauges else target_values.run_samples(target_values.facts_of(record))),
+            **(
+                {}
+                if self._per_target_gauges
+                else target_values.run_samples(None if record.last is None else target_values.runs_of(record))
+            ),
             **probe_failure_samples(
                 target, module, report, record, known=known, advice=self._failures.advice_of(target, report, record)
             ),
@@ -511,12 +516,8 @@ class Recorder(Instruments):
         """Return what differs from the last report."""
         record = block.record
         values = target_values.timing_samples(report, self._phases) | target_values.time_samples(record)
-        outcome, facts = target_values.outcome_of(report), target_values.facts_of(record)
-        if outcome != block.outcome:
-            values |= target_values.outcome_samples(outcome)
-        if facts != block.facts:
-            values |= target_values.fact_samples(facts, block.module.expect_path)
-        block.outcome, block.facts = outcome, facts
+        values |= block.changed(target_values.outcome_samples, target_values.outcome_of(report))
+        values |= block.changed(target_values.fact_samples, target_values.facts_of(record, block.module.expect_path))
         if record.tenant != block.tenant_shown:
             values |= self._config_values(block)
         return values | _auxiliary_values(block, report) | self._failures.update(block)
@@ -528,7 +529,8 @@ class Recorder(Instruments):
         if record.last is not None:
             last = structs.replace(record.last, readiness=readiness_at(target, record, now))
             values |= target_values.report_samples(last, self._phases)
-        values |= target_values.record_samples(record, block.module.expect_path)
+        values |= target_values.time_samples(record)
+        values |= target_values.fact_samples(target_values.facts_of(record, block.module.expect_path))
         return values | _auxiliary_values(block) | self._failures.update(block)
 
     def _show_codes(self) -> None:
@@ -580,8 +582,7 @@ class Recorder(Instruments):
 
 def _auxiliary_values(block: TargetBlock, report: ProbeReport | None = None) -> Values:
     """Return the samples of auxiliary probes if they changed."""
-    shown, block.auxiliary = block.auxiliary, auxiliary_facts(block.target, block.record, report)
-    return {} if shown == block.auxiliary else auxiliary_samples(block.auxiliary)
+    return block.changed(auxiliary_samples, auxiliary_facts(block.target, block.record, report))
 
 
 def _budgets_shown(ratios: Mapping[str, float]) -> Iterator[OwnerValues]:

@@ -22,7 +22,7 @@ from exporter.knowledge.expiry import Source, start_of
 from exporter.knowledge.incident import RUN, CommonCause, Page, Runs, counted_run, least_run
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport
-from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, deciding_failure
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult, deciding_failure
 from exporter.metrics.text import Labels, Sample
 from exporter.state.record import TargetRecord
 
@@ -45,12 +45,13 @@ UNKNOWN = ProbeOutcome(None, None, (), None)
 
 
 class RecordFacts(NamedTuple):
-    """Everything in a record that `fact_samples` shows."""
+    """Everything that `fact_samples` shows: of a record, and the network path that the module expects."""
 
     runs: Runs | None  # None before the first probe
     key: KeyFacts | None
     vault: VaultHeaders
     purge_at: float | None
+    expected: ExpectPath
 
 
 def report_samples(report: ProbeReport, phases: Collection[Phase] = tuple(Phase)) -> Values:
@@ -148,7 +149,7 @@ def standing_of(record: TargetRecord) -> Standing | None:
     if record.last is None or failure is None:
         return None
     gap = None if record.next_probe_at is None or record.last_probe_at is None else record.next_probe_at - record.last_probe_at
-    run = counted_run(failure.step, failure.code, failure.reason, _runs_of(record), record.last.readiness)
+    run = counted_run(failure.step, failure.code, failure.reason, runs_of(record), record.last.readiness)
     least = least_run(failure.code, interval=record.target.interval, gap=gap)
     return Standing(failure.step, failure.code, failure.reason, min(run, RUN), least)
 
@@ -169,11 +170,6 @@ def incident_samples(incident: Incident | None) -> Values:
     return {"ekm_incident": [((("page", incident.page), ("cause", cause), ("name", name)), incident.since)]}
 
 
-def record_samples(record: TargetRecord, expected: ExpectPath) -> Values:
-    """Return the last known values of a target apart from its last report."""
-    return time_samples(record) | fact_samples(facts_of(record), expected)
-
-
 def time_samples(record: TargetRecord) -> Values:
     """Return the last known times that change with each probe."""
     return {
@@ -182,32 +178,28 @@ def time_samples(record: TargetRecord) -> Values:
     }
 
 
-def fact_samples(facts: RecordFacts, expected: ExpectPath) -> Values:
+def fact_samples(facts: RecordFacts) -> Values:
     """Return the last known values that most probes do not change."""
     return {
-        **run_samples(facts),
+        **run_samples(facts.runs),
         **key_samples(facts.key),
-        **vault_samples(facts.vault, expected),
+        **vault_samples(facts.vault, facts.expected),
         "ekm_key_scheduled_purge_timestamp_seconds": one(facts.purge_at),
     }
 
 
-def facts_of(record: TargetRecord) -> RecordFacts:
+def facts_of(record: TargetRecord, expected: ExpectPath) -> RecordFacts:
     """Return what a record shows."""
-    return RecordFacts(None if record.last is None else _runs_of(record), record.key, record.vault, record.purge_at)
+    runs = None if record.last is None else runs_of(record)
+    return RecordFacts(runs, record.key, record.vault, record.purge_at, expected)
 
 
-def run_samples(facts: RecordFacts) -> Values:
+def run_samples(runs: Runs | None) -> Values:
     """Return the numbers of failed probes in a row."""
-    return {} if facts.runs is None else {name: one(run) for name, run in zip(_RUN_FAMILIES, facts.runs, strict=True)}
+    return {} if runs is None else {name: one(run) for name, run in zip(_RUN_FAMILIES, runs, strict=True)}
 
 
-def without_green_runs(record: TargetRecord) -> Values:
-    """Remove the runs without a failure: a target that is not measured has not succeeded. The alert of a failed run stays."""
-    return {name: [] for name, run in zip(_RUN_FAMILIES, _runs_of(record), strict=True) if not run}
-
-
-def _runs_of(record: TargetRecord) -> Runs:
+def runs_of(record: TargetRecord) -> Runs:
     return Runs(record.consecutive_failures, record.consecutive_blocking, record.consecutive_unready)
 
 
@@ -348,46 +340,31 @@ def error_samples(error: ConnectorError) -> Values:
     return {"ekm_error_info": [(info, 1.0)]}
 
 
-class AuxiliaryUse(NamedTuple):
-    """A configured result that is usable or not usable."""
-
-    kind: AuxiliaryKind
-    name: str
-    credential: str
-    usable: bool
-
-
 class AuxiliaryFacts(NamedTuple):
     """Everything that `auxiliary_samples` shows."""
 
     credential: str
     accepted: bool | None  # whether Entra ID accepted the credential that SQL Server uses
-    results: tuple[AuxiliaryUse, ...]
+    results: tuple[AuxiliaryResult, ...]  # those that are usable or not usable
     rotation_pending: bool | None
     proof_at: float | None
 
 
 def auxiliary_facts(target: Target, record: TargetRecord, report: ProbeReport | None = None) -> AuxiliaryFacts:
-    """Return the facts that the configuration names; equal ones are one object. `report` replaces the last one of the record."""
+    """Return the facts that the configuration names. `report` replaces the last one of the record."""
     last = report or record.last
     is_current = report is not None or record.credential == target.credential
     accepted = None if last is None or not is_current else _accepted(last)
     proof_at = record.proof_at if target.recovery_vault is not None else None
     results = tuple(_conclusive(target, record, last)) if record.auxiliary else ()
-    return _one_facts(AuxiliaryFacts(target.credential, accepted, results, record.rotation_pending, proof_at))
-
-
-@lru_cache(maxsize=256)
-def _one_facts(facts: AuxiliaryFacts) -> AuxiliaryFacts:
-    """Return the first of equal values: those of the targets of a credential are often equal, and each target holds one."""
-    return facts
+    return AuxiliaryFacts(target.credential, accepted, results, record.rotation_pending, proof_at)
 
 
 def auxiliary_samples(facts: AuxiliaryFacts) -> Values:
     """Return the samples of all auxiliary probes of a target, and whether its own credential was accepted."""
     own = (("credential", facts.credential), ("role", "current"))
     staged: list[Sample] = [
-        ((("credential", each.credential), ("role", "next")), float(each.usable))
+        ((("credential", each.credential), ("role", "next")), float(bool(each.usable)))
         for each in facts.results
         if each.kind is AuxiliaryKind.NEXT
     ]
@@ -396,7 +373,7 @@ def auxiliary_samples(facts: AuxiliaryFacts) -> Values:
         "ekm_credential_usable": [*current, *staged],
         "ekm_key_rotation_pending": one(facts.rotation_pending),
         "ekm_retained_version_usable": _retained(facts.results),
-        "ekm_recovery_usable": [((), float(each.usable)) for each in facts.results if each.kind is AuxiliaryKind.RECOVERY],
+        "ekm_recovery_usable": [((), float(bool(each.usable))) for each in facts.results if each.kind is AuxiliaryKind.RECOVERY],
         "ekm_recovery_last_success_timestamp_seconds": one(facts.proof_at),
     }
 
@@ -411,18 +388,18 @@ def _accepted(report: ProbeReport) -> bool | None:
     return token.outcome is Outcome.OK
 
 
-def _conclusive(target: Target, record: TargetRecord, report: ProbeReport | None) -> Iterator[AuxiliaryUse]:
+def _conclusive(target: Target, record: TargetRecord, report: ProbeReport | None) -> Iterator[AuxiliaryResult]:
     for result in record.auxiliary.values():
         now = result.at if report is None else max(result.at, report.started_at)
         if result.usable is not None and result.identity in configured_auxiliary(target, datetime.fromtimestamp(now, UTC).date()):
-            yield AuxiliaryUse(result.kind, result.name, result.credential, result.usable)
+            yield result
 
 
-def _retained(results: Iterable[AuxiliaryUse]) -> list[Sample]:
+def _retained(results: Iterable[AuxiliaryResult]) -> list[Sample]:
     """Return one sample for each key version. A version in two vaults must be usable in both."""
     found: dict[str, bool] = {}
     for each in results:
         if each.kind is AuxiliaryKind.RETAINED:
-            found[each.name] = found.get(each.name, True) and each.usable
+            found[each.name] = found.get(each.name, True) and bool(each.usable)
     parts = {name: name.rpartition("/") for name in found}
     return [((("key", parts[name][0]), ("version", parts[name][2])), float(usable)) for name, usable in found.items()]

@@ -6,7 +6,7 @@ from exporter.core.values import Fault, Outcome, Phase, Step
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import AuxiliaryKind
-from exporter.metrics.counters import Budget, Budgets, share_of
+from exporter.metrics.counters import Budgets, share_of
 from tests.support.metric_factories import (
     START,
     a_key,
@@ -62,24 +62,16 @@ def test_a_share_depends_on_the_key_and_on_the_cloud_of_the_vault():
 
 @pytest.mark.parametrize(("after", "kept"), [(0, True), (9, True), (49, True), (60, False), (3600, False), (-60, False)])
 def test_after_an_idle_minute_the_ratio_is_zero(after, kept):
-    budget = Budget(VAULT)
-    budget.add_steps(START, SENT, None)
-    assert budget.ratio(START + after) == pytest.approx(READ + KEY if kept else 0)
+    ratios = Budgets().add(VAULT, START, SENT, None, now=START + after)
+    assert ratios == {VAULT: pytest.approx(READ + KEY if kept else 0)}
 
 
 def test_the_busiest_ten_seconds_count():
-    budget = Budget(VAULT)
+    budgets = Budgets()
     for at in (0, 3, 9, 10, 40):
-        budget.add_steps(START + at, SENT, None)
-    assert budget.ratio(START + 41) == pytest.approx(3 * (READ + KEY))
-    assert budget.ratio(START + 65) == pytest.approx(READ + KEY)
-
-
-def test_a_late_long_probe_keeps_newer_requests():
-    budget = Budget(VAULT)
-    budget.add_steps(START + 100, SENT, None)
-    budget.add_steps(START, a_report().steps, None)
-    assert budget.ratio(START + 101) == pytest.approx(READ + KEY)
+        budgets.add(VAULT, START + at, SENT, None, now=START + at)
+    assert budgets.sweep(START + 65) == {VAULT: pytest.approx(READ + KEY)}
+    assert budgets.add(VAULT, START, a_report().steps, None, now=START + 41) != {}  # a late long probe keeps newer requests
 
 
 def test_a_sweep_returns_each_change_once():
