@@ -80,8 +80,8 @@ class Response:
 
     request: Any
     status_code: int
-    headers: Mapping[str, str]
-    content: bytes = b""
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(default=b"", repr=False)  # of Entra ID, a token
     complete: bool = False
     reason: ClassVar = ""
     is_stream_consumed: ClassVar = True
@@ -133,7 +133,7 @@ class Exchange:
     traffic: Traffic | None = None
     proxy: str | None = None  # host:port
     response: Response | None = None
-    result: object = None
+    result: object = field(default=None, repr=False)  # of the SDK, a token
     error: Exception | None = None
     raised_at: str | None = None  # the innermost frames of `error`
     timed_out: bool = False

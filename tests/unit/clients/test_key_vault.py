@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from exporter.clients.answers import Page, encode, read_key
+from exporter.clients.http.exchange import Response
 from exporter.clients.key_vault import Request, VaultSession, encrypt_locally
 from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase
 from tests.support.tls_server import CHALLENGE, ENTRA, TENANT, TOKEN, closes, is_silent, keeps_open, response, until, writes
@@ -186,8 +187,9 @@ async def test_vault_401_names_its_cause(serve, key_facts, header, message, expe
     assert (facts.fault, facts.status, (facts.inner_code, facts.akv)) == (Fault.HTTP_STATUS, 401, expected)
 
 
-def test_request_shows_no_token_and_no_body():
+def test_request_and_response_show_no_token_and_no_body():
     shown = repr(Request("POST", "https://vault/keys", {"Authorization": f"Bearer {TOKEN}"}, b"MARKED"))
+    shown += repr(Response(None, 200, {"Set-Cookie": TOKEN}, b"MARKED"))
     assert TOKEN not in shown
     assert "MARKED" not in shown
 
