@@ -232,6 +232,10 @@ class CredentialKind(StrEnum):
 HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 
+# What a server fills, so that it may hold a known secret; `knowledge.report` says what is left of each.
+CODE, VALUE, SENTENCE = (Meta(extra={"sent": kind}) for kind in ("code", "value", "sentence"))
+
+
 class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """The facts of one exchange. `classify` derives the code and the reason.
 
@@ -240,15 +244,19 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
 
     fault: Fault = Fault.NONE
     status: int | None = None
-    service_code: str | None = None  # error.code of the vault, `error` of Entra
-    inner_code: str | None = None  # error.innererror.code of the vault, or the one that its or Entra's message implies
-    aadsts: int | None = None  # the number of Entra's error_codes or description that decides the reason, else the first
+    service_code: Annotated[str | None, CODE] = None  # error.code of the vault, `error` of Entra
+    inner_code: Annotated[str | None, CODE] = (
+        None  # error.innererror.code of the vault, or the one that its or Entra's message implies
+    )
+    aadsts: Annotated[int | None, VALUE] = (
+        None  # the number of Entra's error_codes or description that decides the reason, else the first
+    )
     akv: int | None = None  # the number of an AKVnnnnn message
     retry_after_seconds: float | None = None
     request_id: str | None = None
-    correlation_id: str | None = None  # of Entra ID, whose logs have it
+    correlation_id: Annotated[str | None, VALUE] = None  # of Entra ID, whose logs have it
     exception: str | None = None  # class name of the innermost exception that explains the fault
-    detail: str = ""
+    detail: Annotated[str, SENTENCE] = ""
     raised_at: str | None = None  # `file:line < file:line` of an exception that no rule explains
     phases: Mapping[Phase, float] = {}
     phase_reached: Phase | None = None
@@ -257,7 +265,7 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     endpoint: str | None = None  # host:port of the request
     client_id: str | None = None  # of the sign-in; shown in advice only
     credential_kind: CredentialKind | None = None  # of the sign-in; selects the advice
-    client_address: str | None = None  # that the vault saw and refused; shown, never a label value
+    client_address: Annotated[str | None, VALUE] = None  # that the vault saw and refused; shown, never a label value
     secret_file: str | None = None  # that cannot be read; shown in advice only
     proxy: str | None = None  # host:port, if the request went through one; shown in advice only
     addresses: tuple[str, ...] = ()  # to which a request without a response connected; shown in tickets only
@@ -268,8 +276,8 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     has_page: bool = False  # the body of an error is not the service's: a page, text or other JSON, as of a proxy
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
-    refused_issuer: str | None = None  # of a certificate that this host refused; None before Python 3.13
-    object_id: str | None = None  # of the principal that the vault refused; shown, never a label value
+    refused_issuer: Annotated[str | None, VALUE] = None  # of a certificate that this host refused; None before Python 3.13
+    object_id: Annotated[str | None, VALUE] = None  # of the principal that the vault refused; shown, never a label value
 
 
 class VaultHeaders(Struct, frozen=True, kw_only=True, gc=False):

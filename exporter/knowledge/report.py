@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_type_hints
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -132,15 +132,11 @@ def _without_secret(value: object) -> object:
     return None if reveals(str(value)) else value
 
 
-# The fields of facts that a server fills, and what is left of a value with a secret.
+# What is left of a value with a secret, by what the server sent, and the fields of facts with such values.
+_CLEAN: Mapping[object, Callable[[Any], object]] = {"code": _code, "value": _without_secret, "sentence": hide}
 _CLEANERS: Mapping[str, Callable[[Any], object]] = {
-    "service_code": _code,
-    "inner_code": _code,
-    "aadsts": _without_secret,
-    "client_address": _without_secret,
-    "object_id": _without_secret,
-    "refused_issuer": _without_secret,
-    "correlation_id": _without_secret,
-    "detail": hide,
+    name: _CLEAN[meta.extra["sent"]]
+    for name, hint in get_type_hints(Facts, include_extras=True).items()
+    for meta in getattr(hint, "__metadata__", ())
 }
 _all_sent: Callable[[Facts], tuple[Any, ...]] = attrgetter(*_CLEANERS)

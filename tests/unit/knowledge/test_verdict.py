@@ -1,5 +1,7 @@
 """The verdict on a probe, on an auxiliary probe and on the last probes of a target; reports without secrets."""
 
+from typing import get_type_hints
+
 import pytest
 
 from exporter.core.secrets import MARK, remember
@@ -355,7 +357,7 @@ def test_key_loses_a_secret_alone(field, sent, kept):
 
 
 def test_every_text_of_a_server_in_the_facts_is_redacted():
-    texts = {name for name, kind in Facts.__annotations__.items() if "str" in kind.split(" | ")}
+    texts = {name for name, kind in get_type_hints(Facts).items() if kind in (str, str | None)}
     assert {name for name in texts if getattr(redacted_facts(Facts(**{name: SECRET})), name) == SECRET} == OWN_TEXTS
 
 
