@@ -325,9 +325,8 @@ def auxiliary_actions(
 
     If the same cause was stated before, a reference replaces the actions. An auxiliary probe never keeps a database closed.
     """
-    stated, own = set[tuple[str | None, ...]](), None if record.last is None else deciding_failure(record.last)
-    if own is not None:
-        stated.add(_cause(own, target.vault, target.credential, target.key))
+    own = None if record.last is None else deciding_failure(record.last)
+    stated = set() if own is None else {_cause(own, target.vault, target.credential, target.key)}
     for identity, result in results:
         failure = None if result is None else result.failure
         if result is None or failure is None:
@@ -335,10 +334,8 @@ def auxiliary_actions(
             continue
         cause = _cause(failure, result.vault, result.credential, result.name)
         first = _CONSEQUENCES[result.kind] if result.usable is False else ""
-        then: tuple[str, ...] = ()
-        if cause in stated:
-            then = (_SAME_CAUSE,)
-        elif failure.code is not None:
+        then: tuple[str, ...] = (_SAME_CAUSE,) if cause in stated else ()
+        if not then and failure.code is not None:
             advice = advise(failure, names_of_auxiliary(target, result), ready=True).actions
             # A refused staged credential is not for SQL Server.
             then = tuple(each for each in advice if result.kind is not AuxiliaryKind.NEXT or each not in WRITE_SECRET)

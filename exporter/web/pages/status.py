@@ -98,10 +98,10 @@ def target_row(urls: Urls, view: TargetView, query: TargetQuery, *, action: bool
 
 def _servers(urls: Urls, view: TargetView) -> Child:
     instances = view.target.instances
-    shown = []
-    for labels in instances[:_SERVERS]:
-        server, others = what_an_instance_is(labels)
-        shown.append(element("div", server, [" ", element("span", others, class_="quiet")] if others else None))
+    shown = [
+        element("div", server, [" ", element("span", others, class_="quiet")] if others else None)
+        for server, others in map(what_an_instance_is, instances[:_SERVERS])
+    ]
     more = link(urls.target(view.target.name), f"and {len(instances) - _SERVERS} more")
     return [
         None if instances else element("span", "no SQL Server named", class_="quiet"),
