@@ -43,16 +43,17 @@ class WindowsProcessCollector(Collector):
             used = resources()
         except OSError:
             return
-        yield GaugeMetricFamily("process_virtual_memory_bytes", "Private memory size in bytes.", value=used.private_bytes)
-        yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory size in bytes.", value=used.resident_bytes)
-        yield GaugeMetricFamily(
-            "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", value=used.started
-        )
         yield CounterMetricFamily(
             "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", value=used.cpu_seconds
         )
-        yield GaugeMetricFamily("process_open_fds", "Number of open handles.", value=used.handles)
-        yield GaugeMetricFamily("process_max_fds", "Maximum number of open handles.", value=_MOST_HANDLES)
+        for name, text, value in (
+            ("process_virtual_memory_bytes", "Private memory size in bytes.", used.private_bytes),
+            ("process_resident_memory_bytes", "Resident memory size in bytes.", used.resident_bytes),
+            ("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", used.started),
+            ("process_open_fds", "Number of open handles.", used.handles),
+            ("process_max_fds", "Maximum number of open handles.", _MOST_HANDLES),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
 
 
 class Instruments:
@@ -110,9 +111,6 @@ class Instruments:
         """Record that this exporter is shard `index` of `count`."""
         self._shards.labels(str(index), str(count)).set(count)
 
-    def _count_targets(self, count: int) -> None:
-        self._targets.set(count)
-
     def schedule_lag(self, seconds: float) -> None:
         """Record the delay with which a probe started."""
         self._lag.observe(seconds)
@@ -121,9 +119,6 @@ class Instruments:
     def skipped(self, reason: str, count: int = 1) -> None:
         """Count scheduled probes that were not started. Raises ValueError for a reason outside SKIP_REASONS."""
         self._skipped.labels(_one_of(SKIP_REASONS, reason)).inc(count)
-
-    def _count_tainted(self) -> None:
-        self._tainted.inc()
 
     def requested(self, endpoint: str, count: int = 1) -> None:
         """Count requests that were sent. Raises ValueError for an endpoint outside REQUESTED."""

@@ -348,7 +348,7 @@ class Recorder(Instruments):
         endpoints = {name: target_values.certificate_samples(shown) for name, shown in record.certificates.items()}
         self._show(block.owner_values(values), *self._endpoints(target.name, endpoints), counters=block)
         self._tie(target)
-        self._count_targets(len(self._blocks))
+        self._targets.set(len(self._blocks))
 
     def forget(self, name: str) -> None:
         """Remove all series of a target, and shared ones that no other target uses."""
@@ -358,7 +358,7 @@ class Recorder(Instruments):
         self._failures.forget(name)
         for scope in _TIED:
             self._drop(scope, self._owners.replace(name, scope, ()))
-        self._count_targets(len(self._blocks))
+        self._targets.set(len(self._blocks))
 
     def record(self, report: ProbeReport, record: TargetRecord) -> None:
         """Record one probe, which `record` already includes. A probe of a forgotten target is ignored."""
@@ -371,7 +371,7 @@ class Recorder(Instruments):
         unsteady = not report.discarded and self._failures.is_unsteady(block)
         block.counters.add(report, maintenance=bool(block.maintenance), unsteady=unsteady)
         if report.discarded:
-            self._count_tainted()
+            self._tainted.inc()
             values |= target_values.time_samples(record)
         else:
             block.counters.path_after(record)

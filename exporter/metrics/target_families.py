@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from exporter.core.values import Phase, Step
@@ -165,12 +166,8 @@ def target_metric(
     )
 
 
-def _counter(name: str, text: str, own: str = "", *, level: Level = Level.MINIMAL) -> MetricSpec:
-    return target_metric(Retention.COUNTED, name, text, own, kind=MetricType.COUNTER, level=level)
-
-
-def _info(retention: Retention, name: str, text: str, own: str = "", *, level: Level = Level.MINIMAL) -> MetricSpec:
-    return target_metric(retention, name, text, own, kind=MetricType.INFO, level=level)
+_counter: Final = partial(target_metric, Retention.COUNTED, kind=MetricType.COUNTER)
+_info: Final = partial(target_metric, kind=MetricType.INFO)
 
 
 TARGET_METRICS: Final = (
