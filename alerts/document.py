@@ -1,4 +1,4 @@
-"""The tables of every alert, and the arithmetic of the least number of failures, for docs/alerts.md and docs/alert-timing.md.
+"""The tables of every alert, and the arithmetic of the least number of failures, for docs/alerts.md and docs/maintainers/alert-timing.md.
 
 The alerts come from the comments of the rule file (`# When:`, `# After:`, `# Why:`, `# First:`).
 """

@@ -1,4 +1,4 @@
-"""The list of docs/alerts.md, from the comments of the rule templates, and the arithmetic of docs/alert-timing.md."""
+"""The list of docs/alerts.md, from the comments of the rule templates, and the arithmetic of docs/maintainers/alert-timing.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from alerts import build, document
 from docs.generators.pages import GeneratedPart
 
-TIMING: Final = Path(__file__).parents[1] / "alert-timing.md"
+TIMING: Final = Path(__file__).parents[1] / "maintainers" / "alert-timing.md"
 
 
 def _listed() -> str:

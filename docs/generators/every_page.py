@@ -34,7 +34,7 @@ from docs.generators.pages import GeneratedPart
 
 DOCS: Final = Path(__file__).parents[1]
 PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
-    "alert-timing": (alerts.LEAST,),
+    "maintainers/alert-timing": (alerts.LEAST,),
     "alerts": (alerts.LIST,),
     "configuration": configuration.PARTS,
     "doctor": doctor.PARTS,
@@ -52,7 +52,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "securing": (securing.PART,),
     "service-report": service_report.PARTS,
     "simulator": simulator.PARTS,
-    "simulator-scenarios": (simulator.SCENARIOS_PART,),
+    "maintainers/simulator-scenarios": (simulator.SCENARIOS_PART,),
     "sizing": (*sizing.PARTS, *vault_load.PARTS),
     "sql-host": sql_host.PARTS,
     "sql-servers": (*sql_servers.PARTS, gate.EVIDENCE_PART),

@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from typing import Final
 
 MOVED: Final[Mapping[str, str]] = {
+    "alert-timing": "maintainers/alert-timing",
     "azure-inventory": "inventory#vaults-and-keys-in-azure-without-a-target",
     "first-vault": "production",
     "high-availability": "placement#high-availability",
     "licences": "maintainers/licences",
     "modes": "placement#modes",
-    "paging": "alert-timing#the-drill",
+    "paging": "maintainers/alert-timing#the-drill",
     "performance": "maintainers/performance",
     "proven": "maintainers/proven",
     "retiring-a-version": "key-rotation#may-this-old-version-go",
+    "simulator-scenarios": "maintainers/simulator-scenarios",
+    "support": "troubleshooting",
 }

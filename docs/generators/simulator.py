@@ -79,7 +79,7 @@ def _scenario(one: Scenario) -> str:
 def _codes() -> Iterator[str]:
     for row in CODES:
         if row.observable and row.generation is not Family.CURRENT:
-            number = f"[{row.code}](codes.md#{row.code})" + (f" ({row.counterpart})" if row.counterpart else "")
+            number = f"[{row.code}](../codes.md#{row.code})" + (f" ({row.counterpart})" if row.counterpart else "")
             yield f"| {number} | {row.symbol} | {', '.join(f'`{one.name}`' for one in caused(row))} |"
 
 

@@ -217,7 +217,7 @@ WORKER: Final = ("iframe-worker.js", "iframe-worker-LICENSE.txt")  # lets the se
 PICTURES: Final = "docs/images/*.png"
 SECONDS: Final = 300
 # Long pages of generated entries, and those for maintainers: a search shows the pages that lead a reader first.
-REFERENCE: Final = re.compile(r"(?:codes|metrics|configuration|simulator-scenarios|CHANGELOG|maintainers/.+)\.html")
+REFERENCE: Final = re.compile(r"(?:codes|metrics|configuration|CHANGELOG|maintainers/.+)\.html")
 # Markdown links of the README's list, without those to a part of a page.
 _LISTED = re.compile(r"\[([^\]]+)\]\((docs/[^)#]+\.md)\)")
 _ID, _LINK = re.compile(r'\sid="([^"]+)"'), re.compile(r'\s(?:href|src)="(?![a-z]+:)([^"#]*)#?([^"]*)"')

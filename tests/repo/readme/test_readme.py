@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 
 from exporter.config.load import load_config
-from exporter.metrics.families import METRICS
 from tests.support.patience import PATIENCE
 from tests.support.transcripts import Transcript, missing, transcript
 
@@ -151,10 +150,3 @@ def test_readme_configuration_loads(tmp_path, monkeypatch):
     monkeypatch.setenv("EKM_SQL_PROD", "not-a-secret")
     (tmp_path / "ekm.yml").write_text(block[1])
     assert load_config(tmp_path / "ekm.yml").problems == ()
-
-
-def test_readme_metrics_match_the_table():
-    rows = re.findall(r"^\| `(ekm_\w+)` \| (.*?) ?\| (.*) \|$", README, re.MULTILINE)
-    assert len(rows) >= 10
-    table = {spec.name: (", ".join(f"`{name}`" for name in spec.own), spec.help) for spec in METRICS}
-    assert {name: (labels, help_text) for name, labels, help_text in rows} == {name: table[name] for name, _, _ in rows}

@@ -100,9 +100,8 @@ def test_page_shows_both_numbers_of_a_pair():
                 assert not re.search(rf"\b{number}\b", line) or counterpart in line, line
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/alert-timing.md"])
-def test_sample_page_has_the_action_of_the_rules(page):
-    sample = " ".join((ROOT / page).read_text(encoding="utf-8").replace('\\"', '"').split())
+def test_sample_page_has_the_action_of_the_rules():
+    sample = " ".join((ROOT / "docs" / "maintainers" / "alert-timing.md").read_text(encoding="utf-8").replace('\\"', '"').split())
     names = Names(target="forbidden", vault="forbidden.vault.azure.net", key="tde", version=None)
     assert f"First: {action_line(3077, Reason.FORBIDDEN_RBAC, names)}" in sample
     assert "Do not restart or fail over SQL Server until a probe succeeds." in sample

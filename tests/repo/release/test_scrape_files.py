@@ -22,13 +22,14 @@ SAME = {
 
 
 def test_page_names_every_file():
+    assert {path.name for path in FOLDER.iterdir()} == {*FILES, *OPERATOR, "prometheus.yml"}
     assert [name for name in (*FILES, *OPERATOR) if f"(../deploy/prometheus/{name})" not in PAGE] == []
 
 
 SHIPPED = [
     *FOLDER.glob("*.yml"), *(ROOT / "deploy" / "azure").glob("prometheus*.yml"), ROOT / "deploy" / "starter" / "prometheus.yml",
     *(ROOT / "tests" / "system" / "helm" / "golden").glob("*.yaml"),
-    ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("from-blackbox", "install")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("from-blackbox", "install")),
 ]  # fmt: skip
 
 
@@ -51,12 +52,6 @@ def test_labels_of_a_target_win_over_labels_of_the_scrape_job(path):
     jobs = scrapes(path)
     assert all(job.get("honor_labels") or job.get("honorLabels") for job in jobs)
     assert jobs or path.parent.name == "golden"
-
-
-def test_readme_lists_every_file():
-    assert {path.name for path in FOLDER.iterdir()} == {*FILES, *OPERATOR, "prometheus.yml"}
-    readme = (ROOT / "README.md").read_text()
-    assert [name for name in (*FILES, *OPERATOR) if f"(deploy/prometheus/{name})" not in readme] == []
 
 
 def renamed(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The times of the drill: `python -m tests.system.alerts.drill.measured` writes those of the last run into docs/alert-timing.md.
+"""The times of the drill: `python -m tests.system.alerts.drill.measured` writes those of the last run into docs/maintainers/alert-timing.md.
 
 No test depends on a time.
 """

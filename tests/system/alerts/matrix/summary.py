@@ -1,4 +1,4 @@
-"""The matrix as a table of docs/alert-timing.md: `python -m tests.system.alerts.matrix.summary` writes it from a run.
+"""The matrix as a table of docs/maintainers/alert-timing.md: `python -m tests.system.alerts.matrix.summary` writes it from a run.
 
 For each fault, pattern and interval it shows the page, the minutes until it comes, and the minutes from recovery until it ends.
 """
