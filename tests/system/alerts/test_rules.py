@@ -287,17 +287,6 @@ def test_queries_inside_annotations_are_read_too():
 ALERTS_PAGE = Path("docs/alerts.md").read_text()
 
 
-def test_old_names_lead_to_alerts_and_series_that_exist():
-    rows = re.findall(r"^\| (.+) \| (.+) \|$", ALERTS_PAGE.partition("\n## Old names\n")[2].partition("\n## ")[0], re.MULTILINE)[
-        2:
-    ]
-    old, new = ({name for row in rows for name in re.findall(r"`(Ekm\w+|ekm_\w+)`", row[column])} for column in (0, 1))
-    assert len(old) == 35
-    assert not old & {*ALERTS, *SQL_ALERTS}
-    assert new - {*ALERTS, *SQL_ALERTS, *BY_NAME} == set()
-    assert all(re.search(r"`(?:Ekm|ekm_)\w+`", now) for _, now in rows)
-
-
 def test_page_begins_with_every_condition_of_the_scrape_job():
     first = ALERTS_PAGE.partition("\n## ")[0]
     assert [word for word in ("2.42", f"job: {values.JOB}", "once a minute", "honor_labels: true") if word not in first] == []
