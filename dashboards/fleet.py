@@ -12,7 +12,7 @@ from grafana_foundation_sdk.builders import dashboard as building
 from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
 
-from dashboards import coverage, danger, firing, frame, panels, promql, sheets
+from dashboards import coverage, danger, firing, frame, panels, promql, sheets, sql_servers
 from dashboards.panels import Number
 from dashboards.promql import increase, series
 from dashboards.sheets import column, mapped
@@ -44,6 +44,7 @@ NUMBERS: Final = (
         f"count({_UP} == 0) or 0 * count({_UP})",
         levels=panels.ANY_IS_BAD,
         start=GOOD,
+        size=(3, 4),
     ),
     Number(
         "SQL Servers in danger",
@@ -52,6 +53,16 @@ NUMBERS: Final = (
         f"count({_SERVERS}) or {promql.NONE_IN_DANGER}",
         levels=panels.ANY_IS_BAD,
         start=GOOD,
+        size=(3, 4),
+    ),
+    Number(
+        "Backups fail",
+        "SQL Servers whose own backups fail because they do not get their key, as the exporter reads them (sql_servers), whatever the probe shows.",
+        sql_servers.BACKUPS_FAIL,
+        levels=panels.ANY_IS_BAD,
+        start=GOOD,
+        missing="not read",
+        size=(3, 4),
     ),
     Number(
         "No server declared",
@@ -59,6 +70,7 @@ NUMBERS: Final = (
         f"count({_UNNAMED}) or {promql.NONE_IN_DANGER}",
         levels=panels.ANY_IS_BAD,
         start=GOOD,
+        size=(3, 4),
     ),
     Number(
         "Not ready",
@@ -99,23 +111,21 @@ def _every_target() -> table.Panel:
     count = f"count by (target) (max by (target, sql_instance, host) ({series('ekm_instance_info')}))"
     panel = sheets.sheet(
         "Every target, worst first",
-        f"One line for each vault and key. Success, latency and throttling cover the chosen time range; latency is per step; "
+        f"One line for each vault and key. Success and throttling cover the chosen time range; "
         f"the next expiry is that of key or credential. A ready target has a code if only wrap fails, or only a central exporter is blocked. {_LAST_HOUR}",
         panels.rows(promql.STATE, "A"),
         panels.rows(promql.with_page(promql.with_affected(_MEANING)), "B"),
         panels.rows(promql.SUCCESS, "C"),
-        panels.rows(promql.quantile(0.5, by="target", over="$__range"), "D"),
-        panels.rows(promql.quantile(0.99, by="target", over="$__range"), "E"),
-        panels.rows(f"sum by (target) ({increase('ekm_throttled_total', 'target, step', '$__range')})", "F"),
-        panels.rows(f"({promql.NEXT_EXPIRY} - time()) / 86400", "G"),
-        panels.rows(count, "H"),
-        panels.rows(f"topk by (target) (1, max by (target, team) ({series('ekm_target_info')}))", "I"),
-        panels.rows(promql.one_of("ekm_vault_info", "region"), "J"),
-        panels.over_time(f"max by (target) ({series('ekm_probe_duration_seconds')})", ref="K"),
+        panels.rows(f"sum by (target) ({increase('ekm_throttled_total', 'target, step', '$__range')})", "D"),
+        panels.rows(f"({promql.NEXT_EXPIRY} - time()) / 86400", "E"),
+        panels.rows(count, "F"),
+        panels.rows(f"topk by (target) (1, max by (target, team) ({series('ekm_target_info')}))", "G"),
+        panels.rows(promql.one_of("ekm_vault_info", "region"), "H"),
+        panels.over_time(f"max by (target) ({series('ekm_probe_duration_seconds')})", ref="I"),
         size=(24, 17),
         empty="No exporter has any target.",
     )
-    panel.with_transformation(sheets.transformation("timeSeriesTable", {"K": {"stat": "lastNotNull"}}, only="K"))
+    panel.with_transformation(sheets.transformation("timeSeriesTable", {"I": {"stat": "lastNotNull"}}, only="I"))
     return _columns_of_targets(panel).sort_by(
         [TableSortByFieldState().display_name("Vault side"), TableSortByFieldState().display_name("Success")]
     )
@@ -125,15 +135,13 @@ def _columns_of_targets(panel: table.Panel) -> table.Panel:
     names = {
         "Value #A": "Vault side",
         "target": "Target",
-        "Value #H": "Servers",
+        "Value #F": "Servers",
         "code": "Code",
         "meaning": "What happened",
         "Value #C": "Success",
-        "Value #D": "p50",
-        "Value #E": "p99",
-        "Value #F": "Throttled",
-        "Value #G": "Next expiry",
-        "Trend #K": "Duration",
+        "Value #D": "Throttled",
+        "Value #E": "Next expiry",
+        "Trend #I": "Duration",
         "team": "Team",
         "region": "Region",
         "page": "Page",
@@ -145,9 +153,6 @@ def _columns_of_targets(panel: table.Panel) -> table.Panel:
     frame.code_column(panel)
     column(panel, "What happened", *sheets.WRAPPED)
     column(panel, "Success", ("unit", "percentunit"), ("decimals", 1), width=85)
-    slow = sheets.levels((1, WARNING), (5, BAD))
-    for name in ("p50", "p99"):
-        column(panel, name, ("unit", "s"), ("decimals", 1), slow, sheets.COLORED, width=72)
     column(panel, "Throttled", *sheets.COUNT, sheets.levels((0.5, WARNING)), sheets.COLORED, width=82)
     column(panel, "Next expiry", *sheets.DAYS, sheets.COLORED, width=98)
     column(panel, "Duration", sheets.SPARKLINE, ("unit", "s"), ("color", {"mode": "fixed", "fixedColor": "#56B4E9"}), width=76)
@@ -203,6 +208,7 @@ def dashboard() -> building.Dashboard:
     rows: list[frame.Row] = [
         ("", panels.numbers(*NUMBERS)),
         ("", [danger.table_of_servers()]),
+        ("", [sql_servers.table_of_failures()]),
         ("", [firing.table_of_alerts(firing.EVERYWHERE)]),
         ("", [_every_target()]),
         ("", [_over_time()]),

@@ -1,6 +1,6 @@
-"""The table of what SQL Server itself proved: the last proof of each key, how long the logs have room, and the age of the reading.
+"""The tables of SQL Server itself: what it proved with each key, and what fails there, whatever the vault side is.
 
-For: one line for each SQL Server of the chosen target and each key that its databases use.
+For: one line for each SQL Server of the chosen target and each key that its databases use; one for each failure of any SQL Server.
 Not for: codes in error logs (see `reported`), keys without a target (see `coverage`).
 """
 
@@ -17,6 +17,14 @@ from dashboards.sheets import column, levels, mapped
 from dashboards.words import BAD, NEUTRAL, OFF_ON, PROOFS, WARNING
 
 TITLE: Final = "What SQL Server itself proved"
+FAILING: Final = "SQL Server itself: closed databases, failing backups, full logs"
+# All SQL Servers, whatever vault and target are chosen: one without a target fails too.
+_EXPORTERS: Final = 'job=~"$job", instance=~"$instance"'
+_SINCE: Final = f"max by (sql_instance, host) (mssql_ekm_backups_failing_since_timestamp_seconds{{{_EXPORTERS}}})"
+BACKUPS_FAIL: Final = f"count({_SINCE} > 0) or 0 * count({_SINCE})"
+_ADVISED: Final = (
+    f'max by (sql_instance, host, about, database, shows, action) (mssql_ekm_first_action_info{{{_EXPORTERS}, about!="reading"}})'
+)
 _NO_HOST, _FLAG = 'host=""', 'flag="15025"'
 # Those of the target. An instance without a host is each SQL Server of that name.
 SERVERS: Final = (
@@ -94,3 +102,32 @@ def table_of_proofs() -> table.Panel:
     column(panel, "15025", mapped(OFF_ON), width=80)
     column(panel, "Read", ("unit", "s"), ("decimals", 0), width=90)
     return panel.sort_by([TableSortByFieldState().display_name("Proof").desc(True)])
+
+
+def table_of_failures() -> table.Panel:
+    """Return the table, closed databases first."""
+    panel = sheets.sheet(
+        FAILING,
+        "What the exporter reads of SQL Servers (sql_servers): databases that did not open, backups that fail because SQL Server does not get its key, "
+        "logs that fill up meanwhile, each with what it shows and the first action. The vault side may be ready all the same. The choice of vault and "
+        "target does not apply.",
+        panels.rows(_ADVISED),
+        size=(24, 7),
+        empty="No SQL Server that the exporter reads reports a failure.",
+    )
+    names = {
+        "about": "What",
+        "sql_instance": "SQL Server",
+        "host": "Host",
+        "database": "Database",
+        "shows": "What it shows",
+        "action": "First action",
+    }
+    sheets.columns(panel, names)
+    column(panel, "What", sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}), width=80)
+    column(panel, "SQL Server", width=140)
+    column(panel, "Host", width=90)
+    column(panel, "Database", width=130)
+    column(panel, "What it shows", *sheets.WRAPPED)
+    column(panel, "First action", *sheets.WRAPPED)
+    return panel.sort_by([TableSortByFieldState().display_name("What").desc(True)])

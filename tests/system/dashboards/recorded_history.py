@@ -331,6 +331,11 @@ def _of_sql_servers(histories: tuple[TargetHistory, ...], at: float, *, healthy:
             own = 'kind="{}",target="{}"'.format(*kinds[key])
             yield f'mssql_ekm_difference_databases{{{labels},{own},thumbprint="{key}"}} 2 {at:.0f}'
         yield f'mssql_ekm_error_log_lines{{{labels},code="other"}} 0 {at:.0f}'
+        fails = not healthy and sql_instance == "SQLPAY01"
+        yield f"mssql_ekm_backups_failing_since_timestamp_seconds{{{labels}}} {(at - 900) * fails:.0f} {at:.0f}"
+        if fails:
+            own = 'about="backups",database="",shows="3303, last 10:03 UTC",action="Alter the credential."'
+            yield f"mssql_ekm_first_action_info{{{labels},{own}}} 1 {at:.0f}"
         yield from _of_proofs(labels, at, healthy=healthy)
         if not healthy:
             yield f'mssql_ekm_error_log_lines{{{labels},code="3303"}} 4 {at:.0f}'

@@ -28,6 +28,7 @@ EMPTY_WHEN_HEALTHY: frozenset[str] = frozenset(
         "ekm-fleet: Failures by code: A",
         "ekm-fleet: Firing alerts: A",
         "ekm-fleet: Firing alerts: annotation",
+        "ekm-fleet: SQL Server itself: closed databases, failing backups, full logs: A",
         "ekm-fleet: These SQL Servers cannot get their key: backups fail, and databases stay closed at a restart: A",
         "ekm-service-level: Burn rate over 2h, worst targets: A",
         "ekm-service-level: Time not ready, by vantage: A",
@@ -262,7 +263,7 @@ def test_spent_budget_is_that_of_the_worst_exporter(history):
 
 
 def test_next_expiry_is_the_earliest_of_key_credential_purge(history):
-    query = by_name("ekm-fleet: Every target, worst first: G")
+    query = by_name("ekm-fleet: Every target, worst first: E")
     days = {labels["target"]: value for labels, value in history.now(query.filled())}
     assert days["orders-core"] == pytest.approx(9, abs=0.1)
     assert days["legal-hold"] == pytest.approx(80, abs=0.1)
@@ -296,6 +297,18 @@ def test_keys_in_use_have_their_coverage(history, target):
     apart = {("SQLCRM01", "crm-contacts"): "another version", ("SQLHR01", "hr-people"): "not known"}
     expected = {(name, apart.get((name, of), "probed"), None if name == "SQLHR01" else of): 2 for name, of in servers}
     assert covered(history, TROUBLED_ENDS, target=target) == expected | {("SQLNEW01", "no target", None): 2}
+
+
+def test_failures_of_sql_server_are_counted_and_listed(history):
+    """Its own failing backups stand beside the vault side; the choice of a target hides none."""
+    number, listed = by_name("ekm-fleet: Backups fail: A"), by_name(f"ekm-fleet: {sql_servers.FAILING}: A")
+    assert history.now(number.filled(target="web-shop"), HEALTHY_ENDS) == [({}, 0)]
+    assert history.now(number.filled(target="web-shop"), TROUBLED_ENDS) == [({}, 2)]
+    rows = history.rows(listed.filled(target="web-shop"))
+    assert {(labels["sql_instance"], labels["host"], labels["about"]) for labels in rows} == {
+        ("SQLPAY01", "n1", "backups"),
+        ("SQLPAY01", "n2", "backups"),
+    }
 
 
 PROOFS = f"ekm-vault: {sql_servers.TITLE}"
