@@ -12,8 +12,10 @@ import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator
+from concurrent.futures import Future
 from contextvars import Context
 from enum import StrEnum
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple
 
 from exporter.runtime.errors import every_exception, numbers_of
@@ -257,33 +259,14 @@ class PoolExhausted(Exception):  # noqa: N818 - a state of the exporter, not an 
         self.shortage = shortage
 
 
-class _Call:
-    """One call on its way to a thread and its result on the way back."""
-
-    __slots__ = ("_function", "_loop", "result")
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self._function = function
-        self._loop = asyncio.get_running_loop()
-        self.result: asyncio.Future[Any] = self._loop.create_future()
-
-    def execute(self) -> None:
-        try:
-            value = self._function()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
-            self._deliver(self.result.set_exception, error)
-        else:
-            self._deliver(self.result.set_result, value)
-        finally:
-            del self  # the exception keeps this frame, and the call the exception: a cycle
-
-    def _deliver(self, setter: Callable[[Any], None], outcome: Any) -> None:
-        def settle() -> None:
-            if not self.result.done():  # else the caller has given up
-                setter(outcome)
-
-        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
-            self._loop.call_soon_threadsafe(settle)
+def _execute(call: Future[Any], work: Callable[[], Any]) -> None:
+    try:
+        if call.set_running_or_notify_cancel():
+            call.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
+        call.set_exception(error)
+    finally:
+        del call, work  # the exception keeps this frame, and the call the exception: a cycle
 
 
 class DaemonThreadPool:
@@ -295,7 +278,7 @@ class DaemonThreadPool:
         self._size = self._most = size  # fewer than the most while the system grants no more
         self._name = name
         self._changed = threading.Condition()
-        self._waiting: OrderedDict[_Call, None] = OrderedDict()
+        self._waiting: OrderedDict[Future[Any], Callable[[], Any]] = OrderedDict()
         self.threads = 0  # that exist now
         self._idle = 0
         self._started = 0
@@ -315,21 +298,23 @@ class DaemonThreadPool:
         `TimeoutError` of `asyncio.timeout` has that cause too (see `shortage_of`). If cancelled later, the thread still finishes.
         Raises `PoolExhausted` if the pool is closed, the system grants no thread, or the call lacked a descriptor or memory.
         """
-        call = _Call(lambda: function(*args))
-        self._submit(call)
+        call = Future[_T]()
+        self._submit(call, partial(function, *args))
         try:
-            return await call.result  # type: ignore[no-any-return]
+            return await asyncio.wrap_future(call)
         except asyncio.CancelledError as cancelled:
-            if self._withdraw(call):
-                raise cancelled from self._busy(f"no thread of {self._size} was free")
+            with self._changed:
+                withdrawn = self._waiting.pop(call, None) is not None
+            if withdrawn:
+                lacking = Shortage.THREADS if self._refused else Shortage.RESOLVER
+                raise cancelled from PoolExhausted(f"no thread of {self._size} was free", lacking)
             raise
         except Exception as error:
-            lacking = shortage_of(error)
-            if lacking is None:
-                raise
-            raise PoolExhausted(f"the system grants no {lacking}", lacking) from error
+            if found := shortage_of(error):
+                raise PoolExhausted(f"the system grants no {found}", found) from error
+            raise
         finally:
-            del call  # for the same reason as in `execute`
+            del call  # for the same reason as in `_execute`
 
     def close(self) -> None:
         """Reject new calls, cancel waiting ones, and leave busy threads alone."""
@@ -338,19 +323,19 @@ class DaemonThreadPool:
             waiting, self._waiting = list(self._waiting), OrderedDict()
             self._changed.notify_all()
         for call in waiting:
-            call.result.cancel()
+            call.cancel()
 
-    def _submit(self, call: _Call) -> None:
+    def _submit(self, call: Future[Any], work: Callable[[], Any]) -> None:
         with self._changed:
             if self._closed:
                 raise PoolExhausted("the pool is closed")
-            self._waiting[call] = None
+            self._waiting[call] = work
             if self._idle >= len(self._waiting):
                 self._changed.notify()
             elif self.threads < self._size:
                 self._spawn(call)
 
-    def _spawn(self, call: _Call) -> None:
+    def _spawn(self, call: Future[Any]) -> None:
         self._started += 1
         thread = threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True)
         try:
@@ -364,28 +349,18 @@ class DaemonThreadPool:
             self.threads += 1
             self._refused = False
 
-    def _busy(self, text: str) -> PoolExhausted:
-        return PoolExhausted(text, Shortage.THREADS if self._refused else Shortage.RESOLVER)
-
-    def _withdraw(self, call: _Call) -> bool:
-        with self._changed:
-            if call not in self._waiting:
-                return False
-            del self._waiting[call]
-            return True
-
     def _work(self) -> None:
-        while (call := self._next()) is not None:
-            call.execute()
-            del call  # otherwise an idle thread keeps the last result alive
+        while (taken := self._next()) is not None:
+            _execute(*taken)
+            del taken  # otherwise an idle thread keeps the last result alive
 
-    def _next(self) -> _Call | None:
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
         with self._changed:
             while not self._waiting or self.threads > self._size:
                 if self._closed or self.threads > self._size or not self._rest():
                     self.threads -= 1
                     return None
-            return self._waiting.popitem(last=False)[0]
+            return self._waiting.popitem(last=False)
 
     def _rest(self) -> bool:
         """Wait for work. Return False if the thread should end instead."""
