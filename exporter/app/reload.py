@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -81,10 +81,9 @@ _LIMIT = 64 * 1024 * 1024  # bytes of one file; far above the limit of a configu
 _log = logging.getLogger(__name__)
 
 
-class Apply(Protocol):
-    async def __call__(self, config: Config) -> None:
-        """Apply a configuration. Raises ValueError or ExtraMissingError with a text for the operator if the old one stays."""
-        ...
+Apply = Callable[
+    [Config], Awaitable[None]
+]  # raises ValueError or ExtraMissingError with a text for the operator if the old one stays
 
 
 class OnReload(Protocol):
@@ -135,11 +134,17 @@ class Reloader:
     async def _read_and_apply(self) -> list[str]:
         loaded, self._last_content = await self._pool.run(self._load)
         self._running = None
-        problems = self._last_problems = _texts(loaded)
+        problems = self._last_problems = [*map(str, loaded.problems)]
         if loaded.config is not None:
-            problems = await self._try_apply(loaded.config)
+            try:
+                await self._apply(loaded.config)
+            except (ValueError, ExtraMissingError) as error:
+                problems = [f"{self._path}: {error}"]
         self._on_reload(successful=not problems, at=time.time())
-        _log_result(loaded, problems)
+        for problem in problems:
+            _log.error("configuration not reloaded", extra=fields(problem=problem))
+        for warning in () if problems else loaded.warnings:
+            _log.warning("configuration", extra=fields(where=warning.where, warning=warning.what))
         return problems
 
     def watch(self) -> None:
@@ -170,22 +175,17 @@ class Reloader:
             return False
         self._try_again_at = time.monotonic() + TRY_AGAIN_SECONDS
         loaded, _ = await self._pool.run(self._load)
-        return _texts(loaded) != self._last_problems
-
-    async def _try_apply(self, config: Config) -> list[str]:
-        try:
-            await self._apply(config)
-        except (ValueError, ExtraMissingError) as error:
-            return [f"{self._path}: {error}"]
-        return []
+        return [*map(str, loaded.problems)] != self._last_problems
 
     def _load(self) -> tuple[Loaded, str]:
         """Load the files. Blocks. The digest is taken first, so a change during the read is detected later."""
         for _ in range(_READINGS):
             before = self._content()
             loaded = load_config(self._path)
-            known, (self._files, self._patterns) = (self._files, self._patterns), _watched(loaded, self._path)
-            if known == (self._files, self._patterns):
+            modules = () if loaded.config is None else loaded.config.modules.values()
+            files = (self._path, *loaded.files, *(module.ca_file for module in modules if module.ca_file is not None))
+            known, self._files, self._patterns = (self._files, self._patterns), files, loaded.patterns
+            if known == (files, loaded.patterns):
                 break
         return loaded, before if before == self._content() else ""
 
@@ -195,24 +195,6 @@ class Reloader:
         for name in sorted({str(path) for path in self._files}.union(*map(glob.glob, self._patterns))):
             digest.update(name.encode(errors="surrogateescape") + b"\0" + _bytes_of(Path(name)) + b"\0")
         return digest.hexdigest()
-
-
-def _log_result(loaded: Loaded, problems: list[str]) -> None:
-    for problem in problems:
-        _log.error("configuration not reloaded", extra=fields(problem=problem))
-    if not problems:
-        for warning in loaded.warnings:
-            _log.warning("configuration", extra=fields(where=warning.where, warning=warning.what))
-
-
-def _texts(loaded: Loaded) -> list[str]:
-    return [str(problem) for problem in loaded.problems]
-
-
-def _watched(loaded: Loaded, path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Return the files of a configuration and its include patterns."""
-    authorities: Iterable[Path | None] = () if loaded.config is None else (one.ca_file for one in loaded.config.modules.values())
-    return (path, *loaded.files, *(file for file in authorities if file is not None)), loaded.patterns
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -38,6 +38,8 @@ from exporter.core.values import HOST_IDENTITIES, CredentialKind, KeyReference
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole, world_readable
 from exporter.runtime.process import is_windows
 
+_WORLD_READABLE = "every user of this host can read the file: restrict its permissions"
+
 
 def build_settings(given: Section) -> Settings:
     """Build the section `global`. `build_config` raises the concurrency to what the targets need."""
@@ -135,8 +137,8 @@ def build_credential(name: str, section: Section) -> Credential | None:
     stem, needed = SOURCES.get(kind, ("", False))
     is_connector = kind is CredentialKind.CONNECTOR_SECRET
     source = secret_source(section, stem, needed=needed, is_connector=is_connector) if stem else None
-    if section.get("certificate_file") is not None:
-        _check_certificate(section)
+    if (file := section.get("certificate_file")) is not None:
+        _check_certificate(file, section.location_of("certificate_file"))
     attribute = "password" if kind is CredentialKind.CLIENT_CERTIFICATE else "secret"
     return Credential(name=name, **(plain_values(Credential, section) | {attribute: source}))
 
@@ -158,8 +160,8 @@ def secret_source(section: Section, stem: str, *, needed: bool, is_connector: bo
 
 def _check_secret(source: SecretSource, location: Location, *, is_connector: bool) -> None:
     """Read the secret once and report why it is unusable. No message contains the path: it may be a pasted secret."""
-    if source.file is not None:
-        _warn_if_world_readable(source.file, location)
+    if source.file is not None and world_readable(source.file):
+        location.warn(_WORLD_READABLE)
     try:
         text = read_secret(source)
     except SecretUnreadableError as error:
@@ -169,15 +171,9 @@ def _check_secret(source: SecretSource, location: Location, *, is_connector: boo
         location.error(finding.text)
 
 
-def _warn_if_world_readable(file: Path, location: Location) -> None:
+def _check_certificate(file: Path, location: Location) -> None:
     if world_readable(file):
-        location.warn("every user of this host can read the file: restrict its permissions")
-
-
-def _check_certificate(section: Section) -> None:
-    location = section.location_of("certificate_file")
-    file = section.get("certificate_file")
-    _warn_if_world_readable(file, location)
+        location.warn(_WORLD_READABLE)
     try:
         if not read_whole(file, limit=CERTIFICATE_LIMIT):
             location.error("is empty")
@@ -187,12 +183,8 @@ def _check_certificate(section: Section) -> None:
 
 def build_module(name: str, section: Section) -> Module:
     """Build the module. Problems are reported."""
-    tls: Section | None = section.get("tls")
-    proxy: Section | None = section.get("proxy")
-    ca_file: Path | None = tls.get("ca_file") if tls is not None else None
-    if tls is not None and ca_file is not None:
-        check_ca(ca_file, tls.location_of("ca_file"))
-    built = {"ca_file": ca_file, "proxy": _proxy(proxy) if proxy is not None else None}
+    tls, proxy = (section.get(name) or Section(section.location) for name in ("tls", "proxy"))
+    built = {"ca_file": checked_ca(tls), "proxy": _proxy(proxy)}
     return Module(name=name, **(plain_values(Module, section) | built))
 
 
@@ -206,17 +198,21 @@ def _proxy(section: Section) -> Proxy | None:
     return Proxy(**(plain_values(Proxy, section) | built))
 
 
-def check_ca(file: Path, location: Location) -> None:
-    """Report a file without a certificate in PEM."""
+def checked_ca(section: Section) -> Path | None:
+    """Return the `ca_file` of a section, if it has one, and report a file without a certificate in PEM."""
+    file: Path | None = section.get("ca_file")
+    if file is None:
+        return None
     import ssl  # noqa: PLC0415 - it takes a twentieth of a check, and few configurations have such a file
 
     try:
         text = read_whole(file, limit=4 * 1024 * 1024).decode("ascii", "replace")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except FileUnreadableError as error:
-        location.error(str(error))
+        section.location_of("ca_file").error(str(error))
     except (ssl.SSLError, ValueError):
-        location.error("contains no certificate in PEM")
+        section.location_of("ca_file").error("contains no certificate in PEM")
+    return file
 
 
 _NO_LOGIN = "no login: set user with password_file, or entra_credential, because an account signs in without them on Windows only"
@@ -234,8 +230,7 @@ def build_sql_server(raw: Section, declared: Declarations) -> SqlServer | None:
     password = secret_source(raw, "password", needed=raw.is_set("user"))
     if raw.is_set("ca_file") and raw.is_set("certificate_sha256"):
         raw.location_of("certificate_sha256").error("ca_file and certificate_sha256 exclude each other: keep one")
-    if raw.get("ca_file") is not None:
-        check_ca(raw.get("ca_file"), raw.location_of("ca_file"))
+    checked_ca(raw)
     if raw.get("address") is None:
         return None
     return SqlServer(**(plain_values(SqlServer, raw) | {"password": password}))
