@@ -351,10 +351,12 @@ def test_interrupt_abandons_servers_that_are_being_read(monkeypatch):
     monkeypatch.setattr("exporter.sqlserver.read.read_server", read)
     servers = [parse_sql_address("slow"), parse_sql_address("fast")]
     access = SqlServerAccess(SqlLogin(), make_context(None, verify=True), 15.0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
         with pytest.raises(KeyboardInterrupt):
             read_servers(servers, access, parallel=2, progress=lambda *_: signal.raise_signal(signal.SIGINT))
     finally:
+        signal.signal(signal.SIGINT, before)
         released.set()
 
 
