@@ -22,7 +22,7 @@ from exporter.core.values import CredentialKind, KeyReference
 from exporter.doctor import checks_vault, host_rules
 from exporter.doctor.checks_vault import CheckFunction
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.host_rules import ConnectorFile, HostFacts, HostInstance, Unreadable
+from exporter.doctor.host_rules import HostFacts, HostInstance, Unreadable
 from exporter.explain.event import LoggedEvent, explain_event, read_event_xml
 from exporter.explain.explanation import Explanation
 from exporter.explain.known_texts import windows_error
@@ -263,10 +263,10 @@ def _sql_server_check(otherwise: CheckFunction) -> CheckFunction:
     return _host_check("instances", rule, otherwise)
 
 
-def _connector_version(files: Sequence[ConnectorFile], evidence: Evidence, *_host: object) -> Finding:
-    """Assess the files, and the builds that the SQL Servers of the target have loaded."""
-    loaded = connector_version(evidence)
-    found = host_rules.connector_version(files, managed=evidence.credential.kind is CredentialKind.MANAGED_IDENTITY)
+def _connector_version(_value: object, evidence: Evidence, host: HostFacts, _instances: _Instances) -> Finding:
+    """Assess the files, and the builds that the SQL Servers of the target have loaded, which are known without the files too."""
+    loaded, files, managed = connector_version(evidence), host.files, evidence.credential.kind is CredentialKind.MANAGED_IDENTITY
+    found = unknown(str(files)) if isinstance(files, Unreadable) else host_rules.connector_version(files, managed=managed)
     is_known = loaded.outcome is not CheckOutcome.UNKNOWN
     return combined(found, replace(loaded, detail=f"loaded: {loaded.detail}")) if is_known else found
 
@@ -339,7 +339,7 @@ CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
         "sql_keys": _of_readings(keys),
         "sql_closed": _of_readings(closed),
         "sql_proof": _of_readings(proof),
-        "connector_version": _host_check("files", _connector_version, connector_version),
+        "connector_version": _host_check("instances", _connector_version, connector_version),
         "vc_runtime": _host_check(
             "runtimes",
             lambda runtimes, _, host, instances: host_rules.vc_runtime(

@@ -314,6 +314,13 @@ def test_reading_of_sql_server_joins_the_file():
     assert joined["ekm_enabled"].outcome is PASS
 
 
+def test_builds_of_readings_are_shown_without_the_files():
+    readings = (a_reading(), disabled(N2, "modules", file_version="15.0.300.96"))
+    found = results_on(host_facts(files=Unreadable(denied=True)), sql_servers=readings)["connector_version"]
+    assert found.outcome is WARN
+    assert found.detail.startswith("loaded: different builds: 15.0.2000.440 (SQLPRD01 on n1), 15.0.300.96")
+
+
 def test_missing_dll_has_an_effect_and_no_code():
     found = results_on(host_facts(files=(ConnectorFile(path=DLL, version=None, of_sql_server=True),)))
     assert (found["connector_version"].outcome, found["connector_version"].code) == (FAIL, None)
