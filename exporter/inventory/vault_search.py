@@ -163,9 +163,9 @@ async def _compare_all(session: VaultSession, token: str, search: Search, time: 
     """Compare all versions of all keys; without the permission `list`, those that are known."""
     compare = partial(_compare, session, token, search, time)
     facts, keys = await session.list_keys(token, deadline=time.deadline())
-    search.listed = keys is not None
     if keys is None and facts.status != HTTPStatus.FORBIDDEN:
         raise UnreadError(failure_line(facts))
+    search.listed = keys is not None
     for name in sorted(search.named) if keys is None else [key.name for key in keys]:
         newest, versions = await compare(name=name), sorted(search.named.get(name, ()))
         if search.listed:

@@ -4,6 +4,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
+from exporter.clients.key_vault import VaultSession
+from exporter.core.values import Facts, Fault
 from exporter.inventory import vault_search
 from exporter.simulator.build import build_environment
 from exporter.simulator.environment import ALL_OPERATIONS, SimulatedKeyVersion
@@ -122,6 +124,15 @@ async def test_vault_that_is_not_reached_is_a_gap(workspace, break_it, credentia
     output = await workspace.connect("--vault.credential", *([credential] if credential else []), code=1)
     (line,) = [line for line in output.splitlines() if f"vault {VAULT}: 0 key versions compared" in line]
     assert reason in line
+
+
+async def test_list_that_fails_is_no_refused_list(workspace, monkeypatch):
+    async def list_keys(*_, **__):
+        return Facts(fault=Fault.HTTP_STATUS, status=500), None
+
+    monkeypatch.setattr(VaultSession, "list_keys", list_keys)
+    output = await workspace.connect("--vault.credential", "tde", code=1)
+    assert f"vault {VAULT}: 0 key versions compared by their public keys; HTTP 500" in output
 
 
 async def test_unknown_credential_is_bad_usage(workspace):
