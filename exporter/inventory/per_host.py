@@ -58,7 +58,7 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
     there = {place.name.lower(): place.name for place in folder.iterdir() if place.is_dir()} if folder.is_dir() else {}
     hosts = {there.get(host, host): own for host, own in instances_by_host(instances, plan.findings, written).items()}
     for host, own in sorted(hosts.items()):
-        _add_host(found, folder / host, common or _COMMON, plan, instances=own, uris=uris)
+        _add_host(found, folder / host, _COMMON if common is None else common, plan, instances=own, uris=uris)
     for host in sorted(set(there.values()) - hosts.keys()):
         if gone := [*_own_change(folder / host / CONFIG, None), *changes(read_folder(folder / host / TARGETS), {})]:
             found.changes += gone

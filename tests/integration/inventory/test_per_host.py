@@ -171,3 +171,10 @@ def test_unusable_shared_configuration_is_an_error(hosts):
     assert "ekm.yml: not YAML" in hosts.errors
     (hosts.folder / "ekm.yml").write_text("global: {interval: 60s}\n")
     assert "does not include targets.d/*.yml" in hosts.run(code=1)
+
+
+def test_empty_shared_configuration_stays_empty_on_each_host(hosts):
+    hosts.run()
+    (hosts.folder / "ekm.yml").write_text("")
+    assert "does not include targets.d/*.yml" in hosts.run(code=1)
+    assert yaml.safe_load((hosts.folder / "n1" / "ekm.yml").read_text()) is None
