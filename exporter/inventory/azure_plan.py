@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 from exporter.core.connector import key_name_findings
 from exporter.core.names import CLOUDS, MANAGEMENT_HOSTS, cloud_of, vault_host
@@ -131,12 +132,12 @@ class AzurePlan:
 
 
 def plan_azure(azure: Azure, coverage: Coverage) -> AzurePlan:
-    plan, taken = AzurePlan(), set(coverage.names)
+    plan, taken, covered = AzurePlan(), set(coverage.names), coverage.vaults
     for vault in azure.vaults:
         keys = azure.keys.get(vault.host, ())
         left = [key for key in keys if (vault.host, key.name.lower()) not in coverage.keys]
         plan.covered += len(keys) - len(left)
-        if vault.host not in coverage.vaults:
+        if vault.host not in covered:
             plan.open_vaults[vault] = left
         elif left:
             plan.open_keys[vault] = left
@@ -151,7 +152,7 @@ def plan_azure(azure: Azure, coverage: Coverage) -> AzurePlan:
 def _proposal(vault: AzureVault, key: KeyFacts, coverage: Coverage, taken: set[str]) -> Proposal:
     credential = coverage.credentials.get(vault.host, short_vault(vault.host))
     stem = f"{short_vault(vault.host)}-{key.name}"
-    name = next(name for name in (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))) if name not in taken)
+    name = next(name for name in chain([stem], (f"{stem}-{number}" for number in count(2))) if name not in taken)
     taken.add(name)
     return Proposal(name, vault, KeyVersion(vault.host, key.name, key.version), credential, credential in coverage.declared)
 
