@@ -298,7 +298,7 @@ def _group(label: str, event: LoggedEvent, explanation: Explanation | None) -> E
         code=None if row is None else row.code,
         name=f"{both_numbers(shown.code)} {shown.symbol}" if isinstance(shown, ConnectorError) else "",
         summary=re.split(r"(?<=[.!?])\s", shown.summary, maxsplit=1)[0],
-        first_action=next(iter(shown.actions), ""),
+        first_action=str(next(iter(shown.actions), "")),  # msgspec encodes no subclass of str
     )
 
 

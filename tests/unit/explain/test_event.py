@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.explain.event import EventSummary, Origin, as_data, as_text, explain_event, moment_of, read_event, read_event_xml
+from exporter.knowledge.codes import BY_CODE
 from tests.support.event_records import CONNECTOR, logged, record
 from tests.support.windows_facts import event_xml
 
@@ -374,6 +375,11 @@ def test_json_has_groups_and_details():
     }
     assert data["details"][0]["text"] == "error 3303"
     assert "details" not in as_data(summary_of(logged("error 3303")))
+
+
+def test_each_code_has_json():
+    groups = json.loads(json.dumps(as_data(summary_of(*(logged(f"error {code}") for code in BY_CODE)))))["groups"]
+    assert {group["code"]: group["first_action"] for group in groups}[3821] == BY_CODE[3821].actions[0]
 
 
 def test_code_without_an_action_has_its_meaning_alone():
