@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from msgspec import Meta, Struct
 
@@ -315,8 +315,11 @@ class TokenResult(Struct, frozen=True, kw_only=True, gc=False):
     duration: float = 0.0
     shared: bool = False
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "token"]
+
     def __repr__(self) -> str:
-        return f"TokenResult(facts={self.facts}, expires_at={self.expires_at}, duration={self.duration}, shared={self.shared})"
+        return f"TokenResult({', '.join(f'{name}={value}' for name, value in self.__rich_repr__())})"
 
 
 class KeyFacts(Struct, frozen=True, kw_only=True, gc=False):

@@ -316,7 +316,8 @@ async def test_other_module_gives_no_verdict():
 
 
 def test_token_result_repr_has_no_token():
-    assert "MARKED" not in repr(TokenResult(facts=Facts(), token="MARKED", duration=0.1, shared=False))
+    result = TokenResult(facts=Facts(), token="MARKED", duration=0.1, shared=False)
+    assert "MARKED" not in f"{result!r} {dict(result.__rich_repr__())}"
 
 
 MISSING = Facts(fault=Fault.HTTP_STATUS, status=404, service_code="KeyNotFound")
