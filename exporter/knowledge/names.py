@@ -6,7 +6,7 @@ The words that only the reader knows are in `code_row.WORDS`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from exporter.core.names import cloud_of, host_name
@@ -97,7 +97,9 @@ def _words(names: Names) -> dict[str, str | None]:
         "ADDRESS": names.client_address if names.vantage is Vantage.SQL_HOST else None,
         "SEEN_ADDRESS": names.client_address,
     }
+    own = replace(names, other_credential=None)  # the support bundle is of the probe, with the target's own credential
     return {
+        "ekm-exporter probe TARGET --bundle": f"{command_about(own)} --bundle" if names.target else None,
         "ekm-exporter probe TARGET": names.again or (command_about(names) if names.target else None),
         "TARGET": _target(names) if names.target else None,
         "VAULT.vault.azure.net": host,

@@ -105,6 +105,11 @@ def test_check_replaces_the_probe_and_its_restart_warning():
     assert "OBJECT_ID is" in " ".join(action_lines(texts, NAMES))
 
 
+def test_support_bundle_is_that_of_the_probe_with_the_own_credential():
+    names = replace(NAMES, config_file="ekm.yml", other_credential="next")
+    assert "  ekm-exporter probe t --config.file ekm.yml --bundle FILE" in action_lines(Reason.INTERNAL.row.actions, names)
+
+
 def test_target_named_like_a_placeholder_stays_as_it_is():
     odd = replace(NAMES, target="VAULT", again="ekm-exporter doctor KEY --config.file 'VERSION'")
     assert "then run `ekm-exporter doctor KEY --config.file 'VERSION'`" in " ".join(
