@@ -134,23 +134,24 @@ async def _direct(network: Network, host: str, port: int, url: str) -> int | Non
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
     for found in await Resolver(network.pool, network.module.connect_to).resolve(host, port):
         try:
-            return await _head(asyncio.open_connection(found["host"], found["port"]), urlsplit(url).path or "/", host, {})
+            streams = await asyncio.open_connection(found["host"], found["port"])
         except OSError as error:
             failure = error
+        else:
+            return await _head(*streams, urlsplit(url).path or "/", host, {})
     raise failure
 
 
 async def _through(network: Network, proxy: Proxy, url: str) -> int | None:
     parts, headers = urlsplit(proxy.url), await network.proxy_headers()
     context = await network.pool.run(make_context, network.module.ca_file) if parts.scheme == "https" else None
-    opening = asyncio.open_connection(parts.hostname, parts.port or (80 if context is None else 443), ssl=context)
-    return await _head(opening, url, host_of(url), headers)
+    streams = await asyncio.open_connection(parts.hostname, parts.port or (80 if context is None else 443), ssl=context)
+    return await _head(*streams, url, host_of(url), headers)
 
 
 async def _head(
-    opening: Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]], what: str, host: str, headers: Mapping[str, str]
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, what: str, host: str, headers: Mapping[str, str]
 ) -> int | None:
-    reader, writer = await opening
     lines = [f"HEAD {what} HTTP/1.1", f"Host: {host}", "Connection: close", *(": ".join(header) for header in headers.items())]
     try:
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))

@@ -117,6 +117,24 @@ async def test_any_http_response_of_the_host_is_a_success(sent, expected):
         assert await problem(**at(port)) == expected
 
 
+async def test_host_that_breaks_the_connection_is_not_asked_at_its_next_address(monkeypatch):
+    asked, whole = [], collect._head
+
+    async def resolve(*_):
+        return [{"host": "127.0.0.1", "port": each} for each in (closed_port(), port, port)]
+
+    async def broken(*arguments):
+        asked.append(await whole(*arguments))
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    monkeypatch.setattr(collect.Resolver, "resolve", resolve)
+    async with answering(b"HTTP/1.1 200 OK\r\n\r\n") as port:
+        assert await problem() == ""
+        monkeypatch.setattr(collect, "_head", broken)
+        assert "reset" in await problem()
+    assert asked == [200]
+
+
 async def test_connection_failure_has_a_short_text():
     assert "refused" in await problem(**at(closed_port()))
     assert await problem(connect_to={f"{CRL}:80": "nowhere.invalid:80"}) == "the name does not resolve"
