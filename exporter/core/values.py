@@ -245,12 +245,8 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     fault: Fault = Fault.NONE
     status: int | None = None
     service_code: Annotated[str | None, CODE] = None  # error.code of the vault, `error` of Entra
-    inner_code: Annotated[str | None, CODE] = (
-        None  # error.innererror.code of the vault, or the one that its or Entra's message implies
-    )
-    aadsts: Annotated[int | None, VALUE] = (
-        None  # the number of Entra's error_codes or description that decides the reason, else the first
-    )
+    inner_code: Annotated[str | None, CODE] = None  # error.innererror.code of the vault, or the one that a message implies
+    aadsts: Annotated[int | None, VALUE] = None  # of Entra's error_codes or description: what decides the reason, else the first
     akv: int | None = None  # the number of an AKVnnnnn message
     retry_after_seconds: float | None = None
     request_id: str | None = None

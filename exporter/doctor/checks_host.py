@@ -50,9 +50,9 @@ def connection(evidence: Evidence) -> Finding:
     lost = [f"{reading.address}: {reading.failure}" for reading in servers if reading.failure and not reading.refused]
     if not servers:
         return skipped(_NONE)
-    return (
-        failed(_joined(lost, "; "), codeless=True) if lost else passed(f"encrypted and verified: {_joined(map(_name, servers))}")
-    )
+    if lost:
+        return failed(_joined(lost, "; "), codeless=True)
+    return passed(f"encrypted and verified: {_joined(map(_name, servers))}")
 
 
 def login(evidence: Evidence) -> Finding:

@@ -347,11 +347,8 @@ def _host_check(check: str, assess: Callable[[Evidence, Endpoint, Finding | None
         endpoint = evidence.vault if check.endswith("_vault") else evidence.entra
         if endpoint is None:
             return skipped("the host's identity service issues the tokens")
-        step, facts, failure = (
-            Step.CHALLENGE if endpoint is evidence.vault else Step.TOKEN,
-            endpoint.facts,
-            owned(evidence, check),
-        )
+        step = Step.CHALLENGE if endpoint is evidence.vault else Step.TOKEN
+        facts, failure = endpoint.facts, owned(evidence, check)
         if facts.fault not in (Fault.NONE, Fault.HTTP_STATUS):
             cause = classify(step, facts)
             result = StepResult(step=step, outcome=Outcome.FAILED, code=cause.code, reason=cause.reason, facts=facts)

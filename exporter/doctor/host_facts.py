@@ -205,10 +205,8 @@ def _connection(values: Mapping[str, object], name: str) -> ProxySettings:
 
 def tls_settings(windows: Windows, found: Iterable[HostInstance]) -> TlsSettings:
     """Return the settings of TLS 1.2, cipher suites and FIPS, and SecureProtocols of each account."""
-    client, suites = (
-        windows.values(r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client"),
-        windows.values(r"SOFTWARE\Policies\Microsoft\Cryptography\Configuration\SSL\00010002").get("Functions"),
-    )
+    client = windows.values(r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client")
+    suites = windows.values(r"SOFTWARE\Policies\Microsoft\Cryptography\Configuration\SSL\00010002").get("Functions")
     protocols = {
         each.account: windows.values(rf"{each.sid}\{_INTERNET}", USERS).get("SecureProtocols") for each in found if each.sid
     }

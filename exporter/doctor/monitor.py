@@ -85,7 +85,8 @@ class PreflightMonitor:
         `changed` are the names of changed targets: their results are forgotten.
         """
         slower, self._interval = self._interval, config.settings.preflight_interval
-        for name in self._runner.jobs.keys() - (config.targets.keys() - set(changed) if self._interval else set()):
+        kept = config.targets.keys() - set(changed) if self._interval else set()
+        for name in self._runner.jobs.keys() - kept:
             self._forget(name)
         for name, target in config.targets.items() if self._interval else ():
             if name not in self._runner.jobs:

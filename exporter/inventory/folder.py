@@ -221,9 +221,7 @@ def _problems(texts: dict[str, str], declared: Collection[str]) -> dict[str, str
         main = {"credentials": {one: {"type": "managed_identity"} for one in declared}, "include": files}
         (folder / _MAIN).write_text(json.dumps(main), encoding="utf-8")
         for problem in load_config(folder / _MAIN).problems:
-            included = re.fullmatch(
-                r"include\[([0-9]+)\]", problem.path
-            )  # a file that cannot be read is a problem of its include
+            included = re.fullmatch(r"include\[([0-9]+)\]", problem.path)  # of a file that cannot be read
             file = Path(problem.file).name if included is None else files[int(included[1])]
             if file in texts and not problem.path.endswith(".secret_file"):  # the secret itself may still be missing
                 found.setdefault(file, problem.what if included is None else problem.message)
@@ -337,16 +335,12 @@ class Declared:
 
 def read_declared(path: Path | None) -> Declared:
     """Read the file and its includes; what is unusable in them is left out. Blocks."""
-    modules, uses, hosts = (
-        {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)},
-        dict[str, dict[tuple[str, str], None]](),
-        dict[str, str](),
-    )
-    credentials: dict[str, Credential] = {}
+    credentials, modules = dict[str, Credential](), {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)}
+    uses, hosts = dict[str, dict[tuple[str, str], None]](), dict[str, str]()
     for part in [] if path is None else read_with_includes(path, ProblemList()).parts:
         for name, section in (part.get("credentials") or {}).items():
-            credential = build_credential(name, section) if section is not None else None
-            credentials |= {} if credential is None else {name: credential}
+            if section is not None and (credential := build_credential(name, section)) is not None:
+                credentials[name] = credential
         modules |= {name: build_module(name, one) for name, one in (part.get("modules") or {}).items() if one is not None}
         for raw in targets_in(part):
             vault = vault_of(raw)

@@ -123,14 +123,12 @@ def _without_credentials(text: str, names: Collection[str], path: Path) -> str:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:
         raise FolderError(f"{path}: not YAML: check it with ekm-exporter check --config.file {word(str(path), 'FILE')}") from None
-    sections = (
-        [section for key, section in root.value if key.value == "credentials"] if isinstance(root, yaml.MappingNode) else []
-    )
     removed = False
-    for section in (one for one in sections if isinstance(one, yaml.MappingNode)):
-        kept = [pair for pair in section.value if pair[0].value not in names]
-        removed = removed or len(kept) != len(section.value)
-        section.value = kept
+    for key, section in root.value if isinstance(root, yaml.MappingNode) else ():
+        if key.value == "credentials" and isinstance(section, yaml.MappingNode):
+            kept = [pair for pair in section.value if pair[0].value not in names]
+            removed = removed or len(kept) != len(section.value)
+            section.value = kept
     # With its comments, unless something was removed.
     return str(yaml.serialize(root, Dumper=yaml.SafeDumper, allow_unicode=True, width=120)) if removed else text
 
