@@ -115,9 +115,10 @@ class History:
         """Add a probe and drop the oldest above `most_bytes`. `number` counts the probes of this process, from 1."""
         if context != self._context:
             self._context = context  # reuse the object of older entries: a reload creates equal copies
-        known, now, self._last = self._last, similar(report), report
-        if known is None or similar(known) != now:
-            self._packed = zlib.compress(_encode(now), _LEVEL)
+        now = _encode(similar(report))  # as bytes, the order of the phases counts too, by which the measured values are read
+        if self._last is None or _encode(similar(self._last)) != now:
+            self._packed = zlib.compress(now, _LEVEL)
+        self._last = report
         entry = HistoryEntry(f"{int(report.started_at)}-{number}", self._packed, measured(report), report.key, self._context)
         self._recent.add(entry)
         if not report.success and not report.discarded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +83,21 @@ def test_the_size_is_that_of_everything_the_entries_hold(added, limit, most_byte
         )
         for entries in rings
     )
+
+
+def test_a_phase_has_its_own_time_whatever_the_order_of_phases():
+    added = [measured(1, phases=dict(order)) for order in ([*_READ.items()], [*reversed(_READ.items())])]
+
+    assert [entry.report for entry in filled(added)] == added[::-1]
+
+
+def test_a_report_that_cannot_be_packed_is_never_shown_as_an_earlier_one():
+    history = filled([measured(1)])
+    for number in (2, 3):
+        with pytest.raises(OverflowError):
+            history.add(measured(number, status=2**70), number, most_bytes=1e9)
+
+    assert [entry.report for entry in history] == [measured(1)]
 
 
 def test_probes_that_differ_as_measured_share_one_packed_report():
