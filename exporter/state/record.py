@@ -122,7 +122,7 @@ class ObservedChange(Struct, frozen=True, gc=False):
     that has ended.
     """
 
-    at: float
+    at: UnixTime
     what: ChangeKind
     before: str
     after: str

@@ -134,7 +134,9 @@ def test_a_value_of_the_wrong_type_is_damage_or_harmless(path):
 
 
 @pytest.mark.parametrize("moment", [1e300, -1e12, 253402300800.0])
-@pytest.mark.parametrize("path", [("last_success_at",), ("verdict_at",), ("key", "expires"), ("last_failures", 0, "at")])
+@pytest.mark.parametrize(
+    "path", [("last_success_at",), ("verdict_at",), ("key", "expires"), ("last_failures", 0, "at"), ("changes", 0, "at")]
+)
 def test_a_time_without_a_date_is_damage(path, moment):
     with pytest.raises(DamagedError):
         restore(TargetRecord(a_target(), History(5)), changed(USED, ("facts", *path), moment))
