@@ -207,12 +207,13 @@ class TlsFrontend:
         if (chosen := self._certificates.context(fault)) is not None:
             handshake.context = chosen
             return None
-        if fault == "tls_reset":
-            reset_on_close(connection)
-        elif fault == "tls_silent":
-            self._start(self._keep_open(connection.dup()))
-        elif fault in _LAST_BYTES:
-            connection.send(_LAST_BYTES[fault])
+        with contextlib.suppress(OSError):  # the client has disconnected, or there is no free file descriptor
+            if fault == "tls_reset":
+                reset_on_close(connection)
+            elif fault == "tls_silent":
+                self._start(self._keep_open(connection.dup()))
+            elif fault in _LAST_BYTES:
+                connection.send(_LAST_BYTES[fault])
         return ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE
 
     async def _keep_open(self, connection: socket.socket) -> None:
