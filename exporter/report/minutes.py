@@ -164,10 +164,9 @@ class Row:
         self.states.update(states)
         for number, state in enumerate(states, first):
             if state.kind in GAPS:
-                kind, begun, end = self.gaps.pop() if self.gaps else (state.kind, number, number)
-                if (kind, end) != (state.kind, number):
-                    self.gaps.append((kind, begun, end))
-                    begun = number
+                begun = number
+                if self.gaps and (self.gaps[-1][0], self.gaps[-1][2]) == (state.kind, number):  # it goes on
+                    begun = self.gaps.pop()[1]
                 self.gaps.append((state.kind, begun, number + 1))
 
     def count(self, *kinds: MinuteClass) -> int:

@@ -434,5 +434,5 @@ def _accept(simulator: Simulator, client_id: str, secrets: tuple[ClientSecret, .
     try:
         simulator.state.change_application(client_id, add)
     except UnknownNameError:
-        results.append("is another application's now: restart the simulator")
+        return "is another application's now: restart the simulator"
     return results[0]

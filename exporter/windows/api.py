@@ -241,10 +241,10 @@ class RegistryReader:
         """Return whether there is such a key, also one that this account may not read."""
         try:
             self._open(path, root).Close()
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError | PermissionError):
-                raise
-            return isinstance(error, PermissionError)
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            return True
         return True
 
     def descriptor(self, path: str) -> bytes:
