@@ -21,6 +21,7 @@ from aiohttp import hdrs, web
 
 from exporter.core.json import read_object
 from exporter.core.names import FORM_TYPES, is_cross_site, is_loopback, nearest
+from exporter.core.values import Step
 from exporter.runtime.loop import hide_versions
 from exporter.simulator.environment import (
     GRAPH_HOSTS,
@@ -283,6 +284,10 @@ async def _set_fault(simulator: Simulator, request: web.Request) -> object:
         raise UnknownNameError(f"not a string: {', '.join(wrong)}")
     if ("fault" in on) == ("scenario" in on):
         raise UnknownNameError("name either a fault or a scenario (GET /sim/faults, GET /sim/scenarios)")
+    if empty := [name for name, value in given.items() if value is None]:  # else a key that a script did not find is every key
+        raise UnknownNameError(f"null, which is no value: {', '.join(empty)}")
+    if given.get("step", Step.TOKEN) not in list(Step):
+        raise UnknownNameError(f"there is no step {given['step']!r}; there are: {', '.join(Step)}")
     options = _converted(given, Options)
     if options.right.upper() not in RIGHTS:
         raise UnknownNameError(f"there is no right {options.right!r}; there are: {', '.join(sorted(RIGHTS))}")
