@@ -305,10 +305,10 @@ class Credential:
 
     @property
     def secret_path(self) -> str | None:
-        """Path of the file that holds the secret or certificate."""
+        """Path of the file that holds the secret or certificate, as text to show: a byte that is no UTF-8 is written as its number."""
         source = self.secret or self.password
         path = self.certificate_file if source is None else source.file
-        return None if path is None else str(path)
+        return None if path is None else str(path).encode(errors="backslashreplace").decode()
 
     @property
     def reads_file(self) -> bool:

@@ -429,3 +429,8 @@ def test_module_keeps_its_name_in_the_text(name):
     module = Module(name=name, connect_to=HOSTS)
     text = dump_yaml(factories.a_config(factories.a_target(), modules=(module,)))
     assert yaml.safe_load(text)["modules"][name]["connect_to"] == HOSTS
+
+
+def test_a_path_that_is_no_utf8_is_shown_as_text_that_can_be_written():
+    credential = factories.a_credential(file=Path("secret\udcff"))
+    assert credential.secret_path.encode() == rb"secret\udcff"
