@@ -149,6 +149,8 @@ def test_a_time_without_a_date_is_damage(path, moment):
         (("recent_failures", 0, 1), 9999),
         (("changes", 0, "failure", 1), 9999),
         (("verdict", "why"), "of another version"),
+        (("verdict", "stolen"), float("nan")),
+        (("verdict", "stolen"), 1e999),
         (("last_failures",), USED["facts"]["last_failures"] * 6),
         (("recent",), "r"),  # without its two failures
         (("recent",), "nnx"),
