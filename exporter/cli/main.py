@@ -250,6 +250,7 @@ def build_parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentPar
     shape = argparse.RawDescriptionHelpFormatter
     parser = CommandParser(prog="ekm-exporter", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=shape)
     parser.add_argument("--version", action="version", version=f"ekm-exporter {__version__}")
+    parser.set_defaults(parser=parser)  # of a flag before the command; a command has its own
     parsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     commands = load(_HELP if arguments is None else [command_of(arguments)])
     for name, command in commands.items():

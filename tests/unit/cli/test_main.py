@@ -91,6 +91,7 @@ def test_command_after_two_dashes_has_its_flags(capsys):
             "ekm-exporter doctor: unrecognized arguments: --config=e.yml (did you mean '--config.file'?)",
         ),
         (["run", "--config.file", "e.yml", "--zzz"], "ekm-exporter run: unrecognized arguments: --zzz"),
+        (["--zzz", "run"], "ekm-exporter: unrecognized arguments: --zzz"),
     ],
 )
 def test_wrong_words_are_one_line(arguments, problem, capsys, monkeypatch):
