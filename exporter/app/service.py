@@ -466,3 +466,5 @@ async def serve(config: Config, options: RunOptions) -> None:
             task.cancel()
         await asyncio.wait({starting})  # a signal ends a start that waits for a dead mount
         await service.stop()
+    if not starting.cancelled():
+        starting.result()  # raises why a start failed that a signal was to end

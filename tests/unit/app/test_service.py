@@ -152,6 +152,21 @@ async def test_failed_start_raises_its_error(options):
 
 
 @pytest.mark.usefixtures("handlers")
+async def test_start_that_fails_when_a_signal_ends_it_raises_its_error(options, monkeypatch):
+    async def start(_service):
+        signal.raise_signal(signal.SIGTERM)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise StateDirError("the disk is full")
+
+    monkeypatch.setattr("exporter.app.service.Service.start", start)
+    with pytest.raises(StateDirError, match="the disk is full"):
+        async with asyncio.timeout(WITHIN):
+            await serve(CONFIG, options)
+
+
+@pytest.mark.usefixtures("handlers")
 async def test_exporter_listens_in_its_log_once_it_answers(options, caplog, monkeypatch):
     """`on_listening` too: a service of Windows is running from then on."""
     caplog.set_level(logging.INFO)
