@@ -132,17 +132,16 @@ def run(args: argparse.Namespace) -> int:
         if result is None:
             raise Refusal("no probe was made, because no thread was free to resolve a host name: try again", INTERNAL)
         now, success = time.time(), result.report.success
-        subject = TicketSubject(target=result.record.target, report=result.report, record=result.record)
         if args.bundle is not None:
             args.bundle.write_bytes(_archive(config, result, now=now))
-            print(f"{args.bundle}: {'every step succeeded' if success else 'a step failed'}. Read the file before you send it.")
-        elif args.ticket:
-            print_ticket(subject)
-        else:
-            text = (
-                json.dumps(as_json(config, result, now=now), indent=2) + "\n" if args.json else as_text(config, result, now=now)
-            )
-            print(text, end="")
+    if args.bundle is not None:
+        print(f"{args.bundle}: {'every step succeeded' if success else 'a step failed'}. Read the file before you send it.")
+    elif args.ticket:
+        print_ticket(TicketSubject(target=result.record.target, report=result.report, record=result.record))
+    elif args.json:
+        print(json.dumps(as_json(config, result, now=now), indent=2))
+    else:
+        print(as_text(config, result, now=now), end="")
     return FINE if success else FAILED
 
 

@@ -1,6 +1,7 @@
 """`ekm-exporter probe --bundle`: a file for a support case, with the real requests and without secrets."""
 
 import asyncio
+import errno
 import json
 import stat
 import zipfile
@@ -80,3 +81,13 @@ async def test_bundle_has_no_name_of_a_windows_device(simulator, tmp_path, capsy
         == f"ekm-exporter probe: --bundle: {out}: Windows takes this name for a device: choose another name\n"
     )
     assert not out.exists()
+
+
+async def test_bundle_stays_if_its_line_cannot_be_printed(simulator, tmp_path, monkeypatch):
+    def full(*_texts, **_options):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("exporter.cli.probe.print", full, raising=False)
+    out = tmp_path / "case.zip"
+    arguments = ["probe", "fine", "--config.file", str(simulator.config), "--bundle", str(out)]
+    assert (await asyncio.to_thread(main, arguments), zipfile.is_zipfile(out)) == (3, True)
