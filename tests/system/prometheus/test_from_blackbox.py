@@ -18,7 +18,6 @@ from tests.system.prometheus.servers import Prometheus, demo, fetch, prometheus_
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
 PAGE = (Path(__file__).parents[3] / "docs" / "from-blackbox.md").read_text()
-README = (Path(__file__).parents[3] / "README.md").read_text()
 [CONFIGURATION] = re.findall(r"```yaml\n(scrape_configs:.*?)```", PAGE, re.DOTALL)
 
 
@@ -103,20 +102,3 @@ async def test_every_metric_of_the_page_has_series(prometheus):
     await prometheus.eventually("ekm_last_failure_info", bool)
     known = set(json.loads(await fetch(f"{prometheus.url}/api/v1/label/__name__/values"))["data"])
     assert named - only_probe - known == set()
-
-
-def jobs(text: str) -> dict[str, Any]:
-    return {job["job_name"]: job for job in yaml.safe_load(text.replace("sqlhost1:", "exporter:"))["scrape_configs"]}
-
-
-async def test_readme_has_the_jobs_of_the_page():
-    """The page adds only what joins the two jobs."""
-    shown = {
-        name: job
-        for text in re.findall(r"```yaml\n(scrape_configs:.*?)```", README, re.DOTALL)
-        for name, job in jobs(text).items()
-    }
-    complete = jobs(CONFIGURATION)
-    joined = complete["ekm-probe"]
-    del joined["metric_relabel_configs"], joined["relabel_configs"][1:]
-    assert shown == complete

@@ -37,7 +37,6 @@ LATENCY = {
     "ekm-vault: Step latency: A": 0.02,
     "ekm-vault: Step latency: C": 2.0,
     "ekm-exporter: Schedule lag: B": 2.0,
-    "ekm-fleet: Every target, worst first: E": 2.0,
 }
 
 
