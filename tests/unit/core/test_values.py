@@ -8,12 +8,14 @@ from exporter.core.values import (
     KEY_PATTERN,
     OPERATIONS,
     CredentialKind,
+    Facts,
     Fault,
     KeyFacts,
     KeyReference,
     Mode,
     Phase,
     Step,
+    TokenResult,
     different_key,
     has_limits,
     is_discarded,
@@ -235,3 +237,10 @@ def test_limits_are_published_for_vaults_of_a_known_cloud(vault, published):
 
 def test_only_a_managed_identity_belongs_to_one_host():
     assert [kind for kind in CredentialKind if kind.is_managed] == [CredentialKind.MANAGED_IDENTITY]
+
+
+def test_token_is_in_no_representation_of_its_result():
+    result = TokenResult(facts=Facts(), token="MARKED", expires_at=5.0)
+    shown = f"{result!r} {result.__rich_repr__()}"
+    assert "MARKED" not in shown
+    assert "expires_at=5.0" in shown

@@ -346,3 +346,10 @@ def test_values_of_internet_settings_are_read(values, expected):
 )
 def test_values_name_a_proxy_and_only_the_connection_a_detection(values, expected):
     assert with_values(ProxySettings(proxy="p:1", detects=True), values) == expected
+
+
+@pytest.mark.parametrize(
+    ("fact", "words"), [(DENIED, "cannot be read: run elevated"), (Unreadable("no clock"), "cannot be read: no clock")]
+)
+def test_look_up_without_a_result_says_why(fact, words):
+    assert str(fact) == words

@@ -315,11 +315,6 @@ async def test_other_module_gives_no_verdict():
     assert (report.readiness.ready, report.readiness.why) == (None, "other_module")
 
 
-def test_token_result_repr_has_no_token():
-    result = TokenResult(facts=Facts(), token="MARKED", duration=0.1, shared=False)
-    assert "MARKED" not in f"{result!r} {dict(result.__rich_repr__())}"
-
-
 MISSING = Facts(fault=Fault.HTTP_STATUS, status=404, service_code="KeyNotFound")
 FOUND = (Facts(status=200), 1_900_000_000.0)
 
