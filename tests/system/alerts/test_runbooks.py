@@ -168,24 +168,6 @@ def test_runbook_is_short(runbook):
     assert max(map(len, lines)) <= 140
 
 
-def covered_reasons(text: str) -> set[Reason]:
-    """Return the reasons that a diagnosis names."""
-    words = _SPAN.findall(section(text, "Diagnosis"))
-    prefixes = tuple(word[:-1] for word in words if re.fullmatch(r"[a-z]+_\*", word))
-    return {reason for reason in Reason if reason in words or (prefixes and reason.startswith(prefixes))}
-
-
-def reasons_of(rule: dict) -> set[Reason]:
-    """Return the reasons in the expression of an alert."""
-    patterns = re.findall(r'reason=~?"([^"]+)"', rule["expr"])
-    return {reason for reason in Reason if any(re.fullmatch(pattern, reason) for pattern in patterns)}
-
-
-@pytest.mark.parametrize("rule", [rule for rule in RULES if "alert" in rule and reasons_of(rule)], ids=lambda rule: rule["alert"])
-def test_diagnosis_covers_the_reasons_of_the_expression(rule):
-    assert reasons_of(rule) - covered_reasons((ALERTS / "runbooks" / f"{rule['alert']}.md").read_text()) == set()
-
-
 FIXES = re.findall(
     r"^\d+\. ((?:`[a-z_]+`(?:, )?)+)(?: from a central exporter)?: (.*?)(?=^\d+\. |^\n)",
     section((ALERTS / "runbooks" / "EkmForbiddenSpike.md").read_text(), "Fix"),

@@ -127,7 +127,7 @@ def test_changed_file_is_applied(exporter, module_config):
 def kept(config: Path) -> str:
     """Wait until the state of the target is in a file, and return all files."""
     end, text = time.monotonic() + PATIENCE, ""
-    while '"name": "typed"' not in text:
+    while '"name":"typed"' not in text:
         assert time.monotonic() < end, text
         time.sleep(0.05)
         text = "".join(path.read_text() for path in config.parent.glob("state/*.json"))
