@@ -29,6 +29,7 @@ from exporter.core.values import Fault
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _DER_SEQUENCE = b"\x30"
+_UNREADABLE = (ValueError, x509.InvalidVersion)  # what the parser of certificates raises
 SHA256 = hashes.SHA256()
 _SHA1 = hashes.SHA1()  # noqa: S303 - the name of a certificate in Entra ID and AD FS, not a protection
 PS256 = padding.PSS(padding.MGF1(SHA256), hashes.SHA256.digest_size)  # the signature that Entra ID requires
@@ -74,7 +75,7 @@ def load_certificate(data: bytes, password: str | None) -> ClientCertificate:
 def _load_pfx(data: bytes, password: bytes | None) -> ClientCertificate:
     try:
         key, certificate, others = pkcs12.load_key_and_certificates(data, password)
-    except ValueError:
+    except _UNREADABLE:
         if not data.startswith(_DER_SEQUENCE):
             why = "the file does not start as a PFX file does" if data else "the file is empty"
         elif password is None:
@@ -100,7 +101,7 @@ def _load_pem(data: bytes, password: bytes | None) -> ClientCertificate:
     blocks = ", ".join(f"{count} x {name}" for name, count in counts.items()) or "no block"
     try:
         certificates = [x509.load_pem_x509_certificate(data)]
-    except ValueError:
+    except _UNREADABLE:
         raise _UnusableError(Fault.PEM_NO_CERTIFICATE, f"{blocks}; no readable certificate") from None
     if b"PRIVATE KEY-----" not in data:
         raise _UnusableError(Fault.PEM_NO_PRIVATE_KEY, f"{blocks}; no private key", certificates[0])
@@ -113,7 +114,7 @@ def _load_pem(data: bytes, password: bytes | None) -> ClientCertificate:
             missing = "the key is encrypted, and no password is configured"
             why = missing if password is None else "the password does not open the key"
         raise _UnusableError(Fault.PEM_KEY_UNUSABLE, why, certificates[0]) from None
-    with contextlib.suppress(ValueError):  # a later one is unreadable: the first counts alone
+    with contextlib.suppress(*_UNREADABLE):  # a later one is unreadable: the first counts alone
         certificates = x509.load_pem_x509_certificates(data)
     return _assess(certificates, key, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE, Fault.PEM_REQUEST)
 
@@ -125,7 +126,7 @@ def _assess(
     first = certificates[0]
     if not isinstance(key, RSAPrivateKey):
         raise _UnusableError(not_rsa, _key_type(key), first)
-    owners = [number for number, each in enumerate(certificates, 1) if each.public_key() == key.public_key()]
+    owners = [number for number, each in enumerate(certificates, 1) if _owns(each, key)]
     if 1 not in owners:
         owner = f"certificate {owners[0]} of {len(certificates)}" if owners else "no certificate in the file"
         detail = f"the first certificate is {_subject(first)}; the key belongs to {owner}"
@@ -135,6 +136,13 @@ def _assess(
     except ValueError:  # the key is too short for the signature
         raise _UnusableError(cannot_sign, _key_type(key), first) from None
     return ClientCertificate(signer=Signer(key, first), certificate=first)
+
+
+def _owns(certificate: x509.Certificate, key: RSAPrivateKey) -> bool:
+    try:
+        return certificate.public_key() == key.public_key()
+    except (ValueError, UnsupportedAlgorithm):  # a chain may have a key of any type
+        return False
 
 
 def _key_type(key: object) -> str:

@@ -3,6 +3,7 @@
 import base64
 import gc
 import json
+import ssl
 import threading
 import weakref
 from urllib.parse import parse_qs
@@ -70,6 +71,36 @@ def test_chain_that_starts_with_an_authority_names_the_leaf(principal, authority
     loaded = load_certificate(chain + principal.key_pem(), None)
     assert loaded.fault is Fault.PEM_KEY_UNUSABLE
     assert loaded.detail == "the first certificate is that of the authority CN=Test CA; the key belongs to certificate 2 of 2"
+
+
+CURVE, UNKNOWN_CURVE = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d030106")
+VERSION, UNKNOWN_VERSION = bytes.fromhex("a003020102"), bytes.fromhex("a003020105")
+
+
+def altered(certificate, old, new):
+    """The PEM of a certificate with other bytes."""
+    der = certificate.public_bytes(Encoding.DER)
+    assert old in der
+    return ssl.DER_cert_to_PEM_cert(der.replace(old, new, 1)).encode()
+
+
+@pytest.mark.parametrize(("old", "new"), [(CURVE, UNKNOWN_CURVE), (VERSION, UNKNOWN_VERSION)], ids=["key", "version"])
+def test_unsupported_certificate_after_the_first_changes_nothing(principal, authority, old, new):
+    loaded = load_certificate(principal.pem() + altered(authority.certificate, old, new), None)
+    assert (loaded.fault, loaded.signer.certificate) == (Fault.NONE, principal.certificate)
+
+
+def test_certificate_with_an_unsupported_key_has_its_fault_and_its_expiry(principal):
+    """An expiry needs no key."""
+    pem = altered(principal.elliptic_certificate, CURVE, UNKNOWN_CURVE)
+    loaded = load_certificate(pem + principal.key_pem(), None)
+    assert (loaded.fault, loaded.signer) == (Fault.PEM_KEY_UNUSABLE, None)
+    assert loaded.certificate.not_valid_after_utc == principal.elliptic_certificate.not_valid_after_utc
+
+
+def test_certificate_of_an_unknown_version_is_unreadable(principal):
+    loaded = load_certificate(altered(principal.certificate, VERSION, UNKNOWN_VERSION) + principal.key_pem(), None)
+    assert loaded.fault is Fault.PEM_NO_CERTIFICATE
 
 
 # A private key is read once, on a thread, and forgotten when its file, password or credential changes.
