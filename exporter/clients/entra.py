@@ -176,7 +176,8 @@ def _assess(exchange: Exchange, *, entra: str, is_ambient: bool) -> TokenResult:
     # Throttling by the identity endpoint of the host counts as a response of Entra ID.
     lacking = facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
     if is_ambient and (lacking or isinstance(exchange.error, CredentialUnavailableError)):
-        facts = structs.replace(facts, endpoint=exchange.endpoint, detail=_identity_detail(exchange, facts))
+        endpoint = None if exchange.reached is None else exchange.endpoint  # without a request, that of Entra
+        facts = structs.replace(facts, endpoint=endpoint, detail=_identity_detail(exchange, facts))
         return TokenResult(facts=_identity_unavailable(facts, _identity_fault(exchange)))
     if facts.fault is not Fault.NONE or exchange.response is None:
         return TokenResult(facts=facts)

@@ -425,6 +425,13 @@ def get_ambient_token(network_to, free_port, monkeypatch, tmp_path):
     return fetch
 
 
+async def test_identity_that_sent_no_request_names_no_endpoint(get_ambient_token, monkeypatch):
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")  # the chain has this one alone
+    facts = (await get_ambient_token(CHAIN)).facts
+    assert (facts.fault, facts.endpoint) == (Fault.IDENTITY_UNAVAILABLE, None)
+    assert facts.detail.startswith("DefaultAzureCredential ")
+
+
 def granted(token):
     body = {"access_token": token, "expires_on": str(int(time.time()) + 3600), "resource": "r", "token_type": "Bearer"}
     return response(200, body, Content_Type="application/json")
