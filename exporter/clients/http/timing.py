@@ -44,6 +44,7 @@ class TimedSSLObject(ssl.SSLObject):
             self._exchange = current()
             self._traffic = self._exchange.traffic
             self._exchange.mark("tls", stale="secured")
+            self._exchange.leaf = None  # that of a proxy
         exchange = self._exchange
         try:
             super().do_handshake()
@@ -52,7 +53,7 @@ class TimedSSLObject(ssl.SSLObject):
         except ssl.SSLError as error:
             if exchange is not None:
                 is_refused = isinstance(error, ssl.SSLCertVerificationError)
-                refused = _shown(self, "get_unverified_chain", ()) if is_refused else None
+                refused = _shown(self, "get_unverified_chain", (), 1) if is_refused else None
                 exchange.refused_issuer = None if refused is None else refused.issuer
                 exchange.release_slot()
             raise
@@ -90,10 +91,12 @@ def make_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _shown(connection: ssl.SSLObject, method: str, otherwise: tuple[bytes | None, ...]) -> PeerCertificate | None:
-    """Return the certificate of the chain that a method of Python 3.13 shows."""
+def _shown(
+    connection: ssl.SSLObject, method: str, otherwise: tuple[bytes | None, ...], most: int | None = None
+) -> PeerCertificate | None:
+    """Return the certificate of the chain that a method of Python 3.13 shows, or of its first `most` certificates."""
     chain = getattr(connection, method, lambda: otherwise)()
-    return _read(tuple(filter(None, chain)))
+    return _read(tuple(filter(None, chain[:most])))
 
 
 @lru_cache(maxsize=1024)
@@ -103,7 +106,10 @@ def _read(chain: tuple[bytes, ...]) -> PeerCertificate | None:
         certificates = [x509.load_der_x509_certificate(der) for der in chain]
         ends = min(each.not_valid_after_utc.timestamp() for each in certificates)
         return PeerCertificate(not_after=ends, issuer=certificates[0].issuer.rfc4514_string()[:ISSUER_LIMIT])
-    except ValueError:  # OpenSSL accepts it and cryptography does not: no facts are better than wrong facts
+    except (
+        ValueError,
+        x509.InvalidVersion,
+    ):  # OpenSSL accepts it and cryptography does not: no facts are better than wrong facts
         return None
 
 

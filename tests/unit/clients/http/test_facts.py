@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, IncompleteReadError, ServiceRequestError, ServiceResponseError
 from azure.identity import CredentialUnavailableError
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.clients.http import facts
 from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, Exchange, Response
@@ -360,6 +361,20 @@ async def test_certificate_of_an_unknown_authority_is_untrusted(serve, key_facts
     assert facts.refused_issuer == ("CN=Unknown CA" if hasattr(ssl.SSLObject, "get_unverified_chain") else None)
     assert facts.certificate is None  # only a verified one has a metric
     assert not wire.requests
+
+
+async def test_issuer_is_shown_whatever_follows_the_refused_certificate(serve, key_facts, authority, stranger, tmp_path):
+    unknown_version = authority.certificate.public_bytes(Encoding.DER).replace(
+        bytes.fromhex("a003020102"), bytes.fromhex("a003020105"), 1
+    )
+    stranger.server(VAULT)
+    chain = next(stranger.folder.glob("leaf-*.pem")).read_text() + ssl.DER_cert_to_PEM_cert(unknown_version)
+    (tmp_path / "chain.pem").write_text(chain)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "chain.pem")
+    facts = await key_facts(await serve(context=context))
+    assert facts.fault is Fault.TLS_UNTRUSTED
+    assert facts.refused_issuer == ("CN=Unknown CA" if hasattr(ssl.SSLObject, "get_unverified_chain") else None)
 
 
 async def test_private_authority_is_untrusted_without_a_ca_file(serve, key_facts):

@@ -12,6 +12,7 @@ from azure.core.rest import HttpRequest
 
 from exporter.clients.http.exchange import TRANSPORT, USER_AGENT
 from exporter.clients.http.network import split_url
+from exporter.clients.key_vault import check_endpoint
 from exporter.config.settings import Proxy, SecretSource
 from exporter.core.values import Fault, Phase, Step
 from exporter.knowledge.classify import Classification, classify
@@ -70,6 +71,15 @@ async def test_session_through_a_proxy_sends_one_connect(serve, session_to, fake
     assert facts.endpoint == f"{VAULT}:443"
     assert facts.certificate.issuer == "CN=Test CA"
     assert vault.connections == 1
+
+
+async def test_certificate_of_a_tls_proxy_is_not_that_of_a_host_behind_it(serve, network_to, authority, stranger):
+    vault = await serve(context=stranger.server(VAULT))
+    proxy = await serve(tunnel(vault.port), context=authority.server("proxy.example"))
+    network = network_to(proxy=Proxy(url=f"https://127.0.0.1:{proxy.port}", username="user"))
+    facts, certificate = await check_endpoint(network, VAULT, "/", deadline=until())
+    assert (facts.fault, certificate) == (Fault.TLS_UNTRUSTED, None)
+    assert len(proxy.requests) == 1
 
 
 async def test_name_of_a_proxy_is_resolved(serve, session_to, fake_vault):
