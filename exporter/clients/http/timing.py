@@ -106,11 +106,8 @@ def _read(chain: tuple[bytes, ...]) -> PeerCertificate | None:
         certificates = [x509.load_der_x509_certificate(der) for der in chain]
         ends = min(each.not_valid_after_utc.timestamp() for each in certificates)
         return PeerCertificate(not_after=ends, issuer=certificates[0].issuer.rfc4514_string()[:ISSUER_LIMIT])
-    except (
-        ValueError,
-        x509.InvalidVersion,
-    ):  # OpenSSL accepts it and cryptography does not: no facts are better than wrong facts
-        return None
+    except (ValueError, x509.InvalidVersion):
+        return None  # OpenSSL accepts it and cryptography does not: no facts are better than wrong facts
 
 
 class TimedSocket(socket.socket):
