@@ -36,11 +36,11 @@ from exporter.knowledge.answers import read_claims
 from exporter.knowledge.expiry import CredentialExpiry, graph_of
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
-from exporter.probing.auxiliary import auxiliary_probes, probe_request
+from exporter.probing.auxiliary import auxiliary_probes
 from exporter.probing.expiry import ExpiryLookup
 from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
 from exporter.probing.prober import auxiliary_result, probe_vault
-from exporter.probing.round_trip import LoopClock, ProbeRequest
+from exporter.probing.round_trip import LoopClock, ProbeRequest, probe_request
 from exporter.probing.secrets import SecretCache
 from exporter.probing.tokens import TokenCache, reuse_policy
 from exporter.runtime.errors import drop_tracebacks, number_of, text_of

@@ -1,6 +1,7 @@
 """Causes: the broken link of one failure, the common cause of many, incidents for one team, and groups of changes.
 
-The row of a reason names the link. Metrics and JSON have the causes themselves; only the status page has incidents.
+The row of a reason names the link. Metrics and JSON have the causes themselves; the status page joins them to incidents, what one team repairs
+together. Which page of an alert a failure belongs to is another question: `knowledge.incident`.
 """
 
 from __future__ import annotations

@@ -14,12 +14,12 @@ from datetime import date
 
 from msgspec import structs
 
-from exporter.config.settings import Config, Credential, Module, Target
+from exporter.config.settings import Config, Target
 from exporter.config.usage import list_auxiliary_probes
 from exporter.core.values import KeyFacts, Vantage
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult, Identity
-from exporter.probing.round_trip import ProbeRequest
+from exporter.probing.round_trip import ProbeRequest, probe_request
 from exporter.runtime.tasks import SingleFlight, reported
 
 
@@ -78,19 +78,6 @@ def _request(config: Config, target: Target, identity: Identity, credential: str
         wrap=kind not in (AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY),
         round_trip=kind is not AuxiliaryKind.NEWEST,
         public_key=key if is_recovery else None,
-    )
-
-
-def probe_request(
-    config: Config, target: Target, module: Module | None = None, credential: Credential | None = None
-) -> ProbeRequest:
-    """Return the request for one whole probe. Module and credential are those of the target by default."""
-    return ProbeRequest(
-        target=target,
-        module=module or config.modules[target.module],
-        credential=credential or config.credentials[target.credential],
-        vantage=config.settings.vantage,
-        timeout=target.timeout,
     )
 
 

@@ -20,8 +20,8 @@ from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.values import KEY_STEPS, Facts, Outcome, Step
 from exporter.knowledge.report import ProbeReport, redacted
 from exporter.knowledge.verdict import AuxiliaryResult, assess_auxiliary, broken_report
-from exporter.probing.auxiliary import AuxiliaryProbe, probe_request
-from exporter.probing.round_trip import LoopClock, Probe, ProbeRequest, Tokens
+from exporter.probing.auxiliary import AuxiliaryProbe
+from exporter.probing.round_trip import LoopClock, Probe, ProbeRequest, Tokens, probe_request
 from exporter.probing.secrets import SecretCache
 from exporter.probing.tokens import TokenCache, reuse_policy
 from exporter.runtime.loop import LoopLag

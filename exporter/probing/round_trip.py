@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from exporter.clients.key_vault import VaultSession, encrypt_locally
-from exporter.config.settings import Credential, Module, Target
+from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.values import (
     Challenge,
     Facts,
@@ -75,6 +75,19 @@ class ProbeRequest(Struct, frozen=True, kw_only=True, gc=False):
     cut_by_scrape: bool = False  # the timeout is that of the scrape, shorter than the target's
     wrap: bool = True  # False: the bytes to unwrap are encrypted locally, without a wrap request
     public_key: KeyFacts | None = None  # encrypts them; None for the key that was read
+
+
+def probe_request(
+    config: Config, target: Target, module: Module | None = None, credential: Credential | None = None
+) -> ProbeRequest:
+    """Return the request for one whole probe. Module and credential are those of the target by default."""
+    return ProbeRequest(
+        target=target,
+        module=module or config.modules[target.module],
+        credential=credential or config.credentials[target.credential],
+        vantage=config.settings.vantage,
+        timeout=target.timeout,
+    )
 
 
 @dataclass(slots=True, eq=False)

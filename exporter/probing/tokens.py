@@ -112,7 +112,9 @@ class TokenCache:
         self.reuse_policy = reuse_policy
         self._on_request, self._fetch, self._pending_facts = on_request, fetch, pending_facts
         self._clock = clock
-        self._fetches: dict[str, dict[Hashable, TokenFetch]] = {}  # by credential; a changed secret replaces them
+        self._fetches: dict[
+            str, dict[Hashable, TokenFetch]
+        ] = {}  # by credential; that of a changed secret is replaced at its next use
         self._tasks: SingleFlight[TokenFetch, TokenResult | PoolExhausted] = SingleFlight()
         self._closed = False
 

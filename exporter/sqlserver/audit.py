@@ -66,24 +66,19 @@ def title_of(facts: Facts) -> str:
 
 def parts(facts: Facts) -> Iterator[SheetPart]:
     """Yield the parts of the sheet, from facts of this exporter."""
-    shown = _printable(facts)
-    yield SheetPart("In short", _summary(shown))
-    yield SheetPart("What depends on it", _dependents(shown))
-    yield SheetPart("Last proven", [*_probes(shown), *_proofs(shown)])
-    yield SheetPart("Recovery", _recovery(shown))
-    yield SheetPart("What expires", _expiries(shown))
-    yield SheetPart("Key and versions", _versions(shown))
-    yield SheetPart("Who may unwrap", _who_may(shown), _queries(facts["who_may"]))
-    yield SheetPart("Who did", _who_did(shown), _queries(facts["who_did"]))
+    yield _part("In short", _summary(facts))
+    yield _part("What depends on it", _dependents(facts))
+    yield _part("Last proven", [*_probes(facts), *_proofs(facts)])
+    yield _part("Recovery", _recovery(facts))
+    yield _part("What expires", _expiries(facts))
+    yield _part("Key and versions", _versions(facts))
+    yield _part("Who may unwrap", _who_may(facts), _queries(facts["who_may"]))
+    yield _part("Who did", _who_did(facts), _queries(facts["who_did"]))
 
 
-def _printable(value: Any) -> Any:
-    """Return facts without characters that could steer a terminal."""
-    if isinstance(value, list):
-        return [_printable(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _printable(each) for name, each in value.items()}
-    return printable(value) if isinstance(value, str) else value
+def _part(title: str, lines: Iterable[Line], queries: Sequence[Facts] = ()) -> SheetPart:
+    """Return a part whose lines have no characters that could steer a terminal."""
+    return SheetPart(title, [(printable(label), printable(words)) for label, words in lines], queries)
 
 
 def _queries(rows: Iterable[Facts]) -> list[Facts]:

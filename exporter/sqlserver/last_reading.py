@@ -96,8 +96,8 @@ def updated(
     later = _arrived(later, earlier, ends or {})
     document = _remembered(later, earlier, whole=whole)
     if is_good(later, LOGS) and is_good(earlier, LOGS):
-        rows = before.read_at.get(LOGS, before.attempted_at), earlier.sections[LOGS]
-        reading = replace(reading, earlier_logs=rows, stalled=stalled_logs(before, later.sections[LOGS]))
+        logs = before.read_at.get(LOGS, before.attempted_at), earlier.sections[LOGS]
+        reading = replace(reading, earlier_logs=logs, stalled=stalled_logs(before, later.sections[LOGS]))
     own = known_time(read_at(later)) if is_good(later, "instance") else None
     times = {
         section: at if is_good(later, section) else reading.read_at.get(section, at)

@@ -54,8 +54,10 @@ def is_own_name(host: str, external_host: str) -> bool:
     Such hosts are IP addresses, localhost, this machine's name and the external URL's. An empty host counts too: no browser sends one.
     """
     authority, external = parse_authority(host), parse_authority(external_host)
-    if not host or authority is None:
-        return not host
+    if not host:
+        return True
+    if authority is None:
+        return False
     name = authority.name
     is_local = name == "localhost" or name.endswith(".localhost") or is_address(name) or name == computer_name()
     return is_local or (external is not None and name == external.name)

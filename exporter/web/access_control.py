@@ -154,9 +154,11 @@ class TokenBucket:
     def allow(self) -> bool:
         now = self._clock()
         self._tokens = min(float(self._limit.burst), self._tokens + (now - self._at) / self._limit.interval)
-        self._at, is_allowed = now, self._tokens >= 1
-        self._tokens -= is_allowed
-        return is_allowed
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 READ_AGAIN_SECONDS = 2.0

@@ -139,16 +139,16 @@ class PageHandlers:
         """Serve the status page, or the list of targets."""
         service, now = self._service, time.time()
         config = service.config  # a reload may replace it while other tasks run
-        expiries_of = cache(service.credential_expiries)
+        cached_expiries = cache(service.credential_expiries)
         views = (
-            view(config, target, service.record_of(target.name), expiries_of(target.credential), now=now)
+            view(config, target, service.record_of(target.name), cached_expiries(target.credential), now=now)
             for target in config.targets.values()
         )
         whole = await fleet(views, read(request.query.items(), config.targets.values()), self._proofs, now)
         page, unread = ListPage(path=path, fleet=whole, vantage=config.settings.vantage), list[tuple[str, str]]()
         if page.is_status:
             within = replace(config, targets={name: config.targets[name] for name in whole.scope})
-            endings = await all_endings(within, service.record_of, expiries_of, soon_at=now)
+            endings = await all_endings(within, service.record_of, cached_expiries, soon_at=now)
             unread = [] if whole.query.scope else self._proofs.unread(now)
             differences = [each for each in service.sql_differences() if not whole.query.scope or each.subject in whole.scope]
             page = replace(page, differences=differences, endings=endings, restart=service.sql_readiness())

@@ -328,10 +328,10 @@ def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecor
 def _steps(report: ProbeReport) -> Html:
     bars = waterfall(report)
     rows = [_step(result, bars.get(result.step)) for result in report.steps]
+    boxes = {phase.value: element("rect", width="10", height="10", class_=f"phase-{phase.value}") for phase in Phase}
     colours = [
-        (element("svg", box, width="10", height="10", aria_hidden="true", focusable="false"), phase.value)
-        for phase in Phase
-        if (box := element("rect", width="10", height="10", class_=f"phase-{phase.value}"))
+        (element("svg", box, width="10", height="10", aria_hidden="true", focusable="false"), phase)
+        for phase, box in boxes.items()
     ]
     legend = element("ul", [element("li", each) for each in colours], class_="legend", aria_label="Phases")
     return Html(table(_STEP_COLUMNS, rows, caption="Steps in the connector's order, on one timeline.", name="steps") + legend)
