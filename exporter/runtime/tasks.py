@@ -12,7 +12,6 @@ import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator
-from concurrent.futures import Future
 from contextvars import Context
 from enum import StrEnum
 from functools import partial
@@ -259,14 +258,14 @@ class PoolExhausted(Exception):  # noqa: N818 - a state of the exporter, not an 
         self.shortage = shortage
 
 
-def _execute(call: Future[Any], work: Callable[[], Any]) -> None:
+def _execute(call: asyncio.Future[Any], work: Callable[[], Any]) -> None:
     try:
-        if call.set_running_or_notify_cancel():
-            call.set_result(work())
+        settle = partial(call.set_result, work())
     except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
-        call.set_exception(error)
-    finally:
-        del call, work  # the exception keeps this frame, and the call the exception: a cycle
+        settle = partial(call.set_exception, error)
+    with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
+        call.get_loop().call_soon_threadsafe(lambda call, settle: call.done() or settle(), call, settle)
+    del call, work, settle  # the exception keeps this frame, and these keep the exception: a cycle
 
 
 class DaemonThreadPool:
@@ -278,7 +277,7 @@ class DaemonThreadPool:
         self._size = self._most = size  # fewer than the most while the system grants no more
         self._name = name
         self._changed = threading.Condition()
-        self._waiting: OrderedDict[Future[Any], Callable[[], Any]] = OrderedDict()
+        self._waiting: OrderedDict[asyncio.Future[Any], Callable[[], Any]] = OrderedDict()
         self.threads = 0  # that exist now
         self._idle = 0
         self._started = 0
@@ -298,10 +297,10 @@ class DaemonThreadPool:
         `TimeoutError` of `asyncio.timeout` has that cause too (see `shortage_of`). If cancelled later, the thread still finishes.
         Raises `PoolExhausted` if the pool is closed, the system grants no thread, or the call lacked a descriptor or memory.
         """
-        call = Future[_T]()
+        call: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._submit(call, partial(function, *args))
         try:
-            return await asyncio.wrap_future(call)
+            return await call
         except asyncio.CancelledError as cancelled:
             with self._changed:
                 withdrawn = self._waiting.pop(call, None) is not None
@@ -325,7 +324,7 @@ class DaemonThreadPool:
         for call in waiting:
             call.cancel()
 
-    def _submit(self, call: Future[Any], work: Callable[[], Any]) -> None:
+    def _submit(self, call: asyncio.Future[Any], work: Callable[[], Any]) -> None:
         with self._changed:
             if self._closed:
                 raise PoolExhausted("the pool is closed")
@@ -335,7 +334,7 @@ class DaemonThreadPool:
             elif self.threads < self._size:
                 self._spawn(call)
 
-    def _spawn(self, call: Future[Any]) -> None:
+    def _spawn(self, call: asyncio.Future[Any]) -> None:
         self._started += 1
         thread = threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True)
         try:
@@ -354,7 +353,7 @@ class DaemonThreadPool:
             _execute(*taken)
             del taken  # otherwise an idle thread keeps the last result alive
 
-    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+    def _next(self) -> tuple[asyncio.Future[Any], Callable[[], Any]] | None:
         with self._changed:
             while not self._waiting or self.threads > self._size:
                 if self._closed or self.threads > self._size or not self._rest():
