@@ -24,7 +24,7 @@ from exporter.sqlserver.gate.conditions import GateReason, TargetState
 from exporter.web.pages.html import audit_document
 
 UNANSWERED = 3  # no exporter that answers has the key, and one does not answer
-FORMATS: Final[Mapping[str, Render]] = {
+FORMATS: Final[Mapping[str, Render[Mapping[str, Any]]]] = {
     "text": as_text,
     "json": lambda facts: json.dumps(facts, indent=2, ensure_ascii=False) + "\n",
     "html": audit_document,

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from exporter.cli.main import Flag, Refusal
 from exporter.clients.peers import AccessError, ApiAccess, check_password, parse_url
@@ -52,11 +52,12 @@ def time_limit(text: str) -> float:
     return seconds
 
 
-Render = Callable[[Mapping[str, Any]], str]
+_Report = TypeVar("_Report")
+Render = Callable[[_Report], str]
 
 
 def write_formats(
-    args: argparse.Namespace, name: str, default: str, formats: Mapping[str, Render], data: Mapping[str, Any]
+    args: argparse.Namespace, name: str, default: str, formats: Mapping[str, Render[_Report]], report: _Report
 ) -> None:
     """Print the format of the flags, or write a file for each into the folder of the flags, and print their paths.
 
@@ -64,13 +65,13 @@ def write_formats(
     """
     if args.out is None:
         sys.stdout.flush()
-        sys.stdout.buffer.write(formats[args.format or default](data).encode())
+        sys.stdout.buffer.write(formats[args.format or default](report).encode())
         return
     try:
         args.out.mkdir(parents=True, exist_ok=True)
         for form, render in formats.items():
             path = args.out / f"{name}.{'txt' if form == 'text' else form}"
-            path.write_bytes(render(data).encode())
+            path.write_bytes(render(report).encode())
             print(path)
     except OSError as error:
         raise Refusal(f"--out: cannot write {args.out}: {plainly(error)}: name a folder that you may write to") from None

@@ -18,14 +18,14 @@ from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Refusal
 from exporter.clients.peers import AccessError, ApiAccess, HistoryError, UnreadableHistoryError, on_loopback, parse_url
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.report.history import read_minutes
-from exporter.report.minutes import Period, parse_month, parse_period
-from exporter.report.render import as_csv, as_html, as_json, document
+from exporter.report.minutes import Minutes, Period, parse_month, parse_period
+from exporter.report.render import as_csv, as_html, as_json
 
 _PREFIX = "prometheus_"  # begins the attributes of --prometheus.user and its kind
 _A_NAME = "write a name as in Europe/Zurich"
 # Windows has its own names, and the zip has no pip.
 _NO_NAMES = "this Python knows UTC alone: write --from and --to as in 2026-11-01T00:00:00+01:00, or add the package tzdata"
-FORMATS: Mapping[str, Render] = {"csv": as_csv, "json": as_json, "html": as_html}
+FORMATS: Mapping[str, Render[Minutes]] = {"csv": as_csv, "json": as_json, "html": as_html}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None and args.format is not None:
         raise Refusal("--out writes every format: leave out --format")
     period = _period(args)
-    data = document(period, asyncio.run(read_minutes(_access(args), period)))
-    write_formats(args, f"ekm-report-{period.name}", "csv", FORMATS, data)
-    return FINE if data["complete"] else FAILED
+    minutes = asyncio.run(read_minutes(_access(args), period))
+    write_formats(args, f"ekm-report-{period.name}", "csv", FORMATS, minutes)
+    return FAILED if minutes.gaps else FINE
 
 
 def _period(args: argparse.Namespace) -> Period:

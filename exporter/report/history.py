@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from msgspec import convert
 
 from exporter.clients.peers import ApiAccess, HistoryError, PrometheusApi, UnreadableHistoryError
 from exporter.core import durations
@@ -22,7 +25,6 @@ from exporter.report.minutes import (
     ReportedTarget,
     Slice,
     read_range,
-    read_series,
 )
 from exporter.sqlserver.instance import printable
 
@@ -42,8 +44,7 @@ UNPROBED: Final = f"ekm_probe_interval_seconds unless on ({_TARGET}) ekm_probe_s
 FAILURES: Final = f"max by ({_TARGET}, step, reason) (ekm_last_failure_info)"
 MAINTENANCE: Final = "ekm_maintenance == 1"
 EXPORTERS: Final = "max by (job, instance) (ekm_exporter_build_info)"
-
-_UNREADABLE: Final = "Prometheus sent an unreadable result: check the URL"
+_Result = TypeVar("_Result")
 
 
 async def read_minutes(access: ApiAccess, period: Period) -> Minutes:
@@ -65,7 +66,7 @@ async def read_minutes(access: ApiAccess, period: Period) -> Minutes:
 async def _read(api: PrometheusApi, period: Period) -> Minutes:
     await _check_retention(api, period)
     series = await _series(api, period)
-    minutes, length = Minutes(series), min(SLICE, MOST_POINTS // len(series))
+    minutes, length = Minutes(period, series), min(SLICE, MOST_POINTS // len(series))
     kinds: set[tuple[str, str]] = set()
     for first in range(0, period.minutes, length):
         part = await _slice(api, period, first, min(length, period.minutes - first))
@@ -101,11 +102,18 @@ def _no_series(period: Period) -> HistoryError:
     )
 
 
+async def _get(api: PrometheusApi, path: str, form: Mapping[str, str], read: Callable[[Any], _Result]) -> _Result:
+    """Return what `read` makes of a response. Raises HistoryError."""
+    data = await api.get(path, form)
+    try:
+        return read(data)
+    except (ValueError, OverflowError):
+        raise UnreadableHistoryError("Prometheus sent an unreadable result: check the URL") from None
+
+
 async def _series(api: PrometheusApi, period: Period) -> list[tuple[Exporter, ReportedTarget]]:
     form = {"match[]": CONFIGURED, "start": str(period.start), "end": str(period.end)}
-    found = read_series(await api.get("api/v1/series", form))
-    if found is None:
-        raise UnreadableHistoryError(_UNREADABLE)
+    found = await _get(api, "api/v1/series", form, lambda data: convert(data, list[Labels]))
     keys = list(dict.fromkeys(labels.key for labels in found))
     if not keys:
         raise _no_series(period)
@@ -123,10 +131,7 @@ async def _slice(api: PrometheusApi, period: Period, first: int, minutes: int) -
     async def series(query: str) -> list[tuple[Labels, Points]]:
         """Return the series of a query, with a point at the start of each minute. Raises HistoryError."""
         form = {"query": query, "start": str(start), "end": str(start + (minutes - 1) * MINUTE), "step": str(MINUTE)}
-        found = read_range(await api.get("api/v1/query_range", form), start, minutes)
-        if found is None:
-            raise UnreadableHistoryError(_UNREADABLE)
-        return found
+        return await _get(api, "api/v1/query_range", form, lambda data: read_range(data, start, minutes))
 
     results = {labels.key: dict(points) for labels, points in await series(RESULTS)}
     for query in (STALE, UNPROBED):

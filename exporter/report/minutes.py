@@ -169,15 +169,35 @@ class Row:
                     begun = self.gaps.pop()[1]
                 self.gaps.append((state.kind, begun, number + 1))
 
-    def count(self, *kinds: MinuteClass) -> int:
-        return sum(count for state, count in self.states.items() if state.kind in kinds)
+    def count(self, *wanted: MinuteClass | Party) -> int:
+        """Return the minutes of these classes, or of these parties."""
+        return sum(count for state, count in self.states.items() if state.kind in wanted or state.party in wanted)
+
+    @property
+    def measured(self) -> int:
+        return self.count(*MEASURED)
+
+    @property
+    def answered_percent(self) -> str | None:
+        """The share of answered minutes in percent, rounded down to a thousandth; None if none was measured."""
+        if not self.measured:
+            return None
+        thousandths = self.count(MinuteClass.ANSWERED) * 100_000 // self.measured
+        return f"{thousandths // 1000}.{thousandths % 1000:03}"
+
+    @property
+    def failures(self) -> list[tuple[MinuteState, int]]:
+        """The minutes of each failed step and reason, the most frequent first."""
+        found = ((state, count) for state, count in self.states.items() if state.reason)
+        return sorted(found, key=lambda each: (-each[1], each[0].step, each[0].reason))
 
 
 class Minutes:
-    """Sums of all slices, which must be added in their order."""
+    """The report: sums of all slices of a period, which must be added in their order."""
 
-    def __init__(self, series: Iterable[tuple[Exporter, ReportedTarget]]) -> None:
+    def __init__(self, period: Period, series: Iterable[tuple[Exporter, ReportedTarget]]) -> None:
         """Take the series that Prometheus has for the period; others are ignored."""
+        self.period = period
         self._exporters: dict[ReportedTarget, list[Exporter]] = {}
         for exporter, target in sorted(set(series)):
             self._exporters.setdefault(target, []).append(exporter)
@@ -197,6 +217,14 @@ class Minutes:
     @property
     def gaps(self) -> int:
         return sum(len(row.gaps) for row in self.targets.values())
+
+    def shared_gaps(self) -> list[tuple[tuple[int, int, MinuteClass], list[str]]]:
+        """Return each gap once, first minute, minute after the last and class, with the targets that share it."""
+        shared: dict[tuple[int, int, MinuteClass], list[str]] = {}
+        for target, row in sorted(self.targets.items()):
+            for kind, first, end in row.gaps:
+                shared.setdefault((first, end, kind), []).append(target.target)
+        return sorted(shared.items())
 
     def drop_absent(self) -> None:
         """Remove targets and vaults that no exporter had within the period."""
@@ -306,7 +334,7 @@ def _minute(flag: str, text: str) -> int:
     return int(at.timestamp())
 
 
-# The results of queries to Prometheus, checked: whatever is not one is None, never an exception.
+# The results of queries to Prometheus, checked.
 
 _Label = Annotated[str, msgspec.Meta(max_length=1024)]
 
@@ -339,21 +367,15 @@ class _Matrix(msgspec.Struct):
     result: list[_Series]
 
 
-def read_series(data: Any) -> list[Labels] | None:
-    """Return the labels of each series in `data` of `/api/v1/series`."""
-    try:
-        return msgspec.convert(data, list[Labels])
-    except msgspec.ValidationError:
-        return None
+def read_range(data: Any, start: int, minutes: int) -> list[tuple[Labels, Points]]:
+    """Return labels and points of each series in `data` of `/api/v1/query_range`, for `minutes` from `start` on.
 
-
-def read_range(data: Any, start: int, minutes: int) -> list[tuple[Labels, Points]] | None:
-    """Return labels and points of each series in `data` of `/api/v1/query_range`, for `minutes` from `start` on."""
-    try:
-        series = msgspec.convert(data, _Matrix).result
-        found: list[tuple[Labels, Points]] = [
-            (one.metric, {round((at - start) / MINUTE): float(text) for at, text in one.values}) for one in series
-        ]
-    except (ValueError, OverflowError):  # also of msgspec; the latter: a time of infinity
-        return None
-    return found if all(0 <= number < minutes for _, points in found for number in points) else None
+    Raises ValueError, and OverflowError for a time of infinity.
+    """
+    found: list[tuple[Labels, Points]] = [
+        (one.metric, {round((at - start) / MINUTE): float(text) for at, text in one.values})
+        for one in msgspec.convert(data, _Matrix).result
+    ]
+    if not all(0 <= number < minutes for _, points in found for number in points):
+        raise ValueError("a time outside of the query")
+    return found

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from exporter.report.minutes import CLASS_TEXTS, MEASURED, PARTY_TEXTS, MinuteClass, Minutes, Party, Period, Row
+from exporter.report.minutes import CLASS_TEXTS, PARTY_TEXTS, MinuteClass, Minutes, Party, Row
 
 # What Microsoft counts, as far as the project has read it.
 MICROSOFT: Final = (
@@ -22,20 +22,20 @@ MICROSOFT: Final = (
         "interval. The percentage, the definition of downtime and the exclusions are in Microsoft's current service level agreement."
     ),
 )
+_NAMES: Final = ("vault", "target")
+
+_Rows = Sequence[tuple[tuple[str, ...], Row]]  # each with its name: the vault, and the target if it is of one
 
 
-def percentage(answered: int, measured: int) -> str | None:
-    """Return the share of answered minutes in percent, rounded down to a thousandth; None if none was measured."""
-    if not measured:
-        return None
-    thousandths = answered * 100_000 // measured
-    return f"{thousandths // 1000}.{thousandths % 1000:03}"
+def _rows(minutes: Minutes) -> tuple[_Rows, _Rows]:
+    """Return the rows of vaults and those of targets."""
+    return [((vault,), row) for vault, row in sorted(minutes.vaults.items())], sorted(minutes.targets.items())
 
 
-def document(period: Period, minutes: Minutes) -> dict[str, Any]:
-    """Return the whole report as JSON data. The same minutes give the same data."""
-    targets = sorted(minutes.targets.items())
-    return {
+def as_json(minutes: Minutes) -> str:
+    """Return the whole report. The same minutes give the same text."""
+    period, (vaults, targets) = minutes.period, _rows(minutes)
+    report = {
         "period": {
             "name": period.name,
             "from": period.moment(0),
@@ -43,77 +43,45 @@ def document(period: Period, minutes: Minutes) -> dict[str, Any]:
             "timezone": period.zone_name,
             "minutes": period.minutes,
         },
-        "complete": not any(row.gaps for row in minutes.targets.values()),
-        "vaults": [_row({"vault": vault}, row) for vault, row in sorted(minutes.vaults.items())],
-        "targets": [_row({"vault": key.vault, "target": key.target}, row) for key, row in targets],
-        "gaps": _gaps(period, minutes),
-        "classes": {kind.value: text for kind, text in CLASS_TEXTS.items()},
-        "faults": {party.value: text for party, text in PARTY_TEXTS.items()},
-        "microsoft": list(MICROSOFT),
+        "complete": not minutes.gaps,
+        "vaults": [_row(*each) for each in vaults],
+        "targets": [_row(*each) for each in targets],
+        "gaps": [
+            {"from": period.moment(first), "to": period.moment(end), "class": kind, "minutes": end - first, "targets": names}
+            for (first, end, kind), names in minutes.shared_gaps()
+        ],
+        "classes": CLASS_TEXTS,
+        "faults": PARTY_TEXTS,
+        "microsoft": MICROSOFT,
     }
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
-def _row(names: Mapping[str, str], row: Row) -> dict[str, Any]:
-    measured, answered = row.count(*MEASURED), row.count(MinuteClass.ANSWERED)
+def _row(names: tuple[str, ...], row: Row) -> dict[str, Any]:
     return {
-        **names,
-        "measured_minutes": measured,
-        "answered_percent": percentage(answered, measured),
-        "minutes": {kind.value: row.count(kind) for kind in MinuteClass},
-        "fault_minutes": {party.value: sum(row.states[each] for each in row.states if each.party is party) for party in Party},
-        "failures": _failures(row),
+        **dict(zip(_NAMES, names, strict=False)),
+        "measured_minutes": row.measured,
+        "answered_percent": row.answered_percent,
+        "minutes": {kind: row.count(kind) for kind in MinuteClass},
+        "fault_minutes": {party: row.count(party) for party in Party},
+        "failures": [
+            {"class": state.kind, "fault": state.party, "step": state.step, "reason": state.reason, "minutes": count}
+            for state, count in row.failures
+        ],
     }
 
 
-def _failures(row: Row) -> list[dict[str, Any]]:
-    """Return the minutes of each failed step and reason, the most frequent first."""
-    found = [(state, count) for state, count in row.states.items() if state.reason]
-    found.sort(key=lambda each: (-each[1], each[0].step, each[0].reason))
-    return [
-        {
-            "class": state.kind.value,
-            "fault": state.party.value if state.party else None,
-            "step": state.step,
-            "reason": state.reason,
-            "minutes": count,
-        }
-        for state, count in found
-    ]
-
-
-def _gaps(period: Period, minutes: Minutes) -> list[dict[str, Any]]:
-    """Return each gap once, with the targets that share it."""
-    shared: dict[tuple[int, int, str], list[str]] = {}
-    for target, row in sorted(minutes.targets.items()):
-        for kind, first, end in row.gaps:
-            shared.setdefault((first, end, kind.value), []).append(target.target)
-    return [
-        {"from": period.moment(first), "to": period.moment(end), "class": kind, "minutes": end - first, "targets": targets}
-        for (first, end, kind), targets in sorted(shared.items())
-    ]
-
-
-def as_json(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-
-
-def as_csv(data: Mapping[str, Any]) -> str:
+def as_csv(minutes: Minutes) -> str:
     """Return one line for each vault and each target, with a header (RFC 4180)."""
     text = io.StringIO()
-    writer = csv.writer(text)
-    kinds, parties = [kind.value for kind in MinuteClass], [party.value for party in Party]
+    writer, period = csv.writer(text), minutes.period
     head = ["scope", "vault", "target", "from", "to", "measured_minutes", "answered_percent"]
-    writer.writerow([*head, *(f"{kind}_minutes" for kind in kinds), *(f"fault_{party}_minutes" for party in parties)])
-    for scope in ("vault", "target"):
-        for row in data[f"{scope}s"]:
-            writer.writerow(
-                [
-                    *(scope, _cell(row["vault"]), _cell(row.get("target", "")), data["period"]["from"], data["period"]["to"]),
-                    *(row["measured_minutes"], row["answered_percent"]),
-                    *(row["minutes"][kind] for kind in kinds),
-                    *(row["fault_minutes"][party] for party in parties),
-                ]
-            )
+    writer.writerow([*head, *(f"{kind}_minutes" for kind in MinuteClass), *(f"fault_{party}_minutes" for party in Party)])
+    for scope, rows in zip(_NAMES, _rows(minutes), strict=True):
+        for names, row in rows:
+            vault, target = map(_cell, (*names, "")[:2])
+            numbers = row.measured, row.answered_percent, *map(row.count, MinuteClass), *map(row.count, Party)
+            writer.writerow([scope, vault, target, period.moment(0), period.moment(period.minutes), *numbers])
     return text.getvalue()
 
 
@@ -129,84 +97,80 @@ _STYLE: Final = (
     "td:not(.n){overflow-wrap:anywhere;min-width:9em}td.n,th.n{text-align:right}thead{display:table-header-group}tr{break-inside:avoid}"
     "@media print{body{margin:0}@page{size:A4 landscape;margin:12mm}}"
 )
-_CLASSES: Final = tuple(kind.value for kind in MinuteClass)
-_PARTIES: Final = tuple(party.value for party in Party)
-_FAILURE: Final = ("class", "fault", "step", "reason")
+_PAGE: Final = """\
+<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>
+<body>
+<h1>{title}</h1>
+<p>From {start} to {end} ({zone}), {minutes} minutes. {complete} All numbers are minutes, as the exporters measured them.</p>
+<h2>Vaults</h2>
+{vaults}
+<h2>Vaults: whose fault</h2>
+{vault_faults}
+<h2>Targets</h2>
+{targets}
+<h2>Targets: whose fault</h2>
+{target_faults}
+<h2>Failures of targets</h2>
+{failures}
+<h2>Gaps in the data</h2>
+{gaps}
+<h2>What is counted</h2>
+{classes}
+<h2>The parties</h2>
+{parties}
+<h2>What Microsoft counts</h2>
+{microsoft}
+</body>
+</html>
+"""
 
 
-def as_html(data: Mapping[str, Any]) -> str:
-    """Return the page. The same data give the same bytes."""
-    period = data["period"]
-    title = f"Key Vault service report {period['name']}"
-    complete = (
-        "The data are complete."
-        if data["complete"]
-        else "The data have gaps: see below. Gaps do not count, not as up and not as down."
+def as_html(minutes: Minutes) -> str:
+    """Return the page. The same minutes give the same bytes."""
+    period, (vaults, targets) = minutes.period, _rows(minutes)
+    gaps = "The data have gaps: see below. Gaps do not count, not as up and not as down."
+    failures = (
+        ((target, state.kind, state.party or "-", state.step or "-", state.reason), (count,))
+        for (_, target), row in targets
+        for state, count in row.failures
     )
-    about = (
-        f"From {escape(period['from'])} to {escape(period['to'])} ({escape(period['timezone'])}), {period['minutes']} minutes. "
-        f"{complete} All numbers are minutes, as the exporters measured them."
+    shared = (
+        ((period.moment(first), period.moment(end), kind, _names(names)), (end - first,))
+        for (first, end, kind), names in minutes.shared_gaps()
     )
-    parts = (
-        f"<h1>{escape(title)}</h1>",
-        f"<p>{about}</p>",
-        "<h2>Vaults</h2>",
-        _minutes(("vault",), data["vaults"]),
-        "<h2>Vaults: whose fault</h2>",
-        _faults(("vault",), data["vaults"]),
-        "<h2>Targets</h2>",
-        _minutes(("vault", "target"), data["targets"]),
-        "<h2>Targets: whose fault</h2>",
-        _faults(("vault", "target"), data["targets"]),
-        "<h2>Failures of targets</h2>",
-        _table(
-            ("target", *_FAILURE),
-            ("minutes",),
-            [
-                ((row["target"], *(each[name] or "-" for name in _FAILURE)), (each["minutes"],))
-                for row in data["targets"]
-                for each in row["failures"]
-            ],
-        ),
-        "<h2>Gaps in the data</h2>",
-        _table(
-            ("from", "to", "class", "targets"),
-            ("minutes",),
-            [((gap["from"], gap["to"], gap["class"], _names(gap["targets"])), (gap["minutes"],)) for gap in data["gaps"]],
-        ),
-        "<h2>What is counted</h2>",
-        _definitions(data["classes"]),
-        "<h2>The parties</h2>",
-        _definitions(data["faults"]),
-        "<h2>What Microsoft counts</h2>",
-        *(f"<p>{escape(text)}</p>" for text in data["microsoft"]),
+    return _PAGE.format(
+        style=_STYLE,
+        title=escape(f"Key Vault service report {period.name}"),
+        start=escape(period.moment(0)),
+        end=escape(period.moment(period.minutes)),
+        zone=escape(period.zone_name),
+        minutes=period.minutes,
+        complete=gaps if minutes.gaps else "The data are complete.",
+        vaults=_minutes(_NAMES[:1], vaults),
+        vault_faults=_faults(_NAMES[:1], vaults),
+        targets=_minutes(_NAMES, targets),
+        target_faults=_faults(_NAMES, targets),
+        failures=_table(("target", "class", "fault", "step", "reason"), ("minutes",), failures),
+        gaps=_table(("from", "to", "class", "targets"), ("minutes",), shared),
+        classes=_definitions(CLASS_TEXTS),
+        parties=_definitions(PARTY_TEXTS),
+        microsoft="\n".join(f"<p>{escape(text)}</p>" for text in MICROSOFT),
     )
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    body = "\n".join(parts)
-    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 
-def _minutes(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def _minutes(names: Sequence[str], rows: _Rows) -> str:
     """Return the minutes by class; the parties have a table of their own, or the page is too wide for paper."""
-    numbers = ("answered %", "measured", *(kind.replace("_", " ") for kind in _CLASSES))
-    lines = (
-        (
-            tuple(row[name] for name in names),
-            (row["answered_percent"] or "-", row["measured_minutes"], *(row["minutes"][kind] for kind in _CLASSES)),
-        )
-        for row in rows
-    )
+    numbers = ("answered %", "measured", *(kind.replace("_", " ") for kind in MinuteClass))
+    lines = ((name, (row.answered_percent or "-", row.measured, *map(row.count, MinuteClass))) for name, row in rows)
     return _table(names, numbers, lines)
 
 
-def _faults(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def _faults(names: Sequence[str], rows: _Rows) -> str:
     """Return the minutes by party of the rows that have any."""
-    lines = [
-        (tuple(row[name] for name in names), tuple(row["fault_minutes"][party] for party in _PARTIES))
-        for row in rows
-        if any(row["fault_minutes"].values())
-    ]
-    return _table(names, _PARTIES, lines)
+    lines = ((name, tuple(map(row.count, Party))) for name, row in rows)
+    return _table(names, tuple(Party), (line for line in lines if any(line[1])))
 
 
 def _names(targets: Sequence[str]) -> str:
@@ -214,8 +178,8 @@ def _names(targets: Sequence[str]) -> str:
     return ", ".join(targets[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _definitions(texts: Mapping[str, str]) -> str:
-    return _table(("word", "meaning"), (), (((word, text), ()) for word, text in texts.items()))
+def _definitions(texts: Mapping[MinuteClass, str] | Mapping[Party, str]) -> str:
+    return _table(("word", "meaning"), (), ((each, ()) for each in texts.items()))
 
 
 def _table(names: Sequence[str], numbers: Sequence[str], rows: Iterable[tuple[Sequence[str], Sequence[object]]]) -> str:

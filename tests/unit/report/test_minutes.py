@@ -1,13 +1,16 @@
 """Series become minutes with class and party: one character for each minute; months, periods, and answers of Prometheus that are none."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, timedelta, timezone
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import convert
 
 from exporter.core.values import Step
 from exporter.knowledge.reasons import Reason
@@ -15,8 +18,10 @@ from exporter.report.minutes import (
     CLASS_TEXTS,
     PARTY_TEXTS,
     Exporter,
+    Labels,
     MinuteClass,
     Minutes,
+    MinuteState,
     Party,
     Points,
     ReportedTarget,
@@ -26,7 +31,6 @@ from exporter.report.minutes import (
     parse_month,
     parse_period,
     read_range,
-    read_series,
 )
 
 A, B = Exporter("ekm", "a"), Exporter("ekm", "b")
@@ -67,7 +71,7 @@ def numbers(row: Row) -> dict[str, int]:
 
 
 def summed(*parts: Slice) -> Minutes:
-    minutes = Minutes({key for each in parts for key in each.results})
+    minutes = Minutes(parse_month("2026-11", UTC, "UTC"), {key for each in parts for key in each.results})
     for each in parts:
         minutes.add(each)
     return minutes
@@ -271,7 +275,7 @@ def matrix(metric: Any = METRIC, values: Any = ((START, "1"),)) -> Any:
 
 
 def test_series_of_a_query_have_labels_and_points_by_minute() -> None:
-    ((labels, points),) = read_range(matrix(values=[[START, "1"], [START + 120, "0"]]), START, 3) or [({}, {})]
+    ((labels, points),) = read_range(matrix(values=[[START, "1"], [START + 120, "0"]]), START, 3)
     assert (labels.exporter, labels.key[1], labels.reason) == (Exporter("ekm", "a:1"), ReportedTarget("v", "one"), "")
     assert points == {0: 1.0, 2: 0.0}
 
@@ -280,33 +284,48 @@ def test_series_of_a_query_have_labels_and_points_by_minute() -> None:
     "at", [float("inf"), float("-inf"), float("nan"), 10**400, START - 60, START + 180, "x", None, [], True, 0]
 )
 def test_time_outside_the_query_is_refused(at: Any) -> None:
-    assert read_range(matrix(values=[[at, "1"]]), START, 3) is None
+    with pytest.raises((ValueError, OverflowError)):
+        read_range(matrix(values=[[at, "1"]]), START, 3)
 
 
 @pytest.mark.parametrize("value", [[], {}, None, "x", "1" * 5 + "x"])
 def test_value_that_is_no_number_is_refused(value: Any) -> None:
-    assert read_range(matrix(values=[[START, value]]), START, 3) is None
+    with pytest.raises((ValueError, OverflowError)):
+        read_range(matrix(values=[[START, value]]), START, 3)
 
 
 @pytest.mark.parametrize("label", [1, None, [], {}, ["a"], True, "x" * 1025])
 def test_label_that_is_no_short_text_is_refused(label: Any) -> None:
-    assert read_range(matrix(metric=METRIC | {"target": label}), START, 3) is None
-    assert read_series([METRIC, METRIC | {"instance": label}]) is None
+    with pytest.raises((ValueError, OverflowError)):
+        read_range(matrix(metric=METRIC | {"target": label}), START, 3)
+    with pytest.raises(ValueError, match="Expected `str`"):
+        convert([METRIC, METRIC | {"instance": label}], list[Labels])
 
 
 @pytest.mark.parametrize(
     "data", [None, [], {}, {"result": None}, {"result": [1]}, {"result": [{}]}, {"result": [{"metric": {}}]}]
 )
 def test_data_without_a_matrix_are_refused(data: Any) -> None:
-    assert read_range(data, START, 3) is None
+    with pytest.raises((ValueError, OverflowError)):
+        read_range(data, START, 3)
 
 
 def test_labels_become_printable() -> None:
-    (labels,) = read_series([METRIC | {"target": "a\ud800\x1b[2Jb", "unused": 1}]) or [{}]
+    labels = convert(METRIC | {"target": "a\ud800\x1b[2Jb", "unused": 1}, Labels)
     assert labels.key[1].target == "a??[2Jb"
 
 
 @given(JSON)
-def test_whatever_is_no_answer_is_none(data: Any) -> None:
-    assert read_range(data, START, 3) is None or data["result"] is not None
-    assert read_series(data) is None or isinstance(data, list)
+def test_whatever_is_no_answer_is_refused(data: Any) -> None:
+    with suppress(ValueError, OverflowError):
+        read_range(data, START, 3)
+        assert data["result"] is not None
+
+
+@pytest.mark.parametrize(
+    ("answered", "failed", "text"),
+    [(0, 0, None), (0, 5, "0.000"), (44639, 1, "99.997"), (999_999, 1, "99.999"), (7, 0, "100.000")],
+)
+def test_percentage_of_answered_minutes_is_rounded_down(answered: int, failed: int, text: str | None) -> None:
+    states = Counter({MinuteState(MinuteClass.ANSWERED): answered, MinuteState(MinuteClass.FAILED, Party.VAULT): failed})
+    assert Row(states).answered_percent == text

@@ -6,10 +6,8 @@ import json
 import re
 from datetime import UTC
 
-import pytest
-
 from exporter.report.minutes import Exporter, Minutes, ReportedTarget, Slice, parse_period
-from exporter.report.render import MOST_NAMES, as_csv, as_html, as_json, document, percentage
+from exporter.report.render import MOST_NAMES, as_csv, as_html, as_json
 
 A = Exporter("ekm", "a")
 PERIOD = parse_period("2026-11-01T00:00:00Z", "2026-11-01T00:06:00Z", UTC, "UTC")
@@ -18,7 +16,7 @@ ODD = ReportedTarget("v<1>", '=cmd|"x"')
 
 def minutes(*targets: ReportedTarget, last: float | None = 1.0) -> Minutes:
     """Each target: answered, throttled twice, two minutes without data, and `last`."""
-    found = Minutes((A, target) for target in targets)
+    found = Minutes(PERIOD, ((A, target) for target in targets))
     values = {0: 1.0, 1: 0.0, 2: 0.0, 5: last} if last is not None else {0: 2.0}
     found.add(
         Slice(
@@ -35,16 +33,8 @@ def minutes(*targets: ReportedTarget, last: float | None = 1.0) -> Minutes:
     return found
 
 
-@pytest.mark.parametrize(
-    ("answered", "measured", "text"),
-    [(0, 0, None), (0, 5, "0.000"), (44639, 44640, "99.997"), (999_999, 1_000_000, "99.999"), (7, 7, "100.000")],
-)
-def test_percentage_is_rounded_down(answered: int, measured: int, text: str | None) -> None:
-    assert percentage(answered, measured) == text
-
-
 def test_json_has_rows_failures_and_gaps() -> None:
-    data = json.loads(as_json(document(PERIOD, minutes(ReportedTarget("v", "one"), ReportedTarget("v", "two")))))
+    data = json.loads(as_json(minutes(ReportedTarget("v", "one"), ReportedTarget("v", "two"))))
     assert data["complete"] is False
     assert data["period"] == {
         "name": "20261101T0000_20261101T0006",
@@ -64,7 +54,7 @@ def test_json_has_rows_failures_and_gaps() -> None:
 
 
 def test_csv_has_one_line_per_vault_and_target_and_no_formula() -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(document(PERIOD, minutes(ODD))), newline="")))
+    rows = list(csv.DictReader(io.StringIO(as_csv(minutes(ODD)), newline="")))
     assert [(row["scope"], row["vault"], row["target"]) for row in rows] == [
         ("vault", "v<1>", ""),
         ("target", "v<1>", "'" + ODD.target),
@@ -73,7 +63,7 @@ def test_csv_has_one_line_per_vault_and_target_and_no_formula() -> None:
 
 
 def test_page_is_escaped_and_needs_nothing_from_outside() -> None:
-    page = as_html(document(PERIOD, minutes(ODD)))
+    page = as_html(minutes(ODD))
     assert "v&lt;1&gt;" in page
     assert "=cmd|&quot;x&quot;" in page
     assert not re.search(r"<script|<link|<img|src=|href=|url\(|@import", page)
@@ -82,21 +72,21 @@ def test_page_is_escaped_and_needs_nothing_from_outside() -> None:
 
 
 def test_page_names_the_first_targets_of_a_gap() -> None:
-    page = as_html(document(PERIOD, minutes(*(ReportedTarget("v", f"t{number:02}") for number in range(MOST_NAMES + 2)))))
+    page = as_html(minutes(*(ReportedTarget("v", f"t{number:02}") for number in range(MOST_NAMES + 2))))
     assert "t09 and 2 more" in page
 
 
 def test_page_without_failures_or_gaps_has_none() -> None:
-    found = Minutes([(A, ODD)])
+    found = Minutes(PERIOD, [(A, ODD)])
     found.add(
         Slice(first=0, minutes=6, results={(A, ODD): dict.fromkeys(range(6), 1.0)}, failures={}, maintenance={}, exporters={})
     )
-    page = as_html(document(PERIOD, found))
+    page = as_html(found)
     assert page.count("<p>None.</p>") == 4
     assert "The data are complete." in page
 
 
 def test_target_without_a_measured_minute_has_no_percentage() -> None:
-    data = document(PERIOD, minutes(ODD, last=None))
-    assert data["targets"][0]["answered_percent"] is None
-    assert '<td class="n">-</td>' in as_html(data)
+    found = minutes(ODD, last=None)
+    assert json.loads(as_json(found))["targets"][0]["answered_percent"] is None
+    assert '<td class="n">-</td>' in as_html(found)
