@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self, get_type_hints
 
 from msgspec import Meta, Struct
 
@@ -232,48 +232,64 @@ class CredentialKind(StrEnum):
 HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 
-# What a server fills, so that it may hold a known secret; `knowledge.report` says what is left of each.
+# What a field says of itself: what a server fills, so that it may hold a known secret (`knowledge.report` says what is left of each);
+# and where it is shown, under its own name unless the mark has another one.
 CODE, VALUE, SENTENCE = (Meta(extra={"sent": kind}) for kind in ("code", "value", "sentence"))
+JSON, LOG = (Meta(extra={form: ""}) for form in ("json", "log"))
+
+
+def marked(kind: type[Struct], mark: str) -> dict[str, Any]:
+    """Return the fields of a struct with a mark, each with what the mark says, or else its own name."""
+    hints = get_type_hints(kind, include_extras=True).items()
+    metas = ((name, getattr(meta, "extra", None) or {}) for name, hint in hints for meta in getattr(hint, "__metadata__", ()))
+    return {name: extra[mark] or name for name, extra in metas if mark in extra}
 
 
 class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """The facts of one exchange. `classify` derives the code and the reason.
 
-    `detail` is masked and at most 256 characters. Times are in seconds; `server_time` and certificate dates are Unix times.
+    `detail` is masked and at most 256 characters. Times are in seconds; `server_time` and certificate dates are Unix times. JSON and log lines show
+    the marked fields in this order.
     """
 
     fault: Fault = Fault.NONE
-    status: int | None = None
-    service_code: Annotated[str | None, CODE] = None  # error.code of the vault, `error` of Entra
-    inner_code: Annotated[str | None, CODE] = None  # error.innererror.code of the vault, or the one that a message implies
-    aadsts: Annotated[int | None, VALUE] = None  # of Entra's error_codes or description: what decides the reason, else the first
-    akv: int | None = None  # the number of an AKVnnnnn message
-    retry_after_seconds: float | None = None
-    request_id: str | None = None
-    correlation_id: Annotated[str | None, VALUE] = None  # of Entra ID, whose logs have it
-    exception: str | None = None  # class name of the innermost exception that explains the fault
-    detail: Annotated[str, SENTENCE] = ""
+    status: Annotated[int | None, Meta(extra={"json": "http_status", "log": "status"})] = None
+    service_code: Annotated[str | None, CODE, JSON, LOG] = None  # error.code of the vault, `error` of Entra
+    inner_code: Annotated[str | None, CODE, JSON, LOG] = (
+        None  # error.innererror.code of the vault, or the one that a message implies
+    )
+    aadsts: Annotated[int | None, VALUE, JSON, LOG] = (
+        None  # of Entra's error_codes or description: what decides the reason, else the first
+    )
+    akv: Annotated[int | None, LOG] = None  # the number of an AKVnnnnn message
+    request_id: Annotated[str | None, JSON, LOG] = None
+    correlation_id: Annotated[str | None, VALUE, JSON] = None  # of Entra ID, whose logs have it
+    client_address: Annotated[str | None, VALUE, JSON] = None  # that the vault saw and refused; shown, never a label value
+    object_id: Annotated[str | None, VALUE, JSON] = None  # of the principal that the vault refused; shown, never a label value
+    retry_after_seconds: Annotated[float | None, Meta(extra={"json": "", "log": "retry_after"})] = None
+    endpoint: Annotated[str | None, JSON] = None  # host:port of the request
+    phase_reached: Annotated[Phase | None, Meta(extra={"log": "phase"})] = None
+    resent: Annotated[bool, JSON, LOG] = (
+        False  # the far side had closed the connection, so the request was sent again on a new one
+    )
+    exception: Annotated[str | None, JSON, LOG] = None  # class name of the innermost exception that explains the fault
+    detail: Annotated[str, SENTENCE, JSON, LOG] = ""
     raised_at: str | None = None  # `file:line < file:line` of an exception that no rule explains
     phases: Mapping[Phase, float] = {}
-    phase_reached: Phase | None = None
     cut_by_scrape: bool = False  # the deadline was Prometheus' scrape timeout, not the target's
     server_time: float | None = None  # the Date header of the response
-    endpoint: str | None = None  # host:port of the request
     client_id: str | None = None  # of the sign-in; shown in advice only
     credential_kind: CredentialKind | None = None  # of the sign-in; selects the advice
-    client_address: Annotated[str | None, VALUE] = None  # that the vault saw and refused; shown, never a label value
     secret_file: str | None = None  # that cannot be read; shown in advice only
     proxy: str | None = None  # host:port, if the request went through one; shown in advice only
     addresses: tuple[str, ...] = ()  # to which a request without a response connected; shown in tickets only
     local_address: str | None = None  # of this host on the route there; shown in tickets only
-    resent: bool = False  # the far side had closed the connection, so the request was sent again on a new one
     # `disabled`, `expired` or `not_yet_valid`, from get_key; `soft_deleted`, from the deleted keys
     key_state: str | None = None
     has_page: bool = False  # the body of an error is not the service's: a page, text or other JSON, as of a proxy
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
     refused_issuer: Annotated[str | None, VALUE] = None  # of a certificate that this host refused; None before Python 3.13
-    object_id: Annotated[str | None, VALUE] = None  # of the principal that the vault refused; shown, never a label value
 
 
 class VaultHeaders(Struct, frozen=True, kw_only=True, gc=False):

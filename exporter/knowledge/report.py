@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from operator import attrgetter
-from typing import Any, get_type_hints
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from exporter.core.secrets import hide, mask, reveals, stands_in_bytes
-from exporter.core.values import Facts, KeyFacts, Outcome, Phase, Readiness, Step
+from exporter.core.values import Facts, KeyFacts, Outcome, Phase, Readiness, Step, marked
 from exporter.knowledge.reasons import Reason
 
 
@@ -134,9 +134,5 @@ def _without_secret(value: object) -> object:
 
 # What is left of a value with a secret, by what the server sent, and the fields of facts with such values.
 _CLEAN: Mapping[object, Callable[[Any], object]] = {"code": _code, "value": _without_secret, "sentence": hide}
-_CLEANERS: Mapping[str, Callable[[Any], object]] = {
-    name: _CLEAN[meta.extra["sent"]]
-    for name, hint in get_type_hints(Facts, include_extras=True).items()
-    for meta in getattr(hint, "__metadata__", ())
-}
+_CLEANERS = {name: _CLEAN[sent] for name, sent in marked(Facts, "sent").items()}
 _all_sent: Callable[[Facts], tuple[Any, ...]] = attrgetter(*_CLEANERS)

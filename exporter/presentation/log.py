@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from exporter.config.settings import Target
 from exporter.core.limits import FirstProbes
 from exporter.core.names import server_names
+from exporter.core.values import Facts, marked
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
@@ -22,6 +23,7 @@ from exporter.runtime.logging import PROBES, Value, fields
 _log = logging.getLogger(PROBES)
 SUMMARY_SECONDS = 600.0
 DELAYED_SECONDS = 60.0  # between two lines about delayed first probes
+_LOGGED = marked(Facts, "log")
 _NAMED = 10  # SQL Servers named on one line
 
 
@@ -164,7 +166,6 @@ def _servers(target: Target) -> str | None:
 
 def step_fields(result: StepResult) -> dict[str, Value]:
     """Return the facts of a failed step as log fields, None for a missing fact. Each fact was masked when it was read."""
-    facts = result.facts
     entry = None if result.code is None else BY_CODE.get(result.code)
     labels: dict[str, Value] = {
         "step": result.step.value,
@@ -173,18 +174,6 @@ def step_fields(result: StepResult) -> dict[str, Value]:
         "symbol": None if entry is None else entry.symbol,
         "reason": None if result.reason is None else result.reason.value,
     }
-    if facts is None:
-        return labels
-    return labels | {
-        "status": facts.status,
-        "service_code": facts.service_code,
-        "inner_code": facts.inner_code,
-        "aadsts": facts.aadsts,
-        "akv": facts.akv,
-        "request_id": facts.request_id,
-        "retry_after": facts.retry_after_seconds,
-        "phase": None if facts.phase_reached is None else facts.phase_reached.value,
-        "resent": facts.resent or None,
-        "exception": facts.exception,
-        "detail": facts.detail or None,
-    }
+    # A text or sign that says nothing is left out, a number is not.
+    known = {shown: getattr(result.facts, name, None) for name, shown in _LOGGED.items()}
+    return labels | {shown: None if value == "" or value is False else value for shown, value in known.items()}

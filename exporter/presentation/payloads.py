@@ -10,7 +10,7 @@ from typing import Any
 
 from exporter.config.settings import Credential, ExpectPath, Target
 from exporter.core.durations import moment
-from exporter.core.values import Facts, KeyFacts, Outcome, Readiness, Vantage, VaultHeaders
+from exporter.core.values import Facts, KeyFacts, Outcome, Readiness, Vantage, VaultHeaders, marked
 from exporter.knowledge.checks import BY_NAME
 from exporter.knowledge.checks_vault import CheckRun
 from exporter.knowledge.codes import BY_CODE
@@ -23,6 +23,7 @@ from exporter.state.history import HistoryEntry
 from exporter.state.record import FailureSummary, TargetRecord, readiness_at, unsteady_at
 
 Payload = dict[str, Any]
+_FACTS = marked(Facts, "json")
 
 
 def probe_payload(target: Target, report: ProbeReport) -> Payload:
@@ -151,19 +152,7 @@ def step_payload(result: StepResult) -> Payload:
         "duration_seconds": None if result.outcome is Outcome.SKIPPED else _seconds(result.duration),
         "phases": {phase.value: _seconds(spent) for phase, spent in facts.phases.items()},
         "phase_reached": None if facts.phase_reached is None else facts.phase_reached.value,
-        "http_status": facts.status,
-        "service_code": facts.service_code,
-        "inner_code": facts.inner_code,
-        "aadsts": facts.aadsts,
-        "request_id": facts.request_id,
-        "correlation_id": facts.correlation_id,
-        "client_address": facts.client_address,
-        "object_id": facts.object_id,
-        "retry_after_seconds": facts.retry_after_seconds,
-        "endpoint": facts.endpoint,
-        "resent": facts.resent,
-        "exception": facts.exception,
-        "detail": facts.detail or None,
+        **{shown: None if (value := getattr(facts, name)) == "" else value for name, shown in _FACTS.items()},
         "shared": result.shared,
     }
 

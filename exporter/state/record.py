@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum
 from itertools import pairwise, takewhile
-from typing import Annotated, Final, NamedTuple, TypeVar, get_type_hints
+from typing import Annotated, Final, NamedTuple, TypeVar
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from exporter.config.settings import Target
-from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Readiness, Step, UnixTime, VaultHeaders
+from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Readiness, Step, UnixTime, VaultHeaders, marked
 from exporter.knowledge.expiry import EntraAnswer, entra_answer
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
@@ -358,12 +358,7 @@ class TargetRecord(Kept):
 
 
 # The scope of each fact of a record.
-FACTS: Final[dict[str, Scope]] = {
-    name: meta.extra["scope"]
-    for name, hint in get_type_hints(TargetRecord, include_extras=True).items()
-    for meta in getattr(hint, "__metadata__", ())
-    if meta.extra
-}
+FACTS: Final[dict[str, Scope]] = marked(TargetRecord, "scope")
 
 
 class TargetRecords:
