@@ -2,7 +2,8 @@
 
 `python -m docs.generators.site` makes the archive again, as each build and installation of the package does.
 `exporter/presentation/documentation.py` reads it. Its members: `pages.json` with name, source and title of each page; `moved.json`, the table
-of `moved.py`; `html/NAME`, the content of a Markdown page; `text/NAME`, the file as it is.
+of `moved.py`; `html/NAME`, the content of a Markdown page; `text/NAME`, the file as it is; `search.json`, the index that the command `docs`
+and the script of `/docs/` search by the same rules.
 
 `python -m docs.generators.site TOOLS OUT` builds the site, a project of mkdocs-material with the same pages and its pictures, into the folder
 OUT, or into OUT itself if that ends with .zip, with mkdocs of the environment TOOLS. Built, it needs no server. The same source gives the
@@ -12,6 +13,7 @@ same bytes. A link to a missing page or part fails the build, and nothing is wri
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import posixpath
@@ -57,7 +59,28 @@ SOURCES = (
 )
 INDEX, RUNBOOKS = "index", "runbooks"
 _BORN = (2020, 2, 2, 0, 0, 0)  # the time that hatchling gives the files of the wheel
+# What a search ranks by: how much a place counts, by its source; the first match decides, and 1 is a page written by hand. Long lists of
+# generated entries come after the pages that lead a reader, and licences last.
+_WEIGHTS = (
+    (r"LICENSE|docs/maintainers/licences\.md", 0.02),
+    (r"docs/(codes|metrics|configuration)\.md", 0.3),
+    (r"docs/maintainers/.*|(CHANGELOG|README|SECURITY)\.md|.*(?<!\.md)", 0.2),
+    (r"alerts/runbooks/.*", 0.6),
+)
+_GENERATED = 0.3  # at most, of a part that `./dev docs` writes
+_FEW = 2  # sentences
+_PART = 0.9  # of a page's weight: the page itself comes first
+_STOP = (  # words that say nothing of what is looked for
+    "a all an and any are as at be been but by can could did do does for from get had has have how i if in into is it its many me mean means much "
+    "must my now of on one or our shall should so some that the their them then there these they this to us was we were what when where which "
+    "who whose why will with would you your"
+)
+_ENDINGS = "ations ation ating ated ates ate ings ing ions ion als al eries ery ers er ies ied ed es e y s"  # of words with the same stem
+_WRITTEN, _WRITTEN_END = ": written by ./dev docs -->", "<!-- end of "
+_SENTENCE = re.compile(r"(?<=[.!?:;]) (?=[^a-z])")
 _ADDRESSES = {"link_open": "href", "image": "src"}
+# Markdown links of the README's list, without those to a part of a page.
+_LISTED = re.compile(r"\[([^\]]+)\]\((docs/[^)#]+\.md)\)")
 _KEPT_MARKUP = re.compile(r'<a id="[\w-]+">|</a>|<br>')
 _SCHEME = re.compile(r"[a-z]+:|#")
 
@@ -120,7 +143,55 @@ class MarkdownPages:
         for name, text in ((INDEX, self._index()), (RUNBOOKS, self.runbooks())):
             title, members[f"html/{name}"] = self.page("README.md", text)
             rows.append((name, "", title))
-        return members | {"pages.json": json.dumps(rows), "moved.json": json.dumps(dict(moved(self.root)))}
+        search = json.dumps(self.search_index(), ensure_ascii=False, separators=(",", ":"))
+        return members | {"pages.json": json.dumps(rows), "moved.json": json.dumps(dict(moved(self.root))), "search.json": search}
+
+    def search_index(self) -> dict[str, Any]:
+        """Return the places of all pages, each a page or a part of one, and what a search needs to know of words.
+
+        A place has its address below `/docs/`, its heading, further words that name it, its weight, and the sentences of its own text.
+        """
+        listed = {source: text for text, source in reversed(_LISTED.findall(self.list_of_documents()))}
+        places = [place for source in self.sources for place in self._places(source, listed.get(source, ""))]
+        for (page, *_, lines), (_, *_, below) in itertools.pairwise(places):
+            if not lines and "#" not in page:  # the page begins with its first part
+                lines.extend(below[:1])
+        for *_, weight, lines in places:
+            if weight < _GENERATED * _PART:  # what leads few readers is found by its headings
+                del lines[_FEW:]
+        return {"stop": _STOP.split(), "endings": _ENDINGS.split(), "places": places}
+
+    def _places(self, source: str, listed: str) -> Iterator[tuple[str, str, str, float, list[str]]]:
+        name, text = self.names[source], self.text(source)
+        weight = next((weight for pattern, weight in _WEIGHTS if re.fullmatch(pattern, source)), 1.0)
+        names = f"{listed} {re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name)}"  # also the words of EkmEgressDown
+        if not source.endswith(".md"):
+            comment = itertools.takewhile(lambda line: line.startswith(("#", "--", "//")), text.splitlines())
+            yield name, source, names, weight, list(comment)
+            return
+        tokens, written, mark, lines, row = self._parsed(text), False, "", list[str](), list[str]()
+        title = next(_plain(tokens[at + 1]) for at, token in enumerate(tokens) if token.type == "heading_open")
+        for at, token in enumerate(tokens):
+            match token.type:
+                case "html_block":
+                    written = (written or _WRITTEN in token.content) and _WRITTEN_END not in token.content
+                case "heading_open":
+                    heading, lines = _plain(tokens[at + 1]), []
+                    here = name if heading == title else f"{name}#{mark or token.attrs['id']}"
+                    mark = ""
+                    counts = (min(weight, _GENERATED) if written else weight) * (1 if here == name else _PART)
+                    yield here, heading, names if heading == title else title, counts, lines  # the lines are added below
+                case "fence" | "code_block":
+                    lines += token.content.splitlines()
+                case "inline" if tokens[at - 1].type == "td_open":
+                    row.append(_plain(token))
+                case "tr_close" if row:
+                    lines.append(" · ".join(filter(None, row)))
+                    row = []
+                case "inline" if found := re.findall(r'<a id="([^"]+)">', token.content):
+                    mark = found[0]
+                case "inline" if tokens[at - 1].type not in ("heading_open", "th_open"):
+                    lines += _SENTENCE.split(_plain(token))
 
     def list_of_documents(self) -> str:
         """Return the part of the README that lists all pages by purpose."""
@@ -139,19 +210,24 @@ class MarkdownPages:
 
     def page(self, source: str, text: str) -> tuple[str, str]:
         """Return title and content of a page; its links are those from the page of `source`."""
-        tokens = self._markdown.parse(text)
+        tokens = self._parsed(text)
         title = next(_plain(tokens[at + 1]) for at, token in enumerate(tokens) if token.type == "heading_open")
-        seen: dict[str, int] = {}
-        for at, token in enumerate(tokens):
-            if token.type == "heading_open":
-                name = anchor(_plain(tokens[at + 1]))
-                seen[name] = seen.get(name, -1) + 1
-                token.attrSet("id", f"{name}-{seen[name]}" if seen[name] else name)
+        for token in tokens:
             for child in token.children or ():
                 if (attribute := _ADDRESSES.get(child.type)) is not None:
                     self._set_address(child, attribute, source)
         body = self._markdown.renderer.render(tokens, self._markdown.options, {})
         return title, body.replace("<pre>", '<pre tabindex="0">')
+
+    def _parsed(self, text: str) -> Sequence[Token]:
+        """Return the tokens of a page, whose headings have their anchors."""
+        tokens, seen = self._markdown.parse(text), dict[str, int]()
+        for at, token in enumerate(tokens):
+            if token.type == "heading_open":
+                name = anchor(_plain(tokens[at + 1]))
+                seen[name] = seen.get(name, -1) + 1
+                token.attrSet("id", f"{name}-{seen[name]}" if seen[name] else name)
+        return tokens
 
     def _set_address(self, link: Token, attribute: str, source: str) -> None:
         """Make the link of a file one between pages. A file without a page has no link: a closed network cannot open it."""
@@ -168,7 +244,10 @@ class MarkdownPages:
 
 
 def _plain(inline: Token) -> str:
-    return "".join(child.content for child in inline.children or ())
+    shown = (
+        " " if child.type == "softbreak" else child.content for child in inline.children or () if child.type != "html_inline"
+    )
+    return "".join(shown)
 
 
 def moved(root: Path = ROOT) -> Mapping[str, str]:
@@ -218,8 +297,6 @@ PICTURES: Final = "docs/images/*.png"
 SECONDS: Final = 300
 # Long pages of generated entries, and those for maintainers: a search shows the pages that lead a reader first.
 REFERENCE: Final = re.compile(r"(?:codes|metrics|configuration|CHANGELOG|maintainers/.+)\.html")
-# Markdown links of the README's list, without those to a part of a page.
-_LISTED = re.compile(r"\[([^\]]+)\]\((docs/[^)#]+\.md)\)")
 _ID, _LINK = re.compile(r'\sid="([^"]+)"'), re.compile(r'\s(?:href|src)="(?![a-z]+:)([^"#]*)#?([^"]*)"')
 _REDIRECT = """\
 <!doctype html>

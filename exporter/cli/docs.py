@@ -1,9 +1,11 @@
-"""The command `ekm-exporter docs`: the documentation of this version, for a host without internet access."""
+"""The command `ekm-exporter docs`: the documentation of this version and a search in it, for a host without internet access."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import textwrap
 from collections.abc import Iterable
 
 from exporter.cli.main import BAD_USAGE, FINE, Command, Flag, Refusal
@@ -17,27 +19,37 @@ _PAGES, _RUNBOOKS, _SCRIPTS, _FILES = (
     "Other files",
 )
 _LISTED = "`ekm-exporter docs` lists all pages."
+_PATH = re.compile(r"[/\\#]|\.(?:md|sql|ps1|kql|yml|yaml|json)$", re.IGNORECASE)
+_WIDTH = 110  # of a sentence that a search shows
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a page or the list; return 0, or 2 for an unknown name."""
+    """Print a page, the places that a search finds, or the list; return 0, or 2 if there is nothing."""
     documentation = Documentation.load()
     if documentation is None:
         print(NOT_BUILT, end="", file=sys.stderr)
         return BAD_USAGE
-    if args.page is None:
+    if not args.words:
         print(_list(documentation.pages()), end="")
         return FINE
-    reference, _, anchor = args.page.partition("#")
+    given = " ".join(args.words)
+    reference, _, anchor = given.partition("#")
     found = documentation.look_up(reference)
     if not found and (moved_to := documentation.moved_to(reference)) is not None:
         print(f"ekm-exporter docs: {reference} is now {moved_to}", file=sys.stderr)
         name, _, anchor = moved_to.partition("#")
         found = documentation.look_up(name)
-    if len(found) != 1:
-        names = ", ".join(page.name for page in found)
-        several = f"{reference!r} can be one of these: {names}"
-        raise Refusal(f"{several if found else _unknown(reference, documentation.pages())}\n{_LISTED}")
+    if not found:
+        is_path = _PATH.search(given) is not None  # it means one page: others are no answer
+        places = [] if is_path else documentation.search(given)
+        if not places:
+            near = _nearest(reference, documentation.pages())
+            raise Refusal(f"{'no page' if is_path else 'nothing about'} {reference!r}{near}\n{_LISTED}")
+        print("".join(f"{place.address}\n  {place.heading}\n{_shown(line)}" for place, line in places))
+        print(f"To print the first: ekm-exporter docs {places[0][0].address}")
+        return FINE
+    if len(found) > 1:
+        raise Refusal(f"{reference!r} can be one of these: {', '.join(page.name for page in found)}\n{_LISTED}")
     text = documentation.text(found[0]) if not anchor else documentation.parts(found[0]).get(anchor)
     if text is None:
         near = nearest(anchor, documentation.parts(found[0]))
@@ -46,9 +58,13 @@ def run(args: argparse.Namespace) -> int:
     return FINE
 
 
-def _unknown(reference: str, pages: Iterable[DocumentPage]) -> str:
-    names = {name: None for page in pages for name in (page.name, page.name.rpartition("/")[2])}
-    return f"no page {reference!r}{nearest(reference, names)}"
+def _shown(line: str) -> str:
+    return f"    {textwrap.shorten(line, _WIDTH, placeholder=' …')}\n" if line else ""
+
+
+def _nearest(reference: str, pages: Iterable[DocumentPage]) -> str:
+    last = reference.rpartition("/")[2].removesuffix(".md")
+    return nearest(last, {name: None for page in pages for name in (page.name, page.name.rpartition("/")[2])})
 
 
 def _list(pages: Iterable[DocumentPage]) -> str:
@@ -74,9 +90,21 @@ def _line(page: DocumentPage) -> str:
 COMMAND = Command(
     description=(
         "Prints a page of the documentation of this version as Markdown, or another shipped file as it is. It accepts each name that an "
-        "output, a page or an alert shows, and the names of pages that moved. Without a name, it lists the pages. Exit code: 2 for an unknown name."
+        "output, a page or an alert shows, and the names of pages that moved. With other words, it lists the places about them, the best first. "
+        "Without a name, it lists the pages. Exit code: 2 if there is nothing."
     ),
-    epilog="examples: ekm-exporter docs doctor; ekm-exporter docs codes#3303; ekm-exporter docs docs/runbooks/EkmEgressDown.md",
+    epilog=(
+        'examples: ekm-exporter docs "rotate a key"; '
+        "ekm-exporter docs doctor; ekm-exporter docs codes#3303; "
+        "ekm-exporter docs docs/runbooks/EkmEgressDown.md"
+    ),
     run=run,
-    flags=(Flag("PAGE", "name, path or address of a page, also with #HEADING (default: list all)", nargs="?"),),
+    flags=(
+        Flag(
+            "WORD",
+            "words to look for; or name, path or address of a page, also with #HEADING (default: list all)",
+            dest="words",
+            nargs="*",
+        ),
+    ),
 )

@@ -194,7 +194,7 @@ examples:
   ekm-exporter probe contoso-key0 --config.file ekm.yml
   ekm-exporter probe contoso-key0 --config.file ekm.yml --bundle case.zip
   ekm-exporter doctor contoso-key0 --config.file ekm.yml
-  ekm-exporter docs doctor
+  ekm-exporter docs "rotate a key"
   ekm-exporter explain 3303        (a number from SQL Server's error log)
   ekm-exporter events Application.evtx
   ekm-exporter inventory --from inventory/*.json --out targets.d
@@ -214,7 +214,7 @@ _HELP = {
     "check": "validate a configuration",
     "probe": "probe one target now and print each step, or write a zip file for a support case",
     "doctor": "run the preflight checks of one target and print the fixes",
-    "docs": "print a page of the documentation, or list the pages",
+    "docs": "search the documentation, print a page of it, or list the pages",
     "explain": "explain a code, message or log line, with the first action, or list all codes",
     "events": "list the connector's events of a saved Windows event log by code",
     "inventory": "write targets from what SQL Servers use",

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from operator import itemgetter
+from typing import NamedTuple
 
 NOT_BUILT = "This checkout has no built documentation. `./dev docs` builds it.\n"
 _SCHEME = re.compile(r"[a-z]+://[^/]*")
 _ID = re.compile(r'<(?:h\d|a) id="([^"]+)"')
+_MOST_WORDS, _MOST_FOUND, _MOST_OF_PAGE = 12, 8, 3
 _MARK = re.compile(r"(#{1,6}) |<a id=")
 
 
@@ -32,6 +37,16 @@ class DocumentPage:
     def paths(self) -> tuple[str, ...]:
         """The paths by which outputs and documents name the page, without .md."""
         return tuple(path.casefold().removesuffix(".md") for path in (self.name, self.source, f"docs/{self.name}"))
+
+
+class Place(NamedTuple):
+    """A page or a part of one: its address below `/docs/`, further words that name it, and the sentences of its text."""
+
+    address: str
+    heading: str
+    names: str
+    weight: float
+    lines: list[str]
 
 
 class Documentation:
@@ -91,6 +106,43 @@ class Documentation:
             end = next((marks[one][0] for one in below if levels[one] <= levels[at]), len(lines))
             found[anchor] = "".join(lines[marks[at][0] : end])
         return found
+
+    def search(self, text: str) -> list[tuple[Place, str]]:
+        """Return the best places for some words, each with a sentence. `search.js` ranks the same index by the same rules.
+
+        A match in a heading counts most, then one in the names of the page, then those in the text; a word counts more if fewer places have
+        it, and a place more if it has more of the words.
+        """
+        index = json.loads(self.search_index())
+        places, endings = [Place(*row) for row in index["places"]], "|".join(index["endings"])
+        given = re.findall(r"[a-z0-9]{2,}", text.lower())
+        words = list(dict.fromkeys([word for word in given if word not in index["stop"]] or given))[:_MOST_WORDS]
+        scores, matched = [0.0] * len(places), [0] * len(places)
+        in_lines = [[0] * len(place.lines) for place in places]  # words of each sentence that the heading lacks
+        for word in words:
+            stem = re.sub(f"(?<=[a-z]{{3}})(?:{endings})$", "", word)
+            has = re.compile(f"(?<![a-z0-9]){stem}(?:{endings})?(?![a-z0-9])", re.ASCII | re.IGNORECASE).search
+            found = [[bool(has(line)) for line in (place.heading, place.names, *place.lines)] for place in places]
+            rarity = math.log(1 + len(places) / (1 + sum(map(any, found))))
+            for at, (heading, names, *lines) in enumerate(found):
+                scores[at] += rarity * places[at].weight * (8 * heading + 4 * names + min(2, sum(lines)))
+                matched[at] += heading or names or any(lines)
+                in_lines[at] = [before + (now and not heading) for before, now in zip(in_lines[at], lines, strict=True)]
+        ranks = [score * number for score, number in zip(scores, matched, strict=True)]
+        best, of_page = list[tuple[Place, str]](), Counter[str]()
+        for at in sorted(range(len(places)), key=lambda at: -ranks[at]):
+            page = places[at].address.partition("#")[0]
+            if not ranks[at] or len(best) == _MOST_FOUND:
+                break
+            if of_page[page] < _MOST_OF_PAGE:
+                of_page[page] += 1
+                shown = max(zip(in_lines[at], places[at].lines, strict=True), key=itemgetter(0), default=(0, ""))
+                best.append((places[at], shown[1]))
+        return best
+
+    def search_index(self) -> str:
+        """Return the index of a search as JSON."""
+        return self._read("search.json")
 
     def _read(self, member: str) -> str:
         return self._archive.read(member).decode()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
@@ -40,7 +40,7 @@ from exporter.web.probe import ProbeHandler
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
 _DOCUMENT = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-_TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_TYPES = {"style.css": "text/css", "live.js": "text/javascript", "search.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _ASSETS = {name: files("exporter.web").joinpath("static", name).read_text("utf-8") for name in _TYPES}
 _TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
 
@@ -115,10 +115,12 @@ class PageHandlers:
         return web.Response(text=_ASSETS[name], content_type=_TYPES[name], charset="utf-8", headers=headers)
 
     async def document(self, request: web.Request) -> web.StreamResponse:
-        """Return a page, or a redirect. The tag of a page is that of its content, so that an update shows at once."""
+        """Return a page, the index of the search, or a redirect."""
         if self._documentation is None:
             return web.Response(status=404, text=NOT_BUILT)
         name = request.match_info["name"]
+        if name == "search.json":
+            return await _document(request, self._documentation.search_index(), {**_DOCUMENT, "Content-Type": "application/json"})
         if (page := self._documentation.find(name)) is None:
             # A redirect to the new page of an old name. 301, since Windows PowerShell 5.1 does not follow 308.
             if (moved := self._documentation.moved_to(name)) is None:
@@ -127,13 +129,9 @@ class PageHandlers:
             return web.Response(status=301, headers=where, text=f"The page is now /docs/{moved}.\n")
         served = None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"}
         urls = replace(self._urls, served=served)
-        start = head(urls, page.title, at="/docs/", heading=False, script=False)
+        start = head(urls, page.title, at="/docs/", heading=False, script="" if page.source else "search.js")
         document = f'{start}<article class="document">{self._documentation.html(page)}</article>{foot(urls)}'
-        tag = hashlib.sha256(document.encode()).hexdigest()[:32]
-        headers = {**_DOCUMENT, "ETag": f'W/"{tag}"'}  # weak: the same for plain and gzip
-        if any(each.value in (tag, "*") for each in request.if_none_match or ()):
-            return web.Response(status=304, headers=headers)
-        return await stream(request, encoded([document]), headers=headers, gzip=True)
+        return await _document(request, document, _DOCUMENT)
 
     async def listed(self, request: web.Request, path: str) -> web.StreamResponse:
         """Serve the status page, or the list of targets."""
@@ -158,6 +156,15 @@ class PageHandlers:
         page = replace(page, notices=shown, log_texts=texts)
         page = replace(page, tickets=await group_tickets(self._urls, page, self._proofs))
         return await stream(request, encoded(overview(self._urls, page)), headers=_HTML)
+
+
+async def _document(request: web.Request, document: str, headers: Mapping[str, str]) -> web.StreamResponse:
+    """Send a text of the documentation, unless the client has it. Its tag is that of its content, so that an update shows at once."""
+    tag = hashlib.sha256(document.encode()).hexdigest()[:32]
+    headers = {**headers, "ETag": f'W/"{tag}"'}  # weak: the same for plain and gzip
+    if any(each.value in (tag, "*") for each in request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
+    return await stream(request, encoded([document]), headers=headers, gzip=True)
 
 
 def _page(markup: Html) -> web.Response:

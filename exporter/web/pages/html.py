@@ -96,13 +96,15 @@ _API_LINKS = (
 )
 
 
-def head(urls: Urls, title: str, *, at: str = "", now: float | None = None, heading: bool = True, script: bool = True) -> Html:
+def head(
+    urls: Urls, title: str, *, at: str = "", now: float | None = None, heading: bool = True, script: str = "live.js"
+) -> Html:
     """Render everything before the content.
 
     A long page is sent as `head`, content, `foot`.
 
     `at` is the path of the current entry of the navigation, `now` the Unix time of a page that refreshes. Without `heading`
-    the content has it.
+    the content has it, and without `script` the page runs none.
     """
     return Html(
         "<!doctype html>\n"
@@ -111,7 +113,7 @@ def head(urls: Urls, title: str, *, at: str = "", now: float | None = None, head
         + element("title", f"{title} · ekm-exporter")
         + element("link", rel="icon", href=urls.asset("icon.svg"), type="image/svg+xml")
         + element("link", rel="stylesheet", href=urls.asset("style.css"))
-        + (element("script", src=urls.asset("live.js"), defer=True) if script else "")
+        + (element("script", src=urls.asset(script), defer=True) if script else "")
         + "</head><body>"
         + element("a", "Skip to the content", href="#main", class_="skip")
         + element(

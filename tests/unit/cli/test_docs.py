@@ -50,8 +50,11 @@ def test_old_name_prints_the_new_page_or_its_part(name, new, archive, monkeypatc
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("docter", "no page 'docter' (did you mean 'doctor'?)"),
-        ("EkmEgresDown", "no page 'EkmEgresDown' (did you mean 'EkmEgressDown'?)"),
+        ("docter", "nothing about 'docter' (did you mean 'doctor'?)"),
+        ("docs/docter.md", "no page 'docs/docter.md' (did you mean 'doctor'?)"),
+        ("zzz qqq", "nothing about 'zzz qqq'"),
+        ("?", "nothing about '?'"),
+        ("EkmEgresDown", "nothing about 'EkmEgresDown' (did you mean 'EkmEgressDown'?)"),
         ("doctor#what-it-print", "page doctor has no part 'what-it-print' (did you mean 'what-it-prints'?)"),
         ("doctor#zzz", "page doctor has no part 'zzz'"),
         ("prove.sql#zzz", "page scripts/prove.sql has no part 'zzz'"),
@@ -67,6 +70,19 @@ def test_unknown_page_or_part_is_bad_usage_with_the_nearest_name(name, problem, 
 def test_ambiguous_name_is_bad_usage_with_the_pages(capsys):
     assert main(["docs", "ekm.yml"]) == 2
     assert "'ekm.yml' can be one of these: deploy/grafana/" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["rotate"], ["rotation", "key"], ["how do I rotate the key?"]])
+def test_words_list_places_that_it_prints_with_heading_and_sentence(words, capsys):
+    assert main(["docs", *words]) == 0
+    found, hint = capsys.readouterr().out.split("\n\n")
+    places = [line for line in found.splitlines() if not line.startswith(" ")]
+    assert places[0].partition("#")[0] == "key-rotation"
+    assert "  Rotating a key, and retiring the old version\n    " in found
+    assert hint == f"To print the first: ekm-exporter docs {places[0]}\n"
+    for place in places:
+        assert main(["docs", place]) == 0
+    assert "## A rotation, step by step\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("encoding", ["cp850", "cp1252", "ascii"])

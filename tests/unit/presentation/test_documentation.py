@@ -1,5 +1,7 @@
 """The documentation for the command line: every way to name a page, and the part below a heading."""
 
+import json
+
 import pytest
 
 from docs.generators import site
@@ -86,3 +88,73 @@ def test_page_of_another_file_shows_its_escaped_text(documentation):
     html = documentation.html(documentation.find("scripts/prove.sql"))
     assert html.startswith('<h1>exporter/sqlserver/scripts/prove.sql</h1>\n<pre tabindex="0"><code>-- Proves on request')
     assert "N&#x27;" in html
+
+
+# The search: an index of every page, and the order of what it finds.
+
+
+def addresses(documentation, words):
+    return [place.address for place, _ in documentation.search(words)]
+
+
+def test_index_has_every_page_and_every_part_of_it(documentation):
+    indexed = {row[0] for row in json.loads(documentation.search_index())["places"]}
+    assert {page.name for page in documentation.pages()} == {address.partition("#")[0] for address in indexed}
+    for page in documentation.pages():
+        parts = {address.partition("#")[2] for address in indexed if address.startswith(f"{page.name}#")}
+        anchors = documentation.parts(page)
+        # The first heading is the page's, and a heading below an anchor of its own has that one.
+        headings = [name for name, part in anchors.items() if part.startswith("#")][1:]
+        named = [name for name, part in anchors.items() if part.startswith("<a id=")]
+        assert (parts <= set(anchors), len(parts)) == (True, len(headings)), (page.name, named)
+    assert all(row[4] or not row[0].endswith(".md") for row in json.loads(documentation.search_index())["places"])
+
+
+@pytest.mark.parametrize(
+    ("words", "address"),
+    [
+        ("rotate", "key-rotation"),
+        ("rotations", "key-rotation"),
+        ("how do I rotate the key?", "key-rotation"),
+        ("secret", "rollover"),
+        ("secret expires, how to renew without downtime", "rollover"),
+        ("expired secrets", "expiry"),
+        ("silence one vault", "alerts"),
+        ("silencing", "alerts"),
+        ("what does 3077 mean", "codes#3077"),
+        ("3109", "codes#3109"),
+        ("who may read the pages: password, TLS", "securing"),
+        ("databases are in RECOVERY PENDING, what now", "recovery-pending"),
+        ("what permissions does the exporter need", "permissions"),
+        ("how many requests to the vault", "sizing"),
+        ("egress down", "runbooks/EkmEgressDown"),
+        ("ekm_probe_success", "metrics#ekm_probe_success"),
+    ],
+)
+def test_question_leads_to_its_page_within_three_places(documentation, words, address):
+    found = addresses(documentation, words)[:3]
+    assert any(each == address or each.startswith(f"{address}#") for each in found), found
+
+
+def test_pages_written_by_hand_come_before_generated_ones_and_licences_last(documentation):
+    weights = [place.weight for place, _ in documentation.search("vault")]
+    assert min(weights) > 0.5
+    assert addresses(documentation, "silence")[0].startswith("alerts")
+    assert "LICENSE" not in addresses(documentation, "silence")
+    by_page = {row[0]: row[3] for row in json.loads(documentation.search_index())["places"]}
+    assert by_page["maintainers/licences"] < by_page["codes"] < by_page["runbooks/EkmEgressDown"] < by_page["rollover"]
+
+
+def test_heading_counts_more_than_text_and_shows_the_first_sentence(documentation):
+    place, sentence = documentation.search("rolling secrets")[0]
+    assert (place.address, sentence) == ("rollover", place.lines[0])
+
+
+@pytest.mark.parametrize("words", ["", "?", "(", "a", "\\", "é", "\0", "zzzqqq", "[a-z" * 900])
+def test_text_without_a_known_word_finds_nothing(documentation, words):
+    assert documentation.search(words) == []
+
+
+def test_many_words_find_places_as_the_first_of_them_do(documentation):
+    assert documentation.search("rotate " * 2000) == documentation.search("rotate")
+    assert len(documentation.search(" ".join(f"vault{number} key" for number in range(999)))) <= 8

@@ -84,11 +84,13 @@ async def test_no_page_of_the_exporter_needs_another_host():
     assert {"/targets/contoso-key0", "/explain/3303", "/changes", "/config"} <= seen
 
 
-async def test_pages_run_no_script_and_load_no_picture(archive):
+async def test_pages_run_no_script_but_the_search_and_load_no_picture(archive):
     documentation = Documentation(archive)
     _, headers, html = await answer(Service(), "/docs/README")
+    _, _, index = await answer(Service(), "/docs/")
     bodies = "".join(documentation.html(page) for page in documentation.pages())
     assert "<script" not in html
+    assert re.findall(r"<script [^>]*>", index) == [re.search(r'<script src="/static/search\.js\?v=\w+" defer>', index)[0]]
     assert set(re.findall(r"<(\w+)", bodies)) <= {
         *("h1", "h2", "h3", "p", "a", "code", "pre", "em", "strong", "ul", "ol", "li", "br"),
         *("div", "table", "thead", "tbody", "tr", "th", "td"),
@@ -170,6 +172,16 @@ async def test_other_name_is_refused_and_opens_no_file(name, opened):
     assert status in (400, 404, 421)
     assert b"<article" not in body
     assert b"Traceback" not in body
+
+
+async def test_index_of_the_search_is_served_where_the_pages_are(archive, monkeypatch):
+    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)
+    async with serving(Service()) as session:
+        status, headers, text = await get(session, "/docs/search.json")
+        assert (await get(session, "/static/search.js"))[0] == 200
+        assert (await get(session, "/docs/search.json", headers={"If-None-Match": headers["ETag"]}))[0] == 304
+    assert (status, headers["Content-Type"], headers["Content-Encoding"]) == (200, "application/json", "gzip")
+    assert text == Documentation(archive).search_index()
 
 
 async def test_page_opens_no_file(opened):
