@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from exporter.config.fields import Section, require
-from exporter.config.files import LoadedFiles, sql_servers_in, targets_in, vault_of
-from exporter.config.schema import RETAINED, SQL_SERVER, TARGET
+from exporter.config.fields import Section, required_of
+from exporter.config.files import LoadedFiles, retained_in, sql_servers_in, targets_in, vault_of
+from exporter.config.schema import TARGET_DEFAULTS
 from exporter.config.settings import (
     DEFAULT_MODULE,
     NEEDS_CLIENT_ID,
@@ -88,16 +88,12 @@ def build_target(raw: Section, settings: Settings, given: Section) -> Target | N
 
 
 def _has_all(raw: Section) -> bool:
-    usable = True
-    for setting in TARGET:
-        if not setting.required:
-            continue
-        vault = vault_of(raw) if setting.name == "vault" else None
-        usable = usable and (vault or raw.get(setting.name)) is not None
-        if not vault and not raw.is_set(setting.name):
-            elsewhere = "" if setting.name == "name" else ", here or in target_defaults"
-            raw.location.child(setting.name).error(f"is required{elsewhere}")
-    return usable
+    found = {"name": raw.get("name")}
+    for name in required_of(TARGET_DEFAULTS):
+        found[name] = vault_of(raw) if name == "vault" else raw.get(name)
+        if found[name] is None and not raw.is_set(name):
+            raw.location.child(name).error("is required, here or in target_defaults")
+    return None not in found.values()
 
 
 def _timeout(raw: Section, given: Section, interval: float) -> float:
@@ -114,11 +110,8 @@ def _timeout(raw: Section, given: Section, interval: float) -> float:
 
 def _retained(raw: Section) -> tuple[Retained, ...]:
     found = []
-    for section in raw.get("retained_versions") or ():
-        require(section, RETAINED)
-        key: KeyReference | None = section.get("key")
-        vault, credential = vault_of(section, raw), section.get("credential") or raw.get("credential")
-        if key is None or vault is None or credential is None:
+    for section, key, vault in retained_in(raw):
+        if (credential := section.get("credential") or raw.get("credential")) is None:
             continue
         if key.version is None:
             section.location_of("key").error("a retained key needs a version: write NAME/VERSION")
@@ -223,7 +216,6 @@ _NO_TENANT = (
 
 def build_sql_server(raw: Section, declared: Declarations) -> SqlServer | None:
     """Build one; None without a usable address. Problems are reported."""
-    require(raw, SQL_SERVER)
     _check_address(raw, declared.addresses)
     _check_labels(raw, declared.server_names)
     _check_login(raw, declared.credentials)
@@ -294,11 +286,7 @@ def check_target(raw: Section) -> None:
         if name in names[:index]:
             raw.location_of("modules").item(index).error("listed twice: remove one")
     first: dict[tuple[str, str | None, str], Section] = {}
-    for section in raw.get("retained_versions") or ():
-        key = section.get("key")
-        vault = vault_of(section, raw)
-        if key is None or vault is None:
-            continue
+    for section, key, vault in retained_in(raw):
         _same_vault(key, section.location_of("key"), section)
         other = first.setdefault((key.name.lower(), (key.version or "").lower(), vault), section)
         if other is not section:
@@ -370,17 +358,16 @@ def build_config(loaded: LoadedFiles, problems: ProblemList) -> tuple[Config | N
     sql_servers = _build_sql_servers(parts, declared)
     if problems.errors:
         return None, declared
+    main, *_ = loaded.files.values()
     config = Config(
         settings=settings,
         credentials={credential.name: credential for credential in credentials if credential is not None},
         modules={DEFAULT_MODULE: Module(name=DEFAULT_MODULE)} | {module.name: module for module in modules},
         targets={
-            target.name: replace(target, config_file=loaded.files[0], vantage=settings.vantage)
-            for target in targets
-            if target is not None
+            target.name: replace(target, config_file=main, vantage=settings.vantage) for target in targets if target is not None
         },
         sql_servers=sql_servers,
-        files=tuple(loaded.files),
+        files=tuple(loaded.files.values()),
     )
     if not given.is_set("concurrency"):
         enough = slots_for([(target.interval, target.timeout) for target in config.targets.values()])

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
@@ -132,8 +133,13 @@ def unique_keys(node: Node, location: Location, expected: str = "a mapping") -> 
     return entries
 
 
-def read_section(node: Node, location: Location, fields: Sequence[Field], *, kind: str | None = None) -> Section | None:
-    """Read a section without its unusable values; None if the node is no mapping."""
+def read_section(
+    node: Node, location: Location, fields: Sequence[Field], *, kind: str | None = None, required: Collection[str] | None = None
+) -> Section | None:
+    """Read a section without its unusable values; None if the node is no mapping. Each required key that is absent is reported.
+
+    `kind` is the type of a credential. `required` replaces the keys that the fields require.
+    """
     entries = unique_keys(node, location, f"a mapping with keys such as {fields[0].name}")
     if entries is None:
         return None
@@ -152,14 +158,15 @@ def read_section(node: Node, location: Location, fields: Sequence[Field], *, kin
         if field_.kind.refers_to:
             names = [(each, at.item(index)) for index, each in enumerate(usable)] if isinstance(usable, list) else [(usable, at)]
             location.problems.references += [(field_.kind.refers_to, name, place) for name, place in names]
+    for name in required_of(fields, kind) if required is None else required:
+        if name not in section.locations:
+            location.child(name).error("is required")
     return section
 
 
-def require(section: Section, fields: Sequence[Field], *, kind: str | None = None) -> None:
-    """Report each required key that is absent."""
-    for field_ in fields:
-        if field_.required and field_.belongs_to(kind) and not section.is_set(field_.name):
-            section.location.child(field_.name).error("is required")
+def required_of(fields: Iterable[Field], kind: str | None = None) -> list[str]:
+    """The keys that a section, or a credential of this type, must have."""
+    return [each.name for each in fields if each.required and each.belongs_to(kind)]
 
 
 def _why_not(key: str, fields: Sequence[Field], kind: str | None) -> str:
@@ -227,30 +234,29 @@ def scalar(
     return FieldType(type_name, read, json or {})
 
 
-def text(type_name: str, convert: Callable[[str], Any] = str, **json: Any) -> FieldType:
-    """A text. Numbers and dates need quotes, so that 7.10 stays 7.10. `json`: keywords of JSON Schema."""
+def text(
+    type_name: str, convert: Callable[[str], Any] = str, *, matches: re.Pattern[str] | None = None, wrong: str = "", **json: Any
+) -> FieldType:
+    """A text that matches the whole pattern, if there is one, else it is `wrong`. `json`: keywords of JSON Schema.
+
+    Numbers and dates need quotes, so that 7.10 stays 7.10.
+    """
 
     def checked(value: str) -> Any:
         if not value.strip():
             raise ValueError("is empty")
         if _UNPRINTABLE.search(value):
             raise ValueError("contains a line break or a control character: remove it")
+        if matches is not None and not matches.fullmatch(value):
+            raise ValueError(wrong)
         return convert(value)
+
+    if matches is not None:
+        json["pattern"] = anchored(matches)
 
     return scalar(
         type_name, "a text", (Type.TEXT,), checked, {"type": "string", "minLength": 1, **json}, hint=": put it in quotes"
     )
-
-
-def matching(type_name: str, pattern: re.Pattern[str], message: str) -> FieldType:
-    """A text that matches the whole pattern, else the message."""
-
-    def convert(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(message)
-        return value
-
-    return text(type_name, convert, pattern=anchored(pattern))
 
 
 def anchored(pattern: re.Pattern[str]) -> str:
@@ -304,21 +310,22 @@ def choice(values: type[StrEnum] | Sequence[str]) -> FieldType:
 
 
 def _date(value: str) -> date:
-    message = "expected a date such as 2027-03-01"
-    if not _DATE.fullmatch(value):
-        raise ValueError(message)
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise ValueError(message) from None
+    with suppress(ValueError):
+        if _DATE.fullmatch(value):
+            return date.fromisoformat(value)
+    raise ValueError("expected a date such as 2027-03-01")
 
 
 TEXT = text("text")
-NAME = matching("name", _NAME, "expected a name: a letter or digit, then at most 127 letters, digits, dots, underscores, hyphens")
+NAME = text(
+    "name",
+    matches=_NAME,
+    wrong="expected a name: a letter or digit, then at most 127 letters, digits, dots, underscores, hyphens",
+)
 CREDENTIAL_NAME = replace(NAME, refers_to="credentials")
 MODULE_NAME = replace(NAME, refers_to="modules")
-GUID = matching("GUID", _GUID, "expected a GUID such as 66666666-7777-8888-9999-000000000000")
-ENVIRONMENT = matching("name of an environment variable", _ENVIRONMENT, "expected the name of an environment variable")
+GUID = text("GUID", matches=_GUID, wrong="expected a GUID such as 66666666-7777-8888-9999-000000000000")
+ENVIRONMENT = text("name of an environment variable", matches=_ENVIRONMENT, wrong="expected the name of an environment variable")
 BOOL = scalar(
     "`true` \\| `false`",
     "true or false",
@@ -349,13 +356,17 @@ PATH = FieldType("path", _path, TEXT.json)
 
 
 def section(fields: Sequence[Field], required: Sequence[str] | None = None) -> FieldType:
-    """A mapping with these keys. `required` replaces the keys that JSON Schema requires, if a key may come from elsewhere."""
-    return FieldType("section", lambda node, location: read_section(node, location, fields), object_json(fields, required))
+    """A mapping with these keys. `required` replaces the keys that the fields require, if a key may come from elsewhere."""
+    return FieldType(
+        "section",
+        lambda node, location: read_section(node, location, fields, required=required),
+        object_json(fields, required),
+    )
 
 
 def object_json(fields: Sequence[Field], required: Sequence[str] | None = None) -> Json:
     """The JSON Schema of a mapping with these keys."""
-    needed = [each.name for each in fields if each.required] if required is None else list(required)
+    needed = required_of(fields) if required is None else list(required)
     properties = {each.name: {**each.kind.json, "description": each.meaning} for each in fields}
     for each in fields:
         if each.has_literal_default:
@@ -370,11 +381,14 @@ def _items(node: Node, location: Location) -> list[tuple[Node, Location]] | None
     return [(item, location.item(index).with_position(item.line, item.column)) for index, item in enumerate(node.items)]
 
 
-def list_of(kind: FieldType) -> FieldType:
-    """A list without its unusable items."""
+def list_of(kind: FieldType, *, if_empty: str = "") -> FieldType:
+    """A list without its unusable items. `if_empty`: why an empty one is unusable."""
 
     def read(node: Node, location: Location) -> list[Any] | None:
         if (items := _items(node, location)) is None:
+            return None
+        if if_empty and not items:
+            location.error(if_empty)
             return None
         usable = (kind.read(item, at) for item, at in items)
         return [item for item in usable if item is not None]
@@ -454,10 +468,8 @@ def _url(expected: str, path: str = "/?", *, misplaced: str = "", schemes: Colle
             raise ValueError(expected) from None
         if "@" in parts.netloc:
             raise ValueError(f"{expected} without user and password: the configuration must not contain secrets")
-        host = parts.hostname or ""
-        if parts.scheme not in schemes or not (":" in host or _HOST.fullmatch(host)):
-            raise ValueError(expected)
-        if port == 0 or parts.query or parts.fragment or "\\" in value:
+        host, further = parts.hostname or "", parts.query or parts.fragment or "\\" in value
+        if parts.scheme not in schemes or port == 0 or further or not (":" in host or _HOST.fullmatch(host)):
             raise ValueError(expected)
         if not re.fullmatch(path, parts.path):
             raise ValueError(expected + misplaced)
@@ -476,15 +488,15 @@ THUMBPRINT = scalar(
     normalize_thumbprint,
     {"anyOf": [{"type": "string", "pattern": f"^{THUMBPRINT_PATTERN}$"}, {"type": "number"}]},
 )
-TENANT = matching("GUID or domain", TENANT_NAME, "expected a tenant: its GUID or one of its domain names")
-API_VERSION = matching("API version", _API_VERSION, 'expected an API version such as "7.4" or "2025-07-01"')
+TENANT = text("GUID or domain", matches=TENANT_NAME, wrong="expected a tenant: its GUID or one of its domain names")
+API_VERSION = text("API version", matches=_API_VERSION, wrong='expected an API version such as "7.4" or "2025-07-01"')
 _AUTHORITY = _url("expected https://HOST[:PORT]", misplaced=" without a path: the challenge names the tenant")
 AUTHORITY = text("`https://HOST[:PORT]`", lambda value: _AUTHORITY(value).lower(), pattern="^https://[^/@]+/?$")
 _PROXY = _url("expected http://HOST:PORT or https://HOST:PORT", schemes=("http", "https"))
 PROXY_URL = text("`http[s]://HOST:PORT`", _PROXY, pattern="^https?://[^/@]+/?$")
 _SECRET_URL = _url("expected https://VAULT/secrets/NAME", _SECRET_PATH.pattern)
 SECRET_URL = text("URL of a Key Vault secret", _SECRET_URL, pattern=f"^https://[^/@]+{_SECRET_PATH.pattern}$")
-NO_PROXY = matching("host or .domain", _NO_PROXY, "expected a host name, a domain that starts with a dot, or *")
+NO_PROXY = text("host or .domain", matches=_NO_PROXY, wrong="expected a host name, a domain that starts with a dot, or *")
 
 
 def labels(reserved: Collection[str]) -> FieldType:

@@ -19,59 +19,43 @@ NESTING_LIMIT = 16
 
 @dataclass(slots=True)
 class LoadedFiles:
-    """The top sections, the main file's first, and the paths of all files."""
+    """The top sections, the main file's first, and the paths of all files. Problems are reported, never raised."""
 
+    problems: ProblemList
     parts: list[Section] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)  # by their real path
     patterns: list[str] = field(default_factory=list)  # include patterns, as absolute paths
     complete: bool = True  # every file was read, so an undeclared name does not exist
 
-
-def read_with_includes(path: Path, problems: ProblemList) -> LoadedFiles:
-    """Read `path` and its includes. Problems are reported, never raised."""
-    reader = _IncludeReader(problems)
-    location = Location(problems=problems, file=str(path), base=Path.cwd() / path.parent)
-    reader.read(Path.cwd() / path, location, location, above=())
-    return reader.loaded
-
-
-class _IncludeReader:
-    def __init__(self, problems: ProblemList) -> None:
-        self._problems = problems
-        self.loaded = LoadedFiles()
-        self._seen: set[str] = set()
-        self._shown: set[str] = set()
-
-    def read(self, path: Path, named: Location, location: Location, *, above: tuple[str, ...]) -> None:
-        """Read one file, which the files `above` include."""
+    def read(self, path: Path, named: Location, location: Location, *, above: tuple[str, ...] = ()) -> None:
+        """Read one file, which `named` names and the files `above` include, and its own includes."""
         identity = real_path(path)
         if identity in above:
             named.error(f"{location.file} includes itself: remove one of the includes")
             return
         if len(above) > NESTING_LIMIT:
-            self.loaded.complete = False
+            self.complete = False
             named.error(f"more than {NESTING_LIMIT} nested includes: include the file from the main file")
             return
-        if identity in self._seen:
+        if identity in self.files:
             return
-        self._seen.add(identity)
-        self.loaded.files.append(path)
-        if location.file not in self._shown:
-            self._shown.add(location.file)
-            self._problems.files.append(location.file)
+        self.files[identity] = path
+        self.problems.files.setdefault(location.file, len(self.problems.files))
         root = self._root(path, named, location)
         section = None if root is None else read_section(root, location.with_position(root.line, root.column), TOP)
         if section is None:
-            self.loaded.complete = False
+            self.complete = False
             return
         if above and section.is_set("global"):
             section.location_of("global").error("is only allowed in the main file: move it there")
-        self.loaded.parts.append(section)
+        self.parts.append(section)
         for pattern, place in section.get("include") or ():
-            self._include(pattern, place, above=(*above, identity))
+            for name in self._names(pattern, place):
+                included, shown = place.base / name, str(Path(place.file).parent / name)
+                self.read(included, place, Location(self.problems, shown, included.parent), above=(*above, identity))
 
     def _root(self, path: Path, named: Location, location: Location) -> Node | None:
-        if len(self.loaded.files) > FILE_LIMIT:
+        if len(self.files) > FILE_LIMIT:
             named.error(f"more than {FILE_LIMIT} files: merge some of them")
             return None
         try:
@@ -82,16 +66,23 @@ class _IncludeReader:
             location.with_position(error.line, error.column).error(error.message)
         return None
 
-    def _include(self, pattern: str, named: Location, *, above: tuple[str, ...]) -> None:
-        names = [pattern]
-        if glob.has_magic(pattern):
-            self.loaded.patterns.append(str(named.base / pattern))
-            names = sorted(glob.glob(pattern, root_dir=named.base))  # noqa: PTH207 - Path.glob refuses whole paths
+    def _names(self, pattern: str, named: Location) -> list[str]:
+        """The files of an include."""
+        if not glob.has_magic(pattern):
+            return [pattern]
+        self.patterns.append(str(named.base / pattern))
+        names = sorted(glob.glob(pattern, root_dir=named.base))  # noqa: PTH207 - Path.glob refuses whole paths
         if not names:
             named.warn("no file matches this pattern")
-        for name in names:
-            path, shown = named.base / name, str(Path(named.file).parent / name)
-            self.read(path, named, Location(problems=self._problems, file=shown, base=path.parent), above=above)
+        return names
+
+
+def read_with_includes(path: Path, problems: ProblemList) -> LoadedFiles:
+    """Read `path` and its includes."""
+    loaded = LoadedFiles(problems)
+    location = Location(problems=problems, file=str(path), base=Path.cwd() / path.parent)
+    loaded.read(Path.cwd() / path, location, location)
+    return loaded
 
 
 # A target or a SQL Server, with the defaults of its file.
@@ -121,6 +112,14 @@ def targets_in(part: Section) -> Iterator[Section]:
 def sql_servers_in(part: Section) -> Iterator[Section]:
     """Yield the SQL Servers of a file."""
     return (section.over(part.get("sql_server_defaults"), _REPLACED_BY) for section in part.get("sql_servers") or ())
+
+
+def retained_in(target: Section) -> Iterator[tuple[Section, KeyReference, str]]:
+    """Yield the retained versions of a target with their keys and vaults, without those that lack one."""
+    for section in target.get("retained_versions") or ():
+        key, vault = section.get("key"), vault_of(section, target)
+        if key is not None and vault is not None:
+            yield section, key, vault
 
 
 def vault_of(section: Section, target: Section | None = None) -> str | None:

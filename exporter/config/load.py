@@ -362,6 +362,6 @@ def load_config(path: Path, *, today: date | None = None) -> Loaded:
         config=config,
         problems=problems.errors,
         warnings=problems.warnings,
-        files=tuple(loaded.files),
+        files=tuple(loaded.files.values()),
         patterns=tuple(loaded.patterns),
     )

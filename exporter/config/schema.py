@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from exporter.config import fields
-from exporter.config.fields import Field, FieldType, Json, Section, read_section, require
+from exporter.config.fields import Field, FieldType, Json, Section, read_section
 from exporter.config.settings import (
     NEEDS_CLIENT_ID,
     SOURCES,
@@ -41,10 +41,7 @@ def _credential(node: Node, location: Location) -> Section | None:
     """A credential, by the fields of its type; by all fields if the type is unusable."""
     written = [value.text for key, value in node.entries if key.text == "type"] if node.type is Type.MAPPING else []
     kind = next((kind for kind in CredentialKind if kind in written[:1]), None)
-    section = read_section(node, location, CREDENTIAL, kind=kind)
-    if section is not None:
-        require(section, CREDENTIAL if kind else CREDENTIAL[:1], kind=kind)
-    return section
+    return read_section(node, location, CREDENTIAL, kind=kind, required=None if kind else ("type",))
 
 
 def _credential_json() -> Json:
@@ -57,21 +54,13 @@ def _credential_json() -> Json:
 
 
 def _keys_json(kind: CredentialKind) -> Json:
-    fitting = [field for field in CREDENTIAL if field.belongs_to(kind)]
-    required = [field.name for field in fitting if field.required] + ["client_id"] * (kind in NEEDS_CLIENT_ID)
-    json: Json = {"propertyNames": {"enum": [field.name for field in fitting]}, "required": required}
+    required = fields.required_of(CREDENTIAL, kind) + ["client_id"] * (kind in NEEDS_CLIENT_ID)
+    json: Json = {"propertyNames": {"enum": [each.name for each in CREDENTIAL if each.belongs_to(kind)]}, "required": required}
     if kind in SOURCES:
         stem, needed = SOURCES[kind]
         both = [f"{stem}_file", f"{stem}_env"]
         json |= {"oneOf": [{"required": [name]} for name in both]} if needed else {"not": {"required": both}}
     return json
-
-
-def _module(node: Node, location: Location) -> Section | None:
-    section = read_section(node, location, MODULE)
-    if section is not None and (proxy := section.get("proxy")) is not None:
-        require(proxy, PROXY)
-    return section
 
 
 def _placed(node: Node, location: Location) -> tuple[str, Location] | None:
@@ -99,7 +88,7 @@ TOP: tuple[Field, ...] = (
     ),
     Field(
         name="modules",
-        kind=fields.map_of(FieldType("module", _module, fields.object_json(MODULE)), "modules by name"),
+        kind=fields.map_of(fields.section(MODULE), "modules by name"),
         doc="Sets of probe settings, by name; `default` always exists.",
     ),
     Field(

@@ -225,7 +225,7 @@ class ProblemList:
     `references` are the names that were read: the section in which each is to be declared, the name, and its place.
     """
 
-    files: list[str] = field(default_factory=list)
+    files: dict[str, int] = field(default_factory=dict)  # with their position
     references: list[tuple[str, str, Location]] = field(default_factory=list)
     found: dict[bool, dict[Problem, None]] = field(default_factory=lambda: {False: {}, True: {}})  # whether they are warnings
 
@@ -238,8 +238,7 @@ class ProblemList:
         return self._sorted(self.found[True])
 
     def _sorted(self, problems: dict[Problem, None]) -> tuple[Problem, ...]:
-        order = {file: position for position, file in enumerate(self.files)}
-        return tuple(sorted(problems, key=lambda problem: (order[problem.file], problem.line, problem.column)))
+        return tuple(sorted(problems, key=lambda problem: (self.files[problem.file], problem.line, problem.column)))
 
 
 class Location(NamedTuple):

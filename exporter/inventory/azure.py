@@ -22,7 +22,7 @@ from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, Networks
 from exporter.clients.key_vault import NO_CREDENTIAL, HostSession
 from exporter.config.fields import Section
-from exporter.config.files import read_with_includes, targets_in, vault_of
+from exporter.config.files import read_with_includes, retained_in, targets_in, vault_of
 from exporter.config.settings import DEFAULT_MODULE, Credential, Module
 from exporter.config.tree import ProblemList
 from exporter.core.names import MANAGEMENT_HOSTS
@@ -277,8 +277,4 @@ def _keys(raw: Section) -> Iterator[tuple[str, str]]:
     key: KeyReference | None = raw.get("key")
     if key is not None:
         yield from ((vault, key.name.lower()) for vault in (vault_of(raw), raw.get("recovery_vault")) if vault is not None)
-    for section in raw.get("retained_versions") or ():
-        old: KeyReference | None = section.get("key")
-        vault = vault_of(section, raw)
-        if old is not None and vault is not None:
-            yield vault, old.name.lower()
+    yield from ((vault, old.name.lower()) for _, old, vault in retained_in(raw))

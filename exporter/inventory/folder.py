@@ -19,7 +19,7 @@ from typing import Any
 
 from exporter.config.build import build_credential, build_module
 from exporter.config.fields import Section
-from exporter.config.files import read_with_includes, targets_in, vault_of
+from exporter.config.files import read_with_includes, retained_in, targets_in, vault_of
 from exporter.config.load import load_config
 from exporter.config.settings import DEFAULT_MODULE, Config, Credential, Module, Settings
 from exporter.config.tree import SIZE_LIMIT, ProblemList
@@ -256,16 +256,10 @@ def _targets(part: Section) -> Iterator[HandWrittenTarget]:
                 thumbprint=raw.get("thumbprint"),
                 instances=tuple(raw.get("instances") or ()),
                 where=raw.location.where,
-                retained=tuple(_retained(raw)),
+                retained=tuple(
+                    KeyVersion(vault, key.name, key.version) for _, key, vault in retained_in(raw) if key.version is not None
+                ),
             )
-
-
-def _retained(raw: Section) -> Iterator[KeyVersion]:
-    for section in raw.get("retained_versions") or ():
-        key: KeyReference | None = section.get("key")
-        vault = vault_of(section, raw)
-        if key is not None and vault is not None and key.version is not None:
-            yield KeyVersion(vault, key.name, key.version)
 
 
 FILE_LIMIT = 64 * 1024 * 1024  # bytes

@@ -11,13 +11,13 @@ import math
 import re
 import ssl
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from ssl import TLSVersion
-from typing import Any
 
 from exporter.config import fields
 from exporter.config.fields import Field, FieldType, Section, read_section
-from exporter.config.tree import DocumentError, Location, Node, Problem, ProblemList, Type, read_document
+from exporter.config.tree import DocumentError, Location, Problem, ProblemList, Type, read_document
 from exporter.core.names import nearest
 from exporter.runtime.files import FileUnreadableError, read_whole, world_readable
 from exporter.web.tls import RateLimit, ServerTls, WebConfig, certificates, check_pair, context_of
@@ -105,18 +105,7 @@ VERSION = fields.text("`TLS12` \\| `TLS13`", _version)
 PEM: FieldType = fields.scalar("PEM", "a text", (Type.TEXT,), _pem)
 
 
-def non_empty_list(kind: FieldType) -> FieldType:
-    """Return the type of a list that must not be empty."""
-    several = fields.list_of(kind)
-
-    def read(node: Node, location: Location) -> Any:
-        found = several.read(node, location)
-        if found == [] and not getattr(node, "items", ()):
-            location.error("is empty: omit the key, or list the allowed values")
-            return None
-        return found
-
-    return FieldType(several.type_name, read)
+non_empty_list = partial(fields.list_of, if_empty="is empty: omit the key, or list the allowed values")
 
 
 TLS: tuple[Field, ...] = (
@@ -241,7 +230,7 @@ class WebLoaded:
 
 def load(path: Path) -> WebLoaded:
     """Read and check a web configuration and its files. Never raises for the content of a file."""
-    problems = ProblemList(files=[str(path)])
+    problems = ProblemList({str(path): 0})
     reader = _WebConfigReader(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
     config, context = reader.run(Path.cwd() / path)
     if problems.errors:
