@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         text = (
             json.dumps(as_data(target, results), indent=2) + "\n"
             if args.json
-            else as_text(target, results) + ticket_hint(subject)
+            else as_text(target, results, verbose=args.verbose) + ticket_hint(subject)
         )
         print(text, end="")
     return FINE if is_ok(results) else FAILED
@@ -143,8 +143,9 @@ COMMAND = Command(
     description="""\
 Runs the preflight checks of one target: names, ports, certificates, sign-in,
 permissions, key, and its SQL Servers under sql_servers, which it reads once. Prints
-one line for each check; a failed one with the code that SQL Server would show and the
-fix. On a Windows host with SQL Server, it also looks up the connector's DLL, the
+first what failed, with the code that SQL Server would show and the fix; then what
+needs attention; then one line for each check that saw nothing; then how many passed.
+On a Windows host with SQL Server, it also looks up the connector's DLL, the
 registry, the proxy of the service account, TLS of Windows and the event log. Secrets
 are read from files, never from arguments.
 
@@ -167,6 +168,7 @@ examples:
         ),
         Flag("--connector-secret-file FILE", "without a configuration: file with the SECRET of the SQL credential"),
         Flag("--tenant TENANT", "without a configuration: the tenant (default: the tenant that the vault names)"),
+        Flag("--verbose", "print every check, also those that passed, and how to see what this host cannot show"),
         OneOf((Flag("--json", "print JSON, for scripts"), TICKET)),
     ),
     refusals={NetworkError: BAD_USAGE},

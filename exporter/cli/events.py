@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import struct
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
         raise Refusal("--since is later than --until: swap them")
     summary = EventSummary(since=args.since, until=args.until, details=args.all)
     files = [path for pattern in args.files for path in expand(pattern) or [Path(pattern)]]
+    if absent := [printable(str(path)) for path in files if not os.path.lexists(path)]:
+        raise Refusal(f"no such file: {', '.join(absent)}")
     reports = [read_event_file(path, summary.add) for path in files]
     complete = all(report.is_whole for report in reports)
     for report in reports:
@@ -165,7 +168,7 @@ masked. Times are in UTC. Needs an optional library:
 {install_command("events")}
 
 exit code: 0 if every file was read as a whole, 1 if a file is damaged or unreadable,
-2 for bad arguments or a missing extra""",
+2 for bad arguments, a file that does not exist, or a missing extra""",
     epilog="""\
 examples:
   ekm-exporter events Application.evtx

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from exporter.doctor.checks_vault import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, Lookup, ReadSqlServer
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.host_facts import LookUpHost
-from exporter.explain.explanation import wrap
+from exporter.explain.explanation import WIDTH, wrap
 from exporter.knowledge.checks import BY_NAME, CHECKS, Finding, action_lines, blocked, check_actions, skipped
 from exporter.knowledge.checks_host import SQL
 from exporter.knowledge.checks_vault import Actions, Check, CheckOutcome, CheckResult, FailureMoment
@@ -148,6 +149,7 @@ _COUNTED = {
     CheckOutcome.SKIPPED: "skipped",
     CheckOutcome.UNKNOWN: "not visible from this host",
 }
+_UNSEEN = (CheckOutcome.UNKNOWN, CheckOutcome.SKIPPED)
 _ADVICE = (
     "Until this is fixed, do not restart or fail over SQL Server: its encrypted databases might not open. Backups may fail, log backups "
     f"too. {WATCH_THE_LOG}"
@@ -193,13 +195,25 @@ def as_data(target: Target, results: Sequence[CheckResult]) -> dict[str, Any]:
     }
 
 
-def as_text(target: Target, results: Sequence[CheckResult]) -> str:
-    """Return the whole list, with a final line break."""
+def as_text(target: Target, results: Sequence[CheckResult], *, verbose: bool = False) -> str:
+    """Return what failed and what needs attention, with the fixes; then a line for each check that saw nothing; then the counts.
+
+    With `verbose`, every check in the order of the table. It ends with a line break.
+    """
     head = {"target": target.name, "vault": target.vault, "key": target.key, "credential": target.credential}
     lines = [*(f"{label:<{_LABEL}}{value}" for label, value in head.items()), ""]
-    for result in results:
-        lines += _lines(result)
-    return "\n".join([*lines, "", *_summary(results)]) + "\n"
+    if verbose:
+        lines += [line for result in results for line in _lines(result)] + [""]
+    else:
+        for shown, outcomes in ((_lines, (CheckOutcome.FAIL,)), (_lines, (CheckOutcome.WARN,)), (_one_line, _UNSEEN)):
+            group = [line for result in results if result.outcome in outcomes for line in shown(result)]
+            lines += [*group, ""] if group else []
+    return "\n".join([*lines, *_summary(results, verbose=verbose)]) + "\n"
+
+
+def _one_line(result: CheckResult) -> Iterator[str]:
+    start = f"{result.outcome.value:<{_OUTCOME}}{BY_NAME[result.check].title:<{_TITLE}}"
+    yield (start + textwrap.shorten(result.detail, WIDTH - len(start), placeholder=" …")).rstrip()
 
 
 def _lines(result: CheckResult) -> Iterator[str]:
@@ -216,9 +230,11 @@ def _lines(result: CheckResult) -> Iterator[str]:
         yield f"{_BELOW}{line}" if line.startswith("  ") else wrap(line, first=_BELOW, rest=_BELOW)
 
 
-def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
+def _summary(results: Sequence[CheckResult], *, verbose: bool) -> Iterator[str]:
     counts = Counter(result.outcome for result in results)
-    yield ", ".join(f"{counts[outcome]} {word}" for outcome, word in _COUNTED.items() if counts[outcome]) + "."
+    yield wrap(", ".join(f"{counts[outcome]} {word}" for outcome, word in _COUNTED.items() if counts[outcome]) + ".")
+    if not verbose:
+        yield "To see every check: --verbose"
     failures = [result for result in results if result.outcome is CheckOutcome.FAIL]
     if not failures:
         yield wrap("Nothing visible from this host would stop SQL Server.")

@@ -67,11 +67,12 @@ def as_json(capsys):
     return run_here
 
 
-async def test_healthy_target_exits_0_with_one_line_per_check(config):
-    code, out, err = await run("contoso-key0", "--config.file", config)
+@pytest.mark.parametrize("flags", [(), ("--verbose",)])
+async def test_healthy_target_exits_0_and_shows_what_passed_on_request(config, flags):
+    code, out, err = await run("contoso-key0", "--config.file", config, *flags)
     assert (code, err) == (0, "")
     assert out.startswith("target      contoso-key0\nvault       contoso-prod.vault.azure.net\n")
-    assert "\npass    Round trip                  the bytes came back equal\n" in out
+    assert ("\npass    Round trip                  the bytes came back equal\n" in out) is bool(flags)
 
 
 async def test_json_has_every_check(config, as_json):

@@ -10,15 +10,50 @@ from exporter.knowledge.checks import CHECKS
 from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
 from tests.support.doctor_simulated import SECRET, TARGET, VAULT
 
+STARTS = re.compile(r"^(pass|warn|fail|skipped|unknown) ", re.MULTILINE)
 
-async def test_lines_have_80_columns_except_commands(harness):
+
+@pytest.mark.parametrize("verbose", [True, False])
+async def test_lines_have_80_columns_except_commands(harness, verbose):
     harness.simulator.apply("secret_expired", vault=VAULT)
-    text = as_text(harness.target, list((await harness.results()).values()))
+    results = list((await harness.results()).values())
+    text = as_text(harness.target, results, verbose=verbose)
     for line in text.splitlines():
         assert len(line) <= 80 or line.startswith(" " * 10), line
         assert line == line.rstrip()
-    starts = re.findall(r"^(pass|warn|fail|skipped|unknown) +(.+?)(?:  |$| (?=\S))", text, re.MULTILINE)
-    assert len(starts) == len(CHECKS)
+    passed = sum(result.outcome is CheckOutcome.PASS for result in results)
+    assert len(STARTS.findall(text)) == len(CHECKS) - (0 if verbose else passed)
+    assert f" {passed} passed, " in text
+
+
+def test_what_failed_stands_first_then_what_warns_then_a_line_of_what_was_not_seen():
+    outcomes = [
+        CheckOutcome.PASS,
+        CheckOutcome.SKIPPED,
+        CheckOutcome.WARN,
+        CheckOutcome.UNKNOWN,
+        CheckOutcome.FAIL,
+        CheckOutcome.WARN,
+    ]
+    rows = zip(("dns_vault", "dns_entra", "path", "clock", "token", "tenant"), outcomes, strict=True)
+    results = [CheckResult(check=check, outcome=outcome, detail="word " * 30, fix=("Do it.",)) for check, outcome in rows]
+    head, *groups = as_text(TARGET, results).split("\n\n")
+    assert STARTS.search(head) is None
+    assert [STARTS.findall(group) for group in groups] == [["fail"], ["warn", "warn"], ["skipped", "unknown"], []]
+    assert [group.count("Do it.") for group in groups] == [1, 2, 0, 0]
+    assert all(line.endswith(" word …") for line in groups[2].splitlines())
+    assert groups[3].startswith(
+        "1 failed, 2 warned, 1 passed, 1 skipped, 1 not visible from this host.\nTo see every check: --verbose\n"
+    )
+    whole = as_text(TARGET, results, verbose=True).split("\n\n")[1]
+    assert STARTS.findall(whole) == [outcome.value for outcome in outcomes]
+
+
+def test_success_alone_is_a_count():
+    text = as_text(TARGET, [CheckResult(check="token", outcome=CheckOutcome.PASS)])
+    assert text.split("\n\n")[1:] == [
+        "1 passed.\nTo see every check: --verbose\nNothing visible from this host would stop SQL Server.\n"
+    ]
 
 
 async def test_counterpart_code_is_shown_with_both_numbers(harness):
@@ -115,6 +150,6 @@ async def test_report_has_no_secret_and_no_token(harness):
         harness.simulator.set_fault(fault, application="sql-prod")
         results = list((await harness.results()).values())
         harness.simulator.clear()
-        whole = as_text(harness.target, results) + json.dumps(as_data(harness.target, results)) + repr(results)
+        whole = as_text(harness.target, results, verbose=True) + json.dumps(as_data(harness.target, results)) + repr(results)
         assert SECRET not in whole
         assert "eyJ" not in whole

@@ -54,7 +54,6 @@ def test_pattern_stands_for_its_files(run, tmp_path):
     output = run(str(tmp_path / "*.evtx")).out
     assert [line.rpartition(": ")[2] for line in output.splitlines()[:2]] == ["1 record read", "4 records read"]
     assert "1 record read" in run(str(tmp_path / "a[1].evtx")).out
-    assert "no*.evtx: cannot be read: " in run(str(tmp_path / "no*.evtx"), code=1).err
 
 
 def test_details_and_limits_of_time(run):
@@ -99,10 +98,18 @@ def test_defect_of_a_file_is_one_line(run, content, message):
     assert " 3303 " in captured.out  # of the second file
 
 
-def test_missing_file_and_folder_are_named(run, tmp_path):
-    captured = run(str(tmp_path / "none.evtx"), str(tmp_path), code=1)
-    assert f"{tmp_path / 'none.evtx'}: cannot be read: no such file" in captured.err
+@pytest.mark.parametrize("name", ["none.evtx", "no*.evtx", "none\x1b.evtx"])
+def test_missing_file_is_one_line_and_nothing_is_read(run, tmp_path, name):
+    captured = run(str(tmp_path / name), code=2, one=log(incident()))
+    shown = str(tmp_path / name).replace("\x1b", "?")
+    assert (captured.out, captured.err) == ("", f"ekm-exporter events: no such file: {shown}\n")
+
+
+def test_folder_and_file_that_leads_nowhere_are_named(run, tmp_path):
+    (tmp_path / "link.evtx").symlink_to(tmp_path / "gone.evtx")
+    captured = run(str(tmp_path), str(tmp_path / "link.evtx"), code=1)
     assert f"{tmp_path}: is no file: " in captured.err
+    assert f"{tmp_path / 'link.evtx'}: cannot be read: no such file" in captured.err
 
 
 def test_file_of_damage_alone_is_given_up(run):

@@ -184,7 +184,7 @@ async def test_doctor_output_has_no_returned_secret(place, authority, echoing, t
     shown = {}
     for target in config.targets.values():
         results = await run_checks(config, target)
-        shown[target.name] = as_text(target, results) + json.dumps(as_data(target, results))
+        shown[target.name] = as_text(target, results, verbose=True) + json.dumps(as_data(target, results))
     assert {name: found for name, text in shown.items() if (found := leaks(text, secret))} == {}
 
 

@@ -50,7 +50,7 @@ async def test_healthy_network_passes_all_checks(server):
 async def test_doctor_without_configuration_uses_the_system_store(server):
     typed = server.machine.folder / "typed"
     typed.write_text("2b8e4d706c1f4a958d239f0e5b7a1c64MARKED-secret\n")
-    requested = ("--vault", "contoso", "--key", KEY, "--connector-secret-file", typed)
+    requested = ("--vault", "contoso", "--key", KEY, "--connector-secret-file", typed, "--verbose")
     trusting = ("env", f"SSL_CERT_FILE={server.ca_file}", *EXPORTER, "doctor", *requested)
     code, out, err = await server.machine.run(*trusting)
     assert (code, err) == (0, "")

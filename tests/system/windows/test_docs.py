@@ -30,4 +30,4 @@ def test_file_is_printed_as_in_the_release(host, command, file):
 
 def test_unknown_page_names_the_nearest(host):
     done = host.call("cmd", "/c", "app\\ekm-exporter.cmd", "docs", "docter")
-    assert (done.code, done.err.splitlines()[-2]) == (2, "ekm-exporter docs: no page 'docter' (did you mean 'doctor'?)")
+    assert (done.code, done.err.splitlines()[-2]) == (2, "ekm-exporter docs: nothing about 'docter' (did you mean 'doctor'?)")

@@ -57,7 +57,7 @@ def test_probe_of_a_failing_vault_ends_with_its_code(host, config, simulator, sc
 
 
 def test_doctor_checks_a_target(host, config):
-    done = host.run("doctor", "fine", "--config.file", config.name, cwd=config.parent)
+    done = host.run("doctor", "fine", "--config.file", config.name, "--verbose", cwd=config.parent)
     assert (done.code, done.err) == (0, "")
     found = dict(re.findall(r"^(?:pass|warn|unknown|skipped) +(.+?)  +(.+)$", done.out, re.MULTILINE))
     assert found["Round trip"] == "the bytes came back equal"
