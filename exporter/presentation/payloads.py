@@ -38,8 +38,7 @@ def probe_payload(target: Target, report: ProbeReport) -> Payload:
         "success": None if report.discarded else report.success,
         "vault_side_ready": report.readiness.ready,
         "why": report.readiness.why,
-        **failure_payload(report.first_failure),
-        "deciding_step": _deciding_step(report),
+        **_failures(report),
         "tainted": report.discarded,
         "steps": [step_payload(result) for result in report.steps],
     }
@@ -61,8 +60,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "last_not_ready": moment_or_none(None if record is None else record.not_ready_at),
         "unsteady": None if unsteady is None else {"failed": unsteady.failed, "of": unsteady.probes, "code": unsteady.most.code},
         "last_unwrap": moment_or_none(None if record is None else record.unwrapped_at),
-        **failure_payload(None if report is None else report.first_failure),
-        "deciding_step": None if report is None else _deciding_step(report),
+        **_failures(report),
         "rotation_pending": None if record is None else record.rotation_pending,
         "last_probe": moment_or_none(None if record is None else record.last_probe_at),
         "last_success": moment_or_none(None if record is None else record.last_success_at),
@@ -77,13 +75,10 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
 def gate_row(
     target: Target, record: TargetRecord | None, credential: Credential, expiries: Iterable[CredentialExpiry], *, now: float
 ) -> Payload:
-    """Return what the gate needs of a target."""
-    return target_row(target, record, now=now) | credential_payload(credential, credential_ending(expiries))
-
-
-def credential_payload(credential: Credential, ending: Ending | None) -> Payload:
-    """Return the credential of a target, with its expiry; `ending` is None if that is unknown."""
+    """Return what the gate needs of a target: the credential and its expiry too, which is None if unknown."""
+    ending = credential_ending(expiries)
     return {
+        **target_row(target, record, now=now),
         "credential": credential.name,
         "credential_type": credential.kind.value,
         "client_id": credential.client_id,
@@ -159,23 +154,17 @@ def step_payload(result: StepResult) -> Payload:
 
 def failure_payload(failure: StepResult | None) -> Payload:
     """Return step, code and reason of the first failure; all None without a failure."""
-    if failure is None:
-        return {"step": None, "code": None, "symbol": None, "reason": None}
-    return {
-        "step": failure.step.value,
-        "code": failure.code,
-        "symbol": _symbol(failure.code),
-        "reason": None if failure.reason is None else failure.reason.value,
-    }
+    step, code, reason = (None, None, None) if failure is None else (failure.step, failure.code, failure.reason)
+    return {"step": step, "code": code, "symbol": _symbol(code), "reason": reason}
 
 
-def _deciding_step(report: ProbeReport) -> str | None:
-    """Return the failed step that pages, log and metrics name.
+def _failures(report: ProbeReport | None) -> Payload:
+    """Return the first failure, and the failed step that pages, log and metrics name.
 
-    A failed unwrap takes precedence over a failed wrap, because it keeps databases closed.
+    That is a failed unwrap rather than a failed wrap, because it keeps databases closed.
     """
-    failure = deciding_failure(report)
-    return None if failure is None else failure.step.value
+    first, deciding = (None, None) if report is None else (report.first_failure, deciding_failure(report))
+    return {**failure_payload(first), "deciding_step": None if deciding is None else deciding.step}
 
 
 def _symbol(code: int | None) -> str | None:

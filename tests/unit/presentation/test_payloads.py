@@ -4,11 +4,11 @@ import pytest
 
 from exporter.config.settings import Credential
 from exporter.core.values import CredentialKind, Facts, Fault, KeyFacts, Outcome, Phase, Step
+from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
-from exporter.presentation.expiries import Ending, EndingKind
-from exporter.presentation.payloads import credential_payload, entry_payload, probe_payload, target_payload, target_row
+from exporter.presentation.payloads import entry_payload, gate_row, probe_payload, target_payload, target_row
 from exporter.state.record import TargetRecords
 from tests.support.factories import a_failure, a_report, a_target
 
@@ -131,14 +131,15 @@ def test_row_has_whether_the_staged_credential_is_usable(usable):
 
 def test_credential_of_a_row_has_its_kind_and_expiry():
     credential = Credential(name="sql-prod", kind=CredentialKind.CLIENT_SECRET, client_id="app")
-    ending = Ending(kind=EndingKind.CREDENTIAL, name="sql-prod", at=AT, source="graph")
-    assert credential_payload(credential, ending) == {
+    expiry = CredentialExpiry(credential="sql-prod", source=Source.GRAPH, expires_at=AT)
+    row = gate_row(a_target(), None, credential, [expiry], now=AT)
+    assert {name: row[name] for name in ("credential", "credential_type", "client_id", "credential_expires_at")} == {
         "credential": "sql-prod",
         "credential_type": "client_secret",
         "client_id": "app",
         "credential_expires_at": "2026-09-21T14:13:20.250Z",
     }
-    assert credential_payload(credential, None)["credential_expires_at"] is None
+    assert gate_row(a_target(), None, credential, [], now=AT)["credential_expires_at"] is None
 
 
 def test_before_the_first_probe_facts_are_null():
