@@ -13,7 +13,7 @@ from docs.generators.pages import GeneratedPart
 from exporter.config import schema
 from exporter.config.cost import streams
 from exporter.config.load import load_config
-from exporter.core.values import Step
+from exporter.core.values import STEPS_WITH_KEY, Step
 
 _TODAY: Final = date(2026, 6, 1)  # no date is in the configurations
 _CONFIG: Final = """\
@@ -45,7 +45,7 @@ class RequestRow:
         [stream] = (
             one for one in streams(loaded.config, _TODAY) if (one.auxiliary, one.credential) == (auxiliary, self.credential)
         )
-        made = {operation.step: "1" for operation in stream.operations if not (self.reads_only and operation.with_key)}
+        made = {step: "1" for step in stream.operations if not (self.reads_only and step in STEPS_WITH_KEY)}
         cells = ({Step.TOKEN: self.sign_ins} | made).get
         how_often = "`auxiliary_interval`" if auxiliary else "`interval`"
         return f"| {self.what} | {' | '.join(cells(step, '') for step in Step)} | {how_often} |"

@@ -92,7 +92,7 @@ def of_sql_server() -> list[tuple[str, ...]]:
         (f"a start of the service {each}, at once", _OPENED, float(DATABASES), WINDOW_SECONDS),
         (f"a new key version {each}, at once", _ROTATED, float(DATABASES), WINDOW_SECONDS),
     )
-    weights = {operation.step: 1 / operation_limit(operation, _VAULT) for operation in OPERATIONS}
+    weights = {step: 1 / operation_limit(step, _VAULT) for step in OPERATIONS}
     found: list[tuple[str, ...]] = []
     for what, steps, operations, seconds in rows:
         least, most = weights[steps[-1]], sum(weights[step] for step in steps)

@@ -16,11 +16,11 @@ from exporter.config.usage import credentials_in_use, list_auxiliary_probes
 from exporter.core import durations
 from exporter.core.limits import DATABASE_TOKEN_SECONDS, JITTER, KEY_LIMITS, LOOKUP_SECONDS, WINDOW_SECONDS
 from exporter.core.names import cloud_of
-from exporter.core.values import OPERATIONS, Operation, Step, has_limits, operation_limit, operations_of
+from exporter.core.values import KEY_STEPS, STEPS_WITH_KEY, Step, has_limits, operation_limit, operations_of
 from exporter.knowledge.verdict import AuxiliaryKind
 
 # The dates of a Key Vault secret: a challenge and the list of versions, which is billed like reading a key.
-_SECRET_DATES = tuple(operation for operation in OPERATIONS if not operation.with_key)
+_SECRET_DATES = (Step.CHALLENGE, Step.GET_KEY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +34,15 @@ class Stream:
     module: Module
     credential: str
     vault: str
-    operations: tuple[Operation, ...]
+    operations: tuple[Step, ...]
     every: float
     key_every: float
     auxiliary: bool = True
 
-    def rates(self) -> Iterator[tuple[Operation, float]]:
+    def rates(self) -> Iterator[tuple[Step, float]]:
         """Yield each operation with its requests per second."""
         for operation in self.operations:
-            yield operation, 1 / (self.key_every if operation.with_key else self.every)
+            yield operation, 1 / (self.key_every if operation in STEPS_WITH_KEY else self.every)
 
 
 def streams(config: Config, today: date) -> Iterator[Stream]:
@@ -62,7 +62,7 @@ def streams(config: Config, today: date) -> Iterator[Stream]:
         yield from _auxiliary_probes(target, module, today)
 
 
-def expiry_lookups(config: Config) -> Iterator[tuple[str, tuple[Operation, ...]]]:
+def expiry_lookups(config: Config) -> Iterator[tuple[str, tuple[Step, ...]]]:
     """Yield the hourly expiry lookups of all credentials in use: the credential that looks up, and its operations in a vault."""
     for name in sorted(credentials_in_use(config)):
         credential = config.credentials[name]
@@ -78,9 +78,8 @@ def _auxiliary_probes(target: Target, module: Module, today: date) -> Iterator[S
     Only the staged credential wraps; the others unwrap bytes that the exporter encrypts itself.
     """
     whole = operations_of(module.mode)
-    unwraps = tuple(operation for operation in whole if operation.step is not Step.WRAP_KEY)
-    reads = tuple(operation for operation in whole if not operation.with_key)
-    operations = {AuxiliaryKind.NEXT: whole, AuxiliaryKind.NEWEST: reads}
+    unwraps = tuple(step for step in whole if step is not Step.WRAP_KEY)
+    operations = {AuxiliaryKind.NEXT: whole, AuxiliaryKind.NEWEST: (Step.CHALLENGE, Step.GET_KEY)}
     every = max(target.interval, module.auxiliary_interval)
     for (kind, _, vault), credential in list_auxiliary_probes(target, today):
         yield Stream(
@@ -170,7 +169,7 @@ def monthly(config: Config, today: date) -> dict[str, Monthly]:
     sharing: dict[tuple[object, ...], _Users] = {}
     for stream in streams(config, today):
         requests, billable = (
-            sum(rate for operation, rate in stream.rates() if operation.billable or every) * MONTH_SECONDS
+            sum(rate for operation, rate in stream.rates() if operation in KEY_STEPS or every) * MONTH_SECONDS
             for every in (True, False)
         )
         cloud = cloud_of(stream.vault)
@@ -187,7 +186,7 @@ def monthly(config: Config, today: date) -> dict[str, Monthly]:
     for name, operations in expiry_lookups(config):
         # One without operations is a request to Graph. Each lookup needs its own token: hourly lookups rarely coincide.
         rows, times = len(operations), MONTH_SECONDS / LOOKUP_SECONDS
-        billed = sum(operation.billable for operation in operations) * times
+        billed = sum(operation in KEY_STEPS for operation in operations) * times
         parts[name].append(Monthly(requests=(rows or 1) * times, billable=billed, log_rows=rows * times, sign_ins=times))
     every = config.settings.sql_interval
     for entra, servers in Counter(server.entra_credential for server in config.sql_servers.values()).items():

@@ -169,7 +169,13 @@ class Step(StrEnum):
     UNWRAP_KEY = "unwrap_key"
 
 
-KEY_STEPS = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)  # they send a token to the vault
+KEY_STEPS = (
+    Step.GET_KEY,
+    Step.WRAP_KEY,
+    Step.UNWRAP_KEY,
+)  # they send a token to the vault, which limits and bills requests about a key
+STEPS_WITH_KEY = KEY_STEPS[1:]  # they use the key
+OPERATIONS = (Step.CHALLENGE, *KEY_STEPS)  # of the vault, in one probe: the token request goes to Entra
 
 
 class Phase(StrEnum):
@@ -464,30 +470,12 @@ def slowest(spent: Mapping[Step, float], *, left: float, timeout: float) -> Step
     return step if step is not None and left < FAIR_SHARE * timeout and spent[step] > left else None
 
 
-# The operations of one probe, and how many of each a vault allows.
+# How many operations of each kind a vault allows.
 
 
-class Operation(NamedTuple):
-    """The request of one step. `of_key` counts against the key's limit, `with_key` also uses the key, `billable` is invoiced."""
-
-    step: Step
-    of_key: bool
-    with_key: bool
-    billable: bool
-
-
-# The token request goes to Entra. A request without a token is refused at once, so it is not billed.
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(Step.CHALLENGE, of_key=False, with_key=False, billable=False),
-    Operation(Step.GET_KEY, of_key=True, with_key=False, billable=True),
-    Operation(Step.WRAP_KEY, of_key=True, with_key=True, billable=True),
-    Operation(Step.UNWRAP_KEY, of_key=True, with_key=True, billable=True),
-)
-
-
-def operations_of(mode: Mode) -> tuple[Operation, ...]:
+def operations_of(mode: Mode) -> tuple[Step, ...]:
     """Return the vault operations of a probe in this mode."""
-    return tuple(operation for operation in OPERATIONS if mode is not Mode.READ_ONLY or not operation.with_key)
+    return tuple(step for step in OPERATIONS if mode is not Mode.READ_ONLY or step not in STEPS_WITH_KEY)
 
 
 def key_operations_limit(vault: str, *, hardware: bool = True, size_bits: int = 3072) -> float:
@@ -495,12 +483,12 @@ def key_operations_limit(vault: str, *, hardware: bool = True, size_bits: int = 
     return MANAGED_HSM_OPERATIONS[size_bits] if _is_managed_hsm(vault) else KEY_OPERATIONS[hardware, size_bits]
 
 
-def operation_limit(operation: Operation, vault: str, *, hardware: bool = True, size_bits: int = 3072) -> float:
+def operation_limit(operation: Step, vault: str, *, hardware: bool = True, size_bits: int = 3072) -> float:
     """Return how many of these operations a vault allows in one window.
 
     A key of an unsupported size has the default's limit. A managed HSM has a capacity for operations that use a key alone.
     """
-    if not operation.of_key or (_is_managed_hsm(vault) and not operation.with_key):
+    if operation not in KEY_STEPS or (operation not in STEPS_WITH_KEY and _is_managed_hsm(vault)):
         return OTHER_OPERATIONS
     try:
         return key_operations_limit(vault, hardware=hardware, size_bits=size_bits)

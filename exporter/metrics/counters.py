@@ -15,7 +15,7 @@ from typing import Final
 
 from exporter.config.settings import Module, Target
 from exporter.core.limits import WINDOW_SECONDS
-from exporter.core.values import OPERATIONS, Fault, KeyFacts, Mode, Operation, Outcome, Step, has_limits, operation_limit
+from exporter.core.values import OPERATIONS, Fault, KeyFacts, Mode, Outcome, Step, has_limits, operation_limit
 from exporter.knowledge.codes import generation_code
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.metrics.protobuf import NativeHistogram
@@ -24,7 +24,6 @@ from exporter.metrics.text import Sample
 from exporter.state.record import TargetRecord
 
 SLOTS: Final = 6  # of ten seconds each, in a minute
-_OPERATIONS: Final = {operation.step: operation for operation in OPERATIONS}
 
 
 def steps_of(module: Module) -> tuple[Step, ...]:
@@ -157,13 +156,13 @@ def share_of(vault: str, steps: Iterable[StepResult], key: KeyFacts | None) -> f
     Responses with 429 do not count against the limit. A key that was never read has the lowest limit, as in `check`.
     """
     return sum(
-        (2 if result.facts is not None and result.facts.resent else 1) / _limit(vault, _OPERATIONS[result.step], key)
+        (2 if result.facts is not None and result.facts.resent else 1) / _limit(vault, result.step, key)
         for result in steps
-        if result.step in _OPERATIONS and result.sent and not is_throttled(result)
+        if result.step in OPERATIONS and result.sent and not is_throttled(result)
     )
 
 
-def _limit(vault: str, operation: Operation, key: KeyFacts | None) -> float:
+def _limit(vault: str, operation: Step, key: KeyFacts | None) -> float:
     if key is None:
         return operation_limit(operation, vault)
     return operation_limit(operation, vault, hardware=key.kty.endswith("-HSM"), size_bits=key.size_bits)

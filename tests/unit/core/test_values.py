@@ -210,8 +210,8 @@ def test_key_and_kind_of_vault_select_the_limit(vault, key, limit):
 
 
 def test_mode_read_only_uses_no_key():
-    assert [operation.step for operation in operations_of(Mode.READ_ONLY)] == [Step.CHALLENGE, Step.GET_KEY]
-    assert [operation.step for operation in operations_of(Mode.FULL)] == [step for step in Step if step is not Step.TOKEN]
+    assert operations_of(Mode.READ_ONLY) == (Step.CHALLENGE, Step.GET_KEY)
+    assert operations_of(Mode.FULL) == tuple(step for step in Step if step is not Step.TOKEN)
 
 
 @pytest.mark.parametrize(
