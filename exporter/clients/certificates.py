@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 from uuid import uuid4
 
 import jwt
@@ -35,19 +34,12 @@ _SHA1 = hashes.SHA1()  # noqa: S303 - the name of a certificate in Entra ID and 
 PS256 = padding.PSS(padding.MGF1(SHA256), hashes.SHA256.digest_size)  # the signature that Entra ID requires
 
 
-class Signer(NamedTuple):
-    """A private key and its certificate."""
-
-    key: RSAPrivateKey
-    certificate: x509.Certificate
-
-
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
     """A certificate with its private key, or a fault."""
 
     fault: Fault = Fault.NONE
-    signer: Signer | None = field(default=None, repr=False)
+    key: RSAPrivateKey | None = field(default=None, repr=False)  # that can sign
     certificate: x509.Certificate | None = field(default=None, repr=False)  # also without a key that can sign
     detail: str = ""  # what the file contains instead; not masked
 
@@ -135,7 +127,7 @@ def _assess(
         key.sign(b"", PS256, SHA256)
     except ValueError:  # the key is too short for the signature
         raise _UnusableError(cannot_sign, _key_type(key), first) from None
-    return ClientCertificate(signer=Signer(key, first), certificate=first)
+    return ClientCertificate(key=key, certificate=first)
 
 
 def _owns(certificate: x509.Certificate, key: RSAPrivateKey) -> bool:
@@ -176,11 +168,11 @@ def thumbprint(certificate: x509.Certificate) -> str:
 _LIFE_SECONDS = 30 * 60
 
 
-def make_assertion(signer: Signer, *, authority: str, tenant: str, client_id: str) -> str:
+def make_assertion(key: RSAPrivateKey, certificate: x509.Certificate, *, authority: str, tenant: str, client_id: str) -> str:
     """Return a new assertion for the token request to a tenant; AD FS, tenant `adfs`, knows only an older signature."""
     is_adfs, now = tenant.lower() == "adfs", int(time.time())
     algorithm, name, digest = ("RS256", "x5t", _SHA1) if is_adfs else ("PS256", "x5t#S256", SHA256)
     audience = f"{authority.rstrip('/')}/{tenant}/oauth2/v2.0/token"
     claims = {"jti": str(uuid4()), "aud": audience, "iss": client_id, "sub": client_id, "nbf": now, "exp": now + _LIFE_SECONDS}
-    mark = base64.urlsafe_b64encode(signer.certificate.fingerprint(digest)).decode("ascii")
-    return jwt.encode(claims, signer.key, algorithm, headers={name: mark})
+    mark = base64.urlsafe_b64encode(certificate.fingerprint(digest)).decode("ascii")
+    return jwt.encode(claims, key, algorithm, headers={name: mark})

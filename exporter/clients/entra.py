@@ -107,9 +107,11 @@ def _identity(
                 return ClientSecretCredential(tenant, client_id, secret[CLIENT_ID_DIGITS:], **options)
             case CredentialKind.CLIENT_CERTIFICATE:
                 loaded = proof if isinstance(proof, ClientCertificate) else ClientCertificate(Fault.SECRET_UNREADABLE)
-                if loaded.signer is None:
+                if loaded.key is None or loaded.certificate is None:
                     raise _UnusableError(Facts(fault=loaded.fault, detail=mask(loaded.detail)))
-                sign = partial(make_assertion, loaded.signer, authority=authority, tenant=tenant, client_id=client_id)
+                sign = partial(
+                    make_assertion, loaded.key, loaded.certificate, authority=authority, tenant=tenant, client_id=client_id
+                )
                 return ClientAssertionCredential(tenant, client_id, sign, **options)
             case CredentialKind.MANAGED_IDENTITY:
                 return ManagedIdentityCredential(client_id=client_id or None, **options)

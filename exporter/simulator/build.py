@@ -300,7 +300,7 @@ def read_certificates(credential: Credential) -> tuple[bytes, ...]:
         return ()
     password = read_secret(credential.password) if credential.password is not None else None
     loaded = load_certificate(credential.certificate_file.read_bytes(), password)
-    return () if loaded.signer is None else (loaded.signer.certificate.public_bytes(Encoding.DER),)
+    return () if loaded.key is None or loaded.certificate is None else (loaded.certificate.public_bytes(Encoding.DER),)
 
 
 def read_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:

@@ -18,7 +18,6 @@ import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
 import bcrypt
@@ -42,10 +41,18 @@ _BASIC = re.compile(r"basic +([A-Za-z0-9+/]+={0,2})", re.IGNORECASE | re.ASCII)
 _MOST_BYTES = 72  # bcrypt ignores further bytes; Go's implementation truncates silently
 
 
-class PasswordResult(Enum):
-    RIGHT = "right"
-    WRONG = "wrong"
-    BUSY = "busy"  # too many passwords wait: this one was not checked
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The response to a refused request."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+TOO_OFTEN = Refusal(429, "Too many requests: rate_limit of the web configuration. Try again later.\n", {"Retry-After": "1"})
+TOO_MANY_ATTEMPTS = Refusal(429, "Too many passwords are being checked. Try again later.\n", {"Retry-After": "1"})
+UNAUTHORIZED = Refusal(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="ekm-exporter", charset="UTF-8"'})
 
 
 def credentials_of(authorization: str) -> tuple[str, bytes] | None:
@@ -65,7 +72,7 @@ class _Check:
     source: str
     hashed: str = field(repr=False)
     password: bytes = field(repr=False)
-    result: asyncio.Future[PasswordResult]
+    result: asyncio.Future[Refusal | None]
 
 
 class Passwords:
@@ -74,43 +81,43 @@ class Passwords:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._checks: SingleFlight[bytes, PasswordResult] = SingleFlight()  # by digest
+        self._checks: SingleFlight[bytes, Refusal | None] = SingleFlight()  # by digest
         self._wrong: Counter[str] = Counter()  # by source, the latest last
         self._waiting: list[_Check] = []  # the oldest first
         self._worker: SingleFlight[None, None] = SingleFlight()
         self._pool = DaemonThreadPool(1, name="password")
 
-    async def check(self, users: Mapping[str, str], user: str, password: bytes, *, address: str) -> PasswordResult:
-        """Verify a user's password. `users` are bcrypt hashes by name, `address` is the client's."""
+    async def check(self, users: Mapping[str, str], user: str, password: bytes, *, address: str) -> Refusal | None:
+        """Return the refusal of a user's password; None if it is right. `users` are bcrypt hashes by name, `address` is the client's."""
         # An unknown user has a hash that costs as much as those of known ones, and no password.
         hashed = users.get(user) or f"$2b${max((each[4:6] for each in users.values()), default='10')}${'.' * 53}"
         digest = keyed_digest(self._key, user.encode(), hashed.encode(), password)
         if digest in self._right:
             self._right.move_to_end(digest)
-            return PasswordResult.RIGHT
-        result = await self._checks.join(digest, lambda: self._check(hashed, password, source_of(address)), name="password")
-        if result is not PasswordResult.RIGHT or user not in users:
-            return PasswordResult.BUSY if result is PasswordResult.BUSY else PasswordResult.WRONG
+            return None
+        refusal = await self._checks.join(digest, lambda: self._check(hashed, password, source_of(address)), name="password")
+        if refusal is not None or user not in users:
+            return refusal or UNAUTHORIZED
         self._right[digest] = None
         if len(self._right) > MAX_REMEMBERED:
             self._right.popitem(last=False)
-        return result
+        return None
 
     async def aclose(self) -> None:
         await self._worker.aclose()
         await self._checks.aclose()
         self._pool.close()
 
-    async def _check(self, hashed: str, password: bytes, source: str) -> PasswordResult:
+    async def _check(self, hashed: str, password: bytes, source: str) -> Refusal | None:
         """Wait for the turn and the result of a password."""
         if sum(check.source == source for check in self._waiting) >= MOST_WAITING_OF_ONE_ADDRESS:
-            return PasswordResult.BUSY
+            return TOO_MANY_ATTEMPTS
         check = _Check(source, hashed, password[:_MOST_BYTES], asyncio.get_running_loop().create_future())
         self._waiting.append(check)
         if len(self._waiting) > MOST_WAITING:
             last = max(reversed(self._waiting), key=lambda each: self._wrong[each.source])
             self._waiting.remove(last)
-            last.result.set_result(PasswordResult.BUSY)
+            last.result.set_result(TOO_MANY_ATTEMPTS)
         if not self._worker.running(None):
             self._worker.start(None, self._work(), name="check of passwords")
         return await check.result
@@ -122,14 +129,14 @@ class Passwords:
             began = time.monotonic()
             try:
                 right = await self._pool.run(_matches, check.password, check.hashed.encode())
-                result = PasswordResult.RIGHT if right else PasswordResult.WRONG
+                refusal = None if right else UNAUTHORIZED
             except PoolExhausted:
-                result = PasswordResult.BUSY
+                refusal = TOO_MANY_ATTEMPTS
             if not check.result.done():
-                check.result.set_result(result)
-            if result is PasswordResult.RIGHT:
+                check.result.set_result(refusal)
+            if refusal is None:
                 self._wrong.pop(check.source, None)
-            elif result is PasswordResult.WRONG:
+            elif refusal is UNAUTHORIZED:
                 self._wrong[check.source] = self._wrong.pop(check.source, 0) + 1
                 if len(self._wrong) > _MOST_COUNTED:
                     del self._wrong[next(iter(self._wrong))]
@@ -167,23 +174,6 @@ LOGGED_AGAIN_SECONDS = 60.0
 REFUSED_AFTER_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The response to a refused request."""
-
-    status: int
-    text: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-TOO_OFTEN = Refusal(429, "Too many requests: rate_limit of the web configuration. Try again later.\n", {"Retry-After": "1"})
-TOO_MANY_ATTEMPTS = Refusal(429, "Too many passwords are being checked. Try again later.\n", {"Retry-After": "1"})
-UNAUTHORIZED = Refusal(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="ekm-exporter", charset="UTF-8"'})
-
-
-_REFUSALS = {PasswordResult.RIGHT: None, PasswordResult.WRONG: UNAUTHORIZED, PasswordResult.BUSY: TOO_MANY_ATTEMPTS}
-
-
 class AccessControl:
     """Checks clients against a web configuration without problems. Use it from one event loop."""
 
@@ -218,10 +208,10 @@ class AccessControl:
         if (shown := credentials_of(authorization)) is None:
             return UNAUTHORIZED
         self._passwords = self._passwords or Passwords()
-        result = await self._passwords.check(self.config.users, *shown, address=address)
-        if result is PasswordResult.WRONG:
+        refusal = await self._passwords.check(self.config.users, *shown, address=address)
+        if refusal is UNAUTHORIZED:
             self._warn("wrong user or password", address)  # never the user name: it could be a password in the wrong field
-        return _REFUSALS[result]
+        return refusal
 
     async def watching(self, _app: web.Application) -> AsyncIterator[None]:
         """Reload changed files until the application stops: a cleanup context of aiohttp."""

@@ -13,7 +13,7 @@ from azure.identity.aio import CertificateCredential
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.clients.certificates import PS256, SHA256, Signer, load_certificate, make_assertion
+from exporter.clients.certificates import PS256, SHA256, load_certificate, make_assertion
 from exporter.clients.entra import fetch_token
 from exporter.clients.http.exchange import TRANSPORT
 from exporter.clients.http.network import split_url
@@ -31,8 +31,8 @@ def test_good_files_load_with_and_without_a_password(principal):
     for name, content, password in principal.good():
         loaded = load_certificate(content, password)
         assert loaded.fault is Fault.NONE, name
-        assert loaded.signer.certificate == principal.certificate
-        assert loaded.signer.key.private_numbers() == principal.key.private_numbers()
+        assert loaded.certificate == principal.certificate
+        assert loaded.key.private_numbers() == principal.key.private_numbers()
         assert "key" not in repr(loaded).lower()
 
 
@@ -63,7 +63,7 @@ def test_needless_password_is_ignored(principal):
 )  # fmt: skip
 def test_unusable_certificate_file_has_its_fault_and_detail(principal, make, password, fault, detail):
     loaded = load_certificate(make(principal), password)
-    assert (loaded.fault, loaded.detail, loaded.signer) == (fault, detail, None)
+    assert (loaded.fault, loaded.detail, loaded.key) == (fault, detail, None)
 
 
 def test_chain_that_starts_with_an_authority_names_the_leaf(principal, authority):
@@ -87,14 +87,14 @@ def altered(certificate, old, new):
 @pytest.mark.parametrize(("old", "new"), [(CURVE, UNKNOWN_CURVE), (VERSION, UNKNOWN_VERSION)], ids=["key", "version"])
 def test_unsupported_certificate_after_the_first_changes_nothing(principal, authority, old, new):
     loaded = load_certificate(principal.pem() + altered(authority.certificate, old, new), None)
-    assert (loaded.fault, loaded.signer.certificate) == (Fault.NONE, principal.certificate)
+    assert (loaded.fault, loaded.certificate) == (Fault.NONE, principal.certificate)
 
 
 def test_certificate_with_an_unsupported_key_has_its_fault_and_its_expiry(principal):
     """An expiry needs no key."""
     pem = altered(principal.elliptic_certificate, CURVE, UNKNOWN_CURVE)
     loaded = load_certificate(pem + principal.key_pem(), None)
-    assert (loaded.fault, loaded.signer) == (Fault.PEM_KEY_UNUSABLE, None)
+    assert (loaded.fault, loaded.key) == (Fault.PEM_KEY_UNUSABLE, None)
     assert loaded.certificate.not_valid_after_utc == principal.elliptic_certificate.not_valid_after_utc
 
 
@@ -143,7 +143,7 @@ async def test_key_is_read_once_on_a_thread(kept, principal, monkeypatch):
     )
     first = await kept.read_later()
     assert await kept.read_later() is first
-    assert first.proof.signer.certificate == principal.certificate
+    assert first.proof.certificate == principal.certificate
     assert len(threads) == 1
     assert threads[0] is not threading.current_thread()
 
@@ -216,13 +216,14 @@ async def test_assertion_is_that_of_azure_identity(serve, network_to, principal,
 
 @pytest.mark.parametrize(("tenant", "scheme"), [(TENANT, PS256), ("adfs", PKCS1v15()), ("ADFS", PKCS1v15())])
 def test_assertion_is_signed_by_the_key(principal, tenant, scheme):
-    signer = Signer(principal.key, principal.certificate)
-    assertion = make_assertion(signer, authority=AUTHORITY, tenant=tenant, client_id=CLIENT)
+    assertion = make_assertion(principal.key, principal.certificate, authority=AUTHORITY, tenant=tenant, client_id=CLIENT)
     signed, _, signature = assertion.rpartition(".")
     principal.key.public_key().verify(decoded(signature), signed.encode(), scheme, SHA256)
 
 
 def test_two_assertions_differ(principal):
-    signer = Signer(principal.key, principal.certificate)
-    first, second = (make_assertion(signer, authority=AUTHORITY, tenant=TENANT, client_id=CLIENT) for _ in range(2))
+    first, second = (
+        make_assertion(principal.key, principal.certificate, authority=AUTHORITY, tenant=TENANT, client_id=CLIENT)
+        for _ in range(2)
+    )
     assert first != second

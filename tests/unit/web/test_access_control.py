@@ -8,7 +8,7 @@ import pytest
 
 from exporter.web import access_control
 from exporter.web.access import is_refused
-from exporter.web.access_control import AccessControl, PasswordResult, Passwords, TokenBucket, credentials_of
+from exporter.web.access_control import TOO_MANY_ATTEMPTS, UNAUTHORIZED, AccessControl, Passwords, TokenBucket, credentials_of
 from exporter.web.connections import ConnectionLimiter
 from exporter.web.options import web_options
 from exporter.web.tls import RateLimit
@@ -144,13 +144,13 @@ async def counted(monkeypatch):
 @pytest.mark.parametrize(
     ("user", "password", "answer"),
     [
-        ("alice", PASSWORD, PasswordResult.RIGHT),
-        ("alice", "wrong", PasswordResult.WRONG),
-        ("alice", "", PasswordResult.WRONG),
-        ("unknown", PASSWORD, PasswordResult.WRONG),
-        ("bob", "b" * 72, PasswordResult.RIGHT),
-        ("bob", "b" * 80, PasswordResult.RIGHT),  # as in Go: bcrypt reads 72 bytes
-        ("alice", "a\0b", PasswordResult.WRONG),
+        ("alice", PASSWORD, None),
+        ("alice", "wrong", UNAUTHORIZED),
+        ("alice", "", UNAUTHORIZED),
+        ("unknown", PASSWORD, UNAUTHORIZED),
+        ("bob", "b" * 72, None),
+        ("bob", "b" * 80, None),  # as in Go: bcrypt reads 72 bytes
+        ("alice", "a\0b", UNAUTHORIZED),
     ],
 )
 async def test_only_the_password_of_the_user_is_accepted(counted, user, password, answer):
@@ -161,31 +161,31 @@ async def test_only_the_password_of_the_user_is_accepted(counted, user, password
 @pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
 async def test_each_common_bcrypt_variant_is_accepted(counted, prefix):
     users = {"alice": USERS["alice"].replace("$2b$", prefix)}
-    assert await counted[0].check(users, "alice", PASSWORD.encode(), address="a") is PasswordResult.RIGHT
+    assert await counted[0].check(users, "alice", PASSWORD.encode(), address="a") is None
 
 
 async def test_accepted_password_is_cached_until_its_hash_changes(counted):
     cache, calls = counted
     for _ in range(5):
-        assert await cache.check(USERS, "alice", PASSWORD.encode(), address="a") is PasswordResult.RIGHT
+        assert await cache.check(USERS, "alice", PASSWORD.encode(), address="a") is None
     assert len(calls) == 1
     changed = {"alice": hashed("another")}
-    assert await cache.check(changed, "alice", PASSWORD.encode(), address="a") is PasswordResult.WRONG
-    assert await cache.check({}, "alice", PASSWORD.encode(), address="a") is PasswordResult.WRONG
+    assert await cache.check(changed, "alice", PASSWORD.encode(), address="a") is UNAUTHORIZED
+    assert await cache.check({}, "alice", PASSWORD.encode(), address="a") is UNAUTHORIZED
 
 
 async def test_an_unknown_user_costs_as_much_as_a_known_one(counted):
     cache, calls = counted
     users = {"alice": hashed(PASSWORD, 5)}
     for user in ("alice", "unknown", "unknown"):
-        assert await cache.check(users, user, b"wrong", address="a") is PasswordResult.WRONG
+        assert await cache.check(users, user, b"wrong", address="a") is UNAUTHORIZED
     assert [hashed[4:6] for hashed in calls] == [b"05"] * 3
 
 
 async def test_simultaneous_equal_passwords_are_hashed_once(counted):
     cache, calls = counted
     checks = [cache.check(USERS, "alice", PASSWORD.encode(), address="a") for _ in range(50)]
-    assert set(await asyncio.gather(*checks)) == {PasswordResult.RIGHT}
+    assert set(await asyncio.gather(*checks)) == {None}
     assert len(calls) == 1
 
 
@@ -194,10 +194,10 @@ async def test_queued_guesses_of_one_address_do_not_block_another(counted):
     guesses = [cache.check(USERS, "alice", f"guess {number}".encode(), address="attacker") for number in range(100)]
     tasks = [asyncio.create_task(guess) for guess in guesses]
     await asyncio.sleep(0)
-    assert await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
+    assert await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is None
     answers = await asyncio.gather(*tasks)
-    assert answers.count(PasswordResult.WRONG) == len(calls) - 1 == access_control.MOST_WAITING_OF_ONE_ADDRESS
-    assert answers.count(PasswordResult.BUSY) == 100 - access_control.MOST_WAITING_OF_ONE_ADDRESS
+    assert answers.count(UNAUTHORIZED) == len(calls) - 1 == access_control.MOST_WAITING_OF_ONE_ADDRESS
+    assert answers.count(TOO_MANY_ATTEMPTS) == 100 - access_control.MOST_WAITING_OF_ONE_ADDRESS
 
 
 async def test_known_password_is_accepted_during_many_guesses(counted):
@@ -205,10 +205,10 @@ async def test_known_password_is_accepted_during_many_guesses(counted):
     await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus")
     tasks = [asyncio.create_task(cache.check(USERS, "alice", b"%d" % number, address=str(number))) for number in range(400)]
     await asyncio.sleep(0)
-    assert await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
+    assert await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is None
     answers = await asyncio.gather(*tasks)
-    assert answers.count(PasswordResult.WRONG) == access_control.MOST_WAITING
-    assert answers.count(PasswordResult.BUSY) == 400 - access_control.MOST_WAITING
+    assert answers.count(UNAUTHORIZED) == access_control.MOST_WAITING
+    assert answers.count(TOO_MANY_ATTEMPTS) == 400 - access_control.MOST_WAITING
     assert len(calls) == 1 + access_control.MOST_WAITING
 
 
@@ -223,7 +223,7 @@ async def test_first_login_precedes_further_guesses_of_other_addresses(counted):
     storm = [asyncio.create_task(each) for number in range(1, 5) for each in guesses(number)]
     await asyncio.sleep(0)
     before = len(calls)
-    assert await cache.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is PasswordResult.RIGHT
+    assert await cache.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is None
     assert len(calls) - before <= 2  # the first guess is already being checked
     await cache.aclose()
     await asyncio.gather(*storm, return_exceptions=True)
@@ -237,7 +237,7 @@ async def test_full_queue_drops_a_guess_of_the_worst_address(counted, monkeypatc
         asyncio.create_task(cache.check(USERS, "alice", b"%d" % number, address=address))
         for number, address in enumerate(("worst", "new", "newer"))
     ]
-    wrong, busy = PasswordResult.WRONG, PasswordResult.BUSY
+    wrong, busy = UNAUTHORIZED, TOO_MANY_ATTEMPTS
     assert await asyncio.gather(*waiting) == [busy, wrong, wrong]
 
 
@@ -266,7 +266,7 @@ async def test_disconnected_client_cancels_no_check_of_others(counted):
     gone, stays = (asyncio.create_task(cache.check(USERS, "alice", PASSWORD.encode(), address="a")) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
-    assert await stays is PasswordResult.RIGHT
+    assert await stays is None
 
 
 def text_of(users):
