@@ -31,7 +31,7 @@ from exporter.config.settings import (
 )
 from exporter.config.tree import Location, ProblemList
 from exporter.core import durations
-from exporter.core.connector import connector_secret_findings
+from exporter.core.connector import CLIENT_ID_DIGITS, connector_secret_findings
 from exporter.core.limits import slots_for
 from exporter.core.names import nearest, parse_sql_address, server_name
 from exporter.core.values import HOST_IDENTITIES, CredentialKind, KeyReference
@@ -87,9 +87,12 @@ def build_target(raw: Section, settings: Settings, given: Section) -> Target | N
     return Target(**(values | built))
 
 
+_NEEDED = required_of(TARGET_DEFAULTS)
+
+
 def _has_all(raw: Section) -> bool:
     found = {"name": raw.get("name")}
-    for name in required_of(TARGET_DEFAULTS):
+    for name in _NEEDED:
         found[name] = vault_of(raw) if name == "vault" else raw.get(name)
         if found[name] is None and not raw.is_set(name):
             raw.location.child(name).error("is required, here or in target_defaults")
@@ -109,8 +112,12 @@ def _timeout(raw: Section, given: Section, interval: float) -> float:
 
 
 def _retained(raw: Section) -> tuple[Retained, ...]:
-    found = []
+    found, first = [], dict[tuple[str, str, str], Section]()
     for section, key, vault in retained_in(raw):
+        _same_vault(key, section)
+        other = first.setdefault((key.name.lower(), (key.version or "").lower(), vault), section)
+        if other is not section:
+            section.location.error(f"the same key version in the same vault as {other.location.path}: remove one")
         if (credential := section.get("credential") or raw.get("credential")) is None:
             continue
         if key.version is None:
@@ -160,6 +167,7 @@ def _check_secret(source: SecretSource, location: Location, *, is_connector: boo
     except SecretUnreadableError as error:
         location.error(error.what if source.env is None else f"the environment variable {error.what}")
         return
+    location.problems.secrets.append((location, text[CLIENT_ID_DIGITS if is_connector else 0 :]))
     for finding in connector_secret_findings(text) if is_connector else ():
         location.error(finding.text)
 
@@ -275,7 +283,7 @@ def check_target(raw: Section) -> None:
     if key is not None and (
         raw.sets("vault") or not raw.sets("key")
     ):  # a target's own KeyUri replaces the vault of target_defaults
-        _same_vault(key, raw.location_of("key"), raw)
+        _same_vault(key, raw)
     credential, vault = raw.get("credential"), vault_of(raw)
     if raw.sets("next_credential") and credential is not None and raw.get("next_credential") == credential:
         raw.location_of("next_credential").error("is the same as credential: name its successor, or remove it")
@@ -285,12 +293,6 @@ def check_target(raw: Section) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
             raw.location_of("modules").item(index).error("listed twice: remove one")
-    first: dict[tuple[str, str | None, str], Section] = {}
-    for section, key, vault in retained_in(raw):
-        _same_vault(key, section.location_of("key"), section)
-        other = first.setdefault((key.name.lower(), (key.version or "").lower(), vault), section)
-        if other is not section:
-            section.location.error(f"the same key version in the same vault as {other.location.path}: remove one")
 
 
 def check_lookup_credentials(credentials: Mapping[str, Section | None], targets: Mapping[str, Section]) -> None:
@@ -309,11 +311,11 @@ def check_lookup_credentials(credentials: Mapping[str, Section | None], targets:
             section.location_of("key_vault_credential").error("has no effect: write key_vault_secret, or remove it")
 
 
-def _same_vault(key: KeyReference, location: Location, section: Section) -> None:
+def _same_vault(key: KeyReference, section: Section) -> None:
     vault = section.get("vault")
     if key.contradicts(vault):
-        line = section.location_of("vault").line
-        location.error(f"names the vault {key.vault}, but vault in line {line} is {vault}: correct one, or remove vault")
+        where = f"vault in line {section.location_of('vault').line}"
+        section.location_of("key").error(f"names the vault {key.vault}, but {where} is {vault}: correct one, or remove vault")
 
 
 def _users(targets: Mapping[str, Section]) -> Iterator[tuple[str, str]]:

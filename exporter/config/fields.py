@@ -357,10 +357,9 @@ PATH = FieldType("path", _path, TEXT.json)
 
 def section(fields: Sequence[Field], required: Sequence[str] | None = None) -> FieldType:
     """A mapping with these keys. `required` replaces the keys that the fields require, if a key may come from elsewhere."""
+    needed = required_of(fields) if required is None else required
     return FieldType(
-        "section",
-        lambda node, location: read_section(node, location, fields, required=required),
-        object_json(fields, required),
+        "section", lambda node, location: read_section(node, location, fields, required=needed), object_json(fields, needed)
     )
 
 

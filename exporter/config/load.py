@@ -15,20 +15,15 @@ from exporter.config.cost import vault_shares
 from exporter.config.files import read_with_includes
 from exporter.config.settings import (
     DEFAULT_MODULE,
-    SOURCES,
     Config,
     Credential,
     ExpectPath,
     Module,
-    SecretSource,
-    SecretUnreadableError,
     Target,
-    read_secret,
 )
 from exporter.config.tree import Location, Problem, ProblemList
 from exporter.config.usage import credentials_in_use, public_names, unlisted_instances
 from exporter.core import durations
-from exporter.core.connector import CLIENT_ID_DIGITS
 from exporter.core.limits import ALERTED_SECONDS, OWN_SHARE
 from exporter.core.names import Pin, contradiction, server_name
 from exporter.core.secrets import SHORTEST, KnownSecrets
@@ -300,31 +295,10 @@ def _unmasked_secrets(config: Config, declared: Declarations, _: date) -> Advice
     """Yield each secret that logs and pages could show, because it is short or part of a name."""
     known = KnownSecrets()
     known.spare(lambda: public_names(config))
-    for location, source, sent in _secrets(config, declared):
-        try:
-            text = read_secret(source)[sent:]
-        except SecretUnreadableError:  # changed since it was checked
-            continue
+    for location, text in declared.main.problems.secrets:
         known.remember(text)
         if not known.reveals(text):
             yield location, _UNMASKED
-
-
-def _secrets(config: Config, declared: Declarations) -> Iterator[tuple[Location, SecretSource, int]]:
-    """Yield where each secret stands, its source, and where the part begins that is sent."""
-    for name, credential in config.credentials.items():
-        source, section = credential.secret or credential.password, declared.credentials[name]
-        if source is not None and section is not None:
-            stem, _ = SOURCES[credential.kind]
-            connector = credential.kind is CredentialKind.CONNECTOR_SECRET
-            yield section.location_of(f"{stem}_{source.kind}"), source, CLIENT_ID_DIGITS if connector else 0
-    for name, module in config.modules.items():
-        section = declared.modules.get(name)
-        if module.proxy is not None and module.proxy.password is not None and section is not None:
-            yield section.location_of("proxy").child(f"password_{module.proxy.password.kind}"), module.proxy.password, 0
-    for address, server in config.sql_servers.items():
-        if server.password is not None:
-            yield declared.sql_servers[address].location_of(f"password_{server.password.kind}"), server.password, 0
 
 
 def _direct(module: Module, vault: str) -> bool:

@@ -64,8 +64,14 @@ def read_document(data: bytes) -> Node:
     """Read the only document in `data`. Raises DocumentError."""
     text = _decode(data)
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times as fast
+    events, root = yaml.parse(text, Loader=loader), None
+    builder = _TreeBuilder(events)
     try:
-        root = _TreeBuilder(yaml.parse(text, Loader=loader)).read_document()
+        for event in events:
+            if isinstance(event, yaml.NodeEvent):
+                root = builder.read(event, 0)
+            elif isinstance(event, yaml.DocumentStartEvent) and root is not None:
+                raise _refused(event, "a second document: remove the line ---, or move the rest to another file")
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, text) from None
     except yaml.YAMLError:
@@ -133,17 +139,7 @@ class _TreeBuilder:
         self._nodes = 0
         self._resolver: Any = yaml.resolver.Resolver()
 
-    def read_document(self) -> Node | None:
-        """Return the only document."""
-        root: Node | None = None
-        for event in self._events:
-            if isinstance(event, yaml.NodeEvent):
-                root = self._read(event, 0)
-            elif isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                raise _refused(event, "a second document: remove the line ---, or move the rest to another file")
-        return root
-
-    def _read(self, event: Any, depth: int) -> Node:
+    def read(self, event: Any, depth: int) -> Node:
         """Return what begins with this event, inside as many collections as `depth`."""
         if isinstance(event, yaml.AliasEvent):
             found = self._anchors.get(event.anchor or "")
@@ -177,7 +173,7 @@ class _TreeBuilder:
         for inner in self._events:
             if isinstance(inner, yaml.CollectionEndEvent):
                 break
-            item = self._read(inner, depth + 1)
+            item = self.read(inner, depth + 1)
             self._count(1, inner)
             items.append(item)
         for key in items[::2] if mapping else ():
@@ -222,11 +218,13 @@ class Problem(NamedTuple):
 class ProblemList:
     """Problems and warnings without duplicates, in the order of `files` and lines.
 
-    `references` are the names that were read: the section in which each is to be declared, the name, and its place.
+    `references` are the names that were read: the section in which each is to be declared, the name, and its place. `secrets` are those
+    that were read, as they are sent, with the places of their sources.
     """
 
     files: dict[str, int] = field(default_factory=dict)  # with their position
     references: list[tuple[str, str, Location]] = field(default_factory=list)
+    secrets: list[tuple[Location, str]] = field(default_factory=list, repr=False)
     found: dict[bool, dict[Problem, None]] = field(default_factory=lambda: {False: {}, True: {}})  # whether they are warnings
 
     @property
