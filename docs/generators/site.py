@@ -59,13 +59,13 @@ SOURCES = (
 )
 INDEX, RUNBOOKS = "index", "runbooks"
 _BORN = (2020, 2, 2, 0, 0, 0)  # the time that hatchling gives the files of the wheel
-# What a search ranks by: how much a place counts, by its source; the first match decides, and 1 is a page written by hand. Long lists of
-# generated entries come after the pages that lead a reader, and licences last.
+# What a search ranks by, here and in the site: how much a page counts, by its name; the first match decides, and 1 is one written by hand.
+# Long lists of generated entries come after the pages that lead a reader, and licences last.
 _WEIGHTS = (
-    (r"LICENSE|docs/maintainers/licences\.md", 0.02),
-    (r"docs/(codes|metrics|configuration)\.md", 0.3),
-    (r"docs/maintainers/.*|(CHANGELOG|README|SECURITY)\.md|.*(?<!\.md)", 0.2),
-    (r"alerts/runbooks/.*", 0.6),
+    (r"LICENSE|maintainers/licences", 0.02),
+    (r"codes|metrics|configuration", 0.3),
+    (r"maintainers/.*|CHANGELOG|README|SECURITY|.*\.[a-z]\w*", 0.2),  # the last one: files other than Markdown
+    (r"runbooks/.*", 0.6),
 )
 _GENERATED = 0.3  # at most, of a part that `./dev docs` writes
 _FEW = 2  # sentences
@@ -151,8 +151,10 @@ class MarkdownPages:
 
         A place has its address below `/docs/`, its heading, further words that name it, its weight, and the sentences of its own text.
         """
-        listed = {source: text for text, source in reversed(_LISTED.findall(self.list_of_documents()))}
-        places = [place for source in self.sources for place in self._places(source, listed.get(source, ""))]
+        listed: dict[str, str] = {}  # what the README calls a page or a part of one
+        for text, source, part in re.findall(r"\[([^\]]+)\]\(([^)#]+)(#[^)]+)?\)", self.list_of_documents()):
+            listed[name_of(source) + part] = f"{listed.get(name_of(source) + part, '')} {text}"
+        places = [place for source in self.sources for place in self._places(source, listed)]
         for (page, *_, lines), (_, *_, below) in itertools.pairwise(places):
             if not lines and "#" not in page:  # the page begins with its first part
                 lines.extend(below[:1])
@@ -161,10 +163,10 @@ class MarkdownPages:
                 del lines[_FEW:]
         return {"stop": _STOP.split(), "endings": _ENDINGS.split(), "places": places}
 
-    def _places(self, source: str, listed: str) -> Iterator[tuple[str, str, str, float, list[str]]]:
+    def _places(self, source: str, listed: Mapping[str, str]) -> Iterator[tuple[str, str, str, float, list[str]]]:
         name, text = self.names[source], self.text(source)
-        weight = next((weight for pattern, weight in _WEIGHTS if re.fullmatch(pattern, source)), 1.0)
-        names = f"{listed} {re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name)}"  # also the words of EkmEgressDown
+        weight = _weight(name)
+        names = f"{re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name)}{listed.get(name, '')}"  # also the words of EkmEgressDown
         if not source.endswith(".md"):
             comment = itertools.takewhile(lambda line: line.startswith(("#", "--", "//")), text.splitlines())
             yield name, source, names, weight, list(comment)
@@ -180,7 +182,8 @@ class MarkdownPages:
                     here = name if heading == title else f"{name}#{mark or token.attrs['id']}"
                     mark = ""
                     counts = (min(weight, _GENERATED) if written else weight) * (1 if here == name else _PART)
-                    yield here, heading, names if heading == title else title, counts, lines  # the lines are added below
+                    also = names if here == name else title + listed.get(here, "")
+                    yield here, heading, also, counts, lines  # the lines are added below
                 case "fence" | "code_block":
                     lines += token.content.splitlines()
                 case "inline" if tokens[at - 1].type == "td_open":
@@ -250,6 +253,10 @@ def _plain(inline: Token) -> str:
     return "".join(shown)
 
 
+def _weight(name: str) -> float:
+    return next((weight for pattern, weight in _WEIGHTS if re.fullmatch(pattern, name)), 1.0)
+
+
 def moved(root: Path = ROOT) -> Mapping[str, str]:
     """Return the table of `moved.py`. A build imports this file alone, so it cannot import that one."""
     table: Mapping[str, str] = runpy.run_path(str(root / "docs" / "generators" / "moved.py"))["MOVED"]
@@ -295,8 +302,6 @@ HERE: Final = Path(__file__).parent
 WORKER: Final = ("iframe-worker.js", "iframe-worker-LICENSE.txt")  # lets the search work in a page that is opened as a file
 PICTURES: Final = "docs/images/*.png"
 SECONDS: Final = 300
-# Long pages of generated entries, and those for maintainers: a search shows the pages that lead a reader first.
-REFERENCE: Final = re.compile(r"(?:codes|metrics|configuration|CHANGELOG|maintainers/.+)\.html")
 _ID, _LINK = re.compile(r'\sid="([^"]+)"'), re.compile(r'\s(?:href|src)="(?![a-z]+:)([^"#]*)#?([^"]*)"')
 _REDIRECT = """\
 <!doctype html>
@@ -414,7 +419,7 @@ def write_project(place: Path, root: Path = ROOT) -> None:
 
 def _with_metadata(name: str, title: str, content: str, tags: Sequence[str]) -> str:
     """Return the source of a page. The search ranks a page first whose tag begins with a word of the reader."""
-    metadata = {"title": title, "tags": tags, "search": {"boost": 0.2 if REFERENCE.fullmatch(name) else 1}}
+    metadata = {"title": title, "tags": tags, "search": {"boost": _weight(name.removesuffix(".html"))}}
     return f"---\n{json.dumps(metadata)}\n---\n{content}"
 
 

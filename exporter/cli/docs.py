@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         is_path = _PATH.search(given) is not None  # it means one page: others are no answer
         places = [] if is_path else documentation.search(given)
         if not places:
-            near = _nearest(reference, documentation.pages())
+            near = nearest(reference.rpartition("/")[2].removesuffix(".md"), documentation.vocabulary())
             raise Refusal(f"{'no page' if is_path else 'nothing about'} {reference!r}{near}\n{_LISTED}")
         print("".join(f"{place.address}\n  {place.heading}\n{_shown(line)}" for place, line in places))
         print(f"To print the first: ekm-exporter docs {places[0][0].address}")
@@ -60,11 +60,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _shown(line: str) -> str:
     return f"    {textwrap.shorten(line, _WIDTH, placeholder=' …')}\n" if line else ""
-
-
-def _nearest(reference: str, pages: Iterable[DocumentPage]) -> str:
-    last = reference.rpartition("/")[2].removesuffix(".md")
-    return nearest(last, {name: None for page in pages for name in (page.name, page.name.rpartition("/")[2])})
 
 
 def _list(pages: Iterable[DocumentPage]) -> str:

@@ -144,6 +144,16 @@ class Documentation:
         """Return the index of a search as JSON."""
         return self._read("search.json")
 
+    def vocabulary(self) -> list[str]:
+        """Return the names of pages and the words of headings, of which a mistyped word can be meant."""
+        places = [Place(*row) for row in json.loads(self.search_index())["places"]]
+        names = [name for page in self.pages() for name in (page.name, page.name.rpartition("/")[2])]
+        return list(
+            dict.fromkeys(
+                [*names, *(word.lower() for place in places for word in re.findall(r"\w{4,}", f"{place.heading} {place.names}"))]
+            )
+        )
+
     def _read(self, member: str) -> str:
         return self._archive.read(member).decode()
 

@@ -52,6 +52,7 @@ def test_old_name_prints_the_new_page_or_its_part(name, new, archive, monkeypatc
     [
         ("docter", "nothing about 'docter' (did you mean 'doctor'?)"),
         ("docs/docter.md", "no page 'docs/docter.md' (did you mean 'doctor'?)"),
+        ("rotaet", "nothing about 'rotaet' (did you mean 'rotate'?)"),
         ("zzz qqq", "nothing about 'zzz qqq'"),
         ("?", "nothing about '?'"),
         ("EkmEgresDown", "nothing about 'EkmEgresDown' (did you mean 'EkmEgressDown'?)"),
