@@ -149,12 +149,6 @@ def test_failed_start_names_exit_code_and_what_was_logged(this, windows):
         install.install(this, windows)
 
 
-def test_failed_start_without_a_log_names_its_place(this, windows):
-    windows.coming = [ServiceState(STOPPED, 1)]
-    with pytest.raises(NotRunningError, match="has written no log"):
-        install.install(this, windows)
-
-
 FAILURES = [
     *(("save", OSError("refused")), ("source", PermissionError("refused")), ("admit", FirewallError("refused"))),
     *(("restarts", OSError("refused")), ("start", OSError("logon failure")), ("start", NotRunningError("no"))),
@@ -222,9 +216,9 @@ def test_first_installation_whose_start_hangs_leaves_nothing_behind(this, window
     assert tree(this.base) == {}
 
 
-def test_failed_start_is_not_followed_by_one_of_windows(this, windows):
+def test_failed_start_without_a_log_names_its_place_and_is_not_followed_by_one_of_windows(this, windows):
     windows.coming = [ServiceState(STOPPED, 2)]
-    with pytest.raises(NotRunningError):
+    with pytest.raises(NotRunningError, match="has written no log"):
         install.install(this, windows)
     assert [step for step in windows.done if step == RESTARTS] == []
 
@@ -339,26 +333,23 @@ def test_configuration_of_the_installation_itself_changes_nothing(base):
     assert install.changed_files(base, base / "ekm.yml") == {}
 
 
-def test_equal_files_are_no_change(base, source):
-    put(source, "old")
-    put(source.parent / "secrets" / "s", "s")
-    assert install.changed_files(base, source) == {}
-
-
-def test_targets_next_to_the_configuration_replace_those_of_the_installation(base, source):
-    put(source.parent / "targets.d" / "b.yml", "b")
-    put(source.parent / "targets.d" / "c.yml", "c")
-    put(source.parent / "targets.d" / "note.txt", "x")
-    assert install.changed_files(base, source) == {"ekm.yml": b"new", "targets.d/a.yml": None, "targets.d/c.yml": b"c"}
-
-
-def test_targets_of_the_installation_stay_without_a_folder_next_to_the_configuration(base, source):
-    assert install.changed_files(base, source) == {"ekm.yml": b"new"}
-
-
-def test_secrets_next_to_the_configuration_are_added(base, source):
-    put(source.parent / "secrets" / "t", "t")
-    assert install.changed_files(base, source) == {"ekm.yml": b"new", "secrets/t": b"t"}
+@pytest.mark.parametrize(
+    ("given", "changes"),
+    [
+        ({"mine.yml": "old", "secrets/s": "s"}, {}),
+        ({}, {"ekm.yml": b"new"}),  # the targets of the installation stay
+        (
+            {"targets.d/b.yml": "b", "targets.d/c.yml": "c", "targets.d/note.txt": "x"},
+            {"ekm.yml": b"new", "targets.d/a.yml": None, "targets.d/c.yml": b"c"},
+        ),
+        (dict.fromkeys(("secrets/.git", "secrets/a b", "secrets/t"), "t"), {"ekm.yml": b"new", "secrets/t": b"t"}),
+    ],
+    ids=["equal", "alone", "targets", "secrets"],
+)
+def test_files_next_to_the_configuration_replace_those_of_the_installation(base, source, given, changes):
+    for name, text in given.items():
+        put(source.parent / name, text)
+    assert install.changed_files(base, source) == changes
 
 
 def test_previous_configuration_is_kept_whole_and_secrets_are_not(base):
@@ -381,12 +372,11 @@ def test_data_is_removed_and_the_program_stays(base):
         put(base / name, "x")
     install.remove_data(base)
     assert tree(base) == {"app/p": "x"}
-
-
-def test_folder_without_a_program_is_removed_with_its_data(base):
-    install.remove_data(base)
-    assert not base.exists()
-    install.remove_data(base)
+    (base / "app" / "p").unlink()
+    (base / "app").rmdir()
+    for _ in range(2):
+        install.remove_data(base)
+        assert not base.exists()
 
 
 def test_file_in_use_is_replaced_a_little_later(base, monkeypatch):
@@ -424,12 +414,6 @@ def test_folder_behind_a_link_is_not_removed_with_the_data(base, tmp_path):
     assert tree(tmp_path / "elsewhere") == {"file": "x"}
 
 
-def test_files_that_are_no_secrets_are_not_copied(base, source):
-    for name in (".git", "a b", "t"):
-        put(source.parent / "secrets" / name, "t")
-    assert install.changed_files(base, source) == {"ekm.yml": b"new", "secrets/t": b"t"}
-
-
 # Whether folder, program and service belong together.
 
 
@@ -455,8 +439,9 @@ def test_service_that_runs_something_else_is_refused(tmp_path, foreign):
 def test_folder_with_files_of_other_programs_is_refused(tmp_path, present):
     for name in present:
         (tmp_path / name).mkdir()
-    with pytest.raises(RefusedError, match="other programs"):
-        install.check_place(tmp_path, "ekm", None, None)
+    for folder, earlier in ((tmp_path, None), (Path("/"), SETTINGS)):
+        with pytest.raises(RefusedError, match="other programs"):
+            install.check_place(folder, "ekm", earlier, None)
 
 
 @pytest.mark.parametrize(
@@ -473,11 +458,6 @@ def test_other_files_of_a_prepared_folder_are_named_with_what_to_do(tmp_path, pr
         (tmp_path / name).touch()
     with pytest.raises(RefusedError, match=f"{tmp_path} has {text}"):
         install.check_place(tmp_path, "ekm", None, None)
-
-
-def test_root_of_a_drive_is_refused():
-    with pytest.raises(RefusedError, match="other programs"):
-        install.check_place(Path("/"), "ekm", SETTINGS, None)
 
 
 @pytest.mark.parametrize(
@@ -501,10 +481,6 @@ class Services:
         return self.service if self.service is not None and self.service.name == name else None
 
 
-def test_program_of_the_installation_is_accepted(tmp_path):
-    install.check_program(str(PureWindowsPath(tmp_path) / "App" / "python" / "python.exe"), tmp_path, Services())
-
-
 def test_program_of_another_installation_is_accepted_once_that_is_registered(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
@@ -522,7 +498,8 @@ def test_program_of_another_installation_is_accepted_once_that_is_registered(tmp
 @pytest.mark.parametrize(
     "python", [r"D:\venv\Scripts\python.exe", r"D:\ekm\app\python\python.exe", r"D:\ekm\app\python\other.exe"]
 )
-def test_any_other_program_is_refused(tmp_path, python):
+def test_only_the_program_of_the_installation_is_accepted(tmp_path, python):
+    install.check_program(str(PureWindowsPath(tmp_path) / "App" / "python" / "python.exe"), tmp_path, Services())
     with pytest.raises(RefusedError, match="unpack the zip"):
         install.check_program(python, tmp_path, Services())
 

@@ -51,55 +51,53 @@ def test_settings_of_another_version_are_read():
     assert rules.parse_settings('{"name": "ekm", "later": 1}') == ServiceSettings(name="ekm")
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        *({}, {"name": 1}, {"name": "all"}, {"name": "ekm", "listen": 1}, {"name": "ekm", "account": None}, []),
-        *({"name": "ekm", "prometheus": wrong} for wrong in ("10.1.2.3", [1], ["x"])),
-        *({"name": "ekm", "address": wrong} for wrong in ("zz", ":x")),
-        {"name": "ekm", "account": "LocalSystem"},
-    ],
+OTHERS = (
+    *({}, {"name": 1}, {"name": "all"}, {"name": "ekm", "listen": 1}, {"name": "ekm", "account": None}, []),
+    *({"name": "ekm", "prometheus": wrong} for wrong in ("10.1.2.3", [1], ["x"])),
+    *({"name": "ekm", "address": wrong} for wrong in ("zz", ":x")),
+    {"name": "ekm", "account": "LocalSystem"},
 )
-def test_other_files_are_not_settings(values):
-    with pytest.raises(ValueError, match=r".*"):
-        rules.parse_settings(json.dumps(values))
 
 
-@pytest.mark.parametrize("text", ["", "x"])
-def test_text_that_is_no_json_is_not_settings(text):
+@pytest.mark.parametrize("text", [*map(json.dumps, OTHERS), "", "x"])
+def test_other_files_are_not_settings(text):
     with pytest.raises(ValueError, match=r".*"):
         rules.parse_settings(text)
 
 
-@pytest.mark.parametrize("nothing", [None, "", []])
-def test_settings_that_are_not_given_stay(nothing):
-    assert merge(KEPT, dict.fromkeys(("listen", "arguments", "prometheus", "account"), nothing)) == KEPT
+@pytest.mark.parametrize(
+    ("given", "merged"),
+    [
+        *((dict.fromkeys(("listen", "arguments", "prometheus", "account"), nothing), KEPT) for nothing in (None, "", [])),
+        (
+            {"listen": "none", "arguments": "none", "prometheus": ["none"], "account": "none"},
+            ServiceSettings(name="ekm", version="1"),
+        ),
+        (
+            {"listen": ":2", "prometheus": ["10.1.2.4", "10.1.2.5"]},
+            replace(KEPT, listen=":2", prometheus=("10.1.2.4", "10.1.2.5")),
+        ),
+    ],
+)
+def test_given_settings_replace_the_kept_ones_and_none_removes_them(given, merged):
+    assert merge(KEPT, given) == merged
 
 
-def test_word_none_removes_a_setting():
-    given = {"listen": "none", "arguments": "none", "prometheus": ["none"], "account": "none"}
-    assert merge(KEPT, given) == ServiceSettings(name="ekm", version="1")
-
-
-def test_given_settings_replace_the_kept_ones():
-    merged = merge(KEPT, {"listen": ":2", "prometheus": ["10.1.2.4", "10.1.2.5"]})
-    assert (merged.listen, merged.prometheus, merged.arguments) == (":2", ("10.1.2.4", "10.1.2.5"), KEPT.arguments)
-
-
-@pytest.mark.parametrize("account", ["", r"NT SERVICE\ekm", r"nt service\EKM", r"CONTOSO\ekm$"])
-def test_account_without_a_password_is_accepted(account):
-    assert rules.check_settings(ServiceSettings(name="ekm", account=account)) == ""
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        *({"account": account} for account in ("", r"NT SERVICE\ekm", r"nt service\EKM", r"CONTOSO\ekm$")),
+        {"prometheus": ("10.1.2.3", "10.1.2.0/24", "10.1.2.9/24", "fd00::1")},
+    ],
+)
+def test_account_without_a_password_addresses_and_networks_are_accepted(accepted):
+    assert rules.check_settings(ServiceSettings(name="ekm", **accepted)) == ""
 
 
 @pytest.mark.parametrize(
     "account",
     [
-        "LocalSystem",
-        r"NT AUTHORITY\NetworkService",
-        r"NT SERVICE\other",
-        r"CONTOSO\person",
-        r".\person",
-        "ekm$",
+        *("LocalSystem", r"NT AUTHORITY\NetworkService", r"NT SERVICE\other", r"CONTOSO\person", r".\person", "ekm$"),
         "ekm@contoso.com",
     ],
 )
@@ -121,26 +119,18 @@ def test_settings_that_cannot_be_are_refused(changed, named):
     assert named in rules.check_settings(ServiceSettings(**{"name": "ekm", **changed}))
 
 
-def test_addresses_and_networks_are_accepted():
-    assert (
-        rules.check_settings(ServiceSettings(name="ekm", prometheus=("10.1.2.3", "10.1.2.0/24", "10.1.2.9/24", "fd00::1"))) == ""
-    )
-
-
 def test_default_account_is_that_of_the_service_alone():
     assert rules.account(ServiceSettings(name="ekm")) == r"NT SERVICE\ekm"
     assert rules.account(KEPT) == r"D\m$"
 
 
-def test_command_quotes_each_word_with_a_blank():
-    command = rules.service_command(PYTHON, ServiceSettings(name="ekm"), BASE)
-    assert command == f'"{PYTHON}" -X utf8 -m exporter service run --name ekm --base "{BASE}"'
-
-
-def test_command_quotes_the_program_always():
-    command = rules.service_command(r"C:\ekm\app\python\python.exe", ServiceSettings(name="ekm"), PureWindowsPath(r"C:\ekm"))
-    assert command.startswith(r'"C:\ekm\app\python\python.exe" ')
-    assert command.endswith(r" --base C:\ekm")
+@pytest.mark.parametrize(
+    ("python", "base", "quoted"),
+    [(PYTHON, BASE, f'"{BASE}"'), (r"C:\ekm\app\python\python.exe", PureWindowsPath(r"C:\ekm"), r"C:\ekm")],
+)
+def test_command_quotes_each_word_with_a_blank_and_the_program_always(python, base, quoted):
+    command = rules.service_command(python, ServiceSettings(name="ekm"), base)
+    assert command == f'"{python}" -X utf8 -m exporter service run --name ekm --base {quoted}'
 
 
 def test_command_has_the_flags_of_run():
@@ -208,16 +198,13 @@ def test_folder_of_the_program_is_above_app():
     assert not rules.is_program_of(PureWindowsPath(PYTHON), BASE / "other")
 
 
-@pytest.mark.parametrize("name", ["ekm-credential", "sql_prod.txt", "_a", "console", "com10", "nullable"])
-def test_plain_name_of_a_secret_is_accepted(name):
-    assert rules.check_secret_name(name) == ""
-
-
 @pytest.mark.parametrize(
     "name", ["", "a/b", r"a\b", "..", ".a", "a.", "a b", "C:a", "a:b", "con", "NUL", "nul.txt", "com1", "a" * 101]
 )
-def test_other_names_of_a_secret_are_refused(name):
+def test_only_plain_names_of_a_secret_are_accepted(name):
     assert repr(name) in rules.check_secret_name(name)
+    for plain in ("ekm-credential", "sql_prod.txt", "_a", "console", "com10", "nullable"):
+        assert rules.check_secret_name(plain) == ""
 
 
 # The plan: what changes, and what happens to the process.
@@ -229,19 +216,16 @@ RUNNING = Existing(service=SERVICE, settings=SETTINGS, is_running=True)
 ELSEWHERE = replace(SERVICE, command='"p" run --web.listen-address :1')
 
 
-def planned(found, **wanted):
-    return make_plan(found, **{"service": SERVICE, "settings": SETTINGS, "changed_files": (), "starts": True, **wanted})
-
-
-def test_first_installation_changes_everything_and_starts():
-    plan = planned(NOTHING, changed_files=("ekm.yml", "secrets/a"))
-    assert plan.changes == (Change.PROGRAM, Change.SERVICE, Change.CONFIGURATION, Change.SECRETS, Change.FIREWALL, Change.START)
-    assert plan.action is Action.START
-
-
 @pytest.mark.parametrize(
     ("changed", "changes", "action"),
     [
+        ({"found": NOTHING, "changed_files": ("ekm.yml", "secrets/a")}, tuple(Change), Action.START),
+        (
+            {"found": NOTHING, "starts": False, "settings": replace(SETTINGS, prometheus=())},
+            (Change.PROGRAM, Change.SERVICE),
+            Action.NOTHING,
+        ),
+        ({"found": replace(RUNNING, is_running=False)}, (Change.START,), Action.START),
         ({}, (), Action.NOTHING),
         ({"service": ELSEWHERE}, (Change.SERVICE,), Action.RESTART),
         ({"service": replace(SERVICE, account=r"D\m$")}, (Change.SERVICE,), Action.RESTART),
@@ -255,19 +239,10 @@ def test_first_installation_changes_everything_and_starts():
         ({"service": ELSEWHERE, "starts": False}, (Change.SERVICE,), Action.NOTHING),
     ],
 )
-def test_running_service_gets_what_has_changed(changed, changes, action):
-    plan = planned(RUNNING, **changed)
+def test_service_gets_what_has_changed(changed, changes, action):
+    wanted = {"service": SERVICE, "settings": SETTINGS, "changed_files": (), "starts": True}
+    plan = make_plan(**{"found": RUNNING, **wanted, **changed})
     assert (plan.changes, plan.action) == (changes, action)
-
-
-def test_stopped_service_is_started():
-    plan = planned(replace(RUNNING, is_running=False))
-    assert (plan.changes, plan.action) == ((Change.START,), Action.START)
-
-
-def test_service_without_a_configuration_is_not_started():
-    plan = planned(NOTHING, starts=False, settings=replace(SETTINGS, prometheus=()))
-    assert (plan.changes, plan.action) == ((Change.PROGRAM, Change.SERVICE), Action.NOTHING)
 
 
 # Rights on the folders.
