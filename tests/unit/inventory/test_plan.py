@@ -67,12 +67,9 @@ def test_names_stay_over_runs():
         "3333bbbb4444": "contoso-prod-K",
         "1111aaaa2222": "contoso-prod-K-1111aaaa",
     }
-
-
-def test_rotation_keeps_the_name():
-    names = plan_of(instance("A", databases={"x": "0x2C56"})).names
-    (target,) = plan_of(instance("A", databases={"x": "0x2C57"}), names=names).targets
-    assert (target.name, target.version.version) == ("contoso-prod-K", "3333bbbb4444")
+    before = plan_of(instance("A", databases={"x": "0x2C56"})).names
+    (rotated,) = plan_of(instance("A", databases={"x": "0x2C57"}), names=before).targets
+    assert (rotated.name, rotated.version.version) == ("contoso-prod-K", "3333bbbb4444")
 
 
 def test_same_public_key_has_the_same_version():
@@ -156,27 +153,19 @@ def test_option_of_a_server_without_a_provider_is_no_note():
     assert not any("EKM provider enabled" in note for note in plan_of(instance(change=unused)).findings.notes)
 
 
-def test_connectors_of_both_generations_are_a_gap():
+@pytest.mark.parametrize(
+    ("others", "platform", "gap"), [((instance("A"),), "windows", "both generations"), ((), "linux", "version is unknown")]
+)
+def test_connectors_of_both_generations_or_of_none_are_a_gap(others, platform, gap):
     def old(rows):
         rows["modules"].clear()
         rows["providers"][0]["version"] = "1.0.4.0"
+        rows["instance"][0]["platform"] = platform
 
-    plan = plan_of(instance("A"), instance("B", change=old))
+    plan = plan_of(*others, instance("B", change=old))
     (target,) = plan.targets
     assert target.generation is Generation.CURRENT
-    assert [servers for text, servers in plan.findings.gaps.items() if "both generations" in text] == [["B"]]
-
-
-def test_linux_has_no_connector_of_a_generation():
-    def linux(rows):
-        rows["modules"].clear()
-        rows["providers"][0]["version"] = "1.0.4.0"
-        rows["instance"][0]["platform"] = "linux"
-
-    plan = plan_of(instance("A", change=linux))
-    (target,) = plan.targets
-    assert target.generation is Generation.CURRENT
-    assert [servers for text, servers in plan.findings.gaps.items() if "version is unknown" in text] == [["A"]]
+    assert [servers for text, servers in plan.findings.gaps.items() if gap in text] == [["B"]]
 
 
 def test_login_with_two_credentials_has_the_providers_own():
