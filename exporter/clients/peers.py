@@ -121,12 +121,9 @@ def _session(access: ApiAccess) -> aiohttp.ClientSession:
 
 
 def _headers(access: ApiAccess) -> dict[str, str]:
-    if access.token is not None:
-        return {**_HEADERS, "Authorization": f"Bearer {access.token}"}
-    if access.user is None:
-        return _HEADERS
     pair = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()
-    return {**_HEADERS, "Authorization": f"Basic {pair}"}
+    proof = f"Basic {pair}" if access.token is None else f"Bearer {access.token}"
+    return _HEADERS if access.user is None and access.token is None else {**_HEADERS, "Authorization": proof}
 
 
 async def _exchange(sent: AbstractAsyncContextManager[aiohttp.ClientResponse], limit: int) -> tuple[int, bytes | None]:

@@ -44,9 +44,8 @@ class ProbeLog:
     It stores a few values per failing target and none per healthy target.
     """
 
-    def __init__(self, *, logger: logging.Logger = _log, summary_every: float = SUMMARY_SECONDS) -> None:
+    def __init__(self, *, logger: logging.Logger = _log) -> None:
         self._logger = logger
-        self._summary_every = summary_every
         self._failing: dict[str, _Failing] = {}
         self._unusable: dict[str, set[Identity]] = {}
         self._delayed_at: float | None = None
@@ -120,7 +119,7 @@ class ProbeLog:
         if before.what != what:
             before.what, before.logged_at, before.unlogged = what, now, 0
             self._write("probe failure changed", target, report, failure, failed_probes=before.probes)
-        elif now - before.logged_at >= self._summary_every:
+        elif now - before.logged_at >= SUMMARY_SECONDS:
             unlogged, before.logged_at, before.unlogged = before.unlogged + 1, now, 0
             self._write(
                 "probe still fails", target, report, failure,

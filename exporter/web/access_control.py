@@ -234,8 +234,7 @@ class AccessControl:
 
     async def refresh(self) -> None:
         """Reload the files if they changed, and apply a version without problems."""
-        seen = self._seen
-        if await asyncio.to_thread(lambda: all(file_signature(path) == then for path, then in seen.items())):
+        if await asyncio.to_thread(lambda: all(file_signature(path) == then for path, then in self._seen.items())):
             return
         loaded = await asyncio.to_thread(load, self._path)
         self._seen, config, problems = loaded.seen, loaded.config, [str(problem) for problem in loaded.problems]

@@ -183,8 +183,7 @@ class ApiHandlers:
         modules, every = config.modules, config.targets.values()
         causes = await cause_groups(linked(each, modules[each.module], service.record_of(each.name), now) for each in every)
         records = ((each, service.record_of(each.name)) for each in every)
-        verdicts = ((each, readiness_at(each, record, now).ready, record) for each, record in records)
-        own = await sql_causes(verdicts, self._proofs)
+        own = await sql_causes(((each, readiness_at(each, record, now).ready, record) for each, record in records), self._proofs)
         shown = {
             "at": moment(now),
             "vantage": config.settings.vantage.value,

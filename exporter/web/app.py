@@ -127,8 +127,7 @@ class PageHandlers:
                 return _not_found("No page of the documentation has this name. /docs/ lists all pages.")
             where = {"Location": self._urls.to(f"/docs/{moved}"), "Cache-Control": _DOCUMENT["Cache-Control"]}
             return web.Response(status=301, headers=where, text=f"The page is now /docs/{moved}.\n")
-        served = None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"}
-        urls = replace(self._urls, served=served)
+        urls = replace(self._urls, served=None if serves_pages(request, self._options) else OPEN_PATHS | {"/docs/"})
         start = head(urls, page.title, at="/docs/", heading=False, script="" if page.source else "search.js")
         document = f'{start}<article class="document">{self._documentation.html(page)}</article>{foot(urls)}'
         return await _document(request, document, _DOCUMENT)
@@ -152,8 +151,7 @@ class PageHandlers:
             page = replace(page, differences=differences, endings=endings, restart=service.sql_readiness())
         delayed = service.first_probes().text()
         shown = notices(whole, delayed, unread, ready=service.ready, keeps_state=service.keeps_state)
-        texts = await cause_log_texts(page.cards, config.targets, self._proofs, now=now)
-        page = replace(page, notices=shown, log_texts=texts)
+        page = replace(page, notices=shown, log_texts=await cause_log_texts(page.cards, config.targets, self._proofs, now=now))
         page = replace(page, tickets=await group_tickets(self._urls, page, self._proofs))
         return await stream(request, encoded(overview(self._urls, page)), headers=_HTML)
 

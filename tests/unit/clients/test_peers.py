@@ -162,7 +162,7 @@ async def test_large_response_is_not_read_to_its_end(monkeypatch):
 
 def test_documented_limit_is_that_of_the_client():
     page = (Path(__file__).parents[3] / "docs" / "sql-servers.md").read_text(encoding="utf-8")
-    assert f"A response may have {peers.LARGEST_RESPONSE // 1024**2} MiB" in page
+    assert f"`/api/v1/sql-servers`, may have {peers.LARGEST_RESPONSE // 1024**2} MiB" in page
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Written(ProbeLog):
         logger.propagate = False
         logger.handlers = [logging.StreamHandler(self.stream)]
         logger.handlers[0].setFormatter(LogfmtFormatter())
-        super().__init__(logger=logger, summary_every=600)
+        super().__init__(logger=logger)
 
     def lines(self):
         return [line.split(" ", 1)[1] for line in self.stream.getvalue().splitlines()]
