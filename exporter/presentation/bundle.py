@@ -28,8 +28,9 @@ from exporter.presentation.payloads import (
     earlier,
     earlier_payload,
     entry_payload,
+    schedule_payload,
     target_details_payload,
-    target_payload,
+    target_row,
     verdict_payload,
 )
 from exporter.presentation.sql import differences_payload, sql_servers_payload
@@ -97,7 +98,8 @@ def collect_bundle(
     """Collect the known facts of a target; `now` is a Unix time."""
     shown = _without_labels(target)
     details = {
-        **target_payload(shown, record, now=now),
+        **target_row(shown, record, now=now),
+        **schedule_payload(record),
         **verdict_payload(readiness_at(target, record, now), config.settings.vantage),
         **target_details_payload(target, record, expiries, config.modules[target.module].expect_path, now=now),
         **_masked_texts(sql_servers_payload(servers, now=now)),

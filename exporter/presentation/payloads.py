@@ -100,10 +100,9 @@ def ending_payload(ending: Ending, *, now: float) -> Payload:
     }
 
 
-def target_payload(target: Target, record: TargetRecord | None, *, now: float) -> Payload:
-    """Return one target without its history, which the caller streams entry by entry."""
+def schedule_payload(record: TargetRecord | None) -> Payload:
+    """Return how often in succession the probes of a target failed, and when the next one is due."""
     return {
-        **target_row(target, record, now=now),
         "consecutive_failures": 0 if record is None else record.consecutive_failures,
         "next_probe": moment_or_none(None if record is None else record.next_probe_at),
     }

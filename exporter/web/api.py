@@ -216,7 +216,7 @@ class ApiHandlers:
         entries = [] if record is None else list(record.history)
         shown = {
             **self._gate_row(target, config, now),
-            **payloads.target_payload(target, record, now=now),
+            **payloads.schedule_payload(record),
             **sql_servers_payload(self._proofs.target_proofs(target), now=now),
             **differences_payload(target_differences(target, service.sql_differences())),
             **payloads.verdict_payload(

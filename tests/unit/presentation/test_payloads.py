@@ -8,7 +8,7 @@ from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
-from exporter.presentation.payloads import entry_payload, gate_row, probe_payload, target_payload, target_row
+from exporter.presentation.payloads import entry_payload, gate_row, probe_payload, schedule_payload, target_row
 from exporter.state.record import TargetRecords
 from tests.support.factories import a_failure, a_report, a_target
 
@@ -146,7 +146,7 @@ def test_before_the_first_probe_facts_are_null():
     row = target_row(a_target(), None, now=AT)
     assert of(row, "success", "vault_side_ready", "code", "last_probe", "last_success") == (None,) * 5
     assert row["why"] == "no_probe_yet"
-    assert of(target_payload(a_target(), None, now=AT), "consecutive_failures", "next_probe") == (0, None)
+    assert of(schedule_payload(None), "consecutive_failures", "next_probe") == (0, None)
 
 
 def test_history_entries_are_probes_with_ids_newest_first():
@@ -156,4 +156,4 @@ def test_history_entries_are_probes_with_ids_newest_first():
     entries = [entry_payload(target, entry) for entry in record.history]
     assert [entry["started_at"][17:23] for entry in entries] == ["21.250", "20.250"]
     assert all(entry["id"] for entry in entries)
-    assert of(target_payload(target, record, now=AT), "consecutive_failures", "next_probe") == (2, "2026-09-21T14:14:20.250Z")
+    assert of(schedule_payload(record), "consecutive_failures", "next_probe") == (2, "2026-09-21T14:14:20.250Z")
