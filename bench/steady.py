@@ -7,7 +7,6 @@ as every five minutes. A scrape is compared in memory with prometheus_client. bl
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 import statistics
@@ -30,7 +29,8 @@ from bench.querying import Watch, drained, lag_p99, metrics, repeated, total, va
 from bench.sizes import Sizes
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import SHARED_METRICS
-from exporter.metrics.target_families import TARGET_METRICS, MetricType
+from exporter.metrics.spec import MetricType
+from exporter.metrics.target_families import TARGET_METRICS
 from exporter.metrics.text import HistogramText
 
 EVERY = 1.5  # seconds between two scrapes
@@ -158,10 +158,10 @@ def _owner(line: str) -> str:
     return found[1] if found else line
 
 
-async def ours(exposition: Exposition, text: bytes) -> float:
+def ours(exposition: Exposition, text: bytes) -> float:
     """Milliseconds until the last piece. Raises RuntimeError if the pieces are not the text."""
     begun = time.perf_counter()
-    pieces = [piece async for piece in exposition.stream(openmetrics=False)]
+    pieces = list(exposition.chunks(openmetrics=False))
     took = time.perf_counter() - begun
     if b"".join(pieces) != text:
         raise RuntimeError("the exposition is not what was scraped")
@@ -179,7 +179,7 @@ def theirs(text: str) -> float:
 def of_exposition(text: str, scrapes: list[float], sizes: Sizes) -> Iterator[Figure]:
     """A scrape, compared with prometheus_client. `scrapes` are the seconds of the scrapes of the running exporter."""
     (exposition, same), runs = filled(text), range(min(_EXPOSITIONS, sizes.runs))
-    fast, slow = [asyncio.run(ours(exposition, same.encode())) for _ in runs], [theirs(same) for _ in runs]
+    fast, slow = [ours(exposition, same.encode()) for _ in runs], [theirs(same) for _ in runs]
     how = f"{sizes.fleet:,} targets, {same.count(chr(10)):,} lines, {len(same) / 2**20:.1f} MB; in memory, piece by piece as a scrape takes it"
     yield Figure("the exposition of a scrape", fast, "ms", how)
     how = "the same series and values, in memory"

@@ -14,7 +14,7 @@ from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reason_row import Refused
 from exporter.knowledge.reasons import refusing
 from exporter.metrics.families import BY_NAME
-from exporter.metrics.target_families import SeriesScope
+from exporter.metrics.spec import SeriesScope
 
 # Series that other programs expose too: query them through `of_exporters`.
 FOREIGN: Final = frozenset(

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from exporter.core.values import Phase, Step
+from exporter.metrics.counters import COUNTED, PATH_PARTS
 from exporter.metrics.families import BY_NAME
-from exporter.metrics.target_families import COUNTED, PATH_PARTS, TARGET_METRICS, Level, MetricSpec, MetricType, phases_at
+from exporter.metrics.spec import Level, MetricSpec, MetricType
+from exporter.metrics.target_families import TARGET_METRICS, phases_at
 from exporter.sqlserver.document import CHANGES, PROOF_SECTIONS, SECTIONS
 from exporter.sqlserver.reading import BACKUP_TYPES
 

@@ -26,10 +26,12 @@ from exporter.knowledge.checks import CHECKS
 from exporter.knowledge.expiry import Source
 from exporter.knowledge.incident import CYCLES, RUN, RUN_SLOW, SLOW_SECONDS, Page
 from exporter.knowledge.reasons import Reason
+from exporter.metrics.counters import PATH_PARTS
 from exporter.metrics.families import METRICS, PROBE_METRICS
 from exporter.metrics.own import REQUESTED, SKIP_REASONS
+from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from exporter.metrics.sql_server_families import FEW, MOST
-from exporter.metrics.target_families import PATH_PARTS, ROLES, Level, MetricSpec, MetricType, SeriesScope
+from exporter.metrics.target_families import ROLES
 from exporter.sqlserver.differences import DifferenceKind
 from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
 from exporter.sqlserver.proof import ProofSource

@@ -12,7 +12,7 @@ from bench.failing import LIMIT, WAYS
 from docs.generators.cardinality import most_series, of_a_sql_server, of_each_database
 from docs.generators.pages import GeneratedPart
 from docs.generators.performance import FIGURES, figures
-from exporter.metrics.target_families import Level
+from exporter.metrics.spec import Level
 
 FLEET, EVERY = 5000, 60.0  # targets of the measured fleet, seconds between two probes
 MOST_CORES, MOST_MEMORY = 0.5, 0.75  # of an exporter's core in normal operation; of a machine's memory while everything fails

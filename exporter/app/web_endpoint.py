@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.app.reload import Shard
-from exporter.metrics.target_families import Level
+from exporter.metrics.spec import Level
 from exporter.web.listener import ListenAddress, WebServer, bind, real_addresses, urls_of
 from exporter.web.options import WebOptions
 

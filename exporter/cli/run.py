@@ -19,7 +19,7 @@ from exporter.cli import check
 from exporter.cli.main import BAD_USAGE, CONFIG, FINE, Command, Flag, Refusal, number
 from exporter.clients.http.network import NetworkError
 from exporter.config.load import load_config
-from exporter.metrics.target_families import Level
+from exporter.metrics.spec import Level
 from exporter.runtime import logging
 from exporter.runtime.process import ExtraMissingError
 from exporter.state.store import StateDirError

@@ -8,8 +8,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -19,11 +20,39 @@ from exporter.core.values import OPERATIONS, Fault, KeyFacts, Mode, Outcome, Ste
 from exporter.knowledge.codes import generation_code
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.metrics.protobuf import NativeHistogram
-from exporter.metrics.target_families import COUNTED, PATH_PARTS, STEP_BUCKETS, SeriesScope
-from exporter.metrics.text import Sample
+from exporter.metrics.spec import Level, SeriesScope
+from exporter.metrics.text import Labels
 from exporter.state.record import TargetRecord
 
+# A healthy vault responds in tens of milliseconds; 1 s is slow, 5 s is the service's published limit, 30 s the longest timeout.
+# Each bound with the lowest level that has it: the alert on latency counts 1 s and 5 s.
+STEP_BOUNDS: Final = (
+    (0.005, Level.FULL),
+    (0.025, Level.DEFAULT),
+    (0.1, Level.DEFAULT),
+    (0.25, Level.FULL),
+    (0.5, Level.DEFAULT),
+    (1.0, Level.MINIMAL),
+    (2.5, Level.FULL),
+    (5.0, Level.MINIMAL),
+    (10.0, Level.FULL),
+    (30.0, Level.FULL),
+)
+STEP_BUCKETS: Final = tuple(bound for bound, _ in STEP_BOUNDS)
+
+# The most frequent (code, step) pairs, in classic numbers. Each exists at 0 from the start, so that `increase` in rules and dashboards
+# includes the first error. Any other pair appears with its first error. `ekm_throttled_total` counts the 429 responses of every step.
+COUNTED: Final[tuple[tuple[int, tuple[Step, ...]], ...]] = (
+    (3011, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
+    (3077, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
+)
+# The label `what` of ekm_path_changes_total: the parts of the network path that can change.
+PATH_PARTS: Final = ("region", "connection", "tls_issuer")
 SLOTS: Final = 6  # of ten seconds each, in a minute
+# Labels that all targets share.
+STEP_LABELS: Final[Mapping[Step, Labels]] = {step: (("step", step),) for step in Step}
+_VERDICTS: Final[Mapping[bool, Labels]] = {True: (("verdict", "ready"),), False: (("verdict", "not_ready"),)}
+_PATH_CHANGES: Final[Mapping[str, Labels]] = {part: (("what", part),) for part in PATH_PARTS}
 
 
 def steps_of(module: Module) -> tuple[Step, ...]:
@@ -53,7 +82,7 @@ class Durations:
 
 
 class TargetCounters:
-    """The counters of one target.
+    """The counters of one target, by their labels.
 
     `expect` creates those that must exist at 0 before the first probe. `bounds` are the buckets of the step durations.
     """
@@ -61,74 +90,64 @@ class TargetCounters:
     def __init__(self, bounds: tuple[float, ...] = STEP_BUCKETS) -> None:
         self.bounds = bounds
         self.both_verdicts = True  # whether a probe can be ready as well as not ready: in mode read_only it cannot
-        self.probes = 0
-        self.failures = 0
-        self.unsteady = 0
-        self.verdicts = {"ready": 0, "not_ready": 0}
-        self.errors: dict[tuple[Step, int], int] = {}
-        self.throttled: dict[Step, int] = {}
-        self.durations: dict[Step, Durations] = {}
-        self.path_changes: dict[str, int] = dict.fromkeys(PATH_PARTS, 0)
+        self.probes: int = 0
+        self.failures: int = 0
+        self.unsteady: int = 0
+        self.verdicts: dict[Labels, int] = dict.fromkeys(_VERDICTS.values(), 0)
+        self.errors: dict[Labels, int] = {}
+        self.throttled: dict[Labels, int] = {}
+        self.durations: dict[Labels, Durations] = {}
+        self.path_changes: dict[Labels, int] = dict.fromkeys(_PATH_CHANGES.values(), 0)
         self.path: dict[str, str | None] = {}
 
     def expect(self, target: Target, module: Module) -> None:
         """Add missing counters at 0; existing ones keep their values after a reload."""
         self.both_verdicts = module.mode is not Mode.READ_ONLY
         for step in steps_of(module):
-            self.throttled.setdefault(step, 0)
-            self.durations.setdefault(step, Durations(self.bounds))
+            self.throttled.setdefault(STEP_LABELS[step], 0)
+            self.durations.setdefault(STEP_LABELS[step], Durations(self.bounds))
             for code, steps in COUNTED:
                 if step in steps:
-                    self.errors.setdefault((step, generation_code(code, target.generation)), 0)
+                    self.errors.setdefault(_error_labels(step, generation_code(code, target.generation)), 0)
 
     def add(self, report: ProbeReport, *, maintenance: bool = False, unsteady: bool = False) -> None:
         """Count one report; a discarded one counts only its 429 responses. `unsteady` is whether it failed without a page."""
         for result in report.steps:
             if is_throttled(result):
-                self.throttled[result.step] = self.throttled.get(result.step, 0) + 1
+                _count(self.throttled, STEP_LABELS[result.step])
         if report.discarded:
             return
         self.probes += 1
         self.failures += not report.success
         self.unsteady += unsteady and not maintenance
         if report.readiness.ready is not None and self.both_verdicts and not maintenance:
-            self.verdicts["ready" if report.readiness.ready else "not_ready"] += 1
+            _count(self.verdicts, _VERDICTS[report.readiness.ready])
         for result in report.steps:
-            self._add_step(result)
-
-    def _add_step(self, result: StepResult) -> None:
-        if result.outcome is Outcome.SKIPPED:
-            return
-        if result.code is not None:
-            pair = (result.step, result.code)
-            self.errors[pair] = self.errors.get(pair, 0) + 1
-        if not result.shared and not result.disturbed:
-            if result.step not in self.durations:
-                self.durations[result.step] = Durations(self.bounds)
-            self.durations[result.step].observe(result.duration)
+            if result.outcome is Outcome.SKIPPED:
+                continue
+            if result.code is not None:
+                _count(self.errors, _error_labels(result.step, result.code))
+            if not result.shared and not result.disturbed:
+                step = STEP_LABELS[result.step]
+                if step not in self.durations:
+                    self.durations[step] = Durations(self.bounds)
+                self.durations[step].observe(result.duration)
 
     def path_after(self, record: TargetRecord) -> None:
         """Count the parts of the network path that changed since the last report."""
         before, self.path = self.path, path_of(record)
         for part, value in self.path.items():
-            self.path_changes[part] += before.get(part) not in (None, value)
-
-    def sums(self) -> tuple[int, ...]:
-        """Return the sum of each family of `SAMPLES`."""
-        counted = (self.verdicts, self.errors, self.throttled, self.path_changes)
-        return (self.probes, self.failures, self.unsteady, *[sum(counts.values()) for counts in counted])
+            self.path_changes[_PATH_CHANGES[part]] += before.get(part) not in (None, value)
 
 
-# The samples of all counter families, in the order of `TargetCounters.sums`.
-SAMPLES: Final[Mapping[str, Callable[[TargetCounters], list[Sample]]]] = {
-    "ekm_probes_total": lambda of: [((), of.probes)],
-    "ekm_probe_failures_total": lambda of: [((), of.failures)],
-    "ekm_unsteady_failures_total": lambda of: [((), of.unsteady)],
-    "ekm_probe_verdicts_total": lambda of: [((("verdict", verdict),), count) for verdict, count in of.verdicts.items()],
-    "ekm_errors_total": lambda of: [((("code", str(code)), ("step", step)), count) for (step, code), count in of.errors.items()],
-    "ekm_throttled_total": lambda of: [((("step", step),), count) for step, count in of.throttled.items()],
-    "ekm_path_changes_total": lambda of: [((("what", what),), count) for what, count in of.path_changes.items()],
-}
+def _count(counts: dict[Labels, int], labels: Labels) -> None:
+    counts[labels] = counts.get(labels, 0) + 1
+
+
+@lru_cache(maxsize=1024)
+def _error_labels(step: Step, code: int) -> Labels:
+    """Return labels that all targets share."""
+    return ("code", str(code)), ("step", step)
 
 
 def path_of(record: TargetRecord) -> dict[str, str | None]:

@@ -8,37 +8,39 @@ rendered from the first scrape in protobuf on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from exporter.config.settings import Module, Target
-from exporter.knowledge.causes import Cause, Failed
+from exporter.knowledge.causes import Failed
 from exporter.metrics import protobuf
-from exporter.metrics.counters import SAMPLES, TargetCounters
+from exporter.metrics.counters import Durations, TargetCounters
 from exporter.metrics.protobuf import family_start, gauges_of
-from exporter.metrics.target_families import MetricSpec, MetricType, SeriesScope
-from exporter.metrics.target_values import FailureAdvice, Standing, Values
-from exporter.metrics.text import Counted, HistogramText, Labels, LabelSet, encode, escape, histograms, lines, varint
+from exporter.metrics.spec import Group, MetricSpec, MetricType, SeriesScope, Values
+from exporter.metrics.target_families import COUNTERS, Standing
+from exporter.metrics.text import HistogramText, Labels, LabelSet, encode, escape, histograms, lines, varint
 from exporter.state.record import TargetRecord
 
 STEP_DURATIONS = "ekm_step_duration_seconds"
 CHUNK_BYTES = 64 * 1024  # a stalled client holds one chunk in memory
 _BLOCKS_PER_SLICE = 20  # blocks that are encoded without a pause: about 1 ms
-_NOTHING: Final = (None,) * len(SAMPLES)
 _T = TypeVar("_T")
-
-
-class OwnerValues(NamedTuple):
-    """The samples of one owner by family, and the labels that they share."""
-
-    owner: str
-    base: LabelSet
-    values: Values
 
 
 # A family, an owner, its lines (none removes its series), and the same as protobuf (empty unless it is scraped).
 Rendered = tuple[str, str, bytes | HistogramText, bytes]
+
+
+class Failure(NamedTuple):
+    """The present failure of a target, how it stands, and the region of its vault."""
+
+    failed: Failed | None = None
+    standing: Standing | None = None
+    region: str | None = None
+
+
+_NO_FAILURE: Final = Failure()
 
 
 @dataclass(slots=True)
@@ -51,78 +53,25 @@ class TargetBlock:
     record: TargetRecord
     counters: TargetCounters
     started: tuple[bytes, bytes]
-    tenant_shown: str | None = None
-    sums: tuple[int, ...] = ()  # of the counters, as rendered; empty: none is
-    shown: dict[Callable[..., Values], object] = field(default_factory=dict)  # what samples were rendered from, by their function
-    maintenance: bool | None = None  # as rendered
-    failed: Failed | None = None  # the present failure
-    standing: Standing | None = None  # of the present failure
-    region: str | None = None
-    advice: FailureAdvice | None = None  # as rendered
-    cause: Cause | None = None  # as rendered
+    shown: dict[Group[Any], Any] = field(default_factory=dict)  # what the families of a group were rendered from
+    sums: tuple[float, ...] = ()  # of the counters, as rendered; empty: none is
+    failure: Failure = _NO_FAILURE
 
-    def render_all(self) -> None:
-        """Let the next report render every family, also those that did not change."""
-        self.sums = ()
-        self.shown.clear()
-
-    def changed(self, samples: Callable[[_T], Values], value: _T) -> Values:
-        """Return the samples of a value if it is another one than what they were rendered from."""
-        if samples in self.shown and self.shown[samples] == value:
+    def changed(self, group: Group[_T], value: _T | None) -> Values:
+        """Return the samples of a value if it is another one than what they were rendered from; None has none."""
+        if self.shown.get(group) == value:
             return {}
-        self.shown[samples] = value
-        return samples(value)
-
-    def owner_values(self, values: Values) -> OwnerValues:
-        """Return samples of this target as those of an owner."""
-        return OwnerValues(self.target.name, self.base, values)
+        self.shown[group] = value
+        return group.of(value)
 
 
 def base_of(target: Target) -> LabelSet:
     return LabelSet.from_labels(("target", target.name), ("vault", target.vault))
 
 
-def render_gauges(owners: Iterable[OwnerValues], names: Collection[str], *, encodes: bool) -> list[Rendered]:
-    """Render gauges and infos of the families in `names`."""
-    return [
-        (name, owner, encode(lines(name, samples, base)) if samples else b"", protobuf.gauges(samples, base) if encodes else b"")
-        for owner, base, values in owners
-        for name, samples in values.items()
-        if name in names
-    ]
-
-
-def render_counters(block: TargetBlock, names: Collection[str], *, encodes: bool) -> list[Rendered]:
-    """Render the counters of a target that grew since the last time, and its histograms.
-
-    Counters only grow, so a family with the same sum has the same samples.
-    """
-    sums, rendered = block.counters.sums(), block.sums or _NOTHING
-    block.sums = sums
-    grown = [name for name, now, before in zip(SAMPLES, sums, rendered, strict=True) if now != before and name in names]
-    owner, base, found = block.target.name, block.base, list[Rendered]()
-    for name in grown:
-        samples = SAMPLES[name](block.counters)
-        encoded = protobuf.counters(samples, base, block.started[0]) if encodes else b""
-        found.append((name, owner, encode(lines(name, samples, base)), encoded))
-    durations = block.counters.durations.items()
-    counted: dict[Labels, Counted] = {(("step", step),): (seen.counts, seen.total) for step, seen in durations}
-    text = histograms(STEP_DURATIONS, base, block.counters.bounds, counted)
-    return [*found, (STEP_DURATIONS, owner, text, _encoded_durations(block) if encodes else b"")]
-
-
-def _encoded_durations(block: TargetBlock) -> bytes:
-    return b"".join(
-        protobuf.histogram(
-            (("step", step),),
-            block.base,
-            seen.bounds,
-            counts=seen.counts,
-            total=seen.total,
-            native=seen.native,
-            started=block.started[1],
-        )
-        for step, seen in block.counters.durations.items()
+def _encoded(step: Labels, seen: Durations, block: TargetBlock) -> bytes:
+    return protobuf.histogram(
+        step, block.base, seen.bounds, counts=seen.counts, total=seen.total, native=seen.native, started=block.started[1]
     )
 
 
@@ -157,6 +106,44 @@ class Exposition:
         self.names = frozenset(self._families)
         self.encodes = False  # whether protobuf is scraped
 
+    def show(self, owner: str, base: LabelSet, values: Values) -> None:
+        """Replace the gauges and infos of an owner in these families. `base` are the labels that its series share."""
+        self.put(self.rendered(owner, base, values))
+
+    def rendered(self, owner: str, base: LabelSet, values: Values) -> list[Rendered]:
+        """Render the gauges and infos of an owner. Any thread may call."""
+        return [
+            (
+                name,
+                owner,
+                encode(lines(name, samples, base)) if samples else b"",
+                protobuf.gauges(samples, base) if self.encodes else b"",
+            )
+            for name, samples in values.items()
+            if name in self.names
+        ]
+
+    def show_counters(self, block: TargetBlock) -> None:
+        """Replace the counters of a target that grew since the last time, and its histograms.
+
+        Counters only grow, so a family with the same sum has the same samples.
+        """
+        owner, base, found = block.target.name, block.base, list[Rendered]()
+        sums, rendered = [], iter(block.sums)
+        for name, samples_of in COUNTERS.families.items():
+            samples = samples_of(block.counters)
+            sums.append(sum(count for _, count in samples))
+            if sums[-1] != next(rendered, None) and name in self.names:
+                encoded = protobuf.counters(samples, base, block.started[0]) if self.encodes else b""
+                found.append((name, owner, encode(lines(name, samples, base)), encoded))
+        block.sums = tuple(sums)
+        durations = block.counters.durations.items()
+        text = histograms(
+            STEP_DURATIONS, base, block.counters.bounds, {step: (seen.counts, seen.total) for step, seen in durations}
+        )
+        encoded = b"".join(_encoded(step, seen, block) for step, seen in durations) if self.encodes else b""
+        self.put([*found, (STEP_DURATIONS, owner, text, encoded)])
+
     def put(self, rendered: Iterable[Rendered]) -> None:
         """Replace the lines of owners in families, and their protobuf."""
         for name, owner, text, encoded in rendered:
@@ -180,10 +167,9 @@ class Exposition:
         """Return everything at once, without the end mark; for few owners."""
         return b"".join(self._portions(openmetrics=openmetrics))
 
-    async def stream(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
+    def chunks(self, *, openmetrics: bool) -> Iterator[bytes]:
         """Yield chunks of about `CHUNK_BYTES`, without the end mark. Later families include changes made meanwhile."""
-        for chunk in _chunks(self._portions(openmetrics=openmetrics)):
-            yield chunk
+        return _chunks(self._portions(openmetrics=openmetrics))
 
     def is_encoded(self, name: str, owner: str) -> bool:
         return owner in self._families[name].encoded
@@ -199,10 +185,9 @@ class Exposition:
                     if number % _BLOCKS_PER_SLICE == 0:
                         await asyncio.sleep(0)
 
-    async def stream_protobuf(self) -> AsyncIterator[bytes]:
-        """Yield the messages of all families in chunks, like `stream`."""
-        for chunk in _chunks(self._messages()):
-            yield chunk
+    def protobuf_chunks(self) -> Iterator[bytes]:
+        """Yield the messages of all families, like `chunks`."""
+        return _chunks(self._messages())
 
     def _portions(self, *, openmetrics: bool) -> Iterator[bytes]:
         """Yield headers and lines of some owners.

@@ -19,7 +19,7 @@ from typing import Final
 
 from prometheus_client import Metric
 
-from exporter.metrics.target_families import MetricType
+from exporter.metrics.spec import MetricType
 from exporter.metrics.text import (
     NO_LABELS,
     REPEATED,

@@ -1,6 +1,6 @@
 """Recorder: receives events, renders the series that changed, and streams scrapes; and the body of /probe.
 
-Samples are pure functions of configuration, target and record (`target_values`); the recorder keeps counters and rendered bytes.
+Samples are pure functions of configuration, target and record (`target_families`); the recorder keeps counters and rendered bytes.
 Counters and histograms are on /metrics only: the body of /probe has gauges and infos of one probe, and last known values.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,42 +19,60 @@ from exporter.config.usage import credentials_in_use, names_of, probed_vaults
 from exporter.core.values import Step
 from exporter.knowledge.advice import action_line, happened, owner_of_failure
 from exporter.knowledge.causes import Cause, Failed, cause_of
-from exporter.knowledge.checks_vault import CheckResult
+from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
 from exporter.knowledge.codes import BY_CODE, CODES
 from exporter.knowledge.expiry import Source
 from exporter.knowledge.incident import CYCLES, CommonCause, Member, Page, common_causes, is_long, page_of
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import AuxiliaryResult, deciding_failure
-from exporter.metrics import target_values
 from exporter.metrics.counters import Budgets, SeriesOwners, TargetCounters, path_of
-from exporter.metrics.exposition import (
-    STEP_DURATIONS,
-    Exposition,
-    OwnerValues,
-    Rendered,
-    TargetBlock,
-    base_of,
-    render_counters,
-    render_gauges,
+from exporter.metrics.exposition import STEP_DURATIONS, Exposition, Failure, Rendered, TargetBlock, base_of
+from exporter.metrics.families import (
+    BUDGET,
+    BY_NAME,
+    CERTIFICATE,
+    CODE,
+    COMMON_CAUSE,
+    CREDENTIAL,
+    ON_DEMAND,
+    PROBE_METRICS,
+    SHARED_METRICS,
+    CredentialEnds,
+    endpoint_samples,
+    possible_codes,
 )
-from exporter.metrics.families import BY_NAME, PROBE_METRICS, SHARED_METRICS, possible_codes
 from exporter.metrics.own import Instruments
 from exporter.metrics.protobuf import started_at
+from exporter.metrics.spec import Level, SeriesScope, Values, one
 from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
-from exporter.metrics.target_families import TARGET_METRICS, Level, SeriesScope, phases_at
-from exporter.metrics.target_values import (
+from exporter.metrics.target_families import (
+    ADVICE,
+    AUXILIARY,
+    CAUSE,
+    CHECKS,
+    DECLARED,
+    FACTS,
+    INCIDENT,
+    KEY,
+    MAINTENANCE,
+    OUTCOME,
+    RUNS,
+    TARGET_METRICS,
+    TIMES,
+    TIMING,
+    Declared,
     FailureAdvice,
     Incident,
     Standing,
-    Values,
-    action_samples,
+    Times,
+    Timing,
     auxiliary_facts,
-    auxiliary_samples,
     cause_labels,
-    cause_samples,
-    incident_samples,
-    one,
+    facts_of,
+    outcome_of,
+    phases_at,
+    runs_of,
     standing_of,
 )
 from exporter.metrics.text import NO_LABELS, Labels, LabelSet
@@ -96,15 +114,14 @@ class FailureSeries:
             failed = linked(block.target, block.module, record, report.started_at).failed
             standing = standing_of(record)
             advice = self.advice_of(block.target, report, record)
-        if (failed, standing) != (block.failed, block.standing) or (self._failing and record.region != block.region):
-            self._changes += 1
-        block.failed, block.standing, block.region = failed, standing, record.region
+        if failed is not None:
+            self._failing.add(name)
+        before, block.failure = block.failure, Failure(failed, standing, record.region)
+        if before != block.failure:
+            self.other_changed()  # while this target counts as failing, now or before
         if failed is None:
             self._failing.discard(name)
-        else:
-            self._failing.add(name)
-        changed, block.advice = advice != block.advice, advice
-        return action_samples(advice) if changed else {}
+        return block.changed(ADVICE, advice)
 
     def other_changed(self) -> None:
         """Note that something else changed that the incidents of failing targets depend on."""
@@ -150,37 +167,32 @@ class FailureSeries:
     async def _common_causes(self, blocks: Iterable[TargetBlock], causes: Mapping[str, Cause]) -> Mapping[str, CommonCause]:
         members, targets = list[Member](), 0
         async for block in yield_with_pauses(blocks, TARGETS_PER_SLICE):
-            target, standing = block.target, block.standing
-            targets += not block.maintenance
-            if standing is not None and standing.run >= CYCLES and not block.maintenance and target.name in causes:
+            target, standing, is_planned = block.target, block.failure.standing, block.shown.get(MAINTENANCE)
+            targets += not is_planned
+            if standing is not None and standing.run >= CYCLES and not is_planned and target.name in causes:
                 members.append(Member(target.name, target.vault, target.credential, causes[target.name], standing.reason))
         return await asyncio.to_thread(common_causes, members, targets)
 
     def _show_failure(self, block: TargetBlock, cause: Cause | None, common: CommonCause | None) -> None:
         """Render the cause and the incident of a target, and its advice if the page changed with time."""
-        values: Values = {}
-        cause = None if block.failed is None else cause
-        if cause != block.cause:
-            block.cause = cause
-            values |= cause_samples(cause)
+        failed, standing, _ = block.failure
+        values = block.changed(CAUSE, None if failed is None else cause)
         incident = None
-        if block.failed is not None and block.standing is not None:
-            page = self._page(block.target, *block.standing[:3], block.record.purge_at)
-            if block.advice is not None and block.advice.page is not page:
-                block.advice = block.advice._replace(page=page)
-                values |= action_samples(block.advice)
-            incident = self._incident(block, block.standing, block.failed.since, page, common)
+        if failed is not None and standing is not None:
+            page, advice = self._page(block.target, *standing[:3], block.record.purge_at), block.shown.get(ADVICE)
+            values |= block.changed(ADVICE, advice and advice._replace(page=page))
+            incident = self._incident(block, standing, failed.since, page, common)
             turns = self._expiry(block.target.credential), block.record.purge_at
             self._until = min([self._until, *(at for at in turns if at is not None and at > self.now)])
-        if values := values | block.changed(incident_samples, incident):
-            self._show(block.owner_values(values))
+        if values := values | block.changed(INCIDENT, incident):
+            self._exposition.show(block.target.name, block.base, values)
 
     def _incident(
         self, block: TargetBlock, standing: Standing, since: float, page: Page, common: CommonCause | None
     ) -> Incident | None:
         common, deleted = None if page is Page.KEY_DELETED else common, self._is_deleted(block.record.purge_at)
         pages = is_long(standing.run, standing.least, shared=common is not None, deleted=deleted)
-        return Incident(since, page, common) if pages and self._incidents and not block.maintenance else None
+        return Incident(since, page, common) if pages and self._incidents and not block.shown.get(MAINTENANCE) else None
 
     def _page(self, target: Target, step: Step, code: int | None, reason: Reason | None, purge_at: float | None) -> Page:
         """Return the page of a failure at `now`."""
@@ -196,15 +208,8 @@ class FailureSeries:
             self._exposition.drop(SeriesScope.CAUSE, gone)
         self._shown = ids
         for group in groups:
-            sizes = {
-                "ekm_common_cause_info": one(1),
-                "ekm_common_cause_targets": one(len(group.targets)),
-                "ekm_common_cause_sql_servers": one(len(group.servers)),
-            }
-            self._show(OwnerValues(group.cause.id, LabelSet.from_labels(*cause_labels(group.cause)), sizes))
-
-    def _show(self, owner: OwnerValues) -> None:
-        self._exposition.put(render_gauges([owner], self._exposition.names, encodes=self._exposition.encodes))
+            labels = LabelSet.from_labels(*cause_labels(group.cause))
+            self._exposition.show(group.cause.id, labels, COMMON_CAUSE.of(group))
 
 
 def failure_advice(target: Target, report: ProbeReport, record: TargetRecord, page: Page) -> FailureAdvice | None:
@@ -222,7 +227,7 @@ def failure_advice(target: Target, report: ProbeReport, record: TargetRecord, pa
 
 
 def _linked(block: TargetBlock) -> Linked:
-    failed = block.failed
+    failed = block.failure.failed
     names = links_of(block.target, block.module, block.record, None) if failed is None else failed.names
     return Linked(block.target, names, failed)
 
@@ -242,11 +247,11 @@ def probe_failure_samples(
     """
     failure = deciding_failure(report)
     if failure is None:
-        return action_samples(None) | cause_samples(None)
+        return {}
     failed, cause = known
     if cause is None or failed is None or (failed.step, failed.reason) != (failure.step, failure.reason):
         cause = cause_of(Failed(step=failure.step, reason=failure.reason, names=links_of(target, module, record, report)))
-    return action_samples(advice) | cause_samples(cause)
+    return ADVICE.of(advice) | CAUSE.of(cause)
 
 
 class SqlServerLines(NamedTuple):
@@ -272,10 +277,7 @@ class SqlServerSeries:
         from exporter.metrics.sql_server import labels_of  # noqa: PLC0415 - with all rules of `sqlserver`
 
         base = labels_of(reading)
-        rendered = render_gauges(
-            [OwnerValues(reading.address, base, values)], self._exposition.names, encodes=self._exposition.encodes
-        )
-        return SqlServerLines(reading.address, base.labels, rendered)
+        return SqlServerLines(reading.address, base.labels, self._exposition.rendered(reading.address, base, values))
 
     def show(self, server: SqlServerLines) -> None:
         """Replace these series of a SQL Server."""
@@ -343,10 +345,15 @@ class Recorder(Instruments):
         block.target, block.module, block.record = target, module, record
         block.counters.expect(target, module)
         block.counters.path = path_of(record)
-        block.render_all()
-        values = self._config_values(block) | self._record_values(block, now)
-        endpoints = {name: target_values.certificate_samples(shown) for name, shown in record.certificates.items()}
-        self._show(block.owner_values(values), *self._endpoints(target.name, endpoints), counters=block)
+        block.sums = ()  # of new counters, too
+        values = self._record_values(block)
+        if record.last is not None:
+            last = structs.replace(record.last, readiness=readiness_at(target, record, now))
+            values |= TIMING.of(Timing(last, self._phases)) | block.changed(OUTCOME, outcome_of(last))
+            values |= block.changed(RUNS, runs_of(record))
+        self._show(block, values | self._auxiliary_values(block))
+        self._exposition.show_counters(block)
+        self._show_endpoints(target.name, {name: CERTIFICATE.of(shown) for name, shown in record.certificates.items()})
         self._tie(target)
         self._targets.set(len(self._blocks))
 
@@ -367,60 +374,62 @@ class Recorder(Instruments):
             return
         block.record, ended = record, report.started_at + report.duration
         self._failures.now = ended
-        values, endpoints = self._maintenance_values(block, report.started_at), {}
+        windows = (*self._config.settings.maintenance, *block.target.maintenance)
+        is_planned = any(window.contains(report.started_at) for window in windows) if windows else None
+        values = block.changed(MAINTENANCE, is_planned)
+        if values:
+            self._failures.other_changed()
         unsteady = not report.discarded and self._failures.is_unsteady(block)
-        block.counters.add(report, maintenance=bool(block.maintenance), unsteady=unsteady)
+        block.counters.add(report, maintenance=bool(is_planned), unsteady=unsteady)
         if report.discarded:
             self._tainted.inc()
-            values |= target_values.time_samples(record)
+            values |= TIMES.of(_times(record))
         else:
             block.counters.path_after(record)
-            values |= self._report_values(block, report)
-            endpoints = target_values.endpoint_samples(report)
-        ratios = self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended)
-        self._show(
-            block.owner_values(values), *self._endpoints(report.target, endpoints), *_budgets_shown(ratios), counters=block
-        )
+            values |= TIMING.of(Timing(report, self._phases)) | block.changed(OUTCOME, outcome_of(report))
+            values |= block.changed(RUNS, runs_of(record)) | self._record_values(block)
+            values |= self._auxiliary_values(block, report)
+            self._show_endpoints(report.target, endpoint_samples(report))
+        self._show(block, values)
+        self._exposition.show_counters(block)
+        self._show_budgets(self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended))
 
     def auxiliary_recorded(self, name: str, record: TargetRecord) -> None:
         """Render the auxiliary probes of a record; ignored for a forgotten target."""
-        block = self._blocks.get(name)
-        if block is not None:
+        if (block := self._blocks.get(name)) is not None:
             block.record = record
-            self._show(block.owner_values(_auxiliary_values(block) | self._failures.update(block)))
+            self._show(block, self._auxiliary_values(block))
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
-        """Render the results of the preflight checks of a target; None removes them."""
-        if name in self._blocks:
-            self._show(self._blocks[name].owner_values(target_values.check_samples(results)))
+        """Render the failed preflight checks of a target; None removes them. Only the outcome `fail` counts."""
+        if (block := self._blocks.get(name)) is not None:
+            failed = None if results is None else [each.check for each in results if each.outcome is CheckOutcome.FAIL]
+            self._show(block, CHECKS.of(failed))
 
     def spend(self, name: str, result: AuxiliaryResult) -> None:
         """Add the requests of an auxiliary probe to the request budget of their vault."""
         if name in self._blocks:
             ended = result.at + sum(step.duration for step in result.steps)
-            self._show(*_budgets_shown(self._budgets.add(result.vault, result.at, result.steps, result.key, now=ended)))
+            self._show_budgets(self._budgets.add(result.vault, result.at, result.steps, result.key, now=ended))
 
     def sweep(self, now: float) -> None:
         """Update values that change with time; call this every few seconds. `now` is a Unix time."""
         self._failures.now = now
-        self._show(*_budgets_shown(self._budgets.sweep(now)))
+        self._show_budgets(self._budgets.sweep(now))
 
     def drop_result(self, name: str) -> None:
         """Remove the result of a target that is not measured: its record has none."""
         if (block := self._blocks.get(name)) is not None:
-            block.render_all()
             # A target that is not measured has not succeeded. The alert of a failed run stays.
-            runs = target_values.run_samples(target_values.runs_of(block.record))
-            values = target_values.outcome_samples(target_values.UNKNOWN) | {
-                name: [] for name, [(_, run)] in runs.items() if not run
-            }
-            self._show(block.owner_values(values | self._failures.update(block) | _auxiliary_values(block)))
+            runs = block.shown.get(RUNS)
+            values = block.changed(OUTCOME, None) | block.changed(RUNS, runs and tuple(run or None for run in runs))
+            self._show(block, values | self._auxiliary_values(block))
 
     def drop_verdict(self, name: str) -> None:
         """Remove the verdict of a target, because its last probe is too old."""
-        if name in self._blocks:
-            self._blocks[name].render_all()
-            self._show(self._blocks[name].owner_values({"ekm_vault_side_ready": []}))
+        if (block := self._blocks.get(name)) is not None:
+            outcome = block.shown.get(OUTCOME)
+            self._show(block, block.changed(OUTCOME, outcome and outcome._replace(ready=None)))
 
     def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
         """Record a successful expiry lookup at `at` (Unix times), which is shown until the next one.
@@ -441,7 +450,7 @@ class Recorder(Instruments):
     async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """Yield the response of /metrics in chunks; other tasks run between two chunks."""
         await self._failures.refresh()
-        async for chunk in self._exposition.stream(openmetrics=openmetrics):
+        for chunk in self._exposition.chunks(openmetrics=openmetrics):
             yield chunk
         yield self.render_own(openmetrics=openmetrics)
 
@@ -451,14 +460,14 @@ class Recorder(Instruments):
         if not self._exposition.encodes:
             self._exposition.encodes = True
             for block in self._blocks.values():
-                block.render_all()
+                block.sums = ()
         await self._exposition.encode_gauges()
         for block in list(self._blocks.values()):
             name = block.target.name
             if self._blocks.get(name) is block and not self._exposition.is_encoded(STEP_DURATIONS, name):
-                self._show(counters=block)
+                self._exposition.show_counters(block)
                 await asyncio.sleep(0)
-        async for chunk in self._exposition.stream_protobuf():
+        for chunk in self._exposition.protobuf_chunks():
             yield chunk
         yield self.render_own_protobuf()
 
@@ -469,99 +478,83 @@ class Recorder(Instruments):
         """
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
-        known = (None, None) if block is None else (block.failed, block.cause)
+        known = (None, None) if block is None else (block.failure.failed, block.shown.get(CAUSE))
+        # If requested probes are counted, the record includes this one and its runs of failures.
+        runs = None if self._per_target_gauges or record.last is None else runs_of(record)
+        advice = self._failures.advice_of(target, report, record)
+        last_success = report.started_at if report.success else record.last_success_at
+        vault, purge_at = headers_after(record.vault, report), report.purge_after(record.purge_at)
         values = {
-            **target_values.config_samples(self._config, target, module, report.tenant or record.tenant),
-            **target_values.report_samples(report, self._phases),
+            **DECLARED.of(self._declared(target, module, report.tenant or record.tenant)),
+            **TIMING.of(Timing(report, self._phases)),
+            **OUTCOME.of(outcome_of(report)),
             **({"ekm_last_probe_timestamp_seconds": one(record.last_probe_at)} if report.discarded else {}),
-            **target_values.key_samples(report.key or record.key),
-            **target_values.vault_samples(headers_after(record.vault, report), module.expect_path),
-            **auxiliary_samples(auxiliary_facts(target, record, report)),
-            **target_values.on_demand_samples(report, record),
-            # If requested probes are counted, the record includes this one and its runs of failures.
-            **(
-                {}
-                if self._per_target_gauges
-                else target_values.run_samples(None if record.last is None else target_values.runs_of(record))
-            ),
-            **probe_failure_samples(
-                target, module, report, record, known=known, advice=self._failures.advice_of(target, report, record)
-            ),
+            **TIMES.of(Times(last_success, None)),
+            **KEY.of(report.key or record.key),
+            **FACTS.of(facts_of(vault, purge_at, module.expect_path)),
+            **AUXILIARY.of(auxiliary_facts(target, record, report)),
+            **ON_DEMAND.of(report),
+            **RUNS.of(runs),
+            **probe_failure_samples(target, module, report, record, known=known, advice=advice),
         }
-        of_target = {name: samples for name, samples in values.items() if BY_NAME[name].scope is not SeriesScope.EXPORTER}
-        of_exporter = {name: samples for name, samples in values.items() if name not in of_target}
-        owners = OwnerValues(target.name, base_of(target), of_target), OwnerValues(target.name, NO_LABELS, of_exporter)
         families = (*TARGET_METRICS, *PROBE_METRICS)
         page = Exposition(spec for spec in families if self._level.includes(spec.level) and not spec.is_counted)
-        page.put(render_gauges(owners, page.names, encodes=False))
+        for base, of_target in ((base_of(target), True), (NO_LABELS, False)):
+            shown = {name: each for name, each in values.items() if (BY_NAME[name].scope is SeriesScope.TARGET) is of_target}
+            page.show(target.name, base, shown)
         return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")
 
-    def _show(self, *owners: OwnerValues, counters: TargetBlock | None = None) -> None:
-        """Render samples, and the counters of a target that grew; put the lines into the exposition."""
-        names, encodes = self._exposition.names, self._exposition.encodes
-        self._exposition.put(render_gauges(owners, names, encodes=encodes))
-        if counters is not None:
-            self._exposition.put(render_counters(counters, names, encodes=encodes))
+    def _show(self, block: TargetBlock, values: Values) -> None:
+        self._exposition.show(block.target.name, block.base, values)
 
-    def _maintenance_values(self, block: TargetBlock, at: float) -> Values:
-        """Return whether a probe that began then is in a maintenance window, if that changed."""
-        windows = (*self._config.settings.maintenance, *block.target.maintenance)
-        shown, block.maintenance = block.maintenance, any(window.contains(at) for window in windows) if windows else None
-        if shown == block.maintenance:
-            return {}
-        self._failures.other_changed()
-        return {"ekm_maintenance": one(block.maintenance)}
+    def _show_budgets(self, ratios: Mapping[str, float]) -> None:
+        for vault, ratio in ratios.items():
+            self._exposition.show(vault, LabelSet.from_labels(("vault", vault)), BUDGET.of(ratio))
 
-    def _report_values(self, block: TargetBlock, report: ProbeReport) -> Values:
-        """Return what differs from the last report."""
-        record = block.record
-        values = target_values.timing_samples(report, self._phases) | target_values.time_samples(record)
-        values |= block.changed(target_values.outcome_samples, target_values.outcome_of(report))
-        values |= block.changed(target_values.fact_samples, target_values.facts_of(record, block.module.expect_path))
-        if record.tenant != block.tenant_shown:
-            values |= self._config_values(block)
-        return values | _auxiliary_values(block, report) | self._failures.update(block)
+    def _show_endpoints(self, target: str, values: Mapping[str, Values]) -> None:
+        """Render the samples of endpoints that this target uses."""
+        for endpoint, shown in values.items():
+            self._owners.add(target, SeriesScope.ENDPOINT, endpoint)
+            self._exposition.show(endpoint, LabelSet.from_labels(("endpoint", endpoint)), shown)
 
-    def _record_values(self, block: TargetBlock, now: float) -> Values:
-        """Return everything that a record holds, as after a restart or a reload."""
-        target, record = block.target, block.record
-        values: Values = {}
-        if record.last is not None:
-            last = structs.replace(record.last, readiness=readiness_at(target, record, now))
-            values |= target_values.report_samples(last, self._phases)
-        values |= target_values.time_samples(record)
-        values |= target_values.fact_samples(target_values.facts_of(record, block.module.expect_path))
-        return values | _auxiliary_values(block) | self._failures.update(block)
+    def _record_values(self, block: TargetBlock) -> Values:
+        """Return what a record and the configuration show, as far as it changed; the times always."""
+        target, module, record = block.target, block.module, block.record
+        return {
+            **TIMES.of(_times(record)),
+            **block.changed(KEY, record.key),
+            **block.changed(FACTS, facts_of(record.vault, record.purge_at, module.expect_path)),
+            **block.changed(DECLARED, self._declared(target, module, record.tenant)),
+        }
+
+    def _auxiliary_values(self, block: TargetBlock, report: ProbeReport | None = None) -> Values:
+        """Return what the auxiliary probes show if it changed, and the first action for a failure, which may name them."""
+        facts = auxiliary_facts(block.target, block.record, report)
+        return block.changed(AUXILIARY, facts) | self._failures.update(block)
+
+    def _declared(self, target: Target, module: Module, tenant: str | None) -> Declared:
+        credential = self._config.credentials[target.credential]
+        return Declared(target, module, credential, self._config.settings.vantage, tenant)
 
     def _show_codes(self) -> None:
         """Show the meaning of each code that can occur with the active configuration."""
         possible = possible_codes(self._config)
         for error in CODES:
             if error in possible:
-                owner, labels = str(error.code), LabelSet.from_labels(("code", str(error.code)))
-                self._show(OwnerValues(owner, labels, target_values.error_samples(error)))
+                labels = LabelSet.from_labels(("code", str(error.code)))
+                self._exposition.show(str(error.code), labels, CODE.of(error))
             else:
                 self._exposition.drop(SeriesScope.CODE, str(error.code))
-
-    def _config_values(self, block: TargetBlock) -> Values:
-        block.tenant_shown = block.record.tenant
-        return target_values.config_samples(self._config, block.target, block.module, block.record.tenant)
-
-    def _endpoints(self, target: str, values: Mapping[str, Values]) -> Iterator[OwnerValues]:
-        """Yield the samples of endpoints that this target uses."""
-        for endpoint, shown in values.items():
-            self._owners.add(target, SeriesScope.ENDPOINT, endpoint)
-            yield OwnerValues(endpoint, LabelSet.from_labels(("endpoint", endpoint)), shown)
 
     def _expiry_of(self, name: str) -> float | None:
         """Return when a credential expires; None if that is unknown, or if a reload removed it and not yet its targets."""
         credential = self._config.credentials.get(name)
-        return None if credential is None else target_values.expiry_of(credential, self._lookups.get(name, {}))
+        return None if credential is None else CredentialEnds(credential, self._lookups.get(name, {})).end
 
     def _show_credential(self, name: str) -> None:
         self._failures.other_changed()
-        values = target_values.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
-        self._show(OwnerValues(name, LabelSet.from_labels(("credential", name)), values))
+        ends = CredentialEnds(self._config.credentials[name], self._lookups.get(name, {}))
+        self._exposition.show(name, LabelSet.from_labels(("credential", name)), CREDENTIAL.of(ends))
 
     def _tie(self, target: Target) -> None:
         """Tie credentials and vaults to the target. Remove those that no target uses any more."""
@@ -580,11 +573,5 @@ class Recorder(Instruments):
                 self._lookups.pop(owner, None)
 
 
-def _auxiliary_values(block: TargetBlock, report: ProbeReport | None = None) -> Values:
-    """Return the samples of auxiliary probes if they changed."""
-    return block.changed(auxiliary_samples, auxiliary_facts(block.target, block.record, report))
-
-
-def _budgets_shown(ratios: Mapping[str, float]) -> Iterator[OwnerValues]:
-    for vault, ratio in ratios.items():
-        yield OwnerValues(vault, LabelSet.from_labels(("vault", vault)), {"ekm_request_budget_ratio": one(ratio)})
+def _times(record: TargetRecord) -> Times:
+    return Times(record.last_success_at, record.next_probe_at)

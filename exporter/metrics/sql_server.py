@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from exporter.core.names import parse_sql_address
+from exporter.metrics.spec import Values
 from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
-from exporter.metrics.target_values import Values
 from exporter.metrics.text import LabelSet
 from exporter.sqlserver.alerting import Watch, WatchedServer, first_actions, full_at, proofs_missing, read_until
 from exporter.sqlserver.differences import Difference

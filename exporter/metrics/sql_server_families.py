@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.metrics.target_families import Level, MetricSpec, MetricType, Retention, SeriesScope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, SeriesScope
 
 # A SQL Server may have 32,767 databases. What one has beyond these numbers has no series, and is counted.
 MOST: Final = 500  # databases, and keys

@@ -1,147 +1,35 @@
-"""The metric families of a target, and lists that metrics and alerts share.
+"""The metric families of a target, each with its value.
 
-Every family here has the labels `target` and `vault`. The exposition keeps this order.
+Every family here has the labels `target` and `vault`. The exposition keeps this order. Values are pure functions of configuration,
+record and report. An unknown value has no series; it is never 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import partial
-from typing import Final
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from exporter.core.values import Phase, Step
+from exporter.config.settings import Credential, ExpectPath, Module, Target
+from exporter.config.usage import configured_auxiliary
+from exporter.core.names import cloud_of
+from exporter.core.values import KeyFacts, Outcome, Phase, Step, Vantage, VaultHeaders
+from exporter.knowledge.causes import Cause
+from exporter.knowledge.codes import BY_CODE
+from exporter.knowledge.expiry import start_of
+from exporter.knowledge.incident import RUN, CommonCause, Page, Runs, counted_run, least_run
+from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import ProbeReport
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult, deciding_failure
+from exporter.metrics.counters import STEP_BOUNDS, STEP_BUCKETS, TargetCounters
+from exporter.metrics.spec import Group, Level, MetricSpec, MetricType, Retention, SeriesScope, one
+from exporter.metrics.text import Labels, Sample
+from exporter.state.record import TargetRecord
 
-
-class MetricType(StrEnum):
-    GAUGE = "gauge"
-    COUNTER = "counter"
-    HISTOGRAM = "histogram"
-    INFO = "info"  # exposed as a gauge that is always 1
-
-
-class SeriesScope(StrEnum):
-    """Owner of a series: sets the shared labels, and when the series is removed."""
-
-    TARGET = "target"
-    CREDENTIAL = "credential"
-    VAULT = "vault"
-    ENDPOINT = "endpoint"
-    CODE = "code"
-    CAUSE = "cause"
-    SQL_SERVER = "sql_server"
-    EXPORTER = "exporter"
-
-
-BASE_LABELS: Final[Mapping[SeriesScope, tuple[str, ...]]] = {
-    SeriesScope.TARGET: ("target", "vault"),
-    SeriesScope.CREDENTIAL: ("credential",),
-    SeriesScope.VAULT: ("vault",),
-    SeriesScope.ENDPOINT: ("endpoint",),
-    SeriesScope.CODE: ("code",),
-    SeriesScope.CAUSE: ("link", "name", "reason"),
-    SeriesScope.SQL_SERVER: ("sql_instance", "host"),
-    SeriesScope.EXPORTER: (),
-}
-
-
-class Retention(StrEnum):
-    """How long a value is kept. The text ends the HELP of the family."""
-
-    PROBE = "Of the last probe."
-    LAST_KNOWN = "Last known: kept while probes fail."
-    AUXILIARY = "Updated by each auxiliary probe."
-    CHECKS = "Updated by each preflight run."
-    COUNTED = "Counted since the exporter started."
-    DECLARED = "From the configuration."
-    READ = "Last known: from the last good reading of SQL Server."
-    NOW = "Current value."
-    STATIC = "Never changes while the exporter runs."
-
-
-class Level(StrEnum):
-    """How much an exporter exposes: a level includes all levels before it."""
-
-    MINIMAL = "minimal"  # what alerts and recording rules use
-    DEFAULT = "default"  # and what dashboards use
-    FULL = "full"
-
-    def includes(self, other: Level) -> bool:
-        return _LEVELS.index(other) <= _LEVELS.index(self)
-
-
-_LEVELS: Final = tuple(Level)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricSpec:
-    """One metric family. `name` is the name in queries.
-
-    `own` are the labels in addition to those of the scope. `level` is the lowest level with the family, and `bucket_levels` the
-    same for each bucket; none means every level.
-    """
-
-    name: str
-    kind: MetricType
-    scope: SeriesScope
-    retention: Retention
-    help: str
-    own: tuple[str, ...] = ()
-    level: Level = Level.MINIMAL
-    buckets: tuple[float, ...] = ()
-    bucket_levels: tuple[Level, ...] = ()
-
-    @property
-    def help_text(self) -> str:
-        return f"{self.help} {self.retention}"
-
-    def bounds(self, level: Level) -> tuple[float, ...]:
-        """Return the upper bounds of the classic buckets at a level."""
-        levels = self.bucket_levels or (Level.MINIMAL,) * len(self.buckets)
-        return tuple(bound for bound, lowest in zip(self.buckets, levels, strict=True) if level.includes(lowest))
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return BASE_LABELS[self.scope] + self.own
-
-    @property
-    def is_counted(self) -> bool:
-        return self.kind in (MetricType.COUNTER, MetricType.HISTOGRAM)
-
-    @property
-    def type(self) -> str:
-        """Return the type for the TYPE line."""
-        return MetricType.GAUGE if self.kind is MetricType.INFO else self.kind
-
-
-# A healthy vault responds in tens of milliseconds; 1 s is slow, 5 s is the service's published limit, 30 s the longest timeout.
-# Each bound with the lowest level that has it: the alert on latency counts 1 s and 5 s.
-_STEP_BOUNDS: Final = (
-    (0.005, Level.FULL),
-    (0.025, Level.DEFAULT),
-    (0.1, Level.DEFAULT),
-    (0.25, Level.FULL),
-    (0.5, Level.DEFAULT),
-    (1.0, Level.MINIMAL),
-    (2.5, Level.FULL),
-    (5.0, Level.MINIMAL),
-    (10.0, Level.FULL),
-    (30.0, Level.FULL),
-)
-STEP_BUCKETS: Final = tuple(bound for bound, _ in _STEP_BOUNDS)
-
-# The most frequent (code, step) pairs, in classic numbers. Each exists at 0 from the start, so that `increase` in rules and dashboards
-# includes the first error. Any other pair appears with its first error. `ekm_throttled_total` counts the 429 responses of every step.
-COUNTED: Final[tuple[tuple[int, tuple[Step, ...]], ...]] = (
-    (3011, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
-    (3077, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
-)
-
-# The label `what` of ekm_path_changes_total: the parts of the network path that can change.
-PATH_PARTS: Final = ("region", "connection", "tls_issuer")
 # Responses are about 1 KB: the body arrives with the headers, so the phase transfer is short.
 _PHASES_OF_FULL: Final = (Phase.TRANSFER,)
+_HEADERS: Final = ("region", "service_version", "connection")  # the labels of ekm_vault_info, by their names in `VaultHeaders`
 # The label `role` of ekm_credential_usable: the credential that SQL Server uses, or the staged one.
 ROLES: Final = ("current", "next")
 
@@ -151,80 +39,331 @@ def phases_at(level: Level) -> tuple[Phase, ...]:
     return tuple(phase for phase in Phase if level is Level.FULL or phase not in _PHASES_OF_FULL)
 
 
-def target_metric(
-    retention: Retention,
-    name: str,
-    text: str,
-    own: str = "",
-    *,
-    kind: MetricType = MetricType.GAUGE,
-    level: Level = Level.MINIMAL,
-) -> MetricSpec:
-    """Return a metric of a target. `own` are its labels in addition to `target` and `vault`, with spaces between them."""
-    return MetricSpec(
-        name=name, kind=kind, scope=SeriesScope.TARGET, retention=retention, help=text, own=tuple(own.split()), level=level
+# What the families are made from.
+
+
+class Timing(NamedTuple):
+    """What differs in each probe, with the durations of these phases."""
+
+    report: ProbeReport
+    phases: Collection[Phase] = tuple(Phase)
+
+
+def _phases(of: Timing) -> list[Sample]:
+    return [
+        ((("phase", phase), ("step", result.step)), seconds)
+        for result in of.report.steps
+        if result.outcome is not Outcome.SKIPPED and not result.shared and result.facts is not None
+        for phase, seconds in result.facts.phases.items()
+        if phase in of.phases
+    ]
+
+
+class ProbeOutcome(NamedTuple):
+    """What is the same in most reports."""
+
+    success: bool | None
+    ready: bool | None
+    steps: tuple[tuple[Step, bool, float | None], ...]  # each step that was made: whether it succeeded, and its Retry-After
+    step: Step | None  # that decides a failure, with its code and reason
+    code: int | None
+    reason: Reason | None
+
+
+def outcome_of(report: ProbeReport) -> ProbeOutcome | None:
+    """Return what a report shows: nothing if it is discarded. Equal results are one object."""
+    if report.discarded:
+        return None
+    steps = tuple(
+        (each.step, each.outcome is Outcome.OK, None if each.facts is None else each.facts.retry_after_seconds)
+        for each in report.steps
+        if each.outcome is not Outcome.SKIPPED
     )
+    failure = deciding_failure(report)
+    decides = (None, None, None) if failure is None else (failure.step, failure.code, failure.reason)
+    return _one_outcome(ProbeOutcome(report.success, report.readiness.ready, steps, *decides))
 
 
-_counter: Final = partial(target_metric, Retention.COUNTED, kind=MetricType.COUNTER)
-_info: Final = partial(target_metric, kind=MetricType.INFO)
+@lru_cache(maxsize=256)
+def _one_outcome(outcome: ProbeOutcome) -> ProbeOutcome:
+    """Return the first of equal values: those of most targets are equal, and each target holds one."""
+    return outcome
 
+
+def _last_failure(of: ProbeOutcome) -> list[Sample]:
+    if of.step is None or of.code is None:
+        return []
+    symbol = BY_CODE[of.code].symbol if of.code in BY_CODE else ""
+    return [((("code", str(of.code)), ("reason", of.reason or ""), ("step", of.step), ("symbol", symbol)), 1.0)]
+
+
+class Times(NamedTuple):
+    """The last known times that change with each probe."""
+
+    last_success: float | None
+    next_probe: float | None
+
+
+class RecordFacts(NamedTuple):
+    """The last known facts of vault and key that most probes do not change, and the network path that the module expects."""
+
+    vault: VaultHeaders | None  # None before the first header
+    purge_at: float | None
+    expected: ExpectPath
+
+
+def facts_of(vault: VaultHeaders, purge_at: float | None, expected: ExpectPath) -> RecordFacts:
+    is_known = vault.region or vault.service_version or vault.connection
+    return RecordFacts(vault if is_known else None, purge_at, expected)
+
+
+def _vault(of: RecordFacts) -> list[Sample]:
+    """An unknown header has an empty label."""
+    return [] if of.vault is None else [(tuple([(name, getattr(of.vault, name) or "") for name in _HEADERS]), 1.0)]
+
+
+def _key(of: KeyFacts) -> list[Sample]:
+    return [((("key", of.name), ("version", of.version), ("kty", of.kty), ("size_bits", str(of.size_bits))), 1.0)]
+
+
+class FailureAdvice(NamedTuple):
+    """What a failure's series says, as values of labels: the first action, what happened, who acts and its page."""
+
+    action: str
+    meaning: str
+    owner: str
+    page: Page
+
+
+def cause_labels(cause: Cause) -> Labels:
+    return ("link", cause.link), ("name", cause.name), ("reason", cause.reason or "")
+
+
+class Standing(NamedTuple):
+    """What the incident of a failure follows from: the deciding step, and the failed probes in a row, counted up to those that page."""
+
+    step: Step
+    code: int | None
+    reason: Reason | None
+    run: int
+    least: int
+
+
+def standing_of(record: TargetRecord) -> Standing | None:
+    """Return how the present failure of a target stands; None without one."""
+    failure = None if record.last is None else deciding_failure(record.last)
+    if record.last is None or failure is None:
+        return None
+    gap = None if record.next_probe_at is None or record.last_probe_at is None else record.next_probe_at - record.last_probe_at
+    run = counted_run(failure.step, failure.code, failure.reason, runs_of(record), record.last.readiness)
+    least = least_run(failure.code, interval=record.target.interval, gap=gap)
+    return Standing(failure.step, failure.code, failure.reason, min(run, RUN), least)
+
+
+def runs_of(record: TargetRecord) -> Runs:
+    return Runs(record.consecutive_failures, record.consecutive_blocking, record.consecutive_unready)
+
+
+class Incident(NamedTuple):
+    """A failure that pages: since when, as a Unix time, its page and its common cause."""
+
+    since: float
+    page: Page
+    common: CommonCause | None
+
+
+def _incident(of: Incident) -> list[Sample]:
+    cause, name = of.common or ("", "")
+    return [((("page", of.page), ("cause", cause), ("name", name)), of.since)]
+
+
+class Declared(NamedTuple):
+    """What the configuration declares. `tenant` from a challenge replaces the configured one."""
+
+    target: Target
+    module: Module
+    credential: Credential
+    vantage: Vantage
+    tenant: str | None
+
+
+def _settings(of: Declared) -> list[Sample]:
+    target, cloud = of.target, cloud_of(of.target.vault)
+    info = {
+        **target.labels,
+        "key": target.key,
+        "credential": of.credential.name,
+        "module": of.module.name,
+        "mode": of.module.mode,
+        "cloud": cloud.name if cloud else "",
+        "tenant": of.tenant or of.credential.tenant_id or "",
+        "generation": target.generation,
+        "pin": "none" if target.key_version is None else "config",
+        "vantage": of.vantage,
+        "thumbprint": target.thumbprint or "",
+    }
+    return [(tuple(info.items()), 1.0)]
+
+
+class AuxiliaryFacts(NamedTuple):
+    """What the auxiliary probes of a target show."""
+
+    credential: str
+    accepted: bool | None  # whether Entra ID accepted the credential that SQL Server uses
+    results: tuple[AuxiliaryResult, ...]  # those that are usable or not usable
+    rotation_pending: bool | None
+    proof_at: float | None
+
+
+def auxiliary_facts(target: Target, record: TargetRecord, report: ProbeReport | None = None) -> AuxiliaryFacts:
+    """Return the facts that the configuration names. `report` replaces the last one of the record."""
+    last = report or record.last
+    is_current = report is not None or record.credential == target.credential
+    accepted = None if last is None or not is_current else _accepted(last)
+    proof_at = record.proof_at if target.recovery_vault is not None else None
+    results = tuple(_conclusive(target, record, last)) if record.auxiliary else ()
+    return AuxiliaryFacts(target.credential, accepted, results, record.rotation_pending, proof_at)
+
+
+def _accepted(report: ProbeReport) -> bool | None:
+    """Return whether the credential was accepted; None if that is unknown."""
+    token = report.step(Step.TOKEN)
+    if token is None or token.outcome is Outcome.SKIPPED:
+        return None
+    if token.outcome is Outcome.FAILED and token.reason not in CREDENTIAL_REFUSED:
+        return None
+    return token.outcome is Outcome.OK
+
+
+def _conclusive(target: Target, record: TargetRecord, report: ProbeReport | None) -> Iterator[AuxiliaryResult]:
+    for result in record.auxiliary.values():
+        now = result.at if report is None else max(result.at, report.started_at)
+        if result.usable is not None and result.identity in configured_auxiliary(target, datetime.fromtimestamp(now, UTC).date()):
+            yield result
+
+
+def _credentials(of: AuxiliaryFacts) -> list[Sample]:
+    """Whether the target's own credential was accepted, and the staged one."""
+    accepted = [] if of.accepted is None else [(of.credential, "current", of.accepted)]
+    staged = [(each.credential, "next", each.usable) for each in of.results if each.kind is AuxiliaryKind.NEXT]
+    return [((("credential", name), ("role", role)), float(bool(usable))) for name, role, usable in (*accepted, *staged)]
+
+
+def _retained(of: AuxiliaryFacts) -> list[Sample]:
+    """Return one sample for each key version. A version in two vaults must be usable in both."""
+    found: dict[str, bool] = {}
+    for each in of.results:
+        if each.kind is AuxiliaryKind.RETAINED:
+            found[each.name] = found.get(each.name, True) and bool(each.usable)
+    parts = {name: name.rpartition("/") for name in found}
+    return [((("key", parts[name][0]), ("version", parts[name][2])), float(usable)) for name, usable in found.items()]
+
+
+TIMING = Group[Timing]()
+TIMES = Group[Times]()
+OUTCOME = Group[ProbeOutcome]()
+RUNS = Group[tuple[int | None, int | None, int | None]]()  # of failed probes, as `Runs`
+FACTS = Group[RecordFacts]()
+KEY = Group[KeyFacts]()
+DECLARED = Group[Declared]()
+MAINTENANCE = Group[bool]()
+ADVICE = Group[FailureAdvice]()
+CAUSE = Group[Cause]()
+INCIDENT = Group[Incident]()
+AUXILIARY = Group[AuxiliaryFacts]()
+CHECKS = Group[Collection[str]]()  # the names of the failed preflight checks
+COUNTERS = Group[TargetCounters]()
 
 TARGET_METRICS: Final = (
     # the probe
-    target_metric(
-        Retention.PROBE,
+    OUTCOME.family(
         "ekm_probe_success",
+        lambda of: one(of.success),
+        Retention.PROBE,
         "1 if every step succeeded and unwrap returned the original bytes, else 0. Absent while the target is not measured.",
     ),
-    target_metric(
-        Retention.PROBE, "ekm_probe_duration_seconds", "Duration of the last probe, all steps together.", level=Level.DEFAULT
+    TIMING.family(
+        "ekm_probe_duration_seconds",
+        lambda of: one(of.report.duration),
+        Retention.PROBE,
+        "Duration of the last probe, all steps together.",
+        level=Level.DEFAULT,
     ),
-    target_metric(Retention.DECLARED, "ekm_probe_interval_seconds", "Time from one probe to the next."),
-    target_metric(Retention.PROBE, "ekm_maintenance", "1 if the last probe started in a declared maintenance window, else 0."),
-    target_metric(Retention.NOW, "ekm_next_probe_timestamp_seconds", "Start time of the next scheduled probe.", level=Level.FULL),
-    target_metric(
-        Retention.PROBE, "ekm_last_probe_timestamp_seconds", "Start time of the last probe whose result was not discarded."
+    DECLARED.family(
+        "ekm_probe_interval_seconds", lambda of: one(of.target.interval), Retention.DECLARED, "Time from one probe to the next."
     ),
-    target_metric(
-        Retention.LAST_KNOWN,
+    MAINTENANCE.family(
+        "ekm_maintenance", one, Retention.PROBE, "1 if the last probe started in a declared maintenance window, else 0."
+    ),
+    TIMES.family(
+        "ekm_next_probe_timestamp_seconds",
+        lambda of: one(of.next_probe),
+        Retention.NOW,
+        "Start time of the next scheduled probe.",
+        level=Level.FULL,
+    ),
+    TIMING.family(
+        "ekm_last_probe_timestamp_seconds",
+        lambda of: one(of.report.started_at),
+        Retention.PROBE,
+        "Start time of the last probe whose result was not discarded.",
+    ),
+    TIMES.family(
         "ekm_last_success_timestamp_seconds",
+        lambda of: one(of.last_success),
+        Retention.LAST_KNOWN,
         "Start time of the last probe in which every step succeeded.",
         level=Level.DEFAULT,
     ),
-    _counter(
+    COUNTERS.family(
         "ekm_probes_total",
+        lambda of: one(of.probes),
+        Retention.COUNTED,
         "Finished probes with the current credential and key version; discarded results are not counted.",
     ),
-    _counter(
+    COUNTERS.family(
         "ekm_probe_failures_total",
+        lambda of: one(of.failures),
+        Retention.COUNTED,
         "Probes in which at least one step failed; discarded results are not counted.",
         level=Level.DEFAULT,
     ),
-    _counter(
+    COUNTERS.family(
         "ekm_unsteady_failures_total",
+        lambda of: one(of.unsteady),
+        Retention.COUNTED,
         "Probes in which a step other than wrap_key failed, and too few in a row for a page. Not counted in a maintenance window.",
     ),
-    _counter(
+    COUNTERS.family(
         "ekm_probe_verdicts_total",
+        lambda of: of.verdicts.items(),
+        Retention.COUNTED,
         "Probes with a verdict, by verdict (ready or not_ready); the basis of a service level.",
         "verdict",
     ),
-    target_metric(Retention.PROBE, "ekm_consecutive_failures", "Number of failed probes in a row; 0 after a successful probe."),
-    target_metric(
+    RUNS.family(
+        "ekm_consecutive_failures",
+        lambda of: one(of[0]),
         Retention.PROBE,
+        "Number of failed probes in a row; 0 after a successful probe.",
+    ),
+    RUNS.family(
         "ekm_consecutive_blocking_failures",
+        lambda of: one(of[1]),
+        Retention.PROBE,
         "Number of probes in a row in which a step other than wrap_key failed; 0 after a probe without such a failure.",
     ),
-    target_metric(
-        Retention.PROBE,
+    RUNS.family(
         "ekm_consecutive_unready_probes",
+        lambda of: one(of[2]),
+        Retention.PROBE,
         "Number of probes in a row with the verdict not ready; 0 after a ready or successful probe.",
     ),
     # the steps
-    target_metric(
-        Retention.PROBE,
+    OUTCOME.family(
         "ekm_step_success",
+        lambda of: [((("step", step),), float(ok)) for step, ok, _ in of.steps],
+        Retention.PROBE,
         "1 if the step succeeded, 0 if the step failed. Absent if the step was not reached.",
         "step",
     ),
@@ -236,170 +375,215 @@ TARGET_METRICS: Final = (
         help="Duration of the step, including failed ones. Not counted: tokens fetched by another probe, discarded results, and steps that this host delayed by a tenth or more.",
         own=("step",),
         buckets=STEP_BUCKETS,
-        bucket_levels=tuple(level for _, level in _STEP_BOUNDS),
+        bucket_levels=tuple(level for _, level in STEP_BOUNDS),
     ),
-    target_metric(
-        Retention.PROBE,
+    TIMING.family(
         "ekm_step_phase_duration_seconds",
+        _phases,
+        Retention.PROBE,
         "Duration of one phase of the step. The phases dns, connect and tls are absent if the step reused a connection.",
         "step phase",
         level=Level.DEFAULT,
     ),
     # the failures
-    _counter("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step code", level=Level.DEFAULT),
-    target_metric(
-        Retention.PROBE,
+    COUNTERS.family(
+        "ekm_errors_total",
+        lambda of: of.errors.items(),
+        Retention.COUNTED,
+        "Failed steps by the code that SQL Server would show.",
+        "step code",
+        level=Level.DEFAULT,
+    ),
+    OUTCOME.family(
         "ekm_last_error_code",
+        lambda of: one(0 if of.success else of.code),
+        Retention.PROBE,
         "Connector error code of the failed step that decides the verdict, else of the first one; 0 if the probe succeeded.",
         level=Level.DEFAULT,
     ),
-    _info(
-        Retention.PROBE,
+    OUTCOME.family(
         "ekm_last_failure_info",
+        _last_failure,
+        Retention.PROBE,
         "The failed step that decides the verdict, else the first one, and its reason. Absent if the probe succeeded.",
         "step code symbol reason",
     ),
-    _info(
-        Retention.PROBE,
+    ADVICE.family(
         "ekm_failure_action_info",
+        lambda of: [(tuple(of._asdict().items()), 1.0)],
+        Retention.PROBE,
         "The first action for the failure of the last probe, with names of the configuration, what happened, which team acts, and the page that the failure belongs to. Absent if the probe succeeded.",
         "action meaning owner page",
     ),
-    target_metric(
-        Retention.PROBE,
+    INCIDENT.family(
         "ekm_incident",
+        _incident,
+        Retention.PROBE,
         "Start time of the failure if it pages: it lasts long enough or has a common cause, outside a maintenance window. "
         "Absent otherwise, and with --no-scheduler.",
         "page cause name",
     ),
-    _info(
-        Retention.PROBE,
+    CAUSE.family(
         "ekm_failure_cause_info",
+        lambda of: [(cause_labels(of), 1.0)],
+        Retention.PROBE,
         "The cause of the failure, with the labels of ekm_common_cause_info. Absent if the probe succeeded.",
         "link name reason",
         level=Level.FULL,
     ),
-    _counter(
+    COUNTERS.family(
         "ekm_throttled_total",
+        lambda of: of.throttled.items(),
+        Retention.COUNTED,
         "Responses with HTTP status 429; the response to a shared token request is counted once.",
         "step",
         level=Level.DEFAULT,
     ),
-    target_metric(
-        Retention.PROBE,
+    OUTCOME.family(
         "ekm_retry_after_seconds",
+        lambda of: [((("step", step),), retry) for step, _, retry in of.steps if retry is not None],
+        Retention.PROBE,
         "Wait time in the Retry-After header of the response to the step. Absent without such a header.",
         "step",
         level=Level.DEFAULT,
     ),
     # the verdict
-    target_metric(
-        Retention.PROBE,
+    OUTCOME.family(
         "ekm_vault_side_ready",
+        lambda of: one(of.ready),
+        Retention.PROBE,
         "1 if this host obtained a token, read the pinned key version and unwrapped with it; 0 if any of these failed. "
         "Absent if that cannot be determined or the last probe is older than three intervals.",
     ),
     # the key
-    target_metric(
-        Retention.LAST_KNOWN,
+    KEY.family(
         "ekm_key_info",
+        _key,
+        Retention.LAST_KNOWN,
         "Name, version, type and size of the key version that the last successful read returned.",
         "key version kty size_bits",
-        kind=MetricType.INFO,
         level=Level.DEFAULT,
     ),
-    target_metric(Retention.LAST_KNOWN, "ekm_key_enabled", "1 if the key version is enabled in the vault, else 0."),
-    target_metric(
+    KEY.family(
+        "ekm_key_enabled",
+        lambda of: one(of.enabled),
         Retention.LAST_KNOWN,
+        "1 if the key version is enabled in the vault, else 0.",
+    ),
+    KEY.family(
         "ekm_key_supported",
+        lambda of: one(of.supported),
+        Retention.LAST_KNOWN,
         "1 if the connector accepts the type and size of the key, else 0.",
         level=Level.DEFAULT,
     ),
-    target_metric(
-        Retention.LAST_KNOWN,
+    KEY.family(
         "ekm_key_expiry_timestamp_seconds",
+        lambda of: one(of.expires),
+        Retention.LAST_KNOWN,
         "Time at which the key version expires. Absent if the key version has no expiry date.",
     ),
-    target_metric(
-        Retention.LAST_KNOWN,
+    KEY.family(
         "ekm_key_not_before_timestamp_seconds",
+        lambda of: one(of.not_before),
+        Retention.LAST_KNOWN,
         "Time from which the key version can be used. Absent if the key version has no such date.",
     ),
-    target_metric(
-        Retention.DECLARED, "ekm_key_backup_timestamp_seconds", "Date of the last key backup, as declared in backup_on."
+    DECLARED.family(
+        "ekm_key_backup_timestamp_seconds",
+        lambda of: one(None if of.target.backup_on is None else start_of(of.target.backup_on)),
+        Retention.DECLARED,
+        "Date of the last key backup, as declared in backup_on.",
     ),
-    target_metric(
-        Retention.LAST_KNOWN,
+    FACTS.family(
         "ekm_key_scheduled_purge_timestamp_seconds",
+        lambda of: one(of.purge_at),
+        Retention.LAST_KNOWN,
         "Time at which the vault permanently deletes the key. Absent if the key is not deleted.",
     ),
     # the auxiliary probes
-    target_metric(
-        Retention.LAST_KNOWN,
+    AUXILIARY.family(
         "ekm_key_rotation_pending",
+        lambda of: one(of.rotation_pending),
+        Retention.LAST_KNOWN,
         "1 if the vault has a newer key version than the pinned one, else 0. Absent if unknown or if no version is pinned.",
     ),
-    target_metric(
-        Retention.AUXILIARY,
+    AUXILIARY.family(
         "ekm_retained_version_usable",
+        _retained,
+        Retention.AUXILIARY,
         "1 if an unwrap with the retained key version succeeded, 0 if it was refused. Absent while unknown.",
         "key version",
     ),
-    target_metric(
-        Retention.AUXILIARY,
+    AUXILIARY.family(
         "ekm_recovery_usable",
+        lambda of: [((), float(bool(each.usable))) for each in of.results if each.kind is AuxiliaryKind.RECOVERY],
+        Retention.AUXILIARY,
         "1 if the recovery vault unwrapped data that was encrypted with the primary vault's key, 0 if the unwrap failed. "
         "Absent while unknown.",
     ),
-    target_metric(
-        Retention.LAST_KNOWN,
+    AUXILIARY.family(
         "ekm_recovery_last_success_timestamp_seconds",
+        lambda of: one(of.proof_at),
+        Retention.LAST_KNOWN,
         "Time of the last successful unwrap in the recovery vault.",
     ),
     # the preflight checks
-    target_metric(
-        Retention.CHECKS,
+    CHECKS.family(
         "ekm_preflight_failed_checks",
+        lambda of: one(len(of)),
+        Retention.CHECKS,
         "Number of failed preflight checks. Absent before the first run and if preflight_interval is 0s.",
     ),
-    target_metric(
-        Retention.CHECKS, "ekm_preflight_failed", "1 for each failed preflight check. Absent for every other check.", "check"
+    CHECKS.family(
+        "ekm_preflight_failed",
+        lambda of: [((("check", name),), 1.0) for name in of],
+        Retention.CHECKS,
+        "1 for each failed preflight check. Absent for every other check.",
+        "check",
     ),
     # credentials, declarations and the network path
-    target_metric(
-        Retention.PROBE,
+    AUXILIARY.family(
         "ekm_credential_usable",
+        _credentials,
+        Retention.PROBE,
         "Whether the credential was accepted (1) or refused (0): by Entra ID for the current one, by a full round trip for the "
         "staged one. Absent while unknown.",
         "credential role",
     ),
-    _info(
-        Retention.DECLARED,
+    DECLARED.family(
         "ekm_target_info",
+        _settings,
+        Retention.DECLARED,
         "Settings of the target and its declared labels; the tenant of the vault's challenge replaces the configured one.",
         "key credential module mode cloud tenant generation pin vantage thumbprint",
     ),
-    _info(
-        Retention.DECLARED,
+    DECLARED.family(
         "ekm_instance_info",
+        lambda of: [(each, 1.0) for each in dict.fromkeys(tuple(each.items()) for each in of.target.instances)],
+        Retention.DECLARED,
         "A SQL Server instance that depends on the target, as declared in instances.",
         "sql_instance host ag",
     ),
-    _info(
-        Retention.LAST_KNOWN,
+    FACTS.family(
         "ekm_vault_info",
+        _vault,
+        Retention.LAST_KNOWN,
         "Region, service version and connection type in the diagnostic headers of the vault's responses.",
         "region service_version connection",
     ),
-    _counter(
+    COUNTERS.family(
         "ekm_path_changes_total",
+        lambda of: of.path_changes.items(),
+        Retention.COUNTED,
         "Changes of region, connection type or TLS issuer between two responses of the vault.",
         "what",
         level=Level.DEFAULT,
     ),
-    target_metric(
-        Retention.LAST_KNOWN,
+    FACTS.family(
         "ekm_path_as_expected",
+        lambda of: one(of.expected.met_by(of.vault.connection) if of.vault else None),
+        Retention.LAST_KNOWN,
         "1 if the vault reports the network path that expect_path names, 0 if it reports another. "
         "Absent if expect_path is any or the vault reports no path.",
     ),

@@ -6,7 +6,7 @@ from itertools import count, islice
 
 from exporter.metrics import protobuf
 from exporter.metrics.counters import Durations
-from exporter.metrics.target_families import MetricType
+from exporter.metrics.spec import MetricType
 from exporter.metrics.text import Labels, LabelSet
 from tests.support.client_model import MetricFamily, native_buckets
 

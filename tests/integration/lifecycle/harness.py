@@ -11,7 +11,7 @@ from exporter.config.schema import dump_yaml
 from exporter.config.settings import Module, Settings
 from exporter.core.values import Vantage
 from exporter.metrics.families import METRICS
-from exporter.metrics.target_families import Retention
+from exporter.metrics.spec import Retention
 from exporter.simulator.environment import Environment, Key, SimulatedKeyVersion, Tenant, Vault
 from exporter.simulator.simulator import Simulator
 from tests.integration.lifecycle.credential_kinds import NOW, STAGED, TENANT

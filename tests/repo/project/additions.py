@@ -61,19 +61,14 @@ METRIC = Addition(
     edits=(
         Edit(
             path="exporter/metrics/target_families.py",
-            before='    target_metric(Retention.LAST_KNOWN, "ekm_key_enabled"',
-            text='    target_metric(Retention.LAST_KNOWN, "ekm_key_in_hsm", "1 if an HSM keeps the key version, else 0."),\n',
-        ),
-        Edit(
-            path="exporter/metrics/target_values.py",
-            before='    "ekm_key_enabled": ',
-            text='    "ekm_key_in_hsm": lambda key: one(key.kty.endswith("-HSM")),\n',
-            noticed="tests/unit/metrics/test_families.py::test_series_of_a_healthy_target_match_the_documentation[full]",
+            before='    KEY.family(\n        "ekm_key_enabled"',
+            text='    KEY.family("ekm_key_in_hsm", lambda of: one(of.kty.endswith("-HSM")), Retention.LAST_KNOWN, "1 if an HSM keeps the key version, else 0."),\n',
         ),
         Edit(
             path="tests/unit/metrics/reference.py",
             before='                "ekm_key_enabled": ',
             text='                "ekm_key_in_hsm": "-HSM" in key.kty,\n',
+            noticed="tests/unit/metrics/test_text.py::test_a_scrape_equals_the_output_of_prometheus_client",
         ),
     ),
 )

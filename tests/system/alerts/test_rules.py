@@ -19,7 +19,7 @@ from exporter.knowledge.reason_row import Link
 from exporter.knowledge.reasons import Reason
 from exporter.metrics.families import BY_NAME, PROBE_METRICS
 from exporter.metrics.own import SKIP_REASONS
-from exporter.metrics.target_families import MetricType
+from exporter.metrics.spec import MetricType
 from tests.support.patience import PROGRAM_SECONDS
 from tests.system.alerts.queries import grouped, matchers, referred, rule_queries, selectors
 

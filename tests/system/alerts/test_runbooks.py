@@ -18,9 +18,9 @@ from exporter.knowledge.checks import CHECKS
 from exporter.knowledge.checks_host import SQL
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.reasons import Reason
+from exporter.metrics.counters import PATH_PARTS
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.own import SKIP_REASONS
-from exporter.metrics.target_families import PATH_PARTS
 from exporter.sqlserver.differences import DifferenceKind
 
 ROOT = Path(__file__).parents[3]

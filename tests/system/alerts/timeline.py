@@ -17,8 +17,8 @@ from exporter.knowledge.names import Names
 from exporter.knowledge.reason_row import Link
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED
-from exporter.metrics.target_families import COUNTED
-from exporter.metrics.target_values import error_samples
+from exporter.metrics.counters import COUNTED
+from exporter.metrics.families import CODE
 
 SIGN_IN = "login.microsoftonline.com"
 CLIENT = "8d1c7a52-0f2e-4f5b-9c53-2f1f0f3b6a11"
@@ -359,7 +359,7 @@ class Scraped:
         if any(DISCARDED in record.target.probes for record in self.records):
             yield ("ekm_exporter_probes_tainted_total", ()), sum(record.discarded for record in self.records)
         for code in self.codes:
-            for labels, _ in error_samples(BY_CODE[code])["ekm_error_info"]:
+            for labels, _ in CODE.of(BY_CODE[code])["ekm_error_info"]:
                 yield ("ekm_error_info", (("code", str(code)), *labels)), 1
         if not any(name.startswith("ekm_credential_expiry_known") for name in self.exporter.more):
             for credential in dict.fromkeys(record.target.credential for record in self.records):

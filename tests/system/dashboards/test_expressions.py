@@ -12,7 +12,7 @@ import yaml
 from dashboards import coverage
 from dashboards.promql import FOREIGN
 from exporter.metrics.families import METRICS
-from exporter.metrics.target_families import MetricType
+from exporter.metrics.spec import MetricType
 from tests.system.dashboards.boards import queries, variables
 
 QUERIES = list(queries())

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from docs.generators.cardinality import most_series
 from exporter.core.values import Step
-from exporter.metrics.target_families import Level
+from exporter.metrics.spec import Level
 from tests.support.metric_factories import CONNECTED, a_config, a_key, a_recorder, a_report, a_target, add, headers, ok, probed
 from tests.support.web_server import Service, serving
 from tests.system.dashboards.boards import by_name

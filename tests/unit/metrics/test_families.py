@@ -16,8 +16,10 @@ from exporter.core.values import Step
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.metrics.counters import COUNTED
 from exporter.metrics.families import BY_NAME, METRICS, PROBE_METRICS
-from exporter.metrics.target_families import BASE_LABELS, COUNTED, TARGET_METRICS, Level, MetricType, SeriesScope
+from exporter.metrics.spec import BASE_LABELS, Level, MetricType, SeriesScope
+from exporter.metrics.target_families import TARGET_METRICS
 from tests.support.metric_factories import (
     CONNECTED,
     START,

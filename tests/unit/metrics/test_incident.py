@@ -11,7 +11,7 @@ from exporter.knowledge.expiry import Source
 from exporter.knowledge.incident import MANY, RUN, RUN_SLOW
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import State
-from exporter.metrics.target_families import Level
+from exporter.metrics.spec import Level
 from tests.support.metric_factories import (
     MODULE,
     START,

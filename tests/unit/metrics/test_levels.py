@@ -12,7 +12,7 @@ import yaml
 from docs.generators.cardinality import most_series
 from exporter.core.values import Step
 from exporter.metrics.families import BY_NAME, METRICS
-from exporter.metrics.target_families import Level, MetricSpec, MetricType, SeriesScope
+from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from tests.support.metric_factories import (
     MODULE,
     a_key,

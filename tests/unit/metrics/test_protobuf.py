@@ -15,9 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.core.values import Step
 from exporter.metrics import text
+from exporter.metrics.counters import STEP_BUCKETS
 from exporter.metrics.families import EXPORTER_METRICS
 from exporter.metrics.protobuf import ZERO_THRESHOLD, NativeHistogram, bucket_of, spans_and_deltas
-from exporter.metrics.target_families import STEP_BUCKETS, TARGET_METRICS, Level, MetricType
+from exporter.metrics.spec import Level, MetricType
+from exporter.metrics.target_families import TARGET_METRICS
 from tests.support import client_model
 from tests.support.metric_factories import START, a_config, a_key, a_recorder, a_report, a_target, add, ok, probed, scrape, series
 from tests.unit.metrics.test_text import configs, reports

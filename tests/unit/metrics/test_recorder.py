@@ -15,7 +15,8 @@ from exporter.knowledge.expiry import Source
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.metrics.families import BY_NAME
-from exporter.metrics.target_families import TARGET_METRICS, MetricType
+from exporter.metrics.spec import MetricType
+from exporter.metrics.target_families import TARGET_METRICS
 from tests.support.metric_factories import (
     START,
     a_config,

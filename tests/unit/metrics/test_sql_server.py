@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, FILLS, OF_SQL_SERVERS, of_a_sql_server, of_each_database
+from exporter.metrics.spec import Level
 from exporter.metrics.sql_server import (
     Owner,
     alert_samples,
@@ -19,7 +20,6 @@ from exporter.metrics.sql_server import (
     sql_server_samples,
 )
 from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
-from exporter.metrics.target_families import Level
 from exporter.sqlserver.alerting import WatchedServer, watched
 from exporter.sqlserver.document import MOST_ROWS
 from exporter.sqlserver.gate.conditions import Condition, reason

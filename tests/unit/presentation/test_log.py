@@ -10,7 +10,7 @@ from exporter.core.limits import FirstProbes
 from exporter.core.values import Step
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
-from exporter.metrics.target_values import report_samples
+from exporter.metrics.target_families import OUTCOME, outcome_of
 from exporter.presentation.log import ProbeLog
 from exporter.presentation.payloads import probe_payload
 from exporter.runtime.logging import LogfmtFormatter
@@ -233,4 +233,4 @@ def test_a_failed_wrap_and_unwrap_are_named_by_the_unwrap(log):
     payload = probe_payload(target(), report)
     assert (payload["step"], payload["reason"]) == ("wrap_key", "key_expired")  # the first failure, by contract
     assert payload["deciding_step"] == "unwrap_key"
-    assert [dict(labels)["step"] for labels, _ in report_samples(report)["ekm_last_failure_info"]] == [Step.UNWRAP_KEY]
+    assert [dict(labels)["step"] for labels, _ in OUTCOME.of(outcome_of(report))["ekm_last_failure_info"]] == [Step.UNWRAP_KEY]
