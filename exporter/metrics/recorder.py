@@ -421,8 +421,8 @@ class Recorder(Instruments):
         """Remove the result of a target that is not measured: its record has none."""
         if (block := self._blocks.get(name)) is not None:
             # A target that is not measured has not succeeded. The alert of a failed run stays.
-            runs = block.shown.get(RUNS)
-            values = block.changed(OUTCOME, None) | block.changed(RUNS, runs and tuple(run or None for run in runs))
+            failures, blocking, unready = (run or None for run in runs_of(block.record))
+            values = block.changed(OUTCOME, None) | block.changed(RUNS, (failures, blocking, unready))
             self._show(block, values | self._auxiliary_values(block))
 
     def drop_verdict(self, name: str) -> None:
