@@ -77,6 +77,7 @@ _STOP = (  # words that say nothing of what is looked for
 )
 _ENDINGS = "ations ation ating ated ates ate ings ing ions ion als al eries ery ers er ies ied ed es e y s"  # of words with the same stem
 _WRITTEN, _WRITTEN_END = ": written by ./dev docs -->", "<!-- end of "
+_LEAD = re.compile(r"\*\*([^*`\[]{4,70})\*\*")
 _SENTENCE = re.compile(r"(?<=[.!?:;]) (?=[^a-z])")
 _ADDRESSES = {"link_open": "href", "image": "src"}
 # Markdown links of the README's list, without those to a part of a page.
@@ -118,6 +119,9 @@ _RULES: dict[str, Callable[..., str]] = {
 }
 
 
+Place = tuple[str, str, str, float, list[str]]
+
+
 class MarkdownPages:
     """The pages of one checkout."""
 
@@ -154,7 +158,15 @@ class MarkdownPages:
         listed: dict[str, str] = {}  # what the README calls a page or a part of one
         for text, source, part in re.findall(r"\[([^\]]+)\]\(([^)#]+)(#[^)]+)?\)", self.list_of_documents()):
             listed[name_of(source) + part] = f"{listed.get(name_of(source) + part, '')} {text}"
-        places = [place for source in self.sources for place in self._places(source, listed)]
+        places = list[Place]()
+        for source in self.sources:
+            name, text = self.names[source], self.text(source)
+            names = f"{re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name)}{listed.get(name, '')}"  # also the words of EkmEgressDown
+            if source.endswith(".md"):
+                places += self._places(name, text, listed | {name: names})
+            else:
+                comment = itertools.takewhile(lambda line: line.startswith(("#", "--", "//")), text.splitlines())
+                places.append((name, source, names, _weight(name), list(comment)))
         for (page, *_, lines), (_, *_, below) in itertools.pairwise(places):
             if not lines and "#" not in page:  # the page begins with its first part
                 lines.extend(below[:1])
@@ -163,27 +175,21 @@ class MarkdownPages:
                 del lines[_FEW:]
         return {"stop": _STOP.split(), "endings": _ENDINGS.split(), "places": places}
 
-    def _places(self, source: str, listed: Mapping[str, str]) -> Iterator[tuple[str, str, str, float, list[str]]]:
-        name, text = self.names[source], self.text(source)
-        weight = _weight(name)
-        names = f"{re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name)}{listed.get(name, '')}"  # also the words of EkmEgressDown
-        if not source.endswith(".md"):
-            comment = itertools.takewhile(lambda line: line.startswith(("#", "--", "//")), text.splitlines())
-            yield name, source, names, weight, list(comment)
-            return
+    def _places(self, name: str, text: str, names: Mapping[str, str]) -> Iterator[Place]:
+        """Yield the places of a Markdown page, whose lines grow until the next one; `names` has further words by address."""
+        weight, counts, title = _weight(name), 0.0, ""
         tokens, written, mark, lines, row = self._parsed(text), False, "", list[str](), list[str]()
-        title = next(_plain(tokens[at + 1]) for at, token in enumerate(tokens) if token.type == "heading_open")
         for at, token in enumerate(tokens):
             match token.type:
                 case "html_block":
                     written = (written or _WRITTEN in token.content) and _WRITTEN_END not in token.content
                 case "heading_open":
                     heading, lines = _plain(tokens[at + 1]), []
+                    title = title or heading
                     here = name if heading == title else f"{name}#{mark or token.attrs['id']}"
                     mark = ""
                     counts = (min(weight, _GENERATED) if written else weight) * (1 if here == name else _PART)
-                    also = names if here == name else title + listed.get(here, "")
-                    yield here, heading, also, counts, lines  # the lines are added below
+                    yield here, heading, names.get(here, "") + ("" if here == name else f" {title}"), counts, lines
                 case "fence" | "code_block":
                     lines += token.content.splitlines()
                 case "inline" if tokens[at - 1].type == "td_open":
@@ -194,7 +200,10 @@ class MarkdownPages:
                 case "inline" if found := re.findall(r'<a id="([^"]+)">', token.content):
                     mark = found[0]
                 case "inline" if tokens[at - 1].type not in ("heading_open", "th_open"):
-                    lines += _SENTENCE.split(_plain(token))
+                    sentences = _SENTENCE.split(_plain(token))
+                    lines += sentences
+                    if lead := _LEAD.match(token.content):  # a paragraph with a heading of its own
+                        yield here, lead[1], title, min(counts, weight * _PART), sentences
 
     def list_of_documents(self) -> str:
         """Return the part of the README that lists all pages by purpose."""

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from operator import itemgetter
 from typing import NamedTuple
 
 NOT_BUILT = "This checkout has no built documentation. `./dev docs` builds it.\n"
@@ -111,34 +110,38 @@ class Documentation:
         """Return the best places for some words, each with a sentence. `search.js` ranks the same index by the same rules.
 
         A match in a heading counts most, then one in the names of the page, then those in the text; a word counts more if fewer places have
-        it, and a place more if it has more of the words.
+        it, and a place more if it has more of the words, most of all in one sentence.
         """
         index = json.loads(self.search_index())
         places, endings = [Place(*row) for row in index["places"]], "|".join(index["endings"])
         given = re.findall(r"[a-z0-9]{2,}", text.lower())
         words = list(dict.fromkeys([word for word in given if word not in index["stop"]] or given))[:_MOST_WORDS]
+        texts = [(place.heading, place.names, *place.lines) for place in places]
         scores, matched = [0.0] * len(places), [0] * len(places)
-        in_lines = [[0] * len(place.lines) for place in places]  # words of each sentence that the heading lacks
+        together = [[0] * len(each) for each in texts]  # words of each heading, name and sentence
         for word in words:
             stem = re.sub(f"(?<=[a-z]{{3}})(?:{endings})$", "", word)
             has = re.compile(f"(?<![a-z0-9]){stem}(?:{endings})?(?![a-z0-9])", re.ASCII | re.IGNORECASE).search
-            found = [[bool(has(line)) for line in (place.heading, place.names, *place.lines)] for place in places]
+            found = [[bool(has(text)) for text in each] for each in texts]
             rarity = math.log(1 + len(places) / (1 + sum(map(any, found))))
             for at, (heading, names, *lines) in enumerate(found):
                 scores[at] += rarity * places[at].weight * (8 * heading + 4 * names + min(2, sum(lines)))
-                matched[at] += heading or names or any(lines)
-                in_lines[at] = [before + (now and not heading) for before, now in zip(in_lines[at], lines, strict=True)]
-        ranks = [score * number for score, number in zip(scores, matched, strict=True)]
-        best, of_page = list[tuple[Place, str]](), Counter[str]()
+                matched[at] += any(found[at])
+                together[at] = [before + now for before, now in zip(together[at], found[at], strict=True)]
+        ranks = [score * (number + max(counts)) for score, number, counts in zip(scores, matched, together, strict=True)]
+        best, of_page = dict[str, tuple[Place, str]](), Counter[str]()
         for at in sorted(range(len(places)), key=lambda at: -ranks[at]):
-            page = places[at].address.partition("#")[0]
+            place = places[at]
+            page = place.address.partition("#")[0]
             if not ranks[at] or len(best) == _MOST_FOUND:
                 break
-            if of_page[page] < _MOST_OF_PAGE:
+            if place.address not in best and of_page[page] < _MOST_OF_PAGE:
                 of_page[page] += 1
-                shown = max(zip(in_lines[at], places[at].lines, strict=True), key=itemgetter(0), default=(0, ""))
-                best.append((places[at], shown[1]))
-        return best
+                in_heading, _, *in_lines = together[at]
+                most = max(in_lines, default=0)
+                shown = place.lines[in_lines.index(most) if most > in_heading else 0 :]
+                best[place.address] = place, shown[0] if shown else ""
+        return list(best.values())
 
     def search_index(self) -> str:
         """Return the index of a search as JSON."""

@@ -21,7 +21,7 @@
     const words = [...new Set(telling.length ? telling : given)].slice(0, MOST_WORDS);
     const ending = `(?:${endings.join('|')})`;
     const all = places.map(([address, heading, names, weight, lines]) => (
-      { address, heading, weight, texts: [heading, names, ...lines], score: 0, matched: 0, inLines: lines.map(() => 0), lines }));
+      { address, heading, weight, texts: [heading, names, ...lines], score: 0, matched: 0, together: Array(lines.length + 2).fill(0), lines }));
     for (const word of words) {
       const stem = word.replace(new RegExp(`(?<=[a-z]{3})${ending}$`), '');
       const pattern = new RegExp(`(?<![a-z0-9])${stem}${ending}?(?![a-z0-9])`, 'i');
@@ -31,15 +31,22 @@
         const place = all[at];
         place.score += rarity * place.weight * (8 * heading + 4 * names + Math.min(2, lines.reduce((sum, one) => sum + one, 0)));
         place.matched += Number(found[at].includes(1));
-        lines.forEach((one, number) => { place.inLines[number] += one && !heading; });
+        found[at].forEach((one, number) => { place.together[number] += one; });
       });
     }
-    const ofPage = {};
-    return all.filter((place) => place.score).sort((a, b) => b.score * b.matched - a.score * a.matched).filter(({ address }) => {
+    const ofPage = {}, seen = new Set();
+    const rank = (place) => place.score * (place.matched + Math.max(...place.together));
+    return all.filter(rank).sort((a, b) => rank(b) - rank(a)).filter(({ address }) => {
       const page = address.split('#')[0];
+      if (seen.has(address) || ofPage[page] === MOST_OF_PAGE) return false;
+      seen.add(address);
       ofPage[page] = (ofPage[page] ?? 0) + 1;
-      return ofPage[page] <= MOST_OF_PAGE;
-    }).slice(0, MOST_FOUND).map((place) => ({ ...place, line: place.lines[place.inLines.indexOf(Math.max(...place.inLines))] ?? '' }));
+      return true;
+    }).slice(0, MOST_FOUND).map((place) => {
+      const [heading, , ...inLines] = place.together;
+      const most = Math.max(0, ...inLines);
+      return { ...place, line: place.lines[most > heading ? inLines.indexOf(most) : 0] ?? '' };
+    });
   };
 
   let index;

@@ -124,9 +124,12 @@ def test_index_has_every_page_and_every_part_of_it(documentation):
         ("what does 3077 mean", "codes#3077"),
         ("3109", "codes#3109"),
         ("who may read the pages: password, TLS", "securing"),
+        ("remove a server that is gone", "sql-servers#remove-a-server-that-is-gone"),
+        ("upgrade Prometheus to 3", "alerts"),
         ("databases are in RECOVERY PENDING, what now", "recovery-pending"),
         ("what permissions does the exporter need", "permissions"),
-        ("how many requests to the vault", "sizing"),
+        ("how much does it cost the vault", "sizing"),
+        ("how many requests to the vault", "placement#requests"),
         ("egress down", "runbooks/EkmEgressDown"),
         ("ekm_probe_success", "metrics#ekm_probe_success"),
     ],
@@ -143,6 +146,14 @@ def test_pages_written_by_hand_come_before_generated_ones_and_licences_last(docu
     assert "LICENSE" not in addresses(documentation, "silence")
     by_page = {row[0]: row[3] for row in json.loads(documentation.search_index())["places"]}
     assert by_page["maintainers/licences"] < by_page["codes"] < by_page["runbooks/EkmEgressDown"] < by_page["rollover"]
+
+
+def test_paragraph_with_a_heading_of_its_own_is_found_by_it_once_for_each_place(documentation):
+    place, sentence = documentation.search("upgrade Prometheus to 3")[0]
+    assert (place.address, place.heading) == ("alerts", "Upgrade Prometheus to 3")
+    assert sentence.startswith("Upgrade Prometheus to 3: ")
+    found = addresses(documentation, "silence one vault now")
+    assert len(found) == len(set(found))
 
 
 def test_heading_counts_more_than_text_and_shows_the_first_sentence(documentation):
