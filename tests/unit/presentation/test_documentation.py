@@ -119,7 +119,7 @@ def test_index_has_every_page_and_every_part_of_it(documentation):
         ("secret", "rollover"),
         ("secret expires, how to renew without downtime", "rollover"),
         ("expired secrets", "expiry"),
-        ("silence one vault", "alerts"),
+        ("silence one vault", "alerts#silence-one-vault"),
         ("silencing", "alerts"),
         ("what does 3077 mean", "codes#3077"),
         ("3109", "codes#3109"),
