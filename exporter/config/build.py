@@ -242,8 +242,7 @@ def _check_address(raw: Section, known: dict[tuple[str, int | str], Section]) ->
     address = parse_sql_address(written)
     first = known.setdefault((address.host.casefold(), address.port or (address.instance or "").casefold()), raw)
     if first is not raw:
-        where = first.location_of("address").where
-        raw.location_of("address").error(f"another entry has this address, at {where}: remove one")
+        raw.location_of("address").error(f"another entry has this address, at {first.location_of('address').where}: remove one")
 
 
 def _check_labels(raw: Section, known: dict[str, Section]) -> None:

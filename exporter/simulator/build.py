@@ -73,11 +73,11 @@ def build_environment(config: Config) -> Environment:
 class _VaultContents:
     """The callers, key versions and secrets gathered for one vault.
 
-    `keys` has the old and the newest versions of each key. `readers` are the credentials that list secrets.
+    `keys` has the versions of each key, and whether each is the newest. `readers` are the credentials that list secrets.
     """
 
     callers: dict[str, None] = field(default_factory=dict)
-    keys: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # by the first spelling of the name
+    keys: dict[str, dict[str, bool]] = field(default_factory=dict)  # by the first spelling of the name
     readers: list[str] = field(default_factory=list)
     secrets: dict[str, dict[str, None]] = field(default_factory=dict)
 
@@ -126,9 +126,7 @@ class _Derivation:
     def _add_key(self, vault: str, credential: str, key_name: str, key_version: str | None, *, newest: bool) -> None:
         """Add a version. `newest`: it is the newest one of its key, as a pinned version is."""
         self._contents[vault].callers[credential] = None
-        both, version = self._contents[vault].keys.setdefault(key_name, ([], [])), key_version or _NEWEST
-        if version not in (*both[0], *both[1]):
-            both[newest].append(version)
+        self._contents[vault].keys.setdefault(key_name, {}).setdefault(key_version or _NEWEST, newest)
 
     def _add_secret(self, credential: Credential) -> None:
         """Add the vault secret that holds the credential's expiry, and its reader, if it has such a secret."""
@@ -150,7 +148,7 @@ class _Derivation:
             tenant_id=self._tenant_of((callers or readers)[0]),
             authority=_AUTHORITIES.get(cloud.name, ENTRA) if cloud is not None else ENTRA,
             permissions=allowed,
-            keys={name.lower(): self._key(name, [*old, *newest], kty) for name, (old, newest) in contents.keys.items()},
+            keys={name.lower(): self._key(name, sorted(made, key=made.__getitem__), kty) for name, made in contents.keys.items()},
             secrets={name.lower(): _secret(name, versions) for name, versions in contents.secrets.items()},
         )
 
