@@ -55,8 +55,7 @@ PAGES: Final[Mapping[str, tuple[GeneratedPart, ...]]] = {
     "maintainers/simulator-scenarios": (simulator.SCENARIOS_PART,),
     "sizing": (*sizing.PARTS, *vault_load.PARTS),
     "sql-host": sql_host.PARTS,
-    "sql-servers": (*sql_servers.PARTS, gate.EVIDENCE_PART),
-    "what-needs-the-vault": (gate.EVIDENCE_PART,),
+    "sql-servers": sql_servers.PARTS,
     "windows": (windows.PART,),
 }
 
