@@ -5,6 +5,7 @@ All are behind access control. Every listener serves `/docs/`, the documentation
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -120,7 +121,8 @@ class PageHandlers:
             return web.Response(status=404, text=NOT_BUILT)
         name = request.match_info["name"]
         if name == "search.json":
-            return await _document(request, self._documentation.search_index(), {**_DOCUMENT, "Content-Type": "application/json"})
+            index = await asyncio.to_thread(self._documentation.search_index)  # some milliseconds
+            return await _document(request, index, {**_DOCUMENT, "Content-Type": "application/json"})
         if (page := self._documentation.find(name)) is None:
             # A redirect to the new page of an old name. 301, since Windows PowerShell 5.1 does not follow 308.
             if (moved := self._documentation.moved_to(name)) is None:

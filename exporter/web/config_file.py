@@ -157,7 +157,7 @@ HEADERS: tuple[Field, ...] = (
     Field(
         name="Content-Security-Policy",
         kind=fields.TEXT,
-        doc="Replaces the exporter's own policy, which allows only its style sheet and script.",
+        doc="Replaces the exporter's own policy, which allows only its style sheet and scripts.",
     ),
     Field(
         name="X-Frame-Options",
