@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar, cast
@@ -40,7 +40,7 @@ from exporter.clients.http.network import Network, split_url
 from exporter.clients.http.timing import TimedSSLObject
 from exporter.core.names import is_parent_domain, is_trusted_authority
 from exporter.core.secrets import mask
-from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase
+from exporter.core.values import Challenge, Facts, Fault, KeyFacts
 from exporter.knowledge.answers import unexpected_text
 from exporter.knowledge.expiry import SecretVersion
 
@@ -97,20 +97,13 @@ class HostSession:
     def __init__(self, network: Network, host: str) -> None:
         """Open a session. `host` includes the port unless it is 443."""
         self.host = host
-        self.sent = 0  # requests that left this host
-        self._connection = network.connection(*split_url(host))
+        self.connection = network.connection(*split_url(host))
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._connection.close()
-
-    async def exchange(self, send: Callable[[], Awaitable[Any]], *, deadline: float) -> Exchange:
-        """Run `send`, a call of a client of the SDK that uses `TRANSPORT`."""
-        exchange = await self._connection.exchange(send, deadline=deadline)
-        self.sent += exchange.resent + (exchange.reached in (Phase.WAIT, Phase.TRANSFER))
-        return exchange
+        await self.connection.close()
 
     async def get(
         self, path: str, token: str, read: Callable[[bytes], tuple[Fault, T | None]], *, deadline: float
@@ -126,7 +119,7 @@ class HostSession:
         if body is not None:
             headers["Content-Type"] = "application/json"
         request = cast("HttpRequest", Request(method, f"https://{self.host}{path}", headers, body))
-        return await self.exchange(lambda: self._client.send_request(request, stream=True), deadline=deadline)
+        return await self.connection.exchange(lambda: self._client.send_request(request, stream=True), deadline=deadline)
 
 
 class VaultSession(HostSession):

@@ -78,7 +78,7 @@ class ResourceGraphSession(HostSession):
         """
         options = self._options(top=PAGE, skip_token=skip_token, result_format="objectArray")
         request = self._request(query=QUERY, subscriptions=list(subscriptions) or None, options=options)
-        exchange = await self.exchange(
+        exchange = await self.connection.exchange(
             lambda: self._graph.resources(request, headers={"Authorization": f"Bearer {token}"}), deadline=deadline
         )
         # The implied codes are those of a vault.

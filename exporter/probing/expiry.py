@@ -251,7 +251,7 @@ class ExpiryLookup:
             try:
                 return await _find_in(graph, token, client_id, choose, deadline)
             finally:
-                self._requested("graph", graph.sent)
+                self._requested("graph", graph.connection.sent)
 
     async def _choice(self, credential: Credential) -> tuple[str, Choose]:
         """Return the client id to look up, and a function that finds the credential."""
@@ -279,7 +279,7 @@ class ExpiryLookup:
                 token = await self._token(identity, module, challenge, deadline)
                 facts, versions = await vault.list_secret_versions(token, name, deadline=deadline)
             finally:
-                self._requested("vault", vault.sent)
+                self._requested("vault", vault.connection.sent)
         return (
             failure_of(f"the vault {host}", facts, KEY_VAULT_ACTIONS) if versions is None else choose_version(versions, version)
         )

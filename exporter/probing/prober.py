@@ -47,7 +47,7 @@ async def probe_vault(
         try:
             return redacted(await Probe(request, vault, tokens, clock, on_internal_error).run())
         finally:
-            on_requests(vault.sent)
+            on_requests(vault.connection.sent)
 
 
 def auxiliary_result(probe: AuxiliaryProbe, report: ProbeReport) -> AuxiliaryResult:

@@ -359,7 +359,7 @@ class HostConnection:
         self._endpoint, self._proxy, self.limiter = endpoint, proxy, limiter
         self._ask_proxy_headers = proxy_headers
         self._proxy_headers: Mapping[str, str] | None = None
-        self.traffic = Traffic()
+        self.traffic, self.sent = Traffic(), 0  # requests that left this host
         self._session = aiohttp.ClientSession(
             connector=connector,
             headers={"Accept-Encoding": "identity"},
@@ -379,6 +379,7 @@ class HostConnection:
         if exchange.lost_connection:
             exchange = await self._attempt(call, deadline)
             exchange.resent = True
+        self.sent += exchange.resent + (exchange.reached in (Phase.WAIT, Phase.TRANSFER))
         return exchange
 
     async def _attempt(self, call: Callable[[], Awaitable[object]], deadline: float) -> Exchange:

@@ -185,7 +185,7 @@ async def test_lost_keep_alive_is_resent_once_on_a_new_connection(serve, session
     async with session_to(wire) as session:
         first, _ = await session.challenge(deadline=until())
         facts, key = await session.get_key(TOKEN, "Key0", None, deadline=until())
-        assert session.sent == len(connections)
+        assert session.connection.sent == len(connections)
     assert (first.resent, facts.resent) == (False, len(connections) == 3)
     assert facts.fault in faults
     assert (key is not None) is (facts.fault is Fault.NONE)
@@ -282,7 +282,7 @@ async def test_lost_answer_of_a_new_connection_is_not_resent(serve, network_to, 
     async with session_with(network_to, wire, host) as session:
         await session.challenge(deadline=until())
         facts = await get_key(session)
-        assert session.sent == 2
+        assert session.connection.sent == 2
     assert facts.fault in (Fault.CONNECTION_CLOSED, Fault.CONNECTION_RESET)
     assert (facts.resent, len(wire.requests)) == (False, 2)
     assert Phase.CONNECT in facts.phases
@@ -442,7 +442,7 @@ async def test_surplus_bytes_raise_nothing_and_close_the_sockets(serve, session_
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
         after, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
-        sockets = list(session._connection.traffic.sockets)
+        sockets = list(session.connection.traffic.sockets)
     assert facts.fault in EXPECTED, facts
     assert (challenge is not None) is (facts.fault is Fault.NONE)
     assert after.fault in (*EXPECTED, Fault.HTTP_STATUS, Fault.ANSWER_EMPTY), after
@@ -456,8 +456,8 @@ async def test_failed_close_of_a_session_still_closes_the_sockets(serve, session
     wire = await serve(FakeVault())
     async with session_to(wire) as session:
         await session.challenge(deadline=until())
-        sockets = list(session._connection.traffic.sockets)
-        close, session._connection._session.close = session._connection._session.close, fail
+        sockets = list(session.connection.traffic.sockets)
+        close, session.connection._session.close = session.connection._session.close, fail
     assert len(sockets) == 1
     await all_closed(sockets)
     await close()
