@@ -79,7 +79,7 @@ class SqlServerReadings:
         self._following: asyncio.Task[None] | None = None
         self._config = self._whole = _NOTHING
         self._applying = asyncio.Lock()
-        self._monitor: SqlServerMonitor | None = None
+        self._monitor: SqlServerMonitor[_ComparedServer] | None = None
         self._tokens: DatabaseTokens | None = None
         self._declared: DeclaredTargets | None = None
         self._compared: dict[str, _ComparedServer] = {}  # by address
@@ -131,7 +131,8 @@ class SqlServerReadings:
         self._monitor = SqlServerMonitor(
             config,
             ServerReader(self._token_of, self._secret_ends),
-            prepare=self._prepare,
+            compare=self._compare,
+            show=self._show,
             on_forgotten=self._forget,
             on_internal_error=self._on_internal_error,
             load=partial(self._store.recall_document, DocumentKind.SQL_SERVER),
@@ -255,11 +256,8 @@ class SqlServerReadings:
             if result.token is not None or tokens is self._tokens:
                 return result  # else a reload has ended the request
 
-    def _prepare(self, reading: SqlServerReading) -> Callable[[], bool]:
-        """Compare with the targets and render the series, on a thread. Return how the event loop shows both."""
-        return partial(self._show, self._compare(reading))
-
     def _compare(self, reading: SqlServerReading) -> _ComparedServer:
+        """Compare with the targets and render the series, on a thread."""
         from exporter.metrics.sql_server import sql_server_samples  # noqa: PLC0415 - see above
         from exporter.sqlserver.differences import find_differences  # noqa: PLC0415
         from exporter.sqlserver.reading import names_of  # noqa: PLC0415
@@ -272,15 +270,15 @@ class SqlServerReadings:
         return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, samples))
 
     def _show(self, server: _ComparedServer) -> bool:
-        """Show a SQL Server and return False. If a reload has changed the targets since, return True and show nothing."""
-        if server.declared is not self._declared:
-            return True
+        """Show a SQL Server on the event loop, and return whether it was: not if a reload has changed the targets since."""
         address = server.reading.address
+        if server.declared is not self._declared:
+            return False
         _log_sections(self._compared.get(address), server.reading)
         self._compared[address] = server
         self._recorder.sql_servers.show(server.lines)
         self._is_read.set()
-        return False
+        return True
 
     def _forget(self, address: str) -> None:
         self._compared.pop(address, None)

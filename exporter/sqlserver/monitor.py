@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 from exporter.config.settings import Config, Credential, SecretUnreadableError, SqlServer, read_secret
 from exporter.core.limits import JITTER
@@ -50,6 +50,7 @@ _SPACING = 1.0  # seconds between two first readings
 _CONTESTED = "{}, and so does another address: its series have the address. Remove one if both are the same server, else set another host: for one"
 
 _T = TypeVar("_T")
+_Compared = TypeVar("_Compared")
 _Args = TypeVarTuple("_Args")
 
 
@@ -70,13 +71,8 @@ class ServerState:
         return self.server.user or ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What is known after an attempt. `stored` is the document of the state directory, None if it stays as it is."""
-
-    reading: SqlServerReading
-    lockout: Lockout | None
-    stored: Mapping[str, Any] | None
+# What is known after an attempt, and the document of the state directory, None if it stays as it is.
+Attempt = tuple[ServerState, Mapping[str, Any] | None]
 
 
 class _FailedError(Exception):
@@ -162,16 +158,16 @@ class ServerReader:
                 lockout = lockout_after(state.account, material, at) if document.refused_login else None
                 whole = search.after is None
                 reading = updated(state.reading, state.server, document, at, refused=lockout is not None, whole=whole, ends=ends)
-                return Attempt(reading, lockout, document_of(reading, lockout))
+                return replace(state, reading=reading, lockout=lockout), document_of(reading, lockout)
 
-            result = await self._run_on_thread(address, self._whole, "not read to its end", attempt, stopped)
+            after, stored = await self._run_on_thread(address, self._whole, "not read to its end", attempt, stopped)
         except (_FailedError, SecretUnreadableError, FileUnreadableError, PoolExhausted) as error:
             failed = Document(address=address, failure=str(error))
             refused = state.reading.refused and not tried
-            return Attempt(updated(state.reading, state.server, failed, at, refused=refused), state.lockout, None)
-        if search.end(result.reading):
+            return replace(state, reading=updated(state.reading, state.server, failed, at, refused=refused)), None
+        if search.end(after.reading):
             self._searches[address] = search
-        return result
+        return after, stored
 
     async def compute(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
         """Return what a function returns that only computes, on a thread if there is one. Raises what it raises."""
@@ -285,7 +281,7 @@ class _ServerEntry:
     logged: str = ""  # the failure that was logged last
 
 
-class SqlServerMonitor:
+class SqlServerMonitor(Generic[_Compared]):
     """Reads SQL Servers periodically. Use it from one event loop."""
 
     def __init__(
@@ -293,7 +289,8 @@ class SqlServerMonitor:
         config: Config,
         reader: ServerReader,
         *,
-        prepare: Callable[[SqlServerReading], Callable[[], bool]],
+        compare: Callable[[SqlServerReading], _Compared],
+        show: Callable[[_Compared], bool],
         on_forgotten: Callable[[str], None],
         on_internal_error: Callable[[Exception], None],
         load: Callable[[str], Mapping[str, Any] | None],
@@ -301,13 +298,14 @@ class SqlServerMonitor:
         clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """A thread calls `prepare` with what is known after each attempt, and with what was known before a restart.
+        """A thread calls `compare` with what is known after each attempt, and with what was known before a restart.
 
-        The event loop then calls what it returned; True prepares again. `on_forgotten` receives the address of a server that a reload removed. `load` and
-        `store` read and write the document of a server. `clock` gives Unix time, `draw` a number in [0, 1].
+        The event loop then calls `show` with the result; False compares again. `on_forgotten` receives the address of a server that a
+        reload removed. `load` and `store` read and write the document of a server. `clock` gives Unix time, `draw` a number in [0, 1].
         """
-        self._config, self._reader, self._prepare, self._on_forgotten = config, reader, prepare, on_forgotten
-        self._on_internal_error, self._load, self._store = on_internal_error, load, store
+        self._config, self._reader, self._on_forgotten = config, reader, on_forgotten
+        self._compare, self._show_compared, self._on_internal_error = compare, show, on_internal_error
+        self._load, self._store = load, store
         self._clock, self._draw = clock, draw
         self._slots, self._retries = asyncio.Semaphore(CONCURRENT_READINGS), asyncio.Semaphore(_CONCURRENT_RETRIES)
         self._entries = {address: _ServerEntry(_first_state(config, address)) for address in config.sql_servers}
@@ -379,21 +377,18 @@ class SqlServerMonitor:
                 entry.due = loop_time() + LOCKED_SECONDS
                 return
             entry.due = loop_time() + self._config.settings.sql_interval * (1 - JITTER + 2 * JITTER * self._draw())
-            entry.state = replace(entry.state, reading=attempt.reading, lockout=attempt.lockout)
-            await self._add(entry, attempt)
-
-    async def _add(self, entry: _ServerEntry, attempt: Attempt) -> None:
-        reading = attempt.reading
-        if reading.failure != entry.logged:
-            entry.logged = reading.failure
-            if reading.failure:
-                _log.warning("SQL Server not read", extra=fields(server=reading.address, problem=reading.failure))
-            else:
-                _log.info("SQL Server read again", extra=fields(server=reading.address))
-        if attempt.stored is not None:
-            self._store(reading.address, attempt.stored)
-        await self._mark_contested()
-        await self._show(entry)
+            entry.state, stored = attempt
+            reading = entry.state.reading
+            if reading.failure != entry.logged:
+                entry.logged = reading.failure
+                if reading.failure:
+                    _log.warning("SQL Server not read", extra=fields(server=reading.address, problem=reading.failure))
+                else:
+                    _log.info("SQL Server read again", extra=fields(server=reading.address))
+            if stored is not None:
+                self._store(reading.address, stored)
+            await self._mark_contested()
+            await self._show(entry)
 
     async def _mark_contested(self) -> None:
         """Mark the servers that answer with the names of another one, and show those that changed: before the one that has the names."""
@@ -413,8 +408,8 @@ class SqlServerMonitor:
         with reported(self._on_internal_error):
             while True:
                 reading = entry.state.reading
-                show = await self._reader.compute(self._prepare, reading)
-                if reading is entry.state.reading and not show():
+                compared = await self._reader.compute(self._compare, reading)
+                if reading is entry.state.reading and self._show_compared(compared):
                     return
 
     async def _restore_entry(self, entry: _ServerEntry) -> None:

@@ -1,6 +1,7 @@
 """Configurations with SQL Servers, documents of them, and fakes for the tests of their monitor."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from exporter.config.settings import SecretSource, Settings, SqlServer
 from exporter.sqlserver.document import Document, completed
 from exporter.sqlserver.errors import lockout_after
 from exporter.sqlserver.last_reading import document_of, updated
-from exporter.sqlserver.monitor import Attempt, SqlServerMonitor
+from exporter.sqlserver.monitor import SqlServerMonitor
 from tests.support import factories
 from tests.support.sql_inventory import rows_of
 
@@ -105,7 +106,7 @@ class FakeReader:
         document = failed("not read to its end") if isinstance(answer, float) else answer
         lockout = lockout_after("ekm", b"secret", at) if document.refused_login else None
         reading = updated(state.reading, state.server, document, at, refused=lockout is not None)
-        return Attempt(reading, lockout, document_of(reading, lockout))
+        return replace(state, reading=reading, lockout=lockout), document_of(reading, lockout)
 
     def times(self, address="n1"):
         return [at for at, found in self.readings if found == address]
@@ -124,14 +125,15 @@ class Recorded:
     @property
     def callbacks(self):
         return {
-            "prepare": self._prepare,
+            "compare": self._compare,
+            "show": lambda show: not show(),
             "on_forgotten": self.forgotten.append,
             "on_internal_error": self.errors.append,
             "load": self.documents.get,
             "store": self.documents.__setitem__,
         }
 
-    def _prepare(self, reading):
+    def _compare(self, reading):
         first = self.preparations.pop(0) if self.preparations else None
         if isinstance(first, Exception):
             raise first

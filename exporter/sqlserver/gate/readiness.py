@@ -393,19 +393,16 @@ def _read(case: NodeKey) -> Iterator[GateReason]:
 
 
 def damaged(
-    reading: SqlServerReading, server: str, question: Question, sections: Iterable[str] = _OF_USE
+    reading: SqlServerReading, server: str, question: Question, sections: Iterable[str] | None = None
 ) -> Iterator[GateReason]:
     """Yield a reason if sections lack what the evidence needs of them; without `sections`, what shows whether a server uses a key."""
-    found = [name for name in sections if not _is_whole(name, rows(reading, name), uses_keys=sections is not _OF_USE)]
-    if sections is not _OF_USE:
-        found += [name for name in _lacking(reading) if name not in found]
+    uses_keys = sections is not None
+    named = _OF_USE if sections is None else sections
+    found = [name for name in named if not _is_whole(name, rows(reading, name), uses_keys=uses_keys)]
+    found += [name for name in _lacking(reading) if name not in found] if uses_keys else []
     if found:
-        yield reason(
-            Condition.INVENTORY_GAP,
-            servers=server,
-            gap=f"rows of {listed(found)} are incomplete, so they prove nothing",
-            folder=question.folder,
-        )
+        gap = f"rows of {listed(found)} are incomplete, so they prove nothing"
+        yield reason(Condition.INVENTORY_GAP, servers=server, gap=gap, folder=question.folder)
 
 
 def _is_whole(section: str, found: Sequence[Row], *, uses_keys: bool) -> bool:

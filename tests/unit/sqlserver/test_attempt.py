@@ -99,13 +99,9 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
-def after(state, result):
-    return replace(state, reading=result.reading, lockout=result.lockout)
-
-
 async def test_login_has_the_password_of_this_moment(harness):
     reader, state = harness.reader(), harness.state()
-    first = await reader.read(state, AT)
+    first, stored = await reader.read(state, AT)
     write_private(harness.file, "another-password")
     await reader.read(state, AT)
     logins = [access.login for _, access in harness.read]
@@ -115,7 +111,7 @@ async def test_login_has_the_password_of_this_moment(harness):
     ]
     assert first.lockout is None
     assert first.reading.attempted_at == AT
-    assert restored(first.stored, state.server) == (first.reading, None)
+    assert restored(stored, state.server) == (first.reading, None)
 
 
 async def test_server_is_verified_by_default(harness):
@@ -134,9 +130,9 @@ async def test_pinned_server_has_no_other_trust(harness):
 async def test_refused_login_is_not_tried_again_for_an_hour(harness):
     harness.answers = [REFUSED]
     reader, state = harness.reader(), harness.state()
-    result = await reader.read(state, AT)
+    result, _ = await reader.read(state, AT)
     assert result.reading.refused
-    state = after(state, result)
+    state = result
     assert await reader.read(state, AT + LOCKOUT_SECONDS - 1.0) is None
     assert len(harness.read) == 1
     assert await reader.read(state, AT + LOCKOUT_SECONDS) is not None
@@ -146,18 +142,18 @@ async def test_refused_login_is_not_tried_again_for_an_hour(harness):
 async def test_changed_password_ends_the_lockout(harness):
     harness.answers = [REFUSED, a_document()]
     reader, state = harness.reader(), harness.state()
-    state = after(state, await reader.read(state, AT))
+    state, _ = await reader.read(state, AT)
     write_private(harness.file, "another-password")
-    result = await reader.read(state, AT + 60.0)
+    result, _ = await reader.read(state, AT + 60.0)
     assert (result.reading.refused, result.lockout) == (False, None)
 
 
 async def test_lockout_holds_after_a_restart(harness):
     harness.answers = [REFUSED]
     state = harness.state()
-    result = await harness.reader().read(state, AT)
-    reading, lockout = restored(result.stored, state.server)
-    assert PASSWORD not in str(result.stored)
+    _, stored = await harness.reader().read(state, AT)
+    reading, lockout = restored(stored, state.server)
+    assert PASSWORD not in str(stored)
     assert await harness.reader().read(replace(state, reading=reading, lockout=lockout), AT + 60.0) is None
     assert len(harness.read) == 1
 
@@ -165,19 +161,19 @@ async def test_lockout_holds_after_a_restart(harness):
 async def test_unreadable_secret_keeps_the_lockout(harness):
     harness.answers = [REFUSED]
     reader, state = harness.reader(), harness.state()
-    state = after(state, await reader.read(state, AT))
+    state, _ = await reader.read(state, AT)
     harness.file.unlink()
-    result = await reader.read(state, AT + 60.0)
+    result, stored = await reader.read(state, AT + 60.0)
     assert result.reading.failure == f"file {harness.file}: no such file"
-    assert (result.reading.refused, result.lockout, result.stored) == (True, state.lockout, None)
+    assert (result.reading.refused, result.lockout, stored) == (True, state.lockout, None)
     assert len(harness.read) == 1
 
 
 async def test_unreadable_authorities_send_no_login(harness, tmp_path):
     reader = harness.reader()
-    missing = await reader.read(harness.state(ca_file=tmp_path / "ca.pem"), AT)
+    missing, _ = await reader.read(harness.state(ca_file=tmp_path / "ca.pem"), AT)
     assert missing.reading.failure == f"ca_file {tmp_path / 'ca.pem'}: no such file"
-    empty = await reader.read(harness.state(ca_file=harness.file), AT)
+    empty, _ = await reader.read(harness.state(ca_file=harness.file), AT)
     assert empty.reading.failure == f"ca_file {harness.file}: no certificate in PEM"
     assert harness.read == []
 
@@ -193,10 +189,10 @@ async def test_token_signs_in(harness):
 async def test_refusal_of_entra_locks_until_the_secret_changes(harness):
     harness.token = TokenResult(facts=ENTRA_REFUSED, token=None, duration=0.1, shared=False)
     reader, state = harness.reader(), harness.by_entra()
-    result = await reader.read(state, AT)
+    result, stored = await reader.read(state, AT)
     assert result.reading.failure == "no token from sql: HTTP 401 AADSTS7000215"
     assert result.reading.refused
-    state = replace(state, **dict(zip(("reading", "lockout"), restored(result.stored, state.server), strict=True)))
+    state = replace(state, **dict(zip(("reading", "lockout"), restored(stored, state.server), strict=True)))
     assert await reader.read(state, AT + 60.0) is None
     assert harness.requested == ["sql"]
     write_private(harness.file, "another-secret")
@@ -208,10 +204,10 @@ async def test_refusal_of_entra_locks_until_the_secret_changes(harness):
 async def test_changed_secret_ends_the_refusal_without_an_answer(harness):
     harness.token = TokenResult(facts=ENTRA_REFUSED, token=None, duration=0.1, shared=False)
     reader, state = harness.reader(), harness.by_entra()
-    state = after(state, await reader.read(state, AT))
+    state, _ = await reader.read(state, AT)
     write_private(harness.file, "another-secret")
     harness.token = TokenResult(facts=Facts(fault=Fault.CONNECT_TIMEOUT), token=None, duration=0.1, shared=False)
-    result = await reader.read(state, AT + 60.0)
+    result, _ = await reader.read(state, AT + 60.0)
     assert (result.reading.failure, result.reading.refused) == ("no token from sql: connect timeout", False)
 
 
@@ -227,7 +223,7 @@ async def test_changed_secret_ends_the_refusal_without_an_answer(harness):
 )
 async def test_missing_token_without_a_refusal_locks_nothing(harness, facts):
     harness.token = TokenResult(facts=facts, token=None, duration=0.1, shared=False)
-    result = await harness.reader().read(harness.by_entra(), AT)
+    result, _ = await harness.reader().read(harness.by_entra(), AT)
     assert result.reading.failure.startswith("no token from sql: ")
     assert (result.reading.refused, result.lockout) == (False, None)
 
@@ -236,7 +232,7 @@ async def test_missing_token_without_a_refusal_locks_nothing(harness, facts):
 async def test_identity_without_a_secret_is_tried_again(harness, kind):
     harness.token = TokenResult(facts=ENTRA_REFUSED, token=None, duration=0.1, shared=False)
     state = replace(harness.by_entra(), credential=a_credential("sql", kind=kind))
-    result = await harness.reader().read(state, AT)
+    result, _ = await harness.reader().read(state, AT)
     assert (result.reading.refused, result.lockout) == (False, None)
 
 
@@ -245,18 +241,18 @@ async def test_unusable_authorities_of_the_module_are_a_failure(harness):
         raise FileUnreadableError("module default: ca.pem holds no usable certificate authority")
 
     harness._token_of = fails
-    result = await harness.reader().read(harness.by_entra(), AT)
+    result, _ = await harness.reader().read(harness.by_entra(), AT)
     assert result.reading.failure == "module default: ca.pem holds no usable certificate authority"
 
 
 async def test_lockout_that_takes_too_long_is_a_failure(harness, monkeypatch):
     harness.answers = [REFUSED]
     reader, state = harness.reader(), harness.state()
-    state = after(state, await reader.read(state, AT))
+    state, _ = await reader.read(state, AT)
     monkeypatch.setattr(monitor, "SECRET_SECONDS", 1.0)
     monkeypatch.setattr(Lockout, "holds", lambda *_: harness.free.wait(PATIENCE))
     async with asyncio.timeout(PATIENCE / 2):
-        result = await reader.read(state, AT + 60.0)
+        result, _ = await reader.read(state, AT + 60.0)
     assert result.reading.failure == "the secret was not read within 1 s"
     assert (result.reading.refused, result.lockout) == (True, state.lockout)
 
@@ -265,14 +261,14 @@ async def test_refusal_of_entra_that_takes_too_long_is_a_failure(harness, monkey
     harness.token = TokenResult(facts=ENTRA_REFUSED, token=None, duration=0.1, shared=False)
     monkeypatch.setattr(monitor, "lockout_after", lambda *_: harness.free.wait(PATIENCE))
     async with asyncio.timeout(PATIENCE / 2):
-        result = await harness.reader(seconds=0.05).read(harness.by_entra(), AT)
+        result, _ = await harness.reader(seconds=0.05).read(harness.by_entra(), AT)
     assert result.reading.failure == "not read to its end within 1.1 s"
 
 
 async def test_server_that_hangs_is_abandoned_and_not_read_twice(harness):
     harness.answers = [None]
     reader, state = harness.reader(seconds=0.05), harness.state()
-    result = await reader.read(state, AT)
+    result, _ = await reader.read(state, AT)
     assert result.reading.failure == "not read to its end within 1.1 s"
     assert reader.is_busy("n1")
     assert not reader.is_busy("n2")
@@ -287,7 +283,7 @@ async def test_hanging_servers_leave_threads_to_the_others(harness):
     tasks = [asyncio.create_task(reader.read(one, AT)) for one in hanging]
     await until(lambda: len(harness.read) == 100)
     async with asyncio.timeout(PATIENCE):
-        assert (await reader.read(state, AT)).reading.failure == ""
+        assert (await reader.read(state, AT))[0].reading.failure == ""
     assert not any(task.done() for task in tasks)
     harness.free.set()
     await asyncio.gather(*tasks)
@@ -297,7 +293,7 @@ async def test_secret_on_a_dead_mount_is_a_failure(harness, monkeypatch):
     monkeypatch.setattr(monitor, "SECRET_SECONDS", 1.0)
     monkeypatch.setattr(monitor, "read_secret", lambda _: harness.free.wait(PATIENCE))
     reader = harness.reader()
-    result = await reader.read(harness.state(), AT)
+    result, _ = await reader.read(harness.state(), AT)
     assert result.reading.failure == "the secret was not read within 1 s"
     assert reader.is_busy("n1")
 
@@ -305,7 +301,7 @@ async def test_secret_on_a_dead_mount_is_a_failure(harness, monkeypatch):
 async def test_closed_reader_starts_no_thread(harness):
     reader = harness.reader()
     reader.close()
-    result = await reader.read(harness.state(), AT)
+    result, _ = await reader.read(harness.state(), AT)
     assert result.reading.failure == "the pool is closed"
     assert not reader.is_busy("n1")
 
@@ -322,7 +318,7 @@ async def test_all_backups_are_searched_once_a_day(harness):
     harness.answers = [failed(), *[known] * 2, failed(), *[known] * 2, a_document("N2", backups=[])]
     reader, state = harness.reader(), harness.state()
     for at in (AT, AT, AT + 300.0, AT + DAY, AT + DAY, AT + DAY - 300.0, AT + DAY, AT + DAY):
-        state = after(state, await reader.read(state, at))
+        state, _ = await reader.read(state, at)
     assert harness.searched == ["all", "all", "later", "all", "all", "all", "later", "all"]  # the last but one is another server
 
 
@@ -331,7 +327,7 @@ async def test_backups_are_searched_anew_once_their_numbers_fall(harness):
     harness.answers = [newer, newer, older, older, older]
     reader, state = harness.reader(), harness.state()
     for number in range(5):
-        state = after(state, await reader.read(state, AT + 300.0 * number))
+        state, _ = await reader.read(state, AT + 300.0 * number)
     assert harness.searched == ["all", "later", "later", "all", "later"]
 
 
@@ -343,7 +339,7 @@ async def test_error_log_is_read_on_and_asked_for_once_if_it_does_not_reach_back
     harness.answers = [completed(replace(known, sections=known.sections | log))]
     reader, state = harness.reader(), harness.state()
     for _ in range(3):
-        state = after(state, await reader.read(state, AT))
+        state, _ = await reader.read(state, AT)
     assert harness.asked == [50 * 60 + 10, 10, 10]
 
 
@@ -351,7 +347,7 @@ async def test_backups_that_were_not_read_are_searched_again(harness):
     harness.answers = [a_document(history=[{"newest_id": 7000}])]
     reader, state = harness.reader(), harness.state()
     for _ in range(2):
-        state = after(state, await reader.read(state, AT))
+        state, _ = await reader.read(state, AT)
     assert harness.searched == ["all", "all"]
 
 

@@ -166,7 +166,7 @@ async def test_rows_are_parsed_and_rendered_on_threads(start, reader, recorded):
     before = await start(a_server(), wait=0.5 * INTERVAL)
     await before.aclose()
     await (await start(a_server())).reconfigure(a_config(a_server(host="node-a")))
-    assert reader.computed == ["_prepare", "restored", "_prepare", "_prepare"]
+    assert reader.computed == ["_compare", "restored", "_compare", "_compare"]
     assert len(recorded.readings) == 3
 
 
@@ -181,7 +181,7 @@ async def test_damaged_document_is_ignored_and_reported(start, recorded, caplog)
 async def test_reading_that_a_reload_outdates_is_prepared_again(start, reader, recorded):
     recorded.preparations = [lambda: True, lambda: True]
     await start(a_server(), wait=0.5 * INTERVAL)
-    assert reader.computed == ["_prepare"] * 3
+    assert reader.computed == ["_compare"] * 3
     assert len(recorded.readings) == 1
 
 
