@@ -23,7 +23,7 @@ from exporter.sqlserver.gate.dependencies import (
     notes_of,
     unknown,
 )
-from exporter.sqlserver.gate.exporters import Requested, answering, compared, failures, place_of, targets_by_key
+from exporter.sqlserver.gate.exporters import Requested, TargetsByKey, answering, compared, failures, place_of, targets_by_key
 from exporter.sqlserver.gate.inputs import (
     DAY,
     Answer,
@@ -67,28 +67,128 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             url: replace(found, targets=tuple(map(vault_side, found.targets))) if isinstance(found, ExporterState) else found
             for url, found in requested.items()
         }
-    facts = _Facts(question, inventory, requested, now)
-    states, chosen = facts.states, [one.server for one in facts.chosen]
-    failed = list(failures(requested, [one.instance for one in facts.chosen], now))
-    against, despite = compared(facts.dependencies, facts.targets)
-    forecast, unknown = forecast_of(facts.dependencies)
-    readiness = tuple(facts.readiness())
+    states, several = [one for one in requested.values() if isinstance(one, ExporterState)], len(requested) > 1
+    held, unread = (inventory, None) if isinstance(inventory, Inventory) else (Inventory(), inventory)
+    known = known_instances(held, states, question, now=now)
+    is_blind = unread is not None and not known
+    chosen, missing = ([], []) if is_blind else choose(question, known)
+    if question.every and not is_blind:
+        silent = dict.fromkeys(each.address for state in states for each in state.readings if known_instance(each) is None)
+        missing += [not_read(address, question) for address in silent]
+    instances = [one.instance for one in chosen]
+    uris = KeyUris((one.instance for one in known), held.loose, Findings(), held.compared, held.established)
+    usages, gaps = find_dependencies(question, instances, [one.instance for one in known], uris)
+    # The replicas of their groups, which do not restart, are "moved" below; all others may share a client.
+    replicas = ReplicaKeys(chosen, known, uris, question)
+    near = (*chosen, *replicas.replicas)
+    by_server = {one.server: one for one in near}
+    others = [one for one in known if one.server not in by_server and one.reading is not None]
+    by_server |= {one.server: one for one in others}
+
+    targets = targets_by_key(states)
+    matches, of_moved, of_others = (
+        [_match(usage, states, targets, question) for usage in those]
+        for those in (usages, replicas.usages, find_usages([one.instance for one in others], uris, Findings()))
+    )
+    dependencies, moved = [one for one, _ in matches], [one for one, _ in of_moved]
+    every = (*dependencies, *moved, *(one for one, _ in of_others))
+    used, unsure = {one.place for one in every}, {one.server for one in chosen if one.contested}
+    proofs: Proofs = {
+        (one.server, each.proof.thumbprint): replace(each, server=one.server)
+        for one in by_server.values()
+        for each in (() if one.reading is None else server_proofs(one.reading))
+        if (one.server, each.proof.thumbprint) in used
+    }
+    unmatched = {  # why keys have no target
+        dependency.place: [
+            each
+            for each in found
+            # Whether a target lists it is not known either.
+            if each.condition is not Condition.SERVER_NOT_LISTED or dependency.server not in unsure
+        ]
+        for dependency, found in (*matches, *(() if question.vault_side else of_moved))
+        if states
+    }
+    of_servers = _contested(chosen) | dict(_old(question, near, now))
+    # A missing file matters if a server is in no reading.
+    lacks = is_blind or any(each.condition is Condition.INSTANCE_NOT_READ for each in (*missing, *replicas.reasons))
+    using = {one.instance.server_name for one in (*usages, *replicas.usages)}
+    reasons = [
+        *([unread] if unread is not None and (lacks or unread.condition is not Condition.INVENTORY_MISSING) else []),
+        *missing,
+        *of_servers,
+        *(
+            each
+            for one in near
+            if one.reading is not None and one.server not in using
+            for each in damaged(one.reading, one.server, question)
+        ),
+        *gaps,
+        *replicas.reasons,
+    ]
+
+    own, peers = _by_server((*of_servers.items(), *gaps.items())), _by_client(every, proofs)
+    readiness = list[RestartReadiness]()
+    for one, suffix in (*((each, "") for each in dependencies), *((each, _MOVED) for each in moved)):
+        of_targets = target_reasons([one], proofs, question, now, several=several)
+        vault = (*unmatched.get(one.place, ()), *own.get(one.server, ()), *of_targets)
+        if (proof := proofs.get(one.place)) is None:
+            readiness.append(unread_readiness(one, suffix, vault, now))
+            continue
+        groups = {database.ag.casefold() for database in one.usage.databases if database.ag}
+        case = NodeKey(
+            dependency=one,
+            proof=proof,
+            question=question,
+            now=now,
+            peers=tuple({place: each for client in one.clients for place, each in peers.get(client, {}).items()}.values()),
+            replicas=tuple(
+                each.reading
+                for each in by_server.values()
+                if each.reading is not None
+                and each.server != one.server
+                and not groups.isdisjoint(database.ag.casefold() for database in each.instance.databases)
+            ),
+            ready_hosts=frozenset(_ready_hosts(one, states)),
+            suffix=suffix,
+        )
+        readiness.append(restart_readiness(case, vault))
+
+    answers = {one.server: answering(one.instance, states) for one in chosen}
+    failed = list(failures(requested, instances, now))
+    against, despite = compared(dependencies, targets)
+    forecast, unknown_sizes = forecast_of(dependencies)
     # What targets lack is grouped by target. Without an exporter, whether one reads it is not known.
-    missing = [each for one in readiness for each in one.missing if each.server] if states else []
+    lacking = [each for one in readiness for each in one.missing if each.server] if states else []
+    doubtful = [
+        each
+        for state in states
+        for each in other_target_reasons(
+            state,
+            [one for one in chosen if any(state is known for known in answers[one.server])],
+            dependencies,
+            question.folder,
+            several=several,
+        )
+    ]
+    unproven = [one.usage for one in (*dependencies, *moved) if question.vault_side and one.place not in proofs]
     found = dict.fromkeys(
         (
-            *facts.reasons,
+            *reasons,
             *(each for _, each, matters in failed if matters),
-            *(each for those in facts.unmatched.values() for each in those),
-            *(each for each in missing if each.known or not question.vault_side),
-            *facts.target_reasons(),
+            *(each for those in unmatched.values() for each in those),
+            *(each for each in lacking if each.known or not question.vault_side),
+            *target_reasons(dependencies, proofs, question, now, several=several),
+            *(each for usage in unproven for each in start_reasons(usage, question.folder)),
+            *target_reasons(moved, {}, question, now, several=several, suffix=_MOVED),
+            *doubtful,
             *against,
-            *unknown,
+            *unknown_sizes,
             *throttled(forecast),
         )
     )
     accepted = tuple(each for each in found if _is_accepted(each, question))
-    own_proofs = tuple(each for (server, _), each in facts.proofs.items() if server in chosen)
+    own_proofs = tuple(each for (server, _), each in proofs.items() if server in answers)
     return Answer(
         question=question,
         at=min((one.at for one in states), default=now),
@@ -97,21 +197,21 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
                 url,
                 found if isinstance(found, ExporterState) else None,
                 next((each.text for place, each, _ in failed if place == url), ""),
-                tuple(server for server, those in facts.by_server.items() if any(found is each for each in those)),
+                tuple(server for server, those in answers.items() if any(found is each for each in those)),
             )
             for url, found in requested.items()
         ),
-        instances=tuple(chosen),
-        readings=tuple(facts.chosen),
+        instances=tuple(one.server for one in chosen),
+        readings=tuple(chosen),
         proofs=own_proofs,
         now=now,
-        dependencies=tuple(facts.dependencies) if states else (),
+        dependencies=tuple(dependencies) if states else (),
         forecast=tuple(forecast),
-        readiness=readiness,
+        readiness=tuple(readiness),
         reasons=tuple(each for each in found if each not in accepted),
         accepted=accepted,
         notes=(
-            *(note for one in facts.chosen for note in notes_of(one.instance)),
+            *(note for instance in instances for note in notes_of(instance)),
             *dict.fromkeys(device_notes(own_proofs, now)),
             *(each.text for _, each, matters in failed if not matters),
             *despite,
@@ -126,128 +226,39 @@ def _is_accepted(each: GateReason, question: Question) -> bool:
     return not each.known and bool(each.server) and evidence_of(each) in rows
 
 
-class _Facts:
-    """What an answer is made of: the chosen instances, the replicas of their groups, which do not restart ("moved" below), and all others that may
-    share a client; the states of the exporters, and who needs which target.
-    """
+def _match(
+    usage: Usage, states: Sequence[ExporterState], targets: TargetsByKey, question: Question
+) -> tuple[Dependency, list[GateReason]]:
+    """Return the targets of a key that the exporters have which answer for its server."""
+    urls = {state.url for state in answering(usage.instance, states)}
+    return match(usage, [target for target in targets.get(usage.version, ()) if target.url in urls], question)
 
-    def __init__(self, question: Question, inventory: Inventory | GateReason, requested: Requested, now: float) -> None:
-        self.question, self.now, self._several = question, now, len(requested) > 1
-        self.states = [one for one in requested.values() if isinstance(one, ExporterState)]
-        self.targets = targets_by_key(self.states)
-        held, reasons = (inventory, []) if isinstance(inventory, Inventory) else (Inventory(), [inventory])
-        known = known_instances(held, self.states, question, now=now)
-        is_blind = bool(reasons) and not known
-        self.chosen, missing = ([], []) if is_blind else choose(question, known)
-        if question.every and not is_blind:
-            unread = {each.address: each for state in self.states for each in state.readings if known_instance(each) is None}
-            missing += [not_read(address, question) for address in unread]
-        uris = KeyUris((one.instance for one in known), held.loose, Findings(), held.compared, held.established)
-        usages, gaps = find_dependencies(question, [one.instance for one in self.chosen], [one.instance for one in known], uris)
-        replicas = ReplicaKeys(self.chosen, known, uris, question)
-        if reasons and reasons[0].condition is Condition.INVENTORY_MISSING and not is_blind:
-            # A missing file matters if a server is in no reading.
-            lacks = any(each.condition is Condition.INSTANCE_NOT_READ for each in (*missing, *replicas.reasons))
-            reasons = reasons if lacks else []
-        near = (*self.chosen, *replicas.replicas)
-        old, contested = dict(_old(question, near, now)), _contested(self.chosen)
-        using = {one.instance.server_name for one in (*usages, *replicas.usages)}
-        unsure = [
-            each
-            for one in near
-            if one.reading is not None and one.server not in using
-            for each in damaged(one.reading, one.server, question)
-        ]
-        self.reasons = [*reasons, *missing, *contested, *old, *unsure, *gaps, *replicas.reasons]
-        self._own: dict[str, list[GateReason]] = {}  # of them, those of one server
-        for each, servers in (*contested.items(), *old.items(), *gaps.items()):
-            for server in servers:
-                self._own.setdefault(server, []).append(each)
-        names = {one.server for one in near}
-        others = [one for one in known if one.server not in names and one.reading is not None]
-        self._known = {one.server: one for one in (*near, *others)}
-        self.by_server = {one.server: answering(one.instance, self.states) for one in self.chosen}
-        matches, moved = list(map(self._match, usages)), list(map(self._match, replicas.usages))
-        self.dependencies, self._moved = [one for one, _ in matches], [one for one, _ in moved]
-        self._others = [one for one, _ in map(self._match, find_usages([one.instance for one in others], uris, Findings()))]
-        unsure_names = {one.server for one in self.chosen if one.contested}
-        self.unmatched = {  # why keys have no target
-            dependency.place: [
-                each
-                for each in found
-                # Whether a target lists it is not known either.
-                if each.condition is not Condition.SERVER_NOT_LISTED or dependency.server not in unsure_names
-            ]
-            for dependency, found in (*matches, *(() if question.vault_side else moved))
-            if self.states
-        }
-        used = {one.place for one in (*self.dependencies, *self._moved, *self._others)}
-        self.proofs: Proofs = {
-            (one.server, each.proof.thumbprint): replace(each, server=one.server)
-            for one in self._known.values()
-            for each in (() if one.reading is None else server_proofs(one.reading))
-            if (one.server, each.proof.thumbprint) in used
-        }
 
-    def _match(self, usage: Usage) -> tuple[Dependency, list[GateReason]]:
-        urls = {state.url for state in answering(usage.instance, self.states)}
-        return match(usage, [target for target in self.targets.get(usage.version, ()) if target.url in urls], self.question)
+def _by_server(of_servers: Iterable[tuple[GateReason, Iterable[str]]]) -> dict[str, list[GateReason]]:
+    """Return the reasons that each server as a whole has."""
+    found: dict[str, list[GateReason]] = {}
+    for each, servers in of_servers:
+        for server in servers:
+            found.setdefault(server, []).append(each)
+    return found
 
-    def readiness(self) -> Iterator[RestartReadiness]:
-        """Yield the readiness of each node and key, those of replicas last."""
-        clients: dict[str, dict[tuple[str, str], ServerProof]] = {}
-        for one in (*self.dependencies, *self._moved, *self._others):
-            for client in one.clients if one.place in self.proofs else ():
-                clients.setdefault(client, {})[one.place] = self.proofs[one.place]
-        for one, suffix in (*((each, "") for each in self.dependencies), *((each, _MOVED) for each in self._moved)):
-            known, proof = self._known[one.server], self.proofs.get(one.place)
-            vault = (
-                *self.unmatched.get(one.place, ()),
-                *self._own.get(one.server, ()),  # what is known of its server as a whole
-                *target_reasons([one], self.proofs, self.question, self.now, several=self._several),
-            )
-            if proof is None:
-                yield unread_readiness(one, suffix, vault, self.now)
-                continue
-            groups = {database.ag.casefold() for database in one.usage.databases if database.ag}
-            peers = {place: each for client in one.clients for place, each in clients.get(client, {}).items()}
-            case = NodeKey(
-                dependency=one,
-                proof=proof,
-                question=self.question,
-                now=self.now,
-                peers=tuple(peers.values()),
-                replicas=tuple(
-                    each.reading
-                    for each in self._known.values()
-                    if each.reading is not None
-                    and each is not known
-                    and not groups.isdisjoint(database.ag.casefold() for database in each.instance.databases)
-                ),
-                ready_hosts=frozenset(self._ready_hosts(one)),
-                suffix=suffix,
-            )
-            yield restart_readiness(case, vault)
 
-    def _ready_hosts(self, one: Dependency) -> Iterator[str]:
-        """Yield the computers whose exporter has a ready target of a key for a server."""
-        named = {(target.name, target.vault, target.key_name, target.key_version) for target in one.targets}
-        for state in self.states:
-            ready = {(each.name, each.vault, each.key_name, each.key_version) for each in state.targets if each.ready}
-            if state.vantage is Vantage.SQL_HOST and state.host and named & ready:
-                yield state.host.casefold().partition(".")[0]
+def _by_client(every: Iterable[Dependency], proofs: Proofs) -> dict[str, dict[tuple[str, str], ServerProof]]:
+    """Return what is proven of all SQL Servers of each client."""
+    found: dict[str, dict[tuple[str, str], ServerProof]] = {}
+    for one in every:
+        for client in one.clients if one.place in proofs else ():
+            found.setdefault(client, {})[one.place] = proofs[one.place]
+    return found
 
-    def target_reasons(self) -> Iterator[GateReason]:
-        """Yield what is against a restart by the targets."""
-        question, now, several = self.question, self.now, self._several
-        yield from target_reasons(self.dependencies, self.proofs, question, now, several=several)
-        for one in (*self.dependencies, *self._moved) if question.vault_side else ():
-            if one.place not in self.proofs:
-                yield from start_reasons(one.usage, question.folder)
-        yield from target_reasons(self._moved, {}, question, now, several=several, suffix=_MOVED)
-        for state in self.states:
-            own = [one for one in self.chosen if any(state is each for each in self.by_server[one.server])]
-            yield from other_target_reasons(state, own, self.dependencies, question.folder, several=several)
+
+def _ready_hosts(one: Dependency, states: Iterable[ExporterState]) -> Iterator[str]:
+    """Yield the computers whose exporter has a ready target of a key for a server."""
+    named = {(target.name, target.vault, target.key_name, target.key_version) for target in one.targets}
+    for state in states:
+        ready = {(each.name, each.vault, each.key_name, each.key_version) for each in state.targets if each.ready}
+        if state.vantage is Vantage.SQL_HOST and state.host and named & ready:
+            yield state.host.casefold().partition(".")[0]
 
 
 def _contested(known: Iterable[KnownInstance]) -> dict[GateReason, list[str]]:
@@ -390,16 +401,16 @@ def _history_reasons(target: TargetState, question: Question, about: Mapping[str
 
 def other_target_reasons(
     state: ExporterState,
-    chosen: Sequence[KnownInstance],
+    known: Iterable[KnownInstance],
     dependencies: Iterable[Dependency],
     folder: str,
     *,
     several: bool,
 ) -> Iterator[GateReason]:
-    """Yield a reason for each doubtful target that names an instance without a known need of it: its keys may have moved."""
+    """Yield a reason for each doubtful target that names one of the instances without a known need of it: its keys may have moved."""
     needed = {(id(target), one.server) for one in dependencies for target in one.targets}
     for target in (one for one in state.targets if one.is_doubtful):
-        named = [one for one in chosen if lists(target, one.instance, doubt=True) and (id(target), one.server) not in needed]
+        named = [one for one in known if lists(target, one.instance, doubt=True) and (id(target), one.server) not in needed]
         if named:
             yield reason(
                 Condition.OTHER_TARGET_FAILS,
