@@ -1,7 +1,7 @@
-"""Causes: the broken link of one failure, the common cause of many, incidents for one team, and groups of changes.
+"""Causes: the broken link of one failure, the one that many failures share, incidents for one team, and groups of changes.
 
 The row of a reason names the link. Metrics and JSON have the causes themselves; the status page joins them to incidents, what one team repairs
-together. Which page of an alert a failure belongs to is another question: `knowledge.incident`.
+together. Which page of an alert a failure belongs to, with the "common cause" of `ekm_incident`, is another question: `knowledge.incident`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def cause_of(failed: Failed) -> Cause:
     return Cause(link, failed.names.get(link, ""), failed.reason, failed.unsteady)
 
 
-# Common causes: many failures with one cause are moved to the link that they share. `SPREADS` moves failures of vaults to an earlier link, or to no vault in particular. Failures that are left and began together
+# Many failures with one cause are moved to the link that they share. `SPREADS` moves failures of vaults to an earlier link, or to no vault in particular. Failures that are left and began together
 # are one cause.
 
 MANY: Final = 3  # vaults with the same kind of failure, at least
@@ -121,7 +121,7 @@ _SPREADS_OF: Final = {
 
 
 @dataclass(slots=True)
-class CommonCauses:
+class CauseFinder:
     """Finds the causes of all failures. Add every target, failed or not: thousands, in slices."""
 
     _failures: dict[str, tuple[Cause, Failed]] = field(default_factory=dict)

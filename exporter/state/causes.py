@@ -17,9 +17,9 @@ from exporter.core.values import Step
 from exporter.knowledge.causes import (
     Began,
     Cause,
+    CauseFinder,
     ChangeGroup,
     ChangeGroups,
-    CommonCauses,
     Failed,
     incident_id,
     incidents,
@@ -139,7 +139,7 @@ async def cause_groups(targets: Iterable[Linked], within: Callable[[str], bool] 
 
     All targets show what a cause is, also those outside the filter. Other tasks run in between.
     """
-    every, failing = CommonCauses(), list[tuple[Target, Failed]]()
+    every, failing = CauseFinder(), list[tuple[Target, Failed]]()
     async for target, names, failed in yield_with_pauses(targets, TARGETS_PER_SLICE):
         every.add(target.name, names, failed)
         if failed is not None and within(target.name):

@@ -11,7 +11,7 @@ from functools import cache
 from exporter.core.values import Readiness, Step
 from exporter.knowledge import causes, incident
 from exporter.knowledge.advice import action_line
-from exporter.knowledge.causes import CommonCauses
+from exporter.knowledge.causes import CauseFinder
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import Names
 from exporter.knowledge.reason_row import Link
@@ -376,7 +376,7 @@ class Scraped:
 
 def _causes(records: Iterable[Record]) -> dict[str, causes.Cause]:
     """Return the cause of each failed target, as the exporter finds it."""
-    every = CommonCauses()
+    every = CauseFinder()
     for record in records:
         every.add(record.target.name, record.links, record.failed)
     return every.find()

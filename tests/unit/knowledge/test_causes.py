@@ -7,8 +7,8 @@ from exporter.knowledge.causes import (
     TOGETHER_SECONDS,
     Began,
     Cause,
+    CauseFinder,
     ChangeGroups,
-    CommonCauses,
     Failed,
     cause_of,
     incident_id,
@@ -69,7 +69,7 @@ def test_region_is_at_fault_without_an_answer_but_not_for_a_certificate():
 
 def causes_of(*failures, healthy=()):
     """The causes of the failures, each in a vault of its own unless it names one, in a fleet with these other vaults."""
-    every = CommonCauses()
+    every = CauseFinder()
     for number, each in enumerate(failures):
         every.add(f"t{number}", each.names, each)
     for number, names in enumerate(healthy):

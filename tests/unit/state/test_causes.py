@@ -7,7 +7,7 @@ import pytest
 
 from exporter.config.settings import Module, Proxy
 from exporter.core.values import Step, VaultHeaders
-from exporter.knowledge.causes import Cause, CommonCauses
+from exporter.knowledge.causes import Cause, CauseFinder
 from exporter.knowledge.reason_row import Link
 from exporter.knowledge.reasons import Reason
 from exporter.state import causes
@@ -184,13 +184,13 @@ def test_a_region_of_many_silent_vaults_is_their_cause():
 
 
 def test_other_tasks_run_while_causes_are_found(monkeypatch):
-    find, others_ran = CommonCauses.find, threading.Event()
+    find, others_ran = CauseFinder.find, threading.Event()
 
     async def groups():
         asyncio.get_running_loop().call_soon(others_ran.set)
         return await cause_groups([linked(metric_factories.a_target("a"), MODULE, failing("a"), NOW)])
 
-    monkeypatch.setattr(CommonCauses, "find", lambda every: find(every) if others_ran.wait(10) else {})
+    monkeypatch.setattr(CauseFinder, "find", lambda every: find(every) if others_ran.wait(10) else {})
     assert [group.first for group in asyncio.run(groups())] == ["a"]
 
 
