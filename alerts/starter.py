@@ -49,7 +49,7 @@ _ROUTE: Final = MappingProxyType({_SWITCH: _DAILY, _OFFICE_HOURS: _LOCAL_HOURS})
 _SCRAPES: Final = MappingProxyType(
     {
         "# Prometheus for compose.yml: scrapes the demo and evaluates the alert rules. For your own exporters, write their addresses below.\n": (
-            "# Prometheus on one host: scrapes the exporters and evaluates the alert rules. docs/no-prometheus.md has the steps.\n"
+            "# Prometheus on one host: scrapes the exporters and evaluates the alert rules. docs/production.md, Without Prometheus, has the steps.\n"
         ),
         "scrape_interval: 15s      #": "scrape_interval: 30s      #",
         "rules/*.yml": "ekm.rules.yml, ekm-sql.rules.yml",

@@ -1,4 +1,4 @@
-"""Pack the starter: Prometheus, Alertmanager and their services for one host. docs/no-prometheus.md unpacks it.
+"""Pack the starter: Prometheus, Alertmanager and their services for one host. docs/production.md, Without Prometheus, unpacks it.
 
 The same source gives the same bytes.
 """

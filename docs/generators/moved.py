@@ -15,6 +15,7 @@ MOVED: Final[Mapping[str, str]] = {
     "high-availability": "placement#high-availability",
     "licences": "maintainers/licences",
     "modes": "placement#modes",
+    "no-prometheus": "production#without-prometheus",
     "paging": "maintainers/alert-timing#the-drill",
     "performance": "maintainers/performance",
     "proven": "maintainers/proven",

@@ -16,7 +16,7 @@ from deploy import starter_archive
 from tests.system.alerts.alertmanager.test_routes import settings
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "no-prometheus.md").read_text()
+PAGE = (ROOT / "docs" / "production.md").read_text()
 SERVICES = ("ekm-prometheus", "ekm-alertmanager")
 PROGRAMS = {"ekm-prometheus": "prometheus", "ekm-alertmanager": "alertmanager"}
 

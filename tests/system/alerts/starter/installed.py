@@ -46,7 +46,7 @@ class Starter:
 
 
 def substitutes(place: Path, exporter: str, recipients: Recipients) -> dict[str, str]:
-    """What is different from an installation by docs/no-prometheus.md: ports, paths, addresses, and the hour of the daily mail."""
+    """What is different from an installation by docs/production.md: ports, paths, addresses, and the hour of the daily mail."""
     return {
         "127.0.0.1:9090": f"127.0.0.1:{free_port()}",
         "127.0.0.1:9093": f"127.0.0.1:{free_port()}",
