@@ -40,7 +40,6 @@ from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop import LoopLag, loop_time
 from exporter.runtime.tasks import reported
 from exporter.state.history import ProbeContext
-from exporter.state.record import TargetRecords
 from exporter.state.store import DocumentKind, StateStore
 from exporter.web.listener import most_clients
 
@@ -120,7 +119,7 @@ class Sweeper:
     def __init__(
         self,
         recorder: Recorder,
-        records: TargetRecords,
+        records: StateStore,
         *,
         ready: Callable[[], bool],
         on_sweep: Callable[[float], None],
@@ -180,7 +179,7 @@ class Service:
         concurrency = probes_at_once(self.config, options.files)
         self._lag = LoopLag()
         self._log = ProbeLog()
-        self._store = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
+        self._store = StateStore(options.state_dir, history_limit=options.history_limit)
         self.recorder = Recorder(
             self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler, level=options.metrics_level
         )
@@ -232,7 +231,7 @@ class Service:
             on_internal_error=self._on_error,
         )
         # What pages and API ask of a part.
-        self.record_of = self._store.state.get
+        self.record_of = self._store.get
         self.first_probes = self._scheduler.first_probes
         self.last_checks = self._preflights.last_of
         self.sql_readings = self.sql_servers.readings
@@ -247,7 +246,7 @@ class Service:
         self._web = WebEndpoint(self, options, None if self._reloader is None else self._reloader.reload)
         self._sweeper = Sweeper(
             self.recorder,
-            self._store.state,
+            self._store,
             ready=lambda: self.ready,
             on_sweep=lambda now: self._log.first_probes(self.first_probes(), now),
             on_unmeasured=self._unmeasured,
@@ -320,7 +319,7 @@ class Service:
 
     def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry of a credential by each source, held against what Entra ID answers."""
-        return mark_wrong_dates(name, self._expiry.expiry_of(name), self._store.state.entra_answer(name))
+        return mark_wrong_dates(name, self._expiry.expiry_of(name), self._store.entra_answer(name))
 
     def _gate_rows(self, now: float) -> Iterator[Payload]:
         from exporter.presentation.payloads import gate_row  # noqa: PLC0415 - after the first probes, as the pages
@@ -348,7 +347,7 @@ class Service:
             for part in (self.recorder, self._store, self._log, self._prober, self._auxiliary_runner):
                 part.forget(name)
         for name in changed_verdicts(before, config):
-            self._store.state.invalidate_verdict(name)
+            self._store.invalidate_verdict(name)
         changed = changed_targets(before, config)
         if self._options.scheduler:
             self._preflights.reconcile(config, changed)
@@ -396,13 +395,13 @@ class Service:
     def _add_report(self, target: Target, report: ProbeReport) -> None:
         """The way of a result: report, record, metrics, log, auxiliary probes. A receiver that fails stops none of the others."""
         self._web.probe_ended()
-        config, state, received = self.config, self._store.state, partial(reported, self._on_error)
+        config, received = self.config, partial(reported, self._on_error)
         if config.targets.get(target.name) != target:
             return  # a reload has removed or replaced the target during the probe
         context = ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
         with received():
-            self._store.record(context, report, next_probe_at=self._scheduler.next_probe_at(target.name))
-        record = state.expect(target)
+            self._store.record(target, report, next_probe_at=self._scheduler.next_probe_at(target.name), context=context)
+        record = self._store.expect(target)
         with received():
             self.recorder.record(report, record)
         with received():
@@ -422,7 +421,7 @@ class Service:
         with received():
             self._store.add_auxiliary(target, result)
         with received():
-            self.recorder.auxiliary_recorded(target.name, self._store.state.expect(target))
+            self.recorder.auxiliary_recorded(target.name, self._store.expect(target))
         with received():
             self._log.auxiliary_recorded(target, result)
 

@@ -235,7 +235,7 @@ class SqlServerReadings:
         return self._told_apart.get(reading.address) or names_of(reading)
 
     def _key_of(self, target: str) -> KeyFacts | None:
-        record = self._store.state.get(target)
+        record = self._store.get(target)
         return None if record is None else record.key
 
     def _secret_ends(self, reading: SqlServerReading) -> dict[str, set[float]]:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -216,22 +217,15 @@ class Prober:
         except PoolExhausted as busy:
             self._callbacks.on_shortage(busy.shortage)
             return None
-        self._inform(request, report)
-        return report
-
-    def _inform(self, request: ProbeRequest, report: ProbeReport) -> None:
-        """Call the callbacks about exchanges of a probe; drop the credential's old tokens if the vault refused one."""
-        refused = False
-        for result in report.steps:
-            if (facts := result.facts) is None:
-                continue
+        exchanges = [(result, result.facts) for result in report.steps if result.facts is not None]
+        for result, facts in exchanges:
             if facts.raised_at is not None:
                 self._callbacks.on_unexplained(facts)
             if facts.resent and not result.shared:
                 self._callbacks.resent(result.step)
-            refused = refused or (facts.status == 401 and result.step in KEY_STEPS)
-        if refused:
-            self._tokens.invalidate(request.credential)
+        if any(facts.status == HTTPStatus.UNAUTHORIZED and result.step in KEY_STEPS for result, facts in exchanges):
+            self._tokens.invalidate(request.credential)  # the vault refused one: drop the old ones
+        return report
 
     def _is_active(self, module: Module) -> bool:
         return self._config.modules.get(module.name) == module

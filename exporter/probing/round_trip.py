@@ -234,17 +234,14 @@ class Probe:
             facts = self._internal_error(RuntimeError(f"{step} has no fault and no result"))
         self._ended = self.clock.monotonic()
         if culprit is not None and facts.fault.silence is Silence.TIMEOUT:
-            self._charge(culprit, step)
+            known = self._results[culprit]
+            if known.outcome is Outcome.OK and known.facts is not None:
+                late = replace(known.facts, fault=slow_in(known.facts.phases), detail=f"left no time for {step}")
+                self._keep(culprit, late, known.duration, shared=known.shared)
         else:
             self._spent[step] = self._ended - before
             self._keep(step, facts, self._spent[step])
         return value if facts.fault is Fault.NONE else None
-
-    def _charge(self, culprit: Step, step: Step) -> None:
-        known = self._results[culprit]
-        if known.outcome is Outcome.OK and known.facts is not None:
-            late = replace(known.facts, fault=slow_in(known.facts.phases), detail=f"left no time for {step}")
-            self._keep(culprit, late, known.duration, shared=known.shared)
 
     def _keep(self, step: Step, facts: Facts, duration: float, *, shared: bool = False) -> None:
         began = self._began.get(step, self._ended)

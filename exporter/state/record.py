@@ -12,9 +12,8 @@ from msgspec.structs import replace
 
 from exporter.config.settings import Target
 from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Readiness, Step, UnixTime, VaultHeaders, marked
-from exporter.knowledge.expiry import EntraAnswer, entra_answer
 from exporter.knowledge.reasons import Reason
-from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import (
     NO_FAILURE,
     AuxiliaryKind,
@@ -26,7 +25,7 @@ from exporter.knowledge.verdict import (
     deciding_failure,
     state_of,
 )
-from exporter.state.history import History, ProbeContext
+from exporter.state.history import History
 
 # Failed probes as the record of a target keeps them, also over a restart.
 
@@ -158,7 +157,6 @@ def differences(before: Observed, after: Observed, at: float) -> list[ObservedCh
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
 UNMEASURED_INTERVALS = 2  # if this host discards results, a result older than this many intervals is none
-HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
 SUMMARIES = 10  # failures kept over a restart
 RECENT = 40  # states of the last probes
 
@@ -257,14 +255,17 @@ class TargetRecord(Kept):
             self.consecutive_failures += 1
             self.last_failures = (*self.last_failures, failure_summary(report))[-SUMMARIES:]
         self.consecutive_blocking = self.consecutive_blocking + 1 if _blocks(report) else 0
-        self.consecutive_unready = self._unready_after(report)
+        if report.readiness.ready is False:
+            self.consecutive_unready += 1
+        elif report.readiness.ready or report.success:  # a failed probe without a verdict does not change a run
+            self.consecutive_unready = 0
         self._learn(report)
         self._add_changes(before, report.started_at)
 
     def add_auxiliary(self, result: AuxiliaryResult) -> None:
         """Add the result of one auxiliary probe."""
         before = self._observed()
-        self.auxiliary[result.identity] = _with_known_key(result, self.key)
+        self.auxiliary[result.identity] = with_known_key(result, self.key)
         if result.kind is AuxiliaryKind.NEWEST and result.key is not None:
             self.newest_version = result.key.version
         if result.kind is AuxiliaryKind.RECOVERY and result.usable:
@@ -337,14 +338,8 @@ class TargetRecord(Kept):
             self.unwrapped_at = self.key_unwrapped_at = report.started_at
         if not report.readiness.ready:
             self.ready_since = None
-        elif self.ready_since is None or self.last is None or is_stale(self.target, self.last, report.started_at):
+        elif self.ready_since is None or self.last is None or is_stale_at(self.target, self.last.started_at, report.started_at):
             self.ready_since = report.started_at
-
-    def _unready_after(self, report: ProbeReport) -> int:
-        """Return the run length: a failed probe without a verdict does not change a run."""
-        if report.readiness.ready is False:
-            return self.consecutive_unready + 1
-        return 0 if report.readiness.ready or report.success else self.consecutive_unready
 
     def _learn(self, report: ProbeReport) -> None:
         self.key = report.key or self.key
@@ -361,98 +356,12 @@ class TargetRecord(Kept):
 FACTS: Final[dict[str, Scope]] = marked(TargetRecord, "scope")
 
 
-class TargetRecords:
-    """Records of all targets. Use it from the event loop only."""
-
-    def __init__(self, *, history_limit: int, history_bytes: int = HISTORY_BYTES) -> None:
-        """Keep `history_limit` probes and as many failures for each target."""
-        self._limit = history_limit
-        self._bytes = history_bytes
-        self._records: dict[str, TargetRecord] = {}
-        self._answers: dict[str, EntraAnswer | None] = {}  # by credential
-        self._probes = 0
-
-    def record(
-        self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None, context: ProbeContext | None = None
-    ) -> TargetRecord:
-        """Add one finished probe of a target as it was configured when the probe started."""
-        record = self.expect(target)
-        report = _with_known_key(report, record.key)
-        record.add_report(report)
-        record.next_probe_at = next_probe_at
-        self._add_answer(target.credential, report.steps, report.started_at)
-        self._probes += 1
-        record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), context=context)
-        return record
-
-    def expect(self, target: Target) -> TargetRecord:
-        """Return the record of a target; create it if missing. Facts about a previous vault or key are dropped."""
-        record = self._records.get(target.name)
-        if record is None or record.target.vault != target.vault:
-            record = self._records[target.name] = TargetRecord(target, History(self._limit))
-        elif record.target != target:
-            record.update_target(target)
-        return record
-
-    def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> TargetRecord:
-        """Add the result of one auxiliary probe."""
-        record = self.expect(target)
-        record.add_auxiliary(result)
-        self._add_answer(result.credential, result.steps, result.at)
-        return record
-
-    def entra_answer(self, credential: str) -> EntraAnswer | None:
-        """Return the newest answer of Entra ID to a credential, over all targets; None without one."""
-        return self._answers.get(credential)
-
-    def _add_answer(self, credential: str, steps: Sequence[StepResult], at: float) -> None:
-        before = self._answers.get(credential)
-        if before is None or at >= before.at:
-            self._answers[credential] = entra_answer(steps, at, before)
-
-    def get(self, name: str) -> TargetRecord | None:
-        return self._records.get(name)
-
-    def invalidate_verdict(self, name: str) -> None:
-        """Drop the verdict of a target, if there is one."""
-        if name in self._records:
-            self._records[name].invalidate_verdict()
-
-    def forget(self, name: str) -> None:
-        self._records.pop(name, None)
-
-    def unmeasured(self, now: float) -> dict[str, float]:
-        """Return the targets that are not measured at `now`, and the share of the time that this host lost.
-
-        Drop their last results, those of auxiliary probes too.
-        """
-        found = {}
-        for name, record in self._records.items():
-            if record.discarded is not None and record.unmeasured_at(now):
-                record.last = None
-                record.auxiliary.clear()
-                found[name] = record.discarded.stolen or 0.0
-        return found
-
-    def stale(self, now: float) -> set[str]:
-        """Return the names of targets whose verdict is too old at `now`."""
-        return {
-            name
-            for name, record in self._records.items()
-            if record.last is not None and is_stale(record.target, record.last, now)
-        }
-
-
 def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
     """Return how unsteady a target is that is ready at `now`, a Unix time; None for any other target."""
     if record is None or record.last is None or record.state is not State.READY:
         return None
     ready = readiness_at(record.target, record, now).ready
     return assess_steadiness(record.recent_failures, len(record.recent), runs_among(record.recent)) if ready else None
-
-
-def is_stale(target: Target, report: ProbeReport, now: float) -> bool:
-    return is_stale_at(target, report.started_at, now)
 
 
 def is_stale_at(target: Target, at: float, now: float) -> bool:
@@ -466,10 +375,10 @@ def readiness_at(target: Target, record: TargetRecord | None, now: float) -> Rea
         return record.discarded
     if record is None or record.last is None:
         return Readiness(ready=None, why="no_probe_yet")
-    return Readiness(ready=None, why="stale") if is_stale(target, record.last, now) else record.last.readiness
+    return Readiness(ready=None, why="stale") if is_stale_at(target, record.last.started_at, now) else record.last.readiness
 
 
-def _with_known_key(result: _Result, key: KeyFacts | None) -> _Result:
+def with_known_key(result: _Result, key: KeyFacts | None) -> _Result:
     """Return the result with the known object of an equal key: a fleet keeps one key for each target, not three."""
     return replace(result, key=key) if result.key is not key and result.key == key else result
 

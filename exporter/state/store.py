@@ -14,7 +14,7 @@ import logging
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -23,14 +23,15 @@ from typing import Any
 import msgspec
 
 from exporter.config.settings import Target
-from exporter.knowledge.report import ProbeReport
+from exporter.knowledge.expiry import EntraAnswer, entra_answer
+from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import AuxiliaryResult
 from exporter.runtime import process
 from exporter.runtime.files import FileMissingError, FileUnreadableError, plainly, read_whole
 from exporter.runtime.logging import fields
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
-from exporter.state.history import ProbeContext
-from exporter.state.record import TargetRecord, TargetRecords
+from exporter.state.history import History, ProbeContext
+from exporter.state.record import TargetRecord, is_stale_at, with_known_key
 from exporter.state.snapshot import DamagedError, restore, snapshot
 
 # A directory of small files for one process, safe from links and other users.
@@ -314,6 +315,8 @@ def _write_all(directory: PrivateDirectory, batch: Mapping[str, bytes | None]) -
 OPENING_SECONDS = 5.0  # a slower directory is not used
 LOADING_SECONDS = 10.0  # slower documents are not used
 
+HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
+
 _log = logging.getLogger(__name__)
 _READERS = 4  # a read that hangs occupies one of them
 _THREADS = _READERS + 1  # and one writer
@@ -322,11 +325,14 @@ _Key = tuple[DocumentKind, str]
 
 
 class StateStore:
-    """The records of targets, kept over a restart if there is a directory. Use it from one event loop."""
+    """The records of all targets, kept over a restart if there is a directory. Use it from one event loop."""
 
-    def __init__(self, state: TargetRecords, folder: Path | None) -> None:
-        self.state = state
-        self._folder = folder
+    def __init__(self, folder: Path | None = None, *, history_limit: int, history_bytes: int = HISTORY_BYTES) -> None:
+        """Keep `history_limit` probes and as many failures for each target."""
+        self._limit, self._bytes, self._folder = history_limit, history_bytes, folder
+        self._records: dict[str, TargetRecord] = {}
+        self._answers: dict[str, EntraAnswer | None] = {}  # by credential
+        self._probes = 0
         self._recalled: dict[_Key, Document | None] = {}
         self._pool = DaemonThreadPool(_THREADS, name="ekm-state")  # starts its threads when they are needed
         self._files = None if folder is None else StateFiles(folder, pool=self._pool, on_problem=_report)
@@ -361,7 +367,7 @@ class StateStore:
         """Read the documents of an earlier process within `LOADING_SECONDS`."""
         if self._files is None:
             return
-        unseen = [name for name in targets if (record := self.state.get(name)) is None or record.last is None]
+        unseen = [name for name in targets if (record := self._records.get(name)) is None or record.last is None]
         wanted = [(DocumentKind.TARGET, name) for name in unseen]
         wanted += [(DocumentKind.CREDENTIAL, name) for name in credentials]
         wanted += [(DocumentKind.SQL_SERVER, address) for address in sql_servers]
@@ -381,7 +387,7 @@ class StateStore:
 
     def recall(self, target: Target) -> TargetRecord:
         """Return the record of a target, with the preloaded facts of an earlier process."""
-        record = self.state.expect(target)
+        record = self.expect(target)
         document = self.recall_document(DocumentKind.TARGET, target.name)
         if document is not None and record.last is None:  # otherwise the facts of this process are newer
             try:
@@ -390,13 +396,72 @@ class StateStore:
                 _report(f"what was kept of {target.name} {error} and is ignored")
         return record
 
-    def record(self, context: ProbeContext, report: ProbeReport, *, next_probe_at: float | None) -> TargetRecord:
-        """Add one finished probe."""
-        return self._keep(self.state.record(context.target, report, next_probe_at=next_probe_at, context=context))
+    def record(
+        self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None, context: ProbeContext | None = None
+    ) -> TargetRecord:
+        """Add one finished probe of a target as it was configured when the probe started."""
+        record = self.expect(target)
+        report = with_known_key(report, record.key)
+        record.add_report(report)
+        record.next_probe_at = next_probe_at
+        self._add_answer(target.credential, report.steps, report.started_at)
+        self._probes += 1
+        record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), context=context)
+        return self._keep(record)
+
+    def expect(self, target: Target) -> TargetRecord:
+        """Return the record of a target; create it if missing. Facts about a previous vault or key are dropped."""
+        record = self._records.get(target.name)
+        if record is None or record.target.vault != target.vault:
+            record = self._records[target.name] = TargetRecord(target, History(self._limit))
+        elif record.target != target:
+            record.update_target(target)
+        return record
 
     def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> TargetRecord:
         """Add the result of one auxiliary probe."""
-        return self._keep(self.state.add_auxiliary(target, result))
+        record = self.expect(target)
+        record.add_auxiliary(result)
+        self._add_answer(result.credential, result.steps, result.at)
+        return self._keep(record)
+
+    def entra_answer(self, credential: str) -> EntraAnswer | None:
+        """Return the newest answer of Entra ID to a credential, over all targets; None without one."""
+        return self._answers.get(credential)
+
+    def _add_answer(self, credential: str, steps: Sequence[StepResult], at: float) -> None:
+        before = self._answers.get(credential)
+        if before is None or at >= before.at:
+            self._answers[credential] = entra_answer(steps, at, before)
+
+    def get(self, name: str) -> TargetRecord | None:
+        return self._records.get(name)
+
+    def invalidate_verdict(self, name: str) -> None:
+        """Drop the verdict of a target, if there is one."""
+        if name in self._records:
+            self._records[name].invalidate_verdict()
+
+    def unmeasured(self, now: float) -> dict[str, float]:
+        """Return the targets that are not measured at `now`, and the share of the time that this host lost.
+
+        Drop their last results, those of auxiliary probes too.
+        """
+        found = {}
+        for name, record in self._records.items():
+            if record.discarded is not None and record.unmeasured_at(now):
+                record.last = None
+                record.auxiliary.clear()
+                found[name] = record.discarded.stolen or 0.0
+        return found
+
+    def stale(self, now: float) -> set[str]:
+        """Return the names of targets whose verdict is too old at `now`."""
+        return {
+            name
+            for name, record in self._records.items()
+            if record.last is not None and is_stale_at(record.target, record.last.started_at, now)
+        }
 
     def _keep(self, record: TargetRecord) -> TargetRecord:
         if self._files is not None:
@@ -419,7 +484,7 @@ class StateStore:
 
     def forget(self, name: str) -> None:
         """Remove a target with its record and its file."""
-        self.state.forget(name)
+        self._records.pop(name, None)
         self.forget_document(DocumentKind.TARGET, name)
 
     async def aclose(self) -> None:

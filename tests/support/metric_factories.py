@@ -14,7 +14,7 @@ from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import AuxiliaryResult
 from exporter.metrics.recorder import Recorder
 from exporter.metrics.sql_server import readiness_samples, sql_server_samples
-from exporter.state.record import TargetRecords
+from exporter.state.store import StateStore
 from tests.support import factories
 
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
@@ -40,7 +40,7 @@ def a_config(*targets, credentials=None, **options):
 def a_recorder(*targets, config=None, **options):
     config = config or a_config(*targets)
     recorder = Recorder(config, version="1.2.3", mode="scheduler", **options)
-    recorder.records = TargetRecords(history_limit=1)
+    recorder.records = StateStore(history_limit=1)
     for target in config.targets.values():
         add(recorder, target, config.modules[target.module])
     return recorder

@@ -13,7 +13,8 @@ from exporter.core.limits import FirstProbes
 from exporter.knowledge.expiry import mark_wrong_dates
 from exporter.metrics.recorder import Recorder
 from exporter.state.history import History
-from exporter.state.record import TargetRecord, TargetRecords
+from exporter.state.record import TargetRecord
+from exporter.state.store import StateStore
 from exporter.web.app import create_app
 from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
@@ -26,7 +27,7 @@ class Service:
     def __init__(self, configuration=None):
         self.config = configuration or config()
         self.recorder = Recorder(self.config, version="1.2.3", mode="run")
-        self.state = TargetRecords(history_limit=10)
+        self.state = StateStore(history_limit=10)
         for target in self.config.targets.values():
             record = TargetRecord(target, History(0))
             self.recorder.add_target(target, self.config.modules[target.module], record, now=0.0)

@@ -33,7 +33,6 @@ from exporter.simulator.simulator import Simulator
 from exporter.sqlserver import monitor
 from exporter.sqlserver.monitor import Attempt, ServerReader, ServerState, SqlServerMonitor
 from exporter.sqlserver.reading import SqlServerReading
-from exporter.state.store import StateStore
 from tests.support import web_server
 from tests.support.factories import with_sql_servers
 from tests.support.patience import PATIENCE
@@ -217,7 +216,7 @@ class StoryRunner:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(monitor, "ServerReader", lambda _token_of, _ends_of: reader)
             patch.setattr(monitor, "SqlServerMonitor", partial(SqlServerMonitor, clock=self.clock, draw=lambda: 0.0))
-            store = StateStore(self.service.state, None)
+            store = self.service.state
             errors: list[Exception] = []
             self.sql = readings = SqlServerReadings(
                 store, self.service.recorder, enabled=True, target_rows=self._target_rows, on_internal_error=errors.append

@@ -10,7 +10,6 @@ import threading
 import pytest
 
 from exporter.runtime import process
-from exporter.state.record import TargetRecords
 from exporter.state.store import DocumentKind, PrivateDirectory, StateDirError, StateFiles, StateStore
 from tests.integration.process.conftest import fetch, write_configuration
 from tests.integration.process.conftest import plain_command as command  # noqa: F401 - a fixture
@@ -188,7 +187,7 @@ def hang():
 async def memory(state_dir, monkeypatch):
     monkeypatch.setattr("exporter.state.store.OPENING_SECONDS", 0.5)
     monkeypatch.setattr("exporter.state.store.LOADING_SECONDS", 0.5)
-    made = StateStore(TargetRecords(history_limit=1), state_dir)
+    made = StateStore(state_dir, history_limit=1)
     yield made
     await made.aclose()
 

@@ -9,7 +9,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
 from exporter.presentation.payloads import entry_payload, gate_row, probe_payload, schedule_payload, target_row
-from exporter.state.record import TargetRecords
+from exporter.state.store import StateStore
 from tests.support.factories import a_failure, a_report, a_target
 
 AT = 1_790_000_000.25
@@ -78,7 +78,7 @@ def test_a_good_probe_has_no_failure_and_the_found_version():
 
 
 def test_a_row_has_the_last_probe_and_the_last_success():
-    target, state = a_target(labels={"team": "dba"}, instances=({"sql_instance": "SQL1"},)), TargetRecords(history_limit=3)
+    target, state = a_target(labels={"team": "dba"}, instances=({"sql_instance": "SQL1"},)), StateStore(history_limit=3)
     state.record(target, a_report(at=AT - 60))
     record = state.record(target, a_failure(at=AT))
     row = target_row(target, record, now=AT + 1)
@@ -89,13 +89,13 @@ def test_a_row_has_the_last_probe_and_the_last_success():
 
 def test_a_stale_verdict_is_null():
     target = a_target(interval=60.0)
-    record = TargetRecords(history_limit=3).record(target, a_report(at=AT))
+    record = StateStore(history_limit=3).record(target, a_report(at=AT))
     assert target_row(target, record, now=AT + 170)["vault_side_ready"] is True
     assert of(target_row(target, record, now=AT + 181), "vault_side_ready", "why", "success") == (None, "stale", True)
 
 
 def test_row_has_the_start_of_the_ready_run():
-    target, state = a_target(interval=60.0), TargetRecords(history_limit=3)
+    target, state = a_target(interval=60.0), StateStore(history_limit=3)
     state.record(target, a_failure(at=AT - 120))
     for at in (AT - 60, AT):
         record = state.record(target, a_report(at=at))
@@ -107,7 +107,7 @@ def test_row_has_the_start_of_the_ready_run():
 
 
 def test_row_has_kind_and_size_of_the_key():
-    target, state = a_target(), TargetRecords(history_limit=3)
+    target, state = a_target(), StateStore(history_limit=3)
     assert of(target_row(target, state.expect(target), now=AT), "key_type", "key_size_bits") == (None, None)
     key = KeyFacts(name="TdeKey", version="0" * 32, kid="", kty="RSA-HSM", size_bits=3072, modulus=b"", exponent=b"")
     record = state.record(target, a_report("payroll", key=key, at=AT))
@@ -116,7 +116,7 @@ def test_row_has_kind_and_size_of_the_key():
 
 @pytest.mark.parametrize("usable", [True, False, None])
 def test_row_has_whether_the_staged_credential_is_usable(usable):
-    target, state = a_target(next_credential="staged"), TargetRecords(history_limit=3)
+    target, state = a_target(next_credential="staged"), StateStore(history_limit=3)
     assert target_row(target, None, now=AT)["next_credential_usable"] is None
     record = state.record(target, a_report(at=AT))
     assert target_row(target, record, now=AT)["next_credential_usable"] is None
@@ -150,7 +150,7 @@ def test_before_the_first_probe_facts_are_null():
 
 
 def test_history_entries_are_probes_with_ids_newest_first():
-    target, state = a_target(), TargetRecords(history_limit=3)
+    target, state = a_target(), StateStore(history_limit=3)
     for number in range(2):
         record = state.record(target, a_failure(at=AT + number), next_probe_at=AT + 60)
     entries = [entry_payload(target, entry) for entry in record.history]

@@ -22,7 +22,8 @@ from exporter.presentation.ticket import (
 )
 from exporter.sqlserver.proof import server_proofs
 from exporter.state.history import History
-from exporter.state.record import TargetRecord, TargetRecords
+from exporter.state.record import TargetRecord
+from exporter.state.store import StateStore
 from tests.support import factories
 from tests.support.sql_readings import a_reading, unix
 from tests.support.values import replace
@@ -265,7 +266,7 @@ def test_ticket_of_microsoft_requests_support():
     ids=["first observed", "after a success"],
 )
 def test_failure_has_a_beginning_after_a_success_only(reports, since):
-    state = TargetRecords(history_limit=5)
+    state = StateStore(history_limit=5)
     for made in reports:
         record = state.record(target(), made)
     assert section(last_ticket(target(), record, "mon1", now=made.started_at), "Since") == since
@@ -290,7 +291,7 @@ def test_refused_wrap_names_what_it_stops():
 
 def unsteady_record(*, client="203.0.113.7", history=True):
     """A record of eight probes. Every second one failed, and the last one succeeded."""
-    state = TargetRecords(history_limit=20)
+    state = StateStore(history_limit=20)
     facts = {"status": 403, "aadsts": None, "client_address": client}
     for number in range(8):
         failed = bad(

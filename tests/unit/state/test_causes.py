@@ -13,8 +13,9 @@ from exporter.knowledge.reasons import Reason
 from exporter.state import causes
 from exporter.state.causes import cause_groups, linked, links_of
 from exporter.state.history import History
-from exporter.state.record import ChangeKind, ObservedChange, TargetRecord, TargetRecords
+from exporter.state.record import ChangeKind, ObservedChange, TargetRecord
 from exporter.state.snapshot import restore, snapshot
+from exporter.state.store import StateStore
 from tests.support import metric_factories
 from tests.support.factories import a_target
 from tests.support.metric_factories import MODULE, START, a_report, failed, ok, refused, silent
@@ -201,7 +202,7 @@ READ_AT = 1767323050.0
 
 def records(**changes):
     """Records by target; each change is (seconds ago, region after it), the oldest first."""
-    state = TargetRecords(history_limit=1)
+    state = StateStore(history_limit=1)
     for name, each in changes.items():
         instances = ({"sql_instance": f"SQL{name}"}, {"sql_instance": "SHARED"})
         record = state.expect(a_target(name, vault=f"{name}.vault.azure.net", instances=instances))

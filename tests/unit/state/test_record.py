@@ -15,13 +15,13 @@ from exporter.state.record import (
     MAX_CHANGES,
     RECENT,
     TargetRecord,
-    TargetRecords,
     beginning_of,
     ended_at,
     readiness_at,
     unsteady_at,
 )
 from exporter.state.snapshot import restore, snapshot
+from exporter.state.store import StateStore
 from tests.support import metric_factories
 from tests.support.factories import DISCARDED, a_failure, a_fleet, a_key, a_report, a_target
 from tests.support.metric_factories import START, failed
@@ -35,7 +35,7 @@ KEY = a_key(modulus=b"\1" * 256, exponent=b"\1\0\1")
 
 @pytest.fixture
 def state():
-    return TargetRecords(history_limit=5)
+    return StateStore(history_limit=5)
 
 
 def recorded(state, *reports):
@@ -273,7 +273,7 @@ def a_full_failure(number):
 
 
 def test_a_history_entry_is_smaller_than_its_report():
-    state = TargetRecords(history_limit=50)
+    state = StateStore(history_limit=50)
     for number in range(50):
         state.record(a_target(), a_full_failure(number))
     entry = next(iter(state.get("payroll").history))
@@ -284,7 +284,7 @@ def test_a_history_entry_is_smaller_than_its_report():
 
 
 def test_an_unchanged_key_is_stored_once():
-    state = TargetRecords(history_limit=50)
+    state = StateStore(history_limit=50)
     for number in range(20):
         state.record(a_target(), a_full_failure(number))
         state.record(a_target(), a_failure(at=float(number)))
@@ -309,7 +309,7 @@ def test_records_without_failures_and_changes_share_the_empty_ones(state):
 
 
 def test_all_histories_together_stay_within_their_limit():
-    state = TargetRecords(history_limit=100, history_bytes=200_000)
+    state = StateStore(history_limit=100, history_bytes=200_000)
     for number in range(100):
         for target in a_fleet(20):
             state.record(target, replace(a_full_failure(number), target=target.name))
@@ -318,7 +318,7 @@ def test_all_histories_together_stay_within_their_limit():
 
 
 def test_the_newest_probe_is_stored_beyond_the_limit():
-    state = TargetRecords(history_limit=100, history_bytes=1)
+    state = StateStore(history_limit=100, history_bytes=1)
     for number in range(10):
         record = state.record(a_target(), a_full_failure(number))
     assert [report.started_at for report in reports_of(record)] == [9.0]

@@ -12,8 +12,9 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult, State
 from exporter.state.history import History
-from exporter.state.record import TargetRecord, TargetRecords
+from exporter.state.record import TargetRecord
 from exporter.state.snapshot import DamagedError, restore, snapshot
+from exporter.state.store import StateStore
 from tests.support.factories import a_failure, a_key, a_report, a_target
 from tests.support.values import replace
 
@@ -30,7 +31,7 @@ SHOWN = PeerCertificate(not_after=1.85e9, issuer="CN=Issuer")
 
 
 def a_used_record():
-    state = TargetRecords(history_limit=5)
+    state = StateStore(history_limit=5)
     facts = Facts(vault=HEADERS, endpoint="payroll:443", certificate=SHOWN)
     good = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=facts)
     unwrapped = StepResult(step=Step.UNWRAP_KEY, outcome=Outcome.OK)
