@@ -126,6 +126,7 @@ def test_index_has_every_page_and_every_part_of_it(documentation):
         ("who may read the pages: password, TLS", "securing"),
         ("remove a server that is gone", "sql-servers#remove-a-server-that-is-gone"),
         ("upgrade Prometheus to 3", "alerts"),
+        ("change the port", "install#how-do-i-change-the-port"),
         ("databases are in RECOVERY PENDING, what now", "recovery-pending"),
         ("what permissions does the exporter need", "permissions"),
         ("how much does it cost the vault", "sizing"),
