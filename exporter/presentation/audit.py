@@ -53,7 +53,7 @@ async def audit_payload(sources: AuditSources, target: Target) -> Payload:
     targets = [target, *(each for each in same if each.name != target.name)][:MOST_TARGETS]
     records = {each.name: record for each in targets if (record := sources.record_of(each.name)) is not None}
     certificates = {end: shown for record in records.values() for end, shown in record.certificates.items()}
-    limit = _key_limit(target, records.get(target.name))
+    limit, vault = _key_limit(target, records.get(target.name)), host_name(target.vault)
     lists: dict[str, Iterable[Payload]] = {
         "versions": _versions(targets, records),
         "credentials": _credentials(targets, records, sources),
@@ -79,7 +79,18 @@ async def audit_payload(sources: AuditSources, target: Target) -> Payload:
         "requests_in_10_seconds": limit,
         "roles": [{"role": role, "effect": effect} for role, effect in key_roles(target.vault)],
         "who_may": access_queries(target.vault, target.key_name),
-        "who_did": list(_log_queries(target, limit)),
+        "who_did": [
+            {
+                "about": "Who used the key: each caller's operations with address, application, first and last time",
+                "language": LOGS,
+                "text": log_query("key-users.kql", vault=vault, key=target.key_name),
+            },
+            {
+                "about": "Who calls the vault now: each caller's part of all requests and of the limit",
+                "language": LOGS,
+                "text": log_query("callers.kql", vault=vault, **({} if limit is None else {"key_limit": limit})),
+            },
+        ],
     }
 
 
@@ -132,7 +143,12 @@ async def _sql_servers(targets: Sequence[Target], sources: AuditSources) -> Payl
             if not readings:
                 declared[server_name(entry).casefold()] = entry
             for reading in readings:
-                found = {proof_key(each): each for each in server_proofs(reading) if _is_of_key(each, target)}
+                # The sheet is about all versions of the key.
+                found = {
+                    proof_key(each): each
+                    for each in server_proofs(reading)
+                    if is_of_target(each, target) or names_key(target, version_of(reading, each.proof.thumbprint))
+                }
                 using |= found
                 others |= {} if found else {reading.address: _read_other(reading, target)}
     addresses = {address for address, _ in using}
@@ -156,11 +172,6 @@ async def _sql_servers(targets: Sequence[Target], sources: AuditSources) -> Payl
         },
         "sql_servers": [row async for row in yield_with_pauses(islice(rows, MOST_SERVERS), _ROWS_PER_SLICE)],
     }
-
-
-def _is_of_key(server: ServerProof, target: Target) -> bool:
-    """Whether it is the target's key, in whatever version: the sheet is about all of them."""
-    return is_of_target(server, target) or names_key(target, version_of(server.reading, server.proof.thumbprint))
 
 
 def _read_other(reading: SqlServerReading, target: Target) -> Payload:
@@ -261,17 +272,3 @@ def _retained(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
                 "usable": None if result is None else result.usable,
                 "last_probe": moment_or_none(None if result is None else result.at),
             }
-
-
-def _log_queries(target: Target, limit: int | None) -> Iterator[Payload]:
-    vault, limits = host_name(target.vault), {} if limit is None else {"key_limit": limit}
-    yield {
-        "about": "Who used the key: each caller's operations with address, application, first and last time",
-        "language": LOGS,
-        "text": log_query("key-users.kql", vault=vault, key=target.key_name),
-    }
-    yield {
-        "about": "Who calls the vault now: each caller's part of all requests and of the limit",
-        "language": LOGS,
-        "text": log_query("callers.kql", vault=vault, **limits),
-    }

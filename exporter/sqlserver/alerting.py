@@ -28,6 +28,7 @@ from exporter.sqlserver.proof import (
     ProofSource,
     ReportedCode,
     ServerProof,
+    begins_with,
     finished_backups,
     lines_of,
     server_proofs,
@@ -158,7 +159,7 @@ class WatchedServer:
         """Return the lines about a key after a time. With a database, failed backups of others are left out."""
         found = [each for each in lines_of(self.reading) if each.last_at > after and each.code != OTHER]
         failed = [each for each in found if each.code in BACKUP_MESSAGES and any(one.may_be_of_key(each) for one in self.proofs)]
-        failed = [each for each in failed if not database or each.may_be_of(database)]
+        failed = [each for each in failed if not (database and each.backup_of) or begins_with(each.backup_of, database)]
         keyed = [each for each in found if each.code not in BACKUP_MESSAGES]
         of_backups = [each for each in keyed if each.code not in OPEN_MESSAGES or any(each.is_near(one, after) for one in failed)]
         # Without a credential SQL Server fails before the provider has a number.

@@ -72,7 +72,9 @@ def parts(facts: Facts) -> Iterator[SheetPart]:
     yield _part("Recovery", _recovery(facts))
     yield _part("What expires", _expiries(facts))
     yield _part("Key and versions", _versions(facts))
-    yield _part("Who may unwrap", _who_may(facts), _queries(facts["who_may"]))
+    credentials = ((f"credential {each['credential']}", _identity(each)) for each in facts["credentials"])
+    who_may = [("list of callers", _NO_RIGHT), *credentials, *((each["role"], each["effect"]) for each in facts["roles"])]
+    yield _part("Who may unwrap", who_may, _queries(facts["who_may"]))
     yield _part("Who did", _who_did(facts), _queries(facts["who_did"]))
 
 
@@ -321,14 +323,6 @@ def _versions(facts: Facts) -> list[Line]:
         ("newest version", facts["newest_version"] or "not known"),
         ("region", facts["region"] or "not known"),
         *([("deleted, purged on", _clock(purge))] if (purge := facts["scheduled_purge"]) is not None else []),
-    ]
-
-
-def _who_may(facts: Facts) -> list[Line]:
-    return [
-        ("list of callers", _NO_RIGHT),
-        *((f"credential {each['credential']}", _identity(each)) for each in facts["credentials"]),
-        *((each["role"], each["effect"]) for each in facts["roles"]),
     ]
 
 

@@ -32,7 +32,7 @@ from exporter.sqlserver.document import (
 from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, Kind, printable
 from exporter.sqlserver.keys import credentials_of, is_managed, login_of, pair, used_keys
 from exporter.sqlserver.logs import LogSpace, log_spaces
-from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows, section_age, shown_name
+from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows, shown_name
 
 # An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
 TWO_HOURS: Final = 7200.0
@@ -111,10 +111,6 @@ class ReportedCode(NamedTuple):
     def known(self) -> ConnectorError | None:
         """The code as `explain` knows it, else None."""
         return BY_CODE.get(int(self.code)) if self.code.isdecimal() else None
-
-    def may_be_of(self, database: str) -> bool:
-        """Whether it names a database, or none."""
-        return not self.backup_of or _begins_with(self.backup_of, database)
 
     def is_near(self, other: ReportedCode, after: float) -> bool:
         """Whether a line of each after a time may be of the same backup. The log shows the first and the last one."""
@@ -404,7 +400,7 @@ class ServerProof:
     def may_be_of_key(self, line: ReportedCode) -> bool:
         """Whether a failed backup may be of a database under the key: the line names one, or none that is known."""
         every = () if (instance := known_instance(self.reading)) is None else instance.databases
-        named = max((one for one in every if _begins_with(line.backup_of, one.name)), key=lambda one: len(one.name), default=None)
+        named = max((one for one in every if begins_with(line.backup_of, one.name)), key=lambda one: len(one.name), default=None)
         return not line.backup_of if named is None else named.hidden or named.name in self.proof.databases
 
     @cached_property
@@ -469,7 +465,7 @@ class ServerProof:
 
     def age(self, now: float) -> float:
         """Return the age of what it follows from, in seconds; what was never read proves nothing."""
-        return max((section_age(self.reading, name, now) for name in _SECTIONS if name in self.reading.read_at), default=0.0)
+        return max((now - at for name, at in self.reading.read_at.items() if name in _SECTIONS), default=0.0)
 
     @property
     def has_stopped(self) -> bool:
@@ -491,7 +487,7 @@ class ServerProof:
         )
 
 
-def _begins_with(text: str, name: str) -> bool:
+def begins_with(text: str, name: str) -> bool:
     """Whether a text begins with the name of a database, as a whole."""
     return text.casefold().startswith(name.casefold()) and not re.match(r"\w", text[len(name) :])
 

@@ -158,11 +158,6 @@ def rows(reading: SqlServerReading, section: str) -> tuple[Row, ...]:
     return reading.document.sections.get(section, ())
 
 
-def section_age(reading: SqlServerReading, section: str, now: float) -> float:
-    """Return the seconds since a section was last read as a whole; infinite if it never was."""
-    return now - reading.read_at.get(section, -math.inf)
-
-
 def known_instance(reading: SqlServerReading) -> Instance | None:
     """Return the instance, None if it was never read."""
     return instance_of(reading.document) if rows(reading, "instance") else None
