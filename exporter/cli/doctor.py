@@ -51,7 +51,7 @@ async def sql_server_reader(config: Config) -> AsyncIterator[ReadSqlServer]:
         if not is_installed("sql"):
             return replace(before, failure=NEEDED)
         attempt = await reader.read(ServerState(server=server, credential=credential, reading=before), time.time())
-        return before if attempt is None else attempt.reading
+        return before if attempt is None else attempt[0].reading
 
     try:
         yield read
