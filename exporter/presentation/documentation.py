@@ -20,7 +20,7 @@ from typing import NamedTuple
 NOT_BUILT = "This checkout has no built documentation. `./dev docs` builds it.\n"
 _SCHEME = re.compile(r"[a-z]+://[^/]*")
 _ID = re.compile(r'<(?:h\d|a) id="([^"]+)"')
-_MOST_WORDS, _MOST_FOUND, _MOST_OF_PAGE = 12, 8, 3
+_MOST_WORDS, _MOST_FOUND, _MOST_OF_PAGE = 12, 8, 2
 _MARK = re.compile(r"(#{1,6}) |<a id=")
 
 

@@ -2,7 +2,7 @@
 // `Documentation.search` has the same rules for the command line. Without this script, the list of pages is there.
 (() => {
   'use strict';
-  const MOST_WORDS = 12, MOST_FOUND = 8, MOST_OF_PAGE = 3;
+  const MOST_WORDS = 12, MOST_FOUND = 8, MOST_OF_PAGE = 2;
   const add = (tag, to, properties = {}) => to.appendChild(Object.assign(document.createElement(tag), properties));
   const form = document.createElement('form');
   form.setAttribute('role', 'search');

@@ -157,6 +157,12 @@ def test_paragraph_with_a_heading_of_its_own_is_found_by_it_once_for_each_place(
     assert len(found) == len(set(found))
 
 
+def test_secret_leads_to_roll_over_and_expiry(documentation):
+    found = [address.partition("#")[0] for address in addresses(documentation, "secret")]
+    assert set(found[:2]) == {"rollover", "expiry"}
+    assert max(map(found.count, found)) <= 2
+
+
 def test_heading_counts_more_than_text_and_shows_the_first_sentence(documentation):
     place, sentence = documentation.search("rolling secrets")[0]
     assert (place.address, sentence) == ("rollover", place.lines[0])
