@@ -23,7 +23,7 @@ from aiohttp import hdrs, web
 from exporter.runtime import process
 from exporter.runtime.errors import number_of, text_of
 from exporter.runtime.logging import fields, place_of
-from exporter.runtime.loop import SERVER, hide_versions
+from exporter.runtime.loop import SERVER, hide_versions, pause
 from exporter.web.connections import IDLE_SECONDS, MOST_CONNECTIONS, Connection, ConnectionLimiter
 
 _log = logging.getLogger(__name__)
@@ -344,7 +344,7 @@ async def stream(
             async for piece in pieces if request.method != "HEAD" else encoded(()):
                 for at in range(0, len(piece), SLICE_BYTES):
                     await response.write(piece[at : at + SLICE_BYTES])
-                    await asyncio.sleep(0)
+                    await pause()
             await response.write_eof()
     except Exception as error:
         # The status line is sent already: only a cut connection shows the client that the response is incomplete.

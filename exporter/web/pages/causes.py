@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -54,7 +54,6 @@ PER_PAGE = 50
 SHOWN = 8  # causes on a page
 MOST_SHOWN = 100  # on the page of all causes
 OWN_SHOWN = 3  # of the first ones, causes of SQL Servers themselves
-_WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
 _FAILED = "nf"  # letters of failed probes
 _OTHER_ACTIONS = "Some targets need another action: their pages show it."
 _SHORTEST_RANGE = 60.0  # seconds between the first and the last beginning: a cause without a range
@@ -229,7 +228,7 @@ def _size(group: CauseGroup) -> Child:
 
 
 def chain(view: TargetView) -> Html:
-    """Draw the links from this host to SQL Server, with the broken one marked."""
+    """Return the links from this host to SQL Server as boxes, with the broken one marked: on a narrow screen it comes first."""
     _, links, failed = linked(view.target, view.module, view.record, view.now)
     broken = None if failed is None or failed.unsteady else cause_of(failed)
     names = dict(links) | {Link.HOST: "this host", Link.KEY: view.target.key_name}
@@ -245,28 +244,17 @@ def chain(view: TargetView) -> Html:
     shown.append((last, "SQL Server", "after" if broken is not None else "broken" if view.fails_itself else "before"))
     itself = "broken at SQL Server itself" if view.fails_itself else "no link is known to be broken"
     words = itself if broken is None else f"broken at {title_of(broken)}"
-    width = len(shown) * (_WIDTH + _GAP) - _GAP
-    drawing = element(
-        "svg", _boxes(shown), viewBox=f"0 0 {width} {_HEIGHT + 2}", width=width, height=_HEIGHT + 2, class_="chain", role="img",
-        aria_label=f"From the exporter to SQL Server: {words}.",
-    )  # fmt: skip
-    return element("div", drawing, class_="scroll", tabindex=0, role="region", aria_label="Chain to SQL Server")
-
-
-def _boxes(shown: Iterable[tuple[str, str, str]]) -> Iterator[Html]:
-    for number, (name, title, state) in enumerate(shown):
-        x, brief = number * (_WIDTH + _GAP) + 1, brief_name(name)
-        if number:
-            yield element("path", d=f"M{x - _GAP} {_HEIGHT / 2:g}h{_GAP - 8}m-6 -5l6 5l-6 5", class_=f"arrow {state}")
-        label = f"\N{MULTIPLICATION X} {title}" if state == "broken" else title
-        yield element(
-            "g",
-            element("title", f"{title}: {name}"),
-            element("rect", x=x, y=1, width=_WIDTH - 2, height=_HEIGHT, rx=6),
-            element("text", label, x=x + 10, y=22, class_="kind"),
-            element("text", brief if len(brief) <= _LETTERS else brief[: _LETTERS - 1] + "…", x=x + 10, y=42),
+    boxes = [
+        element(
+            "span",
+            element("span", f"\N{MULTIPLICATION X} {kind}" if state == "broken" else kind, class_="kind"),
+            element("span", brief_name(name)),
             class_=state,
+            title=f"{kind}: {name}",
         )
+        for name, kind, state in shown
+    ]
+    return element("div", boxes, class_="chain", role="img", aria_label=f"From the exporter to SQL Server: {words}.")
 
 
 async def group_tickets(urls: Urls, page: ListPage, proofs: SqlProofs) -> dict[str, Child]:

@@ -74,6 +74,21 @@ async def test_status_page_names_cause_servers_age_action_and_next_expiry(open_t
     assert await drawing.is_visible()
 
 
+async def test_a_phone_shows_the_broken_box_of_the_chain_first(open_tab):
+    tab = await open_tab("/targets/payroll-runs", width=PHONE)
+    boxes = tab.page.locator(".chain > span")
+    places = [await each.bounding_box() for each in await boxes.all()]
+    broken = await tab.page.locator(".chain > .broken").bounding_box()
+    assert len(places) == 6
+    assert min(places, key=lambda box: box["y"]) == broken
+    assert broken["x"] >= 0
+    assert broken["x"] + broken["width"] <= PHONE
+    assert max(box["y"] + box["height"] for box in places) < 844  # all of them on the first screen
+    laptop = await open_tab("/targets/payroll-runs", width=LAPTOP)
+    in_order = [(await each.bounding_box())["x"] for each in await laptop.page.locator(".chain > span").all()]
+    assert in_order == sorted(in_order)
+
+
 async def test_button_copies_the_command_of_the_first_action(open_tab):
     tab = await open_tab("/")
     await tab.context.grant_permissions(["clipboard-read", "clipboard-write"])

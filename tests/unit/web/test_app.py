@@ -508,9 +508,9 @@ async def test_target_page_draws_the_chain_with_the_broken_link():
     assert 'class="broken"' not in html
     service.add_reports(bad())
     _, _, html = await answer(service, "/targets/contoso-key0")
-    drawing = html.split('class="chain"')[1].split("</svg>")[0]
+    drawing = html.split('class="chain"')[1].split("</div>")[0]
     assert "broken at Credential sql-prod: the client secret has expired" in drawing
-    assert re.findall(r'<g class="(\w+)"><title>([^:]+):', drawing) == [
+    assert re.findall(r'<span class="(\w+)" title="([^:]+):', drawing) == [
         ("before", "Exporter host"), ("before", "Entra ID"), ("broken", "Credential"),
         ("after", "Vault"), ("after", "Key"), ("after", "SQL Server"),
     ]  # fmt: skip

@@ -3,15 +3,18 @@
 import pytest
 
 from exporter.config.settings import Module
+from exporter.runtime.loop import MOST_AT_ONCE
 from exporter.web import api, app
 from tests.support.sql_readings import a_reading
-from tests.support.turns import MOST_CALLS, counted_calls
+from tests.support.turns import MOST_CALLS, SECONDS_PER_CALL, busy_turns, counted_calls
 from tests.support.web_factories import config, good, target
 from tests.support.web_fleets import all_silent, firewall_change, refusing_vaults, three_causes
 from tests.support.web_server import Service, get, serving
 
 NOW = 1767323050.0
 TARGETS = 2000
+BUSY_TURN = 0.035  # seconds of all other tasks, as with 5,000 targets every minute
+MOST_TURNS = 40
 
 
 @pytest.fixture(scope="module", params=[three_causes, all_silent, firewall_change, refusing_vaults])
@@ -64,3 +67,14 @@ async def test_no_part_of_a_page_holds_the_event_loop(monkeypatch, service, path
             status, _, _ = await get(session, path)
     assert status == 200
     assert max(found) < MOST_CALLS
+
+
+@pytest.mark.parametrize("path", ["/", "/targets", "/changes", "/calendar.ics"])
+async def test_a_page_waits_for_few_turns_of_a_busy_loop(monkeypatch, service, path):
+    async with serving(service) as session:
+        await get(session, "/explain")
+        with busy_turns(monkeypatch, BUSY_TURN) as slices:
+            status, _, _ = await get(session, path)
+    assert status == 200
+    assert len(slices) < MOST_TURNS
+    assert max(slices) < MOST_AT_ONCE / SECONDS_PER_CALL + MOST_CALLS
