@@ -16,7 +16,7 @@ from dashboards import coverage, danger, firing, frame, panels, promql, sheets, 
 from dashboards.panels import Number
 from dashboards.promql import increase, series
 from dashboards.sheets import column, mapped
-from dashboards.words import BAD, GOOD, STATES, WARNING
+from dashboards.words import GOOD, STATES, WARNING
 
 TITLE: Final = "EKM / Fleet"
 DESCRIPTION: Final = (
@@ -171,27 +171,6 @@ def _over_time() -> panels.Panel:
     )
 
 
-def _of_each(labels: str, info: str) -> table.Panel:
-    """Targets and those not ready, by one label."""
-    targets = promql.newest(info, labels)
-    state = f"on (target) group_left () ({promql.STATE})"
-    name = labels.capitalize()
-    panel = sheets.sheet(
-        f"By {labels}",
-        f"Targets by {labels}: all, not ready, unknown. Those without a {labels} stand in a line of their own.",
-        panels.rows(f"count by ({labels}) {targets}", "A"),
-        panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.NOT_READY})", "B"),
-        panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.UNKNOWN})", "C"),
-        size=(7, 8),
-        empty="not known",
-    )
-    sheets.columns(panel, {labels: name, "Value #A": "Targets", "Value #B": "Not ready", "Value #C": "Unknown"}, by=labels)
-    column(panel, "Targets", *sheets.COUNT, width=70)
-    column(panel, "Not ready", *sheets.COUNT, sheets.levels((1, BAD)), sheets.COLORED, width=100)
-    column(panel, "Unknown", *sheets.COUNT, sheets.levels((1, WARNING)), sheets.COLORED, width=90)
-    return panel.sort_by([TableSortByFieldState().display_name("Not ready").desc(True)])
-
-
 def _by_code() -> panels.Panel:
     counted = f"sum by (code) ({increase('ekm_errors_total', 'target, step, code', '$__range')}) > 0.5"
     return panels.ranking(
@@ -199,12 +178,11 @@ def _by_code() -> panels.Panel:
         "Failed steps in the chosen time range by the code that SQL Server would show. Nothing here: nothing failed.",
         f"sort_desc({promql.with_meaning(counted, 'symbol')})",
         "{{code}} {{symbol}}",
-        size=(10, 8),
+        size=(24, 8),
     )
 
 
 def dashboard() -> building.Dashboard:
-    totals: list[panels.Panel] = [_by_code(), _of_each("region", "ekm_vault_info"), _of_each("team", "ekm_target_info")]
     rows: list[frame.Row] = [
         ("", panels.numbers(*NUMBERS)),
         ("", [danger.table_of_servers()]),
@@ -213,7 +191,7 @@ def dashboard() -> building.Dashboard:
         ("", [_every_target()]),
         ("", [_over_time()]),
         ("", [coverage.table_of_keys()]),
-        ("Totals", totals),
+        ("", [_by_code()]),
     ]
     board = frame.framed(frame.FLEET, TITLE, DESCRIPTION, frame.variables(), rows)
     return board.annotation(firing.marks(firing.EVERYWHERE))

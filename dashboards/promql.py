@@ -30,8 +30,9 @@ FOREIGN: Final = frozenset(
 STEP_DURATIONS: Final = "ekm_step_duration_seconds"
 _HISTOGRAM_PART: Final = re.compile(r"_(bucket|sum|count)$")
 _EXPORTER: Final = 'job=~"$job", instance=~"$instance"'
+_CHOSEN: Final = ', target=~"$target", vault=~"$vault"'
 _SELECTORS: Final = {
-    SeriesScope.TARGET: f'{_EXPORTER}, target=~"$target", vault=~"$vault"',
+    SeriesScope.TARGET: f"{_EXPORTER}{_CHOSEN}",
     SeriesScope.VAULT: f'{_EXPORTER}, vault=~"$vault"',
 }
 
@@ -47,6 +48,11 @@ def series(name: str, more: str = "", over: str = "") -> str:
     """Return a selector with the dashboard's variables, `more` matchers and the range `over`. Raise KeyError for an unknown metric."""
     selector = _EXPORTER if name in FOREIGN else _SELECTORS.get(_scope(name), _EXPORTER)
     return f"{name}{{{selector}{', ' + more if more else ''}}}{f'[{over}]' if over else ''}"
+
+
+def of_every_target(expression: str) -> str:
+    """Widen an expression to the targets that are not chosen."""
+    return expression.replace(_CHOSEN, "")
 
 
 def of_exporters(expression: str) -> str:

@@ -1,7 +1,7 @@
 """The dashboard of one target: what is the matter with it, since when, and where in the round trip.
 
 For: steps, phases, latency, errors, throttling, key facts and the path to the vault, of the target chosen above.
-Not for: many targets (see `fleet`), dates (see `expiry`).
+Not for: which targets fail (see `fleet`), dates (see `expiry`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard as building
 from grafana_foundation_sdk.builders import table, timeseries
-from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig
+from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig, TableSortByFieldState
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models.common import TableCellHeight
 
@@ -159,6 +159,27 @@ def _round_trip() -> list[panels.Panel]:
     ]
 
 
+def _of_each(labels: str, info: str) -> table.Panel:
+    """All targets and those not ready, by one label: whether this one is alone."""
+    targets = promql.of_every_target(promql.newest(info, labels))
+    state = promql.of_every_target(f"on (target) group_left () ({promql.STATE})")
+    name = labels.capitalize()
+    panel = sheets.sheet(
+        f"By {labels}",
+        f"Targets by {labels}, not only the chosen one: all, not ready, unknown. Those without a {labels} stand in a line of their own.",
+        panels.rows(f"count by ({labels}) {targets}", "A"),
+        panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.NOT_READY})", "B"),
+        panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.UNKNOWN})", "C"),
+        size=(12, 8),
+        empty="not known",
+    )
+    sheets.columns(panel, {labels: name, "Value #A": "Targets", "Value #B": "Not ready", "Value #C": "Unknown"}, by=labels)
+    column(panel, "Targets", *sheets.COUNT, width=70)
+    column(panel, "Not ready", *sheets.COUNT, sheets.levels((1, BAD)), sheets.COLORED, width=100)
+    column(panel, "Unknown", *sheets.COUNT, sheets.levels((1, WARNING)), sheets.COLORED, width=90)
+    return panel.sort_by([TableSortByFieldState().display_name("Not ready").desc(True)])
+
+
 class _Moved(building.AnnotationQuery):
     """A mark on every panel where the vault's answers began to come from another region."""
 
@@ -182,6 +203,7 @@ def dashboard() -> building.Dashboard:
         ("Errors", around.errors()),
         ("Throttling and budget", around.throttling()),
         ("Key, path, dependants", [*around.path(), *around.facts()]),
+        ("Is it alone?", [_of_each("region", "ekm_vault_info"), _of_each("team", "ekm_target_info")]),
     ]
     choices = [*frame.variables(one_target=True), step]
     return (

@@ -243,7 +243,7 @@ def test_failure_has_the_runbook_of_its_cause(history, step, code, reason, runbo
 @pytest.mark.parametrize(("label", "ref"), [("region", "A"), ("team", "A"), ("region", "B"), ("region", "C"), ("team", "C")])
 def test_every_target_counts_once_by_region_and_by_team(history, label, ref):
     """The region of one target changed within the hour, so that both regions have data."""
-    expression = by_name(f"ekm-fleet: By {label}: {ref}").filled()
+    expression = by_name(f"ekm-vault: By {label}: {ref}").filled(target="web-shop", vault="none")
     wanted = {"A": len(FLEET), "B": 4, "C": 1}[ref]
     assert sum(number for _, number in history.now(expression)) == wanted
     nameless = re.sub(r"(max_over_time\(timestamp\()\w+", r"\1ekm_does_not_exist", expression)
@@ -251,7 +251,7 @@ def test_every_target_counts_once_by_region_and_by_team(history, label, ref):
 
 
 def test_target_counts_for_its_new_region(history):
-    found = {labels["region"]: number for labels, number in history.now(by_name("ekm-fleet: By region: A").filled())}
+    found = {labels["region"]: number for labels, number in history.now(by_name("ekm-vault: By region: A").filled())}
     assert found == {"westeurope": 6, "northeurope": 2, "swedencentral": 2}
 
 
