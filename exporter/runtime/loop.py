@@ -105,12 +105,13 @@ def bound_tls_buffers() -> None:
 
 # Processor time that long loops together have at once on a busy loop: a tick that it delays is still on time.
 MOST_AT_ONCE = 0.02
+_KEPT_SHARE = 0.8  # after a shorter turn: on a busy host short and very long ones alternate
 
 
 class _Turn(threading.local):
-    """When the present slice began, in processor time of this thread, and how long the turn of all others before it lasted."""
+    """When the present slice began, in processor time of this thread, and how much may be done at once."""
 
-    began = others = 0.0
+    began = share = 0.0
     waiting = 0  # long loops that wait for their turn
 
 
@@ -118,12 +119,12 @@ _turn = _Turn()
 
 
 async def pause() -> None:
-    """Let other tasks run, once this one has had as much of the loop as the turn before it lasted, `MOST_AT_ONCE` at most.
+    """Let other tasks run, once this one has had as much of the loop as their last turns lasted, `MOST_AT_ONCE` at most.
 
     On an idle loop that is at each call. With thousands of probes, or on a busy host, a turn lasts as long as many slices, and
     a page that waits for hundreds of turns takes a minute.
     """
-    if time.thread_time() - _turn.began < min(_turn.others, MOST_AT_ONCE) / (1 + _turn.waiting):
+    if time.thread_time() - _turn.began < _turn.share / (1 + _turn.waiting):
         return
     left = time.perf_counter()
     _turn.waiting += 1
@@ -131,7 +132,8 @@ async def pause() -> None:
         await asyncio.sleep(0)
     finally:
         _turn.waiting -= 1
-        _turn.began, _turn.others = time.thread_time(), time.perf_counter() - left
+        _turn.began = time.thread_time()
+        _turn.share = min(max(time.perf_counter() - left, _KEPT_SHARE * _turn.share), MOST_AT_ONCE)
 
 
 T = TypeVar("T")

@@ -44,6 +44,14 @@ async def test_a_long_loop_has_as_much_of_the_loop_as_all_others(clock, turn, tu
     assert await turns_of(clock, 100, MOST_AT_ONCE / 20) == turns
 
 
+async def test_a_short_turn_after_a_long_one_is_no_idle_loop(clock):
+    clock.turn = 1.0
+    await turns_of(clock, 2, MOST_AT_ONCE)
+    clock.turn, clock.turns = 0.0, 0
+    assert await turns_of(clock, 100, MOST_AT_ONCE / 20) < 20
+    assert await turns_of(clock, 100, MOST_AT_ONCE / 20) > 60  # and it is idle by and by
+
+
 async def test_several_long_loops_share_the_time(clock):
     clock.turn = 1.0
     alone = await turns_of(clock, 100, MOST_AT_ONCE / 20)
