@@ -130,6 +130,28 @@ def kept(texts: Iterable[str], names: Names, *, reason: Reason | None, ready: bo
     return tuple(each for each in texts if not spared.get(each))
 
 
+# An action that says what a word of the step before it means, or what that step brings: no step of its own.
+_NOTES: Final = (
+    "OBJECT_ID is ",
+    "That change invalidates ",
+    "The response names ",
+    "The secret there is ",
+    "Trusted Azure services are ",
+    "Without `/keys/",
+)
+
+
+def steps(actions: Iterable[str]) -> list[list[str]]:
+    """Return the actions as steps, each with the notes about it."""
+    found: list[list[str]] = []
+    for each in actions:
+        if found and each.startswith(_NOTES):
+            found[-1].append(each)
+        else:
+            found.append([each])
+    return found
+
+
 def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | None = None) -> str:
     """Return the first action as one line of at most 300 characters, without backticks; empty if there is none.
 

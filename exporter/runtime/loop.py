@@ -105,13 +105,13 @@ def bound_tls_buffers() -> None:
 
 # Processor time that long loops together have at once on a busy loop: a tick that it delays is still on time.
 MOST_AT_ONCE = 0.02
-_KEPT_SHARE = 0.8  # after a shorter turn: on a busy host short and very long ones alternate
+_REMEMBERED = 1.0  # seconds: on a busy host short and very long turns alternate
 
 
 class _Turn(threading.local):
-    """When the present slice began, in processor time of this thread, and how much may be done at once."""
+    """When the present slice began, in processor time of this thread, and how much may be done at once, until when."""
 
-    began = share = 0.0
+    began = share = until = 0.0
     waiting = 0  # long loops that wait for their turn
 
 
@@ -119,7 +119,7 @@ _turn = _Turn()
 
 
 async def pause() -> None:
-    """Let other tasks run, once this one has had as much of the loop as their last turns lasted, `MOST_AT_ONCE` at most.
+    """Let other tasks run, once this one has had as much of the loop as their longest turn of late, `MOST_AT_ONCE` at most.
 
     On an idle loop that is at each call. With thousands of probes, or on a busy host, a turn lasts as long as many slices, and
     a page that waits for hundreds of turns takes a minute.
@@ -132,8 +132,10 @@ async def pause() -> None:
         await asyncio.sleep(0)
     finally:
         _turn.waiting -= 1
-        _turn.began = time.thread_time()
-        _turn.share = min(max(time.perf_counter() - left, _KEPT_SHARE * _turn.share), MOST_AT_ONCE)
+        now, _turn.began = time.perf_counter(), time.thread_time()
+        share = min(now - left, MOST_AT_ONCE)
+        if share >= _turn.share or now > _turn.until:
+            _turn.share, _turn.until = share, now + _REMEMBERED
 
 
 T = TypeVar("T")

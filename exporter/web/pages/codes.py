@@ -23,6 +23,7 @@ from exporter.web.pages.html import (
     Child,
     Html,
     Urls,
+    action_list,
     cell,
     code_link,
     element,
@@ -70,7 +71,7 @@ def _what_to_do(explained: Explanation | ConnectorError, effect: str) -> Child:
         element("p", prose(explained.summary)),
         element("p", prose(effect)) if effect else None,
         _list("Likely causes, most likely first", explained.causes),
-        _list("What to do, in this order", explained.actions),
+        [element("h2", "What to do, in this order"), action_list(explained.actions)] if explained.actions else None,
         commands if explained.commands else None,
     ]
 

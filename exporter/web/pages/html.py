@@ -13,6 +13,7 @@ from itertools import chain
 from urllib.parse import quote, urlencode
 
 from exporter.core.durations import moment
+from exporter.knowledge.advice import steps
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.audit import Facts, SheetPart, parts, sheet, title_of
 from exporter.sqlserver.instance import counted, few
@@ -21,6 +22,11 @@ from exporter.sqlserver.instance import counted, few
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 _TICKED = re.compile(r"`([^`]+)`")
+# A `code` span that one can run, unlike a name, a setting or a path in a portal.
+_COMMAND = re.compile(
+    r"(?:\(?[A-Z][a-z]+-[A-Z]\w+|az|azcmagent|certutil|chronyc|curl|ekm-exporter|grep|icacls|ip|ls|net|nslookup|openssl|reg|usermod|w32tm"
+    r"|ALTER|BACKUP|CREATE|DBCC|EXEC|SELECT) \S"
+)
 NAMED = 3  # SQL Servers and targets of a cause that are named
 _LINES = 50  # in a piece of an audit sheet
 
@@ -196,6 +202,24 @@ def prose(words: str) -> Html:
     return markup(element("code", piece) if number % 2 else piece for number, piece in enumerate(_TICKED.split(words)))
 
 
+def is_command(span: str) -> bool:
+    return _COMMAND.match(span) is not None
+
+
+def with_copies(words: str) -> Html:
+    """Return a text like `prose`, each command in it with a button that copies it."""
+    shown: list[Child] = list(_TICKED.split(words))
+    for at in range(1, len(shown), 2):
+        span = element("code", shown[at])
+        shown[at] = element("span", span, " ", COPY, data_copy=True) if is_command(str(shown[at])) else span
+    return markup(shown)
+
+
+def action_list(actions: Iterable[str]) -> Html:
+    """Return actions as numbered steps, the notes about a step below it; each command has a button that copies it."""
+    return element("ol", [element("li", [element("div", with_copies(each)) for each in step]) for step in steps(actions)])
+
+
 def brief_code(urls: Urls, code: int) -> Html:
     """Return both numbers, linked to the page of the code; the tooltip has the symbol. A message of SQL Server itself has neither."""
     entry = BY_CODE.get(code)
@@ -212,7 +236,12 @@ def code_link(urls: Urls, code: int) -> Html:
 
 
 def copyable(words: str, commands: Sequence[str] = ()) -> Html:
-    """Return an action, with further commands in lines; with the script, a button copies them, or the command in it."""
+    """Return an action, with further commands in lines; with the script, a button copies them, or the command in it.
+
+    Of several commands in a sentence, each has a button.
+    """
+    if not commands and sum(map(is_command, _TICKED.findall(words))) > 1:
+        return element("p", element("strong", "First: "), with_copies(words))
     action = element("p", element("strong", "First: "), element("span", prose(words)))
     lines = scrollable(element("code", "\n".join(commands)), label="Commands") if commands else None
     return element("div", action, COPY, lines, data_copy=True)

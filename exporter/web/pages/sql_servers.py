@@ -26,6 +26,7 @@ from exporter.web.pages.html import (
     prose,
     target_links,
     who_acts,
+    with_copies,
 )
 from exporter.web.pages.views import TargetView, when
 
@@ -251,7 +252,7 @@ def target_differences_list(differences: Sequence[Difference]) -> Child:
     """Return one line for each difference of a target; None without any."""
     if not differences:
         return None
-    entries = [element("li", prose(difference_text(each))) for each in differences[:_DIFFERENCES]]
+    entries = [element("li", with_copies(difference_text(each))) for each in differences[:_DIFFERENCES]]
     rest = len(differences) - _DIFFERENCES
     more = element("p", f"{rest:,} more differences. The API lists them.", class_="quiet") if rest > 0 else None
     return [element("ul", entries, aria_label="Differences from SQL Server"), more]

@@ -63,6 +63,13 @@ _ROWS_AT_ONCE = 2
 ENDED_SHOWN = 5
 _EXPIRING_SHOWN = 15
 _SCOPES = {"q": "the words", "code": "the code", "label": "the label"}
+# The page that says how to renew it, and its title. Azure renews its own certificates.
+_RENEWAL: Mapping[EndingKind, tuple[str, str]] = {
+    EndingKind.CREDENTIAL: ("/docs/rollover", "How to roll it over"),
+    EndingKind.OTHER_CREDENTIAL: ("/docs/rollover#2-stage-it-in-the-exporter", "How to roll it over"),
+    EndingKind.KEY: ("/docs/key-rotation", "How to rotate it"),
+    EndingKind.BACKUP: ("/docs/key-rotation#what-to-keep-until-when", "What to back up"),
+}
 # Where the date comes from, if that is not obvious.
 _DATES: Mapping[str, str] = {
     Source.DECLARED: ", declared in the configuration",
@@ -249,11 +256,12 @@ def _item(urls: Urls, ending: Ending, now: float) -> Html:
     wrong = f": {ending.wrong}" if ending.wrong else ""
     more = f" and {len(ending.targets) - 1:,} more" if len(ending.targets) > 1 else None
     targets = [", ", link(urls.target(ending.targets[0]), ending.targets[0]), more] if ending.targets else None
+    renewal = [". ", link(urls.to(_RENEWAL[ending.kind][0]), _RENEWAL[ending.kind][1])] if ending.kind in _RENEWAL else None
     return element(
         "li",
         element("strong", brief_name(ending.name), title=ending.name),
         element("span", expires_in(ending, now), class_="bad-ink" if ending.has_expired(now) else None),
-        element("p", f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}{wrong}", targets, class_="quiet"),
+        element("p", f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}{wrong}", targets, renewal, class_="quiet"),
         data_key=f"{ending.kind}-{ending.name}",
     )
 

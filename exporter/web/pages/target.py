@@ -28,10 +28,12 @@ from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.record import LETTERS, RECENT, TargetRecord
 from exporter.web.pages.causes import chain, target_ticket
 from exporter.web.pages.html import (
+    COPY,
     TABLE_FOOT,
     Child,
     Html,
     Urls,
+    action_list,
     cell,
     code_link,
     element,
@@ -46,6 +48,7 @@ from exporter.web.pages.html import (
     section,
     table,
     table_head,
+    with_copies,
 )
 from exporter.web.pages.sql_servers import proof_lines, target_differences_list
 from exporter.web.pages.views import TargetView, badge, exact_time, not_tested, verdict, when
@@ -81,7 +84,7 @@ def _auxiliary_section(view: TargetView) -> Child:
         row = (
             element("th", text.title(view.target, identity), scope="row"),
             cell("Usable", element("span", answer, class_=f"state {_COLOURS[answer]}")),
-            cell("Cause and action", why, element("ol", [element("li", prose(each)) for each in actions]) if actions else None),
+            cell("Cause and action", why, action_list(actions) if actions else None),
             cell("Credential", "" if result is None else result.credential),
             cell("Last run", when(None if result is None else result.at, view.now), class_="number"),
         )
@@ -96,7 +99,7 @@ def _vault_sections(view: TargetView) -> Child:
         return None
     lines = [*(() if record.key is None else text.key_lines(record.key)), *text.version_lines(view.target, record)]
     path = list(text.path_lines(record.vault, view.module.expect_path))
-    key = section("Key in the vault", [(name, prose(value)) for name, value in lines])
+    key = section("Key in the vault", [(name, with_copies(value)) for name, value in lines])
     return [key, section("Network path to the vault", path)]
 
 
@@ -126,10 +129,15 @@ def _failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
     yield element("h2", "Failed preflight checks")
     yield element("p", "Last run ", when(run.at, view.now), ". Preflight checks never change the verdict.", class_="quiet")
     for result in run.failed:
-        title, fix = BY_NAME[result.check].title, "\n".join(result.fix)
-        shown = scrollable(fix, label=f"Fix: {title}") if fix else None
+        # A line of a fix that starts with two blanks is a command.
+        fix = [
+            element("div", element("code", line.strip()), " ", COPY, data_copy=True)
+            if line.startswith("  ")
+            else element("p", line)
+            for line in result.fix
+        ]
         above = element("p", "The cause and its actions are stated above.", class_="quiet")
-        yield [element("h3", title), element("p", result.detail), above if result.check == stated else shown]
+        yield [element("h3", BY_NAME[result.check].title), element("p", result.detail), above if result.check == stated else fix]
 
 
 def _history_section(urls: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[Html]:
@@ -311,7 +319,7 @@ def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecor
     failure, advice = deciding_failure(report), text.advice_of(target, report, record)
     if failure is None or failure.code is None or advice is None:
         return None
-    detail, actions = open_detail(failure), [element("li", prose(action)) for action in advice.actions]
+    detail, actions = open_detail(failure), advice.actions
     return element(
         "section",
         element("h2", code_link(urls, failure.code)),
@@ -319,7 +327,7 @@ def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecor
         element("p", element("strong", "Detail: "), detail) if detail else None,
         element("p", prose(advice.means)) if means and advice.means else None,
         element("p", "Who can repair it: ", who_repairs(failure, BY_CODE[failure.code].owner), "."),
-        [element("p", "What to do, in this order:"), element("ol", actions)] if actions else None,
+        [element("p", "What to do, in this order:"), action_list(actions)] if actions else None,
         class_="notice bad-edge" if report.readiness.ready is False else "notice",
         aria_label="What to do",
     )

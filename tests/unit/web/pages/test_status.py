@@ -1,6 +1,8 @@
 """Incidents that are over: quiet lines on the status page, without a card, an action or a ticket."""
 
+import re
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +10,11 @@ from exporter.core.values import Step
 from exporter.knowledge.reason_row import Link
 from exporter.knowledge.reasons import Reason
 from exporter.web import app
+from exporter.web.pages import status
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, answer, words
 
+DOCS = Path(__file__).parents[4] / "docs"
 MINUTE = 60.0
 NOW = STARTED + 10 * MINUTE
 FIREWALL = {"step": Step.GET_KEY, "code": 3077, "reason": Reason.FORBIDDEN_FIREWALL, "status": 403}
@@ -73,3 +77,13 @@ async def test_many_ended_incidents_are_a_few_lines():
 async def test_the_list_of_targets_has_no_ended_incidents():
     text, _ = await shown(repaired("a", of="a"), "/targets")
     assert "ended 2026" not in text
+
+
+@pytest.mark.parametrize("address", [address for address, _ in status._RENEWAL.values()])
+def test_what_expires_soon_leads_to_a_part_of_the_documents(address):
+    name, _, part = address.removeprefix("/docs/").partition("#")
+    page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    headings = [
+        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    ]
+    assert part in ("", *headings)
