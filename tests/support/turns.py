@@ -13,6 +13,12 @@ MOST_CALLS = 50_000  # calls and returns: a few milliseconds
 SECONDS_PER_CALL = 1e-7
 
 
+def make_idle(patch):
+    """Make each loop that pauses take its turn: what other tasks do takes no time."""
+    patch.setattr(loop, "_turn", loop._Turn())
+    patch.setattr(loop, "time", SimpleNamespace(thread_time=lambda: 0.0, perf_counter=lambda: 0.0))
+
+
 @contextlib.asynccontextmanager
 async def counted_calls():
     """Yield a list that receives the function calls between each two turns of another task, on a loop that is idle otherwise."""
@@ -31,8 +37,7 @@ async def counted_calls():
 
     busy = asyncio.create_task(others())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_turn", loop._Turn())
-        patch.setattr(loop, "time", SimpleNamespace(thread_time=lambda: 0.0, perf_counter=lambda: 0.0))
+        make_idle(patch)
         sys.setprofile(count)
         try:
             yield found

@@ -27,6 +27,7 @@ from exporter.web.listener import (
     parse_address,
 )
 from exporter.web.options import web_options
+from tests.support.turns import make_idle
 from tests.support.web_server import Service
 
 
@@ -264,7 +265,8 @@ async def test_client_receives_the_bytes_that_were_sent(zipped):
         assert not zipped or len(body) < len(WHOLE) / 10
 
 
-async def test_other_tasks_run_between_two_slices():
+async def test_other_tasks_run_between_two_slices(monkeypatch):
+    make_idle(monkeypatch)
     slices, turns, ended = 50, [], asyncio.Event()
 
     async def rendered():
