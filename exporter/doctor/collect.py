@@ -22,7 +22,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from exporter.clients.http.network import Network, Networks, Resolver, split_url
 from exporter.clients.http.timing import make_context
-from exporter.clients.key_vault import HostSession, check_endpoint
+from exporter.clients.key_vault import HostSession, VaultSession, check_endpoint
 from exporter.config.settings import Config, Proxy, SecretUnreadableError, SqlServer, Target
 from exporter.config.usage import compared_targets, names_at, servers_of
 from exporter.core.connector import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
@@ -39,8 +39,8 @@ from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, Auxili
 from exporter.probing.auxiliary import auxiliary_probes
 from exporter.probing.expiry import ExpiryLookup
 from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
-from exporter.probing.prober import auxiliary_result, probe_vault
-from exporter.probing.round_trip import LoopClock, ProbeRequest, probe_request
+from exporter.probing.prober import auxiliary_result
+from exporter.probing.round_trip import LoopClock, Probe, ProbeRequest, probe_request
 from exporter.probing.secrets import SecretCache
 from exporter.probing.tokens import TokenCache, reuse_policy
 from exporter.runtime.errors import drop_tracebacks, number_of, text_of
@@ -298,7 +298,8 @@ class EvidenceCollector:
             trace.token = result.token if result.facts.fault is Fault.NONE else None
             return result
 
-        return await probe_vault(request, network, tokens, self._clock, self._on_internal_error)
+        async with VaultSession(network, request.target.vault, request.module.api_version) as vault:
+            return await Probe(request, vault, tokens, self._clock, self._on_internal_error).run()
 
     async def _entra(self, challenge: Challenge | None) -> Endpoint | None:
         if self._credential.kind is CredentialKind.MANAGED_IDENTITY:  # it signs in at the host's identity service

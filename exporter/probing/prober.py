@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -15,40 +15,18 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from exporter.clients.http.network import HANDSHAKES, Network, Networks
+from exporter.clients.http.network import HANDSHAKES, Networks
 from exporter.clients.key_vault import VaultSession
 from exporter.config.settings import Config, Credential, Module, Target
 from exporter.core.values import KEY_STEPS, Facts, Outcome, Step
-from exporter.knowledge.report import ProbeReport, redacted
+from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import AuxiliaryResult, assess_auxiliary, broken_report
 from exporter.probing.auxiliary import AuxiliaryProbe
-from exporter.probing.round_trip import LoopClock, Probe, ProbeRequest, Tokens, probe_request
+from exporter.probing.round_trip import LoopClock, Probe, ProbeRequest, probe_request
 from exporter.probing.secrets import SecretCache
 from exporter.probing.tokens import TokenCache, reuse_policy
 from exporter.runtime.loop import LoopLag
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted, Shortage, is_cancelled
-
-
-async def probe_vault(
-    request: ProbeRequest,
-    network: Network,
-    tokens: Tokens,
-    clock: LoopClock,
-    on_internal_error: Callable[[Exception], None],
-    *,
-    on_requests: Callable[[int], None] = lambda _count: None,
-) -> ProbeReport:
-    """Make one probe in a session of its own. The report holds no known secret: steps are classified before.
-
-    `on_requests` receives the number of requests to the vault.
-
-    Raises as `Probe.run` does.
-    """
-    async with VaultSession(network, request.target.vault, request.module.api_version) as vault:
-        try:
-            return redacted(await Probe(request, vault, tokens, clock, on_internal_error).run())
-        finally:
-            on_requests(vault.connection.sent)
 
 
 def auxiliary_result(probe: AuxiliaryProbe, report: ProbeReport) -> AuxiliaryResult:
@@ -130,9 +108,6 @@ class Prober:
         """
         if self._config.targets.get(target.name) != target:
             return None
-        return await self._guarded(target, self._scheduled(target))
-
-    async def _scheduled(self, target: Target) -> ProbeReport | None:
         request = probe_request(self._config, target)
         interval = request.module.round_trip_interval
         if not interval:  # each probe makes a round trip; one that is remembered is out of date
@@ -167,64 +142,56 @@ class Prober:
         `scrape_timeout` is the timeout of the scrape in seconds; it applies if it is shorter than the target's. `fresh` fetches a token even
         if a shared one exists. Return None if an exporter-side shortage prevented the probe.
         """
-
-        async def probe() -> ProbeReport | None:
-            request = probe_request(self._config, target, module, credential)
-            if scrape_timeout is not None and scrape_timeout < request.timeout:
-                request = replace(request, timeout=scrape_timeout, cut_by_scrape=True)
-            return await self._make(request, fresh=fresh)
-
-        return await self._guarded(target, probe())
+        request = probe_request(self._config, target, module, credential)
+        if scrape_timeout is not None and scrape_timeout < request.timeout:
+            request = replace(request, timeout=scrape_timeout, cut_by_scrape=True)
+        return await self._make(request, fresh=fresh)
 
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
         """Make one auxiliary probe. The result is None if the probe could not be made. Of a discarded one, nothing is known."""
-        request = plan.request
-        if not self._is_active(request.module):
+        if not self._is_active(plan.request.module):
             return None
-        report = await self._guarded(request.target, self._make(request, fresh=fresh))
+        report = await self._make(plan.request, fresh=fresh)
         return None if report is None else auxiliary_result(plan, report)
 
     def forget(self, name: str) -> None:
         """Forget the last round trip of a target."""
         self._round_trips.pop(name, None)
 
-    async def _guarded(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
-        """Await a probe, and turn an escaping exception into a failure report.
-
-        A CancelledError counts as such an exception unless this task was cancelled.
-        """
-        started_at, started = self._clock.time(), self._clock.monotonic()
-        try:
-            return await probe
-        except asyncio.CancelledError as error:
-            if is_cancelled():
-                raise
-            escaped: BaseException = error
-        except Exception as error:  # noqa: BLE001 - see above
-            escaped = error
-        with contextlib.suppress(Exception):
-            self._callbacks.on_internal_error(escaped)
-        duration, exception = self._clock.monotonic() - started, type(escaped).__name__
-        return broken_report(target.name, target.generation, started_at=started_at, duration=duration, exception=exception)
-
     async def _make(self, request: ProbeRequest, *, fresh: bool = False) -> ProbeReport | None:
-        # The token request goes over this network, too, also after a reload: a secret must not go to a new route.
-        started, network = self._clock.monotonic(), self._networks.network_of(request.module)
-        tokens = partial(self._tokens.token, request.credential, network, started=started, fresh=fresh)
-        on_internal_error, on_requests = self._callbacks.on_internal_error, self._callbacks.on_vault_requests
+        """Make one probe in a session of its own. Return None if an exporter-side shortage prevented it.
+
+        An escaping exception becomes a failure report. A CancelledError counts as such an exception unless this task was cancelled.
+        """
+        target, clock, callbacks = request.target, self._clock, self._callbacks
+        started_at, started = clock.time(), clock.monotonic()
         try:
-            report = await probe_vault(request, network, tokens, self._clock, on_internal_error, on_requests=on_requests)
+            # The token request goes over this network, too, also after a reload: a secret must not go to a new route.
+            network = self._networks.network_of(request.module)
+            tokens = partial(self._tokens.token, request.credential, network, started=started, fresh=fresh)
+            async with VaultSession(network, target.vault, request.module.api_version) as vault:
+                try:
+                    report = await Probe(request, vault, tokens, clock, callbacks.on_internal_error).run()
+                finally:
+                    callbacks.on_vault_requests(vault.connection.sent)
+            exchanges = [(result, result.facts) for result in report.steps if result.facts is not None]
+            for result, facts in exchanges:
+                if facts.raised_at is not None:
+                    callbacks.on_unexplained(facts)
+                if facts.resent and not result.shared:
+                    callbacks.resent(result.step)
+            if any(facts.status == HTTPStatus.UNAUTHORIZED and result.step in KEY_STEPS for result, facts in exchanges):
+                self._tokens.invalidate(request.credential)  # the vault refused one: drop the old ones
         except PoolExhausted as busy:
-            self._callbacks.on_shortage(busy.shortage)
+            callbacks.on_shortage(busy.shortage)
             return None
-        exchanges = [(result, result.facts) for result in report.steps if result.facts is not None]
-        for result, facts in exchanges:
-            if facts.raised_at is not None:
-                self._callbacks.on_unexplained(facts)
-            if facts.resent and not result.shared:
-                self._callbacks.resent(result.step)
-        if any(facts.status == HTTPStatus.UNAUTHORIZED and result.step in KEY_STEPS for result, facts in exchanges):
-            self._tokens.invalidate(request.credential)  # the vault refused one: drop the old ones
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
+            with contextlib.suppress(Exception):
+                callbacks.on_internal_error(error)
+            duration, exception = clock.monotonic() - started, type(error).__name__
+            return broken_report(target.name, target.generation, started_at=started_at, duration=duration, exception=exception)
         return report
 
     def _is_active(self, module: Module) -> bool:

@@ -39,7 +39,7 @@ from exporter.knowledge.answers import with_object_ids
 from exporter.knowledge.classify import classify
 from exporter.knowledge.codes import generation_code
 from exporter.knowledge.reasons import Reason
-from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.report import ProbeReport, StepResult, redacted
 from exporter.knowledge.verdict import assess
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import PoolExhausted
@@ -116,31 +116,26 @@ class Probe:
     async def run(self) -> ProbeReport:
         """Make the probe. A step that could not run is `skipped`. An internal error is a failed step; between two steps it fails the next one.
 
-        The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
+        The report holds no known secret: steps are classified before. The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
         """
         started_at, started = self.clock.time(), self.clock.monotonic()
         self._ended, self._deadline = started, started + self.request.timeout
         try:
-            await self._run_steps()
+            challenge = await self._step(Step.CHALLENGE, lambda: self.vault.challenge(deadline=self._deadline))
+            if challenge is not None:
+                self._tenant = challenge.tenant
+                token = await self._token(challenge)
+                if token is not None:
+                    key = await self._get_key(token)
+                    if key is not None and self.request.round_trip and self.request.module.mode is not Mode.READ_ONLY:
+                        await self._round_trip(token, key)
+                    self._results.update(with_object_ids(self._results, token))
         except PoolExhausted:
             raise
         except Exception as error:  # noqa: BLE001 - see above
             step = next((step for step in Step if step not in self._results), Step.UNWRAP_KEY)
             self._keep(step, self._internal_error(error), 0.0)
-        return self._report(started_at=started_at, duration=self.clock.monotonic() - started)
-
-    async def _run_steps(self) -> None:
-        challenge = await self._step(Step.CHALLENGE, lambda: self.vault.challenge(deadline=self._deadline))
-        if challenge is None:
-            return
-        self._tenant = challenge.tenant
-        token = await self._token(challenge)
-        if token is None:
-            return
-        key = await self._get_key(token)
-        if key is not None and self.request.round_trip and self.request.module.mode is not Mode.READ_ONLY:
-            await self._round_trip(token, key)
-        self._results.update(with_object_ids(self._results, token))
+        return redacted(self._report(started_at=started_at, duration=self.clock.monotonic() - started))
 
     async def _token(self, challenge: Challenge) -> str | None:
         async def fetch() -> tuple[Facts, str | None]:

@@ -206,14 +206,14 @@ async def test_resent_requests_are_counted_by_step(monkeypatch):
     recorder = Recorder(CONFIG, version="0", mode="run")
     callbacks = ProberCallbacks(on_internal_error=pytest.fail, on_shortage=pytest.fail, resent=recorder.resent)
 
-    async def report(*_args, **_options):
+    async def report(_probe):
         results = {Step.WRAP_KEY: Facts(resent=True), Step.TOKEN: Facts(resent=True), Step.GET_KEY: Facts()}
         steps = [
             StepResult(step=step, outcome=Outcome.OK, facts=facts, shared=step is Step.TOKEN) for step, facts in results.items()
         ]
         return a_report("a", *steps)
 
-    monkeypatch.setattr("exporter.probing.prober.probe_vault", report)
+    monkeypatch.setattr("exporter.probing.round_trip.Probe.run", report)
     prober = Prober(CONFIG, lag=LoopLag(), callbacks=callbacks)
     await prober.probe_on_demand(PROBED)
     await prober.aclose()
