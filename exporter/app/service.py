@@ -197,9 +197,9 @@ class Service:
         self._scheduler = Scheduler(
             probe=self._prober.probe_scheduled,
             on_report=self._add_report,
-            on_skip=lambda _target, reason, count: self.recorder.skipped(reason, count),
+            on_skip=self.recorder.skipped,
             on_lag=self.recorder.schedule_lag,
-            on_crash=lambda _target, error: self._on_error(error),
+            on_internal_error=self._on_error,
             concurrency=concurrency,
         )
         self._auxiliary_runner = AuxiliaryRunner(

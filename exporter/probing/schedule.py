@@ -1,7 +1,7 @@
 """Probes every target at its interval.
 
 Starts are spread evenly, and a target never has two scheduled probes at once. A probe that this host could not make is tried again
-soon, and fewer probes then run at once. Callbacks report lag, skipped starts and crashes.
+soon, and fewer probes then run at once. Callbacks report lag, skipped starts and internal errors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from exporter.config.settings import Target
 from exporter.core.limits import JITTER, SPACING, FirstProbes, fewer_at_once, is_retried, more_at_once, retry_after
 from exporter.knowledge.report import ProbeReport
 from exporter.runtime.loop import loop_time
-from exporter.runtime.tasks import PeriodicRunner
+from exporter.runtime.tasks import PeriodicRunner, reported
 
 TOLERATED = 3  # throttled probes in a row until the first interval is skipped: the alert must fire before that
 SKIPS = (1, 2, 4)  # intervals to skip after the third, the fourth, and each later throttled probe
@@ -135,8 +135,8 @@ class Scheduler:
     """Runs `probe(target)` for every target, at most `concurrency` at once, and fewer on a host that is too busy.
 
     `probe` may return None for a probe that this host could not make. `on_report(target, report)` is called once per finished probe, unless
-    the target was removed. `on_skip(target, reason, count)` counts skipped starts. `on_lag(seconds)` is how late a probe got its slot.
-    `on_crash(target, error)` is called for an exception in a probe or callback; the schedule then continues.
+    the target was removed. `on_skip(reason, count)` counts skipped starts. `on_lag(seconds)` is how late a probe got its slot.
+    `on_internal_error(error)` is called for an exception in a probe or callback; the schedule then continues.
     All callbacks are plain functions called on the event loop. `clock` gives Unix time.
     """
 
@@ -145,21 +145,22 @@ class Scheduler:
         *,
         probe: Callable[[Target], Awaitable[ProbeReport | None]],
         on_report: Callable[[Target, ProbeReport], None],
-        on_skip: Callable[[Target, Skip, int], None],
+        on_skip: Callable[[Skip, int], None],
         on_lag: Callable[[float], None],
-        on_crash: Callable[[Target, BaseException], None],
+        on_internal_error: Callable[[Exception], None],
         concurrency: int,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._probe, self._on_report, self._on_skip, self._on_lag, self._on_crash = probe, on_report, on_skip, on_lag, on_crash
+        self._probe, self._on_report, self._on_skip, self._on_lag = probe, on_report, on_skip, on_lag
+        self._on_internal_error = on_internal_error
         self._slots = ProbeSlots(concurrency)
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._clock = clock
         self._runner = PeriodicRunner(
             self._run,
             pause=lambda job: job.target.interval,
-            on_error=lambda job, error: on_crash(job.target, error),
+            on_error=lambda _job, error: on_internal_error(error),
             name="target",
         )
         self._without_result: set[str] = set()
@@ -224,34 +225,38 @@ class Scheduler:
         return loop_time() + first_delay(target.interval, starting, self._rng.random())
 
     async def _run(self, job: _TargetJob) -> None:
-        if missed := missed_starts(job.due, loop_time() - job.target.interval, job.target.interval):
+        """Make one probe in a slot, plan the next start, and report the result."""
+        target = job.target
+        if missed := missed_starts(job.due, loop_time() - target.interval, target.interval):
             # All targets wake at once after a stall: spread them as at the start.
-            self._on_skip(job.target, Skip.STALL, missed)
-            job.due = self._spread(job.target, len(self._runner.jobs))
+            self._on_skip(Skip.STALL, missed)
+            job.due = self._spread(target, len(self._runner.jobs))
             return
-        report = await self._probe_in_slot(job)
-        if self._runner.jobs.get(job.target.name) is job:
-            self._plan_next(job, report)
-            self._report(job, report)
-
-    async def _probe_in_slot(self, job: _TargetJob) -> ProbeReport | None:
-        """Return None if this host could not make the probe, or after an internal error."""
-        taken_at = await self._slots.take()
-        report: ProbeReport | None = None
+        report: ProbeReport | None = None  # also if this host could not make the probe, or after an internal error
         made: bool | None = True
+        taken_at = await self._slots.take()
         try:
             self._on_lag(max(0.0, taken_at - job.due))
-            report = await self._probe(job.target)
+            report = await self._probe(target)
             made = report is not None
             if report is not None and report.discarded:  # uncertain, but not at the start, twice in a row
-                made = False if job.failed and job.target.name in self._without_result else None
+                made = False if job.failed and target.name in self._without_result else None
             job.failed = 0 if made else job.failed + 1
         except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
             job.failed = 0
-            self._on_crash(job.target, error)
+            self._on_internal_error(error)
         finally:
             self._slots.release(taken_at, made=made)
-        return report
+        if self._runner.jobs.get(target.name) is not job:  # a reload has removed or replaced it
+            return
+        self._plan_next(job, report)
+        if report is not None:
+            with reported(self._on_internal_error):
+                self._on_report(target, report)
+        if not job.failed and target.name in self._without_result:
+            self._without_result.remove(target.name)
+            self._first_results.append(loop_time())
+            self._note_first_round()
 
     def _plan_next(self, job: _TargetJob, report: ProbeReport | None) -> None:
         target, draw, uncertain = job.target, self._rng.random(), report is not None
@@ -270,18 +275,7 @@ class Scheduler:
     def _skip(self, job: _TargetJob, reason: Skip, starts: int) -> None:
         if starts:
             job.due += starts * job.target.interval
-            self._on_skip(job.target, reason, starts)
-
-    def _report(self, job: _TargetJob, report: ProbeReport | None) -> None:
-        try:
-            if report is not None:
-                self._on_report(job.target, report)
-        except Exception as error:  # noqa: BLE001 - see above
-            self._on_crash(job.target, error)
-        if not job.failed and job.target.name in self._without_result:
-            self._without_result.remove(job.target.name)
-            self._first_results.append(loop_time())
-            self._note_first_round()
+            self._on_skip(reason, starts)
 
     def _note_first_round(self) -> None:
         if not self._without_result:
