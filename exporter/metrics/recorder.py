@@ -351,7 +351,7 @@ class Recorder(Instruments):
             last = structs.replace(record.last, readiness=readiness_at(target, record, now))
             values |= TIMING.of(Timing(last, self._phases)) | block.changed(OUTCOME, outcome_of(last))
             values |= block.changed(RUNS, runs_of(record))
-        self._show(block, values | self._auxiliary_values(block))
+        self._exposition.show(target.name, block.base, values | self._auxiliary_values(block))
         self._exposition.show_counters(block)
         self._show_endpoints(target.name, {name: CERTIFICATE.of(shown) for name, shown in record.certificates.items()})
         self._tie(target)
@@ -390,7 +390,7 @@ class Recorder(Instruments):
             values |= block.changed(RUNS, runs_of(record)) | self._record_values(block)
             values |= self._auxiliary_values(block, report)
             self._show_endpoints(report.target, endpoint_samples(report))
-        self._show(block, values)
+        self._exposition.show(report.target, block.base, values)
         self._exposition.show_counters(block)
         self._show_budgets(self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended))
 
@@ -398,13 +398,13 @@ class Recorder(Instruments):
         """Render the auxiliary probes of a record; ignored for a forgotten target."""
         if (block := self._blocks.get(name)) is not None:
             block.record = record
-            self._show(block, self._auxiliary_values(block))
+            self._exposition.show(name, block.base, self._auxiliary_values(block))
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """Render the failed preflight checks of a target; None removes them. Only the outcome `fail` counts."""
         if (block := self._blocks.get(name)) is not None:
             failed = None if results is None else [each.check for each in results if each.outcome is CheckOutcome.FAIL]
-            self._show(block, CHECKS.of(failed))
+            self._exposition.show(name, block.base, CHECKS.of(failed))
 
     def spend(self, name: str, result: AuxiliaryResult) -> None:
         """Add the requests of an auxiliary probe to the request budget of their vault."""
@@ -423,13 +423,13 @@ class Recorder(Instruments):
             # A target that is not measured has not succeeded. The alert of a failed run stays.
             failures, blocking, unready = (run or None for run in runs_of(block.record))
             values = block.changed(OUTCOME, None) | block.changed(RUNS, (failures, blocking, unready))
-            self._show(block, values | self._auxiliary_values(block))
+            self._exposition.show(name, block.base, values | self._auxiliary_values(block))
 
     def drop_verdict(self, name: str) -> None:
         """Remove the verdict of a target, because its last probe is too old."""
         if (block := self._blocks.get(name)) is not None:
             outcome = block.shown.get(OUTCOME)
-            self._show(block, block.changed(OUTCOME, outcome and outcome._replace(ready=None)))
+            self._exposition.show(name, block.base, block.changed(OUTCOME, outcome and outcome._replace(ready=None)))
 
     def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
         """Record a successful expiry lookup at `at` (Unix times), which is shown until the next one.
@@ -503,9 +503,6 @@ class Recorder(Instruments):
             shown = {name: each for name, each in values.items() if (BY_NAME[name].scope is SeriesScope.TARGET) is of_target}
             page.show(target.name, base, shown)
         return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")
-
-    def _show(self, block: TargetBlock, values: Values) -> None:
-        self._exposition.show(block.target.name, block.base, values)
 
     def _show_budgets(self, ratios: Mapping[str, float]) -> None:
         for vault, ratio in ratios.items():

@@ -407,7 +407,9 @@ class StateStore:
         self._add_answer(target.credential, report.steps, report.started_at)
         self._probes += 1
         record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), context=context)
-        return self._keep(record)
+        if self._files is not None:
+            self._files.put(DocumentKind.TARGET, target.name, snapshot(record))
+        return record
 
     def expect(self, target: Target) -> TargetRecord:
         """Return the record of a target; create it if missing. Facts about a previous vault or key are dropped."""
@@ -423,7 +425,9 @@ class StateStore:
         record = self.expect(target)
         record.add_auxiliary(result)
         self._add_answer(result.credential, result.steps, result.at)
-        return self._keep(record)
+        if self._files is not None:
+            self._files.put(DocumentKind.TARGET, target.name, snapshot(record))
+        return record
 
     def entra_answer(self, credential: str) -> EntraAnswer | None:
         """Return the newest answer of Entra ID to a credential, over all targets; None without one."""
@@ -462,11 +466,6 @@ class StateStore:
             for name, record in self._records.items()
             if record.last is not None and is_stale_at(record.target, record.last.started_at, now)
         }
-
-    def _keep(self, record: TargetRecord) -> TargetRecord:
-        if self._files is not None:
-            self._files.put(DocumentKind.TARGET, record.target.name, snapshot(record))
-        return record
 
     def recall_document(self, kind: DocumentKind, name: str) -> Document | None:
         """Return the preloaded document."""
