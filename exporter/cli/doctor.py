@@ -27,7 +27,7 @@ from exporter.doctor.evidence import Evidence
 from exporter.doctor.host_facts import look_up_host
 from exporter.doctor.run import as_data, as_text, bare_config, is_ok, key_in, run_checks
 from exporter.knowledge.checks_vault import CheckResult
-from exporter.presentation.ticket import TicketSubject
+from exporter.presentation.diagnosis import Diagnosis
 from exporter.probing.tokens import DatabaseTokens
 from exporter.runtime import logging
 from exporter.runtime.process import is_installed, is_windows
@@ -96,8 +96,8 @@ async def _results(
         return await run(read_sql_server=read, look_up_host=look_up)
 
 
-def _subject(target: Target, evidence: Evidence) -> TicketSubject:
-    subject = TicketSubject(target=target, report=evidence.report)
+def _subject(target: Target, evidence: Evidence) -> Diagnosis:
+    subject = Diagnosis(target, evidence.report)
     at_entra = subject.failure is not None and subject.failure.step is Step.TOKEN
     endpoint = evidence.entra if at_entra else evidence.vault
     return replace(subject, addresses=() if endpoint is None else endpoint.addresses)

@@ -29,9 +29,10 @@ from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.tickets import TEAM_TITLES
 from exporter.knowledge.verdict import AuxiliaryResult
 from exporter.presentation.bundle import archive, collect_bundle
+from exporter.presentation.diagnosis import Diagnosis
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
 from exporter.presentation.text import line, target_text, transcript
-from exporter.presentation.ticket import TicketSubject, extent_of, ticket_text
+from exporter.presentation.ticket import extent_of, ticket_text
 from exporter.probing.auxiliary import AuxiliaryProbe, auxiliary_probes
 from exporter.probing.expiry import ExpiryLookup
 from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
@@ -137,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
     if args.bundle is not None:
         print(f"{args.bundle}: {'every step succeeded' if success else 'a step failed'}. Read the file before you send it.")
     elif args.ticket:
-        print_ticket(TicketSubject(target=result.record.target, report=result.report, record=result.record))
+        print_ticket(Diagnosis(result.record.target, result.report, result.record))
     elif args.json:
         print(json.dumps(as_json(config, result, now=now), indent=2))
     else:
@@ -176,17 +177,17 @@ def as_text(config: Config, result: ProbeOnceResult, *, now: float) -> str:
     target, chosen = result.record.target, result.chosen
     first = "" if chosen is None else f"probed with credential {chosen}, without auxiliary probes\n\n"
     steps = transcript(target, result.report, vantage=config.settings.vantage, record=result.record)
-    steps += ticket_hint(TicketSubject(target=target, report=result.report, record=result.record))
+    steps += ticket_hint(Diagnosis(target, result.report, result.record))
     expected = config.modules[target.module].expect_path
     return first + steps + target_text(target, result.record, result.expiries, expected, now=now, auxiliary=chosen is None)
 
 
-def ticket_hint(subject: TicketSubject) -> str:
+def ticket_hint(subject: Diagnosis) -> str:
     """Return the line that names the flag `--ticket`; empty if no other team repairs the failure."""
     return "" if subject.team is None else line("ticket", f"--ticket prints the text for {TEAM_TITLES[subject.team]}") + "\n"
 
 
-def print_ticket(subject: TicketSubject) -> None:
+def print_ticket(subject: Diagnosis) -> None:
     """Print the ticket alone, or why there is none on stderr."""
     text = ticket_text(subject, extent_of(subject), computer_name())
     print(text, end="")

@@ -10,28 +10,24 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import islice
 from typing import Final, NamedTuple
 
 from msgspec import structs
 
 from exporter.config.settings import Target
-from exporter.config.usage import names_of
 from exporter.core import durations
 from exporter.core.connector import log_query, one_line
 from exporter.core.durations import moment, second
 from exporter.core.names import server_names
 from exporter.core.secrets import hide
-from exporter.core.values import Facts, Outcome, Step, Vantage
+from exporter.core.values import Facts, Step, Vantage
 from exporter.explain.explanation import wrap
-from exporter.knowledge.advice import Advice, advise, cause, owner_of_failure
-from exporter.knowledge.code_row import OWNERS, Owner, words_in
+from exporter.knowledge.advice import cause
+from exporter.knowledge.code_row import words_in
 from exporter.knowledge.codes import BY_CODE, both_numbers
-from exporter.knowledge.names import Names
 from exporter.knowledge.reason_row import Refused, sentence
 from exporter.knowledge.reasons import Reason
-from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.knowledge.report import StepResult
 from exporter.knowledge.tickets import (
     AZ,
     SUPPORT_REQUEST,
@@ -45,17 +41,13 @@ from exporter.knowledge.tickets import (
     noun,
     scope_lines,
     team_checks,
-    team_of,
     team_steps,
     titles,
 )
-from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FailedProbe, Unsteady, deciding_failure
+from exporter.presentation.diagnosis import Diagnosis, diagnose
 from exporter.presentation.text import Line, facts_of, known_lines
 from exporter.sqlserver.instance import few
-from exporter.sqlserver.proof import ServerProof
-from exporter.state.record import RECENT, TargetRecord, beginning_of, unsteady_at
-
-NO_FAILURE: Final = "No step failed in this probe. If it fails in waves, the status page of the running exporter has the ticket."
+from exporter.state.record import RECENT, TargetRecord, beginning_of
 
 MOST_NAMED: Final = 40  # vaults, keys or applications in a sentence, and with evidence of their own
 _DBA_FACTS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
@@ -96,69 +88,6 @@ class LoggedFailure(NamedTuple):
     code: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class TicketSubject:
-    """A failed target with the failed probe. `addresses` are those of the failed host, if they were looked up.
-
-    `unsteady` if the target is ready now. `other` is then its failure if the probe itself is no longer stored.
-    `proofs` are those of its SQL Servers that are read.
-    """
-
-    target: Target
-    report: ProbeReport
-    record: TargetRecord | None = None
-    unsteady: Unsteady | None = None
-    other: StepResult | None = None
-    addresses: Sequence[str] = ()
-    proofs: Sequence[ServerProof] = ()
-
-    @cached_property
-    def failure(self) -> StepResult | None:
-        """The failure with a code; None if there is none."""
-        failure = self.other or deciding_failure(self.report)
-        return None if failure is None or failure.code is None else failure
-
-    @cached_property
-    def names(self) -> Names:
-        auxiliary = () if self.record is None else self.record.auxiliary.values()
-        return names_of(self.target, self.report.steps, self.failure, auxiliary=auxiliary)
-
-    def advice(self, *, several: bool = False) -> Advice | None:
-        """Return the advice for the failure; None without one. `several`: its cause has several vaults, keys or applications."""
-        ready = self.unsteady is not None or self.report.readiness.ready
-        return None if self.failure is None else advise(self.failure, self.names, ready=ready, several=several)
-
-    @cached_property
-    def team(self) -> Team | None:
-        """The team that repairs it; None if no other team does, or if a DBA can use the staged credential."""
-        if self.failure is None or self._owner is None or self._has_successor:
-            return None
-        return team_of(self.failure, self._owner)
-
-    @property
-    def why_no_team(self) -> str:
-        """Why no other team repairs it, as a sentence."""
-        if self.failure is None or self._owner is None:
-            return NO_FAILURE
-        if self._has_successor:
-            return f"The staged credential {self.target.next_credential} is usable: {OWNERS[Owner.DBA]} can use it."
-        return f"No other team repairs this, but {OWNERS[owner_of_failure(self.failure, self._owner)]}."
-
-    @property
-    def _owner(self) -> Owner | None:
-        """The owner of the code of the failure."""
-        code = None if self.failure is None else self.failure.code
-        return None if code is None else BY_CODE[code].owner
-
-    @property
-    def _has_successor(self) -> bool:
-        return self.failure is not None and self.failure.reason in CREDENTIAL_REFUSED and self.names.staged_usable
-
-    @property
-    def vault_name(self) -> str:
-        return self.target.vault.partition(".")[0]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
     """How far a failure goes: the other vaults, keys or applications, and since when.
@@ -172,45 +101,17 @@ class Extent:
     last: float | None = None
     is_first_seen: bool = False
     servers: Sequence[str] = ()
-    others: Sequence[TicketSubject] = ()
+    others: Sequence[Diagnosis] = ()
     vaults: int = 1
     total: int = 1
     urgency: str = ""
 
-    def subjects(self, first: TicketSubject) -> list[TicketSubject]:
+    def subjects(self, first: Diagnosis) -> list[Diagnosis]:
         """Return the first subject and the others that its team repairs too."""
         return [first, *(each for each in self.others if each.team is first.team)]
 
 
-def subject_of(
-    target: Target, record: TargetRecord | None, now: float, proofs: Sequence[ServerProof] = ()
-) -> TicketSubject | None:
-    """Return the subject of the last probe, or of the last failed one if the target is unsteady at `now`; None if no probe finished.
-
-    Of an unsteady target, it is the last probe with the most frequent failure, or what is left of it after a restart.
-    """
-    if record is None or (last := record.last) is None:
-        return None
-    unsteady = unsteady_at(record, now)
-    subject = TicketSubject(target=target, report=last, record=record, unsteady=unsteady, proofs=proofs)
-    if unsteady is None:
-        return subject
-    for entry in islice(record.history.failures(), RECENT):
-        report = entry.report
-        failure = deciding_failure(report)
-        if failure is not None and FailedProbe(failure.step, failure.code, failure.reason) == unsteady.most:
-            return replace(subject, report=report)
-    step, code, reason = unsteady.most
-    if step is None:
-        return subject
-    wanted = (step.value, code, None if reason is None else reason.value)
-    summary = next((each for each in reversed(record.last_failures) if (each.step, each.code, each.reason) == wanted), None)
-    facts = None if summary is None else Facts(status=summary.http_status, request_id=summary.request_id)
-    failed = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason, facts=facts)
-    return replace(subject, report=last if summary is None else structs.replace(last, started_at=summary.at), other=failed)
-
-
-def extent_of(subject: TicketSubject) -> Extent:
+def extent_of(subject: Diagnosis) -> Extent:
     """Return the extent of one target's failure."""
     servers = list(server_names(subject.target.instances).values())
     if subject.record is None or subject.record.last is None:
@@ -219,7 +120,7 @@ def extent_of(subject: TicketSubject) -> Extent:
     return Extent(began=began, is_first_seen=is_first_seen, servers=servers)
 
 
-def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, host: str) -> list[Line]:
+def evidence(several: Sequence[Diagnosis], parts: Sequence[TicketPart], failure: StepResult, host: str) -> list[Line]:
     """Return labels and values; `several` are the subjects of the parts, the first one with all its facts."""
     subject, facts, names = several[0], failure.facts or Facts(), several[0].names
     seen_by = "a SQL Server host" if subject.target.vantage is Vantage.SQL_HOST else "the host of the monitor"
@@ -249,7 +150,7 @@ def evidence(several: Sequence[TicketSubject], parts: Sequence[TicketPart], fail
     )
 
 
-def _destination(subject: TicketSubject, facts: Facts) -> str:
+def _destination(subject: Diagnosis, facts: Facts) -> str:
     """Return the addresses and the name of the host or of its proxy; the name alone if the addresses are unknown."""
     end = facts.proxy or facts.endpoint or f"{subject.target.vault}:443"
     name, _, port = end.rpartition(":")
@@ -266,7 +167,7 @@ def _detail(text: str, facts: Facts) -> str:
     return text
 
 
-def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[TicketPart]) -> Iterator[Line]:
+def _evidence_of_others(several: Sequence[Diagnosis], parts: Sequence[TicketPart]) -> Iterator[Line]:
     """Yield one line for each further vault, key or application."""
     for each, part in list(zip(several, parts, strict=True))[1:MOST_NAMED]:
         failure = each.failure
@@ -279,7 +180,7 @@ def _evidence_of_others(several: Sequence[TicketSubject], parts: Sequence[Ticket
 
 
 def what_fails(
-    several: Sequence[TicketSubject], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, host: str
+    several: Sequence[Diagnosis], parts: Sequence[TicketPart], failure: StepResult, extent: Extent, host: str
 ) -> list[str]:
     """Return the request, its cause, and whose requests fail too."""
     subject, names, target = several[0], several[0].names, several[0].target
@@ -304,7 +205,7 @@ def what_fails(
     ]
 
 
-def _cause(several: Sequence[TicketSubject], failure: StepResult, host: str) -> str:
+def _cause(several: Sequence[Diagnosis], failure: StepResult, host: str) -> str:
     """Return the cause, with the addresses that a vault refused and their host, or the issuer of a certificate."""
     found = list(dict.fromkeys(each.names.client_address for each in several if each.names.client_address))
     issuer = failure.facts.refused_issuer if failure.facts is not None else None
@@ -314,7 +215,7 @@ def _cause(several: Sequence[TicketSubject], failure: StepResult, host: str) -> 
     return cause(failure.reason, failure.step) + known
 
 
-def _causes(several: Sequence[TicketSubject], host: str) -> Counter[str]:
+def _causes(several: Sequence[Diagnosis], host: str) -> Counter[str]:
     """Return the different causes, and how many vaults, keys or applications have each."""
     kinds: dict[tuple[Reason | None, Step], list[StepResult]] = {}
     for failure in (each.failure for each in several):
@@ -326,7 +227,7 @@ def _causes(several: Sequence[TicketSubject], host: str) -> Counter[str]:
     return found
 
 
-def _confirmed(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> str:
+def _confirmed(several: Sequence[Diagnosis], failure: StepResult, extent: Extent) -> str:
     """Return which SQL Server logged the failure itself, or that none is known to be refused."""
     logged = [found for each in several if (found := _logged_failure(each, extent)) is not None]
     is_open = is_unconfirmed(failure, several[0].names)
@@ -337,7 +238,7 @@ def _confirmed(several: Sequence[TicketSubject], failure: StepResult, extent: Ex
     return f"SQL Server {first.server} logged {first.code} itself since {second(first.first_at)}.{rest}"
 
 
-def _logged_failure(subject: TicketSubject, extent: Extent) -> LoggedFailure | None:
+def _logged_failure(subject: Diagnosis, extent: Extent) -> LoggedFailure | None:
     """Return the first SQL Server that logged the code, or its counterpart, since the failure began; None if none did."""
     row = BY_CODE.get(subject.failure.code or 0) if subject.failure is not None else None
     codes = () if row is None else (str(row.code), str(row.counterpart))
@@ -362,13 +263,9 @@ def wrapped_lines(text: str, first: str = "", rest: str = "") -> list[str]:
     return wrap(text, first=first, rest=rest).split("\n") if text else []
 
 
-def ticket_plans(subject: TicketSubject, extent: Extent) -> Iterator[TicketPlan]:
-    """Yield the plan of the subject and of each other one of its team: a quarter of a millisecond for each.
-
-    One target's name is in all: a command that differs in it alone is to run once.
-    """
-    target = subject.target.name
-    for each in (replace(one, target=replace(one.target, name=target)) for one in extent.subjects(subject)):
+def ticket_plans(subject: Diagnosis, extent: Extent) -> Iterator[TicketPlan]:
+    """Yield the plan of the subject and of each other one of its team: a quarter of a millisecond for each."""
+    for each in (one.named(subject.target.name) for one in extent.subjects(subject)):
         failure, team, names, advice = each.failure, each.team, each.names, each.advice(several=extent.total > 1)
         if failure is None or team is None or advice is None:
             continue
@@ -377,7 +274,7 @@ def ticket_plans(subject: TicketSubject, extent: Extent) -> Iterator[TicketPlan]
         yield replace(part, steps=team_steps(team, advice.actions, part.vault)), replace(part, steps=checks)
 
 
-def ticket_text(subject: TicketSubject, extent: Extent, host: str, plans: Sequence[TicketPlan] = ()) -> str:
+def ticket_text(subject: Diagnosis, extent: Extent, host: str, plans: Sequence[TicketPlan] = ()) -> str:
     """Return the ticket, with a final line break; empty if no other team repairs it.
 
     `host` is the name of this computer. `plans` are those of `ticket_plans`, if they were made before, in slices.
@@ -439,7 +336,7 @@ def last_ticket(
         proxy, local = facts.proxy and mask_address(facts.proxy), facts.local_address and mask_address(facts.local_address)
         return structs.replace(facts, proxy=proxy, local_address=local, addresses=tuple(map(mask_address, facts.addresses)))
 
-    subject = subject_of(target, record, now)
+    subject = diagnose(target, record, now)
     if subject is None:
         return ""
     steps = tuple(structs.replace(each, facts=each.facts and masked(each.facts)) for each in subject.report.steps)
@@ -447,7 +344,7 @@ def last_ticket(
     return ticket_text(subject, extent_of(subject), host)
 
 
-def _dependents(several: Sequence[TicketSubject], failure: StepResult, extent: Extent) -> list[str]:
+def _dependents(several: Sequence[Diagnosis], failure: StepResult, extent: Extent) -> list[str]:
     subject, servers = several[0], extent.servers
     named = f"SQL Servers ({len(servers):,}): {few(sorted(servers), MOST_SERVERS)}"
     is_logged = any(_logged_failure(each, extent) is not None for each in several)
@@ -462,7 +359,7 @@ def _dependents(several: Sequence[TicketSubject], failure: StepResult, extent: E
     ]
 
 
-def _since(subject: TicketSubject, extent: Extent) -> str:
+def _since(subject: Diagnosis, extent: Extent) -> str:
     began = subject.report.started_at if extent.began is None else extent.began
     if extent.last is None or extent.last - began < _SHORTEST_RANGE:
         return f"before {second(began)}, first observed then" if extent.is_first_seen else second(began)
@@ -487,7 +384,7 @@ def _form(label: str, command: str) -> str:
     return f"{label:<11} {one_line(log_query(script[1], **names))}"
 
 
-def _how_we_see(subject: TicketSubject, failure: StepResult, extent: Extent) -> list[str]:
+def _how_we_see(subject: Diagnosis, failure: StepResult, extent: Extent) -> list[str]:
     target, reason, advice = subject.target, failure.reason, subject.advice()
     is_secret = advice is not None and check_command(advice.actions, subject.vault_name).startswith("az ad app credential")
     green = _GREEN_THROTTLED if reason is Reason.THROTTLED else _GREEN

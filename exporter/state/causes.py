@@ -27,9 +27,8 @@ from exporter.knowledge.causes import (
 )
 from exporter.knowledge.reason_row import Link
 from exporter.knowledge.report import ProbeReport
-from exporter.knowledge.verdict import deciding_failure
 from exporter.runtime.loop import yield_with_pauses
-from exporter.state.record import Ended, ObservedChange, TargetRecord, beginning_of, readiness_at, unsteady_at
+from exporter.state.record import Ended, ObservedChange, TargetRecord, beginning_of, failed_probe, readiness_at, unsteady_at
 
 MOST_CAUSES = 100  # that metrics and JSON have
 TARGETS_PER_SLICE = 50  # targets between two turns of other tasks: about a millisecond
@@ -200,11 +199,7 @@ def linked(target: Target, module: Module, record: TargetRecord | None, now: flo
     if record is None or report is None:
         return Linked(target, names, None)
     unsteady = unsteady_at(record, now)
-    failure = deciding_failure(report)
-    if unsteady is not None:
-        step, _, reason = unsteady.most
-    else:
-        step, reason = (None, None) if failure is None else (failure.step, failure.reason)
+    step, _, reason = failed_probe(report) if unsteady is None else unsteady.most
     if step is None:
         return Linked(target, names, None)
     is_unsteady, not_ready = unsteady is not None, readiness_at(target, record, now).ready is False

@@ -11,19 +11,17 @@ from math import inf
 from operator import itemgetter
 
 from exporter.core import durations
-from exporter.core.values import Outcome, Step, Vantage
+from exporter.core.values import Step, Vantage
 from exporter.knowledge import advice
 from exporter.knowledge.causes import TITLES, Cause, cause_of
-from exporter.knowledge.code_row import OWNERS, Owner
-from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reason_row import Link, sentence
-from exporter.knowledge.report import StepResult
-from exporter.knowledge.tickets import TEAM_TITLES, Team, who_repairs
-from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FAILURES_OF_UNSTEADY
+from exporter.knowledge.tickets import TEAM_TITLES, Team
+from exporter.knowledge.verdict import FAILURES_OF_UNSTEADY
+from exporter.presentation.diagnosis import Diagnosis
 from exporter.presentation.expiries import Ending
 from exporter.presentation.sql import SqlCause, SqlProofs, urgency_text
 from exporter.presentation.text import VAULTS, vault_actions
-from exporter.presentation.ticket import Extent, TicketSubject, extent_of, subject_of, ticket_plans, ticket_text
+from exporter.presentation.ticket import Extent, extent_of, ticket_plans, ticket_text
 from exporter.runtime.loop import yield_with_pauses
 from exporter.runtime.process import computer_name
 from exporter.sqlserver.differences import Difference
@@ -133,14 +131,13 @@ def causes_section(urls: Urls, page: ListPage) -> Iterator[Child]:
 def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) -> Html:
     views = page.fleet.views
     first, log_text = views[group.first], page.log_texts.get(group.id, "")
-    code = first.failed.code
-    affected = group.targets
+    code, diagnosis, affected = first.failed.code, first.diagnosis(), group.targets
     if len(affected) <= NAMED:
         affected = sorted(affected, key=lambda name: (views[name].urgency, name))
     are = "is" if len(group.unsteady) == 1 else "are"
     unsteady = f" {counted(len(group.unsteady), 'further target')} {are} unsteady, and ready now."
     # What fails if only wrap does; the headline has what fails if a vault is not ready.
-    advised = first.advice()
+    advised = None if diagnosis is None else diagnosis.advice()
     what = advised.means if advised is not None and first.readiness.ready else ""
     return element(
         "li",
@@ -148,7 +145,9 @@ def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) ->
         badge(first.urgency) if first.unsteady is None else unsteady_badge(),
         element("h2", group_title(group), title=group.cause.name or None),
         element("span", _age(group, first, page.fleet.now), class_="age"),
-        None if code is None else [element("span", brief_code(urls, code), class_="code"), who_acts(_who(first, code))],
+        None
+        if code is None or diagnosis is None
+        else [element("span", brief_code(urls, code), class_="code"), who_acts(diagnosis.who)],
         element("p", _size(group), target_links(urls, group.id, affected), unsteady if group.unsteady else None),
         element("p", sentence(log_text)) if log_text else None,
         start_here(urls) if is_closed else None,
@@ -174,31 +173,18 @@ def _age(group: CauseGroup, first: TargetView, now: float) -> Child:
     return ["first seen " if group.is_first_seen else "began ", when(group.since, now, absent="an unknown time ago"), last, waves]
 
 
-def _who(view: TargetView, code: int) -> str:
-    """Return who repairs the failure; of a refused credential with a usable successor, the DBA."""
-    step, _, reason = view.failed
-    failure, owner = view.failure, BY_CODE[code].owner
-    if failure is None and step is not None:
-        failure = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason)
-    is_staged = reason in CREDENTIAL_REFUSED and view.record is not None and view.record.staged_usable
-    return OWNERS[Owner.DBA if is_staged else owner] if failure is None or is_staged else who_repairs(failure, owner)
-
-
 def _action(group: CauseGroup, views: Mapping[str, TargetView]) -> Child:
     """Return the first action. An action for several vaults has one line for each."""
     several = group.cause.link is Link.CREDENTIAL or group.cause.is_several
     parts = dict.fromkeys((group.first, *(group.parts.values() if several else ())))
-    # One target's name in all: a command that differs in it alone is to run once.
-    named = (
-        replace(view, target=replace(view.target, name=group.first)) for view in map(views.__getitem__, islice(parts, VAULTS))
-    )
-    actions = list(dict.fromkeys(each.actions[0] for view in named if (each := view.advice()) is not None and each.actions))
+    found = [each.named(group.first) for name in islice(parts, VAULTS) if (each := views[name].diagnosis()) is not None]
+    actions = list(dict.fromkeys(action for each in found if (action := each.first_action())))
     if not actions:
         return None
     alike = [each for each in actions if each.startswith(actions[0].partition("`")[0])]
     words, commands = vault_actions(alike, vaults=len(parts))
-    together = views[group.first].advice(several=len(parts) > 1)
-    undo = "" if together is None or together.actions[0] in actions else f"{together.actions[0]} "
+    together = found[0].first_action(several=len(parts) > 1)
+    undo = f"{together} " if together and together not in actions else ""
     return copyable(undo + (words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}"), commands)
 
 
@@ -280,18 +266,17 @@ async def _group_ticket(group: CauseGroup, page: ListPage, proofs: SqlProofs, mo
     The result is None if no other team repairs the cause.
     """
 
-    def subject_of_view(view: TargetView) -> TicketSubject | None:
-        return subject_of(view.target, view.record, view.now, proofs.target_proofs(view.target))
+    def diagnosis_of(name: str) -> Diagnosis | None:
+        view = page.fleet.views[name]
+        return view.diagnosis(proofs.target_proofs(view.target))
 
-    views = page.fleet.views
-    first = views[group.first]
-    subject = subject_of_view(first)
+    first, subject = page.fleet.views[group.first], diagnosis_of(group.first)
     if subject is None or subject.team is None:
         return None
     links = links_of(first.target, first.module, first.record, first.report)
     own = links.get(group.cause.link, ""), first.target.vault
     names = [name for part, name in islice(group.parts.items(), most) if part != own]
-    others = [subject_of_view(view) async for view in yield_with_pauses(map(views.__getitem__, names), _PARTS_PER_SLICE)]
+    others = [diagnosis_of(name) async for name in yield_with_pauses(names, _PARTS_PER_SLICE)]
     extent = Extent(
         began=group.since,
         last=group.last,
@@ -310,7 +295,7 @@ async def _group_ticket(group: CauseGroup, page: ListPage, proofs: SqlProofs, mo
 
 def target_ticket(view: TargetView) -> Child:
     """Return the ticket of one target; None if no other team repairs it."""
-    subject = subject_of(view.target, view.record, view.now, view.own)
+    subject = view.diagnosis(view.own)
     if subject is None or subject.team is None:
         return None
     urgency = urgency_text(view.own, view.now) if view.urgency is Urgency.NOT_READY else ""

@@ -128,11 +128,11 @@ def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     if step is not None and code is not None:
         last = "" if view.unsteady is None else ", but the last probe succeeded"
         detail = None if failure is None else open_detail(failure)
-        advice = view.advice() if action else None
+        diagnosis = view.diagnosis() if action else None
         yield element("div", cause(reason, step))
         yield element("div", brief_code(urls, code), f" in step {step.value}{last}", class_="quiet")
         yield element("div", detail, class_="quiet") if detail else None
-        yield copyable(advice.actions[0]) if advice is not None and advice.actions else None
+        yield copyable(first) if diagnosis is not None and (first := diagnosis.first_action()) else None
 
 
 def _next_expiry(view: TargetView) -> Child:

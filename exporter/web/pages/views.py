@@ -12,13 +12,11 @@ from exporter.config.usage import credentials_in_use
 from exporter.core.durations import moment
 from exporter.core.names import server_names
 from exporter.core.values import Outcome, Readiness, Vantage
-from exporter.knowledge.advice import Advice
 from exporter.knowledge.codes import both_numbers
 from exporter.knowledge.expiry import CredentialExpiry, Source, wrong_dates
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import (
     NEEDED,
-    NO_FAILURE,
     NOT_TESTED,
     FailedProbe,
     Unsteady,
@@ -26,11 +24,11 @@ from exporter.knowledge.verdict import (
     readiness_text,
     state_of,
 )
+from exporter.presentation.diagnosis import Diagnosis, diagnose
 from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind, next_ending
-from exporter.presentation.ticket import subject_of
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof
-from exporter.state.record import STALE_INTERVALS, Ended, TargetRecord, ended_at, readiness_at, unsteady_at
+from exporter.state.record import STALE_INTERVALS, Ended, TargetRecord, ended_at, failed_probe, readiness_at, unsteady_at
 from exporter.web.interfaces import ExporterService
 from exporter.web.pages.html import Html, element
 
@@ -82,10 +80,7 @@ class TargetView:
     @property
     def failed(self) -> FailedProbe:
         """The current failure, or the one that makes the target unsteady."""
-        if self.unsteady is not None:
-            return self.unsteady.most
-        failure = self.failure
-        return NO_FAILURE if failure is None else FailedProbe(failure.step, failure.code, failure.reason)
+        return failed_probe(self.report) if self.unsteady is None else self.unsteady.most
 
     @property
     def is_closed(self) -> bool:
@@ -114,13 +109,9 @@ class TargetView:
         """The SQL Servers that depend on the target; equal SQL Servers have one key."""
         return server_names(self.target.instances)
 
-    def advice(self, *, several: bool = False) -> Advice | None:
-        """Return the advice for the current failure, or for the one that makes the target unsteady; None without a failure.
-
-        `several`: its cause has several vaults, keys or credentials.
-        """
-        failed = subject_of(self.target, self.record, self.now)
-        return None if failed is None else failed.advice(several=several)
+    def diagnosis(self, proofs: Sequence[ServerProof] = ()) -> Diagnosis | None:
+        """Return the diagnosis of the current failure, or of the one that makes the target unsteady."""
+        return diagnose(self.target, self.record, self.now, proofs)
 
 
 def view(

@@ -18,8 +18,9 @@ from exporter.knowledge.names import Names
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.tickets import TEAMS, Team, team_of, team_steps
+from exporter.presentation.diagnosis import Diagnosis
 from exporter.presentation.text import advice_of, transcript
-from exporter.presentation.ticket import TicketSubject, extent_of, ticket_text
+from exporter.presentation.ticket import extent_of, ticket_text
 from tests.support import factories
 from tests.support.values import replace
 from tests.support.web_factories import target
@@ -54,7 +55,7 @@ def test_every_place_begins_with_the_same_action(reason, step, code, facts):
         seen = replace(facts, endpoint="login.example:443", client_id="6666", credential_kind=kind)
         failed = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason, facts=seen)
         report, own = factories.a_report("contoso-key0", failed, ready=False), target(vault=vault, vantage=vantage)
-        subject = TicketSubject(target=own, report=report)
+        subject = Diagnosis(target=own, report=report)
         page = advice_of(own, report).actions[0]
         printed = transcript(own, report, vantage=vantage).partition("\ndo ")[2]
         assert " ".join(printed.split()).startswith(" ".join(page.split()))

@@ -10,14 +10,13 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.tickets import TEAM_TITLES
 from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.presentation.diagnosis import Diagnosis, diagnose
 from exporter.presentation.ticket import (
     MOST_NAMED,
     MOST_SERVERS,
     Extent,
-    TicketSubject,
     extent_of,
     last_ticket,
-    subject_of,
     ticket_text,
 )
 from exporter.sqlserver.proof import server_proofs
@@ -39,7 +38,7 @@ NOT_THEIRS = (
 
 
 def a_subject(report=None, **changes):
-    return TicketSubject(target=target(**changes), report=report or bad(client_id=CLIENT))
+    return Diagnosis(target=target(**changes), report=report or bad(client_id=CLIENT))
 
 
 def text_of(given=None, extent=None):
@@ -321,7 +320,7 @@ def test_unsteady_target_after_a_restart_has_what_is_left():
         assert line in evidence
     record = unsteady_record(history=False)
     record.last_failures = ()
-    subject = subject_of(record.target, record, STARTED + 420)
+    subject = diagnose(record.target, record, STARTED + 420)
     assert "the vault's firewall blocks the probe's address" in text_of(subject, Extent(began=STARTED))
 
 
@@ -408,7 +407,7 @@ def test_known_secret_is_hidden():
 def test_usable_staged_credential_needs_no_team():
     record = TargetRecord(target(next_credential=STAGED), History(1))
     record.add_auxiliary(auxiliary_result(AuxiliaryKind.NEXT))
-    given = TicketSubject(target=record.target, report=bad(), record=record)
+    given = Diagnosis(target=record.target, report=bad(), record=record)
     assert given.team is None
     assert given.why_no_team == f"The staged credential {STAGED} is usable: the DBA can use it."
 

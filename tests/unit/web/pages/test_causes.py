@@ -356,6 +356,16 @@ async def test_unsteady_target_has_a_ticket_of_its_failures():
     assert "Unsteady: 3303 in 4 of the last 8 probes." in card
 
 
+async def test_unsteady_card_names_the_team_of_its_ticket():
+    service = a_service_of("sales")
+    for number in range(8):
+        at = STARTED + number
+        service.add_reports(good("sales", started_at=at) if number % 2 else bad("sales", code=3012, status=400, started_at=at))
+    (card,) = await tickets_at(service, "/")
+    assert card.startswith("To: the identity team (Entra ID)\n")
+    assert "Who acts: the identity team (Entra ID)" in await cards(service)
+
+
 async def test_failure_of_no_other_team_has_no_ticket():
     service = a_service_of("sales", "unprobed")
     service.add_reports(bad("sales", reason=Reason.CLOCK_SKEW))
