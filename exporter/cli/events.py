@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise Refusal("--since is later than --until: swap them")
     summary = EventSummary(since=args.since, until=args.until, details=args.all)
     files = [path for pattern in args.files for path in expand(pattern) or [Path(pattern)]]
-    if absent := [printable(str(path)) for path in files if not os.path.lexists(path)]:
+    if absent := [printable(str(path)) for path in files if _is_absent(path)]:
         raise Refusal(f"no such file: {', '.join(absent)}")
     reports = [read_event_file(path, summary.add) for path in files]
     complete = all(report.is_whole for report in reports)
@@ -51,6 +51,15 @@ def run(args: argparse.Namespace) -> int:
                 print(_line(report))
         print(as_text(summary, complete=complete), end="")
     return FINE if complete else FAILED
+
+
+def _is_absent(path: Path) -> bool:
+    """Whether there is no such file. What this user may not see is not absent: to read it says why it fails."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return not isinstance(error, PermissionError)
+    return False
 
 
 def _line(report: FileReport) -> str:

@@ -112,6 +112,16 @@ def test_folder_and_file_that_leads_nowhere_are_named(run, tmp_path):
     assert f"{tmp_path / 'link.evtx'}: cannot be read: no such file" in captured.err
 
 
+def test_file_in_a_folder_that_is_not_permitted_is_not_called_absent(run, tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.lstat", refused)
+    monkeypatch.setattr("exporter.cli.events._defect", refused)
+    path = tmp_path / "shut" / "Application.evtx"
+    assert f"{path}: cannot be read: permission denied (0 records read)" in run(str(path), code=1).err
+
+
 def test_file_of_damage_alone_is_given_up(run):
     chunk = bytearray(WHOLE[4096 : 4096 + 65536])
     content = WHOLE[:4096] + bytes(chunk[:512]) + b"\xff" * (65536 - 512)
