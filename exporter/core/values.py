@@ -169,11 +169,8 @@ class Step(StrEnum):
     UNWRAP_KEY = "unwrap_key"
 
 
-KEY_STEPS = (
-    Step.GET_KEY,
-    Step.WRAP_KEY,
-    Step.UNWRAP_KEY,
-)  # they send a token to the vault, which limits and bills requests about a key
+# They send a token to the vault, which limits and bills requests about a key.
+KEY_STEPS = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 STEPS_WITH_KEY = KEY_STEPS[1:]  # they use the key
 OPERATIONS = (Step.CHALLENGE, *KEY_STEPS)  # of the vault, in one probe: the token request goes to Entra
 
@@ -261,12 +258,8 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     fault: Fault = Fault.NONE
     status: Annotated[int | None, Meta(extra={"json": "http_status", "log": "status"})] = None
     service_code: Annotated[str | None, CODE, JSON, LOG] = None  # error.code of the vault, `error` of Entra
-    inner_code: Annotated[str | None, CODE, JSON, LOG] = (
-        None  # error.innererror.code of the vault, or the one that a message implies
-    )
-    aadsts: Annotated[int | None, VALUE, JSON, LOG] = (
-        None  # of Entra's error_codes or description: what decides the reason, else the first
-    )
+    inner_code: Annotated[str | None, CODE, JSON, LOG] = None  # error.innererror.code of the vault, or what a message implies
+    aadsts: Annotated[int | None, VALUE, JSON, LOG] = None  # of Entra: what decides the reason, else the first
     akv: Annotated[int | None, LOG] = None  # the number of an AKVnnnnn message
     request_id: Annotated[str | None, JSON, LOG] = None
     correlation_id: Annotated[str | None, VALUE, JSON] = None  # of Entra ID, whose logs have it
@@ -275,9 +268,7 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     retry_after_seconds: Annotated[float | None, Meta(extra={"json": "", "log": "retry_after"})] = None
     endpoint: Annotated[str | None, JSON] = None  # host:port of the request
     phase_reached: Annotated[Phase | None, Meta(extra={"log": "phase"})] = None
-    resent: Annotated[bool, JSON, LOG] = (
-        False  # the far side had closed the connection, so the request was sent again on a new one
-    )
+    resent: Annotated[bool, JSON, LOG] = False  # on a new connection, because the far side had closed the kept one
     exception: Annotated[str | None, JSON, LOG] = None  # class name of the innermost exception that explains the fault
     detail: Annotated[str, SENTENCE, JSON, LOG] = ""
     raised_at: str | None = None  # `file:line < file:line` of an exception that no rule explains
