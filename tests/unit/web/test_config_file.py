@@ -238,10 +238,8 @@ def test_every_open_path_is_named(path):
         ("connections that wait", (connections.MOST_WAITING, connections.MOST_WAITING_OF_ONE_ADDRESS)),
         ("connections with a request in work", (connections.MOST_BUSY_OF_ONE_ADDRESS,)),
         ("unfinished responses", (connections.MAX_UNFINISHED,)),
-        ("bytes of a response", (listener.SLICE_BYTES / 1024,)),
         ("all connections", (connections.MOST_CONNECTIONS,)),
         ("passwords being checked", (access_control.MOST_WAITING_OF_ONE_ADDRESS, access_control.MOST_WAITING)),
-        ("a refusal", (access_control.REFUSED_AFTER_SECONDS * 1000,)),
     ],
 )
 def test_limits_on_the_page_match_the_code(row, numbers):
