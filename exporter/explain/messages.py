@@ -537,7 +537,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             "The credential has IDENTITY = 'Managed Identity', and this SQL Server does not support that for EKM.",
         ),
         actions=(
-            "With IDENTITY = 'Managed Identity', change no secret. Compare the builds: 2022 CU17 and the connector of November 2024.",
+            "With IDENTITY = 'Managed Identity', change no secret. It needs the connector of November 2024, and 2022 CU17 on an Azure VM or 2025 on Azure Arc.",
             "Test the string of a secret first, in the exporter's secret file: `ekm-exporter probe TARGET`.",
             _REWRITE,
             "Do the same for every other credential and linked server: their secrets are lost too.",
@@ -587,7 +587,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         actions=(
             "Check that one is assigned: `az vm identity show --resource-group GROUP --name VM`.",
             "Give the identity User.Read.All, GroupMember.Read.All and Application.Read.All of Microsoft Graph first.",
-            "On an Azure VM, run the commands below. On Arc, select the primary identity in the portal, at the SQL Server's settings.",
+            "On an Azure VM, run the commands below. On Arc, enable it in the portal, at the SQL Server's settings. SQL Server 2022 on Arc supports none: use a client secret.",
             "Then restart the SQL Server service, if the databases that are open do not depend on this vault.",
         ),
         commands=(

@@ -274,7 +274,7 @@ INPUTS: tuple[ConnectorError, ...] = (
         actions=(
             "On the SQL Server host, run `ekm-exporter doctor TARGET`: the line `Registry rights` names the account that lacks the right.",
             "Without the exporter on that host, find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
-            "On every node, create the key and give that account Full Control of it: the first commands below, as an administrator.",
+            "On every node, as an administrator, write that account into `$account` of the commands below: they create the key and give it Full Control.",
             "On a failover cluster, add a registry checkpoint for the key: the last command below, with your resource's name.",
             "Repeat the statement.",
             SET_ONLINE,

@@ -345,17 +345,18 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
         causes=(
             "`dns_not_found`: a linked private zone `privatelink.vaultcore.azure.net` lacks the vault's record.",
             "`dns_not_found`: IDENTITY of the SQL credential, or `vault` in the configuration, is misspelt.",
-            "`dns_not_found`: the vault was purged. A soft-deleted vault keeps its DNS record until it is purged.",
+            "`dns_not_found`: the vault was purged. Microsoft documents that a deleted one keeps its record until then: do not rely on it.",
             "`dns_temporary`, `dns_timeout`: the DNS server is down, overloaded or unreachable. Other names fail too.",
         ),
         actions=(
             "On the SQL Server host, run `Resolve-DnsName HOST`. If other vaults resolve there, DNS works: this record is missing, or the vault was deleted.",
             for_vault(
-                "List the deleted vaults: `az keyvault list-deleted`. If it is there, recover it: `az keyvault recover --name VAULT`."
+                "List the deleted vaults: `az keyvault list-deleted`. Recover it before its `scheduledPurgeDate`: `az keyvault recover --name VAULT`."
             ),
             for_vault(
                 "A recovered vault has lost its roles: assign them again. A purged one cannot return: restore the key's backup elsewhere."
             ),
+            for_dba("The command that assigns the role: `ekm-exporter explain forbidden_rbac`."),
             "If the vault was deleted, forward this to the vault team. If it was not, the network team acts.",
             "With a private endpoint, the zone `DNS_ZONE` needs the vault's record and a link to the network of the SQL Server host.",
             DO_NOT_RESTART,

@@ -138,7 +138,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
             "The probe runs on another host. Only the host that owns the identity can use it.",
             "A firewall, proxy or pod network policy blocks the identity endpoint (169.254.169.254).",
             "Workload identity: the projected token file or its environment variables are missing in the pod.",
-            "SQL Server: managed identity needs 2022 CU17 and the connector of November 2024.",
+            "SQL Server: a managed identity needs the connector of November 2024, and 2022 CU17 on an Azure VM or 2025 on Azure Arc.",
         ),
         actions=(
             for_dba("Run `ekm-exporter probe TARGET` on the host that owns the identity."),

@@ -55,7 +55,7 @@ _CONNECT = (
     DO_NOT_RESTART,
 )
 _HANDSHAKE = (
-    _SHOW_HANDSHAKE,
+    "Make the handshake from the SQL Server host: `curl.exe -v https://HOST`. If it fails only on the probe's host, SQL Server is not affected.",
     "A firewall or proxy that reads the host name may end the handshake. Allow port 443 to that name.",
     for_dba("On the SQL Server host, check that Windows has TLS 1.2 enabled."),
     DO_NOT_RESTART,

@@ -238,7 +238,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         "Add the exporter's account to the local group `Hybrid agent extension applications` on Windows, or `himds` on Linux.",
         'Windows: `net localgroup "Hybrid agent extension applications" ACCOUNT /add`. Linux: `usermod -aG himds ACCOUNT`.',
         "Then restart the exporter's service: a running process keeps its old groups.",
-        "Check the service account of SQL Server too, if it signs in with the identity of its server.",
+        "SQL Server is affected only if its own service account is missing in that group too. Check it.",
         DO_NOT_RESTART,
     ),
 )

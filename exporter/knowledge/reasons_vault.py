@@ -92,7 +92,7 @@ VAULT: tuple[ReasonRow, ...] = (
         is_irreversible=True,
         refuses=Refused.KEY,
         markers=(Markers(VaultOrder.PERMISSION, ("vaultnotfound",), (404,)),),
-    ).advising(*BY_CODE[3900].actions[1:3], DO_NOT_RESTART),
+    ).advising(*BY_CODE[3900].actions[1:4], DO_NOT_RESTART),
     _token("token_rejected", "the token was rejected with 401", is_open=True).advising(
         "Read the vault's sentence in the detail of the probe. If it names no cause, retry in ten minutes.", STATUS_PAGE, *AGAIN
     ),

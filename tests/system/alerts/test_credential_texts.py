@@ -40,7 +40,9 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
     refused = Failed("get_key", 3077, "forbidden_policy")
     vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(3)]
     text = description(tmp_path, "EkmCredentialForbidden", refused, *vaults)["description"]
-    assert "3 vaults refuse credential sql. First: find and undo the change of roles, policies or firewalls: az monitor" in text
+    assert (
+        "3 vaults refuse credential sql. First: undo what this shows: az monitor activity-log list --resource-id VAULT_ID" in text
+    )
     assert re.search(
         r"The last refusals: [^:]+\. Code 3077 at get_key\. If that is intended: Show the present permissions: az keyvault", text
     )
@@ -106,7 +108,9 @@ def test_renewed_credential_has_the_present_failure(tmp_path):
 def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
     more = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': f"{days * 86400:.0f}x20"}
     text = description(tmp_path, "EkmCredentialExpires", OK, *vaults, more=more)["description"]
-    assert text.startswith(f"Credential sql expires. Time left, minus if overdue: {left}. First: create a second secret, ")
+    assert text.startswith(
+        f"Credential sql expires; then SQL Server gets no token. Time left, minus if overdue: {left}. First: add "
+    )
 
 
 def test_first_action_before_the_date_is_for_each_kind(tmp_path):
