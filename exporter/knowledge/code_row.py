@@ -319,7 +319,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "HOST": "host name of the vault, or the sign-in host at step token",
         "PROXY": "host:port of the proxy",
         "ADDRESS": "public address of the SQL Server host",
-        "ACCOUNT": "account that runs the exporter; of the service on Windows: NT SERVICE\\ekm-exporter",
+        "ACCOUNT": 'account that runs the exporter; of the service on Windows: "NT SERVICE\\ekm-exporter"',
         "DB": "name of the database",
         "PROVIDER": "name in sys.cryptographic_providers",
         "GROUP": "resource group of the VM",
