@@ -121,9 +121,10 @@ def _session(access: ApiAccess) -> aiohttp.ClientSession:
 
 
 def _headers(access: ApiAccess) -> dict[str, str]:
+    if access.user is None and access.token is None:
+        return _HEADERS
     pair = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()
-    proof = f"Basic {pair}" if access.token is None else f"Bearer {access.token}"
-    return _HEADERS if access.user is None and access.token is None else {**_HEADERS, "Authorization": proof}
+    return {**_HEADERS, "Authorization": f"Basic {pair}" if access.token is None else f"Bearer {access.token}"}
 
 
 async def _exchange(sent: AbstractAsyncContextManager[aiohttp.ClientResponse], limit: int) -> tuple[int, bytes | None]:

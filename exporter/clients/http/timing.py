@@ -95,7 +95,8 @@ def _shown(
     connection: ssl.SSLObject, method: str, otherwise: tuple[bytes | None, ...], most: int | None = None
 ) -> PeerCertificate | None:
     """Return the certificate of the chain that a method of Python 3.13 shows, or of its first `most` certificates."""
-    return _read(tuple(filter(None, getattr(connection, method, lambda: otherwise)()[:most])))
+    chain = getattr(connection, method, lambda: otherwise)()
+    return _read(tuple(filter(None, chain[:most])))
 
 
 @lru_cache(maxsize=1024)
