@@ -370,12 +370,13 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             "The DLL is not at the path in `sys.cryptographic_providers`, or the service account cannot read it.",
         ),
         actions=(
+            "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'library';`.",
             _SHOW_PROVIDERS,
             f"Show the runtimes: `{SHOW_RUNTIME}`.",
-            "Download Visual C++ 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or 2013 with id=40784 there. Install it, then repeat the statement. Start the service again only if its encrypted databases are closed.",
+            "If the runtime is missing: download Visual C++ 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or 2013 with id=40784 there, and install it.",
             f"If the path is wrong: {_REGISTER[0].lower()}{_REGISTER[1:]}",
             _ENABLE,
-            "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'library';`.",
+            "Repeat what failed, such as a log backup: if it succeeds, the DLL is loaded. Start the service again only if its encrypted databases are closed.",
         ),
     ),
     KnownText(

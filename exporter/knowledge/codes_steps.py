@@ -111,7 +111,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         effect=WITHOUT_THE_KEY,
         causes=(
             "The client secret has expired (AADSTS7000222). This is the usual cause.",
-            "SQL Server still uses an old secret: no ALTER CREDENTIAL after the renewal.",
+            "SQL Server still uses an old secret, if a probe succeeds: create none, and write the present one with `alter-credential.sql`.",
             "The string is wrong (AADSTS7000215): the secret's id instead of its value, or hyphens in the client id.",
             "The certificate has expired or is not registered with the application (AADSTS700027).",
             "The clock is wrong by minutes, which invalidates certificate sign-in (AADSTS700024).",

@@ -210,7 +210,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "{action} the staged credential in the configuration (ekm-exporter docs rollover#4-promote-it-in-the-exporter), and reload the exporter"),
     Condition.BACKUPS_FAIL: ConditionText(True,
         "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart or failover. {logs}",
-        "Do not restart {server} or fail over to it. Compare its secret with that of the exporter (ekm-exporter docs rollover), and run: ekm-exporter explain {code}. "
+        "Do not restart {server} or fail over to it. ekm-exporter explain {code} has the repair. "
         "A backup of its databases that proves the key ends this",
         "SQL Server's error log shows a number of the provider, known or not, or a message such as 33027 or 33111, since the key's last use on this node. "
         "It does not name the key. **With a ready target, only "

@@ -688,7 +688,7 @@ def device_notes(proofs: Iterable[ServerProof], now: float) -> Iterator[str]:
         found = [each for each in lines_of(server.reading) if each.code == _DEVICE and each.last_at > server.free_of_codes_at]
         if found:
             since = clock_text(min(each.first_at for each in found), now)
-            yield f"{server.server}: a backup device failed since {since} (message {_DEVICE}), as of a full disk or a lost share: not of the key"
+            yield f"{server.server}: a backup device failed since {since} (message {_DEVICE}), as of a full disk or a lost share, if no other number came with it"
 
 
 def meanwhile(proofs: Iterable[ServerProof], now: float) -> str:

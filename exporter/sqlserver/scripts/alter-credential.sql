@@ -14,7 +14,8 @@
 -- sqlcmd obeys lines that begin with :, !! or GO, within a name too, and replaces its variables there. So a name or identity with a control
 -- character, a line break or the beginning of a variable gets no statement. In its place, and before all others, stands one that fails, and -b
 -- ends there.
--- Double a single quote within the secret. The identity is repeated because ALTER CREDENTIAL empties a part that is left out.
+-- The secret is the client id without hyphens, then the secret's value, in one line. Double a single quote within it.
+-- The identity is repeated because ALTER CREDENTIAL empties a part that is left out.
 -- Then prove the new secret: prove.sql two hours later, without a restart; or a restart, and verify.sql.
 SET NOCOUNT ON;
 

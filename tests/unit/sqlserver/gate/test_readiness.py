@@ -307,7 +307,7 @@ def test_failed_device_is_a_note():
     found = of(reading(errors=[error("18204", "19:10:00")]))
     assert found.verdict == "ready"
     assert found.notes == (
-        "N1\\SQLPRD01: a backup device failed since 19:10 UTC (message 18204), as of a full disk or a lost share: not of the key",
+        "N1\\SQLPRD01: a backup device failed since 19:10 UTC (message 18204), as of a full disk or a lost share, if no other number came with it",
     )
 
 
