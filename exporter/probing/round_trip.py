@@ -118,8 +118,8 @@ class Probe:
 
         The report holds no known secret: steps are classified before. The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
         """
-        started_at, started = self.clock.time(), self.clock.monotonic()
-        self._ended, self._deadline = started, started + self.request.timeout
+        request, started_at, started = self.request, self.clock.time(), self.clock.monotonic()
+        self._ended, self._deadline = started, started + request.timeout
         try:
             challenge = await self._step(Step.CHALLENGE, lambda: self.vault.challenge(deadline=self._deadline))
             if challenge is not None:
@@ -127,7 +127,7 @@ class Probe:
                 token = await self._token(challenge)
                 if token is not None:
                     key = await self._get_key(token)
-                    if key is not None and self.request.round_trip and self.request.module.mode is not Mode.READ_ONLY:
+                    if key is not None and request.round_trip and request.module.mode is not Mode.READ_ONLY:
                         await self._round_trip(token, key)
                     self._results.update(with_object_ids(self._results, token))
         except PoolExhausted:
@@ -135,7 +135,35 @@ class Probe:
         except Exception as error:  # noqa: BLE001 - see above
             step = next((step for step in Step if step not in self._results), Step.UNWRAP_KEY)
             self._keep(step, self._internal_error(error), 0.0)
-        return redacted(self._report(started_at=started_at, duration=self.clock.monotonic() - started))
+        duration = self.clock.monotonic() - started
+        if any(result.outcome is Outcome.FAILED and step not in self._discarded for step, result in self._results.items()):
+            # The failure of another step counts. A step that says nothing is as good as not made.
+            self._results = {step: result for step, result in self._results.items() if step not in self._discarded}
+            self._unwrapped = None if Step.UNWRAP_KEY in self._discarded else self._unwrapped
+            self._discarded.clear()
+        steps = tuple([self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step])
+        report = ProbeReport(
+            target=request.target.name,
+            started_at=started_at,
+            duration=duration,
+            steps=steps,
+            readiness=Readiness(ready=None, why="not_measured", stolen=max(self._discarded.values()))
+            if self._discarded
+            else assess(
+                steps,
+                pinned=request.target.key_version is not None,
+                mode=request.module.mode,
+                managed_identity=request.credential.kind.is_managed,
+                vantage=request.vantage,
+                unwrapped=self._unwrapped if request.round_trip else request.last_unwrapped,
+                own_module=request.module.name == request.target.module,
+            ),
+            key=self._key,
+            tenant=self._tenant,
+            purge_at=self._purge_at,
+            purged=self._purged,
+        )
+        return redacted(report)
 
     async def _token(self, challenge: Challenge) -> str | None:
         async def fetch() -> tuple[Facts, str | None]:
@@ -262,33 +290,3 @@ class Probe:
     def _internal_error(self, error: Exception) -> Facts:
         self.on_internal_error(error)
         return Facts(fault=Fault.INTERNAL, exception=type(error).__name__)
-
-    def _report(self, *, started_at: float, duration: float) -> ProbeReport:
-        request = self.request
-        if any(result.outcome is Outcome.FAILED and step not in self._discarded for step, result in self._results.items()):
-            # The failure of another step counts. A step that says nothing is as good as not made.
-            self._results = {step: result for step, result in self._results.items() if step not in self._discarded}
-            self._unwrapped = None if Step.UNWRAP_KEY in self._discarded else self._unwrapped
-            self._discarded.clear()
-        steps = tuple([self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step])
-        return ProbeReport(
-            target=request.target.name,
-            started_at=started_at,
-            duration=duration,
-            steps=steps,
-            readiness=Readiness(ready=None, why="not_measured", stolen=max(self._discarded.values()))
-            if self._discarded
-            else assess(
-                steps,
-                pinned=request.target.key_version is not None,
-                mode=request.module.mode,
-                managed_identity=request.credential.kind.is_managed,
-                vantage=request.vantage,
-                unwrapped=self._unwrapped if request.round_trip else request.last_unwrapped,
-                own_module=request.module.name == request.target.module,
-            ),
-            key=self._key,
-            tenant=self._tenant,
-            purge_at=self._purge_at,
-            purged=self._purged,
-        )
