@@ -16,7 +16,7 @@ from exporter.config.usage import configured_auxiliary, names_of, names_of_auxil
 from exporter.core.durations import moment
 from exporter.core.values import CredentialKind, Facts, KeyFacts, Outcome, Step, Vantage, VaultHeaders
 from exporter.explain.explanation import wrap
-from exporter.knowledge.advice import Advice, advise, open_detail
+from exporter.knowledge.advice import advise, open_detail
 from exporter.knowledge.code_row import REWRITTEN, WRITE_SECRET, Owner
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import CredentialExpiry, Source
@@ -37,6 +37,7 @@ from exporter.knowledge.verdict import (
     readiness_text,
     version_fault,
 )
+from exporter.presentation.diagnosis import Diagnosis
 from exporter.state.history import ProbeContext
 from exporter.state.record import TargetRecord, unsteady_at
 
@@ -161,18 +162,6 @@ def what_an_instance_is(labels: Mapping[str, str]) -> tuple[str, str]:
     )
 
 
-def advice_of(target: Target, report: ProbeReport, record: TargetRecord | None = None, *, several: bool = False) -> Advice | None:
-    """Return the advice for the deciding failure, with the target's own names; None if no step has a code.
-
-    `record` holds the auxiliary results, which may prove a staged credential. `several`: the cause has several vaults or keys.
-    """
-    failure = deciding_failure(report)
-    if failure is None or failure.code is None:
-        return None
-    names = names_of(target, report.steps, failure, auxiliary=() if record is None else record.auxiliary.values())
-    return advise(failure, names, ready=report.readiness.ready, several=several)
-
-
 def vault_actions(actions: Sequence[str], *, vaults: int) -> tuple[str, tuple[str, ...]]:
     """Return the action of several vaults as a sentence and its commands, one for each vault.
 
@@ -190,7 +179,8 @@ def _advice_lines(target: Target, report: ProbeReport, record: TargetRecord | No
 
     The likely causes of the code follow only if the probe did not observe the cause.
     """
-    failure, advice = deciding_failure(report), advice_of(target, report, record)
+    diagnosis = Diagnosis(target, report, record)
+    failure, advice = diagnosis.failure, diagnosis.advice()
     if failure is None or failure.code is None or advice is None:
         return []
     entry, reason = BY_CODE[failure.code], failure.reason

@@ -21,6 +21,7 @@ from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.tickets import who_repairs
 from exporter.knowledge.verdict import State, deciding_failure, why_text
 from exporter.presentation import text
+from exporter.presentation.diagnosis import Diagnosis
 from exporter.presentation.payloads import earlier
 from exporter.presentation.text import exchanges
 from exporter.sqlserver.differences import Difference
@@ -316,7 +317,8 @@ def probe_page(urls: Urls, context: ProbeContext, report: ProbeReport, *, vantag
 
 
 def _advice(urls: Urls, target: Target, report: ProbeReport, record: TargetRecord | None = None, *, means: bool = True) -> Child:
-    failure, advice = deciding_failure(report), text.advice_of(target, report, record)
+    diagnosis = Diagnosis(target, report, record)
+    failure, advice = diagnosis.failure, diagnosis.advice()
     if failure is None or failure.code is None or advice is None:
         return None
     detail, actions = open_detail(failure), advice.actions

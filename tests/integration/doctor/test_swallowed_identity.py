@@ -6,7 +6,7 @@ from exporter.core.values import CredentialKind, Step
 from exporter.doctor.collect import EvidenceCollector
 from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.knowledge.reasons import Reason
-from exporter.presentation.text import advice_of
+from exporter.presentation.diagnosis import Diagnosis
 from tests.support.doctor_simulated import ENTRA
 from tests.support.swallowing import swallowing
 from tests.support.values import replace
@@ -48,4 +48,4 @@ async def test_probe_reports_3304_and_the_identity_endpoint(harness, imds, kind)
     failure = report.first_failure
     assert (failure.step, failure.code, failure.reason) == (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)
     assert failure.facts.endpoint == imds
-    assert any("169.254.169.254" in action for action in advice_of(harness.target, report).actions)
+    assert any("169.254.169.254" in action for action in Diagnosis(harness.target, report).advice().actions)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from exporter.clients.answers import encode
 from exporter.core.values import Step
 from exporter.knowledge.reasons import Reason
-from exporter.presentation.text import advice_of
+from exporter.presentation.diagnosis import Diagnosis
 from exporter.simulator.entra import BEARER
 from tests.support import broken_credentials
 from tests.support.simulated import ScenarioHarness
@@ -49,7 +49,7 @@ async def test_refused_certificate_gets_no_advice_for_a_secret(harness, cleared,
     cleared.set_fault(fault, application=PUBLIC.client)
     _, content, password = next(iter(harness.certificates.principal.good()))
     report = (await harness.probe(credentials(harness, tmp_path, content, password), only=PROBED[:1]))[PROBED[0]]
-    advice = advice_of(harness.configuration().targets[report.target], report).actions
+    advice = Diagnosis(harness.configuration().targets[report.target], report).advice().actions
     assert [line for line in advice if "new secret" in line or "alter-credential" in line or "--append`" in line] == []
     assert PUBLIC.client in " ".join(advice) or f"error?code={report.first_failure.facts.aadsts}`" in advice[0]
 

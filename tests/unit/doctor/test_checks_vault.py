@@ -32,7 +32,7 @@ from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult
-from exporter.presentation.text import advice_of
+from exporter.presentation.diagnosis import Diagnosis
 from tests.support.doctor_simulated import CLIENT, ENTRA, KEY, OLD, TARGET, VAULT
 from tests.support.factories import a_key
 from tests.support.values import replace
@@ -112,7 +112,7 @@ def test_fix_has_the_actions_and_names_of_page_and_probe(step, kind):
         fix = results[check_of(step, reason)].fix
         page = [
             each
-            for each in advice_of(target, report).actions
+            for each in Diagnosis(target, report).advice().actions
             if each not in (DO_NOT_RESTART, f"Then repeat the probe: `{PROBE}`.")
         ]
         assert fix, reason

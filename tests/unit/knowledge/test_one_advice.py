@@ -19,7 +19,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.tickets import TEAMS, Team, team_of, team_steps
 from exporter.presentation.diagnosis import Diagnosis
-from exporter.presentation.text import advice_of, transcript
+from exporter.presentation.text import transcript
 from exporter.presentation.ticket import extent_of, ticket_text
 from tests.support import factories
 from tests.support.values import replace
@@ -56,7 +56,7 @@ def test_every_place_begins_with_the_same_action(reason, step, code, facts):
         failed = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason, facts=seen)
         report, own = factories.a_report("contoso-key0", failed, ready=False), target(vault=vault, vantage=vantage)
         subject = Diagnosis(target=own, report=report)
-        page = advice_of(own, report).actions[0]
+        page = Diagnosis(own, report).advice().actions[0]
         printed = transcript(own, report, vantage=vantage).partition("\ndo ")[2]
         assert " ".join(printed.split()).startswith(" ".join(page.split()))
         line = action_line(code, reason, replace(subject.names, object_id=None), step=step)

@@ -12,7 +12,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.metrics import recorder
 from exporter.metrics.recorder import failure_advice
-from exporter.presentation.text import advice_of
+from exporter.presentation.diagnosis import Diagnosis
 from exporter.state.causes import MOST_CAUSES, cause_groups
 from exporter.state.history import History
 from exporter.state.record import TargetRecord
@@ -119,8 +119,8 @@ def test_action_is_the_first_one_of_the_pages(reason):
     target = a_target(labels={"team": "dba"})
     report = a_report(ready=False, steps=[failed(Step.GET_KEY, 3077, reason, endpoint="contoso.vault.azure.net:443")])
     line, happened, owner, _ = failure_advice(target, report, TargetRecord(target, History(0)), Page.NOT_READY)
-    assert line == advice_of(target, report).actions[0].replace("`", "")
-    assert (happened, owner) == (advice_of(target, report).happened, advice_of(target, report).owner)
+    assert line == Diagnosis(target, report).advice().actions[0].replace("`", "")
+    assert (happened, owner) == (Diagnosis(target, report).advice().happened, Diagnosis(target, report).advice().owner)
     assert 0 < len(line) <= LINE_LIMIT
 
 

@@ -10,7 +10,8 @@ from exporter.knowledge.code_row import DO_NOT_RESTART, SET_ONLINE, WRITE_SECRET
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind, deciding_failure
 from exporter.presentation import text
-from exporter.presentation.text import advice_of, transcript
+from exporter.presentation.diagnosis import Diagnosis
+from exporter.presentation.text import transcript
 from exporter.state.history import History
 from exporter.state.record import TargetRecord
 from tests.support.values import replace
@@ -57,7 +58,7 @@ def test_refused_staged_credential_is_not_given_to_sql_server(reason):
 def test_proven_staged_credential_replaces_an_expired_one():
     report = bad()
     record = record_of(report, auxiliary_result(AuxiliaryKind.NEXT))
-    advice = advice_of(TARGET, report, record).actions
+    advice = Diagnosis(TARGET, report, record).advice().actions
     assert advice[0].startswith(f"The staged credential {STAGED} is usable.")
     assert advice[0].endswith(WRITE_SECRET[0])
     assert advice[1] == WRITE_SECRET[1]
@@ -75,7 +76,7 @@ def test_proven_staged_certificate_is_not_given_to_sql_server():
         for each in report.steps
     )
     report = replace(report, steps=signed)
-    advice = advice_of(TARGET, report, record_of(report, auxiliary_result(AuxiliaryKind.NEXT))).actions
+    advice = Diagnosis(TARGET, report, record_of(report, auxiliary_result(AuxiliaryKind.NEXT))).advice().actions
     assert advice[0].startswith(f"The staged credential {STAGED} is usable. In the configuration, set")
     assert "SECRET" not in " ".join(advice)
     assert "restart" not in " ".join(advice)
@@ -85,8 +86,8 @@ def test_proven_staged_certificate_is_not_given_to_sql_server():
 def test_unproven_staged_credential_is_no_replacement(usable):
     report = bad()
     record = record_of(report, refused_auxiliary(AuxiliaryKind.NEXT, usable=usable))
-    assert advice_of(TARGET, report, record).actions == advice_of(TARGET, report).actions
-    assert "credential reset" in " ".join(advice_of(TARGET, report, record).actions)
+    assert Diagnosis(TARGET, report, record).advice().actions == Diagnosis(TARGET, report).advice().actions
+    assert "credential reset" in " ".join(Diagnosis(TARGET, report, record).advice().actions)
 
 
 def test_one_cause_has_its_actions_once():
@@ -117,7 +118,7 @@ def test_failed_unwrap_decides_before_a_failed_wrap():
     ready = replace(report, readiness=Readiness(ready=None, why="stale"))
     assert deciding_failure(ready).step is Step.WRAP_KEY
     assert deciding_failure(good()) is None
-    assert "--enabled true" in advice_of(TARGET, report).actions[0]
+    assert "--enabled true" in Diagnosis(TARGET, report).advice().actions[0]
 
 
 async def pages_of(report, *auxiliary):
@@ -168,7 +169,7 @@ def test_commands_have_the_names_that_the_configuration_knows():
     report = bad()
     token = replace(report.step(Step.TOKEN), facts=replace(report.step(Step.TOKEN).facts, client_id=CLIENT))
     report = replace(report, steps=tuple(token if each.step is Step.TOKEN else each for each in report.steps))
-    advice = " ".join(advice_of(TARGET, report).actions)
+    advice = " ".join(Diagnosis(TARGET, report).advice().actions)
     assert f"az ad app credential reset --id {CLIENT} --append" in advice
     assert 'ekm-exporter probe contoso-key0 --config.file "/etc/ekm exporter/ekm.yml"' in advice
     assert "CLIENT_ID" not in advice
@@ -177,8 +178,8 @@ def test_commands_have_the_names_that_the_configuration_knows():
 
 def test_advice_without_a_configuration_file_has_no_paths():
     report = bad(code=3001, reason=Reason.SECRET_UNREADABLE, secret_file="/etc/ekm/secret")
-    assert "/etc/ekm/secret" in " ".join(advice_of(TARGET, report).actions)
-    advice = " ".join(advice_of(replace(TARGET, config_file=None), report).actions)
+    assert "/etc/ekm/secret" in " ".join(Diagnosis(TARGET, report).advice().actions)
+    advice = " ".join(Diagnosis(replace(TARGET, config_file=None), report).advice().actions)
     assert "/etc/" not in advice
     assert "--config.file FILE" in advice
 
@@ -195,4 +196,4 @@ def test_commands_have_the_host_and_the_proxy_of_the_failed_step(step, reason, c
     failure = deciding_failure(report)
     requested = replace(failure.facts, endpoint="login.microsoftonline.us:443", proxy="proxy.example:3128")
     steps = tuple(replace(each, facts=requested) if each is failure else each for each in report.steps)
-    assert f"`{command}`" in " ".join(advice_of(TARGET, replace(report, steps=steps)).actions)
+    assert f"`{command}`" in " ".join(Diagnosis(TARGET, replace(report, steps=steps)).advice().actions)
