@@ -218,7 +218,9 @@ SERVER_ACTIONS: Final[Mapping[Category, ServerAction]] = {
         "Run `ekm-exporter doctor {target}` on the host of {server}",
         "it tests the registry rights of SQL Server's service account and the DLL.",
     ),
-    Category.THROTTLED: ServerAction("Repeat the log backups of {server} after ten minutes without 429"),
+    Category.THROTTLED: ServerAction(
+        "Stop the caller that `callers.kql` shows, and repeat the log backups of {server} after ten minutes without 429"
+    ),
 }
 
 # The cause of a failed step as text, and its team.

@@ -166,8 +166,8 @@ WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup cha
 DO_NOT_RESTART = for_dba(f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}")
 # Microsoft's setup page restarts the service after the right on the registry key, when no database is encrypted yet.
 RESTART_LATER = (
-    "Microsoft's setup page then restarts the SQL Server service. Do it in a planned window, a secondary first, if "
-    "`ekm-exporter probe TARGET` succeeds."
+    "Microsoft's setup page then restarts the service: do so in a planned window, a secondary first, when "
+    "`ekm-exporter doctor TARGET` fails no check."
 )
 SET_ONLINE = for_dba(
     "Then, node by node, where a database is in RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, restart that node's service."

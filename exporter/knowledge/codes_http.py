@@ -155,7 +155,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
         summary="Status 403: the vault, or a device that responds in its place, refuses the operation. SQL Server gets no key, unless only wrap is refused: then no key can be created or rotated.",
         effect=WITHOUT_THE_KEY,
         causes=(
-            "`forbidden_rbac`, `forbidden_policy`: the role or access policy on this vault is missing or was removed. Microsoft adds `list` under 3077 alone.",
+            "`forbidden_rbac`, `forbidden_policy`: the role or access policy on this vault is missing or was removed.",
             "`forbidden_firewall`, `forbidden_connection`, `forbidden_nsp`: the vault blocks this network or address.",
             "`key_disabled`: the key version was disabled.",
             "`key_expired`, `key_not_yet_valid`: a key outside its dates still unwraps but does not wrap.",

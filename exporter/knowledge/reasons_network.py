@@ -101,7 +101,11 @@ NETWORK: tuple[ReasonRow, ...] = (
                 DO_NOT_RESTART,
             ),
         ),
-    ).advising(*BY_CODE[3900].actions[:-1], f"Show the links: {SHOW_ZONE_LINKS}.", DO_NOT_RESTART),
+    ).advising(
+        *BY_CODE[3900].actions[:-1],
+        f"Show the links, with the zone's resource group as DNS_GROUP: {SHOW_ZONE_LINKS}.",
+        DO_NOT_RESTART,
+    ),
     _dns("dns_temporary", "DNS failed temporarily", is_of_host=True),
     _dns("dns_timeout", "DNS did not respond in time", is_of_host=True),
     _connect(

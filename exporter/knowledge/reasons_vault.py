@@ -188,7 +188,7 @@ VAULT: tuple[ReasonRow, ...] = (
     ).advising(
         f"Show the present permissions: {_SHOW_POLICIES}.",
         (
-            "Set those of the principal. The command replaces its key permissions, so name its other ones too: `az keyvault set-policy "
+            "Set those of the principal. The command replaces its key permissions: OTHER_PERMISSIONS are its other ones, if any: `az keyvault set-policy "
             "--name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey OTHER_PERMISSIONS`."
         ),
         FIND_OBJECT_ID,

@@ -85,7 +85,10 @@ OTHER_IDENTITY = (
             "2058",
             "The connector could not read or write its Windows registry key (2058). Run `ekm-exporter doctor TARGET` on the host of SQLPRD01 on n1:",
         ),
-        ("3011", "Repeat the log backups of SQLPRD01 on n1 after ten minutes without 429."),
+        (
+            "3011",
+            "Stop the caller that `callers.kql` shows, and repeat the log backups of SQLPRD01 on n1 after ten minutes without 429.",
+        ),
         ("99999", "Read the lines of SQLPRD01 on n1: `EXEC sys.sp_readerrorlog"),
     ],
 )
