@@ -138,6 +138,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
         groups = {database.ag.casefold() for database in one.usage.databases if database.ag}
         case = NodeKey(
             dependency=one,
+            server=one.server + suffix,
             proof=proof,
             question=question,
             now=now,
@@ -150,7 +151,6 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
                 and not groups.isdisjoint(database.ag.casefold() for database in each.instance.databases)
             ),
             ready_hosts=frozenset(_ready_hosts(one, states)),
-            suffix=suffix,
         )
         readiness.append(restart_readiness(case, vault))
 

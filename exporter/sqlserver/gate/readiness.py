@@ -18,10 +18,9 @@ from exporter.core.quoting import sql_name
 from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row, cell_time
-from exporter.sqlserver.gate.conditions import Condition, GateReason, TargetState, reason
+from exporter.sqlserver.gate.conditions import Condition, GateReason, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, Dependency, Question, RestartReadiness, is_within
 from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
-from exporter.sqlserver.keys import Usage
 from exporter.sqlserver.proof import (
     GAPS,
     OLDEST,
@@ -188,25 +187,13 @@ class NodeKey:
     """
 
     dependency: Dependency
+    server: str  # its name in texts
     proof: ServerProof
     question: Question
     now: float
     peers: Sequence[ServerProof] = ()
     replicas: Sequence[SqlServerReading] = ()
     ready_hosts: frozenset[str] = frozenset()
-    suffix: str = ""  # of the name in texts
-
-    @property
-    def server(self) -> str:
-        return self.dependency.server + self.suffix
-
-    @property
-    def usage(self) -> Usage:
-        return self.dependency.usage
-
-    @property
-    def targets(self) -> Sequence[TargetState]:
-        return self.dependency.targets
 
     @property
     def reading(self) -> SqlServerReading:
@@ -222,12 +209,12 @@ class NodeKey:
 
     @property
     def database(self) -> str:
-        return sql_name(next((one.name for one in self.usage.databases if not one.hidden), ""), "DATABASE")
+        return sql_name(next((one.name for one in self.dependency.usage.databases if not one.hidden), ""), "DATABASE")
 
     @cached_property
     def uses(self) -> list[KeyUse]:
         """What this node did with the key; nothing happened after it was read. A cluster instance shares its backups with its other nodes."""
-        since = (started(self.reading) or math.inf) if len(self.usage.instance.nodes) > 1 else -math.inf
+        since = (started(self.reading) or math.inf) if len(self.dependency.usage.instance.nodes) > 1 else -math.inf
         until = self.at + CLOCK_TOLERANCE
         return [use for use in key_uses(self.reading, self.proof.proof.thumbprint) if since <= use.began_at <= use.at <= until]
 
@@ -249,7 +236,7 @@ class NodeKey:
     @cached_property
     def node_changes(self) -> tuple[_Change, ...]:
         """What may have changed for every use of the key on this node."""
-        proof, credential, found = self.proof.proof, self.usage.credential, list[_Change]()
+        proof, credential, found = self.proof.proof, self.dependency.usage.credential, list[_Change]()
         if not proof.credential_missing:  # which is a reason of its own
             times = proof.altered_at, known_time(credential.modified_utc) if credential.name == proof.credential else None
             at = max((each for each in times if each is not None), default=math.inf)
@@ -263,7 +250,7 @@ class NodeKey:
     @cached_property
     def fingerprints(self) -> list[Row]:
         """The rows of what has no time of its own, as they are on this node."""
-        provider, node = self.usage.key.provider, self.node
+        provider, node = self.dependency.usage.key.provider, self.node
         names = {"provider": (provider,), "dll": (provider,), "mapping": (self.proof.proof.thumbprint,)}
         return [
             row
@@ -445,7 +432,7 @@ def _clocks(case: NodeKey) -> Iterator[GateReason]:
 
 def _identity(case: NodeKey) -> Iterator[GateReason]:
     """Yield a reason if no target tests the managed identity of this node's computer."""
-    targets = case.targets
+    targets = case.dependency.targets
     is_tested = case.node in case.ready_hosts and all(each.credential_type == _MANAGED for each in targets)
     if case.is_managed and targets and not is_tested:
         names = listed(each.name for each in targets)
@@ -462,7 +449,7 @@ def _open(case: NodeKey) -> Iterator[GateReason]:
 def _room(case: NodeKey) -> Iterator[GateReason]:
     """No log is full soon that no backup truncates, while backups or the target fail."""
     server = case.proof
-    if not (server.failed or server.codes or any(target.ready is False for target in case.targets)):
+    if not (server.failed or server.codes or any(target.ready is False for target in case.dependency.targets)):
         return
     backups = {use.database: use.at for use in sorted(case.uses) if use.source is ProofSource.LOG_BACKUP}
     recent = case.reading.read_at.get("backups", 0.0) - _TRUNCATED
@@ -480,7 +467,7 @@ def _room(case: NodeKey) -> Iterator[GateReason]:
 
 def _used(case: NodeKey) -> Iterator[GateReason]:
     key, known = case.proof.proof.key_name, {str(row["what"]) for row in case.fingerprints}
-    if not any(row.get("provider") == case.usage.key.provider for row in rows(case.reading, "modules")):
+    if not any(row.get("provider") == case.dependency.usage.key.provider for row in rows(case.reading, "modules")):
         known.add("dll")  # not loaded yet
     unseen = [words for what, words in _WHAT.items() if what not in known]
     if not case.uses:
@@ -518,7 +505,7 @@ def _unfailed(case: NodeKey) -> Iterator[GateReason]:
     codes = [each for each in lines if each.code not in BACKUP_MESSAGES]
     failed = [each for each in lines if each.code == _FAILED_BACKUP and server.may_be_of_key(each)]
     if codes or failed:
-        ready = bool(case.targets) and all(target.ready for target in case.targets)
+        ready = bool(case.dependency.targets) and all(target.ready for target in case.dependency.targets)
         yield reason(
             Condition.BACKUPS_FAIL if codes else Condition.BACKUPS_FAIL_UNEXPLAINED,
             server=case.server,
@@ -567,7 +554,7 @@ def _recent(case: NodeKey) -> Iterator[GateReason]:
 
 def _nodes(case: NodeKey) -> Iterator[GateReason]:
     """Yield the nodes of a failover cluster instance that did not start it of late: DLL, registry and network are their own."""
-    instance = case.usage.instance
+    instance = case.dependency.usage.instance
     if not instance.nodes and not instance.host.casefold().startswith(case.node):  # a long name is cut in that of the node
         gap = "it runs on a node of another name, and the nodes of its cluster are not known"
         yield reason(Condition.INVENTORY_GAP, servers=case.server, gap=gap, folder=case.question.folder)
@@ -613,7 +600,7 @@ def restart_readiness(case: NodeKey, vault: Iterable[GateReason] = ()) -> Restar
 
     `vault` are the reasons of its targets, and what the login, the key and the provider lack.
     """
-    key, server = case.usage.key, case.dependency.server
+    key, server = case.dependency.usage.key, case.dependency.server
     rest = (replace(each, server=each.server or server) for row in _ROWS.values() for each in row(case))
     return RestartReadiness(server, case.reading.address, key.thumbprint, key.name, (*vault, *rest), _until(case))
 
@@ -623,8 +610,8 @@ def _until(case: NodeKey) -> float:
     limits = case.question
     return min(
         *(case.reading.read_at.get(name, -math.inf) + limits.reading_age for name in _READ),
-        *((target.last_unwrap or -math.inf) + limits.unwrap_age for target in case.targets),
-        *(at - limits.window for target in case.targets if (at := target.credential_expires_at) is not None),
+        *((target.last_unwrap or -math.inf) + limits.unwrap_age for target in case.dependency.targets),
+        *(at - limits.window for target in case.dependency.targets if (at := target.credential_expires_at) is not None),
         *(at for at in case.secret_ends if at > case.now),
     )
 
