@@ -106,6 +106,7 @@ def bound_tls_buffers() -> None:
 # Processor time that long loops together have at once on a busy loop: a tick that it delays is still on time.
 MOST_AT_ONCE = 0.02
 _REMEMBERED = 1.0  # seconds: on a busy host short and very long turns alternate
+_IDLE = 0.001  # seconds: shorter turns of the others are none, because the clock of a thread ticks every 16 ms on Windows
 
 
 class _Turn(threading.local):
@@ -133,7 +134,7 @@ async def pause() -> None:
     finally:
         _turn.waiting -= 1
         now, _turn.began = time.perf_counter(), time.thread_time()
-        share = min(now - left, MOST_AT_ONCE)
+        share = min(now - left, MOST_AT_ONCE) if now - left > _IDLE else 0.0
         if share >= _turn.share or now > _turn.until:
             _turn.share, _turn.until = share, now + _REMEMBERED
 

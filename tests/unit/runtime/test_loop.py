@@ -44,6 +44,11 @@ async def test_a_long_loop_has_as_much_of_the_loop_as_all_others(clock, turn, tu
     assert await turns_of(clock, 100, MOST_AT_ONCE / 20) == turns
 
 
+async def test_an_idle_loop_has_each_turn_although_the_clock_of_the_thread_stands_between_two_ticks(clock):
+    clock.turn = 0.00002
+    assert await turns_of(clock, 100, 0.0) == 100
+
+
 async def test_a_long_turn_is_remembered_for_a_second(clock):
     clock.turn = 1.0
     await turns_of(clock, 2, MOST_AT_ONCE)
