@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from operator import attrgetter
 from types import MappingProxyType
@@ -184,7 +184,7 @@ def lines_of(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
 
 
 def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
-    proof = _signed_in(KeyProof(key.thumbprint, key.name), reading, instance, key)
+    proof = _signed_in(reading, instance, key)
     grace, changed = proof.grace, -math.inf if proof.altered_at is None else proof.altered_at
     events = [
         use
@@ -209,21 +209,20 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     )
 
 
-def _signed_in(proof: KeyProof, reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
-    """Return the proof with how SQL Server signs in for its key; empty if unknown."""
-    candidates = credentials_of(instance, key)
+def _signed_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
+    """Return how SQL Server signs in for a key, as a proof without uses; empty if unknown."""
+    candidates, unproven = credentials_of(instance, key), partial(KeyProof, key.thumbprint, key.name)
     if not candidates:
         # The provider has no credential at all, unless they are unknown.
         is_missing = not key.credential and "credentials" not in instance.errors
-        return replace(proof, login=login_of(instance, key), credential=key.credential, credential_missing=is_missing)
+        return unproven(login=login_of(instance, key), credential=key.credential, credential_missing=is_missing)
     version = version_of(reading, key.thumbprint)
     pairing = pair(instance, key, None if version is None else version.vault)
     if pairing.kind is Kind.CREDENTIAL_MISSING:
         candidate = candidates[0].name if len(candidates) == 1 else ""
-        return replace(proof, login=pairing.login, credential_missing=True, candidate=candidate)
+        return unproven(login=pairing.login, credential_missing=True, candidate=candidate)
     counting = candidates if pairing.kind is Kind.CREDENTIAL_GUESSED else [pairing.credential]
-    return replace(
-        proof,
+    return unproven(
         login=key.login or pairing.login,
         credential=pairing.credential.name,
         altered_at=max((at for one in counting if (at := known_time(one.modified_utc)) is not None), default=None),
