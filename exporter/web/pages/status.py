@@ -14,7 +14,7 @@ from dataclasses import replace
 from exporter.core.limits import SPACING
 from exporter.explain.search import explain
 from exporter.knowledge.advice import cause, open_detail
-from exporter.knowledge.code_row import SOME_DO_NOT_WRITE, WITHOUT_THE_KEY
+from exporter.knowledge.code_row import OWNERS, SOME_DO_NOT_WRITE, WITHOUT_THE_KEY, Owner
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import Source
 from exporter.knowledge.verdict import NOT_TESTED, STATES, vantage_text, why_text
@@ -324,7 +324,8 @@ def notices(fleet: Fleet, delayed: str, unread: Sequence[tuple[str, str]], *, re
     total, lost = fleet.targets.total(), fleet.lost
     slow = (
         f"{len(lost):,} of {total:,} targets are not measured: this host is too slow "
-        f"(up to {100 * max(lost, default=0):.0f} % of the time lost). Nothing is known about them."
+        f"(up to {100 * max(lost, default=0):.0f} % of the time lost). Nothing is known about them "
+        f"until {OWNERS[Owner.EXPORTER]} gives this host more processor time."
     )
     started = (
         "No probe has finished since the exporter started or read a new configuration. No action is needed: wait for the first round, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
@@ -117,7 +118,11 @@ class TargetView:
 def view(
     config: Config, target: Target, record: TargetRecord | None, expiries: Sequence[CredentialExpiry] = (), *, now: float
 ) -> TargetView:
-    """Build the view of a target at `now`, a Unix time. `expiries` are the expiries of its credential."""
+    """Build the view of a target at `now`, a Unix time. `expiries` are the expiries of its credential.
+
+    Its record is a copy: probes go on while a page is made, and no part of the page knows more than the others.
+    """
+    record = copy(record)
     report, readiness = None if record is None else record.last, readiness_at(target, record, now)
     return TargetView(
         target=target,

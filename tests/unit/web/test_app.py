@@ -342,6 +342,7 @@ async def test_a_target_that_is_not_measured_is_neither_good_nor_bad():
     shown = words(html)
     assert "0 not ready 0 failing 2 unknown 0 ready" in shown
     assert "2 of 2 targets are not measured: this host is too slow (up to 90 % of the time lost)." in shown
+    assert "Nothing is known about them until the exporter's operator gives this host more processor time." in unescape(shown)
     assert shown.count("not measured: this host is too slow (90 % of the time lost)") == 2
     assert "The first round" not in shown
     for name in ("healthy", "refused"):

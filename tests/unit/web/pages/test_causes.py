@@ -7,12 +7,14 @@ from urllib.parse import quote
 
 import pytest
 
-from exporter.core.values import Fault, Step, Vantage, VaultHeaders
+from exporter.core.values import Fault, Readiness, Step, Vantage, VaultHeaders
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.reasons import Reason
 from exporter.web import app
 from exporter.web.pages import causes
+from exporter.web.pages.views import view
 from tests.support.sql_differences import a_difference
+from tests.support.values import replace
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_fleets import firewall_change, nothing_known, throttled_vault
 from tests.support.web_server import Service, answer, get, serving, tickets, words
@@ -47,6 +49,25 @@ async def test_vaults_that_block_one_address_are_one_card():
     assert "1 cause " in shown
     chosen = await cards(service, "/targets?cause=vault%3A%3Aforbidden_firewall")
     assert "40 of 40 targets match." in chosen
+
+
+async def test_a_probe_that_ends_while_a_page_is_made_is_on_the_next_page(monkeypatch):
+    service = a_service(4)
+    unknown, failing, ready, ended = service.config.targets
+    too_slow = replace(bad(unknown), readiness=Readiness(ready=None, why="not_measured", stolen=0.9))
+    service.add_reports(too_slow, bad(failing, **FIREWALL), good(ready), bad(ended, **FIREWALL), good(ended))
+    after = {unknown: bad, failing: good, ready: bad, ended: bad}
+
+    def view_and_probe(configuration, target, record, expiries, *, now):
+        shown = view(configuration, target, record, expiries, now=now)
+        service.add_reports(after[target.name](target.name))
+        return shown
+
+    first = await cards(service)
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "view", view_and_probe)
+        assert await cards(service) == first
+    assert "Credential sql-prod: the client secret has expired" in await cards(service)
 
 
 async def test_json_has_the_causes_of_the_status_page():
