@@ -238,9 +238,11 @@ def code_link(urls: Urls, code: int) -> Html:
 def copyable(words: str, commands: Sequence[str] = ()) -> Html:
     """Return an action, with further commands in lines; with the script, a button copies them, or the command in it.
 
-    Of several commands in a sentence, each has a button.
+    Of several commands in a sentence, or of one beside a longer name, each has a button.
     """
-    if not commands and sum(map(is_command, _TICKED.findall(words))) > 1:
+    spans = [] if commands else _TICKED.findall(words)
+    alone = list(filter(is_command, spans))
+    if len(alone) > 1 or (alone and alone[0] != max(spans, key=len)):
         return element("p", element("strong", "First: "), with_copies(words))
     action = element("p", element("strong", "First: "), element("span", prose(words)))
     lines = scrollable(element("code", "\n".join(commands)), label="Commands") if commands else None

@@ -73,7 +73,7 @@
   };
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    history.replaceState(null, '', `?q=${encodeURIComponent(field.value.trim())}`);
+    history.replaceState(null, '', `?${new URLSearchParams({ q: field.value.trim() })}`);
     show();
   });
   if (field.value) show(); // an address with words, or a way back

@@ -92,7 +92,9 @@ def test_each_command_of_a_text_has_its_own_button():
     span = '<span data-copy><code>{}</code> <button type="button" class="copy">Copy</button></span>'
     assert shown == f"Set <code>interval</code>, run {span.format('az a')} or {span.format('ls -l &lt;F&gt;')}."
     assert copyable("Run `az a`, then `az b`.").count(COPY) == 2
-    assert copyable("Run `az a` with `interval`.").count(COPY) == 1
+    assert copyable("Run `az abcdefgh` with `interval`.").count(COPY) == 1
+    beside = copyable("Run `az a` with `interval`.")  # the button of the whole copies the longest one
+    assert f"<span data-copy><code>az a</code> {COPY}</span>" in beside
 
 
 def test_a_definition_is_no_numbered_step():
