@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from exporter.cli.main import BAD_USAGE, FINE, Command, Flag, Refusal
 from exporter.core.names import nearest
 from exporter.presentation.documentation import NOT_BUILT, Documentation, DocumentPage
+from exporter.sqlserver.instance import printable
 
 _PAGES, _RUNBOOKS, _SCRIPTS, _FILES = (
     "Pages",
@@ -19,7 +20,7 @@ _PAGES, _RUNBOOKS, _SCRIPTS, _FILES = (
     "Other files",
 )
 _LISTED = "`ekm-exporter docs` lists all pages."
-_PATH = re.compile(r"[/\\#]|\.(?:md|sql|ps1|kql|yml|yaml|json)$", re.IGNORECASE)
+_PATH = re.compile(r"^\S*[/\\#]\S*$|\.(?:md|sql|ps1|kql|yml|yaml|json)$", re.IGNORECASE)
 _WIDTH = 110  # of a sentence that a search shows
 
 
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     reference, _, anchor = given.partition("#")
     found = documentation.look_up(reference)
     if not found and (moved_to := documentation.moved_to(reference)) is not None:
-        print(f"ekm-exporter docs: {reference} is now {moved_to}", file=sys.stderr)
+        print(f"ekm-exporter docs: {printable(reference)} is now {moved_to}", file=sys.stderr)
         name, _, anchor = moved_to.partition("#")
         found = documentation.look_up(name)
     if not found:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from html import escape
 from importlib.resources import files
 from typing import NamedTuple
 
-NOT_BUILT = "This checkout has no built documentation. `./dev docs` builds it.\n"
-_SCHEME = re.compile(r"[a-z]+://[^/]*")
+NOT_BUILT = (
+    "There is no documentation here, or it is damaged. In a checkout, `./dev docs` builds it; else install the exporter again.\n"
+)
+_SCHEME = re.compile(r"^[a-z]+://[^/]*")
+_MOST_PARTS = 8  # of an address that are looked at, from its end
 _ID = re.compile(r'<(?:h\d|a) id="([^"]+)"')
 _MOST_WORDS, _MOST_FOUND, _MOST_OF_PAGE = 12, 8, 2
 _MARK = re.compile(r"(#{1,6}) |<a id=")
@@ -55,13 +59,17 @@ class Documentation:
         self._archive = zipfile.ZipFile(io.BytesIO(archive))
         self._pages = {row[0]: DocumentPage(*row) for row in json.loads(self._read("pages.json"))}
         self._moved: dict[str, str] = json.loads(self._read("moved.json"))
+        self._archive.getinfo("search.json")
         self._rendered = frozenset(self._archive.namelist())
 
     @classmethod
     def load(cls) -> Documentation | None:
-        """Return the documentation of this installation; None in a checkout that was never installed."""
+        """Return the documentation of this installation; None if it was never built, or is damaged: probes go on without it."""
         place = files("exporter.web").joinpath("static", "docs.zip")
-        return cls(place.read_bytes()) if place.is_file() else None
+        try:
+            return cls(place.read_bytes())
+        except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError):
+            return None
 
     def pages(self) -> tuple[DocumentPage, ...]:
         """Return the pages of files, by name."""
@@ -164,8 +172,10 @@ class Documentation:
 def _ends(reference: str) -> list[str]:
     """Return the path of a reference without .md; of an address, also each end of it."""
     path = reference.replace("\\", "/").casefold().removesuffix(".md")
-    parts = _SCHEME.sub("", path).lstrip("./").split("/")
-    return ["/".join(parts[at:]) for at in range(len(parts) if _SCHEME.match(path) else 1)]
+    if _SCHEME.match(path) is None:
+        return [path.lstrip("./")]
+    parts = _SCHEME.sub("", path).lstrip("./").split("/")[-_MOST_PARTS:]
+    return ["/".join(parts[at:]) for at in range(len(parts))]
 
 
 def _marks(lines: list[str]) -> Iterator[tuple[int, int]]:

@@ -2,13 +2,14 @@
 
 import io
 import sys
+import zipfile
 from itertools import chain
 
 import pytest
 
 from docs.generators import site
 from exporter.cli.main import main
-from exporter.presentation.documentation import Documentation
+from exporter.presentation.documentation import NOT_BUILT, Documentation
 
 pytestmark = pytest.mark.usefixtures("built")
 
@@ -68,12 +69,43 @@ def test_unknown_page_or_part_is_bad_usage_with_the_nearest_name(name, problem, 
     assert printed.out == ""
 
 
+@pytest.mark.parametrize("content", [b"", b"PK", "older"])
+def test_damaged_documents_are_none(content, archive, monkeypatch, tmp_path):
+    if content == "older":  # without an index
+        made = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(archive)) as whole, zipfile.ZipFile(made, "w") as cut:
+            for name in ("pages.json", "moved.json"):
+                cut.writestr(name, whole.read(name))
+        content = made.getvalue()
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "docs.zip").write_bytes(content)
+    monkeypatch.undo()
+    monkeypatch.setattr("exporter.presentation.documentation.files", lambda _: tmp_path)
+    assert Documentation.load() is None
+
+
+def test_a_long_name_is_read_once():
+    """Searched from each of its letters, it would take minutes."""
+    for long in ("a" * 1_000_000, "http://" + "a/" * 500_000):
+        assert Documentation.load().moved_to(long) is None
+
+
+def test_an_old_name_cannot_command_the_terminal(archive, monkeypatch, capsys):
+    documentation = Documentation(archive)
+    documentation._moved = {"old-page": "doctor"}
+    monkeypatch.setattr(Documentation, "load", lambda: documentation)
+    assert main(["docs", "http://\x1b[31m/docs/old-page"]) == 0
+    assert capsys.readouterr().err == "ekm-exporter docs: http://?[31m/docs/old-page is now doctor\n"
+
+
 def test_ambiguous_name_is_bad_usage_with_the_pages(capsys):
     assert main(["docs", "ekm.yml"]) == 2
     assert "'ekm.yml' can be one of these: deploy/grafana/" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["rotate"], ["rotation", "key"], ["how do I rotate the key?"]])
+@pytest.mark.parametrize(
+    "words", [["rotate"], ["rotation", "key"], ["how do I rotate the key?"], ["rotate a key/version"], ["rotate", "key", "#2"]]
+)
 def test_words_list_places_that_it_prints_with_heading_and_sentence(words, capsys):
     assert main(["docs", *words]) == 0
     found, hint = capsys.readouterr().out.split("\n\n")
@@ -99,4 +131,4 @@ def test_character_that_the_console_lacks_is_its_number(encoding, monkeypatch):
 def test_checkout_without_built_documents_names_the_command(monkeypatch, capsys):
     monkeypatch.setattr(Documentation, "load", lambda: None)
     assert main(["docs"]) == 2
-    assert capsys.readouterr().err == "This checkout has no built documentation. `./dev docs` builds it.\n"
+    assert capsys.readouterr().err == NOT_BUILT

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from exporter.presentation.documentation import Documentation
+from exporter.presentation.documentation import NOT_BUILT, Documentation
 from exporter.web.app import create_app
 from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
@@ -194,4 +194,4 @@ async def test_page_opens_no_file(opened):
 async def test_checkout_without_built_documents_names_the_command(monkeypatch):
     monkeypatch.setattr(Documentation, "load", lambda: None)
     status, _, text = await answer(Service(), "/docs/")
-    assert (status, text) == (404, "This checkout has no built documentation. `./dev docs` builds it.\n")
+    assert (status, text) == (404, NOT_BUILT)
