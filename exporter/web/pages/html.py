@@ -24,7 +24,7 @@ _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 _TICKED = re.compile(r"`([^`]+)`")
 # A `code` span that one can run, unlike a name, a setting or a path in a portal.
 _COMMAND = re.compile(
-    r"(?:\(?[A-Z][a-z]+-[A-Z]\w+|az|azcmagent|certutil|chronyc|curl|ekm-exporter|grep|icacls|ip|ls|net|nslookup|openssl|reg|usermod|w32tm"
+    r"(?:\(?[A-Z][a-z]+-[A-Z]\w+|az|azcmagent|certutil|chronyc|curl|curl\.exe|ekm-exporter|grep|icacls|ip|ls|net|nslookup|openssl|reg|usermod|w32tm"
     r"|ALTER|BACKUP|CREATE|DBCC|EXEC|SELECT) \S"
 )
 NAMED = 3  # SQL Servers and targets of a cause that are named
