@@ -17,6 +17,7 @@ from exporter.knowledge.code_row import (
     DO_NOT_RESTART,
     FIND_OBJECT_ID,
     FIND_REASON,
+    NEW_SECRET,
     NOT_FOR_TONIGHT,
     PROBE,
     SET_ONLINE,
@@ -46,6 +47,13 @@ class Advice:
     means: str
     owner: Owner
     actions: tuple[str, ...]
+
+    @property
+    def then(self) -> str:
+        """What makes a new secret, the first action, of use to SQL Server; empty after any other action."""
+        is_new = bool(self.actions) and self.actions[0].startswith(NEW_SECRET.partition("`")[0])
+        write = WRITE_SECRET[0]
+        return f"Then {write[0].lower()}{write[1:]}" if is_new and write in self.actions else ""
 
 
 def advise(failure: StepResult, names: Names, *, ready: bool | None, several: bool = False) -> Advice:

@@ -285,6 +285,7 @@ FIND_OBJECT_ID = (
 KEEP_CREDENTIAL = "Change no credential in Entra ID and none in SQL Server until the sentence names it as the cause."
 REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem`"
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
+NEW_SECRET = f"Create a new secret and keep the old one: {RESET}."
 # The script takes name and IDENTITY of each credential from SQL Server, so it is right for credentials of several vaults too.
 WRITE_SECRET = (
     for_dba(

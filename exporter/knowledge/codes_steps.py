@@ -8,8 +8,8 @@ from exporter.knowledge.code_row import (
     FIND_INTERCEPTION,
     FIND_REASON,
     IF_SQL_SERVER_SHOWS_IT,
+    NEW_SECRET,
     NOT_A_VAULT,
-    RESET,
     REWRITTEN,
     SERVICE_DEFECT,
     SET_ONLINE,
@@ -118,7 +118,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "List the secrets and their expiry: `az ad app credential list --id CLIENT_ID`.",
-            f"Create a new secret and keep the old one: {RESET}.",
+            NEW_SECRET,
             for_dba(
                 "Test it first: give it to the exporter, in `client_secret_file` or `client_secret_env`, then run `ekm-exporter probe TARGET`."
             ),

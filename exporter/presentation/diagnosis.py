@@ -70,6 +70,12 @@ class Diagnosis:
         advice = self.advice(several=several)
         return "" if advice is None else next(iter(advice.actions), "")
 
+    @property
+    def then(self) -> str:
+        """What the first action needs; empty if it needs nothing."""
+        advice = self.advice()
+        return "" if advice is None else advice.then
+
     @cached_property
     def team(self) -> Team | None:
         """The team that repairs it; None if no other team does, or if a DBA can use the staged credential."""

@@ -185,7 +185,8 @@ def _action(group: CauseGroup, views: Mapping[str, TargetView]) -> Child:
     words, commands = vault_actions(alike, vaults=len(parts))
     together = found[0].first_action(several=len(parts) > 1)
     undo = f"{together} " if together and together not in actions else ""
-    return copyable(undo + (words if len(alike) == len(actions) else f"{words} {_OTHER_ACTIONS}"), commands)
+    others = "" if len(alike) == len(actions) else _OTHER_ACTIONS
+    return copyable(undo + " ".join(filter(None, (words, found[0].then, others))), commands)
 
 
 def group_title(group: CauseGroup) -> str:

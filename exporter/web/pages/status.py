@@ -132,7 +132,11 @@ def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
         yield element("div", cause(reason, step))
         yield element("div", brief_code(urls, code), f" in step {step.value}{last}", class_="quiet")
         yield element("div", detail, class_="quiet") if detail else None
-        yield copyable(first) if diagnosis is not None and (first := diagnosis.first_action()) else None
+        yield (
+            copyable(f"{first} {diagnosis.then}".rstrip())
+            if diagnosis is not None and (first := diagnosis.first_action())
+            else None
+        )
 
 
 def _next_expiry(view: TargetView) -> Child:

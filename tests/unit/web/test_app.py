@@ -223,6 +223,17 @@ async def test_card_of_a_credential_has_the_command_of_each_vault():
     assert "One line for each vault. The pages of the targets have those of 2 more vaults." in card
 
 
+async def test_card_of_an_expired_secret_says_where_the_new_one_is_written():
+    """SQL Server reads its secret from its own credential, on every node of a group."""
+    card = await card_of(Service(config(*vaults_of_a_credential(3))))
+    shown = unescape(words(f"<main >{card}</main>"))
+    create = "First: Create a new secret and keep the old one: az ad app credential reset --id CLIENT_ID --append Copy . "
+    write = "Then on every replica, write the secret with sqlcmd , as the first lines of this script show: ekm-exporter script alter-credential.sql Copy ."
+    assert create + write in re.sub("--id \\S+", "--id CLIENT_ID", shown)
+    removed = unescape(words(f"<main >{await card_of(Service(config(target())), reason=Reason.SECRET_WRONG)}</main>"))
+    assert "Then on every replica" not in removed
+
+
 async def test_card_of_a_credential_repeats_a_role_for_each_vault():
     service = Service(config(*vaults_of_a_credential(3)))
     card = await card_of(service, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403)
