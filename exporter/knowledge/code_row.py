@@ -180,6 +180,16 @@ DLL_VERSION = (
     "Show the file version of the DLL: `(Get-Item 'PATH').VersionInfo.FileVersion`. Its path is in `sys.cryptographic_providers`."
 )
 SUPPORT = for_dba("If the failure persists, open a support request with the request id that `ekm-exporter probe TARGET` shows.")
+ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
+ASSIGN_ROLE = (
+    f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {ASSIGNEE} --scope VAULT_ID/keys/KEY`'
+)
+RECOVER_VAULT = for_vault(
+    "Recover a deleted vault by its `scheduledPurgeDate`: `az keyvault recover --name VAULT`. After a purge, restore the key's backup elsewhere."
+)
+_LOST_ROLES = "A recovered vault has lost its roles"
+ROLES_OF_RECOVERED = for_dba(f"{_LOST_ROLES}. The command that assigns one: `ekm-exporter explain forbidden_rbac`.")
+ASSIGN_AGAIN = for_vault(f"{_LOST_ROLES}. If roles decide there, assign the key's again: {ASSIGN_ROLE}.")
 SHOW_THE_SERVER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
 FIND_INTERCEPTION = for_dba(
     "Check the issuer of the TLS certificate in the output of `ekm-exporter probe TARGET`: it shows TLS inspection."

@@ -15,7 +15,9 @@ from exporter.knowledge.code_row import (
     FIND_INTERCEPTION,
     FIND_REASON,
     NOT_A_VAULT,
+    RECOVER_VAULT,
     REWRITTEN,
+    ROLES_OF_RECOVERED,
     SHOW_THE_SERVER,
     SUPPORT,
     WHILE_IT_LASTS,
@@ -26,7 +28,6 @@ from exporter.knowledge.code_row import (
     Owner,
     for_dba,
     for_exporter,
-    for_vault,
     out_of_memory_row,
 )
 
@@ -349,15 +350,10 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
             "`dns_temporary`, `dns_timeout`: the DNS server is down, overloaded or unreachable. Other names fail too.",
         ),
         actions=(
-            "On the SQL Server host, run `Resolve-DnsName HOST`. If other vaults resolve there, DNS works: this record is missing, or the vault was deleted.",
-            for_vault(
-                "List the deleted vaults: `az keyvault list-deleted`. Recover it before its `scheduledPurgeDate`: `az keyvault recover --name VAULT`."
-            ),
-            for_vault(
-                "A recovered vault has lost its roles: assign them again. A purged one cannot return: restore the key's backup elsewhere."
-            ),
-            for_dba("The command that assigns the role: `ekm-exporter explain forbidden_rbac`."),
-            "If the vault was deleted, forward this to the vault team. If it was not, the network team acts.",
+            "List the deleted vaults: `az keyvault list-deleted`. If this one is there, the vault team acts: forward this. If not, the network team acts.",
+            "On the SQL Server host, run `Resolve-DnsName HOST`. If other vaults resolve there, only this record is missing.",
+            RECOVER_VAULT,
+            ROLES_OF_RECOVERED,
             "With a private endpoint, the zone `DNS_ZONE` needs the vault's record and a link to the network of the SQL Server host.",
             DO_NOT_RESTART,
         ),

@@ -7,10 +7,12 @@ from functools import partial
 from exporter.core.values import CredentialKind, Step
 from exporter.knowledge.code_row import (
     AGAIN,
+    ASSIGN_AGAIN,
     CAUSE_IS_ELSEWHERE,
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
     KEEP_CREDENTIAL,
+    ROLES_OF_RECOVERED,
     SHOW_THE_SERVER,
     SHOW_ZONE_LINKS,
     SIGN_IN_LOG,
@@ -46,6 +48,12 @@ _HOST_OR_REGION = (Link.HOST, Link.REGION)
 _DNS_DOWN = (
     "Resolve this name and another one, on the probe's host and on the SQL Server host: `Resolve-DnsName HOST`.",
     "If other names fail too, the DNS server of the host is down, overloaded or unreachable. Report it to its operators.",
+    DO_NOT_RESTART,
+)
+_DELETED_OR_NO_RECORD = tuple(ASSIGN_AGAIN if each == ROLES_OF_RECOVERED else each for each in BY_CODE[3900].actions[:-1])
+_NAME_GONE = (
+    *_DELETED_OR_NO_RECORD,
+    f"Show the links, with the zone's resource group as DNS_GROUP: {SHOW_ZONE_LINKS}.",
     DO_NOT_RESTART,
 )
 _CONNECT = (
@@ -93,6 +101,7 @@ NETWORK: tuple[ReasonRow, ...] = (
         "dns_not_found",
         "DNS has no such host name",
         is_irreversible=True,
+        on_hsm=tuple(each for each in _NAME_GONE if each != ASSIGN_AGAIN),  # its roles are its own
         at_sign_in=AtSignIn(
             link=Link.ENTRA,
             actions=(
@@ -101,11 +110,7 @@ NETWORK: tuple[ReasonRow, ...] = (
                 DO_NOT_RESTART,
             ),
         ),
-    ).advising(
-        *BY_CODE[3900].actions[:-1],
-        f"Show the links, with the zone's resource group as DNS_GROUP: {SHOW_ZONE_LINKS}.",
-        DO_NOT_RESTART,
-    ),
+    ).advising(*_NAME_GONE),
     _dns("dns_temporary", "DNS failed temporarily", is_of_host=True),
     _dns("dns_timeout", "DNS did not respond in time", is_of_host=True),
     _connect(

@@ -7,10 +7,14 @@ from functools import partial
 from exporter.core.values import KEY_STEPS, Step
 from exporter.knowledge.code_row import (
     AGAIN,
+    ASSIGN_AGAIN,
+    ASSIGN_ROLE,
+    ASSIGNEE,
     CONFIRM,
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
     FIND_OBJECT_ID,
+    RECOVER_VAULT,
     REPEAT,
     SHOW_THE_SERVER,
     SHOW_ZONE_LINKS,
@@ -35,7 +39,6 @@ from exporter.knowledge.reason_row import (
 )
 
 _SHOW_POLICIES = "`az keyvault show --name VAULT --query properties.accessPolicies`"
-_ASSIGNEE = "--assignee-object-id OBJECT_ID --assignee-principal-type ServicePrincipal"
 
 CHECK_ROUTE = "Check the proxy and the network policy between the probe's host and Entra ID."
 # Statuses that Entra ID does not send for a sign-in: another device on the route responded.
@@ -50,6 +53,9 @@ OTHER_DEVICE = AtSignIn(
     ),
 )
 READ_SENTENCE = "Read the vault's sentence in the detail of the probe: it names what is refused."
+_FIND_DELETED = (
+    "List the deleted vaults: `az keyvault list-deleted`. If this one is not there, it was purged, or its name is misspelt."
+)
 _ONLY_PRIVATE = "The vault only accepts private endpoints, and the request came from outside. Approve a pending endpoint: "
 _RESOLVES_PRIVATELY = (
     for_network(
@@ -62,7 +68,7 @@ _RESOLVES_PRIVATELY = (
 # A Managed HSM has roles of its own and no access policies.
 _HSM_ROLE = (
     "Assign the role on the key: `az keyvault role assignment create --hsm-name VAULT "
-    f'--role "Managed HSM Crypto Service Encryption User" {_ASSIGNEE} --scope /keys/KEY`.'
+    f'--role "Managed HSM Crypto Service Encryption User" {ASSIGNEE} --scope /keys/KEY`.'
 )
 _token = partial(ReasonRow, link=Link.CREDENTIAL, refuses=Refused.TOKEN, shown_by=ShownBy("audience", KEY_STEPS))
 _permission = partial(
@@ -92,7 +98,8 @@ VAULT: tuple[ReasonRow, ...] = (
         is_irreversible=True,
         refuses=Refused.KEY,
         markers=(Markers(VaultOrder.PERMISSION, ("vaultnotfound",), (404,)),),
-    ).advising(*BY_CODE[3900].actions[1:4], DO_NOT_RESTART),
+        on_hsm=(_FIND_DELETED, RECOVER_VAULT, DO_NOT_RESTART),
+    ).advising(_FIND_DELETED, RECOVER_VAULT, ASSIGN_AGAIN, DO_NOT_RESTART),
     _token("token_rejected", "the token was rejected with 401", is_open=True).advising(
         "Read the vault's sentence in the detail of the probe. If it names no cause, retry in ten minutes.", STATUS_PAGE, *AGAIN
     ),
@@ -200,10 +207,7 @@ VAULT: tuple[ReasonRow, ...] = (
         "no role of the application allows the operation",
         markers=(_permission_code("ForbiddenByRbac", "not authorized to perform action"),),
     ).advising(
-        (
-            "Assign the role on the key: "
-            f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {_ASSIGNEE} --scope VAULT_ID/keys/KEY`.'
-        ),
+        f"Assign the role on the key: {ASSIGN_ROLE}.",
         "Without `/keys/KEY`, the role covers all keys of the vault. It takes minutes to become active.",
         FIND_OBJECT_ID,
         UNDO,

@@ -54,6 +54,8 @@ def team_of(failure: StepResult, owner: Owner) -> Team | None:
 
 def who_repairs(failure: StepResult, owner: Owner) -> str:
     """Return who repairs a failure, with the owner of its code: the team that gets its ticket, else the DBA or the operator."""
+    if failure.reason is Reason.DNS_NOT_FOUND and failure.step is not Step.TOKEN:  # a purged vault has no name, either
+        return f"{OWNERS[Owner.VAULT]} if the vault was deleted, else {OWNERS[Owner.NETWORK]}"
     team = team_of(failure, owner)
     return OWNERS[owner_of_failure(failure, owner)] if team is None else TEAM_TITLES[team]
 

@@ -338,6 +338,22 @@ def test_network_ticket_names_source_and_destination():
 
 
 @pytest.mark.parametrize(
+    ("step", "reason", "code", "who"),
+    [
+        (Step.CHALLENGE, Reason.DNS_NOT_FOUND, 3900, "the vault team (Azure Key Vault) if the vault was deleted, else the network team"),
+        (Step.GET_KEY, Reason.VAULT_NOT_FOUND, 3076, "the vault team (Azure Key Vault)"),
+    ],
+)  # fmt: skip
+def test_missing_vault_has_its_owners_and_the_commands_of_a_recovery(step, reason, code, who):
+    subject = a_subject(bad(step=step, code=code, reason=reason, status=None if code == 3900 else 404))
+    to_do = section(text_of(subject), "What to do")
+    assert subject.who == who
+    assert to_do.index("az keyvault list-deleted") < to_do.index("az keyvault recover --name contoso-prod")
+    assert "az role assignment create --role" in to_do
+    assert "ekm-exporter" not in to_do
+
+
+@pytest.mark.parametrize(
     ("detail", "shown"),
     [
         ("Not allowed. Caller: appid=<id>;oid=<id>;iss=https://sts.windows.net/<id>/ Vault: contoso", "Not allowed. Vault: contoso"),
