@@ -415,6 +415,13 @@ class SqlCause:
         return f"sql_server:{self.state}:{self.code}" + (":ended" if self.ended_at is not None else "")
 
     @property
+    def is_of_host(self) -> bool:
+        """Whether Windows on the host of SQL Server is to be repaired: the DLL, its runtime, or a right on the registry."""
+        return self.code == "33027" or any(
+            each.latest is not None and each.latest.category is Category.HOST for each in self.servers.values()
+        )
+
+    @property
     def is_bad(self) -> bool:
         """Whether SQL Servers do not work: closed databases, or a key that cannot be had now."""
         return self.state is ProofState.CLOSED or (self.state.is_bad and self.ended_at is None)

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from exporter.core.durations import clock_text
+from exporter.core.quoting import sql_name
 from exporter.core.values import Vantage
 from exporter.knowledge.advice import SERVER_ACTIONS
 from exporter.knowledge.code_row import Category
@@ -398,7 +399,13 @@ def _about_closed(server: WatchedServer, name: str, since: float) -> str:
         f"what SQL Server logged: {logged}" if codes else "messages 33027, 33028, 33049 and 33111 in the error log of SQL Server"
     )
     cause = "If a key in Azure Key Vault protects it, the vault, the credential or the provider is the cause"
-    return f"read {read}. {cause}. Other causes: missing files, damage"
+    instance = known_instance(server.reading)
+    in_group = any(each.name == name and each.ag for each in (() if instance is None else instance.databases))
+    # A database of an availability group refuses SET ONLINE.
+    opened = (
+        "restart the service of this SQL Server alone" if in_group else f"ALTER DATABASE {sql_name(name, 'DATABASE')} SET ONLINE"
+    )
+    return f"read {read}. If the vault is ready again: {opened}. {cause}. Other causes: missing files, damage"
 
 
 def _about_log(server: WatchedServer, name: str) -> str:

@@ -141,9 +141,12 @@ def _headline(answer: Answer) -> str:
 
 
 def _reasons(answer: Answer) -> Iterator[str]:
+    by_fix: dict[tuple[bool, str], list[str]] = {}
     for one in sorted(answer.reasons, key=lambda each: not each.known):
-        yield f"  - {'' if one.known else 'not known: '}{one.text}"
-        yield f"    first: {one.fix}"
+        by_fix.setdefault((one.known, one.fix), []).append(one.text)
+    for (known, fix), texts in by_fix.items():
+        yield from (f"  - {'' if known else 'not known: '}{text}" for text in texts)
+        yield f"    first{f', for these {len(texts)}' if len(texts) > 1 else ''}: {fix}"
 
 
 def _details(answer: Answer) -> Iterator[str]:

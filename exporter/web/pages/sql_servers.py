@@ -189,7 +189,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
         element("h2", title),
         element("span", age, when(cause.since, now), class_="age"),
         element("span", brief_code(urls, int(cause.code)), class_="code") if cause.code else None,
-        who_acts(OWNERS[Owner.DBA]),
+        who_acts(f"{OWNERS[Owner.DBA]}, with an administrator of the host" if cause.is_of_host else OWNERS[Owner.DBA]),
         element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
         element("p", sentence(text)) if text else None,
         _left_over(cause.ended_at, now),

@@ -131,6 +131,7 @@ def test_index_has_every_page_and_every_part_of_it(documentation):
         ("what permissions does the exporter need", "permissions"),
         ("how much does it cost the vault", "sizing"),
         ("how many requests to the vault", "placement#requests"),
+        ("secret wrong in SQL Server", "sql-host#credential-in-sql-server"),
         ("egress down", "runbooks/EkmEgressDown"),
         ("ekm_probe_success", "metrics#ekm_probe_success"),
     ],

@@ -50,6 +50,16 @@ def test_tested_servers_of_differing_exporters_need_no_last_line():
     assert "Not tested" in as_text(answer_of(states[0], state("http://b:1", vantage="sql_host", host="n9")))
 
 
+def test_equal_fixes_are_printed_once():
+    two = document(databases={"sales": "0x2C57", "hr": "0x2C58"})
+    found = answer(inventory=[two])
+    alike = [replace(each, fix="Close it.") for each in found.reasons]
+    lines = as_text(replace(found, reasons=alike)).splitlines()
+    assert len(alike) == 2
+    assert [line for line in lines if "first" in line] == ["    first, for these 2: Close it."]
+    assert lines[3] == "    first, for these 2: Close it."
+
+
 def test_known_reasons_come_before_unknown_ones():
     two = document(databases={"sales": "0x2C56", "hr": "0x2C57"})
     lines = as_text(answer(row(vault_side_ready=False, code=3303, step="token"), inventory=[two])).splitlines()

@@ -269,7 +269,7 @@ async def test_failing_sql_server_is_a_cause_although_probes_succeed():
     [
         (
             {"errors": [{"code": "33027", "lines": 2, "first_utc": f"{DAY}19:10:00", "last_utc": f"{DAY}19:50:00"}]},
-            "although the vault side is ready began 51 min ago message 33027 Who acts: the DBA",
+            "although the vault side is ready began 51 min ago message 33027 Who acts: the DBA, with an administrator of the host",
         ),
         ({}, "SQL Server itself: its backups prove the key no more began 1 h ago Who acts: the DBA"),
     ],
