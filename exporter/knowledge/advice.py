@@ -17,6 +17,7 @@ from exporter.knowledge.code_row import (
     DO_NOT_RESTART,
     FIND_OBJECT_ID,
     FIND_REASON,
+    IF_SQL_SERVER_SHOWS_IT,
     NEW_SECRET,
     NOT_FOR_TONIGHT,
     PROBE,
@@ -25,6 +26,7 @@ from exporter.knowledge.code_row import (
     WITHOUT_WRAP,
     WRITE_SECRET,
     Category,
+    ConnectorError,
     Owner,
     for_dba,
 )
@@ -65,10 +67,15 @@ def advise(failure: StepResult, names: Names, *, ready: bool | None, several: bo
     row, wraps = BY_CODE[code], failure.step is Step.WRAP_KEY
     return Advice(
         happened=happened(failure),
-        means=(f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if wraps else "") if ready else row.effect,
+        means=(f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if wraps else "") if ready else _effect(row, failure.reason),
         owner=owner_of_failure(failure, row.owner),
         actions=actions(code, failure.reason, ready=ready, names=names, step=failure.step, several=several),
     )
+
+
+def _effect(row: ConnectorError, reason: Reason | None) -> str:
+    """Return what fails in SQL Server; a file that the exporter may not read may stop the exporter alone."""
+    return IF_SQL_SERVER_SHOWS_IT if reason is Reason.IDENTITY_KEY_UNREADABLE else row.effect
 
 
 def happened(failure: StepResult) -> str:

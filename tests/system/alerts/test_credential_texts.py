@@ -109,7 +109,7 @@ def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
     more = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': f"{days * 86400:.0f}x20"}
     text = description(tmp_path, "EkmCredentialExpires", OK, *vaults, more=more)["description"]
     assert text.startswith(
-        f"Credential sql expires; then SQL Server gets no token. Time left, minus if overdue: {left}. First: add "
+        f"Credential sql expires; then SQL Server gets no token, except with role: other. Time left, minus if overdue: {left}. First: add "
     )
 
 

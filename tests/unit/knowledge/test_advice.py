@@ -322,6 +322,14 @@ def test_meaning_is_of_the_reason_and_of_the_code_only_without_one():
     assert advise(replace(failed, reason=None), VAULT, ready=False).happened == BY_CODE[3303].summary
 
 
+def test_key_file_of_azure_arc_may_stop_the_exporter_alone():
+    failed = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, code=3304, reason=Reason.IDENTITY_KEY_UNREADABLE)
+    assert advise(failed, VAULT, ready=False).means.startswith(
+        "This follows if SQL Server shows the code, not only a probe. Now: "
+    )
+    assert advise(replace(failed, reason=Reason.IDENTITY_UNAVAILABLE), VAULT, ready=False).means.startswith("Now: ")
+
+
 def test_ready_target_loses_what_needs_wrap_alone():
     failed = StepResult(step=Step.WRAP_KEY, outcome=Outcome.FAILED, code=3077, reason=Reason.KEY_EXPIRED)
     assert advise(failed, VAULT, ready=True).means.startswith(WITHOUT_WRAP)
