@@ -189,6 +189,7 @@ def _read_other(reading: SqlServerReading, target: Target) -> Payload:
 
 def _read_server(server: ServerProof, restart: RestartReadiness | None, now: float) -> Payload:
     files = log_files_a_day(server)
+    first = None if restart is None else restart.first_missing
     return {
         "server": server.server,
         "uses_key": True,
@@ -196,6 +197,7 @@ def _read_server(server: ServerProof, restart: RestartReadiness | None, now: flo
         **proof_fields(server, now),
         "closed": [{"database": name, "state": state} for name, state in server.proof.closed],
         "restart": None if restart is None else restart.answer(now),
+        "restart_missing": None if first is None else first.text,
         "restart_unwraps": len(server.proof.databases),
         "log_files_a_day": None if files is None else round(files, 1),
         "trace_flag_15025": flag_is_on(server.reading, TRACE_FLAG),

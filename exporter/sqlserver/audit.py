@@ -37,9 +37,9 @@ _SOURCES: Final[Mapping[str, str]] = {
 }
 _RESTART: Final[Mapping[str | None, str]] = {
     "ready": "would find the key, as this exporter sees it",
-    "not_ready": "would not find the key: /api/v1/sql-servers has the reasons",
-    "not_known": "not known: /api/v1/sql-servers has what is missing",
-    None: "not known: /api/v1/sql-servers has what is missing",
+    "not_ready": "would not find the key",
+    "not_known": "not known",
+    None: "not known",
 }
 
 
@@ -249,7 +249,8 @@ def _proofs(facts: Facts) -> Iterator[Line]:
     for each in _using_rows(facts):
         yield f"by {each['server']}", _proof(each, facts)
         if each["uses_key"]:
-            yield f"restart of {each['server']}", _RESTART[each["restart"]]
+            why = each.get("restart_missing") or ("" if each["restart"] == "ready" else "/api/v1/sql-servers has the reasons")
+            yield f"restart of {each['server']}", ": ".join(filter(None, (_RESTART[each["restart"]], why)))
 
 
 def _using_rows(facts: Facts) -> list[Facts]:

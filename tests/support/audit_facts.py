@@ -23,6 +23,7 @@ READ: dict[str, Any] = {
     "backups_fail": False,
     "closed": [],
     "restart": "ready",
+    "restart_missing": None,
     "restart_unwraps": 2,
     "log_files_a_day": 12.0,
     "trace_flag_15025": False,

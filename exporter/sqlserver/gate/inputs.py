@@ -152,6 +152,11 @@ class RestartReadiness:
     missing: tuple[GateReason, ...]
     until: float
 
+    @property
+    def first_missing(self) -> GateReason | None:
+        """What is wrong comes before what is not known."""
+        return min(self.missing, key=lambda each: not each.known, default=None)
+
     def answer(self, now: float) -> str:
         """Return `ready`, `not_ready` or `not_known`."""
         if any(each.known for each in self.missing):

@@ -141,7 +141,7 @@ def _restart_badge(readiness: RestartReadiness, now: float) -> Html:
 
 
 def _first_missing(readiness: RestartReadiness, now: float) -> Child:
-    first = min(readiness.missing, key=lambda each: not each.known, default=None)
+    first = readiness.first_missing
     if first is None:
         return None if readiness.answer(now) == "ready" else "What is known of it is too old: the exporter reads it no more."
     more = len(readiness.missing) - 1

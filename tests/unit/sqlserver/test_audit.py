@@ -121,11 +121,13 @@ def proven_by(*rows):
             "no start and no finished backup proves it (no credential)"),
         ("Last proven", f"by {N2}", {}, "not known: the exporter does not read it"),
         *(
-            ("Last proven", f"restart of {N1}", {"sql_servers": [READ | {"restart": restart}]}, text)
-            for restart, text in (
-                ("ready", "would find the key, as this exporter sees it"),
-                ("not_ready", "would not find the key: /api/v1/sql-servers has the reasons"),
-                (None, "not known: /api/v1/sql-servers has what is missing"),
+            ("Last proven", f"restart of {N1}", {"sql_servers": [READ | {"restart": restart, "restart_missing": missing}]}, text)
+            for restart, missing, text in (
+                ("ready", None, "would find the key, as this exporter sees it"),
+                ("not_ready", "the key is disabled", "would not find the key: the key is disabled"),
+                ("not_known", "the inventory is old", "not known: the inventory is old"),
+                ("not_known", None, "not known: /api/v1/sql-servers has the reasons"),
+                (None, None, "not known: /api/v1/sql-servers has the reasons"),
             )
         ),
         *(
