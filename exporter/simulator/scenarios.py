@@ -431,8 +431,8 @@ ASSUMPTIONS: tuple[str, ...] = (
         "A database whose virtual log file (VLF) cannot be made stays online and writes nothing; a secondary replica sends no request of its own."
     ),
     (
-        "Each failed backup writes the messages 18204 and 3041; a login without a credential writes no line with a "
-        "provider's code."
+        "Each failed backup writes the message 3041, and 18204 if its device failed; a login without a credential writes no line "
+        "with a provider's code."
     ),
     "SQL Server shows a public key as PUBLICKEYBLOB of the Windows CryptoAPI.",
     "A caller can have the right to read keys without the right to read deleted keys (403 at `/deletedkeys`).",

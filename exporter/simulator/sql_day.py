@@ -30,7 +30,7 @@ from exporter.simulator.state import ActiveFault, SimulatorState
 FULL, DIFFERENTIAL, LOG = "D", "I", "L"
 _NEW_FILE = "VLF"
 _SECONDS = {FULL: 600.0, DIFFERENTIAL: 120.0, LOG: 5.0}  # of one backup, at the most half of its interval
-_DEVICE_FAILED, BACKUP_FAILED = "18204", "3041"  # lines of the error log for each failed backup
+_DEVICE_FAILED, BACKUP_FAILED = "18204", "3041"  # lines of the error log: of a failed device, and of each failed backup
 _FIRST_FILES = 16  # VLFs of a log that never grew
 _RETRY = 60.0  # seconds from one attempt at a new VLF to the next
 _LINES = 3000  # of the error log that are kept
@@ -130,7 +130,7 @@ class SqlDay:
             spared = kind == _NEW_FILE and server.day.trace_flag
             refusal = None if spared else self._request(server, sides, found[name].thumbprint, moment)
             if refusal is None and server.backups_fail and kind != _NEW_FILE:
-                refusal = ""  # without a line of its own
+                refusal = _DEVICE_FAILED
             self.databases[name].write(server.day, moment)
             self._happen(server.day, self.databases[name], kind, refusal, moment)
         for name in found:
@@ -183,7 +183,7 @@ class SqlDay:
         interval = _intervals(settings)[kind]
         day.due[kind] = moment + interval
         if refusal is not None:
-            self.lines.extend(LogLine(moment, code) for code in (refusal, _DEVICE_FAILED) if code)
+            self.lines.extend(LogLine(moment, code) for code in (refusal,) if code)
             self.lines.append(LogLine(moment, BACKUP_FAILED, day.name))
         else:
             day.finished[kind] = (moment - min(_SECONDS[kind] / settings.speed, interval / 2), moment)
