@@ -103,8 +103,8 @@ def bound_tls_buffers() -> None:
     sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES  # an attribute of the class, in every supported Python
 
 
-# Processor time that long loops together have at once on a busy loop: a tick that it delays is still on time.
-MOST_AT_ONCE = 0.02
+# Processor time that long loops together have at once on a busy loop: with more, readers of pages make the ticks late, and probes are discarded.
+MOST_AT_ONCE = 0.005
 _REMEMBERED = 1.0  # seconds: on a busy host short and very long turns alternate
 _IDLE = 0.001  # seconds: shorter turns of the others are none, because the clock of a thread ticks every 16 ms on Windows
 

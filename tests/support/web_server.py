@@ -115,7 +115,7 @@ def words(html):
     """The visible text of a page: tickets are folded."""
     main = html.split("<main ")[1].split("</main>")[0].partition(">")[2]
     main = re.sub(r'<details class="ticket">.*?</details>', "", main, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main))
+    return re.sub(r"\s+", " ", re.sub(r"<button.*?</button>|<[^>]+>", " ", main, flags=re.DOTALL))
 
 
 def tickets(html):

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.cli.main import main
 from exporter.knowledge.checks import CHECKS
-from exporter.presentation.ticket import NO_FAILURE
+from exporter.presentation.diagnosis import NO_FAILURE
 from tests.support.doctor_simulated import CLIENT, KEY, OLD, PINNED, SECRET, TENANT, VAULT
 from tests.support.patience import PATIENCE, without_slow_steps
 

@@ -538,7 +538,7 @@ async def test_page_and_command_explain_the_same(text, capsys):
     found = explain(text)
     path = f"/explain/{found.rows[0].code}" if found is not None and found.is_code else f"/explain?{urlencode({'code': text})}"
     async with serving(Service()) as session:
-        page = squeezed(words(re.sub("<button.*?</button>", "", (await get(session, path))[2])))  # one copies each command
+        page = squeezed(words((await get(session, path))[2]))
     if found is None:
         reason = squeezed(printed.err.partition("\n")[0].removeprefix("ekm-exporter explain: "))
         assert (status, reason[1:] in page) == (2, True)
