@@ -14,7 +14,7 @@ import pytest
 
 from exporter.__main__ import main
 from exporter.cli import main as main_module
-from exporter.presentation.ticket import NO_FAILURE
+from exporter.presentation.diagnosis import NO_FAILURE
 from tests.integration.process.conftest import until
 from tests.support.patience import without_slow_steps
 

@@ -35,7 +35,7 @@ async def turns_of(clock, items, seconds):
     ("turn", "turns"),
     [
         pytest.param(0.0, 100, id="an idle loop: after each item"),
-        pytest.param(MOST_AT_ONCE / 8, 34, id="as long as the others took"),
+        pytest.param(MOST_AT_ONCE / 2, 10, id="as long as the others took"),
         pytest.param(0.06, 5, id="at most so much at once"),
     ],
 )
