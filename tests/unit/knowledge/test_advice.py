@@ -330,6 +330,13 @@ def test_key_file_of_azure_arc_may_stop_the_exporter_alone():
     assert advise(replace(failed, reason=Reason.IDENTITY_UNAVAILABLE), VAULT, ready=False).means.startswith("Now: ")
 
 
+def test_a_new_secret_is_of_use_once_sql_server_has_it():
+    failed = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, code=3303, reason=Reason.SECRET_EXPIRED)
+    assert advise(failed, VAULT, ready=False).then.startswith("Then on every replica, write the secret with ")
+    other = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, code=3077, reason=Reason.KEY_EXPIRED)
+    assert advise(other, VAULT, ready=False).then == ""
+
+
 def test_ready_target_loses_what_needs_wrap_alone():
     failed = StepResult(step=Step.WRAP_KEY, outcome=Outcome.FAILED, code=3077, reason=Reason.KEY_EXPIRED)
     assert advise(failed, VAULT, ready=True).means.startswith(WITHOUT_WRAP)

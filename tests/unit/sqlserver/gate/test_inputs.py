@@ -4,8 +4,8 @@ import pytest
 
 from exporter.sqlserver.document import RegistryUri
 from exporter.sqlserver.gate.assess import assess
-from exporter.sqlserver.gate.conditions import Condition, reason
-from exporter.sqlserver.gate.inputs import Inventory, Question
+from exporter.sqlserver.gate.conditions import Condition, GateReason, reason
+from exporter.sqlserver.gate.inputs import Inventory, Question, RestartReadiness
 from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import NOW, URIS, URL, V2, VAULT, answer, answer_of, conditions, document, row, state
 from tests.support.sql_inventory import altering, replacing
@@ -202,3 +202,10 @@ def test_registry_of_the_file_counts_if_the_exporter_may_not_read_it():
 def test_file_alone_keeps_its_reasons_for_kept_sections():
     file = replace(document(change=replacing()), kept={"keys": "2026-11-26T10:00:00"}, errors={"keys": "denied"})
     assert conditions(answer(inventory=[file])) == ["section_kept"]
+
+
+def test_what_is_wrong_is_missing_first():
+    doubtful, wrong = (GateReason(Condition.NOT_READY, "text", "fix", known=known) for known in (False, True))
+    for missing, first in (((doubtful, wrong), wrong), ((doubtful,), doubtful), ((), None)):
+        readiness = RestartReadiness("n1", "n1", "", "key", missing, NOW)
+        assert readiness.first_missing is first
