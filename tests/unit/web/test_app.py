@@ -227,8 +227,8 @@ async def test_card_of_an_expired_secret_says_where_the_new_one_is_written():
     """SQL Server reads its secret from its own credential, on every node of a group."""
     card = await card_of(Service(config(*vaults_of_a_credential(3))))
     shown = unescape(words(f"<main >{card}</main>"))
-    create = "First: Create a new secret and keep the old one: az ad app credential reset --id CLIENT_ID --append Copy . "
-    write = "Then on every replica, write the secret with sqlcmd , as the first lines of this script show: ekm-exporter script alter-credential.sql Copy ."
+    create = "First: Create a new secret and keep the old one: az ad app credential reset --id CLIENT_ID --append . "
+    write = "Then on every replica, write the secret with sqlcmd , as the first lines of this script show: ekm-exporter script alter-credential.sql ."
     assert create + write in re.sub("--id \\S+", "--id CLIENT_ID", shown)
     removed = unescape(words(f"<main >{await card_of(Service(config(target())), reason=Reason.SECRET_WRONG)}</main>"))
     assert "Then on every replica" not in removed

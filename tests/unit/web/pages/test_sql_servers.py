@@ -398,7 +398,9 @@ async def test_closed_databases_come_first_with_the_page_about_them():
     assert "1 SQL Server has closed databases. 3 SQL Servers cannot get their keys themselves" in shown
     assert shown.index(title) < shown.index("SQL Server itself does not get its key")
     assert "Applications cannot use [claims], [hr] of SQLPRD01 on n1 (RECOVERY PENDING)." in shown
-    action = "First: Change nothing on SQLPRD01 on n1 before the cause is known. On that host, run ekm-exporter doctor contoso-key0 Copy ."
+    action = (
+        "First: Change nothing on SQLPRD01 on n1 before the cause is known. On that host, run ekm-exporter doctor contoso-key0 ."
+    )
     assert (
         f"Databases do not open: start here {action} Then open it on SQLPRD01 on n1: ALTER DATABASE [claims] SET ONLINE;" in shown
     )

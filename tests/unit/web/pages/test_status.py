@@ -50,7 +50,7 @@ async def test_a_repaired_incident_is_a_line_without_an_action():
 
 async def test_repaired_vaults_are_no_part_of_a_present_card():
     text, _ = await shown(repaired(*"abcdefg", of="abcdefgh"))
-    card = text.partition("Copy")[0]
+    card = text.partition("7 vaults:")[0]
     assert "not ready Vault v-h: the vault&#x27;s firewall blocks the probe&#x27;s address" in card
     assert "v-a" not in card
     assert (
