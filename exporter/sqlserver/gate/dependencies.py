@@ -99,7 +99,7 @@ def find_dependencies(
             folder=question.folder,
         ): servers
         for text, servers in findings.gaps.items()
-        if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which find_replica_keys finds on every replica
+        if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which ReplicaKeys finds on every replica
     }
     for instance in instances:
         for each in inside_reasons(instance, [one for one in usages if one.instance is instance], question.folder):

@@ -15,6 +15,7 @@
 -- character, a line break or the beginning of a variable gets no statement. In its place, and before all others, stands one that fails, and -b
 -- ends there.
 -- The secret is the client id without hyphens, then the secret's value, in one line. Double a single quote within it.
+-- A secret that is overwritten cannot be read back: where applications or vaults differ, set the filter at the end first.
 -- The identity is repeated because ALTER CREDENTIAL empties a part that is left out.
 -- Then prove the new secret: prove.sql two hours later, without a restart; or a restart, and verify.sql.
 SET NOCOUNT ON;
