@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from exporter.cli.main import BAD_USAGE, FINE, Command, Flag, Refusal
 from exporter.core.names import nearest
 from exporter.presentation.documentation import NOT_BUILT, Documentation, DocumentPage
-from exporter.sqlserver.instance import printable
 
 _PAGES, _RUNBOOKS, _SCRIPTS, _FILES = (
     "Pages",
@@ -37,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     reference, _, anchor = given.partition("#")
     found = documentation.look_up(reference)
     if not found and (moved_to := documentation.moved_to(reference)) is not None:
-        print(f"ekm-exporter docs: {printable(reference)} is now {moved_to}", file=sys.stderr)
+        shown = "".join(each if each.isprintable() else "?" for each in reference)
+        print(f"ekm-exporter docs: {shown} is now {moved_to}", file=sys.stderr)
         name, _, anchor = moved_to.partition("#")
         found = documentation.look_up(name)
     if not found:
