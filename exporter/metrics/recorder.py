@@ -43,7 +43,6 @@ from exporter.metrics.families import (
     possible_codes,
 )
 from exporter.metrics.own import Instruments
-from exporter.metrics.protobuf import started_at
 from exporter.metrics.spec import Level, SeriesScope, Values, one
 from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
 from exporter.metrics.target_families import (
@@ -338,7 +337,7 @@ class Recorder(Instruments):
             block = None
         if block is None:
             counters = TargetCounters(self._bounds)
-            block = TargetBlock(target, module, base_of(target), record, counters, started_at(now))
+            block = TargetBlock(target, module, base_of(target), record, counters)
             self._blocks[target.name] = block
             self._failures.other_changed()
         self._failures.now = now
@@ -453,23 +452,6 @@ class Recorder(Instruments):
         for chunk in self._exposition.chunks(openmetrics=openmetrics):
             yield chunk
         yield self.render_own(openmetrics=openmetrics)
-
-    async def scrape_protobuf(self) -> AsyncIterator[bytes]:
-        """Yield the response of /metrics as protobuf; the first one encodes everything."""
-        await self._failures.refresh()
-        if not self._exposition.encodes:
-            self._exposition.encodes = True
-            for block in self._blocks.values():
-                block.sums = ()
-        await self._exposition.encode_gauges()
-        for block in list(self._blocks.values()):
-            name = block.target.name
-            if self._blocks.get(name) is block and not self._exposition.is_encoded(STEP_DURATIONS, name):
-                self._exposition.show_counters(block)
-                await asyncio.sleep(0)
-        for chunk in self._exposition.protobuf_chunks():
-            yield chunk
-        yield self.render_own_protobuf()
 
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
         """Return the response of /probe: gauges and infos of the report, and last known values of the target.
