@@ -69,7 +69,7 @@ class KeyProof:
 
     Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown. With `credential_missing`, SQL Server
     has none with which it can sign in for the key; `candidate` is then the only one of its provider. With `provider_disabled`, SQL Server uses
-    no provider for it. `altered_at` is the latest time of several credentials if SQL Server does not show which one belongs to the key.
+    no provider for it. `altered_at` is the latest time of several credentials if SQL Server does not show which one belongs to the key; while it is unknown, nothing is proven.
     `proven_from` is the latest time at which what proves the key began: it needs the vault then, and may end hours later. `closed` has the
     databases that did not open, with their state: a closed one whose key SQL Server does not show may be under any key. A use of the key proves a
     change from `grace` seconds after it on: no older token is left then.
@@ -185,7 +185,8 @@ def lines_of(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
 
 def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
     proof = _signed_in(reading, instance, key)
-    grace, changed = proof.grace, -math.inf if proof.altered_at is None else proof.altered_at
+    # Without a credential, its uses are old ones. One that was altered at an unknown time is not proven by any use.
+    grace, changed = proof.grace, -math.inf if proof.credential_missing else unknown_is_late(proof.altered_at)
     events = [
         use
         for use in key_uses(reading, key.thumbprint)
@@ -209,6 +210,11 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     )
 
 
+def unknown_is_late(at: float | None) -> float:
+    """Return the time of a change; one at an unknown time is after each use."""
+    return math.inf if at is None else at
+
+
 def _signed_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
     """Return how SQL Server signs in for a key, as a proof without uses; empty if unknown."""
     candidates, unproven = credentials_of(instance, key), partial(KeyProof, key.thumbprint, key.name)
@@ -225,7 +231,7 @@ def _signed_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     return unproven(
         login=key.login or pairing.login,
         credential=pairing.credential.name,
-        altered_at=max((at for one in counting if (at := known_time(one.modified_utc)) is not None), default=None),
+        altered_at=None if math.inf in (times := [unknown_is_late(known_time(one.modified_utc)) for one in counting]) else max(times),
         grace=A_DAY if is_managed(pairing.credential) else TWO_HOURS,
     )
 
@@ -533,7 +539,7 @@ def _proof(proof: KeyProof, now: float) -> str:
         return f"not proven: {lacks}"
     if proof.altered_at is not None:
         return f"not proven since the credential was altered at {clock_text(proof.altered_at, now)}"
-    return "not proven: no start and no finished backup is known"
+    return "not known: SQL Server does not show when the credential was altered"
 
 
 def login_text(proof: KeyProof) -> str:

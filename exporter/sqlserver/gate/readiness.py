@@ -32,6 +32,7 @@ from exporter.sqlserver.proof import (
     key_uses,
     lines_of,
     started,
+    unknown_is_late,
 )
 from exporter.sqlserver.reading import SqlServerReading, rows
 from exporter.sqlserver.urgency import SOON, closed_names, closed_states, full_text, full_times, log_text, with_present_rates
@@ -238,8 +239,8 @@ class NodeKey:
         """What may have changed for every use of the key on this node."""
         proof, credential, found = self.proof.proof, self.dependency.usage.credential, list[_Change]()
         if not proof.credential_missing:  # which is a reason of its own
-            times = proof.altered_at, known_time(credential.modified_utc) if credential.name == proof.credential else None
-            at = max((each for each in times if each is not None), default=math.inf)
+            at, own = unknown_is_late(proof.altered_at), known_time(credential.modified_utc)
+            at = max(at, own) if own is not None and credential.name == proof.credential else at
             found.append(_Change(at, proof.grace, f"credential [{proof.credential}] was altered at"))
         for row in self.fingerprints:
             since, is_first = cell_time(row, "since_utc"), row.get("first") == 1
