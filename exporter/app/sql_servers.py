@@ -19,6 +19,7 @@ from exporter.config.settings import Config, Credential, Settings
 from exporter.config.usage import compared_targets
 from exporter.core.durations import moment
 from exporter.core.names import Match, ServerNames, told_apart
+from exporter.core.quoting import word
 from exporter.core.values import KeyFacts, TokenResult, Vantage
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.metrics.recorder import Recorder, SqlServerLines
@@ -181,7 +182,8 @@ class SqlServerReadings:
         rows = [row async for row in yield_with_pauses(self._target_rows(now), _ROWS_PER_SLICE)]
         host = computer_name() if vantage is Vantage.SQL_HOST else None
         about = {"at": moment(now), "vantage": vantage.value, "host": host, "targets": rows}
-        found, targets = await asyncio.to_thread(_readiness_of, about, readings, now)
+        config_file = next((each.config_file for each in self._config.targets.values()), None)
+        found, targets = await asyncio.to_thread(_readiness_of, about, readings, str(config_file or ""), now)
         self._readiness = {each.address: [one for one in found if one.address == each.address] for each in readings}
         async for reading in yield_with_pauses(readings, 1):
             self._watches[reading.address], lines = await asyncio.to_thread(self._watch, reading, readings, targets, now)
@@ -289,11 +291,14 @@ class SqlServerReadings:
 
 
 def _readiness_of(
-    about: Mapping[str, Any], readings: tuple[SqlServerReading, ...], now: float
+    about: Mapping[str, Any], readings: tuple[SqlServerReading, ...], config_file: str, now: float
 ) -> tuple[tuple[RestartReadiness, ...], tuple[TargetState, ...]]:
-    """Return what the gate answers from this exporter alone, which is asked as the gate asks it, and the targets."""
+    """Return what the gate answers from this exporter alone, which is asked as the gate asks it, and the targets.
+
+    Its commands have the path of the configuration, if that is known.
+    """
     from exporter.sqlserver.gate.assess import assess  # noqa: PLC0415 - see above
-    from exporter.sqlserver.gate.conditions import GateReason  # noqa: PLC0415
+    from exporter.sqlserver.gate.conditions import CONFIGURATION, GateReason  # noqa: PLC0415
     from exporter.sqlserver.gate.exporters import state_of  # noqa: PLC0415
     from exporter.sqlserver.gate.inputs import Inventory, Question  # noqa: PLC0415
 
@@ -301,7 +306,11 @@ def _readiness_of(
     if isinstance(state, GateReason):
         raise TypeError(state.text)
     answer = assess(Question(every=True), Inventory(), {_ITSELF: replace(state, readings=readings)}, now=now)
-    return answer.readiness, state.targets
+    filled = f"{CONFIGURATION.partition(' ')[0]} {word(config_file, 'FILE')}"
+    return tuple(
+        replace(one, missing=tuple(replace(each, fix=each.fix.replace(CONFIGURATION, filled)) for each in one.missing))
+        for one in answer.readiness
+    ), state.targets
 
 
 def _log_sections(before: _ComparedServer | None, reading: SqlServerReading) -> None:

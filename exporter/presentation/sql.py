@@ -50,6 +50,7 @@ _COMPARED = (Category.NETWORK, Category.PERMISSION, Category.MISSING)  # whose a
 _OTHER_IDENTITY = "{server} signs in with another identity than the probe, or uses another key. "
 # What a page shows before the first action for a code of the provider: what a probe that succeeds, or the code, means.
 _DIAGNOSES: Mapping[Category, str] = {
+    Category.IDENTITY: "Look inside SQL Server, at {credential}: the vault side works. ",
     Category.NETWORK: "The exporter's network path works. ",
     Category.PERMISSION: _OTHER_IDENTITY,
     Category.MISSING: _OTHER_IDENTITY,
@@ -158,6 +159,7 @@ def first_action(server: ServerProof, ended_at: float | None = None, *, target: 
         server=where,
         target=target,
         login=prose(login_text(proof)),
+        credential=prose(f"credential [{proof.credential}]" if proof.credential else "the key's credential"),
         statement=_add_credential(proof.login, proof.candidate),
         code=plain(server.codes[0].code, "CODE") if server.codes else "",
         meaning=_meaning(server).format(server=where),
@@ -182,7 +184,8 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
     action = SERVER_ACTIONS.get(category)
     then = f" {action.then}" if action is not None and action.then and not is_closed else ""  # opening comes first
     read = "Read the lines of {server}: `EXEC sys.sp_readerrorlog 0, 1, N'Provider error code';`"
-    return f"{_DIAGNOSES.get(category, '')}{action or read}{then}"
+    known = "" if category is Category.IDENTITY and not is_ready else _DIAGNOSES.get(category, "")
+    return f"{known}{action or read}{then}"
 
 
 def _meaning(server: ServerProof) -> str:

@@ -195,15 +195,18 @@ class ConditionText:
     meaning: str = ""  # of the condition, for the documentation, if the text is not clear without its values
 
 
+CONFIGURATION = "--config.file FILE"
+"""The configuration of the exporter in the commands of fixes: only that exporter knows its path."""
+
 READ_AGAIN = (
     "Read the SQL Servers again. An exporter does it every five minutes (ekm-exporter docs sql-servers); without one (ekm-exporter docs inventory): "
-    "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml"
+    "ekm-exporter inventory --from inventory --out {folder} --config.file FILE"
 )
 
 CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.NOT_READY: ConditionText(True,
         "target {target}{where} is not ready: {failure}; needed by {servers}. {logs}",
-        "ekm-exporter probe {target} --config.file ekm.yml, then follow its lines under do"),
+        "ekm-exporter probe {target} --config.file FILE, then follow its lines under do"),
     Condition.STAGED_ONLY: ConditionText(True,
         "target {target}{where} is ready only with its staged credential. The current one, {credential}, is not: {failure}; "
         "needed by {servers}. {logs}",
@@ -253,7 +256,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "a managed identity on a SQL Server or a connector that does not support it"),
     Condition.NO_VERDICT: ConditionText(False,
         "target {target}{where} has no verdict: {why}; needed by {servers}",
-        "ekm-exporter probe {target} --config.file ekm.yml shows the state now; the cause of a missing verdict is on the target's page",
+        "ekm-exporter probe {target} --config.file FILE shows the state now; the cause of a missing verdict is on the target's page",
         "a target has no verdict: stale, not probed yet, no pinned version"),
     Condition.SHORT_HISTORY: ConditionText(False,
         "target {target}{where} is ready since {since}, and its state before is not known; {ready_for} are needed; needed by {servers}",
@@ -263,11 +266,11 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Declare expires_on or graph_credential for it: ekm-exporter docs expiry"),
     Condition.KEY_SIZE_UNKNOWN: ConditionText(False,
         "the request limit of target {target} in {vault} is not known, because kind and size of its key are not known or have no limit",
-        "ekm-exporter probe {target} --config.file ekm.yml shows why the key cannot be read"),
+        "ekm-exporter probe {target} --config.file FILE shows why the key cannot be read"),
     Condition.UNWRAP_OLD: ConditionText(False,
         "target {target}{where} last unwrapped {since}, longer ago than {limit}: a lost permission unwrapKey may not show yet; needed by {servers}",
         "Set round_trip_interval of its module to less than {limit}, reload the exporter, and wait for the next probe. "
-        "A test now: ekm-exporter probe {target} --config.file ekm.yml"),
+        "A test now: ekm-exporter probe {target} --config.file FILE"),
     Condition.CREDENTIAL_NOT_PROVEN: ConditionText(False,
         "{server}: {cause}, so whether SQL Server itself gets the key is not known",
         "A backup of {database} that begins {when} settles it. On request, on {server} and with @run set to 1: ekm-exporter script prove.sql "
@@ -311,11 +314,11 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "a section that the evidence rests on was read before `--reading-age`, or not at all"),
     Condition.EXPORTERS_DISAGREE: ConditionText(False,
         "exporters disagree on {key} for {servers}: {own}, which counts; {other}",
-        "Find out what differs between the two hosts: secret, configuration, firewall, proxy. On each: ekm-exporter probe TARGET --config.file ekm.yml",
+        "Find out what differs between the two hosts: secret, configuration, firewall, proxy. On each: ekm-exporter probe TARGET --config.file FILE",
         "an exporter elsewhere reports the key not ready, although the answering one reports it ready"),
     Condition.KEY_WITHOUT_TARGET: ConditionText(False,
         "no target probes {key}, which protects {databases} of {servers}",
-        "ekm-exporter inventory --from inventory --out {folder} --config.file ekm.yml writes the target; then reload the exporter"),
+        "ekm-exporter inventory --from inventory --out {folder} --config.file FILE writes the target; then reload the exporter"),
     Condition.OTHER_TARGET_FAILS: ConditionText(False,
         "target {target}{where} names {servers}, and its verdict is not ready or missing: {failure}. "
         "The inventory, read {age}, shows no database under its key, "

@@ -115,7 +115,7 @@ async def test_fault_is_1_with_the_reason(night):
     assert code == 1
     assert text.splitlines()[0] == "not ready: 1 reason"
     assert "target contoso-key0 is not ready: 3077 ErrorHttpOperationForbidden at unwrap_key (forbidden" in text
-    assert "first: ekm-exporter probe contoso-key0 --config.file ekm.yml" in text
+    assert "first: ekm-exporter probe contoso-key0 --config.file FILE" in text
 
 
 async def test_exporter_that_is_off_is_1(night):
@@ -194,7 +194,7 @@ async def test_missing_or_damaged_inventory_is_1(night):
     facts.unlink()
     code, text = await night.gate()
     assert code == 1
-    assert f"--out {night.path / 'targets.d'} --config.file ekm.yml" in text
+    assert f"--out {night.path / 'targets.d'} --config.file FILE" in text
     facts.write_text(good)
     assert await night.conditions() == (0, [])
 

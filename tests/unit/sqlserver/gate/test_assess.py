@@ -80,7 +80,7 @@ def test_reason_names_target_servers_and_failure():
         "target contoso-key0 is not ready: 3303 Error at token (secret_expired); needed by N1\\SQLPRD01. "
         "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
     )
-    assert found.fix == "ekm-exporter probe contoso-key0 --config.file ekm.yml, then follow its lines under do"
+    assert found.fix == "ekm-exporter probe contoso-key0 --config.file FILE, then follow its lines under do"
     assert "expired at 2026-11-26T19:59:59.000Z" in answer(row(credential_expires_at=time_of(NOW - 1))).reasons[0].text
 
 

@@ -67,7 +67,8 @@ def test_known_reasons_come_before_unknown_ones():
     assert lines[1].startswith("  - target contoso-key0 is not ready: 3303 at token; needed by N1\\SQLPRD01. While ")
     assert lines[2].startswith("    first: ekm-exporter probe contoso-key0 ")
     assert lines[3].startswith("  - not known: no target probes ")
-    assert lines[7].endswith("/3333bbbb4444, probed by no target")
+    assert lines[5] == "  FILE is the configuration of that exporter: its service was started with it"
+    assert lines[8].endswith("/3333bbbb4444, probed by no target")
 
 
 def test_text_of_unknown_state_begins_with_not_known():
@@ -75,8 +76,8 @@ def test_text_of_unknown_state_begins_with_not_known():
     missing = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
     text = as_text(assess(Question(every=True), missing, {URL: silent}, now=NOW))
     assert text.splitlines()[0] == "not known: 2 reasons"
-    assert len(text.splitlines()) == 5
-    assert "ekm-exporter inventory --from inventory --out targets.d --config.file ekm.yml" in text
+    assert len(text.splitlines()) == 6
+    assert "ekm-exporter inventory --from inventory --out targets.d --config.file FILE" in text
 
 
 @pytest.mark.parametrize(

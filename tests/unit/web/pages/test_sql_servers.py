@@ -255,7 +255,7 @@ async def test_failing_sql_server_is_a_cause_although_probes_succeed():
         "SQL Server itself does not get its key, although the vault side is ready began",
         "1 SQL Server : SQLPRD01 on n1. Target contoso-key0",
         f"Backups of SQLPRD01 on n1 fail since 19:10 UTC; at the present rate {named}.",
-        "Then: Write the present secret with alter-credential.sql : ekm-exporter script alter-credential.sql prints it. On SQLPRD01 on n1, run it",
+        "Then: Look inside SQL Server, at credential [tde_cred]: the vault side works. Write the present secret with alter-credential.sql : ekm-exporter script alter-credential.sql prints it. On SQLPRD01 on n1, run it",
         "SQLPRD01 on n1 with 3303",
         "Now: restores, DBCC CHECKDB and column encryption with an EKM key fail",
     ):
@@ -305,7 +305,7 @@ async def test_cause_of_sql_servers_filters_targets_and_stands_in_json():
     assert "alpha" not in shown
     every = await status_of(service, "/targets")
     assert every.index("beta") < every.index("alpha")  # the most urgent first
-    assert "First: Write the present secret" in every
+    assert "First: Look inside SQL Server, at credential [tde_cred]: the vault side works. Write the present secret" in every
 
 
 async def test_cause_of_a_target_that_is_not_ready_is_no_second_cause():
@@ -370,7 +370,7 @@ async def test_page_marks_sql_server_as_the_broken_link():
     shown = (await answer(service_of("n1", readings=[failing()]), "/targets/contoso-key0"))[2]
     assert "From the exporter to SQL Server: broken at SQL Server itself." in shown
     assert "Its error log shows 3303 since 19:10 UTC, and backups fail; at the present rate" in words(shown)
-    assert "Then: Write the present secret" in words(shown)
+    assert "Then: Look inside SQL Server, at credential [tde_cred]: the vault side works. Write the present secret" in words(shown)
     quiet = words((await answer(service_of("n1", readings=[without_credential()]), "/targets/contoso-key0"))[2])
     assert "cannot sign in to the vault. At the present rate" in quiet
 
