@@ -21,6 +21,7 @@ from exporter.knowledge.code_row import (
     NEW_SECRET,
     NOT_FOR_TONIGHT,
     PROBE,
+    SAME_ADDRESS,
     SET_ONLINE,
     UNDO,
     WITHOUT_WRAP,
@@ -120,7 +121,9 @@ def actions(
     `step` is the failed one. One change is the likely cause of `several` failures. Raises KeyError for an unknown code.
     """
     found = kept(of_failure(code, reason, step, names), names, reason=reason, ready=ready)
-    first = (UNDO,) if several and UNDO in found else ()
+    seen = names.client_address or ""
+    is_one_address = reason is Reason.FORBIDDEN_FIREWALL and seen and not is_private(seen)
+    first = ((SAME_ADDRESS, UNDO) if is_one_address else (UNDO,)) if several and UNDO in found else ()
     return tuple(fill_names(each, names) for each in (*first, *(each for each in found if each not in first)))
 
 

@@ -286,6 +286,11 @@ SHOW_CHANGES = "`az monitor activity-log list --resource-id VAULT_ID --offset 6h
 UNDO = (
     f"Undo the change that the activity log shows: {SHOW_CHANGES}. If it was intended, or if there is none, take the other steps."
 )
+# Many vaults that refuse one address have one cause.
+SAME_ADDRESS = (
+    "Several vaults at once: the public address of the host changed, or one change covered all. They see `SEEN_ADDRESS` now; compare it with the rules: "
+    "`az keyvault network-rule list --name VAULT`. If these have its older address, the network team gives that one back."
+)
 SHOW_ZONE_LINKS = "`az network private-dns link vnet list --resource-group DNS_GROUP --zone-name DNS_ZONE`"
 # Of the principal, which a managed identity has too. The object id of the application is another one.
 FIND_OBJECT_ID = (

@@ -247,6 +247,8 @@ def is_unconfirmed(failure: StepResult, names: Names) -> bool:
 MOST_LISTED: Final = 6  # forms of the commands of one step
 _MARK: Final = "\0"  # the place of a name in a text or a command
 _VARIABLES: Final = ("vault", "key", "application")
+_NAMED_ONCE: Final = {"vault": "key vaults", "key": "keys"}
+_PLACES: Final = ("_ResourceId", "Resource")  # columns that name the vault
 _QUERIES: Final = (KQL, OLD_KQL)
 _COMPARED = re.compile(r'(?P<column>\w+) (?P<operator>==|=~|endswith) "/?(?P<value>[^"]*)"')
 _SEVERAL: Final = {"==": "in", "=~": "in~", "endswith": "has_any"}
@@ -290,10 +292,10 @@ def _merged(each: Sequence[tuple[TicketPart, TeamStep]], parts: Sequence[TicketP
     _, first = each[0]
     having = list({id(part): part for part, _ in each}.values())
     only = f" Only for {', '.join(titles(having, parts))}." if len(having) < len(parts) else ""
-    return replace(first, text=first.text + only, lines=tuple(_lines(each)))
+    return replace(first, text=first.text + only, lines=tuple(_lines(each, parts)))
 
 
-def _lines(each: Sequence[tuple[TicketPart, TeamStep]]) -> Iterator[tuple[str, str]]:
+def _lines(each: Sequence[tuple[TicketPart, TeamStep]], parts: Sequence[TicketPart]) -> Iterator[tuple[str, str]]:
     """Yield each form of the commands once, with the names of the others, and the queries; forms above the limit are named."""
     forms = defaultdict[tuple[str, ...], dict[tuple[tuple[str, str], ...], TicketPart]](dict)
     for part, step in each:
@@ -306,16 +308,21 @@ def _lines(each: Sequence[tuple[TicketPart, TeamStep]]) -> Iterator[tuple[str, s
                 yield label, line
             elif form_number == 0:
                 yield from ((label, query) for query in _queries(dict.fromkeys(step.lines[number][1] for _, step in each)))
-        if others := _others(first, list(alike.values())):
+        if others := _others(first, list(alike.values()), parts):
             yield "also for", ", ".join(others)
     if rest := [part for alike in islice(forms.values(), MOST_LISTED, None) for part in alike.values()]:
         yield "more", f"the same for {', '.join(titles(rest, [part for part, _ in each]))}"
 
 
-def _others(lines: Iterable[tuple[str, str]], parts: Sequence[TicketPart]) -> list[str]:
-    """Return what stands in the commands of the other parts in place of the names of the first."""
+def _others(lines: Iterable[tuple[str, str]], having: Sequence[TicketPart], parts: Sequence[TicketPart]) -> list[str]:
+    """Return what stands in the commands of the other parts in place of the names of the first; of many, their number."""
     text = "\n".join(line for label, line in lines if label not in _QUERIES)
-    return _names(parts, [each for each in _differing(parts) if getattr(parts[0], each) in text])[1:]
+    variables = [each for each in _differing(having) if getattr(having[0], each) in text]
+    others = _names(having, variables)[1:]
+    if len(others) > MOST_LISTED and variables == [noun(parts)] and len(others) + 1 == len(_names(parts, variables)):
+        named = _NAMED_ONCE.get(variables[0])
+        return others if named is None else [f"the other {len(others):,} {named}, which What fails names"]
+    return others
 
 
 def _names(parts: Iterable[TicketPart], variables: Iterable[str]) -> list[str]:
@@ -348,9 +355,13 @@ def _query(queries: Sequence[str]) -> str:
         if len(quoted) == 1:
             return match[0]
         columns.append(match["column"])
+        if len(quoted) > MOST_LISTED and match["column"] in _PLACES:
+            return f"isnotempty({match['column']})"
+        # Of many requests, the first ones: what their callers have in common finds the others.
+        quoted = quoted[:MOST_LISTED] if match["column"] == "CorrelationId" else quoted
         return f"{match['column']} {_SEVERAL[match['operator']]} ({', '.join(quoted)})"
 
     query = _COMPARED.sub(compared, queries[0])
-    place = next((each for each in columns if each in ("_ResourceId", "Resource")), "")  # they name the vault
+    place = next((each for each in columns if each in _PLACES), "")
     shown = "project TimeGenerated, "
     return query.replace(shown, f"{shown}{place}, ").replace("| take 100", "| take 1000") if place else query

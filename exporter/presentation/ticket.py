@@ -49,7 +49,7 @@ from exporter.presentation.text import Line, facts_of, known_lines
 from exporter.sqlserver.instance import few
 from exporter.state.record import RECENT, TargetRecord, beginning_of
 
-MOST_NAMED: Final = 40  # vaults, keys or applications in a sentence, and with evidence of their own
+MOST_NAMED: Final = 6  # vaults, keys or applications with evidence of their own
 _DBA_FACTS: Final = ("code", "reason", "shared", "resent", "phases")  # facts that only a DBA reads
 _PART_FACTS: Final = ("request id", "correlation id", "client address", "object id")
 # Masked ids, which have lines of their own.
@@ -254,7 +254,7 @@ def _logged_failure(subject: Diagnosis, extent: Extent) -> LoggedFailure | None:
 
 
 def _same_holds(what: str, names: Iterable[str], total: int, same: str = "The same holds for") -> str:
-    named = list(dict.fromkeys(names))[:MOST_NAMED]
+    named = list(dict.fromkeys(names))
     more = f" and {total - len(named):,} more" if total > len(named) else ""
     return f"{same} {total:,} {what}: {', '.join(named)}{more}."
 

@@ -231,7 +231,9 @@ def _signed_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     return unproven(
         login=key.login or pairing.login,
         credential=pairing.credential.name,
-        altered_at=None if math.inf in (times := [unknown_is_late(known_time(one.modified_utc)) for one in counting]) else max(times),
+        altered_at=None
+        if math.inf in (times := [unknown_is_late(known_time(one.modified_utc)) for one in counting])
+        else max(times),
         grace=A_DAY if is_managed(pairing.credential) else TWO_HOURS,
     )
 

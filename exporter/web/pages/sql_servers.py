@@ -145,7 +145,13 @@ def _first_missing(readiness: RestartReadiness, now: float) -> Child:
     if first is None:
         return None if readiness.answer(now) == "ready" else "What is known of it is too old: the exporter reads it no more."
     more = len(readiness.missing) - 1
-    return [sentence(first.text), " First: ", first.fix, "." if more else "", f" And {more:,} more: /api/v1/sql-servers." if more else ""]
+    return [
+        sentence(first.text),
+        " First: ",
+        first.fix,
+        "." if more else "",
+        f" And {more:,} more: /api/v1/sql-servers." if more else "",
+    ]
 
 
 def restart_section(restart: Sequence[RestartReadiness], now: float) -> Child:

@@ -283,6 +283,31 @@ def test_command_of_several_vaults_stands_once_with_the_names_of_the_others():
     assert step.lines[3][1] == "fabrikam, tailspin"
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vault", "the other 7 key vaults, which What fails names"),
+        ("key", "the other 7 keys, which What fails names"),
+        ("application", None),
+    ],
+)
+def test_many_names_stand_once(name, expected):
+    """What fails names no applications, if it is not the sign-in that fails."""
+    names = [f"x{number}x" for number in range(8)]
+    text = "Do it: `az keyvault key set-attributes --vault-name {vault} --name {key} --id {application}`."
+    every = [{"vault": "contoso", "key": "K", "application": "6666"} | {name: each} for each in names]
+    (step,) = merged_steps([TicketPart(**each, steps=[TeamStep("Do it.", ((RUN, text.format(**each)),))]) for each in every])
+    assert step.lines[-1] == ("also for", expected or ", ".join(names[1:]))
+
+
+def test_query_of_many_vaults_names_none():
+    query = 'T | where Resource =~ "v{0}" and (Caller == "1.2.3.4" or CorrelationId == "r-{0}") | project TimeGenerated, Status | take 100'
+    ((_, shown),) = lines(*map(query.format, range(8)), label=OLD_KQL)
+    first = ", ".join(f'"r-{number}"' for number in range(MOST_LISTED))
+    assert f'isnotempty(Resource) and (Caller == "1.2.3.4" or CorrelationId in ({first}))' in shown
+    assert "project TimeGenerated, Resource, Status | take 1000" in shown
+
+
 def test_single_part_keeps_its_steps():
     one = part("contoso", RULE.format("contoso"))
     assert merged_steps([one]) == list(one.steps)

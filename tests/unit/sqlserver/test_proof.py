@@ -484,7 +484,10 @@ def test_start_is_a_proof_with_a_database():
             {"credentials": altered("2026-11-25T23:59:00"), "backups": []},
             "not proven since the credential was altered at 2026-11-25 23:59 UTC",
         ),
-        ({"credentials": altered("never"), "backups": [], "opened": []}, "not known: SQL Server does not show when the credential was altered"),
+        (
+            {"credentials": altered("never"), "backups": [], "opened": []},
+            "not known: SQL Server does not show when the credential was altered",
+        ),
         ({"keys": WITHOUT_CREDENTIAL, "backups": [], "opened": []}, f"not proven: {NO_SIGN_IN}"),
         ({"keys": WITHOUT_CREDENTIAL}, f"54 min ago, log backup of [sales], but {NO_SIGN_IN}"),
     ],

@@ -370,7 +370,9 @@ async def test_page_marks_sql_server_as_the_broken_link():
     shown = (await answer(service_of("n1", readings=[failing()]), "/targets/contoso-key0"))[2]
     assert "From the exporter to SQL Server: broken at SQL Server itself." in shown
     assert "Its error log shows 3303 since 19:10 UTC, and backups fail; at the present rate" in words(shown)
-    assert "Then: Look inside SQL Server, at credential [tde_cred]: the vault side works. Write the present secret" in words(shown)
+    assert "Then: Look inside SQL Server, at credential [tde_cred]: the vault side works. Write the present secret" in words(
+        shown
+    )
     quiet = words((await answer(service_of("n1", readings=[without_credential()]), "/targets/contoso-key0"))[2])
     assert "cannot sign in to the vault. At the present rate" in quiet
 
