@@ -155,6 +155,11 @@ OLD_REQUESTS = (
 THROTTLED = (
     "az monitor metrics list --resource VAULT_ID --metrics ServiceApiResult --filter \"StatusCode eq '429'\" --aggregation Count"
 )
+# Without the token itself.
+_IDENTITY_TOKEN = (
+    'curl.exe -sS -o NUL -w "%{{http_code}}" -H Metadata:true'
+    ' "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource={}"'
+)
 EXPORTER_REQUESTS = 'ClientInfo startswith "ekm-exporter/"'
 BY_ADDRESS = 'CallerIpAddress == "{}"'
 BY_REQUEST = ' or CorrelationId == "{}"'
@@ -177,8 +182,16 @@ def team_checks(team: Team, failure: StepResult, names: Names, check: str) -> It
         yield from _network(failure, names)
     if team in (Team.IDENTITY, Team.VAULT) and check:
         yield TeamStep("The setting:", tuple(line for line in command_lines(check, vault) if line[0] != PORTAL))
-    if team is Team.IDENTITY and names.client_id:
-        yield _sign_ins(names.client_id, facts.request_id, is_managed=names.kind is CredentialKind.MANAGED_IDENTITY)
+    is_managed = names.kind is CredentialKind.MANAGED_IDENTITY
+    if team is Team.IDENTITY and is_managed:
+        cloud = cloud_of(names.vault)
+        asked = _IDENTITY_TOKEN.format("https://vault.azure.net" if cloud is None else cloud.resource)
+        yield TeamStep(
+            "On each SQL Server host: on an Azure VM, the first line prints 200; on Azure Arc, the second one prints Connected.",
+            ((RUN, asked), (RUN, "azcmagent show")),
+        )
+    if team is Team.IDENTITY and (names.client_id or not is_managed):
+        yield _sign_ins(names.client_id or "", facts.request_id, is_managed=is_managed)
     if team is Team.VAULT and failure.reason is Reason.THROTTLED:
         queries = tuple(command_lines(fill_command(THROTTLED, names), vault))
         yield TeamStep("The requests that the vault throttled in each minute: 0.", queries)

@@ -232,8 +232,20 @@ def test_team_sees_that_its_steps_worked(team, names, failure, words, never):
     assert [each for each in never if each in text] == []
 
 
-def test_unknown_application_has_no_sign_ins():
-    assert shown(Team.IDENTITY, replace(NAMES, client_id=None)) == ""
+def test_unknown_application_has_a_word_in_the_query_of_its_sign_ins():
+    assert 'AppId == "CLIENT_ID"' in shown(Team.IDENTITY, replace(NAMES, client_id=None))
+
+
+@pytest.mark.parametrize("vault", ["contoso.vault.azure.net", "contoso.vault.usgovcloudapi.net", "contoso.example"])
+def test_managed_identity_is_tested_on_its_host(vault):
+    """Its client id is often unknown, and no token is printed."""
+    text = shown(Team.IDENTITY, replace(NAMES, client_id=None, kind=CredentialKind.MANAGED_IDENTITY, vault=vault))
+    audience = "vault.usgovcloudapi.net" if "usgov" in vault else "vault.azure.net"
+    assert (
+        f'-o NUL -w "%{{http_code}}" -H Metadata:true "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://{audience}"\nazcmagent show'
+        in text
+    )
+    assert "AppId" not in text
 
 
 def test_refused_monitor_is_not_proven_for_sql_server():
