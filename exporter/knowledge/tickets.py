@@ -156,7 +156,7 @@ THROTTLED = (
     "az monitor metrics list --resource VAULT_ID --metrics ServiceApiResult --filter \"StatusCode eq '429'\" --aggregation Count"
 )
 # Without the token itself.
-_IDENTITY_TOKEN = (
+_ASK_IDENTITY = (
     'curl.exe -sS -o NUL -w "%{{http_code}}" -H Metadata:true'
     ' "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource={}"'
 )
@@ -185,7 +185,7 @@ def team_checks(team: Team, failure: StepResult, names: Names, check: str) -> It
     is_managed = names.kind is CredentialKind.MANAGED_IDENTITY
     if team is Team.IDENTITY and is_managed:
         cloud = cloud_of(names.vault)
-        asked = _IDENTITY_TOKEN.format("https://vault.azure.net" if cloud is None else cloud.resource)
+        asked = _ASK_IDENTITY.format("https://vault.azure.net" if cloud is None else cloud.resource)
         yield TeamStep(
             "On each SQL Server host: on an Azure VM, the first line prints 200; on Azure Arc, the second one prints Connected.",
             ((RUN, asked), (RUN, "azcmagent show")),

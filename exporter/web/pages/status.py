@@ -10,7 +10,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
+from exporter.core.durations import clock_text
 from exporter.core.limits import SPACING
 from exporter.explain.search import explain
 from exporter.knowledge.advice import cause, open_detail
@@ -21,7 +23,7 @@ from exporter.knowledge.verdict import NOT_TESTED, STATES, vantage_text, why_tex
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql import sql_headline, unread_text
 from exporter.presentation.text import what_an_instance_is
-from exporter.sqlserver.instance import counted
+from exporter.sqlserver.instance import counted, few
 from exporter.web.pages.causes import PER_PAGE, ListPage, causes_section, group_title
 from exporter.web.pages.fleet import BY_LABEL, MOST_LABELS, ORDERS, UNSTEADY, VERDICTS, Fleet, HeadlineState, TargetQuery
 from exporter.web.pages.html import (
@@ -62,6 +64,7 @@ _SERVERS = 3  # shown in a row
 _ROWS_AT_ONCE = 2
 ENDED_SHOWN = 5
 _EXPIRING_SHOWN = 15
+_HURRY = 14 * 86400.0  # before a secret ends
 _SCOPES = {"q": "the words", "code": "the code", "label": "the label"}
 # The page that says how to renew it, and its title. Azure renews its own certificates.
 _RENEWAL: Mapping[EndingKind, tuple[str, str]] = {
@@ -245,18 +248,18 @@ def ended_section(urls: Urls, fleet: Fleet) -> Child:
     ]
 
 
-def expiring_section(urls: Urls, endings: Sequence[Ending], now: float) -> Child:
+def expiring_section(urls: Urls, page: ListPage) -> Child:
     """Return what expires soon or has expired; None if there is none."""
-    soon = [ending for ending in endings if ending.is_soon(now)]
+    soon = [ending for ending in page.endings if ending.is_soon(page.fleet.now)]
     first = f"The first {_EXPIRING_SHOWN} of {len(soon):,}" if len(soon) > _EXPIRING_SHOWN else f"{len(soon)}"
     feed = link(urls.to("/calendar.ics"), "Calendar of all known expiry dates")
     within = element("p", f"{first} within 30 days, TLS certificates within 14 days. ", feed, class_="quiet")
-    items = [_item(urls, ending, now) for ending in soon[:_EXPIRING_SHOWN]]
+    items = [_item(urls, ending, page.fleet) for ending in soon[:_EXPIRING_SHOWN]]
     headed = element("div", element("h2", "Expiring soon", id="expiring"), within, class_="headed")
     return [headed, element("ul", items, class_="expiring", aria_labelledby="expiring")] if soon else None
 
 
-def _item(urls: Urls, ending: Ending, now: float) -> Html:
+def _item(urls: Urls, ending: Ending, fleet: Fleet) -> Html:
     wrong = f": {ending.wrong}" if ending.wrong else ""
     more = f" and {len(ending.targets) - 1:,} more" if len(ending.targets) > 1 else None
     targets = [", ", link(urls.target(ending.targets[0]), ending.targets[0]), more] if ending.targets else None
@@ -264,10 +267,22 @@ def _item(urls: Urls, ending: Ending, now: float) -> Html:
     return element(
         "li",
         element("strong", brief_name(ending.name), title=ending.name),
-        element("span", expires_in(ending, now), class_="bad-ink" if ending.has_expired(now) else None),
+        element("span", expires_in(ending, fleet.now), class_="bad-ink" if ending.has_expired(fleet.now) else None),
         element("p", f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}{wrong}", targets, renewal, class_="quiet"),
+        element("p", _plan(ending, fleet))
+        if ending.kind is EndingKind.CREDENTIAL and 0 < ending.at - fleet.now < _HURRY
+        else None,
         data_key=f"{ending.kind}-{ending.name}",
     )
+
+
+def _plan(ending: Ending, fleet: Fleet) -> str:
+    """Return the date of a secret that ends within days, and the SQL Servers that need another one, in their order."""
+    views = [fleet.views[name] for name in islice(ending.targets, NAMED) if name in fleet.views]
+    servers = sorted({server for view in views for server in view.servers.values()})
+    more = ", and those of the other targets" if len(ending.targets) > NAMED else ""
+    nodes = f" on {few(servers, NAMED)}{more}: in a group, secondaries first and the primary last" if servers else ""
+    return f"Ends at {clock_text(ending.at, fleet.now)}. Under 14 days: begin today{nodes}."
 
 
 def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
@@ -315,7 +330,7 @@ def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
         [fewer if query.all_causes else None, ended_section(urls, fleet)] if page.is_status else None,
         restart_section(page.restart, fleet.now),
         differences_line(urls, page.differences),
-        expiring_section(urls, page.endings, fleet.now),
+        expiring_section(urls, page),
     ]
 
 
