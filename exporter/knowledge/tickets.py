@@ -1,6 +1,6 @@
 """The ticket of a failure for another team: who gets it, its steps, how it sees that they worked, and several as one list.
 
-Each step has its part alone, and each command in three forms.
+Each step has its part alone, and each command in its forms.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from exporter.knowledge.names import Names, fill_command
 from exporter.knowledge.reason_row import Refused
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
-from exporter.knowledge.ticket_equivalents import completed, find_equivalent, parse, portal_path, powershell
+from exporter.knowledge.ticket_equivalents import completed, find_equivalent, parse, portal_path
 
 
 class Team(StrEnum):
@@ -105,20 +105,18 @@ def command_lines(command: str, vault: str) -> list[tuple[str, str]]:
     equivalent = find_equivalent(parsed)
     if equivalent is None:
         return [(AZ, command)]
-    return [(AZ, command), (POWERSHELL, powershell(equivalent, parsed)), (PORTAL, portal_path(equivalent, parsed, vault))]
+    return [(AZ, command), (PORTAL, portal_path(equivalent, parsed, vault))]
 
 
 def scope_lines(commands: Iterable[str], vault: str) -> Iterator[tuple[str, str]]:
     """Yield what selects cloud and subscription before `az` commands; Entra ID has no subscriptions."""
     cloud = cloud_of(vault)
     name = None if cloud is None else _CLOUDS.get(cloud.name)
-    az, connect = [f"az cloud set --name {name}", "az login"] if name else [], f" -Environment {name}" if name else ""
+    az = [f"az cloud set --name {name}", "az login"] if name else []
     if not all(each.startswith(("az ad ", "az rest ")) for each in commands):
         az.append("az account set --subscription SUBSCRIPTION")
-        connect += " -Subscription SUBSCRIPTION"
     if az:
         yield f"first, {AZ}", "; ".join(az)
-        yield f"or {POWERSHELL}", f"Connect-AzAccount{connect}"
 
 
 def check_command(actions: Iterable[str], vault: str) -> str:

@@ -12,25 +12,18 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.ticket_equivalents import (
     EQUIVALENTS,
     NO_PAGE,
-    PARAMETERS,
     Equivalent,
     completed,
     find_equivalent,
     parse,
     portal_path,
-    powershell,
 )
 from exporter.knowledge.tickets import THROTTLED
-from tests.repo.powershell import errors, parsed, walked
-from tests.repo.release.az_cmdlets import CMDLETS
 from tests.repo.release.az_commands import AZ
 
 EQUIVALENT = Equivalent(
     az="keyvault key show",
     given="--name",
-    cmdlet="Get-AzKeyVaultKey",
-    parameters={"--vault-name": "-VaultName {}", "--name": "-Name {}", "--ops": "-KeyOps {}"},
-    properties={"key.keyOps": "Key.KeyOps"},
     portal="Key vaults > {vault} > Objects > Keys > {name}",
 )
 
@@ -43,21 +36,6 @@ def test_equivalent_fits_only_a_command_with_its_option():
     assert EQUIVALENT.fits(parse("az keyvault key show --name K"))
     assert not EQUIVALENT.fits(parse("az keyvault key show"))
     assert not EQUIVALENT.fits(parse("az keyvault key list --name K"))
-
-
-@pytest.mark.parametrize(
-    ("options", "shown"),
-    [
-        ("--vault-name v --name K", "Get-AzKeyVaultKey -VaultName v -Name K"),
-        ("--name K --query key.keyOps", "(Get-AzKeyVaultKey -Name K).Key.KeyOps"),
-        ("--name K --output tsv", "Get-AzKeyVaultKey -Name K"),
-        ("--name K --ops wrapKey unwrapKey", "Get-AzKeyVaultKey -Name K -KeyOps 'wrapKey', 'unwrapKey'"),
-        ('--name "it\'s K"', "Get-AzKeyVaultKey -Name 'it''s K'"),
-        ("--name $vault", "Get-AzKeyVaultKey -Name $vault"),
-    ],
-)
-def test_powershell_has_the_parameters_of_the_options(options, shown):
-    assert powershell(EQUIVALENT, parse(f"az keyvault key show {options}")) == shown
 
 
 def test_template_has_the_values_of_the_command():
@@ -112,39 +90,6 @@ def test_az_command_has_an_equivalent_and_a_portal_path(line):
     equivalent = find_equivalent(command)
     assert equivalent is not None
     assert portal_path(equivalent, command, "VAULT")
-    unused = (
-        set(command.options)
-        - {*PARAMETERS, *equivalent.parameters}
-        - {"--query", "--output", "--append", "--assignee-principal-type"}
-    )
-    assert unused <= {"--cert", "--include-inherited", "--include-groups"}, "its equivalent drops an option"
-
-
-@pytest.mark.parametrize("line", EVERY)
-def test_equivalent_shows_what_a_query_shows(line):
-    command = parse(line)
-    query = command.options.get("--query")
-    assert query is None or query in find_equivalent(command).properties
-
-
-def used(shown):
-    """Return each cmdlet of a command in PowerShell with its parameters."""
-    for node in walked(parsed(shown)):
-        if node.type == "command":
-            parts = [part for each in node.children for part in (each, *each.children)]
-            names = [part.text.decode() for part in parts if part.type in ("command_name", "command_parameter")]
-            yield names[0], {name.removeprefix("-") for name in names[1:]}
-
-
-@pytest.mark.parametrize("line", EVERY)
-def test_cmdlets_of_an_equivalent_have_its_parameters(line):
-    command = parse(line)
-    shown = powershell(find_equivalent(command), command)
-    assert errors(parsed(shown)) == [], shown
-    found = list(used(shown))
-    assert found
-    for cmdlet, parameters in found:
-        assert parameters <= set(CMDLETS[cmdlet].split()), shown
 
 
 @pytest.mark.parametrize("line", checks())

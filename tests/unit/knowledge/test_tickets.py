@@ -16,7 +16,6 @@ from exporter.knowledge.tickets import (
     MOST_STEPS,
     OLD_KQL,
     PORTAL,
-    POWERSHELL,
     RUN,
     TEAM_TITLES,
     Team,
@@ -35,7 +34,6 @@ from exporter.knowledge.tickets import (
     titles,
     who_repairs,
 )
-from tests.repo.powershell import errors, parsed
 from tests.support.values import replace
 
 # Which team gets the ticket of a failure.
@@ -83,13 +81,12 @@ def steps(*actions, team=Team.VAULT):
     return team_steps(team, actions, "contoso")
 
 
-def test_step_has_its_command_in_three_forms():
+def test_step_has_its_command_and_its_page():
     (step,) = steps("Recover the key: `az keyvault key recover --vault-name contoso --name K`.")
     assert step == TeamStep(
         "Recover the key.",
         (
             (AZ, "az keyvault key recover --vault-name contoso --name K"),
-            (POWERSHELL, "Undo-AzKeyVaultKeyRemoval -VaultName contoso -Name K"),
             (PORTAL, "Key vaults > contoso > Objects > Keys > Manage deleted keys > K > Recover"),
         ),
     )
@@ -98,7 +95,7 @@ def test_step_has_its_command_in_three_forms():
 def test_step_keeps_a_command_within_its_sentence():
     (step,) = steps("Compare with `az keyvault key list --vault-name contoso` and `no_proxy`.")
     assert step.text == "Compare with az keyvault key list --vault-name contoso and no_proxy."
-    assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL]
+    assert [label for label, _ in step.lines] == [AZ, PORTAL]
 
 
 def test_command_of_no_azure_module_is_to_run():
@@ -120,7 +117,7 @@ def test_action_of_another_team_is_forwarded_last():
     first, last = steps(for_vault("Show it: `az keyvault key list --vault-name contoso`."), "Find it.", team=Team.NETWORK)
     assert first == TeamStep("Find it.")
     assert last.text == "For the vault team (Azure Key Vault): Show it."
-    assert [label for label, _ in last.lines] == [AZ, POWERSHELL, PORTAL]
+    assert [label for label, _ in last.lines] == [AZ, PORTAL]
     assert steps(for_network("Find it."), team=Team.MICROSOFT)[0].text == "For the network team: Find it."
 
 
@@ -137,22 +134,19 @@ def test_page_of_the_portal_and_query_are_lines():
         (
             "contoso.vault.azure.net",
             "az keyvault show --name contoso",
-            ["az account set --subscription SUBSCRIPTION", "Connect-AzAccount -Subscription SUBSCRIPTION"],
+            ["az account set --subscription SUBSCRIPTION"],
         ),
         ("contoso.vault.azure.net", "az ad sp show --id 6666", []),
         ("contoso.vault.example", "az ad sp show --id 6666", []),
         (
             "contoso.vault.azure.cn",
             "az ad sp show --id 6666",
-            ["az cloud set --name AzureChinaCloud; az login", "Connect-AzAccount -Environment AzureChinaCloud"],
+            ["az cloud set --name AzureChinaCloud; az login"],
         ),
         (
             "contoso.managedhsm.usgovcloudapi.net",
             "az keyvault show --name contoso",
-            [
-                "az cloud set --name AzureUSGovernment; az login; az account set --subscription SUBSCRIPTION",
-                "Connect-AzAccount -Environment AzureUSGovernment -Subscription SUBSCRIPTION",
-            ],
+            ["az cloud set --name AzureUSGovernment; az login; az account set --subscription SUBSCRIPTION"],
         ),
     ],
 )
@@ -168,16 +162,13 @@ def test_resource_id_of_the_vault_is_looked_up():
     role = "Assign: `az role assignment create --role Reader --assignee-object-id O --scope VAULT_ID`."
     (known,) = steps(fill_names(role, NAMES))
     assert known.lines[0][1].endswith('--scope "$(az keyvault show --name contoso --query id --output tsv)"')
-    assert known.lines[1][1].endswith("-Scope (Get-AzKeyVault -VaultName contoso).ResourceId")
 
 
 def test_role_on_a_key_looks_up_the_vault():
     role = "Assign: `az role assignment create --role Reader --assignee-object-id O --scope VAULT_ID/keys/KEY`."
     (step,) = steps(fill_names(role, NAMES))
-    shell, shown, portal = (line for _, line in step.lines)
+    shell, portal = (line for _, line in step.lines)
     assert shell.endswith('--scope "$(az keyvault show --name contoso --query id --output tsv)/keys/K"')
-    assert shown.endswith('-Scope "$((Get-AzKeyVault -VaultName contoso).ResourceId)/keys/K"')
-    assert errors(parsed(shown)) == []
     assert portal == "Key vaults > contoso > Objects > Keys > K > Access control (IAM) > Add > Add role assignment > Reader"
 
 
@@ -217,12 +208,12 @@ RESOLVE, CONNECT = "Resolve-DnsName contoso.vault.azure.net", "Test-NetConnectio
         (Team.NETWORK, HERE, {}, ("curl.exe -sS", "It prints 401"), ()),
         (Team.NETWORK, {"host": "login.microsoftonline.com:443"}, {"step": Step.TOKEN}, ("https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration", "It prints 200"), ()),
         (Team.NETWORK, HERE, {"reason": Reason.TLS_UNTRUSTED}, ('-w "%{http_code} %{certs}"', "Select-String '^[0-9]|^Issuer'"), ()),
-        (Team.IDENTITY, HERE, {"facts": Facts(request_id="r-1"), "check": "az ad app credential list --id 6666"}, ("Get-AzADAppCredential -ApplicationId 6666", 'AADServicePrincipalSignInLogs | where TimeGenerated > ago(1h) and AppId == "6666"', "filter Request ID r-1"), ("Certificates & secrets",)),
+        (Team.IDENTITY, HERE, {"facts": Facts(request_id="r-1"), "check": "az ad app credential list --id 6666"}, ("az ad app credential list --id 6666", 'AADServicePrincipalSignInLogs | where TimeGenerated > ago(1h) and AppId == "6666"', "filter Request ID r-1"), ("Certificates & secrets",)),
         (Team.IDENTITY, {"kind": CredentialKind.MANAGED_IDENTITY}, {}, ("AADManagedIdentitySignInLogs", "Managed identity sign-ins"), ("filter",)),
         (Team.VAULT, HERE, {}, ('ClientInfo startswith "ekm-exporter/"',), ()),
         (Team.VAULT, {"client_address": "203.0.113.7"}, {"facts": Facts(request_id="r-1")}, ('(CallerIpAddress == "203.0.113.7" or CorrelationId == "r-1")', 'Resource =~ "contoso"'), ()),
         (Team.VAULT, {"client_address": "203.0.113.7"}, {"reason": Reason.FORBIDDEN_FIREWALL}, ('CallerIpAddress == "ADDRESS"',), ("203.0.113.7",)),
-        (Team.VAULT, HERE, {"reason": Reason.THROTTLED}, ("--metrics ServiceApiResult --filter \"StatusCode eq '429'\"", "-MetricFilter 'StatusCode eq ''429'''"), ("AuditLogs",)),
+        (Team.VAULT, HERE, {"reason": Reason.THROTTLED}, ("--metrics ServiceApiResult --filter \"StatusCode eq '429'\"",), ("AuditLogs",)),
         (Team.MICROSOFT, HERE, {}, ("Service Health",), ()),
     ],
 )  # fmt: skip
@@ -289,10 +280,9 @@ def lines(*commands, label=RUN):
 def test_command_of_several_vaults_stands_once_with_the_names_of_the_others():
     (step,) = merged_steps(of_each(RULE, "contoso", "fabrikam", "tailspin"))
     assert step.text == "Allow it."
-    assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL, "also for"]
+    assert [label for label, _ in step.lines] == [AZ, PORTAL, "also for"]
     assert step.lines[0][1] == "az keyvault network-rule add --name contoso --ip-address 203.0.113.7"
-    assert step.lines[1][1] == "Add-AzKeyVaultNetworkRule -VaultName contoso -IpAddressRange 203.0.113.7"
-    assert step.lines[3][1] == "fabrikam, tailspin"
+    assert step.lines[2][1] == "fabrikam, tailspin"
 
 
 @pytest.mark.parametrize(
@@ -346,7 +336,7 @@ def test_others_have_the_names_that_stand_in_the_command():
 def test_vaults_with_other_values_have_commands_of_their_own():
     rules = [part(f"v{number}x", RULE.format(f"v{number}x").replace(".7`", f".{number % 2}`")) for number in range(40)]
     (step,) = merged_steps(rules)
-    assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL, "also for"] * 2
+    assert [label for label, _ in step.lines] == [AZ, PORTAL, "also for"] * 2
     even, odd = (line for label, line in step.lines if label == "also for")
     assert even == ", ".join(f"v{number}x" for number in range(2, 40, 2))
     assert odd == ", ".join(f"v{number}x" for number in range(3, 40, 2))
@@ -355,7 +345,7 @@ def test_vaults_with_other_values_have_commands_of_their_own():
 def test_forms_above_the_limit_are_named():
     changed = [part(f"v{number}x", RULE.format(f"v{number}x").replace(".7`", f".{number}`")) for number in range(9)]
     (step,) = merged_steps(changed)
-    assert [label for label, _ in step.lines] == [AZ, POWERSHELL, PORTAL] * MOST_LISTED + ["more"]
+    assert [label for label, _ in step.lines] == [AZ, PORTAL] * MOST_LISTED + ["more"]
     assert step.lines[-1] == ("more", "the same for v6x, v7x, v8x")
 
 
