@@ -443,8 +443,11 @@ _Queries = tuple[
 ]  # what a query lists, and by where to run it the query, with the words VAULT and KEY
 _MEMBERS: Final[_Queries] = (
     (
-        "The members of a group that has a role; GROUP is its object id in the lists above",
-        {BASH: "az ad group member list --group GROUP -o table", POWERSHELL: "Get-AzADGroupMember -GroupObjectId GROUP"},
+        "The members of a group that has a role, nested groups too; GROUP is its object id in the lists above",
+        {
+            BASH: 'az rest --url "https://graph.microsoft.com/v1.0/groups/GROUP/transitiveMembers" --query "value[].[displayName, id]" -o table',
+            POWERSHELL: '(Invoke-AzRestMethod -Uri "https://graph.microsoft.com/v1.0/groups/GROUP/transitiveMembers").Content',
+        },
     ),
 )
 

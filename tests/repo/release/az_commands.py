@@ -14,6 +14,8 @@ EVERYWHERE: Final = frozenset(
 AZ: Final = {
     command: frozenset(arguments.split())
     for command, arguments in {
+        "account list": "--all --refresh",
+        "account set": "--name --subscription -n -s",
         "account show": "--name --subscription -n -s",
         "ad app credential delete": "--cert --id --key-id",
         "ad app credential list": "--cert --id",
@@ -23,10 +25,10 @@ AZ: Final = {
         "ad app permission add": "--api --api-permissions --id",
         "ad app permission admin-consent": "--id",
         "ad app show": "--id",
-        "ad group member list": "--group -g",
         "ad sp create": "--id",
         "ad sp show": "--id",
         "ad sp update": "--add --force-string --id --remove --set",
+        "connectedmachine show": "--machine-name --name --resource-group -g -n",  # extension connectedmachine
         "cloud show": "--name -n",
         "aks update": "--azure-monitor-workspace-resource-id --enable-azure-monitor-metrics --name --resource-group -g -n",
         "deployment group create": (
@@ -109,6 +111,7 @@ AZ: Final = {
             "--resource-namespace --resource-parent --resource-type --start-time --top -g"
         ),
         "network private-dns link vnet list": "--max-items --next-token --resource-group --zone-name -g -z",
+        "rest": "--body --headers --method --output-file --resource --skip-authorization-header --uri --uri-parameters --url -b -m -u",
         "role assignment create": (
             "--assignee --assignee-object-id --assignee-principal-type --condition --condition-version --description --name "
             "--role --scope -n"
