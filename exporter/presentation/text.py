@@ -364,7 +364,8 @@ def key_lines(key: KeyFacts) -> list[Line]:
 def version_lines(target: Target, record: TargetRecord) -> list[Line]:
     """Return the newest version, the scheduled purge and the last recovery, if known."""
     newest, purge_at, proof_at = record.newest_version, record.purge_at, record.proof_at
-    pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
+    pending = " (a rotation is pending: SQL Server uses the pinned version. Delete and disable neither; `ekm-exporter docs key-rotation` has the steps)"
+    pending = pending if record.rotation_pending else ""
     recover = f"recover it before then: {fill_names(RECOVER_KEY, names_of(target, ()))}"
     is_tested = proof_at is not None and target.recovery_vault is not None
     return known_lines(

@@ -58,7 +58,7 @@ Key
   enabled       yes
   operations    wrapKey, unwrapKey
   expires       2027-01-15T08:00:00.000Z
-  newest version {"f" * 32} (not the pinned one: a rotation is pending)
+  newest version {"f" * 32} (a rotation is pending: SQL Server uses the pinned version. Delete and disable neither; `ekm-exporter docs key-rotation` has the steps)
 
 Path
   path          public

@@ -223,7 +223,8 @@ def test_commands_name_vault_key_version_and_credential():
 def test_versions_have_rotation_deletion_and_last_recovery():
     record = a_record(pending_auxiliary(), auxiliary_result(AuxiliaryKind.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
     assert dict(text_module.version_lines(fully_declared(), record)) == {
-        "newest version": "f" * 32 + " (not the pinned one: a rotation is pending)",
+        "newest version": "f" * 32
+        + " (a rotation is pending: SQL Server uses the pinned version. Delete and disable neither; `ekm-exporter docs key-rotation` has the steps)",
         "deleted": "purged at 2026-04-02T03:04:05.678Z; recover it before then: "
         "`az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`",
         "recovery test": f"2026-01-02T03:04:05.678Z, successful unwrap in {DR}",

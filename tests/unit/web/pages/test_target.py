@@ -96,7 +96,7 @@ async def test_page_shows_auxiliary_probes_key_versions_path_and_credential_expi
         "1 min ago",
         f"version {VERSION}",
         "operations wrapKey, unwrapKey",
-        f"newest version {'f' * 32} (not the pinned one: a rotation is pending)",
+        f"newest version {'f' * 32} (a rotation is pending: SQL Server uses the pinned version. Delete and disable neither; ekm-exporter docs key-rotation has the steps)",
         "region westeurope service version 1.9 path public as expected no: expect_path is private",
         "sql-prod declared 2026-04-02T03:05:05.678Z, in 90 days",
         "sql-prod graph 2026-01-03T03:05:05.678Z, in 1 day 2 h ago Graph: HTTP 403",
