@@ -384,7 +384,8 @@ async def test_running_exporter_asks_itself_as_the_gate_does(monkeypatch):
     reading = a_reading()
     document = replace(reading.document, key_uris=(URIS[0],))
     known = replace(reading, document=document, address="n1", read_at=dict.fromkeys(reading.read_at, READ_AT))
-    service = a_service(with_sql_servers(a_config(a_target(instances=INSTANCES)), a_server("n1")))
+    target = replace(a_target(instances=INSTANCES), config_file=Path("/etc/ekm folder/ekm.yml"))
+    service = a_service(with_sql_servers(a_config(target), a_server("n1")))
     readings = service.sql_servers
     monkeypatch.setattr(sql_servers.time, "time", lambda: READ_AT)
     monkeypatch.setattr(SqlServerReadings, "readings", lambda _: (known,))
@@ -403,6 +404,8 @@ async def test_running_exporter_asks_itself_as_the_gate_does(monkeypatch):
             await readings._find_readiness()
             (found,) = service.sql_readiness()
             assert (found.address, found.answer(READ_AT)) == ("n1", answer)
+            fixes = " ".join(each.fix for each in found.missing)
+            assert ('--config.file "/etc/ekm folder/ekm.yml"' in fixes) == (answer != "ready")
             text = b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]).decode()
             assert text.count(f"\n{KEY}{{") == until
         readings._forget("n1")
