@@ -40,7 +40,7 @@ from exporter.clients.http.network import Network, split_url
 from exporter.clients.http.timing import TimedSSLObject
 from exporter.core.names import is_parent_domain, is_trusted_authority
 from exporter.core.secrets import mask
-from exporter.core.values import Challenge, Facts, Fault, KeyFacts
+from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Step
 from exporter.knowledge.answers import unexpected_text
 from exporter.knowledge.expiry import SecretVersion
 
@@ -160,35 +160,24 @@ class VaultSession(HostSession):
         path = "/".join(quote(part, safe="") for part in (name, version) if part)
         return _with_value(await self.send("GET", f"/keys/{path}?{self._query}", token, deadline=deadline), read_key)
 
-    async def wrap_key(
-        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
+    async def operate(
+        self, step: Step, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
-        """Let the vault encrypt `data` with this key version."""
-        facts, wrapped = await self._operate("wrapkey", token, key, algorithm, data, deadline=deadline)
-        if wrapped is None or len(wrapped) == (key.size_bits + 7) // 8:
-            return facts, wrapped
+        """Let the vault encrypt (`wrap_key`) or decrypt (`unwrap_key`) `data` with this key version."""
+        body = json.dumps({"alg": algorithm, "value": encode(data)}).encode("ascii")
+        # The name and version of a `kid` need no quoting.
+        path = f"/keys/{key.name}/{key.version}/{'wrapkey' if step is Step.WRAP_KEY else 'unwrapkey'}?{self._query}"
+        facts, value = _with_value(await self.send("POST", path, token, body, deadline=deadline), read_value)
+        if step is not Step.WRAP_KEY or value is None or len(value) == (key.size_bits + 7) // 8:
+            return facts, value
         # Unwrap would fail with such bytes, and unwrap decides the verdict.
-        detail = f"{len(wrapped)} bytes, encrypted with a key of {key.size_bits} bits"
+        detail = f"{len(value)} bytes, encrypted with a key of {key.size_bits} bits"
         return replace(facts, fault=Fault.VALUE_UNUSABLE, detail=detail), None
-
-    async def unwrap_key(
-        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
-    ) -> tuple[Facts, bytes | None]:
-        """Let the vault decrypt `data` with this key version."""
-        return await self._operate("unwrapkey", token, key, algorithm, data, deadline=deadline)
 
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
         """Return the Unix time at which the deleted key of that name is purged."""
         path = f"/deletedkeys/{quote(name, safe='')}?{self._query}"
         return _with_value(await self.send("GET", path, token, deadline=deadline), read_deleted_key)
-
-    async def _operate(
-        self, operation: str, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
-    ) -> tuple[Facts, bytes | None]:
-        body = json.dumps({"alg": algorithm, "value": encode(data)}).encode("ascii")
-        # The name and version of a `kid` need no quoting.
-        path = f"/keys/{key.name}/{key.version}/{operation}?{self._query}"
-        return _with_value(await self.send("POST", path, token, body, deadline=deadline), read_value)
 
     # Lists: they need the permission `list`, and have no key material and no value of a secret. No request goes to `/secrets/NAME`
     # or to one version: those return the secret itself, and the exporter does not need the permission for it.

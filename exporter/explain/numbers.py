@@ -18,7 +18,7 @@ from exporter.core.values import Facts, Fault, Step
 from exporter.explain.explanation import Explanation
 from exporter.explain.known_texts import LOW_HALF, OF_FILES, WIN32, WINDOWS_ERRORS, WINDOWS_NAMES, KnownText, windows_error
 from exporter.explain.messages import MESSAGES
-from exporter.knowledge.advice import NOBODY, kept, of_failure
+from exporter.knowledge.advice import NOBODY, chosen
 from exporter.knowledge.answers import ErrorBody, read_error
 from exporter.knowledge.classify import FAULT_RULES, STATUS_RULES, classify
 from exporter.knowledge.code_row import ConnectorError
@@ -347,5 +347,5 @@ def explain_reason(reason: Reason, *, title: str = "", codes: tuple[int, ...] = 
 
 def _actions(reason: Reason | None, row: ConnectorError | None, number: int | None = None) -> tuple[str, ...]:
     """Return the actions of a reason, else those of a code, with capital words for all that this command does not know."""
-    found = kept(of_failure(None if row is None else row.code, reason), NOBODY, reason=reason)
+    found = chosen(None if row is None else row.code, reason)
     return tuple(fill_names(each, replace(NOBODY, aadsts=number)) for each in found)

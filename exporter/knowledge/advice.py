@@ -120,16 +120,19 @@ def actions(
     The result is empty only for a code without actions. With the verdict ready, what concerns closed databases is left out.
     `step` is the failed one. One change is the likely cause of `several` failures. Raises KeyError for an unknown code.
     """
-    found = kept(of_failure(code, reason, step, names), names, reason=reason, ready=ready)
+    found = chosen(code, reason, names, step=step, ready=ready)
     seen = names.client_address or ""
     is_one_address = reason is Reason.FORBIDDEN_FIREWALL and seen and not is_private(seen)
     first = ((SAME_ADDRESS, UNDO) if is_one_address else (UNDO,)) if several and UNDO in found else ()
     return tuple(fill_names(each, names) for each in (*first, *(each for each in found if each not in first)))
 
 
-def of_failure(code: int | None, reason: Reason | None, step: Step | None = None, names: Names = NOBODY) -> tuple[str, ...]:
-    """Return all actions of a failure, before names are filled in. Raises KeyError for an unknown code."""
-    return (reason is not None and reason_actions(reason, step, names)) or (() if code is None else BY_CODE[code].actions)
+def chosen(
+    code: int | None, reason: Reason | None, names: Names = NOBODY, *, step: Step | None = None, ready: bool | None = None
+) -> tuple[str, ...]:
+    """Return the actions of a failure, before names are filled in. Raises KeyError for an unknown code."""
+    found = (reason is not None and reason_actions(reason, step, names)) or (() if code is None else BY_CODE[code].actions)
+    return kept(found, names, reason=reason, ready=ready)
 
 
 def kept(texts: Iterable[str], names: Names, *, reason: Reason | None, ready: bool | None = None) -> tuple[str, ...]:
@@ -176,7 +179,7 @@ def action_line(code: int, reason: Reason | None, names: Names, *, step: Step | 
     It fits a label: what a server reported (object id, address, number of Entra ID) stays a capital word. If the line is
     too long, it ends before the word or command that does not fit, and a hint follows. Raises KeyError for an unknown code.
     """
-    first = next(iter(kept(of_failure(code, reason, step, names), names, reason=reason)), "")
+    first = next(iter(chosen(code, reason, names, step=step)), "")
     text = fill_names(first, replace(names, object_id=None, client_address=None, aadsts=None))
     line = " ".join(text.replace("`", "").split())
     if len(line) <= LINE_LIMIT:

@@ -84,7 +84,8 @@ class ProbeReport(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
 
 def redacted(report: ProbeReport) -> ProbeReport:
     """Return the report with each text that holds a known secret masked or removed; the same object if there is none."""
-    steps = tuple(map(_step, report.steps))
+    cleaned = [(result, result.facts and redacted_facts(result.facts)) for result in report.steps]
+    steps = tuple([result if facts is result.facts else replace(result, facts=facts) for result, facts in cleaned])
     key = None if report.key is None else redacted_key(report.key)
     tenant = None if report.tenant is None else hide(report.tenant)
     if (steps, key, tenant) == (report.steps, report.key, report.tenant):
@@ -116,11 +117,6 @@ def redacted_key(key: KeyFacts) -> KeyFacts:
         exponent=b"" if stands_in_bytes(key.exponent) else key.exponent,
         key_ops=tuple(each for each in key.key_ops if not reveals(each)),
     )
-
-
-def _step(result: StepResult) -> StepResult:
-    clean = None if result.facts is None else redacted_facts(result.facts)
-    return result if clean is result.facts else replace(result, facts=clean)
 
 
 def _code(code: str) -> str | None:

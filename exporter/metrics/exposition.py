@@ -88,15 +88,7 @@ class Exposition:
 
     def show(self, owner: str, base: LabelSet, values: Values) -> None:
         """Replace the gauges and infos of an owner in these families. `base` are the labels that its series share."""
-        self.put(self.rendered(owner, base, values))
-
-    def rendered(self, owner: str, base: LabelSet, values: Values) -> list[Rendered]:
-        """Render the gauges and infos of an owner. Any thread may call."""
-        return [
-            (name, owner, encode(lines(name, samples, base)) if samples else b"")
-            for name, samples in values.items()
-            if name in self.names
-        ]
+        self.put((name, owner, encode(lines(name, values[name], base))) for name in values if name in self.names)
 
     def show_counters(self, block: TargetBlock) -> None:
         """Replace the counters of a target that grew since the last time, and its histograms.

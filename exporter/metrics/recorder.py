@@ -74,7 +74,7 @@ from exporter.metrics.target_families import (
     runs_of,
     standing_of,
 )
-from exporter.metrics.text import NO_LABELS, Labels, LabelSet
+from exporter.metrics.text import NO_LABELS, Labels, LabelSet, encode, lines
 from exporter.runtime.loop import yield_with_pauses
 from exporter.state.causes import MOST_CAUSES, TARGETS_PER_SLICE, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.history import History
@@ -275,8 +275,11 @@ class SqlServerSeries:
         """Return the series of a SQL Server with these samples (see `metrics.sql_server`). Any thread may call: a large one takes 50 ms."""
         from exporter.metrics.sql_server import labels_of  # noqa: PLC0415 - with all rules of `sqlserver`
 
-        base = labels_of(reading)
-        return SqlServerLines(reading.address, base.labels, self._exposition.rendered(reading.address, base, values))
+        base, names = labels_of(reading), self._exposition.names
+        rendered: list[Rendered] = [
+            (name, reading.address, encode(lines(name, samples, base))) for name, samples in values.items() if name in names
+        ]
+        return SqlServerLines(reading.address, base.labels, rendered)
 
     def show(self, server: SqlServerLines) -> None:
         """Replace these series of a SQL Server."""
@@ -382,7 +385,7 @@ class Recorder(Instruments):
         block.counters.add(report, maintenance=bool(is_planned), unsteady=unsteady)
         if report.discarded:
             self._tainted.inc()
-            values |= TIMES.of(_times(record))
+            values |= TIMES.of(Times(record.last_success_at, record.next_probe_at))
         else:
             block.counters.path_after(record)
             values |= TIMING.of(Timing(report, self._phases)) | block.changed(OUTCOME, outcome_of(report))
@@ -500,7 +503,7 @@ class Recorder(Instruments):
         """Return what a record and the configuration show, as far as it changed; the times always."""
         target, module, record = block.target, block.module, block.record
         return {
-            **TIMES.of(_times(record)),
+            **TIMES.of(Times(record.last_success_at, record.next_probe_at)),
             **block.changed(KEY, record.key),
             **block.changed(FACTS, facts_of(record.vault, record.purge_at, module.expect_path)),
             **block.changed(DECLARED, self._declared(target, module, record.tenant)),
@@ -550,7 +553,3 @@ class Recorder(Instruments):
                 self._budgets.forget(owner)
             if scope is SeriesScope.CREDENTIAL:
                 self._lookups.pop(owner, None)
-
-
-def _times(record: TargetRecord) -> Times:
-    return Times(record.last_success_at, record.next_probe_at)

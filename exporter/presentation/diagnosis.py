@@ -65,17 +65,6 @@ class Diagnosis:
         ready = self.unsteady is not None or self.report.readiness.ready
         return None if self.failure is None else advise(self.failure, self.names, ready=ready, several=several)
 
-    def first_action(self, *, several: bool = False) -> str:
-        """Return the first action of the advice; empty without one."""
-        advice = self.advice(several=several)
-        return "" if advice is None else next(iter(advice.actions), "")
-
-    @property
-    def then(self) -> str:
-        """What the first action needs; empty if it needs nothing."""
-        advice = self.advice()
-        return "" if advice is None else advice.then
-
     @cached_property
     def team(self) -> Team | None:
         """The team that repairs it; None if no other team does, or if a DBA can use the staged credential."""

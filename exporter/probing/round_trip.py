@@ -219,7 +219,7 @@ class Probe:
         async def wrap() -> tuple[Facts, bytes | None]:
             # Half of the remaining time: a hanging wrap must not prevent unwrap, which decides the verdict.
             half = (self.clock.monotonic() + self._deadline) / 2
-            facts, wrapped = await self.vault.wrap_key(token, key, algorithm, data, deadline=half)
+            facts, wrapped = await self.vault.operate(Step.WRAP_KEY, token, key, algorithm, data, deadline=half)
             return replace(facts, key_state=state), wrapped
 
         allotted = (self._deadline - self.clock.monotonic()) / 2
@@ -229,7 +229,7 @@ class Probe:
             return
 
         async def unwrap() -> tuple[Facts, bytes | None]:
-            facts, back = await self.vault.unwrap_key(token, key, algorithm, wrapped, deadline=self._deadline)
+            facts, back = await self.vault.operate(Step.UNWRAP_KEY, token, key, algorithm, wrapped, deadline=self._deadline)
             facts = replace(facts, key_state=state)
             return (facts, back) if back in (None, data) else (replace(facts, fault=Fault.BYTES_DIFFER), None)
 

@@ -215,21 +215,18 @@ class TokenCache:
             fetch.duration = loop_time() - fetch.began
             # A network failure is retried; a token and a complete response of Entra are kept.
             status, fault = (None, None) if response is None else (response.facts.status, response.facts.fault)
+            window = self.reuse_policy(credential, module)
             is_answer = status is not None and fault not in TRANSIENT_FAULTS
             if response is not None and (is_answer or response.token is not None) and self._is_current(fetch):
-                self._keep(fetch, response)
+                # For as long as a probe can reuse it, and no longer.
+                granted = response.token is not None
+                if granted and response.expires_at is not None:
+                    fetch.unusable_from = loop_time() + response.expires_at - self._clock() - EXPIRY_MARGIN_SECONDS
+                last_start = fetch.window_start + window.reusable_for(module, granted=granted)
+                last_request = min(last_start + window.timeout, fetch.unusable_from)
+                fetch.timer = asyncio.get_running_loop().call_at(last_request, self._forget, fetch)
             else:
                 self._forget(fetch)
-
-    def _keep(self, fetch: TokenFetch, response: TokenResult) -> None:
-        """Keep the response for as long as a probe can reuse it, and no longer."""
-        granted, module = response.token is not None, fetch.network.module
-        if granted and response.expires_at is not None:
-            fetch.unusable_from = loop_time() + response.expires_at - self._clock() - EXPIRY_MARGIN_SECONDS
-        window = self.reuse_policy(fetch.credential, module)
-        last_start = fetch.window_start + window.reusable_for(module, granted=granted)
-        last_request = min(last_start + window.timeout, fetch.unusable_from)
-        fetch.timer = asyncio.get_running_loop().call_at(last_request, self._forget, fetch)
 
     def _is_current(self, fetch: TokenFetch) -> bool:
         return self._fetches.get(fetch.credential.name, {}).get(fetch.key) is fetch

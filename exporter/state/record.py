@@ -81,14 +81,6 @@ def first_failed(recent: str) -> int:
     return next((place for place, letter in enumerate(recent) if letter in _FAILED), 0)
 
 
-def failures_after(failures: tuple[FailedProbe, ...], state: State, report: ProbeReport) -> tuple[FailedProbe, ...]:
-    """Return the failures after another probe; equal failures in a row are one object, since a fleet keeps thousands."""
-    if LETTERS[state] not in _FAILED:
-        return failures
-    found = failed_probe(report)
-    return (*failures, failures[-1] if failures[-1:] == (found,) else found)
-
-
 def failed_probe(report: ProbeReport | None) -> FailedProbe:
     """Return what decides a report, if any."""
     failure = None if report is None else deciding_failure(report)
@@ -242,25 +234,31 @@ class TargetRecord(Kept):
             self.discarded, self.discarded_since = report.readiness, self.discarded_since or report.started_at
             return
         self.discarded = self.discarded_since = None
-        before = self._observed()
-        self._add_verdict(report)
-        self._add_state(state_of(report.readiness, success=report.success), report, self.last_probe_at or self.verdict_at)
-        self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
-        self.verdict, self.verdict_at = report.readiness, report.started_at
+        before, at, readiness = self._observed(), report.started_at, report.readiness
+        self._add_state(report, at, readiness)
+        self.last, self.last_probe_at, self.credential = report, at, self.target.credential
+        self.verdict, self.verdict_at = readiness, at
         self.probes += 1
         if report.success:
-            self.consecutive_failures, self.last_success_at = 0, report.started_at
+            self.consecutive_failures, self.last_success_at = 0, at
         else:
             self.failures += 1
             self.consecutive_failures += 1
             self.last_failures = (*self.last_failures, failure_summary(report))[-SUMMARIES:]
-        self.consecutive_blocking = self.consecutive_blocking + 1 if _blocks(report) else 0
-        if report.readiness.ready is False:
+        # A step other than wrap_key failed: databases open without it.
+        blocks = any(result.outcome is Outcome.FAILED and result.step is not Step.WRAP_KEY for result in report.steps)
+        self.consecutive_blocking = self.consecutive_blocking + 1 if blocks else 0
+        if readiness.ready is False:
             self.consecutive_unready += 1
-        elif report.readiness.ready or report.success:  # a failed probe without a verdict does not change a run
+        elif readiness.ready or report.success:  # a failed probe without a verdict does not change a run
             self.consecutive_unready = 0
-        self._learn(report)
-        self._add_changes(before, report.started_at)
+        self.key, self.tenant = report.key or self.key, report.tenant or self.tenant
+        self.purge_at, self.vault = report.purge_after(self.purge_at), headers_after(self.vault, report)
+        self.region = self.vault.region if report.success or readiness.ready else self.region
+        for facts in (result.facts for result in report.steps):
+            if facts is not None and facts.endpoint is not None and facts.certificate is not None:
+                self.certificates[facts.endpoint] = facts.certificate
+        self._add_changes(before, at)
 
     def add_auxiliary(self, result: AuxiliaryResult) -> None:
         """Add the result of one auxiliary probe."""
@@ -321,35 +319,27 @@ class TargetRecord(Kept):
         if found := differences(before, self._observed(), at):
             self.changes = (*self.changes, *found)[-MAX_CHANGES:]
 
-    def _add_state(self, state: State, report: ProbeReport, before: float | None) -> None:
-        """Add the state of a probe; `before` is when the probe before it began."""
-        if state is not self.state:
-            self.is_first_seen = self.state is None or before is None or is_stale_at(self.target, before, report.started_at)
-            self.state, self.state_since = state, report.started_at
-        self.recent = (self.recent + LETTERS[state])[-RECENT:]
-        failures = failures_after(self.recent_failures, state, report)
-        self.recent_failures = failures[len(failures) - failed_among(self.recent) :]
-
-    def _add_verdict(self, report: ProbeReport) -> None:
-        """Extend or end the run of ready probes. A pause in which a verdict becomes stale ends it too."""
-        if report.readiness.ready is False:
-            self.not_ready_at = report.started_at
+    def _add_state(self, report: ProbeReport, at: float, readiness: Readiness) -> None:
+        """Extend or end the run of ready probes and the present state."""
+        if readiness.ready is False:
+            self.not_ready_at = at
         if any(result.step is Step.UNWRAP_KEY and result.outcome is Outcome.OK for result in report.steps):
-            self.unwrapped_at = self.key_unwrapped_at = report.started_at
-        if not report.readiness.ready:
+            self.unwrapped_at = self.key_unwrapped_at = at
+        # A verdict other than ready ends the run of ready probes, and so does a pause in which one becomes stale.
+        if not readiness.ready:
             self.ready_since = None
-        elif self.ready_since is None or self.last is None or is_stale_at(self.target, self.last.started_at, report.started_at):
-            self.ready_since = report.started_at
-
-    def _learn(self, report: ProbeReport) -> None:
-        self.key = report.key or self.key
-        self.purge_at = report.purge_after(self.purge_at)
-        self.tenant = report.tenant or self.tenant
-        self.vault = headers_after(self.vault, report)
-        self.region = self.vault.region if report.success or report.readiness.ready else self.region
-        for facts in (result.facts for result in report.steps):
-            if facts is not None and facts.endpoint is not None and facts.certificate is not None:
-                self.certificates[facts.endpoint] = facts.certificate
+        elif self.ready_since is None or self.last is None or is_stale_at(self.target, self.last.started_at, at):
+            self.ready_since = at
+        state, previous = state_of(readiness, success=report.success), self.last_probe_at or self.verdict_at
+        if state is not self.state:
+            self.is_first_seen = self.state is None or previous is None or is_stale_at(self.target, previous, at)
+            self.state, self.state_since = state, at
+        self.recent = (self.recent + LETTERS[state])[-RECENT:]
+        failures = self.recent_failures
+        if LETTERS[state] in _FAILED:  # equal failures in a row are one object, since a fleet keeps thousands
+            found = failed_probe(report)
+            failures = (*failures, failures[-1] if failures[-1:] == (found,) else found)
+        self.recent_failures = failures[len(failures) - failed_among(self.recent) :]
 
 
 # The scope of each fact of a record.
@@ -381,11 +371,6 @@ def readiness_at(target: Target, record: TargetRecord | None, now: float) -> Rea
 def with_known_key(result: _Result, key: KeyFacts | None) -> _Result:
     """Return the result with the known object of an equal key: a fleet keeps one key for each target, not three."""
     return replace(result, key=key) if result.key is not key and result.key == key else result
-
-
-def _blocks(report: ProbeReport) -> bool:
-    """Return whether a step other than wrap_key failed: databases open without it."""
-    return any(result.outcome is Outcome.FAILED and result.step is not Step.WRAP_KEY for result in report.steps)
 
 
 def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:

@@ -222,7 +222,11 @@ class StateFiles:
     def put(self, kind: DocumentKind, name: str, document: Document) -> None:
         """Schedule a write of plain JSON; the last document of a name wins."""
         file = _file(kind, name)
-        text = _encode({**document, "version": VERSION, "kind": kind, "name": name})
+        document = {**document, "version": VERSION, "kind": kind, "name": name}
+        try:
+            text = msgspec.json.encode(document)
+        except UnicodeEncodeError:  # a lone surrogate in a text of SQL Server
+            text = json.dumps(msgspec.to_builtins(document)).encode()
         digest = sha256(text).digest()
         if self._written.get(file) != digest:
             self._written[file] = digest
@@ -261,20 +265,10 @@ class StateFiles:
             self._failed = {file: batch[file] for file in failures}
             for file in failures:
                 self._written.pop(file, None)
-            self._report(failures)
-
-    def _report(self, failures: dict[str, str]) -> None:
-        if failures and not self._failing:
-            file, why = next(iter(failures.items()))
-            self._on_problem(f"{self._directory.path / file}: cannot be written and will be missing after a restart: {why}")
-        self._failing = bool(failures)
-
-
-def _encode(document: Document) -> bytes:
-    try:
-        return msgspec.json.encode(document)
-    except UnicodeEncodeError:  # a lone surrogate in a text of SQL Server
-        return json.dumps(msgspec.to_builtins(document)).encode()
+            if failures and not self._failing:
+                file, why = next(iter(failures.items()))
+                self._on_problem(f"{self._directory.path / file}: cannot be written and will be missing after a restart: {why}")
+            self._failing = bool(failures)
 
 
 def _file(kind: DocumentKind, name: str) -> str:

@@ -59,8 +59,8 @@ def outcome(reported: Reported) -> Outcome:
     query: dict[Step, Any] = {
         Step.CHALLENGE: lambda: session.challenge(deadline=deadline),
         Step.GET_KEY: lambda: session.get_key(TOKEN, KEY.name, KEY.version, deadline=deadline),
-        Step.WRAP_KEY: lambda: session.wrap_key(TOKEN, KEY, "RSA-OAEP", b"data", deadline=deadline),
-        Step.UNWRAP_KEY: lambda: session.unwrap_key(TOKEN, KEY, "RSA-OAEP", b"data", deadline=deadline),
+        Step.WRAP_KEY: lambda: session.operate(Step.WRAP_KEY, TOKEN, KEY, "RSA-OAEP", b"data", deadline=deadline),
+        Step.UNWRAP_KEY: lambda: session.operate(Step.UNWRAP_KEY, TOKEN, KEY, "RSA-OAEP", b"data", deadline=deadline),
     }
     return Outcome(*_at_once(query[reported.step]()))
 

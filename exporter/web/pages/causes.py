@@ -17,7 +17,7 @@ from exporter.knowledge.causes import TITLES, Cause, cause_of
 from exporter.knowledge.reason_row import Link, sentence
 from exporter.knowledge.tickets import TEAM_TITLES, Team
 from exporter.knowledge.verdict import FAILURES_OF_UNSTEADY
-from exporter.presentation.diagnosis import Diagnosis
+from exporter.presentation.diagnosis import Diagnosis, diagnose
 from exporter.presentation.expiries import Ending
 from exporter.presentation.sql import SqlCause, SqlProofs, urgency_text
 from exporter.presentation.text import VAULTS, vault_actions
@@ -131,7 +131,8 @@ def causes_section(urls: Urls, page: ListPage) -> Iterator[Child]:
 def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) -> Html:
     views = page.fleet.views
     first, log_text = views[group.first], page.log_texts.get(group.id, "")
-    code, diagnosis, affected = first.failed.code, first.diagnosis(), group.targets
+    code, affected = first.failed.code, group.targets
+    diagnosis = diagnose(first.target, first.record, first.now)
     if len(affected) <= NAMED:
         affected = sorted(affected, key=lambda name: (views[name].urgency, name))
     are = "is" if len(group.unsteady) == 1 else "are"
@@ -177,16 +178,18 @@ def _action(group: CauseGroup, views: Mapping[str, TargetView]) -> Child:
     """Return the first action. An action for several vaults has one line for each."""
     several = group.cause.link is Link.CREDENTIAL or group.cause.is_several
     parts = dict.fromkeys((group.first, *(group.parts.values() if several else ())))
-    found = [each.named(group.first) for name in islice(parts, VAULTS) if (each := views[name].diagnosis()) is not None]
-    actions = list(dict.fromkeys(action for each in found if (action := each.first_action())))
+    shown = [views[name] for name in islice(parts, VAULTS)]
+    found = [each.named(group.first) for view in shown if (each := diagnose(view.target, view.record, view.now)) is not None]
+    advised = [each.advice() for each in found]
+    actions = list(dict.fromkeys(advice.actions[0] for advice in advised if advice is not None and advice.actions))
     if not actions:
         return None
     alike = [each for each in actions if each.startswith(actions[0].partition("`")[0])]
     words, commands = vault_actions(alike, vaults=len(parts))
-    together = found[0].first_action(several=len(parts) > 1)
-    undo = f"{together} " if together and together not in actions else ""
+    together, then = found[0].advice(several=len(parts) > 1), "" if advised[0] is None else advised[0].then
+    undo = f"{together.actions[0]} " if together is not None and together.actions and together.actions[0] not in actions else ""
     others = "" if len(alike) == len(actions) else _OTHER_ACTIONS
-    return copyable(undo + " ".join(filter(None, (words, found[0].then, others))), commands)
+    return copyable(undo + " ".join(filter(None, (words, then, others))), commands)
 
 
 def group_title(group: CauseGroup) -> str:
@@ -269,7 +272,7 @@ async def _group_ticket(group: CauseGroup, page: ListPage, proofs: SqlProofs, mo
 
     def diagnosis_of(name: str) -> Diagnosis | None:
         view = page.fleet.views[name]
-        return view.diagnosis(proofs.target_proofs(view.target))
+        return diagnose(view.target, view.record, view.now, proofs.target_proofs(view.target))
 
     first, subject = page.fleet.views[group.first], diagnosis_of(group.first)
     if subject is None or subject.team is None:
@@ -296,7 +299,7 @@ async def _group_ticket(group: CauseGroup, page: ListPage, proofs: SqlProofs, mo
 
 def target_ticket(view: TargetView) -> Child:
     """Return the ticket of one target; None if no other team repairs it."""
-    subject = view.diagnosis(view.own)
+    subject = diagnose(view.target, view.record, view.now, view.own)
     if subject is None or subject.team is None:
         return None
     urgency = urgency_text(view.own, view.now) if view.urgency is Urgency.NOT_READY else ""

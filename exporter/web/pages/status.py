@@ -20,6 +20,7 @@ from exporter.knowledge.code_row import OWNERS, SOME_DO_NOT_WRITE, WITHOUT_THE_K
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import Source
 from exporter.knowledge.verdict import NOT_TESTED, STATES, vantage_text, why_text
+from exporter.presentation.diagnosis import diagnose
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql import sql_headline, unread_text
 from exporter.presentation.text import what_an_instance_is
@@ -131,15 +132,12 @@ def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     if step is not None and code is not None:
         last = "" if view.unsteady is None else ", but the last probe succeeded"
         detail = None if failure is None else open_detail(failure)
-        diagnosis = view.diagnosis() if action else None
+        diagnosis = diagnose(view.target, view.record, view.now) if action else None
+        advice = None if diagnosis is None else diagnosis.advice()
         yield element("div", cause(reason, step))
         yield element("div", brief_code(urls, code), f" in step {step.value}{last}", class_="quiet")
         yield element("div", detail, class_="quiet") if detail else None
-        yield (
-            copyable(f"{first} {diagnosis.then}".rstrip())
-            if diagnosis is not None and (first := diagnosis.first_action())
-            else None
-        )
+        yield copyable(f"{advice.actions[0]} {advice.then}".rstrip()) if advice is not None and advice.actions else None
 
 
 def _next_expiry(view: TargetView) -> Child:
@@ -287,11 +285,33 @@ def _plan(ending: Ending, fleet: Fleet) -> str:
 
 def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
-    fleet = page.fleet
+    fleet, query = page.fleet, page.fleet.query
     yield head(urls, "Status" if page.is_status else "Targets", at=page.path, now=fleet.now, heading=not page.is_status)
     yield Html('<div id="standing" data-live>')
-    yield from map(markup, _verdict_section(urls, page))
-    yield Html("</div>")
+    themselves = sql_headline(fleet.own, (server for view in fleet.within() for server in view.stuck), fleet.now)
+    is_bad = bool(fleet.counts[Urgency.NOT_READY] or themselves)
+    headline = ". ".join(filter(None, (_vault_side(fleet), themselves)))
+    ended = "has ended, or is outside the filter" if query.scope else "has ended"
+    number = len(page.causes) + len(page.own)
+    causes = element("p", element("strong", counted(number, "cause"))) if number else None
+    effect = SOME_DO_NOT_WRITE if "may no longer write" in themselves else WITHOUT_THE_KEY
+    above: Child = [
+        [element("h1", headline, class_="bad-ink" if is_bad else None), scope_line(urls, fleet)] if page.is_status else None,
+        _notice(f"The cause of this link {ended}. This page shows what is there now.") if fleet.has_ended else None,
+        element("div", _badges(urls, fleet), causes, _next_expiry_line(page), class_="overall"),
+        map(_notice, page.notices),
+        element("p", effect, class_="quiet") if is_bad and page.is_status else None,
+    ]
+    yield markup(above)
+    yield from map(markup, causes_section(urls, page))
+    fewer = element("p", link(urls.to("/", query=query.scope), "Show the first causes only"))
+    below: Child = [
+        [fewer if query.all_causes else None, ended_section(urls, fleet)] if page.is_status else None,
+        restart_section(page.restart, fleet.now),
+        differences_line(urls, page.differences),
+        expiring_section(urls, page),
+    ]
+    yield Html(markup(below) + "</div>")
     yield filters(urls, fleet)
     yield Html('<div id="list" data-live>' + markup(match_count(urls, fleet)))
     caption = f"State of the vault side, {vantage_text(page.vantage)}. {not_tested(NOT_TESTED)}"
@@ -306,32 +326,6 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     states = element("dl", [*meanings, *sql_legend()])
     legend = element("details", element("summary", "What the states mean"), states, id="states")
     yield Html(TABLE_FOOT + _pages(urls, page) + "</div>" + legend + foot(urls))
-
-
-def _verdict_section(urls: Urls, page: ListPage) -> Iterator[Child]:
-    fleet, query = page.fleet, page.fleet.query
-    themselves = sql_headline(fleet.own, (server for view in fleet.within() for server in view.stuck), fleet.now)
-    is_bad = bool(fleet.counts[Urgency.NOT_READY] or themselves)
-    headline = ". ".join(filter(None, (_vault_side(fleet), themselves)))
-    ended = "has ended, or is outside the filter" if query.scope else "has ended"
-    number = len(page.causes) + len(page.own)
-    causes = element("p", element("strong", counted(number, "cause"))) if number else None
-    effect = SOME_DO_NOT_WRITE if "may no longer write" in themselves else WITHOUT_THE_KEY
-    yield [
-        [element("h1", headline, class_="bad-ink" if is_bad else None), scope_line(urls, fleet)] if page.is_status else None,
-        _notice(f"The cause of this link {ended}. This page shows what is there now.") if fleet.has_ended else None,
-        element("div", _badges(urls, fleet), causes, _next_expiry_line(page), class_="overall"),
-        map(_notice, page.notices),
-        element("p", effect, class_="quiet") if is_bad and page.is_status else None,
-    ]
-    yield from causes_section(urls, page)
-    fewer = element("p", link(urls.to("/", query=query.scope), "Show the first causes only"))
-    yield [
-        [fewer if query.all_causes else None, ended_section(urls, fleet)] if page.is_status else None,
-        restart_section(page.restart, fleet.now),
-        differences_line(urls, page.differences),
-        expiring_section(urls, page),
-    ]
 
 
 def _notice(words: str) -> Html:

@@ -251,7 +251,21 @@ def target_page(
     yield head(urls, target.name, at="/targets", now=view.now)
     not_read = element("p", unread, class_="quiet") if unread else None
     sql_servers = [proof_lines(urls, view), not_read, target_differences_list(differences)]
-    yield live("standing", _verdict_section(urls, view, vantage, sql_servers, untested))
+    dependents = text.what_depends(target)
+    missing = "No probe has finished yet." if view.readiness.stolen is None else sentence(why_text(view.readiness))
+    yield live(
+        "standing",
+        element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict"),
+        sql_servers,
+        chain(view),
+        marks(view),
+        element("p", element("strong", "SQL Servers that depend on it: "), dependents) if dependents else None,
+        element("p", not_tested(untested), class_="quiet"),
+        None if view.report is None else _advice(urls, target, view.report, view.record),
+        target_ticket(view),
+        element("h2", "Last probe"),
+        element("p", missing) if view.report is None else _steps(view.report),
+    )
     probe_now = urls.to("/probe", query=[("target", target.name), ("debug", "true")])
     yield element("p", link(probe_now, "Probe now"), " and show the transcript. ", _bundle(urls, target))
     columns = element("div", section("Target", _target_facts(urls, view, history)), _vault_sections(view), class_="columns")
@@ -259,23 +273,6 @@ def target_page(
     yield Html('<div id="history" data-live>')
     yield from _history_section(urls, view, history)
     yield Html("</div>" + foot(urls))
-
-
-def _verdict_section(urls: Urls, view: TargetView, vantage: Vantage, sql_servers: Sequence[Child], untested: str) -> Child:
-    dependents = text.what_depends(view.target)
-    missing = "No probe has finished yet." if view.readiness.stolen is None else sentence(why_text(view.readiness))
-    return [
-        element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict"),
-        sql_servers,
-        chain(view),
-        marks(view),
-        element("p", element("strong", "SQL Servers that depend on it: "), dependents) if dependents else None,
-        element("p", not_tested(untested), class_="quiet"),
-        None if view.report is None else _advice(urls, view.target, view.report, view.record),
-        target_ticket(view),
-        element("h2", "Last probe"),
-        element("p", missing) if view.report is None else _steps(view.report),
-    ]
 
 
 def _since(view: TargetView) -> Child:

@@ -25,7 +25,6 @@ from exporter.knowledge.verdict import (
     readiness_text,
     state_of,
 )
-from exporter.presentation.diagnosis import Diagnosis, diagnose
 from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind, next_ending
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof
@@ -109,10 +108,6 @@ class TargetView:
     def servers(self) -> dict[str, str]:
         """The SQL Servers that depend on the target; equal SQL Servers have one key."""
         return server_names(self.target.instances)
-
-    def diagnosis(self, proofs: Sequence[ServerProof] = ()) -> Diagnosis | None:
-        """Return the diagnosis of the current failure, or of the one that makes the target unsteady."""
-        return diagnose(self.target, self.record, self.now, proofs)
 
 
 def view(

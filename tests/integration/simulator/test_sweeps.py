@@ -57,7 +57,9 @@ class StepRunner:
         answer = await fetch_token(self._network, self._credential, SECRET, self._challenge, deadline=deadline)
         self._token = answer.token
         _, self._key = await self.session.get_key(self._token, KEY, VERSION, deadline=deadline)
-        _, self._wrapped = await self.session.wrap_key(self._token, self._key, "RSA-OAEP", b"x" * 32, deadline=deadline)
+        _, self._wrapped = await self.session.operate(
+            Step.WRAP_KEY, self._token, self._key, "RSA-OAEP", b"x" * 32, deadline=deadline
+        )
 
     async def facts(self, step):
         deadline = _soon()
@@ -69,9 +71,15 @@ class StepRunner:
             case Step.GET_KEY:
                 return (await self.session.get_key(self._token, KEY, VERSION, deadline=deadline))[0]
             case Step.WRAP_KEY:
-                return (await self.session.wrap_key(self._token, self._key, "RSA-OAEP", b"x" * 32, deadline=deadline))[0]
+                return (
+                    await self.session.operate(Step.WRAP_KEY, self._token, self._key, "RSA-OAEP", b"x" * 32, deadline=deadline)
+                )[0]
             case Step.UNWRAP_KEY:
-                return (await self.session.unwrap_key(self._token, self._key, "RSA-OAEP", self._wrapped, deadline=deadline))[0]
+                return (
+                    await self.session.operate(
+                        Step.UNWRAP_KEY, self._token, self._key, "RSA-OAEP", self._wrapped, deadline=deadline
+                    )
+                )[0]
 
     async def classified(self, step, **options):
         """The facts and the classification of a step whose response is replaced by a status and a body."""

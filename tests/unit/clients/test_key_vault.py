@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from exporter.clients.answers import Page, encode, read_key
 from exporter.clients.http.exchange import Response
 from exporter.clients.key_vault import Request, VaultSession, encrypt_locally
-from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase
+from exporter.core.values import Challenge, Facts, Fault, KeyFacts, Phase, Step
 from tests.support.tls_server import CHALLENGE, ENTRA, TENANT, TOKEN, closes, is_silent, keeps_open, response, until, writes
 from tests.support.values import replace
 
@@ -27,8 +27,8 @@ async def round_trip(session):
     assert facts.fault is Fault.NONE, facts
     got, key = await session.get_key(TOKEN, "Key0", "0123456789abcdef0123456789abcdef", deadline=until())
     data = os.urandom(32)
-    wrapped_facts, wrapped = await session.wrap_key(TOKEN, key, "RSA-OAEP", data, deadline=until())
-    unwrapped_facts, back = await session.unwrap_key(TOKEN, key, "RSA-OAEP", wrapped, deadline=until())
+    wrapped_facts, wrapped = await session.operate(Step.WRAP_KEY, TOKEN, key, "RSA-OAEP", data, deadline=until())
+    unwrapped_facts, back = await session.operate(Step.UNWRAP_KEY, TOKEN, key, "RSA-OAEP", wrapped, deadline=until())
     assert wrapped != data
     assert back == data
     return facts, challenge, got, key, wrapped_facts, unwrapped_facts
@@ -121,20 +121,20 @@ async def test_concurrent_sessions_have_their_own_phases(serve, session_to, fake
 
 
 @pytest.mark.parametrize(
-    ("operation", "body", "fault"),
+    ("step", "body", "fault"),
     [
-        ("get_key", b"<html>", Fault.ANSWER_NOT_JSON),
-        ("wrap_key", b"", Fault.ANSWER_EMPTY),
-        ("unwrap_key", b'{"value": "!"}', Fault.VALUE_UNUSABLE),
+        (Step.GET_KEY, b"<html>", Fault.ANSWER_NOT_JSON),
+        (Step.WRAP_KEY, b"", Fault.ANSWER_EMPTY),
+        (Step.UNWRAP_KEY, b'{"value": "!"}', Fault.VALUE_UNUSABLE),
     ],
 )
-async def test_unusable_body_with_status_200_has_its_own_fault(serve, session_to, key, *, operation, body, fault):
+async def test_unusable_body_with_status_200_has_its_own_fault(serve, session_to, key, *, step, body, fault):
     wire = await serve(lambda _request: response(200, body))
     async with session_to(wire) as session:
-        if operation == "get_key":
+        if step is Step.GET_KEY:
             facts, value = await session.get_key(TOKEN, key.name, key.version, deadline=until())
         else:
-            facts, value = await getattr(session, operation)(TOKEN, key, "RSA-OAEP", b"x" * 32, deadline=until())
+            facts, value = await session.operate(step, TOKEN, key, "RSA-OAEP", b"x" * 32, deadline=until())
     assert (facts.fault, facts.status, value) == (fault, 200, None)
 
 
@@ -143,7 +143,7 @@ async def test_wrapped_bytes_of_another_size_than_the_key_fail_wrap(serve, sessi
     """Unwrap would fail with them, and a failed unwrap means that databases do not open."""
     wire = await serve(lambda _request: response(200, {"kid": "k", "value": encode(bytes(size))}))
     async with session_to(wire) as session:
-        facts, value = await session.wrap_key(TOKEN, key, "RSA-OAEP", b"x" * 32, deadline=until())
+        facts, value = await session.operate(Step.WRAP_KEY, TOKEN, key, "RSA-OAEP", b"x" * 32, deadline=until())
     assert (facts.fault, facts.status, value) == (Fault.VALUE_UNUSABLE, 200, None)
     assert facts.detail == f"{size} bytes, encrypted with a key of 2048 bits"
 

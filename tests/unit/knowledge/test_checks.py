@@ -7,7 +7,7 @@ import pytest
 import sqlglot
 
 from exporter.core.values import CredentialKind, Step
-from exporter.knowledge.advice import of_failure, reason_actions
+from exporter.knowledge.advice import reason_actions
 from exporter.knowledge.checks import (
     BY_NAME,
     CHECKS,
@@ -23,6 +23,7 @@ from exporter.knowledge.checks import (
 )
 from exporter.knowledge.checks_host import SQL_RIGHTS, missing_right
 from exporter.knowledge.checks_vault import CheckOutcome, CheckResult, CheckRun
+from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import Names
 from exporter.knowledge.reasons import Reason
 from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS, unseen
@@ -64,7 +65,7 @@ def test_unknown_outcome_has_the_commands_that_show_more(check):
 def test_reason_selects_before_row_and_code(reason):
     for kind, step, name in product(KINDS, (None, *Step), ("dns_entra", "clock", "vault_answers")):
         names, check = replace(NAMES, kind=kind), BY_NAME[name]
-        expected = reason_actions(reason, step, names) or check.actions or of_failure(3013, None)
+        expected = reason_actions(reason, step, names) or check.actions or BY_CODE[3013].actions
         assert check_actions(check, FAIL, names, code=3013, reason=reason, step=step) == expected
     assert check_actions(BY_NAME["round_trip"], FAIL, names) == ()
 

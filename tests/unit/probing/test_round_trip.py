@@ -114,15 +114,11 @@ class FakeVault:
         facts = self._answer(Step.GET_KEY, deadline)
         return facts, self.key if facts.fault is Fault.NONE else None
 
-    async def wrap_key(self, token, key, algorithm, data, *, deadline):
+    async def operate(self, step, token, key, algorithm, data, *, deadline):
         assert (token, key.version, algorithm, len(data)) == ("t0ken", "v1", "RSA-OAEP", 32)
-        facts = self._answer(Step.WRAP_KEY, deadline)
-        return facts, data[::-1] if facts.fault is Fault.NONE else None
-
-    async def unwrap_key(self, token, key, algorithm, data, *, deadline):
-        assert (token, key.version, algorithm) == ("t0ken", "v1", "RSA-OAEP")
-        facts = self._answer(Step.UNWRAP_KEY, deadline)
-        return facts, self.spoil(data[::-1]) if facts.fault is Fault.NONE else None
+        facts = self._answer(step, deadline)
+        value = data[::-1] if step is Step.WRAP_KEY else self.spoil(data[::-1])
+        return facts, value if facts.fault is Fault.NONE else None
 
 
 @pytest.fixture(autouse=True)
