@@ -11,7 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.knowledge.code_row import EVENT_LOG, FREQUENT, OWNERS, WITHOUT_THE_KEY, ConnectorError, Family, Layer, words_in
+from exporter.knowledge.code_row import (
+    EVENT_LOG,
+    FREQUENT,
+    OWNERS,
+    WITHOUT_THE_KEY,
+    ConnectorError,
+    Family,
+    Layer,
+    Owner,
+    words_in,
+)
 from exporter.knowledge.codes import both_numbers, find
 
 if TYPE_CHECKING:
@@ -32,6 +42,7 @@ class Explanation:
     rows: tuple[ConnectorError, ...] = ()
     effect: str = ""  # of a text without a code
     reason: Reason | None = None  # if the text stands for one
+    owner: Owner = Owner.DBA  # who acts, if the text is not that of a code
     also: tuple[str, ...] = ()  # titles of other codes and messages in the same text
 
     @property
@@ -193,7 +204,7 @@ def as_data(row: ConnectorError) -> dict[str, object]:
 def as_text(row: ConnectorError) -> str:
     """Return the row as terminal text, with whole `code` spans."""
     about = {
-        "Owner": f"{row.owner.value}: {OWNERS[row.owner]}",
+        "Owner": _team(row.owner),
         "Kind": f"{row.category.value}, layer {row.layer.value}",
         "Probe": visibility(row),
         "Elsewhere": elsewhere(row),
@@ -208,7 +219,13 @@ def explanation_text(explanation: Explanation) -> str:
     if explanation.is_code:
         return _joined(as_text(explanation.rows[0]), also)
     more = "\n".join(f"More: ekm-exporter explain {row.code}" for row in explanation.rows)
-    return _joined(explanation.title, *_body(explanation, effect(explanation)), more, also)
+    return _joined(
+        explanation.title, *_body(explanation, effect(explanation)), f"Owner     {_team(explanation.owner)}", more, also
+    )
+
+
+def _team(owner: Owner) -> str:
+    return f"{owner.value}: {OWNERS[owner]}"
 
 
 def _joined(*blocks: str) -> str:
@@ -241,6 +258,7 @@ def explanation_data(explanation: Explanation) -> dict[str, object]:
         return as_data(explanation.rows[0]) | also
     return {
         "title": explanation.title,
+        "owner": explanation.owner.value,
         "summary": explanation.summary,
         "effect": effect(explanation) or None,
         "causes": list(explanation.causes),

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from exporter.explain.known_texts import CONNECTOR_TEXTS, SERVICE_TEXTS, KnownText
 from exporter.knowledge.checks_host import SHOW_RUNTIME
-from exporter.knowledge.code_row import DLL_VERSION, DO_NOT_RESTART, EVENT_LOG, IF_IN_USE
+from exporter.knowledge.code_row import DLL_VERSION, DO_NOT_RESTART, EVENT_LOG, IF_IN_USE, for_identity
 
 # A database that cannot open or write, which follows from another failure.
 
@@ -109,8 +109,14 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
         actions=(
             "Show the reason: `SELECT name, log_reuse_wait_desc FROM sys.databases;`.",
             _PROBE,
-            "For LOG_BACKUP: repair the vault side, then back up the log. Until then, let the log grow or add a log file.",
+            "For LOG_BACKUP and a probe that fails: mend the vault side first, as its code says, then back up the log. That ends the fault: `log_reuse_wait_desc` becomes NOTHING.",
+            (
+                "Until then, stop the writers: the log fills slower. Growth and a new log file make virtual log files, which need the vault too: they fail with it. "
+                "Free space on the disk helps only if the probe succeeds."
+            ),
+            "For ACTIVE_TRANSACTION or AVAILABILITY_REPLICA, the vault is not the cause: find the open transaction with `DBCC OPENTRAN;`, or the replica that lags.",
             "Do not shrink the log. Do not switch the recovery model: that breaks the chain of log backups.",
+            DO_NOT_RESTART,
         ),
     ),
     *(
@@ -331,6 +337,7 @@ STATES: tuple[KnownText, ...] = (
 # The key provider: its DLL, its session and its credential.
 
 _READ_CODE = "Read the number after `Provider error code:` in the message, and run `ekm-exporter explain` with it."
+_ONLY_THERE = "For 401 or 3303 with a probe that succeeds, SQL Server's own secret is wrong: `ekm-exporter explain 401`."
 _REGISTER = "Register the DLL: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] FROM FILE = 'PATH';`. That disables the provider."
 _ENABLE = "Enable the provider: `ALTER CRYPTOGRAPHIC PROVIDER [PROVIDER] ENABLE;`."
 _TURN_ON = "EXEC sp_configure 'EKM provider enabled', 1; RECONFIGURE;"
@@ -365,7 +372,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         summary="SQL Server could not load the connector's DLL. No request was sent to Entra ID or the vault.",
         effect=IF_IN_USE,
         causes=(
-            "The Visual C++ runtime is missing: 2015 for connector 1.0.5.0 on SQL Server 2016 and later, 2013 for older ones.",
+            "The x64 Visual C++ runtime is missing: 2015 (14.x) for connector 1.0.5.0 on SQL Server 2016 and later, 2013 (12.x) for older ones.",
             "After an upgrade of the connector, `sys.cryptographic_providers` still has the old path.",
             "The DLL is not at the path in `sys.cryptographic_providers`, or the service account cannot read it.",
         ),
@@ -373,10 +380,14 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'library';`.",
             _SHOW_PROVIDERS,
             f"Show the runtimes: `{SHOW_RUNTIME}`.",
-            "If the runtime is missing: download Visual C++ 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or 2013 with id=40784 there, and install it.",
+            "If the x64 runtime is missing: download `vc_redist.x64.exe` of 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or `vcredist_x64.exe` of 2013 with id=40784 there.",
+            "Install it without a restart of Windows, which closes the encrypted databases: `.\\vc_redist.x64.exe /install /passive /norestart`.",
             f"If the path is wrong: {_REGISTER[0].lower()}{_REGISTER[1:]}",
             _ENABLE,
-            "Repeat what failed, such as a log backup: if it succeeds, the DLL is loaded. Start the service again only if its encrypted databases are closed.",
+            (
+                "Repeat what failed, such as a log backup. If it succeeds, the fault is over, and message 33080 says that the DLL was loaded: `EXEC sys.sp_readerrorlog 0, 1, N'loaded into memory';`. "
+                "Start the service again only if its encrypted databases are closed."
+            ),
         ),
     ),
     KnownText(
@@ -385,7 +396,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         pattern="cannot open session for",
         summary="SQL Server could not open a session with the provider: sign-in and token. The provider code names the cause.",
         causes=("The provider code in the message names the cause. 3303, a refused secret, is the usual one.",),
-        actions=(_READ_CODE, "Test the sign-in: `ekm-exporter probe TARGET`."),
+        actions=(_READ_CODE, "Test the sign-in: `ekm-exporter probe TARGET`.", _ONLY_THERE),
         has_code=True,
     ),
     _coded_message(
@@ -584,15 +595,24 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         title="No primary managed identity",
         pattern="primary managed identity is not se",
         summary="SQL Server has no primary managed identity, so it cannot sign in with IDENTITY = 'Managed Identity'.",
+        effect=IF_IN_USE,
         causes=("No identity is assigned to the machine, or none is set as the primary one of SQL Server.",),
         actions=(
-            "Check that one is assigned: `az vm identity show --resource-group GROUP --name VM`.",
-            "Give the identity User.Read.All, GroupMember.Read.All and Application.Read.All of Microsoft Graph first.",
-            "On an Azure VM, run the commands below. On Arc, enable it in the portal, at the SQL Server's settings. SQL Server 2022 on Arc supports none: use a client secret.",
-            "Then restart the SQL Server service, if the databases that are open do not depend on this vault.",
+            (
+                "For EKM, a managed identity needs SQL Server 2022 CU17 or later on an Azure VM, or SQL Server 2025 on Azure Arc. SQL Server 2022 on Arc supports none: "
+                "write a client secret with `ekm-exporter script alter-credential.sql`."
+            ),
+            "On an Azure VM, the first command below assigns an identity, and the second shows its principal id.",
+            for_identity(
+                "Give that principal User.Read.All, GroupMember.Read.All and Application.Read.All of Microsoft Graph, as a Privileged Role Administrator: "
+                "`ekm-exporter docs managed-identity` has the commands."
+            ),
+            "Then run the last two commands. On Arc, enable it in the portal instead: `SQL Server - Azure Arc > SERVER > Settings > Microsoft Entra ID`.",
+            "Repeat the statement that failed. If it succeeds, the fault is over. If it shows 37563 again, restart the service in a planned window: with encrypted databases of this vault open, they stay closed until the key is read.",
         ),
         commands=(
             "az vm identity assign --resource-group GROUP --name VM",
+            "az vm show --resource-group GROUP --name VM --query identity.principalId --output tsv",
             "az sql vm validate-azure-ad-auth --resource-group GROUP --name VM",
             "az sql vm enable-azure-ad-auth --resource-group GROUP --name VM",
         ),
@@ -894,7 +914,11 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
             _CODE_NAMES_CAUSE,
             "2058: the registry key of the connector is missing or not writable. The vault is not the cause.",
         ),
-        actions=(_READ_CODE, _TEST_KEY),
+        actions=(
+            _READ_CODE,
+            _TEST_KEY,
+            _ONLY_THERE,
+        ),
         has_code=True,
     ),
     _coded_message(

@@ -18,10 +18,10 @@ from exporter.core.values import Facts, Fault, Step
 from exporter.explain.explanation import Explanation
 from exporter.explain.known_texts import LOW_HALF, OF_FILES, WIN32, WINDOWS_ERRORS, WINDOWS_NAMES, KnownText, windows_error
 from exporter.explain.messages import MESSAGES
-from exporter.knowledge.advice import NOBODY, chosen
+from exporter.knowledge.advice import NOBODY, chosen, owner_of_reason
 from exporter.knowledge.answers import ErrorBody, read_error
 from exporter.knowledge.classify import FAULT_RULES, STATUS_RULES, classify
-from exporter.knowledge.code_row import ConnectorError
+from exporter.knowledge.code_row import ConnectorError, Owner
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.names import fill_names
 from exporter.knowledge.reason_row import sentence
@@ -310,6 +310,7 @@ def explain_windows_error(number: int, paste: Paste) -> Explanation:
         actions=error.actions or _actions(error.reason, row),
         rows=() if row is None else (row,),
         reason=error.reason,
+        owner=Owner.DBA if row is None else row.owner,
     )
 
 
@@ -342,7 +343,15 @@ def explain_reason(reason: Reason, *, title: str = "", codes: tuple[int, ...] = 
         actions=_actions(reason, next(iter(rows), None), number),
         rows=rows,
         reason=reason,
+        owner=_owner(reason, rows),
     )
+
+
+def _owner(reason: Reason, rows: tuple[ConnectorError, ...]) -> Owner:
+    """Return the team for a reason; what Entra ID alone answers has codes that other services' answers have too."""
+    if reason in (Reason.SIGN_IN_REFUSED, Reason.ENTRA_UNAVAILABLE):
+        return Owner.IDENTITY
+    return owner_of_reason(reason, Step.GET_KEY) or next((row.owner for row in rows), Owner.NETWORK)
 
 
 def _actions(reason: Reason | None, row: ConnectorError | None, number: int | None = None) -> tuple[str, ...]:

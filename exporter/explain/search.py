@@ -183,6 +183,7 @@ def _http_status(paste: Paste) -> Explanation | None:
         causes=row.causes,
         actions=row.actions,
         rows=(row,),
+        owner=row.owner,
     )
 
 

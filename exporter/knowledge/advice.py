@@ -17,10 +17,13 @@ from exporter.knowledge.code_row import (
     DO_NOT_RESTART,
     FIND_OBJECT_ID,
     FIND_REASON,
+    IF_PROBE_SUCCEEDS,
     IF_SQL_SERVER_SHOWS_IT,
     NEW_SECRET,
     NOT_FOR_TONIGHT,
+    NOT_IN_WAVES,
     PROBE,
+    REPEAT,
     SAME_ADDRESS,
     SET_ONLINE,
     UNDO,
@@ -130,8 +133,12 @@ def actions(
 def chosen(
     code: int | None, reason: Reason | None, names: Names = NOBODY, *, step: Step | None = None, ready: bool | None = None
 ) -> tuple[str, ...]:
-    """Return the actions of a failure, before names are filled in. Raises KeyError for an unknown code."""
+    """Return the actions of a failure, before names are filled in. Those of a reason have the proof. Raises KeyError for an unknown code."""
     found = (reason is not None and reason_actions(reason, step, names)) or (() if code is None else BY_CODE[code].actions)
+    is_proven = any(each.startswith(REPEAT) or each in (_SET, NOT_IN_WAVES) for each in found)
+    if reason is not None and found and not is_proven:
+        last = found.index(DO_NOT_RESTART) if DO_NOT_RESTART in found else len(found)
+        found = (*found[:last], REPEAT, *found[last:])
     return kept(found, names, reason=reason, ready=ready)
 
 
@@ -146,6 +153,7 @@ def kept(texts: Iterable[str], names: Names, *, reason: Reason | None, ready: bo
         SET_ONLINE: ready,
         FIND_OBJECT_ID: names.object_id,
         FIND_REASON: reason,
+        IF_PROBE_SUCCEEDS: reason,
         UNDO: HSM_DOMAIN in names.vault,
     }
     return tuple(each for each in texts if not spared.get(each))
@@ -229,7 +237,7 @@ _COMPARE: Final = ServerAction(
 SERVER_ACTIONS: Final[Mapping[Category, ServerAction]] = {
     Category.IDENTITY: ServerAction(
         "Write the present secret with `alter-credential.sql`",
-        "`ekm-exporter script alter-credential.sql` prints it. On {server}, run it and the statements that it writes.",
+        "`ekm-exporter script alter-credential.sql` prints it. On {server}, run it and the statements that it writes: they alter SQL Server's own credential, that of the key's login in `sys.credentials`.",
         "Then repeat a log backup.",
     ),
     Category.NETWORK: ServerAction("Test the network path from {server} to the vault, with the proxy of its service account"),
@@ -262,6 +270,14 @@ def open_detail(result: StepResult) -> str:
     return result.facts.detail if is_open and result.facts is not None else ""
 
 
+def owner_of_reason(reason: Reason, step: Step) -> Owner | None:
+    """Return the team for a reason; None if its code decides."""
+    reply, link = reason.row.reply_at(step), reason.row.link_at(step)
+    if reason in (Reason.CLOCK_SKEW, Reason.TOKEN_EXPIRED, Reason.IDENTITY_KEY_UNREADABLE) or reply is Reply.NOT_TESTED:
+        return Owner.EXPORTER
+    return Owner.NETWORK if reply is Reply.NONE or link is Link.PROXY or reason in _ROUTE_REASONS else None
+
+
 def owner_of_failure(result: StepResult, owner: Owner) -> Owner:
     """Return the team for a failure: `owner` of its code, unless its reason shows another one.
 
@@ -270,10 +286,9 @@ def owner_of_failure(result: StepResult, owner: Owner) -> Owner:
     facts, reason = result.facts, result.reason
     if reason is None:
         return owner
-    reply, link = reason.row.reply_at(result.step), reason.row.link_at(result.step)
-    if reason in (Reason.CLOCK_SKEW, Reason.TOKEN_EXPIRED, Reason.IDENTITY_KEY_UNREADABLE) or reply is Reply.NOT_TESTED:
-        return Owner.EXPORTER
-    if reply is Reply.NONE or link is Link.PROXY or reason in _ROUTE_REASONS or is_page_of_device(result):
+    if (own := owner_of_reason(reason, result.step)) is not None:
+        return own
+    if is_page_of_device(result):
         return Owner.NETWORK
     if facts is None or facts.status is None or facts.status < HTTPStatus.BAD_REQUEST:
         return owner

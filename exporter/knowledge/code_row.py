@@ -154,7 +154,10 @@ _CLOCKS = (
 )
 WITHOUT_THE_KEY = _CLOCKS.format("Now", _OPEN)
 SOME_DO_NOT_WRITE = _CLOCKS.format("Now", f"other {_OPEN}")
-IF_IN_USE = f"This follows if databases here use a key in the vault. {WITHOUT_THE_KEY}"
+IF_IN_USE = (
+    "This follows if databases here use a key in the vault: part 4 of `ekm-exporter script verify.sql` lists those of a server. "
+    f"{WITHOUT_THE_KEY}"
+)
 IF_SQL_SERVER_SHOWS_IT = f"This follows if SQL Server shows the code, not only a probe. {WITHOUT_THE_KEY}"
 WHILE_IT_LASTS = f"What needs the key meanwhile may fail. {WITHOUT_THE_KEY}"
 # A database, a virtual log file and a backup decrypt the database's key and encrypt none: an assumption, which no page of Microsoft's states.
@@ -164,13 +167,17 @@ WITHOUT_WRAP = (
 NOT_FOR_TONIGHT = "This can wait for working hours."
 WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."
 DO_NOT_RESTART = for_dba(f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}")
+# Between two waves of refusals, a probe succeeds.
+NOT_IN_WAVES = for_dba(
+    "Do not restart or fail over SQL Server until ten minutes pass without 429; then repeat the log backups. Do not shrink the log."
+)
 # Microsoft's setup page restarts the service after the right on the registry key, when no database is encrypted yet.
 RESTART_LATER = (
     "Microsoft's setup page then restarts the service: do so in a planned window, a secondary first, when "
     "`ekm-exporter doctor TARGET` fails no check."
 )
 SET_ONLINE = for_dba(
-    "Then, node by node, where a database is in RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, restart that node's service."
+    "Then, node by node, for RECOVERY PENDING: `ALTER DATABASE [DB] SET ONLINE;`. In an availability group, restart the service. Then repeat log backups."
 )
 EVENT_LOG = for_dba(
     "On the SQL Server host, read the preceding lines in the Application log, source `SQL Server Connector for Microsoft Azure Key Vault`."
@@ -185,7 +192,7 @@ ASSIGN_ROLE = (
     f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {ASSIGNEE} --scope VAULT_ID/keys/KEY`'
 )
 RECOVER_VAULT = for_vault(
-    "Recover a deleted vault by its `scheduledPurgeDate`: `az keyvault recover --name VAULT`. After a purge, restore the key's backup elsewhere."
+    "Recover a deleted vault before its `scheduledPurgeDate`: `az keyvault recover --name VAULT`. After it, restore the key's backup elsewhere."
 )
 _LOST_ROLES = "A recovered vault has lost its roles"
 ROLES_OF_RECOVERED = for_dba(f"{_LOST_ROLES}. The command that assigns one: `ekm-exporter explain forbidden_rbac`.")
@@ -307,6 +314,11 @@ WRITE_SECRET = (
         "On every replica, write the secret with `sqlcmd`, as the first lines of this script show: `ekm-exporter script alter-credential.sql`."
     ),
     for_dba("The secret there is the client id without hyphens, then the secret's value: at most 120 characters."),
+)
+
+# Of a failure that SQL Server shows alone. A probe that failed answers the question.
+IF_PROBE_SUCCEEDS = for_dba(
+    "Does a probe succeed: `ekm-exporter probe TARGET`? Then only SQL Server's own secret is wrong: `ekm-exporter explain 401`."
 )
 
 # The capital words in commands that only the reader knows, each with the place that has its value.

@@ -27,6 +27,7 @@ from exporter.knowledge.code_row import (
     Family,
     Layer,
     Owner,
+    for_dba,
     generations,
     out_of_memory_row,
 )
@@ -163,7 +164,15 @@ ENGINE: tuple[ConnectorError, ...] = (
             "As for 3303: the client secret has expired. This is the usual cause.",
             "As for 3303: the credential string in SQL Server does not match the secret in Entra ID.",
         ),
-        actions=("Follow `ekm-exporter explain 3303`.", "Test the credential now: `ekm-exporter probe TARGET`."),
+        actions=(
+            "Test the exporter's credential now: `ekm-exporter probe TARGET`. If it fails too, follow `ekm-exporter explain 3303`.",
+            for_dba(
+                "If it succeeds, only SQL Server's own secret is wrong, in the credential of the key's login. Create no new secret."
+            ),
+            for_dba("Show that credential's name and vault: `SELECT name, credential_identity FROM sys.credentials;`."),
+            *WRITE_SECRET,
+            for_dba("Then repeat a log backup. If it succeeds, the fault is over."),
+        ),
         unobservable_because="It is an HTTP status, not a code. A probe reports this failure as 3303.",
     ),
     ConnectorError(404, "getKeyByName", Category.MISSING, Owner.VAULT, layer=Layer.EVENT_LINE).saying(
@@ -276,7 +285,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "Without the exporter on that host, find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
             "On every node, as an administrator, write that account into `$account` of the commands below: they create the key and give it Full Control.",
             "On a failover cluster only, run the last three too, with your SQL Server resource as `$resource`: they add a registry checkpoint.",
-            "Repeat the statement that failed.",
+            "Repeat the statement that failed. If it succeeds and `doctor` shows no failed line, the fault is over.",
             SET_ONLINE,
             RESTART_LATER,
         ),

@@ -7,6 +7,7 @@ from exporter.knowledge.code_row import (
     EVENT_LOG,
     FIND_INTERCEPTION,
     FIND_REASON,
+    IF_PROBE_SUCCEEDS,
     IF_SQL_SERVER_SHOWS_IT,
     NEW_SECRET,
     NOT_A_VAULT,
@@ -111,13 +112,13 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         effect=WITHOUT_THE_KEY,
         causes=(
             "The client secret has expired (AADSTS7000222). This is the usual cause.",
-            "SQL Server still uses an old secret, if a probe succeeds: create none, and write the present one with `alter-credential.sql`.",
+            "SQL Server's own credential still has an old secret, if a probe succeeds.",
             "The string is wrong (AADSTS7000215): the secret's id instead of its value, or hyphens in the client id.",
             "The certificate has expired or is not registered with the application (AADSTS700027).",
             "The clock is wrong by minutes, which invalidates certificate sign-in (AADSTS700024).",
         ),
         actions=(
-            "List the secrets and their expiry: `az ad app credential list --id CLIENT_ID`.",
+            IF_PROBE_SUCCEEDS,
             NEW_SECRET,
             for_dba(
                 "Test it first: give it to the exporter, in `client_secret_file` or `client_secret_env`, then run `ekm-exporter probe TARGET`."

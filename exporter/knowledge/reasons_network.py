@@ -12,6 +12,7 @@ from exporter.knowledge.code_row import (
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
     KEEP_CREDENTIAL,
+    NOT_IN_WAVES,
     ROLES_OF_RECOVERED,
     SHOW_THE_SERVER,
     SHOW_ZONE_LINKS,
@@ -293,7 +294,7 @@ STATUS: tuple[ReasonRow, ...] = (
             actions=(
                 f"Find the application's other clients in the sign-in log, and stop the one that loops: `{SIGN_IN_LOG}`.",
                 _SLOW_DOWN,
-                DO_NOT_RESTART,
+                NOT_IN_WAVES,
             ),
         ),
         by_kind={
@@ -301,7 +302,7 @@ STATUS: tuple[ReasonRow, ...] = (
                 "Read the endpoint in the detail of the probe. An Azure VM's 169.254.169.254 throttles the programs of its VM together.",
                 "Then find the other programs on the probe's host that request tokens, and slow the one that loops.",
                 _SLOW_DOWN,
-                DO_NOT_RESTART,
+                NOT_IN_WAVES,
             )
         },
     ),

@@ -50,7 +50,7 @@ _SHOW_FEDERATION = (
 )
 
 _REPLACE_FILE = for_exporter("Then replace the exporter's certificate file. The exporter reads it again without a restart.")
-_NEW_SECRET = BY_CODE[3303].actions
+_NEW_SECRET = BY_CODE[3303].actions[1:]  # a probe failed
 _READ = "Read the response in the detail of the probe: it may name the cause."
 _NUMBER_ACTIONS = (_LOOK_UP_NUMBER, KEEP_CREDENTIAL, *AGAIN)
 _CERTIFICATE, _MANAGED, _WORKLOAD = (
@@ -75,7 +75,7 @@ _federation = partial(ReasonRow, by_kind=_only(_WORKLOAD))
 SIGN_IN: tuple[ReasonRow, ...] = (
     _secret(
         "secret_expired", "the client secret has expired", refuses=Refused.EXPIRED_CREDENTIAL, markers=(numbers(7000222),)
-    ).advising(*_NEW_SECRET[1:]),
+    ).advising(*_NEW_SECRET),
     _secret(
         "secret_wrong",
         "the client secret is wrong",
@@ -84,7 +84,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         "If the secret worked until now, it was replaced or removed. List all and their dates: `az ad app credential list --id CLIENT_ID`.",
         for_exporter("If it never worked, check that the exporter's secret file has the secret's value, not its id."),
         f"If the value is lost, create a new secret and keep the old one: {RESET}.",
-        *_NEW_SECRET[2:],
+        *_NEW_SECRET[1:],
     ),
     ReasonRow(
         "clock_skew",
@@ -168,7 +168,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
     ).advising(
         "Check the client id first: `az ad app credential list --id CLIENT_ID`. The list of the application is empty.",
         f"If it is the right application, create a secret: {RESET}.",
-        *_NEW_SECRET[2:],
+        *_NEW_SECRET[1:],
     ),
     # The sentence may be absent, so the cause is open: the secret is only compared first.
     _refused(
@@ -191,7 +191,7 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         _READ,
         "Compare the credential with Entra ID's list and dates: `az ad app credential list --id CLIENT_ID`.",
         f"Only if the secret is expired or wrong, create a new one and keep the old one: {RESET}.",
-        *_NEW_SECRET[2:],
+        *_NEW_SECRET[1:],
     ),
     _refused(
         "sign_in_refused",
@@ -235,11 +235,15 @@ SIGN_IN: tuple[ReasonRow, ...] = (
         link=Link.HOST,
         is_open=True,
     ).advising(
-        "Add the exporter's account to the local group `Hybrid agent extension applications` on Windows, or `himds` on Linux.",
+        "Add the exporter's account to the local group `Hybrid agent extension applications` on Windows, or `himds` on Linux, as an administrator.",
         'Windows: `net localgroup "Hybrid agent extension applications" ACCOUNT /add`. Linux: `usermod -aG himds ACCOUNT`.',
-        "Then restart the exporter's service: a running process keeps its old groups.",
-        "SQL Server is affected only if its own service account is missing in that group too. Check it.",
-        DO_NOT_RESTART,
+        "Then restart the exporter's service, as a running process keeps its old groups: `Restart-Service ekm-exporter` (Linux: systemctl).",
+        for_dba(
+            "Is SQL Server affected too? Only if its own service account is not in the group: "
+            '`net localgroup "Hybrid agent extension applications"` lists the members, '
+            "`SELECT servicename, service_account FROM sys.dm_server_services;` shows the account."
+        ),
+        *AGAIN,
     ),
 )
 

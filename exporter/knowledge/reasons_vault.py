@@ -53,9 +53,8 @@ OTHER_DEVICE = AtSignIn(
     ),
 )
 READ_SENTENCE = "Read the vault's sentence in the detail of the probe: it names what is refused."
-_FIND_DELETED = (
-    "List the deleted vaults: `az keyvault list-deleted`. If this one is not there, it was purged, or its name is misspelt."
-)
+_FIND_DELETED = "Select the vault's subscription (az account list, az account set --subscription), and list its deleted vaults: `az keyvault list-deleted`. If this one is not there, it was purged, or its name is misspelt."
+_READ_RECOVERY = for_dba("Each step, and the way without the vault: `ekm-exporter docs recovery`.")
 _ONLY_PRIVATE = "The vault only accepts private endpoints, and the request came from outside. Approve a pending endpoint: "
 _RESOLVES_PRIVATELY = (
     for_network(
@@ -98,8 +97,8 @@ VAULT: tuple[ReasonRow, ...] = (
         is_irreversible=True,
         refuses=Refused.KEY,
         markers=(Markers(VaultOrder.PERMISSION, ("vaultnotfound",), (404,)),),
-        on_hsm=(_FIND_DELETED, RECOVER_VAULT, DO_NOT_RESTART),
-    ).advising(_FIND_DELETED, RECOVER_VAULT, ASSIGN_AGAIN, DO_NOT_RESTART),
+        on_hsm=(_FIND_DELETED, RECOVER_VAULT, _READ_RECOVERY, DO_NOT_RESTART),
+    ).advising(_FIND_DELETED, RECOVER_VAULT, ASSIGN_AGAIN, _READ_RECOVERY, DO_NOT_RESTART),
     _token("token_rejected", "the token was rejected with 401", is_open=True).advising(
         "Read the vault's sentence in the detail of the probe. If it names no cause, retry in ten minutes.", STATUS_PAGE, *AGAIN
     ),

@@ -62,7 +62,8 @@ def explanation_page(urls: Urls, explanation: Explanation) -> Html:
         )
     listed = [element("li", link(urls.code(row.code), f"{row.code} {row.symbol}")) for row in rows]
     codes = [element("h2", "Codes"), element("ul", listed)] if listed else None
-    return page(urls, explanation.title, _what_to_do(explanation, effect(explanation)), codes, also, at="/explain")
+    who = element("p", f"Who acts: {OWNERS[explanation.owner]}.")
+    return page(urls, explanation.title, _what_to_do(explanation, effect(explanation)), who, codes, also, at="/explain")
 
 
 def _what_to_do(explained: Explanation | ConnectorError, effect: str) -> Child:

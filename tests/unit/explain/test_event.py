@@ -283,7 +283,7 @@ def test_events_of_one_code_are_one_line_with_count_and_times():
     text = as_text(summary)
     assert "     3  2026-11-24 10:02:00  2026-11-24 10:07:00  3303 ErrorGetTokenBadCredentials\n" in text
     assert "        Entra ID refused the credential (401), or a device on the route" in text
-    assert "        First: List the secrets and their expiry:" in text
+    assert "        First: Does a probe succeed:" in text
     assert "3076 (3112 on connector 1.0.5.0)" in text
     assert max(map(len, text.splitlines())) <= 120
 

@@ -1,6 +1,7 @@
 """The recommended actions, cause and team of one failure of one target."""
 
 import re
+from itertools import product
 
 import pytest
 
@@ -15,7 +16,7 @@ from exporter.knowledge.advice import (
     owner_of_failure,
 )
 from exporter.knowledge.classify import classify
-from exporter.knowledge.code_row import CONFIRM, DO_NOT_RESTART, FIND_REASON, UNDO, WITHOUT_WRAP, Owner
+from exporter.knowledge.code_row import CONFIRM, DO_NOT_RESTART, FIND_REASON, NOT_IN_WAVES, REPEAT, UNDO, WITHOUT_WRAP, Owner
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import Names, fill_names
 from exporter.knowledge.reason_row import Refused
@@ -108,7 +109,7 @@ def test_restart_warning_is_absent_with_verdict_ready():
 
 def test_reason_without_advice_gets_the_actions_of_the_code():
     assert actions(3306, Reason.ANSWER_INCOMPLETE, ready=None, names=VAULT)[0] == fill_names(BY_CODE[3306].actions[1], VAULT)
-    assert actions(3303, None, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
+    assert actions(3303, None, ready=None, names=VAULT)[0] == fill_names(BY_CODE[3303].actions[0], VAULT)
     assert actions(3000, None, ready=None, names=VAULT) == ()
 
 
@@ -117,7 +118,17 @@ def test_actions_leave_out_the_probe_just_made():
         assert BY_CODE[code].actions[0] == FIND_REASON
         assert actions(code, None, ready=False, names=VAULT)[0] == fill_names(FIND_REASON, VAULT)
         known = actions(code, Reason.ANSWER_EMPTY, ready=False, names=VAULT)
-        assert known == tuple(fill_names(each, VAULT) for each in BY_CODE[code].actions[1:])
+        proof = fill_names(REPEAT, VAULT)
+        assert [each for each in known if each != proof] == [fill_names(each, VAULT) for each in BY_CODE[code].actions[1:]]
+
+
+def test_the_actions_of_each_reason_have_a_proof():
+    waves = fill_names(NOT_IN_WAVES, VAULT)
+    for reason, step in product(Reason, (None, Step.TOKEN)):
+        found = actions(3011, reason, ready=False, names=VAULT, step=step)
+        proofs = [each for each in found if each == waves or each.startswith(fill_names(REPEAT, VAULT))]
+        assert len(proofs) == bool(found), reason
+        assert (waves in found) == (reason is Reason.THROTTLED or proofs == [waves]), reason
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_a_row_alone_makes_a_reason():
         "explained": [
             "The key was purged. Code: 3076 (3112 on connector 1.0.5.0).",
             "Restore the key: `az keyvault key restore --vault-name VAULT`.",
+            "Then repeat the probe: `ekm-exporter probe TARGET`.",
         ],
         "minute": "refused",
     }
