@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -358,9 +359,7 @@ PATH = FieldType("path", _path, TEXT.json)
 def section(fields: Sequence[Field], required: Sequence[str] | None = None) -> FieldType:
     """A mapping with these keys. `required` replaces the keys that the fields require, if a key may come from elsewhere."""
     needed = required_of(fields) if required is None else required
-    return FieldType(
-        "section", lambda node, location: read_section(node, location, fields, required=needed), object_json(fields, needed)
-    )
+    return FieldType("section", partial(read_section, fields=fields, required=needed), object_json(fields, needed))
 
 
 def object_json(fields: Sequence[Field], required: Sequence[str] | None = None) -> Json:

@@ -401,7 +401,17 @@ def document_of(reading: SqlServerReading, lockout: Lockout | None) -> dict[str,
 def restored(document: Mapping[str, Any], server: SqlServer) -> tuple[SqlServerReading, Lockout | None]:
     """Return what an earlier process knew of a server. Raises ValueError for a damaged document."""
     try:
-        lockout = None if document["lockout"] is None else _lockout(document["lockout"])
+        locked = document["lockout"]
+        lockout = (
+            None
+            if locked is None
+            else Lockout(
+                account=str(locked["account"]),
+                at=unix_time(locked["at"]),
+                salt=bytes.fromhex(locked["salt"]),
+                digest=bytes.fromhex(locked["digest"]),
+            )
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"is damaged ({type(error).__name__})") from None
     reading = replace(reading_from(document), address=server.address, refused=lockout is not None)
@@ -432,12 +442,3 @@ def _bounded(document: Document) -> Document:
 def _size(rows: Iterable[object]) -> int:
     """Return the characters of rows in JSON. Each is written by itself: meanwhile, no other thread runs."""
     return sum(len(json.dumps(row)) + len(", ") for row in rows)
-
-
-def _lockout(value: Mapping[str, Any]) -> Lockout:
-    return Lockout(
-        account=str(value["account"]),
-        at=unix_time(value["at"]),
-        salt=bytes.fromhex(value["salt"]),
-        digest=bytes.fromhex(value["digest"]),
-    )

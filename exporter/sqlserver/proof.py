@@ -189,7 +189,7 @@ def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     grace, changed = proof.grace, -math.inf if proof.credential_missing else unknown_is_late(proof.altered_at)
     events = [
         use
-        for use in key_uses(reading, key.thumbprint)
+        for use in key_uses(reading).get(key.thumbprint, ())
         if use.proves(changed, grace) and use.proves(-math.inf if use.set_at is None else use.set_at, grace)
     ]
     last = max(events, key=lambda use: use[:2], default=None)
@@ -238,13 +238,9 @@ def _signed_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
     )
 
 
-def key_uses(reading: SqlServerReading, thumbprint: str) -> tuple[KeyUse, ...]:
-    """Return what this node did with a key, proven or not. A database whose key SQL Server does not show proves nothing."""
-    return _uses(reading).get(thumbprint, ())
-
-
 @once
-def _uses(reading: SqlServerReading) -> Mapping[str, tuple[KeyUse, ...]]:
+def key_uses(reading: SqlServerReading) -> Mapping[str, tuple[KeyUse, ...]]:
+    """Return what this node did with each key, by thumbprint, proven or not. A database whose key SQL Server does not show proves nothing."""
     instance = known_instance(reading)
     keys = (
         {} if instance is None else {one.name: one.thumbprint for one in instance.databases if one.thumbprint and not one.hidden}
@@ -353,7 +349,7 @@ class ServerProof:
         return max(
             (
                 (each.began_at, each.at)
-                for each in key_uses(self.reading, self.proof.thumbprint)
+                for each in key_uses(self.reading).get(self.proof.thumbprint, ())
                 if each.source is not ProofSource.START and each.began_at >= altered
             ),
             default=None,

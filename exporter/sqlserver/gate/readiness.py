@@ -172,9 +172,6 @@ class _Change(NamedTuple):
     grace: float
     words: str
 
-    def is_before(self, use: KeyUse) -> bool:
-        return use.proves(self.at, self.grace)
-
     def text(self, now: float) -> str:
         return f"{self.words} {_clock(self.at, now)}"
 
@@ -217,17 +214,18 @@ class NodeKey:
         """What this node did with the key; nothing happened after it was read. A cluster instance shares its backups with its other nodes."""
         since = (started(self.reading) or math.inf) if len(self.dependency.usage.instance.nodes) > 1 else -math.inf
         until = self.at + CLOCK_TOLERANCE
-        return [use for use in key_uses(self.reading, self.proof.proof.thumbprint) if since <= use.began_at <= use.at <= until]
+        uses = key_uses(self.reading).get(self.proof.proof.thumbprint, ())
+        return [use for use in uses if since <= use.began_at <= use.at <= until]
 
     @cached_property
     def new_uses(self) -> list[KeyUse]:
         """The uses since everything on this node that they rest on is as it is."""
-        return [use for use in self.uses if all(each.is_before(use) for each in self.changes(use))]
+        return [use for use in self.uses if all(use.proves(each.at, each.grace) for each in self.changes(use))]
 
     @cached_property
     def good_uses(self) -> list[KeyUse]:
         """The uses that prove the present secret, too."""
-        return [use for use in self.new_uses if all(each.is_before(use) for each in self.secret_changes)]
+        return [use for use in self.new_uses if all(use.proves(each.at, each.grace) for each in self.secret_changes)]
 
     def changes(self, use: KeyUse) -> tuple[_Change, ...]:
         """Return what may have changed since a use: an unknown time is none that it is after."""
@@ -489,7 +487,7 @@ def _secret(case: NodeKey) -> Iterator[GateReason]:
     last_end = max(case.secret_ends, default=math.inf)
     if last_end <= case.now and not any(use.proves(last_end, proof.grace) for use in uses):
         yield reason(Condition.SECRET_ENDED, server=case.server, credential=proof.credential, at=clock_text(last_end, case.now))
-    elif uses and not any(all(each.is_before(use) for each in case.secret_changes) for use in uses):
+    elif uses and not any(all(use.proves(each.at, each.grace) for each in case.secret_changes) for use in uses):
         yield reason(
             Condition.CREDENTIAL_LEFT_BEHIND,
             server=case.server,
