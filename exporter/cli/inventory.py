@@ -428,6 +428,7 @@ COMMAND = Command(
                     "default: the cloud of the configuration's vaults, else public",
                     choices=tuple(MANAGEMENT_HOSTS),
                 ),
+                Flag("--azure.out FILE", "write the proposed targets there instead of printing them"),
             ),
         ),
     ),

@@ -6,54 +6,83 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
 
 from exporter.cli.main import FAILED, FINE
 from exporter.config.fields import TENANT_NAME
 from exporter.config.settings import DEFAULT_MODULE, Credential
+from exporter.config.tree import SIZE_LIMIT
 from exporter.core.values import HOST_IDENTITIES
-from exporter.inventory.azure import AzureRequest, read_azure, read_covered
-from exporter.inventory.azure_plan import EMPTY, GUID, azure_report, cloud_from, plan_azure
-from exporter.inventory.folder import Declared, SourceError, read_declared
+from exporter.inventory.azure import AzureRequest, read_azure, read_coverage
+from exporter.inventory.azure_plan import (
+    EMPTY,
+    GUID,
+    MARK,
+    Azure,
+    AzurePlan,
+    Coverage,
+    azure_report,
+    cloud_from,
+    plan_azure,
+    proposals_file,
+    proposals_text,
+)
+from exporter.inventory.folder import Declared, FileChange, SourceError, read_declared, write
 from exporter.inventory.plan import PlannedTarget
+from exporter.inventory.render import is_own
 from exporter.inventory.vault_search import AMBIENT
+from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.runtime.process import ExtraMissingError
 
 
 def run_azure(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> int:
-    """Read Azure and print what no target covers. Raises SourceError.
+    """Read Azure, print what no target covers, and propose targets. Raises SourceError.
 
     `planned` are the targets of the SQL Servers that were read in the same run.
     """
-    covered = _covered(args, planned)
+    before = _own_text(args)
+    coverage = _coverage(args, planned)
     declared = read_declared(args.config_file)
     try:
-        azure = asyncio.run(read_azure(declared, _request(args, declared, covered)))
+        azure = asyncio.run(read_azure(declared, _request(args, declared, coverage)))
     except ExtraMissingError as error:
         raise SourceError(str(error)) from None
+    plan = plan_azure(azure, coverage)
     for failure in azure.failures:
         print(failure, file=sys.stderr)
-    print(azure_report(azure, plan_azure(azure, covered)), end="")
+    print(azure_report(azure, plan), end="")
     if not azure.vaults:
         if not azure.failures:
             print(EMPTY, file=sys.stderr)
         return FAILED
+    _propose(args, plan, before, azure)
     return FAILED if azure.failures else FINE
 
 
-def _covered(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> set[tuple[str, str]]:
+def _coverage(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> Coverage:
     files = [args.config_file] if args.config_file is not None else []
     if args.out is not None and args.out.is_dir():
         files += sorted(args.out.glob("*.yml"))
-    return read_covered(files) | {(target.version.vault, target.version.name.lower()) for target in planned}
+    found = read_coverage(files, [args.azure_out] if args.azure_out is not None else [])
+    keys = {(target.version.vault, target.version.name.lower()) for target in planned}
+    credentials = {target.version.vault: target.credential.name for target in planned}
+    return replace(
+        found,
+        keys=found.keys | keys,
+        names=found.names | {target.name for target in planned},
+        credentials={**credentials, **found.credentials},
+        declared=found.declared | set(credentials.values()),
+    )
 
 
-def _request(args: argparse.Namespace, declared: Declared, covered: Collection[tuple[str, str]]) -> AzureRequest:
+def _request(args: argparse.Namespace, declared: Declared, coverage: Coverage) -> AzureRequest:
     """Return where to look, and the identity. Raises SourceError."""
     credential = _credential(args, declared)
     wrong = [one for one in args.azure_subscription if not GUID.fullmatch(one)]
     if wrong:
         raise SourceError("--azure.subscription: expected its GUID: az account list --query '[].id'")
-    cloud = args.azure_cloud or cloud_from(declared.modules[DEFAULT_MODULE].authority_host, {vault for vault, _ in covered})
+    cloud = args.azure_cloud or cloud_from(declared.modules[DEFAULT_MODULE].authority_host, coverage.vaults)
     if cloud is None:
         raise SourceError("the targets are in several clouds: name one with --azure.cloud")
     return AzureRequest(cloud=cloud, credential=credential, tenant=args.azure_tenant, subscriptions=args.azure_subscription)
@@ -71,3 +100,42 @@ def _credential(args: argparse.Namespace, declared: Declared) -> Credential:
     if tenant is None and credential.tenant_id is None and credential.kind not in HOST_IDENTITIES:
         raise SourceError(f"--azure.credential: credential {name} has no tenant_id: add --azure.tenant")
     return credential
+
+
+def _own_text(args: argparse.Namespace) -> str | None:
+    """Return the proposals of an earlier run, None without any. Raises SourceError for another file."""
+    path: Path | None = args.azure_out
+    if path is None:
+        return None
+    if args.out is not None and args.out.resolve() in path.resolve().parents:
+        raise SourceError(f"--azure.out: {path}: choose a file outside of {args.out}: a proposal is not a target yet")
+    try:
+        text = read_whole(path, limit=SIZE_LIMIT).decode("utf-8", "replace")
+    except FileMissingError:
+        return None
+    except FileUnreadableError as error:
+        raise SourceError(f"--azure.out: {path}: {error}") from None
+    if not is_own(text, MARK):
+        raise SourceError(f"--azure.out: {path}: it was edited or is another file: rename it, or choose another name")
+    return text
+
+
+def _propose(args: argparse.Namespace, plan: AzurePlan, before: str | None, azure: Azure) -> None:
+    """Print the proposals, or write them and print the differences.
+
+    After a failure they are not complete, so those of an earlier run stay.
+    """
+    if args.azure_out is None:
+        if plan.proposals:
+            print(f"\nProposed targets:\n{proposals_text(plan, args.secrets)}", end="")
+        return
+    if azure.failures and before is not None:
+        print(f"{args.azure_out}: not changed, because something was not read")
+        return
+    after = proposals_file(plan, args.secrets) or None
+    if before == after:
+        return
+    change = FileChange(args.azure_out, before, after)
+    print(change.diff(), end="")
+    if not args.dry_run:
+        change.path.unlink() if after is None else write(change.path, after)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -27,10 +27,11 @@ from exporter.config.settings import DEFAULT_MODULE, Credential, Module
 from exporter.config.tree import ProblemList
 from exporter.core.names import MANAGEMENT_HOSTS
 from exporter.core.values import Challenge, Facts, Fault, KeyFacts, KeyReference
-from exporter.inventory.azure_plan import PAGE, QUERY, Azure, AzureVault, authority_of, read_rows
+from exporter.inventory.azure_plan import PAGE, QUERY, Azure, AzureVault, Coverage, authority_of, read_rows
 from exporter.inventory.folder import Declared, SourceError
 from exporter.inventory.vault_search import NoTokenError, TimeLimit, UnreadError, open_networks, open_vault, request_token
 from exporter.probing.tokens import failure_line
+from exporter.runtime.files import real_path
 from exporter.runtime.process import ExtraMissingError
 from exporter.runtime.tasks import PoolExhausted
 
@@ -243,19 +244,32 @@ def _advised(facts: Facts, advice: dict[int, str]) -> str:
     return f"{failure_line(facts).rstrip('.')}: {todo}" if todo else failure_line(facts)
 
 
-def read_covered(files: Iterable[Path]) -> set[tuple[str, str]]:
-    """Return vault and key name, in lower case, of what the targets of these files and their includes cover: retained versions and recovery vaults too.
+def read_coverage(files: Iterable[Path], own: Collection[Path]) -> Coverage:
+    """Return what the targets of these files and their includes cover, without the files in `own`; retained versions and recovery vaults included.
 
     Raises SourceError if a file cannot be read: its targets would seem to be missing.
     """
+    mine = {real_path(path) for path in own}
     keys: set[tuple[str, str]] = set()
+    names: set[str] = set()
+    credentials: dict[str, str] = {}
+    declared: set[str] = set()
     for path in files:
         problems = ProblemList()
         loaded = read_with_includes(path, problems)
         if not loaded.complete:
             raise SourceError(f"{problems.errors[0]}: correct it, because its targets are unknown")
-        keys.update(key for part in loaded.parts for raw in targets_in(part) for key in _keys(raw))
-    return keys
+        for part in loaded.parts:
+            if real_path(part.location.file) in mine:
+                continue
+            declared |= set(part.get("credentials") or {})
+            for raw in targets_in(part):
+                keys |= set(_keys(raw))
+                names |= {raw.get("name")} - {None}
+                vault = vault_of(raw)
+                if vault is not None and raw.get("credential") is not None:
+                    credentials.setdefault(vault, raw.get("credential"))
+    return Coverage(frozenset(keys), frozenset(names), credentials, frozenset(declared))
 
 
 def _keys(raw: Section) -> Iterator[tuple[str, str]]:

@@ -1,15 +1,20 @@
-"""Vaults, Managed HSMs and keys as Azure lists them, which of them no target covers, and the report."""
+"""Vaults, Managed HSMs and keys as Azure lists them, which of them no target covers, and the targets that would cover them, as YAML."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 from exporter.core.connector import key_name_findings
 from exporter.core.names import CLOUDS, MANAGEMENT_HOSTS, cloud_of, vault_host
+from exporter.core.quoting import yaml
 from exporter.core.values import KeyFacts
+from exporter.inventory.plan import short_vault
+from exporter.inventory.render import signed
 from exporter.knowledge.expiry import graph_of
+from exporter.sqlserver.document import KeyVersion
 from exporter.sqlserver.instance import counted, listed
 
 QUERY = """\
@@ -87,6 +92,34 @@ def cloud_from(authority_host: str | None, vaults: Iterable[str]) -> str | None:
     return None if len(names) > 1 else next(iter(names), CLOUDS[0].name)
 
 
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What the files declare: covered keys as vault and name in lower case, names of targets and credentials.
+
+    `credentials` are those of the targets by vault.
+    """
+
+    keys: frozenset[tuple[str, str]] = frozenset()
+    names: frozenset[str] = frozenset()
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    declared: frozenset[str] = frozenset()
+
+    @property
+    def vaults(self) -> set[str]:
+        return {vault for vault, _ in self.keys}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A target for the newest version of a key."""
+
+    name: str
+    vault: AzureVault
+    version: KeyVersion
+    credential: str
+    is_declared: bool  # another file declares the credential
+
+
 @dataclass(slots=True)
 class AzurePlan:
     """`open_vaults` have no target, `open_keys` no target in a vault that has one; `unfit` are keys that the connector rejects."""
@@ -95,21 +128,33 @@ class AzurePlan:
     open_vaults: dict[AzureVault, list[KeyFacts]] = field(default_factory=dict)
     open_keys: dict[AzureVault, list[KeyFacts]] = field(default_factory=dict)
     unfit: list[str] = field(default_factory=list)
+    proposals: list[Proposal] = field(default_factory=list)
 
 
-def plan_azure(azure: Azure, covered: Collection[tuple[str, str]]) -> AzurePlan:
-    """Return what no target covers; `covered` are the vaults and names of keys, in lower case."""
-    plan, vaults = AzurePlan(), {vault for vault, _ in covered}
+def plan_azure(azure: Azure, coverage: Coverage) -> AzurePlan:
+    plan, taken, covered = AzurePlan(), set(coverage.names), coverage.vaults
     for vault in azure.vaults:
         keys = azure.keys.get(vault.host, ())
-        left = [key for key in keys if (vault.host, key.name.lower()) not in covered]
+        left = [key for key in keys if (vault.host, key.name.lower()) not in coverage.keys]
         plan.covered += len(keys) - len(left)
-        if vault.host not in vaults:
+        if vault.host not in covered:
             plan.open_vaults[vault] = left
         elif left:
             plan.open_keys[vault] = left
-        plan.unfit += [f"{vault.host}: {key.name}: {reason}" for key in left if (reason := _unfit(key))]
+        for key in left:
+            if reason := _unfit(key):
+                plan.unfit.append(f"{vault.host}: {key.name}: {reason}")
+            else:
+                plan.proposals.append(_proposal(vault, key, coverage, taken))
     return plan
+
+
+def _proposal(vault: AzureVault, key: KeyFacts, coverage: Coverage, taken: set[str]) -> Proposal:
+    credential = coverage.credentials.get(vault.host, short_vault(vault.host))
+    stem = f"{short_vault(vault.host)}-{key.name}"
+    name = next(name for name in chain([stem], (f"{stem}-{number}" for number in count(2))) if name not in taken)
+    taken.add(name)
+    return Proposal(name, vault, KeyVersion(vault.host, key.name, key.version), credential, credential in coverage.declared)
 
 
 def _unfit(key: KeyFacts) -> str:
@@ -125,6 +170,39 @@ EMPTY = (
     "Resource Graph shows no vault to this identity: it lacks the role Reader on the subscriptions or their management group, "
     "the vaults are in another tenant or cloud, or there is none"
 )
+# Another mark than that of the inventory of SQL Servers, which would remove the file.
+MARK = "# Written by ekm-exporter inventory --azure, which replaces this file unless it was edited: sha256 "
+_NOTICE = """\
+# Azure lists these keys, and no target covers them. Azure does not show whether a SQL Server uses a key, or which version:
+# the inventory of the SQL Servers does. Each target has the newest version. Copy what SQL Server uses into another file.
+"""
+
+
+def proposals_file(plan: AzurePlan, secrets: str) -> str:
+    """Return the file with its checksum, empty without a proposal."""
+    return signed(proposals_text(plan, secrets), MARK) if plan.proposals else ""
+
+
+def proposals_text(plan: AzurePlan, secrets: str) -> str:
+    """Return the proposed credentials and targets. `secrets` is the folder of the secrets, relative to the file."""
+    missing = {one.credential: one.vault for one in plan.proposals if not one.is_declared}
+    lines = ["credentials:"] if missing else []
+    for name, vault in missing.items():
+        lines += [
+            f"  # Needs the SECRET of the SQL credential for {vault.host}, in the file below.",
+            f"  {yaml(name)}:",
+            "    type: connector_secret",
+            f"    secret_file: {yaml(f'{secrets}/{name}')}",
+        ]
+    lines.append("targets:")
+    for proposal in plan.proposals:
+        lines += [
+            f"  # subscription {proposal.vault.subscription}, {proposal.vault.location}",
+            f"  - name: {yaml(proposal.name)}",
+            f"    key: {proposal.version.uri}",
+            f"    credential: {yaml(proposal.credential)}",
+        ]
+    return _NOTICE + "\n".join(lines) + "\n"
 
 
 def azure_report(azure: Azure, plan: AzurePlan) -> str:

@@ -31,15 +31,15 @@ def files_of(plan: Plan, hand_written: Collection[str], secrets: str) -> dict[st
     return {stem: signed(content) for stem, content in contents.items() if content != _NOTICE}
 
 
-def signed(content: str) -> str:
+def signed(content: str, mark: str = MARK) -> str:
     """Put the first line with the checksum before the content."""
-    return f"{MARK}{hashlib.sha256(content.encode()).hexdigest()}\n{content}"
+    return f"{mark}{hashlib.sha256(content.encode()).hexdigest()}\n{content}"
 
 
-def is_own(text: str) -> bool:
+def is_own(text: str, mark: str = MARK) -> bool:
     """Whether the inventory wrote this text, and it was not changed since."""
     first, _, content = text.replace("\r\n", "\n").partition("\n")
-    return first.startswith(MARK) and f"{first}\n{content}" == signed(content)
+    return first.startswith(mark) and f"{first}\n{content}" == signed(content, mark)
 
 
 def credentials_to_supply(plan: Plan, hand_written: Collection[str]) -> list[PlannedCredential]:

@@ -5,7 +5,9 @@ import os
 import sys
 
 import pytest
+import yaml
 
+from exporter.config.load import load_config
 from exporter.core.values import Facts, Fault
 from exporter.inventory import azure
 from exporter.inventory.azure import ResourceGraphPage
@@ -67,21 +69,23 @@ def workspace(tmp_path, simulator, capsys):
     return Workspace(tmp_path, simulator, capsys)
 
 
-async def test_vaults_without_a_target_are_reported(workspace):
+async def test_vaults_without_a_target_are_reported_and_proposed(workspace):
     output = await workspace.query()
     assert "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target; 0 failures\n" in output
     vaults = output.partition("Vaults without a target:\n")[2].partition("\n\n")[0]
     assert [line.split()[1] for line in vaults.splitlines()] == [HSM, OTHER]
-    assert f"  - {VAULT}" not in output
+    proposed = yaml.safe_load(output.partition("Proposed targets:\n")[2])
+    assert [one["key"] for one in proposed["targets"]] == [f"https://{vault}/keys/{KEY}/{LATER}" for vault in (HSM, OTHER)]
+    assert VAULT not in str(proposed)
     assert workspace.errors == ""
 
 
-async def test_covered_vaults_are_not_named(workspace):
+async def test_covered_vaults_have_no_proposal(workspace):
     workspace.cover((VAULT, KEY), (OTHER, KEY.lower()), (HSM, KEY))
     assert await workspace.query() == "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 3 with a target; 0 failures\n"
 
 
-async def test_rsa_key_without_a_target_is_reported(workspace, simulator):
+async def test_key_without_a_target_gets_the_credential_of_its_vault(workspace, simulator):
     key = Key(
         name="Second", versions=(SimulatedKeyVersion(version=LATER, size=3072), SimulatedKeyVersion(version=VERSION, size=3072))
     )
@@ -92,6 +96,8 @@ async def test_rsa_key_without_a_target_is_reported(workspace, simulator):
     assert f"Keys without a target:\n  - {VAULT} (subscription " in output
     assert "): Second\n" in output
     assert "Curve" not in output
+    (proposal,) = yaml.safe_load(output.partition("Proposed targets:\n")[2])["targets"]
+    assert proposal == {"name": "contoso-one-Second", "key": f"https://{VAULT}/keys/Second/{VERSION}", "credential": "sql"}
 
 
 async def test_retained_versions_and_recovery_vaults_are_covered(workspace):
@@ -317,6 +323,56 @@ async def test_default_chain_reads_with_az_login(workspace, simulator, tmp_path,
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
     assert ": 2 vaults, 1 Managed HSM, 3 RSA keys, 1 with a target" in await workspace.query(credential=None)
+
+
+async def test_proposals_are_written_shown_and_kept_up_to_date(workspace):
+    file = workspace.path / "azure.yml"
+    assert "Proposed targets" not in await workspace.query("--azure.out", file, "--dry-run")
+    assert not file.exists()
+    output = await workspace.query("--azure.out", file, "--secrets", "secrets")
+    assert f"+    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in output
+    assert "+++" not in await workspace.query("--azure.out", file, "--secrets", "secrets")
+
+    workspace.cover((VAULT, KEY), (OTHER, KEY))
+    assert f"-    key: https://{OTHER}/keys/{KEY}/{LATER}\n" in await workspace.query("--azure.out", file, "--secrets", "secrets")
+    workspace.cover((VAULT, KEY), (OTHER, KEY), (HSM, KEY))
+    await workspace.query("--azure.out", file)
+    assert not file.exists()
+
+
+async def test_written_proposals_are_accepted_by_check(workspace):
+    file = workspace.path / "azure.yml"
+    await workspace.query("--azure.out", file, "--secrets", "secrets")
+    (workspace.path / "secrets").mkdir()
+    for credential in yaml.safe_load(file.read_text())["credentials"].values():
+        secret = workspace.path / credential["secret_file"]
+        secret.touch(mode=0o600)
+        secret.write_text(CLIENT.replace("-", "") + SECRET)
+    config = workspace.config
+    config.write_text(config.read_text() + "include: [azure.yml]\n")
+    assert load_config(config).problems == ()
+    # Its own proposals do not count as targets.
+    assert f"Vaults without a target:\n  - {HSM}" in await workspace.query("--azure.out", file, "--secrets", "secrets")
+
+
+async def test_failure_keeps_the_proposals_of_an_earlier_run(workspace, simulator):
+    file = workspace.path / "azure.yml"
+    await workspace.query("--azure.out", file)
+    before = file.read_text()
+    simulator.set_fault("firewall", vault=OTHER)
+    assert f"{file}: not changed, because something was not read\n" in await workspace.query("--azure.out", file, code=1)
+    assert file.read_text() == before
+
+
+async def test_file_of_another_origin_is_not_replaced(workspace):
+    file = workspace.path / "azure.yml"
+    await workspace.query("--azure.out", file)
+    file.write_text(file.read_text() + "# mine\n")
+    await workspace.query("--azure.out", file, code=2)
+    assert "it was edited or is another file: rename it" in workspace.errors
+    out = workspace.out
+    await workspace.query("--azure.out", out / "azure.yml", "--out", out, code=2)
+    assert "choose a file outside of" in workspace.errors
 
 
 async def test_targets_of_the_generated_folder_are_covered(workspace):

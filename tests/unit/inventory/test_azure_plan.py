@@ -1,17 +1,23 @@
-"""What Azure lists: rows of Resource Graph, the cloud, coverage and the report."""
+"""What Azure lists: rows of Resource Graph, the cloud, coverage, proposals and the report."""
 
 import pytest
+import yaml
 
 from exporter.core.names import MANAGEMENT_HOSTS
 from exporter.inventory.azure_plan import (
+    MARK,
     Azure,
     AzureVault,
+    Coverage,
     authority_of,
     azure_report,
     cloud_from,
     plan_azure,
+    proposals_file,
+    proposals_text,
     read_rows,
 )
+from exporter.inventory.render import is_own
 from tests.support.factories import a_key
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
@@ -103,11 +109,16 @@ AZURE = Azure(
     keys={HSM: (key("H"),), NEW: (key("K"), key("Big", bits=4096)), PROD: (key("K"), key("Old", enabled=False), key("Next"))},
     failures=["contoso-shut.vault.azure.net: not read: HTTP 403"],
 )
-COVERED = {(PROD, "k"), (HSM, "h")}
+COVERAGE = Coverage(
+    keys=frozenset({(PROD, "k"), (HSM, "h")}),
+    names=frozenset({"contoso-prod-Next"}),
+    credentials={PROD: "sql-prod"},
+    declared=frozenset({"sql-prod"}),
+)
 
 
 def test_report_names_open_vaults_and_keys():
-    assert azure_report(AZURE, plan_azure(AZURE, COVERED)) == (
+    assert azure_report(AZURE, plan_azure(AZURE, COVERAGE)) == (
         "management.azure.com: 3 vaults, 1 Managed HSM, 6 RSA keys, 2 with a target; 1 failure\n"
         "\n"
         "Vaults without a target:\n"
@@ -123,16 +134,39 @@ def test_report_names_open_vaults_and_keys():
     )
 
 
-def test_covered_vault_is_not_named():
+def test_proposals_have_the_whole_key_uri_and_a_credential():
+    plan = plan_azure(AZURE, COVERAGE)
+    text = proposals_text(plan, "../secrets")
+    assert "Azure does not show whether a SQL Server uses a key" in text
+    document = yaml.safe_load(text)
+    assert document["credentials"] == {"contoso-new": {"type": "connector_secret", "secret_file": "../secrets/contoso-new"}}
+    assert document["targets"] == [
+        {"name": "contoso-new-K", "key": f"https://{NEW}/keys/K/0123456789abcdef0123456789abcdef", "credential": "contoso-new"},
+        {
+            "name": "contoso-prod-Next-2",
+            "key": f"https://{PROD}/keys/Next/0123456789abcdef0123456789abcdef",
+            "credential": "sql-prod",
+        },
+    ]
+    assert is_own(proposals_file(plan, "../secrets"), MARK)
+    assert not is_own(proposals_file(plan, "../secrets"))  # the inventory of SQL Servers does not remove it
+
+
+def test_proposals_of_declared_credentials_declare_none():
+    azure = Azure(host="management.azure.com", vaults=[vault(PROD)], keys={PROD: (key("Next"),)})
+    assert yaml.safe_load(proposals_text(plan_azure(azure, COVERAGE), "s")).keys() == {"targets"}
+
+
+def test_covered_vault_needs_no_proposal():
     azure = Azure(host="management.azure.com", vaults=[vault(PROD)], keys={PROD: (key("K"),)})
-    assert (
-        azure_report(azure, plan_azure(azure, COVERED))
-        == "management.azure.com: 1 vault, 0 Managed HSMs, 1 RSA key, 1 with a target; 0 failures\n"
-    )
+    plan = plan_azure(azure, COVERAGE)
+    assert proposals_file(plan, "s") == ""
+    assert azure_report(azure, plan) == "management.azure.com: 1 vault, 0 Managed HSMs, 1 RSA key, 1 with a target; 0 failures\n"
 
 
-def test_vault_without_rsa_keys_is_listed_and_bad_names_are_unfit():
+def test_vault_without_rsa_keys_is_listed_and_bad_names_are_not_proposed():
     azure = Azure(host="management.azure.com", vaults=[vault(NEW), vault(PROD)], keys={NEW: (), PROD: (key("1-" + "x" * 120),)})
-    plan = plan_azure(azure, ())
+    plan = plan_azure(azure, Coverage())
     assert f"{NEW} (subscription {SUBSCRIPTION}, westeurope): no RSA key\n" in azure_report(azure, plan)
+    assert plan.proposals == []
     assert len(plan.unfit) == 1
