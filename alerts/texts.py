@@ -22,6 +22,8 @@ _TARGET: Final = "instance=%q,target=%q"
 _CREDENTIAL: Final = "instance=%q,credential=%q"
 _SQL: Final = "sql_instance=%q,host=%q"
 _FILLED: Final = re.compile(r"(\w+)=(?:%q|~'\(%s\)\?')")
+# Throttling comes in waves: a probe between two of them succeeds.
+_QUIET: Final = "ten minutes pass without 429; then repeat the log backups"
 # One sentence for all targets of a page, of which some may show nothing about databases.
 _DO_NOT: Final = f"Not known for a canary, an unpinned target or another host's identity. {DO_NOT_RESTART}"
 
@@ -49,10 +51,11 @@ def _servers(targets: str) -> str:
 
 _HAPPENED: Final = "{{ .Labels.meaning }} Code {{ .Labels.code }} at {{ .Labels.step }}"
 _ACTION: Final = "{{ .Labels.action }}"
-_AT_SIGN_IN: Final = f"{{{{ .Labels.meaning }}}} Code {{{{ .Labels.code }}}}. First: {_ACTION}"
+_ACTS: Final = "Acts: {{ .Labels.owner }} team."
+_AT_SIGN_IN: Final = f"{{{{ .Labels.meaning }}}} Code {{{{ .Labels.code }}}}. {_ACTS} First: {_ACTION}"
 
 
-def _failures(targets: str, more: str = "> time() - @{PRESENT}", shown: str = f"{_HAPPENED}. First: {_ACTION}") -> str:
+def _failures(targets: str, more: str = "> time() - @{PRESENT}", shown: str = f"{_HAPPENED}. {_ACTS} First: {_ACTION}") -> str:
     """Return what is shown of the failure of the first target, and the names of ten with their reasons."""
     found = _query(f"topk(10,target:ekm_failure:latest{{{targets}}} {more})")
     return (
@@ -75,25 +78,30 @@ def _sql_says(about: str, more: str = "", says: str = "") -> str:
     return _range(found, says or _SAYS, none=". See the runbook." if says else "See the runbook.")
 
 
-TEXTS: Final[Mapping[str, str]] = {
+_TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }}",
     "FAILURE": _range(
         f"target:ekm_failure:latest{{{_TARGET}}}",
-        f": {_HAPPENED}, {{{{ .Labels.reason }}}}. First: {_ACTION}",
+        f": {_HAPPENED}, {{{{ .Labels.reason }}}}. {_ACTS} First: {_ACTION}",
     ),
-    "PROBE": _range(f"target:ekm_failure:latest{{{_TARGET}}}", ": {{ .Labels.meaning }} {{ .Labels.action }}"),
+    "PROBE": _range(f"target:ekm_failure:latest{{{_TARGET}}}", f": {{{{ .Labels.meaning }}}} {_ACTS} {_ACTION}"),
     "EXPORTER_FAILURES": _failures("instance=%q"),
-    "FORBIDDEN_FAILURES": _failures(f"{_CREDENTIAL},page='forbidden'", shown=f"{_HAPPENED}. If that is intended: {_ACTION}"),
+    "FORBIDDEN_FAILURES": _failures(
+        f"{_CREDENTIAL},page='forbidden'", shown=f"{_HAPPENED}. {_ACTS} If that is intended: {_ACTION}"
+    ),
     "REFUSED_FAILURES": _paged("refused"),
     "EXPIRED_FAILURES": _paged("expired"),
     "TURNED_AWAY_FAILURES": _paged("turned_away"),
     "CAREFUL": f"{WITHOUT_THE_KEY} {_DO_NOT}",
-    "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {_DO_NOT}",
+    "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {_DO_NOT}".replace("a probe succeeds", _QUIET),
     "FROM_THEN_ON": WITHOUT_THE_KEY.replace("Now: ", "From then on: ", 1),
     "SHOW_CHANGES": SHOW_CHANGES.strip("`"),
     "SERVERS": _servers("{target=%q,vault=%q}[@{HOLD}])"),
     "CREDENTIAL_SERVERS": _servers(
         f"[@{{HOLD}}]) and on (instance, target) (target:ekm_target_info:labels{{{_CREDENTIAL}}} or target:ekm_incident:page{{{_CREDENTIAL}}})"
+    ),
+    "FORBIDDEN_SERVERS": _servers(
+        f"[@{{HOLD}}]) and on (instance, target) (target:ekm_failure:latest{{{_CREDENTIAL},page='forbidden'}} > time() - @{{PRESENT}})"
     ),
     "EXPORTER_SERVERS": _servers("{instance=%q}[@{HOLD}])"),
     "REGION_SERVERS": _servers("[@{HOLD}]) and on (instance, target) target:ekm_target_info:labels{instance=%q,region=%q}"),
@@ -120,6 +128,9 @@ TEXTS: Final[Mapping[str, str]] = {
         f"max(ekm_key_scheduled_purge_timestamp_seconds{{{_TARGET}}})",
         "; it is lost after {{ .Value | humanizeTimestamp }}",
     ),
+    "KEY_DATE": _range(
+        f"max(ekm_key_expiry_timestamp_seconds{{{_TARGET}}})", "The pinned version expires {{ .Value | humanizeTimestamp }}."
+    ),
     "CHECKS": _range(f"max by (check) (ekm_preflight_failed{{{_TARGET}}})", " {{ .Labels.check }}", "check"),
     "CREDENTIAL_DATES": _range(
         f"ekm_credential_expiry_timestamp_seconds{{{_CREDENTIAL}}}",
@@ -131,3 +142,5 @@ TEXTS: Final[Mapping[str, str]] = {
         "target",
     ),
 }
+# Without the spaces of their actions: a rule file has each text many times.
+TEXTS: Final[Mapping[str, str]] = {name: re.sub(r"\{\{ (.*?) \}\}", r"{{\1}}", text) for name, text in _TEXTS.items()}

@@ -44,7 +44,8 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
         "3 vaults refuse credential sql. First: undo what this shows: az monitor activity-log list --resource-id VAULT_ID" in text
     )
     assert re.search(
-        r"The last refusals: [^:]+\. Code 3077 at get_key\. If that is intended: Show the present permissions: az keyvault", text
+        r"The last refusals: [^:]+\. Code 3077 at get_key\. Acts: vault team\. If that is intended: Show the present permissions: az keyvault",
+        text,
     )
     assert text.endswith("Targets, up to ten: t-0 (forbidden_policy), t-1 (forbidden_policy), t-2 (forbidden_policy).")
 
@@ -78,7 +79,7 @@ def test_page_of_a_refused_credential_has_the_failures_with_the_next_one(tmp_pat
     checks = [(15 * MINUTE, "EkmCredentialRefused", [True])]
     case = RuleCase(name="texts", exporters=[Exporter(targets=[target])], length=15 * MINUTE, checks=checks, scrape=60)
     text = rendered([case], tmp_path)["EkmCredentialRefused"]
-    assert text["description"].startswith("sql: The client secret is wrong. Code 3303. First: ")
+    assert text["description"].startswith("sql: The client secret is wrong. Code 3303. Acts: identity team. First: ")
     assert text["description"].endswith("Targets, up to ten: t-0 (secret_wrong).")
     assert text["sql_servers"] == "SQLPRD01 on n1, SQLPRD02"
 
@@ -97,7 +98,7 @@ def test_recovery_vault_is_no_version_without_a_name(tmp_path):
 def test_renewed_credential_has_the_present_failure(tmp_path):
     ended, broken = Failed("token", 3303, "secret_expired"), Failed("get_key", 3013, "server_error")
     text = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", then=broken)["description"]
-    assert text.startswith("sql: The vault, or a proxy or gateway on the route, failed. Code 3013. First: ")
+    assert text.startswith("sql: The vault, or a proxy or gateway on the route, failed. Code 3013. Acts: vault team. First: ")
     assert "Targets, up to ten: t-0 (server_error)." in text
     assert "secret" not in text
 
@@ -107,9 +108,10 @@ def test_renewed_credential_has_the_present_failure(tmp_path):
 )
 def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
     more = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': f"{days * 86400:.0f}x20"}
-    text = description(tmp_path, "EkmCredentialExpires", OK, *vaults, more=more)["description"]
-    assert text.startswith(
-        f"Credential sql expires; then SQL Server gets no token, except with role: other. Time left, minus if overdue: {left}. First: add "
+    texts = description(tmp_path, "EkmCredentialExpires", OK, *vaults, more=more)
+    assert texts["date"].endswith(" UTC (declared).")
+    assert texts["description"].startswith(
+        f"Credential sql expires; then SQL Server gets no token, except with role: other. Time left, minus if overdue: {left}. First, today if under 14 days: add "
     )
 
 
@@ -126,3 +128,20 @@ def test_an_instance_in_two_groups_is_one_sql_server(tmp_path):
     ended = Failed("token", 3303, "secret_expired")
     found = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", instances=BOTH_GROUPS)
     assert found["sql_servers"] == "PROD on n1, PROD on n2"
+
+
+def test_forbidden_credential_lists_only_refused_servers(tmp_path):
+    refused = [OK] * 5 + [Failed("get_key", 3077, "forbidden_policy")] * 6
+    targets = [
+        Target(
+            name=f"t-{number}",
+            vault=f"contoso-{number}.vault.azure.net",
+            credential="sql",
+            probes=refused if number < 3 else [OK] * 11,
+            instances=({"sql_instance": f"S{number}", "host": "", "ag": ""},),
+        )
+        for number in range(4)
+    ]
+    checks = [(10 * MINUTE, "EkmCredentialForbidden", [True])]
+    case = RuleCase(name="texts", exporters=[Exporter(targets=targets)], length=10 * MINUTE, checks=checks, scrape=60)
+    assert rendered([case], tmp_path)["EkmCredentialForbidden"]["sql_servers"] == "S0, S1, S2"

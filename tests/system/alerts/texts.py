@@ -21,7 +21,7 @@ _CHECK = re.compile(r"alertname: (\w+), time.*?\n(.*?)(?=\n    alertname: |\Z)",
 _ALERT = re.compile(r"Labels:\{(.*)\},?\n +Annotations:\{(.*)\},?\n")
 _ANNOTATION = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _PERCENT = re.compile(r"[\d.]+(?=%)")
-_SHOWN = ("summary", "description", "impact", "dashboard_url", "sql_servers")
+_SHOWN = ("summary", "description", "impact", "dashboard_url", "date", "sql_servers")
 Texts = dict[str, dict[str, str]]
 
 

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from exporter.core.values import Outcome as StepOutcome
 from exporter.core.values import Readiness, Step
 from exporter.knowledge import causes, incident
-from exporter.knowledge.advice import action_line
+from exporter.knowledge.advice import action_line, owner_of_failure
 from exporter.knowledge.causes import CauseFinder
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import Names
 from exporter.knowledge.reason_row import Link
 from exporter.knowledge.reasons import Reason
+from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED
 from exporter.metrics.counters import COUNTED
 from exporter.metrics.families import CODE
@@ -230,7 +232,7 @@ class Record:
             labels = (
                 ("action", _action(failed, target.name, target.vault, self.info["key"])),
                 ("meaning", Reason(failed.reason).row.meaning_at(Step(failed.step))),
-                ("owner", BY_CODE[failed.code].owner.value),
+                ("owner", _owner(failed)),
                 ("page", self.page(now)),
             )
             yield ("ekm_failure_action_info", labels), 1
@@ -411,6 +413,11 @@ def _action(failed: Failed, target: str, vault: str, key: str) -> str:
     name, _, version = key.partition("/")
     names = Names(target=target, vault=vault, key=name, version=version or None, client_id=CLIENT)
     return action_line(failed.code, Reason(failed.reason), names, step=Step(failed.step))
+
+
+def _owner(failed: Failed) -> str:
+    result = StepResult(step=Step(failed.step), outcome=StepOutcome.FAILED, code=failed.code, reason=Reason(failed.reason))
+    return owner_of_failure(result, BY_CODE[failed.code].owner).value
 
 
 def _in(info: Mapping[str, str], code: int) -> int:

@@ -56,7 +56,10 @@ async def test_impact_of_many_alerts_is_a_line_of_its_own(alertmanager):
     await alertmanager.post(*pages("EkmForbiddenSpike"), annotations={"impact": "Do not restart SQL Server."})
     await alertmanager.all_sent()
     (page,) = alertmanager.received.arrived
-    assert page.body["payload"]["custom_details"]["firing"].endswith("vault-28, vault-29\nDo not restart SQL Server.")
+    assert page.body["payload"]["custom_details"]["firing"].endswith(
+        "vault-28, vault-29\nDo not restart SQL Server.\nDatabases at risk, and when the first log is full: http://a-instance/ shows them. "
+        "Where the exporter does not read SQL Server: part 4 of ekm-exporter script verify.sql."
+    )
 
 
 async def test_page_has_vault_exporter_and_command(alertmanager):
@@ -73,6 +76,25 @@ async def test_page_has_vault_exporter_and_command(alertmanager):
     ):
         page = await alertmanager.received.first(lambda each, alert=alert: alert in str(each.body))
         assert shown in page.body["payload"]["custom_details"]["firing"]
+
+
+async def test_placeholders_of_a_page_are_explained_and_its_target_linked(alertmanager):
+    await alertmanager.post(pages("EkmForbiddenSpike")[0], description="Assign it to OBJECT_ID.")
+    page = await alertmanager.received.first(lambda each: each.to == DBA)
+    firing = page.body["payload"]["custom_details"]["firing"]
+    assert "\nCLIENT_ID is client_id of the target in FILE. OBJECT_ID: az ad sp show --id CLIENT_ID " in firing
+    assert " http://a-instance/targets/vault-00 shows them." in firing
+
+
+async def test_end_of_a_page_says_what_to_repeat(alertmanager):
+    alert = pages("EkmForbiddenSpike")[0]
+    await alertmanager.post(alert, annotations={"impact": "Do not restart SQL Server."})
+    await alertmanager.received.first(lambda each: each.to == DBA)
+    await alertmanager.post(alert, firing=False, annotations={"impact": "Do not restart SQL Server."})
+    closed = await alertmanager.received.first(lambda each: each.body.get("event_action") == "resolve")
+    details = closed.body["payload"]["custom_details"]
+    assert details["resolved"].endswith(" UTC. It is over there: repeat the log backups that failed meanwhile.")
+    assert details["firing"].strip() == ""
 
 
 async def test_page_has_the_first_of_many_sql_servers(alertmanager):
