@@ -111,7 +111,7 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
             _PROBE,
             "For LOG_BACKUP and a probe that fails: mend the vault side first, as its code says, then back up the log. That ends the fault: `log_reuse_wait_desc` becomes NOTHING.",
             (
-                "Until then, stop the writers: the log fills slower. Growth and a new log file make virtual log files, which need the vault too: they fail with it. "
+                "Until then, stop the writers: the log fills slower. Growth and a second .ldf file make virtual log files, which need the vault too: they fail with it. "
                 "Free space on the disk helps only if the probe succeeds."
             ),
             "For ACTIVE_TRANSACTION or AVAILABILITY_REPLICA, the vault is not the cause: find the open transaction with `DBCC OPENTRAN;`, or the replica that lags.",

@@ -24,7 +24,7 @@ from exporter.presentation.diagnosis import diagnose
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql import sql_headline, unread_text
 from exporter.presentation.text import what_an_instance_is
-from exporter.sqlserver.instance import counted, few
+from exporter.sqlserver.instance import counted
 from exporter.web.pages.causes import PER_PAGE, ListPage, causes_section, group_title
 from exporter.web.pages.fleet import BY_LABEL, MOST_LABELS, ORDERS, UNSTEADY, VERDICTS, Fleet, HeadlineState, TargetQuery
 from exporter.web.pages.html import (
@@ -262,14 +262,19 @@ def _item(urls: Urls, ending: Ending, fleet: Fleet) -> Html:
     more = f" and {len(ending.targets) - 1:,} more" if len(ending.targets) > 1 else None
     targets = [", ", link(urls.target(ending.targets[0]), ending.targets[0]), more] if ending.targets else None
     renewal = [". ", link(urls.to(_RENEWAL[ending.kind][0]), _RENEWAL[ending.kind][1])] if ending.kind in _RENEWAL else None
+    hurry = ending.kind is EndingKind.CREDENTIAL and 0 < ending.at - fleet.now < _HURRY
     return element(
         "li",
         element("strong", brief_name(ending.name), title=ending.name),
         element("span", expires_in(ending, fleet.now), class_="bad-ink" if ending.has_expired(fleet.now) else None),
-        element("p", f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}{wrong}", targets, renewal, class_="quiet"),
-        element("p", _plan(ending, fleet))
-        if ending.kind is EndingKind.CREDENTIAL and 0 < ending.at - fleet.now < _HURRY
-        else None,
+        element(
+            "p",
+            f"{NOUNS[ending.kind]}{_DATES.get(ending.source, '')}{wrong}",
+            targets,
+            renewal,
+            f". {_plan(ending, fleet)}" if hurry else None,
+            class_="quiet",
+        ),
         data_key=f"{ending.kind}-{ending.name}",
     )
 
@@ -278,9 +283,9 @@ def _plan(ending: Ending, fleet: Fleet) -> str:
     """Return the date of a secret that ends within days, and the SQL Servers that need another one, in their order."""
     views = [fleet.views[name] for name in islice(ending.targets, NAMED) if name in fleet.views]
     servers = sorted({server for view in views for server in view.servers.values()})
-    more = ", and those of the other targets" if len(ending.targets) > NAMED else ""
-    nodes = f" on {few(servers, NAMED)}{more}: in a group, secondaries first and the primary last" if servers else ""
-    return f"Ends at {clock_text(ending.at, fleet.now)}. Under 14 days: begin today{nodes}."
+    more = " and more" if max(len(servers), len(ending.targets)) > NAMED else ""
+    nodes = f", on secondaries before the primary: {', '.join(servers[:NAMED])}{more}" if servers else ""
+    return f"Ends at {clock_text(ending.at, fleet.now)}: begin today{nodes}."
 
 
 def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
