@@ -57,11 +57,11 @@ _FIND_DELETED = "Select the vault's subscription (az account list, az account se
 _READ_RECOVERY = for_dba("Each step, and the way without the vault: `ekm-exporter docs recovery`.")
 _ONLY_PRIVATE = "The vault only accepts private endpoints, and the request came from outside. Approve a pending endpoint: "
 _RESOLVES_PRIVATELY = (
+    UNDO,
     for_network(
         "On the SQL Server host, the vault's name must resolve to the address of its endpoint: `Resolve-DnsName VAULT.vault.azure.net`."
     ),
     for_network(f"If it is public, link the zone `DNS_ZONE` to the network of that host. Show its links: {SHOW_ZONE_LINKS}."),
-    UNDO,
     DO_NOT_RESTART,
 )
 # A Managed HSM has roles of its own and no access policies.
@@ -144,9 +144,9 @@ VAULT: tuple[ReasonRow, ...] = (
     ).advising(
         *CONFIRM,
         "Add the public address of the SQL Server host: `Network security perimeters > PERIMETER > Profiles > PROFILE > Inbound access rules`.",
+        UNDO,
         "Or use a private endpoint, which the perimeter does not filter.",
         "Trusted Azure services are blocked too: the perimeter overrides that exception.",
-        UNDO,
         *AGAIN,
     ),
     _address(
@@ -171,18 +171,18 @@ VAULT: tuple[ReasonRow, ...] = (
         if_private=(
             *CONFIRM,
             "Permit the virtual network, with the service endpoint Microsoft.KeyVault: `az keyvault network-rule add --name VAULT --subnet SUBNET_ID`.",
+            UNDO,
             "The vault saw the private address `SEEN_ADDRESS`, and IP rules take public addresses only.",
             "Or use a private endpoint, which the vault's firewall does not filter.",
-            UNDO,
             DO_NOT_RESTART,
         ),
     ).advising(
         *CONFIRM,
         "Allow the public address of the SQL Server host: `az keyvault network-rule add --name VAULT --ip-address ADDRESS`. Each node can have another one.",
+        UNDO,
         for_dba(
             "`ekm-exporter probe TARGET` on each node shows its address. A rule for the host of a central exporter repairs the monitoring only."
         ),
-        UNDO,
         DO_NOT_RESTART,
     ),
     _permission(
@@ -193,12 +193,12 @@ VAULT: tuple[ReasonRow, ...] = (
         ),
     ).advising(
         f"Show the present permissions: {_SHOW_POLICIES}.",
+        UNDO,
         (
             "Set those of the principal. The command replaces its key permissions: OTHER_PERMISSIONS are its other ones, if any: `az keyvault set-policy "
             "--name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey OTHER_PERMISSIONS`."
         ),
         FIND_OBJECT_ID,
-        UNDO,
         *AGAIN,
     ),
     _permission(

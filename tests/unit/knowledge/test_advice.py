@@ -294,7 +294,7 @@ def test_refusal_with_another_cause_demands_no_new_secret(number, kind):
     assert [line for line in advice if "ALTER CREDENTIAL" in line or "credential reset" in line] == []
 
 
-def test_change_is_undone_last_for_one_vault_and_first_for_several():
+def test_change_is_undone_later_for_one_vault_and_first_for_several():
     for reason in (Reason.FORBIDDEN_RBAC, Reason.FORBIDDEN_POLICY, Reason.FORBIDDEN_NSP, Reason.FORBIDDEN):
         one, many = (actions(3077, reason, ready=True, names=NAMES, several=several) for several in (False, True))
         assert many[0] == fill_names(UNDO, NAMES) in one[1:]
@@ -302,6 +302,14 @@ def test_change_is_undone_last_for_one_vault_and_first_for_several():
         assert not any("activity-log" in each for each in actions(3077, reason, ready=True, names=HSM, several=True))
     for reason in (Reason.THROTTLED, Reason.TOKEN_WRONG_ISSUER, None):
         assert not any("activity-log" in each for each in actions(3077, reason, ready=True, names=NAMES, several=True))
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.FORBIDDEN_POLICY, Reason.FORBIDDEN_FIREWALL, Reason.FORBIDDEN_CONNECTION, Reason.FORBIDDEN_NSP]
+)
+def test_change_is_undone_second_on_a_sql_server_host(reason):
+    names = replace(NAMES, vantage=Vantage.SQL_HOST)
+    assert actions(3077, reason, ready=False, names=names)[1] == fill_names(UNDO, names)
 
 
 # The cause as text, and its team.
