@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
@@ -20,6 +21,7 @@ from exporter.config.settings import Config
 from exporter.knowledge.expiry import CredentialExpiry, Source, start_of
 from exporter.probing.expiry import (
     CONCURRENT_LOOKUPS,
+    LOOKUP_SECONDS,
     SECRET_SECONDS,
     ExpiryLookup,
     MonitoredCredential,
@@ -199,6 +201,9 @@ class ExpiryMonitor:
         if entry is None:
             target = self._config.targets[target_name or next(iter(self._config.targets))]
             entry = self._entries[credential_name] = _new_entry(monitored_credential(self._config, credential_name, target))
+        with reported(self._callbacks.on_internal_error), suppress(TimeoutError):
+            async with asyncio.timeout(LOOKUP_SECONDS):  # a file may hang
+                await self._lookup.fingerprint(entry.monitored)  # reads the secrets: an answer with one of them is masked
         await asyncio.gather(*(self._look_up(entry, source) for source in entry.states))
         return self.expiry_of(credential_name)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clients.certificates import load_certificate, thumbprint
+from exporter.config import settings
 from exporter.config.settings import Credential, Module, Retained, SecretSource
 from exporter.core.values import CredentialKind, Fault
 from exporter.knowledge.expiry import Source
@@ -321,6 +323,24 @@ async def test_failure_has_no_secret_from_the_response(server, encoding, status)
     expiries = await server.look_up("sql")
     assert all(expiry.failure for expiry in expiries)
     assert leaks(repr(expiries), SECRET) == []
+
+
+async def test_secret_is_read_before_a_service_can_answer_with_it(server, monkeypatch):
+    answered, read, late = threading.Event(), settings.read_secret, []
+
+    def slow_read(source):
+        if source.file.name == "sql":
+            late.append(answered.wait(0.5))
+        return read(source)
+
+    def answer(_request):
+        answered.set()
+        return response(403, {"error": {"code": ENCODINGS["base64url bare"](SECRET)}})
+
+    monkeypatch.setattr("exporter.probing.secrets.read_secret", slow_read)
+    server.own = answer
+    assert leaks(repr(await server.look_up("sql")), SECRET) == []
+    assert late == [False]
 
 
 async def test_error_code_that_is_an_id_is_masked(server):
