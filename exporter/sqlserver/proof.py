@@ -228,12 +228,11 @@ def _signed_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         candidate = candidates[0].name if len(candidates) == 1 else ""
         return unproven(login=pairing.login, credential_missing=True, candidate=candidate)
     counting = candidates if pairing.kind is Kind.CREDENTIAL_GUESSED else [pairing.credential]
+    latest = max(unknown_is_late(known_time(one.modified_utc)) for one in counting)
     return unproven(
         login=key.login or pairing.login,
         credential=pairing.credential.name,
-        altered_at=None
-        if math.inf in (times := [unknown_is_late(known_time(one.modified_utc)) for one in counting])
-        else max(times),
+        altered_at=None if latest == math.inf else latest,
         grace=A_DAY if is_managed(pairing.credential) else TWO_HOURS,
     )
 
