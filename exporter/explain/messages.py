@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from exporter.explain.known_texts import CONNECTOR_TEXTS, SERVICE_TEXTS, KnownText
 from exporter.knowledge.checks_host import SHOW_RUNTIME
-from exporter.knowledge.code_row import DLL_VERSION, DO_NOT_RESTART, EVENT_LOG, IF_IN_USE, for_identity
+from exporter.knowledge.code_row import DLL_VERSION, DO_NOT_RESTART, EVENT_LOG, IF_IN_USE, STOP_WRITERS, for_identity
 
 # A database that cannot open or write, which follows from another failure.
 
@@ -108,15 +108,12 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
         ),
         actions=(
             "Show the reason: `SELECT name, log_reuse_wait_desc FROM sys.databases;`.",
-            _PROBE,
-            "For LOG_BACKUP and a probe that fails: mend the vault side first, as its code says, then back up the log. That ends the fault: `log_reuse_wait_desc` becomes NOTHING.",
-            (
-                "Until then, stop the writers: the log fills slower. Growth and a second .ldf file make virtual log files, which need the vault too: they fail with it. "
-                "Free space on the disk helps only if the probe succeeds."
-            ),
+            f"For LOG_BACKUP: {STOP_WRITERS[0].lower()}{STOP_WRITERS[1:]}, as loads, index rebuilds and deletes. This needs no vault.",
+            "In an availability group, back up the log on a replica that still gets the key: that frees the log of all.",
+            f"{_PROBE} If it fails, mend the vault side as its code says. Then back up the log. That ends the fault: `log_reuse_wait_desc` becomes NOTHING.",
+            "Free disk, raise `MAXSIZE` or add an .ldf file only if startup trace flag 15025 is on, or SQL Server gets its key again: new virtual log files need it.",
             "For ACTIVE_TRANSACTION or AVAILABILITY_REPLICA, the vault is not the cause: find the open transaction with `DBCC OPENTRAN;`, or the replica that lags.",
-            "Do not shrink the log. Do not switch the recovery model: that breaks the chain of log backups.",
-            DO_NOT_RESTART,
+            "Until a log backup succeeds, do not restart or fail over SQL Server, and do not shrink the log. Never switch the recovery model: that breaks the chain of log backups.",
         ),
     ),
     *(

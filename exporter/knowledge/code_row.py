@@ -165,6 +165,8 @@ WITHOUT_WRAP = (
     "No key can be created or rotated. As far as is known, databases, virtual log files (VLF) and backups need unwrap alone."
 )
 NOT_FOR_TONIGHT = "This can wait for working hours."
+# Growth and a second file start virtual log files, which need the vault.
+STOP_WRITERS = "Stop what writes much"
 WATCH_THE_LOG = "Watch the log space, do not shrink, and start no new backup chain."
 DO_NOT_RESTART = for_dba(f"Do not restart or fail over SQL Server until a probe succeeds. {WATCH_THE_LOG}")
 # Between two waves of refusals, a probe succeeds.
@@ -318,7 +320,7 @@ WRITE_SECRET = (
 
 # Of a failure that SQL Server shows alone. A probe that failed answers the question.
 IF_PROBE_SUCCEEDS = for_dba(
-    "Does a probe succeed: `ekm-exporter probe TARGET`? Then only SQL Server's own secret is wrong: `ekm-exporter explain 401`."
+    "Does a probe succeed: `ekm-exporter probe TARGET`? Then only SQL Server's own secret is wrong. Restart nothing: `ekm-exporter explain 401`."
 )
 
 # The capital words in commands that only the reader knows, each with the place that has its value.

@@ -171,7 +171,9 @@ ENGINE: tuple[ConnectorError, ...] = (
             ),
             for_dba("Show that credential's name and vault: `SELECT name, credential_identity FROM sys.credentials;`."),
             *WRITE_SECRET,
-            for_dba("Then repeat a log backup. If it succeeds, the fault is over."),
+            for_dba(
+                "Then repeat a log backup. If it succeeds, the fault is over. Do not restart or fail over SQL Server before that."
+            ),
         ),
         unobservable_because="It is an HTTP status, not a code. A probe reports this failure as 3303.",
     ),

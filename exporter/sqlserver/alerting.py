@@ -17,7 +17,7 @@ from exporter.core.durations import clock_text
 from exporter.core.quoting import sql_name
 from exporter.core.values import Vantage
 from exporter.knowledge.advice import SERVER_ACTIONS
-from exporter.knowledge.code_row import Category
+from exporter.knowledge.code_row import STOP_WRITERS, Category
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, OTHER, cell_time
 from exporter.sqlserver.gate.conditions import TargetState
 from exporter.sqlserver.instance import FEW, few, listed, printable
@@ -411,7 +411,7 @@ def _about_closed(server: WatchedServer, name: str, since: float) -> str:
 def _about_log(server: WatchedServer, name: str) -> str:
     is_stalled = any(space.database == name and space.stalled_at is not None for space in log_spaces(server.reading))
     notes = (
-        "free disk for the log, or raise its limit",
+        f"{STOP_WRITERS[0].lower()}{STOP_WRITERS[1:]}: ekm-exporter docs what-needs-the-vault#if-the-log-fills-up",
         "The database may no longer write: its log no longer grows" if is_stalled else "",
         _FLAG[flag_is_on(server.reading, TRACE_FLAG)],
         "" if "errors" in server.reading.read_at else "The exporter cannot read the error log, so another cause is possible",

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 from exporter.core.durations import clock_text, span_text
+from exporter.knowledge.code_row import STOP_WRITERS
 from exporter.sqlserver.instance import FEW, few
 from exporter.sqlserver.proof import (
     ProofState,
@@ -101,7 +102,7 @@ def room_text(servers: Iterable[ServerProof], now: float) -> str:
     """Return the beginning of a first action, for the most urgent log; empty if there is time."""
     present = with_present_rates(servers, now)
     if full := min((each for each in full_times(present, now) if each[0] < SOON), default=None):
-        return f"Free disk for the log of [{full[1]}] of {full[2]}, or raise its limit. Then: "
+        return f"{STOP_WRITERS} in [{full[1]}] of {full[2]}. Then: "
     if stopped := min(stalled(present), default=None):
         return f"For the log of [{stopped[0]}] of {stopped[1]}: "
     if file := min((each for each in next_files(present) if each[0] < _FILE_SOON), default=None):

@@ -12,6 +12,7 @@ import msgspec
 from exporter.core.quoting import word
 from exporter.core.secrets import hide
 from exporter.core.values import CredentialKind, Step, Vantage
+from exporter.knowledge.code_row import STOP_WRITERS
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.instance import EKM_OPTION, ENABLE_OPTION, printable
 from exporter.sqlserver.reading import SqlServerReading
@@ -223,7 +224,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Find the cause before the restart: ekm-exporter docs recovery-pending"),
     Condition.LOG_FILLS: ConditionText(True,
         "{server}: the log of [{database}] is {when} at the present rate, and {since}",
-        "Free disk for the log, or raise its limit, then remove the cause. A restart truncates no log (ekm-exporter docs what-needs-the-vault)",
+        f"{STOP_WRITERS}, then follow ekm-exporter docs what-needs-the-vault#if-the-log-fills-up. A restart truncates no log",
         "backups fail or a target is not ready, and a log is full within four hours. Its last log backup is from before the last code; "
         "without a code, half an hour old"),
     Condition.WAS_NOT_READY: ConditionText(True,

@@ -383,7 +383,7 @@ async def test_log_that_stops_growing_keeps_its_alert(observed):
     stalled = r"The log of \[stalled\] has not grown since 07:\d\d UTC, when its next virtual log file \(VLF\) was due: the database may no longer write\."
     assert re.search(stalled, story.pages[150])
     assert proof(story, 150)["log_full_in_seconds"] is not None
-    stuck = "rate. First: free disk for the log, or raise its limit. The database may no longer write: its log no longer grows. "
+    stuck = "rate. First: stop what writes much: ekm-exporter docs what-needs-the-vault#if-the-log-fills-up. The database may no longer write: its log no longer grows. "
     assert stuck in story.text(150, FULL)
     assert "may no longer write" not in observed["entra"].text(300, FULL)
     assert "has not grown" not in story.pages[230]

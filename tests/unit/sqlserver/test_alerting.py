@@ -496,7 +496,10 @@ def test_log_that_stops_growing_may_stop_its_database():
     reading = Server(fails=(120, 240)).reading(180)
     server = WatchedServer(replace(reading, stalled={"pay": (at(150), 3000.0)}))
     said = {each.about: each.action for each in first_actions(watched(None, server, at(180)), server, at(180))}
-    assert "limit. The database may no longer write: its log no longer grows. Trace flag" in said["log"]
+    assert (
+        "what-needs-the-vault#if-the-log-fills-up. The database may no longer write: its log no longer grows. Trace flag"
+        in said["log"]
+    )
     assert said["log"].endswith(". Vault side: not known")
 
 

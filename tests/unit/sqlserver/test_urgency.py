@@ -117,7 +117,9 @@ def test_closed_databases_of_many_servers_are_bounded():
 
 def test_room_text_names_the_most_urgent_log():
     assert room_text([a_server()], NOW) == ""
-    assert room_text([a_server(growing(limit_kb=104_000))], NOW).startswith("Free disk for the log of [sales] of SQLPRD01 on n1")
+    assert room_text([a_server(growing(limit_kb=104_000))], NOW).startswith(
+        "Stop what writes much in [sales] of SQLPRD01 on n1. Then: "
+    )
     assert (
         room_text([a_server(growing(vlf_mb=1))], NOW) == "Before the next virtual log file (VLF) of [sales] of SQLPRD01 on n1: "
     )
