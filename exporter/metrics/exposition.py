@@ -15,7 +15,7 @@ from exporter.knowledge.causes import Failed
 from exporter.metrics.counters import TargetCounters
 from exporter.metrics.spec import Group, MetricSpec, MetricType, SeriesScope, Values
 from exporter.metrics.target_families import COUNTERS, Standing
-from exporter.metrics.text import HistogramText, LabelSet, encode, escape, histograms, lines
+from exporter.metrics.text import HistogramText, LabelSet, encode, histograms, lines
 from exporter.state.record import TargetRecord
 
 STEP_DURATIONS = "ekm_step_duration_seconds"
@@ -71,11 +71,10 @@ class _Family:
     def __init__(self, spec: MetricSpec) -> None:
         self.scope = spec.scope
         self.blocks: dict[str, bytes | HistogramText] = {}
-        plain_help = spec.help_text.replace("\\", r"\\").replace("\n", r"\n")
         bare = spec.name.removesuffix("_total") if spec.kind is MetricType.COUNTER else spec.name
-        self.headers = (
-            encode(f"# HELP {spec.name} {plain_help}\n# TYPE {spec.name} {spec.type}\n"),
-            encode(f"# HELP {bare} {escape(spec.help_text)}\n# TYPE {bare} {spec.type}\n"),
+        self.headers = (  # no help has a character that needs an escape
+            encode(f"# HELP {spec.name} {spec.help_text}\n# TYPE {spec.name} {spec.type}\n"),
+            encode(f"# HELP {bare} {spec.help_text}\n# TYPE {bare} {spec.type}\n"),
         )
 
 

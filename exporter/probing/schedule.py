@@ -43,7 +43,7 @@ def backoff(throttled: int, retry_after: float, interval: float) -> int:
     if throttled < TOLERATED:
         return 0
     asked = math.ceil(min(retry_after / interval, SKIPS[-1] + 1.0)) - 1  # bounded before rounding: it may be infinite
-    return max(SKIPS[min(throttled - TOLERATED, len(SKIPS) - 1)], min(SKIPS[-1], asked))
+    return max(SKIPS[min(throttled - TOLERATED, len(SKIPS) - 1)], asked)
 
 
 class ProbeSlots:

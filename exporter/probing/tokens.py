@@ -71,7 +71,6 @@ class TokenFetch:
     # PoolExhausted is a result: a raised error would keep this object alive, and this object keeps the task.
     task: asyncio.Task[TokenResult | PoolExhausted] = field(init=False)
     duration: float = 0.0
-    unusable_from: float = float("inf")  # end of the token's life, less the last seconds
     counted: bool = False  # one probe has received it as its own measurement
     timer: asyncio.TimerHandle | None = None
 
@@ -189,7 +188,7 @@ class TokenCache:
         response = fetch.task.result()
         granted = not isinstance(response, PoolExhausted) and response.token is not None
         age_limit = self.reuse_policy(fetch.credential, module).reusable_for(module, granted=granted)
-        return not fresh and started < fetch.window_start + age_limit and loop_time() < fetch.unusable_from
+        return not fresh and started < fetch.window_start + age_limit
 
     def _start(self, fetch: TokenFetch) -> TokenFetch:
         def done(task: asyncio.Task[TokenResult | PoolExhausted]) -> None:
@@ -220,10 +219,9 @@ class TokenCache:
             if response is not None and (is_answer or response.token is not None) and self._is_current(fetch):
                 # For as long as a probe can reuse it, and no longer.
                 granted = response.token is not None
+                last_request = fetch.window_start + window.reusable_for(module, granted=granted) + window.timeout
                 if granted and response.expires_at is not None:
-                    fetch.unusable_from = loop_time() + response.expires_at - self._clock() - EXPIRY_MARGIN_SECONDS
-                last_start = fetch.window_start + window.reusable_for(module, granted=granted)
-                last_request = min(last_start + window.timeout, fetch.unusable_from)
+                    last_request = min(last_request, loop_time() + response.expires_at - self._clock() - EXPIRY_MARGIN_SECONDS)
                 fetch.timer = asyncio.get_running_loop().call_at(last_request, self._forget, fetch)
             else:
                 self._forget(fetch)

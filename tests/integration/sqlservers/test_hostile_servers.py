@@ -179,6 +179,25 @@ async def test_byte_by_byte_answer_ends_with_the_time_of_its_request():
     assert document.failure.startswith(f"no answer from port {port} within 0.5 s")
 
 
+@pytest.mark.parametrize("encryption", [0, 2])  # of the login alone, none
+async def test_server_without_encryption_gets_nothing_after_prelogin(encryption):
+    received = asyncio.get_running_loop().create_future()
+
+    async def answer(reader, writer):
+        await reader.read(4096)
+        writer.write(struct.pack(">BBHI", 4, 1, 15, 0) + struct.pack(">BHHB", 1, 6, 1, 0xFF) + bytes([encryption]))
+        received.set_result(await reader.read(4096))
+        writer.close()
+
+    async with asyncio.timeout(PATIENCE), await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        address = parse_sql_address(f"127.0.0.1,{server.sockets[0].getsockname()[1]}")
+        access = SqlServerAccess(SqlLogin("ekm", PASSWORD), make_context(None, verify=False), 2 * PATIENCE)
+        reading = asyncio.create_task(asyncio.to_thread(read_server, address, access))
+        assert await received == b""
+        document = await reading
+    assert document.failure == "the server offers no encryption, so the login was not sent: give it a certificate"
+
+
 async def test_given_up_reading_waits_for_no_answer():
     connected, stopped = asyncio.Event(), threading.Event()
 

@@ -38,20 +38,10 @@ async def test_early_client_is_answered_after_the_first_probe(endpoint, monkeypa
     await server.stop()
 
 
-async def test_endpoint_does_not_wait_long_for_a_probe(endpoint, monkeypatch):
-    monkeypatch.setattr(web_endpoint, "LONGEST_WAIT_SECONDS", 0.0)
-    server = endpoint()
-    await server.bind()
-    await server.serve()
-    async with ClientSession() as session, session.get(f"{server.urls[0]}/-/healthy") as response:
-        assert response.status == 200
-    await server.stop()
-    assert server.urls == ()
-
-
-async def test_endpoint_without_scheduler_waits_for_no_probe(endpoint, monkeypatch):
-    monkeypatch.setattr(web_endpoint, "LONGEST_WAIT_SECONDS", 3600.0)
-    server = endpoint(scheduler=False)
+@pytest.mark.parametrize(("longest", "scheduler"), [(0.0, True), (3600.0, False)])
+async def test_endpoint_waits_for_a_probe_of_the_scheduler_and_not_long(endpoint, monkeypatch, longest, scheduler):
+    monkeypatch.setattr(web_endpoint, "LONGEST_WAIT_SECONDS", longest)
+    server = endpoint(scheduler=scheduler)
     await server.bind()
     await server.serve()
     async with ClientSession() as session, session.get(f"{server.urls[0]}/-/healthy") as response:

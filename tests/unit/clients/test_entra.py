@@ -20,7 +20,7 @@ from exporter.clients import entra
 from exporter.clients.certificates import load_certificate
 from exporter.clients.entra import fetch_token, pending_facts, quiet_sdk_loggers
 from exporter.clients.http.exchange import USER_AGENT
-from exporter.config.settings import Credential
+from exporter.config.settings import Credential, Proxy
 from exporter.core.values import Challenge, CredentialKind, Fault, Phase, Step
 from exporter.knowledge.classify import classify
 from exporter.knowledge.reasons import Reason
@@ -281,6 +281,14 @@ async def test_managed_identity_uses_the_endpoint_of_its_host(app_service, get_t
     assert wire.requests[0].headers["x-identity-header"] == "header"
     assert wire.requests[0].headers["user-agent"] == USER_AGENT
     assert set(answer.facts.phases) == {Phase.CONNECT, Phase.WAIT, Phase.TRANSFER}
+
+
+async def test_identity_service_of_the_host_is_asked_past_the_proxy(serve, app_service, network_to):
+    grant = {"access_token": TOKEN, "expires_on": "4102444800", "resource": "https://vault.azure.net"}
+    wire, proxy = await app_service(response(200, grant, Content_Type="application/json")), await serve(tls=False)
+    network = network_to(proxy=Proxy(url=f"http://127.0.0.1:{proxy.port}"))
+    answer = await fetch_token(network, BY_HOST, None, CHALLENGE, deadline=until(5.0))
+    assert (answer.token, len(wire.requests), proxy.connections) == (TOKEN, 1, 0)
 
 
 async def test_unreachable_managed_identity_is_unavailable(get_token, monkeypatch, free_port):

@@ -115,18 +115,31 @@ def test_every_setting_is_loaded(everything):
     assert (third.user, third.password, third.entra_credential) == (None, None, "sql-prod")
 
 
-def test_own_way_to_sign_in_and_to_trust_replaces_the_default(tmp_path):
+BY_ENTRA, BY_PASSWORD = {"entra_credential": "c", "user": None, "password": None}, {"entra_credential": None, "user": "u"}
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "expected"),
+    [
+        ("entra_credential: c", "user: u, password_env: EKM_TEST_PLAIN", BY_PASSWORD | {"password": IN_VARIABLE}),
+        ("user: u, password_file: password", "entra_credential: c", BY_ENTRA),
+        ("user: u, password_env: EKM_TEST_PLAIN", "entra_credential: c", BY_ENTRA),
+        ("user: u, password_file: password", "password_env: EKM_TEST_PLAIN", BY_PASSWORD | {"password": IN_VARIABLE}),
+        ("user: u, password_env: EKM_TEST_PLAIN", "password_file: password", BY_PASSWORD),
+        (f"entra_credential: c, certificate_sha256: {HASH}", "ca_file: ca.pem", BY_ENTRA | {"certificate_sha256": None}),
+        ("entra_credential: c, ca_file: ca.pem", f"certificate_sha256: {HASH}", BY_ENTRA | {"ca_file": None, "certificate_sha256": HASH}),
+    ],
+)  # fmt: skip
+def test_own_way_to_sign_in_or_to_trust_replaces_the_default(tmp_path, default, own, expected):
     (tmp_path / "ca.pem").write_bytes(authority().pem)
     (tmp_path / "password").write_text("correct-horse\n")
     config = written(
         tmp_path,
         "credentials: {c: {type: managed_identity}}\ntargets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
-        f"sql_server_defaults: {{entra_credential: c, certificate_sha256: {HASH}}}\n"
-        "sql_servers: [{address: n1, user: u, password_file: password}, {address: n2, ca_file: ca.pem}]\n",
+        f"sql_server_defaults: {{{default}}}\nsql_servers: [{{address: n1, {own}}}]\n",
     )
-    first, second = config.sql_servers.values()
-    assert (first.entra_credential, first.user, first.password) == (None, "u", SecretSource(file=tmp_path / "password"))
-    assert (second.entra_credential, second.certificate_sha256, second.ca_file) == ("c", None, tmp_path / "ca.pem")
+    expected = {"password": SecretSource(file=tmp_path / "password")} | expected
+    assert {name: getattr(config.sql_servers["n1"], name) for name in expected} == expected
 
 
 def test_windows_account_signs_in_without_user_and_credential(tmp_path, monkeypatch):

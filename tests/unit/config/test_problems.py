@@ -97,6 +97,14 @@ def test_nested_includes_have_a_limit(tmp_path):
     ]
 
 
+def test_included_files_have_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("exporter.config.files.FILE_LIMIT", 2)
+    (tmp_path / "ekm.yml").write_text("include: [a.yml, b.yml]\n")
+    for name in ("a.yml", "b.yml"):
+        (tmp_path / name).write_text("targets: []\n")
+    assert "more than 2 files: merge some of them" in [problem.message for problem in load_config(tmp_path / "ekm.yml").problems]
+
+
 def test_empty_certificate_file_is_a_problem(tmp_path):
     (tmp_path / "sp.pem").touch()
     path = tmp_path / "ekm.yml"

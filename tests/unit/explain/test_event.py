@@ -9,8 +9,25 @@ from hypothesis import strategies as st
 
 from exporter.explain.event import EventSummary, Origin, as_data, as_text, explain_event, moment_of, read_event, read_event_xml
 from exporter.knowledge.codes import BY_CODE
-from tests.support.event_records import CONNECTOR, logged, record
 from tests.support.windows_facts import event_xml
+
+CONNECTOR = "SQL Server Connector for Microsoft Azure Key Vault"
+
+
+def record(provider=CONNECTOR, number=1, *texts, at="2026-11-24T10:02:00.000000Z"):
+    system = {
+        "Provider": {"#attributes": {"Name": provider}},
+        "EventID": {"#attributes": {"Qualifiers": 0}, "#text": number},
+        "TimeCreated": {"#attributes": {"SystemTime": at}},
+        "Computer": "n1.contoso.invalid",
+    }
+    return json.dumps({"Event": {"System": system, "EventData": {"Data": {"#text": list(texts)}}}})
+
+
+def logged(*texts, provider=CONNECTOR, number=1, at="2026-11-24T10:02:00Z"):
+    event = read_event(record(provider, number, *texts, at=at))
+    assert event is not None
+    return event
 
 
 def test_event_of_the_connector_has_its_strings_and_time():

@@ -194,6 +194,14 @@ def test_lookup_of_a_removed_credential_is_ignored():
     assert {labels[0] for labels in shown(recorder, "ekm_credential_expiry_known")} == {"sql-prod"}
 
 
+def test_a_credential_added_again_has_no_earlier_lookup():
+    recorder = a_recorder(a_target())
+    recorder.credential_expiry_found("sql-prod", Source.GRAPH, START, START)
+    recorder.forget("t")
+    add(recorder, a_target())
+    assert "ekm_credential_expiry_timestamp_seconds" not in names_in(scrape(recorder))
+
+
 def test_a_managed_hsm_has_no_budget():
     recorder = after(a_report(), target=a_target(vault="contoso.managedhsm.azure.net"))
     assert "ekm_request_budget_ratio" not in names_in(scrape(recorder))

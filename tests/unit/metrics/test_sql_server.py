@@ -641,6 +641,7 @@ def test_forgotten_server_has_no_series():
 def test_first_reading_replaces_the_address_by_the_names():
     recorder = a_recorder()
     show_reading(recorder, an_unread_server())
+    show_readiness(recorder, an_unread_server(), READY, now=READ_AT)  # a reading alone does not render it again
     assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"n1\\SQLPRD01"}
     show_reading(recorder, a_reading())
     assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"SQLPRD01"}

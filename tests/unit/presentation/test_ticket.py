@@ -225,6 +225,12 @@ def test_different_causes_are_counted():
     assert ", and 1 other cause\n" in of_several(*several[:4])
 
 
+def test_failure_that_another_team_repairs_is_not_in_the_ticket():
+    untrusted = bad(step=Step.CHALLENGE, code=3008, reason=Reason.TLS_UNTRUSTED, status=None)
+    text = of_several(a_subject(bad(**REFUSED)), a_subject(untrusted, name="hr", vault="of-the-network.vault.azure.net"))
+    assert "of-the-network" not in text
+
+
 def test_refused_certificate_names_its_issuer():
     refused = bad(
         step=Step.CHALLENGE, code=3008, reason=Reason.TLS_UNTRUSTED, status=None, refused_issuer="CN=Contoso Inspection"

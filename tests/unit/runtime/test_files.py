@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import sys
+import tracemalloc
 
 import pytest
 
@@ -72,6 +73,19 @@ def test_long_path_that_is_not_found_has_an_action(tmp_path):
     ):
         read_whole(path, limit=1)
     assert "LongPathsEnabled" in plainly(FileNotFoundError(errno.ENOENT, "x", str(path)))
+
+
+def test_larger_file_is_refused_and_not_read_whole(tmp_path):
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileUnreadableError, match=r"^larger than 1 KiB$"):
+            read_whole(tmp_path / "a", limit=1024)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1024 * 1024
 
 
 def test_short_path_that_is_not_found_has_one_cause(tmp_path):

@@ -120,5 +120,6 @@ def test_a_failure_between_good_probes_comes_back_with_them():
 
 
 def test_failures_are_the_newest_first():
-    history = filled([a_report("payroll", at=1.0), *(a_failure("payroll", at=float(at)) for at in (2, 3))])
+    discarded = replace(a_failure(at=4.0), readiness=DISCARDED)  # says nothing of the vault
+    history = filled([a_report("payroll", at=1.0), *(a_failure("payroll", at=float(at)) for at in (2, 3)), discarded])
     assert [entry.report.started_at for entry in history.failures()] == [3.0, 2.0]

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from exporter.core.values import Facts, Outcome, PeerCertificate, Phase, Readiness, Step, VaultHeaders
+from exporter.knowledge.expiry import EntraAnswer
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import FAILURES_OF_UNSTEADY, AuxiliaryKind, AuxiliaryResult, State
@@ -300,6 +301,12 @@ def test_reports_and_auxiliary_results_share_an_unchanged_key(state):
     assert record.last.key is record.auxiliary[newest.identity].key is record.key
     assert record.key == newest.key
     assert record.key is not newest.key
+
+
+def test_an_answer_of_entra_that_arrives_late_replaces_no_newer_one(state):
+    """The probes of two targets end in any order."""
+    recorded(state, a_report(at=5.0), a_failure(step=Step.TOKEN, code=3303, reason=Reason.SECRET_EXPIRED, at=4.0))
+    assert state.entra_answer(a_target().credential) == EntraAnswer(at=5.0)
 
 
 def test_records_without_failures_and_changes_share_the_empty_ones(state):

@@ -4,10 +4,12 @@ import asyncio
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -123,6 +125,16 @@ async def test_a_directory_in_use_is_refused_until_it_is_free(open_files, tmp_pa
     with pytest.raises(StateDirError, match="another exporter uses this"):
         open_files(tmp_path)
     await restarted(files, open_files, tmp_path)
+
+
+async def test_a_link_of_another_user_to_an_own_directory_is_refused(open_files, tmp_path, monkeypatch):
+    (tmp_path / "own").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("own")
+    seen = (tmp_path / "link").lstat()
+    other = SimpleNamespace(st_uid=os.geteuid() + 1, st_gid=seen.st_gid, st_mode=seen.st_mode)
+    monkeypatch.setattr("pathlib.Path.lstat", lambda _: other)
+    with pytest.raises(StateDirError, match=f"user {other.st_uid} owns it"):
+        open_files(tmp_path / "link")
 
 
 async def test_a_killed_process_leaves_its_documents_and_no_lock(open_files, tmp_path):
@@ -333,15 +345,19 @@ async def test_removed_document_is_not_written_again(open_files, state_dir, brok
     assert answers(files) == [None, 1]
 
 
-async def test_directory_of_another_user_is_not_used_later(open_files, tmp_path, broken_disk, monkeypatch, problems):
-    monkeypatch.setattr("pathlib.Path.mkdir", lambda *_, **__: broken_disk(errno.EROFS) or os.open(tmp_path / "x", os.O_CREAT))
-    files = open_files(tmp_path / "state")
+async def test_directory_of_another_user_is_not_used_later(open_files, state_dir, broken_disk, monkeypatch, problems):
+    folder = state_dir.parent / "later"
+    monkeypatch.setattr("pathlib.Path.mkdir", lambda *_, **__: broken_disk(errno.EROFS) or os.open(folder / "x", os.O_CREAT))
+    files = open_files(folder)
     assert (answers(files), len(problems)) == ([None, None], 1)
     monkeypatch.undo()
-    (tmp_path / "state").mkdir(mode=0o777)
-    (tmp_path / "state").chmod(0o777)
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    [planted] = state_dir.glob("target-*.json")
+    shutil.copy(planted, folder)
+    assert answers(files) == [None, None]
     await put(files, 1)
-    assert list((tmp_path / "state").iterdir()) == []
+    assert [each.read_bytes() for each in folder.iterdir()] == [planted.read_bytes()]
     assert not files.is_writable
 
 

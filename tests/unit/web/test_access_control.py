@@ -182,6 +182,11 @@ async def test_an_unknown_user_costs_as_much_as_a_known_one(counted):
     assert [hashed[4:6] for hashed in calls] == [b"05"] * 3
 
 
+async def test_an_unknown_user_is_refused_whatever_hash_agrees(counted, monkeypatch):
+    monkeypatch.setattr(access_control, "_matches", lambda _password, _hashed: True)
+    assert await counted[0].check(USERS, "unknown", b"any", address="a") is UNAUTHORIZED
+
+
 async def test_simultaneous_equal_passwords_are_hashed_once(counted):
     cache, calls = counted
     checks = [cache.check(USERS, "alice", PASSWORD.encode(), address="a") for _ in range(50)]

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from cryptography import x509
 
+from exporter.web.access_control import AccessControl
 from exporter.web.tls import names_of
 from tests.unit.web.authority import Authority, authority
 from tests.unit.web.serving import protected, request, trusting
@@ -120,6 +121,12 @@ async def test_client_is_accepted_by_a_name_in_its_certificate(folder, caplog, n
                     await request(url, tls=context)
     refused = [record for record in caplog.records if "without an allowed name" in record.getMessage()]
     assert len(refused) == (0 if comes_in else 1)
+
+
+def test_client_without_a_certificate_has_no_allowed_name(folder):
+    """A handshake may have begun before a reload that requires one."""
+    access = AccessControl(folder.path / "web.yml", folder.load(NAMED))
+    assert not access.allows_certificate(None, "10.0.0.5")
 
 
 def test_bytes_that_are_no_certificate_have_no_names():

@@ -103,6 +103,15 @@ async def test_password_echoed_by_a_proxy_is_masked(serve, key_facts, tmp_path, 
     assert leaks(repr(facts), PASSWORD) == []
 
 
+async def test_credentials_echoed_by_a_proxy_are_masked_also_if_the_password_is_short(serve, key_facts, tmp_path):
+    (tmp_path / "password").write_text("pw")
+    echoed = base64.b64encode(b"someone:pw").decode()
+    proxy = await serve(lambda _request: f"HTTP/1.1 407 you sent {echoed}\r\nContent-Length: 0\r\n\r\n".encode(), tls=False)
+    facts = await key_facts(None, **through(proxy.port, username="someone", password=SecretSource(file=tmp_path / "password")))
+    assert "you sent <secret>" in facts.detail
+    assert echoed not in repr(facts)
+
+
 async def test_proxy_password_is_reread_and_sent_to_the_proxy_only(serve, key_facts, fake_vault, tmp_path):
     vault = await serve(fake_vault)
     proxy = await serve(tunnel(vault.port), tls=False)

@@ -331,10 +331,11 @@ async def test_concurrent_fresh_calls_share_one_request(cache):
 
 
 async def test_unreadable_secret_is_a_fact_without_a_request(cache, entra, secrets):
-    secrets.failure = "file secrets/sql: no such file"
+    secrets.failure = "file secrets/\x1bsql: no such file"
     result = await token_for(cache)
     assert (result.facts.fault, result.token) == (Fault.SECRET_UNREADABLE, None)
     assert "no such file" in result.facts.detail
+    assert "\x1b" not in result.facts.detail
     assert not entra.requests
 
 

@@ -102,6 +102,7 @@ def test_mode_without_a_verdict_next_to_a_tested_key(why):
     ]
     # The narrower question is not about the identity.
     assert conditions(answer(row(), other | {"why": "identity_of_another_host"})) == ["unwrap_old"]
+    assert conditions(answer(row(), other | {"why": "identity_of_another_host", "success": False})) == ["no_verdict"]
 
 
 def test_two_targets_of_one_name_must_both_be_ready():

@@ -312,17 +312,18 @@ def test_failed_device_is_a_note():
 
 
 @pytest.mark.parametrize(
-    ("changes", "until"),
+    ("changes", "read_at", "until"),
     [
-        ({}, NOW - 60 + 900),  # the unwrap
-        ({"client_id": "app", "credential_expires_at": "2026-11-27T20:01:00Z"}, NOW + 60),
-        ({"client_id": "app"}, NOW + 30),  # the known end of a secret
+        ({}, NOW - HOUR + 120, NOW + 120),  # the reading
+        ({}, NOW, NOW - 60 + 900),  # the unwrap
+        ({"credential_expires_at": "2026-11-27T20:01:00Z"}, NOW, NOW + 60),
+        ({"client_id": "app"}, NOW, NOW + 30),  # the known end of a secret
     ],
 )
-def test_what_is_there_holds_until(changes, until):
-    read = reading(changes=ended(f"{TODAY}20:00:30"), about={"read_at": dict.fromkeys(a_reading().read_at, NOW - HOUR + 120)})
+def test_what_is_there_holds_until(changes, read_at, until):
+    read = reading(changes=ended(f"{TODAY}20:00:30"), about={"read_at": dict.fromkeys(a_reading().read_at, read_at)})
     (found,) = of(read, rows=[row(**changes)]).readiness
-    assert found.until == pytest.approx(until)
+    assert found.until == until
     assert (found.answer(found.until - 1), found.answer(found.until)) == ("ready", "not_known")
 
 

@@ -610,7 +610,9 @@ async def test_secret_that_may_be_gone_is_not_shown_as_proven(condition, badge):
 
 async def test_many_restarts_that_are_not_ready_are_counted():
     service = service_of("n1", readings=[growing()])
-    service.restart = [replace(READY, server=f"N{number}", missing=(CLOCK,)) for number in range(25)]
+    service.restart = [replace(READY, server=f"N{number}", missing=(CLOCK,)) for number in range(24)]
+    service.restart.append(replace(READY, server="not ready, so it is first", missing=(replace(CLOCK, known=True),)))
     shown = words((await answer(service, "/"))[2])
+    assert shown.index("not ready, so it is first") < shown.index("N0, key key_2C56")
     assert "5 more: /api/v1/sql-servers has all." in shown
     assert SUMMARY not in words((await answer(service_of("n1", readings=[growing()]), "/"))[2])
