@@ -289,7 +289,11 @@ def unknown(text: str) -> str:
             "The text of the message may name a provider code. Write AADSTS before a number of Entra ID."
         )
     near = _near_numbers(shown) if shown.isdecimal() else _near_symbols(shown) or _near_texts(text)
-    return f"no such code: {shown!r}. " + (f"Did you mean {', '.join(near)}?" if near else f"Accepted inputs: {KINDS}.")
+    return f"no such code: {shown!r}. " + (
+        f"Did you mean {', '.join(near)}?"
+        if near
+        else f"Accepted inputs: {KINDS}. A topic, such as rotation: `ekm-exporter docs WORDS`."
+    )
 
 
 def _near_numbers(shown: str) -> list[str]:

@@ -226,7 +226,7 @@ INPUTS: tuple[ConnectorError, ...] = (
         ),
         actions=(
             *WRITE_SECRET,
-            "Test it: `ekm-exporter probe TARGET`.",
+            for_dba("Test it with a log backup on that server: a probe tests the exporter's own secret."),
             SET_ONLINE,
             "If the exporter reports it, correct the file that `secret_file` of the credential names.",
         ),

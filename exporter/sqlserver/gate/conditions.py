@@ -196,8 +196,8 @@ class ConditionText:
     meaning: str = ""  # of the condition, for the documentation, if the text is not clear without its values
 
 
+# The configuration in the commands of fixes: only its exporter knows the path, and fills it in.
 CONFIGURATION = "--config.file FILE"
-"""The configuration of the exporter in the commands of fixes: only that exporter knows its path."""
 
 READ_AGAIN = (
     "Read the SQL Servers again. An exporter does it every five minutes (ekm-exporter docs sql-servers); without one (ekm-exporter docs inventory): "

@@ -280,11 +280,11 @@ def _item(urls: Urls, ending: Ending, fleet: Fleet) -> Html:
 
 
 def _plan(ending: Ending, fleet: Fleet) -> str:
-    """Return the date of a secret that ends within days, and the SQL Servers that need another one, in their order."""
+    """Return the date of a secret that ends within days, and the SQL Servers that need another one, by name: their roles are not known here."""
     views = [fleet.views[name] for name in islice(ending.targets, NAMED) if name in fleet.views]
     servers = sorted({server for view in views for server in view.servers.values()})
     more = " and more" if max(len(servers), len(ending.targets)) > NAMED else ""
-    nodes = f", on secondaries before the primary: {', '.join(servers[:NAMED])}{more}" if servers else ""
+    nodes = f" on {', '.join(servers[:NAMED])}{more}, secondaries before the primary" if servers else ""
     return f"Ends at {clock_text(ending.at, fleet.now)}: begin today{nodes}."
 
 

@@ -547,7 +547,7 @@ async def test_expiring_soon_is_a_section_an_order_a_field_and_a_calendar():
     assert shown.index("web in 3 d credential, date of Microsoft Graph, second . How to roll it over") < shown.index(
         "sql-prod in 8 d credential, date of Microsoft Graph, first . How to roll it over"
     )
-    order = "begin today, on secondaries before the primary: SQLPRD01, SQLPRD02."
+    order = "begin today on SQLPRD01, SQLPRD02, secondaries before the primary."
     assert f"How to roll it over . Ends at 2026-01-05 05:28 UTC: {order}" in shown
     assert re.findall(r'<a href="/targets/([^"?]+)"', ordered) == ["second", "first"]
     assert [(each["name"], each["days_left"], each["alert"], each["targets"]) for each in payload] == [
