@@ -292,7 +292,7 @@ def unknown(text: str) -> str:
     return f"no such code: {shown!r}. " + (
         f"Did you mean {', '.join(near)}?"
         if near
-        else f"Accepted inputs: {KINDS}. A topic, such as rotation: `ekm-exporter docs WORDS`."
+        else f"Accepted inputs: {KINDS}. For a topic, `ekm-exporter docs` and its words search the documents."
     )
 
 

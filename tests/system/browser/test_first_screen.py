@@ -9,7 +9,7 @@ import time
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from exporter.knowledge.code_row import OWNERS, UNDO, Owner
+from exporter.knowledge.code_row import OWNERS, SAME_ADDRESS, Owner
 from exporter.knowledge.codes import BY_CODE
 from tests.support.web_fleets import firewall_change, nothing_known, throttled_vault
 from tests.support.web_server import serving
@@ -39,7 +39,7 @@ FIREWALL = {
     "since when": "began 31 min ago, last {last} min ago",
     "one cause or several": "1 cause\n",
     "who acts": f"Who acts: {OWNERS[Owner.VAULT]}",
-    "what first": f"First: {_up_to_a_name(UNDO)}",
+    "what first": f"First: {_up_to_a_name(SAME_ADDRESS)}",
     "which code": "3077 (3113)",
 }
 THROTTLED = {
